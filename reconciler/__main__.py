@@ -1,0 +1,5 @@
+"""`python -m reconciler` is `vdvs`."""
+
+from reconciler.cli.main import main
+
+main()

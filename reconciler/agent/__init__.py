@@ -1,0 +1,1 @@
+"""The program that runs on the ESXi host: standard library only, Python 2.7 and 3.5 or later, imports nothing of ours."""

@@ -1,0 +1,1 @@
+"""The watch loop: triggers and resync; knows no protocol."""

@@ -1,0 +1,1 @@
+"""Plan -> ActionResults: carries out a plan, host by host, and isolates failures."""

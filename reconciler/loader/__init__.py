@@ -1,0 +1,1 @@
+"""Files -> Manifests -> checked against the schemas -> Desired. Never touches the network."""

@@ -1,0 +1,222 @@
+"""Actions: the steps the agent can do. Each says for which object, and how risky it is.
+
+Their fields, named as here, travel to the agent as they are (docs/agent-protocol.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from reconciler.model.refs import ObjectRef
+from reconciler.model.resolved import Access, Member
+
+
+class Risk(Enum):
+    """What an action may do to those who work with vDVS, from harmless to irreversible. Compares by severity."""
+
+    SAFE = "safe"
+    RESTRICTS = "restricts"
+    WIDENS = "widens"
+    DISRUPTS = "disrupts"
+    DESTROYS = "destroys"
+
+    @property
+    def severity(self) -> int:
+        """0 for SAFE, rising."""
+        return list(Risk).index(self)
+
+
+def worst(risks: list[Risk]) -> Risk:
+    """The most severe of `risks`; SAFE when there is none."""
+    return max(risks, key=lambda risk: risk.severity, default=Risk.SAFE)
+
+
+@dataclass(frozen=True, slots=True)
+class CreateVMGroup:
+    """Insert a vmgroup with its access rows and with members that are in no vmgroup yet."""
+
+    ref: ObjectRef
+    risk: Risk
+    uuid: str
+    name: str
+    description: str
+    default_url: str
+    access: tuple[Access, ...]
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateVMGroup:
+    """Change the description or the default datastore; None leaves it."""
+
+    ref: ObjectRef
+    risk: Risk
+    uuid: str
+    description: str | None
+    default_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetAccess:
+    """Insert or replace the access row of one datastore."""
+
+    ref: ObjectRef
+    risk: Risk
+    uuid: str
+    access: Access
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveAccess:
+    """Delete the access row of one datastore."""
+
+    ref: ObjectRef
+    risk: Risk
+    uuid: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddMember:
+    """Put a VM that is in no vmgroup into this one."""
+
+    ref: ObjectRef
+    risk: Risk
+    uuid: str
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
+class MoveMember:
+    """Take a VM from the vmgroup `from_uuid` into this one, in one statement: it is never in none."""
+
+    ref: ObjectRef
+    risk: Risk
+    uuid: str
+    from_uuid: str
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveMember:
+    """Take a VM out of this vmgroup; it falls to `_DEFAULT`, or to nothing."""
+
+    ref: ObjectRef
+    risk: Risk
+    uuid: str
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteVMGroup:
+    """Delete a vmgroup without members, with its access rows. Refused while its books show volumes."""
+
+    ref: ObjectRef
+    risk: Risk
+    uuid: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecoverDB:
+    """Let SQLite roll back what an interrupted writer left half-written (a hot journal)."""
+
+    ref: ObjectRef
+    risk: Risk
+
+
+DBAction = (
+    CreateVMGroup
+    | UpdateVMGroup
+    | SetAccess
+    | RemoveAccess
+    | AddMember
+    | MoveMember
+    | RemoveMember
+    | DeleteVMGroup
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SetNameLink:
+    """Make `dockvols/<name>` on a datastore a link to the folder of the vmgroup with this UUID."""
+
+    ref: ObjectRef
+    risk: Risk
+    url: str
+    name: str
+    uuid: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveNameLink:
+    """Remove the link `dockvols/<name>`, if it still points to `target`."""
+
+    ref: ObjectRef
+    risk: Risk
+    url: str
+    name: str
+    target: str
+
+
+LinkAction = SetNameLink | RemoveNameLink
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDB:
+    """Point /etc/vmware/vmdkops/auth-db at `path`, if it is now what `before` says (raw target; None: nothing there)."""
+
+    ref: ObjectRef
+    risk: Risk
+    path: str
+    before: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnlinkDB:
+    """Remove the link /etc/vmware/vmdkops/auth-db, if it still points to `before`."""
+
+    ref: ObjectRef
+    risk: Risk
+    before: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriteSection:
+    """Write our section into local.sh for the datastore with this id, and have ESXi save its state."""
+
+    ref: ObjectRef
+    risk: Risk
+    datastore: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveSection:
+    """Remove every vDVS section from local.sh, and have ESXi save its state."""
+
+    ref: ObjectRef
+    risk: Risk
+
+
+@dataclass(frozen=True, slots=True)
+class InstallDriver:
+    """Install the VIB from `source` (a path on the host or an URL); a given `sha256` is checked first."""
+
+    ref: ObjectRef
+    risk: Risk
+    source: str
+    version: str | None
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StartService:
+    """Start vmdk-opsd."""
+
+    ref: ObjectRef
+    risk: Risk
+
+
+HostAction = LinkDB | UnlinkDB | WriteSection | RemoveSection | InstallDriver | StartService
+Action = DBAction | LinkAction | HostAction | RecoverDB

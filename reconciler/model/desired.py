@@ -1,0 +1,143 @@
+"""Desired: what the manifests say, names not yet looked up. `None` always means "not stated: leave alone"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reconciler.model.refs import ObjectRef, Source
+
+
+class Presence(StrEnum):
+    """Whether something shall exist."""
+
+    PRESENT = "Present"
+    ABSENT = "Absent"
+
+
+class Unmanaged(StrEnum):
+    """What to do about vmgroups in the config DB that no manifest declares."""
+
+    REPORT = "Report"
+    IGNORE = "Ignore"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """How to reach things. Paths are absolute by now; `lab_directory` or nothing (real hosts come later)."""
+
+    name: str
+    source: Source
+    lab_directory: str
+    inventory_file: str | None
+    allowed_hosts: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredDriver:
+    """The vDVS VIB: `source` is a path on the host (or an URL) that esxcli can install from, `sha256` its digest."""
+
+    version: str | None
+    source: str | None
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredHost:
+    """One ESXi host. `driver` None: the VIB is left alone; `service_running` None: the service is left alone."""
+
+    ref: ObjectRef
+    source: Source
+    address: str
+    labels: tuple[tuple[str, str], ...]
+    driver: DesiredDriver | None
+    service_running: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class DatastoreRef:
+    """A datastore as a manifest names it; exactly one field is set."""
+
+    name: str | None = None
+    url: str | None = None
+    inventory_path: str | None = None
+
+    def __str__(self) -> str:
+        return self.name or self.url or self.inventory_path or ""
+
+
+@dataclass(frozen=True, slots=True)
+class HostSelector:
+    """Which hosts use a config DB; exactly one field is set."""
+
+    match_labels: tuple[tuple[str, str], ...] | None = None
+    names: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredConfigDB:
+    """A shared config DB. `hosts` None: every Host; `default_vmgroup` None: `_DEFAULT` is left alone."""
+
+    ref: ObjectRef
+    source: Source
+    datastore: DatastoreRef
+    hosts: HostSelector | None
+    default_vmgroup: Presence | None
+    unmanaged: Unmanaged
+    backups_to_keep: int
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredAccess:
+    """What a vmgroup may do on one datastore (a name, `_VM_DS` or `_ALL_DS`). Limits in MB, 0 = unlimited."""
+
+    datastore: str
+    allow_create: bool
+    max_mb: int
+    total_mb: int
+
+
+@dataclass(frozen=True, slots=True)
+class VMRef:
+    """A VM as a manifest names it; exactly one field is set. `uuid` is the lower-case BIOS UUID."""
+
+    name: str | None = None
+    uuid: str | None = None
+    inventory_path: str | None = None
+
+    def __str__(self) -> str:
+        return self.name or self.uuid or self.inventory_path or ""
+
+
+@dataclass(frozen=True, slots=True)
+class VMSelector:
+    """Membership by place in the inventory: every VM below `folder` whose name matches `name_pattern` (fnmatch)."""
+
+    folder: str
+    name_pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredVMGroup:
+    """A vmgroup. `name` is its vDVS name, `config_db` the `metadata.name` of its ConfigDB."""
+
+    ref: ObjectRef
+    source: Source
+    name: str
+    config_db: str
+    uuid: str | None
+    description: str | None
+    default_datastore: str | None
+    access: tuple[DesiredAccess, ...] | None
+    vms: tuple[VMRef, ...] | None
+    vm_selector: VMSelector | None
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """Everything that a set of manifests declares, checked as a set."""
+
+    site: Site | None
+    hosts: tuple[DesiredHost, ...]
+    config_dbs: tuple[DesiredConfigDB, ...]
+    vmgroups: tuple[DesiredVMGroup, ...]

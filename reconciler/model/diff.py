@@ -1,0 +1,72 @@
+"""Diff: object by object, how the world differs from the manifests, why, and what would be done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from reconciler.model.actions import Action, Risk
+from reconciler.model.refs import ObjectRef
+
+Value: TypeAlias = "str | int | bool | None | Mapping[str, Value] | Sequence[Value]"
+
+
+class Op(StrEnum):
+    """What a Change is. The last three are never applied."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+    KEEP = "keep"
+    BLOCKED = "blocked"
+    UNMANAGED = "unmanaged"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field: its path in the manifest (`access[SHARED-Datastore].volumeTotalSize`), and its value before and after.
+
+    Values are as a manifest spells them. `before` None: not there yet; `after` None: goes away.
+    """
+
+    path: str
+    before: Value
+    after: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One object. `reason` is never empty, not even for KEEP. `notes` are what a reader must not overlook.
+
+    `actions` are what would make it so: empty unless `op` is CREATE, UPDATE or DELETE, and then possibly empty too
+    when another object's action does it (the old vmgroup of a VM that moves). `tied` names the objects that must be
+    written together with this one. `risk` is the worst of its actions.
+    """
+
+    ref: ObjectRef
+    op: Op
+    reason: str
+    fields: tuple[FieldChange, ...] = ()
+    actions: tuple[Action, ...] = ()
+    risk: Risk = Risk.SAFE
+    notes: tuple[str, ...] = ()
+    tied: frozenset[ObjectRef] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """All changes, one an object, in the order of `ObjectRef.sort_key`."""
+
+    changes: tuple[Change, ...]
+
+    def count(self, op: Op) -> int:
+        """How many objects have this op."""
+        return sum(change.op is op for change in self.changes)
+
+    @property
+    def in_sync(self) -> bool:
+        """Whether there is nothing to do, nothing in the way and nothing unknown."""
+        return all(change.op in (Op.KEEP, Op.UNMANAGED) for change in self.changes)

@@ -1,0 +1,54 @@
+"""Inventory: the names and ids of a site at one moment, as vCenter (or a file in its place) tells them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.model.constants import DB_FILE, VOLUMES
+
+
+@dataclass(frozen=True, slots=True)
+class Datastore:
+    """A datastore. `url` is `/vmfs/volumes/<id>`, exactly as the config DB stores it; `hosts` are those mounting it."""
+
+    name: str
+    url: str
+    type: str
+    capacity_mb: int | None
+    hosts: frozenset[str]
+    inventory_path: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The volume id: the last component of the URL."""
+        return self.url.removeprefix(VOLUMES)
+
+    @property
+    def db_path(self) -> str:
+        """Where a config DB on this datastore stands, by volume id, as a host sees it."""
+        return f"{self.url}/{DB_FILE}"
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualMachine:
+    """A VM. `uuid` is its lower-case BIOS UUID (what vDVS authorises by), `path` its inventory path,
+    `datastore` the URL of the datastore its .vmx is on (None: unknown),
+    `volumes` the vDVS disks attached now (`[DATASTORE] dockvols/...`)."""
+
+    name: str
+    path: str
+    uuid: str
+    instance_uuid: str | None
+    host: str | None
+    datastore: str | None
+    volumes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """One snapshot. `complete` False: something could not be read, so absence from it proves nothing."""
+
+    hosts: tuple[str, ...]
+    datastores: tuple[Datastore, ...]
+    vms: tuple[VirtualMachine, ...]
+    complete: bool = True

@@ -1,0 +1,188 @@
+"""Observed: what was read from hosts, datastores and config DBs. What could not be read is Unknown, never absent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class DBMode(StrEnum):
+    """Which config DB a host uses. NotConfigured is an open door; BrokenLink refuses every request."""
+
+    NOT_CONFIGURED = "NotConfigured"
+    SINGLE_NODE = "SingleNode"
+    MULTI_NODE = "MultiNode"
+    BROKEN_LINK = "BrokenLink"
+
+
+class Service(StrEnum):
+    """The state of vmdk-opsd."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+    NOT_INSTALLED = "not installed"
+    UNKNOWN = "unknown"
+
+
+class SectionForm(StrEnum):
+    """What the vDVS section of local.sh looks like."""
+
+    MISSING = "missing"  # local.sh has no section
+    NO_FILE = "no file"  # there is no local.sh
+    OURS = "ours"  # exactly what vdvs writes for `datastore`
+    OTHER = "other"  # well-formed, but not as vdvs writes it: the original tool's, or edited
+    DAMAGED = "damaged"  # an unclosed tag or more than one section
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The vDVS section of local.sh. `datastore`: the value it names (an id or a name), None if it names none;
+    `saved` False: an edit of ours has not yet been written to the boot bank."""
+
+    form: SectionForm
+    datastore: str | None
+    saved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedHost:
+    """One host that answered.
+
+    `link` is the raw target of /etc/vmware/vmdkops/auth-db (None: not a link), `link_path` the same by volume id.
+    `db_reason` says why the mode is BrokenLink (`Missing`, `Locked`, `Corrupt` ...; empty otherwise).
+    `volumes` maps the ids of mounted volumes to their names. `secure_boot` True: local.sh never runs; None: unknown.
+    `driver` is the version of the VIB, None if it is not installed, `driver_error` why that could not be read.
+    `can_write` False: its SQLite is too old to write a config DB.
+    """
+
+    name: str
+    db_mode: DBMode
+    db_reason: str
+    link: str | None
+    link_path: str | None
+    section: Section
+    driver: str | None
+    driver_error: str | None
+    service: Service
+    secure_boot: bool | None
+    volumes: Mapping[str, str]
+    can_write: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnreachableHost:
+    """One host that did not answer, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRow:
+    """A row of `tenants`. Columns may hold what they must not; the planner has to cope."""
+
+    id: str
+    name: str
+    description: str | None
+    default_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class VMRow:
+    """A row of `vms`."""
+
+    vm_id: str
+    tenant_id: str
+    vm_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PrivilegeRow:
+    """A row of `privileges`."""
+
+    tenant_id: str
+    url: str
+    allow_create: int | None
+    max_mb: int | None
+    total_mb: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeUse:
+    """Sum of `volumes` for one vmgroup on one datastore: how much of a quota is used, in MB."""
+
+    tenant_id: str
+    url: str
+    used_mb: int
+    count: int
+
+
+class DBState(StrEnum):
+    """Whether a config DB can be used. Only ABSENT and EMPTY mean that nothing is there."""
+
+    PRESENT = "present"
+    ABSENT = "absent"  # the datastore is mounted and the file does not exist
+    EMPTY = "empty"  # the file exists and has no bytes
+    UNKNOWN = "unknown"  # it could not be read; `reason` says why
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedConfigDB:
+    """The config DB at one path, read through `read_from`.
+
+    `reason` is one word (`Locked`, `HotJournal`, `Corrupt`, `WrongVersion`, `NotMounted`, `Unreachable` ...), `message`
+    the sentence. `fingerprint` digests tenants, vms, privileges and versions; it is opaque and compared by the agent.
+    `violations`: rules of vDVS that the rows break, as sentences. `writer`: the host that wrote last, as recorded.
+    `backups`: names of our backup files beside it, oldest first.
+    """
+
+    path: str
+    state: DBState
+    reason: str
+    message: str
+    read_from: str | None
+    fingerprint: str
+    tenants: tuple[TenantRow, ...] = ()
+    vms: tuple[VMRow, ...] = ()
+    privileges: tuple[PrivilegeRow, ...] = ()
+    volume_use: tuple[VolumeUse, ...] = ()
+    violations: tuple[str, ...] = ()
+    writer: str | None = None
+    backups: tuple[str, ...] = ()
+
+
+class EntryKind(StrEnum):
+    """What an entry of `dockvols/` is."""
+
+    FOLDER = "folder"
+    LINK = "link"
+    FILE = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class DockvolsEntry:
+    """One entry of `dockvols/`: `target` of a link, by volume id where it can be told; number of `volumes` in a folder."""
+
+    kind: EntryKind
+    target: str | None
+    volumes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedDatastore:
+    """`dockvols/` of one datastore, read through `read_from`. `error` not None: it could not be read."""
+
+    url: str
+    read_from: str | None
+    error: str | None
+    entries: Mapping[str, DockvolsEntry]
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One look at the world: hosts by name, config DBs by path, datastores by URL."""
+
+    hosts: Mapping[str, ObservedHost | UnreachableHost]
+    config_dbs: Mapping[str, ObservedConfigDB]
+    datastores: Mapping[str, ObservedDatastore]

@@ -1,0 +1,70 @@
+"""Outcome: what one reconcile found, did, and found afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from reconciler.model.diff import Diff, FieldChange
+from reconciler.model.observed import Observed
+from reconciler.model.plan import Plan
+from reconciler.model.refs import ObjectRef
+from reconciler.model.resolved import Resolved
+
+
+@dataclass(frozen=True, slots=True)
+class ActionResult:
+    """What came of one action, or of all actions of one object. `reason` is a word of the wire protocol; empty if ok."""
+
+    ref: ObjectRef
+    ok: bool
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """The world compared with the manifests, nothing written."""
+
+    resolved: Resolved
+    observed: Observed
+    diff: Diff
+    observed_at: datetime
+
+
+class Status(StrEnum):
+    """What happened to one object, as `apply` prints it."""
+
+    CREATED = "created"
+    CONFIGURED = "configured"
+    UNCHANGED = "unchanged"
+    PRUNED = "pruned"
+    BLOCKED = "blocked"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectResult:
+    """One object after a reconcile: its status, one line of detail, and the fields that were written."""
+
+    ref: ObjectRef
+    status: Status
+    detail: str
+    fields: tuple[FieldChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One reconcile. `after` is the verifying look (None: nothing was to be done); `before` is the first look.
+
+    `backups`: names of the backup files made. `verified_from`: the host that the config DB was read back from.
+    """
+
+    before: Assessment
+    plan: Plan
+    results: tuple[ActionResult, ...]
+    after: Assessment | None
+    objects: tuple[ObjectResult, ...]
+    backups: tuple[str, ...] = ()
+    verified_from: str | None = None

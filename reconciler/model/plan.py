@@ -1,0 +1,62 @@
+"""Plan: the ordered actions that would bring the world to the manifests, bound to the state they were made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.model.actions import DBAction, HostAction, LinkAction
+from reconciler.model.refs import ObjectRef
+
+
+@dataclass(frozen=True, slots=True)
+class DBPlan:
+    """What happens to one config DB: one transaction, on one host, if its fingerprint is still the same.
+
+    `groups` are the savepoints of the transaction: each succeeds or fails alone. `create` makes the DB first (with
+    `_DEFAULT` if `with_default`); `recover` only lets SQLite roll back a hot journal, after which a new plan is made.
+    `clear_links` come before the transaction, `make_links` after it; each is done by the host named beside it.
+    """
+
+    ref: ObjectRef
+    path: str
+    writer: str
+    fingerprint: str
+    create: bool
+    with_default: bool
+    recover: bool
+    backups_to_keep: int
+    groups: tuple[tuple[DBAction, ...], ...]
+    clear_links: tuple[tuple[str, LinkAction], ...]
+    make_links: tuple[tuple[str, LinkAction], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HostPlan:
+    """What happens on one host, in this order, after the plan of the config DB that it uses (None: uses none)."""
+
+    ref: ObjectRef
+    host: str
+    config_db: ObjectRef | None
+    actions: tuple[HostAction, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """A change that could be made but may not be: the guards or the caller's policy forbid it."""
+
+    ref: ObjectRef
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that will be done, and what was left out on purpose."""
+
+    config_dbs: tuple[DBPlan, ...]
+    hosts: tuple[HostPlan, ...]
+    withheld: tuple[Withheld, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.config_dbs and not self.hosts

@@ -1,0 +1,97 @@
+"""The edges of the core: what it needs from the world, as Protocols. Adapters implement them, `wiring` connects them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from reconciler.model.actions import HostAction, LinkAction
+from reconciler.model.inventory import Inventory
+from reconciler.model.observed import ObservedConfigDB, ObservedDatastore, ObservedHost
+from reconciler.model.outcome import ActionResult
+from reconciler.model.plan import DBPlan
+
+
+class InventorySource(Protocol):
+    """Where names and ids come from: a vCenter, or a file in its place."""
+
+    async def snapshot(self) -> Inventory:
+        """The inventory now. Raises InventoryError when nothing could be read."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to look at through one host besides the host itself: config DBs by path, datastores by URL."""
+
+    config_dbs: tuple[str, ...] = ()
+    datastores: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one host answered."""
+
+    host: ObservedHost
+    config_dbs: Mapping[str, ObservedConfigDB]
+    datastores: Mapping[str, ObservedDatastore]
+
+
+@dataclass(frozen=True, slots=True)
+class DBResult:
+    """What came of one transaction: a result for each object, in the order of the plan, and the backup's name."""
+
+    results: tuple[ActionResult, ...]
+    backup: str | None
+
+
+class HostAgent(Protocol):
+    """The agent on one host. Every method raises HostUnreachableError when it does not answer,
+    and AgentRefusedError when it answers that it would not or could not."""
+
+    async def observe(self, question: Question) -> Report:
+        """Look at the host and at what the question names. Writes nothing."""
+        ...
+
+    async def apply_db(self, plan: DBPlan, now: datetime) -> DBResult:
+        """Carry out the transaction of `plan` (not its links). `now` names the backup. Refused with `Moved`
+        if the DB is no longer what the plan was made from."""
+        ...
+
+    async def apply_links(self, actions: Sequence[LinkAction]) -> tuple[ActionResult, ...]:
+        """Set and remove name links in `dockvols/`; each stands alone."""
+        ...
+
+    async def apply_host(self, actions: Sequence[HostAction]) -> tuple[ActionResult, ...]:
+        """Do these on the host in order. After the first failure the rest is not tried."""
+        ...
+
+
+class Hosts(Protocol):
+    """The way to the hosts."""
+
+    def agent(self, name: str, address: str) -> HostAgent:
+        """The agent of a host; connects when first used."""
+        ...
+
+    async def close(self) -> None:
+        """End every connection."""
+        ...
+
+
+class Clock(Protocol):
+    """The time of day."""
+
+    def now(self) -> datetime:
+        """Now, in UTC."""
+        ...
+
+
+class Observer(Protocol):
+    """Somebody who wants to hear how a pass proceeds (a progress bar, a log). Must not raise."""
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """`done` of `total` steps of `stage` are finished."""
+        ...
