@@ -127,14 +127,7 @@ class RecoverDB:
 
 
 DBAction = (
-    CreateVMGroup
-    | UpdateVMGroup
-    | SetAccess
-    | RemoveAccess
-    | AddMember
-    | MoveMember
-    | RemoveMember
-    | DeleteVMGroup
+    CreateVMGroup | UpdateVMGroup | SetAccess | RemoveAccess | AddMember | MoveMember | RemoveMember | DeleteVMGroup
 )
 
 
