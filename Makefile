@@ -1,0 +1,88 @@
+# Everything here runs in .venv, which the first target that needs it creates. Only Python >= 3.11 is assumed;
+# `make PYTHON=/path/to/python3 ...` picks another one than the first that is found.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+PYTHON ?=
+BIN := .venv/bin
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
+SHELL_SCRIPTS := docs/demo.sh
+BASH_SCRIPTS := .ci/run
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+
+##@ Set up
+.PHONY: venv install
+venv: .venv/.made  ## Create .venv with the newest Python >= 3.11 that is found
+install: .venv/.installed  ## Install the locked dependencies, and vdvs itself (editable)
+
+.venv/.made:
+	@set -e; for python in $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 python3.11 python3); do \
+	    if "$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	        echo "creating .venv with $$("$$python" --version)"; \
+	        "$$python" -m venv .venv; touch $@; exit 0; \
+	    fi; \
+	done; \
+	echo "no Python >= 3.11 with venv and ensurepip found; say which: make PYTHON=/path/to/python3 $(MAKECMDGOALS)" >&2; \
+	exit 1
+
+.venv/.locked: requirements.lock .venv/.made
+	$(PIP) install --quiet --require-hashes -r requirements.lock
+	@touch $@
+
+.venv/.installed: pyproject.toml .venv/.locked
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+##@ Check
+.PHONY: test test-slow lint format
+test: install  ## Run the tests
+	$(RUN) python -m pytest -m "not slow" $(ARGS)
+
+test-slow: install  ## Run the slow tests too
+	$(RUN) python -m pytest $(ARGS)
+
+lint: install  ## Check style, types, layers, and the syntax the agent may use
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+	$(RUN) lint-imports
+	$(RUN) vermin --quiet --no-tips --violations -t=2.7- -t=3.5- reconciler/agent
+	for script in $(SHELL_SCRIPTS); do sh -n "$$script" || exit 1; done
+	for script in $(BASH_SCRIPTS); do bash -n "$$script" || exit 1; done
+
+format: install  ## Reformat the code and fix what ruff can fix
+	$(RUN) ruff check --fix .
+	$(RUN) ruff format .
+
+##@ Try
+.PHONY: demo bench
+demo: install  ## Run the whole procedure on the embedded site, in manifests/.vdvs-lab
+	$(RUN) sh docs/demo.sh
+
+bench: install  ## Measure, and print ratios (ARGS=--quick for a tenth of the size)
+	$(RUN) python benchmarks/run.py $(ARGS)
+
+##@ Keep
+.PHONY: lock clean help
+lock: .venv/.locked  ## Resolve the dependencies anew (ARGS=--upgrade for newer releases)
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "lock with Python 3.11, the oldest we run on")'
+	$(RUN) CUSTOM_COMPILE_COMMAND="make lock" python -m piptools compile $(LOCK) $(ARGS) \
+	    --extra dev --output-file requirements.lock pyproject.toml
+	$(RUN) CUSTOM_COMPILE_COMMAND="make lock" python -m piptools compile $(LOCK) \
+	    --constraint requirements.lock --output-file requirements-run.lock pyproject.toml
+
+# No address of a package index may get into a lock: whoever installs says where from.
+LOCK := --quiet --generate-hashes --strip-extras --allow-unsafe --no-annotate \
+    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
+
+clean:  ## Remove everything that was made here, .venv and the demo's lab included
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist manifests/.vdvs-lab
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help:  ## Show this
+	@awk 'BEGIN { FS = ":.*## " } \
+	    /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	    /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
