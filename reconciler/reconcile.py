@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from reconciler.model.actions import Risk
 from reconciler.model.desired import Desired
 from reconciler.model.outcome import Assessment, Outcome
-from reconciler.model.refs import ObjectRef
+from reconciler.model.policy import APPLY, APPLY_AND_DESTROY, REPORT_ONLY, Policy
 from reconciler.ports import Clock, Hosts, InventorySource, Observer
 
 
@@ -21,20 +20,6 @@ class World:
     clock: Clock
     new_uuid: Callable[[], str]
     observer: Observer
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What may be written: changes of these risks, new config DBs or not, these objects only (None: all)."""
-
-    risks: frozenset[Risk]
-    create_config_db: bool
-    objects: frozenset[ObjectRef] | None = None
-
-
-REPORT_ONLY = Policy(frozenset(), create_config_db=False)
-APPLY = Policy(frozenset(Risk) - {Risk.DESTROYS}, create_config_db=True)
-APPLY_AND_DESTROY = Policy(frozenset(Risk), create_config_db=True)
 
 
 async def reconcile(desired: Desired, world: World, policy: Policy) -> Outcome:

@@ -19,7 +19,7 @@ class Truth(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """`type` is what is judged (`InSync`, `Reachable`, `Enforced` ...); `reason` one CamelCase word; `message` a sentence.
+    """`type` is what is judged (`InSync`, `Enforced` ...); `reason` one CamelCase word; `message` a sentence.
 
     `since`: when this status was first seen; None: not known, for example because nothing remembers earlier passes.
     """

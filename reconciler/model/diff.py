@@ -10,7 +10,7 @@ from typing import TypeAlias
 from reconciler.model.actions import Action, Risk
 from reconciler.model.refs import ObjectRef
 
-Value: TypeAlias = "str | int | bool | None | Mapping[str, Value] | Sequence[Value]"
+Value: TypeAlias = "str | int | bool | Mapping[str, Value] | Sequence[Value] | None"
 
 
 class Op(StrEnum):

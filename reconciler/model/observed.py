@@ -162,7 +162,7 @@ class EntryKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DockvolsEntry:
-    """One entry of `dockvols/`: `target` of a link, by volume id where it can be told; number of `volumes` in a folder."""
+    """One entry of `dockvols/`: `target` of a link, by volume id where it can be told; `volumes` in a folder."""
 
     kind: EntryKind
     target: str | None

@@ -15,7 +15,7 @@ from reconciler.model.resolved import Resolved
 
 @dataclass(frozen=True, slots=True)
 class ActionResult:
-    """What came of one action, or of all actions of one object. `reason` is a word of the wire protocol; empty if ok."""
+    """What came of the actions of one object. `reason` is a word of the agent's protocol; empty if ok."""
 
     ref: ObjectRef
     ok: bool
@@ -58,7 +58,8 @@ class ObjectResult:
 class Outcome:
     """One reconcile. `after` is the verifying look (None: nothing was to be done); `before` is the first look.
 
-    `backups`: names of the backup files made. `verified_from`: the host that the config DB was read back from.
+    `replanned`: the diffs of the plans made anew because the world had moved. `backups`: names of the backup files
+    made. `verified_from`: the hosts that the config DBs were read back from.
     """
 
     before: Assessment
@@ -66,5 +67,6 @@ class Outcome:
     results: tuple[ActionResult, ...]
     after: Assessment | None
     objects: tuple[ObjectResult, ...]
+    replanned: tuple[Diff, ...] = ()
     backups: tuple[str, ...] = ()
-    verified_from: str | None = None
+    verified_from: tuple[str, ...] = ()

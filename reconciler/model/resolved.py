@@ -41,18 +41,23 @@ class ResolvedConfigDB:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedHost:
-    """`config_db`: the datastore whose config DB this host shall use; None: no ConfigDB selects it."""
+    """`config_db` is the ConfigDB that selects this host, `datastore` where that DB stands; None: none does."""
 
     ref: ObjectRef
     address: str
-    config_db: Datastore | None
+    config_db: ObjectRef | None
+    datastore: Datastore | None
     driver: DesiredDriver | None
     service_running: bool | None
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedVMGroup:
-    """`config_db` is the ref of its ConfigDB. `access` and `members` are sorted; None: left alone."""
+    """`config_db` is the ref of its ConfigDB. `access` and `members` are sorted; None: left alone.
+
+    `removes_members` False: VMs that are in the vmgroup and not in `members` stay, because its selector matched
+    nothing and that is no proof that nothing shall match.
+    """
 
     ref: ObjectRef
     name: str
@@ -62,6 +67,7 @@ class ResolvedVMGroup:
     default_url: str | None
     access: tuple[Access, ...] | None
     members: tuple[Member, ...] | None
+    removes_members: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""The pure core: resolve, normalise, compare, judge, plan. May import the model only; no I/O, no clock, no randomness."""
+"""The pure core: resolve, normalise, compare, judge, plan. Imports the model only; no I/O, no clock, no chance."""

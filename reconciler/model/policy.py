@@ -1,0 +1,22 @@
+"""Policy: what one pass may write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.model.actions import Risk
+from reconciler.model.refs import ObjectRef
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What may be written: changes of these risks, new config DBs or not, these objects only (None: all)."""
+
+    risks: frozenset[Risk]
+    create_config_db: bool
+    objects: frozenset[ObjectRef] | None = None
+
+
+REPORT_ONLY = Policy(frozenset(), create_config_db=False)
+APPLY = Policy(frozenset(Risk) - {Risk.DESTROYS}, create_config_db=True)
+APPLY_AND_DESTROY = Policy(frozenset(Risk), create_config_db=True)

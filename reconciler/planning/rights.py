@@ -1,0 +1,159 @@
+"""Rights: which rule of vDVS decides a request, and what a change of a vmgroup means for those in it.
+
+vDVS looks at `privileges` rows in an order of its own, and the first row that exists decides, its denial included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+from reconciler.model.actions import Risk
+from reconciler.model.constants import ALL_DS_URL, SPECIAL_DATASTORES, VM_DS_URL
+from reconciler.model.resolved import Access
+from reconciler.planning.state import VMGroupState, default_vmgroup
+
+
+class Lookup(Enum):
+    """The order in which rows are looked up changed with release 0.17."""
+
+    SINCE_0_17 = "0.17 and later"
+    BEFORE_0_17 = "0.14 to 0.16"
+
+
+class Right(StrEnum):
+    """What may be asked for."""
+
+    MOUNT = "mount"
+    CREATE = "create"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`datastore`: the URL named after `@` in the volume's name; None: a short name. `size_mb` matters to CREATE."""
+
+    right: Right
+    datastore: str | None = None
+    size_mb: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`rule` is what decided: the URL of a privileges row, or a state such as `no vmgroup`. `reason` is for people."""
+
+    allowed: bool
+    rule: str
+    reason: str
+
+
+def vmgroup_of(vm_uuid: str, states: Mapping[str, VMGroupState]) -> VMGroupState | None:
+    """The vmgroup a VM's requests belong to: its own, else `_DEFAULT`, else none (then all is refused)."""
+    own = next((state for state in states.values() if vm_uuid in state.members), None)
+    return own or default_vmgroup(states.values())
+
+
+def decide(
+    group: VMGroupState | None,
+    vm_datastore: str,
+    request: Request,
+    used_mb: int = 0,
+    lookup: Lookup = Lookup.SINCE_0_17,
+) -> Decision:
+    """Whether vDVS grants `request` of a VM of `group` whose .vmx lies on `vm_datastore`, and which rule says so.
+
+    `used_mb` is what the books count for the vmgroup on the datastore of the request.
+    """
+    if group is None:
+        return Decision(False, "no vmgroup", "the VM is in no vmgroup and there is no _DEFAULT")
+    if not group.default_url:
+        return Decision(False, "no default datastore", f"vmgroup {group.name} has no default datastore")
+    rule = deciding_row(group, vm_datastore, request.datastore, lookup)
+    if rule is None:
+        return Decision(False, "no row", "no access privilege exists")
+    row = group.access[rule]
+    if row is None:
+        return Decision(False, rule, "its access row cannot be read by vDVS")
+    return _judge(row, request, used_mb)
+
+
+def _judge(row: Access, request: Request, used_mb: int) -> Decision:
+    if request.right is Right.MOUNT:
+        return Decision(True, row.url, "a row allows to mount")
+    if not row.allow_create:
+        return Decision(False, row.url, "the row allows to mount only")
+    if request.right is Right.DELETE:
+        return Decision(True, row.url, "the row allows to create and delete")
+    if row.max_mb and request.size_mb > row.max_mb:
+        return Decision(False, row.url, "the volume would exceed the largest size allowed")
+    if row.total_mb and used_mb + request.size_mb > row.total_mb:
+        return Decision(False, row.url, "the volumes together would exceed the quota of this datastore")
+    return Decision(True, row.url, "within the limits")
+
+
+def deciding_row(group: VMGroupState, vm_datastore: str, requested: str | None, lookup: Lookup) -> str | None:
+    """The URL of the first row that exists for this request: that row alone decides. None: there is none."""
+    if requested is None:
+        order = [group.default_url or ""]
+        if lookup is Lookup.BEFORE_0_17:
+            order.append(ALL_DS_URL)
+    else:
+        own = [VM_DS_URL] if requested == vm_datastore else []
+        everywhere = [ALL_DS_URL]
+        order = [requested, *(own + everywhere if lookup is Lookup.SINCE_0_17 else everywhere + own)]
+    return next((url for url in order if url in group.access), None)
+
+
+_NOWHERE_ELSE = "/vmfs/volumes/any-other"  # stands for every datastore that no row names
+_UNLIMITED = float("inf")
+_Extent = tuple[float, float, float]  # may mount (0 or 1), largest volume, largest total; each "more is wider"
+_NOTHING: _Extent = (0, 0, 0)
+
+
+def compare(before: VMGroupState | None, after: VMGroupState | None) -> Risk:
+    """What it means for a VM to go from the rights of `before` to those of `after`: SAFE, RESTRICTS or WIDENS.
+
+    None stands for having no rights at all. Something gained anywhere is WIDENS, whatever is lost elsewhere.
+    """
+    if before == after:
+        return Risk.SAFE
+    urls = _urls(before) | _urls(after) | {_NOWHERE_ELSE}
+    pairs = [
+        pair
+        for url in urls
+        for own in (False, True)
+        for pair in zip(_extent(before, url, own), _extent(after, url, own), strict=True)
+    ]
+    if any(now > then for then, now in pairs):
+        return Risk.WIDENS
+    return Risk.RESTRICTS if any(now < then for then, now in pairs) else Risk.SAFE
+
+
+def _urls(state: VMGroupState | None) -> set[str]:
+    return set() if state is None else set(state.access) - set(SPECIAL_DATASTORES.values())
+
+
+def _extent(state: VMGroupState | None, url: str, own: bool) -> _Extent:
+    """How much a VM may do on the datastore `url` by any way of naming it; `own`: its .vmx lies there."""
+    if state is None or not state.default_url:
+        return _NOTHING
+    vm_datastore = url if own else "/vmfs/volumes/elsewhere"
+    rules = [deciding_row(state, vm_datastore, url, Lookup.SINCE_0_17)]
+    if state.default_url == url or (own and state.default_url == VM_DS_URL):
+        rules.append(deciding_row(state, vm_datastore, None, Lookup.SINCE_0_17))
+    return _widest(state.access[rule] for rule in rules if rule is not None)
+
+
+def _widest(rows: Iterable[Access | None]) -> _Extent:
+    extents = [_row_extent(row) for row in rows if row is not None]
+    if not extents:
+        return _NOTHING
+    mount, largest, total = zip(*extents, strict=True)
+    return (max(mount), max(largest), max(total))
+
+
+def _row_extent(row: Access) -> _Extent:
+    if not row.allow_create:
+        return (1, 0, 0)
+    return (1, row.max_mb or _UNLIMITED, row.total_mb or _UNLIMITED)

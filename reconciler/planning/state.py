@@ -1,0 +1,82 @@
+"""One comparable form of a vmgroup, made from observed rows and from resolved wishes alike (normalise)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from reconciler.model.constants import DEFAULT_VMGROUP
+from reconciler.model.observed import ObservedConfigDB, PrivilegeRow
+from reconciler.model.resolved import Access, ResolvedVMGroup
+
+_V = TypeVar("_V")
+
+
+@dataclass(frozen=True, slots=True)
+class VMGroupState:
+    """A vmgroup as it is or shall be. `access` by datastore URL (None: a row that vDVS itself could not read),
+    `members` by BIOS UUID with the display name. Two equal states mean the same to vDVS, names of VMs aside."""
+
+    uuid: str
+    name: str
+    description: str | None
+    default_url: str | None
+    access: Mapping[str, Access | None]
+    members: Mapping[str, str | None]
+
+
+def observed_states(db: ObservedConfigDB) -> dict[str, VMGroupState]:
+    """The vmgroups of a config DB by UUID. Rows of no vmgroup are left out; `db.violations` names them.
+
+    Values are compared as they are: an upper-case UUID or an odd URL never matches in vDVS, so it must not match here.
+    """
+    access: dict[str, dict[str, Access | None]] = {}
+    for row in db.privileges:
+        access.setdefault(row.tenant_id, {})[row.url] = _access(row)
+    members: dict[str, dict[str, str | None]] = {}
+    for vm in db.vms:
+        members.setdefault(vm.tenant_id, {})[vm.vm_id] = vm.vm_name
+    return {
+        row.id: VMGroupState(
+            row.id, row.name, row.description, row.default_url, access.get(row.id, {}), members.get(row.id, {})
+        )
+        for row in db.tenants
+    }
+
+
+def wanted_state(group: ResolvedVMGroup, before: VMGroupState | None, uuid: str) -> VMGroupState:
+    """What `group` shall become: its wishes, and where it says nothing, what is there (`before`)."""
+    base = before or VMGroupState(uuid, group.name, "", None, {}, {})
+    state = replace(base, name=group.name)
+    if group.description is not None:
+        state = replace(state, description=group.description)
+    if group.default_url is not None:
+        state = replace(state, default_url=group.default_url)
+    if group.access is not None:
+        state = replace(state, access={row.url: row for row in group.access})
+    if group.members is not None:
+        members = {member.uuid: member.name for member in group.members}
+        state = replace(state, members=members if group.removes_members else {**base.members, **members})
+    return state
+
+
+def normalise(state: VMGroupState) -> VMGroupState:
+    """The canonical form: mappings in the order of their keys, so that output does not depend on the order of rows."""
+    return replace(state, access=_sorted(state.access), members=_sorted(state.members))
+
+
+def default_vmgroup(states: Iterable[VMGroupState]) -> VMGroupState | None:
+    """The vmgroup that serves VMs in no vmgroup: vDVS looks for it by name."""
+    return next((state for state in states if state.name == DEFAULT_VMGROUP), None)
+
+
+def _access(row: PrivilegeRow) -> Access | None:
+    limits = (row.max_mb, row.total_mb)
+    if row.allow_create not in (0, 1) or not all(isinstance(mb, int) and mb >= 0 for mb in limits):
+        return None
+    return Access(row.url, row.allow_create == 1, row.max_mb or 0, row.total_mb or 0)
+
+
+def _sorted(mapping: Mapping[str, _V]) -> dict[str, _V]:
+    return dict(sorted(mapping.items()))
