@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from reconciler.model.constants import DEFAULT_VMGROUP
 from reconciler.model.observed import ObservedConfigDB, PrivilegeRow
-from reconciler.model.resolved import Access, ResolvedVMGroup
+from reconciler.model.resolved import Access
 
 _V = TypeVar("_V")
 
@@ -43,22 +43,6 @@ def observed_states(db: ObservedConfigDB) -> dict[str, VMGroupState]:
         )
         for row in db.tenants
     }
-
-
-def wanted_state(group: ResolvedVMGroup, before: VMGroupState | None, uuid: str) -> VMGroupState:
-    """What `group` shall become: its wishes, and where it says nothing, what is there (`before`)."""
-    base = before or VMGroupState(uuid, group.name, "", None, {}, {})
-    state = replace(base, name=group.name)
-    if group.description is not None:
-        state = replace(state, description=group.description)
-    if group.default_url is not None:
-        state = replace(state, default_url=group.default_url)
-    if group.access is not None:
-        state = replace(state, access={row.url: row for row in group.access})
-    if group.members is not None:
-        members = {member.uuid: member.name for member in group.members}
-        state = replace(state, members=members if group.removes_members else {**base.members, **members})
-    return state
 
 
 def normalise(state: VMGroupState) -> VMGroupState:

@@ -1,0 +1,38 @@
+"""The agent as one stream of bytes: how its modules get into the host's Python without leaving a file behind."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+from reconciler.agent import MODULES
+
+# Runs on the host with `python -c`: reads the length of the bundle, then the bundle, and executes it. `i` and `o` are
+# the binary streams, which the bundle goes on using. No quote that a shell would care about.
+BOOTSTRAP = (
+    "import sys;i=getattr(sys.stdin,'buffer',sys.stdin);o=getattr(sys.stdout,'buffer',sys.stdout);"
+    "exec(i.read(int(i.readline())))"
+)
+
+_LOADER = """
+import types
+package = types.ModuleType("vdvs_agent")
+package.__path__ = []
+sys.modules["vdvs_agent"] = package
+for name, source in modules:
+    module = types.ModuleType("vdvs_agent." + name)
+    module.__package__ = "vdvs_agent"
+    sys.modules[module.__name__] = module
+    exec(compile(source, "vdvs_agent/" + name + ".py", "exec", 0, True), module.__dict__)
+    setattr(package, name, module)
+package.main.main(sys.argv[1] if len(sys.argv) > 1 else "/", i, o)
+"""
+
+
+@cache
+def bundle() -> bytes:
+    """What is written to the interpreter started with `BOOTSTRAP`: a line with the length, then the program."""
+    folder = files("reconciler.agent")
+    modules = [(name, (folder / f"{name}.py").read_text(encoding="ascii")) for name in MODULES]
+    program = f"modules = {modules!r}\n{_LOADER}".encode("ascii")
+    return b"%d\n" % len(program) + program

@@ -1,0 +1,129 @@
+"""The agent on one host, over any channel: requests and replies, one at a time, each with a time limit."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from reconciler.hosts import wire
+from reconciler.model.actions import HostAction, LinkAction
+from reconciler.model.errors import AgentRefusedError, HostUnreachableError
+from reconciler.model.observed import DBState, ObservedConfigDB
+from reconciler.model.outcome import ActionResult
+from reconciler.model.plan import DBPlan
+from reconciler.model.refs import ObjectRef
+from reconciler.ports import DBResult, Question, Report
+
+PROTOCOL = 1
+REPLY_LIMIT = 64 * 2**20  # bytes of one reply
+_OBSERVE_TIMEOUT = 60.0  # seconds; esxcli alone may take several on a busy host
+_APPLY_TIMEOUT = 300.0  # seconds; a VIB install is the slowest
+
+
+class Channel(Protocol):
+    """A two-way stream of lines to a running agent. Its methods raise HostUnreachableError when it is broken."""
+
+    async def send(self, line: bytes) -> None:
+        """Send one line, its newline included."""
+        ...
+
+    async def receive(self) -> bytes:
+        """The next line."""
+        ...
+
+    async def close(self) -> None:
+        """End the agent. Never raises."""
+        ...
+
+
+class AgentClient:
+    """Implements `ports.HostAgent` over a channel that `connect` opens when it is first needed, or again after a break."""
+
+    def __init__(self, host: str, connect: Callable[[], Awaitable[Channel]]) -> None:
+        self._host = host
+        self._connect = connect
+        self._channel: Channel | None = None
+        self._last_id = 0
+        self._turn = asyncio.Lock()
+        self._known: dict[str, ObservedConfigDB] = {}
+
+    async def observe(self, question: Question) -> Report:
+        """See `ports.HostAgent`."""
+        reply = await self._ask(wire.question(question, self._known), _OBSERVE_TIMEOUT)
+        report = wire.report(self._host, reply, self._known)
+        self._known = {path: db for path, db in report.config_dbs.items() if db.state is DBState.PRESENT}
+        return report
+
+    async def apply_db(self, plan: DBPlan, now: datetime) -> DBResult:
+        """See `ports.HostAgent`."""
+        reply = await self._ask(wire.transaction(plan, now), _APPLY_TIMEOUT)
+        by_group = zip(plan.groups, reply["groups"], strict=True)
+        results = {action.ref: _result(action.ref, answer) for group, answer in by_group for action in group}
+        return DBResult(tuple(results.values()), reply["backup"])
+
+    async def apply_links(self, actions: Sequence[LinkAction]) -> tuple[ActionResult, ...]:
+        """See `ports.HostAgent`."""
+        return await self._apply("apply_links", actions)
+
+    async def apply_host(self, actions: Sequence[HostAction]) -> tuple[ActionResult, ...]:
+        """See `ports.HostAgent`."""
+        return await self._apply("apply_host", actions)
+
+    async def close(self) -> None:
+        """End the agent."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.close()
+
+    async def _apply(self, verb: str, actions: Sequence[LinkAction | HostAction]) -> tuple[ActionResult, ...]:
+        reply = await self._ask(wire.actions(verb, actions), _APPLY_TIMEOUT)
+        pairs = zip(actions, reply["results"], strict=True)
+        return tuple(_result(action.ref, answer) for action, answer in pairs)
+
+    async def _ask(self, request: wire.Json, timeout: float) -> Any:
+        async with self._turn:
+            try:
+                return await asyncio.wait_for(self._exchange(request), timeout)
+            except TimeoutError:
+                await self.close()
+                raise HostUnreachableError(f"{self._host} did not answer within {timeout:.0f} s") from None
+            except (HostUnreachableError, asyncio.CancelledError):
+                await self.close()
+                raise
+
+    async def _exchange(self, request: wire.Json) -> Any:
+        if self._channel is None:
+            self._channel = await self._connect()
+            _greet(self._host, _decode(self._host, await self._channel.receive()))
+        self._last_id += 1
+        line = json.dumps({"id": self._last_id, **request}, separators=(",", ":"))
+        await self._channel.send(line.encode("ascii") + b"\n")
+        reply = _decode(self._host, await self._channel.receive())
+        if reply.get("id") != self._last_id:
+            raise HostUnreachableError(f"{self._host}: the agent answered another question than the one asked")
+        if "error" in reply:
+            raise AgentRefusedError(reply["error"]["reason"], reply["error"]["message"])
+        return reply["result"]
+
+
+def _greet(host: str, greeting: wire.Json) -> None:
+    protocol = greeting.get("hello", {}).get("protocol")
+    if protocol != PROTOCOL:
+        raise HostUnreachableError(f"{host}: the agent speaks protocol {protocol}, not {PROTOCOL}")
+
+
+def _decode(host: str, line: bytes) -> wire.Json:
+    try:
+        reply = json.loads(line)
+    except ValueError:
+        raise HostUnreachableError(f"{host}: the agent's answer is not JSON: {line[:80]!r}") from None
+    if not isinstance(reply, dict):
+        raise HostUnreachableError(f"{host}: the agent's answer is not an object: {line[:80]!r}")
+    return reply
+
+
+def _result(ref: ObjectRef, answer: wire.Json) -> ActionResult:
+    return ActionResult(ref, answer["ok"], answer.get("reason", ""), answer.get("message", ""))

@@ -1,0 +1,84 @@
+"""Hosts that are folders of this machine (the lab): the agent runs in a process here and takes the folder for `/`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Callable
+from pathlib import Path
+
+from reconciler.hosts.bundle import BOOTSTRAP, bundle
+from reconciler.hosts.client import REPLY_LIMIT, AgentClient, Channel
+from reconciler.model.errors import HostUnreachableError
+from reconciler.ports import HostAgent
+
+_PATIENCE = 5.0  # seconds for an agent to end by itself once its input has ended
+
+
+class LocalHosts:
+    """Implements `ports.Hosts`. `root_of` gives the folder of a host, or raises HostUnreachableError."""
+
+    def __init__(self, root_of: Callable[[str], Path], interpreter: str = sys.executable) -> None:
+        self._root_of = root_of
+        self._interpreter = interpreter
+        self._agents: dict[str, AgentClient] = {}
+
+    def agent(self, name: str, address: str) -> HostAgent:  # noqa: ARG002 - folders go by name
+        """See `ports.Hosts`."""
+        if name not in self._agents:
+            self._agents[name] = AgentClient(name, lambda: self._open(name))
+        return self._agents[name]
+
+    async def close(self) -> None:
+        """See `ports.Hosts`."""
+        await asyncio.gather(*(agent.close() for agent in self._agents.values()))
+
+    async def _open(self, name: str) -> Channel:
+        root = self._root_of(name)
+        # A session of its own: an interrupt at the keyboard must not kill an agent in the middle of a write.
+        process = await asyncio.create_subprocess_exec(
+            self._interpreter, "-I", "-S", "-c", BOOTSTRAP, str(root),
+            stdin=PIPE, stdout=PIPE, stderr=DEVNULL, limit=REPLY_LIMIT, start_new_session=True,
+        )  # fmt: skip
+        channel = _ProcessChannel(name, process)
+        await channel.send(bundle())
+        return channel
+
+
+class _ProcessChannel:
+    """The standard streams of an agent's process."""
+
+    def __init__(self, host: str, process: Process) -> None:
+        self._host = host
+        self._process = process
+        if process.stdin is None or process.stdout is None:
+            raise ValueError("the process must have been started with pipes")
+        self._stdin = process.stdin
+        self._stdout = process.stdout
+
+    async def send(self, line: bytes) -> None:
+        try:
+            self._stdin.write(line)
+            await self._stdin.drain()
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise HostUnreachableError(f"{self._host}: the agent ended unexpectedly") from error
+
+    async def receive(self) -> bytes:
+        try:
+            line = await self._stdout.readline()
+        except ValueError as error:  # longer than the limit
+            raise HostUnreachableError(f"{self._host}: the agent's answer is too long") from error
+        if not line.endswith(b"\n"):
+            raise HostUnreachableError(f"{self._host}: the agent ended unexpectedly")
+        return line
+
+    async def close(self) -> None:
+        self._stdin.close()
+        try:
+            await asyncio.wait_for(self._process.wait(), _PATIENCE)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()

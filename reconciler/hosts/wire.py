@@ -1,0 +1,132 @@
+"""The agent's JSON on one side, the model on the other (docs/agent-protocol.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from reconciler.model.actions import Action
+from reconciler.model.observed import (
+    DBMode,
+    DBState,
+    DockvolsEntry,
+    EntryKind,
+    ObservedConfigDB,
+    ObservedDatastore,
+    ObservedHost,
+    PrivilegeRow,
+    Section,
+    SectionForm,
+    Service,
+    TenantRow,
+    VMRow,
+    VolumeUse,
+)
+from reconciler.model.plan import DBPlan
+from reconciler.ports import Question, Report
+
+Json = dict[str, Any]
+_NOT_SENT = ("ref", "risk")  # matter to people, not to the agent
+
+
+def question(asked: Question, known: Mapping[str, ObservedConfigDB]) -> Json:
+    """The request `observe`. Config DBs in `known` are sent again only if their fingerprint has changed."""
+    databases = [
+        {"path": path, "fingerprint": known[path].fingerprint if path in known else None} for path in asked.config_dbs
+    ]
+    return {"do": "observe", "config_dbs": databases, "datastores": list(asked.datastores)}
+
+
+def transaction(plan: DBPlan, now: datetime) -> Json:
+    """The request `apply_db`."""
+    return {
+        "do": "apply_db",
+        "path": plan.path,
+        "fingerprint": plan.fingerprint,
+        "create": plan.create,
+        "with_default": plan.with_default,
+        "recover": plan.recover,
+        "writer": plan.writer,
+        "backups_to_keep": plan.backups_to_keep,
+        "time": now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ"),
+        "groups": [[action(step) for step in group] for group in plan.groups],
+    }
+
+
+def actions(verb: str, steps: Sequence[Action]) -> Json:
+    """The requests `apply_links` and `apply_host`."""
+    return {"do": verb, "actions": [action(step) for step in steps]}
+
+
+def action(step: Action) -> Json:
+    """One action: its class name and its fields, without what only people need."""
+    return {"action": type(step).__name__, **_fields(step)}
+
+
+def _fields(value: Any) -> Json:
+    return {name: _plain(getattr(value, name)) for name in value.__slots__ if name not in _NOT_SENT}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return _fields(value) if hasattr(value, "__slots__") else value
+
+
+def report(host: str, reply: Json, known: Mapping[str, ObservedConfigDB]) -> Report:
+    """The reply to `observe`."""
+    databases = {path: _config_db(host, path, seen, known) for path, seen in reply["config_dbs"].items()}
+    datastores = {url: _datastore(host, url, seen) for url, seen in reply["datastores"].items()}
+    return Report(_host(host, reply["host"]), databases, datastores)
+
+
+def _host(name: str, seen: Json) -> ObservedHost:
+    section = seen["section"]
+    return ObservedHost(
+        name=name,
+        db_mode=DBMode(seen["db_mode"]),
+        db_reason=seen["db_reason"],
+        link=seen["link"],
+        link_path=seen["link_path"],
+        section=Section(SectionForm(section["form"]), section["datastore"], section["saved"]),
+        driver=seen["driver"],
+        driver_error=seen["driver_error"],
+        service=Service(seen["service"]),
+        secure_boot=seen["secure_boot"],
+        volumes=seen["volumes"],
+        can_write=seen["can_write"],
+    )
+
+
+def _config_db(host: str, path: str, seen: Json, known: Mapping[str, ObservedConfigDB]) -> ObservedConfigDB:
+    if seen.get("unchanged"):
+        rows = known[path]
+        tenants, vms, privileges = rows.tenants, rows.vms, rows.privileges
+    else:
+        tenants = tuple(TenantRow(*row) for row in seen.get("tenants", ()))
+        vms = tuple(VMRow(*row) for row in seen.get("vms", ()))
+        privileges = tuple(PrivilegeRow(*row) for row in seen.get("privileges", ()))
+    return ObservedConfigDB(
+        path=path,
+        state=DBState(seen["state"]),
+        reason=seen["reason"],
+        message=seen["message"],
+        read_from=host,
+        fingerprint=seen["fingerprint"],
+        tenants=tenants,
+        vms=vms,
+        privileges=privileges,
+        volume_use=tuple(VolumeUse(*row) for row in seen.get("volume_use", ())),
+        violations=tuple(seen.get("violations", ())),
+        writer=seen.get("writer"),
+        backups=tuple(seen.get("backups", ())),
+    )
+
+
+def _datastore(host: str, url: str, seen: Json) -> ObservedDatastore:
+    entries = {
+        name: DockvolsEntry(EntryKind(kind), target, volumes)
+        for name, (kind, target, volumes) in seen["entries"].items()
+    }
+    return ObservedDatastore(url, host, seen["error"], entries)

@@ -1,0 +1,134 @@
+"""Resolved + Observed -> Diff: every object compared, every difference with its reason, its risk and its actions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from reconciler.model.constants import DEFAULT_VMGROUP
+from reconciler.model.desired import Unmanaged
+from reconciler.model.diff import Change, Diff, Op
+from reconciler.model.observed import DBState, Observed, ObservedConfigDB, UnreachableHost
+from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.resolved import Resolved, ResolvedConfigDB, ResolvedVMGroup
+from reconciler.planning.db_diff import config_db_change, fallback, usable
+from reconciler.planning.host_diff import host_change
+from reconciler.planning.membership import Membership
+from reconciler.planning.show import Names
+from reconciler.planning.state import observed_states
+from reconciler.planning.vmgroup_diff import pair, vmgroup_change
+
+
+def diff(resolved: Resolved, observed: Observed, fresh: Mapping[ObjectRef, str]) -> Diff:
+    """Compare everything. Pure and total: what could not be looked up or read becomes a Change that says so.
+
+    `fresh` holds UUIDs for the vmgroups to be made (see `without_uuid`). The order of the inputs does not matter.
+    """
+    names = Names(resolved.inventory)
+    changes = [Change(failed.ref, Op.BLOCKED, failed.reason) for failed in resolved.unresolved]
+    joinable: dict[ObjectRef, bool] = {}
+    for db in resolved.config_dbs:
+        seen = observed.config_dbs[db.datastore.db_path]
+        change = config_db_change(db, observed, resolved.inventory, names)
+        changes.append(change)
+        joinable[db.ref] = usable(change, seen)
+        changes.extend(_vmgroups(db, change, resolved, observed, fresh, names))
+    for host in resolved.hosts:
+        seen_host = observed.hosts[host.ref.name]
+        db_usable = host.config_db is not None and joinable.get(host.config_db, False)
+        changes.append(host_change(host, seen_host, db_usable, names))
+    return Diff(tuple(sorted(_spread_blocks(changes), key=lambda change: change.ref.sort_key)))
+
+
+def without_uuid(resolved: Resolved, observed: Observed) -> tuple[ObjectRef, ...]:
+    """The vmgroups that are neither pinned nor there yet: each needs a fresh UUID before it can be planned."""
+    present = {
+        (db.ref, row.name) for db in resolved.config_dbs for row in observed.config_dbs[db.datastore.db_path].tenants
+    }
+    return tuple(
+        group.ref for group in resolved.vmgroups if group.uuid is None and (group.config_db, group.name) not in present
+    )
+
+
+def incomplete(resolved: Resolved, observed: Observed) -> str | None:
+    """Why this pass does not see everything (so nothing may be removed in it), or None."""
+    if resolved.unresolved:
+        return f"{resolved.unresolved[0].ref} could not be looked up"
+    if not resolved.inventory.complete:
+        return "the inventory is incomplete"
+    for name, host in sorted(observed.hosts.items()):
+        if isinstance(host, UnreachableHost):
+            return f"host/{name} could not be reached"
+    for url, datastore in sorted(observed.datastores.items()):
+        if datastore.error is not None:
+            return f"datastore {url} could not be read"
+    return None
+
+
+def _vmgroups(
+    db: ResolvedConfigDB,
+    db_change: Change,
+    resolved: Resolved,
+    observed: Observed,
+    fresh: Mapping[ObjectRef, str],
+    names: Names,
+) -> Iterator[Change]:
+    groups = [group for group in resolved.vmgroups if group.config_db == db.ref]
+    seen = observed.config_dbs[db.datastore.db_path]
+    if seen.state is DBState.UNKNOWN:
+        yield from (Change(group.ref, Op.UNKNOWN, f"its {db.ref} cannot be read: {seen.message}") for group in groups)
+        return
+    if seen.state is not DBState.PRESENT and db_change.op is not Op.CREATE:
+        yield from (Change(group.ref, Op.BLOCKED, f"its {db.ref} is {db_change.op}") for group in groups)
+        return
+    states = observed_states(seen)
+    by_name = {state.name: state.uuid for state in states.values()}
+    pairs = [pair(group, states, by_name, fresh.get(group.ref, "")) for group in groups]
+    served = fallback(db, seen, states.values())
+    book = Membership(
+        owners={row.vm_id: row.tenant_id for row in seen.vms},
+        claims={m.uuid: found.after for found in pairs for m in found.group.members or ()},
+        declared={found.after.uuid: found.group.ref for found in pairs},
+        states=states,
+        vms={vm.uuid: vm for vm in resolved.inventory.vms},
+        incomplete=incomplete(resolved, observed),
+        fallback_before=served.before,
+        fallback_after=served.after,
+    )
+    for found in pairs:
+        yield vmgroup_change(found, book, observed.datastores, names)
+    yield from _unmanaged(db, seen, groups, resolved)
+
+
+def _unmanaged(
+    db: ResolvedConfigDB, seen: ObservedConfigDB, groups: list[ResolvedVMGroup], resolved: Resolved
+) -> Iterator[Change]:
+    if db.unmanaged is Unmanaged.IGNORE:
+        return
+    declared = {group.name for group in groups} | {failed.ref.name.rpartition("/")[2] for failed in resolved.unresolved}
+    pinned = {group.uuid for group in groups if group.uuid}
+    declared.add(DEFAULT_VMGROUP)  # ConfigDB.spec.defaultVMGroup speaks of it, or leaves it alone
+    several = len(resolved.config_dbs) > 1
+    for row in seen.tenants:
+        if row.name not in declared and row.id not in pinned:
+            name = f"{db.ref.name}/{row.name}" if several else row.name
+            yield Change(ObjectRef(Kind.VMGROUP, name), Op.UNMANAGED, "created outside the manifests")
+
+
+def _spread_blocks(changes: list[Change]) -> list[Change]:
+    """Objects tied by a VM that moves are written together or not at all: one that is blocked blocks the others."""
+    by_ref = {change.ref: change for change in changes}
+    pending = [change for change in changes if change.op in (Op.BLOCKED, Op.UNKNOWN)]
+    ties: dict[ObjectRef, set[ObjectRef]] = {}
+    for change in changes:
+        for other in change.tied:
+            ties.setdefault(other, set()).add(change.ref)
+            ties.setdefault(change.ref, set()).add(other)
+    while pending:
+        cause = pending.pop()
+        for ref in sorted(ties.get(cause.ref, ()), key=lambda ref: ref.sort_key):
+            if by_ref[ref].op in (Op.CREATE, Op.UPDATE, Op.DELETE):
+                reason = f"a VM moves between it and {cause.ref}, which is {cause.op}: {cause.reason}"
+                by_ref[ref] = replace(by_ref[ref], op=Op.BLOCKED, reason=reason, actions=())
+                pending.append(by_ref[ref])
+    return [by_ref[change.ref] for change in changes]

@@ -1,0 +1,148 @@
+"""One host: its link to the config DB, whether that survives a reboot, its driver and its service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from reconciler.model.actions import HostAction, InstallDriver, LinkDB, Risk, StartService, WriteSection, worst
+from reconciler.model.diff import Change, FieldChange, Op, Value
+from reconciler.model.observed import DBMode, ObservedHost, Section, SectionForm, Service, UnreachableHost
+from reconciler.model.resolved import ResolvedHost
+from reconciler.planning.show import Names
+
+OPEN_NOTE = "OPEN: every VM may create volumes without limit on this host"
+
+
+@dataclass(slots=True)
+class _Findings:
+    """What is found while going through one host; only `host_change` sees it."""
+
+    fields: list[FieldChange] = field(default_factory=list)
+    actions: list[HostAction] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def change(self, path: str, before: Value, after: Value, action: HostAction) -> None:
+        self.fields.append(FieldChange(path, before, after))
+        self.actions.append(action)
+
+
+def is_open(host: ObservedHost) -> bool:
+    """Whether every VM on this host may do everything: vDVS serves requests and knows no config DB."""
+    return host.db_mode is DBMode.NOT_CONFIGURED and host.driver is not None
+
+
+def host_change(host: ResolvedHost, seen: ObservedHost | UnreachableHost, db_usable: bool, names: Names) -> Change:
+    """How one host differs from its manifest. The link comes before the driver, so that no door opens in between."""
+    if isinstance(seen, UnreachableHost):
+        return Change(host.ref, Op.UNKNOWN, seen.reason)
+    found = _Findings()
+    if is_open(seen):
+        found.notes.append(OPEN_NOTE)
+    if host.datastore is not None:
+        if (hindrance := _why_not_join(host, seen, db_usable)) is not None:
+            found.held.append(hindrance)
+        else:
+            _link(host, seen, found, names)
+            _persistence(host, seen, found, names)
+    if host.datastore is not None and found.held and seen.link is None:
+        found.held.append("its driver and service are left alone until then: without a config DB they serve everybody")
+    else:
+        _driver(host, seen, found)
+        _service(host, seen, found)
+    notes = tuple(found.notes + found.held)
+    if found.actions:
+        risk = worst([action.risk for action in found.actions])
+        reason = "differs from its manifest"
+        return Change(host.ref, Op.UPDATE, reason, tuple(found.fields), tuple(found.actions), risk, notes)
+    if found.held:
+        return Change(host.ref, Op.BLOCKED, found.held[0], notes=tuple(found.notes + found.held[1:]))
+    return Change(host.ref, Op.KEEP, "as declared", notes=notes)
+
+
+def _why_not_join(host: ResolvedHost, seen: ObservedHost, db_usable: bool) -> str | None:
+    datastore = host.datastore
+    if datastore is None or not db_usable:
+        return f"its {host.config_db} cannot be used now"
+    if datastore.id not in seen.volumes:
+        return f"datastore {datastore.name} is not mounted on this host"
+    if seen.db_mode is DBMode.SINGLE_NODE:
+        return "it has a config DB of its own (SingleNode); move /etc/vmware/vmdkops/auth-db away to let it join"
+    return None
+
+
+def _link(host: ResolvedHost, seen: ObservedHost, found: _Findings, names: Names) -> None:
+    datastore = host.datastore
+    if datastore is None or seen.link == datastore.db_path:
+        return
+    if seen.link_path == datastore.db_path:
+        action = LinkDB(host.ref, Risk.SAFE, datastore.db_path, seen.link)
+        found.change("link", f"by name ({seen.link})", "by volume id", action)
+        return
+    # What another DB granted is not known here, and a broken link granted nothing: both may widen.
+    risk = Risk.RESTRICTS if seen.db_mode is DBMode.NOT_CONFIGURED else Risk.WIDENS
+    before = seen.db_mode.value if seen.link is None else f"{seen.db_mode.value} ({_target(seen, names)})"
+    action = LinkDB(host.ref, risk, datastore.db_path, seen.link)
+    found.change("configDB", before, f"MultiNode ({datastore.name})", action)
+
+
+def _target(seen: ObservedHost, names: Names) -> str:
+    parts = (seen.link_path or "").split("/")
+    return names.volume(parts[3]) if parts[1:3] == ["vmfs", "volumes"] and len(parts) > 3 else str(seen.link)
+
+
+def _persistence(host: ResolvedHost, seen: ObservedHost, found: _Findings, names: Names) -> None:
+    datastore = host.datastore
+    if seen.secure_boot:
+        found.notes.append("Secure Boot is on: local.sh never runs, so the link is lost at every reboot")
+    if datastore is None:
+        return
+    section = seen.section
+    if section.form is SectionForm.OURS and section.datastore == datastore.id and section.saved:
+        return
+    action = WriteSection(host.ref, Risk.SAFE, datastore.id)
+    found.change("persistence", _persistence_before(section, datastore.id, names), "local.sh section", action)
+
+
+def _persistence_before(section: Section, wanted: str, names: Names) -> str:
+    if section.form is SectionForm.OURS and section.datastore == wanted:
+        return "local.sh section, not saved yet"
+    if section.form in (SectionForm.MISSING, SectionForm.NO_FILE):
+        return "missing"
+    if section.form is SectionForm.DAMAGED:
+        return "damaged local.sh section"
+    return f"local.sh section for {names.volume(section.datastore or '?')}, not as vdvs writes it"
+
+
+def _driver(host: ResolvedHost, seen: ObservedHost, found: _Findings) -> None:
+    driver = host.driver
+    if driver is None:
+        return
+    if seen.driver_error is not None:
+        found.held.append(f"the driver's version could not be read: {seen.driver_error}")
+    elif seen.driver is None and driver.source is None:
+        found.held.append("the driver is not installed and spec.driver.source does not say what to install")
+    elif seen.driver is None and driver.source is not None:
+        # The config DB decides what the driver grants; without one it grants everything.
+        linked = host.datastore is not None
+        action = InstallDriver(
+            host.ref, Risk.SAFE if linked else Risk.WIDENS, driver.source, driver.version, driver.sha256
+        )
+        if not linked:
+            found.notes.append("the driver will serve every VM without limit, because this host uses no config DB")
+        found.change("driver", "not installed", driver.version or "installed", action)
+    elif driver.version is not None and driver.version != seen.driver:
+        way_out = "esxcli software vib remove -n esx-vmdkops-service, then apply again"
+        found.held.append(f"driver {seen.driver} is installed, {driver.version} is declared; to replace it: {way_out}")
+
+
+def _service(host: ResolvedHost, seen: ObservedHost, found: _Findings) -> None:
+    installing = any(isinstance(action, InstallDriver) for action in found.actions)
+    if host.service_running is not True or seen.service is Service.RUNNING:
+        return
+    if seen.service is Service.UNKNOWN:
+        found.held.append("the state of vmdk-opsd could not be read")
+    elif seen.service is Service.STOPPED or installing:
+        found.change("service", seen.service.value, "running", StartService(host.ref, Risk.SAFE))
+    elif not found.held:
+        found.held.append("vmdk-opsd cannot run: the driver is not installed; declare spec.driver")

@@ -1,0 +1,88 @@
+"""The links `dockvols/<vmgroup name>`: vDVS follows them blindly, so a wrong one hands out foreign volumes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from reconciler.model.actions import LinkAction, RemoveNameLink, Risk, SetNameLink
+from reconciler.model.diff import FieldChange
+from reconciler.model.observed import DockvolsEntry, EntryKind, ObservedDatastore
+from reconciler.model.refs import ObjectRef
+from reconciler.planning.show import Names
+from reconciler.planning.state import VMGroupState
+
+
+@dataclass(frozen=True, slots=True)
+class LinkChange:
+    """The link of one vmgroup on one datastore: what would be done, or why it cannot be (`held`)."""
+
+    field: FieldChange
+    action: LinkAction | None
+    note: str | None = None
+    held: str | None = None
+
+
+def link_changes(
+    ref: ObjectRef, group: VMGroupState, datastores: Mapping[str, ObservedDatastore], names: Names
+) -> Iterator[LinkChange]:
+    """Every datastore where the name link of an existing vmgroup is missing or leads elsewhere.
+
+    A link is wanted only where the folder is: vDVS makes both together, at the first volume.
+    """
+    for url in sorted(datastores):
+        entries = datastores[url].entries
+        link, folder = entries.get(group.name), entries.get(group.uuid)
+        shown = names.datastore(url) or url
+        if link is None:
+            if folder is not None:
+                action = SetNameLink(ref, Risk.SAFE, url, group.name, group.uuid)
+                yield LinkChange(FieldChange(f"links[{shown}]", "missing", group.name), action)
+        elif link.target != folder_of(url, group.uuid):
+            yield _astray(ref, group, url, link, folder is not None, shown)
+
+
+def _astray(
+    ref: ObjectRef, group: VMGroupState, url: str, link: DockvolsEntry, has_folder: bool, shown: str
+) -> LinkChange:
+    path = f"links[{shown}]"
+    if link.kind is not EntryKind.LINK:
+        held = f"dockvols/{group.name} on {shown} is a {link.kind}, and vDVS uses it in place of the vmgroup's folder"
+        return LinkChange(FieldChange(path, str(link.kind), group.name), None, held=held)
+    exposure = f"leads to {link.target}, so this vmgroup sees volumes that are not its own"
+    note = f"EXPOSED: dockvols/{group.name} on {shown} {exposure}"
+    if has_folder:
+        action: LinkAction = SetNameLink(ref, Risk.RESTRICTS, url, group.name, group.uuid)
+        return LinkChange(FieldChange(path, link.target, group.name), action, note)
+    action = RemoveNameLink(ref, Risk.RESTRICTS, url, group.name, link.target or "")
+    return LinkChange(FieldChange(path, link.target, None), action, note)
+
+
+def name_taken(group: VMGroupState, datastores: Mapping[str, ObservedDatastore], names: Names) -> str | None:
+    """Why a new vmgroup must not be made: something in `dockvols/` bears its name; vDVS would serve it from there."""
+    for url in sorted(datastores):
+        entry = datastores[url].entries.get(group.name)
+        if entry is not None and entry.target != folder_of(url, group.uuid):
+            shown = names.datastore(url)
+            return (
+                f"dockvols/{group.name} is already there on {shown} (a {entry.kind}); look what it is, then remove it"
+            )
+    for url in sorted(group.access.keys() & datastores.keys()):
+        if (error := datastores[url].error) is not None:
+            return f"dockvols on {names.datastore(url)} could not be read ({error})"
+    return None
+
+
+def folder_of(url: str, uuid: str) -> str:
+    """The folder of a vmgroup on a datastore."""
+    return f"{url}/dockvols/{uuid}"
+
+
+def volumes_of(uuid: str, datastores: Mapping[str, ObservedDatastore], names: Names) -> str | None:
+    """`3 volumes in dockvols on SHARED-Datastore`, for the first datastore where the vmgroup has any; else None."""
+    for url in sorted(datastores):
+        entry = datastores[url].entries.get(uuid)
+        if entry is not None and entry.volumes:
+            plural = "" if entry.volumes == 1 else "s"
+            return f"{entry.volumes} volume{plural} in dockvols on {names.datastore(url)}"
+    return None

@@ -1,0 +1,139 @@
+"""Diff -> Plan: which actions, on which host, in which order, together with what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import get_args
+
+from reconciler.model.actions import (
+    Action,
+    CreateVMGroup,
+    DBAction,
+    DeleteVMGroup,
+    HostAction,
+    LinkAction,
+    MoveMember,
+    RecoverDB,
+    RemoveMember,
+    RemoveNameLink,
+)
+from reconciler.model.desired import Presence
+from reconciler.model.diff import Change, Diff, Op
+from reconciler.model.observed import DBState, Observed, ObservedHost
+from reconciler.model.plan import DBPlan, HostPlan, Plan, Withheld
+from reconciler.model.policy import Policy
+from reconciler.model.refs import ObjectRef
+from reconciler.model.resolved import Resolved, ResolvedConfigDB
+from reconciler.planning.guards import permit
+
+_DB_ACTIONS = get_args(DBAction)
+_LINK_ACTIONS = get_args(LinkAction)
+_HOST_ACTIONS = get_args(HostAction)
+
+
+def plan(diff: Diff, resolved: Resolved, observed: Observed, policy: Policy) -> Plan:
+    """The ordered actions for all that `policy` permits. Pure; deterministic; touches only declared objects."""
+    permitted, withheld = permit(diff, policy)
+    owners = {group.ref: group.config_db for group in resolved.vmgroups}
+    databases: list[DBPlan] = []
+    for db in resolved.config_dbs:
+        mine = [change for change in permitted if owners.get(change.ref, change.ref) == db.ref]
+        if not any(change.actions or change.op is Op.CREATE for change in mine):
+            continue
+        writer = choose_writer(db, observed)
+        if writer is None:
+            reason = f"no host that is up, mounts {db.datastore.name} and can write may write {db.ref}"
+            withheld += tuple(Withheld(change.ref, reason) for change in mine)
+        else:
+            databases.append(_db_plan(db, writer, mine, observed))
+    # A host whose config DB was to be made, and is not, must not be pointed at nothing.
+    missing = {
+        db.ref
+        for db in resolved.config_dbs
+        if observed.config_dbs[db.datastore.db_path].state in (DBState.ABSENT, DBState.EMPTY)
+        and db.ref not in {planned.ref for planned in databases if planned.create}
+    }
+    hosts, stranded = _host_plans(permitted, resolved, missing)
+    return Plan(tuple(databases), hosts, withheld + stranded)
+
+
+def choose_writer(db: ResolvedConfigDB, observed: Observed) -> str | None:
+    """The one host that writes a config DB: the one that did so last, as long as it can; else the first that can."""
+    able = [
+        name
+        for name in db.hosts
+        if isinstance(host := observed.hosts[name], ObservedHost) and host.can_write and db.datastore.id in host.volumes
+    ]
+    recorded = observed.config_dbs[db.datastore.db_path].writer
+    return recorded if recorded in able else next(iter(able), None)
+
+
+def _db_plan(db: ResolvedConfigDB, writer: str, changes: list[Change], observed: Observed) -> DBPlan:
+    seen = observed.config_dbs[db.datastore.db_path]
+    links = [a for change in changes for a in change.actions if isinstance(a, _LINK_ACTIONS)]
+    routed = [(observed.datastores[link.url].read_from or writer, link) for link in links]
+    return DBPlan(
+        ref=db.ref,
+        path=db.datastore.db_path,
+        writer=writer,
+        fingerprint=seen.fingerprint,
+        create=any(change.ref == db.ref and change.op is Op.CREATE for change in changes),
+        with_default=db.default_vmgroup is not Presence.ABSENT,
+        recover=any(isinstance(a, RecoverDB) for change in changes for a in change.actions),
+        backups_to_keep=db.backups_to_keep,
+        groups=tuple(_savepoints(changes)),
+        clear_links=tuple((host, link) for host, link in routed if isinstance(link, RemoveNameLink)),
+        make_links=tuple((host, link) for host, link in routed if not isinstance(link, RemoveNameLink)),
+    )
+
+
+def _savepoints(changes: list[Change]) -> Iterable[tuple[DBAction, ...]]:
+    """Objects tied by a VM that moves share a savepoint; every other object has its own."""
+    leader = {change.ref: change.ref for change in changes}
+
+    def find(ref: ObjectRef) -> ObjectRef:
+        while leader[ref] != ref:
+            ref = leader[ref]
+        return ref
+
+    for change in changes:
+        for other in change.tied:
+            if other in leader:
+                first, second = sorted((find(change.ref), find(other)), key=lambda ref: ref.sort_key)
+                leader[second] = first
+    together: dict[ObjectRef, list[DBAction]] = {}
+    for change in changes:
+        together.setdefault(find(change.ref), []).extend(a for a in change.actions if isinstance(a, _DB_ACTIONS))
+    return (tuple(sorted(actions, key=_rank)) for actions in together.values() if actions)
+
+
+def _rank(action: Action) -> int:
+    """Vmgroups exist before VMs move in, and VMs have moved out before anything is deleted; else order is kept."""
+    match action:
+        case CreateVMGroup():
+            return 0
+        case MoveMember():
+            return 2
+        case RemoveMember():
+            return 3
+        case DeleteVMGroup():
+            return 4
+    return 1
+
+
+def _host_plans(
+    permitted: Iterable[Change], resolved: Resolved, missing: set[ObjectRef]
+) -> tuple[tuple[HostPlan, ...], tuple[Withheld, ...]]:
+    hosts = {host.ref: host for host in resolved.hosts}
+    plans: list[HostPlan] = []
+    stranded: list[Withheld] = []
+    for change in permitted:
+        host = hosts.get(change.ref)
+        actions = tuple(a for a in change.actions if isinstance(a, _HOST_ACTIONS))
+        if host is None or not actions:
+            continue
+        if host.config_db in missing:
+            stranded.append(Withheld(host.ref, f"its {host.config_db} is not there and is not made in this pass"))
+        else:
+            plans.append(HostPlan(host.ref, host.ref.name, host.config_db, actions))
+    return tuple(plans), tuple(stranded)
