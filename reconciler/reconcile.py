@@ -1,14 +1,27 @@
-"""The one use case: look, compare, plan, apply what the policy allows, look again. `diff`, `apply` and `watch` call it."""
+"""The one use case: look, compare, plan, apply what the policy allows, look again. Every command goes through it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from reconciler.execution.executor import Execution, execute
+from reconciler.execution.observing import observe
+from reconciler.execution.verdicts import verdicts
 from reconciler.model.desired import Desired
+from reconciler.model.diff import Diff, Op
 from reconciler.model.outcome import Assessment, Outcome
+from reconciler.model.plan import Plan
 from reconciler.model.policy import APPLY, APPLY_AND_DESTROY, REPORT_ONLY, Policy
-from reconciler.ports import Clock, Hosts, InventorySource, Observer
+from reconciler.model.refs import ObjectRef
+from reconciler.planning.differ import diff, without_uuid
+from reconciler.planning.planner import plan
+from reconciler.planning.resolve import resolve
+from reconciler.ports import Clock, HostAgent, Hosts, InventorySource, Observer
+
+__all__ = ["APPLY", "APPLY_AND_DESTROY", "REPORT_ONLY", "Policy", "World", "assess", "reconcile"]
+
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +35,66 @@ class World:
     observer: Observer
 
 
+async def assess(
+    desired: Desired, world: World, drawn: dict[ObjectRef, str] | None = None, avoid: Iterable[str] = ()
+) -> Assessment:
+    """Look at the world and compare; write nothing.
+
+    `drawn` remembers the UUIDs of new vmgroups from one look to the next; `avoid` names the hosts that wrote, so that
+    a config DB is read back through another. Raises InventoryError when the inventory cannot be read at all.
+    """
+    resolved = resolve(desired, await world.inventory.snapshot())
+    observed = await observe(resolved, world.hosts, world.observer, avoid)
+    fresh = {} if drawn is None else drawn
+    for ref in without_uuid(resolved, observed):
+        if ref not in fresh:
+            fresh[ref] = world.new_uuid()
+    return Assessment(resolved, observed, diff(resolved, observed, fresh), world.clock.now())
+
+
 async def reconcile(desired: Desired, world: World, policy: Policy) -> Outcome:
     """One pass. With `REPORT_ONLY` nothing is written and `Outcome.before` holds the answer.
 
-    Raises InventoryError when the inventory cannot be read at all; everything else is a fact of one object.
+    Where the world moved between the look and the write, nothing was written there and a new plan is made, three times
+    at most. Raises InventoryError when the inventory cannot be read at all; everything else is a fact of one object.
     """
-    raise NotImplementedError
+    drawn: dict[ObjectRef, str] = {}
+    before = now = await assess(desired, world, drawn)
+    steps = plan(now.diff, now.resolved, now.observed, policy)
+    if steps.empty:
+        return Outcome(before, steps, (), None, verdicts(before.diff, steps, (), None))
+    replanned: list[Diff] = []
+    backups: list[str] = []
+    for attempt in range(_ATTEMPTS):
+        done = await execute(steps, _agents(world, now), world.clock.now(), world.observer)
+        backups += done.backups
+        now = await assess(desired, world, drawn, avoid={step.writer for step in steps.config_dbs})
+        if attempt + 1 == _ATTEMPTS or not _goes_on(steps, done):
+            break
+        steps = plan(now.diff, now.resolved, now.observed, policy)
+        if steps.empty:
+            break
+        replanned.append(now.diff)
+    objects = verdicts(_first_differences([before.diff, *replanned]), steps, done.results, now.diff)
+    readers = {db.read_from for db in now.observed.config_dbs.values() if db.read_from}
+    return Outcome(before, steps, done.results, now, objects, tuple(replanned), tuple(backups), tuple(sorted(readers)))
 
 
-async def assess(desired: Desired, world: World) -> Assessment:
-    """Look at the world and compare; write nothing."""
-    raise NotImplementedError
+def _goes_on(steps: Plan, done: Execution) -> bool:
+    """Whether a new plan is needed: a DB moved under this one, or could not be judged before it was recovered."""
+    return any(step.recover for step in steps.config_dbs) or any(result.reason == "Moved" for result in done.results)
+
+
+def _first_differences(looks: list[Diff]) -> Diff:
+    """Every object as the first look that could judge it found it: what an earlier plan did must not be forgotten."""
+    chosen = {change.ref: change for change in looks[-1].changes}
+    for look in reversed(looks[:-1]):
+        for change in look.changes:
+            if change.actions or change.op in (Op.CREATE, Op.UPDATE, Op.DELETE):
+                chosen[change.ref] = change
+    return Diff(tuple(sorted(chosen.values(), key=lambda change: change.ref.sort_key)))
+
+
+def _agents(world: World, now: Assessment) -> Callable[[str], HostAgent]:
+    addresses = {host.ref.name: host.address for host in now.resolved.hosts}
+    return lambda name: world.hosts.agent(name, addresses[name])

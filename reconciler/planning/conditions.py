@@ -2,14 +2,102 @@
 
 from __future__ import annotations
 
-from reconciler.model.conditions import Condition
+from collections.abc import Iterator
+
+from reconciler.model.conditions import Condition, Truth
+from reconciler.model.diff import Change, Op
+from reconciler.model.observed import DBMode, DBState, ObservedConfigDB, ObservedHost, SectionForm, UnreachableHost
 from reconciler.model.outcome import Assessment
+from reconciler.model.refs import Kind, ObjectRef
+from reconciler.planning.host_diff import OPEN_NOTE, is_open
+
+_IN_SYNC = {
+    Op.KEEP: (Truth.TRUE, "InSync"),
+    Op.UNMANAGED: (Truth.TRUE, "Unmanaged"),
+    Op.BLOCKED: (Truth.FALSE, "Blocked"),
+    Op.UNKNOWN: (Truth.UNKNOWN, "Unknown"),
+}
 
 
 def conditions(assessment: Assessment) -> tuple[Condition, ...]:
-    """The conditions of every declared object, ordered by object and type. Pure.
+    """The conditions of every object of the diff, ordered by object and type. Pure.
 
     Every object: `InSync`. Hosts: also `Reachable`, `Enforced` (False: open to everybody), `Persistent`.
     Config DBs: also `Readable`, `Valid`. VMGroups: also `Resolved`.
     """
-    raise NotImplementedError
+    unresolved = {failed.ref: failed.reason for failed in assessment.resolved.unresolved}
+    databases = {db.ref: assessment.observed.config_dbs[db.datastore.db_path] for db in assessment.resolved.config_dbs}
+    found: list[Condition] = []
+    for change in assessment.diff.changes:
+        found.append(_in_sync(change))
+        match change.ref.kind:
+            case Kind.HOST:
+                found.extend(_host(change.ref, assessment.observed.hosts.get(change.ref.name)))
+            case Kind.CONFIG_DB if change.ref in databases:
+                found.extend(_config_db(change.ref, databases[change.ref]))
+            case Kind.VMGROUP if change.op is not Op.UNMANAGED:
+                found.append(_resolved(change.ref, unresolved.get(change.ref)))
+    return tuple(sorted(found, key=lambda condition: (condition.ref.sort_key, condition.type)))
+
+
+def _in_sync(change: Change) -> Condition:
+    status, reason = _IN_SYNC.get(change.op, (Truth.FALSE, "Drifted"))
+    return Condition(change.ref, "InSync", status, reason, change.reason)
+
+
+def _host(ref: ObjectRef, seen: ObservedHost | UnreachableHost | None) -> Iterator[Condition]:
+    if seen is None:
+        return
+    if isinstance(seen, UnreachableHost):
+        yield Condition(ref, "Reachable", Truth.FALSE, "NoAnswer", seen.reason)
+        for judged in ("Enforced", "Persistent"):
+            yield Condition(ref, judged, Truth.UNKNOWN, "NoAnswer", "the host did not answer")
+        return
+    yield Condition(ref, "Reachable", Truth.TRUE, "Answered", "the agent answered")
+    yield _enforced(ref, seen)
+    yield _persistent(ref, seen)
+
+
+def _enforced(ref: ObjectRef, seen: ObservedHost) -> Condition:
+    if is_open(seen):
+        return Condition(ref, "Enforced", Truth.FALSE, "NotConfigured", OPEN_NOTE)
+    if seen.db_mode is DBMode.NOT_CONFIGURED:
+        return Condition(ref, "Enforced", Truth.TRUE, "NoDriver", "no driver, so nobody is served")
+    if seen.db_mode is DBMode.BROKEN_LINK:
+        message = f"the config DB cannot be used ({seen.db_reason}), so every request is refused"
+        return Condition(ref, "Enforced", Truth.TRUE, seen.db_reason or "BrokenLink", message)
+    return Condition(ref, "Enforced", Truth.TRUE, seen.db_mode.value, "the config DB decides every request")
+
+
+def _persistent(ref: ObjectRef, seen: ObservedHost) -> Condition:
+    if seen.secure_boot:
+        return Condition(ref, "Persistent", Truth.FALSE, "SecureBoot", "local.sh never runs under Secure Boot")
+    section = seen.section
+    if section.form in (SectionForm.MISSING, SectionForm.NO_FILE, SectionForm.DAMAGED):
+        message = f"local.sh section: {section.form.value}; the link is lost at the next reboot"
+        return Condition(ref, "Persistent", Truth.FALSE, "NoSection", message)
+    if not section.saved:
+        return Condition(ref, "Persistent", Truth.FALSE, "NotSaved", "the edit of local.sh is not in the boot bank yet")
+    return Condition(ref, "Persistent", Truth.TRUE, "Section", "local.sh makes the link again at every boot")
+
+
+def _config_db(ref: ObjectRef, seen: ObservedConfigDB) -> Iterator[Condition]:
+    if seen.state is DBState.UNKNOWN:
+        yield Condition(ref, "Readable", Truth.UNKNOWN, seen.reason, seen.message)
+        yield Condition(ref, "Valid", Truth.UNKNOWN, seen.reason, "it could not be read")
+        return
+    if seen.state is not DBState.PRESENT:
+        yield Condition(ref, "Readable", Truth.FALSE, seen.state.value.capitalize(), "there is no config DB")
+        yield Condition(ref, "Valid", Truth.UNKNOWN, seen.state.value.capitalize(), "there is no config DB")
+        return
+    yield Condition(ref, "Readable", Truth.TRUE, "Read", f"read from {seen.read_from}")
+    if seen.violations:
+        yield Condition(ref, "Valid", Truth.FALSE, "Violations", "; ".join(seen.violations))
+    else:
+        yield Condition(ref, "Valid", Truth.TRUE, "Valid", "every rule of vDVS holds")
+
+
+def _resolved(ref: ObjectRef, reason: str | None) -> Condition:
+    if reason is None:
+        return Condition(ref, "Resolved", Truth.TRUE, "Found", "every name is in the inventory")
+    return Condition(ref, "Resolved", Truth.FALSE, "NotFound", reason)

@@ -1,0 +1,135 @@
+"""Resolved -> Observed: ask every host once; config DBs and datastores are read through one of the hosts that mount them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from reconciler.model.errors import AgentRefusedError, HostUnreachableError
+from reconciler.model.inventory import Datastore
+from reconciler.model.observed import (
+    DBState,
+    Observed,
+    ObservedConfigDB,
+    ObservedDatastore,
+    ObservedHost,
+    UnreachableHost,
+)
+from reconciler.model.resolved import Resolved, ResolvedHost
+from reconciler.ports import Hosts, Observer, Question, Report
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Something to be read once, through the first of `hosts` that can: a config DB (`path`), else `dockvols/`."""
+
+    url: str
+    path: str | None
+    hosts: tuple[str, ...]
+
+    def without(self, host: str) -> _Reading:
+        return replace(self, hosts=tuple(name for name in self.hosts if name != host))
+
+
+async def observe(resolved: Resolved, hosts: Hosts, observer: Observer, avoid: Iterable[str] = ()) -> Observed:
+    """One look at all declared hosts and all that they mount.
+
+    A host that fails is UnreachableHost, and what it was to read is asked of the next. Hosts in `avoid` read a config
+    DB only if no other can: a commit is best checked from a host that did not make it.
+    """
+    by_name = {host.ref.name: host for host in resolved.hosts}
+    seen: dict[str, ObservedHost | UnreachableHost] = {}
+    databases: dict[str, ObservedConfigDB] = {}
+    datastores: dict[str, ObservedDatastore] = {}
+    pending = _readings(resolved, frozenset(avoid))
+    while pending or len(seen) < len(by_name):
+        routes, pending = _route(pending, seen), []
+        asked = set(routes) | (by_name.keys() - seen.keys())
+        reports = await _ask_all([by_name[name] for name in sorted(asked)], routes, hosts, observer)
+        for name, report in reports.items():
+            if isinstance(report, UnreachableHost):
+                seen[name] = report
+                pending += routes.get(name, [])
+                continue
+            seen[name] = report.host
+            datastores |= report.datastores
+            databases |= report.config_dbs
+            pending += [reading.without(name) for reading in routes.get(name, []) if _not_mounted(reading, report)]
+    _fill_gaps(resolved, databases, datastores)
+    return Observed(seen, databases, datastores)
+
+
+def _readings(resolved: Resolved, avoid: frozenset[str]) -> list[_Reading]:
+    names = {host.ref.name: host for host in resolved.hosts}
+    readings = []
+    for db in resolved.config_dbs:
+        able = [name for name in db.hosts if name in names and _mounts(names[name], db.datastore)]
+        others = [name for name in names if name not in db.hosts and _mounts(names[name], db.datastore)]
+        ranked = sorted(able, key=lambda name: name in avoid) + others
+        readings.append(_Reading(db.datastore.url, db.datastore.db_path, tuple(ranked)))
+    for datastore in resolved.inventory.datastores:
+        mounting = tuple(name for name in names if _mounts(names[name], datastore))
+        if mounting:
+            readings.append(_Reading(datastore.url, None, mounting))
+    return readings
+
+
+def _mounts(host: ResolvedHost, datastore: Datastore) -> bool:
+    return host.ref.name in datastore.hosts or host.address in datastore.hosts
+
+
+def _route(readings: list[_Reading], seen: dict[str, ObservedHost | UnreachableHost]) -> dict[str, list[_Reading]]:
+    """Give each reading to its first host that is not known to be down. Where none is left, it is dropped: a gap."""
+    routes: dict[str, list[_Reading]] = {}
+    for reading in readings:
+        host = next((name for name in reading.hosts if not isinstance(seen.get(name), UnreachableHost)), None)
+        if host is not None:
+            routes.setdefault(host, []).append(reading)
+    return routes
+
+
+async def _ask_all(
+    targets: Sequence[ResolvedHost], routes: dict[str, list[_Reading]], hosts: Hosts, observer: Observer
+) -> dict[str, Report | UnreachableHost]:
+    done = 0
+
+    async def ask(host: ResolvedHost) -> Report | UnreachableHost:
+        nonlocal done
+        name = host.ref.name
+        readings = routes.get(name, [])
+        question = Question(
+            tuple(reading.path for reading in readings if reading.path is not None),
+            tuple(reading.url for reading in readings if reading.path is None),
+        )
+        try:
+            return await hosts.agent(name, host.address).observe(question)
+        except (HostUnreachableError, AgentRefusedError) as error:
+            return UnreachableHost(name, str(error))
+        finally:
+            done += 1
+            observer.progress("observing hosts", done, len(targets))
+
+    reports = await asyncio.gather(*(ask(host) for host in targets))
+    return {host.ref.name: report for host, report in zip(targets, reports, strict=True)}
+
+
+def _not_mounted(reading: _Reading, report: Report) -> bool:
+    """Whether the inventory was wrong in saying that this host mounts the config DB's datastore."""
+    seen = report.config_dbs.get(reading.path) if reading.path else None
+    return seen is not None and seen.reason == "NotMounted"
+
+
+def _fill_gaps(
+    resolved: Resolved, databases: dict[str, ObservedConfigDB], datastores: dict[str, ObservedDatastore]
+) -> None:
+    """What no host could read is unknown, not absent."""
+    for db in resolved.config_dbs:
+        path = db.datastore.db_path
+        if path not in databases:
+            message = f"no host that is up mounts {db.datastore.name}"
+            databases[path] = ObservedConfigDB(path, DBState.UNKNOWN, "Unreachable", message, None, "")
+    for datastore in resolved.inventory.datastores:
+        if datastore.url not in datastores and any(_mounts(host, datastore) for host in resolved.hosts):
+            error = "no host that is up mounts it"
+            datastores[datastore.url] = ObservedDatastore(datastore.url, None, error, {})

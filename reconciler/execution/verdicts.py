@@ -1,0 +1,49 @@
+"""What one reconcile came to, object by object: the first look, the results and the verifying look taken together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from reconciler.model.diff import Change, Diff, Op
+from reconciler.model.outcome import ActionResult, ObjectResult, Status
+from reconciler.model.plan import Plan
+from reconciler.model.refs import ObjectRef
+
+_DONE = {Op.CREATE: Status.CREATED, Op.UPDATE: Status.CONFIGURED, Op.DELETE: Status.PRUNED}
+
+
+def verdicts(before: Diff, plan: Plan, results: Iterable[ActionResult], after: Diff | None) -> tuple[ObjectResult, ...]:
+    """The result of every object of `before` that a manifest declares, in the same order. Pure.
+
+    Only a second look that finds nothing left to do makes a change CREATED or CONFIGURED.
+    """
+    failures = {result.ref: result for result in results if not result.ok}
+    withheld = {held.ref: held.reason for held in plan.withheld}
+    later = {change.ref: change for change in after.changes} if after is not None else {}
+    return tuple(
+        _verdict(change, withheld.get(change.ref), failures.get(change.ref), later)
+        for change in before.changes
+        if change.op is not Op.UNMANAGED
+    )
+
+
+def _verdict(
+    change: Change, withheld: str | None, failure: ActionResult | None, later: Mapping[ObjectRef, Change]
+) -> ObjectResult:
+    if failure is not None:
+        return ObjectResult(change.ref, Status.FAILED, failure.message)
+    if withheld is not None:
+        return ObjectResult(change.ref, Status.BLOCKED, withheld)
+    if change.op not in _DONE:
+        status = {Op.KEEP: Status.UNCHANGED, Op.BLOCKED: Status.BLOCKED}.get(change.op, Status.FAILED)
+        return ObjectResult(change.ref, status, "" if status is Status.UNCHANGED else change.reason)
+    now = later.get(change.ref)
+    if now is not None and now.op is Op.BLOCKED:
+        return ObjectResult(change.ref, Status.BLOCKED, now.reason, change.fields)
+    if now is not None and now.op is not Op.KEEP and not (change.op is Op.DELETE and now.op is Op.UNMANAGED):
+        return ObjectResult(change.ref, Status.FAILED, f"written, but read back otherwise: {_left(now)}")
+    return ObjectResult(change.ref, _DONE[change.op], "", change.fields)
+
+
+def _left(change: Change) -> str:
+    return ", ".join(field.path for field in change.fields) or change.reason
