@@ -21,7 +21,7 @@ class SystemClock:
 
     def now(self) -> datetime:
         """See `ports.Clock`."""
-        return datetime.now(UTC)  # noqa: TID251 - the one place that may read the clock
+        return datetime.now(UTC)
 
 
 @asynccontextmanager
@@ -39,4 +39,4 @@ async def open_world(site: Site, observer: Observer) -> AsyncIterator[World]:
 
 
 def _new_uuid() -> str:
-    return str(uuid.uuid4())  # noqa: TID251 - the one place that may draw lots
+    return str(uuid.uuid4())

@@ -1,4 +1,4 @@
-"""Resolved -> Observed: ask every host once; config DBs and datastores are read through one of the hosts that mount them."""
+"""Resolved -> Observed: ask every host once; what several hosts mount is read through one of them."""
 
 from __future__ import annotations
 
