@@ -85,6 +85,7 @@ class DesiredConfigDB:
     default_vmgroup: Presence | None
     unmanaged: Unmanaged
     backups_to_keep: int
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,7 @@ class DesiredVMGroup:
     access: tuple[DesiredAccess, ...] | None
     vms: tuple[VMRef, ...] | None
     vm_selector: VMSelector | None
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,45 @@
+"""`vdvs describe`."""
+
+from __future__ import annotations
+
+import click
+
+from reconciler.cli import exits, options
+
+
+@click.command()
+@click.argument("what", metavar="KIND NAME", nargs=-1, required=True)
+@options.manifests_or_default
+@options.site
+@options.output("text", "json", "yaml")
+@options.verbose
+def describe(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output: str) -> int:
+    """Show everything about one object: what is there, its conditions, and how it differs from its manifest.
+
+    \b
+    Examples:
+      vdvs describe host esxiz10
+      vdvs describe vmgroup/MYVMGROUP
+    """
+    from reconciler.cli import kinds
+    from reconciler.cli.colour import paint
+    from reconciler.cli.session import emit, open_session
+    from reconciler.model.diff import Op
+    from reconciler.model.policy import REPORT_ONLY
+    from reconciler.planning.conditions import conditions
+    from reconciler.render import tables
+    from reconciler.render.describe import describe_data, describe_text
+
+    wanted, names = kinds.parse(what)
+    if len(wanted) != 1 or len(names) != 1:
+        raise click.UsageError("name one object: vdvs describe KIND NAME")
+    found = open_session(paths, site).run(REPORT_ONLY).before
+    rows = tables.rows(found, wanted[0])
+    kinds.require(names, [row.change.ref.name for row in rows], wanted[0])
+    row = next(row for row in rows if row.change.ref.name == names[0])
+    judged = tuple(condition for condition in conditions(found) if condition.ref == row.change.ref)
+    if output == "text":
+        click.echo(describe_text(row, judged, paint()), nl=False)
+    else:
+        emit(describe_data(row, judged), output)
+    return exits.FAILED if row.change.op is Op.UNKNOWN else exits.OK

@@ -1,0 +1,50 @@
+"""`vdvs diff`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import exits, options
+
+if TYPE_CHECKING:
+    from reconciler.cli.session import Session
+
+
+@click.command()
+@options.manifests
+@options.site
+@options.output("text", "json", "yaml")
+@options.selector
+@options.verbose
+def diff(paths: tuple[str, ...], site: str | None, output: str, selector: str | None) -> int:
+    """Show how the site differs from the manifests, and what applying them would mean. Writes nothing.
+
+    \b
+    Examples:
+      vdvs diff -f manifests/
+      vdvs diff -f manifests/ -o json | jq .summary
+    """
+    from reconciler.cli.session import open_session
+
+    return show(open_session(paths, site, selector), output)
+
+
+def show(session: Session, output: str) -> int:
+    """Look, and print the diff."""
+    from reconciler.cli.colour import paint
+    from reconciler.cli.git import revision
+    from reconciler.cli.session import emit
+    from reconciler.model.policy import REPORT_ONLY
+    from reconciler.render import data
+    from reconciler.render.diff import diff_text, header
+
+    found = session.run(REPORT_ONLY).before
+    chosen = session.selected(found.diff)
+    if output == "text":
+        head = header(found, session.site.name, revision(session.paths))
+        click.echo(diff_text(chosen, head, paint()), nl=False)
+    else:
+        emit(data.diff_data(chosen), output)
+    return exits.of_diff(chosen)

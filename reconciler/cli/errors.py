@@ -1,0 +1,91 @@
+"""Every failure as one line on standard error and an exit code; never a traceback, unless -v asks for one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from reconciler.cli import exits
+from reconciler.cli.options import VERBOSE
+
+
+class Vdvs(click.Group):
+    """The root command: turns whatever goes wrong below it into a line and an exit code."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run, and exit. What click itself finds wrong ends here."""
+        extra |= {"standalone_mode": False}
+        try:
+            code = super().main(*args, **extra)
+        except click.ClickException as error:
+            say(_usage_text(error))
+            code = exits.USAGE
+        except (click.Abort, KeyboardInterrupt):
+            say("interrupted")
+            code = exits.INTERRUPTED
+        sys.exit(code)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. What we find wrong ends here."""
+        try:
+            code = super().invoke(ctx)
+            sys.stdout.flush()
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except BrokenPipeError:
+            return _broken_pipe()
+        except Exception as error:
+            return _failure(error, ctx.meta.get(VERBOSE, False))
+        return code
+
+
+def say(message: str) -> None:
+    """One line to standard error, with everything escaped that does not print."""
+    from reconciler.render.text import clean
+
+    click.echo(f"vdvs: {clean(message)}", err=True)
+
+
+def _broken_pipe() -> int:
+    # Whoever read our output has gone: so that the interpreter's own last flush does not complain about it.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return exits.BROKEN_PIPE
+
+
+def _usage_text(error: click.ClickException) -> str:
+    message = error.format_message().rstrip(".").replace("\n", " ")
+    context = getattr(error, "ctx", None)
+    return f"{message} (see `{context.command_path} --help`)" if context else message
+
+
+def _failure(error: Exception, verbose: bool) -> int:
+    from reconciler.model.errors import InvalidManifestsError, UsageError, VdvsError
+
+    if isinstance(error, InvalidManifestsError):
+        from reconciler.render.results import errors_text
+
+        click.echo(errors_text(error.errors, error.files), err=True, nl=False)
+        return exits.USAGE
+    if isinstance(error, UsageError):
+        say(str(error))
+        return exits.USAGE
+    if isinstance(error, VdvsError):
+        say(str(error))
+        return exits.FAILED
+    if isinstance(error, OSError):
+        say(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        return exits.FAILED
+    return _bug(error, verbose)
+
+
+def _bug(error: Exception, verbose: bool) -> int:
+    if verbose:
+        import traceback
+
+        traceback.print_exception(error)
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    say(f"this is a bug in vdvs, please report it ({what}); -v shows where")
+    return exits.FAILED

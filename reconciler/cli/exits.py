@@ -1,0 +1,37 @@
+"""Exit codes: public, and listed by `vdvs --help`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reconciler.model.diff import Diff
+    from reconciler.model.outcome import Outcome
+
+OK = 0
+DIFFERENT = 1
+INVALID = 1  # of `validate`
+USAGE = 2
+FAILED = 3
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+def of_diff(diff: Diff) -> int:
+    """What `diff` exits with."""
+    return worse_only(diff) or (OK if diff.in_sync else DIFFERENT)
+
+
+def worse_only(diff: Diff) -> int:
+    """What `status` exits with: differences are its normal answer, what is blocked or unknown is not."""
+    from reconciler.model.diff import Op
+
+    return FAILED if diff.count(Op.BLOCKED) or diff.count(Op.UNKNOWN) else OK
+
+
+def of_outcome(outcome: Outcome) -> int:
+    """What `apply` exits with."""
+    from reconciler.model.outcome import Status
+
+    wrong = any(result.status in (Status.BLOCKED, Status.FAILED) for result in outcome.objects)
+    return FAILED if wrong else OK

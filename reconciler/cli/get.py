@@ -1,0 +1,65 @@
+"""`vdvs get`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import exits, options
+
+if TYPE_CHECKING:
+    from reconciler.model.refs import Kind
+    from reconciler.render.facts import Row
+
+
+@click.command()
+@click.argument("what", metavar="KIND [NAME...]", nargs=-1, required=True)
+@options.manifests_or_default
+@options.site
+@options.output("text", "wide", "json", "yaml", "name")
+@options.selector
+@options.verbose
+def get(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output: str, selector: str | None) -> int:
+    """List hosts, vmgroups or configdbs (or all), as they are now, and whether they are in sync.
+
+    \b
+    Examples:
+      vdvs get hosts
+      vdvs get vmgroup MYVMGROUP -o yaml
+      vdvs get all -o wide
+    """
+    from reconciler.cli import kinds
+    from reconciler.cli.session import open_session
+    from reconciler.model.diff import Op
+    from reconciler.model.policy import REPORT_ONLY
+    from reconciler.render import tables
+
+    wanted, names = kinds.parse(what)
+    session = open_session(paths, site, selector)
+    found = session.run(REPORT_ONLY).before
+    listed = {kind: tables.rows(found, kind, session.only) for kind in wanted}
+    if names:
+        kind = wanted[0]
+        kinds.require(names, [row.change.ref.name for row in listed[kind]], kind)
+        listed[kind] = tuple(row for row in listed[kind] if row.change.ref.name in names)
+    _print(listed, output)
+    unknown = any(row.change.op is Op.UNKNOWN for rows in listed.values() for row in rows)
+    return exits.FAILED if unknown else exits.OK
+
+
+def _print(listed: dict[Kind, tuple[Row, ...]], output: str) -> None:
+    from reconciler.cli.colour import paint
+    from reconciler.cli.session import emit
+    from reconciler.render import tables
+    from reconciler.render.rows import rows_data
+
+    everything = tuple(row for rows in listed.values() for row in rows)
+    if output == "name":
+        click.echo(tables.names_text(everything), nl=False)
+    elif output in ("json", "yaml"):
+        emit(rows_data(everything), output)
+    else:
+        wide = output == "wide"
+        parts = [tables.table_text(kind, rows, wide=wide, paint=paint()) for kind, rows in listed.items()]
+        click.echo("\n".join(parts), nl=False)

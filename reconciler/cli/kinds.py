@@ -1,0 +1,56 @@
+"""What kinds and objects are called on the command line."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reconciler.model.refs import Kind
+
+_NAMES = {
+    "Host": ("host", "hosts"),
+    "VMGroup": ("vmgroup", "vmgroups", "vg", "vgs"),
+    "ConfigDB": ("configdb", "configdbs", "db", "dbs"),
+}
+ALL = "all"
+
+
+def parse(words: Sequence[str]) -> tuple[tuple[Kind, ...], tuple[str, ...]]:
+    """Kinds and names out of `KIND [NAME...]` or `KIND/NAME`. All names when there is no name."""
+    from reconciler.render.tables import KINDS
+
+    first, names = words[0], tuple(words[1:])
+    if "/" in first:
+        kind, name = first.split("/", 1)
+        return (_kind(kind),), (name, *names)
+    if first.lower() == ALL:
+        if names:
+            raise click.UsageError(f'"{ALL}" takes no name')
+        return KINDS, ()
+    return (_kind(first),), names
+
+
+def _kind(word: str) -> Kind:
+    from reconciler.model.refs import Kind
+
+    for kind, names in _NAMES.items():
+        if word.lower() in names:
+            return Kind(kind)
+    known = [name for names in _NAMES.values() for name in names]
+    near = get_close_matches(word.lower(), [*known, ALL], 1)
+    hint = f' (did you mean "{near[0]}"?)' if near else ""
+    raise click.UsageError(f'no kind "{word}"{hint}; kinds: hosts, vmgroups, configdbs, all')
+
+
+def require(names: Sequence[str], there: Sequence[str], kind: Kind) -> None:
+    """Refuse names that are not among those that are there."""
+    for name in names:
+        if name not in there:
+            near = get_close_matches(name, there, 1)
+            hint = f' (did you mean "{near[0]}"?)' if near else ""
+            raise click.UsageError(f"no {kind.value.lower()}/{name} in the manifests or on the site{hint}")

@@ -1,0 +1,90 @@
+"""`vdvs lab`: the embedded site."""
+
+from __future__ import annotations
+
+import click
+
+from reconciler.cli import exits, options
+
+DIRECTORY = ".vdvs-lab"
+
+_directory = click.option("--directory", default=DIRECTORY, show_default=True, metavar="DIR", help="Where the lab is.")
+
+
+@click.group()
+def lab() -> None:
+    """An embedded site: simulated ESXi hosts in a folder. Never touches the machine's own /etc or /vmfs."""
+
+
+@lab.command()
+@_directory
+@click.option(
+    "--hosts", type=click.IntRange(1), metavar="N", help="How many hosts; default: the site of the walk-through."
+)
+@click.option("--datastores", type=click.IntRange(1), metavar="N", help="How many datastores.")
+@click.option("--vms", type=click.IntRange(0), metavar="N", help="How many VMs.")
+@options.verbose
+def up(directory: str, hosts: int | None, datastores: int | None, vms: int | None) -> int:
+    """Make a lab, with its DIR/site.yaml and DIR/inventory.json. One that is there already is left as it is.
+
+    Without sizes it is the site of the walk-through: two hosts, one shared datastore, three VMs.
+
+    \b
+    Examples:
+      vdvs lab up
+      vdvs lab up --directory big --hosts 50 --datastores 4 --vms 2000
+    """
+    from pathlib import Path
+
+    from reconciler import lab as labs
+    from reconciler.render.text import count
+
+    folder = Path(directory)
+    was_there = labs.exists(folder)
+    labs.create(folder, hosts=hosts, datastores=datastores, vms=vms)
+    made = "was there already" if was_there else "made"
+    click.echo(f"lab {directory} {made}: {count(len(labs.hosts(folder)), 'host')}; its Site is {folder / 'site.yaml'}")
+    return exits.OK
+
+
+@lab.command()
+@_directory
+@options.verbose
+def down(directory: str) -> int:
+    """Remove a lab with everything in it.
+
+    \b
+    Example:
+      vdvs lab down
+    """
+    from pathlib import Path
+
+    from reconciler import lab as labs
+
+    labs.destroy(Path(directory))
+    click.echo(f"lab {directory} removed")
+    return exits.OK
+
+
+@lab.command()
+@click.argument("host")
+@_directory
+@options.verbose
+def reboot(host: str, directory: str) -> int:
+    """Reboot a host: it loses what an ESXi host loses at a reboot, then its local.sh runs, confined to its folder.
+
+    \b
+    Example:
+      vdvs lab reboot esxiz10
+    """
+    from pathlib import Path
+
+    from reconciler import lab as labs
+    from reconciler.render.text import clean
+
+    report = labs.reboot(Path(directory), host)
+    click.echo(f"{clean(host)} rebooted: local.sh {report.local_sh}, vmdk-opsd {report.service}")
+    for title, lines in (("lost", report.lost), ("local.sh says", report.output), ("not run in a lab", report.not_run)):
+        for line in lines:
+            click.echo(f"  {title}: {clean(line)}")
+    return exits.OK

@@ -1,0 +1,52 @@
+"""`vdvs`. Only click and our own small modules are imported here, so that `--help` starts fast."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+import reconciler
+from reconciler.cli.apply import apply
+from reconciler.cli.describe import describe
+from reconciler.cli.diff import diff
+from reconciler.cli.errors import Vdvs
+from reconciler.cli.get import get
+from reconciler.cli.lab import lab
+from reconciler.cli.status import status
+from reconciler.cli.validate import validate
+from reconciler.cli.watch import watch
+
+EXIT_CODES = """\b
+Exit codes:
+  0  in sync, or done (what is only unmanaged does not count)
+  1  diff: something differs; validate: the manifests are invalid
+  2  wrong usage, or (elsewhere than validate) invalid manifests; nothing was done
+  3  something failed, is blocked, or could not be read (outranks 1)
+  130  interrupted"""
+
+
+@click.group(cls=Vdvs, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
+@click.version_option(reconciler.__version__, prog_name="vdvs", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Makes the vDVS configuration of a fleet of ESXi hosts what the manifests say.
+
+    \b
+    Try it on an embedded site:
+      vdvs lab up
+      vdvs diff  -f manifests/
+      vdvs apply -f manifests/
+      vdvs get hosts
+    """
+
+
+for command in (validate, diff, apply, get, describe, status, watch, lab):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """The console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    cli()

@@ -1,0 +1,81 @@
+"""The options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+DEFAULT_MANIFESTS = "manifests"
+VERBOSE = "vdvs.verbose"
+
+site = click.option(
+    "--site", metavar="FILE", help="Manifest with the Site; default: the Site among the manifests given with -f."
+)
+selector = click.option(
+    "-l",
+    "--selector",
+    metavar="SELECTOR",
+    help="Only objects with these labels: a=b, a!=b, a, !a; commas between.",
+)
+
+
+def verbose(command: Command) -> Command:
+    """-v."""
+    return click.option(
+        "-v", "--verbose", is_flag=True, expose_value=False, callback=_set_verbose, help="Show where a bug comes from."
+    )(command)
+
+
+def manifests(command: Command) -> Command:
+    """-f, required."""
+    return click.option(
+        "-f",
+        "--filename",
+        "paths",
+        multiple=True,
+        required=True,
+        metavar="PATH",
+        help="File or directory with manifests, - for standard input; may be repeated.",
+    )(command)
+
+
+def manifests_or_default(command: Command) -> Command:
+    """-f, by default $VDVS_MANIFESTS or ./manifests."""
+    return click.option(
+        "-f",
+        "--filename",
+        "paths",
+        multiple=True,
+        metavar="PATH",
+        callback=_default_paths,
+        help="File or directory with manifests, - for standard input; may be repeated. "
+        "Default: $VDVS_MANIFESTS, or ./manifests.",
+    )(command)
+
+
+def output(*formats: str) -> Callable[[Command], Command]:
+    """-o, with the first format as the default."""
+    return click.option(
+        "-o", "--output", "output", type=click.Choice(formats), default=formats[0], help="How to print the result."
+    )
+
+
+def _set_verbose(context: click.Context, _option: click.Parameter, given: bool) -> None:
+    context.meta[VERBOSE] = given
+
+
+def _default_paths(context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    import os
+
+    if given or context.resilient_parsing:
+        return given
+    if named := os.environ.get("VDVS_MANIFESTS"):
+        return (named,)
+    if os.path.isdir(DEFAULT_MANIFESTS):  # noqa: PTH112 (pathlib is slow to import)
+        return (DEFAULT_MANIFESTS,)
+    raise click.UsageError(
+        f"no manifests: give -f PATH, set VDVS_MANIFESTS, or run it where ./{DEFAULT_MANIFESTS} is", context
+    )

@@ -1,0 +1,67 @@
+"""What the commands have in common: load the manifests, make one pass over the site, print."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import click
+
+from reconciler import loader, wiring
+from reconciler import reconcile as use_case
+from reconciler.cli.progress import TerminalProgress
+from reconciler.cli.selector import Selector
+from reconciler.model.desired import Desired, Site
+from reconciler.model.diff import Diff
+from reconciler.model.errors import UsageError
+from reconciler.model.outcome import Outcome
+from reconciler.model.policy import Policy
+from reconciler.model.refs import ObjectRef
+from reconciler.render import data
+
+NO_SITE = (
+    "no Site: give --site FILE, or put a manifest of kind Site among those given with -f "
+    "(`vdvs lab up` writes one to .vdvs-lab/site.yaml)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The manifests of one run, and the objects that -l selects (None: all)."""
+
+    desired: Desired
+    site: Site
+    paths: tuple[str, ...]
+    only: frozenset[ObjectRef] | None
+
+    def run(self, policy: Policy) -> Outcome:
+        """One pass over the site."""
+        return asyncio.run(self._run(policy))
+
+    def selected(self, diff: Diff) -> Diff:
+        """The part of a diff that -l selects."""
+        if self.only is None:
+            return diff
+        return Diff(tuple(change for change in diff.changes if change.ref in self.only))
+
+    async def _run(self, policy: Policy) -> Outcome:
+        with TerminalProgress() as observer:
+            async with wiring.open_world(self.site, observer) as world:
+                return await use_case.reconcile(self.desired, world, policy)
+
+
+def open_session(paths: Sequence[str], site: str | None, selector: str | None = None) -> Session:
+    """Load the manifests; every error in them is raised at once."""
+    stdin = sys.stdin.buffer if "-" in paths else None
+    desired = loader.load(paths, site=site, stdin=stdin).desired
+    if desired.site is None:
+        raise UsageError(NO_SITE)
+    only = Selector.parse(selector).select(desired) if selector else None
+    return Session(desired, desired.site, tuple(paths), only)
+
+
+def emit(value: data.Data, output: str) -> None:
+    """Print data as JSON or YAML."""
+    click.echo(data.to_yaml(value) if output == "yaml" else data.to_json(value), nl=False)

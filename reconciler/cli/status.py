@@ -1,0 +1,35 @@
+"""`vdvs status`."""
+
+from __future__ import annotations
+
+import click
+
+from reconciler.cli import exits, options
+
+
+@click.command()
+@options.manifests_or_default
+@options.site
+@options.output("text", "json", "yaml")
+@options.verbose
+def status(paths: tuple[str, ...], site: str | None, output: str) -> int:
+    """Say in one sentence how the site is, then what is wrong with it.
+
+    \b
+    Examples:
+      vdvs status
+      vdvs status -f manifests/ -o json
+    """
+    from reconciler.cli.colour import paint
+    from reconciler.cli.session import emit, open_session
+    from reconciler.model.policy import REPORT_ONLY
+    from reconciler.planning.conditions import conditions
+    from reconciler.render.status import status_data, status_text
+
+    session = open_session(paths, site)
+    found = session.run(REPORT_ONLY).before
+    if output == "text":
+        click.echo(status_text(session.site.name, found, conditions(found), paint()), nl=False)
+    else:
+        emit(status_data(session.site.name, found, conditions(found)), output)
+    return exits.worse_only(found.diff)

@@ -1,0 +1,118 @@
+"""All about one object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reconciler.model.conditions import Condition
+from reconciler.model.diff import Op
+from reconciler.render.data import Data, change_data
+from reconciler.render.diff import change_text
+from reconciler.render.facts import NONE, UNKNOWN, ConfigDBFacts, HostFacts, Row, VMGroupFacts, sync
+from reconciler.render.quota import limit, uses
+from reconciler.render.rows import row_data
+from reconciler.render.tables import db_text, driver_text, state_text, yes_no
+from reconciler.render.text import Paint, clean, columns, lines, plain
+
+Pairs = list[tuple[str, str]]
+
+
+def describe_text(row: Row, conditions: Sequence[Condition], paint: Paint = plain) -> str:
+    """Facts, then the conditions, then the change that would be made."""
+    facts = [("Object", str(row.change.ref)), ("Sync", sync(row.change)), *_pairs(row)]
+    parts = columns(facts, paint=paint)
+    parts += ["", *_conditions(conditions, paint)] if conditions else []
+    text = lines(parts)
+    return text if row.change.op is Op.KEEP else f"{text}\n{change_text(row.change, paint)}"
+
+
+def describe_data(row: Row, conditions: Sequence[Condition]) -> Data:
+    """schemas/output/describe.json"""
+    return row_data(row) | {
+        "conditions": [condition_data(condition) for condition in conditions],
+        "change": change_data(row.change),
+    }
+
+
+def condition_data(condition: Condition) -> Data:
+    """One condition."""
+    return {
+        "object": str(condition.ref),
+        "type": condition.type,
+        "status": condition.status.value,
+        "reason": condition.reason,
+        "message": condition.message,
+        "since": condition.since.isoformat() if condition.since else None,
+    }
+
+
+def _conditions(conditions: Sequence[Condition], paint: Paint) -> list[str]:
+    rows = [(each.type, each.status.value, each.reason, each.message) for each in conditions]
+    return columns([("CONDITION", "STATUS", "REASON", "MESSAGE"), *rows], paint=paint)
+
+
+def _pairs(row: Row) -> Pairs:
+    if isinstance(row, HostFacts):
+        return _host(row)
+    return _vmgroup(row) if isinstance(row, VMGroupFacts) else _config_db(row)
+
+
+def _host(row: HostFacts) -> Pairs:
+    pairs = [("Address", row.resolved.address if row.resolved else UNKNOWN), ("State", row.state)]
+    if row.seen is None:
+        return [*pairs, ("Why", row.why)] if row.why else pairs
+    seen = row.seen
+    return [
+        *pairs,
+        ("Config DB", db_text(row)),
+        ("Access", row.access),
+        ("Link", seen.link or NONE),
+        ("local.sh section", f"{seen.section.form}{'' if seen.section.saved else ', not saved to the boot bank'}"),
+        ("Secure Boot", yes_no(seen.secure_boot)),
+        ("Driver", f"{driver_text(row)} ({seen.driver_error})" if seen.driver_error else driver_text(row)),
+        ("Service", seen.service.value),
+        *_list("Datastore", [f"{name} ({volume})" for volume, name in sorted(seen.volumes.items())]),
+    ]
+
+
+def _vmgroup(row: VMGroupFacts) -> Pairs:
+    pairs = [("Config DB", row.config_db or UNKNOWN)]
+    if row.tenant is None:
+        return pairs
+    pairs += [
+        ("UUID", row.tenant.id),
+        ("Description", row.tenant.description or NONE),
+        ("Default datastore", row.default_datastore or NONE),
+    ]
+    for position, right in enumerate(row.rights):
+        create = {None: UNKNOWN, True: "create and mount", False: "mount only"}[right.allow_create]
+        limits = f"volumes of {limit(right.max_mb)}, {limit(right.total_mb)} in total"
+        text = "; ".join([f"{right.datastore}: {create}; {limits}", *(f"used {use}" for use in uses(right))])
+        pairs.append(("" if position else "Access", text))
+    return pairs + _list("VMs", row.members)
+
+
+def _config_db(row: ConfigDBFacts) -> Pairs:
+    if row.resolved is None:
+        return []
+    pairs = [
+        ("Datastore", row.resolved.datastore.name),
+        ("Path", row.resolved.datastore.db_path),
+        ("State", state_text(row)),
+        *_list("Hosts", [f"{name}{'' if name in row.linked else ' (not linked)'}" for name in row.hosts]),
+    ]
+    if row.seen is None:
+        return pairs
+    return [
+        *pairs,
+        *([("Why", row.seen.message)] if row.seen.message else []),
+        ("Read from", row.seen.read_from or NONE),
+        ("Writer", row.seen.writer or NONE),
+        *_list("VMGroups", sorted(tenant.name for tenant in row.seen.tenants)),
+        *_list("Backups", row.seen.backups),
+        *_list("Violations", row.seen.violations),
+    ]
+
+
+def _list(title: str, items: Sequence[str]) -> Pairs:
+    return [("" if position else title, clean(item)) for position, item in enumerate(items)] or [(title, NONE)]

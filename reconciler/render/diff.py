@@ -1,0 +1,119 @@
+"""A diff as text: what differs, what it would mean, and what was left out because it is as it should be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from reconciler.model.actions import Risk
+from reconciler.model.diff import Change, Diff, FieldChange, Op
+from reconciler.model.outcome import Assessment
+from reconciler.model.refs import Kind
+from reconciler.render.text import Paint, clean, count, lines, pad, plain, show, width
+
+SIGNS = {
+    Op.CREATE: "+",
+    Op.UPDATE: "~",
+    Op.DELETE: "-",
+    Op.KEEP: " ",
+    Op.BLOCKED: "!",
+    Op.UNMANAGED: "?",
+    Op.UNKNOWN: "!",
+}
+_MEANINGS = {
+    Risk.SAFE: "disrupts nothing",
+    Risk.RESTRICTS: "restricts access",
+    Risk.WIDENS: "widens access",
+    Risk.DISRUPTS: "disrupts running work",
+    Risk.DESTROYS: "destroys",
+}
+_SUMMARY = {
+    Op.CREATE: "to create",
+    Op.UPDATE: "to update",
+    Op.DELETE: "to delete",
+    Op.BLOCKED: "blocked",
+    Op.UNKNOWN: "unknown",
+    Op.UNMANAGED: "unmanaged",
+    Op.KEEP: "in sync",
+}
+_MEANING_COLUMN = 56
+_PATH_COLUMNS = 12
+_LONGEST_PATH = 48
+_INDENT = " " * 4
+
+
+def diff_text(diff: Diff, header: str = "", paint: Paint = plain) -> str:
+    """The whole diff: the header, a block for each object that differs, the summary."""
+    changes = [change for change in diff.changes if change.op is not Op.KEEP]
+    column = max([_MEANING_COLUMN, *(width(_head(change)) + 2 for change in changes)])
+    parts = [header, ""] if header else []
+    for change in changes:
+        parts += _block(change, column, paint)
+    if changes:
+        parts.append("")
+    return lines([*parts, summary(diff)])
+
+
+def header(assessment: Assessment, site: str, revision: str | None) -> str:
+    """One line that says which site is compared with what: `site lab   2 hosts   1 config DB   git 4f2c1ab`."""
+    kinds = [change.ref.kind for change in assessment.diff.changes if change.op is not Op.UNMANAGED]
+    parts = [
+        f"site {clean(site)}",
+        count(kinds.count(Kind.HOST), "host"),
+        count(kinds.count(Kind.CONFIG_DB), "config DB"),
+    ]
+    return "   ".join([*parts, f"git {clean(revision)}"] if revision else parts)
+
+
+def summary(diff: Diff) -> str:
+    """One line of counts; `In sync.` when there is nothing to say."""
+    if all(change.op is Op.KEEP for change in diff.changes):
+        return "In sync."
+    return ", ".join(f"{diff.count(op)} {words}" for op, words in _SUMMARY.items() if diff.count(op)) + "."
+
+
+def change_text(change: Change, paint: Paint = plain) -> str:
+    """One object's block of a diff."""
+    return lines(_block(change, max(_MEANING_COLUMN, width(_head(change)) + 2), paint))
+
+
+def meaning(change: Change) -> str:
+    """What a change means for those who work with vDVS, in two or three words."""
+    if change.op in (Op.CREATE, Op.UPDATE, Op.DELETE):
+        return _MEANINGS[change.risk]
+    return _SUMMARY[change.op]
+
+
+def field_text(field: FieldChange) -> str:
+    """One field on one line: `5GB -> 10GB`, `+ photon-03`, `- photon-03`."""
+    if field.before is None:
+        return f"+ {show(field.after)}"
+    if field.after is None:
+        return f"- {show(field.before)}"
+    return f"{show(field.before)} -> {show(field.after)}"
+
+
+def _head(change: Change) -> str:
+    return f"{SIGNS[change.op]} {clean(str(change.ref))}"
+
+
+def _block(change: Change, column: int, paint: Paint) -> list[str]:
+    head = paint(pad(_head(change), column), change.op.value) + meaning(change)
+    return [head, *_body(change)]
+
+
+def _body(change: Change) -> Iterator[str]:
+    if change.op not in (Op.CREATE, Op.UPDATE) or not change.fields:
+        yield _INDENT + clean(change.reason)
+    column = _path_columns(change.fields)
+    previous = None
+    for field in change.fields:
+        path = "" if field.path == previous else clean(field.path)
+        previous = field.path
+        yield f"{_INDENT}{pad(path, column)}   {field_text(field)}"
+    for note in change.notes:
+        yield f"{_INDENT}{pad('', column) + '   ' if change.fields else ''}{clean(note)}"
+
+
+def _path_columns(fields: Sequence[FieldChange]) -> int:
+    widths = [width(clean(field.path)) for field in fields]
+    return max([_PATH_COLUMNS, *(size for size in widths if size <= _LONGEST_PATH)])

@@ -1,0 +1,208 @@
+"""What an assessment says about each object, gathered for tables, descriptions and their JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.model.constants import SPECIAL_DATASTORES, VOLUMES
+from reconciler.model.diff import Change, Op
+from reconciler.model.inventory import Inventory
+from reconciler.model.observed import DBMode, ObservedConfigDB, ObservedHost, TenantRow, UnreachableHost, VolumeUse
+from reconciler.model.outcome import Assessment
+from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.resolved import ResolvedConfigDB, ResolvedHost
+
+UNKNOWN = "?"
+NONE = "-"
+_SYNC = {
+    Op.CREATE: "missing",
+    Op.UPDATE: "drifted",
+    Op.DELETE: "drifted",
+    Op.KEEP: "in sync",
+    Op.BLOCKED: "blocked",
+    Op.UNMANAGED: "unmanaged",
+    Op.UNKNOWN: "unknown",
+}
+_ACCESS = {
+    DBMode.NOT_CONFIGURED: "OPEN",
+    DBMode.SINGLE_NODE: "enforced",
+    DBMode.MULTI_NODE: "enforced",
+    DBMode.BROKEN_LINK: "refused",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """A declared host. `seen` None: it was not observed; `why` says why not."""
+
+    change: Change
+    resolved: ResolvedHost | None
+    seen: ObservedHost | None
+    why: str
+    datastore: str | None  # of the config DB that it uses
+
+    @property
+    def state(self) -> str:
+        """Whether it answered."""
+        return "connected" if self.seen else "unreachable" if self.why else UNKNOWN
+
+    @property
+    def access(self) -> str:
+        """Whether vDVS on it enforces anything: `OPEN` means that every VM may do everything."""
+        return _ACCESS[self.seen.db_mode] if self.seen else UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """One access row of a vmgroup. `datastore` is a name; `used`: (datastore, MB), each counted by itself."""
+
+    datastore: str
+    allow_create: bool | None
+    max_mb: int | None
+    total_mb: int | None
+    used: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VMGroupFacts:
+    """A vmgroup, declared or found. `tenant` None: the config DB has no such row, or could not be read."""
+
+    change: Change
+    config_db: str | None
+    tenant: TenantRow | None
+    default_datastore: str | None
+    members: tuple[str, ...]
+    rights: tuple[Right, ...]
+    used_mb: int
+    readable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigDBFacts:
+    """A config DB. `linked` are the names of the hosts that use it, out of `hosts`."""
+
+    change: Change
+    resolved: ResolvedConfigDB | None
+    seen: ObservedConfigDB | None
+    hosts: tuple[str, ...]
+    linked: tuple[str, ...]
+
+
+Row = HostFacts | VMGroupFacts | ConfigDBFacts
+
+
+def sync(change: Change) -> str:
+    """Whether an object is as its manifest says, in a word or two."""
+    return _SYNC[change.op]
+
+
+class Facts:
+    """Everything about the objects of one assessment, by kind, in the order of its diff."""
+
+    def __init__(self, assessment: Assessment) -> None:
+        self._assessment = assessment
+        self._resolved = assessment.resolved
+        self._observed = assessment.observed
+        self._names = _datastore_names(assessment.resolved.inventory)
+
+    def hosts(self) -> tuple[HostFacts, ...]:
+        """The hosts."""
+        resolved = {host.ref: host for host in self._resolved.hosts}
+        return tuple(self._host(change, resolved.get(change.ref)) for change in self._changes(Kind.HOST))
+
+    def config_dbs(self) -> tuple[ConfigDBFacts, ...]:
+        """The config DBs."""
+        resolved = {db.ref: db for db in self._resolved.config_dbs}
+        return tuple(self._config_db(change, resolved.get(change.ref)) for change in self._changes(Kind.CONFIG_DB))
+
+    def vmgroups(self) -> tuple[VMGroupFacts, ...]:
+        """The vmgroups, unmanaged ones included."""
+        found: dict[str, tuple[ResolvedConfigDB, ObservedConfigDB, TenantRow]] = {}
+        for db in self._resolved.config_dbs:
+            seen = self._observed.config_dbs.get(db.datastore.db_path)
+            if seen is not None:
+                for tenant in seen.tenants:
+                    found[f"{db.ref.name}/{tenant.name}"] = found[tenant.name] = (db, seen, tenant)
+        declared = {group.ref: group.config_db for group in self._resolved.vmgroups}
+        return tuple(
+            self._vmgroup(change, found.get(change.ref.name), declared.get(change.ref))
+            for change in self._changes(Kind.VMGROUP)
+        )
+
+    def datastore(self, url: str | None) -> str:
+        """The name of the datastore with this URL, or the URL."""
+        return self._names.get(url, url) if url else NONE
+
+    def _changes(self, kind: Kind) -> list[Change]:
+        return [change for change in self._assessment.diff.changes if change.ref.kind is kind]
+
+    def _host(self, change: Change, resolved: ResolvedHost | None) -> HostFacts:
+        seen = self._observed.hosts.get(change.ref.name)
+        if not isinstance(seen, ObservedHost):
+            return HostFacts(change, resolved, None, seen.reason if isinstance(seen, UnreachableHost) else "", None)
+        return HostFacts(change, resolved, seen, "", self._link_datastore(seen))
+
+    def _link_datastore(self, host: ObservedHost) -> str | None:
+        if host.link_path is None or not host.link_path.startswith(VOLUMES):
+            return host.link
+        volume = host.link_path.removeprefix(VOLUMES).split("/", 1)[0]
+        return self._names.get(VOLUMES + volume) or host.volumes.get(volume) or volume
+
+    def _config_db(self, change: Change, resolved: ResolvedConfigDB | None) -> ConfigDBFacts:
+        if resolved is None:
+            return ConfigDBFacts(change, None, None, (), ())
+        path = resolved.datastore.db_path
+        linked = (
+            name
+            for name in resolved.hosts
+            if isinstance(host := self._observed.hosts.get(name), ObservedHost) and host.link_path == path
+        )
+        return ConfigDBFacts(change, resolved, self._observed.config_dbs.get(path), resolved.hosts, tuple(linked))
+
+    def _vmgroup(
+        self,
+        change: Change,
+        row: tuple[ResolvedConfigDB, ObservedConfigDB, TenantRow] | None,
+        declared: ObjectRef | None,
+    ) -> VMGroupFacts:
+        if row is None:
+            readable = change.op not in (Op.UNKNOWN, Op.BLOCKED)
+            return VMGroupFacts(change, declared.name if declared else None, None, None, (), (), 0, readable)
+        db, seen, tenant = row
+        names = {vm.uuid: vm.name for vm in self._resolved.inventory.vms}
+        members = sorted(
+            _member(names.get(vm.vm_id) or vm.vm_name, vm.vm_id) for vm in seen.vms if vm.tenant_id == tenant.id
+        )
+        use = [use for use in seen.volume_use if use.tenant_id == tenant.id]
+        return VMGroupFacts(
+            change,
+            db.ref.name,
+            tenant,
+            self.datastore(tenant.default_url),
+            tuple(members),
+            self._rights(seen, tenant, use),
+            sum(u.used_mb for u in use),
+            True,
+        )
+
+    def _rights(self, db: ObservedConfigDB, tenant: TenantRow, use: list[VolumeUse]) -> tuple[Right, ...]:
+        rows = [row for row in db.privileges if row.tenant_id == tenant.id]
+        own = {row.url for row in rows}
+        rights = []
+        for row in rows:
+            counted = [
+                u for u in use if (u.url not in own if row.url in SPECIAL_DATASTORES.values() else u.url == row.url)
+            ]
+            used = tuple((self.datastore(u.url), u.used_mb) for u in counted)
+            create = None if row.allow_create is None else bool(row.allow_create)
+            rights.append(Right(self.datastore(row.url), create, row.max_mb, row.total_mb, used))
+        return tuple(sorted(rights, key=lambda right: right.datastore))
+
+
+def _member(name: str | None, uuid: str) -> str:
+    return f"{name} ({uuid})" if name else uuid
+
+
+def _datastore_names(inventory: Inventory) -> dict[str, str]:
+    names = {url: name for name, url in SPECIAL_DATASTORES.items()}
+    return names | {datastore.url: datastore.name for datastore in inventory.datastores}

@@ -1,0 +1,68 @@
+"""What apply did, as text; and what is wrong with manifests."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from reconciler.model.errors import ManifestError
+from reconciler.model.outcome import ObjectResult, Outcome, Status
+from reconciler.model.refs import Kind
+from reconciler.render.diff import field_text
+from reconciler.render.text import Paint, clean, columns, count, lines, plain
+
+_SUMMARY = (
+    Status.CREATED,
+    Status.CONFIGURED,
+    Status.PRUNED,
+    Status.UNCHANGED,
+    Status.BLOCKED,
+    Status.FAILED,
+)
+_NOUNS = {Kind.SITE: "Site", Kind.CONFIG_DB: "ConfigDB", Kind.HOST: "Host", Kind.VMGROUP: "VMGroup"}
+
+
+def outcome_text(outcome: Outcome, seconds: float, paint: Paint = plain) -> str:
+    """A line for each object, then the summary."""
+    rows = [(str(result.ref), result.status.value, detail(result)) for result in outcome.objects]
+    return lines([*columns(rows, paint=paint), *([""] if rows else []), _summary(outcome, seconds)])
+
+
+def detail(result: ObjectResult) -> str:
+    """What happened to the object in one line; the fields themselves where nobody has put it better."""
+    return result.detail or ", ".join(
+        field_text(field) if None in (field.before, field.after) else f"{_last(field.path)} {field_text(field)}"
+        for field in result.fields
+    )
+
+
+def errors_text(errors: Sequence[ManifestError], files: int) -> str:
+    """A line for each error, then how many there are."""
+    where = len({error.source.file for error in errors})
+    return lines(
+        [
+            *(clean(str(error)) for error in errors),
+            f"{count(len(errors), 'error')} in {where} of {count(files, 'file')}.",
+        ]
+    )
+
+
+def valid_text(files: int, objects: Mapping[Kind, int]) -> str:
+    """That the manifests are valid, and what is in them."""
+    found = ", ".join(count(number, _NOUNS[kind]) for kind, number in objects.items() if number)
+    return f"{count(files, 'file')} valid: {found or 'nothing declared'}.\n"
+
+
+def _last(path: str) -> str:
+    return path.rsplit(".", 1)[-1]
+
+
+def _summary(outcome: Outcome, seconds: float) -> str:
+    counts = Counter(result.status for result in outcome.objects)
+    said = ", ".join(f"{counts[status]} {status.value}" for status in _SUMMARY if counts[status]) or "nothing to do"
+    proof = []
+    if outcome.verified_from:
+        proof.append(f"verified from {', '.join(clean(host) for host in outcome.verified_from)}")
+    if outcome.backups:
+        proof.append(f"backup {', '.join(clean(name) for name in outcome.backups)}")
+    return f"{said} in {seconds:.1f}s" + (f" ({'; '.join(proof)})" if proof else "")

@@ -1,0 +1,76 @@
+"""The objects that `get` lists, as data."""
+
+from __future__ import annotations
+
+from reconciler.model.observed import DBMode, DBState
+from reconciler.render.data import Data
+from reconciler.render.facts import UNKNOWN, HostFacts, Row, VMGroupFacts, sync
+
+
+def rows_data(found: tuple[Row, ...]) -> Data:
+    """schemas/output/get.json"""
+    return {"items": [row_data(row) for row in found]}
+
+
+def row_data(row: Row) -> Data:
+    """One object."""
+    change = row.change
+    head = {"object": str(change.ref), "kind": change.ref.kind.value, "name": change.ref.name, "sync": sync(change)}
+    head["reason"] = change.reason
+    if isinstance(row, HostFacts):
+        return head | _host_data(row)
+    if isinstance(row, VMGroupFacts):
+        return head | _vmgroup_data(row)
+    seen = row.seen
+    return head | {
+        "datastore": row.resolved.datastore.name if row.resolved else None,
+        "path": row.resolved.datastore.db_path if row.resolved else None,
+        "mode": DBMode.MULTI_NODE.value,
+        "state": seen.state.value if seen else DBState.UNKNOWN.value,
+        "problem": (seen.message or None) if seen else None,
+        "vmgroups": len(seen.tenants) if seen and seen.state is DBState.PRESENT else None,
+        "hosts": list(row.hosts),
+        "linkedHosts": list(row.linked),
+        "readFrom": seen.read_from if seen else None,
+        "writer": seen.writer if seen else None,
+        "backups": list(seen.backups) if seen else [],
+        "violations": list(seen.violations) if seen else [],
+    }
+
+
+def _host_data(row: HostFacts) -> Data:
+    seen = row.seen
+    return {
+        "address": row.resolved.address if row.resolved else None,
+        "state": row.state if row.state != UNKNOWN else "unknown",
+        "problem": row.why or None,
+        "access": row.access.lower() if seen else "unknown",
+        "dbMode": seen.db_mode.value if seen else None,
+        "dbProblem": (seen.db_reason or None) if seen else None,
+        "datastore": row.datastore,
+        "driver": seen.driver if seen else None,
+        "driverProblem": seen.driver_error if seen else None,
+        "service": seen.service.value if seen else "unknown",
+        "persistence": seen.section.form.value if seen else None,
+        "secureBoot": seen.secure_boot if seen else None,
+    }
+
+
+def _vmgroup_data(row: VMGroupFacts) -> Data:
+    return {
+        "configDB": row.config_db,
+        "uuid": row.tenant.id if row.tenant else None,
+        "description": row.tenant.description if row.tenant else None,
+        "defaultDatastore": row.default_datastore,
+        "vms": list(row.members),
+        "access": [
+            {
+                "datastore": right.datastore,
+                "allowCreate": right.allow_create,
+                "volumeMaxMB": right.max_mb,
+                "volumeTotalMB": right.total_mb,
+                "used": [{"datastore": name, "usedMB": used} for name, used in right.used],
+            }
+            for right in row.rights
+        ],
+    }

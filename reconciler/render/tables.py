@@ -1,0 +1,117 @@
+"""The tables of `get`, as text and as data."""
+
+from __future__ import annotations
+
+from reconciler.model.diff import Op
+from reconciler.model.observed import DBMode, DBState
+from reconciler.model.outcome import Assessment
+from reconciler.model.refs import Kind, ObjectRef
+from reconciler.render.facts import NONE, UNKNOWN, ConfigDBFacts, Facts, HostFacts, Row, VMGroupFacts, sync
+from reconciler.render.quota import tightest
+from reconciler.render.text import Paint, columns, lines, plain
+
+KINDS = (Kind.CONFIG_DB, Kind.HOST, Kind.VMGROUP)
+_NOTHING = {Kind.HOST: "hosts", Kind.CONFIG_DB: "config DBs", Kind.VMGROUP: "vmgroups"}
+_HEADINGS = {
+    Kind.HOST: ("NAME", "STATE", "DB", "ACCESS", "DRIVER", "SERVICE", "SYNC"),
+    Kind.VMGROUP: ("NAME", "DEFAULT DATASTORE", "VMS", "DATASTORES", "QUOTA USED", "SYNC"),
+    Kind.CONFIG_DB: ("NAME", "DATASTORE", "MODE", "STATE", "VMGROUPS", "HOSTS", "SYNC"),
+}
+_WIDE = {
+    Kind.HOST: ("ADDRESS", "PERSISTENCE", "SECURE BOOT", "WHY"),
+    Kind.VMGROUP: ("UUID", "CONFIG DB", "DESCRIPTION", "WHY"),
+    Kind.CONFIG_DB: ("READ FROM", "WRITER", "BACKUPS", "PATH", "WHY"),
+}
+
+
+def rows(assessment: Assessment, kind: Kind, only: frozenset[ObjectRef] | None = None) -> tuple[Row, ...]:
+    """The objects of one kind, those in `only` if it is given."""
+    facts = Facts(assessment)
+    found: tuple[Row, ...]
+    match kind:
+        case Kind.HOST:
+            found = facts.hosts()
+        case Kind.VMGROUP:
+            found = facts.vmgroups()
+        case _:
+            found = facts.config_dbs()
+    return found if only is None else tuple(row for row in found if row.change.ref in only)
+
+
+def table_text(kind: Kind, found: tuple[Row, ...], *, wide: bool = False, paint: Paint = plain) -> str:
+    """One kind as a table."""
+    if not found:
+        return f"No {_NOTHING[kind]}.\n"
+    headings = _HEADINGS[kind] + (_WIDE[kind] if wide else ())
+    cells = [_cells(row) + (_wide_cells(row) if wide else ()) for row in found]
+    return lines(columns([headings, *cells], paint=paint))
+
+
+def names_text(found: tuple[Row, ...]) -> str:
+    """`kind/name`, a line each, for scripts."""
+    return lines([line for row in found for line in columns([(str(row.change.ref),)])])
+
+
+def db_text(host: HostFacts) -> str:
+    """Which config DB a host uses."""
+    if host.seen is None:
+        return UNKNOWN
+    mode = host.seen.db_mode
+    match mode:
+        case DBMode.MULTI_NODE:
+            return f"{mode} {host.datastore or ''}".rstrip()
+        case DBMode.BROKEN_LINK:
+            return f"{mode} ({host.seen.db_reason})" if host.seen.db_reason else mode
+        case _:
+            return mode
+
+
+def driver_text(host: HostFacts) -> str:
+    """Which VIB a host has."""
+    if host.seen is None or host.seen.driver_error:
+        return UNKNOWN
+    return host.seen.driver or NONE
+
+
+def state_text(db: ConfigDBFacts) -> str:
+    """Whether a config DB can be used, and why not."""
+    if db.seen is None:
+        return UNKNOWN
+    return db.seen.reason or db.seen.state.value if db.seen.state is DBState.UNKNOWN else db.seen.state.value
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    name, synced = row.change.ref.name, sync(row.change)
+    if isinstance(row, HostFacts):
+        service = row.seen.service.value if row.seen else UNKNOWN
+        return (name, row.state, db_text(row), row.access, driver_text(row), service, synced)
+    if isinstance(row, VMGroupFacts):
+        none = NONE if row.readable else UNKNOWN
+        vms, datastores = (str(len(row.members)), str(len(row.rights))) if row.tenant else (none, none)
+        return (name, row.default_datastore or none, vms, datastores, tightest(row), synced)
+    datastore = row.resolved.datastore.name if row.resolved else UNKNOWN
+    readable = row.seen is not None and row.seen.state is DBState.PRESENT
+    vmgroups = str(len(row.seen.tenants)) if row.seen and readable else UNKNOWN
+    linked = f"{len(row.linked)}/{len(row.hosts)}" if row.resolved else UNKNOWN
+    return (name, datastore, DBMode.MULTI_NODE.value, state_text(row), vmgroups, linked, synced)
+
+
+def _wide_cells(row: Row) -> tuple[str, ...]:
+    why = NONE if row.change.op is Op.KEEP else row.change.reason
+    if isinstance(row, HostFacts):
+        address = row.resolved.address if row.resolved else UNKNOWN
+        section = row.seen.section.form.value if row.seen else UNKNOWN
+        secure = yes_no(row.seen.secure_boot if row.seen else None)
+        return (address, section, secure, row.why or why)
+    if isinstance(row, VMGroupFacts):
+        uuid, description = (row.tenant.id, row.tenant.description or NONE) if row.tenant else (NONE, NONE)
+        return (uuid, row.config_db or UNKNOWN, description, why)
+    seen = row.seen
+    path = row.resolved.datastore.db_path if row.resolved else UNKNOWN
+    reader, writer = (seen.read_from or NONE, seen.writer or NONE) if seen else (UNKNOWN, UNKNOWN)
+    return (reader, writer, str(len(seen.backups)) if seen else UNKNOWN, path, why)
+
+
+def yes_no(value: bool | None) -> str:
+    """A fact that may be unknown."""
+    return UNKNOWN if value is None else "yes" if value else "no"

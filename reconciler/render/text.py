@@ -1,0 +1,75 @@
+"""Plain text: what may be shown, how wide it is on a terminal, and columns."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+
+from reconciler.model.diff import Value
+
+GAP = "   "
+Paint = Callable[[str, str], str]
+"""Gives a text the colour of a word (`create`, `blocked`, `OPEN` ...); only ever repeats what the words say."""
+
+
+def plain(text: str, _word: str) -> str:
+    """The Paint that leaves everything as it is."""
+    return text
+
+
+def clean(text: str) -> str:
+    """`text` with everything escaped that does not print: control characters, terminal escapes, direction marks."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    return char.encode("ascii", "backslashreplace").decode() if ord(char) > 0x7F else repr(char)[1:-1]
+
+
+def width(text: str) -> int:
+    """How many columns `text` takes on a terminal."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def pad(text: str, columns: int) -> str:
+    """`text` filled up with blanks to so many columns."""
+    return text + " " * (columns - width(text))
+
+
+def show(value: Value) -> str:
+    """A value as a manifest would spell it, on one line."""
+    if isinstance(value, str):
+        return clean(value) if value else '""'
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "none"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{clean(key)} {show(item)}" for key, item in value.items()) or "{}"
+    if isinstance(value, Sequence):
+        return ", ".join(show(item) for item in value) or "[]"
+    return str(value)
+
+
+def columns(rows: Sequence[Sequence[str]], indent: str = "", paint: Paint = plain) -> list[str]:
+    """Rows as aligned lines. Cells are cleaned here; `paint` sees each cell after it has been given its width."""
+    cells = [[clean(cell) for cell in row] for row in rows]
+    widths = [max(width(cell) for cell in column) for column in zip(*cells, strict=True)]
+    return [
+        (indent + GAP.join(paint(pad(cell, size), cell) for cell, size in zip(row, widths, strict=True))).rstrip()
+        for row in cells
+    ]
+
+
+def lines(parts: Sequence[str]) -> str:
+    """The lines as one text that ends with a newline; nothing when there is no line."""
+    return "\n".join(parts) + "\n" if parts else ""
+
+
+def count(number: int, noun: str) -> str:
+    """`1 host`, `2 hosts`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
