@@ -1,1 +1,24 @@
-"""The embedded site: simulated ESXi hosts in a folder. Never touches the machine it runs on."""
+"""The embedded site: simulated ESXi hosts in a folder. Never touches anything outside that folder.
+
+A lab has `site.yaml` and `inventory.json`, `hosts/NAME/` (each laid out as `/` of an ESXi host) and `datastores/ID/`
+(the shared storage, mounted on a host as the relative link `vmfs/volumes/ID`). `site` says what is in it, `build` makes
+it, `folder` finds and removes it, `boot` reboots a host, `shell` runs a host's local.sh confined to that host.
+"""
+
+from reconciler.lab.boot import RebootReport, reboot
+from reconciler.lab.build import create
+from reconciler.lab.folder import destroy, exists, host_root, hosts
+from reconciler.lab.site import VIB_FILE, VIB_SHA256, VIB_VERSION
+
+__all__ = [
+    "VIB_FILE",
+    "VIB_SHA256",
+    "VIB_VERSION",
+    "RebootReport",
+    "create",
+    "destroy",
+    "exists",
+    "host_root",
+    "hosts",
+    "reboot",
+]

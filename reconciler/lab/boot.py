@@ -1,0 +1,134 @@
+"""Rebooting a host of the lab: what a reboot loses is lost, then the host starts as ESXi does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler.lab.bootbank import STATE, Saved, unpack
+from reconciler.lab.folder import host_root
+from reconciler.lab.rooted import Rooted
+from reconciler.lab.shell.interpreter import Outcome, run
+from reconciler.lab.site import FILES, LOCAL_SH_MODE
+from reconciler.model.errors import VdvsError
+
+SECURE_BOOT = ".lab/secure-boot"
+SERVICE = "etc/init.d/vmdk-opsd"
+_VIB = "var/db/esximg/vibs/esx-vmdkops-service.xml"
+_LOCAL_SH = "etc/rc.local.d/local.sh"
+_CONFIG = "etc/vmware/vmdkops"
+_LOST = ("etc/rc.local.d", _CONFIG, "tmp", "var/run")
+_START_TIMEOUT = 60
+
+
+@dataclass(frozen=True, slots=True)
+class RebootReport:
+    """What a reboot did.
+
+    `lost`: the files of /etc that are gone or were put back as last saved. `service`: `running`, `stopped` or
+    `not installed`. `local_sh`: `ran`, `stopped early` (a syntax error; `output` says which), `not executable` or
+    `secure boot` (then it never runs). `output`: the lines that local.sh printed. `not_run`: what in it the lab cannot
+    do.
+    """
+
+    host: str
+    lost: tuple[str, ...]
+    service: str
+    local_sh: str
+    output: tuple[str, ...]
+    not_run: tuple[str, ...]
+
+
+def reboot(directory: Path, host: str, *, local_sh_first: bool = False) -> RebootReport:
+    """Reboot a host as a power cut does: nothing is saved before. `local_sh_first`: local.sh wins its race against the
+    service, which is what creates /etc/vmware/vmdkops."""
+    root = host_root(directory, host)
+    try:
+        lost = _lose(root)
+        if local_sh_first:
+            outcome, service = _run_local_sh(root), _start_service(root)
+        else:
+            service, outcome = _start_service(root), _run_local_sh(root)
+    except OSError as error:
+        raise VdvsError(f"cannot reboot {host} in the lab {directory}: {error.strerror or error}") from error
+    ended, result = outcome
+    lines = (*result.output, result.error) if result.error else result.output
+    return RebootReport(host, lost, service, ended, lines, result.not_run)
+
+
+def _lose(root: Path) -> tuple[str, ...]:
+    """Empty what a host keeps in memory only, and put local.sh back as it was saved."""
+    system = Rooted(root)
+    before = _files(root)
+    for folder in _LOST:
+        parts = system.find(folder, follow=False)
+        if os.path.lexists(system.at(parts)):
+            system.remove(parts)
+    for folder in ("etc/rc.local.d", "tmp", "var/run/vmware"):
+        system.make_folders(folder)
+    saved = _saved(root)
+    local_sh = system.real(_LOCAL_SH, follow=False)
+    local_sh.write_bytes(saved.content)
+    local_sh.chmod(saved.mode)
+    after = _files(root)
+    return tuple(sorted("/" + name for name, content in before.items() if after.get(name) != content))
+
+
+def _saved(root: Path) -> Saved:
+    """The local.sh in the boot bank; the stock one if none is there."""
+    state = root / STATE
+    try:
+        saved = unpack(state.read_bytes()) if state.is_file() and not state.is_symlink() else None
+    except OSError:
+        saved = None
+    return saved or Saved((FILES / "local.sh").read_bytes(), LOCAL_SH_MODE)
+
+
+def _files(root: Path) -> dict[str, bytes | str]:
+    """The files of /etc that a reboot may change: their content, or what a link says."""
+    found: dict[str, bytes | str] = {}
+    for folder in ("etc/rc.local.d", _CONFIG):
+        if (root / folder).is_symlink() or not (root / folder).is_dir():
+            continue
+        for path in sorted((root / folder).iterdir()):
+            if path.is_symlink():
+                found[f"{folder}/{path.name}"] = str(path.readlink())
+            elif path.is_file():
+                found[f"{folder}/{path.name}"] = path.read_bytes()
+    return found
+
+
+def _start_service(root: Path) -> str:
+    """Start the service if its VIB is installed, by the init script as the VIB brings it: what a host has in its place
+    is put right from the boot bank first, so no file of the host is run that the lab did not write."""
+    system = Rooted(root)
+    if not (root / _VIB).is_file():
+        return "not installed"
+    system.make_folders("etc/init.d")
+    script = system.real(SERVICE, follow=False)
+    if script.is_symlink() or script.is_file():
+        script.unlink()
+    shutil.copyfile(FILES / "vmdk-opsd", script)
+    script.chmod(0o755)
+    shell = shutil.which("sh") or "/bin/sh"
+    try:
+        done = subprocess.run(  # noqa: S603 - our own script
+            [shell, str(script), "start"], capture_output=True, timeout=_START_TIMEOUT, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return "stopped"
+    return "running" if done.returncode == 0 else "stopped"
+
+
+def _run_local_sh(root: Path) -> tuple[str, Outcome]:
+    if (root / SECURE_BOOT).exists():
+        return "secure boot", Outcome(0)
+    system = Rooted(root)
+    local_sh = system.real(_LOCAL_SH, follow=False)
+    if not local_sh.stat().st_mode & 0o100:
+        return "not executable", Outcome(0)
+    outcome = run(local_sh.read_bytes().decode("utf-8", "surrogateescape"), system)
+    return ("stopped early" if outcome.error else "ran"), outcome

@@ -1,0 +1,53 @@
+"""The boot bank: what survives a reboot of a host. As on ESXi, `state.tgz` holds a `local.tgz` that holds the files."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+from dataclasses import dataclass
+
+STATE = "bootbank/state.tgz"
+_INNER = "local.tgz"
+_LOCAL_SH = "etc/rc.local.d/local.sh"
+_MOST = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A saved local.sh."""
+
+    content: bytes
+    mode: int
+
+
+def pack(local_sh: bytes, mode: int) -> bytes:
+    """The `state.tgz` that holds this local.sh. The same bytes for the same file."""
+    return _tgz(_INNER, _tgz(_LOCAL_SH, local_sh, mode), 0o644)
+
+
+def unpack(state: bytes) -> Saved | None:
+    """The local.sh in a `state.tgz`; None if it holds none, or cannot be read."""
+    try:
+        inner, _ = _member(state, _INNER)
+        return Saved(*_member(inner, _LOCAL_SH))
+    except (tarfile.TarError, OSError, EOFError, KeyError, ValueError):
+        return None
+
+
+def _tgz(name: str, content: bytes, mode: int) -> bytes:
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        entry = tarfile.TarInfo(name)
+        entry.size, entry.mode, entry.uname, entry.gname = len(content), mode, "root", "root"
+        archive.addfile(entry, io.BytesIO(content))
+    return gzip.compress(raw.getvalue(), mtime=0)
+
+
+def _member(packed: bytes, name: str) -> tuple[bytes, int]:
+    with tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as archive:
+        entry = archive.getmember(name)
+        stream = archive.extractfile(entry)
+        if stream is None or entry.size > _MOST:
+            raise ValueError(name)
+        return stream.read(), entry.mode

@@ -1,0 +1,154 @@
+"""Making a lab: the folders and files of its hosts and datastores, beside its place and then renamed to it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from reconciler.lab.bootbank import STATE, pack
+from reconciler.lab.folder import MARKER, exists, marker_text, size
+from reconciler.lab.site import (
+    FILES,
+    LOCAL_SH_MODE,
+    VIB,
+    VIB_FILE,
+    LabDatastore,
+    LabSite,
+    inventory_of,
+    site_of,
+    size_of,
+)
+from reconciler.model.errors import VdvsError
+
+SITE = """\
+apiVersion: vdvs.io/v1
+kind: Site
+metadata:
+  name: lab
+spec:
+  lab:
+    directory: .
+"""
+_FOLDERS = ("bin", "sbin", "bootbank", "etc/init.d", "etc/rc.local.d", "etc/vmware", "tmp", "usr/lib/vmware")
+_MORE_FOLDERS = ("var/db/esximg/vibs", "var/log/vmware", "var/run/vmware", "vmfs/volumes", ".lab")
+_PROGRAMS = {"esxcli": "bin/esxcli", "auto-backup.sh": "sbin/auto-backup.sh", "vmdk-opsd": ".lab/vmdk-opsd"}
+_STOCK_VIBS = ("esx-base", "esx-ui", "vsan")
+
+
+def create(directory: Path, *, hosts: int | None = None, datastores: int | None = None, vms: int | None = None) -> None:
+    """Make the lab of that size; without a size, the site of the walk-through. A lab that is there already stays
+    exactly as it is, and must be of the size asked for, if one is. A folder with anything else in it is refused."""
+    wanted = size_of(hosts, datastores, vms)
+    if _is_there(directory, wanted is None or (exists(directory) and size(directory) == wanted)):
+        return
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with _beside(directory) as building:
+            _write_site(building, site_of(wanted))
+            (building / MARKER).write_text(marker_text(wanted))
+            building.rename(directory)
+    except OSError as error:
+        if not exists(directory):  # else somebody else was faster
+            raise VdvsError(f"cannot make a lab in {directory}: {error.strerror or error}") from error
+
+
+def _is_there(directory: Path, right_size: bool) -> bool:
+    """Whether the lab is there. Raises if something else is in its place."""
+    if exists(directory):
+        if not right_size:
+            raise VdvsError(f"the lab {directory} has another size; `vdvs lab down` removes it")
+        return True
+    if not os.path.lexists(directory):
+        return False
+    if not directory.is_dir() or directory.is_symlink():
+        raise VdvsError(f"{directory} is not a folder; name a new or an empty one for the lab")
+    if any(directory.iterdir()):
+        raise VdvsError(f"{directory} is not empty and not a lab; name a new or an empty folder")
+    return False
+
+
+@contextmanager
+def _beside(directory: Path) -> Iterator[Path]:
+    """A folder next to the lab's place to build it in, locked while it is in use. Removes it, and any such folder
+    that a killed process left behind, unless it was renamed."""
+    place = directory.absolute()
+    prefix = f".{place.name}.vdvs-lab-"
+    for left in place.parent.glob(f"{prefix}*"):
+        with _locked(left) as free:
+            if free and any(left.iterdir()):  # an empty one may be about to be locked
+                shutil.rmtree(left, ignore_errors=True)
+    building = Path(tempfile.mkdtemp(prefix=prefix, dir=place.parent))
+    with _locked(building):
+        try:
+            building.chmod(0o755)
+            yield building
+        finally:
+            if building.exists():
+                shutil.rmtree(building)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Hold the lock of a folder. Gives False if another process has it or the folder is gone."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
+
+
+def _write_site(lab: Path, site: LabSite) -> None:
+    (lab / "site.yaml").write_text(SITE)
+    (lab / "inventory.json").write_text(json.dumps(inventory_of(site), indent=1) + "\n")
+    for datastore in site.datastores:
+        folder = lab / "datastores" / datastore.id
+        folder.mkdir(parents=True)
+        if len(datastore.hosts) == len(site.hosts):
+            (folder / VIB_FILE).write_bytes(VIB)
+    local_sh = (FILES / "local.sh").read_bytes()
+    state = pack(local_sh, LOCAL_SH_MODE)
+    programs = {place: (FILES / name).read_bytes() for name, place in _PROGRAMS.items()}
+    for host in site.hosts:
+        mounted = [datastore for datastore in site.datastores if host in datastore.hosts]
+        _write_host(lab / "hosts" / host, mounted, programs, local_sh, state)
+
+
+def _write_host(
+    root: Path, mounted: list[LabDatastore], programs: dict[str, bytes], local_sh: bytes, state: bytes
+) -> None:
+    for folder in (*_FOLDERS, *_MORE_FOLDERS):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    for place, content in programs.items():
+        _write(root / place, content, 0o755)
+    _write(root / "etc/rc.local.d/local.sh", local_sh, LOCAL_SH_MODE)
+    _write(root / STATE, state, 0o644)
+    for name in _STOCK_VIBS:
+        _write(root / f"var/db/esximg/vibs/{name}.xml", _stock_vib(name), 0o644)
+    for datastore in mounted:
+        (root / "vmfs/volumes" / datastore.id).symlink_to(f"../../../../datastores/{datastore.id}")
+        (root / "vmfs/volumes" / datastore.name).symlink_to(datastore.id)
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    path.write_bytes(content)
+    path.chmod(mode)
+
+
+def _stock_vib(name: str) -> bytes:
+    template = (FILES / "stock-vib.xml").read_text()
+    return template.replace("NAME", name).encode()

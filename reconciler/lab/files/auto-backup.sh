@@ -1,0 +1,24 @@
+#!/bin/sh
+# A stand-in for /sbin/auto-backup.sh, for one simulated host: the folder that this file's own place is in counts as /
+# of that host. It saves the host's local.sh, with its mode, in bootbank/state.tgz, from where a reboot restores it.
+# Without the folder bootbank it fails, as on a host that lost its boot device.
+
+root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd -P) || exit 1
+bank=$root/bootbank
+work=$bank/.saving.$$
+saved=etc/rc.local.d/local.sh
+
+if [ ! -d "$bank" ] || [ -h "$bank" ]; then
+    echo "/bootbank is not there: the state of this host is not saved" >&2
+    exit 1
+fi
+echo "Saving the state of this host in /bootbank"
+trap 'rm -rf -- "$work"' EXIT
+mkdir -- "$work" || exit 1
+if [ -f "$root/$saved" ]; then
+    (cd -- "$root" && tar -czf "$work/local.tgz" "$saved") || exit 1
+    (cd -- "$work" && tar -czf state.tgz local.tgz) || exit 1
+else
+    : >"$work/state.tgz" || exit 1
+fi
+mv -f -- "$work/state.tgz" "$bank/state.tgz"

@@ -1,0 +1,96 @@
+"""A lab as a folder: what makes it one, which hosts it has, and its removal."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+from reconciler.lab.site import Size
+from reconciler.model.errors import HostUnreachableError, VdvsError
+
+MARKER = ".vdvs-lab.json"
+CONTENT = ("hosts", "datastores", "inventory.json", "site.yaml")
+_REMOVING = ".vdvs-lab.removing"
+_FORMAT = 1
+_SHOWN = 10
+
+
+def marker_text(size: Size | None) -> str:
+    """What the marker of a lab of that size holds."""
+    return json.dumps({"vdvsLab": _FORMAT, "size": asdict(size) if size else None}) + "\n"
+
+
+def exists(directory: Path) -> bool:
+    """Whether a finished lab is there."""
+    return _marker(directory) is not None
+
+
+def size(directory: Path) -> Size | None:
+    """The size that the lab there was made with; None: the site of the walk-through."""
+    recorded = _require(directory)["size"]
+    return Size(**recorded) if isinstance(recorded, dict) else None
+
+
+def hosts(directory: Path) -> tuple[str, ...]:
+    """The names of the lab's hosts."""
+    _require(directory)
+    found = (directory / "hosts").iterdir()
+    return tuple(sorted(entry.name for entry in found if entry.is_dir() and not entry.is_symlink()))
+
+
+def host_root(directory: Path, host: str) -> Path:
+    """The folder that is `/` of that host."""
+    if not exists(directory):
+        raise HostUnreachableError(f"no lab in {directory}, so no host {host}; `vdvs lab up` makes one")
+    root = directory / "hosts" / host
+    if "/" in host or "\0" in host or host in ("", ".", "..") or root.is_symlink() or not root.is_dir():
+        raise HostUnreachableError(f"no host {host} in the lab {directory} (it has: {_names(hosts(directory))})")
+    return root
+
+
+def destroy(directory: Path) -> None:
+    """Remove a lab, and nothing that is not one. Links are removed, never followed; files that others put beside
+    the lab's own stay. One that was killed half-way is finished by the next."""
+    if not (directory / _REMOVING).is_file():
+        _require(directory)
+    try:
+        if exists(directory):
+            (directory / MARKER).rename(directory / _REMOVING)
+        for name in (*CONTENT, _REMOVING):
+            _remove(directory / name)
+        if not any(directory.iterdir()) and not directory.is_symlink():
+            directory.rmdir()
+    except OSError as error:
+        raise VdvsError(f"cannot remove the lab {directory}: {error.strerror or error}") from error
+
+
+def _remove(entry: Path) -> None:
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink(missing_ok=True)
+
+
+def _require(directory: Path) -> dict[str, object]:
+    marker = _marker(directory)
+    if marker is None:
+        raise VdvsError(f"{directory} is not a lab (it has no {MARKER})")
+    return marker
+
+
+def _marker(directory: Path) -> dict[str, object] | None:
+    path = directory / MARKER
+    if path.is_symlink():
+        return None
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) and content.get("vdvsLab") == _FORMAT and "size" in content else None
+
+
+def _names(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

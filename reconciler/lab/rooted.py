@@ -1,0 +1,123 @@
+"""Paths of a simulated host: found component by component, so that nothing leads out of its folder.
+
+An absolute link starts again at the root, `..` stops at it. The only ways out are the mounts: a datastore of the lab,
+which the host has as the relative link `vmfs/volumes/ID`, counts as a folder at that place.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+Parts = tuple[str, ...]
+MOUNT_TARGET = "../../../../datastores/"
+_MOST_LINKS = 40
+_LONGEST = 4096
+
+
+class Rooted:
+    """The file system of one host."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.resolve(strict=True)
+        self._datastores = self._root.parent.parent / "datastores"
+
+    def find(self, path: str, *, follow: bool = True) -> Parts:
+        """The components of the place that `path` leads to; the last one need not exist. A link there is followed
+        only if `follow`. Raises OSError as the operating system would."""
+        if not path or len(path) > _LONGEST or "\0" in path:
+            raise _error(errno.ENAMETOOLONG if path else errno.ENOENT, path)
+        follow = follow or path.endswith("/")
+        todo = _split(path)
+        here: Parts = ()
+        links = 0
+        while todo:
+            step = todo.pop(0)
+            if step == "..":
+                here = here[:-1]
+                continue
+            target = self._link((*here, step)) if todo or follow else None
+            if target is None:
+                here += (step,)
+                if todo:
+                    self._need_folder(here, path)
+                continue
+            links += 1
+            if links > _MOST_LINKS:
+                raise _error(errno.ELOOP, path)
+            here = () if target.startswith("/") else here
+            todo = _split(target) + todo
+        return here
+
+    def at(self, parts: Parts) -> Path:
+        """Where these components, as `find` gives them, really are."""
+        if self.is_mount(parts[:3]):
+            return self._datastores.joinpath(*parts[2:])
+        return self._root.joinpath(*parts)
+
+    def is_mount(self, parts: Parts) -> bool:
+        """Whether a datastore is mounted there."""
+        if len(parts) != 3 or parts[:2] != ("vmfs", "volumes"):
+            return False
+        link, folder = self._root.joinpath(*parts), self._datastores / parts[2]
+        folders = (self._root / "vmfs", self._root / "vmfs/volumes", self._datastores, folder)
+        if any(part.is_symlink() or not part.is_dir() for part in folders) or not link.is_symlink():
+            return False
+        return str(link.readlink()) == MOUNT_TARGET + parts[2]
+
+    def real(self, path: str, *, follow: bool = True) -> Path:
+        """Where `path` of the host really is."""
+        return self.at(self.find(path, follow=follow))
+
+    def remove(self, parts: Parts) -> None:
+        """Remove a file, a link or a folder with all that is in it. A mount, and so every folder above one, stays."""
+        if not parts or self.is_mount(parts):
+            raise _error(errno.EBUSY, "/" + "/".join(parts))
+        place = self.at(parts)
+        if place.is_symlink() or not place.is_dir():
+            place.unlink()
+            return
+        busy: OSError | None = None
+        for child in sorted(entry.name for entry in place.iterdir()):
+            try:
+                self.remove((*parts, child))
+            except OSError as error:
+                busy = busy or error
+        if busy is not None:
+            raise busy
+        place.rmdir()
+
+    def make_folders(self, path: str) -> Path:
+        """`mkdir -p`."""
+        here: Parts = ()
+        for step in _split(path):
+            here = self.find("/" + "/".join((*here, step)))
+            place = self.at(here)
+            if not place.is_dir():
+                place.mkdir()
+        return self.at(here)
+
+    def _link(self, parts: Parts) -> str | None:
+        """What the link there says; None if there is none. A mount is none."""
+        if self.is_mount(parts):
+            return None
+        try:
+            return str(self.at(parts).readlink())
+        except OSError:
+            return None
+
+    def _need_folder(self, parts: Parts, path: str) -> None:
+        place = self.at(parts)
+        if not place.exists():
+            raise _error(errno.ENOENT, path)
+        if not place.is_dir():
+            raise _error(errno.ENOTDIR, path)
+
+
+def _split(path: str) -> list[str]:
+    return [part for part in path.split("/") if part not in ("", ".")]
+
+
+def _error(number: int, path: str) -> OSError:
+    return OSError(number, os.strerror(number), path)
