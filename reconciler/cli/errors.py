@@ -28,6 +28,10 @@ class Vdvs(click.Group):
             code = exits.INTERRUPTED
         sys.exit(code)
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which one uses them."""
+        return list(self.commands)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. What we find wrong ends here."""
         try:

@@ -26,7 +26,9 @@ Exit codes:
   130  interrupted"""
 
 
-@click.group(cls=Vdvs, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
+@click.group(
+    cls=Vdvs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}, epilog=EXIT_CODES
+)
 @click.version_option(reconciler.__version__, prog_name="vdvs", message="%(prog)s %(version)s")
 def cli() -> None:
     """Makes the vDVS configuration of a fleet of ESXi hosts what the manifests say.
@@ -49,4 +51,4 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    cli()
+    cli(prog_name="vdvs")

@@ -48,3 +48,10 @@ class TerminalProgress:
             self._shown = Progress(console=Console(stderr=True), transient=True)
             self._shown.start()
         return self._shown
+
+
+class Silent:
+    """An Observer that shows nothing."""
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """Nothing."""

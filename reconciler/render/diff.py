@@ -98,10 +98,11 @@ def _head(change: Change) -> str:
 
 def _block(change: Change, column: int, paint: Paint) -> list[str]:
     head = paint(pad(_head(change), column), change.op.value) + meaning(change)
-    return [head, *_body(change)]
+    return [head, *change_body(change)]
 
 
-def _body(change: Change) -> Iterator[str]:
+def change_body(change: Change) -> Iterator[str]:
+    """What differs in one object, a line each, indented."""
     if change.op not in (Op.CREATE, Op.UPDATE) or not change.fields:
         yield _INDENT + clean(change.reason)
     column = _path_columns(change.fields)

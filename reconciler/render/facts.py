@@ -49,7 +49,11 @@ class HostFacts:
     @property
     def access(self) -> str:
         """Whether vDVS on it enforces anything: `OPEN` means that every VM may do everything."""
-        return _ACCESS[self.seen.db_mode] if self.seen else UNKNOWN
+        if self.seen is None:
+            return UNKNOWN
+        if self.seen.db_mode is DBMode.NOT_CONFIGURED and self.seen.driver is None:
+            return UNKNOWN if self.seen.driver_error else NONE  # without a driver nobody is served
+        return _ACCESS[self.seen.db_mode]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from reconciler.model.observed import DBMode, DBState
 from reconciler.render.data import Data
-from reconciler.render.facts import UNKNOWN, HostFacts, Row, VMGroupFacts, sync
+from reconciler.render.facts import NONE, UNKNOWN, HostFacts, Row, VMGroupFacts, sync
+
+
+_ACCESS = {UNKNOWN: "unknown", NONE: "none"}
 
 
 def rows_data(found: tuple[Row, ...]) -> Data:
@@ -44,7 +47,7 @@ def _host_data(row: HostFacts) -> Data:
         "address": row.resolved.address if row.resolved else None,
         "state": row.state if row.state != UNKNOWN else "unknown",
         "problem": row.why or None,
-        "access": row.access.lower() if seen else "unknown",
+        "access": _ACCESS.get(row.access, row.access.lower()),
         "dbMode": seen.db_mode.value if seen else None,
         "dbProblem": (seen.db_reason or None) if seen else None,
         "datastore": row.datastore,

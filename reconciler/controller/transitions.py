@@ -1,0 +1,84 @@
+"""From one pass to the next: what is worth telling. Pure; the same state is told once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from reconciler.model.diff import Change, Op
+from reconciler.model.events import Event, EventKind
+from reconciler.model.outcome import ObjectResult, Outcome, Status
+from reconciler.model.refs import ObjectRef
+
+_EVENTS = {
+    Op.CREATE: EventKind.DRIFTED,
+    Op.UPDATE: EventKind.DRIFTED,
+    Op.DELETE: EventKind.DRIFTED,
+    Op.BLOCKED: EventKind.BLOCKED,
+    Op.UNKNOWN: EventKind.UNKNOWN,
+    Op.UNMANAGED: EventKind.UNMANAGED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was last told of an object. `change` None: it was in sync. `failure`: why healing it failed, if it did."""
+
+    change: Change | None = None
+    failure: str = ""
+
+
+State = Mapping[ObjectRef, Seen]
+
+
+def transitions(previous: State, outcome: Outcome) -> tuple[tuple[Event, ...], State]:
+    """The events between what was last told and this outcome, and what has been told after them."""
+    results = {result.ref: result for result in outcome.objects}
+    after = {change.ref: change for change in (outcome.after or outcome.before).diff.changes}
+    before = {change.ref: change for change in outcome.before.diff.changes}
+    events: list[Event] = []
+    state: dict[ObjectRef, Seen] = {}
+    for ref in sorted(before.keys() | after.keys(), key=lambda ref: ref.sort_key):
+        seen = previous.get(ref, Seen())
+        told, state[ref] = _of_object(seen, before.get(ref), after.get(ref), results.get(ref))
+        events += told
+    gone = sorted(previous.keys() - state.keys(), key=lambda ref: ref.sort_key)
+    events += [Event(EventKind.GONE, ref, "no longer declared, nor found") for ref in gone if previous[ref].change]
+    return tuple(events), state
+
+
+def _of_object(
+    seen: Seen, before: Change | None, after: Change | None, result: ObjectResult | None
+) -> tuple[list[Event], Seen]:
+    events: list[Event] = []
+    first = before or after
+    if first is not None and first.op is not Op.KEEP and not _same(first, seen.change):
+        events.append(Event(_EVENTS[first.op], first.ref, first.reason, first))
+        seen = Seen(first)
+    if after is None or after.op is Op.KEEP:
+        if seen.change is not None:
+            events.append(_settled(seen.change, result))
+        return events, Seen()
+    if result is not None and result.status is Status.FAILED and result.detail != seen.failure:
+        events.append(Event(EventKind.FAILED, after.ref, result.detail))
+        seen = Seen(seen.change, result.detail)
+    if not _same(after, seen.change):
+        events.append(Event(_EVENTS[after.op], after.ref, after.reason, after))
+        seen = Seen(after, seen.failure)
+    return events, seen
+
+
+def _settled(drift: Change, result: ObjectResult | None) -> Event:
+    if result is not None and result.status in (Status.CREATED, Status.CONFIGURED, Status.PRUNED):
+        return Event(EventKind.HEALED, drift.ref, result.detail)
+    return Event(EventKind.IN_SYNC, drift.ref, "as its manifest says again")
+
+
+def _same(change: Change, told: Change | None) -> bool:
+    """Whether a reader would see no difference: UUIDs drawn anew for each plan do not count."""
+    return told is not None and (change.op, change.reason, change.fields, change.notes) == (
+        told.op,
+        told.reason,
+        told.fields,
+        told.notes,
+    )

@@ -1,0 +1,47 @@
+"""Events: what `watch` tells about, once each. A condition lasts; an event happened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from reconciler.model.diff import Change
+from reconciler.model.refs import ObjectRef
+
+
+class EventKind(StrEnum):
+    """What happened."""
+
+    DRIFTED = "drifted"
+    BLOCKED = "blocked"
+    UNKNOWN = "unknown"
+    UNMANAGED = "unmanaged"
+    HEALED = "healed"
+    FAILED = "failed"
+    IN_SYNC = "in sync"
+    GONE = "gone"
+    STARTED = "started"
+    INVALID = "invalid"  # the manifests; the last good ones stay in force
+    VALID = "valid"
+    FAULT = "pass failed"
+    RECOVERED = "pass works"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`ref` None: about the whole site. `change`: how the object differs, where that is what happened."""
+
+    kind: EventKind
+    ref: ObjectRef | None
+    message: str
+    change: Change | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event, and when it was told."""
+
+    at: datetime
+    event: Event

@@ -1,0 +1,41 @@
+"""Events of `watch`: a line each as text (a drift is followed by its fields), or one JSON object a line."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from reconciler.model.events import Told
+from reconciler.render.data import Data, change_data
+from reconciler.render.diff import change_body, meaning
+from reconciler.render.text import Paint, clean, lines, pad, plain
+
+_WORD_COLUMNS = 11
+_REF_COLUMNS = 24
+
+
+def event_text(told: Told, paint: Paint = plain) -> str:
+    """`2026-11-23T20:15:00Z  drifted      vmgroup/MYVMGROUP   widens access`, and below it what differs."""
+    event = told.event
+    word = paint(pad(event.kind.value, _WORD_COLUMNS), event.kind.value)
+    about = pad(clean(str(event.ref)), _REF_COLUMNS) if event.ref else ""
+    what = meaning(event.change) if event.change else event.message
+    head, *more = what.split("\n")
+    line = "  ".join(part for part in (_stamp(told.at), word, about, clean(head)) if part).rstrip()
+    body = change_body(event.change) if event.change else [f"    {clean(part)}" for part in more]
+    return lines([line, *body])
+
+
+def event_data(told: Told) -> Data:
+    """schemas/output/event.json"""
+    event = told.event
+    return {
+        "time": _stamp(told.at),
+        "event": event.kind.value,
+        "object": str(event.ref) if event.ref else None,
+        "message": event.message,
+        "change": change_data(event.change) if event.change else None,
+    }
+
+
+def _stamp(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
