@@ -1,1 +1,30 @@
-"""The program that runs on the ESXi host: standard library only, Python 2.7 and 3.5 or later, imports nothing of ours."""
+"""The program that runs on the ESXi host: standard library only, Python 2.7 and 3.5 or later, imports nothing of ours.
+
+`MODULES` lists its modules so that each comes after those that it imports: who ships the agent to a host executes them
+in this order, then calls `main.main(root, stdin, stdout)`.
+"""
+
+MODULES = (
+    "text",
+    "wire",
+    "paths",
+    "files",
+    "programs",
+    "sqlite",
+    "schema",
+    "rows",
+    "rules",
+    "journal",
+    "database",
+    "backup",
+    "db_actions",
+    "transaction",
+    "creation",
+    "local_sh",
+    "section",
+    "dockvols",
+    "host_facts",
+    "host_actions",
+    "verbs",
+    "main",
+)

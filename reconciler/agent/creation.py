@@ -1,0 +1,91 @@
+"""Creating a config DB: built whole beside its place, then put there in one step, if nothing is there.
+
+(Two hosts that create it in place destroy each other's file: the loser's clean-up deletes what the winner made.)
+"""
+
+import os
+
+from . import database, files, programs, rows, schema, sqlite, transaction
+from .journal import journal_bytes
+from .wire import Refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3  # noqa: F401
+    from typing import Any, Dict, List, Tuple  # noqa: F401 # novm
+
+    from .database import Place  # noqa: F401
+
+# On vSAN a folder directly on the datastore is an object of its own, which only this program can make.
+OSFS_MKDIR = "/usr/lib/vmware/osfs/bin/osfs-mkdir"
+
+
+def create(place, request, until):
+    # type: (Place, Dict[str, Any], float) -> Dict[str, Any]
+    """Create the DB at `place` with the groups of `request` applied. Raises Refused `Moved` if something is there, or
+    comes there while it is built."""
+    if request["fingerprint"] not in (database.ABSENT, database.EMPTY):
+        raise Refused("Moved", "there was a config DB when the plan was made; it cannot be created")
+    size = place.size()
+    found = {None: database.ABSENT, 0: database.EMPTY}.get(size, "present")
+    transaction.expect_unmoved(found, request["fingerprint"])
+    if journal_bytes(place.real):
+        raise Refused("HotJournal", "a journal lies beside %s; a new DB would be ruined by it" % place.path)
+    try:
+        make_dockvols(place)
+        files.remove_leftovers(place.folder, place.name + ".new-")
+        return _build_and_publish(place, request, until)
+    except EnvironmentError as error:
+        raise files.refusal(error, "%s cannot be created" % place.path)
+
+
+def make_dockvols(place):
+    # type: (Place) -> None
+    """Make the folder of the DB if it is missing. Raises Refused, or OSError."""
+    folder = os.path.dirname(place.path)
+    if os.path.isdir(place.folder):
+        return
+    program = programs.first_that_exists(place.root, [OSFS_MKDIR])
+    if program is not None:
+        done = programs.run(place.root, [program, "-n", folder], 60)
+        if done.code == 0 and os.path.isdir(place.root.real(folder)):
+            place.find()
+            return
+        if "/vsan:" in folder:
+            raise Refused("ReadError", "%s cannot be made: %s" % (folder, done.complaint))
+    os.mkdir(place.folder, 0o755)
+
+
+def _build_and_publish(place, request, until):
+    # type: (Place, Dict[str, Any], float) -> Dict[str, Any]
+    beside = files.temporary(place.real)
+    try:
+        results, digest = _build(place, beside, request)
+        files.sync_file(beside)
+        if not files.publish(beside, place.real, over_empty=request["fingerprint"] == database.EMPTY):
+            raise Refused("Moved", "somebody else has just created %s" % place.path)
+    finally:
+        files.remove(beside)
+        files.remove(beside + "-journal")
+    transaction.verify(place, digest, until)
+    return {"groups": results, "backup": None, "fingerprint": digest}
+
+
+def _build(place, beside, request):
+    # type: (Place, str, Dict[str, Any]) -> Tuple[List[Dict[str, Any]], str]
+    """The whole DB in the file `beside`: the results of the groups, and its fingerprint."""
+    connection = None
+    try:
+        connection = sqlite.open_creating(place.root, beside)
+        sqlite.execute(connection, "BEGIN IMMEDIATE")
+        schema.create(connection, request["with_default"])
+        results = transaction.run_groups(connection, request["groups"])
+        transaction.schema_step(connection, request["writer"])
+        digest = rows.fingerprint(rows.read(connection))
+        sqlite.execute(connection, "COMMIT")
+        return results, digest
+    except Exception as error:
+        raise transaction.while_writing(error, place)
+    finally:
+        if connection is not None:
+            sqlite.close(connection)

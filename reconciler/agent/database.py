@@ -1,0 +1,190 @@
+"""One config DB as it is found: whether it is there, whether it can be read, and its rows. Writes nothing."""
+
+import errno
+import os
+import re
+
+from . import rows, rules, sqlite
+from .journal import journal_bytes, look_before_reading
+from .paths import raw_target, size_of
+from .text import native, readable
+from .wire import Refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3  # noqa: F401
+    from typing import Any, Callable, Dict, List, Optional, TypeVar  # noqa: F401 # novm
+
+    from .paths import Root  # noqa: F401
+
+    Value = TypeVar("Value")
+
+ABSENT = "absent"  # the fingerprint of a file that does not exist
+EMPTY = "empty"  # and of one without a byte
+_MAGIC = b"SQLite format 3\0"
+_BACKUP = re.compile(r"\.bak-(\d{8}T\d{6}Z)(?:-(\d+))?$")
+
+
+class Place(object):
+    """Where a config DB is, or would be: `path` as the host says it by volume id, `real` for the operating system."""
+
+    def __init__(self, root, path):
+        # type: (Root, str) -> None
+        self.root = root
+        self.path = root.canonical(path)
+        self.find()
+
+    def find(self):
+        # type: () -> None
+        """Follow the links on the way, again if its folder has just been made."""
+        root = self.root
+        self.real = root.real(self.path)
+        self.folder = os.path.dirname(self.real)
+        self.name = os.path.basename(self.real)
+
+    def size(self):
+        # type: () -> Optional[int]
+        """The size in bytes; None: the volume is mounted and nothing is there. Raises Refused `NotMounted`, and
+        `ReadError` where one cannot tell."""
+        if not self.root.mounted(self.path):
+            raise Refused("NotMounted", "the datastore of %s is not mounted" % self.path)
+        try:
+            size = size_of(self.real)
+        except EnvironmentError as error:
+            raise sqlite.meaning(error)
+        if size is not None:
+            return size
+        for path in (os.path.dirname(self.path), self.path):
+            if raw_target(self.root.real(path, last=False)) is not None and not os.path.exists(self.root.real(path)):
+                raise Refused("ReadError", "%s is a link that leads nowhere" % path)
+        if journal_bytes(self.real):
+            message = "%s is gone, but its journal is still there; a new DB would be ruined by it" % self.path
+            raise Refused("HotJournal", message)
+        return None
+
+    def backups(self):
+        # type: () -> List[str]
+        """Names of our backup files beside it, oldest first."""
+        try:
+            names = os.listdir(self.folder)
+        except OSError:
+            return []
+        found = []
+        for name in names:
+            match = _BACKUP.search(name)
+            if match and name == self.name + match.group(0):
+                found.append((match.group(1), int(match.group(2) or 1), name))
+        return [name for _, _, name in sorted(found)]
+
+
+def look(root, path, known, until):
+    # type: (Root, str, Optional[str], float) -> Dict[str, Any]
+    """What the protocol's `observe` says about the config DB at the host path `path`. `known`: a fingerprint whose rows
+    need not be sent again. `until`: how long to try while it is locked (a moment of `sqlite.monotonic`)."""
+    try:
+        place = Place(root, path)
+        size = place.size()
+        if not size:
+            answer = _nothing(place, EMPTY if size == 0 else ABSENT)
+        else:
+            answer = sqlite.patiently(until, lambda: reading(place, lambda found: _describe(found, known)))
+    except Refused as refused:
+        message = readable(native(refused.message))
+        return {"state": "unknown", "reason": refused.reason, "message": message, "fingerprint": ""}
+    answer["backups"] = [readable(name) for name in place.backups()]
+    return answer
+
+
+def _nothing(place, state):
+    # type: (Place, str) -> Dict[str, Any]
+    if state == EMPTY and journal_bytes(place.real):
+        raise Refused(
+            "HotJournal", "%s is being created, or its creation was interrupted: its journal is there" % place.path
+        )
+    return {"state": state, "reason": "", "message": "", "fingerprint": state}
+
+
+def reading(place, what):
+    # type: (Place, Callable[[sqlite3.Connection], Value]) -> Value
+    """`what(connection)` inside one read-only transaction on the DB at `place`. One attempt: raises Refused `Locked`,
+    `HotJournal`, `Corrupt`, `WrongVersion` or `ReadError`."""
+    check_header(place)
+    look_before_reading(place.real)
+    try:
+        connection = sqlite.open_reading(place.root, place.real)
+    except Exception as error:
+        raise _while_reading(error, place)
+    try:
+        sqlite.execute(connection, "BEGIN")
+        sqlite.execute(connection, "SELECT count(*) FROM sqlite_master").fetchall()
+        _check_length(connection, place)
+        return what(connection)
+    except Exception as error:
+        raise _while_reading(error, place)
+    finally:
+        sqlite.close(connection)
+
+
+def check_header(place):
+    # type: (Place) -> None
+    """Read the first bytes, while this process does not have the DB open through SQLite. Raises Refused `Corrupt` for
+    a file that is no SQLite database, or one with a write-ahead log, which could not be read without writing."""
+    try:
+        with open(place.real, "rb") as stream:
+            header = stream.read(100)
+    except EnvironmentError as error:
+        if error.errno == errno.ENOENT:
+            raise Refused("Locked", "%s has just been taken away" % place.path)
+        raise sqlite.meaning(error)
+    if not header.startswith(_MAGIC) or len(header) < 100:
+        raise Refused("Corrupt", "%s is not an SQLite database" % place.path)
+    if bytearray(header)[18:20] == bytearray((2, 2)):
+        raise Refused("Corrupt", "%s has a write-ahead log, which does not work between hosts" % place.path)
+
+
+def _check_length(connection, place):
+    # type: (sqlite3.Connection, Place) -> None
+    """A file that was cut off may still answer some queries: compare its length with what its header says."""
+    pages = sqlite.execute(connection, "PRAGMA page_count").fetchone()
+    page_size = sqlite.execute(connection, "PRAGMA page_size").fetchone()
+    if pages and page_size and os.stat(place.real).st_size < pages[0] * page_size[0]:
+        raise Refused("Corrupt", "%s is cut off: it is shorter than its header says" % place.path)
+
+
+def _while_reading(error, place):
+    # type: (Exception, Place) -> Refused
+    refused = sqlite.meaning(error)
+    if refused.reason == "ReadOnly":  # SQLite would have to roll back, and may not
+        return Refused("HotJournal", "an interrupted writer left %s half-written (its journal is there)" % place.path)
+    if isinstance(error, Refused):
+        return error
+    return Refused(refused.reason, "%s: %s" % (place.path, refused.message))
+
+
+def _describe(connection, known):
+    # type: (sqlite3.Connection, Optional[str]) -> Dict[str, Any]
+    rows.check_version(connection)
+    tables = rows.read(connection)
+    digest = rows.fingerprint(tables)
+    answer = {"state": "present", "reason": "", "message": "", "fingerprint": digest, "unchanged": digest == known}
+    answer["volume_use"] = [
+        [rows.plain(tenant), rows.plain(url), used, count] for tenant, url, used, count in rows.volume_use(connection)
+    ]
+    answer["violations"] = [found.sentence for found in rules.violations(connection)]
+    answer["writer"] = rows.writer(connection)
+    if digest != known:
+        answer.update(_rows_for_protocol(tables))
+    return answer
+
+
+def _rows_for_protocol(tables):
+    # type: (Dict[str, List[Any]]) -> Dict[str, Any]
+    plain, integer = rows.plain, rows.integer
+    return {
+        "tenants": [[plain(cell) for cell in row] for row in tables["tenants"]],
+        "vms": [[plain(cell) for cell in row] for row in tables["vms"]],
+        "privileges": [
+            [plain(row[0]), plain(row[1]), integer(row[2]), integer(row[3]), integer(row[4])]
+            for row in tables["privileges"]
+        ],
+    }

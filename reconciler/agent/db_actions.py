@@ -1,0 +1,212 @@
+"""What each action does to the rows. Every precondition is checked here, inside the transaction."""
+
+import re
+
+from . import schema
+from .sqlite import execute
+from .wire import Refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3  # noqa: F401
+    from typing import Any, Dict, Optional, Tuple  # noqa: F401 # novm
+
+_UUID = re.compile("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+
+
+class Books(object):
+    """The open transaction. `odd` maps the lower-case form of VM ids that are not in lower case to what they are."""
+
+    def __init__(self, connection):
+        # type: (sqlite3.Connection) -> None
+        self.connection = connection
+        query = "SELECT lower(vm_id), vm_id FROM vms WHERE vm_id <> lower(vm_id) AND typeof(vm_id) = 'text'"
+        connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+        self.odd = dict(execute(connection, query).fetchall())
+
+    def one(self, statement, *values):
+        # type: (str, Any) -> Optional[Tuple[Any, ...]]
+        """The first row, or None."""
+        row = execute(self.connection, statement, *values).fetchone()
+        return None if row is None else tuple(row)
+
+    def change(self, statement, *values):
+        # type: (str, Any) -> int
+        """Run a statement that writes; the number of rows that it touched."""
+        return execute(self.connection, statement, *values).rowcount
+
+    def tenant_name(self, uuid):
+        # type: (str) -> Any
+        """The name of the vmgroup with this id. Raises Refused `Precondition` if there is none."""
+        row = self.one("SELECT name FROM tenants WHERE id = ?", uuid)
+        if row is None:
+            raise _unmet("there is no vmgroup with the id %s" % uuid)
+        return row[0]
+
+    def vm(self, uuid):
+        # type: (str) -> Optional[Tuple[Any, Any]]
+        """(vm_id as it is written, vmgroup id) of the VM with this BIOS UUID, in whatever case; None: in no vmgroup."""
+        for spelling in (uuid, self.odd.get(uuid)):
+            row = None if spelling is None else self.one("SELECT tenant_id FROM vms WHERE vm_id = ?", spelling)
+            if row is not None:
+                return spelling, row[0]
+        return None
+
+
+def carry_out(books, action):
+    # type: (Books, Dict[str, Any]) -> None
+    """Do one action. Raises Refused `Precondition` if the rows are not as it expects, `BadRequest` if it is unknown."""
+    try:
+        do = _ACTIONS[action["action"]]
+    except KeyError:
+        raise Refused("BadRequest", "there is no action %r on a config DB" % (action.get("action"),))
+    do(books, action)
+
+
+def touches(action):
+    # type: (Dict[str, Any]) -> Tuple[set[Any], set[Any]]
+    """The ids of the vmgroups and of the VMs that an action changes."""
+    tenants = {action[key] for key in ("uuid", "from_uuid") if action.get(key)}
+    members = list(action.get("members") or ()) + [action.get("member")]
+    return tenants, {member["uuid"] for member in members if member}
+
+
+def _create(books, action):
+    # type: (Books, Dict[str, Any]) -> None
+    uuid, name = action["uuid"], action["name"]
+    if not _UUID.match(uuid):
+        raise _unmet("%r is not a UUID in lower case" % uuid)
+    if (name == schema.DEFAULT_NAME) != (uuid == schema.DEFAULT_UUID):
+        raise _unmet("_DEFAULT, and only it, has the id %s" % schema.DEFAULT_UUID)
+    if books.one("SELECT 1 FROM tenants WHERE id = ?", uuid):
+        raise _unmet("there is already a vmgroup with the id %s" % uuid)
+    if books.one("SELECT 1 FROM tenants WHERE name = ?", name):
+        raise _unmet("there is already a vmgroup called %s" % name)
+    for table in ("vms", "privileges"):
+        if books.one("SELECT 1 FROM %s WHERE tenant_id = ?" % table, uuid):  # noqa: S608
+            raise _unmet("%s still has rows of an earlier vmgroup with the id %s" % (table, uuid))
+    values = (uuid, name, action["description"], action["default_url"])
+    books.change("INSERT INTO tenants(id, name, description, default_datastore_url) VALUES (?, ?, ?, ?)", *values)
+    for access in action["access"]:
+        _write_access(books, uuid, access)
+    for member in action["members"]:
+        _insert_member(books, uuid, member)
+
+
+def _update(books, action):
+    # type: (Books, Dict[str, Any]) -> None
+    uuid = action["uuid"]
+    books.tenant_name(uuid)
+    if action.get("description") is not None:
+        books.change("UPDATE tenants SET description = ? WHERE id = ?", action["description"], uuid)
+    if action.get("default_url") is not None:
+        books.change("UPDATE tenants SET default_datastore_url = ? WHERE id = ?", action["default_url"], uuid)
+
+
+def _set_access(books, action):
+    # type: (Books, Dict[str, Any]) -> None
+    books.tenant_name(action["uuid"])
+    _write_access(books, action["uuid"], action["access"])
+
+
+def _write_access(books, uuid, access):
+    # type: (Books, str, Dict[str, Any]) -> None
+    limits = (int(access["allow_create"]), access["max_mb"], access["total_mb"])
+    update = (
+        "UPDATE privileges SET allow_create = ?, max_volume_size = ?, usage_quota = ?"
+        " WHERE tenant_id = ? AND datastore_url = ?"
+    )
+    values = limits + (uuid, access["url"])
+    if not books.change(update, *values):
+        insert = (
+            "INSERT INTO privileges(allow_create, max_volume_size, usage_quota, tenant_id, datastore_url)"
+            " VALUES (?, ?, ?, ?, ?)"
+        )
+        books.change(insert, *values)
+
+
+def _remove_access(books, action):
+    # type: (Books, Dict[str, Any]) -> None
+    name = books.tenant_name(action["uuid"])
+    if not books.change(
+        "DELETE FROM privileges WHERE tenant_id = ? AND datastore_url = ?", action["uuid"], action["url"]
+    ):
+        raise _unmet("vmgroup %s has no access row for %s" % (name, action["url"]))
+
+
+def _add(books, action):
+    # type: (Books, Dict[str, Any]) -> None
+    books.tenant_name(action["uuid"])
+    _insert_member(books, action["uuid"], action["member"])
+
+
+def _insert_member(books, uuid, member):
+    # type: (Books, str, Dict[str, Any]) -> None
+    there = books.vm(member["uuid"])
+    if there is not None:
+        raise _unmet("VM %s is already in the vmgroup with the id %s" % (_vm_words(member), there[1]))
+    books.change("INSERT INTO vms(vm_id, tenant_id, vm_name) VALUES (?, ?, ?)", member["uuid"], uuid, member["name"])
+
+
+def _move(books, action):
+    # type: (Books, Dict[str, Any]) -> None
+    member = action["member"]
+    books.tenant_name(action["uuid"])
+    written = _membership(books, action["from_uuid"], member)
+    books.change(
+        "UPDATE vms SET tenant_id = ?, vm_id = ?, vm_name = coalesce(?, vm_name) WHERE vm_id = ?",
+        action["uuid"],
+        member["uuid"],
+        member["name"],
+        written,
+    )
+
+
+def _remove_member(books, action):
+    # type: (Books, Dict[str, Any]) -> None
+    written = _membership(books, action["uuid"], action["member"])
+    books.change("DELETE FROM vms WHERE vm_id = ?", written)
+
+
+def _membership(books, uuid, member):
+    # type: (Books, str, Dict[str, Any]) -> Any
+    there = books.vm(member["uuid"])
+    if there is None or there[1] != uuid:
+        where = "in no vmgroup" if there is None else "in the vmgroup with the id %s" % there[1]
+        raise _unmet("VM %s is not in the vmgroup with the id %s but %s" % (_vm_words(member), uuid, where))
+    return there[0]
+
+
+def _delete(books, action):
+    # type: (Books, Dict[str, Any]) -> None
+    uuid, name = action["uuid"], books.tenant_name(action["uuid"])
+    if name != action["name"]:
+        raise _unmet("the vmgroup with the id %s is called %s, not %s" % (uuid, name, action["name"]))
+    if books.one("SELECT 1 FROM vms WHERE tenant_id = ?", uuid):
+        raise _unmet("vmgroup %s still has members" % name)
+    if books.one("SELECT 1 FROM volumes WHERE tenant_id = ?", uuid):
+        raise _unmet("vmgroup %s still has volumes in its books" % name)
+    books.change("DELETE FROM privileges WHERE tenant_id = ?", uuid)
+    books.change("DELETE FROM tenants WHERE id = ?", uuid)
+
+
+def _vm_words(member):
+    # type: (Dict[str, Any]) -> str
+    return "%s (%s)" % (member["name"], member["uuid"]) if member.get("name") else str(member["uuid"])
+
+
+def _unmet(message):
+    # type: (str) -> Refused
+    return Refused("Precondition", message)
+
+
+_ACTIONS = {
+    "CreateVMGroup": _create,
+    "UpdateVMGroup": _update,
+    "SetAccess": _set_access,
+    "RemoveAccess": _remove_access,
+    "AddMember": _add,
+    "MoveMember": _move,
+    "RemoveMember": _remove_member,
+    "DeleteVMGroup": _delete,
+}

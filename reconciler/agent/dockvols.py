@@ -1,0 +1,139 @@
+"""The folder `dockvols/` of a datastore: what is in it, and the links in it that carry the names of vmgroups.
+
+The service serves a vmgroup from `dockvols/<name>` if that exists, whatever it points to, else from `dockvols/<id>`.
+So a wrong link hands one vmgroup's volumes to another.
+"""
+
+import os
+import posixpath
+import re
+import stat
+
+from . import files
+from .paths import VOLUMES, raw_target
+from .text import native, readable
+from .wire import Refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Optional  # noqa: F401 # novm
+
+    from .paths import Root  # noqa: F401
+
+DB_FILES = "vmdkops_config.db"
+# Beside the descriptor of a volume lie files that are not volumes: its data, and those of its snapshots.
+_NOT_A_VOLUME = re.compile(r"-(flat|delta|ctk|digest|[0-9]{6})\.vmdk$")
+_UUID = re.compile("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+
+
+def listing(root, url):
+    # type: (Root, str) -> Dict[str, Any]
+    """The `datastores` entry of the protocol for the datastore with this URL (`/vmfs/volumes/<id>`)."""
+    try:
+        return {"error": None, "entries": _entries(root, _folder(root, url), root.canonical(url))}
+    except Refused as refused:
+        return {"error": refused.message, "entries": {}}
+    except EnvironmentError as error:
+        return {"error": "%s/dockvols cannot be read: %s" % (url, error.strerror), "entries": {}}
+
+
+def apply(root, action):
+    # type: (Root, Dict[str, Any]) -> None
+    """Do one SetNameLink or RemoveNameLink. Raises Refused."""
+    do = _ACTIONS.get(action.get("action", ""))
+    if do is None:
+        raise Refused("BadRequest", "there is no action %r on name links" % (action.get("action"),))
+    try:
+        do(root, action)
+    except EnvironmentError as error:
+        raise files.refusal(error, "the link %s on %s cannot be changed" % (action["name"], action["url"]))
+
+
+def _folder(root, url):
+    # type: (Root, str) -> str
+    """The real path of `dockvols/` (which may not exist). Raises Refused `BadRequest`, `NotMounted`, `ReadError`."""
+    url = root.canonical(url)
+    if posixpath.dirname(url) != VOLUMES:
+        raise Refused("BadRequest", "%s is not the URL of a datastore" % url)
+    if not root.mounted(url):
+        raise Refused("NotMounted", "the datastore %s is not mounted" % url)
+    folder = root.real(url + "/dockvols")
+    if not os.path.isdir(folder) and os.path.lexists(root.real(url + "/dockvols", last=False)):
+        raise Refused("ReadError", "%s/dockvols is not a folder, or a link that leads nowhere" % url)
+    return folder
+
+
+def _entries(root, folder, url):
+    # type: (Root, str, str) -> Dict[str, Any]
+    if not os.path.isdir(folder):
+        return {}
+    entries = {}
+    for name in os.listdir(folder):
+        if name.startswith(DB_FILES):
+            continue
+        real = os.path.join(folder, name)
+        mode = os.lstat(real).st_mode
+        if stat.S_ISLNK(mode):
+            entry = ["link", readable(_canonical_target(root, url, os.readlink(real))), 0]
+        elif stat.S_ISDIR(mode):
+            entry = ["folder", None, _volumes(real)]
+        else:
+            entry = ["file", None, 0]
+        entries[readable(name)] = entry
+    return entries
+
+
+def _volumes(folder):
+    # type: (str) -> int
+    names = os.listdir(folder)
+    return sum(1 for name in names if name.endswith(".vmdk") and not _NOT_A_VOLUME.search(name))
+
+
+def _canonical_target(root, url, target):
+    # type: (Root, str, str) -> str
+    """Where a link in `dockvols/` points, as a host path by volume id."""
+    return root.canonical(posixpath.join(native(url), "dockvols", target))
+
+
+def _set(root, action):
+    # type: (Root, Dict[str, Any]) -> None
+    url, name = root.canonical(action["url"]), _checked(action["name"])
+    if not _UUID.match(action["uuid"]):
+        raise Refused("BadRequest", "%r is not a UUID in lower case" % action["uuid"])
+    folder = _folder(root, url)
+    if not os.path.isdir(folder):
+        raise Refused("Missing", "there is no %s/dockvols" % url)
+    real = os.path.join(folder, name)
+    target = native("%s/dockvols/%s" % (url, action["uuid"]))
+    if os.path.lexists(real) and raw_target(real) is None:
+        raise Refused("NotALink", "%s/dockvols/%s is a folder or a file, not a link" % (url, action["name"]))
+    if raw_target(real) != target:
+        files.replace_link(real, target)
+
+
+def _remove(root, action):
+    # type: (Root, Dict[str, Any]) -> None
+    url, name = root.canonical(action["url"]), _checked(action["name"])
+    folder = _folder(root, url)
+    real = os.path.join(folder, name)
+    if not os.path.lexists(real):
+        return
+    target = raw_target(real)
+    if target is None:
+        raise Refused("NotALink", "%s/dockvols/%s is a folder or a file, not a link" % (url, action["name"]))
+    found = _canonical_target(root, url, target)
+    if found != root.canonical(action["target"]):
+        raise Refused("Moved", "%s/dockvols/%s points to %s now" % (url, action["name"], readable(found)))
+    os.remove(real)
+    files.sync_folder(folder)
+
+
+def _checked(name):
+    # type: (Any) -> str
+    """A name that stays inside the folder, native."""
+    if not name or name in (".", "..") or re.search(r"[/\x00]", name):
+        raise Refused("BadRequest", "%r cannot be the name of a link" % name)
+    return native(name)
+
+
+_ACTIONS = {"SetNameLink": _set, "RemoveNameLink": _remove}

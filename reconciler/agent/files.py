@@ -1,0 +1,161 @@
+"""Small steps with files that must not end half-done."""
+
+import errno
+import fcntl
+import os
+import random
+import time
+
+from .wire import Refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional  # noqa: F401 # novm
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+SQLITE_LOCK_BYTES = (0x40000000, 512)
+_random = random.SystemRandom()
+
+
+def refusal(error, doing):
+    # type: (EnvironmentError, str) -> Refused
+    """What an error of the operating system means in the protocol; `doing` says what was tried."""
+    reason = "ReadError"
+    if error.errno in FULL:
+        reason = "DiskFull"
+    elif error.errno in READ_ONLY:
+        reason = "ReadOnly"
+    return Refused(reason, "%s: %s" % (doing, error.strerror or error))
+
+
+def temporary(real):
+    # type: (str) -> str
+    """A new name beside `real` for a file that will be renamed: `<real>.new-<random>`."""
+    return "%s.new-%016x" % (real, _random.getrandbits(64))
+
+
+def make_folders(real):
+    # type: (str) -> None
+    """Make the folder `real` and those above it, if missing."""
+    try:
+        os.makedirs(real)
+    except OSError as error:
+        if error.errno != errno.EEXIST or not os.path.isdir(real):
+            raise
+
+
+def sync_folder(real):
+    # type: (str) -> None
+    """Make the names in a folder durable, where the file system can."""
+    try:
+        handle = os.open(real, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)
+
+
+def sync_file(real):
+    # type: (str) -> None
+    """Make the content of a file durable."""
+    handle = os.open(real, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove(real):
+    # type: (str) -> None
+    """Remove a file if it is there and can be removed."""
+    try:
+        os.remove(real)
+    except OSError:
+        pass
+
+
+def replace_link(real, target):
+    # type: (str, str) -> None
+    """Make the link `real` point to `target`, in one step: never is there a moment without it."""
+    beside = temporary(real)
+    try:
+        os.symlink(target, beside)
+        os.rename(beside, real)
+    except OSError:
+        remove(beside)
+        raise
+    sync_folder(os.path.dirname(real))
+
+
+def publish(finished, real, over_empty=False):
+    # type: (str, str, bool) -> bool
+    """Rename the file `finished` to `real`, if nothing is there, or (`over_empty`) if an empty file is there.
+    False: somebody else's file is there, or is just being put there.
+
+    A file system of ESXi has no hard links, so the name is first claimed with an empty file of our own. Whoever may
+    rename over an empty file is the one that holds the lock on it, and SQLite looks at the same lock.
+    """
+    flags = os.O_RDWR if over_empty else os.O_RDWR | os.O_CREAT | os.O_EXCL
+    try:
+        claim = os.open(real, flags, 0o600)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOENT):
+            return False
+        raise
+    try:
+        if not (_lock(claim) and _still_empty(claim, real)):
+            return False
+        try:
+            os.rename(finished, real)
+        except OSError:
+            if not over_empty:
+                remove(real)
+            raise
+    finally:
+        os.close(claim)
+    sync_folder(os.path.dirname(real))
+    return True
+
+
+def _lock(handle):
+    # type: (int) -> bool
+    """Take the bytes that SQLite locks; True as well where the file system knows no such locks."""
+    start, length = SQLITE_LOCK_BYTES
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, length, start)
+    except EnvironmentError as error:
+        return error.errno not in (errno.EAGAIN, errno.EACCES)
+    return True
+
+
+def _still_empty(handle, real):
+    # type: (int, str) -> bool
+    mine = os.fstat(handle)
+    there = os.lstat(real)
+    return mine.st_size == 0 and (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
+
+
+def remove_leftovers(folder, prefix, older_than=3600):
+    # type: (str, str, int) -> None
+    """Remove files of ours whose writer was interrupted: `<prefix>...`, unchanged for `older_than` seconds."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return
+    for name in names:
+        real = os.path.join(folder, name)
+        if name.startswith(prefix) and _age(real) > older_than:
+            remove(real)
+
+
+def _age(real):
+    # type: (str) -> float
+    try:
+        return time.time() - os.lstat(real).st_mtime
+    except OSError:
+        return 0.0

@@ -1,0 +1,141 @@
+"""What each action does to the host itself."""
+
+import hashlib
+import os
+
+from . import files, host_facts, programs, section
+from .paths import raw_target
+from .text import native, readable
+from .wire import Refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict  # noqa: F401 # novm
+
+    from .paths import Root  # noqa: F401
+
+INSTALL_SECONDS = 900
+SERVICE_SECONDS = 120
+
+
+def apply(root, action):
+    # type: (Root, Dict[str, Any]) -> None
+    """Do one host action. Raises Refused."""
+    do = _ACTIONS.get(action.get("action", ""))
+    if do is None:
+        raise Refused("BadRequest", "there is no action %r on a host" % (action.get("action"),))
+    do(root, action)
+
+
+def _link_db(root, action):
+    # type: (Root, Dict[str, Any]) -> None
+    real, wanted = root.real(host_facts.AUTH_DB, last=False), native(action["path"])
+    _refuse_a_file(real)
+    found = raw_target(real)
+    if found == wanted:
+        return
+    _expect(found, action["before"])
+    try:
+        files.make_folders(os.path.dirname(real))
+        files.replace_link(real, wanted)
+    except EnvironmentError as error:
+        raise files.refusal(error, "%s cannot be made" % host_facts.AUTH_DB)
+
+
+def _unlink_db(root, action):
+    # type: (Root, Dict[str, Any]) -> None
+    real = root.real(host_facts.AUTH_DB, last=False)
+    _refuse_a_file(real)
+    found = raw_target(real)
+    if found is None:
+        return
+    _expect(found, action["before"])
+    try:
+        os.remove(real)
+    except EnvironmentError as error:
+        raise files.refusal(error, "%s cannot be removed" % host_facts.AUTH_DB)
+    files.sync_folder(os.path.dirname(real))
+
+
+def _refuse_a_file(real):
+    # type: (str) -> None
+    """A plain file there is a config DB of this host alone: replacing it would lose it."""
+    if os.path.lexists(real) and raw_target(real) is None:
+        raise Refused("NotALink", "%s is not a link but this host's own config DB" % host_facts.AUTH_DB)
+
+
+def _expect(found, before):
+    # type: (Any, Any) -> None
+    if found != (None if before is None else native(before)):
+        now = "is gone" if found is None else "points to %s" % readable(found)
+        raise Refused("Moved", "%s now %s" % (host_facts.AUTH_DB, now))
+
+
+def _write_section(root, action):
+    # type: (Root, Dict[str, Any]) -> None
+    section.write(root, native(action["datastore"]))
+
+
+def _remove_section(root, action):
+    # type: (Root, Dict[str, Any]) -> None
+    del action
+    section.remove(root)
+
+
+def _install_driver(root, action):
+    # type: (Root, Dict[str, Any]) -> None
+    source, version, checksum = action["source"], action.get("version"), action.get("sha256")
+    if "://" not in source:
+        _check_file(root, source, checksum)
+    elif checksum:
+        raise Refused("Checksum", "the checksum of %s cannot be checked: only that of a file on the host" % source)
+    option = "-d" if source.endswith(".zip") else "-v"
+    words = [host_facts.esxcli(root), "software", "vib", "install", option, source]
+    try:
+        done = programs.run(root, words, INSTALL_SECONDS)
+    finally:
+        host_facts.forget_driver(root)
+    if done.code != 0:
+        raise Refused("InstallFailed", "esxcli cannot install %s: %s" % (source, done.complaint))
+    found, error = host_facts.driver(root)
+    if found is None:
+        raise Refused("InstallFailed", "after the installation the driver is not listed: %s" % (error or "no such VIB"))
+    if version is not None and found != version:
+        raise Refused("InstallFailed", "%s installed version %s, not %s" % (source, found, version))
+
+
+def _check_file(root, source, checksum):
+    # type: (Root, str, Any) -> None
+    """That the file is there and, if a checksum is given, that it is the right one."""
+    digest = hashlib.sha256()
+    try:
+        with open(root.real(source), "rb") as stream:
+            for chunk in iter(lambda: stream.read(1048576), b""):
+                digest.update(chunk)
+    except EnvironmentError as error:
+        raise Refused("Missing", "%s cannot be read on the host: %s" % (source, error.strerror))
+    if checksum and digest.hexdigest() != checksum.lower():
+        raise Refused("Checksum", "%s has the SHA-256 %s, not %s" % (source, digest.hexdigest(), checksum))
+
+
+def _start_service(root, action):
+    # type: (Root, Dict[str, Any]) -> None
+    del action
+    script = programs.first_that_exists(root, [host_facts.SERVICE])
+    if script is None:
+        raise Refused("Missing", "%s is missing: the driver is not installed" % host_facts.SERVICE)
+    if host_facts.service(root) == "running":
+        return
+    done = programs.run(root, [script, "start"], SERVICE_SECONDS)
+    if host_facts.service(root) != "running":
+        raise Refused("NotRunning", "vmdk-opsd does not run after its start: %s" % done.complaint)
+
+
+_ACTIONS = {
+    "LinkDB": _link_db,
+    "UnlinkDB": _unlink_db,
+    "WriteSection": _write_section,
+    "RemoveSection": _remove_section,
+    "InstallDriver": _install_driver,
+    "StartService": _start_service,
+}

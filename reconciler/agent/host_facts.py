@@ -1,0 +1,147 @@
+"""What is read from the host itself: driver, service, link to the config DB, mode, Secure Boot."""
+
+import csv
+import os
+
+from . import database, programs, rows, sqlite
+from .paths import raw_target
+from .text import PY2, native, readable
+from .wire import Refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, Optional, Tuple  # noqa: F401 # novm
+
+    from .paths import Root  # noqa: F401
+
+AUTH_DB = "/etc/vmware/vmdkops/auth-db"
+DRIVER = "esx-vmdkops-service"
+ESXCLI = ("/bin/esxcli", "/sbin/esxcli")
+SERVICE = "/etc/init.d/vmdk-opsd"
+INSTALLED_VIBS = "/var/db/esximg/vibs"
+SECURE_BOOT = "/usr/lib/vmware/secureboot/bin/secureBoot.py"
+QUESTION_SECONDS = 60
+
+_driver_cache = {}  # type: Dict[str, Tuple[Any, Optional[str]]]
+_secure_boot_cache = {}  # type: Dict[str, Optional[bool]]
+
+
+def link(root):
+    # type: (Root) -> Tuple[Optional[str], Optional[str]]
+    """(raw target of auth-db, the same as a path by volume id); (None, None) if it is not a link."""
+    target = raw_target(root.real(AUTH_DB, last=False))
+    if target is None:
+        return None, None
+    return target, root.canonical(os.path.join(os.path.dirname(AUTH_DB), target))
+
+
+def mode(root, until):
+    # type: (Root, float) -> Tuple[str, str]
+    """(mode, reason) as the service itself would find it: NotConfigured without auth-db, SingleNode for a file (its
+    content is not looked at), MultiNode for a link to a DB in which the table of versions can be queried (an empty
+    file counts), else BrokenLink with the reason."""
+    if not os.path.lexists(root.real(AUTH_DB, last=False)):
+        return "NotConfigured", ""
+    path = link(root)[1]
+    if path is None:
+        return "SingleNode", ""
+    try:
+        place = database.Place(root, path)
+        size = place.size()
+        if size is None:
+            return "BrokenLink", "Missing"
+        if size:
+            sqlite.patiently(until, lambda: database.reading(place, rows.check_version))
+    except Refused as refused:
+        if refused.reason != "WrongVersion":
+            return "BrokenLink", refused.reason
+    return "MultiNode", ""
+
+
+def driver(root):
+    # type: (Root) -> Tuple[Optional[str], Optional[str]]
+    """(version of the installed driver or None, why it could not be read or None). esxcli takes seconds on a host, so
+    the answer is kept as long as the folder of installed VIBs is as it was."""
+    state = _installed(root)
+    kept = _driver_cache.get(root.folder)
+    if kept is not None and state is not None and kept[0] == state:
+        return kept[1], None
+    try:
+        version = _ask_esxcli(root)
+    except Refused as refused:
+        return None, refused.message
+    _driver_cache[root.folder] = (state, version)
+    return version, None
+
+
+def forget_driver(root):
+    # type: (Root) -> None
+    """Ask esxcli next time, after an installation."""
+    _driver_cache.pop(root.folder, None)
+
+
+def esxcli(root):
+    # type: (Root) -> str
+    """The real path of esxcli. Raises Refused `CannotRun`."""
+    found = programs.first_that_exists(root, ESXCLI)
+    if found is None:
+        raise Refused("CannotRun", "esxcli was not found in %s" % " or ".join(ESXCLI))
+    return found
+
+
+def service(root):
+    # type: (Root) -> str
+    """The state of vmdk-opsd: `running`, `stopped`, `not installed` or `unknown`."""
+    script = programs.first_that_exists(root, [SERVICE])
+    if script is None:
+        return "not installed"
+    try:
+        done = programs.run(root, [script, "status"], QUESTION_SECONDS)
+    except Refused:
+        return "unknown"
+    return "running" if done.code == 0 else "stopped" if done.code > 0 else "unknown"
+
+
+def secure_boot(root):
+    # type: (Root) -> Optional[bool]
+    """Whether UEFI Secure Boot is on (then local.sh never runs); None: ESXi's own tool is missing or did not say."""
+    if root.folder not in _secure_boot_cache:
+        _secure_boot_cache[root.folder] = _ask_secure_boot(root)
+    return _secure_boot_cache[root.folder]
+
+
+def _ask_secure_boot(root):
+    # type: (Root) -> Optional[bool]
+    program = programs.first_that_exists(root, [SECURE_BOOT])
+    if program is None:
+        return None
+    try:
+        words = programs.run(root, [program, "-s"], QUESTION_SECONDS).out.split()
+    except Refused:
+        return None
+    return True if "Enabled" in words else False if "Disabled" in words else None
+
+
+def _installed(root):
+    # type: (Root) -> Optional[Any]
+    """The state of the folder of installed VIBs; None if there is no such folder."""
+    real = root.real(INSTALLED_VIBS)
+    try:
+        return os.stat(real).st_mtime, tuple(sorted(os.listdir(real)))
+    except OSError:
+        return None
+
+
+def _ask_esxcli(root):
+    # type: (Root) -> Optional[str]
+    done = programs.run(root, [esxcli(root), "--formatter=csv", "software", "vib", "list"], QUESTION_SECONDS)
+    if done.code != 0:
+        raise Refused("CannotRun", "esxcli cannot list the installed VIBs: %s" % done.complaint)
+    lines = (native(done.out) if PY2 else done.out).splitlines()
+    table = csv.DictReader(lines)
+    if not {"Name", "Version"} <= set(table.fieldnames or ()):
+        raise Refused("ReadError", "esxcli answered without the columns Name and Version")
+    for row in table:
+        if row["Name"] == DRIVER:
+            return str(readable(row["Version"])) if not PY2 else readable(row["Version"])
+    return None

@@ -1,0 +1,55 @@
+"""The rollback journal beside a DB: whether a writer is at work, or was interrupted.
+
+A journal is *hot* when its first byte is not zero and no writer holds SQLite's lock. Opening the DB for writing rolls
+a hot journal back; reading must not.
+"""
+
+import os
+import subprocess
+import sys
+
+from .text import PY2
+from .wire import Refused
+
+RESERVED_BYTE = 0x40000001  # where SQLite's writers lock, in the DB file
+
+# Runs in a process of its own: closing a descriptor of the DB drops all POSIX locks that its process holds there.
+_IS_SOMEBODY_WRITING = (
+    """
+import fcntl, sys
+with open(sys.argv[1], "rb") as stream:
+    try:
+        fcntl.lockf(stream, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, %d)
+    except EnvironmentError:
+        sys.exit(3)
+"""
+    % RESERVED_BYTE
+)
+
+
+def journal_bytes(real):
+    # type: (str) -> bytes
+    """The first byte of the journal of the DB at the real path; empty if there is no journal, or if it is one that was
+    finished (cut to nothing, or its header zeroed)."""
+    try:
+        with open(real + "-journal", "rb") as stream:
+            first = stream.read(1)
+    except EnvironmentError:
+        return b""
+    return b"" if first == b"\0" else first
+
+
+def look_before_reading(real):
+    # type: (str) -> None
+    """On Python 2, which cannot open read-only: raises Refused `HotJournal` if reading would roll back a journal.
+    On Python 3 SQLite itself refuses, so nothing is looked at."""
+    if PY2 and journal_bytes(real) and not somebody_is_writing(real) and journal_bytes(real):
+        raise Refused("HotJournal", "an interrupted writer left %s half-written (its journal is there)" % real)
+
+
+def somebody_is_writing(real):
+    # type: (str) -> bool
+    """Whether a live writer holds SQLite's lock on the DB at the real path. Asked in a child process."""
+    with open(os.devnull, "r+b") as nothing:
+        arguments = [sys.executable, "-E", "-S", "-c", _IS_SOMEBODY_WRITING, real]
+        return subprocess.call(arguments, stdin=nothing, stdout=nothing, stderr=nothing, close_fds=True) == 3

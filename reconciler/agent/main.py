@@ -1,0 +1,62 @@
+"""The agent's main loop: say hello, then answer requests until there are no more."""
+
+import errno
+import platform
+
+from . import sqlite, verbs, wire
+from .paths import Root
+from .wire import Refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, BinaryIO, Dict  # noqa: F401 # novm
+
+PROTOCOL = 1
+_VERBS = {
+    "observe": verbs.observe,
+    "apply_db": verbs.apply_db,
+    "apply_links": verbs.apply_links,
+    "apply_host": verbs.apply_host,
+}
+
+
+def main(root, stdin, stdout):
+    # type: (str, BinaryIO, BinaryIO) -> None
+    """Serve the host whose `/` is the folder `root`, over binary streams, until `stdin` ends or nobody reads
+    `stdout` any more."""
+    place = Root(root)
+    try:
+        hello = {"protocol": PROTOCOL, "python": platform.python_version(), "sqlite": sqlite.version(place)}
+        wire.write(stdout, {"hello": hello})
+        while True:
+            try:
+                request = wire.read(stdin)
+            except Refused as refused:
+                wire.write(stdout, {"id": None, "error": _error(refused)})
+                continue
+            if request is None:
+                return
+            wire.write(stdout, answer(place, request))
+    except EnvironmentError as error:
+        if error.errno != errno.EPIPE:
+            raise
+
+
+def answer(root, request):
+    # type: (Root, Any) -> Dict[str, Any]
+    """The reply to one request. Never raises."""
+    number = request.get("id") if isinstance(request, dict) else None
+    try:
+        verb = _VERBS.get(str(request.get("do"))) if isinstance(request, dict) else None
+        if verb is None:
+            raise Refused("BadRequest", "a request is an object whose `do` is one of: %s" % ", ".join(sorted(_VERBS)))
+        return {"id": number, "result": verb(root, request)}
+    except Refused as refused:
+        return {"id": number, "error": _error(refused)}
+    except Exception as error:
+        return {"id": number, "error": {"reason": "AgentError", "message": verbs.describe(error)}}
+
+
+def _error(refused):
+    # type: (Refused) -> Dict[str, str]
+    return {"reason": refused.reason, "message": refused.message}

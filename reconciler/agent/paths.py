@@ -1,0 +1,139 @@
+"""Host paths, and where they are inside the root.
+
+A *host path* is a path as the host itself sees it (`/vmfs/volumes/<id>/...`). A *real path* is what this process
+gives to the operating system. They are the same on a real host, where the root is `/`; in a lab the root is a folder.
+"""
+
+import errno
+import os
+import posixpath
+import stat
+
+from .text import native
+from .wire import Refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, List, Optional, Tuple  # noqa: F401 # novm
+
+VOLUMES = "/vmfs/volumes"
+_MOST_LINKS = 40
+
+
+class Root(object):
+    """The folder that is taken for `/`."""
+
+    def __init__(self, folder):
+        # type: (str) -> None
+        self.folder = os.path.realpath(native(folder))
+
+    def real(self, path, last=True):
+        # type: (str, bool) -> str
+        """The real path of the host path `path`. Links on the way are followed: an absolute one starts again at the
+        root, a relative one is followed as it is, even out of the root (so a lab can share its datastores).
+        The last component is followed only if `last`. What does not exist is simply appended.
+        Raises Refused `ReadError` for a circle of links."""
+        here = self.folder
+        todo = [(part, False) for part in reversed(_parts(native(path)))]
+        links = 0
+        while todo:
+            part, may_leave = todo.pop()
+            if part == "..":
+                here = here if here == self.folder and not may_leave else os.path.dirname(here)
+                continue
+            step = os.path.join(here, part)
+            target = _target(step) if todo or last else None
+            if target is None:
+                here = step
+                continue
+            links += 1
+            if links > _MOST_LINKS:
+                raise Refused("ReadError", "%s leads through a circle of symbolic links" % path)
+            relative = not target.startswith("/")
+            here = here if relative else self.folder
+            todo.extend((name, relative) for name in reversed(_parts(target)))
+        return here
+
+    def volume_id(self, name):
+        # type: (str) -> str
+        """The id of the volume that is called `name`; `name` itself if it is an id, or is not mounted.
+
+        On ESXi `/vmfs/volumes/<name>` is a relative link to `<id>` beside it."""
+        for _ in range(_MOST_LINKS):
+            target = _target(os.path.join(self.real(VOLUMES), native(name)))
+            if target is None:
+                break
+            if target.startswith(VOLUMES + "/"):
+                target = target[len(VOLUMES) + 1 :]
+            target = target.rstrip("/")
+            if "/" in target or not target:
+                break
+            name = target
+        return name
+
+    def canonical(self, path):
+        # type: (str) -> str
+        """The host path `path` with a datastore's name replaced by its id, without `.`, `..` and double slashes."""
+        path = "/" + posixpath.normpath("/" + native(path)).lstrip("/")
+        if not path.startswith(VOLUMES + "/"):
+            return path
+        name, slash, rest = path[len(VOLUMES) + 1 :].partition("/")
+        return VOLUMES + "/" + self.volume_id(name) + slash + rest
+
+    def volumes(self):
+        # type: () -> Dict[str, str]
+        """The mounted volumes: id to name (to the id again where there is no name)."""
+        folder = self.real(VOLUMES)
+        try:
+            entries = sorted(os.listdir(folder))
+        except OSError:
+            return {}
+        ids = [entry for entry in entries if self.volume_id(entry) == entry]
+        found = {entry: entry for entry in ids if os.path.isdir(os.path.join(folder, entry))}
+        for entry in entries:
+            volume = self.volume_id(entry)
+            if volume != entry and volume in found:
+                found[volume] = entry
+        return found
+
+    def mounted(self, path):
+        # type: (str) -> bool
+        """Whether the volume that the host path `path` lies on is there; True for a path on no volume."""
+        path = self.canonical(path)
+        if not path.startswith(VOLUMES + "/"):
+            return True
+        volume = path[len(VOLUMES) + 1 :].partition("/")[0]
+        return os.path.isdir(self.real(VOLUMES + "/" + volume))
+
+
+def raw_target(real):
+    # type: (str) -> Optional[str]
+    """The text of the link at the real path, None if there is no link."""
+    return _target(real)
+
+
+def size_of(real):
+    # type: (str) -> Optional[int]
+    """The size of a regular file in bytes, None if nothing is there. Raises Refused `ReadError` for anything else."""
+    try:
+        found = os.stat(real)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            return None
+        raise
+    if not stat.S_ISREG(found.st_mode):
+        raise Refused("ReadError", "%s is not a file" % real)
+    return found.st_size
+
+
+def _parts(path):
+    # type: (str) -> List[str]
+    return [part for part in path.split("/") if part not in ("", ".")]
+
+
+def _target(real):
+    # type: (str) -> Optional[str]
+    try:
+        return os.readlink(real)
+    except OSError:
+        return None

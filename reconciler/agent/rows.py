@@ -1,0 +1,149 @@
+"""The rows of a config DB inside one transaction, and the fingerprint over them.
+
+Rows are read whatever they hold: NULL, blobs and text that is not UTF-8 must not stop a diagnosis.
+"""
+
+import binascii
+import hashlib
+import json
+
+from .schema import COLUMNS, VERSION
+from .sqlite import execute, meaning
+from .wire import Refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3  # noqa: F401
+    from typing import Any, Dict, List, Optional, Tuple  # noqa: F401 # novm
+
+    Row = Tuple[Any, ...]
+
+_TEXT = type("".encode("ascii").decode("ascii"))  # `unicode` on Python 2
+_COLUMNS = dict(COLUMNS)
+FINGERPRINTED = ("tenants", "vms", "privileges", "versions")
+
+
+def read(connection):
+    # type: (sqlite3.Connection) -> Dict[str, List[Row]]
+    """The rows of the tables that hold configuration, each table sorted by its columns.
+    Raises Refused `Corrupt` when a table or a column is missing."""
+    return {table: _table(connection, table) for table in FINGERPRINTED}
+
+
+def fingerprint(tables):
+    # type: (Dict[str, List[Row]]) -> str
+    """The SHA-256 over what `read` gave: the same on every Python, whatever the order in which rows were written.
+    NULL, '', 1 and '1' all differ."""
+    digest = hashlib.sha256()
+    for table in FINGERPRINTED:
+        line = json.dumps([table, tables[table]], separators=(",", ":"), default=_blob, allow_nan=True)
+        digest.update(line.encode("ascii"))
+    return digest.hexdigest()
+
+
+def _table(connection, table):
+    # type: (sqlite3.Connection, str) -> List[Row]
+    columns = _COLUMNS[table]
+    order = ", ".join(str(position + 1) for position in range(len(columns)))
+    statement = "SELECT %s FROM %s ORDER BY %s" % (", ".join(columns), table, order)  # noqa: S608
+    try:
+        return connection.execute(statement).fetchall()
+    except Exception as error:
+        if "decode" not in str(error):
+            raise meaning(error)
+    usual = connection.text_factory
+    connection.text_factory = _tolerant
+    try:
+        return execute(connection, statement).fetchall()
+    finally:
+        connection.text_factory = usual
+
+
+def _tolerant(raw):
+    # type: (bytes) -> Any
+    """Text whose wrong bytes 0x80-0xFF appear as U+DC80-U+DCFF, on every Python."""
+    try:
+        return raw.decode("utf-8", "surrogateescape")
+    except LookupError:  # Python 2 has no such error handler
+        return _tolerant_2(raw)
+
+
+def _tolerant_2(raw):
+    # type: (bytes) -> Any
+    text, rest = raw[:0].decode("ascii"), raw
+    while True:
+        try:
+            return text + rest.decode("utf-8")
+        except UnicodeDecodeError as error:
+            wrong = bytearray(rest)[error.start]
+            text += rest[: error.start].decode("utf-8") + ("\\udc%02x" % wrong).encode("ascii").decode("unicode_escape")
+            rest = rest[error.start + 1 :]
+
+
+def _blob(value):
+    # type: (Any) -> Dict[str, str]
+    return {"blob": binascii.hexlify(bytes(value)).decode("ascii")}
+
+
+def check_version(connection):
+    # type: (sqlite3.Connection) -> None
+    """Raises Refused `WrongVersion`, saying what was found, unless the schema is 1.2."""
+    tables = [row[0] for row in execute(connection, "SELECT name FROM sqlite_master WHERE type = 'table'")]
+    if "versions" not in tables:
+        known = any(table in tables for table in _COLUMNS)
+        what = "a schema from before vDVS 0.10" if known else "no config DB of vDVS"
+        raise Refused("WrongVersion", "it has no table of versions, so it is %s; vdvs knows schema 1.2" % what)
+    found = _table(connection, "versions")
+    if len(found) != 1 or found[0][1:3] != VERSION:
+        versions = ", ".join("%s.%s" % row[1:3] for row in found) or "no version"
+        raise Refused("WrongVersion", "its schema says %s; vdvs knows schema 1.2 only" % versions)
+
+
+def volume_use(connection):
+    # type: (sqlite3.Connection) -> List[Row]
+    """What the books of the service say is used: (vmgroup id, URL, MB, number of volumes), sorted."""
+    statement = (
+        "SELECT tenant_id, datastore_url, CAST(TOTAL(volume_size) AS INTEGER), COUNT(*) "
+        "FROM volumes GROUP BY 1, 2 ORDER BY 1, 2"
+    )
+    return execute(connection, statement).fetchall()
+
+
+def writer(connection):
+    # type: (sqlite3.Connection) -> Optional[Any]
+    """The host that wrote last, as recorded; None if vdvs never wrote."""
+    tables = execute(connection, "SELECT name FROM sqlite_master WHERE name = 'vdvs_meta'").fetchall()
+    if not tables:
+        return None
+    row = execute(connection, "SELECT value FROM vdvs_meta WHERE key = 'writer'").fetchone()
+    return None if row is None else plain(row[0])
+
+
+def plain(value):
+    # type: (Any) -> Any
+    """A cell that should be text (or NULL) as text that the protocol can carry: a blob as X'..', a number in digits,
+    bytes that are not UTF-8 as U+FFFD."""
+    if value is None:
+        return None
+    if isinstance(value, (int, float)):
+        return str(value)
+    if not isinstance(value, _TEXT):
+        return "X'%s'" % binascii.hexlify(bytes(value)).decode("ascii")
+    if _lone(value):
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return value
+
+
+def _lone(value):
+    # type: (Any) -> bool
+    try:
+        value.encode("utf-8")
+    except UnicodeError:
+        return True
+    return False
+
+
+def integer(value):
+    # type: (Any) -> Optional[Any]
+    """A cell that should be an integer; None if it is none."""
+    return value if isinstance(value, int) or type(value).__name__ == "long" else None

@@ -1,0 +1,113 @@
+"""What vDVS itself requires of the rows of a config DB (schema 1.2) and does not check.
+
+Each of these has been seen to break the service or its tools for everybody, or to open or shut a door silently.
+"""
+
+from collections import namedtuple
+
+from .rows import plain
+from .schema import COLUMNS, DEFAULT_NAME, DEFAULT_UUID, VERSION
+from .sqlite import execute
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3  # noqa: F401
+    from typing import Any, List, Tuple  # noqa: F401 # novm
+
+# `tenant` is the id of the vmgroup and `vm` the id of the VM that is to blame (None: nobody in particular).
+Violation = namedtuple("Violation", ["sentence", "tenant", "vm"])
+
+_HEX = "[0-9a-f]"
+_UUID = "-".join(_HEX * count for count in (8, 4, 4, 4, 12))
+
+# Each query gives (tenant id, vm id, words to fill in...) for each row that breaks the rule.
+_RULES = (
+    (
+        "vmgroup %s: the description is NULL, which breaks the listing of all vmgroups",
+        "SELECT id, NULL, name FROM tenants WHERE description IS NULL",
+    ),
+    (
+        "vmgroup %s: there is no default datastore, which breaks the listing of all vmgroups",
+        "SELECT id, NULL, name FROM tenants WHERE default_datastore_url IS NULL OR default_datastore_url = ''",
+    ),
+    (
+        "vmgroup %s: there is no access row for its default datastore %s, so every short volume name is refused",
+        "SELECT id, NULL, name, default_datastore_url FROM tenants AS t WHERE default_datastore_url <> ''"
+        " AND NOT EXISTS (SELECT 1 FROM privileges WHERE tenant_id = t.id AND datastore_url = t.default_datastore_url)",
+    ),
+    (
+        "vmgroup with id %s: allow_create on %s is %s, neither 0 nor 1",
+        "SELECT tenant_id, NULL, tenant_id, datastore_url, quote(allow_create) FROM privileges"
+        " WHERE typeof(allow_create) <> 'integer' OR allow_create NOT IN (0, 1)",
+    ),
+    (
+        "vmgroup with id %s: the largest volume on %s is %s, not an integer from 0",
+        "SELECT tenant_id, NULL, tenant_id, datastore_url, quote(max_volume_size) FROM privileges"
+        " WHERE typeof(max_volume_size) <> 'integer' OR max_volume_size < 0",
+    ),
+    (
+        "vmgroup with id %s: the quota on %s is %s, not an integer from 0",
+        "SELECT tenant_id, NULL, tenant_id, datastore_url, quote(usage_quota) FROM privileges"
+        " WHERE typeof(usage_quota) <> 'integer' OR usage_quota < 0",
+    ),
+    (
+        "VM %s: this is not a BIOS UUID in lower case, so it matches no VM",
+        "SELECT tenant_id, vm_id, vm_id FROM vms WHERE typeof(vm_id) <> 'text' OR vm_id NOT GLOB '%s'" % _UUID,  # noqa: S608
+    ),
+    (
+        "VM %s: it is in a vmgroup that does not exist (id %s), so all its requests fail",
+        "SELECT tenant_id, vm_id, vm_id, tenant_id FROM vms WHERE tenant_id NOT IN (SELECT id FROM tenants)",
+    ),
+    (
+        "VM %s: it is listed in _DEFAULT, which has no list",
+        "SELECT tenant_id, vm_id, vm_id FROM vms WHERE tenant_id = '%s'"  # noqa: S608
+        " OR tenant_id IN (SELECT id FROM tenants WHERE name = '%s')" % (DEFAULT_UUID, DEFAULT_NAME),
+    ),
+)
+
+
+def violations(connection):
+    # type: (sqlite3.Connection) -> List[Violation]
+    """Every rule that the DB breaks, inside the transaction of `connection`, in a fixed order.
+    Raises Refused when a table is missing."""
+    found = _of_schema(connection)
+    for sentence, query in _RULES:
+        cursor = execute(connection, query + " ORDER BY 1, 2, 3")
+        for row in _tolerantly(cursor, connection, query):
+            found.append(Violation(sentence % tuple(plain(word) for word in row[2:]), plain(row[0]), plain(row[1])))
+    return found
+
+
+def _tolerantly(cursor, connection, query):
+    # type: (Any, sqlite3.Connection, str) -> List[Any]
+    """All rows; where text is not UTF-8, with the wrong bytes replaced."""
+    try:
+        return list(cursor)
+    except Exception as error:
+        if "decode" not in str(error):
+            raise
+    usual = connection.text_factory
+    connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+    try:
+        return execute(connection, query).fetchall()
+    finally:
+        connection.text_factory = usual
+
+
+def _of_schema(connection):
+    # type: (sqlite3.Connection) -> List[Violation]
+    """Rules about the tables: columns are read by position, `privileges` takes no more, the version is 1.2."""
+    found = []
+    for table, expected in COLUMNS:
+        columns = tuple(row[1] for row in execute(connection, "PRAGMA table_info(%s)" % table))
+        exact = table == "privileges"
+        if (columns if exact else columns[: len(expected)]) != expected:
+            words = (table, ", ".join(str(column) for column in columns), ", ".join(expected))
+            found.append(Violation("table %s: its columns are %s; vDVS needs %s" % words, None, None))
+    versions = execute(connection, "SELECT major_ver, minor_ver FROM versions").fetchall()
+    if versions != [VERSION]:
+        found.append(Violation("table versions: it does not say 1.2 once, so vDVS refuses every request", None, None))
+    journal = execute(connection, "PRAGMA journal_mode").fetchone()
+    if journal[0] == "wal":
+        found.append(Violation("the journal is a write-ahead log, which does not work between hosts", None, None))
+    return found

@@ -1,0 +1,84 @@
+"""The config DB of vDVS, schema 1.2, as the service itself creates it, and what a fresh one contains."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3  # noqa: F401
+
+VERSION = (1, 2)
+DEFAULT_NAME = "_DEFAULT"
+DEFAULT_UUID = "11111111-1111-1111-1111-111111111111"
+DEFAULT_DESCRIPTION = "This is a default vmgroup"
+VM_DS_URL = "_VM_DS://"
+ALL_DS_URL = "_ALL_DS://"
+
+# (table, columns): the order of the columns matters to the service, which reads and inserts by position.
+COLUMNS = (
+    ("tenants", ("id", "name", "description", "default_datastore_url")),
+    ("vms", ("vm_id", "tenant_id", "vm_name")),
+    ("privileges", ("tenant_id", "datastore_url", "allow_create", "max_volume_size", "usage_quota")),
+    ("volumes", ("tenant_id", "datastore_url", "volume_name", "volume_size")),
+    ("versions", ("id", "major_ver", "minor_ver", "vmodl_major_ver", "vmodl_minor_ver")),
+)
+
+TABLES = (
+    """CREATE TABLE tenants(
+    id TEXT PRIMARY KEY NOT NULL,
+    name TEXT UNIQUE NOT NULL,
+    description TEXT,
+    default_datastore_url TEXT
+)""",
+    """CREATE TABLE vms(
+    vm_id TEXT PRIMARY KEY NOT NULL,
+    tenant_id TEXT NOT NULL,
+    vm_name TEXT,
+    FOREIGN KEY(tenant_id) REFERENCES tenants(id)
+)""",
+    """CREATE TABLE privileges(
+    tenant_id TEXT NOT NULL,
+    datastore_url TEXT NOT NULL,
+    allow_create INTEGER,
+    max_volume_size INTEGER,
+    usage_quota INTEGER,
+    PRIMARY KEY(tenant_id, datastore_url),
+    FOREIGN KEY(tenant_id) REFERENCES tenants(id)
+)""",
+    """CREATE TABLE volumes(
+    tenant_id TEXT NOT NULL,
+    datastore_url TEXT NOT NULL,
+    volume_name TEXT,
+    volume_size INTEGER,
+    PRIMARY KEY(tenant_id, datastore_url, volume_name),
+    FOREIGN KEY(tenant_id) REFERENCES tenants(id)
+)""",
+    """CREATE TABLE versions(
+    id INTEGER PRIMARY KEY NOT NULL,
+    major_ver INTEGER NOT NULL,
+    minor_ver INTEGER NOT NULL,
+    vmodl_major_ver INTEGER NOT NULL,
+    vmodl_minor_ver INTEGER NOT NULL
+)""",
+)
+VERSION_ROW = (0, 1, 2, 1, 0)
+
+# Ours. The service ignores tables that it does not know.
+META = "CREATE TABLE IF NOT EXISTS vdvs_meta(key TEXT PRIMARY KEY, value TEXT)"
+
+
+def create(connection, with_default):
+    # type: (sqlite3.Connection, bool) -> None
+    """Make the tables and the versions row; `with_default` also `_DEFAULT`, which may do everything everywhere."""
+    for table in TABLES:
+        connection.execute(table)
+    connection.execute("INSERT INTO versions VALUES (?, ?, ?, ?, ?)", VERSION_ROW)
+    if with_default:
+        tenant = (DEFAULT_UUID, DEFAULT_NAME, DEFAULT_DESCRIPTION, VM_DS_URL)
+        connection.execute("INSERT INTO tenants VALUES (?, ?, ?, ?)", tenant)
+        for url in (ALL_DS_URL, VM_DS_URL):
+            connection.execute("INSERT INTO privileges VALUES (?, ?, 1, 0, 0)", (DEFAULT_UUID, url))
+
+
+def record_writer(connection, writer):
+    # type: (sqlite3.Connection, str) -> None
+    """Write down which host wrote last, in a table of our own."""
+    connection.execute(META)
+    connection.execute("INSERT OR REPLACE INTO vdvs_meta(key, value) VALUES ('writer', ?)", (writer,))

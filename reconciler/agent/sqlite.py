@@ -1,0 +1,169 @@
+"""Opening a config DB with SQLite: for reading or for writing, with our own patience, and what its errors mean.
+
+Python's own waiting (`timeout`) is off: it cannot be bounded over several statements, and a lock on VMFS shows as
+"unable to open" as well as "locked". A connection is opened for one short transaction and closed.
+"""
+
+import errno
+import os
+import sys
+import time
+
+from .files import FULL
+from .text import PY2, native
+from .wire import Refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3  # noqa: F401
+    from typing import Any, Callable, List, Optional, TypeVar  # noqa: F401 # novm
+
+    from .paths import Root  # noqa: F401
+
+    Value = TypeVar("Value")
+
+OLDEST_THAT_WRITES = (3, 7, 16)
+# Python 2 of ESXi has no sqlite3; the driver brings one along.
+DRIVERS_OWN = "/usr/lib/vmware/vmdkops/Python/2"
+_loaded = []  # type: List[Any]
+monotonic = getattr(time, "monotonic", time.time)
+
+
+def load(root):
+    # type: (Root) -> Any
+    """The sqlite3 module: this Python's own, else the driver's; None if there is neither."""
+    if _loaded:
+        return _loaded[0]
+    try:
+        import sqlite3 as module
+    except ImportError:
+        sys.path.insert(0, root.real(DRIVERS_OWN))
+        try:
+            import sqlite3 as module
+        except ImportError:
+            return None
+        finally:
+            del sys.path[0]
+    _loaded.append(module)
+    return module
+
+
+def version(root):
+    # type: (Root) -> Optional[str]
+    """The version of SQLite; None without SQLite."""
+    module = load(root)
+    return None if module is None else module.sqlite_version
+
+
+def can_write(root):
+    # type: (Root) -> bool
+    """Whether SQLite is new enough to write a shared DB safely (3.7.16; the driver's own for Python 2 is 3.3.6)."""
+    module = load(root)
+    return module is not None and tuple(module.sqlite_version_info) >= OLDEST_THAT_WRITES
+
+
+def open_reading(root, real):
+    # type: (Root, str) -> sqlite3.Connection
+    """A connection that cannot write: it neither creates a file nor rolls back a journal.
+
+    Python 2 has no way to say so to SQLite; there the caller has looked at the journal before."""
+    if PY2:
+        return _connect(root, real, False)
+    return _connect(root, _uri(real, "ro"), True)
+
+
+def open_writing(root, real):
+    # type: (Root, str) -> sqlite3.Connection
+    """A connection for writing. A hot journal is rolled back by the first statement."""
+    if PY2:
+        return _connect(root, real, False)
+    return _connect(root, _uri(real, "rw"), True)
+
+
+def open_creating(root, real):
+    # type: (Root, str) -> sqlite3.Connection
+    """A connection to a file that does not exist yet."""
+    if PY2:
+        return _connect(root, real, False)
+    return _connect(root, _uri(real, "rwc"), True)
+
+
+def _connect(root, name, is_uri):
+    # type: (Root, str, bool) -> sqlite3.Connection
+    module = load(root)
+    if module is None:
+        raise Refused("ReadError", "the Python of this host has no sqlite3, and no driver that brings one is installed")
+    if is_uri:
+        return module.connect(name, timeout=0, isolation_level=None, uri=True)  # type: ignore[no-any-return] # novm
+    return module.connect(native(name), timeout=0, isolation_level=None)  # type: ignore[no-any-return]
+
+
+def _uri(real, mode):
+    # type: (str, str) -> str
+    from urllib.parse import quote  # novm
+
+    return "file:%s?mode=%s" % (quote(os.fsencode(real)), mode)  # novm
+
+
+def patiently(until, what):
+    # type: (float, Callable[[], Value]) -> Value
+    """The value of `what()`, tried again while it says `Locked`, up to the moment `until` (of `monotonic`).
+    It is tried at least once."""
+    pause = 0.002
+    while True:
+        try:
+            return what()
+        except Refused as refused:
+            left = until - monotonic()
+            if refused.reason != "Locked" or left <= 0:
+                raise
+        time.sleep(min(pause, left))
+        pause = min(pause * 2, 0.25)
+
+
+def execute(connection, statement, *values):
+    # type: (sqlite3.Connection, str, Any) -> sqlite3.Cursor
+    """Run one statement. SQLite's errors come out as Refused, see `meaning`."""
+    try:
+        return connection.execute(statement, values)
+    except Exception as error:
+        raise meaning(error)
+
+
+def close(connection):
+    # type: (sqlite3.Connection) -> None
+    """Give up whatever is uncommitted, and every lock."""
+    try:
+        connection.close()
+    except Exception:
+        pass
+
+
+_MEANINGS = (
+    ("locked", "Locked", "another writer holds the lock"),
+    ("disk is full", "DiskFull", "no space is left on the datastore"),
+    ("readonly", "ReadOnly", "it cannot be written"),
+    ("not a database", "Corrupt", "the file is not an SQLite database"),
+    ("malformed", "Corrupt", "the file is damaged or cut off"),
+    ("unable to open", "Locked", "it cannot be opened: it is locked by another host, or permission is missing"),
+    ("no such table", "Corrupt", None),
+    ("no such column", "Corrupt", None),
+    ("unsupported file format", "Corrupt", None),
+    ("disk i/o error", "ReadError", None),
+)  # in the order in which they are looked for
+
+
+def meaning(error):
+    # type: (Exception) -> Refused
+    """What an exception of SQLite means in the protocol; anything that is none of SQLite's is `ReadError` too."""
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, EnvironmentError):
+        number = error.errno
+        reason = {errno.EBUSY: "Locked", errno.EAGAIN: "Locked"}.get(number or 0, "ReadError")
+        return Refused("DiskFull" if number in FULL else reason, error.strerror or str(error))
+    text = str(error)
+    for words, reason, explanation in _MEANINGS:
+        if words in text.lower():
+            return Refused(reason, explanation or "SQLite says: %s" % text)
+    return Refused("ReadError", "SQLite says: %s" % text)

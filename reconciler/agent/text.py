@@ -1,0 +1,30 @@
+"""Between the text of the protocol and what this Python wants for paths and arguments.
+
+The protocol is Unicode. A host often runs with LANG=C, where Python would refuse to encode an umlaut in a path; ESXi
+itself always means UTF-8, so that is what is used here, whatever the locale says.
+"""
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any  # noqa: F401 # novm
+
+PY2 = sys.version_info[0] == 2
+
+
+def native(value):
+    # type: (Any) -> str
+    """`value` (text) as this Python's `str` for the operating system: bytes in UTF-8 on Python 2, `os.fsdecode` of
+    them on Python 3. A `str` that already is native stays as it is on Python 2."""
+    errors = "replace" if PY2 else "surrogateescape"
+    encoded = value if isinstance(value, bytes) else value.encode("utf-8", errors)  # type: Any
+    return encoded if PY2 else os.fsdecode(encoded)  # novm
+
+
+def readable(value):
+    # type: (Any) -> Any
+    """`value` (native) as Unicode text for the protocol; bytes that are not UTF-8 become U+FFFD."""
+    raw = value if isinstance(value, bytes) else os.fsencode(value)  # novm
+    return raw.decode("utf-8", "replace")

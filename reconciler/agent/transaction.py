@@ -1,0 +1,205 @@
+"""Changing the config DB: one transaction, a savepoint for each group of actions, and no new broken rule."""
+
+import os
+
+from . import backup, database, files, rows, rules, schema, sqlite
+from .db_actions import Books, carry_out, touches
+from .wire import Refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3  # noqa: F401
+    from typing import Any, Dict, List, Optional, Tuple  # noqa: F401 # novm
+
+    from .database import Place  # noqa: F401
+
+    Result = Dict[str, Any]
+
+
+def change(place, request, until):
+    # type: (Place, Dict[str, Any], float) -> Dict[str, Any]
+    """Apply the groups of `request` to the DB at `place`, as the protocol's `apply_db` says. Raises Refused when
+    nothing at all was changed, and `Unverified` when it was committed but could not be read back the same."""
+    expect_unmoved(_fingerprint(place, until), request["fingerprint"])
+    connection = sqlite.patiently(until, lambda: _begin(place))
+    name = None  # type: Optional[str]
+    committed = False
+    try:
+        expect_unmoved(rows.fingerprint(rows.read(connection)), request["fingerprint"])
+        _check_pages(connection)
+        name = backup.make(place, request["time"]) if request["groups"] else None
+        results = run_groups(connection, request["groups"])
+        if any(result["ok"] for result in results):
+            schema_step(connection, request["writer"])
+            digest = rows.fingerprint(rows.read(connection))
+            sqlite.patiently(until, lambda: sqlite.execute(connection, "COMMIT"))
+            committed = True
+    except Exception as error:
+        raise while_writing(error, place)
+    finally:
+        sqlite.close(connection)
+        if name is not None and not committed:
+            files.remove(os.path.join(place.folder, name))
+    if not committed:
+        return {"groups": results, "backup": None, "fingerprint": request["fingerprint"]}
+    backup.keep_newest(place, request["backups_to_keep"])
+    verify(place, digest, until)
+    return {"groups": results, "backup": name, "fingerprint": digest}
+
+
+def recover(place, until):
+    # type: (Place, float) -> Dict[str, Any]
+    """Open the DB for writing, so that SQLite rolls back what an interrupted writer left; report what is there then."""
+    size = place.size()
+    if size is None:
+        raise Refused("Moved", "%s is not there any more" % place.path)
+    connection = sqlite.patiently(until, lambda: _begin(place))
+    sqlite.close(connection)
+    digest = _fingerprint(place, until)
+    return {"groups": [], "backup": None, "fingerprint": digest}
+
+
+def expect_unmoved(found, expected):
+    # type: (str, str) -> None
+    """Raises Refused `Moved` unless the fingerprints are equal."""
+    if found != expected:
+        what = {database.ABSENT: "it does not exist", database.EMPTY: "it is an empty file"}.get(found)
+        raise Refused("Moved", "the config DB is not what the plan was made from: %s" % (what or "its rows changed"))
+
+
+def _fingerprint(place, until):
+    # type: (Place, float) -> str
+    """The fingerprint, read without writing; so a hot journal is found here and not rolled back."""
+    found = database.look(place.root, place.path, None, until)
+    if found["state"] == "unknown":
+        raise Refused(found["reason"], found["message"])
+    return str(found["fingerprint"])
+
+
+def _begin(place):
+    # type: (Place) -> sqlite3.Connection
+    """A connection that holds the write lock. One attempt."""
+    try:
+        connection = sqlite.open_writing(place.root, place.real)
+    except Exception as error:
+        raise while_writing(error, place)
+    try:
+        sqlite.execute(connection, "BEGIN IMMEDIATE")
+    except Exception as error:
+        sqlite.close(connection)
+        raise while_writing(error, place)
+    return connection
+
+
+def _check_pages(connection):
+    # type: (sqlite3.Connection) -> None
+    """Raises Refused `Corrupt` for a damaged file: writing into it could lose what is still readable."""
+    answer = sqlite.execute(connection, "PRAGMA quick_check(1)").fetchone()
+    if answer is None or answer[0] != "ok":
+        raise Refused("Corrupt", "the file is damaged: %s" % (answer[0] if answer else "SQLite cannot say how"))
+
+
+def schema_step(connection, writer):
+    # type: (sqlite3.Connection, str) -> None
+    """Record the writer. Raises Refused."""
+    try:
+        schema.record_writer(connection, writer)
+    except Exception as error:
+        raise sqlite.meaning(error)
+
+
+def run_groups(connection, groups):
+    # type: (sqlite3.Connection, List[List[Dict[str, Any]]]) -> List[Result]
+    """Carry out the groups in order, each in a savepoint of its own: one that fails is undone and reported, the others
+    go on. Groups to blame for a new broken rule are undone with the reason `Violation`. Raises Refused `Violation`
+    when a rule would be broken and no group is to blame; then the caller gives up the whole transaction."""
+    before = set(rules.violations(connection))
+    refused = {}  # type: Dict[int, Result]
+    while True:
+        sqlite.execute(connection, "SAVEPOINT attempt")
+        results = [
+            refused[number] if number in refused else _group(connection, group) for number, group in enumerate(groups)
+        ]
+        added = [violation for violation in rules.violations(connection) if violation not in before]
+        if not added:
+            sqlite.execute(connection, "RELEASE attempt")
+            return results
+        blamed = _blame(added, groups, results)
+        if not blamed:
+            raise Refused("Violation", "the change would break a rule of vDVS: %s" % added[0].sentence)
+        refused.update(blamed)
+        sqlite.execute(connection, "ROLLBACK TO attempt")
+        sqlite.execute(connection, "RELEASE attempt")
+
+
+def _group(connection, group):
+    # type: (sqlite3.Connection, List[Dict[str, Any]]) -> Result
+    sqlite.execute(connection, "SAVEPOINT one_group")
+    try:
+        books = Books(connection)
+        for action in group:
+            carry_out(books, action)
+    except Refused as problem:
+        if problem.reason not in ("Precondition", "BadRequest"):
+            raise  # the DB itself is in trouble: nothing must be committed
+        sqlite.execute(connection, "ROLLBACK TO one_group")
+        sqlite.execute(connection, "RELEASE one_group")
+        return {"ok": False, "reason": problem.reason, "message": problem.message}
+    sqlite.execute(connection, "RELEASE one_group")
+    return {"ok": True}
+
+
+def _blame(added, groups, results):
+    # type: (List[Any], List[List[Dict[str, Any]]], List[Result]) -> Dict[int, Result]
+    """The groups that succeeded and touched what now breaks a rule, by their number."""
+    blamed = {}  # type: Dict[int, Result]
+    for number, group in enumerate(groups):
+        tenants = set()  # type: set[Any]
+        vms = set()  # type: set[Any]
+        for action in group if results[number]["ok"] else ():
+            of_action = touches(action)
+            tenants |= of_action[0]
+            vms |= of_action[1]
+        for violation in added:
+            if violation.tenant in tenants or violation.vm in vms:
+                message = "it would break a rule of vDVS: %s" % violation.sentence
+                blamed[number] = {"ok": False, "reason": "Violation", "message": message}
+                break
+    return blamed
+
+
+def verify(place, digest, until):
+    # type: (Place, str, float) -> None
+    """Read back from the file and compare. Raises Refused `Unverified`: the change is committed, but not found."""
+    try:
+        found = _fingerprint(place, until)
+    except Refused as refused:
+        raise Refused("Unverified", "the change is committed but cannot be read back: %s" % refused.message)
+    if found != digest:
+        message = (
+            "the change is committed, but other rows are read back: another writer changed them, or this datastore"
+        )
+        raise Refused("Unverified", message + " loses writes, as NFS can")
+
+
+def while_writing(error, place):
+    # type: (Exception, Place) -> Refused
+    """What an exception means that came while writing the DB at `place`: full, read-only, locked or damaged."""
+    refused = sqlite.meaning(error)
+    reason, message = refused.reason, refused.message
+    can_write = os.access(place.real, os.W_OK) and os.access(place.folder, os.W_OK)
+    if reason in ("Locked", "ReadError") and "open" in message and not can_write:
+        reason, message = "ReadOnly", "the file or its folder cannot be written"
+    if reason == "ReadError" and _no_space(place):
+        reason, message = "DiskFull", "no space is left on the datastore"
+    if message == refused.message and isinstance(error, Refused):
+        return refused
+    return Refused(reason, "%s: %s" % (place.path, message))
+
+
+def _no_space(place):
+    # type: (Place) -> bool
+    try:
+        return os.statvfs(place.folder).f_bavail == 0
+    except OSError:
+        return False

@@ -1,0 +1,110 @@
+"""The verbs of the protocol: a request in, a result out."""
+
+from . import creation, database, dockvols, host_actions, host_facts, section, sqlite, transaction
+from .text import native, readable
+from .wire import Refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, List, Optional  # noqa: F401 # novm
+
+    from .paths import Root  # noqa: F401
+
+DEADLINE = 10
+
+
+def observe(root, request):
+    # type: (Root, Dict[str, Any]) -> Dict[str, Any]
+    """Look at the host, at config DBs and at datastores. Writes nothing."""
+    until = _until(request)
+    dbs = {
+        wanted["path"]: database.look(root, wanted["path"], wanted.get("fingerprint"), until)
+        for wanted in request.get("config_dbs") or ()
+    }
+    datastores = {url: dockvols.listing(root, url) for url in request.get("datastores") or ()}
+    return {"host": _host(root, until), "config_dbs": dbs, "datastores": datastores}
+
+
+def apply_db(root, request):
+    # type: (Root, Dict[str, Any]) -> Dict[str, Any]
+    """Change, create or recover one config DB. Raises Refused when nothing was changed."""
+    if not sqlite.can_write(root):
+        version = sqlite.version(root) or "none"
+        raise Refused(
+            "TooOld", "the SQLite of this host (%s) is too old to write a shared DB; 3.7.16 is needed" % version
+        )
+    until = _until(request)
+    place = database.Place(root, request["path"])
+    if not root.mounted(place.path):
+        raise Refused("NotMounted", "the datastore of %s is not mounted" % place.path)
+    if request.get("recover"):
+        return transaction.recover(place, until)
+    if request.get("create"):
+        return creation.create(place, request, until)
+    return transaction.change(place, request, until)
+
+
+def apply_links(root, request):
+    # type: (Root, Dict[str, Any]) -> Dict[str, Any]
+    """Set and remove name links; each action stands alone."""
+    return {"results": [_attempt(dockvols.apply, root, action) for action in request["actions"]]}
+
+
+def apply_host(root, request):
+    # type: (Root, Dict[str, Any]) -> Dict[str, Any]
+    """Do actions on the host in order, up to the first that fails."""
+    results = []  # type: List[Dict[str, Any]]
+    for action in request["actions"]:
+        if results and not results[-1]["ok"]:
+            results.append({"ok": False, "reason": "Skipped", "message": "an action before it failed"})
+        else:
+            results.append(_attempt(host_actions.apply, root, action))
+    return {"results": results}
+
+
+def _attempt(do, root, action):
+    # type: (Callable[[Root, Dict[str, Any]], None], Root, Dict[str, Any]) -> Dict[str, Any]
+    try:
+        do(root, action)
+    except Refused as refused:
+        return {"ok": False, "reason": refused.reason, "message": refused.message}
+    except Exception as error:
+        return {"ok": False, "reason": "AgentError", "message": describe(error)}
+    return {"ok": True}
+
+
+def describe(error):
+    # type: (Exception) -> Any
+    """An exception that nobody foresaw, as one line."""
+    return readable(native("%s: %s" % (type(error).__name__, error))).replace("\n", " ")
+
+
+def _host(root, until):
+    # type: (Root, float) -> Dict[str, Any]
+    db_mode, db_reason = host_facts.mode(root, until)
+    link, link_path = host_facts.link(root)
+    driver, driver_error = host_facts.driver(root)
+    return {
+        "db_mode": db_mode,
+        "db_reason": db_reason,
+        "link": _readable(link),
+        "link_path": _readable(link_path),
+        "section": section.facts(root),
+        "driver": driver,
+        "driver_error": driver_error,
+        "service": host_facts.service(root),
+        "secure_boot": host_facts.secure_boot(root),
+        "volumes": {readable(volume): readable(name) for volume, name in root.volumes().items()},
+        "can_write": sqlite.can_write(root),
+    }
+
+
+def _readable(value):
+    # type: (Optional[str]) -> Any
+    return None if value is None else readable(value)
+
+
+def _until(request):
+    # type: (Dict[str, Any]) -> float
+    seconds = request.get("deadline")
+    return float(sqlite.monotonic()) + (DEADLINE if seconds is None else seconds)

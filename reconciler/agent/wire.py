@@ -1,0 +1,56 @@
+"""The lines that go in and out: one JSON object each, ASCII on the wire."""
+
+import json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, BinaryIO, Dict, Optional  # noqa: F401 # novm
+
+LARGEST_REPLY = 64 * 1024 * 1024
+
+
+class Refused(Exception):
+    """What the agent would not or could not do: `reason` is a CamelCase word of the protocol, `message` a sentence."""
+
+    def __init__(self, reason, message):
+        # type: (str, str) -> None
+        Exception.__init__(self, reason, message)
+        self.reason = reason
+        self.message = message
+
+
+def read(stream):
+    # type: (BinaryIO) -> Optional[Any]
+    """The next value from `stream`; None at its end. Raises Refused `BadRequest` for a line that is not JSON."""
+    line = stream.readline()
+    if not line:
+        return None
+    try:
+        return json.loads(line.decode("utf-8"))
+    except ValueError as error:
+        raise Refused("BadRequest", "the request is not a line of JSON: %s" % error)
+
+
+def write(stream, value):
+    # type: (BinaryIO, Dict[str, Any]) -> None
+    """Send one reply; one that would be too large is replaced by the error `TooLarge`."""
+    line = encode(value)
+    if len(line) > LARGEST_REPLY:
+        message = "the reply would be %d bytes long, more than %d" % (len(line), LARGEST_REPLY)
+        line = encode({"id": value.get("id"), "error": {"reason": "TooLarge", "message": message}})
+    stream.write(line)
+    stream.flush()
+
+
+def encode(value):
+    # type: (Any) -> bytes
+    """`value` as one line of ASCII JSON with its newline."""
+    return json.dumps(value, separators=(",", ":"), default=_text).encode("ascii") + b"\n"
+
+
+def _text(value):
+    # type: (Any) -> Any
+    """On Python 2 messages of the operating system are bytes that may not be UTF-8; show them anyhow."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return repr(value)
