@@ -1,0 +1,148 @@
+"""Valid documents -> the objects that they declare. What the schema promised is not checked again."""
+
+from __future__ import annotations
+
+import os.path
+from functools import lru_cache
+from typing import Any
+
+from reconciler.loader.manifests import Document
+from reconciler.model.constants import VOLUMES
+from reconciler.model.desired import (
+    DatastoreRef,
+    DesiredAccess,
+    DesiredConfigDB,
+    DesiredDriver,
+    DesiredHost,
+    DesiredVMGroup,
+    HostSelector,
+    Presence,
+    Site,
+    Unmanaged,
+    VMRef,
+    VMSelector,
+)
+from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.sizes import parse_size
+
+LAB_DIRECTORY = ".vdvs-lab"
+BACKUPS_TO_KEEP = 10
+
+
+def site(document: Document) -> Site:
+    """The Site. Its paths are taken relative to the folder of its file."""
+    spec = document.data.get("spec", {})
+    folder = document.file.folder
+    inventory = spec.get("inventory")
+    allowed = spec.get("allow", {}).get("hosts")
+    return Site(
+        name=document.data["metadata"]["name"],
+        source=document.source,
+        lab_directory=_absolute(folder, spec.get("lab", {}).get("directory", LAB_DIRECTORY)),
+        inventory_file=None if inventory is None else _absolute(folder, inventory["file"]),
+        allowed_hosts=None if allowed is None else tuple(allowed),
+    )
+
+
+def _absolute(folder: str, path: str) -> str:
+    return os.path.abspath(os.path.join(folder, path))  # noqa: PTH100, PTH118 - text, not a file: keeps `..` and links
+
+
+def host(document: Document) -> DesiredHost:
+    """A Host."""
+    metadata, spec = document.data["metadata"], document.data.get("spec", {})
+    name = spec.get("name", metadata["name"])
+    driver = spec.get("driver")
+    return DesiredHost(
+        ref=ObjectRef(Kind.HOST, name),
+        source=document.source,
+        address=spec.get("address", name),
+        labels=_pairs(metadata.get("labels", {})),
+        driver=None if driver is None else _driver(driver),
+        service_running=True if "service" in spec else None,
+    )
+
+
+def _driver(driver: dict[str, Any]) -> DesiredDriver:
+    digest = driver.get("sha256")
+    return DesiredDriver(driver.get("version"), driver.get("source"), digest.lower() if digest else None)
+
+
+def _pairs(labels: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(labels.items()))
+
+
+def config_db(document: Document, host_names: dict[str, str]) -> DesiredConfigDB:
+    """A ConfigDB. `host_names`: names in the inventory of the declared Hosts, by metadata.name."""
+    spec = document.data["spec"]
+    default = spec.get("defaultVMGroup")
+    return DesiredConfigDB(
+        ref=ObjectRef(Kind.CONFIG_DB, document.data["metadata"]["name"]),
+        source=document.source,
+        datastore=_datastore(spec["datastore"]),
+        hosts=_selector(spec["hosts"], host_names) if "hosts" in spec else None,
+        default_vmgroup=None if default is None else Presence(default),
+        unmanaged=Unmanaged(spec.get("unmanaged", Unmanaged.REPORT)),
+        backups_to_keep=int(spec.get("backups", {}).get("keep", BACKUPS_TO_KEEP)),
+    )
+
+
+def _datastore(value: str | dict[str, str]) -> DatastoreRef:
+    if isinstance(value, str):
+        return DatastoreRef(name=value)
+    if "url" in value:
+        return DatastoreRef(url=datastore_url(value["url"]))
+    return DatastoreRef(name=value.get("name"), inventory_path=value.get("inventoryPath"))
+
+
+def datastore_url(url: str) -> str:
+    """`/vmfs/volumes/<id>`, as the config DB stores it, of that or of vCenter's `ds:///vmfs/volumes/<id>/`."""
+    return VOLUMES + url.removeprefix("ds://").removeprefix(VOLUMES).rstrip("/")
+
+
+def _selector(hosts: dict[str, Any], host_names: dict[str, str]) -> HostSelector:
+    if "matchLabels" in hosts:
+        return HostSelector(match_labels=_pairs(hosts["matchLabels"]))
+    return HostSelector(names=tuple(host_names.get(name, name) for name in hosts["names"]))
+
+
+def vmgroup(document: Document, only_db: str, *, qualified: bool) -> DesiredVMGroup:
+    """A VMGroup. `only_db`: where it lives unless it says so; `qualified`: its ref shows the config DB too."""
+    data = document.data
+    spec = data.get("spec", {})
+    name = spec.get("name") or data["metadata"]["name"]
+    db = spec.get("configDB", only_db)
+    uuid, access, vms, selector = spec.get("uuid"), spec.get("access"), spec.get("vms"), spec.get("vmSelector")
+    return DesiredVMGroup(
+        ref=ObjectRef(Kind.VMGROUP, f"{db}/{name}" if qualified else name),
+        source=document.source,
+        name=name,
+        config_db=db,
+        uuid=None if uuid is None else uuid.lower(),
+        description=spec.get("description"),
+        default_datastore=spec.get("defaultDatastore"),
+        access=None if access is None else tuple([_access(**entry) for entry in access]),
+        vms=None if vms is None else tuple([VMRef(vm) if vm.__class__ is str else _vm(vm) for vm in vms]),
+        vm_selector=None if selector is None else VMSelector(selector["folder"], selector.get("namePattern", "*")),
+    )
+
+
+@lru_cache(maxsize=4096)
+def _access(
+    datastore: str,
+    allowCreate: bool = False,
+    volumeMaxSize: str = "",
+    volumeTotalSize: str = "",
+) -> DesiredAccess:
+    """An entry of `access`, by the names of its fields. Most vmgroups share a few."""
+    return DesiredAccess(
+        datastore,
+        allowCreate,
+        parse_size(volumeMaxSize) if volumeMaxSize else 0,
+        parse_size(volumeTotalSize) if volumeTotalSize else 0,
+    )
+
+
+def _vm(vm: dict[str, str]) -> VMRef:
+    uuid = vm.get("uuid")
+    return VMRef(vm.get("name"), uuid.lower() if uuid else None, vm.get("inventoryPath"))

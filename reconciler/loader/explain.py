@@ -1,0 +1,123 @@
+"""Why a document does not fit its schema, in words. Only asked after the compiled schema said that it does not fit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from reconciler.loader.schemas import schema
+from reconciler.loader.wording import Path, described, did_you_mean, either, expected, quoted
+from reconciler.model.sizes import parse_size
+
+_MATTERS_FIRST = ("type", "minLength", "maxLength", "pattern")
+
+
+def explain(name: str, data: Any) -> list[tuple[Path, str]]:
+    """Everything by which `data` misses the schema `name`: the place and what is wrong there, one message a place."""
+    import jsonschema  # takes a while: only when something is wrong
+
+    validator_class = jsonschema.validators.extend(jsonschema.Draft7Validator, {"pattern": _pattern})
+    found: dict[Path, str] = {}
+    for error in sorted(validator_class(schema(name)).iter_errors(data), key=_weight):
+        for path, message in _messages(error):
+            found.setdefault(path, message)
+    return list(found.items())
+
+
+def _pattern(validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[Any]:
+    """`pattern` as ECMAScript and the compiled schema read it: `$` is the very end, not "before a last newline"."""
+    import jsonschema
+
+    if validator.is_type(instance, "string") and not re.search(re.sub(r"\$$", r"\\Z", pattern), instance):
+        yield jsonschema.ValidationError("does not match")
+
+
+def _weight(error: Any) -> int:
+    keyword = error.validator
+    return _MATTERS_FIRST.index(keyword) if keyword in _MATTERS_FIRST else len(_MATTERS_FIRST)
+
+
+def _messages(error: Any) -> Iterator[tuple[Path, str]]:
+    path: Path = tuple(error.absolute_path)
+    keyword, value, instance = error.validator, error.validator_value, error.instance
+    if keyword == "additionalProperties":
+        known = error.schema["properties"]
+        for key in instance:
+            if key not in known:
+                yield (*path, key), _unknown_field(key, known, top=not path)
+    elif keyword == "required":
+        for key in value:
+            if key not in instance:
+                yield (*path, key), f"is missing; {_first_sentence(error.schema['properties'][key])}"
+    elif "propertyNames" in error.absolute_schema_path:
+        yield (*path, instance), _text_message(error)
+    elif keyword == "type":
+        yield path, _type_message(instance, value)
+    elif keyword in ("enum", "const"):
+        choices = [str(choice) for choice in (value if keyword == "enum" else [value])]
+        hint = did_you_mean(instance, choices) if isinstance(instance, str) and len(choices) > 1 else ""
+        yield path, f"expected {either(choices)}, got {described(instance)}{hint}"
+    elif keyword in ("minProperties", "maxProperties"):
+        choices = list(error.schema.get("properties", ()))
+        given = f", got {' and '.join(instance)}" if instance else ""
+        yield path, (f"expected exactly one of {either(choices)}{given}" if choices else "must not be empty")
+    else:
+        yield path, _text_message(error)
+
+
+def _text_message(error: Any) -> str:
+    keyword, value, instance = error.validator, error.validator_value, error.instance
+    if keyword == "pattern" and error.schema.get("title") == "size":
+        return _size_message(instance)
+    if keyword in ("minLength", "minItems"):
+        return "must not be empty"
+    if keyword == "maxLength":
+        return f"{quoted(instance)} has {len(instance)} characters; at most {value} are allowed"
+    if keyword == "pattern":
+        return f"{quoted(instance)} is not allowed here: {error.schema.get('patternErrorMessage', value)}"
+    if keyword in ("minimum", "maximum"):
+        return f"expected {'at least' if keyword == 'minimum' else 'at most'} {value}, got {described(instance)}"
+    if keyword == "uniqueItems":
+        twice = next(item for position, item in enumerate(instance) if item in instance[:position])
+        return f"{described(twice)} is in this list twice"
+    return "is not allowed here"
+
+
+def _size_message(text: str) -> str:
+    try:
+        parse_size(text)
+    except ValueError as error:
+        return str(error) if len(text) <= 40 and text.isprintable() else f"{quoted(text)} is not a size, such as 200MB"
+    return f"{quoted(text)} is not a size"
+
+
+def _unknown_field(key: str, known: dict[str, Any], *, top: bool) -> str:
+    if top and key in known.get("spec", {}).get("properties", {}):
+        return f'unknown field (did you mean "spec.{key}"?)'
+    return "unknown field" + (did_you_mean(key, known) or f" (known: {', '.join(known)})")
+
+
+def _type_message(instance: Any, types: Any) -> str:
+    wanted = [types] if isinstance(types, str) else types
+    message = f"expected {expected(types)}, got {described(instance)}"
+    if instance is None:
+        none = {"array": ", or write [] for none", "string": ', or write "" for an empty one'}.get(wanted[0], "")
+        return f"{message}; leave the field out{none if len(wanted) == 1 else ''}"
+    if "string" in wanted and isinstance(instance, int | float):
+        return f"{message}; quote it"
+    if wanted == ["array"] and isinstance(instance, str):
+        return f"{message}; a list of one is written [{quoted(instance)}]"
+    if wanted == ["boolean"] and isinstance(instance, str):
+        return f"{message}; write true or false, without quotes"
+    if wanted == ["integer"] and isinstance(instance, str) and instance.isdecimal():
+        return f"{message}; write it without quotes"
+    return message
+
+
+def _first_sentence(field: dict[str, Any]) -> str:
+    """What a missing field is for, to help filling it in."""
+    return (
+        str(field.get("description", "it is required")).split(". ")[0].rstrip(".").lower()[:1]
+        + str(field.get("description", "it is required")).split(". ")[0].rstrip(".")[1:]
+    )

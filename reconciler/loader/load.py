@@ -1,0 +1,135 @@
+"""The whole way from paths to Desired, and every error on it."""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import IO
+
+from reconciler.loader import build, crosscheck, files
+from reconciler.loader.manifests import Document, SourceFile
+from reconciler.loader.validate import problems
+from reconciler.loader.vmgroups import VMGroupChecks, sizes_too_large
+from reconciler.loader.wording import escape
+from reconciler.model.desired import Desired, DesiredConfigDB, DesiredVMGroup, Site
+from reconciler.model.errors import InvalidManifestsError, ManifestError
+from reconciler.model.refs import Kind, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a set of manifests declares, and from how many files."""
+
+    desired: Desired
+    files: int
+
+
+def load(paths: Sequence[str], *, site: str | None = None, stdin: IO[bytes] | None = None) -> Loaded:
+    """Read and check the manifests at `paths` (files, folders, `-` for `stdin`), and the Site of the file `site`.
+
+    Raises InvalidManifestsError with everything that is wrong with any of them.
+    """
+    return _Loading().run(paths, site, stdin)
+
+
+class _Loading:
+    """One call of `load`."""
+
+    def __init__(self) -> None:
+        self.errors: list[ManifestError] = []
+        self.files: dict[str, int] = {}
+        self.valid: list[Document] = []
+        self.broken: list[Document] = []
+
+    def run(self, paths: Sequence[str], site: str | None, stdin: IO[bytes] | None) -> Loaded:
+        manifests = list(files.find(paths))
+        if site is not None:
+            self._site_file(site)
+            identity = files.Found(site, site).identity
+            manifests = [found for found in manifests if found.identity != identity]
+        for found in manifests:
+            self._read(found, stdin)
+        if not self.valid and not self.broken and not self.errors:
+            where = ", ".join(escape(path) for path in paths) or "nothing: give at least one path"
+            self._fail(Source(escape(paths[0]) if paths else "-f", 1, 1), f"no manifests in {where}")
+        desired = self._desired()
+        if self.errors:
+            order = self.files
+            self.errors.sort(key=lambda e: (order.get(e.source.file, 0), e.source.line, e.source.column))
+            raise InvalidManifestsError(tuple(dict.fromkeys(self.errors)), len(self.files))
+        return Loaded(desired, len(self.files))
+
+    def _fail(self, source: Source, message: str) -> None:
+        self.errors.append(ManifestError(source, "", "", message))
+
+    def _site_file(self, path: str) -> None:
+        """--site FILE: exactly one document, a Site."""
+        found = files.Found(escape(path), path)
+        documents = self._read(found, None)
+        if documents and [document.kind for document in documents] != [Kind.SITE]:
+            message = "a --site file holds one document, the Site"
+            self._fail(next((d for d in documents if d.kind is not Kind.SITE), documents[-1]).source, message)
+        elif not documents and not self.errors:
+            self._fail(Source(found.shown, 1, 1), "no Site in this file")
+
+    def _read(self, found: files.Found, stdin: IO[bytes] | None) -> list[Document]:
+        """Read and validate one file; the documents that have content."""
+        self.files.setdefault(found.shown, len(self.files))
+        try:
+            text = files.read(found, stdin)
+        except files.UnreadableError as error:
+            self._fail(Source(found.shown, error.line, error.column), str(error))
+            return []
+        folder = os.path.dirname(found.path) if found.path is not None else ""  # noqa: PTH120
+        documents = []
+        for document in SourceFile(found.shown, folder, text).documents():
+            if document.data is None and not (document.read and document.read.problems):
+                continue
+            documents.append(document)
+            wrong = problems(document) or self._too_large(document)
+            self.errors += wrong
+            (self.broken if wrong else self.valid).append(document)
+        return documents
+
+    def _too_large(self, document: Document) -> list[ManifestError]:
+        return list(sizes_too_large(document)) if document.kind is Kind.VMGROUP else []
+
+    def _desired(self) -> Desired:
+        """Build what is valid, and check it as a set. With errors the result is not to be used."""
+        self.errors += crosscheck.duplicates(self.valid)
+        sites = self._of(Kind.SITE)
+        site: Site | None = build.site(sites[0]) if sites else None
+        hosts = [(document, build.host(document)) for document in self._of(Kind.HOST)]
+        self.errors += crosscheck.hosts(hosts, site)
+        host_names = {document.data["metadata"]["name"]: host.ref.name for document, host in hosts}
+        dbs = [(document, build.config_db(document, host_names)) for document in self._of(Kind.CONFIG_DB)]
+        known = self._known_names()
+        self.errors += crosscheck.config_dbs(dbs, hosts, known)
+        groups = self._vmgroups(dbs, known)
+        return Desired(site, tuple(h for _, h in hosts), tuple(db for _, db in dbs), groups)
+
+    def _vmgroups(
+        self, dbs: list[tuple[Document, DesiredConfigDB]], known: crosscheck.Names
+    ) -> tuple[DesiredVMGroup, ...]:
+        names = known[Kind.CONFIG_DB]
+        only = next(iter(names)) if len(names) == 1 else ""
+        checks = VMGroupChecks(dbs, known)
+        groups = []
+        for document in self._of(Kind.VMGROUP):
+            group = build.vmgroup(document, only, qualified=len(names) > 1)
+            checks.check(document, group)
+            groups.append(group)
+        self.errors += checks.errors
+        return tuple(groups)
+
+    def _of(self, kind: Kind) -> list[Document]:
+        return [document for document in self.valid if document.kind is kind]
+
+    def _known_names(self) -> crosscheck.Names:
+        """The names that documents may refer to. A broken document still declares its name: one error is enough."""
+        known: crosscheck.Names = {kind: set() for kind in Kind}
+        for document in self.valid + self.broken:
+            if document.kind is not None and document.metadata_name is not None:
+                known[document.kind].add(document.metadata_name)
+        return known

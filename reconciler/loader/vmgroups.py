@@ -1,0 +1,153 @@
+"""What can be wrong with a VMGroup beyond its schema, by itself and among the others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from reconciler.loader.crosscheck import Claims, Names
+from reconciler.loader.manifests import Document
+from reconciler.loader.wording import Path, did_you_mean, quoted
+from reconciler.model.constants import ALL_DS, DB_FILE, DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, VM_DS
+from reconciler.model.desired import DesiredConfigDB, DesiredVMGroup, Presence
+from reconciler.model.errors import ManifestError
+from reconciler.model.refs import Kind
+from reconciler.model.sizes import format_size, parse_size
+
+LONGEST_NAME: Final = 64
+_UUID_SHAPED: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_DB_FILE_NAME: Final = DB_FILE.rpartition("/")[2]
+_MISREAD: Final = {
+    "policies": "dockvols/policies is where vDVS keeps storage policies",
+    "_ORPHAN": "vDVS shows volumes of no known vmgroup under it",
+    VM_DS: "it means a datastore to vDVS",
+    ALL_DS: "it means every datastore to vDVS",
+}
+
+
+class VMGroupChecks:
+    """Sees every VMGroup once, in order; `errors` is what it found."""
+
+    def __init__(self, dbs: list[tuple[Document, DesiredConfigDB]], known: Names) -> None:
+        self.errors: list[ManifestError] = []
+        self._known_dbs = known[Kind.CONFIG_DB]
+        self._without_default = {db.ref.name: document for document, db in dbs if db.default_vmgroup is Presence.ABSENT}
+        self._names = Claims(self.errors)
+        self._uuids = Claims(self.errors)
+        self._vms: dict[tuple[str, object], tuple[Document, int]] = {}
+
+    def check(self, document: Document, group: DesiredVMGroup) -> None:
+        """Look at one VMGroup."""
+        spec = document.data.get("spec", {})
+        name_path = ("spec", "name") if "name" in spec else ("metadata", "name")
+        self._db(document, group)
+        self._name(document, group, name_path)
+        if group.name == DEFAULT_VMGROUP:
+            self._default(document, group, name_path)
+        if group.uuid is not None:
+            self._uuid(document, group)
+        if group.access is not None:
+            self.errors.extend(_access(document, group))
+        if group.default_datastore is not None:
+            self.errors.extend(_default_datastore(document, group))
+        if group.vms:
+            self._members(document, group)
+
+    def _db(self, document: Document, group: DesiredVMGroup) -> None:
+        if group.config_db in self._known_dbs:
+            return
+        if group.config_db:
+            message = (
+                f"no ConfigDB {quoted(group.config_db)} is declared{did_you_mean(group.config_db, self._known_dbs)}"
+            )
+        elif self._known_dbs:
+            message = (
+                f"is missing; name one of the {len(self._known_dbs)} ConfigDBs: {', '.join(sorted(self._known_dbs))}"
+            )
+        else:
+            message = "no ConfigDB is declared that this vmgroup could live in"
+        self.errors.append(document.error(("spec", "configDB"), message))
+
+    def _name(self, document: Document, group: DesiredVMGroup, path: Path) -> None:
+        name = group.name
+        why = _MISREAD.get(name)
+        if _UUID_SHAPED.fullmatch(name):
+            why = "vDVS would take it for the folder of the vmgroup with this UUID"
+        elif name.startswith(_DB_FILE_NAME):
+            why = "it is the name of the file of the config DB"
+        elif len(name) > LONGEST_NAME:
+            why = f"it has {len(name)} characters; at most {LONGEST_NAME} are allowed"
+        if why:
+            self.errors.append(document.error(path, f"a vmgroup cannot be named {quoted(name)}: {why}"))
+        self._names.claim(
+            (group.config_db, name),
+            document,
+            path,
+            lambda _, at: f"the vmgroup {quoted(name)} of this config DB is already declared ({at})",
+        )
+
+    def _default(self, document: Document, group: DesiredVMGroup, name_path: Path) -> None:
+        db = self._without_default.get(group.config_db)
+        if db is not None:
+            at = db.locate(("spec", "defaultVMGroup"))
+            message = f"{DEFAULT_VMGROUP} is declared here, and Absent in {db.subject} ({at}); remove one of the two"
+            self.errors.append(document.error(name_path, message))
+        for key, stated in (("vms", group.vms), ("vmSelector", group.vm_selector)):
+            if stated:
+                message = f"{DEFAULT_VMGROUP} has no members of its own: it takes every VM that is in no vmgroup"
+                self.errors.append(document.error(("spec", key), message))
+        if group.uuid not in (None, DEFAULT_VMGROUP_UUID):
+            message = f"the UUID of {DEFAULT_VMGROUP} is always {DEFAULT_VMGROUP_UUID}"
+            self.errors.append(document.error(("spec", "uuid"), message))
+
+    def _uuid(self, document: Document, group: DesiredVMGroup) -> None:
+        path = ("spec", "uuid")
+        if group.uuid != DEFAULT_VMGROUP_UUID:
+            self._uuids.claim(group.uuid, document, path, lambda who, at: f"is already the UUID of {who} ({at})")
+        elif group.name != DEFAULT_VMGROUP:
+            self.errors.append(document.error(path, f"this UUID belongs to {DEFAULT_VMGROUP}"))
+
+    def _members(self, document: Document, group: DesiredVMGroup) -> None:
+        vms, db = self._vms, group.config_db
+        for position, vm in enumerate(group.vms or ()):
+            first, first_position = vms.setdefault((db, vm), (document, position))
+            if first is not document or first_position != position:
+                at = first.locate(("spec", "vms", first_position))
+                where = "in this list" if first is document else f"in {first.subject}"
+                message = f"VM {quoted(str(vm))} is already {where} ({at})"
+                self.errors.append(document.error(("spec", "vms", position), message))
+
+
+def _access(document: Document, group: DesiredVMGroup) -> Iterator[ManifestError]:
+    first: dict[str, int] = {}
+    for position, access in enumerate(group.access or ()):
+        path: Path = ("spec", "access", position)
+        earlier = first.setdefault(access.datastore, position)
+        if earlier != position:
+            at = document.locate(("spec", "access", earlier))
+            yield document.error(path, f"{quoted(access.datastore)} has an entry already ({at})")
+        if 0 < access.total_mb < access.max_mb:
+            sizes = f"{format_size(access.max_mb)} is more than volumeTotalSize {format_size(access.total_mb)}"
+            yield document.error((*path, "volumeMaxSize"), f"{sizes}; no volume of this size could ever be made")
+
+
+def _default_datastore(document: Document, group: DesiredVMGroup) -> Iterator[ManifestError]:
+    path, name = ("spec", "defaultDatastore"), group.default_datastore
+    if name == ALL_DS:
+        yield document.error(path, f"{ALL_DS} is not one datastore; name one, or write {VM_DS}")
+    elif group.access is not None and name not in {access.datastore for access in group.access}:
+        near = did_you_mean(name or "", [access.datastore for access in group.access])
+        yield document.error(path, f"{quoted(name or '')} has no entry in spec.access; add one{near}")
+
+
+def sizes_too_large(document: Document) -> Iterator[ManifestError]:
+    """Sizes that fit the schema, yet not the config DB."""
+    for position, entry in enumerate(document.data.get("spec", {}).get("access", ())):
+        for key in ("volumeMaxSize", "volumeTotalSize"):
+            try:
+                parse_size(entry.get(key, "1MB"))
+            except ValueError as error:
+                text = entry[key]
+                message = str(error) if len(text) <= 40 else f"{quoted(text)} is larger than vDVS can store"
+                yield document.error(("spec", "access", position, key), message)

@@ -1,0 +1,81 @@
+"""How values, paths and near misses are written in error messages. Whatever a user wrote is escaped and shortened."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+Path = tuple[str | int, ...]
+"""A place inside a document: keys and list positions from its top."""
+
+_LONGEST = 60
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_-]+")
+_KINDS = {"string": "a string", "object": "a mapping", "array": "a list", "boolean": "true or false"}
+_KINDS |= {"integer": "a whole number", "number": "a number", "null": "nothing"}
+
+
+def escape(text: str) -> str:
+    """`text` with everything that is not printable (control characters, bidirectional marks ...) as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text).replace("\x7f", "\\u007f")
+
+
+def quoted(text: str) -> str:
+    """`text` in double quotes, escaped, and shortened in the middle if it is long."""
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST - 20]}...{text[-10:]}"
+    return '"' + escape(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
+
+
+def described(value: Any) -> str:
+    """What `value` is, as in "expected a string, got ..."."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        text = repr(value)
+        return f"the number {text if len(text) <= _LONGEST else text[:20] + '...'}"
+    if isinstance(value, str):
+        return quoted(value)
+    return "a list" if isinstance(value, list) else "a mapping"
+
+
+def expected(types: str | Sequence[str]) -> str:
+    """The JSON Schema types in words: `a string or a mapping`."""
+    return either([_KINDS[name] for name in ([types] if isinstance(types, str) else types)])
+
+
+def either(choices: Sequence[str]) -> str:
+    """`a`, `a or b`, `a, b or c`."""
+    return choices[0] if len(choices) == 1 else f"{', '.join(choices[:-1])} or {choices[-1]}"
+
+
+def dotted(path: Path) -> str:
+    """`path` as messages show it: `spec.access[0].volumeMaxSize`."""
+    out = ""
+    for part in path:
+        if isinstance(part, int):
+            out += f"[{part}]"
+        elif _IDENTIFIER.fullmatch(part) and len(part) <= _LONGEST:
+            out += f".{part}" if out else part
+        else:
+            out += f"[{quoted(part)}]"
+    return out
+
+
+def nearest(word: str, choices: Iterable[str]) -> str | None:
+    """The choice that `word` was probably meant to be, if any comes near."""
+    folded = {choice.lower(): choice for choice in choices}
+    found = get_close_matches(word[:100].lower(), folded, n=1, cutoff=0.6)
+    return folded[found[0]] if found else None
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """` (did you mean "x"?)`, or nothing."""
+    found = nearest(word, choices)
+    return f" (did you mean {quoted(found)}?)" if found else ""

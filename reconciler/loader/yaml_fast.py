@@ -1,0 +1,96 @@
+"""YAML text -> Python values, for text in which nothing is unusual: the parser for the good case.
+
+Whatever needs more than a glance (an error, an anchor, a tag, `yes`) makes it give up with `Unusual`; then
+`yaml_careful` reads the same text again, with positions. Where both give an answer it is the same one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from yaml._yaml import CParser
+from yaml.error import YAMLError
+from yaml.events import (
+    DocumentEndEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from reconciler.loader.scalars import AMBIGUOUS, MERGE_KEY, Scalar, resolve
+
+DEEPEST: Final = 64  # nesting; manifests need 6
+
+
+class Unusual(Exception):
+    """This text needs the careful parser."""
+
+
+class _Plain(dict[str, Scalar]):
+    """Plain scalars and their values; manifests repeat most of them."""
+
+    def __missing__(self, text: str) -> Scalar:
+        if text in AMBIGUOUS or text == MERGE_KEY:
+            raise Unusual
+        value = self[text] = resolve(text)
+        return value
+
+
+def documents(text: str) -> Iterator[tuple[Any, int, int]]:
+    """Each document of `text` with the line and column (from 1) where it begins. Raises Unusual at the first oddity."""
+    next_event: Callable[[], Any] = CParser(text).get_event
+    plain = _Plain()
+    try:
+        while (event := next_event()) is not None:
+            if event.__class__ is DocumentStartEvent:
+                first = next_event()
+                value = _node(first, next_event, plain)
+                yield value, first.start_mark.line + 1, first.start_mark.column + 1
+    except (YAMLError, UnicodeError) as error:
+        raise Unusual from error
+
+
+def _node(event: Any, next_event: Callable[[], Any], plain: _Plain) -> Any:
+    """The value that begins with `event`, up to the end of its document. No recursion: `outer` is the stack."""
+    outer: list[list[Any]] = []
+    values: list[Any] = []
+    while True:
+        kind = event.__class__
+        if kind is ScalarEvent:
+            if event.tag is not None or event.anchor is not None:
+                raise Unusual
+            values.append(event.value if event.style else plain[event.value])
+        elif kind is MappingEndEvent:
+            mapping = _mapping(values)
+            values = outer.pop()
+            values.append(mapping)
+        elif kind is SequenceEndEvent:
+            sequence = values
+            values = outer.pop()
+            values.append(sequence)
+        elif kind is MappingStartEvent or kind is SequenceStartEvent:
+            if event.tag is not None or event.anchor is not None or len(outer) >= DEEPEST:
+                raise Unusual
+            outer.append(values)
+            values = []
+        elif kind is DocumentEndEvent:
+            return values[0]
+        else:
+            raise Unusual  # an alias
+        event = next_event()
+
+
+def _mapping(values: list[Any]) -> dict[str, Any]:
+    """Keys and values in turn -> a dict. Keys that are not strings, or not unique, are for the careful parser."""
+    keys = values[::2]
+    for key in keys:
+        if key.__class__ is not str:
+            raise Unusual
+    mapping = dict(zip(keys, values[1::2], strict=True))
+    if len(mapping) != len(keys):
+        raise Unusual
+    return mapping
