@@ -1,0 +1,66 @@
+"""For all tests: hypothesis settings, and no test may leave threads, programs or event-loop tasks behind."""
+
+from __future__ import annotations
+
+import asyncio.runners
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("local", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("local"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+GRACE = 1.0  # seconds that something which is just ending may still take
+LASTING_THREADS = ("asyncio_", "pytest_timeout")  # by beginning of the name: pools that outlive a test on purpose
+
+Thing = TypeVar("Thing")
+
+
+def _threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if not thread.name.startswith(LASTING_THREADS)}
+
+
+def _children() -> set[str]:
+    """Process ids of our children; empty where /proc does not tell."""
+    found: set[str] = set()
+    for listing in Path("/proc/self/task").glob("*/children"):
+        try:
+            found.update(listing.read_text().split())
+        except OSError:  # the thread has ended
+            continue
+    return found
+
+
+def _left(look: Callable[[], set[Thing]], before: set[Thing]) -> set[Thing]:
+    """What `look` shows and was not there before, after giving it the time to end."""
+    deadline = time.monotonic() + GRACE
+    while (left := look() - before) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return left
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail a test that leaves a thread, a child process or an event-loop task behind."""
+    tasks: list[str] = []
+    cancel_all = asyncio.runners._cancel_all_tasks
+
+    def note_and_cancel(loop: asyncio.AbstractEventLoop) -> None:
+        tasks.extend(repr(task) for task in asyncio.all_tasks(loop))
+        cancel_all(loop)
+
+    monkeypatch.setattr(asyncio.runners, "_cancel_all_tasks", note_and_cancel)
+    threads, children = _threads(), _children()
+    yield
+    left = [f"thread {thread.name}" for thread in _left(_threads, threads)]
+    left += [f"process {child}" for child in _left(_children, children)]
+    left += [f"task {task}" for task in tasks]
+    if left:
+        pytest.fail("left behind: " + ", ".join(left), pytrace=False)
