@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from reconciler.model.outcome import Outcome
 
 
-@click.command()
+@click.command(short_help="Make the site what the manifests say.")
 @options.manifests
 @options.site
 @options.output("text", "json", "yaml")

@@ -7,7 +7,7 @@ import click
 from reconciler.cli import exits, options
 
 
-@click.command()
+@click.command(short_help="Show everything about one object.")
 @click.argument("what", metavar="KIND NAME", nargs=-1, required=True)
 @options.manifests_or_default
 @options.site

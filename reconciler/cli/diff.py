@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from reconciler.cli.session import Session
 
 
-@click.command()
+@click.command(short_help="Show how the site differs from the manifests.")
 @options.manifests
 @options.site
 @options.output("text", "json", "yaml")

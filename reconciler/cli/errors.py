@@ -28,7 +28,7 @@ class Vdvs(click.Group):
             code = exits.INTERRUPTED
         sys.exit(code)
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """In the order in which one uses them."""
         return list(self.commands)
 

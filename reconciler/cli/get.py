@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from reconciler.render.facts import Row
 
 
-@click.command()
+@click.command(short_help="List hosts, vmgroups or configdbs.")
 @click.argument("what", metavar="KIND [NAME...]", nargs=-1, required=True)
 @options.manifests_or_default
 @options.site

@@ -7,7 +7,7 @@ import click
 from reconciler.cli import exits, options
 
 
-@click.command()
+@click.command(short_help="Say in one sentence how the site is.")
 @options.manifests_or_default
 @options.site
 @options.output("text", "json", "yaml")

@@ -7,7 +7,7 @@ import click
 from reconciler.cli import exits, options
 
 
-@click.command()
+@click.command(short_help="Check manifests offline.")
 @options.manifests
 @options.site
 @options.output("text", "json", "yaml")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from reconciler.model.events import Told
 
 
-@click.command()
+@click.command(short_help="Say when the site and the manifests part or meet.")
 @options.manifests
 @options.site
 @click.option("--interval", default="30s", show_default=True, metavar="TIME", help="Look again this often.")

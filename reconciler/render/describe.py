@@ -28,7 +28,8 @@ def describe_text(row: Row, conditions: Sequence[Condition], paint: Paint = plai
 
 def describe_data(row: Row, conditions: Sequence[Condition]) -> Data:
     """schemas/output/describe.json"""
-    return row_data(row) | {
+    return {
+        "item": row_data(row),
         "conditions": [condition_data(condition) for condition in conditions],
         "change": change_data(row.change),
     }
@@ -86,7 +87,7 @@ def _vmgroup(row: VMGroupFacts) -> Pairs:
     ]
     for position, right in enumerate(row.rights):
         create = {None: UNKNOWN, True: "create and mount", False: "mount only"}[right.allow_create]
-        limits = f"volumes of {limit(right.max_mb)}, {limit(right.total_mb)} in total"
+        limits = f"volume {limit(right.max_mb)}, total {limit(right.total_mb)}"
         text = "; ".join([f"{right.datastore}: {create}; {limits}", *(f"used {use}" for use in uses(right))])
         pairs.append(("" if position else "Access", text))
     return pairs + _list("VMs", row.members)
@@ -99,19 +100,24 @@ def _config_db(row: ConfigDBFacts) -> Pairs:
         ("Datastore", row.resolved.datastore.name),
         ("Path", row.resolved.datastore.db_path),
         ("State", state_text(row)),
-        *_list("Hosts", [f"{name}{'' if name in row.linked else ' (not linked)'}" for name in row.hosts]),
+        *_list("Hosts", [_use(row, name) for name in row.hosts]),
     ]
-    if row.seen is None:
-        return pairs
+    if row.seen is None or not row.readable:
+        return [*pairs, ("Why", row.seen.message)] if row.seen else pairs
     return [
         *pairs,
-        *([("Why", row.seen.message)] if row.seen.message else []),
         ("Read from", row.seen.read_from or NONE),
         ("Writer", row.seen.writer or NONE),
         *_list("VMGroups", sorted(tenant.name for tenant in row.seen.tenants)),
         *_list("Backups", row.seen.backups),
         *_list("Violations", row.seen.violations),
     ]
+
+
+def _use(row: ConfigDBFacts, host: str) -> str:
+    if host in row.linked:
+        return host
+    return f"{host} ({'did not answer' if host in row.silent else 'not linked'})"
 
 
 def _list(title: str, items: Sequence[str]) -> Pairs:

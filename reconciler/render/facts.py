@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from reconciler.model.constants import SPECIAL_DATASTORES, VOLUMES
 from reconciler.model.diff import Change, Op
 from reconciler.model.inventory import Inventory
-from reconciler.model.observed import DBMode, ObservedConfigDB, ObservedHost, TenantRow, UnreachableHost, VolumeUse
+from reconciler.model.observed import (
+    DBMode,
+    DBState,
+    ObservedConfigDB,
+    ObservedHost,
+    TenantRow,
+    UnreachableHost,
+    VolumeUse,
+)
 from reconciler.model.outcome import Assessment
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.resolved import ResolvedConfigDB, ResolvedHost
@@ -83,13 +91,19 @@ class VMGroupFacts:
 
 @dataclass(frozen=True, slots=True)
 class ConfigDBFacts:
-    """A config DB. `linked` are the names of the hosts that use it, out of `hosts`."""
+    """A config DB. Out of `hosts`, those in `linked` use it, and those in `silent` did not answer."""
 
     change: Change
     resolved: ResolvedConfigDB | None
     seen: ObservedConfigDB | None
     hosts: tuple[str, ...]
     linked: tuple[str, ...]
+    silent: tuple[str, ...]
+
+    @property
+    def readable(self) -> bool:
+        """Whether anything can be said about what is in it."""
+        return self.seen is not None and self.seen.state is not DBState.UNKNOWN
 
 
 Row = HostFacts | VMGroupFacts | ConfigDBFacts
@@ -154,14 +168,15 @@ class Facts:
 
     def _config_db(self, change: Change, resolved: ResolvedConfigDB | None) -> ConfigDBFacts:
         if resolved is None:
-            return ConfigDBFacts(change, None, None, (), ())
+            return ConfigDBFacts(change, None, None, (), (), ())
         path = resolved.datastore.db_path
-        linked = (
-            name
-            for name in resolved.hosts
-            if isinstance(host := self._observed.hosts.get(name), ObservedHost) and host.link_path == path
-        )
-        return ConfigDBFacts(change, resolved, self._observed.config_dbs.get(path), resolved.hosts, tuple(linked))
+        answered = {name: host for name in resolved.hosts if isinstance(host := self._host_seen(name), ObservedHost)}
+        linked = tuple(name for name, host in answered.items() if host.link_path == path)
+        silent = tuple(name for name in resolved.hosts if name not in answered)
+        return ConfigDBFacts(change, resolved, self._observed.config_dbs.get(path), resolved.hosts, linked, silent)
+
+    def _host_seen(self, name: str) -> ObservedHost | UnreachableHost | None:
+        return self._observed.hosts.get(name)
 
     def _vmgroup(
         self,
@@ -174,16 +189,15 @@ class Facts:
             return VMGroupFacts(change, declared.name if declared else None, None, None, (), (), 0, readable)
         db, seen, tenant = row
         names = {vm.uuid: vm.name for vm in self._resolved.inventory.vms}
-        members = sorted(
-            _member(names.get(vm.vm_id) or vm.vm_name, vm.vm_id) for vm in seen.vms if vm.tenant_id == tenant.id
-        )
+        members = [(names.get(vm.vm_id) or vm.vm_name, vm.vm_id) for vm in seen.vms if vm.tenant_id == tenant.id]
+        members.sort(key=lambda member: (member[0] is None, member))
         use = [use for use in seen.volume_use if use.tenant_id == tenant.id]
         return VMGroupFacts(
             change,
             db.ref.name,
             tenant,
             self.datastore(tenant.default_url),
-            tuple(members),
+            tuple(_member(*member) for member in members),
             self._rights(seen, tenant, use),
             sum(u.used_mb for u in use),
             True,

@@ -6,7 +6,6 @@ from reconciler.model.observed import DBMode, DBState
 from reconciler.render.data import Data
 from reconciler.render.facts import NONE, UNKNOWN, HostFacts, Row, VMGroupFacts, sync
 
-
 _ACCESS = {UNKNOWN: "unknown", NONE: "none"}
 
 
@@ -36,8 +35,8 @@ def row_data(row: Row) -> Data:
         "linkedHosts": list(row.linked),
         "readFrom": seen.read_from if seen else None,
         "writer": seen.writer if seen else None,
-        "backups": list(seen.backups) if seen else [],
-        "violations": list(seen.violations) if seen else [],
+        "backups": list(seen.backups) if seen and row.readable else None,
+        "violations": list(seen.violations) if seen and row.readable else None,
     }
 
 

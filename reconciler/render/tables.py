@@ -104,12 +104,15 @@ def _wide_cells(row: Row) -> tuple[str, ...]:
         secure = yes_no(row.seen.secure_boot if row.seen else None)
         return (address, section, secure, row.why or why)
     if isinstance(row, VMGroupFacts):
-        uuid, description = (row.tenant.id, row.tenant.description or NONE) if row.tenant else (NONE, NONE)
+        none = NONE if row.readable else UNKNOWN
+        uuid, description = (row.tenant.id, row.tenant.description or NONE) if row.tenant else (none, none)
         return (uuid, row.config_db or UNKNOWN, description, why)
     seen = row.seen
     path = row.resolved.datastore.db_path if row.resolved else UNKNOWN
-    reader, writer = (seen.read_from or NONE, seen.writer or NONE) if seen else (UNKNOWN, UNKNOWN)
-    return (reader, writer, str(len(seen.backups)) if seen else UNKNOWN, path, why)
+    reader = writer = backups = UNKNOWN
+    if seen is not None and row.readable:
+        reader, writer, backups = seen.read_from or NONE, seen.writer or NONE, str(len(seen.backups))
+    return (reader, writer, backups, path, why)
 
 
 def yes_no(value: bool | None) -> str:

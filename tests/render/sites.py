@@ -1,0 +1,142 @@
+"""Sites to render: each a small Assessment, put together by hand."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from reconciler.model.actions import Risk
+from reconciler.model.conditions import Condition, Truth
+from reconciler.model.desired import Presence, Unmanaged
+from reconciler.model.diff import Change, Diff, FieldChange, Op
+from reconciler.model.inventory import Datastore, Inventory, VirtualMachine
+from reconciler.model.observed import (
+    DBMode,
+    DBState,
+    Observed,
+    ObservedConfigDB,
+    ObservedHost,
+    PrivilegeRow,
+    Section,
+    SectionForm,
+    Service,
+    TenantRow,
+    UnreachableHost,
+    VMRow,
+    VolumeUse,
+)
+from reconciler.model.outcome import Assessment
+from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.resolved import Resolved, ResolvedConfigDB, ResolvedHost
+
+URL = "/vmfs/volumes/5acd0a4e-8e7e1b10-1b1a-000c29000001"
+LOCAL_URL = "/vmfs/volumes/5acd0a4e-8e7e1b10-1b1a-000c29000002"
+GROUP = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
+WHEN = datetime(2026, 11, 23, 20, 15, tzinfo=UTC)
+SHARED = Datastore("SHARED-Datastore", URL, "VMFS", 10240, frozenset({"esxiz10", "esxiz20"}))
+LOCAL = Datastore("数据 存储", LOCAL_URL, "VMFS", 10240, frozenset({"esxiz10"}))
+PHOTON = VirtualMachine("photon-01", "/DC0/vm/photon-01", "564d0000-0000-0000-0000-000000000001", None, None, None, ())
+DB = ObjectRef(Kind.CONFIG_DB, "shared")
+
+
+def host_ref(name: str) -> ObjectRef:
+    return ObjectRef(Kind.HOST, name)
+
+
+def group_ref(name: str) -> ObjectRef:
+    return ObjectRef(Kind.VMGROUP, name)
+
+
+def keep(ref: ObjectRef) -> Change:
+    return Change(ref, Op.KEEP, "as declared")
+
+
+def host(name: str, mode: DBMode = DBMode.MULTI_NODE, **other: object) -> ObservedHost:
+    linked = mode is DBMode.MULTI_NODE
+    values: dict[str, object] = {
+        "name": name,
+        "db_mode": mode,
+        "db_reason": "",
+        "link": SHARED.db_path if linked else None,
+        "link_path": SHARED.db_path if linked else None,
+        "section": Section(SectionForm.OURS if linked else SectionForm.MISSING, SHARED.id if linked else None, True),
+        "driver": "0.14.0577889-0.0.1",
+        "driver_error": None,
+        "service": Service.RUNNING,
+        "secure_boot": False,
+        "volumes": {SHARED.id: SHARED.name},
+        "can_write": True,
+    }
+    return ObservedHost(**(values | other))  # type: ignore[arg-type]
+
+
+def config_db(state: DBState = DBState.PRESENT, reason: str = "", message: str = "") -> ObservedConfigDB:
+    if state is not DBState.PRESENT:
+        return ObservedConfigDB(SHARED.db_path, state, reason, message, None, "")
+    return ObservedConfigDB(
+        SHARED.db_path,
+        state,
+        "",
+        "",
+        "esxiz20",
+        "f" * 64,
+        tenants=(TenantRow(GROUP, "MYVMGROUP", "the \x1b[31mred\x1b[0m team", URL),),
+        vms=(VMRow(PHOTON.uuid, GROUP, "stale name"), VMRow("564d0000-0000-0000-0000-000000000009", GROUP, None)),
+        privileges=(PrivilegeRow(GROUP, URL, 1, 200, 5120), PrivilegeRow(GROUP, "_ALL_DS://", 0, 0, 1024)),
+        volume_use=(VolumeUse(GROUP, URL, 1229, 7), VolumeUse(GROUP, LOCAL_URL, 100, 1)),
+        writer="esxiz10",
+        backups=("vmdkops_config.db.bak-20261123T201500Z",),
+    )
+
+
+def assessment(
+    changes: tuple[Change, ...], hosts: dict[str, ObservedHost | UnreachableHost], db: ObservedConfigDB
+) -> Assessment:
+    declared = tuple(change.ref for change in changes if change.ref.kind is Kind.HOST)
+    resolved = Resolved(
+        Inventory(tuple(hosts), (SHARED, LOCAL), (PHOTON,)),
+        (ResolvedConfigDB(DB, SHARED, tuple(ref.name for ref in declared), Presence.ABSENT, Unmanaged.REPORT, 10),),
+        tuple(ResolvedHost(ref, f"{ref.name}.lab.local", DB, SHARED, None, True) for ref in declared),
+        (),
+        (),
+    )
+    return Assessment(resolved, Observed(hosts, {SHARED.db_path: db}, {}), Diff(changes), WHEN)
+
+
+def in_sync() -> Assessment:
+    changes = (keep(DB), keep(host_ref("esxiz10")), keep(host_ref("esxiz20")), keep(group_ref("MYVMGROUP")))
+    return assessment(changes, {"esxiz10": host("esxiz10"), "esxiz20": host("esxiz20")}, config_db())
+
+
+def troubled() -> Assessment:
+    """Everything that can be wrong with a host or a config DB at once, and names that try to write on the terminal."""
+    broken = host("esxi\x1b[2J", DBMode.BROKEN_LINK, db_reason="Missing", driver_error="esxcli: exit code 1")
+    hosts: dict[str, ObservedHost | UnreachableHost] = {
+        "esxi\x1b[2J": broken,
+        "esxiz10": host("esxiz10", DBMode.NOT_CONFIGURED, service=Service.STOPPED),
+        "esxiz30": UnreachableHost("esxiz30", "connection refused"),
+        "fresh": host("fresh", DBMode.NOT_CONFIGURED, driver=None, service=Service.NOT_INSTALLED),
+        "主机一": host("主机一"),
+    }
+    link = FieldChange("configDB", "NotConfigured", "MultiNode (SHARED-Datastore)")
+    note = "OPEN: every VM may create volumes without limit on this host"
+    changes = (
+        Change(DB, Op.UNKNOWN, "the config DB is locked"),
+        Change(host_ref("esxi\x1b[2J"), Op.BLOCKED, "the file behind the link is gone"),
+        Change(host_ref("esxiz10"), Op.UPDATE, "drifted", (link,), risk=Risk.RESTRICTS, notes=(note,)),
+        Change(host_ref("esxiz30"), Op.UNKNOWN, "connection refused"),
+        Change(host_ref("fresh"), Op.UPDATE, "no driver", (FieldChange("driver.version", None, "0.14"),)),
+        keep(host_ref("主机一")),
+        Change(group_ref("MYVMGROUP"), Op.UNKNOWN, "the config DB could not be read"),
+    )
+    return assessment(changes, hosts, config_db(DBState.UNKNOWN, "Locked", "still locked after 10 s"))
+
+
+def judged(found: Assessment) -> tuple[Condition, ...]:
+    """Conditions of the kind that planning makes, one or two an object."""
+    conditions = []
+    for change in found.diff.changes:
+        status = Truth.TRUE if change.op is Op.KEEP else Truth.UNKNOWN if change.op is Op.UNKNOWN else Truth.FALSE
+        reason = "InSync" if change.op is Op.KEEP else "Drifted"
+        conditions.append(Condition(change.ref, "InSync", status, reason, change.reason))
+        conditions += [Condition(change.ref, "Enforced", Truth.FALSE, "NotConfigured", note) for note in change.notes]
+    return tuple(conditions)

@@ -1,0 +1,128 @@
+"""Output compared whole with files. A new case is a new folder: its JSON is the input, its text what must come out.
+
+golden/render/diff/CASE/{diff.json,diff.txt}       golden/render/apply/CASE/{apply.json,apply.txt}
+golden/render/sites/SITE/*.txt                     a function of sites.py, rendered in every way
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.model.actions import Risk
+from reconciler.model.diff import Change, Diff, FieldChange, Op
+from reconciler.model.outcome import Assessment, ObjectResult, Outcome, Status
+from reconciler.model.plan import Plan
+from reconciler.model.refs import Kind, ObjectRef
+from reconciler.render import data, rows, tables
+from reconciler.render.describe import describe_data, describe_text
+from reconciler.render.diff import diff_text
+from reconciler.render.results import outcome_text
+from reconciler.render.status import status_data, status_text
+from tests.render import schemas, sites
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "render"
+KINDS = {kind.value.lower(): kind for kind in Kind}
+SITES: dict[str, Callable[[], Assessment]] = {"in-sync": sites.in_sync, "troubled": sites.troubled}
+
+
+def cases(folder: str) -> list[Path]:
+    found = sorted(path for path in (GOLDEN / folder).iterdir() if path.is_dir())
+    assert found, f"no cases in {folder}"
+    return found
+
+
+def ref(text: str) -> ObjectRef:
+    kind, name = text.split("/", 1)
+    return ObjectRef(KINDS[kind], name)
+
+
+def fields(items: list[dict[str, Any]]) -> tuple[FieldChange, ...]:
+    return tuple(FieldChange(item["path"], item["before"], item["after"]) for item in items)
+
+
+def change(item: dict[str, Any]) -> Change:
+    op, risk = Op(item["op"]), Risk(item["risk"])
+    return Change(
+        ref(item["object"]), op, item["reason"], fields(item["fields"]), risk=risk, notes=tuple(item["notes"])
+    )
+
+
+def diff_of(told: dict[str, Any]) -> Diff:
+    kept = [Change(ObjectRef(Kind.HOST, f"kept-{n}"), Op.KEEP, "as declared") for n in range(told["summary"]["keep"])]
+    return Diff((*map(change, told["changes"]), *kept))
+
+
+@pytest.mark.parametrize("case", cases("diff"), ids=lambda path: path.name)
+def test_a_diff(case: Path) -> None:
+    told = json.loads((case / "diff.json").read_text())
+    schemas.check("diff", told)
+    assert data.diff_data(diff_of(told)) == told
+    text = diff_text(diff_of(told), "site lab   2 hosts   1 config DB   git 4f2c1ab")
+    assert text == (case / "diff.txt").read_text()
+
+
+@pytest.mark.parametrize("case", cases("apply"), ids=lambda path: path.name)
+def test_an_apply(case: Path) -> None:
+    told = json.loads((case / "apply.json").read_text())
+    schemas.check("apply", told)
+    results = tuple(
+        ObjectResult(ref(item["object"]), Status(item["status"]), item["detail"], fields(item["fields"]))
+        for item in told["objects"]
+    )
+    outcome = Outcome(
+        sites.in_sync(),
+        Plan((), ()),
+        (),
+        None,
+        results,
+        backups=tuple(told["backups"]),
+        verified_from=tuple(told["verifiedFrom"]),
+    )
+    assert data.outcome_data(outcome, told["seconds"]) == told
+    assert outcome_text(outcome, told["seconds"]) == (case / "apply.txt").read_text()
+
+
+def views(found: Assessment) -> dict[str, str]:
+    """Everything that can be shown of a site, by the name of the file that has it."""
+    shown = {"status.txt": status_text("lab", found, sites.judged(found))}
+    for kind in tables.KINDS:
+        listed = tables.rows(found, kind)
+        name = kind.value.lower()
+        shown[f"get-{name}.txt"] = tables.table_text(kind, listed)
+        shown[f"get-{name}-wide.txt"] = tables.table_text(kind, listed, wide=True)
+        shown[f"get-{name}-name.txt"] = tables.names_text(listed)
+        for row in listed[:2]:
+            conditions = [condition for condition in sites.judged(found) if condition.ref == row.change.ref]
+            shown[f"describe-{name}-{listed.index(row)}.txt"] = describe_text(row, conditions)
+    return shown
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_a_site_as_text(site: str) -> None:
+    shown = views(SITES[site]())
+    folder = GOLDEN / "sites" / site
+    assert shown.keys() == {path.name for path in folder.iterdir()}
+    for name, text in shown.items():
+        assert text == (folder / name).read_text(), name
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_a_site_as_data(site: str) -> None:
+    found = SITES[site]()
+    conditions = sites.judged(found)
+    schemas.check("status", status_data("lab", found, conditions))
+    for kind in tables.KINDS:
+        listed = tables.rows(found, kind)
+        schemas.check("get", rows.rows_data(listed))
+        for row in listed:
+            schemas.check("describe", describe_data(row, conditions))
+
+
+@pytest.mark.parametrize("name", schemas.names())
+def test_the_schemas_themselves(name: str) -> None:
+    schemas.check_schema(name)
