@@ -57,7 +57,7 @@ def host(document: Document) -> DesiredHost:
         ref=ObjectRef(Kind.HOST, name),
         source=document.source,
         address=spec.get("address", name),
-        labels=_pairs(metadata.get("labels", {})),
+        labels=_labels(metadata),
         driver=None if driver is None else _driver(driver),
         service_running=True if "service" in spec else None,
     )
@@ -66,6 +66,10 @@ def host(document: Document) -> DesiredHost:
 def _driver(driver: dict[str, Any]) -> DesiredDriver:
     digest = driver.get("sha256")
     return DesiredDriver(driver.get("version"), driver.get("source"), digest.lower() if digest else None)
+
+
+def _labels(metadata: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    return _pairs(metadata["labels"]) if "labels" in metadata else ()
 
 
 def _pairs(labels: dict[str, str]) -> tuple[tuple[str, str], ...]:
@@ -84,6 +88,7 @@ def config_db(document: Document, host_names: dict[str, str]) -> DesiredConfigDB
         default_vmgroup=None if default is None else Presence(default),
         unmanaged=Unmanaged(spec.get("unmanaged", Unmanaged.REPORT)),
         backups_to_keep=int(spec.get("backups", {}).get("keep", BACKUPS_TO_KEEP)),
+        labels=_labels(document.data["metadata"]),
     )
 
 
@@ -107,10 +112,13 @@ def _selector(hosts: dict[str, Any], host_names: dict[str, str]) -> HostSelector
 
 
 def vmgroup(document: Document, only_db: str, *, qualified: bool) -> DesiredVMGroup:
-    """A VMGroup. `only_db`: where it lives unless it says so; `qualified`: its ref shows the config DB too."""
+    """A VMGroup. `only_db`: where it lives unless it says so; `qualified`: its ref shows the config DB too.
+
+    Raises ValueError for a size that fits the schema, but not the config DB.
+    """
     data = document.data
-    spec = data.get("spec", {})
-    name = spec.get("name") or data["metadata"]["name"]
+    metadata, spec = data["metadata"], data.get("spec", {})
+    name = spec.get("name") or metadata["name"]
     db = spec.get("configDB", only_db)
     uuid, access, vms, selector = spec.get("uuid"), spec.get("access"), spec.get("vms"), spec.get("vmSelector")
     return DesiredVMGroup(
@@ -124,6 +132,7 @@ def vmgroup(document: Document, only_db: str, *, qualified: bool) -> DesiredVMGr
         access=None if access is None else tuple([_access(**entry) for entry in access]),
         vms=None if vms is None else tuple([VMRef(vm) if vm.__class__ is str else _vm(vm) for vm in vms]),
         vm_selector=None if selector is None else VMSelector(selector["folder"], selector.get("namePattern", "*")),
+        labels=_labels(metadata),
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from reconciler.loader.manifests import Document
@@ -15,63 +15,56 @@ from reconciler.model.refs import Kind
 Names = dict[Kind, set[str]]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """Something is claimed twice: `who` claimed it first, and where that is written."""
+
+    who: str
+    at: str
+
+
 class Claims:
-    """Who said something first: remembers a document and a path for each key, and complains about the second."""
+    """Who claimed what first."""
 
-    errors: list[ManifestError]
-    taken: dict[Hashable, tuple[Document, Path]] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._taken: dict[Hashable, tuple[Document, Path]] = {}
 
-    def claim(self, key: Hashable, document: Document, path: Path, message: Callable[[str, str], str]) -> None:
-        """`message` is given the subject and the place of the first who claimed `key`."""
-        first, first_path = self.taken.setdefault(key, (document, path))
-        if first is not document or first_path != path:
-            at = str(first.locate(first_path))
-            self.errors.append(document.error(path, message(first.subject, at)))
+    def claim(self, key: Hashable, document: Document, path: Path) -> Clash | None:
+        """Claim `key` for what stands at `path`; the earlier claim if somebody else was first."""
+        first, first_path = self._taken.setdefault(key, (document, path))
+        if first is document and first_path == path:
+            return None
+        return Clash(first.subject, str(first.locate(first_path)))
 
 
 def duplicates(documents: Iterable[Document]) -> Iterator[ManifestError]:
     """One kind and metadata.name twice, and more than one Site."""
-    errors: list[ManifestError] = []
-    claims = Claims(errors)
+    claims = Claims()
     for document in documents:
         kind, name = document.kind, document.metadata_name
         if kind is Kind.SITE:
-            claims.claim(kind, document, (), lambda who, at: f"there is a Site already, {who} ({at}); keep one")
-        elif name is not None:
-            path = ("metadata", "name")
-            claims.claim(
-                (kind, name), document, path, lambda _, at: f"{kind} {quoted(name)} is already declared ({at})"
-            )
-    return iter(errors)
+            if clash := claims.claim(kind, document, ()):
+                yield document.error((), f"there is a Site already, {clash.who} ({clash.at}); keep one")
+        elif clash := claims.claim((kind, name), document, path := ("metadata", "name")):
+            yield document.error(path, f"{kind} {quoted(name or '')} is already declared ({clash.at})")
 
 
 def hosts(declared: list[tuple[Document, DesiredHost]], site: Site | None) -> Iterator[ManifestError]:
     """Hosts that are one and the same, and hosts that the Site does not allow."""
-    errors: list[ManifestError] = []
-    claims = Claims(errors)
+    claims = Claims()
     for document, host in declared:
         spec = document.data.get("spec", {})
         name_path = ("spec", "name") if "name" in spec else ("metadata", "name")
         address_path = ("spec", "address") if "address" in spec else name_path
-        shown_name, shown_address = quoted(host.ref.name), quoted(host.address)
-        claims.claim(
-            ("name", host.ref.name),
-            document,
-            name_path,
-            lambda _, at: f"a host named {shown_name} exists already ({at})",
-        )
-        claims.claim(
-            ("address", host.address.lower()),
-            document,
-            address_path,
-            lambda who, at: f"the address {shown_address} is already that of {who} ({at})",
-        )
+        address = quoted(host.address)
+        if clash := claims.claim(host.ref, document, name_path):
+            yield document.error(name_path, f"a host named {quoted(host.ref.name)} is already declared ({clash.at})")
+        elif clash := claims.claim(host.address.lower(), document, address_path):
+            yield document.error(address_path, f"the address {address} is already that of {clash.who} ({clash.at})")
         if site is not None and not _allowed(host.address, site.allowed_hosts):
             allowed = ", ".join(map(quoted, site.allowed_hosts or ())) or "none"
-            message = f"{shown_address} is not an address that the Site allows (spec.allow.hosts: {allowed})"
-            errors.append(document.error(address_path, message))
-    return iter(errors)
+            message = f"{address} is not an address that the Site allows (spec.allow.hosts: {allowed})"
+            yield document.error(address_path, message)
 
 
 def _allowed(address: str, patterns: tuple[str, ...] | None) -> bool:
@@ -82,33 +75,30 @@ def config_dbs(
     declared: list[tuple[Document, DesiredConfigDB]], hosts: list[tuple[Document, DesiredHost]], known: Names
 ) -> Iterator[ManifestError]:
     """Config DBs that share a datastore or a host, and hosts that nobody declared."""
-    errors: list[ManifestError] = []
-    claims = Claims(errors)
+    claims = Claims()
     known_hosts = known[Kind.HOST] | {host.ref.name for _, host in hosts}
     for document, db in declared:
-        claims.claim(
-            db.datastore,
-            document,
-            ("spec", "datastore"),
-            lambda who, at: f"{who} is already on this datastore ({at}); a datastore holds one config DB",
-        )
+        if clash := claims.claim(db.datastore, document, path := ("spec", "datastore")):
+            message = f"{clash.who} is already on this datastore ({clash.at}); a datastore holds one config DB"
+            yield document.error(path, message)
         for position, name in enumerate(document.data["spec"].get("hosts", {}).get("names", ())):
             if name not in known_hosts:
                 message = f"no Host {quoted(name)} is declared{did_you_mean(name, known_hosts)}"
-                errors.append(document.error(("spec", "hosts", "names", position), message))
-        _claim_hosts(claims, document, db, [host for _, host in hosts])
-    return iter(errors)
+                yield document.error(("spec", "hosts", "names", position), message)
+        yield from _claim_hosts(claims, document, db, [host for _, host in hosts])
 
 
-def _claim_hosts(claims: Claims, document: Document, db: DesiredConfigDB, hosts: Collection[DesiredHost]) -> None:
+def _claim_hosts(
+    claims: Claims, document: Document, db: DesiredConfigDB, hosts: Iterable[DesiredHost]
+) -> Iterator[ManifestError]:
+    """One error for all hosts that `db` shares with others; it names the first."""
     path: Path = ("spec", "hosts") if db.hosts is not None else ("spec",)
-    mine = [host for host in hosts if _selects(db, host)]
-    shared = [host for host in mine if claims.taken.setdefault(host.ref, (document, path))[0] is not document]
+    clashes = [(host, claims.claim(host.ref, document, path)) for host in hosts if _selects(db, host)]
+    shared = [(host, clash) for host, clash in clashes if clash is not None]
     if shared:
-        first, first_path = claims.taken[shared[0].ref]
-        more = f" and {len(shared) - 1} more" if len(shared) > 1 else ""
-        message = f"{shared[0].ref}{more} already belongs to {first.subject} ({first.locate(first_path)})"
-        claims.errors.append(document.error(path, f"{message}; a host uses one config DB"))
+        host, clash = shared[0]
+        more = f" and {len(shared) - 1} more already belong" if len(shared) > 1 else " already belongs"
+        yield document.error(path, f"{host.ref}{more} to {clash.who} ({clash.at}); a host uses one config DB")
 
 
 def _selects(db: DesiredConfigDB, host: DesiredHost) -> bool:

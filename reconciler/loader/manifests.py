@@ -29,15 +29,14 @@ class SourceFile:
 
     def documents(self) -> Iterator[Document]:
         """Every document, the empty ones too."""
-        index = 0
+        done = 0
         try:
             for data, line, column in yaml_fast.documents(self._text):
-                yield Document(self, index, data, Source(self.shown, line, column))
-                index += 1
+                yield Document(self, done, data, Source(self.shown, line, column))
+                done += 1
         except yaml_fast.Unusual:
-            for index in range(index, len(self._careful)):
-                document = self._careful[index]
-                yield Document(self, index, document.data, Source(self.shown, *document.position), document)
+            for index, read in enumerate(self._careful[done:], start=done):
+                yield Document(self, index, read.data, Source(self.shown, *read.position), read)
 
     def locate(self, index: int, path: Path) -> Source:
         """Where `path` stands in the document with this index."""

@@ -33,8 +33,8 @@ class VMGroupChecks:
         self.errors: list[ManifestError] = []
         self._known_dbs = known[Kind.CONFIG_DB]
         self._without_default = {db.ref.name: document for document, db in dbs if db.default_vmgroup is Presence.ABSENT}
-        self._names = Claims(self.errors)
-        self._uuids = Claims(self.errors)
+        self._names = Claims()
+        self._uuids = Claims()
         self._vms: dict[tuple[str, object], tuple[Document, int]] = {}
 
     def check(self, document: Document, group: DesiredVMGroup) -> None:
@@ -80,12 +80,9 @@ class VMGroupChecks:
             why = f"it has {len(name)} characters; at most {LONGEST_NAME} are allowed"
         if why:
             self.errors.append(document.error(path, f"a vmgroup cannot be named {quoted(name)}: {why}"))
-        self._names.claim(
-            (group.config_db, name),
-            document,
-            path,
-            lambda _, at: f"the vmgroup {quoted(name)} of this config DB is already declared ({at})",
-        )
+        if clash := self._names.claim((group.config_db, name), document, path):
+            message = f"the vmgroup {quoted(name)} of this config DB is already declared ({clash.at})"
+            self.errors.append(document.error(path, message))
 
     def _default(self, document: Document, group: DesiredVMGroup, name_path: Path) -> None:
         db = self._without_default.get(group.config_db)
@@ -104,7 +101,8 @@ class VMGroupChecks:
     def _uuid(self, document: Document, group: DesiredVMGroup) -> None:
         path = ("spec", "uuid")
         if group.uuid != DEFAULT_VMGROUP_UUID:
-            self._uuids.claim(group.uuid, document, path, lambda who, at: f"is already the UUID of {who} ({at})")
+            if clash := self._uuids.claim(group.uuid, document, path):
+                self.errors.append(document.error(path, f"is already the UUID of {clash.who} ({clash.at})"))
         elif group.name != DEFAULT_VMGROUP:
             self.errors.append(document.error(path, f"this UUID belongs to {DEFAULT_VMGROUP}"))
 

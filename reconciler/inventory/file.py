@@ -1,0 +1,150 @@
+"""An inventory from a JSON or YAML file (schema `inventory.v1.json`), in place of a vCenter."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any, Final, NoReturn
+
+from reconciler.loader.build import datastore_url
+from reconciler.loader.explain import explain
+from reconciler.loader.files import UnreadableError, decode, read_bytes, reason
+from reconciler.loader.manifests import Document, SourceFile
+from reconciler.loader.schemas import accepts
+from reconciler.loader.wording import Path, did_you_mean, dotted, escape, quoted
+from reconciler.model.constants import VOLUMES
+from reconciler.model.errors import InventoryError
+from reconciler.model.inventory import Datastore, Inventory, VirtualMachine
+
+LARGEST: Final = 256 * 1024 * 1024
+
+
+class FileInventory:
+    """Reads the file anew for every snapshot. Raises InventoryError, one line, when it cannot be used as a whole."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    async def snapshot(self) -> Inventory:
+        """The inventory as the file tells it now."""
+        return await asyncio.to_thread(self._read)
+
+    def _read(self) -> Inventory:
+        try:
+            text = decode(read_bytes(self._path, LARGEST))
+        except UnreadableError as error:
+            self._refuse(error.line, error.column, f"this inventory {error}" if error.line == 1 else str(error))
+        except OSError as error:
+            raise InventoryError(f"cannot read the inventory {escape(self._path)}: {reason(error)}") from error
+        data = self._data(text)
+        if not accepts("inventory")(data):
+            self._explain(text, explain("inventory", data) or [((), "is not a valid inventory")])
+        problems = list(_inconsistencies(data))
+        if problems:
+            self._explain(text, problems)
+        return _build(data)
+
+    def _data(self, text: str) -> Any:
+        """The one value in the file."""
+        if text.lstrip()[:1] != "{":
+            return self._yaml(text)
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError as error:
+            if not self._path.endswith(".json"):
+                return self._yaml(text)  # YAML may begin with a brace, too
+            self._refuse(error.lineno, error.colno, f"not valid JSON: {error.msg}")
+        except (RecursionError, ValueError) as error:
+            self._refuse(1, 1, f"not usable as JSON: {str(error).splitlines()[0]}")
+
+    def _yaml(self, text: str) -> Any:
+        documents = [
+            d for d in SourceFile("", "", text).documents() if d.data is not None or (d.read and d.read.problems)
+        ]
+        for document in documents:
+            for problem in document.read.problems if document.read else ():
+                self._refuse(*problem.position, ": ".join(filter(None, (dotted(problem.path), problem.message))))
+        if len(documents) != 1:
+            self._refuse(1, 1, f"expected one document, the inventory; there are {len(documents) or 'none'}")
+        return documents[0].data
+
+    def _explain(self, text: str, problems: list[tuple[Path, str]]) -> NoReturn:
+        """Refuse because of the first problem; JSON is near enough to YAML that its place can be found."""
+        (path, message), more = problems[0], len(problems) - 1
+        line, column = _locate(text, path)
+        suffix = f" (and {more} more {'problem' if more == 1 else 'problems'})" if more else ""
+        self._refuse(line, column, ": ".join(filter(None, (dotted(path), message))) + suffix)
+
+    def _refuse(self, line: int, column: int, message: str) -> NoReturn:
+        raise InventoryError(f"{escape(self._path)}:{line}:{column}: {message}")
+
+
+def _locate(text: str, path: Path) -> tuple[int, int]:
+    document: Document | None = next(iter(SourceFile("", "", text).documents()), None)
+    if document is None or (document.read is not None and not document.read.readable):
+        return 1, 1
+    source = document.locate(path)
+    return source.line, source.column
+
+
+def _inconsistencies(data: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    """What a schema cannot say."""
+    names = set()
+    for position, entry in enumerate(data.get("datastores", ())):
+        path: Path = ("datastores", position)
+        names.add(entry["name"])
+        if "id" not in entry and "url" not in entry:
+            yield path, "id or url is missing; one of them is needed"
+        elif "id" in entry and "url" in entry and datastore_url(entry["url"]) != VOLUMES + entry["id"]:
+            yield (*path, "url"), f"{quoted(entry['url'])} is not the URL of the volume id {quoted(entry['id'])}"
+    for position, vm in enumerate(data.get("vms", ())):
+        datastore = vm.get("datastore")
+        if datastore is not None and not _is_url(datastore) and datastore not in names:
+            message = f"no datastore {quoted(datastore)} is in this inventory{did_you_mean(datastore, names)}"
+            yield ("vms", position, "datastore"), message
+
+
+def _is_url(datastore: str) -> bool:
+    return datastore.startswith((VOLUMES, f"ds://{VOLUMES}"))
+
+
+def _build(data: dict[str, Any]) -> Inventory:
+    datastores = tuple(map(_datastore, data.get("datastores", ())))
+    urls: dict[str, str | None] = {}
+    for datastore in datastores:
+        urls[datastore.name] = (
+            None if datastore.name in urls else datastore.url
+        )  # two of one name: which one is unknown
+    return Inventory(
+        hosts=tuple(host["name"] for host in data.get("hosts", ())),
+        datastores=datastores,
+        vms=tuple(_vm(vm, urls) for vm in data.get("vms", ())),
+    )
+
+
+def _datastore(entry: dict[str, Any]) -> Datastore:
+    capacity = entry.get("capacityMB")
+    return Datastore(
+        name=entry["name"],
+        url=datastore_url(entry["url"]) if "url" in entry else VOLUMES + entry["id"],
+        type=entry["type"],
+        capacity_mb=None if capacity is None else int(capacity),
+        hosts=frozenset(entry.get("hosts", ())),
+        inventory_path=entry.get("inventoryPath"),
+    )
+
+
+def _vm(vm: dict[str, Any], urls: dict[str, str | None]) -> VirtualMachine:
+    instance, datastore = vm.get("instanceUuid"), vm.get("datastore")
+    if datastore is not None:
+        datastore = datastore_url(datastore) if _is_url(datastore) else urls[datastore]
+    return VirtualMachine(
+        name=vm["name"],
+        path=vm["path"],
+        uuid=vm["uuid"].lower(),
+        instance_uuid=None if instance is None else instance.lower(),
+        host=vm.get("host"),
+        datastore=datastore,
+        volumes=tuple(vm.get("volumes", ())),
+    )
