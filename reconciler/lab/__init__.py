@@ -5,7 +5,7 @@ A lab has `site.yaml` and `inventory.json`, `hosts/NAME/` (each laid out as `/` 
 it, `folder` finds and removes it, `boot` reboots a host, `shell` runs a host's local.sh confined to that host.
 """
 
-from reconciler.lab.boot import RebootReport, reboot
+from reconciler.lab.boot import RebootReport, reboot, set_secure_boot
 from reconciler.lab.build import create
 from reconciler.lab.folder import destroy, exists, host_root, hosts
 from reconciler.lab.site import VIB_FILE, VIB_SHA256, VIB_VERSION
@@ -21,4 +21,5 @@ __all__ = [
     "host_root",
     "hosts",
     "reboot",
+    "set_secure_boot",
 ]

@@ -59,6 +59,15 @@ def reboot(directory: Path, host: str, *, local_sh_first: bool = False) -> Reboo
     return RebootReport(host, lost, service, ended, lines, result.not_run)
 
 
+def set_secure_boot(directory: Path, host: str, enabled: bool) -> None:
+    """Switch a host's UEFI Secure Boot. While it is on, the host never runs its local.sh."""
+    marker = host_root(directory, host) / SECURE_BOOT
+    if enabled:
+        marker.touch()
+    else:
+        marker.unlink(missing_ok=True)
+
+
 def _lose(root: Path) -> tuple[str, ...]:
     """Empty what a host keeps in memory only, and put local.sh back as it was saved."""
     system = Rooted(root)

@@ -35,9 +35,24 @@ spec:
   lab:
     directory: .
 """
-_FOLDERS = ("bin", "sbin", "bootbank", "etc/init.d", "etc/rc.local.d", "etc/vmware", "tmp", "usr/lib/vmware")
+_FOLDERS = (
+    "bin",
+    "sbin",
+    "bootbank",
+    "etc/init.d",
+    "etc/rc.local.d",
+    "etc/vmware",
+    "tmp",
+    "usr/lib/vmware/secureboot/bin",
+)
 _MORE_FOLDERS = ("var/db/esximg/vibs", "var/log/vmware", "var/run/vmware", "vmfs/volumes", ".lab")
-_PROGRAMS = {"esxcli": "bin/esxcli", "auto-backup.sh": "sbin/auto-backup.sh", "vmdk-opsd": ".lab/vmdk-opsd"}
+_SECURE_BOOT = "usr/lib/vmware/secureboot/bin/secureBoot.py"
+_PROGRAMS = {
+    "esxcli": "bin/esxcli",
+    "auto-backup.sh": "sbin/auto-backup.sh",
+    "vmdk-opsd": ".lab/vmdk-opsd",
+    "secureBoot": _SECURE_BOOT,
+}
 _STOCK_VIBS = ("esx-base", "esx-ui", "vsan")
 
 
