@@ -1,0 +1,144 @@
+"""A local agent seen from our side: real processes, broken in every way that a process can break."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from reconciler.hosts import client, local
+from reconciler.hosts.local import LocalHosts
+from reconciler.model.actions import LinkDB, Risk, WriteSection
+from reconciler.model.errors import AgentRefusedError, HostUnreachableError
+from reconciler.model.observed import DBMode, DBState
+from reconciler.model.refs import Kind, ObjectRef
+from reconciler.ports import Question
+
+HOST = ObjectRef(Kind.HOST, "esxi")
+VOLUME = "582b1324-e49d9a0e-9bc3-000c29c1501d"
+DB = f"/vmfs/volumes/{VOLUME}/dockvols/vmdkops_config.db"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "vmfs" / "volumes" / VOLUME).mkdir(parents=True)
+    return tmp_path
+
+
+def with_hosts(root: Path, use: Callable[[LocalHosts], Awaitable[None]]) -> None:
+    async def run() -> None:
+        hosts = LocalHosts(lambda _: root)
+        try:
+            await use(hosts)
+        finally:
+            await hosts.close()
+
+    asyncio.run(run())
+
+
+def test_an_absent_db_is_absent_and_one_on_a_missing_volume_is_unknown(root: Path) -> None:
+    async def use(hosts: LocalHosts) -> None:
+        elsewhere = DB.replace(VOLUME, "another-volume")
+        report = await hosts.agent("esxi", "esxi").observe(Question((DB, elsewhere)))
+        assert report.config_dbs[DB].state is DBState.ABSENT
+        assert report.config_dbs[elsewhere].state is DBState.UNKNOWN
+        assert report.config_dbs[elsewhere].reason == "NotMounted"
+
+    with_hosts(root, use)
+
+
+def test_a_link_is_made_and_seen_through_the_same_connection(root: Path) -> None:
+    async def use(hosts: LocalHosts) -> None:
+        agent = hosts.agent("esxi", "esxi")
+        results = await agent.apply_host([LinkDB(HOST, Risk.RESTRICTS, DB, None)])
+        assert [result.ok for result in results] == [True]
+        report = await agent.observe(Question())
+        assert (report.host.db_mode, report.host.db_reason) == (DBMode.BROKEN_LINK, "Missing")
+        assert report.host.link == DB
+
+    with_hosts(root, use)
+
+
+def test_after_a_failure_the_rest_of_a_host_is_not_tried(root: Path) -> None:
+    async def use(hosts: LocalHosts) -> None:
+        moved = LinkDB(HOST, Risk.RESTRICTS, DB, before="/somewhere/else")
+        results = await hosts.agent("esxi", "esxi").apply_host([moved, WriteSection(HOST, Risk.SAFE, VOLUME)])
+        assert [(result.ok, result.reason) for result in results] == [(False, "Moved"), (False, "Skipped")]
+        assert not (root / "etc" / "rc.local.d").exists()
+
+    with_hosts(root, use)
+
+
+def test_an_unknown_folder_is_an_unreachable_host() -> None:
+    def nowhere(name: str) -> Path:
+        raise HostUnreachableError(f"no host {name}")
+
+    async def run() -> None:
+        with pytest.raises(HostUnreachableError, match="no host esxi"):
+            await LocalHosts(nowhere).agent("esxi", "esxi").observe(Question())
+
+    asyncio.run(run())
+
+
+def test_an_agent_that_was_killed_is_unreachable_once_and_started_again(root: Path) -> None:
+    async def use(hosts: LocalHosts) -> None:
+        agent = hosts.agent("esxi", "esxi")
+        await agent.observe(Question())
+        os.kill(_pid_of(agent), signal.SIGKILL)
+        with pytest.raises(HostUnreachableError, match="ended unexpectedly"):
+            await agent.observe(Question())
+        assert (await agent.observe(Question())).host.db_mode is DBMode.NOT_CONFIGURED
+
+    with_hosts(root, use)
+
+
+def test_an_agent_that_hangs_is_given_up_and_ended(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_OBSERVE_TIMEOUT", 0.2)
+    monkeypatch.setattr(local, "_PATIENCE", 0.2)
+
+    async def use(hosts: LocalHosts) -> None:
+        agent = hosts.agent("esxi", "esxi")
+        monkeypatch.setattr(client, "_OBSERVE_TIMEOUT", 30)
+        await agent.observe(Question())
+        monkeypatch.setattr(client, "_OBSERVE_TIMEOUT", 0.2)
+        pid = _pid_of(agent)
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(HostUnreachableError, match="did not answer"):
+            await agent.observe(Question())
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+    with_hosts(root, use)
+
+
+def test_a_program_that_is_no_agent_is_unreachable(root: Path, tmp_path: Path) -> None:
+    impostor = tmp_path / "impostor"
+    impostor.write_text("#!/bin/sh\necho no JSON here\nexec cat >/dev/null\n")
+    impostor.chmod(0o755)
+
+    async def run() -> None:
+        hosts = LocalHosts(lambda _: root, interpreter=str(impostor))
+        with pytest.raises(HostUnreachableError, match="not JSON"):
+            await hosts.agent("esxi", "esxi").observe(Question())
+        await hosts.close()
+
+    asyncio.run(run())
+
+
+def test_a_refusal_carries_its_reason(root: Path) -> None:
+    async def use(hosts: LocalHosts) -> None:
+        agent = hosts.agent("esxi", "esxi")
+        with pytest.raises(AgentRefusedError) as refused:
+            await agent._ask({"do": "no such verb"}, 10)  # type: ignore[attr-defined]
+        assert refused.value.reason
+
+    with_hosts(root, use)
+
+
+def _pid_of(agent: object) -> int:
+    pid: int = agent._channel._process.pid  # type: ignore[attr-defined]
+    return pid
