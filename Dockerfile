@@ -1,0 +1,24 @@
+# vdvs in a container, without root and without needing a shell:
+#   docker build -t vdvs . && docker run --rm -v "$PWD/manifests:/manifests:ro" vdvs validate -f /manifests
+# tests/contracts/test_image.py does the same build steps (wheel, locked dependencies, installed wheel) without Docker.
+
+FROM python:3.13-slim AS build
+WORKDIR /src
+COPY requirements.lock requirements-run.lock ./
+# The first environment has the build tools at their locked versions, the second only what runs.
+RUN python -m venv /build && /build/bin/pip install --no-cache-dir --require-hashes -r requirements.lock \
+    && python -m venv /opt/vdvs && /opt/vdvs/bin/pip install --no-cache-dir --require-hashes -r requirements-run.lock
+COPY pyproject.toml README.md ./
+COPY schemas schemas
+COPY reconciler reconciler
+RUN /build/bin/python -m build --wheel --no-isolation --outdir /dist \
+    && /opt/vdvs/bin/pip install --no-cache-dir --no-deps --no-index /dist/*.whl \
+    && /opt/vdvs/bin/pip uninstall --yes pip
+
+FROM python:3.13-slim
+COPY --from=build /opt/vdvs /opt/vdvs
+ENV PATH=/opt/vdvs/bin:$PATH PYTHONUNBUFFERED=1
+USER 10001:10001
+WORKDIR /manifests
+ENTRYPOINT ["vdvs"]
+CMD ["--help"]
