@@ -63,7 +63,7 @@ def _apply(session: Session, output: str, allow_destroy: bool) -> int:
 
 def _print(outcome: Outcome, seconds: float, output: str) -> None:
     from reconciler.cli.colour import paint
-    from reconciler.cli.session import emit
+    from reconciler.cli.printing import emit
     from reconciler.render import data
     from reconciler.render.diff import diff_text
     from reconciler.render.results import outcome_text

@@ -23,7 +23,8 @@ def describe(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, ou
     """
     from reconciler.cli import kinds
     from reconciler.cli.colour import paint
-    from reconciler.cli.session import emit, open_session
+    from reconciler.cli.printing import emit
+    from reconciler.cli.session import open_session
     from reconciler.model.diff import Op
     from reconciler.model.policy import REPORT_ONLY
     from reconciler.planning.conditions import conditions

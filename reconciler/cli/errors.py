@@ -20,6 +20,9 @@ class Vdvs(click.Group):
         extra |= {"standalone_mode": False}
         try:
             code = super().main(*args, **extra)
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message(), err=True)
+            code = exits.USAGE
         except click.ClickException as error:
             say(_usage_text(error))
             code = exits.USAGE

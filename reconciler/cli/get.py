@@ -50,7 +50,7 @@ def get(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output:
 
 def _print(listed: dict[Kind, tuple[Row, ...]], output: str) -> None:
     from reconciler.cli.colour import paint
-    from reconciler.cli.session import emit
+    from reconciler.cli.printing import emit
     from reconciler.render import tables
     from reconciler.render.rows import rows_data
 

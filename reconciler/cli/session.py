@@ -7,8 +7,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import click
-
 from reconciler import loader, wiring
 from reconciler import reconcile as use_case
 from reconciler.cli.progress import TerminalProgress
@@ -19,7 +17,6 @@ from reconciler.model.errors import UsageError
 from reconciler.model.outcome import Outcome
 from reconciler.model.policy import Policy
 from reconciler.model.refs import ObjectRef
-from reconciler.render import data
 
 NO_SITE = (
     "no Site: give --site FILE, or put a manifest of kind Site among those given with -f "
@@ -60,8 +57,3 @@ def open_session(paths: Sequence[str], site: str | None, selector: str | None = 
         raise UsageError(NO_SITE)
     only = Selector.parse(selector).select(desired) if selector else None
     return Session(desired, desired.site, tuple(paths), only)
-
-
-def emit(value: data.Data, output: str) -> None:
-    """Print data as JSON or YAML."""
-    click.echo(data.to_yaml(value) if output == "yaml" else data.to_json(value), nl=False)

@@ -21,7 +21,8 @@ def status(paths: tuple[str, ...], site: str | None, output: str) -> int:
       vdvs status -f manifests/ -o json
     """
     from reconciler.cli.colour import paint
-    from reconciler.cli.session import emit, open_session
+    from reconciler.cli.printing import emit
+    from reconciler.cli.session import open_session
     from reconciler.model.policy import REPORT_ONLY
     from reconciler.planning.conditions import conditions
     from reconciler.render.status import status_data, status_text

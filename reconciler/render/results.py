@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from reconciler.model.errors import ManifestError
 from reconciler.model.outcome import ObjectResult, Outcome, Status
 from reconciler.model.refs import Kind
-from reconciler.render.diff import field_text
+from reconciler.render.brief import in_brief
 from reconciler.render.text import Paint, clean, columns, count, lines, plain
 
 _SUMMARY = (
@@ -29,11 +29,8 @@ def outcome_text(outcome: Outcome, seconds: float, paint: Paint = plain) -> str:
 
 
 def detail(result: ObjectResult) -> str:
-    """What happened to the object in one line; the fields themselves where nobody has put it better."""
-    return result.detail or ", ".join(
-        field_text(field) if None in (field.before, field.after) else f"{_last(field.path)} {field_text(field)}"
-        for field in result.fields
-    )
+    """What happened to the object, in one line: what planning says, or else its fields in brief."""
+    return result.detail or ", ".join(in_brief(result))
 
 
 def errors_text(errors: Sequence[ManifestError], files: int) -> str:
@@ -51,10 +48,6 @@ def valid_text(files: int, objects: Mapping[Kind, int]) -> str:
     """That the manifests are valid, and what is in them."""
     found = ", ".join(count(number, _NOUNS[kind]) for kind, number in objects.items() if number)
     return f"{count(files, 'file')} valid: {found or 'nothing declared'}.\n"
-
-
-def _last(path: str) -> str:
-    return path.rsplit(".", 1)[-1]
 
 
 def _summary(outcome: Outcome, seconds: float) -> str:
