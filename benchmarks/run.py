@@ -1,0 +1,180 @@
+"""What `make bench` runs: ratios between whole processes, each pair measured in turn on the same machine.
+
+    python benchmarks/run.py [--quick] [--rounds N] [--save]
+
+Absolute times say more about the machine than about vdvs, so only ratios are worth comparing. One round is a lab made
+anew, then apply, diff, and the bare parsing of the same text; the next round follows, so that a slow minute of the
+machine hits both sides of a ratio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from site_of_size import SITE_HOSTS, write_manifests
+
+SAVED = Path(__file__).parent / "results.json"
+VDVS = Path(sys.executable).with_name("vdvs")
+Command = Sequence[str | Path]
+PARSE = "import sys, yaml; list(yaml.load_all(open(sys.argv[1], encoding='utf-8').read(), Loader=yaml.CSafeLoader))"
+DATASTORES, VMS_EACH, ACCESS_EACH = 4, 10, 2
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One process: wall-clock seconds, and the most memory that it, or a child that it waited for, ever had."""
+
+    seconds: float
+    peak_mib: float
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """`what` against `against`, pair by pair; `note` says what is in it."""
+
+    what: str
+    against: str
+    pairs: tuple[tuple[Sample, Sample], ...]
+    note: str
+
+    @property
+    def values(self) -> list[float]:
+        return [one.seconds / other.seconds for one, other in self.pairs]
+
+
+def measure(command: Command, expected: int = 0) -> Sample:
+    """Run a program, its output thrown away. A wrong exit code ends the benchmark: the number would mean nothing."""
+    with tempfile.TemporaryFile() as errors:
+        started = time.perf_counter()
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != expected:
+            errors.seek(0)
+            message = errors.read().decode(errors="replace")[-2000:]
+            raise SystemExit(f"{' '.join(map(str, command))}: exit code {process.returncode}\n{message}")
+    unit = 1024**2 if sys.platform == "darwin" else 1024
+    return Sample(seconds, usage.ru_maxrss / unit)
+
+
+def pass_ratios(folder: Path, groups: int, rounds: int) -> list[Ratio]:
+    """diff against parsing, and apply against diff."""
+    manifests, lab = folder / "manifests.yaml", folder / "lab"
+    write_manifests(manifests, groups=groups, datastores=DATASTORES, vms_each=VMS_EACH, access_each=ACCESS_EACH)
+    size = f"--hosts={SITE_HOSTS}", f"--datastores={DATASTORES}", f"--vms={groups * VMS_EACH}"
+    inputs: Command = ["-f", lab / "site.yaml", "-f", manifests]
+    applied: list[Sample] = []
+    compared: list[Sample] = []
+    parsed: list[Sample] = []
+    for number in range(rounds):
+        progress(f"round {number + 1} of {rounds}: lab, apply, diff, parse")
+        if lab.exists():
+            measure([VDVS, "lab", "down", "--directory", lab])
+        measure([VDVS, "lab", "up", "--directory", lab, *size])
+        applied.append(measure([VDVS, "apply", *inputs]))
+        compared.append(measure([VDVS, "diff", *inputs]))
+        parsed.append(measure([sys.executable, "-c", PARSE, manifests]))
+    text = f"{groups} vmgroups x {VMS_EACH} VMs x {ACCESS_EACH} access rules"
+    return [
+        Ratio("vdvs diff", "yaml CSafeLoader", tuple(zip(compared, parsed, strict=True)), f"{text}, all in sync"),
+        Ratio("vdvs apply", "vdvs diff", tuple(zip(applied, compared, strict=True)), f"{text}, no config DB before"),
+    ]
+
+
+def start_ratio(rounds: int) -> Ratio:
+    """How fast the program says anything."""
+    progress(f"start: {rounds} rounds")
+    helped: Command = [VDVS, "--help"]
+    imported: Command = [sys.executable, "-c", "import click"]
+    pairs = [(measure(helped), measure(imported)) for _ in range(rounds + 1)][1:]  # the first run writes bytecode
+    return Ratio("vdvs --help", "import click", tuple(pairs), "at most 3 wanted")
+
+
+def progress(text: str) -> None:
+    """Tell whoever waits, not whoever reads the result."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def spread(values: list[float], digits: int) -> str:
+    """min-median-max."""
+    return " - ".join(f"{value:.{digits}f}" for value in (min(values), statistics.median(values), max(values)))
+
+
+def table(ratios: list[Ratio]) -> str:
+    """The results for people."""
+    header = ("WHAT", "AGAINST", "RATIO", "MIN - MEDIAN - MAX", "SECONDS", "AGAINST SECONDS", "PEAK MiB", "NOTE")
+    rows = [header]
+    for ratio in ratios:
+        ones, others = zip(*ratio.pairs, strict=True)
+        rows.append(
+            (
+                ratio.what,
+                ratio.against,
+                f"{statistics.median(ratio.values):.2f}",
+                spread(ratio.values, 2),
+                spread([one.seconds for one in ones], 2),
+                spread([other.seconds for other in others], 2),
+                f"{max(one.peak_mib for one in ones):.0f} / {max(other.peak_mib for other in others):.0f}",
+                ratio.note,
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    lines = ("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(lines)
+
+
+def saved_form(ratios: list[Ratio], rounds: int) -> dict[str, object]:
+    """The results for programs."""
+    return {
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "rounds": rounds,
+        "ratios": [
+            {
+                "what": ratio.what,
+                "against": ratio.against,
+                "note": ratio.note,
+                "median": round(statistics.median(ratio.values), 3),
+                "min": round(min(ratio.values), 3),
+                "max": round(max(ratio.values), 3),
+                "pairs": [[asdict(one), asdict(other)] for one, other in ratio.pairs],
+            }
+            for ratio in ratios
+        ],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure vdvs, and print ratios.")
+    parser.add_argument("--quick", action="store_true", help="200 vmgroups instead of 2,000")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="how many rounds (default: 5)")
+    parser.add_argument(
+        "--save", action="store_true", help=f"write the results to {SAVED.parent.name}/{SAVED.name} too"
+    )
+    arguments = parser.parse_args()
+    if arguments.rounds < 1:
+        parser.error("--rounds: at least 1")
+    if not VDVS.exists():
+        parser.error(f"there is no vdvs beside {sys.executable}; `make bench` installs it")
+    with tempfile.TemporaryDirectory(prefix="vdvs-bench-") as folder:
+        ratios = pass_ratios(Path(folder), 200 if arguments.quick else 2000, arguments.rounds)
+    ratios.append(start_ratio(max(15, arguments.rounds)))
+    print(table(ratios))
+    if arguments.save:
+        SAVED.write_text(json.dumps(saved_form(ratios, arguments.rounds), indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
