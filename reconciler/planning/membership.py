@@ -53,7 +53,7 @@ def member_changes(
         yield _join(ref, before, after, Member(uuid, after.members[uuid]), book, names)
     if before is not None:
         for uuid in sorted(present.keys() - after.members.keys()):
-            yield _leave(ref, before, Member(uuid, present[uuid]), book, names)
+            yield _leave(ref, before, after, Member(uuid, present[uuid]), book, names)
 
 
 def _join(
@@ -95,8 +95,12 @@ def _is_below(disk: str, group: VMGroupState) -> bool:
     return parts[0] in (group.uuid, group.name)
 
 
-def _leave(ref: ObjectRef, before: VMGroupState, member: Member, book: Membership, names: Names) -> MemberChange:
+def _leave(
+    ref: ObjectRef, before: VMGroupState, after: VMGroupState, member: Member, book: Membership, names: Names
+) -> MemberChange:
     field = FieldChange("vms", names.vm(member.uuid, member.name), None)
+    if _misspelt(member.uuid, after):
+        return MemberChange(field, RemoveMember(ref, Risk.SAFE, before.uuid, member))
     vm = book.vms.get(member.uuid)
     claim = book.claims.get(member.uuid)
     shown = names.vm(member.uuid, member.name)
@@ -110,11 +114,20 @@ def _leave(ref: ObjectRef, before: VMGroupState, member: Member, book: Membershi
     return MemberChange(field, RemoveMember(ref, compare(before, book.fallback_after), before.uuid, member))
 
 
+def _misspelt(uuid: str, group: VMGroupState) -> bool:
+    """Whether this row means a member of `group` but is not in lower case, so that vDVS never finds it."""
+    return uuid not in group.members and uuid.lower() in group.members
+
+
 def with_stale_members(before: VMGroupState, after: VMGroupState, book: Membership) -> VMGroupState:
     """`after`, with the members that nobody wants any more but that the inventory does not show either.
 
     That a VM is not seen is no order to remove it: its row stays until somebody says so.
     """
     leaving = before.members.keys() - after.members.keys()
-    stale = {uuid: before.members[uuid] for uuid in leaving if uuid not in book.vms and uuid not in book.claims}
+    stale = {
+        uuid: before.members[uuid]
+        for uuid in leaving
+        if uuid not in book.vms and uuid not in book.claims and not _misspelt(uuid, after)
+    }
     return replace(after, members={**after.members, **stale}) if stale else after

@@ -108,17 +108,17 @@ def _savepoints(changes: list[Change]) -> Iterable[tuple[DBAction, ...]]:
 
 
 def _rank(action: Action) -> int:
-    """Vmgroups exist before VMs move in, and VMs have moved out before anything is deleted; else order is kept."""
+    """Vmgroups exist before VMs move in, rows go before their like come, VMs are out before anything is deleted."""
     match action:
         case CreateVMGroup():
             return 0
-        case MoveMember():
-            return 2
         case RemoveMember():
+            return 1
+        case MoveMember():
             return 3
         case DeleteVMGroup():
             return 4
-    return 1
+    return 2
 
 
 def _host_plans(

@@ -1,0 +1,133 @@
+"""A site to test on: manifests, the real agent in real processes, real SQLite files, the lab's hosts."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import textwrap
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from reconciler import lab
+from reconciler.agent.rules import violations
+from reconciler.loader import load
+from reconciler.model.diff import Change, Diff
+from reconciler.model.outcome import Outcome
+from reconciler.model.policy import APPLY, REPORT_ONLY, Policy
+from reconciler.reconcile import reconcile
+from reconciler.wiring import open_world
+
+SEED = """\
+apiVersion: vdvs.io/v1
+kind: ConfigDB
+metadata: {name: shared}
+spec: {mode: MultiNode, datastore: SHARED-Datastore, defaultVMGroup: Absent}
+---
+apiVersion: vdvs.io/v1
+kind: VMGroup
+metadata: {name: myvmgroup}
+spec:
+  name: MYVMGROUP
+  defaultDatastore: SHARED-Datastore
+  access:
+  - {datastore: SHARED-Datastore, allowCreate: true, volumeMaxSize: 200MB, volumeTotalSize: 5GB}
+  vms: [photon-01, photon-02]
+"""
+VIB = f"/vmfs/volumes/SHARED-Datastore/{lab.VIB_FILE}"
+
+
+class Nobody:
+    """An observer that does not care."""
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        pass
+
+
+class LabSite:
+    """The seed's site: hosts esxiz10 and esxiz20, SHARED-Datastore, VMs photon-01 to photon-03; and its manifests."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.lab = folder / "lab"
+        self.manifests = folder / "manifests"
+        self.manifests.mkdir()
+        lab.create(self.lab)
+        (self.manifests / "site.yaml").write_text(
+            (self.lab / "site.yaml").read_text().replace("directory: .", "directory: ../lab")
+        )
+        for host in lab.hosts(self.lab):
+            self.write_host(host)
+        self.write(SEED)
+
+    def write_host(
+        self,
+        name: str,
+        spec: str = f"{{driver: {{version: {lab.VIB_VERSION}, source: {VIB}}}, service: {{state: Running}}}}",
+    ) -> None:
+        document = f"apiVersion: vdvs.io/v1\nkind: Host\nmetadata: {{name: {name}}}\nspec: {spec}\n"
+        (self.manifests / f"host-{name}.yaml").write_text(document)
+
+    def write(self, text: str) -> None:
+        """Replace the manifests of the config DB and the vmgroups."""
+        (self.manifests / "site-content.yaml").write_text(textwrap.dedent(text))
+
+    def vmgroup(
+        self, name: str, vms: str = "[]", access: str = "[{datastore: SHARED-Datastore, allowCreate: true}]"
+    ) -> str:
+        """The text of one more vmgroup."""
+        return (
+            f"---\napiVersion: vdvs.io/v1\nkind: VMGroup\nmetadata: {{name: {name}}}\n"
+            f"spec: {{defaultDatastore: SHARED-Datastore, access: {access}, vms: {vms}}}\n"
+        )
+
+    def reconcile(self, policy: Policy = APPLY) -> Outcome:
+        desired = load([str(self.manifests)]).desired
+        assert desired.site is not None
+
+        async def run() -> Outcome:
+            async with open_world(desired.site, Nobody()) as world:
+                return await reconcile(desired, world, policy)
+
+        return asyncio.run(run())
+
+    def diff(self) -> Diff:
+        return self.reconcile(REPORT_ONLY).before.diff
+
+    def change(self, ref: str) -> Change:
+        return next(change for change in self.diff().changes if str(change.ref) == ref)
+
+    def root(self, host: str) -> Path:
+        return lab.host_root(self.lab, host)
+
+    @property
+    def datastore(self) -> Path:
+        return next((self.lab / "datastores").iterdir())
+
+    @property
+    def db(self) -> Path:
+        return self.datastore / "dockvols" / "vmdkops_config.db"
+
+    def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """What somebody at the sqlite3 prompt does."""
+        with closing(sqlite3.connect(self.db)) as connection, connection:
+            return connection.execute(statement, values).fetchall()
+
+    def link(self, host: str) -> Path:
+        return self.root(host) / "etc" / "vmware" / "vmdkops" / "auth-db"
+
+    def broken_rules(self) -> list[str]:
+        """Facts that every writer of a config DB has to keep; empty when all are kept."""
+        if not self.db.exists():
+            return []
+        with closing(sqlite3.connect(self.db)) as connection:
+            return [violation.sentence for violation in violations(connection)]
+
+
+def statuses(outcome: Outcome) -> dict[str, str]:
+    return {str(result.ref): result.status.value for result in outcome.objects}
+
+
+def assert_in_sync(site: LabSite) -> None:
+    changes = site.diff().changes
+    assert {str(change.ref): change.op.value for change in changes if change.op != "keep"} == {}
