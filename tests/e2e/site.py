@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import shutil
 import sqlite3
 import textwrap
 from contextlib import closing
@@ -60,6 +62,16 @@ class LabSite:
             self.write_host(host)
         self.write(SEED)
 
+    @classmethod
+    def sharing(cls, other: LabSite, folder: Path) -> LabSite:
+        """A second set of manifests for the same lab."""
+        twin = cls.__new__(cls)
+        twin.folder, twin.lab, twin.manifests = folder, other.lab, folder / "manifests"
+        shutil.copytree(other.manifests, twin.manifests)
+        site = (twin.manifests / "site.yaml").read_text()
+        (twin.manifests / "site.yaml").write_text(site.replace("../lab", str(other.lab)))
+        return twin
+
     def write_host(
         self,
         name: str,
@@ -102,7 +114,10 @@ class LabSite:
 
     @property
     def datastore(self) -> Path:
-        return next((self.lab / "datastores").iterdir())
+        """The folder of SHARED-Datastore; its name is the volume id."""
+        inventory = json.loads((self.lab / "inventory.json").read_text())
+        shared = next(d["id"] for d in inventory["datastores"] if d["name"] == "SHARED-Datastore")
+        return self.lab / "datastores" / shared
 
     @property
     def db(self) -> Path:

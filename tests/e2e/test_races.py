@@ -1,0 +1,163 @@
+"""Other writers, other vdvs, and death at any moment: nothing lost, nothing broken, and the next apply finishes."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from reconciler.agent.rules import violations
+from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses
+
+ROUNDS = 25
+
+
+def start_apply(site: LabSite) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "reconciler", "apply", "-f", str(site.manifests)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=Path(__file__).parents[2],
+    )
+
+
+def children_of(pid: int) -> list[int]:
+    found: list[int] = []
+    for listing in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            found += [int(child) for child in listing.read_text().split()]
+        except OSError:
+            continue
+    return found
+
+
+def wait_until_gone(pids: list[int]) -> None:
+    for pid in pids:
+        while Path(f"/proc/{pid}").exists() and "\nState:\tZ" not in _status(pid):
+            time.sleep(0.01)
+
+
+def _status(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return "\nState:\tZ"
+
+
+@pytest.mark.parametrize("victim", ["vdvs", "agent"])
+def test_killed_at_any_moment_the_next_apply_finishes_the_work(
+    victim: str, site: LabSite, request: pytest.FixtureRequest
+) -> None:
+    seed = random.randrange(2**32)
+    request.node.add_report_section("call", "seed", f"random.Random({seed})")
+    chance = random.Random(seed)
+    for round_ in range(ROUNDS):
+        site.write(
+            SEED.replace("5GB", f"{round_ + 5}GB").replace("[photon-01, photon-02]", f"[photon-0{round_ % 3 + 1}]")
+        )
+        if chance.random() < 0.5:
+            site.link("esxiz10").unlink(missing_ok=True)
+        apply = start_apply(site)
+        time.sleep(chance.uniform(0.15, 0.6))
+        agents = children_of(apply.pid)
+        if victim == "vdvs":
+            apply.kill()
+        else:
+            for agent in agents:
+                os.kill(agent, signal.SIGKILL) if Path(f"/proc/{agent}").exists() else None
+        apply.wait()
+        wait_until_gone(agents)
+        if site.db.exists() and not site.db.with_name(site.db.name + "-journal").exists():
+            assert site.broken_rules() == []
+    outcome = site.reconcile()
+    assert {"failed", "blocked"}.isdisjoint(statuses(outcome).values()), outcome.objects
+    assert_in_sync(site)
+    assert not [path.name for path in site.db.parent.iterdir() if path.name.endswith("-journal")]
+
+
+def test_two_that_create_the_same_db_at_once_make_one(site: LabSite) -> None:
+    for process in [start_apply(site) for _ in range(4)]:
+        process.wait()
+    assert site.broken_rules() == []
+    assert site.sql("SELECT name FROM tenants") == [("MYVMGROUP",)]
+    site.reconcile()
+    assert_in_sync(site)
+
+
+def test_conflicting_manifests_at_once_lose_nothing(applied: LabSite, tmp_path_factory: pytest.TempPathFactory) -> None:
+    other = LabSite.sharing(applied, tmp_path_factory.mktemp("other"))
+    other.write(SEED + other.vmgroup("other", "[photon-03]"))
+    for round_ in range(8):
+        applied.write(SEED.replace("5GB", f"{round_ + 6}GB"))
+        both = [start_apply(applied), start_apply(other)]
+        for process in both:
+            process.wait()
+        assert applied.broken_rules() == []
+        assert sorted(applied.sql("SELECT name FROM tenants")) == [("MYVMGROUP",), ("other",)]
+        assert applied.sql(
+            "SELECT usage_quota FROM privileges p JOIN tenants t ON t.id = tenant_id WHERE name = 'MYVMGROUP'"
+        )[0][0] in (5120, (round_ + 6) * 1024)
+
+
+def test_a_vm_that_moves_is_in_a_vmgroup_at_every_moment(applied: LabSite) -> None:
+    away = SEED.replace("[photon-01, photon-02]", "[photon-01]") + applied.vmgroup("other", "[photon-02]")
+    back = SEED + applied.vmgroup("other")
+    seen: list[int] = []
+    stop = threading.Event()
+
+    def look() -> None:
+        with closing(sqlite3.connect(applied.db, timeout=30)) as reader:
+            while not stop.is_set():
+                seen.extend(reader.execute("SELECT COUNT(*) FROM vms WHERE vm_name = 'photon-02'").fetchone())
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        for text in (away, back, away, back):
+            applied.write(text)
+            assert "failed" not in statuses(applied.reconcile()).values()
+    finally:
+        stop.set()
+        watcher.join()
+    assert set(seen) == {1}
+
+
+def test_a_change_by_hand_between_look_and_write_is_never_overwritten(
+    applied: LabSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plan is refused, a new one is made from what is there now, and it is told."""
+    from reconciler import reconcile as module
+
+    execute = module.execute
+    meddled = False
+
+    async def meddle_first(*args: object, **kwargs: object) -> object:
+        nonlocal meddled
+        if not meddled:
+            meddled = True
+            applied.sql("UPDATE tenants SET description = 'by hand'")
+        return await execute(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "execute", meddle_first)
+    applied.write(SEED.replace("5GB", "6GB"))
+    outcome = applied.reconcile()
+    assert len(outcome.replanned) == 1
+    assert statuses(outcome)["vmgroup/MYVMGROUP"] == "configured"
+    assert applied.sql("SELECT description FROM tenants") == [("by hand",)]
+    assert applied.sql("SELECT usage_quota FROM privileges") == [(6144,)]
+
+
+def test_the_rules_are_checked_by_a_function_that_can_fail(applied: LabSite) -> None:
+    with closing(sqlite3.connect(applied.db)) as connection:
+        connection.execute("UPDATE tenants SET description = NULL")
+        assert [violation.sentence for violation in violations(connection)]
+        connection.rollback()
