@@ -21,8 +21,14 @@ def revision(paths: Sequence[str]) -> str | None:
     commit = _ask(git, folder, "rev-parse", "--short", "HEAD")
     if not commit:
         return None
-    changes = _ask(git, folder, "status", "--porcelain", "--", *map(str, files))
-    return f"{commit} + uncommitted changes" if changes else commit
+    changes = _ask(git, folder, "status", "--porcelain", "-z", "--", *map(str, files))
+    return f"{commit} + uncommitted changes" if any(map(_counts, (changes or "").split("\0"))) else commit
+
+
+def _counts(entry: str) -> bool:
+    """Whether this is a manifest, or a new folder that may hold some; a lab beside the manifests is neither."""
+    name = entry.rstrip("/").rsplit("/", 1)[-1].rsplit(" ", 1)[-1]
+    return name.endswith((".yaml", ".yml")) or (entry.endswith("/") and not name.startswith("."))
 
 
 def _ask(git: str, folder: Path, *words: str) -> str | None:

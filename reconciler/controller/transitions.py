@@ -19,10 +19,13 @@ _EVENTS = {
     Op.UNMANAGED: EventKind.UNMANAGED,
 }
 
+_HEALABLE = frozenset({Op.CREATE, Op.UPDATE, Op.DELETE})
+_NOT_HEALED = {Status.FAILED: EventKind.FAILED, Status.BLOCKED: EventKind.BLOCKED}
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was last told of an object. `change` None: it was in sync. `failure`: why healing it failed, if it did."""
+    """What was last told of an object. `change` None: it was in sync. `failure`: why it is not healed."""
 
     change: Change | None = None
     failure: str = ""
@@ -31,9 +34,12 @@ class Seen:
 State = Mapping[ObjectRef, Seen]
 
 
-def transitions(previous: State, outcome: Outcome) -> tuple[tuple[Event, ...], State]:
-    """The events between what was last told and this outcome, and what has been told after them."""
-    results = {result.ref: result for result in outcome.objects}
+def transitions(previous: State, outcome: Outcome, *, healing: bool) -> tuple[tuple[Event, ...], State]:
+    """The events between what was last told and this outcome, and what has been told after them.
+
+    What a pass held back is worth telling only where it was `healing`.
+    """
+    results = {result.ref: result for result in outcome.objects} if healing else {}
     after = {change.ref: change for change in (outcome.after or outcome.before).diff.changes}
     before = {change.ref: change for change in outcome.before.diff.changes}
     events: list[Event] = []
@@ -59,8 +65,8 @@ def _of_object(
         if seen.change is not None:
             events.append(_settled(seen.change, result))
         return events, Seen()
-    if result is not None and result.status is Status.FAILED and result.detail != seen.failure:
-        events.append(Event(EventKind.FAILED, after.ref, result.detail))
+    if result is not None and result.status in _NOT_HEALED and after.op in _HEALABLE and result.detail != seen.failure:
+        events.append(Event(_NOT_HEALED[result.status], after.ref, f"not healed: {result.detail}"))
         seen = Seen(seen.change, result.detail)
     if not _same(after, seen.change):
         events.append(Event(_EVENTS[after.op], after.ref, after.reason, after))

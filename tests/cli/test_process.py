@@ -1,0 +1,102 @@
+"""What only a real process shows: what is imported, pipes, colour, git."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Folder
+
+SLOW = ("asyncio", "fastjsonschema", "jsonschema", "rich", "sqlite3", "watchdog", "yaml", "reconciler.model")
+ROOT = Path(__file__).parents[2]
+
+
+def run(*args: str, encoding: str = "utf-8", **environment: str) -> subprocess.CompletedProcess[str]:
+    variables = os.environ | {"PYTHONPATH": str(ROOT)} | environment
+    return subprocess.run(
+        [sys.executable, "-m", "reconciler", *args], capture_output=True, encoding=encoding, env=variables, check=False
+    )
+
+
+@pytest.mark.parametrize("args", ["--help", "--version", "diff --help", "lab up -h"])
+def test_help_loads_nothing_slow(args: str) -> None:
+    code = (
+        "import sys\nfrom reconciler.cli.main import cli\n"
+        f"try: cli({args.split()!r})\nexcept SystemExit as end: code = end.code\n"
+        f"sys.exit(code or [name for name in {SLOW!r} if name in sys.modules] or 0)"
+    )
+    variables = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=variables, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+COMMANDS = ("", "validate", "diff", "apply", "get", "describe", "status", "watch", "lab up", "lab down", "lab reboot")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_examples(command: str) -> None:
+    done = run(*command.split(), "-h")
+    assert done.returncode == 0
+    assert "vdvs " in done.stdout.split("Usage:")[1].split("\n", 1)[1]
+
+
+def test_the_exit_codes_are_documented() -> None:
+    shown = run("--help").stdout
+    assert "Exit codes:" in shown
+    assert all(f"\n    {code}  " in shown for code in (0, 1, 2, 3))
+
+
+def test_nothing_given_is_wrong_usage() -> None:
+    done = run()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Commands:" in done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error(applied: Folder) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "reconciler", "get", "hosts"],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_no_colour_into_a_pipe_and_nothing_on_standard_error(applied: Folder) -> None:
+    applied.unlink("esxiz10")
+    done = run("get", "hosts")
+    assert "OPEN" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert done.stderr == ""
+
+
+def test_an_output_that_cannot_spell_everything(applied: Folder) -> None:
+    applied.sql("UPDATE tenants SET description = 'grün 数据'")
+    done = run("describe", "vmgroup", "MYVMGROUP", PYTHONIOENCODING="latin-1", PYTHONUTF8="0", encoding="latin-1")
+    assert done.returncode == 0
+    assert "grün \\u6570\\u636e" in done.stdout
+
+
+def test_the_commit_stands_in_the_header(folder: Folder) -> None:
+    def git(*words: str) -> str:
+        line = ["git", "-c", "user.name=a", "-c", "user.email=a@b", *words]
+        return subprocess.run(line, capture_output=True, text=True, check=True).stdout.strip()
+
+    git("init", "-q")
+    git("add", "manifests")
+    git("commit", "-qm", "first")
+    commit = git("rev-parse", "--short", "HEAD")
+    assert run("diff", "-f", "manifests").stdout.splitlines()[0].endswith(f"   git {commit}")
+    folder.edit("vmgroup.yaml", "5GB", "6GB")
+    assert run("diff", "-f", "manifests").stdout.splitlines()[0].endswith(f"   git {commit} + uncommitted changes")
+    without = run("diff", "-f", "manifests", PATH="/nonexistent")
+    assert without.returncode == 1
+    assert "git" not in without.stdout.splitlines()[0]
