@@ -65,10 +65,11 @@ def carry_out(books, action):
 
 def touches(action):
     # type: (Dict[str, Any]) -> Tuple[set[Any], set[Any]]
-    """The ids of the vmgroups and of the VMs that an action changes."""
-    tenants = {action[key] for key in ("uuid", "from_uuid") if action.get(key)}
+    """The ids of the vmgroups whose own rows an action changes, and of the VMs whose membership it changes."""
     members = list(action.get("members") or ()) + [action.get("member")]
-    return tenants, {member["uuid"] for member in members if member}
+    vms = {member["uuid"] for member in members if member}
+    tenants = set() if action.get("member") else {action.get("uuid")}  # type: set[Any]
+    return tenants, vms
 
 
 def _create(books, action):

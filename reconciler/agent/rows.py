@@ -6,6 +6,7 @@ Rows are read whatever they hold: NULL, blobs and text that is not UTF-8 must no
 import binascii
 import hashlib
 import json
+import re
 
 from .schema import COLUMNS, VERSION
 from .sqlite import execute, meaning
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     Row = Tuple[Any, ...]
 
 _TEXT = type("".encode("ascii").decode("ascii"))  # `unicode` on Python 2
+# A wrong byte as `_tolerant` shows it, but not half of a pair (which a narrow Python 2 uses for rare characters).
+_WRONG_BYTES = re.compile(b"(?<![\\ud800-\\udbff])[\\udc80-\\udcff]".decode("unicode_escape"))
+_REPLACEMENT = b"\\ufffd".decode("unicode_escape")
 _COLUMNS = dict(COLUMNS)
 FINGERPRINTED = ("tenants", "vms", "privileges", "versions")
 
@@ -129,18 +133,7 @@ def plain(value):
         return str(value)
     if not isinstance(value, _TEXT):
         return "X'%s'" % binascii.hexlify(bytes(value)).decode("ascii")
-    if _lone(value):
-        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return value
-
-
-def _lone(value):
-    # type: (Any) -> bool
-    try:
-        value.encode("utf-8")
-    except UnicodeError:
-        return True
-    return False
+    return _WRONG_BYTES.sub(_REPLACEMENT, value)
 
 
 def integer(value):

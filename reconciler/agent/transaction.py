@@ -152,19 +152,18 @@ def _group(connection, group):
 def _blame(added, groups, results):
     # type: (List[Any], List[List[Dict[str, Any]]], List[Result]) -> Dict[int, Result]
     """The groups that succeeded and touched what now breaks a rule, by their number."""
-    blamed = {}  # type: Dict[int, Result]
+    touched = {}  # type: Dict[Any, List[int]]
     for number, group in enumerate(groups):
-        tenants = set()  # type: set[Any]
-        vms = set()  # type: set[Any]
         for action in group if results[number]["ok"] else ():
-            of_action = touches(action)
-            tenants |= of_action[0]
-            vms |= of_action[1]
-        for violation in added:
-            if violation.tenant in tenants or violation.vm in vms:
-                message = "it would break a rule of vDVS: %s" % violation.sentence
-                blamed[number] = {"ok": False, "reason": "Violation", "message": message}
-                break
+            tenants, vms = touches(action)
+            for key in tenants | vms:
+                touched.setdefault(key, []).append(number)
+    blamed = {}  # type: Dict[int, Result]
+    for violation in added:
+        message = "it would break a rule of vDVS: %s" % violation.sentence
+        numbers = touched.get(violation.vm) or touched.get(violation.tenant) or []
+        for number in numbers:
+            blamed.setdefault(number, {"ok": False, "reason": "Violation", "message": message})
     return blamed
 
 

@@ -1,0 +1,219 @@
+"""apply_db on a DB that is there: all or nothing, only on what the plan saw, and with a copy first."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.agent import sqlite as agents_sqlite
+from tests.agent.test_observe_db import leave_hot_journal, start_spilling_writer
+from tests.agent.world import G1, G2, TIME, VM1, VM2, Agent, act, member, outcomes, vmgroup
+from tests.agent.world import sqlite as opened
+
+ADD = act("AddMember", G2, member=member(VM2))
+G3 = "33333333-cccc-4ccc-8ccc-000000000003"
+BACKUP = f"vmdkops_config.db.bak-{TIME}"
+
+
+def untouched(agent: Agent, before: bytes) -> bool:
+    """Whether the DB has not changed by a byte and nothing was left beside it."""
+    return agent.db.read_bytes() == before and agent.files() == ["vmdkops_config.db"]
+
+
+def test_a_change_is_committed_and_reported(ready: Agent) -> None:
+    reply = ready.apply([ADD], writer="esx7")
+    assert outcomes(reply) == ["ok"]
+    found = ready.look()
+    assert (found["fingerprint"], found["writer"]) == (reply["fingerprint"], "esx7")
+    assert found["backups"] == [reply["backup"]] == [BACKUP]
+    assert ready.rows("PRAGMA journal_mode") == [("delete",)]
+
+
+def test_another_fingerprint_is_refused(ready: Agent) -> None:
+    old = ready.look()["fingerprint"]
+    ready.sql("UPDATE vms SET vm_name = 'renamed'")
+    before = ready.db.read_bytes()
+    assert ready.refused([ADD], fingerprint=old) == "Moved"
+    assert untouched(ready, before)
+
+
+def test_a_db_that_vanished_or_was_emptied_is_refused(ready: Agent) -> None:
+    old = ready.look()["fingerprint"]
+    os.truncate(ready.db, 0)
+    assert ready.refused([ADD], fingerprint=old) == "Moved"
+    ready.db.unlink()
+    assert ready.refused([ADD], fingerprint=old) == "Moved"
+    assert ready.files() == []
+
+
+def test_a_failing_group_does_not_undo_the_others(ready: Agent) -> None:
+    half_bad = [act("AddMember", G1, member=member(VM2)), act("AddMember", G1, member=member(VM1))]
+    reply = ready.apply([vmgroup(G3, "G3")], half_bad, [ADD])
+    assert outcomes(reply) == ["ok", "Precondition", "ok"]
+    assert ready.rows("SELECT tenant_id FROM vms WHERE vm_id = '" + VM2 + "'") == [(G2,)]
+    assert ready.rows("SELECT count(*) FROM tenants") == [(3,)]
+
+
+def test_nothing_to_commit_leaves_no_backup(ready: Agent) -> None:
+    before = ready.db.read_bytes()
+    reply = ready.apply([vmgroup(G1, "G1")])
+    assert (reply["backup"], reply["fingerprint"]) == (None, ready.look()["fingerprint"])
+    assert untouched(ready, before)
+
+
+def test_the_backup_is_the_db_before_the_change(ready: Agent) -> None:
+    before = ready.db.read_bytes()
+    reply = ready.apply([ADD])
+    assert (ready.dockvols / reply["backup"]).read_bytes() == before
+
+
+def test_only_our_newest_backups_are_kept(ready: Agent) -> None:
+    foreign = ["auth-db.bak_Mon", "vmdkops_config.db.bak-mine", "vmdkops_config.db.bak"]
+    for name in foreign:
+        (ready.dockvols / name).touch()
+    for number in range(5):
+        change = act("UpdateVMGroup", description=str(number), default_url=None)
+        ready.apply([change], time=f"2026112{number}T000000Z", backups_to_keep=2)
+    kept = [f"vmdkops_config.db.bak-2026112{number}T000000Z" for number in (3, 4)]
+    assert ready.files() == sorted([*foreign, *kept, "vmdkops_config.db"])
+
+
+def test_a_name_that_is_taken_gets_a_number(ready: Agent) -> None:
+    for expected in (BACKUP, f"{BACKUP}-2", f"{BACKUP}-3"):
+        reply = ready.apply([act("UpdateVMGroup", description=expected, default_url=None)])
+        assert reply["backup"] == expected
+    assert ready.look()["backups"][-1] == f"{BACKUP}-3"
+
+
+def test_a_db_that_stays_locked_is_refused(ready: Agent) -> None:
+    fingerprint = ready.look()["fingerprint"]
+    with opened(ready.db) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert ready.refused([ADD], fingerprint=fingerprint) == "Locked"
+        other.execute("ROLLBACK")
+    assert outcomes(ready.apply([ADD], fingerprint=fingerprint)) == ["ok"]
+
+
+def test_a_reader_that_does_not_end_prevents_the_commit_and_nothing_is_left(ready: Agent) -> None:
+    before = ready.db.read_bytes()
+    request = ready.request([[ADD]])
+    reader = sqlite3.connect(ready.db, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM tenants").fetchall()
+    assert ready.refusal("apply_db", **request) == "Locked"
+    reader.close()
+    assert untouched(ready, before)
+
+
+def test_a_lock_that_goes_away_is_waited_for(ready: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = {**ready.request([[ADD]]), "deadline": 60}
+    other = sqlite3.connect(ready.db, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    monkeypatch.setattr(agents_sqlite.time, "sleep", lambda _: other.close())
+    assert outcomes(ready.ask("apply_db", **request)) == ["ok"]
+
+
+def test_a_hot_journal_is_refused_until_it_is_recovered(ready: Agent) -> None:
+    fingerprint = ready.look()["fingerprint"]
+    leave_hot_journal(ready)
+    assert ready.refused([ADD], fingerprint=fingerprint) == "HotJournal"
+    assert Path(f"{ready.db}-journal").exists()
+    assert ready.apply(recover=True, fingerprint="")["fingerprint"] == fingerprint
+    assert ready.files() == ["vmdkops_config.db"]
+    assert outcomes(ready.apply([ADD])) == ["ok"]
+
+
+def test_recover_leaves_a_live_writer_alone(ready: Agent) -> None:
+    with start_spilling_writer(ready) as process:
+        assert ready.refused(recover=True, fingerprint="") == "Locked"
+        process.kill()
+
+
+def test_a_damaged_file_is_not_written(ready: Agent) -> None:
+    fingerprint = ready.look()["fingerprint"]
+    with ready.db.open("r+b") as stream:  # the root page of the index behind `tenants.name` or so: rows still read
+        pages = ready.db.stat().st_size // 4096
+        stream.seek(4096 * (pages - 2))
+        stream.write(b"\xff" * 200)
+    assert ready.refused([ADD], fingerprint=fingerprint) in ("Corrupt", "WrongVersion", "Moved")
+
+
+def test_a_full_disk_leaves_everything_as_it_was(ready: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = ready.db.read_bytes()
+    many = [vmgroup(f"{n:08d}-cccc-4ccc-8ccc-000000000003", f"N{n}", description="x" * 400) for n in range(200)]
+    really_open = agents_sqlite.open_writing
+
+    def open_on_a_full_disk(*arguments: Any) -> sqlite3.Connection:
+        connection = really_open(*arguments)
+        connection.execute(f"PRAGMA max_page_count = {len(before) // 4096 + 1}")
+        return connection
+
+    monkeypatch.setattr(agents_sqlite, "open_writing", open_on_a_full_disk)
+    assert ready.refused(many) == "DiskFull"
+    assert untouched(ready, before)
+
+
+def test_no_room_for_the_backup_leaves_everything_as_it_was(ready: Agent) -> None:
+    before = ready.db.read_bytes()
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))"
+    assert refused_in_a_process(ready, limit, ready.request([[ADD]])) == "DiskFull"
+    assert untouched(ready, before)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs to become somebody else")
+@pytest.mark.parametrize(("path", "mode"), [("vmdkops_config.db", 0o444), (".", 0o555)])
+def test_without_permission_to_write_nothing_happens(ready: Agent, path: str, mode: int) -> None:
+    before = ready.db.read_bytes()
+    request = ready.request([[ADD]])
+    for folder in (ready.root, ready.root.parent, ready.root.parent.parent):
+        folder.chmod(0o755)
+    (ready.dockvols / path).chmod(mode)
+    become_nobody = "import os, sqlite3; os.setgid(65534); os.setuid(65534)"
+    assert refused_in_a_process(ready, become_nobody, request) == "ReadOnly"
+    assert untouched(ready, before)
+
+
+def test_an_old_sqlite_never_writes(ready: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 7, 15))
+    assert ready.host()["can_write"] is False
+    assert ready.look()["state"] == "present"
+    assert ready.refused([ADD]) == "TooOld"
+
+
+def test_rows_that_somebody_loses_after_the_commit_are_noticed(ready: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = ready.db.read_bytes()
+    monkeypatch.setattr("reconciler.agent.backup.keep_newest", lambda *_: ready.db.write_bytes(before))
+    assert ready.refused([ADD]) == "Unverified"
+
+
+def test_a_committed_row_is_in_one_vmgroup_at_every_moment(ready: Agent) -> None:
+    move = act("MoveMember", G2, from_uuid=G1, member=member(VM1))
+    ready.sql(
+        "CREATE TABLE seen(members INTEGER)",
+        "CREATE TRIGGER watch AFTER UPDATE ON vms BEGIN INSERT INTO seen SELECT count(*) FROM vms; END",
+        "CREATE TRIGGER never BEFORE DELETE ON vms BEGIN SELECT raise(ABORT, 'a moved VM was in no vmgroup'); END",
+    )
+    assert outcomes(ready.apply([move])) == ["ok"]
+    assert ready.rows("SELECT members FROM seen") == [(1,)]
+
+
+def refused_in_a_process(agent: Agent, first: str, request: dict[str, Any]) -> str:
+    """The reason with which an `apply_db` is refused in a process of its own that does `first`."""
+    script = f"""
+import json, sys
+sys.path.insert(0, ".")
+from reconciler.agent.main import answer
+from reconciler.agent.paths import Root
+{first}
+print(answer(Root(sys.argv[1]), json.loads(sys.argv[2]))["error"]["reason"])
+"""
+    asked = json.dumps({"do": "apply_db", **request})
+    command = [sys.executable, "-B", "-c", script, str(agent.root), asked]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
