@@ -118,4 +118,4 @@ def _type_message(instance: Any, types: Any) -> str:
 def _first_sentence(field: dict[str, Any]) -> str:
     """What a missing field is for, to help filling it in."""
     sentence = str(field.get("description", "it is required")).split(". ")[0].rstrip(".")
-    return sentence if sentence[:2].isupper() else sentence[0].lower() + sentence[1:]
+    return sentence if sentence[1:2].isupper() else sentence[0].lower() + sentence[1:]

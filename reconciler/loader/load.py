@@ -12,7 +12,7 @@ from typing import IO
 
 from reconciler.loader import build, crosscheck, files
 from reconciler.loader.manifests import Document, SourceFile
-from reconciler.loader.validate import problems
+from reconciler.loader.validate import problems, salvage
 from reconciler.loader.vmgroups import VMGroupChecks, sizes_too_large
 from reconciler.loader.wording import escape
 from reconciler.model.desired import Desired, DesiredConfigDB, DesiredVMGroup, Site
@@ -56,24 +56,26 @@ class _Loading:
         self.errors: list[ManifestError] = []
         self.files: dict[str, int] = {}
         self.valid: dict[Kind, list[Document]] = {kind: [] for kind in Kind}
-        self.broken: list[Document] = []
+        self.broken: list[tuple[Document, list[ManifestError]]] = []
 
     def run(self, paths: Sequence[str], site: str | None, stdin: IO[bytes] | None) -> Loaded:
         manifests = list(files.find(paths))
+        site_is_apart = True
         if site is not None:
             self._site_file(site)
             identity = files.Found(site, site).identity
+            site_is_apart = all(found.identity != identity for found in manifests)
             manifests = [found for found in manifests if found.identity != identity]
-        for found in manifests:
-            self._read(found, stdin)
-        if not any(self.valid.values()) and not self.errors:
-            where = ", ".join(escape(path) for path in paths) or "nothing: give at least one path"
-            self._fail(Source(escape(paths[0]) if paths else "-f", 1, 1), f"no manifests in {where}")
+        documents = [self._read(found, stdin) for found in manifests]
+        if paths and not any(documents) and not self.errors and site_is_apart:
+            where = ", ".join(files.STDIN if path == "-" else escape(path) for path in paths)
+            self._fail(Source(files.STDIN if paths[0] == "-" else escape(paths[0]), 1, 1), f"no manifests in {where}")
         desired = self._desired()
         if self.errors:
             order = self.files
             self.errors.sort(key=lambda e: (order.get(e.source.file, 0), e.source.line, e.source.column))
-            raise InvalidManifestsError(tuple(dict.fromkeys(self.errors)), len(self.files))
+            one_a_place = {(error.source, error.path): error for error in reversed(self.errors)}
+            raise InvalidManifestsError(tuple(reversed(one_a_place.values())), len(self.files))
         return Loaded(desired, len(self.files))
 
     def _fail(self, source: Source, message: str) -> None:
@@ -105,7 +107,10 @@ class _Loading:
             documents.append(document)
             wrong = problems(document)
             self.errors += wrong
-            (self.valid[document.kind] if document.kind and not wrong else self.broken).append(document)
+            if document.kind is not None and not wrong:
+                self.valid[document.kind].append(document)
+            else:
+                self.broken.append((document, wrong))
         return documents
 
     def _desired(self) -> Desired:
@@ -129,7 +134,11 @@ class _Loading:
         only = next(iter(names)) if len(names) == 1 else ""
         checks = VMGroupChecks(dbs, known)
         groups = []
-        for document in self.valid[Kind.VMGROUP]:
+        documents = self.valid[Kind.VMGROUP]
+        usable = [found for document, wrong in self.broken if (found := salvage(document, wrong))]
+        if usable:
+            documents = sorted(documents + usable, key=lambda d: (self.files[d.file.shown], d.index))
+        for document in documents:
             try:
                 group = build.vmgroup(document, only, qualified=len(names) > 1)
             except ValueError:
@@ -143,7 +152,7 @@ class _Loading:
     def _known_names(self) -> crosscheck.Names:
         """The names that documents may refer to. A broken document still declares its name: one error is enough."""
         known: crosscheck.Names = {kind: set() for kind in Kind}
-        for document in chain(*self.valid.values(), self.broken):
+        for document in chain(*self.valid.values(), (document for document, _ in self.broken)):
             if document.kind is not None and document.metadata_name is not None:
                 known[document.kind].add(document.metadata_name)
         return known

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 from reconciler.loader.explain import explain
 from reconciler.loader.manifests import KINDS, Document
 from reconciler.loader.schemas import API_VERSION, NAMES, accepts
 from reconciler.loader.wording import Path, described, did_you_mean, either
 from reconciler.model.errors import ManifestError
+from reconciler.model.refs import Kind
+
+_SPEC_FIELD: Final = re.compile(r"spec\.([A-Za-z0-9_-]+)")
 
 
 def problems(document: Document) -> list[ManifestError]:
@@ -29,6 +34,21 @@ def problems(document: Document) -> list[ManifestError]:
     taken = {error.source for error in found} | {(error.path) for error in found}
     later = [document.error(path, message) for path, message in _by_schema(document)]
     return found + [error for error in later if error.source not in taken and error.path not in taken]
+
+
+def salvage(document: Document, wrong: list[ManifestError]) -> Document | None:
+    """A VMGroup without the fields that are wrong, to be compared with the others all the same.
+
+    None if what is left would not be the same vmgroup, or not valid.
+    """
+    fields = {match[1] for error in wrong if (match := _SPEC_FIELD.match(error.path))}
+    if document.kind is not Kind.VMGROUP or not fields.isdisjoint(("name", "configDB")):
+        return None
+    if len(fields) == 0 or any(not _SPEC_FIELD.match(error.path) for error in wrong):
+        return None
+    spec = {key: value for key, value in document.data["spec"].items() if key not in fields}
+    data = {**document.data, "spec": spec}
+    return replace(document, data=data) if accepts("vmgroup")(data) else None
 
 
 def _by_schema(document: Document) -> Iterator[tuple[Path, str]]:

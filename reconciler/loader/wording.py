@@ -12,6 +12,7 @@ Path = tuple[str | int, ...]
 """A place inside a document: keys and list positions from its top."""
 
 _LONGEST = 60
+_LONGEST_PATH = 160
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]+")
 _KINDS = {"string": "a string", "object": "a mapping", "array": "a list", "boolean": "true or false"}
 _KINDS |= {"integer": "a whole number", "number": "a number", "null": "nothing"}
@@ -65,6 +66,8 @@ def dotted(path: Path) -> str:
             out += f".{part}" if out else part
         else:
             out += f"[{quoted(part)}]"
+        if len(out) > _LONGEST_PATH:
+            return f"{out[:_LONGEST_PATH]}..."
     return out
 
 

@@ -8,7 +8,7 @@ Merge keys (`<<`) are refused: YAML 1.2 does not have them.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from yaml._yaml import CParser
@@ -27,7 +27,7 @@ from yaml.events import (
 from reconciler.loader.scalars import AMBIGUOUS, MERGE_KEY, resolve
 from reconciler.loader.wording import Path, described, quoted
 from reconciler.loader.yaml_errors import syntax_error
-from reconciler.loader.yaml_fast import DEEPEST
+from reconciler.loader.yaml_fast import DEEPEST, MOST_TAG_DIRECTIVES
 
 MOST_ALIASED: Final = 100_000  # values that aliases may add to one text
 MOST_ERRORS: Final = 20  # places at which one text may be unreadable
@@ -80,6 +80,9 @@ class Document:
 
 def documents(text: str) -> list[Document]:
     """All documents of `text`, in order, also those that cannot be read."""
+    if text.count("\n%TAG") > MOST_TAG_DIRECTIVES:
+        problem = Problem((1, 1), (), "too many %TAG directives; manifests need none")
+        return [Document((1, 1), readable=False, problems=[problem])]
     found: list[Document] = []
     budget = [MOST_ALIASED]
     start, lines_before, errors = 0, 0, 0
@@ -91,11 +94,13 @@ def documents(text: str) -> list[Document]:
         except _GiveUpError as error:
             broken, resume = error.problem, error.problem.position[0] + 1
         except (YAMLError, UnicodeError) as error:
-            (line, column), message = syntax_error(error, reader.text)
-            broken = Problem((line + lines_before, column), (), message)
+            position, message = syntax_error(error, reader.text, lines_before)
+            broken = Problem(position, (), message)
             resume = broken.position[0]
-        reader.give_up(broken)
         errors += 1
+        if errors == MOST_ERRORS:
+            broken = replace(broken, message=f"{broken.message} (what follows in this file was not read)")
+        reader.give_up(broken)
         next_start = _next_document(text, max(resume, lines_before + 2))
         if next_start is None or errors == MOST_ERRORS:
             return found
@@ -286,7 +291,7 @@ class _Reader:
         if tag is None:
             if text in AMBIGUOUS:
                 truth = "true" if text.lower() in ("yes", "on", "y") else "false"
-                self._complain(position, f'unquoted {text} is a boolean to some; write "{text}" or {truth}')
+                self._complain(position, f'unquoted {text} is a boolean to some programs; write "{text}" or {truth}')
                 return text
             return resolve(text)
         if tag in ("!", _CORE + "str"):

@@ -26,36 +26,33 @@ _CLEARER: Final = {
 }
 
 
-def syntax_error(error: Exception, text: str) -> tuple[tuple[int, int], str]:
-    """Line and column (from 1, in `text`) and the message, for the error that reading `text` raised."""
+def syntax_error(error: Exception, text: str, lines_before: int) -> tuple[tuple[int, int], str]:
+    """Line, column and message for the error that reading `text` raised. `lines_before` lines come before `text`."""
     if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
         problem = error.problem or "not valid YAML"
         mark = error.problem_mark
         if problem in _UNCLOSED and error.context_mark is not None:
             mark, message = error.context_mark, "this quote is never closed"
         elif problem.startswith("did not find expected ',' or") and error.context_mark is not None:
-            mark, message = error.context_mark, f"this bracket is not closed, or a ',' is missing ({_at(error)})"
+            noticed = error.problem_mark.line + 1 + lines_before
+            mark = error.context_mark
+            message = f"this bracket is not closed, or a ',' is missing (noticed at line {noticed})"
         elif problem == "found character that cannot start any token":
             message = _cannot_start(text, mark.index)
         else:
             message = _CLEARER.get(problem) or f"not valid YAML: {quoted(problem)[1:-1]}"
-        return (mark.line + 1, mark.column + 1), message
+        return (mark.line + 1 + lines_before, mark.column + 1), message
     forbidden = _FORBIDDEN.search(text)
     if isinstance(error, ReaderError | UnicodeError) and forbidden:
         message = f"the character {quoted(forbidden[0])[1:-1]} is not allowed in YAML; is this a text file?"
-        return position_of(text, forbidden.start()), message
-    return (1, 1), f"not valid YAML: {quoted(str(error).splitlines()[0])[1:-1]}"
+        line, column = position_of(text, forbidden.start())
+        return (line + lines_before, column), message
+    return (1 + lines_before, 1), f"not valid YAML: {quoted(str(error).splitlines()[0])[1:-1]}"
 
 
 def position_of(text: str, offset: int) -> tuple[int, int]:
     """Line and column, from 1, of an offset in `text`."""
     return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
-
-
-def _at(error: MarkedYAMLError) -> str:
-    mark = error.problem_mark
-    assert mark is not None  # noqa: S101 - the caller has looked
-    return f"noticed at line {mark.line + 1}"
 
 
 def _cannot_start(text: str, offset: int) -> str:

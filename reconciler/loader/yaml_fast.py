@@ -26,6 +26,9 @@ from reconciler.loader.scalars import AMBIGUOUS, MERGE_KEY, Scalar, resolve
 DEEPEST: Final = 64  # nesting; manifests need 6
 
 
+MOST_TAG_DIRECTIVES: Final = 100  # libyaml compares each with each: thousands would take minutes
+
+
 class Unusual(Exception):
     """This text needs the careful parser."""
 
@@ -44,6 +47,8 @@ def documents(text: str) -> Iterator[tuple[Any, int, int]]:
     """Each document of `text` with the line and column (from 1) where it begins. Raises Unusual at the first oddity."""
     next_event: Callable[[], Any] = CParser(text).get_event
     plain = _Plain()
+    if text.count("\n%TAG") > MOST_TAG_DIRECTIVES:
+        raise Unusual
     try:
         while (event := next_event()) is not None:
             if event.__class__ is DocumentStartEvent:
