@@ -60,7 +60,7 @@ def _messages(error: Any) -> Iterator[tuple[Path, str]]:
         yield path, f"expected {either(choices)}, got {described(instance)}{hint}"
     elif keyword in ("minProperties", "maxProperties"):
         choices = list(error.schema.get("properties", ()))
-        given = f", got {' and '.join(instance)}" if instance else ""
+        given = f", got {' and '.join(map(quoted, instance))}" if 0 < len(instance) < 5 else ""
         yield path, (f"expected exactly one of {either(choices)}{given}" if choices else "must not be empty")
     else:
         yield path, _text_message(error)

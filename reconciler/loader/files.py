@@ -37,7 +37,9 @@ class Found:
     @property
     def identity(self) -> str:
         """Equal for two names of one file."""
-        return os.path.realpath(self.path) if self.path is not None else STDIN
+        if self.path is None:
+            return STDIN
+        return self.path if "\0" in self.path else os.path.realpath(self.path)
 
 
 def find(paths: Sequence[str]) -> Iterator[Found]:
@@ -109,7 +111,7 @@ def read_bytes(path: str, largest: int = LARGEST) -> bytes:
         if stat.S_ISDIR(status.st_mode):
             raise UnreadableError("is a folder, not a file")
         if not stat.S_ISREG(status.st_mode):
-            raise UnreadableError("is not a regular file (give '-' to read standard input)")
+            raise UnreadableError("is not a regular file; pipes and devices are not read")
         if status.st_size > largest:
             raise UnreadableError(_too_large(largest))
         return _bounded(file, largest)

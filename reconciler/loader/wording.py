@@ -73,7 +73,7 @@ def dotted(path: Path) -> str:
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:
     """The choice that `word` was probably meant to be, if any comes near."""
-    folded = {choice.lower(): choice for choice in choices}
+    folded = {choice.lower(): choice for choice in sorted(choices)}
     found = get_close_matches(word[:100].lower(), folded, n=1, cutoff=0.6)
     return folded[found[0]] if found else None
 

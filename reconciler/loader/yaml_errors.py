@@ -20,7 +20,7 @@ _CLEARER: Final = {
     "did not find expected '-' indicator": "expected another '- ' of the list; is the indentation wrong?",
     "could not find expected ':'": "expected ':' and a blank after the key",
     "did not find expected <document start>": "expected the end of the document (a line of '---' begins the next one)",
-    "did not find expected node content": "expected a value",
+    "did not find expected node content": "expected a value; is a bracket not closed?",
     "block sequence entries are not allowed in this context": "a '- ' where no list can begin; put it on its own line",
     "found unknown escape character": "unknown escape in double quotes; a backslash is written \\\\",
 }

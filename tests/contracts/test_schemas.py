@@ -1,0 +1,178 @@
+"""The schemas are well-formed, explain themselves, and agree with each other and with what the loader builds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from referencing import Registry, Resource
+
+from reconciler.loader import build
+from reconciler.loader.explain import explain
+from reconciler.loader.schemas import NAMES, accepts, schema
+from reconciler.model import desired
+from reconciler.model.inventory import Datastore, VirtualMachine
+from reconciler.model.refs import Kind
+from reconciler.model.sizes import parse_size
+
+ROOT = Path(__file__).parents[2]
+ALL = sorted(path.name.removesuffix(".v1.json") for path in (ROOT / "schemas").glob("*.json"))
+Fields = Iterator[tuple[str, dict[str, Any]]]
+
+
+def each_field(node: dict[str, Any], path: str = "") -> Fields:
+    """Every field below `node` with its path, list items and map values included."""
+    for key, child in node.get("properties", {}).items():
+        yield f"{path}.{key}", child
+        yield from each_field(child, f"{path}.{key}")
+    for keyword, shown in (("items", "[]"), ("additionalProperties", ".*")):
+        if isinstance(node.get(keyword), dict):
+            yield path + shown, node[keyword]
+            yield from each_field(node[keyword], path + shown)
+
+
+FIELDS = [(name, path, field) for name in ALL for path, field in each_field(schema(name), name)]
+
+
+def test_there_is_one_for_each_kind() -> None:
+    assert set(ALL) == {*NAMES.values(), "inventory", "manifest"}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_they_are_valid_schemas(name: str) -> None:
+    jsonschema.Draft7Validator.check_schema(schema(name))
+
+
+@pytest.mark.parametrize(("name", "path", "field"), FIELDS, ids=[path for _, path, _ in FIELDS])
+def test_each_field_explains_itself(name: str, path: str, field: dict[str, Any]) -> None:
+    assert len(field["description"]) > 8
+    assert field["description"].endswith(".")
+    assert field.get("examples") or name == "manifest" or field.get("type") == "object"
+    if "pattern" in field:
+        assert field["patternErrorMessage"]
+        assert field["pattern"].startswith("^")
+    validator = jsonschema.Draft7Validator(field)
+    for example in [*field.get("examples", ()), *([field["default"]] if "default" in field else ())]:
+        validator.validate(example)
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name != "manifest"])
+def test_no_mapping_takes_unknown_fields(name: str) -> None:
+    for path, field in [("", schema(name)), *each_field(schema(name))]:
+        types = field.get("type", ())
+        if "object" in ([types] if isinstance(types, str) else types):
+            assert field["additionalProperties"] is False or isinstance(field["additionalProperties"], dict), path
+
+
+def test_all_kinds_have_the_same_metadata() -> None:
+    def essence(node: Any) -> Any:
+        texts = ("description", "examples", "patternErrorMessage")
+        return {k: essence(v) for k, v in node.items() if k not in texts} if isinstance(node, dict) else node
+
+    metadata = [essence(schema(name)["properties"]["metadata"]) for name in NAMES.values()]
+    assert all(each == metadata[0] for each in metadata)
+
+
+class TestUnion:
+    """manifest.v1.json, for editors: any kind."""
+
+    @pytest.fixture
+    def validator(self) -> jsonschema.Draft7Validator:
+        resources = [(f"{name}.v1.json", Resource.from_contents(schema(name))) for name in ALL]
+        return jsonschema.Draft7Validator(schema("manifest"), registry=Registry().with_resources(resources))
+
+    def test_it_knows_every_kind(self) -> None:
+        union = schema("manifest")
+        assert set(union["properties"]["kind"]["enum"]) == {kind.value for kind in Kind}
+        refs = {rule["if"]["properties"]["kind"]["const"]: rule["then"]["$ref"] for rule in union["allOf"]}
+        assert refs == {kind.value: f"{name}.v1.json" for kind, name in NAMES.items()}
+
+    def test_it_accepts_the_examples(self, validator: jsonschema.Draft7Validator) -> None:
+        for path in (ROOT / "manifests").glob("*.yaml"):
+            for document in yaml.safe_load_all(path.read_text()):
+                validator.validate(document)
+
+    def test_it_refuses_what_the_schema_of_the_kind_refuses(self, validator: jsonschema.Draft7Validator) -> None:
+        bad = {"apiVersion": "vdvs.io/v1", "kind": "VMGroup", "metadata": {"name": "team"}, "spec": {"acess": []}}
+        assert not validator.is_valid(bad)
+        assert not validator.is_valid({"apiVersion": "vdvs.io/v1", "kind": "Pod"})
+
+
+GOOD = [
+    document
+    for path in sorted((ROOT / "manifests").glob("*.yaml"))
+    for document in yaml.safe_load_all(path.read_text())
+]
+
+
+@pytest.mark.parametrize("text", ["team\n", "x" * 65, "", "-x", 5, None, [], {}])
+def test_the_quick_answer_and_the_explanation_agree(text: Any) -> None:
+    """Also where regular expressions of Python and ECMAScript differ: `$` before a last newline."""
+    group = next(document for document in GOOD if document["kind"] == "VMGroup")
+    assert accepts("vmgroup")(group)
+    assert explain("vmgroup", group) == []
+    bad = {**group, "spec": {**group["spec"], "name": text}}
+    assert not accepts("vmgroup")(bad)
+    assert [path for path, _ in explain("vmgroup", bad)] == [("spec", "name")]
+
+
+def spec(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = schema(name)["properties"]["spec"]["properties"]
+    return found
+
+
+def test_defaults_in_the_schemas_are_those_of_the_loader() -> None:
+    assert spec("site")["lab"]["properties"]["directory"]["default"] == build.LAB_DIRECTORY
+    assert spec("configdb")["backups"]["properties"]["keep"]["default"] == build.BACKUPS_TO_KEEP
+    assert spec("configdb")["unmanaged"]["default"] == desired.Unmanaged.REPORT
+    assert spec("vmgroup")["access"]["items"]["properties"]["allowCreate"]["default"] is False
+    assert spec("vmgroup")["vmSelector"]["properties"]["namePattern"]["default"] == "*"
+
+
+def test_choices_in_the_schemas_are_those_of_the_model() -> None:
+    assert set(spec("configdb")["unmanaged"]["enum"]) == set(desired.Unmanaged)
+    assert set(spec("configdb")["defaultVMGroup"]["enum"]) == set(desired.Presence)
+
+
+@pytest.mark.parametrize(
+    ("properties", "model"),
+    [
+        (spec("vmgroup")["vms"]["items"]["properties"], desired.VMRef),
+        (spec("vmgroup")["vmSelector"]["properties"], desired.VMSelector),
+        (spec("configdb")["datastore"]["properties"], desired.DatastoreRef),
+        (spec("configdb")["hosts"]["properties"], desired.HostSelector),
+        (schema("inventory")["properties"]["vms"]["items"]["properties"], VirtualMachine),
+        ({**schema("inventory")["properties"]["datastores"]["items"]["properties"], "id": None}, Datastore),
+    ],
+)
+def test_each_field_of_the_schema_is_one_of_the_model(properties: dict[str, Any], model: type) -> None:
+    def snake(key: str) -> str:
+        return "".join(f"_{char.lower()}" if char.isupper() else char for char in key.replace("MB", "_mb"))
+
+    assert {snake(key) for key in properties if key != "id"} == {field.name for field in fields(model)}
+
+
+@pytest.mark.parametrize(
+    "text", ["200MB", "5GB", "007TB", "1PB", "200", "0MB", "00GB", "1.5GB", "5 GB", "1gb", "MB", ""]
+)
+def test_the_schema_and_the_model_agree_on_sizes(text: str) -> None:
+    def understood() -> bool:
+        try:
+            return parse_size(text) > 0
+        except ValueError:
+            return False
+
+    field = spec("vmgroup")["access"]["items"]["properties"]["volumeMaxSize"]
+    assert jsonschema.Draft7Validator(field).is_valid(text) == understood()
+
+
+def test_schema_files_are_formatted() -> None:
+    for path in (ROOT / "schemas").glob("*.json"):
+        text = path.read_text(encoding="utf-8")
+        assert text == json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n", path.name

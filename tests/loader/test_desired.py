@@ -1,0 +1,200 @@
+"""Good manifests: what they mean."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from reconciler.loader import load
+from reconciler.model.desired import (
+    DatastoreRef,
+    DesiredAccess,
+    DesiredDriver,
+    HostSelector,
+    Presence,
+    Unmanaged,
+    VMRef,
+    VMSelector,
+)
+from reconciler.model.refs import Kind, ObjectRef, Source
+from tests.loader.helpers import CONFIG_DB, SITE, errors_of, host, load_text, vmgroup
+
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+
+
+@pytest.mark.parametrize("path", sorted(MANIFESTS.glob("*.yaml")), ids=lambda path: path.name)
+def test_each_example_has_a_modeline_that_finds_its_schema(path: Path) -> None:
+    modeline = path.read_text(encoding="utf-8").splitlines()[0]
+    prefix = "# yaml-language-server: $schema="
+    assert modeline.startswith(prefix)
+    assert (path.parent / modeline.removeprefix(prefix)).is_file()
+
+
+def test_the_examples_are_the_handbooks_scenario() -> None:
+    loaded = load([str(MANIFESTS)])
+    desired = loaded.desired
+    assert loaded.files == 4
+    assert desired.site is not None
+    assert desired.site.lab_directory == str(MANIFESTS / ".vdvs-lab")
+    assert [str(each.ref) for each in desired.hosts] == ["host/esxiz10", "host/esxiz20"]
+    assert {each.driver.version for each in desired.hosts if each.driver} == {"0.14.0577889-0.0.1"}
+    (db,) = desired.config_dbs
+    assert (db.datastore.name, db.default_vmgroup, db.hosts) == ("SHARED-Datastore", Presence.ABSENT, None)
+    (group,) = desired.vmgroups
+    assert str(group.ref) == "vmgroup/MYVMGROUP"
+    assert group.access == (DesiredAccess("SHARED-Datastore", True, 200, 5120),)
+    assert group.vms == (VMRef("photon-01"), VMRef("photon-02"), VMRef("photon-03"))
+
+
+def test_what_is_not_stated_is_none(tmp_path: Path) -> None:
+    desired = load_text(tmp_path, CONFIG_DB, host("esxi-1"), vmgroup("team")).desired
+    assert desired.site is None
+    (esxi,), (db,), (group,) = desired.hosts, desired.config_dbs, desired.vmgroups
+    assert (esxi.address, esxi.driver, esxi.service_running) == ("esxi-1", None, None)
+    assert (db.hosts, db.default_vmgroup, db.unmanaged, db.backups_to_keep) == (None, None, Unmanaged.REPORT, 10)
+    assert (group.name, group.config_db) == ("team", "shared")
+    assert (group.uuid, group.description, group.default_datastore) == (None, None, None)
+    assert (group.access, group.vms, group.vm_selector) == (None, None, None)
+
+
+def test_empty_is_not_the_same_as_not_stated(tmp_path: Path) -> None:
+    (group,) = load_text(
+        tmp_path, CONFIG_DB, vmgroup("team", '{description: "", access: [], vms: []}')
+    ).desired.vmgroups
+    assert (group.description, group.access, group.vms) == ("", (), ())
+
+
+def test_everything_stated(tmp_path: Path) -> None:
+    digest, uuid = "AB" * 32, "0F2D53D7-091E-4B04-A6B0-1D2A43C454EB"
+    desired = load_text(
+        tmp_path,
+        f"""
+apiVersion: vdvs.io/v1
+kind: Host
+metadata: {{name: esxi-1, labels: {{rack: r1, site: "1"}}, annotations: {{note: any text}}}}
+spec:
+  name: ESXi-1
+  address: 192.168.1.20
+  driver: {{state: Present, version: 0.14.1, source: https://depot.example.com/a.zip, sha256: {digest}}}
+  service: {{}}
+""",
+        """
+apiVersion: vdvs.io/v1
+kind: ConfigDB
+metadata: {name: shared}
+spec:
+  mode: MultiNode
+  datastore: {url: "ds:///vmfs/volumes/582b1324-e49d9a0e-9bc3-000c29c1501d/"}
+  hosts: {names: [esxi-1]}
+  defaultVMGroup: Present
+  unmanaged: Ignore
+  backups: {keep: 3}
+""",
+        f"""
+apiVersion: vdvs.io/v1
+kind: VMGroup
+metadata: {{name: team, labels: {{tier: web}}}}
+spec:
+  name: TEAM
+  configDB: shared
+  uuid: {uuid}
+  description: "no: true"
+  defaultDatastore: _VM_DS
+  access:
+  - {{datastore: _VM_DS, allowCreate: true, volumeTotalSize: 1TB}}
+  - {{datastore: _ALL_DS}}
+  vms:
+  - photon-01
+  - {{uuid: {uuid}}}
+  - {{inventoryPath: /DC0/vm/photon-02}}
+  vmSelector: {{folder: /DC0/vm/photon}}
+""",
+    ).desired
+    (esxi,), (db,), (group,) = desired.hosts, desired.config_dbs, desired.vmgroups
+    assert esxi.ref == ObjectRef(Kind.HOST, "ESXi-1")
+    assert esxi.labels == (("rack", "r1"), ("site", "1"))
+    assert esxi.driver == DesiredDriver("0.14.1", "https://depot.example.com/a.zip", digest.lower())
+    assert esxi.service_running is True
+    assert db.datastore == DatastoreRef(url="/vmfs/volumes/582b1324-e49d9a0e-9bc3-000c29c1501d")
+    assert db.hosts == HostSelector(names=("ESXi-1",))  # by metadata.name in the manifest, by its own name here
+    assert (db.default_vmgroup, db.unmanaged, db.backups_to_keep) == (Presence.PRESENT, Unmanaged.IGNORE, 3)
+    assert (group.uuid, group.description, group.labels) == (uuid.lower(), "no: true", (("tier", "web"),))
+    assert group.access == (DesiredAccess("_VM_DS", True, 0, 1024**2), DesiredAccess("_ALL_DS", False, 0, 0))
+    expected = (VMRef("photon-01"), VMRef(uuid=uuid.lower()), VMRef(inventory_path="/DC0/vm/photon-02"))
+    assert group.vms == expected
+    assert group.vm_selector == VMSelector("/DC0/vm/photon", "*")
+
+
+def test_objects_know_where_they_are_written(tmp_path: Path) -> None:
+    loaded = load_text(tmp_path, "# a comment\n" + CONFIG_DB, "\n\n" + host("esxi-1"))
+    file = str(tmp_path / "manifests.yaml")
+    assert loaded.desired.config_dbs[0].source == Source(file, 2, 1)
+    assert loaded.desired.hosts[0].source == Source(file, 9, 1)
+
+
+def test_with_two_config_dbs_vmgroups_are_named_with_theirs(tmp_path: Path) -> None:
+    other = CONFIG_DB.replace("shared", "other").replace("SHARED-Datastore}", "second, hosts: {matchLabels: {a: b}}}")
+    shared = CONFIG_DB.replace("SHARED-Datastore}", "first, hosts: {matchLabels: {a: c}}}")
+    same_vm = "configDB: {}, vms: [photon-01]"
+    groups = [vmgroup(db, "{name: team, " + same_vm.format(db) + "}") for db in ("shared", "other")]
+    desired = load_text(tmp_path, shared, other, *groups).desired
+    assert [str(group.ref) for group in desired.vmgroups] == ["vmgroup/shared/team", "vmgroup/other/team"]
+    assert desired.config_dbs[0].hosts == HostSelector(match_labels=(("a", "c"),))
+
+
+def test_standard_input(tmp_path: Path) -> None:
+    path = tmp_path / "host.yaml"
+    path.write_text(host("esxi-1"))
+    loaded = load([str(path), "-"], stdin=io.BytesIO((CONFIG_DB + "---\n" + vmgroup("team")).encode()))
+    assert loaded.files == 2
+    assert loaded.desired.vmgroups[0].source == Source("<stdin>", 6, 1)
+
+
+def test_site_paths_are_relative_to_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("deep").mkdir()
+    Path("deep/site.yaml").write_text(SITE + "spec: {lab: {directory: ../lab}, inventory: {file: inv.json}}\n")
+    site = load([], site="deep/site.yaml").desired.site
+    assert site is not None
+    assert (site.lab_directory, site.inventory_file) == (str(tmp_path / "lab"), str(tmp_path / "deep" / "inv.json"))
+    assert site.allowed_hosts is None
+
+
+class TestSiteFile:
+    """--site FILE beside the manifests."""
+
+    @pytest.fixture(autouse=True)
+    def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        Path("m").mkdir()
+        Path("m/db.yaml").write_text(CONFIG_DB)
+        Path("site.yaml").write_text(SITE)
+
+    def test_its_site_is_used(self) -> None:
+        loaded = load(["m"], site="site.yaml")
+        assert loaded.files == 2
+        assert loaded.desired.site is not None
+
+    def test_the_very_same_file_among_the_manifests_is_no_second_site(self) -> None:
+        assert load(["."], site="site.yaml").desired.site is not None
+
+    def test_another_site_among_the_manifests_is(self) -> None:
+        Path("m/site.yaml").write_text(SITE)
+        assert errors_of("m", site="site.yaml") == [
+            "m/site.yaml:1:1: site/lab: there is a Site already, site/lab (site.yaml:1:1); keep one"
+        ]
+
+    def test_it_holds_nothing_else(self) -> None:
+        Path("site.yaml").write_text(SITE + "---\n" + host("esxi-1"))
+        assert errors_of("m", site="site.yaml") == ["site.yaml:5:1: a --site file holds one document, the Site"]
+
+    def test_it_must_hold_one(self) -> None:
+        Path("site.yaml").write_text("")
+        assert errors_of("m", site="site.yaml") == ["site.yaml:1:1: no Site in this file"]
+        assert errors_of("m", site="none.yaml") == ["none.yaml:1:1: cannot read: there is no such file or folder"]
+
+    def test_it_does_not_stand_in_for_manifests(self) -> None:
+        Path("empty").mkdir()
+        assert errors_of("empty", site="site.yaml") == ["empty:1:1: no manifests in empty"]

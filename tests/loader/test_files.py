@@ -1,0 +1,131 @@
+"""Files and folders of every kind: each is read, or ends in one line. Nothing hangs."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from reconciler.loader import load
+from reconciler.loader.files import LARGEST, Found, find
+from reconciler.model.errors import InvalidManifestsError
+from tests.loader.helpers import CONFIG_DB, errors_of, host
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_folders_are_read_deeply_sorted_and_without_what_is_hidden() -> None:
+    for name in ("b.yml", "a.yaml", "sub/c.yaml", "sub/deeper/d.yaml", ".hidden/e.yaml", ".f.yaml", "notes.txt"):
+        path = Path("m", name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    found = [each.shown for each in find(["m"])]
+    assert found == ["m/a.yaml", "m/b.yml", "m/sub/c.yaml", "m/sub/deeper/d.yaml"]
+
+
+def test_a_file_that_is_named_twice_is_read_once() -> None:
+    Path("m").mkdir()
+    Path("m/db.yaml").write_text(CONFIG_DB)
+    Path("m/link.yaml").symlink_to("db.yaml")
+    assert load(["m", "m/db.yaml", "./m"]).files == 1
+
+
+def test_links_to_folders_are_followed_and_may_go_round() -> None:
+    Path("m/sub").mkdir(parents=True)
+    Path("elsewhere").mkdir()
+    Path("elsewhere/db.yaml").write_text(CONFIG_DB)
+    Path("m/sub/up").symlink_to("..")
+    Path("m/linked").symlink_to("../elsewhere")
+    assert [each.shown for each in find(["m"])] == ["m/linked/db.yaml"]
+
+
+def test_other_suffixes_are_read_when_named() -> None:
+    Path("db.txt").write_text(CONFIG_DB)
+    assert load(["db.txt"]).files == 1
+
+
+def test_missing_ones() -> None:
+    Path("dangling.yaml").symlink_to("nowhere")
+    Path("loop.yaml").symlink_to("loop.yaml")
+    assert errors_of("none", "dangling.yaml", "loop.yaml", "-") == [
+        "none:1:1: cannot read: there is no such file or folder",
+        "dangling.yaml:1:1: cannot read: there is no such file or folder",
+        "loop.yaml:1:1: cannot read: its links go round in a circle",
+        "<stdin>:1:1: there is no standard input here",
+    ]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_unreadable_ones() -> None:
+    Path("secret.yaml").touch(mode=0)
+    Path("closed").mkdir(mode=0)
+    assert errors_of("secret.yaml", "closed") == [
+        "secret.yaml:1:1: cannot read: permission denied",
+        "closed:1:1: cannot read this folder: permission denied",
+    ]
+
+
+def test_what_is_not_a_file() -> None:
+    Path("m/folder.yaml").mkdir(parents=True)
+    os.mkfifo("m/pipe.yaml")
+    assert errors_of("m", "/dev/zero", "nul\0.yaml") == [
+        "m/folder.yaml:1:1: is a folder, not a file; rename it",
+        "m/pipe.yaml:1:1: is not a regular file; pipes and devices are not read",
+        "/dev/zero:1:1: is not a regular file; pipes and devices are not read",
+        "nul\\u0000.yaml:1:1: a file name cannot contain a NUL character",
+    ]
+
+
+def test_nothing_at_all() -> None:
+    Path("m").mkdir()
+    Path("m/empty.yaml").write_text("---\n# nothing\n---\n")
+    assert errors_of("m") == ["m:1:1: no manifests in m"]
+    with pytest.raises(InvalidManifestsError, match=r"^<stdin>:1:1: no manifests in <stdin>$"):
+        load(["-"], stdin=io.BytesIO(b""))
+
+
+def test_one_that_is_too_large_is_not_read() -> None:
+    with Path("large.yaml").open("wb") as file:
+        file.truncate(50 * 1024**2)
+    assert errors_of("large.yaml") == ["large.yaml:1:1: is larger than 32 MiB; split it"]
+    with pytest.raises(InvalidManifestsError, match="larger than 32 MiB"):
+        load(["-"], stdin=io.BytesIO(b"#" * (LARGEST + 1)))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\x7fELF\x02\x01\x01\x00\x00", "1:1: the character \\u007f is not allowed in YAML; is this a text file?"),
+        (b"a: 1\nb: x\x00y\n", "2:5: the character \\u0000 is not allowed in YAML; is this a text file?"),
+        (b"a: 1\nb: \xc3\xa9\xe9\n", "2:5: byte 0xe9 is not UTF-8; is this a text file, saved as UTF-8?"),
+        ("kind: Host\n".encode("utf-16"), "1:1: is UTF-16 text; save it as UTF-8"),
+        (b"\xed\xa0\x80", "1:1: byte 0xed is not UTF-8; is this a text file, saved as UTF-8?"),
+        (b"a: \x1b[31m\n", "1:4: the character \\u001b is not allowed in YAML; is this a text file?"),
+    ],
+)
+def test_what_is_not_text(content: bytes, message: str) -> None:
+    Path("a.yaml").write_bytes(content)
+    assert errors_of("a.yaml") == [f"a.yaml:{message}"]
+
+
+@pytest.mark.parametrize("form", ["utf-8-sig", "crlf"])
+def test_files_from_windows(form: str) -> None:
+    text = host("esxi-1").encode()
+    Path("a.yaml").write_bytes(b"\xef\xbb\xbf" + text if form == "utf-8-sig" else text.replace(b"\n", b"\r\n"))
+    assert load(["a.yaml"]).desired.hosts[0].address == "esxi-1"
+
+
+def test_names_are_escaped() -> None:
+    Path("m").mkdir()
+    Path("m/\x1b[31mred\n.yaml").write_text("[]")
+    assert errors_of("m")[0].startswith("m/\\u001b[31mred\\n.yaml:1:1: expected a manifest")
+
+
+def test_found_is_one_file_by_any_name() -> None:
+    assert Found("x", "a/../b").identity == Found("y", "b").identity
