@@ -28,7 +28,7 @@ _START_TIMEOUT = 60
 class RebootReport:
     """What a reboot did.
 
-    `lost`: the files of /etc that are gone or were put back as last saved. `service`: `running`, `stopped` or
+    `lost`: the files of /etc that are gone, or no longer what they were. `service`: `running`, `stopped` or
     `not installed`. `local_sh`: `ran`, `stopped early` (a syntax error; `output` says which), `not executable` or
     `secure boot` (then it never runs). `output`: the lines that local.sh printed. `not_run`: what in it the lab cannot
     do.
@@ -47,13 +47,16 @@ def reboot(directory: Path, host: str, *, local_sh_first: bool = False) -> Reboo
     service, which is what creates /etc/vmware/vmdkops."""
     root = host_root(directory, host)
     try:
-        lost = _lose(root)
+        before = _files(root)
+        _lose(root)
         if local_sh_first:
             outcome, service = _run_local_sh(root), _start_service(root)
         else:
             service, outcome = _start_service(root), _run_local_sh(root)
     except OSError as error:
         raise VdvsError(f"cannot reboot {host} in the lab {directory}: {error.strerror or error}") from error
+    after = _files(root)
+    lost = tuple(sorted("/" + name for name, content in before.items() if after.get(name) != content))
     ended, result = outcome
     lines = (*result.output, result.error) if result.error else result.output
     return RebootReport(host, lost, service, ended, lines, result.not_run)
@@ -68,10 +71,9 @@ def set_secure_boot(directory: Path, host: str, enabled: bool) -> None:
         marker.unlink(missing_ok=True)
 
 
-def _lose(root: Path) -> tuple[str, ...]:
+def _lose(root: Path) -> None:
     """Empty what a host keeps in memory only, and put local.sh back as it was saved."""
     system = Rooted(root)
-    before = _files(root)
     for folder in _LOST:
         parts = system.find(folder, follow=False)
         if os.path.lexists(system.at(parts)):
@@ -82,8 +84,6 @@ def _lose(root: Path) -> tuple[str, ...]:
     local_sh = system.real(_LOCAL_SH, follow=False)
     local_sh.write_bytes(saved.content)
     local_sh.chmod(saved.mode)
-    after = _files(root)
-    return tuple(sorted("/" + name for name, content in before.items() if after.get(name) != content))
 
 
 def _saved(root: Path) -> Saved:

@@ -14,6 +14,7 @@ Parts = tuple[str, ...]
 MOUNT_TARGET = "../../../../datastores/"
 _MOST_LINKS = 40
 _LONGEST = 4096
+_DEEPEST = 100
 
 
 class Rooted:
@@ -26,11 +27,10 @@ class Rooted:
     def find(self, path: str, *, follow: bool = True) -> Parts:
         """The components of the place that `path` leads to; the last one need not exist. A link there is followed
         only if `follow`. Raises OSError as the operating system would."""
-        if not path or len(path) > _LONGEST or "\0" in path:
-            raise _error(errno.ENAMETOOLONG if path else errno.ENOENT, path)
-        follow = follow or path.endswith("/")
+        return self._walk((), path, follow or path.endswith("/"))
+
+    def _walk(self, here: Parts, path: str, follow: bool) -> Parts:
         todo = _split(path)
-        here: Parts = ()
         links = 0
         while todo:
             step = todo.pop(0)
@@ -40,6 +40,8 @@ class Rooted:
             target = self._link((*here, step)) if todo or follow else None
             if target is None:
                 here += (step,)
+                if len(here) > _DEEPEST:
+                    raise _error(errno.ENAMETOOLONG, path)
                 if todo:
                     self._need_folder(here, path)
                 continue
@@ -92,7 +94,7 @@ class Rooted:
         """`mkdir -p`."""
         here: Parts = ()
         for step in _split(path):
-            here = self.find("/" + "/".join((*here, step)))
+            here = self._walk(here, step, follow=True)
             place = self.at(here)
             if not place.is_dir():
                 place.mkdir()
@@ -116,6 +118,9 @@ class Rooted:
 
 
 def _split(path: str) -> list[str]:
+    """The components of a path. Raises OSError for what cannot be one."""
+    if not path or len(path) > _LONGEST or "\0" in path:
+        raise _error(errno.ENAMETOOLONG if path else errno.ENOENT, path)
     return [part for part in path.split("/") if part not in ("", ".")]
 
 

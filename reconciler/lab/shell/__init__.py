@@ -2,5 +2,5 @@
 
 `scanner` finds words and operators, `parser` makes commands (`syntax`) of them, `expansion` turns words into
 arguments, `interpreter` carries commands out with `programs` and `conditions`. What it does not know (redirection,
-substitution of output, loops, functions, any other program) it parses, reports, and passes over with status 127.
+most substitution of output, loops, functions, any other program) it parses, reports, and passes over with status 127.
 """

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from reconciler.lab.shell.syntax import Text, Unknown, Variable, Word
+from reconciler.lab.shell.syntax import Part, Substituted, Text, Unknown, Variable, Word
 
 _BLANKS = " \t\n"
 _PATTERN = re.compile(r"[*?]|\[.*\]", re.DOTALL)
-_MOST = 4 * 1024 * 1024
+_MOST = 1024 * 1024
 
 
 class NotKnownError(Exception):
@@ -23,8 +23,10 @@ class TooMuchError(Exception):
 class Expander:
     """Expands words. All that one script expands together is bounded."""
 
-    def __init__(self, variables: Mapping[str, str]) -> None:
+    def __init__(self, variables: Mapping[str, str], substitute: Callable[[str], str]) -> None:
+        """`substitute` gives what the script in `$(...)` prints, or raises NotKnownError."""
         self.status = 0
+        self._substitute = substitute
         self._variables = variables
         self._left = _MOST
 
@@ -35,7 +37,7 @@ class Expander:
         for part in word:
             if isinstance(part, Text):
                 made.add(part.text, part.quoted)
-            elif isinstance(part, Variable) and not part.quoted:
+            elif isinstance(part, Variable | Substituted) and not part.quoted:
                 made.add_split(self._spent(self._value(part)))
             else:
                 made.add(self._spent(self._value(part)), quoted=True)
@@ -58,8 +60,10 @@ class Expander:
             raise TooMuchError
         return value
 
-    def _value(self, part: Variable | Unknown) -> str:
-        if isinstance(part, Unknown):
+    def _value(self, part: Part) -> str:
+        if isinstance(part, Substituted):
+            return self._substitute(part.script)
+        if not isinstance(part, Variable):
             raise NotKnownError
         value = str(self.status) if part.name == "?" else self._variables.get(part.name)
         if part.operator in ("-", ":-"):
@@ -91,9 +95,9 @@ class Expander:
         plain, star, seen = ["", ""], False, 0
         for part in word:
             text = part.text if isinstance(part, Text) else self._spent(self._value(part))
-            quoted = part.quoted if isinstance(part, Text | Variable) else True
+            quoted = not isinstance(part, Unknown) and part.quoted
             if not quoted and _PATTERN.search(text):
-                if isinstance(part, Variable) or star or text.count("*") != 1 or _PATTERN.search(text.replace("*", "")):
+                if not isinstance(part, Text) or star or text.count("*") != 1 or _PATTERN.search(text.replace("*", "")):
                     raise NotKnownError
                 head, _, tail = text.partition("*")
                 plain[0] += head

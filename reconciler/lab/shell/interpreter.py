@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from reconciler.lab.rooted import Rooted
 from reconciler.lab.shell.expansion import Expander, NotKnownError, TooMuchError
 from reconciler.lab.shell.parser import Parser
-from reconciler.lab.shell.programs import PROGRAMS, Said
+from reconciler.lab.shell.programs import PRINTING, PROGRAMS, Said
 from reconciler.lab.shell.syntax import (
     NOT_RUN,
     Chain,
@@ -23,6 +23,7 @@ from reconciler.lab.shell.syntax import (
 _LONGEST = 256 * 1024
 _SHELLS = ("/bin/sh", "/bin/ash", "/usr/bin/sh", "/bin/busybox sh")
 _SYNTAX_ERROR = 2
+_DEEPEST = 10
 _VARIABLES = {"HOME": "/", "PWD": "/", "PATH": "/bin:/sbin"}
 
 
@@ -60,7 +61,8 @@ class _Interpreter:
         self.not_run: list[str] = []
         self._system = system
         self._variables = dict(_VARIABLES)
-        self._expander = Expander(self._variables)
+        self._expander = Expander(self._variables, self._substitute)
+        self._substituting = 0
 
     @property
     def status(self) -> int:
@@ -147,6 +149,26 @@ class _Interpreter:
             return self._pass_over(command)
         self._hear(said, command.quiet)
         return said.status
+
+    def _substitute(self, script: str) -> str:
+        """What one program without effects prints. More than that is not known here."""
+        parser = Parser(script)
+        command = parser.next_command()
+        command = command.commands[0] if isinstance(command, Sequence) and len(command.commands) == 1 else None
+        if not isinstance(command, Simple) or command.assignments or parser.next_command() is not None:
+            raise NotKnownError
+        if not command.runnable or command.quiet or self._substituting >= _DEEPEST:
+            raise NotKnownError
+        self._substituting += 1
+        try:
+            words = [argument for word in command.words for argument in self._expander.arguments(word)]
+        finally:
+            self._substituting -= 1
+        program = PROGRAMS.get(words[0]) if words and words[0] in PRINTING else None
+        said = program(self._system, words[1:]) if program else None
+        if said is None:
+            raise NotKnownError
+        return said.output.rstrip("\n")
 
     def _exit(self, arguments: list[str]) -> int:
         if arguments and not (arguments[0].isascii() and arguments[0].isdigit()):

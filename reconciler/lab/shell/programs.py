@@ -33,6 +33,22 @@ def _echo(_system: Rooted, arguments: Sequence[str]) -> Said:
     return Said(output=" ".join(arguments) + newline)
 
 
+def _dirname(_system: Rooted, arguments: Sequence[str]) -> Said | None:
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        return None
+    path = arguments[0]
+    head = path.rstrip("/").rpartition("/")[0].rstrip("/")
+    return Said(output=(head or ("/" if path.startswith("/") else ".")) + "\n")
+
+
+def _basename(_system: Rooted, arguments: Sequence[str]) -> Said | None:
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        return None
+    path = arguments[0]
+    name = path.rstrip("/").rpartition("/")[2]
+    return Said(output=(name or path[:1]) + "\n")
+
+
 def _true(_system: Rooted, _arguments: Sequence[str]) -> Said:
     return Said()
 
@@ -143,9 +159,12 @@ def _each(program: str, names: Sequence[str], do: Callable[[str], None]) -> Said
     return Said(1 if complaints else 0, error="\n".join(complaints))
 
 
+PRINTING = ("basename", "dirname", "echo")
 PROGRAMS: dict[str, Program] = {
     ":": _true,
     "[": _bracket,
+    "basename": _basename,
+    "dirname": _dirname,
     "echo": _echo,
     "false": _false,
     "ln": _ln,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from reconciler.lab.shell.syntax import ScriptError, Text, Unknown, Variable, Word
+from reconciler.lab.shell.syntax import Part, ScriptError, Substituted, Text, Unknown, Variable, Word
 
 _OPERATOR = re.compile(r"&&|\|\||;;|<<-|<<|>>|<&|>&|<>|>\||[;&|<>()\n]")
 _BLANKS = re.compile(r"(?:[ \t]|\\\n)+")
@@ -79,12 +79,12 @@ class Scanner:
         return self.text[self.position : self.position + 1]
 
     def _word(self) -> Word:
-        parts: list[Text | Variable | Unknown] = []
+        parts: list[Part] = []
         while (char := self._next()) and char not in " \t\n;&|<>()":
             self._part(parts, in_quotes=False)
         return tuple(parts)
 
-    def _part(self, parts: list[Text | Variable | Unknown], *, in_quotes: bool) -> None:
+    def _part(self, parts: list[Part], *, in_quotes: bool) -> None:
         """One piece of a word: a quoted string, an expansion, or plain characters."""
         start, char = self.position, self._next()
         self.position += 1
@@ -107,7 +107,7 @@ class Scanner:
                 self.position += 1
             parts.append(Text(plain, in_quotes))
 
-    def _backslash(self, parts: list[Text | Variable | Unknown], in_quotes: bool) -> None:
+    def _backslash(self, parts: list[Part], in_quotes: bool) -> None:
         char = self._next()
         if char == "\n":
             self.position += 1
@@ -125,7 +125,7 @@ class Scanner:
         self.position = end + 1
         return text
 
-    def _double_quoted(self, parts: list[Text | Variable | Unknown], start: int) -> None:
+    def _double_quoted(self, parts: list[Part], start: int) -> None:
         parts.append(Text("", quoted=True))
         while self._next() != '"':
             if not self._next():
@@ -133,13 +133,24 @@ class Scanner:
             self._part(parts, in_quotes=True)
         self.position += 1
 
-    def _dollar(self, quoted: bool) -> Text | Variable | Unknown:
+    def _dollar(self, quoted: bool) -> Part:
+        """An expansion. Bounded in depth, for it may contain others."""
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise ScriptError(self.line(self.position), "stopped: nested too deeply for the lab")
+        part = self._expansion(quoted)
+        self._depth -= 1
+        return part
+
+    def _expansion(self, quoted: bool) -> Part:
         char = self._next()
         if char == "{":
             return self._braces(quoted)
         if char == "(":
+            start = self.position
             self._skip_parentheses()
-            return Unknown()
+            inside = self.text[start + 1 : self.position - 1]
+            return Unknown() if inside.startswith("(") else Substituted(inside, quoted)
         if name := self._take(_PARAMETER):
             return Variable(name, quoted)
         if char and char in "0123456789@*#-$!":
@@ -148,21 +159,16 @@ class Scanner:
         return Text("$", quoted=True)
 
     def _braces(self, quoted: bool) -> Variable | Unknown:
-        """`${...}`. Bounded in depth, for it may contain itself."""
         start = self.position
         self.position += 1
-        self._depth += 1
-        if self._depth > _DEEPEST:
-            raise ScriptError(self.line(start), "stopped: nested too deeply for the lab")
         name = self._take(_PARAMETER)
         operator = self._take(_MODIFIER) if name else ""
-        argument: list[Text | Variable | Unknown] = []
+        argument: list[Part] = []
         while self._next() != "}":
             if not self._next():
                 raise self.fail("missing '}'", start)
             self._part(argument, in_quotes=quoted and operator[-1:] not in ("%", "#"))
         self.position += 1
-        self._depth -= 1
         if not name or (argument and not operator) or (operator and operator not in _KNOWN_MODIFIERS):
             return Unknown()
         return Variable(name, quoted, operator, tuple(argument))

@@ -33,11 +33,20 @@ class Variable:
 
 
 @dataclass(frozen=True, slots=True)
+class Substituted:
+    """`$(script)`: what the script prints."""
+
+    script: str
+    quoted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """An expansion that this shell does not do."""
 
 
-Word = tuple[Text | Variable | Unknown, ...]
+Part = Text | Variable | Substituted | Unknown
+Word = tuple[Part, ...]
 
 
 @dataclass(frozen=True, slots=True)
