@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from reconciler.loader.schemas import schema
@@ -15,14 +16,18 @@ _MATTERS_FIRST = ("type", "minLength", "maxLength", "pattern")
 
 def explain(name: str, data: Any) -> list[tuple[Path, str]]:
     """Everything by which `data` misses the schema `name`: the place and what is wrong there, one message a place."""
-    import jsonschema  # takes a while: only when something is wrong
-
-    validator_class = jsonschema.validators.extend(jsonschema.Draft7Validator, {"pattern": _pattern})
     found: dict[Path, str] = {}
-    for error in sorted(validator_class(schema(name)).iter_errors(data), key=_weight):
+    for error in sorted(_validator(name).iter_errors(data), key=_weight):
         for path, message in _messages(error):
             found.setdefault(path, message)
     return list(found.items())
+
+
+@cache
+def _validator(name: str) -> Any:
+    import jsonschema  # takes a while: only when something is wrong
+
+    return jsonschema.validators.extend(jsonschema.Draft7Validator, {"pattern": _pattern})(schema(name))
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from reconciler.loader.wording import quoted
+
 Scalar = str | int | float | bool | None
 
 MERGE_KEY: Final = "<<"
@@ -25,6 +27,14 @@ _FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?
 _SPECIAL_FLOAT: Final = re.compile(r"([-+]?)\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _LONGEST_INTEGER: Final = 400  # Python refuses to convert very long ones; no field wants one
 
+CORE: Final = "tag:yaml.org,2002:"
+_TAGS: Final[dict[str, tuple[type, ...]]] = {
+    CORE + "int": (int,),
+    CORE + "float": (float, int),
+    CORE + "bool": (bool,),
+    CORE + "null": (type(None),),
+}
+
 
 def resolve(text: str) -> Scalar:
     """The value of the plain scalar `text`. The words of AMBIGUOUS are strings here; the parsers refuse them."""
@@ -41,3 +51,21 @@ def resolve(text: str) -> Scalar:
     if match := _SPECIAL_FLOAT.fullmatch(text):
         return float(f"{match[1] or ''}inf") if match[2] else float("nan")
     return text
+
+
+def tagged(text: str, tag: str) -> tuple[Scalar, str]:
+    """The value of `text` with an explicit tag, and what is wrong with that (empty: nothing)."""
+    if tag in ("!", CORE + "str"):
+        return text, ""
+    if tag not in _TAGS:
+        return text, unknown_tag(tag)
+    value = resolve(text)
+    if not isinstance(value, _TAGS[tag]) or (isinstance(value, bool) and tag != CORE + "bool"):
+        return value, f"{quoted(text)} is not what its tag !!{tag.removeprefix(CORE)} says"
+    return value, ""
+
+
+def unknown_tag(tag: str) -> str:
+    """The complaint about a tag that no manifest needs."""
+    shown = f"!!{tag.removeprefix(CORE)}" if tag.startswith(CORE) else tag
+    return f"unknown tag {quoted(shown)[1:-1]}; remove it"

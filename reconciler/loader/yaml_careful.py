@@ -24,7 +24,7 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
-from reconciler.loader.scalars import AMBIGUOUS, MERGE_KEY, resolve
+from reconciler.loader.scalars import AMBIGUOUS, CORE, MERGE_KEY, resolve, tagged, unknown_tag
 from reconciler.loader.wording import Path, described, quoted
 from reconciler.loader.yaml_errors import syntax_error
 from reconciler.loader.yaml_fast import DEEPEST, MOST_TAG_DIRECTIVES
@@ -32,13 +32,6 @@ from reconciler.loader.yaml_fast import DEEPEST, MOST_TAG_DIRECTIVES
 MOST_ALIASED: Final = 100_000  # values that aliases may add to one text
 MOST_ERRORS: Final = 20  # places at which one text may be unreadable
 _NEXT_DOCUMENT: Final = re.compile(r"^---(?=\s|\Z)", re.MULTILINE)
-_CORE: Final = "tag:yaml.org,2002:"
-_SCALAR_TAGS: Final[dict[str, tuple[type, ...]]] = {
-    _CORE + "int": (int,),
-    _CORE + "float": (float, int),
-    _CORE + "bool": (bool,),
-    _CORE + "null": (type(None),),
-}
 
 Position = tuple[int, int]
 """Line and column, from 1."""
@@ -225,8 +218,8 @@ class _Reader:
         position = self._position(event)
         if len(self._open) >= DEEPEST:
             raise _GiveUpError(self._problem(position, f"nested deeper than {DEEPEST} levels"))
-        if event.tag not in (None, "!", _CORE + ("seq" if is_list else "map")):
-            self._complain(position, _unknown_tag(event.tag))
+        if event.tag not in (None, "!", CORE + ("seq" if is_list else "map")):
+            self._complain(position, unknown_tag(event.tag))
         if event.anchor is not None:
             self._anchors[event.anchor] = None
         self._open.append(_Open([] if is_list else {}, position, event.anchor, {}))
@@ -294,17 +287,7 @@ class _Reader:
                 self._complain(position, f'unquoted {text} is a boolean to some programs; write "{text}" or {truth}')
                 return text
             return resolve(text)
-        if tag in ("!", _CORE + "str"):
-            return text
-        if tag not in _SCALAR_TAGS:
-            self._complain(position, _unknown_tag(tag))
-            return text
-        value = resolve(text)
-        if not isinstance(value, _SCALAR_TAGS[tag]) or (isinstance(value, bool) and tag != _CORE + "bool"):
-            self._complain(position, f"{quoted(text)} is not what its tag !!{tag.removeprefix(_CORE)} says")
+        value, complaint = tagged(text, tag)
+        if complaint:
+            self._complain(position, complaint)
         return value
-
-
-def _unknown_tag(tag: str) -> str:
-    shown = f"!!{tag.removeprefix(_CORE)}" if tag.startswith(_CORE) else tag
-    return f"unknown tag {quoted(shown)[1:-1]}; remove it"
