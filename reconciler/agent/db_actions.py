@@ -15,7 +15,9 @@ _UUID = re.compile("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 
 
 class Books(object):
-    """The open transaction. `odd` maps the lower-case form of VM ids that are not in lower case to what they are."""
+    """The open transaction. `odd` maps the lower-case form of VM ids that are not in lower case to what they are;
+    `orphaned` holds the vmgroup ids of VM rows whose vmgroup is gone. Both are looked up once: they only ever shrink,
+    and `vms` has no index by vmgroup."""
 
     def __init__(self, connection):
         # type: (sqlite3.Connection) -> None
@@ -23,6 +25,8 @@ class Books(object):
         query = "SELECT lower(vm_id), vm_id FROM vms WHERE vm_id <> lower(vm_id) AND typeof(vm_id) = 'text'"
         connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
         self.odd = dict(execute(connection, query).fetchall())
+        query = "SELECT DISTINCT tenant_id FROM vms WHERE tenant_id NOT IN (SELECT id FROM tenants)"
+        self.orphaned = {row[0] for row in execute(connection, query)}
 
     def one(self, statement, *values):
         # type: (str, Any) -> Optional[Tuple[Any, ...]]
@@ -83,9 +87,10 @@ def _create(books, action):
         raise _unmet("there is already a vmgroup with the id %s" % uuid)
     if books.one("SELECT 1 FROM tenants WHERE name = ?", name):
         raise _unmet("there is already a vmgroup called %s" % name)
-    for table in ("vms", "privileges"):
-        if books.one("SELECT 1 FROM %s WHERE tenant_id = ?" % table, uuid):  # noqa: S608
-            raise _unmet("%s still has rows of an earlier vmgroup with the id %s" % (table, uuid))
+    if uuid in books.orphaned:
+        raise _unmet("vms still has rows of an earlier vmgroup with the id %s" % uuid)
+    if books.one("SELECT 1 FROM privileges WHERE tenant_id = ?", uuid):
+        raise _unmet("privileges still has rows of an earlier vmgroup with the id %s" % uuid)
     values = (uuid, name, action["description"], action["default_url"])
     books.change("INSERT INTO tenants(id, name, description, default_datastore_url) VALUES (?, ?, ?, ?)", *values)
     for access in action["access"]:

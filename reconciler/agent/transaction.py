@@ -114,11 +114,12 @@ def run_groups(connection, groups):
     go on. Groups to blame for a new broken rule are undone with the reason `Violation`. Raises Refused `Violation`
     when a rule would be broken and no group is to blame; then the caller gives up the whole transaction."""
     before = set(rules.violations(connection))
+    books = Books(connection)
     refused = {}  # type: Dict[int, Result]
     while True:
         sqlite.execute(connection, "SAVEPOINT attempt")
         results = [
-            refused[number] if number in refused else _group(connection, group) for number, group in enumerate(groups)
+            refused[number] if number in refused else _group(books, group) for number, group in enumerate(groups)
         ]
         added = [violation for violation in rules.violations(connection) if violation not in before]
         if not added:
@@ -132,11 +133,11 @@ def run_groups(connection, groups):
         sqlite.execute(connection, "RELEASE attempt")
 
 
-def _group(connection, group):
-    # type: (sqlite3.Connection, List[Dict[str, Any]]) -> Result
+def _group(books, group):
+    # type: (Books, List[Dict[str, Any]]) -> Result
+    connection = books.connection
     sqlite.execute(connection, "SAVEPOINT one_group")
     try:
-        books = Books(connection)
         for action in group:
             carry_out(books, action)
     except Refused as problem:
@@ -182,9 +183,11 @@ def verify(place, digest, until):
 
 
 def while_writing(error, place):
-    # type: (Exception, Place) -> Refused
+    # type: (Exception, Place) -> Exception
     """What an exception means that came while writing the DB at `place`: full, read-only, locked or damaged."""
     refused = sqlite.meaning(error)
+    if not isinstance(refused, Refused):
+        return refused
     reason, message = refused.reason, refused.message
     can_write = os.access(place.real, os.W_OK) and os.access(place.folder, os.W_OK)
     if reason in ("Locked", "ReadError") and "open" in message and not can_write:
