@@ -35,7 +35,14 @@ class Session:
 
     def run(self, policy: Policy) -> Outcome:
         """One pass over the site."""
-        return asyncio.run(self._run(policy))
+        found: list[Outcome] = []
+
+        async def keep() -> None:
+            # Not returned: when asyncio restores the interrupt handler, it renders the repr of what a task returned.
+            found.append(await self._run(policy))
+
+        asyncio.run(keep())
+        return found[0]
 
     def selected(self, diff: Diff) -> Diff:
         """The part of a diff that -l selects."""
