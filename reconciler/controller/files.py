@@ -54,15 +54,15 @@ class ManifestFiles(FileSystemEventHandler):
         if event.event_type not in _CHANGES:
             return
         places = [os.fsdecode(place) for place in (event.src_path, event.dest_path) if place]
-        if any(self._matters(Path(place), event.is_directory) for place in places):
+        if any(self._matters(Path(place), event) for place in places):
             self._changed()
 
-    def _matters(self, place: Path, is_directory: bool) -> bool:
+    def _matters(self, place: Path, event: FileSystemEvent) -> bool:
         for path in self._paths:
             if place == path or place in path.parents:
-                return not (is_directory and place != path and path.exists())
+                return place == path or event.event_type != "modified"  # something else in a folder above
             if path in place.parents:
-                return (is_directory or place.suffix in _SUFFIXES) and not _hidden(place.relative_to(path))
+                return (event.is_directory or place.suffix in _SUFFIXES) and not _hidden(place.relative_to(path))
         return False
 
     def _watch(self, key: tuple[Path, bool], identity: _Identity) -> None:

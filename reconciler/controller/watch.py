@@ -61,8 +61,8 @@ class Watch:
             desired = self._edges.load()
         except InvalidManifestsError as invalid:
             problem = f"the last good manifests stay in force\n{invalid}"
-        except (VdvsError, OSError) as error:
-            problem = f"the last good manifests stay in force: {error}"
+        except Exception as error:
+            problem = f"the last good manifests stay in force: {_sentence(error)}"
         else:
             self._desired = desired
             if desired.site not in (None, self._site):
@@ -90,11 +90,16 @@ class Watch:
             self._trust.learn(self._desired, (outcome.after or outcome.before).diff)
 
     def _failed(self, error: Exception) -> None:
-        known = isinstance(error, VdvsError | OSError)
-        text = str(error) if known else f"this is a bug in vdvs, please report it ({type(error).__name__}: {error})"
+        text = _sentence(error)
         if text != self._failure:
             self._tell(Event(EventKind.FAULT, None, text))
         self._failure = text
 
     def _tell(self, event: Event) -> None:
         self._edges.tell(Told(self._edges.clock.now(), event))
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, VdvsError | OSError):
+        return str(error)
+    return f"this is a bug in vdvs, please report it ({type(error).__name__}: {error})"

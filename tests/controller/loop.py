@@ -1,0 +1,79 @@
+"""The loop with its edges scripted: no files, no site, no sleep."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from reconciler.controller.watch import Edges, Wake, Watch
+from reconciler.model.desired import Desired, DesiredHost, Site
+from reconciler.model.diff import Change, Diff, FieldChange, Op
+from reconciler.model.events import Told
+from reconciler.model.outcome import Assessment, ObjectResult, Outcome
+from reconciler.model.plan import Plan
+from reconciler.model.policy import Policy
+from reconciler.model.refs import Kind, ObjectRef, Source
+from tests.render import sites
+
+SITE = Site("lab", Source("site.yaml", 1, 1), "/lab", None, None)
+HOST = ObjectRef(Kind.HOST, "esxiz10")
+KEPT = Change(HOST, Op.KEEP, "as declared")
+
+
+def desired(*, address: str = "esxiz10.lab.local", line: int = 1) -> Desired:
+    """One host."""
+    return Desired(SITE, (DesiredHost(HOST, Source("hosts.yaml", line, 1), address, (), None, None),), (), ())
+
+
+def drift(value: str = "running") -> Change:
+    return Change(HOST, Op.UPDATE, "differs", (FieldChange("service", "stopped", value),))
+
+
+def outcome(before: Change, after: Change | None = None, result: ObjectResult | None = None) -> Outcome:
+    def look(change: Change) -> Assessment:
+        return replace(sites.in_sync(), diff=Diff((change,)))
+
+    results = (result,) if result else ()
+    return Outcome(look(before), Plan((), ()), (), look(after) if after else None, results)
+
+
+class StoppedClock:
+    def now(self) -> datetime:
+        return datetime(2026, 11, 23, 20, 15, tzinfo=UTC)
+
+
+@dataclass
+class Script:
+    """A pass for each entry: what the manifests say (or raise), and what comes of the pass (or is raised)."""
+
+    passes: Sequence[tuple[Desired | Exception, Outcome | Exception]]
+    told: list[Told] = field(default_factory=list)
+    policies: list[Policy] = field(default_factory=list)
+    used: list[Desired] = field(default_factory=list)
+    at: int = 0
+
+    def run(self, *, heal: bool = False) -> list[str]:
+        """`kind message` of every event."""
+        edges = Edges(self._load, self._reconcile, self._wait, self.told.append, StoppedClock())
+        asyncio.run(Watch(edges, desired(), SITE, heal=heal).run())
+        return [f"{told.event.kind} {told.event.message}".strip() for told in self.told]
+
+    def _load(self) -> Desired:
+        manifests = self.passes[self.at][0]
+        if isinstance(manifests, Exception):
+            raise manifests
+        return manifests
+
+    async def _reconcile(self, manifests: Desired, policy: Policy) -> Outcome:
+        self.used.append(manifests)
+        self.policies.append(policy)
+        came = self.passes[self.at][1]
+        if isinstance(came, Exception):
+            raise came
+        return came
+
+    async def _wait(self) -> Wake:
+        self.at += 1
+        return Wake.RESYNC if self.at < len(self.passes) else Wake.STOP

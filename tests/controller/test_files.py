@@ -1,0 +1,103 @@
+"""Real files, real inotify: every way in which manifests change is noticed, and what is none of ours is not."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.controller.files import ManifestFiles
+
+SOON = 5.0
+QUIET = 0.3
+
+
+class Watched:
+    """A folder of manifests and one single file, watched."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = root / "manifests"
+        self.file = root / "single.yaml"
+        (self.folder / ".vdvs-lab").mkdir(parents=True)
+        (self.folder / "a.yaml").write_text("a")
+        self.file.write_text("a")
+        self._heard = threading.Event()
+        self.files = ManifestFiles([str(self.folder), str(self.file)], self._heard.set)
+
+    def hears(self, deed: Callable[[], object]) -> bool:
+        self._heard.clear()
+        deed()
+        return self._heard.wait(SOON)
+
+    def ignores(self, deed: Callable[[], object]) -> bool:
+        self._heard.clear()
+        deed()
+        return not self._heard.wait(QUIET)
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    made = Watched(tmp_path)
+    made.files.start()
+    yield made
+    made.files.stop()
+
+
+def replace_file(path: Path) -> None:
+    """As editors and git do it."""
+    beside = path.with_suffix(".tmp")
+    beside.write_text("new")
+    beside.rename(path)
+
+
+def test_what_is_noticed(watched: Watched) -> None:
+    inside = watched.folder / "a.yaml"
+    assert watched.hears(lambda: inside.write_text("b"))
+    assert watched.hears(lambda: replace_file(inside))
+    assert watched.hears(lambda: replace_file(inside))
+    assert watched.hears(lambda: (watched.folder / "sub").mkdir())
+    assert watched.hears(lambda: (watched.folder / "sub" / "new.yml").write_text("x"))
+    assert watched.hears(inside.unlink)
+    assert watched.hears(lambda: watched.file.write_text("b"))
+    assert watched.hears(lambda: replace_file(watched.file))
+    assert watched.hears(lambda: replace_file(watched.file))
+
+
+def test_what_is_none_of_ours(watched: Watched) -> None:
+    assert watched.ignores((watched.folder / "a.yaml").read_text)
+    assert watched.ignores(lambda: (watched.folder / ".vdvs-lab" / "site.yaml").write_text("x"))
+    assert watched.ignores(lambda: (watched.file.parent / "other.yaml").write_text("x"))
+
+
+def test_a_folder_that_vanishes_and_returns(watched: Watched) -> None:
+    for _ in range(3):
+        assert watched.hears(lambda: shutil.rmtree(watched.folder))
+        watched.files.rearm()
+        assert watched.hears(watched.folder.mkdir)
+        watched.files.rearm()
+        assert watched.hears(lambda: (watched.folder / "b.yaml").write_text("x"))
+
+
+def test_a_folder_that_is_swapped_for_another(watched: Watched, tmp_path: Path) -> None:
+    def swap() -> None:
+        watched.folder.rename(tmp_path / "old")
+        (tmp_path / "new").rename(watched.folder)
+
+    (tmp_path / "new").mkdir()
+    assert watched.hears(swap)
+    watched.files.rearm()
+    assert watched.hears(lambda: (watched.folder / "b.yaml").write_text("x"))
+
+
+def test_one_that_is_not_there_yet(tmp_path: Path) -> None:
+    heard = threading.Event()
+    files = ManifestFiles([str(tmp_path / "later" / "manifests")], heard.set)
+    files.start()
+    try:
+        (tmp_path / "later" / "manifests").mkdir(parents=True)
+        assert heard.wait(SOON)
+    finally:
+        files.stop()
