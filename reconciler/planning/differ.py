@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from reconciler.model.actions import Risk
 from reconciler.model.constants import DEFAULT_VMGROUP
 from reconciler.model.desired import Unmanaged
 from reconciler.model.diff import Change, Diff, Op
-from reconciler.model.observed import DBState, Observed, ObservedConfigDB, UnreachableHost
-from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.observed import DBState, Observed, ObservedConfigDB
+from reconciler.model.refs import ObjectRef
 from reconciler.model.resolved import Resolved, ResolvedConfigDB, ResolvedVMGroup
-from reconciler.planning.db_diff import config_db_change, fallback, usable
+from reconciler.planning.db_diff import config_db_change, usable
+from reconciler.planning.default_diff import fallback
 from reconciler.planning.host_diff import host_change
-from reconciler.planning.membership import Membership
+from reconciler.planning.membership import Membership, Misspelt
+from reconciler.planning.scope import incomplete, unresolved_vmgroups, vmgroup_ref
 from reconciler.planning.show import Names
-from reconciler.planning.state import observed_states
-from reconciler.planning.vmgroup_diff import pair, vmgroup_change
+from reconciler.planning.state import VMGroupState, observed_states, orphaned
+from reconciler.planning.vmgroup_diff import Pair, pair, vmgroup_change
 
 
 def diff(resolved: Resolved, observed: Observed, fresh: Mapping[ObjectRef, str]) -> Diff:
@@ -29,7 +32,7 @@ def diff(resolved: Resolved, observed: Observed, fresh: Mapping[ObjectRef, str])
     joinable: dict[ObjectRef, bool] = {}
     for db in resolved.config_dbs:
         seen = observed.config_dbs[db.datastore.db_path]
-        change = config_db_change(db, observed, resolved.inventory, names)
+        change = config_db_change(db, resolved, observed, names)
         changes.append(change)
         joinable[db.ref] = usable(change, seen)
         changes.extend(_vmgroups(db, change, resolved, observed, fresh, names))
@@ -37,7 +40,8 @@ def diff(resolved: Resolved, observed: Observed, fresh: Mapping[ObjectRef, str])
         seen_host = observed.hosts[host.ref.name]
         db_usable = host.config_db is not None and joinable.get(host.config_db, False)
         changes.append(host_change(host, seen_host, db_usable, names))
-    return Diff(tuple(sorted(_spread_blocks(changes), key=lambda change: change.ref.sort_key)))
+    changes.sort(key=lambda change: change.ref.sort_key)
+    return Diff(tuple(_spread_blocks(changes)))
 
 
 def without_uuid(resolved: Resolved, observed: Observed) -> tuple[ObjectRef, ...]:
@@ -48,21 +52,6 @@ def without_uuid(resolved: Resolved, observed: Observed) -> tuple[ObjectRef, ...
     return tuple(
         group.ref for group in resolved.vmgroups if group.uuid is None and (group.config_db, group.name) not in present
     )
-
-
-def incomplete(resolved: Resolved, observed: Observed) -> str | None:
-    """Why this pass does not see everything (so nothing may be removed in it), or None."""
-    if resolved.unresolved:
-        return f"{resolved.unresolved[0].ref} could not be looked up"
-    if not resolved.inventory.complete:
-        return "the inventory is incomplete"
-    for name, host in sorted(observed.hosts.items()):
-        if isinstance(host, UnreachableHost):
-            return f"host/{name} could not be reached"
-    for url, datastore in sorted(observed.datastores.items()):
-        if datastore.error is not None:
-            return f"datastore {url} could not be read"
-    return None
 
 
 def _vmgroups(
@@ -83,21 +72,40 @@ def _vmgroups(
         return
     states = observed_states(seen)
     by_name = {state.name: state.uuid for state in states.values()}
-    pairs = [pair(group, states, by_name, fresh.get(group.ref, "")) for group in groups]
-    served = fallback(db, seen, states.values())
-    book = Membership(
-        owners={row.vm_id: row.tenant_id for row in seen.vms},
-        claims={m.uuid: found.after for found in pairs for m in found.group.members or ()},
-        declared={found.after.uuid: found.group.ref for found in pairs},
-        states=states,
-        vms={vm.uuid: vm for vm in resolved.inventory.vms},
-        incomplete=incomplete(resolved, observed),
-        fallback_before=served.before,
-        fallback_after=served.after,
-    )
+    gone = orphaned(seen)
+    pairs = [pair(group, states, by_name, fresh.get(group.ref, ""), gone) for group in groups]
+    book = _membership(db, seen, states, pairs, resolved, observed)
     for found in pairs:
         yield vmgroup_change(found, book, observed.datastores, names)
     yield from _unmanaged(db, seen, groups, resolved)
+
+
+def _membership(
+    db: ResolvedConfigDB,
+    seen: ObservedConfigDB,
+    states: Mapping[str, VMGroupState],
+    pairs: list[Pair],
+    resolved: Resolved,
+    observed: Observed,
+) -> Membership:
+    owners = {row.vm_id: row.tenant_id for row in seen.vms}
+    odd = sorted((row.vm_id, row.tenant_id) for row in seen.vms if row.vm_id.lower() not in owners)
+    disks: dict[str, tuple[str, ...]] = {}
+    for vm in resolved.inventory.vms:
+        disks[vm.uuid] = tuple(sorted((*disks.get(vm.uuid, ()), *vm.volumes)))
+    default = next((found.after for found in pairs if found.group.name == DEFAULT_VMGROUP), None)
+    return Membership(
+        owners=owners,
+        misspelt={vm_id.lower(): Misspelt(vm_id, tenant) for vm_id, tenant in reversed(odd)},
+        claims={member.uuid: found.after for found in pairs for member in found.group.members or ()},
+        declared={found.after.uuid: found.group.ref for found in pairs},
+        unresolved=unresolved_vmgroups(db.ref, resolved),
+        states=states,
+        disks=disks,
+        all_seen=resolved.inventory.complete,
+        incomplete=incomplete(resolved, observed),
+        fallback=fallback(db, seen, states.values(), default),
+    )
 
 
 def _unmanaged(
@@ -105,14 +113,12 @@ def _unmanaged(
 ) -> Iterator[Change]:
     if db.unmanaged is Unmanaged.IGNORE:
         return
-    declared = {group.name for group in groups} | {failed.ref.name.rpartition("/")[2] for failed in resolved.unresolved}
+    declared = {group.name for group in groups} | unresolved_vmgroups(db.ref, resolved)
     pinned = {group.uuid for group in groups if group.uuid}
     declared.add(DEFAULT_VMGROUP)  # ConfigDB.spec.defaultVMGroup speaks of it, or leaves it alone
-    several = len(resolved.config_dbs) > 1
     for row in seen.tenants:
         if row.name not in declared and row.id not in pinned:
-            name = f"{db.ref.name}/{row.name}" if several else row.name
-            yield Change(ObjectRef(Kind.VMGROUP, name), Op.UNMANAGED, "created outside the manifests")
+            yield Change(vmgroup_ref(db.ref, row.name, resolved), Op.UNMANAGED, "created outside the manifests")
 
 
 def _spread_blocks(changes: list[Change]) -> list[Change]:
@@ -129,6 +135,6 @@ def _spread_blocks(changes: list[Change]) -> list[Change]:
         for ref in sorted(ties.get(cause.ref, ()), key=lambda ref: ref.sort_key):
             if by_ref[ref].op in (Op.CREATE, Op.UPDATE, Op.DELETE):
                 reason = f"a VM moves between it and {cause.ref}, which is {cause.op}: {cause.reason}"
-                by_ref[ref] = replace(by_ref[ref], op=Op.BLOCKED, reason=reason, actions=())
+                by_ref[ref] = replace(by_ref[ref], op=Op.BLOCKED, reason=reason, actions=(), risk=Risk.SAFE)
                 pending.append(by_ref[ref])
     return [by_ref[change.ref] for change in changes]

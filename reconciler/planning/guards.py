@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from reconciler.model.actions import CreateVMGroup, Risk
+from collections.abc import Mapping
+
+from reconciler.model.actions import Risk
 from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.plan import Withheld
 from reconciler.model.policy import Policy
@@ -11,14 +13,19 @@ from reconciler.model.refs import Kind, ObjectRef
 _WRITABLE = (Op.CREATE, Op.UPDATE, Op.DELETE)
 
 
-def permit(diff: Diff, policy: Policy) -> tuple[tuple[Change, ...], tuple[Withheld, ...]]:
-    """The changes that `policy` lets through, and the others with the reason. Objects tied by a move go together."""
+def permit(
+    diff: Diff, policy: Policy, databases: Mapping[ObjectRef, ObjectRef]
+) -> tuple[tuple[Change, ...], tuple[Withheld, ...]]:
+    """The changes that `policy` lets through, and the others with the reason. Objects tied by a move go together.
+
+    `databases`: the config DB of each vmgroup.
+    """
     candidates = [change for change in diff.changes if change.op in _WRITABLE]
     refused = {change.ref: why for change in candidates if (why := _refusal(change, policy)) is not None}
-    if not policy.create_config_db and any(_creates_db(change) for change in candidates):
-        # Without their DB, new vmgroups have no place to go.
-        orphans = [c for c in candidates if any(isinstance(a, CreateVMGroup) for a in c.actions)]
-        refused |= {change.ref: "its config DB is not there" for change in orphans if change.ref not in refused}
+    not_made = {change.ref for change in candidates if _creates_db(change) and change.ref in refused}
+    for change in candidates:
+        if change.ref not in refused and (db := databases.get(change.ref)) in not_made:
+            refused[change.ref] = f"its {db} is not there and is not made in this pass"
     pending = list(refused)
     partners = _partners(candidates)
     while pending:

@@ -28,8 +28,9 @@ class _Findings:
 
 
 def is_open(host: ObservedHost) -> bool:
-    """Whether every VM on this host may do everything: vDVS serves requests and knows no config DB."""
-    return host.db_mode is DBMode.NOT_CONFIGURED and host.driver is not None
+    """Whether every VM on this host may do everything: no config DB, and no certainty that vDVS is absent."""
+    absent = host.driver is None and host.driver_error is None and host.service is not Service.RUNNING
+    return host.db_mode is DBMode.NOT_CONFIGURED and not absent
 
 
 def host_change(host: ResolvedHost, seen: ObservedHost | UnreachableHost, db_usable: bool, names: Names) -> Change:
@@ -39,17 +40,16 @@ def host_change(host: ResolvedHost, seen: ObservedHost | UnreachableHost, db_usa
     found = _Findings()
     if is_open(seen):
         found.notes.append(OPEN_NOTE)
-    if host.datastore is not None:
-        if (hindrance := _why_not_join(host, seen, db_usable)) is not None:
-            found.held.append(hindrance)
-        else:
-            _link(host, seen, found, names)
-            _persistence(host, seen, found, names)
-    if host.datastore is not None and found.held and seen.link is None:
-        found.held.append("its driver and service are left alone until then: without a config DB they serve everybody")
-    else:
-        _driver(host, seen, found)
-        _service(host, seen, found)
+    if seen.db_mode is DBMode.BROKEN_LINK:
+        found.notes.append(f"{seen.db_mode} ({seen.db_reason}): vDVS refuses every request on this host")
+    joins = host.datastore is not None
+    if (hindrance := _why_not_join(host, seen, db_usable)) is not None:
+        found.held.append(hindrance)
+        joins = False
+    if joins:
+        _link(host, seen, found, names)
+        _persistence(host, seen, found, names)
+    _what_serves(host, seen, found, joins)
     notes = tuple(found.notes + found.held)
     if found.actions:
         risk = worst([action.risk for action in found.actions])
@@ -60,14 +60,30 @@ def host_change(host: ResolvedHost, seen: ObservedHost | UnreachableHost, db_usa
     return Change(host.ref, Op.KEEP, "as declared", notes=notes)
 
 
+def _what_serves(host: ResolvedHost, seen: ObservedHost, found: _Findings, joins: bool) -> None:
+    """The driver and the service. Without a config DB they serve everybody, so a host that shall have one waits."""
+    if host.datastore is not None and not joins and seen.db_mode is DBMode.NOT_CONFIGURED:
+        if host.driver is not None or host.service_running is not None:
+            found.held.append(
+                "its driver and service are left alone until then: without a config DB they serve everybody"
+            )
+        return
+    # What the declared config DB grants is known; what another one grants is not, and none grants everything.
+    risk = Risk.SAFE if joins else Risk.WIDENS
+    _driver(host, seen, found, risk)
+    _service(host, seen, found, risk)
+
+
 def _why_not_join(host: ResolvedHost, seen: ObservedHost, db_usable: bool) -> str | None:
     datastore = host.datastore
-    if datastore is None or not db_usable:
-        return f"its {host.config_db} cannot be used now"
+    if datastore is None:
+        return None
     if datastore.id not in seen.volumes:
         return f"datastore {datastore.name} is not mounted on this host"
     if seen.db_mode is DBMode.SINGLE_NODE:
         return "it has a config DB of its own (SingleNode); move /etc/vmware/vmdkops/auth-db away to let it join"
+    if not db_usable and seen.link_path != datastore.db_path:
+        return f"its {host.config_db} cannot be used now"
     return None
 
 
@@ -114,7 +130,7 @@ def _persistence_before(section: Section, wanted: str, names: Names) -> str:
     return f"local.sh section for {names.volume(section.datastore or '?')}, not as vdvs writes it"
 
 
-def _driver(host: ResolvedHost, seen: ObservedHost, found: _Findings) -> None:
+def _driver(host: ResolvedHost, seen: ObservedHost, found: _Findings, risk: Risk) -> None:
     driver = host.driver
     if driver is None:
         return
@@ -123,26 +139,24 @@ def _driver(host: ResolvedHost, seen: ObservedHost, found: _Findings) -> None:
     elif seen.driver is None and driver.source is None:
         found.held.append("the driver is not installed and spec.driver.source does not say what to install")
     elif seen.driver is None and driver.source is not None:
-        # The config DB decides what the driver grants; without one it grants everything.
-        linked = host.datastore is not None
-        action = InstallDriver(
-            host.ref, Risk.SAFE if linked else Risk.WIDENS, driver.source, driver.version, driver.sha256
-        )
-        if not linked:
+        if host.datastore is None and seen.db_mode is DBMode.NOT_CONFIGURED:
             found.notes.append("the driver will serve every VM without limit, because this host uses no config DB")
+        action = InstallDriver(host.ref, risk, driver.source, driver.version, driver.sha256)
         found.change("driver", "not installed", driver.version or "installed", action)
     elif driver.version is not None and driver.version != seen.driver:
         way_out = "esxcli software vib remove -n esx-vmdkops-service, then apply again"
         found.held.append(f"driver {seen.driver} is installed, {driver.version} is declared; to replace it: {way_out}")
 
 
-def _service(host: ResolvedHost, seen: ObservedHost, found: _Findings) -> None:
+def _service(host: ResolvedHost, seen: ObservedHost, found: _Findings, risk: Risk) -> None:
     installing = any(isinstance(action, InstallDriver) for action in found.actions)
     if host.service_running is not True or seen.service is Service.RUNNING:
         return
     if seen.service is Service.UNKNOWN:
         found.held.append("the state of vmdk-opsd could not be read")
     elif seen.service is Service.STOPPED or installing:
-        found.change("service", seen.service.value, "running", StartService(host.ref, Risk.SAFE))
-    elif not found.held:
+        found.change("service", seen.service.value, "running", StartService(host.ref, risk))
+    elif host.driver is None:
         found.held.append("vmdk-opsd cannot run: the driver is not installed; declare spec.driver")
+    elif not found.held:
+        found.held.append("vmdk-opsd cannot run: its init script is missing")

@@ -5,33 +5,51 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from reconciler.model.actions import AddMember, MoveMember, RemoveMember, Risk
+from reconciler.model.actions import AddMember, MoveMember, RemoveMember, Risk, worst
+from reconciler.model.constants import DEFAULT_VMGROUP
 from reconciler.model.diff import FieldChange
-from reconciler.model.inventory import VirtualMachine
 from reconciler.model.refs import ObjectRef
 from reconciler.model.resolved import Member
+from reconciler.planning.default_diff import Fallback
 from reconciler.planning.rights import compare
 from reconciler.planning.show import Names
 from reconciler.planning.state import VMGroupState
 
 
 @dataclass(frozen=True, slots=True)
+class Misspelt:
+    """A row whose VM id is not in lower case: vDVS never matches it, so its VM is served as if it were not there."""
+
+    vm_id: str
+    tenant_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Membership:
     """The VMs of one config DB: who owns each now, which declared vmgroup wants it, and what the inventory knows.
 
-    `owners`: UUID of the vmgroup by VM (orphaned rows included). `claims`: by VM, the declared vmgroup that wants it,
-    as it shall become. `declared`: refs of the declared vmgroups by UUID. `incomplete`: why nobody may be removed in
-    this pass (or None). `fallback_before`, `fallback_after`: what serves a VM in no vmgroup, before and after the plan.
+    `owners`: UUID of the vmgroup by VM (orphaned rows included); `misspelt`: by VM, for VMs that no proper row names.
+    `claims`: by VM, the declared vmgroup that wants it, as it shall become. `declared`: refs of the declared vmgroups
+    by UUID; `unresolved`: names of those that could not be looked up. `disks`: vDVS disks attached now, by VM, for
+    every VM that the inventory shows; `all_seen` False: there may be more. `incomplete`: why nobody may be removed in
+    this pass (or None).
     """
 
     owners: Mapping[str, str]
+    misspelt: Mapping[str, Misspelt]
     claims: Mapping[str, VMGroupState]
     declared: Mapping[str, ObjectRef]
+    unresolved: frozenset[str]
     states: Mapping[str, VMGroupState]
-    vms: Mapping[str, VirtualMachine]
+    disks: Mapping[str, tuple[str, ...]]
+    all_seen: bool
     incomplete: str | None
-    fallback_before: VMGroupState | None
-    fallback_after: VMGroupState | None
+    fallback: Fallback
+
+    def row_of(self, uuid: str) -> str | None:
+        """UUID of the vmgroup that the row of this VM names, however the row spells it."""
+        odd = self.misspelt.get(uuid)
+        return self.owners.get(uuid) or (odd.tenant_id if odd else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,45 +63,54 @@ class MemberChange:
 
 
 def member_changes(
-    ref: ObjectRef, before: VMGroupState | None, after: VMGroupState, book: Membership, names: Names
+    ref: ObjectRef, before: VMGroupState | None, after: VMGroupState, adopts: bool, book: Membership, names: Names
 ) -> Iterator[MemberChange]:
-    """Every VM by which `after` differs from `before`, in the order of their UUIDs."""
+    """Every VM by which `after` differs from `before`, in the order of their UUIDs.
+
+    `adopts`: `after` is new in the DB but there are volumes in its folder.
+    """
     present = {} if before is None else before.members
+    with_volumes = before is not None or adopts
     for uuid in sorted(after.members.keys() - present.keys()):
-        yield _join(ref, before, after, Member(uuid, after.members[uuid]), book, names)
+        yield _join(ref, after, with_volumes, Member(uuid, after.members[uuid]), book, names)
     if before is not None:
         for uuid in sorted(present.keys() - after.members.keys()):
-            yield _leave(ref, before, after, Member(uuid, present[uuid]), book, names)
+            if (change := _leave(ref, before, Member(uuid, present[uuid]), book, names)) is not None:
+                yield change
 
 
 def _join(
-    ref: ObjectRef, before: VMGroupState | None, after: VMGroupState, member: Member, book: Membership, names: Names
+    ref: ObjectRef, after: VMGroupState, with_volumes: bool, member: Member, book: Membership, names: Names
 ) -> MemberChange:
-    field = FieldChange("vms", None, names.vm(member.uuid, member.name))
+    odd = book.misspelt.get(member.uuid)
+    own = odd is not None and odd.tenant_id == after.uuid
+    before = names.vm(odd.vm_id, member.name) if odd is not None and own else None
+    field = FieldChange("vms", before, names.vm(member.uuid, member.name))
     held = _why_not_join(after, member, book, names)
-    owner = book.owners.get(member.uuid)
     if held is not None:
         return MemberChange(field, held=held)
-    if owner is None:
-        risk = _joining(book.fallback_before, before, after)
+    owner = book.owners.get(member.uuid)
+    served = book.fallback.before if owner is None else book.states.get(owner)
+    # A vmgroup may have volumes, and who joins it gains them.
+    risk = Risk.WIDENS if with_volumes else compare(served, after)
+    source = book.row_of(member.uuid)
+    if source is None:
         return MemberChange(field, AddMember(ref, risk, after.uuid, member))
-    risk = _joining(book.states.get(owner), before, after)
-    return MemberChange(field, MoveMember(ref, risk, after.uuid, owner, member), tied=book.declared.get(owner))
-
-
-def _joining(source: VMGroupState | None, before: VMGroupState | None, after: VMGroupState) -> Risk:
-    # A vmgroup that is there already may have volumes, and who joins it gains them.
-    return compare(source, after) if before is None else Risk.WIDENS
+    tied = None if own else book.declared.get(source)
+    return MemberChange(field, MoveMember(ref, risk, after.uuid, source, member), tied=tied)
 
 
 def _why_not_join(after: VMGroupState, member: Member, book: Membership, names: Names) -> str | None:
-    owner = book.states.get(book.owners.get(member.uuid, ""))
+    owner = book.states.get(book.row_of(member.uuid) or "")
     shown = names.vm(member.uuid, member.name)
-    if owner is not None and owner.uuid not in book.declared:
+    if owner is not None and owner.uuid not in book.declared and owner.name != DEFAULT_VMGROUP:
+        if owner.name in book.unresolved:
+            return f"VM {shown} is in vmgroup/{owner.name}, which could not be looked up in this pass"
         way_out = "declare that one, or take the VM out of it"
         return f"VM {shown} is in vmgroup/{owner.name}, which no manifest declares; {way_out}"
-    vm = book.vms.get(member.uuid)
-    foreign = [] if vm is None else [disk for disk in vm.volumes if not _is_below(disk, after)]
+    if member.uuid not in book.disks and not book.all_seen:
+        return f"VM {shown} may have volumes attached: the inventory is incomplete and does not show it"
+    foreign = [disk for disk in book.disks.get(member.uuid, ()) if not _is_below(disk, after)]
     if foreign:
         return f"VM {shown} has {foreign[0]} attached; stop its containers first"
     return None
@@ -95,28 +122,25 @@ def _is_below(disk: str, group: VMGroupState) -> bool:
     return parts[0] in (group.uuid, group.name)
 
 
-def _leave(
-    ref: ObjectRef, before: VMGroupState, after: VMGroupState, member: Member, book: Membership, names: Names
-) -> MemberChange:
-    field = FieldChange("vms", names.vm(member.uuid, member.name), None)
-    if _misspelt(member.uuid, after):
-        return MemberChange(field, RemoveMember(ref, Risk.SAFE, before.uuid, member))
-    vm = book.vms.get(member.uuid)
-    claim = book.claims.get(member.uuid)
+def _leave(ref: ObjectRef, before: VMGroupState, member: Member, book: Membership, names: Names) -> MemberChange | None:
     shown = names.vm(member.uuid, member.name)
+    field = FieldChange("vms", shown, None)
+    vm = member.uuid.lower()
+    rowed = member.uuid == vm or book.misspelt.get(vm) == Misspelt(member.uuid, before.uuid)
+    claim = book.claims.get(vm) if rowed else None
+    if claim is not None and claim.uuid == before.uuid:
+        return None  # its row is written anew; see `_join`
     if claim is not None:
-        held = _why_not_join(claim, member, book, names)
+        held = _why_not_join(claim, Member(vm, member.name), book, names)
         return MemberChange(field, held=held, tied=book.declared.get(claim.uuid))
     if book.incomplete is not None:
         return MemberChange(field, held=f"VM {shown} stays for now: {book.incomplete}, so nothing is removed")
-    if vm is not None and vm.volumes:
-        return MemberChange(field, held=f"VM {shown} has {vm.volumes[0]} attached; stop its containers first")
-    return MemberChange(field, RemoveMember(ref, compare(before, book.fallback_after), before.uuid, member))
-
-
-def _misspelt(uuid: str, group: VMGroupState) -> bool:
-    """Whether this row means a member of `group` but is not in lower case, so that vDVS never finds it."""
-    return uuid not in group.members and uuid.lower() in group.members
+    if member.uuid != vm:  # vDVS never matched it, so nothing changes for the VM
+        return MemberChange(field, RemoveMember(ref, Risk.SAFE, before.uuid, member))
+    if disks := book.disks.get(vm):
+        return MemberChange(field, held=f"VM {shown} has {disks[0]} attached; stop its containers first")
+    risk = worst([compare(before, served) for served in (book.fallback.before, book.fallback.after)])
+    return MemberChange(field, RemoveMember(ref, risk, before.uuid, member))
 
 
 def with_stale_members(before: VMGroupState, after: VMGroupState, book: Membership) -> VMGroupState:
@@ -128,6 +152,6 @@ def with_stale_members(before: VMGroupState, after: VMGroupState, book: Membersh
     stale = {
         uuid: before.members[uuid]
         for uuid in leaving
-        if uuid not in book.vms and uuid not in book.claims and not _misspelt(uuid, after)
+        if uuid.lower() not in book.disks and uuid.lower() not in book.claims
     }
     return replace(after, members={**after.members, **stale}) if stale else after

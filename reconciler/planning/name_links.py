@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from reconciler.model.actions import LinkAction, RemoveNameLink, Risk, SetNameLink
+from reconciler.model.constants import SPECIAL_DATASTORES
 from reconciler.model.diff import FieldChange
 from reconciler.model.observed import DockvolsEntry, EntryKind, ObservedDatastore
 from reconciler.model.refs import ObjectRef
@@ -49,8 +50,10 @@ def _astray(
     if link.kind is not EntryKind.LINK:
         held = f"dockvols/{group.name} on {shown} is a {link.kind}, and vDVS uses it in place of the vmgroup's folder"
         return LinkChange(FieldChange(path, str(link.kind), group.name), None, held=held)
+    # By an old name of the datastore, or to another one: wrong, but to no other vmgroup's folder.
+    own = (link.target or "").rpartition("/")[2] == group.uuid
     exposure = f"leads to {link.target}, so this vmgroup sees volumes that are not its own"
-    note = f"EXPOSED: dockvols/{group.name} on {shown} {exposure}"
+    note = None if own else f"EXPOSED: dockvols/{group.name} on {shown} {exposure}"
     if has_folder:
         action: LinkAction = SetNameLink(ref, Risk.RESTRICTS, url, group.name, group.uuid)
         return LinkChange(FieldChange(path, link.target, group.name), action, note)
@@ -67,8 +70,10 @@ def name_taken(group: VMGroupState, datastores: Mapping[str, ObservedDatastore],
             return (
                 f"dockvols/{group.name} is already there on {shown} (a {entry.kind}); look what it is, then remove it"
             )
-    for url in sorted(group.access.keys() & datastores.keys()):
-        if (error := datastores[url].error) is not None:
+    # A special row reaches every datastore.
+    everywhere = bool(group.access.keys() & set(SPECIAL_DATASTORES.values()))
+    for url in sorted(datastores):
+        if (error := datastores[url].error) is not None and (everywhere or url in group.access):
             return f"dockvols on {names.datastore(url)} could not be read ({error})"
     return None
 

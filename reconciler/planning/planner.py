@@ -17,7 +17,6 @@ from reconciler.model.actions import (
     RemoveMember,
     RemoveNameLink,
 )
-from reconciler.model.desired import Presence
 from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.observed import DBState, Observed, ObservedHost
 from reconciler.model.plan import DBPlan, HostPlan, Plan, Withheld
@@ -25,6 +24,7 @@ from reconciler.model.policy import Policy
 from reconciler.model.refs import ObjectRef
 from reconciler.model.resolved import Resolved, ResolvedConfigDB
 from reconciler.planning.guards import permit
+from reconciler.planning.scope import made_with_default
 
 _DB_ACTIONS = get_args(DBAction)
 _LINK_ACTIONS = get_args(LinkAction)
@@ -33,19 +33,19 @@ _HOST_ACTIONS = get_args(HostAction)
 
 def plan(diff: Diff, resolved: Resolved, observed: Observed, policy: Policy) -> Plan:
     """The ordered actions for all that `policy` permits. Pure; deterministic; touches only declared objects."""
-    permitted, withheld = permit(diff, policy)
     owners = {group.ref: group.config_db for group in resolved.vmgroups}
+    permitted, withheld = permit(diff, policy, owners)
     databases: list[DBPlan] = []
-    for db in resolved.config_dbs:
+    for db in sorted(resolved.config_dbs, key=lambda db: db.ref.sort_key):
         mine = [change for change in permitted if owners.get(change.ref, change.ref) == db.ref]
         if not any(change.actions or change.op is Op.CREATE for change in mine):
             continue
         writer = choose_writer(db, observed)
         if writer is None:
-            reason = f"no host that is up, mounts {db.datastore.name} and can write may write {db.ref}"
+            reason = f"no host of {db.ref} is up, mounts {db.datastore.name} and has an SQLite that may write it"
             withheld += tuple(Withheld(change.ref, reason) for change in mine)
         else:
-            databases.append(_db_plan(db, writer, mine, observed))
+            databases.append(_db_plan(db, writer, mine, resolved, observed))
     # A host whose config DB was to be made, and is not, must not be pointed at nothing.
     missing = {
         db.ref
@@ -54,21 +54,26 @@ def plan(diff: Diff, resolved: Resolved, observed: Observed, policy: Policy) -> 
         and db.ref not in {planned.ref for planned in databases if planned.create}
     }
     hosts, stranded = _host_plans(permitted, resolved, missing)
-    return Plan(tuple(databases), hosts, withheld + stranded)
+    held = sorted(withheld + stranded, key=lambda held: held.ref.sort_key)
+    return Plan(tuple(databases), hosts, tuple(held))
 
 
 def choose_writer(db: ResolvedConfigDB, observed: Observed) -> str | None:
     """The one host that writes a config DB: the one that did so last, as long as it can; else the first that can."""
     able = [
         name
-        for name in db.hosts
-        if isinstance(host := observed.hosts[name], ObservedHost) and host.can_write and db.datastore.id in host.volumes
+        for name in sorted(db.hosts)
+        if isinstance(host := observed.hosts.get(name), ObservedHost)
+        and host.can_write
+        and db.datastore.id in host.volumes
     ]
     recorded = observed.config_dbs[db.datastore.db_path].writer
     return recorded if recorded in able else next(iter(able), None)
 
 
-def _db_plan(db: ResolvedConfigDB, writer: str, changes: list[Change], observed: Observed) -> DBPlan:
+def _db_plan(
+    db: ResolvedConfigDB, writer: str, changes: list[Change], resolved: Resolved, observed: Observed
+) -> DBPlan:
     seen = observed.config_dbs[db.datastore.db_path]
     links = [a for change in changes for a in change.actions if isinstance(a, _LINK_ACTIONS)]
     routed = [(observed.datastores[link.url].read_from or writer, link) for link in links]
@@ -78,7 +83,7 @@ def _db_plan(db: ResolvedConfigDB, writer: str, changes: list[Change], observed:
         writer=writer,
         fingerprint=seen.fingerprint,
         create=any(change.ref == db.ref and change.op is Op.CREATE for change in changes),
-        with_default=db.default_vmgroup is not Presence.ABSENT,
+        with_default=made_with_default(db, resolved),
         recover=any(isinstance(a, RecoverDB) for change in changes for a in change.actions),
         backups_to_keep=db.backups_to_keep,
         groups=tuple(_savepoints(changes)),
@@ -93,7 +98,7 @@ def _savepoints(changes: list[Change]) -> Iterable[tuple[DBAction, ...]]:
 
     def find(ref: ObjectRef) -> ObjectRef:
         while leader[ref] != ref:
-            ref = leader[ref]
+            leader[ref] = ref = leader[leader[ref]]
         return ref
 
     for change in changes:

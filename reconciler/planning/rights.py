@@ -5,7 +5,7 @@ vDVS looks at `privileges` rows in an order of its own, and the first row that e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
@@ -107,8 +107,23 @@ def deciding_row(group: VMGroupState, vm_datastore: str, requested: str | None, 
 
 _NOWHERE_ELSE = "/vmfs/volumes/any-other"  # stands for every datastore that no row names
 _UNLIMITED = float("inf")
-_Extent = tuple[float, float, float]  # may mount (0 or 1), largest volume, largest total; each "more is wider"
-_NOTHING: _Extent = (0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Grant:
+    """What one row grants: to mount; if `largest` is not 0, also to delete, and to create up to these limits.
+
+    `unreadable` names the datastore of a row whose meaning nobody knows: it is covered by its like only.
+    """
+
+    largest: float = 0
+    total: float = 0
+    unreadable: str = ""
+
+    def within(self, other: _Grant) -> bool:
+        """Whether `other` grants all of this."""
+        same = self.unreadable == other.unreadable
+        return same and self.largest <= other.largest and self.total <= other.total
 
 
 def compare(before: VMGroupState | None, after: VMGroupState | None) -> Risk:
@@ -119,41 +134,37 @@ def compare(before: VMGroupState | None, after: VMGroupState | None) -> Risk:
     if before == after:
         return Risk.SAFE
     urls = _urls(before) | _urls(after) | {_NOWHERE_ELSE}
-    pairs = [
-        pair
-        for url in urls
-        for own in (False, True)
-        for pair in zip(_extent(before, url, own), _extent(after, url, own), strict=True)
-    ]
-    if any(now > then for then, now in pairs):
+    pairs = [(_grants(before, url, own), _grants(after, url, own)) for url in urls for own in (False, True)]
+    if not all(_covered(now, then) for then, now in pairs):
         return Risk.WIDENS
-    return Risk.RESTRICTS if any(now < then for then, now in pairs) else Risk.SAFE
+    return Risk.SAFE if all(_covered(then, now) for then, now in pairs) else Risk.RESTRICTS
+
+
+def _covered(grants: list[_Grant], by: list[_Grant]) -> bool:
+    """Whether nothing can be done by `grants` that cannot be done by one of `by`."""
+    return all(any(grant.within(other) for other in by) for grant in grants)
 
 
 def _urls(state: VMGroupState | None) -> set[str]:
     return set() if state is None else set(state.access) - set(SPECIAL_DATASTORES.values())
 
 
-def _extent(state: VMGroupState | None, url: str, own: bool) -> _Extent:
-    """How much a VM may do on the datastore `url` by any way of naming it; `own`: its .vmx lies there."""
+def _grants(state: VMGroupState | None, url: str, own: bool) -> list[_Grant]:
+    """What a VM may do on the datastore `url`, one entry for each way of naming it; `own`: its .vmx lies there."""
     if state is None or not state.default_url:
-        return _NOTHING
+        return []
     vm_datastore = url if own else "/vmfs/volumes/elsewhere"
     rules = [deciding_row(state, vm_datastore, url, Lookup.SINCE_0_17)]
     if state.default_url == url or (own and state.default_url == VM_DS_URL):
         rules.append(deciding_row(state, vm_datastore, None, Lookup.SINCE_0_17))
-    return _widest(state.access[rule] for rule in rules if rule is not None)
+    return [_grant(rule, state.access[rule]) for rule in rules if rule is not None]
 
 
-def _widest(rows: Iterable[Access | None]) -> _Extent:
-    extents = [_row_extent(row) for row in rows if row is not None]
-    if not extents:
-        return _NOTHING
-    mount, largest, total = zip(*extents, strict=True)
-    return (max(mount), max(largest), max(total))
-
-
-def _row_extent(row: Access) -> _Extent:
+def _grant(url: str, row: Access | None) -> _Grant:
+    if row is None:
+        return _Grant(unreadable=url)
     if not row.allow_create:
-        return (1, 0, 0)
-    return (1, row.max_mb or _UNLIMITED, row.total_mb or _UNLIMITED)
+        return _Grant()
+    total = row.total_mb or _UNLIMITED
+    # No volume can be larger than all volumes together.
+    return _Grant(min(row.max_mb or _UNLIMITED, total), total)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reconciler.model.constants import SPECIAL_DATASTORES
+from reconciler.model.constants import SPECIAL_DATASTORES, VOLUMES
 from reconciler.model.diff import FieldChange, Value
 from reconciler.model.inventory import Inventory
 from reconciler.model.resolved import Access
@@ -18,10 +18,11 @@ class Names:
     """Names for the ids of one inventory; an id that it does not know stands for itself."""
 
     def __init__(self, inventory: Inventory) -> None:
+        datastores = sorted(inventory.datastores, key=lambda d: d.name, reverse=True)  # of two names, the first counts
         self._datastores = {url: name for name, url in SPECIAL_DATASTORES.items()}
-        self._datastores |= {datastore.url: datastore.name for datastore in inventory.datastores}
-        self._by_id = {datastore.id: datastore.name for datastore in inventory.datastores}
-        self._vms = {vm.uuid: vm.name for vm in inventory.vms}
+        self._datastores |= {datastore.url: datastore.name for datastore in datastores}
+        self._by_id = {datastore.id: datastore.name for datastore in datastores}
+        self._vms = {vm.uuid: vm.name for vm in sorted(inventory.vms, key=lambda vm: vm.name, reverse=True)}
 
     def datastore(self, url: str | None) -> str | None:
         """The name of the datastore with this URL."""
@@ -30,6 +31,11 @@ class Names:
     def volume(self, volume_id: str) -> str:
         """The name of the datastore with this volume id."""
         return self._by_id.get(volume_id, volume_id)
+
+    def path(self, path: str) -> str:
+        """A path below /vmfs/volumes/ID with the datastore's name in place of its id."""
+        volume_id, _, rest = path.removeprefix(VOLUMES).partition("/")
+        return f"{VOLUMES}{self.volume(volume_id)}/{rest}" if path.startswith(VOLUMES) else path
 
     def vm(self, uuid: str, known_as: str | None) -> str:
         """`photon-03 (564d...)`; the bare UUID where no name is known."""

@@ -37,12 +37,19 @@ def observed_states(db: ObservedConfigDB) -> dict[str, VMGroupState]:
     members: dict[str, dict[str, str | None]] = {}
     for vm in db.vms:
         members.setdefault(vm.tenant_id, {})[vm.vm_id] = vm.vm_name
-    return {
-        row.id: VMGroupState(
+    states = (
+        VMGroupState(
             row.id, row.name, row.description, row.default_url, access.get(row.id, {}), members.get(row.id, {})
         )
         for row in db.tenants
-    }
+    )
+    return {state.uuid: normalise(state) for state in states}
+
+
+def orphaned(db: ObservedConfigDB) -> frozenset[str]:
+    """The ids of vmgroups that are gone while rows of theirs are still there."""
+    owners = {vm.tenant_id for vm in db.vms} | {row.tenant_id for row in db.privileges}
+    return frozenset(owners - {row.id for row in db.tenants})
 
 
 def normalise(state: VMGroupState) -> VMGroupState:

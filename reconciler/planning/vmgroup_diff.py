@@ -15,15 +15,16 @@ from reconciler.model.actions import (
     UpdateVMGroup,
     worst,
 )
+from reconciler.model.constants import DEFAULT_VMGROUP
 from reconciler.model.diff import Change, FieldChange, Op
 from reconciler.model.observed import ObservedDatastore
 from reconciler.model.refs import ObjectRef
 from reconciler.model.resolved import ResolvedVMGroup
 from reconciler.planning.membership import MemberChange, Membership, member_changes, with_stale_members
-from reconciler.planning.name_links import LinkChange, link_changes, name_taken
+from reconciler.planning.name_links import LinkChange, link_changes, name_taken, volumes_of
 from reconciler.planning.rights import compare
 from reconciler.planning.show import Names, access_fields, scalar_fields
-from reconciler.planning.state import VMGroupState
+from reconciler.planning.state import VMGroupState, normalise
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,21 @@ class Pair:
     problem: str | None
 
 
-def pair(group: ResolvedVMGroup, states: Mapping[str, VMGroupState], by_name: Mapping[str, str], fresh: str) -> Pair:
+def pair(
+    group: ResolvedVMGroup,
+    states: Mapping[str, VMGroupState],
+    by_name: Mapping[str, str],
+    fresh: str,
+    orphaned: frozenset[str],
+) -> Pair:
     """Find the vmgroup that a manifest speaks of: by its pinned UUID, else by name. `fresh` is for a new one."""
     uuid = group.uuid or by_name.get(group.name)
     before = states.get(uuid) if uuid else None
-    after = state_after(group, before, uuid or fresh)
-    return Pair(group, before, after, _mismatch(group, before, by_name) or _unusable(group, before, after))
+    after = normalise(state_after(group, before, uuid or fresh))
+    problem = _mismatch(group, before, by_name) or _unusable(group, before, after)
+    if before is None and after.uuid in orphaned:
+        problem = problem or f"rows of an earlier vmgroup with its uuid {after.uuid} are still in the config DB"
+    return Pair(group, before, after, problem)
 
 
 def state_after(group: ResolvedVMGroup, before: VMGroupState | None, uuid: str) -> VMGroupState:
@@ -71,8 +81,12 @@ def _mismatch(group: ResolvedVMGroup, before: VMGroupState | None, by_name: Mapp
 def _unusable(group: ResolvedVMGroup, before: VMGroupState | None, after: VMGroupState) -> str | None:
     if before is None and (group.default_url is None or group.access is None):
         return "it does not exist yet, and a new vmgroup needs spec.defaultDatastore and spec.access"
+    if group.name == DEFAULT_VMGROUP and group.members:
+        return "_DEFAULT has no list of VMs: every VM in no vmgroup is in it; leave out spec.vms and spec.vmSelector"
     stated = group.default_url is not None or group.access is not None
-    if stated and (not after.default_url or after.default_url not in after.access):
+    if stated and not after.default_url:
+        return "it has no default datastore, and vDVS would refuse all its requests; state spec.defaultDatastore"
+    if stated and after.default_url not in after.access:
         return "its default datastore would have no entry in access, and vDVS would refuse its requests; add one"
     return None
 
@@ -84,36 +98,45 @@ def vmgroup_change(found: Pair, book: Membership, datastores: Mapping[str, Obser
         return Change(ref, Op.BLOCKED, found.problem)
     after = found.after if before is None else with_stale_members(before, found.after, book)
     links = list(link_changes(ref, before, datastores, names)) if before else []
-    if before is not None and not links and _same(before, after):
-        return Change(ref, Op.KEEP, "as declared", notes=_stale_notes(before, found.after, names))
+    notes = [] if before is None else [*_selector_notes(found.group, before), *_stale_notes(after, found.after, names)]
     if before is None and (taken := name_taken(after, datastores, names)):
         return Change(ref, Op.BLOCKED, taken)
-    members = list(member_changes(ref, before, after, book, names))
+    adopts = before is None and volumes_of(after.uuid, datastores, names) is not None
+    members = list(member_changes(ref, before, after, adopts, book, names))
     if before is None:
-        return _creation(ref, after, members, book, names)
-    return _update(ref, before, after, members, links, names)
+        return _creation(ref, after, adopts, members, book, names)
+    if not links and not members and _same(before, after):
+        return Change(ref, Op.KEEP, "as declared", notes=tuple(notes))
+    return _update(ref, before, after, members, links, notes, names)
 
 
 def _same(before: VMGroupState, after: VMGroupState) -> bool:
-    """Equal but for the display names of VMs, which identify nobody."""
-    return before.members.keys() == after.members.keys() and before == replace(after, members=before.members)
+    """Equal but for the members: their display names identify nobody, and their changes are counted apart."""
+    return before == replace(after, members=before.members)
 
 
-def _stale_notes(before: VMGroupState, wanted: VMGroupState, names: Names) -> tuple[str, ...]:
-    stale = sorted(before.members.keys() - wanted.members.keys())
-    return tuple(
-        f"VM {names.vm(uuid, before.members[uuid])} is stale: the inventory does not show it" for uuid in stale
-    )
+def _stale_notes(kept: VMGroupState, wanted: VMGroupState, names: Names) -> Iterator[str]:
+    for uuid in sorted(kept.members.keys() - wanted.members.keys()):
+        yield f"VM {names.vm(uuid, kept.members[uuid])} is stale: the inventory does not show it"
+
+
+def _selector_notes(group: ResolvedVMGroup, before: VMGroupState) -> Iterator[str]:
+    wanted = {member.uuid for member in group.members or ()}
+    if group.members is not None and not group.removes_members and before.members.keys() - wanted:
+        yield "spec.vmSelector matches no VM now, so nobody is removed"
 
 
 def _creation(
-    ref: ObjectRef, after: VMGroupState, members: list[MemberChange], book: Membership, names: Names
+    ref: ObjectRef, after: VMGroupState, adopts: bool, members: list[MemberChange], book: Membership, names: Names
 ) -> Change:
     added = tuple(change.action.member for change in members if isinstance(change.action, AddMember))
     moves = [change.action for change in members if change.action and not isinstance(change.action, AddMember)]
+    risk = Risk.SAFE
+    if added or after.name == DEFAULT_VMGROUP:  # the one gets those VMs, the other every VM that is in no vmgroup
+        risk = Risk.WIDENS if adopts else compare(book.fallback.before, after)
     create = CreateVMGroup(
         ref=ref,
-        risk=compare(book.fallback_before, after) if added else Risk.SAFE,
+        risk=risk,
         uuid=after.uuid,
         name=after.name,
         description=after.description or "",
@@ -121,7 +144,8 @@ def _creation(
         access=tuple(sorted(row for row in after.access.values() if row is not None)),
         members=added,
     )
-    return _change(ref, Op.CREATE, "not there yet", _fields(None, after, members, names), [create, *moves], members, [])
+    fields = _fields(None, after, members, names)
+    return _change(ref, Op.CREATE, "not there yet", fields, [create, *moves], members, [], [])
 
 
 def _update(
@@ -130,13 +154,14 @@ def _update(
     after: VMGroupState,
     members: list[MemberChange],
     links: list[LinkChange],
+    notes: list[str],
     names: Names,
 ) -> Change:
     actions: list[Action] = [*_row_actions(ref, before, after)]
     actions += [change.action for change in members if change.action is not None]
     actions += [link.action for link in links if link.action is not None]
     fields = _fields(before, after, members, names) + tuple(link.field for link in links if link.held is None)
-    return _change(ref, Op.UPDATE, "differs from its manifest", fields, actions, members, links)
+    return _change(ref, Op.UPDATE, "differs from its manifest", fields, actions, members, links, notes)
 
 
 def _fields(
@@ -157,35 +182,42 @@ def _change(
     actions: list[Action],
     members: list[MemberChange],
     links: list[LinkChange],
+    notes: list[str],
 ) -> Change:
     parts: list[MemberChange | LinkChange] = [*members, *links]
     held = [part.held for part in parts if part.held is not None]
     tied = frozenset(change.tied for change in members if change.tied is not None and change.held is None)
     if not fields and held:
-        return Change(ref, Op.BLOCKED, held[0], notes=tuple(held[1:]))
+        return Change(ref, Op.BLOCKED, held[0], notes=(*held[1:], *notes))
     exposures = [link.note for link in links if link.note is not None]
     risk = worst([action.risk for action in actions])
-    return Change(ref, op, reason, fields, tuple(actions), risk, (*exposures, *held), tied)
+    return Change(ref, op, reason, fields, tuple(actions), risk, (*exposures, *held, *notes), tied)
 
 
 def _row_actions(ref: ObjectRef, before: VMGroupState, after: VMGroupState) -> Iterator[Action]:
     """Access rows that come, then the vmgroup's own row, then access rows that go: the default always has its row.
 
-    Each is judged by what it does to the rights of the members when it follows the ones before it.
+    Each is judged by what it does to the rights of the members when it follows the ones before it; but as they all
+    happen at once, none is riskier than all of them together.
     """
     state = before
+    together = compare(before, replace(after, members=before.members))
+
+    def risk(following: VMGroupState) -> Risk:
+        return min(together, compare(state, following), key=lambda risk: risk.severity)
+
     for url, row in sorted(after.access.items()):
         if row is not None and state.access.get(url) != row:
             following = replace(state, access={**state.access, url: row})
-            yield SetAccess(ref, compare(state, following), after.uuid, row)
+            yield SetAccess(ref, risk(following), after.uuid, row)
             state = following
     description = after.description if after.description != before.description else None
     default = after.default_url if after.default_url != before.default_url else None
     if description is not None or default is not None:
         following = replace(state, description=after.description, default_url=after.default_url)
-        yield UpdateVMGroup(ref, compare(state, following), after.uuid, description, default)
+        yield UpdateVMGroup(ref, risk(following), after.uuid, description, default)
         state = following
     for url in sorted(before.access.keys() - after.access.keys()):
         following = replace(state, access={kept: row for kept, row in state.access.items() if kept != url})
-        yield RemoveAccess(ref, compare(state, following), after.uuid, url)
+        yield RemoveAccess(ref, risk(following), after.uuid, url)
         state = following

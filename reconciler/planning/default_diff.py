@@ -1,0 +1,130 @@
+"""`_DEFAULT` of a config DB that is there: it serves every VM in no vmgroup, unless it is not there either."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from reconciler.model.actions import CreateVMGroup, DeleteVMGroup, Risk
+from reconciler.model.constants import (
+    ALL_DS_URL,
+    DEFAULT_VMGROUP,
+    DEFAULT_VMGROUP_DESCRIPTION,
+    DEFAULT_VMGROUP_UUID,
+    VM_DS_URL,
+)
+from reconciler.model.desired import Presence
+from reconciler.model.diff import Change, FieldChange, Op
+from reconciler.model.inventory import Inventory
+from reconciler.model.observed import DBState, Observed, ObservedConfigDB
+from reconciler.model.resolved import Access, Resolved, ResolvedConfigDB
+from reconciler.planning.name_links import name_taken, volumes_of
+from reconciler.planning.scope import declares_default, incomplete
+from reconciler.planning.show import Names
+from reconciler.planning.state import VMGroupState, default_vmgroup, orphaned
+
+OPEN = VMGroupState(
+    uuid=DEFAULT_VMGROUP_UUID,
+    name=DEFAULT_VMGROUP,
+    description=DEFAULT_VMGROUP_DESCRIPTION,
+    default_url=VM_DS_URL,
+    access={url: Access(url, allow_create=True, max_mb=0, total_mb=0) for url in (ALL_DS_URL, VM_DS_URL)},
+    members={},
+)
+"""`_DEFAULT` as vDVS makes it: everybody may do everything. A host without a config DB behaves the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """What serves a VM in no vmgroup, before and after the plan. None: nothing does, its requests are refused.
+
+    `after` may not come about (it is held back, or fails), so who falls back must be judged by both.
+    """
+
+    before: VMGroupState | None
+    after: VMGroupState | None
+
+
+def fallback(
+    db: ResolvedConfigDB, seen: ObservedConfigDB, states: Iterable[VMGroupState], declared: VMGroupState | None
+) -> Fallback:
+    """The `_DEFAULT` of a config DB; `declared`: what its own manifest wants of it, if it has one.
+
+    A DB that is still to be made leaves its hosts open until it is there.
+    """
+    before = default_vmgroup(states) if seen.state is DBState.PRESENT else OPEN
+    if declared is not None:
+        return Fallback(before, declared)
+    if db.default_vmgroup is Presence.ABSENT:
+        return Fallback(before, None)
+    return Fallback(before, before or (OPEN if db.default_vmgroup is Presence.PRESENT else None))
+
+
+def default_change(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, names: Names) -> Change:
+    """How `_DEFAULT` differs from `spec.defaultVMGroup`. A manifest of its own decides in its place."""
+    seen = observed.config_dbs[db.datastore.db_path]
+    notes = tuple(f"breaks a rule of vDVS: {violation}" for violation in seen.violations)
+    default = next((row for row in seen.tenants if row.name == DEFAULT_VMGROUP), None)
+    wanted = None if declares_default(db.ref, resolved) else db.default_vmgroup
+    if wanted is Presence.ABSENT and default is not None:
+        field = FieldChange("defaultVMGroup", "Present", "Absent")
+        held = _why_keep(default.id, seen, resolved, observed, names)
+        delete = DeleteVMGroup(db.ref, Risk.DESTROYS, default.id, DEFAULT_VMGROUP)
+        return _change(db, field, held and f"_DEFAULT cannot be removed: {held}", delete, notes)
+    if wanted is Presence.PRESENT and default is None:
+        field = FieldChange("defaultVMGroup", "Absent", "Present")
+        held = _why_not_make(seen) or name_taken(OPEN, observed.datastores, names)
+        return _change(db, field, held and f"_DEFAULT cannot be made: {held}", _create(db), notes)
+    return Change(db.ref, Op.KEEP, "as declared", notes=notes)
+
+
+def _change(
+    db: ResolvedConfigDB,
+    field: FieldChange,
+    held: str | None,
+    action: CreateVMGroup | DeleteVMGroup,
+    notes: tuple[str, ...],
+) -> Change:
+    if held is not None:
+        return Change(db.ref, Op.BLOCKED, held, notes=notes)
+    return Change(db.ref, Op.UPDATE, "differs from its manifest", (field,), (action,), action.risk, notes)
+
+
+def _create(db: ResolvedConfigDB) -> CreateVMGroup:
+    rows = tuple(sorted(row for row in OPEN.access.values() if row is not None))
+    description, default_url = DEFAULT_VMGROUP_DESCRIPTION, VM_DS_URL
+    return CreateVMGroup(
+        db.ref, Risk.WIDENS, DEFAULT_VMGROUP_UUID, DEFAULT_VMGROUP, description, default_url, rows, members=()
+    )
+
+
+def _why_not_make(seen: ObservedConfigDB) -> str | None:
+    taken = next((row for row in seen.tenants if row.id == DEFAULT_VMGROUP_UUID), None)
+    if taken is not None:
+        return f"vmgroup {taken.name} has its uuid"
+    if DEFAULT_VMGROUP_UUID in orphaned(seen):
+        return "rows of an earlier one are still in the config DB"
+    return None
+
+
+def _why_keep(uuid: str, seen: ObservedConfigDB, resolved: Resolved, observed: Observed, names: Names) -> str | None:
+    """Why `_DEFAULT` must not be removed now. Without it, a disk that is attached can no longer be detached."""
+    if (volumes := volumes_of(uuid, observed.datastores, names)) is not None:
+        return f"{volumes}; remove or migrate them first"
+    if any(use.tenant_id == uuid and use.count for use in seen.volume_use):
+        return "the books still count volumes for it"
+    if (listed := min((row.vm_id for row in seen.vms if row.tenant_id == uuid), default=None)) is not None:
+        return f"VM {names.vm(listed, None)} is listed in it"
+    if (user := _user(seen, resolved.inventory)) is not None:
+        return user
+    if (unseen := incomplete(resolved, observed)) is not None:
+        return f"{unseen}, so nothing is removed"
+    return None
+
+
+def _user(seen: ObservedConfigDB, inventory: Inventory) -> str | None:
+    grouped = {row.vm_id for row in seen.vms}
+    for vm in sorted(inventory.vms, key=lambda vm: (vm.name, vm.path)):
+        if vm.volumes and vm.uuid not in grouped:
+            return f"VM {vm.name} is in no vmgroup and has {min(vm.volumes)} attached"
+    return None

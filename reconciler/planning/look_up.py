@@ -1,0 +1,110 @@
+"""Looking names up in one inventory: what is missing, ambiguous or unusable is said in words for the user."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import TypeVar
+
+from reconciler.model.constants import SPECIAL_DATASTORES
+from reconciler.model.desired import DatastoreRef, VMRef, VMSelector
+from reconciler.model.inventory import Datastore, Inventory, VirtualMachine
+from reconciler.model.resolved import Member
+
+_T = TypeVar("_T")
+
+
+class NotFoundError(Exception):
+    """A name that cannot be looked up; the message is the reason for the user."""
+
+
+class LookUp:
+    """Look-ups in one inventory, whatever its order. Each raises NotFoundError for what is missing or ambiguous."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self._all = sorted(inventory.datastores, key=lambda d: (d.name, d.url, d.inventory_path or ""))
+        self._datastores = _index((d.name, d) for d in self._all)
+        vms = sorted(inventory.vms, key=lambda vm: (vm.path, vm.uuid))
+        self._by_path = [(vm.path, vm) for vm in vms]
+        self._paths = _index(self._by_path)
+        self._vms = _index((vm.name, vm) for vm in vms)
+        self._uuids = _index((vm.uuid, vm) for vm in vms)
+
+    def datastore(self, wanted: DatastoreRef) -> Datastore:
+        """The datastore that `wanted` names."""
+        if wanted.name is not None:
+            found = self._datastores.get(wanted.name, [])
+        else:
+            found = [
+                d
+                for d in self._all
+                if wanted.url == d.url or (wanted.inventory_path and wanted.inventory_path == d.inventory_path)
+            ]
+        if not found:
+            raise NotFoundError(f'no datastore "{wanted}" in the inventory')
+        if len({d.url for d in found}) > 1:
+            urls = ", ".join(sorted(d.url for d in found))
+            raise NotFoundError(f'datastore "{wanted}" is ambiguous ({urls}); name it by its url')
+        # Two vCenters may show one and the same datastore, each with its own hosts.
+        return replace(found[0], hosts=frozenset().union(*(d.hosts for d in found)))
+
+    def datastore_url(self, name: str) -> str:
+        """The URL of the datastore called `name`, or of a special one."""
+        return SPECIAL_DATASTORES.get(name) or self.datastore(DatastoreRef(name=name)).url
+
+    def member(self, wanted: VMRef) -> Member:
+        """The VM that `wanted` names."""
+        if wanted.uuid is not None:
+            known = self._uuids.get(wanted.uuid)
+            # A pinned UUID stands for itself: a VM that the inventory does not show now keeps its place.
+            return self._checked(known[0]) if known else Member(wanted.uuid, None)
+        if wanted.inventory_path is not None:
+            found = self._paths.get(wanted.inventory_path, [])
+            if not found:
+                raise NotFoundError(f'no VM at "{wanted.inventory_path}" in the inventory')
+            if len(found) > 1:
+                uuids = ", ".join(sorted(vm.uuid for vm in found))
+                raise NotFoundError(f'several VMs are at "{wanted.inventory_path}" ({uuids}); name it by uuid')
+            return self._checked(found[0])
+        found = self._vms.get(wanted.name or "", [])
+        if not found:
+            raise NotFoundError(f'no VM "{wanted.name}" in the inventory')
+        if len(found) > 1:
+            paths = ", ".join(sorted(vm.path for vm in found))
+            raise NotFoundError(f'VM "{wanted.name}" is ambiguous ({paths}); name it by uuid or inventoryPath')
+        return self._checked(found[0])
+
+    def selected(self, selector: VMSelector) -> list[Member]:
+        """Every VM below the folder whose name matches."""
+        return [self._checked(vm) for vm in self._below(selector.folder) if _matches(vm, selector)]
+
+    def _below(self, folder: str) -> Iterator[VirtualMachine]:
+        prefix = folder.rstrip("/") + "/"
+        for position in range(bisect_left(self._by_path, prefix, key=lambda entry: entry[0]), len(self._by_path)):
+            path, vm = self._by_path[position]
+            if not path.startswith(prefix):
+                return
+            yield vm
+
+    def _checked(self, vm: VirtualMachine) -> Member:
+        twins = self._uuids[vm.uuid]
+        if len(twins) > 1:
+            paths = ", ".join(sorted(twin.path for twin in twins))
+            raise NotFoundError(
+                f'VM "{vm.name}" shares its BIOS UUID {vm.uuid} with another ({paths}), and vDVS cannot tell them '
+                "apart; give one of them a new one"
+            )
+        return Member(vm.uuid, vm.name)
+
+
+def _matches(vm: VirtualMachine, selector: VMSelector) -> bool:
+    return fnmatchcase(vm.name, selector.name_pattern)
+
+
+def _index(pairs: Iterable[tuple[str, _T]]) -> dict[str, list[_T]]:
+    found: dict[str, list[_T]] = {}
+    for key, value in pairs:
+        found.setdefault(key, []).append(value)
+    return found

@@ -1,0 +1,54 @@
+"""What a pass speaks of, and whether it sees enough to remove anything."""
+
+from __future__ import annotations
+
+from reconciler.model.constants import DEFAULT_VMGROUP
+from reconciler.model.desired import Presence
+from reconciler.model.observed import DBState, Observed, UnreachableHost
+from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.resolved import Resolved, ResolvedConfigDB
+
+
+def incomplete(resolved: Resolved, observed: Observed) -> str | None:
+    """Why this pass does not see everything (so nothing may be removed in it), or None."""
+    if resolved.unresolved:
+        first = min((failed.ref for failed in resolved.unresolved), key=lambda ref: ref.sort_key)
+        return f"{first} could not be looked up"
+    if not resolved.inventory.complete:
+        return "the inventory is incomplete"
+    for name, host in sorted(observed.hosts.items()):
+        if isinstance(host, UnreachableHost):
+            return f"host/{name} could not be reached"
+    for url, datastore in sorted(observed.datastores.items()):
+        if datastore.error is not None:
+            return f"datastore {url} could not be read"
+    for path, db in sorted(observed.config_dbs.items()):
+        if db.state is DBState.UNKNOWN:
+            return f"{path} could not be read"
+    return None
+
+
+def vmgroup_ref(db: ObjectRef, name: str, resolved: Resolved) -> ObjectRef:
+    """What a vmgroup of the config DB `db` is called: names are unique in one DB only."""
+    databases = {known.ref for known in resolved.config_dbs}
+    databases |= {failed.ref for failed in resolved.unresolved if failed.ref.kind is Kind.CONFIG_DB}
+    return ObjectRef(Kind.VMGROUP, f"{db.name}/{name}" if len(databases) > 1 else name)
+
+
+def unresolved_vmgroups(db: ObjectRef, resolved: Resolved) -> frozenset[str]:
+    """The names of the vmgroups of this config DB that are declared but could not be looked up."""
+    prefix = vmgroup_ref(db, "", resolved).name
+    refs = (failed.ref for failed in resolved.unresolved if failed.ref.kind is Kind.VMGROUP)
+    return frozenset(ref.name.removeprefix(prefix) for ref in refs if ref.name.startswith(prefix))
+
+
+def declares_default(db: ObjectRef, resolved: Resolved) -> bool:
+    """Whether `_DEFAULT` of this config DB has a manifest of its own, which then decides alone."""
+    if DEFAULT_VMGROUP in unresolved_vmgroups(db, resolved):
+        return True
+    return any(group.config_db == db and group.name == DEFAULT_VMGROUP for group in resolved.vmgroups)
+
+
+def made_with_default(db: ResolvedConfigDB, resolved: Resolved) -> bool:
+    """Whether this config DB, when it is made, comes with vDVS's own `_DEFAULT`, which allows everything."""
+    return db.default_vmgroup is not Presence.ABSENT and not declares_default(db.ref, resolved)

@@ -1,0 +1,274 @@
+"""Short spellings of Desired, Inventory and Observed, for cases that people read. What is not said has a default.
+
+Names stand for ids throughout: datastore `shared` has the id `id-shared`, VM `vm1` the BIOS UUID `uuid-vm1`, vmgroup
+`g1` the UUID `id-g1` (and `new-g1` while it is not there yet), unless a case says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.model.constants import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, SPECIAL_DATASTORES, VOLUMES
+from reconciler.model.desired import (
+    DatastoreRef,
+    Desired,
+    DesiredAccess,
+    DesiredConfigDB,
+    DesiredDriver,
+    DesiredHost,
+    DesiredVMGroup,
+    HostSelector,
+    Presence,
+    Unmanaged,
+    VMRef,
+    VMSelector,
+)
+from reconciler.model.inventory import Datastore, Inventory, VirtualMachine
+from reconciler.model.observed import (
+    DBMode,
+    DBState,
+    DockvolsEntry,
+    EntryKind,
+    Observed,
+    ObservedConfigDB,
+    ObservedDatastore,
+    ObservedHost,
+    PrivilegeRow,
+    Section,
+    SectionForm,
+    Service,
+    TenantRow,
+    UnreachableHost,
+    VMRow,
+    VolumeUse,
+)
+from reconciler.model.refs import Kind, ObjectRef, Source
+from reconciler.model.sizes import parse_size
+
+Plain = Mapping[str, Any]
+NOWHERE = Source("case", 1, 1)
+DRIVER = "0.14"
+
+
+def url_of(datastore: str) -> str:
+    """The URL of a datastore called so; special names have their own."""
+    return SPECIAL_DATASTORES.get(datastore) or f"{VOLUMES}id-{datastore}"
+
+
+def group_id(name: str) -> str:
+    """The UUID of a vmgroup called so that is there."""
+    return DEFAULT_VMGROUP_UUID if name == DEFAULT_VMGROUP else f"id-{name}"
+
+
+def inventory(plain: Plain) -> Inventory:
+    """`{"hosts": [NAME], "datastores": [{"name": ...}], "vms": [{"name": ...}]}`; datastores are on every host."""
+    hosts = tuple(plain["hosts"])
+    return Inventory(
+        hosts=hosts,
+        datastores=tuple(_datastore(entry, hosts) for entry in plain["datastores"]),
+        vms=tuple(_vm(entry) for entry in plain["vms"]),
+        complete=plain.get("complete", True),
+    )
+
+
+def _datastore(entry: Plain, hosts: tuple[str, ...]) -> Datastore:
+    name = entry["name"]
+    mounting = frozenset(entry.get("hosts", hosts))
+    url = entry.get("url", url_of(name))
+    return Datastore(name, url, "VMFS", 102400, mounting, entry.get("path", f"/DC0/datastore/{name}"))
+
+
+def _vm(entry: Plain) -> VirtualMachine:
+    name = entry["name"]
+    return VirtualMachine(
+        name=name,
+        path=entry.get("path", f"/DC0/vm/{name}"),
+        uuid=entry.get("uuid", f"uuid-{name}"),
+        instance_uuid=None,
+        host=entry.get("host"),
+        datastore=url_of(entry.get("datastore", "shared")),
+        volumes=tuple(entry.get("volumes", ())),
+    )
+
+
+def desired(plain: Plain) -> Desired:
+    """`{hosts: {NAME: {...}}, configdbs: {NAME: {...}}, vmgroups: {NAME: {...}}}`, fields as in manifests."""
+    databases = plain.get("configdbs") or {}
+    groups = plain.get("vmgroups") or {}
+    return Desired(
+        site=None,
+        hosts=tuple(_host(name, entry or {}) for name, entry in (plain.get("hosts") or {}).items()),
+        config_dbs=tuple(_config_db(name, entry) for name, entry in databases.items()),
+        vmgroups=tuple(_vmgroup(name, entry or {}, tuple(databases)) for name, entry in groups.items()),
+    )
+
+
+def _host(name: str, entry: Plain) -> DesiredHost:
+    driver = entry.get("driver")
+    return DesiredHost(
+        ref=ObjectRef(Kind.HOST, name),
+        source=NOWHERE,
+        address=entry.get("address", name),
+        labels=tuple(sorted((entry.get("labels") or {}).items())),
+        driver=driver and DesiredDriver(driver.get("version"), driver.get("source"), driver.get("sha256")),
+        service_running=True if entry.get("service") == "Running" else None,
+    )
+
+
+def _config_db(name: str, entry: Plain) -> DesiredConfigDB:
+    hosts, datastore = entry.get("hosts"), entry["datastore"]
+    if isinstance(hosts, list):
+        selector = HostSelector(names=tuple(hosts))
+    else:
+        selector = hosts and HostSelector(match_labels=tuple(sorted(hosts.items())))
+    return DesiredConfigDB(
+        ref=ObjectRef(Kind.CONFIG_DB, name),
+        source=NOWHERE,
+        datastore=DatastoreRef(**datastore) if isinstance(datastore, dict) else DatastoreRef(name=datastore),
+        hosts=selector,
+        default_vmgroup=Presence(entry["defaultVMGroup"]) if "defaultVMGroup" in entry else None,
+        unmanaged=Unmanaged(entry.get("unmanaged", "Report")),
+        backups_to_keep=10,
+    )
+
+
+def _vmgroup(key: str, entry: Plain, databases: tuple[str, ...]) -> DesiredVMGroup:
+    """Where there are several config DBs, the key is `DB/NAME`."""
+    database, _, name = key.rpartition("/")
+    selector, access, vms = entry.get("vmSelector"), entry.get("access"), entry.get("vms")
+    return DesiredVMGroup(
+        ref=ObjectRef(Kind.VMGROUP, key),
+        source=NOWHERE,
+        name=name,
+        config_db=database or databases[0],
+        uuid=entry.get("uuid"),
+        description=entry.get("description"),
+        default_datastore=entry.get("defaultDatastore"),
+        access=None if access is None else tuple(_access(name, row) for name, row in access.items()),
+        vms=None if vms is None else tuple(_vm_ref(vm) for vm in vms),
+        vm_selector=selector and VMSelector(selector["folder"], selector.get("namePattern", "*")),
+    )
+
+
+def _vm_ref(entry: Plain | str) -> VMRef:
+    if isinstance(entry, str):
+        return VMRef(name=entry)
+    return VMRef(entry.get("name"), entry.get("uuid"), entry.get("inventoryPath"))
+
+
+def _access(datastore: str, entry: Plain | str) -> DesiredAccess:
+    """`{allowCreate: true, volumeMaxSize: 200MB, ...}`; `create` and `mount` for the two without limits."""
+    if isinstance(entry, str):
+        return DesiredAccess(datastore, {"create": True, "mount": False}[entry], 0, 0)
+    limits = [parse_size(entry[key]) if key in entry else 0 for key in ("volumeMaxSize", "volumeTotalSize")]
+    return DesiredAccess(datastore, entry.get("allowCreate", False), *limits)
+
+
+def observed(plain: Plain, known: Inventory) -> Observed:
+    """`{"hosts": {NAME: ...}, "config_dbs": {DATASTORE: ...}, "dockvols": {DATASTORE: ...}}`; see the parts below."""
+    ids = {datastore.name: datastore for datastore in known.datastores}
+    databases = {name: observed_db(name, entry) for name, entry in plain.get("config_dbs", {}).items()}
+    dockvols = plain.get("dockvols", {})
+    datastores = [observed_datastore(name, dockvols.get(name, {})) for name in ids]
+    return Observed(
+        hosts={name: observed_host(name, entry, known) for name, entry in plain.get("hosts", {}).items()},
+        config_dbs={db.path: db for db in databases.values()},
+        datastores={datastore.url: datastore for datastore in datastores},
+    )
+
+
+def observed_host(name: str, entry: str | Plain, known: Inventory) -> ObservedHost | UnreachableHost:
+    """`unreachable`; `open` (no link, no section); `joined` or `joined DATASTORE` (linked by id, section written).
+
+    An object starts from its `is` and overrides single fields.
+    """
+    parts = {"is": entry} if isinstance(entry, str) else dict(entry)
+    kind, _, datastore = parts.pop("is", "joined").partition(" ")
+    if kind == "unreachable":
+        return UnreachableHost(name, f"cannot connect to {name}")
+    path = f"{url_of(datastore or 'shared')}/dockvols/vmdkops_config.db" if kind == "joined" else None
+    section = Section(SectionForm.OURS, f"id-{datastore or 'shared'}", True) if path else _NO_SECTION
+    fields: dict[str, Any] = {
+        "db_mode": DBMode.MULTI_NODE if path else DBMode.NOT_CONFIGURED,
+        "db_reason": "",
+        "link": path,
+        "link_path": path,
+        "section": section,
+        "driver": DRIVER,
+        "driver_error": None,
+        "service": Service.RUNNING,
+        "secure_boot": False,
+        "volumes": {datastore.id: datastore.name for datastore in known.datastores if name in datastore.hosts},
+        "can_write": True,
+    }
+    types = {"db_mode": DBMode, "service": Service, "section": lambda section: _section(section)}
+    fields |= {key: types.get(key, lambda value: value)(value) for key, value in parts.items()}
+    return ObservedHost(name=name, **fields)
+
+
+_NO_SECTION = Section(SectionForm.MISSING, None, True)
+
+
+def _section(plain: Plain) -> Section:
+    return Section(SectionForm(plain["form"]), plain.get("datastore"), plain.get("saved", True))
+
+
+def observed_db(datastore: str, entry: str | Plain) -> ObservedConfigDB:
+    """`absent`, `empty`, or the reason why it is unknown; else `{"vmgroups": {NAME: {...}}, "rows": {TABLE: [...]}}`.
+
+    A vmgroup is `{"default": DS, "access": {DS: [allow, max, total]}, "vms": [NAME], "description": "", "id": ...}`.
+    `rows` adds raw rows. Other keys are fields of ObservedConfigDB.
+    """
+    path = f"{url_of(datastore)}/dockvols/vmdkops_config.db"
+    if isinstance(entry, str):
+        entry = {"state": entry}
+    parts = dict(entry)
+    state, groups, rows = parts.pop("state", "present"), parts.pop("vmgroups", {}), parts.pop("rows", {})
+    if state not in list(DBState):
+        state, reason = "unknown", state
+        message = f"{path}: {reason}"
+    else:
+        reason = message = ""
+    tenants = [_tenant(name, group) for name, group in groups.items()]
+    vms = [VMRow(f"uuid-{vm}", tenant.id, vm) for tenant in tenants for vm in groups[tenant.name].get("vms", ())]
+    access = [row for tenant in tenants for row in _privileges(tenant, groups[tenant.name])]
+    use = [VolumeUse(group, url_of(name), used, count) for group, name, used, count in rows.get("volume_use", ())]
+    fields: dict[str, Any] = {
+        "read_from": "esx1",
+        "fingerprint": f"fingerprint-{datastore}",
+        "tenants": (*tenants, *(TenantRow(*row) for row in rows.get("tenants", ()))),
+        "vms": (*vms, *(VMRow(*row) for row in rows.get("vms", ()))),
+        "privileges": (*access, *(PrivilegeRow(row[0], url_of(row[1]), *row[2:]) for row in rows.get("access", ()))),
+        "volume_use": tuple(use),
+    }
+    fields |= {key: tuple(value) if isinstance(value, list) else value for key, value in parts.items()}
+    return ObservedConfigDB(path, DBState(state), reason, message, **fields)
+
+
+def _tenant(name: str, group: Plain) -> TenantRow:
+    default = group.get("default", "shared")
+    uuid = group.get("id", group_id(name))
+    return TenantRow(uuid, name, group.get("description", ""), default and url_of(default))
+
+
+def _privileges(tenant: TenantRow, group: Plain) -> list[PrivilegeRow]:
+    rows = group.get("access", {"shared": [1, 0, 0]})
+    return [PrivilegeRow(tenant.id, url_of(name), *row) for name, row in rows.items()]
+
+
+def observed_datastore(name: str, entry: str | Plain) -> ObservedDatastore:
+    """An error, or entries: a number (a folder with so many volumes), `file`, `-> TARGET` (a neighbour, or a path)."""
+    url = url_of(name)
+    if isinstance(entry, str):
+        return ObservedDatastore(url, None, entry, {})
+    return ObservedDatastore(url, "esx1", None, {key: _entry(url, value) for key, value in entry.items()})
+
+
+def _entry(url: str, value: int | str) -> DockvolsEntry:
+    if isinstance(value, int):
+        return DockvolsEntry(EntryKind.FOLDER, None, value)
+    if value == "file":
+        return DockvolsEntry(EntryKind.FILE, None, 0)
+    target = value.removeprefix("-> ")
+    return DockvolsEntry(EntryKind.LINK, target if target.startswith("/") else f"{url}/dockvols/{target}", 0)

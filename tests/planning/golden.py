@@ -1,0 +1,83 @@
+"""Golden cases of planning: a folder of `tests/golden/plan/` each, with inputs and expected outputs.
+
+    desired.yaml     what the manifests say, in the short form of `compact`; and optionally
+                     policy: apply (the default) | report | heal | destroy
+                     only: [vmgroup/g1]  (the objects of the pass)
+    inventory.json   left out: the one beside the folders
+    observed.json    what was found
+    diff.txt         the expected diff,  plan.txt  the expected plan
+
+`python -m tests.planning.golden --write CASE...` writes what is expected anew (no CASE: of all of them). Read the
+difference before you commit it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from reconciler.model.actions import Risk
+from reconciler.model.diff import Diff
+from reconciler.model.plan import Plan
+from reconciler.model.policy import APPLY, APPLY_AND_DESTROY, REPORT_ONLY, Policy
+from reconciler.model.refs import Kind, ObjectRef
+from reconciler.planning.differ import diff, without_uuid
+from reconciler.planning.planner import plan
+from reconciler.planning.resolve import resolve
+from tests.planning import compact
+from tests.planning.shown import shown_diff, shown_plan
+
+CASES = Path(__file__).parents[1] / "golden" / "plan"
+HEAL = Policy(frozenset({Risk.SAFE, Risk.RESTRICTS}), create_config_db=False)
+POLICIES = {"apply": APPLY, "report": REPORT_ONLY, "heal": HEAL, "destroy": APPLY_AND_DESTROY}
+KINDS = {kind.lower(): kind for kind in Kind}
+
+
+def cases() -> list[str]:
+    """The names of all cases."""
+    return sorted(folder.name for folder in CASES.iterdir() if folder.is_dir())
+
+
+def outputs(case: str) -> dict[str, str]:
+    """What planning makes of a case: the text of each expected file."""
+    found, steps = run(CASES / case)
+    return {"diff.txt": shown_diff(found), "plan.txt": shown_plan(steps)}
+
+
+def run(folder: Path) -> tuple[Diff, Plan]:
+    """The diff and the plan of the case in `folder`."""
+    wanted = yaml.safe_load((folder / "desired.yaml").read_text())
+    inventory = folder / "inventory.json"
+    known = compact.inventory(json.loads((inventory if inventory.exists() else CASES / "inventory.json").read_text()))
+    resolved = resolve(compact.desired(wanted), known)
+    observed = compact.observed(json.loads((folder / "observed.json").read_text()), known)
+    fresh = {ref: f"new-{ref.name}" for ref in without_uuid(resolved, observed)}
+    found = diff(resolved, observed, fresh)
+    return found, plan(found, resolved, observed, _policy(wanted))
+
+
+def _policy(wanted: dict[str, Any]) -> Policy:
+    policy = POLICIES[wanted.get("policy", "apply")]
+    if "only" not in wanted:
+        return policy
+    refs = (name.partition("/") for name in wanted["only"])
+    return Policy(
+        policy.risks, policy.create_config_db, frozenset(ObjectRef(KINDS[kind], name) for kind, _, name in refs)
+    )
+
+
+def main() -> None:
+    """Write the expected files of the cases named (or of all)."""
+    parser = argparse.ArgumentParser(prog="python -m tests.planning.golden", description=main.__doc__)
+    parser.add_argument("--write", nargs="*", metavar="CASE", required=True)
+    for case in parser.parse_args().write or cases():
+        for name, text in outputs(case).items():
+            (CASES / case / name).write_text(text)
+
+
+if __name__ == "__main__":
+    main()
