@@ -65,4 +65,5 @@ def _quiet(found: Assessment) -> list[str]:
     kinds = [change.ref.kind for change in found.diff.changes if change.op is Op.KEEP]
     said = [count(kinds.count(kind), noun) for kind, noun in _NOUNS.items() if kind in kinds]
     extra = found.diff.count(Op.UNMANAGED)
-    return [", ".join([*said, *([f"{extra} unmanaged"] if extra else [])]) + "."]
+    said += [f"{extra} unmanaged"] if extra else []
+    return [(", ".join(said) or "nothing declared") + "."]
