@@ -152,8 +152,10 @@ def _check_length(connection, place):
 
 
 def _while_reading(error, place):
-    # type: (Exception, Place) -> Refused
+    # type: (Exception, Place) -> Exception
     refused = sqlite.meaning(error)
+    if not isinstance(refused, Refused):
+        return refused
     if refused.reason == "ReadOnly":  # SQLite would have to roll back, and may not
         return Refused("HotJournal", "an interrupted writer left %s half-written (its journal is there)" % place.path)
     if isinstance(error, Refused):

@@ -108,7 +108,7 @@ def publish(finished, real, over_empty=False):
             return False
         raise
     try:
-        if not (_lock(claim) and _still_empty(claim, real)):
+        if not (_still_empty(claim, real) and _lock(claim) and _still_empty(claim, real)):
             return False
         try:
             os.rename(finished, real)

@@ -154,14 +154,15 @@ _MEANINGS = (
 
 
 def meaning(error):
-    # type: (Exception) -> Refused
-    """What an exception of SQLite means in the protocol; anything that is none of SQLite's is `ReadError` too."""
-    if isinstance(error, Refused):
-        return error
+    # type: (Exception) -> Exception
+    """What an exception of SQLite or of the operating system means in the protocol, as Refused. Any other exception
+    is a mistake of ours, and given back as it is."""
     if isinstance(error, EnvironmentError):
         number = error.errno
         reason = {errno.EBUSY: "Locked", errno.EAGAIN: "Locked"}.get(number or 0, "ReadError")
         return Refused("DiskFull" if number in FULL else reason, error.strerror or str(error))
+    if not (_loaded and isinstance(error, (_loaded[0].Error, _loaded[0].Warning))):
+        return error
     text = str(error)
     for words, reason, explanation in _MEANINGS:
         if words in text.lower():

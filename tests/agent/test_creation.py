@@ -82,10 +82,10 @@ def test_dockvols_is_made_by_esxis_own_program_where_there_is_one(agent: Agent) 
     log = agent.root / "log"
     agent.program(
         "/usr/lib/vmware/osfs/bin/osfs-mkdir",
-        f'echo "$@" > {log}; mkdir {agent.volume}/object && ln -s object {agent.dockvols}',
+        f'printf "%s %s" "$@" > {log}; mkdir {agent.volume}/object && ln -s object {agent.dockvols}',
     )
     agent.create([vmgroup()])
-    assert log.read_text() == f"-n {URL}/dockvols\n"
+    assert log.read_text() == f"-n {URL}/dockvols"
     assert (agent.volume / "object/vmdkops_config.db").exists()
 
 
@@ -151,7 +151,10 @@ def test_of_hosts_that_create_it_at_the_same_time_one_wins(agent: Agent, found: 
         assert process.stdout is not None
         process.stdout.readline()
         request = agent.request(
-            [[vmgroup(f"{number:08d}-aaaa-4aaa-8aaa-000000000001", f"G{number}")]], create=True, fingerprint=found
+            [[vmgroup(f"{number:08d}-aaaa-4aaa-8aaa-000000000001", f"G{number}")]],
+            create=True,
+            fingerprint=found,
+            deadline=30,
         )
         process.stdin.write(json.dumps({"id": 1, "do": "apply_db", **request}).encode() + b"\n")
     for process in processes:

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -169,15 +170,17 @@ def test_no_room_for_the_backup_leaves_everything_as_it_was(ready: Agent) -> Non
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs to become somebody else")
 @pytest.mark.parametrize(("path", "mode"), [("vmdkops_config.db", 0o444), (".", 0o555)])
-def test_without_permission_to_write_nothing_happens(ready: Agent, path: str, mode: int) -> None:
-    before = ready.db.read_bytes()
-    request = ready.request([[ADD]])
-    for folder in (ready.root, ready.root.parent, ready.root.parent.parent):
-        folder.chmod(0o755)
-    (ready.dockvols / path).chmod(mode)
-    become_nobody = "import os, sqlite3; os.setgid(65534); os.setuid(65534)"
-    assert refused_in_a_process(ready, become_nobody, request) == "ReadOnly"
-    assert untouched(ready, before)
+def test_without_permission_to_write_nothing_happens(path: str, mode: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # not `tmp_path`, which others may not enter
+        Path(folder).chmod(0o755)
+        agent = Agent(Path(folder))
+        agent.create([vmgroup(G1, "G1", [VM1])], [vmgroup(G2, "G2")])
+        before = agent.db.read_bytes()
+        request = agent.request([[ADD]])
+        (agent.dockvols / path).chmod(mode)
+        become_nobody = "import os, sqlite3, urllib.parse; os.setgid(65534); os.setuid(65534)"
+        assert refused_in_a_process(agent, become_nobody, request) == "ReadOnly"
+        assert untouched(agent, before)
 
 
 def test_an_old_sqlite_never_writes(ready: Agent, monkeypatch: pytest.MonkeyPatch) -> None:

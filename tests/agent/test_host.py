@@ -1,0 +1,333 @@
+"""The host itself: its link, its local.sh, its driver and its service, as observed and as changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from reconciler.agent import host_facts, local_sh
+from tests.agent.test_observe_db import leave_hot_journal
+from tests.agent.world import AUTH_DB, DB, LOCAL_SH, URL, VOLUME, Agent
+
+PLAIN = "#!/bin/sh\necho foreign\nexit 0\n"
+LINK = {"action": "LinkDB", "path": DB, "before": None}
+SECTION = {"action": "WriteSection", "datastore": VOLUME}
+START = {"action": "StartService"}
+INSTALL = {"action": "InstallDriver", "source": "/vmfs/driver.vib", "version": "0.21.2-0.0.1", "sha256": None}
+
+
+def auth_db(agent: Agent) -> Path:
+    path = agent.root / AUTH_DB
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def mode(agent: Agent) -> tuple[str, str]:
+    host = agent.host()
+    return host["db_mode"], host["db_reason"]
+
+
+def on_boot_bank(agent: Agent, succeeds: bool = True) -> Path:
+    """An auto-backup.sh that notes each run in the file that is returned."""
+    log = agent.root / "saves"
+    agent.program(
+        "/sbin/auto-backup.sh", f"echo saved >> {log}; {'exit 0' if succeeds else 'echo boot bank full >&2; exit 1'}"
+    )
+    return log
+
+
+def local_sh_of(agent: Agent, text: str = PLAIN, permissions: int = 0o1755) -> Path:
+    path = agent.root / LOCAL_SH
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(permissions)
+    return path
+
+
+# Which config DB the host uses
+
+
+def test_without_auth_db_the_host_is_not_configured(agent: Agent) -> None:
+    assert mode(agent) == ("NotConfigured", "")
+
+
+def test_a_file_is_a_db_of_this_host_alone_whatever_it_holds(agent: Agent) -> None:
+    auth_db(agent).write_text("garbage")
+    assert mode(agent) == ("SingleNode", "")
+    assert agent.host()["link"] is None
+
+
+@pytest.mark.parametrize("target", [DB, DB.replace(VOLUME, "SHARED")])
+def test_a_link_to_a_db(ready: Agent, target: str) -> None:
+    auth_db(ready).symlink_to(target)
+    assert mode(ready) == ("MultiNode", "")
+    assert (ready.host()["link"], ready.host()["link_path"]) == (target, DB)
+
+
+def test_a_link_to_an_empty_file_or_another_version_counts_as_configured(ready: Agent) -> None:
+    auth_db(ready).symlink_to(DB)
+    ready.sql("UPDATE versions SET minor_ver = 1")
+    assert mode(ready) == ("MultiNode", "")
+    os.truncate(ready.db, 0)
+    assert mode(ready) == ("MultiNode", "")
+
+
+def test_why_a_link_is_broken(ready: Agent) -> None:
+    auth_db(ready).symlink_to(DB)
+    other = sqlite3.connect(ready.db, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    assert mode(ready) == ("BrokenLink", "Locked")
+    other.close()
+    leave_hot_journal(ready)
+    assert mode(ready) == ("BrokenLink", "HotJournal")
+    Path(f"{ready.db}-journal").unlink()
+    ready.db.write_text("garbage")
+    assert mode(ready) == ("BrokenLink", "Corrupt")
+    ready.db.unlink()
+    assert mode(ready) == ("BrokenLink", "Missing")
+    shutil.rmtree(ready.volume)
+    assert mode(ready) == ("BrokenLink", "NotMounted")
+
+
+def test_volumes_are_listed_by_id(agent: Agent) -> None:
+    (agent.root / "vmfs/volumes/5a7b0002-nameless").mkdir()
+    assert agent.host()["volumes"] == {VOLUME: "SHARED", "5a7b0002-nameless": "5a7b0002-nameless"}
+
+
+# LinkDB and UnlinkDB
+
+
+def test_the_link_is_made_with_its_folder_and_again_without_effect(ready: Agent) -> None:
+    assert ready.on_host(LINK) == ["ok"]
+    link = ready.root / AUTH_DB
+    assert str(link.readlink()) == DB
+    inode = link.lstat().st_ino
+    assert ready.on_host(LINK) == ["ok"]
+    assert link.lstat().st_ino == inode
+    assert [entry.name for entry in link.parent.iterdir()] == ["auth-db"]
+
+
+def test_a_link_is_replaced_only_if_it_is_what_the_plan_saw(ready: Agent) -> None:
+    auth_db(ready).symlink_to("/vmfs/volumes/other/dockvols/vmdkops_config.db")
+    assert ready.on_host(LINK) == ["Moved"]
+    assert ready.on_host({**LINK, "before": "/elsewhere"}) == ["Moved"]
+    assert ready.on_host({**LINK, "before": "/vmfs/volumes/other/dockvols/vmdkops_config.db"}) == ["ok"]
+    assert ready.on_host({**LINK, "path": "/other", "before": None}) == ["Moved"]
+
+
+def test_a_db_of_this_host_alone_is_never_replaced(ready: Agent) -> None:
+    auth_db(ready).write_text("precious")
+    assert ready.on_host(LINK) == ["NotALink"]
+    assert ready.on_host({"action": "UnlinkDB", "before": DB}) == ["NotALink"]
+    assert auth_db(ready).read_text() == "precious"
+
+
+def test_unlink(ready: Agent) -> None:
+    ready.on_host(LINK)
+    assert ready.on_host({"action": "UnlinkDB", "before": "/other"}) == ["Moved"]
+    assert ready.on_host({"action": "UnlinkDB", "before": DB}) == ["ok"]
+    assert mode(ready) == ("NotConfigured", "")
+    assert ready.on_host({"action": "UnlinkDB", "before": DB}) == ["ok"]
+
+
+def test_after_a_failure_the_rest_is_skipped(ready: Agent) -> None:
+    assert ready.on_host(LINK, {"action": "Explode"}, SECTION, START) == ["ok", "BadRequest", "Skipped", "Skipped"]
+
+
+# local.sh
+
+
+def test_the_section_is_written_in_place_and_saved(agent: Agent) -> None:
+    saves, path = on_boot_bank(agent), local_sh_of(agent)
+    before = path.stat()
+    assert agent.on_host(SECTION) == ["ok"]
+    assert path.read_text() == local_sh.with_section(PLAIN, VOLUME)
+    after = path.stat()
+    assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
+    assert saves.read_text() == "saved\n"
+    assert agent.host()["section"] == {"form": "ours", "datastore": VOLUME, "saved": True}
+    assert (agent.root / "etc/vmware/vmdkops/local.sh.vdvs-before").read_text() == PLAIN
+    assert [entry.name for entry in path.parent.iterdir()] == ["local.sh"]
+
+
+def test_a_correct_and_saved_section_is_left_alone(agent: Agent) -> None:
+    saves, path = on_boot_bank(agent), local_sh_of(agent)
+    agent.on_host(SECTION)
+    stamp = path.stat().st_mtime_ns
+    assert agent.on_host(SECTION) == ["ok"]
+    assert path.stat().st_mtime_ns == stamp
+    assert saves.read_text() == "saved\n"
+
+
+def test_what_could_not_be_saved_is_said_until_it_is(agent: Agent) -> None:
+    path = local_sh_of(agent)
+    on_boot_bank(agent, succeeds=False)
+    assert agent.on_host(SECTION) == ["NotSaved"]
+    assert agent.host()["section"] == {"form": "ours", "datastore": VOLUME, "saved": False}
+    stamp = path.stat().st_mtime_ns
+    on_boot_bank(agent)
+    assert agent.on_host(SECTION) == ["ok"]
+    assert agent.host()["section"]["saved"] is True
+    assert path.stat().st_mtime_ns == stamp
+
+
+def test_without_a_way_to_save_persistence_is_not_claimed(agent: Agent) -> None:
+    local_sh_of(agent)
+    assert agent.on_host(SECTION) == ["NotSaved"]
+    assert agent.host()["section"]["saved"] is False
+
+
+def test_a_missing_local_sh_is_created(agent: Agent) -> None:
+    on_boot_bank(agent)
+    assert agent.host()["section"] == {"form": "no file", "datastore": None, "saved": True}
+    assert agent.on_host(SECTION) == ["ok"]
+    path = agent.root / LOCAL_SH
+    assert stat.S_IMODE(path.stat().st_mode) == 0o1755
+    assert path.read_text().startswith("#!/bin/sh\n")
+    assert path.read_text().endswith("exit 0\n")
+
+
+def test_a_section_is_removed(agent: Agent) -> None:
+    on_boot_bank(agent)
+    path = local_sh_of(agent)
+    agent.on_host(SECTION)
+    assert agent.on_host({"action": "RemoveSection"}, {"action": "RemoveSection"}) == ["ok", "ok"]
+    assert path.read_text() == PLAIN
+
+
+def test_an_id_that_would_break_the_script_is_refused(agent: Agent) -> None:
+    local_sh_of(agent)
+    assert agent.on_host({**SECTION, "datastore": "x'; reboot; '"}) == ["BadRequest"]
+    assert (agent.root / LOCAL_SH).read_text() == PLAIN
+
+
+# The driver
+
+
+def esxcli(agent: Agent, version: str | None = None) -> Path:
+    """An esxcli that lists a driver and notes what it is asked to install; its log is returned."""
+    log = agent.root / "esxcli.log"
+    row = f"VMwareAccepted,2018-03-27,id,2018-03-28,esx-vmdkops-service,,VMWare,{version}," if version else ""
+    agent.program(
+        "/bin/esxcli",
+        f"""printf '%s\\n' "$*" >> {log}
+case "$*" in
+*list)
+    echo AcceptanceLevel,CreationDate,ID,InstallDate,Name,Status,Vendor,Version,
+    echo 'VMwareCertified,2018,x,2018,"other, with a comma",,VMware,6.5,'
+    test -f {agent.root}/installed && echo A,C,I,D,esx-vmdkops-service,,VMWare,0.21.2-0.0.1, || echo '{row}' ;;
+*broken*) echo; echo ' [InstallationError]' >&2; echo ' The VIB is broken.' >&2; exit 1 ;;
+*) touch {agent.root}/installed ;;
+esac""",
+    )
+    return log
+
+
+def test_the_driver_that_is_installed(agent: Agent) -> None:
+    esxcli(agent, "0.14.0577889-0.0.1")
+    assert (agent.host()["driver"], agent.host()["driver_error"]) == ("0.14.0577889-0.0.1", None)
+
+
+def test_a_host_without_the_driver_and_one_that_does_not_say(agent: Agent) -> None:
+    assert "esxcli was not found" in agent.host()["driver_error"]
+    esxcli(agent)
+    assert (agent.host()["driver"], agent.host()["driver_error"]) == (None, None)
+    agent.program("/bin/esxcli", "echo hostd is down >&2; exit 1")
+    assert agent.host()["driver"] is None
+    assert "hostd is down" in agent.host()["driver_error"]
+
+
+def test_esxcli_is_asked_again_only_when_a_vib_came_or_went(agent: Agent) -> None:
+    vibs = agent.root / host_facts.INSTALLED_VIBS[1:]
+    vibs.mkdir(parents=True)
+    log = esxcli(agent, "1.0")
+    agent.host()
+    agent.host()
+    assert len(log.read_text().splitlines()) == 1
+    (vibs / "new.xml").touch()
+    agent.host()
+    assert len(log.read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "option"), [("driver.vib", "-v"), ("bundle.zip", "-d"), ("it's; a $(name).vib", "-v")]
+)
+def test_the_driver_is_installed_from_a_file(agent: Agent, name: str, option: str) -> None:
+    log = esxcli(agent)
+    source = agent.root / "vmfs" / name
+    source.write_bytes(b"vib")
+    action = {**INSTALL, "source": f"/vmfs/{name}", "sha256": hashlib.sha256(b"vib").hexdigest().upper()}
+    assert agent.on_host(action) == ["ok"]
+    assert log.read_text().splitlines()[0] == f"software vib install {option} /vmfs/{name}"
+    assert agent.host()["driver"] == "0.21.2-0.0.1"
+
+
+def test_a_source_that_is_not_what_was_declared_is_not_installed(agent: Agent) -> None:
+    log = esxcli(agent)
+    assert agent.on_host(INSTALL) == ["Missing"]
+    (agent.root / "vmfs/driver.vib").write_bytes(b"tampered")
+    checksum = hashlib.sha256(b"vib").hexdigest()
+    assert agent.on_host({**INSTALL, "sha256": checksum}) == ["Checksum"]
+    assert agent.on_host({**INSTALL, "source": "https://example.com/driver.vib", "sha256": checksum}) == ["Checksum"]
+    assert not log.exists()
+
+
+def test_an_installation_that_fails(agent: Agent) -> None:
+    esxcli(agent)
+    result = agent.ask("apply_host", actions=[{**INSTALL, "source": "https://example.com/broken.vib"}])["results"][0]
+    assert result["reason"] == "InstallFailed"
+    assert result["message"].endswith("The VIB is broken.")
+
+
+def test_another_version_than_declared_is_noticed(agent: Agent) -> None:
+    esxcli(agent)
+    assert agent.on_host({**INSTALL, "source": "https://example.com/x.vib", "version": "0.20"}) == ["InstallFailed"]
+
+
+# The service
+
+
+@pytest.mark.parametrize(("code", "state"), [(0, "running"), (6, "stopped"), (1, "stopped")])
+def test_the_state_of_the_service(agent: Agent, code: int, state: str) -> None:
+    assert agent.host()["service"] == "not installed"
+    agent.program("/etc/init.d/vmdk-opsd", f"echo noise; exit {code}")
+    assert agent.host()["service"] == state
+
+
+def test_a_service_that_does_not_answer_is_killed_with_its_children(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_facts, "QUESTION_SECONDS", 0.1)
+    agent.program("/etc/init.d/vmdk-opsd", "sleep 600 & sleep 600")
+    assert agent.host()["service"] == "unknown"
+
+
+def test_the_service_is_started(agent: Agent) -> None:
+    assert agent.on_host(START) == ["Missing"]
+    flag = agent.root / "running"
+    agent.program(
+        "/etc/init.d/vmdk-opsd", f"case $1 in start) touch {flag} ;; status) test -f {flag} || exit 6 ;; esac"
+    )
+    assert agent.on_host(START) == ["ok"]
+    assert agent.host()["service"] == "running"
+
+
+def test_a_service_that_does_not_stay_up_is_no_success(agent: Agent) -> None:
+    agent.program("/etc/init.d/vmdk-opsd", "test $1 = start && echo no resource pool || exit 6")
+    assert agent.on_host(START) == ["NotRunning"]
+
+
+@pytest.mark.parametrize(("says", "answer"), [("Enabled", True), ("Disabled", False), ("?", None)])
+def test_secure_boot(agent: Agent, says: str, answer: bool | None) -> None:
+    agent.program(host_facts.SECURE_BOOT, f"test $1 = -s && echo {says}")
+    assert agent.host()["secure_boot"] is answer
+
+
+def test_links_by_url_only(agent: Agent) -> None:
+    assert agent.links({"action": "SetNameLink", "url": URL + "/x", "name": "a", "uuid": "x"}) == ["BadRequest"]

@@ -1,0 +1,74 @@
+"""The text of local.sh, before and after. Each folder of tests/golden/local_sh is a case:
+
+`before`: the file as it is; `form`: what is understood of it (form, datastore); `after`: with our section for the
+datastore `id-1`; `removed`: without any section. A new case is a new folder.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from reconciler.agent import local_sh
+
+CASES = sorted(path for path in (Path(__file__).parents[1] / "golden" / "local_sh").iterdir() if path.is_dir())
+UPDATE = os.environ.get("UPDATE_GOLDEN")
+
+
+def test_there_are_cases() -> None:
+    assert len(CASES) >= 15
+
+
+def expect(case: Path, name: str, text: str) -> None:
+    if UPDATE:
+        (case / name).write_bytes(text.encode("latin-1"))
+    assert text == read(case / name)
+
+
+def read(path: Path) -> str:
+    return path.read_bytes().decode("latin-1")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_golden(case: Path) -> None:
+    before = read(case / "before")
+    expect(case, "form", " ".join(str(word) for word in local_sh.understand(before)) + "\n")
+    expect(case, "after", local_sh.with_section(before, "id-1"))
+    expect(case, "removed", local_sh.without_section(before))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_what_holds_in_every_case(case: Path, tmp_path: Path) -> None:
+    before = read(case / "before")
+    after = local_sh.with_section(before, "id-1")
+    assert local_sh.understand(after) == ("ours", "id-1")
+    assert local_sh.with_section(after, "id-1") == after
+    assert local_sh.understand(local_sh.without_section(before)) == ("missing", None)
+    foreign = [line for line in before.splitlines() if "foreign" in line and "inside a section" not in line]
+    assert [line for line in after.splitlines() if "foreign" in line] == foreign
+    script = tmp_path / "local.sh"
+    script.write_bytes(after.encode("latin-1"))
+    assert subprocess.run(["sh", "-n", script], capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("wrong", ["", ".", "..", "a/b", "it's", "a\nb", "a\0b"])
+def test_what_cannot_be_the_id_of_a_datastore(wrong: str) -> None:
+    with pytest.raises(ValueError, match="not the id"):
+        local_sh.section_text(wrong)
+
+
+def test_the_section_is_shell_that_makes_the_link_and_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "vmdkops"
+    text = local_sh.section_text("datastore1 (1); $x").replace("/etc/vmware/vmdkops", str(folder))
+    for _ in range(2):
+        subprocess.run(["sh", "-eu", "-c", text], check=True)
+    link = folder / "auth-db"
+    target = "/vmfs/volumes/datastore1 (1); $x/dockvols/vmdkops_config.db"
+    assert str(link.readlink()) == target
+    link.unlink()
+    link.write_text("a DB of this host alone")
+    subprocess.run(["sh", "-eu", "-c", text], check=True)
+    assert link.read_text() == "a DB of this host alone"

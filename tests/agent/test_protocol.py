@@ -1,0 +1,154 @@
+"""The agent as a process: its greeting, its answers, and that nothing can break the stream."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import reconciler.agent
+from reconciler.agent import MODULES, verbs, wire
+from tests.agent.world import DB, G1, URL, VM1, VOLUME, Agent, outcomes, vmgroup
+
+PACKAGE = Path(reconciler.agent.__file__).parent
+ALL_PYTHONS = [sys.executable, *map(str, sorted(Path("~/.pyenv/versions").expanduser().glob("*/bin/python")))]
+
+
+def test_the_greeting(agent: Agent) -> None:
+    (hello,) = agent.talk(sys.executable)
+    assert hello["hello"]["protocol"] == 1
+    assert hello["hello"]["python"] == sys.version.split()[0]
+    assert hello["hello"]["sqlite"]
+
+
+@pytest.mark.parametrize("python", ALL_PYTHONS, ids=lambda path: Path(path).parents[1].name)
+def test_a_whole_life_on_every_python(agent: Agent, python: str) -> None:
+    agent.program("/sbin/auto-backup.sh", "exit 0")
+    request = agent.request([[vmgroup(G1, "G\u00fc1", [VM1], description="\u2603")]], create=True, fingerprint="absent")
+    change = {"action": "UpdateVMGroup", "uuid": G1, "description": "\u00e9", "default_url": None}
+    actions = [{"action": "LinkDB", "path": DB, "before": None}, {"action": "WriteSection", "datastore": VOLUME}]
+    _, created, on_host, linked = agent.talk(
+        python,
+        {"do": "apply_db", **request},
+        {"do": "apply_host", "actions": actions},
+        {"do": "apply_links", "actions": [{"action": "SetNameLink", "url": URL, "name": "G\u00fc1", "uuid": G1}]},
+    )
+    assert outcomes(created["result"]) == ["ok"]
+    assert [result["ok"] for reply in (on_host, linked) for result in reply["result"]["results"]] == [True] * 3
+    question = {"do": "observe", "config_dbs": [{"path": DB, "fingerprint": None}], "datastores": [URL]}
+    _, changed, observed = agent.talk(python, {"do": "apply_db", **agent.request([[change]])}, question)
+    assert outcomes(changed["result"]) == ["ok"]
+    found = observed["result"]
+    assert found["config_dbs"][DB] == agent.look()
+    assert found["config_dbs"][DB]["tenants"] == [[G1, "G\u00fc1", "\u00e9", URL]]
+    assert found["config_dbs"][DB]["backups"] == [changed["result"]["backup"]]
+    assert (found["host"]["db_mode"], found["host"]["section"]["form"]) == ("MultiNode", "ours")
+    assert found["datastores"][URL]["entries"] == {"G\u00fc1": ["link", f"{URL}/dockvols/{G1}", 0]}
+
+
+def test_python_2_does_not_roll_back_a_hot_journal(ready: Agent) -> None:
+    from tests.agent.test_observe_db import leave_hot_journal, start_spilling_writer
+
+    pythons = [python for python in ALL_PYTHONS if "/2.7" in python]
+    if not pythons:
+        pytest.skip("no Python 2.7 here")
+    question = {"do": "observe", "config_dbs": [{"path": DB, "fingerprint": None}]}
+    with start_spilling_writer(ready) as writer:
+        _, reply = ready.talk(pythons[0], {**question, "deadline": 0})
+        assert reply["result"]["config_dbs"][DB]["reason"] == "Locked"
+        writer.kill()
+    ready.db.unlink()
+    Path(f"{ready.db}-journal").unlink()
+    ready.create([vmgroup()])
+    before = leave_hot_journal(ready)
+    _, reply = ready.talk(pythons[0], question)
+    assert reply["result"]["config_dbs"][DB]["reason"] == "HotJournal"
+    assert ready.db.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "line", [b"nonsense", b"[]", b"1", b'{"id": 1}', b'{"id": 1, "do": "explode"}', b"\xff", b"{}", b""]
+)
+def test_a_bad_request_does_not_end_the_agent(agent: Agent, line: bytes) -> None:
+    with agent.process() as process:
+        out, err = process.communicate(line + b'\n{"id": 7, "do": "apply_links", "actions": []}\n')
+    _, refused, answered = [json.loads(reply) for reply in out.splitlines()]
+    assert refused["error"]["reason"] == "BadRequest"
+    assert answered == {"id": 7, "result": {"results": []}}
+    assert (process.returncode, err) == (0, b"")
+
+
+def test_what_nobody_foresaw_is_answered(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert agent.refusal("apply_db", path=DB) == "AgentError"
+    assert agent.refusal("apply_links", actions=7) == "AgentError"
+    assert agent.on_host({"action": "LinkDB"}, {"action": "StartService"}) == ["AgentError", "Skipped"]
+    monkeypatch.setattr(verbs, "_host", lambda *_: 1 // 0)
+    assert agent.refusal("observe") == "AgentError"
+
+
+def test_a_reply_that_would_be_too_large_is_an_error(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "LARGEST_REPLY", 100)
+    read, write = os.pipe()
+    with os.fdopen(read, "rb") as reader, os.fdopen(write, "wb") as writer:
+        wire.write(writer, {"id": 3, "result": "x" * 200})
+        assert json.loads(reader.readline())["error"]["reason"] == "TooLarge"
+
+
+def test_it_ends_silently_when_nobody_listens_any_more(agent: Agent) -> None:
+    with agent.process() as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        process.stdin.write(b'{"id": 1, "do": "observe"}\n' * 3)
+        process.stdin.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+def test_programs_of_the_host_cannot_write_into_the_stream(agent: Agent) -> None:
+    agent.program("/etc/init.d/vmdk-opsd", "echo noise; echo noise >&2; cat")
+    _, reply = agent.talk(sys.executable, {"do": "observe"})
+    assert reply["result"]["host"]["service"] == "running"
+
+
+# What the modules may be
+
+
+def imports(module: str) -> set[str]:
+    """The modules of the agent that a module imports."""
+    found = set()
+    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            assert node.level == 1
+            found |= {node.module} if node.module else {alias.name for alias in node.names}
+    return found
+
+
+def test_modules_are_all_there_and_in_the_order_of_their_imports() -> None:
+    assert sorted(MODULES) == sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+    for position, module in enumerate(MODULES):
+        late = imports(module) - set(MODULES[:position])
+        assert not late, f"{module} imports {late}, which come after it"
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda path: path.name)
+def test_every_module_is_ascii_and_short(path: Path) -> None:
+    text = path.read_text(encoding="ascii")  # Python 2 takes nothing else without a declaration
+    assert len(text.splitlines()) <= 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno is not None
+            assert node.end_lineno - node.lineno < 40, node.name
+
+
+def test_vermin_finds_nothing_newer_than_the_pythons_of_esxi() -> None:
+    command = [Path(sys.executable).with_name("vermin"), "-q", "-t=2.7-", "-t=3.5-", str(PACKAGE)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
