@@ -94,10 +94,10 @@ class Rooted:
         """`mkdir -p`."""
         here: Parts = ()
         for step in _split(path):
+            named = self._walk(here, step, follow=False)
             here = self._walk(here, step, follow=True)
-            place = self.at(here)
-            if not place.is_dir():
-                place.mkdir()
+            if not self.at(here).is_dir():
+                self.at(named).mkdir()  # in the place of a link that leads nowhere, this fails
         return self.at(here)
 
     def _link(self, parts: Parts) -> str | None:

@@ -253,6 +253,7 @@ def test_as_the_machines_shell(tmp_path: Path, script: str) -> None:
     compare(tmp_path, script + "\n")
 
 
+# Nothing here may make an absolute path: the machine's own sh runs it, in a folder of the test.
 WORDS = st.sampled_from(
     [
         "a",
@@ -263,7 +264,7 @@ WORDS = st.sampled_from(
         "$x",
         '"$x"',
         "${x}",
-        "$y/c",
+        "b$y",
         '"${y}"',
         "''",
         "${x:-d}",
@@ -303,7 +304,7 @@ COMMANDS = st.recursive(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(script=COMMANDS)
 def test_any_script_as_the_machines_shell(tmp_path_factory: pytest.TempPathFactory, script: str) -> None:
     compare(tmp_path_factory.mktemp("shell"), f"echo start\n{script}\necho $?\n")

@@ -118,6 +118,8 @@ def _ln(system: Rooted, arguments: Sequence[str]) -> Said | None:
     def link(target: str) -> None:
         name = f"{names[-1]}/{target.rstrip('/').rpartition('/')[2]}" if target_folder else names[-1]
         place = system.real(name, follow=False)
+        if not target:  # no link says that, and what is there stays
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         if "f" in options and (place.is_symlink() or not place.is_dir()):
             place.unlink(missing_ok=True)
         place.symlink_to(target)
