@@ -1,4 +1,4 @@
-"""Scripts that the lab's sh and the machine's must carry out alike. Harmless: they touch only the folder they run in."""
+"""Scripts that the lab's sh and the machine's must carry out alike. They touch only the folder they run in."""
 
 SAME = r"""
 echo a b  c
