@@ -1,4 +1,4 @@
-"""The edges of the core: what it needs from the world, as Protocols. Adapters implement them, `wiring` connects them."""
+"""The edges of the core: what it needs from the world, as Protocols. `wiring` connects them with adapters."""
 
 from __future__ import annotations
 

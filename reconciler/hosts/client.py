@@ -40,7 +40,7 @@ class Channel(Protocol):
 
 
 class AgentClient:
-    """Implements `ports.HostAgent` over a channel that `connect` opens when it is first needed, or again after a break."""
+    """Implements `ports.HostAgent` over a channel that `connect` opens when first needed, and again after a break."""
 
     def __init__(self, host: str, connect: Callable[[], Awaitable[Channel]]) -> None:
         self._host = host

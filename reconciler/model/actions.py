@@ -158,7 +158,7 @@ LinkAction = SetNameLink | RemoveNameLink
 
 @dataclass(frozen=True, slots=True)
 class LinkDB:
-    """Point /etc/vmware/vmdkops/auth-db at `path`, if it is still as `before` says (raw target; None: nothing there)."""
+    """Point /etc/vmware/vmdkops/auth-db at `path`, if that is still as `before` (raw target; None: nothing)."""
 
     ref: ObjectRef
     risk: Risk
