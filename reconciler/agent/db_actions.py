@@ -2,7 +2,7 @@
 
 import re
 
-from . import schema
+from . import rows, schema
 from .sqlite import execute
 from .wire import Refused
 
@@ -23,16 +23,14 @@ class Books(object):
         # type: (sqlite3.Connection) -> None
         self.connection = connection
         query = "SELECT lower(vm_id), vm_id FROM vms WHERE vm_id <> lower(vm_id) AND typeof(vm_id) = 'text'"
-        connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
-        self.odd = dict(execute(connection, query).fetchall())
+        self.odd = dict(rows.tolerantly(connection, query))  # type: Dict[Any, Any]
         query = "SELECT DISTINCT tenant_id FROM vms WHERE tenant_id NOT IN (SELECT id FROM tenants)"
-        self.orphaned = {row[0] for row in execute(connection, query)}
+        self.orphaned = {row[0] for row in rows.tolerantly(connection, query)}
 
     def one(self, statement, *values):
         # type: (str, Any) -> Optional[Tuple[Any, ...]]
         """The first row, or None."""
-        row = execute(self.connection, statement, *values).fetchone()
-        return None if row is None else tuple(row)
+        return next(iter(rows.tolerantly(self.connection, statement, *values)), None)
 
     def change(self, statement, *values):
         # type: (str, Any) -> int
@@ -45,7 +43,7 @@ class Books(object):
         row = self.one("SELECT name FROM tenants WHERE id = ?", uuid)
         if row is None:
             raise _unmet("there is no vmgroup with the id %s" % uuid)
-        return row[0]
+        return rows.plain(row[0])
 
     def vm(self, uuid):
         # type: (str) -> Optional[Tuple[Any, Any]]

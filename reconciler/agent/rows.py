@@ -50,15 +50,21 @@ def _table(connection, table):
     columns = _COLUMNS[table]
     order = ", ".join(str(position + 1) for position in range(len(columns)))
     statement = "SELECT %s FROM %s ORDER BY %s" % (", ".join(columns), table, order)  # noqa: S608
+    return tolerantly(connection, statement)
+
+
+def tolerantly(connection, statement, *values):
+    # type: (sqlite3.Connection, str, Any) -> List[Row]
+    """All rows of a query, even if they hold text that is not UTF-8. Raises Refused."""
     try:
-        return connection.execute(statement).fetchall()
+        return connection.execute(statement, values).fetchall()
     except Exception as error:
         if "decode" not in str(error):
             raise meaning(error)
     usual = connection.text_factory
     connection.text_factory = _tolerant
     try:
-        return execute(connection, statement).fetchall()
+        return execute(connection, statement, *values).fetchall()
     finally:
         connection.text_factory = usual
 
@@ -92,7 +98,7 @@ def _blob(value):
 def check_version(connection):
     # type: (sqlite3.Connection) -> None
     """Raises Refused `WrongVersion`, saying what was found, unless the schema is 1.2."""
-    tables = [row[0] for row in execute(connection, "SELECT name FROM sqlite_master WHERE type = 'table'")]
+    tables = [row[0] for row in tolerantly(connection, "SELECT name FROM sqlite_master WHERE type = 'table'")]
     if "versions" not in tables:
         known = any(table in tables for table in _COLUMNS)
         what = "a schema from before vDVS 0.10" if known else "no config DB of vDVS"
@@ -110,7 +116,7 @@ def volume_use(connection):
         "SELECT tenant_id, datastore_url, CAST(TOTAL(volume_size) AS INTEGER), COUNT(*) "
         "FROM volumes GROUP BY 1, 2 ORDER BY 1, 2"
     )
-    return execute(connection, statement).fetchall()
+    return tolerantly(connection, statement)
 
 
 def writer(connection):
@@ -119,8 +125,8 @@ def writer(connection):
     tables = execute(connection, "SELECT name FROM sqlite_master WHERE name = 'vdvs_meta'").fetchall()
     if not tables:
         return None
-    row = execute(connection, "SELECT value FROM vdvs_meta WHERE key = 'writer'").fetchone()
-    return None if row is None else plain(row[0])
+    found = tolerantly(connection, "SELECT value FROM vdvs_meta WHERE key = 'writer'")
+    return plain(found[0][0]) if found else None
 
 
 def plain(value):

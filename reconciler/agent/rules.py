@@ -5,7 +5,7 @@ Each of these has been seen to break the service or its tools for everybody, or 
 
 from collections import namedtuple
 
-from .rows import plain
+from .rows import plain, tolerantly
 from .schema import COLUMNS, DEFAULT_NAME, DEFAULT_UUID, VERSION
 from .sqlite import execute
 
@@ -72,26 +72,9 @@ def violations(connection):
     Raises Refused when a table is missing."""
     found = _of_schema(connection)
     for sentence, query in _RULES:
-        cursor = execute(connection, query + " ORDER BY 1, 2, 3")
-        for row in _tolerantly(cursor, connection, query):
+        for row in tolerantly(connection, query + " ORDER BY 1, 2, 3"):
             found.append(Violation(sentence % tuple(plain(word) for word in row[2:]), plain(row[0]), plain(row[1])))
     return found
-
-
-def _tolerantly(cursor, connection, query):
-    # type: (Any, sqlite3.Connection, str) -> List[Any]
-    """All rows; where text is not UTF-8, with the wrong bytes replaced."""
-    try:
-        return list(cursor)
-    except Exception as error:
-        if "decode" not in str(error):
-            raise
-    usual = connection.text_factory
-    connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
-    try:
-        return execute(connection, query).fetchall()
-    finally:
-        connection.text_factory = usual
 
 
 def _of_schema(connection):

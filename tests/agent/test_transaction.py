@@ -62,6 +62,16 @@ def test_a_failing_group_does_not_undo_the_others(ready: Agent) -> None:
     assert ready.rows("SELECT count(*) FROM tenants") == [(3,)]
 
 
+def test_rows_with_text_that_is_not_utf8_do_not_prevent_a_change(ready: Agent) -> None:
+    ready.sql(
+        "UPDATE tenants SET description = CAST(x'61ff62' AS TEXT), name = CAST(x'47ff' AS TEXT) WHERE name = 'G1'"
+    )
+    reply = ready.apply([ADD], [act("DeleteVMGroup", G1, name="G1")])
+    assert outcomes(reply) == ["ok", "Precondition"]
+    assert reply["fingerprint"] == ready.look()["fingerprint"]
+    assert ready.rows(f"SELECT hex(description) FROM tenants WHERE id = '{G1}'") == [("61FF62",)]
+
+
 def test_nothing_to_commit_leaves_no_backup(ready: Agent) -> None:
     before = ready.db.read_bytes()
     reply = ready.apply([vmgroup(G1, "G1")])
