@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reconciler.model.actions import RecoverDB, Risk
+from reconciler.model.constants import VOLUMES
 from reconciler.model.diff import Change, FieldChange, Op
 from reconciler.model.observed import DBState, Observed, ObservedConfigDB, ObservedHost, SectionForm
 from reconciler.model.resolved import Resolved, ResolvedConfigDB
@@ -52,9 +53,11 @@ def _earlier(db: ResolvedConfigDB, seen: ObservedConfigDB, observed: Observed, n
 
 
 def _perhaps_volumes(observed: Observed, names: Names) -> str | None:
-    """Where there are volumes, or may be; None if there are certainly none."""
+    """Where there are volumes, or may be. What only silent hosts mount does not count: every host has such a one."""
+    answered = [host for host in observed.hosts.values() if isinstance(host, ObservedHost)]
+    mounted = {VOLUMES + volume for host in answered for volume in host.volumes}
     for url, datastore in sorted(observed.datastores.items()):
-        if datastore.error is not None:
+        if datastore.error is not None and url in mounted:
             return f"dockvols on {names.datastore(url)} could not be read ({datastore.error})"
     folders = {name for datastore in observed.datastores.values() for name in datastore.entries}
     found = (volumes_of(name, observed.datastores, names) for name in sorted(folders))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TypeVar
@@ -13,11 +13,26 @@ from reconciler.model.desired import DatastoreRef, VMRef, VMSelector
 from reconciler.model.inventory import Datastore, Inventory, VirtualMachine
 from reconciler.model.resolved import Member
 
+_K = TypeVar("_K")
 _T = TypeVar("_T")
 
 
 class NotFoundError(Exception):
     """A name that cannot be looked up; the message is the reason for the user."""
+
+
+def each(look_up: Callable[[_K], _T], wanted: Iterable[_K]) -> list[_T]:
+    """All of them; or one NotFoundError that names everything that could not be looked up, whatever the order."""
+    found: list[_T] = []
+    problems: set[str] = set()
+    for one in wanted:
+        try:
+            found.append(look_up(one))
+        except NotFoundError as problem:
+            problems.add(str(problem))
+    if problems:
+        raise NotFoundError("; ".join(sorted(problems)))
+    return found
 
 
 class LookUp:
@@ -78,7 +93,7 @@ class LookUp:
 
     def selected(self, selector: VMSelector) -> list[Member]:
         """Every VM below the folder whose name matches."""
-        return [self._checked(vm) for vm in self._below(selector.folder) if _matches(vm, selector)]
+        return each(self._checked, (vm for vm in self._below(selector.folder) if _matches(vm, selector)))
 
     def _below(self, folder: str) -> Iterator[VirtualMachine]:
         prefix = folder.rstrip("/") + "/"

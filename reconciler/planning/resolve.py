@@ -17,7 +17,7 @@ from reconciler.model.resolved import (
     ResolvedVMGroup,
     Unresolved,
 )
-from reconciler.planning.look_up import LookUp, NotFoundError
+from reconciler.planning.look_up import LookUp, NotFoundError, each
 
 
 def resolve(desired: Desired, inventory: Inventory) -> Resolved:
@@ -106,15 +106,16 @@ def _vmgroups(
             found.append(_vmgroup(group, db, names))
         except NotFoundError as problem:
             unresolved.append(Unresolved(group.ref, str(problem)))
-    return _without_shared_members(found, unresolved)
+    return _without_shared_members(_without_shared_uuids(found, unresolved), unresolved)
 
 
 def _vmgroup(group: DesiredVMGroup, db: ObjectRef, names: LookUp) -> ResolvedVMGroup:
     members, removes = _members(group, names)
     access = None
     if group.access is not None:
-        rows = (Access(names.datastore_url(a.datastore), a.allow_create, a.max_mb, a.total_mb) for a in group.access)
-        access = tuple(sorted(rows))
+        urls = each(names.datastore_url, (row.datastore for row in group.access))
+        rows = zip(urls, group.access, strict=True)
+        access = tuple(sorted(Access(url, row.allow_create, row.max_mb, row.total_mb) for url, row in rows))
         if len({row.url for row in access}) < len(access):
             raise NotFoundError("two entries of spec.access are one and the same datastore")
     return ResolvedVMGroup(
@@ -133,10 +134,29 @@ def _vmgroup(group: DesiredVMGroup, db: ObjectRef, names: LookUp) -> ResolvedVMG
 def _members(group: DesiredVMGroup, names: LookUp) -> tuple[tuple[Member, ...] | None, bool]:
     if group.vms is None and group.vm_selector is None:
         return None, False
-    listed = [names.member(vm) for vm in group.vms or ()]
+    listed = each(names.member, group.vms or ())
     selected = names.selected(group.vm_selector) if group.vm_selector else []
     unique = {member.uuid: member for member in listed + selected}
     return tuple(sorted(unique.values(), key=lambda member: member.uuid)), group.vm_selector is None or bool(selected)
+
+
+def _without_shared_uuids(groups: list[ResolvedVMGroup], unresolved: list[Unresolved]) -> list[ResolvedVMGroup]:
+    """A UUID is one vmgroup. Those of one config DB that pin the same one all fail."""
+    pinned: dict[tuple[ObjectRef, str], list[ObjectRef]] = {}
+    for group in groups:
+        if group.uuid is not None:
+            pinned.setdefault((group.config_db, group.uuid), []).append(group.ref)
+    kept = []
+    for group in groups:
+        same = pinned[group.config_db, group.uuid] if group.uuid is not None else []
+        twins = [str(ref) for ref in same if ref != group.ref]
+        if not twins:
+            kept.append(group)
+        else:
+            unresolved.append(
+                Unresolved(group.ref, f"its uuid {group.uuid} is also that of {', '.join(sorted(twins))}")
+            )
+    return kept
 
 
 def _without_shared_members(groups: list[ResolvedVMGroup], unresolved: list[Unresolved]) -> list[ResolvedVMGroup]:

@@ -1,0 +1,272 @@
+"""A small world that plans can be carried out on: what the agent does, in memory, written from its protocol.
+
+It knows nothing of planning. As strict as the agent: an action whose precondition does not hold is Refused.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from reconciler.model import actions as act
+from reconciler.model.constants import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, VOLUMES
+from reconciler.model.errors import AgentRefusedError
+from reconciler.model.observed import (
+    DBMode,
+    DBState,
+    DockvolsEntry,
+    EntryKind,
+    Observed,
+    ObservedConfigDB,
+    ObservedDatastore,
+    ObservedHost,
+    PrivilegeRow,
+    Section,
+    SectionForm,
+    Service,
+    TenantRow,
+    UnreachableHost,
+    VMRow,
+)
+from reconciler.model.outcome import ActionResult
+from reconciler.model.plan import DBPlan
+from reconciler.model.resolved import Access, Member
+
+
+class RefusedError(Exception):
+    """The world is not as an action expects it; `reason` as in the agent's protocol."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def expect(met: bool, message: str, reason: str = "Precondition") -> None:
+    """Raise RefusedError unless `met`."""
+    if not met:
+        raise RefusedError(reason, message)
+
+
+@dataclass
+class Rows:
+    """The rows of one config DB; `other` is the rest of what is observed of it."""
+
+    other: ObservedConfigDB
+    tenants: dict[str, TenantRow] = field(default_factory=dict)
+    vms: dict[str, VMRow] = field(default_factory=dict)
+    privileges: dict[tuple[str, str], PrivilegeRow] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, db: ObservedConfigDB) -> Rows:
+        """The rows of an observed config DB."""
+        return cls(
+            db,
+            {row.id: row for row in db.tenants},
+            {row.vm_id: row for row in db.vms},
+            {(row.tenant_id, row.url): row for row in db.privileges},
+        )
+
+    def fingerprint(self) -> str:
+        """The same for the same rows."""
+        if self.other.state is not DBState.PRESENT:
+            return self.other.state.value
+        parts = (
+            sorted(map(repr, rows)) for rows in (self.tenants.values(), self.vms.values(), self.privileges.values())
+        )
+        return repr(list(parts))
+
+    def observed(self) -> ObservedConfigDB:
+        """As a host would report it."""
+        rows = (tuple(self.tenants.values()), tuple(self.vms.values()), tuple(self.privileges.values()))
+        found = replace(self.other, tenants=rows[0], vms=rows[1], privileges=rows[2], fingerprint=self.fingerprint())
+        return replace(found, violations=tuple(sorted(self.violations())))
+
+    def violations(self) -> set[str]:
+        """The rules of vDVS that the rows break."""
+        found = set()
+        for tenant in self.tenants.values():
+            if tenant.description is None:
+                found.add(f"{tenant.id}: no description")
+            if (tenant.id, tenant.default_url) not in self.privileges:
+                found.add(f"{tenant.id}: no access to its default datastore {tenant.default_url}")
+        for row in self.privileges.values():
+            if row.allow_create not in (0, 1) or None in (row.max_mb, row.total_mb):
+                found.add(f"{row.tenant_id} {row.url}: unreadable")
+        for vm in self.vms.values():
+            owner = self.tenants.get(vm.tenant_id)
+            if owner is None or owner.name == DEFAULT_VMGROUP or vm.vm_id != vm.vm_id.lower():
+                found.add(f"{vm.vm_id}: a row that must not be")
+        return found
+
+    def row_of(self, uuid: str) -> VMRow | None:
+        """The row of a VM, however it is spelt; one in lower case comes first."""
+        return self.vms.get(uuid) or next((row for row in self.vms.values() if row.vm_id.lower() == uuid), None)
+
+    def do(self, action: act.DBAction) -> None:
+        """Carry out one action."""
+        if not isinstance(action, act.CreateVMGroup):
+            expect(action.uuid in self.tenants, f"no vmgroup {action.uuid}")
+        match action:
+            case act.CreateVMGroup():
+                self._create(action)
+            case act.UpdateVMGroup(uuid=uuid, description=description, default_url=default):
+                old = self.tenants[uuid]
+                description = old.description if description is None else description
+                self.tenants[uuid] = TenantRow(uuid, old.name, description, default or old.default_url)
+            case act.SetAccess(uuid=uuid, access=access):
+                self._grant(uuid, access)
+            case act.RemoveAccess(uuid=uuid, url=url):
+                expect((uuid, url) in self.privileges, f"no row for {url}")
+                del self.privileges[uuid, url]
+            case act.AddMember(uuid=uuid, member=member):
+                self._insert(uuid, member)
+            case act.MoveMember(uuid=uuid, from_uuid=source, member=member):
+                row = self._member(source, member.uuid)
+                del self.vms[row.vm_id]
+                self.vms[member.uuid] = VMRow(member.uuid, uuid, member.name or row.vm_name)
+            case act.RemoveMember(uuid=uuid, member=member):
+                del self.vms[self._member(uuid, member.uuid).vm_id]
+            case act.DeleteVMGroup(uuid=uuid):
+                self._delete(action)
+
+    def _create(self, action: act.CreateVMGroup) -> None:
+        expect((action.name == DEFAULT_VMGROUP) == (action.uuid == DEFAULT_VMGROUP_UUID), "_DEFAULT has its own uuid")
+        expect(action.uuid not in self.tenants, "the uuid is taken")
+        expect(action.name not in {row.name for row in self.tenants.values()}, "the name is taken")
+        owners = {row.tenant_id for row in (*self.vms.values(), *self.privileges.values())}
+        expect(action.uuid not in owners, "rows of an earlier vmgroup are left")
+        self.tenants[action.uuid] = TenantRow(action.uuid, action.name, action.description, action.default_url)
+        for access in action.access:
+            self._grant(action.uuid, access)
+        for member in action.members:
+            self._insert(action.uuid, member)
+
+    def _grant(self, uuid: str, access: Access) -> None:
+        row = PrivilegeRow(uuid, access.url, int(access.allow_create), access.max_mb, access.total_mb)
+        self.privileges[uuid, access.url] = row
+
+    def _insert(self, uuid: str, member: Member) -> None:
+        expect(self.row_of(member.uuid) is None, f"{member.uuid} is already in a vmgroup")
+        self.vms[member.uuid] = VMRow(member.uuid, uuid, member.name)
+
+    def _member(self, tenant: str, uuid: str) -> VMRow:
+        row = self.row_of(uuid)
+        expect(row is not None and row.tenant_id == tenant, f"{uuid} is not in {tenant}")
+        assert row is not None
+        return row
+
+    def _delete(self, action: act.DeleteVMGroup) -> None:
+        expect(self.tenants[action.uuid].name == action.name, "it has another name")
+        expect(all(row.tenant_id != action.uuid for row in self.vms.values()), "it has members")
+        expect(all(use.tenant_id != action.uuid for use in self.other.volume_use), "it has volumes")
+        del self.tenants[action.uuid]
+        self.privileges = {key: row for key, row in self.privileges.items() if key[0] != action.uuid}
+
+
+class Site:
+    """All of the world: hosts, config DBs, dockvols. Hosts share it, as they share datastores."""
+
+    def __init__(self, observed: Observed) -> None:
+        self.hosts = dict(observed.hosts)
+        self.dbs = {path: Rows.of(db) for path, db in observed.config_dbs.items()}
+        self.datastores = dict(observed.datastores)
+
+    def observed(self) -> Observed:
+        """One look at everything."""
+        databases = {path: rows.observed() for path, rows in self.dbs.items()}
+        return Observed({name: self._host(name) for name in self.hosts}, databases, dict(self.datastores))
+
+    def _host(self, name: str) -> ObservedHost | UnreachableHost:
+        """With the mode that follows from its link."""
+        host = self.hosts[name]
+        if isinstance(host, UnreachableHost) or host.link is None or host.link_path not in self.dbs:
+            return host
+        good = self.dbs[host.link_path].other.state is DBState.PRESENT
+        mode, reason = (DBMode.MULTI_NODE, "") if good else (DBMode.BROKEN_LINK, "Missing")
+        return replace(host, db_mode=mode, db_reason=reason)
+
+    def apply_db(self, plan: DBPlan, after_each: Callable[[Rows], None] = lambda _: None) -> list[ActionResult]:
+        """The transaction of a plan. Raises AgentRefusedError when all of it is refused."""
+        rows = self.dbs[plan.path]
+        if plan.recover:
+            self.dbs[plan.path] = replace(rows, other=replace(rows.other, state=DBState.PRESENT, reason="", message=""))
+            return []
+        if rows.fingerprint() != plan.fingerprint:
+            raise AgentRefusedError("Moved", "the config DB is not what the plan was made from")
+        if plan.create:
+            rows = _made(rows, plan.with_default)
+        if rows.other.state is not DBState.PRESENT:
+            raise AgentRefusedError("Moved", "there is no config DB")
+        results = []
+        for group in plan.groups:
+            before = copy.deepcopy(rows)
+            try:
+                for action in group:
+                    rows.do(action)
+                    after_each(rows)
+                expect(rows.violations() <= before.violations(), "it would break a rule", "Violation")
+                results += [ActionResult(ref, True) for ref in {action.ref: None for action in group}]
+            except RefusedError as refused:
+                rows = before
+                refs = {action.ref: None for action in group}
+                results += [ActionResult(ref, False, refused.reason, str(refused)) for ref in refs]
+        self.dbs[plan.path] = replace(rows, other=replace(rows.other, writer=plan.writer))
+        return results
+
+    def apply_link(self, action: act.LinkAction) -> None:
+        """Set or remove one name link."""
+        datastore = self.datastores[action.url]
+        entries = dict(datastore.entries)
+        there = entries.get(action.name)
+        expect(there is None or there.kind is EntryKind.LINK, "not a link", "NotALink")
+        match action:
+            case act.SetNameLink(url=url, name=name, uuid=uuid):
+                entries[name] = DockvolsEntry(EntryKind.LINK, f"{url}/dockvols/{uuid}", 0)
+            case act.RemoveNameLink(name=name, target=target):
+                expect(there is None or there.target == target, "it leads elsewhere", "Moved")
+                entries.pop(name, None)
+        self.datastores[action.url] = ObservedDatastore(action.url, datastore.read_from, datastore.error, entries)
+
+    def apply_host(self, name: str, actions: Iterable[act.HostAction]) -> None:
+        """Do these on a host, in order."""
+        for action in actions:
+            host = self.hosts[name]
+            assert isinstance(host, ObservedHost)
+            self.hosts[name] = _on_host(host, action)
+
+
+def _made(rows: Rows, with_default: bool) -> Rows:
+    expect(rows.other.state in (DBState.ABSENT, DBState.EMPTY), "it is there", "Moved")
+    made = Rows(replace(rows.other, state=DBState.PRESENT))
+    if with_default:
+        free = tuple(Access(url, True, 0, 0) for url in ("_ALL_DS://", "_VM_DS://"))
+        ref, risk, text = rows.other.path, act.Risk.SAFE, "This is a default vmgroup"
+        arguments: Sequence[object] = (ref, risk, DEFAULT_VMGROUP_UUID, DEFAULT_VMGROUP, text, "_VM_DS://", free, ())
+        made.do(act.CreateVMGroup(*arguments))  # type: ignore[arg-type]
+    return made
+
+
+def _on_host(host: ObservedHost, action: act.HostAction) -> ObservedHost:
+    match action:
+        case act.LinkDB(path=path, before=before):
+            expect(host.db_mode is not DBMode.SINGLE_NODE, "it has a config DB of its own", "NotALink")
+            expect(host.link in (before, path), "the link is another one", "Moved")
+            return replace(host, link=path, link_path=path, db_mode=DBMode.MULTI_NODE, db_reason="")
+        case act.UnlinkDB(before=before):
+            expect(host.link in (before, None), "the link is another one", "Moved")
+            return replace(host, link=None, link_path=None, db_mode=DBMode.NOT_CONFIGURED)
+        case act.WriteSection(datastore=datastore):
+            return replace(host, section=Section(SectionForm.OURS, datastore, True))
+        case act.RemoveSection():
+            return replace(host, section=Section(SectionForm.MISSING, None, True))
+        case act.InstallDriver(version=version):
+            return replace(host, driver=version or "some", service=Service.STOPPED)
+        case act.StartService():
+            expect(host.driver is not None or host.service is Service.STOPPED, "nothing to start", "Missing")
+            return replace(host, service=Service.RUNNING)
+
+
+def mounts(host: ObservedHost, url: str) -> bool:
+    """Whether the datastore with this URL is mounted on the host."""
+    return url.removeprefix(VOLUMES) in host.volumes

@@ -1,0 +1,274 @@
+"""What holds in every world, however nasty: see `worlds` for what is generated, `interpreter` for what actions do."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from functools import partial
+
+from hypothesis import assume, given, note
+from hypothesis import strategies as st
+
+from reconciler.model.actions import DeleteVMGroup, RemoveMember
+from reconciler.model.constants import DEFAULT_VMGROUP
+from reconciler.model.desired import Presence, Unmanaged
+from reconciler.model.diff import Change, Diff, Op
+from reconciler.model.observed import DBState, ObservedHost
+from reconciler.model.plan import Plan
+from reconciler.model.policy import REPORT_ONLY
+from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.resolved import (
+    Access,
+    Member,
+    Resolved,
+    ResolvedConfigDB,
+    ResolvedHost,
+    ResolvedVMGroup,
+)
+from reconciler.planning.differ import diff, without_uuid
+from reconciler.planning.planner import plan
+from reconciler.planning.resolve import resolve
+from reconciler.planning.rights import Request, Right, decide
+from reconciler.planning.scope import incomplete
+from reconciler.planning.state import VMGroupState, default_vmgroup, normalise, observed_states
+from tests.planning import compact
+from tests.planning.golden import HEAL
+from tests.planning.interpreter import Rows, Site
+from tests.planning.shown import shown_diff, shown_plan
+from tests.planning.worlds import HOSTS, STORES, URLS, VMS, World, databases, inventories, shuffled, worlds
+
+WRITABLE = (Op.CREATE, Op.UPDATE, Op.DELETE)
+
+
+def look(world: World) -> tuple[Resolved, Diff, Plan]:
+    """One pass without writing."""
+    resolved = resolve(world.desired, world.inventory)
+    fresh = {ref: f"fresh-{ref.name}" for ref in without_uuid(resolved, world.observed)}
+    found = diff(resolved, world.observed, fresh)
+    return resolved, found, plan(found, resolved, world.observed, world.policy)
+
+
+def carried_out(world: World, steps: Plan) -> Site:
+    """The world after a plan. Every action must be possible, and no VM that moves may be in no vmgroup meanwhile."""
+    site = Site(world.observed)
+    for step in steps.config_dbs:
+        for _, link in step.clear_links:
+            site.apply_link(link)
+        before = grouped(site.dbs[step.path])
+        moments: list[set[str]] = []
+        for result in site.apply_db(step, partial(remember, moments)):
+            assert result.ok, f"{result.ref}: {result.message}"
+        lasting = before & grouped(site.dbs[step.path])
+        assert all(lasting <= moment for moment in moments)
+        for _, link in step.make_links:
+            site.apply_link(link)
+    for host in steps.hosts:
+        site.apply_host(host.host, host.actions)
+    return site
+
+
+def remember(moments: list[set[str]], rows: Rows) -> None:
+    """Note who is in a vmgroup at this moment."""
+    moments.append(grouped(rows))
+
+
+def grouped(rows: Rows) -> set[str]:
+    """The VMs that vDVS finds in a vmgroup."""
+    return {row.vm_id for row in rows.vms.values() if row.tenant_id in rows.tenants}
+
+
+def permitted(found: Diff, steps: Plan) -> list[Change]:
+    """The changes that the plan lets through."""
+    withheld = {held.ref for held in steps.withheld}
+    return [change for change in found.changes if change.op in WRITABLE and change.ref not in withheld]
+
+
+@given(worlds())
+def test_diff_and_plan_are_total_and_every_change_has_a_reason(world: World) -> None:
+    resolved, found, steps = look(world)
+    refs = [change.ref for change in found.changes]
+    assert refs == sorted(refs, key=lambda ref: ref.sort_key)
+    assert len(set(refs)) == len(refs)
+    for change in found.changes:
+        assert change.reason
+        assert change.op in WRITABLE or not change.actions
+        assert change.op is not Op.UPDATE or change.fields
+        assert change.tied <= set(refs) - {change.ref}
+        assert all(action.ref == change.ref for action in change.actions)
+    wanted = {thing.ref for thing in (*resolved.hosts, *resolved.config_dbs, *resolved.vmgroups, *resolved.unresolved)}
+    assert wanted == {change.ref for change in found.changes if change.op is not Op.UNMANAGED}
+    planned = [action.ref for step in steps.config_dbs for group in step.groups for action in group]
+    assert not set(planned) & {held.ref for held in steps.withheld}
+    assert shown_diff(found)
+    assert shown_plan(steps)
+
+
+@given(worlds(), st.randoms(use_true_random=False))
+def test_the_order_of_the_inputs_does_not_matter(world: World, chance: random.Random) -> None:
+    _, found, steps = look(world)
+    _, again, steps_again = look(shuffled(world, chance))
+    assert shown_diff(found) == shown_diff(again)
+    assert found == again
+    assert steps == steps_again
+
+
+@given(worlds())
+def test_a_plan_that_was_carried_out_leaves_nothing_of_what_it_did(world: World) -> None:
+    _, found, steps = look(world)
+    note(shown_diff(found) + shown_plan(steps))
+    site = carried_out(world, steps)
+    recovered = {step.ref for step in steps.config_dbs if step.recover}
+    resolved, left, _ = look(replace(world, observed=site.observed()))
+    note(shown_diff(left))
+    after = {change.ref: change for change in left.changes}
+    users = {host.ref for host in resolved.hosts if host.config_db in recovered}
+    for change in permitted(found, steps):
+        now = after[change.ref]
+        if change.ref in recovered | users:  # now it can be read, there may be more to do
+            continue
+        assert now.op in (Op.KEEP, Op.BLOCKED), now
+        if now.op is Op.BLOCKED:  # by something that was in the way before
+            assert now.reason in change.notes
+            assert not now.fields
+
+
+@given(worlds())
+def test_no_plan_breaks_a_rule_of_vdvs(world: World) -> None:
+    _, _, steps = look(world)
+    site = carried_out(world, steps)
+    for path, before in world.observed.config_dbs.items():
+        assert site.dbs[path].violations() <= Rows.of(before).violations()
+
+
+@given(worlds())
+def test_what_no_manifest_declares_is_not_touched(world: World) -> None:
+    resolved, _, steps = look(world)
+    site = carried_out(world, steps)
+    assert {step.ref for step in steps.hosts} <= {host.ref for host in resolved.hosts}
+    for path, before in world.observed.config_dbs.items():
+        db = next((db for db in resolved.config_dbs if db.datastore.db_path == path), None)
+        after = site.dbs[path]
+        if db is None:
+            assert after.observed() == before
+            continue
+        groups = [group for group in resolved.vmgroups if group.config_db == db.ref]
+        names, pins = {group.name for group in groups} | {DEFAULT_VMGROUP}, {group.uuid for group in groups}
+        for tenant in before.tenants:
+            if tenant.name not in names and tenant.id not in pins:
+                assert rows_of(Rows.of(before), tenant.id) == rows_of(after, tenant.id)
+
+
+def rows_of(rows: Rows, tenant: str) -> list[object]:
+    """All that the config DB says about one vmgroup."""
+    tables = (rows.vms.values(), rows.privileges.values())
+    return [rows.tenants[tenant], *(row for table in tables for row in table if row.tenant_id == tenant)]
+
+
+@given(worlds())
+def test_a_pass_that_does_not_see_everything_removes_nobody(world: World) -> None:
+    resolved, _, steps = look(world)
+    assume(incomplete(resolved, world.observed) is not None)
+    actions = [action for step in steps.config_dbs for group in step.groups for action in group]
+    assert not [action for action in actions if isinstance(action, RemoveMember | DeleteVMGroup)]
+
+
+@given(worlds())
+def test_reporting_plans_nothing(world: World) -> None:
+    _, found, steps = look(replace(world, policy=REPORT_ONLY))
+    assert steps.empty
+    assert {held.ref for held in steps.withheld} == {change.ref for change in found.changes if change.op in WRITABLE}
+
+
+@given(worlds())
+def test_healing_gives_no_vm_any_right_that_it_did_not_have(world: World) -> None:
+    _, _, steps = look(replace(world, policy=HEAL))
+    site = carried_out(world, steps)
+    for path, before in world.observed.config_dbs.items():
+        if before.state is DBState.PRESENT and not any(step.recover for step in steps.config_dbs):
+            then, now = observed_states(before), observed_states(site.dbs[path].observed())
+            owners_then = {row.vm_id: row.tenant_id for row in before.vms}
+            owners_now = {row.vm_id: row.tenant_id for row in site.dbs[path].vms.values()}
+            for vm in (f"uuid-{name}" for name in [*VMS, "gone", "never-seen"]):
+                gained = allowed(serving(vm, owners_now, now)) - allowed(serving(vm, owners_then, then))
+                assert not gained, (vm, gained)
+
+
+def serving(vm: str, owners: dict[str, str], states: dict[str, VMGroupState]) -> VMGroupState | None:
+    """The vmgroup that serves a VM: its own, even if that is gone; else `_DEFAULT`."""
+    return states.get(owners[vm]) if vm in owners else default_vmgroup(states.values())
+
+
+SIZES = [50, 100, 150, 200, 250]
+
+
+def allowed(group: VMGroupState | None) -> set[tuple[object, ...]]:
+    """All that a VM of `group` may do, whatever way of naming the datastore lets it."""
+    found = set()
+    for url in (*URLS, "/vmfs/volumes/another"):
+        for own in (url, "/vmfs/volumes/elsewhere"):
+            named: list[str | None] = [url]
+            if group is not None and (group.default_url == url or (own == url and group.default_url == "_VM_DS://")):
+                named.append(None)
+            for name in named:
+                for right in (Right.MOUNT, Right.DELETE):
+                    if decide(group, own, Request(right, name)).allowed:
+                        found.add((url, own == url, right))
+                for size in SIZES:
+                    for used in (0, 50, 100, 150):
+                        if decide(group, own, Request(Right.CREATE, name, size), used).allowed:
+                            found.add((url, own == url, Right.CREATE, size, used))
+    return found
+
+
+@given(st.data(), inventories())
+def test_a_config_db_compared_with_itself_differs_in_nothing(data: st.DataObject, inventory: object) -> None:
+    known = compact.inventory({"hosts": HOSTS, "datastores": [{"name": name} for name in STORES], "vms": []})
+    db = data.draw(databases("d1", DBState.PRESENT))
+    ref, store = ObjectRef(Kind.CONFIG_DB, "a"), known.datastores[0]
+    wanted = tuple(as_declared(state, ref) for state in observed_states(db).values())
+    default = Presence.PRESENT if any(row.name == DEFAULT_VMGROUP for row in db.tenants) else Presence.ABSENT
+    resolved = Resolved(
+        known,
+        (ResolvedConfigDB(ref, store, tuple(HOSTS), default, Unmanaged.REPORT, 10),),
+        tuple(ResolvedHost(ObjectRef(Kind.HOST, name), name, ref, store, None, True) for name in HOSTS),
+        wanted,
+        (),
+    )
+    hosts = {name: compact.observed_host(name, "joined d1", known) for name in HOSTS}
+    assert all(isinstance(host, ObservedHost) for host in hosts.values())
+    observed = replace(compact.observed({}, known), hosts=hosts, config_dbs={db.path: db})
+    found = diff(resolved, observed, {})
+    assert {change.op for change in found.changes} == {Op.KEEP}, shown_diff(found)
+    assert plan(found, resolved, observed, HEAL).empty
+
+
+def as_declared(state: VMGroupState, db: ObjectRef) -> ResolvedVMGroup:
+    """What a manifest would say of this vmgroup: everything that a manifest can say."""
+    readable = [row for row in state.access.values() if row is not None]
+    stateable = len(readable) == len(state.access) and state.default_url in state.access
+    access: tuple[Access, ...] | None = tuple(sorted(readable)) if stateable else None
+    members = tuple(sorted(Member(uuid, name) for uuid, name in state.members.items() if uuid == uuid.lower()))
+    listed = state.name != DEFAULT_VMGROUP and len(members) == len(state.members)
+    return ResolvedVMGroup(
+        ref=ObjectRef(Kind.VMGROUP, state.name),
+        name=state.name,
+        config_db=db,
+        uuid=state.uuid,
+        description=state.description,
+        default_url=state.default_url if stateable else None,
+        access=access,
+        members=members if listed else None,
+    )
+
+
+@given(databases("d1", DBState.PRESENT), st.randoms(use_true_random=False))
+def test_normalise_is_idempotent_and_forgets_the_order_of_rows(db: object, chance: random.Random) -> None:
+    for state in observed_states(db).values():  # type: ignore[arg-type]
+        access, members = list(state.access.items()), list(state.members.items())
+        chance.shuffle(access)
+        chance.shuffle(members)
+        mixed = replace(state, access=dict(access), members=dict(members))
+        for once in (normalise(state), normalise(mixed)):
+            assert normalise(once) == once == state
+            assert list(once.access) == list(state.access) == sorted(state.access)
+            assert list(once.members) == list(state.members) == sorted(state.members)
