@@ -57,6 +57,8 @@ def _messages(error: Any) -> Iterator[tuple[Path, str]]:
                 yield (*path, key), f"is missing; {_first_sentence(error.schema['properties'][key])}"
     elif "propertyNames" in error.absolute_schema_path:
         yield (*path, instance), _text_message(error)
+    elif keyword == "type" and error.schema.get("title") == "size" and type(instance) is int:
+        yield path, _size_message(str(instance))
     elif keyword == "type":
         yield path, _type_message(instance, value)
     elif keyword in ("enum", "const"):
