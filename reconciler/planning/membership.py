@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 from reconciler.model.actions import AddMember, MoveMember, RemoveMember, Risk, worst
 from reconciler.model.constants import DEFAULT_VMGROUP
@@ -65,22 +66,33 @@ class MemberChange:
 def member_changes(
     ref: ObjectRef, before: VMGroupState | None, after: VMGroupState, adopts: bool, book: Membership, names: Names
 ) -> Iterator[MemberChange]:
-    """Every VM by which `after` differs from `before`, in the order of their UUIDs.
+    """Every VM by which `after` differs from `before`: first those that come, then those that go, by name.
 
     `adopts`: `after` is new in the DB but there are volumes in its folder.
     """
     present = {} if before is None else before.members
-    with_volumes = before is not None or adopts
-    for uuid in sorted(after.members.keys() - present.keys()):
-        yield _join(ref, after, with_volumes, Member(uuid, after.members[uuid]), book, names)
+
+    @cache  # many VMs come from the same place, and comparing rights is the dear part
+    def risk_of_joining(owner: str | None) -> Risk:
+        if before is not None or adopts:
+            return Risk.WIDENS  # the vmgroup may have volumes, and who joins it gains them
+        return compare(book.fallback.before if owner is None else book.states.get(owner), after)
+
+    for uuid in sorted(after.members.keys() - present.keys(), key=lambda vm: names.vm(vm, after.members[vm])):
+        yield _join(ref, after, risk_of_joining, Member(uuid, after.members[uuid]), book, names)
     if before is not None:
-        for uuid in sorted(present.keys() - after.members.keys()):
+        for uuid in sorted(present.keys() - after.members.keys(), key=lambda vm: names.vm(vm, present[vm])):
             if (change := _leave(ref, before, Member(uuid, present[uuid]), book, names)) is not None:
                 yield change
 
 
 def _join(
-    ref: ObjectRef, after: VMGroupState, with_volumes: bool, member: Member, book: Membership, names: Names
+    ref: ObjectRef,
+    after: VMGroupState,
+    risk_of_joining: Callable[[str | None], Risk],
+    member: Member,
+    book: Membership,
+    names: Names,
 ) -> MemberChange:
     odd = book.misspelt.get(member.uuid)
     own = odd is not None and odd.tenant_id == after.uuid
@@ -89,10 +101,7 @@ def _join(
     held = _why_not_join(after, member, book, names)
     if held is not None:
         return MemberChange(field, held=held)
-    owner = book.owners.get(member.uuid)
-    served = book.fallback.before if owner is None else book.states.get(owner)
-    # A vmgroup may have volumes, and who joins it gains them.
-    risk = Risk.WIDENS if with_volumes else compare(served, after)
+    risk = risk_of_joining(book.owners.get(member.uuid))
     source = book.row_of(member.uuid)
     if source is None:
         return MemberChange(field, AddMember(ref, risk, after.uuid, member))
