@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from reconciler.model.actions import LinkAction
+from reconciler.model.actions import CreateVMGroup, LinkAction
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.outcome import ActionResult
 from reconciler.model.plan import DBPlan, HostPlan, Plan
+from reconciler.model.refs import ObjectRef
 from reconciler.ports import HostAgent, Observer
 
 FindAgent = Callable[[str], HostAgent]
@@ -63,25 +64,48 @@ async def execute(plan: Plan, agent: FindAgent, now: datetime, observer: Observe
 async def _config_db(step: DBPlan, agent: FindAgent, now: datetime) -> tuple[list[ActionResult], str | None]:
     """Wrong name links go first, new ones come last: at no moment does a link lead to a vmgroup that it should not."""
     results = await _links(step.clear_links, agent)
-    astray = {result.ref for result in results if not result.ok}
-    if astray:
-        # The transaction must not go on as if the link were gone; a later pass will.
-        return results + _skipped(step, "a name link could not be removed"), None
+    # Where a wrong link stays, the vmgroup of that name must not be written as if it were gone; a later pass will.
+    step, held_back = _without(step, {result.ref for result in results if not result.ok})
+    results += held_back
     backup = None
     if step.groups or step.create or step.recover:
         try:
             answer = await agent(step.writer).apply_db(step, now)
         except (HostUnreachableError, AgentRefusedError) as error:
-            reason = error.reason if isinstance(error, AgentRefusedError) else "Unreachable"
-            return results + _skipped(step, str(error), reason), None
+            refs = dict.fromkeys([step.ref, *(action.ref for group in step.groups for action in group)])
+            return results + [_failure(ref, error) for ref in refs], None
         results += [ActionResult(step.ref, True), *answer.results]
         backup = answer.backup
-    return results + await _links(step.make_links, agent), backup
+    not_made = {result.ref for result in results if not result.ok} & _created(step)
+    links = [(host, link) for host, link in step.make_links if link.ref not in not_made]
+    return results + await _links(links, agent), backup
 
 
-def _skipped(step: DBPlan, message: str, reason: str = "Skipped") -> list[ActionResult]:
-    refs = dict.fromkeys([step.ref, *(action.ref for group in step.groups for action in group)])
-    return [ActionResult(ref, False, reason, message) for ref in refs]
+def _without(step: DBPlan, astray: set[ObjectRef]) -> tuple[DBPlan, list[ActionResult]]:
+    """The step without these objects and without what shares a savepoint with them, and a result for the latter."""
+    groups = []
+    held_back = dict.fromkeys(astray)
+    results = []
+    for group in step.groups:
+        cause = next((action.ref for action in group if action.ref in astray), None)
+        if cause is None:
+            groups.append(group)
+            continue
+        message = f"it is written together with {cause}, which failed"
+        others = dict.fromkeys(action.ref for action in group if action.ref not in astray)
+        results += [ActionResult(ref, False, "Skipped", message) for ref in others]
+        held_back |= others
+    links = tuple((host, link) for host, link in step.make_links if link.ref not in held_back)
+    return replace(step, groups=tuple(groups), make_links=links), results
+
+
+def _created(step: DBPlan) -> set[ObjectRef]:
+    return {action.ref for group in step.groups for action in group if isinstance(action, CreateVMGroup)}
+
+
+def _failure(ref: ObjectRef, error: HostUnreachableError | AgentRefusedError) -> ActionResult:
+    reason = error.reason if isinstance(error, AgentRefusedError) else "Unreachable"
+    return ActionResult(ref, False, reason, str(error))
 
 
 async def _links(links: Sequence[tuple[str, LinkAction]], agent: FindAgent) -> list[ActionResult]:
@@ -93,7 +117,7 @@ async def _links(links: Sequence[tuple[str, LinkAction]], agent: FindAgent) -> l
         try:
             return await agent(host).apply_links(actions)
         except (HostUnreachableError, AgentRefusedError) as error:
-            return tuple(ActionResult(action.ref, False, "Unreachable", str(error)) for action in actions)
+            return tuple(_failure(action.ref, error) for action in actions)
 
     found = await asyncio.gather(*(on(host, actions) for host, actions in by_host.items()))
     return [result for results in found for result in results]
@@ -103,6 +127,6 @@ async def _host(step: HostPlan, agent: FindAgent) -> list[ActionResult]:
     try:
         results = await agent(step.host).apply_host(step.actions)
     except (HostUnreachableError, AgentRefusedError) as error:
-        return [ActionResult(step.ref, False, "Unreachable", str(error))]
+        return [_failure(step.ref, error)]
     # The first failure tells why; those after it were only skipped.
     return [next((result for result in results if not result.ok), ActionResult(step.ref, True))]
