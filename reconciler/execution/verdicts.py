@@ -17,7 +17,10 @@ def verdicts(before: Diff, plan: Plan, results: Iterable[ActionResult], after: D
 
     Only a second look that finds nothing left to do makes a change CREATED or CONFIGURED.
     """
-    failures = {result.ref: result for result in results if not result.ok}
+    failures: dict[ObjectRef, ActionResult] = {}
+    for result in results:
+        if not result.ok:
+            failures.setdefault(result.ref, result)  # the first is the cause, those after it may be its consequences
     withheld = {held.ref: held.reason for held in plan.withheld}
     later = {change.ref: change for change in after.changes} if after is not None else {}
     return tuple(
@@ -40,9 +43,21 @@ def _verdict(
     now = later.get(change.ref)
     if now is not None and now.op is Op.BLOCKED:
         return ObjectResult(change.ref, Status.BLOCKED, now.reason, change.fields)
-    if now is not None and now.op is not Op.KEEP and not (change.op is Op.DELETE and now.op is Op.UNMANAGED):
-        return ObjectResult(change.ref, Status.FAILED, f"written, but read back otherwise: {_left(now)}")
+    if (doubt := _doubt(change, now)) is not None:
+        return ObjectResult(change.ref, Status.FAILED, doubt)
     return ObjectResult(change.ref, _DONE[change.op], "", change.fields)
+
+
+def _doubt(change: Change, now: Change | None) -> str | None:
+    """Why a change cannot be called done, by what the second look says of its object."""
+    gone = now is None or now.op is Op.UNMANAGED
+    if (change.op is Op.DELETE and gone) or (now is not None and now.op is Op.KEEP):
+        return None
+    if now is None:
+        return "no second look confirms it"
+    if now.op is Op.UNKNOWN:
+        return f"written, but it cannot be read back: {now.reason}"
+    return f"written, but read back otherwise: {_left(now)}"
 
 
 def _left(change: Change) -> str:
