@@ -10,7 +10,7 @@ from reconciler.execution.observing import observe
 from reconciler.execution.verdicts import verdicts
 from reconciler.model.desired import Desired
 from reconciler.model.diff import Diff, Op
-from reconciler.model.outcome import Assessment, Outcome
+from reconciler.model.outcome import ActionResult, Assessment, Outcome
 from reconciler.model.plan import Plan
 from reconciler.model.policy import APPLY, APPLY_AND_DESTROY, REPORT_ONLY, Policy
 from reconciler.model.refs import ObjectRef
@@ -21,7 +21,7 @@ from reconciler.ports import Clock, HostAgent, Hosts, InventorySource, Observer
 
 __all__ = ["APPLY", "APPLY_AND_DESTROY", "REPORT_ONLY", "Policy", "World", "assess", "reconcile"]
 
-_ATTEMPTS = 3
+_REPLANS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +65,20 @@ async def reconcile(desired: Desired, world: World, policy: Policy) -> Outcome:
         return Outcome(before, steps, (), None, verdicts(before.diff, steps, (), None))
     replanned: list[Diff] = []
     backups: list[str] = []
-    for attempt in range(_ATTEMPTS):
+    results: tuple[ActionResult, ...] = ()
+    while not steps.empty:
         done = await execute(steps, _agents(world, now), world.clock.now(), world.observer)
         backups += done.backups
         now = await assess(desired, world, drawn, avoid={step.writer for step in steps.config_dbs})
-        if attempt + 1 == _ATTEMPTS or not _goes_on(steps, done):
+        results = done.results
+        if len(replanned) == _REPLANS or not _goes_on(steps, done):
             break
-        steps = plan(now.diff, now.resolved, now.observed, policy)
-        if steps.empty:
-            break
-        replanned.append(now.diff)
-    objects = verdicts(_first_differences([before.diff, *replanned]), steps, done.results, now.diff)
+        steps, results = plan(now.diff, now.resolved, now.observed, policy), ()
+        if not steps.empty:
+            replanned.append(now.diff)
+    objects = verdicts(_first_differences([before.diff, *replanned]), steps, results, now.diff)
     readers = {db.read_from for db in now.observed.config_dbs.values() if db.read_from}
-    return Outcome(before, steps, done.results, now, objects, tuple(replanned), tuple(backups), tuple(sorted(readers)))
+    return Outcome(before, steps, results, now, objects, tuple(replanned), tuple(backups), tuple(sorted(readers)))
 
 
 def _goes_on(steps: Plan, done: Execution) -> bool:
