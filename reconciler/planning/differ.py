@@ -130,11 +130,15 @@ def _spread_blocks(changes: list[Change]) -> list[Change]:
         for other in change.tied:
             ties.setdefault(other, set()).add(change.ref)
             ties.setdefault(change.ref, set()).add(other)
+    roots = {change.ref: change for change in pending}
     while pending:
         cause = pending.pop()
+        root = roots[cause.ref]
+        why = f"which is {root.op}" if root is cause else f"which is {cause.op} because of {root.ref}"
         for ref in sorted(ties.get(cause.ref, ()), key=lambda ref: ref.sort_key):
             if by_ref[ref].op in (Op.CREATE, Op.UPDATE, Op.DELETE):
-                reason = f"a VM moves between it and {cause.ref}, which is {cause.op}: {cause.reason}"
+                reason = f"a VM moves between it and {cause.ref}, {why}: {root.reason}"
                 by_ref[ref] = replace(by_ref[ref], op=Op.BLOCKED, reason=reason, actions=(), risk=Risk.SAFE)
+                roots[ref] = root
                 pending.append(by_ref[ref])
     return [by_ref[change.ref] for change in changes]

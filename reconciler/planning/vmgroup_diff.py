@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from reconciler.model.actions import (
@@ -96,18 +96,17 @@ def vmgroup_change(found: Pair, book: Membership, datastores: Mapping[str, Obser
     ref, before = found.group.ref, found.before
     if found.problem is not None:
         return Change(ref, Op.BLOCKED, found.problem)
-    after = found.after if before is None else with_stale_members(before, found.after, book)
-    links = list(link_changes(ref, before, datastores, names)) if before else []
-    notes = [] if before is None else [*_selector_notes(found.group, before), *_stale_notes(after, found.after, names)]
-    if before is None and (taken := name_taken(after, datastores, names)):
-        return Change(ref, Op.BLOCKED, taken)
-    adopts = before is None and volumes_of(after.uuid, datastores, names) is not None
-    members = list(member_changes(ref, before, after, adopts, book, names))
     if before is None:
-        return _creation(ref, after, adopts, members, book, names)
+        return _creation(found, book, datastores, names)
+    after = with_stale_members(before, found.after, book)
+    links = list(link_changes(ref, before, datastores, names))
+    members = list(member_changes(ref, before, after, False, book, names))
+    notes = (*_selector_notes(found.group, before), *_stale_notes(after, found.after, names))
     if not links and not members and _same(before, after):
-        return Change(ref, Op.KEEP, "as declared", notes=tuple(notes))
-    return _update(ref, before, after, members, links, notes, names)
+        return Change(ref, Op.KEEP, "as declared", notes=notes)
+    actions = [*_row_actions(ref, before, after), *_actions(members, links)]
+    fields = _fields(before, after, members, links, names)
+    return _change(ref, Op.UPDATE, "differs from its manifest", fields, actions, members, links, notes)
 
 
 def _same(before: VMGroupState, after: VMGroupState) -> bool:
@@ -126,14 +125,17 @@ def _selector_notes(group: ResolvedVMGroup, before: VMGroupState) -> Iterator[st
         yield "spec.vmSelector matches no VM now, so nobody is removed"
 
 
-def _creation(
-    ref: ObjectRef, after: VMGroupState, adopts: bool, members: list[MemberChange], book: Membership, names: Names
-) -> Change:
+def _creation(found: Pair, book: Membership, datastores: Mapping[str, ObservedDatastore], names: Names) -> Change:
+    ref, after = found.group.ref, found.after
+    if taken := name_taken(after, datastores, names):
+        return Change(ref, Op.BLOCKED, taken)
+    adopts = volumes_of(after.uuid, datastores, names) is not None
+    members = list(member_changes(ref, None, after, adopts, book, names))
+    links = list(link_changes(ref, after, datastores, names))  # its folder is there already if its uuid was pinned
     added = tuple(change.action.member for change in members if isinstance(change.action, AddMember))
-    moves = [change.action for change in members if change.action and not isinstance(change.action, AddMember)]
     risk = Risk.SAFE
     if added or after.name == DEFAULT_VMGROUP:  # the one gets those VMs, the other every VM that is in no vmgroup
-        risk = Risk.WIDENS if adopts else compare(book.fallback.before, after)
+        risk = Risk.WIDENS if added and adopts else compare(book.fallback.before, after)
     create = CreateVMGroup(
         ref=ref,
         risk=risk,
@@ -144,33 +146,28 @@ def _creation(
         access=tuple(sorted(row for row in after.access.values() if row is not None)),
         members=added,
     )
-    fields = _fields(None, after, members, names)
-    return _change(ref, Op.CREATE, "not there yet", fields, [create, *moves], members, [], [])
+    actions = [create, *(action for action in _actions(members, links) if not isinstance(action, AddMember))]
+    fields = _fields(None, after, members, links, names)
+    return _change(ref, Op.CREATE, "not there yet", fields, actions, members, links, ())
 
 
-def _update(
-    ref: ObjectRef,
-    before: VMGroupState,
-    after: VMGroupState,
-    members: list[MemberChange],
-    links: list[LinkChange],
-    notes: list[str],
-    names: Names,
-) -> Change:
-    actions: list[Action] = [*_row_actions(ref, before, after)]
-    actions += [change.action for change in members if change.action is not None]
-    actions += [link.action for link in links if link.action is not None]
-    fields = _fields(before, after, members, names) + tuple(link.field for link in links if link.held is None)
-    return _change(ref, Op.UPDATE, "differs from its manifest", fields, actions, members, links, notes)
+def _actions(members: list[MemberChange], links: list[LinkChange]) -> Iterator[Action]:
+    parts: list[MemberChange | LinkChange] = [*members, *links]
+    yield from (part.action for part in parts if part.action is not None)
 
 
 def _fields(
-    before: VMGroupState | None, after: VMGroupState, members: list[MemberChange], names: Names
+    before: VMGroupState | None,
+    after: VMGroupState,
+    members: list[MemberChange],
+    links: list[LinkChange],
+    names: Names,
 ) -> tuple[FieldChange, ...]:
+    parts: list[MemberChange | LinkChange] = [*members, *links]
     return (
         *scalar_fields(before, after, names),
         *access_fields(before, after, names),
-        *(change.field for change in members if change.held is None),
+        *(part.field for part in parts if part.held is None),
     )
 
 
@@ -179,10 +176,10 @@ def _change(
     op: Op,
     reason: str,
     fields: tuple[FieldChange, ...],
-    actions: list[Action],
+    actions: Sequence[Action],
     members: list[MemberChange],
     links: list[LinkChange],
-    notes: list[str],
+    notes: tuple[str, ...],
 ) -> Change:
     parts: list[MemberChange | LinkChange] = [*members, *links]
     held = [part.held for part in parts if part.held is not None]

@@ -1,0 +1,106 @@
+"""Rights: each rule of vDVS as a case in `tests/golden/rights/`; `compare` against asking for everything there is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+
+from reconciler.model.actions import Risk
+from reconciler.model.constants import VM_DS_URL
+from reconciler.model.resolved import Access
+from reconciler.planning.rights import Lookup, Request, Right, compare, decide, vmgroup_of
+from reconciler.planning.state import VMGroupState
+from tests.planning.compact import url_of
+from tests.planning.test_properties import allowed
+from tests.planning.worlds import states
+
+FILES = sorted((Path(__file__).parents[1] / "golden" / "rights").glob("*.yaml"))
+CASES = [(path.stem, case) for path in FILES for case in yaml.safe_load(path.read_text())]
+
+
+def group(name: str, plain: Mapping[str, Any]) -> VMGroupState:
+    """A vmgroup of a case."""
+    access = {url_of(store): row_of(url_of(store), row) for store, row in plain["access"].items()}
+    default = plain["default"] and url_of(plain["default"])
+    return VMGroupState(name, name, "", default, access, dict.fromkeys(plain.get("vms", ())))
+
+
+def row_of(url: str, row: list[Any] | None) -> Access | None:
+    """A row of a case; None: not readable."""
+    return row and Access(url, {"create": True, "mount": False}[row[0]], row[1], row[2])
+
+
+def test_there_are_cases() -> None:
+    assert len(FILES) >= 3
+    assert len(CASES) >= 30
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=f"{stem}: {case['case']}") for stem, case in CASES])
+def test_golden(case: Mapping[str, Any]) -> None:
+    if "groups" in case:
+        owner = vmgroup_of("vm1", {name: group(name, plain) for name, plain in case["groups"].items()})
+    else:
+        owner = case["group"] and group("own", case["group"])
+    asked = case["request"]
+    store = asked.get("datastore")
+    request = Request(Right(asked["right"]), store and url_of(store), asked.get("size", 100))
+    lookup = Lookup(case.get("lookup", "0.17 and later"))
+    decision = decide(owner, url_of(case.get("vm", "elsewhere")), request, case.get("used", 0), lookup)
+    rule = case["rule"] if " " in case["rule"] else url_of(case["rule"])
+    assert (decision.allowed, decision.rule) == (case["allowed"], rule)
+    assert decision.reason
+
+
+@given(states(), states())
+def test_widening_is_what_lets_somebody_do_something_new(before: VMGroupState, after: VMGroupState) -> None:
+    then, now = allowed(before), allowed(after)
+    expected = Risk.WIDENS if now - then else Risk.RESTRICTS if then - now else Risk.SAFE
+    assert compare(before, after) is expected
+
+
+@given(states())
+def test_nothing_widens_into_itself_and_no_rights_are_the_least(state: VMGroupState) -> None:
+    assert compare(state, state) is Risk.SAFE
+    assert compare(state, replace(state, description="other", members={"vm": None})) is Risk.SAFE
+    some = bool(allowed(state))
+    assert compare(None, state) is (Risk.WIDENS if some else Risk.SAFE)
+    assert compare(state, None) is (Risk.RESTRICTS if some else Risk.SAFE)
+
+
+URL = url_of("ds1")
+CREATES, MOUNTS = Access(URL, True, 0, 0), Access(URL, False, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (None, None, Risk.SAFE),  # the same row, whatever it means
+        (CREATES, None, Risk.WIDENS),  # it may mean anything
+        (None, CREATES, Risk.WIDENS),  # it may have meant nothing
+        (None, MOUNTS, Risk.WIDENS),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_judged_by_the_worst_it_may_mean(
+    before: Access | None, after: Access | None, expected: Risk
+) -> None:
+    state = VMGroupState("g", "g", "", VM_DS_URL, {URL: before}, {})
+    assert compare(state, replace(state, description="new", access={URL: after})) is expected
+
+
+def test_a_row_that_cannot_be_read_may_go() -> None:
+    state = VMGroupState("g", "g", "", VM_DS_URL, {URL: None}, {})
+    assert compare(state, replace(state, access={})) is Risk.RESTRICTS
+
+
+def test_two_ways_of_naming_a_datastore_are_not_mixed_into_one() -> None:
+    """By its own name small volumes without end, by the short name large ones up to a quota: not both at once."""
+    rows = {URL: Access(URL, True, 100, 0), VM_DS_URL: Access(VM_DS_URL, True, 0, 200)}
+    before = VMGroupState("g", "g", "", VM_DS_URL, rows, {})
+    after = replace(before, access={**rows, URL: CREATES})
+    assert compare(before, after) is Risk.WIDENS
