@@ -55,7 +55,7 @@ async def observe(resolved: Resolved, hosts: Hosts, observer: Observer, avoid: I
             seen[name] = report.host
             datastores |= report.datastores
             databases |= report.config_dbs
-            pending += [reading.without(name) for reading in routes.get(name, []) if _not_mounted(reading, report)]
+            pending += [reading.without(name) for reading in routes.get(name, []) if _fails_here(reading, report)]
     _fill_gaps(resolved, databases, datastores)
     return Observed(seen, databases, datastores)
 
@@ -114,10 +114,13 @@ async def _ask_all(
     return {host.ref.name: report for host, report in zip(targets, reports, strict=True)}
 
 
-def _not_mounted(reading: _Reading, report: Report) -> bool:
-    """Whether the inventory was wrong in saying that this host mounts the config DB's datastore."""
-    seen = report.config_dbs.get(reading.path) if reading.path else None
-    return seen is not None and seen.reason == "NotMounted"
+def _fails_here(reading: _Reading, report: Report) -> bool:
+    """Whether another host may be able to read what this one cannot: it does not mount it after all, or not well."""
+    if reading.path is None:
+        datastore = report.datastores.get(reading.url)
+        return datastore is None or datastore.error is not None
+    db = report.config_dbs.get(reading.path)
+    return db is None or db.reason in ("NotMounted", "ReadError")
 
 
 def _fill_gaps(

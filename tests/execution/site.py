@@ -1,0 +1,183 @@
+"""A whole site in memory behind the ports: hosts that answer, die, do not mount, and the world that moves meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from reconciler.model.actions import HostAction, LinkAction
+from reconciler.model.errors import AgentRefusedError, HostUnreachableError
+from reconciler.model.inventory import Inventory
+from reconciler.model.observed import DBState, ObservedConfigDB, ObservedDatastore, ObservedHost
+from reconciler.model.outcome import ActionResult, Outcome
+from reconciler.model.plan import DBPlan
+from reconciler.model.policy import APPLY, Policy
+from reconciler.ports import DBResult, Question, Report
+from reconciler.reconcile import World, reconcile
+from tests.planning import compact
+from tests.planning.interpreter import RefusedError, Site, mounts
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+@dataclass
+class FakeHosts:
+    """Implements `ports.Hosts` on a `Site`.
+
+    `down`: hosts that do not answer. `deaf`: (host, verb) that are not answered: the host dies in the middle of it.
+    `broken`: (host, URL) of datastores that this host cannot read. `before`: called before each `apply_db`, once each.
+    `log`: everything asked, as (host, verb).
+    """
+
+    site: Site
+    down: set[str] = field(default_factory=set)
+    deaf: set[tuple[str, str]] = field(default_factory=set)
+    broken: set[tuple[str, str]] = field(default_factory=set)
+    before: list[Callable[[Site], None]] = field(default_factory=list)
+    log: list[tuple[str, str]] = field(default_factory=list)
+    readings: list[tuple[str, str]] = field(default_factory=list)
+
+    def agent(self, name: str, address: str) -> FakeHost:  # noqa: ARG002 - as the port has it
+        """See `ports.Hosts`."""
+        return FakeHost(self, name)
+
+    async def close(self) -> None:
+        """See `ports.Hosts`."""
+
+    def asked(self, *verbs: str) -> list[str]:
+        """The hosts that were asked to do one of these."""
+        return [host for host, verb in self.log if verb in verbs]
+
+
+@dataclass
+class FakeHost:
+    """Implements `ports.HostAgent`."""
+
+    hosts: FakeHosts
+    name: str
+
+    async def _hear(self, verb: str) -> ObservedHost:
+        self.hosts.log.append((self.name, verb))
+        await asyncio.sleep(0)
+        host = self.hosts.site.observed().hosts.get(self.name)
+        if self.name in self.hosts.down or (self.name, verb) in self.hosts.deaf or not isinstance(host, ObservedHost):
+            raise HostUnreachableError(f"{self.name} does not answer")
+        return host
+
+    async def observe(self, question: Question) -> Report:
+        """See `ports.HostAgent`."""
+        host = await self._hear("observe")
+        self.hosts.readings += [(self.name, place) for place in (*question.config_dbs, *question.datastores)]
+        databases = {path: self._config_db(host, path) for path in question.config_dbs}
+        return Report(host, databases, {url: self._datastore(host, url) for url in question.datastores})
+
+    def _config_db(self, host: ObservedHost, path: str) -> ObservedConfigDB:
+        url = path.removesuffix("/dockvols/vmdkops_config.db")
+        if not mounts(host, url):
+            return ObservedConfigDB(path, DBState.UNKNOWN, "NotMounted", f"{url} is not mounted", self.name, "")
+        if (self.name, url) in self.hosts.broken:
+            return ObservedConfigDB(path, DBState.UNKNOWN, "ReadError", f"{url}: I/O error", self.name, "")
+        return replace(self.hosts.site.dbs[path].observed(), read_from=self.name)
+
+    def _datastore(self, host: ObservedHost, url: str) -> ObservedDatastore:
+        if not mounts(host, url) or (self.name, url) in self.hosts.broken:
+            return ObservedDatastore(url, self.name, "cannot be read", {})
+        return replace(self.hosts.site.datastores[url], read_from=self.name)
+
+    async def apply_db(self, plan: DBPlan, now: datetime) -> DBResult:
+        """See `ports.HostAgent`."""
+        if self.hosts.before:
+            self.hosts.before.pop(0)(self.hosts.site)
+        await self._hear("apply_db")
+        return DBResult(tuple(self.hosts.site.apply_db(plan)), f"backup-{now:%H}")
+
+    async def apply_links(self, actions: Sequence[LinkAction]) -> tuple[ActionResult, ...]:
+        """See `ports.HostAgent`."""
+        await self._hear("apply_links")
+        return tuple([self._one(action, lambda action: self.hosts.site.apply_link(action)) for action in actions])
+
+    async def apply_host(self, actions: Sequence[HostAction]) -> tuple[ActionResult, ...]:
+        """See `ports.HostAgent`."""
+        await self._hear("apply_host")
+        return tuple(
+            [self._one(action, lambda action: self.hosts.site.apply_host(self.name, [action])) for action in actions]
+        )
+
+    def _one(self, action: Any, do: Callable[[Any], None]) -> ActionResult:
+        try:
+            do(action)
+        except RefusedError as refused:
+            return ActionResult(action.ref, False, refused.reason, str(refused))
+        return ActionResult(action.ref, True)
+
+
+@dataclass
+class Fakes:
+    """The rest of the world: implements `InventorySource`, `Clock` and `Observer`."""
+
+    inventory: Inventory
+    drawn: int = 0
+
+    async def snapshot(self) -> Inventory:
+        """See `ports.InventorySource`."""
+        return self.inventory
+
+    def now(self) -> datetime:
+        """See `ports.Clock`."""
+        return NOON
+
+    def progress(self, stage: str, done: int, total: int) -> None:  # noqa: ARG002 - as the port has it
+        """See `ports.Observer`."""
+        assert 0 < done <= total
+
+    def new_uuid(self) -> str:
+        """A UUID that nobody has."""
+        self.drawn += 1
+        return f"new-{self.drawn}"
+
+
+@dataclass
+class Lab:
+    """A site, what is wanted of it, and a way to reconcile the two. All in the short form of `compact`."""
+
+    wanted: Mapping[str, Any]
+    known: Mapping[str, Any]
+    seen: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        self.inventory = compact.inventory(self.known)
+        self.hosts = FakeHosts(Site(compact.observed(self.seen, self.inventory)))
+        self.fakes = Fakes(self.inventory)
+
+    @property
+    def site(self) -> Site:
+        """The world itself."""
+        return self.hosts.site
+
+    def reconcile(self, policy: Policy = APPLY) -> Outcome:
+        """One pass."""
+        fakes = self.fakes
+        world = World(fakes, self.hosts, fakes, fakes.new_uuid, fakes)
+        return asyncio.run(reconcile(compact.desired(self.wanted), world, policy))
+
+
+def statuses(outcome: Outcome) -> dict[str, str]:
+    """`{"vmgroup/g1": "created", ...}`."""
+    return {str(result.ref): result.status.value for result in outcome.objects}
+
+
+def details(outcome: Outcome) -> dict[str, str]:
+    """What is said of each object that has something to be said of."""
+    return {str(result.ref): result.detail for result in outcome.objects if result.detail}
+
+
+def refusing(reason: str) -> Callable[[Site], None]:
+    """To put into `before`: the writer refuses the transaction."""
+
+    def refuse(site: Site) -> None:
+        raise AgentRefusedError(reason, f"refused: {reason}")
+
+    return refuse
