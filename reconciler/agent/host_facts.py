@@ -20,7 +20,7 @@ ESXCLI = ("/bin/esxcli", "/sbin/esxcli")
 SERVICE = "/etc/init.d/vmdk-opsd"
 INSTALLED_VIBS = "/var/db/esximg/vibs"
 SECURE_BOOT = "/usr/lib/vmware/secureboot/bin/secureBoot.py"
-QUESTION_SECONDS = 60
+QUESTION_SECONDS = 30
 
 _driver_cache = {}  # type: Dict[str, Tuple[Any, Optional[str]]]
 _secure_boot_cache = {}  # type: Dict[str, Optional[bool]]

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 from reconciler.hosts import wire
 from reconciler.model.actions import HostAction, LinkAction
@@ -17,10 +17,17 @@ from reconciler.model.plan import DBPlan
 from reconciler.model.refs import ObjectRef
 from reconciler.ports import DBResult, Question, Report
 
+_Value = TypeVar("_Value")
+
 PROTOCOL = 1
 REPLY_LIMIT = 64 * 2**20  # bytes of one reply
-_OBSERVE_TIMEOUT = 60.0  # seconds; esxcli alone may take several on a busy host
-_APPLY_TIMEOUT = 300.0  # seconds; a VIB install is the slowest
+# Seconds; each longer than all that the agent itself waits for in one request, so that a program of ESXi that hangs is
+# one fact among others, and an agent is not given up while it writes.
+_OBSERVE_TIMEOUT = 120.0
+_APPLY_TIMEOUT = 300.0
+_APPLY_HOST_TIMEOUT = 1500.0  # installing a VIB is the slowest
+# What reading an answer raises that is not as the protocol says.
+_NONSENSE = (KeyError, IndexError, TypeError, ValueError, AttributeError)
 
 
 class Channel(Protocol):
@@ -52,25 +59,33 @@ class AgentClient:
 
     async def observe(self, question: Question) -> Report:
         """See `ports.HostAgent`."""
-        reply = await self._ask(wire.question(question, self._known), _OBSERVE_TIMEOUT)
-        report = wire.report(self._host, reply, self._known)
+        known = self._known
+        asked = wire.question(question, known)
+        report = await self._ask(asked, _OBSERVE_TIMEOUT, lambda reply: wire.report(self._host, reply, known))
         self._known = {path: db for path, db in report.config_dbs.items() if db.state is DBState.PRESENT}
         return report
 
     async def apply_db(self, plan: DBPlan, now: datetime) -> DBResult:
         """See `ports.HostAgent`."""
-        reply = await self._ask(wire.transaction(plan, now), _APPLY_TIMEOUT)
-        by_group = zip(plan.groups, reply["groups"], strict=True)
-        results = {action.ref: _result(action.ref, answer) for group, answer in by_group for action in group}
-        return DBResult(tuple(results.values()), reply["backup"])
+
+        def read(reply: wire.Json) -> DBResult:
+            results: dict[ObjectRef, ActionResult] = {}
+            for group, answer in zip(plan.groups, reply["groups"], strict=True):
+                for ref in dict.fromkeys(action.ref for action in group):
+                    earlier = results.get(ref)
+                    if earlier is None or earlier.ok:
+                        results[ref] = _result(ref, answer)
+            return DBResult(tuple(results.values()), reply["backup"])
+
+        return await self._ask(wire.transaction(plan, now), _APPLY_TIMEOUT, read)
 
     async def apply_links(self, actions: Sequence[LinkAction]) -> tuple[ActionResult, ...]:
         """See `ports.HostAgent`."""
-        return await self._apply("apply_links", actions)
+        return await self._apply("apply_links", actions, _APPLY_TIMEOUT)
 
     async def apply_host(self, actions: Sequence[HostAction]) -> tuple[ActionResult, ...]:
         """See `ports.HostAgent`."""
-        return await self._apply("apply_host", actions)
+        return await self._apply("apply_host", actions, _APPLY_HOST_TIMEOUT)
 
     async def close(self) -> None:
         """End the agent."""
@@ -78,15 +93,21 @@ class AgentClient:
         if channel is not None:
             await channel.close()
 
-    async def _apply(self, verb: str, actions: Sequence[LinkAction | HostAction]) -> tuple[ActionResult, ...]:
-        reply = await self._ask(wire.actions(verb, actions), _APPLY_TIMEOUT)
-        pairs = zip(actions, reply["results"], strict=True)
-        return tuple(_result(action.ref, answer) for action, answer in pairs)
+    async def _apply(
+        self, verb: str, actions: Sequence[LinkAction | HostAction], timeout: float
+    ) -> tuple[ActionResult, ...]:
+        def read(reply: wire.Json) -> tuple[ActionResult, ...]:
+            pairs = zip(actions, reply["results"], strict=True)
+            return tuple(_result(action.ref, answer) for action, answer in pairs)
 
-    async def _ask(self, request: wire.Json, timeout: float) -> Any:
+        return await self._ask(wire.actions(verb, actions), timeout, read)
+
+    async def _ask(self, request: wire.Json, timeout: float, read: Callable[[wire.Json], _Value]) -> _Value:
+        """What `read` makes of the result. An agent that is silent or talks nonsense is ended."""
         async with self._turn:
             try:
-                return await asyncio.wait_for(self._exchange(request), timeout)
+                reply = await asyncio.wait_for(self._exchange(request), timeout)
+                return self._understand(reply, read)
             except TimeoutError:
                 await self.close()
                 raise HostUnreachableError(f"{self._host} did not answer within {timeout:.0f} s") from None
@@ -94,7 +115,7 @@ class AgentClient:
                 await self.close()
                 raise
 
-    async def _exchange(self, request: wire.Json) -> Any:
+    async def _exchange(self, request: wire.Json) -> wire.Json:
         if self._channel is None:
             self._channel = await self._connect()
             _greet(self._host, _decode(self._host, await self._channel.receive()))
@@ -104,13 +125,22 @@ class AgentClient:
         reply = _decode(self._host, await self._channel.receive())
         if reply.get("id") != self._last_id:
             raise HostUnreachableError(f"{self._host}: the agent answered another question than the one asked")
-        if "error" in reply:
-            raise AgentRefusedError(reply["error"]["reason"], reply["error"]["message"])
-        return reply["result"]
+        return reply
+
+    def _understand(self, reply: wire.Json, read: Callable[[wire.Json], _Value]) -> _Value:
+        try:
+            if "error" in reply:
+                raise AgentRefusedError(reply["error"]["reason"], reply["error"]["message"])
+            return read(reply["result"])
+        except _NONSENSE as error:
+            complaint = f"{type(error).__name__}: {error}".splitlines()[0]
+            message = f"{self._host}: the agent's answer is not what its protocol says ({complaint})"
+            raise HostUnreachableError(message) from error
 
 
 def _greet(host: str, greeting: wire.Json) -> None:
-    protocol = greeting.get("hello", {}).get("protocol")
+    hello = greeting.get("hello")
+    protocol = hello.get("protocol") if isinstance(hello, dict) else None
     if protocol != PROTOCOL:
         raise HostUnreachableError(f"{host}: the agent speaks protocol {protocol}, not {PROTOCOL}")
 
@@ -118,7 +148,7 @@ def _greet(host: str, greeting: wire.Json) -> None:
 def _decode(host: str, line: bytes) -> wire.Json:
     try:
         reply = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise HostUnreachableError(f"{host}: the agent's answer is not JSON: {line[:80]!r}") from None
     if not isinstance(reply, dict):
         raise HostUnreachableError(f"{host}: the agent's answer is not an object: {line[:80]!r}")

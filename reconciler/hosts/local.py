@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable
@@ -37,13 +39,20 @@ class LocalHosts:
 
     async def _open(self, name: str) -> Channel:
         root = self._root_of(name)
-        # A session of its own: an interrupt at the keyboard must not kill an agent in the middle of a write.
-        process = await asyncio.create_subprocess_exec(
-            self._interpreter, "-I", "-S", "-c", BOOTSTRAP, str(root),
-            stdin=PIPE, stdout=PIPE, stderr=DEVNULL, limit=REPLY_LIMIT, start_new_session=True,
-        )  # fmt: skip
+        try:
+            # A session of its own: an interrupt at the keyboard must not kill an agent in the middle of a write.
+            process = await asyncio.create_subprocess_exec(
+                self._interpreter, "-I", "-S", "-c", BOOTSTRAP, str(root),
+                stdin=PIPE, stdout=PIPE, stderr=DEVNULL, limit=REPLY_LIMIT, start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            raise HostUnreachableError(f"{name}: the agent cannot be started: {error.strerror}") from error
         channel = _ProcessChannel(name, process)
-        await channel.send(bundle())
+        try:
+            await channel.send(bundle())
+        except BaseException:
+            await channel.close()
+            raise
         return channel
 
 
@@ -77,8 +86,16 @@ class _ProcessChannel:
     async def close(self) -> None:
         self._stdin.close()
         try:
-            await asyncio.wait_for(self._process.wait(), _PATIENCE)
+            await asyncio.wait_for(self._end(), _PATIENCE)
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            await self._process.wait()
+                os.killpg(self._process.pid, signal.SIGKILL)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._end(), _PATIENCE)
+
+    async def _end(self) -> None:
+        """Wait for the end of the process, and of what it still says, which it could not say into a full pipe."""
+        with contextlib.suppress(RuntimeError):  # somebody still waits for an answer: then he reads it
+            while await self._stdout.read(2**16):
+                pass
+        await self._process.wait()

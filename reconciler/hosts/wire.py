@@ -102,6 +102,8 @@ def _host(name: str, seen: Json) -> ObservedHost:
 def _config_db(host: str, path: str, seen: Json, known: Mapping[str, ObservedConfigDB]) -> ObservedConfigDB:
     if seen.get("unchanged"):
         rows = known[path]
+        if rows.fingerprint != seen["fingerprint"]:
+            raise ValueError(f"rows of {path} are left out, but their fingerprint is not the one that was sent")
         tenants, vms, privileges = rows.tenants, rows.vms, rows.privileges
     else:
         tenants = tuple(TenantRow(*row) for row in seen.get("tenants", ()))

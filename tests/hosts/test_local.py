@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -133,8 +134,81 @@ def test_a_refusal_carries_its_reason(root: Path) -> None:
     async def use(hosts: LocalHosts) -> None:
         agent = hosts.agent("esxi", "esxi")
         with pytest.raises(AgentRefusedError) as refused:
-            await agent._ask({"do": "no such verb"}, 10)  # type: ignore[attr-defined]
+            await agent._ask({"do": "no such verb"}, 10, dict)  # type: ignore[attr-defined]
         assert refused.value.reason
+
+    with_hosts(root, use)
+
+
+def impostor_of(folder: Path, script: str) -> str:
+    path = folder / "impostor"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_an_interpreter_that_cannot_be_started_is_an_unreachable_host(root: Path) -> None:
+    async def run() -> None:
+        hosts = LocalHosts(lambda _: root, interpreter=str(root / "no-such-python"))
+        with pytest.raises(HostUnreachableError, match="cannot be started: No such file"):
+            await hosts.agent("esxi", "esxi").observe(Question())
+        await hosts.close()
+
+    asyncio.run(run())
+
+
+def test_an_agent_that_never_reads_is_given_up_and_ended(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_OBSERVE_TIMEOUT", 0.5)
+    monkeypatch.setattr(local, "_PATIENCE", 0.2)
+    impostor = impostor_of(root, f"echo $$ > {root}/pid; exec sleep 600")
+
+    async def run() -> None:
+        hosts = LocalHosts(lambda _: root, interpreter=impostor)
+        with pytest.raises(HostUnreachableError, match="did not answer"):
+            await hosts.agent("esxi", "esxi").observe(Question())
+        await hosts.close()
+        with pytest.raises(ProcessLookupError):
+            os.kill(int((root / "pid").read_text()), 0)
+
+    asyncio.run(run())
+
+
+def test_an_agent_that_never_stops_talking_is_ended_with_its_children(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "REPLY_LIMIT", 100_000)
+    monkeypatch.setattr(local, "_PATIENCE", 0.2)
+    impostor = impostor_of(root, f"(while :; do printf %01000d 0; printf . >> {root}/alive; done) & wait")
+
+    async def run() -> None:
+        hosts = LocalHosts(lambda _: root, interpreter=impostor)
+        with pytest.raises(HostUnreachableError, match="too long"):
+            await asyncio.wait_for(hosts.agent("esxi", "esxi").observe(Question()), 20)
+        await hosts.close()
+
+    asyncio.run(run())
+    said = (root / "alive").stat().st_size
+    time.sleep(0.2)
+    assert (root / "alive").stat().st_size == said
+
+
+def test_an_apply_that_is_given_up_is_finished_by_the_agent(root: Path) -> None:
+    """Ctrl-C: the agent goes on to the end of what it was asked, then ends by itself."""
+    program = root / "sbin" / "auto-backup.sh"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch {root}/started; sleep 1; touch {root}/saved\n")
+    program.chmod(0o755)
+
+    async def use(hosts: LocalHosts) -> None:
+        agent = hosts.agent("esxi", "esxi")
+        task = asyncio.create_task(agent.apply_host([WriteSection(HOST, Risk.SAFE, VOLUME)]))
+        while not (root / "started").exists():
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (root / "saved").exists()
+        assert (await agent.observe(Question())).host.section.saved
 
     with_hosts(root, use)
 

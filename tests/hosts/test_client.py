@@ -1,0 +1,196 @@
+"""What the client makes of an agent that answers nonsense: a fact of that host, never a crash of the pass."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from reconciler.agent import host_actions, host_facts, section, verbs
+from reconciler.hosts import client
+from reconciler.hosts.client import AgentClient
+from reconciler.model.actions import AddMember, LinkDB, Risk, StartService
+from reconciler.model.errors import AgentRefusedError, HostUnreachableError
+from reconciler.model.plan import DBPlan
+from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.resolved import Member
+from reconciler.ports import Question
+
+HELLO = {"hello": {"protocol": 1, "python": "3.8", "sqlite": "3.40"}}
+HOST = ObjectRef(Kind.HOST, "esx1")
+GROUP = ObjectRef(Kind.VMGROUP, "G1")
+PLAN = DBPlan(
+    ref=ObjectRef(Kind.CONFIG_DB, "shared"),
+    path="/vmfs/volumes/v/dockvols/vmdkops_config.db",
+    writer="esx1",
+    fingerprint="f",
+    create=False,
+    with_default=False,
+    recover=False,
+    backups_to_keep=3,
+    groups=tuple((AddMember(GROUP, Risk.SAFE, "g", Member(vm, None)),) for vm in ("vm1", "vm2")),
+    clear_links=(),
+    make_links=(),
+)
+SEEN: dict[str, Any] = {
+    "db_mode": "NotConfigured",
+    "db_reason": "",
+    "link": None,
+    "link_path": None,
+    "section": {"form": "missing", "datastore": None, "saved": True},
+    "driver": None,
+    "driver_error": None,
+    "service": "running",
+    "secure_boot": None,
+    "volumes": {},
+    "can_write": True,
+}
+DB: dict[str, Any] = {"state": "present", "reason": "", "message": "", "fingerprint": "f1", "tenants": []}
+REPORT: dict[str, Any] = {"host": SEEN, "config_dbs": {}, "datastores": {}}
+
+
+class Scripted:
+    """A channel whose agent says these lines; an answer without an id gets that of the question."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = [HELLO, *answers]
+        self.asked: list[Any] = []
+        self.closed = False
+
+    async def send(self, line: bytes) -> None:
+        self.asked.append(json.loads(line))
+
+    async def receive(self) -> bytes:
+        answer = self.answers.pop(0)
+        if isinstance(answer, bytes):
+            return answer
+        if isinstance(answer, dict) and "hello" not in answer:
+            answer = {"id": self.asked[-1]["id"], **answer}
+        return json.dumps(answer).encode() + b"\n"
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+def with_agent(channel: Scripted, use: Callable[[AgentClient], Awaitable[Any]]) -> Any:
+    async def connect() -> Scripted:
+        return channel
+
+    return asyncio.run(use(AgentClient("esx1", connect)))  # type: ignore[arg-type]
+
+
+def changed(whole: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {**whole, **fields}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"result": None},
+        {"result": {}},
+        {"result": []},
+        {"result": changed(REPORT, host=changed(SEEN, db_mode="Sideways"))},
+        {"result": changed(REPORT, host=changed(SEEN, section=None))},
+        {"result": changed(REPORT, config_dbs={"/db": changed(DB, state="gone")})},
+        {"result": changed(REPORT, config_dbs={"/db": changed(DB, tenants=[["too", "short"]])})},
+        {"result": changed(REPORT, config_dbs={"/db": changed(DB, unchanged=True)})},
+        {"result": changed(REPORT, datastores={"/ds": {"error": None, "entries": {"x": ["door", None, 0]}}})},
+        {"error": "no"},
+        {"error": {}},
+        {"id": 77, "result": REPORT},
+        [],
+        b"[" * 100_000 + b"\n",
+        b"\xff\n",
+    ],
+    ids=lambda answer: str(answer)[:60],
+)
+def test_nonsense_in_answer_to_observe(answer: Any) -> None:
+    channel = Scripted(answer)
+    with pytest.raises(HostUnreachableError, match="esx1"):
+        with_agent(channel, lambda agent: agent.observe(Question()))
+    assert channel.closed
+
+
+@pytest.mark.parametrize("greeting", [[], {"hello": []}, {"hello": None}, {"hello": {"protocol": 2}}, b"Welcome\n"])
+def test_nonsense_instead_of_a_greeting(greeting: Any) -> None:
+    channel = Scripted()
+    channel.answers = [greeting]
+    with pytest.raises(HostUnreachableError, match="esx1"):
+        with_agent(channel, lambda agent: agent.observe(Question()))
+    assert channel.closed
+
+
+@pytest.mark.parametrize(
+    "result", [None, {}, {"groups": [], "backup": None}, {"groups": [{}, {}], "backup": None}, {"groups": 2}]
+)
+def test_nonsense_in_answer_to_a_transaction(result: Any) -> None:
+    with pytest.raises(HostUnreachableError, match="esx1"):
+        with_agent(Scripted({"result": result}), lambda agent: agent.apply_db(PLAN, datetime(2026, 1, 1, tzinfo=UTC)))
+
+
+@pytest.mark.parametrize("results", [None, [], [{}], [{"ok": True}, {"ok": True}], 7])
+def test_nonsense_in_answer_to_host_actions(results: Any) -> None:
+    actions = [StartService(HOST, Risk.SAFE)]
+    with pytest.raises(HostUnreachableError, match="esx1"):
+        with_agent(Scripted({"result": {"results": results}}), lambda agent: agent.apply_host(actions))
+
+
+def test_an_object_in_two_groups_fails_if_one_of_them_does() -> None:
+    groups = [{"ok": False, "reason": "Precondition", "message": "no"}, {"ok": True}]
+    channel = Scripted({"result": {"groups": groups, "backup": None}})
+    done = with_agent(channel, lambda agent: agent.apply_db(PLAN, datetime(2026, 1, 1, tzinfo=UTC)))
+    assert [(result.ref, result.ok, result.reason) for result in done.results] == [(GROUP, False, "Precondition")]
+
+
+def test_a_refusal_leaves_the_agent_running() -> None:
+    channel = Scripted({"error": {"reason": "Locked", "message": "busy"}}, {"result": REPORT})
+
+    async def use(agent: AgentClient) -> None:
+        with pytest.raises(AgentRefusedError):
+            await agent.observe(Question())
+        await agent.observe(Question())
+
+    with_agent(channel, use)
+    assert not channel.closed
+
+
+def test_rows_that_were_left_out_are_those_of_the_fingerprint_that_was_sent() -> None:
+    """Two looks at once: the second answer may refer to what the first question knew."""
+    rows = {"one": [["id1", "one", "", ""]], "two": [["id2", "two", "", ""]]}
+    answers = [
+        {"result": changed(REPORT, config_dbs={"/db": changed(DB, fingerprint=name, tenants=rows[name])})}
+        for name in ("one", "two")
+    ]
+    unchanged = {"result": changed(REPORT, config_dbs={"/db": changed(DB, fingerprint="one", unchanged=True)})}
+    channel = Scripted(answers[0], answers[1], unchanged)
+
+    async def use(agent: AgentClient) -> Any:
+        question = Question(("/db",))
+        await agent.observe(question)
+        return await asyncio.gather(agent.observe(question), agent.observe(question))
+
+    _, report = with_agent(channel, use)
+    assert channel.asked[2]["config_dbs"] == [{"path": "/db", "fingerprint": "one"}]
+    assert [row.name for row in report.config_dbs["/db"].tenants] == ["one"]
+
+
+def test_the_client_is_more_patient_than_the_agent() -> None:
+    """Else a program of ESXi that hangs would cost the whole host, and an agent would be ended while it writes."""
+    looking = verbs.DEADLINE + 3 * host_facts.QUESTION_SECONDS  # driver, service, Secure Boot
+    installing = host_actions.INSTALL_SECONDS + host_facts.QUESTION_SECONDS
+    starting = host_actions.SERVICE_SECONDS + 2 * host_facts.QUESTION_SECONDS
+    assert looking < client._OBSERVE_TIMEOUT
+    assert installing + starting + section.AUTO_BACKUP_SECONDS < client._APPLY_HOST_TIMEOUT
+
+
+def test_all_that_is_sent_is_json_of_the_protocol() -> None:
+    channel = Scripted({"result": {"results": [{"ok": True}]}})
+    with_agent(channel, lambda agent: agent.apply_host([LinkDB(HOST, Risk.SAFE, "/db", None)]))
+    assert channel.asked == [
+        {"id": 1, "do": "apply_host", "actions": [{"action": "LinkDB", "path": "/db", "before": None}]}
+    ]
