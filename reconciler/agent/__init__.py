@@ -5,6 +5,7 @@ in this order, then calls `main.main(root, stdin, stdout)`.
 """
 
 MODULES = (
+    "clock",
     "text",
     "wire",
     "paths",

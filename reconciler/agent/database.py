@@ -80,7 +80,7 @@ class Place(object):
 def look(root, path, known, until):
     # type: (Root, str, Optional[str], float) -> Dict[str, Any]
     """What the protocol's `observe` says about the config DB at the host path `path`. `known`: a fingerprint whose rows
-    need not be sent again. `until`: how long to try while it is locked (a moment of `sqlite.monotonic`)."""
+    need not be sent again. `until`: how long to try while it is locked (a moment of `clock.monotonic`)."""
     try:
         place = Place(root, path)
         size = place.size()

@@ -2,10 +2,12 @@
 
 import os
 import re
+import select
 import signal
 import subprocess
-import threading
+import time
 
+from .clock import monotonic
 from .text import native, readable
 from .wire import Refused
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
     from .paths import Root  # noqa: F401
 
+MOST_OUTPUT = 4 * 1024 * 1024  # bytes of one stream that are kept
+_PAUSE = 0.02
 _PATH = "/bin:/sbin:/usr/bin:/usr/sbin:/usr/local/bin"
 
 
@@ -57,17 +61,41 @@ def run(root, arguments, timeout):
             )
         except EnvironmentError as error:
             raise Refused("CannotRun", "%s cannot be started: %s" % (words[0], error.strerror or error))
-    expired = []  # type: List[bool]
-    timer = threading.Timer(timeout, _kill, (process, expired))
-    timer.daemon = True
-    timer.start()
     try:
-        out, err = process.communicate()
+        out, err = _listen(process, monotonic() + timeout)
     finally:
-        timer.cancel()
-    if expired:
+        still_running = process.poll() is None
+        if still_running:
+            _kill(process)
+        process.stdout.close()  # type: ignore[union-attr]
+        process.stderr.close()  # type: ignore[union-attr]
+    if still_running:
         raise Refused("Timeout", "%s did not end within %g seconds" % (words[0], timeout))
     return Finished(process.returncode, readable(out), readable(err))
+
+
+def _listen(process, until):
+    # type: (subprocess.Popen[bytes], float) -> List[bytes]
+    """What the program says on its two streams, up to its end, or the moment `until`. A service that it leaves behind
+    may hold the streams open for ever: that is not waited for."""
+    streams = [process.stdout.fileno(), process.stderr.fileno()]  # type: ignore[union-attr]
+    said = dict.fromkeys(streams, b"")
+    heard = list(streams)
+    pause = 0.001
+    while monotonic() < until:
+        ended = process.poll() is not None
+        ready = select.select(heard, [], [], 0 if ended else _PAUSE)[0] if heard else []
+        for stream in ready:
+            chunk = os.read(stream, 65536)
+            said[stream] += chunk[: MOST_OUTPUT - len(said[stream])]
+            if not chunk:
+                heard.remove(stream)
+        if ended and not ready:
+            break
+        if not heard:  # most end a moment after their streams
+            time.sleep(pause)
+            pause = min(pause * 2, _PAUSE)
+    return [said[stream] for stream in streams]
 
 
 def first_that_exists(root, paths):
@@ -89,11 +117,11 @@ def _environment(root):
     return environment
 
 
-def _kill(process, expired):
-    # type: (subprocess.Popen[bytes], List[bool]) -> None
-    if process.poll() is None:
-        expired.append(True)
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except OSError:
-            pass
+def _kill(process):
+    # type: (subprocess.Popen[bytes]) -> None
+    """End the program and its children, which share its session."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except OSError:
+        pass
+    process.wait()

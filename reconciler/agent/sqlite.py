@@ -9,6 +9,7 @@ import os
 import sys
 import time
 
+from .clock import monotonic
 from .files import FULL
 from .text import PY2, native
 from .wire import Refused
@@ -26,7 +27,6 @@ OLDEST_THAT_WRITES = (3, 7, 16)
 # Python 2 of ESXi has no sqlite3; the driver brings one along.
 DRIVERS_OWN = "/usr/lib/vmware/vmdkops/Python/2"
 _loaded = []  # type: List[Any]
-monotonic = getattr(time, "monotonic", time.time)
 
 
 def load(root):

@@ -1,6 +1,7 @@
 """The verbs of the protocol: a request in, a result out."""
 
 from . import creation, database, dockvols, host_actions, host_facts, section, sqlite, transaction
+from .clock import monotonic
 from .text import native, readable
 from .wire import Refused
 
@@ -107,4 +108,4 @@ def _readable(value):
 def _until(request):
     # type: (Dict[str, Any]) -> float
     seconds = request.get("deadline")
-    return float(sqlite.monotonic()) + (DEADLINE if seconds is None else seconds)
+    return float(monotonic()) + (DEADLINE if seconds is None else seconds)

@@ -7,11 +7,14 @@ import os
 import shutil
 import sqlite3
 import stat
+import time
 from pathlib import Path
 
 import pytest
 
-from reconciler.agent import host_facts, local_sh
+from reconciler.agent import host_facts, local_sh, programs
+from reconciler.agent.paths import Root
+from reconciler.agent.wire import Refused
 from tests.agent.test_observe_db import leave_hot_journal
 from tests.agent.world import AUTH_DB, DB, LOCAL_SH, URL, VOLUME, Agent
 
@@ -316,6 +319,33 @@ def test_the_service_is_started(agent: Agent) -> None:
     )
     assert agent.on_host(START) == ["ok"]
     assert agent.host()["service"] == "running"
+
+
+def test_a_service_that_keeps_the_streams_of_its_start_does_not_hold_it_up(agent: Agent) -> None:
+    flag = agent.root / "running"
+    agent.program(
+        "/etc/init.d/vmdk-opsd",
+        f"case $1 in start) sleep 30 & touch {flag} ;; status) test -f {flag} || exit 6 ;; esac",
+    )
+    began = time.monotonic()
+    assert agent.on_host(START) == ["ok"]
+    assert time.monotonic() - began < 10
+
+
+def test_a_program_that_never_stops_talking_is_bounded(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "MOST_OUTPUT", 1000)
+    agent.program("/bin/talker", "echo first; i=0; while [ $i -lt 9999 ]; do echo more; i=$((i+1)); done; exit 7")
+    done = programs.run(Root(str(agent.root)), [str(agent.root / "bin/talker")], 30)
+    assert (done.code, done.complaint) == (7, "first")
+    assert len(done.out) == 1000
+
+
+def test_a_program_that_closes_its_streams_and_goes_on_is_waited_for(agent: Agent) -> None:
+    agent.program("/bin/quiet", "exec >&- 2>&-; sleep 0.3; exit 7")
+    assert programs.run(Root(str(agent.root)), [str(agent.root / "bin/quiet")], 30).code == 7
+    with pytest.raises(Refused) as refused:
+        programs.run(Root(str(agent.root)), [str(agent.root / "bin/quiet")], 0.1)
+    assert refused.value.reason == "Timeout"
 
 
 def test_a_service_that_does_not_stay_up_is_no_success(agent: Agent) -> None:
