@@ -4,13 +4,14 @@ The service serves a vmgroup from `dockvols/<name>` if that exists, whatever it 
 So a wrong link hands one vmgroup's volumes to another.
 """
 
+import errno
 import os
 import posixpath
 import re
 import stat
 
 from . import files
-from .paths import VOLUMES, raw_target
+from .paths import VOLUMES, mode_of, raw_target
 from .text import native, readable
 from .wire import Refused
 
@@ -58,29 +59,41 @@ def _folder(root, url):
     if not root.mounted(url):
         raise Refused("NotMounted", "the datastore %s is not mounted" % url)
     folder = root.real(url + "/dockvols")
-    if not os.path.isdir(folder) and os.path.lexists(root.real(url + "/dockvols", last=False)):
+    try:
+        mode = mode_of(folder, follow=True)
+        if mode is None:
+            mode = mode_of(root.real(url + "/dockvols", last=False))
+    except EnvironmentError as error:
+        raise files.refusal(error, "%s/dockvols cannot be read" % url)
+    if mode is not None and not stat.S_ISDIR(mode):
         raise Refused("ReadError", "%s/dockvols is not a folder, or a link that leads nowhere" % url)
     return folder
 
 
 def _entries(root, folder, url):
     # type: (Root, str, str) -> Dict[str, Any]
-    if not os.path.isdir(folder):
+    if mode_of(folder, follow=True) is None:
         return {}
     entries = {}
     for name in os.listdir(folder):
         if name.startswith(DB_FILES):
             continue
-        real = os.path.join(folder, name)
-        mode = os.lstat(real).st_mode
-        if stat.S_ISLNK(mode):
-            entry = ["link", readable(_canonical_target(root, url, os.readlink(real))), 0]
-        elif stat.S_ISDIR(mode):
-            entry = ["folder", None, _volumes(real)]
-        else:
-            entry = ["file", None, 0]
-        entries[readable(name)] = entry
+        try:
+            entries[readable(name)] = _entry(root, url, os.path.join(folder, name))
+        except EnvironmentError as error:
+            if error.errno != errno.ENOENT:  # else it has gone since it was listed
+                raise
     return entries
+
+
+def _entry(root, url, real):
+    # type: (Root, str, str) -> List[Any]
+    mode = os.lstat(real).st_mode
+    if stat.S_ISLNK(mode):
+        return ["link", readable(_canonical_target(root, url, os.readlink(real))), 0]
+    if stat.S_ISDIR(mode):
+        return ["folder", None, _volumes(real)]
+    return ["file", None, 0]
 
 
 def _volumes(folder):
@@ -105,7 +118,7 @@ def _set(root, action):
         raise Refused("Missing", "there is no %s/dockvols" % url)
     real = os.path.join(folder, name)
     target = native("%s/dockvols/%s" % (url, action["uuid"]))
-    if os.path.lexists(real) and raw_target(real) is None:
+    if mode_of(real) is not None and raw_target(real) is None:
         raise Refused("NotALink", "%s/dockvols/%s is a folder or a file, not a link" % (url, action["name"]))
     if raw_target(real) != target:
         files.replace_link(real, target)
@@ -116,7 +129,7 @@ def _remove(root, action):
     url, name = root.canonical(action["url"]), _checked(action["name"])
     folder = _folder(root, url)
     real = os.path.join(folder, name)
-    if not os.path.lexists(real):
+    if mode_of(real) is None:
         return
     target = raw_target(real)
     if target is None:

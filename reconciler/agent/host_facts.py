@@ -3,8 +3,8 @@
 import csv
 import os
 
-from . import database, programs, rows, sqlite
-from .paths import raw_target
+from . import database, files, programs, rows, sqlite
+from .paths import mode_of, raw_target
 from .text import PY2, native, readable
 from .wire import Refused
 
@@ -23,7 +23,7 @@ SECURE_BOOT = "/usr/lib/vmware/secureboot/bin/secureBoot.py"
 QUESTION_SECONDS = 30
 
 _driver_cache = {}  # type: Dict[str, Tuple[Any, Optional[str]]]
-_secure_boot_cache = {}  # type: Dict[str, Optional[bool]]
+_secure_boot_cache = {}  # type: Dict[str, bool]
 
 
 def link(root):
@@ -40,8 +40,11 @@ def mode(root, until):
     """(mode, reason) as the service itself would find it: NotConfigured without auth-db, SingleNode for a file (its
     content is not looked at), MultiNode for a link to a DB in which the table of versions can be queried (an empty
     file counts), else BrokenLink with the reason."""
-    if not os.path.lexists(root.real(AUTH_DB, last=False)):
-        return "NotConfigured", ""
+    try:
+        if mode_of(root.real(AUTH_DB, last=False)) is None:
+            return "NotConfigured", ""
+    except EnvironmentError as error:
+        raise files.refusal(error, "%s cannot be looked at" % AUTH_DB)
     path = link(root)[1]
     if path is None:
         return "SingleNode", ""
@@ -105,9 +108,12 @@ def service(root):
 def secure_boot(root):
     # type: (Root) -> Optional[bool]
     """Whether UEFI Secure Boot is on (then local.sh never runs); None: ESXi's own tool is missing or did not say."""
-    if root.folder not in _secure_boot_cache:
-        _secure_boot_cache[root.folder] = _ask_secure_boot(root)
-    return _secure_boot_cache[root.folder]
+    known = _secure_boot_cache.get(root.folder)
+    if known is None:
+        known = _ask_secure_boot(root)
+    if known is not None:  # it changes only with a reboot; but what was not answered is asked again
+        _secure_boot_cache[root.folder] = known
+    return known
 
 
 def _ask_secure_boot(root):

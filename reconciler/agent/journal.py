@@ -4,10 +4,12 @@ A journal is *hot* when its first byte is not zero and no writer holds SQLite's 
 a hot journal back; reading must not.
 """
 
+import errno
 import os
 import subprocess
 import sys
 
+from .sqlite import of_system
 from .text import PY2
 from .wire import Refused
 
@@ -30,12 +32,16 @@ with open(sys.argv[1], "rb") as stream:
 def journal_bytes(real):
     # type: (str) -> bytes
     """The first byte of the journal of the DB at the real path; empty if there is no journal, or if it is one that was
-    finished (cut to nothing, or its header zeroed)."""
+    finished (cut to nothing, or its header zeroed). Raises Refused when it cannot be read: on VMFS the journal of a
+    writer on another host cannot even be opened."""
     try:
         with open(real + "-journal", "rb") as stream:
             first = stream.read(1)
-    except EnvironmentError:
-        return b""
+    except EnvironmentError as error:
+        if error.errno == errno.ENOENT:
+            return b""
+        refused = of_system(error)
+        raise Refused(refused.reason, "the journal %s-journal cannot be read: %s" % (real, refused.message))
     return b"" if first == b"\0" else first
 
 

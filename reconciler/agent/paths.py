@@ -112,6 +112,18 @@ def raw_target(real):
     return _target(real)
 
 
+def mode_of(real, follow=False):
+    # type: (str, bool) -> Optional[int]
+    """The type and the permissions of what is at the real path (`follow`: of what it leads to), None only if surely
+    nothing is there. Raises OSError: os.path.exists and its like would call absent what could not be looked at."""
+    try:
+        return (os.stat if follow else os.lstat)(real).st_mode
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            return None
+        raise
+
+
 def size_of(real):
     # type: (str) -> Optional[int]
     """The size of a regular file in bytes, None if nothing is there. Raises Refused `ReadError` for anything else."""

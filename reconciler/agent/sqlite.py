@@ -158,9 +158,7 @@ def meaning(error):
     """What an exception of SQLite or of the operating system means in the protocol, as Refused. Any other exception
     is a mistake of ours, and given back as it is."""
     if isinstance(error, EnvironmentError):
-        number = error.errno
-        reason = {errno.EBUSY: "Locked", errno.EAGAIN: "Locked"}.get(number or 0, "ReadError")
-        return Refused("DiskFull" if number in FULL else reason, error.strerror or str(error))
+        return of_system(error)
     if not (_loaded and isinstance(error, (_loaded[0].Error, _loaded[0].Warning))):
         return error
     text = str(error)
@@ -168,3 +166,11 @@ def meaning(error):
         if words in text.lower():
             return Refused(reason, explanation or "SQLite says: %s" % text)
     return Refused("ReadError", "SQLite says: %s" % text)
+
+
+def of_system(error):
+    # type: (EnvironmentError) -> Refused
+    """What an error of the operating system on the DB's files means; on VMFS EBUSY is another host's lock."""
+    number = error.errno
+    reason = {errno.EBUSY: "Locked", errno.EAGAIN: "Locked"}.get(number or 0, "ReadError")
+    return Refused("DiskFull" if number in FULL else reason, error.strerror or str(error))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from typing import Any
 
 import pytest
 
-from tests.agent.world import G1, G2, URL, VOLUME, Agent
+from tests.agent.world import G1, G2, URL, VOLUME, Agent, break_at
 
 TARGET = f"{URL}/dockvols/{G1}"
 SET = {"action": "SetNameLink", "url": URL, "name": "G1", "uuid": G1}
@@ -61,6 +62,25 @@ def test_no_dockvols_is_nothing_but_no_datastore_is_an_error(agent: Agent) -> No
     shutil.rmtree(agent.volume)
     assert "not mounted" in error(agent)
     assert "not the URL of a datastore" in error(agent, "/etc")
+
+
+@pytest.mark.parametrize("path", ["dockvols", f"dockvols/{G1}"])
+def test_what_cannot_be_looked_at_is_an_error_and_not_absent(
+    agent: Agent, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stale handle of NFS, say: a vmgroup with volumes in there must not seem to have none."""
+    (agent.dockvols / G1).mkdir()
+    break_at(monkeypatch, agent.volume / path)
+    assert "Stale file handle" in error(agent)
+    if path == "dockvols":
+        assert agent.links(SET, REMOVE) == ["ReadError", "ReadError"]
+
+
+def test_what_goes_while_it_is_listed_is_not_there(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    (agent.dockvols / G1).mkdir()
+    listed = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda path: [*listed(path), "gone"] if path == str(agent.dockvols) else [])
+    assert entries(agent) == {G1: ["folder", None, 0]}
 
 
 def test_a_name_link_is_made_moved_and_removed(agent: Agent) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -16,7 +17,7 @@ from reconciler.agent import host_facts, local_sh, programs
 from reconciler.agent.paths import Root
 from reconciler.agent.wire import Refused
 from tests.agent.test_observe_db import leave_hot_journal
-from tests.agent.world import AUTH_DB, DB, LOCAL_SH, URL, VOLUME, Agent
+from tests.agent.world import AUTH_DB, DB, LOCAL_SH, URL, VOLUME, Agent, break_at
 
 PLAIN = "#!/bin/sh\necho foreign\nexit 0\n"
 LINK = {"action": "LinkDB", "path": DB, "before": None}
@@ -58,6 +59,11 @@ def local_sh_of(agent: Agent, text: str = PLAIN, permissions: int = 0o1755) -> P
 
 def test_without_auth_db_the_host_is_not_configured(agent: Agent) -> None:
     assert mode(agent) == ("NotConfigured", "")
+
+
+def test_a_host_that_cannot_be_looked_at_is_not_called_open(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    break_at(monkeypatch, auth_db(agent), errno.EIO)
+    assert agent.refusal("observe") == "ReadError"
 
 
 def test_a_file_is_a_db_of_this_host_alone_whatever_it_holds(agent: Agent) -> None:
@@ -357,6 +363,13 @@ def test_a_service_that_does_not_stay_up_is_no_success(agent: Agent) -> None:
 def test_secure_boot(agent: Agent, says: str, answer: bool | None) -> None:
     agent.program(host_facts.SECURE_BOOT, f"test $1 = -s && echo {says}")
     assert agent.host()["secure_boot"] is answer
+
+
+def test_secure_boot_is_asked_again_until_it_is_answered(agent: Agent) -> None:
+    agent.program(host_facts.SECURE_BOOT, "exit 1")
+    assert agent.host()["secure_boot"] is None
+    agent.program(host_facts.SECURE_BOOT, "echo Enabled")
+    assert agent.host()["secure_boot"] is True
 
 
 def test_links_by_url_only(agent: Agent) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.world import DB, G1, URL, VOLUME, Agent, sqlite, vmgroup
+from tests.agent.world import DB, G1, URL, VOLUME, Agent, break_open, sqlite, vmgroup
 
 # Writes so much in one transaction that SQLite has to spill pages into the DB, then says so and waits to be killed.
 SPILLING_WRITER = """
@@ -210,3 +211,20 @@ def test_backups_are_named_oldest_first(ready: Agent) -> None:
         Path(f"{ready.db}.{name}").touch()
     short = [name.partition(".db.")[2] for name in ready.look()["backups"]]
     assert short == ["bak-20260101T000000Z", "bak-20260102T000000Z", "bak-20260102T000000Z-2"]
+
+
+@pytest.mark.parametrize("number", [errno.EBUSY, errno.EIO])
+def test_a_journal_that_cannot_be_read_is_not_taken_for_none(
+    agent: Agent, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On VMFS a file that another host has open cannot be opened: that host is just creating the DB."""
+    agent.db.touch()
+    journal = Path(f"{agent.db}-journal")
+    journal.touch()
+    break_open(monkeypatch, journal, number)
+    found = agent.look()
+    assert (found["state"], found["reason"]) == ("unknown", "Locked" if number == errno.EBUSY else "ReadError")
+    agent.db.unlink()
+    assert agent.look()["state"] == "unknown"
+    assert agent.refused([vmgroup()], create=True, fingerprint="absent") in ("Locked", "ReadError")
+    assert not agent.db.exists()

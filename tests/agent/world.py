@@ -6,7 +6,10 @@ Nothing is simulated here but the programs of ESXi, which are small shell script
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +17,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from reconciler.agent import host_facts
 from reconciler.agent.main import answer
@@ -153,6 +158,34 @@ def sqlite(path: Path) -> Iterator[sqlite3.Connection]:
             yield connection
     finally:
         connection.close()
+
+
+def break_at(monkeypatch: pytest.MonkeyPatch, broken: Path, number: int = errno.ESTALE) -> None:
+    """Let the operating system fail with this error whenever it is asked about a path, whatever it is asked."""
+
+    def breaking(name: str) -> None:
+        really = getattr(os, name)
+
+        def call(path: Any, *arguments: Any, **more: Any) -> Any:
+            if not isinstance(path, int) and os.fspath(path) == str(broken):
+                raise OSError(number, os.strerror(number), str(broken))
+            return really(path, *arguments, **more)
+
+        monkeypatch.setattr(os, name, call)
+
+    for name in ("stat", "lstat", "listdir", "readlink", "open"):
+        breaking(name)
+
+
+def break_open(monkeypatch: pytest.MonkeyPatch, broken: Path, number: int) -> None:
+    """Let the operating system fail with this error whenever a file is opened."""
+
+    def call(path: Any, *arguments: Any) -> Any:
+        if os.fspath(path) == str(broken):
+            raise OSError(number, os.strerror(number), str(broken))
+        return io.open(path, *arguments)  # noqa: UP020 - `open` is what is replaced
+
+    monkeypatch.setattr("builtins.open", call)
 
 
 def outcomes(reply: Any) -> list[str]:
