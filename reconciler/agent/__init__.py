@@ -11,6 +11,7 @@ MODULES = (
     "paths",
     "files",
     "programs",
+    "children",
     "sqlite",
     "schema",
     "rows",

@@ -1,11 +1,9 @@
 """A copy of the config DB before it is changed, made by a child process while the parent holds SQLite's write lock."""
 
 import os
-import subprocess
-import sys
 
-from . import files
-from .text import readable
+from . import children, files
+from .paths import mode_of
 from .wire import Refused
 
 TYPE_CHECKING = False
@@ -14,8 +12,7 @@ if TYPE_CHECKING:
 
     from .database import Place  # noqa: F401
 
-# Copies argv[1] to the new file argv[2], makes it durable, reads it back and compares. Closing a descriptor of the DB
-# would drop every POSIX lock that its process holds on it, so this must not run in the process that has it open.
+# Copies argv[1] to the new file argv[2], makes it durable, reads it back and compares.
 _COPY = """
 import errno, hashlib, os, sys
 def chunks(stream):
@@ -34,9 +31,8 @@ try:
             total.update(chunk)
             target.write(chunk)
         target.flush()
+        os.fchmod(target.fileno(), os.fstat(source.fileno()).st_mode & 0o7777)
         os.fsync(target.fileno())
-        mode = os.fstat(source.fileno())
-    os.chmod(sys.argv[2], mode.st_mode & 0o7777)
     if total.digest() != digest(sys.argv[2]):
         sys.exit("what was read back differs from what was written")
 except EnvironmentError as error:
@@ -49,34 +45,36 @@ def make(place, time):
     # type: (Place, str) -> str
     """Copy the DB at `place` beside itself as `<name>.bak-<time>`, or `-2` and so on if that is taken; its name.
     Raises Refused `DiskFull`, `ReadOnly` or `ReadError`; then no copy is left."""
+    files.remove_leftovers(place.real)
     copy = files.temporary(place.real)
     try:
         _copy(place.real, copy)
-        number = 1
-        while True:
-            name = "%s.bak-%s%s" % (place.name, time, "" if number == 1 else "-%d" % number)
-            if files.publish(copy, os.path.join(place.folder, name)):
-                return name
-            number += 1
+        name = _free_name(place, time)
+        os.rename(copy, os.path.join(place.folder, name))
+        files.sync_folder(place.folder)
+        return name
     except EnvironmentError as error:
         raise files.refusal(error, "the DB cannot be copied before the change")
     finally:
         files.remove(copy)
 
 
+def _free_name(place, time):
+    # type: (Place, str) -> str
+    """A name that is not taken. It need not be claimed: who makes a backup holds the lock on the DB."""
+    number = 1
+    while True:
+        name = "%s.bak-%s%s" % (place.name, time, "" if number == 1 else "-%d" % number)
+        if mode_of(os.path.join(place.folder, name)) is None:
+            return name
+        number += 1
+
+
 def _copy(source, target):
     # type: (str, str) -> None
-    with open(os.devnull, "r+b") as nothing:
-        process = subprocess.Popen(
-            [sys.executable, "-E", "-S", "-c", _COPY, source, target],
-            stdin=nothing,
-            stdout=nothing,
-            stderr=subprocess.PIPE,
-            close_fds=True,
-        )
-        complaint = readable(process.communicate()[1]).strip()
-    if process.returncode:
-        full = process.returncode == 100
+    code, complaint = children.run(_COPY, source, target)
+    if code:
+        full = code == 100
         message = "the DB cannot be copied before the change: %s" % (complaint or "the copying process was ended")
         writable = os.access(os.path.dirname(target), os.W_OK)
         raise Refused("DiskFull" if full else "ReadError" if writable else "ReadOnly", message)

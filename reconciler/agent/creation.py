@@ -33,7 +33,7 @@ def create(place, request, until):
         raise Refused("HotJournal", "a journal lies beside %s; a new DB would be ruined by it" % place.path)
     try:
         make_dockvols(place)
-        files.remove_leftovers(place.folder, place.name + ".new-")
+        files.remove_leftovers(place.real)
         return _build_and_publish(place, request, until)
     except EnvironmentError as error:
         raise files.refusal(error, "%s cannot be created" % place.path)
@@ -53,7 +53,11 @@ def make_dockvols(place):
             return
         if "/vsan:" in folder:
             raise Refused("ReadError", "%s cannot be made: %s" % (folder, done.complaint))
-    os.mkdir(place.folder, 0o755)
+    try:
+        os.mkdir(place.folder, 0o755)
+    except OSError:
+        if not os.path.isdir(place.folder):  # else somebody else has just made it
+            raise
 
 
 def _build_and_publish(place, request, until):

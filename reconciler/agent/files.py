@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import random
+import re
 import time
 
 from .wire import Refused
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 SQLITE_LOCK_BYTES = (0x40000000, 512)
+_TEMPORARY = re.compile(r"\.new-[0-9a-f]{16}(-journal)?$")
 _random = random.SystemRandom()
 
 
@@ -89,6 +91,7 @@ def replace_link(real, target):
     except OSError:
         remove(beside)
         raise
+    remove_leftovers(real)
     sync_folder(os.path.dirname(real))
 
 
@@ -140,17 +143,20 @@ def _still_empty(handle, real):
     return mine.st_size == 0 and (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
 
 
-def remove_leftovers(folder, prefix, older_than=3600):
-    # type: (str, str, int) -> None
-    """Remove files of ours whose writer was interrupted: `<prefix>...`, unchanged for `older_than` seconds."""
+def remove_leftovers(real, older_than=3600):
+    # type: (str, int) -> None
+    """Remove what interrupted writers of `real` left beside it under the names that `temporary` gives, if that is
+    `older_than` seconds old."""
+    folder, wanted = os.path.split(real)
     try:
         names = os.listdir(folder)
     except OSError:
         return
     for name in names:
-        real = os.path.join(folder, name)
-        if name.startswith(prefix) and _age(real) > older_than:
-            remove(real)
+        match = _TEMPORARY.search(name)
+        beside = os.path.join(folder, name)
+        if match and name[: match.start()] == wanted and _age(beside) > older_than:
+            remove(beside)
 
 
 def _age(real):

@@ -5,17 +5,14 @@ a hot journal back; reading must not.
 """
 
 import errno
-import os
-import subprocess
-import sys
 
+from . import children
 from .sqlite import of_system
 from .text import PY2
 from .wire import Refused
 
 RESERVED_BYTE = 0x40000001  # where SQLite's writers lock, in the DB file
 
-# Runs in a process of its own: closing a descriptor of the DB drops all POSIX locks that its process holds there.
 _IS_SOMEBODY_WRITING = (
     """
 import fcntl, sys
@@ -56,6 +53,4 @@ def look_before_reading(real):
 def somebody_is_writing(real):
     # type: (str) -> bool
     """Whether a live writer holds SQLite's lock on the DB at the real path. Asked in a child process."""
-    with open(os.devnull, "r+b") as nothing:
-        arguments = [sys.executable, "-E", "-S", "-c", _IS_SOMEBODY_WRITING, real]
-        return subprocess.call(arguments, stdin=nothing, stdout=nothing, stderr=nothing, close_fds=True) == 3
+    return children.run(_IS_SOMEBODY_WRITING, real)[0] == 3

@@ -150,6 +150,7 @@ _MEANINGS = (
     ("no such column", "Corrupt", None),
     ("unsupported file format", "Corrupt", None),
     ("disk i/o error", "ReadError", None),
+    ("binding parameter", "BadRequest", None),
 )  # in the order in which they are looked for
 
 
@@ -162,6 +163,8 @@ def meaning(error):
     if not (_loaded and isinstance(error, (_loaded[0].Error, _loaded[0].Warning))):
         return error
     text = str(error)
+    if isinstance(error, _loaded[0].IntegrityError):
+        return Refused("Precondition", "SQLite says: %s" % text)
     for words, reason, explanation in _MEANINGS:
         if words in text.lower():
             return Refused(reason, explanation or "SQLite says: %s" % text)

@@ -3,7 +3,9 @@
 import os
 
 from . import backup, database, files, rows, rules, schema, sqlite
+from .clock import monotonic
 from .db_actions import Books, carry_out, touches
+from .journal import journal_bytes
 from .wire import Refused
 
 TYPE_CHECKING = False
@@ -14,6 +16,11 @@ if TYPE_CHECKING:
     from .database import Place  # noqa: F401
 
     Result = Dict[str, Any]
+
+COMMIT_SECONDS = 2  # for readers to end
+VERIFY_SECONDS = 2  # for writers to end, even if the deadline is over
+# What an action raises that lacks a field, or holds a value that no column can.
+_NOT_UNDERSTOOD = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 def change(place, request, until):
@@ -32,19 +39,35 @@ def change(place, request, until):
         if any(result["ok"] for result in results):
             schema_step(connection, request["writer"])
             digest = rows.fingerprint(rows.read(connection))
-            sqlite.patiently(until, lambda: sqlite.execute(connection, "COMMIT"))
+            _commit(connection, until)
             committed = True
     except Exception as error:
         raise while_writing(error, place)
     finally:
         sqlite.close(connection)
-        if name is not None and not committed:
+        if name is not None and not committed and not _half_written(place):
             files.remove(os.path.join(place.folder, name))
     if not committed:
         return {"groups": results, "backup": None, "fingerprint": request["fingerprint"]}
     backup.keep_newest(place, request["backups_to_keep"])
     verify(place, digest, until)
     return {"groups": results, "backup": name, "fingerprint": digest}
+
+
+def _commit(connection, until):
+    # type: (sqlite3.Connection, float) -> None
+    """While it waits for readers to end, nobody else can begin to read, and vDVS gives up after five seconds."""
+    until = min(until, monotonic() + COMMIT_SECONDS)
+    sqlite.patiently(until, lambda: sqlite.execute(connection, "COMMIT"))
+
+
+def _half_written(place):
+    # type: (Place) -> bool
+    """Whether a journal is left, or may be: then the backup may be the only good copy."""
+    try:
+        return bool(journal_bytes(place.real))
+    except Refused:
+        return True
 
 
 def recover(place, until):
@@ -137,17 +160,21 @@ def _group(books, group):
     # type: (Books, List[Dict[str, Any]]) -> Result
     connection = books.connection
     sqlite.execute(connection, "SAVEPOINT one_group")
+    result = {"ok": True}  # type: Result
     try:
         for action in group:
             carry_out(books, action)
     except Refused as problem:
         if problem.reason not in ("Precondition", "BadRequest"):
             raise  # the DB itself is in trouble: nothing must be committed
+        result = {"ok": False, "reason": problem.reason, "message": problem.message}
+    except _NOT_UNDERSTOOD as error:
+        message = "an action is not understood: %s: %s" % (type(error).__name__, error)
+        result = {"ok": False, "reason": "BadRequest", "message": message}
+    if not result["ok"]:
         sqlite.execute(connection, "ROLLBACK TO one_group")
-        sqlite.execute(connection, "RELEASE one_group")
-        return {"ok": False, "reason": problem.reason, "message": problem.message}
     sqlite.execute(connection, "RELEASE one_group")
-    return {"ok": True}
+    return result
 
 
 def _blame(added, groups, results):
@@ -172,7 +199,7 @@ def verify(place, digest, until):
     # type: (Place, str, float) -> None
     """Read back from the file and compare. Raises Refused `Unverified`: the change is committed, but not found."""
     try:
-        found = _fingerprint(place, until)
+        found = _fingerprint(place, max(until, monotonic() + VERIFY_SECONDS))
     except Refused as refused:
         raise Refused("Unverified", "the change is committed but cannot be read back: %s" % refused.message)
     if found != digest:

@@ -15,6 +15,7 @@ BOOTSTRAP = (
 )
 
 _LOADER = """
+sys.path[:] = [folder for folder in sys.path if folder]
 import types
 package = types.ModuleType("vdvs_agent")
 package.__path__ = []

@@ -13,10 +13,10 @@ import pytest
 
 import reconciler.agent
 from reconciler.agent import MODULES, verbs, wire
+from tests.agent.pythons import ALL_PYTHONS
 from tests.agent.world import DB, G1, URL, VM1, VOLUME, Agent, outcomes, vmgroup
 
 PACKAGE = Path(reconciler.agent.__file__).parent
-ALL_PYTHONS = [sys.executable, *map(str, sorted(Path("~/.pyenv/versions").expanduser().glob("*/bin/python")))]
 
 
 def test_the_greeting(agent: Agent) -> None:

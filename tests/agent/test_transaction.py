@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reconciler.agent import sqlite as agents_sqlite
+from reconciler.agent.wire import Refused
+from reconciler.hosts.bundle import BOOTSTRAP, bundle
+from tests.agent.pythons import ALL_PYTHONS
 from tests.agent.test_observe_db import leave_hot_journal, start_spilling_writer
-from tests.agent.world import G1, G2, TIME, VM1, VM2, Agent, act, member, outcomes, vmgroup
+from tests.agent.world import G1, G2, TIME, VM1, VM2, Agent, access, act, member, outcomes, vmgroup
 from tests.agent.world import sqlite as opened
 
 ADD = act("AddMember", G2, member=member(VM2))
@@ -217,6 +222,99 @@ def test_a_committed_row_is_in_one_vmgroup_at_every_moment(ready: Agent) -> None
     assert ready.rows("SELECT members FROM seen") == [(1,)]
 
 
+@pytest.mark.parametrize("python", ALL_PYTHONS, ids=lambda path: Path(path).parents[1].name)
+def test_the_folder_that_vdvs_was_started_in_lends_no_modules(
+    ready: Agent, python: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Manifests may come from a stranger's git repository: nothing in it must run with the agent's rights."""
+    folder = tmp_path_factory.mktemp("repository")
+    for module in ("hashlib", "os", "sqlite3", "fcntl", "types"):
+        (folder / f"{module}.py").write_text(f"open({str(folder / 'ran')!r}, 'w')\n")
+    request = {"id": 1, "do": "apply_db", **ready.request([[ADD]])}
+    lines = bundle() + json.dumps(request).encode() + b"\n"
+    options = ["-E", "-s"] if "/2.7" in python else ["-I"]
+    command = [python, *options, "-S", "-c", BOOTSTRAP, str(ready.root)]
+    done = subprocess.run(command, input=lines, capture_output=True, cwd=folder, check=True)
+    assert outcomes(json.loads(done.stdout.splitlines()[1])["result"]) == ["ok"]
+    assert not (folder / "ran").exists()
+
+
+def test_a_killed_backup_leaves_nothing_that_counts_as_one(ready: Agent) -> None:
+    """An empty file in the place of a backup would push out real ones."""
+    killed = """
+import os, signal
+from reconciler.agent import files
+def kill(*arguments): os.kill(os.getpid(), signal.SIGKILL)
+os.rename = kill
+"""
+    killed_in_a_process(ready, killed, ready.request([[ADD]]))
+    assert ready.look()["backups"] == []
+    (leftover,) = [name for name in ready.files() if ".new-" in name]
+    os.utime(ready.dockvols / leftover, (0, 0))
+    assert outcomes(ready.apply([ADD])) == ["ok"]
+    assert ready.files() == ["vmdkops_config.db", BACKUP]
+
+
+def test_only_leftovers_of_our_own_are_removed(ready: Agent) -> None:
+    for name in ("vmdkops_config.db.new-mine", f"vmdkops_config.db.new-{'0' * 16}.gz", f"G1.new-{'0' * 16}"):
+        (ready.dockvols / name).touch()
+        os.utime(ready.dockvols / name, (0, 0))
+    before = ready.files()
+    ready.apply([ADD])
+    assert ready.files() == sorted([*before, BACKUP])
+
+
+def test_a_commit_that_fails_half_way_keeps_the_backup(ready: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as a journal lies beside the DB, the backup may be the only good copy."""
+    before = ready.db.read_bytes()
+    request = ready.request([[ADD]])
+    really_execute = agents_sqlite.execute
+
+    def execute(connection: Any, statement: str, *values: Any) -> Any:
+        if statement == "COMMIT":
+            connection.close()
+            Path(f"{ready.db}-journal").write_bytes(b"\xd9\xd5\x05\xf9 half-written")
+            raise Refused("ReadError", "SQLite says: disk I/O error")
+        return really_execute(connection, statement, *values)
+
+    monkeypatch.setattr(agents_sqlite, "execute", execute)
+    assert ready.refusal("apply_db", **request) == "ReadError"
+    assert (ready.dockvols / BACKUP).read_bytes() == before
+
+
+def test_a_commit_does_not_hold_up_the_service_for_long(ready: Agent) -> None:
+    """While it waits for a reader to end, nobody else can read: vDVS on all hosts gives up after five seconds."""
+    reader = sqlite3.connect(ready.db, isolation_level=None)
+    reader.execute("BEGIN")
+    request = {**ready.request([[ADD]]), "deadline": 30}
+    reader.execute("SELECT * FROM tenants").fetchall()
+    began = time.monotonic()
+    assert ready.refusal("apply_db", **request) == "Locked"
+    assert time.monotonic() - began < 4
+    reader.close()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        act("SetAccess", access=access(max_mb=2**63)),
+        act("AddMember", member=member("\ud800")),
+        act("AddMember", member={"uuid": VM2}),
+        act("UpdateVMGroup", description=["no", "text"], default_url=None),
+        act("UpdateVMGroup", G1 + "x", description="", default_url=None),
+        {"action": "AddMember"},
+        {"action": ["AddMember"]},
+        vmgroup(G3, None),  # type: ignore[arg-type]
+    ],
+    ids=lambda action: str(action)[:40],
+)
+def test_a_group_that_cannot_be_understood_does_not_stop_the_others(ready: Agent, bad: Any) -> None:
+    reply = ready.apply([act("UpdateVMGroup", description="undone", default_url=None), bad], [ADD])
+    first, second = outcomes(reply)
+    assert (first in ("BadRequest", "Precondition"), second) == (True, "ok")
+    assert ready.rows("SELECT count(*) FROM tenants WHERE description = 'undone'") == [(0,)]
+
+
 def refused_in_a_process(agent: Agent, first: str, request: dict[str, Any]) -> str:
     """The reason with which an `apply_db` is refused in a process of its own that does `first`."""
     script = f"""
@@ -227,6 +325,23 @@ from reconciler.agent.paths import Root
 {first}
 print(answer(Root(sys.argv[1]), json.loads(sys.argv[2]))["error"]["reason"])
 """
+    return run_in_a_process(agent, script, request).stdout.strip()
+
+
+def killed_in_a_process(agent: Agent, first: str, request: dict[str, Any]) -> None:
+    """An `apply_db` in a process of its own that does `first`, and is killed by what that arranges."""
+    script = f"""
+import json, sys
+sys.path.insert(0, ".")
+from reconciler.agent.main import answer
+from reconciler.agent.paths import Root
+{first}
+answer(Root(sys.argv[1]), json.loads(sys.argv[2]))
+"""
+    assert run_in_a_process(agent, script, request).returncode == -signal.SIGKILL
+
+
+def run_in_a_process(agent: Agent, script: str, request: dict[str, Any]) -> subprocess.CompletedProcess[str]:
     asked = json.dumps({"do": "apply_db", **request})
     command = [sys.executable, "-B", "-c", script, str(agent.root), asked]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(command, capture_output=True, text=True)
