@@ -26,7 +26,7 @@ def worse_only(diff: Diff) -> int:
     """What `status` exits with: differences are its normal answer, what is blocked or unknown is not."""
     from reconciler.model.diff import Op
 
-    return FAILED if diff.count(Op.BLOCKED) or diff.count(Op.UNKNOWN) else OK
+    return FAILED if any(change.op in (Op.BLOCKED, Op.UNKNOWN) or change.held for change in diff.changes) else OK
 
 
 def of_outcome(outcome: Outcome) -> int:

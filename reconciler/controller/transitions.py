@@ -82,9 +82,10 @@ def _settled(drift: Change, result: ObjectResult | None) -> Event:
 
 def _same(change: Change, told: Change | None) -> bool:
     """Whether a reader would see no difference: UUIDs drawn anew for each plan do not count."""
-    return told is not None and (change.op, change.reason, change.fields, change.notes) == (
+    return told is not None and (change.op, change.reason, change.fields, change.notes, change.held) == (
         told.op,
         told.reason,
         told.fields,
         told.notes,
+        told.held,
     )

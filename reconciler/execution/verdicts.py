@@ -39,7 +39,7 @@ def _verdict(
         return ObjectResult(change.ref, Status.BLOCKED, withheld)
     if change.op not in _DONE:
         status = {Op.KEEP: Status.UNCHANGED, Op.BLOCKED: Status.BLOCKED}.get(change.op, Status.FAILED)
-        return ObjectResult(change.ref, status, "" if status is Status.UNCHANGED else change.reason)
+        return ObjectResult(change.ref, status, "; ".join(change.notes) if change.op is Op.KEEP else change.reason)
     now = later.get(change.ref)
     if now is not None and now.op is Op.BLOCKED:
         return ObjectResult(change.ref, Status.BLOCKED, now.reason, change.fields)

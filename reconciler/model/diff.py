@@ -39,7 +39,8 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One object. `reason` is never empty, not even for KEEP. `notes` are what a reader must not overlook.
+    """One object. `reason` is never empty, not even for KEEP. `notes` are what a reader must not overlook;
+    `held` says what of it must not be done now, and why, while the rest may.
 
     `actions` are what would make it so: empty unless `op` is CREATE, UPDATE or DELETE, and then possibly empty too
     when another object's action does it (the old vmgroup of a VM that moves). `tied` names the objects that must be
@@ -54,6 +55,7 @@ class Change:
     risk: Risk = Risk.SAFE
     notes: tuple[str, ...] = ()
     tied: frozenset[ObjectRef] = frozenset()
+    held: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

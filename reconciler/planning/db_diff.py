@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import re
+
 from reconciler.model.actions import RecoverDB, Risk
-from reconciler.model.constants import VOLUMES
+from reconciler.model.constants import DEFAULT_VMGROUP_UUID, VOLUMES
 from reconciler.model.diff import Change, FieldChange, Op
-from reconciler.model.observed import DBState, Observed, ObservedConfigDB, ObservedHost, SectionForm
+from reconciler.model.observed import DBMode, DBState, Observed, ObservedConfigDB, ObservedHost, SectionForm
 from reconciler.model.resolved import Resolved, ResolvedConfigDB
 from reconciler.planning.default_diff import default_change
 from reconciler.planning.name_links import volumes_of
 from reconciler.planning.scope import declares_default, made_with_default
 from reconciler.planning.show import Names
 
+_NO_MOVE = "moving a config DB is not supported yet, and another one would orphan its vmgroups; correct spec.datastore"
+_WAYS_OUT = {
+    "Locked": "; try again when that is done",
+    "Corrupt": "; bring it back from a copy of yours",
+    "WrongVersion": "; only schema 1.2, that of vDVS 0.14 and later, can be managed",
+    "NotMounted": "; mount it, or correct spec.datastore",
+}
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ORPHANS = "bring it back from a backup; a new one would orphan its vmgroups and their volumes"
 
 
@@ -19,13 +29,18 @@ def config_db_change(db: ResolvedConfigDB, resolved: Resolved, observed: Observe
     """How one config DB differs from its manifest. A DB that cannot be read is UNKNOWN and nothing is decided on it."""
     seen = observed.config_dbs[db.datastore.db_path]
     if seen.state is DBState.PRESENT:
-        return default_change(db, resolved, observed, names)
+        elsewhere = used_elsewhere(db, resolved, observed, names)
+        return Change(db.ref, Op.BLOCKED, elsewhere) if elsewhere else default_change(db, resolved, observed, names)
     if seen.state is DBState.UNKNOWN:
         if seen.reason == "HotJournal":
             undo = FieldChange("database", "interrupted write", "rolled back")
             return Change(db.ref, Op.UPDATE, seen.message, (undo,), (RecoverDB(db.ref, Risk.SAFE),))
-        return Change(db.ref, Op.UNKNOWN, seen.message)
-    hindrance = _earlier(db, seen, observed, names) or _elsewhere(db, resolved, observed, names)
+        return Change(db.ref, Op.UNKNOWN, _unknown(seen))
+    hindrance = (
+        _earlier(db, seen, observed, names)
+        or _elsewhere(db, resolved, observed, names)
+        or _orphans(resolved, observed, names)
+    )
     if hindrance is not None:
         gone = "is empty" if seen.state is DBState.EMPTY else "is not there"
         return Change(db.ref, Op.BLOCKED, f"{db.datastore.db_path} {gone}, but {hindrance}")
@@ -33,6 +48,27 @@ def config_db_change(db: ResolvedConfigDB, resolved: Resolved, observed: Observe
     if not declares_default(db.ref, resolved):
         fields.append(FieldChange("defaultVMGroup", None, "Present" if made_with_default(db, resolved) else "Absent"))
     return Change(db.ref, Op.CREATE, "there is no config DB on this datastore yet", tuple(fields))
+
+
+def _unknown(seen: ObservedConfigDB) -> str:
+    """Why a DB cannot be used, where it is, and what to do."""
+    where = "" if seen.path in seen.message else f"{seen.path}: "
+    way_out = _WAYS_OUT.get(seen.reason, "")
+    if seen.reason == "Corrupt" and seen.backups:
+        way_out = f"; the newest backup beside it is {seen.backups[-1]}"
+    return f"{where}{seen.message}{way_out}"
+
+
+def used_elsewhere(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, names: Names) -> str | None:
+    """Which other DB, that works and that no manifest declares, all hosts of this one use. One stray host is drift;
+    all of them together mean that `spec.datastore` was changed."""
+    answered = [host for name in db.hosts if isinstance(host := observed.hosts.get(name), ObservedHost)]
+    declared = {known.datastore.db_path for known in resolved.config_dbs}
+    places = {host.link_path for host in answered if host.db_mode is DBMode.MULTI_NODE}
+    if len(places) != 1 or places & declared or any(host.db_mode is not DBMode.MULTI_NODE for host in answered):
+        return None
+    place = next(iter(places)) or "a file that is not on a datastore"
+    return f"its hosts use the one at {names.path(place)}: {_NO_MOVE}"
 
 
 def _earlier(db: ResolvedConfigDB, seen: ObservedConfigDB, observed: Observed, names: Names) -> str | None:
@@ -67,7 +103,6 @@ def _perhaps_volumes(observed: Observed, names: Names) -> str | None:
 
 def _elsewhere(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, names: Names) -> str | None:
     """Which of its hosts uses a DB in another place that no manifest declares: this one would start empty."""
-    way_out = "moving a config DB is not supported yet, and a new one would orphan its vmgroups; correct spec.datastore"
     declared = {known.datastore.db_path for known in resolved.config_dbs}
     places = {place for known in resolved.config_dbs for place in (known.datastore.id, known.datastore.name)}
     for name in sorted(db.hosts):
@@ -75,13 +110,26 @@ def _elsewhere(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, nam
         if not isinstance(host, ObservedHost):
             continue
         if host.link is not None and host.link_path not in declared:
-            return f"host/{name} uses the one at {names.path(host.link_path or host.link)}: {way_out}"
+            return f"host/{name} uses the one at {names.path(host.link_path or host.link)}: {_NO_MOVE}"
         section = host.section
         if section.form in (SectionForm.MISSING, SectionForm.NO_FILE) or section.datastore in places:
             continue
         if section.datastore is None:
             return f"local.sh of host/{name} has a vDVS section that does not say for which one; look, and remove it"
-        return f"local.sh of host/{name} names the one on {names.volume(section.datastore)}: {way_out}"
+        return f"local.sh of host/{name} names the one on {names.volume(section.datastore)}: {_NO_MOVE}"
+    return None
+
+
+def _orphans(resolved: Resolved, observed: Observed, names: Names) -> str | None:
+    """Volumes of a vmgroup that no DB has and no manifest pins: those of a DB that is gone. `_DEFAULT` serves hosts
+    without a DB, so its volumes prove nothing."""
+    known = {row.id for db in observed.config_dbs.values() for row in db.tenants} | {DEFAULT_VMGROUP_UUID}
+    known |= {group.uuid for group in resolved.vmgroups if group.uuid is not None}
+    folders = {name for datastore in observed.datastores.values() for name in datastore.entries}
+    for folder in sorted(folders - known):
+        if _UUID.fullmatch(folder) and (volumes := volumes_of(folder, observed.datastores, names)) is not None:
+            way_out = "pin it as spec.uuid of a VMGroup, or bring that DB back from a backup"
+            return f"there are {volumes} of the vmgroup {folder}, which an earlier one must have known: {way_out}"
     return None
 
 

@@ -12,7 +12,7 @@ from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.observed import DBState, Observed, ObservedConfigDB
 from reconciler.model.refs import ObjectRef
 from reconciler.model.resolved import Resolved, ResolvedConfigDB, ResolvedVMGroup
-from reconciler.planning.db_diff import config_db_change, usable
+from reconciler.planning.db_diff import config_db_change, usable, used_elsewhere
 from reconciler.planning.default_diff import fallback
 from reconciler.planning.host_diff import host_change
 from reconciler.planning.membership import Membership, Misspelt
@@ -34,8 +34,13 @@ def diff(resolved: Resolved, observed: Observed, fresh: Mapping[ObjectRef, str])
         seen = observed.config_dbs[db.datastore.db_path]
         change = config_db_change(db, resolved, observed, names)
         changes.append(change)
-        joinable[db.ref] = usable(change, seen)
-        changes.extend(_vmgroups(db, change, resolved, observed, fresh, names))
+        elsewhere = used_elsewhere(db, resolved, observed, names) is not None
+        joinable[db.ref] = usable(change, seen) and not elsewhere
+        if elsewhere:
+            mine = [group.ref for group in resolved.vmgroups if group.config_db == db.ref]
+            changes.extend(Change(ref, Op.BLOCKED, f"its {db.ref} is {change.op}") for ref in mine)
+        else:
+            changes.extend(_vmgroups(db, change, resolved, observed, fresh, names))
     for host in resolved.hosts:
         seen_host = observed.hosts[host.ref.name]
         db_usable = host.config_db is not None and joinable.get(host.config_db, False)

@@ -50,13 +50,13 @@ def host_change(host: ResolvedHost, seen: ObservedHost | UnreachableHost, db_usa
         _link(host, seen, found, names)
         _persistence(host, seen, found, names)
     _what_serves(host, seen, found, joins)
-    notes = tuple(found.notes + found.held)
+    notes = tuple(found.notes)
     if found.actions:
         risk = worst([action.risk for action in found.actions])
-        reason = "differs from its manifest"
-        return Change(host.ref, Op.UPDATE, reason, tuple(found.fields), tuple(found.actions), risk, notes)
+        fields, actions, held = tuple(found.fields), tuple(found.actions), tuple(found.held)
+        return Change(host.ref, Op.UPDATE, "differs from its manifest", fields, actions, risk, notes, held=held)
     if found.held:
-        return Change(host.ref, Op.BLOCKED, found.held[0], notes=tuple(found.notes + found.held[1:]))
+        return Change(host.ref, Op.BLOCKED, found.held[0], notes=(*notes, *found.held[1:]))
     return Change(host.ref, Op.KEEP, "as declared", notes=notes)
 
 
@@ -81,7 +81,8 @@ def _why_not_join(host: ResolvedHost, seen: ObservedHost, db_usable: bool) -> st
     if datastore.id not in seen.volumes:
         return f"datastore {datastore.name} is not mounted on this host"
     if seen.db_mode is DBMode.SINGLE_NODE:
-        return "it has a config DB of its own (SingleNode); move /etc/vmware/vmdkops/auth-db away to let it join"
+        way_out = "move /etc/vmware/vmdkops/auth-db away and apply at once, because it is open in between"
+        return f"it has a config DB of its own (SingleNode); {way_out}"
     if not db_usable and seen.link_path != datastore.db_path:
         return f"its {host.config_db} cannot be used now"
     return None
@@ -117,7 +118,8 @@ def _persistence(host: ResolvedHost, seen: ObservedHost, found: _Findings, names
     if section.form is SectionForm.OURS and section.datastore == datastore.id and section.saved:
         return
     action = WriteSection(host.ref, Risk.SAFE, datastore.id)
-    found.change("persistence", _persistence_before(section, datastore.id, names), "local.sh section", action)
+    after = "local.sh section that never runs" if seen.secure_boot else "local.sh section"
+    found.change("persistence", _persistence_before(section, datastore.id, names), after, action)
 
 
 def _persistence_before(section: Section, wanted: str, names: Names) -> str:

@@ -35,7 +35,11 @@ def link_changes(
         entries = datastores[url].entries
         link, folder = entries.get(group.name), entries.get(group.uuid)
         shown = names.datastore(url) or url
-        if link is None:
+        if folder is not None and folder.kind is not EntryKind.FOLDER:
+            leads = f" to {folder.target}" if folder.target else ""
+            held = f"EXPOSED: dockvols/{group.uuid} on {shown} is a {folder.kind}{leads}, not a folder; look, then remove it"
+            yield LinkChange(FieldChange(f"links[{shown}]", str(folder.kind), group.uuid), None, held=held)
+        elif link is None:
             if folder is not None:
                 action = SetNameLink(ref, Risk.SAFE, url, group.name, group.uuid)
                 yield LinkChange(FieldChange(f"links[{shown}]", "missing", group.name), action)

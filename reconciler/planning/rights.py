@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
-from reconciler.model.actions import Risk
+from reconciler.model.actions import Risk, worst
 from reconciler.model.constants import ALL_DS_URL, SPECIAL_DATASTORES, VM_DS_URL
 from reconciler.model.resolved import Access
 from reconciler.planning.state import VMGroupState, default_vmgroup
@@ -94,15 +94,18 @@ def _judge(row: Access, request: Request, used_mb: int) -> Decision:
 
 def deciding_row(group: VMGroupState, vm_datastore: str, requested: str | None, lookup: Lookup) -> str | None:
     """The URL of the first row that exists for this request: that row alone decides. None: there is none."""
-    if requested is None:
-        order = [group.default_url or ""]
-        if lookup is Lookup.BEFORE_0_17:
-            order.append(ALL_DS_URL)
-    else:
-        own = [VM_DS_URL] if requested == vm_datastore else []
-        everywhere = [ALL_DS_URL]
-        order = [requested, *(own + everywhere if lookup is Lookup.SINCE_0_17 else everywhere + own)]
+    order = lookup_order(group, vm_datastore, requested, lookup)
     return next((url for url in order if url in group.access), None)
+
+
+def lookup_order(group: VMGroupState, vm_datastore: str, requested: str | None, lookup: Lookup) -> list[str]:
+    """The URLs of the rows that vDVS looks for, one after the other, whether they exist or not."""
+    if requested is None:
+        short = [group.default_url or ""]
+        return [*short, ALL_DS_URL] if lookup is Lookup.BEFORE_0_17 else short
+    own = [VM_DS_URL] if requested == vm_datastore else []
+    everywhere = [ALL_DS_URL]
+    return [requested, *(own + everywhere if lookup is Lookup.SINCE_0_17 else everywhere + own)]
 
 
 _NOWHERE_ELSE = "/vmfs/volumes/any-other"  # stands for every datastore that no row names
@@ -129,12 +132,18 @@ class _Grant:
 def compare(before: VMGroupState | None, after: VMGroupState | None) -> Risk:
     """What it means for a VM to go from the rights of `before` to those of `after`: SAFE, RESTRICTS or WIDENS.
 
-    None stands for having no rights at all. Something gained anywhere is WIDENS, whatever is lost elsewhere.
+    None stands for having no rights at all. Something gained anywhere is WIDENS, whatever is lost elsewhere. The hosts
+    of a site may run different releases, so the worse of both orders of look-up counts.
     """
     if before == after:
         return Risk.SAFE
+    return worst([_compare(before, after, lookup) for lookup in Lookup])
+
+
+def _compare(before: VMGroupState | None, after: VMGroupState | None, lookup: Lookup) -> Risk:
     urls = _urls(before) | _urls(after) | {_NOWHERE_ELSE}
-    pairs = [(_grants(before, url, own), _grants(after, url, own)) for url in urls for own in (False, True)]
+    cases = [(url, own) for url in urls for own in (False, True)]
+    pairs = [(_grants(before, url, own, lookup), _grants(after, url, own, lookup)) for url, own in cases]
     if not all(_covered(now, then) for then, now in pairs):
         return Risk.WIDENS
     return Risk.SAFE if all(_covered(then, now) for then, now in pairs) else Risk.RESTRICTS
@@ -149,14 +158,14 @@ def _urls(state: VMGroupState | None) -> set[str]:
     return set() if state is None else set(state.access) - set(SPECIAL_DATASTORES.values())
 
 
-def _grants(state: VMGroupState | None, url: str, own: bool) -> list[_Grant]:
+def _grants(state: VMGroupState | None, url: str, own: bool, lookup: Lookup) -> list[_Grant]:
     """What a VM may do on the datastore `url`, one entry for each way of naming it; `own`: its .vmx lies there."""
     if state is None or not state.default_url:
         return []
     vm_datastore = url if own else "/vmfs/volumes/elsewhere"
-    rules = [deciding_row(state, vm_datastore, url, Lookup.SINCE_0_17)]
+    rules = [deciding_row(state, vm_datastore, url, lookup)]
     if state.default_url == url or (own and state.default_url == VM_DS_URL):
-        rules.append(deciding_row(state, vm_datastore, None, Lookup.SINCE_0_17))
+        rules.append(deciding_row(state, vm_datastore, None, lookup))
     return [_grant(rule, state.access[rule]) for rule in rules if rule is not None]
 
 

@@ -133,6 +133,10 @@ def _creation(found: Pair, book: Membership, datastores: Mapping[str, ObservedDa
     members = list(member_changes(ref, None, after, adopts, book, names))
     links = list(link_changes(ref, after, datastores, names))  # its folder is there already if its uuid was pinned
     added = tuple(change.action.member for change in members if isinstance(change.action, AddMember))
+    if members and all(change.held is not None for change in members):
+        # An empty vmgroup serves nobody, and stands in the way when the VMs turn out to be in one that was renamed.
+        held = [change.held for change in members if change.held is not None]
+        return Change(ref, Op.BLOCKED, held[0], notes=tuple(held[1:]))
     risk = Risk.SAFE
     if added or after.name == DEFAULT_VMGROUP:  # the one gets those VMs, the other every VM that is in no vmgroup
         risk = Risk.WIDENS if added and adopts else compare(book.fallback.before, after)
@@ -184,11 +188,11 @@ def _change(
     parts: list[MemberChange | LinkChange] = [*members, *links]
     held = [part.held for part in parts if part.held is not None]
     tied = frozenset(change.tied for change in members if change.tied is not None and change.held is None)
-    if not fields and held:
+    if held and not fields:
         return Change(ref, Op.BLOCKED, held[0], notes=(*held[1:], *notes))
     exposures = [link.note for link in links if link.note is not None]
     risk = worst([action.risk for action in actions])
-    return Change(ref, op, reason, fields, tuple(actions), risk, (*exposures, *held, *notes), tied)
+    return Change(ref, op, reason, fields, tuple(actions), risk, (*exposures, *notes), tied, tuple(held))
 
 
 def _row_actions(ref: ObjectRef, before: VMGroupState, after: VMGroupState) -> Iterator[Action]:

@@ -36,7 +36,7 @@ def diff_data(diff: Diff) -> Data:
     """schemas/output/diff.json"""
     return {
         "summary": {op.value: diff.count(op) for op in Op},
-        "changes": [change_data(change) for change in diff.changes if change.op is not Op.KEEP],
+        "changes": [change_data(change) for change in diff.changes if change.op is not Op.KEEP or change.notes],
     }
 
 
@@ -49,6 +49,7 @@ def change_data(change: Change) -> Data:
         "reason": change.reason,
         "fields": fields_data(change.fields),
         "notes": list(change.notes),
+        "held": list(change.held),
     }
 
 

@@ -43,7 +43,7 @@ _INDENT = " " * 4
 
 def diff_text(diff: Diff, header: str = "", paint: Paint = plain) -> str:
     """The whole diff: the header, a block for each object that differs, the summary."""
-    changes = [change for change in diff.changes if change.op is not Op.KEEP]
+    changes = [change for change in diff.changes if worth_showing(change)]
     column = max([_MEANING_COLUMN, *(width(_head(change)) + 2 for change in changes)])
     parts = [header, ""] if header else []
     for change in changes:
@@ -66,9 +66,17 @@ def header(assessment: Assessment, site: str, revision: str | None) -> str:
 
 def summary(diff: Diff) -> str:
     """One line of counts; `In sync.` when there is nothing to say."""
+    warned = sum(change.op is Op.KEEP and bool(change.notes) for change in diff.changes)
     if all(change.op is Op.KEEP for change in diff.changes):
-        return "In sync."
-    return ", ".join(f"{diff.count(op)} {words}" for op, words in _SUMMARY.items() if diff.count(op)) + "."
+        return f"In sync, but {count(warned, 'object')} not as it should be." if warned else "In sync."
+    counts = [f"{diff.count(op)} {words}" for op, words in _SUMMARY.items() if diff.count(op)]
+    held = sum(bool(change.held) for change in diff.changes)
+    return ", ".join([*counts, f"{held} held back in part"] if held else counts) + "."
+
+
+def worth_showing(change: Change) -> bool:
+    """Whether a reader has to see this object: it differs, or something about it must not be overlooked."""
+    return change.op is not Op.KEEP or bool(change.notes)
 
 
 def change_text(change: Change, paint: Paint = plain) -> str:
@@ -103,7 +111,7 @@ def _block(change: Change, column: int, paint: Paint) -> list[str]:
 
 def change_body(change: Change) -> Iterator[str]:
     """What differs in one object, a line each, indented."""
-    if change.op not in (Op.CREATE, Op.UPDATE) or not change.fields:
+    if change.op not in (Op.CREATE, Op.UPDATE, Op.KEEP) or (change.op is not Op.KEEP and not change.fields):
         yield _INDENT + clean(change.reason)
     column = _path_columns(change.fields)
     previous = None
@@ -111,7 +119,7 @@ def change_body(change: Change) -> Iterator[str]:
         path = "" if field.path == previous else clean(field.path)
         previous = field.path
         yield f"{_INDENT}{pad(path, column)}   {field_text(field)}"
-    for note in change.notes:
+    for note in (*change.notes, *(f"held back: {reason}" for reason in change.held)):
         yield f"{_INDENT}{pad('', column) + '   ' if change.fields else ''}{clean(note)}"
 
 

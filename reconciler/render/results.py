@@ -29,8 +29,11 @@ def outcome_text(outcome: Outcome, seconds: float, paint: Paint = plain) -> str:
 
 
 def detail(result: ObjectResult) -> str:
-    """What happened to the object, in one line: what planning says, or else its fields in brief."""
-    return result.detail or ", ".join(in_brief(result))
+    """What happened to the object, in one line: its fields in brief, and what planning says."""
+    written = ", ".join(in_brief(result))
+    if result.status is Status.BLOCKED and written:
+        return f"written: {written}; held back: {result.detail}"
+    return result.detail or written
 
 
 def errors_text(errors: Sequence[ManifestError], files: int) -> str:

@@ -11,7 +11,7 @@ from reconciler.model.resolved import Access, Member
 
 
 def shown_diff(diff: Diff) -> str:
-    """Object by object: what, how risky, why; then its fields, notes and ties."""
+    """Object by object: what, how risky, why; then its fields, notes, what is held back, and ties."""
     return "\n".join(line for change in diff.changes for line in _change(change)) + "\n"
 
 
@@ -22,6 +22,8 @@ def _change(change: Change) -> Iterator[str]:
         yield f"    {field.path}: {_value(field.before)} -> {_value(field.after)}"
     for note in change.notes:
         yield f"    note: {note}"
+    for reason in change.held:
+        yield f"    held: {reason}"
     for ref in sorted(map(str, change.tied)):
         yield f"    tied: {ref}"
 

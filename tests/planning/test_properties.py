@@ -28,7 +28,7 @@ from reconciler.model.resolved import (
 from reconciler.planning.differ import diff, without_uuid
 from reconciler.planning.planner import plan
 from reconciler.planning.resolve import resolve
-from reconciler.planning.rights import Request, Right, decide
+from reconciler.planning.rights import Lookup, Request, Right, decide
 from reconciler.planning.scope import incomplete
 from reconciler.planning.state import VMGroupState, default_vmgroup, normalise, observed_states
 from tests.planning import compact
@@ -128,7 +128,7 @@ def test_a_plan_that_was_carried_out_leaves_nothing_of_what_it_did(world: World)
             continue
         assert now.op in (Op.KEEP, Op.BLOCKED), now
         if now.op is Op.BLOCKED:  # by something that was in the way before
-            assert now.reason in change.notes
+            assert now.reason in change.held
             assert not now.fields
 
 
@@ -201,7 +201,7 @@ def serving(vm: str, owners: dict[str, str], states: dict[str, VMGroupState]) ->
 SIZES = [50, 100, 150, 200, 250]
 
 
-def allowed(group: VMGroupState | None) -> set[tuple[object, ...]]:
+def allowed(group: VMGroupState | None, lookup: Lookup = Lookup.SINCE_0_17) -> set[tuple[object, ...]]:
     """All that a VM of `group` may do, whatever way of naming the datastore lets it."""
     found = set()
     for url in (*URLS, "/vmfs/volumes/another"):
@@ -211,11 +211,11 @@ def allowed(group: VMGroupState | None) -> set[tuple[object, ...]]:
                 named.append(None)
             for name in named:
                 for right in (Right.MOUNT, Right.DELETE):
-                    if decide(group, own, Request(right, name)).allowed:
+                    if decide(group, own, Request(right, name), lookup=lookup).allowed:
                         found.add((url, own == url, right))
                 for size in SIZES:
                     for used in (0, 50, 100, 150):
-                        if decide(group, own, Request(Right.CREATE, name, size), used).allowed:
+                        if decide(group, own, Request(Right.CREATE, name, size), used, lookup).allowed:
                             found.add((url, own == url, Right.CREATE, size, used))
     return found
 
