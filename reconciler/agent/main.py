@@ -1,6 +1,7 @@
 """The agent's main loop: say hello, then answer requests until there are no more."""
 
 import errno
+import os
 import platform
 
 from . import sqlite, verbs, wire
@@ -50,6 +51,8 @@ def answer(root, request):
         verb = _VERBS.get(str(request.get("do"))) if isinstance(request, dict) else None
         if verb is None:
             raise Refused("BadRequest", "a request is an object whose `do` is one of: %s" % ", ".join(sorted(_VERBS)))
+        if not os.path.isdir(root.folder):
+            raise Refused("ReadError", "the folder that was `/` is gone: %s" % root.folder)
         return {"id": number, "result": verb(root, request)}
     except Refused as refused:
         return {"id": number, "error": _error(refused)}

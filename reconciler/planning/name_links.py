@@ -37,7 +37,7 @@ def link_changes(
         shown = names.datastore(url) or url
         if folder is not None and folder.kind is not EntryKind.FOLDER:
             leads = f" to {folder.target}" if folder.target else ""
-            held = f"EXPOSED: dockvols/{group.uuid} on {shown} is a {folder.kind}{leads}, not a folder; look, then remove it"
+            held = f"EXPOSED: dockvols/{group.uuid} on {shown} is a {folder.kind}{leads}; look, then remove it"
             yield LinkChange(FieldChange(f"links[{shown}]", str(folder.kind), group.uuid), None, held=held)
         elif link is None:
             if folder is not None:

@@ -130,6 +130,19 @@ def test_a_program_that_is_no_agent_is_unreachable(root: Path, tmp_path: Path) -
     asyncio.run(run())
 
 
+def test_a_root_that_vanishes_under_the_agent_is_not_an_empty_host(root: Path) -> None:
+    async def use(hosts: LocalHosts) -> None:
+        agent = hosts.agent("esxi", "esxi")
+        await agent.observe(Question())
+        away = root.rename(root.with_name("away"))
+        with pytest.raises(AgentRefusedError, match="is gone"):
+            await agent.observe(Question())
+        away.rename(root)
+        await agent.observe(Question())
+
+    with_hosts(root, use)
+
+
 def test_a_refusal_carries_its_reason(root: Path) -> None:
     async def use(hosts: LocalHosts) -> None:
         agent = hosts.agent("esxi", "esxi")
