@@ -116,7 +116,7 @@ def publish(finished, real, over_empty=False):
         try:
             os.rename(finished, real)
         except OSError:
-            if not over_empty:
+            if not over_empty and _still_empty(claim, real):
                 remove(real)
             raise
     finally:
@@ -138,8 +138,12 @@ def _lock(handle):
 
 def _still_empty(handle, real):
     # type: (int, str) -> bool
+    """Whether the name still leads to the open file, and that still has no byte."""
     mine = os.fstat(handle)
-    there = os.lstat(real)
+    try:
+        there = os.lstat(real)
+    except OSError:
+        return False
     return mine.st_size == 0 and (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
 
 

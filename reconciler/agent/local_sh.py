@@ -55,7 +55,7 @@ _LONGEST_COMMENT = 5
 def section_text(datastore):
     # type: (str) -> str
     """Our section for the datastore with this id, tags included. Raises ValueError for what cannot be an id."""
-    if not datastore or re.search(r"['/\x00-\x1f]", datastore) or datastore in (".", ".."):
+    if not datastore or re.search(r"['/]|[^ -~]", datastore) or datastore in (".", ".."):
         raise ValueError("%r is not the id of a datastore" % datastore)
     return _SECTION % (TAG, datastore, TAG)
 
@@ -64,7 +64,7 @@ def understand(text):
     # type: (str) -> Tuple[str, Optional[str]]
     """(form, datastore) of the section in the text of local.sh. The datastore is what the section names, without
     quotes; it may be a name. A section of ours that stands after `exit 0` never runs, so it counts as `other`."""
-    lines = text.splitlines(True)
+    lines = _lines(text)
     if not any(_is_tag(line) for line in lines):
         return MISSING, None
     sections = _sections(lines)
@@ -84,7 +84,7 @@ def with_section(text, datastore):
     # type: (str, str) -> str
     """The text with our section for this datastore, and no other. It replaces the first section if that would run,
     else it goes before the first `exit 0`, else to the end. Foreign lines stay as they are."""
-    lines, place = _without(text.splitlines(True))
+    lines, place = _without(_lines(text))
     last = _exit(lines)
     place = last if place is None or place > last else place
     if place == len(lines) and lines and not lines[-1].endswith("\n"):
@@ -95,7 +95,13 @@ def with_section(text, datastore):
 def without_section(text):
     # type: (str) -> str
     """The text without any vDVS section. Of an unclosed one only lines that are surely the tools' own are removed."""
-    return "".join(_without(text.splitlines(True))[0])
+    return "".join(_without(_lines(text))[0])
+
+
+def _lines(text):
+    # type: (str) -> List[str]
+    """As the shell sees them: `splitlines` would end them at other characters than the newline as well."""
+    return re.findall("[^\n]*\n|[^\n]+", text)
 
 
 def _is_tag(line):

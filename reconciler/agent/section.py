@@ -122,19 +122,21 @@ def _write_in_place(real, new, old):
         if stream.read() != old:
             raise Refused("Moved", "%s was changed by somebody else just now" % LOCAL_SH)
         try:
-            _overwrite(stream, new)
+            # Killed before the cut, a shorter text is followed by blank lines and not by the end of the old one.
+            _overwrite(stream, new.ljust(len(old), b"\n"), len(new))
         except EnvironmentError:
-            _overwrite(stream, old)  # it is not longer than what was there
+            _overwrite(stream, old, len(old))  # there was room for it before
             raise
 
 
-def _overwrite(stream, content):
-    # type: (Any, bytes) -> None
+def _overwrite(stream, content, length):
+    # type: (Any, bytes, int) -> None
+    """Write `content` in one step, then cut the file to `length` bytes."""
     stream.seek(0)
     written = stream.write(content)
     if written is not None and written != len(content):
         raise IOError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    stream.truncate(len(content))
+    os.ftruncate(stream.fileno(), length)
     os.fsync(stream.fileno())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -173,3 +174,30 @@ def test_an_interrupted_claim_is_an_empty_file_that_the_next_apply_replaces(agen
     assert agent.look()["state"] == "empty"
     agent.create([vmgroup()], fingerprint="empty")
     assert outcomes(agent.apply([act("RemoveAccess", G1, url=DB)])) == ["Precondition"]
+
+
+def test_dockvols_that_somebody_else_makes_meanwhile_will_do(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent.dockvols.rmdir()
+    mkdir = os.mkdir
+
+    def both(path: str, mode: int = 0o777) -> None:
+        mkdir(path, mode)
+        mkdir(path, mode)
+
+    monkeypatch.setattr(os, "mkdir", both)
+    assert outcomes(agent.create([vmgroup()])) == ["ok"]
+
+
+def test_a_claim_that_somebody_else_has_filled_is_not_taken_away(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the file system knows no locks another host may rename its DB over our claim."""
+    rename = os.rename
+
+    def fails(source: str, target: str) -> None:
+        theirs = agent.root / "theirs"
+        theirs.write_bytes(b"somebody's")
+        rename(theirs, target)
+        raise OSError(errno.EIO, "it failed")
+
+    monkeypatch.setattr(os, "rename", fails)
+    assert agent.refused([vmgroup()], create=True, fingerprint="absent") == "ReadError"
+    assert agent.db.read_bytes() == b"somebody's"

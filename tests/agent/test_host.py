@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import shutil
+import signal
 import sqlite3
 import stat
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -374,3 +378,48 @@ def test_secure_boot_is_asked_again_until_it_is_answered(agent: Agent) -> None:
 
 def test_links_by_url_only(agent: Agent) -> None:
     assert agent.links({"action": "SetNameLink", "url": URL + "/x", "name": "a", "uuid": "x"}) == ["BadRequest"]
+
+
+# Killed between two steps
+
+
+def test_local_sh_is_a_whole_script_at_every_moment(agent: Agent) -> None:
+    """The agent is killed after it wrote a shorter text, before it could cut the file."""
+    path = local_sh_of(agent, local_sh.with_section(PLAIN, VOLUME))
+    killed_before(agent, "ftruncate", {"action": "RemoveSection"})
+    assert path.read_text().rstrip("\n") + "\n" == PLAIN
+    assert agent.host()["section"] == {"form": "missing", "datastore": None, "saved": False}
+    on_boot_bank(agent)
+    assert agent.on_host({"action": "RemoveSection"}) == ["ok"]
+    assert agent.host()["section"]["saved"] is True
+
+
+@pytest.mark.parametrize("step", ["symlink", "rename", "fsync"])
+def test_the_link_is_the_old_or_the_new_one_at_every_moment(ready: Agent, step: str) -> None:
+    old = "/vmfs/volumes/old/dockvols/vmdkops_config.db"
+    auth_db(ready).symlink_to(old)
+    action = {**LINK, "before": old}
+    killed_before(ready, step, action)
+    assert str(auth_db(ready).readlink()) == (DB if step == "fsync" else old)
+    for leftover in auth_db(ready).parent.glob("auth-db.new-*"):
+        os.utime(leftover, (0, 0), follow_symlinks=False)
+    assert ready.on_host({**action, "before": str(auth_db(ready).readlink())}) == ["ok"]
+    if step != "fsync":
+        assert [entry.name for entry in auth_db(ready).parent.iterdir()] == ["auth-db"]
+    assert str(auth_db(ready).readlink()) == DB
+
+
+def killed_before(agent: Agent, step: str, action: dict[str, object]) -> None:
+    """Do a host action in a process of its own that is killed when it is about to call this function of `os`."""
+    script = f"""
+import json, os, signal, sys
+sys.path.insert(0, ".")
+from reconciler.agent.main import answer
+from reconciler.agent.paths import Root
+def kill(*arguments): os.kill(os.getpid(), signal.SIGKILL)
+os.{step} = kill
+answer(Root(sys.argv[1]), json.loads(sys.argv[2]))
+"""
+    request = {"do": "apply_host", "actions": [action]}
+    command = [sys.executable, "-B", "-c", script, str(agent.root), json.dumps(request)]
+    assert subprocess.run(command).returncode == -signal.SIGKILL

@@ -15,6 +15,7 @@ import pytest
 from reconciler.agent import local_sh
 
 CASES = sorted(path for path in (Path(__file__).parents[1] / "golden" / "local_sh").iterdir() if path.is_dir())
+ID = "5a7b0001-0a0b0c0d-9bc3-000c29c1501d"
 UPDATE = os.environ.get("UPDATE_GOLDEN")
 
 
@@ -54,7 +55,7 @@ def test_what_holds_in_every_case(case: Path, tmp_path: Path) -> None:
     assert subprocess.run(["sh", "-n", script], capture_output=True).returncode == 0
 
 
-@pytest.mark.parametrize("wrong", ["", ".", "..", "a/b", "it's", "a\nb", "a\0b"])
+@pytest.mark.parametrize("wrong", ["", ".", "..", "a/b", "it's", "a\nb", "a\0b", "a\x7f", "\u00c5"])
 def test_what_cannot_be_the_id_of_a_datastore(wrong: str) -> None:
     with pytest.raises(ValueError, match="not the id"):
         local_sh.section_text(wrong)
@@ -72,3 +73,13 @@ def test_the_section_is_shell_that_makes_the_link_and_the_folder(tmp_path: Path)
     link.write_text("a DB of this host alone")
     subprocess.run(["sh", "-eu", "-c", text], check=True)
     assert link.read_text() == "a DB of this host alone"
+
+
+@pytest.mark.parametrize("character", ["\x0b", "\x0c", "\x1c", "\x85", "\u00c5"])
+def test_only_a_newline_ends_a_line(character: str) -> None:
+    """The bytes of an A with a ring, for one, hold what Unicode calls the end of a line; the shell does not."""
+    foreign = f"#!/bin/sh\necho '{character}exit 0'\necho '{character}{local_sh.TAG}'\n".encode().decode("latin-1")
+    text = local_sh.with_section(foreign + "exit 0\n", ID)
+    assert text == foreign + local_sh.section_text(ID) + "exit 0\n"
+    assert local_sh.understand(text) == ("ours", ID)
+    assert local_sh.without_section(text) == foreign + "exit 0\n"
