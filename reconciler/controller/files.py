@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
@@ -25,10 +26,12 @@ class ManifestFiles(FileSystemEventHandler):
         self._paths = tuple(Path(path).absolute() for path in paths)
         self._changed = changed
         self._observer: BaseObserver = Observer()
-        self._watches: dict[tuple[Path, bool], tuple[_Identity, ObservedWatch]] = {}
+        self._watches: dict[Path, tuple[_Identity, ObservedWatch]] = {}
 
     def start(self) -> None:
         """Begin to watch."""
+        # What it complains of, such as folders that go while they are watched, is our daily bread: `rearm` sees to it.
+        logging.getLogger("watchdog").setLevel(logging.CRITICAL)
         self._observer.start()
         self.rearm()
 
@@ -39,15 +42,16 @@ class ManifestFiles(FileSystemEventHandler):
 
     def rearm(self) -> None:
         """Watch what has come since, and what has been replaced by another directory of the same name."""
-        wanted = {(path, True) for path in self._paths if path.is_dir()}
-        wanted |= {(_nearest(path.parent), False) for path in self._paths}
-        for key in wanted | self._watches.keys():
-            identity = _identity(key[0]) if key in wanted else None
-            known = self._watches.get(key)
+        # Each folder by itself: a recursive watch would take in hidden ones too, such as all hosts of a lab.
+        wanted = {folder for path in self._paths for folder in _folders(path)}
+        wanted |= {_nearest(path.parent) for path in self._paths}
+        for folder in wanted | self._watches.keys():
+            identity = _identity(folder) if folder in wanted else None
+            known = self._watches.get(folder)
             if known is not None and known[0] != identity:
-                self._forget(key)
-            if identity is not None and key not in self._watches:
-                self._watch(key, identity)
+                self._forget(folder)
+            if identity is not None and folder not in self._watches:
+                self._watch(folder, identity)
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Called by watchdog."""
@@ -65,19 +69,32 @@ class ManifestFiles(FileSystemEventHandler):
                 return (event.is_directory or place.suffix in _SUFFIXES) and not _hidden(place.relative_to(path))
         return False
 
-    def _watch(self, key: tuple[Path, bool], identity: _Identity) -> None:
+    def _watch(self, folder: Path, identity: _Identity) -> None:
         try:
-            watch = self._observer.schedule(self, str(key[0]), recursive=key[1])
+            watch = self._observer.schedule(self, str(folder))
         except OSError:
             return  # it has just gone again; the next call tries anew
-        self._watches[key] = (identity, watch)
+        self._watches[folder] = (identity, watch)
 
-    def _forget(self, key: tuple[Path, bool]) -> None:
-        _, watch = self._watches.pop(key)
+    def _forget(self, folder: Path) -> None:
+        _, watch = self._watches.pop(folder)
         try:
             self._observer.unschedule(watch)
         except (KeyError, OSError):
             return  # watchdog dropped it by itself when the directory went
+
+
+def _folders(path: Path) -> Iterator[Path]:
+    """The folders below `path`, itself included, that are not hidden; none for a file. Each once, also with links."""
+    seen: set[_Identity] = set()
+    for folder, below, _ in os.walk(path, followlinks=True):
+        identity = _identity(Path(folder))
+        if identity is None or identity in seen:
+            below.clear()
+            continue
+        seen.add(identity)
+        below[:] = [name for name in below if not _hidden_name(name)]
+        yield Path(folder)
 
 
 def _nearest(path: Path) -> Path:
@@ -94,5 +111,9 @@ def _identity(path: Path) -> _Identity | None:
 
 
 def _hidden(relative: Path) -> bool:
-    """Below a folder like `.git` or a lab's. `..data`, through which Kubernetes swaps a mounted directory, is not."""
-    return any(part.startswith(".") and not part.startswith("..") for part in relative.parts)
+    return any(_hidden_name(part) for part in relative.parts)
+
+
+def _hidden_name(name: str) -> bool:
+    """Like `.git` or a lab's folder. `..data`, through which Kubernetes swaps a mounted directory, is not hidden."""
+    return name.startswith(".") and not name.startswith("..")

@@ -59,6 +59,7 @@ def test_what_is_noticed(watched: Watched) -> None:
     assert watched.hears(lambda: replace_file(inside))
     assert watched.hears(lambda: replace_file(inside))
     assert watched.hears(lambda: (watched.folder / "sub").mkdir())
+    watched.files.rearm()  # as before every pass
     assert watched.hears(lambda: (watched.folder / "sub" / "new.yml").write_text("x"))
     assert watched.hears(inside.unlink)
     assert watched.hears(lambda: watched.file.write_text("b"))
