@@ -7,7 +7,7 @@ import re
 from . import rows, rules, sqlite
 from .journal import journal_bytes, look_before_reading
 from .paths import raw_target, size_of
-from .text import native, readable
+from .text import readable
 from .wire import Refused
 
 TYPE_CHECKING = False
@@ -89,8 +89,7 @@ def look(root, path, known, until):
         else:
             answer = sqlite.patiently(until, lambda: reading(place, lambda found: _describe(found, known)))
     except Refused as refused:
-        message = readable(native(refused.message))
-        return {"state": "unknown", "reason": refused.reason, "message": message, "fingerprint": ""}
+        return {"state": "unknown", "reason": refused.reason, "message": refused.sentence, "fingerprint": ""}
     answer["backups"] = [readable(name) for name in place.backups()]
     return answer
 

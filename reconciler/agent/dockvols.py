@@ -33,7 +33,7 @@ def listing(root, url):
     try:
         return {"error": None, "entries": _entries(root, _folder(root, url), root.canonical(url))}
     except Refused as refused:
-        return {"error": refused.message, "entries": {}}
+        return {"error": refused.sentence, "entries": {}}
     except EnvironmentError as error:
         return {"error": "%s/dockvols cannot be read: %s" % (url, error.strerror), "entries": {}}
 

@@ -72,7 +72,7 @@ def driver(root):
     try:
         version = _ask_esxcli(root)
     except Refused as refused:
-        return None, refused.message
+        return None, refused.sentence
     _driver_cache[root.folder] = (state, version)
     return version, None
 

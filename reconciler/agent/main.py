@@ -61,5 +61,5 @@ def answer(root, request):
 
 
 def _error(refused):
-    # type: (Refused) -> Dict[str, str]
-    return {"reason": refused.reason, "message": refused.message}
+    # type: (Refused) -> Dict[str, Any]
+    return {"reason": refused.reason, "message": refused.sentence}

@@ -23,6 +23,16 @@ def native(value):
     return encoded if PY2 else os.fsdecode(encoded)  # novm
 
 
+def sentence(value):
+    # type: (Any) -> Any
+    """A message, which may be made of native and of other text, as one line that can be shown anywhere."""
+    try:
+        text = readable(native(value))
+    except UnicodeError:  # half of a pair of surrogates, from the request
+        text = value.encode("utf-8", "replace").decode("utf-8")
+    return text.replace("\n", " ")
+
+
 def readable(value):
     # type: (Any) -> Any
     """`value` (native) as Unicode text for the protocol; bytes that are not UTF-8 become U+FFFD."""

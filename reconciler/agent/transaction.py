@@ -6,6 +6,7 @@ from . import backup, database, files, rows, rules, schema, sqlite
 from .clock import monotonic
 from .db_actions import Books, carry_out, touches
 from .journal import journal_bytes
+from .text import sentence
 from .wire import Refused
 
 TYPE_CHECKING = False
@@ -167,9 +168,9 @@ def _group(books, group):
     except Refused as problem:
         if problem.reason not in ("Precondition", "BadRequest"):
             raise  # the DB itself is in trouble: nothing must be committed
-        result = {"ok": False, "reason": problem.reason, "message": problem.message}
+        result = {"ok": False, "reason": problem.reason, "message": problem.sentence}
     except _NOT_UNDERSTOOD as error:
-        message = "an action is not understood: %s: %s" % (type(error).__name__, error)
+        message = sentence("an action is not understood: %s: %s" % (type(error).__name__, error))
         result = {"ok": False, "reason": "BadRequest", "message": message}
     if not result["ok"]:
         sqlite.execute(connection, "ROLLBACK TO one_group")

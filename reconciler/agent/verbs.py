@@ -2,7 +2,7 @@
 
 from . import creation, database, dockvols, host_actions, host_facts, section, sqlite, transaction
 from .clock import monotonic
-from .text import native, readable
+from .text import readable, sentence
 from .wire import Refused
 
 TYPE_CHECKING = False
@@ -68,7 +68,7 @@ def _attempt(do, root, action):
     try:
         do(root, action)
     except Refused as refused:
-        return {"ok": False, "reason": refused.reason, "message": refused.message}
+        return {"ok": False, "reason": refused.reason, "message": refused.sentence}
     except Exception as error:
         return {"ok": False, "reason": "AgentError", "message": describe(error)}
     return {"ok": True}
@@ -77,7 +77,7 @@ def _attempt(do, root, action):
 def describe(error):
     # type: (Exception) -> Any
     """An exception that nobody foresaw, as one line."""
-    return readable(native("%s: %s" % (type(error).__name__, error))).replace("\n", " ")
+    return sentence("%s: %s" % (type(error).__name__, error))
 
 
 def _host(root, until):

@@ -2,6 +2,8 @@
 
 import json
 
+from .text import sentence
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, BinaryIO, Dict, Optional  # noqa: F401 # novm
@@ -17,6 +19,12 @@ class Refused(Exception):
         Exception.__init__(self, reason, message)
         self.reason = reason
         self.message = message
+
+    @property
+    def sentence(self):
+        # type: () -> Any
+        """The message as the protocol carries it."""
+        return sentence(self.message)
 
 
 def read(stream):

@@ -14,7 +14,7 @@ import pytest
 import reconciler.agent
 from reconciler.agent import MODULES, verbs, wire
 from tests.agent.pythons import ALL_PYTHONS
-from tests.agent.world import DB, G1, URL, VM1, VOLUME, Agent, outcomes, vmgroup
+from tests.agent.world import AUTH_DB, DB, G1, URL, VM1, VOLUME, Agent, outcomes, vmgroup
 
 PACKAGE = Path(reconciler.agent.__file__).parent
 
@@ -152,3 +152,28 @@ def test_vermin_finds_nothing_newer_than_the_pythons_of_esxi() -> None:
     command = [Path(sys.executable).with_name("vermin"), "-q", "-t=2.7-", "-t=3.5-", str(PACKAGE)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("python", ALL_PYTHONS, ids=lambda path: Path(path).parents[1].name)
+def test_what_is_said_can_always_be_shown(agent: Agent, python: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names on a host may be any bytes; half of a pair of surrogates would break whoever prints it."""
+    for name, value in (("LC_ALL", "POSIX"), ("PYTHONCOERCECLOCALE", "0"), ("PYTHONUTF8", "0")):
+        monkeypatch.setenv(name, value)  # as over SSH on ESXi
+    wrong = {"action": "SetNameLink", "url": "/vmfs/volumes/Gr\u00fcn", "name": "a", "uuid": G1}
+    odd = agent.root / AUTH_DB
+    odd.parent.mkdir(parents=True)
+    odd.symlink_to(os.fsdecode(b"/vmfs/volumes/\xff\xfe/db"))
+    unlink = {"action": "UnlinkDB", "before": "/other"}
+    _, links, host, seen, db = agent.talk(
+        python,
+        {"do": "apply_links", "actions": [wrong]},
+        {"do": "apply_host", "actions": [unlink]},
+        {"do": "observe", "deadline": 0},
+        {"do": "apply_db", **agent.request([], path="/vmfs/volumes/Gr\u00fcn/db", fingerprint="x")},
+    )
+    assert "Gr\u00fcn" in links["result"]["results"][0]["message"]
+    assert "\ufffd\ufffd" in host["result"]["results"][0]["message"]
+    assert "\ufffd\ufffd" in seen["result"]["host"]["link"]
+    assert "Gr\u00fcn" in db["error"]["message"]
+    for reply in (links, host, seen, db):
+        json.dumps(reply, ensure_ascii=False).encode()
