@@ -66,6 +66,10 @@ bench: install  ## Measure, and print ratios (ARGS=--quick for a tenth of the si
 	$(RUN) python benchmarks/run.py $(ARGS)
 
 ##@ Keep
+.PHONY: docs
+docs: install  ## Write docs/cli.md and docs/reference/ anew, from the commands and the schemas
+	$(RUN) python docs/generate.py
+
 .PHONY: lock clean help
 lock: .venv/.locked  ## Resolve the dependencies anew (ARGS=--upgrade for newer releases)
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "lock with Python 3.11, the oldest we run on")'

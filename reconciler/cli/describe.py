@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli import exits, options
+from reconciler.cli import completing, exits, options
 
 
 @click.command(short_help="Show everything about one object.")
-@click.argument("what", metavar="KIND NAME", nargs=-1, required=True)
+@click.argument("what", metavar="KIND NAME", nargs=-1, required=True, shell_complete=completing.described)
 @options.manifests_or_default
 @options.site
 @options.output("text", "json", "yaml")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import exits, options
+from reconciler.cli import completing, exits, options
 
 if TYPE_CHECKING:
     from reconciler.model.refs import Kind
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="List hosts, vmgroups or configdbs.")
-@click.argument("what", metavar="KIND [NAME...]", nargs=-1, required=True)
+@click.argument("what", metavar="KIND [NAME...]", nargs=-1, required=True, shell_complete=completing.listed)
 @options.manifests_or_default
 @options.site
 @options.output("text", "wide", "json", "yaml", "name")

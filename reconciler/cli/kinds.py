@@ -20,6 +20,21 @@ _NAMES = {
 ALL = "all"
 
 
+def singulars() -> list[str]:
+    """`host`, `vmgroup` ..., as one object is named."""
+    return [names[0] for names in _NAMES.values()]
+
+
+def plurals() -> list[str]:
+    """`hosts`, `vmgroups` ..., as all of a kind are named."""
+    return [names[1] for names in _NAMES.values()]
+
+
+def singular(word: str) -> str | None:
+    """`vmgroup` for `vg`; nothing for what is no kind."""
+    return next((names[0] for names in _NAMES.values() if word in names), None)
+
+
 def parse(words: Sequence[str]) -> tuple[tuple[Kind, ...], tuple[str, ...]]:
     """Kinds and names out of `KIND [NAME...]` or `KIND/NAME`. All names when there is no name."""
     from reconciler.render.tables import KINDS

@@ -8,9 +8,11 @@ import click
 
 import reconciler
 from reconciler.cli.apply import apply
+from reconciler.cli.completion import completion
 from reconciler.cli.describe import describe
 from reconciler.cli.diff import diff
 from reconciler.cli.errors import Vdvs
+from reconciler.cli.explain import explain
 from reconciler.cli.get import get
 from reconciler.cli.lab import lab
 from reconciler.cli.status import status
@@ -42,7 +44,7 @@ def cli() -> None:
     """
 
 
-for command in (validate, diff, apply, get, describe, status, watch, lab):
+for command in (validate, diff, apply, get, describe, status, watch, explain, lab, completion):
     cli.add_command(command)
 
 

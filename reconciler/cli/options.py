@@ -7,12 +7,17 @@ from typing import Any, TypeVar
 
 import click
 
+from reconciler.cli import completing
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 DEFAULT_MANIFESTS = "manifests"
 VERBOSE = "vdvs.verbose"
 
 site = click.option(
-    "--site", metavar="FILE", help="Manifest with the Site; default: the Site among the manifests given with -f."
+    "--site",
+    metavar="FILE",
+    shell_complete=completing.files,
+    help="Manifest with the Site; default: the Site among the manifests given with -f.",
 )
 selector = click.option(
     "-l",
@@ -38,6 +43,7 @@ def manifests(command: Command) -> Command:
         multiple=True,
         required=True,
         metavar="PATH",
+        shell_complete=completing.files,
         help="File or directory with manifests, - for standard input; may be repeated.",
     )(command)
 
@@ -50,6 +56,7 @@ def manifests_or_default(command: Command) -> Command:
         "paths",
         multiple=True,
         metavar="PATH",
+        shell_complete=completing.files,
         callback=_default_paths,
         help="File or directory with manifests, - for standard input; may be repeated. "
         "Default: $VDVS_MANIFESTS, or ./manifests.",

@@ -34,7 +34,21 @@ def test_help_loads_nothing_slow(args: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-COMMANDS = ("", "validate", "diff", "apply", "get", "describe", "status", "watch", "lab up", "lab down", "lab reboot")
+COMMANDS = (
+    "",
+    "validate",
+    "diff",
+    "apply",
+    "get",
+    "describe",
+    "status",
+    "watch",
+    "explain",
+    "lab up",
+    "lab down",
+    "lab reboot",
+    "completion",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

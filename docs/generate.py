@@ -1,0 +1,205 @@
+"""What `make docs` runs: the reference pages, from the schemas and from click.
+
+    python docs/generate.py [--check]
+
+With --check it writes nothing, and exits with 1 if a page is not what it would write.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from inspect import cleandoc
+from pathlib import Path
+
+import click
+
+from reconciler.cli.completing import explained_kinds
+from reconciler.cli.main import EXIT_CODES, cli
+from reconciler.loader.schemas import schema
+from reconciler.render import fields
+from reconciler.render.fields import Field, Schema
+
+DOCS = Path(__file__).resolve().parent
+NOTICE = "<!-- Made by `make docs` from {}; what is changed here by hand is lost. -->\n\n"
+
+
+def pages() -> dict[str, str]:
+    """Every generated page by its path below docs/."""
+    kinds = {name: schema(name) for name in explained_kinds()}
+    made = {f"reference/{name}.md": kind_page(name, found) for name, found in kinds.items()}
+    return {"cli.md": cli_page(), "reference/README.md": index_page(kinds), **made}
+
+
+def index_page(kinds: Mapping[str, Schema]) -> str:
+    """The kinds, in a sentence each."""
+    lines = [f"- [{found['title']}]({name}.md): {_prose(found['description'])}" for name, found in kinds.items()]
+    what = "Every kind of manifest, and the inventory file, field by field. `vdvs explain` says the same in a terminal."
+    return "\n\n".join([NOTICE.format("schemas/*.json") + "# Reference", what, "\n".join(lines)]) + "\n"
+
+
+def kind_page(name: str, found: Schema) -> str:
+    """A kind: an example, its fields at a glance, and each field by itself."""
+    every = list(fields.every_field(found))
+    parts = [
+        NOTICE.format(f"schemas/{name}.v1.json") + f"# {found['title']}",
+        _prose(found["description"]),
+        _yaml(_manifest(name, found)),
+        "## At a glance",
+        "\n".join(["| field | what to write | default |", "|---|---|---|", *map(_row, every)]),
+        "## Field by field",
+        *(part for field in every for part in _section(field)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _manifest(name: str, found: Schema) -> str:
+    """The smallest example, put together from the examples of the schema."""
+    first = f"# yaml-language-server: $schema=../schemas/{name}.v1.json\n"
+    properties = found["properties"]
+    manifest = {key: properties[key]["examples"][0] for key in properties if properties[key].get("examples")}
+    if "metadata" in properties:
+        metadata = {"name": properties["metadata"]["properties"]["name"]["examples"][0]}
+        manifest = {key: {**manifest, "metadata": metadata}[key] for key in properties}
+    return first + fields.block(manifest)
+
+
+def _row(field: Field) -> str:
+    default = "*required*" if field.required else _code(field.default) if "default" in field.node else field.default
+    what = _code(field.always) if field.always else field.short_kind_of_value
+    cells = (f"[`{field.path}`](#{_anchor(field.path)})", what, default or "")
+    return "| " + " | ".join(_cell(cell) for cell in cells) + " |"
+
+
+def _section(field: Field) -> Iterator[str]:
+    """One field in full. GitHub makes the anchor of a heading from its letters and digits."""
+    yield f"### `{field.path}`"
+    yield f"({', '.join(_facts(field))})"
+    yield _prose(field.description)
+    if form := field.node.get("patternErrorMessage"):
+        yield f"Form: {_prose(form)}."
+    if field.item is not None:
+        yield f"Each item ({', '.join(_written(field.item))}): {_prose(field.item.get('description', ''))}"
+        if form := field.item.get("patternErrorMessage"):
+            yield f"Form of an item: {_prose(form)}."
+    for value in fields.block_examples(field.node):
+        yield _yaml(fields.block({field.name: value}))
+
+
+def _facts(field: Field) -> Iterator[str]:
+    if field.always:
+        yield f"always {_code(field.always)}"
+    else:
+        yield from _written(field.node)
+    if field.required:
+        yield "required"
+    elif field.default is not None:
+        yield f"default: {_code(field.default) if 'default' in field.node else field.default}"
+
+
+def _written(node: Schema) -> Iterator[str]:
+    """What is to be written, and examples of it."""
+    yield " or ".join(map(_code, map(str, node["enum"]))) if "enum" in node else fields.full_type(node)
+    if said := fields.scalar_examples(node):
+        yield f"such as {' or '.join(map(_code, said))}"
+
+
+def cli_page() -> str:
+    """Every command with its options, as --help shows them."""
+    root = click.Context(cli, info_name="vdvs")
+    parts = [
+        NOTICE.format("the commands themselves") + "# Commands",
+        *_help(cli.help or ""),
+        "`-h` or `--help` after any command shows what stands here.",
+        *_help(EXIT_CODES),
+        "What they mean to a script stands in [exit-codes-and-json.md](exit-codes-and-json.md).",
+        *(part for context in _commands(root) for part in _command(context)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _commands(above: click.Context) -> Iterator[click.Context]:
+    """Every command below a group, in the order of definition; those in groups after their group."""
+    if isinstance(above.command, click.Group):
+        for name, command in above.command.commands.items():
+            if not command.hidden:
+                context = click.Context(command, info_name=name, parent=above)
+                yield context
+                yield from _commands(context)
+
+
+def _command(context: click.Context) -> Iterator[str]:
+    command = context.command
+    yield f"## {context.command_path}"
+    if not isinstance(command, click.Group):
+        yield f"```\n{context.command_path} {' '.join(command.collect_usage_pieces(context))}\n```"
+    yield from _help(command.help or "")
+    options = [option for option in command.params if isinstance(option, click.Option)]
+    shown = [record for option in options if (record := option.get_help_record(context))]
+    if shown:
+        yield "\n".join(f"- `{names}`: {_prose(' '.join(meaning.split()))}" for names, meaning in shown)
+
+
+def _help(text: str) -> Iterator[str]:
+    """Paragraphs of a help text. One that click must not wrap has a heading and indented lines."""
+    for paragraph in cleandoc(text).split("\n\n"):
+        if not paragraph.startswith("\b"):
+            yield _prose(" ".join(paragraph.split()))
+            continue
+        heading, *lines = paragraph.removeprefix("\b").strip("\n").splitlines()
+        yield heading
+        yield f"```\n{cleandoc(chr(10).join(['', *lines]))}\n```"
+
+
+def _anchor(path: str) -> str:
+    return re.sub(r"[^a-z0-9_-]", "", path.lower())
+
+
+def _prose(text: str) -> str:
+    """Text in which nothing is taken for Markdown or HTML; words that only a machine would write are set as code."""
+    parts = re.split(r"(`[^`]*`|\$?[A-Za-z]*_[A-Za-z_]+)", text)
+    return "".join(
+        re.sub(r"([\\*_<])", r"\\\1", part) if even else part if part.startswith("`") else _code(part)
+        for part, even in zip(parts, itertools.cycle((True, False)), strict=False)
+    )
+
+
+def _code(text: str | None) -> str:
+    return f"`{text}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _yaml(text: str) -> str:
+    return f"```yaml\n{text}\n```"
+
+
+def main() -> int:
+    """Write the pages, or say which ones differ."""
+    made = pages()
+    there = {f"reference/{path.name}" for path in (DOCS / "reference").glob("*.md")}
+    wrong = sorted(there - set(made))
+    for name, text in made.items():
+        path = DOCS / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            wrong.append(name)
+    if "--check" in sys.argv[1:]:
+        for name in wrong:
+            print(f"docs/{name} is not what `make docs` makes", file=sys.stderr)
+        return 1 if wrong else 0
+    for name in wrong:
+        if name in made:
+            (DOCS / name).parent.mkdir(exist_ok=True)
+            (DOCS / name).write_text(made[name], encoding="utf-8")
+        else:
+            (DOCS / name).unlink()
+        print(f"docs/{name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""What the shell completes. Nothing here asks a host or reads a manifest, and nothing slow is imported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.cli import kinds
+
+if TYPE_CHECKING:
+    import click
+    from click.shell_completion import CompletionItem
+
+INVENTORY = "inventory"
+
+
+def files(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Files and directories: the shell knows them itself."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")]
+
+
+def listed(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The first word of `get`: hosts, vmgroups ..., all."""
+    return _first(context, [*kinds.plurals(), kinds.ALL], incomplete)
+
+
+def described(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The first word of `describe`: host, vmgroup ..."""
+    return _first(context, kinds.singulars(), incomplete)
+
+
+def explained(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Kinds, and once there is a dot the fields of the kind."""
+    word, dot, path = incomplete.partition(".")
+    if not dot:
+        return _starting(explained_kinds(), incomplete)
+    kind = explained_kind(word)
+    return _fields(kind, word, path) if kind else []
+
+
+def explained_kinds() -> list[str]:
+    """The kinds of manifests, and the inventory file."""
+    from reconciler.model.refs import Kind
+
+    return [*(kind.lower() for kind in Kind), INVENTORY]
+
+
+def explained_kind(word: str) -> str | None:
+    """The kind that is called so: in any case, singular, plural or short."""
+    folded = word.lower()
+    for name in explained_kinds():
+        if folded in (name, f"{name}s", f"{name.removesuffix('y')}ies"):
+            return name
+    return kinds.singular(folded)
+
+
+def _fields(kind: str, word: str, path: str) -> list[str]:
+    from reconciler.loader.schemas import schema
+    from reconciler.render.fields import every_field
+
+    above, _, _ = path.rpartition(".")
+    found = {field.path: field for field in every_field(schema(kind))}
+    names = _starting([name for name in found if name.rpartition(".")[0] == above], path)
+    if len(names) == 1 and found[names[0]].fields:
+        names.append(f"{names[0]}.")  # else the shell would end the word here
+    return [f"{word}.{name}" for name in names]
+
+
+def _first(context: click.Context, choices: list[str], incomplete: str) -> list[str]:
+    return [] if context.params.get("what") else _starting(choices, incomplete)
+
+
+def _starting(choices: list[str], incomplete: str) -> list[str]:
+    return [choice for choice in choices if choice.lower().startswith(incomplete.lower())]

@@ -1,0 +1,82 @@
+"""The pages in docs/ say what the commands and schemas say now, and their links lead somewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from reconciler.cli import exits
+from reconciler.loader.explain import explain
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "ARCHITECTURE.md"])
+REFERENCE = sorted(page for page in DOCS.glob("reference/*.md") if page.stem != "README")
+OUTPUT = (DOCS / "exit-codes-and-json.md").read_text(encoding="utf-8")
+
+
+def generate(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    program = folder / "docs" / "generate.py"
+    code = f"import runpy, sys; sys.path[:0] = [{str(ROOT)!r}]; runpy.run_path({str(program)!r}, run_name='__main__')"
+    return subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, timeout=60)
+
+
+def test_they_are_what_make_docs_makes() -> None:
+    done = generate(ROOT, "--check")
+    assert (done.returncode, done.stderr) == (0, ""), "run `make docs`"
+
+
+def test_make_docs_writes_what_is_missing_or_wrong_and_removes_what_is_left_over(tmp_path: Path) -> None:
+    shutil.copytree(DOCS, tmp_path / "docs")
+    (tmp_path / "docs/cli.md").write_text("old")
+    (tmp_path / "docs/reference/host.md").unlink()
+    (tmp_path / "docs/reference/gone.md").write_text("a kind that is no more")
+    assert generate(tmp_path, "--check").returncode == 1
+    assert sorted(generate(tmp_path).stdout.split()) == [
+        "docs/cli.md",
+        "docs/reference/gone.md",
+        "docs/reference/host.md",
+    ]
+    assert generate(tmp_path, "--check").returncode == 0
+    assert not (tmp_path / "docs/reference/gone.md").exists()
+
+
+@pytest.mark.parametrize("page", REFERENCE, ids=[page.stem for page in REFERENCE])
+def test_the_example_of_a_kind_is_valid(page: Path) -> None:
+    example = re.search(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert example
+    assert explain(page.stem, yaml.safe_load(example[1])) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    anchors = {re.sub(r"[^a-z0-9_ -]", "", head.lower()).strip().replace(" ", "-") for head in headings(text)}
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith("#"):
+            assert target[1:] in anchors, target
+        elif "://" not in target:
+            assert (page.parent / target.partition("#")[0]).exists(), target
+
+
+def headings(text: str) -> list[str]:
+    return re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "schemas/output").glob("*.json")), ids=lambda path: path.stem)
+def test_every_output_is_documented_with_what_is_at_its_top(path: Path) -> None:
+    (row,) = [line for line in OUTPUT.splitlines() if f"[{path.name}]" in line]
+    shown = re.findall(r"`(\w+)`", row.split("|")[3])
+    assert shown == list(json.loads(path.read_text(encoding="utf-8"))["properties"])
+
+
+def test_every_exit_code_is_documented() -> None:
+    codes = {value for name, value in vars(exits).items() if name.isupper() and isinstance(value, int)}
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", OUTPUT, re.MULTILINE)} == codes
