@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from reconciler.model.diff import Change, Op
 from reconciler.model.events import Event, EventKind
 from reconciler.model.outcome import ObjectResult, Outcome, Status
-from reconciler.model.refs import ObjectRef
+from reconciler.model.refs import Kind, ObjectRef
 
 _EVENTS = {
     Op.CREATE: EventKind.DRIFTED,
@@ -48,7 +48,9 @@ def transitions(previous: State, outcome: Outcome, *, healing: bool) -> tuple[tu
         seen = previous.get(ref, Seen())
         told, state[ref] = _of_object(seen, before.get(ref), after.get(ref), results.get(ref))
         events += told
-    gone = sorted(previous.keys() - state.keys(), key=lambda ref: ref.sort_key)
+    absent = previous.keys() - state.keys()
+    state |= {ref: previous[ref] for ref in absent if _unreadable(previous[ref], (*before.values(), *after.values()))}
+    gone = sorted(absent - state.keys(), key=lambda ref: ref.sort_key)
     events += [Event(EventKind.GONE, ref, "no longer declared, nor found") for ref in gone if previous[ref].change]
     return tuple(events), state
 
@@ -72,6 +74,13 @@ def _of_object(
         events.append(Event(_EVENTS[after.op], after.ref, after.reason, after))
         seen = Seen(after, seen.failure)
     return events, seen
+
+
+def _unreadable(seen: Seen, changes: Iterable[Change]) -> bool:
+    """Whether an object may be missing from this pass only because its config DB could not be read."""
+    if seen.change is None or seen.change.op is not Op.UNMANAGED:
+        return False
+    return any(change.ref.kind is Kind.CONFIG_DB and change.op in (Op.UNKNOWN, Op.BLOCKED) for change in changes)
 
 
 def _settled(drift: Change, result: ObjectResult | None) -> Event:

@@ -66,6 +66,17 @@ def test_an_object_that_is_no_longer_declared() -> None:
     assert script.run() == ["drifted differs", "gone no longer declared, nor found"]
 
 
+def test_a_vmgroup_whose_config_db_cannot_be_read_is_not_gone() -> None:
+    found = Change(ObjectRef(Kind.VMGROUP, "WILD"), Op.UNMANAGED, "created outside the manifests")
+    for op in (Op.UNKNOWN, Op.BLOCKED):
+        unread = Change(ObjectRef(Kind.CONFIG_DB, "shared"), op, "locked")
+        read = Change(unread.ref, Op.KEEP, "as declared")
+        script = Script([(GOOD, outcome(change)) for change in (found, unread, found, unread, read)])
+        told = [line for line, event in zip(script.run(), script.told, strict=True) if event.event.ref == found.ref]
+        assert told == ["unmanaged created outside the manifests", "gone no longer declared, nor found"]
+        assert script.told[-1].event.kind == "gone"
+
+
 def test_a_pass_that_fails_is_told_once_and_tried_again() -> None:
     down = InventoryError("vCenter does not answer")
     script = Script([(GOOD, down), (GOOD, down), (GOOD, outcome(drift())), (GOOD, outcome(drift()))])
