@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 OK = 0
 DIFFERENT = 1
 INVALID = 1  # of `validate`
+DENIED = 1  # of `can-i`
 USAGE = 2
 FAILED = 3
 INTERRUPTED = 130

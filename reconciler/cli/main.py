@@ -8,6 +8,7 @@ import click
 
 import reconciler
 from reconciler.cli.apply import apply
+from reconciler.cli.can_i import can_i
 from reconciler.cli.completion import completion
 from reconciler.cli.describe import describe
 from reconciler.cli.diff import diff
@@ -22,7 +23,7 @@ from reconciler.cli.watch import watch
 EXIT_CODES = """\b
 Exit codes:
   0  in sync, or done (what is only unmanaged does not count)
-  1  diff: something differs; validate: the manifests are invalid
+  1  diff: something differs; validate: the manifests are invalid; can-i: denied
   2  wrong usage, or (elsewhere than validate) invalid manifests; nothing was done
   3  something failed, is blocked, or could not be read (outranks 1)
   130  interrupted"""
@@ -44,7 +45,7 @@ def cli() -> None:
     """
 
 
-for command in (validate, diff, apply, get, describe, status, watch, explain, lab, completion):
+for command in (validate, diff, apply, get, describe, status, can_i, watch, explain, lab, completion):
     cli.add_command(command)
 
 

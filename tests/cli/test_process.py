@@ -42,6 +42,7 @@ COMMANDS = (
     "get",
     "describe",
     "status",
+    "can-i",
     "watch",
     "explain",
     "lab up",

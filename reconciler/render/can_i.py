@@ -1,0 +1,77 @@
+"""The answer of `can-i`."""
+
+from __future__ import annotations
+
+from reconciler.model.sizes import format_size
+from reconciler.planning.can_i import CanI, Question, Verdict
+from reconciler.planning.rights import Right
+from reconciler.render.data import Data
+from reconciler.render.quota import about
+from reconciler.render.text import Paint, clean, columns, lines, plain
+
+Pairs = list[tuple[str, str]]
+
+
+def can_i_text(found: CanI, paint: Paint = plain) -> str:
+    """The answer in one word and what was asked; then, for each way in which it is decided, why."""
+    word = found.answer.value
+    parts = [f"{paint(word, word)}   {clean(_asked(found.question))}"]
+    for verdict in found.verdicts:
+        several = len(found.verdicts) > 1
+        parts += ["", *columns(_pairs(verdict, several), indent="  ", paint=paint)]
+    if not found.verdicts:
+        parts += ["", "  the VM's host is not known, and no host is declared"]
+    return lines(parts)
+
+
+def can_i_data(found: CanI) -> Data:
+    """schemas/output/can-i.json"""
+    asked = found.question
+    return {
+        "answer": found.answer.value,
+        "right": asked.right.value,
+        "vm": {"name": asked.vm.name, "uuid": asked.vm.uuid, "path": asked.vm.path, "host": asked.vm.host},
+        "datastore": asked.datastore.name,
+        "sizeMB": asked.size_mb if asked.right is Right.CREATE else None,
+        "short": asked.short,
+        "verdicts": [_verdict_data(verdict) for verdict in found.verdicts],
+    }
+
+
+def _verdict_data(verdict: Verdict) -> Data:
+    return {
+        "answer": verdict.answer.value,
+        "rule": verdict.rule,
+        "reason": verdict.reason,
+        "hosts": list(verdict.hosts),
+        "state": verdict.state,
+        "driver": verdict.release or None,
+        "configDB": verdict.config_db,
+        "vmgroup": verdict.vmgroup,
+        "lookedUp": list(verdict.looked_up),
+        "maxMB": verdict.max_mb,
+        "totalMB": verdict.total_mb,
+        "usedMB": verdict.used_mb,
+    }
+
+
+def _asked(question: Question) -> str:
+    what = f"a volume of {format_size(question.size_mb)}" if question.right is Right.CREATE else "a volume"
+    how = " by its short name" if question.short else ""
+    return f"{question.vm.name}: {question.right} {what} on {question.datastore.name}{how}"
+
+
+def _pairs(verdict: Verdict, several: bool) -> Pairs:
+    pairs = [("Answer", verdict.answer.value)] if several else []
+    pairs += [("Rule", f"access[{verdict.rule}]" if verdict.max_mb is not None else verdict.rule)]
+    pairs += [("Why", verdict.reason)]
+    if verdict.vmgroup is not None:
+        pairs.append(("VMGroup", f"{verdict.vmgroup} ({verdict.config_db})"))
+    if verdict.looked_up:
+        pairs.append(("Looked up", ", then ".join(verdict.looked_up)))
+    if verdict.max_mb is not None and verdict.total_mb is not None:
+        pairs.append(("Limits", f"volume {format_size(verdict.max_mb)}, total {format_size(verdict.total_mb)}"))
+    if verdict.used_mb is not None:
+        pairs.append(("Used", about(verdict.used_mb)))
+    driver = f", driver {verdict.release}" if verdict.release else ""
+    return [*pairs, ("Host", f"{', '.join(verdict.hosts)} ({verdict.state}{driver})")]

@@ -1,0 +1,77 @@
+"""`can-i`: each case of `tests/golden/can_i/cases.yaml` is a question, a site and the answer; also as text and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from reconciler.planning.can_i import CanI, Question, can_i, find_datastore, find_vm
+from reconciler.planning.look_up import NotFoundError
+from reconciler.planning.resolve import resolve
+from reconciler.planning.rights import Right
+from reconciler.render.can_i import can_i_data, can_i_text
+from tests.planning import compact
+from tests.render import schemas
+
+CASES = yaml.safe_load((Path(__file__).parents[1] / "golden" / "can_i" / "cases.yaml").read_text())
+DB = {"vmgroups": {"g1": {"vms": ["vm1"]}}}
+
+
+def answer(case: Mapping[str, Any]) -> CanI:
+    known = compact.inventory(
+        {
+            "hosts": ["esx1", "esx2"],
+            "datastores": [{"name": "shared"}, {"name": "ds2"}],
+            "vms": [{"name": "vm1", "host": case.get("host", "esx1")}],
+        }
+    )
+    hosts = {"esx1": {}, "esx2": {}}
+    declared = compact.desired({"hosts": hosts, "configdbs": {"shared": {"datastore": "shared"}}})
+    seen = {"esx1": "joined", "esx2": "joined"} | case.get("hosts", {})
+    driver = case.get("driver", "0.17.aa-0.0.1")
+    plain = {name: host if host == "unreachable" else _with(host, driver) for name, host in seen.items()}
+    observed = compact.observed({"hosts": plain, "config_dbs": {"shared": case.get("db", DB)}}, known)
+    right, store, *short = case["ask"]
+    vm = known.vms[0] if "place" not in case else replace(known.vms[0], datastore=case["place"])
+    question = Question(Right(right), vm, find_datastore(known, store), 100, bool(short))
+    return can_i(question, resolve(declared, known), observed)
+
+
+def _with(host: str | Mapping[str, Any], driver: str) -> dict[str, Any]:
+    return {"driver": driver} | ({"is": host} if isinstance(host, str) else dict(host))
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case["case"]) for case in CASES])
+def test_golden(case: Mapping[str, Any]) -> None:
+    found = answer(case)
+    expected = dict(case["expect"])
+    first = found.verdicts[0]
+    shown = {
+        "answer": found.answer.value,
+        "rule": first.rule,
+        "reason": first.reason,
+        "vmgroup": first.vmgroup,
+        "looked_up": list(first.looked_up),
+        "used": first.used_mb,
+        "state": first.state,
+        "hosts": [list(verdict.hosts) for verdict in found.verdicts],
+    }
+    assert {key: shown[key] for key in expected} == expected
+    schemas.check("can-i", can_i_data(found))
+    text = can_i_text(found)
+    assert text.startswith(f"{found.answer.value}   vm1: ")
+    assert all(verdict.reason in text for verdict in found.verdicts)
+
+
+def test_a_vm_is_named_in_three_ways() -> None:
+    uuid = "564d865d-9979-5dd2-aeac-9a90bfbdfcb7"
+    known = compact.inventory({"hosts": [], "datastores": [], "vms": [{"name": "vm1", "uuid": uuid}, {"name": "vm2"}]})
+    assert [find_vm(known, name) for name in ("vm1", uuid.upper(), "/DC0/vm/vm1")] == [known.vms[0]] * 3
+    assert find_vm(known, uuid.replace("5", "6")) is None
+    with pytest.raises(NotFoundError, match='no VM "vm3"'):
+        find_vm(known, "vm3")
