@@ -36,8 +36,8 @@ def describe(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, ou
         raise click.UsageError("name one object: vdvs describe KIND NAME")
     found = open_session(paths, site).run(REPORT_ONLY).before
     rows = tables.rows(found, wanted[0])
-    kinds.require(names, [row.change.ref.name for row in rows], wanted[0])
-    row = next(row for row in rows if row.change.ref.name == names[0])
+    (name,) = kinds.resolve(names, [row.change.ref.name for row in rows], wanted[0])
+    row = next(row for row in rows if row.change.ref.name == name)
     judged = tuple(condition for condition in conditions(found) if condition.ref == row.change.ref)
     if output == "text":
         click.echo(describe_text(row, judged, paint()), nl=False)

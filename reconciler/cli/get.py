@@ -41,7 +41,7 @@ def get(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output:
     listed = {kind: tables.rows(found, kind, session.only) for kind in wanted}
     if names:
         kind = wanted[0]
-        kinds.require(names, [row.change.ref.name for row in listed[kind]], kind)
+        names = kinds.resolve(names, [row.change.ref.name for row in listed[kind]], kind)
         listed[kind] = tuple(row for row in listed[kind] if row.change.ref.name in names)
     _print(listed, output)
     unknown = any(row.change.op is Op.UNKNOWN for rows in listed.values() for row in rows)

@@ -18,6 +18,7 @@ _NAMES = {
     "ConfigDB": ("configdb", "configdbs", "db", "dbs"),
 }
 ALL = "all"
+_HINTS = 3
 
 
 def singulars() -> list[str]:
@@ -66,6 +67,36 @@ def require(names: Sequence[str], there: Sequence[str], kind: Kind) -> None:
     """Refuse names that are not among those that are there."""
     for name in names:
         if name not in there:
-            near = get_close_matches(name, there, 1)
-            hint = f' (did you mean "{near[0]}"?)' if near else ""
-            raise click.UsageError(f"no {kind.value.lower()}/{name} in the manifests or on the site{hint}")
+            raise _unknown(name, there, kind)
+
+
+def resolve(names: Sequence[str], there: Sequence[str], kind: Kind) -> tuple[str, ...]:
+    """The names of the objects that are meant, each once. A name may leave out the config DB, or be in another case,
+    as long as it can mean one object only."""
+    meant = []
+    for name in names:
+        found = [name] if name in there else _alike(name, there)
+        if len(found) != 1:
+            raise _unknown(name, there, kind)
+        meant += found
+    return tuple(dict.fromkeys(meant))
+
+
+def _alike(name: str, there: Sequence[str]) -> list[str]:
+    whole = [other for other in there if other.casefold() == name.casefold()]
+    return whole or [other for other in there if _without_db(other) == name.casefold()]
+
+
+def _unknown(name: str, there: Sequence[str], kind: Kind) -> click.UsageError:
+    near = _alike(name, there)
+    if not near:
+        closest = get_close_matches(_without_db(name), [_without_db(other) for other in there], 1)
+        near = [other for other in there if _without_db(other) in closest]
+    hint = " or ".join(f"{kind.value.lower()}/{other}" for other in near[:_HINTS])
+    hint = f" (did you mean {hint}?)" if hint else ""
+    return click.UsageError(f"no {kind.value.lower()}/{name} in the manifests or on the site{hint}")
+
+
+def _without_db(name: str) -> str:
+    """`DB/NAME` -> `name`, to compare with."""
+    return name.split("/", 1)[-1].casefold()

@@ -80,8 +80,13 @@ def reboot(host: str, directory: str) -> int:
     from pathlib import Path
 
     from reconciler import lab as labs
+    from reconciler.model.errors import HostUnreachableError, UsageError
     from reconciler.render.text import clean
 
+    try:
+        labs.host_root(Path(directory), host)
+    except HostUnreachableError as error:
+        raise UsageError(str(error)) from error
     report = labs.reboot(Path(directory), host)
     click.echo(f"{clean(host)} rebooted: local.sh {report.local_sh}, vmdk-opsd {report.service}")
     for title, lines in (("lost", report.lost), ("local.sh says", report.output), ("not run in a lab", report.not_run)):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from reconciler import loader, wiring
 from reconciler import reconcile as use_case
+from reconciler.cli.errors import say
 from reconciler.cli.progress import TerminalProgress
 from reconciler.cli.selector import Selector
 from reconciler.model.desired import Desired, Site
@@ -63,4 +64,6 @@ def open_session(paths: Sequence[str], site: str | None, selector: str | None = 
     if desired.site is None:
         raise UsageError(NO_SITE)
     only = Selector.parse(selector).select(desired) if selector else None
+    if only is not None and not only:
+        say(f"warning: no object has these labels ({selector})")
     return Session(desired, desired.site, tuple(paths), only)

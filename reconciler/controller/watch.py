@@ -76,7 +76,7 @@ class Watch:
         policy = self._trust.policy(self._desired) if self._trust else REPORT_ONLY
         try:
             outcome = await self._edges.reconcile(self._desired, policy)
-            events, state = transitions(self._state, outcome, healing=self._trust is not None)
+            events, state = transitions(self._state, outcome, healing=policy if self._trust else None)
         except Exception as error:
             self._failed(error)
             return

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from reconciler.lab.site import Size
-from reconciler.model.errors import HostUnreachableError, VdvsError
+from reconciler.model.errors import HostUnreachableError, UsageError, VdvsError
 
 MARKER = ".vdvs-lab.json"
 CONTENT = ("hosts", "datastores", "inventory.json", "site.yaml")
@@ -76,7 +76,7 @@ def _remove(entry: Path) -> None:
 def _require(directory: Path) -> dict[str, object]:
     marker = _marker(directory)
     if marker is None:
-        raise VdvsError(f"{directory} is not a lab (it has no {MARKER})")
+        raise UsageError(f"{directory} is not a lab (it has no {MARKER})")
     return marker
 
 

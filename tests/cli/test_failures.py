@@ -26,7 +26,9 @@ def one_line(stderr: str) -> str:
         (("diff", "--nope"), "No such option"),
         (("dif", "-f", "manifests"), "diff"),
         (("get", "hots"), 'no kind "hots" (did you mean "hosts"?)'),
-        (("get", "hosts", "esxiz1"), "no host/esxiz1 in the manifests or on the site (did you mean"),
+        (("get", "hosts", "esxiz1"), "no host/esxiz1 in the manifests or on the site (did you mean host/esxiz10?)"),
+        (("get", "vg", "mygroup"), "(did you mean vmgroup/MYVMGROUP?)"),
+        (("describe", "vg/shared/my-group"), "(did you mean vmgroup/MYVMGROUP?)"),
         (("get", "all", "x"), '"all" takes no name'),
         (("get", "hosts", "-o", "table"), "'table' is not one of"),
         (("get", "hosts", "-l", "a=b=c"), '"a=b=c" is not a label selector'),
@@ -34,6 +36,8 @@ def one_line(stderr: str) -> str:
         (("watch", "-f", "manifests", "--interval", "5"), '"5" is not a duration'),
         (("watch", "-f", "-"), "standard input"),
         (("lab", "up", "--hosts", "0"), "--hosts"),
+        (("lab", "down", "--directory", "nosuch"), "nosuch is not a lab"),
+        (("lab", "reboot", "h", "--directory", "nosuch"), "no lab in nosuch"),
     ],
 )
 def test_wrong_usage(folder: Folder, args: tuple[str, ...], said: str) -> None:
@@ -41,6 +45,21 @@ def test_wrong_usage(folder: Folder, args: tuple[str, ...], said: str) -> None:
     assert done.exit_code == 2
     assert said in one_line(done.stderr)
     assert done.stdout == ""
+
+
+def test_a_host_that_the_lab_does_not_have(folder: Folder) -> None:
+    assert folder.vdvs("lab", "up").exit_code == 0
+    done = folder.vdvs("lab", "reboot", "NOSUCHHOST")
+    assert done.exit_code == 2
+    assert "no host NOSUCHHOST in the lab" in one_line(done.stderr)
+
+
+def test_labels_that_nothing_has(applied: Folder) -> None:
+    for command in ("diff -f manifests", "apply -f manifests", "get hosts"):
+        done = applied.vdvs(*command.split(), "-l", "site=nowhere")
+        assert done.exit_code == 0, command
+        assert "no object has these labels" in one_line(done.stderr)
+        assert applied.vdvs(*command.split(), "-l", "site=lab").stderr == ""
 
 
 def test_no_manifests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

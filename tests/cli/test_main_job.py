@@ -109,6 +109,11 @@ def test_kinds_may_be_spelled_in_any_way(applied: Folder, word: str) -> None:
     assert applied.vdvs("get", word, "esxiz20", "-o", "name").stdout == "host/esxiz20\n"
 
 
+def test_names_may_be_spelled_in_any_way_that_means_one_object(applied: Folder) -> None:
+    assert applied.vdvs("get", "vmgroup", "myvmgroup", "-o", "name").stdout == "vmgroup/MYVMGROUP\n"
+    assert applied.vdvs("describe", "host", "ESXIZ10").exit_code == 0
+
+
 def test_get_all_wide(applied: Folder) -> None:
     shown = applied.vdvs("get", "all", "-o", "wide").stdout
     assert [line.split()[0] for line in shown.split("\n\n")] == ["NAME", "NAME", "NAME"]
@@ -159,7 +164,7 @@ def test_the_lab(folder: Folder) -> None:
     assert folder.vdvs("lab", "reboot", "esxi-002").stdout.startswith("esxi-002 rebooted: local.sh ")
     assert folder.vdvs("lab", "down").exit_code == 0
     assert not (folder.path / ".vdvs-lab").exists()
-    assert folder.vdvs("lab", "down").exit_code == 3
+    assert folder.vdvs("lab", "down").exit_code == 2
 
 
 def test_manifests_from_standard_input(folder: Folder) -> None:

@@ -134,6 +134,14 @@ def test_a_new_commit_is_not_carried_out_until_it_was_seen_in_sync() -> None:
     assert [policy.objects for policy in script.policies] == [{HOST}, set(), set(), set(), {HOST}]
 
 
+def test_why_a_new_commit_is_not_carried_out() -> None:
+    held = ObjectResult(HOST, Status.BLOCKED, "not among the objects of this pass")
+    newer = desired(address="other.lab.local")
+    script = Script([(newer, outcome(drift(), result=held))] * 2)
+    why = "blocked not healed: new in the manifests; `vdvs apply` carries it out"
+    assert script.run(heal=True) == ["drifted differs", why]
+
+
 def test_a_manifest_that_only_moved_in_its_file_is_the_same() -> None:
     script = Script([(desired(line=99), outcome(drift()))])
     script.run(heal=True)
