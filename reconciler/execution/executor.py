@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from reconciler.execution.together import together
 from reconciler.model.actions import CreateVMGroup, LinkAction
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.outcome import ActionResult
@@ -47,7 +47,7 @@ async def execute(plan: Plan, agent: FindAgent, now: datetime, observer: Observe
         finally:
             finished()
 
-    written = await asyncio.gather(*(one_db(step) for step in plan.config_dbs))
+    written = await together(one_db(step) for step in plan.config_dbs)
     results = [result for found, _ in written for result in found]
     # A DB that was to be made and was not: its hosts must not be pointed at nothing.
     failed = {result.ref: result for result in results if not result.ok}
@@ -56,7 +56,7 @@ async def execute(plan: Plan, agent: FindAgent, now: datetime, observer: Observe
     for step in plan.hosts:
         if step.config_db in not_made:
             results.append(ActionResult(step.ref, False, "Skipped", f"{step.config_db} was not made"))
-    for found in await asyncio.gather(*(one_host(step) for step in joining)):
+    for found in await together(one_host(step) for step in joining):
         results += found
     return Execution(tuple(results), tuple(backup for _, backup in written if backup))
 
@@ -119,7 +119,7 @@ async def _links(links: Sequence[tuple[str, LinkAction]], agent: FindAgent) -> l
         except (HostUnreachableError, AgentRefusedError) as error:
             return tuple(_failure(action.ref, error) for action in actions)
 
-    found = await asyncio.gather(*(on(host, actions) for host, actions in by_host.items()))
+    found = await together(on(host, actions) for host, actions in by_host.items())
     return [result for results in found for result in results]
 
 

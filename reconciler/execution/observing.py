@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from reconciler.execution.together import together
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.inventory import Datastore
 from reconciler.model.observed import (
@@ -110,7 +110,7 @@ async def _ask_all(
             done += 1
             observer.progress("observing hosts", done, len(targets))
 
-    reports = await asyncio.gather(*(ask(host) for host in targets))
+    reports = await together(ask(host) for host in targets)
     return {host.ref.name: report for host, report in zip(targets, reports, strict=True)}
 
 
