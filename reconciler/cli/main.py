@@ -14,6 +14,7 @@ from reconciler.cli.describe import describe
 from reconciler.cli.diff import diff
 from reconciler.cli.errors import Vdvs
 from reconciler.cli.explain import explain
+from reconciler.cli.export import export
 from reconciler.cli.get import get
 from reconciler.cli.lab import lab
 from reconciler.cli.status import status
@@ -45,7 +46,7 @@ def cli() -> None:
     """
 
 
-for command in (validate, diff, apply, get, describe, status, can_i, watch, explain, lab, completion):
+for command in (validate, diff, apply, get, describe, status, can_i, watch, export, explain, lab, completion):
     cli.add_command(command)
 
 

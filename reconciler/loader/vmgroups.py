@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from typing import Final
 
 from reconciler.loader.crosscheck import Claims, Names
 from reconciler.loader.manifests import Document
 from reconciler.loader.wording import Path, did_you_mean, quoted
-from reconciler.model.constants import ALL_DS, DB_FILE, DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, VM_DS
+from reconciler.model import vmgroup_names
+from reconciler.model.constants import ALL_DS, DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, VM_DS
 from reconciler.model.desired import DesiredConfigDB, DesiredVMGroup, Presence
 from reconciler.model.errors import ManifestError
 from reconciler.model.refs import Kind
 from reconciler.model.sizes import format_size, parse_size
-
-LONGEST_NAME: Final = 64
-_UUID_SHAPED: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_DB_FILE_NAME: Final = DB_FILE.rpartition("/")[2]
-_MISREAD: Final = {
-    "policies": "dockvols/policies is where vDVS keeps storage policies",
-    "_ORPHAN": "vDVS shows volumes of no known vmgroup under it",
-    VM_DS: "it means a datastore to vDVS",
-    ALL_DS: "it means every datastore to vDVS",
-}
 
 
 class VMGroupChecks:
@@ -71,14 +60,7 @@ class VMGroupChecks:
 
     def _name(self, document: Document, group: DesiredVMGroup, path: Path) -> None:
         name = group.name
-        why = _MISREAD.get(name)
-        if _UUID_SHAPED.fullmatch(name):
-            why = "vDVS would take it for the folder of the vmgroup with this UUID"
-        elif name.startswith(_DB_FILE_NAME):
-            why = "it is the name of the file of the config DB"
-        elif len(name) > LONGEST_NAME:
-            why = f"it has {len(name)} characters; at most {LONGEST_NAME} are allowed"
-        if why:
+        if why := vmgroup_names.why_not(name):
             self.errors.append(document.error(path, f"a vmgroup cannot be named {quoted(name)}: {why}"))
         if clash := self._names.claim((group.config_db, name), document, path):
             message = f"the vmgroup {quoted(name)} of this config DB is already declared ({clash.at})"

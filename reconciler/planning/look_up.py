@@ -8,7 +8,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
-from reconciler.model.constants import SPECIAL_DATASTORES
+from reconciler.model.constants import SPECIAL_DATASTORES, VOLUMES
 from reconciler.model.desired import DatastoreRef, VMRef, VMSelector
 from reconciler.model.inventory import Datastore, Inventory, VirtualMachine
 from reconciler.model.resolved import Member
@@ -66,7 +66,10 @@ class LookUp:
         return replace(found[0], hosts=frozenset().union(*(d.hosts for d in found)))
 
     def datastore_url(self, name: str) -> str:
-        """The URL of the datastore called `name`, or of a special one."""
+        """The URL of the datastore called `name`, or of a special one. A URL stands for itself, even one that the
+        inventory does not show: rows outlive datastores."""
+        if name.startswith(VOLUMES):
+            return name
         return SPECIAL_DATASTORES.get(name) or self.datastore(DatastoreRef(name=name)).url
 
     def member(self, wanted: VMRef) -> Member:

@@ -45,10 +45,10 @@ COMMANDS = (
     "can-i",
     "watch",
     "explain",
+    "completion",
     "lab up",
     "lab down",
     "lab reboot",
-    "completion",
 )
 
 

@@ -1,0 +1,199 @@
+"""Observed -> manifests: what would have to be declared so that nothing differs; and what no manifest can say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from reconciler.model.adopted import Adopted, LeftOut, Manifest, Place
+from reconciler.model.constants import DEFAULT_VMGROUP
+from reconciler.model.desired import Desired, DesiredHost, Presence
+from reconciler.model.diff import Value
+from reconciler.model.observed import DBMode, DBState, Observed, ObservedConfigDB, ObservedHost, Service
+from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.resolved import Resolved, ResolvedConfigDB, ResolvedHost
+from reconciler.planning.adopt_vmgroup import Vocabulary, draft, why_not_at_all
+from reconciler.planning.default_diff import OPEN
+from reconciler.planning.kube_names import kube_names
+from reconciler.planning.look_up import LookUp, NotFoundError
+from reconciler.planning.sayable import sayable
+from reconciler.planning.show import Names
+from reconciler.planning.state import VMGroupState, default_vmgroup, observed_states, orphaned
+
+API_VERSION = "vdvs.io/v1"
+
+
+def adopt(found: Resolved, seen: Observed, declared: Desired) -> Adopted:
+    """Manifests of all hosts, config DBs and vmgroups that were seen. Pure.
+
+    `found` and `seen` are a look at `survey.everything`. Of what is `declared`, names of config DBs, and addresses,
+    labels and driver sources of hosts are kept: no look at a host can tell them.
+    """
+    adoption = _Adoption(found, seen, declared)
+    manifests = [*adoption.config_dbs(), *adoption.hosts(), *adoption.vmgroups()]
+    manifests.sort(key=lambda manifest: manifest.ref.sort_key)
+    left_out = sorted(adoption.left_out, key=lambda left: left.ref.sort_key)
+    return Adopted(tuple(manifests), tuple(left_out))
+
+
+@dataclass(frozen=True, slots=True)
+class _DB:
+    """A config DB that is there: what it is called, how its datastore is said, and the hosts that use it."""
+
+    name: str
+    datastore: str
+    place: ResolvedConfigDB
+    rows: ObservedConfigDB
+    users: tuple[str, ...]
+
+
+class _Adoption:
+    """One call of `adopt`; the parts add to `left_out`."""
+
+    def __init__(self, found: Resolved, seen: Observed, declared: Desired) -> None:
+        self.left_out = [LeftOut(failed.ref, failed.reason, unread=True) for failed in found.unresolved]
+        self._found, self._seen = found, seen
+        self._words = Vocabulary(found.inventory)
+        self._shown = Names(found.inventory)
+        self._wishes = {host.ref.name: host for host in declared.hosts}
+        self._answered = {name: host for name, host in seen.hosts.items() if isinstance(host, ObservedHost)}
+        self._host_names = kube_names(self._answered)
+        self._dbs = self._find_dbs(_declared_names(declared, LookUp(found.inventory)))
+
+    def _find_dbs(self, declared: dict[str, str]) -> list[_DB]:
+        spelt = {db.ref: self._words.datastores.of(db.datastore.url) for db in self._found.config_dbs}
+        free = [text for db in self._found.config_dbs if (text := spelt[db.ref]) and db.datastore.url not in declared]
+        names = kube_names(free, set(declared.values()))
+        there = []
+        for db in self._found.config_dbs:
+            text, rows = spelt[db.ref], self._seen.config_dbs[db.datastore.db_path]
+            name = declared.get(db.datastore.url) or names.get(text or "") or db.datastore.id
+            ref = ObjectRef(Kind.CONFIG_DB, name)
+            if rows.state is DBState.UNKNOWN:
+                self.left_out.append(LeftOut(ref, rows.message, unread=True))
+            elif rows.state is DBState.PRESENT and text is None:
+                self.left_out.append(LeftOut(ref, f"no manifest can name its datastore {db.datastore.url}"))
+            elif rows.state is DBState.PRESENT and text is not None:
+                there.append(_DB(name, text, db, rows, self._users(db)))
+        return sorted(there, key=lambda db: (-len(db.users), db.name))
+
+    def _users(self, db: ResolvedConfigDB) -> tuple[str, ...]:
+        return tuple(name for name, host in sorted(self._answered.items()) if _uses(host, db))
+
+    def config_dbs(self) -> Iterator[Manifest]:
+        """One for each that is there."""
+        silent = len(self._answered) < len(self._found.hosts) or bool(self._found.unresolved)
+        for db in self._dbs:
+            everybody = len(self._dbs) == 1 and len(db.users) == len(self._answered) and not silent
+            spec: dict[str, Value] = {"mode": "MultiNode", "datastore": db.datastore}
+            comments: dict[Place, str] = {}
+            if "/" in db.datastore:
+                spec["datastore"] = {"url": db.datastore}
+            if not db.users:
+                # A list of names cannot be empty; a label that nobody has selects nobody.
+                spec["hosts"] = {"matchLabels": {"vdvs.io/config-db": db.name[:63].rstrip("-.")}}
+                comments["spec", "hosts"] = "no host uses it; one with this label would"
+            elif not everybody:
+                spec["hosts"] = {"names": sorted(self._host_names[name] for name in db.users)}
+            default = default_vmgroup(observed_states(db.rows).values())
+            spec["defaultVMGroup"] = (Presence.ABSENT if default is None else Presence.PRESENT).value
+            ref = ObjectRef(Kind.CONFIG_DB, db.name)
+            yield Manifest(ref, _document(Kind.CONFIG_DB, {"name": db.name}, spec), comments)
+
+    def hosts(self) -> Iterator[Manifest]:
+        """One for each that answered."""
+        for host in self._found.hosts:
+            seen = self._answered.get(host.ref.name)
+            if seen is None:
+                down = self._seen.hosts[host.ref.name]
+                reason = "" if isinstance(down, ObservedHost) else down.reason
+                self.left_out.append(LeftOut(host.ref, reason, unread=True))
+                continue
+            name = self._host_names[host.ref.name]
+            wish = self._wishes.get(host.ref.name)
+            metadata: dict[str, Value] = {"name": name}
+            if wish is not None and wish.labels:
+                metadata["labels"] = dict(wish.labels)
+            spec: dict[str, Value] = {} if name == host.ref.name else {"name": host.ref.name}
+            if host.address != host.ref.name:
+                spec["address"] = host.address
+            spec |= self._host_spec(host, seen, wish)
+            yield Manifest(host.ref, _document(Kind.HOST, metadata, spec))
+
+    def _host_spec(
+        self, host: ResolvedHost, seen: ObservedHost, wish: DesiredHost | None
+    ) -> Iterator[tuple[str, Value]]:
+        if seen.driver_error is not None:
+            self.left_out.append(LeftOut(host.ref, f"driver: {seen.driver_error}", unread=True))
+        elif seen.driver is not None and sayable("version", seen.driver):
+            kept = wish.driver if wish is not None else None
+            origin = {"source": kept.source, "sha256": kept.sha256} if kept is not None else {}
+            yield "driver", {"version": seen.driver, **{key: text for key, text in origin.items() if text}}
+        elif seen.driver is not None:
+            self.left_out.append(LeftOut(host.ref, f'driver: its version "{seen.driver}" is not one'))
+        if seen.service is Service.RUNNING:
+            yield "service", {"state": "Running"}
+        elif seen.service is Service.UNKNOWN:
+            self.left_out.append(LeftOut(host.ref, "service: its state could not be read", unread=True))
+        if not any(host.ref.name in db.users for db in self._dbs) and (why := self._why_no_db(seen)) is not None:
+            self.left_out.append(LeftOut(host.ref, f"its config DB: {why}"))
+
+    def _why_no_db(self, seen: ObservedHost) -> str | None:
+        if seen.db_mode is DBMode.SINGLE_NODE:
+            return "it has one of its own (SingleNode), which manifests cannot say yet"
+        if seen.link is None:
+            return None
+        return f"its link leads to {self._shown.path(seen.link_path or seen.link)}, where none that it can use was seen"
+
+    def vmgroups(self) -> Iterator[Manifest]:
+        """One for each; `_DEFAULT` only if it is not as vDVS makes it."""
+        qualified = len(self._dbs) > 1
+        states = {
+            f"{db.name}/{state.name}" if qualified else state.name: (db, state)
+            for db in self._dbs
+            for state in sorted(observed_states(db.rows).values(), key=lambda state: state.name)
+        }
+        names = kube_names(states)
+        for key, (db, state) in states.items():
+            if not (state.name == DEFAULT_VMGROUP and _stock(state)):
+                yield from self._vmgroup(ObjectRef(Kind.VMGROUP, key), names[key], db, state)
+        for db in self._dbs:
+            for owner in sorted(orphaned(db.rows)):
+                why = f"rows of a vmgroup that is gone (id {owner})"
+                self.left_out.append(LeftOut(ObjectRef(Kind.CONFIG_DB, db.name), why))
+
+    def _vmgroup(self, ref: ObjectRef, name: str, db: _DB, state: VMGroupState) -> Iterator[Manifest]:
+        if (why := why_not_at_all(state)) is not None:
+            self.left_out.append(LeftOut(ref, why))
+            return
+        made = draft(state, self._words)
+        self.left_out.extend(LeftOut(ref, why) for why in made.left_out)
+        spec: dict[str, Value] = {} if name == state.name else {"name": state.name}
+        spec |= {"configDB": db.name, **made.spec}
+        yield Manifest(ref, _document(Kind.VMGROUP, {"name": name}, spec), made.comments)
+
+
+def _declared_names(declared: Desired, names: LookUp) -> dict[str, str]:
+    """metadata.name of the declared config DBs, by the URL of the datastore."""
+    found = {}
+    for db in declared.config_dbs:
+        try:
+            found[names.datastore(db.datastore).url] = db.ref.name
+        except NotFoundError:
+            continue
+    return found
+
+
+def _uses(host: ObservedHost, db: ResolvedConfigDB) -> bool:
+    linked = host.db_mode is not DBMode.SINGLE_NODE and host.link_path == db.datastore.db_path
+    return linked and db.datastore.id in host.volumes
+
+
+def _stock(state: VMGroupState) -> bool:
+    """Whether this is `_DEFAULT` as vDVS makes it."""
+    same = (state.uuid, state.description, state.default_url) == (OPEN.uuid, OPEN.description, OPEN.default_url)
+    return same and dict(state.access) == dict(OPEN.access) and not state.members
+
+
+def _document(kind: Kind, metadata: dict[str, Value], spec: dict[str, Value]) -> dict[str, Value]:
+    return {"apiVersion": API_VERSION, "kind": kind.value, "metadata": metadata, **({"spec": spec} if spec else {})}

@@ -1,0 +1,50 @@
+"""What there is to look at where nothing is declared yet: every host, and every place for a config DB."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+from reconciler.model.adopted import LeftOut
+from reconciler.model.desired import DatastoreRef, Desired, DesiredConfigDB, DesiredHost, HostSelector, Site, Unmanaged
+from reconciler.model.inventory import Inventory
+from reconciler.model.refs import Kind, ObjectRef, Source
+from reconciler.planning.sayable import sayable
+
+_NOWHERE = Source("inventory", 1, 1)
+
+
+def everything(declared: Desired, inventory: Inventory) -> tuple[Desired, tuple[LeftOut, ...]]:
+    """The declared hosts (or, if there are none, all of the inventory) and a config DB on each datastore that one of
+    them mounts; and the hosts that must not be asked. Wishes nothing of any of them."""
+    hosts, left_out = list(declared.hosts), []
+    seen: set[str] = set()
+    for name in () if declared.hosts else sorted(set(inventory.hosts)):
+        ref = ObjectRef(Kind.HOST, name)
+        problem = _problem(name, declared.site, seen)
+        seen.add(name.lower())
+        if problem:
+            left_out.append(LeftOut(ref, problem, unread=True))
+        else:
+            hosts.append(DesiredHost(ref, _NOWHERE, name, (), None, None))
+    known = {host.ref.name for host in hosts} | {host.address for host in hosts}
+    urls = sorted({datastore.url for datastore in inventory.datastores if datastore.hosts & known})
+    return Desired(declared.site, tuple(hosts), tuple(map(_config_db, urls)), ()), tuple(left_out)
+
+
+def _problem(name: str, site: Site | None, seen: set[str]) -> str | None:
+    if not sayable("host", name):
+        return "its name in the inventory is not one that a manifest can say"
+    if name.lower() in seen:
+        return "another host of the inventory has the same name but for upper and lower case"
+    allowed = None if site is None else site.allowed_hosts
+    if allowed is not None and not any(fnmatchcase(name.lower(), pattern.lower()) for pattern in allowed):
+        return (
+            "the Site does not allow its address (spec.allow.hosts); if its address is not its name in the "
+            "inventory, declare it with -f"
+        )
+    return None
+
+
+def _config_db(url: str) -> DesiredConfigDB:
+    ref, nobody = ObjectRef(Kind.CONFIG_DB, url), HostSelector(names=())
+    return DesiredConfigDB(ref, _NOWHERE, DatastoreRef(url=url), nobody, None, Unmanaged.REPORT, 10)

@@ -1,0 +1,93 @@
+"""Manifests as YAML that people like to read: block style, fields in a fixed order, quotes only where needed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from reconciler.loader.scalars import AMBIGUOUS, resolve
+from reconciler.model.adopted import Adopted, LeftOut, Manifest, Place
+from reconciler.model.diff import Value
+from reconciler.render.data import Data
+from reconciler.render.text import clean
+
+MODELINE = "# yaml-language-server: $schema=schemas/{kind}.v1.json"
+_PLAIN = re.compile(
+    r"[A-Za-z_/][A-Za-z0-9_./+-]*"  # a word or a path
+    r"|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"  # a UUID
+    r"|[0-9]+(MB|GB|TB|PB)"
+    r"|[0-9]+(\.[0-9]+){2,}-[0-9A-Za-z.-]+"  # a version; nobody takes that for a number or a date
+)
+_WORDS = frozenset(word.lower() for word in AMBIGUOUS) | {"true", "false", "null"}
+_SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
+
+def manifests_text(manifests: Sequence[Manifest]) -> str:
+    """All of them as one YAML stream."""
+    return "---\n".join(_document(manifest) for manifest in manifests)
+
+
+def adopted_data(adopted: Adopted) -> Data:
+    """schemas/output/export.json"""
+    return {
+        "items": [manifest.data for manifest in adopted.manifests],
+        "leftOut": [{"object": str(left.ref), "reason": left.why} for left in adopted.left_out],
+    }
+
+
+def left_out_line(left: LeftOut) -> str:
+    """One line about something that is in no manifest."""
+    return f"{left.ref}: {'not read' if left.unread else 'left out'}: {left.why}"
+
+
+def _document(manifest: Manifest) -> str:
+    kind = manifest.ref.kind.value.lower()
+    return "\n".join([MODELINE.format(kind=kind), *_mapping(manifest.data, "", (), manifest.comments)]) + "\n"
+
+
+def _mapping(value: Mapping[str, Value], indent: str, place: Place, comments: Mapping[Place, str]) -> Iterator[str]:
+    for key, item in value.items():
+        here = (*place, key)
+        note = f"  # {clean(comments[here])}" if here in comments else ""
+        head = f"{indent}{scalar(key)}:"
+        if isinstance(item, Mapping) and item:
+            yield head + note
+            yield from _mapping(item, indent + "  ", here, comments)
+        elif isinstance(item, Sequence) and not isinstance(item, str) and item:
+            yield head + note
+            yield from _list(item, indent + "  ", here, comments)
+        else:
+            yield f"{head} {scalar(item)}{note}"
+
+
+def _list(value: Sequence[Value], indent: str, place: Place, comments: Mapping[Place, str]) -> Iterator[str]:
+    for position, item in enumerate(value):
+        here = (*place, position)
+        note = f"  # {clean(comments[here])}" if here in comments else ""
+        if isinstance(item, Mapping) and item:
+            first, *rest = _mapping(item, indent + "  ", here, comments)
+            yield f"{indent}- {first.lstrip(' ')}{note}"
+            yield from rest
+        else:
+            yield f"{indent}- {scalar(item)}{note}"
+
+
+def scalar(value: Value) -> str:
+    """One value on one line; text that anything could take for something else is quoted."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        plain = _PLAIN.fullmatch(value) and value.lower() not in _WORDS and resolve(value) == value
+        return value if plain else f'"{"".join(map(_quoted, value))}"'
+    if isinstance(value, Mapping):
+        return "{}"
+    return "[]" if isinstance(value, Sequence) else "null" if value is None else str(value)
+
+
+def _quoted(char: str) -> str:
+    if char.isprintable():
+        return _SHORT.get(char, char)
+    code = ord(char)
+    return _SHORT.get(char) or (
+        f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    )

@@ -1,0 +1,37 @@
+"""What `export` takes for sayable is what the schemas accept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from reconciler.loader.schemas import schema
+from reconciler.model.vmgroup_names import LONGEST_NAME
+from reconciler.planning.sayable import LONGEST, PATTERNS
+
+
+def spec(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = schema(name)["properties"]["spec"]["properties"]
+    return found
+
+
+VMGROUP, HOST = spec("vmgroup"), spec("host")
+
+
+@pytest.mark.parametrize(
+    ("what", "field"),
+    [
+        ("host", HOST["name"]),
+        ("version", HOST["driver"]["properties"]["version"]),
+        ("vmgroup", VMGROUP["name"]),
+        ("uuid", VMGROUP["uuid"]),
+        ("uuid", VMGROUP["vms"]["items"]["properties"]["uuid"]),
+        ("description", VMGROUP["description"]),
+        ("datastore", VMGROUP["defaultDatastore"]),
+        ("datastore", VMGROUP["access"]["items"]["properties"]["datastore"]),
+    ],
+)
+def test_the_patterns_are_those_of_the_schemas(what: str, field: dict[str, Any]) -> None:
+    assert PATTERNS[what] == field["pattern"]
+    assert field.get("maxLength") == (LONGEST_NAME if what == "vmgroup" else LONGEST.get(what))
