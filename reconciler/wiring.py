@@ -30,7 +30,9 @@ async def open_world(site: Site, observer: Observer) -> AsyncIterator[World]:
     directory = Path(site.lab_directory)
     if not lab.exists(directory):
         lab.create(directory)
-    hosts = LocalHosts(lambda name: lab.host_root(directory, name))
+    hosts = LocalHosts(
+        lambda name: lab.host_root(directory, name), first_on=lambda name: lab.peculiarity(directory, name)
+    )
     inventory = FileInventory(site.inventory_file or str(directory / "inventory.json"))
     try:
         yield World(inventory, hosts, SystemClock(), _new_uuid, observer)

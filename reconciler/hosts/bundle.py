@@ -31,9 +31,11 @@ package.main.main(sys.argv[1] if len(sys.argv) > 1 else "/", i, o)
 
 
 @cache
-def bundle() -> bytes:
-    """What is written to the interpreter started with `BOOTSTRAP`: a line with the length, then the program."""
+def bundle(first: str = "") -> bytes:
+    """What is written to the interpreter started with `BOOTSTRAP`: a line with the length, then the program. `first`:
+    another program that is run before, in a namespace of its own."""
     folder = files("reconciler.agent")
     modules = [(name, (folder / f"{name}.py").read_text(encoding="ascii")) for name in MODULES]
-    program = f"modules = {modules!r}\n{_LOADER}".encode("ascii")
+    before = f"exec({first!r}, {{}})\n" if first else ""
+    program = f"{before}modules = {modules!r}\n{_LOADER}".encode("ascii")
     return b"%d\n" % len(program) + program

@@ -20,11 +20,18 @@ _PATIENCE = 5.0  # seconds for an agent to end by itself once its input has ende
 
 
 class LocalHosts:
-    """Implements `ports.Hosts`. `root_of` gives the folder of a host, or raises HostUnreachableError."""
+    """Implements `ports.Hosts`. `root_of` gives the folder of a host, or raises HostUnreachableError; `first_on` a
+    Python program that is run in the agent's process before the agent, because that host differs from this machine."""
 
-    def __init__(self, root_of: Callable[[str], Path], interpreter: str = sys.executable) -> None:
+    def __init__(
+        self,
+        root_of: Callable[[str], Path],
+        interpreter: str = sys.executable,
+        first_on: Callable[[str], str] = lambda name: "",  # noqa: ARG005
+    ) -> None:
         self._root_of = root_of
         self._interpreter = interpreter
+        self._first_on = first_on
         self._agents: dict[str, AgentClient] = {}
 
     def agent(self, name: str, address: str) -> HostAgent:  # noqa: ARG002 - folders go by name
@@ -49,7 +56,7 @@ class LocalHosts:
             raise HostUnreachableError(f"{name}: the agent cannot be started: {error.strerror}") from error
         channel = _ProcessChannel(name, process)
         try:
-            await channel.send(bundle())
+            await channel.send(bundle(self._first_on(name)))
         except BaseException:
             await channel.close()
             raise

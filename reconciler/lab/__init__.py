@@ -2,12 +2,13 @@
 
 A lab has `site.yaml` and `inventory.json`, `hosts/NAME/` (each laid out as `/` of an ESXi host) and `datastores/ID/`
 (the shared storage, mounted on a host as the relative link `vmfs/volumes/ID`). `site` says what is in it, `build` makes
-it, `folder` finds and removes it, `boot` reboots a host, `shell` runs a host's local.sh confined to that host.
+it, `folder` finds and removes it, `boot` reboots a host, `shell` runs a host's local.sh confined to that host, `vmfs`
+locks files between hosts.
 """
 
 from reconciler.lab.boot import RebootReport, reboot, set_secure_boot
 from reconciler.lab.build import create
-from reconciler.lab.folder import destroy, exists, host_root, hosts
+from reconciler.lab.folder import destroy, exists, host_root, hosts, peculiarity
 from reconciler.lab.site import VIB_FILE, VIB_SHA256, VIB_VERSION
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "exists",
     "host_root",
     "hosts",
+    "peculiarity",
     "reboot",
     "set_secure_boot",
 ]

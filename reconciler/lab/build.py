@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from reconciler.lab.bootbank import STATE, pack
-from reconciler.lab.folder import MARKER, exists, marker_text, size
+from reconciler.lab.folder import MARKER, VMFS_LOCKS, exists, marker_text, size
 from reconciler.lab.site import (
     FILES,
     LOCAL_SH_MODE,
@@ -20,6 +20,7 @@ from reconciler.lab.site import (
     VIB_FILE,
     LabDatastore,
     LabSite,
+    Size,
     inventory_of,
     site_of,
     size_of,
@@ -56,16 +57,26 @@ _PROGRAMS = {
 _STOCK_VIBS = ("esx-base", "esx-ui", "vsan")
 
 
-def create(directory: Path, *, hosts: int | None = None, datastores: int | None = None, vms: int | None = None) -> None:
-    """Make the lab of that size; without a size, the site of the walk-through. A lab that is there already stays
-    exactly as it is, and must be of the size asked for, if one is. A folder with anything else in it is refused."""
+def create(
+    directory: Path,
+    *,
+    hosts: int | None = None,
+    datastores: int | None = None,
+    vms: int | None = None,
+    vmfs_locks: bool = False,
+) -> None:
+    """Make the lab of that size; without a size, the site of the walk-through. `vmfs_locks`: a file on a datastore can
+    be open on one host only. A lab that is there already stays exactly as it is, and must be of the size asked for, if
+    one is, and have such locks, if they are. A folder with anything else in it is refused."""
     wanted = size_of(hosts, datastores, vms)
-    if _is_there(directory, wanted is None or (exists(directory) and size(directory) == wanted)):
+    if _is_there(directory, wanted, vmfs_locks):
         return
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         with _beside(directory) as building:
             _write_site(building, site_of(wanted))
+            if vmfs_locks:
+                (building / VMFS_LOCKS).mkdir()
             (building / MARKER).write_text(marker_text(wanted))
             building.rename(directory)
     except OSError as error:
@@ -73,11 +84,13 @@ def create(directory: Path, *, hosts: int | None = None, datastores: int | None 
             raise VdvsError(f"cannot make a lab in {directory}: {error.strerror or error}") from error
 
 
-def _is_there(directory: Path, right_size: bool) -> bool:
+def _is_there(directory: Path, wanted: Size | None, vmfs_locks: bool) -> bool:
     """Whether the lab is there. Raises if something else is in its place."""
     if exists(directory):
-        if not right_size:
+        if wanted is not None and size(directory) != wanted:
             raise VdvsError(f"the lab {directory} has another size; `vdvs lab down` removes it")
+        if vmfs_locks and not (directory / VMFS_LOCKS).is_dir():
+            raise VdvsError(f"the lab {directory} was made without VMFS locks; `vdvs lab down` removes it")
         return True
     if not os.path.lexists(directory):
         return False

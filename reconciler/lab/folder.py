@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import asdict
+from importlib.resources import files
 from pathlib import Path
 
 from reconciler.lab.site import Size
 from reconciler.model.errors import HostUnreachableError, UsageError, VdvsError
 
 MARKER = ".vdvs-lab.json"
-CONTENT = ("hosts", "datastores", "inventory.json", "site.yaml")
+VMFS_LOCKS = "vmfs-locks"  # a folder; it is there if a file on a datastore can be open on one host only
+CONTENT = ("hosts", "datastores", "inventory.json", "site.yaml", VMFS_LOCKS)
 _REMOVING = ".vdvs-lab.removing"
 _FORMAT = 1
 _SHOWN = 10
@@ -48,6 +50,16 @@ def host_root(directory: Path, host: str) -> Path:
     if "/" in host or "\0" in host or host in ("", ".", "..") or root.is_symlink() or not root.is_dir():
         raise HostUnreachableError(f"no host {host} in the lab {directory} (it has: {_names(hosts(directory))})")
     return root
+
+
+def peculiarity(directory: Path, host: str) -> str:
+    """What the operating system of that host does otherwise than this machine's, as a Python program to be run in the
+    agent's process before the agent; empty if nothing."""
+    locks = directory.absolute() / VMFS_LOCKS
+    if not locks.is_dir():
+        return ""
+    program = files("reconciler.lab").joinpath("vmfs.py").read_text(encoding="ascii")
+    return f"{program}\nbe(Host({host!r}, {str(directory.absolute() / 'datastores')!r}, {str(locks)!r}))\n"
 
 
 def destroy(directory: Path) -> None:

@@ -49,12 +49,12 @@ class Nobody:
 class LabSite:
     """The seed's site: hosts esxiz10 and esxiz20, SHARED-Datastore, VMs photon-01 to photon-03; and its manifests."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, vmfs_locks: bool = False) -> None:
         self.folder = folder
         self.lab = folder / "lab"
         self.manifests = folder / "manifests"
         self.manifests.mkdir()
-        lab.create(self.lab)
+        lab.create(self.lab, vmfs_locks=vmfs_locks)
         (self.manifests / "site.yaml").write_text(
             (self.lab / "site.yaml").read_text().replace("directory: .", "directory: ../lab")
         )
