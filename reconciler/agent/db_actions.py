@@ -107,6 +107,19 @@ def _update(books, action):
         books.change("UPDATE tenants SET default_datastore_url = ? WHERE id = ?", action["default_url"], uuid)
 
 
+def _rename(books, action):
+    # type: (Books, Dict[str, Any]) -> None
+    uuid, name = action["uuid"], action["name"]
+    found = books.tenant_name(uuid)
+    if found != action["before"]:
+        raise _unmet("the vmgroup with the id %s is called %s, not %s" % (uuid, found, action["before"]))
+    if schema.DEFAULT_NAME in (found, name) or uuid == schema.DEFAULT_UUID:
+        raise _unmet("_DEFAULT keeps its name, and no other vmgroup gets it")
+    if books.one("SELECT 1 FROM tenants WHERE name = ?", name):
+        raise _unmet("there is already a vmgroup called %s" % name)
+    books.change("UPDATE tenants SET name = ? WHERE id = ?", name, uuid)
+
+
 def _set_access(books, action):
     # type: (Books, Dict[str, Any]) -> None
     books.tenant_name(action["uuid"])
@@ -207,6 +220,7 @@ def _unmet(message):
 _ACTIONS = {
     "CreateVMGroup": _create,
     "UpdateVMGroup": _update,
+    "RenameVMGroup": _rename,
     "SetAccess": _set_access,
     "RemoveAccess": _remove_access,
     "AddMember": _add,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.execution.together import together
-from reconciler.model.actions import CreateVMGroup, LinkAction
+from reconciler.model.actions import CreateVMGroup, LinkAction, RenameVMGroup
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.outcome import ActionResult
 from reconciler.model.plan import DBPlan, HostPlan, Plan
@@ -76,8 +76,8 @@ async def _config_db(step: DBPlan, agent: FindAgent, now: datetime) -> tuple[lis
             return results + [_failure(ref, error) for ref in refs], None
         results += [ActionResult(step.ref, True), *answer.results]
         backup = answer.backup
-    not_made = {result.ref for result in results if not result.ok} & _created(step)
-    links = [(host, link) for host, link in step.make_links if link.ref not in not_made]
+    not_named = {result.ref for result in results if not result.ok} & _named(step)
+    links = [(host, link) for host, link in step.make_links if link.ref not in not_named]
     return results + await _links(links, agent), backup
 
 
@@ -99,8 +99,10 @@ def _without(step: DBPlan, astray: set[ObjectRef]) -> tuple[DBPlan, list[ActionR
     return replace(step, groups=tuple(groups), make_links=links), results
 
 
-def _created(step: DBPlan) -> set[ObjectRef]:
-    return {action.ref for group in step.groups for action in group if isinstance(action, CreateVMGroup)}
+def _named(step: DBPlan) -> set[ObjectRef]:
+    """The vmgroups that get their name in this step: a link of that name would hand out their volumes if they fail."""
+    naming = (CreateVMGroup, RenameVMGroup)
+    return {action.ref for group in step.groups for action in group if isinstance(action, naming)}
 
 
 def _failure(ref: ObjectRef, error: HostUnreachableError | AgentRefusedError) -> ActionResult:

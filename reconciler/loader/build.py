@@ -133,6 +133,7 @@ def vmgroup(document: Document, only_db: str, *, qualified: bool) -> DesiredVMGr
         vms=None if vms is None else tuple([VMRef(vm) if vm.__class__ is str else _vm(vm) for vm in vms]),
         vm_selector=None if selector is None else VMSelector(selector["folder"], selector.get("namePattern", "*")),
         labels=_labels(metadata),
+        previous_names=tuple(spec.get("previousNames", ())),
     )
 
 

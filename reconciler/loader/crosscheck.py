@@ -36,6 +36,11 @@ class Claims:
             return None
         return Clash(first.subject, str(first.locate(first_path)))
 
+    def first(self, key: Hashable) -> Clash | None:
+        """Who claimed `key` first, if anybody did."""
+        taken = self._taken.get(key)
+        return None if taken is None else Clash(taken[0].subject, str(taken[0].locate(taken[1])))
+
 
 def duplicates(documents: Iterable[Document]) -> Iterator[ManifestError]:
     """One kind and metadata.name twice, and more than one Site."""

@@ -146,6 +146,7 @@ class _Loading:
             else:
                 checks.check(document, group)
                 groups.append(group)
+        checks.finish()
         self.errors += checks.errors
         return tuple(groups)
 

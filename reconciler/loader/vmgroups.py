@@ -16,7 +16,7 @@ from reconciler.model.sizes import format_size, parse_size
 
 
 class VMGroupChecks:
-    """Sees every VMGroup once, in order; `errors` is what it found."""
+    """Sees every VMGroup once, in order, then `finish`; `errors` is what it found."""
 
     def __init__(self, dbs: list[tuple[Document, DesiredConfigDB]], known: Names) -> None:
         self.errors: list[ManifestError] = []
@@ -25,6 +25,27 @@ class VMGroupChecks:
         self._names = Claims()
         self._uuids = Claims()
         self._vms: dict[tuple[str, object], tuple[Document, int]] = {}
+        self._previous = Claims()
+        self._renamed: list[tuple[Document, DesiredVMGroup]] = []
+
+    def finish(self) -> None:
+        """Look at what can be judged only when every VMGroup has been seen."""
+        for document, group in self._renamed:
+            for position, name in enumerate(group.previous_names):
+                path: Path = ("spec", "previousNames", position)
+                if why := self._why_not_previous(group, name, document, path):
+                    self.errors.append(document.error(path, why))
+
+    def _why_not_previous(self, group: DesiredVMGroup, name: str, document: Document, path: Path) -> str | None:
+        if DEFAULT_VMGROUP in (name, group.name):
+            return f"{DEFAULT_VMGROUP} is not renamed: vDVS knows it by this name"
+        if name == group.name:
+            return "is the name that it has now"
+        if declared := self._names.first((group.config_db, name)):
+            return f"{quoted(name)} is declared as a vmgroup of its own ({declared.at})"
+        if clash := self._previous.claim((group.config_db, name), document, path):
+            return f"{quoted(name)} is already a previous name of {clash.who} ({clash.at})"
+        return None
 
     def check(self, document: Document, group: DesiredVMGroup) -> None:
         """Look at one VMGroup."""
@@ -42,6 +63,8 @@ class VMGroupChecks:
             self.errors.extend(_default_datastore(document, group))
         if group.vms:
             self._members(document, group)
+        if group.previous_names:
+            self._renamed.append((document, group))
 
     def _db(self, document: Document, group: DesiredVMGroup) -> None:
         if group.config_db in self._known_dbs:

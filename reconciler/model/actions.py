@@ -58,6 +58,17 @@ class UpdateVMGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class RenameVMGroup:
+    """Call the vmgroup `name` that is called `before`. It keeps its UUID, and so its volumes, members and access."""
+
+    ref: ObjectRef
+    risk: Risk
+    uuid: str
+    before: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class SetAccess:
     """Insert or replace the access row of one datastore."""
 
@@ -127,7 +138,15 @@ class RecoverDB:
 
 
 DBAction = (
-    CreateVMGroup | UpdateVMGroup | SetAccess | RemoveAccess | AddMember | MoveMember | RemoveMember | DeleteVMGroup
+    CreateVMGroup
+    | UpdateVMGroup
+    | RenameVMGroup
+    | SetAccess
+    | RemoveAccess
+    | AddMember
+    | MoveMember
+    | RemoveMember
+    | DeleteVMGroup
 )
 
 

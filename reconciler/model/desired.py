@@ -120,7 +120,10 @@ class VMSelector:
 
 @dataclass(frozen=True, slots=True)
 class DesiredVMGroup:
-    """A vmgroup. `name` is its vDVS name, `config_db` the `metadata.name` of its ConfigDB."""
+    """A vmgroup. `name` is its vDVS name, `config_db` the `metadata.name` of its ConfigDB.
+
+    `previous_names`: what it may still be called in the config DB; then it is renamed.
+    """
 
     ref: ObjectRef
     source: Source
@@ -133,6 +136,7 @@ class DesiredVMGroup:
     vms: tuple[VMRef, ...] | None
     vm_selector: VMSelector | None
     labels: tuple[tuple[str, str], ...] = ()
+    previous_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,14 +68,19 @@ class ResolvedVMGroup:
     access: tuple[Access, ...] | None
     members: tuple[Member, ...] | None
     removes_members: bool = True
+    previous_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Unresolved:
-    """An object that cannot be looked up now, so is left exactly as it is. `reason` is for people."""
+    """An object that cannot be looked up now, so is left exactly as it is. `reason` is for people.
+
+    `known_as`: previous names and the pinned UUID of a vmgroup, by which the config DB may have it.
+    """
 
     ref: ObjectRef
     reason: str
+    known_as: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

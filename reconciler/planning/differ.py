@@ -16,10 +16,12 @@ from reconciler.planning.db_diff import config_db_change, usable, used_elsewhere
 from reconciler.planning.default_diff import fallback
 from reconciler.planning.host_diff import host_change
 from reconciler.planning.membership import Membership, Misspelt
+from reconciler.planning.pairing import Pair, pairs, uuid_of
+from reconciler.planning.rename import neighbours
 from reconciler.planning.scope import incomplete, unresolved_vmgroups, vmgroup_ref
 from reconciler.planning.show import Names
 from reconciler.planning.state import VMGroupState, observed_states, orphaned
-from reconciler.planning.vmgroup_diff import Pair, pair, vmgroup_change
+from reconciler.planning.vmgroup_diff import vmgroup_change
 
 
 def diff(resolved: Resolved, observed: Observed, fresh: Mapping[ObjectRef, str]) -> Diff:
@@ -52,11 +54,10 @@ def diff(resolved: Resolved, observed: Observed, fresh: Mapping[ObjectRef, str])
 def without_uuid(resolved: Resolved, observed: Observed) -> tuple[ObjectRef, ...]:
     """The vmgroups that are neither pinned nor there yet: each needs a fresh UUID before it can be planned."""
     present = {
-        (db.ref, row.name) for db in resolved.config_dbs for row in observed.config_dbs[db.datastore.db_path].tenants
+        db.ref: {row.name: row.id for row in observed.config_dbs[db.datastore.db_path].tenants}
+        for db in resolved.config_dbs
     }
-    return tuple(
-        group.ref for group in resolved.vmgroups if group.uuid is None and (group.config_db, group.name) not in present
-    )
+    return tuple(group.ref for group in resolved.vmgroups if uuid_of(group, present[group.config_db]) is None)
 
 
 def _vmgroups(
@@ -76,12 +77,11 @@ def _vmgroups(
         yield from (Change(group.ref, Op.BLOCKED, f"its {db.ref} is {db_change.op}") for group in groups)
         return
     states = observed_states(seen)
-    by_name = {state.name: state.uuid for state in states.values()}
-    gone = orphaned(seen)
-    pairs = [pair(group, states, by_name, fresh.get(group.ref, ""), gone) for group in groups]
-    book = _membership(db, seen, states, pairs, resolved, observed)
-    for found in pairs:
-        yield vmgroup_change(found, book, observed.datastores, names)
+    found = pairs(groups, states, fresh, orphaned(seen))
+    book = _membership(db, seen, states, found, resolved, observed)
+    others = neighbours(observed.config_dbs.values())
+    for pair in found:
+        yield vmgroup_change(pair, book, observed.datastores, others, names)
     yield from _unmanaged(db, seen, groups, resolved)
 
 
@@ -89,7 +89,7 @@ def _membership(
     db: ResolvedConfigDB,
     seen: ObservedConfigDB,
     states: Mapping[str, VMGroupState],
-    pairs: list[Pair],
+    found: list[Pair],
     resolved: Resolved,
     observed: Observed,
 ) -> Membership:
@@ -98,12 +98,12 @@ def _membership(
     disks: dict[str, tuple[str, ...]] = {}
     for vm in resolved.inventory.vms:
         disks[vm.uuid] = tuple(sorted((*disks.get(vm.uuid, ()), *vm.volumes)))
-    default = next((found.after for found in pairs if found.group.name == DEFAULT_VMGROUP), None)
+    default = next((pair.after for pair in found if pair.group.name == DEFAULT_VMGROUP), None)
     return Membership(
         owners=owners,
         misspelt={vm_id.lower(): Misspelt(vm_id, tenant) for vm_id, tenant in reversed(odd)},
-        claims={member.uuid: found.after for found in pairs for member in found.group.members or ()},
-        declared={found.after.uuid: found.group.ref for found in pairs},
+        claims={member.uuid: pair.after for pair in found for member in pair.group.members or ()},
+        declared={pair.after.uuid: pair.group.ref for pair in found},
         unresolved=unresolved_vmgroups(db.ref, resolved),
         states=states,
         disks=disks,
@@ -119,7 +119,8 @@ def _unmanaged(
     if db.unmanaged is Unmanaged.IGNORE:
         return
     declared = {group.name for group in groups} | unresolved_vmgroups(db.ref, resolved)
-    pinned = {group.uuid for group in groups if group.uuid}
+    declared |= {name for group in groups if group.uuid is None for name in group.previous_names}
+    pinned = {group.uuid for group in groups if group.uuid} | declared
     declared.add(DEFAULT_VMGROUP)  # ConfigDB.spec.defaultVMGroup speaks of it, or leaves it alone
     for row in seen.tenants:
         if row.name not in declared and row.id not in pinned:

@@ -31,9 +31,9 @@ class Membership:
 
     `owners`: UUID of the vmgroup by VM (orphaned rows included); `misspelt`: by VM, for VMs that no proper row names.
     `claims`: by VM, the declared vmgroup that wants it, as it shall become. `declared`: refs of the declared vmgroups
-    by UUID; `unresolved`: names of those that could not be looked up. `disks`: vDVS disks attached now, by VM, for
-    every VM that the inventory shows; `all_seen` False: there may be more. `incomplete`: why nobody may be removed in
-    this pass (or None).
+    by UUID; `unresolved`: names and UUIDs of those that could not be looked up. `disks`: vDVS disks attached now, by
+    VM, for every VM that the inventory shows; `all_seen` False: there may be more. `incomplete`: why nobody may be
+    removed in this pass (or None).
     """
 
     owners: Mapping[str, str]
@@ -113,7 +113,7 @@ def _why_not_join(after: VMGroupState, member: Member, book: Membership, names: 
     owner = book.states.get(book.row_of(member.uuid) or "")
     shown = names.vm(member.uuid, member.name)
     if owner is not None and owner.uuid not in book.declared and owner.name != DEFAULT_VMGROUP:
-        if owner.name in book.unresolved:
+        if book.unresolved & {owner.name, owner.uuid}:
             return f"VM {shown} is in vmgroup/{owner.name}, which could not be looked up in this pass"
         way_out = "declare that one, or take the VM out of it"
         return f"VM {shown} is in vmgroup/{owner.name}, which no manifest declares; {way_out}"

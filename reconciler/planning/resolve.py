@@ -105,8 +105,12 @@ def _vmgroups(
                 raise NotFoundError(f"its {db} could not be looked up")
             found.append(_vmgroup(group, db, names))
         except NotFoundError as problem:
-            unresolved.append(Unresolved(group.ref, str(problem)))
+            unresolved.append(_failed(group, str(problem)))
     return _without_shared_members(_without_shared_uuids(found, unresolved), unresolved)
+
+
+def _failed(group: DesiredVMGroup | ResolvedVMGroup, reason: str) -> Unresolved:
+    return Unresolved(group.ref, reason, (*group.previous_names, *([group.uuid] if group.uuid else ())))
 
 
 def _vmgroup(group: DesiredVMGroup, db: ObjectRef, names: LookUp) -> ResolvedVMGroup:
@@ -128,6 +132,7 @@ def _vmgroup(group: DesiredVMGroup, db: ObjectRef, names: LookUp) -> ResolvedVMG
         access=access,
         members=members,
         removes_members=removes,
+        previous_names=group.previous_names,
     )
 
 
@@ -153,9 +158,7 @@ def _without_shared_uuids(groups: list[ResolvedVMGroup], unresolved: list[Unreso
         if not twins:
             kept.append(group)
         else:
-            unresolved.append(
-                Unresolved(group.ref, f"its uuid {group.uuid} is also that of {', '.join(sorted(twins))}")
-            )
+            unresolved.append(_failed(group, f"its uuid {group.uuid} is also that of {', '.join(sorted(twins))}"))
     return kept
 
 
@@ -177,5 +180,5 @@ def _without_shared_members(groups: list[ResolvedVMGroup], unresolved: list[Unre
             kept.append(group)
             continue
         others = ", ".join(owner for owner in sorted(owners[clash.uuid]) if owner != str(group.ref))
-        unresolved.append(Unresolved(group.ref, f"VM {clash.name or clash.uuid} is also claimed by {others}"))
+        unresolved.append(_failed(group, f"VM {clash.name or clash.uuid} is also claimed by {others}"))
     return kept

@@ -36,10 +36,15 @@ def vmgroup_ref(db: ObjectRef, name: str, resolved: Resolved) -> ObjectRef:
 
 
 def unresolved_vmgroups(db: ObjectRef, resolved: Resolved) -> frozenset[str]:
-    """The names of the vmgroups of this config DB that are declared but could not be looked up."""
+    """The vmgroups of this config DB that are declared but could not be looked up: names, previous names, UUIDs."""
     prefix = vmgroup_ref(db, "", resolved).name
-    refs = (failed.ref for failed in resolved.unresolved if failed.ref.kind is Kind.VMGROUP)
-    return frozenset(ref.name.removeprefix(prefix) for ref in refs if ref.name.startswith(prefix))
+    failed = [
+        failed
+        for failed in resolved.unresolved
+        if failed.ref.kind is Kind.VMGROUP and failed.ref.name.startswith(prefix)
+    ]
+    names = [known for each in failed for known in each.known_as]
+    return frozenset([*(each.ref.name.removeprefix(prefix) for each in failed), *names])
 
 
 def declares_default(db: ObjectRef, resolved: Resolved) -> bool:

@@ -56,7 +56,9 @@ def access_value(row: Access | None) -> Value:
 
 
 def scalar_fields(before: VMGroupState | None, after: VMGroupState, names: Names) -> Iterator[FieldChange]:
-    """The description and the default datastore, where they differ."""
+    """The name, the description and the default datastore, where they differ."""
+    if before is not None and before.name != after.name:
+        yield FieldChange("name", before.name, after.name)
     was = None if before is None else before.description
     if was != after.description and (before or after.description):
         yield FieldChange("description", was, after.description)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconciler.model.actions import (
     Action,
     AddMember,
     CreateVMGroup,
     RemoveAccess,
+    RenameVMGroup,
     Risk,
     SetAccess,
     UpdateVMGroup,
@@ -22,76 +23,16 @@ from reconciler.model.refs import ObjectRef
 from reconciler.model.resolved import ResolvedVMGroup
 from reconciler.planning.membership import MemberChange, Membership, member_changes, with_stale_members
 from reconciler.planning.name_links import LinkChange, link_changes, name_taken, volumes_of
+from reconciler.planning.pairing import Pair
+from reconciler.planning.rename import Neighbours, disk_by_name, former_links, rename_links, why_not_rename
 from reconciler.planning.rights import compare
 from reconciler.planning.show import Names, access_fields, scalar_fields
-from reconciler.planning.state import VMGroupState, normalise
+from reconciler.planning.state import VMGroupState
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A declared vmgroup beside what is there: as it is (None: not there) and as it shall become."""
-
-    group: ResolvedVMGroup
-    before: VMGroupState | None
-    after: VMGroupState
-    problem: str | None
-
-
-def pair(
-    group: ResolvedVMGroup,
-    states: Mapping[str, VMGroupState],
-    by_name: Mapping[str, str],
-    fresh: str,
-    orphaned: frozenset[str],
-) -> Pair:
-    """Find the vmgroup that a manifest speaks of: by its pinned UUID, else by name. `fresh` is for a new one."""
-    uuid = group.uuid or by_name.get(group.name)
-    before = states.get(uuid) if uuid else None
-    after = normalise(state_after(group, before, uuid or fresh))
-    problem = _mismatch(group, before, by_name) or _unusable(group, before, after)
-    if before is None and after.uuid in orphaned:
-        problem = problem or f"rows of an earlier vmgroup with its uuid {after.uuid} are still in the config DB"
-    return Pair(group, before, after, problem)
-
-
-def state_after(group: ResolvedVMGroup, before: VMGroupState | None, uuid: str) -> VMGroupState:
-    """What `group` shall become: its wishes, and where it says nothing, what is there."""
-    after = before or VMGroupState(uuid, group.name, "", None, {}, {})
-    if group.description is not None:
-        after = replace(after, description=group.description)
-    if group.default_url is not None:
-        after = replace(after, default_url=group.default_url)
-    if group.access is not None:
-        after = replace(after, access={row.url: row for row in group.access})
-    if group.members is not None:
-        members = {member.uuid: member.name for member in group.members}
-        after = replace(after, members=members if group.removes_members else {**after.members, **members})
-    return after
-
-
-def _mismatch(group: ResolvedVMGroup, before: VMGroupState | None, by_name: Mapping[str, str]) -> str | None:
-    if before is not None and before.name != group.name:
-        return f"its uuid belongs to vmgroup {before.name}; renaming is not supported yet, so give it that name"
-    taken = by_name.get(group.name)
-    if group.uuid and taken and taken != group.uuid:
-        return f"a vmgroup of this name has the uuid {taken}, not {group.uuid}; correct spec.uuid"
-    return None
-
-
-def _unusable(group: ResolvedVMGroup, before: VMGroupState | None, after: VMGroupState) -> str | None:
-    if before is None and (group.default_url is None or group.access is None):
-        return "it does not exist yet, and a new vmgroup needs spec.defaultDatastore and spec.access"
-    if group.name == DEFAULT_VMGROUP and group.members:
-        return "_DEFAULT has no list of VMs: every VM in no vmgroup is in it; leave out spec.vms and spec.vmSelector"
-    stated = group.default_url is not None or group.access is not None
-    if stated and not after.default_url:
-        return "it has no default datastore, and vDVS would refuse all its requests; state spec.defaultDatastore"
-    if stated and after.default_url not in after.access:
-        return "its default datastore would have no entry in access, and vDVS would refuse its requests; add one"
-    return None
-
-
-def vmgroup_change(found: Pair, book: Membership, datastores: Mapping[str, ObservedDatastore], names: Names) -> Change:
+def vmgroup_change(
+    found: Pair, book: Membership, datastores: Mapping[str, ObservedDatastore], others: Neighbours, names: Names
+) -> Change:
     """How the vmgroup of `found` differs, why, and what would be done."""
     ref, before = found.group.ref, found.before
     if found.problem is not None:
@@ -99,14 +40,43 @@ def vmgroup_change(found: Pair, book: Membership, datastores: Mapping[str, Obser
     if before is None:
         return _creation(found, book, datastores, names)
     after = with_stale_members(before, found.after, book)
-    links = list(link_changes(ref, before, datastores, names))
+    renamed = before.name != after.name
+    if renamed and (why := _why_not_rename(before, after, book, datastores, others, names)) is not None:
+        return Change(ref, Op.BLOCKED, f"it is called {before.name} and cannot be renamed: {why}")
+    if renamed:
+        links = list(rename_links(ref, before, after, datastores, names))
+    else:
+        former = former_links(ref, after, found.group.previous_names, datastores, book.disks, names)
+        links = [*link_changes(ref, before, datastores, names), *former]
     members = list(member_changes(ref, before, after, False, book, names))
-    notes = (*_selector_notes(found.group, before), *_stale_notes(after, found.after, names))
+    stale = _stale_notes(after, found.after, names)
+    notes = (*_rename_notes(found.group, before), *_selector_notes(found.group, before), *stale)
     if not links and not members and _same(before, after):
         return Change(ref, Op.KEEP, "as declared", notes=notes)
     actions = [*_row_actions(ref, before, after), *_actions(members, links)]
     fields = _fields(before, after, members, links, names)
     return _change(ref, Op.UPDATE, "differs from its manifest", fields, actions, members, links, notes)
+
+
+def _why_not_rename(
+    before: VMGroupState,
+    after: VMGroupState,
+    book: Membership,
+    datastores: Mapping[str, ObservedDatastore],
+    others: Neighbours,
+    names: Names,
+) -> str | None:
+    if not book.all_seen:
+        return "the inventory is incomplete, so disks may be attached by its old name"
+    in_use = disk_by_name(before.name, book.disks, names)
+    return in_use or why_not_rename(before, after, datastores, others, names)
+
+
+def _rename_notes(group: ResolvedVMGroup, before: VMGroupState) -> Iterator[str]:
+    if group.name == before.name:
+        return
+    known = "" if before.name in group.previous_names else f"found by its spec.uuid under the name {before.name}; "
+    yield f"{known}it keeps the uuid {before.uuid}, and so its volumes"
 
 
 def _same(before: VMGroupState, after: VMGroupState) -> bool:
@@ -214,6 +184,8 @@ def _row_actions(ref: ObjectRef, before: VMGroupState, after: VMGroupState) -> I
             state = following
     description = after.description if after.description != before.description else None
     default = after.default_url if after.default_url != before.default_url else None
+    if after.name != before.name:
+        yield RenameVMGroup(ref, Risk.SAFE, after.uuid, before.name, after.name)
     if description is not None or default is not None:
         following = replace(state, description=after.description, default_url=after.default_url)
         yield UpdateVMGroup(ref, risk(following), after.uuid, description, default)

@@ -35,6 +35,22 @@ def test_a_description_can_be_emptied(ready: Agent) -> None:
     assert ready.rows(f"SELECT description FROM tenants WHERE id = '{G1}'") == [("",)]
 
 
+def test_rename_changes_the_name_and_nothing_else(ready: Agent) -> None:
+    everything = [ready.rows(f"SELECT * FROM {table}") for table in ("vms", "privileges", "volumes")]
+    described = ready.rows("SELECT id, description, default_datastore_url FROM tenants ORDER BY 1")
+    assert outcomes(ready.apply([act("RenameVMGroup", before="G1", name="new")])) == ["ok"]
+    assert ready.rows("SELECT id, name FROM tenants ORDER BY 1") == [(G1, "new"), (G2, "G2")]
+    assert [ready.rows(f"SELECT * FROM {table}") for table in ("vms", "privileges", "volumes")] == everything
+    assert ready.rows("SELECT id, description, default_datastore_url FROM tenants ORDER BY 1") == described
+
+
+def test_the_default_vmgroup_keeps_its_name(ready: Agent) -> None:
+    url = "_VM_DS://"
+    ready.apply([vmgroup(DEFAULT, "_DEFAULT", default_url=url, access=[access(url)])])
+    reply = ready.apply([act("RenameVMGroup", DEFAULT, before="_DEFAULT", name="other")])
+    assert outcomes(reply) == ["Precondition"]
+
+
 def test_set_access_replaces_or_inserts(ready: Agent) -> None:
     ready.apply([act("SetAccess", access=access(max_mb=0, allow_create=False))])
     ready.apply([act("SetAccess", access=access(OTHER_URL))])
@@ -91,6 +107,10 @@ def test_the_default_vmgroup_has_its_constant_id(ready: Agent) -> None:
         vmgroup(NOBODY, "new", [VM1]),  # the VM is in a vmgroup
         vmgroup(G1.upper(), "new"),
         act("UpdateVMGroup", NOBODY, description="", default_url=None),
+        act("RenameVMGroup", NOBODY, before="G1", name="new"),
+        act("RenameVMGroup", G1, before="G2", name="new"),  # not called so
+        act("RenameVMGroup", G1, before="G1", name="G2"),  # the name is taken
+        act("RenameVMGroup", G1, before="G1", name="_DEFAULT"),
         act("SetAccess", NOBODY, access=access()),
         act("RemoveAccess", NOBODY, url=URL),
         act("RemoveAccess", G1, url=OTHER_URL),

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from reconciler.execution.executor import Execution, execute
-from reconciler.model.actions import LinkDB, Risk
+from reconciler.model.actions import LinkDB, RenameVMGroup, Risk
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.plan import DBPlan, HostPlan, Plan
 from tests.execution.fakes import DB, G1, G2, HOST, NOW, FakeAgent, Nobody, add, clear, create, db_plan, link
@@ -48,6 +48,14 @@ def test_a_link_that_cannot_be_removed_holds_back_only_its_own_vmgroup() -> None
         ("SetNameLink", "G2"),
     ]
     assert failures(done) == {"vmgroup/G1": ("NotALink", "vmgroup/G1 failed")}
+
+
+def test_a_vmgroup_that_could_not_be_renamed_gets_no_link_of_its_new_name() -> None:
+    agent = FakeAgent({G1: "Precondition"})
+    rename = RenameVMGroup(G1, Risk.SAFE, "id-1", "old", "G1")
+    done = carry_out(agent, [db_plan((rename,), make_links=[link(G1)])])
+    assert agent.told == [("transaction", "vmgroup/G1")]
+    assert failures(done)["vmgroup/G1"][0] == "Precondition"
 
 
 def test_what_is_tied_to_a_vmgroup_that_is_held_back_waits_too_and_says_so() -> None:

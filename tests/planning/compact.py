@@ -148,6 +148,7 @@ def _vmgroup(key: str, entry: Plain, databases: tuple[str, ...]) -> DesiredVMGro
         access=None if access is None else tuple(_access(name, row) for name, row in access.items()),
         vms=None if vms is None else tuple(_vm_ref(vm) for vm in vms),
         vm_selector=selector and VMSelector(selector["folder"], selector.get("namePattern", "*")),
+        previous_names=tuple(entry.get("previousNames", ())),
     )
 
 

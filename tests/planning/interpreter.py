@@ -114,6 +114,13 @@ class Rows:
                 old = self.tenants[uuid]
                 description = old.description if description is None else description
                 self.tenants[uuid] = TenantRow(uuid, old.name, description, default or old.default_url)
+            case act.RenameVMGroup(uuid=uuid, before=before, name=name):
+                expect(self.tenants[uuid].name == before, "it has another name")
+                expect(
+                    DEFAULT_VMGROUP not in (before, name) and uuid != DEFAULT_VMGROUP_UUID, "_DEFAULT keeps its name"
+                )
+                expect(name not in {row.name for row in self.tenants.values()}, "the name is taken")
+                self.tenants[uuid] = replace(self.tenants[uuid], name=name)
             case act.SetAccess(uuid=uuid, access=access):
                 self._grant(uuid, access)
             case act.RemoveAccess(uuid=uuid, url=url):

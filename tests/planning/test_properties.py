@@ -153,6 +153,7 @@ def test_what_no_manifest_declares_is_not_touched(world: World) -> None:
             continue
         groups = [group for group in resolved.vmgroups if group.config_db == db.ref]
         names, pins = {group.name for group in groups} | {DEFAULT_VMGROUP}, {group.uuid for group in groups}
+        names |= {name for group in groups for name in group.previous_names}
         for tenant in before.tenants:
             if tenant.name not in names and tenant.id not in pins:
                 assert rows_of(Rows.of(before), tenant.id) == rows_of(after, tenant.id)

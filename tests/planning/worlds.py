@@ -28,7 +28,7 @@ from reconciler.model.resolved import Access
 from reconciler.planning.state import VMGroupState
 from tests.planning import compact
 from tests.planning.golden import HEAL
-from tests.planning.interpreter import Rows
+from tests.planning.interpreter import Rows, Site
 
 HOSTS = ["h1", "h2", "h3"]
 STORES = ["d1", "d2"]
@@ -88,6 +88,9 @@ def desires(draw: st.DrawFn) -> Desired:
     names = draw(st.lists(st.sampled_from([*GROUPS, *GROUPS, DEFAULT_VMGROUP]), unique=True))
     keys = [f"{draw(st.sampled_from(sorted(databases)))}/{name}" if second else name for name in names]
     groups = {key: _vmgroup(draw, key) for key in keys}
+    for former in sorted({*GROUPS, "x"} - set(names)):  # the loader lets only names through that nobody bears
+        if (key := draw(st.sampled_from([None, None, *keys]))) is not None and not key.endswith(DEFAULT_VMGROUP):
+            groups[key].setdefault("previousNames", []).append(former)
     hosts = {name: draw(st.sampled_from(_HOST_WISHES)) for name in draw(_subset([*HOSTS, "h9"]))}
     return compact.desired({"hosts": hosts, "configdbs": databases, "vmgroups": groups})
 
@@ -208,7 +211,8 @@ def looks(draw: st.DrawFn, inventory: Inventory) -> Observed:
     }
     found = [draw(databases(store, draw(st.sampled_from(_STATES)))) for store in STORES]
     datastores = [_datastore(draw, store) for store in STORES]
-    return Observed(hosts, {db.path: db for db in found}, {datastore.url: datastore for datastore in datastores})
+    seen = Observed(hosts, {db.path: db for db in found}, {datastore.url: datastore for datastore in datastores})
+    return Site(seen).observed()  # with the modes that follow from the links
 
 
 def _datastore(draw: st.DrawFn, store: str) -> ObservedDatastore:
