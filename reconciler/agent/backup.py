@@ -45,8 +45,9 @@ def make(place, time):
     # type: (Place, str) -> str
     """Copy the DB at `place` beside itself as `<name>.bak-<time>`, or `-2` and so on if that is taken; its name.
     Raises Refused `DiskFull`, `ReadOnly` or `ReadError`; then no copy is left."""
+    files.remove_leftovers(place.copies, older_than=None)  # they are made under the lock that is ours now
     files.remove_leftovers(place.real)
-    copy = files.temporary(place.real)
+    copy = files.temporary(place.copies)
     try:
         _copy(place.real, copy)
         name = _free_name(place, time)

@@ -4,7 +4,7 @@ import errno
 import os
 import re
 
-from . import rows, rules, sqlite
+from . import files, rows, rules, sqlite
 from .journal import journal_bytes, look_before_reading
 from .paths import raw_target, size_of
 from .text import readable
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 ABSENT = "absent"  # the fingerprint of a file that does not exist
 EMPTY = "empty"  # and of one without a byte
 _MAGIC = b"SQLite format 3\0"
+_INTERRUPTED = 60  # seconds after which a file that was not finished will not be
 _BACKUP = re.compile(r"\.bak-(\d{8}T\d{6}Z)(?:-(\d+))?$")
 
 
@@ -41,6 +42,7 @@ class Place(object):
         self.real = root.real(self.path)
         self.folder = os.path.dirname(self.real)
         self.name = os.path.basename(self.real)
+        self.copies = self.real + ".bak"  # what `files.temporary` calls a backup before it is whole
 
     def size(self):
         # type: () -> Optional[int]
@@ -76,6 +78,11 @@ class Place(object):
                 found.append((match.group(1), int(match.group(2) or 1), name))
         return [name for _, _, name in sorted(found)]
 
+    def leftovers(self):
+        # type: () -> List[str]
+        """Names of what interrupted creations and backups left beside it."""
+        return files.leftovers(self.real, _INTERRUPTED) + files.leftovers(self.copies, _INTERRUPTED)
+
 
 def look(root, path, known, until):
     # type: (Root, str, Optional[str], float) -> Dict[str, Any]
@@ -91,6 +98,7 @@ def look(root, path, known, until):
     except Refused as refused:
         return {"state": "unknown", "reason": refused.reason, "message": refused.sentence, "fingerprint": ""}
     answer["backups"] = [readable(name) for name in place.backups()]
+    answer["leftovers"] = [readable(name) for name in place.leftovers()]
     return answer
 
 

@@ -11,7 +11,7 @@ from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Optional  # noqa: F401 # novm
+    from typing import List, Optional  # noqa: F401 # novm
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -147,20 +147,24 @@ def _still_empty(handle, real):
     return mine.st_size == 0 and (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
 
 
-def remove_leftovers(real, older_than=3600):
-    # type: (str, int) -> None
-    """Remove what interrupted writers of `real` left beside it under the names that `temporary` gives, if that is
-    `older_than` seconds old."""
+def leftovers(real, older_than=None):
+    # type: (str, Optional[int]) -> List[str]
+    """The names of what writers of `real` have beside it, or left there when they were interrupted, as `temporary`
+    gave them; only those `older_than` seconds old."""
     folder, wanted = os.path.split(real)
     try:
-        names = os.listdir(folder)
+        names = sorted(os.listdir(folder))
     except OSError:
-        return
-    for name in names:
-        match = _TEMPORARY.search(name)
-        beside = os.path.join(folder, name)
-        if match and name[: match.start()] == wanted and _age(beside) > older_than:
-            remove(beside)
+        return []
+    found = [name for name in names if _TEMPORARY.search(name) and _TEMPORARY.sub("", name) == wanted]
+    return [name for name in found if older_than is None or _age(os.path.join(folder, name)) > older_than]
+
+
+def remove_leftovers(real, older_than=3600):
+    # type: (str, Optional[int]) -> None
+    """Remove the `leftovers` of `real`; without an age, if a lock is held that lets nobody else make any."""
+    for name in leftovers(real, older_than):
+        remove(os.path.join(os.path.dirname(real), name))
 
 
 def _age(real):

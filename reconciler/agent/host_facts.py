@@ -4,7 +4,8 @@ import csv
 import os
 
 from . import database, files, programs, rows, sqlite
-from .paths import mode_of, raw_target
+from .journal import journal_bytes, somebody_is_writing
+from .paths import mode_of, raw_target, size_of
 from .text import PY2, native, readable
 from .wire import Refused
 
@@ -59,6 +60,22 @@ def mode(root, until):
         if refused.reason != "WrongVersion":
             return "BrokenLink", refused.reason
     return "MultiNode", ""
+
+
+def journal_beside_link(root):
+    # type: (Root) -> bool
+    """Whether the journal of an interrupted writer lies beside auth-db, which is a link. SQLite before 3.10 puts it
+    there and looks for it only there, so nobody but vDVS on this host can finish or undo that write."""
+    real = root.real(AUTH_DB, last=False)
+    if raw_target(real) is None or not journal_bytes(real):
+        return False
+    try:
+        db = root.real(AUTH_DB)
+        if size_of(db) and somebody_is_writing(db):
+            return False
+    except (Refused, EnvironmentError):  # the mode says what is wrong with the DB
+        pass
+    return bool(journal_bytes(real))
 
 
 def driver(root):

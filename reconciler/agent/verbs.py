@@ -90,6 +90,7 @@ def _host(root, until):
         "db_reason": db_reason,
         "link": _readable(link),
         "link_path": _readable(link_path),
+        "journal": host_facts.journal_beside_link(root),
         "section": section.facts(root),
         "driver": driver,
         "driver_error": driver_error,

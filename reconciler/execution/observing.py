@@ -57,6 +57,7 @@ async def observe(resolved: Resolved, hosts: Hosts, observer: Observer, avoid: I
             databases |= report.config_dbs
             pending += [reading.without(name) for reading in routes.get(name, []) if _fails_here(reading, report)]
     _fill_gaps(resolved, databases, datastores)
+    _distrust(seen, databases)
     return Observed(seen, databases, datastores)
 
 
@@ -136,3 +137,16 @@ def _fill_gaps(
         if datastore.url not in datastores and any(_mounts(host, datastore) for host in resolved.hosts):
             error = "no host that is up mounts it"
             datastores[datastore.url] = ObservedDatastore(datastore.url, None, error, {})
+
+
+def _distrust(seen: dict[str, ObservedHost | UnreachableHost], databases: dict[str, ObservedConfigDB]) -> None:
+    """A config DB whose journal lies beside the link of one host: other hosts read a half-written file as if it were
+    whole, and what they wrote would be undone when vDVS on that host finds its journal again."""
+    for name, host in sorted(seen.items()):
+        if not isinstance(host, ObservedHost) or not host.journal or host.link_path not in databases:
+            continue
+        message = (
+            f"an interrupted write of vDVS on host/{name} left /etc/vmware/vmdkops/auth-db-journal there,"
+            " where a reboot loses it; let vDVS on that host answer any request, which undoes the write"
+        )
+        databases[host.link_path] = ObservedConfigDB(host.link_path, DBState.UNKNOWN, "HostJournal", message, name, "")

@@ -96,6 +96,7 @@ def _host(name: str, seen: Json) -> ObservedHost:
         secure_boot=seen["secure_boot"],
         volumes=seen["volumes"],
         can_write=seen["can_write"],
+        journal=seen["journal"],
     )
 
 
@@ -123,6 +124,7 @@ def _config_db(host: str, path: str, seen: Json, known: Mapping[str, ObservedCon
         violations=tuple(seen.get("violations", ())),
         writer=seen.get("writer"),
         backups=tuple(seen.get("backups", ())),
+        leftovers=tuple(seen.get("leftovers", ())),
     )
 
 

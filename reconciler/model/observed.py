@@ -53,7 +53,8 @@ class ObservedHost:
     `db_reason` says why the mode is BrokenLink (`Missing`, `Locked`, `Corrupt` ...; empty otherwise).
     `volumes` maps the ids of mounted volumes to their names. `secure_boot` True: local.sh never runs; None: unknown.
     `driver` is the version of the VIB, None if it is not installed, `driver_error` why that could not be read.
-    `can_write` False: its SQLite is too old to write a config DB.
+    `can_write` False: its SQLite is too old to write a config DB. `journal` True: an interrupted write of its vDVS left
+    a journal beside the link, which only vDVS on that host can use.
     """
 
     name: str
@@ -68,6 +69,7 @@ class ObservedHost:
     secure_boot: bool | None
     volumes: Mapping[str, str]
     can_write: bool
+    journal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,8 @@ class ObservedConfigDB:
     `reason` is one word (`Locked`, `HotJournal`, `Corrupt`, `WrongVersion`, `NotMounted`, `Unreachable` ...), `message`
     the sentence. `fingerprint` digests tenants, vms, privileges and versions; it is opaque and compared by the agent.
     `violations`: rules of vDVS that the rows break, as sentences. `writer`: the host that wrote last, as recorded.
-    `backups`: names of our backup files beside it, oldest first.
+    `backups`: names of our backup files beside it, oldest first; `leftovers`: those of files that interrupted writers
+    of ours left there.
     """
 
     path: str
@@ -150,6 +153,7 @@ class ObservedConfigDB:
     violations: tuple[str, ...] = ()
     writer: str | None = None
     backups: tuple[str, ...] = ()
+    leftovers: tuple[str, ...] = ()
 
 
 class EntryKind(StrEnum):

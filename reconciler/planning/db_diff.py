@@ -135,5 +135,5 @@ def _orphans(resolved: Resolved, observed: Observed, names: Names) -> str | None
 
 def usable(change: Change, seen: ObservedConfigDB) -> bool:
     """Whether hosts may be pointed at this DB: it is there, is being made in this plan, or is merely busy."""
-    busy = seen.state is DBState.UNKNOWN and seen.reason in ("Locked", "HotJournal")
+    busy = seen.state is DBState.UNKNOWN and seen.reason in ("Locked", "HotJournal", "HostJournal")
     return seen.state is DBState.PRESENT or change.op is Op.CREATE or busy

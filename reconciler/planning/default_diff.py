@@ -64,6 +64,9 @@ def default_change(db: ResolvedConfigDB, resolved: Resolved, observed: Observed,
     """How `_DEFAULT` differs from `spec.defaultVMGroup`. A manifest of its own decides in its place."""
     seen = observed.config_dbs[db.datastore.db_path]
     notes = tuple(f"breaks a rule of vDVS: {violation}" for violation in seen.violations)
+    if seen.leftovers:
+        files = ", ".join(seen.leftovers)
+        notes += (f"an interrupted apply left {files}; one that writes removes it an hour later",)
     default = next((row for row in seen.tenants if row.name == DEFAULT_VMGROUP), None)
     wanted = None if declares_default(db.ref, resolved) else db.default_vmgroup
     if wanted is Presence.ABSENT and default is not None:

@@ -110,6 +110,7 @@ def _config_db(row: ConfigDBFacts) -> Pairs:
         ("Writer", row.seen.writer or NONE),
         *_list("VMGroups", sorted(tenant.name for tenant in row.seen.tenants)),
         *_list("Backups", row.seen.backups),
+        *(_list("Leftovers", row.seen.leftovers) if row.seen.leftovers else []),
         *_list("Violations", row.seen.violations),
     ]
 

@@ -20,7 +20,7 @@ import pytest
 from reconciler.agent import host_facts, local_sh, programs
 from reconciler.agent.paths import Root
 from reconciler.agent.wire import Refused
-from tests.agent.test_observe_db import leave_hot_journal
+from tests.agent.test_observe_db import leave_hot_journal, start_spilling_writer
 from tests.agent.world import AUTH_DB, DB, LOCAL_SH, URL, VOLUME, Agent, break_at
 
 PLAIN = "#!/bin/sh\necho foreign\nexit 0\n"
@@ -48,6 +48,22 @@ def on_boot_bank(agent: Agent, succeeds: bool = True) -> Path:
         "/sbin/auto-backup.sh", f"echo saved >> {log}; {'exit 0' if succeeds else 'echo boot bank full >&2; exit 1'}"
     )
     return log
+
+
+def test_a_journal_beside_the_link_is_that_of_an_old_sqlite(ready: Agent) -> None:
+    """SQLite before 3.10 names the journal after the link it was given, so no other host ever sees it."""
+    auth_db(ready).symlink_to(DB)
+    journal = auth_db(ready).with_name("auth-db-journal")
+    for content, hot in ((b"", False), (b"\0" * 512, False), (b"\xd9\xd5\x05\xf9 torn", True)):
+        journal.write_bytes(content)
+        assert ready.host()["journal"] is hot
+    with start_spilling_writer(ready) as writer:
+        assert ready.host()["journal"] is False  # that of a writer who is still at it
+        writer.kill()
+    assert ready.host()["journal"] is True
+    auth_db(ready).unlink()
+    auth_db(ready).touch()
+    assert ready.host()["journal"] is False  # of a DB of its own: SQLite itself will deal with it
 
 
 def local_sh_of(agent: Agent, text: str = PLAIN, permissions: int = 0o1755) -> Path:

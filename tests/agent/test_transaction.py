@@ -249,10 +249,20 @@ os.rename = kill
 """
     killed_in_a_process(ready, killed, ready.request([[ADD]]))
     assert ready.look()["backups"] == []
-    (leftover,) = [name for name in ready.files() if ".new-" in name]
-    os.utime(ready.dockvols / leftover, (0, 0))
+    assert len([name for name in ready.files() if ".new-" in name]) == 1
     assert outcomes(ready.apply([ADD])) == ["ok"]
     assert ready.files() == ["vmdkops_config.db", BACKUP]
+
+
+def test_what_an_interrupted_creation_left_is_told_and_goes_when_it_is_old(ready: Agent) -> None:
+    name = f"vmdkops_config.db.new-{'0' * 16}"
+    (ready.dockvols / name).touch()
+    assert ready.look()["leftovers"] == []  # somebody may be at it
+    for age, left in ((120, [name]), (4000, [])):
+        os.utime(ready.dockvols / name, (time.time() - age,) * 2)
+        assert ready.look()["leftovers"] == [name]
+        ready.apply([act("UpdateVMGroup", description=str(age), default_url=None)])
+        assert ready.look()["leftovers"] == left
 
 
 def test_only_leftovers_of_our_own_are_removed(ready: Agent) -> None:

@@ -145,6 +145,23 @@ def test_apply_rolls_a_hot_journal_back_and_then_goes_on(hot_journal: LabSite) -
     assert_in_sync(hot_journal)
 
 
+def test_a_journal_beside_a_hosts_link_makes_the_db_unknown_to_all(applied: LabSite) -> None:
+    """Its vDVS has an SQLite before 3.10. Whatever others wrote now would be undone when it finds its journal."""
+    before = applied.db.read_bytes()
+    journal = applied.link("esxiz20").with_name("auth-db-journal")
+    journal.write_bytes(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7 torn")
+    applied.write(SEED.replace("5GB", "6GB"))
+    applied.link("esxiz10").unlink()
+    outcome = applied.reconcile()
+    found = next(change for change in outcome.before.diff.changes if str(change.ref) == "configdb/shared")
+    assert (found.op, "host/esxiz20" in found.reason) == (Op.UNKNOWN, True)
+    assert statuses(outcome)["vmgroup/MYVMGROUP"] == "failed"
+    assert (applied.db.read_bytes(), journal.exists()) == (before, True)
+    assert applied.link("esxiz10").is_symlink()  # an open host is closed all the same
+    journal.unlink()  # what vDVS on that host does
+    assert statuses(applied.reconcile())["vmgroup/MYVMGROUP"] == "configured"
+
+
 def test_a_host_that_does_not_answer_does_not_stop_the_other(site: LabSite) -> None:
     gone = site.root("esxiz10")
     gone.rename(gone.with_name("away"))

@@ -48,6 +48,7 @@ SEEN: dict[str, Any] = {
     "secure_boot": None,
     "volumes": {},
     "can_write": True,
+    "journal": False,
 }
 DB: dict[str, Any] = {"state": "present", "reason": "", "message": "", "fingerprint": "f1", "tenants": []}
 REPORT: dict[str, Any] = {"host": SEEN, "config_dbs": {}, "datastores": {}}
