@@ -16,6 +16,7 @@ MODULES = (
     "schema",
     "rows",
     "rules",
+    "objects",
     "journal",
     "database",
     "backup",

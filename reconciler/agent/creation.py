@@ -83,7 +83,7 @@ def _build(place, beside, request):
         connection = sqlite.open_creating(place.root, beside)
         sqlite.execute(connection, "BEGIN IMMEDIATE")
         schema.create(connection, request["with_default"])
-        results = transaction.run_groups(connection, request["groups"])
+        results = transaction.run_groups(connection, request)
         transaction.schema_step(connection, request["writer"])
         digest = rows.fingerprint(rows.read(connection))
         sqlite.execute(connection, "COMMIT")

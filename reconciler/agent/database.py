@@ -4,7 +4,7 @@ import errno
 import os
 import re
 
-from . import files, rows, rules, sqlite
+from . import files, objects, rows, rules, sqlite
 from .journal import journal_bytes, look_before_reading
 from .paths import raw_target, size_of
 from .text import readable
@@ -181,6 +181,7 @@ def _describe(connection, known):
     ]
     answer["violations"] = [found.sentence for found in rules.violations(connection)]
     answer["writer"] = rows.writer(connection)
+    answer["objects"] = objects.read(connection)
     if digest != known:
         answer.update(_rows_for_protocol(tables))
     return answer

@@ -2,26 +2,27 @@
 
 import re
 
-from . import rows, schema
+from . import objects, rows, schema
 from .sqlite import execute
 from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3  # noqa: F401
-    from typing import Any, Dict, Optional, Tuple  # noqa: F401 # novm
+    from typing import Any, Dict, List, Optional, Tuple  # noqa: F401 # novm
 
 _UUID = re.compile("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 
 
 class Books(object):
-    """The open transaction. `odd` maps the lower-case form of VM ids that are not in lower case to what they are;
-    `orphaned` holds the vmgroup ids of VM rows whose vmgroup is gone. Both are looked up once: they only ever shrink,
-    and `vms` has no index by vmgroup."""
+    """The open transaction. `stamp`: what is recorded of whoever applies this (see `objects`). `odd` maps the
+    lower-case form of VM ids that are not in lower case to what they are; `orphaned` holds the vmgroup ids of VM rows
+    whose vmgroup is gone. Both are looked up once: they only ever shrink, and `vms` has no index by vmgroup."""
 
-    def __init__(self, connection):
-        # type: (sqlite3.Connection) -> None
+    def __init__(self, connection, stamp):
+        # type: (sqlite3.Connection, Dict[str, Any]) -> None
         self.connection = connection
+        self.stamp = stamp
         query = "SELECT lower(vm_id), vm_id FROM vms WHERE vm_id <> lower(vm_id) AND typeof(vm_id) = 'text'"
         self.odd = dict(rows.tolerantly(connection, query))  # type: Dict[Any, Any]
         query = "SELECT DISTINCT tenant_id FROM vms WHERE tenant_id NOT IN (SELECT id FROM tenants)"
@@ -70,7 +71,7 @@ def touches(action):
     """The ids of the vmgroups whose own rows an action changes, and of the VMs whose membership it changes."""
     members = list(action.get("members") or ()) + [action.get("member")]
     vms = {member["uuid"] for member in members if member}
-    tenants = set() if action.get("member") else {action.get("uuid")}  # type: set[Any]
+    tenants = set() if action.get("member") or "uuid" not in action else {action["uuid"]}  # type: set[Any]
     return tenants, vms
 
 
@@ -203,8 +204,31 @@ def _delete(books, action):
         raise _unmet("vmgroup %s still has members" % name)
     if books.one("SELECT 1 FROM volumes WHERE tenant_id = ?", uuid):
         raise _unmet("vmgroup %s still has volumes in its books" % name)
+    if action.get("only_of") is not None:
+        _expect_set(books, action["only_of"], name, uuid)
+    objects.forget_uid(books.connection, uuid)
     books.change("DELETE FROM privileges WHERE tenant_id = ?", uuid)
     books.change("DELETE FROM tenants WHERE id = ?", uuid)
+
+
+def _expect_set(books, sets, name, uuid):
+    # type: (Books, List[Any], Any, str) -> None
+    """Raises Refused `Precondition` unless one of these sets applied the vmgroup last ('': none did)."""
+    last = objects.set_of(books.connection, "vmgroup/%s" % name, uuid)
+    if last is None:
+        raise _unmet("nobody can say who applied vmgroup %s last" % name)
+    if last not in sets:
+        raise _unmet("vmgroup %s was meanwhile applied by %s" % (name, "set %s" % last if last else "nobody"))
+
+
+def _record(books, action):
+    # type: (Books, Dict[str, Any]) -> None
+    objects.record(books.connection, action, books.stamp)
+
+
+def _forget(books, action):
+    # type: (Books, Dict[str, Any]) -> None
+    objects.forget(books.connection, action["object"])
 
 
 def _vm_words(member):
@@ -227,4 +251,6 @@ _ACTIONS = {
     "MoveMember": _move,
     "RemoveMember": _remove_member,
     "DeleteVMGroup": _delete,
+    "RecordObject": _record,
+    "ForgetObject": _forget,
 }

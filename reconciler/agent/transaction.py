@@ -36,7 +36,7 @@ def change(place, request, until):
         expect_unmoved(rows.fingerprint(rows.read(connection)), request["fingerprint"])
         _check_pages(connection)
         name = backup.make(place, request["time"]) if request["groups"] else None
-        results = run_groups(connection, request["groups"])
+        results = run_groups(connection, request)
         if any(result["ok"] for result in results):
             schema_step(connection, request["writer"])
             digest = rows.fingerprint(rows.read(connection))
@@ -132,13 +132,15 @@ def schema_step(connection, writer):
         raise sqlite.meaning(error)
 
 
-def run_groups(connection, groups):
-    # type: (sqlite3.Connection, List[List[Dict[str, Any]]]) -> List[Result]
-    """Carry out the groups in order, each in a savepoint of its own: one that fails is undone and reported, the others
-    go on. Groups to blame for a new broken rule are undone with the reason `Violation`. Raises Refused `Violation`
-    when a rule would be broken and no group is to blame; then the caller gives up the whole transaction."""
+def run_groups(connection, request):
+    # type: (sqlite3.Connection, Dict[str, Any]) -> List[Result]
+    """Carry out the groups of `request` in order, each in a savepoint of its own: one that fails is undone and
+    reported, the others go on. Groups to blame for a new broken rule are undone with the reason `Violation`. Raises
+    Refused `Violation` when a rule would be broken and no group is to blame; then the caller gives up the whole
+    transaction."""
     before = set(rules.violations(connection))
-    books = Books(connection)
+    groups = request["groups"]  # type: List[List[Dict[str, Any]]]
+    books = Books(connection, dict(request.get("stamp") or {}, time=request["time"]))
     refused = {}  # type: Dict[int, Result]
     while True:
         sqlite.execute(connection, "SAVEPOINT attempt")

@@ -23,10 +23,12 @@ from reconciler.model.observed import (
     VMRow,
     VolumeUse,
 )
+from reconciler.model.ownership import Record
 from reconciler.model.plan import DBPlan
 from reconciler.ports import Question, Report
 
 Json = dict[str, Any]
+_TIME = "%Y%m%dT%H%M%SZ"
 _NOT_SENT = ("ref", "risk")  # matter to people, not to the agent
 
 
@@ -49,7 +51,8 @@ def transaction(plan: DBPlan, now: datetime) -> Json:
         "recover": plan.recover,
         "writer": plan.writer,
         "backups_to_keep": plan.backups_to_keep,
-        "time": now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ"),
+        "time": now.astimezone(UTC).strftime(_TIME),
+        "stamp": None if plan.stamp is None else _fields(plan.stamp),
         "groups": [[action(step) for step in group] for group in plan.groups],
     }
 
@@ -125,7 +128,24 @@ def _config_db(host: str, path: str, seen: Json, known: Mapping[str, ObservedCon
         writer=seen.get("writer"),
         backups=tuple(seen.get("backups", ())),
         leftovers=tuple(seen.get("leftovers", ())),
+        records=_records(seen.get("objects", ())),
     )
+
+
+def _records(rows: Sequence[Sequence[Any]] | None) -> tuple[Record, ...] | None:
+    if rows is None:
+        return None
+    return tuple(
+        Record(name, uid, of, digest, commit, bool(dirty), by, _time(when), reason)
+        for name, uid, of, digest, commit, dirty, by, when, reason in rows
+    )
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, _TIME).replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def _datastore(host: str, url: str, seen: Json) -> ObservedDatastore:

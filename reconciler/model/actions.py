@@ -121,12 +121,40 @@ class RemoveMember:
 
 @dataclass(frozen=True, slots=True)
 class DeleteVMGroup:
-    """Delete a vmgroup without members, with its access rows. Refused while its books show volumes."""
+    """Delete a vmgroup without members, with its access rows and its record. Refused while its books show volumes.
+
+    `only_of`: refused too unless one of these sets applied it last ("": none did). None: whoever did.
+    """
 
     ref: ObjectRef
     risk: Risk
     uuid: str
     name: str
+    only_of: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordObject:
+    """Write down that `object` was applied: its uuid (vmgroups only), the set ("": none), the digest of its manifest.
+
+    Who applies it, when and why is said once for the whole plan (`Stamp`).
+    """
+
+    ref: ObjectRef
+    risk: Risk
+    object: str
+    uid: str | None
+    set: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetObject:
+    """Drop the record of `object`."""
+
+    ref: ObjectRef
+    risk: Risk
+    object: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +175,8 @@ DBAction = (
     | MoveMember
     | RemoveMember
     | DeleteVMGroup
+    | RecordObject
+    | ForgetObject
 )
 
 

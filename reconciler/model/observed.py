@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from reconciler.model.ownership import Record
+
 
 class DBMode(StrEnum):
     """Which config DB a host uses. NotConfigured is an open door; BrokenLink refuses every request."""
@@ -137,7 +139,7 @@ class ObservedConfigDB:
     the sentence. `fingerprint` digests tenants, vms, privileges and versions; it is opaque and compared by the agent.
     `violations`: rules of vDVS that the rows break, as sentences. `writer`: the host that wrote last, as recorded.
     `backups`: names of our backup files beside it, oldest first; `leftovers`: those of files that interrupted writers
-    of ours left there.
+    of ours left there. `records`: who applied what; None: nobody can say.
     """
 
     path: str
@@ -154,6 +156,7 @@ class ObservedConfigDB:
     writer: str | None = None
     backups: tuple[str, ...] = ()
     leftovers: tuple[str, ...] = ()
+    records: tuple[Record, ...] | None = ()
 
 
 class EntryKind(StrEnum):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reconciler.model.actions import DBAction, HostAction, LinkAction
+from reconciler.model.ownership import Stamp
 from reconciler.model.refs import ObjectRef
 
 
@@ -15,6 +16,7 @@ class DBPlan:
     `groups` are the savepoints of the transaction: each succeeds or fails alone. `create` makes the DB first (with
     `_DEFAULT` if `with_default`); `recover` only lets SQLite roll back a hot journal, after which a new plan is made.
     `clear_links` come before the transaction, `make_links` after it; each is done by the host named beside it.
+    `stamp`: what its records say of who applies it.
     """
 
     ref: ObjectRef
@@ -28,6 +30,7 @@ class DBPlan:
     groups: tuple[tuple[DBAction, ...], ...]
     clear_links: tuple[tuple[str, LinkAction], ...]
     make_links: tuple[tuple[str, LinkAction], ...]
+    stamp: Stamp | None = None
 
 
 @dataclass(frozen=True, slots=True)

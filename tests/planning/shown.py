@@ -59,7 +59,10 @@ def _db(db: DBPlan) -> Iterator[str]:
 
 def action(step: Any) -> str:
     """`SetAccess vmgroup/g1 (widens) uuid=id-g1 access=...`."""
-    names = [name for name in step.__slots__ if name not in ("ref", "risk")]
+    usual = {"only_of": None}
+    names = [
+        name for name in step.__slots__ if name not in ("ref", "risk") and getattr(step, name) != usual.get(name, ...)
+    ]
     parts = [type(step).__name__, str(step.ref), f"({step.risk.value})"]
     return " ".join(parts + [f"{name}={_part(getattr(step, name))}" for name in names])
 

@@ -1,0 +1,53 @@
+"""Ownership: which set of manifests applied an object last, and who did it, when and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Who applies, and why. `commit`: of the manifests (None: not known); `dirty`: they differ from it."""
+
+    by: str
+    reason: str = ""
+    commit: str | None = None
+    dirty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Applying:
+    """On whose behalf a pass looks or writes.
+
+    `set`: the name of the set of manifests ("": they are no set). `whole`: they may be all that there are, and not a
+    part. `prune`: what the set applied last and does not declare any more shall go.
+    """
+
+    set: str
+    stamp: Stamp
+    whole: bool = True
+    prune: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the config DB says of the apply that changed the record of `object` last.
+
+    `uid`: the UUID of a vmgroup; `digest`: of its manifest; `when` None: what is written there is no time.
+    """
+
+    object: str
+    uid: str | None
+    set: str
+    digest: str
+    commit: str | None
+    dirty: bool
+    by: str
+    when: datetime | None
+    reason: str
+
+    @property
+    def revision(self) -> str:
+        """`4f2c1ab`, `4f2c1ab-dirty`, or nothing."""
+        return f"{self.commit}{'-dirty' if self.dirty else ''}" if self.commit else ""
