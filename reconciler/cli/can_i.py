@@ -89,4 +89,4 @@ def _question(inventory: Inventory, right: str, vm: str, datastore: str, size_mb
             raise NotFoundError(f'no VM "{vm}" in the inventory')
     except NotFoundError as problem:
         raise (UsageError if inventory.complete else VdvsError)(str(problem)) from problem
-    return Question(Right(right), found, store, size_mb, short)
+    return Question(Right(right), found, store, size_mb, short, other_case=store.name != datastore)

@@ -42,10 +42,10 @@ def _verdict(
         return ObjectResult(change.ref, status, "; ".join(change.notes) if change.op is Op.KEEP else change.reason)
     now = later.get(change.ref)
     if now is not None and now.op is Op.BLOCKED:
-        return ObjectResult(change.ref, Status.BLOCKED, now.reason, change.fields)
+        return ObjectResult(change.ref, Status.BLOCKED, now.reason, change.fields, change.rights)
     if (doubt := _doubt(change, now)) is not None:
         return ObjectResult(change.ref, Status.FAILED, doubt)
-    return ObjectResult(change.ref, _DONE[change.op], "", change.fields)
+    return ObjectResult(change.ref, _DONE[change.op], "", change.fields, change.rights)
 
 
 def _doubt(change: Change, now: Change | None) -> str | None:

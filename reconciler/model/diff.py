@@ -38,13 +38,29 @@ class FieldChange:
 
 
 @dataclass(frozen=True, slots=True)
+class RightsChange:
+    """What a change means in rights: what `who` may do on `where` (words for people), before and after.
+
+    None: nothing. `gains`: something becomes possible that was not. `releases` names the releases of vDVS for which
+    this holds; empty: for all.
+    """
+
+    who: str
+    where: str
+    before: str | None
+    after: str | None
+    gains: bool
+    releases: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """One object. `reason` is never empty, not even for KEEP. `notes` are what a reader must not overlook;
     `held` says what of it must not be done now, and why, while the rest may.
 
     `actions` are what would make it so: empty unless `op` is CREATE, UPDATE or DELETE, and then possibly empty too
     when another object's action does it (the old vmgroup of a VM that moves). `tied` names the objects that must be
-    written together with this one. `risk` is the worst of its actions.
+    written together with this one. `risk` is the worst of its actions; `rights` says what they mean to whom.
     """
 
     ref: ObjectRef
@@ -56,6 +72,7 @@ class Change:
     notes: tuple[str, ...] = ()
     tied: frozenset[ObjectRef] = frozenset()
     held: tuple[str, ...] = ()
+    rights: tuple[RightsChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

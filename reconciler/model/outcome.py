@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from reconciler.model.diff import Diff, FieldChange
+from reconciler.model.diff import Diff, FieldChange, RightsChange
 from reconciler.model.observed import Observed
 from reconciler.model.plan import Plan
 from reconciler.model.refs import ObjectRef
@@ -46,12 +46,14 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ObjectResult:
-    """One object after a reconcile: its status, one line of detail, and the fields that were written."""
+    """One object after a reconcile: its status, one line of detail, the fields that were written, and what they mean
+    in rights."""
 
     ref: ObjectRef
     status: Status
     detail: str
     fields: tuple[FieldChange, ...] = ()
+    rights: tuple[RightsChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from reconciler.model.observed import (
 )
 from reconciler.model.resolved import Resolved
 from reconciler.planning.host_diff import OPEN_NOTE
-from reconciler.planning.look_up import LookUp
+from reconciler.planning.look_up import LookUp, NotFoundError
 from reconciler.planning.rights import Lookup, Request, Right, decide, lookup_order, vmgroup_of
 from reconciler.planning.show import Names
 from reconciler.planning.state import VMGroupState, observed_states
@@ -41,13 +41,15 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """`short`: the volume is named without `@DATASTORE`, which means the default datastore of the vmgroup."""
+    """`short`: the volume is named without `@DATASTORE`, which means the default datastore of the vmgroup.
+    `other_case`: the datastore is spelt with other capitals than its own, which vDVS takes since 0.17."""
 
     right: Right
     vm: VirtualMachine
     datastore: Datastore
     size_mb: int
     short: bool = False
+    other_case: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +91,12 @@ def find_vm(inventory: Inventory, wanted: str) -> VirtualMachine | None:
 
 
 def find_datastore(inventory: Inventory, name: str) -> Datastore:
-    """The datastore by name. Raises NotFoundError."""
-    return LookUp(inventory).datastore(DatastoreRef(name=name))
+    """The datastore by name, in whatever case if no other is called so. Raises NotFoundError."""
+    known = {datastore.name for datastore in inventory.datastores}
+    alike = sorted(other for other in known if other.lower() == name.lower())
+    if name not in known and len(alike) > 1:
+        raise NotFoundError(f'datastore "{name}" may be any of {", ".join(alike)}; spell it like one of them')
+    return LookUp(inventory).datastore(DatastoreRef(name=name if name in known or not alike else alike[0]))
 
 
 def can_i(question: Question, resolved: Resolved, observed: Observed) -> CanI:
@@ -158,7 +164,9 @@ def _by_db(question: Question, host: ObservedHost, resolved: Resolved, observed:
     if ref is None or db is None:
         shown = Names(resolved.inventory).path(path) or host.link
         return Verdict(Answer.UNKNOWN, "other config DB", f"no manifest declares the config DB {shown}")
-    if db.state is DBState.EMPTY:
+    if db.state is DBState.UNKNOWN and db.reason == "WrongVersion":
+        verdict = Verdict(Answer.DENIED, db.reason, f"{db.message}, so vDVS refuses every request")
+    elif db.state is DBState.EMPTY:
         verdict = Verdict(Answer.DENIED, "empty config DB", "the config DB is an empty file; every request fails")
     elif db.state is not DBState.PRESENT:
         verdict = Verdict(Answer.UNKNOWN, db.reason or db.state.value, db.message or "the config DB is gone")
@@ -211,6 +219,9 @@ def _decided(
         astray = _short_name_astray(question, host, group, place, names)
         if astray is not None:
             return replace(astray, vmgroup=group.name)
+    if question.other_case and not question.short and lookup is Lookup.BEFORE_0_17:
+        reason = f"this release knows the datastore by its exact name only, {question.datastore.name}"
+        return Verdict(Answer.DENIED, "no such datastore", reason, vmgroup=group.name if group else None)
     target = question.datastore.url
     used = sum(use.used_mb for use in db.volume_use if group and (use.tenant_id, use.url) == (group.uuid, target))
     request = Request(question.right, None if question.short else target, question.size_mb)

@@ -18,6 +18,7 @@ from reconciler.planning.host_diff import host_change
 from reconciler.planning.membership import Membership, Misspelt
 from reconciler.planning.pairing import Pair, pairs, uuid_of
 from reconciler.planning.rename import neighbours
+from reconciler.planning.rights_change import RightsChanges, of_default, of_host
 from reconciler.planning.scope import incomplete, unresolved_vmgroups, vmgroup_ref
 from reconciler.planning.show import Names
 from reconciler.planning.state import VMGroupState, observed_states, orphaned
@@ -35,7 +36,7 @@ def diff(resolved: Resolved, observed: Observed, fresh: Mapping[ObjectRef, str])
     for db in resolved.config_dbs:
         seen = observed.config_dbs[db.datastore.db_path]
         change = config_db_change(db, resolved, observed, names)
-        changes.append(change)
+        changes.append(replace(change, rights=of_default(change, seen, names)))
         elsewhere = used_elsewhere(db, resolved, observed, names) is not None
         joinable[db.ref] = usable(change, seen) and not elsewhere
         if elsewhere:
@@ -46,7 +47,8 @@ def diff(resolved: Resolved, observed: Observed, fresh: Mapping[ObjectRef, str])
     for host in resolved.hosts:
         seen_host = observed.hosts[host.ref.name]
         db_usable = host.config_db is not None and joinable.get(host.config_db, False)
-        changes.append(host_change(host, seen_host, db_usable, names))
+        change = host_change(host, seen_host, db_usable, names)
+        changes.append(replace(change, rights=of_host(change, host, seen_host)))
     changes.sort(key=lambda change: change.ref.sort_key)
     return Diff(tuple(_spread_blocks(changes)))
 
@@ -80,8 +82,10 @@ def _vmgroups(
     found = pairs(groups, states, fresh, orphaned(seen))
     book = _membership(db, seen, states, found, resolved, observed)
     others = neighbours(observed.config_dbs.values())
+    rights = RightsChanges(book, names)
     for pair in found:
-        yield vmgroup_change(pair, book, observed.datastores, others, names)
+        change = vmgroup_change(pair, book, observed.datastores, others, names)
+        yield replace(change, rights=rights.of(change, pair.before, pair.after))
     yield from _unmanaged(db, seen, groups, resolved)
 
 
@@ -144,7 +148,7 @@ def _spread_blocks(changes: list[Change]) -> list[Change]:
         for ref in sorted(ties.get(cause.ref, ()), key=lambda ref: ref.sort_key):
             if by_ref[ref].op in (Op.CREATE, Op.UPDATE, Op.DELETE):
                 reason = f"a VM moves between it and {cause.ref}, {why}: {root.reason}"
-                by_ref[ref] = replace(by_ref[ref], op=Op.BLOCKED, reason=reason, actions=(), risk=Risk.SAFE)
+                by_ref[ref] = replace(by_ref[ref], op=Op.BLOCKED, reason=reason, actions=(), risk=Risk.SAFE, rights=())
                 roots[ref] = root
                 pending.append(by_ref[ref])
     return [by_ref[change.ref] for change in changes]

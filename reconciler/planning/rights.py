@@ -108,12 +108,12 @@ def lookup_order(group: VMGroupState, vm_datastore: str, requested: str | None, 
     return [requested, *(own + everywhere if lookup is Lookup.SINCE_0_17 else everywhere + own)]
 
 
-_NOWHERE_ELSE = "/vmfs/volumes/any-other"  # stands for every datastore that no row names
-_UNLIMITED = float("inf")
+ANY_OTHER = "/vmfs/volumes/any-other"  # stands for every datastore that no row names
+UNLIMITED = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
-class _Grant:
+class Grant:
     """What one row grants: to mount; if `largest` is not 0, also to delete, and to create up to these limits.
 
     `unreadable` names the datastore of a row whose meaning nobody knows: it is covered by its like only.
@@ -123,7 +123,7 @@ class _Grant:
     total: float = 0
     unreadable: str = ""
 
-    def within(self, other: _Grant) -> bool:
+    def within(self, other: Grant) -> bool:
         """Whether `other` grants all of this."""
         same = self.unreadable == other.unreadable
         return same and self.largest <= other.largest and self.total <= other.total
@@ -141,24 +141,25 @@ def compare(before: VMGroupState | None, after: VMGroupState | None) -> Risk:
 
 
 def _compare(before: VMGroupState | None, after: VMGroupState | None, lookup: Lookup) -> Risk:
-    urls = _urls(before) | _urls(after) | {_NOWHERE_ELSE}
+    urls = named(before) | named(after) | {ANY_OTHER}
     cases = [(url, own) for url in urls for own in (False, True)]
-    pairs = [(_grants(before, url, own, lookup), _grants(after, url, own, lookup)) for url, own in cases]
-    if not all(_covered(now, then) for then, now in pairs):
+    pairs = [(grants(before, url, own, lookup), grants(after, url, own, lookup)) for url, own in cases]
+    if not all(covered(now, then) for then, now in pairs):
         return Risk.WIDENS
-    return Risk.SAFE if all(_covered(then, now) for then, now in pairs) else Risk.RESTRICTS
+    return Risk.SAFE if all(covered(then, now) for then, now in pairs) else Risk.RESTRICTS
 
 
-def _covered(grants: list[_Grant], by: list[_Grant]) -> bool:
-    """Whether nothing can be done by `grants` that cannot be done by one of `by`."""
-    return all(any(grant.within(other) for other in by) for grant in grants)
+def covered(some: list[Grant], by: list[Grant]) -> bool:
+    """Whether nothing can be done by `some` that cannot be done by one of `by`."""
+    return all(any(grant.within(other) for other in by) for grant in some)
 
 
-def _urls(state: VMGroupState | None) -> set[str]:
+def named(state: VMGroupState | None) -> set[str]:
+    """The URLs of the datastores that have rows of their own."""
     return set() if state is None else set(state.access) - set(SPECIAL_DATASTORES.values())
 
 
-def _grants(state: VMGroupState | None, url: str, own: bool, lookup: Lookup) -> list[_Grant]:
+def grants(state: VMGroupState | None, url: str, own: bool, lookup: Lookup) -> list[Grant]:
     """What a VM may do on the datastore `url`, one entry for each way of naming it; `own`: its .vmx lies there."""
     if state is None or not state.default_url:
         return []
@@ -169,11 +170,11 @@ def _grants(state: VMGroupState | None, url: str, own: bool, lookup: Lookup) -> 
     return [_grant(rule, state.access[rule]) for rule in rules if rule is not None]
 
 
-def _grant(url: str, row: Access | None) -> _Grant:
+def _grant(url: str, row: Access | None) -> Grant:
     if row is None:
-        return _Grant(unreadable=url)
+        return Grant(unreadable=url)
     if not row.allow_create:
-        return _Grant()
-    total = row.total_mb or _UNLIMITED
+        return Grant()
+    total = row.total_mb or UNLIMITED
     # No volume can be larger than all volumes together.
-    return _Grant(min(row.max_mb or _UNLIMITED, total), total)
+    return Grant(min(row.max_mb or UNLIMITED, total), total)

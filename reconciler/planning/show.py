@@ -42,6 +42,10 @@ class Names:
         name = self._vms.get(uuid) or known_as
         return f"{name} ({uuid})" if name else uuid
 
+    def short_vm(self, uuid: str, known_as: str | None) -> str:
+        """`photon-03`; the UUID where no name is known."""
+        return self._vms.get(uuid) or known_as or uuid
+
 
 def access_value(row: Access | None) -> Value:
     """A whole access entry, limits that are not set left out."""

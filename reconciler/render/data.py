@@ -10,6 +10,7 @@ from typing import Any
 from reconciler.model.diff import Change, Diff, FieldChange, Op, Value
 from reconciler.model.errors import ManifestError
 from reconciler.model.outcome import ObjectResult, Outcome, Status
+from reconciler.render.rights import rights_data
 
 Data = Any
 """What JSON can hold."""
@@ -50,6 +51,7 @@ def change_data(change: Change) -> Data:
         "fields": fields_data(change.fields),
         "notes": list(change.notes),
         "held": list(change.held),
+        "rights": rights_data(change.rights),
     }
 
 
@@ -77,6 +79,7 @@ def result_data(result: ObjectResult) -> Data:
         "status": result.status.value,
         "detail": result.detail,
         "fields": fields_data(result.fields),
+        "rights": rights_data(result.rights),
     }
 
 

@@ -8,6 +8,7 @@ from reconciler.model.actions import Risk
 from reconciler.model.diff import Change, Diff, FieldChange, Op
 from reconciler.model.outcome import Assessment
 from reconciler.model.refs import Kind
+from reconciler.render.rights import rights_lines
 from reconciler.render.text import Paint, clean, count, lines, pad, plain, show, width
 
 SIGNS = {
@@ -121,6 +122,7 @@ def change_body(change: Change) -> Iterator[str]:
         yield f"{_INDENT}{pad(path, column)}   {field_text(field)}"
     for note in (*change.notes, *(f"held back: {reason}" for reason in change.held)):
         yield f"{_INDENT}{pad('', column) + '   ' if change.fields else ''}{clean(note)}"
+    yield from (_INDENT + line for line in rights_lines(change.rights))
 
 
 def _path_columns(fields: Sequence[FieldChange]) -> int:

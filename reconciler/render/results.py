@@ -9,6 +9,7 @@ from reconciler.model.errors import ManifestError
 from reconciler.model.outcome import ObjectResult, Outcome, Status
 from reconciler.model.refs import Kind
 from reconciler.render.brief import in_brief
+from reconciler.render.rights import rights_lines
 from reconciler.render.text import Paint, clean, columns, count, lines, plain
 
 _SUMMARY = (
@@ -23,9 +24,13 @@ _NOUNS = {Kind.SITE: "Site", Kind.CONFIG_DB: "ConfigDB", Kind.HOST: "Host", Kind
 
 
 def outcome_text(outcome: Outcome, seconds: float, paint: Paint = plain) -> str:
-    """A line for each object, then the summary."""
+    """A line for each object and below it the rights that somebody gained by it; then the summary."""
     rows = [(str(result.ref), result.status.value, detail(result)) for result in outcome.objects]
-    return lines([*columns(rows, paint=paint), *([""] if rows else []), _summary(outcome, seconds)])
+    parts: list[str] = []
+    for line, result in zip(columns(rows, paint=paint), outcome.objects, strict=True):
+        gained = [right for right in result.rights if right.gains]
+        parts += [line, *(f"    {right}" for right in rights_lines(gained))]
+    return lines([*parts, *([""] if rows else []), _summary(outcome, seconds)])
 
 
 def detail(result: ObjectResult) -> str:

@@ -43,8 +43,15 @@ def test_a_host_that_stands_open_allows_everything(applied: Folder) -> None:
     assert "Rule   NotConfigured\n" in done.stdout
 
 
-def test_what_cannot_be_read_is_3(applied: Folder) -> None:
+def test_a_schema_that_vdvs_does_not_know_refuses(applied: Folder) -> None:
     applied.sql("UPDATE versions SET minor_ver = 9")
+    done = applied.vdvs("can-i", "mount", *ASKED)
+    assert done.exit_code == 1
+    assert "Rule   WrongVersion\n" in done.stdout
+
+
+def test_what_cannot_be_read_is_3(applied: Folder) -> None:
+    applied.sql("DROP TABLE vms")
     done = applied.vdvs("can-i", "mount", *ASKED)
     assert done.exit_code == 3
     assert done.stdout.startswith("unknown   photon-01: mount a volume on SHARED-Datastore\n")

@@ -20,6 +20,10 @@ def _change(change: Change) -> Iterator[str]:
     yield f"{change.ref}  {change.op}{risk}  {change.reason}"
     for field in change.fields:
         yield f"    {field.path}: {_value(field.before)} -> {_value(field.after)}"
+    for right in change.rights:
+        gains, where = ("gains" if right.gains else "loses"), right.where and f" on {right.where}"
+        releases = right.releases and f" ({right.releases})"
+        yield f"    {gains}: {right.who}{where}: {right.before or 'nothing'} -> {right.after or 'nothing'}{releases}"
     for note in change.notes:
         yield f"    note: {note}"
     for reason in change.held:

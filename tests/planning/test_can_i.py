@@ -38,7 +38,8 @@ def answer(case: Mapping[str, Any]) -> CanI:
     observed = compact.observed({"hosts": plain, "config_dbs": {"shared": case.get("db", DB)}}, known)
     right, store, *short = case["ask"]
     vm = known.vms[0] if "place" not in case else replace(known.vms[0], datastore=case["place"])
-    question = Question(Right(right), vm, find_datastore(known, store), 100, bool(short))
+    found = find_datastore(known, store)
+    question = Question(Right(right), vm, found, 100, bool(short), other_case=found.name != store)
     return can_i(question, resolve(declared, known), observed)
 
 
@@ -75,3 +76,12 @@ def test_a_vm_is_named_in_three_ways() -> None:
     assert find_vm(known, uuid.replace("5", "6")) is None
     with pytest.raises(NotFoundError, match='no VM "vm3"'):
         find_vm(known, "vm3")
+
+
+def test_a_datastore_is_named_in_any_case_unless_that_is_ambiguous() -> None:
+    names = ["shared", "Twin", "TWIN"]
+    known = compact.inventory({"hosts": [], "datastores": [{"name": name} for name in names], "vms": []})
+    assert find_datastore(known, "SHARED").name == "shared"
+    assert find_datastore(known, "Twin").name == "Twin"
+    with pytest.raises(NotFoundError, match="may be any of TWIN, Twin"):
+        find_datastore(known, "twin")

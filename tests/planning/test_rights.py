@@ -13,8 +13,11 @@ from hypothesis import given
 
 from reconciler.model.actions import Risk, worst
 from reconciler.model.constants import VM_DS_URL
+from reconciler.model.inventory import Inventory
 from reconciler.model.resolved import Access
 from reconciler.planning.rights import Lookup, Request, Right, compare, decide, vmgroup_of
+from reconciler.planning.rights_change import by_release
+from reconciler.planning.show import Names
 from reconciler.planning.state import VMGroupState
 from tests.planning.compact import url_of
 from tests.planning.test_properties import allowed
@@ -22,6 +25,58 @@ from tests.planning.worlds import states
 
 FILES = sorted((Path(__file__).parents[1] / "golden" / "rights").glob("*.yaml"))
 CASES = [(path.stem, case) for path in FILES for case in yaml.safe_load(path.read_text())]
+
+
+DOMAIN = Path(__file__).parents[2] / "docs" / "domain.md"
+CAN_I = yaml.safe_load((Path(__file__).parents[1] / "golden" / "can_i" / "cases.yaml").read_text())
+PROOFS = {
+    "short name": ["a short name is decided by the row of the default datastore", "and no other one"],
+    "`name@datastore`, which has a row of its own": [
+        "a name with a datastore is decided by the row of that datastore first",
+        "its denial decides as well, though _VM_DS and _ALL_DS would allow",
+        "before 0.17 the datastore's own row still comes first",
+    ],
+    "`name@datastore`, the VM's own datastore, without a row": [
+        "without a row of its own, the datastore of the VM falls back to _VM_DS",
+        "a _VM_DS row that only mounts beats an _ALL_DS row that creates",
+        "before 0.17 it was the other way round",
+        "and to _ALL_DS where there is no _VM_DS",
+    ],
+    "`name@datastore`, any other without a row": [
+        "everything else falls back to _ALL_DS",
+        "a _VM_DS row says nothing about other datastores",
+    ],
+    "mount": ["any row allows to mount, whatever its limits", "no row at all"],
+    "delete": ["nor does it delete", "a row that creates deletes as well, over quota too"],
+    "create": ["a row that only mounts does not create", "one MB more is not", "but not exceeded"],
+    "the host is NotConfigured": ["NotConfigured allows everything"],
+    "the host is SingleNode or MultiNode": ["a row decides"],
+    "the host is BrokenLink": ["BrokenLink refuses everything"],
+    "the schema is neither 1.1 (which vDVS upgrades at the first request) nor 1.2": [
+        "a schema that vDVS does not know"
+    ],
+    "the config DB is an empty file": ["an empty config DB fails every request"],
+    "the VM is in no vmgroup": ["a VM in no vmgroup is in _DEFAULT", "any other to _DEFAULT, found by its name"],
+    "the VM is in no vmgroup and there is no `_DEFAULT`": [
+        "and without _DEFAULT in none",
+        "a VM in no vmgroup, and no _DEFAULT",
+    ],
+    "the VM's row names a vmgroup that is gone": ["a row of a vmgroup that is gone does not fall back to _DEFAULT"],
+    "the vmgroup has no default datastore": [
+        "no default datastore refuses by full name too",
+        "a vmgroup without a default datastore refuses short names",
+        "and even names with a datastore that has a row",
+    ],
+}
+"""Each row of the tables about rights in docs/domain.md, and the cases that prove it."""
+
+
+def test_every_row_of_the_documentation_is_proven() -> None:
+    section = DOMAIN.read_text().partition("## Who may do what")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1].strip() for line in section.splitlines() if line.startswith("| ")]
+    assert [row for row in rows if row not in ("request", "right", "state")] == list(PROOFS)
+    known = {case["case"] for _, case in CASES} | {case["case"] for case in CAN_I}
+    assert {case for cases in PROOFS.values() for case in cases} <= known
 
 
 def group(name: str, plain: Mapping[str, Any]) -> VMGroupState:
@@ -107,3 +162,11 @@ def test_two_ways_of_naming_a_datastore_are_not_mixed_into_one() -> None:
     before = VMGroupState("g", "g", "", VM_DS_URL, rows, {})
     after = replace(before, access={**rows, URL: CREATES})
     assert compare(before, after) is Risk.WIDENS
+
+
+@given(states(), states())
+def test_what_is_told_of_a_change_is_its_risk(before: VMGroupState, after: VMGroupState) -> None:
+    told = list(by_release(before, after, Names(Inventory((), (), ()))))
+    expected = Risk.WIDENS if any(step[3] for step, _ in told) else Risk.RESTRICTS if told else Risk.SAFE
+    assert compare(before, after) is expected
+    assert all(step[1] != step[2] for step, _ in told)

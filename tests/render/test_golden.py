@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from reconciler.model.actions import Risk
-from reconciler.model.diff import Change, Diff, FieldChange, Op
+from reconciler.model.diff import Change, Diff, FieldChange, Op, RightsChange
 from reconciler.model.outcome import Assessment, ObjectResult, Outcome, Status
 from reconciler.model.plan import Plan
 from reconciler.model.refs import Kind, ObjectRef
@@ -48,8 +48,19 @@ def fields(items: list[dict[str, Any]]) -> tuple[FieldChange, ...]:
 def change(item: dict[str, Any]) -> Change:
     op, risk = Op(item["op"]), Risk(item["risk"])
     return Change(
-        ref(item["object"]), op, item["reason"], fields(item["fields"]), risk=risk, notes=tuple(item["notes"])
+        ref(item["object"]),
+        op,
+        item["reason"],
+        fields(item["fields"]),
+        risk=risk,
+        notes=tuple(item["notes"]),
+        rights=rights(item["rights"]),
     )
+
+
+def rights(items: list[dict[str, Any]]) -> tuple[RightsChange, ...]:
+    empty = {"where": "", "releases": ""}
+    return tuple(RightsChange(**{key: value or empty.get(key, value) for key, value in item.items()}) for item in items)
 
 
 def diff_of(told: dict[str, Any]) -> Diff:
@@ -71,7 +82,13 @@ def test_an_apply(case: Path) -> None:
     told = json.loads((case / "apply.json").read_text())
     schemas.check("apply", told)
     results = tuple(
-        ObjectResult(ref(item["object"]), Status(item["status"]), item["detail"], fields(item["fields"]))
+        ObjectResult(
+            ref(item["object"]),
+            Status(item["status"]),
+            item["detail"],
+            fields(item["fields"]),
+            rights(item["rights"]),
+        )
         for item in told["objects"]
     )
     outcome = Outcome(
