@@ -51,6 +51,11 @@ class HostAgent(Protocol):
     """The agent on one host. Every method raises HostUnreachableError when it does not answer,
     and AgentRefusedError when it answers that it would not or could not."""
 
+    def connect(self) -> None:
+        """Begin to connect, so that the first question need not wait for it. Raises nothing: what goes wrong is told
+        when something is asked."""
+        ...
+
     async def observe(self, question: Question) -> Report:
         """Look at the host and at what the question names. Writes nothing."""
         ...
@@ -73,7 +78,7 @@ class Hosts(Protocol):
     """The way to the hosts."""
 
     def agent(self, name: str, address: str) -> HostAgent:
-        """The agent of a host; connects when first used."""
+        """The agent of a host; connects when told to, or when first asked."""
         ...
 
     async def close(self) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from reconciler.execution.executor import Execution, execute
 from reconciler.execution.observing import observe
+from reconciler.execution.together import both
 from reconciler.execution.verdicts import verdicts
 from reconciler.model.desired import Desired
 from reconciler.model.diff import Diff, Op
@@ -16,7 +18,7 @@ from reconciler.model.policy import APPLY, APPLY_AND_DESTROY, REPORT_ONLY, Polic
 from reconciler.model.refs import ObjectRef
 from reconciler.planning.differ import diff, without_uuid
 from reconciler.planning.planner import plan
-from reconciler.planning.resolve import resolve
+from reconciler.planning.resolve import resolve_places, resolve_vmgroups
 from reconciler.ports import Clock, HostAgent, Hosts, InventorySource, Observer
 
 __all__ = ["APPLY", "APPLY_AND_DESTROY", "REPORT_ONLY", "Policy", "World", "assess", "reconcile"]
@@ -38,13 +40,18 @@ class World:
 async def assess(
     desired: Desired, world: World, drawn: dict[ObjectRef, str] | None = None, avoid: Iterable[str] = ()
 ) -> Assessment:
-    """Look at the world and compare; write nothing.
+    """Look at the world and compare; write nothing. What can be, is done side by side: hosts are called while the
+    inventory is read, and asked while vmgroups are looked up.
 
     `drawn` remembers the UUIDs of new vmgroups from one look to the next; `avoid` names the hosts that wrote, so that
     a config DB is read back through another. Raises InventoryError when the inventory cannot be read at all.
     """
-    resolved = resolve(desired, await world.inventory.snapshot())
-    observed = await observe(resolved, world.hosts, world.observer, avoid)
+    for host in desired.hosts:
+        world.hosts.agent(host.ref.name, host.address).connect()
+    places = resolve_places(desired, await world.inventory.snapshot())
+    observed, resolved = await both(
+        observe(places, world.hosts, world.observer, avoid), asyncio.to_thread(resolve_vmgroups, desired, places)
+    )
     fresh = {} if drawn is None else drawn
     for ref in without_uuid(resolved, observed):
         if ref not in fresh:

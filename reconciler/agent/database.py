@@ -191,8 +191,8 @@ def _rows_for_protocol(tables):
     # type: (Dict[str, List[Any]]) -> Dict[str, Any]
     plain, integer = rows.plain, rows.integer
     return {
-        "tenants": [[plain(cell) for cell in row] for row in tables["tenants"]],
-        "vms": [[plain(cell) for cell in row] for row in tables["vms"]],
+        "tenants": rows.all_plain(tables["tenants"]),
+        "vms": rows.all_plain(tables["vms"]),
         "privileges": [
             [plain(row[0]), plain(row[1]), integer(row[2]), integer(row[3]), integer(row[4])]
             for row in tables["privileges"]

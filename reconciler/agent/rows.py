@@ -142,6 +142,19 @@ def plain(value):
     return _WRONG_BYTES.sub(_REPLACEMENT, value)
 
 
+def all_plain(table):
+    # type: (List[Row]) -> List[Any]
+    """`plain` for every cell. Looks at the whole table first: nearly always all of it is plain already."""
+    cells = [cell for row in table for cell in row if cell is not None]
+    if {type(cell) for cell in cells} <= {_TEXT}:
+        try:
+            "".join(cells).encode("ascii")
+            return list(table)
+        except UnicodeError:
+            pass
+    return [[plain(cell) for cell in row] for row in table]
+
+
 def integer(value):
     # type: (Any) -> Optional[Any]
     """A cell that should be an integer; None if it is none."""

@@ -35,6 +35,7 @@ def watch(paths: tuple[str, ...], site: str | None, interval: str, heal: bool, o
       vdvs watch -f manifests/ -o json | jq .event
     """
     import asyncio
+    import gc
     from functools import partial
 
     from reconciler import loader
@@ -51,6 +52,7 @@ def watch(paths: tuple[str, ...], site: str | None, interval: str, heal: bool, o
     watching = run.Watching(
         paths, lambda: loader.load(paths, site=site).desired, seconds, heal, site_given=site is not None
     )
+    gc.enable()
     asyncio.run(run.watch(watching, partial(_tell, _printer(output)), Silent()))
     return exits.OK
 

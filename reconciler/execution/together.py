@@ -7,6 +7,8 @@ from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
 _Value = TypeVar("_Value")
+_One = TypeVar("_One")
+_Other = TypeVar("_Other")
 
 
 async def together(steps: Iterable[Coroutine[Any, Any, _Value]]) -> list[_Value]:
@@ -18,3 +20,9 @@ async def together(steps: Iterable[Coroutine[Any, Any, _Value]]) -> list[_Value]
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
     return [task.result() for task in tasks]
+
+
+async def both(one: Coroutine[Any, Any, _One], other: Coroutine[Any, Any, _Other]) -> tuple[_One, _Other]:
+    """Like `together`, for two of different kinds."""
+    found: list[Any] = await together([one, other])
+    return found[0], found[1]

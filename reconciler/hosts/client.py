@@ -53,9 +53,15 @@ class AgentClient:
         self._host = host
         self._connect = connect
         self._channel: Channel | None = None
+        self._connecting: asyncio.Task[Channel] | None = None
         self._last_id = 0
         self._turn = asyncio.Lock()
         self._known: dict[str, ObservedConfigDB] = {}
+
+    def connect(self) -> None:
+        """See `ports.HostAgent`."""
+        if self._channel is None and self._connecting is None:
+            self._connecting = asyncio.create_task(self._greeted())
 
     async def observe(self, question: Question) -> Report:
         """See `ports.HostAgent`."""
@@ -89,6 +95,12 @@ class AgentClient:
 
     async def close(self) -> None:
         """End the agent."""
+        connecting, self._connecting = self._connecting, None
+        if connecting is not None:
+            connecting.cancel()
+            await asyncio.wait([connecting])
+            if not connecting.cancelled() and connecting.exception() is None:
+                self._channel = connecting.result()
         channel, self._channel = self._channel, None
         if channel is not None:
             await channel.close()
@@ -117,8 +129,8 @@ class AgentClient:
 
     async def _exchange(self, request: wire.Json) -> wire.Json:
         if self._channel is None:
-            self._channel = await self._connect()
-            _greet(self._host, _decode(self._host, await self._channel.receive()))
+            connecting, self._connecting = self._connecting, None
+            self._channel = await (connecting or self._greeted())
         self._last_id += 1
         line = json.dumps({"id": self._last_id, **request}, separators=(",", ":"))
         await self._channel.send(line.encode("ascii") + b"\n")
@@ -126,6 +138,16 @@ class AgentClient:
         if reply.get("id") != self._last_id:
             raise HostUnreachableError(f"{self._host}: the agent answered another question than the one asked")
         return reply
+
+    async def _greeted(self) -> Channel:
+        """A channel whose agent has said hello."""
+        channel = await self._connect()
+        try:
+            _greet(self._host, _decode(self._host, await channel.receive()))
+        except BaseException:
+            await channel.close()
+            raise
+        return channel
 
     def _understand(self, reply: wire.Json, read: Callable[[wire.Json], _Value]) -> _Value:
         try:

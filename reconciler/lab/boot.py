@@ -7,13 +7,16 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reconciler.lab.bootbank import STATE, Saved, unpack
 from reconciler.lab.folder import host_root
 from reconciler.lab.rooted import Rooted
-from reconciler.lab.shell.interpreter import Outcome, run
 from reconciler.lab.site import FILES, LOCAL_SH_MODE
 from reconciler.model.errors import VdvsError
+
+if TYPE_CHECKING:
+    from reconciler.lab.shell.interpreter import Outcome
 
 SECURE_BOOT = ".lab/secure-boot"
 SERVICE = "etc/init.d/vmdk-opsd"
@@ -133,6 +136,8 @@ def _start_service(root: Path) -> str:
 
 
 def _run_local_sh(root: Path) -> tuple[str, Outcome]:
+    from reconciler.lab.shell.interpreter import Outcome, run  # a whole shell: not for every command that uses a lab
+
     if (root / SECURE_BOOT).exists():
         return "secure boot", Outcome(0)
     system = Rooted(root)

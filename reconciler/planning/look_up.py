@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import TypeVar
 
 from reconciler.model.constants import SPECIAL_DATASTORES, VOLUMES
@@ -41,11 +42,25 @@ class LookUp:
     def __init__(self, inventory: Inventory) -> None:
         self._all = sorted(inventory.datastores, key=lambda d: (d.name, d.url, d.inventory_path or ""))
         self._datastores = _index((d.name, d) for d in self._all)
-        vms = sorted(inventory.vms, key=lambda vm: (vm.path, vm.uuid))
-        self._by_path = [(vm.path, vm) for vm in vms]
-        self._paths = _index(self._by_path)
-        self._vms = _index((vm.name, vm) for vm in vms)
-        self._uuids = _index((vm.uuid, vm) for vm in vms)
+        self._urls = dict(SPECIAL_DATASTORES)  # by name; filled as they are asked for
+        self._inventory = inventory
+
+    # Each is built when first asked for: most sites name VMs in one way only, and hosts need none of them.
+    @cached_property
+    def _by_path(self) -> list[tuple[str, VirtualMachine]]:
+        return [(vm.path, vm) for vm in sorted(self._inventory.vms, key=_place)]
+
+    @cached_property
+    def _paths(self) -> dict[str, list[VirtualMachine]]:
+        return _index(self._by_path)
+
+    @cached_property
+    def _vms(self) -> dict[str, list[VirtualMachine]]:
+        return _index((vm.name, vm) for vm in self._inventory.vms)
+
+    @cached_property
+    def _uuids(self) -> dict[str, list[VirtualMachine]]:
+        return _index((vm.uuid, vm) for vm in self._inventory.vms)
 
     def datastore(self, wanted: DatastoreRef) -> Datastore:
         """The datastore that `wanted` names."""
@@ -70,14 +85,16 @@ class LookUp:
         inventory does not show: rows outlive datastores."""
         if name.startswith(VOLUMES):
             return name
-        return SPECIAL_DATASTORES.get(name) or self.datastore(DatastoreRef(name=name)).url
+        if name not in self._urls:
+            self._urls[name] = self.datastore(DatastoreRef(name=name)).url
+        return self._urls[name]
 
     def member(self, wanted: VMRef) -> Member:
         """The VM that `wanted` names."""
         if wanted.uuid is not None:
             known = self._uuids.get(wanted.uuid)
             # A pinned UUID stands for itself: a VM that the inventory does not show now keeps its place.
-            return self._checked(known[0]) if known else Member(wanted.uuid, None)
+            return self._checked(min(known, key=_place)) if known else Member(wanted.uuid, None)
         if wanted.inventory_path is not None:
             found = self._paths.get(wanted.inventory_path, [])
             if not found:
@@ -115,6 +132,10 @@ class LookUp:
                 "apart; give one of them a new one"
             )
         return Member(vm.uuid, vm.name)
+
+
+def _place(vm: VirtualMachine) -> tuple[str, str]:
+    return vm.path, vm.uuid
 
 
 def _matches(vm: VirtualMachine, selector: VMSelector) -> bool:

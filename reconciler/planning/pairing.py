@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from reconciler.model.constants import DEFAULT_VMGROUP
 from reconciler.model.refs import ObjectRef
 from reconciler.model.resolved import ResolvedVMGroup
-from reconciler.planning.state import VMGroupState, normalise
+from reconciler.planning.state import VMGroupState, normalised
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def _given_away(group: ResolvedVMGroup, uuid: str) -> Pair:
         f"the vmgroup that is called {group.name} now has the uuid {uuid}, which another manifest pins; "
         "apply again when that one is renamed"
     )
-    return Pair(group, None, normalise(_state_after(group, None, "")), problem)
+    return Pair(group, None, _state_after(group, None, ""), problem)
 
 
 def _pair(
@@ -66,7 +66,7 @@ def _pair(
     orphaned: frozenset[str],
 ) -> Pair:
     before = states.get(uuid) if uuid else None
-    after = normalise(_state_after(group, before, uuid or fresh))
+    after = _state_after(group, before, uuid or fresh)
     problem = _mismatch(group, before, by_name) or _unusable(group, before, after)
     if before is None and after.uuid in orphaned:
         problem = problem or f"rows of an earlier vmgroup with its uuid {after.uuid} are still in the config DB"
@@ -75,17 +75,19 @@ def _pair(
 
 def _state_after(group: ResolvedVMGroup, before: VMGroupState | None, uuid: str) -> VMGroupState:
     """What `group` shall become: its wishes, and where it says nothing, what is there."""
-    after = VMGroupState(uuid, group.name, "", None, {}, {}) if before is None else replace(before, name=group.name)
-    if group.description is not None:
-        after = replace(after, description=group.description)
-    if group.default_url is not None:
-        after = replace(after, default_url=group.default_url)
-    if group.access is not None:
-        after = replace(after, access={row.url: row for row in group.access})
+    now = before or VMGroupState(uuid, group.name, "", None, {}, {})
+    members = now.members
     if group.members is not None:
-        members = {member.uuid: member.name for member in group.members}
-        after = replace(after, members=members if group.removes_members else {**after.members, **members})
-    return after
+        wanted = {member.uuid: member.name for member in group.members}
+        members = wanted if group.removes_members else {**members, **wanted}
+    return normalised(
+        now.uuid,
+        group.name,
+        now.description if group.description is None else group.description,
+        now.default_url if group.default_url is None else group.default_url,
+        now.access if group.access is None else {row.url: row for row in group.access},
+        members,
+    )
 
 
 def _mismatch(group: ResolvedVMGroup, before: VMGroupState | None, by_name: Mapping[str, str]) -> str | None:

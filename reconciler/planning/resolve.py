@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from reconciler.model.constants import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID
 from reconciler.model.desired import Desired, DesiredConfigDB, DesiredHost, DesiredVMGroup
@@ -22,17 +23,33 @@ from reconciler.planning.look_up import LookUp, NotFoundError, each
 
 def resolve(desired: Desired, inventory: Inventory) -> Resolved:
     """Look up every name of `desired`. Pure; the order of the manifests does not matter."""
+    return resolve_vmgroups(desired, resolve_places(desired, inventory))
+
+
+def resolve_places(desired: Desired, inventory: Inventory) -> Resolved:
+    """Hosts and config DBs only: enough to begin to look."""
     names = LookUp(inventory)
     unresolved: list[Unresolved] = []
     databases = {db.ref: db for db in _distinct(_config_dbs(desired, names, unresolved), unresolved)}
     hosts = _hosts(desired, databases, inventory, unresolved)
-    groups = _vmgroups(desired, databases, names, unresolved)
     return Resolved(
         inventory,
         tuple(sorted(databases.values(), key=lambda db: db.ref.sort_key)),
         tuple(sorted(hosts, key=lambda host: host.ref.sort_key)),
-        tuple(sorted(groups, key=lambda group: group.ref.sort_key)),
+        (),
         tuple(sorted(unresolved, key=lambda failed: failed.ref.sort_key)),
+    )
+
+
+def resolve_vmgroups(desired: Desired, places: Resolved) -> Resolved:
+    """All of it, given what `resolve_places` found."""
+    unresolved = list(places.unresolved)
+    databases = {db.ref: db for db in places.config_dbs}
+    groups = _vmgroups(desired, databases, LookUp(places.inventory), unresolved)
+    return replace(
+        places,
+        vmgroups=tuple(sorted(groups, key=lambda group: group.ref.sort_key)),
+        unresolved=tuple(sorted(unresolved, key=lambda failed: failed.ref.sort_key)),
     )
 
 

@@ -1,9 +1,9 @@
-"""One comparable form of a vmgroup, made from observed rows and from resolved wishes alike (normalise)."""
+"""One comparable form of a vmgroup, made from observed rows and from resolved wishes alike."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from reconciler.model.constants import DEFAULT_VMGROUP
@@ -37,13 +37,12 @@ def observed_states(db: ObservedConfigDB) -> dict[str, VMGroupState]:
     members: dict[str, dict[str, str | None]] = {}
     for vm in db.vms:
         members.setdefault(vm.tenant_id, {})[vm.vm_id] = vm.vm_name
-    states = (
-        VMGroupState(
+    return {
+        row.id: normalised(
             row.id, row.name, row.description, row.default_url, access.get(row.id, {}), members.get(row.id, {})
         )
         for row in db.tenants
-    )
-    return {state.uuid: normalise(state) for state in states}
+    }
 
 
 def orphaned(db: ObservedConfigDB) -> frozenset[str]:
@@ -52,9 +51,16 @@ def orphaned(db: ObservedConfigDB) -> frozenset[str]:
     return frozenset(owners - {row.id for row in db.tenants})
 
 
-def normalise(state: VMGroupState) -> VMGroupState:
+def normalised(
+    uuid: str,
+    name: str,
+    description: str | None,
+    default_url: str | None,
+    access: Mapping[str, Access | None],
+    members: Mapping[str, str | None],
+) -> VMGroupState:
     """The canonical form: mappings in the order of their keys, so that output does not depend on the order of rows."""
-    return replace(state, access=_sorted(state.access), members=_sorted(state.members))
+    return VMGroupState(uuid, name, description, default_url, _sorted(access), _sorted(members))
 
 
 def default_vmgroup(states: Iterable[VMGroupState]) -> VMGroupState | None:

@@ -81,7 +81,12 @@ def _rename_notes(group: ResolvedVMGroup, before: VMGroupState) -> Iterator[str]
 
 def _same(before: VMGroupState, after: VMGroupState) -> bool:
     """Equal but for the members: their display names identify nobody, and their changes are counted apart."""
-    return before == replace(after, members=before.members)
+    return (before.name, before.description, before.default_url, before.access) == (
+        after.name,
+        after.description,
+        after.default_url,
+        after.access,
+    )
 
 
 def _stale_notes(kept: VMGroupState, wanted: VMGroupState, names: Names) -> Iterator[str]:

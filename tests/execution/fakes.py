@@ -40,6 +40,9 @@ class FakeAgent:
     error: Exception | None = None
     told: list[tuple[str, ...]] = field(default_factory=list)
 
+    def connect(self) -> None:
+        raise NotImplementedError
+
     async def observe(self, question: Question) -> Report:
         raise NotImplementedError
 

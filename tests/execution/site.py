@@ -59,6 +59,9 @@ class FakeHost:
     hosts: FakeHosts
     name: str
 
+    def connect(self) -> None:
+        """See `ports.HostAgent`."""
+
     async def _hear(self, verb: str) -> ObservedHost:
         self.hosts.log.append((self.name, verb))
         await asyncio.sleep(0)
