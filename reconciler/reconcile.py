@@ -1,10 +1,13 @@
-"""The one use case: look, compare, plan, apply what the policy allows, look again. Every command goes through it."""
+"""The one use case: look, compare, plan, apply what the policy allows, look again. Every command goes through it.
+
+`prepare` stops before the writing, and `carry_out` goes on from there, later, if nothing has moved since.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconciler.execution.executor import Execution, execute
 from reconciler.execution.observing import observe
@@ -16,12 +19,25 @@ from reconciler.model.outcome import ActionResult, Assessment, Outcome
 from reconciler.model.plan import Plan
 from reconciler.model.policy import APPLY, APPLY_AND_DESTROY, REPORT_ONLY, Policy
 from reconciler.model.refs import ObjectRef
+from reconciler.model.saved_plan import SavedPlan
 from reconciler.planning.differ import diff, without_uuid
+from reconciler.planning.moved import come_up, moved
 from reconciler.planning.planner import plan
 from reconciler.planning.resolve import resolve_places, resolve_vmgroups
 from reconciler.ports import Clock, HostAgent, Hosts, InventorySource, Observer
 
-__all__ = ["APPLY", "APPLY_AND_DESTROY", "REPORT_ONLY", "Policy", "World", "assess", "reconcile"]
+__all__ = [
+    "APPLY",
+    "APPLY_AND_DESTROY",
+    "REPORT_ONLY",
+    "Policy",
+    "Prepared",
+    "World",
+    "assess",
+    "carry_out",
+    "prepare",
+    "reconcile",
+]
 
 _REPLANS = 3
 
@@ -84,8 +100,57 @@ async def reconcile(desired: Desired, world: World, policy: Policy) -> Outcome:
         if not steps.empty:
             replanned.append(now.diff)
     objects = verdicts(_first_differences([before.diff, *replanned]), steps, results, now.diff)
-    readers = {db.read_from for db in now.observed.config_dbs.values() if db.read_from}
-    return Outcome(before, steps, results, now, objects, tuple(replanned), tuple(backups), tuple(sorted(readers)))
+    return Outcome(before, steps, results, now, objects, tuple(replanned), tuple(backups), _readers(now))
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One look, the plan made from it, and the UUIDs drawn for it. Nothing was written."""
+
+    found: Assessment
+    plan: Plan
+    drawn: tuple[tuple[ObjectRef, str], ...]
+
+
+async def prepare(desired: Desired, world: World, policy: Policy) -> Prepared:
+    """Look, compare and plan; write nothing. Raises InventoryError."""
+    drawn: dict[ObjectRef, str] = {}
+    found = await assess(desired, world, drawn)
+    steps = plan(found.diff, found.resolved, found.observed, policy)
+    return Prepared(found, steps, tuple(sorted(drawn.items(), key=lambda item: item[0].sort_key)))
+
+
+async def carry_out(saved: SavedPlan, world: World) -> Outcome:
+    """Do exactly what a saved plan says, or nothing at all: never is a new plan made.
+
+    The question that the plan answers is asked again first. Where the answer has not every step of the saved plan in
+    it, nothing is written anywhere, and the outcome has no step and says of each object why. Raises InventoryError.
+    """
+    before = await assess(saved.desired, world, dict(saved.drawn))
+    steps = plan(before.diff, before.resolved, before.observed, saved.policy)
+    if steps.empty and _nothing_left(before.diff, saved.policy):
+        return Outcome(before, steps, (), None, verdicts(before.diff, steps, (), None))
+    refused = moved(saved, before.diff, steps)
+    if refused:
+        nothing = Plan((), (), refused)
+        return Outcome(before, nothing, (), None, verdicts(before.diff, nothing, (), None))
+    steps = replace(saved.plan, withheld=saved.plan.withheld + come_up(saved, before.diff))
+    if steps.empty:
+        return Outcome(before, steps, (), None, verdicts(before.diff, steps, (), None))
+    done = await execute(steps, _agents(world, before), world.clock.now(), world.observer)
+    after = await assess(saved.desired, world, dict(saved.drawn), avoid={step.writer for step in steps.config_dbs})
+    objects = verdicts(before.diff, steps, done.results, after.diff)
+    return Outcome(before, steps, done.results, after, objects, (), done.backups, _readers(after))
+
+
+def _nothing_left(found: Diff, policy: Policy) -> bool:
+    """Whether all that the policy speaks of is in sync: somebody, or this very plan, has done it already."""
+    chosen = policy.objects
+    return Diff(tuple(c for c in found.changes if chosen is None or c.ref in chosen)).in_sync
+
+
+def _readers(seen: Assessment) -> tuple[str, ...]:
+    return tuple(sorted({db.read_from for db in seen.observed.config_dbs.values() if db.read_from}))
 
 
 def _goes_on(steps: Plan, done: Execution) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import exits, options
+from reconciler.cli import completing, exits, options
 
 if TYPE_CHECKING:
     from reconciler.cli.session import Session
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Make the site what the manifests say.")
-@options.manifests
+@options.manifests_or_plan
+@click.option("--plan", "plan", metavar="FILE", shell_complete=completing.files, help="What `vdvs plan --out` wrote.")
 @options.site
 @options.output("text", "json", "yaml")
 @options.selector
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 @options.verbose
 def apply(
     paths: tuple[str, ...],
+    plan: str | None,
     site: str | None,
     output: str,
     selector: str | None,
@@ -31,12 +33,28 @@ def apply(
 ) -> int:
     """Make the site what the manifests say, then look again to verify it. Asks no questions.
 
+    Where something changed between the look and the write, it plans again, three times at most, and shows each plan.
+    With --plan it does what that file says, and nothing at all if what it speaks of has changed since.
+
     \b
     Examples:
       vdvs apply -f manifests/
       vdvs apply -f manifests/ --dry-run
+      vdvs apply --plan change.plan
       kustomize build . | vdvs apply -f - --site site.yaml
     """
+    if plan is not None:
+        from reconciler.cli import saved_plans
+
+        if paths or selector:
+            raise click.UsageError("a plan says itself what it is about: --plan goes without -f and -l")
+        return (
+            saved_plans.show_saved(plan, output)
+            if dry_run
+            else saved_plans.apply_saved(plan, site, allow_destroy, output)
+        )
+    if not paths:
+        raise click.UsageError("no manifests: give -f PATH, or --plan FILE")
     from reconciler.cli.session import open_session
 
     session = open_session(paths, site, selector)
@@ -62,15 +80,9 @@ def _apply(session: Session, output: str, allow_destroy: bool) -> int:
 
 
 def _print(outcome: Outcome, seconds: float, output: str) -> None:
-    from reconciler.cli.colour import paint
-    from reconciler.cli.printing import emit
-    from reconciler.render import data
+    from reconciler.cli.printing import print_outcome
     from reconciler.render.diff import diff_text
-    from reconciler.render.results import outcome_text
 
     for made_anew in outcome.replanned:
         click.echo(diff_text(made_anew, "The site changed meanwhile; planned again:"), err=True)
-    if output == "text":
-        click.echo(outcome_text(outcome, seconds, paint()), nl=False)
-    else:
-        emit(data.outcome_data(outcome, seconds), output)
+    print_outcome(outcome, seconds, output)

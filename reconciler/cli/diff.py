@@ -43,7 +43,7 @@ def show(session: Session, output: str) -> int:
     found = session.run(REPORT_ONLY).before
     chosen = session.selected(found.diff)
     if output == "text":
-        head = header(found, session.site.name, revision(session.paths))
+        head = header(found.diff, session.site.name, revision(session.paths))
         click.echo(diff_text(chosen, head, paint()), nl=False)
     else:
         emit(data.diff_data(chosen), output)

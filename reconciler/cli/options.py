@@ -36,16 +36,25 @@ def verbose(command: Command) -> Command:
 
 def manifests(command: Command) -> Command:
     """-f, required."""
+    return _manifests(required=True)(command)
+
+
+def manifests_or_plan(command: Command) -> Command:
+    """-f, where --plan may stand in its place."""
+    return _manifests(required=False)(command)
+
+
+def _manifests(required: bool) -> Callable[[Command], Command]:
     return click.option(
         "-f",
         "--filename",
         "paths",
         multiple=True,
-        required=True,
+        required=required,
         metavar="PATH",
         shell_complete=completing.files,
         help="File or directory with manifests, - for standard input; may be repeated.",
-    )(command)
+    )
 
 
 def manifests_or_default(command: Command) -> Command:

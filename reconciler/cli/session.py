@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from reconciler import loader, wiring
 from reconciler import reconcile as use_case
@@ -19,6 +20,7 @@ from reconciler.model.outcome import Outcome
 from reconciler.model.policy import Policy
 from reconciler.model.refs import ObjectRef
 
+Value = TypeVar("Value")
 NO_SITE = (
     "no Site: give --site FILE, or put a manifest of kind Site among those given with -f "
     "(`vdvs lab up` writes one to .vdvs-lab/site.yaml)"
@@ -36,11 +38,17 @@ class Session:
 
     def run(self, policy: Policy) -> Outcome:
         """One pass over the site."""
-        found: list[Outcome] = []
+        return self.in_world(lambda world: use_case.reconcile(self.desired, world, policy))
+
+    def in_world(self, do: Callable[[use_case.World], Awaitable[Value]]) -> Value:
+        """What `do` makes of the world of the site."""
+        found: list[Value] = []
 
         async def keep() -> None:
             # Not returned: when asyncio restores the interrupt handler, it renders the repr of what a task returned.
-            found.append(await self._run(policy))
+            with TerminalProgress() as observer:
+                async with wiring.open_world(self.site, observer) as world:
+                    found.append(await do(world))
 
         asyncio.run(keep())
         return found[0]
@@ -50,11 +58,6 @@ class Session:
         if self.only is None:
             return diff
         return Diff(tuple(change for change in diff.changes if change.ref in self.only))
-
-    async def _run(self, policy: Policy) -> Outcome:
-        with TerminalProgress() as observer:
-            async with wiring.open_world(self.site, observer) as world:
-                return await use_case.reconcile(self.desired, world, policy)
 
 
 def open_session(paths: Sequence[str], site: str | None, selector: str | None = None) -> Session:

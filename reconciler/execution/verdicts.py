@@ -13,7 +13,8 @@ _DONE = {Op.CREATE: Status.CREATED, Op.UPDATE: Status.CONFIGURED, Op.DELETE: Sta
 
 
 def verdicts(before: Diff, plan: Plan, results: Iterable[ActionResult], after: Diff | None) -> tuple[ObjectResult, ...]:
-    """The result of every object of `before` that a manifest declares, in the same order. Pure.
+    """The result of every object of `before` that a manifest declares, and of every other that the plan speaks of, in
+    the order of `ObjectRef.sort_key`. Pure.
 
     Only a second look that finds nothing left to do makes a change CREATED or CONFIGURED.
     """
@@ -23,11 +24,13 @@ def verdicts(before: Diff, plan: Plan, results: Iterable[ActionResult], after: D
             failures.setdefault(result.ref, result)  # the first is the cause, those after it may be its consequences
     withheld = {held.ref: held.reason for held in plan.withheld}
     later = {change.ref: change for change in after.changes} if after is not None else {}
-    return tuple(
-        _verdict(change, withheld.get(change.ref), failures.get(change.ref), later)
+    found = [
+        _verdict(change, withheld.pop(change.ref, None), failures.get(change.ref), later)
         for change in before.changes
         if change.op is not Op.UNMANAGED
-    )
+    ]
+    found += [ObjectResult(ref, Status.BLOCKED, reason) for ref, reason in withheld.items()]
+    return tuple(sorted(found, key=lambda result: result.ref.sort_key))
 
 
 def _verdict(

@@ -32,6 +32,12 @@ class DBPlan:
     make_links: tuple[tuple[str, LinkAction], ...]
     stamp: Stamp | None = None
 
+    @property
+    def actions(self) -> tuple[DBAction | LinkAction, ...]:
+        """All of them."""
+        links = (link for _, link in (*self.clear_links, *self.make_links))
+        return (*(action for group in self.groups for action in group), *links)
+
 
 @dataclass(frozen=True, slots=True)
 class HostPlan:
@@ -63,3 +69,8 @@ class Plan:
     def empty(self) -> bool:
         """Whether there is nothing to do."""
         return not self.config_dbs and not self.hosts
+
+    @property
+    def steps(self) -> tuple[DBPlan | HostPlan, ...]:
+        """What is done together on one host: config DBs first."""
+        return (*self.config_dbs, *self.hosts)

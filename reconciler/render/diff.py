@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 from reconciler.model.actions import Risk
 from reconciler.model.diff import Change, Diff, FieldChange, Op
-from reconciler.model.outcome import Assessment
 from reconciler.model.refs import Kind
 from reconciler.render.rights import rights_lines
 from reconciler.render.text import Paint, clean, count, lines, pad, plain, show, width
@@ -54,9 +53,9 @@ def diff_text(diff: Diff, header: str = "", paint: Paint = plain) -> str:
     return lines([*parts, summary(diff)])
 
 
-def header(assessment: Assessment, site: str, revision: str | None) -> str:
+def header(diff: Diff, site: str, revision: str | None) -> str:
     """One line that says which site is compared with what: `site lab   2 hosts   1 config DB   git 4f2c1ab`."""
-    kinds = [change.ref.kind for change in assessment.diff.changes if change.op is not Op.UNMANAGED]
+    kinds = [change.ref.kind for change in diff.changes if change.op is not Op.UNMANAGED]
     parts = [
         f"site {clean(site)}",
         count(kinds.count(Kind.HOST), "host"),

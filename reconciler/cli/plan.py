@@ -1,0 +1,51 @@
+"""`vdvs plan`."""
+
+from __future__ import annotations
+
+import click
+
+from reconciler.cli import completing, options
+
+
+@click.command(short_help="Show what would be applied, and save it for `apply --plan`.")
+@options.manifests
+@options.site
+@options.output("text", "json", "yaml")
+@options.selector
+@click.option("--out", metavar="FILE", shell_complete=completing.files, help="Write the plan to this file.")
+@click.option("--expires", default="24h", show_default=True, metavar="TIME", help="How long it may be applied.")
+@click.option("--allow-destroy", is_flag=True, help="Also plan what destroys something; `apply` must allow it, too.")
+@options.verbose
+def plan(
+    paths: tuple[str, ...],
+    site: str | None,
+    output: str,
+    selector: str | None,
+    out: str | None,
+    expires: str,
+    allow_destroy: bool,
+) -> int:
+    """Show what `apply` would do, as `diff` shows it, and with --out save it. Writes nothing to the site.
+
+    `apply --plan FILE` does exactly what was shown, or nothing at all if the site has changed since. FILE says
+    no more than the manifests and the diff, and only its owner may read it. It shows when it was changed or cut off,
+    but not who made it: keep it where nobody else can put another one in its place.
+
+    \b
+    Examples:
+      vdvs plan -f manifests/ --out change.plan
+      vdvs apply --plan change.plan --dry-run
+      vdvs apply --plan change.plan
+    """
+    from dataclasses import replace
+
+    from reconciler.cli.saved_plans import lifetime, save
+    from reconciler.cli.session import open_session
+    from reconciler.model.policy import APPLY, APPLY_AND_DESTROY
+    from reconciler.saved.files import check_place
+
+    session = open_session(paths, site, selector)
+    if out is not None:
+        check_place(out)
+    policy = replace(APPLY_AND_DESTROY if allow_destroy else APPLY, objects=session.only)
+    return save(session, policy, out, lifetime(expires), output)

@@ -1,0 +1,92 @@
+"""Whatever a plan can be made of goes into a file and comes back the same. Read off the types: a new action, or a new
+field of an old one, is covered without anybody remembering."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from functools import cache
+from types import NoneType
+from typing import Any, get_args, get_origin, get_type_hints
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reconciler.model import actions
+from reconciler.model.actions import Action
+from reconciler.model.plan import DBPlan, HostPlan
+from reconciler.model.saved_plan import SavedPlan
+from reconciler.saved.codec import MalformedError, decode, encode
+
+TYPES = [*get_args(Action), DBPlan, HostPlan, SavedPlan]
+texts = st.text(max_size=4)
+moments = st.datetimes(timezones=st.just(UTC))
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | texts,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(texts, inner, max_size=2),
+    max_leaves=3,
+)
+known = {str: texts, datetime: moments, object: plain, bool: st.booleans(), int: st.integers(), NoneType: st.none()}
+
+
+@cache
+def values(kind: Any, largest: int = 2) -> st.SearchStrategy[Any]:
+    """Any value of the type; every collection in it of this size at most."""
+    arguments = [values(each, largest) for each in get_args(kind) if each is not Ellipsis]
+    if kind in known:
+        return known[kind]
+    if is_dataclass(kind):
+        hints = get_type_hints(kind, localns={"Value": object})
+        return st.builds(kind, **{each.name: values(hints[each.name], largest) for each in fields(kind)})
+    if get_origin(kind) is frozenset:
+        return st.frozensets(arguments[0], max_size=largest)
+    if get_origin(kind) is tuple and Ellipsis in get_args(kind):
+        return st.lists(arguments[0], max_size=largest).map(tuple)
+    if get_origin(kind) is tuple:
+        return st.tuples(*arguments)
+    return st.one_of(arguments) if arguments else st.sampled_from(list(kind))
+
+
+def some(kind: type) -> st.SearchStrategy[Any]:
+    """Of the whole plan, which has all the others in it, a small one."""
+    return values(kind, 1 if kind is SavedPlan else 2)
+
+
+def through_a_file(data: Any) -> Any:
+    return json.loads(json.dumps(data))
+
+
+def test_every_action_is_among_them() -> None:
+    made = {kind for kind in vars(actions).values() if is_dataclass(kind) and kind.__module__ == actions.__name__}
+    assert made <= set(TYPES)
+
+
+@pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.__name__)
+@settings(max_examples=25)
+@given(data=st.data())
+def test_a_value_comes_back_the_same(kind: type, data: st.DataObject) -> None:
+    value = data.draw(some(kind))
+    assert decode(kind, through_a_file(encode(kind, value))) == value
+
+
+@pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.__name__)
+@settings(max_examples=25)
+@given(data=st.data())
+def test_a_field_too_few_or_too_many_is_refused(kind: type, data: st.DataObject) -> None:
+    good = encode(kind, data.draw(some(kind)))
+    field = data.draw(st.sampled_from([field.name for field in fields(kind)]))
+    for bad in ({**good, "more": None}, {name: item for name, item in good.items() if name != field}, [], None):
+        with pytest.raises(MalformedError):
+            decode(kind, bad)
+
+
+@pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.__name__)
+@settings(max_examples=25)
+@given(data=st.data())
+def test_a_field_of_another_type_is_refused(kind: type, data: st.DataObject) -> None:
+    good = encode(kind, data.draw(some(kind)))
+    names = [name for name, hint in get_type_hints(kind, localns={"Value": object}).items() if hint is not object]
+    with pytest.raises(MalformedError):
+        decode(kind, {**good, data.draw(st.sampled_from(names)): 1.5})
