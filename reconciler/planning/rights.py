@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from functools import lru_cache
 
 from reconciler.model.actions import Risk, worst
 from reconciler.model.constants import ALL_DS_URL, SPECIAL_DATASTORES, VM_DS_URL
@@ -135,9 +136,26 @@ def compare(before: VMGroupState | None, after: VMGroupState | None) -> Risk:
     None stands for having no rights at all. Something gained anywhere is WIDENS, whatever is lost elsewhere. The hosts
     of a site may run different releases, so the worse of both orders of look-up counts.
     """
+    return _compare_rules(_rules(before), _rules(after))
+
+
+_Rules = tuple[str | None, tuple[tuple[str, Access | None], ...]]
+
+
+def _rules(state: VMGroupState | None) -> _Rules | None:
+    """All of a vmgroup that its rights depend on."""
+    return None if state is None else (state.default_url, tuple(state.access.items()))
+
+
+@lru_cache(maxsize=4096)  # on a large site most vmgroups are alike
+def _compare_rules(before: _Rules | None, after: _Rules | None) -> Risk:
     if before == after:
         return Risk.SAFE
-    return worst([_compare(before, after, lookup) for lookup in Lookup])
+    return worst([_compare(_with_rules(before), _with_rules(after), lookup) for lookup in Lookup])
+
+
+def _with_rules(rules: _Rules | None) -> VMGroupState | None:
+    return None if rules is None else VMGroupState("", "", None, rules[0], dict(rules[1]), {})
 
 
 def _compare(before: VMGroupState | None, after: VMGroupState | None, lookup: Lookup) -> Risk:
