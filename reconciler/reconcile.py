@@ -15,10 +15,12 @@ from reconciler.execution.together import both
 from reconciler.execution.verdicts import verdicts
 from reconciler.model.desired import Desired
 from reconciler.model.diff import Diff, Op
+from reconciler.model.observed import Observed
 from reconciler.model.outcome import ActionResult, Assessment, Outcome
 from reconciler.model.plan import Plan
 from reconciler.model.policy import APPLY, APPLY_AND_DESTROY, REPORT_ONLY, Policy
 from reconciler.model.refs import ObjectRef
+from reconciler.model.resolved import Resolved
 from reconciler.model.saved_plan import SavedPlan
 from reconciler.planning.differ import diff, without_uuid
 from reconciler.planning.moved import come_up, moved
@@ -68,11 +70,20 @@ async def assess(
     observed, resolved = await both(
         observe(places, world.hosts, world.observer, avoid), asyncio.to_thread(resolve_vmgroups, desired, places)
     )
-    fresh = {} if drawn is None else drawn
+    return _compared(resolved, observed, world, {} if drawn is None else drawn)
+
+
+async def _verify(done: Assessment, world: World, drawn: dict[ObjectRef, str], writers: Iterable[str]) -> Assessment:
+    """Look again at what was written, with the names as they were looked up before."""
+    observed = await observe(done.resolved, world.hosts, world.observer, writers)
+    return _compared(done.resolved, observed, world, drawn)
+
+
+def _compared(resolved: Resolved, observed: Observed, world: World, drawn: dict[ObjectRef, str]) -> Assessment:
     for ref in without_uuid(resolved, observed):
-        if ref not in fresh:
-            fresh[ref] = world.new_uuid()
-    return Assessment(resolved, observed, diff(resolved, observed, fresh), world.clock.now())
+        if ref not in drawn:
+            drawn[ref] = world.new_uuid()
+    return Assessment(resolved, observed, diff(resolved, observed, drawn), world.clock.now())
 
 
 async def reconcile(desired: Desired, world: World, policy: Policy) -> Outcome:
@@ -92,11 +103,11 @@ async def reconcile(desired: Desired, world: World, policy: Policy) -> Outcome:
     while not steps.empty:
         done = await execute(steps, _agents(world, now), world.clock.now(), world.observer)
         backups += done.backups
-        now = await assess(desired, world, drawn, avoid={step.writer for step in steps.config_dbs})
-        results = done.results
         if len(replanned) == _REPLANS or not _goes_on(steps, done):
+            now, results = await _verify(now, world, drawn, _writers(steps)), done.results
             break
-        steps, results = plan(now.diff, now.resolved, now.observed, policy), ()
+        now = await assess(desired, world, drawn, _writers(steps))
+        steps = plan(now.diff, now.resolved, now.observed, policy)
         if not steps.empty:
             replanned.append(now.diff)
     objects = verdicts(_first_differences([before.diff, *replanned]), steps, results, now.diff)
@@ -138,7 +149,7 @@ async def carry_out(saved: SavedPlan, world: World) -> Outcome:
     if steps.empty:
         return Outcome(before, steps, (), None, verdicts(before.diff, steps, (), None))
     done = await execute(steps, _agents(world, before), world.clock.now(), world.observer)
-    after = await assess(saved.desired, world, dict(saved.drawn), avoid={step.writer for step in steps.config_dbs})
+    after = await _verify(before, world, dict(saved.drawn), _writers(steps))
     objects = verdicts(before.diff, steps, done.results, after.diff)
     return Outcome(before, steps, done.results, after, objects, (), done.backups, _readers(after))
 
@@ -151,6 +162,11 @@ def _nothing_left(found: Diff, policy: Policy) -> bool:
 
 def _readers(seen: Assessment) -> tuple[str, ...]:
     return tuple(sorted({db.read_from for db in seen.observed.config_dbs.values() if db.read_from}))
+
+
+def _writers(steps: Plan) -> frozenset[str]:
+    """The hosts that wrote: a commit is read back through another."""
+    return frozenset(step.writer for step in steps.config_dbs)
 
 
 def _goes_on(steps: Plan, done: Execution) -> bool:
