@@ -10,6 +10,7 @@ machine hits both sides of a ratio.
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import os
 import platform
@@ -26,6 +27,7 @@ from site_of_size import SITE_HOSTS, write_manifests
 
 SAVED = Path(__file__).parent / "results.json"
 VDVS = Path(sys.executable).with_name("vdvs")
+PACKAGE = Path(__file__).parent.parent / "reconciler"
 Command = Sequence[str | Path]
 PARSE = "import sys, yaml; list(yaml.load_all(open(sys.argv[1], encoding='utf-8').read(), Loader=yaml.CSafeLoader))"
 DATASTORES, VMS_EACH, ACCESS_EACH = 4, 10, 2
@@ -168,6 +170,7 @@ def main() -> None:
         parser.error("--rounds: at least 1")
     if not VDVS.exists():
         parser.error(f"there is no vdvs beside {sys.executable}; `make bench` installs it")
+    compileall.compile_dir(str(PACKAGE), quiet=1)  # as an installation does, wherever bytecode is not written by itself
     with tempfile.TemporaryDirectory(prefix="vdvs-bench-") as folder:
         ratios = pass_ratios(Path(folder), 200 if arguments.quick else 2000, arguments.rounds)
     ratios.append(start_ratio(max(15, arguments.rounds)))

@@ -60,4 +60,6 @@ def main() -> None:
     # A command ends soon and makes hardly any cycles, so collecting garbage is a quarter of its time for nothing.
     # `watch`, which stays, turns it on again.
     gc.disable()
+    # Agents are started and heard while an inventory is read in a thread, which would let go every 5 ms only.
+    sys.setswitchinterval(0.001)
     cli(prog_name="vdvs")
