@@ -17,6 +17,7 @@ MODULES = (
     "rows",
     "rules",
     "objects",
+    "dead_rows",
     "journal",
     "database",
     "backup",

@@ -4,7 +4,7 @@ import errno
 import os
 import re
 
-from . import files, objects, rows, rules, sqlite
+from . import dead_rows, files, objects, rows, rules, sqlite
 from .journal import journal_bytes, look_before_reading
 from .paths import raw_target, size_of
 from .text import readable
@@ -180,10 +180,12 @@ def _describe(connection, known):
         [rows.plain(tenant), rows.plain(url), used, count] for tenant, url, used, count in rows.volume_use(connection)
     ]
     answer["violations"] = [found.sentence for found in rules.violations(connection)]
+    dead = dead_rows.find(connection) if answer["violations"] else []
+    answer["dead_rows"] = dead
     answer["writer"] = rows.writer(connection)
     answer["objects"] = objects.read(connection)
     if digest != known:
-        answer.update(_rows_for_protocol(tables))
+        answer.update(_rows_for_protocol(dead_rows.without(tables, dead)))
     return answer
 
 

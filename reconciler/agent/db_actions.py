@@ -2,7 +2,7 @@
 
 import re
 
-from . import objects, rows, schema
+from . import dead_rows, objects, rows, schema
 from .sqlite import execute
 from .wire import Refused
 
@@ -231,6 +231,11 @@ def _forget(books, action):
     objects.forget(books.connection, action["object"])
 
 
+def _delete_row(books, action):
+    # type: (Books, Dict[str, Any]) -> None
+    dead_rows.delete(books.connection, action["table"], action["key"])
+
+
 def _vm_words(member):
     # type: (Dict[str, Any]) -> str
     return "%s (%s)" % (member["name"], member["uuid"]) if member.get("name") else str(member["uuid"])
@@ -253,4 +258,5 @@ _ACTIONS = {
     "DeleteVMGroup": _delete,
     "RecordObject": _record,
     "ForgetObject": _forget,
+    "DeleteRow": _delete_row,
 }

@@ -51,6 +51,15 @@ _RULES = (
         " WHERE typeof(usage_quota) <> 'integer' OR usage_quota < 0",
     ),
     (
+        "vmgroup with id %s: the datastore of an access row is %s, which is not text",
+        "SELECT tenant_id, NULL, tenant_id, quote(datastore_url) FROM privileges WHERE typeof(datastore_url) <> 'text'",
+    ),
+    (
+        "vmgroup with id %s: it does not exist, but has an access row for %s, which the next one with this id inherits",
+        "SELECT tenant_id, NULL, tenant_id, datastore_url FROM privileges"
+        " WHERE tenant_id NOT IN (SELECT id FROM tenants)",
+    ),
+    (
         "VM %s: this is not a BIOS UUID in lower case, so it matches no VM",
         "SELECT tenant_id, vm_id, vm_id FROM vms WHERE typeof(vm_id) <> 'text' OR vm_id NOT GLOB '%s'" % _UUID,  # noqa: S608
     ),

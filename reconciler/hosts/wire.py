@@ -10,6 +10,7 @@ from reconciler.model.actions import Action
 from reconciler.model.observed import (
     DBMode,
     DBState,
+    DeadRow,
     DockvolsEntry,
     EntryKind,
     ObservedConfigDB,
@@ -125,6 +126,7 @@ def _config_db(host: str, path: str, seen: Json, known: Mapping[str, ObservedCon
         privileges=privileges,
         volume_use=tuple(VolumeUse(*row) for row in seen.get("volume_use", ())),
         violations=tuple(seen.get("violations", ())),
+        dead_rows=tuple(_dead_row(row) for row in seen.get("dead_rows", ())),
         writer=seen.get("writer"),
         backups=tuple(seen.get("backups", ())),
         leftovers=tuple(seen.get("leftovers", ())),
@@ -146,6 +148,10 @@ def _time(text: str) -> datetime | None:
         return datetime.strptime(text, _TIME).replace(tzinfo=UTC)
     except ValueError:
         return None
+
+
+def _dead_row(row: Json) -> DeadRow:
+    return DeadRow(row["table"], tuple(row["key"]), row["tenant"], row["what"], row["why"])
 
 
 def _datastore(host: str, url: str, seen: Json) -> ObservedDatastore:

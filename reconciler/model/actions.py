@@ -158,6 +158,16 @@ class ForgetObject:
 
 
 @dataclass(frozen=True, slots=True)
+class DeleteRow:
+    """Delete a row of `table` that serves nobody, by its exact primary key (`type:hex`, a column each)."""
+
+    ref: ObjectRef
+    risk: Risk
+    table: str
+    key: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RecoverDB:
     """Let SQLite roll back what an interrupted writer left half-written (a hot journal)."""
 
@@ -177,6 +187,7 @@ DBAction = (
     | DeleteVMGroup
     | RecordObject
     | ForgetObject
+    | DeleteRow
 )
 
 

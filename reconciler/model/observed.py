@@ -122,6 +122,18 @@ class VolumeUse:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class DeadRow:
+    """A row of `table` that serves nobody: `key` is its exact primary key (`type:hex`, a column each), `tenant_id` the
+    vmgroup that it names, `what` the VM or datastore as far as it can be shown, `why` a sentence for people."""
+
+    table: str
+    key: tuple[str, ...]
+    tenant_id: str
+    what: str
+    why: str
+
+
 class DBState(StrEnum):
     """Whether a config DB can be used. Only ABSENT and EMPTY mean that nothing is there."""
 
@@ -137,9 +149,10 @@ class ObservedConfigDB:
 
     `reason` is one word (`Locked`, `HotJournal`, `Corrupt`, `WrongVersion`, `NotMounted`, `Unreachable` ...), `message`
     the sentence. `fingerprint` digests tenants, vms, privileges and versions; it is opaque and compared by the agent.
-    `violations`: rules of vDVS that the rows break, as sentences. `writer`: the host that wrote last, as recorded.
-    `backups`: names of our backup files beside it, oldest first; `leftovers`: those of files that interrupted writers
-    of ours left there. `records`: who applied what; None: nobody can say.
+    `violations`: rules of vDVS that the rows break, as sentences. `dead_rows` are not among the other rows.
+    `writer`: the host that wrote last, as recorded. `backups`: names of our backup files beside it, oldest first;
+    `leftovers`: those of files that interrupted writers of ours left there. `records`: who applied what; None: nobody
+    can say.
     """
 
     path: str
@@ -153,6 +166,7 @@ class ObservedConfigDB:
     privileges: tuple[PrivilegeRow, ...] = ()
     volume_use: tuple[VolumeUse, ...] = ()
     violations: tuple[str, ...] = ()
+    dead_rows: tuple[DeadRow, ...] = ()
     writer: str | None = None
     backups: tuple[str, ...] = ()
     leftovers: tuple[str, ...] = ()

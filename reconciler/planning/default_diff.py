@@ -116,7 +116,9 @@ def _why_keep(uuid: str, seen: ObservedConfigDB, resolved: Resolved, observed: O
         return f"{volumes}; remove or migrate them first"
     if any(use.tenant_id == uuid and use.count for use in seen.volume_use):
         return "the books still count volumes for it"
-    if (listed := min((row.vm_id for row in seen.vms if row.tenant_id == uuid), default=None)) is not None:
+    wanted = {member.uuid for group in resolved.vmgroups for member in group.members or ()}
+    moving = (row.vm_id for row in seen.vms if row.tenant_id == uuid and row.vm_id.lower() in wanted)
+    if (listed := min(moving, default=None)) is not None:  # rows that nobody wants are removed before it is
         return f"VM {names.vm(listed, None)} is listed in it"
     if (user := _user(seen, resolved.inventory)) is not None:
         return user

@@ -18,6 +18,7 @@ from reconciler.planning.host_diff import host_change
 from reconciler.planning.membership import Membership, Misspelt
 from reconciler.planning.pairing import Pair, pairs, uuid_of
 from reconciler.planning.rename import neighbours
+from reconciler.planning.repairs import with_repairs
 from reconciler.planning.rights_change import RightsChanges, of_default, of_host
 from reconciler.planning.scope import incomplete, unresolved_vmgroups, vmgroup_ref
 from reconciler.planning.show import Names
@@ -36,14 +37,15 @@ def diff(resolved: Resolved, observed: Observed, fresh: Mapping[ObjectRef, str])
     for db in resolved.config_dbs:
         seen = observed.config_dbs[db.datastore.db_path]
         change = config_db_change(db, resolved, observed, names)
-        changes.append(replace(change, rights=of_default(change, seen, names)))
+        change = replace(change, rights=of_default(change, seen, names))
         elsewhere = used_elsewhere(db, resolved, observed, names) is not None
         joinable[db.ref] = usable(change, seen) and not elsewhere
         if elsewhere:
             mine = [group.ref for group in resolved.vmgroups if group.config_db == db.ref]
+            changes.append(change)
             changes.extend(Change(ref, Op.BLOCKED, f"its {db.ref} is {change.op}") for ref in mine)
         else:
-            changes.extend(_vmgroups(db, change, resolved, observed, fresh, names))
+            changes.extend(_contents(db, change, resolved, observed, fresh, names))
     for host in resolved.hosts:
         seen_host = observed.hosts[host.ref.name]
         db_usable = host.config_db is not None and joinable.get(host.config_db, False)
@@ -62,7 +64,7 @@ def without_uuid(resolved: Resolved, observed: Observed) -> tuple[ObjectRef, ...
     return tuple(group.ref for group in resolved.vmgroups if uuid_of(group, present[group.config_db]) is None)
 
 
-def _vmgroups(
+def _contents(
     db: ResolvedConfigDB,
     db_change: Change,
     resolved: Resolved,
@@ -70,12 +72,15 @@ def _vmgroups(
     fresh: Mapping[ObjectRef, str],
     names: Names,
 ) -> Iterator[Change]:
+    """The config DB itself, and its vmgroups."""
     groups = [group for group in resolved.vmgroups if group.config_db == db.ref]
     seen = observed.config_dbs[db.datastore.db_path]
     if seen.state is DBState.UNKNOWN:
+        yield db_change
         yield from (Change(group.ref, Op.UNKNOWN, f"its {db.ref} cannot be read: {seen.message}") for group in groups)
         return
     if seen.state is not DBState.PRESENT and db_change.op is not Op.CREATE:
+        yield db_change
         yield from (Change(group.ref, Op.BLOCKED, f"its {db.ref} is {db_change.op}") for group in groups)
         return
     states = observed_states(seen)
@@ -83,6 +88,10 @@ def _vmgroups(
     book = _membership(db, seen, states, found, resolved, observed)
     others = neighbours(observed.config_dbs.values())
     rights = RightsChanges(book, names)
+    if seen.state is DBState.PRESENT:
+        db_change = with_repairs(db_change, seen, found, book, names)
+        db_change = replace(db_change, rights=(*db_change.rights, *rights.of_repairs(db_change)))
+    yield db_change
     for pair in found:
         change = vmgroup_change(pair, book, observed.datastores, others, names)
         yield replace(change, rights=rights.of(change, pair.before, pair.after))

@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from reconciler.model.actions import AddMember, CreateVMGroup, DeleteVMGroup, LinkDB, MoveMember, RemoveMember, Risk
+from reconciler.model.actions import (
+    Action,
+    AddMember,
+    CreateVMGroup,
+    DeleteVMGroup,
+    LinkDB,
+    MoveMember,
+    RemoveMember,
+    Risk,
+)
 from reconciler.model.constants import DEFAULT_VMGROUP
 from reconciler.model.diff import Change, RightsChange
 from reconciler.model.observed import DBMode, ObservedConfigDB, ObservedHost, UnreachableHost
@@ -49,6 +58,22 @@ class RightsChanges:
             *joining,
             *self._leaving(before, leaving),
         )
+
+    def of_repairs(self, change: Change) -> tuple[RightsChange, ...]:
+        """What it means that a config DB mends rows of VMs (see `repairs`)."""
+        return tuple(step for action in change.actions for step in self._of_repair(action))
+
+    def _of_repair(self, action: Action) -> Iterator[RightsChange]:
+        served = self._book.fallback
+        match action:
+            case MoveMember(uuid=uuid, member=member):
+                who = self._who([member], f"from {served.before.name}" if served.before else "")
+                yield from self._between(who, served.before, self._book.states[uuid])
+                yield _volumes(who, served.before, self._book.states[uuid])
+            case RemoveMember(uuid=uuid, member=member) if uuid not in self._book.states and served.after:
+                who = self._who([member], f"falls to {served.after.name}")
+                yield from self._between(who, None, served.after)
+                yield _volumes(who, None, served.after)
 
     def _staying(
         self, before: VMGroupState | None, after: VMGroupState | None, leaving: list[Member]

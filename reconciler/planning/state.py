@@ -47,7 +47,7 @@ def observed_states(db: ObservedConfigDB) -> dict[str, VMGroupState]:
 
 def orphaned(db: ObservedConfigDB) -> frozenset[str]:
     """The ids of vmgroups that are gone while rows of theirs are still there."""
-    owners = {vm.tenant_id for vm in db.vms} | {row.tenant_id for row in db.privileges}
+    owners = {row.tenant_id for rows in (db.vms, db.privileges, db.dead_rows) for row in rows}
     return frozenset(owners - {row.id for row in db.tenants})
 
 

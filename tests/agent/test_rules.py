@@ -23,6 +23,8 @@ BREAK = {
     "quota NULL": ("UPDATE privileges SET usage_quota = NULL WHERE tenant_id = '{G1}'", (G1, None)),
     "VM id in upper case": ("UPDATE vms SET vm_id = upper(vm_id)", (G1, VM1.upper())),
     "VM id without dashes": ("UPDATE vms SET vm_id = replace(vm_id, '-', '')", (G1, VM1.replace("-", ""))),
+    "access of a vmgroup that is gone": ("UPDATE privileges SET tenant_id = 'gone' WHERE tenant_id <> '{G1}'", None),
+    "a datastore that is not text": ("INSERT INTO privileges VALUES ('{G1}', x'AB', 1, 0, 0)", (G1, None)),
     "VM in a vmgroup that is gone": ("UPDATE vms SET tenant_id = 'gone'", ("gone", VM1)),
     "VM in _DEFAULT": ("UPDATE tenants SET name = '_DEFAULT' WHERE id = '{G1}'", (G1, VM1)),
     "VM under the id of _DEFAULT": ("UPDATE tenants SET id = '{DEFAULT}' WHERE id = '{G1}'", None),

@@ -28,6 +28,7 @@ from reconciler.model.inventory import Datastore, Inventory, VirtualMachine
 from reconciler.model.observed import (
     DBMode,
     DBState,
+    DeadRow,
     DockvolsEntry,
     EntryKind,
     Observed,
@@ -219,7 +220,7 @@ def observed_db(datastore: str, entry: str | Plain) -> ObservedConfigDB:
     """`absent`, `empty`, or the reason why it is unknown; else `{"vmgroups": {NAME: {...}}, "rows": {TABLE: [...]}}`.
 
     A vmgroup is `{"default": DS, "access": {DS: [allow, max, total]}, "vms": [NAME], "description": "", "id": ...}`.
-    `rows` adds raw rows. Other keys are fields of ObservedConfigDB.
+    `rows` adds raw rows, `dead` those that serve nobody. Other keys are fields of ObservedConfigDB.
     """
     path = f"{url_of(datastore)}/dockvols/vmdkops_config.db"
     if isinstance(entry, str):
@@ -242,6 +243,7 @@ def observed_db(datastore: str, entry: str | Plain) -> ObservedConfigDB:
         "vms": (*vms, *(VMRow(*row) for row in rows.get("vms", ()))),
         "privileges": (*access, *(PrivilegeRow(row[0], url_of(row[1]), *row[2:]) for row in rows.get("access", ()))),
         "volume_use": tuple(use),
+        "dead_rows": tuple(DeadRow(table, (key,), *rest) for table, key, *rest in rows.get("dead", ())),
     }
     fields |= {key: tuple(value) if isinstance(value, list) else value for key, value in parts.items()}
     return ObservedConfigDB(path, DBState(state), reason, message, **fields)

@@ -72,7 +72,8 @@ class Rows:
         if self.other.state is not DBState.PRESENT:
             return self.other.state.value
         parts = (
-            sorted(map(repr, rows)) for rows in (self.tenants.values(), self.vms.values(), self.privileges.values())
+            sorted(map(repr, rows))
+            for rows in (self.tenants.values(), self.vms.values(), self.privileges.values(), self.other.dead_rows)
         )
         return repr(list(parts))
 
@@ -84,7 +85,7 @@ class Rows:
 
     def violations(self) -> set[str]:
         """The rules of vDVS that the rows break."""
-        found = set()
+        found = {f"{row.table} {row.key}: {row.why}" for row in self.other.dead_rows}
         for tenant in self.tenants.values():
             if tenant.description is None:
                 found.add(f"{tenant.id}: no description")
@@ -105,7 +106,7 @@ class Rows:
 
     def do(self, action: act.DBAction) -> None:
         """Carry out one action."""
-        if not isinstance(action, act.CreateVMGroup):
+        if not isinstance(action, act.CreateVMGroup | act.RemoveMember | act.DeleteRow):
             expect(action.uuid in self.tenants, f"no vmgroup {action.uuid}")
         match action:
             case act.CreateVMGroup():
@@ -134,6 +135,10 @@ class Rows:
                 self.vms[member.uuid] = VMRow(member.uuid, uuid, member.name or row.vm_name)
             case act.RemoveMember(uuid=uuid, member=member):
                 del self.vms[self._member(uuid, member.uuid).vm_id]
+            case act.DeleteRow(table=table, key=key):
+                left = tuple(row for row in self.other.dead_rows if (row.table, row.key) != (table, key))
+                expect(len(left) < len(self.other.dead_rows), "no such dead row")
+                self.other = replace(self.other, dead_rows=left)
             case act.DeleteVMGroup(uuid=uuid):
                 self._delete(action)
 

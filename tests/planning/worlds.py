@@ -13,6 +13,7 @@ from reconciler.model.desired import Desired, Presence, Unmanaged
 from reconciler.model.inventory import Inventory
 from reconciler.model.observed import (
     DBState,
+    DeadRow,
     Observed,
     ObservedConfigDB,
     ObservedDatastore,
@@ -151,6 +152,7 @@ def databases(draw: st.DrawFn, store: str, state: DBState) -> ObservedConfigDB:
             access.append(PrivilegeRow(tenant.id, tenant.default_url, 1, 0, 0))
     owners = st.sampled_from([*(row.id for row in tenants), *(row.id for row in tenants), "id-gone", "id-g1"])
     vms = [_vm_row(draw, vm, draw(owners)) for vm in draw(st.lists(st.sampled_from([*VMS, "gone"]), max_size=5))]
+    dead = draw(st.lists(st.sampled_from(_DEAD), unique=True, max_size=2)) if draw(st.integers(0, 3)) == 0 else []
     use = [VolumeUse(tenant.id, URLS[0], 100, 1) for tenant in tenants if draw(st.integers(0, 5)) == 0]
     found = replace(
         plain,
@@ -158,9 +160,16 @@ def databases(draw: st.DrawFn, store: str, state: DBState) -> ObservedConfigDB:
         vms=tuple({row.vm_id.lower(): row for row in vms}.values()),
         privileges=tuple({(row.tenant_id, row.url): row for row in access}.values()),
         volume_use=tuple(use),
+        dead_rows=tuple(dead),
         writer=sometimes(draw, st.sampled_from(HOSTS)),
     )
     return Rows.of(found).observed()
+
+
+_DEAD = [
+    DeadRow("vms", ("blob:AB",), "id-g1", "X'AB'", "the id is not text"),
+    DeadRow("privileges", ("text:69", "text:70"), "id-gone", URLS[0], "its vmgroup does not exist"),
+]
 
 
 def _tenant(draw: st.DrawFn, name: str) -> TenantRow:
