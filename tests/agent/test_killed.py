@@ -1,33 +1,135 @@
-"""The agent killed with SIGKILL at any moment: the DB keeps the rules of vDVS, and the next apply finishes the work."""
+"""The agent killed with SIGKILL before any of its system calls: what it was changing is as before or as after, what is
+not its own stays, and the next apply finishes the work and cleans up.
+
+The ordinary suite kills it at 15 random moments of each kind of work (the seed is printed), `make test-slow` at every
+one of them: some 1,100.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import random
+import re
+import shutil
 import sqlite3
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from reconciler.agent import rules
-from tests.agent.world import DB, G1, G2, VM1, VM2, Agent, act, member, outcomes, vmgroup
+import pytest
 
-ROUNDS = 20
-LARGEST_DELAY = 0.06  # seconds; about as long as an apply takes, the start of its backup process included
+from reconciler.agent import local_sh, rules
+from tests.agent.test_observe_db import leave_hot_journal
+from tests.agent.world import (
+    AUTH_DB,
+    DB,
+    G1,
+    G2,
+    LOCAL_SH,
+    URL,
+    VM1,
+    VM2,
+    VOLUME,
+    Agent,
+    act,
+    member,
+    outcomes,
+    vmgroup,
+)
+from tests.processes import system_calls
+
+SAMPLE = 15
+G3 = "33333333-cccc-4ccc-8ccc-000000000003"
+BY_NAME = DB.replace(VOLUME, "SHARED")
+FOREIGN = "#!/bin/sh\n# by hand\necho foreign\n" + "esxcli network firewall refresh\n" * 20 + "exit 0\n"
+LEFT = re.compile(r"\.new-[0-9a-f]{16}(-journal)?$")
+
+State = Any
 
 
-def ask_and_kill(agent: Agent, request: dict[str, object], delay: float) -> None:
-    with agent.process() as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdout.readline()
-        process.stdin.write(json.dumps({"id": 1, "do": "apply_db", **request}).encode() + b"\n")
-        process.stdin.flush()
-        time.sleep(delay)
-        process.kill()
-        process.communicate()
+@dataclass(frozen=True)
+class Work:
+    """One thing that the agent does. `state` is what it changes, as plain values; `check` what must hold whenever it is
+    killed, given the site before and after; `again` asks for the same once more, from whatever is there now."""
+
+    prepare: Callable[[Agent], None]
+    request: Callable[[Agent], dict[str, Any]]
+    state: Callable[[Agent], State]
+    check: Callable[[Agent, Agent, Agent], None]
+    again: Callable[[Agent], None]
+    changes: bool = True  # whether `state` is another one afterwards
 
 
-def settle(agent: Agent) -> str:
-    """What the next pass does first: the state of the DB, recovered if a journal is hot."""
+def copy(agent: Agent, folder: Path) -> Agent:
+    """The same host once more."""
+    shutil.copytree(agent.root, folder, symlinks=True)
+    made = Agent.__new__(Agent)
+    made.root, made.volume = folder, folder / URL[1:]
+    made.dockvols = made.volume / "dockvols"
+    made.db = made.dockvols / agent.db.name
+    return made
+
+
+# A config DB
+
+
+def groups() -> list[list[dict[str, Any]]]:
+    move = act("MoveMember", G2, from_uuid=G1, member=member(VM1))
+    large = act("UpdateVMGroup", G1, description="x" * 40_000, default_url=None)
+    return [[move, large], [vmgroup(G3, "G3", [VM2])]]
+
+
+def change(agent: Agent) -> dict[str, Any]:
+    return {"do": "apply_db", **agent.request(groups(), backups_to_keep=1, time="20261124T000000Z", deadline=30)}
+
+
+def creation(agent: Agent) -> dict[str, Any]:
+    found = "empty" if agent.db.exists() else "absent"
+    return {"do": "apply_db", **agent.request(groups_of_new(), create=True, fingerprint=found, deadline=30)}
+
+
+def groups_of_new() -> list[list[dict[str, Any]]]:
+    return [[vmgroup(G1, "G1", [VM1, VM2], description="x" * 9000)]]
+
+
+def rows(agent: Agent) -> State:
+    """All rows, as the next writer will find them: what is half-written is undone, in a copy."""
+    if not agent.db.exists() or agent.db.stat().st_size == 0:
+        return "nothing"
+    scratch = agent.root / "scratch"
+    scratch.mkdir()
+    for name in (agent.db.name, f"{agent.db.name}-journal"):
+        if (agent.dockvols / name).exists():
+            shutil.copy(agent.dockvols / name, scratch / name)
+    connection = sqlite3.connect(scratch / agent.db.name)
+    try:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert rules.violations(connection) == []
+        return [connection.execute(f"SELECT * FROM {table}").fetchall() for table in ("tenants", "vms", "privileges")]
+    finally:
+        connection.close()
+        shutil.rmtree(scratch)
+
+
+def backups(agent: Agent) -> dict[str, bytes]:
+    return {name: (agent.dockvols / name).read_bytes() for name in agent.files() if ".db.bak-" in name}
+
+
+def check_db(killed: Agent, before: Agent, after: Agent) -> None:
+    """Whole backups, one of them of what was there before if anything changed; no file that nobody can explain."""
+    whole = {*backups(before).values(), before.db.read_bytes() if before.db.exists() else b""}
+    assert set(backups(killed).values()) <= whole
+    if rows(killed) != rows(before) and backups(after):
+        assert before.db.read_bytes() in backups(killed).values()
+    known = {"vmdkops_config.db", "vmdkops_config.db-journal", *backups(before), *backups(after)}
+    assert [name for name in killed.files() if name not in known and not LEFT.search(name)] == []
+
+
+def settled(agent: Agent) -> str:
+    """What the next pass does first: the DB is recovered if a journal is hot."""
     found = agent.look(deadline=30)
     if found["reason"] == "HotJournal":
         agent.apply(recover=True, fingerprint="", deadline=30)
@@ -36,40 +138,183 @@ def settle(agent: Agent) -> str:
     return str(found["state"])
 
 
-def check_rules(agent: Agent) -> None:
-    connection = sqlite3.connect(agent.db)
-    assert rules.violations(connection) == []
-    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    connection.close()
+def change_again(agent: Agent) -> None:
+    settled(agent)
+    moved = agent.rows(f"SELECT count(*) FROM vms WHERE tenant_id = '{G2}'") == [(1,)]
+    work = [act("UpdateVMGroup", G1, description="x" * 40_000, default_url=None)]
+    reply = agent.apply(*([work] if moved else groups()), deadline=30)
+    assert set(outcomes(reply)) == {"ok"}
+    assert not [name for name in agent.files() if name != agent.db.name and name not in backups(agent)]
 
 
-def test_a_change(ready: Agent) -> None:
-    chance = random.Random(0)
-    for number in range(ROUNDS):
-        # VM1 changes places with VM2, and a large vmgroup comes or goes.
-        here, there = (G1, G2) if number % 2 == 0 else (G2, G1)
-        group = [
-            act("MoveMember", there, from_uuid=here, member=member(VM1)),
-            act("UpdateVMGroup", G1, description="x" * 20000 * (1 + number % 2), default_url=None),
-        ]
-        ask_and_kill(ready, ready.request([group], deadline=30), chance.uniform(0, LARGEST_DELAY))
-        assert settle(ready) == "present"
-        check_rules(ready)
-        if ready.rows("SELECT tenant_id FROM vms") == [(here,)]:
-            assert outcomes(ready.apply(group, deadline=30)) == ["ok"]
-        assert ready.rows("SELECT tenant_id FROM vms") == [(there,)]
-        assert ready.rows("SELECT max(length(description)) FROM tenants") == [(20000 * (1 + number % 2),)]
+def create_again(agent: Agent) -> None:
+    state = settled(agent)
+    if state != "present":
+        assert outcomes(agent.create(*groups_of_new(), fingerprint=state)) == ["ok"]
+    for path in agent.dockvols.iterdir():
+        os.utime(path, (time.time() - 4000,) * 2)
+    agent.apply([act("UpdateVMGroup", G1, description="x" * 9000, default_url=None)])
+    assert not [name for name in agent.files() if LEFT.search(name)]
 
 
-def test_a_creation(agent: Agent) -> None:
-    chance = random.Random(1)
-    for _ in range(ROUNDS):
-        request = agent.request([[vmgroup(G1, "G1", [VM1, VM2])]], create=True, fingerprint="absent")
-        ask_and_kill(agent, request, chance.uniform(0, LARGEST_DELAY / 2))
-        state = settle(agent)
-        if state != "present":
-            agent.create([vmgroup(G1, "G1", [VM1, VM2])], fingerprint=state)
-        check_rules(agent)
-        assert agent.ask("observe", config_dbs=[{"path": DB, "fingerprint": None}])["config_dbs"][DB]["vms"]
-        for entry in agent.dockvols.iterdir():
-            entry.unlink()
+def ready(agent: Agent) -> None:
+    agent.create([vmgroup(G1, "G1", [VM1])], [vmgroup(G2, "G2")])
+    agent.apply([act("UpdateVMGroup", G1, description="first", default_url=None)], time="20261101T000000Z")
+
+
+def interrupted(agent: Agent) -> None:
+    ready(agent)
+    leave_hot_journal(agent)
+
+
+def recovery(agent: Agent) -> dict[str, Any]:
+    return {"do": "apply_db", **agent.request([], recover=True, fingerprint="", deadline=30)}
+
+
+def recover_again(agent: Agent) -> None:
+    assert settled(agent) == "present"
+    assert [name for name in agent.files() if name.endswith("-journal")] == []
+
+
+# The host
+
+
+def linked_by_name(agent: Agent) -> None:
+    ready(agent)
+    agent.program("/sbin/auto-backup.sh", "echo >> saves")
+    link, script = agent.root / AUTH_DB, agent.root / LOCAL_SH
+    link.parent.mkdir(parents=True)
+    link.symlink_to(BY_NAME)
+    script.parent.mkdir(parents=True)
+    script.write_text(local_sh.with_section(FOREIGN, "another-datastore-with-a-longer-name-than-ours"))
+    script.chmod(0o1755)
+
+
+def joining(agent: Agent) -> dict[str, Any]:
+    link = {"action": "LinkDB", "path": DB, "before": os.readlink(agent.root / AUTH_DB)}  # noqa: PTH115
+    return {"do": "apply_host", "actions": [link, {"action": "WriteSection", "datastore": VOLUME}]}
+
+
+def leaving(agent: Agent) -> dict[str, Any]:
+    link = agent.root / AUTH_DB
+    unlink = {"action": "UnlinkDB", "before": os.readlink(link) if link.is_symlink() else None}  # noqa: PTH115
+    return {"do": "apply_host", "actions": [{"action": "RemoveSection"}, unlink]}
+
+
+def host(agent: Agent) -> State:
+    link = agent.root / AUTH_DB
+    target = os.readlink(link) if link.is_symlink() else None  # noqa: PTH115
+    # Before a shorter local.sh is cut to its length, blank lines follow its end.
+    return target, (agent.root / LOCAL_SH).read_text().rstrip("\n")
+
+
+def check_host(killed: Agent, before: Agent, after: Agent) -> None:
+    """The link is the one before or the one after, at no moment none; every foreign line of local.sh is there."""
+    (target, text), (target_before, text_before), (target_after, text_after) = map(host, (killed, before, after))
+    assert target in (target_before, target_after)
+    assert text in (text_before, text_after)
+    assert (killed.root / LOCAL_SH).stat().st_mode == (before.root / LOCAL_SH).stat().st_mode
+    if text != text_before and not (killed.root / "saves").exists():
+        assert not killed.host()["section"]["saved"]
+    names = {entry.name for entry in (killed.root / AUTH_DB).parent.iterdir()}
+    strange = {name for name in names if not LEFT.search(name)} - {"auth-db", "local.sh.vdvs-before", ".vdvs-unsaved"}
+    assert strange == set()
+    assert [entry.name for entry in (killed.root / LOCAL_SH).parent.iterdir()] == ["local.sh"]
+
+
+def host_again(request: Callable[[Agent], dict[str, Any]]) -> Callable[[Agent], None]:
+    def again(agent: Agent) -> None:
+        assert agent.on_host(*request(agent)["actions"]) == ["ok", "ok"]
+        assert agent.host()["section"]["saved"]
+
+    return again
+
+
+# The name links
+
+
+def with_links(agent: Agent) -> None:
+    ready(agent)
+    (agent.dockvols / G1).mkdir()
+    (agent.dockvols / "G1").symlink_to(f"{URL}/dockvols/{G2}")
+    (agent.dockvols / "old").symlink_to(f"{URL}/dockvols/{G1}")
+
+
+def linking(agent: Agent) -> dict[str, Any]:
+    set_, remove = {"action": "SetNameLink", "uuid": G1}, {"action": "RemoveNameLink", "target": f"{URL}/dockvols/{G1}"}
+    actions = [{**set_, "name": "G1"}, {**set_, "name": "G2"}, {**remove, "name": "old"}]
+    return {"do": "apply_links", "actions": [{"url": URL, **action} for action in actions]}
+
+
+def name_links(agent: Agent) -> State:
+    links = {path.name: os.readlink(path) for path in agent.dockvols.iterdir() if path.is_symlink()}  # noqa: PTH115
+    return {name: target for name, target in links.items() if not LEFT.search(name)}
+
+
+def check_links(killed: Agent, before: Agent, after: Agent) -> None:
+    found, first, last = map(name_links, (killed, before, after))
+    for name in {*found, *first, *last}:
+        assert found.get(name) in (first.get(name), last.get(name))
+
+
+def link_again(agent: Agent) -> None:
+    actions = linking(agent)["actions"]
+    assert set(agent.links(*actions)) == {"ok"}
+
+
+WORKS = {
+    "change": Work(ready, change, rows, check_db, change_again),
+    "creation": Work(lambda _: None, creation, rows, check_db, create_again),
+    "creation over an empty file": Work(lambda agent: agent.db.touch(), creation, rows, check_db, create_again),
+    "recovery": Work(interrupted, recovery, rows, check_db, recover_again, changes=False),
+    "joining": Work(linked_by_name, joining, host, check_host, host_again(joining)),
+    "leaving": Work(linked_by_name, leaving, host, check_host, host_again(leaving)),
+    "name links": Work(with_links, linking, name_links, check_links, link_again),
+}
+
+
+@pytest.fixture
+def chance(request: pytest.FixtureRequest) -> random.Random:
+    """Its seed is printed when a test fails."""
+    seed = random.randrange(2**32)
+    request.node.add_report_section("call", "seed", f"random.Random({seed})")
+    return random.Random(seed)
+
+
+def do(agent: Agent, work: Work, fatal: int | None = None) -> int:
+    """Let an agent of its own do the work, and die before that system call; how many it made."""
+    request = {"id": 1, **work.request(agent)}
+    with agent.process() as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        return system_calls(process, json.dumps(request).encode() + b"\n", fatal)
+
+
+def kill_and_go_on(work: Work, first: Agent, folder: Path, choose: Callable[[int], list[int]]) -> None:
+    work.prepare(first)
+    last = copy(first, folder / "last")
+    total = do(last, work)
+    before, after = work.state(first), work.state(last)
+    assert (before != after) is work.changes
+    for fatal in choose(total):
+        killed = copy(first, folder / f"killed-{fatal}")
+        do(killed, work, fatal)
+        if work.state is rows:
+            assert rows(killed) in (before, after), f"killed before system call {fatal}"
+        work.check(killed, first, last)
+        work.again(killed)
+        assert work.state(killed) == after, f"killed before system call {fatal}"
+        shutil.rmtree(killed.root)
+
+
+@pytest.mark.parametrize("name", WORKS)
+def test_killed_at_random_moments(name: str, agent: Agent, tmp_path_factory: Any, chance: random.Random) -> None:
+    folder = tmp_path_factory.mktemp("killed")
+    kill_and_go_on(WORKS[name], agent, folder, lambda total: chance.sample(range(total), SAMPLE))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", WORKS)
+def test_killed_at_every_moment(name: str, agent: Agent, tmp_path_factory: Any) -> None:
+    kill_and_go_on(WORKS[name], agent, tmp_path_factory.mktemp("killed"), lambda total: list(range(total)))

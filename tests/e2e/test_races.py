@@ -17,6 +17,7 @@ import pytest
 
 from reconciler.agent.rules import violations
 from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses
+from tests.processes import children_of, wait_until_gone
 
 ROUNDS = 25
 
@@ -28,29 +29,6 @@ def start_apply(site: LabSite) -> subprocess.Popen[bytes]:
         stderr=subprocess.DEVNULL,
         cwd=Path(__file__).parents[2],
     )
-
-
-def children_of(pid: int) -> list[int]:
-    found: list[int] = []
-    for listing in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            found += [int(child) for child in listing.read_text().split()]
-        except OSError:
-            continue
-    return found
-
-
-def wait_until_gone(pids: list[int]) -> None:
-    for pid in pids:
-        while Path(f"/proc/{pid}").exists() and "\nState:\tZ" not in _status(pid):
-            time.sleep(0.01)
-
-
-def _status(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return "\nState:\tZ"
 
 
 @pytest.mark.parametrize("victim", ["vdvs", "agent"])

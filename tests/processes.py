@@ -1,0 +1,83 @@
+"""Processes seen from outside: their children, their end, and their death before any system call."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+_ATTACH, _SYSCALL, _SETOPTIONS = 16, 24, 0x4200
+_TRACE_GOOD = 1  # system calls stop with SIGTRAP and this bit, so that they differ from other stops
+_SYSCALL_STOP = signal.SIGTRAP | 0x80
+
+
+def children_of(pid: int) -> list[int]:
+    """Its direct children."""
+    found: list[int] = []
+    for listing in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            found += [int(child) for child in listing.read_text().split()]
+        except OSError:
+            continue
+    return found
+
+
+def wait_until_gone(pids: list[int]) -> None:
+    """Until each has ended; a zombie has."""
+    for pid in pids:
+        while Path(f"/proc/{pid}").exists() and "\nState:\tZ" not in _status(pid):
+            time.sleep(0.01)
+
+
+def _status(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return "\nState:\tZ"
+
+
+def system_calls(process: Popen[bytes], request: bytes, fatal: int | None = None) -> int:
+    """Give a process of ours, which waits for its standard input, a request and the end of its input; kill it with
+    SIGKILL before its system call number `fatal`, the next one being 0. How many it made; it and its own children have
+    ended then. What is on disk changes by system calls only, so this reaches every state that death can leave there."""
+    assert process.stdin is not None
+    pid = process.pid
+    _ptrace(_ATTACH, pid)
+    os.waitpid(pid, 0)
+    _ptrace(_SETOPTIONS, pid, _TRACE_GOOD)
+    process.stdin.write(request)
+    process.stdin.close()
+    stops = pending = 0
+    while stops != (None if fatal is None else 2 * fatal + 1):  # each call stops before and after
+        _ptrace(_SYSCALL, pid, pending)
+        _, status = os.waitpid(pid, 0)
+        if not os.WIFSTOPPED(status):
+            return stops // 2
+        found = os.WSTOPSIG(status)
+        pending = 0 if found == _SYSCALL_STOP else found
+        stops += found == _SYSCALL_STOP
+    orphans = children_of(pid)
+    process.kill()
+    process.wait()
+    wait_until_gone(orphans)
+    return stops // 2
+
+
+def _ptrace(request: int, pid: int, data: int = 0) -> None:
+    if _libc.ptrace(request, pid, None, data) < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def _load() -> Any:
+    library = ctypes.CDLL(None, use_errno=True)
+    library.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    library.ptrace.restype = ctypes.c_long
+    return library
+
+
+_libc = _load()
