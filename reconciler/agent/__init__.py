@@ -26,6 +26,7 @@ MODULES = (
     "creation",
     "local_sh",
     "section",
+    "volumes",
     "dockvols",
     "host_facts",
     "host_actions",

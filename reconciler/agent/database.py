@@ -179,6 +179,11 @@ def _describe(connection, known):
     answer["volume_use"] = [
         [rows.plain(tenant), rows.plain(url), used, count] for tenant, url, used, count in rows.volume_use(connection)
     ]
+    booked = rows.booked(connection)
+    answer["booked"] = booked and [
+        [rows.plain(tenant), rows.plain(url), rows.plain(name), rows.integer(size)]
+        for tenant, url, name, size in booked
+    ]
     answer["violations"] = [found.sentence for found in rules.violations(connection)]
     dead = dead_rows.find(connection) if answer["violations"] else []
     answer["dead_rows"] = dead

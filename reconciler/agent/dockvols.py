@@ -10,7 +10,7 @@ import posixpath
 import re
 import stat
 
-from . import files
+from . import files, volumes
 from .paths import VOLUMES, mode_of, raw_target
 from .text import native, readable
 from .wire import Refused
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from .paths import Root  # noqa: F401
 
 DB_FILES = "vmdkops_config.db"
-# Beside the descriptor of a volume lie files that are not volumes: its data, and those of its snapshots.
-_NOT_A_VOLUME = re.compile(r"-(flat|delta|ctk|digest|[0-9]{6})\.vmdk$")
+MOST_LISTED = 5000  # volumes of one datastore that are named
 _UUID = re.compile("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 
 
@@ -31,11 +30,13 @@ def listing(root, url):
     # type: (Root, str) -> Dict[str, Any]
     """The `datastores` entry of the protocol for the datastore with this URL (`/vmfs/volumes/<id>`)."""
     try:
-        return {"error": None, "entries": _entries(root, _folder(root, url), root.canonical(url))}
+        folder = _folder(root, url)
+        entries = _entries(root, folder, root.canonical(url))
+        return {"error": None, "entries": entries, "volumes": _volumes(folder, entries)}
     except Refused as refused:
-        return {"error": refused.sentence, "entries": {}}
+        return {"error": refused.sentence, "entries": {}, "volumes": {}}
     except EnvironmentError as error:
-        return {"error": "%s/dockvols cannot be read: %s" % (url, error.strerror), "entries": {}}
+        return {"error": "%s/dockvols cannot be read: %s" % (url, error.strerror), "entries": {}, "volumes": {}}
 
 
 def apply(root, action):
@@ -92,14 +93,25 @@ def _entry(root, url, real):
     if stat.S_ISLNK(mode):
         return ["link", readable(_canonical_target(root, url, os.readlink(real))), 0]
     if stat.S_ISDIR(mode):
-        return ["folder", None, _volumes(real)]
+        return ["folder", None, len(volumes.names(real))]
     return ["file", None, 0]
 
 
-def _volumes(folder):
-    # type: (str) -> int
-    names = os.listdir(folder)
-    return sum(1 for name in names if name.endswith(".vmdk") and not _NOT_A_VOLUME.search(name))
+def _volumes(folder, entries):
+    # type: (str, Dict[str, Any]) -> Dict[str, Any]
+    """The volumes of every vmgroup, as far as there is room: who has too many is left out and only counted."""
+    left, budget = MOST_LISTED, volumes.Budget()
+    found = {}
+    for name in sorted(name for name in entries if _UUID.match(name) and entries[name][2]):
+        if entries[name][2] <= left:
+            left -= entries[name][2]
+            real = os.path.join(folder, native(name))
+            try:
+                found[name] = volumes.described(real, volumes.names(real), budget)
+            except EnvironmentError as error:
+                if error.errno != errno.ENOENT:
+                    raise
+    return found
 
 
 def _canonical_target(root, url, target):

@@ -24,6 +24,7 @@ _TEXT = type("".encode("ascii").decode("ascii"))  # `unicode` on Python 2
 _WRONG_BYTES = re.compile(b"(?<![\\ud800-\\udbff])[\\udc80-\\udcff]".decode("unicode_escape"))
 _REPLACEMENT = b"\\ufffd".decode("unicode_escape")
 _COLUMNS = dict(COLUMNS)
+MOST_BOOKED = 5000
 FINGERPRINTED = ("tenants", "vms", "privileges", "versions")
 
 
@@ -117,6 +118,14 @@ def volume_use(connection):
         "FROM volumes GROUP BY 1, 2 ORDER BY 1, 2"
     )
     return tolerantly(connection, statement)
+
+
+def booked(connection):
+    # type: (sqlite3.Connection) -> Optional[List[Row]]
+    """The books themselves: (vmgroup id, URL, volume, MB), sorted; None if there are too many to tell."""
+    statement = "SELECT tenant_id, datastore_url, volume_name, volume_size FROM volumes ORDER BY 1, 2, 3 LIMIT %d"
+    found = tolerantly(connection, statement % (MOST_BOOKED + 1))
+    return found if len(found) <= MOST_BOOKED else None
 
 
 def writer(connection):

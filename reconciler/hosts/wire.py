@@ -8,6 +8,7 @@ from typing import Any
 
 from reconciler.model.actions import Action
 from reconciler.model.observed import (
+    BookedVolume,
     DBMode,
     DBState,
     DeadRow,
@@ -22,6 +23,7 @@ from reconciler.model.observed import (
     Service,
     TenantRow,
     VMRow,
+    VolumeFile,
     VolumeUse,
 )
 from reconciler.model.ownership import Record
@@ -125,6 +127,7 @@ def _config_db(host: str, path: str, seen: Json, known: Mapping[str, ObservedCon
         vms=vms,
         privileges=privileges,
         volume_use=tuple(VolumeUse(*row) for row in seen.get("volume_use", ())),
+        booked=None if seen.get("booked") is None else tuple(BookedVolume(*row) for row in seen["booked"]),
         violations=tuple(seen.get("violations", ())),
         dead_rows=tuple(_dead_row(row) for row in seen.get("dead_rows", ())),
         writer=seen.get("writer"),
@@ -159,4 +162,5 @@ def _datastore(host: str, url: str, seen: Json) -> ObservedDatastore:
         name: DockvolsEntry(EntryKind(kind), target, volumes)
         for name, (kind, target, volumes) in seen["entries"].items()
     }
-    return ObservedDatastore(url, host, seen["error"], entries)
+    volumes = {uuid: tuple(VolumeFile(*volume) for volume in found) for uuid, found in seen.get("volumes", {}).items()}
+    return ObservedDatastore(url, host, seen["error"], entries, volumes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from reconciler.model.ownership import Record
@@ -134,6 +134,16 @@ class DeadRow:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class BookedVolume:
+    """A row of `volumes`: vDVS counts this volume, of so many MB (None: no number), for a vmgroup on a datastore."""
+
+    tenant_id: str
+    url: str
+    name: str | None
+    mb: int | None
+
+
 class DBState(StrEnum):
     """Whether a config DB can be used. Only ABSENT and EMPTY mean that nothing is there."""
 
@@ -151,8 +161,8 @@ class ObservedConfigDB:
     the sentence. `fingerprint` digests tenants, vms, privileges and versions; it is opaque and compared by the agent.
     `violations`: rules of vDVS that the rows break, as sentences. `dead_rows` are not among the other rows.
     `writer`: the host that wrote last, as recorded. `backups`: names of our backup files beside it, oldest first;
-    `leftovers`: those of files that interrupted writers of ours left there. `records`: who applied what; None: nobody
-    can say.
+    `leftovers`: those of files that interrupted writers of ours left there. `booked`: what `volume_use` sums up,
+    row by row (None: not told). `records`: who applied what; None: nobody can say.
     """
 
     path: str
@@ -165,6 +175,7 @@ class ObservedConfigDB:
     vms: tuple[VMRow, ...] = ()
     privileges: tuple[PrivilegeRow, ...] = ()
     volume_use: tuple[VolumeUse, ...] = ()
+    booked: tuple[BookedVolume, ...] | None = None
     violations: tuple[str, ...] = ()
     dead_rows: tuple[DeadRow, ...] = ()
     writer: str | None = None
@@ -191,13 +202,25 @@ class DockvolsEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class VolumeFile:
+    """A volume in the folder of a vmgroup. `mb`: its capacity (None: not told)."""
+
+    name: str
+    mb: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class ObservedDatastore:
-    """`dockvols/` of one datastore, read through `read_from`. `error` not None: it could not be read."""
+    """`dockvols/` of one datastore, read through `read_from`. `error` not None: it could not be read.
+
+    `volumes` lists those of each vmgroup by its UUID; who has too many is left out, and only counted in `entries`.
+    """
 
     url: str
     read_from: str | None
     error: str | None
     entries: Mapping[str, DockvolsEntry]
+    volumes: Mapping[str, tuple[VolumeFile, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,10 @@ from reconciler.model.diff import Change, Op
 from reconciler.model.observed import DBMode, DBState, ObservedConfigDB, ObservedHost, SectionForm, UnreachableHost
 from reconciler.model.outcome import Assessment
 from reconciler.model.refs import Kind, ObjectRef
+from reconciler.planning.books import books_match, limits_fit, stocks
 from reconciler.planning.host_diff import OPEN_NOTE, is_open
+from reconciler.planning.scope import vmgroup_ref
+from reconciler.planning.show import Names
 
 _IN_SYNC = {
     Op.KEEP: (Truth.TRUE, "InSync"),
@@ -23,11 +26,12 @@ def conditions(assessment: Assessment) -> tuple[Condition, ...]:
     """The conditions of every object of the diff, ordered by object and type. Pure.
 
     Every object: `InSync`. Hosts: also `Reachable`, `Enforced` (False: open to everybody), `Persistent`.
-    Config DBs: also `Readable`, `Valid`. VMGroups: also `Resolved`.
+    Config DBs: also `Readable`, `Valid`, `LimitsFit`. VMGroups: also `Resolved`, `BooksMatch`.
     """
     unresolved = {failed.ref: failed.reason for failed in assessment.resolved.unresolved}
     databases = {db.ref: assessment.observed.config_dbs[db.datastore.db_path] for db in assessment.resolved.config_dbs}
-    found: list[Condition] = []
+    names = Names(assessment.resolved.inventory)
+    found: list[Condition] = list(_quotas(assessment, names))
     for change in assessment.diff.changes:
         found.append(_in_sync(change))
         match change.ref.kind:
@@ -38,6 +42,21 @@ def conditions(assessment: Assessment) -> tuple[Condition, ...]:
             case Kind.VMGROUP if change.op is not Op.UNMANAGED:
                 found.append(_resolved(change.ref, unresolved.get(change.ref)))
     return tuple(sorted(found, key=lambda condition: (condition.ref.sort_key, condition.type)))
+
+
+def _quotas(assessment: Assessment, names: Names) -> Iterator[Condition]:
+    """What the books and the limits say, of every vmgroup and every config DB that could be read."""
+    resolved, observed = assessment.resolved, assessment.observed
+    shown = {change.ref for change in assessment.diff.changes}
+    for db in resolved.config_dbs:
+        seen = observed.config_dbs[db.datastore.db_path]
+        if seen.state is not DBState.PRESENT:
+            continue
+        yield limits_fit(db.ref, seen, resolved.inventory.datastores, names)
+        known = stocks(seen, observed.datastores)
+        for row in seen.tenants:
+            if (ref := vmgroup_ref(db.ref, row.name, resolved)) in shown:
+                yield books_match(ref, None if known is None else known[row.id], names)
 
 
 def _in_sync(change: Change) -> Condition:

@@ -9,7 +9,7 @@ from reconciler.model.diff import Op
 from reconciler.render.data import Data, change_data
 from reconciler.render.diff import change_text
 from reconciler.render.facts import NONE, UNKNOWN, ConfigDBFacts, HostFacts, Row, VMGroupFacts, sync
-from reconciler.render.quota import limit, uses
+from reconciler.render.quota import limit, stock_text, uses
 from reconciler.render.rows import row_data
 from reconciler.render.tables import db_text, driver_text, state_text, yes_no
 from reconciler.render.text import Paint, clean, columns, lines, plain
@@ -90,7 +90,8 @@ def _vmgroup(row: VMGroupFacts) -> Pairs:
         limits = f"volume {limit(right.max_mb)}, total {limit(right.total_mb)}"
         text = "; ".join([f"{right.datastore}: {create}; {limits}", *(f"used {use}" for use in uses(right))])
         pairs.append(("" if position else "Access", text))
-    return pairs + _list("VMs", row.members)
+    volumes = [f"{datastore}: {stock_text(stock)}" for datastore, stock in row.stocks]
+    return pairs + (_list("Volumes", volumes) if volumes else []) + _list("VMs", row.members)
 
 
 def _config_db(row: ConfigDBFacts) -> Pairs:

@@ -19,6 +19,7 @@ from reconciler.model.observed import (
 from reconciler.model.outcome import Assessment
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.resolved import ResolvedConfigDB, ResolvedHost
+from reconciler.planning.books import Stock, stocks
 
 UNKNOWN = "?"
 NONE = "-"
@@ -77,7 +78,8 @@ class Right:
 
 @dataclass(frozen=True, slots=True)
 class VMGroupFacts:
-    """A vmgroup, declared or found. `tenant` None: the config DB has no such row, or could not be read."""
+    """A vmgroup, declared or found. `tenant` None: the config DB has no such row, or could not be read. `stocks`: its
+    volumes on each datastore, by its name."""
 
     change: Change
     config_db: str | None
@@ -87,6 +89,7 @@ class VMGroupFacts:
     rights: tuple[Right, ...]
     used_mb: int
     readable: bool
+    stocks: tuple[tuple[str, Stock], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +138,14 @@ class Facts:
 
     def vmgroups(self) -> tuple[VMGroupFacts, ...]:
         """The vmgroups, unmanaged ones included."""
-        found: dict[str, tuple[ResolvedConfigDB, ObservedConfigDB, TenantRow]] = {}
+        found: dict[str, tuple[ResolvedConfigDB, ObservedConfigDB, TenantRow, tuple[Stock, ...]]] = {}
         for db in self._resolved.config_dbs:
             seen = self._observed.config_dbs.get(db.datastore.db_path)
             if seen is not None:
+                known = stocks(seen, self._observed.datastores) or {}
                 for tenant in seen.tenants:
-                    found[f"{db.ref.name}/{tenant.name}"] = found[tenant.name] = (db, seen, tenant)
+                    row = (db, seen, tenant, known.get(tenant.id, ()))
+                    found[f"{db.ref.name}/{tenant.name}"] = found[tenant.name] = row
         declared = {group.ref: group.config_db for group in self._resolved.vmgroups}
         return tuple(
             self._vmgroup(change, found.get(change.ref.name), declared.get(change.ref))
@@ -181,13 +186,13 @@ class Facts:
     def _vmgroup(
         self,
         change: Change,
-        row: tuple[ResolvedConfigDB, ObservedConfigDB, TenantRow] | None,
+        row: tuple[ResolvedConfigDB, ObservedConfigDB, TenantRow, tuple[Stock, ...]] | None,
         declared: ObjectRef | None,
     ) -> VMGroupFacts:
         if row is None:
             readable = change.op not in (Op.UNKNOWN, Op.BLOCKED)
             return VMGroupFacts(change, declared.name if declared else None, None, None, (), (), 0, readable)
-        db, seen, tenant = row
+        db, seen, tenant, stock = row
         names = {vm.uuid: vm.name for vm in self._resolved.inventory.vms}
         members = [(names.get(vm.vm_id) or vm.vm_name, vm.vm_id) for vm in seen.vms if vm.tenant_id == tenant.id]
         members.sort(key=lambda member: (member[0] is None, member))
@@ -201,6 +206,7 @@ class Facts:
             self._rights(seen, tenant, use),
             sum(u.used_mb for u in use),
             True,
+            tuple(sorted((self.datastore(one.url), one) for one in stock)),
         )
 
     def _rights(self, db: ObservedConfigDB, tenant: TenantRow, use: list[VolumeUse]) -> tuple[Right, ...]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from reconciler.model.sizes import format_size
+from reconciler.planning.books import Stock
 from reconciler.render.facts import NONE, UNKNOWN, Right, VMGroupFacts
+from reconciler.render.text import count
 
 _UNITS = (("PB", 1024**3), ("TB", 1024**2), ("GB", 1024))
 
@@ -36,6 +38,19 @@ def uses(right: Right) -> list[str]:
     if len(right.used) == 1 and right.used[0][0] == right.datastore:
         return [_of(right.used[0][1], right.total_mb)]
     return [f"{_of(used, right.total_mb)} on {name}" for name, used in right.used] or [_of(0, right.total_mb)]
+
+
+def stock_text(stock: Stock) -> str:
+    """What is there and what the books count: `3 volumes (300MB)`, and where they differ, how."""
+    booked = f"{len(stock.booked)} booked ({about(sum(volume.mb or 0 for volume in stock.booked))})"
+    if stock.found is None:
+        return f"not seen ({stock.why}); {booked}"
+    sizes = [volume.mb for volume in stock.found if volume.mb is not None]
+    size = f" ({about(sum(sizes))})" if sizes or not stock.found else ""
+    there = f"{count(len(stock.found), 'volume')}{size}"
+    wrong = [f"{len(stock.gone)} of them gone"] if stock.gone else []
+    wrong += [f"{len(stock.unbooked)} never booked"] if stock.unbooked else []
+    return f"{there}; {booked}: {', '.join(wrong)}" if wrong else there
 
 
 def limit(megabytes: int | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reconciler.model.observed import DBMode, DBState
+from reconciler.planning.books import Stock
 from reconciler.render.data import Data
 from reconciler.render.facts import NONE, UNKNOWN, HostFacts, Row, VMGroupFacts, sync
 
@@ -75,4 +76,19 @@ def _vmgroup_data(row: VMGroupFacts) -> Data:
             }
             for right in row.rights
         ],
+        "volumes": [_stock_data(datastore, stock) for datastore, stock in row.stocks],
+    }
+
+
+def _stock_data(datastore: str, stock: Stock) -> Data:
+    found = stock.found
+    sizes = [volume.mb for volume in found or ()]
+    return {
+        "datastore": datastore,
+        "bookedCount": len(stock.booked),
+        "bookedMB": sum(volume.mb or 0 for volume in stock.booked),
+        "foundCount": None if found is None else len(found),
+        "foundMB": None if found is None or None in sizes else sum(size or 0 for size in sizes),
+        "gone": [volume.name or "" for volume in stock.gone],
+        "notBooked": [volume.name for volume in stock.unbooked],
     }

@@ -26,6 +26,7 @@ from reconciler.model.desired import (
 )
 from reconciler.model.inventory import Datastore, Inventory, VirtualMachine
 from reconciler.model.observed import (
+    BookedVolume,
     DBMode,
     DBState,
     DeadRow,
@@ -42,6 +43,7 @@ from reconciler.model.observed import (
     TenantRow,
     UnreachableHost,
     VMRow,
+    VolumeFile,
     VolumeUse,
 )
 from reconciler.model.refs import Kind, ObjectRef, Source
@@ -244,6 +246,7 @@ def observed_db(datastore: str, entry: str | Plain) -> ObservedConfigDB:
         "privileges": (*access, *(PrivilegeRow(row[0], url_of(row[1]), *row[2:]) for row in rows.get("access", ()))),
         "volume_use": tuple(use),
         "dead_rows": tuple(DeadRow(table, (key,), *rest) for table, key, *rest in rows.get("dead", ())),
+        "booked": tuple(BookedVolume(row[0], url_of(row[1]), *row[2:]) for row in rows.get("volumes", ())),
     }
     fields |= {key: tuple(value) if isinstance(value, list) else value for key, value in parts.items()}
     return ObservedConfigDB(path, DBState(state), reason, message, **fields)
@@ -261,14 +264,20 @@ def _privileges(tenant: TenantRow, group: Plain) -> list[PrivilegeRow]:
 
 
 def observed_datastore(name: str, entry: str | Plain) -> ObservedDatastore:
-    """An error, or entries: a number (a folder with so many volumes), `file`, `-> TARGET` (a neighbour, or a path)."""
+    """An error, or entries: a number (a folder with so many volumes), `file`, `-> TARGET` (a neighbour, or a path),
+    or volumes with their sizes in MB (`{VOLUME: MB}`)."""
     url = url_of(name)
     if isinstance(entry, str):
         return ObservedDatastore(url, None, entry, {})
-    return ObservedDatastore(url, "esx1", None, {key: _entry(url, value) for key, value in entry.items()})
+    entries = {key: _entry(url, value) for key, value in entry.items()}
+    folders = {key: value for key, value in entry.items() if isinstance(value, dict)}
+    volumes = {key: tuple(VolumeFile(*volume) for volume in value.items()) for key, value in folders.items()}
+    return ObservedDatastore(url, "esx1", None, entries, volumes)
 
 
-def _entry(url: str, value: int | str) -> DockvolsEntry:
+def _entry(url: str, value: int | str | Plain) -> DockvolsEntry:
+    if isinstance(value, Mapping):
+        return DockvolsEntry(EntryKind.FOLDER, None, len(value))
     if isinstance(value, int):
         return DockvolsEntry(EntryKind.FOLDER, None, value)
     if value == "file":
