@@ -1,11 +1,14 @@
 """The vDVS section of /etc/rc.local.d/local.sh, as text in and text out. Pure.
 
 ESXi forgets /etc/vmware/vmdkops at every reboot; local.sh runs at boot and makes the link to the config DB again. The
-section stands between two equal tag lines, the ones that the original tool writes and looks for. Tags and `exit 0`
-count only in the first column, as there.
+section stands between two equal tag lines, the ones that the original tool writes and looks for. Tags count only in
+the first column, as there.
 """
 
 import re
+
+from . import sh_reach
+from .sh_effects import ENDS, GOES_ON
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +51,19 @@ _OWN = re.compile(
     |\#\ It\ must\ stand\ before\ "exit\ 0"\.$""",
     re.VERBOSE,
 )
+_NEEDED = [
+    (what, re.compile(line))
+    for what, line in (
+        ("names the datastore", "datastore="),
+        ("names the link", "slink="),
+        ("names the config DB", "shared_db="),
+        ("makes the link", r"\s+ln\b"),
+    )
+]
+_PLAIN_VALUE = re.compile(r"[\w.:+@%-]+$")
+_QUOTED_VALUE = re.compile(r"""'[^']+'$|"[^"$`\\]+"$""")
+_SHELL = re.compile(r"#!\s*(/\S*/)?(sh|ash|bash|dash|busybox\s+(sh|ash))(\s|$)")
+_STRICT = re.compile(r"#!.*\s-\w*[eun]")
 _OWN_IF = re.compile(r"if \[.*\$slink.*\]\s*(;\s*then)?$")
 _LONGEST_COMMENT = 5
 
@@ -63,7 +79,7 @@ def section_text(datastore):
 def understand(text):
     # type: (str) -> Tuple[str, Optional[str]]
     """(form, datastore) of the section in the text of local.sh. The datastore is what the section names, without
-    quotes; it may be a name. A section of ours that stands after `exit 0` never runs, so it counts as `other`."""
+    quotes; it may be a name. Whether the section ever runs is another question: `runs`."""
     lines = _lines(text)
     if not any(_is_tag(line) for line in lines):
         return MISSING, None
@@ -74,27 +90,121 @@ def understand(text):
     start, end = sections[0]
     body = "".join(lines[start:end])
     datastore = _datastore(body)
-    in_force = start < _exit(lines)
-    if in_force and datastore is not None and _is_ours(body, datastore):
+    if datastore is not None and _is_ours(body, datastore):
         return OURS, datastore
     return OTHER, datastore
 
 
+def runs(text):
+    # type: (str) -> Tuple[Optional[bool], str]
+    """Whether the boot makes the link that the only section names, and if not (False) or if that cannot be told from
+    the text (None), why. False without a reason if there is no section."""
+    lines = _lines(text)
+    sections = _sections(lines)
+    if sections is None or len(sections) > 1:
+        return None, "it has %s" % ("a tag that is not closed" if sections is None else "%d sections" % len(sections))
+    if not sections:
+        return False, ""
+    hindered = hindrance(text)
+    start, end = sections[0]
+    if hindered:
+        return (False if lines[0].endswith("\r\n") else None), hindered
+    reached, why = _reached(lines, start)
+    if reached is not True or understand(text)[0] == OURS:
+        return reached, why
+    return _makes_link(lines[start:end])
+
+
+def hindrance(text):
+    # type: (str) -> str
+    """What keeps any section from running, wherever it stands: the first line. Empty if nothing does."""
+    first = text.split("\n", 1)[0]
+    if not first.startswith("#!"):
+        return ""
+    if first.endswith("\r"):
+        return "line 1: it ends in a carriage return, so no shell is found to run local.sh"
+    if not _SHELL.match(first):
+        return "line 1: local.sh is not a script of the shell (%s)" % first[:40]
+    return ""
+
+
 def with_section(text, datastore):
     # type: (str, str) -> str
-    """The text with our section for this datastore, and no other. It replaces the first section if that would run,
-    else it goes before the first `exit 0`, else to the end. Foreign lines stay as they are."""
-    lines, place = _without(_lines(text))
-    last = _exit(lines)
-    place = last if place is None or place > last else place
-    if place == len(lines) and lines and not lines[-1].endswith("\n"):
-        lines[-1] += "\n"
-    return "".join(lines[:place]) + section_text(datastore) + "".join(lines[place:])
+    """The text with our section for this datastore, and no other. It takes the place of the first section if it runs
+    there, else it stands before the first command that ends the script, or may. Foreign lines stay as they are."""
+    lines, wanted = _without(_lines(text))
+    changed = text
+    for place in _places(lines, wanted):
+        before = lines[:place]
+        if before and not before[-1].endswith("\n"):
+            before[-1] += "\n"
+        changed = "".join(before) + section_text(datastore) + "".join(lines[place:])
+        if runs(changed)[0]:
+            break
+    return changed
+
+
+def _places(lines, wanted):
+    # type: (List[str], Optional[int]) -> List[int]
+    """Where our section may stand among the foreign lines, the best place first; in the last one it always runs."""
+    reading = sh_reach.read("".join(lines))
+    top = 1 if lines and lines[0].startswith("#!") else 0
+    stop = reading.first_stop()
+    place = len(lines) if stop is None else stop.first
+    if wanted is not None:
+        place = min(place, wanted)
+    around = [step.first for step in reading.steps if step.first < place <= step.end]
+    inside = [step.first for step in reading.steps if step.first < place < step.end]
+    return [max(top, choice) for choice in inside + [place] + around + [top]]
+
+
+def _reached(lines, start):
+    # type: (List[str], int) -> Tuple[Optional[bool], str]
+    """Whether the shell comes to the section that begins in this line."""
+    reading = sh_reach.read("".join(lines))
+    for step in reading.steps:
+        if step.first >= start:
+            break
+        if step.effect != GOES_ON:
+            return (False if step.effect == ENDS else None), step.why
+        if start < step.end:
+            return _inside(reading, step, start)
+        if _STRICT.match(lines[0]):
+            return None, "line 1: the shell ends the script at the first command that fails"
+    return True, ""
+
+
+def _inside(reading, step, start):
+    # type: (sh_reach.Reading, sh_reach.Step, int) -> Tuple[Optional[bool], str]
+    if any(first <= start < end for first, end in reading.texts):
+        return False, "line %d: it is text (a quoted one or a here-document) of the command that begins here" % (
+            step.first + 1
+        )
+    return None, "line %d: it stands inside the command that begins here" % (step.first + 1)
+
+
+def _makes_link(section):
+    # type: (List[str]) -> Tuple[Optional[bool], str]
+    """Whether a section that is not ours makes the link that it names."""
+    code = [line.rstrip("\n") for line in section]
+    code = [line for line in code if line.strip() and not line.startswith("#")]
+    if not code or any(not (_OWN.match(line) or _OWN_IF.match(line) or line in ("then", "fi")) for line in code):
+        return None, "it was edited, so what it does cannot be told"
+    missing = [what for what, line in _NEEDED if not any(line.match(has) for has in code)]
+    if missing:
+        return False, "its line that %s is missing" % missing[0]
+    value = next(line for line in code if line.startswith("datastore="))[len("datastore=") :]
+    if re.search(r"[$`\\]", value):
+        return None, "what its datastore is cannot be told from the text"
+    if not _PLAIN_VALUE.match(value) and not (_QUOTED_VALUE.match(value) and '"$shared_db"' in "".join(code)):
+        return False, "the datastore's name is not quoted, so the shell does not take it as it stands"
+    return True, ""
 
 
 def without_section(text):
     # type: (str) -> str
-    """The text without any vDVS section. Of an unclosed one only lines that are surely the tools' own are removed."""
+    """The text without any vDVS section. Only lines that are surely the tools' own are removed; a foreign line between
+    the tags stays, and so does the whole of an `if` that somebody put one into."""
     return "".join(_without(_lines(text))[0])
 
 
@@ -107,15 +217,6 @@ def _lines(text):
 def _is_tag(line):
     # type: (str) -> bool
     return line.startswith(TAG)
-
-
-def _exit(lines):
-    # type: (List[str]) -> int
-    """Where the script ends: the number of the first line that starts with `exit 0`, else of lines."""
-    for number, line in enumerate(lines):
-        if line.startswith("exit 0"):
-            return number
-    return len(lines)
 
 
 def _sections(lines):
@@ -159,31 +260,50 @@ def _without(lines):
     sections = _sections(lines)
     if sections is None:
         return lines[: tags[0]] + _foreign(lines[tags[0] :]), tags[0]
-    inside = {number for start, end in sections for number in range(start, end)}
-    return [line for number, line in enumerate(lines) if number not in inside], tags[0]
+    kept, at = [], 0  # type: List[str], int
+    for start, end in sections:
+        kept += lines[at:start] + _foreign(lines[start:end])
+        at = end
+    kept += lines[at:]
+    if sh_reach.read("".join(kept)).broken and not sh_reach.read("".join(lines)).broken:
+        kept.insert(tags[0], ":\n")  # the section was all that a foreign `if` held
+    return kept, tags[0]
 
 
 def _foreign(lines):
     # type: (List[str]) -> List[str]
-    """The lines from an unclosed tag on that are not recognisably the tools' own."""
+    """The lines from a tag on that are not recognisably the tools' own."""
     kept = []  # type: List[str]
-    number, in_if, own_before = 0, False, False
+    number, own_before = 0, False
     while number < len(lines):
         line = lines[number].rstrip("\r\n")
-        number += 1
-        blank = not line.strip()
-        own = bool(_OWN.match(line)) or (in_if and line in ("then", "fi")) or (blank and own_before)
+        length, own = 1, bool(_OWN.match(line)) or (own_before and not line.strip())
         if _is_tag(line):
-            own = True
-            number += _comment(lines[number:])
+            length, own = 1 + _comment(lines[number + 1 :]), True
         elif _OWN_IF.match(line):
-            own = in_if = True
-        elif in_if and line == "fi":
-            in_if = False
+            length, own = _conditional(lines[number:])
         if not own:
-            kept.append(lines[number - 1])
-        own_before = own
+            kept += lines[number : number + length]
+        number, own_before = number + length, own
     return kept
+
+
+def _conditional(lines):
+    # type: (List[str]) -> Tuple[int, bool]
+    """How many lines the tools' `if` at the top of these has, and whether all of it is their own. Where somebody put
+    something into it, it stays whole: its condition is what guards the foreign line."""
+    depth, own = 0, True
+    for number, line in enumerate(lines):
+        line = line.rstrip("\r\n")
+        if _is_tag(line):
+            break
+        depth += bool(re.match(r"\s*if\b", line)) - bool(re.search(r"(^|;)\s*fi\b", line))
+        own = own and bool(_OWN.match(line) or _OWN_IF.match(line) or line in ("then", "fi") or not line.strip())
+        if depth == 0:
+            return number + 1, own
+    # Cut off: its lines are looked at one by one.
+    length = next((number for number, line in enumerate(lines[1:], 1) if line.rstrip("\r\n") != "then"), len(lines))
+    return length, True
 
 
 def _comment(lines):

@@ -31,10 +31,20 @@ def facts(root):
     """The `section` of the protocol."""
     saved = not os.path.lexists(root.real(MARKER))
     text = _read(root)
-    form, datastore = (local_sh.NO_FILE, None) if text is None else local_sh.understand(text)
-    if datastore is not None:
-        datastore = datastore.encode("latin-1").decode("utf-8", "replace")
-    return {"form": form, "datastore": datastore, "saved": saved}
+    if text is None:
+        return {"form": local_sh.NO_FILE, "datastore": None, "saved": saved, "runs": False, "why": "", "hindrance": ""}
+    form, datastore = local_sh.understand(text)
+    runs, why = local_sh.runs(text)
+    if form != local_sh.MISSING and not _executable(root):
+        runs, why = False, "local.sh is not executable, so the host does not run it"
+    return {
+        "form": form,
+        "datastore": None if datastore is None else _readable(datastore),
+        "saved": saved,
+        "runs": runs,
+        "why": _readable(why),
+        "hindrance": _readable(local_sh.hindrance(text)),
+    }
 
 
 def write(root, datastore):
@@ -47,8 +57,11 @@ def write(root, datastore):
     text = _read(root)
     if text is None:
         _create(root, local_sh.with_section(local_sh.NEW_FILE, datastore))
-    elif wanted not in text or local_sh.understand(text) != (local_sh.OURS, datastore):
+    elif local_sh.hindrance(text):
+        raise Refused("NeverRuns", _readable(local_sh.hindrance(text)))
+    elif wanted not in text or not local_sh.runs(text)[0] or local_sh.understand(text)[0] != local_sh.OURS:
         _edit(root, text, local_sh.with_section(text, datastore))
+    _make_executable(root)
     _save(root)
 
 
@@ -71,6 +84,32 @@ def _read(root):
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return None
         raise files.refusal(error, "%s cannot be read" % LOCAL_SH)
+
+
+def _readable(text):
+    # type: (str) -> str
+    """Text of which each character was one byte of the file."""
+    return text.encode("latin-1").decode("utf-8", "replace")
+
+
+def _executable(root):
+    # type: (Root) -> bool
+    try:
+        return bool(os.stat(root.real(LOCAL_SH)).st_mode & 0o100)
+    except EnvironmentError as error:
+        raise files.refusal(error, "%s cannot be read" % LOCAL_SH)
+
+
+def _make_executable(root):
+    # type: (Root) -> None
+    if _executable(root):
+        return
+    real = root.real(LOCAL_SH)
+    try:
+        _mark(root)
+        os.chmod(real, os.stat(real).st_mode & 0o7777 | 0o111)  # noqa: S103 - as the host ships it
+    except EnvironmentError as error:
+        raise files.refusal(error, "%s cannot be made executable" % LOCAL_SH)
 
 
 def _mark(root):

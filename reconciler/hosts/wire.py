@@ -88,14 +88,13 @@ def report(host: str, reply: Json, known: Mapping[str, ObservedConfigDB]) -> Rep
 
 
 def _host(name: str, seen: Json) -> ObservedHost:
-    section = seen["section"]
     return ObservedHost(
         name=name,
         db_mode=DBMode(seen["db_mode"]),
         db_reason=seen["db_reason"],
         link=seen["link"],
         link_path=seen["link_path"],
-        section=Section(SectionForm(section["form"]), section["datastore"], section["saved"]),
+        section=_section(seen["section"]),
         driver=seen["driver"],
         driver_error=seen["driver_error"],
         service=Service(seen["service"]),
@@ -104,6 +103,11 @@ def _host(name: str, seen: Json) -> ObservedHost:
         can_write=seen["can_write"],
         journal=seen["journal"],
     )
+
+
+def _section(seen: Json) -> Section:
+    runs, why, hindrance = seen["runs"], seen["why"], seen["hindrance"]
+    return Section(SectionForm(seen["form"]), seen["datastore"], seen["saved"], runs, why, hindrance)
 
 
 def _config_db(host: str, path: str, seen: Json, known: Mapping[str, ObservedConfigDB]) -> ObservedConfigDB:

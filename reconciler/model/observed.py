@@ -40,11 +40,16 @@ class SectionForm(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Section:
     """The vDVS section of local.sh. `datastore`: the value it names (an id or a name), None if it names none;
-    `saved` False: an edit of ours has not yet been written to the boot bank."""
+    `saved` False: an edit of ours has not yet been written to the boot bank. `runs`: whether the boot makes the link
+    that it names; if not, or if that cannot be told (None), `why` says so. `hindrance`: what keeps any section in this
+    local.sh from running; empty if nothing does."""
 
     form: SectionForm
     datastore: str | None
     saved: bool
+    runs: bool | None = True
+    why: str = ""
+    hindrance: str = ""
 
 
 @dataclass(frozen=True, slots=True)

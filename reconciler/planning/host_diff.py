@@ -115,7 +115,11 @@ def _persistence(host: ResolvedHost, seen: ObservedHost, found: _Findings, names
     if datastore is None:
         return
     section = seen.section
-    if section.form is SectionForm.OURS and section.datastore == datastore.id and section.saved:
+    good = section.form is SectionForm.OURS and section.datastore == datastore.id and section.runs
+    if good and section.saved:
+        return
+    if section.hindrance:
+        found.held.append(f"local.sh cannot bring the link back: {section.hindrance}; let it begin with #!/bin/sh")
         return
     action = WriteSection(host.ref, Risk.SAFE, datastore.id)
     after = "local.sh section that never runs" if seen.secure_boot else "local.sh section"
@@ -123,13 +127,18 @@ def _persistence(host: ResolvedHost, seen: ObservedHost, found: _Findings, names
 
 
 def _persistence_before(section: Section, wanted: str, names: Names) -> str:
-    if section.form is SectionForm.OURS and section.datastore == wanted:
+    if section.form is SectionForm.OURS and section.datastore == wanted and section.runs:
         return "local.sh section, not saved yet"
     if section.form in (SectionForm.MISSING, SectionForm.NO_FILE):
         return "missing"
     if section.form is SectionForm.DAMAGED:
-        return "damaged local.sh section"
-    return f"local.sh section for {names.volume(section.datastore or '?')}, not as vdvs writes it"
+        return f"damaged local.sh section{section.why and f': {section.why}'}"
+    text = f"local.sh section for {names.volume(section.datastore or '?')}"
+    if section.form is not SectionForm.OURS or section.runs:
+        text += ", not as vdvs writes it"
+    if section.runs:
+        return text
+    return f"{text}, that {'perhaps ' if section.runs is None else ''}never runs ({section.why})"
 
 
 def _driver(host: ResolvedHost, seen: ObservedHost, found: _Findings, risk: Risk) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from reconciler.model.conditions import Condition
 from reconciler.model.diff import Op
+from reconciler.model.observed import Section
 from reconciler.render.data import Data, change_data
 from reconciler.render.diff import change_text
 from reconciler.render.facts import NONE, UNKNOWN, ConfigDBFacts, HostFacts, Row, VMGroupFacts, sync
@@ -68,12 +69,21 @@ def _host(row: HostFacts) -> Pairs:
         ("Config DB", db_text(row)),
         ("Access", row.access),
         ("Link", seen.link or NONE),
-        ("local.sh section", f"{seen.section.form}{'' if seen.section.saved else ', not saved to the boot bank'}"),
+        ("local.sh section", _section(seen.section)),
         ("Secure Boot", yes_no(seen.secure_boot)),
         ("Driver", f"{driver_text(row)} ({seen.driver_error})" if seen.driver_error else driver_text(row)),
         ("Service", seen.service.value),
         *_list("Datastore", [f"{name} ({volume})" for volume, name in sorted(seen.volumes.items())]),
     ]
+
+
+def _section(seen: Section) -> str:
+    parts = [seen.form.value]
+    if seen.why or seen.hindrance:
+        parts.append(f"{'never runs' if seen.runs is False else 'perhaps never runs'} ({seen.why or seen.hindrance})")
+    if not seen.saved:
+        parts.append("not saved to the boot bank")
+    return ", ".join(parts)
 
 
 def _vmgroup(row: VMGroupFacts) -> Pairs:

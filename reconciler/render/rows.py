@@ -55,6 +55,7 @@ def _host_data(row: HostFacts) -> Data:
         "driverProblem": seen.driver_error if seen else None,
         "service": seen.service.value if seen else "unknown",
         "persistence": seen.section.form.value if seen else None,
+        "persistenceProblem": (seen.section.why or None) if seen else None,
         "secureBoot": seen.secure_boot if seen else None,
     }
 

@@ -1,7 +1,7 @@
 """The text of local.sh, before and after. Each folder of tests/golden/local_sh is a case:
 
-`before`: the file as it is; `form`: what is understood of it (form, datastore); `after`: with our section for the
-datastore `id-1`; `removed`: without any section. A new case is a new folder.
+`before`: the file as it is; `form`: what is understood of it (form, datastore, whether it runs and why not); `after`:
+with our section for the datastore `id-1`; `removed`: without any section. A new case is a new folder.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def read(path: Path) -> str:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_golden(case: Path) -> None:
     before = read(case / "before")
-    expect(case, "form", " ".join(str(word) for word in local_sh.understand(before)) + "\n")
+    runs, why = local_sh.runs(before)
+    form = f"{' '.join(str(word) for word in local_sh.understand(before))}\nruns: {runs}{why and f', {why}'}\n"
+    expect(case, "form", form)
     expect(case, "after", local_sh.with_section(before, "id-1"))
     expect(case, "removed", local_sh.without_section(before))
 
@@ -46,13 +48,18 @@ def test_what_holds_in_every_case(case: Path, tmp_path: Path) -> None:
     before = read(case / "before")
     after = local_sh.with_section(before, "id-1")
     assert local_sh.understand(after) == ("ours", "id-1")
+    assert local_sh.runs(after) == (True, "") or local_sh.hindrance(before)
     assert local_sh.with_section(after, "id-1") == after
     assert local_sh.understand(local_sh.without_section(before)) == ("missing", None)
-    foreign = [line for line in before.splitlines() if "foreign" in line and "inside a section" not in line]
+    foreign = [line for line in before.splitlines() if "foreign" in line]
     assert [line for line in after.splitlines() if "foreign" in line] == foreign
-    script = tmp_path / "local.sh"
-    script.write_bytes(after.encode("latin-1"))
-    assert subprocess.run(["sh", "-n", script], capture_output=True).returncode == 0
+    assert is_shell(after, tmp_path) or not is_shell(before, tmp_path)
+
+
+def is_shell(text: str, folder: Path) -> bool:
+    script = folder / "local.sh"
+    script.write_bytes(text.encode("latin-1"))
+    return subprocess.run(["sh", "-n", script], capture_output=True).returncode == 0
 
 
 @pytest.mark.parametrize("wrong", ["", ".", "..", "a/b", "it's", "a\nb", "a\0b", "a\x7f", "\u00c5"])

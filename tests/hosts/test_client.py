@@ -41,7 +41,7 @@ SEEN: dict[str, Any] = {
     "db_reason": "",
     "link": None,
     "link_path": None,
-    "section": {"form": "missing", "datastore": None, "saved": True},
+    "section": {"form": "missing", "datastore": None, "saved": True, "runs": True, "why": "", "hindrance": ""},
     "driver": None,
     "driver_error": None,
     "service": "running",

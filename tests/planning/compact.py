@@ -215,7 +215,8 @@ _NO_SECTION = Section(SectionForm.MISSING, None, True)
 
 
 def _section(plain: Plain) -> Section:
-    return Section(SectionForm(plain["form"]), plain.get("datastore"), plain.get("saved", True))
+    told = {key: plain[key] for key in ("runs", "why", "hindrance") if key in plain}
+    return Section(SectionForm(plain["form"]), plain.get("datastore"), plain.get("saved", True), **told)
 
 
 def observed_db(datastore: str, entry: str | Plain) -> ObservedConfigDB:
