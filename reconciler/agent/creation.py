@@ -32,18 +32,21 @@ def create(place, request, until):
     if journal_bytes(place.real):
         raise Refused("HotJournal", "a journal lies beside %s; a new DB would be ruined by it" % place.path)
     try:
-        make_dockvols(place)
+        make_folder(place)
         files.remove_leftovers(place.real)
         return _build_and_publish(place, request, until)
     except EnvironmentError as error:
         raise files.refusal(error, "%s cannot be created" % place.path)
 
 
-def make_dockvols(place):
+def make_folder(place):
     # type: (Place) -> None
-    """Make the folder of the DB if it is missing. Raises Refused, or OSError."""
+    """Make the folder of the DB if it is missing: `dockvols`, or that of `auth-db`. Raises Refused, or OSError."""
     folder = os.path.dirname(place.path)
     if os.path.isdir(place.folder):
+        return
+    if place.own:
+        files.make_folders(place.folder)
         return
     program = programs.first_that_exists(place.root, [OSFS_MKDIR])
     if program is not None:

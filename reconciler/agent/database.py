@@ -6,7 +6,7 @@ import re
 
 from . import dead_rows, files, objects, rows, rules, sqlite
 from .journal import journal_bytes, look_before_reading
-from .paths import raw_target, size_of
+from .paths import AUTH_DB, raw_target, size_of
 from .text import readable
 from .wire import Refused
 
@@ -27,7 +27,10 @@ _BACKUP = re.compile(r"\.bak-(\d{8}T\d{6}Z)(?:-(\d+))?$")
 
 
 class Place(object):
-    """Where a config DB is, or would be: `path` as the host says it by volume id, `real` for the operating system."""
+    """Where a config DB is, or would be: `path` as the host says it by volume id, `real` for the operating system.
+
+    On a datastore links on the way are followed. `auth-db` itself is the host's own config DB only if it is no link.
+    """
 
     def __init__(self, root, path):
         # type: (Root, str) -> None
@@ -39,7 +42,8 @@ class Place(object):
         # type: () -> None
         """Follow the links on the way, again if its folder has just been made."""
         root = self.root
-        self.real = root.real(self.path)
+        self.own = self.path == AUTH_DB
+        self.real = root.real(self.path, last=not self.own)
         self.folder = os.path.dirname(self.real)
         self.name = os.path.basename(self.real)
         self.copies = self.real + ".bak"  # what `files.temporary` calls a backup before it is whole
@@ -51,6 +55,8 @@ class Place(object):
         if not self.root.mounted(self.path):
             raise Refused("NotMounted", "the datastore of %s is not mounted" % self.path)
         try:
+            if self.own and raw_target(self.real) is not None:
+                return None
             size = size_of(self.real)
         except EnvironmentError as error:
             raise sqlite.meaning(error)

@@ -4,7 +4,7 @@ import hashlib
 import os
 
 from . import files, host_facts, programs, section
-from .paths import raw_target
+from .paths import AUTH_DB, raw_target
 from .text import native, readable
 from .wire import Refused
 
@@ -29,7 +29,7 @@ def apply(root, action):
 
 def _link_db(root, action):
     # type: (Root, Dict[str, Any]) -> None
-    real, wanted = root.real(host_facts.AUTH_DB, last=False), native(action["path"])
+    real, wanted = root.real(AUTH_DB, last=False), native(action["path"])
     _refuse_a_file(real)
     found = raw_target(real)
     if found == wanted:
@@ -39,12 +39,12 @@ def _link_db(root, action):
         files.make_folders(os.path.dirname(real))
         files.replace_link(real, wanted)
     except EnvironmentError as error:
-        raise files.refusal(error, "%s cannot be made" % host_facts.AUTH_DB)
+        raise files.refusal(error, "%s cannot be made" % AUTH_DB)
 
 
 def _unlink_db(root, action):
     # type: (Root, Dict[str, Any]) -> None
-    real = root.real(host_facts.AUTH_DB, last=False)
+    real = root.real(AUTH_DB, last=False)
     _refuse_a_file(real)
     found = raw_target(real)
     if found is None:
@@ -53,7 +53,7 @@ def _unlink_db(root, action):
     try:
         os.remove(real)
     except EnvironmentError as error:
-        raise files.refusal(error, "%s cannot be removed" % host_facts.AUTH_DB)
+        raise files.refusal(error, "%s cannot be removed" % AUTH_DB)
     files.sync_folder(os.path.dirname(real))
 
 
@@ -61,14 +61,14 @@ def _refuse_a_file(real):
     # type: (str) -> None
     """A plain file there is a config DB of this host alone: replacing it would lose it."""
     if os.path.lexists(real) and raw_target(real) is None:
-        raise Refused("NotALink", "%s is not a link but this host's own config DB" % host_facts.AUTH_DB)
+        raise Refused("NotALink", "%s is not a link but this host's own config DB" % AUTH_DB)
 
 
 def _expect(found, before):
     # type: (Any, Any) -> None
     if found != (None if before is None else native(before)):
         now = "is gone" if found is None else "points to %s" % readable(found)
-        raise Refused("Moved", "%s now %s" % (host_facts.AUTH_DB, now))
+        raise Refused("Moved", "%s now %s" % (AUTH_DB, now))
 
 
 def _write_section(root, action):

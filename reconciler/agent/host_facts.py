@@ -5,7 +5,7 @@ import os
 
 from . import database, files, programs, rows, sqlite
 from .journal import journal_bytes, somebody_is_writing
-from .paths import mode_of, raw_target, size_of
+from .paths import AUTH_DB, mode_of, raw_target, size_of
 from .text import PY2, native, readable
 from .wire import Refused
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from .paths import Root  # noqa: F401
 
-AUTH_DB = "/etc/vmware/vmdkops/auth-db"
 DRIVER = "esx-vmdkops-service"
 ESXCLI = ("/bin/esxcli", "/sbin/esxcli")
 SERVICE = "/etc/init.d/vmdk-opsd"

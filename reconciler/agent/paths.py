@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Dict, List, Optional, Tuple  # noqa: F401 # novm
 
 VOLUMES = "/vmfs/volumes"
+AUTH_DB = "/etc/vmware/vmdkops/auth-db"  # a link to the config DB, or the config DB of this host alone
 _MOST_LINKS = 40
 
 

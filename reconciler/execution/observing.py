@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from reconciler.execution.together import together
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.inventory import Datastore
+from reconciler.model.location import Location
 from reconciler.model.observed import (
     DBState,
     Observed,
@@ -22,10 +23,9 @@ from reconciler.ports import Hosts, Observer, Question, Report
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """Something to be read once, through the first of `hosts` that can: a config DB (`path`), else `dockvols/`."""
+    """Something to be read once, through the first of `hosts` that can: a config DB, or `dockvols/` at this URL."""
 
-    url: str
-    path: str | None
+    what: Location | str
     hosts: tuple[str, ...]
 
     def without(self, host: str) -> _Reading:
@@ -40,7 +40,7 @@ async def observe(resolved: Resolved, hosts: Hosts, observer: Observer, avoid: I
     """
     by_name = {host.ref.name: host for host in resolved.hosts}
     seen: dict[str, ObservedHost | UnreachableHost] = {}
-    databases: dict[str, ObservedConfigDB] = {}
+    databases: dict[Location, ObservedConfigDB] = {}
     datastores: dict[str, ObservedDatastore] = {}
     pending = _readings(resolved, frozenset(avoid))
     while pending or len(seen) < len(by_name):
@@ -54,7 +54,7 @@ async def observe(resolved: Resolved, hosts: Hosts, observer: Observer, avoid: I
                 continue
             seen[name] = report.host
             datastores |= report.datastores
-            databases |= report.config_dbs
+            databases |= dict(_read(routes.get(name, []), report))
             pending += [reading.without(name) for reading in routes.get(name, []) if _fails_here(reading, report)]
     _fill_gaps(resolved, databases, datastores)
     _distrust(seen, databases)
@@ -65,14 +65,17 @@ def _readings(resolved: Resolved, avoid: frozenset[str]) -> list[_Reading]:
     names = {host.ref.name: host for host in resolved.hosts}
     readings = []
     for db in resolved.config_dbs:
+        if db.datastore is None:
+            readings.append(_Reading(db.location, tuple(name for name in db.hosts if name in names)))
+            continue
         able = [name for name in db.hosts if name in names and _mounts(names[name], db.datastore)]
         others = [name for name in names if name not in db.hosts and _mounts(names[name], db.datastore)]
         ranked = sorted(able, key=lambda name: name in avoid) + others
-        readings.append(_Reading(db.datastore.url, db.datastore.db_path, tuple(ranked)))
+        readings.append(_Reading(db.location, tuple(ranked)))
     for datastore in resolved.inventory.datastores:
         mounting = tuple(name for name in names if _mounts(names[name], datastore))
         if mounting:
-            readings.append(_Reading(datastore.url, None, mounting))
+            readings.append(_Reading(datastore.url, mounting))
     return readings
 
 
@@ -100,8 +103,8 @@ async def _ask_all(
         name = host.ref.name
         readings = routes.get(name, [])
         question = Question(
-            tuple(reading.path for reading in readings if reading.path is not None),
-            tuple(reading.url for reading in readings if reading.path is None),
+            tuple(reading.what.path for reading in readings if isinstance(reading.what, Location)),
+            tuple(reading.what for reading in readings if isinstance(reading.what, str)),
         )
         try:
             return await hosts.agent(name, host.address).observe(question)
@@ -115,38 +118,47 @@ async def _ask_all(
     return {host.ref.name: report for host, report in zip(targets, reports, strict=True)}
 
 
+def _read(readings: list[_Reading], report: Report) -> Iterator[tuple[Location, ObservedConfigDB]]:
+    """The config DBs that were read. One that a host left out of its answer is a gap."""
+    for reading in readings:
+        if isinstance(reading.what, Location) and (db := report.config_dbs.get(reading.what.path)) is not None:
+            yield reading.what, db
+
+
 def _fails_here(reading: _Reading, report: Report) -> bool:
     """Whether another host may be able to read what this one cannot: it does not mount it after all, or not well."""
-    if reading.path is None:
-        datastore = report.datastores.get(reading.url)
+    if isinstance(reading.what, str):
+        datastore = report.datastores.get(reading.what)
         return datastore is None or datastore.error is not None
-    db = report.config_dbs.get(reading.path)
+    db = report.config_dbs.get(reading.what.path)
     return db is None or db.reason in ("NotMounted", "ReadError")
 
 
 def _fill_gaps(
-    resolved: Resolved, databases: dict[str, ObservedConfigDB], datastores: dict[str, ObservedDatastore]
+    resolved: Resolved, databases: dict[Location, ObservedConfigDB], datastores: dict[str, ObservedDatastore]
 ) -> None:
     """What no host could read is unknown, not absent."""
     for db in resolved.config_dbs:
-        path = db.datastore.db_path
-        if path not in databases:
-            message = f"no host that is up mounts {db.datastore.name}"
-            databases[path] = ObservedConfigDB(path, DBState.UNKNOWN, "Unreachable", message, None, "")
+        if db.location not in databases:
+            up = f"mounts {db.datastore.name}" if db.datastore is not None else "can be asked for it"
+            message = f"no host that is up {up}"
+            path = db.location.path
+            databases[db.location] = ObservedConfigDB(path, DBState.UNKNOWN, "Unreachable", message, None, "")
     for datastore in resolved.inventory.datastores:
         if datastore.url not in datastores and any(_mounts(host, datastore) for host in resolved.hosts):
             error = "no host that is up mounts it"
             datastores[datastore.url] = ObservedDatastore(datastore.url, None, error, {})
 
 
-def _distrust(seen: dict[str, ObservedHost | UnreachableHost], databases: dict[str, ObservedConfigDB]) -> None:
+def _distrust(seen: dict[str, ObservedHost | UnreachableHost], databases: dict[Location, ObservedConfigDB]) -> None:
     """A config DB whose journal lies beside the link of one host: other hosts read a half-written file as if it were
     whole, and what they wrote would be undone when vDVS on that host finds its journal again."""
     for name, host in sorted(seen.items()):
-        if not isinstance(host, ObservedHost) or not host.journal or host.link_path not in databases:
+        location = Location(host.link_path or "") if isinstance(host, ObservedHost) else None
+        if not isinstance(host, ObservedHost) or not host.journal or location not in databases:
             continue
         message = (
             f"an interrupted write of vDVS on host/{name} left /etc/vmware/vmdkops/auth-db-journal there,"
             " where a reboot loses it; let vDVS on that host answer any request, which undoes the write"
         )
-        databases[host.link_path] = ObservedConfigDB(host.link_path, DBState.UNKNOWN, "HostJournal", message, name, "")
+        databases[location] = ObservedConfigDB(location.path, DBState.UNKNOWN, "HostJournal", message, name, "")

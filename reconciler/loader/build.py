@@ -27,6 +27,7 @@ from reconciler.model.sizes import parse_size
 
 LAB_DIRECTORY = ".vdvs-lab"
 BACKUPS_TO_KEEP = 10
+BACKUPS_OF_ONE_NODE = 2  # they lie in the host's memory
 
 
 def site(document: Document) -> Site:
@@ -80,14 +81,15 @@ def config_db(document: Document, host_names: dict[str, str]) -> DesiredConfigDB
     """A ConfigDB. `host_names`: names in the inventory of the declared Hosts, by metadata.name."""
     spec = document.data["spec"]
     default = spec.get("defaultVMGroup")
+    keep = BACKUPS_TO_KEEP if "datastore" in spec else BACKUPS_OF_ONE_NODE
     return DesiredConfigDB(
         ref=ObjectRef(Kind.CONFIG_DB, document.data["metadata"]["name"]),
         source=document.source,
-        datastore=_datastore(spec["datastore"]),
+        datastore=_datastore(spec["datastore"]) if "datastore" in spec else None,
         hosts=_selector(spec["hosts"], host_names) if "hosts" in spec else None,
         default_vmgroup=None if default is None else Presence(default),
         unmanaged=Unmanaged(spec.get("unmanaged", Unmanaged.REPORT)),
-        backups_to_keep=int(spec.get("backups", {}).get("keep", BACKUPS_TO_KEEP)),
+        backups_to_keep=int(spec.get("backups", {}).get("keep", keep)),
         labels=_labels(document.data["metadata"]),
     )
 

@@ -10,6 +10,7 @@ from reconciler.loader.manifests import Document
 from reconciler.loader.wording import Path, did_you_mean, quoted
 from reconciler.model.desired import DesiredConfigDB, DesiredHost, Site
 from reconciler.model.errors import ManifestError
+from reconciler.model.observed import DBMode
 from reconciler.model.refs import Kind
 
 Names = dict[Kind, set[str]]
@@ -83,7 +84,9 @@ def config_dbs(
     claims = Claims()
     known_hosts = known[Kind.HOST] | {host.ref.name for _, host in hosts}
     for document, db in declared:
-        if clash := claims.claim(db.datastore, document, path := ("spec", "datastore")):
+        yield from _mode(document, db, [host for _, host in hosts])
+        path: Path = ("spec", "datastore")
+        if db.datastore is not None and (clash := claims.claim(db.datastore, document, path)):
             message = f"{clash.who} is already on this datastore ({clash.at}); a datastore holds one config DB"
             yield document.error(path, message)
         for position, name in enumerate(document.data["spec"].get("hosts", {}).get("names", ())):
@@ -91,6 +94,21 @@ def config_dbs(
                 message = f"no Host {quoted(name)} is declared{did_you_mean(name, known_hosts)}"
                 yield document.error(("spec", "hosts", "names", position), message)
         yield from _claim_hosts(claims, document, db, [host for _, host in hosts])
+
+
+def _mode(document: Document, db: DesiredConfigDB, hosts: Iterable[DesiredHost]) -> Iterator[ManifestError]:
+    """A MultiNode config DB needs a datastore; a SingleNode one has none, and exactly one host."""
+    single = document.data["spec"].get("mode") == DBMode.SINGLE_NODE
+    if single and db.datastore is not None:
+        yield document.error(
+            ("spec", "datastore"), "a SingleNode config DB is on its host, not on a datastore; leave this out"
+        )
+    elif not single and db.datastore is None:
+        yield document.error(("spec",), 'a MultiNode config DB needs "datastore"')
+    elif single and (number := sum(_selects(db, host) for host in hosts)) != 1:
+        where: Path = ("spec", "hosts") if db.hosts is not None else ("spec",)
+        message = f"a SingleNode config DB is that of exactly one Host, and this one selects {number}"
+        yield document.error(where, message)
 
 
 def _claim_hosts(

@@ -76,11 +76,12 @@ class HostSelector:
 
 @dataclass(frozen=True, slots=True)
 class DesiredConfigDB:
-    """A shared config DB. `hosts` None: every Host; `default_vmgroup` None: `_DEFAULT` is left alone."""
+    """A config DB: on `datastore`, or (None) SingleNode, on the one host that selects it. `hosts` None: every Host;
+    `default_vmgroup` None: `_DEFAULT` is left alone."""
 
     ref: ObjectRef
     source: Source
-    datastore: DatastoreRef
+    datastore: DatastoreRef | None
     hosts: HostSelector | None
     default_vmgroup: Presence | None
     unmanaged: Unmanaged

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from reconciler.model.location import Location
 from reconciler.model.ownership import Record
 
 
@@ -230,8 +231,8 @@ class ObservedDatastore:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """One look at the world: hosts by name, config DBs by path, datastores by URL."""
+    """One look at the world: hosts by name, config DBs by where they are, datastores by URL."""
 
     hosts: Mapping[str, ObservedHost | UnreachableHost]
-    config_dbs: Mapping[str, ObservedConfigDB]
+    config_dbs: Mapping[Location, ObservedConfigDB]
     datastores: Mapping[str, ObservedDatastore]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reconciler.model.actions import DBAction, HostAction, LinkAction
+from reconciler.model.constants import AUTH_DB
+from reconciler.model.location import Location, local
 from reconciler.model.ownership import Stamp
 from reconciler.model.refs import ObjectRef
 
@@ -37,6 +39,11 @@ class DBPlan:
         """All of them."""
         links = (link for _, link in (*self.clear_links, *self.make_links))
         return (*(action for group in self.groups for action in group), *links)
+
+    @property
+    def location(self) -> Location:
+        """Where the config DB is: one of a host's own is written by that host."""
+        return local(self.writer) if self.path == AUTH_DB else Location(self.path)
 
 
 @dataclass(frozen=True, slots=True)

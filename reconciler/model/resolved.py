@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from reconciler.model.desired import DesiredDriver, Presence, Unmanaged
 from reconciler.model.inventory import Datastore, Inventory
+from reconciler.model.location import Location, local
+from reconciler.model.observed import DBMode
 from reconciler.model.refs import ObjectRef
 
 
@@ -29,19 +31,35 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedConfigDB:
-    """`hosts`: names of the declared hosts that shall use it, sorted."""
+    """`datastore` None: SingleNode, the one host's own. `hosts`: names of the hosts that shall use it, sorted."""
 
     ref: ObjectRef
-    datastore: Datastore
+    datastore: Datastore | None
     hosts: tuple[str, ...]
     default_vmgroup: Presence | None
     unmanaged: Unmanaged
     backups_to_keep: int
 
+    @property
+    def mode(self) -> DBMode:
+        """The mode that its hosts shall be in."""
+        return DBMode.SINGLE_NODE if self.datastore is None else DBMode.MULTI_NODE
+
+    @property
+    def location(self) -> Location:
+        """Where it is, or shall be."""
+        return local(self.hosts[0]) if self.datastore is None else Location(self.datastore.db_path)
+
+    @property
+    def place(self) -> str:
+        """The same in words: `MultiNode (SHARED-Datastore)`, or `SingleNode`."""
+        return self.mode.value if self.datastore is None else f"{self.mode} ({self.datastore.name})"
+
 
 @dataclass(frozen=True, slots=True)
 class ResolvedHost:
-    """`config_db` is the ConfigDB that selects this host, `datastore` where that DB stands; None: none does."""
+    """`config_db` is the ConfigDB that selects this host (None: none does), `datastore` where that DB stands (None: on
+    this host itself, SingleNode)."""
 
     ref: ObjectRef
     address: str
@@ -49,6 +67,13 @@ class ResolvedHost:
     datastore: Datastore | None
     driver: DesiredDriver | None
     service_running: bool | None
+
+    @property
+    def location(self) -> Location | None:
+        """Where the config DB is that it shall use; None: it uses none."""
+        if self.config_db is None:
+            return None
+        return local(self.ref.name) if self.datastore is None else Location(self.datastore.db_path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,17 @@ from reconciler.model.adopted import Adopted, LeftOut, Manifest, Place
 from reconciler.model.constants import DEFAULT_VMGROUP
 from reconciler.model.desired import Desired, DesiredHost, Presence
 from reconciler.model.diff import Value
+from reconciler.model.inventory import Inventory
+from reconciler.model.location import Location
 from reconciler.model.observed import DBMode, DBState, Observed, ObservedConfigDB, ObservedHost, Service
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.resolved import Resolved, ResolvedConfigDB, ResolvedHost
 from reconciler.planning.adopt_vmgroup import Vocabulary, draft, why_not_at_all
 from reconciler.planning.default_diff import OPEN
 from reconciler.planning.kube_names import kube_names
-from reconciler.planning.look_up import LookUp, NotFoundError
+from reconciler.planning.resolve import resolve
 from reconciler.planning.sayable import sayable
-from reconciler.planning.show import Names
+from reconciler.planning.show import LOST, Names
 from reconciler.planning.state import VMGroupState, default_vmgroup, observed_states, orphaned
 
 API_VERSION = "vdvs.io/v1"
@@ -38,10 +40,11 @@ def adopt(found: Resolved, seen: Observed, declared: Desired) -> Adopted:
 
 @dataclass(frozen=True, slots=True)
 class _DB:
-    """A config DB that is there: what it is called, how its datastore is said, and the hosts that use it."""
+    """A config DB that is there: what it is called, how its datastore is said (None: it is on none, SingleNode), and
+    the hosts that use it."""
 
     name: str
-    datastore: str
+    datastore: str | None
     place: ResolvedConfigDB
     rows: ObservedConfigDB
     users: tuple[str, ...]
@@ -58,24 +61,29 @@ class _Adoption:
         self._wishes = {host.ref.name: host for host in declared.hosts}
         self._answered = {name: host for name, host in seen.hosts.items() if isinstance(host, ObservedHost)}
         self._host_names = kube_names(self._answered)
-        self._dbs = self._find_dbs(_declared_names(declared, LookUp(found.inventory)))
+        self._dbs = self._find_dbs(_declared_names(declared, found.inventory))
 
-    def _find_dbs(self, declared: dict[str, str]) -> list[_DB]:
-        spelt = {db.ref: self._words.datastores.of(db.datastore.url) for db in self._found.config_dbs}
-        free = [text for db in self._found.config_dbs if (text := spelt[db.ref]) and db.datastore.url not in declared]
+    def _find_dbs(self, declared: dict[Location, str]) -> list[_DB]:
+        spelt = {db.ref: self._spelling(db) for db in self._found.config_dbs}
+        free = [text for db in self._found.config_dbs if (text := spelt[db.ref]) and db.location not in declared]
         names = kube_names(free, set(declared.values()))
         there = []
         for db in self._found.config_dbs:
-            text, rows = spelt[db.ref], self._seen.config_dbs[db.datastore.db_path]
-            name = declared.get(db.datastore.url) or names.get(text or "") or db.datastore.id
+            text, rows = spelt[db.ref], self._seen.config_dbs[db.location]
+            name = declared.get(db.location) or names.get(text or "") or (db.datastore.id if db.datastore else "")
             ref = ObjectRef(Kind.CONFIG_DB, name)
             if rows.state is DBState.UNKNOWN:
-                self.left_out.append(LeftOut(ref, rows.message, unread=True))
+                if not db.location.host or db.location.host in self._answered:
+                    self.left_out.append(LeftOut(ref, rows.message, unread=True))
             elif rows.state is DBState.PRESENT and text is None:
-                self.left_out.append(LeftOut(ref, f"no manifest can name its datastore {db.datastore.url}"))
-            elif rows.state is DBState.PRESENT and text is not None:
-                there.append(_DB(name, text, db, rows, self._users(db)))
+                self.left_out.append(LeftOut(ref, f"no manifest can name its datastore {db.ref.name}"))
+            elif rows.state is DBState.PRESENT:
+                there.append(_DB(name, text if db.datastore else None, db, rows, self._users(db)))
         return sorted(there, key=lambda db: (-len(db.users), db.name))
+
+    def _spelling(self, db: ResolvedConfigDB) -> str | None:
+        """What a config DB is called after: its datastore, or `host/NAME`."""
+        return f"host/{db.location.host}" if db.datastore is None else self._words.datastores.of(db.datastore.url)
 
     def _users(self, db: ResolvedConfigDB) -> tuple[str, ...]:
         return tuple(name for name, host in sorted(self._answered.items()) if _uses(host, db))
@@ -85,10 +93,12 @@ class _Adoption:
         silent = len(self._answered) < len(self._found.hosts) or bool(self._found.unresolved)
         for db in self._dbs:
             everybody = len(self._dbs) == 1 and len(db.users) == len(self._answered) and not silent
-            spec: dict[str, Value] = {"mode": "MultiNode", "datastore": db.datastore}
+            spec: dict[str, Value] = {"mode": db.place.mode.value}
             comments: dict[Place, str] = {}
-            if "/" in db.datastore:
-                spec["datastore"] = {"url": db.datastore}
+            if db.datastore is None:
+                comments["spec", "mode"] = LOST
+            else:
+                spec["datastore"] = {"url": db.datastore} if "/" in db.datastore else db.datastore
             if not db.users:
                 # A list of names cannot be empty; a label that nobody has selects nobody.
                 spec["hosts"] = {"matchLabels": {"vdvs.io/config-db": db.name[:63].rstrip("-.")}}
@@ -139,8 +149,6 @@ class _Adoption:
             self.left_out.append(LeftOut(host.ref, f"its config DB: {why}"))
 
     def _why_no_db(self, seen: ObservedHost) -> str | None:
-        if seen.db_mode is DBMode.SINGLE_NODE:
-            return "it has one of its own (SingleNode), which manifests cannot say yet"
         if seen.link is None:
             return None
         return f"its link leads to {self._shown.path(seen.link_path or seen.link)}, where none that it can use was seen"
@@ -173,19 +181,15 @@ class _Adoption:
         yield Manifest(ref, _document(Kind.VMGROUP, {"name": name}, spec), made.comments)
 
 
-def _declared_names(declared: Desired, names: LookUp) -> dict[str, str]:
-    """metadata.name of the declared config DBs, by the URL of the datastore."""
-    found = {}
-    for db in declared.config_dbs:
-        try:
-            found[names.datastore(db.datastore).url] = db.ref.name
-        except NotFoundError:
-            continue
-    return found
+def _declared_names(declared: Desired, inventory: Inventory) -> dict[Location, str]:
+    """metadata.name of the declared config DBs, by where they are."""
+    return {db.location: db.ref.name for db in resolve(declared, inventory).config_dbs}
 
 
 def _uses(host: ObservedHost, db: ResolvedConfigDB) -> bool:
-    linked = host.db_mode is not DBMode.SINGLE_NODE and host.link_path == db.datastore.db_path
+    if db.datastore is None:
+        return host.db_mode is DBMode.SINGLE_NODE and host.name == db.location.host
+    linked = host.db_mode is not DBMode.SINGLE_NODE and host.link_path == db.location.path
     return linked and db.datastore.id in host.volumes
 
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 from reconciler.model.constants import ALL_DS_URL, VM_DS_URL
 from reconciler.model.desired import DatastoreRef, VMRef
 from reconciler.model.inventory import Datastore, Inventory, VirtualMachine
+from reconciler.model.location import Location, local
 from reconciler.model.observed import (
     DBMode,
     DBState,
@@ -140,9 +141,6 @@ def _by_state(question: Question, host: ObservedHost) -> Verdict | None:
     if host.db_mode is DBMode.BROKEN_LINK:
         reason = f"the config DB cannot be used ({host.db_reason or 'BrokenLink'}), so every request is refused"
         return Verdict(Answer.DENIED, host.db_mode.value, reason)
-    if host.db_mode is DBMode.SINGLE_NODE:
-        reason = "the host has a config DB of its own (SingleNode), which vdvs does not read"
-        return Verdict(Answer.UNKNOWN, host.db_mode.value, reason)
     return None
 
 
@@ -158,11 +156,13 @@ def _open(question: Question) -> Verdict:
 
 
 def _by_db(question: Question, host: ObservedHost, resolved: Resolved, observed: Observed) -> Verdict:
-    path = host.link_path or ""
-    ref = next((str(db.ref) for db in resolved.config_dbs if db.datastore.db_path == path), None)
-    db = observed.config_dbs.get(path)
+    location = local(host.name) if host.db_mode is DBMode.SINGLE_NODE else Location(host.link_path or "")
+    ref = next((str(db.ref) for db in resolved.config_dbs if db.location == location), None)
+    db = observed.config_dbs.get(location)
     if ref is None or db is None:
-        shown = Names(resolved.inventory).path(path) or host.link
+        if location.host:
+            return Verdict(Answer.UNKNOWN, host.db_mode.value, "no manifest declares the host's own config DB")
+        shown = Names(resolved.inventory).path(location.path) or host.link
         return Verdict(Answer.UNKNOWN, "other config DB", f"no manifest declares the config DB {shown}")
     if db.state is DBState.UNKNOWN and db.reason == "WrongVersion":
         verdict = Verdict(Answer.DENIED, db.reason, f"{db.message}, so vDVS refuses every request")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler.model.conditions import Condition, Truth
+from reconciler.model.constants import AUTH_DB
 from reconciler.model.diff import Change, Op
 from reconciler.model.observed import DBMode, DBState, ObservedConfigDB, ObservedHost, SectionForm, UnreachableHost
 from reconciler.model.outcome import Assessment
@@ -12,7 +13,7 @@ from reconciler.model.refs import Kind, ObjectRef
 from reconciler.planning.books import books_match, limits_fit, stocks
 from reconciler.planning.host_diff import OPEN_NOTE, is_open
 from reconciler.planning.scope import vmgroup_ref
-from reconciler.planning.show import Names
+from reconciler.planning.show import LOST, Names
 
 _IN_SYNC = {
     Op.KEEP: (Truth.TRUE, "InSync"),
@@ -26,10 +27,11 @@ def conditions(assessment: Assessment) -> tuple[Condition, ...]:
     """The conditions of every object of the diff, ordered by object and type. Pure.
 
     Every object: `InSync`. Hosts: also `Reachable`, `Enforced` (False: open to everybody), `Persistent`.
-    Config DBs: also `Readable`, `Valid`, `LimitsFit`. VMGroups: also `Resolved`, `BooksMatch`.
+    Config DBs: also `Readable`, `Valid`, `LimitsFit`; SingleNode ones `Persistent` (False).
+    VMGroups: also `Resolved`, `BooksMatch`.
     """
     unresolved = {failed.ref: failed.reason for failed in assessment.resolved.unresolved}
-    databases = {db.ref: assessment.observed.config_dbs[db.datastore.db_path] for db in assessment.resolved.config_dbs}
+    databases = {db.ref: assessment.observed.config_dbs[db.location] for db in assessment.resolved.config_dbs}
     names = Names(assessment.resolved.inventory)
     found: list[Condition] = list(_quotas(assessment, names))
     for change in assessment.diff.changes:
@@ -39,6 +41,8 @@ def conditions(assessment: Assessment) -> tuple[Condition, ...]:
                 found.extend(_host(change.ref, assessment.observed.hosts.get(change.ref.name)))
             case Kind.CONFIG_DB if change.ref in databases:
                 found.extend(_config_db(change.ref, databases[change.ref]))
+                if databases[change.ref].path == AUTH_DB:
+                    found.append(Condition(change.ref, "Persistent", Truth.FALSE, "SingleNode", f"it is {LOST}"))
             case Kind.VMGROUP if change.op is not Op.UNMANAGED:
                 found.append(_resolved(change.ref, unresolved.get(change.ref)))
     return tuple(sorted(found, key=lambda condition: (condition.ref.sort_key, condition.type)))
@@ -49,7 +53,7 @@ def _quotas(assessment: Assessment, names: Names) -> Iterator[Condition]:
     resolved, observed = assessment.resolved, assessment.observed
     shown = {change.ref for change in assessment.diff.changes}
     for db in resolved.config_dbs:
-        seen = observed.config_dbs[db.datastore.db_path]
+        seen = observed.config_dbs[db.location]
         if seen.state is not DBState.PRESENT:
             continue
         yield limits_fit(db.ref, seen, resolved.inventory.datastores, names)
@@ -89,6 +93,8 @@ def _enforced(ref: ObjectRef, seen: ObservedHost) -> Condition:
 
 
 def _persistent(ref: ObjectRef, seen: ObservedHost) -> Condition:
+    if seen.db_mode is DBMode.SINGLE_NODE:
+        return Condition(ref, "Persistent", Truth.FALSE, "SingleNode", f"its own config DB is {LOST}")
     if seen.secure_boot:
         return Condition(ref, "Persistent", Truth.FALSE, "SecureBoot", "local.sh never runs under Secure Boot")
     section = seen.section

@@ -12,9 +12,13 @@ from reconciler.model.resolved import Resolved, ResolvedConfigDB
 from reconciler.planning.default_diff import default_change
 from reconciler.planning.name_links import volumes_of
 from reconciler.planning.scope import declares_default, made_with_default
-from reconciler.planning.show import Names
+from reconciler.planning.show import LOST, Names
 
 _NO_MOVE = "moving a config DB is not supported yet, and another one would orphan its vmgroups; correct spec.datastore"
+_NO_WAY_BACK = (
+    "what is in it would not be in the host's own, which moreover is lost at the next reboot; keep mode MultiNode, or "
+    "take the host out of that one first"
+)
 _WAYS_OUT = {
     "Locked": "; try again when that is done",
     "Corrupt": "; bring it back from a copy of yours",
@@ -27,7 +31,7 @@ _ORPHANS = "bring it back from a backup; a new one would orphan its vmgroups and
 
 def config_db_change(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, names: Names) -> Change:
     """How one config DB differs from its manifest. A DB that cannot be read is UNKNOWN and nothing is decided on it."""
-    seen = observed.config_dbs[db.datastore.db_path]
+    seen = observed.config_dbs[db.location]
     if seen.state is DBState.PRESENT:
         elsewhere = used_elsewhere(db, resolved, observed, names)
         return Change(db.ref, Op.BLOCKED, elsewhere) if elsewhere else default_change(db, resolved, observed, names)
@@ -43,11 +47,12 @@ def config_db_change(db: ResolvedConfigDB, resolved: Resolved, observed: Observe
     )
     if hindrance is not None:
         gone = "is empty" if seen.state is DBState.EMPTY else "is not there"
-        return Change(db.ref, Op.BLOCKED, f"{db.datastore.db_path} {gone}, but {hindrance}")
-    fields = [FieldChange("database", "missing", f"MultiNode ({db.datastore.name})")]
+        return Change(db.ref, Op.BLOCKED, f"{db.location} {gone}, but {hindrance}")
+    fields = [FieldChange("database", "missing", f"{db.place}, {LOST}" if db.datastore is None else db.place)]
     if not declares_default(db.ref, resolved):
         fields.append(FieldChange("defaultVMGroup", None, "Present" if made_with_default(db, resolved) else "Absent"))
-    return Change(db.ref, Op.CREATE, "there is no config DB on this datastore yet", tuple(fields))
+    where = "host" if db.datastore is None else "datastore"
+    return Change(db.ref, Op.CREATE, f"there is no config DB on this {where} yet", tuple(fields))
 
 
 def _unknown(seen: ObservedConfigDB) -> str:
@@ -62,8 +67,10 @@ def _unknown(seen: ObservedConfigDB) -> str:
 def used_elsewhere(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, names: Names) -> str | None:
     """Which other DB, that works and that no manifest declares, all hosts of this one use. One stray host is drift;
     all of them together mean that `spec.datastore` was changed."""
+    if db.datastore is None:
+        return None
     answered = [host for name in db.hosts if isinstance(host := observed.hosts.get(name), ObservedHost)]
-    declared = {known.datastore.db_path for known in resolved.config_dbs}
+    declared = {known.location.path for known in resolved.config_dbs}
     places = {host.link_path for host in answered if host.db_mode is DBMode.MULTI_NODE}
     if len(places) != 1 or places & declared or any(host.db_mode is not DBMode.MULTI_NODE for host in answered):
         return None
@@ -75,6 +82,8 @@ def _earlier(db: ResolvedConfigDB, seen: ObservedConfigDB, observed: Observed, n
     """What speaks of an earlier DB in this place, if anything does. A new DB would cut it off for good."""
     if seen.backups:
         return f"its backup {seen.backups[-1]} lies beside it: {_ORPHANS}"
+    if db.datastore is None:
+        return None
     for name, host in sorted(observed.hosts.items()):
         if not isinstance(host, ObservedHost):
             continue
@@ -103,8 +112,11 @@ def _perhaps_volumes(observed: Observed, names: Names) -> str | None:
 
 def _elsewhere(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, names: Names) -> str | None:
     """Which of its hosts uses a DB in another place that no manifest declares: this one would start empty."""
-    declared = {known.datastore.db_path for known in resolved.config_dbs}
-    places = {place for known in resolved.config_dbs for place in (known.datastore.id, known.datastore.name)}
+    if db.datastore is None:
+        return _shared(db.location.host, observed, names)
+    shared = [known.datastore for known in resolved.config_dbs if known.datastore is not None]
+    declared = {datastore.db_path for datastore in shared}
+    places = {place for datastore in shared for place in (datastore.id, datastore.name)}
     for name in sorted(db.hosts):
         host = observed.hosts.get(name)
         if not isinstance(host, ObservedHost):
@@ -117,6 +129,19 @@ def _elsewhere(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, nam
         if section.datastore is None:
             return f"local.sh of host/{name} has a vDVS section that does not say for which one; look, and remove it"
         return f"local.sh of host/{name} names the one on {names.volume(section.datastore)}: {_NO_MOVE}"
+    return None
+
+
+def _shared(name: str, observed: Observed, names: Names) -> str | None:
+    """Which shared config DB this host uses, or used: one of its own would start empty, and end at the next reboot."""
+    host = observed.hosts.get(name)
+    if not isinstance(host, ObservedHost):
+        return None
+    if host.link is not None:
+        return f"host/{name} uses the one at {names.path(host.link_path or host.link)}: {_NO_WAY_BACK}"
+    if host.section.form not in (SectionForm.MISSING, SectionForm.NO_FILE):
+        named = f"the one on {names.volume(host.section.datastore)}" if host.section.datastore else "another one"
+        return f"local.sh of host/{name} names {named}: {_NO_WAY_BACK}"
     return None
 
 

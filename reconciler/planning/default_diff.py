@@ -62,7 +62,7 @@ def fallback(
 
 def default_change(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, names: Names) -> Change:
     """How `_DEFAULT` differs from `spec.defaultVMGroup`. A manifest of its own decides in its place."""
-    seen = observed.config_dbs[db.datastore.db_path]
+    seen = observed.config_dbs[db.location]
     notes = tuple(f"breaks a rule of vDVS: {violation}" for violation in seen.violations)
     if seen.leftovers:
         files = ", ".join(seen.leftovers)

@@ -35,7 +35,7 @@ def diff(resolved: Resolved, observed: Observed, fresh: Mapping[ObjectRef, str])
     changes = [Change(failed.ref, Op.BLOCKED, failed.reason) for failed in resolved.unresolved]
     joinable: dict[ObjectRef, bool] = {}
     for db in resolved.config_dbs:
-        seen = observed.config_dbs[db.datastore.db_path]
+        seen = observed.config_dbs[db.location]
         change = config_db_change(db, resolved, observed, names)
         change = replace(change, rights=of_default(change, seen, names))
         elsewhere = used_elsewhere(db, resolved, observed, names) is not None
@@ -58,8 +58,7 @@ def diff(resolved: Resolved, observed: Observed, fresh: Mapping[ObjectRef, str])
 def without_uuid(resolved: Resolved, observed: Observed) -> tuple[ObjectRef, ...]:
     """The vmgroups that are neither pinned nor there yet: each needs a fresh UUID before it can be planned."""
     present = {
-        db.ref: {row.name: row.id for row in observed.config_dbs[db.datastore.db_path].tenants}
-        for db in resolved.config_dbs
+        db.ref: {row.name: row.id for row in observed.config_dbs[db.location].tenants} for db in resolved.config_dbs
     }
     return tuple(group.ref for group in resolved.vmgroups if uuid_of(group, present[group.config_db]) is None)
 
@@ -74,7 +73,7 @@ def _contents(
 ) -> Iterator[Change]:
     """The config DB itself, and its vmgroups."""
     groups = [group for group in resolved.vmgroups if group.config_db == db.ref]
-    seen = observed.config_dbs[db.datastore.db_path]
+    seen = observed.config_dbs[db.location]
     if seen.state is DBState.UNKNOWN:
         yield db_change
         yield from (Change(group.ref, Op.UNKNOWN, f"its {db.ref} cannot be read: {seen.message}") for group in groups)

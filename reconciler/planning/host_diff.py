@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from reconciler.model.actions import HostAction, InstallDriver, LinkDB, Risk, StartService, WriteSection, worst
+from reconciler.model.actions import (
+    HostAction,
+    InstallDriver,
+    LinkDB,
+    RemoveSection,
+    Risk,
+    StartService,
+    WriteSection,
+    worst,
+)
 from reconciler.model.diff import Change, FieldChange, Op, Value
 from reconciler.model.observed import DBMode, ObservedHost, Section, SectionForm, Service, UnreachableHost
 from reconciler.model.resolved import ResolvedHost
-from reconciler.planning.show import Names
+from reconciler.planning.show import LOST, Names
 
 OPEN_NOTE = "OPEN: every VM may create volumes without limit on this host"
 
@@ -21,6 +30,7 @@ class _Findings:
     actions: list[HostAction] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    risks: list[Risk] = field(default_factory=list)  # of what the action of another object does to this host
 
     def change(self, path: str, before: Value, after: Value, action: HostAction) -> None:
         self.fields.append(FieldChange(path, before, after))
@@ -42,17 +52,19 @@ def host_change(host: ResolvedHost, seen: ObservedHost | UnreachableHost, db_usa
         found.notes.append(OPEN_NOTE)
     if seen.db_mode is DBMode.BROKEN_LINK:
         found.notes.append(f"{seen.db_mode} ({seen.db_reason}): vDVS refuses every request on this host")
-    joins = host.datastore is not None
+    joins = host.config_db is not None
     if (hindrance := _why_not_join(host, seen, db_usable)) is not None:
         found.held.append(hindrance)
         joins = False
-    if joins:
+    if joins and host.datastore is None:
+        _on_this_host(host, seen, found, names)
+    elif joins:
         _link(host, seen, found, names)
         _persistence(host, seen, found, names)
     _what_serves(host, seen, found, joins)
     notes = tuple(found.notes)
-    if found.actions:
-        risk = worst([action.risk for action in found.actions])
+    if found.fields:
+        risk = worst([*found.risks, *(action.risk for action in found.actions)])
         fields, actions, held = tuple(found.fields), tuple(found.actions), tuple(found.held)
         return Change(host.ref, Op.UPDATE, "differs from its manifest", fields, actions, risk, notes, held=held)
     if found.held:
@@ -62,7 +74,7 @@ def host_change(host: ResolvedHost, seen: ObservedHost | UnreachableHost, db_usa
 
 def _what_serves(host: ResolvedHost, seen: ObservedHost, found: _Findings, joins: bool) -> None:
     """The driver and the service. Without a config DB they serve everybody, so a host that shall have one waits."""
-    if host.datastore is not None and not joins and seen.db_mode is DBMode.NOT_CONFIGURED:
+    if host.config_db is not None and not joins and seen.db_mode is DBMode.NOT_CONFIGURED:
         if host.driver is not None or host.service_running is not None:
             found.held.append(
                 "its driver and service are left alone until then: without a config DB they serve everybody"
@@ -75,9 +87,11 @@ def _what_serves(host: ResolvedHost, seen: ObservedHost, found: _Findings, joins
 
 
 def _why_not_join(host: ResolvedHost, seen: ObservedHost, db_usable: bool) -> str | None:
+    if host.config_db is None:
+        return None
     datastore = host.datastore
     if datastore is None:
-        return None
+        return None if db_usable else f"its {host.config_db} cannot be used now"
     if datastore.id not in seen.volumes:
         return f"datastore {datastore.name} is not mounted on this host"
     if seen.db_mode is DBMode.SINGLE_NODE:
@@ -86,6 +100,20 @@ def _why_not_join(host: ResolvedHost, seen: ObservedHost, db_usable: bool) -> st
     if not db_usable and seen.link_path != datastore.db_path:
         return f"its {host.config_db} cannot be used now"
     return None
+
+
+def _on_this_host(host: ResolvedHost, seen: ObservedHost, found: _Findings, names: Names) -> None:
+    """The file of a SingleNode config DB stands where vDVS looks for it as soon as it is made."""
+    if seen.db_mode is not DBMode.SINGLE_NODE:
+        found.fields.append(FieldChange("configDB", seen.db_mode.value, f"{DBMode.SINGLE_NODE}, {LOST}"))
+        found.risks.append(Risk.RESTRICTS)
+    else:
+        found.notes.append(f"{DBMode.SINGLE_NODE}: {LOST}")
+    section = seen.section
+    if section.form not in (SectionForm.MISSING, SectionForm.NO_FILE) or not section.saved:
+        # At the next boot it would link the host to what it names; without it the host will be open.
+        action = RemoveSection(host.ref, Risk.WIDENS)
+        found.change("persistence", _persistence_before(section, "", names), "none", action)
 
 
 def _link(host: ResolvedHost, seen: ObservedHost, found: _Findings, names: Names) -> None:
@@ -130,7 +158,7 @@ def _persistence_before(section: Section, wanted: str, names: Names) -> str:
     if section.form is SectionForm.OURS and section.datastore == wanted and section.runs:
         return "local.sh section, not saved yet"
     if section.form in (SectionForm.MISSING, SectionForm.NO_FILE):
-        return "missing"
+        return "missing" if section.saved else "missing, but its removal is not saved yet"
     if section.form is SectionForm.DAMAGED:
         return f"damaged local.sh section{section.why and f': {section.why}'}"
     text = f"local.sh section for {names.volume(section.datastore or '?')}"
@@ -150,7 +178,7 @@ def _driver(host: ResolvedHost, seen: ObservedHost, found: _Findings, risk: Risk
     elif seen.driver is None and driver.source is None:
         found.held.append("the driver is not installed and spec.driver.source does not say what to install")
     elif seen.driver is None and driver.source is not None:
-        if host.datastore is None and seen.db_mode is DBMode.NOT_CONFIGURED:
+        if host.config_db is None and seen.db_mode is DBMode.NOT_CONFIGURED:
             found.notes.append("the driver will serve every VM without limit, because this host uses no config DB")
         action = InstallDriver(host.ref, risk, driver.source, driver.version, driver.sha256)
         found.change("driver", "not installed", driver.version or "installed", action)

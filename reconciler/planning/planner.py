@@ -42,7 +42,7 @@ def plan(diff: Diff, resolved: Resolved, observed: Observed, policy: Policy) -> 
             continue
         writer = choose_writer(db, observed)
         if writer is None:
-            reason = f"no host of {db.ref} is up, mounts {db.datastore.name} and has an SQLite that may write it"
+            reason = _why_no_writer(db)
             withheld += tuple(Withheld(change.ref, reason) for change in mine)
         else:
             databases.append(_db_plan(db, writer, mine, resolved, observed))
@@ -50,7 +50,7 @@ def plan(diff: Diff, resolved: Resolved, observed: Observed, policy: Policy) -> 
     missing = {
         db.ref
         for db in resolved.config_dbs
-        if observed.config_dbs[db.datastore.db_path].state in (DBState.ABSENT, DBState.EMPTY)
+        if observed.config_dbs[db.location].state in (DBState.ABSENT, DBState.EMPTY)
         and db.ref not in {planned.ref for planned in databases if planned.create}
     }
     hosts, stranded = _host_plans(permitted, resolved, missing)
@@ -65,21 +65,27 @@ def choose_writer(db: ResolvedConfigDB, observed: Observed) -> str | None:
         for name in sorted(db.hosts)
         if isinstance(host := observed.hosts.get(name), ObservedHost)
         and host.can_write
-        and db.datastore.id in host.volumes
+        and (db.datastore is None or db.datastore.id in host.volumes)
     ]
-    recorded = observed.config_dbs[db.datastore.db_path].writer
+    recorded = observed.config_dbs[db.location].writer
     return recorded if recorded in able else next(iter(able), None)
+
+
+def _why_no_writer(db: ResolvedConfigDB) -> str:
+    if db.datastore is None:
+        return f"the SQLite of host/{db.location.host} is too old to write a config DB"
+    return f"no host of {db.ref} is up, mounts {db.datastore.name} and has an SQLite that may write it"
 
 
 def _db_plan(
     db: ResolvedConfigDB, writer: str, changes: list[Change], resolved: Resolved, observed: Observed
 ) -> DBPlan:
-    seen = observed.config_dbs[db.datastore.db_path]
+    seen = observed.config_dbs[db.location]
     links = [a for change in changes for a in change.actions if isinstance(a, _LINK_ACTIONS)]
     routed = [(observed.datastores[link.url].read_from or writer, link) for link in links]
     return DBPlan(
         ref=db.ref,
-        path=db.datastore.db_path,
+        path=db.location.path,
         writer=writer,
         fingerprint=seen.fingerprint,
         create=any(change.ref == db.ref and change.op is Op.CREATE for change in changes),
@@ -135,10 +141,10 @@ def _host_plans(
     for change in permitted:
         host = hosts.get(change.ref)
         actions = tuple(a for a in change.actions if isinstance(a, _HOST_ACTIONS))
-        if host is None or not actions:
+        if host is None:
             continue
         if host.config_db in missing:
             stranded.append(Withheld(host.ref, f"its {host.config_db} is not there and is not made in this pass"))
-        else:
+        elif actions:
             plans.append(HostPlan(host.ref, host.ref.name, host.config_db, actions))
     return tuple(plans), tuple(stranded)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from reconciler.model.constants import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID
 from reconciler.model.desired import Desired, DesiredConfigDB, DesiredHost, DesiredVMGroup
 from reconciler.model.inventory import Inventory
+from reconciler.model.location import Location
 from reconciler.model.refs import ObjectRef
 from reconciler.model.resolved import (
     Access,
@@ -56,26 +57,29 @@ def resolve_vmgroups(desired: Desired, places: Resolved) -> Resolved:
 def _config_dbs(desired: Desired, names: LookUp, unresolved: list[Unresolved]) -> list[ResolvedConfigDB]:
     found = []
     for db in desired.config_dbs:
+        hosts = tuple(sorted(host.ref.name for host in desired.hosts if _selects(db, host)))
         try:
-            datastore = names.datastore(db.datastore)
+            if db.datastore is None and len(hosts) != 1:
+                raise NotFoundError(f"a SingleNode config DB is that of exactly one host, not of {len(hosts)}")
+            datastore = None if db.datastore is None else names.datastore(db.datastore)
         except NotFoundError as problem:
             unresolved.append(Unresolved(db.ref, str(problem)))
             continue
-        hosts = tuple(sorted(host.ref.name for host in desired.hosts if _selects(db, host)))
         found.append(ResolvedConfigDB(db.ref, datastore, hosts, db.default_vmgroup, db.unmanaged, db.backups_to_keep))
     return found
 
 
 def _distinct(databases: list[ResolvedConfigDB], unresolved: list[Unresolved]) -> list[ResolvedConfigDB]:
     """Without those that are one and the same file under two names: each would undo what the other does."""
-    by_path: dict[str, list[ResolvedConfigDB]] = {}
+    by_location: dict[Location, list[ResolvedConfigDB]] = {}
     for db in databases:
-        by_path.setdefault(db.datastore.db_path, []).append(db)
-    for twins in by_path.values():
+        by_location.setdefault(db.location, []).append(db)
+    for twins in by_location.values():
         for db in twins if len(twins) > 1 else ():
             others = ", ".join(sorted(str(twin.ref) for twin in twins if twin is not db))
-            unresolved.append(Unresolved(db.ref, f"it is the same file as {others}: both are on {db.datastore.name}"))
-    return [twins[0] for twins in by_path.values() if len(twins) == 1]
+            where = f"host/{db.location.host}" if db.datastore is None else db.datastore.name
+            unresolved.append(Unresolved(db.ref, f"it is the same file as {others}: both are on {where}"))
+    return [twins[0] for twins in by_location.values() if len(twins) == 1]
 
 
 def _selects(db: DesiredConfigDB, host: DesiredHost) -> bool:

@@ -15,10 +15,12 @@ from reconciler.model.actions import (
     LinkDB,
     MoveMember,
     RemoveMember,
+    RemoveSection,
     Risk,
 )
 from reconciler.model.constants import DEFAULT_VMGROUP
 from reconciler.model.diff import Change, RightsChange
+from reconciler.model.location import local
 from reconciler.model.observed import DBMode, ObservedConfigDB, ObservedHost, UnreachableHost
 from reconciler.model.resolved import Access, Member, ResolvedHost
 from reconciler.model.sizes import format_size
@@ -148,7 +150,10 @@ def of_host(change: Change, host: ResolvedHost, seen: ObservedHost | Unreachable
         before = None if seen.db_mode is DBMode.BROKEN_LINK else now
         after = f"do what {host.config_db} grants"
         return (RightsChange(_ON_HOST, "", before, after, gains=not open_door),)
-    if any(action.risk is Risk.WIDENS for action in change.actions):
+    if host.location == local(host.ref.name) and open_door and change.fields:
+        return (RightsChange(_ON_HOST, "", now, f"do what {host.config_db} grants", gains=False),)
+    served = [action for action in change.actions if not isinstance(action, RemoveSection)]
+    if any(action.risk is Risk.WIDENS for action in served):
         return (RightsChange(_ON_HOST, "", None, now, gains=True),)
     return ()
 

@@ -12,6 +12,8 @@ from reconciler.model.sizes import format_size
 from reconciler.planning.state import VMGroupState
 
 UNREADABLE = "not readable by vDVS"
+LOST = "lost at the next reboot; the host is then open to everybody"
+"""What becomes of a SingleNode config DB."""
 
 
 class Names:

@@ -14,8 +14,8 @@ _NOWHERE = Source("inventory", 1, 1)
 
 
 def everything(declared: Desired, inventory: Inventory) -> tuple[Desired, tuple[LeftOut, ...]]:
-    """The declared hosts (or, if there are none, all of the inventory) and a config DB on each datastore that one of
-    them mounts; and the hosts that must not be asked. Wishes nothing of any of them."""
+    """The declared hosts (or, if there are none, all of the inventory), a config DB on each datastore that one of
+    them mounts and one on each host; and the hosts that must not be asked. Wishes nothing of any of them."""
     hosts, left_out = list(declared.hosts), []
     seen: set[str] = set()
     for name in () if declared.hosts else sorted(set(inventory.hosts)):
@@ -28,7 +28,8 @@ def everything(declared: Desired, inventory: Inventory) -> tuple[Desired, tuple[
             hosts.append(DesiredHost(ref, _NOWHERE, name, (), None, None))
     known = {host.ref.name for host in hosts} | {host.address for host in hosts}
     urls = sorted({datastore.url for datastore in inventory.datastores if datastore.hosts & known})
-    return Desired(declared.site, tuple(hosts), tuple(map(_config_db, urls)), ()), tuple(left_out)
+    databases = (*map(_config_db, urls), *(_own(host.ref.name) for host in hosts))
+    return Desired(declared.site, tuple(hosts), databases, ()), tuple(left_out)
 
 
 def _problem(name: str, site: Site | None, seen: set[str]) -> str | None:
@@ -43,6 +44,12 @@ def _problem(name: str, site: Site | None, seen: set[str]) -> str | None:
             "inventory, declare it with -f"
         )
     return None
+
+
+def _own(host: str) -> DesiredConfigDB:
+    """The place for a SingleNode config DB. (A name of its own: no URL is like it.)"""
+    ref, only = ObjectRef(Kind.CONFIG_DB, f"host/{host}"), HostSelector(names=(host,))
+    return DesiredConfigDB(ref, _NOWHERE, None, only, None, Unmanaged.REPORT, 2)
 
 
 def _config_db(url: str) -> DesiredConfigDB:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from reconciler.model.conditions import Condition
 from reconciler.model.diff import Op
 from reconciler.model.observed import Section
+from reconciler.planning.show import LOST
 from reconciler.render.data import Data, change_data
 from reconciler.render.diff import change_text
 from reconciler.render.facts import NONE, UNKNOWN, ConfigDBFacts, HostFacts, Row, VMGroupFacts, sync
@@ -108,8 +109,9 @@ def _config_db(row: ConfigDBFacts) -> Pairs:
     if row.resolved is None:
         return []
     pairs = [
-        ("Datastore", row.resolved.datastore.name),
-        ("Path", row.resolved.datastore.db_path),
+        ("Mode", row.resolved.mode.value if row.resolved.datastore else f"{row.resolved.mode}: {LOST}"),
+        ("Datastore", row.datastore),
+        ("Path", row.resolved.location.path),
         ("State", state_text(row)),
         *_list("Hosts", [_use(row, name) for name in row.hosts]),
     ]

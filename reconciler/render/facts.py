@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from reconciler.model.constants import SPECIAL_DATASTORES, VOLUMES
 from reconciler.model.diff import Change, Op
 from reconciler.model.inventory import Inventory
+from reconciler.model.location import Location
 from reconciler.model.observed import (
     DBMode,
     DBState,
@@ -104,6 +105,13 @@ class ConfigDBFacts:
     silent: tuple[str, ...]
 
     @property
+    def datastore(self) -> str:
+        """The name of the datastore that it is on; `-` for a SingleNode one."""
+        if self.resolved is None:
+            return UNKNOWN
+        return NONE if self.resolved.datastore is None else self.resolved.datastore.name
+
+    @property
     def readable(self) -> bool:
         """Whether anything can be said about what is in it."""
         return self.seen is not None and self.seen.state is not DBState.UNKNOWN
@@ -140,7 +148,7 @@ class Facts:
         """The vmgroups, unmanaged ones included."""
         found: dict[str, tuple[ResolvedConfigDB, ObservedConfigDB, TenantRow, tuple[Stock, ...]]] = {}
         for db in self._resolved.config_dbs:
-            seen = self._observed.config_dbs.get(db.datastore.db_path)
+            seen = self._observed.config_dbs.get(db.location)
             if seen is not None:
                 known = stocks(seen, self._observed.datastores) or {}
                 for tenant in seen.tenants:
@@ -174,11 +182,11 @@ class Facts:
     def _config_db(self, change: Change, resolved: ResolvedConfigDB | None) -> ConfigDBFacts:
         if resolved is None:
             return ConfigDBFacts(change, None, None, (), (), ())
-        path = resolved.datastore.db_path
+        location = resolved.location
         answered = {name: host for name in resolved.hosts if isinstance(host := self._host_seen(name), ObservedHost)}
-        linked = tuple(name for name, host in answered.items() if host.link_path == path)
+        linked = tuple(name for name, host in answered.items() if _uses(host, location))
         silent = tuple(name for name in resolved.hosts if name not in answered)
-        return ConfigDBFacts(change, resolved, self._observed.config_dbs.get(path), resolved.hosts, linked, silent)
+        return ConfigDBFacts(change, resolved, self._observed.config_dbs.get(location), resolved.hosts, linked, silent)
 
     def _host_seen(self, name: str) -> ObservedHost | UnreachableHost | None:
         return self._observed.hosts.get(name)
@@ -221,6 +229,10 @@ class Facts:
             create = None if row.allow_create is None else bool(row.allow_create)
             rights.append(Right(self.datastore(row.url), create, row.max_mb, row.total_mb, used))
         return tuple(sorted(rights, key=lambda right: right.datastore))
+
+
+def _uses(host: ObservedHost, location: Location) -> bool:
+    return host.db_mode is DBMode.SINGLE_NODE if location.host else host.link_path == location.path
 
 
 def _member(name: str | None, uuid: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.model.observed import DBMode, DBState
+from reconciler.model.observed import DBState
 from reconciler.planning.books import Stock
 from reconciler.render.data import Data
 from reconciler.render.facts import NONE, UNKNOWN, HostFacts, Row, VMGroupFacts, sync
@@ -26,9 +26,9 @@ def row_data(row: Row) -> Data:
         return head | _vmgroup_data(row)
     seen = row.seen
     return head | {
-        "datastore": row.resolved.datastore.name if row.resolved else None,
-        "path": row.resolved.datastore.db_path if row.resolved else None,
-        "mode": DBMode.MULTI_NODE.value,
+        "datastore": row.resolved.datastore.name if row.resolved and row.resolved.datastore else None,
+        "path": row.resolved.location.path if row.resolved else None,
+        "mode": row.resolved.mode.value if row.resolved else None,
         "state": seen.state.value if seen else DBState.UNKNOWN.value,
         "problem": (seen.message or None) if seen else None,
         "vmgroups": len(seen.tenants) if seen and seen.state is DBState.PRESENT else None,

@@ -60,6 +60,8 @@ def db_text(host: HostFacts) -> str:
     match mode:
         case DBMode.MULTI_NODE:
             return f"{mode} {host.datastore or ''}".rstrip()
+        case DBMode.SINGLE_NODE:
+            return f"{mode} (lost at reboot)"
         case DBMode.BROKEN_LINK:
             return f"{mode} ({host.seen.db_reason})" if host.seen.db_reason else mode
         case _:
@@ -89,11 +91,11 @@ def _cells(row: Row) -> tuple[str, ...]:
         none = NONE if row.readable else UNKNOWN
         vms, datastores = (str(len(row.members)), str(len(row.rights))) if row.tenant else (none, none)
         return (name, row.default_datastore or none, vms, datastores, tightest(row), synced)
-    datastore = row.resolved.datastore.name if row.resolved else UNKNOWN
+    mode = row.resolved.mode.value if row.resolved else UNKNOWN
     readable = row.seen is not None and row.seen.state is DBState.PRESENT
     vmgroups = str(len(row.seen.tenants)) if row.seen and readable else UNKNOWN
     linked = f"{len(row.linked)}/{len(row.hosts)}" if row.resolved else UNKNOWN
-    return (name, datastore, DBMode.MULTI_NODE.value, state_text(row), vmgroups, linked, synced)
+    return (name, row.datastore, mode, state_text(row), vmgroups, linked, synced)
 
 
 def _wide_cells(row: Row) -> tuple[str, ...]:
@@ -108,7 +110,7 @@ def _wide_cells(row: Row) -> tuple[str, ...]:
         uuid, description = (row.tenant.id, row.tenant.description or NONE) if row.tenant else (none, none)
         return (uuid, row.config_db or UNKNOWN, description, why)
     seen = row.seen
-    path = row.resolved.datastore.db_path if row.resolved else UNKNOWN
+    path = row.resolved.location.path if row.resolved else UNKNOWN
     reader = writer = backups = UNKNOWN
     if seen is not None and row.readable:
         reader, writer, backups = seen.read_from or NONE, seen.writer or NONE, str(len(seen.backups))

@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.model.actions import HostAction, LinkAction
+from reconciler.model.constants import AUTH_DB
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.inventory import Inventory
+from reconciler.model.location import Location, local
 from reconciler.model.observed import DBState, ObservedConfigDB, ObservedDatastore, ObservedHost
 from reconciler.model.outcome import ActionResult, Outcome
 from reconciler.model.plan import DBPlan
@@ -78,12 +80,16 @@ class FakeHost:
         return Report(host, databases, {url: self._datastore(host, url) for url in question.datastores})
 
     def _config_db(self, host: ObservedHost, path: str) -> ObservedConfigDB:
+        if path == AUTH_DB:
+            own = self.hosts.site.dbs.get(local(self.name))
+            absent = ObservedConfigDB(path, DBState.ABSENT, "", "", self.name, "absent")
+            return absent if own is None else replace(own.observed(), read_from=self.name)
         url = path.removesuffix("/dockvols/vmdkops_config.db")
         if not mounts(host, url):
             return ObservedConfigDB(path, DBState.UNKNOWN, "NotMounted", f"{url} is not mounted", self.name, "")
         if (self.name, url) in self.hosts.broken:
             return ObservedConfigDB(path, DBState.UNKNOWN, "ReadError", f"{url}: I/O error", self.name, "")
-        return replace(self.hosts.site.dbs[path].observed(), read_from=self.name)
+        return replace(self.hosts.site.dbs[Location(path)].observed(), read_from=self.name)
 
     def _datastore(self, host: ObservedHost, url: str) -> ObservedDatastore:
         if not mounts(host, url) or (self.name, url) in self.hosts.broken:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from reconciler.execution.observing import observe
+from reconciler.model.location import Location
 from reconciler.model.observed import DBState, Observed, ObservedHost, UnreachableHost
 from reconciler.planning.resolve import resolve
 from tests.execution.site import Lab
@@ -17,6 +18,7 @@ from tests.planning.compact import url_of
 
 HOSTS = ["h1", "h2", "h3"]
 PATH = f"{url_of('shared')}/dockvols/vmdkops_config.db"
+PLACE = Location(PATH)
 
 
 def lab(**datastores: list[str]) -> Lab:
@@ -47,7 +49,7 @@ def test_every_host_is_asked_once_and_what_is_shared_is_read_once() -> None:
     assert (len(readers(site, PATH)), len(readers(site, url_of("shared")))) == (1, 1)
     assert readers(site, url_of("local")) == ["h2"]
     assert all(isinstance(host, ObservedHost) for host in seen.hosts.values())
-    assert seen.config_dbs[PATH].read_from == "h1"
+    assert seen.config_dbs[PLACE].read_from == "h1"
     assert seen.datastores[url_of("shared")].entries.keys() == {"id-g1"}
 
 
@@ -56,7 +58,7 @@ def test_the_next_host_reads_what_one_that_is_down_was_to_read() -> None:
     site.hosts.down = {"h1", "h2"}
     seen = look(site)
     assert isinstance(seen.hosts["h1"], UnreachableHost)
-    assert (seen.config_dbs[PATH].state, seen.config_dbs[PATH].read_from) == (DBState.PRESENT, "h3")
+    assert (seen.config_dbs[PLACE].state, seen.config_dbs[PLACE].read_from) == (DBState.PRESENT, "h3")
     assert seen.datastores[url_of("shared")].error is None
 
 
@@ -66,7 +68,7 @@ def test_the_next_host_reads_what_one_does_not_mount_though_the_inventory_says_s
     assert isinstance(host, ObservedHost)
     site.site.hosts["h1"] = compact.observed_host("h1", {"volumes": {}}, site.inventory)
     seen = look(site)
-    assert seen.config_dbs[PATH].read_from == "h2"
+    assert seen.config_dbs[PLACE].read_from == "h2"
     assert seen.datastores[url_of("shared")].error is None
     assert seen.datastores[url_of("shared")].entries
 
@@ -76,7 +78,7 @@ def test_the_next_host_reads_what_one_cannot_read(broken: list[str]) -> None:
     site = lab()
     site.hosts.broken = {(name, url_of("shared")) for name in broken}
     seen = look(site)
-    assert seen.config_dbs[PATH].read_from == HOSTS[len(broken)]
+    assert seen.config_dbs[PLACE].read_from == HOSTS[len(broken)]
     assert seen.datastores[url_of("shared")].error is None
 
 
@@ -84,7 +86,7 @@ def test_what_no_host_can_read_is_unknown_and_says_why() -> None:
     site = lab()
     site.hosts.broken = {(name, url_of("shared")) for name in HOSTS}
     seen = look(site)
-    assert (seen.config_dbs[PATH].state, seen.config_dbs[PATH].reason) == (DBState.UNKNOWN, "ReadError")
+    assert (seen.config_dbs[PLACE].state, seen.config_dbs[PLACE].reason) == (DBState.UNKNOWN, "ReadError")
     assert seen.datastores[url_of("shared")].error == "cannot be read"
 
 
@@ -92,7 +94,7 @@ def test_what_nobody_who_is_up_mounts_is_unknown_not_absent() -> None:
     site = lab(shared=["h1"], local=["h1"], unused=[])
     site.hosts.down = {"h1"}
     seen = look(site)
-    assert (seen.config_dbs[PATH].state, seen.config_dbs[PATH].reason) == (DBState.UNKNOWN, "Unreachable")
+    assert (seen.config_dbs[PLACE].state, seen.config_dbs[PLACE].reason) == (DBState.UNKNOWN, "Unreachable")
     assert seen.datastores[url_of("local")].error is not None
     assert url_of("unused") not in seen.datastores  # no declared host could serve anything from it
 
@@ -107,15 +109,15 @@ def test_all_hosts_down_is_an_answer_too() -> None:
 
 def test_a_host_to_be_avoided_reads_the_config_db_only_if_no_other_can() -> None:
     site = lab()
-    assert look(site, avoid={"h1"}).config_dbs[PATH].read_from == "h2"
+    assert look(site, avoid={"h1"}).config_dbs[PLACE].read_from == "h2"
     site.hosts.down = {"h2", "h3"}
-    assert look(site, avoid={"h1"}).config_dbs[PATH].read_from == "h1"
+    assert look(site, avoid={"h1"}).config_dbs[PLACE].read_from == "h1"
 
 
 def test_hosts_that_use_another_config_db_read_it_only_if_its_own_cannot() -> None:
     site = lab()
     databases: dict[str, Any] = {"a": {"datastore": "shared", "hosts": ["h2", "h3"]}}
     site.wanted = {"hosts": dict.fromkeys(HOSTS), "configdbs": databases}
-    assert look(site).config_dbs[PATH].read_from == "h2"
+    assert look(site).config_dbs[PLACE].read_from == "h2"
     site.hosts.down = {"h2", "h3"}
-    assert look(site).config_dbs[PATH].read_from == "h1"
+    assert look(site).config_dbs[PLACE].read_from == "h1"

@@ -11,6 +11,7 @@ from hypothesis import given
 
 from reconciler.model.errors import InventoryError
 from reconciler.model.inventory import Inventory
+from reconciler.model.location import Location
 from reconciler.model.observed import DBState, VolumeUse
 from reconciler.model.outcome import Outcome
 from reconciler.model.policy import APPLY_AND_DESTROY, REPORT_ONLY
@@ -24,6 +25,7 @@ from tests.planning.worlds import World, worlds
 
 HOSTS = ["h1", "h2", "h3"]
 PATH = f"{url_of('shared')}/dockvols/vmdkops_config.db"
+PLACE = Location(PATH)
 KNOWN = {"hosts": HOSTS, "datastores": [{"name": "shared"}], "vms": [{"name": "vm1"}, {"name": "vm2"}]}
 G1 = {"defaultDatastore": "shared", "access": {"shared": "create"}, "vms": ["vm1"]}
 WRITES = ("apply_db", "apply_links", "apply_host")
@@ -59,7 +61,7 @@ def test_a_fresh_site_is_made_and_found_as_declared_afterwards() -> None:
     assert first.after is not None
     assert first.after.diff.in_sync
     assert first.backups == ("backup-12",)
-    assert site.site.dbs[PATH].tenants["new-1"].name == "g1"  # the UUID that the first look drew
+    assert site.site.dbs[PLACE].tenants["new-1"].name == "g1"  # the UUID that the first look drew
 
     site.hosts.log.clear()
     second = site.reconcile()
@@ -138,7 +140,7 @@ def test_a_config_db_that_could_not_be_made_leaves_its_hosts_alone_and_the_other
 
 def grows_a_volume(site: Site) -> None:
     """Somebody makes a volume between the look and the write; the fingerprint does not cover that."""
-    rows = site.dbs[PATH]
+    rows = site.dbs[PLACE]
     use = VolumeUse(compact.group_id("_DEFAULT"), url_of("shared"), 100, 1)
     rows.other = replace(rows.other, volume_use=(use,))
 
@@ -150,7 +152,7 @@ def test_one_object_that_is_refused_inside_the_transaction_does_not_undo_the_oth
     site.hosts.before = [grows_a_volume]
     outcome = site.reconcile(APPLY_AND_DESTROY)
     assert (statuses(outcome)["configdb/a"], statuses(outcome)["vmgroup/g1"]) == ("failed", "configured")
-    assert site.site.dbs[PATH].tenants["id-g1"].description == "new"
+    assert site.site.dbs[PLACE].tenants["id-g1"].description == "new"
 
 
 @pytest.mark.parametrize("reason", ["Locked", "DiskFull", "ReadOnly"])
@@ -169,7 +171,7 @@ def describes(text: str) -> Any:
     """Somebody else writes a description between the look and the write."""
 
     def describe(site: Site) -> None:
-        rows = site.dbs[PATH]
+        rows = site.dbs[PLACE]
         rows.tenants["id-other"] = replace(rows.tenants["id-other"], description=text)
 
     return describe
@@ -182,7 +184,7 @@ def test_a_world_that_moved_is_planned_anew(moves: int) -> None:
     outcome = site.reconcile()
     assert statuses(outcome)["vmgroup/g1"] == "configured"
     assert len(outcome.replanned) == moves
-    assert site.site.dbs[PATH].tenants["id-other"].description == str(moves - 1)
+    assert site.site.dbs[PLACE].tenants["id-other"].description == str(moves - 1)
 
 
 def test_a_world_that_does_not_stop_moving_is_given_up() -> None:
@@ -191,12 +193,12 @@ def test_a_world_that_does_not_stop_moving_is_given_up() -> None:
     outcome = site.reconcile()
     assert statuses(outcome)["vmgroup/g1"] == "failed"
     assert len(outcome.replanned) == 3
-    assert site.site.dbs[PATH].tenants["id-g1"].description == ""
+    assert site.site.dbs[PLACE].tenants["id-g1"].description == ""
 
 
 def test_an_interrupted_write_is_rolled_back_and_then_planned_on() -> None:
     site = running({"g1": {"description": "new"}}, {"g1": {}})
-    rows = site.site.dbs[PATH]
+    rows = site.site.dbs[PLACE]
     rows.other = replace(rows.other, state=DBState.UNKNOWN, reason="HotJournal", message="a hot journal")
     outcome = site.reconcile()
     assert statuses(outcome)["configdb/a"] == "configured"
@@ -210,7 +212,7 @@ def test_a_link_is_set_right_and_one_that_cannot_be_stops_nobody() -> None:
     site.hosts.deaf = {(name, "apply_links") for name in HOSTS}
     found = statuses(site.reconcile())
     assert (found["vmgroup/g1"], found["vmgroup/g2"]) == ("failed", "failed")  # g2 lacks its link, too
-    assert site.site.dbs[PATH].tenants["id-g2"].description == "new"
+    assert site.site.dbs[PLACE].tenants["id-g2"].description == "new"
     site.hosts.deaf.clear()
     found = statuses(site.reconcile())
     assert (found["vmgroup/g1"], found["vmgroup/g2"]) == ("configured", "configured")

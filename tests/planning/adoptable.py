@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
 from reconciler.model.constants import (
     ALL_DS_URL,
+    AUTH_DB,
     DEFAULT_VMGROUP,
     DEFAULT_VMGROUP_DESCRIPTION,
     DEFAULT_VMGROUP_UUID,
@@ -15,7 +17,9 @@ from reconciler.model.constants import (
     VOLUMES,
 )
 from reconciler.model.inventory import Datastore, Inventory, VirtualMachine
+from reconciler.model.location import Location, local
 from reconciler.model.observed import (
+    DBMode,
     DBState,
     Observed,
     ObservedConfigDB,
@@ -55,10 +59,12 @@ class Site:
 def sites(draw: st.DrawFn, *, broken: bool = False) -> Site:
     """Every rule of vDVS holds, unless `broken`: then a host may be down, and rows may be what they must not be."""
     inventory = _inventory(draw)
-    dbs = {f"{url}/dockvols/vmdkops_config.db": url for url in URLS}
-    databases = {path: _database(draw, path, broken) for path in dbs}
-    present = [path for path, db in databases.items() if db.state is DBState.PRESENT]
+    paths = [f"{url}/dockvols/vmdkops_config.db" for url in URLS]
+    databases = {Location(path): _database(draw, path, broken) for path in paths}
+    present = [location.path for location, db in databases.items() if db.state is DBState.PRESENT]
     hosts = {name: _host(draw, name, present, inventory, broken) for name in HOSTS}
+    for name, host in hosts.items():
+        databases[local(name)] = _own(draw, name, host, broken)
     datastores = {url: ObservedDatastore(url, HOSTS[0], None, {}) for url in URLS}
     return Site(inventory, Observed(hosts, databases, datastores))
 
@@ -73,9 +79,13 @@ def _inventory(draw: st.DrawFn) -> Inventory:
     return Inventory(tuple(HOSTS), tuple(datastores), tuple(vms))
 
 
-def _database(draw: st.DrawFn, path: str, broken: bool) -> ObservedConfigDB:
-    states = [DBState.PRESENT, DBState.PRESENT, DBState.ABSENT, *([DBState.UNKNOWN] if broken else [])]
-    state = draw(st.sampled_from(states))
+def _database(
+    draw: st.DrawFn,
+    path: str,
+    broken: bool,
+    states: Sequence[DBState] = (DBState.PRESENT, DBState.PRESENT, DBState.ABSENT),
+) -> ObservedConfigDB:
+    state = draw(st.sampled_from([*states, *([DBState.UNKNOWN] if broken else [])]))
     if state is not DBState.PRESENT:
         return ObservedConfigDB(path, state, "Locked" if broken else "", "it is locked", None, "")
     names = draw(st.lists(st.sampled_from(GROUP_NAMES * 3 + UNSAYABLE_NAMES), unique=True, max_size=4))
@@ -97,6 +107,15 @@ def _database(draw: st.DrawFn, path: str, broken: bool) -> ObservedConfigDB:
         access += [PrivilegeRow(DEFAULT_VMGROUP_UUID, url, 1, 0, 0) for url in (VM_DS_URL, ALL_DS_URL)[: 1 + stock]]
     rows = ObservedConfigDB(path, state, "", "", HOSTS[0], "f", tuple(tenants), tuple(vms), tuple(access))
     return _spoilt(draw, rows) if broken else rows
+
+
+def _own(draw: st.DrawFn, name: str, host: ObservedHost | UnreachableHost, broken: bool) -> ObservedConfigDB:
+    """The config DB of a host alone; there is one only on a SingleNode host."""
+    if isinstance(host, UnreachableHost):
+        return ObservedConfigDB(AUTH_DB, DBState.UNKNOWN, "Unreachable", "it is down", None, "")
+    if host.db_mode is not DBMode.SINGLE_NODE:
+        return ObservedConfigDB(AUTH_DB, DBState.ABSENT, "", "", name, "absent")
+    return _database(draw, AUTH_DB, broken, [DBState.PRESENT])
 
 
 def _spoilt(draw: st.DrawFn, db: ObservedConfigDB) -> ObservedConfigDB:
@@ -124,7 +143,7 @@ def _spoilt(draw: st.DrawFn, db: ObservedConfigDB) -> ObservedConfigDB:
 def _host(
     draw: st.DrawFn, name: str, present: list[str], inventory: Inventory, broken: bool
 ) -> ObservedHost | UnreachableHost:
-    kinds = ["joined", "joined", "open", *(["unreachable", "single", "dangling"] if broken else [])]
+    kinds = ["joined", "joined", "open", "single", *(["unreachable", "dangling"] if broken else [])]
     kind = draw(st.sampled_from(kinds))
     if kind == "unreachable":
         return UnreachableHost(name, "no answer")

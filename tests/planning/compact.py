@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.model.constants import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, SPECIAL_DATASTORES, VOLUMES
+from reconciler.model.constants import AUTH_DB, DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, SPECIAL_DATASTORES, VOLUMES
 from reconciler.model.desired import (
     DatastoreRef,
     Desired,
@@ -25,6 +25,7 @@ from reconciler.model.desired import (
     VMSelector,
 )
 from reconciler.model.inventory import Datastore, Inventory, VirtualMachine
+from reconciler.model.location import Location, local
 from reconciler.model.observed import (
     BookedVolume,
     DBMode,
@@ -120,7 +121,7 @@ def _host(name: str, entry: Plain) -> DesiredHost:
 
 
 def _config_db(name: str, entry: Plain) -> DesiredConfigDB:
-    hosts, datastore = entry.get("hosts"), entry["datastore"]
+    hosts, datastore = entry.get("hosts"), entry.get("datastore")
     if isinstance(hosts, list):
         selector = HostSelector(names=tuple(hosts))
     else:
@@ -128,7 +129,9 @@ def _config_db(name: str, entry: Plain) -> DesiredConfigDB:
     return DesiredConfigDB(
         ref=ObjectRef(Kind.CONFIG_DB, name),
         source=NOWHERE,
-        datastore=DatastoreRef(**datastore) if isinstance(datastore, dict) else DatastoreRef(name=datastore),
+        datastore=DatastoreRef(**datastore)
+        if isinstance(datastore, dict)
+        else datastore and DatastoreRef(name=datastore),
         hosts=selector,
         default_vmgroup=Presence(entry["defaultVMGroup"]) if "defaultVMGroup" in entry else None,
         unmanaged=Unmanaged(entry.get("unmanaged", "Report")),
@@ -170,20 +173,28 @@ def _access(datastore: str, entry: Plain | str) -> DesiredAccess:
 
 
 def observed(plain: Plain, known: Inventory) -> Observed:
-    """`{"hosts": {NAME: ...}, "config_dbs": {DATASTORE: ...}, "dockvols": {DATASTORE: ...}}`; see the parts below."""
+    """`{"hosts": {NAME: ...}, "config_dbs": {DATASTORE: ...}, "dockvols": {DATASTORE: ...}}`; see the parts below.
+
+    A config DB under `own HOST` is that host's own (SingleNode).
+    """
     ids = {datastore.name: datastore for datastore in known.datastores}
     databases = {name: observed_db(name, entry) for name, entry in plain.get("config_dbs", {}).items()}
     dockvols = plain.get("dockvols", {})
     datastores = [observed_datastore(name, dockvols.get(name, {})) for name in ids]
     return Observed(
         hosts={name: observed_host(name, entry, known) for name, entry in plain.get("hosts", {}).items()},
-        config_dbs={db.path: db for db in databases.values()},
+        config_dbs={_location(name, db): db for name, db in databases.items()},
         datastores={datastore.url: datastore for datastore in datastores},
     )
 
 
+def _location(name: str, db: ObservedConfigDB) -> Location:
+    return local(name.removeprefix("own ")) if name.startswith("own ") else Location(db.path)
+
+
 def observed_host(name: str, entry: str | Plain, known: Inventory) -> ObservedHost | UnreachableHost:
-    """`unreachable`; `open` (no link, no section); `joined` or `joined DATASTORE` (linked by id, section written).
+    """`unreachable`; `open` (no link, no section); `single` (a config DB of its own, no section);
+    `joined` or `joined DATASTORE` (linked by id, section written).
 
     An object starts from its `is` and overrides single fields.
     """
@@ -194,7 +205,7 @@ def observed_host(name: str, entry: str | Plain, known: Inventory) -> ObservedHo
     path = f"{url_of(datastore or 'shared')}/dockvols/vmdkops_config.db" if kind == "joined" else None
     section = Section(SectionForm.OURS, f"id-{datastore or 'shared'}", True) if path else _NO_SECTION
     fields: dict[str, Any] = {
-        "db_mode": DBMode.MULTI_NODE if path else DBMode.NOT_CONFIGURED,
+        "db_mode": _MODES[kind],
         "db_reason": "",
         "link": path,
         "link_path": path,
@@ -211,6 +222,7 @@ def observed_host(name: str, entry: str | Plain, known: Inventory) -> ObservedHo
     return ObservedHost(name=name, **fields)
 
 
+_MODES = {"joined": DBMode.MULTI_NODE, "open": DBMode.NOT_CONFIGURED, "single": DBMode.SINGLE_NODE}
 _NO_SECTION = Section(SectionForm.MISSING, None, True)
 
 
@@ -225,7 +237,7 @@ def observed_db(datastore: str, entry: str | Plain) -> ObservedConfigDB:
     A vmgroup is `{"default": DS, "access": {DS: [allow, max, total]}, "vms": [NAME], "description": "", "id": ...}`.
     `rows` adds raw rows, `dead` those that serve nobody. Other keys are fields of ObservedConfigDB.
     """
-    path = f"{url_of(datastore)}/dockvols/vmdkops_config.db"
+    path = AUTH_DB if datastore.startswith("own ") else f"{url_of(datastore)}/dockvols/vmdkops_config.db"
     if isinstance(entry, str):
         entry = {"state": entry}
     parts = dict(entry)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from reconciler.model import actions as act
 from reconciler.model.constants import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, VOLUMES
 from reconciler.model.errors import AgentRefusedError
+from reconciler.model.location import Location, local
 from reconciler.model.observed import (
     DBMode,
     DBState,
@@ -192,17 +193,25 @@ class Site:
     def _host(self, name: str) -> ObservedHost | UnreachableHost:
         """With the mode that follows from its link."""
         host = self.hosts[name]
-        if isinstance(host, UnreachableHost) or host.link is None or host.link_path not in self.dbs:
+        if isinstance(host, UnreachableHost):
             return host
-        good = self.dbs[host.link_path].other.state is DBState.PRESENT
+        own = self.dbs.get(local(name))
+        if own is not None and own.other.state is DBState.PRESENT and host.link is None:
+            return replace(host, db_mode=DBMode.SINGLE_NODE)
+        location = Location(host.link_path or "")
+        if location not in self.dbs:
+            return host
+        good = self.dbs[location].other.state is DBState.PRESENT
         mode, reason = (DBMode.MULTI_NODE, "") if good else (DBMode.BROKEN_LINK, "Missing")
         return replace(host, db_mode=mode, db_reason=reason)
 
     def apply_db(self, plan: DBPlan, after_each: Callable[[Rows], None] = lambda _: None) -> list[ActionResult]:
         """The transaction of a plan. Raises AgentRefusedError when all of it is refused."""
-        rows = self.dbs[plan.path]
+        rows = self.dbs[plan.location]
         if plan.recover:
-            self.dbs[plan.path] = replace(rows, other=replace(rows.other, state=DBState.PRESENT, reason="", message=""))
+            self.dbs[plan.location] = replace(
+                rows, other=replace(rows.other, state=DBState.PRESENT, reason="", message="")
+            )
             return []
         if rows.fingerprint() != plan.fingerprint:
             raise AgentRefusedError("Moved", "the config DB is not what the plan was made from")
@@ -223,7 +232,7 @@ class Site:
                 rows = before
                 refs = {action.ref: None for action in group}
                 results += [ActionResult(ref, False, refused.reason, str(refused)) for ref in refs]
-        self.dbs[plan.path] = replace(rows, other=replace(rows.other, writer=plan.writer))
+        self.dbs[plan.location] = replace(rows, other=replace(rows.other, writer=plan.writer))
         return results
 
     def apply_link(self, action: act.LinkAction) -> None:

@@ -53,7 +53,7 @@ LINK = "/vmfs/volumes/id-shared/dockvols/vmdkops_config.db"
             "False NoSection",
         ),
         ({"is": "open", "driver": None}, "False Drifted", "False NotConfigured", "False NoSection"),  # it still runs
-        ({"is": "open", "db_mode": "SingleNode"}, "False Blocked", "True SingleNode", "False NoSection"),
+        ({"is": "open", "db_mode": "SingleNode"}, "False Blocked", "True SingleNode", "False SingleNode"),
         ({"db_mode": "BrokenLink", "db_reason": "Locked"}, "True InSync", "True Locked", "True Section"),
         ({"section": {"form": "damaged"}}, "False Drifted", "True MultiNode", "False NoSection"),
         ({"section": {"form": "other", "datastore": "shared"}}, "False Drifted", "True MultiNode", "True Section"),

@@ -13,6 +13,7 @@ from reconciler.model.actions import DeleteVMGroup, RemoveMember
 from reconciler.model.constants import DEFAULT_VMGROUP
 from reconciler.model.desired import Presence, Unmanaged
 from reconciler.model.diff import Change, Diff, Op
+from reconciler.model.location import Location
 from reconciler.model.observed import DBState, ObservedHost, TenantRow, VMRow
 from reconciler.model.plan import Plan
 from reconciler.model.policy import REPORT_ONLY
@@ -54,11 +55,11 @@ def carried_out(world: World, steps: Plan) -> Site:
     for step in steps.config_dbs:
         for _, link in step.clear_links:
             site.apply_link(link)
-        before = grouped(site.dbs[step.path])
+        before = grouped(site.dbs[step.location])
         moments: list[set[str]] = []
         for result in site.apply_db(step, partial(remember, moments)):
             assert result.ok, f"{result.ref}: {result.message}"
-        lasting = before & grouped(site.dbs[step.path])
+        lasting = before & grouped(site.dbs[step.location])
         assert all(lasting <= moment for moment in moments)
         for _, link in step.make_links:
             site.apply_link(link)
@@ -146,7 +147,7 @@ def test_what_no_manifest_declares_is_not_touched(world: World) -> None:
     site = carried_out(world, steps)
     assert {step.ref for step in steps.hosts} <= {host.ref for host in resolved.hosts}
     for path, before in world.observed.config_dbs.items():
-        db = next((db for db in resolved.config_dbs if db.datastore.db_path == path), None)
+        db = next((db for db in resolved.config_dbs if db.location == path), None)
         after = site.dbs[path]
         if db is None:
             assert after.observed() == before
@@ -249,7 +250,7 @@ def test_a_config_db_compared_with_itself_differs_in_nothing(data: st.DataObject
     )
     hosts = {name: compact.observed_host(name, "joined d1", known) for name in HOSTS}
     assert all(isinstance(host, ObservedHost) for host in hosts.values())
-    observed = replace(compact.observed({}, known), hosts=hosts, config_dbs={db.path: db})
+    observed = replace(compact.observed({}, known), hosts=hosts, config_dbs={Location(db.path): db})
     found = diff(resolved, observed, {})
     mending = [change for change in found.changes if change.op is not Op.KEEP]
     assert all(change.ref == ref and db.violations for change in mending), shown_diff(found)

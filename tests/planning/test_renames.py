@@ -74,7 +74,7 @@ def test_who_is_renamed_keeps_its_uuid_its_rows_and_its_links_and_leaves_no_old_
     for moment in moments(world, steps):
         site = moment
     for step in steps.config_dbs:
-        rows = site.dbs[step.path]
+        rows = site.dbs[step.location]
         for action in (action for group in step.groups for action in group if isinstance(action, RenameVMGroup)):
             assert rows.tenants[action.uuid].name == action.name
             for url, store in site.datastores.items():
@@ -106,7 +106,7 @@ def is_rename(action: object) -> bool:
 def test_no_vmgroup_is_made_beside_the_one_that_is_meant(world: World) -> None:
     resolved, found, _ = look(world)
     by_ref = {change.ref: change for change in found.changes}
-    paths = {db.ref: db.datastore.db_path for db in resolved.config_dbs}
+    paths = {db.ref: db.location for db in resolved.config_dbs}
     for group in resolved.vmgroups:
         seen = world.observed.config_dbs[paths[group.config_db]]
         names = {row.name for row in seen.tenants} if seen.state is DBState.PRESENT else set()

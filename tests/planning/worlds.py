@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from reconciler.model.constants import ALL_DS_URL, DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, VM_DS_URL
 from reconciler.model.desired import Desired, Presence, Unmanaged
 from reconciler.model.inventory import Inventory
+from reconciler.model.location import Location
 from reconciler.model.observed import (
     DBState,
     DeadRow,
@@ -220,7 +221,9 @@ def looks(draw: st.DrawFn, inventory: Inventory) -> Observed:
     }
     found = [draw(databases(store, draw(st.sampled_from(_STATES)))) for store in STORES]
     datastores = [_datastore(draw, store) for store in STORES]
-    seen = Observed(hosts, {db.path: db for db in found}, {datastore.url: datastore for datastore in datastores})
+    seen = Observed(
+        hosts, {Location(db.path): db for db in found}, {datastore.url: datastore for datastore in datastores}
+    )
     return Site(seen).observed()  # with the modes that follow from the links
 
 

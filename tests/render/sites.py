@@ -9,6 +9,7 @@ from reconciler.model.conditions import Condition, Truth
 from reconciler.model.desired import Presence, Unmanaged
 from reconciler.model.diff import Change, Diff, FieldChange, Op
 from reconciler.model.inventory import Datastore, Inventory, VirtualMachine
+from reconciler.model.location import Location
 from reconciler.model.observed import (
     DBMode,
     DBState,
@@ -99,7 +100,7 @@ def assessment(
         (),
         (),
     )
-    return Assessment(resolved, Observed(hosts, {SHARED.db_path: db}, {}), Diff(changes), WHEN)
+    return Assessment(resolved, Observed(hosts, {Location(SHARED.db_path): db}, {}), Diff(changes), WHEN)
 
 
 def in_sync() -> Assessment:
