@@ -191,7 +191,8 @@ def test_an_agent_that_never_stops_talking_is_ended_with_its_children(
 ) -> None:
     monkeypatch.setattr(local, "REPLY_LIMIT", 100_000)
     monkeypatch.setattr(local, "_PATIENCE", 0.2)
-    impostor = impostor_of(root, f"(while :; do printf %01000d 0; printf . >> {root}/alive; done) & wait")
+    talk = f"(while :; do printf %01000d 0; printf . >> {root}/alive; done) &"
+    impostor = impostor_of(root, f"exec 3<&0; cat <&3 >/dev/null & {talk} wait")  # it takes the whole bundle
 
     async def run() -> None:
         hosts = LocalHosts(lambda _: root, interpreter=impostor)
