@@ -18,8 +18,12 @@ class Vdvs(click.Group):
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run, and exit. What click itself finds wrong ends here."""
         extra |= {"standalone_mode": False}
+        if sys.stdout is None:
+            say("standard output is closed")
+            sys.exit(exits.FAILED)
         try:
             code = super().main(*args, **extra)
+            sys.stdout.flush()
         except click.exceptions.NoArgsIsHelpError as error:
             click.echo(error.format_message(), err=True)
             code = exits.USAGE
@@ -29,6 +33,8 @@ class Vdvs(click.Group):
         except (click.Abort, KeyboardInterrupt):
             say("interrupted")
             code = exits.INTERRUPTED
+        except OSError as error:  # the help could not be written; a command's own failures end in `invoke`
+            code = _unwritable(error)
         sys.exit(code)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
@@ -42,8 +48,6 @@ class Vdvs(click.Group):
             sys.stdout.flush()
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except BrokenPipeError:
-            return _broken_pipe()
         except Exception as error:
             return _failure(error, ctx.meta.get(VERBOSE, False))
         return code
@@ -56,10 +60,13 @@ def say(message: str) -> None:
     click.echo(f"vdvs: {clean(message)}", err=True)
 
 
-def _broken_pipe() -> int:
-    # Whoever read our output has gone: so that the interpreter's own last flush does not complain about it.
+def _unwritable(error: OSError) -> int:
+    # So that the interpreter's own last flush does not complain about it once more.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    return exits.BROKEN_PIPE
+    if isinstance(error, BrokenPipeError):  # whoever read our output has gone
+        return exits.BROKEN_PIPE
+    say(f"cannot write to standard output: {error.strerror}")
+    return exits.FAILED
 
 
 def _usage_text(error: click.ClickException) -> str:
@@ -82,8 +89,10 @@ def _failure(error: Exception, verbose: bool) -> int:
     if isinstance(error, VdvsError):
         say(str(error))
         return exits.FAILED
+    if isinstance(error, OSError) and error.filename is None:  # files are opened by name; streams have none
+        return _unwritable(error)
     if isinstance(error, OSError):
-        say(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        say(f"{error.filename}: {error.strerror}")
         return exits.FAILED
     return _bug(error, verbose)
 

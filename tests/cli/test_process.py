@@ -115,3 +115,19 @@ def test_the_commit_stands_in_the_header(folder: Folder) -> None:
     without = run("diff", "-f", "manifests", PATH="/nonexistent")
     assert without.returncode == 1
     assert "git" not in without.stdout.splitlines()[0]
+
+
+@pytest.mark.parametrize("command", ["get hosts", "validate -f manifests", "--help"])
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [(">&-", "standard output is closed"), (">/dev/full", "cannot write to standard output: No space left on device")],
+)
+def test_an_output_that_cannot_be_written(applied: Folder, command: str, where: str, said: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" -m reconciler {command} {where}', sys.executable],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (3, f"vdvs: {said}\n")
