@@ -8,13 +8,13 @@ the first column, as there.
 import re
 
 from . import sh_reach
+from .own_lines import TAG, foreign, is_own, is_tag
 from .sh_effects import ENDS, GOES_ON
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List, NamedTuple, Optional, Tuple  # noqa: F401 # novm
 
-TAG = "# -- vSphere Docker Volume Service configuration --"
 NEW_FILE = "#!/bin/sh\n\nexit 0\n"
 
 MISSING = "missing"
@@ -40,17 +40,6 @@ fi
 %s
 """
 _DATASTORE = re.compile(r"^datastore=(.*)$", re.MULTILINE)
-# Lines that only this section can have, ours or the original tool's.
-_OWN = re.compile(
-    r"""datastore=.*$
-    |slink=/etc/vmware/vmdkops/auth-db$
-    |shared_db="?/vmfs/volumes/\$datastore/dockvols/vmdkops_config\.db"?$
-    |\s+mkdir\ -p\ /etc/vmware/vmdkops$
-    |\s+ln\ -s\ "?\$shared_db"?\ "?\$slink"?$
-    |\#\ Written\ by\ vdvs,\ which\ will\ replace\ it:\ do\ not\ edit\ it\.$
-    |\#\ It\ must\ stand\ before\ "exit\ 0"\.$""",
-    re.VERBOSE,
-)
 _NEEDED = [
     (what, re.compile(line))
     for what, line in (
@@ -64,8 +53,6 @@ _PLAIN_VALUE = re.compile(r"[\w.:+@%-]+$")
 _QUOTED_VALUE = re.compile(r"""'[^']+'$|"[^"$`\\]+"$""")
 _SHELL = re.compile(r"#!\s*(/\S*/)?(sh|ash|bash|dash|busybox\s+(sh|ash))(\s|$)")
 _STRICT = re.compile(r"#!.*\s-\w*[eun]")
-_OWN_IF = re.compile(r"if \[.*\$slink.*\]\s*(;\s*then)?$")
-_LONGEST_COMMENT = 5
 
 
 def section_text(datastore):
@@ -81,11 +68,11 @@ def understand(text):
     """(form, datastore) of the section in the text of local.sh. The datastore is what the section names, without
     quotes; it may be a name. Whether the section ever runs is another question: `runs`."""
     lines = _lines(text)
-    if not any(_is_tag(line) for line in lines):
+    if not any(is_tag(line) for line in lines):
         return MISSING, None
     sections = _sections(lines)
     if sections is None or len(sections) > 1:
-        inside = "".join(lines[min(number for number, line in enumerate(lines) if _is_tag(line)) :])
+        inside = "".join(lines[min(number for number, line in enumerate(lines) if is_tag(line)) :])
         return DAMAGED, _datastore(inside)
     start, end = sections[0]
     body = "".join(lines[start:end])
@@ -188,7 +175,7 @@ def _makes_link(section):
     """Whether a section that is not ours makes the link that it names."""
     code = [line.rstrip("\n") for line in section]
     code = [line for line in code if line.strip() and not line.startswith("#")]
-    if not code or any(not (_OWN.match(line) or _OWN_IF.match(line) or line in ("then", "fi")) for line in code):
+    if not code or not all(map(is_own, code)):
         return None, "it was edited, so what it does cannot be told"
     missing = [what for what, line in _NEEDED if not any(line.match(has) for has in code)]
     if missing:
@@ -214,16 +201,11 @@ def _lines(text):
     return re.findall("[^\n]*\n|[^\n]+", text)
 
 
-def _is_tag(line):
-    # type: (str) -> bool
-    return line.startswith(TAG)
-
-
 def _sections(lines):
     # type: (List[str]) -> Optional[List[Tuple[int, int]]]
     """(first line, line after the last) of each section; None if a tag is not closed. A pair of tags that has
     `exit 0` between them is not one section but two that were not closed."""
-    tags = [number for number, line in enumerate(lines) if _is_tag(line)]
+    tags = [number for number, line in enumerate(lines) if is_tag(line)]
     if len(tags) % 2:
         return None
     pairs = list(zip(tags[::2], tags[1::2]))
@@ -254,63 +236,17 @@ def _datastore(body):
 def _without(lines):
     # type: (List[str]) -> Tuple[List[str], Optional[int]]
     """The lines that are nobody's section, and where the first section stood among them (None: there was none)."""
-    tags = [number for number, line in enumerate(lines) if _is_tag(line)]
+    tags = [number for number, line in enumerate(lines) if is_tag(line)]
     if not tags:
         return lines, None
     sections = _sections(lines)
     if sections is None:
-        return lines[: tags[0]] + _foreign(lines[tags[0] :]), tags[0]
+        return lines[: tags[0]] + foreign(lines[tags[0] :]), tags[0]
     kept, at = [], 0  # type: List[str], int
     for start, end in sections:
-        kept += lines[at:start] + _foreign(lines[start:end])
+        kept += lines[at:start] + foreign(lines[start:end])
         at = end
     kept += lines[at:]
     if sh_reach.read("".join(kept)).broken and not sh_reach.read("".join(lines)).broken:
         kept.insert(tags[0], ":\n")  # the section was all that a foreign `if` held
     return kept, tags[0]
-
-
-def _foreign(lines):
-    # type: (List[str]) -> List[str]
-    """The lines from a tag on that are not recognisably the tools' own."""
-    kept = []  # type: List[str]
-    number, own_before = 0, False
-    while number < len(lines):
-        line = lines[number].rstrip("\r\n")
-        length, own = 1, bool(_OWN.match(line)) or (own_before and not line.strip())
-        if _is_tag(line):
-            length, own = 1 + _comment(lines[number + 1 :]), True
-        elif _OWN_IF.match(line):
-            length, own = _conditional(lines[number:])
-        if not own:
-            kept += lines[number : number + length]
-        number, own_before = number + length, own
-    return kept
-
-
-def _conditional(lines):
-    # type: (List[str]) -> Tuple[int, bool]
-    """How many lines the tools' `if` at the top of these has, and whether all of it is their own. Where somebody put
-    something into it, it stays whole: its condition is what guards the foreign line."""
-    depth, own = 0, True
-    for number, line in enumerate(lines):
-        line = line.rstrip("\r\n")
-        if _is_tag(line):
-            break
-        depth += bool(re.match(r"\s*if\b", line)) - bool(re.search(r"(^|;)\s*fi\b", line))
-        own = own and bool(_OWN.match(line) or _OWN_IF.match(line) or line in ("then", "fi") or not line.strip())
-        if depth == 0:
-            return number + 1, own
-    # Cut off: its lines are looked at one by one.
-    length = next((number for number, line in enumerate(lines[1:], 1) if line.rstrip("\r\n") != "then"), len(lines))
-    return length, True
-
-
-def _comment(lines):
-    # type: (List[str]) -> int
-    """How many lines after an opening tag are the original tool's comment: it begins and ends with a bare `#`."""
-    bare = [number for number, line in enumerate(lines[:_LONGEST_COMMENT]) if line.rstrip() == "#"]
-    if len(bare) < 2 or bare[0] != 0:
-        return 0
-    between = lines[1 : bare[-1]]
-    return bare[-1] + 1 if all(line.startswith("#") and not _is_tag(line) for line in between) else 0

@@ -8,7 +8,8 @@ import re
 
 from . import sh_effects
 from .sh_effects import ENDS, GOES_ON, MAY_END, NOTHING, perhaps
-from .sh_words import BrokenError, Scanner
+from .sh_tokens import Tokens
+from .sh_words import BrokenError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 _LONGEST = 256 * 1024
 _DEEPEST = 40
-_SHOWN = 60
-_REDIRECTIONS = ("<", ">", ">>", "<<", "<<-", "<&", ">&", "<>", ">|")
 _CLOSING = ("then", "elif", "else", "fi", "do", "done", "esac", "}")
 _NAME = re.compile(r"[A-Za-z_]\w*$")
 # What some shells understand and others do not.
@@ -57,10 +56,10 @@ def read(script):
     return _Reader(script).reading()
 
 
-class _Reader(object):
+class _Reader(Tokens):
     def __init__(self, script):
         # type: (str) -> None
-        self._scanner = Scanner(script)
+        super(_Reader, self).__init__(script)
         self._lines = script.split("\n")
         self._ended_by_ampersand = False
         self._depth = 0
@@ -80,18 +79,18 @@ class _Reader(object):
         steps = []  # type: List[Step]
         first = 0
         try:
-            self._next = self._scanner.token()
-            while self._next.kind != "end":
-                first = self._next.line
-                if self._next.kind != "newline":
+            self.begin()
+            while self.next.kind != "end":
+                first = self.next.line
+                if self.next.kind != "newline":
                     effect, why = self._line()
-                    steps.append(Step(first, self._end_of_texts(self._next.line + 1), effect, why))
-                if self._next.kind == "newline":
-                    self._advance()
+                    steps.append(Step(first, self._end_of_texts(self.next.line + 1), effect, why))
+                if self.next.kind == "newline":
+                    self.advance()
         except BrokenError as error:
             steps.append(Step(first, len(self._lines), *self._stop(error, first)))
-            return Reading(steps, self._scanner.texts, broken=True)
-        return Reading(steps, self._scanner.texts)
+            return Reading(steps, self.scanner.texts, broken=True)
+        return Reading(steps, self.scanner.texts)
 
     def _stop(self, error, first):
         # type: (BrokenError, int) -> Tuple[int, str]
@@ -102,7 +101,7 @@ class _Reader(object):
     def _end_of_texts(self, line):
         # type: (int) -> int
         """The line behind the here-documents that begin in this line."""
-        for first, end in self._scanner.texts:
+        for first, end in self.scanner.texts:
             line = end if first == line else line
         return line
 
@@ -112,14 +111,14 @@ class _Reader(object):
         effect = NOTHING
         while True:
             effect = max(effect, self._and_or())
-            if self._at(";"):
-                self._advance()
+            if self.at(";"):
+                self.advance()
             elif not self._ended_by_ampersand:
                 break
-            if self._next.kind in ("newline", "end"):
+            if self.next.kind in ("newline", "end"):
                 return effect
-        if self._next.kind not in ("newline", "end"):
-            raise self._unexpected()
+        if self.next.kind not in ("newline", "end"):
+            raise self.unexpected()
         return effect
 
     # The grammar. Each method takes its part and says what it does to the commands behind it.
@@ -127,12 +126,12 @@ class _Reader(object):
     def _and_or(self):
         # type: () -> Tuple[int, str]
         effect = self._pipeline()
-        while self._at("&&", "||"):
-            self._advance()
-            self._skip_newlines()
+        while self.at("&&", "||"):
+            self.advance()
+            self.skip_newlines()
             effect = max(effect, perhaps(self._pipeline()))
-        if self._at("&"):
-            self._advance()
+        if self.at("&"):
+            self.advance()
             self._ended_by_ampersand = True
             return NOTHING
         self._ended_by_ampersand = False
@@ -140,211 +139,162 @@ class _Reader(object):
 
     def _pipeline(self):
         # type: () -> Tuple[int, str]
-        if self._next.text == "!":
-            self._advance()
+        if self.next.text == "!":
+            self.advance()
         effect = self._command()
-        while self._at("|"):
-            self._advance()
-            self._skip_newlines()
+        while self.at("|"):
+            self.advance()
+            self.skip_newlines()
             self._command()
             effect = NOTHING
         return effect
 
     def _command(self):
         # type: () -> Tuple[int, str]
-        parse = self._subshell if self._at("(") else self._compounds.get(self._next.text)
+        parse = self._subshell if self.at("(") else self._compounds.get(self.next.text)
         if parse is None:
-            if self._next.text in _CLOSING:
-                raise self._unexpected()
+            if self.next.text in _CLOSING:
+                raise self.unexpected()
             return self._simple()
         self._deeper()
         effect = parse()
         self._depth -= 1
-        while self._next.kind != "end" and self._at_redirection():
-            self._redirection()
+        while self.next.kind != "end" and self.at_redirection():
+            self.redirection()
         return effect
 
     def _deeper(self):
         # type: () -> None
         self._depth += 1
         if self._depth > _DEEPEST:
-            raise BrokenError(self._next.line, "nested too deeply to be read", certain=False)
+            raise BrokenError(self.next.line, "nested too deeply to be read", certain=False)
 
     def _list(self, *ends):
         # type: (*str) -> Tuple[int, str]
         """Commands up to one of these words or operators, which is not taken."""
         effect, separated, empty = NOTHING, True, True
-        self._skip_newlines()
-        while not (self._next.kind in ("word", "operator") and self._next.text in ends):
-            if not separated or self._next.kind == "end":
-                raise self._unexpected()
+        self.skip_newlines()
+        while not (self.next.kind in ("word", "operator") and self.next.text in ends):
+            if not separated or self.next.kind == "end":
+                raise self.unexpected()
             effect = max(effect, self._and_or())
             separated, empty = self._ended_by_ampersand, False
-            if self._at(";") or self._next.kind == "newline":
-                self._advance()
+            if self.at(";") or self.next.kind == "newline":
+                self.advance()
                 separated = True
-            self._skip_newlines()
+            self.skip_newlines()
         if empty and ";;" not in ends:
-            raise self._unexpected()
+            raise self.unexpected()
         return effect
 
     def _group(self):
         # type: () -> Tuple[int, str]
-        self._advance()
+        self.advance()
         effect = self._list("}")
-        self._advance()
+        self.advance()
         return effect
 
     def _subshell(self):
         # type: () -> Tuple[int, str]
-        self._advance()
+        self.advance()
         self._list(")")
-        self._advance()
+        self.advance()
         return NOTHING
 
     def _if(self):
         # type: () -> Tuple[int, str]
-        self._advance()
+        self.advance()
         effect = self._list("then")
         while True:
-            self._advance()
+            self.advance()
             effect = max(effect, perhaps(self._list("elif", "else", "fi")))
-            if self._next.text != "elif":
+            if self.next.text != "elif":
                 break
-            self._advance()
+            self.advance()
             effect = max(effect, perhaps(self._list("then")))
-        if self._next.text == "else":
-            self._advance()
+        if self.next.text == "else":
+            self.advance()
             effect = max(effect, perhaps(self._list("fi")))
-        self._expect("fi")
+        self.expect("fi")
         return effect
 
     def _loop(self):
         # type: () -> Tuple[int, str]
-        word, line = self._advance().text, self._next.line
-        endless = self._next.plain in (("true", ":") if word == "while" else ("false",))
+        word, line = self.advance().text, self.next.line
+        endless = self.next.plain in (("true", ":") if word == "while" else ("false",))
         effect = self._list("do")
         effect = max(effect, self._do())
         return max(effect, (MAY_END, "line %d: a loop that may never end" % (line + 1))) if endless else effect
 
     def _for(self):
         # type: () -> Tuple[int, str]
-        self._advance()
-        self._expect_word()
-        self._skip_newlines()
-        if self._next.text == "in":
-            while self._next.kind == "word":
-                self._advance()
-        if self._at(";"):
-            self._advance()
-        self._skip_newlines()
+        self.advance()
+        self.expect_word()
+        self.skip_newlines()
+        if self.next.text == "in":
+            while self.next.kind == "word":
+                self.advance()
+        if self.at(";"):
+            self.advance()
+        self.skip_newlines()
         return self._do()
 
     def _do(self):
         # type: () -> Tuple[int, str]
-        self._expect("do")
+        self.expect("do")
         effect = perhaps(self._list("done"))
-        self._advance()
+        self.advance()
         return effect
 
     def _case(self):
         # type: () -> Tuple[int, str]
         effect = NOTHING
-        self._advance()
-        self._expect_word()
-        self._skip_newlines()
-        self._expect("in")
-        self._skip_newlines()
-        while self._next.text != "esac":
-            if self._at("("):
-                self._advance()
-            self._expect_word()
-            while self._at("|"):
-                self._advance()
-                self._expect_word()
-            self._expect(")")
+        self.advance()
+        self.expect_word()
+        self.skip_newlines()
+        self.expect("in")
+        self.skip_newlines()
+        while self.next.text != "esac":
+            if self.at("("):
+                self.advance()
+            self.expect_word()
+            while self.at("|"):
+                self.advance()
+                self.expect_word()
+            self.expect(")")
             effect = max(effect, perhaps(self._list(";;", "esac")))
-            if self._at(";;"):
-                self._advance()
-                self._skip_newlines()
-        self._advance()
+            if self.at(";;"):
+                self.advance()
+                self.skip_newlines()
+        self.advance()
         return effect
 
     def _simple(self):
         # type: () -> Tuple[int, str]
-        line, words = self._next.line, []  # type: int, List[Token]
-        start = self._next
+        line, words = self.next.line, []  # type: int, List[Token]
+        start = self.next
         while True:
-            if self._next.kind != "end" and self._at_redirection():
-                self._redirection()
-            elif self._next.kind == "word":
-                words.append(self._advance())
-            elif self._at("(") and len(words) == 1 and _NAME.match(words[0].text):
+            if self.next.kind != "end" and self.at_redirection():
+                self.redirection()
+            elif self.next.kind == "word":
+                words.append(self.advance())
+            elif self.at("(") and len(words) == 1 and _NAME.match(words[0].text):
                 return self._function(words[0].text)
             else:
                 break
-        if self._next is start:
-            raise self._unexpected()
+        if self.next is start:
+            raise self.unexpected()
         effect, why = sh_effects.of_program(words, bool(self._in_function), self._functions)
         return effect, why and "line %d: %s" % (line + 1, why)
 
     def _function(self, name):
         # type: (str) -> Tuple[int, str]
-        self._advance()
-        self._expect(")")
-        self._skip_newlines()
+        self.advance()
+        self.expect(")")
+        self.skip_newlines()
         self._deeper()
         self._in_function += 1
         self._functions[name] = self._command()[0]
         self._in_function -= 1
         self._depth -= 1
         return NOTHING
-
-    # Tokens
-
-    def _advance(self):
-        # type: () -> Token
-        taken = self._next
-        self._next = self._scanner.token()
-        return taken
-
-    def _at(self, *operators):
-        # type: (*str) -> bool
-        return self._next.kind == "operator" and self._next.text in operators
-
-    def _at_redirection(self):
-        # type: () -> bool
-        return self._at(*_REDIRECTIONS)
-
-    def _redirection(self):
-        # type: () -> None
-        operator = self._advance().text
-        if self._next.kind != "word":
-            raise self._unexpected()
-        if operator in ("<<", "<<-"):
-            delimiter = self._next.plain
-            self._scanner.expect_document(self._next.text if delimiter is None else delimiter, operator == "<<-")
-        self._advance()
-
-    def _skip_newlines(self):
-        # type: () -> None
-        while self._next.kind == "newline":
-            self._advance()
-
-    def _expect(self, text):
-        # type: (str) -> None
-        if self._next.text != text:
-            raise self._unexpected()
-        self._advance()
-
-    def _expect_word(self):
-        # type: () -> None
-        if self._next.kind != "word":
-            raise self._unexpected()
-        self._advance()
-
-    def _unexpected(self):
-        # type: () -> BrokenError
-        names = {"end": "the script ends in the middle of a command", "newline": "the line ends too early"}
-        message = names.get(self._next.kind, '"%s" is not expected there' % self._next.text[:_SHOWN])
-        return BrokenError(self._next.line, message)
