@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from reconciler.model.constants import DEFAULT_VMGROUP
+from reconciler.model.constants import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID
 from reconciler.model.refs import ObjectRef
 from reconciler.model.resolved import ResolvedVMGroup
 from reconciler.planning.state import VMGroupState, normalised
@@ -106,8 +106,11 @@ def _mismatch(group: ResolvedVMGroup, before: VMGroupState | None, by_name: Mapp
     if group.uuid is None and len(candidates) > 1:
         way_out = "remove those that were not this one from spec.previousNames, or pin the right one by spec.uuid"
         return f"{' and '.join(candidates)} are {len(candidates)} vmgroups in the config DB; {way_out}"
-    if before is not None and before.name != group.name and DEFAULT_VMGROUP in (before.name, group.name):
-        return f"its uuid belongs to vmgroup {before.name}, and _DEFAULT is not renamed; correct spec.uuid"
+    if before is not None and before.name != group.name:
+        if DEFAULT_VMGROUP in (before.name, group.name):
+            return f"its uuid belongs to vmgroup {before.name}, and _DEFAULT is not renamed; correct spec.uuid"
+        if before.uuid == DEFAULT_VMGROUP_UUID:
+            return f"vmgroup {before.name} has the uuid of _DEFAULT, and _DEFAULT is not renamed; make a new vmgroup"
     return None
 
 
