@@ -8,9 +8,9 @@ from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Optional  # noqa: F401 # novm
+    from typing import Optional  # novm
 
-    from .database import Place  # noqa: F401
+    from .database import Place
 
 # Copies argv[1] to the new file argv[2], makes it durable, reads it back and compares.
 _COPY = """

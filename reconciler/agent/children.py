@@ -11,7 +11,7 @@ from .text import readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Tuple  # noqa: F401 # novm
+    from typing import Any, Tuple  # novm
 
 # The folder that this process was started in may hold files called like modules.
 _BEFORE = "import sys\nsys.path[:] = [folder for folder in sys.path if folder]\n"

@@ -11,10 +11,10 @@ from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import sqlite3  # noqa: F401
-    from typing import Any, Dict, List, Tuple  # noqa: F401 # novm
+    import sqlite3
+    from typing import Any, Dict, List, Tuple  # novm
 
-    from .database import Place  # noqa: F401
+    from .database import Place
 
 # On vSAN a folder directly on the datastore is an object of its own, which only this program can make.
 OSFS_MKDIR = "/usr/lib/vmware/osfs/bin/osfs-mkdir"

@@ -12,10 +12,10 @@ from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import sqlite3  # noqa: F401
-    from typing import Any, Callable, Dict, List, Optional, TypeVar  # noqa: F401 # novm
+    import sqlite3
+    from typing import Any, Callable, Dict, List, Optional, TypeVar  # novm
 
-    from .paths import Root  # noqa: F401
+    from .paths import Root
 
     Value = TypeVar("Value")
 

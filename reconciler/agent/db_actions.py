@@ -8,8 +8,8 @@ from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import sqlite3  # noqa: F401
-    from typing import Any, Dict, List, Optional, Tuple  # noqa: F401 # novm
+    import sqlite3
+    from typing import Any, Dict, List, Optional, Tuple  # novm
 
 _UUID = re.compile("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 

@@ -7,8 +7,8 @@ from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import sqlite3  # noqa: F401
-    from typing import Any, Dict, List  # noqa: F401 # novm
+    import sqlite3
+    from typing import Any, Dict, List  # novm
 
 _KEYS = {"vms": ("vm_id",), "privileges": ("tenant_id", "datastore_url")}
 # (table, why, its condition, the column that people know it by)
@@ -37,7 +37,7 @@ def find(connection):
     found = []
     for table, why, condition, known_by in _DEAD:
         exact = ", ".join(_exact(column) for column in _KEYS[table])
-        query = "SELECT tenant_id, %s, %s FROM %s WHERE %s ORDER BY %s" % (known_by, exact, table, condition, exact)  # noqa: S608
+        query = "SELECT tenant_id, %s, %s FROM %s WHERE %s ORDER BY %s" % (known_by, exact, table, condition, exact)
         for row in rows.tolerantly(connection, query):
             dead = {"table": table, "key": list(row[2:]), "why": why}  # type: Dict[str, Any]
             dead.update(tenant=rows.plain(row[0]), what=rows.plain(row[1]))
@@ -65,7 +65,7 @@ def delete(connection, table, key):
     if not any(each["table"] == table and each["key"] == key for each in find(connection)):
         raise Refused("Precondition", "there is no such row in %s, or it serves somebody" % table)
     condition = " AND ".join("%s = ?" % _exact(column) for column in _KEYS[table])
-    execute(connection, "DELETE FROM %s WHERE %s" % (table, condition), *key)  # noqa: S608
+    execute(connection, "DELETE FROM %s WHERE %s" % (table, condition), *key)
 
 
 def _exact(column):

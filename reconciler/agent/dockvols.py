@@ -17,9 +17,9 @@ from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List, Optional  # noqa: F401 # novm
+    from typing import Any, Dict, List, Optional  # novm
 
-    from .paths import Root  # noqa: F401
+    from .paths import Root
 
 DB_FILES = "vmdkops_config.db"
 MOST_LISTED = 5000  # volumes of one datastore that are named

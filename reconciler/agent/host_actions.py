@@ -10,9 +10,9 @@ from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict  # noqa: F401 # novm
+    from typing import Any, Dict  # novm
 
-    from .paths import Root  # noqa: F401
+    from .paths import Root
 
 INSTALL_SECONDS = 900
 SERVICE_SECONDS = 120

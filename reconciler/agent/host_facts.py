@@ -11,9 +11,9 @@ from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Optional, Tuple  # noqa: F401 # novm
+    from typing import Any, Dict, Optional, Tuple  # novm
 
-    from .paths import Root  # noqa: F401
+    from .paths import Root
 
 DRIVER = "esx-vmdkops-service"
 ESXCLI = ("/bin/esxcli", "/sbin/esxcli")

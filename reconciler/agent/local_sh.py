@@ -13,7 +13,7 @@ from .sh_effects import ENDS, GOES_ON
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, NamedTuple, Optional, Tuple  # noqa: F401 # novm
+    from typing import List, NamedTuple, Optional, Tuple  # novm
 
 NEW_FILE = "#!/bin/sh\n\nexit 0\n"
 

@@ -10,7 +10,7 @@ from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, BinaryIO, Dict  # noqa: F401 # novm
+    from typing import Any, BinaryIO, Dict  # novm
 
 PROTOCOL = 1
 _VERBS = {

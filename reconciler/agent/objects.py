@@ -10,8 +10,8 @@ from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import sqlite3  # noqa: F401
-    from typing import Any, Dict, List, Optional  # noqa: F401 # novm
+    import sqlite3
+    from typing import Any, Dict, List, Optional  # novm
 
 # `uid`: the id of a vmgroup; `applied_at` in UTC, as 20261123T201500Z; `dirty` 1: with changes that `commit_id` lacks.
 COLUMNS = ("object", "uid", "set_name", "digest", "commit_id", "dirty", "applied_by", "applied_at", "reason")
@@ -41,7 +41,7 @@ def read(connection):
             return []
         if not _is_ours(connection):
             return None
-        statement = "SELECT %s FROM vdvs_objects ORDER BY object LIMIT %d" % (", ".join(COLUMNS), MOST_ROWS + 1)  # noqa: S608
+        statement = "SELECT %s FROM vdvs_objects ORDER BY object LIMIT %d" % (", ".join(COLUMNS), MOST_ROWS + 1)
         found = [list(row) for row in rows.tolerantly(connection, statement)]
     except Refused as refused:
         if refused.reason not in ("Corrupt", "ReadError"):
@@ -90,7 +90,7 @@ def record(connection, action, stamp):
     if action["uid"] is not None:
         execute(connection, "DELETE FROM vdvs_objects WHERE uid = ?", action["uid"])
     marks = ", ".join("?" for _ in COLUMNS)
-    statement = "INSERT OR REPLACE INTO vdvs_objects(%s) VALUES (%s)" % (", ".join(COLUMNS), marks)  # noqa: S608
+    statement = "INSERT OR REPLACE INTO vdvs_objects(%s) VALUES (%s)" % (", ".join(COLUMNS), marks)
     execute(connection, statement, *values)
 
 

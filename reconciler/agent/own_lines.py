@@ -4,7 +4,7 @@ import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Tuple  # noqa: F401 # novm
+    from typing import List, Tuple  # novm
 
 TAG = "# -- vSphere Docker Volume Service configuration --"
 # Lines that only this section can have, ours or the original tool's.

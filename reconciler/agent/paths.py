@@ -14,7 +14,7 @@ from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict, List, Optional, Tuple  # noqa: F401 # novm
+    from typing import Dict, List, Optional, Tuple  # novm
 
 VOLUMES = "/vmfs/volumes"
 AUTH_DB = "/etc/vmware/vmdkops/auth-db"  # a link to the config DB, or the config DB of this host alone

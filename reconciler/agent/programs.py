@@ -13,9 +13,9 @@ from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, List, Optional, Sequence  # noqa: F401 # novm
+    from typing import Any, List, Optional, Sequence  # novm
 
-    from .paths import Root  # noqa: F401
+    from .paths import Root
 
 MOST_OUTPUT = 4 * 1024 * 1024  # bytes of one stream that are kept
 _PAUSE = 0.02

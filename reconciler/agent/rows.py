@@ -14,8 +14,8 @@ from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import sqlite3  # noqa: F401
-    from typing import Any, Dict, List, Optional, Tuple  # noqa: F401 # novm
+    import sqlite3
+    from typing import Any, Dict, List, Optional, Tuple  # novm
 
     Row = Tuple[Any, ...]
 
@@ -50,7 +50,7 @@ def _table(connection, table):
     # type: (sqlite3.Connection, str) -> List[Row]
     columns = _COLUMNS[table]
     order = ", ".join(str(position + 1) for position in range(len(columns)))
-    statement = "SELECT %s FROM %s ORDER BY %s" % (", ".join(columns), table, order)  # noqa: S608
+    statement = "SELECT %s FROM %s ORDER BY %s" % (", ".join(columns), table, order)
     return tolerantly(connection, statement)
 
 

@@ -11,8 +11,8 @@ from .sqlite import execute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import sqlite3  # noqa: F401
-    from typing import Any, List, Tuple  # noqa: F401 # novm
+    import sqlite3
+    from typing import Any, List, Tuple  # novm
 
 # `tenant` is the id of the vmgroup and `vm` the id of the VM that is to blame (None: nobody in particular).
 Violation = namedtuple("Violation", ["sentence", "tenant", "vm"])
@@ -61,7 +61,7 @@ _RULES = (
     ),
     (
         "VM %s: this is not a BIOS UUID in lower case, so it matches no VM",
-        "SELECT tenant_id, vm_id, vm_id FROM vms WHERE typeof(vm_id) <> 'text' OR vm_id NOT GLOB '%s'" % _UUID,  # noqa: S608
+        "SELECT tenant_id, vm_id, vm_id FROM vms WHERE typeof(vm_id) <> 'text' OR vm_id NOT GLOB '%s'" % _UUID,
     ),
     (
         "VM %s: it is in a vmgroup that does not exist (id %s), so all its requests fail",
@@ -69,7 +69,7 @@ _RULES = (
     ),
     (
         "VM %s: it is listed in _DEFAULT, which has no list",
-        "SELECT tenant_id, vm_id, vm_id FROM vms WHERE tenant_id = '%s'"  # noqa: S608
+        "SELECT tenant_id, vm_id, vm_id FROM vms WHERE tenant_id = '%s'"
         " OR tenant_id IN (SELECT id FROM tenants WHERE name = '%s')" % (DEFAULT_UUID, DEFAULT_NAME),
     ),
 )

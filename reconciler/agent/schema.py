@@ -2,7 +2,7 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import sqlite3  # noqa: F401
+    import sqlite3
 
 VERSION = (1, 2)
 DEFAULT_NAME = "_DEFAULT"

@@ -13,9 +13,9 @@ from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Optional  # noqa: F401 # novm
+    from typing import Any, Dict, Optional  # novm
 
-    from .paths import Root  # noqa: F401
+    from .paths import Root
 
 LOCAL_SH = "/etc/rc.local.d/local.sh"
 FOLDER = "/etc/vmware/vmdkops"

@@ -4,9 +4,9 @@ import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict, List, Tuple  # noqa: F401 # novm
+    from typing import Dict, List, Tuple  # novm
 
-    from .sh_words import Token  # noqa: F401
+    from .sh_words import Token
 
 GOES_ON, MAY_END, ENDS = 0, 1, 2
 NOTHING = (GOES_ON, "")

@@ -13,9 +13,9 @@ from .sh_words import BrokenError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Dict, List, Optional, Tuple  # noqa: F401 # novm
+    from typing import Callable, Dict, List, Optional, Tuple  # novm
 
-    from .sh_words import Token  # noqa: F401
+    from .sh_words import Token
 
 _LONGEST = 256 * 1024
 _DEEPEST = 40

@@ -4,7 +4,7 @@ from .sh_words import BrokenError, Scanner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .sh_words import Token  # noqa: F401
+    from .sh_words import Token
 
 _SHOWN = 60
 _REDIRECTIONS = ("<", ">", ">>", "<<", "<<-", "<&", ">&", "<>", ">|")

@@ -9,7 +9,7 @@ import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Optional, Tuple  # noqa: F401 # novm
+    from typing import List, Optional, Tuple  # novm
 
 _BREAK = " \t\n|&;()<>"
 _DEEPEST = 40

@@ -9,7 +9,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any  # noqa: F401 # novm
+    from typing import Any  # novm
 
 PY2 = sys.version_info[0] == 2
 

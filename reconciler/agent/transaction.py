@@ -11,10 +11,10 @@ from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import sqlite3  # noqa: F401
-    from typing import Any, Dict, List, Optional, Tuple  # noqa: F401 # novm
+    import sqlite3
+    from typing import Any, Dict, List, Optional, Tuple  # novm
 
-    from .database import Place  # noqa: F401
+    from .database import Place
 
     Result = Dict[str, Any]
 

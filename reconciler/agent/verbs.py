@@ -7,9 +7,9 @@ from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, List, Optional  # noqa: F401 # novm
+    from typing import Any, Callable, Dict, List, Optional  # novm
 
-    from .paths import Root  # noqa: F401
+    from .paths import Root
 
 DEADLINE = 10
 

@@ -11,7 +11,7 @@ from .text import readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, List, Optional  # noqa: F401 # novm
+    from typing import Any, List, Optional  # novm
 
 MOST_READ = 500  # descriptors that are opened for one datastore
 LARGEST_DESCRIPTOR = 5000  # bytes; vDVS takes a larger file for data

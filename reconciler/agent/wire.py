@@ -6,7 +6,7 @@ from .text import sentence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, BinaryIO, Dict, Optional  # noqa: F401 # novm
+    from typing import Any, BinaryIO, Dict, Optional  # novm
 
 LARGEST_REPLY = 64 * 1024 * 1024
 

@@ -37,7 +37,7 @@ class Vdvs(click.Group):
             code = _unwritable(error)
         sys.exit(code)
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click has it
         """In the order in which one uses them."""
         return list(self.commands)
 

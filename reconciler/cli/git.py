@@ -36,7 +36,7 @@ def _ask(git: str, folder: Path, *words: str) -> str | None:
     line = [git, "-C", str(folder), "-c", "core.fsmonitor=false", *words]
     environment = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}
     try:
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(  # noqa: S603 - git, with fixed arguments
             line, capture_output=True, text=True, timeout=_TIMEOUT, env=environment, check=False, errors="replace"
         )
     except (OSError, subprocess.TimeoutExpired):

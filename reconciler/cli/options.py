@@ -90,7 +90,7 @@ def _default_paths(context: click.Context, _option: click.Parameter, given: tupl
         return given
     if named := os.environ.get("VDVS_MANIFESTS"):
         return (named,)
-    if os.path.isdir(DEFAULT_MANIFESTS):  # noqa: PTH112 (pathlib is slow to import)
+    if os.path.isdir(DEFAULT_MANIFESTS):
         return (DEFAULT_MANIFESTS,)
     raise click.UsageError(
         f"no manifests: give -f PATH, set VDVS_MANIFESTS, or run it where ./{DEFAULT_MANIFESTS} is", context

@@ -27,7 +27,7 @@ class LocalHosts:
         self,
         root_of: Callable[[str], Path],
         interpreter: str = sys.executable,
-        first_on: Callable[[str], str] = lambda name: "",  # noqa: ARG005
+        first_on: Callable[[str], str] = lambda name: "",  # noqa: ARG005 - nothing, whatever the host
     ) -> None:
         self._root_of = root_of
         self._interpreter = interpreter

@@ -46,7 +46,7 @@ def site(document: Document) -> Site:
 
 
 def _absolute(folder: str, path: str) -> str:
-    return os.path.abspath(os.path.join(folder, path))  # noqa: PTH100, PTH118 - text, not a file: keeps `..` and links
+    return os.path.abspath(os.path.join(folder, path))
 
 
 def host(document: Document) -> DesiredHost:

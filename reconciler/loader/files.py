@@ -55,7 +55,7 @@ def find(paths: Sequence[str]) -> Iterator[Found]:
 def _below(path: str) -> Iterator[Found]:
     if path == "-":
         yield Found(STDIN, None)
-    elif os.path.isdir(path):  # noqa: PTH112
+    elif os.path.isdir(path):
         yield from _walk(path)
     else:
         yield Found(escape(path), path)
@@ -106,7 +106,7 @@ def read_bytes(path: str, largest: int = LARGEST) -> bytes:
     if "\0" in path:
         raise UnreadableError("a file name cannot contain a NUL character")
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:  # noqa: PTH123
+    with open(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if stat.S_ISDIR(status.st_mode):
             raise UnreadableError("is a folder, not a file")

@@ -99,7 +99,7 @@ class _Loading:
         except files.UnreadableError as error:
             self._fail(Source(found.shown, error.line, error.column), str(error))
             return []
-        folder = os.path.dirname(found.path) if found.path is not None else ""  # noqa: PTH120
+        folder = os.path.dirname(found.path) if found.path is not None else ""
         documents = []
         for document in SourceFile(found.shown, folder, text).documents():
             if document.data is None and not (document.read and document.read.problems):

@@ -7,8 +7,8 @@ import os
 import sys
 import types
 
-HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 (no pathlib on Python 2)
-PACKAGE = os.path.join(HERE, "..", "..", "reconciler")  # noqa: PTH118
+HERE = os.path.dirname(os.path.abspath(__file__))
+PACKAGE = os.path.join(HERE, "..", "..", "reconciler")
 
 
 def main():

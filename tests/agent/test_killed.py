@@ -191,19 +191,19 @@ def linked_by_name(agent: Agent) -> None:
 
 
 def joining(agent: Agent) -> dict[str, Any]:
-    link = {"action": "LinkDB", "path": DB, "before": os.readlink(agent.root / AUTH_DB)}  # noqa: PTH115
+    link = {"action": "LinkDB", "path": DB, "before": os.readlink(agent.root / AUTH_DB)}
     return {"do": "apply_host", "actions": [link, {"action": "WriteSection", "datastore": VOLUME}]}
 
 
 def leaving(agent: Agent) -> dict[str, Any]:
     link = agent.root / AUTH_DB
-    unlink = {"action": "UnlinkDB", "before": os.readlink(link) if link.is_symlink() else None}  # noqa: PTH115
+    unlink = {"action": "UnlinkDB", "before": os.readlink(link) if link.is_symlink() else None}
     return {"do": "apply_host", "actions": [{"action": "RemoveSection"}, unlink]}
 
 
 def host(agent: Agent) -> State:
     link = agent.root / AUTH_DB
-    target = os.readlink(link) if link.is_symlink() else None  # noqa: PTH115
+    target = os.readlink(link) if link.is_symlink() else None
     # Before a shorter local.sh is cut to its length, blank lines follow its end.
     return target, (agent.root / LOCAL_SH).read_text().rstrip("\n")
 
@@ -247,7 +247,7 @@ def linking(agent: Agent) -> dict[str, Any]:
 
 
 def name_links(agent: Agent) -> State:
-    links = {path.name: os.readlink(path) for path in agent.dockvols.iterdir() if path.is_symlink()}  # noqa: PTH115
+    links = {path.name: os.readlink(path) for path in agent.dockvols.iterdir() if path.is_symlink()}
     return {name: target for name, target in links.items() if not LEFT.search(name)}
 
 

@@ -21,7 +21,7 @@ COMPLAINTS = ("ln:", "rm:", "mkdir:", "exit:", "test:", "[:")
 
 def entries(folder: Path) -> list[tuple[str, str]]:
     def what(path: Path) -> str:
-        return os.readlink(path) if path.is_symlink() else "folder" if path.is_dir() else "file"  # noqa: PTH115
+        return os.readlink(path) if path.is_symlink() else "folder" if path.is_dir() else "file"
 
     return sorted((str(path.relative_to(folder)), what(path)) for path in folder.rglob("*"))
 
@@ -171,8 +171,8 @@ def test_where_a_syntax_error_is(tmp_path: Path, script: str, error: str) -> Non
 def test_bytes_that_are_no_text_survive(tmp_path: Path) -> None:
     script = b"ln -s '/caf\xe9' /l\xff\n".decode("utf-8", "surrogateescape")
     assert run(script, Rooted(tmp_path)).status == 0
-    assert os.listdir(os.fsencode(tmp_path)) == [b"l\xff"]  # noqa: PTH208
-    assert os.readlink(os.fsencode(tmp_path) + b"/l\xff") == b"/caf\xe9"  # noqa: PTH115
+    assert os.listdir(os.fsencode(tmp_path)) == [b"l\xff"]
+    assert os.readlink(os.fsencode(tmp_path) + b"/l\xff") == b"/caf\xe9"
 
 
 def test_files_are_those_of_the_host(tmp_path: Path) -> None:

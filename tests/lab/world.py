@@ -84,7 +84,7 @@ class Host:
     def link(self) -> str | None:
         """The target of the host's link to the config DB."""
         place = self.root / AUTH_DB
-        return os.readlink(place) if place.is_symlink() else None  # noqa: PTH115 - as it is written
+        return os.readlink(place) if place.is_symlink() else None
 
 
 def tree(folder: Path) -> dict[str, tuple[int, bytes | str]]:
