@@ -14,7 +14,7 @@ BASH_SCRIPTS := .ci/run
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 ##@ Set up
-.PHONY: venv install
+.PHONY: venv install peers
 venv: .venv/.made  ## Create .venv with the newest Python >= 3.11 that is found
 install: .venv/.installed  ## Install the locked dependencies, and vdvs itself (editable)
 
@@ -35,6 +35,15 @@ install: .venv/.installed  ## Install the locked dependencies, and vdvs itself (
 .venv/.installed: pyproject.toml .venv/.locked
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
+
+PEERS := openssh-server openssh-client busybox
+peers:  ## Install the servers that tests talk to, from Debian: without them those tests are skipped
+	@if command -v busybox ssh-keygen >/dev/null && PATH="$$PATH:/usr/sbin" command -v sshd >/dev/null; then \
+	    echo "sshd and busybox are there"; \
+	else \
+	    if [ "$$(id -u)" -ne 0 ]; then root=sudo; fi; \
+	    $$root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$root apt-get install -y -qq --no-install-recommends $(PEERS); \
+	fi
 
 ##@ Check
 .PHONY: test test-slow lint format

@@ -17,13 +17,14 @@ from reconciler.cli.errors import say
 from reconciler.cli.git import revision
 from reconciler.cli.printing import emit, print_outcome
 from reconciler.cli.session import NO_SITE, Session
-from reconciler.controller.durations import parse_duration
 from reconciler.model.actions import Risk
 from reconciler.model.desired import Site
+from reconciler.model.durations import parse_duration
 from reconciler.model.errors import UsageError
 from reconciler.model.plan import Withheld
 from reconciler.model.policy import Policy
 from reconciler.model.saved_plan import SavedPlan
+from reconciler.model.site import Lab
 from reconciler.reconcile import carry_out, prepare
 from reconciler.render import data
 from reconciler.render.diff import diff_text, header
@@ -134,13 +135,14 @@ def _site(plan: SavedPlan) -> Site:
     return plan.desired.site
 
 
-def _identity(site: Site) -> tuple[str, str]:
-    """What makes it this site: not where its manifest stands, nor what may be named there."""
-    return site.name, site.lab_directory
+def _identity(site: Site) -> tuple[object, ...]:
+    """What makes it this site: not where its manifest stands, nor what may be named there, nor how SSH logs in."""
+    return site.name, site.way if isinstance(site.way, Lab) else site.inventory_file
 
 
 def _where(site: Site) -> str:
-    return f"site {site.name} (lab {site.lab_directory})"
+    way = f"lab {site.way.directory}" if isinstance(site.way, Lab) else f"names from {site.inventory_file}"
+    return f"site {site.name} ({way})"
 
 
 def _moment(moment: datetime) -> str:

@@ -19,6 +19,7 @@ from reconciler.model.errors import UsageError
 from reconciler.model.outcome import Outcome
 from reconciler.model.policy import Policy
 from reconciler.model.refs import ObjectRef
+from reconciler.model.site import SSH
 
 Value = TypeVar("Value")
 NO_SITE = (
@@ -43,6 +44,8 @@ class Session:
     def in_world(self, do: Callable[[use_case.World], Awaitable[Value]]) -> Value:
         """What `do` makes of the world of the site."""
         found: list[Value] = []
+        if isinstance(self.site.way, SSH) and self.site.way.ignore_host_keys:
+            say("warning: host keys are not checked (insecureIgnoreHostKey): whoever answers is taken for the host")
 
         async def keep() -> None:
             # Not returned: when asyncio restores the interrupt handler, it renders the repr of what a task returned.

@@ -41,7 +41,7 @@ def watch(paths: tuple[str, ...], site: str | None, interval: str, heal: bool, o
     from reconciler import loader
     from reconciler.cli.progress import Silent
     from reconciler.controller import run
-    from reconciler.controller.durations import parse_duration
+    from reconciler.model.durations import parse_duration
 
     if "-" in paths:
         raise click.UsageError("watch reads its manifests again and again, so it cannot take them from standard input")

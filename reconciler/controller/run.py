@@ -13,6 +13,7 @@ from reconciler.model.errors import UsageError
 from reconciler.model.events import Event, EventKind, Told
 from reconciler.model.outcome import Outcome
 from reconciler.model.policy import Policy
+from reconciler.model.site import SSH, Lab
 from reconciler.ports import Observer
 from reconciler.reconcile import reconcile
 
@@ -41,6 +42,8 @@ async def watch(what: Watching, tell: Callable[[Told], None], observer: Observer
             tell(Told(world.clock.now(), Event(kind, None, message)))
 
         mode = "healing" if what.heal else "reporting only"
+        if isinstance(site.way, SSH) and site.way.ignore_host_keys:
+            mode += ", host keys are NOT checked (insecureIgnoreHostKey)"
         say(EventKind.STARTED, f"site {site.name}, {mode}, every {what.interval:g}s and when manifests change")
         await Watch(Edges(what.load, one, waiting.wait, tell, world.clock), desired, site, heal=what.heal).run()
         say(EventKind.STOPPED, "the last pass is finished")
@@ -50,6 +53,6 @@ def site_for_watch(desired: Desired, *, given: bool) -> Site:
     """The Site to watch. From the manifests only a lab: a push to git must not redirect root's sessions elsewhere."""
     if desired.site is None:
         raise UsageError("no Site: give --site FILE, or, for a lab, put its Site among the manifests given with -f")
-    if not given and not desired.site.lab_directory:
+    if not given and not isinstance(desired.site.way, Lab):
         raise UsageError("watch takes a Site that is not a lab from --site FILE only, not from the manifests")
     return desired.site

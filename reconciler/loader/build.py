@@ -22,10 +22,13 @@ from reconciler.model.desired import (
     VMRef,
     VMSelector,
 )
+from reconciler.model.durations import parse_duration
 from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.site import SSH, Credentials, Lab, SecretFrom
 from reconciler.model.sizes import parse_size
 
 LAB_DIRECTORY = ".vdvs-lab"
+SSH_USER, CONNECT_TIMEOUT, CONCURRENCY = "root", "10s", 64
 BACKUPS_TO_KEEP = 10
 BACKUPS_OF_ONE_NODE = 2  # they lie in the host's memory
 
@@ -39,14 +42,43 @@ def site(document: Document) -> Site:
     return Site(
         name=document.data["metadata"]["name"],
         source=document.source,
-        lab_directory=_absolute(folder, spec.get("lab", {}).get("directory", LAB_DIRECTORY)),
+        way=_ssh(spec["ssh"], folder) if "ssh" in spec else _lab(spec.get("lab", {}), folder),
         inventory_file=None if inventory is None else _absolute(folder, inventory["file"]),
         allowed_hosts=None if allowed is None else tuple(allowed),
     )
 
 
+def _lab(lab: dict[str, Any], folder: str) -> Lab:
+    return Lab(_absolute(folder, lab.get("directory", LAB_DIRECTORY)))
+
+
+def _ssh(ssh: dict[str, Any], folder: str) -> SSH:
+    identity, known = ssh.get("identityFile"), ssh.get("knownHostsFile")
+    return SSH(
+        user=ssh.get("user", SSH_USER),
+        port=ssh.get("port"),
+        identity_file=None if identity is None else _absolute(folder, identity),
+        known_hosts_file=None if known is None else _absolute(folder, known),
+        credentials=_credentials(ssh.get("credentials", {}), folder),
+        connect_timeout=int(parse_duration(ssh.get("connectTimeout", CONNECT_TIMEOUT))),
+        concurrency=ssh.get("concurrency", CONCURRENCY),
+        ignore_host_keys=ssh.get("insecureIgnoreHostKey", False),
+    )
+
+
+def _credentials(given: dict[str, dict[str, str]], folder: str) -> Credentials:
+    return Credentials(*(_secret_from(given.get(key), folder) for key in ("usernameFrom", "passwordFrom")))
+
+
+def _secret_from(given: dict[str, str] | None, folder: str) -> SecretFrom | None:
+    if given is None:
+        return None
+    return SecretFrom(env=given.get("env"), file=_absolute(folder, given["file"]) if "file" in given else None)
+
+
 def _absolute(folder: str, path: str) -> str:
-    return os.path.abspath(os.path.join(folder, path))
+    """`path` taken relative to `folder`; `~` is the home of who runs vdvs."""
+    return os.path.abspath(os.path.join(folder, os.path.expanduser(path)))
 
 
 def host(document: Document) -> DesiredHost:

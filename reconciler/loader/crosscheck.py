@@ -55,6 +55,24 @@ def duplicates(documents: Iterable[Document]) -> Iterator[ManifestError]:
             yield document.error(path, f"{kind} {quoted(name or '')} is already declared ({clash.at})")
 
 
+def sites(declared: Iterable[Document]) -> Iterator[ManifestError]:
+    """One way to the hosts, one account on them, and somewhere to look names up."""
+    for document in declared:
+        spec = document.data.get("spec", {})
+        if "ssh" not in spec:
+            continue
+        if "lab" in spec:
+            yield document.error(
+                ("spec", "lab"), "the hosts are those of a lab, or reached by SSH; leave out lab or ssh"
+            )
+        elif "inventory" not in spec:
+            message = 'hosts reached by SSH need "inventory": the file that says which VMs and datastores there are'
+            yield document.error(("spec", "ssh"), message)
+        if "user" in spec["ssh"] and "usernameFrom" in spec["ssh"].get("credentials", {}):
+            path = ("spec", "ssh", "credentials", "usernameFrom")
+            yield document.error(path, "the account is named by spec.ssh.user already; leave out one of them")
+
+
 def hosts(declared: list[tuple[Document, DesiredHost]], site: Site | None) -> Iterator[ManifestError]:
     """Hosts that are one and the same, and hosts that the Site does not allow."""
     claims = Claims()

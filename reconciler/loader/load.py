@@ -117,6 +117,7 @@ class _Loading:
         """Build what is valid, and check it as a set. With errors the result is not to be used."""
         self.errors += crosscheck.duplicates(chain(*self.valid.values()))
         sites = self.valid[Kind.SITE]
+        self.errors += crosscheck.sites(sites)
         site: Site | None = build.site(sites[0]) if sites else None
         hosts = [(document, build.host(document)) for document in self.valid[Kind.HOST]]
         self.errors += crosscheck.hosts(hosts, site)

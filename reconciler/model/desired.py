@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from reconciler.model.refs import ObjectRef, Source
+from reconciler.model.site import SSH, Lab
 
 
 class Presence(StrEnum):
@@ -24,11 +25,12 @@ class Unmanaged(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """How to reach things. Paths are absolute by now; `lab_directory` or nothing (real hosts come later)."""
+    """How to reach things: the way to the hosts, where names are looked up (None: the lab's own inventory), and which
+    addresses manifests may name (None: all)."""
 
     name: str
     source: Source
-    lab_directory: str
+    way: Lab | SSH
     inventory_file: str | None
     allowed_hosts: tuple[str, ...] | None
 

@@ -15,9 +15,10 @@ from reconciler.model.outcome import Assessment, ObjectResult, Outcome
 from reconciler.model.plan import Plan
 from reconciler.model.policy import Policy
 from reconciler.model.refs import Kind, ObjectRef, Source
+from reconciler.model.site import Lab
 from tests.render import sites
 
-SITE = Site("lab", Source("site.yaml", 1, 1), "/lab", None, None)
+SITE = Site("lab", Source("site.yaml", 1, 1), Lab("/lab"), None, None)
 HOST = ObjectRef(Kind.HOST, "esxiz10")
 KEPT = Change(HOST, Op.KEEP, "as declared")
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from reconciler.controller.debounce import Debounce
-from reconciler.controller.durations import parse_duration
 from reconciler.controller.run import site_for_watch
+from reconciler.model.durations import parse_duration
 from reconciler.model.errors import UsageError
+from reconciler.model.site import SSH, Credentials
 from tests.controller.loop import SITE, desired
 
 
@@ -41,8 +42,11 @@ def test_a_burst_without_end_is_acted_upon_all_the_same() -> None:
     assert burst.due() == 3.0
 
 
+SSH_SITE = SSH("root", None, None, None, Credentials(), 10, 64, False)
+
+
 def test_only_a_lab_may_come_from_the_manifests() -> None:
-    real = replace(desired(), site=replace(SITE, lab_directory=""))
+    real = replace(desired(), site=replace(SITE, way=SSH_SITE))
     assert site_for_watch(desired(), given=False) == SITE
     assert site_for_watch(real, given=True) == real.site
     with pytest.raises(UsageError, match="from --site FILE only"):

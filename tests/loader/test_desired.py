@@ -19,6 +19,7 @@ from reconciler.model.desired import (
     VMSelector,
 )
 from reconciler.model.refs import Kind, ObjectRef, Source
+from reconciler.model.site import Lab
 from tests.loader.helpers import CONFIG_DB, SITE, errors_of, host, load_text, vmgroup
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
@@ -37,7 +38,7 @@ def test_the_examples_are_the_handbooks_scenario() -> None:
     desired = loaded.desired
     assert loaded.files == 4
     assert desired.site is not None
-    assert desired.site.lab_directory == str(MANIFESTS / ".vdvs-lab")
+    assert desired.site.way == Lab(str(MANIFESTS / ".vdvs-lab"))
     assert [str(each.ref) for each in desired.hosts] == ["host/esxiz10", "host/esxiz20"]
     assert {each.driver.version for each in desired.hosts if each.driver} == {"0.14.0577889-0.0.1"}
     (db,) = desired.config_dbs
@@ -158,7 +159,7 @@ def test_site_paths_are_relative_to_its_file(tmp_path: Path, monkeypatch: pytest
     Path("deep/site.yaml").write_text(SITE + "spec: {lab: {directory: ../lab}, inventory: {file: inv.json}}\n")
     site = load([], site="deep/site.yaml").desired.site
     assert site is not None
-    assert (site.lab_directory, site.inventory_file) == (str(tmp_path / "lab"), str(tmp_path / "deep" / "inv.json"))
+    assert (site.way, site.inventory_file) == (Lab(str(tmp_path / "lab")), str(tmp_path / "deep" / "inv.json"))
     assert site.allowed_hosts is None
 
 

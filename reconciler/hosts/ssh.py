@@ -1,0 +1,203 @@
+"""Hosts reached by SSH: one connection each, with one channel to an agent in the host's own Python.
+
+Nothing is left on the host, and no value is ever part of a shell's line: the one command is a constant.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+
+from reconciler.hosts.bundle import BOOTSTRAP, bundle
+from reconciler.hosts.client import REPLY_LIMIT, AgentClient, Channel
+from reconciler.hosts.ssh_trouble import Gatekeeper, as_unreachable
+from reconciler.model.errors import HostUnreachableError
+from reconciler.model.secret import Secret
+from reconciler.model.site import SSH
+from reconciler.ports import HostAgent
+
+# `python3 -I` is safe from everything in the environment; the `python` of older hosts may be 2.7, which has no -I.
+COMMAND = (
+    f'if command -v python3 >/dev/null 2>&1; then exec python3 -I -S -c "{BOOTSTRAP}"; fi; '
+    f'if command -v python >/dev/null 2>&1; then exec python -E -s -S -c "{BOOTSTRAP}"; fi; '
+    "echo no python3 and no python in PATH=$PATH >&2; exit 127"
+)
+_KEEPALIVE, _MISSED = 15, 3  # seconds between questions whether the peer is there, and how many it may leave open
+_PATIENCE = 5.0  # seconds for a channel to close
+_WINDOW = 4 * 2**20  # bytes that may be under way
+_COMPLAINT = 500  # bytes of what an agent says of its end that are shown
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who logs in to the hosts. `password` None: by key, from a file or the SSH agent."""
+
+    user: str
+    password: Secret | None
+
+
+class SSHHosts:
+    """Implements `ports.Hosts`. `login` is asked for each connection, so new credentials are taken up; it raises
+    UsageError where there is something wrong with them."""
+
+    def __init__(self, ssh: SSH, login: Callable[[], Login]) -> None:
+        self._ssh = ssh
+        self._login = login
+        self._few = asyncio.Semaphore(ssh.concurrency)
+        self._agents: dict[str, AgentClient] = {}
+        self._refused: dict[str, tuple[object, str]] = {}
+
+    def agent(self, name: str, address: str) -> HostAgent:
+        """See `ports.Hosts`."""
+        if name not in self._agents:
+            self._agents[name] = AgentClient(name, lambda: self._open(name, address))
+        return self._agents[name]
+
+    async def close(self) -> None:
+        """See `ports.Hosts`."""
+        await asyncio.gather(*(agent.close() for agent in self._agents.values()))
+
+    async def _open(self, name: str, address: str) -> Channel:
+        async with self._few:
+            connection = await self._connect(name, address)
+        try:
+            channel = AgentChannel(name, connection)
+            await connection.create_session(lambda: channel, COMMAND, encoding=None, window=_WINDOW, request_pty=False)
+            await channel.send(bundle())
+        except BaseException as error:
+            connection.abort()
+            if isinstance(error, asyncssh.Error | OSError):
+                raise HostUnreachableError(f"{address}: no agent can be started there: {error}") from error
+            raise
+        return channel
+
+    async def _connect(self, name: str, address: str) -> asyncssh.SSHClientConnection:
+        """Log in, once. A host that refuses us is not asked again until the login is another: ESXi locks an account
+        after a few refusals, and with it everybody who uses it."""
+        login = self._login()
+        if name in self._refused and self._refused[name][0] == _proof(login, self._ssh):
+            raise HostUnreachableError(self._refused[name][1])
+        where = f"{address}:{self._ssh.port or asyncssh.DEFAULT_PORT}"
+        gatekeeper = None
+        try:
+            options = asyncssh.SSHClientConnectionOptions(host=address, **self._options(login))
+            where = f"{options.host}:{options.port}"
+            gatekeeper = Gatekeeper(options)
+            connection, _ = await asyncssh.create_connection(lambda: gatekeeper, address, options=options)
+        except (asyncssh.Error, OSError, ValueError) as error:
+            stranger = gatekeeper.stranger if gatekeeper is not None else None
+            trouble = as_unreachable(error, where, stranger, self._ssh.connect_timeout)
+            if isinstance(error, asyncssh.PermissionDenied):
+                self._refused[name] = (_proof(login, self._ssh), f"{trouble}; not tried again with the same login")
+            raise trouble from error
+        return connection
+
+    def _options(self, login: Login) -> dict[str, Any]:
+        """What the Site says; what it does not say is left to `~/.ssh/config`, as asyncssh reads it."""
+        ssh, password = self._ssh, login.password
+        given: dict[str, Any] = {
+            "port": ssh.port,
+            "username": login.user,
+            "client_keys": [ssh.identity_file] if ssh.identity_file is not None else None,
+            "known_hosts": ssh.known_hosts_file,
+            "password": None if password is None else password.reveal,
+        }
+        options = {key: value for key, value in given.items() if value is not None}
+        if ssh.ignore_host_keys:
+            options["known_hosts"] = None
+        timeouts = {"connect_timeout": ssh.connect_timeout, "login_timeout": ssh.connect_timeout}
+        return options | timeouts | {"keepalive_interval": _KEEPALIVE, "keepalive_count_max": _MISSED}
+
+
+def _proof(login: Login, ssh: SSH) -> object:
+    """What a login is proved with, to tell another one from the same: no secret is kept for that."""
+    key = Path(ssh.identity_file) if ssh.identity_file is not None else None
+    changed = key.stat().st_mtime_ns if key is not None and key.exists() else None
+    password = None if login.password is None else hashlib.sha256(login.password.reveal().encode()).digest()
+    return login.user, password, changed
+
+
+class AgentChannel(asyncssh.SSHClientSession[bytes]):
+    """The standard streams of an agent. Implements `client.Channel`."""
+
+    def __init__(self, host: str, connection: asyncssh.SSHClientConnection) -> None:
+        self._host = host
+        self._connection = connection
+        self._lines: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._begun: list[bytes] = []  # of the line that has not ended yet
+        self._size = 0
+        self._complaint = b""
+        self._may_write = asyncio.Event()
+        self._may_write.set()
+
+    def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
+        """See asyncssh."""
+        self._channel = chan
+
+    def data_received(self, data: bytes, datatype: int | None) -> None:
+        """See asyncssh."""
+        if datatype == asyncssh.EXTENDED_DATA_STDERR:
+            self._complaint = (self._complaint + data)[-_COMPLAINT:]
+            return
+        first, *others = data.split(b"\n")
+        self._begun.append(first)
+        self._size += len(first)
+        for begun in others:
+            self._lines.put_nowait(b"".join(self._begun))
+            self._begun, self._size = [begun], len(begun)
+        if self._size > REPLY_LIMIT:
+            self._complaint = b"its answer is too long"
+            self._channel.abort()
+
+    def pause_writing(self) -> None:
+        """See asyncssh."""
+        self._may_write.clear()
+
+    def resume_writing(self) -> None:
+        """See asyncssh."""
+        self._may_write.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncssh."""
+        if exc is not None and not self._complaint:
+            self._complaint = str(exc).encode()
+        self._lines.put_nowait(None)
+        self._may_write.set()
+
+    async def send(self, line: bytes) -> None:
+        """See `client.Channel`."""
+        try:
+            self._channel.write(line)
+        except OSError as error:  # it is closed
+            raise self._ended() from error
+        await self._may_write.wait()
+
+    async def receive(self) -> bytes:
+        """See `client.Channel`."""
+        line = await self._lines.get()
+        if line is None:
+            self._lines.put_nowait(None)  # for whoever asks again
+            raise self._ended()
+        return line
+
+    async def close(self) -> None:
+        """See `client.Channel`."""
+        with contextlib.suppress(TimeoutError, asyncssh.Error, OSError):
+            async with asyncio.timeout(_PATIENCE):
+                if not self._channel.is_closing():
+                    self._channel.write_eof()
+                await self._channel.wait_closed()
+                self._connection.close()
+                await self._connection.wait_closed()
+        self._connection.abort()
+
+    def _ended(self) -> HostUnreachableError:
+        said = self._complaint.decode(errors="replace").strip()
+        return HostUnreachableError(f"{self._host}: the agent ended unexpectedly{said and ': ' + said}")

@@ -1,0 +1,86 @@
+"""What goes wrong on the way to a host, in words that say what to do."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncssh
+
+from reconciler.model.errors import HostUnreachableError
+
+
+@dataclass(frozen=True, slots=True)
+class StrangeKey:
+    """A host key that must not be trusted. `known`: keys of this host that are known (for one that has changed)."""
+
+    place: str
+    key: asyncssh.SSHKey
+    known: tuple[asyncssh.SSHKey, ...]
+
+    def __str__(self) -> str:
+        shown = _fingerprint(self.key)
+        if self.known:
+            before = ", ".join(map(_fingerprint, self.known))
+            return (
+                f"its host key has CHANGED: it shows {shown}, known is {before}; somebody may be in between. "
+                "If the host was installed anew, replace its line in the known hosts file by: " + self._line()
+            )
+        way_out = f"if that is its key, add this line to the known hosts file: {self._line()}"
+        return f"its host key is not known: {shown}; {way_out}"
+
+    def _line(self) -> str:
+        return f"{self.place} {self.key.export_public_key().decode('ascii').strip()}"
+
+
+def _fingerprint(key: asyncssh.SSHKey) -> str:
+    return f"{key.get_algorithm()} {key.get_fingerprint()}"
+
+
+class Gatekeeper(asyncssh.SSHClient):
+    """What asyncssh asks about a host key that is not among the known ones. It is never trusted, but remembered."""
+
+    def __init__(self, options: asyncssh.SSHClientConnectionOptions) -> None:
+        self._options = options
+        self.stranger: StrangeKey | None = None
+
+    def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+        """See asyncssh."""
+        files = self._options.known_hosts or [str(Path("~/.ssh/known_hosts").expanduser())]
+        try:
+            known = tuple(asyncssh.match_known_hosts(files, host, addr, port)[0])
+        except OSError:
+            known = ()
+        place = host if port == asyncssh.DEFAULT_PORT else f"[{host}]:{port}"
+        self.stranger = StrangeKey(place, key, known)
+        return False
+
+
+def as_unreachable(error: Exception, where: str, stranger: StrangeKey | None, seconds: int) -> HostUnreachableError:
+    """Why there is no connection to `where` (`address:port`); `seconds` is how long was waited for one."""
+    return HostUnreachableError(f"cannot connect to {where}: {_why(error, stranger, seconds)}")
+
+
+def _why(error: Exception, stranger: StrangeKey | None, seconds: int) -> str:
+    match error:
+        case asyncssh.HostKeyNotVerifiable() if stranger is not None:
+            return str(stranger)
+        case asyncssh.PermissionDenied():
+            way_out = "check spec.ssh of the Site, and that the host lets this user in"
+            return f"the login was refused ({error.reason}); {way_out}"
+        case asyncssh.KeyExchangeFailed():
+            return f"no algorithm in common: {error.reason}"
+        case asyncssh.ConnectionLost():
+            return "the connection was cut before the login was done"
+        case asyncssh.DisconnectError():
+            return str(error.reason)
+        case TimeoutError():
+            return f"no login within {seconds} s (spec.ssh.connectTimeout)"
+        case ConnectionRefusedError():
+            return "connection refused; is SSH enabled on the host?"
+        case socket.gaierror():
+            return "no such host name"
+        case OSError():
+            return error.strerror or str(error)
+    return str(error)

@@ -1,0 +1,167 @@
+"""Hosts reached by SSH: real OpenSSH servers, the real agent behind them, everything that can go wrong on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reconciler.hosts.ssh import Login, SSHHosts
+from reconciler.model.actions import LinkDB, Risk
+from reconciler.model.errors import HostUnreachableError
+from reconciler.model.observed import DBMode
+from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.secret import Secret
+from reconciler.model.site import SSH, Credentials
+from reconciler.ports import HostAgent, Question
+from tests.peers.sshd import PORT, Fleet, Server, descendants, kill
+
+DB = "/vmfs/volumes/582b1324-e49d9a0e-9bc3-000c29c1501d/dockvols/vmdkops_config.db"
+
+
+@pytest.fixture
+def host(fleet: Fleet, tmp_path: Path) -> Server:
+    root = tmp_path / "esx1"
+    (root / "vmfs" / "volumes").mkdir(parents=True)
+    return fleet.add("esx1", root)
+
+
+def settings(fleet: Fleet) -> SSH:
+    return SSH("root", PORT, str(fleet.key), str(fleet.known_hosts), Credentials(), 10, 8, False)
+
+
+def with_agent(ssh: SSH, server: Server, use: Callable[[HostAgent], Awaitable[None]]) -> None:
+    async def run() -> None:
+        hosts = SSHHosts(ssh, lambda: Login(os.environ.get("USER") or "root", None))
+        try:
+            await use(hosts.agent("esx1", server.address))
+        finally:
+            await hosts.close()
+
+    asyncio.run(run())
+
+
+def refusal(ssh: SSH, server: Server) -> str:
+    """What is said of a host that cannot be asked."""
+    said = []
+
+    async def use(agent: HostAgent) -> None:
+        with pytest.raises(HostUnreachableError) as caught:
+            await agent.observe(Question())
+        said.append(str(caught.value))
+
+    with_agent(ssh, server, use)
+    return said[0]
+
+
+def test_a_host_is_looked_at_and_changed_over_one_connection_that_leaves_nothing_behind(
+    fleet: Fleet, host: Server
+) -> None:
+    before = set(host.root.rglob("*"))
+
+    async def use(agent: HostAgent) -> None:
+        assert (await agent.observe(Question())).host.db_mode is DBMode.NOT_CONFIGURED
+        assert set(host.root.rglob("*")) == before
+        one = host.sessions()
+        (result,) = await agent.apply_host([LinkDB(ObjectRef(Kind.HOST, "esx1"), Risk.RESTRICTS, DB, None)])
+        assert result.ok
+        assert (await agent.observe(Question())).host.link == DB
+        assert host.sessions() == one
+
+    with_agent(settings(fleet), host, use)
+    assert host.sessions() == []
+
+
+def test_a_host_whose_key_is_not_known_is_not_talked_to(fleet: Fleet, host: Server) -> None:
+    fleet.known_hosts.write_text("")
+    said = refusal(settings(fleet), host)
+    assert f"cannot connect to {host.address}:{PORT}: its host key is not known: ssh-ed25519 SHA256:" in said
+    key = " ".join(host.known_hosts_line().split()[:3])
+    assert f"add this line to the known hosts file: {key}" in said
+    fleet.known_hosts.write_text(said.partition("known hosts file: ")[2] + "\n")
+    with_agent(settings(fleet), host, lambda agent: agent.observe(Question()))  # type: ignore[arg-type, return-value]
+
+
+def test_a_host_whose_key_has_changed_is_not_talked_to(fleet: Fleet, host: Server) -> None:
+    host.stop()
+    host.new_key()
+    host.start()
+    said = refusal(settings(fleet), host)
+    assert "its host key has CHANGED" in said
+    assert "known is ssh-ed25519 SHA256:" in said
+
+
+def test_unless_everybody_is_to_be_trusted(fleet: Fleet, host: Server) -> None:
+    fleet.known_hosts.write_text("")
+    ssh = replace(settings(fleet), ignore_host_keys=True)
+    with_agent(ssh, host, lambda agent: agent.observe(Question()))  # type: ignore[arg-type, return-value]
+
+
+def test_nobody_there(fleet: Fleet, host: Server) -> None:
+    host.stop()
+    said = refusal(settings(fleet), host)
+    assert said == f"cannot connect to {host.address}:{PORT}: connection refused; is SSH enabled on the host?"
+
+
+def test_a_login_that_is_refused_is_not_tried_again_until_it_is_another(fleet: Fleet, host: Server) -> None:
+    host._authorized.write_text("")
+    passwords = ["wrong", "wrong", "another"]
+
+    async def run() -> None:
+        hosts = SSHHosts(settings(fleet), lambda: Login("root", Secret(passwords.pop(0))))
+        agent = hosts.agent("esx1", host.address)
+        said = []
+        for _ in range(3):
+            with pytest.raises(HostUnreachableError, match="the login was refused") as caught:
+                await agent.observe(Question())
+            said.append(str(caught.value))
+        await hosts.close()
+        assert ["not tried again" in each for each in said] == [False, True, False]
+        assert "wrong" not in str(said)
+
+    asyncio.run(run())
+    assert (host.folder / "log").read_text().count("Connection closed by authenticating user") == 2
+
+
+def test_a_host_without_python_says_so(fleet: Fleet, host: Server) -> None:
+    host.offer()
+    assert "no python3 and no python in PATH=" in refusal(settings(fleet), host)
+
+
+def test_a_host_that_does_not_answer_the_call_is_given_up(fleet: Fleet, host: Server) -> None:
+    (listener,) = [host._process.pid] if host._process else []
+    kill(listener, signal.SIGSTOP)
+    try:
+        said = refusal(replace(settings(fleet), connect_timeout=1), host)
+    finally:
+        kill(listener, signal.SIGCONT)
+    assert said.endswith("no login within 1 s (spec.ssh.connectTimeout)")
+
+
+def test_a_connection_that_is_cut_is_made_again(fleet: Fleet, host: Server) -> None:
+    async def use(agent: HostAgent) -> None:
+        await agent.observe(Question())
+        for pid in host.sessions():
+            kill(pid, signal.SIGKILL)
+        with pytest.raises(HostUnreachableError, match="the agent ended unexpectedly"):
+            await agent.observe(Question())
+        await agent.observe(Question())
+
+    with_agent(settings(fleet), host, use)
+
+
+def test_an_agent_that_is_killed_is_started_again(fleet: Fleet, host: Server) -> None:
+    async def use(agent: HostAgent) -> None:
+        await agent.observe(Question())
+        kill(host.sessions()[-1], signal.SIGKILL)
+        with pytest.raises(HostUnreachableError, match="the agent ended unexpectedly"):
+            await agent.observe(Question())
+        await agent.observe(Question())
+
+    with_agent(settings(fleet), host, use)
+    assert descendants(os.getpid()) is not None
