@@ -21,6 +21,7 @@ class Unmanaged(StrEnum):
 
     REPORT = "Report"
     IGNORE = "Ignore"
+    DELETE = "Delete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +145,10 @@ class DesiredVMGroup:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """Everything that a set of manifests declares, checked as a set."""
+    """Everything that a set of manifests declares, checked as a set. `digests`: of the manifest of each object."""
 
     site: Site | None
     hosts: tuple[DesiredHost, ...]
     config_dbs: tuple[DesiredConfigDB, ...]
     vmgroups: tuple[DesiredVMGroup, ...]
+    digests: tuple[tuple[ObjectRef, str], ...] = ()

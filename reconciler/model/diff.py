@@ -60,7 +60,9 @@ class Change:
 
     `actions` are what would make it so: empty unless `op` is CREATE, UPDATE or DELETE, and then possibly empty too
     when another object's action does it (the old vmgroup of a VM that moves). `tied` names the objects that must be
-    written together with this one. `risk` is the worst of its actions; `rights` says what they mean to whom.
+    written together with this one. `risk` is the worst of its actions; `rights` says what they mean to whom. `claim`:
+    what applying writes down of who applied it, where that is worth a word; it makes no
+    difference to vDVS, so KEEP may have the action that does it.
     """
 
     ref: ObjectRef
@@ -73,6 +75,7 @@ class Change:
     tied: frozenset[ObjectRef] = frozenset()
     held: tuple[str, ...] = ()
     rights: tuple[RightsChange, ...] = ()
+    claim: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,18 @@ from reconciler.model.refs import ObjectRef
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What may be written: changes of these risks, new config DBs or not, these objects only (None: all)."""
+    """What may be written: changes of these risks, new config DBs or not, these objects only (None: all).
+
+    `only_applied`: only what brings back what was applied before, see `ownership.applied_before`.
+    """
 
     risks: frozenset[Risk]
     create_config_db: bool
     objects: frozenset[ObjectRef] | None = None
+    only_applied: bool = False
 
 
+HEAL = Policy(frozenset({Risk.SAFE, Risk.RESTRICTS}), create_config_db=False, only_applied=True)
 REPORT_ONLY = Policy(frozenset(), create_config_db=False)
 APPLY = Policy(frozenset(Risk) - {Risk.DESTROYS}, create_config_db=True)
 APPLY_AND_DESTROY = Policy(frozenset(Risk), create_config_db=True)

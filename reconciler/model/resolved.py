@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from reconciler.model.desired import DesiredDriver, Presence, Unmanaged
 from reconciler.model.inventory import Datastore, Inventory
@@ -110,10 +111,11 @@ class Unresolved:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """All that could be looked up, and all that could not."""
+    """All that could be looked up, and all that could not. `digests`: of the manifest of each object."""
 
     inventory: Inventory
     config_dbs: tuple[ResolvedConfigDB, ...]
     hosts: tuple[ResolvedHost, ...]
     vmgroups: tuple[ResolvedVMGroup, ...]
     unresolved: tuple[Unresolved, ...]
+    digests: Mapping[ObjectRef, str] = field(default_factory=dict)

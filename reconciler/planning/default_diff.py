@@ -67,6 +67,11 @@ def default_change(db: ResolvedConfigDB, resolved: Resolved, observed: Observed,
     if seen.leftovers:
         files = ", ".join(seen.leftovers)
         notes += (f"an interrupted apply left {files}; one that writes removes it an hour later",)
+    if seen.records is None:
+        way_out = "drop that table, and `vdvs apply` makes it anew"
+        notes += (
+            f"its table vdvs_objects is damaged, so nobody can say who applied what, and none is pruned; {way_out}",
+        )
     default = next((row for row in seen.tenants if row.name == DEFAULT_VMGROUP), None)
     wanted = None if declares_default(db.ref, resolved) else db.default_vmgroup
     if wanted is Presence.ABSENT and default is not None:

@@ -7,37 +7,47 @@ from dataclasses import replace
 
 from reconciler.model.actions import Risk
 from reconciler.model.constants import DEFAULT_VMGROUP
-from reconciler.model.desired import Unmanaged
 from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.observed import DBState, Observed, ObservedConfigDB
-from reconciler.model.refs import ObjectRef
-from reconciler.model.resolved import Resolved, ResolvedConfigDB, ResolvedVMGroup
+from reconciler.model.ownership import Applying
+from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.resolved import Resolved, ResolvedConfigDB
 from reconciler.planning.db_diff import config_db_change, usable, used_elsewhere
 from reconciler.planning.default_diff import fallback
 from reconciler.planning.host_diff import host_change
 from reconciler.planning.membership import Membership, Misspelt
+from reconciler.planning.ownership import Ledger, forgotten, ledger, object_name, recorded
 from reconciler.planning.pairing import Pair, pairs, uuid_of
 from reconciler.planning.rename import neighbours
 from reconciler.planning.repairs import with_repairs
 from reconciler.planning.rights_change import RightsChanges, of_default, of_host
-from reconciler.planning.scope import incomplete, unresolved_vmgroups, vmgroup_ref
+from reconciler.planning.scope import incomplete, unresolved_vmgroups
 from reconciler.planning.show import Names
 from reconciler.planning.state import VMGroupState, observed_states, orphaned
+from reconciler.planning.undeclared import hindrance, undeclared, undeclared_change
 from reconciler.planning.vmgroup_diff import vmgroup_change
 
+_WRITTEN = (Op.CREATE, Op.UPDATE, Op.KEEP)
 
-def diff(resolved: Resolved, observed: Observed, fresh: Mapping[ObjectRef, str]) -> Diff:
+
+def diff(
+    resolved: Resolved, observed: Observed, fresh: Mapping[ObjectRef, str], applying: Applying | None = None
+) -> Diff:
     """Compare everything. Pure and total: what could not be looked up or read becomes a Change that says so.
 
     `fresh` holds UUIDs for the vmgroups to be made (see `without_uuid`). The order of the inputs does not matter.
+    `applying`: on whose behalf; None: nobody applies, so nothing is recorded or pruned.
     """
     names = Names(resolved.inventory)
     changes = [Change(failed.ref, Op.BLOCKED, failed.reason) for failed in resolved.unresolved]
     joinable: dict[ObjectRef, bool] = {}
+    ledgers: dict[ObjectRef, Ledger | None] = {}
     for db in resolved.config_dbs:
         seen = observed.config_dbs[db.location]
         change = config_db_change(db, resolved, observed, names)
         change = replace(change, rights=of_default(change, seen, names))
+        there = seen.state is DBState.PRESENT or change.op is Op.CREATE
+        ledgers[db.ref] = ledger(seen) if there else None
         elsewhere = used_elsewhere(db, resolved, observed, names) is not None
         joinable[db.ref] = usable(change, seen) and not elsewhere
         if elsewhere:
@@ -45,12 +55,15 @@ def diff(resolved: Resolved, observed: Observed, fresh: Mapping[ObjectRef, str])
             changes.append(change)
             changes.extend(Change(ref, Op.BLOCKED, f"its {db.ref} is {change.op}") for ref in mine)
         else:
-            changes.extend(_contents(db, change, resolved, observed, fresh, names))
+            itself, *groups = _contents(db, change, resolved, observed, fresh, applying, names)
+            changes += [_db_recorded(itself, resolved, ledgers[db.ref], applying), *groups]
     for host in resolved.hosts:
         seen_host = observed.hosts[host.ref.name]
         db_usable = host.config_db is not None and joinable.get(host.config_db, False)
         change = host_change(host, seen_host, db_usable, names)
-        changes.append(replace(change, rights=of_host(change, host, seen_host)))
+        change = replace(change, rights=of_host(change, host, seen_host))
+        known = ledgers.get(host.config_db) if host.config_db is not None else None
+        changes.append(_recorded(change, Kind.HOST, host.ref.name, None, resolved, known, applying))
     changes.sort(key=lambda change: change.ref.sort_key)
     return Diff(tuple(_spread_blocks(changes)))
 
@@ -69,10 +82,14 @@ def _contents(
     resolved: Resolved,
     observed: Observed,
     fresh: Mapping[ObjectRef, str],
+    applying: Applying | None,
     names: Names,
 ) -> Iterator[Change]:
     """The config DB itself, and its vmgroups."""
     groups = [group for group in resolved.vmgroups if group.config_db == db.ref]
+    prune = applying is not None and applying.prune
+    if prune:  # that a selector matches nothing is now an order to remove whom it does not match
+        groups = [replace(group, removes_members=True) for group in groups]
     seen = observed.config_dbs[db.location]
     if seen.state is DBState.UNKNOWN:
         yield db_change
@@ -84,8 +101,17 @@ def _contents(
         return
     states = observed_states(seen)
     found = pairs(groups, states, fresh, orphaned(seen))
-    book = _membership(db, seen, states, found, resolved, observed)
     others = neighbours(observed.config_dbs.values())
+    known, unseen = ledger(seen), incomplete(resolved, observed)
+    rest = list(undeclared(db, states.values(), groups, known, applying, resolved))
+    why_not = {
+        each.ref: hindrance(each.state, seen, unseen, observed.datastores, others, names)
+        for each in rest
+        if each.only_of is not None
+    }
+    doomed = {each.state.uuid: each.ref for each in rest if why_not.get(each.ref, "") is None}
+    book = replace(_membership(db, seen, states, found, resolved, unseen), prune=prune)
+    book = replace(book, declared={**book.declared, **doomed}, doomed=frozenset(doomed))
     rights = RightsChanges(book, names)
     if seen.state is DBState.PRESENT:
         db_change = with_repairs(db_change, seen, found, book, names)
@@ -93,8 +119,30 @@ def _contents(
     yield db_change
     for pair in found:
         change = vmgroup_change(pair, book, observed.datastores, others, names)
-        yield replace(change, rights=rights.of(change, pair.before, pair.after))
-    yield from _unmanaged(db, seen, groups, resolved)
+        change = replace(change, rights=rights.of(change, pair.before, pair.after))
+        yield _recorded(change, Kind.VMGROUP, pair.group.name, pair.after.uuid, resolved, known, applying)
+    for each in rest:
+        change = undeclared_change(each, why_not.get(each.ref), book, observed.datastores, others, names)
+        yield replace(change, rights=rights.of(change, each.state, None))
+
+
+def _db_recorded(change: Change, resolved: Resolved, known: Ledger | None, applying: Applying | None) -> Change:
+    if change.op in _WRITTEN:
+        forget = forgotten(change.ref, resolved.hosts, known, applying)
+        change = replace(change, actions=(*change.actions, *forget))
+    return _recorded(change, Kind.CONFIG_DB, change.ref.name, None, resolved, known, applying)
+
+
+def _recorded(
+    change: Change,
+    kind: Kind,
+    name: str,
+    uid: str | None,
+    resolved: Resolved,
+    known: Ledger | None,
+    applying: Applying | None,
+) -> Change:
+    return recorded(change, object_name(kind, name), uid, resolved.digests.get(change.ref), known, applying)
 
 
 def _membership(
@@ -103,7 +151,7 @@ def _membership(
     states: Mapping[str, VMGroupState],
     found: list[Pair],
     resolved: Resolved,
-    observed: Observed,
+    unseen: str | None,
 ) -> Membership:
     owners = {row.vm_id: row.tenant_id for row in seen.vms}
     odd = sorted((row.vm_id, row.tenant_id) for row in seen.vms if row.vm_id.lower() not in owners)
@@ -120,23 +168,9 @@ def _membership(
         states=states,
         disks=disks,
         all_seen=resolved.inventory.complete,
-        incomplete=incomplete(resolved, observed),
+        incomplete=unseen,
         fallback=fallback(db, seen, states.values(), default),
     )
-
-
-def _unmanaged(
-    db: ResolvedConfigDB, seen: ObservedConfigDB, groups: list[ResolvedVMGroup], resolved: Resolved
-) -> Iterator[Change]:
-    if db.unmanaged is Unmanaged.IGNORE:
-        return
-    declared = {group.name for group in groups} | unresolved_vmgroups(db.ref, resolved)
-    declared |= {name for group in groups if group.uuid is None for name in group.previous_names}
-    pinned = {group.uuid for group in groups if group.uuid} | declared
-    declared.add(DEFAULT_VMGROUP)  # ConfigDB.spec.defaultVMGroup speaks of it, or leaves it alone
-    for row in seen.tenants:
-        if row.name not in declared and row.id not in pinned:
-            yield Change(vmgroup_ref(db.ref, row.name, resolved), Op.UNMANAGED, "created outside the manifests")
 
 
 def _spread_blocks(changes: list[Change]) -> list[Change]:
@@ -156,7 +190,9 @@ def _spread_blocks(changes: list[Change]) -> list[Change]:
         for ref in sorted(ties.get(cause.ref, ()), key=lambda ref: ref.sort_key):
             if by_ref[ref].op in (Op.CREATE, Op.UPDATE, Op.DELETE):
                 reason = f"a VM moves between it and {cause.ref}, {why}: {root.reason}"
-                by_ref[ref] = replace(by_ref[ref], op=Op.BLOCKED, reason=reason, actions=(), risk=Risk.SAFE, rights=())
+                by_ref[ref] = replace(
+                    by_ref[ref], op=Op.BLOCKED, reason=reason, actions=(), risk=Risk.SAFE, rights=(), claim=""
+                )
                 roots[ref] = root
                 pending.append(by_ref[ref])
     return [by_ref[change.ref] for change in changes]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.model.actions import Risk
+from reconciler.model.actions import RecoverDB, Risk
 from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.plan import Withheld
 from reconciler.model.policy import Policy
@@ -14,14 +14,15 @@ _WRITABLE = (Op.CREATE, Op.UPDATE, Op.DELETE)
 
 
 def permit(
-    diff: Diff, policy: Policy, databases: Mapping[ObjectRef, ObjectRef]
+    diff: Diff, policy: Policy, databases: Mapping[ObjectRef, ObjectRef], applied: frozenset[ObjectRef]
 ) -> tuple[tuple[Change, ...], tuple[Withheld, ...]]:
     """The changes that `policy` lets through, and the others with the reason. Objects tied by a move go together.
 
-    `databases`: the config DB of each vmgroup.
+    `databases`: the config DB of each vmgroup; `applied`: the objects whose manifest was applied before as it is now.
+    What only records who applied an object that is in sync goes through with it, or is left out without a word.
     """
     candidates = [change for change in diff.changes if change.op in _WRITABLE]
-    refused = {change.ref: why for change in candidates if (why := _refusal(change, policy)) is not None}
+    refused = {change.ref: why for change in candidates if (why := _refusal(change, policy, applied)) is not None}
     not_made = {change.ref for change in candidates if _creates_db(change) and change.ref in refused}
     for change in candidates:
         if change.ref not in refused and (db := databases.get(change.ref)) in not_made:
@@ -33,13 +34,24 @@ def permit(
         for ref in sorted(partners.get(cause, set()) - refused.keys(), key=lambda ref: ref.sort_key):
             refused[ref] = f"a VM moves between it and {cause}, which is held back"
             pending.append(ref)
-    permitted = tuple(change for change in candidates if change.ref not in refused)
+    permitted = tuple(
+        change
+        for change in diff.changes
+        if (change.op in _WRITABLE and change.ref not in refused) or _may_record(change, policy)
+    )
     return permitted, tuple(Withheld(ref, refused[ref]) for ref in sorted(refused, key=lambda ref: ref.sort_key))
 
 
-def _refusal(change: Change, policy: Policy) -> str | None:
+def _may_record(change: Change, policy: Policy) -> bool:
+    in_scope = policy.objects is None or change.ref in policy.objects
+    return change.op is Op.KEEP and bool(change.actions) and in_scope and change.risk in policy.risks
+
+
+def _refusal(change: Change, policy: Policy, applied: frozenset[ObjectRef]) -> str | None:
     if policy.objects is not None and change.ref not in policy.objects:
         return "not among the objects of this pass"
+    if policy.only_applied and change.ref not in applied and not _only_recovers(change):
+        return "its manifest is not what was applied last; `vdvs apply` carries it out"
     if _creates_db(change) and not policy.create_config_db:
         return "a config DB is made only by `vdvs apply`"
     if change.risk in policy.risks:
@@ -47,6 +59,11 @@ def _refusal(change: Change, policy: Policy) -> str | None:
     if change.risk is Risk.DESTROYS:
         return "it destroys; `vdvs apply --allow-destroy` lets it"
     return f"it {change.risk.value}; `vdvs apply` lets it"
+
+
+def _only_recovers(change: Change) -> bool:
+    """Whether it does no more than have SQLite roll back an interrupted write, which no manifest has asked for."""
+    return bool(change.actions) and all(isinstance(action, RecoverDB) for action in change.actions)
 
 
 def _creates_db(change: Change) -> bool:

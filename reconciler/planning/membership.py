@@ -33,7 +33,8 @@ class Membership:
     `claims`: by VM, the declared vmgroup that wants it, as it shall become. `declared`: refs of the declared vmgroups
     by UUID; `unresolved`: names and UUIDs of those that could not be looked up. `disks`: vDVS disks attached now, by
     VM, for every VM that the inventory shows; `all_seen` False: there may be more. `incomplete`: why nobody may be
-    removed in this pass (or None).
+    removed in this pass (or None). `prune`: VMs that the inventory does not show any more are removed too.
+    `doomed`: UUIDs of the vmgroups that are to be deleted though no manifest speaks of them.
     """
 
     owners: Mapping[str, str]
@@ -46,6 +47,8 @@ class Membership:
     all_seen: bool
     incomplete: str | None
     fallback: Fallback
+    prune: bool = False
+    doomed: frozenset[str] = frozenset()
 
     def row_of(self, uuid: str) -> str | None:
         """UUID of the vmgroup that the row of this VM names, however the row spells it."""
@@ -155,8 +158,10 @@ def _leave(ref: ObjectRef, before: VMGroupState, member: Member, book: Membershi
 def with_stale_members(before: VMGroupState, after: VMGroupState, book: Membership) -> VMGroupState:
     """`after`, with the members that nobody wants any more but that the inventory does not show either.
 
-    That a VM is not seen is no order to remove it: its row stays until somebody says so.
+    That a VM is not seen is no order to remove it: its row stays until somebody says so, by pruning.
     """
+    if book.prune:
+        return after
     leaving = before.members.keys() - after.members.keys()
     stale = {
         uuid: before.members[uuid]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import get_args
 
 from reconciler.model.actions import (
@@ -10,42 +11,52 @@ from reconciler.model.actions import (
     CreateVMGroup,
     DBAction,
     DeleteVMGroup,
+    ForgetObject,
     HostAction,
     LinkAction,
     MoveMember,
+    RecordObject,
     RecoverDB,
     RemoveMember,
     RemoveNameLink,
 )
 from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.observed import DBState, Observed, ObservedHost
+from reconciler.model.ownership import Stamp
 from reconciler.model.plan import DBPlan, HostPlan, Plan, Withheld
 from reconciler.model.policy import Policy
-from reconciler.model.refs import ObjectRef
+from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.resolved import Resolved, ResolvedConfigDB
 from reconciler.planning.guards import permit
-from reconciler.planning.scope import made_with_default
+from reconciler.planning.ownership import applied_before
+from reconciler.planning.scope import made_with_default, vmgroup_ref
 
 _DB_ACTIONS = get_args(DBAction)
 _LINK_ACTIONS = get_args(LinkAction)
 _HOST_ACTIONS = get_args(HostAction)
 
 
-def plan(diff: Diff, resolved: Resolved, observed: Observed, policy: Policy) -> Plan:
-    """The ordered actions for all that `policy` permits. Pure; deterministic; touches only declared objects."""
-    owners = {group.ref: group.config_db for group in resolved.vmgroups}
-    permitted, withheld = permit(diff, policy, owners)
+def plan(diff: Diff, resolved: Resolved, observed: Observed, policy: Policy, stamp: Stamp | None = None) -> Plan:
+    """The ordered actions for all that `policy` permits. Pure; deterministic; touches only what is declared, or what
+    the diff deletes. `stamp`: what is recorded of who applies it."""
+    owners = _databases(resolved, observed)
+    permitted, withheld = permit(diff, policy, owners, applied_before(resolved, observed))
+    users = {host.ref: host.config_db for host in resolved.hosts}
     databases: list[DBPlan] = []
     for db in sorted(resolved.config_dbs, key=lambda db: db.ref.sort_key):
         mine = [change for change in permitted if owners.get(change.ref, change.ref) == db.ref]
-        if not any(change.actions or change.op is Op.CREATE for change in mine):
+        there = observed.config_dbs[db.location].state is DBState.PRESENT
+        records = there or any(change.ref == db.ref and change.op is Op.CREATE for change in mine)
+        theirs = [_of_host(change) for change in permitted if records and users.get(change.ref) == db.ref]
+        if not any(change.actions or change.op is Op.CREATE for change in (*mine, *theirs)):
             continue
         writer = choose_writer(db, observed)
         if writer is None:
             reason = _why_no_writer(db)
-            withheld += tuple(Withheld(change.ref, reason) for change in mine)
+            withheld += tuple(Withheld(change.ref, reason) for change in mine if change.op is not Op.KEEP)
         else:
-            databases.append(_db_plan(db, writer, mine, resolved, observed))
+            step = _db_plan(db, writer, [*mine, *theirs], resolved, observed)
+            databases.append(replace(step, stamp=stamp))
     # A host whose config DB was to be made, and is not, must not be pointed at nothing.
     missing = {
         db.ref
@@ -56,6 +67,21 @@ def plan(diff: Diff, resolved: Resolved, observed: Observed, policy: Policy) -> 
     hosts, stranded = _host_plans(permitted, resolved, missing)
     held = sorted(withheld + stranded, key=lambda held: held.ref.sort_key)
     return Plan(tuple(databases), hosts, tuple(held))
+
+
+def _databases(resolved: Resolved, observed: Observed) -> dict[ObjectRef, ObjectRef]:
+    """The config DB of each vmgroup, declared or not."""
+    owners = {}
+    for db in resolved.config_dbs:
+        prefix = vmgroup_ref(db.ref, "", resolved).name
+        for row in observed.config_dbs[db.location].tenants:
+            owners[ObjectRef(Kind.VMGROUP, prefix + row.name)] = db.ref
+    return owners | {group.ref: group.config_db for group in resolved.vmgroups}
+
+
+def _of_host(change: Change) -> Change:
+    """What is written of a host into its config DB: that it was applied."""
+    return replace(change, actions=tuple(action for action in change.actions if isinstance(action, _DB_ACTIONS)))
 
 
 def choose_writer(db: ResolvedConfigDB, observed: Observed) -> str | None:
@@ -129,6 +155,8 @@ def _rank(action: Action) -> int:
             return 3
         case DeleteVMGroup():
             return 4
+        case RecordObject() | ForgetObject():
+            return 5
     return 2
 
 

@@ -68,7 +68,7 @@ def _noted(change: Change, notes: tuple[str, ...], held: list[str]) -> Change:
 def _repairs(
     ref: ObjectRef, seen: ObservedConfigDB, pairs: dict[str, Pair], book: Membership, names: Names
 ) -> Iterator[Repair]:
-    for state in sorted(book.states.values(), key=lambda state: state.name):
+    for state in _staying(book):
         pair = pairs.get(state.uuid)
         if state.description is None and (pair is None or pair.group.description is None):
             field = FieldChange(f"vmgroups[{state.name}].description", "NULL", "")
@@ -83,6 +83,12 @@ def _repairs(
     for dead in sorted(seen.dead_rows, key=lambda dead: (dead.table, dead.key)):
         what = f"{dead.what} of vmgroup {dead.tenant_id}: {dead.why}"
         yield Repair(FieldChange(f"rows[{dead.table}]", what, None), DeleteRow(ref, Risk.SAFE, dead.table, dead.key))
+
+
+def _staying(book: Membership) -> list[VMGroupState]:
+    """By name. What is to be deleted needs no repair."""
+    states = (state for uuid, state in book.states.items() if uuid not in book.doomed)
+    return sorted(states, key=lambda state: state.name)
 
 
 def _listed_in_default(ref: ObjectRef, state: VMGroupState, book: Membership, names: Names) -> Iterator[Repair]:
@@ -135,7 +141,7 @@ def _of_no_vmgroup(ref: ObjectRef, row: VMRow, book: Membership, names: Names) -
 
 def _left(book: Membership, pairs: dict[str, Pair]) -> Iterator[str]:
     """What is wrong with a vmgroup and can be meant in more than one way: what to do about it."""
-    for state in sorted(book.states.values(), key=lambda state: state.name):
+    for state in _staying(book):
         pair = pairs.get(state.uuid)
         after = state if pair is None or pair.problem is not None else pair.after
         if (wrong := _wrong(after)) is None:

@@ -39,6 +39,7 @@ def resolve_places(desired: Desired, inventory: Inventory) -> Resolved:
         tuple(sorted(hosts, key=lambda host: host.ref.sort_key)),
         (),
         tuple(sorted(unresolved, key=lambda failed: failed.ref.sort_key)),
+        dict(desired.digests),
     )
 
 

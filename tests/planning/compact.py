@@ -7,6 +7,7 @@ Names stand for ids throughout: datastore `shared` has the id `id-shared`, VM `v
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from reconciler.model.constants import AUTH_DB, DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, SPECIAL_DATASTORES, VOLUMES
@@ -47,6 +48,7 @@ from reconciler.model.observed import (
     VolumeFile,
     VolumeUse,
 )
+from reconciler.model.ownership import Record
 from reconciler.model.refs import Kind, ObjectRef, Source
 from reconciler.model.sizes import parse_size
 
@@ -97,15 +99,21 @@ def _vm(entry: Plain) -> VirtualMachine:
 
 
 def desired(plain: Plain) -> Desired:
-    """`{hosts: {NAME: {...}}, configdbs: {NAME: {...}}, vmgroups: {NAME: {...}}}`, fields as in manifests."""
+    """`{hosts: {NAME: {...}}, configdbs: {NAME: {...}}, vmgroups: {NAME: {...}}}`, fields as in manifests.
+
+    `digests: {OBJECT: ...}` are those of the manifests; `m1` unless a case says otherwise.
+    """
     databases = plain.get("configdbs") or {}
     groups = plain.get("vmgroups") or {}
-    return Desired(
+    found = Desired(
         site=None,
         hosts=tuple(_host(name, entry or {}) for name, entry in (plain.get("hosts") or {}).items()),
         config_dbs=tuple(_config_db(name, entry) for name, entry in databases.items()),
         vmgroups=tuple(_vmgroup(name, entry or {}, tuple(databases)) for name, entry in groups.items()),
     )
+    digests = plain.get("digests") or {}
+    refs = [item.ref for item in (*found.hosts, *found.config_dbs, *found.vmgroups)]
+    return replace(found, digests=tuple((ref, digests.get(str(ref), "m1")) for ref in refs))
 
 
 def _host(name: str, entry: Plain) -> DesiredHost:
@@ -235,7 +243,8 @@ def observed_db(datastore: str, entry: str | Plain) -> ObservedConfigDB:
     """`absent`, `empty`, or the reason why it is unknown; else `{"vmgroups": {NAME: {...}}, "rows": {TABLE: [...]}}`.
 
     A vmgroup is `{"default": DS, "access": {DS: [allow, max, total]}, "vms": [NAME], "description": "", "id": ...}`.
-    `rows` adds raw rows, `dead` those that serve nobody. Other keys are fields of ObservedConfigDB.
+    `rows` adds raw rows, `dead` those that serve nobody. `records` are `[object, uid, set, digest]`, or null where
+    nobody can say. Other keys are fields of ObservedConfigDB.
     """
     path = AUTH_DB if datastore.startswith("own ") else f"{url_of(datastore)}/dockvols/vmdkops_config.db"
     if isinstance(entry, str):
@@ -250,6 +259,7 @@ def observed_db(datastore: str, entry: str | Plain) -> ObservedConfigDB:
     tenants = [_tenant(name, group) for name, group in groups.items()]
     vms = [VMRow(f"uuid-{vm}", tenant.id, vm) for tenant in tenants for vm in groups[tenant.name].get("vms", ())]
     access = [row for tenant in tenants for row in _privileges(tenant, groups[tenant.name])]
+    records = parts.pop("records", [])
     use = [VolumeUse(group, url_of(name), used, count) for group, name, used, count in rows.get("volume_use", ())]
     fields: dict[str, Any] = {
         "read_from": "esx1",
@@ -260,9 +270,14 @@ def observed_db(datastore: str, entry: str | Plain) -> ObservedConfigDB:
         "volume_use": tuple(use),
         "dead_rows": tuple(DeadRow(table, (key,), *rest) for table, key, *rest in rows.get("dead", ())),
         "booked": tuple(BookedVolume(row[0], url_of(row[1]), *row[2:]) for row in rows.get("volumes", ())),
+        "records": None if records is None else tuple(_record(*row) for row in records),
     }
     fields |= {key: tuple(value) if isinstance(value, list) else value for key, value in parts.items()}
     return ObservedConfigDB(path, DBState(state), reason, message, **fields)
+
+
+def _record(name: str, uid: str | None, of: str, digest: str = "m1") -> Record:
+    return Record(name, uid, of, digest, "4f2c1ab", False, "ann@ws", None, "")
 
 
 def _tenant(name: str, group: Plain) -> TenantRow:

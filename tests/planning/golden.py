@@ -1,8 +1,9 @@
 """Golden cases of planning: a folder of `tests/golden/plan/` each, with inputs and expected outputs.
 
     desired.yaml     what the manifests say, in the short form of `compact`; and optionally
-                     policy: apply (the default) | report | heal | destroy
+                     policy: apply (the default) | report | heal | destroy | applied (heal what was applied before)
                      only: [vmgroup/g1]  (the objects of the pass)
+                     applying: {set: team, prune: true, whole: false}  (left out: nobody applies, nothing is recorded)
     inventory.json   left out: the one beside the folders
     observed.json    what was found
     diff.txt         the expected diff,  plan.txt  the expected plan
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,10 @@ import yaml
 
 from reconciler.model.actions import Risk
 from reconciler.model.diff import Diff
+from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.plan import Plan
 from reconciler.model.policy import APPLY, APPLY_AND_DESTROY, REPORT_ONLY, Policy
+from reconciler.model.policy import HEAL as HEAL_APPLIED
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.planning.differ import diff, without_uuid
 from reconciler.planning.planner import plan
@@ -33,7 +37,7 @@ from tests.planning.shown import shown_diff, shown_plan
 
 CASES = Path(__file__).parents[1] / "golden" / "plan"
 HEAL = Policy(frozenset({Risk.SAFE, Risk.RESTRICTS}), create_config_db=False)
-POLICIES = {"apply": APPLY, "report": REPORT_ONLY, "heal": HEAL, "destroy": APPLY_AND_DESTROY}
+POLICIES = {"apply": APPLY, "report": REPORT_ONLY, "heal": HEAL, "destroy": APPLY_AND_DESTROY, "applied": HEAL_APPLIED}
 KINDS = {kind.lower(): kind for kind in Kind}
 
 
@@ -56,8 +60,12 @@ def run(folder: Path) -> tuple[Diff, Plan]:
     resolved = resolve(compact.desired(wanted), known)
     observed = compact.observed(json.loads((folder / "observed.json").read_text()), known)
     fresh = {ref: f"new-{ref.name}" for ref in without_uuid(resolved, observed)}
-    found = diff(resolved, observed, fresh)
+    found = diff(resolved, observed, fresh, _applying(wanted))
     return found, plan(found, resolved, observed, _policy(wanted))
+
+
+def _applying(wanted: dict[str, Any]) -> Applying | None:
+    return Applying(**{"set": "", "stamp": Stamp("ann@ws"), **wanted["applying"]}) if "applying" in wanted else None
 
 
 def _policy(wanted: dict[str, Any]) -> Policy:
@@ -65,9 +73,7 @@ def _policy(wanted: dict[str, Any]) -> Policy:
     if "only" not in wanted:
         return policy
     refs = (name.partition("/") for name in wanted["only"])
-    return Policy(
-        policy.risks, policy.create_config_db, frozenset(ObjectRef(KINDS[kind], name) for kind, _, name in refs)
-    )
+    return replace(policy, objects=frozenset(ObjectRef(KINDS[kind], name) for kind, _, name in refs))
 
 
 def main() -> None:

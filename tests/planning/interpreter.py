@@ -31,6 +31,7 @@ from reconciler.model.observed import (
     VMRow,
 )
 from reconciler.model.outcome import ActionResult
+from reconciler.model.ownership import Record
 from reconciler.model.plan import DBPlan
 from reconciler.model.resolved import Access, Member
 
@@ -57,6 +58,7 @@ class Rows:
     tenants: dict[str, TenantRow] = field(default_factory=dict)
     vms: dict[str, VMRow] = field(default_factory=dict)
     privileges: dict[tuple[str, str], PrivilegeRow] = field(default_factory=dict)
+    records: dict[str, Record] | None = field(default_factory=dict)
 
     @classmethod
     def of(cls, db: ObservedConfigDB) -> Rows:
@@ -66,6 +68,7 @@ class Rows:
             {row.id: row for row in db.tenants},
             {row.vm_id: row for row in db.vms},
             {(row.tenant_id, row.url): row for row in db.privileges},
+            None if db.records is None else {record.object: record for record in db.records},
         )
 
     def fingerprint(self) -> str:
@@ -82,7 +85,8 @@ class Rows:
         """As a host would report it."""
         rows = (tuple(self.tenants.values()), tuple(self.vms.values()), tuple(self.privileges.values()))
         found = replace(self.other, tenants=rows[0], vms=rows[1], privileges=rows[2], fingerprint=self.fingerprint())
-        return replace(found, violations=tuple(sorted(self.violations())))
+        records = None if self.records is None else tuple(self.records.values())
+        return replace(found, violations=tuple(sorted(self.violations())), records=records)
 
     def violations(self) -> set[str]:
         """The rules of vDVS that the rows break."""
@@ -107,6 +111,9 @@ class Rows:
 
     def do(self, action: act.DBAction) -> None:
         """Carry out one action."""
+        if isinstance(action, act.RecordObject | act.ForgetObject):
+            self._write_down(action)
+            return
         if not isinstance(action, act.CreateVMGroup | act.RemoveMember | act.DeleteRow):
             expect(action.uuid in self.tenants, f"no vmgroup {action.uuid}")
         match action:
@@ -143,6 +150,20 @@ class Rows:
             case act.DeleteVMGroup(uuid=uuid):
                 self._delete(action)
 
+    def _write_down(self, action: act.RecordObject | act.ForgetObject) -> None:
+        if self.records is None:
+            return
+        self.records.pop(action.object, None)
+        if isinstance(action, act.RecordObject):
+            self._forget_uid(action.uid)
+            who = (None, False, "somebody", None, "")
+            self.records[action.object] = Record(action.object, action.uid, action.set, action.digest, *who)
+
+    def _forget_uid(self, uid: str | None) -> None:
+        kept = (self.records or {}).items()
+        if self.records is not None and uid is not None:
+            self.records = {name: record for name, record in kept if record.uid != uid}
+
     def _create(self, action: act.CreateVMGroup) -> None:
         expect((action.name == DEFAULT_VMGROUP) == (action.uuid == DEFAULT_VMGROUP_UUID), "_DEFAULT has its own uuid")
         expect(action.uuid not in self.tenants, "the uuid is taken")
@@ -173,6 +194,12 @@ class Rows:
         expect(self.tenants[action.uuid].name == action.name, "it has another name")
         expect(all(row.tenant_id != action.uuid for row in self.vms.values()), "it has members")
         expect(all(use.tenant_id != action.uuid for use in self.other.volume_use), "it has volumes")
+        if action.only_of is not None:
+            expect(self.records is not None, "nobody can say who applied it")
+            record = (self.records or {}).get(f"vmgroup/{action.name}")
+            last = record.set if record is not None and record.uid == action.uuid else ""
+            expect(last in action.only_of, f"set {last} applied it")
+        self._forget_uid(action.uuid)
         del self.tenants[action.uuid]
         self.privileges = {key: row for key, row in self.privileges.items() if key[0] != action.uuid}
 

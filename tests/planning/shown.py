@@ -28,6 +28,8 @@ def _change(change: Change) -> Iterator[str]:
         yield f"    note: {note}"
     for reason in change.held:
         yield f"    held: {reason}"
+    if change.claim:
+        yield f"    claim: {change.claim}"
     for ref in sorted(map(str, change.tied)):
         yield f"    tied: {ref}"
 

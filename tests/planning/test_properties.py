@@ -9,7 +9,7 @@ from functools import partial
 from hypothesis import assume, given, note
 from hypothesis import strategies as st
 
-from reconciler.model.actions import DeleteVMGroup, RemoveMember
+from reconciler.model.actions import DeleteVMGroup, ForgetObject, RecordObject, RemoveMember
 from reconciler.model.constants import DEFAULT_VMGROUP
 from reconciler.model.desired import Presence, Unmanaged
 from reconciler.model.diff import Change, Diff, Op
@@ -39,13 +39,14 @@ from tests.planning.shown import shown_diff, shown_plan
 from tests.planning.worlds import HOSTS, STORES, URLS, VMS, World, databases, inventories, shuffled, worlds
 
 WRITABLE = (Op.CREATE, Op.UPDATE, Op.DELETE)
+RECORDING = (RecordObject, ForgetObject)
 
 
 def look(world: World) -> tuple[Resolved, Diff, Plan]:
     """One pass without writing."""
     resolved = resolve(world.desired, world.inventory)
     fresh = {ref: f"fresh-{ref.name}" for ref in without_uuid(resolved, world.observed)}
-    found = diff(resolved, world.observed, fresh)
+    found = diff(resolved, world.observed, fresh, world.applying)
     return resolved, found, plan(found, resolved, world.observed, world.policy)
 
 
@@ -92,12 +93,16 @@ def test_diff_and_plan_are_total_and_every_change_has_a_reason(world: World) -> 
     assert len(set(refs)) == len(refs)
     for change in found.changes:
         assert change.reason
-        assert change.op in WRITABLE or not change.actions
+        assert change.op in WRITABLE or all(isinstance(action, RECORDING) for action in change.actions)
+        assert change.op is Op.KEEP or change.op in WRITABLE or not change.actions
         assert change.op is not Op.UPDATE or change.fields
         assert change.tied <= set(refs) - {change.ref}
         assert all(action.ref == change.ref for action in change.actions)
     wanted = {thing.ref for thing in (*resolved.hosts, *resolved.config_dbs, *resolved.vmgroups, *resolved.unresolved)}
-    assert wanted == {change.ref for change in found.changes if change.op is not Op.UNMANAGED}
+    assert wanted <= set(refs)
+    rest = (change for change in found.changes if change.ref not in wanted)
+    assert all(change.op in (Op.UNMANAGED, Op.DELETE, Op.BLOCKED) for change in rest)
+    assert all(change.ref in wanted for change in found.changes if change.op in (Op.CREATE, Op.UPDATE))
     planned = [action.ref for step in steps.config_dbs for group in step.groups for action in group]
     assert not set(planned) & {held.ref for held in steps.withheld}
     assert shown_diff(found)
@@ -124,6 +129,9 @@ def test_a_plan_that_was_carried_out_leaves_nothing_of_what_it_did(world: World)
     after = {change.ref: change for change in left.changes}
     users = {host.ref for host in resolved.hosts if host.config_db in recovered}
     for change in permitted(found, steps):
+        if change.op is Op.DELETE:
+            assert change.ref not in after
+            continue
         now = after[change.ref]
         if change.ref in recovered | users:  # now it can be read, there may be more to do
             continue
@@ -156,8 +164,14 @@ def test_what_no_manifest_declares_is_not_touched(world: World) -> None:
         names, pins = {group.name for group in groups} | {DEFAULT_VMGROUP}, {group.uuid for group in groups}
         names |= {name for group in groups for name in group.previous_names}
         for tenant in before.tenants:
-            if tenant.name not in names and tenant.id not in pins:
+            if tenant.name not in names and tenant.id not in pins and tenant.id not in deleted(steps):
                 assert mended(rows_of(Rows.of(before), tenant.id)) == mended(rows_of(after, tenant.id))
+
+
+def deleted(steps: Plan) -> set[str]:
+    """The UUIDs of the vmgroups that a plan deletes."""
+    actions = (action for step in steps.config_dbs for group in step.groups for action in group)
+    return {action.uuid for action in actions if isinstance(action, DeleteVMGroup)}
 
 
 def rows_of(rows: Rows, tenant: str) -> list[object]:
@@ -166,16 +180,16 @@ def rows_of(rows: Rows, tenant: str) -> list[object]:
     return [rows.tenants[tenant], *(row for table in tables for row in table if row.tenant_id == tenant)]
 
 
-def mended(rows: list[object]) -> list[object]:
+def mended(rows: list[object]) -> set[object]:
     """The rows with what a config DB mends of itself: no description is an empty one, and ids are in lower case."""
-    return [
+    return {
         replace(row, description=row.description or "")
         if isinstance(row, TenantRow)
         else replace(row, vm_id=row.vm_id.lower())
         if isinstance(row, VMRow)
         else row
         for row in rows
-    ]
+    }
 
 
 @given(worlds())

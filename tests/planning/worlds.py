@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +26,7 @@ from reconciler.model.observed import (
     VMRow,
     VolumeUse,
 )
+from reconciler.model.ownership import Applying, Record, Stamp
 from reconciler.model.policy import APPLY, APPLY_AND_DESTROY, Policy
 from reconciler.model.resolved import Access
 from reconciler.planning.state import VMGroupState
@@ -163,6 +165,7 @@ def databases(draw: st.DrawFn, store: str, state: DBState) -> ObservedConfigDB:
         volume_use=tuple(use),
         dead_rows=tuple(dead),
         writer=sometimes(draw, st.sampled_from(HOSTS)),
+        records=tuple(_records(draw, tenants)) if draw(st.integers(0, 7)) else None,
     )
     return Rows.of(found).observed()
 
@@ -171,6 +174,21 @@ _DEAD = [
     DeadRow("vms", ("blob:AB",), "id-g1", "X'AB'", "the id is not text"),
     DeadRow("privileges", ("text:69", "text:70"), "id-gone", URLS[0], "its vmgroup does not exist"),
 ]
+
+
+def _records(draw: st.DrawFn, tenants: list[TenantRow]) -> Iterator[Record]:
+    """Of vmgroups as they are, of the same name with another UUID, and of those that are gone."""
+    uids = set()
+    if draw(st.booleans()):
+        for name in ("configdb/a", "configdb/b", *(f"host/{host}" for host in HOSTS)):
+            yield Record(name, None, "s1", draw(st.sampled_from(["m1", "m1", "m1", "m2"])), None, False, "", None, "")
+    for name in draw(st.lists(st.sampled_from([*(row.name for row in tenants), "gone"]), unique=True)):
+        own = next((row.id for row in tenants if row.name == name), "id-gone")
+        uid = own if draw(st.integers(0, 5)) else draw(ids)
+        if uid not in uids:
+            uids.add(uid)
+            of, digest = draw(st.sampled_from(["", "s1", "s1", "s2"])), draw(st.sampled_from(["m1", "m2"]))
+            yield Record(f"vmgroup/{name}", uid, of, digest, None, False, "bob@ws", None, "")
 
 
 def _tenant(draw: st.DrawFn, name: str) -> TenantRow:
@@ -245,6 +263,7 @@ class World:
     inventory: Inventory
     observed: Observed
     policy: Policy
+    applying: Applying | None
 
 
 @st.composite
@@ -252,7 +271,15 @@ def worlds(draw: st.DrawFn) -> World:
     """Any world."""
     inventory = draw(inventories())
     policy = draw(st.sampled_from([APPLY, APPLY, APPLY_AND_DESTROY, HEAL]))
-    return World(draw(desires()), inventory, draw(looks(inventory)), policy)
+    return World(draw(desires()), inventory, draw(looks(inventory)), policy, draw(applyings))
+
+
+applyings = st.one_of(
+    st.none(),
+    st.builds(Applying, st.just(""), st.just(Stamp("ann@ws")), st.booleans()),
+    st.builds(Applying, st.just("s1"), st.just(Stamp("ann@ws")), st.booleans(), st.booleans()),
+    st.just(Applying("s1", Stamp("ann@ws"), prune=True)),
+)
 
 
 def shuffled(world: World, chance: random.Random) -> World:
@@ -276,7 +303,13 @@ def shuffled(world: World, chance: random.Random) -> World:
         desired, hosts=mixed(desired.hosts), config_dbs=mixed(desired.config_dbs), vmgroups=mixed(tuple(groups))
     )
     rows = {
-        path: replace(db, tenants=mixed(db.tenants), vms=mixed(db.vms), privileges=mixed(db.privileges))
+        path: replace(
+            db,
+            tenants=mixed(db.tenants),
+            vms=mixed(db.vms),
+            privileges=mixed(db.privileges),
+            records=db.records and mixed(db.records),
+        )
         for path, db in seen.config_dbs.items()
     }
     entries = {
@@ -288,4 +321,5 @@ def shuffled(world: World, chance: random.Random) -> World:
         datastores=mixed(world.inventory.datastores),
         vms=mixed(world.inventory.vms),
     )
-    return World(wanted, inventory, Observed(mixed(dict(seen.hosts)), mixed(rows), mixed(entries)), world.policy)
+    looked = Observed(mixed(dict(seen.hosts)), mixed(rows), mixed(entries))
+    return World(wanted, inventory, looked, world.policy, world.applying)

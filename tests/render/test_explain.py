@@ -35,7 +35,7 @@ def test_a_field_is_one_line_and_what_it_means() -> None:
 @pytest.mark.parametrize(
     ("path", "heading"),
     [
-        ("configdb.spec.unmanaged", "FIELD  unmanaged  <Report | Ignore>     default: Report"),
+        ("configdb.spec.unmanaged", "FIELD  unmanaged  <Report | Ignore | Delete>     default: Report"),
         ("configdb.spec.backups.keep", "FIELD  keep  <number from 1 to 1000>     e.g. 10     default: 10"),
         ("vmgroup.kind", "FIELD  kind  <kind>     always VMGroup     required"),
         ("vmgroup.spec.vmSelector.namePattern", "FIELD  namePattern  <pattern>     e.g. photon-*     default: '*'"),

@@ -1,0 +1,109 @@
+"""Who applied what: what an apply writes down, and what counts as approved because it was applied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from reconciler.model.actions import DBAction, ForgetObject, RecordObject, Risk
+from reconciler.model.diff import Change, Op
+from reconciler.model.observed import DBState, Observed, ObservedConfigDB
+from reconciler.model.ownership import Applying, Record
+from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.resolved import Resolved, ResolvedHost
+
+_RECORDED = (Op.CREATE, Op.UPDATE, Op.KEEP)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The records of one config DB, by object and (vmgroups only) by UUID."""
+
+    by_object: Mapping[str, Record]
+    by_uid: Mapping[str, Record]
+
+    def of(self, name: str, uid: str | None) -> Record | None:
+        """The record of an object, even if it was called otherwise when it was applied."""
+        return (self.by_uid.get(uid) if uid else None) or self.by_object.get(name)
+
+    def of_vmgroup(self, name: str, uuid: str) -> Record | None:
+        """The record of exactly this vmgroup: another one of the same name, or one renamed since, has none."""
+        record = self.by_object.get(object_name(Kind.VMGROUP, name))
+        return record if record is not None and record.uid == uuid else None
+
+
+def ledger(seen: ObservedConfigDB) -> Ledger | None:
+    """The records of a config DB; None: nobody can say who applied what."""
+    if seen.records is None or seen.state is DBState.UNKNOWN:
+        return None
+    return Ledger(
+        {record.object: record for record in seen.records},
+        {record.uid: record for record in seen.records if record.uid is not None},
+    )
+
+
+def object_name(kind: Kind, name: str) -> str:
+    """What a record calls an object: of vmgroups the name in vDVS, which is unique in their config DB."""
+    return f"{kind.lower()}/{name}"
+
+
+def recorded(
+    change: Change, name: str, uid: str | None, digest: str | None, known: Ledger | None, applying: Applying | None
+) -> Change:
+    """`change` with the action that writes down who applies it, unless the record says so already.
+
+    An apply without a set leaves an object in the set that it is in.
+    """
+    if applying is None or known is None or digest is None or change.op not in _RECORDED:
+        return change
+    last = known.of(name, uid)
+    of = applying.set or (last.set if last is not None else "")
+    if last is not None and (last.object, last.uid, last.set, last.digest) == (name, uid, of, digest):
+        return change
+    action = RecordObject(change.ref, Risk.SAFE, name, uid, of, digest)
+    return replace(change, actions=(*change.actions, action), claim=_claim(change.op, last, of, digest))
+
+
+def _claim(op: Op, last: Record | None, of: str, digest: str) -> str:
+    if last is not None and last.set and last.set != of:
+        return f"taken over from set {last.set} ({spell(last)})"
+    if op is not Op.KEEP:
+        return ""
+    if last is None or last.set != of:
+        return f"claimed for set {of}" if of else "recorded as applied"
+    return "recorded, as its manifest has changed" if last.digest != digest else "recorded anew"
+
+
+def spell(record: Record) -> str:
+    """`git 4f2c1ab, by ann@ws`: when an object was applied last, and by whom."""
+    return ", ".join(([f"git {record.revision}"] if record.commit else []) + [f"by {record.by or 'nobody known'}"])
+
+
+def forgotten(
+    db: ObjectRef, hosts: Iterable[ResolvedHost], known: Ledger | None, applying: Applying | None
+) -> tuple[DBAction, ...]:
+    """What drops the records of hosts that use another config DB by now: only one may say what was applied last."""
+    if applying is None or known is None:
+        return ()
+    names = ((host, object_name(Kind.HOST, host.ref.name)) for host in hosts if host.config_db != db)
+    return tuple(ForgetObject(db, Risk.SAFE, name) for _, name in names if name in known.by_object)
+
+
+def applied_before(resolved: Resolved, observed: Observed) -> frozenset[ObjectRef]:
+    """The objects whose manifest, and that of the config DB behind them, is the very one that was applied last."""
+    ledgers = {db.ref: ledger(observed.config_dbs[db.location]) for db in resolved.config_dbs}
+
+    def same(db: ObjectRef, name: str, ref: ObjectRef) -> bool:
+        known = ledgers.get(db)
+        record = known.by_object.get(name) if known is not None else None
+        return record is not None and record.digest == resolved.digests.get(ref)
+
+    databases = {db for db in ledgers if same(db, object_name(Kind.CONFIG_DB, db.name), db)}
+    found = set(databases)
+    for host in resolved.hosts:
+        if host.config_db in databases and same(host.config_db, object_name(Kind.HOST, host.ref.name), host.ref):
+            found.add(host.ref)
+    for group in resolved.vmgroups:
+        if group.config_db in databases and same(group.config_db, object_name(Kind.VMGROUP, group.name), group.ref):
+            found.add(group.ref)
+    return frozenset(found)
