@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 settings.register_profile("local", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("local"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
+SHRINKING = 600  # seconds: hypothesis shrinks what fails for up to five minutes
 GRACE = 1.0  # seconds that something which is just ending may still take
 LASTING_THREADS = ("asyncio_", "pytest_timeout")  # by beginning of the name: pools that outlive a test on purpose
 
@@ -44,6 +45,14 @@ def _left(look: Callable[[], set[Thing]], before: set[Thing]) -> set[Thing]:
     while (left := look() - before) and time.monotonic() < deadline:
         time.sleep(0.01)
     return left
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The time limit must not hit hypothesis while it shrinks a failure: it would take the interruption for data that
+    comes out differently each time (FlakyStrategyDefinition), and hide what failed."""
+    for item in items:
+        if is_hypothesis_test(getattr(item, "obj", None)) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(SHRINKING))
 
 
 @pytest.fixture(autouse=True)

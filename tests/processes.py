@@ -29,8 +29,29 @@ def children_of(pid: int) -> list[int]:
 def wait_until_gone(pids: list[int]) -> None:
     """Until each has ended; a zombie has."""
     for pid in pids:
-        while Path(f"/proc/{pid}").exists() and "\nState:\tZ" not in _status(pid):
+        while is_running(pid):
             time.sleep(0.01)
+
+
+def wait_until_nobody_names(folder: Path) -> None:
+    """Until every process has ended that was started for something in `folder`: its command line or its environment
+    names it. For those whose parent was killed."""
+    name = os.fsencode(folder)
+    while any(_names(process, name) for process in Path("/proc").iterdir() if process.name.isdecimal()):
+        time.sleep(0.002)
+
+
+def _names(process: Path, name: bytes) -> bool:
+    try:
+        told = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+    except OSError:  # it has ended, or is somebody else's
+        return False
+    return name in told
+
+
+def is_running(pid: int) -> bool:
+    """Whether it has not ended; a zombie has."""
+    return "\nState:\tZ" not in _status(pid)
 
 
 def _status(pid: int) -> str:
