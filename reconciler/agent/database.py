@@ -178,10 +178,11 @@ def _while_reading(error, place):
 
 def _describe(connection, known):
     # type: (sqlite3.Connection, Optional[str]) -> Dict[str, Any]
-    rows.check_version(connection)
+    schema = rows.schema(connection)
     tables = rows.read(connection)
     digest = rows.fingerprint(tables)
     answer = {"state": "present", "reason": "", "message": "", "fingerprint": digest, "unchanged": digest == known}
+    answer["schema"] = schema
     answer["volume_use"] = [
         [rows.plain(tenant), rows.plain(url), used, count] for tenant, url, used, count in rows.volume_use(connection)
     ]

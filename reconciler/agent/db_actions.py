@@ -236,6 +236,15 @@ def _delete_row(books, action):
     dead_rows.delete(books.connection, action["table"], action["key"])
 
 
+def _upgrade(books, action):
+    # type: (Books, Dict[str, Any]) -> None
+    connection = books.connection
+    rows.schema(connection)  # refuses any that cannot be upgraded
+    schema.upgrade(connection, rows.has_names(connection))
+    for member in action["names"]:
+        books.change("UPDATE vms SET vm_name = ? WHERE vm_id = ? AND vm_name IS NULL", member["name"], member["uuid"])
+
+
 def _vm_words(member):
     # type: (Dict[str, Any]) -> str
     return "%s (%s)" % (member["name"], member["uuid"]) if member.get("name") else str(member["uuid"])
@@ -259,4 +268,5 @@ _ACTIONS = {
     "RecordObject": _record,
     "ForgetObject": _forget,
     "DeleteRow": _delete_row,
+    "UpgradeDB": _upgrade,
 }

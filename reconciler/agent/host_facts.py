@@ -54,7 +54,7 @@ def mode(root, until):
         if size is None:
             return "BrokenLink", "Missing"
         if size:
-            sqlite.patiently(until, lambda: database.reading(place, rows.check_version))
+            sqlite.patiently(until, lambda: database.reading(place, rows.schema))
     except Refused as refused:
         if refused.reason != "WrongVersion":
             return "BrokenLink", refused.reason

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 
-from .schema import COLUMNS, VERSION
+from .schema import COLUMNS, OLDER, VERSION
 from .sqlite import execute, meaning
 from .wire import Refused
 
@@ -48,7 +48,9 @@ def fingerprint(tables):
 
 def _table(connection, table):
     # type: (sqlite3.Connection, str) -> List[Row]
-    columns = _COLUMNS[table]
+    columns = list(_COLUMNS[table])
+    if table == "vms" and not has_names(connection):
+        columns[-1] = "NULL"
     order = ", ".join(str(position + 1) for position in range(len(columns)))
     statement = "SELECT %s FROM %s ORDER BY %s" % (", ".join(columns), table, order)
     return tolerantly(connection, statement)
@@ -96,18 +98,45 @@ def _blob(value):
     return {"blob": binascii.hexlify(bytes(value)).decode("ascii")}
 
 
-def check_version(connection):
-    # type: (sqlite3.Connection) -> None
-    """Raises Refused `WrongVersion`, saying what was found, unless the schema is 1.2."""
+def has_names(connection):
+    # type: (sqlite3.Connection) -> bool
+    """Whether rows of VMs have a name: schema 1.1 had none."""
+    return "vm_name" in [row[1] for row in execute(connection, "PRAGMA table_info(vms)")]
+
+
+def schema(connection):
+    # type: (sqlite3.Connection) -> str
+    """The schema, as the protocol says it. Raises Refused `WrongVersion` for one that vdvs does not know, saying what
+    was found and what to do."""
     tables = [row[0] for row in tolerantly(connection, "SELECT name FROM sqlite_master WHERE type = 'table'")]
     if "versions" not in tables:
-        known = any(table in tables for table in _COLUMNS)
-        what = "a schema from before vDVS 0.10" if known else "no config DB of vDVS"
-        raise Refused("WrongVersion", "it has no table of versions, so it is %s; vdvs knows schema 1.2" % what)
-    found = _table(connection, "versions")
-    if len(found) != 1 or found[0][1:3] != VERSION:
-        versions = ", ".join("%s.%s" % row[1:3] for row in found) or "no version"
-        raise Refused("WrongVersion", "its schema says %s; vdvs knows schema 1.2 only" % versions)
+        raise Refused("WrongVersion", _WITHOUT_VERSIONS[any(table in tables for table in _COLUMNS)])
+    found = [tuple(row[1:3]) for row in _table(connection, "versions")]
+    if found == [VERSION]:
+        return "1.2" if has_names(connection) else "1.2 without vm_name"
+    if found == [OLDER]:
+        return "1.1"
+    raise Refused("WrongVersion", _wrong_version(found))
+
+
+_WITHOUT_VERSIONS = {
+    True: "it has no table of versions, so it is from before vDVS 0.10, and nothing upgrades that: keep a copy,"
+    " delete it and apply again",
+    False: "it has no table of versions nor any other of vDVS, so it is no config DB of vDVS: look what it is",
+}
+
+
+def _wrong_version(found):
+    # type: (List[Tuple[Any, ...]]) -> str
+    versions = ", ".join("%s.%s" % version for version in found) or "no version"
+    if found == [(1, 0)]:
+        return (
+            "its schema says 1.0, that of vDVS 0.10 and 0.11: with vDVS 0.11.2 or 0.12 installed run"
+            " /usr/lib/vmware/vmdkops/bin/vmdkops_post_update.11.1.py on its host, which makes 1.1 of it"
+        )
+    if len(found) == 1 and all(isinstance(part, int) for part in found[0]) and found[0] > VERSION:
+        return "its schema says %s, which is newer than this vdvs knows (1.2): use one that knows it" % versions
+    return "its schema says %s, which vdvs does not know (it knows 1.1 and 1.2): bring it back from a backup" % versions
 
 
 def volume_use(connection):

@@ -1,4 +1,4 @@
-"""What vDVS itself requires of the rows of a config DB (schema 1.2) and does not check.
+"""What vDVS itself requires of the rows of a config DB and does not check; of one of schema 1.1 less than of 1.2.
 
 Each of these has been seen to break the service or its tools for everybody, or to open or shut a door silently.
 """
@@ -6,7 +6,7 @@ Each of these has been seen to break the service or its tools for everybody, or 
 from collections import namedtuple
 
 from .rows import plain, tolerantly
-from .schema import COLUMNS, DEFAULT_NAME, DEFAULT_UUID, VERSION
+from .schema import COLUMNS, DEFAULT_NAME, DEFAULT_UUID, OLDER, VERSION
 from .sqlite import execute
 
 TYPE_CHECKING = False
@@ -21,11 +21,7 @@ _HEX = "[0-9a-f]"
 _UUID = "-".join(_HEX * count for count in (8, 4, 4, 4, 12))
 
 # Each query gives (tenant id, vm id, words to fill in...) for each row that breaks the rule.
-_RULES = (
-    (
-        "vmgroup %s: the description is NULL, which breaks the listing of all vmgroups",
-        "SELECT id, NULL, name FROM tenants WHERE description IS NULL",
-    ),
+_SINCE_1_2 = (
     (
         "vmgroup %s: there is no default datastore, which breaks the listing of all vmgroups",
         "SELECT id, NULL, name FROM tenants WHERE default_datastore_url IS NULL OR default_datastore_url = ''",
@@ -34,6 +30,12 @@ _RULES = (
         "vmgroup %s: there is no access row for its default datastore %s, so every short volume name is refused",
         "SELECT id, NULL, name, default_datastore_url FROM tenants AS t WHERE default_datastore_url <> ''"
         " AND NOT EXISTS (SELECT 1 FROM privileges WHERE tenant_id = t.id AND datastore_url = t.default_datastore_url)",
+    ),
+)
+_RULES = (
+    (
+        "vmgroup %s: the description is NULL, which breaks the listing of all vmgroups",
+        "SELECT id, NULL, name FROM tenants WHERE description IS NULL",
     ),
     (
         "vmgroup with id %s: allow_create on %s is %s, neither 0 nor 1",
@@ -79,25 +81,28 @@ def violations(connection):
     # type: (sqlite3.Connection) -> List[Violation]
     """Every rule that the DB breaks, inside the transaction of `connection`, in a fixed order.
     Raises Refused when a table is missing."""
-    found = _of_schema(connection)
-    for sentence, query in _RULES:
+    old = execute(connection, "SELECT major_ver, minor_ver FROM versions").fetchall() == [OLDER]
+    found = _of_schema(connection, old)
+    for sentence, query in _RULES if old else _RULES + _SINCE_1_2:
         for row in tolerantly(connection, query + " ORDER BY 1, 2, 3"):
             found.append(Violation(sentence % tuple(plain(word) for word in row[2:]), plain(row[0]), plain(row[1])))
     return found
 
 
-def _of_schema(connection):
-    # type: (sqlite3.Connection) -> List[Violation]
-    """Rules about the tables: columns are read by position, `privileges` takes no more, the version is 1.2."""
+def _of_schema(connection, old):
+    # type: (sqlite3.Connection, bool) -> List[Violation]
+    """Rules about the tables: columns are read by position, `privileges` takes no more, the version is 1.2, or 1.1
+    (`old`)."""
     found = []
-    for table, expected in COLUMNS:
+    for table, needed in COLUMNS:
+        expected = tuple(needed[:2]) if old and table == "vms" else tuple(needed)
         columns = tuple(row[1] for row in execute(connection, "PRAGMA table_info(%s)" % table))
         exact = table == "privileges"
         if (columns if exact else columns[: len(expected)]) != expected:
             words = (table, ", ".join(str(column) for column in columns), ", ".join(expected))
             found.append(Violation("table %s: its columns are %s; vDVS needs %s" % words, None, None))
     versions = execute(connection, "SELECT major_ver, minor_ver FROM versions").fetchall()
-    if versions != [VERSION]:
+    if versions != [OLDER if old else VERSION]:
         found.append(Violation("table versions: it does not say 1.2 once, so vDVS refuses every request", None, None))
     journal = execute(connection, "PRAGMA journal_mode").fetchone()
     if journal[0] == "wal":

@@ -5,6 +5,7 @@ if TYPE_CHECKING:
     import sqlite3
 
 VERSION = (1, 2)
+OLDER = (1, 1)  # of vDVS 0.11.1 to 0.13: the same tables but for `vms.vm_name`, and default datastores may be empty
 DEFAULT_NAME = "_DEFAULT"
 DEFAULT_UUID = "11111111-1111-1111-1111-111111111111"
 DEFAULT_DESCRIPTION = "This is a default vmgroup"
@@ -75,6 +76,14 @@ def create(connection, with_default):
         connection.execute("INSERT INTO tenants VALUES (?, ?, ?, ?)", tenant)
         for url in (ALL_DS_URL, VM_DS_URL):
             connection.execute("INSERT INTO privileges VALUES (?, ?, 1, 0, 0)", (DEFAULT_UUID, url))
+
+
+def upgrade(connection, has_names):
+    # type: (sqlite3.Connection, bool) -> None
+    """Make the tables of schema 1.1 those of 1.2; the rows that 1.2 needs are for others to write."""
+    if not has_names:
+        connection.execute("ALTER TABLE vms ADD COLUMN vm_name TEXT")
+    connection.execute("UPDATE versions SET major_ver = ?, minor_ver = ?", VERSION)
 
 
 def record_writer(connection, writer):

@@ -34,6 +34,7 @@ def change(place, request, until):
     committed = False
     try:
         expect_unmoved(rows.fingerprint(rows.read(connection)), request["fingerprint"])
+        _expect_upgrade(connection, request["groups"])
         _check_pages(connection)
         name = backup.make(place, request["time"]) if request["groups"] else None
         results = run_groups(connection, request)
@@ -100,6 +101,19 @@ def _fingerprint(place, until):
     return str(found["fingerprint"])
 
 
+def _expect_upgrade(connection, groups):
+    # type: (sqlite3.Connection, List[List[Dict[str, Any]]]) -> None
+    """Raises Refused `WrongVersion` if a DB of an older schema were to be written as it is."""
+    found = rows.schema(connection)
+    if found != "1.2" and groups and not _upgrades(groups[0]):
+        raise Refused("WrongVersion", "its schema is %s, and this plan does not upgrade it first" % found)
+
+
+def _upgrades(group):
+    # type: (List[Dict[str, Any]]) -> bool
+    return any(action.get("action") == "UpgradeDB" for action in group)
+
+
 def _begin(place):
     # type: (Place) -> sqlite3.Connection
     """A connection that holds the write lock. One attempt."""
@@ -147,6 +161,9 @@ def run_groups(connection, request):
         results = [
             refused[number] if number in refused else _group(books, group) for number, group in enumerate(groups)
         ]
+        for group, result in zip(groups, results):
+            if _upgrades(group) and not result["ok"]:  # what follows was planned for the rows that it leaves
+                raise Refused(result["reason"], "it cannot be upgraded: %s" % result["message"])
         added = [violation for violation in rules.violations(connection) if violation not in before]
         if not added:
             sqlite.execute(connection, "RELEASE attempt")
@@ -193,7 +210,8 @@ def _blame(added, groups, results):
     for violation in added:
         message = "it would break a rule of vDVS: %s" % violation.sentence
         numbers = touched.get(violation.vm) or touched.get(violation.tenant) or []
-        for number in numbers:
+        last = [number for number in numbers if not _upgrades(groups[number])]  # without it nothing could be written
+        for number in last or numbers:
             blamed.setdefault(number, {"ok": False, "reason": "Violation", "message": message})
     return blamed
 

@@ -18,6 +18,7 @@ from reconciler.model.observed import (
     ObservedDatastore,
     ObservedHost,
     PrivilegeRow,
+    Schema,
     Section,
     SectionForm,
     Service,
@@ -138,6 +139,7 @@ def _config_db(host: str, path: str, seen: Json, known: Mapping[str, ObservedCon
         backups=tuple(seen.get("backups", ())),
         leftovers=tuple(seen.get("leftovers", ())),
         records=_records(seen.get("objects", ())),
+        schema=Schema(seen.get("schema", Schema.V1_2)),
     )
 
 

@@ -168,6 +168,18 @@ class DeleteRow:
 
 
 @dataclass(frozen=True, slots=True)
+class UpgradeDB:
+    """Bring the tables of a config DB of schema 1.1 to 1.2, and name VMs whose row has no name (`names`).
+
+    Its transaction is refused as a whole if this, or what shares its savepoint, cannot be done.
+    """
+
+    ref: ObjectRef
+    risk: Risk
+    names: tuple[Member, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RecoverDB:
     """Let SQLite roll back what an interrupted writer left half-written (a hot journal)."""
 
@@ -188,6 +200,7 @@ DBAction = (
     | RecordObject
     | ForgetObject
     | DeleteRow
+    | UpgradeDB
 )
 
 

@@ -7,6 +7,7 @@ VM_DS = "_VM_DS"
 VM_DS_URL = "_VM_DS://"
 ALL_DS = "_ALL_DS"
 ALL_DS_URL = "_ALL_DS://"
+OLD_DEFAULT_URL = "_DEFAULT_URL"  # of _DEFAULT, up to vDVS 0.13: what everybody may do where no row says more
 SPECIAL_DATASTORES = {VM_DS: VM_DS_URL, ALL_DS: ALL_DS_URL}
 VOLUMES = "/vmfs/volumes/"
 DB_FILE = "dockvols/vmdkops_config.db"

@@ -159,6 +159,14 @@ class DBState(StrEnum):
     UNKNOWN = "unknown"  # it could not be read; `reason` says why
 
 
+class Schema(StrEnum):
+    """The schema of a config DB that vdvs can read. vDVS 0.14 and later use 1.2, 0.11.1 to 0.13 use 1.1."""
+
+    V1_1 = "1.1"
+    V1_2 = "1.2"
+    V1_2_WITHOUT_NAMES = "1.2 without vm_name"  # the version was raised, the column was not made
+
+
 @dataclass(frozen=True, slots=True)
 class ObservedConfigDB:
     """The config DB at one path, read through `read_from`.
@@ -188,6 +196,7 @@ class ObservedConfigDB:
     backups: tuple[str, ...] = ()
     leftovers: tuple[str, ...] = ()
     records: tuple[Record, ...] | None = ()
+    schema: Schema = Schema.V1_2
 
 
 class EntryKind(StrEnum):

@@ -10,7 +10,8 @@ from reconciler.model.refs import ObjectRef
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What may be written: changes of these risks, new config DBs or not, these objects only (None: all).
+    """What may be written: changes of these risks, config DBs made and upgraded or not, only these objects (None:
+    all).
 
     `only_applied`: only what brings back what was applied before, see `ownership.applied_before`.
     """

@@ -17,6 +17,7 @@ from reconciler.model.resolved import Resolved, ResolvedConfigDB, ResolvedHost
 from reconciler.planning.adopt_vmgroup import Vocabulary, draft, why_not_at_all
 from reconciler.planning.default_diff import OPEN
 from reconciler.planning.kube_names import kube_names
+from reconciler.planning.old_schema import lifted_all
 from reconciler.planning.resolve import resolve
 from reconciler.planning.sayable import sayable
 from reconciler.planning.show import LOST, Names
@@ -55,7 +56,7 @@ class _Adoption:
 
     def __init__(self, found: Resolved, seen: Observed, declared: Desired) -> None:
         self.left_out = [LeftOut(failed.ref, failed.reason, unread=True) for failed in found.unresolved]
-        self._found, self._seen = found, seen
+        self._found, self._seen = found, lifted_all(seen)  # what is exported is declared of the upgraded DB
         self._words = Vocabulary(found.inventory)
         self._shown = Names(found.inventory)
         self._wishes = {host.ref.name: host for host in declared.hosts}

@@ -23,6 +23,7 @@ from reconciler.model.observed import (
 from reconciler.model.resolved import Resolved
 from reconciler.planning.host_diff import OPEN_NOTE
 from reconciler.planning.look_up import LookUp, NotFoundError
+from reconciler.planning.old_schema import as_vdvs_upgrades
 from reconciler.planning.rights import Lookup, Request, Right, decide, lookup_order, vmgroup_of
 from reconciler.planning.show import Names
 from reconciler.planning.state import VMGroupState, observed_states
@@ -165,13 +166,13 @@ def _by_db(question: Question, host: ObservedHost, resolved: Resolved, observed:
         shown = Names(resolved.inventory).path(location.path) or host.link
         return Verdict(Answer.UNKNOWN, "other config DB", f"no manifest declares the config DB {shown}")
     if db.state is DBState.UNKNOWN and db.reason == "WrongVersion":
-        verdict = Verdict(Answer.DENIED, db.reason, f"{db.message}, so vDVS refuses every request")
+        verdict = Verdict(Answer.DENIED, db.reason, f"vDVS refuses every request: {db.message}")
     elif db.state is DBState.EMPTY:
         verdict = Verdict(Answer.DENIED, "empty config DB", "the config DB is an empty file; every request fails")
     elif db.state is not DBState.PRESENT:
         verdict = Verdict(Answer.UNKNOWN, db.reason or db.state.value, db.message or "the config DB is gone")
     else:
-        verdict = _by_rows(question, host, db, Names(resolved.inventory))
+        verdict = _by_rows(question, host, as_vdvs_upgrades(db), Names(resolved.inventory))
     return replace(verdict, config_db=ref)
 
 

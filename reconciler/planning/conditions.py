@@ -12,6 +12,7 @@ from reconciler.model.outcome import Assessment
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.planning.books import books_match, limits_fit, stocks
 from reconciler.planning.host_diff import OPEN_NOTE, is_open
+from reconciler.planning.old_schema import half_upgraded, is_old
 from reconciler.planning.scope import vmgroup_ref
 from reconciler.planning.show import LOST, Names
 
@@ -128,7 +129,12 @@ def _config_db(ref: ObjectRef, seen: ObservedConfigDB) -> Iterator[Condition]:
         yield Condition(ref, "Valid", Truth.UNKNOWN, seen.state.value.capitalize(), "there is no config DB")
         return
     yield Condition(ref, "Readable", Truth.TRUE, "Read", f"read from {seen.read_from}")
-    if seen.violations:
+    if is_old(seen):
+        half = half_upgraded(seen)
+        problem = "vDVS left its upgrade half-done" if half else f"its schema is {seen.schema}, not 1.2"
+        message = "; ".join([f"{problem}; `vdvs apply` upgrades it", *seen.violations])
+        yield Condition(ref, "Valid", Truth.FALSE, "HalfUpgraded" if half else "OldSchema", message)
+    elif seen.violations:
         yield Condition(ref, "Valid", Truth.FALSE, "Violations", "; ".join(seen.violations))
     else:
         yield Condition(ref, "Valid", Truth.TRUE, "Valid", "every rule of vDVS holds")

@@ -22,7 +22,6 @@ _NO_WAY_BACK = (
 _WAYS_OUT = {
     "Locked": "; try again when that is done",
     "Corrupt": "; bring it back from a copy of yours",
-    "WrongVersion": "; only schema 1.2, that of vDVS 0.14 and later, can be managed",
     "NotMounted": "; mount it, or correct spec.datastore",
 }
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

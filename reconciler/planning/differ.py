@@ -16,6 +16,7 @@ from reconciler.planning.db_diff import config_db_change, usable, used_elsewhere
 from reconciler.planning.default_diff import fallback
 from reconciler.planning.host_diff import host_change
 from reconciler.planning.membership import Membership, Misspelt
+from reconciler.planning.old_schema import lifted_all
 from reconciler.planning.ownership import Ledger, forgotten, ledger, object_name, recorded
 from reconciler.planning.pairing import Pair, pairs, uuid_of
 from reconciler.planning.rename import neighbours
@@ -25,6 +26,7 @@ from reconciler.planning.scope import incomplete, unresolved_vmgroups
 from reconciler.planning.show import Names
 from reconciler.planning.state import VMGroupState, observed_states, orphaned
 from reconciler.planning.undeclared import hindrance, undeclared, undeclared_change
+from reconciler.planning.upgrade import waiting, why_not_upgrade, with_upgrade
 from reconciler.planning.vmgroup_diff import vmgroup_change
 
 _WRITTEN = (Op.CREATE, Op.UPDATE, Op.KEEP)
@@ -38,6 +40,7 @@ def diff(
     `fresh` holds UUIDs for the vmgroups to be made (see `without_uuid`). The order of the inputs does not matter.
     `applying`: on whose behalf; None: nobody applies, so nothing is recorded or pruned.
     """
+    found, observed = observed, lifted_all(observed)  # from here on, all config DBs are as if they were upgraded
     names = Names(resolved.inventory)
     changes = [Change(failed.ref, Op.BLOCKED, failed.reason) for failed in resolved.unresolved]
     joinable: dict[ObjectRef, bool] = {}
@@ -49,13 +52,16 @@ def diff(
         there = seen.state is DBState.PRESENT or change.op is Op.CREATE
         ledgers[db.ref] = ledger(seen) if there else None
         elsewhere = used_elsewhere(db, resolved, observed, names) is not None
-        joinable[db.ref] = usable(change, seen) and not elsewhere
+        old_driver = why_not_upgrade(db, found.config_dbs[db.location], observed)
+        joinable[db.ref] = usable(change, seen) and not elsewhere and old_driver is None
         if elsewhere:
             mine = [group.ref for group in resolved.vmgroups if group.config_db == db.ref]
             changes.append(change)
             changes.extend(Change(ref, Op.BLOCKED, f"its {db.ref} is {change.op}") for ref in mine)
         else:
             itself, *groups = _contents(db, change, resolved, observed, fresh, applying, names)
+            itself = with_upgrade(itself, found.config_dbs[db.location], old_driver, resolved.inventory, names)
+            groups = groups if old_driver is None else list(waiting(groups, db.ref))
             changes += [_db_recorded(itself, resolved, ledgers[db.ref], applying), *groups]
     for host in resolved.hosts:
         seen_host = observed.hosts[host.ref.name]

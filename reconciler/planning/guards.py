@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.model.actions import RecoverDB, Risk
+from reconciler.model.actions import RecoverDB, Risk, UpgradeDB
 from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.plan import Withheld
 from reconciler.model.policy import Policy
@@ -24,9 +24,12 @@ def permit(
     candidates = [change for change in diff.changes if change.op in _WRITABLE]
     refused = {change.ref: why for change in candidates if (why := _refusal(change, policy, applied)) is not None}
     not_made = {change.ref for change in candidates if _creates_db(change) and change.ref in refused}
+    still_old = {change.ref for change in candidates if _upgrades_db(change) and change.ref in refused}
     for change in candidates:
         if change.ref not in refused and (db := databases.get(change.ref)) in not_made:
             refused[change.ref] = f"its {db} is not there and is not made in this pass"
+        elif change.ref not in refused and db in still_old:
+            refused[change.ref] = f"its {db} has an old schema and is not upgraded in this pass"
     pending = list(refused)
     partners = _partners(candidates)
     while pending:
@@ -54,6 +57,8 @@ def _refusal(change: Change, policy: Policy, applied: frozenset[ObjectRef]) -> s
         return "its manifest is not what was applied last; `vdvs apply` carries it out"
     if _creates_db(change) and not policy.create_config_db:
         return "a config DB is made only by `vdvs apply`"
+    if _upgrades_db(change) and not policy.create_config_db:
+        return "a config DB is upgraded only by `vdvs apply`"
     if change.risk in policy.risks:
         return None
     if change.risk is Risk.DESTROYS:
@@ -68,6 +73,10 @@ def _only_recovers(change: Change) -> bool:
 
 def _creates_db(change: Change) -> bool:
     return change.ref.kind is Kind.CONFIG_DB and change.op is Op.CREATE
+
+
+def _upgrades_db(change: Change) -> bool:
+    return any(isinstance(action, UpgradeDB) for action in change.actions)
 
 
 def _partners(candidates: list[Change]) -> dict[ObjectRef, set[ObjectRef]]:

@@ -19,6 +19,7 @@ from reconciler.model.actions import (
     RecoverDB,
     RemoveMember,
     RemoveNameLink,
+    UpgradeDB,
 )
 from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.observed import DBState, Observed, ObservedHost
@@ -28,6 +29,7 @@ from reconciler.model.policy import Policy
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.resolved import Resolved, ResolvedConfigDB
 from reconciler.planning.guards import permit
+from reconciler.planning.old_schema import is_old
 from reconciler.planning.ownership import applied_before
 from reconciler.planning.scope import made_with_default, vmgroup_ref
 
@@ -45,6 +47,8 @@ def plan(diff: Diff, resolved: Resolved, observed: Observed, policy: Policy, sta
     databases: list[DBPlan] = []
     for db in sorted(resolved.config_dbs, key=lambda db: db.ref.sort_key):
         mine = [change for change in permitted if owners.get(change.ref, change.ref) == db.ref]
+        if is_old(observed.config_dbs[db.location]) and not any(_upgrades(change) for change in mine):
+            continue  # as it is nothing must be written to it
         there = observed.config_dbs[db.location].state is DBState.PRESENT
         records = there or any(change.ref == db.ref and change.op is Op.CREATE for change in mine)
         theirs = [_of_host(change) for change in permitted if records and users.get(change.ref) == db.ref]
@@ -82,6 +86,10 @@ def _databases(resolved: Resolved, observed: Observed) -> dict[ObjectRef, Object
 def _of_host(change: Change) -> Change:
     """What is written of a host into its config DB: that it was applied."""
     return replace(change, actions=tuple(action for action in change.actions if isinstance(action, _DB_ACTIONS)))
+
+
+def _upgrades(change: Change) -> bool:
+    return any(isinstance(action, UpgradeDB) for action in change.actions)
 
 
 def choose_writer(db: ResolvedConfigDB, observed: Observed) -> str | None:
@@ -141,12 +149,16 @@ def _savepoints(changes: list[Change]) -> Iterable[tuple[DBAction, ...]]:
     together: dict[ObjectRef, list[DBAction]] = {}
     for change in changes:
         together.setdefault(find(change.ref), []).extend(a for a in change.actions if isinstance(a, _DB_ACTIONS))
-    return (tuple(sorted(actions, key=_rank)) for actions in together.values() if actions)
+    groups = (tuple(sorted(actions, key=_rank)) for actions in together.values() if actions)
+    return sorted(groups, key=lambda actions: not isinstance(actions[0], UpgradeDB))
 
 
 def _rank(action: Action) -> int:
-    """Vmgroups exist before VMs move in, rows go before their like come, VMs are out before anything is deleted."""
+    """The schema is raised first. Vmgroups exist before VMs move in, rows go before their like come, VMs are out before
+    anything is deleted."""
     match action:
+        case UpgradeDB():
+            return -1
         case CreateVMGroup():
             return 0
         case RemoveMember():

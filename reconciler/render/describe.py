@@ -119,6 +119,7 @@ def _config_db(row: ConfigDBFacts) -> Pairs:
         return [*pairs, ("Why", row.seen.message)] if row.seen else pairs
     return [
         *pairs,
+        ("Schema", row.seen.schema.value),
         ("Read from", row.seen.read_from or NONE),
         ("Writer", row.seen.writer or NONE),
         *_list("VMGroups", sorted(tenant.name for tenant in row.seen.tenants)),

@@ -31,6 +31,7 @@ def row_data(row: Row) -> Data:
         "mode": row.resolved.mode.value if row.resolved else None,
         "state": seen.state.value if seen else DBState.UNKNOWN.value,
         "problem": (seen.message or None) if seen else None,
+        "schema": seen.schema.value if seen and seen.state is DBState.PRESENT else None,
         "vmgroups": len(seen.tenants) if seen and seen.state is DBState.PRESENT else None,
         "hosts": list(row.hosts),
         "linkedHosts": list(row.linked),

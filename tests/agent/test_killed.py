@@ -22,7 +22,9 @@ from typing import Any
 import pytest
 
 from reconciler.agent import local_sh, rules
+from tests.agent import old_db
 from tests.agent.test_observe_db import leave_hot_journal
+from tests.agent.test_upgrade import upgrade
 from tests.agent.world import (
     AUTH_DB,
     DB,
@@ -108,7 +110,8 @@ def rows(agent: Agent) -> State:
     try:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert rules.violations(connection) == []
-        return [connection.execute(f"SELECT * FROM {table}").fetchall() for table in ("tenants", "vms", "privileges")]
+        tables = ("versions", "tenants", "vms", "privileges")
+        return [connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables]
     finally:
         connection.close()
         shutil.rmtree(scratch)
@@ -262,7 +265,29 @@ def link_again(agent: Agent) -> None:
     assert set(agent.links(*actions)) == {"ok"}
 
 
+# The upgrade of an old config DB
+
+
+def old(agent: Agent) -> None:
+    old_db.write(
+        agent.db, [old_db.DEFAULT_TENANT, (G1, "G1", "", URL)], [(VM1, G1), (VM2, G1)], [old_db.DEFAULT_ACCESS]
+    )
+
+
+def upgrading(agent: Agent) -> dict[str, Any]:
+    large = act("UpdateVMGroup", G1, description="x" * 40_000, default_url=None)
+    return {"do": "apply_db", **agent.request([upgrade(), [large]], time="20261124T000000Z", deadline=30)}
+
+
+def upgrade_again(agent: Agent) -> None:
+    settled(agent)
+    if agent.look(deadline=30)["schema"] == "1.1":
+        fields = upgrading(agent)
+        assert set(outcomes(agent.ask(fields.pop("do"), **fields))) == {"ok"}
+
+
 WORKS = {
+    "upgrade": Work(old, upgrading, rows, check_db, upgrade_again),
     "change": Work(ready, change, rows, check_db, change_again),
     "creation": Work(lambda _: None, creation, rows, check_db, create_again),
     "creation over an empty file": Work(lambda agent: agent.db.touch(), creation, rows, check_db, create_again),

@@ -165,7 +165,8 @@ def test_a_write_ahead_log_is_not_opened(ready: Agent) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("UPDATE versions SET minor_ver = 1", "1.1"),
+        ("UPDATE versions SET minor_ver = 0", "vmdkops_post_update.11.1.py"),
+        ("UPDATE versions SET minor_ver = 3", "newer"),
         ("UPDATE versions SET major_ver = 2", "2.2"),
         ("INSERT INTO versions VALUES (1, 1, 1, 1, 0)", "1.2, 1.1"),
         ("DELETE FROM versions", "no version"),
@@ -184,7 +185,7 @@ def test_an_sqlite_database_of_somebody_else(agent: Agent) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", ["DROP TABLE privileges", "ALTER TABLE vms DROP COLUMN vm_name", "DROP TABLE volumes"]
+    "change", ["DROP TABLE privileges", "ALTER TABLE tenants DROP COLUMN description", "DROP TABLE volumes"]
 )
 def test_a_missing_table_or_column(ready: Agent, change: str) -> None:
     ready.sql(change)

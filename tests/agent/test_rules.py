@@ -29,7 +29,7 @@ BREAK = {
     "VM in _DEFAULT": ("UPDATE tenants SET name = '_DEFAULT' WHERE id = '{G1}'", (G1, VM1)),
     "VM under the id of _DEFAULT": ("UPDATE tenants SET id = '{DEFAULT}' WHERE id = '{G1}'", None),
     "a column too many": ("ALTER TABLE privileges ADD COLUMN extra TEXT", (None, None)),
-    "another version": ("UPDATE versions SET minor_ver = 1", (None, None)),
+    "another version": ("UPDATE versions SET minor_ver = 3", (None, None)),
     "two versions": ("INSERT INTO versions VALUES (1, 1, 2, 1, 0)", (None, None)),
     "write-ahead log": ("PRAGMA journal_mode = WAL", (None, None)),
 }

@@ -10,7 +10,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from reconciler.model.constants import AUTH_DB, DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, SPECIAL_DATASTORES, VOLUMES
+from reconciler.model.constants import (
+    AUTH_DB,
+    DEFAULT_VMGROUP,
+    DEFAULT_VMGROUP_UUID,
+    OLD_DEFAULT_URL,
+    SPECIAL_DATASTORES,
+    VOLUMES,
+)
 from reconciler.model.desired import (
     DatastoreRef,
     Desired,
@@ -39,6 +46,7 @@ from reconciler.model.observed import (
     ObservedDatastore,
     ObservedHost,
     PrivilegeRow,
+    Schema,
     Section,
     SectionForm,
     Service,
@@ -59,6 +67,8 @@ DRIVER = "0.14"
 
 def url_of(datastore: str) -> str:
     """The URL of a datastore called so; special names have their own."""
+    if datastore == OLD_DEFAULT_URL:
+        return datastore
     return SPECIAL_DATASTORES.get(datastore) or f"{VOLUMES}id-{datastore}"
 
 
@@ -273,6 +283,7 @@ def observed_db(datastore: str, entry: str | Plain) -> ObservedConfigDB:
         "records": None if records is None else tuple(_record(*row) for row in records),
     }
     fields |= {key: tuple(value) if isinstance(value, list) else value for key, value in parts.items()}
+    fields["schema"] = Schema(fields.get("schema", Schema.V1_2))
     return ObservedConfigDB(path, DBState(state), reason, message, **fields)
 
 

@@ -23,6 +23,7 @@ from reconciler.model.observed import (
     ObservedDatastore,
     ObservedHost,
     PrivilegeRow,
+    Schema,
     Section,
     SectionForm,
     Service,
@@ -79,7 +80,7 @@ class Rows:
             sorted(map(repr, rows))
             for rows in (self.tenants.values(), self.vms.values(), self.privileges.values(), self.other.dead_rows)
         )
-        return repr(list(parts))
+        return repr([self.other.schema, *parts])
 
     def observed(self) -> ObservedConfigDB:
         """As a host would report it."""
@@ -91,10 +92,12 @@ class Rows:
     def violations(self) -> set[str]:
         """The rules of vDVS that the rows break."""
         found = {f"{row.table} {row.key}: {row.why}" for row in self.other.dead_rows}
+        if self.other.schema is Schema.V1_2_WITHOUT_NAMES:
+            found.add("vms: no column vm_name")
         for tenant in self.tenants.values():
             if tenant.description is None:
                 found.add(f"{tenant.id}: no description")
-            if (tenant.id, tenant.default_url) not in self.privileges:
+            if self.other.schema is not Schema.V1_1 and (tenant.id, tenant.default_url) not in self.privileges:
                 found.add(f"{tenant.id}: no access to its default datastore {tenant.default_url}")
         for row in self.privileges.values():
             if row.allow_create not in (0, 1) or None in (row.max_mb, row.total_mb):
@@ -114,7 +117,7 @@ class Rows:
         if isinstance(action, act.RecordObject | act.ForgetObject):
             self._write_down(action)
             return
-        if not isinstance(action, act.CreateVMGroup | act.RemoveMember | act.DeleteRow):
+        if not isinstance(action, act.CreateVMGroup | act.RemoveMember | act.DeleteRow | act.UpgradeDB):
             expect(action.uuid in self.tenants, f"no vmgroup {action.uuid}")
         match action:
             case act.CreateVMGroup():
@@ -143,6 +146,11 @@ class Rows:
                 self.vms[member.uuid] = VMRow(member.uuid, uuid, member.name or row.vm_name)
             case act.RemoveMember(uuid=uuid, member=member):
                 del self.vms[self._member(uuid, member.uuid).vm_id]
+            case act.UpgradeDB(names=names):
+                self.other = replace(self.other, schema=Schema.V1_2)
+                for member in names:
+                    row = self.vms[member.uuid]
+                    self.vms[member.uuid] = replace(row, vm_name=row.vm_name or member.name)
             case act.DeleteRow(table=table, key=key):
                 left = tuple(row for row in self.other.dead_rows if (row.table, row.key) != (table, key))
                 expect(len(left) < len(self.other.dead_rows), "no such dead row")
@@ -246,6 +254,9 @@ class Site:
             rows = _made(rows, plan.with_default)
         if rows.other.state is not DBState.PRESENT:
             raise AgentRefusedError("Moved", "there is no config DB")
+        upgrades = bool(plan.groups) and isinstance(plan.groups[0][0], act.UpgradeDB)
+        if rows.other.schema is not Schema.V1_2 and not upgrades:
+            raise AgentRefusedError("WrongVersion", "its schema is old")
         results = []
         for group in plan.groups:
             before = copy.deepcopy(rows)
@@ -254,6 +265,7 @@ class Site:
                     rows.do(action)
                     after_each(rows)
                 expect(rows.violations() <= before.violations(), "it would break a rule", "Violation")
+                expect(rows.other.schema is Schema.V1_2, "the upgrade comes first", "WrongVersion")
                 results += [ActionResult(ref, True) for ref in {action.ref: None for action in group}]
             except RefusedError as refused:
                 rows = before

@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from reconciler.model.constants import ALL_DS_URL, DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, VM_DS_URL
+from reconciler.model.constants import ALL_DS_URL, DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, OLD_DEFAULT_URL, VM_DS_URL
 from reconciler.model.desired import Desired, Presence, Unmanaged
 from reconciler.model.inventory import Inventory
 from reconciler.model.location import Location
@@ -21,6 +21,7 @@ from reconciler.model.observed import (
     ObservedDatastore,
     ObservedHost,
     PrivilegeRow,
+    Schema,
     TenantRow,
     UnreachableHost,
     VMRow,
@@ -149,10 +150,16 @@ def databases(draw: st.DrawFn, store: str, state: DBState) -> ObservedConfigDB:
         return replace(plain, fingerprint=state.value, backups=backups)
     tenants = [_tenant(draw, name) for name in draw(_subset([*GROUPS, "x", DEFAULT_VMGROUP]))]
     tenants = list({row.id: row for row in tenants}.values())
+    old = draw(st.integers(0, 4)) == 0
+    if old:
+        tenants = [replace(row, default_url=draw(st.sampled_from([row.default_url, ""]))) for row in tenants]
     access = [_privilege(draw, tenant) for tenant in tenants for _ in range(draw(st.integers(0, 2)))]
     for tenant in tenants:
         if tenant.default_url and draw(st.integers(0, 5)):
             access.append(PrivilegeRow(tenant.id, tenant.default_url, 1, 0, 0))
+    if old and any(row.id == DEFAULT_VMGROUP_UUID for row in tenants) and draw(st.booleans()):
+        former = draw(st.sampled_from([(1, 0, 0), (1, 0, 0), (0, 0, 0), (1, 100, 200), (2, 0, 0)]))
+        access.append(PrivilegeRow(DEFAULT_VMGROUP_UUID, OLD_DEFAULT_URL, *former))
     owners = st.sampled_from([*(row.id for row in tenants), *(row.id for row in tenants), "id-gone", "id-g1"])
     vms = [_vm_row(draw, vm, draw(owners)) for vm in draw(st.lists(st.sampled_from([*VMS, "gone"]), max_size=5))]
     dead = draw(st.lists(st.sampled_from(_DEAD), unique=True, max_size=2)) if draw(st.integers(0, 3)) == 0 else []
@@ -166,6 +173,7 @@ def databases(draw: st.DrawFn, store: str, state: DBState) -> ObservedConfigDB:
         dead_rows=tuple(dead),
         writer=sometimes(draw, st.sampled_from(HOSTS)),
         records=tuple(_records(draw, tenants)) if draw(st.integers(0, 7)) else None,
+        schema=draw(st.sampled_from([*Schema, Schema.V1_1])) if old else Schema.V1_2,
     )
     return Rows.of(found).observed()
 
@@ -224,6 +232,7 @@ _HOST_KINDS: list[Any] = [
     {"is": "open", "driver": None, "service": "not installed"},
     {"is": "open", "driver": None, "driver_error": "no answer", "service": "unknown"},
     {"is": "open", "db_mode": "SingleNode"},
+    {"is": "joined d1", "driver": "0.13.1"},
     {"is": "open", "volumes": {"id-d1": "d1"}},
     {"is": "joined d1", "link": "/vmfs/volumes/d1/dockvols/vmdkops_config.db"},
     {"is": "joined gone", "db_mode": "BrokenLink", "db_reason": "Missing"},
