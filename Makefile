@@ -36,14 +36,17 @@ install: .venv/.installed  ## Install the locked dependencies, and vdvs itself (
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-PEERS := openssh-server openssh-client busybox
-peers:  ## Install the servers that tests talk to, from Debian: without them those tests are skipped
-	@if command -v busybox ssh-keygen >/dev/null && PATH="$$PATH:/usr/sbin" command -v sshd >/dev/null; then \
-	    echo "sshd and busybox are there"; \
-	else \
-	    if [ "$$(id -u)" -ne 0 ]; then root=sudo; fi; \
-	    $$root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$root apt-get install -y -qq --no-install-recommends $(PEERS); \
-	fi
+PEERS := openssh-server openssh-client busybox openssl
+VCSIM := github.com/vmware/govmomi/vcsim@v0.46.0
+peers: .peers/vcsim  ## Install the servers that tests talk to (sshd, busybox, vcsim); without them those tests are skipped
+	@if PATH="$$PATH:/usr/sbin" && command -v sshd >/dev/null && command -v busybox >/dev/null && \
+	    command -v ssh-keygen >/dev/null && command -v openssl >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" -ne 0 ]; then root=sudo; fi; \
+	$$root apt-get update -qq && \
+	$$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PEERS)
+
+.peers/vcsim:
+	GOBIN="$(CURDIR)/.peers" go install $(VCSIM)
 
 ##@ Check
 .PHONY: test test-slow lint format

@@ -6,14 +6,17 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from reconciler import lab
+from reconciler.credentials import read_secret
 from reconciler.hosts.local import LocalHosts
 from reconciler.inventory.file import FileInventory
 from reconciler.model.desired import Site
 from reconciler.model.errors import UsageError
-from reconciler.model.site import SSH, Lab
+from reconciler.model.secret import Login
+from reconciler.model.site import SSH, Lab, VCenter
 from reconciler.ports import Hosts, InventorySource, Observer
 from reconciler.reconcile import World
 
@@ -29,36 +32,57 @@ class SystemClock:
 @asynccontextmanager
 async def open_world(site: Site, observer: Observer) -> AsyncIterator[World]:
     """The world of a site; its connections end with the context. A lab that is not there yet is made, as the seed's."""
-    inventory, hosts = _of_lab(site, site.way) if isinstance(site.way, Lab) else _by_ssh(site, site.way)
+    hosts = _of_lab(site.way) if isinstance(site.way, Lab) else _by_ssh(site.way)
     try:
-        yield World(inventory, hosts, SystemClock(), _new_uuid, observer)
+        async with _inventory(site) as inventory:
+            yield World(inventory, hosts, SystemClock(), _new_uuid, observer)
     finally:
         await hosts.close()
 
 
-def _of_lab(site: Site, way: Lab) -> tuple[InventorySource, Hosts]:
+@asynccontextmanager
+async def _inventory(site: Site) -> AsyncIterator[InventorySource]:
+    if site.inventory_file is not None:
+        yield FileInventory(site.inventory_file)
+    elif isinstance(site.way, Lab) and not site.vcenters:
+        yield FileInventory(str(Path(site.way.directory) / "inventory.json"))
+    else:
+        # Imported here, because pyVmomi takes longer to import than a diff of a small lab takes.
+        from reconciler.inventory.vsphere import VSphereInventory
+
+        vsphere = VSphereInventory([(vcenter, partial(_vcenter_login, vcenter)) for vcenter in site.vcenters])
+        try:
+            yield vsphere
+        finally:
+            await vsphere.close()
+
+
+def _of_lab(way: Lab) -> Hosts:
     directory = Path(way.directory)
     if not lab.exists(directory):
         lab.create(directory)
-    hosts = LocalHosts(
+    return LocalHosts(
         lambda name: lab.host_root(directory, name), first_on=lambda name: lab.peculiarity(directory, name)
     )
-    return FileInventory(site.inventory_file or str(directory / "inventory.json")), hosts
 
 
-def _by_ssh(site: Site, way: SSH) -> tuple[InventorySource, Hosts]:
-    # Imported here, because asyncssh takes longer to import than a diff of a small lab takes.
-    from reconciler.credentials import read_secret
-    from reconciler.hosts.ssh import Login, SSHHosts
+def _by_ssh(way: SSH) -> Hosts:
+    # Imported here, as asyncssh is slow to import, too.
+    from reconciler.hosts.ssh import SSHHosts
 
     def login() -> Login:
         user, password = way.credentials.username, way.credentials.password
         name = way.user if user is None else read_secret(user).reveal()
         return Login(name, None if password is None else read_secret(password))
 
-    if site.inventory_file is None:
-        raise UsageError(f"{site.source}: the Site has no inventory; give spec.inventory.file")
-    return FileInventory(site.inventory_file), SSHHosts(way, login)
+    return SSHHosts(way, login)
+
+
+def _vcenter_login(vcenter: VCenter) -> Login:
+    user, password = vcenter.credentials.username, vcenter.credentials.password
+    if user is None or password is None:  # the schema asks for both
+        raise UsageError(f"vCenter {vcenter.server} needs usernameFrom and passwordFrom in its credentials")
+    return Login(read_secret(user).reveal(), read_secret(password))
 
 
 def _new_uuid() -> str:

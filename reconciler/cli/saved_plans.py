@@ -137,12 +137,14 @@ def _site(plan: SavedPlan) -> Site:
 
 def _identity(site: Site) -> tuple[object, ...]:
     """What makes it this site: not where its manifest stands, nor what may be named there, nor how SSH logs in."""
-    return site.name, site.way if isinstance(site.way, Lab) else site.inventory_file
+    servers = tuple(vcenter.server for vcenter in site.vcenters)
+    return site.name, site.way if isinstance(site.way, Lab) else (servers, site.inventory_file)
 
 
 def _where(site: Site) -> str:
-    way = f"lab {site.way.directory}" if isinstance(site.way, Lab) else f"names from {site.inventory_file}"
-    return f"site {site.name} ({way})"
+    if isinstance(site.way, Lab):
+        return f"site {site.name} (lab {site.way.directory})"
+    return f"site {site.name} (names from {site.inventory_file or ', '.join(each.server for each in site.vcenters)})"
 
 
 def _moment(moment: datetime) -> str:

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from reconciler.hosts.bundle import BOOTSTRAP, bundle
 from reconciler.hosts.client import REPLY_LIMIT, AgentClient, Channel
 from reconciler.hosts.ssh_trouble import Gatekeeper, as_unreachable
 from reconciler.model.errors import HostUnreachableError
-from reconciler.model.secret import Secret
+from reconciler.model.secret import Login
 from reconciler.model.site import SSH
 from reconciler.ports import HostAgent
 
@@ -33,14 +32,6 @@ _KEEPALIVE, _MISSED = 15, 3  # seconds between questions whether the peer is the
 _PATIENCE = 5.0  # seconds for a channel to close
 _WINDOW = 4 * 2**20  # bytes that may be under way
 _COMPLAINT = 500  # bytes of what an agent says of its end that are shown
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """Who logs in to the hosts. `password` None: by key, from a file or the SSH agent."""
-
-    user: str
-    password: Secret | None
 
 
 class SSHHosts:

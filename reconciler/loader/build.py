@@ -24,7 +24,7 @@ from reconciler.model.desired import (
 )
 from reconciler.model.durations import parse_duration
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.site import SSH, Credentials, Lab, SecretFrom
+from reconciler.model.site import SSH, Credentials, Lab, SecretFrom, VCenter
 from reconciler.model.sizes import parse_size
 
 LAB_DIRECTORY = ".vdvs-lab"
@@ -43,6 +43,7 @@ def site(document: Document) -> Site:
         name=document.data["metadata"]["name"],
         source=document.source,
         way=_ssh(spec["ssh"], folder) if "ssh" in spec else _lab(spec.get("lab", {}), folder),
+        vcenters=tuple(_vcenter(given, folder) for given in spec.get("vsphere", ())),
         inventory_file=None if inventory is None else _absolute(folder, inventory["file"]),
         allowed_hosts=None if allowed is None else tuple(allowed),
     )
@@ -63,6 +64,17 @@ def _ssh(ssh: dict[str, Any], folder: str) -> SSH:
         connect_timeout=int(parse_duration(ssh.get("connectTimeout", CONNECT_TIMEOUT))),
         concurrency=ssh.get("concurrency", CONCURRENCY),
         ignore_host_keys=ssh.get("insecureIgnoreHostKey", False),
+    )
+
+
+def _vcenter(given: dict[str, Any], folder: str) -> VCenter:
+    authority = given.get("caFile")
+    return VCenter(
+        server=given["server"],
+        port=given.get("port", 443),
+        credentials=_credentials(given["credentials"], folder),
+        ca_file=None if authority is None else _absolute(folder, authority),
+        thumbprint=given.get("thumbprint"),
     )
 
 

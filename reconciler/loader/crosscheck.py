@@ -59,14 +59,17 @@ def sites(declared: Iterable[Document]) -> Iterator[ManifestError]:
     """One way to the hosts, one account on them, and somewhere to look names up."""
     for document in declared:
         spec = document.data.get("spec", {})
+        if "inventory" in spec and "vsphere" in spec:
+            message = "names are looked up in vCenters or in a file; leave out vsphere or inventory"
+            yield document.error(("spec", "inventory"), message)
         if "ssh" not in spec:
             continue
         if "lab" in spec:
             yield document.error(
                 ("spec", "lab"), "the hosts are those of a lab, or reached by SSH; leave out lab or ssh"
             )
-        elif "inventory" not in spec:
-            message = 'hosts reached by SSH need "inventory": the file that says which VMs and datastores there are'
+        elif "inventory" not in spec and "vsphere" not in spec:
+            message = 'hosts reached by SSH need "vsphere", or an "inventory" file, to look up VMs and datastores'
             yield document.error(("spec", "ssh"), message)
         if "user" in spec["ssh"] and "usernameFrom" in spec["ssh"].get("credentials", {}):
             path = ("spec", "ssh", "credentials", "usernameFrom")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from reconciler.model.refs import ObjectRef, Source
-from reconciler.model.site import SSH, Lab
+from reconciler.model.site import SSH, Lab, VCenter
 
 
 class Presence(StrEnum):
@@ -26,12 +26,13 @@ class Unmanaged(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """How to reach things: the way to the hosts, where names are looked up (None: the lab's own inventory), and which
-    addresses manifests may name (None: all)."""
+    """How to reach things: the way to the hosts, where names are looked up (in neither: the lab's own inventory), and
+    which addresses manifests may name (None: all)."""
 
     name: str
     source: Source
     way: Lab | SSH
+    vcenters: tuple[VCenter, ...]
     inventory_file: str | None
     allowed_hosts: tuple[str, ...] | None
 

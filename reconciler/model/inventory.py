@@ -46,9 +46,14 @@ class VirtualMachine:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """One snapshot. `complete` False: something could not be read, so absence from it proves nothing."""
+    """One snapshot. `gaps`: what could not be read, and why; then absence from it proves nothing."""
 
     hosts: tuple[str, ...]
     datastores: tuple[Datastore, ...]
     vms: tuple[VirtualMachine, ...]
-    complete: bool = True
+    gaps: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything was read."""
+        return not self.gaps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NoReturn
 
 
@@ -22,3 +23,11 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret is not stored")
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who logs in, and with what. `password` None: by key, from a file or the SSH agent."""
+
+    user: str
+    password: Secret | None

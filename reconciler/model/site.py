@@ -25,6 +25,18 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
+class VCenter:
+    """A vCenter that knows the names of VMs, datastores and hosts. Its certificate is verified by the CAs of the
+    machine, by those of `ca_file`, or by its `thumbprint` (hexadecimal, SHA-256 or SHA-1, colons or not) alone."""
+
+    server: str
+    port: int
+    credentials: Credentials
+    ca_file: str | None
+    thumbprint: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Lab:
     """The hosts are folders of this one: the embedded site."""
 

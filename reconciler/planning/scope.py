@@ -14,8 +14,8 @@ def incomplete(resolved: Resolved, observed: Observed) -> str | None:
     if resolved.unresolved:
         first = min((failed.ref for failed in resolved.unresolved), key=lambda ref: ref.sort_key)
         return f"{first} could not be looked up"
-    if not resolved.inventory.complete:
-        return "the inventory is incomplete"
+    if resolved.inventory.gaps:
+        return f"the inventory is incomplete ({resolved.inventory.gaps[0]})"
     for name, host in sorted(observed.hosts.items()):
         if isinstance(host, UnreachableHost):
             return f"host/{name} could not be reached"

@@ -18,7 +18,7 @@ from reconciler.model.refs import Kind, ObjectRef, Source
 from reconciler.model.site import Lab
 from tests.render import sites
 
-SITE = Site("lab", Source("site.yaml", 1, 1), Lab("/lab"), None, None)
+SITE = Site("lab", Source("site.yaml", 1, 1), Lab("/lab"), (), None, None)
 HOST = ObjectRef(Kind.HOST, "esxiz10")
 KEPT = Change(HOST, Op.KEEP, "as declared")
 

@@ -8,17 +8,32 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers import sshd
+from tests.peers import sshd, vcsim
+
+
+def need(missing: list[str]) -> None:
+    """What is missing is a failure where CI is set, and a skip elsewhere."""
+    if missing:
+        reason = f"not installed: {', '.join(missing)} (`make peers` installs them)"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
 
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[sshd.Fleet]:
-    """Real OpenSSH servers. Missing ones are a failure where CI is set, and a skip elsewhere."""
-    if sshd.MISSING:
-        reason = f"not installed: {', '.join(sshd.MISSING)} (`make peers` installs them)"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    """Real OpenSSH servers."""
+    need(sshd.MISSING)
     made = sshd.Fleet(tmp_path / "fleet")
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def vcenter(tmp_path: Path) -> Iterator[vcsim.Simulator]:
+    """A real vCenter simulator: a datacenter, a cluster of two hosts with two VMs, a standalone host with two more."""
+    need(vcsim.MISSING)
+    made = vcsim.Simulator(tmp_path / "vcsim", "-host", "2")
+    made.start()
     yield made
     made.stop()

@@ -8,32 +8,52 @@ import signal
 from pathlib import Path
 
 import pytest
+from pyVmomi import vim
 
 from reconciler import lab
 from reconciler.hosts.ssh import AgentChannel
-from tests.e2e.site import SEED, VIB, LabSite, assert_in_sync, statuses
+from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses
 from tests.peers.sshd import PORT, Fleet, kill
+from tests.peers.vcsim import PASSWORD, USER, Simulator, finish
 
 
 class SSHSite(LabSite):
     """A lab's hosts behind real SSH servers. What is not reachable by SSH is not reached."""
 
-    def __init__(self, folder: Path, fleet: Fleet, hosts: int | None = None) -> None:
+    def __init__(self, folder: Path, fleet: Fleet) -> None:
         self.folder, self.fleet, self.lab, self.manifests = folder, fleet, folder / "lab", folder / "manifests"
         self.manifests.mkdir()
-        lab.create(self.lab, hosts=hosts)
+        lab.create(self.lab)
         for name in lab.hosts(self.lab):
-            server = fleet.add(name, lab.host_root(self.lab, name))
-            driver = f"{{version: {lab.VIB_VERSION}, source: {VIB}}}"
-            self.write_host(name, f"{{address: {server.address}, driver: {driver}, service: {{state: Running}}}}")
+            fleet.add(name, lab.host_root(self.lab, name))
+        self.call_hosts(list(fleet.servers))
+        self._write_site(inventory={"file": str(self.lab / "inventory.json")})
+        self.write(SEED)
+
+    def call_hosts(self, names: list[str]) -> None:
+        """What the hosts are called in the inventory, in the order of their servers."""
+        source = f"/vmfs/volumes/{self.datastore.name}/{lab.VIB_FILE}"
+        for (metadata_name, server), name in zip(self.fleet.servers.items(), names, strict=True):
+            driver = {"version": lab.VIB_VERSION, "source": source}
+            spec = {"name": name, "address": server.address, "driver": driver, "service": {"state": "Running"}}
+            self.write_host(metadata_name, json.dumps(spec))
+
+    def take_names_from(self, vcenter: Simulator) -> None:
+        """Look names up in a vCenter."""
+        (self.folder / "password").write_text(PASSWORD + "\n")
+        (self.folder / "user").write_text(USER)
+        credentials = {"usernameFrom": {"file": "../user"}, "passwordFrom": {"file": "../password"}}
+        server = {"server": "127.0.0.1", "port": vcenter.port, "thumbprint": vcenter.thumbprint}
+        self._write_site(vsphere=[{**server, "credentials": credentials}])
+
+    def _write_site(self, **names_from: object) -> None:
         ssh = {
-            "user": getpass.getuser(), "port": PORT, "identityFile": str(fleet.key),
-            "knownHostsFile": str(fleet.known_hosts),
+            "user": getpass.getuser(), "port": PORT, "identityFile": str(self.fleet.key),
+            "knownHostsFile": str(self.fleet.known_hosts),
         }  # fmt: skip
-        spec = json.dumps({"ssh": ssh, "inventory": {"file": str(self.lab / "inventory.json")}})
+        spec = json.dumps({"ssh": ssh, **names_from})
         site = f"apiVersion: vdvs.io/v1\nkind: Site\nmetadata: {{name: real}}\nspec: {spec}\n"
         (self.manifests / "site.yaml").write_text(site)
-        self.write(SEED)
 
 
 @pytest.fixture
@@ -90,3 +110,25 @@ def test_a_channel_that_is_cut_in_the_middle_of_an_apply_loses_nothing(
     assert site.broken_rules() == []
     site.reconcile()
     assert_in_sync(site)
+
+
+def test_names_from_a_vcenter_and_hosts_by_ssh(tmp_path: Path, fleet: Fleet, vcenter: Simulator) -> None:
+    """The whole of it: a vCenter that knows the names, hosts of the lab behind SSH, a datastore that they share."""
+    site = SSHSite(tmp_path, fleet)
+    volume = tmp_path / "vmfs" / "volumes" / site.datastore.name
+    volume.parent.mkdir(parents=True)
+    volume.symlink_to(site.datastore)
+    with vcenter.administrator() as admin:
+        admin.datastore("SHARED-Datastore", volume)
+        for number, vm in enumerate(admin.all(vim.VirtualMachine)[:3], 1):
+            finish(vm.Rename(f"photon-0{number}"))
+        names = [host.name for host in admin.all(vim.HostSystem)][:2]
+    site.call_hosts(names)
+    site.take_names_from(vcenter)
+    assert set(statuses(site.reconcile()).values()) <= {"created", "configured"}
+    assert_in_sync(site)
+    assert {row[0] for row in site.sql("SELECT vm_name FROM vms")} == {"photon-01", "photon-02"}
+    with vcenter.administrator() as admin:
+        finish(admin.vm("photon-01").Rename("photon-1"))
+    change = site.change("vmgroup/MYVMGROUP")
+    assert (change.op, change.reason) == ("blocked", 'no VM "photon-01" in the inventory')

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.hosts.ssh import Login, SSHHosts
+from reconciler.hosts.ssh import SSHHosts
 from reconciler.model.actions import LinkDB, Risk
 from reconciler.model.errors import HostUnreachableError
 from reconciler.model.observed import DBMode
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.secret import Secret
+from reconciler.model.secret import Login, Secret
 from reconciler.model.site import SSH, Credentials
 from reconciler.ports import HostAgent, Question
 from tests.peers.sshd import PORT, Fleet, Server, descendants, kill

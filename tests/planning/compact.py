@@ -84,7 +84,7 @@ def inventory(plain: Plain) -> Inventory:
         hosts=hosts,
         datastores=tuple(_datastore(entry, hosts) for entry in plain["datastores"]),
         vms=tuple(_vm(entry) for entry in plain["vms"]),
-        complete=plain.get("complete", True),
+        gaps=() if plain.get("complete", True) else ("vCenter vc2 cannot be reached",),
     )
 
 

@@ -27,7 +27,7 @@ def renaming_worlds(draw: st.DrawFn) -> World:
     world = draw(worlds())
     assume(any(group.previous_names for group in world.desired.vmgroups))
     stores = {url: replace(store, error=None) for url, store in world.observed.datastores.items()}
-    inventory = replace(world.inventory, complete=True)
+    inventory = replace(world.inventory, gaps=())
     return replace(world, inventory=inventory, observed=replace(world.observed, datastores=stores))
 
 

@@ -1,0 +1,180 @@
+"""One vCenter, followed by its PropertyCollector: everything once, in pages, and from then on what has changed.
+
+pyVmomi waits where it talks, so all of this runs in a thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.client import HTTPException
+from typing import Any
+
+from pyVim.connect import SmartStubAdapter
+from pyVmomi import vim, vmodl
+
+from reconciler.inventory import tls
+from reconciler.model.errors import InventoryError
+from reconciler.model.secret import Login
+from reconciler.model.site import VCenter
+
+TIMEOUT = 60  # seconds that vCenter may take for one answer
+_PAGE = 2000  # objects in one answer
+_Collector = vmodl.query.PropertyCollector
+_PROPERTIES = {
+    vim.VirtualMachine: (
+        "name", "parent", "parentVApp", "runtime.host", "config.uuid", "config.instanceUuid", "config.template",
+        "config.hardware.device", "config.files.vmPathName",
+    ),
+    vim.HostSystem: ("name", "datastore"),
+    vim.Datastore: ("name", "parent", "summary.url", "summary.type", "summary.capacity"),
+    vim.Folder: ("name", "parent"),
+    vim.Datacenter: ("name", "parent"),
+    vim.VirtualApp: ("name", "parentFolder", "parentVApp"),
+}  # fmt: skip
+_DOCKVOLS = "] dockvols/"
+_BROKEN = (OSError, HTTPException)
+_EXPIRED = (vim.fault.NotAuthenticated, vmodl.fault.ManagedObjectNotFound, vmodl.query.InvalidCollectorVersion)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An object of vCenter: its kind (`VirtualMachine`), and what it tells of itself. A reference is the id of what it
+    refers to; of the devices of a VM only the names of the vDVS disks are kept. `missing`: what could not be read."""
+
+    kind: str
+    values: dict[str, Any]
+    missing: frozenset[str] = frozenset()
+
+
+class VCenterReader:
+    """Follows one vCenter. `read` logs in when it has to; a session that has expired is nothing that anybody sees."""
+
+    def __init__(self, vcenter: VCenter, login: Callable[[], Login]) -> None:
+        self._vcenter = vcenter
+        self._login = login
+        self._refused: tuple[object, str] | None = None
+        self._stub: Any = None
+        self._session: Any = None  # whoever is logged in
+        self._version = ""
+        self._seen: dict[str, Seen] = {}
+
+    def read(self) -> dict[str, Seen]:
+        """Everything that vCenter shows now, by its id. Raises InventoryError when it cannot be read."""
+        try:
+            if self._session is not None:
+                with contextlib.suppress(*_EXPIRED, *_BROKEN):
+                    return self._follow()
+            self.close()
+            self._connect()
+            return self._follow()
+        except BaseException as error:
+            self.close()
+            trouble = _told(error, f"vCenter {self._vcenter.server}")
+            if trouble is None:
+                raise
+            raise trouble from error
+
+    def close(self) -> None:
+        """Log out, if that can be done; never raises."""
+        stub, session, self._stub, self._session = self._stub, self._session, None, None
+        self._seen, self._version = {}, ""
+        if session is not None:
+            with contextlib.suppress(vmodl.MethodFault, *_BROKEN):
+                session.content.sessionManager.Logout()
+        if stub is not None:
+            stub.DropConnections()
+
+    def _connect(self) -> None:
+        login = self._login()
+        password = login.password.reveal() if login.password is not None else ""
+        proof = login.user, hashlib.sha256(password.encode()).digest()
+        if self._refused is not None and self._refused[0] == proof:
+            raise InventoryError(self._refused[1])
+        try:
+            self._stub = SmartStubAdapter(
+                host=self._vcenter.server,
+                port=self._vcenter.port,
+                sslContext=tls.context(self._vcenter, TIMEOUT),
+                httpConnectionTimeout=TIMEOUT,
+            )
+            session: Any = vim.ServiceInstance("ServiceInstance", self._stub)
+            session.content.sessionManager.Login(login.user, password, None)
+            self._session = session
+        except vim.fault.InvalidLogin:
+            said = f"vCenter {self._vcenter.server}: user name or password is wrong; not tried again with the same ones"
+            self._refused = proof, said
+            raise
+        self._watch()
+
+    def _watch(self) -> None:
+        """Tell the session what is to be followed."""
+        content = self._session.RetrieveContent()
+        kinds = list(_PROPERTIES)
+        view = content.viewManager.CreateContainerView(content.rootFolder, kinds, True)
+        through = _Collector.TraversalSpec(name="all", type=vim.view.ContainerView, path="view", skip=False)
+        wanted = _Collector.FilterSpec(
+            objectSet=[_Collector.ObjectSpec(obj=view, skip=True, selectSet=[through])],
+            propSet=[_Collector.PropertySpec(type=kind, pathSet=list(paths)) for kind, paths in _PROPERTIES.items()],
+        )
+        self._collector = content.propertyCollector
+        self._collector.CreateFilter(wanted, partialUpdates=False)  # a change tells the whole property
+
+    def _follow(self) -> dict[str, Seen]:
+        """Take in what has changed, page after page."""
+        options = _Collector.WaitOptions(maxWaitSeconds=0, maxObjectUpdates=_PAGE)
+        while (news := self._collector.WaitForUpdatesEx(self._version, options)) is not None:
+            self._version = news.version
+            for one in news.filterSet:
+                for update in one.objectSet:
+                    self._take(update)
+            if not news.truncated:
+                break
+        return dict(self._seen)
+
+    def _take(self, update: Any) -> None:
+        key = update.obj._moId
+        if update.kind == "leave":
+            self._seen.pop(key, None)
+            return
+        before = self._seen.get(key)
+        values = dict(before.values) if before is not None and update.kind == "modify" else {}
+        for change in update.changeSet:
+            values[change.name] = _plain(change.name, change.val)
+        missing = frozenset(gap.path for gap in update.missingSet)
+        self._seen[key] = Seen(type(update.obj).__name__.rpartition(".")[2], values, missing - values.keys())
+
+
+def _told(error: BaseException, where: str) -> InventoryError | None:
+    """What went wrong in words that say what to do; None if that is not known."""
+    match error:
+        case InventoryError():
+            return error
+        case vim.fault.InvalidLogin():
+            return InventoryError(f"{where}: user name or password is wrong")
+        case vmodl.MethodFault():
+            return InventoryError(f"{where} refuses: {error.msg or type(error).__name__}")
+        case ssl.SSLCertVerificationError():
+            way_out = "give spec.vsphere[].caFile or thumbprint"
+            return InventoryError(f"{where}: its certificate is not trusted ({error.verify_message}); {way_out}")
+        case OSError() | HTTPException():
+            return InventoryError(f"{where} cannot be reached: {getattr(error, 'strerror', None) or error}")
+    return None
+
+
+def _plain(name: str, value: Any) -> Any:
+    if name == "config.hardware.device":
+        return tuple(_vdvs_disks(value))
+    if name == "datastore":
+        return tuple(datastore._moId for datastore in value)
+    return value._moId if isinstance(value, vim.ManagedEntity) else value
+
+
+def _vdvs_disks(devices: Any) -> list[str]:
+    names = (
+        getattr(device.backing, "fileName", None) for device in devices if isinstance(device, vim.vm.device.VirtualDisk)
+    )
+    return sorted(name for name in names if name and _DOCKVOLS in name)

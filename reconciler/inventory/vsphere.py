@@ -1,0 +1,155 @@
+"""The inventory of one or several vCenters."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from urllib.parse import unquote
+
+from reconciler.inventory.vcenter import Seen, VCenterReader
+from reconciler.model.constants import VOLUMES
+from reconciler.model.errors import InventoryError
+from reconciler.model.inventory import Datastore, Inventory, VirtualMachine
+from reconciler.model.secret import Login
+from reconciler.model.site import VCenter
+
+_MB = 2**20
+
+
+class VSphereInventory:
+    """Implements `ports.InventorySource`. Each vCenter is read in full once, and then only for what has changed."""
+
+    def __init__(self, vcenters: Sequence[tuple[VCenter, Callable[[], Login]]]) -> None:
+        self._readers = [VCenterReader(vcenter, login) for vcenter, login in vcenters]
+
+    async def snapshot(self) -> Inventory:
+        """See `ports.InventorySource`. One vCenter that cannot be read is a gap in the inventory."""
+        reads = [asyncio.to_thread(reader.read) for reader in self._readers]
+        found = await asyncio.gather(*reads, return_exceptions=True)
+        parts, gaps = [], []
+        for one in found:
+            if isinstance(one, InventoryError):
+                gaps.append(str(one))
+            elif isinstance(one, BaseException):
+                raise one
+            else:
+                parts.append(inventory_of(one))
+        if not parts:
+            raise InventoryError("; ".join(gaps))
+        return Inventory(
+            hosts=tuple(host for part in parts for host in part.hosts),
+            datastores=tuple(datastore for part in parts for datastore in part.datastores),
+            vms=tuple(vm for part in parts for vm in part.vms),
+            gaps=(*gaps, *(gap for part in parts for gap in part.gaps)),
+        )
+
+    async def close(self) -> None:
+        """Log out everywhere."""
+        await asyncio.gather(*(asyncio.to_thread(reader.close) for reader in self._readers))
+
+
+def inventory_of(seen: Mapping[str, Seen]) -> Inventory:
+    """What one vCenter shows, in the terms of vDVS. Pure. An object that does not tell what it is is a gap."""
+    hosts: dict[str, str] = {}
+    mounts: dict[str, set[str]] = {}
+    for key, one in seen.items():
+        if one.kind == "HostSystem" and "name" in one.values:
+            hosts[key] = one.values["name"]
+            for datastore in one.values.get("datastore", ()):
+                mounts.setdefault(datastore, set()).add(hosts[key])
+    paths = _Paths(seen)
+    datastores, vms, gaps = [], [], []
+    urls: dict[tuple[str, str], str] = {}
+    for key, one in seen.items():
+        if one.kind != "Datastore":
+            continue
+        place = _datastore(key, one, mounts.get(key, ()), paths)
+        if place is None:
+            continue
+        datastores.append(place)
+        urls[paths.datacenter(key), one.values["name"]] = place.url
+    for key, one in seen.items():
+        if one.kind != "VirtualMachine" or one.values.get("config.template"):
+            continue
+        vm = _vm(key, one, hosts, urls, paths)
+        if vm is None:
+            gaps.append(f"VM {paths.of(key)} does not tell its configuration")
+        else:
+            vms.append(vm)
+    return Inventory(tuple(sorted(hosts.values())), tuple(datastores), tuple(vms), tuple(sorted(gaps)))
+
+
+def _datastore(key: str, one: Seen, hosts: Iterable[str], paths: _Paths) -> Datastore | None:
+    values = one.values
+    url = volume_url(values.get("summary.url") or "")
+    if url is None or "name" not in values:
+        return None  # no host of it can have a config DB there
+    capacity = values.get("summary.capacity")
+    return Datastore(
+        name=_decoded(values["name"]),
+        url=url,
+        type=values.get("summary.type") or "unknown",
+        capacity_mb=None if capacity is None else capacity // _MB,
+        hosts=frozenset(hosts),
+        inventory_path=paths.of(key),
+    )
+
+
+def volume_url(url: str) -> str | None:
+    """`/vmfs/volumes/<id>`, as hosts see it and the config DB stores it, of vCenter's `ds:///vmfs/volumes/<id>/`."""
+    _, volumes, volume = url.rstrip("/").rpartition(VOLUMES)
+    return VOLUMES + volume if volumes and volume else None
+
+
+def _vm(
+    key: str, one: Seen, hosts: Mapping[str, str], urls: Mapping[tuple[str, str], str], paths: _Paths
+) -> VirtualMachine | None:
+    values = one.values
+    uuid, instance = values.get("config.uuid"), values.get("config.instanceUuid")
+    if not uuid or "name" not in values or "config.hardware.device" in one.missing:
+        return None
+    home = (values.get("config.files.vmPathName") or "").partition("] ")[0].removeprefix("[")
+    return VirtualMachine(
+        name=_decoded(values["name"]),
+        path=paths.of(key),
+        uuid=uuid.lower(),
+        instance_uuid=instance.lower() if instance else None,
+        host=hosts.get(values.get("runtime.host", "")),
+        datastore=urls.get((paths.datacenter(key), home)),
+        volumes=values.get("config.hardware.device", ()),
+    )
+
+
+def _decoded(name: str) -> str:
+    """A name as people see it: vCenter tells `/`, `\\` and `%` as %2f, %5c and %25."""
+    return unquote(name) if "%" in name else name
+
+
+class _Paths:
+    """Inventory paths, `/DC0/vm/folder/name`; the parts of it as vCenter tells them (`a%2fb` is one name)."""
+
+    def __init__(self, seen: Mapping[str, Seen]) -> None:
+        self._seen = seen
+        self._known: dict[str, str] = {}
+
+    def of(self, key: str) -> str:
+        """The path of an object; of one whose parents are not shown, what is known of it."""
+        if key not in self._known:
+            lines = list(self._line(key))
+            for position in range(len(lines) - 1, -1, -1):
+                above = self._known.get(lines[position + 1], "") if position + 1 < len(lines) else ""
+                self._known.setdefault(lines[position], f"{above}/{self._seen[lines[position]].values.get('name', '')}")
+        return self._known[key]
+
+    def datacenter(self, key: str) -> str:
+        """The id of the datacenter that an object is in."""
+        return next((one for one in self._line(key) if self._seen[one].kind == "Datacenter"), "")
+
+    def _line(self, key: str) -> Iterator[str]:
+        """The object, its parent, and so on; not the root, which has no name that anybody uses."""
+        passed: set[str] = set()
+        while key in self._seen and key not in passed:
+            passed.add(key)
+            yield key
+            values = self._seen[key].values
+            key = values.get("parent") or values.get("parentVApp") or values.get("parentFolder") or ""

@@ -1,0 +1,195 @@
+"""The inventory of real vCenters (simulated by vcsim), over real TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pyVmomi import vim
+
+from reconciler.inventory.vsphere import VSphereInventory
+from reconciler.model.errors import InventoryError
+from reconciler.model.inventory import Inventory, VirtualMachine
+from reconciler.model.secret import Login, Secret
+from reconciler.model.site import Credentials, VCenter
+from tests.peers.vcsim import PASSWORD, USER, Administrator, Simulator, finish
+
+VOLUME = "582b1324-e49d9a0e-9bc3-000c29c1501d"
+
+
+def pinned(simulator: Simulator) -> VCenter:
+    return VCenter("127.0.0.1", simulator.port, Credentials(), None, simulator.thumbprint)
+
+
+def login(password: str = PASSWORD) -> Callable[[], Login]:
+    return lambda: Login(USER, Secret(password))
+
+
+def looks(vcenter: VCenter | list[VCenter], *between: Callable[[], None], password: str = PASSWORD) -> list[Inventory]:
+    """What is seen at first, and after each thing that is done in between, by one and the same source."""
+
+    async def run() -> list[Inventory]:
+        vcenters = vcenter if isinstance(vcenter, list) else [vcenter]
+        source = VSphereInventory([(one, login(password)) for one in vcenters])
+        try:
+            found = [await source.snapshot()]
+            for do in between:
+                await asyncio.to_thread(do)
+                found.append(await source.snapshot())
+            return found
+        finally:
+            await source.close()
+
+    return asyncio.run(run())
+
+
+def look(vcenter: VCenter, password: str = PASSWORD) -> Inventory:
+    return looks(vcenter, password=password)[0]
+
+
+def vm(inventory: Inventory, name: str) -> VirtualMachine:
+    (found,) = (vm for vm in inventory.vms if vm.name == name)
+    return found
+
+
+def administer(simulator: Simulator, do: Callable[[Administrator], None]) -> None:
+    with simulator.administrator() as administrator:
+        do(administrator)
+
+
+def test_everything_that_a_site_needs_is_seen(vcenter: Simulator, tmp_path: Path) -> None:
+    def prepare(admin: Administrator) -> None:
+        volume = tmp_path / "vmfs" / "volumes" / VOLUME
+        admin.datastore("shared", volume)
+        (volume / "dockvols" / "11111111-1111-1111-1111-111111111111").mkdir(parents=True)
+        admin.change(admin.vm("DC0_H0_VM0"), uuid="564D171F-2de0-95b7-f9b8-9d9c42841b7a")
+        admin.attach(admin.vm("DC0_H0_VM0"), "[shared] dockvols/11111111-1111-1111-1111-111111111111/data.vmdk")
+
+    administer(vcenter, prepare)
+    found = look(pinned(vcenter))
+    assert found.complete
+    assert found.hosts == ("DC0_C0_H0", "DC0_C0_H1", "DC0_H0")
+    (shared,) = found.datastores  # vcsim's own have a URL that is no volume of a host
+    assert (shared.name, shared.url) == ("shared", f"/vmfs/volumes/{VOLUME}")
+    assert shared.inventory_path == "/DC0/datastore/shared"
+    assert shared.hosts == frozenset(found.hosts)
+    seen = vm(found, "DC0_H0_VM0")
+    assert (seen.path, seen.host) == ("/DC0/vm/DC0_H0_VM0", "DC0_H0")
+    assert seen.uuid == "564d171f-2de0-95b7-f9b8-9d9c42841b7a"
+    assert seen.volumes == ("[shared] dockvols/11111111-1111-1111-1111-111111111111/data.vmdk",)
+    assert len(found.vms) == 4
+
+
+def test_a_renamed_vm_is_seen_without_reading_everything_anew(
+    vcenter: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from reconciler.inventory.vcenter import VCenterReader
+
+    taken: list[str] = []
+    take = VCenterReader._take
+    monkeypatch.setattr(VCenterReader, "_take", lambda self, update: (taken.append(update.kind), take(self, update)))
+
+    def rename() -> None:
+        administer(vcenter, lambda admin: finish(admin.vm("DC0_H0_VM0").Rename("photon-01")))
+        taken.clear()
+
+    before, after = looks(pinned(vcenter), rename)
+    assert vm(before, "DC0_H0_VM0").uuid == vm(after, "photon-01").uuid
+    assert 1 <= len(taken) <= 3
+    assert set(taken) == {"modify"}
+
+
+def test_a_vm_that_is_made_or_deleted_meanwhile_comes_and_goes(vcenter: Simulator) -> None:
+    def delete(admin: Administrator) -> None:
+        machine = admin.vm("DC0_H0_VM1")
+        finish(machine.PowerOff())
+        finish(machine.Destroy())
+
+    before, after = looks(pinned(vcenter), lambda: administer(vcenter, delete))
+    assert {vm.name for vm in before.vms} - {vm.name for vm in after.vms} == {"DC0_H0_VM1"}
+
+
+def test_folders_and_names_with_a_slash(vcenter: Simulator) -> None:
+    def prepare(admin: Administrator) -> None:
+        (datacenter,) = admin.all(vim.Datacenter)
+        inner = datacenter.vmFolder.CreateFolder("team/a").CreateFolder("photon")
+        finish(inner.MoveInto([admin.vm("DC0_H0_VM0")]))
+        finish(admin.vm("DC0_H0_VM0").Rename("web%2f1"))  # as vCenter stores it
+
+    administer(vcenter, prepare)
+    assert vm(look(pinned(vcenter)), "web/1").path == "/DC0/vm/team%2fa/photon/web%2f1"
+
+
+def test_a_template_is_no_vm_of_a_vmgroup(vcenter: Simulator) -> None:
+    def prepare(admin: Administrator) -> None:
+        machine = admin.vm("DC0_H0_VM0")
+        finish(machine.PowerOff())
+        machine.MarkAsTemplate()
+
+    administer(vcenter, prepare)
+    assert "DC0_H0_VM0" not in {vm.name for vm in look(pinned(vcenter)).vms}
+
+
+def test_a_session_that_has_expired_is_nothing_that_anybody_sees(vcenter: Simulator) -> None:
+    def expire(admin: Administrator) -> None:
+        manager = admin.content.sessionManager
+        mine = manager.currentSession.key
+        manager.TerminateSession([one.key for one in manager.sessionList if one.key != mine])
+
+    before, after = looks(pinned(vcenter), lambda: administer(vcenter, expire))
+    assert before == after
+
+
+def test_a_vcenter_that_was_restarted_is_read_anew(vcenter: Simulator) -> None:
+    def restart() -> None:
+        vcenter.stop()
+        vcenter.start()
+
+    before, after = looks(pinned(vcenter), restart)
+    assert {vm.name for vm in before.vms} == {vm.name for vm in after.vms}
+
+
+def test_tls_is_verified(vcenter: Simulator) -> None:
+    plain = replace(pinned(vcenter), thumbprint=None)
+    with pytest.raises(InventoryError, match=r"its certificate is not trusted .*; give spec.vsphere\[\].caFile"):
+        look(plain)
+    assert look(replace(plain, ca_file=str(vcenter.certificate))).complete
+    with pytest.raises(InventoryError, match="CA file /nowhere cannot be used"):
+        look(replace(plain, ca_file="/nowhere"))
+    other = hashlib.sha256(b"another").hexdigest()
+    with pytest.raises(InventoryError, match=r"has the thumbprint .*, not the one in the Site"):
+        look(replace(plain, thumbprint=other))
+
+
+def test_a_wrong_password_is_tried_once(vcenter: Simulator) -> None:
+    async def run() -> list[str]:
+        source = VSphereInventory([(pinned(vcenter), login("wrong"))])
+        said = []
+        for _ in range(2):
+            with pytest.raises(InventoryError, match="user name or password is wrong") as caught:
+                await source.snapshot()
+            said.append(str(caught.value))
+        await source.close()
+        return said
+
+    first, second = asyncio.run(run())
+    assert "not tried again" in second
+    assert "wrong" not in first.replace("is wrong", "")
+
+
+def test_a_vcenter_that_is_down(vcenter: Simulator) -> None:
+    vcenter.stop()
+    with pytest.raises(InventoryError, match=r"vCenter 127\.0\.0\.1 cannot be reached: Connection refused"):
+        look(pinned(vcenter))
+
+
+def test_of_two_vcenters_one_that_is_down_is_a_gap(vcenter: Simulator) -> None:
+    down = replace(pinned(vcenter), port=1, thumbprint=None)
+    (found,) = looks([down, pinned(vcenter)])
+    assert len(found.vms) == 4
+    assert not found.complete
+    assert "cannot be reached" in found.gaps[0]
