@@ -17,6 +17,7 @@ from reconciler.model.observed import (
     Observed,
     ObservedConfigDB,
     ObservedHost,
+    Schema,
     Service,
     UnreachableHost,
 )
@@ -173,6 +174,8 @@ def _by_db(question: Question, host: ObservedHost, resolved: Resolved, observed:
         verdict = Verdict(Answer.UNKNOWN, db.reason or db.state.value, db.message or "the config DB is gone")
     else:
         verdict = _by_rows(question, host, as_vdvs_upgrades(db), Names(resolved.inventory))
+        if db.schema is Schema.V1_1 and verdict.answer is not Answer.UNKNOWN:
+            verdict = replace(verdict, reason=f"{verdict.reason}; vDVS first upgrades the config DB from schema 1.1")
     return replace(verdict, config_db=ref)
 
 

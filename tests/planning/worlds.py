@@ -140,8 +140,9 @@ _ACCESS: list[Any] = ["create", "mount", {"allowCreate": True, "volumeMaxSize": 
 
 
 @st.composite
-def databases(draw: st.DrawFn, store: str, state: DBState) -> ObservedConfigDB:
-    """Any rows that SQLite would hold: NULLs, orphans, upper case, twisted ids; rules of vDVS broken now and then."""
+def databases(draw: st.DrawFn, store: str, state: DBState, *, old: bool | None = None) -> ObservedConfigDB:
+    """Any rows that SQLite would hold: NULLs, orphans, upper case, twisted ids; rules of vDVS broken now and then.
+    `old`: whether its schema is 1.1, or was half upgraded (None: either way)."""
     plain = compact.observed_db(store, state.value if state is not DBState.UNKNOWN else "Locked")
     if state is DBState.UNKNOWN and draw(st.booleans()):
         plain = replace(plain, reason="HotJournal")
@@ -150,7 +151,7 @@ def databases(draw: st.DrawFn, store: str, state: DBState) -> ObservedConfigDB:
         return replace(plain, fingerprint=state.value, backups=backups)
     tenants = [_tenant(draw, name) for name in draw(_subset([*GROUPS, "x", DEFAULT_VMGROUP]))]
     tenants = list({row.id: row for row in tenants}.values())
-    old = draw(st.integers(0, 4)) == 0
+    old = draw(st.integers(0, 4)) == 0 if old is None else old
     if old:
         tenants = [replace(row, default_url=draw(st.sampled_from([row.default_url, ""]))) for row in tenants]
     access = [_privilege(draw, tenant) for tenant in tenants for _ in range(draw(st.integers(0, 2)))]
