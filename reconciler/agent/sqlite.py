@@ -175,5 +175,6 @@ def of_system(error):
     # type: (EnvironmentError) -> Refused
     """What an error of the operating system on the DB's files means; on VMFS EBUSY is another host's lock."""
     number = error.errno
-    reason = {errno.EBUSY: "Locked", errno.EAGAIN: "Locked"}.get(number or 0, "ReadError")
-    return Refused("DiskFull" if number in FULL else reason, error.strerror or str(error))
+    if number in (errno.EBUSY, errno.EAGAIN):
+        return Refused("Locked", "it cannot be opened: it is locked by another host")
+    return Refused("DiskFull" if number in FULL else "ReadError", error.strerror or str(error))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.hosts import wire
 from tests.e2e.site import LabSite, statuses
 
 
@@ -23,3 +24,11 @@ def applied(site: LabSite) -> LabSite:
     """The same site, in sync."""
     assert set(statuses(site.reconcile()).values()) == {"created", "configured"}
     return site
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Agents wait a moment for a lock, and not ten seconds."""
+    for name in ("question", "transaction"):
+        really = getattr(wire, name)
+        monkeypatch.setattr(wire, name, lambda *about, really=really: {**really(*about), "deadline": 0.2})

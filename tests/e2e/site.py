@@ -13,6 +13,7 @@ from typing import Any
 
 from reconciler import lab
 from reconciler.agent.rules import violations
+from reconciler.lab.vmfs import Host
 from reconciler.loader import load
 from reconciler.model.diff import Change, Diff
 from reconciler.model.outcome import Outcome
@@ -127,6 +128,10 @@ class LabSite:
         """What somebody at the sqlite3 prompt does."""
         with closing(sqlite3.connect(self.db)) as connection, connection:
             return connection.execute(statement, values).fetchall()
+
+    def program_on(self, host: str) -> Host:
+        """Some other program of that host: vDVS itself, say. (For a site with locks of VMFS.)"""
+        return Host(host, str(self.lab / "datastores"), str(self.lab / "vmfs-locks"))
 
     def link(self, host: str) -> Path:
         return self.root(host) / "etc" / "vmware" / "vmdkops" / "auth-db"

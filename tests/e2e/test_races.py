@@ -35,21 +35,6 @@ def test_two_that_create_the_same_db_at_once_make_one(site: LabSite) -> None:
     assert_in_sync(site)
 
 
-def test_conflicting_manifests_at_once_lose_nothing(applied: LabSite, tmp_path_factory: pytest.TempPathFactory) -> None:
-    other = LabSite.sharing(applied, tmp_path_factory.mktemp("other"))
-    other.write(SEED + other.vmgroup("other", "[photon-03]"))
-    for round_ in range(8):
-        applied.write(SEED.replace("5GB", f"{round_ + 6}GB"))
-        both = [start_apply(applied), start_apply(other)]
-        for process in both:
-            process.wait()
-        assert applied.broken_rules() == []
-        assert sorted(applied.sql("SELECT name FROM tenants")) == [("MYVMGROUP",), ("other",)]
-        assert applied.sql(
-            "SELECT usage_quota FROM privileges p JOIN tenants t ON t.id = tenant_id WHERE name = 'MYVMGROUP'"
-        )[0][0] in (5120, (round_ + 6) * 1024)
-
-
 def test_a_vm_that_moves_is_in_a_vmgroup_at_every_moment(applied: LabSite) -> None:
     away = SEED.replace("[photon-01, photon-02]", "[photon-01]") + applied.vmgroup("other", "[photon-02]")
     back = SEED + applied.vmgroup("other")
