@@ -30,10 +30,16 @@ def fleet(tmp_path: Path) -> Iterator[sshd.Fleet]:
 
 
 @pytest.fixture
-def vcenter(tmp_path: Path) -> Iterator[vcsim.Simulator]:
-    """A real vCenter simulator: a datacenter, a cluster of two hosts with two VMs, a standalone host with two more."""
+def vcenter_size() -> tuple[str, ...]:
+    """A datacenter, a cluster of two hosts with two VMs, a standalone host with two more."""
+    return ("-host", "2")
+
+
+@pytest.fixture
+def vcenter(tmp_path: Path, vcenter_size: tuple[str, ...]) -> Iterator[vcsim.Simulator]:
+    """A real vCenter simulator."""
     need(vcsim.MISSING)
-    made = vcsim.Simulator(tmp_path / "vcsim", "-host", "2")
+    made = vcsim.Simulator(tmp_path / "vcsim", *vcenter_size)
     made.start()
     yield made
     made.stop()

@@ -11,6 +11,7 @@ import pytest
 from pyVmomi import vim
 
 from reconciler import lab
+from reconciler.hosts import client
 from reconciler.hosts.ssh import AgentChannel
 from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses
 from tests.peers.sshd import PORT, Fleet, kill
@@ -132,3 +133,29 @@ def test_names_from_a_vcenter_and_hosts_by_ssh(tmp_path: Path, fleet: Fleet, vce
         finish(admin.vm("photon-01").Rename("photon-1"))
     change = site.change("vmgroup/MYVMGROUP")
     assert (change.op, change.reason) == ("blocked", 'no VM "photon-01" in the inventory')
+
+
+def test_a_host_that_hangs_is_one_fact_among_others(site: SSHSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_OBSERVE_TIMEOUT", 1.0)
+    site.reconcile()
+    frozen: list[int] = []
+    send = AgentChannel.send
+
+    async def send_and_freeze(channel: AgentChannel, line: bytes) -> None:
+        if b'"do":"observe"' in line and not frozen:
+            frozen.extend(site.fleet.servers["esxiz10"].sessions())
+            for pid in frozen:
+                kill(pid, signal.SIGSTOP)
+        await send(channel, line)
+
+    monkeypatch.setattr(AgentChannel, "send", send_and_freeze)
+    try:
+        diff = site.diff()
+    finally:
+        for pid in frozen:
+            kill(pid, signal.SIGCONT)
+    found = {str(change.ref): change for change in diff.changes}
+    assert found["host/esxiz10"].op == "unknown"
+    assert "did not answer within 1 s" in found["host/esxiz10"].reason
+    assert found["host/esxiz20"].op == "keep"
+    assert_in_sync(site)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -165,3 +167,41 @@ def test_an_agent_that_is_killed_is_started_again(fleet: Fleet, host: Server) ->
 
     with_agent(settings(fleet), host, use)
     assert descendants(os.getpid()) is not None
+
+
+def test_a_host_behind_a_bastion_is_reached_as_the_ssh_config_says(
+    fleet: Fleet, host: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bastion = fleet.add("bastion", tmp_path)
+    home = tmp_path / "home" / ".ssh"
+    home.mkdir(parents=True, mode=0o700)
+    (home / "config").write_text(
+        f"Host {host.address}\n  ProxyJump {bastion.address}:{PORT}\n  ServerAliveInterval 5\n"
+        f"Host {bastion.address}\n  IdentityFile {fleet.key}\n  UserKnownHostsFile {fleet.known_hosts}\n"
+    )
+    monkeypatch.setenv("HOME", str(home.parent))
+
+    async def use(agent: HostAgent) -> None:
+        await agent.observe(Question())
+        assert bastion.sessions()
+
+    with_agent(settings(fleet), host, use)
+
+
+def test_an_agent_of_the_ssh_agent_proves_who_we_are(
+    fleet: Fleet, host: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    socket = tmp_path / "agent"
+    program = subprocess.Popen(
+        ["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        while not socket.exists():
+            time.sleep(0.01)
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+        subprocess.run(["ssh-add", "-q", str(fleet.key)], check=True)
+        ssh = replace(settings(fleet), identity_file=None)
+        with_agent(ssh, host, lambda agent: agent.observe(Question()))  # type: ignore[arg-type, return-value]
+    finally:
+        program.terminate()
+        program.wait()

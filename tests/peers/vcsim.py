@@ -127,6 +127,12 @@ class Administrator:
         add = vim.vm.device.VirtualDeviceSpec(operation="add", fileOperation="create", device=disk)
         self.change(vm, deviceChange=[add])
 
+    def add_host(self, name: str) -> None:
+        """One host more."""
+        (datacenter,) = self.all(vim.Datacenter)
+        spec = vim.host.ConnectSpec(hostName=name, userName="root", force=True)
+        finish(datacenter.hostFolder.AddStandaloneHost(spec=spec, addConnected=True))
+
     def datastore(self, name: str, folder: Path) -> None:
         """A datastore on every host; its URL is the folder."""
         folder.mkdir(parents=True, exist_ok=True)
