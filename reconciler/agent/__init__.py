@@ -24,6 +24,7 @@ MODULES = (
     "db_actions",
     "transaction",
     "creation",
+    "relocation",
     "sh_words",
     "sh_effects",
     "sh_tokens",

@@ -49,13 +49,13 @@ def make(place, time):
     files.remove_leftovers(place.real)
     copy = files.temporary(place.copies)
     try:
-        _copy(place.real, copy)
+        copy_file(place.real, copy)
         name = _free_name(place, time)
         os.rename(copy, os.path.join(place.folder, name))
         files.sync_folder(place.folder)
         return name
     except EnvironmentError as error:
-        raise files.refusal(error, "the DB cannot be copied before the change")
+        raise files.refusal(error, "the DB cannot be copied")
     finally:
         files.remove(copy)
 
@@ -71,12 +71,13 @@ def _free_name(place, time):
         number += 1
 
 
-def _copy(source, target):
+def copy_file(source, target):
     # type: (str, str) -> None
+    """Copy a DB to a new file, by a child process, while the caller holds the lock on it. Raises Refused."""
     code, complaint = children.run(_COPY, source, target)
     if code:
         full = code == 100
-        message = "the DB cannot be copied before the change: %s" % (complaint or "the copying process was ended")
+        message = "the DB cannot be copied: %s" % (complaint or "the copying process was ended")
         writable = os.access(os.path.dirname(target), os.W_OK)
         raise Refused("DiskFull" if full else "ReadError" if writable else "ReadOnly", message)
 

@@ -195,6 +195,7 @@ def _describe(connection, known):
     dead = dead_rows.find(connection) if answer["violations"] else []
     answer["dead_rows"] = dead
     answer["writer"] = rows.writer(connection)
+    answer["copied_from"] = rows.origin(connection)
     answer["objects"] = objects.read(connection)
     if digest != known:
         answer.update(_rows_for_protocol(dead_rows.without(tables, dead)))

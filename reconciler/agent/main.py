@@ -16,6 +16,8 @@ PROTOCOL = 1
 _VERBS = {
     "observe": verbs.observe,
     "apply_db": verbs.apply_db,
+    "copy_db": verbs.copy_db,
+    "retire_db": verbs.retire_db,
     "apply_links": verbs.apply_links,
     "apply_host": verbs.apply_host,
 }

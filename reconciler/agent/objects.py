@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # `uid`: the id of a vmgroup; `applied_at` in UTC, as 20261123T201500Z; `dirty` 1: with changes that `commit_id` lacks.
 COLUMNS = ("object", "uid", "set_name", "digest", "commit_id", "dirty", "applied_by", "applied_at", "reason")
-_CREATE = """CREATE TABLE IF NOT EXISTS vdvs_objects(
+CREATE = """CREATE TABLE IF NOT EXISTS vdvs_objects(
     object TEXT PRIMARY KEY NOT NULL,
     uid TEXT,
     set_name TEXT NOT NULL,
@@ -86,7 +86,7 @@ def record(connection, action, stamp):
     values += [int(bool(stamp.get("dirty"))), stamp.get("by") or "", stamp["time"], stamp.get("reason") or ""]
     if not _is_row(values):
         raise Refused("BadRequest", "who applied %s is not told as the protocol says" % action["object"])
-    execute(connection, _CREATE)
+    execute(connection, CREATE)
     if action["uid"] is not None:
         execute(connection, "DELETE FROM vdvs_objects WHERE uid = ?", action["uid"])
     marks = ", ".join("?" for _ in COLUMNS)

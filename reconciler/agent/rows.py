@@ -25,6 +25,7 @@ _WRONG_BYTES = re.compile(b"(?<![\\ud800-\\udbff])[\\udc80-\\udcff]".decode("uni
 _REPLACEMENT = b"\\ufffd".decode("unicode_escape")
 _COLUMNS = dict(COLUMNS)
 MOST_BOOKED = 5000
+ORIGIN = ("moved_from", "moved_from_host", "moved_rows")  # keys of vdvs_meta
 FINGERPRINTED = ("tenants", "vms", "privileges", "versions")
 
 
@@ -165,6 +166,17 @@ def writer(connection):
         return None
     found = tolerantly(connection, "SELECT value FROM vdvs_meta WHERE key = 'writer'")
     return plain(found[0][0]) if found else None
+
+
+def origin(connection):
+    # type: (sqlite3.Connection) -> Optional[Tuple[Any, Any, Any]]
+    """What a copy says of where it was copied from: (path, the host whose own that is or '', fingerprint); None: it is
+    no copy, or the move has ended."""
+    if not execute(connection, "SELECT name FROM main.sqlite_master WHERE name = 'vdvs_meta'").fetchall():
+        return None
+    found = dict(tolerantly(connection, "SELECT key, value FROM main.vdvs_meta"))
+    path, host, copied = (plain(found.get(key)) for key in ORIGIN)
+    return None if None in (path, host, copied) else (path, host, copied)
 
 
 def plain(value):

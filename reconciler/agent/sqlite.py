@@ -88,6 +88,12 @@ def open_creating(root, real):
     return _connect(root, _uri(real, "rwc"), True)
 
 
+def attach_reading(connection, real, name):
+    # type: (sqlite3.Connection, str, str) -> None
+    """Let a connection see another DB, for reading, as `name`. To be called before its transaction begins."""
+    execute(connection, "ATTACH DATABASE ? AS %s" % name, native(real) if PY2 else _uri(real, "ro"))
+
+
 def _connect(root, name, is_uri):
     # type: (Root, str, bool) -> sqlite3.Connection
     module = load(root)

@@ -28,8 +28,8 @@ def change(place, request, until):
     # type: (Place, Dict[str, Any], float) -> Dict[str, Any]
     """Apply the groups of `request` to the DB at `place`, as the protocol's `apply_db` says. Raises Refused when
     nothing at all was changed, and `Unverified` when it was committed but could not be read back the same."""
-    expect_unmoved(_fingerprint(place, until), request["fingerprint"])
-    connection = sqlite.patiently(until, lambda: _begin(place))
+    expect_unmoved(fingerprint(place, until), request["fingerprint"])
+    connection = sqlite.patiently(until, lambda: begin(place))
     name = None  # type: Optional[str]
     committed = False
     try:
@@ -41,7 +41,7 @@ def change(place, request, until):
         if any(result["ok"] for result in results):
             schema_step(connection, request["writer"])
             digest = rows.fingerprint(rows.read(connection))
-            _commit(connection, until)
+            commit(connection, until)
             committed = True
     except Exception as error:
         raise while_writing(error, place)
@@ -56,9 +56,9 @@ def change(place, request, until):
     return {"groups": results, "backup": name, "fingerprint": digest}
 
 
-def _commit(connection, until):
+def commit(connection, until):
     # type: (sqlite3.Connection, float) -> None
-    """While it waits for readers to end, nobody else can begin to read, and vDVS gives up after five seconds."""
+    """Commit. While it waits for readers to end, nobody else can begin to read; vDVS gives up after five seconds."""
     until = min(until, monotonic() + COMMIT_SECONDS)
     sqlite.patiently(until, lambda: sqlite.execute(connection, "COMMIT"))
 
@@ -78,9 +78,9 @@ def recover(place, until):
     size = place.size()
     if size is None:
         raise Refused("Moved", "%s is not there any more" % place.path)
-    connection = sqlite.patiently(until, lambda: _begin(place))
+    connection = sqlite.patiently(until, lambda: begin(place))
     sqlite.close(connection)
-    digest = _fingerprint(place, until)
+    digest = fingerprint(place, until)
     return {"groups": [], "backup": None, "fingerprint": digest}
 
 
@@ -92,7 +92,7 @@ def expect_unmoved(found, expected):
         raise Refused("Moved", "the config DB is not what the plan was made from: %s" % (what or "its rows changed"))
 
 
-def _fingerprint(place, until):
+def fingerprint(place, until):
     # type: (Place, float) -> str
     """The fingerprint, read without writing; so a hot journal is found here and not rolled back."""
     found = database.look(place.root, place.path, None, until)
@@ -114,7 +114,7 @@ def _upgrades(group):
     return any(action.get("action") == "UpgradeDB" for action in group)
 
 
-def _begin(place):
+def begin(place):
     # type: (Place) -> sqlite3.Connection
     """A connection that holds the write lock. One attempt."""
     try:
@@ -220,7 +220,7 @@ def verify(place, digest, until):
     # type: (Place, str, float) -> None
     """Read back from the file and compare. Raises Refused `Unverified`: the change is committed, but not found."""
     try:
-        found = _fingerprint(place, max(until, monotonic() + VERIFY_SECONDS))
+        found = fingerprint(place, max(until, monotonic() + VERIFY_SECONDS))
     except Refused as refused:
         raise Refused("Unverified", "the change is committed but cannot be read back: %s" % refused.message)
     if found != digest:

@@ -1,6 +1,6 @@
 """The verbs of the protocol: a request in, a result out."""
 
-from . import creation, database, dockvols, host_actions, host_facts, section, sqlite, transaction
+from . import creation, database, dockvols, host_actions, host_facts, relocation, section, sqlite, transaction
 from .clock import monotonic
 from .text import readable, sentence
 from .wire import Refused
@@ -43,6 +43,18 @@ def apply_db(root, request):
     if request.get("create"):
         return creation.create(place, request, until)
     return transaction.change(place, request, until)
+
+
+def copy_db(root, request):
+    # type: (Root, Dict[str, Any]) -> Dict[str, Any]
+    """The first half of a move: the new DB is there, and no host uses it yet."""
+    return relocation.copy(root, request, _until(request))
+
+
+def retire_db(root, request):
+    # type: (Root, Dict[str, Any]) -> Dict[str, Any]
+    """The second half, when every host uses the new DB."""
+    return relocation.retire(root, request, _until(request))
 
 
 def apply_links(root, request):

@@ -24,6 +24,7 @@ import pytest
 from reconciler.agent import local_sh, rules
 from tests.agent import old_db
 from tests.agent.test_observe_db import leave_hot_journal
+from tests.agent.test_relocation import NEW, OWN, Move, book, strike
 from tests.agent.test_upgrade import upgrade
 from tests.agent.world import (
     AUTH_DB,
@@ -97,16 +98,17 @@ def groups_of_new() -> list[list[dict[str, Any]]]:
     return [[vmgroup(G1, "G1", [VM1, VM2], description="x" * 9000)]]
 
 
-def rows(agent: Agent) -> State:
+def rows(agent: Agent, db: Path | None = None) -> State:
     """All rows, as the next writer will find them: what is half-written is undone, in a copy."""
-    if not agent.db.exists() or agent.db.stat().st_size == 0:
+    db = db or agent.db
+    if not db.exists() or db.stat().st_size == 0:
         return "nothing"
     scratch = agent.root / "scratch"
     scratch.mkdir()
-    for name in (agent.db.name, f"{agent.db.name}-journal"):
-        if (agent.dockvols / name).exists():
-            shutil.copy(agent.dockvols / name, scratch / name)
-    connection = sqlite3.connect(scratch / agent.db.name)
+    for name in (db.name, f"{db.name}-journal"):
+        if (db.parent / name).exists():
+            shutil.copy(db.parent / name, scratch / name)
+    connection = sqlite3.connect(scratch / db.name)
     try:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert rules.violations(connection) == []
@@ -132,11 +134,20 @@ def check_db(killed: Agent, before: Agent, after: Agent) -> None:
 
 
 def settled(agent: Agent) -> str:
+    return settled_at(agent, DB)
+
+
+def settled_at(agent: Agent, path: str) -> str:
     """What the next pass does first: the DB is recovered if a journal is hot."""
-    found = agent.look(deadline=30)
+
+    def look() -> Any:
+        wanted = [{"path": path, "fingerprint": None}]
+        return agent.ask("observe", config_dbs=wanted, deadline=30)["config_dbs"][path]
+
+    found = look()
     if found["reason"] == "HotJournal":
-        agent.apply(recover=True, fingerprint="", deadline=30)
-        found = agent.look(deadline=30)
+        agent.apply(recover=True, fingerprint="", path=path, deadline=30)
+        found = look()
     assert found["reason"] == ""
     return str(found["state"])
 
@@ -177,6 +188,67 @@ def recovery(agent: Agent) -> dict[str, Any]:
 def recover_again(agent: Agent) -> None:
     assert settled(agent) == "present"
     assert [name for name in agent.files() if name.endswith("-journal")] == []
+
+
+# A move
+
+
+def to_move(agent: Agent) -> None:
+    ready(agent)
+    move = Move(agent)
+    book(move.old, "a", "b")
+    (agent.root / AUTH_DB).parent.mkdir(parents=True)
+    (agent.root / AUTH_DB).symlink_to(DB)
+
+
+def to_share(agent: Agent) -> None:
+    agent.create([vmgroup(G1, "G1", [VM1])], path=OWN)
+    book(Move(agent, OWN, "esx1").old, "a", "b")
+
+
+def copied(prepare: Callable[[Agent], None]) -> Callable[[Agent], None]:
+    def copied(agent: Agent) -> None:
+        prepare(agent)
+        move = of(agent)
+        move.copy()
+        book(move.old, "c")
+        strike(move.old, "a")
+
+    return copied
+
+
+def of(agent: Agent) -> Move:
+    own = not agent.db.exists() and not list(agent.dockvols.glob("*.moved-*"))
+    return Move(agent, OWN, "esx1") if own else Move(agent)
+
+
+def moving(verb: str) -> Callable[[Agent], dict[str, Any]]:
+    return lambda agent: {"do": verb, **of(agent).request(deadline=30)}
+
+
+def both(agent: Agent) -> State:
+    """The rows of both DBs and the books of the new one; the old one may be a link by now, which nobody reads as it."""
+    move = of(agent)
+    old = "nothing" if move.old.is_symlink() else rows(agent, move.old)
+    new = rows(agent, move.new)
+    return old, new, "nothing" if new == "nothing" or settled_at(agent, NEW) != "present" else move.books()
+
+
+def check_move(killed: Agent, before: Agent, after: Agent) -> None:
+    """Each DB is as before or as after, and what vDVS uses is at no moment nothing, which would be an open door."""
+    found, first, last = both(killed)[:2], both(before)[:2], both(after)[:2]
+    assert all(state in states for state, states in zip(found, zip(first, last, strict=True), strict=True))
+    assert os.path.lexists(killed.root / AUTH_DB)
+    kept = list(killed.root.rglob("*.moved-*"))
+    assert found[0] == first[0] or [rows(killed, path) for path in kept] == [first[0]]
+
+
+def move_again(verb: str) -> Callable[[Agent], None]:
+    def again(agent: Agent) -> None:
+        settled_at(agent, NEW)
+        agent.ask(verb, **of(agent).request(deadline=30))
+
+    return again
 
 
 # The host
@@ -292,6 +364,11 @@ WORKS = {
     "creation": Work(lambda _: None, creation, rows, check_db, create_again),
     "creation over an empty file": Work(lambda agent: agent.db.touch(), creation, rows, check_db, create_again),
     "recovery": Work(interrupted, recovery, rows, check_db, recover_again, changes=False),
+    "copying": Work(to_move, moving("copy_db"), both, check_move, move_again("copy_db")),
+    "copying the own one": Work(to_share, moving("copy_db"), both, check_move, move_again("copy_db")),
+    "copying once more": Work(copied(to_move), moving("copy_db"), both, check_move, move_again("copy_db")),
+    "retiring": Work(copied(to_move), moving("retire_db"), both, check_move, move_again("retire_db")),
+    "retiring the own one": Work(copied(to_share), moving("retire_db"), both, check_move, move_again("retire_db")),
     "joining": Work(linked_by_name, joining, host, check_host, host_again(joining)),
     "leaving": Work(linked_by_name, leaving, host, check_host, host_again(leaving)),
     "name links": Work(with_links, linking, name_links, check_links, link_again),

@@ -1,0 +1,238 @@
+"""Moving a config DB: the copy that says where it comes from, what is taken over, and the end of the old one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.agent import rules
+from tests.agent.world import AUTH_DB, DB, G1, G2, TIME, URL, VM1, Agent, access, act, outcomes, sqlite, vmgroup
+
+OTHER = "5a7b0002-0a0b0c0d-9bc3-000c29c1501d"
+NEW = f"/vmfs/volumes/{OTHER}/dockvols/vmdkops_config.db"
+OWN = f"/{AUTH_DB}"
+BOOKED = "INSERT INTO volumes VALUES (?, ?, ?, ?)"
+
+
+class Move:
+    """A move of the DB at `source` to another datastore of the same host."""
+
+    def __init__(self, agent: Agent, source: str = DB, host: str = "") -> None:
+        self.agent, self.source, self.host = agent, source, host
+        self.old, self.new = agent.root / source[1:], agent.root / NEW[1:]
+        (agent.root / f"vmfs/volumes/{OTHER}").mkdir(exist_ok=True)
+
+    def look(self, path: str) -> dict[str, Any]:
+        wanted = [{"path": path, "fingerprint": None}]
+        return dict(self.agent.ask("observe", config_dbs=wanted, deadline=0)["config_dbs"][path])
+
+    def request(self, **changes: Any) -> dict[str, Any]:
+        """The fields of both verbs, for the DBs as they are now."""
+        fields = {
+            "path": NEW,
+            "fingerprint": self.look(NEW)["fingerprint"],
+            "source": self.source,
+            "source_host": self.host,
+            "source_fingerprint": self.look(self.source)["fingerprint"],
+            "writer": "esx1",
+            "time": TIME,
+            "deadline": 0,
+        }
+        return {**fields, **changes}
+
+    def copy(self, **changes: Any) -> None:
+        self.agent.ask("copy_db", **self.request(**changes))
+
+    def retire(self, **changes: Any) -> Any:
+        return self.agent.ask("retire_db", **self.request(**changes))["kept"]
+
+    def refused(self, verb: str, **changes: Any) -> str:
+        return self.agent.refusal(verb, **self.request(**changes))
+
+    def books(self, path: Path | None = None) -> list[str]:
+        with sqlite(path or self.new) as connection:
+            return [name for (name,) in connection.execute("SELECT volume_name FROM volumes ORDER BY 1")]
+
+
+def book(path: Path, *names: str) -> None:
+    with sqlite(path) as connection:
+        connection.executemany(BOOKED, [(G1, URL, name, 100) for name in names])
+
+
+def strike(path: Path, name: str) -> None:
+    with sqlite(path) as connection:
+        connection.execute("DELETE FROM volumes WHERE volume_name = ?", (name,))
+
+
+def describe(path: Path, text: str) -> None:
+    with sqlite(path) as connection:
+        connection.execute("UPDATE tenants SET description = ?", (text,))
+
+
+def content(path: Path) -> dict[str, list[Any]]:
+    tables = ("tenants", "vms", "privileges", "volumes", "versions", "vdvs_objects")
+    with sqlite(path) as connection:
+        assert rules.violations(connection) == []
+        return {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables}
+
+
+def record() -> dict[str, Any]:
+    return act("RecordObject", object="vmgroup/G1", uid=G1, set="a", digest="d")
+
+
+@pytest.fixture(params=["shared", "own"])
+def move(request: pytest.FixtureRequest, agent: Agent) -> Move:
+    """A DB with a vmgroup, a VM, a record and books, shared or of this host alone."""
+    own = request.param == "own"
+    path = OWN if own else DB
+    made = agent.create([vmgroup(G1, "G1", [VM1])], [record()], path=path, with_default=True)
+    assert outcomes(made) == ["ok", "ok"]
+    found = Move(agent, path, "esx1" if own else "")
+    book(found.old, "a", "b", "c")
+    return found
+
+
+def test_the_copy_has_every_row_and_says_where_it_comes_from(move: Move) -> None:
+    before = move.old.read_bytes()
+    move.copy()
+    assert content(move.new) == content(move.old)
+    assert move.old.read_bytes() == before
+    seen = move.look(NEW)
+    assert seen["copied_from"] == [move.source, move.host, seen["fingerprint"]]
+    assert move.look(move.source)["copied_from"] is None
+    assert [path.name for path in move.new.parent.iterdir()] == [move.new.name]
+
+
+def test_retired_the_old_file_is_kept_and_nobody_can_use_it_unnoticed(move: Move) -> None:
+    move.copy()
+    before = content(move.old)
+    kept = move.retire()
+    assert content(move.new) == before
+    assert move.look(NEW)["copied_from"] is None
+    if move.host:
+        assert os.readlink(move.old) == NEW
+        assert (move.agent.host()["db_mode"], kept) == ("MultiNode", f"{move.new.name}.moved-{TIME}")
+        assert content(move.new.with_name(kept)) == before
+    else:
+        assert not move.old.exists()
+        assert kept == f"{move.old.name}.moved-{TIME}"
+        assert content(move.old.with_name(kept)) == before
+    with sqlite(move.new) as connection:
+        assert not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'vdvs_moved_volumes'").fetchall()
+
+
+def test_a_link_to_the_old_one_is_broken_then(agent: Agent) -> None:
+    agent.create([vmgroup(G1, "G1", [VM1])])
+    move = Move(agent)
+    (agent.root / AUTH_DB).parent.mkdir(parents=True)
+    (agent.root / AUTH_DB).symlink_to(DB)
+    move.copy()
+    move.retire()
+    assert (agent.host()["db_mode"], agent.host()["db_reason"]) == ("BrokenLink", "Missing")
+    assert agent.look()["state"] == "absent"
+
+
+def test_what_was_booked_on_both_sides_meanwhile_is_merged(move: Move) -> None:
+    move.copy()
+    book(move.old, "old")
+    strike(move.old, "a")
+    book(move.new, "new")
+    strike(move.new, "b")
+    move.retire()
+    assert move.books() == ["c", "new", "old"]
+
+
+def test_configuration_that_came_to_the_old_one_stops_the_end_and_is_brought_over(move: Move) -> None:
+    move.copy()
+    stale = move.request()
+    describe(move.old, "since")
+    book(move.old, "old")
+    assert move.agent.refusal("retire_db", **stale) == "Moved"
+    assert move.refused("retire_db") == "Moved"
+    assert move.old.exists()
+    assert not move.old.is_symlink()
+    move.copy()
+    assert content(move.new) == content(move.old)
+    assert move.look(NEW)["copied_from"][2] == move.look(move.source)["fingerprint"]
+    move.retire()
+    assert move.books() == ["a", "b", "c", "old"]
+
+
+def test_what_was_changed_in_the_new_one_stays(move: Move) -> None:
+    move.copy()
+    describe(move.new, "since")
+    move.retire()
+    assert {row[2] for row in content(move.new)["tenants"]} == {"since"}
+
+
+def test_changed_on_both_sides_neither_is_lost(move: Move) -> None:
+    move.copy()
+    describe(move.old, "one")
+    describe(move.new, "other")
+    assert (move.refused("copy_db"), move.refused("retire_db")) == ("Moved", "Moved")
+    describe(move.new, "one")
+    move.retire()
+    assert {row[2] for row in content(move.new)["tenants"]} == {"one"}
+
+
+def test_the_end_is_the_same_once_more(move: Move) -> None:
+    move.copy()
+    again = move.request()
+    move.retire()
+    assert move.agent.ask("retire_db", **again)["kept"] is None
+
+
+@pytest.mark.parametrize("changes", [{"fingerprint": "absent"}, {}])
+def test_a_db_that_is_no_copy_of_this_one_is_never_written(move: Move, changes: dict[str, Any]) -> None:
+    move.agent.create([vmgroup(G2, "G2")], path=NEW)
+    before = move.new.read_bytes()
+    assert (move.refused("copy_db", **changes), move.refused("retire_db")) == ("Moved", "Moved")
+    assert move.new.read_bytes() == before
+    assert move.old.exists()
+
+
+def test_a_db_that_changed_since_the_plan_is_not_copied(move: Move) -> None:
+    stale = move.request()
+    describe(move.old, "since")
+    assert move.agent.refusal("copy_db", **stale) == "Moved"
+    assert not move.new.exists()
+
+
+def test_while_a_writer_is_at_work_nothing_is_copied_or_retired(move: Move) -> None:
+    writer = sqlite3.connect(move.old, isolation_level=None, timeout=0)
+    try:
+        writer.execute("BEGIN IMMEDIATE")
+        assert move.refused("copy_db") == "Locked"
+        writer.execute("ROLLBACK")
+        move.copy()
+        writer.execute("BEGIN IMMEDIATE")
+        assert move.refused("retire_db") == "Locked"
+    finally:
+        writer.close()
+    move.retire()
+
+
+def test_a_datastore_that_is_not_there_is_no_end_of_a_move(agent: Agent) -> None:
+    agent.create([vmgroup(G1, "G1")])
+    move = Move(agent)
+    move.copy()
+    request = move.request()
+    shutil.move(agent.volume, agent.root / "away")
+    assert agent.refusal("retire_db", **request) == "NotMounted"
+    assert move.look(NEW)["copied_from"] is not None
+
+
+def test_rows_that_break_rules_are_moved_as_they_are(agent: Agent) -> None:
+    agent.create([vmgroup(G1, "G1", [VM1], access=[access()])])
+    agent.sql("INSERT INTO vms VALUES (X'AB', 'gone', NULL)", "UPDATE tenants SET description = NULL")
+    move = Move(agent)
+    move.copy()
+    move.retire()
+    assert move.look(NEW)["violations"]
+    with sqlite(move.new) as connection:
+        assert connection.execute("SELECT hex(vm_id) FROM vms WHERE tenant_id = 'gone'").fetchall() == [("AB",)]
