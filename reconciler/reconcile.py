@@ -17,6 +17,7 @@ from reconciler.model.desired import Desired
 from reconciler.model.diff import Diff, Op
 from reconciler.model.observed import Observed
 from reconciler.model.outcome import ActionResult, Assessment, Outcome
+from reconciler.model.ownership import Applying
 from reconciler.model.plan import Plan
 from reconciler.model.policy import APPLY, APPLY_AND_DESTROY, REPORT_ONLY, Policy
 from reconciler.model.refs import ObjectRef
@@ -56,13 +57,18 @@ class World:
 
 
 async def assess(
-    desired: Desired, world: World, drawn: dict[ObjectRef, str] | None = None, avoid: Iterable[str] = ()
+    desired: Desired,
+    world: World,
+    applying: Applying | None = None,
+    drawn: dict[ObjectRef, str] | None = None,
+    avoid: Iterable[str] = (),
 ) -> Assessment:
     """Look at the world and compare; write nothing. What can be, is done side by side: hosts are called while the
     inventory is read, and asked while vmgroups are looked up.
 
-    `drawn` remembers the UUIDs of new vmgroups from one look to the next; `avoid` names the hosts that wrote, so that
-    a config DB is read back through another. Raises InventoryError when the inventory cannot be read at all.
+    `applying`: on whose behalf (None: nobody's, so nothing would be recorded). `drawn` remembers the UUIDs of new
+    vmgroups from one look to the next; `avoid` names the hosts that wrote, so that a config DB is read back through
+    another. Raises InventoryError when the inventory cannot be read at all.
     """
     for host in desired.hosts:
         world.hosts.agent(host.ref.name, host.address).connect()
@@ -70,31 +76,43 @@ async def assess(
     observed, resolved = await both(
         observe(places, world.hosts, world.observer, avoid), asyncio.to_thread(resolve_vmgroups, desired, places)
     )
-    return _compared(resolved, observed, world, {} if drawn is None else drawn)
+    return _compared(resolved, observed, world, applying, {} if drawn is None else drawn)
 
 
-async def _verify(done: Assessment, world: World, drawn: dict[ObjectRef, str], writers: Iterable[str]) -> Assessment:
+async def _verify(
+    done: Assessment,
+    world: World,
+    applying: Applying | None,
+    drawn: dict[ObjectRef, str],
+    writers: Iterable[str],
+) -> Assessment:
     """Look again at what was written, with the names as they were looked up before."""
     observed = await observe(done.resolved, world.hosts, world.observer, writers)
-    return _compared(done.resolved, observed, world, drawn)
+    return _compared(done.resolved, observed, world, applying, drawn)
 
 
-def _compared(resolved: Resolved, observed: Observed, world: World, drawn: dict[ObjectRef, str]) -> Assessment:
+def _compared(
+    resolved: Resolved, observed: Observed, world: World, applying: Applying | None, drawn: dict[ObjectRef, str]
+) -> Assessment:
     for ref in without_uuid(resolved, observed):
         if ref not in drawn:
             drawn[ref] = world.new_uuid()
-    return Assessment(resolved, observed, diff(resolved, observed, drawn), world.clock.now())
+    return Assessment(resolved, observed, diff(resolved, observed, drawn, applying), world.clock.now())
 
 
-async def reconcile(desired: Desired, world: World, policy: Policy) -> Outcome:
+def _planned(found: Assessment, policy: Policy, applying: Applying | None) -> Plan:
+    return plan(found.diff, found.resolved, found.observed, policy, None if applying is None else applying.stamp)
+
+
+async def reconcile(desired: Desired, world: World, policy: Policy, applying: Applying | None = None) -> Outcome:
     """One pass. With `REPORT_ONLY` nothing is written and `Outcome.before` holds the answer.
 
     Where the world moved between the look and the write, nothing was written there and a new plan is made, three times
     at most. Raises InventoryError when the inventory cannot be read at all; everything else is a fact of one object.
     """
     drawn: dict[ObjectRef, str] = {}
-    before = now = await assess(desired, world, drawn)
-    steps = plan(now.diff, now.resolved, now.observed, policy)
+    before = now = await assess(desired, world, applying, drawn)
+    steps = _planned(now, policy, applying)
     if steps.empty:
         return Outcome(before, steps, (), None, verdicts(before.diff, steps, (), None))
     replanned: list[Diff] = []
@@ -104,10 +122,10 @@ async def reconcile(desired: Desired, world: World, policy: Policy) -> Outcome:
         done = await execute(steps, _agents(world, now), world.clock.now(), world.observer)
         backups += done.backups
         if len(replanned) == _REPLANS or not _goes_on(steps, done):
-            now, results = await _verify(now, world, drawn, _writers(steps)), done.results
+            now, results = await _verify(now, world, applying, drawn, _writers(steps)), done.results
             break
-        now = await assess(desired, world, drawn, _writers(steps))
-        steps = plan(now.diff, now.resolved, now.observed, policy)
+        now = await assess(desired, world, applying, drawn, _writers(steps))
+        steps = _planned(now, policy, applying)
         if not steps.empty:
             replanned.append(now.diff)
     objects = verdicts(_first_differences([before.diff, *replanned]), steps, results, now.diff)
@@ -123,11 +141,11 @@ class Prepared:
     drawn: tuple[tuple[ObjectRef, str], ...]
 
 
-async def prepare(desired: Desired, world: World, policy: Policy) -> Prepared:
+async def prepare(desired: Desired, world: World, policy: Policy, applying: Applying | None = None) -> Prepared:
     """Look, compare and plan; write nothing. Raises InventoryError."""
     drawn: dict[ObjectRef, str] = {}
-    found = await assess(desired, world, drawn)
-    steps = plan(found.diff, found.resolved, found.observed, policy)
+    found = await assess(desired, world, applying, drawn)
+    steps = _planned(found, policy, applying)
     return Prepared(found, steps, tuple(sorted(drawn.items(), key=lambda item: item[0].sort_key)))
 
 
@@ -137,8 +155,8 @@ async def carry_out(saved: SavedPlan, world: World) -> Outcome:
     The question that the plan answers is asked again first. Where the answer has not every step of the saved plan in
     it, nothing is written anywhere, and the outcome has no step and says of each object why. Raises InventoryError.
     """
-    before = await assess(saved.desired, world, dict(saved.drawn))
-    steps = plan(before.diff, before.resolved, before.observed, saved.policy)
+    before = await assess(saved.desired, world, saved.applying, dict(saved.drawn))
+    steps = _planned(before, saved.policy, saved.applying)
     if steps.empty and _nothing_left(before.diff, saved.policy):
         return Outcome(before, steps, (), None, verdicts(before.diff, steps, (), None))
     refused = moved(saved, before.diff, steps)
@@ -149,7 +167,7 @@ async def carry_out(saved: SavedPlan, world: World) -> Outcome:
     if steps.empty:
         return Outcome(before, steps, (), None, verdicts(before.diff, steps, (), None))
     done = await execute(steps, _agents(world, before), world.clock.now(), world.observer)
-    after = await _verify(before, world, dict(saved.drawn), _writers(steps))
+    after = await _verify(before, world, saved.applying, dict(saved.drawn), _writers(steps))
     objects = verdicts(before.diff, steps, done.results, after.diff)
     return Outcome(before, steps, done.results, after, objects, (), done.backups, _readers(after))
 
@@ -179,7 +197,7 @@ def _first_differences(looks: list[Diff]) -> Diff:
     chosen = {change.ref: change for change in looks[-1].changes}
     for look in reversed(looks[:-1]):
         for change in look.changes:
-            if change.actions or change.op in (Op.CREATE, Op.UPDATE, Op.DELETE):
+            if change.op in (Op.CREATE, Op.UPDATE, Op.DELETE):
                 chosen[change.ref] = change
     return Diff(tuple(sorted(chosen.values(), key=lambda change: change.ref.sort_key)))
 

@@ -174,7 +174,7 @@ def origin(connection):
     no copy, or the move has ended."""
     if not execute(connection, "SELECT name FROM main.sqlite_master WHERE name = 'vdvs_meta'").fetchall():
         return None
-    found = dict(tolerantly(connection, "SELECT key, value FROM main.vdvs_meta"))
+    found = dict(tolerantly(connection, "SELECT key, value FROM main.vdvs_meta"))  # type: Dict[Any, Any]
     path, host, copied = (plain(found.get(key)) for key in ORIGIN)
     return None if None in (path, host, copied) else (path, host, copied)
 

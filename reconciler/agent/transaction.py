@@ -51,8 +51,13 @@ def change(place, request, until):
             files.remove(os.path.join(place.folder, name))
     if not committed:
         return {"groups": results, "backup": None, "fingerprint": request["fingerprint"]}
-    backup.keep_newest(place, request["backups_to_keep"])
+    same = digest == request["fingerprint"]  # only who applied what was written
+    if not same:
+        backup.keep_newest(place, request["backups_to_keep"])
     verify(place, digest, until)
+    if same and name is not None:  # it has served; another would only push an older one out that is worth more
+        files.remove(os.path.join(place.folder, name))
+        name = None
     return {"groups": results, "backup": name, "fingerprint": digest}
 
 

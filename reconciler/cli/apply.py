@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 @options.output("text", "json", "yaml")
 @options.selector
 @click.option("--allow-destroy", is_flag=True, help="Also make changes that destroy something, such as a vmgroup.")
+@options.named_set
+@options.prune
+@options.reason
 @click.option("--dry-run", is_flag=True, help="Print what `diff` prints and write nothing.")
 @options.verbose
 def apply(
@@ -29,25 +32,34 @@ def apply(
     output: str,
     selector: str | None,
     allow_destroy: bool,
+    named_set: str | None,
+    prune: bool,
+    reason: str | None,
     dry_run: bool,
 ) -> int:
     """Make the site what the manifests say, then look again to verify it. Asks no questions.
 
     Where something changed between the look and the write, it plans again, three times at most, and shows each plan.
+    What is applied is recorded in the config DB (see `vdvs history`). --prune removes the vmgroups that this set
+    applied last and does not declare any more, and VMs that the inventory does not show any more; what holds volumes
+    stays.
     With --plan it does what that file says, and nothing at all if what it speaks of has changed since.
 
     \b
     Examples:
       vdvs apply -f manifests/
       vdvs apply -f manifests/ --dry-run
+      vdvs apply -f manifests/ --prune --allow-destroy --reason "ticket 7"
       vdvs apply --plan change.plan
       kustomize build . | vdvs apply -f - --site site.yaml
     """
     if plan is not None:
         from reconciler.cli import saved_plans
 
-        if paths or selector:
-            raise click.UsageError("a plan says itself what it is about: --plan goes without -f and -l")
+        if paths or selector or named_set is not None or prune or reason is not None:
+            raise click.UsageError(
+                "a plan says itself what it is about: --plan goes without -f, -l, --set, --prune and --reason"
+            )
         return (
             saved_plans.show_saved(plan, output)
             if dry_run
@@ -55,9 +67,12 @@ def apply(
         )
     if not paths:
         raise click.UsageError("no manifests: give -f PATH, or --plan FILE")
+    from reconciler.cli.on_behalf import applying
     from reconciler.cli.session import open_session
 
-    session = open_session(paths, site, selector)
+    session = open_session(paths, site, selector).on_behalf(
+        applying(paths, selector=selector, named=named_set, prune=prune, reason=reason)
+    )
     if dry_run:
         from reconciler.cli.diff import show
 
@@ -75,14 +90,14 @@ def _apply(session: Session, output: str, allow_destroy: bool) -> int:
     outcome = session.run(replace(APPLY_AND_DESTROY if allow_destroy else APPLY, objects=session.only))
     if session.only is not None:
         outcome = replace(outcome, objects=tuple(item for item in outcome.objects if item.ref in session.only))
-    _print(outcome, time.monotonic() - started, output)
+    _print(outcome, session, time.monotonic() - started, output)
     return exits.of_outcome(outcome)
 
 
-def _print(outcome: Outcome, seconds: float, output: str) -> None:
+def _print(outcome: Outcome, session: Session, seconds: float, output: str) -> None:
     from reconciler.cli.printing import print_outcome
     from reconciler.render.diff import diff_text
 
     for made_anew in outcome.replanned:
         click.echo(diff_text(made_anew, "The site changed meanwhile; planned again:"), err=True)
-    print_outcome(outcome, seconds, output)
+    print_outcome(outcome, session.applying, seconds, output)

@@ -23,6 +23,7 @@ def describe(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, ou
     """
     from reconciler.cli import kinds
     from reconciler.cli.colour import paint
+    from reconciler.cli.on_behalf import looking
     from reconciler.cli.printing import emit
     from reconciler.cli.session import open_session
     from reconciler.model.diff import Op
@@ -34,7 +35,7 @@ def describe(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, ou
     wanted, names = kinds.parse(what)
     if len(wanted) != 1 or len(names) != 1:
         raise click.UsageError("name one object: vdvs describe KIND NAME")
-    found = open_session(paths, site).run(REPORT_ONLY).before
+    found = open_session(paths, site).on_behalf(looking(paths)).run(REPORT_ONLY).before
     rows = tables.rows(found, wanted[0])
     (name,) = kinds.resolve(names, [row.change.ref.name for row in rows], wanted[0])
     row = next(row for row in rows if row.change.ref.name == name)

@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 @options.site
 @options.output("text", "json", "yaml")
 @options.selector
+@options.named_set
+@options.prune
 @options.verbose
-def diff(paths: tuple[str, ...], site: str | None, output: str, selector: str | None) -> int:
+def diff(
+    paths: tuple[str, ...], site: str | None, output: str, selector: str | None, named_set: str | None, prune: bool
+) -> int:
     """Show how the site differs from the manifests, and what applying them would mean. Writes nothing.
 
     \b
@@ -26,15 +30,16 @@ def diff(paths: tuple[str, ...], site: str | None, output: str, selector: str | 
       vdvs diff -f manifests/
       vdvs diff -f manifests/ -o json | jq .summary
     """
+    from reconciler.cli.on_behalf import applying
     from reconciler.cli.session import open_session
 
-    return show(open_session(paths, site, selector), output)
+    session = open_session(paths, site, selector)
+    return show(session.on_behalf(applying(paths, selector=selector, named=named_set, prune=prune)), output)
 
 
 def show(session: Session, output: str) -> int:
     """Look, and print the diff."""
     from reconciler.cli.colour import paint
-    from reconciler.cli.git import revision
     from reconciler.cli.printing import emit
     from reconciler.model.policy import REPORT_ONLY
     from reconciler.render import data
@@ -43,8 +48,9 @@ def show(session: Session, output: str) -> int:
     found = session.run(REPORT_ONLY).before
     chosen = session.selected(found.diff)
     if output == "text":
-        head = header(found.diff, session.site.name, revision(session.paths))
+        revision = None if session.applying is None else session.applying.stamp.revision
+        head = header(found.diff, session.site.name, revision)
         click.echo(diff_text(chosen, head, paint()), nl=False)
     else:
-        emit(data.diff_data(chosen), output)
+        emit(data.diff_data(chosen, session.applying), output)
     return exits.of_diff(chosen)

@@ -30,13 +30,14 @@ def get(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output:
       vdvs get all -o wide
     """
     from reconciler.cli import kinds
+    from reconciler.cli.on_behalf import looking
     from reconciler.cli.session import open_session
     from reconciler.model.diff import Op
     from reconciler.model.policy import REPORT_ONLY
     from reconciler.render import tables
 
     wanted, names = kinds.parse(what)
-    session = open_session(paths, site, selector)
+    session = open_session(paths, site, selector).on_behalf(looking(paths, selector))
     found = session.run(REPORT_ONLY).before
     listed = {kind: tables.rows(found, kind, session.only) for kind in wanted}
     if names:

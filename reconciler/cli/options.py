@@ -26,6 +26,19 @@ selector = click.option(
     help="Only objects with these labels: a=b, a!=b, a, !a; commas between.",
 )
 
+named_set = click.option(
+    "--set",
+    "named_set",
+    metavar="NAME",
+    help="The name of this set of manifests; default: the folder given with -f, as it is called in its git repository.",
+)
+prune = click.option(
+    "--prune", is_flag=True, help="Also remove what this set applied last and does not declare any more."
+)
+reason = click.option(
+    "--reason", metavar="TEXT", help="Why it is applied, for `vdvs history`: one line of at most 1000 characters."
+)
+
 
 def verbose(command: Command) -> Command:
     """-v."""

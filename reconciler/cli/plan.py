@@ -15,6 +15,9 @@ from reconciler.cli import completing, options
 @click.option("--out", metavar="FILE", shell_complete=completing.files, help="Write the plan to this file.")
 @click.option("--expires", default="24h", show_default=True, metavar="TIME", help="How long it may be applied.")
 @click.option("--allow-destroy", is_flag=True, help="Also plan what destroys something; `apply` must allow it, too.")
+@options.named_set
+@options.prune
+@options.reason
 @options.verbose
 def plan(
     paths: tuple[str, ...],
@@ -24,6 +27,9 @@ def plan(
     out: str | None,
     expires: str,
     allow_destroy: bool,
+    named_set: str | None,
+    prune: bool,
+    reason: str | None,
 ) -> int:
     """Show what `apply` would do, as `diff` shows it, and with --out save it. Writes nothing to the site.
 
@@ -39,6 +45,7 @@ def plan(
     """
     from dataclasses import replace
 
+    from reconciler.cli.on_behalf import applying
     from reconciler.cli.saved_plans import lifetime, save
     from reconciler.cli.session import open_session
     from reconciler.model.policy import APPLY, APPLY_AND_DESTROY
@@ -48,4 +55,5 @@ def plan(
     if out is not None:
         check_place(out)
     policy = replace(APPLY_AND_DESTROY if allow_destroy else APPLY, objects=session.only)
-    return save(session, policy, out, lifetime(expires), output)
+    behalf = applying(paths, selector=selector, named=named_set, prune=prune, reason=reason)
+    return save(session.on_behalf(behalf), policy, out, lifetime(expires), output)

@@ -14,7 +14,7 @@ from reconciler import loader, wiring
 from reconciler.cli import exits
 from reconciler.cli.colour import paint
 from reconciler.cli.errors import say
-from reconciler.cli.git import revision
+from reconciler.cli.on_behalf import looking, who
 from reconciler.cli.printing import emit, print_outcome
 from reconciler.cli.session import NO_SITE, Session
 from reconciler.model.actions import Risk
@@ -52,15 +52,15 @@ def save(session: Session, policy: Policy, out: str | None, lasting: timedelta, 
 
 def make(session: Session, policy: Policy, lasting: timedelta) -> SavedPlan:
     """Look, and plan what `policy` allows."""
-    prepared = session.in_world(lambda world: prepare(session.desired, world, policy))
+    prepared = session.in_world(lambda world: prepare(session.desired, world, policy, session.applying))
     made_at = prepared.found.observed_at
     return SavedPlan(
         made_at=made_at,
         expires_at=made_at + lasting,
         made_by=f"vdvs {reconciler.__version__}",
-        revision=revision(session.paths),
         desired=session.desired,
         policy=policy,
+        applying=session.applying or looking(session.paths),
         drawn=prepared.drawn,
         diff=session.selected(prepared.found.diff),
         plan=prepared.plan,
@@ -71,9 +71,9 @@ def show(plan: SavedPlan, output: str) -> int:
     """Print a plan as a diff, and what of it is left out."""
     site = _site(plan)
     if output == "text":
-        click.echo(diff_text(plan.diff, header(plan.diff, site.name, plan.revision), paint()), nl=False)
+        click.echo(diff_text(plan.diff, header(plan.diff, site.name, plan.applying.stamp.revision), paint()), nl=False)
     else:
-        emit(data.diff_data(plan.diff), output)
+        emit(data.diff_data(plan.diff, plan.applying), output)
     left_out = list(_left_out(plan))
     for held in left_out:
         say(f"not in the plan: {held.ref}: {held.reason}")
@@ -98,7 +98,17 @@ def apply_saved(name: str, site: str | None, allow_destroy: bool, output: str) -
     """Do exactly what the plan in a file says, or nothing."""
     plan = files.read(name)
     _check(plan, name, site, allow_destroy)
-    return apply_now(Session(plan.desired, _site(plan), (), plan.policy.objects), plan, output)
+    return apply_now(Session(plan.desired, _site(plan), (), plan.policy.objects), _by(plan, who()), output)
+
+
+def _by(plan: SavedPlan, who: str) -> SavedPlan:
+    """The plan as this user applies it, who may be another one than who made it."""
+    stamp = plan.applying.stamp
+    if stamp.by == who:
+        return plan
+    stamp = replace(stamp, by=f"{who}, planned by {stamp.by}")
+    steps = tuple(replace(step, stamp=stamp) for step in plan.plan.config_dbs)
+    return replace(plan, applying=replace(plan.applying, stamp=stamp), plan=replace(plan.plan, config_dbs=steps))
 
 
 def apply_now(session: Session, plan: SavedPlan, output: str) -> int:
@@ -108,7 +118,7 @@ def apply_now(session: Session, plan: SavedPlan, output: str) -> int:
     shown = outcome
     if session.only is not None:
         shown = replace(outcome, objects=tuple(item for item in outcome.objects if item.ref in session.only))
-    print_outcome(shown, time.monotonic() - started, output)
+    print_outcome(shown, plan.applying, time.monotonic() - started, output)
     if not plan.plan.empty and outcome.plan.empty and outcome.plan.withheld:
         say("nothing was written: the site is not as the plan found it; look at it and make a new plan")
     return exits.of_outcome(shown)

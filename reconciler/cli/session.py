@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from reconciler import loader, wiring
@@ -17,6 +17,7 @@ from reconciler.model.desired import Desired, Site
 from reconciler.model.diff import Diff
 from reconciler.model.errors import UsageError
 from reconciler.model.outcome import Outcome
+from reconciler.model.ownership import Applying
 from reconciler.model.policy import Policy
 from reconciler.model.refs import ObjectRef
 from reconciler.model.site import SSH
@@ -30,16 +31,17 @@ NO_SITE = (
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The manifests of one run, and the objects that -l selects (None: all)."""
+    """The manifests of one run, the objects that -l selects (None: all), and on whose behalf (None: nobody's)."""
 
     desired: Desired
     site: Site
     paths: tuple[str, ...]
     only: frozenset[ObjectRef] | None
+    applying: Applying | None = None
 
     def run(self, policy: Policy) -> Outcome:
         """One pass over the site."""
-        return self.in_world(lambda world: use_case.reconcile(self.desired, world, policy))
+        return self.in_world(lambda world: use_case.reconcile(self.desired, world, policy, self.applying))
 
     def in_world(self, do: Callable[[use_case.World], Awaitable[Value]]) -> Value:
         """What `do` makes of the world of the site."""
@@ -55,6 +57,10 @@ class Session:
 
         asyncio.run(keep())
         return found[0]
+
+    def on_behalf(self, applying: Applying) -> Session:
+        """The same on this behalf."""
+        return replace(self, applying=applying)
 
     def selected(self, diff: Diff) -> Diff:
         """The part of a diff that -l selects."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.execution.together import together
-from reconciler.model.actions import CreateVMGroup, LinkAction, RenameVMGroup
+from reconciler.model.actions import CreateVMGroup, ForgetObject, LinkAction, RecordObject, RenameVMGroup
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.outcome import ActionResult
 from reconciler.model.plan import DBPlan, HostPlan, Plan
@@ -72,13 +72,18 @@ async def _config_db(step: DBPlan, agent: FindAgent, now: datetime) -> tuple[lis
         try:
             answer = await agent(step.writer).apply_db(step, now)
         except (HostUnreachableError, AgentRefusedError) as error:
-            refs = dict.fromkeys([step.ref, *(action.ref for group in step.groups for action in group)])
-            return results + [_failure(ref, error) for ref in refs], None
+            return results + [_failure(ref, error) for ref in _changed(step)], None
         results += [ActionResult(step.ref, True), *answer.results]
         backup = answer.backup
     not_named = {result.ref for result in results if not result.ok} & _named(step)
     links = [(host, link) for host, link in step.make_links if link.ref not in not_named]
     return results + await _links(links, agent), backup
+
+
+def _changed(step: DBPlan) -> dict[ObjectRef, None]:
+    """The config DB, and all of whom more is written than who applied them: the others are not worse off for it."""
+    actions = (action for group in step.groups for action in group)
+    return dict.fromkeys([step.ref, *(a.ref for a in actions if not isinstance(a, RecordObject | ForgetObject))])
 
 
 def _without(step: DBPlan, astray: set[ObjectRef]) -> tuple[DBPlan, list[ActionResult]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import replace
 
+from reconciler.model.actions import RecordObject
 from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.outcome import ActionResult, ObjectResult, Status
 from reconciler.model.plan import Plan
@@ -24,8 +26,9 @@ def verdicts(before: Diff, plan: Plan, results: Iterable[ActionResult], after: D
             failures.setdefault(result.ref, result)  # the first is the cause, those after it may be its consequences
     withheld = {held.ref: held.reason for held in plan.withheld}
     later = {change.ref: change for change in after.changes} if after is not None else {}
+    recorded = {action.ref for step in plan.config_dbs for action in step.actions if isinstance(action, RecordObject)}
     found = [
-        _verdict(change, withheld.pop(change.ref, None), failures.get(change.ref), later)
+        _claimed(_verdict(change, withheld.pop(change.ref, None), failures.get(change.ref), later), change, recorded)
         for change in before.changes
         if change.op is not Op.UNMANAGED
     ]
@@ -49,6 +52,11 @@ def _verdict(
     if (doubt := _doubt(change, now)) is not None:
         return ObjectResult(change.ref, Status.FAILED, doubt)
     return ObjectResult(change.ref, _DONE[change.op], "", change.fields, change.rights)
+
+
+def _claimed(result: ObjectResult, change: Change, recorded: Set[ObjectRef]) -> ObjectResult:
+    done = result.status not in (Status.BLOCKED, Status.FAILED) and change.ref in recorded
+    return replace(result, claim=change.claim) if done and change.claim else result
 
 
 def _doubt(change: Change, now: Change | None) -> str | None:

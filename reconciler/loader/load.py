@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os.path
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -15,9 +15,9 @@ from reconciler.loader.manifests import Document, SourceFile
 from reconciler.loader.validate import problems, salvage
 from reconciler.loader.vmgroups import VMGroupChecks, sizes_too_large
 from reconciler.loader.wording import escape
-from reconciler.model.desired import Desired, DesiredConfigDB, DesiredVMGroup, Site
+from reconciler.model.desired import Desired, DesiredConfigDB, DesiredHost, DesiredVMGroup, Site
 from reconciler.model.errors import InvalidManifestsError, ManifestError
-from reconciler.model.refs import Kind, Source
+from reconciler.model.refs import Kind, ObjectRef, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ class _Loading:
         self.files: dict[str, int] = {}
         self.valid: dict[Kind, list[Document]] = {kind: [] for kind in Kind}
         self.broken: list[tuple[Document, list[ManifestError]]] = []
+        self.digests: list[tuple[ObjectRef, str]] = []
 
     def run(self, paths: Sequence[str], site: str | None, stdin: IO[bytes] | None) -> Loaded:
         manifests = list(files.find(paths))
@@ -121,12 +122,14 @@ class _Loading:
         site: Site | None = build.site(sites[0]) if sites else None
         hosts = [(document, build.host(document)) for document in self.valid[Kind.HOST]]
         self.errors += crosscheck.hosts(hosts, site)
+        self._digest(hosts)
         host_names = {document.data["metadata"]["name"]: host.ref.name for document, host in hosts}
         dbs = [(document, build.config_db(document, host_names)) for document in self.valid[Kind.CONFIG_DB]]
+        self._digest(dbs)
         known = self._known_names()
         self.errors += crosscheck.config_dbs(dbs, hosts, known)
         groups = self._vmgroups(dbs, known)
-        return Desired(site, tuple(h for _, h in hosts), tuple(db for _, db in dbs), groups)
+        return Desired(site, tuple(h for _, h in hosts), tuple(db for _, db in dbs), groups, tuple(self.digests))
 
     def _vmgroups(
         self, dbs: list[tuple[Document, DesiredConfigDB]], known: crosscheck.Names
@@ -146,10 +149,14 @@ class _Loading:
                 self.errors += sizes_too_large(document)
             else:
                 checks.check(document, group)
-                groups.append(group)
+                groups.append((document, group))
         checks.finish()
         self.errors += checks.errors
-        return tuple(groups)
+        self._digest(groups)
+        return tuple(group for _, group in groups)
+
+    def _digest(self, built: Iterable[tuple[Document, DesiredHost | DesiredConfigDB | DesiredVMGroup]]) -> None:
+        self.digests += ((item.ref, document.digest) for document, item in built)
 
     def _known_names(self) -> crosscheck.Names:
         """The names that documents may refer to. A broken document still declares its name: one error is enough."""

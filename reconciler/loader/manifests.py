@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from reconciler.loader import yaml_careful, yaml_fast
 from reconciler.loader.wording import Path, dotted, escape
 from reconciler.model.errors import ManifestError
 from reconciler.model.refs import Kind, Source
 
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 KINDS = {kind.value: kind for kind in Kind}
 
 
@@ -58,6 +61,11 @@ class Document:
         """Its kind, if it is a known one."""
         kind = self.data.get("kind") if isinstance(self.data, dict) else None
         return KINDS.get(kind) if isinstance(kind, str) else None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, in hex, of what it says: the same however it is laid out, and in whatever order its fields stand."""
+        return hashlib.sha256(_CANONICAL.encode(self.data).encode()).hexdigest()
 
     @property
     def metadata_name(self) -> str | None:

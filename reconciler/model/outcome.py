@@ -47,13 +47,14 @@ class Status(StrEnum):
 @dataclass(frozen=True, slots=True)
 class ObjectResult:
     """One object after a reconcile: its status, one line of detail, the fields that were written, and what they mean
-    in rights."""
+    in rights. `claim`: what was recorded of who applied it, where that is worth a word."""
 
     ref: ObjectRef
     status: Status
     detail: str
     fields: tuple[FieldChange, ...] = ()
     rights: tuple[RightsChange, ...] = ()
+    claim: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
+
+_SHORT: Final = 7  # characters of a commit that people need
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +17,13 @@ class Stamp:
     reason: str = ""
     commit: str | None = None
     dirty: bool = False
+
+    @property
+    def revision(self) -> str | None:
+        """`4f2c1ab`, or `4f2c1ab + uncommitted changes`, if it is known."""
+        if not self.commit:
+            return None
+        return f"{self.commit[:_SHORT]} + uncommitted changes" if self.dirty else self.commit[:_SHORT]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,4 +60,4 @@ class Record:
     @property
     def revision(self) -> str:
         """`4f2c1ab`, `4f2c1ab-dirty`, or nothing."""
-        return f"{self.commit}{'-dirty' if self.dirty else ''}" if self.commit else ""
+        return f"{self.commit[:_SHORT]}{'-dirty' if self.dirty else ''}" if self.commit else ""

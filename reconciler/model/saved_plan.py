@@ -7,6 +7,7 @@ from datetime import datetime
 
 from reconciler.model.desired import Desired
 from reconciler.model.diff import Diff
+from reconciler.model.ownership import Applying
 from reconciler.model.plan import Plan
 from reconciler.model.policy import Policy
 from reconciler.model.refs import ObjectRef
@@ -14,21 +15,21 @@ from reconciler.model.refs import ObjectRef
 
 @dataclass(frozen=True, slots=True)
 class SavedPlan:
-    """What was asked (`desired`, `policy`, the UUIDs `drawn` for new vmgroups), and what came of it (`diff`, `plan`).
+    """What was asked (`desired`, `policy`, `applying`, the UUIDs `drawn` for new vmgroups), and what came of it
+    (`diff`, `plan`).
 
     Planning is a function of what was asked and of what is seen. So a saved plan holds exactly as long as the same
     question, asked again, is answered with the same steps.
 
-    `made_by` is the version of vdvs, `revision` the git commit of the manifests (None: not from git). It may be applied
-    before `expires_at`. `diff` holds the objects of `policy` only.
+    `made_by` is the version of vdvs. It may be applied before `expires_at`. `diff` holds the objects of `policy` only.
     """
 
     made_at: datetime
     expires_at: datetime
     made_by: str
-    revision: str | None
     desired: Desired
     policy: Policy
+    applying: Applying
     drawn: tuple[tuple[ObjectRef, str], ...]
     diff: Diff
     plan: Plan

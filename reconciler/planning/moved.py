@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from itertools import zip_longest
 
-from reconciler.model.actions import Action
+from reconciler.model.actions import Action, RecordObject
 from reconciler.model.diff import Change, Diff, FieldChange, Op, Value
 from reconciler.model.plan import DBPlan, HostPlan, Plan, Withheld
 from reconciler.model.refs import ObjectRef
@@ -26,11 +26,12 @@ def moved(saved: SavedPlan, now: Diff, steps: Plan) -> tuple[Withheld, ...]:
     reasons: dict[ObjectRef, str] = {}
     for step in stale:
         reasons.update(finder.step(step, would_be.get(step.ref)))
+    reasons.update(finder.taken_over())
     if not reasons:
         return ()
     cause = min(reasons, key=lambda ref: ref.sort_key)
     for step in saved.plan.steps:
-        for ref in (step.ref, *(action.ref for action in step.actions)):
+        for ref in (step.ref, *(action.ref for action in step.actions if not isinstance(action, RecordObject))):
             reasons.setdefault(ref, f"not written: {cause} is not as the plan found it")
     return tuple(Withheld(ref, reasons[ref]) for ref in sorted(reasons, key=lambda ref: ref.sort_key))
 
@@ -49,6 +50,8 @@ class _Finder:
     def __init__(self, saved: SavedPlan, now: Diff, steps: Plan) -> None:
         self._planned = {change.ref: change for change in saved.diff.changes}
         self._now = {change.ref: change for change in now.changes}
+        steps_saved = (action for step in saved.plan.steps for action in step.actions)
+        self._recorded = {action.ref for action in steps_saved if isinstance(action, RecordObject)}
         self._withheld = {held.ref: held.reason for held in steps.withheld}
 
     def step(self, saved: _Step, now: _Step | None) -> dict[ObjectRef, str]:
@@ -62,6 +65,15 @@ class _Finder:
         if head := _head(saved, now):
             found[saved.ref] = head
         return found or {saved.ref: self._object(saved.ref, [], [])}
+
+    def taken_over(self) -> dict[ObjectRef, str]:
+        """The objects that another set has applied since: to take them over is not what the plan says."""
+        claims = {ref: change.claim for ref, change in self._now.items() if change.claim and ref in self._recorded}
+        return {ref: f"it would be {claim}" for ref, claim in claims.items() if self._claim(ref) != claim}
+
+    def _claim(self, ref: ObjectRef) -> str:
+        planned = self._planned.get(ref)
+        return "" if planned is None else planned.claim
 
     def _object(self, ref: ObjectRef, before: list[Action], after: list[Action]) -> str:
         planned, change = self._planned.get(ref), self._now.get(ref)

@@ -61,17 +61,9 @@ def recorded(
     if last is not None and (last.object, last.uid, last.set, last.digest) == (name, uid, of, digest):
         return change
     action = RecordObject(change.ref, Risk.SAFE, name, uid, of, digest)
-    return replace(change, actions=(*change.actions, action), claim=_claim(change.op, last, of, digest))
-
-
-def _claim(op: Op, last: Record | None, of: str, digest: str) -> str:
-    if last is not None and last.set and last.set != of:
-        return f"taken over from set {last.set} ({spell(last)})"
-    if op is not Op.KEEP:
-        return ""
-    if last is None or last.set != of:
-        return f"claimed for set {of}" if of else "recorded as applied"
-    return "recorded, as its manifest has changed" if last.digest != digest else "recorded anew"
+    taken_over = last is not None and last.set and last.set != of
+    claim = f"taken over from set {last.set} ({spell(last)})" if last is not None and taken_over else ""
+    return replace(change, actions=(*change.actions, action), claim=claim)
 
 
 def spell(record: Record) -> str:

@@ -74,7 +74,7 @@ def _doomed(
     last = record.set if record is not None else ""
     if applying is not None and applying.prune and mine and last == mine:
         return Undeclared(ref, state, f"set {mine} applied it last and does not declare it any more", (mine,))
-    if db.unmanaged is Unmanaged.DELETE and last in ("", mine) and applying is not None and applying.whole:
+    if db.unmanaged is Unmanaged.DELETE and last in ("", mine) and (applying is None or applying.whole):
         why = f"no manifest declares it, and spec.unmanaged of {db.ref} is Delete"
         return Undeclared(ref, state, why, tuple(sorted({"", mine})))
     return None

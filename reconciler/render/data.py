@@ -10,6 +10,8 @@ from typing import Any
 from reconciler.model.diff import Change, Diff, FieldChange, Op, Value
 from reconciler.model.errors import ManifestError
 from reconciler.model.outcome import ObjectResult, Outcome, Status
+from reconciler.model.ownership import Applying
+from reconciler.render.diff import records, worth_showing
 from reconciler.render.rights import rights_data
 
 Data = Any
@@ -33,12 +35,29 @@ def to_yaml(data: Data) -> str:
     return yaml.safe_dump(data, sort_keys=False, width=120)
 
 
-def diff_data(diff: Diff) -> Data:
+def diff_data(diff: Diff, applying: Applying | None) -> Data:
     """schemas/output/diff.json"""
     return {
-        "summary": {op.value: diff.count(op) for op in Op},
-        "changes": [change_data(change) for change in diff.changes if change.op is not Op.KEEP or change.notes],
+        **behalf_data(applying),
+        "summary": summary_data(diff),
+        "changes": [change_data(change) for change in diff.changes if worth_showing(change)],
+        "recorded": [str(change.ref) for change in diff.changes if records(change)],
     }
+
+
+def behalf_data(applying: Applying | None) -> Data:
+    """Which set of manifests it is, and from which commit."""
+    stamp = applying.stamp if applying is not None else None
+    commit = stamp.commit if stamp is not None else None
+    return {
+        "set": (applying.set or None) if applying is not None else None,
+        "git": {"commit": commit, "dirty": stamp.dirty} if stamp is not None and commit else None,
+    }
+
+
+def summary_data(diff: Diff) -> Data:
+    """How many objects differ in which way."""
+    return {op.value: diff.count(op) for op in Op}
 
 
 def change_data(change: Change) -> Data:
@@ -52,6 +71,7 @@ def change_data(change: Change) -> Data:
         "notes": list(change.notes),
         "held": list(change.held),
         "rights": rights_data(change.rights),
+        "claim": change.claim or None,
     }
 
 
@@ -60,10 +80,11 @@ def fields_data(fields: Sequence[FieldChange]) -> Data:
     return [{"path": f.path, "before": _value(f.before), "after": _value(f.after)} for f in fields]
 
 
-def outcome_data(outcome: Outcome, seconds: float) -> Data:
+def outcome_data(outcome: Outcome, applying: Applying | None, seconds: float) -> Data:
     """schemas/output/apply.json"""
     counts = Counter(result.status for result in outcome.objects)
     return {
+        **behalf_data(applying),
         "summary": {status.value: counts[status] for status in Status},
         "seconds": round(seconds, 3),
         "verifiedFrom": list(outcome.verified_from),
@@ -80,6 +101,7 @@ def result_data(result: ObjectResult) -> Data:
         "detail": result.detail,
         "fields": fields_data(result.fields),
         "rights": rights_data(result.rights),
+        "claim": result.claim or None,
     }
 
 

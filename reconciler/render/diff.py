@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from reconciler.model.actions import Risk
+from reconciler.model.actions import RecordObject, Risk
 from reconciler.model.diff import Change, Diff, FieldChange, Op
 from reconciler.model.refs import Kind
 from reconciler.render.rights import rights_lines
@@ -66,17 +66,24 @@ def header(diff: Diff, site: str, revision: str | None) -> str:
 
 def summary(diff: Diff) -> str:
     """One line of counts; `In sync.` when there is nothing to say."""
+    silent = sum(change.op is Op.KEEP and records(change) for change in diff.changes)
+    noted = f" Apply records {count(silent, 'object')} as applied." if silent else ""
     warned = sum(change.op is Op.KEEP and bool(change.notes) for change in diff.changes)
     if all(change.op is Op.KEEP for change in diff.changes):
-        return f"In sync, but {count(warned, 'object')} not as it should be." if warned else "In sync."
+        return (f"In sync, but {count(warned, 'object')} not as it should be." if warned else "In sync.") + noted
     counts = [f"{diff.count(op)} {words}" for op, words in _SUMMARY.items() if diff.count(op)]
     held = sum(bool(change.held) for change in diff.changes)
-    return ", ".join([*counts, f"{held} held back in part"] if held else counts) + "."
+    return ", ".join([*counts, f"{held} held back in part"] if held else counts) + "." + noted
 
 
 def worth_showing(change: Change) -> bool:
     """Whether a reader has to see this object: it differs, or something about it must not be overlooked."""
-    return change.op is not Op.KEEP or bool(change.notes)
+    return change.op is not Op.KEEP or bool(change.notes or change.claim)
+
+
+def records(change: Change) -> bool:
+    """Whether applying writes down who applies this object: something about that is new."""
+    return any(isinstance(action, RecordObject) for action in change.actions)
 
 
 def change_text(change: Change, paint: Paint = plain) -> str:
@@ -122,6 +129,8 @@ def change_body(change: Change) -> Iterator[str]:
     for note in (*change.notes, *(f"held back: {reason}" for reason in change.held)):
         yield f"{_INDENT}{pad('', column) + '   ' if change.fields else ''}{clean(note)}"
     yield from (_INDENT + line for line in rights_lines(change.rights))
+    if change.claim:
+        yield _INDENT + clean(change.claim)
 
 
 def _path_columns(fields: Sequence[FieldChange]) -> int:

@@ -8,7 +8,7 @@ from reconciler.model.conditions import Condition, Truth
 from reconciler.model.diff import Op
 from reconciler.model.outcome import Assessment
 from reconciler.model.refs import Kind
-from reconciler.render.data import Data, diff_data
+from reconciler.render.data import Data, summary_data
 from reconciler.render.describe import condition_data
 from reconciler.render.diff import summary
 from reconciler.render.facts import Facts
@@ -39,7 +39,7 @@ def status_data(site: str, found: Assessment, conditions: Sequence[Condition]) -
         "inSync": found.diff.in_sync,
         "message": sentence(found),
         "observedAt": found.observed_at.isoformat(),
-        "summary": diff_data(found.diff)["summary"],
+        "summary": summary_data(found.diff),
         "conditions": [condition_data(condition) for condition in conditions],
     }
 

@@ -144,3 +144,11 @@ def test_what_could_not_be_read_back_is_not_recorded(ready: Agent) -> None:
     assert outcomes(ready.apply([ADD, record()], stamp={**ANN, "reason": "x" * 1001})) == ["BadRequest"]
     assert ready.rows(f"SELECT * FROM vms WHERE vm_id = '{VM2}'") == []
     assert outcomes(ready.apply([ADD])) == ["ok"]
+
+
+def test_writing_down_who_applied_what_pushes_no_older_backup_out(ready: Agent) -> None:
+    kept = ready.apply([ADD], backups_to_keep=1)["backup"]
+    reply = ready.apply([record()], stamp=ANN, time="20261125T000000Z", backups_to_keep=1)
+    assert reply["backup"] is None
+    assert ready.look()["backups"] == [kept]
+    assert ready.look()["objects"] == [[*row()[:7], "20261125T000000Z", "ticket 7"]]

@@ -17,6 +17,7 @@ from reconciler.lab.vmfs import Host
 from reconciler.loader import load
 from reconciler.model.diff import Change, Diff
 from reconciler.model.outcome import Outcome
+from reconciler.model.ownership import Applying
 from reconciler.model.policy import APPLY, REPORT_ONLY, Policy
 from reconciler.reconcile import reconcile
 from reconciler.wiring import open_world
@@ -94,13 +95,13 @@ class LabSite:
             f"spec: {{defaultDatastore: SHARED-Datastore, access: {access}, vms: {vms}}}\n"
         )
 
-    def reconcile(self, policy: Policy = APPLY) -> Outcome:
+    def reconcile(self, policy: Policy = APPLY, applying: Applying | None = None) -> Outcome:
         desired = load([str(self.manifests)]).desired
         assert desired.site is not None
 
         async def run() -> Outcome:
             async with open_world(desired.site, Nobody()) as world:
-                return await reconcile(desired, world, policy)
+                return await reconcile(desired, world, policy, applying)
 
         return asyncio.run(run())
 

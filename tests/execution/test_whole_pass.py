@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from reconciler.model.desired import Unmanaged
+from reconciler.model.diff import Op
 from reconciler.model.errors import InventoryError
 from reconciler.model.inventory import Inventory
 from reconciler.model.location import Location
@@ -239,11 +241,13 @@ def test_in_any_world_a_pass_ends_with_a_word_on_every_object_and_the_next_pass_
     outside = Outside(fakes, hosts, fakes, fakes.new_uuid, fakes)
 
     def one_pass() -> Outcome:
-        return asyncio.run(reconcile(world.desired, outside, world.policy))
+        return asyncio.run(reconcile(world.desired, outside, world.policy, world.applying))
 
     first = one_pass()
     declared = {thing.ref for thing in (*world.desired.hosts, *world.desired.config_dbs, *world.desired.vmgroups)}
-    assert {result.ref for result in first.objects} == declared
+    extra = {c.ref for c in first.before.diff.changes if c.op is not Op.UNMANAGED} - declared
+    assert {result.ref for result in first.objects} == declared | extra
+    assert extra == set() or world.applying or Unmanaged.DELETE in {db.unmanaged for db in world.desired.config_dbs}
     done = {result.ref for result in first.objects if result.status.value in ("created", "configured", "unchanged")}
     again = {result.ref: result.status.value for result in one_pass().objects}
     assert {again[ref] for ref in done} <= {"unchanged", "blocked"}

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reconciler.model.actions import Risk
+from reconciler.model.actions import RecordObject, Risk
 from reconciler.model.diff import Change, Diff, FieldChange, Op, RightsChange
 from reconciler.model.outcome import Assessment, ObjectResult, Outcome, Status
+from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.plan import Plan
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.render import data, rows, tables
@@ -55,6 +57,7 @@ def change(item: dict[str, Any]) -> Change:
         risk=risk,
         notes=tuple(item["notes"]),
         rights=rights(item["rights"]),
+        claim=item["claim"] or "",
     )
 
 
@@ -64,15 +67,27 @@ def rights(items: list[dict[str, Any]]) -> tuple[RightsChange, ...]:
 
 
 def diff_of(told: dict[str, Any]) -> Diff:
-    kept = [Change(ObjectRef(Kind.HOST, f"kept-{n}"), Op.KEEP, "as declared") for n in range(told["summary"]["keep"])]
-    return Diff((*map(change, told["changes"]), *kept))
+    shown = [change(item) for item in told["changes"]]
+    silent = told["summary"]["keep"] - sum(each.op is Op.KEEP for each in shown)
+    kept = [Change(ObjectRef(Kind.HOST, f"kept-{n}"), Op.KEEP, "as declared") for n in range(silent)]
+    return Diff(tuple(recording(each) if str(each.ref) in told["recorded"] else each for each in (*shown, *kept)))
+
+
+def recording(change: Change) -> Change:
+    action = RecordObject(change.ref, Risk.SAFE, str(change.ref), None, "acme/site:manifests", "d1")
+    return replace(change, actions=(*change.actions, action))
+
+
+def behalf(told: dict[str, Any]) -> Applying:
+    git = told["git"] or {"commit": None, "dirty": False}
+    return Applying(told["set"] or "", Stamp("ann@ws", "", git["commit"], git["dirty"]))
 
 
 @pytest.mark.parametrize("case", cases("diff"), ids=lambda path: path.name)
 def test_a_diff(case: Path) -> None:
     told = json.loads((case / "diff.json").read_text())
     schemas.check("diff", told)
-    assert data.diff_data(diff_of(told)) == told
+    assert data.diff_data(diff_of(told), behalf(told)) == told
     text = diff_text(diff_of(told), "site lab   2 hosts   1 config DB   git 4f2c1ab")
     assert text == (case / "diff.txt").read_text()
 
@@ -88,6 +103,7 @@ def test_an_apply(case: Path) -> None:
             item["detail"],
             fields(item["fields"]),
             rights(item["rights"]),
+            item["claim"] or "",
         )
         for item in told["objects"]
     )
@@ -100,7 +116,7 @@ def test_an_apply(case: Path) -> None:
         backups=tuple(told["backups"]),
         verified_from=tuple(told["verifiedFrom"]),
     )
-    assert data.outcome_data(outcome, told["seconds"]) == told
+    assert data.outcome_data(outcome, behalf(told), told["seconds"]) == told
     assert outcome_text(outcome, told["seconds"]) == (case / "apply.txt").read_text()
 
 
