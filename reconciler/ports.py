@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from reconciler.model.actions import HostAction, LinkAction
+from reconciler.model.backups import Backup
 from reconciler.model.inventory import Inventory
 from reconciler.model.observed import ObservedConfigDB, ObservedDatastore, ObservedHost
 from reconciler.model.outcome import ActionResult
@@ -58,6 +59,14 @@ class HostAgent(Protocol):
 
     async def observe(self, question: Question) -> Report:
         """Look at the host and at what the question names. Writes nothing."""
+        ...
+
+    async def backups(self, path: str) -> tuple[Backup, ...]:
+        """The backups of the config DB at `path`, oldest first. Writes nothing."""
+        ...
+
+    async def read_backup(self, path: str, name: str) -> ObservedConfigDB:
+        """What is in one of them. Writes nothing. Refused with `Missing` if it is none of these."""
         ...
 
     async def apply_db(self, plan: DBPlan, now: datetime) -> DBResult:

@@ -2,12 +2,14 @@
 
 import errno
 import os
+import posixpath
 import re
+import stat
 
 from . import dead_rows, files, objects, rows, rules, sqlite
 from .journal import journal_bytes, look_before_reading
 from .paths import AUTH_DB, raw_target, size_of
-from .text import readable
+from .text import native, readable
 from .wire import Refused
 
 TYPE_CHECKING = False
@@ -84,6 +86,23 @@ class Place(object):
                 found.append((match.group(1), int(match.group(2) or 1), name))
         return [name for _, _, name in sorted(found)]
 
+    def backup(self, name):
+        # type: (str) -> Place
+        """The place of one of our backups, to be read like any DB and never written. Raises Refused `Missing`, and
+        `ReadError` for what is no regular file."""
+        if name not in [readable(known) for known in self.backups()]:
+            raise Refused("Missing", "%s has no backup called %s" % (self.path, name))
+        copy = Place(self.root, self.path)
+        copy.own, copy.name = False, native(name)
+        copy.path = "%s/%s" % (posixpath.dirname(self.path), copy.name)
+        copy.real = os.path.join(self.folder, copy.name)
+        try:
+            if not stat.S_ISREG(os.lstat(copy.real).st_mode):
+                raise Refused("ReadError", "%s is no regular file" % copy.path)
+        except EnvironmentError as error:
+            raise sqlite.meaning(error)
+        return copy
+
     def leftovers(self):
         # type: () -> List[str]
         """Names of what interrupted creations and backups left beside it."""
@@ -106,6 +125,37 @@ def look(root, path, known, until):
     answer["backups"] = [readable(name) for name in place.backups()]
     answer["leftovers"] = [readable(name) for name in place.leftovers()]
     return answer
+
+
+def look_at_backup(root, path, name, until):
+    # type: (Root, str, str, float) -> Dict[str, Any]
+    """The same about the backup called `name` of the DB at `path`. Raises Refused."""
+    place = mounted_place(root, path).backup(name)
+    if not size_of(place.real):
+        raise Refused("Corrupt", "%s is empty" % place.path)
+    return sqlite.patiently(until, lambda: reading(place, lambda found: _describe(found, None)))
+
+
+def list_backups(root, path):
+    # type: (Root, str) -> List[List[Any]]
+    """The backups of the DB at `path`, oldest first: (name, bytes; None if that cannot be told). Raises Refused."""
+    place = mounted_place(root, path)
+    found = []  # type: List[List[Any]]
+    for name in place.backups():
+        try:
+            found.append([readable(name), os.lstat(os.path.join(place.folder, name)).st_size])
+        except EnvironmentError:
+            found.append([readable(name), None])
+    return found
+
+
+def mounted_place(root, path):
+    # type: (Root, str) -> Place
+    """Where the DB at `path` is. Raises Refused `NotMounted`."""
+    place = Place(root, path)
+    if not root.mounted(place.path):
+        raise Refused("NotMounted", "the datastore of %s is not mounted" % place.path)
+    return place
 
 
 def _nothing(place, state):

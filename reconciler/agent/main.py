@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 PROTOCOL = 1
 _VERBS = {
     "observe": verbs.observe,
+    "backups": verbs.backups,
     "apply_db": verbs.apply_db,
     "copy_db": verbs.copy_db,
     "retire_db": verbs.retire_db,

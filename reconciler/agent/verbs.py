@@ -26,6 +26,14 @@ def observe(root, request):
     return {"host": _host(root, until), "config_dbs": dbs, "datastores": datastores}
 
 
+def backups(root, request):
+    # type: (Root, Dict[str, Any]) -> Dict[str, Any]
+    """List the backups of one config DB, or read one. Writes nothing, and takes no notice of the DB itself."""
+    if request.get("read") is None:
+        return {"backups": database.list_backups(root, request["path"])}
+    return {"config_db": database.look_at_backup(root, request["path"], request["read"], _until(request))}
+
+
 def apply_db(root, request):
     # type: (Root, Dict[str, Any]) -> Dict[str, Any]
     """Change, create or recover one config DB. Raises Refused when nothing was changed."""
@@ -35,9 +43,7 @@ def apply_db(root, request):
             "TooOld", "the SQLite of this host (%s) is too old to write a shared DB; 3.7.16 is needed" % version
         )
     until = _until(request)
-    place = database.Place(root, request["path"])
-    if not root.mounted(place.path):
-        raise Refused("NotMounted", "the datastore of %s is not mounted" % place.path)
+    place = database.mounted_place(root, request["path"])
     if request.get("recover"):
         return transaction.recover(place, until)
     if request.get("create"):

@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 
 from reconciler.hosts import wire
 from reconciler.model.actions import HostAction, LinkAction
+from reconciler.model.backups import Backup
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.observed import DBState, ObservedConfigDB
 from reconciler.model.outcome import ActionResult
@@ -70,6 +71,15 @@ class AgentClient:
         report = await self._ask(asked, _OBSERVE_TIMEOUT, lambda reply: wire.report(self._host, reply, known))
         self._known = {path: db for path, db in report.config_dbs.items() if db.state is DBState.PRESENT}
         return report
+
+    async def backups(self, path: str) -> tuple[Backup, ...]:
+        """See `ports.HostAgent`."""
+        return await self._ask(wire.backups(path, None), _OBSERVE_TIMEOUT, wire.listed)
+
+    async def read_backup(self, path: str, name: str) -> ObservedConfigDB:
+        """See `ports.HostAgent`."""
+        asked = wire.backups(path, name)
+        return await self._ask(asked, _OBSERVE_TIMEOUT, lambda reply: wire.content(self._host, path, reply))
 
     async def apply_db(self, plan: DBPlan, now: datetime) -> DBResult:
         """See `ports.HostAgent`."""

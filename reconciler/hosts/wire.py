@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.model.actions import Action
+from reconciler.model.backups import Backup
 from reconciler.model.observed import (
     BookedVolume,
     DBMode,
@@ -33,6 +35,7 @@ from reconciler.ports import Question, Report
 
 Json = dict[str, Any]
 _TIME = "%Y%m%dT%H%M%SZ"
+_IN_NAME = re.compile(r"\.bak-(\d{8}T\d{6}Z)(?:-\d+)?$")
 _NOT_SENT = ("ref", "risk")  # matter to people, not to the agent
 
 
@@ -59,6 +62,26 @@ def transaction(plan: DBPlan, now: datetime) -> Json:
         "stamp": None if plan.stamp is None else _fields(plan.stamp),
         "groups": [[action(step) for step in group] for group in plan.groups],
     }
+
+
+def backups(path: str, read: str | None) -> Json:
+    """The request `backups`."""
+    return {"do": "backups", "path": path, "read": read}
+
+
+def listed(reply: Json) -> tuple[Backup, ...]:
+    """The reply to it: what backups there are."""
+    return tuple(Backup(name, _taken_at(name), size) for name, size in reply["backups"])
+
+
+def _taken_at(name: str) -> datetime | None:
+    found = _IN_NAME.search(name)
+    return _time(found[1]) if found is not None else None
+
+
+def content(host: str, path: str, reply: Json) -> ObservedConfigDB:
+    """The reply to it: what is in one of them."""
+    return _config_db(host, path, reply["config_db"], {})
 
 
 def actions(verb: str, steps: Sequence[Action]) -> Json:

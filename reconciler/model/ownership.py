@@ -31,13 +31,15 @@ class Applying:
     """On whose behalf a pass looks or writes.
 
     `set`: the name of the set of manifests ("": they are no set). `whole`: they may be all that there are, and not a
-    part. `prune`: what the set applied last and does not declare any more shall go.
+    part. `prune`: what the set applied last and does not declare any more shall go. `backup`: what stands in place of
+    the manifests is all that this backup of a config DB holds (None: nothing does).
     """
 
     set: str
     stamp: Stamp
     whole: bool = True
     prune: bool = False
+    backup: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,8 @@ def _doomed(
 ) -> Undeclared | None:
     mine = applying.set if applying is not None else ""
     last = record.set if record is not None else ""
+    if applying is not None and applying.backup is not None and last in ("", mine):
+        return Undeclared(ref, state, f"it is not in {applying.backup}", tuple(sorted({"", mine})))
     if applying is not None and applying.prune and mine and last == mine:
         return Undeclared(ref, state, f"set {mine} applied it last and does not declare it any more", (mine,))
     if db.unmanaged is Unmanaged.DELETE and last in ("", mine) and (applying is None or applying.whole):

@@ -16,6 +16,8 @@ from reconciler.model.actions import (
     Risk,
     SetNameLink,
 )
+from reconciler.model.backups import Backup
+from reconciler.model.observed import ObservedConfigDB
 from reconciler.model.outcome import ActionResult
 from reconciler.model.plan import DBPlan
 from reconciler.model.refs import Kind, ObjectRef
@@ -44,6 +46,12 @@ class FakeAgent:
         raise NotImplementedError
 
     async def observe(self, question: Question) -> Report:
+        raise NotImplementedError
+
+    async def backups(self, path: str) -> tuple[Backup, ...]:
+        raise NotImplementedError
+
+    async def read_backup(self, path: str, name: str) -> ObservedConfigDB:
         raise NotImplementedError
 
     async def apply_db(self, plan: DBPlan, now: datetime) -> DBResult:  # noqa: ARG002 - as the port has it
