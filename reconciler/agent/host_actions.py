@@ -84,11 +84,65 @@ def _remove_section(root, action):
 
 def _install_driver(root, action):
     # type: (Root, Dict[str, Any]) -> None
-    source, version, checksum = action["source"], action.get("version"), action.get("sha256")
+    _check_source(root, action)
+    _install(root, action)
+
+
+def _replace_driver(root, action):
+    # type: (Root, Dict[str, Any]) -> None
+    if _still_installed(root, action["before"]):
+        _check_source(root, action)
+        _remove(root)
+    try:
+        _install(root, action)
+    except Refused as refused:
+        raise Refused(refused.reason, "%s was removed; %s" % (action["before"], refused.sentence))
+
+
+def _remove_driver(root, action):
+    # type: (Root, Dict[str, Any]) -> None
+    if _still_installed(root, action["before"]):
+        _remove(root)
+
+
+def _still_installed(root, before):
+    # type: (Root, str) -> bool
+    """Whether the driver is there, in the version `before`. Raises Refused `Moved` if it is there in another one."""
+    host_facts.forget_driver(root)
+    found, error = host_facts.driver(root)
+    if error:
+        raise Refused("ReadError", "the driver's version could not be read: %s" % error)
+    if found not in (None, before):
+        raise Refused("Moved", "driver %s is installed now, not %s" % (found, before))
+    return found is not None
+
+
+def _remove(root):
+    # type: (Root) -> None
+    words = [host_facts.esxcli(root), "software", "vib", "remove", "-n", host_facts.DRIVER]
+    try:
+        done = programs.run(root, words, INSTALL_SECONDS)
+    finally:
+        host_facts.forget_driver(root)
+    found, error = host_facts.driver(root)
+    if done.code != 0 or found is not None or error:
+        raise Refused(
+            "RemoveFailed", "esxcli cannot remove the driver: %s" % (done.complaint or error or "it is there")
+        )
+
+
+def _check_source(root, action):
+    # type: (Root, Dict[str, Any]) -> None
+    source, checksum = action["source"], action.get("sha256")
     if "://" not in source:
         _check_file(root, source, checksum)
     elif checksum:
         raise Refused("Checksum", "the checksum of %s cannot be checked: only that of a file on the host" % source)
+
+
+def _install(root, action):
+    # type: (Root, Dict[str, Any]) -> None
+    source, version = action["source"], action.get("version")
     option = "-d" if source.endswith(".zip") else "-v"
     words = [host_facts.esxcli(root), "software", "vib", "install", option, source]
     try:
@@ -137,5 +191,7 @@ _ACTIONS = {
     "WriteSection": _write_section,
     "RemoveSection": _remove_section,
     "InstallDriver": _install_driver,
+    "ReplaceDriver": _replace_driver,
+    "RemoveDriver": _remove_driver,
     "StartService": _start_service,
 }

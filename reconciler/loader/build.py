@@ -110,7 +110,8 @@ def host(document: Document) -> DesiredHost:
 
 def _driver(driver: dict[str, Any]) -> DesiredDriver:
     digest = driver.get("sha256")
-    return DesiredDriver(driver.get("version"), driver.get("source"), digest.lower() if digest else None)
+    state = Presence(driver.get("state", Presence.PRESENT))
+    return DesiredDriver(driver.get("version"), driver.get("source"), digest.lower() if digest else None, state)
 
 
 def _labels(metadata: dict[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from reconciler.loader.manifests import Document
 from reconciler.loader.wording import Path, did_you_mean, quoted
-from reconciler.model.desired import DesiredConfigDB, DesiredHost, Site
+from reconciler.model.desired import DesiredConfigDB, DesiredHost, Presence, Site
 from reconciler.model.errors import ManifestError
 from reconciler.model.observed import DBMode
 from reconciler.model.refs import Kind
@@ -88,10 +88,21 @@ def hosts(declared: list[tuple[Document, DesiredHost]], site: Site | None) -> It
             yield document.error(name_path, f"a host named {quoted(host.ref.name)} is already declared ({clash.at})")
         elif clash := claims.claim(host.address.lower(), document, address_path):
             yield document.error(address_path, f"the address {address} is already that of {clash.who} ({clash.at})")
+        if host.driver is not None and host.driver.state is Presence.ABSENT:
+            yield from _without_driver(document)
         if site is not None and not _allowed(host.address, site.allowed_hosts):
             allowed = ", ".join(map(quoted, site.allowed_hosts or ())) or "none"
             message = f"{address} is not an address that the Site allows (spec.allow.hosts: {allowed})"
             yield document.error(address_path, message)
+
+
+def _without_driver(document: Document) -> Iterator[ManifestError]:
+    spec = document.data["spec"]
+    for field in ("version", "source", "sha256"):
+        if field in spec["driver"]:
+            yield document.error(("spec", "driver", field), "a driver that shall be Absent has none; leave it out")
+    if "service" in spec:
+        yield document.error(("spec", "service"), "without the driver there is no service; leave it out")
 
 
 def _allowed(address: str, patterns: tuple[str, ...] | None) -> bool:

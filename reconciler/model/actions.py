@@ -277,6 +277,30 @@ class InstallDriver:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplaceDriver:
+    """Remove the VIB if it is still of the version `before`, and install the one from `source` in its place.
+
+    The source, and a given `sha256`, are checked before anything is removed.
+    """
+
+    ref: ObjectRef
+    risk: Risk
+    before: str
+    source: str
+    version: str | None
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveDriver:
+    """Remove the VIB, if it is still of the version `before`. Its service stops with it."""
+
+    ref: ObjectRef
+    risk: Risk
+    before: str
+
+
+@dataclass(frozen=True, slots=True)
 class StartService:
     """Start vmdk-opsd."""
 
@@ -284,5 +308,7 @@ class StartService:
     risk: Risk
 
 
-HostAction = LinkDB | UnlinkDB | WriteSection | RemoveSection | InstallDriver | StartService
+HostAction = (
+    LinkDB | UnlinkDB | WriteSection | RemoveSection | InstallDriver | ReplaceDriver | RemoveDriver | StartService
+)
 Action = DBAction | LinkAction | HostAction | RecoverDB

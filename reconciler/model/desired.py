@@ -39,11 +39,13 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class DesiredDriver:
-    """The vDVS VIB: `source` is a path on the host (or an URL) that esxcli can install from, `sha256` its digest."""
+    """The vDVS VIB: `source` is a path on the host (or an URL) that esxcli can install from, `sha256` its digest.
+    `state` ABSENT: vDVS shall leave the host."""
 
     version: str | None
     source: str | None
     sha256: str | None
+    state: Presence = Presence.PRESENT
 
 
 @dataclass(frozen=True, slots=True)

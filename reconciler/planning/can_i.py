@@ -25,12 +25,12 @@ from reconciler.model.resolved import Resolved
 from reconciler.planning.host_diff import OPEN_NOTE
 from reconciler.planning.look_up import LookUp, NotFoundError
 from reconciler.planning.old_schema import as_vdvs_upgrades
+from reconciler.planning.releases import release
 from reconciler.planning.rights import Lookup, Request, Right, decide, lookup_order, vmgroup_of
 from reconciler.planning.show import Names
 from reconciler.planning.state import VMGroupState, observed_states
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_RELEASE = re.compile(r"([0-9]+)\.([0-9]+)")
 _ELSEWHERE = "/vmfs/volumes/elsewhere"  # stands for the datastore of a VM that is not on the one asked about
 
 
@@ -201,10 +201,9 @@ def _by_rows(question: Question, host: ObservedHost, db: ObservedConfigDB, names
 
 def _lookups(driver: str | None) -> list[Lookup] | None:
     """The orders in which this driver may look rows up; None: it is older than what vdvs knows."""
-    release = _RELEASE.match(driver or "")
-    if release is None:
+    numbers = release(driver or "")
+    if numbers is None:
         return list(Lookup)
-    numbers = (int(release[1]), int(release[2]))
     if numbers < (0, 14):
         return None
     return [Lookup.BEFORE_0_17] if numbers < (0, 17) else [Lookup.SINCE_0_17]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from reconciler.model.actions import Risk
 from reconciler.model.constants import DEFAULT_VMGROUP
 from reconciler.model.diff import Change, Diff, Op
+from reconciler.model.inventory import Inventory
 from reconciler.model.observed import DBState, Observed, ObservedConfigDB
 from reconciler.model.ownership import Applying
 from reconciler.model.refs import Kind, ObjectRef
@@ -63,15 +64,25 @@ def diff(
             itself = with_upgrade(itself, found.config_dbs[db.location], old_driver, resolved.inventory, names)
             groups = groups if old_driver is None else list(waiting(groups, db.ref))
             changes += [_db_recorded(itself, resolved, ledgers[db.ref], applying), *groups]
+    attached = _attached(resolved.inventory)
     for host in resolved.hosts:
         seen_host = observed.hosts[host.ref.name]
         db_usable = host.config_db is not None and joinable.get(host.config_db, False)
-        change = host_change(host, seen_host, db_usable, names)
+        change = host_change(host, seen_host, db_usable, attached, names)
         change = replace(change, rights=of_host(change, host, seen_host))
         known = ledgers.get(host.config_db) if host.config_db is not None else None
         changes.append(_recorded(change, Kind.HOST, host.ref.name, None, resolved, known, applying))
     changes.sort(key=lambda change: change.ref.sort_key)
     return Diff(tuple(_spread_blocks(changes)))
+
+
+def _attached(inventory: Inventory) -> dict[str, tuple[str, ...]]:
+    """The names of the VMs with vDVS disks attached, by the host that they run on."""
+    found: dict[str, tuple[str, ...]] = {}
+    for vm in inventory.vms:
+        if vm.volumes and vm.host is not None:
+            found[vm.host] = tuple(sorted((*found.get(vm.host, ()), vm.name)))
+    return found
 
 
 def without_uuid(resolved: Resolved, observed: Observed) -> tuple[ObjectRef, ...]:

@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 
-from reconciler.model.actions import (
-    HostAction,
-    InstallDriver,
-    LinkDB,
-    RemoveSection,
-    Risk,
-    StartService,
-    WriteSection,
-    worst,
-)
-from reconciler.model.diff import Change, FieldChange, Op, Value
+from reconciler.model.actions import LinkDB, RemoveSection, Risk, WriteSection, worst
+from reconciler.model.desired import Presence
+from reconciler.model.diff import Change, FieldChange, Op
 from reconciler.model.observed import DBMode, ObservedHost, Section, SectionForm, Service, UnreachableHost
 from reconciler.model.resolved import ResolvedHost
+from reconciler.planning.driver_diff import driver, leave, service
+from reconciler.planning.host_findings import Findings
 from reconciler.planning.show import LOST, Names
 
 OPEN_NOTE = "OPEN: every VM may create volumes without limit on this host"
-
-
-@dataclass(slots=True)
-class _Findings:
-    """What is found while going through one host; only `host_change` sees it."""
-
-    fields: list[FieldChange] = field(default_factory=list)
-    actions: list[HostAction] = field(default_factory=list)
-    held: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    risks: list[Risk] = field(default_factory=list)  # of what the action of another object does to this host
-
-    def change(self, path: str, before: Value, after: Value, action: HostAction) -> None:
-        self.fields.append(FieldChange(path, before, after))
-        self.actions.append(action)
 
 
 def is_open(host: ObservedHost) -> bool:
@@ -43,15 +22,33 @@ def is_open(host: ObservedHost) -> bool:
     return host.db_mode is DBMode.NOT_CONFIGURED and not absent
 
 
-def host_change(host: ResolvedHost, seen: ObservedHost | UnreachableHost, db_usable: bool, names: Names) -> Change:
-    """How one host differs from its manifest. The link comes before the driver, so that no door opens in between."""
+def host_change(
+    host: ResolvedHost,
+    seen: ObservedHost | UnreachableHost,
+    db_usable: bool,
+    attached: Mapping[str, tuple[str, ...]],
+    names: Names,
+) -> Change:
+    """How one host differs from its manifest. The link comes before the driver, so that no door opens in between.
+
+    `attached`: the names of the VMs that run on a host, by its name, and have vDVS disks attached.
+    """
     if isinstance(seen, UnreachableHost):
         return Change(host.ref, Op.UNKNOWN, seen.reason)
-    found = _Findings()
+    found = Findings()
     if is_open(seen):
         found.notes.append(OPEN_NOTE)
     if seen.db_mode is DBMode.BROKEN_LINK:
         found.notes.append(f"{seen.db_mode} ({seen.db_reason}): vDVS refuses every request on this host")
+    if host.driver is not None and host.driver.state is Presence.ABSENT:
+        leave(host, seen, attached.get(host.ref.name, attached.get(host.address, ())), found)
+    else:
+        _stays(host, seen, db_usable, found, names)
+    return _change(host, found)
+
+
+def _stays(host: ResolvedHost, seen: ObservedHost, db_usable: bool, found: Findings, names: Names) -> None:
+    """A host that vDVS serves."""
     joins = host.config_db is not None
     if (hindrance := _why_not_join(host, seen, db_usable)) is not None:
         found.held.append(hindrance)
@@ -61,7 +58,14 @@ def host_change(host: ResolvedHost, seen: ObservedHost | UnreachableHost, db_usa
     elif joins:
         _link(host, seen, found, names)
         _persistence(host, seen, found, names)
+    elif host.config_db is None and seen.link is not None:
+        found.notes.append(
+            f"it uses the config DB at {names.path(seen.link_path or seen.link)}, though no ConfigDB selects it"
+        )
     _what_serves(host, seen, found, joins)
+
+
+def _change(host: ResolvedHost, found: Findings) -> Change:
     notes = tuple(found.notes)
     if found.fields:
         risk = worst([*found.risks, *(action.risk for action in found.actions)])
@@ -72,7 +76,7 @@ def host_change(host: ResolvedHost, seen: ObservedHost | UnreachableHost, db_usa
     return Change(host.ref, Op.KEEP, "as declared", notes=notes)
 
 
-def _what_serves(host: ResolvedHost, seen: ObservedHost, found: _Findings, joins: bool) -> None:
+def _what_serves(host: ResolvedHost, seen: ObservedHost, found: Findings, joins: bool) -> None:
     """The driver and the service. Without a config DB they serve everybody, so a host that shall have one waits."""
     if host.config_db is not None and not joins and seen.db_mode is DBMode.NOT_CONFIGURED:
         if host.driver is not None or host.service_running is not None:
@@ -82,8 +86,8 @@ def _what_serves(host: ResolvedHost, seen: ObservedHost, found: _Findings, joins
         return
     # What the declared config DB grants is known; what another one grants is not, and none grants everything.
     risk = Risk.SAFE if joins else Risk.WIDENS
-    _driver(host, seen, found, risk)
-    _service(host, seen, found, risk)
+    driver(host, seen, found, risk)
+    service(host, seen, found, risk)
 
 
 def _why_not_join(host: ResolvedHost, seen: ObservedHost, db_usable: bool) -> str | None:
@@ -102,7 +106,7 @@ def _why_not_join(host: ResolvedHost, seen: ObservedHost, db_usable: bool) -> st
     return None
 
 
-def _on_this_host(host: ResolvedHost, seen: ObservedHost, found: _Findings, names: Names) -> None:
+def _on_this_host(host: ResolvedHost, seen: ObservedHost, found: Findings, names: Names) -> None:
     """The file of a SingleNode config DB stands where vDVS looks for it as soon as it is made."""
     if seen.db_mode is not DBMode.SINGLE_NODE:
         found.fields.append(FieldChange("configDB", seen.db_mode.value, f"{DBMode.SINGLE_NODE}, {LOST}"))
@@ -116,7 +120,7 @@ def _on_this_host(host: ResolvedHost, seen: ObservedHost, found: _Findings, name
         found.change("persistence", _persistence_before(section, "", names), "none", action)
 
 
-def _link(host: ResolvedHost, seen: ObservedHost, found: _Findings, names: Names) -> None:
+def _link(host: ResolvedHost, seen: ObservedHost, found: Findings, names: Names) -> None:
     datastore = host.datastore
     if datastore is None or seen.link == datastore.db_path:
         return
@@ -136,7 +140,7 @@ def _target(seen: ObservedHost, names: Names) -> str:
     return names.volume(parts[3]) if parts[1:3] == ["vmfs", "volumes"] and len(parts) > 3 else str(seen.link)
 
 
-def _persistence(host: ResolvedHost, seen: ObservedHost, found: _Findings, names: Names) -> None:
+def _persistence(host: ResolvedHost, seen: ObservedHost, found: Findings, names: Names) -> None:
     datastore = host.datastore
     if seen.secure_boot:
         found.notes.append("Secure Boot is on: local.sh never runs, so the link is lost at every reboot")
@@ -167,35 +171,3 @@ def _persistence_before(section: Section, wanted: str, names: Names) -> str:
     if section.runs:
         return text
     return f"{text}, that {'perhaps ' if section.runs is None else ''}never runs ({section.why})"
-
-
-def _driver(host: ResolvedHost, seen: ObservedHost, found: _Findings, risk: Risk) -> None:
-    driver = host.driver
-    if driver is None:
-        return
-    if seen.driver_error is not None:
-        found.held.append(f"the driver's version could not be read: {seen.driver_error}")
-    elif seen.driver is None and driver.source is None:
-        found.held.append("the driver is not installed and spec.driver.source does not say what to install")
-    elif seen.driver is None and driver.source is not None:
-        if host.config_db is None and seen.db_mode is DBMode.NOT_CONFIGURED:
-            found.notes.append("the driver will serve every VM without limit, because this host uses no config DB")
-        action = InstallDriver(host.ref, risk, driver.source, driver.version, driver.sha256)
-        found.change("driver", "not installed", driver.version or "installed", action)
-    elif driver.version is not None and driver.version != seen.driver:
-        way_out = "esxcli software vib remove -n esx-vmdkops-service, then apply again"
-        found.held.append(f"driver {seen.driver} is installed, {driver.version} is declared; to replace it: {way_out}")
-
-
-def _service(host: ResolvedHost, seen: ObservedHost, found: _Findings, risk: Risk) -> None:
-    installing = any(isinstance(action, InstallDriver) for action in found.actions)
-    if host.service_running is not True or seen.service is Service.RUNNING:
-        return
-    if seen.service is Service.UNKNOWN:
-        found.held.append("the state of vmdk-opsd could not be read")
-    elif seen.service is Service.STOPPED or installing:
-        found.change("service", seen.service.value, "running", StartService(host.ref, risk))
-    elif host.driver is None:
-        found.held.append("vmdk-opsd cannot run: the driver is not installed; declare spec.driver")
-    elif not found.held:
-        found.held.append("vmdk-opsd cannot run: its init script is missing")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 
 from reconciler.model.constants import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID
-from reconciler.model.desired import Desired, DesiredConfigDB, DesiredHost, DesiredVMGroup
+from reconciler.model.desired import Desired, DesiredConfigDB, DesiredHost, DesiredVMGroup, Presence
 from reconciler.model.inventory import Inventory
 from reconciler.model.location import Location
 from reconciler.model.refs import ObjectRef
@@ -99,9 +100,7 @@ def _hosts(
 ) -> list[ResolvedHost]:
     found = []
     for host in desired.hosts:
-        selecting = min(
-            (db.ref for db in desired.config_dbs if _selects(db, host)), key=lambda ref: ref.sort_key, default=None
-        )
+        selecting = min((db.ref for db in _databases_of(host, desired)), key=lambda ref: ref.sort_key, default=None)
         if not {host.ref.name, host.address} & set(inventory.hosts):
             unresolved.append(Unresolved(host.ref, f'no host "{host.address}" in the inventory'))
         elif selecting is not None and selecting not in databases:
@@ -110,6 +109,12 @@ def _hosts(
             datastore = databases[selecting].datastore if selecting else None
             found.append(ResolvedHost(host.ref, host.address, selecting, datastore, host.driver, host.service_running))
     return found
+
+
+def _databases_of(host: DesiredHost, desired: Desired) -> Iterator[DesiredConfigDB]:
+    """The config DBs that select this host; none, once vDVS has to leave it."""
+    if host.driver is None or host.driver.state is not Presence.ABSENT:
+        yield from (db for db in desired.config_dbs if _selects(db, host))
 
 
 def _vmgroups(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -14,12 +13,12 @@ from reconciler.model.observed import DBMode, Observed, ObservedConfigDB, Observ
 from reconciler.model.refs import ObjectRef
 from reconciler.model.resolved import Member, ResolvedConfigDB
 from reconciler.planning.old_schema import as_granted, half_upgraded, is_old, lifted
+from reconciler.planning.releases import understands_1_2
 from reconciler.planning.rights import compare
 from reconciler.planning.rights_change import UNGROUPED, by_release
 from reconciler.planning.show import Names, access_fields, scalar_fields
 from reconciler.planning.state import VMGroupState, observed_states
 
-_RELEASE = re.compile(r"([0-9]+)\.([0-9]+)")
 _SHOWN = 3
 _WRITABLE = (Op.CREATE, Op.UPDATE, Op.DELETE)
 _BY_ITSELF = (
@@ -55,10 +54,10 @@ def _users(db: ResolvedConfigDB, observed: Observed) -> Iterator[str]:
 
 
 def _too_old(driver: str) -> str | None:
-    release = _RELEASE.match(driver)
-    if release is None:
+    modern = understands_1_2(driver)
+    if modern is None:
         return "which does not say its release; one before 0.14 needs schema 1.1"
-    if (int(release[1]), int(release[2])) < (0, 14):
+    if not modern:
         return "which needs schema 1.1 and does not understand 1.2; replace it by vDVS 0.14 or later first"
     return None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from reconciler.model.constants import SPECIAL_DATASTORES, VOLUMES
 from reconciler.model.diff import Change, Op
 from reconciler.model.inventory import Inventory
-from reconciler.model.location import Location
+from reconciler.model.location import Location, local
 from reconciler.model.observed import (
     DBMode,
     DBState,
@@ -41,15 +41,20 @@ _ACCESS = {
 }
 
 
+_UNUSABLE = ("Corrupt", "WrongVersion")  # to vDVS too; what is merely locked may be free in a moment
+
+
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """A declared host. `seen` None: it was not observed; `why` says why not."""
+    """A declared host. `seen` None: it was not observed; `why` says why not. `db`: the config DB that it uses, if that
+    is one that was looked at."""
 
     change: Change
     resolved: ResolvedHost | None
     seen: ObservedHost | None
     why: str
     datastore: str | None  # of the config DB that it uses
+    db: ObservedConfigDB | None = None
 
     @property
     def state(self) -> str:
@@ -63,7 +68,16 @@ class HostFacts:
             return UNKNOWN
         if self.seen.db_mode is DBMode.NOT_CONFIGURED and self.seen.driver is None:
             return UNKNOWN if self.seen.driver_error else NONE  # without a driver nobody is served
+        if self.seen.db_mode in (DBMode.SINGLE_NODE, DBMode.MULTI_NODE) and self.db is not None:
+            return _enforced_by(self.db)
         return _ACCESS[self.seen.db_mode]
+
+
+def _enforced_by(db: ObservedConfigDB) -> str:
+    """What vDVS does with a config DB in this state: it refuses every request if it cannot understand it."""
+    if db.state is DBState.PRESENT:
+        return "enforced"
+    return "refused" if db.state is not DBState.UNKNOWN or db.reason in _UNUSABLE else UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +185,12 @@ class Facts:
         seen = self._observed.hosts.get(change.ref.name)
         if not isinstance(seen, ObservedHost):
             return HostFacts(change, resolved, None, seen.reason if isinstance(seen, UnreachableHost) else "", None)
-        return HostFacts(change, resolved, seen, "", self._link_datastore(seen))
+        return HostFacts(change, resolved, seen, "", self._link_datastore(seen), self._config_db_of(seen))
+
+    def _config_db_of(self, host: ObservedHost) -> ObservedConfigDB | None:
+        if host.db_mode is DBMode.SINGLE_NODE:
+            return self._observed.config_dbs.get(local(host.name))
+        return None if host.link_path is None else self._observed.config_dbs.get(Location(host.link_path))
 
     def _link_datastore(self, host: ObservedHost) -> str | None:
         if host.link_path is None or not host.link_path.startswith(VOLUMES):

@@ -285,8 +285,10 @@ case "$*" in
 *list)
     echo AcceptanceLevel,CreationDate,ID,InstallDate,Name,Status,Vendor,Version,
     echo 'VMwareCertified,2018,x,2018,"other, with a comma",,VMware,6.5,'
-    test -f {agent.root}/installed && echo A,C,I,D,esx-vmdkops-service,,VMWare,0.21.2-0.0.1, || echo '{row}' ;;
+    if test -f {agent.root}/installed; then echo A,C,I,D,esx-vmdkops-service,,VMWare,0.21.2-0.0.1,
+    elif test ! -f {agent.root}/removed; then echo '{row}'; fi ;;
 *broken*) echo; echo ' [InstallationError]' >&2; echo ' The VIB is broken.' >&2; exit 1 ;;
+*remove*) test ! -f {agent.root}/stuck || {{ echo ' [RemovalError]' >&2; exit 1; }}; touch {agent.root}/removed ;;
 *) touch {agent.root}/installed ;;
 esac""",
     )
@@ -352,6 +354,50 @@ def test_an_installation_that_fails(agent: Agent) -> None:
 def test_another_version_than_declared_is_noticed(agent: Agent) -> None:
     esxcli(agent)
     assert agent.on_host({**INSTALL, "source": "https://example.com/x.vib", "version": "0.20"}) == ["InstallFailed"]
+
+
+REPLACE = {**INSTALL, "action": "ReplaceDriver", "before": "0.14.1"}
+
+
+def test_a_driver_is_replaced_by_another_version(agent: Agent) -> None:
+    log = esxcli(agent, "0.14.1")
+    (agent.root / "vmfs/driver.vib").write_bytes(b"vib")
+    assert agent.on_host({**REPLACE, "sha256": hashlib.sha256(b"vib").hexdigest()}) == ["ok"]
+    assert agent.host()["driver"] == "0.21.2-0.0.1"
+    done = [line for line in log.read_text().splitlines() if not line.endswith("list")]
+    assert done == ["software vib remove -n esx-vmdkops-service", "software vib install -v /vmfs/driver.vib"]
+
+
+@pytest.mark.parametrize(("content", "reason"), [(None, "Missing"), (b"tampered", "Checksum")])
+def test_nothing_is_removed_for_a_source_that_is_not_right(agent: Agent, content: bytes | None, reason: str) -> None:
+    esxcli(agent, "0.14.1")
+    if content is not None:
+        (agent.root / "vmfs/driver.vib").write_bytes(content)
+    assert agent.on_host({**REPLACE, "sha256": hashlib.sha256(b"vib").hexdigest()}) == [reason]
+    assert agent.host()["driver"] == "0.14.1"
+
+
+def test_a_replacement_that_fails_halfway_says_so_and_is_taken_up_again(agent: Agent) -> None:
+    esxcli(agent, "0.14.1")
+    broken = {**REPLACE, "source": "https://example.com/broken.vib"}
+    (result,) = agent.ask("apply_host", actions=[broken])["results"]
+    assert result["reason"] == "InstallFailed"
+    assert result["message"].startswith("0.14.1 was removed; esxcli cannot install")
+    assert agent.host()["driver"] is None
+    assert agent.on_host({**REPLACE, "source": "https://example.com/driver.vib"}) == ["ok"]
+    assert agent.host()["driver"] == "0.21.2-0.0.1"
+
+
+def test_a_driver_is_removed_unless_it_is_another_by_now(agent: Agent) -> None:
+    esxcli(agent, "0.14.1")
+    assert agent.on_host({"action": "RemoveDriver", "before": "0.13"}) == ["Moved"]
+    assert agent.host()["driver"] == "0.14.1"
+    (agent.root / "stuck").touch()
+    assert agent.on_host({"action": "RemoveDriver", "before": "0.14.1"}) == ["RemoveFailed"]
+    (agent.root / "stuck").unlink()
+    assert agent.on_host({"action": "RemoveDriver", "before": "0.14.1"}) == ["ok"]
+    assert agent.host()["driver"] is None
+    assert agent.on_host({"action": "RemoveDriver", "before": "0.14.1"}) == ["ok"]
 
 
 # The service

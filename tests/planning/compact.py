@@ -133,7 +133,10 @@ def _host(name: str, entry: Plain) -> DesiredHost:
         source=NOWHERE,
         address=entry.get("address", name),
         labels=tuple(sorted((entry.get("labels") or {}).items())),
-        driver=driver and DesiredDriver(driver.get("version"), driver.get("source"), driver.get("sha256")),
+        driver=driver
+        and DesiredDriver(
+            driver.get("version"), driver.get("source"), driver.get("sha256"), Presence(driver.get("state", "Present"))
+        ),
         service_running=True if entry.get("service") == "Running" else None,
     )
 

@@ -322,6 +322,12 @@ def _on_host(host: ObservedHost, action: act.HostAction) -> ObservedHost:
             return replace(host, section=Section(SectionForm.MISSING, None, True))
         case act.InstallDriver(version=version):
             return replace(host, driver=version or "some", service=Service.STOPPED)
+        case act.ReplaceDriver(before=before, version=version):
+            expect(host.driver in (before, None), "the driver is another one", "Moved")
+            return replace(host, driver=version or "some", service=Service.STOPPED)
+        case act.RemoveDriver(before=before):
+            expect(host.driver in (before, None), "the driver is another one", "Moved")
+            return replace(host, driver=None, service=Service.NOT_INSTALLED)
         case act.StartService():
             expect(host.driver is not None or host.service is Service.STOPPED, "nothing to start", "Missing")
             return replace(host, service=Service.RUNNING)

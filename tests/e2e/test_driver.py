@@ -1,0 +1,110 @@
+"""The driver's life on a host: installed, replaced, removed when vDVS leaves; with the lab's own esxcli."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from reconciler import lab
+from reconciler.model.diff import Op
+from reconciler.reconcile import REPORT_ONLY
+from reconciler.render.facts import Facts
+from tests.e2e.site import LabSite, assert_in_sync, statuses
+
+NEWER = "0.21.2.96d2ce7-0.0.1"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> LabSite:
+    made = LabSite(tmp_path)
+    made.reconcile()
+    return made
+
+
+def newer_vib(site: LabSite) -> bytes:
+    """A VIB of another version, on the shared datastore."""
+    content = (site.datastore / lab.VIB_FILE).read_bytes().replace(lab.VIB_VERSION.encode(), NEWER.encode())
+    (site.datastore / "newer.vib").write_bytes(content)
+    return content
+
+
+def declare(site: LabSite, digest: str = "") -> None:
+    source = f"/vmfs/volumes/{site.datastore.name}/newer.vib"
+    pin = f", sha256: {digest}" if digest else ""
+    site.write_host("esxiz10", f"{{driver: {{version: {NEWER}, source: {source}{pin}}}, service: {{state: Running}}}}")
+
+
+def facts(site: LabSite, host: str) -> tuple[str, str, str]:
+    """DB mode, driver and access, as `get hosts` has them."""
+    found = Facts(site.reconcile(REPORT_ONLY).before).hosts()
+    (seen,) = (row for row in found if row.change.ref.name == host)
+    assert seen.seen is not None
+    return seen.seen.db_mode.value, seen.seen.driver or "none", seen.access
+
+
+def test_another_version_is_installed_in_its_place_and_the_link_stays(site: LabSite) -> None:
+    declare(site, hashlib.sha256(newer_vib(site)).hexdigest())
+    change = site.change("host/esxiz10")
+    assert [(field.path, field.before, field.after) for field in change.fields] == [("driver", lab.VIB_VERSION, NEWER)]
+    assert statuses(site.reconcile())["host/esxiz10"] == "configured"
+    assert facts(site, "esxiz10") == ("MultiNode", NEWER, "enforced")
+    assert_in_sync(site)
+
+
+def test_a_source_with_another_digest_replaces_nothing(site: LabSite) -> None:
+    newer_vib(site)
+    declare(site, hashlib.sha256(b"another").hexdigest())
+    assert statuses(site.reconcile())["host/esxiz10"] == "failed"
+    assert facts(site, "esxiz10") == ("MultiNode", lab.VIB_VERSION, "enforced")
+
+
+def test_a_replacement_that_fails_halfway_is_finished_by_the_next_apply(site: LabSite) -> None:
+    content = newer_vib(site)
+    (site.datastore / "newer.vib").write_bytes(b"no VIB at all")
+    declare(site)
+    outcome = site.reconcile()
+    (result,) = (item for item in outcome.objects if str(item.ref) == "host/esxiz10")
+    assert result.status.value == "failed"
+    assert f"{lab.VIB_VERSION} was removed; esxcli cannot install" in result.detail
+    assert facts(site, "esxiz10")[:2] == ("MultiNode", "none")
+    (site.datastore / "newer.vib").write_bytes(content)
+    site.reconcile()
+    assert facts(site, "esxiz10") == ("MultiNode", NEWER, "enforced")
+    assert_in_sync(site)
+
+
+def test_vdvs_leaves_a_host(site: LabSite) -> None:
+    rows = site.sql("SELECT * FROM tenants"), site.sql("SELECT * FROM vms")
+    site.write_host("esxiz10", "{driver: {state: Absent}}")
+    change = site.change("host/esxiz10")
+    assert [field.path for field in change.fields] == ["driver", "configDB", "persistence"]
+    assert statuses(site.reconcile())["host/esxiz10"] == "configured"
+    assert facts(site, "esxiz10") == ("NotConfigured", "none", "-")
+    assert not site.link("esxiz10").is_symlink()
+    assert "vSphere Docker Volume Service" not in (site.root("esxiz10") / "etc/rc.local.d/local.sh").read_text()
+    assert facts(site, "esxiz20") == ("MultiNode", lab.VIB_VERSION, "enforced")
+    assert (site.sql("SELECT * FROM tenants"), site.sql("SELECT * FROM vms")) == rows
+    assert_in_sync(site)
+
+
+def test_and_comes_back(site: LabSite) -> None:
+    site.write_host("esxiz10", "{driver: {state: Absent}}")
+    site.reconcile()
+    site.write_host("esxiz10")
+    site.reconcile()
+    assert facts(site, "esxiz10") == ("MultiNode", lab.VIB_VERSION, "enforced")
+    assert_in_sync(site)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage" * 1000, None])
+def test_a_config_db_that_cannot_be_used_refuses_and_is_not_called_enforced(
+    site: LabSite, content: bytes | None
+) -> None:
+    if content is None:
+        site.sql("UPDATE versions SET minor_ver = 9")
+    else:
+        site.db.write_bytes(content)
+    assert facts(site, "esxiz10")[2] == "refused"
+    assert site.change("host/esxiz10").op in (Op.KEEP, Op.UPDATE, Op.BLOCKED)
