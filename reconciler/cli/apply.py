@@ -90,11 +90,12 @@ def _apply(session: Session, output: str, allow_destroy: bool) -> int:
     outcome = session.run(replace(APPLY_AND_DESTROY if allow_destroy else APPLY, objects=session.only))
     if session.only is not None:
         outcome = replace(outcome, objects=tuple(item for item in outcome.objects if item.ref in session.only))
-    _print(outcome, session, time.monotonic() - started, output)
+    show(outcome, session, time.monotonic() - started, output)
     return exits.of_outcome(outcome)
 
 
-def _print(outcome: Outcome, session: Session, seconds: float, output: str) -> None:
+def show(outcome: Outcome, session: Session, seconds: float, output: str) -> None:
+    """Print what was planned anew on the way, and what an apply came to."""
     from reconciler.cli.printing import print_outcome
     from reconciler.render.diff import diff_text
 

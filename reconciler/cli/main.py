@@ -19,6 +19,7 @@ from reconciler.cli.export import export
 from reconciler.cli.get import get
 from reconciler.cli.lab import lab
 from reconciler.cli.plan import plan
+from reconciler.cli.rollback import rollback
 from reconciler.cli.status import status
 from reconciler.cli.validate import validate
 from reconciler.cli.watch import watch
@@ -48,7 +49,22 @@ def cli() -> None:
     """
 
 
-for command in (validate, diff, plan, apply, get, describe, status, can_i, watch, export, explain, lab, completion):
+for command in (
+    validate,
+    diff,
+    plan,
+    apply,
+    get,
+    describe,
+    status,
+    can_i,
+    watch,
+    export,
+    rollback,
+    explain,
+    lab,
+    completion,
+):
     cli.add_command(command)
 
 

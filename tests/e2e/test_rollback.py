@@ -1,0 +1,167 @@
+"""`vdvs rollback`: a config DB becomes what it was in one of its backups, as a plan like any other."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from reconciler.cli.main import cli
+from tests.agent import old_db
+from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses
+from tests.render import schemas
+
+TABLES = ("tenants", "vms", "privileges")
+
+
+def vdvs(site: LabSite, *args: str) -> Result:
+    return CliRunner().invoke(cli, [*args, "-f", str(site.manifests)], catch_exceptions=False, prog_name="vdvs")
+
+
+def content(db: Path) -> dict[str, list[Any]]:
+    with closing(sqlite3.connect(db)) as connection:
+        return {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in TABLES}
+
+
+def newest(site: LabSite) -> str:
+    """The name of the newest backup, as a user would find it."""
+    done = vdvs(site, "rollback", "--list", "-o", "json")
+    told = json.loads(done.stdout)
+    schemas.check("backups", told)
+    return str(told["items"][0]["backups"][-1]["name"])
+
+
+@pytest.fixture
+def changed(applied: LabSite) -> LabSite:
+    """In sync, then changed in every way: limits, members, a description, a name, one vmgroup more and one less."""
+    applied.write(SEED + applied.vmgroup("going", "[photon-03]") + applied.vmgroup("moved"))
+    applied.reconcile()
+    applied.first = content(applied.db)  # type: ignore[attr-defined]
+    ((uuid,),) = applied.sql("SELECT id FROM tenants WHERE name = 'moved'")
+    renamed = applied.vmgroup("renamed").replace("spec: {", f"spec: {{uuid: {uuid}, ")
+    seed = SEED.replace("200MB", "300MB").replace("[photon-01, photon-02]", "[photon-02, photon-03]")
+    applied.sql("DELETE FROM vms WHERE vm_name = 'photon-03'")
+    applied.sql("DELETE FROM privileges WHERE tenant_id = (SELECT id FROM tenants WHERE name = 'going')")
+    applied.sql("DELETE FROM tenants WHERE name = 'going'")
+    shutil.copy(applied.db, applied.folder / "before")
+    applied.write(seed + renamed + applied.vmgroup("new", "[photon-01]"))
+    assert "failed" not in statuses(applied.reconcile()).values()
+    return applied
+
+
+def test_a_backup_is_listed_with_its_time_and_size(changed: LabSite) -> None:
+    done = vdvs(changed, "rollback", "--list")
+    assert (done.exit_code, done.stderr) == (0, "")
+    heading, *rows = done.stdout.splitlines()
+    assert heading.split() == ["CONFIG", "DB", "BACKUP", "TAKEN", "AT", "SIZE", "READ", "FROM"]
+    assert rows[-1].split()[:2] == ["shared", newest(changed)]
+    assert "KB" in rows[-1]
+    assert rows[-1].split()[-1] in ("esxiz10", "esxiz20")
+
+
+def test_what_was_changed_since_is_as_it_was(changed: LabSite) -> None:
+    was = content(changed.folder / "before")
+    backup = newest(changed)
+    shown = vdvs(changed, "rollback", "--to", backup, "--dry-run", "--allow-destroy")
+    assert shown.exit_code == 0, shown.stderr
+    for line in ("- vmgroup/new", "~ vmgroup/moved", "~ vmgroup/MYVMGROUP", "volumeMaxSize   300MB -> 200MB"):
+        assert line in shown.stdout
+    assert "host/" not in shown.stdout
+    now = content(changed.db)
+
+    done = vdvs(changed, "rollback", "--to", backup, "--allow-destroy")
+    assert done.exit_code == 0, done.stderr
+    assert "the manifests say something else now" in done.stderr
+    assert content(changed.db) == was
+    assert content(changed.db.parent / newest(changed)) == now  # so there is a way back from it, too
+    assert vdvs(changed, "diff").exit_code == 1
+    again = vdvs(changed, "rollback", "--to", backup, "--allow-destroy")
+    assert (again.exit_code, content(changed.db)) == (0, was)
+
+
+def test_what_is_exported_then_agrees_with_it(changed: LabSite) -> None:
+    vdvs(changed, "rollback", "--to", newest(changed), "--allow-destroy")
+    exported = vdvs(changed, "export", "configdb", "vmgroup")
+    changed.write(exported.stdout)
+    assert_in_sync(changed)
+
+
+def test_without_leave_nothing_is_destroyed(changed: LabSite) -> None:
+    done = vdvs(changed, "rollback", "--to", newest(changed))
+    assert done.exit_code == 3
+    assert "vmgroup/new" in done.stdout
+    assert "--allow-destroy" in done.stdout
+    assert changed.sql("SELECT COUNT(*) FROM tenants WHERE name = 'new'") == [(1,)]
+
+
+def test_a_vmgroup_whose_folder_holds_volumes_stays(changed: LabSite) -> None:
+    ((uuid,),) = changed.sql("SELECT id FROM tenants WHERE name = 'new'")
+    folder = changed.db.parent / uuid
+    folder.mkdir()
+    (folder / "data.vmdk").touch()
+    done = vdvs(changed, "rollback", "--to", newest(changed), "--allow-destroy")
+    assert done.exit_code == 3
+    assert "remove or migrate them first" in done.stdout
+    assert changed.sql("SELECT COUNT(*) FROM tenants WHERE name = 'new'") == [(1,)]
+    assert (folder / "data.vmdk").exists()
+
+
+def test_it_can_be_saved_and_applied_later(changed: LabSite) -> None:
+    plan = changed.folder / "back.plan"
+    saved = vdvs(changed, "rollback", "--to", newest(changed), "--allow-destroy", "--out", str(plan))
+    assert saved.exit_code == 0, saved.stderr
+    now = content(changed.db)
+    done = CliRunner().invoke(cli, ["apply", "--plan", str(plan), "--allow-destroy"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert content(changed.db) == content(changed.folder / "before") != now
+
+
+def test_what_broke_a_rule_in_the_backup_stays_as_it_is_and_is_named(changed: LabSite) -> None:
+    backup = newest(changed)
+    with closing(sqlite3.connect(changed.db.parent / backup)) as connection, connection:
+        connection.execute("UPDATE tenants SET default_datastore_url = '' WHERE name = 'MYVMGROUP'")
+    before = [row for row in content(changed.db)["privileges"] if row[3] == 300]
+    done = vdvs(changed, "rollback", "--to", backup, "--allow-destroy")
+    assert done.exit_code == 3
+    assert "not brought back: vmgroup/MYVMGROUP: it had no default datastore" in done.stderr
+    assert [row for row in content(changed.db)["privileges"] if row[3] == 300] == before
+    assert changed.sql("SELECT COUNT(*) FROM tenants WHERE name = 'new'") == [(0,)]
+
+
+def test_a_backup_of_schema_1_1_is_brought_back_upgraded(applied: LabSite) -> None:
+    backup = applied.db.with_name(f"{applied.db.name}.bak-20200101T000000Z")
+    url = f"/vmfs/volumes/{applied.datastore.name}"
+    old_db.write(backup, [("0f2d53d7-091e-4b04-a6b0-1d2a43c454eb", "OLD", "", url)], access=[])
+    done = vdvs(applied, "rollback", "--to", backup.name, "--allow-destroy")
+    assert done.exit_code == 0, done.stderr
+    assert content(applied.db)["tenants"] == [("0f2d53d7-091e-4b04-a6b0-1d2a43c454eb", "OLD", "", url)]
+
+
+@pytest.mark.parametrize("name", ["vmdkops_config.db", "other", "../vmdkops_config.db.bak-20261123T201500Z"])
+def test_there_is_no_such_backup(changed: LabSite, name: str) -> None:
+    before = changed.db.read_bytes()
+    done = vdvs(changed, "rollback", "--to", name)
+    assert done.exit_code == 2
+    assert newest(changed) in done.stderr
+    assert changed.db.read_bytes() == before
+
+
+def test_a_db_that_cannot_be_read_is_not_rolled_back(changed: LabSite) -> None:
+    backup, good = newest(changed), changed.db.read_bytes()
+    changed.db.write_bytes(b"garbage " * 1000)
+    done = vdvs(changed, "rollback", "--to", backup)
+    assert done.exit_code == 3
+    assert "configdb/shared cannot be rolled back" in done.stderr
+    changed.db.write_bytes(good)
+
+
+def test_it_says_what_to_do_or_where(applied: LabSite) -> None:
+    assert vdvs(applied, "rollback").exit_code == 2
+    assert vdvs(applied, "rollback", "--list", "--to", "x").exit_code == 2
+    assert "there is no configdb/other" in vdvs(applied, "rollback", "--config-db", "other", "--to", "x").stderr
