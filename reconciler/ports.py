@@ -9,6 +9,7 @@ from typing import Protocol
 
 from reconciler.model.actions import HostAction, LinkAction
 from reconciler.model.backups import Backup
+from reconciler.model.diff import Diff
 from reconciler.model.inventory import Inventory
 from reconciler.model.observed import ObservedConfigDB, ObservedDatastore, ObservedHost
 from reconciler.model.outcome import ActionResult
@@ -108,4 +109,9 @@ class Observer(Protocol):
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """`done` of `total` steps of `stage` are finished."""
+        ...
+
+    def planned_again(self, earlier: Diff, now: Diff) -> None:
+        """The world moved under the plan made from `earlier`, or its config DB had to be recovered first: a new plan
+        was made, from `now`, and is about to be carried out."""
         ...

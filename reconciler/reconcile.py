@@ -16,7 +16,7 @@ from reconciler.execution.verdicts import verdicts
 from reconciler.model.desired import Desired
 from reconciler.model.diff import Diff, Op
 from reconciler.model.observed import Observed
-from reconciler.model.outcome import ActionResult, Assessment, Outcome
+from reconciler.model.outcome import ActionResult, Assessment, BackupMade, Outcome
 from reconciler.model.ownership import Applying
 from reconciler.model.plan import Plan
 from reconciler.model.policy import APPLY, APPLY_AND_DESTROY, REPORT_ONLY, Policy
@@ -116,7 +116,7 @@ async def reconcile(desired: Desired, world: World, policy: Policy, applying: Ap
     if steps.empty:
         return Outcome(before, steps, (), None, verdicts(before.diff, steps, (), None))
     replanned: list[Diff] = []
-    backups: list[str] = []
+    backups: list[BackupMade] = []
     results: tuple[ActionResult, ...] = ()
     while not steps.empty:
         done = await execute(steps, _agents(world, now), world.clock.now(), world.observer)
@@ -127,6 +127,7 @@ async def reconcile(desired: Desired, world: World, policy: Policy, applying: Ap
         now = await assess(desired, world, applying, drawn, _writers(steps))
         steps = _planned(now, policy, applying)
         if not steps.empty:
+            world.observer.planned_again((replanned or [before.diff])[-1], now.diff)
             replanned.append(now.diff)
     objects = verdicts(_first_differences([before.diff, *replanned]), steps, results, now.diff)
     return Outcome(before, steps, results, now, objects, tuple(replanned), tuple(backups), _readers(now))

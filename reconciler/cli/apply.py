@@ -10,7 +10,6 @@ from reconciler.cli import completing, exits, options
 
 if TYPE_CHECKING:
     from reconciler.cli.session import Session
-    from reconciler.model.outcome import Outcome
 
 
 @click.command(short_help="Make the site what the manifests say.")
@@ -84,21 +83,12 @@ def _apply(session: Session, output: str, allow_destroy: bool) -> int:
     import time
     from dataclasses import replace
 
+    from reconciler.cli.printing import print_outcome
     from reconciler.model.policy import APPLY, APPLY_AND_DESTROY
 
     started = time.monotonic()
     outcome = session.run(replace(APPLY_AND_DESTROY if allow_destroy else APPLY, objects=session.only))
     if session.only is not None:
         outcome = replace(outcome, objects=tuple(item for item in outcome.objects if item.ref in session.only))
-    show(outcome, session, time.monotonic() - started, output)
+    print_outcome(outcome, session.applying, time.monotonic() - started, output)
     return exits.of_outcome(outcome)
-
-
-def show(outcome: Outcome, session: Session, seconds: float, output: str) -> None:
-    """Print what was planned anew on the way, and what an apply came to."""
-    from reconciler.cli.printing import print_outcome
-    from reconciler.render.diff import diff_text
-
-    for made_anew in outcome.replanned:
-        click.echo(diff_text(made_anew, "The site changed meanwhile; planned again:"), err=True)
-    print_outcome(outcome, session.applying, seconds, output)

@@ -1,4 +1,5 @@
-"""How far a pass is: a bar on standard error, only on a terminal, and only when the pass takes long enough to ask."""
+"""How a pass proceeds, on standard error: plans that are made anew; and how far it is, by a bar, only on a terminal,
+and only when the pass takes long enough to ask."""
 
 from __future__ import annotations
 
@@ -7,16 +8,24 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+import click
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.progress import Progress, TaskID
+
+    from reconciler.model.diff import Diff
 
 _PATIENCE = 0.5
 
 
 class TerminalProgress:
-    """An Observer that shows a bar for each stage."""
+    """An Observer that shows a bar for each stage, and of plans made anew what `selected` leaves of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, selected: Callable[[Diff], Diff] = lambda diff: diff) -> None:
+        self._selected = selected
+        self._told = False
         self._since = time.monotonic()
         self._shown: Progress | None = None
         self._bars: dict[str, TaskID] = {}
@@ -28,8 +37,7 @@ class TerminalProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._shown is not None:
-            self._shown.stop()
+        self._stop()
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """`done` of `total` steps of `stage` are finished."""
@@ -39,6 +47,22 @@ class TerminalProgress:
         if stage not in self._bars:
             self._bars[stage] = shown.add_task(stage, total=total)
         shown.update(self._bars[stage], completed=done, total=total)
+
+    def planned_again(self, earlier: Diff, now: Diff) -> None:
+        """Show the new plan before it is carried out, and before the first of them what was planned at first."""
+        from reconciler.render.diff import diff_text
+
+        self._stop()
+        if not self._told:
+            click.echo(diff_text(self._selected(earlier), "This was planned:"), err=True)
+        self._told = True
+        click.echo(diff_text(self._selected(now), "The site has changed since; planned again:"), err=True)
+
+    def _stop(self) -> None:
+        if self._shown is not None:
+            self._shown.stop()
+        self._shown = None
+        self._bars = {}
 
     def _started(self) -> Progress:
         if self._shown is None:
@@ -54,4 +78,7 @@ class Silent:
     """An Observer that shows nothing."""
 
     def progress(self, stage: str, done: int, total: int) -> None:
+        """Nothing."""
+
+    def planned_again(self, earlier: Diff, now: Diff) -> None:
         """Nothing."""

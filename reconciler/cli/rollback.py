@@ -136,13 +136,13 @@ def _apply(session: Session, policy: Policy, found: Rollback, output: str) -> in
     import time
     from dataclasses import replace
 
-    from reconciler.cli.apply import show
     from reconciler.cli.errors import say
+    from reconciler.cli.printing import print_outcome
 
     started = time.monotonic()
     outcome = session.run(policy)
     shown = replace(outcome, objects=tuple(item for item in outcome.objects if item.ref in found.objects))
-    show(shown, session, time.monotonic() - started, output)
+    print_outcome(shown, session.applying, time.monotonic() - started, output)
     stays = list(_stays((outcome.after or outcome.before).diff, session))
     for line in stays:
         say(line)

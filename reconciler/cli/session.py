@@ -51,7 +51,7 @@ class Session:
 
         async def keep() -> None:
             # Not returned: when asyncio restores the interrupt handler, it renders the repr of what a task returned.
-            with TerminalProgress() as observer:
+            with TerminalProgress(self.selected) as observer:
                 async with wiring.open_world(self.site, observer) as world:
                     found.append(await do(world))
 

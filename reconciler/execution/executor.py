@@ -9,7 +9,7 @@ from datetime import datetime
 from reconciler.execution.together import together
 from reconciler.model.actions import CreateVMGroup, ForgetObject, LinkAction, RecordObject, RenameVMGroup
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
-from reconciler.model.outcome import ActionResult
+from reconciler.model.outcome import ActionResult, BackupMade
 from reconciler.model.plan import DBPlan, HostPlan, Plan
 from reconciler.model.refs import ObjectRef
 from reconciler.ports import HostAgent, Observer
@@ -19,10 +19,10 @@ FindAgent = Callable[[str], HostAgent]
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """What came of a plan: the results, and the names of the backups made on the way."""
+    """What came of a plan: the results, and the backups made on the way."""
 
     results: tuple[ActionResult, ...]
-    backups: tuple[str, ...]
+    backups: tuple[BackupMade, ...]
 
 
 async def execute(plan: Plan, agent: FindAgent, now: datetime, observer: Observer) -> Execution:
@@ -58,7 +58,8 @@ async def execute(plan: Plan, agent: FindAgent, now: datetime, observer: Observe
             results.append(ActionResult(step.ref, False, "Skipped", f"{step.config_db} was not made"))
     for found in await together(one_host(step) for step in joining):
         results += found
-    return Execution(tuple(results), tuple(backup for _, backup in written if backup))
+    copies = zip(plan.config_dbs, written, strict=True)
+    return Execution(tuple(results), tuple(BackupMade(step.ref, name) for step, (_, name) in copies if name))
 
 
 async def _config_db(step: DBPlan, agent: FindAgent, now: datetime) -> tuple[list[ActionResult], str | None]:

@@ -58,11 +58,19 @@ class ObjectResult:
 
 
 @dataclass(frozen=True, slots=True)
+class BackupMade:
+    """A copy that was made of a config DB before it was changed: whose, and the name of the file beside it."""
+
+    ref: ObjectRef
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """One reconcile. `after` is the verifying look (None: nothing was to be done); `before` is the first look.
 
-    `replanned`: the diffs of the plans made anew because the world had moved. `backups`: names of the backup files
-    made. `verified_from`: the hosts that the config DBs were read back from.
+    `replanned`: the diffs of the plans made anew because the world had moved. `backups`: the copies made before
+    writing. `verified_from`: the hosts that the config DBs were read back from.
     """
 
     before: Assessment
@@ -71,5 +79,5 @@ class Outcome:
     after: Assessment | None
     objects: tuple[ObjectResult, ...]
     replanned: tuple[Diff, ...] = ()
-    backups: tuple[str, ...] = ()
+    backups: tuple[BackupMade, ...] = ()
     verified_from: tuple[str, ...] = ()

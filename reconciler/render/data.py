@@ -88,7 +88,7 @@ def outcome_data(outcome: Outcome, applying: Applying | None, seconds: float) ->
         "summary": {status.value: counts[status] for status in Status},
         "seconds": round(seconds, 3),
         "verifiedFrom": list(outcome.verified_from),
-        "backups": list(outcome.backups),
+        "backups": [{"object": str(backup.ref), "name": backup.name} for backup in outcome.backups],
         "objects": [result_data(result) for result in outcome.objects],
     }
 

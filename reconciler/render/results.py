@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from reconciler.model.errors import ManifestError
-from reconciler.model.outcome import ObjectResult, Outcome, Status
+from reconciler.model.outcome import BackupMade, ObjectResult, Outcome, Status
 from reconciler.model.refs import Kind
 from reconciler.render.brief import in_brief
 from reconciler.render.rights import rights_lines
@@ -65,5 +65,12 @@ def _summary(outcome: Outcome, seconds: float) -> str:
     if outcome.verified_from:
         proof.append(f"verified from {', '.join(clean(host) for host in outcome.verified_from)}")
     if outcome.backups:
-        proof.append(f"backup {', '.join(clean(name) for name in outcome.backups)}")
+        proof.append(f"backup {', '.join(_copies(outcome.backups))}")
     return f"{said} in {seconds:.1f}s" + (f" ({'; '.join(proof)})" if proof else "")
+
+
+def _copies(backups: Sequence[BackupMade]) -> Iterator[str]:
+    """Their names, and of what they are copies unless of one config DB only: beside each the same name may lie."""
+    several = len({backup.ref for backup in backups}) > 1
+    for backup in backups:
+        yield f"{backup.ref} {clean(backup.name)}" if several else clean(backup.name)

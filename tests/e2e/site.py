@@ -47,6 +47,9 @@ class Nobody:
     def progress(self, stage: str, done: int, total: int) -> None:
         pass
 
+    def planned_again(self, earlier: object, now: object) -> None:
+        pass
+
 
 class LabSite:
     """The seed's site: hosts esxiz10 and esxiz20, SHARED-Datastore, VMs photon-01 to photon-03; and its manifests."""

@@ -73,7 +73,7 @@ def test_apply_upgrades_it_together_with_what_is_declared(old: LabSite) -> None:
     assert old.sql("SELECT vm_name FROM vms ORDER BY 1") == [("photon-01",), ("photon-02",)]
     assert old.sql("SELECT id FROM tenants WHERE name = 'MYVMGROUP'") == [(UUID,)]
     assert old.sql("SELECT COUNT(*) FROM privileges WHERE datastore_url = '_DEFAULT_URL'") == [(0,)]
-    assert [(old.db.parent / name).read_bytes() for name in done.backups] == [before]
+    assert [(old.db.parent / copy.name).read_bytes() for copy in done.backups] == [before]
 
 
 def test_a_driver_that_needs_it_keeps_it_as_it_is(old: LabSite) -> None:

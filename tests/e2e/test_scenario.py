@@ -227,7 +227,7 @@ def test_each_write_is_preceded_by_a_backup_of_what_was_there(applied: LabSite) 
     applied.sql("UPDATE privileges SET usage_quota = 7")
     outcome = applied.reconcile()
     (backup,) = outcome.backups
-    with closing(sqlite3.connect(applied.db.parent / backup)) as connection:
+    with closing(sqlite3.connect(applied.db.parent / backup.name)) as connection:
         assert connection.execute("SELECT usage_quota FROM privileges").fetchall() == [(7,)]
 
 

@@ -62,7 +62,7 @@ def test_a_change_is_written_with_a_backup_beside_it(own: LabSite) -> None:
     outcome = own.reconcile()
     assert statuses(outcome)["vmgroup/MYVMGROUP"] == "configured"
     assert rows(own, "SELECT usage_quota FROM privileges") == [(6144,)]
-    assert [own.link("esxiz10").with_name(name).is_file() for name in outcome.backups] == [True]
+    assert [own.link("esxiz10").with_name(copy.name).is_file() for copy in outcome.backups] == [True]
 
 
 def test_lost_at_a_reboot_the_host_is_open_until_the_next_apply_and_not_healed(own: LabSite) -> None:

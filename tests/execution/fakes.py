@@ -84,6 +84,9 @@ class Nobody:
     def progress(self, stage: str, done: int, total: int) -> None:
         pass
 
+    def planned_again(self, earlier: object, now: object) -> None:
+        pass
+
 
 def add(ref: ObjectRef) -> DBAction:
     return AddMember(ref, Risk.SAFE, f"uuid-{ref.name}", Member("vm", "vm"))

@@ -10,6 +10,7 @@ from typing import Any
 
 from reconciler.model.actions import HostAction, LinkAction
 from reconciler.model.constants import AUTH_DB
+from reconciler.model.diff import Diff
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.inventory import Inventory
 from reconciler.model.location import Location, local
@@ -129,6 +130,7 @@ class Fakes:
 
     inventory: Inventory
     drawn: int = 0
+    planned: list[tuple[Diff, Diff]] = field(default_factory=list)
 
     async def snapshot(self) -> Inventory:
         """See `ports.InventorySource`."""
@@ -141,6 +143,10 @@ class Fakes:
     def progress(self, stage: str, done: int, total: int) -> None:  # noqa: ARG002 - as the port has it
         """See `ports.Observer`."""
         assert 0 < done <= total
+
+    def planned_again(self, earlier: Diff, now: Diff) -> None:
+        """See `ports.Observer`."""
+        self.planned.append((earlier, now))
 
     def new_uuid(self) -> str:
         """A UUID that nobody has."""

@@ -34,7 +34,7 @@ def test_wrong_links_go_then_the_transaction_then_new_links_then_hosts() -> None
         ("host", "LinkDB"),
     ]
     assert failures(done) == {}
-    assert done.backups == ("backup",)
+    assert [backup.name for backup in done.backups] == ["backup"]
 
 
 def test_a_link_that_cannot_be_removed_holds_back_only_its_own_vmgroup() -> None:

@@ -62,7 +62,7 @@ def test_a_fresh_site_is_made_and_found_as_declared_afterwards() -> None:
     }
     assert first.after is not None
     assert first.after.diff.in_sync
-    assert first.backups == ("backup-12",)
+    assert [backup.name for backup in first.backups] == ["backup-12"]
     assert site.site.dbs[PLACE].tenants["new-1"].name == "g1"  # the UUID that the first look drew
 
     site.hosts.log.clear()
@@ -186,6 +186,8 @@ def test_a_world_that_moved_is_planned_anew(moves: int) -> None:
     outcome = site.reconcile()
     assert statuses(outcome)["vmgroup/g1"] == "configured"
     assert len(outcome.replanned) == moves
+    assert [now for _, now in site.fakes.planned] == list(outcome.replanned)
+    assert [earlier for earlier, _ in site.fakes.planned] == [outcome.before.diff, *outcome.replanned[:-1]]
     assert site.site.dbs[PLACE].tenants["id-other"].description == str(moves - 1)
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from reconciler.model.actions import RecordObject, Risk
 from reconciler.model.diff import Change, Diff, FieldChange, Op, RightsChange
-from reconciler.model.outcome import Assessment, ObjectResult, Outcome, Status
+from reconciler.model.outcome import Assessment, BackupMade, ObjectResult, Outcome, Status
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.plan import Plan
 from reconciler.model.refs import Kind, ObjectRef
@@ -113,7 +113,7 @@ def test_an_apply(case: Path) -> None:
         (),
         None,
         results,
-        backups=tuple(told["backups"]),
+        backups=tuple(BackupMade(ref(copy["object"]), copy["name"]) for copy in told["backups"]),
         verified_from=tuple(told["verifiedFrom"]),
     )
     assert data.outcome_data(outcome, behalf(told), told["seconds"]) == told
