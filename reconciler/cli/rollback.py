@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from reconciler.cli.session import Session
     from reconciler.model.adopted import LeftOut
     from reconciler.model.diff import Diff
+    from reconciler.model.ownership import Applying
     from reconciler.model.policy import Policy
     from reconciler.planning.rollback import Rollback
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Print what would be done and write nothing.")
 @click.option("--out", metavar="FILE", shell_complete=completing.files, help="Save the plan for `vdvs apply --plan`.")
 @click.option("--expires", default="24h", show_default=True, metavar="TIME", help="How long --out may be applied.")
+@options.named_set
 @options.reason
 @options.verbose
 def rollback(
@@ -42,14 +44,15 @@ def rollback(
     dry_run: bool,
     out: str | None,
     expires: str,
+    named_set: str | None,
     reason: str | None,
 ) -> int:
     """Bring a config DB back to what it was in one of its backups: vmgroups, their access and their VMs.
 
     It is a plan like any other. What the backup holds is compared with what is there, guarded as in `apply` (volumes
     and their vmgroups stay, a VM with attached volumes is not moved), written in one transaction after a new backup,
-    and verified. Vmgroups keep the UUIDs that they had, and so their volumes. Hosts are not touched. Afterwards the
-    manifests differ from what is there: `vdvs export` writes them as it is.
+    and verified. Vmgroups keep the UUIDs that they had, and so their volumes; those that another set made since stay.
+    Hosts are not touched. Afterwards the manifests differ from what is there: `vdvs export` writes them as it is.
 
     \b
     Examples:
@@ -58,6 +61,7 @@ def rollback(
       vdvs rollback -f manifests/ --to vmdkops_config.db.bak-20261123T201500Z --allow-destroy
       vdvs rollback -f manifests/ --to vmdkops_config.db.bak-20261123T201500Z --out back.plan
     """
+    from reconciler.cli.on_behalf import applying
     from reconciler.cli.session import open_session
 
     if only_list == (backup is not None):
@@ -65,7 +69,8 @@ def rollback(
     session = open_session(paths, site)
     if backup is None:
         return _list(session, config_db, output)
-    rolling, policy, found = _read(session, config_db, backup, reason, allow_destroy)
+    by = applying(paths, named=named_set, reason=reason or f"rollback to {backup}")
+    rolling, policy, found = _read(session, config_db, backup, by, allow_destroy)
     if dry_run or out is not None:
         code = _plan(rolling, policy, out, expires, output)
         return exits.FAILED if found.left_out else code
@@ -95,17 +100,15 @@ def _list(session: Session, config_db: str | None, output: str) -> int:
 
 
 def _read(
-    session: Session, config_db: str | None, backup: str, reason: str | None, allow_destroy: bool
+    session: Session, config_db: str | None, backup: str, by: Applying, allow_destroy: bool
 ) -> tuple[Session, Policy, Rollback]:
     """The session with what the backup says in place of the manifests, and what of it may be written."""
     from dataclasses import replace
 
     from reconciler.cli.errors import say
-    from reconciler.cli.on_behalf import applying
     from reconciler.execution.rolling_back import read_rollback
     from reconciler.model.policy import APPLY, APPLY_AND_DESTROY
 
-    by = applying(session.paths, reason=reason or f"rollback to {backup}")
     found = session.in_world(
         lambda world: read_rollback(
             session.desired, config_db, backup, by.set, world.inventory, world.hosts, world.observer

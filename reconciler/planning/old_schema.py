@@ -90,8 +90,8 @@ def _unset(default_url: str | None) -> bool:
 
 def _former_default(db: ObservedConfigDB) -> PrivilegeRow | None:
     """The row of `_DEFAULT` that counted for everybody."""
-    key = (DEFAULT_VMGROUP_UUID, OLD_DEFAULT_URL)
-    found = next((row for row in db.privileges if (row.tenant_id, row.url) == key), None)
+    rows = (row for row in db.privileges if row.url == OLD_DEFAULT_URL and row.tenant_id == DEFAULT_VMGROUP_UUID)
+    found = next(rows, None)
     there = found is not None and any(tenant.id == DEFAULT_VMGROUP_UUID for tenant in db.tenants)
     return found if there else None
 

@@ -13,6 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from reconciler.cli.main import cli
+from reconciler.model.ownership import Applying, Stamp
+from reconciler.model.policy import HEAL
 from tests.agent import old_db
 from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses
 from tests.render import schemas
@@ -159,6 +161,80 @@ def test_a_db_that_cannot_be_read_is_not_rolled_back(changed: LabSite) -> None:
     assert done.exit_code == 3
     assert "configdb/shared cannot be rolled back" in done.stderr
     changed.db.write_bytes(good)
+
+
+def test_it_is_recorded_and_nobody_heals_it_back(applied: LabSite) -> None:
+    """What was rolled back is not what the manifests say any more, and only a new apply takes it for approved."""
+    for limit in ("200MB", "300MB"):
+        applied.write(SEED.replace("200MB", limit))
+        assert vdvs(applied, "apply", "--set", "team").exit_code == 0
+    done = vdvs(applied, "rollback", "--to", newest(applied), "--set", "team", "--reason", "ticket 7")
+    assert done.exit_code == 0, done.stderr
+    record = "SELECT set_name, reason FROM vdvs_objects WHERE object = 'vmgroup/MYVMGROUP'"
+    assert applied.sql(record) == [("team", "ticket 7")]
+    healed = applied.reconcile(HEAL, Applying("team", Stamp("watch@ws")))
+    assert statuses(healed)["vmgroup/MYVMGROUP"] == "blocked"
+    assert applied.sql("SELECT max_volume_size FROM privileges") == [(200,)]
+    assert vdvs(applied, "apply", "--set", "team").exit_code == 0
+    assert_in_sync(applied)
+
+
+def test_a_vmgroup_that_another_set_made_since_stays_and_is_named(applied: LabSite) -> None:
+    vdvs(applied, "apply", "--set", "team")
+    (applied.folder / "other").mkdir()
+    other = LabSite.sharing(applied, applied.folder / "other")
+    other.write(SEED + other.vmgroup("theirs"))
+    assert vdvs(other, "apply", "--set", "others").exit_code == 0
+    done = vdvs(applied, "rollback", "--to", newest(applied), "--set", "team", "--allow-destroy")
+    assert done.exit_code == 3
+    assert "vmgroup/theirs is not in the backup, but it stays: set others" in done.stderr
+    assert applied.sql("SELECT COUNT(*) FROM tenants") == [(2,)]
+
+
+def test_a_config_db_of_one_host_alone(site: LabSite) -> None:
+    own = SEED.replace("mode: MultiNode, datastore: SHARED-Datastore", "mode: SingleNode, hosts: {names: [esxiz10]}")
+    site.write(own)
+    site.reconcile()
+    was = content(site.link("esxiz10"))
+    site.write(own.replace("200MB", "300MB"))
+    site.reconcile()
+    assert vdvs(site, "rollback", "--to", newest(site)).exit_code == 0
+    assert content(site.link("esxiz10")) == was
+
+
+def test_one_of_several_config_dbs(site: LabSite) -> None:
+    """The other one, and the vmgroups that its manifests declare, are not spoken of."""
+    shared = SEED.replace("defaultVMGroup: Absent", "defaultVMGroup: Absent, hosts: {names: [esxiz20]}")
+    shared = shared.replace("  name: MYVMGROUP", "  name: MYVMGROUP\n  configDB: shared")
+    own = "---\napiVersion: vdvs.io/v1\nkind: ConfigDB\nmetadata: {name: own}\n"
+    own += "spec: {mode: SingleNode, hosts: {names: [esxiz10]}}\n"
+    theirs = site.vmgroup("theirs").replace("spec: {", "spec: {configDB: own, ")
+    site.write(shared + own + theirs)
+    assert statuses(site.reconcile())["vmgroup/own/theirs"] == "created"
+    was, theirs_now = content(site.db), content(site.link("esxiz10"))
+    site.write(shared.replace("200MB", "300MB") + own + theirs)
+    site.reconcile()
+
+    told = json.loads(vdvs(site, "rollback", "--list", "-o", "json").stdout)["items"]
+    backup = next(item for item in told if item["object"] == "configdb/shared")["backups"][-1]["name"]
+    assert "give --config-db, one of own, shared" in vdvs(site, "rollback", "--to", backup).stderr
+    done = vdvs(site, "rollback", "--config-db", "shared", "--to", backup)
+    assert done.exit_code == 0, done.stderr
+    assert "own" not in done.stdout
+    assert (content(site.db), content(site.link("esxiz10"))) == (was, theirs_now)
+
+
+def test_a_config_db_of_schema_1_1_is_upgraded_by_it(applied: LabSite) -> None:
+    applied.write(SEED.replace("200MB", "300MB"))
+    applied.reconcile()
+    backup = newest(applied)
+    was = content(applied.db.with_name(backup))
+    applied.db.unlink()
+    old_db.write(applied.db)
+    done = vdvs(applied, "rollback", "--to", backup, "--allow-destroy")
+    assert done.exit_code == 0, done.stderr
+    assert "1.1 -> 1.2" in done.stdout
+    assert content(applied.db) == was
 
 
 def test_it_says_what_to_do_or_where(applied: LabSite) -> None:
