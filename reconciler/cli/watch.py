@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 @options.manifests
 @options.site
 @click.option("--interval", default="30s", show_default=True, metavar="TIME", help="Look again this often.")
-@click.option("--heal", is_flag=True, help="Bring back what was in force before, if that is safe or restricts access.")
+@click.option("--heal", is_flag=True, help="Bring back what was applied before, if that is safe or restricts access.")
 @options.output("text", "json")
 @options.verbose
 def watch(paths: tuple[str, ...], site: str | None, interval: str, heal: bool, output: str) -> int:
     """Watch the site, and say when it and the manifests part or meet again. Ends with SIGINT or SIGTERM, exit 0.
 
-    With --heal it brings back what the manifests said when it started, or what it has seen in sync since. A new
-    commit is reported, not applied; nothing that widens access, disrupts work or destroys is done, and no config DB
-    is created.
+    With --heal it brings back what `vdvs apply` applied last, as long as the manifests still say the same. A new
+    commit is reported, not applied, and so is what was never applied, or is on a host that uses no config DB, where
+    nothing records it. Nothing that widens access, disrupts work or destroys is done, and no config DB is created.
 
     \b
     Examples:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from reconciler.model.diff import Change, Op
 from reconciler.model.events import Event, EventKind
 from reconciler.model.outcome import ObjectResult, Outcome, Status
-from reconciler.model.policy import Policy
 from reconciler.model.refs import Kind, ObjectRef
 
 _EVENTS = {
@@ -21,7 +20,6 @@ _EVENTS = {
 }
 
 _HEALABLE = frozenset({Op.CREATE, Op.UPDATE, Op.DELETE})
-_NOT_TRUSTED = "new in the manifests; `vdvs apply` carries it out"
 _NOT_HEALED = {Status.FAILED: EventKind.FAILED, Status.BLOCKED: EventKind.BLOCKED}
 
 
@@ -36,12 +34,12 @@ class Seen:
 State = Mapping[ObjectRef, Seen]
 
 
-def transitions(previous: State, outcome: Outcome, *, healing: Policy | None) -> tuple[tuple[Event, ...], State]:
+def transitions(previous: State, outcome: Outcome, *, healing: bool) -> tuple[tuple[Event, ...], State]:
     """The events between what was last told and this outcome, and what has been told after them.
 
-    What a pass held back is worth telling only where it was `healing`, as that policy let it.
+    What a pass held back is worth telling only where it was `healing`.
     """
-    results = {result.ref: _in_words(result, healing) for result in outcome.objects} if healing else {}
+    results = {result.ref: result for result in outcome.objects} if healing else {}
     after = {change.ref: change for change in (outcome.after or outcome.before).diff.changes}
     before = {change.ref: change for change in outcome.before.diff.changes}
     events: list[Event] = []
@@ -76,13 +74,6 @@ def _of_object(
         events.append(Event(_EVENTS[after.op], after.ref, after.reason, after))
         seen = Seen(after, seen.failure)
     return events, seen
-
-
-def _in_words(result: ObjectResult, policy: Policy) -> ObjectResult:
-    """A result with the reason for which a watch leaves an object out, in place of the planner's."""
-    if result.status is not Status.BLOCKED or policy.objects is None or result.ref in policy.objects:
-        return result
-    return replace(result, detail=_NOT_TRUSTED)
 
 
 def _unreadable(seen: Seen, changes: Iterable[Change]) -> bool:

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from reconciler.controller.transitions import State, transitions
-from reconciler.controller.trust import Trust
 from reconciler.model.desired import Desired, Site
 from reconciler.model.errors import InvalidManifestsError, VdvsError
 from reconciler.model.events import Event, EventKind, Told
 from reconciler.model.outcome import Outcome
-from reconciler.model.policy import REPORT_ONLY, Policy
+from reconciler.model.policy import HEAL, REPORT_ONLY, Policy
 from reconciler.ports import Clock
 
 
@@ -42,7 +41,7 @@ class Watch:
         self._edges = edges
         self._desired = started_with
         self._site = site
-        self._trust = Trust(started_with) if heal else None
+        self._heal = heal
         self._state: State = {}
         self._invalid = ""
         self._failure = ""
@@ -73,10 +72,9 @@ class Watch:
         self._invalid = problem
 
     async def _one_pass(self) -> None:
-        policy = self._trust.policy(self._desired) if self._trust else REPORT_ONLY
         try:
-            outcome = await self._edges.reconcile(self._desired, policy)
-            events, state = transitions(self._state, outcome, healing=policy if self._trust else None)
+            outcome = await self._edges.reconcile(self._desired, HEAL if self._heal else REPORT_ONLY)
+            events, state = transitions(self._state, outcome, healing=self._heal)
         except Exception as error:
             self._failed(error)
             return
@@ -86,8 +84,6 @@ class Watch:
         self._state = state
         for event in events:
             self._tell(event)
-        if self._trust:
-            self._trust.learn(self._desired, (outcome.after or outcome.before).diff)
 
     def _failed(self, error: Exception) -> None:
         text = _sentence(error)

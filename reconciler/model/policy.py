@@ -13,7 +13,7 @@ class Policy:
     """What may be written: changes of these risks, config DBs made and upgraded or not, only these objects (None:
     all).
 
-    `only_applied`: only what brings back what was applied before, see `ownership.applied_before`.
+    `only_applied`: only what brings back what was applied before, see `ownership.not_applied`.
     """
 
     risks: frozenset[Risk]

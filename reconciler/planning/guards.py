@@ -14,15 +14,16 @@ _WRITABLE = (Op.CREATE, Op.UPDATE, Op.DELETE)
 
 
 def permit(
-    diff: Diff, policy: Policy, databases: Mapping[ObjectRef, ObjectRef], applied: frozenset[ObjectRef]
+    diff: Diff, policy: Policy, databases: Mapping[ObjectRef, ObjectRef], not_applied: Mapping[ObjectRef, str]
 ) -> tuple[tuple[Change, ...], tuple[Withheld, ...]]:
     """The changes that `policy` lets through, and the others with the reason. Objects tied by a move go together.
 
-    `databases`: the config DB of each vmgroup; `applied`: the objects whose manifest was applied before as it is now.
+    `databases`: the config DB of each vmgroup; `not_applied`: the objects of which it cannot be said that
+    their manifest was applied before as it is now, and why.
     What only records who applied an object that is in sync goes through with it, or is left out without a word.
     """
     candidates = [change for change in diff.changes if change.op in _WRITABLE]
-    refused = {change.ref: why for change in candidates if (why := _refusal(change, policy, applied)) is not None}
+    refused = {change.ref: why for change in candidates if (why := _refusal(change, policy, not_applied)) is not None}
     not_made = {change.ref for change in candidates if _creates_db(change) and change.ref in refused}
     still_old = {change.ref for change in candidates if _upgrades_db(change) and change.ref in refused}
     for change in candidates:
@@ -50,11 +51,11 @@ def _may_record(change: Change, policy: Policy) -> bool:
     return change.op is Op.KEEP and bool(change.actions) and in_scope and change.risk in policy.risks
 
 
-def _refusal(change: Change, policy: Policy, applied: frozenset[ObjectRef]) -> str | None:
+def _refusal(change: Change, policy: Policy, not_applied: Mapping[ObjectRef, str]) -> str | None:
     if policy.objects is not None and change.ref not in policy.objects:
         return "not among the objects of this pass"
-    if policy.only_applied and change.ref not in applied and not _only_recovers(change):
-        return "its manifest is not what was applied last; `vdvs apply` carries it out"
+    if policy.only_applied and change.ref in not_applied and not _only_recovers(change):
+        return f"{not_applied[change.ref]}; `vdvs apply` carries it out"
     if _creates_db(change) and not policy.create_config_db:
         return "a config DB is made only by `vdvs apply`"
     if _upgrades_db(change) and not policy.create_config_db:

@@ -81,21 +81,31 @@ def forgotten(
     return tuple(ForgetObject(db, Risk.SAFE, name) for _, name in names if name in known.by_object)
 
 
-def applied_before(resolved: Resolved, observed: Observed) -> frozenset[ObjectRef]:
-    """The objects whose manifest, and that of the config DB behind them, is the very one that was applied last."""
+def not_applied(resolved: Resolved, observed: Observed) -> dict[ObjectRef, str]:
+    """The objects whose manifest, or that of the config DB behind them, is not the very one that was applied last, and
+    why not."""
     ledgers = {db.ref: ledger(observed.config_dbs[db.location]) for db in resolved.config_dbs}
 
-    def same(db: ObjectRef, name: str, ref: ObjectRef) -> bool:
+    def why(db: ObjectRef, name: str, ref: ObjectRef) -> str | None:
         known = ledgers.get(db)
-        record = known.by_object.get(name) if known is not None else None
-        return record is not None and record.digest == resolved.digests.get(ref)
+        if known is None:
+            return f"nobody can say what was applied last in {db}"
+        record = known.by_object.get(name)
+        if record is None:
+            return "nothing says that it was applied before"
+        return None if record.digest == resolved.digests.get(ref) else "its manifest is not what was applied last"
 
-    databases = {db for db in ledgers if same(db, object_name(Kind.CONFIG_DB, db.name), db)}
-    found = set(databases)
+    found = {db: why(db, object_name(Kind.CONFIG_DB, db.name), db) for db in ledgers}
+    databases = dict(found)
     for host in resolved.hosts:
-        if host.config_db in databases and same(host.config_db, object_name(Kind.HOST, host.ref.name), host.ref):
-            found.add(host.ref)
+        if host.config_db is None:
+            found[host.ref] = "it uses no config DB, so nothing says what was applied to it"
+        else:
+            found[host.ref] = why(host.config_db, object_name(Kind.HOST, host.ref.name), host.ref)
     for group in resolved.vmgroups:
-        if group.config_db in databases and same(group.config_db, object_name(Kind.VMGROUP, group.name), group.ref):
-            found.add(group.ref)
-    return frozenset(found)
+        found[group.ref] = why(group.config_db, object_name(Kind.VMGROUP, group.name), group.ref)
+    owners = {host.ref: host.config_db for host in resolved.hosts} | {g.ref: g.config_db for g in resolved.vmgroups}
+    for ref, db in owners.items():
+        if found[ref] is None and db is not None and databases.get(db) is not None:
+            found[ref] = f"the manifest of its {db} is not what was applied last"
+    return {ref: reason for ref, reason in found.items() if reason is not None}

@@ -117,6 +117,8 @@ def _mismatch(group: ResolvedVMGroup, before: VMGroupState | None, by_name: Mapp
 def _unusable(group: ResolvedVMGroup, before: VMGroupState | None, after: VMGroupState) -> str | None:
     if before is None and (group.default_url is None or group.access is None):
         return "it does not exist yet, and a new vmgroup needs spec.defaultDatastore and spec.access"
+    if before is None and after.uuid == DEFAULT_VMGROUP_UUID and group.name != DEFAULT_VMGROUP:
+        return f"the uuid {after.uuid} is that of _DEFAULT, and only it has that; correct spec.uuid"
     if group.name == DEFAULT_VMGROUP and group.members:
         return "_DEFAULT has no list of VMs: every VM in no vmgroup is in it; leave out spec.vms and spec.vmSelector"
     stated = group.default_url is not None or group.access is not None

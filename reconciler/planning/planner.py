@@ -30,7 +30,7 @@ from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.resolved import Resolved, ResolvedConfigDB
 from reconciler.planning.guards import permit
 from reconciler.planning.old_schema import is_old
-from reconciler.planning.ownership import applied_before
+from reconciler.planning.ownership import not_applied
 from reconciler.planning.scope import made_with_default, vmgroup_ref
 
 _DB_ACTIONS = get_args(DBAction)
@@ -42,7 +42,7 @@ def plan(diff: Diff, resolved: Resolved, observed: Observed, policy: Policy, sta
     """The ordered actions for all that `policy` permits. Pure; deterministic; touches only what is declared, or what
     the diff deletes. `stamp`: what is recorded of who applies it."""
     owners = _databases(resolved, observed)
-    permitted, withheld = permit(diff, policy, owners, applied_before(resolved, observed))
+    permitted, withheld = permit(diff, policy, owners, not_applied(resolved, observed))
     users = {host.ref: host.config_db for host in resolved.hosts}
     databases: list[DBPlan] = []
     for db in sorted(resolved.config_dbs, key=lambda db: db.ref.sort_key):

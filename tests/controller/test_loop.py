@@ -6,7 +6,7 @@ from reconciler.model.actions import Risk
 from reconciler.model.diff import Change, Op
 from reconciler.model.errors import InvalidManifestsError, InventoryError, ManifestError
 from reconciler.model.outcome import ObjectResult, Status
-from reconciler.model.policy import REPORT_ONLY
+from reconciler.model.policy import HEAL, REPORT_ONLY
 from reconciler.model.refs import Kind, ObjectRef, Source
 from tests.controller.loop import HOST, KEPT, Script, desired, drift, outcome
 
@@ -110,39 +110,10 @@ def test_manifests_that_cannot_be_read() -> None:
     assert script.used == [GOOD, GOOD]
 
 
-def test_healing_is_limited_to_what_is_harmless() -> None:
-    script = Script([(GOOD, outcome(KEPT))])
+def test_healing_is_limited_to_what_is_harmless_and_was_applied_before() -> None:
+    script = Script([(GOOD, outcome(KEPT)), (desired(address="other.lab.local"), outcome(drift()))])
     script.run(heal=True)
-    (policy,) = script.policies
-    assert policy.risks == {Risk.SAFE, Risk.RESTRICTS}
-    assert not policy.create_config_db
-    assert policy.objects == {HOST}
-
-
-def test_a_new_commit_is_not_carried_out_until_it_was_seen_in_sync() -> None:
-    newer = desired(address="other.lab.local")
-    script = Script(
-        [
-            (GOOD, outcome(KEPT)),
-            (newer, outcome(drift())),
-            (newer, outcome(drift())),
-            (newer, outcome(KEPT)),  # somebody applied it
-            (newer, outcome(drift())),
-        ]
-    )
-    script.run(heal=True)
-    assert [policy.objects for policy in script.policies] == [{HOST}, set(), set(), set(), {HOST}]
-
-
-def test_why_a_new_commit_is_not_carried_out() -> None:
-    held = ObjectResult(HOST, Status.BLOCKED, "not among the objects of this pass")
-    newer = desired(address="other.lab.local")
-    script = Script([(newer, outcome(drift(), result=held))] * 2)
-    why = "blocked not healed: new in the manifests; `vdvs apply` carries it out"
-    assert script.run(heal=True) == ["drifted differs", why]
-
-
-def test_a_manifest_that_only_moved_in_its_file_is_the_same() -> None:
-    script = Script([(desired(line=99), outcome(drift()))])
-    script.run(heal=True)
-    assert script.policies[0].objects == {HOST}
+    assert script.policies == [HEAL, HEAL]
+    assert HEAL.risks == {Risk.SAFE, Risk.RESTRICTS}
+    assert HEAL.only_applied
+    assert not HEAL.create_config_db
