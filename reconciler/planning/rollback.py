@@ -47,15 +47,16 @@ def roll_back(
     """
     then, present, known = observed_states(lifted(backup)), observed_states(lifted(now)), ledger(now)
     twins = {uuid for uuid, number in Counter(vm.uuid for vm in found.inventory.vms).items() if number > 1}
+    holders = {state.name: state.uuid for state in present.values()}
     groups, digests, left_out = [], [], list(_rows_left_out(ref, backup, then))
     for state in sorted(then.values(), key=lambda state: (state.name, state.uuid)):
         group = vmgroup_ref(ref, state.name, found)
-        problem = _problem(state, state.uuid in present, twins)
+        problem = _problem(state, state.uuid in present, twins) or _taken(state, holders)
         left_out += [LeftOut(group, why) for why in ([problem] if problem else _members_left_out(state))]
         if problem is None:
             groups.append(_wish(group, ref, state, name))
-        elif state.uuid in present:
-            groups.append(_left_alone(_wish(group, ref, state, name)))
+        elif (as_it_is := present.get(state.uuid)) is not None:
+            groups.append(_left_alone(_wish(vmgroup_ref(ref, as_it_is.name, found), ref, as_it_is, name)))
         if problem is None and present.get(state.uuid) != state and _was_applied(state, known, applied_by):
             digests.append((group, f"rollback to {name}"))  # its manifest is not what was applied last any more
     default = any(state.name == DEFAULT_VMGROUP for state in then.values())
@@ -119,6 +120,15 @@ def _problem(state: VMGroupState, there: bool, twins: set[str]) -> str | None:
     if shared := sorted(twins & state.members.keys()):
         return f"{shared[0]}, which was in it, is the BIOS UUID of several VMs of the inventory"
     return None
+
+
+def _taken(state: VMGroupState, holders: dict[str, str]) -> str | None:
+    """Names are unique. Who bears this one now is deleted or gets its own back in this pass, or is in the way for
+    good."""
+    holder = holders.get(state.name, state.uuid)
+    if holder == state.uuid:
+        return None
+    return f"another vmgroup (uuid {holder}) is called so now; roll back once more when it is gone or renamed"
 
 
 def _members_left_out(state: VMGroupState) -> Iterator[str]:

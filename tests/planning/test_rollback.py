@@ -11,7 +11,7 @@ from reconciler.model.constants import DEFAULT_VMGROUP
 from reconciler.model.diff import Op
 from reconciler.model.inventory import Inventory
 from reconciler.model.location import Location
-from reconciler.model.observed import DBState, Observed, ObservedConfigDB, Schema
+from reconciler.model.observed import DBState, Observed, ObservedConfigDB, Schema, TenantRow
 from reconciler.model.ownership import Applying, Record, Stamp
 from reconciler.model.policy import APPLY, APPLY_AND_DESTROY
 from reconciler.model.refs import Kind, ObjectRef
@@ -83,6 +83,33 @@ def test_the_rows_of_the_backup_come_back(case: tuple[Inventory, ObservedConfigD
         assert uuid in wanted or state.name in spoken or (state.name == DEFAULT_VMGROUP and "shared" in spoken)
 
 
+@given(two_states(broken=False))
+def test_names_that_others_bear_by_now_come_back_in_the_end(
+    case: tuple[Inventory, ObservedConfigDB, ObservedConfigDB],
+) -> None:
+    known, then, now = case
+    for _ in range(8):  # a chain of names takes a pass for each
+        world, back = world_of(known, then, now)
+        resolved = resolve(world.desired, known)
+        found = diff(resolved, world.observed, {}, BY)
+        note(shown_diff(found) + str(back.left_out))
+        refs = [change.ref for change in found.changes]
+        assert len(set(refs)) == len(refs)
+        steps = plan(found, resolved, world.observed, world.policy, BY.stamp)
+        if steps.empty:
+            break
+        now = carried_out(world, steps).dbs[Location(PATH)].observed()
+    ours = [change for change in found.changes if change.ref in back.objects]
+    if not any(change.op in (Op.BLOCKED, Op.UNMANAGED) or change.held for change in ours):
+        circle = {left.ref.name for left in back.left_out if "called so now" in left.why}
+        wanted, after = observed_states(then), observed_states(now)
+        names = {state.name: uuid for uuid, state in wanted.items()}
+        # Only vmgroups that swap names among themselves wait for each other for ever.
+        assert all(
+            after[uuid].name != name and after[uuid].name in names for name, uuid in names.items() if name in circle
+        )
+
+
 @given(two_states(broken=True))
 def test_whatever_is_in_a_backup_no_rule_is_broken_anew(
     case: tuple[Inventory, ObservedConfigDB, ObservedConfigDB],
@@ -121,6 +148,7 @@ def test_the_very_same_rows_need_nothing() -> None:
 
 
 G1 = "0f2d53d7-091e-4b04-a6b0-1d2a43c454e1"
+G2 = "0f2d53d7-091e-4b04-a6b0-1d2a43c454e2"
 
 
 def shared(**fields: object) -> ObservedConfigDB:
@@ -129,6 +157,10 @@ def shared(**fields: object) -> ObservedConfigDB:
     tenants = tuple(replace(row, default_url=URL) for row in found.tenants)
     access = tuple(replace(row, url=URL) for row in found.privileges)
     return Rows.of(replace(found, path=PATH, tenants=tenants, privileges=access)).observed()
+
+
+def made_since(name: str) -> TenantRow:
+    return TenantRow(G2, name, "", URL)
 
 
 KNOWN = compact.inventory({"hosts": ["esx1"], "datastores": [{"name": "shared", "url": URL}], "vms": []})
@@ -161,3 +193,22 @@ def test_a_backup_of_schema_1_1_is_taken_as_it_is_upgraded() -> None:
     _, back = world_of(KNOWN, then, shared())
     assert [group.default_datastore for group in back.desired.vmgroups] == ["_VM_DS"]
     assert back.left_out == ()
+
+
+def test_a_name_that_another_vmgroup_bears_by_now() -> None:
+    """The one made since goes first, and the next rollback gives the name back."""
+    now = shared()
+    renamed = replace(now, tenants=(*(replace(row, name="g1-old") for row in now.tenants), made_since("g1")))
+    renamed = replace(renamed, privileges=(*now.privileges, replace(now.privileges[0], tenant_id=G2)))
+    world, back = world_of(KNOWN, now, Rows.of(renamed).observed())
+    assert [(str(left.ref), "called so now" in left.why) for left in back.left_out] == [("vmgroup/g1", True)]
+    resolved = resolve(back.desired, KNOWN)
+    steps = plan(diff(resolved, world.observed, {}, BY), resolved, world.observed, world.policy, BY.stamp)
+    after = carried_out(world, steps).dbs[Location(PATH)].observed()
+    assert [row.name for row in after.tenants] == ["g1-old"]
+
+    world, back = world_of(KNOWN, now, after)
+    assert back.left_out == ()
+    resolved = resolve(back.desired, KNOWN)
+    steps = plan(diff(resolved, world.observed, {}, BY), resolved, world.observed, world.policy, BY.stamp)
+    assert [row.name for row in carried_out(world, steps).dbs[Location(PATH)].observed().tenants] == ["g1"]
