@@ -26,10 +26,12 @@ class InventorySource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to look at through one host besides the host itself: config DBs by path, datastores by URL."""
+    """What to look at through one host besides the host itself: config DBs by path, datastores by URL; `linked`: the
+    config DB, too, that the host uses now."""
 
     config_dbs: tuple[str, ...] = ()
     datastores: tuple[str, ...] = ()
+    linked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

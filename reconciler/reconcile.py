@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from reconciler.execution.executor import Execution, execute
+from reconciler.execution.foresight import Foreseen, foresee
 from reconciler.execution.observing import observe
 from reconciler.execution.together import both
 from reconciler.execution.verdicts import verdicts
@@ -70,13 +71,22 @@ async def assess(
     vmgroups from one look to the next; `avoid` names the hosts that wrote, so that a config DB is read back through
     another. Raises InventoryError when the inventory cannot be read at all.
     """
-    for host in desired.hosts:
-        world.hosts.agent(host.ref.name, host.address).connect()
-    places = resolve_places(desired, await world.inventory.snapshot())
-    observed, resolved = await both(
-        observe(places, world.hosts, world.observer, avoid), asyncio.to_thread(resolve_vmgroups, desired, places)
-    )
+    avoid = tuple(avoid)
+    (places, resolving), foreseen = await both(_looked_up(desired, world), _foreseen(desired, world, avoid))
+    observed = await observe(places, world.hosts, world.observer, avoid, foreseen)
+    resolved = await resolving
     return _compared(resolved, observed, world, applying, {} if drawn is None else drawn)
+
+
+async def _looked_up(desired: Desired, world: World) -> tuple[Resolved, asyncio.Task[Resolved]]:
+    """Where things are, and everything that the manifests name, as soon as that is looked up."""
+    places = resolve_places(desired, await world.inventory.snapshot())
+    return places, asyncio.create_task(asyncio.to_thread(resolve_vmgroups, desired, places))
+
+
+async def _foreseen(desired: Desired, world: World, avoid: tuple[str, ...]) -> Foreseen:
+    """Nothing where hosts are to be avoided: which of them reads then depends on what is looked up."""
+    return {} if avoid else await foresee(desired, world.hosts)
 
 
 async def _verify(

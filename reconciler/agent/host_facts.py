@@ -5,7 +5,7 @@ import os
 
 from . import database, files, programs, rows, sqlite
 from .journal import journal_bytes, somebody_is_writing
-from .paths import AUTH_DB, mode_of, raw_target, size_of
+from .paths import AUTH_DB, VOLUMES, mode_of, raw_target, size_of
 from .text import PY2, native, readable
 from .wire import Refused
 
@@ -59,6 +59,21 @@ def mode(root, until):
         if refused.reason != "WrongVersion":
             return "BrokenLink", refused.reason
     return "MultiNode", ""
+
+
+def used_db(root):
+    # type: (Root) -> Optional[Any]
+    """The path of the config DB that vDVS on this host uses: AUTH_DB if that is its own. None if it uses none, or one
+    that is not on a datastore."""
+    try:
+        if mode_of(root.real(AUTH_DB, last=False)) is None:
+            return None
+    except EnvironmentError:
+        return None
+    path = link(root)[1]
+    if path is None:
+        return AUTH_DB
+    return readable(path) if path.startswith(VOLUMES + "/") else None
 
 
 def journal_beside_link(root):

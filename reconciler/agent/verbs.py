@@ -18,10 +18,12 @@ def observe(root, request):
     # type: (Root, Dict[str, Any]) -> Dict[str, Any]
     """Look at the host, at config DBs and at datastores. Writes nothing."""
     until = _until(request)
-    dbs = {
-        wanted["path"]: database.look(root, wanted["path"], wanted.get("fingerprint"), until)
-        for wanted in request.get("config_dbs") or ()
-    }
+    wanted = {one["path"]: one.get("fingerprint") for one in request.get("config_dbs") or ()}
+    if request.get("linked") is not None:
+        path = host_facts.used_db(root)
+        if path is not None:
+            wanted.setdefault(path, request["linked"].get(path))
+    dbs = {path: database.look(root, path, known, until) for path, known in wanted.items()}
     datastores = {url: dockvols.listing(root, url) for url in request.get("datastores") or ()}
     return {"host": _host(root, until), "config_dbs": dbs, "datastores": datastores}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from reconciler.execution.foresight import Foreseen
 from reconciler.execution.together import together
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.inventory import Datastore
@@ -32,12 +33,16 @@ class _Reading:
         return replace(self, hosts=tuple(name for name in self.hosts if name != host))
 
 
-async def observe(resolved: Resolved, hosts: Hosts, observer: Observer, avoid: Iterable[str] = ()) -> Observed:
+async def observe(
+    resolved: Resolved, hosts: Hosts, observer: Observer, avoid: Iterable[str] = (), foreseen: Foreseen | None = None
+) -> Observed:
     """One look at all declared hosts and all that they mount.
 
     A host that fails is UnreachableHost, and what it was to read is asked of the next. Hosts in `avoid` read a config
-    DB only if no other can: a commit is best checked from a host that did not make it.
+    DB only if no other can: a commit is best checked from a host that did not make it. What is `foreseen` is not asked
+    again.
     """
+    answered = dict(foreseen or {})
     by_name = {host.ref.name: host for host in resolved.hosts}
     seen: dict[str, ObservedHost | UnreachableHost] = {}
     databases: dict[Location, ObservedConfigDB] = {}
@@ -46,7 +51,8 @@ async def observe(resolved: Resolved, hosts: Hosts, observer: Observer, avoid: I
     while pending or len(seen) < len(by_name):
         routes, pending = _route(pending, seen), []
         asked = set(routes) | (by_name.keys() - seen.keys())
-        reports = await _ask_all([by_name[name] for name in sorted(asked)], routes, hosts, observer)
+        reports = await _ask_all([by_name[name] for name in sorted(asked)], routes, hosts, observer, answered)
+        answered = {}
         for name, report in reports.items():
             if isinstance(report, UnreachableHost):
                 seen[name] = report
@@ -94,20 +100,31 @@ def _route(readings: list[_Reading], seen: dict[str, ObservedHost | UnreachableH
 
 
 async def _ask_all(
-    targets: Sequence[ResolvedHost], routes: dict[str, list[_Reading]], hosts: Hosts, observer: Observer
+    targets: Sequence[ResolvedHost],
+    routes: dict[str, list[_Reading]],
+    hosts: Hosts,
+    observer: Observer,
+    foreseen: Foreseen,
 ) -> dict[str, Report | UnreachableHost]:
     done = 0
 
     async def ask(host: ResolvedHost) -> Report | UnreachableHost:
         nonlocal done
         name = host.ref.name
-        readings = routes.get(name, [])
+        readings, before = routes.get(name, []), foreseen.get(name)
+        if isinstance(before, UnreachableHost):
+            return before
+        known = before.config_dbs if before is not None else {}
+        paths = (reading.what.path for reading in readings if isinstance(reading.what, Location))
         question = Question(
-            tuple(reading.what.path for reading in readings if isinstance(reading.what, Location)),
+            tuple(path for path in paths if path not in known),
             tuple(reading.what for reading in readings if isinstance(reading.what, str)),
         )
         try:
-            return await hosts.agent(name, host.address).observe(question)
+            if before is not None and question == Question():
+                return before
+            report = await hosts.agent(name, host.address).observe(question)
+            return replace(report, config_dbs={**known, **report.config_dbs})
         except (HostUnreachableError, AgentRefusedError) as error:
             return UnreachableHost(name, str(error))
         finally:

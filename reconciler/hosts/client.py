@@ -69,7 +69,8 @@ class AgentClient:
         known = self._known
         asked = wire.question(question, known)
         report = await self._ask(asked, _OBSERVE_TIMEOUT, lambda reply: wire.report(self._host, reply, known))
-        self._known = {path: db for path, db in report.config_dbs.items() if db.state is DBState.PRESENT}
+        seen = {**known, **report.config_dbs}
+        self._known = {path: db for path, db in seen.items() if db.state is DBState.PRESENT}
         return report
 
     async def backups(self, path: str) -> tuple[Backup, ...]:

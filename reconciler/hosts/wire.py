@@ -41,10 +41,13 @@ _NOT_SENT = ("ref", "risk")  # matter to people, not to the agent
 
 def question(asked: Question, known: Mapping[str, ObservedConfigDB]) -> Json:
     """The request `observe`. Config DBs in `known` are sent again only if their fingerprint has changed."""
-    databases = [
-        {"path": path, "fingerprint": known[path].fingerprint if path in known else None} for path in asked.config_dbs
-    ]
-    return {"do": "observe", "config_dbs": databases, "datastores": list(asked.datastores)}
+    fingerprints = {path: db.fingerprint for path, db in known.items()}
+    return {
+        "do": "observe",
+        "config_dbs": [{"path": path, "fingerprint": fingerprints.get(path)} for path in asked.config_dbs],
+        "datastores": list(asked.datastores),
+        "linked": fingerprints if asked.linked else None,
+    }
 
 
 def transaction(plan: DBPlan, now: datetime) -> Json:

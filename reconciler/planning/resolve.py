@@ -59,7 +59,7 @@ def resolve_vmgroups(desired: Desired, places: Resolved) -> Resolved:
 def _config_dbs(desired: Desired, names: LookUp, unresolved: list[Unresolved]) -> list[ResolvedConfigDB]:
     found = []
     for db in desired.config_dbs:
-        hosts = tuple(sorted(host.ref.name for host in desired.hosts if _selects(db, host)))
+        hosts = tuple(sorted(host.ref.name for host in desired.hosts if selects(db, host)))
         try:
             if db.datastore is None and len(hosts) != 1:
                 raise NotFoundError(f"a SingleNode config DB is that of exactly one host, not of {len(hosts)}")
@@ -84,7 +84,8 @@ def _distinct(databases: list[ResolvedConfigDB], unresolved: list[Unresolved]) -
     return [twins[0] for twins in by_location.values() if len(twins) == 1]
 
 
-def _selects(db: DesiredConfigDB, host: DesiredHost) -> bool:
+def selects(db: DesiredConfigDB, host: DesiredHost) -> bool:
+    """Whether this host shall use that config DB."""
     if db.hosts is None:
         return True
     if db.hosts.names is not None:
@@ -114,7 +115,7 @@ def _hosts(
 def _databases_of(host: DesiredHost, desired: Desired) -> Iterator[DesiredConfigDB]:
     """The config DBs that select this host; none, once vDVS has to leave it."""
     if host.driver is None or host.driver.state is not Presence.ABSENT:
-        yield from (db for db in desired.config_dbs if _selects(db, host))
+        yield from (db for db in desired.config_dbs if selects(db, host))
 
 
 def _vmgroups(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.world import DB, G1, URL, VOLUME, Agent, break_open, sqlite, vmgroup
+from tests.agent.world import AUTH_DB, DB, G1, URL, VOLUME, Agent, break_open, sqlite, vmgroup
 
 # Writes so much in one transaction that SQLite has to spill pages into the DB, then says so and waits to be killed.
 SPILLING_WRITER = """
@@ -229,3 +229,17 @@ def test_a_journal_that_cannot_be_read_is_not_taken_for_none(
     assert agent.look()["state"] == "unknown"
     assert agent.refused([vmgroup()], create=True, fingerprint="absent") in ("Locked", "ReadError")
     assert not agent.db.exists()
+
+
+def test_the_db_that_the_host_uses_is_read_without_being_named(ready: Agent) -> None:
+    auth_db = ready.root / AUTH_DB
+    auth_db.parent.mkdir(parents=True, exist_ok=True)
+    assert ready.ask("observe", linked={})["config_dbs"] == {}
+    auth_db.symlink_to(DB)
+    ((path, seen),) = ready.ask("observe", linked={})["config_dbs"].items()
+    assert (path, seen["state"]) == (DB, "present")
+    assert seen == ready.look()
+    assert ready.ask("observe", linked={DB: seen["fingerprint"]})["config_dbs"][DB]["unchanged"] is True
+    auth_db.unlink()
+    auth_db.symlink_to("/opt/elsewhere")
+    assert ready.ask("observe", linked={})["config_dbs"] == {}

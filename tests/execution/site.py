@@ -14,7 +14,7 @@ from reconciler.model.diff import Diff
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.inventory import Inventory
 from reconciler.model.location import Location, local
-from reconciler.model.observed import DBState, ObservedConfigDB, ObservedDatastore, ObservedHost
+from reconciler.model.observed import DBMode, DBState, ObservedConfigDB, ObservedDatastore, ObservedHost
 from reconciler.model.outcome import ActionResult, Outcome
 from reconciler.model.plan import DBPlan
 from reconciler.model.policy import APPLY, Policy
@@ -77,8 +77,15 @@ class FakeHost:
         """See `ports.HostAgent`."""
         host = await self._hear("observe")
         self.hosts.readings += [(self.name, place) for place in (*question.config_dbs, *question.datastores)]
-        databases = {path: self._config_db(host, path) for path in question.config_dbs}
+        paths = [*question.config_dbs, *(self._used(host) if question.linked else ())]
+        self.hosts.readings += [(self.name, path) for path in paths[len(question.config_dbs) :]]
+        databases = {path: self._config_db(host, path) for path in paths}
         return Report(host, databases, {url: self._datastore(host, url) for url in question.datastores})
+
+    def _used(self, host: ObservedHost) -> list[str]:
+        """The path of the config DB that a host uses, if that is one that is known here."""
+        path = AUTH_DB if host.db_mode is DBMode.SINGLE_NODE else host.link_path
+        return [path] if path is not None and (path == AUTH_DB or Location(path) in self.hosts.site.dbs) else []
 
     def _config_db(self, host: ObservedHost, path: str) -> ObservedConfigDB:
         if path == AUTH_DB:

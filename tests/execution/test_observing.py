@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.execution.foresight import foresee
 from reconciler.execution.observing import observe
 from reconciler.model.location import Location
 from reconciler.model.observed import DBState, Observed, ObservedHost, UnreachableHost
@@ -21,13 +22,18 @@ PATH = f"{url_of('shared')}/dockvols/vmdkops_config.db"
 PLACE = Location(PATH)
 
 
-def lab(**datastores: list[str]) -> Lab:
-    """Three hosts that are joined; `datastores`: who mounts which, by the inventory."""
+def lab(declared: str = "shared", **datastores: list[str]) -> Lab:
+    """Three hosts that use the config DB on `shared`; `datastores`: who mounts which, by the inventory; `declared`:
+    where the manifests want it."""
     known = [{"name": name, "hosts": mounting} for name, mounting in (datastores or {"shared": HOSTS}).items()]
     return Lab(
-        {"hosts": dict.fromkeys(HOSTS), "configdbs": {"a": {"datastore": "shared"}}},
+        {"hosts": dict.fromkeys(HOSTS), "configdbs": {"a": {"datastore": declared}}},
         {"hosts": HOSTS, "datastores": known, "vms": []},
-        {"hosts": dict.fromkeys(HOSTS, "joined"), "config_dbs": {"shared": {}}, "dockvols": {"shared": {"id-g1": 1}}},
+        {
+            "hosts": dict.fromkeys(HOSTS, "joined"),
+            "config_dbs": {"shared": {}, declared: {}},
+            "dockvols": {"shared": {"id-g1": 1}},
+        },
     )
 
 
@@ -121,3 +127,33 @@ def test_hosts_that_use_another_config_db_read_it_only_if_its_own_cannot() -> No
     assert look(site).config_dbs[PLACE].read_from == "h2"
     site.hosts.down = {"h2", "h3"}
     assert look(site).config_dbs[PLACE].read_from == "h1"
+
+
+def looked_ahead(site: Lab) -> Observed:
+    """One look, of which a part was taken before names were looked up."""
+    wanted = compact.desired(site.wanted)
+
+    async def both() -> Observed:
+        foreseen = await foresee(wanted, site.hosts)
+        return await observe(resolve(wanted, site.inventory), site.hosts, site.fakes, (), foreseen)
+
+    return asyncio.run(both())
+
+
+def test_the_config_db_that_a_host_uses_already_is_read_ahead_and_only_once() -> None:
+    site, plain = lab(), lab()
+    assert looked_ahead(site) == look(plain)
+    assert readers(site, PATH) == ["h1"]
+    assert readers(site, url_of("shared")) == readers(plain, url_of("shared"))
+
+
+def test_one_that_turns_out_not_to_be_the_declared_one_is_nothing_that_anybody_sees() -> None:
+    site, plain = (lab("other", shared=HOSTS, other=HOSTS) for _ in range(2))
+    assert looked_ahead(site) == look(plain)
+
+
+def test_a_host_that_did_not_answer_ahead_is_not_asked_again() -> None:
+    site, plain = lab(), lab()
+    site.hosts.down = plain.hosts.down = {"h1"}
+    assert looked_ahead(site) == look(plain)
+    assert site.hosts.log.count(("h1", "observe")) == 1

@@ -223,7 +223,7 @@ def test_a_link_is_set_right_and_one_that_cannot_be_stops_nobody() -> None:
     assert site.site.datastores[url_of("shared")].entries["g1"].target == f"{url_of('shared')}/dockvols/id-g1"
 
 
-def test_without_an_inventory_nothing_is_looked_at() -> None:
+def test_without_an_inventory_nothing_is_decided() -> None:
     site = fresh()
 
     class NoInventory(Fakes):
@@ -234,7 +234,7 @@ def test_without_an_inventory_nothing_is_looked_at() -> None:
     outside = Outside(fakes, site.hosts, fakes, fakes.new_uuid, fakes)
     with pytest.raises(InventoryError):
         asyncio.run(assess(compact.desired(site.wanted), outside))
-    assert site.hosts.log == []
+    assert site.hosts.log == [("h1", "observe")]  # what can be asked without names was asked meanwhile
 
 
 @given(worlds())
