@@ -13,7 +13,7 @@ from reconciler.model.diff import Diff
 from reconciler.model.inventory import Inventory
 from reconciler.model.observed import ObservedConfigDB, ObservedDatastore, ObservedHost
 from reconciler.model.outcome import ActionResult
-from reconciler.model.plan import DBPlan
+from reconciler.model.plan import DBPlan, MovePlan
 
 
 class InventorySource(Protocol):
@@ -75,6 +75,16 @@ class HostAgent(Protocol):
     async def apply_db(self, plan: DBPlan, now: datetime) -> DBResult:
         """Carry out the transaction of `plan` (not its links). `now` names the backup. Refused with `Moved`
         if the DB is no longer what the plan was made from."""
+        ...
+
+    async def copy_db(self, plan: MovePlan, now: datetime) -> None:
+        """Copy a config DB to its new place, or bring the copy there up to date. Refused with `Moved` if one of them
+        is no longer what the plan was made from."""
+        ...
+
+    async def retire_db(self, plan: MovePlan, now: datetime) -> str | None:
+        """Put the old file aside, of which no host is left that uses it, after what was booked there meanwhile has
+        been taken over; its new name, which `now` is part of. None: it was gone already."""
         ...
 
     async def apply_links(self, actions: Sequence[LinkAction]) -> tuple[ActionResult, ...]:

@@ -126,17 +126,19 @@ async def reconcile(desired: Desired, world: World, policy: Policy, applying: Ap
     if steps.empty:
         return Outcome(before, steps, (), None, verdicts(before.diff, steps, (), None))
     replanned: list[Diff] = []
+    rounds = 0
     backups: list[BackupMade] = []
     results: tuple[ActionResult, ...] = ()
     while not steps.empty:
         done = await execute(steps, _agents(world, now), world.clock.now(), world.observer)
         backups += done.backups
-        if len(replanned) == _REPLANS or not _goes_on(steps, done):
+        if rounds == _REPLANS or not _goes_on(steps, done):
             now, results = await _verify(now, world, applying, drawn, _writers(steps)), done.results
             break
         now = await assess(desired, world, applying, drawn, _writers(steps))
         steps = _planned(now, policy, applying)
-        if not steps.empty:
+        rounds += 1
+        if not steps.empty and not now.diff.in_sync:  # else it only records what has been done
             world.observer.planned_again((replanned or [before.diff])[-1], now.diff)
             replanned.append(now.diff)
     objects = verdicts(_first_differences([before.diff, *replanned]), steps, results, now.diff)
@@ -195,11 +197,15 @@ def _readers(seen: Assessment) -> tuple[str, ...]:
 
 def _writers(steps: Plan) -> frozenset[str]:
     """The hosts that wrote: a commit is read back through another."""
-    return frozenset(step.writer for step in steps.config_dbs)
+    return frozenset(step.writer for step in steps.config_dbs) | {step.writer for step in steps.moves}
 
 
 def _goes_on(steps: Plan, done: Execution) -> bool:
-    """Whether a new plan is needed: a DB moved under this one, or could not be judged before it was recovered."""
+    """Whether a new plan is needed: a DB changed under this one, or was recovered or moved, and can only now be
+    changed."""
+    failed = {result.ref for result in done.results if not result.ok}
+    if any(step.ref not in failed for step in steps.moves):
+        return True
     return any(step.recover for step in steps.config_dbs) or any(result.reason == "Moved" for result in done.results)
 
 

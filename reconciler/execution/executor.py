@@ -1,4 +1,7 @@
-"""Plan -> ActionResults: config DBs side by side, then their hosts side by side; nobody's failure stops the others."""
+"""Plan -> ActionResults: config DBs side by side, then their hosts side by side; nobody's failure stops the others.
+
+A config DB that moves is copied first, and its old file is retired when all of its hosts have been led to the copy.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from reconciler.execution.together import together
 from reconciler.model.actions import CreateVMGroup, ForgetObject, LinkAction, RecordObject, RenameVMGroup
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.outcome import ActionResult, BackupMade
-from reconciler.model.plan import DBPlan, HostPlan, Plan
+from reconciler.model.plan import DBPlan, HostPlan, MovePlan, Plan
 from reconciler.model.refs import ObjectRef
 from reconciler.ports import HostAgent, Observer
 
@@ -27,7 +30,7 @@ class Execution:
 
 async def execute(plan: Plan, agent: FindAgent, now: datetime, observer: Observer) -> Execution:
     """Carry out `plan`. Never raises for what a host or a config DB does: that is a result."""
-    total = len(plan.config_dbs) + len(plan.hosts)
+    total = len(plan.config_dbs) + len(plan.hosts) + 2 * len(plan.moves)
     done = 0
 
     def finished() -> None:
@@ -47,19 +50,56 @@ async def execute(plan: Plan, agent: FindAgent, now: datetime, observer: Observe
         finally:
             finished()
 
+    async def one_copy(step: MovePlan) -> ActionResult:
+        try:
+            return await _copy(step, agent, now)
+        finally:
+            finished()
+
+    async def one_end(step: MovePlan) -> tuple[ActionResult, str | None]:
+        try:
+            return await _retire(step, agent, now)
+        finally:
+            finished()
+
+    results = await together(one_copy(step) for step in plan.moves)
     written = await together(one_db(step) for step in plan.config_dbs)
-    results = [result for found, _ in written for result in found]
+    results += [result for found, _ in written for result in found]
     # A DB that was to be made and was not: its hosts must not be pointed at nothing.
     failed = {result.ref: result for result in results if not result.ok}
-    not_made = {step.ref for step in plan.config_dbs if step.create and step.ref in failed}
+    made = [*(step.ref for step in plan.config_dbs if step.create), *(step.ref for step in plan.moves)]
+    not_made = {ref for ref in made if ref in failed}
     joining = [step for step in plan.hosts if step.config_db not in not_made]
     for step in plan.hosts:
         if step.config_db in not_made:
             results.append(ActionResult(step.ref, False, "Skipped", f"{step.config_db} was not made"))
     for found in await together(one_host(step) for step in joining):
         results += found
+    # A host that still uses the old place must not find it empty: the next apply leads it on, and ends the move.
+    lagging = {result.ref for result in results if not result.ok}
+    used = {step.config_db for step in plan.hosts if step.ref in lagging}
+    ended = await together(one_end(step) for step in plan.moves if step.ref not in used | not_made)
+    results += [result for result, _ in ended]
     copies = zip(plan.config_dbs, written, strict=True)
-    return Execution(tuple(results), tuple(BackupMade(step.ref, name) for step, (_, name) in copies if name))
+    kept = [BackupMade(step.ref, name) for step, (_, name) in copies if name]
+    kept += [BackupMade(result.ref, name) for result, name in ended if name]
+    return Execution(tuple(results), tuple(kept))
+
+
+async def _copy(step: MovePlan, agent: FindAgent, now: datetime) -> ActionResult:
+    if step.move.copies:
+        try:
+            await agent(step.writer).copy_db(step, now)
+        except (HostUnreachableError, AgentRefusedError) as error:
+            return _failure(step.ref, error)
+    return ActionResult(step.ref, True)
+
+
+async def _retire(step: MovePlan, agent: FindAgent, now: datetime) -> tuple[ActionResult, str | None]:
+    try:
+        return ActionResult(step.ref, True), await agent(step.writer).retire_db(step, now)
+    except (HostUnreachableError, AgentRefusedError) as error:
+        return _failure(step.ref, error), None
 
 
 async def _config_db(step: DBPlan, agent: FindAgent, now: datetime) -> tuple[list[ActionResult], str | None]:

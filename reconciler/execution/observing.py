@@ -19,6 +19,7 @@ from reconciler.model.observed import (
     UnreachableHost,
 )
 from reconciler.model.resolved import Resolved, ResolvedHost
+from reconciler.planning.relocation import earlier_places, volume_of
 from reconciler.ports import Hosts, Observer, Question, Report
 
 
@@ -48,7 +49,10 @@ async def observe(
     databases: dict[Location, ObservedConfigDB] = {}
     datastores: dict[str, ObservedDatastore] = {}
     pending = _readings(resolved, frozenset(avoid))
-    while pending or len(seen) < len(by_name):
+    looked_back = False
+    while pending or len(seen) < len(by_name) or not looked_back:
+        if not pending and len(seen) == len(by_name):
+            pending, looked_back = _earlier(resolved, seen, databases), True
         routes, pending = _route(pending, seen), []
         asked = set(routes) | (by_name.keys() - seen.keys())
         reports = await _ask_all([by_name[name] for name in sorted(asked)], routes, hosts, observer, answered)
@@ -82,6 +86,18 @@ def _readings(resolved: Resolved, avoid: frozenset[str]) -> list[_Reading]:
         mounting = tuple(name for name in names if _mounts(names[name], datastore))
         if mounting:
             readings.append(_Reading(datastore.url, mounting))
+    return readings
+
+
+def _earlier(
+    resolved: Resolved, seen: dict[str, ObservedHost | UnreachableHost], databases: dict[Location, ObservedConfigDB]
+) -> list[_Reading]:
+    """Where config DBs that are not in their places, or not long, may have been before: only the hosts could tell."""
+    readings = []
+    answered = [host for _, host in sorted(seen.items()) if isinstance(host, ObservedHost)]
+    for place in sorted(earlier_places(resolved, seen, databases)):
+        able = [host.name for host in answered if volume_of(place) in host.volumes]
+        readings.append(_Reading(place, (place.host,) if place.host else tuple(able)))
     return readings
 
 

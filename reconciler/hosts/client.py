@@ -14,7 +14,7 @@ from reconciler.model.backups import Backup
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.observed import DBState, ObservedConfigDB
 from reconciler.model.outcome import ActionResult
-from reconciler.model.plan import DBPlan
+from reconciler.model.plan import DBPlan, MovePlan
 from reconciler.model.refs import ObjectRef
 from reconciler.ports import DBResult, Question, Report
 
@@ -95,6 +95,19 @@ class AgentClient:
             return DBResult(tuple(results.values()), reply["backup"])
 
         return await self._ask(wire.transaction(plan, now), _APPLY_TIMEOUT, read)
+
+    async def copy_db(self, plan: MovePlan, now: datetime) -> None:
+        """See `ports.HostAgent`."""
+        await self._ask(wire.relocation("copy_db", plan, now), _APPLY_TIMEOUT, lambda reply: str(reply["fingerprint"]))
+
+    async def retire_db(self, plan: MovePlan, now: datetime) -> str | None:
+        """See `ports.HostAgent`."""
+
+        def read(reply: wire.Json) -> str | None:
+            kept = reply["kept"]
+            return None if kept is None else str(kept)
+
+        return await self._ask(wire.relocation("retire_db", plan, now), _APPLY_TIMEOUT, read)
 
     async def apply_links(self, actions: Sequence[LinkAction]) -> tuple[ActionResult, ...]:
         """See `ports.HostAgent`."""

@@ -9,8 +9,10 @@ from typing import Any
 
 from reconciler.model.actions import Action
 from reconciler.model.backups import Backup
+from reconciler.model.location import Location
 from reconciler.model.observed import (
     BookedVolume,
+    CopiedFrom,
     DBMode,
     DBState,
     DeadRow,
@@ -30,7 +32,7 @@ from reconciler.model.observed import (
     VolumeUse,
 )
 from reconciler.model.ownership import Record
-from reconciler.model.plan import DBPlan
+from reconciler.model.plan import DBPlan, MovePlan
 from reconciler.ports import Question, Report
 
 Json = dict[str, Any]
@@ -85,6 +87,13 @@ def _taken_at(name: str) -> datetime | None:
 def content(host: str, path: str, reply: Json) -> ObservedConfigDB:
     """The reply to it: what is in one of them."""
     return _config_db(host, path, reply["config_db"], {})
+
+
+def relocation(verb: str, plan: MovePlan, now: datetime) -> Json:
+    """The requests `copy_db` and `retire_db`."""
+    fields = _fields(plan.move)
+    del fields["copies"]
+    return {"do": verb, **fields, "writer": plan.writer, "time": now.astimezone(UTC).strftime(_TIME)}
 
 
 def actions(verb: str, steps: Sequence[Action]) -> Json:
@@ -166,7 +175,15 @@ def _config_db(host: str, path: str, seen: Json, known: Mapping[str, ObservedCon
         leftovers=tuple(seen.get("leftovers", ())),
         records=_records(seen.get("objects", ())),
         schema=Schema(seen.get("schema", Schema.V1_2)),
+        copied_from=_copied_from(seen.get("copied_from")),
     )
+
+
+def _copied_from(origin: Sequence[str] | None) -> CopiedFrom | None:
+    if origin is None:
+        return None
+    path, host, copied = origin
+    return CopiedFrom(Location(path, host), copied)
 
 
 def _records(rows: Sequence[Sequence[Any]] | None) -> tuple[Record, ...] | None:

@@ -187,6 +187,24 @@ class RecoverDB:
     risk: Risk
 
 
+@dataclass(frozen=True, slots=True)
+class MoveDB:
+    """Make the config DB at `source` the one at `path`: copy it there (`copies`), and, when every host uses that, take
+    over what was booked meanwhile and put the old file aside. `source_host`: whose own it is; empty: a shared one.
+
+    The fingerprints are those of what is in both places now.
+    """
+
+    ref: ObjectRef
+    risk: Risk
+    path: str
+    fingerprint: str
+    source: str
+    source_host: str
+    source_fingerprint: str
+    copies: bool
+
+
 DBAction = (
     CreateVMGroup
     | UpdateVMGroup
@@ -311,4 +329,4 @@ class StartService:
 HostAction = (
     LinkDB | UnlinkDB | WriteSection | RemoveSection | InstallDriver | ReplaceDriver | RemoveDriver | StartService
 )
-Action = DBAction | LinkAction | HostAction | RecoverDB
+Action = DBAction | LinkAction | HostAction | RecoverDB | MoveDB

@@ -168,6 +168,14 @@ class Schema(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class CopiedFrom:
+    """Where a config DB was copied from, in a move that has not ended; `rows` is the fingerprint of what was copied."""
+
+    location: Location
+    rows: str
+
+
+@dataclass(frozen=True, slots=True)
 class ObservedConfigDB:
     """The config DB at one path, read through `read_from`.
 
@@ -177,6 +185,7 @@ class ObservedConfigDB:
     `writer`: the host that wrote last, as recorded. `backups`: names of our backup files beside it, oldest first;
     `leftovers`: those of files that interrupted writers of ours left there. `booked`: what `volume_use` sums up,
     row by row (None: not told). `records`: who applied what; None: nobody can say.
+    `copied_from`: it is the copy of another one, which is being moved here.
     """
 
     path: str
@@ -197,6 +206,7 @@ class ObservedConfigDB:
     leftovers: tuple[str, ...] = ()
     records: tuple[Record, ...] | None = ()
     schema: Schema = Schema.V1_2
+    copied_from: CopiedFrom | None = None
 
 
 class EntryKind(StrEnum):

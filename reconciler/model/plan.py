@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reconciler.model.actions import DBAction, HostAction, LinkAction
+from reconciler.model.actions import DBAction, HostAction, LinkAction, MoveDB
 from reconciler.model.constants import AUTH_DB
 from reconciler.model.location import Location, local
 from reconciler.model.ownership import Stamp
@@ -47,6 +47,20 @@ class DBPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class MovePlan:
+    """A config DB that moves: `writer` copies it before its hosts are led there, and retires the old one after."""
+
+    ref: ObjectRef
+    writer: str
+    move: MoveDB
+
+    @property
+    def actions(self) -> tuple[MoveDB, ...]:
+        """The one that there is."""
+        return (self.move,)
+
+
+@dataclass(frozen=True, slots=True)
 class HostPlan:
     """What happens on one host, in this order, after the plan of the config DB that it uses (None: uses none)."""
 
@@ -71,13 +85,14 @@ class Plan:
     config_dbs: tuple[DBPlan, ...]
     hosts: tuple[HostPlan, ...]
     withheld: tuple[Withheld, ...] = ()
+    moves: tuple[MovePlan, ...] = ()
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to do."""
-        return not self.config_dbs and not self.hosts
+        return not self.config_dbs and not self.hosts and not self.moves
 
     @property
-    def steps(self) -> tuple[DBPlan | HostPlan, ...]:
+    def steps(self) -> tuple[DBPlan | MovePlan | HostPlan, ...]:
         """What is done together on one host: config DBs first."""
-        return (*self.config_dbs, *self.hosts)
+        return (*self.moves, *self.config_dbs, *self.hosts)

@@ -14,7 +14,9 @@ from reconciler.planning.name_links import volumes_of
 from reconciler.planning.scope import declares_default, made_with_default
 from reconciler.planning.show import LOST, Names
 
-_NO_MOVE = "moving a config DB is not supported yet, and another one would orphan its vmgroups; correct spec.datastore"
+_NO_MOVE = "another one would orphan its vmgroups; link the host to it, then it is moved, or correct spec.datastore"
+_NOT_SHARED = "that is on no datastore, and another one would orphan its vmgroups; correct that link"
+_TWO = "there is another one here, and one of them would be lost; correct spec.datastore, or put the file here aside"
 _NO_WAY_BACK = (
     "what is in it would not be in the host's own, which moreover is lost at the next reboot; keep mode MultiNode, or "
     "take the host out of that one first"
@@ -65,7 +67,7 @@ def _unknown(seen: ObservedConfigDB) -> str:
 
 def used_elsewhere(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, names: Names) -> str | None:
     """Which other DB, that works and that no manifest declares, all hosts of this one use. One stray host is drift;
-    all of them together mean that `spec.datastore` was changed."""
+    all of them together mean that `spec.datastore` was changed to where there is one already."""
     if db.datastore is None:
         return None
     answered = [host for name in db.hosts if isinstance(host := observed.hosts.get(name), ObservedHost)]
@@ -74,7 +76,7 @@ def used_elsewhere(db: ResolvedConfigDB, resolved: Resolved, observed: Observed,
     if len(places) != 1 or places & declared or any(host.db_mode is not DBMode.MULTI_NODE for host in answered):
         return None
     place = next(iter(places)) or "a file that is not on a datastore"
-    return f"its hosts use the one at {names.path(place)}: {_NO_MOVE}"
+    return f"its hosts use the one at {names.path(place)}: {_TWO}"
 
 
 def _earlier(db: ResolvedConfigDB, seen: ObservedConfigDB, observed: Observed, names: Names) -> str | None:
@@ -121,7 +123,7 @@ def _elsewhere(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, nam
         if not isinstance(host, ObservedHost):
             continue
         if host.link is not None and host.link_path not in declared:
-            return f"host/{name} uses the one at {names.path(host.link_path or host.link)}: {_NO_MOVE}"
+            return f"host/{name} uses the one at {names.path(host.link_path or host.link)}: {_NOT_SHARED}"
         section = host.section
         if section.form in (SectionForm.MISSING, SectionForm.NO_FILE) or section.datastore in places:
             continue

@@ -9,7 +9,7 @@ from reconciler.model.actions import Risk
 from reconciler.model.constants import DEFAULT_VMGROUP
 from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.inventory import Inventory
-from reconciler.model.observed import DBState, Observed, ObservedConfigDB
+from reconciler.model.observed import DBState, Observed, ObservedConfigDB, ObservedHost
 from reconciler.model.ownership import Applying
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.resolved import Resolved, ResolvedConfigDB
@@ -20,6 +20,7 @@ from reconciler.planning.membership import Membership, Misspelt
 from reconciler.planning.old_schema import lifted_all
 from reconciler.planning.ownership import Ledger, forgotten, ledger, object_name, recorded
 from reconciler.planning.pairing import Pair, pairs, uuid_of
+from reconciler.planning.relocation import Relocation, place_of, relocation, relocation_change
 from reconciler.planning.rename import neighbours
 from reconciler.planning.repairs import with_repairs
 from reconciler.planning.rights_change import RightsChanges, of_default, of_host
@@ -46,7 +47,13 @@ def diff(
     changes = [Change(failed.ref, Op.BLOCKED, failed.reason) for failed in resolved.unresolved]
     joinable: dict[ObjectRef, bool] = {}
     ledgers: dict[ObjectRef, Ledger | None] = {}
+    relocations = {db.ref: relocation(db, resolved, found, names) for db in resolved.config_dbs}
     for db in resolved.config_dbs:
+        moves = relocations[db.ref]
+        if moves is not None and not (moves.led and moves.move is None):
+            joinable[db.ref], ledgers[db.ref] = moves.move is not None, None
+            changes += _relocated(db, moves, resolved, observed, fresh, names)
+            continue
         seen = observed.config_dbs[db.location]
         change = config_db_change(db, resolved, observed, names)
         change = replace(change, rights=of_default(change, seen, names))
@@ -63,13 +70,17 @@ def diff(
             itself, *groups = _contents(db, change, resolved, observed, fresh, applying, names)
             itself = with_upgrade(itself, found.config_dbs[db.location], old_driver, resolved.inventory, names)
             groups = groups if old_driver is None else list(waiting(groups, db.ref))
-            changes += [_db_recorded(itself, resolved, ledgers[db.ref], applying), *groups]
+            itself = _db_recorded(itself, resolved, ledgers[db.ref], applying)
+            changes += [itself if moves is None else relocation_change(db, moves, resolved, names), *groups]
     attached = _attached(resolved.inventory)
     for host in resolved.hosts:
         seen_host = observed.hosts[host.ref.name]
         db_usable = host.config_db is not None and joinable.get(host.config_db, False)
-        change = host_change(host, seen_host, db_usable, attached, names)
-        change = replace(change, rights=of_host(change, host, seen_host))
+        moves = relocations.get(host.config_db) if host.config_db is not None else None
+        source = moves.source if moves is not None and moves.move is not None else None
+        change = host_change(host, seen_host, db_usable, attached, names, source)
+        follows = isinstance(seen_host, ObservedHost) and source is not None and place_of(seen_host) == source
+        change = replace(change, rights=() if follows else of_host(change, host, seen_host))
         known = ledgers.get(host.config_db) if host.config_db is not None else None
         changes.append(_recorded(change, Kind.HOST, host.ref.name, None, resolved, known, applying))
     changes.sort(key=lambda change: change.ref.sort_key)
@@ -160,6 +171,29 @@ def _recorded(
     applying: Applying | None,
 ) -> Change:
     return recorded(change, object_name(kind, name), uid, resolved.digests.get(change.ref), known, applying)
+
+
+def _relocated(
+    db: ResolvedConfigDB,
+    moves: Relocation,
+    resolved: Resolved,
+    observed: Observed,
+    fresh: Mapping[ObjectRef, str],
+    names: Names,
+) -> Iterator[Change]:
+    """A config DB that moves, or cannot, and its vmgroups: nothing else is written to it meanwhile."""
+    itself = relocation_change(db, moves, resolved, names)
+    yield itself
+    if moves.rows is None:
+        mine = [group.ref for group in resolved.vmgroups if group.config_db == db.ref]
+        yield from (Change(ref, Op.BLOCKED, f"its {db.ref} is {itself.op}") for ref in mine)
+        return
+    there = replace(observed, config_dbs={**observed.config_dbs, db.location: moves.rows})
+    _, *groups = _contents(db, itself, resolved, there, fresh, None, names)
+    for change in groups:
+        if change.op in (Op.CREATE, Op.UPDATE, Op.DELETE):
+            change = Change(change.ref, Op.BLOCKED, f"its {db.ref} is moved first", change.fields)
+        yield change
 
 
 def _membership(

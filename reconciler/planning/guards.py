@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.model.actions import RecoverDB, Risk, UpgradeDB
+from reconciler.model.actions import MoveDB, RecoverDB, Risk, UpgradeDB
 from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.plan import Withheld
 from reconciler.model.policy import Policy
@@ -60,6 +60,8 @@ def _refusal(change: Change, policy: Policy, not_applied: Mapping[ObjectRef, str
         return "a config DB is made only by `vdvs apply`"
     if _upgrades_db(change) and not policy.create_config_db:
         return "a config DB is upgraded only by `vdvs apply`"
+    if any(isinstance(action, MoveDB) for action in change.actions) and not policy.create_config_db:
+        return "a config DB is moved only by `vdvs apply`"
     if change.risk in policy.risks:
         return None
     if change.risk is Risk.DESTROYS:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from reconciler.model.actions import LinkDB, RemoveSection, Risk, WriteSection, worst
 from reconciler.model.desired import Presence
 from reconciler.model.diff import Change, FieldChange, Op
+from reconciler.model.location import Location, local
 from reconciler.model.observed import DBMode, ObservedHost, Section, SectionForm, Service, UnreachableHost
 from reconciler.model.resolved import ResolvedHost
 from reconciler.planning.driver_diff import driver, leave, service
@@ -28,10 +29,12 @@ def host_change(
     db_usable: bool,
     attached: Mapping[str, tuple[str, ...]],
     names: Names,
+    moves_from: Location | None = None,
 ) -> Change:
     """How one host differs from its manifest. The link comes before the driver, so that no door opens in between.
 
-    `attached`: the names of the VMs that run on a host, by its name, and have vDVS disks attached.
+    `attached`: the names of the VMs that run on a host, by its name, and have vDVS disks attached. `moves_from`: the
+    place that its config DB moves away from in this pass.
     """
     if isinstance(seen, UnreachableHost):
         return Change(host.ref, Op.UNKNOWN, seen.reason)
@@ -43,20 +46,27 @@ def host_change(
     if host.driver is not None and host.driver.state is Presence.ABSENT:
         leave(host, seen, attached.get(host.ref.name, attached.get(host.address, ())), found)
     else:
-        _stays(host, seen, db_usable, found, names)
+        _stays(host, seen, db_usable, found, names, moves_from)
     return _change(host, found)
 
 
-def _stays(host: ResolvedHost, seen: ObservedHost, db_usable: bool, found: Findings, names: Names) -> None:
+def _stays(
+    host: ResolvedHost,
+    seen: ObservedHost,
+    db_usable: bool,
+    found: Findings,
+    names: Names,
+    moves_from: Location | None,
+) -> None:
     """A host that vDVS serves."""
     joins = host.config_db is not None
-    if (hindrance := _why_not_join(host, seen, db_usable)) is not None:
+    if (hindrance := _why_not_join(host, seen, db_usable, moves_from)) is not None:
         found.held.append(hindrance)
         joins = False
     if joins and host.datastore is None:
         _on_this_host(host, seen, found, names)
     elif joins:
-        _link(host, seen, found, names)
+        _link(host, seen, found, names, moves_from)
         _persistence(host, seen, found, names)
     elif host.config_db is None and seen.link is not None:
         found.notes.append(
@@ -90,7 +100,7 @@ def _what_serves(host: ResolvedHost, seen: ObservedHost, found: Findings, joins:
     service(host, seen, found, risk)
 
 
-def _why_not_join(host: ResolvedHost, seen: ObservedHost, db_usable: bool) -> str | None:
+def _why_not_join(host: ResolvedHost, seen: ObservedHost, db_usable: bool, moves_from: Location | None) -> str | None:
     if host.config_db is None:
         return None
     datastore = host.datastore
@@ -98,7 +108,7 @@ def _why_not_join(host: ResolvedHost, seen: ObservedHost, db_usable: bool) -> st
         return None if db_usable else f"its {host.config_db} cannot be used now"
     if datastore.id not in seen.volumes:
         return f"datastore {datastore.name} is not mounted on this host"
-    if seen.db_mode is DBMode.SINGLE_NODE:
+    if seen.db_mode is DBMode.SINGLE_NODE and moves_from != local(host.ref.name):
         way_out = "move /etc/vmware/vmdkops/auth-db away and apply at once, because it is open in between"
         return f"it has a config DB of its own (SingleNode); {way_out}"
     if not db_usable and seen.link_path != datastore.db_path:
@@ -120,7 +130,7 @@ def _on_this_host(host: ResolvedHost, seen: ObservedHost, found: Findings, names
         found.change("persistence", _persistence_before(section, "", names), "none", action)
 
 
-def _link(host: ResolvedHost, seen: ObservedHost, found: Findings, names: Names) -> None:
+def _link(host: ResolvedHost, seen: ObservedHost, found: Findings, names: Names, moves_from: Location | None) -> None:
     datastore = host.datastore
     if datastore is None or seen.link == datastore.db_path:
         return
@@ -128,11 +138,18 @@ def _link(host: ResolvedHost, seen: ObservedHost, found: Findings, names: Names)
         action = LinkDB(host.ref, Risk.SAFE, datastore.db_path, seen.link)
         found.change("link", f"by name ({seen.link})", "by volume id", action)
         return
+    after = f"MultiNode ({datastore.name})"
+    if seen.db_mode is DBMode.SINGLE_NODE:  # the end of the move puts the link in the place of the file
+        found.fields.append(FieldChange("configDB", seen.db_mode.value, after))
+        found.risks.append(Risk.DISRUPTS)
+        return
     # What another DB granted is not known here, and a broken link granted nothing: both may widen.
     risk = Risk.RESTRICTS if seen.db_mode is DBMode.NOT_CONFIGURED else Risk.WIDENS
+    if moves_from is not None and seen.link_path == moves_from.path:  # what it granted, its copy grants
+        risk = Risk.DISRUPTS
     before = seen.db_mode.value if seen.link is None else f"{seen.db_mode.value} ({_target(seen, names)})"
     action = LinkDB(host.ref, risk, datastore.db_path, seen.link)
-    found.change("configDB", before, f"MultiNode ({datastore.name})", action)
+    found.change("configDB", before, after, action)
 
 
 def _target(seen: ObservedHost, names: Names) -> str:

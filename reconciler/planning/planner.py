@@ -29,6 +29,7 @@ from reconciler.model.policy import Policy
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.resolved import Resolved, ResolvedConfigDB
 from reconciler.planning.guards import permit
+from reconciler.planning.moves import move_of, plan_moves
 from reconciler.planning.old_schema import is_old
 from reconciler.planning.ownership import not_applied
 from reconciler.planning.scope import made_with_default, vmgroup_ref
@@ -43,9 +44,15 @@ def plan(diff: Diff, resolved: Resolved, observed: Observed, policy: Policy, sta
     the diff deletes. `stamp`: what is recorded of who applies it."""
     owners = _databases(resolved, observed)
     permitted, withheld = permit(diff, policy, owners, not_applied(resolved, observed))
+    moves, apart = plan_moves(diff, permitted, resolved, observed)
+    permitted = tuple(change for change in permitted if change.ref not in {held.ref for held in apart})
+    withheld += apart
+    moving = {change.ref for change in diff.changes if move_of(change) is not None}
     users = {host.ref: host.config_db for host in resolved.hosts}
     databases: list[DBPlan] = []
     for db in sorted(resolved.config_dbs, key=lambda db: db.ref.sort_key):
+        if db.ref in moving:  # a plan made after the move writes to it
+            continue
         mine = [change for change in permitted if owners.get(change.ref, change.ref) == db.ref]
         if is_old(observed.config_dbs[db.location]) and not any(_upgrades(change) for change in mine):
             continue  # as it is nothing must be written to it
@@ -66,11 +73,11 @@ def plan(diff: Diff, resolved: Resolved, observed: Observed, policy: Policy, sta
         db.ref
         for db in resolved.config_dbs
         if observed.config_dbs[db.location].state in (DBState.ABSENT, DBState.EMPTY)
-        and db.ref not in {planned.ref for planned in databases if planned.create}
+        and db.ref not in {planned.ref for planned in databases if planned.create} | moving
     }
     hosts, stranded = _host_plans(permitted, resolved, missing)
     held = sorted(withheld + stranded, key=lambda held: held.ref.sort_key)
-    return Plan(tuple(databases), hosts, tuple(held))
+    return Plan(tuple(databases), hosts, tuple(held), moves)
 
 
 def _databases(resolved: Resolved, observed: Observed) -> dict[ObjectRef, ObjectRef]:

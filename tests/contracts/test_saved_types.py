@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from reconciler.model import actions
 from reconciler.model.actions import Action
-from reconciler.model.plan import DBPlan, HostPlan
+from reconciler.model.plan import DBPlan, HostPlan, MovePlan
 from reconciler.model.saved_plan import SavedPlan
 from reconciler.saved.codec import MalformedError, decode, encode
 
-TYPES = [*get_args(Action), DBPlan, HostPlan, SavedPlan]
+TYPES = [*get_args(Action), DBPlan, HostPlan, MovePlan, SavedPlan]
 texts = st.text(max_size=4)
 moments = st.datetimes(timezones=st.just(UTC))
 plain = st.recursive(

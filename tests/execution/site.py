@@ -16,7 +16,7 @@ from reconciler.model.inventory import Inventory
 from reconciler.model.location import Location, local
 from reconciler.model.observed import DBMode, DBState, ObservedConfigDB, ObservedDatastore, ObservedHost
 from reconciler.model.outcome import ActionResult, Outcome
-from reconciler.model.plan import DBPlan
+from reconciler.model.plan import DBPlan, MovePlan
 from reconciler.model.policy import APPLY, Policy
 from reconciler.ports import DBResult, Question, Report
 from reconciler.reconcile import World, reconcile
@@ -110,6 +110,17 @@ class FakeHost:
             self.hosts.before.pop(0)(self.hosts.site)
         await self._hear("apply_db")
         return DBResult(tuple(self.hosts.site.apply_db(plan)), f"backup-{now:%H}")
+
+    async def copy_db(self, plan: MovePlan, now: datetime) -> None:  # noqa: ARG002 - as the port has it
+        """See `ports.HostAgent`."""
+        await self._hear("copy_db")
+        self.hosts.site.copy_db(plan)
+
+    async def retire_db(self, plan: MovePlan, now: datetime) -> str | None:
+        """See `ports.HostAgent`."""
+        await self._hear("retire_db")
+        self.hosts.site.retire_db(plan)
+        return f"moved-{now:%H}"
 
     async def apply_links(self, actions: Sequence[LinkAction]) -> tuple[ActionResult, ...]:
         """See `ports.HostAgent`."""

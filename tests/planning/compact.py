@@ -36,6 +36,7 @@ from reconciler.model.inventory import Datastore, Inventory, VirtualMachine
 from reconciler.model.location import Location, local
 from reconciler.model.observed import (
     BookedVolume,
+    CopiedFrom,
     DBMode,
     DBState,
     DeadRow,
@@ -204,13 +205,15 @@ def observed(plain: Plain, known: Inventory) -> Observed:
     datastores = [observed_datastore(name, dockvols.get(name, {})) for name in ids]
     return Observed(
         hosts={name: observed_host(name, entry, known) for name, entry in plain.get("hosts", {}).items()},
-        config_dbs={_location(name, db): db for name, db in databases.items()},
+        config_dbs={place_called(name): db for name, db in databases.items()},
         datastores={datastore.url: datastore for datastore in datastores},
     )
 
 
-def _location(name: str, db: ObservedConfigDB) -> Location:
-    return local(name.removeprefix("own ")) if name.startswith("own ") else Location(db.path)
+def place_called(name: str) -> Location:
+    """Where the config DB is that is listed under this name."""
+    own = local(name.removeprefix("own "))
+    return own if name.startswith("own ") else Location(f"{url_of(name)}/dockvols/vmdkops_config.db")
 
 
 def observed_host(name: str, entry: str | Plain, known: Inventory) -> ObservedHost | UnreachableHost:
@@ -256,6 +259,7 @@ def observed_db(datastore: str, entry: str | Plain) -> ObservedConfigDB:
     """`absent`, `empty`, or the reason why it is unknown; else `{"vmgroups": {NAME: {...}}, "rows": {TABLE: [...]}}`.
 
     A vmgroup is `{"default": DS, "access": {DS: [allow, max, total]}, "vms": [NAME], "description": "", "id": ...}`.
+    `copied_from` is `[DATASTORE or "own HOST", FINGERPRINT]`.
     `rows` adds raw rows, `dead` those that serve nobody. `records` are `[object, uid, set, digest]`, or null where
     nobody can say. Other keys are fields of ObservedConfigDB.
     """
@@ -285,6 +289,9 @@ def observed_db(datastore: str, entry: str | Plain) -> ObservedConfigDB:
         "booked": tuple(BookedVolume(row[0], url_of(row[1]), *row[2:]) for row in rows.get("volumes", ())),
         "records": None if records is None else tuple(_record(*row) for row in records),
     }
+    if "copied_from" in parts:
+        place, copied = parts.pop("copied_from")
+        fields["copied_from"] = CopiedFrom(place_called(place), copied)
     fields |= {key: tuple(value) if isinstance(value, list) else value for key, value in parts.items()}
     fields["schema"] = Schema(fields.get("schema", Schema.V1_2))
     return ObservedConfigDB(path, DBState(state), reason, message, **fields)

@@ -14,6 +14,7 @@ from reconciler.model.constants import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, VO
 from reconciler.model.errors import AgentRefusedError
 from reconciler.model.location import Location, local
 from reconciler.model.observed import (
+    CopiedFrom,
     DBMode,
     DBState,
     DockvolsEntry,
@@ -33,7 +34,7 @@ from reconciler.model.observed import (
 )
 from reconciler.model.outcome import ActionResult
 from reconciler.model.ownership import Record
-from reconciler.model.plan import DBPlan
+from reconciler.model.plan import DBPlan, MovePlan
 from reconciler.model.resolved import Access, Member
 
 
@@ -273,6 +274,42 @@ class Site:
                 results += [ActionResult(ref, False, refused.reason, str(refused)) for ref in refs]
         self.dbs[plan.location] = replace(rows, other=replace(rows.other, writer=plan.writer))
         return results
+
+    def copy_db(self, plan: MovePlan) -> None:
+        """The first half of a move. Raises AgentRefusedError."""
+        move, source = plan.move, Location(plan.move.source, plan.move.source_host)
+        old, new = self.dbs[source], self.dbs[Location(move.path)]
+        told = new.other.copied_from
+        if (old.fingerprint(), new.fingerprint()) != (move.source_fingerprint, move.fingerprint):
+            raise AgentRefusedError("Moved", "they are not what the plan was made from")
+        if new.other.state is DBState.PRESENT and (
+            told is None or told.location != source or new.fingerprint() not in (told.rows, old.fingerprint())
+        ):
+            raise AgentRefusedError("Moved", "it is no copy, or was changed")
+        here = replace(
+            old.other,
+            path=move.path,
+            copied_from=CopiedFrom(source, old.fingerprint()),
+            writer=plan.writer,
+            backups=new.other.backups,
+        )
+        self.dbs[Location(move.path)] = replace(copy.deepcopy(old), other=here)
+
+    def retire_db(self, plan: MovePlan) -> None:
+        """The second half. Raises AgentRefusedError."""
+        move, source, place = plan.move, Location(plan.move.source, plan.move.source_host), Location(plan.move.path)
+        old, new = self.dbs.get(source), self.dbs[place]
+        told = new.other.copied_from
+        if told is None or told.location != source:
+            raise AgentRefusedError("Moved", "it is no copy")
+        if old is not None and old.other.state is DBState.PRESENT:
+            if old.fingerprint() != move.source_fingerprint or old.fingerprint() not in (told.rows, new.fingerprint()):
+                raise AgentRefusedError("Moved", "the old one was changed")
+            gone = ObservedConfigDB(source.path, DBState.ABSENT, "", "", old.other.read_from, "absent")
+            self.dbs[source] = Rows.of(gone)
+            if source.host and isinstance(host := self.hosts[source.host], ObservedHost):
+                self.hosts[source.host] = replace(host, link=move.path, link_path=move.path, db_mode=DBMode.MULTI_NODE)
+        self.dbs[place] = replace(new, other=replace(new.other, copied_from=None))
 
     def apply_link(self, action: act.LinkAction) -> None:
         """Set or remove one name link."""

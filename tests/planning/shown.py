@@ -42,6 +42,9 @@ def shown_plan(plan: Plan) -> str:
 def _plan(plan: Plan) -> Iterator[str]:
     if plan.empty:
         yield "nothing"
+    for move in plan.moves:
+        yield f"{move.ref} by {move.writer}"
+        yield f"    {action(move.move)}"
     for db in plan.config_dbs:
         yield from _db(db)
     for host in plan.hosts:

@@ -54,6 +54,9 @@ def look(world: World) -> tuple[Resolved, Diff, Plan]:
 def carried_out(world: World, steps: Plan) -> Site:
     """The world after a plan. Every action must be possible, and no VM that moves may be in no vmgroup meanwhile."""
     site = Site(world.observed)
+    for move in steps.moves:
+        if move.move.copies:
+            site.copy_db(move)
     for step in steps.config_dbs:
         for _, link in step.clear_links:
             site.apply_link(link)
@@ -67,6 +70,8 @@ def carried_out(world: World, steps: Plan) -> Site:
             site.apply_link(link)
     for host in steps.hosts:
         site.apply_host(host.host, host.actions)
+    for move in steps.moves:
+        site.retire_db(move)
     return site
 
 
@@ -125,6 +130,7 @@ def test_a_plan_that_was_carried_out_leaves_nothing_of_what_it_did(world: World)
     note(shown_diff(found) + shown_plan(steps))
     site = carried_out(world, steps)
     recovered = {step.ref for step in steps.config_dbs if step.recover}
+    moved = {step.ref for step in steps.moves}
     resolved, left, _ = look(replace(world, observed=site.observed()))
     note(shown_diff(left))
     after = {change.ref: change for change in left.changes}
@@ -134,7 +140,7 @@ def test_a_plan_that_was_carried_out_leaves_nothing_of_what_it_did(world: World)
             assert change.ref not in after
             continue
         now = after[change.ref]
-        if change.ref in recovered | users:  # now it can be read, there may be more to do
+        if change.ref in recovered | users | moved:  # now it can be read, there may be more to do
             continue
         assert now.op in (Op.KEEP, Op.BLOCKED), now
         if now.op is Op.BLOCKED:  # by something that was in the way before
@@ -146,8 +152,12 @@ def test_a_plan_that_was_carried_out_leaves_nothing_of_what_it_did(world: World)
 def test_no_plan_breaks_a_rule_of_vdvs(world: World) -> None:
     _, _, steps = look(world)
     site = carried_out(world, steps)
+    sources = {Location(step.move.path): Location(step.move.source, step.move.source_host) for step in steps.moves}
     for path, before in world.observed.config_dbs.items():
-        assert site.dbs[path].violations() <= Rows.of(before).violations()
+        known = Rows.of(before).violations()
+        if path in sources:
+            known |= Rows.of(world.observed.config_dbs[sources[path]]).violations()
+        assert site.dbs[path].violations() <= known
 
 
 @given(worlds())
@@ -155,11 +165,16 @@ def test_what_no_manifest_declares_is_not_touched(world: World) -> None:
     resolved, _, steps = look(world)
     site = carried_out(world, steps)
     assert {step.ref for step in steps.hosts} <= {host.ref for host in resolved.hosts}
+    moved = {Location(step.move.source, step.move.source_host): Location(step.move.path) for step in steps.moves}
     for path, before in world.observed.config_dbs.items():
         db = next((db for db in resolved.config_dbs if db.location == path), None)
         after = site.dbs[path]
-        if db is None:
+        if path in moved and before.state is DBState.PRESENT:  # not a row of it is lost
+            there = site.dbs[moved[path]]
+            assert (after.other.state, there.fingerprint()) == (DBState.ABSENT, Rows.of(before).fingerprint())
+        elif db is None:
             assert after.observed() == before
+        if db is None:
             continue
         groups = [group for group in resolved.vmgroups if group.config_db == db.ref]
         names, pins = {group.name for group in groups} | {DEFAULT_VMGROUP}, {group.uuid for group in groups}

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from reconciler.model.constants import ALL_DS_URL, DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, OLD_DEFAULT_URL, VM_DS_URL
 from reconciler.model.desired import Desired, Presence, Unmanaged
 from reconciler.model.inventory import Inventory
-from reconciler.model.location import Location
+from reconciler.model.location import Location, local
 from reconciler.model.observed import (
+    CopiedFrom,
     DBState,
     DeadRow,
     Observed,
@@ -249,11 +250,28 @@ def looks(draw: st.DrawFn, inventory: Inventory) -> Observed:
         name: compact.observed_host(name, draw(st.sampled_from(_HOST_KINDS)), inventory) for name in HOSTS
     }
     found = [draw(databases(store, draw(st.sampled_from(_STATES)))) for store in STORES]
+    alone = [host.name for host in hosts.values() if isinstance(host, ObservedHost) and host.db_mode == "SingleNode"]
+    own = {local(name): draw(databases(f"own {name}", draw(st.sampled_from(_STATES)))) for name in alone}
+    if draw(st.integers(0, 3)) == 0:
+        found = [_copied(draw, found[0], [*own.items(), (Location(found[1].path), found[1])]), found[1]]
     datastores = [_datastore(draw, store) for store in STORES]
     seen = Observed(
-        hosts, {Location(db.path): db for db in found}, {datastore.url: datastore for datastore in datastores}
+        hosts,
+        {**{Location(db.path): db for db in found}, **own},
+        {datastore.url: datastore for datastore in datastores},
     )
     return Site(seen).observed()  # with the modes that follow from the links
+
+
+def _copied(draw: st.DrawFn, db: ObservedConfigDB, others: list[tuple[Location, ObservedConfigDB]]) -> ObservedConfigDB:
+    """A config DB that says it is a copy; often it is."""
+    place, other = draw(st.sampled_from(others))
+    if db.state is not DBState.PRESENT:
+        return db
+    if other.state is DBState.PRESENT and draw(st.booleans()):
+        db = Rows.of(replace(other, path=db.path)).observed()
+    copied = draw(st.sampled_from([db.fingerprint, other.fingerprint, "then"]))
+    return replace(db, copied_from=CopiedFrom(place, copied))
 
 
 def _datastore(draw: st.DrawFn, store: str) -> ObservedDatastore:
