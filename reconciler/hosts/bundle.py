@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
+from pkgutil import get_data
 
 from reconciler.agent import MODULES
 
@@ -34,8 +34,8 @@ package.main.main(sys.argv[1] if len(sys.argv) > 1 else "/", i, o)
 def bundle(first: str = "") -> bytes:
     """What is written to the interpreter started with `BOOTSTRAP`: a line with the length, then the program. `first`:
     another program that is run before, in a namespace of its own."""
-    folder = files("reconciler.agent")
-    modules = [(name, (folder / f"{name}.py").read_text(encoding="ascii")) for name in MODULES]
+    # (importlib.resources would do the same, and takes longer to import than all of this.)
+    modules = [(name, (get_data("reconciler.agent", f"{name}.py") or b"").decode("ascii")) for name in MODULES]
     before = f"exec({first!r}, {{}})\n" if first else ""
     program = f"{before}modules = {modules!r}\n{_LOADER}".encode("ascii")
     return b"%d\n" % len(program) + program

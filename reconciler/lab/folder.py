@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import asdict
-from importlib.resources import files
 from pathlib import Path
+from pkgutil import get_data
 
 from reconciler.lab.site import Size
 from reconciler.model.errors import HostUnreachableError, UsageError, VdvsError
@@ -58,7 +58,7 @@ def peculiarity(directory: Path, host: str) -> str:
     locks = directory.absolute() / VMFS_LOCKS
     if not locks.is_dir():
         return ""
-    program = files("reconciler.lab").joinpath("vmfs.py").read_text(encoding="ascii")
+    program = (get_data("reconciler.lab", "vmfs.py") or b"").decode("ascii")
     return f"{program}\nbe(Host({host!r}, {str(directory.absolute() / 'datastores')!r}, {str(locks)!r}))\n"
 
 
