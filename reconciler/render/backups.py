@@ -15,6 +15,7 @@ _UNKNOWN = "?"
 def backups_text(found: Sequence[Backups]) -> str:
     """A line for each, oldest first."""
     rows = [(each.ref.name, *_row(backup), each.host or _UNKNOWN) for each in found for backup in each.found]
+    rows += [(each.ref.name, _UNKNOWN, _UNKNOWN, _UNKNOWN, _UNKNOWN) for each in found if each.host is None]
     if not rows:
         return "no backups\n"
     return lines(columns([_HEADING, *rows]))

@@ -237,6 +237,37 @@ def test_a_config_db_of_schema_1_1_is_upgraded_by_it(applied: LabSite) -> None:
     assert content(applied.db) == was
 
 
+def test_as_json_it_is_what_diff_and_apply_say(changed: LabSite) -> None:
+    line = ("rollback", "--to", newest(changed), "--allow-destroy", "-o", "json")
+    shown = json.loads(vdvs(changed, *line, "--dry-run").stdout)
+    schemas.check("diff", shown)
+    reasons = {change["object"]: change["reason"] for change in shown["changes"]}
+    assert reasons["vmgroup/new"] == f"it is not in {newest(changed)}"
+    done = json.loads(vdvs(changed, *line).stdout)
+    schemas.check("apply", done)
+    assert {item["object"]: item["status"] for item in done["objects"]} == {
+        "configdb/shared": "unchanged",
+        "vmgroup/MYVMGROUP": "configured",
+        "vmgroup/moved": "configured",
+        "vmgroup/new": "pruned",
+    }
+
+
+def test_any_host_that_sees_the_folder_tells_of_the_backups(changed: LabSite) -> None:
+    backup = newest(changed)
+    was = content(changed.folder / "before")
+    shutil.move(changed.root("esxiz10"), changed.folder / "away")
+    listed = vdvs(changed, "rollback", "--list")
+    assert (listed.exit_code, listed.stdout.split()[-1]) == (0, "esxiz20")
+    done = vdvs(changed, "rollback", "--to", backup, "--allow-destroy")
+    assert done.exit_code == 3  # a pass that does not see everything removes nothing
+    assert content(changed.db) != was
+    shutil.move(changed.root("esxiz20"), changed.folder / "away, too")
+    listed = vdvs(changed, "rollback", "--list")
+    assert (listed.exit_code, listed.stdout.split()[-5:]) == (3, ["shared", *"????"])
+    assert "configdb/shared: host/esxiz20" in listed.stderr
+
+
 def test_it_says_what_to_do_or_where(applied: LabSite) -> None:
     assert vdvs(applied, "rollback").exit_code == 2
     assert vdvs(applied, "rollback", "--list", "--to", "x").exit_code == 2
