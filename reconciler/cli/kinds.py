@@ -19,6 +19,7 @@ _NAMES = {
 }
 ALL = "all"
 _HINTS = 3
+_THERE = "in the manifests or on the site"
 
 
 def singulars() -> list[str]:
@@ -70,14 +71,14 @@ def require(names: Sequence[str], there: Sequence[str], kind: Kind) -> None:
             raise _unknown(name, there, kind)
 
 
-def resolve(names: Sequence[str], there: Sequence[str], kind: Kind) -> tuple[str, ...]:
+def resolve(names: Sequence[str], there: Sequence[str], kind: Kind, where: str = _THERE) -> tuple[str, ...]:
     """The names of the objects that are meant, each once. A name may leave out the config DB, or be in another case,
     as long as it can mean one object only."""
     meant = []
     for name in names:
         found = [name] if name in there else _alike(name, there)
         if len(found) != 1:
-            raise _unknown(name, there, kind)
+            raise _unknown(name, there, kind, where)
         meant += found
     return tuple(dict.fromkeys(meant))
 
@@ -87,14 +88,14 @@ def _alike(name: str, there: Sequence[str]) -> list[str]:
     return whole or [other for other in there if _without_db(other) == name.casefold()]
 
 
-def _unknown(name: str, there: Sequence[str], kind: Kind) -> click.UsageError:
+def _unknown(name: str, there: Sequence[str], kind: Kind, where: str = _THERE) -> click.UsageError:
     near = _alike(name, there)
     if not near:
         closest = get_close_matches(_without_db(name), [_without_db(other) for other in there], 1)
         near = [other for other in there if _without_db(other) in closest]
     hint = " or ".join(f"{kind.value.lower()}/{other}" for other in near[:_HINTS])
     hint = f" (did you mean {hint}?)" if hint else ""
-    return click.UsageError(f"no {kind.value.lower()}/{name} in the manifests or on the site{hint}")
+    return click.UsageError(f"no {kind.value.lower()}/{name} {where}{hint}")
 
 
 def _without_db(name: str) -> str:

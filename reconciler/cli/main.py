@@ -17,6 +17,7 @@ from reconciler.cli.errors import Vdvs
 from reconciler.cli.explain import explain
 from reconciler.cli.export import export
 from reconciler.cli.get import get
+from reconciler.cli.history import history
 from reconciler.cli.lab import lab
 from reconciler.cli.plan import plan
 from reconciler.cli.rollback import rollback
@@ -57,6 +58,7 @@ for command in (
     get,
     describe,
     status,
+    history,
     can_i,
     watch,
     export,

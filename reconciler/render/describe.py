@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from reconciler.model.conditions import Condition
 from reconciler.model.diff import Op
 from reconciler.model.observed import Section
+from reconciler.model.ownership import Record
 from reconciler.planning.show import LOST
 from reconciler.render.data import Data, change_data
 from reconciler.render.diff import change_text
 from reconciler.render.facts import NONE, UNKNOWN, ConfigDBFacts, HostFacts, Row, VMGroupFacts, sync
+from reconciler.render.history import moment
 from reconciler.render.quota import limit, stock_text, uses
 from reconciler.render.rows import row_data
 from reconciler.render.tables import db_text, driver_text, state_text, yes_no
@@ -21,11 +23,20 @@ Pairs = list[tuple[str, str]]
 
 def describe_text(row: Row, conditions: Sequence[Condition], paint: Paint = plain) -> str:
     """Facts, then the conditions, then the change that would be made."""
-    facts = [("Object", str(row.change.ref)), ("Sync", sync(row.change)), *_pairs(row)]
+    facts = [("Object", str(row.change.ref)), ("Sync", sync(row.change)), *_applied(row.record), *_pairs(row)]
     parts = columns(facts, paint=paint)
     parts += ["", *_conditions(conditions, paint)] if conditions else []
     text = lines(parts)
     return text if row.change.op is Op.KEEP else f"{text}\n{change_text(row.change, paint)}"
+
+
+def _applied(record: Record | None) -> Pairs:
+    if record is None:
+        return []
+    commit = f", git {record.revision}" if record.revision else ""
+    of = f", set {record.set}" if record.set else ""
+    last = f"{moment(record)} by {record.by or UNKNOWN}{of}{commit}"
+    return [("Applied", last), *([("Reason", record.reason)] if record.reason else [])]
 
 
 def describe_data(row: Row, conditions: Sequence[Condition]) -> Data:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconciler.model.constants import SPECIAL_DATASTORES, VOLUMES
 from reconciler.model.diff import Change, Op
@@ -18,9 +18,11 @@ from reconciler.model.observed import (
     VolumeUse,
 )
 from reconciler.model.outcome import Assessment
+from reconciler.model.ownership import Record
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.resolved import ResolvedConfigDB, ResolvedHost
 from reconciler.planning.books import Stock, stocks
+from reconciler.planning.history import history
 
 UNKNOWN = "?"
 NONE = "-"
@@ -55,6 +57,7 @@ class HostFacts:
     why: str
     datastore: str | None  # of the config DB that it uses
     db: ObservedConfigDB | None = None
+    record: Record | None = None
 
     @property
     def state(self) -> str:
@@ -105,6 +108,7 @@ class VMGroupFacts:
     used_mb: int
     readable: bool
     stocks: tuple[tuple[str, Stock], ...] = ()
+    record: Record | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,7 @@ class ConfigDBFacts:
     hosts: tuple[str, ...]
     linked: tuple[str, ...]
     silent: tuple[str, ...]
+    record: Record | None = None
 
     @property
     def datastore(self) -> str:
@@ -147,16 +152,21 @@ class Facts:
         self._resolved = assessment.resolved
         self._observed = assessment.observed
         self._names = _datastore_names(assessment.resolved.inventory)
+        told = history(assessment.resolved, assessment.observed)
+        self._records = {(applied.config_db.name, applied.object): applied.record for applied in told}
 
     def hosts(self) -> tuple[HostFacts, ...]:
         """The hosts."""
         resolved = {host.ref: host for host in self._resolved.hosts}
-        return tuple(self._host(change, resolved.get(change.ref)) for change in self._changes(Kind.HOST))
+        rows = (self._host(change, resolved.get(change.ref)) for change in self._changes(Kind.HOST))
+        users = {ref: host.config_db.name for ref, host in resolved.items() if host.config_db is not None}
+        return tuple(replace(row, record=self._record(users.get(row.change.ref), row.change)) for row in rows)
 
     def config_dbs(self) -> tuple[ConfigDBFacts, ...]:
         """The config DBs."""
         resolved = {db.ref: db for db in self._resolved.config_dbs}
-        return tuple(self._config_db(change, resolved.get(change.ref)) for change in self._changes(Kind.CONFIG_DB))
+        rows = (self._config_db(change, resolved.get(change.ref)) for change in self._changes(Kind.CONFIG_DB))
+        return tuple(replace(row, record=self._record(row.change.ref.name, row.change)) for row in rows)
 
     def vmgroups(self) -> tuple[VMGroupFacts, ...]:
         """The vmgroups, unmanaged ones included."""
@@ -169,10 +179,20 @@ class Facts:
                     row = (db, seen, tenant, known.get(tenant.id, ()))
                     found[f"{db.ref.name}/{tenant.name}"] = found[tenant.name] = row
         declared = {group.ref: group.config_db for group in self._resolved.vmgroups}
-        return tuple(
+        rows = (
             self._vmgroup(change, found.get(change.ref.name), declared.get(change.ref))
             for change in self._changes(Kind.VMGROUP)
         )
+        return tuple(replace(row, record=self._record_of_vmgroup(row)) for row in rows)
+
+    def _record_of_vmgroup(self, row: VMGroupFacts) -> Record | None:
+        """Of this very vmgroup: one of the same name that is gone may have left another."""
+        record = self._record(row.config_db, row.change)
+        there = record is not None and row.tenant is not None and record.uid == row.tenant.id
+        return record if there else None
+
+    def _record(self, config_db: str | None, change: Change) -> Record | None:
+        return self._records.get((config_db or "", str(change.ref)))
 
     def datastore(self, url: str | None) -> str:
         """The name of the datastore with this URL, or the URL."""

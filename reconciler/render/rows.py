@@ -6,6 +6,7 @@ from reconciler.model.observed import DBState
 from reconciler.planning.books import Stock
 from reconciler.render.data import Data
 from reconciler.render.facts import NONE, UNKNOWN, HostFacts, Row, VMGroupFacts, sync
+from reconciler.render.history import applied_data
 
 _ACCESS = {UNKNOWN: "unknown", NONE: "none"}
 
@@ -18,8 +19,8 @@ def rows_data(found: tuple[Row, ...]) -> Data:
 def row_data(row: Row) -> Data:
     """One object."""
     change = row.change
-    head = {"object": str(change.ref), "kind": change.ref.kind.value, "name": change.ref.name, "sync": sync(change)}
-    head["reason"] = change.reason
+    head: Data = {"object": str(change.ref), "kind": change.ref.kind.value, "name": change.ref.name}
+    head |= {"sync": sync(change), "reason": change.reason, "applied": applied_data(row.record)}
     if isinstance(row, HostFacts):
         return head | _host_data(row)
     if isinstance(row, VMGroupFacts):

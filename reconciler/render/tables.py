@@ -18,9 +18,9 @@ _HEADINGS = {
     Kind.CONFIG_DB: ("NAME", "DATASTORE", "MODE", "STATE", "VMGROUPS", "HOSTS", "SYNC"),
 }
 _WIDE = {
-    Kind.HOST: ("ADDRESS", "PERSISTENCE", "SECURE BOOT", "WHY"),
-    Kind.VMGROUP: ("UUID", "CONFIG DB", "DESCRIPTION", "WHY"),
-    Kind.CONFIG_DB: ("READ FROM", "WRITER", "BACKUPS", "PATH", "WHY"),
+    Kind.HOST: ("ADDRESS", "PERSISTENCE", "SECURE BOOT", "SET", "WHY"),
+    Kind.VMGROUP: ("UUID", "CONFIG DB", "DESCRIPTION", "SET", "WHY"),
+    Kind.CONFIG_DB: ("READ FROM", "WRITER", "BACKUPS", "PATH", "SET", "WHY"),
 }
 
 
@@ -100,21 +100,22 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def _wide_cells(row: Row) -> tuple[str, ...]:
     why = NONE if row.change.op is Op.KEEP else row.change.reason
+    of = (row.record.set if row.record else "") or NONE
     if isinstance(row, HostFacts):
         address = row.resolved.address if row.resolved else UNKNOWN
         section = row.seen.section.form.value if row.seen else UNKNOWN
         secure = yes_no(row.seen.secure_boot if row.seen else None)
-        return (address, section, secure, row.why or why)
+        return (address, section, secure, of, row.why or why)
     if isinstance(row, VMGroupFacts):
         none = NONE if row.readable else UNKNOWN
         uuid, description = (row.tenant.id, row.tenant.description or NONE) if row.tenant else (none, none)
-        return (uuid, row.config_db or UNKNOWN, description, why)
+        return (uuid, row.config_db or UNKNOWN, description, of, why)
     seen = row.seen
     path = row.resolved.location.path if row.resolved else UNKNOWN
     reader = writer = backups = UNKNOWN
     if seen is not None and row.readable:
         reader, writer, backups = seen.read_from or NONE, seen.writer or NONE, str(len(seen.backups))
-    return (reader, writer, backups, path, why)
+    return (reader, writer, backups, path, of, why)
 
 
 def yes_no(value: bool | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.policy import APPLY_AND_DESTROY
 from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses
 from tests.e2e.test_renames import RENAMED, uuid_of, with_a_volume
+from tests.render import schemas
 
 TEAM = Applying("team", Stamp("ann@ws"), prune=True)
 
@@ -240,3 +242,35 @@ def test_a_saved_plan_whose_records_have_moved_is_refused(applied: LabSite) -> N
     assert done.exit_code == 3
     assert "nothing was written" in done.stderr
     assert applied.sql("SELECT usage_quota FROM privileges") == rows
+
+
+def test_history_says_who_applied_each_object_last(site: LabSite) -> None:
+    apply(site, "--reason", "ticket 7")
+    site.write(SEED.replace("5GB", "6GB"))
+    apply(site, "--reason", "more room")
+    site.sql("UPDATE vdvs_objects SET applied_at = '20300101T000000Z' WHERE object = 'vmgroup/MYVMGROUP'")
+    told = json.loads(vdvs("history", site, "-o", "json").stdout)
+    schemas.check("history", told)
+    assert [item["object"] for item in told["items"]] == [
+        "vmgroup/MYVMGROUP",
+        "configdb/shared",
+        "host/esxiz10",
+        "host/esxiz20",
+    ]
+    assert [item["applied"]["reason"] for item in told["items"]] == ["more room", *["ticket 7"] * 3]
+    assert {(item["applied"]["by"], item["applied"]["set"]) for item in told["items"]} == {(who(), "team")}
+    line = ["history", "vmgroup", "myvmgroup", "-f", str(site.manifests)]
+    shown = CliRunner().invoke(cli, line, catch_exceptions=False).stdout.splitlines()
+    assert [row.split()[:4] for row in shown[1:]] == [["2030-01-01", "00:00:00", "UTC", "vmgroup/MYVMGROUP"]]
+    described = CliRunner().invoke(cli, ["describe", *line[1:]], catch_exceptions=False).stdout
+    assert f"2030-01-01 00:00:00 UTC by {who()}, set team\n" in described
+    assert "more room" in described
+
+
+def test_history_where_nobody_can_say(applied: LabSite) -> None:
+    assert vdvs("history", applied).stdout == "Nothing is recorded.\n"
+    applied.sql("CREATE VIEW vdvs_objects AS SELECT 1")
+    result = vdvs("history", applied)
+    assert result.exit_code == 3
+    assert "vdvs: configdb/shared: its table vdvs_objects is damaged" in result.stderr
+    applied.sql("DROP VIEW vdvs_objects")

@@ -26,12 +26,14 @@ from reconciler.model.observed import (
     VolumeUse,
 )
 from reconciler.model.outcome import Assessment
+from reconciler.model.ownership import Record
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.resolved import Resolved, ResolvedConfigDB, ResolvedHost
 
 URL = "/vmfs/volumes/5acd0a4e-8e7e1b10-1b1a-000c29000001"
 LOCAL_URL = "/vmfs/volumes/5acd0a4e-8e7e1b10-1b1a-000c29000002"
 GROUP = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
+COMMIT = "4f2c1ab" + "0" * 33
 WHEN = datetime(2026, 11, 23, 20, 15, tzinfo=UTC)
 SHARED = Datastore("SHARED-Datastore", URL, "VMFS", 10240, frozenset({"esxiz10", "esxiz20"}))
 LOCAL = Datastore("数据 存储", LOCAL_URL, "VMFS", 10240, frozenset({"esxiz10"}))
@@ -86,6 +88,11 @@ def config_db(state: DBState = DBState.PRESENT, reason: str = "", message: str =
         volume_use=(VolumeUse(GROUP, URL, 1229, 7), VolumeUse(GROUP, LOCAL_URL, 100, 1)),
         writer="esxiz10",
         backups=("vmdkops_config.db.bak-20261123T201500Z",),
+        records=(
+            Record("configdb/shared", None, "acme/site:manifests", "d" * 64, None, False, "ann@ws", None, ""),
+            Record("host/esxiz10", None, "", "d" * 64, COMMIT, False, "ann@ws", WHEN, ""),
+            Record("vmgroup/MYVMGROUP", GROUP, "te\x1bam", "d" * 64, COMMIT, True, "bob@ws", WHEN, "ticket\x1b7"),
+        ),
     )
 
 

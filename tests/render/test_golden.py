@@ -20,9 +20,11 @@ from reconciler.model.outcome import Assessment, BackupMade, ObjectResult, Outco
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.plan import Plan
 from reconciler.model.refs import Kind, ObjectRef
+from reconciler.planning.history import history
 from reconciler.render import data, rows, tables
 from reconciler.render.describe import describe_data, describe_text
 from reconciler.render.diff import diff_text
+from reconciler.render.history import history_data, history_text
 from reconciler.render.results import outcome_text
 from reconciler.render.status import status_data, status_text
 from tests.render import schemas, sites
@@ -123,6 +125,8 @@ def test_an_apply(case: Path) -> None:
 def views(found: Assessment) -> dict[str, str]:
     """Everything that can be shown of a site, by the name of the file that has it."""
     shown = {"status.txt": status_text("lab", found, sites.judged(found))}
+    told = history(found.resolved, found.observed)
+    shown["history.txt"] = history_text(told)
     for kind in tables.KINDS:
         listed = tables.rows(found, kind)
         name = kind.value.lower()
@@ -148,6 +152,7 @@ def test_a_site_as_text(site: str) -> None:
 def test_a_site_as_data(site: str) -> None:
     found = SITES[site]()
     conditions = sites.judged(found)
+    schemas.check("history", history_data(history(found.resolved, found.observed)))
     schemas.check("status", status_data("lab", found, conditions))
     for kind in tables.KINDS:
         listed = tables.rows(found, kind)
