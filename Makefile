@@ -70,12 +70,15 @@ format: install  ## Reformat the code and fix what ruff can fix
 	$(RUN) ruff format .
 
 ##@ Try
-.PHONY: demo bench
+.PHONY: demo bench bench-peers
 demo: install  ## Run the whole procedure on the embedded site, in manifests/.vdvs-lab
 	$(RUN) sh docs/demo.sh
 
 bench: install  ## Measure, and print ratios (ARGS=--quick for a tenth of the size)
 	$(RUN) python benchmarks/run.py $(ARGS)
+
+bench-peers: install peers  ## Measure with real SSH servers and a vCenter simulator (ARGS="--hosts 40 --vms 1000")
+	$(RUN) PYTHONPATH=. python benchmarks/peers.py $(ARGS)
 
 ##@ Keep
 .PHONY: docs

@@ -24,7 +24,7 @@ from reconciler.model.site import VCenter
 TIMEOUT = 60  # seconds that vCenter may take for one answer
 _PAGE = 2000  # objects in one answer
 _Collector = vmodl.query.PropertyCollector
-_PROPERTIES = {
+PROPERTIES = {
     vim.VirtualMachine: (
         "name", "parent", "parentVApp", "runtime.host", "config.uuid", "config.instanceUuid", "config.template",
         "config.hardware.device", "config.files.vmPathName",
@@ -113,12 +113,12 @@ class VCenterReader:
     def _watch(self) -> None:
         """Tell the session what is to be followed."""
         content = self._session.RetrieveContent()
-        kinds = list(_PROPERTIES)
+        kinds = list(PROPERTIES)
         view = content.viewManager.CreateContainerView(content.rootFolder, kinds, True)
         through = _Collector.TraversalSpec(name="all", type=vim.view.ContainerView, path="view", skip=False)
         wanted = _Collector.FilterSpec(
             objectSet=[_Collector.ObjectSpec(obj=view, skip=True, selectSet=[through])],
-            propSet=[_Collector.PropertySpec(type=kind, pathSet=list(paths)) for kind, paths in _PROPERTIES.items()],
+            propSet=[_Collector.PropertySpec(type=kind, pathSet=list(paths)) for kind, paths in PROPERTIES.items()],
         )
         self._collector = content.propertyCollector
         self._collector.CreateFilter(wanted, partialUpdates=False)  # a change tells the whole property

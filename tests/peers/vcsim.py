@@ -40,7 +40,7 @@ class Simulator:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
 
-    def start(self) -> None:
+    def start(self, patience: float = _PATIENCE) -> None:
         """Simulate, and wait until it does."""
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -48,7 +48,7 @@ class Simulator:
                  "-username", USER, "-password", PASSWORD, *self._size],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        until = time.monotonic() + _PATIENCE
+        until = time.monotonic() + patience
         while time.monotonic() < until and self._process.poll() is None:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()

@@ -1,0 +1,179 @@
+"""What `make bench-peers` runs: real OpenSSH servers and a vCenter simulator, and ratios against bare programs.
+
+    PYTHONPATH=. python benchmarks/peers.py [--hosts N] [--vms N] [--rounds N]
+
+The floor of `vdvs diff` is an asyncssh program that connects to the same hosts and runs `true`; that of the
+inventory, a loop over the PropertyCollector that fetches the same properties. All of it is on one machine, so servers
+and clients share its cores; both sides of a ratio are measured in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import getpass
+import json
+import ssl
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pyVim.connect import Disconnect, SmartConnect
+from pyVmomi import vim, vmodl
+from run import VDVS, Ratio, Sample, measure, progress, table
+
+from reconciler import lab, loader, wiring
+from reconciler.cli.progress import Silent
+from reconciler.inventory.vcenter import PROPERTIES
+from reconciler.inventory.vsphere import VSphereInventory
+from reconciler.model.secret import Login, Secret
+from reconciler.model.site import Credentials, VCenter
+from reconciler.reconcile import assess
+from tests.peers import sshd, vcsim
+
+BARE = """
+import asyncio, asyncssh, sys
+async def one(address, key, known, port, user):
+    async with asyncssh.connect(address, port=int(port), username=user, client_keys=[key], known_hosts=known) as c:
+        await c.run("true", check=True)
+async def main(key, known, port, user, *addresses):
+    await asyncio.gather(*(one(address, key, known, port, user) for address in addresses))
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@contextmanager
+def fleet_of(folder: Path, hosts: int) -> Iterator[tuple[Path, list[str]]]:
+    """That many servers, each with a lab's host behind it; manifests for them, and what the bare program needs."""
+    lab.create(folder / "lab", hosts=hosts, datastores=1, vms=3)
+    fleet = sshd.Fleet(folder / "fleet")
+    try:
+        for name in lab.hosts(folder / "lab"):
+            fleet.add(name, lab.host_root(folder / "lab", name))
+        manifests = folder / "manifests.yaml"
+        manifests.write_text("---\n".join(_documents(fleet, folder / "lab" / "inventory.json")))
+        known = [str(fleet.key), str(fleet.known_hosts), str(sshd.PORT), getpass.getuser()]
+        yield manifests, [*known, *(server.address for server in fleet.servers.values())]
+    finally:
+        fleet.stop()
+
+
+def _documents(fleet: sshd.Fleet, inventory: Path) -> Iterator[str]:
+    ssh = {
+        "user": getpass.getuser(), "port": sshd.PORT, "identityFile": str(fleet.key),
+        "knownHostsFile": str(fleet.known_hosts),
+    }  # fmt: skip
+    vmgroup = {"access": [{"datastore": "shared-01"}], "defaultDatastore": "shared-01", "vms": ["vm-00001"]}
+    yield _document("Site", "real", {"ssh": ssh, "inventory": {"file": str(inventory)}})
+    for name, server in fleet.servers.items():
+        yield _document("Host", name, {"address": server.address})
+    yield _document("ConfigDB", "shared", {"mode": "MultiNode", "datastore": "shared-01", "defaultVMGroup": "Absent"})
+    yield _document("VMGroup", "web", vmgroup)
+
+
+def _document(kind: str, name: str, spec: dict[str, object]) -> str:
+    return json.dumps({"apiVersion": "vdvs.io/v1", "kind": kind, "metadata": {"name": name}, "spec": spec}) + "\n"
+
+
+def first_pass(manifests: Path, bare: list[str], rounds: int) -> Ratio:
+    """A whole `vdvs diff` against connecting and doing nothing."""
+    measure([VDVS, "apply", "-f", manifests])
+    pairs = []
+    for number in range(rounds):
+        progress(f"ssh, round {number + 1} of {rounds}")
+        one = measure([VDVS, "diff", "-f", manifests])
+        pairs.append((one, measure([sys.executable, "-c", BARE, *bare])))
+    return Ratio("vdvs diff", "asyncssh: true", tuple(pairs), f"{len(bare) - 4} hosts by SSH; at most 1.7 wanted")
+
+
+async def second_pass(manifests: Path, rounds: int) -> tuple[list[float], list[float]]:
+    """Seconds of our own CPU time and of the clock, of passes over connections that are open."""
+    desired = loader.load([str(manifests)]).desired
+    if desired.site is None:
+        raise SystemExit("the manifests have no Site")
+    cpu, wall = [], []
+    async with wiring.open_world(desired.site, Silent()) as world:
+        await assess(desired, world)
+        for _ in range(rounds):
+            before, started = time.process_time(), time.perf_counter()
+            await assess(desired, world)
+            cpu.append(time.process_time() - before)
+            wall.append(time.perf_counter() - started)
+    return cpu, wall
+
+
+def inventory_ratio(folder: Path, vms: int, rounds: int) -> Ratio:
+    """Reading everything once, against a bare loop; each in this process, on a session of its own."""
+    simulator = vcsim.Simulator(folder / "vcsim", "-host", "10", "-vm", str(vms // 2))
+    progress(f"starting a vCenter of {vms} VMs (this takes minutes for thousands)")
+    simulator.start(patience=1800)
+    try:
+        pairs = []
+        for number in range(rounds):
+            progress(f"inventory, round {number + 1} of {rounds}")
+            pairs.append((_timed(lambda: _ours(simulator)), _timed(lambda: _bare(simulator))))
+        return Ratio("inventory", "PropertyCollector loop", tuple(pairs), f"{vms} VMs; at most 1.3 wanted")
+    finally:
+        simulator.stop()
+
+
+def _timed(do: Callable[[], None]) -> Sample:
+    started = time.perf_counter()
+    do()
+    return Sample(time.perf_counter() - started, 0)
+
+
+def _ours(simulator: vcsim.Simulator) -> None:
+    vcenter = VCenter("127.0.0.1", simulator.port, Credentials(), None, simulator.thumbprint)
+
+    async def run() -> None:
+        source = VSphereInventory([(vcenter, lambda: Login(vcsim.USER, Secret(vcsim.PASSWORD)))])
+        await source.snapshot()
+        await source.close()
+
+    asyncio.run(run())
+
+
+def _bare(simulator: vcsim.Simulator) -> None:
+    context = ssl.create_default_context(cafile=str(simulator.certificate))
+    session = SmartConnect(
+        host="127.0.0.1", port=simulator.port, user=vcsim.USER, pwd=vcsim.PASSWORD, sslContext=context
+    )
+    content, collector = session.RetrieveContent(), vmodl.query.PropertyCollector
+    view = content.viewManager.CreateContainerView(content.rootFolder, list(PROPERTIES), True)
+    through = collector.TraversalSpec(name="all", type=vim.view.ContainerView, path="view", skip=False)
+    wanted = collector.FilterSpec(
+        objectSet=[collector.ObjectSpec(obj=view, skip=True, selectSet=[through])],
+        propSet=[collector.PropertySpec(type=kind, pathSet=list(paths)) for kind, paths in PROPERTIES.items()],
+    )
+    page = content.propertyCollector.RetrievePropertiesEx([wanted], collector.RetrieveOptions(maxObjects=2000))
+    while page.token:
+        page = content.propertyCollector.ContinueRetrievePropertiesEx(page.token)
+    Disconnect(session)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure vdvs against real peers, and print ratios.")
+    parser.add_argument("--hosts", type=int, default=40, metavar="N", help="hosts by SSH (default: 40)")
+    parser.add_argument("--vms", type=int, default=1000, metavar="N", help="VMs of the vCenter (default: 1000)")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="how many rounds (default: 5)")
+    arguments = parser.parse_args()
+    if missing := [*sshd.MISSING, *vcsim.MISSING]:
+        parser.error(f"not installed: {', '.join(missing)} (`make peers` installs them)")
+    with tempfile.TemporaryDirectory(prefix="vdvs-bench-") as place:
+        folder = Path(place)
+        with fleet_of(folder, arguments.hosts) as (manifests, bare):
+            ratios = [first_pass(manifests, bare, arguments.rounds)]
+            cpu, wall = asyncio.run(second_pass(manifests, max(5, arguments.rounds)))
+        ratios.append(inventory_ratio(folder, arguments.vms, arguments.rounds))
+    print(table(ratios))
+    each = 1000 / arguments.hosts
+    print(f"\nsecond pass on open connections: {min(cpu) * each:.2f} ms of our CPU time per host, ", end="")
+    print(f"{min(wall) * 1000:.0f} ms for {arguments.hosts} hosts by the clock")
+
+
+if __name__ == "__main__":
+    main()
