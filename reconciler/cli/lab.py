@@ -5,10 +5,7 @@ from __future__ import annotations
 import click
 
 from reconciler.cli import exits, options
-
-DIRECTORY = ".vdvs-lab"
-
-_directory = click.option("--directory", default=DIRECTORY, show_default=True, metavar="DIR", help="Where the lab is.")
+from reconciler.cli.lab_break import break_lab, directory_option
 
 
 @click.group()
@@ -17,7 +14,7 @@ def lab() -> None:
 
 
 @lab.command()
-@_directory
+@directory_option
 @click.option(
     "--hosts", type=click.IntRange(1), metavar="N", help="How many hosts; default: the site of the walk-through."
 )
@@ -49,7 +46,7 @@ def up(directory: str, hosts: int | None, datastores: int | None, vms: int | Non
 
 
 @lab.command()
-@_directory
+@directory_option
 @options.verbose
 def down(directory: str) -> int:
     """Remove a lab with everything in it.
@@ -69,7 +66,7 @@ def down(directory: str) -> int:
 
 @lab.command()
 @click.argument("host")
-@_directory
+@directory_option
 @options.verbose
 def reboot(host: str, directory: str) -> int:
     """Reboot a host: it loses what an ESXi host loses at a reboot, then its local.sh runs, confined to its folder.
@@ -94,3 +91,6 @@ def reboot(host: str, directory: str) -> int:
         for line in lines:
             click.echo(f"  {title}: {clean(line)}")
     return exits.OK
+
+
+lab.add_command(break_lab)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
+from difflib import get_close_matches
 from pathlib import Path
 from pkgutil import get_data
 
@@ -48,7 +50,7 @@ def host_root(directory: Path, host: str) -> Path:
         raise HostUnreachableError(f"no lab in {directory}, so no host {host}; `vdvs lab up` makes one")
     root = directory / "hosts" / host
     if "/" in host or "\0" in host or host in ("", ".", "..") or root.is_symlink() or not root.is_dir():
-        raise HostUnreachableError(f"no host {host} in the lab {directory} (it has: {_names(hosts(directory))})")
+        raise HostUnreachableError(f"no host {host} in the lab {directory}{near(host, hosts(directory))}")
     return root
 
 
@@ -103,6 +105,10 @@ def _marker(directory: Path) -> dict[str, object] | None:
     return content if isinstance(content, dict) and content.get("vdvsLab") == _FORMAT and "size" in content else None
 
 
-def _names(names: tuple[str, ...]) -> str:
+def near(name: str, names: Sequence[str]) -> str:
+    """What to say of a name that is not among those there: the nearest ones, or else which there are."""
+    close = get_close_matches(name, names, 3)
+    if close:
+        return f"; did you mean {' or '.join(close)}?"
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    return f" (it has: {', '.join(names[:_SHOWN])}{more})"

@@ -1,0 +1,85 @@
+"""What goes wrong on a host: its link, its service, its driver."""
+
+from __future__ import annotations
+
+import shutil
+
+from reconciler.lab.boot import set_secure_boot
+from reconciler.lab.breakage.drift import Drift
+from reconciler.lab.breakage.place import DB_FILE, Place, put_link
+from reconciler.model.errors import UsageError
+
+_VIB = "var/db/esximg/vibs/esx-vmdkops-service.xml"
+_SERVICE = "etc/init.d/vmdk-opsd"
+_PID = "var/run/vmware/vmdkops-opsd.PID"
+
+
+def _link_removed(place: Place) -> None:
+    place.auth_db.unlink(missing_ok=True)
+
+
+def _link_retargeted(place: Place) -> None:
+    volumes = place.real("vmfs/volumes", follow=True)
+    own = place.volume_id
+    others = sorted(entry.name for entry in volumes.iterdir() if "/" in str(entry.readlink()) and entry.name != own)
+    other = others[0] if others else "00000000-00000000-0000-000000000000"
+    put_link(place.auth_db, f"/vmfs/volumes/{other}/dockvols/{DB_FILE}")
+
+
+def _link_by_name(place: Place) -> None:
+    put_link(place.auth_db, f"/vmfs/volumes/{place.datastore}/dockvols/{DB_FILE}")
+
+
+def _link_is_file(place: Place) -> None:
+    content = place.db.read_bytes()
+    place.auth_db.unlink()
+    place.auth_db.write_bytes(content)
+
+
+def _journal_beside_link(place: Place) -> None:
+    place.auth_db.with_name("auth-db-journal").write_bytes(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7 torn")
+
+
+def _service_stopped(place: Place) -> None:
+    place.real(_PID).unlink(missing_ok=True)
+
+
+def _driver_removed(place: Place) -> None:
+    _service_stopped(place)
+    place.real(_VIB).unlink(missing_ok=True)
+    place.real(_SERVICE).unlink(missing_ok=True)
+
+
+def _driver_other(place: Place) -> None:
+    vib = place.real(_VIB)
+    if not vib.is_file():
+        raise UsageError(f"host {place.host} has no driver; apply manifests first")
+    text = vib.read_text()
+    start, end = text.index("<version>") + len("<version>"), text.index("</version>")
+    beside = vib.with_name("esx-vmdkops-service.new")
+    beside.write_text(f"{text[:start]}0.21.2-0.0.1{text[end:]}")
+    beside.replace(vib)
+
+
+def _secure_boot(place: Place) -> None:
+    set_secure_boot(place.directory, place.host, True)
+
+
+def _config_folder_removed(place: Place) -> None:
+    shutil.rmtree(place.real("etc/vmware/vmdkops"), ignore_errors=True)
+
+
+DRIFTS = (
+    Drift("link-removed", "the host's link to the config DB is gone: every request is allowed", _link_removed, 1347),
+    Drift("link-retargeted", "the link leads to another datastore", _link_retargeted, 1032),
+    Drift(
+        "link-by-name", "the link has the datastore's name in it, as the original tool writes it", _link_by_name, 1659
+    ),
+    Drift("link-is-file", "a copy of the config DB stands in the place of the link: SingleNode", _link_is_file),
+    Drift("config-folder-removed", "/etc/vmware/vmdkops is gone with all that is in it", _config_folder_removed),
+    Drift("journal-beside-link", "an old SQLite died and left its journal beside the link", _journal_beside_link),
+    Drift("service-stopped", "vmdk-opsd does not run", _service_stopped, 976),
+    Drift("driver-removed", "the VIB was removed", _driver_removed),
+    Drift("driver-other-version", "another version of the VIB is installed", _driver_other, 2023),
+    Drift("secure-boot", "UEFI Secure Boot is on, so local.sh is never run", _secure_boot),
+)

@@ -1,0 +1,124 @@
+"""Where in a lab something is broken, and what somebody at that host can do there. Never leads out of the lab."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reconciler.lab.folder import host_root, near
+from reconciler.lab.rooted import Rooted
+from reconciler.model.errors import UsageError, VdvsError
+
+AUTH_DB = "etc/vmware/vmdkops/auth-db"
+DB_FILE = "vmdkops_config.db"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A host of the lab in `directory`; `vmgroup` names the vmgroup that is meant, None: the first by name."""
+
+    directory: Path
+    host: str
+    vmgroup: str | None = None
+
+    @property
+    def root(self) -> Path:
+        """The folder that is `/` of the host."""
+        return host_root(self.directory, self.host)
+
+    def real(self, path: str, *, follow: bool = False) -> Path:
+        """Where a path of the host is; a link there is not followed unless `follow`. Raises OSError."""
+        return Rooted(self.root).real(path, follow=follow)
+
+    @property
+    def auth_db(self) -> Path:
+        """The host's link to the config DB."""
+        return self.real(AUTH_DB)
+
+    @property
+    def db(self) -> Path:
+        """The config DB that the host's link leads to. Raises UsageError if there is none."""
+        found = None
+        if self.auth_db.is_symlink():
+            found = self.real(AUTH_DB, follow=True)
+        if found is None or found.name != DB_FILE or not found.is_file():
+            raise UsageError(f"host {self.host} has no link to a shared config DB to break; apply manifests first")
+        return found
+
+    @property
+    def dockvols(self) -> Path:
+        """The folder `dockvols` of the datastore that the config DB is on."""
+        return self.db.parent
+
+    @property
+    def volume_id(self) -> str:
+        """The id of that datastore."""
+        return self.dockvols.parent.name
+
+    @property
+    def url(self) -> str:
+        """The URL of that datastore, as vDVS writes it."""
+        return f"/vmfs/volumes/{self.volume_id}"
+
+    @property
+    def datastore(self) -> str:
+        """The name of that datastore."""
+        return str(next(entry["name"] for entry in self.inventory()["datastores"] if entry["id"] == self.volume_id))
+
+    @property
+    def group(self) -> tuple[str, str]:
+        """(uuid, name) of the vmgroup that is meant. Raises UsageError if there is none."""
+        rows = self.sql("SELECT id, name FROM tenants ORDER BY name = '_DEFAULT', name")
+        for uuid, name in rows:
+            if self.vmgroup in (None, name):
+                return uuid, name
+        names = [str(name) for _, name in rows]
+        raise UsageError(f"no vmgroup {self.vmgroup or ''} in the config DB{near(self.vmgroup or '', names)}")
+
+    def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """What somebody at the prompt of sqlite3 does. Raises VdvsError if SQLite does not let them."""
+        try:
+            with closing(sqlite3.connect(self.db)) as connection, connection:
+                return connection.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise VdvsError(f"{self.db} is not as this drift needs it: {error}") from error
+
+    def a_volume(self, name: str = "by-hand") -> Path:
+        """The folder of the vmgroup, with a volume of 1 MB that vDVS made: counted, and reached by the name link."""
+        uuid, group = self.group
+        folder, link = self.dockvols / uuid, self.dockvols / group
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise UsageError(f"dockvols/{uuid} is no folder any more; `vdvs lab down` and `up` begin anew")
+        folder.mkdir(exist_ok=True)
+        put_volume(folder, name)
+        if not os.path.lexists(link):
+            link.symlink_to(f"{self.url}/dockvols/{uuid}")
+        self.sql("INSERT OR REPLACE INTO volumes VALUES (?, ?, ?, 1)", uuid, self.url, name)
+        return folder
+
+    def inventory(self) -> dict[str, Any]:
+        """What the stand-in of vCenter says."""
+        content: dict[str, Any] = json.loads((self.directory / "inventory.json").read_text())
+        return content
+
+    def write_inventory(self, content: dict[str, Any]) -> None:
+        """Change that."""
+        (self.directory / "inventory.json").write_text(json.dumps(content, indent=1) + "\n")
+
+
+def put_volume(folder: Path, name: str) -> None:
+    """The two files of a volume of 1 MB."""
+    (folder / f"{name}.vmdk").write_text(f'RW 2048 VMFS "{name}-flat.vmdk"\n')
+    with (folder / f"{name}-flat.vmdk").open("wb") as stream:
+        stream.truncate(1 << 20)
+
+
+def put_link(link: Path, target: str) -> None:
+    """A link in the place of whatever link or file is there. Raises OSError for a folder."""
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)

@@ -1,0 +1,223 @@
+"""`vdvs lab break`: every drift is found, by its object and its field, and healed or left with a reason."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import pytest
+
+from reconciler.lab.breakage import DRIFTS, break_lab
+from reconciler.model.diff import Change, Diff, Op
+from reconciler.model.errors import UsageError, VdvsError
+from reconciler.model.policy import APPLY, APPLY_AND_DESTROY
+from reconciler.planning.conditions import conditions
+from tests.e2e.site import SEED, LabSite
+
+GROUP, SHARED, HOST = "vmgroup/MYVMGROUP", "configdb/shared", "host/esxiz10"
+
+
+class End(Enum):
+    """What is left after an apply."""
+
+    HEALED = "nothing differs"
+    ALLOWED = "it stays Blocked, until `--allow-destroy` heals it"
+    STAYS = "the same is still said: a person has to look"
+    BOOKS = "nothing differs, but the condition BooksMatch is False: nobody but vDVS writes its books"
+    HARMLESS = "there was nothing to find: vDVS works as declared"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The object that is named, and what is said of it (a field, or words of a reason)."""
+
+    ref: str
+    says: str
+    end: End = End.HEALED
+
+
+LIMIT = "access[SHARED-Datastore]"
+LINK = "links[SHARED-Datastore]"
+EXPECTED = {
+    "link-removed": Expected(HOST, "OPEN: every VM may create volumes"),
+    "link-retargeted": Expected(HOST, "BrokenLink (datastore1)"),
+    "link-by-name": Expected(HOST, "by name (/vmfs/volumes/SHARED-Datastore"),
+    "link-is-file": Expected(HOST, "config DB of its own (SingleNode)", End.STAYS),
+    "config-folder-removed": Expected(HOST, "NotConfigured"),
+    "journal-beside-link": Expected(SHARED, "host/esxiz10 left /etc/vmware/vmdkops/auth-db-journal", End.STAYS),
+    "service-stopped": Expected(HOST, "service stopped running"),
+    "driver-removed": Expected(HOST, "driver not installed"),
+    "driver-other-version": Expected(HOST, "driver 0.21.2-0.0.1"),
+    "secure-boot": Expected(HOST, "Secure Boot is on", End.STAYS),
+    "section-removed": Expected(HOST, "persistence missing"),
+    "section-twice": Expected(HOST, "persistence damaged local.sh section: it has 2 sections"),
+    "section-unclosed": Expected(HOST, "it has a tag that is not closed"),
+    "section-after-exit": Expected(HOST, "`exit 0` ends the script"),
+    "section-without-exit": Expected(HOST, "", End.HARMLESS),
+    "section-unquoted": Expected(HOST, "local.sh section for datastore1 (1), not as vdvs writes it, that never runs"),
+    "section-foreign": Expected(HOST, "local.sh section for 00000000-00000000-0000-000000000000"),
+    "section-by-name": Expected(HOST, "local.sh section for SHARED-Datastore, not as vdvs writes it"),
+    "local-sh-syntax-error": Expected(HOST, "in the middle of a command, and the shell stops there"),
+    "local-sh-not-executable": Expected(HOST, "local.sh is not executable"),
+    "local-sh-removed": Expected(HOST, "persistence missing"),
+    "db-removed": Expected(SHARED, "bring it back from a backup", End.STAYS),
+    "db-truncated": Expected(SHARED, "damaged or cut off", End.STAYS),
+    "db-empty": Expected(SHARED, "is empty, but its backup", End.STAYS),
+    "db-garbage": Expected(SHARED, "is not an SQLite database", End.STAYS),
+    "db-newer-version": Expected(SHARED, "schema says 2.2", End.STAYS),
+    "db-older-version": Expected(SHARED, "schema says 1.0", End.STAYS),
+    "db-no-version": Expected(SHARED, "schema says no version", End.STAYS),
+    "db-no-table": Expected(SHARED, "no such table: privileges", End.STAYS),
+    "db-hot-journal": Expected(SHARED, "database interrupted write rolled back"),
+    "db-wal": Expected(SHARED, "write-ahead log, which does not work between hosts", End.STAYS),
+    "db-old-copy": Expected(GROUP, f"{LIMIT}.volumeTotalSize 4GB 5GB"),
+    "db-made-anew": Expected(SHARED, "defaultVMGroup Present Absent", End.ALLOWED),
+    "description-null": Expected(SHARED, "vmgroups[MYVMGROUP].description NULL"),
+    "default-datastore-empty": Expected(GROUP, "defaultDatastore  SHARED-Datastore"),
+    "default-datastore-null": Expected(GROUP, "defaultDatastore None SHARED-Datastore"),
+    "default-access-missing": Expected(GROUP, f"{LIMIT} None"),
+    "allow-create-2": Expected(GROUP, f"{LIMIT} not readable by vDVS"),
+    "allow-create-null": Expected(GROUP, f"{LIMIT} not readable by vDVS"),
+    "max-negative": Expected(GROUP, f"{LIMIT} not readable by vDVS"),
+    "quota-null": Expected(GROUP, f"{LIMIT} not readable by vDVS"),
+    "limit-lifted": Expected(GROUP, f"{LIMIT}.volumeTotalSize unlimited 5GB"),
+    "access-to-all": Expected(GROUP, "access[_ALL_DS] {'allowCreate': True} None"),
+    "access-of-nobody": Expected(SHARED, "rows[privileges]"),
+    "vm-id-upper-case": Expected(GROUP, "vms photon-01 (564D865D-"),
+    "vm-of-nobody": Expected(GROUP, "vms None photon-01"),
+    "vm-in-default": Expected(SHARED, "rows[vms] VM by-hand", End.ALLOWED),
+    "vm-removed": Expected(GROUP, "vms None photon-01"),
+    "vm-added": Expected(GROUP, "vms photon-03"),
+    "vm-name-null": Expected(GROUP, "", End.HARMLESS),
+    "vm-name-old": Expected(GROUP, "", End.HARMLESS),
+    "default-back": Expected(SHARED, "defaultVMGroup Present Absent", End.ALLOWED),
+    "vmgroup-by-hand": Expected("vmgroup/by-hand", "created outside the manifests", End.STAYS),
+    "vmgroup-named-policies": Expected("vmgroup/policies", "created outside the manifests", End.STAYS),
+    "vmgroup-renamed": Expected(GROUP, "dockvols/MYVMGROUP is already there", End.STAYS),
+    "vmgroup-removed": Expected(GROUP, "dockvols/MYVMGROUP is already there", End.STAYS),
+    "name-link-foreign": Expected(GROUP, "EXPOSED: dockvols/MYVMGROUP on SHARED-Datastore leads to"),
+    "name-link-broken": Expected(GROUP, LINK),
+    "name-link-by-old-name": Expected(GROUP, f"{LINK} /vmfs/volumes/old-name/"),
+    "name-link-by-name": Expected(GROUP, "", End.HARMLESS),
+    "name-link-relative": Expected(GROUP, "", End.HARMLESS),
+    "name-link-missing": Expected(GROUP, f"{LINK} missing"),
+    "name-is-folder": Expected(GROUP, "is a folder, and vDVS uses it in place of", End.STAYS),
+    "folder-is-link": Expected(GROUP, "EXPOSED: dockvols/", End.STAYS),
+    "volumes-stale": Expected(GROUP, "Gone", End.BOOKS),
+    "volumes-uncounted": Expected(GROUP, "NotBooked", End.BOOKS),
+    "vm-renamed": Expected(GROUP, 'no VM "photon-01" in the inventory', End.STAYS),
+    "vm-gone": Expected(GROUP, 'no VM "photon-01" in the inventory', End.STAYS),
+    "vm-copied": Expected(GROUP, "shares its BIOS UUID", End.STAYS),
+    "datastore-renamed": Expected(SHARED, 'no datastore "SHARED-Datastore" in the inventory', End.STAYS),
+}
+
+
+@pytest.fixture(scope="module")
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> LabSite:
+    """A site that was applied twice, so that there is a backup; nothing differs."""
+    site = LabSite(tmp_path_factory.mktemp("healthy"))
+    site.write(SEED.replace("5GB", "4GB"))
+    site.reconcile()
+    site.write(SEED)
+    site.reconcile()
+    assert said(site.diff()) == {}
+    return site
+
+
+def copy_of(site: LabSite, folder: Path) -> LabSite:
+    shutil.copytree(site.folder, folder, symlinks=True)
+    copy = LabSite.__new__(LabSite)
+    copy.folder, copy.lab, copy.manifests = folder, folder / "lab", folder / "manifests"
+    return copy
+
+
+def words(change: Change) -> str:
+    fields = [f"{field.path} {field.before} {field.after}" for field in change.fields]
+    return "\n".join((*fields, change.reason, *change.notes, *change.held))
+
+
+def said(diff: Diff) -> dict[str, str]:
+    """Of every object of which anything is to be said."""
+    return {
+        str(change.ref): words(change)
+        for change in diff.changes
+        if change.op is not Op.KEEP or change.notes or change.held
+    }
+
+
+def test_every_drift_is_expected() -> None:
+    assert EXPECTED.keys() == DRIFTS.keys()
+
+
+@pytest.mark.parametrize("name", DRIFTS)
+def test_a_drift_is_found_named_and_healed_or_left_with_a_reason(name: str, healthy: LabSite, tmp_path: Path) -> None:
+    expected = EXPECTED[name]
+    site = copy_of(healthy, tmp_path / "site")
+    break_lab(site.lab, name)
+
+    outcome = site.reconcile(APPLY)
+    found = said(outcome.before.diff)
+    if expected.end is End.BOOKS:
+        books = [c for c in conditions(outcome.before) if c.type == "BooksMatch" and str(c.ref) == expected.ref]
+        assert [(c.status.value, c.reason) for c in books] == [("False", expected.says)]
+        return
+    if expected.end is End.HARMLESS:
+        assert found == {}
+        return
+    assert expected.says in found[expected.ref]
+
+    left = said(site.diff())
+    if expected.end is End.HEALED:
+        assert left == {}
+    else:
+        assert expected.says in left[expected.ref]
+    if expected.end is End.ALLOWED:
+        site.reconcile(APPLY_AND_DESTROY)
+        assert said(site.diff()) == {}
+
+
+def test_a_drift_is_of_the_host_and_the_vmgroup_that_are_named(healthy: LabSite, tmp_path: Path) -> None:
+    site = copy_of(healthy, tmp_path / "site")
+    site.write(SEED + site.vmgroup("other"))
+    site.reconcile()
+    break_lab(site.lab, "link-removed", "esxiz20")
+    break_lab(site.lab, "access-to-all", "esxiz10", "other")
+    assert said(site.diff()).keys() == {"host/esxiz20", "vmgroup/other"}
+
+
+@pytest.mark.parametrize(
+    ("name", "host", "vmgroup", "message"),
+    [
+        ("link-remove", None, None, "did you mean link-removed"),
+        ("link-removed", "esxiz1", None, "did you mean esxiz10 or esxiz20"),
+        ("limit-lifted", None, "MYVMGROUPS", "did you mean MYVMGROUP?"),
+        ("limit-lifted", None, "x", "it has: MYVMGROUP"),
+    ],
+)
+def test_what_is_not_there_is_not_broken_and_the_nearest_names_are_said(
+    name: str, host: str | None, vmgroup: str | None, message: str, healthy: LabSite
+) -> None:
+    with pytest.raises(UsageError, match=message.replace("?", r"\?")):
+        break_lab(healthy.lab, name, host, vmgroup)
+    assert said(healthy.diff()) == {}
+
+
+def test_only_a_lab_is_broken(tmp_path: Path) -> None:
+    (tmp_path / "hosts/esxiz10").mkdir(parents=True)
+    with pytest.raises(UsageError, match="is not a lab"):
+        break_lab(tmp_path, "link-removed")
+
+
+def test_a_link_that_leads_out_of_the_lab_is_not_followed(healthy: LabSite, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "local.sh").write_text("mine")
+    site = copy_of(healthy, tmp_path / "site")
+    folder = site.root("esxiz10") / "etc/rc.local.d"
+    shutil.rmtree(folder)
+    folder.symlink_to("../../../../../outside")
+    with pytest.raises(VdvsError):
+        break_lab(site.lab, "local-sh-removed")
+    assert (outside / "local.sh").read_text() == "mine"
