@@ -35,6 +35,7 @@ MODULES = (
     "volumes",
     "dockvols",
     "host_facts",
+    "log_level",
     "host_actions",
     "verbs",
     "main",

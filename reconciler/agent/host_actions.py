@@ -3,7 +3,7 @@
 import hashlib
 import os
 
-from . import files, host_facts, programs, section
+from . import files, host_facts, log_level, programs, section
 from .paths import AUTH_DB, raw_target
 from .text import native, readable
 from .wire import Refused
@@ -194,4 +194,5 @@ _ACTIONS = {
     "ReplaceDriver": _replace_driver,
     "RemoveDriver": _remove_driver,
     "StartService": _start_service,
+    "SetLogLevel": log_level.change,
 }

@@ -1,6 +1,17 @@
 """The verbs of the protocol: a request in, a result out."""
 
-from . import creation, database, dockvols, host_actions, host_facts, relocation, section, sqlite, transaction
+from . import (
+    creation,
+    database,
+    dockvols,
+    host_actions,
+    host_facts,
+    log_level,
+    relocation,
+    section,
+    sqlite,
+    transaction,
+)
 from .clock import monotonic
 from .text import readable, sentence
 from .wire import Refused
@@ -105,6 +116,7 @@ def _host(root, until):
     db_mode, db_reason = host_facts.mode(root, until)
     link, link_path = host_facts.link(root)
     driver, driver_error = host_facts.driver(root)
+    level, log_error = log_level.read(root)
     return {
         "db_mode": db_mode,
         "db_reason": db_reason,
@@ -115,6 +127,8 @@ def _host(root, until):
         "driver": driver,
         "driver_error": driver_error,
         "service": host_facts.service(root),
+        "log_level": level,
+        "log_error": log_error,
         "secure_boot": host_facts.secure_boot(root),
         "volumes": {readable(volume): readable(name) for volume, name in root.volumes().items()},
         "can_write": sqlite.can_write(root),

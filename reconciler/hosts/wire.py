@@ -135,6 +135,8 @@ def _host(name: str, seen: Json) -> ObservedHost:
         driver_error=seen["driver_error"],
         service=Service(seen["service"]),
         secure_boot=seen["secure_boot"],
+        log_level=seen["log_level"],
+        log_error=seen["log_error"],
         volumes=seen["volumes"],
         can_write=seen["can_write"],
         journal=seen["journal"],

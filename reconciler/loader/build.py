@@ -105,6 +105,7 @@ def host(document: Document) -> DesiredHost:
         labels=_labels(metadata),
         driver=None if driver is None else _driver(driver),
         service_running=True if "service" in spec else None,
+        log_level=spec.get("service", {}).get("logLevel"),
     )
 
 

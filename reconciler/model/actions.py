@@ -326,7 +326,25 @@ class StartService:
     risk: Risk
 
 
+@dataclass(frozen=True, slots=True)
+class SetLogLevel:
+    """Set the log level if it is still `before` (None: no file says it), and restart the service if it runs."""
+
+    ref: ObjectRef
+    risk: Risk
+    level: str
+    before: str | None
+
+
 HostAction = (
-    LinkDB | UnlinkDB | WriteSection | RemoveSection | InstallDriver | ReplaceDriver | RemoveDriver | StartService
+    LinkDB
+    | UnlinkDB
+    | WriteSection
+    | RemoveSection
+    | InstallDriver
+    | ReplaceDriver
+    | RemoveDriver
+    | StartService
+    | SetLogLevel
 )
 Action = DBAction | LinkAction | HostAction | RecoverDB | MoveDB

@@ -50,7 +50,7 @@ class DesiredDriver:
 
 @dataclass(frozen=True, slots=True)
 class DesiredHost:
-    """One ESXi host. `driver` None: the VIB is left alone; `service_running` None: the service is left alone."""
+    """One ESXi host. None means left alone: the VIB, whether the service runs, how much it writes into its log."""
 
     ref: ObjectRef
     source: Source
@@ -58,6 +58,7 @@ class DesiredHost:
     labels: tuple[tuple[str, str], ...]
     driver: DesiredDriver | None
     service_running: bool | None
+    log_level: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,8 @@ class ObservedHost:
     `volumes` maps the ids of mounted volumes to their names. `secure_boot` True: local.sh never runs; None: unknown.
     `driver` is the version of the VIB, None if it is not installed, `driver_error` why that could not be read.
     `can_write` False: its SQLite is too old to write a config DB. `journal` True: an interrupted write of its vDVS left
-    a journal beside the link, which only vDVS on that host can use.
+    a journal beside the link, which only vDVS on that host can use. `log_level`: of the service from its next start on,
+    as `LOGGER/FILE` where the two differ; None: its own default, INFO. `log_error`: why that could not be read.
     """
 
     name: str
@@ -78,6 +79,8 @@ class ObservedHost:
     volumes: Mapping[str, str]
     can_write: bool
     journal: bool = False
+    log_level: str | None = None
+    log_error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

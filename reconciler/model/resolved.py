@@ -68,6 +68,7 @@ class ResolvedHost:
     datastore: Datastore | None
     driver: DesiredDriver | None
     service_running: bool | None
+    log_level: str | None = None
 
     @property
     def location(self) -> Location | None:

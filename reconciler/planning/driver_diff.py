@@ -8,6 +8,7 @@ from reconciler.model.actions import (
     RemoveSection,
     ReplaceDriver,
     Risk,
+    SetLogLevel,
     StartService,
     UnlinkDB,
 )
@@ -16,6 +17,8 @@ from reconciler.model.observed import DBMode, ObservedHost, SectionForm, Service
 from reconciler.model.resolved import ResolvedHost
 from reconciler.planning.host_findings import Findings
 from reconciler.planning.releases import understands_1_2
+
+_DEFAULT_LOG_LEVEL = "INFO"
 
 
 def driver(host: ResolvedHost, seen: ObservedHost, found: Findings, risk: Risk) -> None:
@@ -80,6 +83,21 @@ def service(host: ResolvedHost, seen: ObservedHost, found: Findings, risk: Risk)
 
 def _installs(found: Findings) -> bool:
     return any(isinstance(action, InstallDriver) for action in found.actions)
+
+
+def log_level(host: ResolvedHost, seen: ObservedHost, found: Findings) -> None:
+    """How much the service writes into its log. It reads that when it starts, so one that runs is restarted."""
+    wanted = host.log_level
+    if wanted is None or ((seen.log_level or _DEFAULT_LOG_LEVEL) == wanted and seen.log_error is None):
+        return
+    if seen.log_error is not None:
+        found.held.append(f"its log level could not be read: {seen.log_error}")
+        return
+    risk = Risk.DISRUPTS if seen.service is Service.RUNNING else Risk.SAFE
+    action = SetLogLevel(host.ref, risk, wanted, seen.log_level)
+    found.change("service.logLevel", seen.log_level or f"{_DEFAULT_LOG_LEVEL} (default)", wanted, action)
+    if risk is Risk.DISRUPTS:
+        found.notes.append("vmdk-opsd is restarted for the log level: Docker requests on this host fail meanwhile")
 
 
 def leave(host: ResolvedHost, seen: ObservedHost, attached: tuple[str, ...], found: Findings) -> None:

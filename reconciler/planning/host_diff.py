@@ -10,7 +10,7 @@ from reconciler.model.diff import Change, FieldChange, Op
 from reconciler.model.location import Location, local
 from reconciler.model.observed import DBMode, ObservedHost, Section, SectionForm, Service, UnreachableHost
 from reconciler.model.resolved import ResolvedHost
-from reconciler.planning.driver_diff import driver, leave, service
+from reconciler.planning.driver_diff import driver, leave, log_level, service
 from reconciler.planning.host_findings import Findings
 from reconciler.planning.show import LOST, Names
 
@@ -98,6 +98,7 @@ def _what_serves(host: ResolvedHost, seen: ObservedHost, found: Findings, joins:
     risk = Risk.SAFE if joins else Risk.WIDENS
     driver(host, seen, found, risk)
     service(host, seen, found, risk)
+    log_level(host, seen, found)
 
 
 def _why_not_join(host: ResolvedHost, seen: ObservedHost, db_usable: bool, moves_from: Location | None) -> str | None:

@@ -108,7 +108,8 @@ def _hosts(
             unresolved.append(Unresolved(host.ref, f"its {selecting} could not be looked up"))
         else:
             datastore = databases[selecting].datastore if selecting else None
-            found.append(ResolvedHost(host.ref, host.address, selecting, datastore, host.driver, host.service_running))
+            wishes = host.driver, host.service_running, host.log_level
+            found.append(ResolvedHost(host.ref, host.address, selecting, datastore, *wishes))
     return found
 
 

@@ -85,6 +85,7 @@ def _host(row: HostFacts) -> Pairs:
         ("Secure Boot", yes_no(seen.secure_boot)),
         ("Driver", f"{driver_text(row)} ({seen.driver_error})" if seen.driver_error else driver_text(row)),
         ("Service", seen.service.value),
+        ("Log level", seen.log_error or seen.log_level or "INFO (default)"),
         *_list("Datastore", [f"{name} ({volume})" for volume, name in sorted(seen.volumes.items())]),
     ]
 

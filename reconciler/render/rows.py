@@ -59,6 +59,7 @@ def _host_data(row: HostFacts) -> Data:
         "persistence": seen.section.form.value if seen else None,
         "persistenceProblem": (seen.section.why or None) if seen else None,
         "secureBoot": seen.secure_boot if seen else None,
+        "logLevel": seen.log_level if seen else None,
     }
 
 

@@ -108,3 +108,19 @@ def test_a_config_db_that_cannot_be_used_refuses_and_is_not_called_enforced(
         site.db.write_bytes(content)
     assert facts(site, "esxiz10")[2] == "refused"
     assert site.change("host/esxiz10").op in (Op.KEEP, Op.UPDATE, Op.BLOCKED)
+
+
+def test_the_log_level_is_kept_and_the_service_restarted_for_it(site: LabSite) -> None:
+    source = f"/vmfs/volumes/{site.datastore.name}/{lab.VIB_FILE}"
+    driver = f"{{version: {lab.VIB_VERSION}, source: {source}}}"
+    site.write_host("esxiz10", f"{{driver: {driver}, service: {{state: Running, logLevel: DEBUG}}}}")
+    change = site.change("host/esxiz10")
+    assert [(field.path, field.before, field.after) for field in change.fields] == [
+        ("service.logLevel", "INFO", "DEBUG")
+    ]
+    assert statuses(site.reconcile())["host/esxiz10"] == "configured"
+    assert_in_sync(site)
+    lab.reboot(site.lab, "esxiz10")
+    assert "service.logLevel" in {field.path for field in site.change("host/esxiz10").fields}
+    site.reconcile()
+    assert_in_sync(site)

@@ -46,6 +46,8 @@ SEEN: dict[str, Any] = {
     "driver_error": None,
     "service": "running",
     "secure_boot": None,
+    "log_level": None,
+    "log_error": None,
     "volumes": {},
     "can_write": True,
     "journal": False,

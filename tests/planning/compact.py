@@ -139,6 +139,7 @@ def _host(name: str, entry: Plain) -> DesiredHost:
             driver.get("version"), driver.get("source"), driver.get("sha256"), Presence(driver.get("state", "Present"))
         ),
         service_running=True if entry.get("service") == "Running" else None,
+        log_level=entry.get("logLevel"),
     )
 
 

@@ -365,6 +365,9 @@ def _on_host(host: ObservedHost, action: act.HostAction) -> ObservedHost:
         case act.RemoveDriver(before=before):
             expect(host.driver in (before, None), "the driver is another one", "Moved")
             return replace(host, driver=None, service=Service.NOT_INSTALLED)
+        case act.SetLogLevel(level=level, before=before):
+            expect(host.log_level in (before, level), "the log level is another one", "Moved")
+            return replace(host, log_level=level)
         case act.StartService():
             expect(host.driver is not None or host.service is Service.STOPPED, "nothing to start", "Missing")
             return replace(host, service=Service.RUNNING)

@@ -107,6 +107,7 @@ _HOST_WISHES: list[dict[str, Any]] = [
     {"service": "Running"},
     {"service": "Running", "driver": {"version": "0.14", "source": "/d.vib"}},
     {"driver": {"state": "Absent"}},
+    {"service": "Running", "logLevel": "DEBUG"},
 ]
 
 
