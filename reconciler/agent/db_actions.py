@@ -15,14 +15,14 @@ _UUID = re.compile("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 
 
 class Books(object):
-    """The open transaction. `stamp`: what is recorded of whoever applies this (see `objects`). `odd` maps the
+    """The open transaction. `stamp`: what is recorded of whoever applies this (in `objects`). `odd` maps the
     lower-case form of VM ids that are not in lower case to what they are; `orphaned` holds the vmgroup ids of VM rows
     whose vmgroup is gone. Both are looked up once: they only ever shrink, and `vms` has no index by vmgroup."""
 
     def __init__(self, connection, stamp):
         # type: (sqlite3.Connection, Dict[str, Any]) -> None
         self.connection = connection
-        self.stamp = stamp
+        self.objects = objects.Objects(connection, stamp)
         query = "SELECT lower(vm_id), vm_id FROM vms WHERE vm_id <> lower(vm_id) AND typeof(vm_id) = 'text'"
         self.odd = dict(rows.tolerantly(connection, query))  # type: Dict[Any, Any]
         query = "SELECT DISTINCT tenant_id FROM vms WHERE tenant_id NOT IN (SELECT id FROM tenants)"
@@ -206,7 +206,7 @@ def _delete(books, action):
         raise _unmet("vmgroup %s still has volumes in its books" % name)
     if action.get("only_of") is not None:
         _expect_set(books, action["only_of"], name, uuid)
-    objects.forget_uid(books.connection, uuid)
+    books.objects.forget_uid(uuid)
     books.change("DELETE FROM privileges WHERE tenant_id = ?", uuid)
     books.change("DELETE FROM tenants WHERE id = ?", uuid)
 
@@ -214,7 +214,7 @@ def _delete(books, action):
 def _expect_set(books, sets, name, uuid):
     # type: (Books, List[Any], Any, str) -> None
     """Raises Refused `Precondition` unless one of these sets applied the vmgroup last ('': none did)."""
-    last = objects.set_of(books.connection, "vmgroup/%s" % name, uuid)
+    last = books.objects.set_of("vmgroup/%s" % name, uuid)
     if last is None:
         raise _unmet("nobody can say who applied vmgroup %s last" % name)
     if last not in sets:
@@ -223,12 +223,12 @@ def _expect_set(books, sets, name, uuid):
 
 def _record(books, action):
     # type: (Books, Dict[str, Any]) -> None
-    objects.record(books.connection, action, books.stamp)
+    books.objects.record(action)
 
 
 def _forget(books, action):
     # type: (Books, Dict[str, Any]) -> None
-    objects.forget(books.connection, action["object"])
+    books.objects.forget(action["object"])
 
 
 def _delete_row(books, action):

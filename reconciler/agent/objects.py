@@ -77,41 +77,69 @@ def _is_row(row):
     return True
 
 
-def record(connection, action, stamp):
-    # type: (sqlite3.Connection, Dict[str, Any], Dict[str, Any]) -> None
-    """Write down that an object was applied: one row for the object, and none beside it with the same uid."""
-    if _is_there(connection) and not _is_ours(connection):
-        return
-    values = [action["object"], action["uid"], action["set"], action["digest"], stamp.get("commit")]
-    values += [int(bool(stamp.get("dirty"))), stamp.get("by") or "", stamp["time"], stamp.get("reason") or ""]
-    if not _is_row(values):
-        raise Refused("BadRequest", "who applied %s is not told as the protocol says" % action["object"])
-    execute(connection, CREATE)
-    if action["uid"] is not None:
-        execute(connection, "DELETE FROM vdvs_objects WHERE uid = ?", action["uid"])
-    marks = ", ".join("?" for _ in COLUMNS)
-    statement = "INSERT OR REPLACE INTO vdvs_objects(%s) VALUES (%s)" % (", ".join(COLUMNS), marks)
-    execute(connection, statement, *values)
+class Objects(object):
+    """The table in an open transaction. What is asked of it for every object is looked up once: `uid` has no index, and
+    a savepoint that is undone takes nothing away that was there before."""
 
+    def __init__(self, connection, stamp):
+        # type: (sqlite3.Connection, Dict[str, Any]) -> None
+        self._connection = connection
+        self._stamp = stamp
+        self._known = None  # type: Optional[Dict[Any, set[Any]]]
+        self._told = None  # type: Optional[bool]
+        self.usable = not _is_there(connection) or _is_ours(connection)
 
-def forget(connection, name):
-    # type: (sqlite3.Connection, str) -> None
-    """Drop the row of one object, if there is one."""
-    if _is_there(connection) and _is_ours(connection):
-        execute(connection, "DELETE FROM vdvs_objects WHERE object = ?", name)
+    def record(self, action):
+        # type: (Dict[str, Any]) -> None
+        """Write down that an object was applied: one row for the object, and none beside it with the same uid."""
+        if not self.usable:
+            return
+        uid, stamp = action["uid"], self._stamp
+        values = [action["object"], uid, action["set"], action["digest"], stamp.get("commit")]
+        values += [int(bool(stamp.get("dirty"))), stamp.get("by") or "", stamp["time"], stamp.get("reason") or ""]
+        if not _is_row(values):
+            raise Refused("BadRequest", "who applied %s is not told as the protocol says" % action["object"])
+        names = self._names()
+        execute(self._connection, CREATE)
+        if uid is not None:
+            self.forget_uid(uid)
+            names.setdefault(uid, set()).add(action["object"])
+        marks = ", ".join("?" for _ in COLUMNS)
+        statement = "INSERT OR REPLACE INTO vdvs_objects(%s) VALUES (%s)" % (", ".join(COLUMNS), marks)
+        execute(self._connection, statement, *values)
 
+    def forget(self, name):
+        # type: (str) -> None
+        """Drop the row of one object, if there is one."""
+        if self.usable and _is_there(self._connection):
+            execute(self._connection, "DELETE FROM vdvs_objects WHERE object = ?", name)
 
-def forget_uid(connection, uid):
-    # type: (sqlite3.Connection, str) -> None
-    """Drop the row of the vmgroup with this id, if there is one."""
-    if _is_there(connection) and _is_ours(connection):
-        execute(connection, "DELETE FROM vdvs_objects WHERE uid = ?", uid)
+    def forget_uid(self, uid):
+        # type: (str) -> None
+        """Drop the row of the vmgroup with this id, if there is one."""
+        if self.usable and _is_there(self._connection):
+            for name in self._names().get(uid, ()):
+                execute(self._connection, "DELETE FROM vdvs_objects WHERE object = ? AND uid = ?", name, uid)
 
+    def set_of(self, name, uid):
+        # type: (str, str) -> Optional[Any]
+        """The set that applied this object with this id last: '' if none did. None: nobody can say."""
+        if self._told is None:
+            self._told = read(self._connection) is not None
+        if not self._told:
+            return None
+        if not _is_there(self._connection):
+            return ""
+        query = "SELECT set_name FROM vdvs_objects WHERE object = ? AND uid = ?"
+        found = execute(self._connection, query, name, uid).fetchone()
+        return found[0] if found else ""
 
-def set_of(connection, name, uid):
-    # type: (sqlite3.Connection, str, str) -> Optional[Any]
-    """The set that applied this object with this id last: '' if none did. None: nobody can say."""
-    found = read(connection)
-    if found is None:
-        return None
-    return next((row[2] for row in found if row[0] == name and row[1] == uid), "")
+    def _names(self):
+        # type: () -> Dict[Any, set[Any]]
+        """By id, every name under which there is a row, or was one in this transaction."""
+        if self._known is None:
+            self._known = {}
+            query = "SELECT uid, object FROM vdvs_objects WHERE uid IS NOT NULL"
+            for uid, name in rows.tolerantly(self._connection, query) if _is_there(self._connection) else ():
+                self._known.setdefault(uid, set()).add(name)
+        return self._known

@@ -152,3 +152,22 @@ def test_writing_down_who_applied_what_pushes_no_older_backup_out(ready: Agent) 
     assert reply["backup"] is None
     assert ready.look()["backups"] == [kept]
     assert ready.look()["objects"] == [[*row()[:7], "20261125T000000Z", "ticket 7"]]
+
+
+def test_a_record_that_was_undone_hides_none_that_is_there(ready: Agent) -> None:
+    ready.apply([record()], stamp=ANN)
+    bad = act("AddMember", G2, member=member(VM1))
+    reply = ready.apply([record("vmgroup/NEW"), bad], [record("vmgroup/OTHER")], stamp=ANN)
+    assert outcomes(reply) == ["Precondition", "ok"]
+    assert ready.look()["objects"] == [row("vmgroup/OTHER")]
+
+
+def test_each_of_many_deletions_looks_at_its_own_record(ready: Agent) -> None:
+    ready.apply([record("vmgroup/G2", G2)], [record(of="others")], stamp=ANN)
+    empty = [act("RemoveMember", member=member(VM1))]
+    only = {"only_of": ["team"]}
+    reply = ready.apply(
+        [*empty, act("DeleteVMGroup", name="G1", **only)], [act("DeleteVMGroup", G2, name="G2", **only)]
+    )
+    assert outcomes(reply) == ["Precondition", "ok"]
+    assert ready.look()["objects"] == [row(of="others")]

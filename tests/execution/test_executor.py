@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from reconciler.execution.executor import Execution, execute
-from reconciler.model.actions import LinkDB, RenameVMGroup, Risk
+from reconciler.model.actions import LinkDB, RecordObject, RenameVMGroup, Risk
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.plan import DBPlan, HostPlan, Plan
 from tests.execution.fakes import DB, G1, G2, HOST, NOW, FakeAgent, Nobody, add, clear, create, db_plan, link
@@ -85,3 +85,10 @@ def test_a_refusal_keeps_its_reason_and_silence_is_unreachable() -> None:
     silent = carry_out(FakeAgent(error=HostUnreachableError("no answer")), [], [JOIN])
     assert failures(refused) == {"host/esx1": ("AgentError", "a bug")}
     assert failures(silent) == {"host/esx1": ("Unreachable", "no answer")}
+
+
+def test_who_is_only_recorded_has_not_failed_where_nothing_could_be_written() -> None:
+    agent = FakeAgent(error=AgentRefusedError("Locked", "busy"))
+    records = [RecordObject(ref, Risk.SAFE, str(ref), None, "team", "d1") for ref in (HOST, G2, G1)]
+    done = carry_out(agent, [db_plan((records[0],), (records[1],), (add(G1), records[2]))])
+    assert failures(done) == {"configdb/shared": ("Locked", "busy"), "vmgroup/G1": ("Locked", "busy")}
