@@ -94,10 +94,12 @@ def _earlier(
 ) -> list[_Reading]:
     """Where config DBs that are not in their places, or not long, may have been before: only the hosts could tell."""
     readings = []
+    declared = {host.ref.name for host in resolved.hosts}
     answered = [host for _, host in sorted(seen.items()) if isinstance(host, ObservedHost)]
     for place in sorted(earlier_places(resolved, seen, databases)):
         able = [host.name for host in answered if volume_of(place) in host.volumes]
-        readings.append(_Reading(place, (place.host,) if place.host else tuple(able)))
+        own = tuple(name for name in (place.host,) if name in declared)
+        readings.append(_Reading(place, own if place.host else tuple(able)))
     return readings
 
 
