@@ -31,29 +31,56 @@ class Root(object):
     def real(self, path, last=True):
         # type: (str, bool) -> str
         """The real path of the host path `path`. Links on the way are followed: an absolute one starts again at the
-        root, a relative one is followed as it is, even out of the root (so a lab can share its datastores).
-        The last component is followed only if `last`. What does not exist is simply appended.
-        Raises Refused `ReadError` for a circle of links."""
-        here = self.folder
-        todo = [(part, False) for part in reversed(_parts(native(path)))]
+        root, `..` stops there, so nothing leads out of it but a datastore of the lab, see `_mount`.
+        The last component is followed only if `last`. What does not exist is simply appended. The answer holds as long
+        as nobody puts a link into the way. Raises Refused `ReadError` for a circle of links."""
+        here = []  # type: List[str]
+        place = self.folder
+        todo = list(reversed(_parts(native(path))))
         links = 0
         while todo:
-            part, may_leave = todo.pop()
+            part = todo.pop()
             if part == "..":
-                here = here if here == self.folder and not may_leave else os.path.dirname(here)
+                here = here[:-1]
+                place = self._at(here)
                 continue
-            step = os.path.join(here, part)
+            step = os.path.join(place, part)
             target = _target(step) if todo or last else None
-            if target is None:
-                here = step
+            mount = None if target is None else self._mount(here + [part], target)
+            if target is None or mount is not None:
+                here, place = here + [part], mount or step
                 continue
             links += 1
             if links > _MOST_LINKS:
                 raise Refused("ReadError", "%s leads through a circle of symbolic links" % path)
-            relative = not target.startswith("/")
-            here = here if relative else self.folder
-            todo.extend((name, relative) for name in reversed(_parts(target)))
-        return here
+            if target.startswith("/"):
+                here, place = [], self.folder
+            todo.extend(reversed(_parts(target)))
+        return place
+
+    def _at(self, here):
+        # type: (List[str]) -> str
+        """The real path of these components, of which none is a link but that of a datastore."""
+        mounted = os.path.join(self.folder, *here[:3])
+        target = _target(mounted) if len(here) > 2 else None
+        mount = None if target is None else self._mount(here[:3], target)
+        return os.path.join(mount or mounted, *here[3:])
+
+    def _mount(self, here, target):
+        # type: (List[str], str) -> Optional[str]
+        """The real path of the folder that the link at these components mounts, None if it is another link. A lab
+        shares its datastores by relative links `/vmfs/volumes/<id>` to `datastores/<id>`, beside its root or one
+        folder above, which are folders and no links."""
+        if self.folder == "/" or here[:-1] != ["vmfs", "volumes"]:
+            return None
+        lab = self.folder
+        for up in ("../../../", "../../../../"):
+            lab = os.path.dirname(lab)
+            if target == "%sdatastores/%s" % (up, here[-1]):
+                folders = os.path.join(lab, "datastores"), os.path.join(lab, "datastores", here[-1])
+                if all(os.path.isdir(folder) and not os.path.islink(folder) for folder in folders):
+                    return folders[1]
+        return None
 
     def volume_id(self, name):
         # type: (str) -> str
@@ -90,7 +117,7 @@ class Root(object):
         except OSError:
             return {}
         ids = [entry for entry in entries if self.volume_id(entry) == entry]
-        found = {entry: entry for entry in ids if os.path.isdir(os.path.join(folder, entry))}
+        found = {entry: entry for entry in ids if os.path.isdir(self.real(VOLUMES + "/" + entry))}
         for entry in entries:
             volume = self.volume_id(entry)
             if volume != entry and volume in found:

@@ -6,6 +6,7 @@ On VMFS every file that is opened takes a lock that other hosts see, so sizes co
 import errno
 import os
 import re
+import stat
 
 from .text import readable
 
@@ -62,7 +63,8 @@ def _capacity(descriptor, budget):
 def _size(real):
     # type: (str) -> Optional[int]
     try:
-        return os.stat(real).st_size
+        found = os.lstat(real)  # vDVS makes no links here; one that is there may lead anywhere
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
     except EnvironmentError as error:
         if error.errno == errno.ENOENT:
             return None

@@ -1,4 +1,4 @@
-"""Host paths inside a root: absolute links start again at the root, relative ones are followed as they are."""
+"""Host paths inside a root: nothing leads out of it but the datastores of its lab."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def beside(root: Root, path: str) -> str:
     return str(Path(root.folder).parent / path)
 
 
-def test_a_relative_link_may_leave_the_root_and_an_absolute_one_comes_back(root: Root) -> None:
+def test_a_datastore_of_the_lab_is_mounted_and_an_absolute_link_on_it_comes_back(root: Root) -> None:
     (Path(root.folder).parent / "datastores/id-1/up").symlink_to("/etc/x")
     assert root.real("/vmfs/volumes/SHARED/a") == beside(root, "datastores/id-1/a")
     assert root.real("/vmfs/volumes/SHARED/up/y") == beside(root, "host/etc/x/y")
@@ -76,3 +76,52 @@ def test_mounted_volumes(root: Root) -> None:
     assert root.mounted("/vmfs/volumes/SHARED/x")
     assert not root.mounted("/vmfs/volumes/broken/x")
     assert not root.mounted("/vmfs/volumes/gone")
+
+
+OUT = {
+    "far up": ("out", "../../../../../../../../etc"),
+    "beside": ("out", "../secret"),
+    "through a datastore": ("vmfs/volumes/id-1/out", "../../secret"),
+    "up from a datastore and down again": ("vmfs/volumes/id-1/out", "../id-1/../../../../secret"),
+    "by a chain": ("out", "one"),
+    "as a datastore that is none": ("vmfs/volumes/out", "../../../secret"),
+    "as a datastore of another id": ("vmfs/volumes/out", "../../../datastores/id-1"),
+    "as a datastore that leads on": ("vmfs/volumes/led-on", "../../../datastores/led-on"),
+}
+
+
+@pytest.mark.parametrize("how", OUT)
+def test_no_relative_link_leads_out_of_the_lab(root: Root, how: str) -> None:
+    lab = Path(root.folder).parent
+    (lab / "secret").mkdir()
+    (lab / "secret/file").write_text("mine")
+    (lab / "datastores/led-on").symlink_to("../secret")
+    (Path(root.folder) / "one").symlink_to("./two")
+    (Path(root.folder) / "two").symlink_to("vmfs/../../secret")
+    place, target = OUT[how]
+    (Path(root.folder) / place).symlink_to(target)
+    for path in (f"/{place}", f"/{place}/file", f"/{place}/../secret/file", f"/{place}/../../../../secret/file"):
+        real = Path(root.real(path))
+        assert not real.is_file()
+        assert real.is_relative_to(root.folder) or real.is_relative_to(lab / "datastores/id-1")
+        assert real.resolve().is_relative_to(root.folder) or real.resolve().is_relative_to(lab / "datastores/id-1")
+    assert set(root.volumes()) == {"id-1"}
+
+
+def test_a_chain_of_relative_links_inside_is_followed(root: Root) -> None:
+    (Path(root.folder) / "a").symlink_to("./vmfs/../b")
+    (Path(root.folder) / "b").symlink_to("vmfs/volumes/SHARED/../id-1")
+    assert root.real("/a/x") == beside(root, "datastores/id-1/x")
+
+
+def test_the_root_of_a_real_host_has_no_mounts(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("folder/../folder")
+    assert Root("/").real(f"{tmp_path}/link/x") == str(tmp_path.resolve() / "folder/x")
+
+
+def test_a_relative_circle_is_refused(root: Root) -> None:
+    (Path(root.folder) / "c").symlink_to("./vmfs/../d")
+    (Path(root.folder) / "d").symlink_to("../../c")
+    with pytest.raises(Refused, match="circle"):
+        root.real("/c/x")
