@@ -25,6 +25,7 @@ MODULES = (
     "transaction",
     "creation",
     "relocation",
+    "own_db",
     "sh_words",
     "sh_effects",
     "sh_tokens",

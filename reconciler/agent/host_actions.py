@@ -3,7 +3,7 @@
 import hashlib
 import os
 
-from . import files, host_facts, log_level, programs, section
+from . import files, host_facts, log_level, own_db, programs, section
 from .paths import AUTH_DB, raw_target
 from .text import native, readable
 from .wire import Refused
@@ -187,6 +187,7 @@ def _start_service(root, action):
 
 _ACTIONS = {
     "LinkDB": _link_db,
+    "LeaveOwnDB": own_db.leave,
     "UnlinkDB": _unlink_db,
     "WriteSection": _write_section,
     "RemoveSection": _remove_section,

@@ -53,7 +53,7 @@ def retire(root, request, until):
             found = rows.fingerprint(rows.read(connection))
             transaction.expect_unmoved(found, request["source_fingerprint"])
             _take_over_books(source, target, request, found, until)
-            kept = _put_aside(source, target, request)
+            kept = put_aside(source, target, request["time"])
         except EnvironmentError as error:
             raise files.refusal(error, "%s cannot be put aside" % source.path)
         finally:
@@ -235,16 +235,16 @@ def _merge_books(connection):
 # The end
 
 
-def _put_aside(source, target, request):
-    # type: (Place, Place, Dict[str, Any]) -> str
+def put_aside(source, target, time):
+    # type: (Place, Place, str) -> str
     """Take the old file out of the way and keep it; the name under which it is kept. Called under its lock."""
     if not source.own:
-        name = _free_name(source.folder, source.name, request["time"])
+        name = _free_name(source.folder, source.name, time)
         os.rename(source.real, os.path.join(source.folder, name))
         files.sync_folder(source.folder)
         return name
     # A reboot loses what lies beside it, so it is kept beside the new one. At no moment is there nothing in its place.
-    name = _free_name(target.folder, target.name, request["time"])
+    name = _free_name(target.folder, target.name, time)
     unfinished = files.temporary(target.real)
     try:
         backup.copy_file(source.real, unfinished)

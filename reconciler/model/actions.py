@@ -258,6 +258,17 @@ class LinkDB:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaveOwnDB:
+    """Put a link to `path` in the place of the host's own config DB (SingleNode), if that still has this fingerprint.
+    It is kept beside the DB at `path`, where what it has booked for vmgroups of both is booked too."""
+
+    ref: ObjectRef
+    risk: Risk
+    path: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
 class UnlinkDB:
     """Remove the link /etc/vmware/vmdkops/auth-db, if it still points to `before`."""
 
@@ -338,6 +349,7 @@ class SetLogLevel:
 
 HostAction = (
     LinkDB
+    | LeaveOwnDB
     | UnlinkDB
     | WriteSection
     | RemoveSection

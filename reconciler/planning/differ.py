@@ -18,6 +18,7 @@ from reconciler.planning.default_diff import fallback
 from reconciler.planning.host_diff import host_change
 from reconciler.planning.membership import Membership, Misspelt
 from reconciler.planning.old_schema import lifted_all
+from reconciler.planning.own_db import own_db
 from reconciler.planning.ownership import Ledger, forgotten, ledger, object_name, recorded
 from reconciler.planning.pairing import Pair, pairs, uuid_of
 from reconciler.planning.relocation import Relocation, place_of, relocation, relocation_change
@@ -78,7 +79,8 @@ def diff(
         db_usable = host.config_db is not None and joinable.get(host.config_db, False)
         moves = relocations.get(host.config_db) if host.config_db is not None else None
         source = moves.source if moves is not None and moves.move is not None else None
-        change = host_change(host, seen_host, db_usable, attached, names, source)
+        own = own_db(host, seen_host, resolved, found, names)
+        change = host_change(host, seen_host, db_usable, attached, names, source, own)
         follows = isinstance(seen_host, ObservedHost) and source is not None and place_of(seen_host) == source
         change = replace(change, rights=() if follows else of_host(change, host, seen_host))
         known = ledgers.get(host.config_db) if host.config_db is not None else None

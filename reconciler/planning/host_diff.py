@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.model.actions import LinkDB, RemoveSection, Risk, WriteSection, worst
+from reconciler.model.actions import LeaveOwnDB, LinkDB, RemoveSection, Risk, WriteSection, worst
 from reconciler.model.desired import Presence
 from reconciler.model.diff import Change, FieldChange, Op
 from reconciler.model.location import Location, local
@@ -12,6 +12,7 @@ from reconciler.model.observed import DBMode, ObservedHost, Section, SectionForm
 from reconciler.model.resolved import ResolvedHost
 from reconciler.planning.driver_diff import driver, leave, log_level, service
 from reconciler.planning.host_findings import Findings
+from reconciler.planning.own_db import OwnDB
 from reconciler.planning.show import LOST, Names
 
 OPEN_NOTE = "OPEN: every VM may create volumes without limit on this host"
@@ -30,11 +31,12 @@ def host_change(
     attached: Mapping[str, tuple[str, ...]],
     names: Names,
     moves_from: Location | None = None,
+    own: OwnDB | None = None,
 ) -> Change:
     """How one host differs from its manifest. The link comes before the driver, so that no door opens in between.
 
     `attached`: the names of the VMs that run on a host, by its name, and have vDVS disks attached. `moves_from`: the
-    place that its config DB moves away from in this pass.
+    place that its config DB moves away from in this pass. `own`: its own config DB (SingleNode), if it has one.
     """
     if isinstance(seen, UnreachableHost):
         return Change(host.ref, Op.UNKNOWN, seen.reason)
@@ -46,7 +48,7 @@ def host_change(
     if host.driver is not None and host.driver.state is Presence.ABSENT:
         leave(host, seen, attached.get(host.ref.name, attached.get(host.address, ())), found)
     else:
-        _stays(host, seen, db_usable, found, names, moves_from)
+        _stays(host, seen, db_usable, found, names, moves_from, own)
     return _change(host, found)
 
 
@@ -57,17 +59,20 @@ def _stays(
     found: Findings,
     names: Names,
     moves_from: Location | None,
+    own: OwnDB | None,
 ) -> None:
     """A host that vDVS serves."""
     joins = host.config_db is not None
-    if (hindrance := _why_not_join(host, seen, db_usable, moves_from)) is not None:
+    if (hindrance := _why_not_join(host, seen, db_usable, moves_from, own)) is not None:
         found.held.append(hindrance)
         joins = False
     if joins and host.datastore is None:
         _on_this_host(host, seen, found, names)
     elif joins:
-        _link(host, seen, found, names, moves_from)
+        _link(host, seen, found, names, moves_from, own)
         _persistence(host, seen, found, names)
+    elif host.config_db is None and seen.db_mode is DBMode.SINGLE_NODE:
+        found.notes.append(f"it has a config DB of its own (SingleNode), though no ConfigDB selects it: {LOST}")
     elif host.config_db is None and seen.link is not None:
         found.notes.append(
             f"it uses the config DB at {names.path(seen.link_path or seen.link)}, though no ConfigDB selects it"
@@ -101,7 +106,9 @@ def _what_serves(host: ResolvedHost, seen: ObservedHost, found: Findings, joins:
     log_level(host, seen, found)
 
 
-def _why_not_join(host: ResolvedHost, seen: ObservedHost, db_usable: bool, moves_from: Location | None) -> str | None:
+def _why_not_join(
+    host: ResolvedHost, seen: ObservedHost, db_usable: bool, moves_from: Location | None, own: OwnDB | None
+) -> str | None:
     if host.config_db is None:
         return None
     datastore = host.datastore
@@ -110,8 +117,9 @@ def _why_not_join(host: ResolvedHost, seen: ObservedHost, db_usable: bool, moves
     if datastore.id not in seen.volumes:
         return f"datastore {datastore.name} is not mounted on this host"
     if seen.db_mode is DBMode.SINGLE_NODE and moves_from != local(host.ref.name):
-        way_out = "move /etc/vmware/vmdkops/auth-db away and apply at once, because it is open in between"
-        return f"it has a config DB of its own (SingleNode); {way_out}"
+        hindrance = "it has a config DB of its own (SingleNode)" if own is None else own.hindrance
+        if hindrance is not None:
+            return hindrance
     if not db_usable and seen.link_path != datastore.db_path:
         return f"its {host.config_db} cannot be used now"
     return None
@@ -131,7 +139,14 @@ def _on_this_host(host: ResolvedHost, seen: ObservedHost, found: Findings, names
         found.change("persistence", _persistence_before(section, "", names), "none", action)
 
 
-def _link(host: ResolvedHost, seen: ObservedHost, found: Findings, names: Names, moves_from: Location | None) -> None:
+def _link(
+    host: ResolvedHost,
+    seen: ObservedHost,
+    found: Findings,
+    names: Names,
+    moves_from: Location | None,
+    own: OwnDB | None,
+) -> None:
     datastore = host.datastore
     if datastore is None or seen.link == datastore.db_path:
         return
@@ -140,6 +155,11 @@ def _link(host: ResolvedHost, seen: ObservedHost, found: Findings, names: Names,
         found.change("link", f"by name ({seen.link})", "by volume id", action)
         return
     after = f"MultiNode ({datastore.name})"
+    if seen.db_mode is DBMode.SINGLE_NODE and own is not None and moves_from is None:
+        leave_own = LeaveOwnDB(host.ref, Risk.WIDENS, datastore.db_path, own.fingerprint)
+        found.change("configDB", seen.db_mode.value, after, leave_own)
+        found.notes.append(f"its own config DB is kept as {names.path(datastore.db_path)}.moved-TIME")
+        return
     if seen.db_mode is DBMode.SINGLE_NODE:  # the end of the move puts the link in the place of the file
         found.fields.append(FieldChange("configDB", seen.db_mode.value, after))
         found.risks.append(Risk.DISRUPTS)

@@ -61,7 +61,8 @@ class Relocation:
 def earlier_places(
     resolved: Resolved, hosts: _Hosts, config_dbs: Mapping[Location, ObservedConfigDB]
 ) -> frozenset[Location]:
-    """The places, beside those declared, that must be looked at to judge a move."""
+    """The places, beside those declared, that must be looked at to judge a move, or a host that leaves its own
+    config DB."""
     found: set[Location] = set()
     for db in resolved.config_dbs:
         seen = config_dbs.get(db.location)
@@ -69,8 +70,9 @@ def earlier_places(
             continue
         if seen.copied_from is not None:
             found.add(seen.copied_from.location)
-        if seen.copied_from is not None or seen.state in _GONE:
-            found |= _elsewhere(db, resolved, hosts).keys()
+        elsewhere = _elsewhere(db, resolved, hosts).keys()
+        moves = seen.copied_from is not None or seen.state in _GONE
+        found |= {place for place in elsewhere if moves or place.host}
     return frozenset(found - config_dbs.keys())
 
 

@@ -12,6 +12,7 @@ from reconciler.model.actions import (
     AddMember,
     CreateVMGroup,
     DeleteVMGroup,
+    LeaveOwnDB,
     LinkDB,
     MoveMember,
     RemoveMember,
@@ -146,7 +147,7 @@ def of_host(change: Change, host: ResolvedHost, seen: ObservedHost | Unreachable
         return ()
     open_door = seen.db_mode is DBMode.NOT_CONFIGURED
     now = _ANYTHING if open_door else "do what its config DB grants"
-    if any(isinstance(action, LinkDB) and action.risk is not Risk.SAFE for action in change.actions):
+    if any(isinstance(action, LinkDB | LeaveOwnDB) and action.risk is not Risk.SAFE for action in change.actions):
         before = None if seen.db_mode is DBMode.BROKEN_LINK else now
         after = f"do what {host.config_db} grants"
         return (RightsChange(_ON_HOST, "", before, after, gains=not open_door),)

@@ -236,3 +236,44 @@ def test_rows_that_break_rules_are_moved_as_they_are(agent: Agent) -> None:
     assert move.look(NEW)["violations"]
     with sqlite(move.new) as connection:
         assert connection.execute("SELECT hex(vm_id) FROM vms WHERE tenant_id = 'gone'").fetchall() == [("AB",)]
+
+
+@pytest.fixture
+def leaving(agent: Agent) -> Move:
+    """A host with a config DB of its own and a shared one beside it that has the same vmgroup."""
+    for path in (OWN, NEW):
+        found = Move(agent, path)
+        made = agent.apply([vmgroup(G1, "G1", [VM1])], path=path, create=True, fingerprint="absent")
+        assert outcomes(made) == ["ok"]
+    found = Move(agent, OWN, "esx1")
+    book(found.old, "a", "both")
+    book(found.new, "both", "new")
+    return found
+
+
+def leave(move: Move, **changes: Any) -> str:
+    fields = {"action": "LeaveOwnDB", "path": NEW, "fingerprint": move.look(OWN)["fingerprint"], **changes}
+    return move.agent.on_host(fields)[0]
+
+
+def test_the_own_db_is_left_for_a_shared_one_and_kept_beside_that(leaving: Move) -> None:
+    before = leaving.old.read_bytes()
+    assert leave(leaving) == "ok"
+    assert os.readlink(leaving.old) == NEW
+    assert leaving.books() == ["a", "both", "new"]
+    (kept,) = leaving.new.parent.glob("*.moved-*")
+    assert kept.read_bytes() == before
+    assert leave(leaving, fingerprint="whatever") == "ok"  # once more there is nothing to do
+
+
+def test_an_own_db_that_changed_since_the_plan_or_that_is_in_use_is_not_left(leaving: Move) -> None:
+    stale = leaving.look(OWN)["fingerprint"]
+    describe(leaving.old, "since")
+    assert leave(leaving, fingerprint=stale) == "Moved"
+    leaving.new.rename(leaving.new.with_name("away"))
+    assert leave(leaving) == "Missing"
+    leaving.new.with_name("away").write_bytes(b"no database" * 500)
+    leaving.new.with_name("away").rename(leaving.new)
+    assert leave(leaving) == "Corrupt"
+    assert not leaving.old.is_symlink()
+    assert list(leaving.new.parent.glob("*.moved-*")) == []

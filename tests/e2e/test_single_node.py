@@ -114,3 +114,34 @@ def test_what_is_exported_differs_in_nothing(own: LabSite) -> None:
     again = CliRunner().invoke(cli, ["diff", "-f", str(path), "--site", str(own.lab / "site.yaml")])
     assert again.exit_code == 0
     assert again.stdout.splitlines()[-1].startswith("In sync, but 2 objects not as it should be.")
+
+
+def test_it_is_left_for_a_shared_one_when_nothing_of_it_would_be_lost(own: LabSite) -> None:
+    with closing(sqlite3.connect(own.link("esxiz10"))) as connection, connection:
+        connection.execute("INSERT INTO volumes VALUES (?, '/vmfs/volumes/x', 'data', 100)", (UUID,))
+    shared = PINNED.replace(
+        "mode: SingleNode, hosts: {names: [esxiz10]}", "mode: MultiNode, datastore: SHARED-Datastore"
+    )
+    own.write(shared.replace("defaultVMGroup: Absent}", "defaultVMGroup: Absent, hosts: {names: [esxiz20]}}"))
+    assert statuses(own.reconcile())["configdb/shared"] == "created"
+    own.sql("UPDATE tenants SET id = 'another'")
+    own.sql("UPDATE vms SET tenant_id = 'another'")
+    own.sql("UPDATE privileges SET tenant_id = 'another'")
+    own.write(shared.replace(f"  uuid: {UUID}\n", ""))
+    outcome = own.reconcile()
+    assert statuses(outcome)["host/esxiz10"] == "blocked"
+    (detail,) = [result.detail for result in outcome.objects if str(result.ref) == "host/esxiz10"]
+    assert UUID in detail
+    assert "vdvs export" in detail
+    assert rows(own, "SELECT id FROM tenants") == [(UUID,)]
+    for table, column in (("tenants", "id"), ("vms", "tenant_id"), ("privileges", "tenant_id")):
+        own.sql(f"UPDATE {table} SET {column} = ?", UUID)
+    own.write(shared)
+    assert own.change("host/esxiz10").risk.value == "widens"
+    assert statuses(own.reconcile())["host/esxiz10"] == "configured"
+    assert own.link("esxiz10").is_symlink()
+    assert own.sql("SELECT volume_name FROM volumes") == [("data",)]
+    (kept,) = own.db.parent.glob("*.moved-*")
+    with closing(sqlite3.connect(kept)) as connection:
+        assert connection.execute("SELECT id FROM tenants").fetchall() == [(UUID,)]
+    assert_in_sync(own)

@@ -330,6 +330,15 @@ class Site:
         for action in actions:
             host = self.hosts[name]
             assert isinstance(host, ObservedHost)
+            if isinstance(action, act.LeaveOwnDB):
+                own = self.dbs[local(name)]
+                expect(own.fingerprint() == action.fingerprint, "it was changed", "Moved")
+                gone = ObservedConfigDB(own.other.path, DBState.ABSENT, "", "", name, "absent")
+                self.dbs[local(name)] = Rows.of(gone)
+                self.hosts[name] = replace(
+                    host, link=action.path, link_path=action.path, db_mode=DBMode.MULTI_NODE, db_reason=""
+                )
+                continue
             self.hosts[name] = _on_host(host, action)
 
 

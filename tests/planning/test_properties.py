@@ -9,11 +9,11 @@ from functools import partial
 from hypothesis import assume, given, note
 from hypothesis import strategies as st
 
-from reconciler.model.actions import DeleteVMGroup, ForgetObject, RecordObject, RemoveMember
-from reconciler.model.constants import DEFAULT_VMGROUP
+from reconciler.model.actions import DeleteVMGroup, ForgetObject, LeaveOwnDB, RecordObject, RemoveMember, ReplaceDriver
+from reconciler.model.constants import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID
 from reconciler.model.desired import Presence, Unmanaged
 from reconciler.model.diff import Change, Diff, Op
-from reconciler.model.location import Location
+from reconciler.model.location import Location, local
 from reconciler.model.observed import DBState, ObservedHost, Schema, TenantRow, VMRow
 from reconciler.model.plan import Plan
 from reconciler.model.policy import REPORT_ONLY
@@ -131,9 +131,12 @@ def test_a_plan_that_was_carried_out_leaves_nothing_of_what_it_did(world: World)
     site = carried_out(world, steps)
     recovered = {step.ref for step in steps.config_dbs if step.recover}
     moved = {step.ref for step in steps.moves}
+    replaced = {step.ref for step in steps.hosts if any(isinstance(a, ReplaceDriver) for a in step.actions)}
     resolved, left, _ = look(replace(world, observed=site.observed()))
     note(shown_diff(left))
     after = {change.ref: change for change in left.changes}
+    # A driver that needed the old schema is in the way of nothing any more.
+    recovered |= {host.config_db for host in resolved.hosts if host.ref in replaced and host.config_db is not None}
     users = {host.ref for host in resolved.hosts if host.config_db in recovered}
     for change in permitted(found, steps):
         if change.op is Op.DELETE:
@@ -165,16 +168,27 @@ def test_what_no_manifest_declares_is_not_touched(world: World) -> None:
     resolved, _, steps = look(world)
     site = carried_out(world, steps)
     assert {step.ref for step in steps.hosts} <= {host.ref for host in resolved.hosts}
-    moved = {Location(step.move.source, step.move.source_host): Location(step.move.path) for step in steps.moves}
+    left_by = {
+        local(step.host): Location(action.path)
+        for step in steps.hosts
+        for action in step.actions
+        if isinstance(action, LeaveOwnDB)
+    }
+    moved = {Location(step.move.source, step.move.source_host): step.move for step in steps.moves}
+    copied = {Location(move.path) for move in moved.values() if move.copies}
     for path, before in world.observed.config_dbs.items():
         db = next((db for db in resolved.config_dbs if db.location == path), None)
         after = site.dbs[path]
         if path in moved and before.state is DBState.PRESENT:  # not a row of it is lost
-            there = site.dbs[moved[path]]
-            assert (after.other.state, there.fingerprint()) == (DBState.ABSENT, Rows.of(before).fingerprint())
+            new = Location(moved[path].path)
+            kept = before if moved[path].copies else world.observed.config_dbs[new]  # only the copy was changed since
+            assert (after.other.state, site.dbs[new].fingerprint()) == (DBState.ABSENT, Rows.of(kept).fingerprint())
+        elif path in left_by:  # the host uses another one now, that has all vmgroups of its own
+            there_then = {row.id for row in world.observed.config_dbs[left_by[path]].tenants} | {DEFAULT_VMGROUP_UUID}
+            assert {row.id for row in before.tenants} <= there_then
         elif db is None:
             assert after.observed() == before
-        if db is None:
+        if db is None or path in copied:
             continue
         groups = [group for group in resolved.vmgroups if group.config_db == db.ref]
         names, pins = {group.name for group in groups} | {DEFAULT_VMGROUP}, {group.uuid for group in groups}
