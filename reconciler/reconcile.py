@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from reconciler.execution.executor import Execution, execute
 from reconciler.execution.foresight import Foreseen, foresee
 from reconciler.execution.observing import observe
+from reconciler.execution.strangers import look_at
 from reconciler.execution.together import both
 from reconciler.execution.verdicts import verdicts
 from reconciler.model.desired import Desired
@@ -28,6 +29,7 @@ from reconciler.planning.differ import diff, without_uuid
 from reconciler.planning.moved import come_up, moved
 from reconciler.planning.planner import plan
 from reconciler.planning.resolve import resolve_places, resolve_vmgroups
+from reconciler.planning.strangers import strangers
 from reconciler.ports import Clock, HostAgent, Hosts, InventorySource, Observer
 
 __all__ = [
@@ -73,7 +75,11 @@ async def assess(
     """
     avoid = tuple(avoid)
     (places, resolving), foreseen = await both(_looked_up(desired, world), _foreseen(desired, world, avoid))
-    observed = await observe(places, world.hosts, world.observer, avoid, foreseen)
+    observed, others = await both(
+        observe(places, world.hosts, world.observer, avoid, foreseen),
+        look_at(strangers(desired, places.inventory), world.hosts),
+    )
+    observed = replace(observed, strangers=others)
     resolved = await resolving
     return _compared(resolved, observed, world, applying, {} if drawn is None else drawn)
 

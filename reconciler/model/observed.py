@@ -253,8 +253,10 @@ class ObservedDatastore:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """One look at the world: hosts by name, config DBs by where they are, datastores by URL."""
+    """One look at the world: hosts by name, config DBs by where they are, datastores by URL; `strangers`: hosts that
+    answered though no manifest declares them."""
 
     hosts: Mapping[str, ObservedHost | UnreachableHost]
     config_dbs: Mapping[Location, ObservedConfigDB]
     datastores: Mapping[str, ObservedDatastore]
+    strangers: Mapping[str, ObservedHost] = field(default_factory=dict)

@@ -28,6 +28,7 @@ from reconciler.planning.rights_change import RightsChanges, of_default, of_host
 from reconciler.planning.scope import incomplete, unresolved_vmgroups
 from reconciler.planning.show import Names
 from reconciler.planning.state import VMGroupState, observed_states, orphaned
+from reconciler.planning.strangers import stranger_changes
 from reconciler.planning.undeclared import hindrance, undeclared, undeclared_change
 from reconciler.planning.upgrade import waiting, why_not_upgrade, with_upgrade
 from reconciler.planning.vmgroup_diff import vmgroup_change
@@ -85,6 +86,7 @@ def diff(
         change = replace(change, rights=() if follows else of_host(change, host, seen_host))
         known = ledgers.get(host.config_db) if host.config_db is not None else None
         changes.append(_recorded(change, Kind.HOST, host.ref.name, None, resolved, known, applying))
+    changes += stranger_changes(observed, names)
     changes.sort(key=lambda change: change.ref.sort_key)
     return Diff(tuple(_spread_blocks(changes)))
 

@@ -202,7 +202,8 @@ class Facts:
         return [change for change in self._assessment.diff.changes if change.ref.kind is kind]
 
     def _host(self, change: Change, resolved: ResolvedHost | None) -> HostFacts:
-        seen = self._observed.hosts.get(change.ref.name)
+        name = change.ref.name
+        seen = self._observed.hosts.get(name) or self._observed.strangers.get(name)
         if not isinstance(seen, ObservedHost):
             return HostFacts(change, resolved, None, seen.reason if isinstance(seen, UnreachableHost) else "", None)
         return HostFacts(change, resolved, seen, "", self._link_datastore(seen), self._config_db_of(seen))

@@ -198,7 +198,7 @@ def _access(datastore: str, entry: Plain | str) -> DesiredAccess:
 def observed(plain: Plain, known: Inventory) -> Observed:
     """`{"hosts": {NAME: ...}, "config_dbs": {DATASTORE: ...}, "dockvols": {DATASTORE: ...}}`; see the parts below.
 
-    A config DB under `own HOST` is that host's own (SingleNode).
+    A config DB under `own HOST` is that host's own (SingleNode). `strangers`: hosts that no manifest declares.
     """
     ids = {datastore.name: datastore for datastore in known.datastores}
     databases = {name: observed_db(name, entry) for name, entry in plain.get("config_dbs", {}).items()}
@@ -208,6 +208,11 @@ def observed(plain: Plain, known: Inventory) -> Observed:
         hosts={name: observed_host(name, entry, known) for name, entry in plain.get("hosts", {}).items()},
         config_dbs={place_called(name): db for name, db in databases.items()},
         datastores={datastore.url: datastore for datastore in datastores},
+        strangers={
+            name: found
+            for name, entry in plain.get("strangers", {}).items()
+            if isinstance(found := observed_host(name, entry, known), ObservedHost)
+        },
     )
 
 
