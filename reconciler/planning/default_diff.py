@@ -18,7 +18,7 @@ from reconciler.model.diff import Change, FieldChange, Op
 from reconciler.model.inventory import Inventory
 from reconciler.model.observed import DBState, Observed, ObservedConfigDB
 from reconciler.model.resolved import Access, Resolved, ResolvedConfigDB
-from reconciler.planning.name_links import name_taken, volumes_of
+from reconciler.planning.name_links import exposing_names, name_taken, volumes_of
 from reconciler.planning.scope import declares_default, incomplete
 from reconciler.planning.show import Names
 from reconciler.planning.state import VMGroupState, default_vmgroup, orphaned
@@ -64,6 +64,7 @@ def default_change(db: ResolvedConfigDB, resolved: Resolved, observed: Observed,
     """How `_DEFAULT` differs from `spec.defaultVMGroup`. A manifest of its own decides in its place."""
     seen = observed.config_dbs[db.location]
     notes = tuple(f"breaks a rule of vDVS: {violation}" for violation in seen.violations)
+    notes += tuple(exposing_names(seen.tenants))
     if seen.leftovers:
         files = ", ".join(seen.leftovers)
         notes += (f"an interrupted apply left {files}; one that writes removes it an hour later",)

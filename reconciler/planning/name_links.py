@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from reconciler.model.actions import LinkAction, RemoveNameLink, Risk, SetNameLink
 from reconciler.model.constants import SPECIAL_DATASTORES
 from reconciler.model.diff import FieldChange
-from reconciler.model.observed import DockvolsEntry, EntryKind, ObservedDatastore
+from reconciler.model.observed import DockvolsEntry, EntryKind, ObservedDatastore, TenantRow
 from reconciler.model.refs import ObjectRef
 from reconciler.planning.show import Names
 from reconciler.planning.state import VMGroupState
+
+_POLICIES = "policies"  # beside the folders of the vmgroups
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,19 @@ def name_taken(group: VMGroupState, datastores: Mapping[str, ObservedDatastore],
         if (error := datastores[url].error) is not None and (everywhere or url in group.access):
             return f"dockvols on {names.datastore(url)} could not be read ({error})"
     return None
+
+
+def exposing_names(tenants: Sequence[TenantRow]) -> Iterator[str]:
+    """Vmgroups that vDVS serves from a folder that is not theirs, because they are named like it."""
+    of_id = {tenant.id: tenant.name for tenant in tenants}
+    for tenant in tenants:
+        if tenant.name in of_id and tenant.name != tenant.id:
+            owner = f"the folder of vmgroup {of_id[tenant.name]}, and so its volumes"
+        elif tenant.name == _POLICIES:
+            owner = "the folder in which vDVS keeps its vSAN policies"
+        else:
+            continue
+        yield f"EXPOSED: vmgroup {tenant.name} (id {tenant.id}) is served from {owner}; give it another name"
 
 
 def folder_of(url: str, uuid: str) -> str:

@@ -68,6 +68,10 @@ def _a_vmgroup(name: str) -> Callable[[Place], None]:
     return make
 
 
+def _like_folder(place: Place) -> None:
+    _a_vmgroup(place.group[0])(place)
+
+
 def _renamed(place: Place) -> None:
     place.a_volume()
     place.sql("UPDATE tenants SET name = name || '-renamed' WHERE id = ?", place.group[0])
@@ -115,6 +119,7 @@ DRIFTS = (
           _of_vm("UPDATE vms SET vm_name = 'old-name' WHERE vm_id = ?"), 1357),
     Drift("default-back", "_DEFAULT was made again: VMs of no vmgroup may do everything", _default_back, 1441),
     Drift("vmgroup-by-hand", "a vmgroup was made by hand", _a_vmgroup("by-hand")),
+    Drift("vmgroup-named-like-folder", "a vmgroup is called by the uuid of another: it has its volumes", _like_folder),
     Drift("vmgroup-named-policies", "a vmgroup is called `policies`, a folder of vDVS itself", _a_vmgroup("policies")),
     Drift("vmgroup-renamed", "the vmgroup was renamed by SQL only; its name link was not", _renamed, 1437),
     Drift("vmgroup-removed", "the vmgroup was removed by SQL; its volumes are orphans", _removed, 1469),
