@@ -17,7 +17,7 @@ from reconciler.planning.db_diff import config_db_change, usable, used_elsewhere
 from reconciler.planning.default_diff import fallback
 from reconciler.planning.host_diff import host_change
 from reconciler.planning.membership import Membership, Misspelt
-from reconciler.planning.old_schema import lifted_all
+from reconciler.planning.old_schema import is_old, lifted_all
 from reconciler.planning.own_db import own_db
 from reconciler.planning.ownership import Ledger, forgotten, ledger, object_name, recorded
 from reconciler.planning.pairing import Pair, pairs, uuid_of
@@ -71,9 +71,10 @@ def diff(
         else:
             itself, *groups = _contents(db, change, resolved, observed, fresh, applying, names)
             itself = with_upgrade(itself, found.config_dbs[db.location], old_driver, resolved.inventory, names)
-            groups = groups if old_driver is None else list(waiting(groups, db.ref))
             itself = _db_recorded(itself, resolved, ledgers[db.ref], applying)
-            changes += [itself if moves is None else relocation_change(db, moves, resolved, names), *groups]
+            itself = itself if moves is None else relocation_change(db, moves, resolved, names)
+            waits = is_old(found.config_dbs[db.location]) and itself.op is Op.BLOCKED
+            changes += [itself, *(waiting(groups, db.ref) if waits else groups)]
     attached = _attached(resolved.inventory)
     for host in resolved.hosts:
         seen_host = observed.hosts[host.ref.name]
