@@ -271,6 +271,8 @@ def _copied(draw: st.DrawFn, db: ObservedConfigDB, others: list[tuple[Location, 
         return db
     if other.state is DBState.PRESENT and draw(st.booleans()):
         db = Rows.of(replace(other, path=db.path)).observed()
+    if db.schema is not Schema.V1_2:  # of an old schema nothing is copied
+        return db
     copied = draw(st.sampled_from([db.fingerprint, other.fingerprint, "then"]))
     return replace(db, copied_from=CopiedFrom(place, copied))
 
