@@ -28,7 +28,7 @@ def scribble(site: LabSite) -> None:
 
 
 def old_version(site: LabSite) -> None:
-    site.sql("UPDATE versions SET minor_ver = 1")
+    site.sql("UPDATE versions SET minor_ver = 0")
 
 
 def newer_version(site: LabSite) -> None:
