@@ -222,3 +222,9 @@ def test_a_link_that_leads_out_of_the_lab_is_not_followed(healthy: LabSite, tmp_
     with pytest.raises(VdvsError):
         break_lab(site.lab, "local-sh-removed")
     assert (outside / "local.sh").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["limit-lifted", "name-link-foreign", "journal-beside-link"])
+def test_a_lab_that_nothing_was_applied_to_has_to_be_applied_first(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="apply manifests first"):
+        break_lab(LabSite(tmp_path).lab, name)

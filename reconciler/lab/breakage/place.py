@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,9 @@ class Place:
     def db(self) -> Path:
         """The config DB that the host's link leads to. Raises UsageError if there is none."""
         found = None
-        if self.auth_db.is_symlink():
-            found = self.real(AUTH_DB, follow=True)
+        with suppress(OSError):  # nobody has made its folder yet
+            if self.auth_db.is_symlink():
+                found = self.real(AUTH_DB, follow=True)
         if found is None or found.name != DB_FILE or not found.is_file():
             raise UsageError(f"host {self.host} has no link to a shared config DB to break; apply manifests first")
         return found
