@@ -39,6 +39,11 @@ def break_lab(directory: Path, name: str, host: str | None = None, vmgroup: str 
         if vmgroup is not None:
             _ = place.group  # raises if there is no such vmgroup
         drift.make(place)
+    except FileNotFoundError as error:
+        missing = f"{error.filename} is not there" if error.filename else str(error.strerror)
+        raise UsageError(
+            f"{name} cannot be done to the lab {directory} as it is: {missing}; apply manifests first"
+        ) from error
     except OSError as error:
         raise VdvsError(f"cannot do {name} to the lab {directory}: {error.strerror or error}") from error
     return place
