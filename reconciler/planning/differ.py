@@ -16,6 +16,7 @@ from reconciler.model.resolved import Resolved, ResolvedConfigDB
 from reconciler.planning.db_diff import config_db_change, usable, used_elsewhere
 from reconciler.planning.default_diff import fallback
 from reconciler.planning.host_diff import host_change
+from reconciler.planning.kept_access import with_needed_access
 from reconciler.planning.membership import Membership, Misspelt
 from reconciler.planning.old_schema import is_old, lifted_all
 from reconciler.planning.own_db import own_db
@@ -150,7 +151,7 @@ def _contents(
         db_change = with_repairs(db_change, seen, found, book, names)
         db_change = replace(db_change, rights=(*db_change.rights, *rights.of_repairs(db_change)))
     yield db_change
-    for pair in found:
+    for pair in (with_needed_access(pair, book, names) for pair in found):
         change = vmgroup_change(pair, book, observed.datastores, others, names)
         change = replace(change, rights=rights.of(change, pair.before, pair.after))
         yield _recorded(change, Kind.VMGROUP, pair.group.name, pair.after.uuid, resolved, known, applying)
@@ -212,8 +213,11 @@ def _membership(
     owners = {row.vm_id: row.tenant_id for row in seen.vms}
     odd = sorted((row.vm_id, row.tenant_id) for row in seen.vms if row.vm_id.lower() not in owners)
     disks: dict[str, tuple[str, ...]] = {}
+    homes: dict[str, frozenset[str]] = {}
     for vm in resolved.inventory.vms:
         disks[vm.uuid] = tuple(sorted((*disks.get(vm.uuid, ()), *vm.volumes)))
+        if vm.volumes and vm.datastore is not None:
+            homes[vm.uuid] = homes.get(vm.uuid, frozenset()) | {vm.datastore}
     default = next((pair.after for pair in found if pair.group.name == DEFAULT_VMGROUP), None)
     return Membership(
         owners=owners,
@@ -223,6 +227,7 @@ def _membership(
         unresolved=unresolved_vmgroups(db.ref, resolved),
         states=states,
         disks=disks,
+        homes=homes,
         all_seen=resolved.inventory.complete,
         incomplete=unseen,
         fallback=fallback(db, seen, states.values(), default),

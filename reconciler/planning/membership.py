@@ -32,8 +32,9 @@ class Membership:
     `owners`: UUID of the vmgroup by VM (orphaned rows included); `misspelt`: by VM, for VMs that no proper row names.
     `claims`: by VM, the declared vmgroup that wants it, as it shall become. `declared`: refs of the declared vmgroups
     by UUID; `unresolved`: names and UUIDs of those that could not be looked up. `disks`: vDVS disks attached now, by
-    VM, for every VM that the inventory shows; `all_seen` False: there may be more. `incomplete`: why nobody may be
-    removed in this pass (or None). `prune`: VMs that the inventory does not show any more are removed too.
+    VM, for every VM that the inventory shows; `all_seen` False: there may be more. `homes`: the URLs of the datastores
+    that VMs with disks lie on. `incomplete`: why nobody may be removed in this pass (or None). `prune`: VMs that the
+    inventory does not show any more are removed too.
     `doomed`: UUIDs of the vmgroups that are to be deleted though no manifest speaks of them.
     """
 
@@ -44,6 +45,7 @@ class Membership:
     unresolved: frozenset[str]
     states: Mapping[str, VMGroupState]
     disks: Mapping[str, tuple[str, ...]]
+    homes: Mapping[str, frozenset[str]]
     all_seen: bool
     incomplete: str | None
     fallback: Fallback

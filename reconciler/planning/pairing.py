@@ -14,12 +14,14 @@ from reconciler.planning.state import VMGroupState, normalised
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A declared vmgroup beside what is there: as it is (None: not there) and as it shall become."""
+    """A declared vmgroup beside what is there: as it is (None: not there) and as it shall become. `held`: what of its
+    manifest must not be done yet, and why; `after` is without it."""
 
     group: ResolvedVMGroup
     before: VMGroupState | None
     after: VMGroupState
     problem: str | None
+    held: tuple[str, ...] = ()
 
 
 def pairs(

@@ -51,11 +51,12 @@ def vmgroup_change(
     members = list(member_changes(ref, before, after, False, book, names))
     stale = _stale_notes(after, found.after, names)
     notes = (*_rename_notes(found.group, before), *_selector_notes(found.group, before), *stale)
-    if not links and not members and _same(before, after):
+    if not links and not members and not found.held and _same(before, after):
         return Change(ref, Op.KEEP, "as declared", notes=notes)
     actions = [*_row_actions(ref, before, after), *_actions(members, links)]
     fields = _fields(before, after, members, links, names)
-    return _change(ref, Op.UPDATE, "differs from its manifest", fields, actions, members, links, notes)
+    reason = "differs from its manifest"
+    return _change(ref, Op.UPDATE, reason, fields, actions, members, links, notes, found.held)
 
 
 def _why_not_rename(
@@ -159,9 +160,10 @@ def _change(
     members: list[MemberChange],
     links: list[LinkChange],
     notes: tuple[str, ...],
+    rows_held: tuple[str, ...] = (),
 ) -> Change:
     parts: list[MemberChange | LinkChange] = [*members, *links]
-    held = [part.held for part in parts if part.held is not None]
+    held = [*rows_held, *(part.held for part in parts if part.held is not None)]
     tied = frozenset(change.tied for change in members if change.tied is not None and change.held is None)
     if held and not fields:
         return Change(ref, Op.BLOCKED, held[0], notes=(*held[1:], *notes))
