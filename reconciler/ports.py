@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from reconciler.model.actions import HostAction, LinkAction
 from reconciler.model.backups import Backup
 from reconciler.model.diff import Diff
+from reconciler.model.host_actions import HostAction, LinkAction
 from reconciler.model.inventory import Inventory
 from reconciler.model.observed import ObservedConfigDB, ObservedDatastore, ObservedHost
 from reconciler.model.outcome import ActionResult

@@ -17,12 +17,12 @@ from reconciler.cli.errors import say
 from reconciler.cli.on_behalf import looking, who
 from reconciler.cli.printing import emit, print_outcome
 from reconciler.cli.session import NO_SITE, Session
-from reconciler.model.actions import Risk
 from reconciler.model.desired import Site
 from reconciler.model.durations import parse_duration
 from reconciler.model.errors import UsageError
 from reconciler.model.plan import Withheld
 from reconciler.model.policy import Policy
+from reconciler.model.risk import Risk
 from reconciler.model.saved_plan import SavedPlan
 from reconciler.model.site import Lab
 from reconciler.reconcile import carry_out, prepare

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.execution.together import together
-from reconciler.model.actions import CreateVMGroup, ForgetObject, LinkAction, RecordObject, RenameVMGroup
+from reconciler.model.actions import CreateVMGroup, ForgetObject, RecordObject, RenameVMGroup
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
+from reconciler.model.host_actions import LinkAction
 from reconciler.model.outcome import ActionResult, BackupMade
 from reconciler.model.plan import DBPlan, HostPlan, MovePlan, Plan
 from reconciler.model.refs import ObjectRef

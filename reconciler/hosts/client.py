@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from reconciler.hosts import wire
-from reconciler.model.actions import HostAction, LinkAction
 from reconciler.model.backups import Backup
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
+from reconciler.model.host_actions import HostAction, LinkAction
 from reconciler.model.observed import DBState, ObservedConfigDB
 from reconciler.model.outcome import ActionResult
 from reconciler.model.plan import DBPlan, MovePlan

@@ -90,12 +90,13 @@ def _node(event: Any, next_event: Callable[[], Any], plain: _Plain) -> Any:
 
 
 def _mapping(values: list[Any]) -> dict[str, Any]:
-    """Keys and values in turn -> a dict. Keys that are not strings, or not unique, are for the careful parser."""
+    """Keys and values in turn -> a dict. Keys that are not strings, not unique, or `<<` in quotes, are for the careful
+    parser."""
     keys = values[::2]
     for key in keys:
         if key.__class__ is not str:
             raise Unusual
     mapping = dict(zip(keys, values[1::2], strict=True))
-    if len(mapping) != len(keys):
+    if len(mapping) != len(keys) or MERGE_KEY in mapping:
         raise Unusual
     return mapping

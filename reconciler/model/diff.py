@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from reconciler.model.actions import Action, Risk
+from reconciler.model.actions import Action
 from reconciler.model.refs import ObjectRef
+from reconciler.model.risk import Risk
 
 Value: TypeAlias = "str | int | bool | Mapping[str, Value] | Sequence[Value] | None"
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reconciler.model.actions import DBAction, HostAction, LinkAction, MoveDB
+from reconciler.model.actions import DBAction, MoveDB
 from reconciler.model.constants import AUTH_DB
+from reconciler.model.host_actions import HostAction, LinkAction
 from reconciler.model.location import Location, local
 from reconciler.model.ownership import Stamp
 from reconciler.model.refs import ObjectRef

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reconciler.model.actions import Risk
 from reconciler.model.refs import ObjectRef
+from reconciler.model.risk import Risk
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-from reconciler.model.actions import RecoverDB, Risk
+from reconciler.model.actions import RecoverDB
 from reconciler.model.constants import DEFAULT_VMGROUP_UUID, VOLUMES
 from reconciler.model.diff import Change, FieldChange, Op
 from reconciler.model.observed import DBMode, DBState, Observed, ObservedConfigDB, ObservedHost, SectionForm
 from reconciler.model.resolved import Resolved, ResolvedConfigDB
+from reconciler.model.risk import Risk
 from reconciler.planning.default_diff import default_change
 from reconciler.planning.name_links import volumes_of
 from reconciler.planning.scope import declares_default, made_with_default

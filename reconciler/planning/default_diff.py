@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from reconciler.model.actions import CreateVMGroup, DeleteVMGroup, Risk
+from reconciler.model.actions import CreateVMGroup, DeleteVMGroup
 from reconciler.model.constants import (
     ALL_DS_URL,
     DEFAULT_VMGROUP,
@@ -18,6 +18,7 @@ from reconciler.model.diff import Change, FieldChange, Op
 from reconciler.model.inventory import Inventory
 from reconciler.model.observed import DBState, Observed, ObservedConfigDB
 from reconciler.model.resolved import Access, Resolved, ResolvedConfigDB
+from reconciler.model.risk import Risk
 from reconciler.planning.name_links import exposing_names, name_taken, volumes_of
 from reconciler.planning.scope import declares_default, incomplete
 from reconciler.planning.show import Names

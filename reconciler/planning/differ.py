@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from reconciler.model.actions import Risk
 from reconciler.model.constants import DEFAULT_VMGROUP
 from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.inventory import Inventory
 from reconciler.model.observed import DBState, Observed, ObservedConfigDB, ObservedHost
 from reconciler.model.ownership import Applying
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.resolved import Resolved, ResolvedConfigDB
+from reconciler.model.resolved import Resolved, ResolvedConfigDB, ResolvedHost
+from reconciler.model.risk import Risk
 from reconciler.planning.db_diff import config_db_change, usable, used_elsewhere
 from reconciler.planning.default_diff import fallback
 from reconciler.planning.host_diff import host_change
@@ -45,52 +45,80 @@ def diff(
     `fresh` holds UUIDs for the vmgroups to be made (see `without_uuid`). The order of the inputs does not matter.
     `applying`: on whose behalf; None: nobody applies, so nothing is recorded or pruned.
     """
-    found, observed = observed, lifted_all(observed)  # from here on, all config DBs are as if they were upgraded
     names = Names(resolved.inventory)
+    worlds = _Worlds(resolved, observed, lifted_all(observed), names, applying)
+    judged = {db.ref: _judged(db, worlds, fresh) for db in resolved.config_dbs}
     changes = [Change(failed.ref, Op.BLOCKED, failed.reason) for failed in resolved.unresolved]
-    joinable: dict[ObjectRef, bool] = {}
-    ledgers: dict[ObjectRef, Ledger | None] = {}
-    relocations = {db.ref: relocation(db, resolved, found, names) for db in resolved.config_dbs}
-    for db in resolved.config_dbs:
-        moves = relocations[db.ref]
-        if moves is not None and not (moves.led and moves.move is None):
-            joinable[db.ref], ledgers[db.ref] = moves.move is not None, None
-            changes += _relocated(db, moves, resolved, observed, fresh, names)
-            continue
-        seen = observed.config_dbs[db.location]
-        change = config_db_change(db, resolved, observed, names)
-        change = replace(change, rights=of_default(change, seen, names))
-        there = seen.state is DBState.PRESENT or change.op is Op.CREATE
-        ledgers[db.ref] = ledger(seen) if there else None
-        elsewhere = used_elsewhere(db, resolved, observed, names) is not None
-        old_driver = why_not_upgrade(db, found.config_dbs[db.location], observed)
-        joinable[db.ref] = usable(change, seen) and not elsewhere and old_driver is None
-        if elsewhere:
-            mine = [group.ref for group in resolved.vmgroups if group.config_db == db.ref]
-            changes.append(change)
-            changes.extend(Change(ref, Op.BLOCKED, f"its {db.ref} is {change.op}") for ref in mine)
-        else:
-            itself, *groups = _contents(db, change, resolved, observed, fresh, applying, names)
-            itself = with_upgrade(itself, found.config_dbs[db.location], old_driver, resolved.inventory, names)
-            itself = _db_recorded(itself, resolved, ledgers[db.ref], applying)
-            itself = itself if moves is None else relocation_change(db, moves, resolved, names)
-            waits = is_old(found.config_dbs[db.location]) and itself.op is Op.BLOCKED
-            changes += [itself, *(waiting(groups, db.ref) if waits else groups)]
+    changes += [change for each in judged.values() for change in each.changes]
     attached = _attached(resolved.inventory)
     for host in resolved.hosts:
-        seen_host = observed.hosts[host.ref.name]
-        db_usable = host.config_db is not None and joinable.get(host.config_db, False)
-        moves = relocations.get(host.config_db) if host.config_db is not None else None
-        source = moves.source if moves is not None and moves.move is not None else None
-        own = own_db(host, seen_host, resolved, found, names)
-        change = host_change(host, seen_host, db_usable, attached, names, source, own)
-        follows = isinstance(seen_host, ObservedHost) and source is not None and place_of(seen_host) == source
-        change = replace(change, rights=() if follows else of_host(change, host, seen_host))
-        known = ledgers.get(host.config_db) if host.config_db is not None else None
-        changes.append(_recorded(change, Kind.HOST, host.ref.name, None, resolved, known, applying))
+        uses = judged.get(host.config_db) if host.config_db is not None else None
+        changes.append(_host(host, uses, attached, worlds))
     changes += stranger_changes(observed, names)
     changes.sort(key=lambda change: change.ref.sort_key)
     return Diff(tuple(_spread_blocks(changes)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Worlds:
+    """What is compared: what is wanted, what was `found`, and what would be found if all config DBs were `upgraded`."""
+
+    resolved: Resolved
+    found: Observed
+    upgraded: Observed
+    names: Names
+    applying: Applying | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A config DB with its vmgroups: how they differ, whether hosts may be pointed at it, who applied what in it (None:
+    nobody can say), and where it moves from, if it does."""
+
+    changes: tuple[Change, ...]
+    joinable: bool
+    known: Ledger | None = None
+    moves: Relocation | None = None
+
+
+def _judged(db: ResolvedConfigDB, worlds: _Worlds, fresh: Mapping[ObjectRef, str]) -> _Judged:
+    resolved, observed, names = worlds.resolved, worlds.upgraded, worlds.names
+    moves = relocation(db, resolved, worlds.found, names)
+    if moves is not None and not (moves.led and moves.move is None):
+        changes = _relocated(db, moves, resolved, observed, fresh, names)
+        return _Judged(tuple(changes), moves.move is not None, None, moves)
+    seen = observed.config_dbs[db.location]
+    change = config_db_change(db, resolved, observed, names)
+    change = replace(change, rights=of_default(change, seen, names))
+    known = ledger(seen) if seen.state is DBState.PRESENT or change.op is Op.CREATE else None
+    if used_elsewhere(db, resolved, observed, names) is not None:
+        mine = [group.ref for group in resolved.vmgroups if group.config_db == db.ref]
+        waiting_groups = (Change(ref, Op.BLOCKED, f"its {db.ref} is {change.op}") for ref in mine)
+        return _Judged((change, *waiting_groups), False, known, moves)
+    old = worlds.found.config_dbs[db.location]
+    old_driver = why_not_upgrade(db, old, observed)
+    itself, *groups = _contents(db, change, resolved, observed, fresh, worlds.applying, names)
+    itself = with_upgrade(itself, old, old_driver, resolved.inventory, names)
+    itself = _db_recorded(itself, resolved, known, worlds.applying)
+    itself = itself if moves is None else relocation_change(db, moves, resolved, names)
+    if is_old(old) and itself.op is Op.BLOCKED:
+        groups = list(waiting(groups, db.ref))
+    return _Judged((itself, *groups), usable(change, seen) and old_driver is None, known, moves)
+
+
+def _host(
+    host: ResolvedHost, judged: _Judged | None, attached: Mapping[str, tuple[str, ...]], worlds: _Worlds
+) -> Change:
+    seen = worlds.upgraded.hosts[host.ref.name]
+    moves = judged.moves if judged is not None else None
+    source = moves.source if moves is not None and moves.move is not None else None
+    own = own_db(host, seen, worlds.resolved, worlds.found, worlds.names)
+    joinable = judged is not None and judged.joinable
+    change = host_change(host, seen, joinable, attached, worlds.names, source, own)
+    follows = isinstance(seen, ObservedHost) and source is not None and place_of(seen) == source
+    change = replace(change, rights=() if follows else of_host(change, host, seen))
+    known = judged.known if judged is not None else None
+    return _recorded(change, Kind.HOST, host.ref.name, None, worlds.resolved, known, worlds.applying)
 
 
 def _attached(inventory: Inventory) -> dict[str, tuple[str, ...]]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from reconciler.model.actions import (
+from reconciler.model.desired import DesiredDriver
+from reconciler.model.host_actions import (
     InstallDriver,
     RemoveDriver,
     RemoveSection,
     ReplaceDriver,
-    Risk,
     SetLogLevel,
     StartService,
     UnlinkDB,
 )
-from reconciler.model.desired import DesiredDriver
 from reconciler.model.observed import DBMode, ObservedHost, SectionForm, Service
 from reconciler.model.resolved import ResolvedHost
+from reconciler.model.risk import Risk
 from reconciler.planning.host_findings import Findings
 from reconciler.planning.releases import understands_1_2
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.model.actions import MoveDB, RecoverDB, Risk, UpgradeDB
+from reconciler.model.actions import MoveDB, RecoverDB, UpgradeDB
 from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.plan import Withheld
 from reconciler.model.policy import Policy
 from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.risk import Risk
 
 _WRITABLE = (Op.CREATE, Op.UPDATE, Op.DELETE)
 

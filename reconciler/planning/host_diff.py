@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.model.actions import LeaveOwnDB, LinkDB, RemoveSection, Risk, WriteSection, worst
 from reconciler.model.desired import Presence
 from reconciler.model.diff import Change, FieldChange, Op
+from reconciler.model.host_actions import LeaveOwnDB, LinkDB, RemoveSection, WriteSection
 from reconciler.model.location import Location, local
 from reconciler.model.observed import DBMode, ObservedHost, Section, SectionForm, Service, UnreachableHost
 from reconciler.model.resolved import ResolvedHost
+from reconciler.model.risk import Risk, worst
 from reconciler.planning.driver_diff import driver, leave, log_level, service
 from reconciler.planning.host_findings import Findings
 from reconciler.planning.own_db import OwnDB

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from reconciler.model.actions import HostAction, Risk
 from reconciler.model.diff import FieldChange, Value
+from reconciler.model.host_actions import HostAction
+from reconciler.model.risk import Risk
 
 
 @dataclass(slots=True)

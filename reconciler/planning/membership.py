@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
-from reconciler.model.actions import AddMember, MoveMember, RemoveMember, Risk, worst
+from reconciler.model.actions import AddMember, MoveMember, RemoveMember
 from reconciler.model.constants import DEFAULT_VMGROUP
 from reconciler.model.diff import FieldChange
 from reconciler.model.refs import ObjectRef
 from reconciler.model.resolved import Member
+from reconciler.model.risk import Risk, worst
 from reconciler.planning.default_diff import Fallback
 from reconciler.planning.rights import compare
 from reconciler.planning.show import Names

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reconciler.model.actions import LinkDB, MoveDB
+from reconciler.model.actions import MoveDB
 from reconciler.model.diff import Change, Diff
+from reconciler.model.host_actions import LinkDB
 from reconciler.model.location import Location
 from reconciler.model.observed import Observed, ObservedHost
 from reconciler.model.plan import MovePlan, Withheld

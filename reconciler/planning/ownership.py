@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from reconciler.model.actions import DBAction, ForgetObject, RecordObject, Risk
+from reconciler.model.actions import DBAction, ForgetObject, RecordObject
 from reconciler.model.diff import Change, Op
 from reconciler.model.observed import DBState, Observed, ObservedConfigDB
 from reconciler.model.ownership import Applying, Record
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.resolved import Resolved, ResolvedHost
+from reconciler.model.risk import Risk
 
 _RECORDED = (Op.CREATE, Op.UPDATE, Op.KEEP)
 

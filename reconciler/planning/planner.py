@@ -12,16 +12,14 @@ from reconciler.model.actions import (
     DBAction,
     DeleteVMGroup,
     ForgetObject,
-    HostAction,
-    LinkAction,
     MoveMember,
     RecordObject,
     RecoverDB,
     RemoveMember,
-    RemoveNameLink,
     UpgradeDB,
 )
 from reconciler.model.diff import Change, Diff, Op
+from reconciler.model.host_actions import HostAction, LinkAction, RemoveNameLink
 from reconciler.model.observed import DBState, Observed, ObservedHost
 from reconciler.model.ownership import Stamp
 from reconciler.model.plan import DBPlan, HostPlan, Plan, Withheld

@@ -27,13 +27,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reconciler.model.actions import MoveDB, Risk
+from reconciler.model.actions import MoveDB
 from reconciler.model.constants import VOLUMES
 from reconciler.model.diff import Change, FieldChange, Op
 from reconciler.model.location import Location, local
 from reconciler.model.observed import DBMode, DBState, Observed, ObservedConfigDB, ObservedHost, UnreachableHost
 from reconciler.model.refs import Kind
 from reconciler.model.resolved import Resolved, ResolvedConfigDB
+from reconciler.model.risk import Risk
 from reconciler.planning.old_schema import is_old
 from reconciler.planning.show import Names
 

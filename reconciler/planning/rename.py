@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from reconciler.model.actions import RemoveNameLink, Risk, SetNameLink
 from reconciler.model.diff import FieldChange
+from reconciler.model.host_actions import RemoveNameLink, SetNameLink
 from reconciler.model.observed import DBState, DockvolsEntry, EntryKind, ObservedConfigDB, ObservedDatastore
 from reconciler.model.refs import ObjectRef
+from reconciler.model.risk import Risk
 from reconciler.planning.name_links import LinkChange, folder_of
 from reconciler.planning.show import Names
 from reconciler.planning.state import VMGroupState

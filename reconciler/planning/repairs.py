@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from reconciler.model.actions import DBAction, DeleteRow, MoveMember, RemoveMember, Risk, UpdateVMGroup, worst
+from reconciler.model.actions import DBAction, DeleteRow, MoveMember, RemoveMember, UpdateVMGroup
 from reconciler.model.constants import DEFAULT_VMGROUP
 from reconciler.model.diff import Change, FieldChange, Op
 from reconciler.model.observed import ObservedConfigDB, VMRow
 from reconciler.model.refs import ObjectRef
 from reconciler.model.resolved import Member
+from reconciler.model.risk import Risk, worst
 from reconciler.planning.membership import Membership
 from reconciler.planning.pairing import Pair
 from reconciler.planning.rights import compare

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from functools import lru_cache
 
-from reconciler.model.actions import Risk, worst
 from reconciler.model.constants import ALL_DS_URL, SPECIAL_DATASTORES, VM_DS_URL
 from reconciler.model.resolved import Access
+from reconciler.model.risk import Risk, worst
 from reconciler.planning.state import VMGroupState, default_vmgroup
 
 

@@ -7,23 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from reconciler.model.actions import (
-    Action,
-    AddMember,
-    CreateVMGroup,
-    DeleteVMGroup,
-    LeaveOwnDB,
-    LinkDB,
-    MoveMember,
-    RemoveMember,
-    RemoveSection,
-    Risk,
-)
+from reconciler.model.actions import Action, AddMember, CreateVMGroup, DeleteVMGroup, MoveMember, RemoveMember
 from reconciler.model.constants import DEFAULT_VMGROUP
 from reconciler.model.diff import Change, RightsChange
+from reconciler.model.host_actions import LeaveOwnDB, LinkDB, RemoveSection
 from reconciler.model.location import local
 from reconciler.model.observed import DBMode, ObservedConfigDB, ObservedHost, UnreachableHost
 from reconciler.model.resolved import Access, Member, ResolvedHost
+from reconciler.model.risk import Risk
 from reconciler.model.sizes import format_size
 from reconciler.planning.default_diff import OPEN
 from reconciler.planning.membership import Membership

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from reconciler.model.actions import Action, DeleteVMGroup, RemoveNameLink, Risk, worst
+from reconciler.model.actions import Action, DeleteVMGroup
 from reconciler.model.constants import DEFAULT_VMGROUP
 from reconciler.model.desired import Unmanaged
 from reconciler.model.diff import Change, FieldChange, Op
+from reconciler.model.host_actions import RemoveNameLink
 from reconciler.model.observed import DockvolsEntry, EntryKind, ObservedConfigDB, ObservedDatastore
 from reconciler.model.ownership import Applying, Record
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.resolved import Resolved, ResolvedConfigDB, ResolvedVMGroup
+from reconciler.model.risk import Risk, worst
 from reconciler.planning.membership import Membership, member_changes
 from reconciler.planning.name_links import LinkChange, volumes_of
 from reconciler.planning.ownership import Ledger, spell

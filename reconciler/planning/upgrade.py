@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from reconciler.model.actions import DBAction, RemoveAccess, Risk, SetAccess, UpdateVMGroup, UpgradeDB, worst
+from reconciler.model.actions import DBAction, RemoveAccess, SetAccess, UpdateVMGroup, UpgradeDB
 from reconciler.model.constants import DEFAULT_VMGROUP
 from reconciler.model.diff import Change, FieldChange, Op, RightsChange
 from reconciler.model.inventory import Inventory
 from reconciler.model.observed import DBMode, Observed, ObservedConfigDB, ObservedHost, Schema
 from reconciler.model.refs import ObjectRef
 from reconciler.model.resolved import Member, ResolvedConfigDB
+from reconciler.model.risk import Risk, worst
 from reconciler.planning.old_schema import as_granted, half_upgraded, is_old, lifted
 from reconciler.planning.releases import understands_1_2
 from reconciler.planning.rights import compare

@@ -11,16 +11,15 @@ from reconciler.model.actions import (
     CreateVMGroup,
     RemoveAccess,
     RenameVMGroup,
-    Risk,
     SetAccess,
     UpdateVMGroup,
-    worst,
 )
 from reconciler.model.constants import DEFAULT_VMGROUP
 from reconciler.model.diff import Change, FieldChange, Op
 from reconciler.model.observed import ObservedDatastore
 from reconciler.model.refs import ObjectRef
 from reconciler.model.resolved import ResolvedVMGroup
+from reconciler.model.risk import Risk, worst
 from reconciler.planning.membership import MemberChange, Membership, member_changes, with_stale_members
 from reconciler.planning.name_links import LinkChange, link_changes, name_taken, volumes_of
 from reconciler.planning.pairing import Pair

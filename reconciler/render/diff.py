@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from reconciler.model.actions import RecordObject, Risk
+from reconciler.model.actions import RecordObject
 from reconciler.model.diff import Change, Diff, FieldChange, Op
 from reconciler.model.refs import Kind
+from reconciler.model.risk import Risk
 from reconciler.render.rights import rights_lines
 from reconciler.render.text import Paint, clean, count, lines, pad, plain, show, width
 

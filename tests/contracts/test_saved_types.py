@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.model import actions
+from reconciler.model import actions, host_actions
 from reconciler.model.actions import Action
 from reconciler.model.plan import DBPlan, HostPlan, MovePlan
 from reconciler.model.saved_plan import SavedPlan
@@ -59,7 +59,13 @@ def through_a_file(data: Any) -> Any:
 
 
 def test_every_action_is_among_them() -> None:
-    made = {kind for kind in vars(actions).values() if is_dataclass(kind) and kind.__module__ == actions.__name__}
+    both = (actions, host_actions)
+    made = {
+        kind
+        for module in both
+        for kind in vars(module).values()
+        if is_dataclass(kind) and kind.__module__ == module.__name__
+    }
     assert made <= set(TYPES)
 
 

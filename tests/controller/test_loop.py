@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from reconciler.model.actions import Risk
 from reconciler.model.diff import Change, Op
 from reconciler.model.errors import InvalidManifestsError, InventoryError, ManifestError
 from reconciler.model.outcome import ObjectResult, Status
 from reconciler.model.policy import HEAL, REPORT_ONLY
 from reconciler.model.refs import Kind, ObjectRef, Source
+from reconciler.model.risk import Risk
 from tests.controller.loop import HOST, KEPT, Script, desired, drift, outcome
 
 GOOD = desired()

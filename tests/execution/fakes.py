@@ -6,22 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from reconciler.model.actions import (
-    AddMember,
-    CreateVMGroup,
-    DBAction,
-    HostAction,
-    LinkAction,
-    RemoveNameLink,
-    Risk,
-    SetNameLink,
-)
+from reconciler.model.actions import AddMember, CreateVMGroup, DBAction
 from reconciler.model.backups import Backup
+from reconciler.model.host_actions import HostAction, LinkAction, RemoveNameLink, SetNameLink
 from reconciler.model.observed import ObservedConfigDB
 from reconciler.model.outcome import ActionResult
 from reconciler.model.plan import DBPlan
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.resolved import Member
+from reconciler.model.risk import Risk
 from reconciler.ports import DBResult, Question, Report
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from reconciler.model.actions import HostAction, LinkAction
 from reconciler.model.constants import AUTH_DB
 from reconciler.model.diff import Diff
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
+from reconciler.model.host_actions import HostAction, LinkAction
 from reconciler.model.inventory import Inventory
 from reconciler.model.location import Location, local
 from reconciler.model.observed import DBMode, DBState, ObservedConfigDB, ObservedDatastore, ObservedHost

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Sequence
 
 from reconciler.execution.executor import Execution, execute
-from reconciler.model.actions import LinkDB, RecordObject, RenameVMGroup, Risk
+from reconciler.model.actions import RecordObject, RenameVMGroup
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
+from reconciler.model.host_actions import LinkDB
 from reconciler.model.plan import DBPlan, HostPlan, Plan
+from reconciler.model.risk import Risk
 from tests.execution.fakes import DB, G1, G2, HOST, NOW, FakeAgent, Nobody, add, clear, create, db_plan, link
 
 JOIN = HostPlan(HOST, "esx1", DB, (LinkDB(HOST, Risk.RESTRICTS, "/db", None),))

@@ -132,3 +132,11 @@ def test_good_manifests_are_not_explained() -> None:
     program += "; print('jsonschema' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], input=GOOD.encode(), capture_output=True, check=True)
     assert done.stdout.strip() == b"False"
+
+
+@pytest.mark.parametrize("text", ["'<<': null\n", '"<<": {a: 1}\n', "<<: {a: 1}\n", "a: {'<<': 1}\n"])
+def test_a_merge_key_is_refused_in_quotes_too(text: str) -> None:
+    with pytest.raises(yaml_fast.Unusual):
+        list(yaml_fast.documents(text))
+    (document,) = yaml_careful.documents(text)
+    assert [problem.message for problem in document.problems] == ["merge keys are not supported; write the fields out"]

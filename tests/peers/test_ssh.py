@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from reconciler.hosts.ssh import SSHHosts
-from reconciler.model.actions import LinkDB, Risk
 from reconciler.model.errors import HostUnreachableError
+from reconciler.model.host_actions import LinkDB
 from reconciler.model.observed import DBMode
 from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.risk import Risk
 from reconciler.model.secret import Login, Secret
 from reconciler.model.site import SSH, Credentials
 from reconciler.ports import HostAgent, Question

@@ -22,13 +22,13 @@ from typing import Any
 
 import yaml
 
-from reconciler.model.actions import Risk
 from reconciler.model.diff import Diff
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.plan import Plan
 from reconciler.model.policy import APPLY, APPLY_AND_DESTROY, REPORT_ONLY, Policy
 from reconciler.model.policy import HEAL as HEAL_APPLIED
 from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.risk import Risk
 from reconciler.planning.differ import diff, without_uuid
 from reconciler.planning.planner import plan
 from reconciler.planning.resolve import resolve

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from reconciler.model import actions as act
+from reconciler.model import host_actions as outside
 from reconciler.model.constants import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, VOLUMES
 from reconciler.model.errors import AgentRefusedError
 from reconciler.model.location import Location, local
@@ -36,6 +37,7 @@ from reconciler.model.outcome import ActionResult
 from reconciler.model.ownership import Record
 from reconciler.model.plan import DBPlan, MovePlan
 from reconciler.model.resolved import Access, Member
+from reconciler.model.risk import Risk
 
 
 class RefusedError(Exception):
@@ -311,26 +313,26 @@ class Site:
                 self.hosts[source.host] = replace(host, link=move.path, link_path=move.path, db_mode=DBMode.MULTI_NODE)
         self.dbs[place] = replace(new, other=replace(new.other, copied_from=None))
 
-    def apply_link(self, action: act.LinkAction) -> None:
+    def apply_link(self, action: outside.LinkAction) -> None:
         """Set or remove one name link."""
         datastore = self.datastores[action.url]
         entries = dict(datastore.entries)
         there = entries.get(action.name)
         expect(there is None or there.kind is EntryKind.LINK, "not a link", "NotALink")
         match action:
-            case act.SetNameLink(url=url, name=name, uuid=uuid):
+            case outside.SetNameLink(url=url, name=name, uuid=uuid):
                 entries[name] = DockvolsEntry(EntryKind.LINK, f"{url}/dockvols/{uuid}", 0)
-            case act.RemoveNameLink(name=name, target=target):
+            case outside.RemoveNameLink(name=name, target=target):
                 expect(there is None or there.target == target, "it leads elsewhere", "Moved")
                 entries.pop(name, None)
         self.datastores[action.url] = ObservedDatastore(action.url, datastore.read_from, datastore.error, entries)
 
-    def apply_host(self, name: str, actions: Iterable[act.HostAction]) -> None:
+    def apply_host(self, name: str, actions: Iterable[outside.HostAction]) -> None:
         """Do these on a host, in order."""
         for action in actions:
             host = self.hosts[name]
             assert isinstance(host, ObservedHost)
-            if isinstance(action, act.LeaveOwnDB):
+            if isinstance(action, outside.LeaveOwnDB):
                 own = self.dbs[local(name)]
                 expect(own.fingerprint() == action.fingerprint, "it was changed", "Moved")
                 gone = ObservedConfigDB(own.other.path, DBState.ABSENT, "", "", name, "absent")
@@ -347,37 +349,37 @@ def _made(rows: Rows, with_default: bool) -> Rows:
     made = Rows(replace(rows.other, state=DBState.PRESENT))
     if with_default:
         free = tuple(Access(url, True, 0, 0) for url in ("_ALL_DS://", "_VM_DS://"))
-        ref, risk, text = rows.other.path, act.Risk.SAFE, "This is a default vmgroup"
+        ref, risk, text = rows.other.path, Risk.SAFE, "This is a default vmgroup"
         arguments: Sequence[object] = (ref, risk, DEFAULT_VMGROUP_UUID, DEFAULT_VMGROUP, text, "_VM_DS://", free, ())
         made.do(act.CreateVMGroup(*arguments))  # type: ignore[arg-type]
     return made
 
 
-def _on_host(host: ObservedHost, action: act.HostAction) -> ObservedHost:
+def _on_host(host: ObservedHost, action: outside.HostAction) -> ObservedHost:
     match action:
-        case act.LinkDB(path=path, before=before):
+        case outside.LinkDB(path=path, before=before):
             expect(host.db_mode is not DBMode.SINGLE_NODE, "it has a config DB of its own", "NotALink")
             expect(host.link in (before, path), "the link is another one", "Moved")
             return replace(host, link=path, link_path=path, db_mode=DBMode.MULTI_NODE, db_reason="")
-        case act.UnlinkDB(before=before):
+        case outside.UnlinkDB(before=before):
             expect(host.link in (before, None), "the link is another one", "Moved")
             return replace(host, link=None, link_path=None, db_mode=DBMode.NOT_CONFIGURED)
-        case act.WriteSection(datastore=datastore):
+        case outside.WriteSection(datastore=datastore):
             return replace(host, section=Section(SectionForm.OURS, datastore, True))
-        case act.RemoveSection():
+        case outside.RemoveSection():
             return replace(host, section=Section(SectionForm.MISSING, None, True))
-        case act.InstallDriver(version=version):
+        case outside.InstallDriver(version=version):
             return replace(host, driver=version or "some", service=Service.STOPPED)
-        case act.ReplaceDriver(before=before, version=version):
+        case outside.ReplaceDriver(before=before, version=version):
             expect(host.driver in (before, None), "the driver is another one", "Moved")
             return replace(host, driver=version or "some", service=Service.STOPPED)
-        case act.RemoveDriver(before=before):
+        case outside.RemoveDriver(before=before):
             expect(host.driver in (before, None), "the driver is another one", "Moved")
             return replace(host, driver=None, service=Service.NOT_INSTALLED)
-        case act.SetLogLevel(level=level, before=before):
+        case outside.SetLogLevel(level=level, before=before):
             expect(host.log_level in (before, level), "the log level is another one", "Moved")
             return replace(host, log_level=level)
-        case act.StartService():
+        case outside.StartService():
             expect(host.driver is not None or host.service is Service.STOPPED, "nothing to start", "Missing")
             return replace(host, service=Service.RUNNING)
 

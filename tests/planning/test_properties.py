@@ -9,10 +9,11 @@ from functools import partial
 from hypothesis import assume, given, note
 from hypothesis import strategies as st
 
-from reconciler.model.actions import DeleteVMGroup, ForgetObject, LeaveOwnDB, RecordObject, RemoveMember, ReplaceDriver
+from reconciler.model.actions import DeleteVMGroup, ForgetObject, RecordObject, RemoveMember
 from reconciler.model.constants import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID
 from reconciler.model.desired import Presence, Unmanaged
 from reconciler.model.diff import Change, Diff, Op
+from reconciler.model.host_actions import LeaveOwnDB, ReplaceDriver
 from reconciler.model.location import Location, local
 from reconciler.model.observed import DBState, ObservedHost, Schema, TenantRow, VMRow
 from reconciler.model.plan import Plan

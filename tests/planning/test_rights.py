@@ -11,10 +11,10 @@ import pytest
 import yaml
 from hypothesis import given
 
-from reconciler.model.actions import Risk, worst
 from reconciler.model.constants import VM_DS_URL
 from reconciler.model.inventory import Inventory
 from reconciler.model.resolved import Access
+from reconciler.model.risk import Risk, worst
 from reconciler.planning.rights import Lookup, Request, Right, compare, decide, vmgroup_of
 from reconciler.planning.rights_change import by_release
 from reconciler.planning.show import Names

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import assume, given, note
 from hypothesis import strategies as st
 
-from reconciler.model.actions import Risk, UpgradeDB, worst
+from reconciler.model.actions import UpgradeDB
 from reconciler.model.constants import DEFAULT_VMGROUP_UUID, OLD_DEFAULT_URL, VM_DS_URL
 from reconciler.model.desired import Unmanaged
 from reconciler.model.diff import Change, Diff
@@ -15,6 +15,7 @@ from reconciler.model.location import Location
 from reconciler.model.observed import DBState, ObservedConfigDB, PrivilegeRow, Schema
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.resolved import Access, Resolved, ResolvedConfigDB
+from reconciler.model.risk import Risk, worst
 from reconciler.planning.differ import diff
 from reconciler.planning.old_schema import as_vdvs_upgrades, is_old, lifted
 from reconciler.planning.rights import Lookup

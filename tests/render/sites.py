@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from reconciler.model.actions import Risk
 from reconciler.model.conditions import Condition, Truth
 from reconciler.model.desired import Presence, Unmanaged
 from reconciler.model.diff import Change, Diff, FieldChange, Op
@@ -29,6 +28,7 @@ from reconciler.model.outcome import Assessment
 from reconciler.model.ownership import Record
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.resolved import Resolved, ResolvedConfigDB, ResolvedHost
+from reconciler.model.risk import Risk
 
 URL = "/vmfs/volumes/5acd0a4e-8e7e1b10-1b1a-000c29000001"
 LOCAL_URL = "/vmfs/volumes/5acd0a4e-8e7e1b10-1b1a-000c29000002"

@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 
-from reconciler.model.actions import RecordObject, Risk
+from reconciler.model.actions import RecordObject
 from reconciler.model.diff import Change, Diff, FieldChange, Op, RightsChange
 from reconciler.model.outcome import Assessment, BackupMade, ObjectResult, Outcome, Status
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.plan import Plan
 from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.risk import Risk
 from reconciler.planning.history import history
 from reconciler.render import data, rows, tables
 from reconciler.render.describe import describe_data, describe_text

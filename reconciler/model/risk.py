@@ -1,0 +1,25 @@
+"""How risky an action is."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Risk(Enum):
+    """What an action may do to those who work with vDVS, from harmless to irreversible. Compares by severity."""
+
+    SAFE = "safe"
+    RESTRICTS = "restricts"
+    WIDENS = "widens"
+    DISRUPTS = "disrupts"
+    DESTROYS = "destroys"
+
+    @property
+    def severity(self) -> int:
+        """0 for SAFE, rising."""
+        return list(Risk).index(self)
+
+
+def worst(risks: list[Risk]) -> Risk:
+    """The most severe of `risks`; SAFE when there is none."""
+    return max(risks, key=lambda risk: risk.severity, default=Risk.SAFE)
