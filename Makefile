@@ -49,12 +49,19 @@ peers: .peers/vcsim  ## Install the servers that tests talk to (sshd, busybox, v
 	GOBIN="$(CURDIR)/.peers" go install $(VCSIM)
 
 ##@ Check
-.PHONY: test test-slow lint format
+.PHONY: test test-agent test-slow lint format
 test: install  ## Run the tests
 	$(RUN) python -m pytest -m "not slow" $(ARGS)
 
 test-slow: install  ## Run the slow tests too
 	$(RUN) python -m pytest $(ARGS)
+
+AGENT_PYTHONS ?= $(wildcard $(HOME)/.pyenv/versions/2.7.*/bin/python $(HOME)/.pyenv/versions/3.*/bin/python)
+test-agent: install  ## Run the agent's tests under every other Python that is found (AGENT_PYTHONS="...")
+	@set -e; for python in $(AGENT_PYTHONS); do \
+	    echo "the agent under $$("$$python" --version 2>&1)"; \
+	    $(RUN) VDVS_AGENT_PYTHON="$$python" python -m pytest -m "not slow" tests/agent $(ARGS); \
+	done
 
 lint: install  ## Check style, types, layers, and the syntax the agent may use
 	$(RUN) ruff check .

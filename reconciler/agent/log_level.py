@@ -10,7 +10,6 @@ import os
 
 from . import files, host_facts, programs
 from .paths import mode_of
-from .text import readable
 from .wire import Refused
 
 TYPE_CHECKING = False
@@ -40,7 +39,7 @@ def read(root):
         logger, handler = found["loggers"][""]["level"], found["handlers"][HANDLER]["level"]
     except (KeyError, TypeError):
         return None, "%s has no level for its logger, or for its file" % FILE
-    return readable("%s" % logger if logger == handler else "%s/%s" % (logger, handler)), None
+    return "%s" % logger if logger == handler else "%s/%s" % (logger, handler), None
 
 
 def change(root, action):

@@ -96,7 +96,12 @@ class Objects(object):
             return
         uid, stamp = action["uid"], self._stamp
         values = [action["object"], uid, action["set"], action["digest"], stamp.get("commit")]
-        values += [int(bool(stamp.get("dirty"))), stamp.get("by") or "", stamp["time"], stamp.get("reason") or ""]
+        values += [
+            int(bool(stamp.get("dirty"))),
+            stamp.get("by") or _TEXT(),
+            stamp["time"],
+            stamp.get("reason") or _TEXT(),
+        ]
         if not _is_row(values):
             raise Refused("BadRequest", "who applied %s is not told as the protocol says" % action["object"])
         names = self._names()

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.agent.world import G1, G2, VM1, Agent, outcomes, vmgroup
+from tests.agent.world import ANOTHER_PYTHON, G1, G2, VM1, Agent, outcomes, vmgroup
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With another interpreter only those tests say something that ask an agent, and leave its inside alone."""
+    if ANOTHER_PYTHON is None:
+        return
+    here = Path(__file__).parent
+    inside = pytest.mark.skip(reason="about the agent's inside, which is in another process")
+    for item in items:
+        asks = "agent" in getattr(item, "fixturenames", ())
+        own = set(inspect.signature(getattr(item, "function", len)).parameters)
+        killed = item.path.name == "test_killed.py"  # which runs processes of its own
+        if here in item.path.parents and (not asks or killed or own & {"monkeypatch", "python"}):
+            item.add_marker(inside)
 
 
 @pytest.fixture
-def agent(tmp_path: Path) -> Agent:
+def agent(tmp_path: Path) -> Iterator[Agent]:
     """A host without any config DB."""
-    return Agent(tmp_path)
+    made = Agent(tmp_path)
+    yield made
+    made.close()
 
 
 @pytest.fixture

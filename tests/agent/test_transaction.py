@@ -20,7 +20,7 @@ from reconciler.agent.wire import Refused
 from reconciler.hosts.bundle import BOOTSTRAP, bundle
 from tests.agent.pythons import ALL_PYTHONS
 from tests.agent.test_observe_db import leave_hot_journal, start_spilling_writer
-from tests.agent.world import G1, G2, TIME, VM1, VM2, Agent, access, act, member, outcomes, vmgroup
+from tests.agent.world import ANOTHER_PYTHON, G1, G2, TIME, VM1, VM2, Agent, access, act, member, outcomes, vmgroup
 from tests.agent.world import sqlite as opened
 
 ADD = act("AddMember", G2, member=member(VM2))
@@ -319,6 +319,8 @@ def test_a_commit_does_not_hold_up_the_service_for_long(ready: Agent) -> None:
     ids=lambda action: str(action)[:40],
 )
 def test_a_group_that_cannot_be_understood_does_not_stop_the_others(ready: Agent, bad: Any) -> None:
+    if "/2.7" in (ANOTHER_PYTHON or "") and bad == act("AddMember", member=member("\ud800")):
+        pytest.skip("half of a pair of surrogates is text to Python 2")
     reply = ready.apply([act("UpdateVMGroup", description="undone", default_url=None), bad], [ADD])
     first, second = outcomes(reply)
     assert (first in ("BadRequest", "Precondition"), second) == (True, "ok")

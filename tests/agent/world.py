@@ -1,6 +1,7 @@
 """A host in a folder, and the agent on it: what the tests of the agent share.
 
-The agent is asked through its own `answer`, in this process, unless a test needs it to be a process of its own.
+The agent is asked through its own `answer`, in this process, unless a test needs it to be a process of its own, or
+`VDVS_AGENT_PYTHON` names another interpreter to run it (`make test-agent` does, one after the other).
 Nothing is simulated here but the programs of ESXi, which are small shell scripts.
 """
 
@@ -24,6 +25,7 @@ from reconciler.agent import host_facts
 from reconciler.agent.main import answer
 from reconciler.agent.paths import Root
 
+ANOTHER_PYTHON = os.environ.get("VDVS_AGENT_PYTHON")
 SERVE = Path(__file__).with_name("serve.py")
 VOLUME = "5a7b0001-0a0b0c0d-9bc3-000c29c1501d"
 URL = f"/vmfs/volumes/{VOLUME}"
@@ -48,6 +50,7 @@ class Agent:
         self.volume = root / URL[1:]
         self.dockvols = self.volume / "dockvols"
         self.db = self.dockvols / "vmdkops_config.db"
+        self._process: subprocess.Popen[bytes] | None = None
         self.dockvols.mkdir(parents=True)
         (root / "vmfs/volumes/SHARED").symlink_to(VOLUME)
         host_facts._driver_cache.clear()
@@ -67,8 +70,32 @@ class Agent:
         return str(reply["error"]["reason"])
 
     def reply(self, do: str, **fields: Any) -> Any:
-        request = json.loads(json.dumps({"id": 1, "do": do, **fields}))
-        return json.loads(json.dumps(answer(Root(str(self.root)), request)))
+        request = json.dumps({"id": 1, "do": do, **fields})
+        if ANOTHER_PYTHON is not None:
+            return json.loads(self._elsewhere(request))
+        return json.loads(json.dumps(answer(Root(str(self.root)), json.loads(request))))
+
+    def _elsewhere(self, request: str) -> bytes:
+        """The answer of an agent that is run by another interpreter, and stays up."""
+        if self._process is None:
+            command = [str(ANOTHER_PYTHON), "-E", "-s", str(SERVE), str(self.root)]
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            assert b"hello" in self._line()
+        assert self._process.stdin is not None
+        self._process.stdin.write(request.encode() + b"\n")
+        self._process.stdin.flush()
+        return self._line()
+
+    def _line(self) -> bytes:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
+
+    def close(self) -> None:
+        """End the agent of another interpreter, if there is one."""
+        if self._process is not None:
+            self._process.communicate(timeout=10)
+            self._process = None
 
     def look(self, known: str | None = None, deadline: float = 0) -> Any:
         """The config DB as `observe` reports it."""
