@@ -45,8 +45,16 @@ peers: .peers/vcsim  ## Install the servers that tests talk to (sshd, busybox, v
 	$$root apt-get update -qq && \
 	$$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PEERS)
 
+# A Go before 1.21 cannot fetch the newer one that vcsim needs by itself, but it can fetch it as a module.
+GO_TOOLCHAIN := golang.org/toolchain@v0.0.1-go1.23.4
 .peers/vcsim:
-	GOBIN="$(CURDIR)/.peers" go install $(VCSIM)
+	@set -e; go=go; \
+	case "$$(go env GOVERSION)" in go1.?|go1.?.*|go1.1?|go1.1?.*|go1.20|go1.20.*) \
+	    found=$$(cd / && go mod download -json "$(GO_TOOLCHAIN).$$(go env GOOS)-$$(go env GOARCH)"); \
+	    folder=$$(printf '%s\n' "$$found" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p'); \
+	    chmod -R u+x "$$folder/bin" "$$folder/pkg/tool"; export GOROOT="$$folder"; go="$$folder/bin/go";; \
+	esac; \
+	GOBIN="$(CURDIR)/.peers" "$$go" install $(VCSIM)
 
 ##@ Check
 .PHONY: test test-agent test-slow lint format

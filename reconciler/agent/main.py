@@ -44,6 +44,10 @@ def main(root, stdin, stdout):
     except EnvironmentError as error:
         if error.errno != errno.EPIPE:
             raise
+        # What is left in the buffer would be tried again at the end of the process, and complained about.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stdout.fileno())
+        os.close(nowhere)
 
 
 def answer(root, request):
