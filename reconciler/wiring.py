@@ -29,13 +29,30 @@ class SystemClock:
         return datetime.now(UTC)
 
 
+def is_there(site: Site) -> bool:
+    """Whether `way_to` would make nothing."""
+    return not isinstance(site.way, Lab) or lab.exists(Path(site.way.directory))
+
+
+def way_to(site: Site) -> Hosts:
+    """The way to the hosts of a site; who asks for it closes it. A lab that is not there yet is made, as the seed's."""
+    return _of_lab(site.way) if isinstance(site.way, Lab) else _by_ssh(site.way)
+
+
+@asynccontextmanager
+async def world_of(site: Site, hosts: Hosts, observer: Observer) -> AsyncIterator[World]:
+    """The world of a site, reached by `hosts`, which stay open."""
+    async with _inventory(site) as inventory:
+        yield World(inventory, hosts, SystemClock(), _new_uuid, observer)
+
+
 @asynccontextmanager
 async def open_world(site: Site, observer: Observer) -> AsyncIterator[World]:
-    """The world of a site; its connections end with the context. A lab that is not there yet is made, as the seed's."""
-    hosts = _of_lab(site.way) if isinstance(site.way, Lab) else _by_ssh(site.way)
+    """The world of a site; its connections end with the context."""
+    hosts = way_to(site)
     try:
-        async with _inventory(site) as inventory:
-            yield World(inventory, hosts, SystemClock(), _new_uuid, observer)
+        async with world_of(site, hosts, observer) as world:
+            yield world
     finally:
         await hosts.close()
 

@@ -61,21 +61,9 @@ def export(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, outp
 
 
 def _look(session: Session) -> Survey:
-    import asyncio
-
-    from reconciler import wiring
-    from reconciler.cli.progress import TerminalProgress
     from reconciler.execution.surveying import survey
 
-    found: list[Survey] = []
-
-    async def look() -> None:
-        with TerminalProgress() as observer:
-            async with wiring.open_world(session.site, observer) as world:
-                found.append(await survey(session.desired, world.inventory, world.hosts, world.observer))
-
-    asyncio.run(look())
-    return found[0]
+    return session.in_world(lambda world: survey(session.desired, world.inventory, world.hosts, world.observer))
 
 
 def _not_said(found: Survey) -> Sequence[LeftOut]:

@@ -16,7 +16,7 @@ from reconciler.cli.colour import paint
 from reconciler.cli.errors import say
 from reconciler.cli.on_behalf import looking, who
 from reconciler.cli.printing import emit, print_outcome
-from reconciler.cli.session import NO_SITE, Session
+from reconciler.cli.session import NO_SITE, Session, calls
 from reconciler.model.desired import Site
 from reconciler.model.durations import parse_duration
 from reconciler.model.errors import UsageError
@@ -98,7 +98,7 @@ def apply_saved(name: str, site: str | None, allow_destroy: bool, output: str) -
     """Do exactly what the plan in a file says, or nothing."""
     plan = files.read(name)
     _check(plan, name, site, allow_destroy)
-    return apply_now(Session(plan.desired, _site(plan), (), plan.policy.objects), _by(plan, who()), output)
+    return apply_now(Session(calls(), plan.desired, _site(plan), (), plan.policy.objects), _by(plan, who()), output)
 
 
 def _by(plan: SavedPlan, who: str) -> SavedPlan:

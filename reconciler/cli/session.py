@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from reconciler import loader, wiring
+import click
+
 from reconciler import reconcile as use_case
+from reconciler.cli.calls import Calls
 from reconciler.cli.errors import say
 from reconciler.cli.progress import TerminalProgress
 from reconciler.cli.selector import Selector
@@ -33,6 +34,7 @@ NO_SITE = (
 class Session:
     """The manifests of one run, the objects that -l selects (None: all), and on whose behalf (None: nobody's)."""
 
+    calls: Calls
     desired: Desired
     site: Site
     paths: tuple[str, ...]
@@ -45,18 +47,15 @@ class Session:
 
     def in_world(self, do: Callable[[use_case.World], Awaitable[Value]]) -> Value:
         """What `do` makes of the world of the site."""
-        found: list[Value] = []
         if isinstance(self.site.way, SSH) and self.site.way.ignore_host_keys:
             say("warning: host keys are not checked (insecureIgnoreHostKey): whoever answers is taken for the host")
 
-        async def keep() -> None:
-            # Not returned: when asyncio restores the interrupt handler, it renders the repr of what a task returned.
+        async def look() -> Value:
             with TerminalProgress(self.selected) as observer:
-                async with wiring.open_world(self.site, observer) as world:
-                    found.append(await do(world))
+                async with self.calls.world(self.site, observer) as world:
+                    return await do(world)
 
-        asyncio.run(keep())
-        return found[0]
+        return self.calls.run(look)
 
     def on_behalf(self, applying: Applying) -> Session:
         """The same on this behalf."""
@@ -69,13 +68,19 @@ class Session:
         return Diff(tuple(change for change in diff.changes if change.ref in self.only))
 
 
+def calls() -> Calls:
+    """Those of the command that runs, which end with it."""
+    return click.get_current_context().with_resource(Calls())
+
+
 def open_session(paths: Sequence[str], site: str | None, selector: str | None = None) -> Session:
     """Load the manifests; every error in them is raised at once."""
     stdin = sys.stdin.buffer if "-" in paths else None
-    desired = loader.load(paths, site=site, stdin=stdin).desired
+    talk = calls()
+    desired = talk.load(paths, site, stdin)
     if desired.site is None:
         raise UsageError(NO_SITE)
     only = Selector.parse(selector).select(desired) if selector else None
     if only is not None and not only:
         say(f"warning: no object has these labels ({selector})")
-    return Session(desired, desired.site, tuple(paths), only)
+    return Session(talk, desired, desired.site, tuple(paths), only)

@@ -90,9 +90,9 @@ def hosts(declared: list[tuple[Document, DesiredHost]], site: Site | None) -> It
             yield document.error(address_path, f"the address {address} is already that of {clash.who} ({clash.at})")
         if host.driver is not None and host.driver.state is Presence.ABSENT:
             yield from _without_driver(document)
-        if site is not None and not _allowed(host.address, site.allowed_hosts):
-            allowed = ", ".join(map(quoted, site.allowed_hosts or ())) or "none"
-            message = f"{address} is not an address that the Site allows (spec.allow.hosts: {allowed})"
+        if site is not None and not allowed(host, site):
+            patterns = ", ".join(map(quoted, site.allowed_hosts or ())) or "none"
+            message = f"{address} is not an address that the Site allows (spec.allow.hosts: {patterns})"
             yield document.error(address_path, message)
 
 
@@ -105,8 +105,10 @@ def _without_driver(document: Document) -> Iterator[ManifestError]:
         yield document.error(("spec", "service"), "without the driver there is no service; leave it out")
 
 
-def _allowed(address: str, patterns: tuple[str, ...] | None) -> bool:
-    return patterns is None or any(fnmatchcase(address.lower(), pattern.lower()) for pattern in patterns)
+def allowed(host: DesiredHost, site: Site) -> bool:
+    """Whether the Site lets manifests name the address of this host."""
+    patterns, address = site.allowed_hosts, host.address.lower()
+    return patterns is None or any(fnmatchcase(address, pattern.lower()) for pattern in patterns)
 
 
 def config_dbs(

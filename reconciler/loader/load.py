@@ -12,6 +12,7 @@ from typing import IO
 
 from reconciler.loader import build, crosscheck, files
 from reconciler.loader.manifests import Document, SourceFile
+from reconciler.loader.meeting import Meet, Meeting
 from reconciler.loader.validate import problems, salvage
 from reconciler.loader.vmgroups import VMGroupChecks, sizes_too_large
 from reconciler.loader.wording import escape
@@ -28,13 +29,16 @@ class Loaded:
     files: int
 
 
-def load(paths: Sequence[str], *, site: str | None = None, stdin: IO[bytes] | None = None) -> Loaded:
+def load(
+    paths: Sequence[str], *, site: str | None = None, stdin: IO[bytes] | None = None, meet: Meet | None = None
+) -> Loaded:
     """Read and check the manifests at `paths` (files, folders, `-` for `stdin`), and the Site of the file `site`.
 
+    `meet` is told of each host that the Site allows, while the rest is still being read: see `Meeting`.
     Raises InvalidManifestsError with everything that is wrong with any of them.
     """
     with _collector_paused():
-        return _Loading().run(paths, site, stdin)
+        return _Loading(Meeting(meet) if meet is not None else None).run(paths, site, stdin)
 
 
 @contextmanager
@@ -52,7 +56,8 @@ def _collector_paused() -> Iterator[None]:
 class _Loading:
     """One call of `load`."""
 
-    def __init__(self) -> None:
+    def __init__(self, meeting: Meeting | None) -> None:
+        self.meeting = meeting
         self.errors: list[ManifestError] = []
         self.files: dict[str, int] = {}
         self.valid: dict[Kind, list[Document]] = {kind: [] for kind in Kind}
@@ -110,6 +115,8 @@ class _Loading:
             self.errors += wrong
             if document.kind is not None and not wrong:
                 self.valid[document.kind].append(document)
+                if self.meeting is not None:
+                    self.meeting.read(document)
             else:
                 self.broken.append((document, wrong))
         return documents
