@@ -9,7 +9,7 @@ from typing import Protocol
 
 from reconciler.model.backups import Backup
 from reconciler.model.diff import Diff
-from reconciler.model.host_actions import HostAction, LinkAction
+from reconciler.model.host_actions import HostAction, LinkAction, StoragePolicyAction
 from reconciler.model.inventory import Inventory
 from reconciler.model.observed import ObservedConfigDB, ObservedDatastore, ObservedHost
 from reconciler.model.outcome import ActionResult
@@ -89,6 +89,10 @@ class HostAgent(Protocol):
 
     async def apply_links(self, actions: Sequence[LinkAction]) -> tuple[ActionResult, ...]:
         """Set and remove name links in `dockvols/`; each stands alone."""
+        ...
+
+    async def apply_policies(self, actions: Sequence[StoragePolicyAction]) -> tuple[ActionResult, ...]:
+        """Write and remove storage policies; each stands alone. Refused with `Moved` if one is not as it was seen."""
         ...
 
     async def apply_host(self, actions: Sequence[HostAction]) -> tuple[ActionResult, ...]:

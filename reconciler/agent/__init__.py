@@ -35,6 +35,7 @@ MODULES = (
     "section",
     "volumes",
     "dockvols",
+    "policies",
     "host_facts",
     "log_level",
     "host_actions",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any, Dict, List, Tuple  # novm
 
     from .database import Place
+    from .paths import Root
 
 # On vSAN a folder directly on the datastore is an object of its own, which only this program can make.
 OSFS_MKDIR = "/usr/lib/vmware/osfs/bin/osfs-mkdir"
@@ -48,18 +49,30 @@ def make_folder(place):
     if place.own:
         files.make_folders(place.folder)
         return
-    program = programs.first_that_exists(place.root, [OSFS_MKDIR])
+    make_dockvols(place.root, folder)
+    place.find()
+
+
+def make_dockvols(root, folder):
+    # type: (Root, str) -> None
+    """Make the folder `dockvols` of a datastore, at this host path. Raises Refused, or OSError."""
+    program = programs.first_that_exists(root, [OSFS_MKDIR])
     if program is not None:
-        done = programs.run(place.root, [program, "-n", folder], 60)
-        if done.code == 0 and os.path.isdir(place.root.real(folder)):
-            place.find()
+        done = programs.run(root, [program, "-n", folder], 60)
+        if done.code == 0 and os.path.isdir(root.real(folder)):
             return
         if "/vsan:" in folder:
             raise Refused("ReadError", "%s cannot be made: %s" % (folder, done.complaint))
+    make_one_folder(root.real(folder))
+
+
+def make_one_folder(real):
+    # type: (str) -> None
+    """Make the folder at this real path, if it is missing, in one that is there. Raises OSError."""
     try:
-        os.mkdir(place.folder, 0o755)
+        os.mkdir(real, 0o755)
     except OSError:
-        if not os.path.isdir(place.folder):  # else somebody else has just made it
+        if not os.path.isdir(real):  # else somebody else has just made it
             raise
 
 

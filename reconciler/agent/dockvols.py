@@ -30,7 +30,7 @@ def listing(root, url):
     # type: (Root, str) -> Dict[str, Any]
     """The `datastores` entry of the protocol for the datastore with this URL (`/vmfs/volumes/<id>`)."""
     try:
-        folder = _folder(root, url)
+        folder = folder_of(root, url)
         entries = _entries(root, folder, root.canonical(url))
         return {"error": None, "entries": entries, "volumes": _volumes(folder, entries)}
     except Refused as refused:
@@ -51,7 +51,7 @@ def apply(root, action):
         raise files.refusal(error, "the link %s on %s cannot be changed" % (action["name"], action["url"]))
 
 
-def _folder(root, url):
+def folder_of(root, url):
     # type: (Root, str) -> str
     """The real path of `dockvols/` (which may not exist). Raises Refused `BadRequest`, `NotMounted`, `ReadError`."""
     url = root.canonical(url)
@@ -125,7 +125,7 @@ def _set(root, action):
     url, name = root.canonical(action["url"]), _checked(action["name"])
     if not _UUID.match(action["uuid"]):
         raise Refused("BadRequest", "%r is not a UUID in lower case" % action["uuid"])
-    folder = _folder(root, url)
+    folder = folder_of(root, url)
     if not os.path.isdir(folder):
         raise Refused("Missing", "there is no %s/dockvols" % url)
     real = os.path.join(folder, name)
@@ -139,7 +139,7 @@ def _set(root, action):
 def _remove(root, action):
     # type: (Root, Dict[str, Any]) -> None
     url, name = root.canonical(action["url"]), _checked(action["name"])
-    folder = _folder(root, url)
+    folder = folder_of(root, url)
     real = os.path.join(folder, name)
     if mode_of(real) is None:
         return

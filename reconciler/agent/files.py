@@ -37,6 +37,12 @@ def temporary(real):
     return "%s.new-%016x" % (real, _random.getrandbits(64))
 
 
+def is_temporary(name):
+    # type: (str) -> bool
+    """Whether a file of this name is one of those of `temporary`."""
+    return _TEMPORARY.search(name) is not None
+
+
 def make_folders(real):
     # type: (str) -> None
     """Make the folder `real` and those above it, if missing."""

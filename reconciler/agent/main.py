@@ -20,6 +20,7 @@ _VERBS = {
     "copy_db": verbs.copy_db,
     "retire_db": verbs.retire_db,
     "apply_links": verbs.apply_links,
+    "apply_policies": verbs.apply_policies,
     "apply_host": verbs.apply_host,
 }
 

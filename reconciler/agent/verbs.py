@@ -7,6 +7,7 @@ from . import (
     host_actions,
     host_facts,
     log_level,
+    policies,
     relocation,
     section,
     sqlite,
@@ -35,7 +36,7 @@ def observe(root, request):
         if path is not None:
             wanted.setdefault(path, request["linked"].get(path))
     dbs = {path: database.look(root, path, known, until) for path, known in wanted.items()}
-    datastores = {url: dockvols.listing(root, url) for url in request.get("datastores") or ()}
+    datastores = {url: _datastore(root, url) for url in request.get("datastores") or ()}
     return {"host": _host(root, until), "config_dbs": dbs, "datastores": datastores}
 
 
@@ -82,6 +83,12 @@ def apply_links(root, request):
     return {"results": [_attempt(dockvols.apply, root, action) for action in request["actions"]]}
 
 
+def apply_policies(root, request):
+    # type: (Root, Dict[str, Any]) -> Dict[str, Any]
+    """Write and remove storage policies; each action stands alone."""
+    return {"results": [_attempt(policies.apply, root, action) for action in request["actions"]]}
+
+
 def apply_host(root, request):
     # type: (Root, Dict[str, Any]) -> Dict[str, Any]
     """Do actions on the host in order, up to the first that fails."""
@@ -109,6 +116,11 @@ def describe(error):
     # type: (Exception) -> Any
     """An exception that nobody foresaw, as one line."""
     return sentence("%s: %s" % (type(error).__name__, error))
+
+
+def _datastore(root, url):
+    # type: (Root, str) -> Dict[str, Any]
+    return dict(dockvols.listing(root, url), policies=policies.listing(root, url))
 
 
 def _host(root, until):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from reconciler.render.facts import Row
 
 
-@click.command(short_help="List hosts, vmgroups or configdbs.")
+@click.command(short_help="List hosts, vmgroups, configdbs or storagepolicies.")
 @click.argument("what", metavar="KIND [NAME...]", nargs=-1, required=True, shell_complete=completing.listed)
 @options.manifests_or_default
 @options.site
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @options.selector
 @options.verbose
 def get(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output: str, selector: str | None) -> int:
-    """List hosts, vmgroups or configdbs (or all), as they are now, and whether they are in sync.
+    """List hosts, vmgroups, configdbs or storagepolicies (or all), as they are now, and whether they are in sync.
 
     \b
     Examples:
@@ -34,12 +34,15 @@ def get(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output:
     from reconciler.cli.session import open_session
     from reconciler.model.diff import Op
     from reconciler.model.policy import REPORT_ONLY
+    from reconciler.model.refs import Kind
     from reconciler.render import tables
 
     wanted, names = kinds.parse(what)
     session = open_session(paths, site, selector).on_behalf(looking(paths, selector))
     found = session.run(REPORT_ONLY).before
     listed = {kind: tables.rows(found, kind, session.only) for kind in wanted}
+    if len(wanted) > 1:  # most sites have no vSAN, and need not be told so
+        listed = {kind: rows for kind, rows in listed.items() if rows or kind is not Kind.STORAGE_POLICY}
     if names:
         kind = wanted[0]
         names = kinds.resolve(names, [row.change.ref.name for row in listed[kind]], kind)

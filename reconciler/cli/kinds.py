@@ -16,6 +16,7 @@ _NAMES = {
     "Host": ("host", "hosts"),
     "VMGroup": ("vmgroup", "vmgroups", "vg", "vgs"),
     "ConfigDB": ("configdb", "configdbs", "db", "dbs"),
+    "StoragePolicy": ("storagepolicy", "storagepolicies", "sp", "sps"),
 }
 ALL = "all"
 _HINTS = 3
@@ -61,7 +62,7 @@ def _kind(word: str) -> Kind:
     known = [name for names in _NAMES.values() for name in names]
     near = get_close_matches(word.lower(), [*known, ALL], 1)
     hint = f' (did you mean "{near[0]}"?)' if near else ""
-    raise click.UsageError(f'no kind "{word}"{hint}; kinds: hosts, vmgroups, configdbs, all')
+    raise click.UsageError(f'no kind "{word}"{hint}; kinds: {", ".join([*plurals(), ALL])}')
 
 
 def require(names: Sequence[str], there: Sequence[str], kind: Kind) -> None:

@@ -21,8 +21,9 @@ def lab() -> None:
 @click.option("--datastores", type=click.IntRange(1), metavar="N", help="How many datastores.")
 @click.option("--vms", type=click.IntRange(0), metavar="N", help="How many VMs.")
 @click.option("--vmfs-locks", is_flag=True, help="A file on a datastore can be open on one host only, as on VMFS.")
+@click.option("--vsan", is_flag=True, help="With a vSAN datastore, vsanDatastore: storage policies are on such only.")
 @options.verbose
-def up(directory: str, hosts: int | None, datastores: int | None, vms: int | None, vmfs_locks: bool) -> int:
+def up(directory: str, hosts: int | None, datastores: int | None, vms: int | None, vmfs_locks: bool, vsan: bool) -> int:
     """Make a lab, with its DIR/site.yaml and DIR/inventory.json. One that is there already is left as it is.
 
     Without sizes it is the site of the walk-through: two hosts, one shared datastore, three VMs.
@@ -39,7 +40,7 @@ def up(directory: str, hosts: int | None, datastores: int | None, vms: int | Non
 
     folder = Path(directory)
     was_there = labs.exists(folder)
-    labs.create(folder, hosts=hosts, datastores=datastores, vms=vms, vmfs_locks=vmfs_locks)
+    labs.create(folder, hosts=hosts, datastores=datastores, vms=vms, vmfs_locks=vmfs_locks, vsan=vsan)
     made = "was there already" if was_there else "made"
     click.echo(f"lab {directory} {made}: {count(len(labs.hosts(folder)), 'host')}; its Site is {folder / 'site.yaml'}")
     return exits.OK

@@ -42,6 +42,7 @@ def validate(paths: tuple[str, ...], site: str | None, output: str) -> int:
         Kind.CONFIG_DB: len(desired.config_dbs),
         Kind.HOST: len(desired.hosts),
         Kind.VMGROUP: len(desired.vmgroups),
+        Kind.STORAGE_POLICY: len(desired.storage_policies),
     }
     if output == "text":
         click.echo(results.valid_text(loaded.files, objects), nl=False)

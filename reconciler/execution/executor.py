@@ -1,6 +1,7 @@
 """Plan -> ActionResults: config DBs side by side, then their hosts side by side; nobody's failure stops the others.
 
-A config DB that moves is copied first, and its old file is retired when all of its hosts have been led to the copy.
+Storage policies, which depend on nothing, come before. A config DB that moves is copied first, and its old file is
+retired when all of its hosts have been led to the copy.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from reconciler.model.actions import CreateVMGroup, ForgetObject, RecordObject, 
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.host_actions import LinkAction
 from reconciler.model.outcome import ActionResult, BackupMade
-from reconciler.model.plan import DBPlan, HostPlan, MovePlan, Plan
+from reconciler.model.plan import DBPlan, HostPlan, MovePlan, Plan, StoragePolicyPlan
 from reconciler.model.refs import ObjectRef
 from reconciler.ports import HostAgent, Observer
 
@@ -31,7 +32,7 @@ class Execution:
 
 async def execute(plan: Plan, agent: FindAgent, now: datetime, observer: Observer) -> Execution:
     """Carry out `plan`. Never raises for what a host or a config DB does: that is a result."""
-    total = len(plan.config_dbs) + len(plan.hosts) + 2 * len(plan.moves)
+    total = len(plan.steps) + len(plan.moves)
     done = 0
 
     def finished() -> None:
@@ -63,8 +64,17 @@ async def execute(plan: Plan, agent: FindAgent, now: datetime, observer: Observe
         finally:
             finished()
 
-    results = await together(one_copy(step) for step in plan.moves)
-    written = await together(one_db(step) for step in plan.config_dbs)
+    async def one_policy(step: StoragePolicyPlan) -> ActionResult:
+        try:
+            return await _policy(step, agent)
+        finally:
+            finished()
+
+    results = await together(one_policy(step) for step in plan.storage_policies)
+    # What is recorded of a storage policy must not say more than what was done.
+    undone = {result.ref for result in results if not result.ok}
+    results += await together(one_copy(step) for step in plan.moves)
+    written = await together(one_db(_without(step, undone)[0]) for step in plan.config_dbs)
     results += [result for found, _ in written for result in found]
     # A DB that was to be made and was not: its hosts must not be pointed at nothing.
     failed = {result.ref: result for result in results if not result.ok}
@@ -85,6 +95,14 @@ async def execute(plan: Plan, agent: FindAgent, now: datetime, observer: Observe
     kept = [BackupMade(step.ref, name) for step, (_, name) in copies if name]
     kept += [BackupMade(result.ref, name) for result, name in ended if name]
     return Execution(tuple(results), tuple(kept))
+
+
+async def _policy(step: StoragePolicyPlan, agent: FindAgent) -> ActionResult:
+    try:
+        results = await agent(step.host).apply_policies(step.actions)
+    except (HostUnreachableError, AgentRefusedError) as error:
+        return _failure(step.ref, error)
+    return next((result for result in results if not result.ok), ActionResult(step.ref, True))
 
 
 async def _copy(step: MovePlan, agent: FindAgent, now: datetime) -> ActionResult:

@@ -21,11 +21,13 @@ from reconciler.model.observed import (
     ObservedConfigDB,
     ObservedDatastore,
     ObservedHost,
+    ObservedStoragePolicies,
     PrivilegeRow,
     Schema,
     Section,
     SectionForm,
     Service,
+    StoragePolicyFile,
     TenantRow,
     VMRow,
     VolumeFile,
@@ -97,7 +99,7 @@ def relocation(verb: str, plan: MovePlan, now: datetime) -> Json:
 
 
 def actions(verb: str, steps: Sequence[Action]) -> Json:
-    """The requests `apply_links` and `apply_host`."""
+    """The requests `apply_links`, `apply_policies` and `apply_host`."""
     return {"do": verb, "actions": [action(step) for step in steps]}
 
 
@@ -214,4 +216,10 @@ def _datastore(host: str, url: str, seen: Json) -> ObservedDatastore:
         for name, (kind, target, volumes) in seen["entries"].items()
     }
     volumes = {uuid: tuple(VolumeFile(*volume) for volume in found) for uuid, found in seen.get("volumes", {}).items()}
-    return ObservedDatastore(url, host, seen["error"], entries, volumes)
+    return ObservedDatastore(url, host, seen["error"], entries, volumes, _policies(seen["policies"]))
+
+
+def _policies(seen: Json) -> ObservedStoragePolicies:
+    files = {name: StoragePolicyFile(content, problem) for name, (content, problem) in seen["files"].items()}
+    users = {name: tuple(volumes) for name, volumes in seen["users"].items()}
+    return ObservedStoragePolicies(seen["error"], files, users, seen["unread"])

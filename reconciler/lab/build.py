@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from reconciler.lab.bootbank import STATE, pack
-from reconciler.lab.folder import MARKER, VMFS_LOCKS, exists, marker_text, size
+from reconciler.lab.folder import MARKER, VMFS_LOCKS, exists, has_vsan, marker_text, size
 from reconciler.lab.site import (
     FILES,
     LOCAL_SH_MODE,
@@ -24,6 +24,7 @@ from reconciler.lab.site import (
     inventory_of,
     site_of,
     size_of,
+    with_vsan,
 )
 from reconciler.model.errors import VdvsError
 
@@ -64,17 +65,20 @@ def create(
     datastores: int | None = None,
     vms: int | None = None,
     vmfs_locks: bool = False,
+    vsan: bool = False,
 ) -> None:
     """Make the lab of that size; without a size, the site of the walk-through. `vmfs_locks`: a file on a datastore can
-    be open on one host only. A lab that is there already stays exactly as it is, and must be of the size asked for, if
-    one is, and have such locks, if they are. A folder with anything else in it is refused."""
+    be open on one host only; `vsan`: it has a vSAN datastore, too. A lab that is there already stays exactly as it is,
+    and must be of the size asked for, if one is, and have such locks and such a datastore, if they are. A folder with
+    anything else in it is refused."""
     wanted = size_of(hosts, datastores, vms)
-    if _is_there(directory, wanted, vmfs_locks):
+    if _is_there(directory, wanted, vmfs_locks, vsan):
         return
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         with _beside(directory) as building:
-            _write_site(building, site_of(wanted))
+            site = site_of(wanted)
+            _write_site(building, with_vsan(site) if vsan else site)
             if vmfs_locks:
                 (building / VMFS_LOCKS).mkdir()
             (building / MARKER).write_text(marker_text(wanted))
@@ -84,13 +88,15 @@ def create(
             raise VdvsError(f"cannot make a lab in {directory}: {error.strerror or error}") from error
 
 
-def _is_there(directory: Path, wanted: Size | None, vmfs_locks: bool) -> bool:
+def _is_there(directory: Path, wanted: Size | None, vmfs_locks: bool, vsan: bool) -> bool:
     """Whether the lab is there. Raises if something else is in its place."""
     if exists(directory):
         if wanted is not None and size(directory) != wanted:
             raise VdvsError(f"the lab {directory} has another size; `vdvs lab down` removes it")
         if vmfs_locks and not (directory / VMFS_LOCKS).is_dir():
             raise VdvsError(f"the lab {directory} was made without VMFS locks; `vdvs lab down` removes it")
+        if vsan and not has_vsan(directory):
+            raise VdvsError(f"the lab {directory} was made without a vSAN datastore; `vdvs lab down` removes it")
         return True
     if not os.path.lexists(directory):
         return False

@@ -37,6 +37,12 @@ def size(directory: Path) -> Size | None:
     return Size(**recorded) if isinstance(recorded, dict) else None
 
 
+def has_vsan(directory: Path) -> bool:
+    """Whether the lab there was made with a vSAN datastore."""
+    _require(directory)
+    return any(entry.name.startswith("vsan:") for entry in (directory / "datastores").iterdir())
+
+
 def hosts(directory: Path) -> tuple[str, ...]:
     """The names of the lab's hosts."""
     _require(directory)

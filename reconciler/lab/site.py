@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID, uuid5
 
@@ -18,6 +18,7 @@ VIB = (FILES / "vmdkops.vib").read_bytes()
 VIB_SHA256 = hashlib.sha256(VIB).hexdigest()
 
 _NAMESPACE = UUID("6f0d4d63-7b1f-5c39-9a5d-52a7c1f3c1d0")
+VSAN = "vsanDatastore"
 _SHARED_ID = "582b1324-e49d9a0e-9bc3-000c29c1501d"
 _VM_FOLDER = "/DC0/vm/photon"
 _DATASTORE_FOLDER = "/DC0/datastore"
@@ -41,6 +42,7 @@ class LabDatastore:
     id: str
     capacity_mb: int
     hosts: tuple[str, ...]
+    type: str = "VMFS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,13 @@ def site_of(size: Size | None) -> LabSite:
     return LabSite(hosts, datastores, _vms([f"vm-{number:05}" for number in range(1, size.vms + 1)], hosts, datastores))
 
 
+def with_vsan(site: LabSite) -> LabSite:
+    """The site with a vSAN datastore on all of its hosts."""
+    digits = _id("datastore", VSAN).hex
+    added = LabDatastore(VSAN, f"vsan:{digits[:16]}-{digits[16:]}", _SHARED_MB, site.hosts, "vsan")
+    return replace(site, datastores=(*site.datastores, added))
+
+
 def inventory_of(site: LabSite) -> dict[str, object]:
     """The site as `inventory.json` tells it."""
     return {
@@ -126,7 +135,7 @@ def _datastore_entry(datastore: LabDatastore) -> dict[str, object]:
         "name": datastore.name,
         "id": datastore.id,
         "url": VOLUMES + datastore.id,
-        "type": "VMFS",
+        "type": datastore.type,
         "capacityMB": datastore.capacity_mb,
         "hosts": list(datastore.hosts),
         "inventoryPath": f"{_DATASTORE_FOLDER}/{datastore.name}",

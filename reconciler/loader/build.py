@@ -102,7 +102,7 @@ def host(document: Document) -> DesiredHost:
         ref=ObjectRef(Kind.HOST, name),
         source=document.source,
         address=spec.get("address", name),
-        labels=_labels(metadata),
+        labels=labels(metadata),
         driver=None if driver is None else _driver(driver),
         service_running=True if "service" in spec else None,
         log_level=spec.get("service", {}).get("logLevel"),
@@ -115,7 +115,8 @@ def _driver(driver: dict[str, Any]) -> DesiredDriver:
     return DesiredDriver(driver.get("version"), driver.get("source"), digest.lower() if digest else None, state)
 
 
-def _labels(metadata: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+def labels(metadata: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The labels of an object, sorted."""
     return _pairs(metadata["labels"]) if "labels" in metadata else ()
 
 
@@ -131,16 +132,17 @@ def config_db(document: Document, host_names: dict[str, str]) -> DesiredConfigDB
     return DesiredConfigDB(
         ref=ObjectRef(Kind.CONFIG_DB, document.data["metadata"]["name"]),
         source=document.source,
-        datastore=_datastore(spec["datastore"]) if "datastore" in spec else None,
+        datastore=datastore(spec["datastore"]) if "datastore" in spec else None,
         hosts=_selector(spec["hosts"], host_names) if "hosts" in spec else None,
         default_vmgroup=None if default is None else Presence(default),
         unmanaged=Unmanaged(spec.get("unmanaged", Unmanaged.REPORT)),
         backups_to_keep=int(spec.get("backups", {}).get("keep", keep)),
-        labels=_labels(document.data["metadata"]),
+        labels=labels(document.data["metadata"]),
     )
 
 
-def _datastore(value: str | dict[str, str]) -> DatastoreRef:
+def datastore(value: str | dict[str, str]) -> DatastoreRef:
+    """A datastore as a manifest names it: by its name alone, or by one of three ways."""
     if isinstance(value, str):
         return DatastoreRef(name=value)
     if "url" in value:
@@ -180,7 +182,7 @@ def vmgroup(document: Document, only_db: str, *, qualified: bool) -> DesiredVMGr
         access=None if access is None else tuple([_access(**entry) for entry in access]),
         vms=None if vms is None else tuple([VMRef(vm) if vm.__class__ is str else _vm(vm) for vm in vms]),
         vm_selector=None if selector is None else VMSelector(selector["folder"], selector.get("namePattern", "*")),
-        labels=_labels(metadata),
+        labels=labels(metadata),
         previous_names=tuple(spec.get("previousNames", ())),
     )
 

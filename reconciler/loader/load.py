@@ -13,12 +13,15 @@ from typing import IO
 from reconciler.loader import build, crosscheck, files
 from reconciler.loader.manifests import Document, SourceFile
 from reconciler.loader.meeting import Meet, Meeting
+from reconciler.loader.storage_policies import storage_policies
 from reconciler.loader.validate import problems, salvage
 from reconciler.loader.vmgroups import VMGroupChecks, sizes_too_large
 from reconciler.loader.wording import escape
-from reconciler.model.desired import Desired, DesiredConfigDB, DesiredHost, DesiredVMGroup, Site
+from reconciler.model.desired import Desired, DesiredConfigDB, DesiredHost, DesiredStoragePolicy, DesiredVMGroup, Site
 from reconciler.model.errors import InvalidManifestsError, ManifestError
 from reconciler.model.refs import Kind, ObjectRef, Source
+
+_Declared = DesiredHost | DesiredConfigDB | DesiredVMGroup | DesiredStoragePolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +139,11 @@ class _Loading:
         known = self._known_names()
         self.errors += crosscheck.config_dbs(dbs, hosts, known)
         groups = self._vmgroups(dbs, known)
-        return Desired(site, tuple(h for _, h in hosts), tuple(db for _, db in dbs), groups, tuple(self.digests))
+        policies, wrong = storage_policies(self.valid[Kind.STORAGE_POLICY])
+        self.errors += wrong
+        self._digest(policies)
+        places = tuple(host for _, host in hosts), tuple(db for _, db in dbs)
+        return Desired(site, *places, groups, tuple(self.digests), tuple(policy for _, policy in policies))
 
     def _vmgroups(
         self, dbs: list[tuple[Document, DesiredConfigDB]], known: crosscheck.Names
@@ -162,7 +169,7 @@ class _Loading:
         self._digest(groups)
         return tuple(group for _, group in groups)
 
-    def _digest(self, built: Iterable[tuple[Document, DesiredHost | DesiredConfigDB | DesiredVMGroup]]) -> None:
+    def _digest(self, built: Iterable[tuple[Document, _Declared]]) -> None:
         self.digests += ((item.ref, document.digest) for document, item in built)
 
     def _known_names(self) -> crosscheck.Names:

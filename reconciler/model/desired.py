@@ -148,6 +148,18 @@ class DesiredVMGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class DesiredStoragePolicy:
+    """A storage policy of vSAN: the file `name` on `datastore` (None: on the only vSAN datastore)."""
+
+    ref: ObjectRef
+    source: Source
+    name: str
+    datastore: DatastoreRef | None
+    content: str
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Desired:
     """Everything that a set of manifests declares, checked as a set. `digests`: of the manifest of each object."""
 
@@ -156,3 +168,4 @@ class Desired:
     config_dbs: tuple[DesiredConfigDB, ...]
     vmgroups: tuple[DesiredVMGroup, ...]
     digests: tuple[tuple[ObjectRef, str], ...] = ()
+    storage_policies: tuple[DesiredStoragePolicy, ...] = ()

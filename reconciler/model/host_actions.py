@@ -31,6 +31,30 @@ class RemoveNameLink:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteStoragePolicy:
+    """Write `content` and a line feed into the file of a storage policy, if that still holds `before` (the whole file;
+    None: it is not there). No volume is changed by it."""
+
+    ref: ObjectRef
+    risk: Risk
+    url: str
+    name: str
+    content: str
+    before: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveStoragePolicy:
+    """Remove the file of a storage policy, if that still holds `before`, and the metadata of no volume name it."""
+
+    ref: ObjectRef
+    risk: Risk
+    url: str
+    name: str
+    before: str
+
+
+@dataclass(frozen=True, slots=True)
 class LinkDB:
     """Point /etc/vmware/vmdkops/auth-db at `path`, if that is still as `before` (raw target; None: nothing)."""
 
@@ -131,6 +155,7 @@ class SetLogLevel:
 
 
 LinkAction = SetNameLink | RemoveNameLink
+StoragePolicyAction = WriteStoragePolicy | RemoveStoragePolicy
 HostAction = (
     LinkDB
     | LeaveOwnDB

@@ -24,6 +24,11 @@ class Datastore:
         return self.url.removeprefix(VOLUMES)
 
     @property
+    def is_vsan(self) -> bool:
+        """Whether it is a vSAN datastore, the only ones with storage policies."""
+        return self.type.lower() == "vsan"
+
+    @property
     def db_path(self) -> str:
         """Where a config DB on this datastore stands, by volume id, as a host sees it."""
         return f"{self.url}/{DB_FILE}"

@@ -238,6 +238,29 @@ class VolumeFile:
 
 
 @dataclass(frozen=True, slots=True)
+class StoragePolicyFile:
+    """A file of `dockvols/policies/`, each of which vDVS takes for a policy. `content` None: it could not be read;
+    `problem` says why."""
+
+    content: str | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedStoragePolicies:
+    """What is in `dockvols/policies/` of a datastore, by file name. `error` not None: it could not be read.
+
+    `users` names the volumes (`FOLDER/VOLUME`) whose metadata name a policy, by its name. `unread` not None: of some
+    volumes that could not be told, and it says why.
+    """
+
+    error: str | None = None
+    files: Mapping[str, StoragePolicyFile] = field(default_factory=dict)
+    users: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unread: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ObservedDatastore:
     """`dockvols/` of one datastore, read through `read_from`. `error` not None: it could not be read.
 
@@ -249,6 +272,7 @@ class ObservedDatastore:
     error: str | None
     entries: Mapping[str, DockvolsEntry]
     volumes: Mapping[str, tuple[VolumeFile, ...]] = field(default_factory=dict)
+    storage_policies: ObservedStoragePolicies = field(default_factory=ObservedStoragePolicies)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from reconciler.model.actions import DBAction, MoveDB
 from reconciler.model.constants import AUTH_DB
-from reconciler.model.host_actions import HostAction, LinkAction
+from reconciler.model.host_actions import HostAction, LinkAction, StoragePolicyAction
 from reconciler.model.location import Location, local
 from reconciler.model.ownership import Stamp
 from reconciler.model.refs import ObjectRef
@@ -72,6 +72,15 @@ class HostPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class StoragePolicyPlan:
+    """What happens to one storage policy, through `host`. No config DB has a part in it but for what it records."""
+
+    ref: ObjectRef
+    host: str
+    actions: tuple[StoragePolicyAction, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Withheld:
     """A change that could be made but may not be: the guards or the caller's policy forbid it."""
 
@@ -87,13 +96,14 @@ class Plan:
     hosts: tuple[HostPlan, ...]
     withheld: tuple[Withheld, ...] = ()
     moves: tuple[MovePlan, ...] = ()
+    storage_policies: tuple[StoragePolicyPlan, ...] = ()
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to do."""
-        return not self.config_dbs and not self.hosts and not self.moves
+        return not self.steps
 
     @property
-    def steps(self) -> tuple[DBPlan | MovePlan | HostPlan, ...]:
-        """What is done together on one host: config DBs first."""
-        return (*self.moves, *self.config_dbs, *self.hosts)
+    def steps(self) -> tuple[DBPlan | MovePlan | HostPlan | StoragePolicyPlan, ...]:
+        """What is done together on one host: storage policies and config DBs first."""
+        return (*self.storage_policies, *self.moves, *self.config_dbs, *self.hosts)

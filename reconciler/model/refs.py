@@ -13,6 +13,7 @@ class Kind(StrEnum):
     CONFIG_DB = "ConfigDB"
     HOST = "Host"
     VMGROUP = "VMGroup"
+    STORAGE_POLICY = "StoragePolicy"
 
 
 _ORDER = {kind: position for position, kind in enumerate(Kind)}

@@ -99,10 +99,21 @@ class ResolvedVMGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class ResolvedStoragePolicy:
+    """A storage policy, and the vSAN datastore that it is on."""
+
+    ref: ObjectRef
+    name: str
+    datastore: Datastore
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unresolved:
     """An object that cannot be looked up now, so is left exactly as it is. `reason` is for people.
 
-    `known_as`: previous names and the pinned UUID of a vmgroup, by which the config DB may have it.
+    `known_as`: previous names and the pinned UUID of a vmgroup, by which the config DB may have it; the name of a
+    storage policy.
     """
 
     ref: ObjectRef
@@ -120,3 +131,4 @@ class Resolved:
     vmgroups: tuple[ResolvedVMGroup, ...]
     unresolved: tuple[Unresolved, ...]
     digests: Mapping[ObjectRef, str] = field(default_factory=dict)
+    storage_policies: tuple[ResolvedStoragePolicy, ...] = ()

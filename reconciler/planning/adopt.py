@@ -14,6 +14,7 @@ from reconciler.model.location import Location
 from reconciler.model.observed import DBMode, DBState, Observed, ObservedConfigDB, ObservedHost, Service
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.resolved import Resolved, ResolvedConfigDB, ResolvedHost
+from reconciler.planning.adopt_policies import adopt_storage_policies, document
 from reconciler.planning.adopt_vmgroup import Vocabulary, draft, why_not_at_all
 from reconciler.planning.default_diff import OPEN
 from reconciler.planning.kube_names import kube_names
@@ -23,17 +24,16 @@ from reconciler.planning.sayable import sayable
 from reconciler.planning.show import LOST, Names
 from reconciler.planning.state import VMGroupState, default_vmgroup, observed_states, orphaned
 
-API_VERSION = "vdvs.io/v1"
-
 
 def adopt(found: Resolved, seen: Observed, declared: Desired) -> Adopted:
-    """Manifests of all hosts, config DBs and vmgroups that were seen. Pure.
+    """Manifests of all hosts, config DBs, vmgroups and storage policies that were seen. Pure.
 
     `found` and `seen` are a look at `survey.everything`. Of what is `declared`, names of config DBs, and addresses,
     labels and driver sources of hosts are kept: no look at a host can tell them.
     """
     adoption = _Adoption(found, seen, declared)
     manifests = [*adoption.config_dbs(), *adoption.hosts(), *adoption.vmgroups()]
+    manifests += adopt_storage_policies(found, seen, adoption.left_out)
     manifests.sort(key=lambda manifest: manifest.ref.sort_key)
     left_out = sorted(adoption.left_out, key=lambda left: left.ref.sort_key)
     return Adopted(tuple(manifests), tuple(left_out))
@@ -109,7 +109,7 @@ class _Adoption:
             default = default_vmgroup(observed_states(db.rows).values())
             spec["defaultVMGroup"] = (Presence.ABSENT if default is None else Presence.PRESENT).value
             ref = ObjectRef(Kind.CONFIG_DB, db.name)
-            yield Manifest(ref, _document(Kind.CONFIG_DB, {"name": db.name}, spec), comments)
+            yield Manifest(ref, document(Kind.CONFIG_DB, {"name": db.name}, spec), comments)
 
     def hosts(self) -> Iterator[Manifest]:
         """One for each that answered."""
@@ -129,7 +129,7 @@ class _Adoption:
             if host.address != host.ref.name:
                 spec["address"] = host.address
             spec |= self._host_spec(host, seen, wish)
-            yield Manifest(host.ref, _document(Kind.HOST, metadata, spec))
+            yield Manifest(host.ref, document(Kind.HOST, metadata, spec))
 
     def _host_spec(
         self, host: ResolvedHost, seen: ObservedHost, wish: DesiredHost | None
@@ -179,7 +179,7 @@ class _Adoption:
         self.left_out.extend(LeftOut(ref, why) for why in made.left_out)
         spec: dict[str, Value] = {} if name == state.name else {"name": state.name}
         spec |= {"configDB": db.name, **made.spec}
-        yield Manifest(ref, _document(Kind.VMGROUP, {"name": name}, spec), made.comments)
+        yield Manifest(ref, document(Kind.VMGROUP, {"name": name}, spec), made.comments)
 
 
 def _declared_names(declared: Desired, inventory: Inventory) -> dict[Location, str]:
@@ -198,7 +198,3 @@ def _stock(state: VMGroupState) -> bool:
     """Whether this is `_DEFAULT` as vDVS makes it."""
     same = (state.uuid, state.description, state.default_url) == (OPEN.uuid, OPEN.description, OPEN.default_url)
     return same and dict(state.access) == dict(OPEN.access) and not state.members
-
-
-def _document(kind: Kind, metadata: dict[str, Value], spec: dict[str, Value]) -> dict[str, Value]:
-    return {"apiVersion": API_VERSION, "kind": kind.value, "metadata": metadata, **({"spec": spec} if spec else {})}

@@ -13,6 +13,7 @@ from reconciler.model.refs import Kind, ObjectRef
 from reconciler.planning.books import books_match, limits_fit, stocks
 from reconciler.planning.host_diff import OPEN_NOTE, is_open
 from reconciler.planning.old_schema import half_upgraded, is_old
+from reconciler.planning.policy_diff import leftovers
 from reconciler.planning.scope import vmgroup_ref
 from reconciler.planning.show import LOST, Names
 
@@ -29,7 +30,7 @@ def conditions(assessment: Assessment) -> tuple[Condition, ...]:
 
     Every object: `InSync`. Hosts: also `Reachable`, `Enforced` (False: open to everybody), `Persistent`.
     Config DBs: also `Readable`, `Valid`, `LimitsFit`; SingleNode ones `Persistent` (False).
-    VMGroups: also `Resolved`, `BooksMatch`.
+    VMGroups: also `Resolved`, `BooksMatch`. Storage policies: also `Resolved`, `NoLeftovers`.
     """
     unresolved = {failed.ref: failed.reason for failed in assessment.resolved.unresolved}
     databases = {db.ref: assessment.observed.config_dbs[db.location] for db in assessment.resolved.config_dbs}
@@ -44,6 +45,9 @@ def conditions(assessment: Assessment) -> tuple[Condition, ...]:
                 found.extend(_config_db(change.ref, databases[change.ref]))
                 if databases[change.ref].path == AUTH_DB:
                     found.append(Condition(change.ref, "Persistent", Truth.FALSE, "SingleNode", f"it is {LOST}"))
+            case Kind.STORAGE_POLICY if change.op is not Op.UNMANAGED:
+                found.append(_resolved(change.ref, unresolved.get(change.ref)))
+                found.extend(_policy(change.ref, assessment))
             case Kind.VMGROUP if change.op is not Op.UNMANAGED:
                 found.append(_resolved(change.ref, unresolved.get(change.ref)))
     return tuple(sorted(found, key=lambda condition: (condition.ref.sort_key, condition.type)))
@@ -138,6 +142,20 @@ def _config_db(ref: ObjectRef, seen: ObservedConfigDB) -> Iterator[Condition]:
         yield Condition(ref, "Valid", Truth.FALSE, "Violations", "; ".join(seen.violations))
     else:
         yield Condition(ref, "Valid", Truth.TRUE, "Valid", "every rule of vDVS holds")
+
+
+def _policy(ref: ObjectRef, assessment: Assessment) -> Iterator[Condition]:
+    """What interrupted or failed updates of vDVS left beside it."""
+    for policy in assessment.resolved.storage_policies:
+        datastore = assessment.observed.datastores.get(policy.datastore.url)
+        if policy.ref != ref or datastore is None:
+            continue
+        if (error := datastore.error or datastore.storage_policies.error) is not None:
+            yield Condition(ref, "NoLeftovers", Truth.UNKNOWN, "NotRead", error)
+        elif found := leftovers(policy.name, datastore.storage_policies):
+            yield Condition(ref, "NoLeftovers", Truth.FALSE, "Leftovers", "; ".join(found))
+        else:
+            yield Condition(ref, "NoLeftovers", Truth.TRUE, "None", "no update of vDVS left anything beside it")
 
 
 def _resolved(ref: ObjectRef, reason: str | None) -> Condition:

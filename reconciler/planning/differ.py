@@ -22,6 +22,7 @@ from reconciler.planning.old_schema import is_old, lifted_all
 from reconciler.planning.own_db import own_db
 from reconciler.planning.ownership import Ledger, forgotten, ledger, object_name, recorded
 from reconciler.planning.pairing import Pair, pairs, uuid_of
+from reconciler.planning.policy_diff import policy_changes
 from reconciler.planning.relocation import Relocation, place_of, relocation, relocation_change
 from reconciler.planning.rename import neighbours
 from reconciler.planning.repairs import with_repairs
@@ -55,6 +56,8 @@ def diff(
         uses = judged.get(host.config_db) if host.config_db is not None else None
         changes.append(_host(host, uses, attached, worlds))
     changes += stranger_changes(observed, names)
+    ledgers = {ref: each.known for ref, each in judged.items()}
+    changes += policy_changes(resolved, observed, ledgers, applying)
     changes.sort(key=lambda change: change.ref.sort_key)
     return Diff(tuple(_spread_blocks(changes)))
 

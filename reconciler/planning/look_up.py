@@ -80,6 +80,21 @@ class LookUp:
         # Two vCenters may show one and the same datastore, each with its own hosts.
         return replace(found[0], hosts=frozenset().union(*(d.hosts for d in found)))
 
+    def vsan_datastore(self, wanted: DatastoreRef | None) -> Datastore:
+        """The vSAN datastore that `wanted` names; without one, the only one that there is."""
+        if wanted is not None:
+            found = self.datastore(wanted)
+            if not found.is_vsan:
+                raise NotFoundError(f'datastore "{wanted}" is of type {found.type}; storage policies are on vSAN only')
+            return found
+        known = {datastore.url: datastore.name for datastore in self._all if datastore.is_vsan}
+        if not known:
+            raise NotFoundError("the inventory has no datastore of type vsan, and storage policies are on vSAN only")
+        if len(known) > 1:
+            names = ", ".join(sorted(known.values()))
+            raise NotFoundError(f"there are {len(known)} vSAN datastores ({names}); name one as spec.datastore")
+        return self.datastore(DatastoreRef(url=next(iter(known))))
+
     def datastore_url(self, name: str) -> str:
         """The URL of the datastore called `name`, or of a special one. A URL stands for itself, even one that the
         inventory does not show: rows outlive datastores."""

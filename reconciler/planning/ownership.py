@@ -12,6 +12,7 @@ from reconciler.model.ownership import Applying, Record
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.resolved import Resolved, ResolvedHost
 from reconciler.model.risk import Risk
+from reconciler.planning.policy_places import keeper, record_name
 
 _RECORDED = (Op.CREATE, Op.UPDATE, Op.KEEP)
 
@@ -106,6 +107,12 @@ def not_applied(resolved: Resolved, observed: Observed) -> dict[ObjectRef, str]:
     for group in resolved.vmgroups:
         found[group.ref] = why(group.config_db, object_name(Kind.VMGROUP, group.name), group.ref)
     owners = {host.ref: host.config_db for host in resolved.hosts} | {g.ref: g.config_db for g in resolved.vmgroups}
+    for policy in resolved.storage_policies:
+        owners[policy.ref] = db = keeper(policy.datastore, resolved)
+        if db is None:
+            found[policy.ref] = "no config DB says what was applied to it"
+        else:
+            found[policy.ref] = why(db, record_name(policy.datastore, policy.name), policy.ref)
     for ref, db in owners.items():
         if found[ref] is None and db is not None and databases.get(db) is not None:
             found[ref] = f"the manifest of its {db} is not what was applied last"

@@ -30,6 +30,7 @@ from reconciler.planning.guards import permit
 from reconciler.planning.moves import move_of, plan_moves
 from reconciler.planning.old_schema import is_old
 from reconciler.planning.ownership import not_applied
+from reconciler.planning.policy_plans import keepers, policy_plans
 from reconciler.planning.scope import made_with_default, vmgroup_ref
 
 _DB_ACTIONS = get_args(DBAction)
@@ -46,7 +47,7 @@ def plan(diff: Diff, resolved: Resolved, observed: Observed, policy: Policy, sta
     permitted = tuple(change for change in permitted if change.ref not in {held.ref for held in apart})
     withheld += apart
     moving = {change.ref for change in diff.changes if move_of(change) is not None}
-    users = {host.ref: host.config_db for host in resolved.hosts}
+    users = {host.ref: host.config_db for host in resolved.hosts} | keepers(permitted, resolved)
     databases: list[DBPlan] = []
     for db in sorted(resolved.config_dbs, key=lambda db: db.ref.sort_key):
         if db.ref in moving:  # a plan made after the move writes to it
@@ -56,7 +57,7 @@ def plan(diff: Diff, resolved: Resolved, observed: Observed, policy: Policy, sta
             continue  # as it is nothing must be written to it
         there = observed.config_dbs[db.location].state is DBState.PRESENT
         records = there or any(change.ref == db.ref and change.op is Op.CREATE for change in mine)
-        theirs = [_of_host(change) for change in permitted if records and users.get(change.ref) == db.ref]
+        theirs = [_recorded_only(change) for change in permitted if records and users.get(change.ref) == db.ref]
         if not any(change.actions or change.op is Op.CREATE for change in (*mine, *theirs)):
             continue
         writer = choose_writer(db, observed)
@@ -75,7 +76,7 @@ def plan(diff: Diff, resolved: Resolved, observed: Observed, policy: Policy, sta
     }
     hosts, stranded = _host_plans(permitted, resolved, missing)
     held = sorted(withheld + stranded, key=lambda held: held.ref.sort_key)
-    return Plan(tuple(databases), hosts, tuple(held), moves)
+    return Plan(tuple(databases), hosts, tuple(held), moves, policy_plans(permitted, observed))
 
 
 def _databases(resolved: Resolved, observed: Observed) -> dict[ObjectRef, ObjectRef]:
@@ -88,8 +89,8 @@ def _databases(resolved: Resolved, observed: Observed) -> dict[ObjectRef, Object
     return owners | {group.ref: group.config_db for group in resolved.vmgroups}
 
 
-def _of_host(change: Change) -> Change:
-    """What is written of a host into its config DB: that it was applied."""
+def _recorded_only(change: Change) -> Change:
+    """What is written of a host or a storage policy into a config DB: that it was applied."""
     return replace(change, actions=tuple(action for action in change.actions if isinstance(action, _DB_ACTIONS)))
 
 

@@ -21,6 +21,7 @@ from reconciler.model.resolved import (
     Unresolved,
 )
 from reconciler.planning.look_up import LookUp, NotFoundError, each
+from reconciler.planning.policy_places import resolve_storage_policies
 
 
 def resolve(desired: Desired, inventory: Inventory) -> Resolved:
@@ -29,11 +30,12 @@ def resolve(desired: Desired, inventory: Inventory) -> Resolved:
 
 
 def resolve_places(desired: Desired, inventory: Inventory) -> Resolved:
-    """Hosts and config DBs only: enough to begin to look."""
+    """All but the vmgroups: enough to begin to look."""
     names = LookUp(inventory)
     unresolved: list[Unresolved] = []
     databases = {db.ref: db for db in _distinct(_config_dbs(desired, names, unresolved), unresolved)}
     hosts = _hosts(desired, databases, inventory, unresolved)
+    policies = resolve_storage_policies(desired, names, unresolved)
     return Resolved(
         inventory,
         tuple(sorted(databases.values(), key=lambda db: db.ref.sort_key)),
@@ -41,6 +43,7 @@ def resolve_places(desired: Desired, inventory: Inventory) -> Resolved:
         (),
         tuple(sorted(unresolved, key=lambda failed: failed.ref.sort_key)),
         dict(desired.digests),
+        policies,
     )
 
 

@@ -13,9 +13,10 @@ from reconciler.render.data import Data, change_data
 from reconciler.render.diff import change_text
 from reconciler.render.facts import NONE, UNKNOWN, ConfigDBFacts, HostFacts, Row, VMGroupFacts, sync
 from reconciler.render.history import moment
+from reconciler.render.policy_facts import StoragePolicyFacts
 from reconciler.render.quota import limit, stock_text, uses
 from reconciler.render.rows import row_data
-from reconciler.render.tables import db_text, driver_text, state_text, yes_no
+from reconciler.render.tables import content_text, db_text, driver_text, state_text, users_text, yes_no
 from reconciler.render.text import Paint, clean, columns, lines, plain
 
 Pairs = list[tuple[str, str]]
@@ -68,6 +69,8 @@ def _conditions(conditions: Sequence[Condition], paint: Paint) -> list[str]:
 def _pairs(row: Row) -> Pairs:
     if isinstance(row, HostFacts):
         return _host(row)
+    if isinstance(row, StoragePolicyFacts):
+        return _policy(row)
     return _vmgroup(row) if isinstance(row, VMGroupFacts) else _config_db(row)
 
 
@@ -115,6 +118,13 @@ def _vmgroup(row: VMGroupFacts) -> Pairs:
         pairs.append(("" if position else "Access", text))
     volumes = [f"{datastore}: {stock_text(stock)}" for datastore, stock in row.stocks]
     return pairs + (_list("Volumes", volumes) if volumes else []) + _list("VMs", row.members)
+
+
+def _policy(row: StoragePolicyFacts) -> Pairs:
+    pairs = [("Datastore", row.datastore or UNKNOWN), ("Content", content_text(row))]
+    if not row.users:
+        return [*pairs, ("Used by", users_text(row))]
+    return [*pairs, *_list("Used by", row.users), ("", "(what they got when they were made is not recorded)")]
 
 
 def _config_db(row: ConfigDBFacts) -> Pairs:

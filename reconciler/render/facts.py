@@ -23,6 +23,7 @@ from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.resolved import ResolvedConfigDB, ResolvedHost
 from reconciler.planning.books import Stock, stocks
 from reconciler.planning.history import history
+from reconciler.render.policy_facts import StoragePolicyFacts
 
 UNKNOWN = "?"
 NONE = "-"
@@ -136,7 +137,7 @@ class ConfigDBFacts:
         return self.seen is not None and self.seen.state is not DBState.UNKNOWN
 
 
-Row = HostFacts | VMGroupFacts | ConfigDBFacts
+Row = HostFacts | VMGroupFacts | ConfigDBFacts | StoragePolicyFacts
 
 
 def sync(change: Change) -> str:

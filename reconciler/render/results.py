@@ -20,7 +20,13 @@ _SUMMARY = (
     Status.BLOCKED,
     Status.FAILED,
 )
-_NOUNS = {Kind.SITE: "Site", Kind.CONFIG_DB: "ConfigDB", Kind.HOST: "Host", Kind.VMGROUP: "VMGroup"}
+_NOUNS = {
+    Kind.SITE: "Site",
+    Kind.CONFIG_DB: "ConfigDB",
+    Kind.HOST: "Host",
+    Kind.VMGROUP: "VMGroup",
+    Kind.STORAGE_POLICY: "StoragePolicy",
+}
 
 
 def outcome_text(outcome: Outcome, seconds: float, paint: Paint = plain) -> str:

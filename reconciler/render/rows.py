@@ -7,6 +7,7 @@ from reconciler.planning.books import Stock
 from reconciler.render.data import Data
 from reconciler.render.facts import NONE, UNKNOWN, HostFacts, Row, VMGroupFacts, sync
 from reconciler.render.history import applied_data
+from reconciler.render.policy_facts import StoragePolicyFacts
 
 _ACCESS = {UNKNOWN: "unknown", NONE: "none"}
 
@@ -25,6 +26,9 @@ def row_data(row: Row) -> Data:
         return head | _host_data(row)
     if isinstance(row, VMGroupFacts):
         return head | _vmgroup_data(row)
+    if isinstance(row, StoragePolicyFacts):
+        users = None if row.users is None else list(row.users)
+        return head | {"datastore": row.datastore, "content": row.content, "usedBy": users}
     seen = row.seen
     return head | {
         "datastore": row.resolved.datastore.name if row.resolved and row.resolved.datastore else None,

@@ -14,7 +14,13 @@ from reconciler.render.diff import summary
 from reconciler.render.facts import Facts
 from reconciler.render.text import Paint, clean, columns, count, lines, plain
 
-_NOUNS = {Kind.HOST: "host", Kind.CONFIG_DB: "config DB", Kind.VMGROUP: "vmgroup", Kind.SITE: "site"}
+_NOUNS = {
+    Kind.HOST: "host",
+    Kind.CONFIG_DB: "config DB",
+    Kind.VMGROUP: "vmgroup",
+    Kind.STORAGE_POLICY: "storage policy",
+    Kind.SITE: "site",
+}
 _WORDS = (
     (frozenset({Op.CREATE}), "missing"),
     (frozenset({Op.UPDATE, Op.DELETE}), "drifted"),

@@ -7,20 +7,28 @@ from reconciler.model.observed import DBMode, DBState
 from reconciler.model.outcome import Assessment
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.render.facts import NONE, UNKNOWN, ConfigDBFacts, Facts, HostFacts, Row, VMGroupFacts, sync
+from reconciler.render.policy_facts import StoragePolicyFacts, storage_policies
 from reconciler.render.quota import tightest
-from reconciler.render.text import Paint, columns, lines, plain
+from reconciler.render.text import Paint, columns, count, lines, plain
 
-KINDS = (Kind.CONFIG_DB, Kind.HOST, Kind.VMGROUP)
-_NOTHING = {Kind.HOST: "hosts", Kind.CONFIG_DB: "config DBs", Kind.VMGROUP: "vmgroups"}
+KINDS = (Kind.CONFIG_DB, Kind.HOST, Kind.VMGROUP, Kind.STORAGE_POLICY)
+_NOTHING = {
+    Kind.HOST: "hosts",
+    Kind.CONFIG_DB: "config DBs",
+    Kind.VMGROUP: "vmgroups",
+    Kind.STORAGE_POLICY: "storage policies",
+}
 _HEADINGS = {
     Kind.HOST: ("NAME", "STATE", "DB", "ACCESS", "DRIVER", "SERVICE", "SYNC"),
     Kind.VMGROUP: ("NAME", "DEFAULT DATASTORE", "VMS", "DATASTORES", "QUOTA USED", "SYNC"),
     Kind.CONFIG_DB: ("NAME", "DATASTORE", "MODE", "STATE", "VMGROUPS", "HOSTS", "SYNC"),
+    Kind.STORAGE_POLICY: ("NAME", "DATASTORE", "USED BY", "CONTENT", "SYNC"),
 }
 _WIDE = {
     Kind.HOST: ("ADDRESS", "PERSISTENCE", "SECURE BOOT", "SET", "WHY"),
     Kind.VMGROUP: ("UUID", "CONFIG DB", "DESCRIPTION", "SET", "WHY"),
     Kind.CONFIG_DB: ("READ FROM", "WRITER", "BACKUPS", "PATH", "SET", "WHY"),
+    Kind.STORAGE_POLICY: ("SET", "WHY"),
 }
 
 
@@ -33,6 +41,8 @@ def rows(assessment: Assessment, kind: Kind, only: frozenset[ObjectRef] | None =
             found = facts.hosts()
         case Kind.VMGROUP:
             found = facts.vmgroups()
+        case Kind.STORAGE_POLICY:
+            found = storage_policies(assessment)
         case _:
             found = facts.config_dbs()
     return found if only is None else tuple(row for row in found if row.change.ref in only)
@@ -82,6 +92,16 @@ def state_text(db: ConfigDBFacts) -> str:
     return db.seen.reason or db.seen.state.value if db.seen.state is DBState.UNKNOWN else db.seen.state.value
 
 
+def users_text(row: StoragePolicyFacts) -> str:
+    """How many volumes name a storage policy."""
+    return UNKNOWN if row.users is None else count(len(row.users), "volume")
+
+
+def content_text(row: StoragePolicyFacts) -> str:
+    """What is in it."""
+    return row.content if row.content is not None else NONE if row.readable else UNKNOWN
+
+
 def _cells(row: Row) -> tuple[str, ...]:
     name, synced = row.change.ref.name, sync(row.change)
     if isinstance(row, HostFacts):
@@ -91,6 +111,8 @@ def _cells(row: Row) -> tuple[str, ...]:
         none = NONE if row.readable else UNKNOWN
         vms, datastores = (str(len(row.members)), str(len(row.rights))) if row.tenant else (none, none)
         return (name, row.default_datastore or none, vms, datastores, tightest(row), synced)
+    if isinstance(row, StoragePolicyFacts):
+        return (name, row.datastore or UNKNOWN, users_text(row), content_text(row), synced)
     mode = row.resolved.mode.value if row.resolved else UNKNOWN
     readable = row.seen is not None and row.seen.state is DBState.PRESENT
     vmgroups = str(len(row.seen.tenants)) if row.seen and readable else UNKNOWN
@@ -110,6 +132,8 @@ def _wide_cells(row: Row) -> tuple[str, ...]:
         none = NONE if row.readable else UNKNOWN
         uuid, description = (row.tenant.id, row.tenant.description or NONE) if row.tenant else (none, none)
         return (uuid, row.config_db or UNKNOWN, description, of, why)
+    if isinstance(row, StoragePolicyFacts):
+        return (of, why)
     seen = row.seen
     path = row.resolved.location.path if row.resolved else UNKNOWN
     reader = writer = backups = UNKNOWN

@@ -72,4 +72,6 @@ def lines(parts: Sequence[str]) -> str:
 
 def count(number: int, noun: str) -> str:
     """`1 host`, `2 hosts`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    if number != 1:
+        noun = f"{noun[:-1]}ies" if noun.endswith("icy") else f"{noun}s"
+    return f"{number} {noun}"

@@ -36,7 +36,7 @@ def test_an_irregular_plural(nowhere: Folder) -> None:
 def test_no_kind_lists_the_kinds(nowhere: Folder) -> None:
     first, *rest = nowhere.vdvs("explain").stdout.splitlines()
     assert first == "KINDS"
-    assert "  host        One ESXi host: its vDVS driver, its service, and (through a" in rest
+    assert "  host            One ESXi host: its vDVS driver, its service, and (through a" in rest
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,16 @@ spec:
 VIB = f"/vmfs/volumes/SHARED-Datastore/{lab.VIB_FILE}"
 
 
+GOLD = """\
+---
+apiVersion: vdvs.io/v1
+kind: StoragePolicy
+metadata: {name: gold}
+spec:
+  content: (("hostFailuresToTolerate" i1)("forceProvisioning" i1))
+"""
+
+
 class Nobody:
     """An observer that does not care."""
 
@@ -55,12 +65,12 @@ class Nobody:
 class LabSite:
     """The seed's site: hosts esxiz10 and esxiz20, SHARED-Datastore, VMs photon-01 to photon-03; and its manifests."""
 
-    def __init__(self, folder: Path, vmfs_locks: bool = False) -> None:
+    def __init__(self, folder: Path, vmfs_locks: bool = False, vsan: bool = False) -> None:
         self.folder = folder
         self.lab = folder / "lab"
         self.manifests = folder / "manifests"
         self.manifests.mkdir()
-        lab.create(self.lab, vmfs_locks=vmfs_locks)
+        lab.create(self.lab, vmfs_locks=vmfs_locks, vsan=vsan)
         (self.manifests / "site.yaml").write_text(
             (self.lab / "site.yaml").read_text().replace("directory: .", "directory: ../lab")
         )
@@ -124,6 +134,11 @@ class LabSite:
         inventory = json.loads((self.lab / "inventory.json").read_text())
         shared = next(d["id"] for d in inventory["datastores"] if d["name"] == "SHARED-Datastore")
         return self.lab / "datastores" / shared
+
+    @property
+    def vsan(self) -> Path:
+        """The folder of vsanDatastore, in a site with vSAN."""
+        return next(path for path in (self.lab / "datastores").iterdir() if path.name.startswith("vsan:"))
 
     @property
     def db(self) -> Path:

@@ -14,9 +14,10 @@ from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.errors import UsageError, VdvsError
 from reconciler.model.policy import APPLY, APPLY_AND_DESTROY
 from reconciler.planning.conditions import conditions
-from tests.e2e.site import SEED, LabSite
+from tests.e2e.site import GOLD, SEED, LabSite
 
 GROUP, SHARED, HOST = "vmgroup/MYVMGROUP", "configdb/shared", "host/esxiz10"
+POLICY = "storagepolicy/gold"
 
 
 class End(Enum):
@@ -108,6 +109,12 @@ EXPECTED = {
     "folder-is-link": Expected(GROUP, "EXPOSED: dockvols/", End.STAYS),
     "volumes-stale": Expected(GROUP, "Gone", End.BOOKS),
     "volumes-uncounted": Expected(GROUP, "NotBooked", End.BOOKS),
+    "policy-changed": Expected(POLICY, 'content (("hostFailuresToTolerate" i0)) (('),
+    "policy-misspelt": Expected(POLICY, "hostFailuresToTolarate"),
+    "policy-removed": Expected(POLICY, "content None (("),
+    "policy-by-hand": Expected("storagepolicy/by-hand", "created outside the manifests", End.STAYS),
+    "policy-half-updated": Expected(POLICY, "gold.failed_volume_updates: a `policy update` failed", End.STAYS),
+    "policies-is-link": Expected(POLICY, "dockvols/policies is no folder, but a link", End.STAYS),
     "vm-renamed": Expected(GROUP, 'no VM "photon-01" in the inventory', End.STAYS),
     "vm-gone": Expected(GROUP, 'no VM "photon-01" in the inventory', End.STAYS),
     "vm-copied": Expected(GROUP, "shares its BIOS UUID", End.STAYS),
@@ -118,10 +125,10 @@ EXPECTED = {
 @pytest.fixture(scope="module")
 def healthy(tmp_path_factory: pytest.TempPathFactory) -> LabSite:
     """A site that was applied twice, so that there is a backup; nothing differs."""
-    site = LabSite(tmp_path_factory.mktemp("healthy"))
-    site.write(SEED.replace("5GB", "4GB"))
+    site = LabSite(tmp_path_factory.mktemp("healthy"), vsan=True)
+    site.write(SEED.replace("5GB", "4GB") + GOLD)
     site.reconcile()
-    site.write(SEED)
+    site.write(SEED + GOLD)
     site.reconcile()
     assert said(site.diff()) == {}
     return site
@@ -181,7 +188,7 @@ def test_a_drift_is_found_named_and_healed_or_left_with_a_reason(name: str, heal
 
 def test_a_drift_is_of_the_host_and_the_vmgroup_that_are_named(healthy: LabSite, tmp_path: Path) -> None:
     site = copy_of(healthy, tmp_path / "site")
-    site.write(SEED + site.vmgroup("other"))
+    site.write(SEED + GOLD + site.vmgroup("other"))
     site.reconcile()
     break_lab(site.lab, "link-removed", "esxiz20")
     break_lab(site.lab, "access-to-all", "esxiz10", "other")

@@ -25,6 +25,7 @@ from reconciler.model.desired import (
     DesiredConfigDB,
     DesiredDriver,
     DesiredHost,
+    DesiredStoragePolicy,
     DesiredVMGroup,
     HostSelector,
     Presence,
@@ -46,11 +47,13 @@ from reconciler.model.observed import (
     ObservedConfigDB,
     ObservedDatastore,
     ObservedHost,
+    ObservedStoragePolicies,
     PrivilegeRow,
     Schema,
     Section,
     SectionForm,
     Service,
+    StoragePolicyFile,
     TenantRow,
     UnreachableHost,
     VMRow,
@@ -93,7 +96,9 @@ def _datastore(entry: Plain, hosts: tuple[str, ...]) -> Datastore:
     name = entry["name"]
     mounting = frozenset(entry.get("hosts", hosts))
     url = entry.get("url", url_of(name))
-    return Datastore(name, url, "VMFS", 102400, mounting, entry.get("path", f"/DC0/datastore/{name}"))
+    return Datastore(
+        name, url, entry.get("type", "VMFS"), 102400, mounting, entry.get("path", f"/DC0/datastore/{name}")
+    )
 
 
 def _vm(entry: Plain) -> VirtualMachine:
@@ -111,6 +116,7 @@ def _vm(entry: Plain) -> VirtualMachine:
 
 def desired(plain: Plain) -> Desired:
     """`{hosts: {NAME: {...}}, configdbs: {NAME: {...}}, vmgroups: {NAME: {...}}}`, fields as in manifests.
+    `storagepolicies: {NAME: CONTENT}`, or `{content: ..., datastore: ...}`.
 
     `digests: {OBJECT: ...}` are those of the manifests; `m1` unless a case says otherwise.
     """
@@ -121,9 +127,10 @@ def desired(plain: Plain) -> Desired:
         hosts=tuple(_host(name, entry or {}) for name, entry in (plain.get("hosts") or {}).items()),
         config_dbs=tuple(_config_db(name, entry) for name, entry in databases.items()),
         vmgroups=tuple(_vmgroup(name, entry or {}, tuple(databases)) for name, entry in groups.items()),
+        storage_policies=tuple(_policy(name, entry) for name, entry in (plain.get("storagepolicies") or {}).items()),
     )
     digests = plain.get("digests") or {}
-    refs = [item.ref for item in (*found.hosts, *found.config_dbs, *found.vmgroups)]
+    refs = [item.ref for item in (*found.hosts, *found.config_dbs, *found.vmgroups, *found.storage_policies)]
     return replace(found, digests=tuple((ref, digests.get(str(ref), "m1")) for ref in refs))
 
 
@@ -181,6 +188,14 @@ def _vmgroup(key: str, entry: Plain, databases: tuple[str, ...]) -> DesiredVMGro
     )
 
 
+def _policy(key: str, entry: Plain | str) -> DesiredStoragePolicy:
+    """Where two datastores have one of the same name, the key is `DATASTORE/NAME`."""
+    parts = {"content": entry} if isinstance(entry, str) else entry
+    datastore = DatastoreRef(name=parts["datastore"]) if "datastore" in parts else None
+    ref = ObjectRef(Kind.STORAGE_POLICY, key)
+    return DesiredStoragePolicy(ref, NOWHERE, key.rpartition("/")[2], datastore, parts["content"])
+
+
 def _vm_ref(entry: Plain | str) -> VMRef:
     if isinstance(entry, str):
         return VMRef(name=entry)
@@ -198,12 +213,17 @@ def _access(datastore: str, entry: Plain | str) -> DesiredAccess:
 def observed(plain: Plain, known: Inventory) -> Observed:
     """`{"hosts": {NAME: ...}, "config_dbs": {DATASTORE: ...}, "dockvols": {DATASTORE: ...}}`; see the parts below.
 
+    `"policies": {DATASTORE: ERROR or {"files": {NAME: CONTENT or [PROBLEM]}, "users": {NAME: [VOLUME]}}}`.
     A config DB under `own HOST` is that host's own (SingleNode). `strangers`: hosts that no manifest declares.
     """
     ids = {datastore.name: datastore for datastore in known.datastores}
     databases = {name: observed_db(name, entry) for name, entry in plain.get("config_dbs", {}).items()}
     dockvols = plain.get("dockvols", {})
-    datastores = [observed_datastore(name, dockvols.get(name, {})) for name in ids]
+    policies = plain.get("policies", {})
+    datastores = [
+        replace(observed_datastore(name, dockvols.get(name, {})), storage_policies=_policies(policies.get(name, {})))
+        for name in ids
+    ]
     return Observed(
         hosts={name: observed_host(name, entry, known) for name, entry in plain.get("hosts", {}).items()},
         config_dbs={place_called(name): db for name, db in databases.items()},
@@ -328,6 +348,18 @@ def observed_datastore(name: str, entry: str | Plain) -> ObservedDatastore:
     folders = {key: value for key, value in entry.items() if isinstance(value, dict)}
     volumes = {key: tuple(VolumeFile(*volume) for volume in value.items()) for key, value in folders.items()}
     return ObservedDatastore(url, "esx1", None, entries, volumes)
+
+
+def _policies(entry: Plain | str) -> ObservedStoragePolicies:
+    """A content is the whole file, its line feed too, unless it is a list: then it could not be read."""
+    if isinstance(entry, str):
+        return ObservedStoragePolicies(entry)
+    files = {
+        name: StoragePolicyFile(file) if isinstance(file, str) else StoragePolicyFile(None, file[0])
+        for name, file in entry.get("files", {}).items()
+    }
+    users = {name: tuple(volumes) for name, volumes in entry.get("users", {}).items()}
+    return ObservedStoragePolicies(None, files, users, entry.get("unread"))
 
 
 def _entry(url: str, value: int | str | Plain) -> DockvolsEntry:

@@ -29,6 +29,7 @@ from reconciler.model.observed import (
     Section,
     SectionForm,
     Service,
+    StoragePolicyFile,
     TenantRow,
     UnreachableHost,
     VMRow,
@@ -242,6 +243,19 @@ class Site:
         good = self.dbs[location].other.state is DBState.PRESENT
         mode, reason = (DBMode.MULTI_NODE, "") if good else (DBMode.BROKEN_LINK, "Missing")
         return replace(host, db_mode=mode, db_reason=reason)
+
+    def apply_policy(self, action: outside.StoragePolicyAction) -> None:
+        """Write or remove the file of a storage policy. Raises RefusedError."""
+        seen = self.datastores[action.url]
+        policies = seen.storage_policies
+        now = policies.files.get(action.name)
+        expect((None if now is None else now.content) == action.before, "the policy is another", "Moved")
+        files = {name: file for name, file in policies.files.items() if name != action.name}
+        if isinstance(action, outside.WriteStoragePolicy):
+            files[action.name] = StoragePolicyFile(action.content + "\n")
+        else:
+            expect(not policies.users.get(action.name) and policies.unread is None, "the policy is in use", "InUse")
+        self.datastores[action.url] = replace(seen, storage_policies=replace(policies, files=files))
 
     def apply_db(self, plan: DBPlan, after_each: Callable[[Rows], None] = lambda _: None) -> list[ActionResult]:
         """The transaction of a plan. Raises AgentRefusedError when all of it is refused."""

@@ -42,6 +42,9 @@ def shown_plan(plan: Plan) -> str:
 def _plan(plan: Plan) -> Iterator[str]:
     if plan.empty:
         yield "nothing"
+    for policy in plan.storage_policies:
+        yield f"{policy.ref} by {policy.host}"
+        yield from (f"    {action(step)}" for step in policy.actions)
     for move in plan.moves:
         yield f"{move.ref} by {move.writer}"
         yield f"    {action(move.move)}"

@@ -11,6 +11,7 @@ from reconciler.lab.breakage import (
     host_drifts,
     inventory_drifts,
     local_sh_drifts,
+    policy_drifts,
     row_drifts,
 )
 from reconciler.lab.breakage.drift import Drift
@@ -20,7 +21,15 @@ from reconciler.model.errors import UsageError, VdvsError
 
 DRIFTS: dict[str, Drift] = {
     drift.name: drift
-    for module in (host_drifts, local_sh_drifts, db_drifts, row_drifts, dockvols_drifts, inventory_drifts)
+    for module in (
+        host_drifts,
+        local_sh_drifts,
+        db_drifts,
+        row_drifts,
+        dockvols_drifts,
+        policy_drifts,
+        inventory_drifts,
+    )
     for drift in module.DRIFTS
 }
 

@@ -81,6 +81,23 @@ class Place:
         names = [str(name) for _, name in rows]
         raise UsageError(f"no vmgroup {self.vmgroup or ''} in the config DB{near(self.vmgroup or '', names)}")
 
+    @property
+    def policies(self) -> Path:
+        """The folder of the storage policies, on the vSAN datastore. Raises UsageError if there is none."""
+        vsan = [entry["id"] for entry in self.inventory()["datastores"] if entry["type"] == "vsan"]
+        if not vsan:
+            raise UsageError("the lab has no vSAN datastore; `vdvs lab up --vsan` makes one with it")
+        return self.directory / "datastores" / str(vsan[0]) / "dockvols" / "policies"
+
+    @property
+    def policy(self) -> Path:
+        """The file of the first storage policy by name. Raises UsageError if there is none."""
+        folder = self.policies
+        found = sorted(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
+        if not found:
+            raise UsageError("the lab has no storage policy to break; apply manifests first")
+        return found[0]
+
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """What somebody at the prompt of sqlite3 does. Raises VdvsError if SQLite does not let them."""
         try:

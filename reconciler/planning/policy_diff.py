@@ -1,0 +1,152 @@
+"""The storage policies of vSAN: those that are declared, and the other files in their folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from reconciler.model.actions import ForgetObject
+from reconciler.model.diff import Change, FieldChange, Op
+from reconciler.model.host_actions import RemoveStoragePolicy, WriteStoragePolicy
+from reconciler.model.inventory import Datastore
+from reconciler.model.observed import Observed, ObservedStoragePolicies
+from reconciler.model.ownership import Applying, Record
+from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.resolved import Resolved, ResolvedStoragePolicy
+from reconciler.model.risk import Risk
+from reconciler.model.storage_policies import LEFT_BEHIND, policy_of, text_of
+from reconciler.planning.ownership import Ledger, recorded, spell
+from reconciler.planning.policy_places import keeper, record_name
+from reconciler.planning.scope import incomplete
+
+Ledgers = Mapping[ObjectRef, Ledger | None]
+
+
+def policy_changes(
+    resolved: Resolved, observed: Observed, ledgers: Ledgers, applying: Applying | None
+) -> Iterator[Change]:
+    """How every storage policy differs, whether it is declared or only there. `ledgers`: of the config DBs."""
+    for policy in resolved.storage_policies:
+        change = _declared(policy, observed)
+        known = _ledger(policy.datastore, resolved, ledgers)
+        name, digest = record_name(policy.datastore, policy.name), resolved.digests.get(policy.ref)
+        yield recorded(change, name, None, digest, known, applying)
+    for datastore in _by_url(resolved.inventory.datastores):
+        seen = observed.datastores.get(datastore.url)
+        if seen is not None and seen.error is None:
+            yield from _others(datastore, seen.storage_policies, resolved, observed, ledgers, applying)
+
+
+def leftovers(name: str, seen: ObservedStoragePolicies) -> tuple[str, ...]:
+    """What updates of this policy by vDVS left beside it, in words."""
+    shown = "vDVS lists it as a policy of its own; look, then remove it"
+    return tuple(f"{name}{end}: {why}; {shown}" for end, why in LEFT_BEHIND.items() if f"{name}{end}" in seen.files)
+
+
+def used_by(name: str, seen: ObservedStoragePolicies) -> str | None:
+    """`2 volumes use it`, or that this cannot be told; None: no volume does."""
+    if seen.unread is not None:
+        return f"it cannot be told which volumes use it: {seen.unread}"
+    if not (users := seen.users.get(name, ())):
+        return None
+    return f"{len(users)} volumes use it" if len(users) > 1 else "1 volume uses it"
+
+
+def _by_url(datastores: Iterable[Datastore]) -> list[Datastore]:
+    unique = {datastore.url: datastore for datastore in sorted(datastores, key=lambda each: each.name, reverse=True)}
+    return [unique[url] for url in sorted(unique)]
+
+
+def _ledger(datastore: Datastore, resolved: Resolved, ledgers: Ledgers) -> Ledger | None:
+    db = keeper(datastore, resolved)
+    return None if db is None else ledgers.get(db)
+
+
+def _declared(policy: ResolvedStoragePolicy, observed: Observed) -> Change:
+    ref, url, datastore = policy.ref, policy.datastore.url, observed.datastores.get(policy.datastore.url)
+    if datastore is None:
+        return Change(ref, Op.BLOCKED, f"no declared host mounts {policy.datastore.name}")
+    seen = datastore.storage_policies
+    if (error := datastore.error or seen.error) is not None:
+        return Change(ref, Op.UNKNOWN, error)
+    file, notes = seen.files.get(policy.name), leftovers(policy.name, seen)
+    if file is None:
+        field = FieldChange("content", None, policy.content)
+        write = WriteStoragePolicy(ref, Risk.SAFE, url, policy.name, policy.content, None)
+        return Change(ref, Op.CREATE, "it is not there", (field,), (write,), Risk.SAFE, notes)
+    if file.content is None:
+        return Change(ref, Op.UNKNOWN, f"{policy.name} on {policy.datastore.name} {file.problem}", notes=notes)
+    if text_of(file.content) == policy.content:
+        return Change(ref, Op.KEEP, "as declared", notes=notes)
+    field = FieldChange("content", text_of(file.content), policy.content)
+    write = WriteStoragePolicy(ref, Risk.SAFE, url, policy.name, policy.content, file.content)
+    notes = (*_not_reached(policy.name, seen), *notes)
+    return Change(ref, Op.UPDATE, "differs from its manifest", (field,), (write,), Risk.SAFE, notes)
+
+
+def _not_reached(name: str, seen: ObservedStoragePolicies) -> Iterator[str]:
+    """What writing the file does not do: only vDVS, or objtool, changes volumes that are there."""
+    if (users := used_by(name, seen)) is not None:
+        yield (
+            f"{users}; apply writes the file, which only new volumes follow: those that are there keep what they have."
+            f" To change them too, run `vmdkops_admin.py policy update --name {name}` with the new content on a host"
+            " in place of this apply: it refuses content that the file has already"
+        )
+
+
+def _others(
+    datastore: Datastore,
+    seen: ObservedStoragePolicies,
+    resolved: Resolved,
+    observed: Observed,
+    ledgers: Ledgers,
+    applying: Applying | None,
+) -> Iterator[Change]:
+    """Files that no manifest declares. What an update left beside a policy is told with that policy."""
+    mine = {policy.name for policy in resolved.storage_policies if policy.datastore.url == datastore.url}
+    failed = [each for each in resolved.unresolved if each.ref.kind is Kind.STORAGE_POLICY]
+    mine |= {name for each in failed for name in each.known_as}
+    taken = {policy.ref.name for policy in resolved.storage_policies} | {each.ref.name for each in failed}
+    several = sum(each.is_vsan for each in _by_url(resolved.inventory.datastores)) > 1
+    known = _ledger(datastore, resolved, ledgers)
+    for name in sorted(seen.files.keys() - mine):
+        if policy_of(name) in mine | (seen.files.keys() - {name}):
+            continue
+        shown = f"{datastore.name}/{name}" if several or name in taken else name
+        ref = ObjectRef(Kind.STORAGE_POLICY, shown)
+        record = known.by_object.get(record_name(datastore, name)) if known is not None else None
+        if applying is not None and applying.prune and record is not None and record.set == applying.set != "":
+            yield _pruned(ref, datastore, name, seen, record, incomplete(resolved, observed))
+        else:
+            yield Change(ref, Op.UNMANAGED, _why_there(name, record, applying), notes=leftovers(name, seen))
+
+
+def _why_there(name: str, record: Record | None, applying: Applying | None) -> str:
+    if policy_of(name) != name:
+        return f"left over from an update of {policy_of(name)}, which is gone; look, then remove it"
+    if record is None:
+        return "created outside the manifests"
+    if applying is not None and applying.set and record.set == applying.set:
+        return (
+            f"set {record.set} applied it last ({spell(record)}) and does not declare it any more; --prune removes it"
+        )
+    return (
+        f"set {record.set} applied it last ({spell(record)})"
+        if record.set
+        else f"applied from no set ({spell(record)})"
+    )
+
+
+def _pruned(
+    ref: ObjectRef, datastore: Datastore, name: str, seen: ObservedStoragePolicies, record: Record, unseen: str | None
+) -> Change:
+    why = f"set {record.set} applied it last and does not declare it any more"
+    content, users = seen.files[name].content, used_by(name, seen)
+    hindrance = users or (f"{unseen}, so nothing is removed" if unseen else None)
+    if content is None:
+        hindrance = f"it {seen.files[name].problem}"
+    if hindrance is not None or content is None:
+        return Change(ref, Op.BLOCKED, f"it cannot be removed: {hindrance}", notes=(why, *leftovers(name, seen)))
+    remove = RemoveStoragePolicy(ref, Risk.RESTRICTS, datastore.url, name, content)
+    forget = ForgetObject(ref, Risk.SAFE, record.object)
+    field = FieldChange("content", text_of(content), None)
+    return Change(ref, Op.DELETE, why, (field,), (remove, forget), Risk.RESTRICTS, leftovers(name, seen))
