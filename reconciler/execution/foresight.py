@@ -22,7 +22,7 @@ async def foresee(desired: Desired, hosts: Hosts) -> Foreseen:
     called meanwhile."""
     readers = {}
     for db in desired.config_dbs:
-        users = [host for host in desired.hosts if selects(db, host)]
+        users = [host for host in desired.hosts if selects(db, host, None)]
         if users:
             first = min(users, key=lambda host: host.ref.name)
             readers[first.ref.name] = first.address

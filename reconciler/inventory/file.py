@@ -15,7 +15,7 @@ from reconciler.loader.schemas import accepts
 from reconciler.loader.wording import Path, did_you_mean, dotted, escape, quoted
 from reconciler.model.constants import VOLUMES
 from reconciler.model.errors import InventoryError
-from reconciler.model.inventory import Datastore, Inventory, VirtualMachine
+from reconciler.model.inventory import Connection, Datastore, ESXiHost, Inventory, Lockdown, VirtualMachine
 
 LARGEST: Final = 256 * 1024 * 1024
 
@@ -117,9 +117,22 @@ def _build(data: dict[str, Any]) -> Inventory:
             None if datastore.name in urls else datastore.url
         )  # two of one name: which one is unknown
     return Inventory(
-        hosts=tuple(host["name"] for host in data.get("hosts", ())),
+        hosts=tuple(map(_host, data.get("hosts", ()))),
         datastores=datastores,
         vms=tuple(_vm(vm, urls) for vm in data.get("vms", ())),
+    )
+
+
+def _host(entry: dict[str, Any]) -> ESXiHost:
+    connection, lockdown = entry.get("connection"), entry.get("lockdown")
+    return ESXiHost(
+        name=entry["name"],
+        connection=None if connection is None else Connection(connection),
+        version=entry.get("version"),
+        in_maintenance=entry.get("maintenanceMode"),
+        lockdown=None if lockdown is None else Lockdown(lockdown),
+        cluster=entry.get("cluster"),
+        image_managed=entry.get("imageManaged"),
     )
 
 

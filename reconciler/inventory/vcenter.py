@@ -29,12 +29,17 @@ PROPERTIES = {
         "name", "parent", "parentVApp", "runtime.host", "config.uuid", "config.instanceUuid", "config.template",
         "config.hardware.device", "config.files.vmPathName",
     ),
-    vim.HostSystem: ("name", "datastore"),
+    vim.HostSystem: (
+        "name", "parent", "datastore", "runtime.connectionState", "runtime.inMaintenanceMode", "config.product.version",
+        "config.lockdownMode",
+    ),
+    vim.ComputeResource: ("name", "parent"),
     vim.Datastore: ("name", "parent", "summary.url", "summary.type", "summary.capacity"),
     vim.Folder: ("name", "parent"),
     vim.Datacenter: ("name", "parent"),
     vim.VirtualApp: ("name", "parentFolder", "parentVApp"),
 }  # fmt: skip
+_SINCE_7 = {vim.ComputeResource: ("lifecycleManaged",)}  # an older vCenter refuses to hear of it
 _DOCKVOLS = "] dockvols/"
 _BROKEN = (OSError, HTTPException)
 _EXPIRED = (vim.fault.NotAuthenticated, vmodl.fault.ManagedObjectNotFound, vmodl.query.InvalidCollectorVersion)
@@ -114,11 +119,15 @@ class VCenterReader:
         """Tell the session what is to be followed."""
         content = self._session.RetrieveContent()
         kinds = list(PROPERTIES)
+        newer = _SINCE_7 if int(content.about.apiVersion.partition(".")[0]) >= 7 else {}
         view = content.viewManager.CreateContainerView(content.rootFolder, kinds, True)
         through = _Collector.TraversalSpec(name="all", type=vim.view.ContainerView, path="view", skip=False)
         wanted = _Collector.FilterSpec(
             objectSet=[_Collector.ObjectSpec(obj=view, skip=True, selectSet=[through])],
-            propSet=[_Collector.PropertySpec(type=kind, pathSet=list(paths)) for kind, paths in PROPERTIES.items()],
+            propSet=[
+                _Collector.PropertySpec(type=kind, pathSet=[*paths, *newer.get(kind, ())])
+                for kind, paths in PROPERTIES.items()
+            ],
         )
         self._collector = content.propertyCollector
         self._collector.CreateFilter(wanted, partialUpdates=False)  # a change tells the whole property

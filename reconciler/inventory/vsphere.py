@@ -9,11 +9,21 @@ from urllib.parse import unquote
 from reconciler.inventory.vcenter import Seen, VCenterReader
 from reconciler.model.constants import VOLUMES
 from reconciler.model.errors import InventoryError
-from reconciler.model.inventory import Datastore, Inventory, VirtualMachine
+from reconciler.model.inventory import Connection, Datastore, ESXiHost, Inventory, Lockdown, VirtualMachine
 from reconciler.model.secret import Login
 from reconciler.model.site import VCenter
 
 _MB = 2**20
+_CONNECTION = {
+    "connected": Connection.CONNECTED,
+    "notResponding": Connection.NOT_RESPONDING,
+    "disconnected": Connection.DISCONNECTED,
+}
+_LOCKDOWN = {
+    "lockdownDisabled": Lockdown.OFF,
+    "lockdownNormal": Lockdown.NORMAL,
+    "lockdownStrict": Lockdown.STRICT,
+}
 
 
 class VSphereInventory:
@@ -50,14 +60,13 @@ class VSphereInventory:
 
 def inventory_of(seen: Mapping[str, Seen]) -> Inventory:
     """What one vCenter shows, in the terms of vDVS. Pure. An object that does not tell what it is is a gap."""
-    hosts: dict[str, str] = {}
+    hosts = {key: one.values["name"] for key, one in seen.items() if one.kind == "HostSystem" and "name" in one.values}
     mounts: dict[str, set[str]] = {}
-    for key, one in seen.items():
-        if one.kind == "HostSystem" and "name" in one.values:
-            hosts[key] = one.values["name"]
-            for datastore in one.values.get("datastore", ()):
-                mounts.setdefault(datastore, set()).add(hosts[key])
+    for key, name in hosts.items():
+        for datastore in seen[key].values.get("datastore", ()):
+            mounts.setdefault(datastore, set()).add(name)
     paths = _Paths(seen)
+    esxi = sorted((_host(name, seen[key], seen, paths) for key, name in hosts.items()), key=lambda host: host.name)
     datastores, vms, gaps = [], [], []
     urls: dict[tuple[str, str], str] = {}
     for key, one in seen.items():
@@ -76,7 +85,23 @@ def inventory_of(seen: Mapping[str, Seen]) -> Inventory:
             gaps.append(f"VM {paths.of(key)} does not tell its configuration")
         else:
             vms.append(vm)
-    return Inventory(tuple(sorted(hosts.values())), tuple(datastores), tuple(vms), tuple(sorted(gaps)))
+    return Inventory(tuple(esxi), tuple(datastores), tuple(vms), tuple(sorted(gaps)))
+
+
+def _host(name: str, one: Seen, seen: Mapping[str, Seen], paths: _Paths) -> ESXiHost:
+    values, parent = one.values, one.values.get("parent", "")
+    cluster = seen.get(parent)
+    if cluster is not None and cluster.kind != "ClusterComputeResource":  # what a host by itself is in
+        cluster = None
+    return ESXiHost(
+        name=name,
+        connection=_CONNECTION.get(values.get("runtime.connectionState", "")),
+        version=values.get("config.product.version"),
+        in_maintenance=values.get("runtime.inMaintenanceMode"),
+        lockdown=_LOCKDOWN.get(values.get("config.lockdownMode", "")),
+        cluster=paths.of(parent) if cluster is not None else None,
+        image_managed=cluster.values.get("lifecycleManaged") if cluster is not None else None,
+    )
 
 
 def _datastore(key: str, one: Seen, hosts: Iterable[str], paths: _Paths) -> Datastore | None:

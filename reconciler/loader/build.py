@@ -158,6 +158,8 @@ def datastore_url(url: str) -> str:
 def _selector(hosts: dict[str, Any], host_names: dict[str, str]) -> HostSelector:
     if "matchLabels" in hosts:
         return HostSelector(match_labels=_pairs(hosts["matchLabels"]))
+    if "cluster" in hosts:
+        return HostSelector(cluster=hosts["cluster"].rstrip("/"))
     return HostSelector(names=tuple(host_names.get(name, name) for name in hosts["names"]))
 
 

@@ -163,4 +163,6 @@ def _selects(db: DesiredConfigDB, host: DesiredHost) -> bool:
         return True
     if db.hosts.names is not None:
         return host.ref.name in db.hosts.names
+    if db.hosts.cluster is not None:
+        return False  # only the inventory can tell
     return set(db.hosts.match_labels or ()) <= set(host.labels)

@@ -79,6 +79,7 @@ class HostSelector:
 
     match_labels: tuple[tuple[str, str], ...] | None = None
     names: tuple[str, ...] | None = None
+    cluster: str | None = None  # its inventory path
 
 
 @dataclass(frozen=True, slots=True)

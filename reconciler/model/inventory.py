@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from reconciler.model.constants import DB_FILE, VOLUMES
 
@@ -34,6 +35,39 @@ class Datastore:
         return f"{self.url}/{DB_FILE}"
 
 
+class Connection(StrEnum):
+    """Whether vCenter talks with a host."""
+
+    CONNECTED = "connected"
+    NOT_RESPONDING = "not responding"
+    DISCONNECTED = "disconnected"
+
+
+class Lockdown(StrEnum):
+    """The lockdown mode of a host: unless it is OFF, only Exception Users get in by SSH."""
+
+    OFF = "off"
+    NORMAL = "normal"
+    STRICT = "strict"
+
+
+@dataclass(frozen=True, slots=True)
+class ESXiHost:
+    """A host, and how vCenter sees it. What it does not tell is None.
+
+    `version` is that of ESXi, `cluster` the inventory path of its cluster. `image_managed`: a vLCM image says which
+    VIBs the hosts of its cluster have.
+    """
+
+    name: str
+    connection: Connection | None = None
+    version: str | None = None
+    in_maintenance: bool | None = None
+    lockdown: Lockdown | None = None
+    cluster: str | None = None
+    image_managed: bool | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class VirtualMachine:
     """A VM. `uuid` is its lower-case BIOS UUID (what vDVS authorises by), `path` its inventory path,
@@ -53,7 +87,7 @@ class VirtualMachine:
 class Inventory:
     """One snapshot. `gaps`: what could not be read, and why; then absence from it proves nothing."""
 
-    hosts: tuple[str, ...]
+    hosts: tuple[ESXiHost, ...]
     datastores: tuple[Datastore, ...]
     vms: tuple[VirtualMachine, ...]
     gaps: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reconciler.model.desired import DesiredDriver, Presence, Unmanaged
-from reconciler.model.inventory import Datastore, Inventory
+from reconciler.model.inventory import Datastore, ESXiHost, Inventory
 from reconciler.model.location import Location, local
 from reconciler.model.observed import DBMode
 from reconciler.model.refs import ObjectRef
@@ -60,7 +60,7 @@ class ResolvedConfigDB:
 @dataclass(frozen=True, slots=True)
 class ResolvedHost:
     """`config_db` is the ConfigDB that selects this host (None: none does), `datastore` where that DB stands (None: on
-    this host itself, SingleNode)."""
+    this host itself, SingleNode), `entry` how the inventory shows it."""
 
     ref: ObjectRef
     address: str
@@ -69,6 +69,7 @@ class ResolvedHost:
     driver: DesiredDriver | None
     service_running: bool | None
     log_level: str | None = None
+    entry: ESXiHost | None = None
 
     @property
     def location(self) -> Location | None:

@@ -16,6 +16,7 @@ from reconciler.planning.old_schema import half_upgraded, is_old
 from reconciler.planning.policy_diff import leftovers
 from reconciler.planning.scope import vmgroup_ref
 from reconciler.planning.show import LOST, Names
+from reconciler.planning.vcenter_says import host_conditions
 
 _IN_SYNC = {
     Op.KEEP: (Truth.TRUE, "InSync"),
@@ -28,12 +29,14 @@ _IN_SYNC = {
 def conditions(assessment: Assessment) -> tuple[Condition, ...]:
     """The conditions of every object of the diff, ordered by object and type. Pure.
 
-    Every object: `InSync`. Hosts: also `Reachable`, `Enforced` (False: open to everybody), `Persistent`.
-    Config DBs: also `Readable`, `Valid`, `LimitsFit`; SingleNode ones `Persistent` (False).
-    VMGroups: also `Resolved`, `BooksMatch`. Storage policies: also `Resolved`, `NoLeftovers`.
+    Every object: `InSync`. Hosts: also `Reachable`, `Enforced` (False: open to everybody), `Persistent`, and where
+    vCenter tells, `Connected`, `Maintenance`, `Lockdown`. Config DBs: also `Readable`, `Valid`, `LimitsFit`; SingleNode
+    ones `Persistent` (False). VMGroups: also `Resolved`, `BooksMatch`. Storage policies: also `Resolved`,
+    `NoLeftovers`.
     """
     unresolved = {failed.ref: failed.reason for failed in assessment.resolved.unresolved}
     databases = {db.ref: assessment.observed.config_dbs[db.location] for db in assessment.resolved.config_dbs}
+    entries = {host.ref: host.entry for host in assessment.resolved.hosts}
     names = Names(assessment.resolved.inventory)
     found: list[Condition] = list(_quotas(assessment, names))
     for change in assessment.diff.changes:
@@ -41,6 +44,8 @@ def conditions(assessment: Assessment) -> tuple[Condition, ...]:
         match change.ref.kind:
             case Kind.HOST:
                 found.extend(_host(change.ref, assessment.observed.hosts.get(change.ref.name)))
+                if (entry := entries.get(change.ref)) is not None:
+                    found.extend(host_conditions(change.ref, entry))
             case Kind.CONFIG_DB if change.ref in databases:
                 found.extend(_config_db(change.ref, databases[change.ref]))
                 if databases[change.ref].path == AUTH_DB:

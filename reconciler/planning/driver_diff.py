@@ -17,6 +17,7 @@ from reconciler.model.resolved import ResolvedHost
 from reconciler.model.risk import Risk
 from reconciler.planning.host_findings import Findings
 from reconciler.planning.releases import understands_1_2
+from reconciler.planning.vcenter_says import why_no_driver
 
 _DEFAULT_LOG_LEVEL = "INFO"
 
@@ -37,7 +38,7 @@ def driver(host: ResolvedHost, seen: ObservedHost, found: Findings, risk: Risk) 
 def _install(host: ResolvedHost, wanted: DesiredDriver, seen: ObservedHost, found: Findings, risk: Risk) -> None:
     if wanted.source is None:
         found.held.append("the driver is not installed and spec.driver.source does not say what to install")
-    elif (hindrance := _too_old(host, wanted)) is not None:
+    elif (hindrance := _hindrance(host, wanted)) is not None:
         found.held.append(hindrance)
     else:
         if host.config_db is None and seen.db_mode is DBMode.NOT_CONFIGURED:
@@ -50,12 +51,16 @@ def _replace(host: ResolvedHost, wanted: DesiredDriver, installed: str, found: F
     if wanted.source is None:
         declared = f"driver {installed} is installed, {wanted.version} is declared"
         found.held.append(f"{declared}, and spec.driver.source does not say what to install")
-    elif (hindrance := _too_old(host, wanted)) is not None:
+    elif (hindrance := _hindrance(host, wanted)) is not None:
         found.held.append(hindrance)
     else:
         action = ReplaceDriver(host.ref, Risk.DISRUPTS, installed, wanted.source, wanted.version, wanted.sha256)
         found.change("driver", installed, wanted.version, action)
         found.notes.append("Docker requests on this host fail while the driver is replaced; containers go on")
+
+
+def _hindrance(host: ResolvedHost, wanted: DesiredDriver) -> str | None:
+    return _too_old(host, wanted) or why_no_driver(host.entry)
 
 
 def _too_old(host: ResolvedHost, wanted: DesiredDriver) -> str | None:

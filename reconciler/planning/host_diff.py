@@ -15,6 +15,7 @@ from reconciler.planning.driver_diff import driver, leave, log_level, service
 from reconciler.planning.host_findings import Findings
 from reconciler.planning.own_db import OwnDB
 from reconciler.planning.show import LOST, Names
+from reconciler.planning.vcenter_says import why_unreachable
 
 OPEN_NOTE = "OPEN: every VM may create volumes without limit on this host"
 
@@ -40,7 +41,7 @@ def host_change(
     place that its config DB moves away from in this pass. `own`: its own config DB (SingleNode), if it has one.
     """
     if isinstance(seen, UnreachableHost):
-        return Change(host.ref, Op.UNKNOWN, seen.reason)
+        return Change(host.ref, Op.UNKNOWN, seen.reason + why_unreachable(host.entry))
     found = Findings()
     if is_open(seen):
         found.notes.append(OPEN_NOTE)

@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import TypeVar
 
 from reconciler.model.constants import SPECIAL_DATASTORES, VOLUMES
-from reconciler.model.desired import DatastoreRef, VMRef, VMSelector
-from reconciler.model.inventory import Datastore, Inventory, VirtualMachine
+from reconciler.model.desired import DatastoreRef, DesiredHost, VMRef, VMSelector
+from reconciler.model.inventory import Connection, Datastore, ESXiHost, Inventory, VirtualMachine
 from reconciler.model.resolved import Member
 
 _K = TypeVar("_K")
@@ -37,7 +37,8 @@ def each(look_up: Callable[[_K], _T], wanted: Iterable[_K]) -> list[_T]:
 
 
 class LookUp:
-    """Look-ups in one inventory, whatever its order. Each raises NotFoundError for what is missing or ambiguous."""
+    """Look-ups in one inventory, whatever its order. Those that have no other answer for what is missing or ambiguous
+    raise NotFoundError."""
 
     def __init__(self, inventory: Inventory) -> None:
         self._all = sorted(inventory.datastores, key=lambda d: (d.name, d.url, d.inventory_path or ""))
@@ -61,6 +62,32 @@ class LookUp:
     @cached_property
     def _uuids(self) -> dict[str, list[VirtualMachine]]:
         return _index((vm.uuid, vm) for vm in self._inventory.vms)
+
+    @cached_property
+    def _hosts(self) -> dict[str, ESXiHost]:
+        """One that several vCenters show is connected to one of them at most."""
+        found: dict[str, ESXiHost] = {}
+        for entry in self._inventory.hosts:
+            if entry.name not in found or entry.connection is Connection.CONNECTED:
+                found[entry.name] = entry
+        return found
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything was read, so that what is not found is not there."""
+        return self._inventory.complete
+
+    def host(self, wanted: DesiredHost) -> ESXiHost | None:
+        """The host, by its name or its address; None if the inventory does not show it."""
+        return self._hosts.get(wanted.ref.name) or self._hosts.get(wanted.address)
+
+    def cluster(self, wanted: str) -> str:
+        """The inventory path of this cluster, in which there is a host."""
+        known = sorted({host.cluster for host in self._inventory.hosts if host.cluster is not None})
+        if wanted not in known:
+            others = f"; it shows {', '.join(known)}" if known else ""
+            raise NotFoundError(f'no cluster "{wanted}" with a host in the inventory{others}')
+        return wanted
 
     def datastore(self, wanted: DatastoreRef) -> Datastore:
         """The datastore that `wanted` names."""

@@ -34,7 +34,7 @@ def resolve_places(desired: Desired, inventory: Inventory) -> Resolved:
     names = LookUp(inventory)
     unresolved: list[Unresolved] = []
     databases = {db.ref: db for db in _distinct(_config_dbs(desired, names, unresolved), unresolved)}
-    hosts = _hosts(desired, databases, inventory, unresolved)
+    hosts = _hosts(desired, databases, names, unresolved)
     policies = resolve_storage_policies(desired, names, unresolved)
     return Resolved(
         inventory,
@@ -62,8 +62,10 @@ def resolve_vmgroups(desired: Desired, places: Resolved) -> Resolved:
 def _config_dbs(desired: Desired, names: LookUp, unresolved: list[Unresolved]) -> list[ResolvedConfigDB]:
     found = []
     for db in desired.config_dbs:
-        hosts = tuple(sorted(host.ref.name for host in desired.hosts if selects(db, host)))
+        hosts = tuple(sorted(host.ref.name for host in desired.hosts if selects(db, host, _cluster(host, names))))
         try:
+            if db.hosts is not None and db.hosts.cluster is not None:
+                names.cluster(db.hosts.cluster)
             if db.datastore is None and len(hosts) != 1:
                 raise NotFoundError(f"a SingleNode config DB is that of exactly one host, not of {len(hosts)}")
             datastore = None if db.datastore is None else names.datastore(db.datastore)
@@ -87,10 +89,12 @@ def _distinct(databases: list[ResolvedConfigDB], unresolved: list[Unresolved]) -
     return [twins[0] for twins in by_location.values() if len(twins) == 1]
 
 
-def selects(db: DesiredConfigDB, host: DesiredHost) -> bool:
-    """Whether this host shall use that config DB."""
+def selects(db: DesiredConfigDB, host: DesiredHost, cluster: str | None) -> bool:
+    """Whether this host, which is in that cluster (None: in none, or not known), shall use that config DB."""
     if db.hosts is None:
         return True
+    if db.hosts.cluster is not None:
+        return db.hosts.cluster == cluster
     if db.hosts.names is not None:
         return host.ref.name in db.hosts.names
     return set(db.hosts.match_labels or ()) <= set(host.labels)
@@ -99,27 +103,43 @@ def selects(db: DesiredConfigDB, host: DesiredHost) -> bool:
 def _hosts(
     desired: Desired,
     databases: dict[ObjectRef, ResolvedConfigDB],
-    inventory: Inventory,
+    names: LookUp,
     unresolved: list[Unresolved],
 ) -> list[ResolvedHost]:
     found = []
+    by_cluster = [db for db in desired.config_dbs if db.hosts is not None and db.hosts.cluster is not None]
+    lost = next((db.ref for db in by_cluster if db.ref not in databases), None)
     for host in desired.hosts:
-        selecting = min((db.ref for db in _databases_of(host, desired)), key=lambda ref: ref.sort_key, default=None)
-        if not {host.ref.name, host.address} & set(inventory.hosts):
+        entry = names.host(host)
+        cluster = _cluster(host, names)
+        claims = sorted((db.ref for db in _databases_of(host, desired, cluster)), key=lambda ref: ref.sort_key)
+        selecting = next(iter(claims), None)
+        if entry is None:
             unresolved.append(Unresolved(host.ref, f'no host "{host.address}" in the inventory'))
+        elif cluster is None and by_cluster and not names.complete:
+            unresolved.append(Unresolved(host.ref, "which cluster it is in is not known now"))
+        elif selecting is None and lost is not None:
+            unresolved.append(Unresolved(host.ref, f"whether {lost} selects it is not known"))
+        elif len(claims) > 1:
+            unresolved.append(Unresolved(host.ref, f"{' and '.join(map(str, claims))} both select it"))
         elif selecting is not None and selecting not in databases:
             unresolved.append(Unresolved(host.ref, f"its {selecting} could not be looked up"))
         else:
             datastore = databases[selecting].datastore if selecting else None
             wishes = host.driver, host.service_running, host.log_level
-            found.append(ResolvedHost(host.ref, host.address, selecting, datastore, *wishes))
+            found.append(ResolvedHost(host.ref, host.address, selecting, datastore, *wishes, entry))
     return found
 
 
-def _databases_of(host: DesiredHost, desired: Desired) -> Iterator[DesiredConfigDB]:
+def _cluster(host: DesiredHost, names: LookUp) -> str | None:
+    entry = names.host(host)
+    return None if entry is None else entry.cluster
+
+
+def _databases_of(host: DesiredHost, desired: Desired, cluster: str | None) -> Iterator[DesiredConfigDB]:
     """The config DBs that select this host; none, once vDVS has to leave it."""
     if host.driver is None or host.driver.state is not Presence.ABSENT:
-        yield from (db for db in desired.config_dbs if selects(db, host))
+        yield from (db for db in desired.config_dbs if selects(db, host, cluster))
 
 
 def _vmgroups(

@@ -25,7 +25,7 @@ def strangers(desired: Desired, inventory: Inventory) -> tuple[str, ...]:
     patterns = site.allowed_hosts
     if patterns is None:
         patterns = ("*",) if isinstance(site.way, Lab) else ()
-    found = (name for name in inventory.hosts if name not in declared)
+    found = (host.name for host in inventory.hosts if host.name not in declared)
     return tuple(sorted({name for name in found if any(fnmatchcase(name.lower(), p.lower()) for p in patterns)}))
 
 

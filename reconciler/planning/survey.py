@@ -18,7 +18,7 @@ def everything(declared: Desired, inventory: Inventory) -> tuple[Desired, tuple[
     them mounts and one on each host; and the hosts that must not be asked. Wishes nothing of any of them."""
     hosts, left_out = list(declared.hosts), []
     seen: set[str] = set()
-    for name in () if declared.hosts else sorted(set(inventory.hosts)):
+    for name in () if declared.hosts else sorted({host.name for host in inventory.hosts}):
         ref = ObjectRef(Kind.HOST, name)
         problem = _problem(name, declared.site, seen)
         seen.add(name.lower())

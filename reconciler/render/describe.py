@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from reconciler.model.conditions import Condition
 from reconciler.model.diff import Op
+from reconciler.model.inventory import ESXiHost
 from reconciler.model.observed import Section
 from reconciler.model.ownership import Record
 from reconciler.planning.show import LOST
@@ -76,6 +77,7 @@ def _pairs(row: Row) -> Pairs:
 
 def _host(row: HostFacts) -> Pairs:
     pairs = [("Address", row.resolved.address if row.resolved else UNKNOWN), ("State", row.state)]
+    pairs += _vcenter(row.resolved.entry if row.resolved else None)
     if row.seen is None:
         return [*pairs, ("Why", row.why)] if row.why else pairs
     seen = row.seen
@@ -91,6 +93,20 @@ def _host(row: HostFacts) -> Pairs:
         ("Log level", seen.log_error or seen.log_level or "INFO (default)"),
         *_list("Datastore", [f"{name} ({volume})" for volume, name in sorted(seen.volumes.items())]),
     ]
+
+
+def _vcenter(entry: ESXiHost | None) -> Pairs:
+    """What the inventory tells of a host beside its name."""
+    if entry is None:
+        return []
+    told = {
+        "vCenter": entry.connection,
+        "ESXi": entry.version,
+        "Maintenance mode": None if entry.in_maintenance is None else yes_no(entry.in_maintenance),
+        "Lockdown mode": entry.lockdown,
+        "Cluster": entry.cluster and entry.cluster + (" (managed by an image)" if entry.image_managed else ""),
+    }
+    return [(title, clean(value)) for title, value in told.items() if value is not None]
 
 
 def _section(seen: Section) -> str:

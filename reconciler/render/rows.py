@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reconciler.model.inventory import ESXiHost
 from reconciler.model.observed import DBState
 from reconciler.planning.books import Stock
 from reconciler.render.data import Data
@@ -64,6 +65,20 @@ def _host_data(row: HostFacts) -> Data:
         "persistenceProblem": (seen.section.why or None) if seen else None,
         "secureBoot": seen.secure_boot if seen else None,
         "logLevel": seen.log_level if seen else None,
+        "vcenter": _vcenter_data(row.resolved.entry if row.resolved else None),
+    }
+
+
+def _vcenter_data(entry: ESXiHost | None) -> Data:
+    """How the inventory shows a host; null for what it does not tell."""
+    found = entry or ESXiHost("")
+    return {
+        "connection": found.connection.value if found.connection else None,
+        "esxiVersion": found.version,
+        "maintenanceMode": found.in_maintenance,
+        "lockdown": found.lockdown.value if found.lockdown else None,
+        "cluster": found.cluster,
+        "imageManaged": found.image_managed,
     }
 
 

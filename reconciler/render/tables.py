@@ -25,7 +25,7 @@ _HEADINGS = {
     Kind.STORAGE_POLICY: ("NAME", "DATASTORE", "USED BY", "CONTENT", "SYNC"),
 }
 _WIDE = {
-    Kind.HOST: ("ADDRESS", "PERSISTENCE", "SECURE BOOT", "SET", "WHY"),
+    Kind.HOST: ("ADDRESS", "ESXI", "MAINTENANCE", "PERSISTENCE", "SECURE BOOT", "SET", "WHY"),
     Kind.VMGROUP: ("UUID", "CONFIG DB", "DESCRIPTION", "SET", "WHY"),
     Kind.CONFIG_DB: ("READ FROM", "WRITER", "BACKUPS", "PATH", "SET", "WHY"),
     Kind.STORAGE_POLICY: ("SET", "WHY"),
@@ -127,7 +127,9 @@ def _wide_cells(row: Row) -> tuple[str, ...]:
         address = row.resolved.address if row.resolved else UNKNOWN
         section = row.seen.section.form.value if row.seen else UNKNOWN
         secure = yes_no(row.seen.secure_boot if row.seen else None)
-        return (address, section, secure, of, row.why or why)
+        entry = row.resolved.entry if row.resolved else None
+        version, maintenance = (entry.version or UNKNOWN, entry.in_maintenance) if entry else (UNKNOWN, None)
+        return (address, version, yes_no(maintenance), section, secure, of, row.why or why)
     if isinstance(row, VMGroupFacts):
         none = NONE if row.readable else UNKNOWN
         uuid, description = (row.tenant.id, row.tenant.description or NONE) if row.tenant else (none, none)

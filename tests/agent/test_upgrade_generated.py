@@ -17,7 +17,7 @@ from reconciler.agent import rules
 from reconciler.hosts import wire
 from reconciler.model.desired import Unmanaged
 from reconciler.model.diff import Op
-from reconciler.model.inventory import Datastore, Inventory, VirtualMachine
+from reconciler.model.inventory import Datastore, ESXiHost, Inventory, VirtualMachine
 from reconciler.model.location import Location
 from reconciler.model.observed import Observed, ObservedConfigDB
 from reconciler.model.policy import APPLY
@@ -32,7 +32,7 @@ from tests.agent.world import DB, DEFAULT, G1, G2, URL, VM1, VM2, VOLUME, Agent,
 REF, STORE = ObjectRef(Kind.CONFIG_DB, "shared"), Datastore("SHARED", URL, "VMFS", None, frozenset(["esx1"]))
 VMS = (VirtualMachine("photon-01", "/vm/photon-01", VM1, None, None, None, ()),)
 RESOLVED = Resolved(
-    Inventory(("esx1",), (STORE,), VMS),
+    Inventory((ESXiHost("esx1"),), (STORE,), VMS),
     (ResolvedConfigDB(REF, STORE, ("esx1",), None, Unmanaged.IGNORE, 10),),
     (ResolvedHost(ObjectRef(Kind.HOST, "esx1"), "esx1", REF, STORE, None, None),),
     (),

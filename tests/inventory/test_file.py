@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from reconciler.inventory.file import FileInventory
 from reconciler.model.errors import InventoryError
-from reconciler.model.inventory import Datastore, Inventory, VirtualMachine
+from reconciler.model.inventory import Connection, Datastore, ESXiHost, Inventory, Lockdown, VirtualMachine
 from reconciler.ports import InventorySource
 
 ID = "582b1324-e49d9a0e-9bc3-000c29c1501d"
@@ -23,7 +23,18 @@ URL = f"/vmfs/volumes/{ID}"
 UUID = "564D171F-2de0-95b7-f9b8-9d9c42841b7a"
 
 FULL: dict[str, Any] = {
-    "hosts": [{"name": "esxiz10"}, {"name": "esxiz20"}],
+    "hosts": [
+        {"name": "esxiz10", "version": None},
+        {
+            "name": "esxiz20",
+            "connection": "connected",
+            "version": "6.7.0",
+            "maintenanceMode": False,
+            "lockdown": "normal",
+            "cluster": "/DC0/host/c1",
+            "imageManaged": True,
+        },
+    ],
     "datastores": [
         {
             "name": "SHARED-Datastore",
@@ -51,7 +62,10 @@ FULL: dict[str, Any] = {
     ],
 }
 READ = Inventory(
-    hosts=("esxiz10", "esxiz20"),
+    hosts=(
+        ESXiHost("esxiz10"),
+        ESXiHost("esxiz20", Connection.CONNECTED, "6.7.0", False, Lockdown.NORMAL, "/DC0/host/c1", True),
+    ),
     datastores=(
         Datastore(
             "SHARED-Datastore",
@@ -135,7 +149,7 @@ def test_duplicates_are_for_others_to_judge(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"vms__0__uuid": 5}, ":1:471: vms[0].uuid: expected a string, got the number 5; quote it"),
+        ({"vms__0__uuid": 5}, ":1:632: vms[0].uuid: expected a string, got the number 5; quote it"),
         ({"vms__0__uuid": "564d"}, '"564d" is not allowed here: a UUID is 32 hexadecimal digits'),
         (
             {"vms__1__datastore": "shared-datastor"},

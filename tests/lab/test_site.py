@@ -55,7 +55,7 @@ def test_the_site_and_the_inventory_are_what_the_rest_reads(directory: Path) -> 
     }
     inventory = asyncio.run(FileInventory(str(directory / "inventory.json")).snapshot())
     assert inventory.complete
-    assert inventory.hosts == ("esxiz10", "esxiz20")
+    assert [host.name for host in inventory.hosts] == ["esxiz10", "esxiz20"]
     by_name = {datastore.name: datastore for datastore in inventory.datastores}
     assert by_name["SHARED-Datastore"].url == f"/vmfs/volumes/{SHARED}"
     assert by_name["SHARED-Datastore"].hosts == {"esxiz10", "esxiz20"}

@@ -6,6 +6,7 @@ import getpass
 import json
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyVmomi import vim
@@ -27,16 +28,16 @@ class SSHSite(LabSite):
         lab.create(self.lab)
         for name in lab.hosts(self.lab):
             fleet.add(name, lab.host_root(self.lab, name))
-        self.call_hosts(list(fleet.servers))
+        source = f"/vmfs/volumes/{self.datastore.name}/{lab.VIB_FILE}"
+        driver = {"version": lab.VIB_VERSION, "source": source}
+        self.call_hosts(list(fleet.servers), {"driver": driver, "service": {"state": "Running"}})
         self._write_site(inventory={"file": str(self.lab / "inventory.json")})
         self.write(SEED)
 
-    def call_hosts(self, names: list[str]) -> None:
-        """What the hosts are called in the inventory, in the order of their servers."""
-        source = f"/vmfs/volumes/{self.datastore.name}/{lab.VIB_FILE}"
+    def call_hosts(self, names: list[str], wishes: dict[str, Any]) -> None:
+        """What the hosts are called in the inventory, in the order of their servers, and what each shall have."""
         for (metadata_name, server), name in zip(self.fleet.servers.items(), names, strict=True):
-            driver = {"version": lab.VIB_VERSION, "source": source}
-            spec = {"name": name, "address": server.address, "driver": driver, "service": {"state": "Running"}}
+            spec = {"name": name, "address": server.address, **wishes}
             self.write_host(metadata_name, json.dumps(spec))
 
     def take_names_from(self, vcenter: Simulator) -> None:
@@ -124,11 +125,13 @@ def test_names_from_a_vcenter_and_hosts_by_ssh(tmp_path: Path, fleet: Fleet, vce
         for number, vm in enumerate(admin.all(vim.VirtualMachine)[:3], 1):
             finish(vm.Rename(f"photon-0{number}"))
         names = [host.name for host in admin.all(vim.HostSystem)][:2]
-    site.call_hosts(names)
+    site.call_hosts(names, {})
     site.take_names_from(vcenter)
     assert set(statuses(site.reconcile()).values()) <= {"created", "configured"}
     assert_in_sync(site)
     assert {row[0] for row in site.sql("SELECT vm_name FROM vms")} == {"photon-01", "photon-02"}
+    site.call_hosts(names, {"driver": {"source": "/vmfs/volumes/x/vdvs.vib"}})
+    assert "ESXi 8.0.2 refuses the driver" in site.change(f"host/{names[0]}").reason
     with vcenter.administrator() as admin:
         finish(admin.vm("photon-01").Rename("photon-1"))
     change = site.change("vmgroup/MYVMGROUP")

@@ -13,7 +13,7 @@ from pyVmomi import vim
 
 from reconciler.inventory.vsphere import VSphereInventory
 from reconciler.model.errors import InventoryError
-from reconciler.model.inventory import Inventory, VirtualMachine
+from reconciler.model.inventory import Connection, Inventory, VirtualMachine
 from reconciler.model.secret import Login, Secret
 from reconciler.model.site import Credentials, VCenter
 from tests.peers.vcsim import PASSWORD, USER, Administrator, Simulator, finish
@@ -72,16 +72,32 @@ def test_everything_that_a_site_needs_is_seen(vcenter: Simulator, tmp_path: Path
     administer(vcenter, prepare)
     found = look(pinned(vcenter))
     assert found.complete
-    assert found.hosts == ("DC0_C0_H0", "DC0_C0_H1", "DC0_H0")
+    names = ["DC0_C0_H0", "DC0_C0_H1", "DC0_H0"]
+    assert [host.name for host in found.hosts] == names
     (shared,) = found.datastores  # vcsim's own have a URL that is no volume of a host
     assert (shared.name, shared.url) == ("shared", f"/vmfs/volumes/{VOLUME}")
     assert shared.inventory_path == "/DC0/datastore/shared"
-    assert shared.hosts == frozenset(found.hosts)
+    assert shared.hosts == frozenset(names)
     seen = vm(found, "DC0_H0_VM0")
     assert (seen.path, seen.host) == ("/DC0/vm/DC0_H0_VM0", "DC0_H0")
     assert seen.uuid == "564d171f-2de0-95b7-f9b8-9d9c42841b7a"
     assert seen.volumes == ("[shared] dockvols/11111111-1111-1111-1111-111111111111/data.vmdk",)
     assert len(found.vms) == 4
+
+
+def test_how_vcenter_sees_the_hosts(vcenter: Simulator) -> None:
+    def prepare(admin: Administrator) -> None:
+        clustered, _, alone = admin.all(vim.HostSystem)
+        finish(alone.EnterMaintenanceMode(timeout=0))
+        finish(clustered.Disconnect())
+
+    administer(vcenter, prepare)
+    seen = {host.name: host for host in look(pinned(vcenter)).hosts}
+    assert [host.version for host in seen.values()] == ["8.0.2"] * 3
+    assert [host.in_maintenance for host in seen.values()] == [False, False, True]
+    assert seen["DC0_C0_H0"].connection is Connection.DISCONNECTED
+    assert seen["DC0_C0_H1"].connection is Connection.CONNECTED
+    assert [host.cluster for host in seen.values()] == ["/DC0/host/DC0_C0", "/DC0/host/DC0_C0", None]
 
 
 def test_a_renamed_vm_is_seen_without_reading_everything_anew(

@@ -16,7 +16,7 @@ from reconciler.model.constants import (
     VM_DS_URL,
     VOLUMES,
 )
-from reconciler.model.inventory import Datastore, Inventory, VirtualMachine
+from reconciler.model.inventory import Datastore, ESXiHost, Inventory, VirtualMachine
 from reconciler.model.location import Location, local
 from reconciler.model.observed import (
     DBMode,
@@ -76,7 +76,7 @@ def _inventory(draw: st.DrawFn) -> Inventory:
     for number, uuid in enumerate(draw(st.lists(st.sampled_from(VM_IDS), unique=draw(st.integers(0, 4)) > 0))):
         name = draw(st.one_of(st.sampled_from(["photon", "# x", "a\nb: c", "\u202ex"]), text.filter(bool)))
         vms.append(VirtualMachine(name, f"/DC0/vm/{number}", uuid, None, None, None, ()))
-    return Inventory(tuple(HOSTS), tuple(datastores), tuple(vms))
+    return Inventory(tuple(map(ESXiHost, HOSTS)), tuple(datastores), tuple(vms))
 
 
 def _database(

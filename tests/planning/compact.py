@@ -33,7 +33,7 @@ from reconciler.model.desired import (
     VMRef,
     VMSelector,
 )
-from reconciler.model.inventory import Datastore, Inventory, VirtualMachine
+from reconciler.model.inventory import Connection, Datastore, ESXiHost, Inventory, Lockdown, VirtualMachine
 from reconciler.model.location import Location, local
 from reconciler.model.observed import (
     BookedVolume,
@@ -85,11 +85,21 @@ def inventory(plain: Plain) -> Inventory:
     """`{"hosts": [NAME], "datastores": [{"name": ...}], "vms": [{"name": ...}]}`; datastores are on every host."""
     hosts = tuple(plain["hosts"])
     return Inventory(
-        hosts=hosts,
+        hosts=tuple(_esxi(name, plain.get("shown", {}).get(name, {})) for name in hosts),
         datastores=tuple(_datastore(entry, hosts) for entry in plain["datastores"]),
         vms=tuple(_vm(entry) for entry in plain["vms"]),
         gaps=() if plain.get("complete", True) else ("vCenter vc2 cannot be reached",),
     )
+
+
+def _esxi(name: str, entry: Plain) -> ESXiHost:
+    """A host as vCenter shows it: `"shown": {NAME: {"version": ..., "cluster": ...}}`."""
+    given = dict(entry)
+    if "connection" in given:
+        given["connection"] = Connection(given["connection"])
+    if "lockdown" in given:
+        given["lockdown"] = Lockdown(given["lockdown"])
+    return ESXiHost(name, **given)
 
 
 def _datastore(entry: Plain, hosts: tuple[str, ...]) -> Datastore:
@@ -154,6 +164,8 @@ def _config_db(name: str, entry: Plain) -> DesiredConfigDB:
     hosts, datastore = entry.get("hosts"), entry.get("datastore")
     if isinstance(hosts, list):
         selector = HostSelector(names=tuple(hosts))
+    elif isinstance(hosts, str):
+        selector = HostSelector(cluster=hosts)
     else:
         selector = hosts and HostSelector(match_labels=tuple(sorted(hosts.items())))
     return DesiredConfigDB(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from reconciler.model.conditions import Condition, Truth
 from reconciler.model.desired import Presence, Unmanaged
 from reconciler.model.diff import Change, Diff, FieldChange, Op
-from reconciler.model.inventory import Datastore, Inventory, VirtualMachine
+from reconciler.model.inventory import Datastore, ESXiHost, Inventory, VirtualMachine
 from reconciler.model.location import Location
 from reconciler.model.observed import (
     DBMode,
@@ -101,7 +101,7 @@ def assessment(
 ) -> Assessment:
     declared = tuple(change.ref for change in changes if change.ref.kind is Kind.HOST)
     resolved = Resolved(
-        Inventory(tuple(hosts), (SHARED, LOCAL), (PHOTON,)),
+        Inventory(tuple(map(ESXiHost, hosts)), (SHARED, LOCAL), (PHOTON,)),
         (ResolvedConfigDB(DB, SHARED, tuple(ref.name for ref in declared), Presence.ABSENT, Unmanaged.REPORT, 10),),
         tuple(ResolvedHost(ref, f"{ref.name}.lab.local", DB, SHARED, None, True) for ref in declared),
         (),
