@@ -3,8 +3,8 @@
     python benchmarks/run.py [--quick] [--rounds N] [--save]
 
 Absolute times say more about the machine than about vdvs, so only ratios are worth comparing. One round is a lab made
-anew, then apply, diff, and the bare parsing of the same text; the next round follows, so that a slow minute of the
-machine hits both sides of a ratio.
+anew, then plan, apply, diff, and the bare parsing of the same text; then all of it with ten times as many vmgroups; the
+next round follows, so that a slow minute of the machine hits both sides of a ratio.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ PACKAGE = Path(__file__).parent.parent / "reconciler"
 Command = Sequence[str | Path]
 PARSE = "import sys, yaml; list(yaml.load_all(open(sys.argv[1], encoding='utf-8').read(), Loader=yaml.CSafeLoader))"
 DATASTORES, VMS_EACH, ACCESS_EACH = 4, 10, 2
+ROUNDS_OF_GROWTH = 3  # with ten times as much, which takes its time
 
 
 @dataclass(frozen=True)
@@ -71,28 +72,52 @@ def measure(command: Command, expected: int = 0) -> Sample:
     return Sample(seconds, usage.ru_maxrss / unit)
 
 
-def pass_ratios(folder: Path, groups: int, rounds: int) -> list[Ratio]:
-    """diff against parsing, and apply against diff."""
+def one_site(folder: Path, groups: int) -> dict[str, Sample]:
+    """Every command, on a lab made anew: what it makes is in the folder."""
     manifests, lab = folder / "manifests.yaml", folder / "lab"
-    write_manifests(manifests, groups=groups, datastores=DATASTORES, vms_each=VMS_EACH, access_each=ACCESS_EACH)
+    if lab.exists():
+        measure([VDVS, "lab", "down", "--directory", lab])
+    else:
+        folder.mkdir()
+        write_manifests(manifests, groups=groups, datastores=DATASTORES, vms_each=VMS_EACH, access_each=ACCESS_EACH)
     size = f"--hosts={SITE_HOSTS}", f"--datastores={DATASTORES}", f"--vms={groups * VMS_EACH}"
+    measure([VDVS, "lab", "up", "--directory", lab, *size])
     inputs: Command = ["-f", lab / "site.yaml", "-f", manifests]
-    applied: list[Sample] = []
-    compared: list[Sample] = []
-    parsed: list[Sample] = []
+    return {
+        "vdvs validate": measure([VDVS, "validate", *inputs]),
+        "vdvs plan": measure([VDVS, "plan", *inputs, "--out", folder / f"{time.monotonic_ns()}.plan"]),
+        "vdvs apply": measure([VDVS, "apply", *inputs]),
+        "vdvs diff": measure([VDVS, "diff", *inputs]),
+        "yaml CSafeLoader": measure([sys.executable, "-c", PARSE, manifests]),
+    }
+
+
+def site_ratios(folder: Path, groups: int, rounds: int) -> list[Ratio]:
+    """diff against parsing, apply against diff, and every command against itself with a tenth of the manifests."""
+    small: list[dict[str, Sample]] = []
+    large: list[dict[str, Sample]] = []
     for number in range(rounds):
-        progress(f"round {number + 1} of {rounds}: lab, apply, diff, parse")
-        if lab.exists():
-            measure([VDVS, "lab", "down", "--directory", lab])
-        measure([VDVS, "lab", "up", "--directory", lab, *size])
-        applied.append(measure([VDVS, "apply", *inputs]))
-        compared.append(measure([VDVS, "diff", *inputs]))
-        parsed.append(measure([sys.executable, "-c", PARSE, manifests]))
+        progress(f"round {number + 1} of {rounds}: {groups} vmgroups")
+        small.append(one_site(folder / "small", groups))
+        if number < ROUNDS_OF_GROWTH:
+            progress(f"round {number + 1} of {rounds}: {10 * groups} vmgroups")
+            large.append(one_site(folder / "large", 10 * groups))
     text = f"{groups} vmgroups x {VMS_EACH} VMs x {ACCESS_EACH} access rules"
+
+    def ratio(what: str, against: str, note: str) -> Ratio:
+        return Ratio(what, against, tuple((each[what], each[against]) for each in small), f"{text}, {note}")
+
     return [
-        Ratio("vdvs diff", "yaml CSafeLoader", tuple(zip(compared, parsed, strict=True)), f"{text}, all in sync"),
-        Ratio("vdvs apply", "vdvs diff", tuple(zip(applied, compared, strict=True)), f"{text}, no config DB before"),
+        ratio("vdvs diff", "yaml CSafeLoader", "all in sync; at most 2.5 wanted"),
+        ratio("vdvs apply", "vdvs diff", "no config DB before; at most 2 wanted"),
+        *(growth(what, small, large, groups) for what in ("vdvs validate", "vdvs diff", "vdvs plan", "vdvs apply")),
     ]
+
+
+def growth(what: str, small: list[dict[str, Sample]], large: list[dict[str, Sample]], groups: int) -> Ratio:
+    """One command with ten times the manifests against itself, round by round."""
+    pairs = tuple((one[what], other[what]) for one, other in zip(large, small, strict=False))
+    return Ratio(f"{what} x 10", what, pairs, f"{10 * groups} vmgroups against {groups}; at most 11 wanted")
 
 
 def start_ratio(rounds: int) -> Ratio:
@@ -160,7 +185,7 @@ def saved_form(ratios: list[Ratio], rounds: int) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure vdvs, and print ratios.")
-    parser.add_argument("--quick", action="store_true", help="200 vmgroups instead of 2,000")
+    parser.add_argument("--quick", action="store_true", help="200 (and 2,000) vmgroups instead of 2,000 (and 20,000)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="how many rounds (default: 5)")
     parser.add_argument(
         "--save", action="store_true", help=f"write the results to {SAVED.parent.name}/{SAVED.name} too"
@@ -172,7 +197,7 @@ def main() -> None:
         parser.error(f"there is no vdvs beside {sys.executable}; `make bench` installs it")
     compileall.compile_dir(str(PACKAGE), quiet=1)  # as an installation does, wherever bytecode is not written by itself
     with tempfile.TemporaryDirectory(prefix="vdvs-bench-") as folder:
-        ratios = pass_ratios(Path(folder), 200 if arguments.quick else 2000, arguments.rounds)
+        ratios = site_ratios(Path(folder), 200 if arguments.quick else 2000, arguments.rounds)
     ratios.append(start_ratio(max(15, arguments.rounds)))
     print(table(ratios))
     if arguments.save:

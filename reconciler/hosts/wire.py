@@ -158,7 +158,7 @@ def _config_db(host: str, path: str, seen: Json, known: Mapping[str, ObservedCon
         tenants, vms, privileges = rows.tenants, rows.vms, rows.privileges
     else:
         tenants = tuple(TenantRow(*row) for row in seen.get("tenants", ()))
-        vms = tuple(VMRow(*row) for row in seen.get("vms", ()))
+        vms = tuple(map(VMRow._make, seen.get("vms", ())))
         privileges = tuple(PrivilegeRow(*row) for row in seen.get("privileges", ()))
     return ObservedConfigDB(
         path=path,

@@ -153,11 +153,11 @@ def _vm(vm: dict[str, Any], urls: dict[str, str | None]) -> VirtualMachine:
     if datastore is not None:
         datastore = datastore_url(datastore) if _is_url(datastore) else urls[datastore]
     return VirtualMachine(
-        name=vm["name"],
-        path=vm["path"],
-        uuid=vm["uuid"].lower(),
-        instance_uuid=None if instance is None else instance.lower(),
-        host=vm.get("host"),
-        datastore=datastore,
-        volumes=tuple(vm.get("volumes", ())),
+        vm["name"],
+        vm["path"],
+        vm["uuid"].lower(),
+        None if instance is None else instance.lower(),
+        vm.get("host"),
+        datastore,
+        tuple(vm.get("volumes", ())),
     )

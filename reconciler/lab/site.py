@@ -70,8 +70,8 @@ def size_of(hosts: int | None, datastores: int | None, vms: int | None) -> Size 
     if hosts is None and datastores is None and vms is None:
         return None
     for name, number, least in (("hosts", hosts, 1), ("datastores", datastores, 1), ("vms", vms, 0)):
-        if number is not None and not least <= number <= 99_999:
-            raise UsageError(f"--{name} {number}: a lab has between {least} and 99999 {name}")
+        if number is not None and not least <= number <= 999_999:
+            raise UsageError(f"--{name} {number}: a lab has between {least} and 999999 {name}")
     return Size(
         hosts=2 if hosts is None else hosts,
         datastores=1 if datastores is None else datastores,

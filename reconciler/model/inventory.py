@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from reconciler.model.constants import DB_FILE, VOLUMES
 
@@ -68,11 +69,12 @@ class ESXiHost:
     image_managed: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class VirtualMachine:
-    """A VM. `uuid` is its lower-case BIOS UUID (what vDVS authorises by), `path` its inventory path,
-    `datastore` the URL of the datastore its .vmx is on (None: unknown),
-    `volumes` the vDVS disks attached now (`[DATASTORE] dockvols/...`)."""
+class VirtualMachine(NamedTuple):
+    """A VM (a tuple, which is made much faster: there are tens of thousands).
+
+    `uuid` is its lower-case BIOS UUID (what vDVS authorises by), `path` its inventory path, `datastore` the URL of the
+    datastore its .vmx is on (None: unknown), `volumes` the vDVS disks attached now (`[DATASTORE] dockvols/...`).
+    """
 
     name: str
     path: str

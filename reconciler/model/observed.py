@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from reconciler.model.location import Location
 from reconciler.model.ownership import Record
@@ -101,9 +102,8 @@ class TenantRow:
     default_url: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class VMRow:
-    """A row of `vms`."""
+class VMRow(NamedTuple):
+    """A row of `vms` (a tuple, which is made much faster: there are tens of thousands)."""
 
     vm_id: str
     tenant_id: str

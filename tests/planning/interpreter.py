@@ -154,7 +154,7 @@ class Rows:
                 self.other = replace(self.other, schema=Schema.V1_2)
                 for member in names:
                     row = self.vms[member.uuid]
-                    self.vms[member.uuid] = replace(row, vm_name=row.vm_name or member.name)
+                    self.vms[member.uuid] = row._replace(vm_name=row.vm_name or member.name)
             case act.DeleteRow(table=table, key=key):
                 left = tuple(row for row in self.other.dead_rows if (row.table, row.key) != (table, key))
                 expect(len(left) < len(self.other.dead_rows), "no such dead row")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ def answer(case: Mapping[str, Any]) -> CanI:
     plain = {name: host if host == "unreachable" else _with(host, driver) for name, host in seen.items()}
     observed = compact.observed({"hosts": plain, "config_dbs": {"shared": case.get("db", DB)}}, known)
     right, store, *short = case["ask"]
-    vm = known.vms[0] if "place" not in case else replace(known.vms[0], datastore=case["place"])
+    vm = known.vms[0] if "place" not in case else known.vms[0]._replace(datastore=case["place"])
     found = find_datastore(known, store)
     question = Question(Right(right), vm, found, 100, bool(short), other_case=found.name != store)
     return can_i(question, resolve(declared, known), observed)

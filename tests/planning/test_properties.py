@@ -223,7 +223,7 @@ def mended(rows: list[object]) -> set[object]:
     return {
         replace(row, description=row.description or "")
         if isinstance(row, TenantRow)
-        else replace(row, vm_id=row.vm_id.lower(), vm_name=None)
+        else row._replace(vm_id=row.vm_id.lower(), vm_name=None)
         if isinstance(row, VMRow)
         else row
         for row in rows
