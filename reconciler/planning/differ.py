@@ -22,7 +22,7 @@ from reconciler.planning.old_schema import is_old, lifted_all
 from reconciler.planning.own_db import own_db
 from reconciler.planning.ownership import Ledger, forgotten, ledger, object_name, recorded
 from reconciler.planning.pairing import Pair, pairs, uuid_of
-from reconciler.planning.policy_diff import policy_changes
+from reconciler.planning.policy_diff import forgotten_policies, policy_changes
 from reconciler.planning.relocation import Relocation, place_of, relocation, relocation_change
 from reconciler.planning.rename import neighbours
 from reconciler.planning.repairs import with_repairs
@@ -102,7 +102,7 @@ def _judged(db: ResolvedConfigDB, worlds: _Worlds, fresh: Mapping[ObjectRef, str
     old_driver = why_not_upgrade(db, old, observed)
     itself, *groups = _contents(db, change, resolved, observed, fresh, worlds.applying, names)
     itself = with_upgrade(itself, old, old_driver, resolved.inventory, names)
-    itself = _db_recorded(itself, resolved, known, worlds.applying)
+    itself = _db_recorded(itself, worlds, known)
     itself = itself if moves is None else relocation_change(db, moves, resolved, names)
     if is_old(old) and itself.op is Op.BLOCKED:
         groups = list(waiting(groups, db.ref))
@@ -191,9 +191,11 @@ def _contents(
         yield replace(change, rights=rights.of(change, each.state, None))
 
 
-def _db_recorded(change: Change, resolved: Resolved, known: Ledger | None, applying: Applying | None) -> Change:
+def _db_recorded(change: Change, worlds: _Worlds, known: Ledger | None) -> Change:
+    resolved, applying = worlds.resolved, worlds.applying
     if change.op in _WRITTEN:
         forget = forgotten(change.ref, resolved.hosts, known, applying)
+        forget += forgotten_policies(change.ref, resolved, worlds.found, known, applying)
         change = replace(change, actions=(*change.actions, *forget))
     return _recorded(change, Kind.CONFIG_DB, change.ref.name, None, resolved, known, applying)
 

@@ -58,7 +58,8 @@ def plan(diff: Diff, resolved: Resolved, observed: Observed, policy: Policy, sta
         there = observed.config_dbs[db.location].state is DBState.PRESENT
         records = there or any(change.ref == db.ref and change.op is Op.CREATE for change in mine)
         theirs = [_recorded_only(change) for change in permitted if records and users.get(change.ref) == db.ref]
-        if not any(change.actions or change.op is Op.CREATE for change in (*mine, *theirs)):
+        changed = any(change.actions or change.op is Op.CREATE for change in mine)
+        if not changed and not any(change.actions for change in theirs):
             continue
         writer = choose_writer(db, observed)
         if writer is None:

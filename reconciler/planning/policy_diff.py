@@ -36,6 +36,26 @@ def policy_changes(
             yield from _others(datastore, seen.storage_policies, resolved, observed, ledgers, applying)
 
 
+def forgotten_policies(
+    db: ObjectRef, resolved: Resolved, observed: Observed, known: Ledger | None, applying: Applying | None
+) -> tuple[ForgetObject, ...]:
+    """What drops the records of policies that are neither there nor declared: one that somebody else makes under such
+    a name later was not applied by anybody."""
+    if applying is None or known is None:
+        return ()
+    kept = {record_name(policy.datastore, policy.name) for policy in resolved.storage_policies}
+    failed = {name for each in resolved.unresolved if each.ref.kind is Kind.STORAGE_POLICY for name in each.known_as}
+    gone = []
+    for datastore in _by_url(resolved.inventory.datastores):
+        seen = observed.datastores.get(datastore.url)
+        if seen is None or (seen.error or seen.storage_policies.error) is not None or keeper(datastore, resolved) != db:
+            continue
+        kept |= {record_name(datastore, name) for name in (*seen.storage_policies.files, *failed)}
+        begin = record_name(datastore, "")
+        gone += [name for name in known.by_object if name.startswith(begin) and name not in kept]
+    return tuple(ForgetObject(db, Risk.SAFE, name) for name in sorted(gone))
+
+
 def leftovers(name: str, seen: ObservedStoragePolicies) -> tuple[str, ...]:
     """What updates of this policy by vDVS left beside it, in words."""
     shown = "vDVS lists it as a policy of its own; look, then remove it"

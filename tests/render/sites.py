@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from reconciler.model.conditions import Condition, Truth
@@ -14,11 +15,14 @@ from reconciler.model.observed import (
     DBState,
     Observed,
     ObservedConfigDB,
+    ObservedDatastore,
     ObservedHost,
+    ObservedStoragePolicies,
     PrivilegeRow,
     Section,
     SectionForm,
     Service,
+    StoragePolicyFile,
     TenantRow,
     UnreachableHost,
     VMRow,
@@ -27,7 +31,7 @@ from reconciler.model.observed import (
 from reconciler.model.outcome import Assessment
 from reconciler.model.ownership import Record
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.resolved import Resolved, ResolvedConfigDB, ResolvedHost
+from reconciler.model.resolved import Resolved, ResolvedConfigDB, ResolvedHost, ResolvedStoragePolicy
 from reconciler.model.risk import Risk
 
 URL = "/vmfs/volumes/5acd0a4e-8e7e1b10-1b1a-000c29000001"
@@ -137,6 +141,35 @@ def troubled() -> Assessment:
         Change(group_ref("MYVMGROUP"), Op.UNKNOWN, "the config DB could not be read"),
     )
     return assessment(changes, hosts, config_db(DBState.UNKNOWN, "Locked", "still locked after 10 s"))
+
+
+def policies() -> Assessment:
+    """Storage policies in every state."""
+    vsan = Datastore("vsanDatastore", "/vmfs/volumes/vsan:52e1-9a5d", "vsan", None, frozenset({"esxiz10"}))
+    text = '(("hostFailuresToTolerate" i1))'
+    files = {
+        "gold": StoragePolicyFile(f"{text}\n"),
+        "by\x1bhand": StoragePolicyFile("any\x1b[2J"),
+        "link": StoragePolicyFile(None, "is no file, but a link"),
+    }
+    users = {"gold": (f"{GROUP}/web", f"{GROUP}/\x1bdb")}
+    seen = ObservedDatastore(vsan.url, "esxiz10", None, {}, {}, ObservedStoragePolicies(None, files, users))
+    ref = {name: ObjectRef(Kind.STORAGE_POLICY, name) for name in ("by\x1bhand", "gold", "link", "nowhere", "silver")}
+    change = FieldChange("content", text, text.replace("i1", "i2"))
+    changes = (
+        keep(DB),
+        keep(host_ref("esxiz10")),
+        Change(ref["by\x1bhand"], Op.UNMANAGED, "created outside the manifests"),
+        Change(ref["gold"], Op.UPDATE, "differs from its manifest", (change,), notes=("2 volumes use it",)),
+        Change(ref["link"], Op.UNKNOWN, "link on vsanDatastore is no file, but a link"),
+        Change(ref["nowhere"], Op.BLOCKED, 'no datastore "vsan" in the inventory'),
+        Change(ref["silver"], Op.CREATE, "it is not there", (FieldChange("content", None, text),)),
+    )
+    found = assessment(changes, {"esxiz10": host("esxiz10")}, config_db())
+    declared = tuple(ResolvedStoragePolicy(ref[name], name, vsan, text) for name in ("gold", "link", "silver"))
+    inventory = replace(found.resolved.inventory, datastores=(SHARED, LOCAL, vsan))
+    resolved = replace(found.resolved, inventory=inventory, storage_policies=declared)
+    return replace(found, resolved=resolved, observed=replace(found.observed, datastores={vsan.url: seen}))
 
 
 def judged(found: Assessment) -> tuple[Condition, ...]:

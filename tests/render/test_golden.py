@@ -32,7 +32,11 @@ from tests.render import schemas, sites
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "render"
 KINDS = {kind.value.lower(): kind for kind in Kind}
-SITES: dict[str, Callable[[], Assessment]] = {"in-sync": sites.in_sync, "troubled": sites.troubled}
+SITES: dict[str, Callable[[], Assessment]] = {
+    "in-sync": sites.in_sync,
+    "troubled": sites.troubled,
+    "policies": sites.policies,
+}
 
 
 def cases(folder: str) -> list[Path]:
@@ -134,7 +138,7 @@ def views(found: Assessment) -> dict[str, str]:
         shown[f"get-{name}.txt"] = tables.table_text(kind, listed)
         shown[f"get-{name}-wide.txt"] = tables.table_text(kind, listed, wide=True)
         shown[f"get-{name}-name.txt"] = tables.names_text(listed)
-        for row in listed[:2]:
+        for row in listed if kind is Kind.STORAGE_POLICY else listed[:2]:
             conditions = [condition for condition in sites.judged(found) if condition.ref == row.change.ref]
             shown[f"describe-{name}-{listed.index(row)}.txt"] = describe_text(row, conditions)
     return shown

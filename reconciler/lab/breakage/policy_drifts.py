@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from reconciler.lab.breakage.drift import Drift
 from reconciler.lab.breakage.place import Place
-from reconciler.lab.breakage.row_drifts import BY_HAND
 
+_BY_HAND = "by-hand"
 _OTHER = '(("hostFailuresToTolerate" i0))\n'
 
 
@@ -18,7 +18,7 @@ def _misspelt(place: Place) -> None:
 
 
 def _by_hand(place: Place) -> None:
-    place.policy.with_name(BY_HAND).write_text(_OTHER)
+    place.policy.with_name(_BY_HAND).write_text(_OTHER)
 
 
 def _half_updated(place: Place) -> None:
@@ -29,8 +29,8 @@ def _half_updated(place: Place) -> None:
 
 def _folder_is_link(place: Place) -> None:
     folder = place.policy.parent
-    folder.rename(folder.with_name(BY_HAND))
-    folder.symlink_to(BY_HAND)
+    folder.rename(folder.with_name(_BY_HAND))
+    folder.symlink_to(_BY_HAND)
 
 
 DRIFTS = (
