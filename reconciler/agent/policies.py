@@ -25,6 +25,7 @@ FOLDER = "policies"
 LARGEST = 65536  # bytes of a policy, and of the metadata of a volume
 MOST_FILES = 1000
 MOST_READ = 2000  # volumes whose metadata are read, of one datastore
+NOT_LOOKED = "there is no policy, so nobody looked"
 _SIDE_FILE = re.compile(b'^[ \t]*sidecars[^,\n]*,([^"\n]*)', re.MULTILINE)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
@@ -32,7 +33,7 @@ _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 def listing(root, url):
     # type: (Root, str) -> Dict[str, Any]
     """The entry `policies` of a datastore in the protocol."""
-    found = {"error": None, "files": {}, "users": {}, "unread": None}  # type: Dict[str, Any]
+    found = {"error": None, "files": {}, "users": {}, "unread": NOT_LOOKED}  # type: Dict[str, Any]
     try:
         place = dockvols.folder_of(root, url)
         folder = _folder(place, url)

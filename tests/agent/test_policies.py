@@ -13,7 +13,7 @@ from tests.agent.world import G1, URL, Agent
 
 TEXT = '(("hostFailuresToTolerate" i1))'
 OTHER = '(("hostFailuresToTolerate" i2))'
-NOTHING: dict[str, Any] = {"error": None, "files": {}, "users": {}, "unread": None}
+NOTHING: dict[str, Any] = {"error": None, "files": {}, "users": {}, "unread": "there is no policy, so nobody looked"}
 
 
 @pytest.fixture
