@@ -9,7 +9,7 @@ from typing import Protocol
 
 from reconciler.model.backups import Backup
 from reconciler.model.diff import Diff
-from reconciler.model.host_actions import HostAction, LinkAction, StoragePolicyAction
+from reconciler.model.host_actions import HostAction, LinkAction, SetVolumeAccess, StoragePolicyAction
 from reconciler.model.inventory import Inventory
 from reconciler.model.observed import ObservedConfigDB, ObservedDatastore, ObservedHost
 from reconciler.model.outcome import ActionResult
@@ -27,11 +27,12 @@ class InventorySource(Protocol):
 @dataclass(frozen=True, slots=True)
 class Question:
     """What to look at through one host besides the host itself: config DBs by path, datastores by URL; `linked`: the
-    config DB, too, that the host uses now."""
+    config DB, too, that the host uses now; `volumes`: whose metadata, by name (None: all), on one of the datastores."""
 
     config_dbs: tuple[str, ...] = ()
     datastores: tuple[str, ...] = ()
     linked: bool = False
+    volumes: tuple[tuple[str, tuple[str, ...] | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,10 @@ class HostAgent(Protocol):
 
     async def apply_policies(self, actions: Sequence[StoragePolicyAction]) -> tuple[ActionResult, ...]:
         """Write and remove storage policies; each stands alone. Refused with `Moved` if one is not as it was seen."""
+        ...
+
+    async def apply_volumes(self, actions: Sequence[SetVolumeAccess]) -> tuple[ActionResult, ...]:
+        """Change the metadata of volumes; each stands alone. Refused with `Moved` if one is not as it was seen."""
         ...
 
     async def apply_host(self, actions: Sequence[HostAction]) -> tuple[ActionResult, ...]:

@@ -35,6 +35,7 @@ MODULES = (
     "section",
     "volumes",
     "dockvols",
+    "metadata",
     "policies",
     "host_facts",
     "log_level",

@@ -21,6 +21,7 @@ _VERBS = {
     "retire_db": verbs.retire_db,
     "apply_links": verbs.apply_links,
     "apply_policies": verbs.apply_policies,
+    "apply_volumes": verbs.apply_volumes,
     "apply_host": verbs.apply_host,
 }
 

@@ -10,7 +10,7 @@ import os
 import re
 import stat
 
-from . import creation, dockvols, files, volumes
+from . import creation, dockvols, files, metadata, volumes
 from .paths import mode_of
 from .text import native, readable
 from .wire import Refused
@@ -22,11 +22,10 @@ if TYPE_CHECKING:
     from .paths import Root
 
 FOLDER = "policies"
-LARGEST = 65536  # bytes of a policy, and of the metadata of a volume
+LARGEST = metadata.LARGEST  # bytes of a policy
 MOST_FILES = 1000
 MOST_READ = 2000  # volumes whose metadata are read, of one datastore
 NOT_LOOKED = "there is no policy, so nobody looked"
-_SIDE_FILE = re.compile(b'^[ \t]*sidecars[^,\n]*,([^"\n]*)', re.MULTILINE)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -95,7 +94,7 @@ def _read(real):
         mode = os.lstat(real).st_mode
         if not stat.S_ISREG(mode):
             return [None, "is no file, but a %s" % _kind(mode)]
-        content = _bytes(real)
+        content = metadata.beginning(real)
         if len(content) > LARGEST:
             return [None, "has more than %d bytes" % LARGEST]
         return [content.decode("utf-8"), ""]
@@ -103,13 +102,6 @@ def _read(real):
         return [None, "is not text"]
     except EnvironmentError as error:
         return [None, "cannot be read: %s" % error.strerror]
-
-
-def _bytes(real):
-    # type: (str) -> bytes
-    """The content of a file, up to a byte more than LARGEST. A link is not followed. Raises OSError."""
-    with os.fdopen(os.open(real, os.O_RDONLY | _NO_FOLLOW), "rb") as stream:
-        return stream.read(LARGEST + 1)
 
 
 def _users(place):
@@ -147,20 +139,17 @@ def _policy_of(descriptor):
     # type: (str) -> Any
     """The policy that the metadata of a volume name; None: none, or there are no metadata. They are a JSON object in a
     file beside the descriptor, which names it. Raises EnvironmentError or ValueError when it cannot be told."""
-    text = _bytes(descriptor)
+    text = metadata.beginning(descriptor)
     if len(text) >= volumes.LARGEST_DESCRIPTOR:
         return None  # vDVS takes it for data
-    named = _SIDE_FILE.search(text)
-    if named is None:
+    name = metadata.side_file(text)
+    if name is None:
         return None
-    name = native(named.group(1).decode("utf-8"))
-    if not name or "/" in name:
-        raise ValueError("it names no file beside it")
-    content = _bytes(os.path.join(os.path.dirname(descriptor), name))
+    content = metadata.beginning(os.path.join(os.path.dirname(descriptor), name))
     if len(content) > LARGEST:
         raise ValueError("they have more than %d bytes" % LARGEST)
-    metadata = json.loads(content.decode("utf-8"))
-    options = metadata.get("volOpts") if isinstance(metadata, dict) else None
+    found = json.loads(content.decode("utf-8"))
+    options = found.get("volOpts") if isinstance(found, dict) else None
     policy = options.get("vsan-policy-name") if isinstance(options, dict) else None
     return policy if policy and hasattr(policy, "split") else None
 
@@ -227,7 +216,7 @@ def _found(real):
         mode = os.lstat(real).st_mode
         if not stat.S_ISREG(mode):
             raise Refused("NotAFile", "%s is no file, but a %s" % (readable(os.path.basename(real)), _kind(mode)))
-        return _bytes(real)
+        return metadata.beginning(real)
     except EnvironmentError as error:
         if error.errno == errno.ENOENT:
             return None

@@ -7,6 +7,7 @@ from . import (
     host_actions,
     host_facts,
     log_level,
+    metadata,
     policies,
     relocation,
     section,
@@ -36,7 +37,8 @@ def observe(root, request):
         if path is not None:
             wanted.setdefault(path, request["linked"].get(path))
     dbs = {path: database.look(root, path, known, until) for path, known in wanted.items()}
-    datastores = {url: _datastore(root, url) for url in request.get("datastores") or ()}
+    wanted_volumes = request.get("volumes") or {}
+    datastores = {url: _datastore(root, url, wanted_volumes.get(url, [])) for url in request.get("datastores") or ()}
     return {"host": _host(root, until), "config_dbs": dbs, "datastores": datastores}
 
 
@@ -89,6 +91,12 @@ def apply_policies(root, request):
     return {"results": [_attempt(policies.apply, root, action) for action in request["actions"]]}
 
 
+def apply_volumes(root, request):
+    # type: (Root, Dict[str, Any]) -> Dict[str, Any]
+    """Change the metadata of volumes; each action stands alone."""
+    return {"results": [_attempt(metadata.apply, root, action) for action in request["actions"]]}
+
+
 def apply_host(root, request):
     # type: (Root, Dict[str, Any]) -> Dict[str, Any]
     """Do actions on the host in order, up to the first that fails."""
@@ -118,9 +126,10 @@ def describe(error):
     return sentence("%s: %s" % (type(error).__name__, error))
 
 
-def _datastore(root, url):
-    # type: (Root, str) -> Dict[str, Any]
-    return dict(dockvols.listing(root, url), policies=policies.listing(root, url))
+def _datastore(root, url, wanted_volumes):
+    # type: (Root, str, Optional[List[Any]]) -> Dict[str, Any]
+    settings = metadata.listing(root, url, wanted_volumes)
+    return dict(dockvols.listing(root, url), policies=policies.listing(root, url), settings=settings)
 
 
 def _host(root, until):

@@ -34,7 +34,13 @@ class Budget(object):
 def names(folder):
     # type: (str) -> List[str]
     """The names of the descriptors of volumes in the folder at this real path, sorted. Raises OSError."""
-    return sorted(name for name in os.listdir(folder) if name.endswith(".vmdk") and not _NOT_A_VOLUME.search(name))
+    return among(os.listdir(folder))
+
+
+def among(listed):
+    # type: (List[str]) -> List[str]
+    """The names of the descriptors of volumes among those of the files of a folder, sorted."""
+    return sorted(name for name in listed if name.endswith(".vmdk") and not _NOT_A_VOLUME.search(name))
 
 
 def described(folder, found, budget):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from reconciler.render.facts import Row
 
 
-@click.command(short_help="List hosts, vmgroups, configdbs or storagepolicies.")
+@click.command(short_help="List hosts, vmgroups, configdbs, storagepolicies or volumes.")
 @click.argument("what", metavar="KIND [NAME...]", nargs=-1, required=True, shell_complete=completing.listed)
 @options.manifests_or_default
 @options.site
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 @options.selector
 @options.verbose
 def get(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output: str, selector: str | None) -> int:
-    """List hosts, vmgroups, configdbs or storagepolicies (or all), as they are now, and whether they are in sync.
+    """List hosts, vmgroups, configdbs, storagepolicies or volumes (or all), as they are now, and whether they are in
+    sync. Of volumes only those that are declared.
 
     \b
     Examples:
@@ -41,8 +42,8 @@ def get(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output:
     session = open_session(paths, site, selector).on_behalf(looking(paths, selector))
     found = session.run(REPORT_ONLY).before
     listed = {kind: tables.rows(found, kind, session.only) for kind in wanted}
-    if len(wanted) > 1:  # most sites have no vSAN, and need not be told so
-        listed = {kind: rows for kind, rows in listed.items() if rows or kind is not Kind.STORAGE_POLICY}
+    if len(wanted) > 1:  # most sites have no vSAN, and declare no volumes, and need not be told so
+        listed = {kind: rows for kind, rows in listed.items() if rows or kind not in (Kind.STORAGE_POLICY, Kind.VOLUME)}
     if names:
         kind = wanted[0]
         names = kinds.resolve(names, [row.change.ref.name for row in listed[kind]], kind)

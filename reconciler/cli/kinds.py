@@ -17,6 +17,7 @@ _NAMES = {
     "VMGroup": ("vmgroup", "vmgroups", "vg", "vgs"),
     "ConfigDB": ("configdb", "configdbs", "db", "dbs"),
     "StoragePolicy": ("storagepolicy", "storagepolicies", "sp", "sps"),
+    "Volume": ("volume", "volumes", "vol", "vols"),
 }
 ALL = "all"
 _HINTS = 3

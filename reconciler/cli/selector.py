@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reconciler.model.desired import Desired, DesiredConfigDB, DesiredHost, DesiredStoragePolicy, DesiredVMGroup
+from reconciler.model.desired import (
+    Desired,
+    DesiredConfigDB,
+    DesiredHost,
+    DesiredStoragePolicy,
+    DesiredVMGroup,
+    DesiredVolume,
+)
 from reconciler.model.errors import UsageError
 from reconciler.model.refs import ObjectRef
 
@@ -36,8 +43,8 @@ class Selector:
 
     def select(self, desired: Desired) -> frozenset[ObjectRef]:
         """The declared objects whose labels it selects."""
-        objects: tuple[DesiredHost | DesiredConfigDB | DesiredVMGroup | DesiredStoragePolicy, ...]
-        objects = (*desired.hosts, *desired.config_dbs, *desired.vmgroups, *desired.storage_policies)
+        objects: tuple[DesiredHost | DesiredConfigDB | DesiredVMGroup | DesiredStoragePolicy | DesiredVolume, ...]
+        objects = (*desired.hosts, *desired.config_dbs, *desired.vmgroups, *desired.storage_policies, *desired.volumes)
         return frozenset(item.ref for item in objects if self._holds(dict(item.labels)))
 
     def _holds(self, labels: dict[str, str]) -> bool:

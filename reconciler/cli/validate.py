@@ -43,6 +43,7 @@ def validate(paths: tuple[str, ...], site: str | None, output: str) -> int:
         Kind.HOST: len(desired.hosts),
         Kind.VMGROUP: len(desired.vmgroups),
         Kind.STORAGE_POLICY: len(desired.storage_policies),
+        Kind.VOLUME: len(desired.volumes),
     }
     if output == "text":
         click.echo(results.valid_text(loaded.files, objects), nl=False)

@@ -1,7 +1,7 @@
 """Plan -> ActionResults: config DBs side by side, then their hosts side by side; nobody's failure stops the others.
 
-Storage policies, which depend on nothing, come before. A config DB that moves is copied first, and its old file is
-retired when all of its hosts have been led to the copy.
+Storage policies and volumes, which depend on nothing, come before. A config DB that moves is copied first,
+and its old file is retired when all of its hosts have been led to the copy.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from reconciler.model.actions import CreateVMGroup, ForgetObject, RecordObject, 
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.host_actions import LinkAction
 from reconciler.model.outcome import ActionResult, BackupMade
-from reconciler.model.plan import DBPlan, HostPlan, MovePlan, Plan, StoragePolicyPlan
+from reconciler.model.plan import DBPlan, HostPlan, MovePlan, Plan, StoragePolicyPlan, VolumePlan
 from reconciler.model.refs import ObjectRef
 from reconciler.ports import HostAgent, Observer
 
@@ -64,14 +64,15 @@ async def execute(plan: Plan, agent: FindAgent, now: datetime, observer: Observe
         finally:
             finished()
 
-    async def one_policy(step: StoragePolicyPlan) -> ActionResult:
+    async def one_file(step: StoragePolicyPlan | VolumePlan) -> ActionResult:
         try:
-            return await _policy(step, agent)
+            return await _file(step, agent)
         finally:
             finished()
 
-    results = await together(one_policy(step) for step in plan.storage_policies)
-    # What is recorded of a storage policy must not say more than what was done.
+    in_files: tuple[StoragePolicyPlan | VolumePlan, ...] = (*plan.storage_policies, *plan.volumes)
+    results = await together(one_file(step) for step in in_files)
+    # What is recorded of a storage policy or a volume must not say more than what was done.
     undone = {result.ref for result in results if not result.ok}
     results += await together(one_copy(step) for step in plan.moves)
     written = await together(one_db(_without(step, undone)[0]) for step in plan.config_dbs)
@@ -97,9 +98,14 @@ async def execute(plan: Plan, agent: FindAgent, now: datetime, observer: Observe
     return Execution(tuple(results), tuple(kept))
 
 
-async def _policy(step: StoragePolicyPlan, agent: FindAgent) -> ActionResult:
+async def _file(step: StoragePolicyPlan | VolumePlan, agent: FindAgent) -> ActionResult:
+    """A storage policy or the metadata of a volume: a file each."""
+    host = agent(step.host)
     try:
-        results = await agent(step.host).apply_policies(step.actions)
+        if isinstance(step, VolumePlan):
+            results = await host.apply_volumes(step.actions)
+        else:
+            results = await host.apply_policies(step.actions)
     except (HostUnreachableError, AgentRefusedError) as error:
         return _failure(step.ref, error)
     return next((result for result in results if not result.ok), ActionResult(step.ref, True))

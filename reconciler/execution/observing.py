@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from reconciler.execution.foresight import Foreseen
@@ -20,6 +20,7 @@ from reconciler.model.observed import (
 )
 from reconciler.model.resolved import Resolved, ResolvedHost
 from reconciler.planning.relocation import earlier_places, volume_of
+from reconciler.planning.volume_places import Names, wanted_volumes
 from reconciler.ports import Hosts, Observer, Question, Report
 
 
@@ -35,14 +36,20 @@ class _Reading:
 
 
 async def observe(
-    resolved: Resolved, hosts: Hosts, observer: Observer, avoid: Iterable[str] = (), foreseen: Foreseen | None = None
+    resolved: Resolved,
+    hosts: Hosts,
+    observer: Observer,
+    avoid: Iterable[str] = (),
+    foreseen: Foreseen | None = None,
+    volumes: Mapping[str, Names] | None = None,
 ) -> Observed:
     """One look at all declared hosts and all that they mount.
 
     A host that fails is UnreachableHost, and what it was to read is asked of the next. Hosts in `avoid` read a config
     DB only if no other can: a commit is best checked from a host that did not make it. What is `foreseen` is not asked
-    again.
+    again. `volumes`: whose metadata to read, by the URL of the datastore (None: of those that are declared).
     """
+    volumes = wanted_volumes(resolved) if volumes is None else volumes
     answered = dict(foreseen or {})
     by_name = {host.ref.name: host for host in resolved.hosts}
     seen: dict[str, ObservedHost | UnreachableHost] = {}
@@ -55,7 +62,7 @@ async def observe(
             pending, looked_back = _earlier(resolved, seen, databases), True
         routes, pending = _route(pending, seen), []
         asked = set(routes) | (by_name.keys() - seen.keys())
-        reports = await _ask_all([by_name[name] for name in sorted(asked)], routes, hosts, observer, answered)
+        reports = await _ask_all([by_name[name] for name in sorted(asked)], routes, hosts, observer, answered, volumes)
         answered = {}
         for name, report in reports.items():
             if isinstance(report, UnreachableHost):
@@ -123,6 +130,7 @@ async def _ask_all(
     hosts: Hosts,
     observer: Observer,
     foreseen: Foreseen,
+    volumes: Mapping[str, Names],
 ) -> dict[str, Report | UnreachableHost]:
     done = 0
 
@@ -134,10 +142,9 @@ async def _ask_all(
             return before
         known = before.config_dbs if before is not None else {}
         paths = (reading.what.path for reading in readings if isinstance(reading.what, Location))
-        question = Question(
-            tuple(path for path in paths if path not in known),
-            tuple(reading.what for reading in readings if isinstance(reading.what, str)),
-        )
+        urls = tuple(reading.what for reading in readings if isinstance(reading.what, str))
+        settings = tuple((url, volumes[url]) for url in urls if url in volumes)
+        question = Question(tuple(path for path in paths if path not in known), urls, volumes=settings)
         try:
             if before is not None and question == Question():
                 return before

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 from reconciler.hosts import wire
 from reconciler.model.backups import Backup
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
-from reconciler.model.host_actions import HostAction, LinkAction, StoragePolicyAction
+from reconciler.model.host_actions import HostAction, LinkAction, SetVolumeAccess, StoragePolicyAction
 from reconciler.model.observed import DBState, ObservedConfigDB
 from reconciler.model.outcome import ActionResult
 from reconciler.model.plan import DBPlan, MovePlan
@@ -117,6 +117,10 @@ class AgentClient:
         """See `ports.HostAgent`."""
         return await self._apply("apply_policies", actions, _APPLY_TIMEOUT)
 
+    async def apply_volumes(self, actions: Sequence[SetVolumeAccess]) -> tuple[ActionResult, ...]:
+        """See `ports.HostAgent`."""
+        return await self._apply("apply_volumes", actions, _APPLY_TIMEOUT)
+
     async def apply_host(self, actions: Sequence[HostAction]) -> tuple[ActionResult, ...]:
         """See `ports.HostAgent`."""
         return await self._apply("apply_host", actions, _APPLY_HOST_TIMEOUT)
@@ -134,7 +138,10 @@ class AgentClient:
             await channel.close()
 
     async def _apply(
-        self, verb: str, actions: Sequence[LinkAction | StoragePolicyAction | HostAction], timeout: float
+        self,
+        verb: str,
+        actions: Sequence[LinkAction | StoragePolicyAction | SetVolumeAccess | HostAction],
+        timeout: float,
     ) -> tuple[ActionResult, ...]:
         def read(reply: wire.Json) -> tuple[ActionResult, ...]:
             pairs = zip(actions, reply["results"], strict=True)

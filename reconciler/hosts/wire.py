@@ -35,6 +35,7 @@ from reconciler.model.observed import (
 )
 from reconciler.model.ownership import Record
 from reconciler.model.plan import DBPlan, MovePlan
+from reconciler.model.volumes import Attached, ObservedSettings, SettingsState, VolumeSettings
 from reconciler.ports import Question, Report
 
 Json = dict[str, Any]
@@ -50,6 +51,7 @@ def question(asked: Question, known: Mapping[str, ObservedConfigDB]) -> Json:
         "do": "observe",
         "config_dbs": [{"path": path, "fingerprint": fingerprints.get(path)} for path in asked.config_dbs],
         "datastores": list(asked.datastores),
+        "volumes": {url: None if names is None else list(names) for url, names in asked.volumes},
         "linked": fingerprints if asked.linked else None,
     }
 
@@ -99,7 +101,7 @@ def relocation(verb: str, plan: MovePlan, now: datetime) -> Json:
 
 
 def actions(verb: str, steps: Sequence[Action]) -> Json:
-    """The requests `apply_links`, `apply_policies` and `apply_host`."""
+    """The requests `apply_links`, `apply_policies`, `apply_volumes` and `apply_host`."""
     return {"do": verb, "actions": [action(step) for step in steps]}
 
 
@@ -216,10 +218,28 @@ def _datastore(host: str, url: str, seen: Json) -> ObservedDatastore:
         for name, (kind, target, volumes) in seen["entries"].items()
     }
     volumes = {uuid: tuple(VolumeFile(*volume) for volume in found) for uuid, found in seen.get("volumes", {}).items()}
-    return ObservedDatastore(url, host, seen["error"], entries, volumes, _policies(seen["policies"]))
+    policies, settings = _policies(seen["policies"]), _all_settings(seen["settings"])
+    return ObservedDatastore(url, host, seen["error"], entries, volumes, policies, settings)
 
 
 def _policies(seen: Json) -> ObservedStoragePolicies:
     files = {name: StoragePolicyFile(content, problem) for name, (content, problem) in seen["files"].items()}
     users = {name: tuple(volumes) for name, volumes in seen["users"].items()}
     return ObservedStoragePolicies(seen["error"], files, users, seen["unread"])
+
+
+def _all_settings(seen: Json) -> ObservedSettings:
+    looked = None if seen["looked"] is None else frozenset(seen["looked"])
+    found = {
+        uuid: {name: _settings(settings) for name, settings in volumes.items()}
+        for uuid, volumes in seen["found"].items()
+    }
+    return ObservedSettings(seen["error"], looked, found)
+
+
+def _settings(seen: Json) -> VolumeSettings:
+    state = SettingsState(seen["state"])
+    if state is not SettingsState.READ:
+        return VolumeSettings(state, seen["why"])
+    attached = None if seen["attached"] is None else Attached(*seen["attached"])
+    return VolumeSettings(state, "", seen["digest"], seen["access"], attached)

@@ -16,12 +16,21 @@ from reconciler.loader.meeting import Meet, Meeting
 from reconciler.loader.storage_policies import storage_policies
 from reconciler.loader.validate import problems, salvage
 from reconciler.loader.vmgroups import VMGroupChecks, sizes_too_large
+from reconciler.loader.volumes import Volumes
 from reconciler.loader.wording import escape
-from reconciler.model.desired import Desired, DesiredConfigDB, DesiredHost, DesiredStoragePolicy, DesiredVMGroup, Site
+from reconciler.model.desired import (
+    Desired,
+    DesiredConfigDB,
+    DesiredHost,
+    DesiredStoragePolicy,
+    DesiredVMGroup,
+    DesiredVolume,
+    Site,
+)
 from reconciler.model.errors import InvalidManifestsError, ManifestError
 from reconciler.model.refs import Kind, ObjectRef, Source
 
-_Declared = DesiredHost | DesiredConfigDB | DesiredVMGroup | DesiredStoragePolicy
+_Declared = DesiredHost | DesiredConfigDB | DesiredVMGroup | DesiredStoragePolicy | DesiredVolume
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +151,18 @@ class _Loading:
         policies, wrong = storage_policies(self.valid[Kind.STORAGE_POLICY])
         self.errors += wrong
         self._digest(policies)
+        checks = Volumes(groups, known)
+        volumes = checks.build(self.valid[Kind.VOLUME])
+        self.errors += checks.errors
+        self._digest(volumes)
         places = tuple(host for _, host in hosts), tuple(db for _, db in dbs)
-        return Desired(site, *places, groups, tuple(self.digests), tuple(policy for _, policy in policies))
+        vmgroups = tuple(group for _, group in groups)
+        others = tuple(policy for _, policy in policies), tuple(volume for _, volume in volumes)
+        return Desired(site, *places, vmgroups, tuple(self.digests), *others)
 
     def _vmgroups(
         self, dbs: list[tuple[Document, DesiredConfigDB]], known: crosscheck.Names
-    ) -> tuple[DesiredVMGroup, ...]:
+    ) -> list[tuple[Document, DesiredVMGroup]]:
         names = known[Kind.CONFIG_DB]
         only = next(iter(names)) if len(names) == 1 else ""
         checks = VMGroupChecks(dbs, known)
@@ -167,7 +182,7 @@ class _Loading:
         checks.finish()
         self.errors += checks.errors
         self._digest(groups)
-        return tuple(group for _, group in groups)
+        return groups
 
     def _digest(self, built: Iterable[tuple[Document, _Declared]]) -> None:
         self.digests += ((item.ref, document.digest) for document, item in built)

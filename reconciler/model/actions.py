@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reconciler.model.host_actions import HostAction, LinkAction, StoragePolicyAction
+from reconciler.model.host_actions import HostAction, LinkAction, SetVolumeAccess, StoragePolicyAction
 from reconciler.model.refs import ObjectRef
 from reconciler.model.resolved import Access, Member
 from reconciler.model.risk import Risk
@@ -203,4 +203,4 @@ DBAction = (
 )
 
 
-Action = DBAction | LinkAction | StoragePolicyAction | HostAction | RecoverDB | MoveDB
+Action = DBAction | LinkAction | StoragePolicyAction | SetVolumeAccess | HostAction | RecoverDB | MoveDB

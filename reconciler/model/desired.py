@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from reconciler.model.refs import ObjectRef, Source
 from reconciler.model.site import SSH, Lab, VCenter
+from reconciler.model.volumes import VolumeAccess
 
 
 class Presence(StrEnum):
@@ -161,6 +162,21 @@ class DesiredStoragePolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class DesiredVolume:
+    """What an administrator may say of the volume `name` on `datastore`. It is in `vmgroup`, which has a manifest
+    unless it is `_DEFAULT`, and lives in the ConfigDB with the `metadata.name` `config_db`."""
+
+    ref: ObjectRef
+    source: Source
+    name: str
+    vmgroup: ObjectRef
+    config_db: str
+    datastore: DatastoreRef
+    access: VolumeAccess
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Desired:
     """Everything that a set of manifests declares, checked as a set. `digests`: of the manifest of each object."""
 
@@ -170,3 +186,4 @@ class Desired:
     vmgroups: tuple[DesiredVMGroup, ...]
     digests: tuple[tuple[ObjectRef, str], ...] = ()
     storage_policies: tuple[DesiredStoragePolicy, ...] = ()
+    volumes: tuple[DesiredVolume, ...] = ()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from reconciler.model.refs import ObjectRef
 from reconciler.model.risk import Risk
+from reconciler.model.volumes import VolumeAccess
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,20 @@ class RemoveStoragePolicy:
     url: str
     name: str
     before: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetVolumeAccess:
+    """Change the access in the metadata of the volume `name` in the folder `uuid` of a datastore, and nothing else, if
+    the file with them still has this digest (SHA-256, in hex)."""
+
+    ref: ObjectRef
+    risk: Risk
+    url: str
+    uuid: str
+    name: str
+    access: VolumeAccess
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)

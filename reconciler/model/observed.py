@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from reconciler.model.location import Location
 from reconciler.model.ownership import Record
+from reconciler.model.volumes import ObservedSettings
 
 
 class DBMode(StrEnum):
@@ -273,6 +274,7 @@ class ObservedDatastore:
     entries: Mapping[str, DockvolsEntry]
     volumes: Mapping[str, tuple[VolumeFile, ...]] = field(default_factory=dict)
     storage_policies: ObservedStoragePolicies = field(default_factory=ObservedStoragePolicies)
+    settings: ObservedSettings = field(default_factory=ObservedSettings)
 
 
 @dataclass(frozen=True, slots=True)

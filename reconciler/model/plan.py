@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from reconciler.model.actions import DBAction, MoveDB
 from reconciler.model.constants import AUTH_DB
-from reconciler.model.host_actions import HostAction, LinkAction, StoragePolicyAction
+from reconciler.model.host_actions import HostAction, LinkAction, SetVolumeAccess, StoragePolicyAction
 from reconciler.model.location import Location, local
 from reconciler.model.ownership import Stamp
 from reconciler.model.refs import ObjectRef
@@ -81,6 +81,15 @@ class StoragePolicyPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class VolumePlan:
+    """What happens to the metadata of one volume, through `host`; recorded as that of a storage policy is."""
+
+    ref: ObjectRef
+    host: str
+    actions: tuple[SetVolumeAccess, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Withheld:
     """A change that could be made but may not be: the guards or the caller's policy forbid it."""
 
@@ -97,6 +106,7 @@ class Plan:
     withheld: tuple[Withheld, ...] = ()
     moves: tuple[MovePlan, ...] = ()
     storage_policies: tuple[StoragePolicyPlan, ...] = ()
+    volumes: tuple[VolumePlan, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -104,6 +114,6 @@ class Plan:
         return not self.steps
 
     @property
-    def steps(self) -> tuple[DBPlan | MovePlan | HostPlan | StoragePolicyPlan, ...]:
-        """What is done together on one host: storage policies and config DBs first."""
-        return (*self.storage_policies, *self.moves, *self.config_dbs, *self.hosts)
+    def steps(self) -> tuple[DBPlan | MovePlan | HostPlan | StoragePolicyPlan | VolumePlan, ...]:
+        """What is done together on one host: storage policies, volumes and config DBs first."""
+        return (*self.storage_policies, *self.volumes, *self.moves, *self.config_dbs, *self.hosts)

@@ -14,6 +14,7 @@ class Kind(StrEnum):
     HOST = "Host"
     VMGROUP = "VMGroup"
     STORAGE_POLICY = "StoragePolicy"
+    VOLUME = "Volume"
 
 
 _ORDER = {kind: position for position, kind in enumerate(Kind)}

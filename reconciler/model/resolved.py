@@ -10,6 +10,7 @@ from reconciler.model.inventory import Datastore, ESXiHost, Inventory
 from reconciler.model.location import Location, local
 from reconciler.model.observed import DBMode
 from reconciler.model.refs import ObjectRef
+from reconciler.model.volumes import VolumeAccess
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -110,11 +111,26 @@ class ResolvedStoragePolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class ResolvedVolume:
+    """What a volume shall be. Its vmgroup is that of `config_db` with this `uuid`, or (None: it is not pinned) one that
+    is `known_as` one of these, the first that there is."""
+
+    ref: ObjectRef
+    name: str
+    vmgroup: ObjectRef
+    known_as: tuple[str, ...]
+    uuid: str | None
+    config_db: ObjectRef
+    datastore: Datastore
+    access: VolumeAccess
+
+
+@dataclass(frozen=True, slots=True)
 class Unresolved:
     """An object that cannot be looked up now, so is left exactly as it is. `reason` is for people.
 
     `known_as`: previous names and the pinned UUID of a vmgroup, by which the config DB may have it; the name of a
-    storage policy.
+    storage policy or a volume.
     """
 
     ref: ObjectRef
@@ -133,3 +149,4 @@ class Resolved:
     unresolved: tuple[Unresolved, ...]
     digests: Mapping[ObjectRef, str] = field(default_factory=dict)
     storage_policies: tuple[ResolvedStoragePolicy, ...] = ()
+    volumes: tuple[ResolvedVolume, ...] = ()

@@ -32,7 +32,7 @@ def conditions(assessment: Assessment) -> tuple[Condition, ...]:
     Every object: `InSync`. Hosts: also `Reachable`, `Enforced` (False: open to everybody), `Persistent`, and where
     vCenter tells, `Connected`, `Maintenance`, `Lockdown`. Config DBs: also `Readable`, `Valid`, `LimitsFit`; SingleNode
     ones `Persistent` (False). VMGroups: also `Resolved`, `BooksMatch`. Storage policies: also `Resolved`,
-    `NoLeftovers`.
+    `NoLeftovers`. Volumes: also `Resolved`.
     """
     unresolved = {failed.ref: failed.reason for failed in assessment.resolved.unresolved}
     databases = {db.ref: assessment.observed.config_dbs[db.location] for db in assessment.resolved.config_dbs}
@@ -53,7 +53,7 @@ def conditions(assessment: Assessment) -> tuple[Condition, ...]:
             case Kind.STORAGE_POLICY if change.op is not Op.UNMANAGED:
                 found.append(_resolved(change.ref, unresolved.get(change.ref)))
                 found.extend(_policy(change.ref, assessment))
-            case Kind.VMGROUP if change.op is not Op.UNMANAGED:
+            case Kind.VMGROUP | Kind.VOLUME if change.op is not Op.UNMANAGED:
                 found.append(_resolved(change.ref, unresolved.get(change.ref)))
     return tuple(sorted(found, key=lambda condition: (condition.ref.sort_key, condition.type)))
 

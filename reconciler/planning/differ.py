@@ -34,6 +34,7 @@ from reconciler.planning.strangers import stranger_changes
 from reconciler.planning.undeclared import hindrance, undeclared, undeclared_change
 from reconciler.planning.upgrade import waiting, why_not_upgrade, with_upgrade
 from reconciler.planning.vmgroup_diff import vmgroup_change
+from reconciler.planning.volume_diff import forgotten_volumes, volume_changes
 
 _WRITTEN = (Op.CREATE, Op.UPDATE, Op.KEEP)
 
@@ -58,6 +59,7 @@ def diff(
     changes += stranger_changes(observed, names)
     ledgers = {ref: each.known for ref, each in judged.items()}
     changes += policy_changes(resolved, observed, ledgers, applying)
+    changes += volume_changes(resolved, observed, ledgers, applying)
     changes.sort(key=lambda change: change.ref.sort_key)
     return Diff(tuple(_spread_blocks(changes)))
 
@@ -196,6 +198,7 @@ def _db_recorded(change: Change, worlds: _Worlds, known: Ledger | None) -> Chang
     if change.op in _WRITTEN:
         forget = forgotten(change.ref, resolved.hosts, known, applying)
         forget += forgotten_policies(change.ref, resolved, worlds.found, known, applying)
+        forget += forgotten_volumes(change.ref, resolved, worlds.found, known, applying)
         change = replace(change, actions=(*change.actions, *forget))
     return _recorded(change, Kind.CONFIG_DB, change.ref.name, None, resolved, known, applying)
 

@@ -12,6 +12,7 @@ from reconciler.model.resolved import Resolved
 from reconciler.planning.ownership import object_name
 from reconciler.planning.policy_places import record_name
 from reconciler.planning.scope import vmgroup_ref
+from reconciler.planning.volume_places import volume_records
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,11 @@ def untold(resolved: Resolved, observed: Observed) -> dict[ObjectRef, str]:
 
 def _all(resolved: Resolved, observed: Observed) -> Iterator[Applied]:
     begin = object_name(Kind.VMGROUP, "")
-    policies = {record_name(each.datastore, each.name): str(each.ref) for each in resolved.storage_policies}
+    called = {record_name(each.datastore, each.name): str(each.ref) for each in resolved.storage_policies}
+    called |= {name: str(ref) for ref, name in volume_records(resolved, observed).items()}
     for db in resolved.config_dbs:
         for record in observed.config_dbs[db.location].records or ():
             name = record.object
             if name.startswith(begin):
                 name = str(vmgroup_ref(db.ref, name.removeprefix(begin), resolved))
-            yield Applied(policies.get(name, name), db.ref, record)
+            yield Applied(called.get(name, name), db.ref, record)

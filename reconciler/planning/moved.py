@@ -8,11 +8,11 @@ from itertools import zip_longest
 
 from reconciler.model.actions import Action, RecordObject
 from reconciler.model.diff import Change, Diff, FieldChange, Op, Value
-from reconciler.model.plan import DBPlan, HostPlan, MovePlan, Plan, StoragePolicyPlan, Withheld
+from reconciler.model.plan import DBPlan, HostPlan, MovePlan, Plan, StoragePolicyPlan, VolumePlan, Withheld
 from reconciler.model.refs import ObjectRef
 from reconciler.model.saved_plan import SavedPlan
 
-_Step = DBPlan | MovePlan | HostPlan | StoragePolicyPlan
+_Step = DBPlan | MovePlan | HostPlan | StoragePolicyPlan | VolumePlan
 _WRITABLE = (Op.CREATE, Op.UPDATE, Op.DELETE)
 
 

@@ -13,6 +13,7 @@ from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.resolved import Resolved, ResolvedHost
 from reconciler.model.risk import Risk
 from reconciler.planning.policy_places import keeper, record_name
+from reconciler.planning.volume_places import volume_records
 
 _RECORDED = (Op.CREATE, Op.UPDATE, Op.KEEP)
 
@@ -113,6 +114,11 @@ def not_applied(resolved: Resolved, observed: Observed) -> dict[ObjectRef, str]:
             found[policy.ref] = "no config DB says what was applied to it"
         else:
             found[policy.ref] = why(db, record_name(policy.datastore, policy.name), policy.ref)
+    records = volume_records(resolved, observed)
+    for volume in resolved.volumes:
+        owners[volume.ref] = volume.config_db
+        name = records.get(volume.ref)
+        found[volume.ref] = "its vmgroup is not there" if name is None else why(volume.config_db, name, volume.ref)
     for ref, db in owners.items():
         if found[ref] is None and db is not None and databases.get(db) is not None:
             found[ref] = f"the manifest of its {db} is not what was applied last"

@@ -32,6 +32,7 @@ from reconciler.planning.old_schema import is_old
 from reconciler.planning.ownership import not_applied
 from reconciler.planning.policy_plans import keepers, policy_plans
 from reconciler.planning.scope import made_with_default, vmgroup_ref
+from reconciler.planning.volume_plans import volume_keepers, volume_plans
 
 _DB_ACTIONS = get_args(DBAction)
 _LINK_ACTIONS = get_args(LinkAction)
@@ -48,6 +49,7 @@ def plan(diff: Diff, resolved: Resolved, observed: Observed, policy: Policy, sta
     withheld += apart
     moving = {change.ref for change in diff.changes if move_of(change) is not None}
     users = {host.ref: host.config_db for host in resolved.hosts} | keepers(permitted, resolved)
+    users |= volume_keepers(resolved)
     databases: list[DBPlan] = []
     for db in sorted(resolved.config_dbs, key=lambda db: db.ref.sort_key):
         if db.ref in moving:  # a plan made after the move writes to it
@@ -77,7 +79,8 @@ def plan(diff: Diff, resolved: Resolved, observed: Observed, policy: Policy, sta
     }
     hosts, stranded = _host_plans(permitted, resolved, missing)
     held = sorted(withheld + stranded, key=lambda held: held.ref.sort_key)
-    return Plan(tuple(databases), hosts, tuple(held), moves, policy_plans(permitted, observed))
+    policies, volumes = policy_plans(permitted, observed), volume_plans(permitted, observed)
+    return Plan(tuple(databases), hosts, tuple(held), moves, policies, volumes)
 
 
 def _databases(resolved: Resolved, observed: Observed) -> dict[ObjectRef, ObjectRef]:
@@ -91,7 +94,7 @@ def _databases(resolved: Resolved, observed: Observed) -> dict[ObjectRef, Object
 
 
 def _recorded_only(change: Change) -> Change:
-    """What is written of a host or a storage policy into a config DB: that it was applied."""
+    """What is written of a host, a storage policy or a volume into a config DB: that it was applied."""
     return replace(change, actions=tuple(action for action in change.actions if isinstance(action, _DB_ACTIONS)))
 
 

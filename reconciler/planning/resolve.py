@@ -22,6 +22,7 @@ from reconciler.model.resolved import (
 )
 from reconciler.planning.look_up import LookUp, NotFoundError, each
 from reconciler.planning.policy_places import resolve_storage_policies
+from reconciler.planning.volume_places import resolve_volumes
 
 
 def resolve(desired: Desired, inventory: Inventory) -> Resolved:
@@ -36,6 +37,7 @@ def resolve_places(desired: Desired, inventory: Inventory) -> Resolved:
     databases = {db.ref: db for db in _distinct(_config_dbs(desired, names, unresolved), unresolved)}
     hosts = _hosts(desired, databases, names, unresolved)
     policies = resolve_storage_policies(desired, names, unresolved)
+    volumes = resolve_volumes(desired, databases, names, unresolved)
     return Resolved(
         inventory,
         tuple(sorted(databases.values(), key=lambda db: db.ref.sort_key)),
@@ -44,6 +46,7 @@ def resolve_places(desired: Desired, inventory: Inventory) -> Resolved:
         tuple(sorted(unresolved, key=lambda failed: failed.ref.sort_key)),
         dict(desired.digests),
         policies,
+        volumes,
     )
 
 

@@ -17,8 +17,9 @@ from reconciler.render.history import moment
 from reconciler.render.policy_facts import StoragePolicyFacts
 from reconciler.render.quota import limit, stock_text, uses
 from reconciler.render.rows import row_data
-from reconciler.render.tables import content_text, db_text, driver_text, state_text, users_text, yes_no
+from reconciler.render.tables import attached_text, content_text, db_text, driver_text, state_text, users_text, yes_no
 from reconciler.render.text import Paint, clean, columns, lines, plain
+from reconciler.render.volume_facts import VolumeFacts
 
 Pairs = list[tuple[str, str]]
 
@@ -72,6 +73,8 @@ def _pairs(row: Row) -> Pairs:
         return _host(row)
     if isinstance(row, StoragePolicyFacts):
         return _policy(row)
+    if isinstance(row, VolumeFacts):
+        return _volume(row)
     return _vmgroup(row) if isinstance(row, VMGroupFacts) else _config_db(row)
 
 
@@ -141,6 +144,13 @@ def _policy(row: StoragePolicyFacts) -> Pairs:
     if not row.users:
         return [*pairs, ("Used by", users_text(row))]
     return [*pairs, *_list("Used by", row.users), ("", "(what they got when they were made is not recorded)")]
+
+
+def _volume(row: VolumeFacts) -> Pairs:
+    of = row.resolved
+    where = (of.name, of.vmgroup.name, of.datastore.name) if of is not None else (UNKNOWN, UNKNOWN, UNKNOWN)
+    pairs = list(zip(("Volume", "VMGroup", "Datastore"), where, strict=True))
+    return [*pairs, ("Access", row.access or UNKNOWN), ("Attached to", attached_text(row))]
 
 
 def _config_db(row: ConfigDBFacts) -> Pairs:

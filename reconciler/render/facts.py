@@ -24,6 +24,7 @@ from reconciler.model.resolved import ResolvedConfigDB, ResolvedHost
 from reconciler.planning.books import Stock, stocks
 from reconciler.planning.history import history
 from reconciler.render.policy_facts import StoragePolicyFacts
+from reconciler.render.volume_facts import VolumeFacts
 
 UNKNOWN = "?"
 NONE = "-"
@@ -137,7 +138,7 @@ class ConfigDBFacts:
         return self.seen is not None and self.seen.state is not DBState.UNKNOWN
 
 
-Row = HostFacts | VMGroupFacts | ConfigDBFacts | StoragePolicyFacts
+Row = HostFacts | VMGroupFacts | ConfigDBFacts | StoragePolicyFacts | VolumeFacts
 
 
 def sync(change: Change) -> str:

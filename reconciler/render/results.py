@@ -26,6 +26,7 @@ _NOUNS = {
     Kind.HOST: "Host",
     Kind.VMGROUP: "VMGroup",
     Kind.STORAGE_POLICY: "StoragePolicy",
+    Kind.VOLUME: "Volume",
 }
 
 

@@ -9,7 +9,9 @@ from reconciler.render.data import Data
 from reconciler.render.facts import NONE, UNKNOWN, HostFacts, Row, VMGroupFacts, sync
 from reconciler.render.history import applied_data
 from reconciler.render.policy_facts import StoragePolicyFacts
+from reconciler.render.volume_facts import VolumeFacts
 
+_NO_VOLUME: Data = {"vmgroup": None, "datastore": None, "volume": None}
 _ACCESS = {UNKNOWN: "unknown", NONE: "none"}
 
 
@@ -30,6 +32,10 @@ def row_data(row: Row) -> Data:
     if isinstance(row, StoragePolicyFacts):
         users = None if row.users is None else list(row.users)
         return head | {"datastore": row.datastore, "content": row.content, "usedBy": users}
+    if isinstance(row, VolumeFacts):
+        of = row.resolved
+        where = {"vmgroup": of.vmgroup.name, "datastore": of.datastore.name, "volume": of.name} if of else _NO_VOLUME
+        return head | where | {"access": row.access, "attachedTo": row.attached}
     seen = row.seen
     return head | {
         "datastore": row.resolved.datastore.name if row.resolved and row.resolved.datastore else None,

@@ -19,6 +19,7 @@ _NOUNS = {
     Kind.CONFIG_DB: "config DB",
     Kind.VMGROUP: "vmgroup",
     Kind.STORAGE_POLICY: "storage policy",
+    Kind.VOLUME: "volume",
     Kind.SITE: "site",
 }
 _WORDS = (

@@ -10,25 +10,29 @@ from reconciler.render.facts import NONE, UNKNOWN, ConfigDBFacts, Facts, HostFac
 from reconciler.render.policy_facts import StoragePolicyFacts, storage_policies
 from reconciler.render.quota import tightest
 from reconciler.render.text import Paint, columns, count, lines, plain
+from reconciler.render.volume_facts import VolumeFacts, declared_volumes
 
-KINDS = (Kind.CONFIG_DB, Kind.HOST, Kind.VMGROUP, Kind.STORAGE_POLICY)
+KINDS = (Kind.CONFIG_DB, Kind.HOST, Kind.VMGROUP, Kind.STORAGE_POLICY, Kind.VOLUME)
 _NOTHING = {
     Kind.HOST: "hosts",
     Kind.CONFIG_DB: "config DBs",
     Kind.VMGROUP: "vmgroups",
     Kind.STORAGE_POLICY: "storage policies",
+    Kind.VOLUME: "declared volumes",
 }
 _HEADINGS = {
     Kind.HOST: ("NAME", "STATE", "DB", "ACCESS", "DRIVER", "SERVICE", "SYNC"),
     Kind.VMGROUP: ("NAME", "DEFAULT DATASTORE", "VMS", "DATASTORES", "QUOTA USED", "SYNC"),
     Kind.CONFIG_DB: ("NAME", "DATASTORE", "MODE", "STATE", "VMGROUPS", "HOSTS", "SYNC"),
     Kind.STORAGE_POLICY: ("NAME", "DATASTORE", "USED BY", "CONTENT", "SYNC"),
+    Kind.VOLUME: ("NAME", "ACCESS", "ATTACHED TO", "SYNC"),
 }
 _WIDE = {
     Kind.HOST: ("ADDRESS", "ESXI", "MAINTENANCE", "PERSISTENCE", "SECURE BOOT", "SET", "WHY"),
     Kind.VMGROUP: ("UUID", "CONFIG DB", "DESCRIPTION", "SET", "WHY"),
     Kind.CONFIG_DB: ("READ FROM", "WRITER", "BACKUPS", "PATH", "SET", "WHY"),
     Kind.STORAGE_POLICY: ("SET", "WHY"),
+    Kind.VOLUME: ("SET", "WHY"),
 }
 
 
@@ -43,6 +47,8 @@ def rows(assessment: Assessment, kind: Kind, only: frozenset[ObjectRef] | None =
             found = facts.vmgroups()
         case Kind.STORAGE_POLICY:
             found = storage_policies(assessment)
+        case Kind.VOLUME:
+            found = declared_volumes(assessment)
         case _:
             found = facts.config_dbs()
     return found if only is None else tuple(row for row in found if row.change.ref in only)
@@ -102,6 +108,11 @@ def content_text(row: StoragePolicyFacts) -> str:
     return row.content if row.content is not None else NONE if row.readable else UNKNOWN
 
 
+def attached_text(row: VolumeFacts) -> str:
+    """The VM that has a volume attached."""
+    return row.attached or (UNKNOWN if row.access is None else NONE)
+
+
 def _cells(row: Row) -> tuple[str, ...]:
     name, synced = row.change.ref.name, sync(row.change)
     if isinstance(row, HostFacts):
@@ -113,6 +124,8 @@ def _cells(row: Row) -> tuple[str, ...]:
         return (name, row.default_datastore or none, vms, datastores, tightest(row), synced)
     if isinstance(row, StoragePolicyFacts):
         return (name, row.datastore or UNKNOWN, users_text(row), content_text(row), synced)
+    if isinstance(row, VolumeFacts):
+        return (name, row.access or UNKNOWN, attached_text(row), synced)
     mode = row.resolved.mode.value if row.resolved else UNKNOWN
     readable = row.seen is not None and row.seen.state is DBState.PRESENT
     vmgroups = str(len(row.seen.tenants)) if row.seen and readable else UNKNOWN
@@ -134,7 +147,7 @@ def _wide_cells(row: Row) -> tuple[str, ...]:
         none = NONE if row.readable else UNKNOWN
         uuid, description = (row.tenant.id, row.tenant.description or NONE) if row.tenant else (none, none)
         return (uuid, row.config_db or UNKNOWN, description, of, why)
-    if isinstance(row, StoragePolicyFacts):
+    if isinstance(row, StoragePolicyFacts | VolumeFacts):
         return (of, why)
     seen = row.seen
     path = row.resolved.location.path if row.resolved else UNKNOWN

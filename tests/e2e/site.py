@@ -52,6 +52,15 @@ spec:
 """
 
 
+WEB = """\
+---
+apiVersion: vdvs.io/v1
+kind: Volume
+metadata: {name: web}
+spec: {vmgroup: MYVMGROUP, datastore: SHARED-Datastore, access: read-only}
+"""
+
+
 class Nobody:
     """An observer that does not care."""
 

@@ -8,7 +8,14 @@ from datetime import UTC, datetime
 
 from reconciler.model.actions import AddMember, CreateVMGroup, DBAction
 from reconciler.model.backups import Backup
-from reconciler.model.host_actions import HostAction, LinkAction, RemoveNameLink, SetNameLink, StoragePolicyAction
+from reconciler.model.host_actions import (
+    HostAction,
+    LinkAction,
+    RemoveNameLink,
+    SetNameLink,
+    SetVolumeAccess,
+    StoragePolicyAction,
+)
 from reconciler.model.observed import ObservedConfigDB
 from reconciler.model.outcome import ActionResult
 from reconciler.model.plan import DBPlan
@@ -60,6 +67,11 @@ class FakeAgent:
         return tuple(self._result(action.ref) for action in actions)
 
     async def apply_policies(self, actions: Sequence[StoragePolicyAction]) -> tuple[ActionResult, ...]:
+        for action in actions:
+            self.told.append((type(action).__name__, action.name))
+        return tuple(self._result(action.ref) for action in actions)
+
+    async def apply_volumes(self, actions: Sequence[SetVolumeAccess]) -> tuple[ActionResult, ...]:
         for action in actions:
             self.told.append((type(action).__name__, action.name))
         return tuple(self._result(action.ref) for action in actions)

@@ -11,7 +11,7 @@ from typing import Any
 from reconciler.model.constants import AUTH_DB
 from reconciler.model.diff import Diff
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
-from reconciler.model.host_actions import HostAction, LinkAction, StoragePolicyAction
+from reconciler.model.host_actions import HostAction, LinkAction, SetVolumeAccess, StoragePolicyAction
 from reconciler.model.inventory import Inventory
 from reconciler.model.location import Location, local
 from reconciler.model.observed import DBMode, DBState, ObservedConfigDB, ObservedDatastore, ObservedHost
@@ -131,6 +131,11 @@ class FakeHost:
         """See `ports.HostAgent`."""
         await self._hear("apply_policies")
         return tuple([self._one(action, lambda action: self.hosts.site.apply_policy(action)) for action in actions])
+
+    async def apply_volumes(self, actions: Sequence[SetVolumeAccess]) -> tuple[ActionResult, ...]:
+        """See `ports.HostAgent`."""
+        await self._hear("apply_volumes")
+        return tuple([self._one(action, lambda action: self.hosts.site.apply_volume(action)) for action in actions])
 
     async def apply_host(self, actions: Sequence[HostAction]) -> tuple[ActionResult, ...]:
         """See `ports.HostAgent`."""

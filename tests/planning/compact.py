@@ -27,6 +27,7 @@ from reconciler.model.desired import (
     DesiredHost,
     DesiredStoragePolicy,
     DesiredVMGroup,
+    DesiredVolume,
     HostSelector,
     Presence,
     Unmanaged,
@@ -63,6 +64,7 @@ from reconciler.model.observed import (
 from reconciler.model.ownership import Record
 from reconciler.model.refs import Kind, ObjectRef, Source
 from reconciler.model.sizes import parse_size
+from reconciler.model.volumes import Attached, ObservedSettings, SettingsState, VolumeAccess, VolumeSettings
 
 Plain = Mapping[str, Any]
 NOWHERE = Source("case", 1, 1)
@@ -127,6 +129,7 @@ def _vm(entry: Plain) -> VirtualMachine:
 def desired(plain: Plain) -> Desired:
     """`{hosts: {NAME: {...}}, configdbs: {NAME: {...}}, vmgroups: {NAME: {...}}}`, fields as in manifests.
     `storagepolicies: {NAME: CONTENT}`, or `{content: ..., datastore: ...}`.
+    `volumes: {VMGROUP/NAME@DATASTORE: ACCESS}`.
 
     `digests: {OBJECT: ...}` are those of the manifests; `m1` unless a case says otherwise.
     """
@@ -139,8 +142,10 @@ def desired(plain: Plain) -> Desired:
         vmgroups=tuple(_vmgroup(name, entry or {}, tuple(databases)) for name, entry in groups.items()),
         storage_policies=tuple(_policy(name, entry) for name, entry in (plain.get("storagepolicies") or {}).items()),
     )
+    found = replace(found, volumes=tuple(_volume(key, access, found) for key, access in _items(plain, "volumes")))
     digests = plain.get("digests") or {}
-    refs = [item.ref for item in (*found.hosts, *found.config_dbs, *found.vmgroups, *found.storage_policies)]
+    items = (*found.hosts, *found.config_dbs, *found.vmgroups, *found.storage_policies, *found.volumes)
+    refs = [item.ref for item in items]
     return replace(found, digests=tuple((ref, digests.get(str(ref), "m1")) for ref in refs))
 
 
@@ -208,6 +213,19 @@ def _policy(key: str, entry: Plain | str) -> DesiredStoragePolicy:
     return DesiredStoragePolicy(ref, NOWHERE, key.rpartition("/")[2], datastore, parts["content"])
 
 
+def _items(plain: Plain, key: str) -> list[tuple[str, Any]]:
+    return list((plain.get(key) or {}).items())
+
+
+def _volume(key: str, access: str, found: Desired) -> DesiredVolume:
+    group, name = key.rsplit("/", 1)
+    name, datastore = name.split("@")
+    vmgroup = ObjectRef(Kind.VMGROUP, group)
+    homes = [each.config_db for each in found.vmgroups if each.ref == vmgroup] or [found.config_dbs[0].ref.name]
+    place = DatastoreRef(name=datastore)
+    return DesiredVolume(ObjectRef(Kind.VOLUME, key), NOWHERE, name, vmgroup, homes[0], place, VolumeAccess(access))
+
+
 def _vm_ref(entry: Plain | str) -> VMRef:
     if isinstance(entry, str):
         return VMRef(name=entry)
@@ -225,6 +243,7 @@ def _access(datastore: str, entry: Plain | str) -> DesiredAccess:
 def observed(plain: Plain, known: Inventory) -> Observed:
     """`{"hosts": {NAME: ...}, "config_dbs": {DATASTORE: ...}, "dockvols": {DATASTORE: ...}}`; see the parts below.
 
+    `"settings": {DATASTORE: ERROR or {VMGROUP: {NAME: ACCESS or [ACCESS, VM] or {STATE: WHY}}}}`: of volumes.
     `"policies": {DATASTORE: ERROR or {"files": {NAME: CONTENT or [PROBLEM]}, "users": {NAME: [VOLUME]}}}`.
     A config DB under `own HOST` is that host's own (SingleNode). `strangers`: hosts that no manifest declares.
     """
@@ -233,7 +252,11 @@ def observed(plain: Plain, known: Inventory) -> Observed:
     dockvols = plain.get("dockvols", {})
     policies = plain.get("policies", {})
     datastores = [
-        replace(observed_datastore(name, dockvols.get(name, {})), storage_policies=_policies(policies.get(name, {})))
+        replace(
+            observed_datastore(name, dockvols.get(name, {})),
+            storage_policies=_policies(policies.get(name, {})),
+            settings=_all_settings(plain.get("settings", {}).get(name, {})),
+        )
         for name in ids
     ]
     return Observed(
@@ -372,6 +395,25 @@ def _policies(entry: Plain | str) -> ObservedStoragePolicies:
     }
     users = {name: tuple(volumes) for name, volumes in entry.get("users", {}).items()}
     return ObservedStoragePolicies(None, files, users, entry.get("unread"))
+
+
+def _all_settings(entry: Plain | str) -> ObservedSettings:
+    if isinstance(entry, str):
+        return ObservedSettings(entry)
+    found = {
+        group_id(group): {name: _settings(settings) for name, settings in volumes.items()}
+        for group, volumes in entry.items()
+    }
+    return ObservedSettings(None, None, found)
+
+
+def _settings(entry: str | list[str | None] | Plain | None) -> VolumeSettings:
+    if isinstance(entry, Mapping):
+        ((state, why),) = entry.items()
+        return VolumeSettings(SettingsState(state), why)
+    access, vm = entry if isinstance(entry, list) else (entry, "")
+    attached = None if vm == "" else Attached(None, vm)
+    return VolumeSettings(SettingsState.READ, "", f"digest-{access}", access, attached)
 
 
 def _entry(url: str, value: int | str | Plain) -> DockvolsEntry:

@@ -257,6 +257,17 @@ class Site:
             expect(not policies.users.get(action.name) and policies.unread is None, "the policy is in use", "InUse")
         self.datastores[action.url] = replace(seen, storage_policies=replace(policies, files=files))
 
+    def apply_volume(self, action: outside.SetVolumeAccess) -> None:
+        """Change the access in the metadata of a volume. Raises RefusedError."""
+        seen = self.datastores[action.url]
+        now = seen.settings.found.get(action.uuid, {}).get(action.name)
+        expect(now is not None and now.digest == action.digest, "the metadata are others", "Moved")
+        assert now is not None
+        after = replace(now, access=action.access.value, digest=f"{now.digest}+")
+        of_vmgroup = {**seen.settings.found[action.uuid], action.name: after}
+        settings = replace(seen.settings, found={**seen.settings.found, action.uuid: of_vmgroup})
+        self.datastores[action.url] = replace(seen, settings=settings)
+
     def apply_db(self, plan: DBPlan, after_each: Callable[[Rows], None] = lambda _: None) -> list[ActionResult]:
         """The transaction of a plan. Raises AgentRefusedError when all of it is refused."""
         rows = self.dbs[plan.location]

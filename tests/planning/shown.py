@@ -45,6 +45,9 @@ def _plan(plan: Plan) -> Iterator[str]:
     for policy in plan.storage_policies:
         yield f"{policy.ref} by {policy.host}"
         yield from (f"    {action(step)}" for step in policy.actions)
+    for volume in plan.volumes:
+        yield f"{volume.ref} by {volume.host}"
+        yield from (f"    {action(step)}" for step in volume.actions)
     for move in plan.moves:
         yield f"{move.ref} by {move.writer}"
         yield f"    {action(move.move)}"
