@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 @options.output("yaml", "json")
 @options.verbose
 def export(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output: str) -> int:
-    """Write manifests of what is there: config DBs, hosts, vmgroups and storage policies, with the UUIDs of vmgroups
-    and VMs.
+    """Write manifests of what is there: config DBs, hosts, vmgroups, storage policies and read-only volumes, with the
+    UUIDs of vmgroups and VMs.
 
     Hosts are those declared with -f, or else all of the inventory. What no manifest can say goes to standard error,
     a line each. The manifests hold no Site.

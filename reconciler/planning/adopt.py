@@ -14,8 +14,9 @@ from reconciler.model.location import Location
 from reconciler.model.observed import DBMode, DBState, Observed, ObservedConfigDB, ObservedHost, Service
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.resolved import Resolved, ResolvedConfigDB, ResolvedHost
-from reconciler.planning.adopt_policies import adopt_storage_policies, document
+from reconciler.planning.adopt_policies import adopt_storage_policies, document, name_of
 from reconciler.planning.adopt_vmgroup import Vocabulary, draft, why_not_at_all
+from reconciler.planning.adopt_volumes import adopt_volumes
 from reconciler.planning.default_diff import OPEN
 from reconciler.planning.kube_names import kube_names
 from reconciler.planning.old_schema import lifted_all
@@ -26,13 +27,14 @@ from reconciler.planning.state import VMGroupState, default_vmgroup, observed_st
 
 
 def adopt(found: Resolved, seen: Observed, declared: Desired) -> Adopted:
-    """Manifests of all hosts, config DBs, vmgroups and storage policies that were seen. Pure.
+    """Manifests of all hosts, config DBs, vmgroups, storage policies and read-only volumes that were seen. Pure.
 
     `found` and `seen` are a look at `survey.everything`. Of what is `declared`, names of config DBs, and addresses,
     labels and driver sources of hosts are kept: no look at a host can tell them.
     """
     adoption = _Adoption(found, seen, declared)
     manifests = [*adoption.config_dbs(), *adoption.hosts(), *adoption.vmgroups()]
+    manifests += adoption.volumes([manifest for manifest in manifests if manifest.ref.kind is Kind.VMGROUP])
     manifests += adopt_storage_policies(found, seen, adoption.left_out)
     manifests.sort(key=lambda manifest: manifest.ref.sort_key)
     left_out = sorted(adoption.left_out, key=lambda left: left.ref.sort_key)
@@ -170,6 +172,12 @@ class _Adoption:
             for owner in sorted(orphaned(db.rows)):
                 why = f"rows of a vmgroup that is gone (id {owner})"
                 self.left_out.append(LeftOut(ObjectRef(Kind.CONFIG_DB, db.name), why))
+
+    def volumes(self, groups: list[Manifest]) -> Iterator[Manifest]:
+        """One for each that is read-only, in one of these vmgroups or in `_DEFAULT`."""
+        names = {group.ref.name: name_of(group) for group in groups}
+        dbs = [(db.name, db.rows) for db in self._dbs]
+        return adopt_volumes(self._found, self._seen, dbs, names, self.left_out)
 
     def _vmgroup(self, ref: ObjectRef, name: str, db: _DB, state: VMGroupState) -> Iterator[Manifest]:
         if (why := why_not_at_all(state)) is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from reconciler.model.adopted import LeftOut, Manifest
 from reconciler.model.diff import Value
@@ -56,3 +56,9 @@ def _why_left_out(name: str, file: StoragePolicyFile) -> str | None:
 def document(kind: Kind, metadata: dict[str, Value], spec: dict[str, Value]) -> dict[str, Value]:
     """A manifest as data."""
     return {"apiVersion": API_VERSION, "kind": kind.value, "metadata": metadata, **({"spec": spec} if spec else {})}
+
+
+def name_of(manifest: Manifest) -> str:
+    """Its metadata.name."""
+    metadata = manifest.data["metadata"]
+    return str(metadata["name"]) if isinstance(metadata, Mapping) else ""

@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 from reconciler.lab.breakage import DRIFTS, break_lab
+from reconciler.lab.breakage.place import Place
 from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.errors import UsageError, VdvsError
 from reconciler.model.policy import APPLY, APPLY_AND_DESTROY
 from reconciler.planning.conditions import conditions
-from tests.e2e.site import GOLD, SEED, LabSite
+from tests.e2e.site import GOLD, SEED, WEB, LabSite
 
 GROUP, SHARED, HOST = "vmgroup/MYVMGROUP", "configdb/shared", "host/esxiz10"
-POLICY = "storagepolicy/gold"
+POLICY, VOLUME = "storagepolicy/gold", "volume/MYVMGROUP/web@SHARED-Datastore"
 
 
 class End(Enum):
@@ -115,6 +116,15 @@ EXPECTED = {
     "policy-by-hand": Expected("storagepolicy/by-hand", "created outside the manifests", End.STAYS),
     "policy-half-updated": Expected(POLICY, "gold.failed_volume_updates: a `policy update` failed", End.STAYS),
     "policies-is-link": Expected(POLICY, "dockvols/policies is no folder, but a link", End.STAYS),
+    "volume-access-changed": Expected(VOLUME, "access read-write read-only"),
+    "volume-access-odd": Expected(VOLUME, "access ro read-only"),
+    "volume-metadata-not-padded": Expected(VOLUME, "", End.HARMLESS),
+    "volume-metadata-cut-off": Expected(VOLUME, "does not hold metadata of vDVS", End.STAYS),
+    "volume-metadata-removed": Expected(VOLUME, "which should have its metadata, is not there", End.STAYS),
+    "volume-metadata-is-link": Expected(VOLUME, "which should have its metadata, is no file", End.STAYS),
+    "volume-metadata-not-named": Expected(VOLUME, "web.vmdk names no file for them", End.STAYS),
+    "volume-metadata-elsewhere": Expected(VOLUME, "names a file for its metadata that is not beside it", End.STAYS),
+    "volume-removed": Expected(VOLUME, "`docker volume create` makes it", End.STAYS),
     "vm-renamed": Expected(GROUP, 'no VM "photon-01" in the inventory', End.STAYS),
     "vm-gone": Expected(GROUP, 'no VM "photon-01" in the inventory', End.STAYS),
     "vm-copied": Expected(GROUP, "shares its BIOS UUID", End.STAYS),
@@ -129,6 +139,17 @@ def healthy(tmp_path_factory: pytest.TempPathFactory) -> LabSite:
     site.write(SEED.replace("5GB", "4GB") + GOLD)
     site.reconcile()
     site.write(SEED + GOLD)
+    site.reconcile()
+    assert said(site.diff()) == {}
+    return site
+
+
+@pytest.fixture(scope="module")
+def with_volume(healthy: LabSite, tmp_path_factory: pytest.TempPathFactory) -> LabSite:
+    """The same with a volume that is declared."""
+    site = copy_of(healthy, tmp_path_factory.mktemp("with-volume") / "site")
+    Place(site.lab, "esxiz10").a_volume("web")
+    site.write(SEED + GOLD + WEB)
     site.reconcile()
     assert said(site.diff()) == {}
     return site
@@ -160,9 +181,11 @@ def test_every_drift_is_expected() -> None:
 
 
 @pytest.mark.parametrize("name", DRIFTS)
-def test_a_drift_is_found_named_and_healed_or_left_with_a_reason(name: str, healthy: LabSite, tmp_path: Path) -> None:
+def test_a_drift_is_found_named_and_healed_or_left_with_a_reason(
+    name: str, healthy: LabSite, with_volume: LabSite, tmp_path: Path
+) -> None:
     expected = EXPECTED[name]
-    site = copy_of(healthy, tmp_path / "site")
+    site = copy_of(with_volume if expected.ref == VOLUME else healthy, tmp_path / "site")
     break_lab(site.lab, name)
 
     outcome = site.reconcile(APPLY)

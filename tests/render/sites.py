@@ -31,8 +31,9 @@ from reconciler.model.observed import (
 from reconciler.model.outcome import Assessment
 from reconciler.model.ownership import Record
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.resolved import Resolved, ResolvedConfigDB, ResolvedHost, ResolvedStoragePolicy
+from reconciler.model.resolved import Resolved, ResolvedConfigDB, ResolvedHost, ResolvedStoragePolicy, ResolvedVolume
 from reconciler.model.risk import Risk
+from reconciler.model.volumes import Attached, ObservedSettings, SettingsState, VolumeAccess, VolumeSettings
 
 URL = "/vmfs/volumes/5acd0a4e-8e7e1b10-1b1a-000c29000001"
 LOCAL_URL = "/vmfs/volumes/5acd0a4e-8e7e1b10-1b1a-000c29000002"
@@ -170,6 +171,41 @@ def policies() -> Assessment:
     inventory = replace(found.resolved.inventory, datastores=(SHARED, LOCAL, vsan))
     resolved = replace(found.resolved, inventory=inventory, storage_policies=declared)
     return replace(found, resolved=resolved, observed=replace(found.observed, datastores={vsan.url: seen}))
+
+
+def volumes() -> Assessment:
+    """Volumes in every state."""
+    texts = ("MYVMGROUP/\x1bweb@SHARED-Datastore", "MYVMGROUP/db@SHARED-Datastore", "MYVMGROUP/gone@SHARED-Datastore")
+    ref = {name: ObjectRef(Kind.VOLUME, text) for name, text in zip(("web", "db", "gone"), texts, strict=True)}
+    nowhere = ObjectRef(Kind.VOLUME, "MYVMGROUP/x@nowhere")
+    change = FieldChange("access", "read-write", "read-only")
+    changes = (
+        keep(DB),
+        keep(host_ref("esxiz10")),
+        Change(
+            ref["web"],
+            Op.UPDATE,
+            "differs from its manifest",
+            (change,),
+            risk=Risk.RESTRICTS,
+            notes=("it is read-only from",),
+        ),
+        keep(ref["db"]),
+        Change(ref["gone"], Op.BLOCKED, "it is not there"),
+        Change(nowhere, Op.BLOCKED, 'no datastore "nowhere" in the inventory'),
+    )
+    found = assessment(changes, {"esxiz10": host("esxiz10")}, config_db())
+    of = group_ref("MYVMGROUP"), ("MYVMGROUP",), None, DB, SHARED, VolumeAccess.READ_ONLY
+    declared = tuple(
+        ResolvedVolume(ref[key], name, *of) for key, name in (("web", "\x1bweb"), ("db", "db"), ("gone", "gone"))
+    )
+    settings = {
+        "\x1bweb": VolumeSettings(SettingsState.READ, "", "d", None, Attached(None, "old\x1bname")),
+        "db": VolumeSettings(SettingsState.READ, "", "d", "read-only"),
+    }
+    seen = ObservedDatastore(SHARED.url, "esxiz10", None, {}, settings=ObservedSettings(None, None, {GROUP: settings}))
+    resolved = replace(found.resolved, volumes=declared)
+    return replace(found, resolved=resolved, observed=replace(found.observed, datastores={SHARED.url: seen}))
 
 
 def judged(found: Assessment) -> tuple[Condition, ...]:

@@ -36,6 +36,7 @@ SITES: dict[str, Callable[[], Assessment]] = {
     "in-sync": sites.in_sync,
     "troubled": sites.troubled,
     "policies": sites.policies,
+    "volumes": sites.volumes,
 }
 
 
@@ -138,7 +139,7 @@ def views(found: Assessment) -> dict[str, str]:
         shown[f"get-{name}.txt"] = tables.table_text(kind, listed)
         shown[f"get-{name}-wide.txt"] = tables.table_text(kind, listed, wide=True)
         shown[f"get-{name}-name.txt"] = tables.names_text(listed)
-        for row in listed if kind is Kind.STORAGE_POLICY else listed[:2]:
+        for row in listed if kind in (Kind.STORAGE_POLICY, Kind.VOLUME) else listed[:2]:
             conditions = [condition for condition in sites.judged(found) if condition.ref == row.change.ref]
             shown[f"describe-{name}-{listed.index(row)}.txt"] = describe_text(row, conditions)
     return shown

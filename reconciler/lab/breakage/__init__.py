@@ -13,6 +13,7 @@ from reconciler.lab.breakage import (
     local_sh_drifts,
     policy_drifts,
     row_drifts,
+    volume_drifts,
 )
 from reconciler.lab.breakage.drift import Drift
 from reconciler.lab.breakage.place import Place
@@ -28,6 +29,7 @@ DRIFTS: dict[str, Drift] = {
         row_drifts,
         dockvols_drifts,
         policy_drifts,
+        volume_drifts,
         inventory_drifts,
     )
     for drift in module.DRIFTS

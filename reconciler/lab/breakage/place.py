@@ -119,6 +119,14 @@ class Place:
         self.sql("INSERT OR REPLACE INTO volumes VALUES (?, ?, ?, 1)", uuid, self.url, name)
         return folder
 
+    @property
+    def metadata(self) -> Path:
+        """The file with the metadata of the first volume of the vmgroup by name; one is made if there is none."""
+        folder = self.dockvols / self.group[0]
+        if not any(folder.glob("*.vmfd")):
+            self.a_volume()
+        return min(folder.glob("*.vmfd"))
+
     def inventory(self) -> dict[str, Any]:
         """What the stand-in of vCenter says."""
         content: dict[str, Any] = json.loads((self.directory / "inventory.json").read_text())
@@ -130,8 +138,12 @@ class Place:
 
 
 def put_volume(folder: Path, name: str) -> None:
-    """The two files of a volume of 1 MB."""
-    (folder / f"{name}.vmdk").write_text(f'RW 2048 VMFS "{name}-flat.vmdk"\n')
+    """The three files of a volume of 1 MB."""
+    side = f"{name}-4b88db79778570b6.vmfd"
+    descriptor = f'RW 2048 VMFS "{name}-flat.vmdk"\nddb.sidecars = "docker-volume-vsphere_1,{side}"\n'
+    (folder / f"{name}.vmdk").write_text(descriptor)
+    metadata = {"status": "detached", "created": "Mon Nov 23 20:15:00 2026", "volOpts": {"size": "1mb"}}
+    (folder / side).write_text(json.dumps(metadata).ljust(4095) + "\n")
     with (folder / f"{name}-flat.vmdk").open("wb") as stream:
         stream.truncate(1 << 20)
 
