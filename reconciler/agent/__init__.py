@@ -36,6 +36,7 @@ MODULES = (
     "volumes",
     "dockvols",
     "metadata",
+    "volume_access",
     "policies",
     "host_facts",
     "log_level",

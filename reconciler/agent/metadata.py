@@ -1,7 +1,6 @@
 """The metadata of volumes: a JSON object in a file beside the descriptor, which names it.
 
-vDVS pads it with blanks and a line feed to blocks. Of all that is in it only the access is ever changed here; the file
-is replaced in one step, because vDVS of any host may read it at any moment.
+Here they are only read. What is surely not as vDVS makes it is told apart from what could not be read.
 """
 
 import errno
@@ -13,9 +12,9 @@ import stat
 import time
 from collections import OrderedDict
 
-from . import creation, dockvols, files, volumes
+from . import dockvols, volumes
 from .paths import mode_of
-from .text import native, readable
+from .text import native, readable, sentence
 from .wire import Refused
 
 TYPE_CHECKING = False
@@ -25,16 +24,12 @@ if TYPE_CHECKING:
     from .paths import Root
 
 LARGEST = 65536  # bytes of the metadata of a volume
-BLOCK = 4096
 MOST_READ = 2000  # volumes whose metadata are read, of one datastore
-KEPT = ".vdvs-backups"  # in `dockvols/`: what was in a file before it was last changed here
-ACCESS = ("read-only", "read-write")
-TRIES, PAUSE = 5, 0.5  # a file that is busy when it shall be changed: another host has it open
-_BUSY = (errno.EBUSY, errno.EAGAIN)
-_SIDE_FILE = re.compile(b'^[ \t]*(?:ddb\\.)?sidecars[^,\n]*,([^"\n]*)', re.MULTILINE)
+BUSY = (errno.EBUSY, errno.EAGAIN)  # another host has it open
+_SIDE_FILE = re.compile(b'^[^#\n]*sidecars[^,\n]*,([^"\n]*)', re.MULTILINE)
 _SNAPSHOT = re.compile(r"-[0-9]{6}\.vmdk$")
-_UUID = re.compile("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+UUID = re.compile("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
 class Unusable(Exception):
@@ -79,30 +74,6 @@ def listing(root, url, wanted):
     return found
 
 
-def apply(root, action):
-    # type: (Root, Dict[str, Any]) -> None
-    """Do one SetVolumeAccess. Raises Refused."""
-    if action.get("action") != "SetVolumeAccess":
-        raise Refused("BadRequest", "there is no action %r on volumes" % (action.get("action"),))
-    name = action["name"]
-    if action["access"] not in ACCESS or not _UUID.match(action["uuid"]):
-        raise Refused("BadRequest", "%r in %r is no access of a volume" % (action["access"], action["uuid"]))
-    if not name or re.search(r"[/\x00-\x1f\x7f]", name):
-        raise Refused("BadRequest", "%r cannot be the name of a volume" % name)
-    patience = Patience(TRIES - 1, PAUSE)
-    while True:
-        try:
-            return _set(root, action)
-        except (Unusable, Unreadable) as problem:
-            reason = "Unusable" if isinstance(problem, Unusable) else "ReadError"
-            raise Refused(reason, "the metadata of %s are not changed: %s" % (name, problem))
-        except EnvironmentError as error:
-            if error.errno not in _BUSY:
-                raise files.refusal(error, "the metadata of %s cannot be changed" % name)
-            if not patience.lasts():
-                raise Refused("Locked", "the metadata of %s are in use on another host" % name)
-
-
 def side_file(descriptor):
     # type: (bytes) -> Optional[str]
     """The name of the file with the metadata, as the text of a descriptor names it; None: it names none.
@@ -119,7 +90,7 @@ def side_file(descriptor):
 def beginning(real, limit=LARGEST):
     # type: (str, int) -> bytes
     """The content of a file, up to a byte more than `limit`. A link is not followed. Raises OSError."""
-    with os.fdopen(os.open(real, os.O_RDONLY | _NO_FOLLOW), "rb") as stream:
+    with os.fdopen(os.open(real, os.O_RDONLY | NO_FOLLOW), "rb") as stream:
         return stream.read(limit + 1)
 
 
@@ -129,7 +100,7 @@ def _of_all(place, wanted):
     left, patience = MOST_READ, Patience(20, 0.05)
     for uuid in sorted(os.listdir(place)) if mode_of(place, follow=True) is not None else ():
         folder = os.path.join(place, uuid)
-        if not _UUID.match(uuid) or not _is_folder(folder):
+        if not UUID.match(uuid) or not is_folder(folder):
             continue
         there = os.listdir(folder)
         names = [name[: -len(".vmdk")] for name in volumes.among(there)]
@@ -142,7 +113,7 @@ def _of_all(place, wanted):
     return found
 
 
-def _is_folder(real):
+def is_folder(real):
     # type: (str) -> bool
     mode = mode_of(real)
     return mode is not None and stat.S_ISDIR(mode)
@@ -156,11 +127,11 @@ def _too_many():
 def _settings(folder, there, name, patience):
     # type: (str, List[str], str, Patience) -> Dict[str, Any]
     try:
-        _, content, metadata = _load(folder, there, name, patience)
+        _, content, metadata = load(folder, there, name, patience)
     except Unusable as problem:
-        return {"state": "unusable", "why": readable(native(str(problem)))}
+        return {"state": "unusable", "why": sentence(problem.args[0])}
     except Unreadable as problem:
-        return {"state": "unknown", "why": readable(native(str(problem)))}
+        return {"state": "unknown", "why": sentence(problem.args[0])}
     except EnvironmentError as error:
         return {"state": "unknown", "why": "its metadata cannot be read: %s" % error.strerror}
     attached = None
@@ -179,7 +150,7 @@ def _text(value):
     return value if hasattr(value, "split") else None
 
 
-def _load(folder, there, name, patience):
+def load(folder, there, name, patience):
     # type: (str, List[str], str, Patience) -> Tuple[str, bytes, Dict[str, Any]]
     """The file with the metadata of a volume, what is in it, and that as an object. `there`: what is in its folder.
     What is busy, or no object, is looked at again: somebody may be writing it."""
@@ -192,7 +163,7 @@ def _load(folder, there, name, patience):
             if not patience.lasts():
                 raise
         except EnvironmentError as error:
-            if error.errno not in _BUSY or not patience.lasts():
+            if error.errno not in BUSY or not patience.lasts():
                 raise
 
 
@@ -250,84 +221,3 @@ def _object(content, shown):
     if options is not None and not isinstance(options, dict):
         raise Unusable("%s holds no options of a volume: volOpts is no object" % shown)
     return metadata
-
-
-def _set(root, action):
-    # type: (Root, Dict[str, Any]) -> None
-    url, name = root.canonical(action["url"]), native(action["name"])
-    place = dockvols.folder_of(root, url)
-    folder = os.path.join(place, native(action["uuid"]))
-    there = os.listdir(folder) if _is_folder(folder) else []
-    if name + ".vmdk" not in volumes.among(there):
-        raise Refused("Missing", "there is no volume %s in %s/dockvols/%s" % (action["name"], url, action["uuid"]))
-    side, before, metadata = _load(folder, there, name, Patience(0, 0.0))
-    if ((metadata.get("volOpts") or {}).get("access") or "read-write") == action["access"]:
-        return
-    _expect(before, action)
-    wanted = changed(before, action["access"])
-    real = os.path.join(folder, side)
-    _keep(place, native(action["uuid"]), side, before)
-    beside = files.temporary(real)
-    try:
-        _write_new(beside, wanted, os.lstat(real))
-        _expect(beginning(real), action)
-        os.rename(beside, real)
-    finally:
-        files.remove(beside)
-    files.sync_folder(folder)
-    files.remove_leftovers(real)
-    if beginning(real) != wanted:
-        raise Refused("Unverified", "the metadata of %s were written, but they are read back otherwise" % name)
-
-
-def changed(before, access):
-    # type: (bytes, str) -> bytes
-    """These metadata with another access; all else, and its order, stays."""
-    metadata = json.loads(before.decode("utf-8"), object_pairs_hook=OrderedDict)
-    if not metadata.get("volOpts"):
-        metadata["volOpts"] = OrderedDict()
-    metadata["volOpts"]["access"] = access
-    text = json.dumps(metadata).encode("ascii")
-    size = -(-(len(text) + 1) // BLOCK) * BLOCK
-    return text.ljust(size - 1) + b"\n"
-
-
-def _expect(content, action):
-    # type: (bytes, Dict[str, Any]) -> None
-    if hashlib.sha256(content).hexdigest() != action["digest"]:
-        raise Refused("Moved", "the metadata of %s are not what they were when they were looked at" % action["name"])
-
-
-def _keep(place, uuid, side, content):
-    # type: (str, str, str, bytes) -> None
-    """A copy of what is replaced, in `dockvols/.vdvs-backups/<uuid>/`: where only vdvs looks, because vDVS cannot
-    remove the folder of a vmgroup while a file is left in it."""
-    folder = place
-    for part in (KEPT, uuid):
-        folder = os.path.join(folder, part)
-        creation.make_one_folder(folder)
-        if not _is_folder(folder):
-            raise Refused("NotAFolder", "%s is no folder, so no backup can be kept there" % part)
-    real = os.path.join(folder, side)
-    beside = files.temporary(real)
-    try:
-        _write_new(beside, content, None)
-        os.rename(beside, real)
-    finally:
-        files.remove(beside)
-    files.sync_folder(folder)
-    files.remove_leftovers(real)
-
-
-def _write_new(real, content, like):
-    # type: (str, bytes, Optional[os.stat_result]) -> None
-    """A durable new file, with the mode and the owner of another (None: with the usual)."""
-    with os.fdopen(os.open(real, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW, 0o600), "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        if like is not None:
-            mine = os.fstat(stream.fileno())
-            if (mine.st_uid, mine.st_gid) != (like.st_uid, like.st_gid):
-                os.fchown(stream.fileno(), like.st_uid, like.st_gid)
-            os.fchmod(stream.fileno(), stat.S_IMODE(like.st_mode))
-        os.fsync(stream.fileno())

@@ -13,6 +13,7 @@ from . import (
     section,
     sqlite,
     transaction,
+    volume_access,
 )
 from .clock import monotonic
 from .text import readable, sentence
@@ -94,7 +95,7 @@ def apply_policies(root, request):
 def apply_volumes(root, request):
     # type: (Root, Dict[str, Any]) -> Dict[str, Any]
     """Change the metadata of volumes; each action stands alone."""
-    return {"results": [_attempt(metadata.apply, root, action) for action in request["actions"]]}
+    return {"results": [_attempt(volume_access.apply, root, action) for action in request["actions"]]}
 
 
 def apply_host(root, request):

@@ -8,14 +8,14 @@ from reconciler.model.actions import ForgetObject
 from reconciler.model.diff import Change, FieldChange, Op
 from reconciler.model.host_actions import SetVolumeAccess
 from reconciler.model.inventory import Inventory
-from reconciler.model.observed import DBState, EntryKind, Observed
+from reconciler.model.observed import DBState, EntryKind, Observed, ObservedConfigDB
 from reconciler.model.ownership import Applying
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.resolved import Resolved, ResolvedVolume
 from reconciler.model.risk import Risk
 from reconciler.model.volumes import Attached, SettingsState, VolumeAccess, VolumeSettings
 from reconciler.planning.ownership import Ledger, recorded
-from reconciler.planning.volume_places import RECORDS, location_of, uuid_of_vmgroup, volume_records
+from reconciler.planning.volume_places import RECORDS, uuids_of_vmgroups, volume_records
 
 VVOL = "vvol"
 _MISSING = "it is not there; `docker volume create` makes it, vdvs makes no volumes"
@@ -29,10 +29,11 @@ def volume_changes(
     applying: Applying | None,
 ) -> Iterator[Change]:
     """How every declared volume differs. Those that nobody declares are never spoken of."""
-    records = volume_records(resolved, observed)
+    records, uuids = volume_records(resolved, observed), uuids_of_vmgroups(resolved, observed)
+    databases = {db.ref: observed.config_dbs[db.location] for db in resolved.config_dbs}
     vms = names_of_vms(resolved.inventory) if resolved.volumes else {}
     for volume in resolved.volumes:
-        change = _change(volume, resolved, observed, vms)
+        change = _change(volume, databases[volume.config_db], uuids.get(volume.ref), observed, vms)
         if (name := records.get(volume.ref)) is not None:
             digest, known = resolved.digests.get(volume.ref), ledgers.get(volume.config_db)
             change = recorded(change, name, None, digest, known, applying)
@@ -58,9 +59,9 @@ def forgotten_volumes(
     return tuple(ForgetObject(db, Risk.SAFE, name) for name in sorted(gone))
 
 
-def settings_of(volume: ResolvedVolume, resolved: Resolved, observed: Observed) -> VolumeSettings | None:
-    """Its metadata; None if there is no such volume, or it was not looked for."""
-    uuid, datastore = uuid_of_vmgroup(volume, resolved, observed), observed.datastores.get(volume.datastore.url)
+def settings_of(volume: ResolvedVolume, uuid: str | None, observed: Observed) -> VolumeSettings | None:
+    """Its metadata, in the folder of the vmgroup with this UUID; None if there is no such volume, or nobody looked."""
+    datastore = observed.datastores.get(volume.datastore.url)
     if uuid is None or datastore is None or datastore.error is not None:
         return None
     return datastore.settings.of(uuid, volume.name)
@@ -78,12 +79,12 @@ def attached_to(attached: Attached, vms: Mapping[str, str]) -> str:
     return f"VM {name}" if name else f"the VM {attached.uuid}" if attached.uuid else "a VM"
 
 
-def _change(volume: ResolvedVolume, resolved: Resolved, observed: Observed, vms: Mapping[str, str]) -> Change:
+def _change(
+    volume: ResolvedVolume, db: ObservedConfigDB, uuid: str | None, observed: Observed, vms: Mapping[str, str]
+) -> Change:
     ref, datastore = volume.ref, observed.datastores.get(volume.datastore.url)
-    db = observed.config_dbs[location_of(volume, resolved)]
     if db.state is DBState.UNKNOWN:
         return Change(ref, Op.UNKNOWN, f"the {volume.config_db} of its vmgroup cannot be read: {db.message}")
-    uuid = uuid_of_vmgroup(volume, resolved, observed)
     if uuid is None:
         return Change(ref, Op.BLOCKED, f"its {volume.vmgroup} is not there yet")
     if datastore is None:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from reconciler.model.constants import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID
 from reconciler.model.desired import Desired
-from reconciler.model.location import Location
 from reconciler.model.observed import Observed
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.resolved import Resolved, ResolvedConfigDB, ResolvedVolume, Unresolved
@@ -52,27 +51,29 @@ def wanted_volumes(resolved: Resolved) -> dict[str, Names]:
     return {url: tuple(sorted(found)) for url, found in names.items()}
 
 
-def location_of(volume: ResolvedVolume, resolved: Resolved) -> Location:
-    """Where the config DB is that its vmgroup lives in."""
-    return next(db.location for db in resolved.config_dbs if db.ref == volume.config_db)
-
-
-def uuid_of_vmgroup(volume: ResolvedVolume, resolved: Resolved, observed: Observed) -> str | None:
-    """The UUID of the vmgroup that it is in, which is the name of its folder; None: there is no such vmgroup."""
-    rows = observed.config_dbs[location_of(volume, resolved)].tenants
-    if volume.uuid is not None:
-        return next((row.id for row in rows if row.id == volume.uuid), None)
-    by_name = {row.name: row.id for row in rows}
-    return next((by_name[name] for name in volume.known_as if name in by_name), None)
+def uuids_of_vmgroups(resolved: Resolved, observed: Observed) -> dict[ObjectRef, str]:
+    """The UUID of the vmgroup that each volume is in, which is the name of its folder. Left out: there is none."""
+    users = {volume.config_db for volume in resolved.volumes}
+    rows = {db.ref: observed.config_dbs[db.location].tenants for db in resolved.config_dbs if db.ref in users}
+    by_name = {db: {row.name: row.id for row in tenants} for db, tenants in rows.items()}
+    ids = {db: {row.id for row in tenants} for db, tenants in rows.items()}
+    found = {}
+    for volume in resolved.volumes:
+        names = by_name[volume.config_db]
+        if volume.uuid is None:
+            uuid = next((names[name] for name in volume.known_as if name in names), None)
+        else:
+            uuid = volume.uuid if volume.uuid in ids[volume.config_db] else None
+        if uuid is not None:
+            found[volume.ref] = uuid
+    return found
 
 
 def volume_records(resolved: Resolved, observed: Observed) -> dict[ObjectRef, str]:
     """What a record calls each volume: by UUID, so that it stays with the volume when the vmgroup is renamed."""
-    found = {}
-    for volume in resolved.volumes:
-        if (uuid := uuid_of_vmgroup(volume, resolved, observed)) is not None:
-            found[volume.ref] = f"{RECORDS}{volume.datastore.id}/{uuid}/{volume.name}"
-    return found
+    uuids = uuids_of_vmgroups(resolved, observed)
+    volumes = (volume for volume in resolved.volumes if volume.ref in uuids)
+    return {each.ref: f"{RECORDS}{each.datastore.id}/{uuids[each.ref]}/{each.name}" for each in volumes}
 
 
 RECORDS = f"{Kind.VOLUME.lower()}/"

@@ -12,6 +12,7 @@ from reconciler.model.resolved import ResolvedVolume
 from reconciler.model.volumes import SettingsState, VolumeAccess
 from reconciler.planning.history import history
 from reconciler.planning.volume_diff import attached_to, names_of_vms, settings_of
+from reconciler.planning.volume_places import uuids_of_vmgroups
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +32,13 @@ def declared_volumes(assessment: Assessment) -> tuple[VolumeFacts, ...]:
     resolved, observed = assessment.resolved, assessment.observed
     declared = {volume.ref: volume for volume in resolved.volumes}
     records = {applied.object: applied.record for applied in history(resolved, observed)}
-    vms = names_of_vms(resolved.inventory)
+    vms, uuids = names_of_vms(resolved.inventory), uuids_of_vmgroups(resolved, observed)
     found = []
     for change in assessment.diff.changes:
         if change.ref.kind is not Kind.VOLUME:
             continue
         volume, record = declared.get(change.ref), records.get(str(change.ref))
-        settings = None if volume is None else settings_of(volume, resolved, observed)
+        settings = None if volume is None else settings_of(volume, uuids.get(volume.ref), observed)
         access = attached = None
         if settings is not None and settings.state is SettingsState.READ:
             access = settings.access or VolumeAccess.READ_WRITE.value

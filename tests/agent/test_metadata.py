@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from reconciler.agent import metadata as module
+from reconciler.agent import volume_access as module
 from tests.agent.world import ANOTHER_PYTHON, G1, G2, URL, Agent
 
 METADATA: dict[str, Any] = {
@@ -68,6 +70,16 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, name: str, path: Path, number: int,
 
 
 in_this_process = pytest.mark.skipif(ANOTHER_PYTHON is not None, reason="it fails in this process only")
+
+
+_LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+_VALUES = st.recursive(_LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)
+_OPTIONS = st.none() | st.dictionaries(st.sampled_from(["size", "access", "fstype", "é"]), _VALUES)
+_OBJECTS = st.builds(
+    lambda others, options: {**others, **options},
+    st.dictionaries(st.text(), _VALUES),
+    st.fixed_dictionaries({}, optional={"volOpts": _OPTIONS, "status": st.text()}),
+).filter(lambda found: found.get("volOpts") is None or isinstance(found["volOpts"], dict))
 
 
 class TestLooking:
@@ -211,6 +223,28 @@ class TestChanging:
         content = file.read_bytes()
         assert len(content.rstrip()) == length
         assert len(content) == (4096 if length < 4096 else 8192 if length < 8192 else 12288)
+        assert content.endswith(b"\n")
+
+    def test_names_that_are_not_ascii(self, agent: Agent) -> None:
+        file = volume(agent, b"{", "wéb")
+        assert "wéb-4b88db79778570b6.vmfd does not hold" in look(agent, ["wéb"])["found"][G1]["wéb"]["why"]
+        assert do(agent, file, name="wéb") == "ReadError"
+        file.unlink()
+        assert do(agent, file, name="wéb") == "Unusable"
+        file = volume(agent, METADATA, "wéb")
+        assert do(agent, file, name="wéb") == "ok"
+        assert json.loads(file.read_text())["volOpts"]["access"] == "read-only"
+
+    @given(metadata=_OBJECTS, access=st.sampled_from(module.ACCESS))
+    def test_whatever_else_is_in_it_stays(self, metadata: dict[str, Any], access: str) -> None:
+        content = module.changed(json.dumps(metadata).encode(), access)
+        after = json.loads(content)
+        expected = dict(metadata)
+        expected["volOpts"] = {**(metadata.get("volOpts") or {}), "access": access}
+        assert after == expected
+        assert list(after) == list(expected)
+        assert list(after["volOpts"]) == list(expected["volOpts"])
+        assert len(content) % 4096 == 0
         assert content.endswith(b"\n")
 
     def test_what_is_so_already_is_not_written(self, agent: Agent) -> None:
