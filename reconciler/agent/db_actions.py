@@ -180,6 +180,12 @@ def _move(books, action):
     )
 
 
+def _name_member(books, action):
+    # type: (Books, Dict[str, Any]) -> None
+    written = _membership(books, action["uuid"], action["member"])
+    books.change("UPDATE vms SET vm_name = ? WHERE vm_id = ?", action["member"]["name"], written)
+
+
 def _remove_member(books, action):
     # type: (Books, Dict[str, Any]) -> None
     written = _membership(books, action["uuid"], action["member"])
@@ -263,6 +269,7 @@ _ACTIONS = {
     "RemoveAccess": _remove_access,
     "AddMember": _add,
     "MoveMember": _move,
+    "NameMember": _name_member,
     "RemoveMember": _remove_member,
     "DeleteVMGroup": _delete,
     "RecordObject": _record,

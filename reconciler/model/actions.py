@@ -91,6 +91,16 @@ class MoveMember:
 
 
 @dataclass(frozen=True, slots=True)
+class NameMember:
+    """Write what a VM of this vmgroup is called now into its row. vDVS authorises by id; people read the name."""
+
+    ref: ObjectRef
+    risk: Risk
+    uuid: str
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveMember:
     """Take a VM out of this vmgroup; it falls to `_DEFAULT`, or to nothing."""
 
@@ -194,6 +204,7 @@ DBAction = (
     | RemoveAccess
     | AddMember
     | MoveMember
+    | NameMember
     | RemoveMember
     | DeleteVMGroup
     | RecordObject

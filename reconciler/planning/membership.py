@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
-from reconciler.model.actions import AddMember, MoveMember, RemoveMember
+from reconciler.model.actions import AddMember, MoveMember, NameMember, RemoveMember
 from reconciler.model.constants import DEFAULT_VMGROUP
 from reconciler.model.diff import FieldChange
 from reconciler.model.refs import ObjectRef
@@ -64,7 +64,7 @@ class MemberChange:
     """One VM: the action that does it (None: another vmgroup's action does), or why it is held back."""
 
     field: FieldChange
-    action: AddMember | MoveMember | RemoveMember | None = None
+    action: AddMember | MoveMember | NameMember | RemoveMember | None = None
     held: str | None = None
     tied: ObjectRef | None = None
 
@@ -90,6 +90,18 @@ def member_changes(
         for uuid in sorted(present.keys() - after.members.keys(), key=lambda vm: names.vm(vm, present[vm])):
             if (change := _leave(ref, before, Member(uuid, present[uuid]), book, names)) is not None:
                 yield change
+
+
+def renamed_members(ref: ObjectRef, before: VMGroupState, after: VMGroupState, names: Names) -> Iterator[MemberChange]:
+    """The VMs that stay and are called otherwise now: vDVS stores a name when a VM is added, and goes on showing it.
+
+    That alone makes no difference, as the name identifies nobody; it is brought up to date whenever somebody applies.
+    """
+    for uuid in sorted(before.members.keys() & after.members.keys()):
+        stored, name = before.members[uuid], after.members[uuid]
+        if name is not None and stored != name:
+            field = FieldChange(f"vms[{names.vm(uuid, name)}].name", stored, name)
+            yield MemberChange(field, NameMember(ref, Risk.SAFE, after.uuid, Member(uuid, name)))
 
 
 def _join(

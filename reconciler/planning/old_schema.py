@@ -6,9 +6,11 @@ wherever no other row did, for every vmgroup. From 0.14 on both is refused; rows
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from reconciler.model.constants import ALL_DS_URL, DEFAULT_VMGROUP_UUID, OLD_DEFAULT_URL, VM_DS_URL
+from reconciler.model.inventory import VirtualMachine
 from reconciler.model.observed import DBState, Observed, ObservedConfigDB, PrivilegeRow, Schema
 from reconciler.model.resolved import Access
 from reconciler.planning.state import VMGroupState, normalised, observed_states
@@ -38,11 +40,20 @@ def lifted(db: ObservedConfigDB) -> ObservedConfigDB:
     return _lifted(db, former if former is not None and _readable(former) else _FULL)
 
 
-def lifted_all(observed: Observed) -> Observed:
-    """The same of a whole look."""
+def lifted_all(observed: Observed, vms: Iterable[VirtualMachine]) -> Observed:
+    """The same of a whole look. Of the rows of VMs, those without a name get that which the VM has among `vms`."""
     if not any(is_old(db) for db in observed.config_dbs.values()):
         return observed
-    return replace(observed, config_dbs={location: lifted(db) for location, db in observed.config_dbs.items()})
+    known = {vm.uuid: vm.name for vm in vms}
+    databases = {location: _named(db, known) for location, db in observed.config_dbs.items()}
+    return replace(observed, config_dbs=databases)
+
+
+def _named(db: ObservedConfigDB, known: Mapping[str, str]) -> ObservedConfigDB:
+    if not is_old(db):
+        return db
+    rows = (row._replace(vm_name=known.get(row.vm_id)) if row.vm_name is None else row for row in db.vms)
+    return replace(lifted(db), vms=tuple(rows))
 
 
 def as_vdvs_upgrades(db: ObservedConfigDB) -> ObservedConfigDB:

@@ -46,7 +46,8 @@ def undeclared(
     resolved: Resolved,
 ) -> Iterator[Undeclared]:
     """The vmgroups of `db` that are worth a word, though no manifest declares them."""
-    spared = _spoken_of(db, groups, resolved)
+    states = list(states)
+    spared = _spoken_of(db, states, groups, resolved)
     prefix = vmgroup_ref(db.ref, "", resolved).name
     for state in states:
         if state.name in spared or state.uuid in spared:
@@ -60,11 +61,15 @@ def undeclared(
             yield Undeclared(ref, state, _report(db, known, record, applying))
 
 
-def _spoken_of(db: ResolvedConfigDB, groups: Iterable[ResolvedVMGroup], resolved: Resolved) -> set[str]:
-    """Names and UUIDs of vmgroups that the manifests say something about."""
+def _spoken_of(
+    db: ResolvedConfigDB, states: Iterable[VMGroupState], groups: Iterable[ResolvedVMGroup], resolved: Resolved
+) -> set[str]:
+    """Names and UUIDs of vmgroups that the manifests say something about. A previous name says nothing any more once
+    the vmgroup is found by its pinned UUID: whatever is called so now is another one."""
     groups = list(groups)
+    there = {state.uuid for state in states}
     names = {group.name for group in groups} | unresolved_vmgroups(db.ref, resolved)
-    names |= {name for group in groups if group.uuid is None for name in group.previous_names}
+    names |= {name for group in groups if group.uuid not in there for name in group.previous_names}
     uuids = {group.uuid for group in groups if group.uuid}
     return names | uuids | {DEFAULT_VMGROUP}  # ConfigDB.spec.defaultVMGroup speaks of that one, or leaves it alone
 

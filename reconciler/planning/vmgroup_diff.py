@@ -20,7 +20,7 @@ from reconciler.model.observed import ObservedDatastore
 from reconciler.model.refs import ObjectRef
 from reconciler.model.resolved import ResolvedVMGroup
 from reconciler.model.risk import Risk, worst
-from reconciler.planning.membership import MemberChange, Membership, member_changes, with_stale_members
+from reconciler.planning.membership import MemberChange, Membership, member_changes, renamed_members, with_stale_members
 from reconciler.planning.name_links import LinkChange, link_changes, name_taken, volumes_of
 from reconciler.planning.pairing import Pair
 from reconciler.planning.rename import Neighbours, disk_by_name, former_links, rename_links, why_not_rename
@@ -49,9 +49,12 @@ def vmgroup_change(
         links = [*link_changes(ref, before, datastores, names), *former]
     members = list(member_changes(ref, before, after, False, book, names))
     stale = _stale_notes(after, found.after, names)
+    called = list(renamed_members(ref, before, after, names))
     notes = (*_rename_notes(found.group, before), *_selector_notes(found.group, before), *stale)
     if not links and not members and not found.held and _same(before, after):
-        return Change(ref, Op.KEEP, "as declared", notes=notes)
+        told = (f"{change.field.path}: stored as {change.field.before or 'nothing'}" for change in called)
+        return Change(ref, Op.KEEP, "as declared", (), tuple(_actions(called, [])), notes=(*notes, *told))
+    members += called
     actions = [*_row_actions(ref, before, after), *_actions(members, links)]
     fields = _fields(before, after, members, links, names)
     reason = "differs from its manifest"

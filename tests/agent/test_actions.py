@@ -77,6 +77,13 @@ def test_a_moved_vm_keeps_its_name_if_none_is_known(ready: Agent) -> None:
     assert ready.rows("SELECT * FROM vms") == [(VM1, G2, "photon")]
 
 
+def test_a_member_is_called_what_the_vm_is_called_now(ready: Agent) -> None:
+    assert outcomes(ready.apply([act("NameMember", G1, member=member(VM1, "new name"))])) == ["ok"]
+    assert ready.rows("SELECT * FROM vms") == [(VM1, G1, "new name")]
+    assert outcomes(ready.apply([act("NameMember", G2, member=member(VM1, "other"))])) == ["Precondition"]
+    assert ready.rows("SELECT * FROM vms") == [(VM1, G1, "new name")]
+
+
 def test_a_vm_id_in_upper_case_is_found_and_repaired_by_a_move(ready: Agent) -> None:
     ready.sql(f"UPDATE vms SET vm_id = '{VM1.upper()}'")
     assert outcomes(ready.apply([act("AddMember", G2, member=member(VM1))])) == ["Precondition"]

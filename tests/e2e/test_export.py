@@ -43,7 +43,7 @@ def assert_adopted(site: LabSite) -> Result:
     exported = export(site)
     assert (exported.exit_code, exported.stderr) == (0, "")
     compared = diff_of(site, exported)
-    assert (compared.exit_code, compared.stdout.splitlines()[-1][:8]) == (0, "In sync.")
+    assert (compared.exit_code, compared.stdout.splitlines()[-1][:7]) == (0, "In sync")
     return exported
 
 

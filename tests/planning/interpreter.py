@@ -148,6 +148,9 @@ class Rows:
                 row = self._member(source, member.uuid)
                 del self.vms[row.vm_id]
                 self.vms[member.uuid] = VMRow(member.uuid, uuid, member.name or row.vm_name)
+            case act.NameMember(uuid=uuid, member=member):
+                row = self._member(uuid, member.uuid)
+                self.vms[row.vm_id] = row._replace(vm_name=member.name)
             case act.RemoveMember(uuid=uuid, member=member):
                 del self.vms[self._member(uuid, member.uuid).vm_id]
             case act.UpgradeDB(names=names):

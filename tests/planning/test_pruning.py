@@ -29,7 +29,8 @@ def test_pruning_removes_exactly_what_the_set_applied_last_and_does_not_declare(
     note(shown_diff(found) + shown_plan(steps))
     ops = {change.ref: change.op for change in found.changes}
     declared = {thing.ref for thing in (*resolved.vmgroups, *resolved.unresolved)}
-    previous = {name for group in resolved.vmgroups for name in group.previous_names}
+    there = {row.id for db in resolved.config_dbs for row in world.observed.config_dbs[db.location].tenants}
+    previous = {name for group in resolved.vmgroups if group.uuid not in there for name in group.previous_names}
     pinned = {group.uuid for group in resolved.vmgroups}
     owned = set()
     for db in resolved.config_dbs:
