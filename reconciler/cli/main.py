@@ -80,4 +80,7 @@ def main() -> None:
     gc.disable()
     # Agents are started and heard while an inventory is read in a thread, which would let go every 5 ms only.
     sys.setswitchinterval(0.001)
-    cli(prog_name="vdvs")
+    try:
+        cli(prog_name="vdvs")
+    finally:
+        gc.freeze()  # the interpreter collects once more when it ends, and would look at all that is about to go

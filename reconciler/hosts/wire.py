@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from reconciler.model.actions import Action
@@ -201,6 +202,7 @@ def _records(rows: Sequence[Sequence[Any]] | None) -> tuple[Record, ...] | None:
     )
 
 
+@lru_cache  # what one apply records has one time
 def _time(text: str) -> datetime | None:
     try:
         return datetime.strptime(text, _TIME).replace(tzinfo=UTC)

@@ -128,11 +128,11 @@ def _host(
 
 def _attached(inventory: Inventory) -> dict[str, tuple[str, ...]]:
     """The names of the VMs with vDVS disks attached, by the host that they run on."""
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[str, list[str]] = {}
     for vm in inventory.vms:
         if vm.volumes and vm.host is not None:
-            found[vm.host] = tuple(sorted((*found.get(vm.host, ()), vm.name)))
-    return found
+            found.setdefault(vm.host, []).append(vm.name)
+    return {host: tuple(sorted(vms)) for host, vms in found.items()}
 
 
 def without_uuid(resolved: Resolved, observed: Observed) -> tuple[ObjectRef, ...]:
@@ -186,7 +186,8 @@ def _contents(
     yield db_change
     for pair in (with_needed_access(pair, book, names) for pair in found):
         change = vmgroup_change(pair, book, observed.datastores, others, names)
-        change = replace(change, rights=rights.of(change, pair.before, pair.after))
+        if change.actions:
+            change = replace(change, rights=rights.of(change, pair.before, pair.after))
         yield _recorded(change, Kind.VMGROUP, pair.group.name, pair.after.uuid, resolved, known, applying)
     for each in rest:
         change = undeclared_change(each, why_not.get(each.ref), book, observed.datastores, others, names)
@@ -251,9 +252,11 @@ def _membership(
     disks: dict[str, tuple[str, ...]] = {}
     homes: dict[str, frozenset[str]] = {}
     for vm in resolved.inventory.vms:
-        disks[vm.uuid] = tuple(sorted((*disks.get(vm.uuid, ()), *vm.volumes)))
-        if vm.volumes and vm.datastore is not None:
-            homes[vm.uuid] = homes.get(vm.uuid, frozenset()) | {vm.datastore}
+        twins = disks.setdefault(vm.uuid, ())
+        if vm.volumes:
+            disks[vm.uuid] = tuple(sorted((*twins, *vm.volumes)))
+            if vm.datastore is not None:
+                homes[vm.uuid] = homes.get(vm.uuid, frozenset()) | {vm.datastore}
     default = next((pair.after for pair in found if pair.group.name == DEFAULT_VMGROUP), None)
     return Membership(
         owners=owners,

@@ -77,6 +77,8 @@ def member_changes(
     `adopts`: `after` is new in the DB but there are volumes in its folder.
     """
     present = {} if before is None else before.members
+    if present.keys() == after.members.keys():
+        return
 
     @cache  # many VMs come from the same place, and comparing rights is the dear part
     def risk_of_joining(owner: str | None) -> Risk:

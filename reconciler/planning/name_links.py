@@ -37,6 +37,8 @@ def link_changes(
     for url in sorted(datastores):
         entries = datastores[url].entries
         link, folder = entries.get(group.name), entries.get(group.uuid)
+        if link is None and folder is None:
+            continue
         shown = names.datastore(url) or url
         if folder is not None and folder.kind is not EntryKind.FOLDER:
             leads = f" to {folder.target}" if folder.target else ""

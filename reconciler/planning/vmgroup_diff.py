@@ -98,8 +98,9 @@ def _stale_notes(kept: VMGroupState, wanted: VMGroupState, names: Names) -> Iter
 
 
 def _selector_notes(group: ResolvedVMGroup, before: VMGroupState) -> Iterator[str]:
-    wanted = {member.uuid for member in group.members or ()}
-    if group.members is not None and not group.removes_members and before.members.keys() - wanted:
+    if group.members is None or group.removes_members:
+        return
+    if before.members.keys() - {member.uuid for member in group.members}:
         yield "spec.vmSelector matches no VM now, so nobody is removed"
 
 
