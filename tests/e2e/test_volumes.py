@@ -20,6 +20,8 @@ from reconciler.model.risk import Risk
 from reconciler.render.manifests import manifests_text
 from reconciler.wiring import open_world
 from tests.e2e.site import SEED, WEB, LabSite, Nobody, assert_in_sync, statuses
+from tests.e2e.test_saved_plans import vdvs
+from tests.render import schemas
 
 NAME = "volume/MYVMGROUP/web@SHARED-Datastore"
 METADATA: dict[str, Any] = {
@@ -167,3 +169,24 @@ def test_a_read_only_volume_is_exported_and_then_in_sync(site: LabSite) -> None:
     assert [(str(volume.ref), volume.access) for volume in desired.volumes] == [(NAME, "read-only")]
     assert [str(change.ref) for change in still_differs(desired, found)] == []
     assert [left.ref.name for left in found.adopted.left_out if left.unread] == ["MYVMGROUP/torn@SHARED-Datastore"]
+
+
+def test_a_saved_plan_refuses_when_the_metadata_have_changed_since(site: LabSite) -> None:
+    side = volume(site)
+    file = site.folder / "change.plan"
+    made = vdvs("plan", "-f", str(site.manifests), "--out", str(file))
+    assert made.exit_code == 0, made.output
+    side.write_text(side.read_text().replace("1gb", "2gb"))
+    before = side.read_bytes()
+    refused = vdvs("apply", "--plan", str(file))
+    assert (refused.exit_code, "nothing was written" in refused.stderr) == (3, True)
+    assert side.read_bytes() == before
+
+
+def test_it_is_shown_as_its_schema_says(site: LabSite) -> None:
+    volume(site)
+    listed = vdvs("get", "volumes", "-f", str(site.manifests), "-o", "json")
+    schemas.check("get", json.loads(listed.stdout))
+    described = vdvs("describe", "volume", "web@SHARED-Datastore", "-f", str(site.manifests), "-o", "json")
+    schemas.check("describe", json.loads(described.stdout))
+    assert json.loads(listed.stdout)["items"][0]["access"] == "read-write"
