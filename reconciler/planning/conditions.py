@@ -13,6 +13,7 @@ from reconciler.model.refs import Kind, ObjectRef
 from reconciler.planning.books import books_match, limits_fit, stocks
 from reconciler.planning.host_diff import OPEN_NOTE, is_open
 from reconciler.planning.old_schema import half_upgraded, is_old
+from reconciler.planning.orphans import no_orphans
 from reconciler.planning.policy_diff import leftovers
 from reconciler.planning.scope import vmgroup_ref
 from reconciler.planning.show import LOST, Names
@@ -30,15 +31,15 @@ def conditions(assessment: Assessment) -> tuple[Condition, ...]:
     """The conditions of every object of the diff, ordered by object and type. Pure.
 
     Every object: `InSync`. Hosts: also `Reachable`, `Enforced` (False: open to everybody), `Persistent`, and where
-    vCenter tells, `Connected`, `Maintenance`, `Lockdown`. Config DBs: also `Readable`, `Valid`, `LimitsFit`; SingleNode
-    ones `Persistent` (False). VMGroups: also `Resolved`, `BooksMatch`. Storage policies: also `Resolved`,
-    `NoLeftovers`. Volumes: also `Resolved`.
+    vCenter tells, `Connected`, `Maintenance`, `Lockdown`. Config DBs: also `Readable`, `Valid`, `LimitsFit`,
+    `NoOrphans`; SingleNode ones `Persistent` (False). VMGroups: also `Resolved`, `BooksMatch`. Storage policies: also
+    `Resolved`, `NoLeftovers`. Volumes: also `Resolved`.
     """
     unresolved = {failed.ref: failed.reason for failed in assessment.resolved.unresolved}
     databases = {db.ref: assessment.observed.config_dbs[db.location] for db in assessment.resolved.config_dbs}
     entries = {host.ref: host.entry for host in assessment.resolved.hosts}
     names = Names(assessment.resolved.inventory)
-    found: list[Condition] = list(_quotas(assessment, names))
+    found = [*_quotas(assessment, names), *no_orphans(assessment.resolved, assessment.observed)]
     for change in assessment.diff.changes:
         found.append(_in_sync(change))
         match change.ref.kind:
