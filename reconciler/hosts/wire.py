@@ -205,9 +205,10 @@ def _records(rows: Sequence[Sequence[Any]] | None) -> tuple[Record, ...] | None:
 @lru_cache  # what one apply records has one time
 def _time(text: str) -> datetime | None:
     try:
-        return datetime.strptime(text, _TIME).replace(tzinfo=UTC)
+        when = datetime.fromisoformat(text)  # strptime takes 8 ms to import
     except ValueError:
         return None
+    return when.astimezone(UTC) if when.tzinfo is not None else None
 
 
 def _dead_row(row: Json) -> DeadRow:
