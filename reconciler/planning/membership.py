@@ -99,6 +99,8 @@ def renamed_members(ref: ObjectRef, before: VMGroupState, after: VMGroupState, n
 
     That alone makes no difference, as the name identifies nobody; it is brought up to date whenever somebody applies.
     """
+    if before.members == after.members:
+        return
     for uuid in sorted(before.members.keys() & after.members.keys()):
         stored, name = before.members[uuid], after.members[uuid]
         if name is not None and stored != name:
