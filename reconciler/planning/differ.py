@@ -18,13 +18,13 @@ from reconciler.planning.default_diff import fallback
 from reconciler.planning.host_diff import host_change
 from reconciler.planning.kept_access import with_needed_access
 from reconciler.planning.membership import Membership, Misspelt
+from reconciler.planning.neighbours import neighbours
 from reconciler.planning.old_schema import is_old, lifted_all
 from reconciler.planning.own_db import own_db
 from reconciler.planning.ownership import Ledger, forgotten, ledger, object_name, recorded
 from reconciler.planning.pairing import Pair, pairs, uuid_of
 from reconciler.planning.policy_diff import forgotten_policies, policy_changes
 from reconciler.planning.relocation import Relocation, place_of, relocation, relocation_change
-from reconciler.planning.rename import neighbours
 from reconciler.planning.repairs import with_repairs
 from reconciler.planning.rights_change import RightsChanges, of_default, of_host
 from reconciler.planning.scope import incomplete, unresolved_vmgroups
@@ -168,7 +168,7 @@ def _contents(
         return
     states = observed_states(seen)
     found = pairs(groups, states, fresh, orphaned(seen))
-    others = neighbours(observed.config_dbs.values())
+    others = neighbours(resolved, observed, fresh)
     known, unseen = ledger(seen), incomplete(resolved, observed)
     rest = list(undeclared(db, states.values(), groups, known, applying, resolved))
     why_not = {

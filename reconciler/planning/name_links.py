@@ -11,6 +11,7 @@ from reconciler.model.host_actions import LinkAction, RemoveNameLink, SetNameLin
 from reconciler.model.observed import DockvolsEntry, EntryKind, ObservedDatastore, TenantRow
 from reconciler.model.refs import ObjectRef
 from reconciler.model.risk import Risk
+from reconciler.planning.neighbours import Neighbours
 from reconciler.planning.show import Names
 from reconciler.planning.state import VMGroupState
 
@@ -28,12 +29,18 @@ class LinkChange:
 
 
 def link_changes(
-    ref: ObjectRef, group: VMGroupState, datastores: Mapping[str, ObservedDatastore], names: Names
+    ref: ObjectRef,
+    group: VMGroupState,
+    datastores: Mapping[str, ObservedDatastore],
+    others: Neighbours,
+    names: Names,
 ) -> Iterator[LinkChange]:
     """Every datastore where the name link of an existing vmgroup is missing or leads elsewhere.
 
-    A link is wanted only where the folder is: vDVS makes both together, at the first volume.
+    A link is wanted only where the folder is (vDVS makes both together, at the first volume), and where it serves
+    nobody else: without it, vDVS goes to the folder of each one's UUID.
     """
+    alone = others.alone(group.name, group.uuid)
     for url in sorted(datastores):
         entries = datastores[url].entries
         link, folder = entries.get(group.name), entries.get(group.uuid)
@@ -45,29 +52,54 @@ def link_changes(
             held = f"EXPOSED: dockvols/{group.uuid} on {shown} is a {folder.kind}{leads}; look, then remove it"
             yield LinkChange(FieldChange(f"links[{shown}]", str(folder.kind), group.uuid), None, held=held)
         elif link is None:
-            if folder is not None:
+            if folder is not None and alone:
                 action = SetNameLink(ref, Risk.SAFE, url, group.name, group.uuid)
                 yield LinkChange(FieldChange(f"links[{shown}]", "missing", group.name), action)
         elif link.target != folder_of(url, group.uuid):
-            yield _astray(ref, group, url, link, folder is not None, shown)
+            yield _astray(ref, group, url, link, folder is not None and alone, datastores, shown)
 
 
 def _astray(
-    ref: ObjectRef, group: VMGroupState, url: str, link: DockvolsEntry, has_folder: bool, shown: str
+    ref: ObjectRef,
+    group: VMGroupState,
+    url: str,
+    link: DockvolsEntry,
+    wanted: bool,
+    datastores: Mapping[str, ObservedDatastore],
+    shown: str,
 ) -> LinkChange:
+    """`wanted`: there shall be a link of this name."""
     path = f"links[{shown}]"
     if link.kind is not EntryKind.LINK:
         held = f"dockvols/{group.name} on {shown} is a {link.kind}, and vDVS uses it in place of the vmgroup's folder"
         return LinkChange(FieldChange(path, str(link.kind), group.name), None, held=held)
     # By an old name of the datastore, or to another one: wrong, but to no other vmgroup's folder.
-    own = (link.target or "").rpartition("/")[2] == group.uuid
-    exposure = f"leads to {link.target}, so this vmgroup sees volumes that are not its own"
-    note = None if own else f"EXPOSED: dockvols/{group.name} on {shown} {exposure}"
-    if has_folder:
-        action: LinkAction = SetNameLink(ref, Risk.RESTRICTS, url, group.name, group.uuid)
+    risk, note = Risk.RESTRICTS, None
+    if leads_nowhere(link, datastores):
+        risk = Risk.SAFE
+        note = f"dockvols/{group.name} on {shown} leads to {link.target}, which is not there, and vDVS passes it over"
+    elif (link.target or "").rpartition("/")[2] != group.uuid:
+        exposure = f"leads to {link.target}, so this vmgroup sees volumes that are not its own"
+        note = f"EXPOSED: dockvols/{group.name} on {shown} {exposure}"
+    if wanted:
+        action: LinkAction = SetNameLink(ref, risk, url, group.name, group.uuid)
         return LinkChange(FieldChange(path, link.target, group.name), action, note)
-    action = RemoveNameLink(ref, Risk.RESTRICTS, url, group.name, link.target or "")
+    action = RemoveNameLink(ref, risk, url, group.name, link.target or "")
     return LinkChange(FieldChange(path, link.target, None), action, note)
+
+
+def leads_nowhere(link: DockvolsEntry, datastores: Mapping[str, ObservedDatastore]) -> bool:
+    """Whether a link certainly leads to nothing: vDVS then serves the vmgroup from the folder of its UUID, as if there
+    were no link. It does not, as soon as somebody makes that folder."""
+    url, _, name = (link.target or "").partition("/dockvols/")
+    seen = datastores.get(url)
+    return (
+        link.kind is EntryKind.LINK
+        and bool(name)
+        and seen is not None
+        and seen.error is None
+        and (name.partition("/")[0] not in seen.entries)
+    )
 
 
 def name_taken(group: VMGroupState, datastores: Mapping[str, ObservedDatastore], names: Names) -> str | None:

@@ -8,34 +8,16 @@ name when the config DB says it, or this vmgroup gets foreign ones.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from reconciler.model.diff import FieldChange
 from reconciler.model.host_actions import RemoveNameLink, SetNameLink
-from reconciler.model.observed import DBState, DockvolsEntry, EntryKind, ObservedConfigDB, ObservedDatastore
+from reconciler.model.observed import DockvolsEntry, EntryKind, ObservedDatastore
 from reconciler.model.refs import ObjectRef
 from reconciler.model.risk import Risk
-from reconciler.planning.name_links import LinkChange, folder_of
+from reconciler.planning.name_links import LinkChange, folder_of, leads_nowhere
+from reconciler.planning.neighbours import Neighbours
 from reconciler.planning.show import Names
 from reconciler.planning.state import VMGroupState
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbours:
-    """All vmgroups whose folders may lie on the same datastores: names by UUID, of every config DB that was read.
-
-    `all_read` False: there may be more.
-    """
-
-    names: Mapping[str, str]
-    all_read: bool
-
-
-def neighbours(databases: Iterable[ObservedConfigDB]) -> Neighbours:
-    """The vmgroups of these config DBs."""
-    databases = list(databases)
-    names = {row.id: row.name for db in databases for row in db.tenants}
-    return Neighbours(names, all(db.state is not DBState.UNKNOWN for db in databases))
 
 
 def why_not_rename(
@@ -71,8 +53,8 @@ def _in_the_way(
             before.name,
             f"is a {old.kind}, and vDVS uses it in place of the vmgroup's folder; look, then move it",
         )
-    rivals = [uuid for uuid, name in others.names.items() if name == after.name and uuid != after.uuid]
-    if (rival := next((uuid for uuid in sorted(rivals) if uuid in entries), None)) is not None:
+    rivals = others.namesakes(after.name, after.uuid)
+    if (rival := next((uuid for uuid in rivals if uuid in entries), None)) is not None:
         return after.name, f"belongs to a vmgroup of another config DB, with the uuid {rival}; take another name"
     if new is None or new.target == folder_of(datastore.url, after.uuid):
         return None
@@ -86,7 +68,7 @@ def _in_the_way(
 def _is_stale(link: DockvolsEntry, group: VMGroupState, others: Neighbours) -> bool:
     """Whether a link of the new name is certainly left over: it leads to a vmgroup that is not called so."""
     uuid = (link.target or "").rpartition("/")[2]
-    return uuid == group.uuid or (others.all_read and others.names.get(uuid, group.name) != group.name)
+    return uuid == group.uuid or (others.all_read and group.name not in others.names.get(uuid, {group.name}))
 
 
 def disk_by_name(name: str, disks: Mapping[str, tuple[str, ...]], names: Names) -> str | None:
@@ -103,9 +85,11 @@ def rename_links(
     before: VMGroupState,
     after: VMGroupState,
     datastores: Mapping[str, ObservedDatastore],
+    others: Neighbours,
     names: Names,
 ) -> Iterator[LinkChange]:
-    """The links of the old name go, and what is left at the new one; then the new links come, where the folder is."""
+    """The links of the old name go, and what is left at the new one; then the new links come, where the folder is and
+    nobody else is called so."""
     for url in sorted(datastores):
         entries, wanted = datastores[url].entries, folder_of(url, after.uuid)
         path = f"links[{names.datastore(url)}]"
@@ -113,13 +97,14 @@ def rename_links(
             entry = entries.get(name)
             if entry is None or (name == after.name and entry.target == wanted):
                 continue
-            own = (entry.target or "").rpartition("/")[2] == after.uuid
-            risk = Risk.SAFE if own else Risk.RESTRICTS
-            note = None if own else f"EXPOSED: dockvols/{name} on {names.datastore(url)} leads to {entry.target}"
+            harmless = (entry.target or "").rpartition("/")[2] == after.uuid or leads_nowhere(entry, datastores)
+            risk = Risk.SAFE if harmless else Risk.RESTRICTS
+            note = None if harmless else f"EXPOSED: dockvols/{name} on {names.datastore(url)} leads to {entry.target}"
             action = RemoveNameLink(ref, risk, url, name, entry.target or "")
             yield LinkChange(FieldChange(path, name, None), action, note)
         new = entries.get(after.name)
-        if after.uuid in entries and (new is None or new.target != wanted):
+        alone = others.alone(after.name, after.uuid)
+        if after.uuid in entries and alone and (new is None or new.target != wanted):
             set_link = SetNameLink(ref, Risk.SAFE, url, after.name, after.uuid)
             yield LinkChange(FieldChange(path, None, after.name), set_link)
 

@@ -17,8 +17,9 @@ from reconciler.model.resolved import Resolved, ResolvedConfigDB, ResolvedVMGrou
 from reconciler.model.risk import Risk, worst
 from reconciler.planning.membership import Membership, member_changes
 from reconciler.planning.name_links import LinkChange, volumes_of
+from reconciler.planning.neighbours import Neighbours
 from reconciler.planning.ownership import Ledger, spell
-from reconciler.planning.rename import Neighbours, disk_by_name
+from reconciler.planning.rename import disk_by_name
 from reconciler.planning.scope import unresolved_vmgroups, vmgroup_ref
 from reconciler.planning.show import Names
 from reconciler.planning.state import VMGroupState
@@ -184,7 +185,7 @@ def _links(
         if link is None:
             continue
         uuid = _leads_to(link)
-        if uuid == state.uuid or others.names.get(uuid) != state.name:
+        if uuid == state.uuid or state.name not in others.names.get(uuid, ()):
             risk = Risk.SAFE if uuid == state.uuid else Risk.RESTRICTS
             field = FieldChange(f"links[{names.datastore(url)}]", state.name, None)
             yield LinkChange(field, RemoveNameLink(ref, risk, url, state.name, link.target or ""))

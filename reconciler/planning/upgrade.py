@@ -120,7 +120,7 @@ def _actions(ref: ObjectRef, seen: ObservedConfigDB, inventory: Inventory) -> It
 
 
 def _row_actions(ref: ObjectRef, old: VMGroupState, new: VMGroupState, risk: Risk) -> Iterator[DBAction]:
-    for url, row in new.access.items():
+    for url, row in sorted(new.access.items()):
         if row is not None and old.access.get(url) != row:
             yield SetAccess(ref, risk, new.uuid, row)
     if old.default_url != new.default_url:
@@ -147,7 +147,7 @@ def _rights(seen: ObservedConfigDB, names: Names) -> Iterator[RightsChange]:
     alike: dict[tuple[object, ...], list[VMGroupState]] = {}
     for state in sorted(after.values(), key=lambda state: (state.name, state.uuid)):
         before = granted[state.uuid]
-        key = (before.default_url, tuple(before.access.items()), state.default_url, tuple(state.access.items()))
+        key = (before.default_url, frozenset(before.access.items()), state.default_url, frozenset(state.access.items()))
         alike.setdefault((*key, state.name == DEFAULT_VMGROUP), []).append(state)
     for groups in alike.values():
         shown = ", ".join(state.name for state in groups[:_SHOWN])

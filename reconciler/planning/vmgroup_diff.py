@@ -22,8 +22,9 @@ from reconciler.model.resolved import ResolvedVMGroup
 from reconciler.model.risk import Risk, worst
 from reconciler.planning.membership import MemberChange, Membership, member_changes, renamed_members, with_stale_members
 from reconciler.planning.name_links import LinkChange, link_changes, name_taken, volumes_of
+from reconciler.planning.neighbours import Neighbours
 from reconciler.planning.pairing import Pair
-from reconciler.planning.rename import Neighbours, disk_by_name, former_links, rename_links, why_not_rename
+from reconciler.planning.rename import disk_by_name, former_links, rename_links, why_not_rename
 from reconciler.planning.rights import compare
 from reconciler.planning.show import Names, access_fields, scalar_fields
 from reconciler.planning.state import VMGroupState
@@ -37,16 +38,16 @@ def vmgroup_change(
     if found.problem is not None:
         return Change(ref, Op.BLOCKED, found.problem)
     if before is None:
-        return _creation(found, book, datastores, names)
+        return _creation(found, book, datastores, others, names)
     after = with_stale_members(before, found.after, book)
     renamed = before.name != after.name
     if renamed and (why := _why_not_rename(before, after, book, datastores, others, names)) is not None:
         return Change(ref, Op.BLOCKED, f"it is called {before.name} and cannot be renamed: {why}")
     if renamed:
-        links = list(rename_links(ref, before, after, datastores, names))
+        links = list(rename_links(ref, before, after, datastores, others, names))
     else:
         former = former_links(ref, after, found.group.previous_names, datastores, book.disks, names)
-        links = [*link_changes(ref, before, datastores, names), *former]
+        links = [*link_changes(ref, before, datastores, others, names), *former]
     members = list(member_changes(ref, before, after, False, book, names))
     stale = _stale_notes(after, found.after, names)
     called = list(renamed_members(ref, before, after, names))
@@ -104,13 +105,16 @@ def _selector_notes(group: ResolvedVMGroup, before: VMGroupState) -> Iterator[st
         yield "spec.vmSelector matches no VM now, so nobody is removed"
 
 
-def _creation(found: Pair, book: Membership, datastores: Mapping[str, ObservedDatastore], names: Names) -> Change:
+def _creation(
+    found: Pair, book: Membership, datastores: Mapping[str, ObservedDatastore], others: Neighbours, names: Names
+) -> Change:
     ref, after = found.group.ref, found.after
     if taken := name_taken(after, datastores, names):
         return Change(ref, Op.BLOCKED, taken)
     adopts = volumes_of(after.uuid, datastores, names) is not None
     members = list(member_changes(ref, None, after, adopts, book, names))
-    links = list(link_changes(ref, after, datastores, names))  # its folder is there already if its uuid was pinned
+    # Its folder is there already if its uuid was pinned.
+    links = list(link_changes(ref, after, datastores, others, names))
     added = tuple(change.action.member for change in members if isinstance(change.action, AddMember))
     if members and all(change.held is not None for change in members):
         # An empty vmgroup serves nobody, and stands in the way when the VMs turn out to be in one that was renamed.

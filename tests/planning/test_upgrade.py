@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
-from hypothesis import assume, given, note
+from hypothesis import assume, example, given, note
 from hypothesis import strategies as st
 
 from reconciler.model.actions import UpgradeDB
@@ -28,6 +29,7 @@ from tests.planning.worlds import HOSTS, STORES, URLS, databases
 
 KNOWN = compact.inventory({"hosts": HOSTS, "datastores": [{"name": name} for name in STORES], "vms": []})
 REF = ObjectRef(Kind.CONFIG_DB, "a")
+ROWS = {"d1": [0, 0, 0], OLD_DEFAULT_URL: [1, 0, 0]}
 old_dbs = databases("d1", DBState.PRESENT, old=True).map(
     lambda db: replace(db, schema=Schema.V1_1, vms=(), dead_rows=())  # what repairs of rows mean is told elsewhere
 )
@@ -37,6 +39,19 @@ def change_of(db: ObservedConfigDB) -> Change:
     declared = ResolvedConfigDB(REF, KNOWN.datastores[0], (), None, Unmanaged.IGNORE, 10)
     observed = replace(compact.observed({}, KNOWN), config_dbs={Location(db.path): db})
     return diff(Resolved(KNOWN, (declared,), (), (), ()), observed, {}).changes[0]
+
+
+@given(old_dbs, st.randoms(use_true_random=False))
+@example(
+    replace(
+        compact.observed_db("d1", {"vmgroups": {"_DEFAULT": {"default": "d1", "access": ROWS}}}),
+        schema=Schema.V1_1,
+    ),
+    random.Random(0),
+)
+def test_it_does_not_depend_on_the_order_of_the_rows(db: ObservedConfigDB, chance: random.Random) -> None:
+    mixed = replace(db, privileges=tuple(chance.sample(db.privileges, len(db.privileges))))
+    assert change_of(mixed) == change_of(replace(mixed, privileges=tuple(reversed(mixed.privileges)))) == change_of(db)
 
 
 def allowed_before(group: VMGroupState, former: Access | None) -> set[tuple[object, ...]]:
