@@ -98,3 +98,7 @@ class Inventory:
     def complete(self) -> bool:
         """Whether everything was read."""
         return not self.gaps
+
+    def vm_names(self) -> dict[str, str]:
+        """The names of VMs by BIOS UUID. Of several with one UUID the first name counts, whatever their order."""
+        return {vm.uuid: vm.name for vm in sorted(self.vms, key=lambda vm: vm.name, reverse=True)}

@@ -59,7 +59,7 @@ class _Adoption:
     def __init__(self, found: Resolved, seen: Observed, declared: Desired) -> None:
         self.left_out = [LeftOut(failed.ref, failed.reason, unread=True) for failed in found.unresolved]
         # What is exported is declared of the upgraded DB.
-        self._found, self._seen = found, lifted_all(seen, found.inventory.vms)
+        self._found, self._seen = found, lifted_all(seen, found.inventory)
         self._words = Vocabulary(found.inventory)
         self._shown = Names(found.inventory)
         self._wishes = {host.ref.name: host for host in declared.hosts}

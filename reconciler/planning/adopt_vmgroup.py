@@ -23,9 +23,8 @@ class Vocabulary:
 
     def __init__(self, inventory: Inventory) -> None:
         self.datastores = DatastoreSpelling(inventory.datastores)
-        vms = sorted(inventory.vms, key=lambda vm: vm.name, reverse=True)
-        self.vms = {vm.uuid: vm.name for vm in vms}
-        self.twins = {uuid for uuid, number in Counter(vm.uuid for vm in vms).items() if number > 1}
+        self.vms = inventory.vm_names()
+        self.twins = {uuid for uuid, number in Counter(vm.uuid for vm in inventory.vms).items() if number > 1}
         self.pinned: set[str] = set()
         self.listed: set[str] = set()
 

@@ -48,7 +48,7 @@ def diff(
     `applying`: on whose behalf; None: nobody applies, so nothing is recorded or pruned.
     """
     names = Names(resolved.inventory)
-    worlds = _Worlds(resolved, observed, lifted_all(observed, resolved.inventory.vms), names, applying)
+    worlds = _Worlds(resolved, observed, lifted_all(observed, resolved.inventory), names, applying)
     judged = {db.ref: _judged(db, worlds, fresh) for db in resolved.config_dbs}
     changes = [Change(failed.ref, Op.BLOCKED, failed.reason) for failed in resolved.unresolved]
     changes += [change for each in judged.values() for change in each.changes]

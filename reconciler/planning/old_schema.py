@@ -6,11 +6,11 @@ wherever no other row did, for every vmgroup. From 0.14 on both is refused; rows
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from reconciler.model.constants import ALL_DS_URL, DEFAULT_VMGROUP_UUID, OLD_DEFAULT_URL, VM_DS_URL
-from reconciler.model.inventory import VirtualMachine
+from reconciler.model.inventory import Inventory
 from reconciler.model.observed import DBState, Observed, ObservedConfigDB, PrivilegeRow, Schema
 from reconciler.model.resolved import Access
 from reconciler.planning.state import VMGroupState, normalised, observed_states
@@ -40,11 +40,11 @@ def lifted(db: ObservedConfigDB) -> ObservedConfigDB:
     return _lifted(db, former if former is not None and _readable(former) else _FULL)
 
 
-def lifted_all(observed: Observed, vms: Iterable[VirtualMachine]) -> Observed:
-    """The same of a whole look. Of the rows of VMs, those without a name get that which the VM has among `vms`."""
+def lifted_all(observed: Observed, inventory: Inventory) -> Observed:
+    """The same of a whole look. Of the rows of VMs, those without a name get that which the VM has now."""
     if not any(is_old(db) for db in observed.config_dbs.values()):
         return observed
-    known = {vm.uuid: vm.name for vm in vms}
+    known = inventory.vm_names()
     databases = {location: _named(db, known) for location, db in observed.config_dbs.items()}
     return replace(observed, config_dbs=databases)
 

@@ -24,7 +24,7 @@ class Names:
         self._datastores = {url: name for name, url in SPECIAL_DATASTORES.items()}
         self._datastores |= {datastore.url: datastore.name for datastore in datastores}
         self._by_id = {datastore.id: datastore.name for datastore in datastores}
-        self._vms = {vm.uuid: vm.name for vm in sorted(inventory.vms, key=lambda vm: vm.name, reverse=True)}
+        self._vms = inventory.vm_names()
 
     def datastore(self, url: str | None) -> str | None:
         """The name of the datastore with this URL."""

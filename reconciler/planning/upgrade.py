@@ -111,7 +111,7 @@ def _actions(ref: ObjectRef, seen: ObservedConfigDB, inventory: Inventory) -> It
     """The tables first. Losing what the row of `_DEFAULT` allowed is a matter of no row of theirs, so it is of all."""
     granted, after = as_granted(seen), observed_states(lifted(seen))
     risks = {uuid: compare(granted[uuid], state) for uuid, state in after.items()}
-    known = {vm.uuid: vm.name for vm in inventory.vms}
+    known = inventory.vm_names()
     unnamed = sorted(row.vm_id for row in seen.vms if row.vm_name is None and row.vm_id in known)
     named = tuple(Member(vm, known[vm]) for vm in unnamed)
     yield UpgradeDB(ref, worst(list(risks.values())), named)

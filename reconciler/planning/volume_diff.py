@@ -69,8 +69,7 @@ def settings_of(volume: ResolvedVolume, uuid: str | None, observed: Observed) ->
 
 def names_of_vms(inventory: Inventory) -> dict[str, str]:
     """The names of VMs by their UUIDs: vDVS notes the instance UUID, before 0.15 the BIOS UUID."""
-    names = {vm.uuid: vm.name for vm in inventory.vms}
-    return names | {vm.instance_uuid: vm.name for vm in inventory.vms if vm.instance_uuid}
+    return inventory.vm_names() | {vm.instance_uuid: vm.name for vm in inventory.vms if vm.instance_uuid}
 
 
 def attached_to(attached: Attached, vms: Mapping[str, str]) -> str:

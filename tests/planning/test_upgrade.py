@@ -12,10 +12,11 @@ from reconciler.model.actions import UpgradeDB
 from reconciler.model.constants import DEFAULT_VMGROUP_UUID, OLD_DEFAULT_URL, VM_DS_URL
 from reconciler.model.desired import Unmanaged
 from reconciler.model.diff import Change, Diff
+from reconciler.model.inventory import Inventory, VirtualMachine
 from reconciler.model.location import Location
-from reconciler.model.observed import DBState, ObservedConfigDB, PrivilegeRow, Schema
+from reconciler.model.observed import DBState, ObservedConfigDB, PrivilegeRow, Schema, VMRow
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.resolved import Access, Resolved, ResolvedConfigDB
+from reconciler.model.resolved import Access, Member, Resolved, ResolvedConfigDB
 from reconciler.model.risk import Risk, worst
 from reconciler.planning.differ import diff
 from reconciler.planning.old_schema import as_vdvs_upgrades, is_old, lifted
@@ -35,10 +36,10 @@ old_dbs = databases("d1", DBState.PRESENT, old=True).map(
 )
 
 
-def change_of(db: ObservedConfigDB) -> Change:
+def change_of(db: ObservedConfigDB, known: Inventory = KNOWN) -> Change:
     declared = ResolvedConfigDB(REF, KNOWN.datastores[0], (), None, Unmanaged.IGNORE, 10)
     observed = replace(compact.observed({}, KNOWN), config_dbs={Location(db.path): db})
-    return diff(Resolved(KNOWN, (declared,), (), (), ()), observed, {}).changes[0]
+    return diff(Resolved(known, (declared,), (), (), ()), observed, {}).changes[0]
 
 
 @given(old_dbs, st.randoms(use_true_random=False))
@@ -121,3 +122,11 @@ def test_where_everything_was_open_the_rows_are_those_of_vdvs(schema: Schema, db
     db = replace(db, schema=schema, privileges=tuple(rows.values()))
     itself = as_vdvs_upgrades(db)
     assert itself in (db, lifted(db))
+
+
+def test_of_vms_with_one_uuid_the_first_name_is_stored_in_whatever_order_they_come() -> None:
+    twins = [VirtualMachine(name, f"/vm/{name}", "uuid-twin", None, None, None, ()) for name in ("a", "b")]
+    seen = replace(compact.observed_db("d1", {"vmgroups": {"g": {}}}), vms=(VMRow("uuid-twin", "id-g", None),))
+    for vms in (twins, twins[::-1]):
+        found = change_of(replace(seen, schema=Schema.V1_1), replace(KNOWN, vms=tuple(vms)))
+        assert [a.names for a in found.actions if isinstance(a, UpgradeDB)] == [(Member("uuid-twin", "a"),)]
