@@ -36,11 +36,12 @@ install: .venv/.installed  ## Install the locked dependencies, and vdvs itself (
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-PEERS := openssh-server openssh-client busybox openssl
+PEERS := openssh-server openssh-client busybox openssl chromium prometheus
 VCSIM := github.com/vmware/govmomi/vcsim@v0.46.0
-peers: .peers/vcsim  ## Install the servers that tests talk to (sshd, busybox, vcsim); without them those tests are skipped
+peers: .peers/vcsim  ## Install what tests talk to (sshd, busybox, vcsim, chromium, promtool); without it those tests are skipped
 	@if PATH="$$PATH:/usr/sbin" && command -v sshd >/dev/null && command -v busybox >/dev/null && \
-	    command -v ssh-keygen >/dev/null && command -v openssl >/dev/null; then exit 0; fi; \
+	    command -v ssh-keygen >/dev/null && command -v openssl >/dev/null && \
+	    command -v chromium >/dev/null && command -v promtool >/dev/null; then exit 0; fi; \
 	if [ "$$(id -u)" -ne 0 ]; then root=sudo; fi; \
 	$$root apt-get update -qq && \
 	$$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PEERS)
