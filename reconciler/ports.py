@@ -9,10 +9,12 @@ from typing import Protocol
 
 from reconciler.model.backups import Backup
 from reconciler.model.diff import Diff
+from reconciler.model.events import Told
 from reconciler.model.host_actions import HostAction, LinkAction, SetVolumeAccess, StoragePolicyAction
 from reconciler.model.inventory import Inventory
 from reconciler.model.observed import ObservedConfigDB, ObservedDatastore, ObservedHost
 from reconciler.model.outcome import ActionResult
+from reconciler.model.passes import Pass
 from reconciler.model.plan import DBPlan, MovePlan
 
 
@@ -135,4 +137,19 @@ class Observer(Protocol):
     def planned_again(self, earlier: Diff, now: Diff) -> None:
         """The world moved under the plan made from `earlier`, or its config DB had to be recovered first: a new plan
         was made, from `now`, and is about to be carried out."""
+        ...
+
+
+class Listener(Protocol):
+    """Whoever is told what a watch sees and does: the terminal, the history, metrics, the dashboard, a webhook.
+
+    Called in the event loop, and must return soon. What it raises is a bug, told once, and never ends the watch.
+    """
+
+    def told(self, told: Told) -> None:
+        """An event, as soon as it happened."""
+        ...
+
+    def passed(self, done: Pass) -> None:
+        """A pass is over; its events have been told."""
         ...
