@@ -15,7 +15,6 @@ from reconciler.model.refs import Kind
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _FOLDERS = (_PACKAGE / "_schemas", _PACKAGE.parent / "schemas")
-_FOR_PEOPLE = frozenset({"title", "description", "examples", "default", "patternErrorMessage"})
 API_VERSION = "vdvs.io/v1"
 NAMES = {kind: kind.lower() for kind in Kind}
 
@@ -33,32 +32,15 @@ def schema(name: str) -> dict[str, Any]:
 
 @cache
 def accepts(name: str) -> Callable[[object], bool]:
-    """The quick answer to "is this valid?", compiled from the schema on first use. It says nothing about why not."""
-    import fastjsonschema  # takes a while: only for commands that load manifests
+    """The quick answer to "is this valid?". It says nothing about why not."""
+    from jsonschema_rs import Draft7Validator  # takes a while: only for commands that load manifests
 
-    validate = fastjsonschema.compile(
-        _rules_of(schema(name)), use_default=False, use_formats=False, detailed_exceptions=False
-    )
+    is_valid = Draft7Validator(schema(name)).is_valid
 
     def accept(data: object) -> bool:
         try:
-            validate(data)
-        except fastjsonschema.JsonSchemaValueException:
+            return is_valid(data)
+        except ValueError:  # no JSON at all, such as a key that is a number
             return False
-        return True
 
     return accept
-
-
-def _rules_of(schema: Any) -> Any:
-    """The schema without what only people read, which the compiler would write into every line of its program."""
-    if isinstance(schema, list):
-        return [_rules_of(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    rules = {key: _rules_of(item) for key, item in schema.items() if key not in _FOR_PEOPLE and key != "properties"}
-    if "const" in rules:  # the compiler cannot do it without details
-        rules["enum"] = [rules.pop("const")]
-    if "properties" in schema:  # names of fields, among them `description` and `default`
-        rules["properties"] = {field: _rules_of(item) for field, item in schema["properties"].items()}
-    return rules

@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.conftest import Folder
 
-SLOW = ("asyncio", "fastjsonschema", "jsonschema", "rich", "sqlite3", "watchdog", "yaml", "reconciler.model")
+SLOW = ("asyncio", "jsonschema", "jsonschema_rs", "rich", "sqlite3", "watchdog", "yaml", "reconciler.model")
 ROOT = Path(__file__).parents[2]
 
 

@@ -177,3 +177,8 @@ def test_schema_files_are_formatted() -> None:
     for path in (ROOT / "schemas").glob("*.json"):
         text = path.read_text(encoding="utf-8")
         assert text == json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n", path.name
+
+
+@pytest.mark.parametrize("value", [{1: 2}, {None: 1}, b"text", object(), 10**400, float("nan"), "\ud800"], ids=repr)
+def test_what_is_no_json_is_no_manifest(value: object) -> None:
+    assert not accepts("vmgroup")(value)
