@@ -254,12 +254,12 @@ def _describe(connection, known):
 
 def _rows_for_protocol(tables):
     # type: (Dict[str, List[Any]]) -> Dict[str, Any]
-    plain, integer = rows.plain, rows.integer
+    integer, privileges = rows.integer, tables["privileges"]
+    keys = rows.all_plain([row[:2] for row in privileges])
     return {
         "tenants": rows.all_plain(tables["tenants"]),
         "vms": rows.all_plain(tables["vms"]),
         "privileges": [
-            [plain(row[0]), plain(row[1]), integer(row[2]), integer(row[3]), integer(row[4])]
-            for row in tables["privileges"]
+            [key[0], key[1], integer(row[2]), integer(row[3]), integer(row[4])] for key, row in zip(keys, privileges)
         ],
     }

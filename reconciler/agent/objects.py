@@ -11,7 +11,7 @@ from .wire import Refused
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from typing import Any, Dict, List, Optional  # novm
+    from typing import Any, Dict, List, Optional, Tuple  # novm
 
 # `uid`: the id of a vmgroup; `applied_at` in UTC, as 20261123T201500Z; `dirty` 1: with changes that `commit_id` lacks.
 COLUMNS = ("object", "uid", "set_name", "digest", "commit_id", "dirty", "applied_by", "applied_at", "reason")
@@ -47,7 +47,7 @@ def read(connection):
         if refused.reason not in ("Corrupt", "ReadError"):
             raise
         return None
-    return found if len(found) <= MOST_ROWS and all(_is_row(row) for row in found) else None
+    return found if len(found) <= MOST_ROWS and _are_rows(found) else None
 
 
 def _is_there(connection):
@@ -63,18 +63,27 @@ def _is_ours(connection):
     return kinds == [("table",)] and tuple(column[1] for column in columns) == COLUMNS and key == ["object"]
 
 
+def _are_rows(found):
+    # type: (List[List[Any]]) -> bool
+    return all(_is_column(name, values) for name, values in zip(COLUMNS, zip(*found)))
+
+
 def _is_row(row):
     # type: (List[Any]) -> bool
-    for name, value in zip(COLUMNS, row):
-        if name == "dirty":
-            if value not in (0, 1) or not isinstance(value, int):
-                return False
-        elif value is None:
-            if name not in _NULLABLE:
-                return False
-        elif not isinstance(value, _TEXT) or len(value) > LONGEST or rows.plain(value) != value:
-            return False
-    return True
+    return _are_rows([row])
+
+
+def _is_column(name, values):
+    # type: (str, Tuple[Any, ...]) -> bool
+    """Whether these can stand in a column of ours. Taken together, as there are many alike."""
+    if name == "dirty":
+        return all(isinstance(value, int) and value in (0, 1) for value in values)
+    texts = [value for value in values if value is not None]
+    if len(texts) < len(values) and name not in _NULLABLE:
+        return False
+    if not all(isinstance(text, _TEXT) and len(text) <= LONGEST for text in texts):
+        return False
+    return rows.are_plain(texts) or all(rows.plain(text) == text for text in texts)
 
 
 class Objects(object):

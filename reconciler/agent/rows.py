@@ -195,14 +195,22 @@ def plain(value):
 def all_plain(table):
     # type: (List[Row]) -> List[Any]
     """`plain` for every cell. Looks at the whole table first: nearly always all of it is plain already."""
-    cells = [cell for row in table for cell in row if cell is not None]
-    if {type(cell) for cell in cells} <= {_TEXT}:
-        try:
-            "".join(cells).encode("ascii")
-            return list(table)
-        except UnicodeError:
-            pass
-    return [[plain(cell) for cell in row] for row in table]
+    return (
+        list(table) if are_plain([cell for row in table for cell in row]) else [list(map(plain, row)) for row in table]
+    )
+
+
+def are_plain(cells):
+    # type: (List[Any]) -> bool
+    """Whether `plain` would change none of these cells. Without a doubt, that is; False is no certainty."""
+    texts = [cell for cell in cells if cell is not None]
+    if not {type(cell) for cell in texts} <= {_TEXT}:
+        return False
+    try:
+        "".join(texts).encode("ascii")
+    except UnicodeError:
+        return False
+    return True
 
 
 def integer(value):
