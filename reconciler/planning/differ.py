@@ -249,12 +249,11 @@ def _membership(
 ) -> Membership:
     owners = {row.vm_id: row.tenant_id for row in seen.vms}
     odd = sorted((row.vm_id, row.tenant_id) for row in seen.vms if row.vm_id.lower() not in owners)
-    disks: dict[str, tuple[str, ...]] = {}
+    disks: dict[str, tuple[str, ...]] = dict.fromkeys((vm.uuid for vm in resolved.inventory.vms), ())
     homes: dict[str, frozenset[str]] = {}
     for vm in resolved.inventory.vms:
-        twins = disks.setdefault(vm.uuid, ())
         if vm.volumes:
-            disks[vm.uuid] = tuple(sorted((*twins, *vm.volumes)))
+            disks[vm.uuid] = tuple(sorted((*disks[vm.uuid], *vm.volumes)))
             if vm.datastore is not None:
                 homes[vm.uuid] = homes.get(vm.uuid, frozenset()) | {vm.datastore}
     default = next((pair.after for pair in found if pair.group.name == DEFAULT_VMGROUP), None)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from reconciler.model.constants import SPECIAL_DATASTORES, VOLUMES
 from reconciler.model.desired import DatastoreRef, DesiredHost, VMRef, VMSelector
@@ -62,6 +63,13 @@ class LookUp:
     @cached_property
     def _uuids(self) -> dict[str, list[VirtualMachine]]:
         return _index((vm.uuid, vm) for vm in self._inventory.vms)
+
+    @cached_property
+    def _unmistakable(self) -> dict[str | None, Member]:
+        """By name, the VMs that nobody can take for another: nearly always all of them."""
+        vms = self._inventory.vms
+        names, uuids = Counter(vm.name for vm in vms), Counter(vm.uuid for vm in vms)
+        return {vm.name: Member(vm.uuid, vm.name) for vm in vms if names[vm.name] == 1 == uuids[vm.uuid]}
 
     @cached_property
     def _hosts(self) -> dict[str, ESXiHost]:
@@ -130,6 +138,12 @@ class LookUp:
         if name not in self._urls:
             self._urls[name] = self.datastore(DatastoreRef(name=name)).url
         return self._urls[name]
+
+    def members(self, wanted: Iterable[VMRef]) -> list[Member]:
+        """The VMs that these name; see `each`."""
+        refs, known = list(wanted), self._unmistakable
+        found = [known.get(ref.name) for ref in refs]
+        return each(self.member, refs) if None in found else cast("list[Member]", found)
 
     def member(self, wanted: VMRef) -> Member:
         """The VM that `wanted` names."""

@@ -76,20 +76,20 @@ def _pair(
 
 
 def _state_after(group: ResolvedVMGroup, before: VMGroupState | None, uuid: str) -> VMGroupState:
-    """What `group` shall become: its wishes, and where it says nothing, what is there."""
+    """What `group` shall become: its wishes, and where it says nothing, what is there. `before` itself, if that is the
+    same."""
     now = before or VMGroupState(uuid, group.name, "", None, {}, {})
     members = now.members
     if group.members is not None:
         wanted = {member.uuid: member.name for member in group.members}
         members = wanted if group.removes_members else {**members, **wanted}
-    return normalised(
-        now.uuid,
-        group.name,
-        now.description if group.description is None else group.description,
-        now.default_url if group.default_url is None else group.default_url,
-        now.access if group.access is None else {row.url: row for row in group.access},
-        members,
-    )
+    access = now.access if group.access is None else {row.url: row for row in group.access}
+    description = now.description if group.description is None else group.description
+    default = now.default_url if group.default_url is None else group.default_url
+    same = (group.name, description, default) == (now.name, now.description, now.default_url)
+    if before is not None and same and access == now.access and members == now.members:
+        return before
+    return normalised(now.uuid, group.name, description, default, access, members)
 
 
 def _mismatch(group: ResolvedVMGroup, before: VMGroupState | None, by_name: Mapping[str, str]) -> str | None:

@@ -78,8 +78,9 @@ def _repairs(
             yield from _listed_in_default(ref, state, book, names)
         elif pair is None or pair.group.members is None:
             yield from _upper_case(ref, state, book, names)
-    for row in sorted(seen.vms, key=lambda row: row.vm_id):
-        if row.tenant_id not in book.states and (repair := _of_no_vmgroup(ref, row, book, names)) is not None:
+    lost = [row for row in seen.vms if row.tenant_id not in book.states]
+    for row in sorted(lost, key=lambda row: row.vm_id):
+        if (repair := _of_no_vmgroup(ref, row, book, names)) is not None:
             yield repair
     for dead in sorted(seen.dead_rows, key=lambda dead: (dead.table, dead.key)):
         what = f"{dead.what} of vmgroup {dead.tenant_id}: {dead.why}"

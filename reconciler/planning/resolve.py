@@ -194,7 +194,7 @@ def _vmgroup(group: DesiredVMGroup, db: ObjectRef, names: LookUp) -> ResolvedVMG
 def _members(group: DesiredVMGroup, names: LookUp) -> tuple[tuple[Member, ...] | None, bool]:
     if group.vms is None and group.vm_selector is None:
         return None, False
-    listed = each(names.member, group.vms or ())
+    listed = names.members(group.vms or ())
     selected = names.selected(group.vm_selector) if group.vm_selector else []
     unique = {member.uuid: member for member in listed + selected}
     return tuple(sorted(unique.values(), key=lambda member: member.uuid)), group.vm_selector is None or bool(selected)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 from reconciler.model.constants import DEFAULT_VMGROUP
-from reconciler.model.observed import ObservedConfigDB, PrivilegeRow
+from reconciler.model.observed import ObservedConfigDB
 from reconciler.model.resolved import Access
 
 _V = TypeVar("_V")
@@ -33,7 +34,7 @@ def observed_states(db: ObservedConfigDB) -> dict[str, VMGroupState]:
     """
     access: dict[str, dict[str, Access | None]] = {}
     for row in db.privileges:
-        access.setdefault(row.tenant_id, {})[row.url] = _access(row)
+        access.setdefault(row.tenant_id, {})[row.url] = _access(row.url, row.allow_create, row.max_mb, row.total_mb)
     members: dict[str, dict[str, str | None]] = {}
     for vm in db.vms:
         members.setdefault(vm.tenant_id, {})[vm.vm_id] = vm.vm_name
@@ -68,11 +69,11 @@ def default_vmgroup(states: Iterable[VMGroupState]) -> VMGroupState | None:
     return next((state for state in states if state.name == DEFAULT_VMGROUP), None)
 
 
-def _access(row: PrivilegeRow) -> Access | None:
-    limits = (row.max_mb, row.total_mb)
-    if row.allow_create not in (0, 1) or not all(isinstance(mb, int) and mb >= 0 for mb in limits):
+@lru_cache(maxsize=4096, typed=True)  # most vmgroups share a few
+def _access(url: str, allow_create: int | None, max_mb: int | None, total_mb: int | None) -> Access | None:
+    if allow_create not in (0, 1) or not all(isinstance(mb, int) and mb >= 0 for mb in (max_mb, total_mb)):
         return None
-    return Access(row.url, row.allow_create == 1, row.max_mb or 0, row.total_mb or 0)
+    return Access(url, allow_create == 1, max_mb or 0, total_mb or 0)
 
 
 def _sorted(mapping: Mapping[str, _V]) -> dict[str, _V]:

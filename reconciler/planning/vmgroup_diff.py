@@ -39,7 +39,7 @@ def vmgroup_change(
         return Change(ref, Op.BLOCKED, found.problem)
     if before is None:
         return _creation(found, book, datastores, others, names)
-    after = with_stale_members(before, found.after, book)
+    after = found.after if found.after is before else with_stale_members(before, found.after, book)
     renamed = before.name != after.name
     if renamed and (why := _why_not_rename(before, after, book, datastores, others, names)) is not None:
         return Change(ref, Op.BLOCKED, f"it is called {before.name} and cannot be renamed: {why}")
