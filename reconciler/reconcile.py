@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconciler.execution.executor import Execution, execute
 from reconciler.execution.foresight import Foreseen, foresee
@@ -17,6 +17,7 @@ from reconciler.execution.together import both
 from reconciler.execution.verdicts import verdicts
 from reconciler.model.desired import Desired
 from reconciler.model.diff import Diff, Op
+from reconciler.model.frozen import dataclass
 from reconciler.model.observed import Observed
 from reconciler.model.outcome import ActionResult, Assessment, BackupMade, Outcome
 from reconciler.model.ownership import Applying

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 import click
@@ -17,6 +17,7 @@ from reconciler.cli.selector import Selector
 from reconciler.model.desired import Desired, Site
 from reconciler.model.diff import Diff
 from reconciler.model.errors import UsageError
+from reconciler.model.frozen import dataclass
 from reconciler.model.outcome import Outcome
 from reconciler.model.ownership import Applying
 from reconciler.model.policy import Policy

@@ -7,12 +7,13 @@ and its old file is retired when all of its hosts have been led to the copy.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from reconciler.execution.together import together
 from reconciler.model.actions import CreateVMGroup, ForgetObject, RecordObject, RenameVMGroup
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
+from reconciler.model.frozen import dataclass
 from reconciler.model.host_actions import LinkAction
 from reconciler.model.outcome import ActionResult, BackupMade
 from reconciler.model.plan import DBPlan, HostPlan, MovePlan, Plan, StoragePolicyPlan, VolumePlan

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconciler.execution.foresight import Foreseen
 from reconciler.execution.together import together
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
+from reconciler.model.frozen import dataclass
 from reconciler.model.inventory import Datastore
 from reconciler.model.location import Location
 from reconciler.model.observed import (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from reconciler.lab.folder import host_root
 from reconciler.lab.rooted import Rooted
 from reconciler.lab.site import FILES, LOCAL_SH_MODE
 from reconciler.model.errors import VdvsError
+from reconciler.model.frozen import dataclass
 
 if TYPE_CHECKING:
     from reconciler.lab.shell.interpreter import Outcome

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid5
 
 from reconciler.model.constants import VOLUMES
 from reconciler.model.errors import UsageError
+from reconciler.model.frozen import dataclass
 
 FILES = Path(__file__).parent / "files"
 LOCAL_SH_MODE = 0o1755

@@ -6,10 +6,10 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import IO, Final
 
 from reconciler.loader.wording import escape
+from reconciler.model.frozen import dataclass
 
 LARGEST: Final = 32 * 1024 * 1024
 STDIN: Final = "<stdin>"

@@ -6,7 +6,6 @@ import gc
 import os.path
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import chain
 from typing import IO
 
@@ -28,6 +27,7 @@ from reconciler.model.desired import (
     Site,
 )
 from reconciler.model.errors import InvalidManifestsError, ManifestError
+from reconciler.model.frozen import dataclass
 from reconciler.model.refs import Kind, ObjectRef, Source
 
 _Declared = DesiredHost | DesiredConfigDB | DesiredVMGroup | DesiredStoragePolicy | DesiredVolume

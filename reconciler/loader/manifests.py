@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
 from reconciler.loader import yaml_careful, yaml_fast
 from reconciler.loader.wording import Path, dotted, escape
 from reconciler.model.errors import ManifestError
+from reconciler.model.frozen import dataclass
 from reconciler.model.refs import Kind, Source
 
 _CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))

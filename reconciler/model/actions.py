@@ -5,8 +5,7 @@ Their fields, named as here, travel to the agent as they are (docs/agent-protoco
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from reconciler.model.frozen import dataclass
 from reconciler.model.host_actions import HostAction, LinkAction, SetVolumeAccess, StoragePolicyAction
 from reconciler.model.refs import ObjectRef
 from reconciler.model.resolved import Access, Member

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from reconciler.model.diff import Value
+from reconciler.model.frozen import dataclass
 from reconciler.model.refs import ObjectRef
 
 Place = tuple[str | int, ...]

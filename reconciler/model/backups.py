@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from reconciler.model.frozen import dataclass
 from reconciler.model.refs import ObjectRef
 
 

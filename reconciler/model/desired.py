@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from reconciler.model.frozen import dataclass
 from reconciler.model.refs import ObjectRef, Source
 from reconciler.model.site import SSH, Lab, VCenter
 from reconciler.model.volumes import VolumeAccess

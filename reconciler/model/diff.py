@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
 from reconciler.model.actions import Action
+from reconciler.model.frozen import dataclass
 from reconciler.model.refs import ObjectRef
 from reconciler.model.risk import Risk
 

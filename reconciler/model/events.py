@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from reconciler.model.diff import Change
+from reconciler.model.frozen import dataclass
 from reconciler.model.refs import ObjectRef
 
 

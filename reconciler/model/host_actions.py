@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from reconciler.model.frozen import dataclass
 from reconciler.model.refs import ObjectRef
 from reconciler.model.risk import Risk
 from reconciler.model.volumes import VolumeAccess

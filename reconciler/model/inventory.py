@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
 from reconciler.model.constants import DB_FILE, VOLUMES
+from reconciler.model.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from reconciler.model.constants import AUTH_DB
+from reconciler.model.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True, order=True)

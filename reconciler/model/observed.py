@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import NamedTuple
 
+from reconciler.model.frozen import dataclass
 from reconciler.model.location import Location
 from reconciler.model.ownership import Record
 from reconciler.model.volumes import ObservedSettings

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from reconciler.model.frozen import dataclass
 
 _SHORT: Final = 7  # characters of a commit that people need
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from reconciler.model.events import Event
+from reconciler.model.frozen import dataclass
 from reconciler.model.outcome import Outcome
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from reconciler.model.actions import DBAction, MoveDB
 from reconciler.model.constants import AUTH_DB
+from reconciler.model.frozen import dataclass
 from reconciler.model.host_actions import HostAction, LinkAction, SetVolumeAccess, StoragePolicyAction
 from reconciler.model.location import Location, local
 from reconciler.model.ownership import Stamp

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from reconciler.model.desired import DesiredDriver, Presence, Unmanaged
+from reconciler.model.frozen import dataclass
 from reconciler.model.inventory import Datastore, ESXiHost, Inventory
 from reconciler.model.location import Location, local
 from reconciler.model.observed import DBMode

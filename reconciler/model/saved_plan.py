@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.model.desired import Desired
 from reconciler.model.diff import Diff
+from reconciler.model.frozen import dataclass
 from reconciler.model.ownership import Applying
 from reconciler.model.plan import Plan
 from reconciler.model.policy import Policy

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Final
+
+from reconciler.model.frozen import dataclass
 
 LONGEST_NAME: Final = 100
 _SNAPSHOT: Final = re.compile(r"-[0-9]{6}$")

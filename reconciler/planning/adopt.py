@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from reconciler.model.adopted import Adopted, LeftOut, Manifest, Place
 from reconciler.model.constants import DEFAULT_VMGROUP
 from reconciler.model.desired import Desired, DesiredHost, Presence
 from reconciler.model.diff import Value
+from reconciler.model.frozen import dataclass
 from reconciler.model.inventory import Inventory
 from reconciler.model.location import Location
 from reconciler.model.observed import DBMode, DBState, Observed, ObservedConfigDB, ObservedHost, Service

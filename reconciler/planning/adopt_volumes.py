@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from reconciler.model.adopted import LeftOut, Manifest
 from reconciler.model.constants import DEFAULT_VMGROUP
 from reconciler.model.diff import Value
+from reconciler.model.frozen import dataclass
 from reconciler.model.observed import Observed, ObservedConfigDB
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.resolved import Resolved

@@ -7,10 +7,10 @@ were removed by hand stay booked.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from reconciler.model.conditions import Condition, Truth
 from reconciler.model.constants import ALL_DS_URL, VM_DS_URL
+from reconciler.model.frozen import dataclass
 from reconciler.model.inventory import Datastore
 from reconciler.model.observed import BookedVolume, ObservedConfigDB, ObservedDatastore, VolumeFile
 from reconciler.model.refs import ObjectRef

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from reconciler.model.constants import ALL_DS_URL, VM_DS_URL
 from reconciler.model.desired import DatastoreRef, VMRef
+from reconciler.model.frozen import dataclass
 from reconciler.model.inventory import Datastore, Inventory, VirtualMachine
 from reconciler.model.location import Location, local
 from reconciler.model.observed import (

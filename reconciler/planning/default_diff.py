@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from reconciler.model.actions import CreateVMGroup, DeleteVMGroup
 from reconciler.model.constants import (
@@ -15,6 +14,7 @@ from reconciler.model.constants import (
 )
 from reconciler.model.desired import Presence
 from reconciler.model.diff import Change, FieldChange, Op
+from reconciler.model.frozen import dataclass
 from reconciler.model.inventory import Inventory
 from reconciler.model.observed import DBState, Observed, ObservedConfigDB
 from reconciler.model.resolved import Access, Resolved, ResolvedConfigDB

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconciler.model.constants import DEFAULT_VMGROUP
 from reconciler.model.diff import Change, Diff, Op
+from reconciler.model.frozen import dataclass
 from reconciler.model.inventory import Inventory
 from reconciler.model.observed import DBState, Observed, ObservedConfigDB, ObservedHost
 from reconciler.model.ownership import Applying

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from reconciler.model.frozen import dataclass
 from reconciler.model.observed import DBState, Observed
 from reconciler.model.ownership import Record
 from reconciler.model.refs import Kind, ObjectRef

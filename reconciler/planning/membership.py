@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 
 from reconciler.model.actions import AddMember, MoveMember, NameMember, RemoveMember
 from reconciler.model.constants import DEFAULT_VMGROUP
 from reconciler.model.diff import FieldChange
+from reconciler.model.frozen import dataclass
 from reconciler.model.refs import ObjectRef
 from reconciler.model.resolved import Member
 from reconciler.model.risk import Risk, worst

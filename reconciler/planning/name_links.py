@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from reconciler.model.constants import SPECIAL_DATASTORES
 from reconciler.model.diff import FieldChange
+from reconciler.model.frozen import dataclass
 from reconciler.model.host_actions import LinkAction, RemoveNameLink, SetNameLink
 from reconciler.model.observed import DockvolsEntry, EntryKind, ObservedDatastore, TenantRow
 from reconciler.model.refs import ObjectRef

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+from reconciler.model.frozen import dataclass
 from reconciler.model.observed import DBState, Observed
 from reconciler.model.refs import ObjectRef
 from reconciler.model.resolved import Resolved

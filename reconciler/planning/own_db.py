@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from reconciler.model.constants import DEFAULT_VMGROUP_UUID
+from reconciler.model.frozen import dataclass
 from reconciler.model.location import local
 from reconciler.model.observed import DBMode, DBState, Observed, ObservedConfigDB, ObservedHost, UnreachableHost
 from reconciler.model.resolved import Resolved, ResolvedHost

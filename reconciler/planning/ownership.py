@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconciler.model.actions import DBAction, ForgetObject, RecordObject
 from reconciler.model.diff import Change, Op
+from reconciler.model.frozen import dataclass
 from reconciler.model.observed import DBState, Observed, ObservedConfigDB
 from reconciler.model.ownership import Applying, Record
 from reconciler.model.refs import Kind, ObjectRef

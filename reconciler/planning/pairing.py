@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from reconciler.model.constants import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID
+from reconciler.model.frozen import dataclass
 from reconciler.model.refs import ObjectRef
 from reconciler.model.resolved import ResolvedVMGroup
 from reconciler.planning.state import VMGroupState, normalised

@@ -25,11 +25,11 @@ Hosts that use two old places block it, and so does a host that cannot be asked:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from reconciler.model.actions import MoveDB
 from reconciler.model.constants import VOLUMES
 from reconciler.model.diff import Change, FieldChange, Op
+from reconciler.model.frozen import dataclass
 from reconciler.model.location import Location, local
 from reconciler.model.observed import DBMode, DBState, Observed, ObservedConfigDB, ObservedHost, UnreachableHost
 from reconciler.model.refs import Kind

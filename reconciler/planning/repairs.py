@@ -6,11 +6,12 @@ The rest is named, with what to do. A vmgroup whose manifest states the value in
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconciler.model.actions import DBAction, DeleteRow, MoveMember, RemoveMember, UpdateVMGroup
 from reconciler.model.constants import DEFAULT_VMGROUP
 from reconciler.model.diff import Change, FieldChange, Op
+from reconciler.model.frozen import dataclass
 from reconciler.model.observed import ObservedConfigDB, VMRow
 from reconciler.model.refs import ObjectRef
 from reconciler.model.resolved import Member

@@ -6,11 +6,11 @@ vDVS looks at `privileges` rows in an order of its own, and the first row that e
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, StrEnum
 from functools import lru_cache
 
 from reconciler.model.constants import ALL_DS_URL, SPECIAL_DATASTORES, VM_DS_URL
+from reconciler.model.frozen import dataclass
 from reconciler.model.resolved import Access
 from reconciler.model.risk import Risk, worst
 from reconciler.planning.state import VMGroupState, default_vmgroup

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconciler.model.adopted import LeftOut
 from reconciler.model.constants import ALL_DS_URL, DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, SPECIAL_DATASTORES, VOLUMES
 from reconciler.model.desired import Desired, DesiredAccess, DesiredConfigDB, DesiredVMGroup, Presence, Unmanaged, VMRef
+from reconciler.model.frozen import dataclass
 from reconciler.model.observed import ObservedConfigDB
 from reconciler.model.refs import Kind, ObjectRef, Source
 from reconciler.model.resolved import Resolved

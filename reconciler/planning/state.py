@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
 from reconciler.model.constants import DEFAULT_VMGROUP
+from reconciler.model.frozen import dataclass
 from reconciler.model.observed import ObservedConfigDB
 from reconciler.model.resolved import Access
 

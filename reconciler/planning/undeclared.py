@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconciler.model.actions import Action, DeleteVMGroup
 from reconciler.model.constants import DEFAULT_VMGROUP
 from reconciler.model.desired import Unmanaged
 from reconciler.model.diff import Change, FieldChange, Op
+from reconciler.model.frozen import dataclass
 from reconciler.model.host_actions import RemoveNameLink
 from reconciler.model.observed import DockvolsEntry, EntryKind, ObservedConfigDB, ObservedDatastore
 from reconciler.model.ownership import Applying, Record
