@@ -179,6 +179,6 @@ def test_schema_files_are_formatted() -> None:
         assert text == json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n", path.name
 
 
-@pytest.mark.parametrize("value", [{1: 2}, {None: 1}, b"text", object(), 10**400, float("nan"), "\ud800"], ids=repr)
+@pytest.mark.parametrize("value", [{1: 2}, {None: 1}, b"text", 10**400, float("nan"), "\ud800"], ids=ascii)
 def test_what_is_no_json_is_no_manifest(value: object) -> None:
     assert not accepts("vmgroup")(value)
