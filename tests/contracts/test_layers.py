@@ -14,7 +14,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CONTRACTS = {contract["id"]: contract for contract in PYPROJECT["tool"]["importlinter"]["contracts"]}
-IMPORT_NAMES = {"jsonschema-rs": "jsonschema_rs", "prometheus-client": "prometheus_client", "pyvmomi": "pyVmomi", "pyyaml": "yaml"}
+IMPORT_NAMES = {
+    "jsonschema-rs": "jsonschema_rs",
+    "prometheus-client": "prometheus_client",
+    "pyvmomi": "pyVmomi",
+    "pyyaml": "yaml",
+}
 
 VIOLATIONS = [
     # file of the package, line put into it, contracts that must break
