@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from reconciler.model.backups import Backup
-from reconciler.model.diff import Diff
-from reconciler.model.events import Told
 from reconciler.model.frozen import dataclass
-from reconciler.model.host_actions import HostAction, LinkAction, SetVolumeAccess, StoragePolicyAction
-from reconciler.model.inventory import Inventory
-from reconciler.model.observed import ObservedConfigDB, ObservedDatastore, ObservedHost
-from reconciler.model.outcome import ActionResult
-from reconciler.model.passes import Pass
-from reconciler.model.plan import DBPlan, MovePlan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from reconciler.model.backups import Backup
+    from reconciler.model.diff import Diff
+    from reconciler.model.events import Told
+    from reconciler.model.host_actions import HostAction, LinkAction, SetVolumeAccess, StoragePolicyAction
+    from reconciler.model.inventory import Inventory
+    from reconciler.model.observed import ObservedConfigDB, ObservedDatastore, ObservedHost
+    from reconciler.model.outcome import ActionResult
+    from reconciler.model.passes import Pass
+    from reconciler.model.plan import DBPlan, MovePlan
 
 
 class InventorySource(Protocol):
@@ -58,9 +61,9 @@ class HostAgent(Protocol):
     """The agent on one host. Every method raises HostUnreachableError when it does not answer,
     and AgentRefusedError when it answers that it would not or could not."""
 
-    def connect(self) -> None:
-        """Begin to connect, so that the first question need not wait for it. Raises nothing: what goes wrong is told
-        when something is asked."""
+    def connect(self, first: Question) -> None:
+        """Begin to connect, and to ask the question that will most likely be the first, so that it need not wait for
+        that. Raises nothing: what goes wrong is told when something is asked."""
         ...
 
     async def observe(self, question: Question) -> Report:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reconciler import lab
 from reconciler.credentials import read_secret
@@ -18,7 +19,9 @@ from reconciler.model.errors import UsageError
 from reconciler.model.secret import Login
 from reconciler.model.site import SSH, Lab, VCenter
 from reconciler.ports import Hosts, InventorySource, Observer
-from reconciler.reconcile import World
+
+if TYPE_CHECKING:
+    from reconciler.reconcile import World
 
 
 class SystemClock:
@@ -42,6 +45,9 @@ def way_to(site: Site) -> Hosts:
 @asynccontextmanager
 async def world_of(site: Site, hosts: Hosts, observer: Observer) -> AsyncIterator[World]:
     """The world of a site, reached by `hosts`, which stay open."""
+    # Imported here, as it takes longest: hosts are called and manifests read meanwhile.
+    from reconciler.reconcile import World
+
     async with _inventory(site) as inventory:
         yield World(inventory, hosts, SystemClock(), _new_uuid, observer)
 

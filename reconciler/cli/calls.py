@@ -1,7 +1,7 @@
 """The hosts of one command, and the event loop in which they are talked to from its beginning to its end.
 
 An agent takes its time to start, and a login takes longer. So every host is called as soon as its manifest is read,
-while the others still are.
+and asked of itself, while the others still are. Nothing is written before all of them are known to be valid.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from io import BytesIO
 from types import TracebackType
-from typing import IO, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
 
 from reconciler import loader, wiring
 from reconciler.model.desired import Desired, DesiredHost, Site
-from reconciler.ports import Hosts, Observer
-from reconciler.reconcile import World
+from reconciler.ports import Hosts, Observer, Question
+
+if TYPE_CHECKING:
+    from reconciler.reconcile import World
 
 _Value = TypeVar("_Value")
 
@@ -54,10 +56,11 @@ class Calls:
         return self.run(load)
 
     def _call(self, site: Site, host: DesiredHost) -> None:
+        reads = self._hosts is None  # a guess: the first host of a config DB reads it for the others, see `foresee`
         if self._hosts is None and wiring.is_there(site):
             self._hosts = wiring.way_to(site)
         if self._hosts is not None:
-            self._hosts.agent(host.ref.name, host.address).connect()
+            self._hosts.agent(host.ref.name, host.address).connect(Question(linked=reads))
 
     @asynccontextmanager
     async def world(self, site: Site, observer: Observer) -> AsyncIterator[World]:

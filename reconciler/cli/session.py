@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from reconciler import reconcile as use_case
 from reconciler.cli.calls import Calls
 from reconciler.cli.errors import say
 from reconciler.cli.progress import TerminalProgress
@@ -18,11 +17,14 @@ from reconciler.model.desired import Desired, Site
 from reconciler.model.diff import Diff
 from reconciler.model.errors import UsageError
 from reconciler.model.frozen import dataclass
-from reconciler.model.outcome import Outcome
 from reconciler.model.ownership import Applying
-from reconciler.model.policy import Policy
 from reconciler.model.refs import ObjectRef
 from reconciler.model.site import SSH
+
+if TYPE_CHECKING:
+    from reconciler.model.outcome import Outcome
+    from reconciler.model.policy import Policy
+    from reconciler.reconcile import World
 
 Value = TypeVar("Value")
 NO_SITE = (
@@ -44,9 +46,11 @@ class Session:
 
     def run(self, policy: Policy) -> Outcome:
         """One pass over the site."""
-        return self.in_world(lambda world: use_case.reconcile(self.desired, world, policy, self.applying))
+        from reconciler.reconcile import reconcile  # hosts have been called by now, and go on meanwhile
 
-    def in_world(self, do: Callable[[use_case.World], Awaitable[Value]]) -> Value:
+        return self.in_world(lambda world: reconcile(self.desired, world, policy, self.applying))
+
+    def in_world(self, do: Callable[[World], Awaitable[Value]]) -> Value:
         """What `do` makes of the world of the site."""
         if isinstance(self.site.way, SSH) and self.site.way.ignore_host_keys:
             say("warning: host keys are not checked (insecureIgnoreHostKey): whoever answers is taken for the host")

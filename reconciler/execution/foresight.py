@@ -1,6 +1,6 @@
-"""What can be asked before names are looked up: the config DB that a host uses already.
+"""What can be asked before names are looked up: every host of itself, and one of each config DB of the DB that it uses.
 
-It is most often the declared one, and reading it takes longer than all else that is asked of a host.
+That DB is most often the declared one, and reading it takes longer than all else that is asked of a host.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reconciler.execution.together import together
-from reconciler.model.desired import Desired
+from reconciler.model.desired import Desired, DesiredHost
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.observed import UnreachableHost
 from reconciler.planning.resolve import selects
@@ -18,22 +18,20 @@ Foreseen = Mapping[str, Report | UnreachableHost]
 
 
 async def foresee(desired: Desired, hosts: Hosts) -> Foreseen:
-    """The first host of each declared config DB, and the DB that it uses now, whichever that is. The other hosts are
-    called meanwhile."""
-    readers = {}
+    """Every host, and through the first of each declared config DB the DB that it uses now, whichever that is."""
+    readers = set()
     for db in desired.config_dbs:
-        users = [host for host in desired.hosts if selects(db, host, None)]
-        if users:
-            first = min(users, key=lambda host: host.ref.name)
-            readers[first.ref.name] = first.address
-    for host in desired.hosts:
-        hosts.agent(host.ref.name, host.address).connect()
+        users = [host.ref.name for host in desired.hosts if selects(db, host, None)]
+        readers |= {min(users)} if users else set()
 
-    async def ask(name: str, address: str) -> Report | UnreachableHost:
+    async def ask(host: DesiredHost) -> Report | UnreachableHost:
+        name = host.ref.name
         try:
-            return await hosts.agent(name, address).observe(Question(linked=True))
+            return await hosts.agent(name, host.address).observe(Question(linked=name in readers))
         except (HostUnreachableError, AgentRefusedError) as error:
             return UnreachableHost(name, str(error))
 
-    answers = await together(ask(name, address) for name, address in readers.items())
-    return dict(zip(readers, answers, strict=True))
+    # Those that read a config DB first: it takes them longest.
+    asked = sorted(desired.hosts, key=lambda host: host.ref.name not in readers)
+    answers = await together(ask(host) for host in asked)
+    return {host.ref.name: answer for host, answer in zip(asked, answers, strict=True)}

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from reconciler.hosts import wire
-from reconciler.model.backups import Backup
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
-from reconciler.model.host_actions import HostAction, LinkAction, SetVolumeAccess, StoragePolicyAction
 from reconciler.model.observed import DBState, ObservedConfigDB
-from reconciler.model.outcome import ActionResult
-from reconciler.model.plan import DBPlan, MovePlan
-from reconciler.model.refs import ObjectRef
 from reconciler.ports import DBResult, Question, Report
+
+if TYPE_CHECKING:  # what only annotations name: a command calls its hosts before it imports all that it will need
+    from collections.abc import Awaitable, Callable, Sequence
+    from datetime import datetime
+
+    from reconciler.model.backups import Backup
+    from reconciler.model.host_actions import HostAction, LinkAction, SetVolumeAccess, StoragePolicyAction
+    from reconciler.model.outcome import ActionResult
+    from reconciler.model.plan import DBPlan, MovePlan
+    from reconciler.model.refs import ObjectRef
 
 _Value = TypeVar("_Value")
 
@@ -55,17 +58,27 @@ class AgentClient:
         self._connect = connect
         self._channel: Channel | None = None
         self._connecting: asyncio.Task[Channel] | None = None
+        self._ahead: tuple[Question, asyncio.Task[Report]] | None = None
         self._last_id = 0
         self._turn = asyncio.Lock()
         self._known: dict[str, ObservedConfigDB] = {}
 
-    def connect(self) -> None:
+    def connect(self, first: Question) -> None:
         """See `ports.HostAgent`."""
         if self._channel is None and self._connecting is None:
             self._connecting = asyncio.create_task(self._greeted())
+            task = asyncio.create_task(self._observe(first))
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())  # whether or not anybody asks
+            self._ahead = first, task
 
     async def observe(self, question: Question) -> Report:
         """See `ports.HostAgent`."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead[0] == question:
+            return await ahead[1]
+        return await self._observe(question)
+
+    async def _observe(self, question: Question) -> Report:
         known = self._known
         asked = wire.question(question, known)
         report = await self._ask(asked, _OBSERVE_TIMEOUT, lambda reply: wire.report(self._host, reply, known))
@@ -127,6 +140,13 @@ class AgentClient:
 
     async def close(self) -> None:
         """End the agent."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead[1].cancel()
+            await asyncio.wait([ahead[1]])
+        await self._hang_up()
+
+    async def _hang_up(self) -> None:
         connecting, self._connecting = self._connecting, None
         if connecting is not None:
             connecting.cancel()
@@ -156,10 +176,10 @@ class AgentClient:
                 reply = await asyncio.wait_for(self._exchange(request), timeout)
                 return self._understand(reply, read)
             except TimeoutError:
-                await self.close()
+                await self._hang_up()
                 raise HostUnreachableError(f"{self._host} did not answer within {timeout:.0f} s") from None
             except (HostUnreachableError, asyncio.CancelledError):
-                await self.close()
+                await self._hang_up()
                 raise
 
     async def _exchange(self, request: wire.Json) -> wire.Json:
@@ -213,4 +233,6 @@ def _decode(host: str, line: bytes) -> wire.Json:
 
 
 def _result(ref: ObjectRef, answer: wire.Json) -> ActionResult:
+    from reconciler.model.outcome import ActionResult  # only who applies needs it, and all that it knows
+
     return ActionResult(ref, answer["ok"], answer.get("reason", ""), answer.get("message", ""))

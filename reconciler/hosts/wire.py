@@ -6,9 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from reconciler.model.actions import Action
 from reconciler.model.backups import Backup
 from reconciler.model.location import Location
 from reconciler.model.observed import (
@@ -35,9 +34,12 @@ from reconciler.model.observed import (
     VolumeUse,
 )
 from reconciler.model.ownership import Record
-from reconciler.model.plan import DBPlan, MovePlan
 from reconciler.model.volumes import Attached, ObservedSettings, SettingsState, VolumeSettings
 from reconciler.ports import Question, Report
+
+if TYPE_CHECKING:
+    from reconciler.model.actions import Action
+    from reconciler.model.plan import DBPlan, MovePlan
 
 Json = dict[str, Any]
 _TIME = "%Y%m%dT%H%M%SZ"

@@ -42,7 +42,7 @@ class FakeAgent:
     error: Exception | None = None
     told: list[tuple[str, ...]] = field(default_factory=list)
 
-    def connect(self) -> None:
+    def connect(self, first: Question) -> None:
         raise NotImplementedError
 
     async def observe(self, question: Question) -> Report:

@@ -62,7 +62,7 @@ class FakeHost:
     hosts: FakeHosts
     name: str
 
-    def connect(self) -> None:
+    def connect(self, first: Question) -> None:
         """See `ports.HostAgent`."""
 
     async def _hear(self, verb: str) -> ObservedHost:

@@ -234,7 +234,8 @@ def test_without_an_inventory_nothing_is_decided() -> None:
     outside = Outside(fakes, site.hosts, fakes, fakes.new_uuid, fakes)
     with pytest.raises(InventoryError):
         asyncio.run(assess(compact.desired(site.wanted), outside))
-    assert site.hosts.log == [("h1", "observe")]  # what can be asked without names was asked meanwhile
+    # What can be asked without names was asked meanwhile.
+    assert site.hosts.log == [("h1", "observe"), ("h2", "observe"), ("h3", "observe")]
 
 
 @given(worlds())
