@@ -111,7 +111,7 @@ def _is_url(datastore: str) -> bool:
 
 def _build(data: dict[str, Any]) -> Inventory:
     datastores = tuple(map(_datastore, data.get("datastores", ())))
-    urls: dict[str, str | None] = {}
+    urls = _URLs({None: None})
     for datastore in datastores:
         urls[datastore.name] = (
             None if datastore.name in urls else datastore.url
@@ -119,7 +119,7 @@ def _build(data: dict[str, Any]) -> Inventory:
     return Inventory(
         hosts=tuple(map(_host, data.get("hosts", ()))),
         datastores=datastores,
-        vms=tuple(_vm(vm, urls) for vm in data.get("vms", ())),
+        vms=tuple([_vm(vm, urls) for vm in data.get("vms", ())]),
     )
 
 
@@ -148,16 +148,23 @@ def _datastore(entry: dict[str, Any]) -> Datastore:
     )
 
 
-def _vm(vm: dict[str, Any], urls: dict[str, str | None]) -> VirtualMachine:
-    instance, datastore = vm.get("instanceUuid"), vm.get("datastore")
-    if datastore is not None:
-        datastore = datastore_url(datastore) if _is_url(datastore) else urls[datastore]
+class _URLs(dict[str | None, str | None]):
+    """The URLs of datastores, by what VMs call them: a name, or a URL in one of its spellings."""
+
+    def __missing__(self, datastore: str) -> str:
+        url = self[datastore] = datastore_url(datastore)
+        return url
+
+
+def _vm(vm: dict[str, Any], urls: _URLs) -> VirtualMachine:
+    get = vm.get
+    instance = get("instanceUuid")
     return VirtualMachine(
         vm["name"],
         vm["path"],
         vm["uuid"].lower(),
-        None if instance is None else instance.lower(),
-        vm.get("host"),
-        datastore,
-        tuple(vm.get("volumes", ())),
+        instance.lower() if instance is not None else None,
+        get("host"),
+        urls[get("datastore")],
+        tuple(get("volumes", ())),
     )

@@ -11,9 +11,9 @@ from functools import cached_property
 from typing import TypeVar, cast
 
 from reconciler.model.constants import SPECIAL_DATASTORES, VOLUMES
-from reconciler.model.desired import DatastoreRef, DesiredHost, VMRef, VMSelector
+from reconciler.model.desired import DatastoreRef, DesiredAccess, DesiredHost, VMRef, VMSelector
 from reconciler.model.inventory import Connection, Datastore, ESXiHost, Inventory, VirtualMachine
-from reconciler.model.resolved import Member
+from reconciler.model.resolved import Access, Member
 
 _K = TypeVar("_K")
 _T = TypeVar("_T")
@@ -45,6 +45,7 @@ class LookUp:
         self._all = sorted(inventory.datastores, key=lambda d: (d.name, d.url, d.inventory_path or ""))
         self._datastores = _index((d.name, d) for d in self._all)
         self._urls = dict(SPECIAL_DATASTORES)  # by name; filled as they are asked for
+        self._rows: dict[DesiredAccess, Access] = {}  # likewise: most vmgroups share a few
         self._inventory = inventory
 
     # Each is built when first asked for: most sites name VMs in one way only, and hosts need none of them.
@@ -138,6 +139,14 @@ class LookUp:
         if name not in self._urls:
             self._urls[name] = self.datastore(DatastoreRef(name=name)).url
         return self._urls[name]
+
+    def access(self, wanted: DesiredAccess) -> Access:
+        """The row that says what `wanted` says, with the URL of its datastore."""
+        row = self._rows.get(wanted)
+        if row is None:
+            url = self.datastore_url(wanted.datastore)
+            row = self._rows[wanted] = Access(url, wanted.allow_create, wanted.max_mb, wanted.total_mb)
+        return row
 
     def members(self, wanted: Iterable[VMRef]) -> list[Member]:
         """The VMs that these name; see `each`."""

@@ -12,7 +12,6 @@ from reconciler.model.inventory import Inventory
 from reconciler.model.location import Location
 from reconciler.model.refs import ObjectRef
 from reconciler.model.resolved import (
-    Access,
     Member,
     Resolved,
     ResolvedConfigDB,
@@ -172,9 +171,7 @@ def _vmgroup(group: DesiredVMGroup, db: ObjectRef, names: LookUp) -> ResolvedVMG
     members, removes = _members(group, names)
     access = None
     if group.access is not None:
-        urls = each(names.datastore_url, (row.datastore for row in group.access))
-        rows = zip(urls, group.access, strict=True)
-        access = tuple(sorted(Access(url, row.allow_create, row.max_mb, row.total_mb) for url, row in rows))
+        access = tuple(sorted(each(names.access, group.access)))
         if len({row.url for row in access}) < len(access):
             raise NotFoundError("two entries of spec.access are one and the same datastore")
     return ResolvedVMGroup(
