@@ -59,17 +59,18 @@ GO_TOOLCHAIN := golang.org/toolchain@v0.0.1-go1.23.4
 
 ##@ Check
 .PHONY: test test-agent test-slow lint format
-test: install  ## Run the tests
-	$(RUN) python -m pytest -m "not slow" $(ARGS)
+SIDE_BY_SIDE := -n auto --dist worksteal
+test: install  ## Run the tests, as many at once as there are cores (ARGS="-n 0 PATH" for one after the other)
+	$(RUN) python -m pytest $(SIDE_BY_SIDE) -m "not slow" $(ARGS)
 
 test-slow: install  ## Run the slow tests too
-	$(RUN) python -m pytest $(ARGS)
+	$(RUN) python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 AGENT_PYTHONS ?= $(wildcard $(HOME)/.pyenv/versions/2.7.*/bin/python $(HOME)/.pyenv/versions/3.*/bin/python)
 test-agent: install  ## Run the agent's tests under every other Python that is found (AGENT_PYTHONS="...")
 	@set -e; for python in $(AGENT_PYTHONS); do \
 	    echo "the agent under $$("$$python" --version 2>&1)"; \
-	    $(RUN) VDVS_AGENT_PYTHON="$$python" python -m pytest -m "not slow" tests/agent $(ARGS); \
+	    $(RUN) VDVS_AGENT_PYTHON="$$python" python -m pytest $(SIDE_BY_SIDE) -m "not slow" tests/agent $(ARGS); \
 	done
 
 lint: install  ## Check style, types, layers, and the syntax the agent may use

@@ -18,7 +18,7 @@ settings.register_profile("ci", settings.get_profile("local"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 SHRINKING = 600  # seconds: hypothesis shrinks what fails for up to five minutes
-GRACE = 1.0  # seconds that something which is just ending may still take
+GRACE = 2.0  # seconds that something which is just ending may still take
 LASTING_THREADS = ("asyncio_", "pytest_timeout")  # by beginning of the name: pools that outlive a test on purpose
 
 Thing = TypeVar("Thing")

@@ -20,6 +20,7 @@ from pathlib import Path
 SSHD, BUSYBOX, KEYGEN = shutil.which("sshd", path=os.defpath + ":/usr/sbin"), shutil.which("busybox"), "ssh-keygen"
 MISSING = [name for name, found in (("sshd", SSHD), ("busybox", BUSYBOX), (KEYGEN, shutil.which(KEYGEN))) if not found]
 PORT = 20022
+_NET = 1 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))  # tests run side by side
 _PATIENCE = 10.0
 
 
@@ -110,7 +111,7 @@ class Fleet:
 
     def add(self, name: str, root: Path) -> Server:
         """One more host, serving."""
-        address = f"127.0.1.{len(self.servers) + 1}"
+        address = f"127.0.{_NET}.{len(self.servers) + 1}"
         server = self.servers[name] = Server(self.folder / name, address, root, self.folder / "id.pub")
         server.start()
         self.trust()

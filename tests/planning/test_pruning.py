@@ -29,8 +29,13 @@ def test_pruning_removes_exactly_what_the_set_applied_last_and_does_not_declare(
     note(shown_diff(found) + shown_plan(steps))
     ops = {change.ref: change.op for change in found.changes}
     declared = {thing.ref for thing in (*resolved.vmgroups, *resolved.unresolved)}
-    there = {row.id for db in resolved.config_dbs for row in world.observed.config_dbs[db.location].tenants}
-    previous = {name for group in resolved.vmgroups if group.uuid not in there for name in group.previous_names}
+    there = {(db.ref, row.id) for db in resolved.config_dbs for row in world.observed.config_dbs[db.location].tenants}
+    spared = {  # of their own config DB only
+        vmgroup_ref(group.config_db, name, resolved)
+        for group in resolved.vmgroups
+        if (group.config_db, group.uuid) not in there
+        for name in group.previous_names
+    }
     pinned = {group.uuid for group in resolved.vmgroups}
     owned = set()
     for db in resolved.config_dbs:
@@ -42,10 +47,10 @@ def test_pruning_removes_exactly_what_the_set_applied_last_and_does_not_declare(
             if (f"vmgroup/{t.name}", t.id) in applied
         }
     gone = {(ref, uuid) for ref, uuid in owned if uuid in deleted(steps)}
-    assert deleted(steps) <= {uuid for _, uuid in owned} | {_default(world)}
+    assert deleted(steps) <= {uuid for _, uuid in owned} | _defaults(world)
     for ref, uuid in owned:
-        spoken_of = ref in declared or uuid in pinned or ref.name.rpartition("/")[2] in {*previous, DEFAULT_VMGROUP}
-        assert not (spoken_of and (ref, uuid) in gone) or uuid == _default(world)
+        spoken_of = ref in declared | spared or uuid in pinned or ref.name.rpartition("/")[2] == DEFAULT_VMGROUP
+        assert not (spoken_of and (ref, uuid) in gone) or uuid in _defaults(world)
         if not spoken_of and ops.get(ref) is Op.DELETE:
             partners = next(change.tied for change in found.changes if change.ref == ref)
             withheld = {held.ref for held in steps.withheld}
@@ -55,10 +60,10 @@ def test_pruning_removes_exactly_what_the_set_applied_last_and_does_not_declare(
     assert not left & {uuid for _, uuid in gone} or len(site.dbs) > 1
 
 
-def _default(world: World) -> str:
+def _defaults(world: World) -> set[str]:
     """`_DEFAULT` goes by `defaultVMGroup: Absent`, never by pruning."""
     tenants = (row for db in world.observed.config_dbs.values() for row in db.tenants)
-    return next((row.id for row in tenants if row.name == DEFAULT_VMGROUP), "")
+    return {row.id for row in tenants if row.name == DEFAULT_VMGROUP}
 
 
 @given(worlds(), st.sampled_from([PRUNING, replace(PRUNING, prune=False), None]))
@@ -66,7 +71,7 @@ def test_where_nobody_can_say_who_applied_what_nothing_is_pruned(world: World, a
     unknown = {path: replace(db, records=None) for path, db in world.observed.config_dbs.items()}
     world = replace(world, observed=replace(world.observed, config_dbs=unknown), applying=applying)
     _, _, steps = look(replace(world, policy=APPLY_AND_DESTROY))
-    assert deleted(steps) <= {_default(world)}
+    assert deleted(steps) <= _defaults(world)
     actions = [action for step in steps.config_dbs for group in step.groups for action in group]
     assert not [action for action in actions if isinstance(action, RECORDING)]
 
