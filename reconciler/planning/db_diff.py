@@ -68,10 +68,12 @@ def _unknown(seen: ObservedConfigDB) -> str:
 
 def used_elsewhere(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, names: Names) -> str | None:
     """Which other DB, that works and that no manifest declares, all hosts of this one use. One stray host is drift;
-    all of them together mean that `spec.datastore` was changed to where there is one already."""
+    all of them together mean that `spec.datastore` was changed to where there is one already. (Hosts that vDVS is to
+    leave, or has left, say nothing.)"""
     if db.datastore is None:
         return None
-    answered = [host for name in db.hosts if isinstance(host := observed.hosts.get(name), ObservedHost)]
+    users = [host.ref.name for host in resolved.hosts if host.config_db == db.ref]
+    answered = [host for name in users if isinstance(host := observed.hosts.get(name), ObservedHost)]
     declared = {known.location.path for known in resolved.config_dbs}
     places = {host.link_path for host in answered if host.db_mode is DBMode.MULTI_NODE}
     if len(places) != 1 or places & declared or any(host.db_mode is not DBMode.MULTI_NODE for host in answered):

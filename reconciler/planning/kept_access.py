@@ -45,7 +45,8 @@ def _served(group: VMGroupState, book: Membership) -> Iterator[str]:
 def _last_row(before: VMGroupState, after: VMGroupState, disk: str, homes: frozenset[str], names: Names) -> str | None:
     """The row that lets this disk (`[DATASTORE] dockvols/...`) be detached now, if none would any more."""
     name = disk.partition("]")[0].removeprefix("[")
-    url = next((url for url in before.access if names.datastore(url) == name), ANY_OTHER)
+    rows = (*before.access, *after.access)
+    url = next((url for url in rows if names.datastore(url) == name), ANY_OTHER)
     # The order of rows differs from release to release, but not which rows there are.
     own = url if any(names.datastore(home) == name for home in homes) else ""
     if deciding_row(after, own, url, Lookup.SINCE_0_17) is not None:
