@@ -21,6 +21,7 @@ MODULES = (
     "journal",
     "database",
     "backup",
+    "books",
     "db_actions",
     "transaction",
     "creation",

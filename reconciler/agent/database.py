@@ -127,6 +127,15 @@ def look(root, path, known, until):
     return answer
 
 
+def fingerprint(place, until):
+    # type: (Place, float) -> str
+    """The fingerprint alone. Raises Refused where `look` says that the DB is unknown."""
+    size = place.size()
+    if not size:
+        return str(_nothing(place, EMPTY if size == 0 else ABSENT)["fingerprint"])
+    return sqlite.patiently(until, lambda: reading(place, _fingerprint))
+
+
 def look_at_backup(root, path, name, until):
     # type: (Root, str, str, float) -> Dict[str, Any]
     """The same about the backup called `name` of the DB at `path`. Raises Refused."""
@@ -224,6 +233,12 @@ def _while_reading(error, place):
     if isinstance(error, Refused):
         return error
     return Refused(refused.reason, "%s: %s" % (place.path, refused.message))
+
+
+def _fingerprint(connection):
+    # type: (sqlite3.Connection) -> str
+    rows.schema(connection)
+    return rows.fingerprint(rows.read(connection))
 
 
 def _describe(connection, known):

@@ -3,7 +3,7 @@
 import re
 
 from . import dead_rows, objects, rows, schema
-from .sqlite import execute
+from .books import Books, unmet
 from .wire import Refused
 
 TYPE_CHECKING = False
@@ -12,48 +12,6 @@ if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional, Tuple  # novm
 
 _UUID = re.compile("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
-
-
-class Books(object):
-    """The open transaction. `stamp`: what is recorded of whoever applies this (in `objects`). `odd` maps the
-    lower-case form of VM ids that are not in lower case to what they are; `orphaned` holds the vmgroup ids of VM rows
-    whose vmgroup is gone. Both are looked up once: they only ever shrink, and `vms` has no index by vmgroup."""
-
-    def __init__(self, connection, stamp):
-        # type: (sqlite3.Connection, Dict[str, Any]) -> None
-        self.connection = connection
-        self.objects = objects.Objects(connection, stamp)
-        query = "SELECT lower(vm_id), vm_id FROM vms WHERE vm_id <> lower(vm_id) AND typeof(vm_id) = 'text'"
-        self.odd = dict(rows.tolerantly(connection, query))  # type: Dict[Any, Any]
-        query = "SELECT DISTINCT tenant_id FROM vms WHERE tenant_id NOT IN (SELECT id FROM tenants)"
-        self.orphaned = {row[0] for row in rows.tolerantly(connection, query)}
-
-    def one(self, statement, *values):
-        # type: (str, Any) -> Optional[Tuple[Any, ...]]
-        """The first row, or None."""
-        return next(iter(rows.tolerantly(self.connection, statement, *values)), None)
-
-    def change(self, statement, *values):
-        # type: (str, Any) -> int
-        """Run a statement that writes; the number of rows that it touched."""
-        return execute(self.connection, statement, *values).rowcount
-
-    def tenant_name(self, uuid):
-        # type: (str) -> Any
-        """The name of the vmgroup with this id. Raises Refused `Precondition` if there is none."""
-        row = self.one("SELECT name FROM tenants WHERE id = ?", uuid)
-        if row is None:
-            raise _unmet("there is no vmgroup with the id %s" % uuid)
-        return rows.plain(row[0])
-
-    def vm(self, uuid):
-        # type: (str) -> Optional[Tuple[Any, Any]]
-        """(vm_id as it is written, vmgroup id) of the VM with this BIOS UUID, in whatever case; None: in no vmgroup."""
-        for spelling in (uuid, self.odd.get(uuid)):
-            row = None if spelling is None else self.one("SELECT tenant_id FROM vms WHERE vm_id = ?", spelling)
-            if row is not None:
-                return spelling, row[0]
-        return None
 
 
 def carry_out(books, action):
@@ -79,23 +37,21 @@ def _create(books, action):
     # type: (Books, Dict[str, Any]) -> None
     uuid, name = action["uuid"], action["name"]
     if not _UUID.match(uuid):
-        raise _unmet("%r is not a UUID in lower case" % uuid)
+        raise unmet("%r is not a UUID in lower case" % uuid)
     if (name == schema.DEFAULT_NAME) != (uuid == schema.DEFAULT_UUID):
-        raise _unmet("_DEFAULT, and only it, has the id %s" % schema.DEFAULT_UUID)
+        raise unmet("_DEFAULT, and only it, has the id %s" % schema.DEFAULT_UUID)
     if books.one("SELECT 1 FROM tenants WHERE id = ?", uuid):
-        raise _unmet("there is already a vmgroup with the id %s" % uuid)
+        raise unmet("there is already a vmgroup with the id %s" % uuid)
     if books.one("SELECT 1 FROM tenants WHERE name = ?", name):
-        raise _unmet("there is already a vmgroup called %s" % name)
+        raise unmet("there is already a vmgroup called %s" % name)
     if uuid in books.orphaned:
-        raise _unmet("vms still has rows of an earlier vmgroup with the id %s" % uuid)
+        raise unmet("vms still has rows of an earlier vmgroup with the id %s" % uuid)
     if books.one("SELECT 1 FROM privileges WHERE tenant_id = ?", uuid):
-        raise _unmet("privileges still has rows of an earlier vmgroup with the id %s" % uuid)
+        raise unmet("privileges still has rows of an earlier vmgroup with the id %s" % uuid)
     values = (uuid, name, action["description"], action["default_url"])
     books.change("INSERT INTO tenants(id, name, description, default_datastore_url) VALUES (?, ?, ?, ?)", *values)
-    for access in action["access"]:
-        _write_access(books, uuid, access)
-    for member in action["members"]:
-        _insert_member(books, uuid, member)
+    _insert_access(books, uuid, action["access"])
+    _insert_members(books, uuid, action["members"])
 
 
 def _update(books, action):
@@ -113,11 +69,11 @@ def _rename(books, action):
     uuid, name = action["uuid"], action["name"]
     found = books.tenant_name(uuid)
     if found != action["before"]:
-        raise _unmet("the vmgroup with the id %s is called %s, not %s" % (uuid, found, action["before"]))
+        raise unmet("the vmgroup with the id %s is called %s, not %s" % (uuid, found, action["before"]))
     if schema.DEFAULT_NAME in (found, name) or uuid == schema.DEFAULT_UUID:
-        raise _unmet("_DEFAULT keeps its name, and no other vmgroup gets it")
+        raise unmet("_DEFAULT keeps its name, and no other vmgroup gets it")
     if books.one("SELECT 1 FROM tenants WHERE name = ?", name):
-        raise _unmet("there is already a vmgroup called %s" % name)
+        raise unmet("there is already a vmgroup called %s" % name)
     books.change("UPDATE tenants SET name = ? WHERE id = ?", name, uuid)
 
 
@@ -143,13 +99,24 @@ def _write_access(books, uuid, access):
         books.change(insert, *values)
 
 
+def _insert_access(books, uuid, rules):
+    # type: (Books, str, List[Dict[str, Any]]) -> None
+    """The rows of a new vmgroup, which has none."""
+    if len({access["url"] for access in rules}) < len(rules):
+        raise unmet("two access rows of the vmgroup with the id %s are for one datastore" % uuid)
+    values = [
+        (uuid, access["url"], int(access["allow_create"]), access["max_mb"], access["total_mb"]) for access in rules
+    ]
+    books.insert("privileges(tenant_id, datastore_url, allow_create, max_volume_size, usage_quota)", values)
+
+
 def _remove_access(books, action):
     # type: (Books, Dict[str, Any]) -> None
     name = books.tenant_name(action["uuid"])
     if not books.change(
         "DELETE FROM privileges WHERE tenant_id = ? AND datastore_url = ?", action["uuid"], action["url"]
     ):
-        raise _unmet("vmgroup %s has no access row for %s" % (name, action["url"]))
+        raise unmet("vmgroup %s has no access row for %s" % (name, action["url"]))
 
 
 def _add(books, action):
@@ -162,8 +129,18 @@ def _insert_member(books, uuid, member):
     # type: (Books, str, Dict[str, Any]) -> None
     there = books.vm(member["uuid"])
     if there is not None:
-        raise _unmet("VM %s is already in the vmgroup with the id %s" % (_vm_words(member), there[1]))
+        raise unmet("VM %s is already in the vmgroup with the id %s" % (_vm_words(member), there[1]))
     books.change("INSERT INTO vms(vm_id, tenant_id, vm_name) VALUES (?, ?, ?)", member["uuid"], uuid, member["name"])
+
+
+def _insert_members(books, uuid, members):
+    # type: (Books, str, List[Dict[str, Any]]) -> None
+    """Many at once, which is most of what an apply into a new config DB does."""
+    if books.any_vm([member["uuid"] for member in members]):
+        for member in members:  # the one that is there says so
+            _insert_member(books, uuid, member)
+    else:
+        books.insert("vms(vm_id, tenant_id, vm_name)", [(one["uuid"], uuid, one["name"]) for one in members])
 
 
 def _move(books, action):
@@ -197,7 +174,7 @@ def _membership(books, uuid, member):
     there = books.vm(member["uuid"])
     if there is None or there[1] != uuid:
         where = "in no vmgroup" if there is None else "in the vmgroup with the id %s" % there[1]
-        raise _unmet("VM %s is not in the vmgroup with the id %s but %s" % (_vm_words(member), uuid, where))
+        raise unmet("VM %s is not in the vmgroup with the id %s but %s" % (_vm_words(member), uuid, where))
     return there[0]
 
 
@@ -205,11 +182,11 @@ def _delete(books, action):
     # type: (Books, Dict[str, Any]) -> None
     uuid, name = action["uuid"], books.tenant_name(action["uuid"])
     if name != action["name"]:
-        raise _unmet("the vmgroup with the id %s is called %s, not %s" % (uuid, name, action["name"]))
+        raise unmet("the vmgroup with the id %s is called %s, not %s" % (uuid, name, action["name"]))
     if books.one("SELECT 1 FROM vms WHERE tenant_id = ?", uuid):
-        raise _unmet("vmgroup %s still has members" % name)
+        raise unmet("vmgroup %s still has members" % name)
     if books.one("SELECT 1 FROM volumes WHERE tenant_id = ?", uuid):
-        raise _unmet("vmgroup %s still has volumes in its books" % name)
+        raise unmet("vmgroup %s still has volumes in its books" % name)
     if action.get("only_of") is not None:
         _expect_set(books, action["only_of"], name, uuid)
     books.objects.forget_uid(uuid)
@@ -222,9 +199,9 @@ def _expect_set(books, sets, name, uuid):
     """Raises Refused `Precondition` unless one of these sets applied the vmgroup last ('': none did)."""
     last = books.objects.set_of("vmgroup/%s" % name, uuid)
     if last is None:
-        raise _unmet("nobody can say who applied vmgroup %s last" % name)
+        raise unmet("nobody can say who applied vmgroup %s last" % name)
     if last not in sets:
-        raise _unmet("vmgroup %s was meanwhile applied by %s" % (name, "set %s" % last if last else "nobody"))
+        raise unmet("vmgroup %s was meanwhile applied by %s" % (name, "set %s" % last if last else "nobody"))
 
 
 def _record(books, action):
@@ -254,11 +231,6 @@ def _upgrade(books, action):
 def _vm_words(member):
     # type: (Dict[str, Any]) -> str
     return "%s (%s)" % (member["name"], member["uuid"]) if member.get("name") else str(member["uuid"])
-
-
-def _unmet(message):
-    # type: (str) -> Refused
-    return Refused("Precondition", message)
 
 
 _ACTIONS = {

@@ -63,14 +63,23 @@ def _is_ours(connection):
     return kinds == [("table",)] and tuple(column[1] for column in columns) == COLUMNS and key == ["object"]
 
 
+def _is_row(row):
+    # type: (List[Any]) -> bool
+    texts = []
+    for name, value in zip(COLUMNS, row):
+        if name == "dirty":
+            if not isinstance(value, int) or value not in (0, 1):
+                return False
+        elif value is not None:
+            texts.append(value)
+        elif name not in _NULLABLE:
+            return False
+    return _are_texts(texts)
+
+
 def _are_rows(found):
     # type: (List[List[Any]]) -> bool
     return all(_is_column(name, values) for name, values in zip(COLUMNS, zip(*found)))
-
-
-def _is_row(row):
-    # type: (List[Any]) -> bool
-    return _are_rows([row])
 
 
 def _is_column(name, values):
@@ -81,9 +90,14 @@ def _is_column(name, values):
     texts = [value for value in values if value is not None]
     if len(texts) < len(values) and name not in _NULLABLE:
         return False
-    if not all(isinstance(text, _TEXT) and len(text) <= LONGEST for text in texts):
+    return _are_texts(texts)
+
+
+def _are_texts(values):
+    # type: (List[Any]) -> bool
+    if not all(isinstance(value, _TEXT) and len(value) <= LONGEST for value in values):
         return False
-    return rows.are_plain(texts) or all(rows.plain(text) == text for text in texts)
+    return rows.are_plain(values) or all(rows.plain(value) == value for value in values)
 
 
 class Objects(object):
@@ -97,6 +111,12 @@ class Objects(object):
         self._known = None  # type: Optional[Dict[Any, set[Any]]]
         self._told = None  # type: Optional[bool]
         self.usable = not _is_there(connection) or _is_ours(connection)
+
+    def prepare(self):
+        # type: () -> None
+        """Make the table, if it is not there."""
+        if self.usable:
+            execute(self._connection, CREATE)
 
     def record(self, action):
         # type: (Dict[str, Any]) -> None
@@ -114,7 +134,6 @@ class Objects(object):
         if not _is_row(values):
             raise Refused("BadRequest", "who applied %s is not told as the protocol says" % action["object"])
         names = self._names()
-        execute(self._connection, CREATE)
         if uid is not None:
             self.forget_uid(uid)
             names.setdefault(uid, set()).add(action["object"])

@@ -136,6 +136,15 @@ def execute(connection, statement, *values):
         raise meaning(error)
 
 
+def execute_many(connection, statement, rows):
+    # type: (sqlite3.Connection, str, List[Any]) -> None
+    """Run one statement for each row of values."""
+    try:
+        connection.executemany(statement, rows)
+    except Exception as error:
+        raise meaning(error)
+
+
 def close(connection):
     # type: (sqlite3.Connection) -> None
     """Give up whatever is uncommitted, and every lock."""

@@ -3,8 +3,9 @@
 import os
 
 from . import backup, database, files, rows, rules, schema, sqlite
+from .books import Books
 from .clock import monotonic
-from .db_actions import Books, carry_out, touches
+from .db_actions import carry_out, touches
 from .journal import journal_bytes
 from .text import sentence
 from .wire import Refused
@@ -100,10 +101,7 @@ def expect_unmoved(found, expected):
 def fingerprint(place, until):
     # type: (Place, float) -> str
     """The fingerprint, read without writing; so a hot journal is found here and not rolled back."""
-    found = database.look(place.root, place.path, None, until)
-    if found["state"] == "unknown":
-        raise Refused(found["reason"], found["message"])
-    return str(found["fingerprint"])
+    return database.fingerprint(database.Place(place.root, place.path), until)
 
 
 def _expect_upgrade(connection, groups):
@@ -163,6 +161,8 @@ def run_groups(connection, request):
     refused = {}  # type: Dict[int, Result]
     while True:
         sqlite.execute(connection, "SAVEPOINT attempt")
+        if any(_records(group) for group in groups):
+            books.objects.prepare()
         results = [
             refused[number] if number in refused else _group(books, group) for number, group in enumerate(groups)
         ]
@@ -179,6 +179,12 @@ def run_groups(connection, request):
         refused.update(blamed)
         sqlite.execute(connection, "ROLLBACK TO attempt")
         sqlite.execute(connection, "RELEASE attempt")
+
+
+def _records(group):
+    # type: (Any) -> bool
+    actions = group if isinstance(group, list) else []
+    return any(isinstance(action, dict) and action.get("action") == "RecordObject" for action in actions)
 
 
 def _group(books, group):

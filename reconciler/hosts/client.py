@@ -187,8 +187,7 @@ class AgentClient:
             connecting, self._connecting = self._connecting, None
             self._channel = await (connecting or self._greeted())
         self._last_id += 1
-        line = json.dumps({"id": self._last_id, **request}, separators=(",", ":"))
-        await self._channel.send(line.encode("ascii") + b"\n")
+        await self._channel.send(wire.encode({"id": self._last_id, **request}))
         reply = _decode(self._host, await self._channel.receive())
         if reply.get("id") != self._last_id:
             raise HostUnreachableError(f"{self._host}: the agent answered another question than the one asked")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -113,14 +114,13 @@ def action(step: Action) -> Json:
     return {"action": type(step).__name__, **_fields(step)}
 
 
+def encode(request: Json) -> bytes:
+    """A request as one line. What is in it may be of the model: then its fields are sent."""
+    return json.dumps(request, separators=(",", ":"), default=_fields).encode("ascii") + b"\n"
+
+
 def _fields(value: Any) -> Json:
-    return {name: _plain(getattr(value, name)) for name in value.__slots__ if name not in _NOT_SENT}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return _fields(value) if hasattr(value, "__slots__") else value
+    return {name: getattr(value, name) for name in value.__slots__ if name not in _NOT_SENT}
 
 
 def report(host: str, reply: Json, known: Mapping[str, ObservedConfigDB]) -> Report:

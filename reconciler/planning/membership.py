@@ -87,8 +87,9 @@ def member_changes(
             return Risk.WIDENS  # the vmgroup may have volumes, and who joins it gains them
         return compare(book.fallback.before if owner is None else book.states.get(owner), after)
 
-    for uuid in sorted(after.members.keys() - present.keys(), key=lambda vm: names.vm(vm, after.members[vm])):
-        yield _join(ref, after, risk_of_joining, Member(uuid, after.members[uuid]), book, names)
+    joining = ((names.vm(uuid, after.members[uuid]), uuid) for uuid in after.members.keys() - present.keys())
+    for shown, uuid in sorted(joining):
+        yield _join(ref, after, risk_of_joining, Member(uuid, after.members[uuid]), shown, book, names)
     if before is not None:
         for uuid in sorted(present.keys() - after.members.keys(), key=lambda vm: names.vm(vm, present[vm])):
             if (change := _leave(ref, before, Member(uuid, present[uuid]), book, names)) is not None:
@@ -114,14 +115,15 @@ def _join(
     after: VMGroupState,
     risk_of_joining: Callable[[str | None], Risk],
     member: Member,
+    shown: str,
     book: Membership,
     names: Names,
 ) -> MemberChange:
     odd = book.misspelt.get(member.uuid)
     own = odd is not None and odd.tenant_id == after.uuid
     before = names.vm(odd.vm_id, member.name) if odd is not None and own else None
-    field = FieldChange("vms", before, names.vm(member.uuid, member.name))
-    held = _why_not_join(after, member, book, names)
+    field = FieldChange("vms", before, shown)
+    held = _why_not_join(after, member, shown, book)
     if held is not None:
         return MemberChange(field, held=held)
     risk = risk_of_joining(book.owners.get(member.uuid))
@@ -132,9 +134,8 @@ def _join(
     return MemberChange(field, MoveMember(ref, risk, after.uuid, source, member), tied=tied)
 
 
-def _why_not_join(after: VMGroupState, member: Member, book: Membership, names: Names) -> str | None:
+def _why_not_join(after: VMGroupState, member: Member, shown: str, book: Membership) -> str | None:
     owner = book.states.get(book.row_of(member.uuid) or "")
-    shown = names.vm(member.uuid, member.name)
     if owner is not None and owner.uuid not in book.declared and owner.name != DEFAULT_VMGROUP:
         if book.unresolved & {owner.name, owner.uuid}:
             return f"VM {shown} is in vmgroup/{owner.name}, which could not be looked up in this pass"
@@ -163,7 +164,7 @@ def _leave(ref: ObjectRef, before: VMGroupState, member: Member, book: Membershi
     if claim is not None and claim.uuid == before.uuid:
         return None  # its row is written anew; see `_join`
     if claim is not None:
-        held = _why_not_join(claim, Member(vm, member.name), book, names)
+        held = _why_not_join(claim, Member(vm, member.name), names.vm(vm, member.name), book)
         return MemberChange(field, held=held, tied=book.declared.get(claim.uuid))
     if book.incomplete is not None:
         return MemberChange(field, held=f"VM {shown} stays for now: {book.incomplete}, so nothing is removed")

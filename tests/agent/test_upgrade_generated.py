@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import tempfile
 from contextlib import closing
@@ -81,7 +82,7 @@ def test_after_the_upgrade_every_rule_holds(written: dict[str, Any], state: str)
         before = observed(agent)
         found = diff(RESOLVED, before, {})
         for step in plan(found, RESOLVED, before, APPLY).config_dbs:
-            request = wire.transaction(step, datetime(2026, 11, 24, tzinfo=UTC))
+            request = json.loads(wire.encode(wire.transaction(step, datetime(2026, 11, 24, tzinfo=UTC))))
             assert set(outcomes(agent.ask(request.pop("do"), **request))) == {"ok"}
         after = observed(agent)
         with closing(sqlite3.connect(agent.db)) as connection:
