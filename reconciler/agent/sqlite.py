@@ -100,8 +100,12 @@ def _connect(root, name, is_uri):
     if module is None:
         raise Refused("ReadError", "the Python of this host has no sqlite3, and no driver that brings one is installed")
     if is_uri:
-        return module.connect(name, timeout=0, isolation_level=None, uri=True)  # type: ignore[no-any-return] # novm
-    return module.connect(native(name), timeout=0, isolation_level=None)  # type: ignore[no-any-return]
+        connection = module.connect(name, timeout=0, isolation_level=None, uri=True)  # novm
+    else:
+        connection = module.connect(native(name), timeout=0, isolation_level=None)
+    # Else the journal of each savepoint is a temporary file: tens of thousands of writes, on ESXi into a ramdisk.
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection  # type: ignore[no-any-return]
 
 
 def _uri(real, mode):
