@@ -150,7 +150,7 @@ class Objects(object):
     def forget_uid(self, uid):
         # type: (str) -> None
         """Drop the row of the vmgroup with this id, if there is one."""
-        if self.usable and _is_there(self._connection):
+        if self.usable:
             for name in self._names().get(uid, ()):
                 execute(self._connection, "DELETE FROM vdvs_objects WHERE object = ? AND uid = ?", name, uid)
 
