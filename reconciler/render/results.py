@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from reconciler.model.actions import RecordObject
 from reconciler.model.errors import ManifestError
 from reconciler.model.outcome import BackupMade, ObjectResult, Outcome, Status
 from reconciler.model.refs import Kind
@@ -67,13 +68,23 @@ def valid_text(files: int, objects: Mapping[Kind, int]) -> str:
 
 def _summary(outcome: Outcome, seconds: float) -> str:
     counts = Counter(result.status for result in outcome.objects)
-    said = ", ".join(f"{counts[status]} {status.value}" for status in _SUMMARY if counts[status]) or "nothing to do"
+    words = {status: f"{counts[status]} {status.value}" for status in _SUMMARY if counts[status]}
+    if recorded := _only_recorded(outcome):
+        words[Status.UNCHANGED] += f" ({recorded} recorded anew)"
+    said = ", ".join(words.values()) or "nothing to do"
     proof = []
     if outcome.verified_from:
         proof.append(f"verified from {', '.join(clean(host) for host in outcome.verified_from)}")
     if outcome.backups:
         proof.append(f"backup {', '.join(_copies(outcome.backups))}")
     return f"{said} in {seconds:.1f}s" + (f" ({'; '.join(proof)})" if proof else "")
+
+
+def _only_recorded(outcome: Outcome) -> int:
+    """How many objects are as they were, while who applied them is written down anew."""
+    steps = outcome.plan.config_dbs
+    refs = {action.ref for step in steps for action in step.actions if isinstance(action, RecordObject)}
+    return sum(result.status is Status.UNCHANGED and result.ref in refs for result in outcome.objects)
 
 
 def _copies(backups: Sequence[BackupMade]) -> Iterator[str]:

@@ -33,6 +33,13 @@ def test_from_nothing_to_in_sync(folder: Folder) -> None:
     assert quiet.stdout == "site lab   2 hosts   1 config DB\n\nIn sync.\n"
 
 
+def test_what_is_only_recorded_is_counted(applied: Folder) -> None:
+    taken_over = applied.vdvs("apply", "-f", "manifests", "--set", "other")
+    assert taken_over.stdout.splitlines()[-1].startswith("4 unchanged (4 recorded anew) in ")
+    again = applied.vdvs("apply", "-f", "manifests", "--set", "other")
+    assert again.stdout.splitlines()[-1].startswith("4 unchanged in ")
+
+
 def test_drift_is_shown_and_healed(applied: Folder) -> None:
     applied.sql("UPDATE privileges SET usage_quota = 10240")
     applied.unlink("esxiz20")

@@ -71,6 +71,9 @@ class Nobody:
         pass
 
 
+SERVICE = "service: {state: Running, logLevel: INFO}"
+
+
 class LabSite:
     """The seed's site: hosts esxiz10 and esxiz20, SHARED-Datastore, VMs photon-01 to photon-03; and its manifests."""
 
@@ -100,7 +103,7 @@ class LabSite:
     def write_host(
         self,
         name: str,
-        spec: str = f"{{driver: {{version: {lab.VIB_VERSION}, source: {VIB}}}, service: {{state: Running}}}}",
+        spec: str = f"{{driver: {{version: {lab.VIB_VERSION}, source: {VIB}}}, {SERVICE}}}",
     ) -> None:
         document = f"apiVersion: vdvs.io/v1\nkind: Host\nmetadata: {{name: {name}}}\nspec: {spec}\n"
         (self.manifests / f"host-{name}.yaml").write_text(document)

@@ -50,6 +50,8 @@ EXPECTED = {
     "config-folder-removed": Expected(HOST, "NotConfigured"),
     "journal-beside-link": Expected(SHARED, "host/esxiz10 left /etc/vmware/vmdkops/auth-db-journal", End.STAYS),
     "service-stopped": Expected(HOST, "service stopped running"),
+    "log-level-changed": Expected(HOST, "service.logLevel DEBUG INFO"),
+    "log-config-garbage": Expected(HOST, "log_config.json is not JSON, so vDVS does not start", End.STAYS),
     "driver-removed": Expected(HOST, "driver not installed"),
     "driver-other-version": Expected(HOST, "driver 0.21.2-0.0.1"),
     "secure-boot": Expected(HOST, "Secure Boot is on", End.STAYS),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 from reconciler.lab.boot import set_secure_boot
@@ -11,6 +12,7 @@ from reconciler.model.errors import UsageError
 
 _VIB = "var/db/esximg/vibs/esx-vmdkops-service.xml"
 _SERVICE = "etc/init.d/vmdk-opsd"
+_LOG = "etc/vmware/vmdkops/log_config.json"
 _PID = "var/run/vmware/vmdkops-opsd.PID"
 
 
@@ -42,6 +44,21 @@ def _journal_beside_link(place: Place) -> None:
 
 def _service_stopped(place: Place) -> None:
     place.real(_PID).unlink(missing_ok=True)
+
+
+def _log_level_changed(place: Place) -> None:
+    file = place.real(_LOG)
+    handler = {"class": "logging.handlers.RotatingFileHandler", "filename": "/var/log/vmware/vmdk_ops.log"}
+    handlers = {"rotate_file": {**handler, "level": "DEBUG", "maxBytes": 1048576, "backupCount": 1}}
+    loggers = {"": {"handlers": ["rotate_file"], "level": "DEBUG"}}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"version": 1, "handlers": handlers, "loggers": loggers}, indent=4))
+
+
+def _log_config_garbage(place: Place) -> None:
+    file = place.real(_LOG)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text('{"version": 1,')
 
 
 def _driver_removed(place: Place) -> None:
@@ -79,6 +96,8 @@ DRIFTS = (
     Drift("config-folder-removed", "/etc/vmware/vmdkops is gone with all that is in it", _config_folder_removed),
     Drift("journal-beside-link", "an old SQLite died and left its journal beside the link", _journal_beside_link),
     Drift("service-stopped", "vmdk-opsd does not run", _service_stopped, 976),
+    Drift("log-level-changed", "somebody set the log level to DEBUG, and left it so", _log_level_changed, 1160),
+    Drift("log-config-garbage", "log_config.json is cut off, so vDVS will not start again", _log_config_garbage, 1364),
     Drift("driver-removed", "the VIB was removed", _driver_removed),
     Drift("driver-other-version", "another version of the VIB is installed", _driver_other, 2023),
     Drift("secure-boot", "UEFI Secure Boot is on, so local.sh is never run", _secure_boot),
