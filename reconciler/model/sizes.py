@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _UNITS = {"MB": 1, "GB": 1024, "TB": 1024**2, "PB": 1024**3}
 _SIZE = re.compile(r"([0-9]+)(MB|GB|TB|PB)")
@@ -26,6 +27,7 @@ def parse_size(text: str) -> int:
     return megabytes
 
 
+@lru_cache(maxsize=1024)  # there are few different ones
 def format_size(megabytes: int) -> str:
     """The shortest exact spelling of a limit: 200 -> `200MB`, 5120 -> `5GB`, 0 -> `unlimited`."""
     if megabytes == 0:

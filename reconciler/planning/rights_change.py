@@ -104,8 +104,9 @@ class RightsChanges:
         yield _volumes(who, before, served)
 
     def _who(self, members: list[Member], how: str) -> str:
-        shown = ", ".join(self._names.short_vm(member.uuid, member.name) for member in members)
-        who = f"{len(members)} VMs" if len(members) > _SHOWN else shown
+        who = f"{len(members)} VMs"
+        if len(members) <= _SHOWN:
+            who = ", ".join(self._names.short_vm(member.uuid, member.name) for member in members)
         return f"{who} ({how})" if how else who
 
     def _between(self, who: str, before: VMGroupState | None, after: VMGroupState | None) -> Iterator[RightsChange]:
