@@ -26,7 +26,7 @@ from reconciler.model.resolved import Resolved
 from reconciler.planning.host_diff import OPEN_NOTE
 from reconciler.planning.look_up import LookUp, NotFoundError
 from reconciler.planning.old_schema import as_vdvs_upgrades
-from reconciler.planning.releases import release
+from reconciler.planning.releases import Feature, has
 from reconciler.planning.rights import Lookup, Request, Right, decide, lookup_order, vmgroup_of
 from reconciler.planning.show import Names
 from reconciler.planning.state import VMGroupState, observed_states
@@ -202,12 +202,12 @@ def _by_rows(question: Question, host: ObservedHost, db: ObservedConfigDB, names
 
 def _lookups(driver: str | None) -> list[Lookup] | None:
     """The orders in which this driver may look rows up; None: it is older than what vdvs knows."""
-    numbers = release(driver or "")
-    if numbers is None:
+    specific_first = has(driver or "", Feature.SPECIFIC_FIRST)
+    if specific_first is None:
         return list(Lookup)
-    if numbers < (0, 14):
+    if not has(driver or "", Feature.SCHEMA_1_2):
         return None
-    return [Lookup.BEFORE_0_17] if numbers < (0, 17) else [Lookup.SINCE_0_17]
+    return [Lookup.SINCE_0_17 if specific_first else Lookup.BEFORE_0_17]
 
 
 def _decided(

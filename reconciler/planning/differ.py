@@ -25,6 +25,7 @@ from reconciler.planning.own_db import own_db
 from reconciler.planning.ownership import Ledger, forgotten, ledger, object_name, recorded
 from reconciler.planning.pairing import Pair, pairs, uuid_of
 from reconciler.planning.policy_diff import forgotten_policies, policy_changes
+from reconciler.planning.releases import Feature, supported, without
 from reconciler.planning.relocation import Relocation, place_of, relocation, relocation_change
 from reconciler.planning.repairs import with_repairs
 from reconciler.planning.rights_change import RightsChanges, of_default, of_host
@@ -185,7 +186,8 @@ def _contents(
         db_change = with_repairs(db_change, seen, found, book, names)
         db_change = replace(db_change, rights=(*db_change.rights, *rights.of_repairs(db_change)))
     yield db_change
-    for pair in (with_needed_access(pair, book, names) for pair in found):
+    old = without(Feature.SPECIAL_QUOTAS, db.hosts, observed)
+    for pair in (supported(with_needed_access(pair, book, names), old) for pair in found):
         change = vmgroup_change(pair, book, observed.datastores, others, names)
         if change.actions:
             change = replace(change, rights=rights.of(change, pair.before, pair.after))

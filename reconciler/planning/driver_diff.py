@@ -16,7 +16,7 @@ from reconciler.model.observed import DBMode, ObservedHost, SectionForm, Service
 from reconciler.model.resolved import ResolvedHost
 from reconciler.model.risk import Risk
 from reconciler.planning.host_findings import Findings
-from reconciler.planning.releases import understands_1_2
+from reconciler.planning.releases import Feature, has
 from reconciler.planning.vcenter_says import why_no_driver
 
 _DEFAULT_LOG_LEVEL = "INFO"
@@ -64,7 +64,7 @@ def _hindrance(host: ResolvedHost, wanted: DesiredDriver) -> str | None:
 
 
 def _too_old(host: ResolvedHost, wanted: DesiredDriver) -> str | None:
-    if host.config_db is None or wanted.version is None or understands_1_2(wanted.version) is not False:
+    if host.config_db is None or wanted.version is None or has(wanted.version, Feature.SCHEMA_1_2) is not False:
         return None
     return f"driver {wanted.version} is older than vDVS 0.14, so it does not understand {host.config_db}"
 

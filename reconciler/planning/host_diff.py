@@ -14,6 +14,7 @@ from reconciler.model.risk import Risk, worst
 from reconciler.planning.driver_diff import driver, leave, log_level, service
 from reconciler.planning.host_findings import Findings
 from reconciler.planning.own_db import OwnDB
+from reconciler.planning.releases import newer_note
 from reconciler.planning.show import LOST, Names
 from reconciler.planning.vcenter_says import why_unreachable
 
@@ -45,6 +46,8 @@ def host_change(
     found = Findings()
     if is_open(seen):
         found.notes.append(OPEN_NOTE)
+    if (newer := newer_note(seen.driver)) is not None:
+        found.notes.append(newer)
     if seen.db_mode is DBMode.BROKEN_LINK:
         found.notes.append(f"{seen.db_mode} ({seen.db_reason}): vDVS refuses every request on this host")
     if host.driver is not None and host.driver.state is Presence.ABSENT:

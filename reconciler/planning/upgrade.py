@@ -14,7 +14,7 @@ from reconciler.model.refs import ObjectRef
 from reconciler.model.resolved import Member, ResolvedConfigDB
 from reconciler.model.risk import Risk, worst
 from reconciler.planning.old_schema import as_granted, half_upgraded, is_old, lifted
-from reconciler.planning.releases import understands_1_2
+from reconciler.planning.releases import Feature, has
 from reconciler.planning.rights import compare
 from reconciler.planning.rights_change import UNGROUPED, by_release
 from reconciler.planning.show import Names, access_fields, scalar_fields
@@ -55,7 +55,7 @@ def _users(db: ResolvedConfigDB, observed: Observed) -> Iterator[str]:
 
 
 def _too_old(driver: str) -> str | None:
-    modern = understands_1_2(driver)
+    modern = has(driver, Feature.SCHEMA_1_2)
     if modern is None:
         return "which does not say its release; one before 0.14 needs schema 1.1"
     if not modern:
