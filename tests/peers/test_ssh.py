@@ -128,7 +128,8 @@ def test_a_login_that_is_refused_is_not_tried_again_until_it_is_another(fleet: F
         assert "wrong" not in str(said)
 
     asyncio.run(run())
-    assert (host.folder / "log").read_text().count("Connection closed by authenticating user") == 2
+    # (The end of a connection is logged some time after the client knows of the refusal.)
+    assert (host.folder / "log").read_text().count("Failed publickey for root") == 2
 
 
 def test_a_host_without_python_says_so(fleet: Fleet, host: Server) -> None:
