@@ -2,8 +2,10 @@
 
 import hashlib
 import os
+import time
 
 from . import files, host_facts, log_level, own_db, programs, section
+from .clock import monotonic
 from .paths import AUTH_DB, raw_target
 from .text import native, readable
 from .wire import Refused
@@ -172,6 +174,20 @@ def _check_file(root, source, checksum):
         raise Refused("Checksum", "%s has the SHA-256 %s, not %s" % (source, digest.hexdigest(), checksum))
 
 
+def _restart_hostd(root, action):
+    # type: (Root, Dict[str, Any]) -> None
+    del action
+    script = programs.first_that_exists(root, [host_facts.HOSTD])
+    if script is None:
+        raise Refused("Missing", "%s is missing" % host_facts.HOSTD)
+    done = programs.run(root, [script, "restart"], SERVICE_SECONDS)
+    until = monotonic() + SERVICE_SECONDS
+    while programs.run(root, [script, "status"], SERVICE_SECONDS).code != 0:
+        if monotonic() > until:
+            raise Refused("NotRunning", "hostd does not run after its restart: %s" % done.complaint)
+        time.sleep(1)
+
+
 def _start_service(root, action):
     # type: (Root, Dict[str, Any]) -> None
     del action
@@ -194,6 +210,7 @@ _ACTIONS = {
     "InstallDriver": _install_driver,
     "ReplaceDriver": _replace_driver,
     "RemoveDriver": _remove_driver,
+    "RestartHostd": _restart_hostd,
     "StartService": _start_service,
     "SetLogLevel": log_level.change,
 }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 DRIVER = "esx-vmdkops-service"
 ESXCLI = ("/bin/esxcli", "/sbin/esxcli")
 SERVICE = "/etc/init.d/vmdk-opsd"
+HOSTD = "/etc/init.d/hostd"
 INSTALLED_VIBS = "/var/db/esximg/vibs"
 SECURE_BOOT = "/usr/lib/vmware/secureboot/bin/secureBoot.py"
 QUESTION_SECONDS = 30

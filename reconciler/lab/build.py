@@ -53,6 +53,7 @@ _PROGRAMS = {
     "esxcli": "bin/esxcli",
     "auto-backup.sh": "sbin/auto-backup.sh",
     "vmdk-opsd": ".lab/vmdk-opsd",
+    "hostd": "etc/init.d/hostd",
     "secureBoot": _SECURE_BOOT,
 }
 _STOCK_VIBS = ("esx-base", "esx-ui", "vsan")

@@ -112,7 +112,10 @@ def host(document: Document) -> DesiredHost:
 def _driver(driver: dict[str, Any]) -> DesiredDriver:
     digest = driver.get("sha256")
     state = Presence(driver.get("state", Presence.PRESENT))
-    return DesiredDriver(driver.get("version"), driver.get("source"), digest.lower() if digest else None, state)
+    sha256 = digest.lower() if digest else None
+    return DesiredDriver(
+        driver.get("version"), driver.get("source"), sha256, state, bool(driver.get("restartHostd", False))
+    )
 
 
 def labels(metadata: dict[str, Any]) -> tuple[tuple[str, str], ...]:

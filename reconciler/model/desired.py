@@ -41,12 +41,13 @@ class Site:
 @dataclass(frozen=True, slots=True)
 class DesiredDriver:
     """The vDVS VIB: `source` is a path on the host (or an URL) that esxcli can install from, `sha256` its digest.
-    `state` ABSENT: vDVS shall leave the host."""
+    `state` ABSENT: vDVS shall leave the host. `restart_hostd`: after an installation, so that hostd knows of it."""
 
     version: str | None
     source: str | None
     sha256: str | None
     state: Presence = Presence.PRESENT
+    restart_hostd: bool = False
 
 
 @dataclass(frozen=True, slots=True)

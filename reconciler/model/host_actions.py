@@ -151,6 +151,14 @@ class RemoveDriver:
 
 
 @dataclass(frozen=True, slots=True)
+class RestartHostd:
+    """Restart hostd, which learns the commands of a driver when it starts, and wait until it runs again."""
+
+    ref: ObjectRef
+    risk: Risk
+
+
+@dataclass(frozen=True, slots=True)
 class StartService:
     """Start vmdk-opsd."""
 
@@ -179,6 +187,7 @@ HostAction = (
     | InstallDriver
     | ReplaceDriver
     | RemoveDriver
+    | RestartHostd
     | StartService
     | SetLogLevel
 )

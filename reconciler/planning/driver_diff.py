@@ -8,6 +8,7 @@ from reconciler.model.host_actions import (
     RemoveDriver,
     RemoveSection,
     ReplaceDriver,
+    RestartHostd,
     SetLogLevel,
     StartService,
     UnlinkDB,
@@ -45,6 +46,7 @@ def _install(host: ResolvedHost, wanted: DesiredDriver, seen: ObservedHost, foun
             found.notes.append("the driver will serve every VM without limit, because this host uses no config DB")
         action = InstallDriver(host.ref, risk, wanted.source, wanted.version, wanted.sha256)
         found.change("driver", "not installed", wanted.version or "installed", action)
+        _hostd(host, wanted, found)
 
 
 def _replace(host: ResolvedHost, wanted: DesiredDriver, installed: str, found: Findings) -> None:
@@ -56,7 +58,19 @@ def _replace(host: ResolvedHost, wanted: DesiredDriver, installed: str, found: F
     else:
         action = ReplaceDriver(host.ref, Risk.DISRUPTS, installed, wanted.source, wanted.version, wanted.sha256)
         found.change("driver", installed, wanted.version, action)
+        _hostd(host, wanted, found)
         found.notes.append("Docker requests on this host fail while the driver is replaced; containers go on")
+
+
+def _hostd(host: ResolvedHost, wanted: DesiredDriver, found: Findings) -> None:
+    """hostd reads the commands that a VIB adds to esxcli when it starts (see "Releases" in docs/domain.md)."""
+    if wanted.restart_hostd:
+        found.actions.append(RestartHostd(host.ref, Risk.DISRUPTS))
+        found.notes.append("hostd is restarted: vCenter loses this host for a moment; VMs and containers go on")
+    elif wanted.version is None or has(wanted.version, Feature.ESXCLI) is not False:
+        found.notes.append(
+            "`esxcli storage guestvol` is known once hostd is restarted (spec.driver.restartHostd does it)"
+        )
 
 
 def _hindrance(host: ResolvedHost, wanted: DesiredDriver) -> str | None:

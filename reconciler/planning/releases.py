@@ -25,6 +25,7 @@ class Feature(Enum):
     """What not every release can do: since which it can, and what that is."""
 
     SCHEMA_1_2 = ((0, 14), "config DBs of schema 1.2, which several hosts may share")
+    ESXCLI = ((0, 17), "`esxcli storage guestvol`")
     SPECIAL_QUOTAS = ((0, 17), "limits for all volumes on _VM_DS and _ALL_DS")
     SPECIFIC_FIRST = (
         (0, 17),

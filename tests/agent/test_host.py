@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.agent import host_facts, local_sh, programs
+from reconciler.agent import host_actions, host_facts, local_sh, programs
 from reconciler.agent.paths import Root
 from reconciler.agent.wire import Refused
 from tests.agent.test_observe_db import leave_hot_journal, start_spilling_writer
@@ -426,6 +426,22 @@ def test_the_service_is_started(agent: Agent) -> None:
     )
     assert agent.on_host(START) == ["ok"]
     assert agent.host()["service"] == "running"
+
+
+def test_hostd_is_restarted_and_waited_for(agent: Agent) -> None:
+    restart = {"action": "RestartHostd"}
+    assert agent.on_host(restart) == ["Missing"]
+    script = "case $1 in restart) echo 3 > {0} ;; status) n=$(($(cat {0}) - 1)); echo $n > {0}; test $n -le 0 ;; esac"
+    flag = agent.root / "rounds"
+    agent.program("/etc/init.d/hostd", script.format(flag))
+    assert agent.on_host(restart) == ["ok"]
+    assert flag.read_text().strip() == "0"  # it was asked until it ran
+
+
+def test_a_hostd_that_does_not_come_back_is_no_success(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_actions, "SERVICE_SECONDS", 1)
+    agent.program("/etc/init.d/hostd", "echo hostd is not running.; exit 1")
+    assert agent.on_host({"action": "RestartHostd"}, START) == ["NotRunning", "Skipped"]
 
 
 def test_a_service_that_keeps_the_streams_of_its_start_does_not_hold_it_up(agent: Agent) -> None:

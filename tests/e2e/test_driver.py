@@ -53,6 +53,28 @@ def test_another_version_is_installed_in_its_place_and_the_link_stays(site: LabS
     assert_in_sync(site)
 
 
+def test_hostd_is_restarted_only_after_an_installation_and_where_it_is_asked_for(site: LabSite) -> None:
+    newer_vib(site)
+    source = f"/vmfs/volumes/{site.datastore.name}/newer.vib"
+    for name, more in (("esxiz10", ", restartHostd: true"), ("esxiz20", "")):
+        site.write_host(name, f"{{driver: {{version: {NEWER}, source: {source}{more}}}}}")
+    assert "hostd is restarted" in " ".join(site.change("host/esxiz10").notes)
+    site.reconcile()
+    site.reconcile()
+    assert (site.root("esxiz10") / "var/log/hostd.log").read_text() == "hostd started\n"
+    assert not (site.root("esxiz20") / "var/log/hostd.log").exists()
+    assert_in_sync(site)
+
+
+def test_without_a_hostd_to_restart_that_is_told(site: LabSite) -> None:
+    newer_vib(site)
+    source = f"/vmfs/volumes/{site.datastore.name}/newer.vib"
+    (site.root("esxiz10") / "etc/init.d/hostd").unlink()
+    site.write_host("esxiz10", f"{{driver: {{version: {NEWER}, source: {source}, restartHostd: true}}}}")
+    (result,) = (item for item in site.reconcile().objects if str(item.ref) == "host/esxiz10")
+    assert (result.status.value, result.detail) == ("failed", "/etc/init.d/hostd is missing")
+
+
 def test_a_source_with_another_digest_replaces_nothing(site: LabSite) -> None:
     newer_vib(site)
     declare(site, hashlib.sha256(b"another").hexdigest())

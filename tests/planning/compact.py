@@ -158,7 +158,11 @@ def _host(name: str, entry: Plain) -> DesiredHost:
         labels=tuple(sorted((entry.get("labels") or {}).items())),
         driver=driver
         and DesiredDriver(
-            driver.get("version"), driver.get("source"), driver.get("sha256"), Presence(driver.get("state", "Present"))
+            driver.get("version"),
+            driver.get("source"),
+            driver.get("sha256"),
+            Presence(driver.get("state", "Present")),
+            driver.get("restartHostd", False),
         ),
         service_running=True if entry.get("service") == "Running" else None,
         log_level=entry.get("logLevel"),

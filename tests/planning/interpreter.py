@@ -407,6 +407,8 @@ def _on_host(host: ObservedHost, action: outside.HostAction) -> ObservedHost:
         case outside.SetLogLevel(level=level, before=before):
             expect(host.log_level in (before, level), "the log level is another one", "Moved")
             return replace(host, log_level=level)
+        case outside.RestartHostd():
+            return host
         case outside.StartService():
             expect(host.driver is not None or host.service is Service.STOPPED, "nothing to start", "Missing")
             return replace(host, service=Service.RUNNING)
