@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -91,6 +92,7 @@ def _of_lab(way: Lab) -> Hosts:
 
 def _by_ssh(way: SSH) -> Hosts:
     # Imported here, as asyncssh is slow to import, too.
+    from reconciler.hosts.refused_logins import RefusedLogins
     from reconciler.hosts.ssh import SSHHosts
 
     def login() -> Login:
@@ -98,7 +100,13 @@ def _by_ssh(way: SSH) -> Hosts:
         name = way.user if user is None else read_secret(user).reveal()
         return Login(name, None if password is None else read_secret(password))
 
-    return SSHHosts(way, login)
+    return SSHHosts(way, login, RefusedLogins(_state_folder() / "refused-logins"))
+
+
+def _state_folder() -> Path:
+    """Where what one run has to remember for the next is kept, by the XDG Base Directory Specification."""
+    given = os.environ.get("XDG_STATE_HOME", "")
+    return (Path(given) if given.startswith("/") else Path("~/.local/state").expanduser()) / "vdvs"
 
 
 def _vcenter_login(vcenter: VCenter) -> Login:

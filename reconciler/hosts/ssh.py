@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import asyncssh
 
 from reconciler.hosts.bundle import BOOTSTRAP, bundle
 from reconciler.hosts.client import REPLY_LIMIT, AgentClient, Channel
+from reconciler.hosts.refused_logins import RefusedLogins
 from reconciler.hosts.ssh_trouble import Gatekeeper, as_unreachable
 from reconciler.model.errors import HostUnreachableError
 from reconciler.model.secret import Login
@@ -38,12 +37,12 @@ class SSHHosts:
     """Implements `ports.Hosts`. `login` is asked for each connection, so new credentials are taken up; it raises
     UsageError where there is something wrong with them."""
 
-    def __init__(self, ssh: SSH, login: Callable[[], Login]) -> None:
+    def __init__(self, ssh: SSH, login: Callable[[], Login], refused: RefusedLogins) -> None:
         self._ssh = ssh
         self._login = login
+        self._refused = refused
         self._few = asyncio.Semaphore(ssh.concurrency)
         self._agents: dict[str, AgentClient] = {}
-        self._refused: dict[str, tuple[object, str]] = {}
 
     def agent(self, name: str, address: str) -> HostAgent:
         """See `ports.Hosts`."""
@@ -57,7 +56,7 @@ class SSHHosts:
 
     async def _open(self, name: str, address: str) -> Channel:
         async with self._few:
-            connection = await self._connect(name, address)
+            connection = await self._connect(address)
         try:
             channel = AgentChannel(name, connection)
             await connection.create_session(lambda: channel, COMMAND, encoding=None, window=_WINDOW, request_pty=False)
@@ -69,25 +68,25 @@ class SSHHosts:
             raise
         return channel
 
-    async def _connect(self, name: str, address: str) -> asyncssh.SSHClientConnection:
-        """Log in, once. A host that refuses us is not asked again until the login is another: ESXi locks an account
-        after a few refusals, and with it everybody who uses it."""
+    async def _connect(self, address: str) -> asyncssh.SSHClientConnection:
+        """Log in, once: see `RefusedLogins`."""
         login = self._login()
-        if name in self._refused and self._refused[name][0] == _proof(login, self._ssh):
-            raise HostUnreachableError(self._refused[name][1])
         where = f"{address}:{self._ssh.port or asyncssh.DEFAULT_PORT}"
         gatekeeper = None
         try:
             options = asyncssh.SSHClientConnectionOptions(host=address, **self._options(login))
             where = f"{options.host}:{options.port}"
+            if (refused := self._refused.why_not(where, login, self._ssh)) is not None:
+                raise HostUnreachableError(refused)
             gatekeeper = Gatekeeper(options)
             connection, _ = await asyncssh.create_connection(lambda: gatekeeper, address, options=options)
         except (asyncssh.Error, OSError, ValueError) as error:
             stranger = gatekeeper.stranger if gatekeeper is not None else None
             trouble = as_unreachable(error, where, stranger, self._ssh.connect_timeout)
             if isinstance(error, asyncssh.PermissionDenied):
-                self._refused[name] = (_proof(login, self._ssh), f"{trouble}; not tried again with the same login")
+                self._refused.remember(where, login, self._ssh, str(trouble))
             raise trouble from error
+        self._refused.forget(where)
         return connection
 
     def _options(self, login: Login) -> dict[str, Any]:
@@ -105,14 +104,6 @@ class SSHHosts:
             options["known_hosts"] = None
         timeouts = {"connect_timeout": ssh.connect_timeout, "login_timeout": ssh.connect_timeout}
         return options | timeouts | {"keepalive_interval": _KEEPALIVE, "keepalive_count_max": _MISSED}
-
-
-def _proof(login: Login, ssh: SSH) -> object:
-    """What a login is proved with, to tell another one from the same: no secret is kept for that."""
-    key = Path(ssh.identity_file) if ssh.identity_file is not None else None
-    changed = key.stat().st_mtime_ns if key is not None and key.exists() else None
-    password = None if login.password is None else hashlib.sha256(login.password.reveal().encode()).digest()
-    return login.user, password, changed
 
 
 class AgentChannel(asyncssh.SSHClientSession[bytes]):

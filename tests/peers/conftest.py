@@ -20,6 +20,12 @@ def need(missing: list[str]) -> None:
         pytest.skip(reason)
 
 
+@pytest.fixture(autouse=True)
+def state_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one run remembers for the next is forgotten after each test."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg-state"))
+
+
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[sshd.Fleet]:
     """Real OpenSSH servers."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.hosts.refused_logins import RefusedLogins
 from reconciler.hosts.ssh import SSHHosts
 from reconciler.model.errors import HostUnreachableError
 from reconciler.model.host_actions import LinkDB
@@ -40,7 +41,7 @@ def settings(fleet: Fleet) -> SSH:
 
 def with_agent(ssh: SSH, server: Server, use: Callable[[HostAgent], Awaitable[None]]) -> None:
     async def run() -> None:
-        hosts = SSHHosts(ssh, lambda: Login(os.environ.get("USER") or "root", None))
+        hosts = SSHHosts(ssh, lambda: Login(os.environ.get("USER") or "root", None), RefusedLogins())
         try:
             await use(hosts.agent("esx1", server.address))
         finally:
@@ -111,25 +112,86 @@ def test_nobody_there(fleet: Fleet, host: Server) -> None:
     assert said == f"cannot connect to {host.address}:{PORT}: connection refused; is SSH enabled on the host?"
 
 
-def test_a_login_that_is_refused_is_not_tried_again_until_it_is_another(fleet: Fleet, host: Server) -> None:
-    host._authorized.write_text("")
-    passwords = ["wrong", "wrong", "another"]
+def ask(fleet: Fleet, host: Server, password: str, refused: RefusedLogins) -> str:
+    """What is said to a run that logs in with this password; empty: it got in."""
+    said = []
 
     async def run() -> None:
-        hosts = SSHHosts(settings(fleet), lambda: Login("root", Secret(passwords.pop(0))))
-        agent = hosts.agent("esx1", host.address)
-        said = []
-        for _ in range(3):
-            with pytest.raises(HostUnreachableError, match="the login was refused") as caught:
-                await agent.observe(Question())
-            said.append(str(caught.value))
-        await hosts.close()
-        assert ["not tried again" in each for each in said] == [False, True, False]
-        assert "wrong" not in str(said)
+        hosts = SSHHosts(settings(fleet), lambda: Login("root", Secret(password)), refused)
+        try:
+            await hosts.agent("esx1", host.address).observe(Question())
+        except HostUnreachableError as error:
+            said.append(str(error))
+        finally:
+            await hosts.close()
 
     asyncio.run(run())
-    # (The end of a connection is logged some time after the client knows of the refusal.)
-    assert (host.folder / "log").read_text().count("Failed publickey for root") == 2
+    return "".join(said)
+
+
+def refusals(host: Server) -> int:
+    """How often the host refused somebody. (The end of a connection is logged some time after the client knows.)"""
+    return (host.folder / "log").read_text().count("Failed publickey for root")
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["in another run", "in the same run"])
+def test_a_login_that_is_refused_is_not_tried_again_until_it_is_another(
+    fleet: Fleet, host: Server, tmp_path: Path, kept: bool
+) -> None:
+    allowed = host._authorized.read_text()
+    host._authorized.write_text("")
+    here = RefusedLogins()
+
+    def run(password: str) -> str:
+        return ask(fleet, host, password, RefusedLogins(tmp_path / "state") if kept else here)
+
+    said = [run("s3cret"), run("s3cret"), run("an0ther")]
+    assert all("the login was refused" in each for each in said)
+    assert ["not tried again" in each for each in said] == [False, True, False]
+    assert refusals(host) == 2
+    host._authorized.write_text(allowed)
+    assert "not tried again" in run("an0ther")
+    everything = str(said) + "".join(file.read_text() for file in tmp_path.glob("state/*"))
+    assert "s3cret" not in everything
+    assert "an0ther" not in everything
+
+    if kept:  # the way out that is told
+        (file,) = (tmp_path / "state").iterdir()
+        assert f"remove {file}" in run("an0ther")
+        assert file.stat().st_mode & 0o077 == 0 or file.parent.stat().st_mode & 0o077 == 0
+        file.unlink()
+        assert run("an0ther") == ""
+    assert run("third") == ""
+    assert list(tmp_path.glob("state/*")) == []  # whoever gets in was not refused
+
+
+def test_a_key_that_is_another_is_another_login(fleet: Fleet, host: Server, tmp_path: Path) -> None:
+    allowed = host._authorized.read_text()
+    host._authorized.write_text("")
+    assert "refused" in ask(fleet, host, "x", RefusedLogins(tmp_path / "state"))
+    host._authorized.write_text(allowed)
+    assert "not tried again" in ask(fleet, host, "x", RefusedLogins(tmp_path / "state"))
+    os.utime(fleet.key, ns=(1, 1))
+    assert ask(fleet, host, "x", RefusedLogins(tmp_path / "state")) == ""
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"\xff", b'{"where": 1}'])
+def test_what_is_kept_and_not_ours_is_no_reason(fleet: Fleet, host: Server, tmp_path: Path, content: bytes) -> None:
+    state, allowed = tmp_path / "state", host._authorized.read_text()
+    host._authorized.write_text("")
+    ask(fleet, host, "x", RefusedLogins(state))
+    host._authorized.write_text(allowed)
+    (file,) = state.iterdir()
+    file.write_bytes(content)
+    assert ask(fleet, host, "x", RefusedLogins(state)) == ""
+
+
+def test_where_nothing_can_be_kept_it_is_refused_all_the_same(fleet: Fleet, host: Server, tmp_path: Path) -> None:
+    host._authorized.write_text("")
+    (tmp_path / "state").write_text("a file")
+    refused = RefusedLogins(tmp_path / "state")
+    assert "the login was refused" in ask(fleet, host, "x", refused)
+    assert "not tried again" in ask(fleet, host, "x", refused)
 
 
 def test_a_host_without_python_says_so(fleet: Fleet, host: Server) -> None:

@@ -1,0 +1,94 @@
+"""Logins that a host refused, remembered from one run to the next.
+
+ESXi locks an account after a few refusals, and with it everybody who uses it. So a login that was refused once is not
+tried again before it is another one. What is kept tells a login from another, and tells nothing else of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Final
+
+from reconciler.model.secret import Login
+from reconciler.model.site import SSH
+
+_COST: Final = 2**14  # of scrypt: some 50 ms, so that passwords are not tried out on what is kept
+
+
+class RefusedLogins:
+    """`folder`: where they are kept, a file for each host; None: only as long as this object is there."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._known: dict[str, tuple[str, str]] = {}
+
+    def why_not(self, where: str, login: Login, ssh: SSH) -> str | None:
+        """What `where` (`address:port`) said when it refused this very login; None: nothing speaks against trying."""
+        said = self._read(where, login, ssh) if self._folder is not None else None
+        known = self._known.get(where)
+        if said is None and known is not None and known[0] == _proof(login, ssh, ""):
+            said = known[1]
+        if said is None:
+            return None
+        kept = self._file(where)
+        way_out = f" (to try it all the same, remove {kept})" if kept is not None and kept.exists() else ""
+        return f"{said}; not tried again with the same login{way_out}"
+
+    def remember(self, where: str, login: Login, ssh: SSH, said: str) -> None:
+        """This login was refused. Where it cannot be kept, it is remembered as long as this object is there."""
+        self._known[where] = _proof(login, ssh, ""), said
+        kept = self._file(where)
+        if kept is None:
+            return
+        salt = os.urandom(16).hex()
+        content = json.dumps({"where": where, "salt": salt, "proof": _proof(login, ssh, salt), "said": said})
+        beside = kept.with_suffix(f".{os.getpid()}")
+        with contextlib.suppress(OSError):
+            kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            beside.write_text(content + "\n")
+            beside.replace(kept)
+
+    def forget(self, where: str) -> None:
+        """A login was accepted there."""
+        self._known.pop(where, None)
+        kept = self._file(where)
+        if kept is not None:
+            with contextlib.suppress(OSError):
+                kept.unlink(missing_ok=True)
+
+    def _file(self, where: str) -> Path | None:
+        name = hashlib.sha256(where.encode()).hexdigest()[:32]
+        return None if self._folder is None else self._folder / f"{name}.json"
+
+    def _read(self, where: str, login: Login, ssh: SSH) -> str | None:
+        kept = self._file(where)
+        try:
+            found = json.loads(kept.read_bytes()) if kept is not None else {}
+            same = found["where"] == where and found["proof"] == _proof(login, ssh, found["salt"])
+            return str(found["said"]) if same else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None  # nothing is kept, or not by us
+
+
+def _proof(login: Login, ssh: SSH, salt: str) -> str:
+    """What tells this login from another. Of keys, that their files are as they were; what an SSH agent holds is not
+    known."""
+    folder = Path("~/.ssh").expanduser()
+    keys = [Path(ssh.identity_file)] if ssh.identity_file is not None else sorted(folder.glob("id_*"))
+    told = [login.user, *(_state(file) for file in (*keys, folder / "config"))]
+    if login.password is not None:
+        told.append(login.password.reveal())
+    secret = "\0".join(told).encode()
+    return hashlib.scrypt(secret, salt=salt.encode(), n=_COST, r=8, p=1).hex()
+
+
+def _state(file: Path) -> str:
+    try:
+        status = file.stat()
+    except OSError:
+        return f"{file} -"
+    return f"{file} {status.st_mtime_ns} {status.st_size}"
