@@ -73,9 +73,12 @@ class AgentClient:
 
     async def observe(self, question: Question) -> Report:
         """See `ports.HostAgent`."""
-        ahead, self._ahead = self._ahead, None
-        if ahead is not None and ahead[0] == question:
-            return await ahead[1]
+        if self._ahead is not None:
+            expected, task = self._ahead
+            await asyncio.wait([task])
+            self._ahead = None
+            if expected == question:
+                return task.result()
         return await self._observe(question)
 
     async def _observe(self, question: Question) -> Report:

@@ -199,3 +199,51 @@ def test_all_that_is_sent_is_json_of_the_protocol() -> None:
     assert channel.asked == [
         {"id": 1, "do": "apply_host", "actions": [{"action": "LinkDB", "path": "/db", "before": None}]}
     ]
+
+
+def test_what_was_asked_ahead_is_not_asked_again_and_only_once_answered_by_that() -> None:
+    channel = Scripted(*[{"result": REPORT}] * 2)
+
+    async def use(agent: AgentClient) -> None:
+        agent.connect(Question())
+        agent.connect(Question(linked=True))  # it is connecting already
+        await agent.observe(Question())
+        await agent.observe(Question())
+
+    with_agent(channel, use)
+    assert [asked["linked"] for asked in channel.asked] == [None, None]
+
+
+def test_another_question_than_the_one_asked_ahead_is_asked_after_it() -> None:
+    channel = Scripted(*[{"result": REPORT}] * 2)
+
+    async def use(agent: AgentClient) -> None:
+        agent.connect(Question(linked=True))
+        await agent.observe(Question())
+
+    with_agent(channel, use)
+    assert [asked["linked"] for asked in channel.asked] == [{}, None]
+
+
+def test_what_went_wrong_ahead_is_told_when_it_is_asked() -> None:
+    async def use(agent: AgentClient) -> None:
+        agent.connect(Question())
+        await asyncio.sleep(0)
+        with pytest.raises(HostUnreachableError, match="esx1"):
+            await agent.observe(Question())
+
+    with_agent(Scripted(b"no JSON\n"), use)
+
+
+@pytest.mark.parametrize("steps", range(6))
+def test_closing_while_it_is_asked_ahead_leaves_nothing(steps: int) -> None:
+    channel = Scripted({"result": REPORT})
+
+    async def use(agent: AgentClient) -> None:
+        agent.connect(Question())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await agent.close()
+
+    with_agent(channel, use)
+    assert channel.closed or not channel.asked
