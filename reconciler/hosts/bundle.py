@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import marshal
 from functools import cache
+from importlib.abc import InspectLoader
+from importlib.util import find_spec
 from pkgutil import get_data
+from types import CodeType
 
 from reconciler.agent import MODULES
 
@@ -20,15 +24,25 @@ import types
 package = types.ModuleType("vdvs_agent")
 package.__path__ = []
 sys.modules["vdvs_agent"] = package
-for name, source in modules:
+for name, code in modules:
     module = types.ModuleType("vdvs_agent." + name)
     module.__package__ = "vdvs_agent"
     sys.modules[module.__name__] = module
-    exec(compile(source, "vdvs_agent/" + name + ".py", "exec", 0, True), module.__dict__)
+    exec(compiled(name, code), module.__dict__)
     setattr(package, name, module)
 package.main.main(sys.argv[1] if len(sys.argv) > 1 else "/", i, o)
 import os
 os._exit(0)  # all is said: what is left in memory need not be taken apart
+"""
+_COMPILE = """
+def compiled(name, source):
+    return compile(source, "vdvs_agent/" + name + ".py", "exec", 0, True)
+"""
+_UNPACK = """
+import marshal
+modules = marshal.loads(i.read({length}))
+def compiled(name, code):
+    return code
 """
 
 
@@ -38,6 +52,26 @@ def bundle(first: str = "") -> bytes:
     another program that is run before, in a namespace of its own."""
     # (importlib.resources would do the same, and takes longer to import than all of this.)
     modules = [(name, (get_data("reconciler.agent", f"{name}.py") or b"").decode("ascii")) for name in MODULES]
+    return _program(first, f"modules = {modules!r}\n{_COMPILE}")
+
+
+@cache
+def bundle_for_this_python(first: str = "") -> bytes:
+    """The same for an interpreter that is the one which runs this. Its modules are compiled already, which is most of
+    what an agent does before it says hello; they follow the program."""
+    modules = marshal.dumps([(name, _code(name)) for name in MODULES])
+    return _program(first, _UNPACK.format(length=len(modules))) + modules
+
+
+def _code(name: str) -> CodeType:
+    loader = getattr(find_spec(f"reconciler.agent.{name}"), "loader", None)
+    code = loader.get_code(f"reconciler.agent.{name}") if isinstance(loader, InspectLoader) else None
+    if code is None:
+        raise ImportError(f"the agent's module {name} cannot be found")
+    return code
+
+
+def _program(first: str, modules: str) -> bytes:
     before = f"exec({first!r}, {{}})\n" if first else ""
-    program = f"{before}modules = {modules!r}\n{_LOADER}".encode("ascii")
+    program = f"{before}{modules}{_LOADER}".encode("ascii")
     return b"%d\n" % len(program) + program

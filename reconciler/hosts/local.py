@@ -11,7 +11,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable
 from pathlib import Path
 
-from reconciler.hosts.bundle import BOOTSTRAP, bundle
+from reconciler.hosts.bundle import BOOTSTRAP, bundle, bundle_for_this_python
 from reconciler.hosts.client import REPLY_LIMIT, AgentClient, Channel
 from reconciler.model.errors import HostUnreachableError
 from reconciler.ports import HostAgent
@@ -56,7 +56,8 @@ class LocalHosts:
             raise HostUnreachableError(f"{name}: the agent cannot be started: {error.strerror}") from error
         channel = _ProcessChannel(name, process)
         try:
-            await channel.send(bundle(self._first_on(name)))
+            ours = bundle_for_this_python if self._interpreter == sys.executable else bundle
+            await channel.send(ours(self._first_on(name)))
         except BaseException:
             await channel.close()
             raise

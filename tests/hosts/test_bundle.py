@@ -6,11 +6,12 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from reconciler.hosts.bundle import BOOTSTRAP, bundle
+from reconciler.hosts.bundle import BOOTSTRAP, bundle, bundle_for_this_python
 
 PYENV = Path.home() / ".pyenv" / "versions"
 
@@ -24,8 +25,13 @@ def supports_isolated_mode(interpreter: str) -> bool:
     return subprocess.run([interpreter, "-I", "-S", "-c", ""], capture_output=True, check=False).returncode == 0
 
 
-@pytest.mark.parametrize("interpreter", interpreters())
-def test_the_bundle_answers_and_leaves_nothing_behind(interpreter: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("interpreter", "program"),
+    [(sys.executable, bundle_for_this_python), *((interpreter, bundle) for interpreter in interpreters())],
+)
+def test_the_bundle_answers_and_leaves_nothing_behind(
+    interpreter: str, program: Callable[[], bytes], tmp_path: Path
+) -> None:
     root = tmp_path / "host"
     (root / "vmfs" / "volumes").mkdir(parents=True)
     switches = ["-I", "-S"] if supports_isolated_mode(interpreter) else ["-E", "-s", "-S"]
@@ -33,7 +39,7 @@ def test_the_bundle_answers_and_leaves_nothing_behind(interpreter: str, tmp_path
 
     ended = subprocess.run(
         [interpreter, *switches, "-c", BOOTSTRAP, str(root)],
-        input=bundle() + requests,
+        input=program() + requests,
         capture_output=True,
         timeout=60,
         check=True,
