@@ -59,6 +59,10 @@ class Membership:
         odd = self.misspelt.get(uuid)
         return self.owners.get(uuid) or (odd.tenant_id if odd else None)
 
+    def is_free(self, uuid: str) -> bool:
+        """Whether nothing is in the way of this VM: no row names it, and it is seen to have no vDVS disk attached."""
+        return self.disks.get(uuid) == () and uuid not in self.owners and uuid not in self.misspelt
+
 
 @dataclass(frozen=True, slots=True)
 class MemberChange:
@@ -119,6 +123,8 @@ def _join(
     book: Membership,
     names: Names,
 ) -> MemberChange:
+    if book.is_free(member.uuid):
+        return MemberChange(FieldChange("vms", None, shown), AddMember(ref, risk_of_joining(None), after.uuid, member))
     odd = book.misspelt.get(member.uuid)
     own = odd is not None and odd.tenant_id == after.uuid
     before = names.vm(odd.vm_id, member.name) if odd is not None and own else None
