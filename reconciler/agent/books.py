@@ -9,6 +9,13 @@ if TYPE_CHECKING:
     import sqlite3
     from typing import Any, Dict, List, Optional, Tuple  # novm
 
+_IDENTITIES = (
+    ("id", "tenants"),
+    ("name", "tenants"),
+    ("vm_id", "vms"),
+    ("tenant_id", "vms"),
+    ("tenant_id", "privileges"),
+)
 _AT_ONCE = 500  # values in one statement: SQLite before 3.32 takes 999 at most
 
 
@@ -20,7 +27,9 @@ def unmet(message):
 class Books(object):
     """The open transaction. `stamp`: what is recorded of whoever applies this (in `objects`). `odd` maps the
     lower-case form of VM ids that are not in lower case to what they are; `orphaned` holds the vmgroup ids of VM rows
-    whose vmgroup is gone. Both are looked up once: they only ever shrink, and `vms` has no index by vmgroup."""
+    whose vmgroup is gone. Both are looked up once: they only ever shrink, and `vms` has no index by vmgroup.
+    `met`: every id of a vmgroup or a VM and every name of a vmgroup that is in a row, or was in this transaction. What
+    is not among them need not be asked for, and of thousands that are new that is most of the time."""
 
     def __init__(self, connection, stamp):
         # type: (sqlite3.Connection, Dict[str, Any]) -> None
@@ -30,6 +39,10 @@ class Books(object):
         self.odd = dict(rows.tolerantly(connection, query))  # type: Dict[Any, Any]
         query = "SELECT DISTINCT tenant_id FROM vms WHERE tenant_id NOT IN (SELECT id FROM tenants)"
         self.orphaned = {row[0] for row in rows.tolerantly(connection, query)}
+        self.met = set()  # type: set[Any]
+        for column, table in _IDENTITIES:
+            query = "SELECT DISTINCT %s FROM %s WHERE typeof(%s) = 'text'" % (column, table, column)
+            self.met.update(row[0] for row in rows.tolerantly(connection, query))
 
     def one(self, statement, *values):
         # type: (str, Any) -> Optional[Tuple[Any, ...]]
@@ -53,6 +66,8 @@ class Books(object):
         """Whether one of these BIOS UUIDs is in a vmgroup, in whatever case, or stands here twice."""
         if len(set(uuids)) < len(uuids) or not set(self.odd).isdisjoint(uuids):
             return True
+        if self.met.isdisjoint(uuids):
+            return False
         for start in range(0, len(uuids), _AT_ONCE):
             part = uuids[start : start + _AT_ONCE]
             marks = ", ".join("?" for _ in part)

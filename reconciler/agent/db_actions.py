@@ -40,6 +40,17 @@ def _create(books, action):
         raise unmet("%r is not a UUID in lower case" % uuid)
     if (name == schema.DEFAULT_NAME) != (uuid == schema.DEFAULT_UUID):
         raise unmet("_DEFAULT, and only it, has the id %s" % schema.DEFAULT_UUID)
+    if not books.met.isdisjoint((uuid, name)):
+        _expect_new(books, uuid, name)
+    books.met.update((uuid, name))
+    values = (uuid, name, action["description"], action["default_url"])
+    books.change("INSERT INTO tenants(id, name, description, default_datastore_url) VALUES (?, ?, ?, ?)", *values)
+    _insert_access(books, uuid, action["access"])
+    _insert_members(books, uuid, action["members"])
+
+
+def _expect_new(books, uuid, name):
+    # type: (Books, str, str) -> None
     if books.one("SELECT 1 FROM tenants WHERE id = ?", uuid):
         raise unmet("there is already a vmgroup with the id %s" % uuid)
     if books.one("SELECT 1 FROM tenants WHERE name = ?", name):
@@ -48,10 +59,6 @@ def _create(books, action):
         raise unmet("vms still has rows of an earlier vmgroup with the id %s" % uuid)
     if books.one("SELECT 1 FROM privileges WHERE tenant_id = ?", uuid):
         raise unmet("privileges still has rows of an earlier vmgroup with the id %s" % uuid)
-    values = (uuid, name, action["description"], action["default_url"])
-    books.change("INSERT INTO tenants(id, name, description, default_datastore_url) VALUES (?, ?, ?, ?)", *values)
-    _insert_access(books, uuid, action["access"])
-    _insert_members(books, uuid, action["members"])
 
 
 def _update(books, action):
@@ -75,6 +82,7 @@ def _rename(books, action):
     if books.one("SELECT 1 FROM tenants WHERE name = ?", name):
         raise unmet("there is already a vmgroup called %s" % name)
     books.change("UPDATE tenants SET name = ? WHERE id = ?", name, uuid)
+    books.met.add(name)
 
 
 def _set_access(books, action):
@@ -131,6 +139,7 @@ def _insert_member(books, uuid, member):
     if there is not None:
         raise unmet("VM %s is already in the vmgroup with the id %s" % (_vm_words(member), there[1]))
     books.change("INSERT INTO vms(vm_id, tenant_id, vm_name) VALUES (?, ?, ?)", member["uuid"], uuid, member["name"])
+    books.met.add(member["uuid"])
 
 
 def _insert_members(books, uuid, members):
@@ -141,6 +150,7 @@ def _insert_members(books, uuid, members):
             _insert_member(books, uuid, member)
     else:
         books.insert("vms(vm_id, tenant_id, vm_name)", [(one["uuid"], uuid, one["name"]) for one in members])
+        books.met.update(one["uuid"] for one in members)
 
 
 def _move(books, action):
@@ -155,6 +165,7 @@ def _move(books, action):
         member["name"],
         written,
     )
+    books.met.add(member["uuid"])
 
 
 def _name_member(books, action):
