@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from reconciler.model.frozen import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from reconciler.model.backups import Backup
@@ -41,6 +41,16 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Lookout:
+    """What a host shall look out for by itself, besides what is its own: config DBs by path, datastores by URL; `every`
+    so many seconds."""
+
+    config_dbs: tuple[str, ...] = ()
+    datastores: tuple[str, ...] = ()
+    every: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What one host answered."""
 
@@ -68,6 +78,11 @@ class HostAgent(Protocol):
 
     async def observe(self, question: Question) -> Report:
         """Look at the host and at what the question names. Writes nothing."""
+        ...
+
+    async def watch(self, lookout: Lookout, noticed: Callable[[], None]) -> bool:
+        """From now on `noticed` is called, in the event loop, soon after something changed on the host or in what is
+        looked out for, and when the connection breaks, which ends it. False: it was so already."""
         ...
 
     async def backups(self, path: str) -> tuple[Backup, ...]:

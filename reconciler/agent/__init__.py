@@ -42,6 +42,7 @@ MODULES = (
     "host_facts",
     "log_level",
     "host_actions",
+    "lookout",
     "verbs",
     "main",
 )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.hosts import wire
+from reconciler.hosts.conversation import Channel, Conversation
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.observed import DBState, ObservedConfigDB
-from reconciler.ports import DBResult, Question, Report
+from reconciler.ports import DBResult, Lookout, Question, Report
 
 if TYPE_CHECKING:  # what only annotations name: a command calls its hosts before it imports all that it will need
     from collections.abc import Awaitable, Callable, Sequence
@@ -34,38 +34,24 @@ _APPLY_HOST_TIMEOUT = 1500.0  # installing a VIB is the slowest
 _NONSENSE = (KeyError, IndexError, TypeError, ValueError, AttributeError)
 
 
-class Channel(Protocol):
-    """A two-way stream of lines to a running agent. Its methods raise HostUnreachableError when it is broken."""
-
-    async def send(self, line: bytes) -> None:
-        """Send one line, its newline included."""
-        ...
-
-    async def receive(self) -> bytes:
-        """The next line."""
-        ...
-
-    async def close(self) -> None:
-        """End the agent. Never raises."""
-        ...
-
-
 class AgentClient:
     """Implements `ports.HostAgent` over a channel that `connect` opens when first needed, and again after a break."""
 
     def __init__(self, host: str, connect: Callable[[], Awaitable[Channel]]) -> None:
         self._host = host
         self._connect = connect
-        self._channel: Channel | None = None
-        self._connecting: asyncio.Task[Channel] | None = None
+        self._talk: Conversation | None = None
+        self._connecting: asyncio.Task[Conversation] | None = None
         self._ahead: tuple[Question, asyncio.Task[Report]] | None = None
         self._last_id = 0
         self._turn = asyncio.Lock()
         self._known: dict[str, ObservedConfigDB] = {}
+        self._watched: Lookout | None = None
+        self._noticed: Callable[[], None] = lambda: None
 
     def connect(self, first: Question) -> None:
         """See `ports.HostAgent`."""
-        if self._channel is None and self._connecting is None:
+        if self._talk is None and self._connecting is None:
             self._connecting = asyncio.create_task(self._greeted())
             task = asyncio.create_task(self._observe(first))
             task.add_done_callback(lambda done: done.cancelled() or done.exception())  # whether or not anybody asks
@@ -88,6 +74,15 @@ class AgentClient:
         seen = {**known, **report.config_dbs}
         self._known = {path: db for path, db in seen.items() if db.state is DBState.PRESENT}
         return report
+
+    async def watch(self, lookout: Lookout, noticed: Callable[[], None]) -> bool:
+        """See `ports.HostAgent`."""
+        self._noticed = noticed
+        if self._talk is not None and self._watched == lookout:
+            return False
+        await self._ask(wire.lookout(lookout), _OBSERVE_TIMEOUT, lambda reply: reply)
+        self._watched = lookout
+        return True
 
     async def backups(self, path: str) -> tuple[Backup, ...]:
         """See `ports.HostAgent`."""
@@ -155,10 +150,11 @@ class AgentClient:
             connecting.cancel()
             await asyncio.wait([connecting])
             if not connecting.cancelled() and connecting.exception() is None:
-                self._channel = connecting.result()
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            await channel.close()
+                self._talk = connecting.result()
+        talk, self._talk = self._talk, None
+        self._watched = None
+        if talk is not None:
+            await talk.close()
 
     async def _apply(
         self,
@@ -186,25 +182,24 @@ class AgentClient:
                 raise
 
     async def _exchange(self, request: wire.Json) -> wire.Json:
-        if self._channel is None:
+        if self._talk is None:
             connecting, self._connecting = self._connecting, None
-            self._channel = await (connecting or self._greeted())
+            self._talk = await (connecting or self._greeted())
         self._last_id += 1
-        await self._channel.send(wire.encode({"id": self._last_id, **request}))
-        reply = _decode(self._host, await self._channel.receive())
+        reply = await self._talk.ask(wire.encode({"id": self._last_id, **request}))
         if reply.get("id") != self._last_id:
             raise HostUnreachableError(f"{self._host}: the agent answered another question than the one asked")
         return reply
 
-    async def _greeted(self) -> Channel:
-        """A channel whose agent has said hello."""
-        channel = await self._connect()
+    async def _greeted(self) -> Conversation:
+        """With an agent that has said hello."""
+        talk = Conversation(self._host, await self._connect(), lambda: self._noticed())
         try:
-            _greet(self._host, _decode(self._host, await channel.receive()))
+            await talk.greet(PROTOCOL)
         except BaseException:
-            await channel.close()
+            await talk.close()
             raise
-        return channel
+        return talk
 
     def _understand(self, reply: wire.Json, read: Callable[[wire.Json], _Value]) -> _Value:
         try:
@@ -215,23 +210,6 @@ class AgentClient:
             complaint = f"{type(error).__name__}: {error}".splitlines()[0]
             message = f"{self._host}: the agent's answer is not what its protocol says ({complaint})"
             raise HostUnreachableError(message) from error
-
-
-def _greet(host: str, greeting: wire.Json) -> None:
-    hello = greeting.get("hello")
-    protocol = hello.get("protocol") if isinstance(hello, dict) else None
-    if protocol != PROTOCOL:
-        raise HostUnreachableError(f"{host}: the agent speaks protocol {protocol}, not {PROTOCOL}")
-
-
-def _decode(host: str, line: bytes) -> wire.Json:
-    try:
-        reply = json.loads(line)
-    except (ValueError, RecursionError):
-        raise HostUnreachableError(f"{host}: the agent's answer is not JSON: {line[:80]!r}") from None
-    if not isinstance(reply, dict):
-        raise HostUnreachableError(f"{host}: the agent's answer is not an object: {line[:80]!r}")
-    return reply
 
 
 def _result(ref: ObjectRef, answer: wire.Json) -> ActionResult:

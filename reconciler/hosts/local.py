@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from reconciler.hosts.bundle import BOOTSTRAP, bundle, bundle_for_this_python
-from reconciler.hosts.client import REPLY_LIMIT, AgentClient, Channel
+from reconciler.hosts.client import REPLY_LIMIT, AgentClient
+from reconciler.hosts.conversation import Channel
 from reconciler.model.errors import HostUnreachableError
 from reconciler.ports import HostAgent
 

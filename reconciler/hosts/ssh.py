@@ -13,7 +13,8 @@ from typing import Any
 import asyncssh
 
 from reconciler.hosts.bundle import BOOTSTRAP, bundle
-from reconciler.hosts.client import REPLY_LIMIT, AgentClient, Channel
+from reconciler.hosts.client import REPLY_LIMIT, AgentClient
+from reconciler.hosts.conversation import Channel
 from reconciler.hosts.refused_logins import RefusedLogins
 from reconciler.hosts.ssh_trouble import Gatekeeper, as_unreachable
 from reconciler.model.errors import HostUnreachableError

@@ -36,7 +36,7 @@ from reconciler.model.observed import (
 )
 from reconciler.model.ownership import Record
 from reconciler.model.volumes import Attached, ObservedSettings, SettingsState, VolumeSettings
-from reconciler.ports import Question, Report
+from reconciler.ports import Lookout, Question, Report
 
 if TYPE_CHECKING:
     from reconciler.model.actions import Action
@@ -57,6 +57,16 @@ def question(asked: Question, known: Mapping[str, ObservedConfigDB]) -> Json:
         "datastores": list(asked.datastores),
         "volumes": {url: None if names is None else list(names) for url, names in asked.volumes},
         "linked": fingerprints if asked.linked else None,
+    }
+
+
+def lookout(wanted: Lookout) -> Json:
+    """The request `watch`."""
+    return {
+        "do": "watch",
+        "every": wanted.every,
+        "config_dbs": list(wanted.config_dbs),
+        "datastores": list(wanted.datastores),
     }
 
 

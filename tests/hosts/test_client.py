@@ -20,7 +20,7 @@ from reconciler.model.plan import DBPlan
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.resolved import Member
 from reconciler.model.risk import Risk
-from reconciler.ports import Question
+from reconciler.ports import Lookout, Question
 
 HELLO = {"hello": {"protocol": 1, "python": "3.8", "sqlite": "3.40"}}
 HOST = ObjectRef(Kind.HOST, "esx1")
@@ -59,18 +59,25 @@ REPORT: dict[str, Any] = {"host": SEEN, "config_dbs": {}, "datastores": {}}
 
 
 class Scripted:
-    """A channel whose agent says these lines; an answer without an id gets that of the question."""
+    """A channel whose agent says hello, and one of these lines to each question; an answer without an id gets that of
+    the question. An event is said unasked."""
 
     def __init__(self, *answers: Any) -> None:
         self.answers = [HELLO, *answers]
         self.asked: list[Any] = []
         self.closed = False
+        self._questions = asyncio.Semaphore(1)  # the greeting needs none
 
     async def send(self, line: bytes) -> None:
         self.asked.append(json.loads(line))
+        self._questions.release()
 
     async def receive(self) -> bytes:
+        if not (self.answers and isinstance(self.answers[0], dict) and "event" in self.answers[0]):
+            await self._questions.acquire()
         answer = self.answers.pop(0)
+        if isinstance(answer, HostUnreachableError):
+            raise answer
         if isinstance(answer, bytes):
             return answer
         if isinstance(answer, dict) and "hello" not in answer:
@@ -85,7 +92,14 @@ def with_agent(channel: Scripted, use: Callable[[AgentClient], Awaitable[Any]]) 
     async def connect() -> Scripted:
         return channel
 
-    return asyncio.run(use(AgentClient("esx1", connect)))  # type: ignore[arg-type]
+    async def run() -> Any:
+        agent = AgentClient("esx1", connect)  # type: ignore[arg-type]
+        try:
+            return await use(agent)
+        finally:
+            await agent.close()
+
+    return asyncio.run(run())
 
 
 def changed(whole: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -159,9 +173,9 @@ def test_a_refusal_leaves_the_agent_running() -> None:
         with pytest.raises(AgentRefusedError):
             await agent.observe(Question())
         await agent.observe(Question())
+        assert not channel.closed
 
     with_agent(channel, use)
-    assert not channel.closed
 
 
 def test_rows_that_were_left_out_are_those_of_the_fingerprint_that_was_sent() -> None:
@@ -247,3 +261,73 @@ def test_closing_while_it_is_asked_ahead_leaves_nothing(steps: int) -> None:
 
     with_agent(channel, use)
     assert channel.closed or not channel.asked
+
+
+def watching(channel: Scripted, until: int) -> int:
+    """How often a watched agent made itself heard, when it has done so `until` times."""
+    heard = 0
+
+    async def watch(agent: AgentClient) -> int:
+        enough = asyncio.Event()
+
+        def noticed() -> None:
+            nonlocal heard
+            heard += 1
+            if heard >= until:
+                enough.set()
+
+        assert await agent.watch(Lookout(), noticed)
+        await asyncio.wait_for(enough.wait(), 10)
+        return heard
+
+    return int(with_agent(channel, watch))
+
+
+def test_what_an_agent_says_unasked_is_heard() -> None:
+    assert watching(Scripted({"result": {}}, {"event": ["link"]}, {"event": ["service"]}), 2) == 2
+
+
+def test_an_event_before_a_reply_is_no_reply() -> None:
+    channel = Scripted({"event": ["link"]}, {"result": REPORT})
+    report = with_agent(channel, lambda agent: agent.observe(Question()))
+    assert report.host.name == "esx1"
+
+
+def test_the_end_of_the_connection_is_heard_and_the_next_question_fails_at_once() -> None:
+    channel = Scripted({"result": {}}, HostUnreachableError("esx1: cut"))
+
+    async def watch(agent: AgentClient) -> None:
+        cut = asyncio.Event()
+        assert await agent.watch(Lookout(), cut.set)
+        channel._questions.release()
+        await asyncio.wait_for(cut.wait(), 10)
+        await agent.observe(Question())
+
+    with pytest.raises(HostUnreachableError, match="cut"):
+        with_agent(channel, watch)
+    assert channel.closed
+
+
+def test_an_agent_is_asked_once_to_look_out_and_again_for_something_else() -> None:
+    channel = Scripted({"result": {}}, {"result": {}})
+
+    async def watch(agent: AgentClient) -> list[bool]:
+        places = (Lookout(), Lookout(), Lookout(("/db",)))
+        return [await agent.watch(place, lambda: None) for place in places]
+
+    assert with_agent(channel, watch) == [True, False, True]
+    assert [asked["config_dbs"] for asked in channel.asked] == [[], ["/db"]]
+
+
+def test_an_answer_to_no_question_ends_the_agent() -> None:
+    channel = Scripted({"result": {}}, {"result": {}}, {"result": REPORT})
+
+    async def use(agent: AgentClient) -> None:
+        heard = asyncio.Event()
+        await agent.watch(Lookout(), heard.set)
+        channel._questions.release()
+        await asyncio.wait_for(heard.wait(), 10)
+        await agent.observe(Question())
+
+    with pytest.raises(HostUnreachableError, match="though nothing was asked"):
+        with_agent(channel, use)

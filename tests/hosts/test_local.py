@@ -18,7 +18,7 @@ from reconciler.model.host_actions import LinkDB, WriteSection
 from reconciler.model.observed import DBMode, DBState
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.risk import Risk
-from reconciler.ports import Question
+from reconciler.ports import Lookout, Question
 
 HOST = ObjectRef(Kind.HOST, "esxi")
 VOLUME = "582b1324-e49d9a0e-9bc3-000c29c1501d"
@@ -228,6 +228,31 @@ def test_an_apply_that_is_given_up_is_finished_by_the_agent(root: Path) -> None:
     with_hosts(root, use)
 
 
+@pytest.mark.parametrize("where", ["etc/vmware/vmdkops/auth-db", "etc/rc.local.d/local.sh", "own.db"])
+def test_what_changes_on_a_host_is_told_by_its_agent(root: Path, where: str) -> None:
+    async def use(hosts: LocalHosts) -> None:
+        agent, heard = hosts.agent("esxi", "esxi"), asyncio.Event()
+        assert await agent.watch(Lookout(("/own.db",), every=0.05), heard.set)
+        (root / where).parent.mkdir(parents=True, exist_ok=True)
+        (root / where).write_text("changed by hand")
+        await asyncio.wait_for(heard.wait(), 10)
+
+    with_hosts(root, use)
+
+
+def test_the_death_of_a_watched_agent_is_told(root: Path) -> None:
+    async def use(hosts: LocalHosts) -> None:
+        agent, heard = hosts.agent("esxi", "esxi"), asyncio.Event()
+        assert await agent.watch(Lookout(), heard.set)
+        os.kill(_pid_of(agent), signal.SIGKILL)
+        await asyncio.wait_for(heard.wait(), 10)
+        with pytest.raises(HostUnreachableError):
+            await agent.observe(Question())
+        assert await agent.watch(Lookout(), heard.set)  # by a new one
+
+    with_hosts(root, use)
+
+
 def _pid_of(agent: object) -> int:
-    pid: int = agent._channel._process.pid  # type: ignore[attr-defined]
+    pid: int = agent._talk._channel._process.pid  # type: ignore[attr-defined]
     return pid

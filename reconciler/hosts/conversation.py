@@ -1,0 +1,100 @@
+"""Talking with a running agent: one question at a time, and what it says unasked in between."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Protocol
+
+from reconciler.model.errors import HostUnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reconciler.hosts.wire import Json
+
+
+class Channel(Protocol):
+    """A two-way stream of lines to a running agent. Its methods raise HostUnreachableError when it is broken."""
+
+    async def send(self, line: bytes) -> None:
+        """Send one line, its newline included."""
+        ...
+
+    async def receive(self) -> bytes:
+        """The next line."""
+        ...
+
+    async def close(self) -> None:
+        """End the agent. Never raises."""
+        ...
+
+
+class Conversation:
+    """Over one channel, which ends with it. `noticed` is called for each event of the agent, and once when the channel
+    breaks while nobody asks. To be begun with `greet`; every method raises HostUnreachableError for a broken channel
+    and for nonsense, and afterwards there is nothing to do but `close`."""
+
+    def __init__(self, host: str, channel: Channel, noticed: Callable[[], None]) -> None:
+        self._host = host
+        self._channel = channel
+        self._noticed = noticed
+        self._waiting: asyncio.Future[Json] | None = None
+        self._broken: Exception | None = None
+        self._reader: asyncio.Task[None] | None = None
+
+    async def greet(self, protocol: int) -> None:
+        """Hear the agent's hello. Raises HostUnreachableError, also for another protocol than this."""
+        hello = _decode(self._host, await self._channel.receive()).get("hello")
+        spoken = hello.get("protocol") if isinstance(hello, dict) else None
+        if spoken != protocol:
+            raise HostUnreachableError(f"{self._host}: the agent speaks protocol {spoken}, not {protocol}")
+
+    async def ask(self, line: bytes) -> Json:
+        """The reply to one request. The next may be asked only when it has come."""
+        if self._broken is not None:
+            raise self._broken
+        reply: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
+        self._waiting = reply
+        try:
+            await self._channel.send(line)
+            if self._reader is None:
+                self._reader = asyncio.create_task(self._read())
+            return await reply
+        finally:
+            self._waiting = None
+
+    async def close(self) -> None:
+        """End the agent. Never raises."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.cancel()
+            await asyncio.wait([reader])
+        await self._channel.close()
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                said = _decode(self._host, await self._channel.receive())
+                if "event" in said:
+                    self._noticed()
+                elif self._waiting is None or self._waiting.done():
+                    raise HostUnreachableError(f"{self._host}: the agent answered though nothing was asked")
+                else:
+                    self._waiting.set_result(said)
+        except Exception as error:  # of the channel, or a bug: whoever asks is to hear of it
+            self._broken = error
+            if self._waiting is None or self._waiting.done():
+                self._noticed()
+            else:
+                self._waiting.set_exception(error)
+
+
+def _decode(host: str, line: bytes) -> Json:
+    try:
+        reply = json.loads(line)
+    except (ValueError, RecursionError):
+        raise HostUnreachableError(f"{host}: the agent's answer is not JSON: {line[:80]!r}") from None
+    if not isinstance(reply, dict):
+        raise HostUnreachableError(f"{host}: the agent's answer is not an object: {line[:80]!r}")
+    return reply

@@ -1,0 +1,96 @@
+"""What the agent notices by itself: by `stat`, and of the service now and then by asking it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reconciler.agent import lookout
+from reconciler.agent.lookout import Lookout
+from reconciler.agent.paths import Root
+from tests.agent.world import ANOTHER_PYTHON, AUTH_DB, DB, LOCAL_SH, URL, Agent
+
+pytestmark = pytest.mark.skipif(ANOTHER_PYTHON is not None, reason="about the agent's inside")
+
+LONG_AGO = 1_600_000_000
+
+
+def watched(agent: Agent) -> Lookout:
+    return Lookout(Root(str(agent.root)), {"every": 1, "config_dbs": [DB], "datastores": [URL]})
+
+
+def write(path: Path, text: str = "changed") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    os.utime(path, (LONG_AGO, LONG_AGO))
+
+
+def relink(agent: Agent) -> None:
+    (agent.root / AUTH_DB).parent.mkdir(parents=True, exist_ok=True)
+    (agent.root / AUTH_DB).symlink_to("/elsewhere")
+
+
+CHANGES: dict[str, tuple[str, Callable[[Agent], object]]] = {
+    "a link that comes": ("link", relink),
+    "local.sh": ("local.sh", lambda agent: write(agent.root / LOCAL_SH)),
+    "log level": ("log level", lambda agent: write(agent.root / "etc/vmware/vmdkops/log_config.json")),
+    "driver": ("driver", lambda agent: write(agent.root / "var/db/esximg/vibs/one.xml")),
+    "pid file": ("service", lambda agent: write(agent.root / "var/run/vmware/vmdkops-opsd.PID")),
+    "config DB": (DB, lambda agent: write(agent.db)),
+    "name link": (URL, lambda agent: (agent.dockvols / "G1").symlink_to("elsewhere")),
+    "volumes": ("volumes", lambda agent: (agent.root / "vmfs/volumes/NEW").symlink_to("x")),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_change_is_noticed_once(ready: Agent, what: str) -> None:
+    expected, change = CHANGES[what]
+    watching = watched(ready)
+    assert watching.changed() == []
+    change(ready)
+    assert expected in watching.changed()
+    assert watching.changed() == []
+
+
+def test_a_link_that_is_made_anew_with_the_same_text_counts(ready: Agent) -> None:
+    relink(ready)
+    watching = watched(ready)
+    (ready.root / AUTH_DB).unlink()
+    assert watching.changed() == ["link"]
+    relink(ready)
+    assert watching.changed() == ["link"]
+
+
+def test_the_service_is_asked_now_and_then(ready: Agent) -> None:
+    script = ready.root / "etc/init.d/vmdk-opsd"
+    answer = ready.root / "answer"
+    write(answer, "0")
+    write(script, f"#!/bin/sh\nexit $(cat {answer})\n")
+    script.chmod(0o755)
+    watching = watched(ready)
+    write(answer, "6")
+    found = [watching.changed() for _ in range(lookout._SERVICE_LOOKS)]
+    assert found == [[]] * (lookout._SERVICE_LOOKS - 1) + [["service"]]
+
+
+def test_a_time_stamp_of_whole_seconds_is_trusted_only_when_it_is_old(
+    ready: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(ready.db)
+    monkeypatch.setattr("time.time", lambda: LONG_AGO + 1.0)
+    watching = watched(ready)
+    assert watching.changed() == []
+    monkeypatch.setattr("time.time", lambda: LONG_AGO + 10.0)
+    assert watching.changed() == [DB]
+    assert watching.changed() == []
+
+
+def test_circles_of_links_are_a_state_like_any_other(ready: Agent) -> None:
+    watching = watched(ready)
+    folder = ready.root / "etc/vmware"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vmdkops").symlink_to("vmdkops")
+    assert set(watching.changed()) == {"link", "log level"}
