@@ -19,6 +19,7 @@ MODULES = (
     "objects",
     "dead_rows",
     "journal",
+    "stamps",
     "database",
     "backup",
     "books",

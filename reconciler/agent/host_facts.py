@@ -3,7 +3,8 @@
 import csv
 import os
 
-from . import database, files, programs, rows, sqlite
+from . import database, files, programs, rows, sqlite, stamps
+from .clock import monotonic
 from .journal import journal_bytes, somebody_is_writing
 from .paths import AUTH_DB, VOLUMES, mode_of, raw_target, size_of
 from .text import PY2, native, readable
@@ -21,9 +22,13 @@ SERVICE = "/etc/init.d/vmdk-opsd"
 HOSTD = "/etc/init.d/hostd"
 INSTALLED_VIBS = "/var/db/esximg/vibs"
 SECURE_BOOT = "/usr/lib/vmware/secureboot/bin/secureBoot.py"
+RUNNING = "/var/run/vmware"
+SERVICE_TAG = "vmdkops"
 QUESTION_SECONDS = 30
+SERVICE_SECONDS = 20  # for how long an answer of the service is good, at most
 
 _driver_cache = {}  # type: Dict[str, Tuple[Any, Optional[str]]]
+_service_cache = {}  # type: Dict[str, Tuple[Any, str, float]]
 _secure_boot_cache = {}  # type: Dict[str, bool]
 
 
@@ -126,7 +131,42 @@ def esxcli(root):
 
 def service(root):
     # type: (Root) -> str
-    """The state of vmdk-opsd: `running`, `stopped`, `not installed` or `unknown`."""
+    """The state of vmdk-opsd: `running`, `stopped`, `not installed` or `unknown`. Asked anew, unless a lookout asked a
+    moment ago and the pid files are as they were."""
+    pids, state, until = _service_cache.get(root.folder, (None, "", 0.0))
+    if state and monotonic() < until and pids == pid_files(root):
+        return state
+    return _status(root)
+
+
+def ask_service(root):
+    # type: (Root) -> str
+    """The same, asked anew, and kept for as long as it takes until a lookout asks again."""
+    pids = pid_files(root)
+    state = _status(root)
+    _service_cache[root.folder] = (pids, state, monotonic() + SERVICE_SECONDS)
+    return state
+
+
+def forget_service(root):
+    # type: (Root) -> None
+    """Ask it next time, after it was started or stopped."""
+    _service_cache.pop(root.folder, None)
+
+
+def pid_files(root):
+    # type: (Root) -> Any
+    """The state of the pid files of the service, and of the watchdog that restarts it; None if there are none."""
+    try:
+        folder = root.real(RUNNING)
+        names = sorted(name for name in os.listdir(folder) if SERVICE_TAG in name)
+    except (Refused, OSError):
+        return None
+    return [(name, stamps.of(os.path.join(folder, name))) for name in names] or None
+
+
+def _status(root):
+    # type: (Root) -> str
     script = programs.first_that_exists(root, [SERVICE])
     if script is None:
         return "not installed"

@@ -6,9 +6,8 @@ changed is not told in detail, as whoever is told looks again anyhow.
 
 import os
 import select
-import time
 
-from . import host_facts, log_level
+from . import host_facts, log_level, stamps
 from .paths import AUTH_DB, VOLUMES, raw_target
 from .wire import Refused
 
@@ -19,10 +18,7 @@ if TYPE_CHECKING:
     from .paths import Root
 
 LOCAL_SH = "/etc/rc.local.d/local.sh"
-RUNNING = "/var/run/vmware"  # pid files, of the service and of the watchdog that restarts it
-_TAG = "vmdkops"
 _SERVICE_LOOKS = 15  # the service itself is asked, by a program that has to be started, only every so many looks
-_COARSE = 2.0  # seconds in which a time stamp without a fraction may hide a second change
 
 
 class Lookout(object):
@@ -35,7 +31,7 @@ class Lookout(object):
         self._config_dbs = list(request.get("config_dbs") or ())
         self._datastores = list(request.get("datastores") or ())
         self._looks = 0
-        self._service = host_facts.service(root)
+        self._service = host_facts.ask_service(root)
         self._seen = self._look()
 
     def changed(self):
@@ -47,7 +43,7 @@ class Lookout(object):
         found = sorted(name for name, state in seen.items() if state != self._seen[name])
         self._seen = seen
         if self._looks % _SERVICE_LOOKS == 0:
-            service = host_facts.service(self._root)
+            service = host_facts.ask_service(self._root)
             if service != self._service and "service" not in found:
                 found.append("service")
             self._service = service
@@ -60,7 +56,7 @@ class Lookout(object):
             "local.sh": self._at(LOCAL_SH),
             "log level": self._at(log_level.FILE),
             "driver": (self._at(host_facts.INSTALLED_VIBS), self._at(host_facts.SERVICE)),
-            "service": self._pid_files(),
+            "service": host_facts.pid_files(self._root),
             "volumes": self._at(VOLUMES),
         }  # type: Dict[Any, Any]
         for path in self._config_dbs:
@@ -72,7 +68,7 @@ class Lookout(object):
     def _at(self, path):
         # type: (str) -> Any
         try:
-            return _state(self._root.real(path), os.stat)
+            return stamps.of(self._root.real(path))
         except Refused as refused:
             return refused.reason
 
@@ -82,16 +78,7 @@ class Lookout(object):
             real = self._root.real(AUTH_DB, last=False)
         except Refused as refused:
             return refused.reason
-        return (_state(real, os.lstat), raw_target(real))
-
-    def _pid_files(self):
-        # type: () -> Any
-        try:
-            folder = self._root.real(RUNNING)
-            names = sorted(name for name in os.listdir(folder) if _TAG in name)
-        except (Refused, OSError):
-            return None
-        return [(name, _state(os.path.join(folder, name), os.stat)) for name in names]
+        return (stamps.of(real, os.lstat), raw_target(real))
 
 
 def until_readable(stream, lookout, tell):
@@ -101,16 +88,3 @@ def until_readable(stream, lookout, tell):
         changed = lookout.changed()
         if changed:
             tell(changed)
-
-
-def _state(real, look):
-    # type: (str, Callable[[str], os.stat_result]) -> Any
-    """What a change changes. A file that was changed a moment ago on a file system that counts whole seconds may be
-    changed again within the same one; so it counts as another when the moment is over."""
-    try:
-        found = look(real)
-    except OSError as error:
-        return error.errno
-    stamp = found.st_mtime
-    unsettled = stamp == int(stamp) and abs(time.time() - stamp) < _COARSE
-    return (found.st_ino, found.st_mode, found.st_size, stamp, found.st_ctime, unsettled)

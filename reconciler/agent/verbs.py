@@ -102,6 +102,7 @@ def apply_host(root, request):
     # type: (Root, Dict[str, Any]) -> Dict[str, Any]
     """Do actions on the host in order, up to the first that fails."""
     results = []  # type: List[Dict[str, Any]]
+    host_facts.forget_service(root)
     for action in request["actions"]:
         if results and not results[-1]["ok"]:
             results.append({"ok": False, "reason": "Skipped", "message": "an action before it failed"})

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from reconciler.agent import lookout
+from reconciler.agent import database, lookout
 from reconciler.agent.lookout import Lookout
 from reconciler.agent.paths import Root
 from tests.agent.world import ANOTHER_PYTHON, AUTH_DB, DB, LOCAL_SH, URL, Agent
@@ -94,3 +95,47 @@ def test_circles_of_links_are_a_state_like_any_other(ready: Agent) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vmdkops").symlink_to("vmdkops")
     assert set(watching.changed()) == {"link", "log level"}
+
+
+def test_a_config_db_that_nobody_touched_is_not_read_again(ready: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(known: str | None) -> Any:
+        return ready.ask("observe", config_dbs=[{"path": DB, "fingerprint": known}])["config_dbs"][DB]
+
+    os.utime(ready.db, (LONG_AGO, LONG_AGO))
+    known = look(None)["fingerprint"]
+    first = look(known)
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "reading", lambda *_: pytest.fail("it was read"))
+        assert look(known) == first
+    ready.sql("UPDATE tenants SET description = 'by hand'")
+    changed = look(known)
+    assert not changed["unchanged"]
+    assert changed["fingerprint"] != known
+    assert look("another")["tenants"], "whoever knows other rows gets these"
+
+
+def test_a_journal_beside_an_untouched_config_db_is_seen(ready: Agent) -> None:
+    os.utime(ready.db, (LONG_AGO, LONG_AGO))
+    known = ready.ask("observe", config_dbs=[{"path": DB}])["config_dbs"][DB]["fingerprint"]
+    for _ in range(2):
+        ready.ask("observe", config_dbs=[{"path": DB, "fingerprint": known}])
+    ready.db.with_name(ready.db.name + "-journal").write_bytes(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7" + b"x" * 600)
+    seen = ready.ask("observe", config_dbs=[{"path": DB, "fingerprint": known}])["config_dbs"][DB]
+    assert (seen["state"], seen["reason"]) == ("unknown", "HotJournal")
+
+
+def test_a_service_that_is_looked_after_is_not_asked_for_every_look(ready: Agent) -> None:
+    script, asked = ready.root / "etc/init.d/vmdk-opsd", ready.root / "asked"
+    write(script, f"#!/bin/sh\necho >>{asked}\n")
+    script.chmod(0o755)
+
+    def state() -> object:
+        return ready.ask("observe")["host"]["service"]
+
+    assert state() == "running"
+    watched(ready)
+    assert [state(), state()] == ["running", "running"]
+    assert asked.read_text() == "\n\n"
+    write(ready.root / "var/run/vmware/vmdkops-opsd.PID")
+    assert state() == "running"
+    assert asked.read_text() == "\n\n\n"

@@ -55,6 +55,7 @@ class Agent:
         (root / "vmfs/volumes/SHARED").symlink_to(VOLUME)
         host_facts._driver_cache.clear()
         host_facts._secure_boot_cache.clear()
+        host_facts._service_cache.clear()
 
     def ask(self, do: str, **fields: Any) -> Any:
         """The result of one request; AssertionError if it is an error."""
