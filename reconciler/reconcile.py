@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import field, replace
+from functools import partial
 
 from reconciler.execution.executor import Execution, execute
 from reconciler.execution.foresight import Foreseen, foresee
@@ -24,6 +25,7 @@ from reconciler.model.ownership import Applying
 from reconciler.model.plan import Plan
 from reconciler.model.policy import APPLY, APPLY_AND_DESTROY, REPORT_ONLY, Policy
 from reconciler.model.refs import ObjectRef
+from reconciler.model.remembered import Remembered
 from reconciler.model.resolved import Resolved
 from reconciler.model.saved_plan import SavedPlan
 from reconciler.planning.differ import diff, without_uuid
@@ -49,15 +51,26 @@ __all__ = [
 _REPLANS = 3
 
 
+class Memory:
+    """What the last look was made of: where nothing of that has changed, it need not be worked out again."""
+
+    def __init__(self) -> None:
+        self.places: Remembered[Resolved] = Remembered()
+        self.resolved: Remembered[Resolved] = Remembered()
+        self.diff: Remembered[Diff] = Remembered()
+
+
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything outside: where names come from, the way to the hosts, the time, fresh UUIDs, and who listens."""
+    """Everything outside: where names come from, the way to the hosts, the time, fresh UUIDs, and who listens; and
+    what is remembered from one pass to the next."""
 
     inventory: InventorySource
     hosts: Hosts
     clock: Clock
     new_uuid: Callable[[], str]
     observer: Observer
+    memory: Memory = field(default_factory=Memory)
 
 
 async def assess(
@@ -87,8 +100,10 @@ async def assess(
 
 async def _looked_up(desired: Desired, world: World) -> tuple[Resolved, asyncio.Task[Resolved]]:
     """Where things are, and everything that the manifests name, as soon as that is looked up."""
-    places = resolve_places(desired, await world.inventory.snapshot())
-    return places, asyncio.create_task(asyncio.to_thread(resolve_vmgroups, desired, places))
+    inventory, memory = await world.inventory.snapshot(), world.memory
+    places = memory.places((desired, inventory), partial(resolve_places, desired, inventory))
+    vmgroups = partial(resolve_vmgroups, desired, places)
+    return places, asyncio.create_task(asyncio.to_thread(memory.resolved, (desired, places), vmgroups))
 
 
 async def _foreseen(desired: Desired, world: World, avoid: tuple[str, ...]) -> Foreseen:
@@ -114,7 +129,9 @@ def _compared(
     for ref in without_uuid(resolved, observed):
         if ref not in drawn:
             drawn[ref] = world.new_uuid()
-    return Assessment(resolved, observed, diff(resolved, observed, drawn, applying), world.clock.now())
+    compare = partial(diff, resolved, observed, drawn, applying)
+    found = world.memory.diff((resolved, observed, dict(drawn), applying), compare)
+    return Assessment(resolved, observed, found, world.clock.now())
 
 
 def _planned(found: Assessment, policy: Policy, applying: Applying | None) -> Plan:

@@ -12,6 +12,7 @@ from reconciler.loader.explain import explain
 from reconciler.loader.files import UnreadableError, decode, read_bytes, reason
 from reconciler.loader.manifests import Document, SourceFile
 from reconciler.loader.schemas import accepts
+from reconciler.loader.stamps import Stamps, stamps
 from reconciler.loader.wording import Path, did_you_mean, dotted, escape, quoted
 from reconciler.model.constants import VOLUMES
 from reconciler.model.errors import InventoryError
@@ -21,14 +22,23 @@ LARGEST: Final = 256 * 1024 * 1024
 
 
 class FileInventory:
-    """Reads the file anew for every snapshot. Raises InventoryError, one line, when it cannot be used as a whole."""
+    """Reads the file anew if it may have changed. Raises InventoryError, one line, if it cannot be used as a whole."""
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._kept: tuple[Stamps, Inventory] | None = None
 
     async def snapshot(self) -> Inventory:
         """The inventory as the file tells it now."""
-        return await asyncio.to_thread(self._read)
+        return await asyncio.to_thread(self._current)
+
+    def _current(self) -> Inventory:
+        before = stamps((self._path,), None)
+        if self._kept is not None and before == self._kept[0]:
+            return self._kept[1]
+        inventory = self._read()
+        self._kept = None if before is None else (before, inventory)
+        return inventory
 
     def _read(self) -> Inventory:
         try:

@@ -66,9 +66,11 @@ class VCenterReader:
         self._session: Any = None  # whoever is logged in
         self._version = ""
         self._seen: dict[str, Seen] = {}
+        self._shown: dict[str, Seen] | None = None
 
     def read(self) -> dict[str, Seen]:
-        """Everything that vCenter shows now, by its id. Raises InventoryError when it cannot be read."""
+        """Everything that vCenter shows now, by its id; the very object of the last time if nothing changed.
+        Raises InventoryError when it cannot be read."""
         try:
             if self._session is not None:
                 with contextlib.suppress(*_EXPIRED, *_BROKEN):
@@ -86,7 +88,7 @@ class VCenterReader:
     def close(self) -> None:
         """Log out, if that can be done; never raises."""
         stub, session, self._stub, self._session = self._stub, self._session, None, None
-        self._seen, self._version = {}, ""
+        self._seen, self._version, self._shown = {}, "", None
         if session is not None:
             with contextlib.suppress(vmodl.MethodFault, *_BROKEN):
                 session.content.sessionManager.Logout()
@@ -136,13 +138,15 @@ class VCenterReader:
         """Take in what has changed, page after page."""
         options = _Collector.WaitOptions(maxWaitSeconds=0, maxObjectUpdates=_PAGE)
         while (news := self._collector.WaitForUpdatesEx(self._version, options)) is not None:
-            self._version = news.version
+            self._version, self._shown = news.version, None
             for one in news.filterSet:
                 for update in one.objectSet:
                     self._take(update)
             if not news.truncated:
                 break
-        return dict(self._seen)
+        if self._shown is None:
+            self._shown = dict(self._seen)
+        return self._shown
 
     def _take(self, update: Any) -> None:
         key = update.obj._moId

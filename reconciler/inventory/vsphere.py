@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from urllib.parse import unquote
 
 from reconciler.inventory.vcenter import Seen, VCenterReader
 from reconciler.model.constants import VOLUMES
 from reconciler.model.errors import InventoryError
 from reconciler.model.inventory import Connection, Datastore, ESXiHost, Inventory, Lockdown, VirtualMachine
+from reconciler.model.remembered import Remembered
 from reconciler.model.secret import Login
 from reconciler.model.site import VCenter
 
@@ -31,31 +33,37 @@ class VSphereInventory:
 
     def __init__(self, vcenters: Sequence[tuple[VCenter, Callable[[], Login]]]) -> None:
         self._readers = [VCenterReader(vcenter, login) for vcenter, login in vcenters]
+        self._parts: list[Remembered[Inventory]] = [Remembered() for _ in vcenters]
+        self._whole: Remembered[Inventory] = Remembered()
 
     async def snapshot(self) -> Inventory:
         """See `ports.InventorySource`. One vCenter that cannot be read is a gap in the inventory."""
         reads = [asyncio.to_thread(reader.read) for reader in self._readers]
         found = await asyncio.gather(*reads, return_exceptions=True)
         parts, gaps = [], []
-        for one in found:
+        for one, part in zip(found, self._parts, strict=True):
             if isinstance(one, InventoryError):
                 gaps.append(str(one))
             elif isinstance(one, BaseException):
                 raise one
             else:
-                parts.append(inventory_of(one))
+                parts.append(part((one,), partial(inventory_of, one)))
         if not parts:
             raise InventoryError("; ".join(gaps))
-        return Inventory(
-            hosts=tuple(host for part in parts for host in part.hosts),
-            datastores=tuple(datastore for part in parts for datastore in part.datastores),
-            vms=tuple(vm for part in parts for vm in part.vms),
-            gaps=(*gaps, *(gap for part in parts for gap in part.gaps)),
-        )
+        return self._whole((*parts, *gaps), lambda: _together(parts, gaps))
 
     async def close(self) -> None:
         """Log out everywhere."""
         await asyncio.gather(*(asyncio.to_thread(reader.close) for reader in self._readers))
+
+
+def _together(parts: Sequence[Inventory], gaps: Sequence[str]) -> Inventory:
+    return Inventory(
+        hosts=tuple(host for part in parts for host in part.hosts),
+        datastores=tuple(datastore for part in parts for datastore in part.datastores),
+        vms=tuple(vm for part in parts for vm in part.vms),
+        gaps=(*gaps, *(gap for part in parts for gap in part.gaps)),
+    )
 
 
 def inventory_of(seen: Mapping[str, Seen]) -> Inventory:

@@ -2,5 +2,6 @@
 
 from reconciler.loader.files import LARGEST
 from reconciler.loader.load import Loaded, load
+from reconciler.loader.stamps import Stamps, stamps
 
-__all__ = ["LARGEST", "Loaded", "load"]
+__all__ = ["LARGEST", "Loaded", "Stamps", "load", "stamps"]

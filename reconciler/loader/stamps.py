@@ -1,0 +1,32 @@
+"""Whether manifests may have changed since they were read, told without reading them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+from reconciler.loader import files
+
+_MOMENT: Final = 2.0  # seconds: a file changed so lately may change again without another time stamp
+
+Stamps: TypeAlias = tuple[tuple[object, ...], ...]
+
+
+def stamps(paths: Sequence[str], site: str | None) -> Stamps | None:
+    """Equal to those of another time only if nobody touched any of these files, came, or went, in between. None: that
+    cannot be told now, because something is missing, or has been changed only just now."""
+    found = []
+    for one in (*files.find(paths), *([files.Found(site, site)] if site is not None else [])):
+        if one.path is None or one.error is not None:
+            return None
+        try:
+            seen = os.stat(one.path)
+        except (OSError, ValueError):
+            return None
+        now = time.time()  # noqa: TID251 - time stamps are of this clock
+        if now - max(seen.st_mtime, seen.st_ctime) < _MOMENT:
+            return None
+        found.append((one.shown, seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns))
+    return tuple(found)
