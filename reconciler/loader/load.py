@@ -24,12 +24,14 @@ from reconciler.model.desired import (
     DesiredStoragePolicy,
     DesiredVMGroup,
     DesiredVolume,
+    Reconcile,
     Site,
 )
 from reconciler.model.errors import InvalidManifestsError, ManifestError
 from reconciler.model.frozen import dataclass
 from reconciler.model.refs import Kind, ObjectRef, Source
 
+_RECONCILE = "vdvs.io/reconcile"
 _Declared = DesiredHost | DesiredConfigDB | DesiredVMGroup | DesiredStoragePolicy | DesiredVolume
 
 
@@ -75,6 +77,7 @@ class _Loading:
         self.valid: dict[Kind, list[Document]] = {kind: [] for kind in Kind}
         self.broken: list[tuple[Document, list[ManifestError]]] = []
         self.digests: list[tuple[ObjectRef, str]] = []
+        self.reconcile: list[tuple[ObjectRef, Reconcile]] = []
 
     def run(self, paths: Sequence[str], site: str | None, stdin: IO[bytes] | None) -> Loaded:
         manifests = list(files.find(paths))
@@ -141,24 +144,24 @@ class _Loading:
         site: Site | None = build.site(sites[0]) if sites else None
         hosts = [(document, build.host(document)) for document in self.valid[Kind.HOST]]
         self.errors += crosscheck.hosts(hosts, site)
-        self._digest(hosts)
+        self._note(hosts)
         host_names = {document.data["metadata"]["name"]: host.ref.name for document, host in hosts}
         dbs = [(document, build.config_db(document, host_names)) for document in self.valid[Kind.CONFIG_DB]]
-        self._digest(dbs)
+        self._note(dbs)
         known = self._known_names()
         self.errors += crosscheck.config_dbs(dbs, hosts, known)
         groups = self._vmgroups(dbs, known)
         policies, wrong = storage_policies(self.valid[Kind.STORAGE_POLICY])
         self.errors += wrong
-        self._digest(policies)
+        self._note(policies)
         checks = Volumes(groups, known)
         volumes = checks.build(self.valid[Kind.VOLUME])
         self.errors += checks.errors
-        self._digest(volumes)
+        self._note(volumes)
         places = tuple(host for _, host in hosts), tuple(db for _, db in dbs)
         vmgroups = tuple(group for _, group in groups)
         others = tuple(policy for _, policy in policies), tuple(volume for _, volume in volumes)
-        return Desired(site, *places, vmgroups, tuple(self.digests), *others)
+        return Desired(site, *places, vmgroups, tuple(self.digests), *others, tuple(self.reconcile))
 
     def _vmgroups(
         self, dbs: list[tuple[Document, DesiredConfigDB]], known: crosscheck.Names
@@ -181,11 +184,15 @@ class _Loading:
                 groups.append((document, group))
         checks.finish()
         self.errors += checks.errors
-        self._digest(groups)
+        self._note(groups)
         return groups
 
-    def _digest(self, built: Iterable[tuple[Document, _Declared]]) -> None:
-        self.digests += ((item.ref, document.digest) for document, item in built)
+    def _note(self, built: Iterable[tuple[Document, _Declared]]) -> None:
+        """What is told of every object by its own document."""
+        for document, item in built:
+            self.digests.append((item.ref, document.digest))
+            if (annotations := document.data["metadata"].get("annotations")) and _RECONCILE in annotations:
+                self.reconcile.append((item.ref, Reconcile(annotations[_RECONCILE])))
 
     def _known_names(self) -> crosscheck.Names:
         """The names that documents may refer to. A broken document still declares its name: one error is enough."""

@@ -17,6 +17,13 @@ class Presence(StrEnum):
     ABSENT = "Absent"
 
 
+class Reconcile(StrEnum):
+    """What a watch does about one object, where that is less than usual: no more than tell, or nothing."""
+
+    REPORT = "report"
+    DISABLED = "disabled"
+
+
 class Unmanaged(StrEnum):
     """What to do about vmgroups in the config DB that no manifest declares."""
 
@@ -179,7 +186,8 @@ class DesiredVolume:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """Everything that a set of manifests declares, checked as a set. `digests`: of the manifest of each object."""
+    """Everything that a set of manifests declares, checked as a set. `digests`: of the manifest of each object;
+    `reconcile`: the objects that say how a watch is to treat them."""
 
     site: Site | None
     hosts: tuple[DesiredHost, ...]
@@ -188,3 +196,9 @@ class Desired:
     digests: tuple[tuple[ObjectRef, str], ...] = ()
     storage_policies: tuple[DesiredStoragePolicy, ...] = ()
     volumes: tuple[DesiredVolume, ...] = ()
+    reconcile: tuple[tuple[ObjectRef, Reconcile], ...] = ()
+
+    @property
+    def count(self) -> int:
+        """How many objects are declared, the Site not among them."""
+        return len(self.digests)

@@ -12,13 +12,16 @@ class Policy:
     """What may be written: changes of these risks, config DBs made and upgraded or not, only these objects (None:
     all).
 
-    `only_applied`: only what brings back what was applied before, see `ownership.not_applied`.
+    `only_applied`: only what brings back what was applied before, see `ownership.not_applied`. `held`: objects that are
+    left alone, and why. `most`: with more changes than this, nothing at all is written (None: any number).
     """
 
     risks: frozenset[Risk]
     create_config_db: bool
     objects: frozenset[ObjectRef] | None = None
     only_applied: bool = False
+    held: tuple[tuple[ObjectRef, str], ...] = ()
+    most: int | None = None
 
 
 HEAL = Policy(frozenset({Risk.SAFE, Risk.RESTRICTS}), create_config_db=False, only_applied=True)

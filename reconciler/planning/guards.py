@@ -21,10 +21,16 @@ def permit(
 
     `databases`: the config DB of each vmgroup; `not_applied`: the objects of which it cannot be said that
     their manifest was applied before as it is now, and why.
+    More changes than `policy.most` are none: something is wrong with what they were made from.
     What only records who applied an object that is in sync goes through with it, or is left out without a word.
     """
     candidates = [change for change in diff.changes if change.op in _WRITABLE]
-    refused = {change.ref: why for change in candidates if (why := _refusal(change, policy, not_applied)) is not None}
+    held = dict(policy.held)
+    refused = {
+        change.ref: why
+        for change in candidates
+        if (why := held.get(change.ref) or _refusal(change, policy, not_applied)) is not None
+    }
     not_made = {change.ref for change in candidates if _creates_db(change) and change.ref in refused}
     still_old = {change.ref for change in candidates if _upgrades_db(change) and change.ref in refused}
     for change in candidates:
@@ -39,12 +45,19 @@ def permit(
         for ref in sorted(partners.get(cause, set()) - refused.keys(), key=lambda ref: ref.sort_key):
             refused[ref] = f"a VM moves between it and {cause}, which is held back"
             pending.append(ref)
+    left = [change.ref for change in candidates if change.ref not in refused]
+    if policy.most is not None and len(left) > policy.most:
+        refused |= dict.fromkeys(left, _too_many(len(left), policy.most))
     permitted = tuple(
         change
         for change in diff.changes
         if (change.op in _WRITABLE and change.ref not in refused) or _may_record(change, policy)
     )
     return permitted, tuple(Withheld(ref, refused[ref]) for ref in sorted(refused, key=lambda ref: ref.sort_key))
+
+
+def _too_many(changes: int, most: int) -> str:
+    return f"{changes} objects would be changed at once, and --max-changes allows {most}; `vdvs apply` carries it out"
 
 
 def _may_record(change: Change, policy: Policy) -> bool:
