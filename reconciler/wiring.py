@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import random
+import secrets
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -50,7 +53,7 @@ async def world_of(site: Site, hosts: Hosts, observer: Observer) -> AsyncIterato
     from reconciler.reconcile import World
 
     async with _inventory(site) as inventory:
-        yield World(inventory, hosts, SystemClock(), _new_uuid, observer)
+        yield World(inventory, hosts, SystemClock(), new_uuid, observer)
 
 
 @asynccontextmanager
@@ -103,6 +106,13 @@ def _by_ssh(way: SSH) -> Hosts:
     return SSHHosts(way, login, RefusedLogins(_state_folder() / "refused-logins"))
 
 
+def history_file(site: Site) -> Path:
+    """Where the history of a site is kept, unless somebody says where."""
+    place = hashlib.sha256(repr((site.way, site.vcenters, site.inventory_file)).encode()).hexdigest()[:12]
+    name = "".join(char if char.isalnum() or char in "-." else "_" for char in site.name)[:60]
+    return _state_folder() / "history" / f"{name}-{place}.sqlite"
+
+
 def _state_folder() -> Path:
     """Where what one run has to remember for the next is kept, by the XDG Base Directory Specification."""
     given = os.environ.get("XDG_STATE_HOME", "")
@@ -116,5 +126,16 @@ def _vcenter_login(vcenter: VCenter) -> Login:
     return Login(read_secret(user).reveal(), read_secret(password))
 
 
-def _new_uuid() -> str:
+def chance() -> float:
+    """A number from 0 to 1."""
+    return random.random()  # noqa: S311 - nobody is harmed who guesses when a host is called again
+
+
+def secret_word() -> str:
+    """Text that nobody can guess."""
+    return secrets.token_urlsafe(32)
+
+
+def new_uuid() -> str:
+    """Text that is not used again."""
     return str(uuid.uuid4())

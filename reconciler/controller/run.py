@@ -1,52 +1,77 @@
-"""Watching for real: the loop with the site, the manifests and the signals joined to it."""
+"""Watching for real: the loop with the site, the manifests, the signals and whoever is told joined to it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass, replace
+from time import monotonic
 
 from reconciler import wiring
-from reconciler.controller.waiting import Waiting
-from reconciler.controller.watch import Edges, Watch
+from reconciler.controller.loop import Loop
+from reconciler.controller.mode import Mode
+from reconciler.controller.patience import PatientHosts
+from reconciler.controller.triggers import Triggers
+from reconciler.controller.watch import Edges, Loaded, Watch
 from reconciler.model.desired import Desired, Site
 from reconciler.model.errors import UsageError
-from reconciler.model.events import Event, EventKind, Told
+from reconciler.model.events import EventKind
 from reconciler.model.outcome import Outcome
+from reconciler.model.ownership import Applying
 from reconciler.model.policy import Policy
 from reconciler.model.site import SSH, Lab
-from reconciler.ports import Observer
+from reconciler.ports import Listener, Observer
 from reconciler.reconcile import reconcile
 
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """What to watch. `site_given`: whether the Site was named outside the manifests."""
+    """What to watch, and how. `site_given`: whether the Site was named outside the manifests; `reread`: makes `load`
+    read everything anew; `beside`: what runs for as long as the watch does, such as a server; `beat`: called at least
+    once a second."""
 
     paths: Sequence[str]
-    load: Callable[[], Desired]
+    load: Callable[[], Loaded]
+    reread: Callable[[], None]
     interval: float
-    heal: bool
+    mode: Mode
     site_given: bool
+    listeners: Sequence[Listener]
+    beside: Sequence[AbstractAsyncContextManager[object]]
+    beat: Callable[[], None]
 
 
-async def watch(what: Watching, tell: Callable[[Told], None], observer: Observer) -> None:
+async def watch(what: Watching, observer: Observer) -> None:
     """Until SIGINT or SIGTERM. Raises what is wrong at the start; afterwards nothing ends it."""
-    desired = what.load()
-    site = site_for_watch(desired, given=what.site_given)
-    async with wiring.open_world(site, observer) as world, Waiting(what.paths, what.interval) as waiting:
+    loaded = what.load()
+    site = site_for_watch(loaded.desired, given=what.site_given)
+    async with AsyncExitStack() as stack:
+        world = await stack.enter_async_context(wiring.open_world(site, observer))
+        parked: dict[str, str] = {}
+        patient = replace(world, hosts=PatientHosts(world.hosts, parked))
 
-        async def one(desired: Desired, policy: Policy) -> Outcome:
-            return await reconcile(desired, world, policy)
+        async def one(desired: Desired, policy: Policy, applying: Applying | None) -> Outcome:
+            return await reconcile(desired, patient, policy, applying)
 
-        def say(kind: EventKind, message: str) -> None:
-            tell(Told(world.clock.now(), Event(kind, None, message)))
+        edges = Edges(what.load, one, what.listeners, world.clock, monotonic, world.new_uuid)
+        watched = Watch(edges, loaded, site, what.mode)
+        triggers = await stack.enter_async_context(Triggers(what.paths))
+        for each in what.beside:
+            await stack.enter_async_context(each)
+        watched.say(EventKind.STARTED, _started(site, what))
+        loop = Loop(
+            watched, triggers, world.hosts, world.inventory, parked,
+            interval=what.interval, chance=wiring.chance, reread=what.reread, beat=what.beat,
+        )  # fmt: skip
+        await loop.run()
+        watched.say(EventKind.STOPPED, "the last pass is finished")
 
-        mode = "healing" if what.heal else "reporting only"
-        if isinstance(site.way, SSH) and site.way.ignore_host_keys:
-            mode += ", host keys are NOT checked (insecureIgnoreHostKey)"
-        say(EventKind.STARTED, f"site {site.name}, {mode}, every {what.interval:g}s and when manifests change")
-        await Watch(Edges(what.load, one, waiting.wait, tell, world.clock), desired, site, heal=what.heal).run()
-        say(EventKind.STOPPED, "the last pass is finished")
+
+def _started(site: Site, what: Watching) -> str:
+    mode = str(what.mode)
+    if isinstance(site.way, SSH) and site.way.ignore_host_keys:
+        mode += ", host keys are NOT checked (insecureIgnoreHostKey)"
+    return f"site {site.name}, {mode}, every {what.interval:g}s and when something changes"
 
 
 def site_for_watch(desired: Desired, *, given: bool) -> Site:

@@ -1,98 +1,192 @@
-"""The loop: pass after pass, each from scratch. Nothing that goes wrong in a pass ends it."""
+"""One pass after the other: load, reconcile, tell. Nothing that goes wrong in a pass ends the watch."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from enum import Enum
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
+from reconciler.controller.brake import REST, Brake
+from reconciler.controller.mode import Mode, ignored
 from reconciler.controller.transitions import State, transitions
 from reconciler.model.desired import Desired, Site
+from reconciler.model.diff import Diff
 from reconciler.model.errors import InvalidManifestsError, VdvsError
-from reconciler.model.events import Event, EventKind, Told
-from reconciler.model.outcome import Outcome
-from reconciler.model.policy import HEAL, REPORT_ONLY, Policy
-from reconciler.ports import Clock
+from reconciler.model.events import Event, EventKind, Revision, Told
+from reconciler.model.frozen import dataclass
+from reconciler.model.outcome import Assessment, Outcome
+from reconciler.model.ownership import Applying
+from reconciler.model.passes import Pass, Trigger
+from reconciler.model.policy import REPORT_ONLY, Policy
+from reconciler.model.refs import ObjectRef
+from reconciler.planning.history import history
+from reconciler.ports import Clock, Listener
+
+PASS_SECONDS = 1800.0  # longer than installing a driver everywhere takes; a pass that takes longer hangs
+_log = logging.getLogger(__name__)
 
 
-class Wake(Enum):
-    """Why the loop goes on."""
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Manifests, the commit that they come from, and on whose behalf they would be applied (None: they are not)."""
 
-    CHANGED = "changed"
-    RESYNC = "resync"
-    STOP = "stop"
+    desired: Desired
+    revision: Revision = Revision()
+    applying: Applying | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Edges:
-    """What the loop needs from outside. `wait` sleeps until there is a reason to look again."""
+    """What a watch needs from outside. `monotonic`: seconds that never go back; `new_id`: text that is not used again;
+    `load` may be called from another thread."""
 
-    load: Callable[[], Desired]
-    reconcile: Callable[[Desired, Policy], Awaitable[Outcome]]
-    wait: Callable[[], Awaitable[Wake]]
-    tell: Callable[[Told], None]
+    load: Callable[[], Loaded]
+    reconcile: Callable[[Desired, Policy, Applying | None], Awaitable[Outcome]]
+    listeners: Sequence[Listener]
     clock: Clock
+    monotonic: Callable[[], float]
+    new_id: Callable[[], str]
 
 
 class Watch:
     """Watches one site. `started_with` are the manifests as they were when it began."""
 
-    def __init__(self, edges: Edges, started_with: Desired, site: Site, *, heal: bool) -> None:
+    def __init__(self, edges: Edges, started_with: Loaded, site: Site, mode: Mode) -> None:
         self._edges = edges
-        self._desired = started_with
+        self._loaded = started_with
         self._site = site
-        self._heal = heal
+        self._mode = mode
+        self._brake = Brake()
         self._state: State = {}
+        self._last: Diff | None = None
         self._invalid = ""
         self._failure = ""
+        self._id = ""
+        self._told: list[Told] = []
+        self._broken: set[int] = set()
 
-    async def run(self) -> None:
-        """Until the wait says stop. A pass that has begun is finished."""
-        while True:
-            self._load()
-            await self._one_pass()
-            if await self._edges.wait() is Wake.STOP:
-                return
+    @property
+    def desired(self) -> Desired:
+        """The manifests in force."""
+        return self._loaded.desired
 
-    def _load(self) -> None:
-        problem, text = "", ""
+    async def one_pass(self, trigger: Trigger) -> Pass:
+        """Look once, and do what the mode allows. Raises nothing."""
+        started = self._edges.clock.now()
+        self._id, self._told = f"{started:%Y%m%dT%H%M%SZ}-{self._edges.new_id()[:8]}", []
+        await self._load()
+        outcome: Outcome | None = None
         try:
-            desired = self._edges.load()
+            async with asyncio.timeout(PASS_SECONDS):
+                outcome = await self._reconcile()
+        except TimeoutError:
+            self._failed(f"it took longer than {PASS_SECONDS:.0f} s and was given up")
+        except Exception as error:
+            self._failed(_sentence(error))
+        else:
+            self._worked(outcome)
+        failure, revision = self._failure, self._loaded.revision
+        ended = self._edges.clock.now()
+        done = Pass(self._id, trigger, started, ended, revision, outcome, failure, tuple(self._told))
+        self._each(lambda listener: listener.passed(done))
+        self._id = ""
+        return done
+
+    def say(self, kind: EventKind, message: str, ref: ObjectRef | None = None) -> None:
+        """Tell something that is not seen in a pass."""
+        self._tell(Event(kind, ref, message))
+
+    async def _load(self) -> None:
+        problem = ""
+        try:
+            loaded = await asyncio.to_thread(self._edges.load)
         except InvalidManifestsError as invalid:
             problem = f"the last good manifests stay in force\n{invalid}"
         except Exception as error:
             problem = f"the last good manifests stay in force: {_sentence(error)}"
         else:
-            self._desired = desired
-            if desired.site not in (None, self._site):
+            self._loaded = loaded
+            if loaded.desired.site not in (None, self._site):
                 problem = "the Site was changed; this watch stays with the one it started with until it is restarted"
         if problem != self._invalid:
-            text = problem or "the manifests are valid again"
-            self._tell(Event(EventKind.INVALID if problem else EventKind.VALID, None, text))
+            kind = EventKind.INVALID if problem else EventKind.VALID
+            self._tell(Event(kind, None, problem or "the manifests are valid again"))
         self._invalid = problem
 
-    async def _one_pass(self) -> None:
-        try:
-            outcome = await self._edges.reconcile(self._desired, HEAL if self._heal else REPORT_ONLY)
-            events, state = transitions(self._state, outcome, healing=self._heal)
-        except Exception as error:
-            self._failed(error)
-            return
+    async def _reconcile(self) -> Outcome:
+        desired = self._loaded.desired
+        braked = self._brake.on(self._edges.monotonic(), dict(desired.digests))
+        policy = self._mode.policy(desired, braked) if self._mode.writes else REPORT_ONLY
+        applying = self._loaded.applying if self._mode.auto_apply else None
+        return without(await self._edges.reconcile(desired, policy, applying), ignored(desired))
+
+    def _worked(self, outcome: Outcome) -> None:
         if self._failure:
             self._tell(Event(EventKind.RECOVERED, None, "the site can be looked at again"))
             self._failure = ""
-        self._state = state
+        if outcome.after is None and outcome.before.diff is self._last and not self._mode.writes:
+            return  # the very same as in the last pass, of which all is told
+        events, self._state = transitions(self._state, outcome, healing=self._mode.writes)
+        self._last = (outcome.after or outcome.before).diff
         for event in events:
             self._tell(event)
+            if event.kind is EventKind.HEALED and event.ref is not None:
+                self._heed_brake(event.ref, outcome)
 
-    def _failed(self, error: Exception) -> None:
-        text = _sentence(error)
+    def _heed_brake(self, ref: ObjectRef, outcome: Outcome) -> None:
+        digest = dict(self._loaded.desired.digests).get(ref, "")
+        if not self._brake.healed(ref, self._edges.monotonic(), digest):
+            return
+        fields = next((change.fields for change in outcome.before.diff.changes if change.ref == ref), ())
+        what = ", ".join(dict.fromkeys(field.path for field in fields)) or "it"
+        message = (
+            f"somebody keeps changing it ({what}); {_last_applied(ref, outcome.before)}; it is not healed for"
+            f" {REST / 60:.0f} minutes, or until its manifest changes"
+        )
+        self._tell(Event(EventKind.BRAKED, ref, message))
+
+    def _failed(self, text: str) -> None:
         if text != self._failure:
             self._tell(Event(EventKind.FAULT, None, text))
         self._failure = text
 
     def _tell(self, event: Event) -> None:
-        self._edges.tell(Told(self._edges.clock.now(), event))
+        told = Told(self._edges.clock.now(), event, self._id, self._loaded.revision)
+        self._told.append(told)
+        self._each(lambda listener: listener.told(told))
+
+    def _each(self, do: Callable[[Listener], None]) -> None:
+        for number, listener in enumerate(self._edges.listeners):
+            try:
+                do(listener)
+            except Exception:
+                if number not in self._broken:
+                    _log.exception("what %s does with what it is told is a bug in vdvs", type(listener).__name__)
+                self._broken.add(number)
+
+
+def without(outcome: Outcome, refs: frozenset[ObjectRef]) -> Outcome:
+    """The outcome as if these objects were not there."""
+    if not refs:
+        return outcome
+
+    def cut(look: Assessment) -> Assessment:
+        return replace(look, diff=Diff(tuple(change for change in look.diff.changes if change.ref not in refs)))
+
+    objects = tuple(result for result in outcome.objects if result.ref not in refs)
+    after = None if outcome.after is None else cut(outcome.after)
+    return replace(outcome, before=cut(outcome.before), after=after, objects=objects)
+
+
+def _last_applied(ref: ObjectRef, seen: Assessment) -> str:
+    for applied in history(seen.resolved, seen.observed):
+        if applied.object == str(ref):
+            record = applied.record
+            when = f" on {record.when:%Y-%m-%d %H:%M} UTC" if record.when else ""
+            of = f" of git {record.revision}" if record.commit else ""
+            return f"the last apply that the config DB knows of is by {record.by or 'nobody known'}{when}{of}"
+    return "the config DB does not know who applied it"
 
 
 def _sentence(error: Exception) -> str:

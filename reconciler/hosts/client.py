@@ -78,7 +78,7 @@ class AgentClient:
     async def watch(self, lookout: Lookout, noticed: Callable[[], None]) -> bool:
         """See `ports.HostAgent`."""
         self._noticed = noticed
-        if self._talk is not None and self._watched == lookout:
+        if self._talk is not None and not self._talk.is_broken and self._watched == lookout:
             return False
         await self._ask(wire.lookout(lookout), _OBSERVE_TIMEOUT, lambda reply: reply)
         self._watched = lookout
@@ -182,6 +182,8 @@ class AgentClient:
                 raise
 
     async def _exchange(self, request: wire.Json) -> wire.Json:
+        if self._talk is not None and self._talk.is_broken:
+            await self._hang_up()  # it broke while nobody asked, which is no failure of this question
         if self._talk is None:
             connecting, self._connecting = self._connecting, None
             self._talk = await (connecting or self._greeted())

@@ -43,6 +43,11 @@ class Conversation:
         self._broken: Exception | None = None
         self._reader: asyncio.Task[None] | None = None
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether it is known to have ended."""
+        return self._broken is not None
+
     async def greet(self, protocol: int) -> None:
         """Hear the agent's hello. Raises HostUnreachableError, also for another protocol than this."""
         hello = _decode(self._host, await self._channel.receive()).get("hello")

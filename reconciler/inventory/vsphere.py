@@ -35,11 +35,13 @@ class VSphereInventory:
         self._readers = [VCenterReader(vcenter, login) for vcenter, login in vcenters]
         self._parts: list[Remembered[Inventory]] = [Remembered() for _ in vcenters]
         self._whole: Remembered[Inventory] = Remembered()
+        self._turn = asyncio.Lock()
 
     async def snapshot(self) -> Inventory:
         """See `ports.InventorySource`. One vCenter that cannot be read is a gap in the inventory."""
-        reads = [asyncio.to_thread(reader.read) for reader in self._readers]
-        found = await asyncio.gather(*reads, return_exceptions=True)
+        async with self._turn:
+            reads = [asyncio.to_thread(reader.read) for reader in self._readers]
+            found = await asyncio.gather(*reads, return_exceptions=True)
         parts, gaps = [], []
         for one, part in zip(found, self._parts, strict=True):
             if isinstance(one, InventoryError):

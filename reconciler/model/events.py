@@ -26,6 +26,7 @@ class EventKind(StrEnum):
     VALID = "valid"
     FAULT = "pass failed"
     RECOVERED = "pass works"
+    BRAKED = "braked"  # it keeps drifting back, and is left alone for a while
     STOPPED = "stopped"
 
 
@@ -40,8 +41,18 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Revision:
+    """The commit that the manifests came from (None: not known), and whether they differ from it."""
+
+    commit: str | None = None
+    dirty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Told:
-    """An event, and when it was told."""
+    """An event, when it was told, in which pass ("": in none), and of which revision the manifests in force were."""
 
     at: datetime
     event: Event
+    pass_id: str = ""
+    revision: Revision = Revision()

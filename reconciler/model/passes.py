@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from reconciler.model.events import Event
+from reconciler.model.events import Revision, Told
 from reconciler.model.frozen import dataclass
 from reconciler.model.outcome import Outcome
 
@@ -23,14 +23,6 @@ class Trigger(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Revision:
-    """The commit that the manifests came from (None: not known), and whether they differ from it."""
-
-    commit: str | None = None
-    dirty: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Pass:
     """One pass of the watch. `id` is unique for good.
 
@@ -44,4 +36,9 @@ class Pass:
     revision: Revision
     outcome: Outcome | None
     failure: str
-    events: tuple[Event, ...]
+    events: tuple[Told, ...]
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return (self.ended - self.started).total_seconds()

@@ -12,19 +12,20 @@ class Policy:
     """What may be written: changes of these risks, config DBs made and upgraded or not, only these objects (None:
     all).
 
-    `only_applied`: only what brings back what was applied before, see `ownership.not_applied`. `held`: objects that are
-    left alone, and why. `most`: with more changes than this, nothing at all is written (None: any number).
+    `only_applied`: the risks that are taken only to bring back what was applied before (`ownership.not_applied`).
+    `held`: objects that are left alone, and why. `most`: with more changes than this nothing is written (None: any).
     """
 
     risks: frozenset[Risk]
     create_config_db: bool
     objects: frozenset[ObjectRef] | None = None
-    only_applied: bool = False
+    only_applied: frozenset[Risk] = frozenset()
     held: tuple[tuple[ObjectRef, str], ...] = ()
     most: int | None = None
 
 
-HEAL = Policy(frozenset({Risk.SAFE, Risk.RESTRICTS}), create_config_db=False, only_applied=True)
+HEALING = frozenset({Risk.SAFE, Risk.RESTRICTS})
+HEAL = Policy(HEALING, create_config_db=False, only_applied=HEALING)
 REPORT_ONLY = Policy(frozenset(), create_config_db=False)
 APPLY = Policy(frozenset(Risk) - {Risk.DESTROYS}, create_config_db=True)
 APPLY_AND_DESTROY = Policy(frozenset(Risk), create_config_db=True)

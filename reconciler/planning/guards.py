@@ -68,7 +68,8 @@ def _may_record(change: Change, policy: Policy) -> bool:
 def _refusal(change: Change, policy: Policy, not_applied: Mapping[ObjectRef, str]) -> str | None:
     if policy.objects is not None and change.ref not in policy.objects:
         return "not among the objects of this pass"
-    if policy.only_applied and change.ref in not_applied and not _only_recovers(change):
+    new_too = change.risk in policy.risks - policy.only_applied
+    if policy.only_applied and not new_too and change.ref in not_applied and not _only_recovers(change):
         return f"{not_applied[change.ref]}; `vdvs apply` carries it out"
     if _creates_db(change) and not policy.create_config_db:
         return "a config DB is made only by `vdvs apply`"

@@ -34,6 +34,8 @@ def event_data(told: Told) -> Data:
         "object": str(event.ref) if event.ref else None,
         "message": event.message,
         "change": change_data(event.change) if event.change else None,
+        "pass": told.pass_id or None,
+        "git": {"commit": told.revision.commit, "dirty": told.revision.dirty} if told.revision.commit else None,
     }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import jsonschema
 import pytest
@@ -71,11 +72,15 @@ def test_no_mapping_takes_unknown_fields(name: str) -> None:
 
 
 def test_all_kinds_have_the_same_metadata() -> None:
+    """But for the one annotation that says what a watch does about an object, which a Site is not."""
+
     def essence(node: Any) -> Any:
         texts = ("description", "examples", "patternErrorMessage")
         return {k: essence(v) for k, v in node.items() if k not in texts} if isinstance(node, dict) else node
 
     metadata = [essence(schema(name)["properties"]["metadata"]) for name in NAMES.values()]
+    acted_on = [each["properties"]["annotations"].pop("properties", None) for each in metadata]
+    assert acted_on == [None if name == "site" else {"vdvs.io/reconcile": ANY} for name in NAMES.values()]
     assert all(each == metadata[0] for each in metadata)
 
 

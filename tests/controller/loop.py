@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from reconciler.controller.watch import Edges, Wake, Watch
+from reconciler.controller.mode import Mode
+from reconciler.controller.watch import Edges, Loaded, Watch
 from reconciler.model.desired import Desired, DesiredHost, Site
 from reconciler.model.diff import Change, Diff, FieldChange, Op
-from reconciler.model.events import Told
+from reconciler.model.events import Revision, Told
 from reconciler.model.outcome import Assessment, ObjectResult, Outcome
+from reconciler.model.ownership import Applying, Stamp
+from reconciler.model.passes import Pass, Trigger
 from reconciler.model.plan import Plan
 from reconciler.model.policy import Policy
 from reconciler.model.refs import Kind, ObjectRef, Source
@@ -47,34 +50,50 @@ class StoppedClock:
 
 @dataclass
 class Script:
-    """A pass for each entry: what the manifests say (or raise), and what comes of the pass (or is raised)."""
+    """A pass for each entry: what the manifests say (or raise), and what comes of the pass (or is raised). Each takes a
+    minute. Implements `ports.Listener`."""
 
     passes: Sequence[tuple[Desired | Exception, Outcome | Exception]]
-    told: list[Told] = field(default_factory=list)
+    heard: list[Told] = field(default_factory=list)
+    done: list[Pass] = field(default_factory=list)
     policies: list[Policy] = field(default_factory=list)
+    behalves: list[Applying | None] = field(default_factory=list)
     used: list[Desired] = field(default_factory=list)
     at: int = 0
 
-    def run(self, *, heal: bool = False) -> list[str]:
+    def run(self, mode: Mode | None = None) -> list[str]:
         """`kind message` of every event."""
-        edges = Edges(self._load, self._reconcile, self._wait, self.told.append, StoppedClock())
-        asyncio.run(Watch(edges, desired(), SITE, heal=heal).run())
-        return [f"{told.event.kind} {told.event.message}".strip() for told in self.told]
+        edges = Edges(self._load, self._reconcile, (self,), StoppedClock(), self._seconds, lambda: f"{self.at:08}")
+        watch = Watch(edges, Loaded(desired()), SITE, mode or Mode())
 
-    def _load(self) -> Desired:
+        async def all_passes() -> None:
+            for number in range(len(self.passes)):
+                self.at = number
+                await watch.one_pass(Trigger.RESYNC)
+
+        asyncio.run(all_passes())
+        return [f"{told.event.kind} {told.event.message}".strip() for told in self.heard]
+
+    def told(self, told: Told) -> None:
+        self.heard.append(told)
+
+    def passed(self, done: Pass) -> None:
+        self.done.append(done)
+
+    def _load(self) -> Loaded:
         manifests = self.passes[self.at][0]
         if isinstance(manifests, Exception):
             raise manifests
-        return manifests
+        return Loaded(manifests, Revision(f"c{self.at}"), Applying("set", Stamp("ann@ws")))
 
-    async def _reconcile(self, manifests: Desired, policy: Policy) -> Outcome:
+    async def _reconcile(self, manifests: Desired, policy: Policy, applying: Applying | None) -> Outcome:
         self.used.append(manifests)
         self.policies.append(policy)
+        self.behalves.append(applying)
         came = self.passes[self.at][1]
         if isinstance(came, Exception):
             raise came
         return came
 
-    async def _wait(self) -> Wake:
-        self.at += 1
-        return Wake.RESYNC if self.at < len(self.passes) else Wake.STOP
+    def _seconds(self) -> float:
+        return 60.0 * self.at

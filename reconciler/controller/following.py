@@ -1,0 +1,59 @@
+"""What follows a pass: the one place that turns what came of it into what is looked at next, and when. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reconciler.controller.queue import Priority
+from reconciler.model.frozen import dataclass
+from reconciler.model.inventory import Inventory
+from reconciler.model.observed import DBState, ObservedHost, UnreachableHost
+from reconciler.model.outcome import Assessment, Status
+from reconciler.model.passes import Pass
+from reconciler.ports import Lookout
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """`again`: whether the next pass is a repetition of what failed (its time is the back-off's), or a resync.
+    `unreachable`: why, by host. `lookouts`: what each host that answered shall look out for; of a pass that failed
+    there are none to be told."""
+
+    again: bool
+    unreachable: Mapping[str, str]
+    lookouts: Mapping[str, Lookout]
+
+    @property
+    def priority(self) -> Priority:
+        """Of the next pass."""
+        return Priority.RETRY if self.again else Priority.RESYNC
+
+
+def after(done: Pass) -> Next:
+    """What follows this pass."""
+    if done.outcome is None:
+        return Next(True, {}, {})
+    seen = done.outcome.after or done.outcome.before
+    failed = any(result.status is Status.FAILED for result in done.outcome.objects)
+    hosts = seen.observed.hosts
+    unreachable = {name: host.reason for name, host in hosts.items() if isinstance(host, UnreachableHost)}
+    return Next(failed, unreachable, lookouts(seen))
+
+
+def lookouts(seen: Assessment) -> dict[str, Lookout]:
+    """Each host looks out for itself; each config DB and each datastore is looked after by one host that mounts it."""
+    hosts = [host for _, host in sorted(seen.observed.hosts.items()) if isinstance(host, ObservedHost)]
+    databases: dict[str, list[str]] = {host.name: [] for host in hosts}
+    datastores: dict[str, list[str]] = {host.name: [] for host in hosts}
+    for db in seen.observed.config_dbs.values():
+        if db.state is DBState.PRESENT and db.read_from in databases:
+            databases[db.read_from].append(db.path)
+    for url in _urls(seen.resolved.inventory, seen):
+        keeper = next((host.name for host in hosts if url.rpartition("/")[2] in host.volumes), None)
+        if keeper is not None:
+            datastores[keeper].append(url)
+    return {host.name: Lookout(tuple(databases[host.name]), tuple(datastores[host.name])) for host in hosts}
+
+
+def _urls(inventory: Inventory, seen: Assessment) -> list[str]:
+    return sorted({datastore.url for datastore in inventory.datastores} & seen.observed.datastores.keys())

@@ -1,0 +1,195 @@
+"""The loop: takes keys from the queue and works on them, side by side, until it is told to stop.
+
+There are three kinds of keys. The site: one pass over all of it. The inventory: whether it changed. A host that did not
+answer: whether it does again; meanwhile passes go on without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Final
+
+from reconciler.controller.backoff import Backoff
+from reconciler.controller.following import after
+from reconciler.controller.queue import Priority, WorkQueue
+from reconciler.controller.triggers import Triggers
+from reconciler.controller.watch import Watch
+from reconciler.model.errors import AgentRefusedError, HostUnreachableError, InventoryError
+from reconciler.model.inventory import Inventory
+from reconciler.model.passes import Pass, Trigger
+from reconciler.ports import Hosts, InventorySource, Lookout, Question
+
+SITE: Final = "site"
+INVENTORY: Final = "inventory"
+_HOST = "host/"
+_INVENTORY_SECONDS = 1.0
+_MOMENT = 0.1  # seconds: what happens at once on many hosts is looked at in one pass
+_ORDER = (
+    Trigger.START,
+    Trigger.SIGNAL,
+    Trigger.MANIFESTS,
+    Trigger.HOST,
+    Trigger.INVENTORY,
+    Trigger.RETRY,
+    Trigger.RESYNC,
+)
+
+
+class Loop:
+    """Over one watch. `parked` tells why hosts are not asked now; `hosts` reaches them all the same. `beat` is called
+    at least once a second while the loop runs; `reread` when everything is to be read anew."""
+
+    def __init__(
+        self,
+        watch: Watch,
+        triggers: Triggers,
+        hosts: Hosts,
+        inventory: InventorySource,
+        parked: dict[str, str],
+        *,
+        interval: float,
+        chance: Callable[[], float],
+        reread: Callable[[], None],
+        beat: Callable[[], None],
+    ) -> None:
+        self._watch = watch
+        self._triggers = triggers
+        self._hosts = hosts
+        self._inventory = inventory
+        self._parked = parked
+        self._interval = interval
+        self._backoff = Backoff(chance)
+        self._reread = reread
+        self._beat = beat
+        self._queue: WorkQueue[str] = WorkQueue()
+        self._why: set[Trigger] = set()
+        self._running: dict[asyncio.Task[None], str] = {}
+        self._known: Inventory | None = None
+        self._now: Callable[[], float] = asyncio.get_running_loop().time
+
+    async def run(self) -> None:
+        """Until the triggers say stop. A pass that has begun is finished; nothing else is waited for."""
+        self._look(Trigger.START)
+        self._queue.add(INVENTORY, self._now() + _INVENTORY_SECONDS, Priority.RESYNC)
+        try:
+            while not self._triggers.stopped:
+                self._beat()
+                self._heed_triggers()
+                while (taken := self._queue.take(self._now())) is not None:
+                    self._begin(*taken)
+                await self._rest()
+            await asyncio.gather(*(task for task, key in self._running.items() if key == SITE))
+        finally:
+            for task in self._running:
+                task.cancel()
+            await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _look(self, why: Trigger, within: float = 0.0, priority: Priority = Priority.CHANGE) -> None:
+        self._why.add(why)
+        self._queue.add(SITE, self._now() + within, priority)
+        self._triggers.something.set()
+
+    def _heed_triggers(self) -> None:
+        if self._triggers.was_hung_up():
+            self._reread()
+            for name in self._parked:
+                self._queue.add(_HOST + name, self._now())
+            self._look(Trigger.SIGNAL)
+        due = self._triggers.manifests_due()
+        if due is not None and due <= self._now():
+            self._triggers.manifests_read()
+            self._look(Trigger.MANIFESTS)
+
+    async def _rest(self) -> None:
+        """Until there is something to do, or to beat again."""
+        moments = [self._queue.due(), self._triggers.manifests_due(), self._now() + _INVENTORY_SECONDS]
+        try:
+            async with asyncio.timeout_at(min(moment for moment in moments if moment is not None)):
+                await self._triggers.something.wait()
+        except TimeoutError:
+            return
+        self._triggers.something.clear()
+
+    def _begin(self, key: str, priority: Priority) -> None:
+        task = asyncio.create_task(self._work(key, priority))
+        self._running[task] = key
+
+        def over(done: asyncio.Task[None]) -> None:
+            self._running.pop(done, None)
+            self._queue.done(key)
+            self._triggers.something.set()
+
+        task.add_done_callback(over)
+
+    async def _work(self, key: str, priority: Priority) -> None:
+        if key == SITE:
+            await self._pass(priority)
+        elif key == INVENTORY:
+            await self._look_at_inventory()
+        else:
+            await self._call_again(key.removeprefix(_HOST))
+
+    async def _pass(self, priority: Priority) -> None:
+        why = min(self._why, key=_ORDER.index) if priority is Priority.CHANGE and self._why else _unasked(priority)
+        self._why.clear()
+        done = await self._watch.one_pass(why)
+        follows = after(done)
+        wait = self._backoff.failed(SITE) if follows.again else self._interval
+        if not follows.again:
+            self._backoff.worked(SITE)
+        self._queue.add(SITE, self._now() + min(wait, self._interval), follows.priority)
+        for name, reason in follows.unreachable.items():
+            if name not in self._parked:
+                self._park(name, reason)
+        if await self._post(done, follows.lookouts):
+            self._look(Trigger.HOST)  # between the look and the beginning of the watch something may have happened
+
+    def _park(self, name: str, reason: str) -> None:
+        self._parked[name] = reason
+        self._queue.add(_HOST + name, self._now() + self._backoff.failed(name), Priority.RETRY)
+
+    async def _post(self, done: Pass, lookouts: Mapping[str, Lookout]) -> bool:
+        """Have every host look out. True: one of them has only begun to."""
+        if done.outcome is None:
+            return False
+        self._known = done.outcome.before.resolved.inventory
+        addresses = {host.ref.name: host.address for host in done.outcome.before.resolved.hosts}
+
+        async def post(name: str, lookout: Lookout) -> bool:
+            try:
+                return await self._hosts.agent(name, addresses[name]).watch(lookout, self._noticed)
+            except (HostUnreachableError, AgentRefusedError):
+                return False  # the next pass will find it, too
+
+        return any(await asyncio.gather(*(post(*one) for one in lookouts.items())))
+
+    def _noticed(self) -> None:
+        self._look(Trigger.HOST, _MOMENT)
+
+    async def _look_at_inventory(self) -> None:
+        with suppress(InventoryError):  # the pass that needs it will tell
+            found = await self._inventory.snapshot()
+            if self._known is not None and found is not self._known and found != self._known:
+                self._look(Trigger.INVENTORY)
+            self._known = found
+        self._queue.add(INVENTORY, self._now() + _INVENTORY_SECONDS, Priority.RESYNC)
+
+    async def _call_again(self, name: str) -> None:
+        addresses = {host.ref.name: host.address for host in self._watch.desired.hosts}
+        if name not in addresses:  # no longer declared
+            self._parked.pop(name, None)
+            return
+        try:
+            await self._hosts.agent(name, addresses[name]).observe(Question())
+        except (HostUnreachableError, AgentRefusedError) as error:
+            self._park(name, str(error))
+        else:
+            self._parked.pop(name, None)
+            self._backoff.worked(name)
+            self._look(Trigger.HOST)
+
+
+def _unasked(priority: Priority) -> Trigger:
+    return Trigger.RETRY if priority is Priority.RETRY else Trigger.RESYNC

@@ -1,0 +1,1 @@
+"""The read-only web page, its data, and what probes and Prometheus ask."""

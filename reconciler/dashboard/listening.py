@@ -1,0 +1,123 @@
+"""Where the server listens, and who may ask it: loopback needs no token, everything else needs TLS and one."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import ssl
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+from reconciler.model.errors import UsageError
+from reconciler.model.frozen import dataclass
+from reconciler.model.secret import Secret
+
+LOOPBACK: Final = "127.0.0.1"
+_SHORTEST_TOKEN: Final = 16  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """An address to listen on; port 0: any that is free. `token` None: everybody who can reach it may ask."""
+
+    host: str
+    port: int
+    token: Secret | None = None
+    tls: ssl.SSLContext | None = None
+    names: frozenset[str] = frozenset()
+
+    @property
+    def scheme(self) -> str:
+        """Of its URLs."""
+        return "http" if self.tls is None else "https"
+
+
+def listen(
+    text: str, *, certificate: str | None, key: str | None, token_file: str | None, names: Iterable[str]
+) -> Listen:
+    """What `--listen [ADDRESS:]PORT` and its fellows say. Raises UsageError."""
+    host, port = _address(text)
+    token = None if token_file is None else token_of("--token-file", token_file)
+    tls = _tls(certificate, key)
+    if not _is_loopback(host) and (token is None or tls is None):
+        raise UsageError(
+            f"--listen {text} can be reached from other machines: give --tls-cert, --tls-key and --token-file, or"
+            f" listen on {LOOPBACK} only"
+        )
+    known = {host.lower(), *(name.lower() for name in names)}
+    if _is_loopback(host):
+        known |= {"localhost", LOOPBACK, "::1"}
+    return Listen(host, port, token, tls, frozenset(known))
+
+
+def host_of(header: str) -> str:
+    """The host that a Host header names, without its port and in lower case."""
+    if header.startswith("["):
+        return header[1:].partition("]")[0].lower()
+    return header.rpartition(":")[0].lower() if header.count(":") == 1 else header.lower()
+
+
+def same(given: str, token: Secret) -> bool:
+    """Compared in a time that tells nothing."""
+    return hmac.compare_digest(given.encode(), token.reveal().encode())
+
+
+class Sessions:
+    """Browsers that have shown the token once: each gets a random word for its cookie, for as long as we run."""
+
+    def __init__(self, new_word: Callable[[], str], most: int = 1000) -> None:
+        self._new_word = new_word
+        self._words: dict[str, None] = {}
+        self._most = most
+
+    def begin(self) -> str:
+        """A new one; the oldest makes room."""
+        if len(self._words) >= self._most:
+            self._words.pop(next(iter(self._words)))
+        word = self._new_word()
+        self._words[word] = None
+        return word
+
+    def __contains__(self, word: object) -> bool:
+        return word in self._words
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]") or LOOPBACK
+    if not (port.isascii() and port.isdigit() and int(port) < 2**16):
+        raise UsageError(f"--listen {text}: give [ADDRESS:]PORT, such as 9182 or {LOOPBACK}:9182")
+    return host, int(port)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def token_of(option: str, path: str) -> Secret:
+    """The token in a file that an option names. Raises UsageError."""
+    try:
+        token = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{option} {path} cannot be read: {error}") from error
+    if len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable():
+        raise UsageError(f"{option} {path}: a token has {_SHORTEST_TOKEN} printable ASCII characters at least")
+    return Secret(token)
+
+
+def _tls(certificate: str | None, key: str | None) -> ssl.SSLContext | None:
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise UsageError("--tls-cert and --tls-key go together")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"--tls-cert {certificate}, --tls-key {key}: {error}") from error
+    return context

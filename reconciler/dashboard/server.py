@@ -1,0 +1,188 @@
+"""The HTTP server: the page, `/api/state`, `/api/events`, `/metrics`, `/healthz` and `/readyz`. Nothing can be changed
+through it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from reconciler.dashboard.board import MOST_CLIENTS, Board
+from reconciler.dashboard.listening import Listen, Sessions, host_of, same
+from reconciler.model.errors import UsageError
+
+COOKIE: Final = "vdvs-session"
+_STATIC: Final = Path(__file__).with_name("static")
+_FILES: Final = {
+    "/": ("index.html", "text/html"),
+    "/login": ("login.html", "text/html"),
+    "/app.js": ("app.js", "text/javascript"),
+    "/view.js": ("view.js", "text/javascript"),
+    "/style.css": ("style.css", "text/css"),
+}
+_FOR_ALL: Final = frozenset({"/login", "/style.css", "/healthz", "/readyz"})  # tell nothing about the site
+_PROBES: Final = frozenset({"/healthz", "/readyz"})  # asked by address, whatever we are called
+_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
+    " img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_ALIVE: Final = 15.0  # seconds between signs of life to a browser that hears nothing
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Server:
+    """`metrics`: what Prometheus scrapes, and its content type; `stuck`: why the watch does not do its work any more,
+    empty while it does; `new_word` makes text that nobody can guess."""
+
+    def __init__(
+        self,
+        where: Listen,
+        board: Board,
+        metrics: tuple[Callable[[], bytes], str],
+        stuck: Callable[[], str],
+        new_word: Callable[[], str],
+    ) -> None:
+        self._where = where
+        self._board = board
+        self._metrics, self._content_type = metrics
+        self._stuck = stuck
+        self._sessions = Sessions(new_word)
+        self._ending = asyncio.Event()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[str]:
+        """Listens inside the context; yields the URL. Raises UsageError if it cannot."""
+        app = web.Application(middlewares=[self._guard], client_max_size=4096)
+        for path in _FILES:
+            app.router.add_get(path, self._file)
+        app.router.add_post("/login", self._login)
+        app.router.add_get("/api/state", self._state)
+        app.router.add_get("/api/events", self._events)
+        app.router.add_get("/metrics", self._scrape)
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2.0)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, self._where.host, self._where.port, ssl_context=self._where.tls)
+            try:
+                await site.start()
+            except OSError as error:
+                where = f"{self._where.host}:{self._where.port}"
+                raise UsageError(f"cannot listen on {where}: {error.strerror or error}") from error
+            host, port = runner.addresses[0][:2]
+            yield f"{self._where.scheme}://{f'[{host}]' if ':' in host else host}:{port}/"
+        finally:
+            self._ending.set()
+            await runner.cleanup()
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        response: web.StreamResponse | None = self._refusal(request)
+        if response is None:
+            try:
+                response = await handler(request)
+            except web.HTTPException as error:
+                response = web.Response(status=error.status, text=f"{error.reason}\n", headers=_location(error))
+        if not response.prepared:
+            response.headers.update(_HEADERS)
+        return response
+
+    def _refusal(self, request: web.Request) -> web.Response | None:
+        if request.path not in _PROBES and host_of(request.headers.get("Host", "")) not in self._where.names:
+            return web.Response(status=421, text="this server does not go by that name; see --allow-name\n")
+        if self._where.token is None or request.path in _FOR_ALL or self._is_known(request):
+            return None
+        if request.path == "/":
+            return web.Response(status=303, headers={"Location": "/login"})
+        return web.Response(status=401, text="a token is needed\n", headers={"WWW-Authenticate": "Bearer"})
+
+    def _is_known(self, request: web.Request) -> bool:
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and self._where.token is not None and same(given.strip(), self._where.token):
+            return True
+        return request.cookies.get(COOKIE) in self._sessions
+
+    async def _login(self, request: web.Request) -> web.Response:
+        given = (await request.post()).get("token")
+        if self._where.token is None or not isinstance(given, str) or not same(given, self._where.token):
+            await asyncio.sleep(1)  # for whoever tries many
+            return web.Response(status=303, headers={"Location": "/login#wrong"})
+        response = web.Response(status=303, headers={"Location": "/"})
+        secure = self._where.tls is not None
+        response.set_cookie(COOKIE, self._sessions.begin(), httponly=True, samesite="Strict", secure=secure, path="/")
+        return response
+
+    async def _file(self, request: web.Request) -> web.Response:
+        name, kind = _FILES[request.path]
+        return web.Response(body=(_STATIC / name).read_bytes(), content_type=kind, charset="utf-8")
+
+    async def _state(self, request: web.Request) -> web.Response:
+        tag = f'"{self._board.tag}"'
+        if request.headers.get("If-None-Match") == tag:
+            return web.Response(status=304, headers={"ETag": tag})
+        response = web.Response(body=self._board.state(), content_type="application/json", headers={"ETag": tag})
+        response.enable_compression()
+        return response
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        if self._board.clients >= MOST_CLIENTS:
+            return web.Response(status=503, text="too many browsers are listening\n")
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **_HEADERS})
+        with self._board.listening() as queue:
+            await response.prepare(request)
+            await response.write(b"retry: 2000\n\n")
+            ending = asyncio.create_task(self._ending.wait())
+            try:
+                while not ending.done() and await _pass_on(queue, response, ending):
+                    pass
+            except ConnectionError:
+                return response
+            finally:
+                ending.cancel()
+        return response
+
+    async def _scrape(self, _request: web.Request) -> web.Response:
+        return web.Response(body=self._metrics(), headers={"Content-Type": self._content_type})
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
+        return _verdict(self._stuck())
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        return _verdict(self._board.ready())
+
+
+async def _pass_on(
+    queue: asyncio.Queue[tuple[str, str] | None], response: web.StreamResponse, ending: asyncio.Task[bool]
+) -> bool:
+    """The next message to one browser; False: it is to come again."""
+    getting = asyncio.create_task(queue.get())
+    try:
+        await asyncio.wait([getting, ending], timeout=_ALIVE, return_when=asyncio.FIRST_COMPLETED)
+        if not getting.done():
+            await response.write(b": alive\n\n")
+            return True
+        message = getting.result()
+    finally:
+        getting.cancel()
+    if message is None:
+        return False
+    name, data = message
+    await response.write(f"event: {name}\ndata: {data}\n\n".encode("ascii"))
+    return True
+
+
+def _verdict(problem: str) -> web.Response:
+    return web.Response(status=503 if problem else 200, text=f"{problem or 'ok'}\n")
+
+
+def _location(error: web.HTTPException) -> dict[str, str]:
+    return {key: value for key, value in error.headers.items() if key in ("Allow", "Location")}

@@ -1,0 +1,43 @@
+"""The tables of the history, and how an older file becomes a newer one."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from reconciler.model.errors import UsageError
+
+# Each raises the version by one; what is published is never changed, only added to.
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE passes (
+        id TEXT PRIMARY KEY, "trigger" TEXT NOT NULL, started TEXT NOT NULL, ended TEXT NOT NULL,
+        git_commit TEXT, dirty INTEGER NOT NULL, failure TEXT NOT NULL, told INTEGER NOT NULL, written INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX passes_started ON passes (started);
+    CREATE TABLE events (
+        number INTEGER PRIMARY KEY, at TEXT NOT NULL, pass TEXT, event TEXT NOT NULL, object TEXT,
+        message TEXT NOT NULL, change TEXT, git_commit TEXT, dirty INTEGER NOT NULL
+    );
+    CREATE INDEX events_object ON events (object);
+    CREATE TABLE drifts (
+        number INTEGER PRIMARY KEY, object TEXT NOT NULL, reason TEXT NOT NULL, fields TEXT NOT NULL,
+        first_seen TEXT NOT NULL, last_seen TEXT NOT NULL, first_pass TEXT, last_pass TEXT,
+        ended TEXT, how TEXT, git_commit TEXT, dirty INTEGER NOT NULL
+    );
+    CREATE INDEX drifts_object ON drifts (object);
+    CREATE UNIQUE INDEX drifts_open ON drifts (object) WHERE ended IS NULL;
+    """,
+)
+VERSION: Final = len(MIGRATIONS)
+
+
+def bring_up_to_date(connection: sqlite3.Connection, path: str) -> None:
+    """Make the tables, or those that are missing. Raises UsageError for a file of a newer vdvs, or of somebody else."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        raise UsageError(f"{path} is the history of a newer vdvs (version {version}; this one knows {VERSION})")
+    if version == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise UsageError(f"{path} is an SQLite file of something else; give another --history FILE")
+    for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
+        connection.executescript(f"BEGIN IMMEDIATE; {statements} PRAGMA user_version = {number}; COMMIT;")

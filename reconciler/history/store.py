@@ -1,0 +1,187 @@
+"""Keeping the history: every event as soon as it is told, so that a watch that is killed has lost nothing."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from reconciler.history.schema import bring_up_to_date
+from reconciler.model.diff import Op
+from reconciler.model.errors import UsageError
+from reconciler.model.events import EventKind, Told
+from reconciler.model.outcome import Outcome
+from reconciler.model.passes import Pass
+from reconciler.render.data import change_data
+
+MOST_PASSES: Final = 10_000
+MOST_EVENTS: Final = 20_000
+MOST_DRIFTS: Final = 10_000  # that have ended; those that have not are all kept
+_LARGEST_CHANGE: Final = 8_192  # characters of one change as JSON
+_TIDY: Final = 100  # events and passes from one tidying up to the next
+_PATIENCE: Final = 5.0  # seconds to wait for another watch that writes
+
+_OPENS: Final = frozenset({EventKind.DRIFTED, EventKind.BLOCKED})
+_ENDS: Final = {EventKind.HEALED: "healed", EventKind.IN_SYNC: "in sync", EventKind.GONE: "gone"}
+UNSEEN: Final = "in sync when a watch looked again"
+
+
+class History:
+    """One file; implements `ports.Listener`. Raises UsageError if it cannot be used, and sqlite3.Error when writing
+    fails later."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._written = 0
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            bring_up_to_date(self._connection, str(path))
+        except (OSError, sqlite3.Error) as error:
+            raise UsageError(f"the history {path} cannot be used: {error}; give another --history FILE") from error
+
+    def close(self) -> None:
+        """End its use."""
+        self._connection.close()
+
+    def told(self, told: Told) -> None:
+        """See `ports.Listener`."""
+        event, ref = told.event, str(told.event.ref) if told.event.ref else None
+        change = _as_json(change_data(event.change)) if event.change is not None else None
+        of = (told.revision.commit, told.revision.dirty)
+        with self._transaction() as db:
+            db.execute(
+                "INSERT INTO events (at, pass, event, object, message, change, git_commit, dirty)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (_stamp(told.at), told.pass_id or None, event.kind.value, ref, event.message, change, *of),
+            )
+            if event.kind in _OPENS and event.change is not None:
+                fields = json.dumps([field.path for field in event.change.fields])
+                seen = _stamp(told.at)
+                db.execute(
+                    "INSERT INTO drifts (object, reason, fields, first_seen, last_seen, first_pass, last_pass,"
+                    " git_commit, dirty) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                    " ON CONFLICT (object) WHERE ended IS NULL DO UPDATE SET reason = excluded.reason,"
+                    " fields = excluded.fields, last_seen = excluded.last_seen, last_pass = excluded.last_pass",
+                    (ref, event.change.reason, fields, seen, seen, told.pass_id, told.pass_id, *of),
+                )
+            elif event.kind in _ENDS:
+                self._end(ref, told.at, told.pass_id, _ENDS[event.kind])
+        self._tidy_now_and_then()
+
+    def passed(self, done: Pass) -> None:
+        """See `ports.Listener`."""
+        written = 0 if done.outcome is None else sum(result.ok for result in done.outcome.results)
+        row = (done.id, done.trigger.value, _stamp(done.started), _stamp(done.ended), done.revision.commit)
+        with self._transaction() as db:
+            db.execute(
+                'INSERT OR REPLACE INTO passes (id, "trigger", started, ended, git_commit, dirty, failure, told,'
+                " written) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*row, done.revision.dirty, done.failure, len(done.events), written),
+            )
+            if done.outcome is not None:
+                self._look_after_drifts(done, done.outcome)
+        self._tidy_now_and_then()
+
+    def _look_after_drifts(self, done: Pass, outcome: Outcome) -> None:
+        """What still drifts was seen once more; what does not, though nobody told so, ended while no watch looked."""
+        ops = {str(change.ref): change.op for change in (outcome.after or outcome.before).diff.changes}
+        still = self._connection.execute("SELECT object FROM drifts WHERE ended IS NULL").fetchall()
+        for (name,) in still:
+            op = ops.get(name)
+            if op is Op.KEEP:
+                self._end(name, done.ended, done.id, UNSEEN)
+            elif op is not None:
+                self._connection.execute(
+                    "UPDATE drifts SET last_seen = ?, last_pass = ? WHERE object = ? AND ended IS NULL",
+                    (_stamp(done.ended), done.id, name),
+                )
+
+    def _end(self, name: str | None, at: datetime, of_pass: str, how: str) -> None:
+        self._connection.execute(
+            "UPDATE drifts SET ended = ?, last_pass = ?, how = ? WHERE object = ? AND ended IS NULL",
+            (_stamp(at), of_pass, how, name),
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._connection
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def _tidy_now_and_then(self) -> None:
+        self._written += 1
+        if self._written % _TIDY:
+            return
+        with self._transaction() as db:
+            db.execute("DELETE FROM events WHERE number <= (SELECT max(number) FROM events) - ?", (MOST_EVENTS,))
+            db.execute(
+                "DELETE FROM drifts WHERE ended IS NOT NULL AND number <= (SELECT max(number) FROM drifts) - ?",
+                (MOST_DRIFTS,),
+            )
+            db.execute(
+                "DELETE FROM passes WHERE started <"
+                " (SELECT started FROM passes ORDER BY started DESC LIMIT 1 OFFSET ?)",
+                (MOST_PASSES,),
+            )
+
+
+class Reader:
+    """The same file, to be looked at only; also while a watch writes it. Raises UsageError where it cannot be read."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=_PATIENCE, uri=True)
+            self._connection.row_factory = sqlite3.Row
+            self._connection.execute("SELECT 1 FROM drifts LIMIT 1")
+        except sqlite3.Error as error:
+            raise UsageError(f"the history {path} cannot be read: {error}") from error
+
+    def close(self) -> None:
+        """End its use."""
+        self._connection.close()
+
+    def events(self, names: Sequence[str] = (), most: int = 100) -> list[dict[str, Any]]:
+        """The last events, newest first; of these objects only, if there are any."""
+        return self._select("events", names, most)
+
+    def drifts(self, names: Sequence[str] = (), most: int = 100) -> list[dict[str, Any]]:
+        """The last drifts, newest first."""
+        return self._select("drifts", names, most)
+
+    def passes(self, most: int = 100) -> list[dict[str, Any]]:
+        """The last passes, newest first."""
+        found = self._connection.execute("SELECT * FROM passes ORDER BY started DESC, id DESC LIMIT ?", (most,))
+        return [dict(row) for row in found]
+
+    def _select(self, table: str, names: Sequence[str], most: int) -> list[dict[str, Any]]:
+        only = f"WHERE object IN ({', '.join('?' * len(names))})" if names else ""
+        statement = f"SELECT * FROM {table} {only} ORDER BY number DESC LIMIT ?"  # noqa: S608 - of our own words only
+        found = [dict(row) for row in self._connection.execute(statement, (*names, most))]
+        return [
+            {key: json.loads(row[key]) if key in ("change", "fields") and row[key] else row[key] for key in row}
+            for row in found
+        ]
+
+
+def _as_json(change: Any) -> str:
+    text = json.dumps(change)
+    if len(text) <= _LARGEST_CHANGE:
+        return text
+    return json.dumps(
+        {**change, "fields": change["fields"][:5], "rights": [], "notes": change["notes"][:5], "held": []}
+    )
+
+
+def _stamp(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,1 @@
+"""Telling programs what a watch sees: metrics, webhooks, the service manager."""

@@ -1,0 +1,115 @@
+"""Metrics for Prometheus (docs/watching.md lists them). Every label value is there from the start, at 0."""
+
+from __future__ import annotations
+
+from collections import Counter as Count
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from reconciler import __version__
+from reconciler.model.diff import Diff, Op
+from reconciler.model.events import EventKind, Told
+from reconciler.model.observed import ObservedHost, UnreachableHost
+from reconciler.model.outcome import Assessment
+from reconciler.model.passes import Pass, Trigger
+from reconciler.model.refs import Kind, ObjectRef
+from reconciler.planning.host_diff import is_open
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_KINDS = tuple(kind for kind in Kind if kind is not Kind.SITE)
+_DRIFT = frozenset({Op.CREATE, Op.UPDATE, Op.DELETE, Op.BLOCKED})
+_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+
+class Metrics:
+    """Implements `ports.Listener`."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._passes = Counter(
+            "vdvs_passes", "Passes of the watch, by why they were made and how they ended.", ["trigger", "result"],
+            registry=registry,
+        )  # fmt: skip
+        self._duration = Histogram(
+            "vdvs_pass_duration_seconds", "How long passes took.", registry=registry, buckets=_BUCKETS
+        )
+        self._last = Gauge(
+            "vdvs_last_pass_timestamp_seconds",
+            "When the last pass ended that could look at the site.",
+            registry=registry,
+        )
+        self._events = Counter("vdvs_events", "Events told, by what happened.", ["event"], registry=registry)
+        self._objects = Gauge(
+            "vdvs_objects", "Objects, by kind and by how they compare with the manifests.", ["kind", "state"],
+            registry=registry,
+        )  # fmt: skip
+        self._open = Gauge("vdvs_hosts_open", "Hosts that allow every VM everything.", registry=registry)
+        self._unreachable = Gauge("vdvs_hosts_unreachable", "Hosts that do not answer.", registry=registry)
+        self._oldest = Gauge(
+            "vdvs_oldest_drift_timestamp_seconds",
+            "Since when the object has drifted that has done so for longest; 0 if none has.",
+            registry=registry,
+        )
+        self._valid = Gauge("vdvs_manifests_valid", "1 if the manifests are valid, 0 if not.", registry=registry)
+        info = Gauge("vdvs_build_info", "The version of vdvs that watches.", ["version"], registry=registry)
+        info.labels(__version__).set(1)
+        self._since: dict[ObjectRef, datetime] = {}
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        for trigger in Trigger:
+            for result in ("ok", "failed"):
+                self._passes.labels(trigger.value, result)
+        for kind in EventKind:
+            self._events.labels(_label(kind))
+        for which in _KINDS:
+            for op in Op:
+                self._objects.labels(which.value, _state(op))
+        self._valid.set(1)
+
+    def told(self, told: Told) -> None:
+        """See `ports.Listener`."""
+        kind = told.event.kind
+        self._events.labels(_label(kind)).inc()
+        if kind in (EventKind.INVALID, EventKind.VALID):
+            self._valid.set(kind is EventKind.VALID)
+
+    def passed(self, done: Pass) -> None:
+        """See `ports.Listener`."""
+        self._passes.labels(done.trigger.value, "failed" if done.failure else "ok").inc()
+        self._duration.observe(done.seconds)
+        if done.outcome is None:
+            return
+        self._last.set(done.ended.timestamp())
+        seen = done.outcome.after or done.outcome.before
+        self._count(seen.diff)
+        self._count_hosts(seen)
+        drifted = {change.ref for change in seen.diff.changes if change.op in _DRIFT}
+        self._since = {ref: self._since.get(ref, done.ended) for ref in drifted}
+        self._oldest.set(min((at.timestamp() for at in self._since.values()), default=0))
+
+    def text(self) -> bytes:
+        """What Prometheus scrapes."""
+        return generate_latest(self._registry)
+
+    def _count(self, diff: Diff) -> None:
+        found = Count((change.ref.kind, change.op) for change in diff.changes)
+        for kind in _KINDS:
+            for op in Op:
+                self._objects.labels(kind.value, _state(op)).set(found[kind, op])
+
+    def _count_hosts(self, seen: Assessment) -> None:
+        hosts = seen.observed.hosts.values()
+        self._open.set(sum(isinstance(host, ObservedHost) and is_open(host) for host in hosts))
+        self._unreachable.set(sum(isinstance(host, UnreachableHost) for host in hosts))
+
+
+def _label(kind: EventKind) -> str:
+    return kind.value.replace(" ", "_")
+
+
+def _state(op: Op) -> str:
+    """As a label: `in_sync`, `to_create`, `drifted`, `to_delete`, `blocked`, `unmanaged`, `unknown`."""
+    names = {Op.KEEP: "in_sync", Op.CREATE: "to_create", Op.UPDATE: "drifted", Op.DELETE: "to_delete"}
+    return names.get(op, op.value)

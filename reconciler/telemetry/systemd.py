@@ -1,0 +1,47 @@
+"""The service manager's notify protocol (sd_notify): ready, still alive, about to end."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+
+from reconciler.model.events import EventKind, Told
+from reconciler.model.passes import Pass
+from reconciler.render.text import clean
+
+
+class ServiceManager:
+    """Implements `ports.Listener`. Without `NOTIFY_SOCKET` in the environment there is nobody to tell."""
+
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        self._address = environment.get("NOTIFY_SOCKET", "")
+        self._ready = False
+
+    def beat(self) -> None:
+        """The loop is alive. Cheap enough for every second; `WatchdogSec=` must be longer."""
+        self._send("WATCHDOG=1")
+
+    def told(self, told: Told) -> None:
+        """See `ports.Listener`."""
+        if told.event.kind is EventKind.STOPPED:
+            self._send("STOPPING=1")
+
+    def passed(self, done: Pass) -> None:
+        """See `ports.Listener`. The first pass makes it ready, whatever came of it: the watch goes on."""
+        status = done.failure or (
+            "in sync" if done.outcome and (done.outcome.after or done.outcome.before).diff.in_sync else "drifted"
+        )
+        self._send(("" if self._ready else "READY=1\n") + f"STATUS={clean(status.splitlines()[0])}")
+        self._ready = True
+
+    def _send(self, state: str) -> None:
+        if not self._address:
+            return
+        address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+                channel.setblocking(False)
+                channel.sendto(state.encode(), address)
+        except OSError:
+            return  # it is gone, or has no room: it will hear the next one

@@ -1,0 +1,104 @@
+"""Telling a webhook what happened, as CloudEvents (structured JSON). What cannot be delivered is tried again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any, Final
+
+import aiohttp
+
+from reconciler.model.events import Told
+from reconciler.model.passes import Pass
+from reconciler.model.secret import Secret
+from reconciler.render.events import event_data
+
+MOST_WAITING: Final = 1000
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
+_TRY_AGAIN: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+_log = logging.getLogger(__name__)
+
+
+class Webhook:
+    """Implements `ports.Listener`. Events are delivered one after the other, in order; `wait` tells how long to wait
+    after a failure in a row (0: it worked). While the receiver is away the oldest of too many are lost, and counted."""
+
+    def __init__(
+        self, url: str, site: str, new_id: Callable[[], str], wait: Callable[[bool], float], token: Secret | None = None
+    ) -> None:
+        self._url = url
+        self._source = f"/vdvs/site/{site}"
+        self._new_id = new_id
+        self._wait = wait
+        self._token = token
+        self._waiting: deque[dict[str, Any]] = deque(maxlen=MOST_WAITING)
+        self._something = asyncio.Event()
+        self.lost = 0
+
+    def told(self, told: Told) -> None:
+        """See `ports.Listener`."""
+        if len(self._waiting) == MOST_WAITING:
+            self.lost += 1
+        self._waiting.append(self._cloud_event(told))
+        self._something.set()
+
+    def passed(self, done: Pass) -> None:
+        """See `ports.Listener`."""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Delivers inside the context; at its end what can be delivered at once still is."""
+        headers = {} if self._token is None else {"Authorization": f"Bearer {self._token.reveal()}"}
+        async with aiohttp.ClientSession(timeout=_TIMEOUT, headers=headers) as session:
+            task = asyncio.create_task(self._deliver(session))
+            try:
+                yield
+            finally:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                while self._waiting and await self._post(session, self._waiting[0]):
+                    self._waiting.popleft()
+
+    async def _deliver(self, session: aiohttp.ClientSession) -> None:
+        while True:
+            await self._something.wait()
+            self._something.clear()
+            while self._waiting:
+                first = self._waiting[0]
+                worked = await self._post(session, first)
+                if worked and self._waiting and self._waiting[0] is first:
+                    self._waiting.popleft()
+                if (seconds := self._wait(worked)) > 0:
+                    await asyncio.sleep(seconds)
+
+    async def _post(self, session: aiohttp.ClientSession, event: dict[str, Any]) -> bool:
+        """Whether there is nothing left to do about it: it was taken, or refused for good."""
+        kind = {"Content-Type": "application/cloudevents+json; charset=utf-8"}
+        try:
+            async with session.post(self._url, data=json.dumps(event), headers=kind, allow_redirects=False) as answer:
+                status = answer.status
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            _log.info("the webhook cannot be reached: %s", error)
+            return False
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _TRY_AGAIN:
+            return False
+        if status >= HTTPStatus.MULTIPLE_CHOICES:
+            _log.warning("the webhook refuses an event for good (HTTP %d)", status)
+        return True
+
+    def _cloud_event(self, told: Told) -> dict[str, Any]:
+        event = {
+            "specversion": "1.0",
+            "id": self._new_id(),
+            "source": self._source,
+            "type": f"io.vdvs.{told.event.kind.value.replace(' ', '-')}",
+            "time": told.at.isoformat().replace("+00:00", "Z"),
+            "datacontenttype": "application/json",
+            "data": event_data(told),
+        }
+        return event | ({"subject": str(told.event.ref)} if told.event.ref else {})

@@ -1,0 +1,228 @@
+"""What the loop tells, what it may write, and that nothing ends it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reconciler.controller.mode import Mode, parse_limit
+from reconciler.model.desired import Desired, Reconcile
+from reconciler.model.diff import Change, Op
+from reconciler.model.errors import InvalidManifestsError, InventoryError, ManifestError
+from reconciler.model.events import Told
+from reconciler.model.outcome import ObjectResult, Status
+from reconciler.model.policy import HEAL, REPORT_ONLY
+from reconciler.model.refs import Kind, ObjectRef, Source
+from reconciler.model.risk import Risk
+from tests.controller.loop import HOST, KEPT, Script, desired, drift, outcome
+
+GOOD = desired()
+HEALS = Mode(heal=True)
+INVALID = InvalidManifestsError((ManifestError(Source("a.yaml", 3, 1), "host/x", "spec", "wrong"),), 1)
+
+
+def test_a_site_in_sync_is_quiet() -> None:
+    assert Script([(GOOD, outcome(KEPT))] * 3).run() == []
+
+
+def test_a_drift_is_told_once_and_so_is_its_end() -> None:
+    script = Script([(GOOD, outcome(drift()))] * 3 + [(GOOD, outcome(KEPT))] * 2)
+    assert script.run() == ["drifted differs", "in sync as its manifest says again"]
+    assert script.heard[0].event.change == drift()
+
+
+def test_a_drift_that_becomes_another_is_told_again() -> None:
+    script = Script([(GOOD, outcome(drift("a"))), (GOOD, outcome(drift("b")))])
+    assert script.run() == ["drifted differs", "drifted differs"]
+
+
+def test_report_only_writes_nothing() -> None:
+    script = Script([(GOOD, outcome(drift()))])
+    script.run()
+    assert script.policies == [REPORT_ONLY]
+
+
+def test_what_is_healed_is_told_with_what_it_was() -> None:
+    done = ObjectResult(HOST, Status.CONFIGURED, "service running")
+    script = Script([(GOOD, outcome(drift(), KEPT, done)), (GOOD, outcome(KEPT))])
+    assert script.run(HEALS) == ["drifted differs", "healed service running"]
+
+
+def test_a_healing_that_fails_is_told_once() -> None:
+    failed = ObjectResult(HOST, Status.FAILED, "disk full")
+    script = Script([(GOOD, outcome(drift(), drift(), failed))] * 3)
+    assert script.run(HEALS) == ["drifted differs", "failed not healed: disk full"]
+
+
+def test_a_drift_that_may_not_be_healed_says_why() -> None:
+    held = ObjectResult(HOST, Status.BLOCKED, "widens access")
+    script = Script([(GOOD, outcome(drift(), result=held))] * 2)
+    assert script.run(HEALS) == ["drifted differs", "blocked not healed: widens access"]
+    assert Script([(GOOD, outcome(drift(), result=held))]).run() == ["drifted differs"]
+
+
+def test_blocked_unknown_and_unmanaged_have_words_of_their_own() -> None:
+    for op in (Op.BLOCKED, Op.UNKNOWN, Op.UNMANAGED):
+        change = Change(HOST, op, "why")
+        assert Script([(GOOD, outcome(change))] * 2).run() == [f"{op.value} why"]
+
+
+def test_an_object_that_is_no_longer_declared() -> None:
+    other = Change(ObjectRef(Kind.HOST, "other"), Op.KEEP, "as declared")
+    script = Script([(GOOD, outcome(drift())), (GOOD, outcome(other))])
+    assert script.run() == ["drifted differs", "gone no longer declared, nor found"]
+
+
+def test_a_vmgroup_whose_config_db_cannot_be_read_is_not_gone() -> None:
+    found = Change(ObjectRef(Kind.VMGROUP, "WILD"), Op.UNMANAGED, "created outside the manifests")
+    for op in (Op.UNKNOWN, Op.BLOCKED):
+        unread = Change(ObjectRef(Kind.CONFIG_DB, "shared"), op, "locked")
+        read = Change(unread.ref, Op.KEEP, "as declared")
+        script = Script([(GOOD, outcome(change)) for change in (found, unread, found, unread, read)])
+        told = [line for line, event in zip(script.run(), script.heard, strict=True) if event.event.ref == found.ref]
+        assert told == ["unmanaged created outside the manifests", "gone no longer declared, nor found"]
+        assert script.heard[-1].event.kind == "gone"
+
+
+def test_a_pass_that_fails_is_told_once_and_tried_again() -> None:
+    down = InventoryError("vCenter does not answer")
+    script = Script([(GOOD, down), (GOOD, down), (GOOD, outcome(drift())), (GOOD, outcome(drift()))])
+    assert script.run() == [
+        "pass failed vCenter does not answer",
+        "pass works the site can be looked at again",
+        "drifted differs",
+    ]
+
+
+def test_a_bug_does_not_end_the_watch() -> None:
+    script = Script([(GOOD, KeyError("oops")), (GOOD, outcome(KEPT))])
+    first, second = script.run()
+    assert first == "pass failed this is a bug in vdvs, please report it (KeyError: 'oops')"
+    assert second.startswith("pass works")
+
+
+def test_invalid_manifests_leave_the_last_good_ones_in_force() -> None:
+    newer = desired(address="other.lab.local")
+    script = Script([(newer, outcome(KEPT)), (INVALID, outcome(KEPT)), (INVALID, outcome(KEPT)), (GOOD, outcome(KEPT))])
+    assert script.run() == [
+        "invalid the last good manifests stay in force\na.yaml:3:1: host/x: spec: wrong",
+        "valid the manifests are valid again",
+    ]
+    assert script.used == [newer, newer, newer, GOOD]
+
+
+def test_manifests_that_cannot_be_read() -> None:
+    script = Script([(OSError(5, "I/O error"), outcome(KEPT)), (RuntimeError("no idea"), outcome(KEPT))])
+    assert [line.split()[0] for line in script.run()] == ["invalid", "invalid"]
+    assert script.used == [GOOD, GOOD]
+
+
+def test_healing_is_limited_to_what_is_harmless_and_was_applied_before() -> None:
+    script = Script([(GOOD, outcome(KEPT)), (desired(address="other.lab.local"), outcome(drift()))])
+    script.run(HEALS)
+    assert script.policies == [HEAL, HEAL]
+    assert HEAL.risks == {Risk.SAFE, Risk.RESTRICTS}
+    assert HEAL.only_applied == HEAL.risks
+    assert not HEAL.create_config_db
+
+
+def test_every_event_says_in_which_pass_and_of_which_commit() -> None:
+    script = Script([(GOOD, outcome(drift())), (GOOD, outcome(KEPT))])
+    script.run()
+    assert [(told.pass_id, told.revision.commit) for told in script.heard] == [
+        ("20261123T201500Z-00000000", "c0"),
+        ("20261123T201500Z-00000001", "c1"),
+    ]
+    assert [done.events for done in script.done] == [(told,) for told in script.heard]
+    assert all(done.outcome is not None and not done.failure for done in script.done)
+
+
+def test_a_pass_that_failed_says_why() -> None:
+    script = Script([(GOOD, InventoryError("vCenter does not answer")), (GOOD, outcome(KEPT))])
+    script.run()
+    assert [(done.failure, done.outcome is None) for done in script.done] == [
+        ("vCenter does not answer", True),
+        ("", False),
+    ]
+
+
+def test_applying_new_commits_is_limited_to_the_risks_that_somebody_named() -> None:
+    script = Script([(GOOD, outcome(KEPT))])
+    script.run(Mode(heal=True, auto_apply=frozenset({Risk.SAFE, Risk.WIDENS})))
+    policy = script.policies[0]
+    assert policy.risks == {Risk.SAFE, Risk.RESTRICTS, Risk.WIDENS}
+    assert policy.only_applied == {Risk.RESTRICTS}
+    assert not policy.create_config_db
+    assert script.behalves[0] is not None
+
+
+def test_nobody_applies_by_healing() -> None:
+    script = Script([(GOOD, outcome(KEPT))])
+    script.run(HEALS)
+    assert script.behalves == [None]
+
+
+def test_nothing_that_destroys_is_ever_allowed() -> None:
+    assert Risk.DESTROYS not in Mode(auto_apply=frozenset(Risk)).policy(GOOD, ()).risks
+
+
+@pytest.mark.parametrize(("text", "of_200"), [("7", 7), ("5%", 10), ("100%", 200)])
+def test_limits(text: str, of_200: int) -> None:
+    assert parse_limit(text).of(200) == of_200
+    assert parse_limit("1%").of(3) == 1
+
+
+@pytest.mark.parametrize("text", ["", "0", "0%", "101%", "-1", "5 %", "many", "1.5"])
+def test_what_is_no_limit(text: str) -> None:
+    with pytest.raises(ValueError, match="is neither a number"):
+        parse_limit(text)
+
+
+def marked(mode: Reconcile) -> Desired:
+    return replace(GOOD, reconcile=((HOST, mode),))
+
+
+def test_an_object_that_is_only_to_be_reported_is_held() -> None:
+    script = Script([(marked(Reconcile.REPORT), outcome(drift()))])
+    assert script.run(HEALS) == ["drifted differs"]
+    assert dict(script.policies[0].held) == {HOST: "its annotation vdvs.io/reconcile says report"}
+
+
+def test_no_notice_is_taken_of_an_object_that_is_disabled() -> None:
+    script = Script([(marked(Reconcile.DISABLED), outcome(drift())), (GOOD, outcome(drift()))])
+    assert script.run() == ["drifted differs"]
+    assert script.heard[0].pass_id.endswith("1")
+    assert HOST in dict(Mode(heal=True).policy(marked(Reconcile.DISABLED), ()).held)
+
+
+def test_what_drifts_back_again_and_again_is_left_alone_until_its_manifest_changes() -> None:
+    healed = outcome(drift(), KEPT, ObjectResult(HOST, Status.CONFIGURED, "service running"))
+    known = replace(GOOD, digests=((HOST, "d1"),))
+    changed = replace(GOOD, digests=((HOST, "d2"),))
+    script = Script([(known, healed)] * 3 + [(known, outcome(KEPT)), (changed, outcome(KEPT))])
+    told = script.run(HEALS)
+    assert [line.split()[0] for line in told] == ["drifted", "healed"] * 3 + ["braked"]
+    assert told[-1] == (
+        "braked somebody keeps changing it (service); the last apply that the config DB knows of is by ann@ws on"
+        " 2026-11-23 20:15 UTC of git 4f2c1ab; it is not healed for 60 minutes, or until its manifest changes"
+    )
+    assert [HOST in dict(policy.held) for policy in script.policies] == [False, False, False, True, False]
+
+
+def test_what_drifts_now_and_then_is_healed_each_time() -> None:
+    healed = outcome(drift(), KEPT, ObjectResult(HOST, Status.CONFIGURED, "service running"))
+    script = Script(([(GOOD, healed)] + [(GOOD, outcome(KEPT))] * 10) * 5)
+    assert "braked" not in [line.split()[0] for line in script.run(HEALS)]
+
+
+def test_a_listener_that_breaks_is_complained_of_once_and_the_others_hear_all(caplog: pytest.LogCaptureFixture) -> None:
+    class Breaking(Script):
+        def told(self, told: Told) -> None:
+            super().told(told)
+            raise RuntimeError("oops")
+
+    script = Breaking([(GOOD, outcome(drift())), (GOOD, outcome(KEPT))])
+    assert [line.split()[0] for line in script.run()] == ["drifted", "in"]
+    assert len(script.done) == 2
+    assert len(caplog.records) == 1
