@@ -24,7 +24,9 @@ _FILES: Final = {
     "/view.js": ("view.js", "text/javascript"),
     "/style.css": ("style.css", "text/css"),
 }
-_FOR_ALL: Final = frozenset({"/login", "/style.css", "/healthz", "/readyz"})  # tell nothing about the site
+_FOR_ALL: Final = frozenset(
+    {"/login", "/style.css", "/favicon.ico", "/healthz", "/readyz"}
+)  # tell nothing about the site
 _PROBES: Final = frozenset({"/healthz", "/readyz"})  # asked by address, whatever we are called
 _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
@@ -63,6 +65,7 @@ class Server:
         app = web.Application(middlewares=[self._guard], client_max_size=4096)
         for path in _FILES:
             app.router.add_get(path, self._file)
+        app.router.add_get("/favicon.ico", self._nothing)
         app.router.add_post("/login", self._login)
         app.router.add_get("/api/state", self._state)
         app.router.add_get("/api/events", self._events)
@@ -124,6 +127,9 @@ class Server:
     async def _file(self, request: web.Request) -> web.Response:
         name, kind = _FILES[request.path]
         return web.Response(body=(_STATIC / name).read_bytes(), content_type=kind, charset="utf-8")
+
+    async def _nothing(self, _request: web.Request) -> web.Response:
+        return web.Response(status=204)
 
     async def _state(self, request: web.Request) -> web.Response:
         tag = f'"{self._board.tag}"'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter as Count
 from datetime import datetime
 
@@ -17,6 +18,7 @@ from reconciler.model.refs import Kind, ObjectRef
 from reconciler.planning.host_diff import is_open
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_CREATED = re.compile(rb"(# (HELP|TYPE) )?vdvs_\w+_created\b")  # when we began to count, of which nobody makes use
 _KINDS = tuple(kind for kind in Kind if kind is not Kind.SITE)
 _DRIFT = frozenset({Op.CREATE, Op.UPDATE, Op.DELETE, Op.BLOCKED})
 _BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -91,7 +93,8 @@ class Metrics:
 
     def text(self) -> bytes:
         """What Prometheus scrapes."""
-        return generate_latest(self._registry)
+        text = generate_latest(self._registry)
+        return b"".join(line for line in text.splitlines(keepends=True) if not _CREATED.match(line))
 
     def _count(self, diff: Diff) -> None:
         found = Count((change.ref.kind, change.op) for change in diff.changes)

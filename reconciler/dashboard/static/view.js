@@ -20,7 +20,7 @@ const LOOKS = {
 const URGENCY = ["OPEN", "unreachable", "blocked", "failed", "unknown", "drifted", "missing", "unmanaged", "in sync"];
 
 export const look = (word) => LOOKS[word] ?? ["unknown", "?"];
-export const clock = (iso) => new Date(iso).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+export const clock = (iso) => new Date(iso).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 
 export function hostState(host) {
   if (host.access === "open") return "OPEN";

@@ -1,0 +1,87 @@
+"""The server on a port of loopback, in a loop of its own, asked over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
+from typing import Any
+from urllib.parse import urlsplit
+
+from reconciler.dashboard.board import Board
+from reconciler.dashboard.listening import Listen
+from reconciler.dashboard.server import Server
+from tests.telemetry.passes import NOON
+
+SOON = 20.0
+
+
+class Served:
+    """`at` moves the clock by which the board judges its age."""
+
+    def __init__(self, where: Listen) -> None:
+        self.now = NOON
+        self.stuck = ""
+        self.url = ""
+        self.board = Board("lab", "reporting only", 60.0, lambda: self.now)
+        self._where = where
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._serve()))
+
+    async def _serve(self) -> None:
+        words = iter(f"word-{number}" for number in range(10_000))
+        server = Server(
+            self._where, self.board, (lambda: b"vdvs_up 1\n", "text/plain"), lambda: self.stuck, lambda: next(words)
+        )
+        async with server.running() as url:
+            self.url = url
+            self._ready.set()
+            await self._stop.wait()
+
+    def do(self, what: Any, *arguments: Any) -> None:
+        """Have the board told something, in its own loop."""
+        done = threading.Event()
+        self._loop.call_soon_threadsafe(lambda: (what(*arguments), done.set()))
+        assert done.wait(SOON)
+
+    def later(self, **more: float) -> None:
+        self.now = NOON + timedelta(**more)
+
+    def ask(self, method: str, path: str, *, tls: Any = None, body: str | None = None, **headers: str) -> HTTPResponse:
+        """An answer, its body read: `.text`."""
+        to = urlsplit(self.url)
+        host, port = to.hostname or "", to.port
+        connection = (
+            HTTPSConnection(host, port, timeout=SOON, context=tls) if tls else HTTPConnection(host, port, timeout=SOON)
+        )
+        try:
+            connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+            answer = connection.getresponse()
+            answer.text = answer.read().decode()  # type: ignore[attr-defined]
+            return answer
+        finally:
+            connection.close()
+
+    def start(self) -> None:
+        self._thread.start()
+        assert self._ready.wait(SOON)
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(SOON)
+        self._loop.close()
+
+
+@contextmanager
+def served(where: Listen | None = None) -> Iterator[Served]:
+    made = Served(where or Listen("127.0.0.1", 0, names=frozenset({"127.0.0.1", "localhost"})))
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop()

@@ -1,0 +1,212 @@
+"""Who may ask what, and what the answers carry."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.dashboard.listening import Listen, host_of, listen
+from reconciler.dashboard.server import COOKIE
+from reconciler.model.errors import UsageError
+from reconciler.model.events import EventKind
+from reconciler.model.secret import Secret
+from tests.dashboard.serving import Served, served
+from tests.telemetry.passes import drift, kept, made, told
+
+TOKEN = "correct-horse-battery-staple"  # noqa: S105 - of these tests
+PAGES = ["/", "/app.js", "/view.js", "/style.css", "/login"]
+ASKED = [*PAGES, "/api/state", "/metrics", "/healthz"]
+
+
+def text(answer: Any) -> str:
+    return str(answer.text)
+
+
+@pytest.mark.parametrize("path", ASKED)
+def test_every_answer_is_guarded_by_its_headers(path: str) -> None:
+    with served() as server:
+        answer = server.ask("GET", path)
+    assert answer.status == 200
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_the_pages_hold_nothing_that_the_policy_forbids(path: str) -> None:
+    with served() as server:
+        page = text(server.ask("GET", path))
+    assert "<script>" not in page
+    assert "style=" not in page
+    assert "innerHTML" not in page
+    assert "onclick=" not in page
+    assert "//" not in page.replace("// ", "").replace("http-equiv", ""), "something comes from elsewhere"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_nothing_can_be_changed(method: str) -> None:
+    with served() as server:
+        assert [server.ask(method, path).status for path in ("/", "/api/state", "/metrics")] == [405] * 3
+
+
+def test_a_name_that_is_not_ours_is_refused() -> None:
+    """A page elsewhere whose name leads to 127.0.0.1 must not read what is here."""
+    with served() as server:
+        assert server.ask("GET", "/api/state", Host="evil.example").status == 421
+        assert server.ask("GET", "/api/state", Host="evil.example:9182").status == 421
+        assert server.ask("GET", "/api/state", Host="LOCALHOST:1").status == 200
+        assert server.ask("GET", "/healthz", Host="10.0.0.7:9182").status == 200
+
+
+def test_with_a_token_nothing_is_told_without_it() -> None:
+    where = Listen("127.0.0.1", 0, Secret(TOKEN), names=frozenset({"127.0.0.1"}))
+    with served(where) as server:
+        assert [server.ask("GET", path).status for path in ("/api/state", "/api/events", "/metrics", "/app.js")] == [
+            401
+        ] * 4
+        assert server.ask("GET", f"/api/state?token={TOKEN}").status == 401
+        assert server.ask("GET", "/api/state", Authorization="Bearer wrong").status == 401
+        assert server.ask("GET", "/api/state", Authorization=f"Bearer {TOKEN}").status == 200
+        assert server.ask("GET", "/", Cookie=f"{COOKIE}=guess").headers["Location"] == "/login"
+        assert [server.ask("GET", path).status for path in ("/login", "/style.css", "/healthz")] == [200] * 3
+
+
+def test_a_browser_shows_the_token_once() -> None:
+    where = Listen("127.0.0.1", 0, Secret(TOKEN), names=frozenset({"127.0.0.1"}))
+    form = {"Content_Type": "application/x-www-form-urlencoded"}
+    with served(where) as server:
+        refused = server.ask("POST", "/login", body="token=wrong", **form)
+        assert refused.headers["Location"] == "/login#wrong"
+        assert "Set-Cookie" not in refused.headers
+        taken = server.ask("POST", "/login", body=f"token={TOKEN}", **form)
+        cookie = taken.headers["Set-Cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=Strict" in cookie
+        assert TOKEN not in cookie
+        assert server.ask("GET", "/api/state", Cookie=cookie.partition(";")[0]).status == 200
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    folder = tmp_path_factory.mktemp("tls")
+    cert, key = str(folder / "cert.pem"), str(folder / "key.pem")
+    line = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1", "-days", "1"]
+    line += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert]
+    subprocess.run(line, check=True, capture_output=True)
+    return cert, key
+
+
+def test_tls(certificate: tuple[str, str], tmp_path: Path) -> None:
+    cert, key = certificate
+    (tmp_path / "token").write_text(TOKEN + "\n")
+    where = listen("127.0.0.1:0", certificate=cert, key=key, token_file=str(tmp_path / "token"), names=())
+    trusting = ssl.create_default_context(cafile=cert)
+    with served(where) as server:
+        assert server.url.startswith("https://")
+        assert server.ask("GET", "/api/state", tls=trusting, Authorization=f"Bearer {TOKEN}").status == 200
+        form = {"Content_Type": "application/x-www-form-urlencoded"}
+        taken = server.ask("POST", "/login", tls=trusting, body=f"token={TOKEN}", **form)
+        assert "Secure" in taken.headers["Set-Cookie"]
+
+
+def test_others_are_let_in_only_by_tls_and_token(certificate: tuple[str, str], tmp_path: Path) -> None:
+    cert, key = certificate
+    (tmp_path / "token").write_text(TOKEN)
+    (tmp_path / "short").write_text("1234")
+    nothing: dict[str, Any] = {"certificate": None, "key": None, "token_file": None, "names": ()}
+    whole = nothing | {
+        "certificate": cert,
+        "key": key,
+        "token_file": str(tmp_path / "token"),
+        "names": ("Watch.Example",),
+    }
+    assert "watch.example" in listen("0.0.0.0:9182", **whole).names
+    for address in ("0.0.0.0:9182", "[::]:9182", "192.0.2.1:9182", "watch.example:9182", "*:9182"):
+        for missing in ("certificate", "token_file"):
+            with pytest.raises(UsageError):
+                listen(address, **whole | {missing: None} | ({"key": None} if missing == "certificate" else {}))
+    for text_ in ("", "x", "127.0.0.1:", ":99999", "127.0.0.1:-1"):
+        with pytest.raises(UsageError, match=r"give \[ADDRESS:\]PORT"):
+            listen(text_, **nothing)
+    with pytest.raises(UsageError, match="printable"):
+        listen("9182", **nothing | {"token_file": str(tmp_path / "short")})
+    with pytest.raises(UsageError, match="go together"):
+        listen("9182", **nothing | {"key": key})
+    assert (listen("9182", **nothing).host, listen("[::1]:9182", **nothing).host) == ("127.0.0.1", "::1")
+
+
+@pytest.mark.parametrize(
+    ("header", "host"), [("a:1", "a"), ("A", "a"), ("[::1]:9", "::1"), ("[::1]", "::1"), ("::1", "::1"), ("", "")]
+)
+def test_hosts_of_headers(header: str, host: str) -> None:
+    assert host_of(header) == host
+
+
+def test_a_port_that_is_taken_is_a_clear_error() -> None:
+    with served() as server:
+        port = int(server.url.rsplit(":", 1)[1].strip("/"))
+        again = Served(Listen("127.0.0.1", port, names=frozenset()))
+        with pytest.raises(UsageError, match=r"cannot listen on 127\.0\.0\.1"):
+            again._loop.run_until_complete(again._serve())
+        again._loop.close()
+
+
+def test_the_state_is_sent_again_only_when_it_is_another() -> None:
+    with served() as server:
+        server.do(server.board.passed, made(drift(), minute=1))
+        first = server.ask("GET", "/api/state")
+        data = json.loads(text(first))
+        assert (data["site"], data["status"]["inSync"], data["pass"]["id"]) == ("lab", False, "pass-1")
+        assert data["changes"]["host/esxiz10"]["fields"][0]["path"] == "service"
+        tag = first.headers["ETag"]
+        assert server.ask("GET", "/api/state", If_None_Match=tag).status == 304
+        server.do(server.board.passed, made(kept(), minute=2))
+        assert server.ask("GET", "/api/state", If_None_Match=tag).status == 200
+
+
+def test_a_quiet_pass_changes_nothing_but_the_pass() -> None:
+    with served() as server:
+        same = made(kept(), minute=1)
+        server.do(server.board.passed, same)
+        first = json.loads(text(server.ask("GET", "/api/state")))
+        server.do(server.board.passed, same)
+        second = json.loads(text(server.ask("GET", "/api/state")))
+        assert first["version"] == second["version"]
+
+
+def test_health_and_readiness() -> None:
+    with served() as server:
+        assert server.ask("GET", "/healthz").status == 200
+        assert server.ask("GET", "/readyz").status == 503
+        server.do(server.board.passed, made(drift(), minute=0))
+        assert server.ask("GET", "/readyz").status == 200
+        server.later(minutes=5)
+        late = server.ask("GET", "/readyz")
+        assert (late.status, text(late)) == (503, "the last pass that worked was 298 s ago\n")
+        server.stuck = "the loop has not turned for 99 s"
+        assert server.ask("GET", "/healthz").status == 503
+
+
+def test_what_happens_is_told_while_one_listens() -> None:
+    with served() as server:
+        from http.client import HTTPConnection
+
+        connection = HTTPConnection("127.0.0.1", int(server.url.rsplit(":", 1)[1].strip("/")), timeout=20)
+        connection.request("GET", "/api/events")
+        answer = connection.getresponse()
+        assert answer.readline() == b"retry: 2000\n"
+        server.do(server.board.told, told(EventKind.DRIFTED, drift(), 1))
+        server.do(server.board.passed, made(drift(), minute=1))
+        lines = [answer.readline().decode().strip() for _ in range(7)]
+        connection.close()
+    assert [line for line in lines if line.startswith("event:")] == ["event: told", "event: pass"]
+    event = json.loads(next(line for line in lines if line.startswith("data:")).removeprefix("data:"))
+    assert (event["event"], event["object"], event["git"]["dirty"]) == ("drifted", "host/esxiz10", True)
