@@ -34,7 +34,9 @@ def told(kind: EventKind, change: Change | None = None, minute: int = 0, message
 
 def made(*changes: Change, minute: int = 0, failure: str = "", events: tuple[Told, ...] = ()) -> Pass:
     at = NOON + timedelta(minutes=minute)
-    look = replace(sites.in_sync(), diff=Diff(changes)) if changes else sites.in_sync()
+    look = sites.in_sync()
+    whole = {change.ref: change for change in (*look.diff.changes, *changes)}
+    look = replace(look, diff=Diff(tuple(whole.values())))
     outcome = None if failure else Outcome(look, Plan((), ()), (), None, ())
     ended = at + timedelta(seconds=1.5)
     return Pass(f"pass-{minute}", Trigger.RESYNC, at, ended, REVISION, outcome, failure, events)
