@@ -1,5 +1,6 @@
 # vdvs in a container, without root and without needing a shell:
 #   docker build -t vdvs . && docker run --rm -v "$PWD/manifests:/manifests:ro" vdvs validate -f /manifests
+# A watch in it is the first process: it takes SIGTERM, finishes its pass and ends. deploy/compose.yaml shows one.
 # tests/contracts/test_image.py does the same build steps (wheel, locked dependencies, installed wheel) without Docker.
 
 FROM python:3.13-slim AS build
@@ -17,7 +18,9 @@ RUN /build/bin/python -m build --wheel --no-isolation --outdir /dist \
 
 FROM python:3.13-slim
 COPY --from=build /opt/vdvs /opt/vdvs
-ENV PATH=/opt/vdvs/bin:$PATH PYTHONUNBUFFERED=1
+# What a watch keeps: its history, and logins that were refused.
+RUN install -d -o 10001 -g 10001 /var/lib/vdvs
+ENV PATH=/opt/vdvs/bin:$PATH PYTHONUNBUFFERED=1 XDG_STATE_HOME=/var/lib/vdvs
 USER 10001:10001
 WORKDIR /manifests
 ENTRYPOINT ["vdvs"]

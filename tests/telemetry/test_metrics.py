@@ -1,0 +1,92 @@
+"""What Prometheus is told."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from reconciler.model.diff import Op
+from reconciler.model.events import EventKind
+from reconciler.model.observed import DBMode, ObservedHost, UnreachableHost
+from reconciler.model.passes import Pass
+from reconciler.telemetry.metrics import Metrics
+from tests.telemetry.passes import NOON, drift, kept, made, told
+
+
+def values(metrics: Metrics) -> dict[str, float]:
+    lines = [line for line in metrics.text().decode().splitlines() if not line.startswith("#")]
+    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
+
+
+def test_every_series_is_there_from_the_start() -> None:
+    before, metrics = values(Metrics()), Metrics()
+    for kind in EventKind:
+        metrics.told(told(kind))
+    metrics.passed(made(drift(), minute=1))
+    metrics.passed(made(minute=2, failure="down"))
+    assert values(metrics).keys() == before.keys()
+    assert sum(value for name, value in before.items() if "build_info" not in name and "valid" not in name) == 0
+
+
+def test_passes_and_events_are_counted() -> None:
+    metrics = Metrics()
+    metrics.told(told(EventKind.IN_SYNC))
+    metrics.passed(made(kept(), minute=1))
+    metrics.passed(made(minute=2, failure="down"))
+    seen = values(metrics)
+    assert seen['vdvs_passes_total{result="ok",trigger="resync"}'] == 1
+    assert seen['vdvs_passes_total{result="failed",trigger="resync"}'] == 1
+    assert seen['vdvs_events_total{event="in_sync"}'] == 1
+    assert seen["vdvs_pass_duration_seconds_sum"] == 3.0
+    assert seen["vdvs_last_pass_timestamp_seconds"] == NOON.timestamp() + 61.5, "a pass that failed looked at nothing"
+
+
+def test_objects_are_counted_by_state() -> None:
+    metrics = Metrics()
+    metrics.passed(made(drift(), minute=1))
+    seen = values(metrics)
+    assert seen['vdvs_objects{kind="Host",state="drifted"}'] == 1
+    assert seen['vdvs_objects{kind="Host",state="unknown"}'] == 0
+    metrics.passed(made(kept(), minute=2))
+    assert values(metrics)['vdvs_objects{kind="Host",state="drifted"}'] == 0
+
+
+def test_the_oldest_drift_is_that_which_has_lasted() -> None:
+    metrics = Metrics()
+    for minute, change in enumerate([kept(), drift(), replace(drift("x"), op=Op.BLOCKED), kept()]):
+        metrics.passed(made(change, minute=minute))
+        since = values(metrics)["vdvs_oldest_drift_timestamp_seconds"]
+        assert since == (NOON.timestamp() + 61.5 if minute in (1, 2) else 0)
+
+
+def opened(done: Pass, *, reachable: bool) -> Pass:
+    assert done.outcome is not None
+    look = done.outcome.before
+    host = next(host for host in look.observed.hosts.values() if isinstance(host, ObservedHost))
+    changed = replace(host, db_mode=DBMode.NOT_CONFIGURED) if reachable else UnreachableHost(host.name, "refused")
+    seen = replace(look.observed, hosts={**look.observed.hosts, host.name: changed})
+    return replace(done, outcome=replace(done.outcome, before=replace(look, observed=seen)))
+
+
+def test_open_and_unreachable_hosts() -> None:
+    metrics = Metrics()
+    metrics.passed(opened(made(kept()), reachable=True))
+    assert (values(metrics)["vdvs_hosts_open"], values(metrics)["vdvs_hosts_unreachable"]) == (1, 0)
+    metrics.passed(opened(made(kept()), reachable=False))
+    assert (values(metrics)["vdvs_hosts_open"], values(metrics)["vdvs_hosts_unreachable"]) == (0, 1)
+
+
+def test_invalid_manifests() -> None:
+    metrics = Metrics()
+    metrics.told(told(EventKind.INVALID))
+    assert values(metrics)["vdvs_manifests_valid"] == 0
+    metrics.told(told(EventKind.VALID))
+    assert values(metrics)["vdvs_manifests_valid"] == 1
+
+
+def test_names_are_as_prometheus_wants_them() -> None:
+    text = Metrics().text().decode()
+    for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE):
+        assert name.startswith("vdvs_")
+        assert (kind == "counter") == name.endswith("_total"), name
+    assert "_created" not in text

@@ -1,0 +1,147 @@
+"""Events reach a real HTTP server, in order, whole, and after it was away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from itertools import count
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from reconciler.model.events import EventKind
+from reconciler.model.secret import Secret
+from reconciler.telemetry import webhook
+from reconciler.telemetry.webhook import Webhook
+from tests.telemetry.passes import drift, told
+
+SOON = 20.0
+
+
+class Receiver:
+    """Answers with these statuses, then with 204; remembers what it took."""
+
+    def __init__(self, *statuses: int) -> None:
+        self.statuses = list(statuses)
+        self.taken: list[Any] = []
+        self.headers: list[dict[str, str]] = []
+        self.asked = 0
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.asked += 1
+        status = self.statuses.pop(0) if self.statuses else 204
+        self.headers.append(dict(request.headers))
+        if status < 300:
+            self.taken.append(await request.json())
+        return web.Response(status=status)
+
+
+def with_receiver(receiver: Receiver, use: Callable[[str], Awaitable[None]]) -> None:
+    async def run() -> None:
+        app = web.Application()
+        app.router.add_post("/hook", receiver.handle)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        try:
+            await asyncio.wait_for(use(f"http://127.0.0.1:{runner.addresses[0][1]}/hook"), SOON)
+        finally:
+            await runner.cleanup()
+
+    asyncio.run(run())
+
+
+def caller(url: str, **more: Any) -> Webhook:
+    numbers = count(1)
+    return Webhook(url, "lab", lambda: f"id-{next(numbers)}", lambda worked: 0.0 if worked else 0.01, **more)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0.005)
+
+
+def test_an_event_arrives_as_a_cloud_event() -> None:
+    receiver = Receiver()
+
+    async def use(url: str) -> None:
+        hook = caller(url, token=Secret("s3cret"))
+        async with hook.running():
+            hook.told(told(EventKind.DRIFTED, drift(), 1))
+            hook.told(told(EventKind.FAULT, minute=2))
+            await until(lambda: len(receiver.taken) == 2)
+
+    with_receiver(receiver, use)
+    first, second = receiver.taken
+    assert {key: first[key] for key in ("specversion", "id", "source", "type", "time", "subject")} == {
+        "specversion": "1.0",
+        "id": "id-1",
+        "source": "/vdvs/site/lab",
+        "type": "io.vdvs.drifted",
+        "time": "2026-11-23T12:01:00Z",
+        "subject": "host/esxiz10",
+    }
+    assert first["data"]["change"]["fields"][0]["path"] == "service"
+    assert second["type"] == "io.vdvs.pass-failed"
+    assert "subject" not in second
+    assert receiver.headers[0]["Content-Type"].startswith("application/cloudevents+json")
+    assert receiver.headers[0]["Authorization"] == "Bearer s3cret"
+
+
+def test_what_could_not_be_delivered_is_tried_again_in_order() -> None:
+    receiver = Receiver(503, 429, 500)
+
+    async def use(url: str) -> None:
+        hook = caller(url)
+        async with hook.running():
+            for minute in range(5):
+                hook.told(told(EventKind.DRIFTED, drift(), minute))
+            await until(lambda: len(receiver.taken) == 5)
+
+    with_receiver(receiver, use)
+    assert [event["id"] for event in receiver.taken] == [f"id-{number}" for number in range(1, 6)]
+    assert receiver.asked == 8
+
+
+def test_what_is_refused_for_good_does_not_stand_in_the_way() -> None:
+    receiver = Receiver(400, 302)
+
+    async def use(url: str) -> None:
+        hook = caller(url)
+        async with hook.running():
+            for minute in range(3):
+                hook.told(told(EventKind.DRIFTED, drift(), minute))
+            await until(lambda: len(receiver.taken) == 1)
+
+    with_receiver(receiver, use)
+    assert [event["id"] for event in receiver.taken] == ["id-3"]
+
+
+def test_what_is_told_last_is_delivered_before_the_end() -> None:
+    receiver = Receiver()
+
+    async def use(url: str) -> None:
+        hook = caller(url)
+        async with hook.running():
+            hook.told(told(EventKind.STOPPED))
+
+    with_receiver(receiver, use)
+    assert [event["type"] for event in receiver.taken] == ["io.vdvs.stopped"]
+
+
+def test_a_receiver_that_is_away_costs_a_bounded_amount(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook, "MOST_WAITING", 10)
+
+    async def use() -> None:
+        hook = caller("http://127.0.0.1:9/")
+        hook._waiting = type(hook._waiting)(maxlen=10)
+        async with hook.running():
+            for minute in range(25):
+                hook.told(told(EventKind.DRIFTED, drift(), minute))
+            await asyncio.sleep(0)
+        assert len(hook._waiting) == 10
+        assert hook.lost == 15
+
+    asyncio.run(asyncio.wait_for(use(), SOON))
