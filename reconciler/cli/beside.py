@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.model.errors import UsageError
-
 if TYPE_CHECKING:
     from reconciler.model.desired import Site
     from reconciler.model.secret import Secret
@@ -84,6 +82,7 @@ def beside(wishes: Wishes, site: Site, mode: str, interval: float, say: Callable
     """What these options ask for. Raises UsageError for what cannot be had."""
     from reconciler import wiring
     from reconciler.history.store import History
+    from reconciler.model.errors import UsageError
     from reconciler.telemetry.systemd import ServiceManager
 
     made = Beside()
@@ -130,6 +129,7 @@ def _call(made: Beside, wishes: Wishes, site: Site) -> None:
     from reconciler import wiring
     from reconciler.controller.backoff import Backoff
     from reconciler.dashboard.listening import token_of
+    from reconciler.model.errors import UsageError
     from reconciler.telemetry.webhook import Webhook
 
     if not str(wishes.webhook).startswith(("http://", "https://")):
