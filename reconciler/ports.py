@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from reconciler.model.host_actions import HostAction, LinkAction, SetVolumeAccess, StoragePolicyAction
     from reconciler.model.inventory import Inventory
     from reconciler.model.observed import ObservedConfigDB, ObservedDatastore, ObservedHost
-    from reconciler.model.outcome import ActionResult
+    from reconciler.model.outcome import ActionResult, Assessment
     from reconciler.model.passes import Pass
     from reconciler.model.plan import DBPlan, MovePlan
 
@@ -150,6 +150,10 @@ class Observer(Protocol):
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """`done` of `total` steps of `stage` are finished."""
+        ...
+
+    def about_to_write(self, found: Assessment) -> None:
+        """What was found differs, and is about to be changed."""
         ...
 
     def planned_again(self, earlier: Diff, now: Diff) -> None:

@@ -149,6 +149,7 @@ async def reconcile(desired: Desired, world: World, policy: Policy, applying: Ap
     steps = _planned(now, policy, applying)
     if steps.empty:
         return Outcome(before, steps, (), None, verdicts(before.diff, steps, (), None))
+    world.observer.about_to_write(before)
     replanned: list[Diff] = []
     rounds = 0
     backups: list[BackupMade] = []

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from reconciler.model.diff import Diff
+    from reconciler.model.outcome import Assessment
 
 _PATIENCE = 0.5
 
@@ -48,6 +49,9 @@ class TerminalProgress:
             self._bars[stage] = shown.add_task(stage, total=total)
         shown.update(self._bars[stage], completed=done, total=total)
 
+    def about_to_write(self, found: Assessment) -> None:
+        """Nothing: who applies sees what was done."""
+
     def planned_again(self, earlier: Diff, now: Diff) -> None:
         """Show the new plan before it is carried out, and before the first of them what was planned at first."""
         from reconciler.render.diff import diff_text
@@ -72,13 +76,3 @@ class TerminalProgress:
             self._shown = Progress(console=Console(stderr=True), transient=True)
             self._shown.start()
         return self._shown
-
-
-class Silent:
-    """An Observer that shows nothing."""
-
-    def progress(self, stage: str, done: int, total: int) -> None:
-        """Nothing."""
-
-    def planned_again(self, earlier: Diff, now: Diff) -> None:
-        """Nothing."""

@@ -68,7 +68,6 @@ def watch(
     import gc
 
     from reconciler.cli.errors import say
-    from reconciler.cli.progress import Silent
     from reconciler.cli.watching import Manifests, Terminal
     from reconciler.controller import run
 
@@ -89,7 +88,7 @@ def watch(
         beat=more.beat,
     )
     gc.enable()
-    asyncio.run(run.watch(watching, Silent()))
+    asyncio.run(run.watch(watching))
     return exits.OK
 
 

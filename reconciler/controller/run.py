@@ -14,13 +14,14 @@ from reconciler.controller.patience import PatientHosts
 from reconciler.controller.triggers import Triggers
 from reconciler.controller.watch import Edges, Loaded, Watch
 from reconciler.model.desired import Desired, Site
+from reconciler.model.diff import Diff
 from reconciler.model.errors import UsageError
 from reconciler.model.events import EventKind
-from reconciler.model.outcome import Outcome
+from reconciler.model.outcome import Assessment, Outcome
 from reconciler.model.ownership import Applying
 from reconciler.model.policy import Policy
 from reconciler.model.site import SSH, Lab
-from reconciler.ports import Listener, Observer
+from reconciler.ports import Listener
 from reconciler.reconcile import reconcile
 
 
@@ -41,10 +42,28 @@ class Watching:
     beat: Callable[[], None]
 
 
-async def watch(what: Watching, observer: Observer) -> None:
+class _Foretelling:
+    """Implements `ports.Observer` for a watch that is yet to be made."""
+
+    def __init__(self) -> None:
+        self.foretell: Callable[[Assessment], None] = lambda found: None  # noqa: ARG005
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """Nobody looks."""
+
+    def about_to_write(self, found: Assessment) -> None:
+        """See `ports.Observer`."""
+        self.foretell(found)
+
+    def planned_again(self, earlier: Diff, now: Diff) -> None:
+        """What comes of it is told at the end of the pass."""
+
+
+async def watch(what: Watching) -> None:
     """Until SIGINT or SIGTERM. Raises what is wrong at the start; afterwards nothing ends it."""
     loaded = what.load()
     site = site_for_watch(loaded.desired, given=what.site_given)
+    observer = _Foretelling()
     async with AsyncExitStack() as stack:
         world = await stack.enter_async_context(wiring.open_world(site, observer))
         parked: dict[str, str] = {}
@@ -55,6 +74,7 @@ async def watch(what: Watching, observer: Observer) -> None:
 
         edges = Edges(what.load, one, what.listeners, world.clock, monotonic, world.new_uuid)
         watched = Watch(edges, loaded, site, what.mode)
+        observer.foretell = watched.foretell
         triggers = await stack.enter_async_context(Triggers(what.paths))
         for each in what.beside:
             await stack.enter_async_context(each)

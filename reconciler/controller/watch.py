@@ -18,6 +18,7 @@ from reconciler.model.frozen import dataclass
 from reconciler.model.outcome import Assessment, Outcome
 from reconciler.model.ownership import Applying
 from reconciler.model.passes import Pass, Trigger
+from reconciler.model.plan import Plan
 from reconciler.model.policy import REPORT_ONLY, Policy
 from reconciler.model.refs import ObjectRef
 from reconciler.planning.history import history
@@ -92,6 +93,13 @@ class Watch:
         self._each(lambda listener: listener.passed(done))
         self._id = ""
         return done
+
+    def foretell(self, found: Assessment) -> None:
+        """Tell what differs before it is healed: a watch that is killed meanwhile has then told of it."""
+        look = without(Outcome(found, Plan((), ()), (), None, ()), ignored(self._loaded.desired))
+        events, self._state = transitions(self._state, look, healing=False)
+        for event in events:
+            self._tell(event)
 
     def say(self, kind: EventKind, message: str, ref: ObjectRef | None = None) -> None:
         """Tell something that is not seen in a pass."""

@@ -4,111 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import queue
-import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
-import threading
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.render import schemas
-
-ROOT = Path(__file__).parents[2]
-SOON = 20.0
-LINK = "manifests/.vdvs-lab/hosts/esxiz20/etc/vmware/vmdkops/auth-db"
-
-
-class Daemon:
-    """A running watch; `next` gives its events as they come."""
-
-    def __init__(self, *args: str) -> None:
-        line = [sys.executable, "-m", "reconciler", "watch", "-f", "manifests", "-o", "json", "--listen", "0", *args]
-        self.process = subprocess.Popen(
-            line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
-        )
-        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-        assert self.process.stderr
-        said = self.process.stderr.readline()
-        assert said.startswith("vdvs: listening on http://127.0.0.1:"), said + self.process.stderr.read()
-        self.url = said.split()[-1]
-
-    def get(self, path: str) -> str:
-        with urllib.request.urlopen(self.url + path, timeout=SOON) as answer:  # noqa: S310 - of loopback
-            return str(answer.read().decode())
-
-    def passes(self, count: int) -> None:
-        """Wait for so many passes to end from now on, or, right after the start, in all."""
-        wanted = getattr(self, "_passes", 0) + count
-        until = time.monotonic() + SOON
-        while (done := self._done()) < wanted:
-            assert time.monotonic() < until, f"{done} passes and no more"
-            time.sleep(0.02)
-        self._passes = done
-
-    def _done(self) -> int:
-        lines = [line for line in self.get("metrics").splitlines() if line.startswith("vdvs_passes_total")]
-        return int(sum(float(line.rpartition(" ")[2]) for line in lines))
-
-    def next(self) -> Any:
-        event = json.loads(self._lines.get(timeout=SOON))
-        schemas.check("event", event)
-        return event
-
-    def named(self) -> tuple[str, str | None]:
-        event = self.next()
-        return event["event"], event["object"]
-
-    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        code = self.process.wait(SOON)
-        self._reader.join()
-        return code
-
-    def close(self) -> str:
-        self.process.kill()
-        self.process.wait()
-        self._reader.join()
-        assert self.process.stdout
-        assert self.process.stderr
-        said = self.process.stderr.read()
-        self.process.stdout.close()
-        self.process.stderr.close()
-        return said
-
-    def _read(self) -> None:
-        assert self.process.stdout
-        for line in self.process.stdout:
-            self._lines.put(line)
-
-
-@pytest.fixture
-def watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Daemon]]:
-    """Start a watch on a site in sync."""
-    shutil.copytree(ROOT / "manifests", tmp_path / "manifests", ignore=shutil.ignore_patterns(".*"))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    line = [sys.executable, "-m", "reconciler", "apply", "-f", "manifests"]
-    subprocess.run(line, check=True, capture_output=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
-    started: list[Daemon] = []
-
-    def start(*args: str) -> Daemon:
-        started.append(Daemon(*args))
-        assert started[-1].named() == ("started", None)
-        return started[-1]
-
-    yield start
-    for daemon in started:
-        assert daemon.close() == ""
+from tests.controller.daemon import HOST_FOLDER, LINK, ROOT, Daemon, agents_of, execute
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -161,25 +65,6 @@ def test_a_new_commit_is_reported_and_invalid_manifests_end_nothing(watch: Calla
     assert daemon.named() == ("valid", None)
     assert daemon.named() == ("in sync", "vmgroup/MYVMGROUP")
     assert daemon.end() == 0
-
-
-HOST_FOLDER = "manifests/.vdvs-lab/hosts/esxiz20"
-LOCAL_SH = "etc/rc.local.d/local.sh"
-DB = "manifests/.vdvs-lab/datastores"
-
-
-def agents_of(pid: int) -> list[int]:
-    """The processes that a watch has started."""
-    listings = [listing.read_text() for listing in Path(f"/proc/{pid}/task").glob("*/children")]
-    return [int(child) for listing in listings for child in listing.split()]
-
-
-def execute(statement: str) -> None:
-    (path,) = Path(DB).glob("*/dockvols/vmdkops_config.db")
-    connection = sqlite3.connect(path, timeout=30)
-    with connection:
-        assert connection.execute(statement).rowcount
-    connection.close()
 
 
 BY_HAND: dict[str, tuple[str, Callable[[], object]]] = {

@@ -94,6 +94,9 @@ class Nobody:
     def progress(self, stage: str, done: int, total: int) -> None:
         pass
 
+    def about_to_write(self, found: object) -> None:
+        pass
+
     def planned_again(self, earlier: object, now: object) -> None:
         pass
 

@@ -15,7 +15,7 @@ from reconciler.model.host_actions import HostAction, LinkAction, SetVolumeAcces
 from reconciler.model.inventory import Inventory
 from reconciler.model.location import Location, local
 from reconciler.model.observed import DBMode, DBState, ObservedConfigDB, ObservedDatastore, ObservedHost
-from reconciler.model.outcome import ActionResult, Outcome
+from reconciler.model.outcome import ActionResult, Assessment, Outcome
 from reconciler.model.plan import DBPlan, MovePlan
 from reconciler.model.policy import APPLY, Policy
 from reconciler.ports import DBResult, Question, Report
@@ -171,6 +171,9 @@ class Fakes:
     def progress(self, stage: str, done: int, total: int) -> None:  # noqa: ARG002 - as the port has it
         """See `ports.Observer`."""
         assert 0 < done <= total
+
+    def about_to_write(self, found: Assessment) -> None:
+        """See `ports.Observer`."""
 
     def planned_again(self, earlier: Diff, now: Diff) -> None:
         """See `ports.Observer`."""

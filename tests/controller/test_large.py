@@ -1,0 +1,201 @@
+"""A watch that heals a large site: chaos, kills, another watch beside it, hosts that go away. The random numbers come
+from a seed that is printed; VDVS_SEED sets it."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.controller.daemon import Daemon
+from tests.controller.large import ON_GROUPS, ON_HOSTS, Large, drifts, events, execute, kill_an_agent, link, run
+
+SOON = 60.0
+
+
+@pytest.fixture
+def chance() -> Random:
+    seed = os.environ.get("VDVS_SEED") or str(random.SystemRandom().randrange(10**9))
+    print(f"VDVS_SEED={seed}")
+    return Random(seed)
+
+
+@pytest.fixture
+def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Large:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    made = Large(*getattr(request, "param", (3, 12)))
+    made.make()
+    return made
+
+
+@pytest.fixture
+def watches() -> Iterator[list[Daemon]]:
+    started: list[Daemon] = []
+    yield started
+    for daemon in started:
+        assert daemon.close() == ""
+
+
+def start(watches: list[Daemon], *more: str) -> Daemon:
+    watches.append(Daemon("--heal", "--interval", "5s", "--history", "history.sqlite", *more))
+    assert watches[-1].named()[0] == "started"
+    return watches[-1]
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + SOON
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def until_settled(expected: int) -> None:
+    """So many drifts were seen, and all of them have ended."""
+    until = time.monotonic() + SOON
+    while len(found := drifts()) < expected or any(drift["ended"] is None for drift in found):
+        assert time.monotonic() < until, [drift for drift in found if drift["ended"] is None] or len(found)
+        time.sleep(0.05)
+
+
+def chaos(site: Large, chance: Random, watches: list[Daemon], number: int) -> None:
+    daemon = start(watches)
+    daemon.passes(2)
+    objects = [(f"host/{name}", kind) for name in site.host_names() for kind in ON_HOSTS]
+    objects += [(f"vmgroup/{name}", kind) for name in site.group_names() for kind in ON_GROUPS]
+    chance.shuffle(objects)
+    kinds: list[tuple[str, str]] = []
+    touched: Counter[str] = Counter()
+    for about, kind in objects:
+        if touched[about] == 2 or len(kinds) == number:  # a third time, and the brake is on
+            continue
+        touched[about] += 1
+        name = about.partition("/")[2]
+        target = link(name).readlink() if kind == "configDB again" else None
+        (ON_HOSTS | ON_GROUPS)[kind](name)
+        kinds.append((about, kind))
+        if chance.random() < 0.1:
+            kill_an_agent(daemon.process.pid, chance)
+        if target is not None:  # it is not for a watch to widen access
+            wait_for(lambda about=about: "blocked" in events(about))
+            link(name).unlink()
+            link(name).symlink_to(target)
+        until_settled(len(kinds))
+    injected = [(about, kind.removesuffix(" again")) for about, kind in kinds]
+    found = [(str(drift["object"]), str(drift["fields"])) for drift in drifts()]
+    assert [about for about, _ in found] == [about for about, _ in injected], "each is told once, of the right object"
+    assert all(kind in fields for (_, kind), (_, fields) in zip(injected, found, strict=True)), "and of the right field"
+    by_hand = {number for number, (_, kind) in enumerate(kinds) if kind == "configDB again"}
+    assert {number for number, drift in enumerate(drifts()) if drift["how"] != "healed"} == by_hand
+    assert run("diff", "-f", "manifests")
+    assert daemon.end() == 0
+
+
+def test_whatever_somebody_does_by_hand_is_told_and_healed_once(
+    site: Large, chance: Random, watches: list[Daemon]
+) -> None:
+    chaos(site, chance, watches, 12)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("site", [(20, 200)], indirect=True)
+def test_chaos_on_twenty_hosts(site: Large, chance: Random, watches: list[Daemon]) -> None:
+    chaos(site, chance, watches, 300)
+
+
+def kills(site: Large, chance: Random, rounds: int) -> None:
+    """Killed at any moment, and started again: what was done by hand is in the history, once, and is healed."""
+    injected = []
+    for _ in range(rounds):
+        daemon = Daemon("--heal", "--interval", "5s", "--history", "history.sqlite")
+        assert daemon.named()[0] == "started"
+        if chance.random() < 0.5:
+            daemon.passes(1)
+        name = chance.choice([name for name in site.group_names() if injected.count(name) < 1] or site.group_names())
+        ON_GROUPS["access"](name)
+        injected.append(name)
+        time.sleep(chance.random() * 0.6)
+        daemon.process.send_signal(signal.SIGKILL)
+        daemon.close()
+    last = Daemon("--heal", "--interval", "1s", "--history", "history.sqlite")
+    last.passes(2)
+    until_settled(len(set(injected)))
+    assert last.end() == 0
+    assert last.close() == ""
+    told = Counter(str(drift["object"]) for drift in drifts())
+    assert set(told) == {f"vmgroup/{name}" for name in injected}, "nothing is lost, and nothing else was seen"
+    run("diff", "-f", "manifests")
+    (backups,) = [sorted(Path("lab/datastores").glob("*/dockvols/*.bak-*"))]
+    assert len(backups) <= min(10, len(injected)), "what was healed once was not written again"
+
+
+def test_a_watch_that_is_killed_loses_nothing(site: Large, chance: Random) -> None:
+    kills(site, chance, 6)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("site", [(3, 100)], indirect=True)
+def test_a_hundred_kills(site: Large, chance: Random) -> None:
+    kills(site, chance, 100)
+
+
+def test_two_watches_of_one_site_do_no_harm(site: Large, chance: Random, watches: list[Daemon]) -> None:
+    pair = [start(watches), start(watches)]
+    for daemon in pair:
+        daemon.passes(2)
+    chosen = chance.sample(site.group_names(), 6)
+    for number, name in enumerate(chosen, start=1):
+        ON_GROUPS["access"](name)
+        until_settled(number)
+    assert [daemon.end() for daemon in pair] == [0, 0]
+    assert {drift["object"] for drift in drifts()} == {f"vmgroup/{name}" for name in chosen}
+    assert execute("UPDATE privileges SET usage_quota = usage_quota WHERE usage_quota <> 5120") == 0
+    run("diff", "-f", "manifests")
+
+
+def test_a_host_that_is_gone_keeps_nobody_waiting_and_is_welcome_back(site: Large, watches: list[Daemon]) -> None:
+    daemon = start(watches)
+    daemon.passes(2)
+    gone, other = site.host_names()[:2]
+    shutil.move(f"lab/hosts/{gone}", "elsewhere")
+    kill = Random(1)
+    for _ in site.host_names():
+        kill_an_agent(daemon.process.pid, kill)
+    while daemon.named() != ("unknown", f"host/{gone}"):
+        pass
+    link(other).unlink()
+    seen = [daemon.named()]
+    while seen[-1] != ("healed", f"host/{other}"):
+        seen.append(daemon.named())
+    shutil.move("elsewhere", f"lab/hosts/{gone}")
+    while daemon.named() != ("in sync", f"host/{gone}"):
+        pass
+    assert daemon.end() == 0
+
+
+def test_what_keeps_drifting_back_is_left_alone_and_told(site: Large, watches: list[Daemon]) -> None:
+    daemon = start(watches)
+    daemon.passes(2)
+    name = site.group_names()[0]
+    for number in range(1, 4):
+        ON_GROUPS["access"](name)
+        until_settled(number)
+    while (event := daemon.next())["event"] != "braked":
+        pass
+    assert event["object"] == f"vmgroup/{name}"
+    assert "access[shared-01].volumeTotalSize" in event["message"]
+    ON_GROUPS["access"](name)
+    while (event := daemon.next())["event"] != "blocked":
+        pass
+    assert "drifted back each time" in event["message"]
+    assert daemon.end() == 0
