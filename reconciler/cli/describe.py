@@ -6,6 +6,8 @@ import click
 
 from reconciler.cli import completing, exits, options
 
+_EVENTS = 5
+
 
 @click.command(short_help="Show everything about one object.")
 @click.argument("what", metavar="KIND NAME", nargs=-1, required=True, shell_complete=completing.described)
@@ -14,7 +16,8 @@ from reconciler.cli import completing, exits, options
 @options.output("text", "json", "yaml")
 @options.verbose
 def describe(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output: str) -> int:
-    """Show everything about one object: what is there, its conditions, and how it differs from its manifest.
+    """Show everything about one object: what is there, its conditions, how it differs from its manifest,
+    and what watches on this machine told of it last.
 
     \b
     Examples:
@@ -24,6 +27,7 @@ def describe(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, ou
     from reconciler.cli import kinds
     from reconciler.cli.colour import paint
     from reconciler.cli.on_behalf import looking
+    from reconciler.cli.past import last_events
     from reconciler.cli.printing import emit
     from reconciler.cli.session import open_session
     from reconciler.model.diff import Op
@@ -35,13 +39,15 @@ def describe(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, ou
     wanted, names = kinds.parse(what)
     if len(wanted) != 1 or len(names) != 1:
         raise click.UsageError("name one object: vdvs describe KIND NAME")
-    found = open_session(paths, site).on_behalf(looking(paths)).run(REPORT_ONLY).before
+    session = open_session(paths, site).on_behalf(looking(paths))
+    found = session.run(REPORT_ONLY).before
     rows = tables.rows(found, wanted[0])
     (name,) = kinds.resolve(names, [row.change.ref.name for row in rows], wanted[0])
     row = next(row for row in rows if row.change.ref.name == name)
     judged = tuple(condition for condition in conditions(found) if condition.ref == row.change.ref)
+    past = last_events(session.site, str(row.change.ref), _EVENTS)
     if output == "text":
-        click.echo(describe_text(row, judged, paint()), nl=False)
+        click.echo(describe_text(row, judged, past, paint()), nl=False)
     else:
-        emit(describe_data(row, judged), output)
+        emit(describe_data(row, judged, past), output)
     return exits.FAILED if row.change.op is Op.UNKNOWN else exits.OK

@@ -18,19 +18,40 @@ if TYPE_CHECKING:
 @click.argument("what", metavar="[KIND [NAME...]]", nargs=-1, shell_complete=completing.listed)
 @options.manifests_or_default
 @options.site
+@click.option("--drifts", "of", flag_value="drifts", help="What watches saw drift, and how it ended.")
+@click.option("--events", "of", flag_value="events", help="What watches told.")
+@click.option("--passes", "of", flag_value="passes", help="The passes that watches made.")
+@click.option("--last", type=click.IntRange(1, 100_000), default=50, show_default=True, help="Show so many of them.")
+@click.option("--history", "file", metavar="FILE", help="Their history, if they keep it in another place than usual.")
 @options.output("text", "json", "yaml")
 @options.verbose
-def history(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output: str) -> int:
+def history(
+    what: tuple[str, ...],
+    paths: tuple[str, ...],
+    site: str | None,
+    of: str | None,
+    last: int,
+    file: str | None,
+    output: str,
+) -> int:
     """Show who applied each object last: when, from which set of manifests and which commit, and why. Newest first.
 
     The config DBs tell it. They know the last apply of each object that is still there, and not those before; hosts
     that use no config DB are not recorded.
 
+    With --drifts, --events or --passes it shows what `vdvs watch` saw and did on this machine, without asking any host.
+
     \b
     Examples:
       vdvs history
       vdvs history vmgroup MYVMGROUP -o json
+      vdvs history --drifts
+      vdvs history --events host esxiz10 --last 10
     """
+    if of is not None:
+        return _past(of, what, paths, site, last, file, output)
+    if file is not None:
+        raise click.UsageError("--history goes with --drifts, --events or --passes")
     from reconciler.cli.colour import paint
     from reconciler.cli.errors import say
     from reconciler.cli.printing import emit
@@ -50,6 +71,43 @@ def history(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, out
     for ref, why in silent.items():
         say(f"{ref}: {why}")
     return exits.FAILED if silent else exits.OK
+
+
+def _past(
+    of: str, what: tuple[str, ...], paths: tuple[str, ...], site: str | None, last: int, file: str | None, output: str
+) -> int:
+    from pathlib import Path
+
+    from reconciler.cli.colour import paint
+    from reconciler.cli.past import reader_of
+    from reconciler.cli.printing import emit
+    from reconciler.render import past
+
+    names = _named(what)
+    if of == "passes" and names:
+        raise click.UsageError("a pass looks at every object: --passes goes without KIND and NAME")
+    reader = reader_of(paths, site, Path(file) if file else None)
+    try:
+        found = reader.passes(last) if of == "passes" else getattr(reader, of)(names, last)
+    finally:
+        reader.close()
+    if output == "text":
+        click.echo(getattr(past, f"{of}_text")(found, paint()), nl=False)
+    else:
+        emit(getattr(past, f"{of}_data")(found), output)
+    return exits.OK
+
+
+def _named(what: tuple[str, ...]) -> list[str]:
+    """`kind/name` of the objects that are asked for."""
+    from reconciler.cli import kinds
+
+    if not what:
+        return []
+    wanted, names = kinds.parse(what)
+    if len(wanted) != 1 or not names:
+        raise click.UsageError("name the objects: KIND NAME...")
+    return [f"{wanted[0].lower()}/{name}" for name in names]
 
 
 def _chosen(found: Sequence[Applied], what: tuple[str, ...]) -> Sequence[Applied]:

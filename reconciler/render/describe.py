@@ -14,6 +14,7 @@ from reconciler.render.data import Data, change_data
 from reconciler.render.diff import change_text
 from reconciler.render.facts import NONE, UNKNOWN, ConfigDBFacts, HostFacts, Row, VMGroupFacts, sync
 from reconciler.render.history import moment
+from reconciler.render.past import Rows, events_data, events_text
 from reconciler.render.policy_facts import StoragePolicyFacts
 from reconciler.render.quota import limit, stock_text, uses
 from reconciler.render.rows import row_data
@@ -24,12 +25,12 @@ from reconciler.render.volume_facts import VolumeFacts
 Pairs = list[tuple[str, str]]
 
 
-def describe_text(row: Row, conditions: Sequence[Condition], paint: Paint = plain) -> str:
-    """Facts, then the conditions, then the change that would be made."""
+def describe_text(row: Row, conditions: Sequence[Condition], past: Rows = (), paint: Paint = plain) -> str:
+    """Facts, then the conditions, then the last events, then the change that would be made."""
     facts = [("Object", str(row.change.ref)), ("Sync", sync(row.change)), *_applied(row.record), *_pairs(row)]
     parts = columns(facts, paint=paint)
     parts += ["", *_conditions(conditions, paint)] if conditions else []
-    text = lines(parts)
+    text = lines(parts) + (f"\n{events_text(past, paint)}" if past else "")
     return text if row.change.op is Op.KEEP else f"{text}\n{change_text(row.change, paint)}"
 
 
@@ -42,12 +43,13 @@ def _applied(record: Record | None) -> Pairs:
     return [("Applied", last), *([("Reason", record.reason)] if record.reason else [])]
 
 
-def describe_data(row: Row, conditions: Sequence[Condition]) -> Data:
+def describe_data(row: Row, conditions: Sequence[Condition], past: Rows = ()) -> Data:
     """schemas/output/describe.json"""
     return {
         "item": row_data(row),
         "conditions": [condition_data(condition) for condition in conditions],
         "change": change_data(row.change),
+        "events": events_data(past)["items"],
     }
 
 

@@ -1,0 +1,37 @@
+"""The history that watches of a site keep on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from reconciler import loader, wiring
+from reconciler.cli.session import NO_SITE
+from reconciler.history.store import Reader
+from reconciler.model.desired import Site
+from reconciler.model.errors import UsageError
+
+
+def reader_of(paths: Sequence[str], site: str | None, file: Path | None) -> Reader:
+    """Of `file`, or else of where watches of this site keep it. Raises UsageError if there is none."""
+    if file is None:
+        found = loader.load(paths, site=site).desired.site
+        if found is None:
+            raise UsageError(NO_SITE)
+        file = wiring.history_file(found)
+    if not file.exists():
+        raise UsageError(f"no watch has kept a history in {file}; --history FILE names another")
+    return Reader(file)
+
+
+def last_events(site: Site, name: str, most: int) -> list[dict[str, Any]]:
+    """The last events of one object; none if nobody kept any."""
+    file = wiring.history_file(site)
+    if not file.exists():
+        return []
+    reader = Reader(file)
+    try:
+        return reader.events([name], most)
+    finally:
+        reader.close()
