@@ -87,12 +87,18 @@ format: install  ## Reformat the code and fix what ruff can fix
 	$(RUN) ruff format .
 
 ##@ Try
-.PHONY: demo bench bench-peers
+.PHONY: demo bench bench-watch bench-peers soak
 demo: install  ## Run the whole procedure on the embedded site, in manifests/.vdvs-lab
 	$(RUN) sh docs/demo.sh
 
 bench: install  ## Measure, and print ratios (ARGS=--quick for a tenth of the size)
 	$(RUN) python benchmarks/run.py $(ARGS)
+
+bench-watch: install peers  ## Measure the watch: a quiet pass against the first, and from a change to the page (ARGS="--hosts 50")
+	$(RUN) PYTHONPATH=. python benchmarks/watch.py $(ARGS)
+
+soak: install  ## Ten minutes of drifts, ten a second: memory, descriptors, threads and history must level off (ARGS="--minutes 60")
+	$(RUN) PYTHONPATH=. python benchmarks/soak.py $(ARGS)
 
 bench-peers: install peers  ## Measure with real SSH servers and a vCenter simulator (ARGS="--hosts 40 --vms 1000")
 	$(RUN) PYTHONPATH=. python benchmarks/peers.py $(ARGS)

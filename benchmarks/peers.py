@@ -26,7 +26,6 @@ from pyVmomi import vim, vmodl
 from run import VDVS, Ratio, Sample, measure, progress, table
 
 from reconciler import lab, loader, wiring
-from reconciler.cli.progress import Silent
 from reconciler.inventory.vcenter import PROPERTIES
 from reconciler.inventory.vsphere import VSphereInventory
 from reconciler.model.secret import Login, Secret
@@ -43,6 +42,19 @@ async def main(key, known, port, user, *addresses):
     await asyncio.gather(*(one(address, key, known, port, user) for address in addresses))
 asyncio.run(main(*sys.argv[1:]))
 """
+
+
+class Silent:
+    """Implements `ports.Observer`."""
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """Nothing."""
+
+    def about_to_write(self, found: object) -> None:
+        """Nothing."""
+
+    def planned_again(self, earlier: object, now: object) -> None:
+        """Nothing."""
 
 
 @contextmanager

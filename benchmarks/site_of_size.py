@@ -9,14 +9,16 @@ SITE_HOSTS = 2
 HEAD = "apiVersion: vdvs.io/v1\nkind: {kind}\nmetadata:\n  name: {name}\nspec:\n"
 
 
-def write_manifests(path: Path, *, groups: int, datastores: int, vms_each: int, access_each: int) -> None:
+def write_manifests(
+    path: Path, *, groups: int, datastores: int, vms_each: int, access_each: int, hosts: int = SITE_HOSTS
+) -> None:
     """All documents in one file: the hosts, one config DB on the first datastore, and the vmgroups."""
-    documents = [*_hosts(), _config_db(), *_vmgroups(groups, datastores, vms_each, access_each)]
+    documents = [*_hosts(hosts), _config_db(), *_vmgroups(groups, datastores, vms_each, access_each)]
     path.write_text("---\n".join(documents), encoding="utf-8")
 
 
-def _hosts() -> Iterator[str]:
-    for number in range(1, SITE_HOSTS + 1):
+def _hosts(hosts: int) -> Iterator[str]:
+    for number in range(1, hosts + 1):
         name = f"esxi-{number:03}"
         yield HEAD.format(kind="Host", name=name) + f"  address: {name}\n"
 
