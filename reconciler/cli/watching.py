@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 
 import click
 
@@ -12,6 +13,8 @@ from reconciler.controller.watch import Loaded
 from reconciler.model.events import Revision, Told
 from reconciler.model.passes import Pass
 
+_GIT_SECONDS = 30.0  # to commit what is there already touches no manifest; so git is asked now and then
+
 
 class Manifests:
     """The manifests at `paths` with the Site of the file `site`, read anew only if somebody may have touched them."""
@@ -20,14 +23,18 @@ class Manifests:
         self._paths = paths
         self._site = site
         self._kept: tuple[loader.Stamps, Loaded] | None = None
+        self._asked = 0.0
 
     def load(self) -> Loaded:
         """As they are now. Raises InvalidManifestsError."""
         stamps = loader.stamps(self._paths, self._site)
         if self._kept is not None and self._kept[0] == stamps:
-            return self._kept[1]
-        desired = loader.load(self._paths, site=self._site).desired
-        behalf = applying(self._paths)
+            if monotonic() < self._asked + _GIT_SECONDS:
+                return self._kept[1]
+            desired = self._kept[1].desired
+        else:
+            desired = loader.load(self._paths, site=self._site).desired
+        behalf, self._asked = applying(self._paths), monotonic()
         loaded = Loaded(desired, Revision(behalf.stamp.commit, behalf.stamp.dirty), behalf)
         self._kept = None if stamps is None else (stamps, loaded)
         return loaded

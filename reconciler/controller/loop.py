@@ -19,6 +19,7 @@ from reconciler.controller.watch import Watch
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError, InventoryError
 from reconciler.model.inventory import Inventory
 from reconciler.model.passes import Pass, Trigger
+from reconciler.planning.strangers import strangers
 from reconciler.ports import Hosts, InventorySource, Lookout, Question
 
 SITE: Final = "site"
@@ -67,6 +68,7 @@ class Loop:
         self._why: set[Trigger] = set()
         self._running: dict[asyncio.Task[None], str] = {}
         self._known: Inventory | None = None
+        self._addresses: dict[str, str] = {}
         self._now: Callable[[], float] = asyncio.get_running_loop().time
 
     async def run(self) -> None:
@@ -76,6 +78,7 @@ class Loop:
         try:
             while not self._triggers.stopped:
                 self._beat()
+                self._triggers.rearm()
                 self._heed_triggers()
                 while (taken := self._queue.take(self._now())) is not None:
                     self._begin(*taken)
@@ -140,11 +143,23 @@ class Loop:
         if not follows.again:
             self._backoff.worked(SITE)
         self._queue.add(SITE, self._now() + min(wait, self._interval), follows.priority)
-        for name, reason in follows.unreachable.items():
+        silent = self._silent(done)
+        for name, reason in {**silent, **follows.unreachable}.items():
             if name not in self._parked:
                 self._park(name, reason)
         if await self._post(done, follows.lookouts):
             self._look(Trigger.HOST)  # between the look and the beginning of the watch something may have happened
+
+    def _silent(self, done: Pass) -> dict[str, str]:
+        """The hosts that nobody declares and that do not answer; how all hosts are reached is noted."""
+        if done.outcome is None:
+            return {}
+        seen = done.outcome.after or done.outcome.before
+        self._addresses = {host.ref.name: host.address for host in seen.resolved.hosts}
+        others = strangers(self._watch.desired, seen.resolved.inventory)
+        self._addresses |= {name: name for name in others if name not in self._addresses}
+        answered = done.outcome.before.observed.strangers
+        return {name: "it did not answer" for name in others if name not in answered}
 
     def _park(self, name: str, reason: str) -> None:
         self._parked[name] = reason
@@ -155,11 +170,10 @@ class Loop:
         if done.outcome is None:
             return False
         self._known = done.outcome.before.resolved.inventory
-        addresses = {host.ref.name: host.address for host in done.outcome.before.resolved.hosts}
 
         async def post(name: str, lookout: Lookout) -> bool:
             try:
-                return await self._hosts.agent(name, addresses[name]).watch(lookout, self._noticed)
+                return await self._hosts.agent(name, self._addresses[name]).watch(lookout, self._noticed)
             except (HostUnreachableError, AgentRefusedError):
                 return False  # the next pass will find it, too
 
@@ -177,12 +191,11 @@ class Loop:
         self._queue.add(INVENTORY, self._now() + _INVENTORY_SECONDS, Priority.RESYNC)
 
     async def _call_again(self, name: str) -> None:
-        addresses = {host.ref.name: host.address for host in self._watch.desired.hosts}
-        if name not in addresses:  # no longer declared
+        if name not in self._addresses:  # no longer declared, nor in the inventory
             self._parked.pop(name, None)
             return
         try:
-            await self._hosts.agent(name, addresses[name]).observe(Question())
+            await self._hosts.agent(name, self._addresses[name]).observe(Question())
         except (HostUnreachableError, AgentRefusedError) as error:
             self._park(name, str(error))
         else:

@@ -38,8 +38,11 @@ class Triggers:
 
     def manifests_due(self) -> float | None:
         """When the manifests are to be read again, because they changed; None: they did not."""
-        self._files.rearm()
         return self._debounce.due()
+
+    def rearm(self) -> None:
+        """Watch folders that have come since."""
+        self._files.rearm()
 
     def manifests_read(self) -> None:
         """It is seen to."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,16 +28,18 @@ _PATIENCE: Final = 5.0  # seconds to wait for another watch that writes
 
 _OPENS: Final = frozenset({EventKind.DRIFTED, EventKind.BLOCKED})
 _ENDS: Final = {EventKind.HEALED: "healed", EventKind.IN_SYNC: "in sync", EventKind.GONE: "gone"}
+_log = logging.getLogger(__name__)
 UNSEEN: Final = "in sync when a watch looked again"
 
 
 class History:
-    """One file; implements `ports.Listener`. Raises UsageError if it cannot be used, and sqlite3.Error when writing
-    fails later."""
+    """One file; implements `ports.Listener`. Raises UsageError if it cannot be used; what cannot be written later, as
+    on a full disk, is lost, and complained of once until it can be again."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._written = 0
+        self._failing = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
@@ -52,6 +55,11 @@ class History:
 
     def told(self, told: Told) -> None:
         """See `ports.Listener`."""
+        with self._or_complain():
+            self._keep_event(told)
+            self._tidy_now_and_then()
+
+    def _keep_event(self, told: Told) -> None:
         event, ref = told.event, str(told.event.ref) if told.event.ref else None
         change = _as_json(change_data(event.change)) if event.change is not None else None
         of = (told.revision.commit, told.revision.dirty)
@@ -73,10 +81,14 @@ class History:
                 )
             elif event.kind in _ENDS:
                 self._end(ref, told.at, told.pass_id, _ENDS[event.kind])
-        self._tidy_now_and_then()
 
     def passed(self, done: Pass) -> None:
         """See `ports.Listener`."""
+        with self._or_complain():
+            self._keep_pass(done)
+            self._tidy_now_and_then()
+
+    def _keep_pass(self, done: Pass) -> None:
         written = 0 if done.outcome is None else sum(result.ok for result in done.outcome.results)
         row = (done.id, done.trigger.value, _stamp(done.started), _stamp(done.ended), done.revision.commit)
         with self._transaction() as db:
@@ -87,7 +99,6 @@ class History:
             )
             if done.outcome is not None:
                 self._look_after_drifts(done, done.outcome)
-        self._tidy_now_and_then()
 
     def _look_after_drifts(self, done: Pass, outcome: Outcome) -> None:
         """What still drifts was seen once more; what does not, though nobody told so, ended while no watch looked."""
@@ -110,12 +121,24 @@ class History:
         )
 
     @contextmanager
+    def _or_complain(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            if not self._failing:
+                _log.warning("the history %s cannot be written, and what is told is lost to it: %s", self._path, error)
+            self._failing = True
+        else:
+            self._failing = False
+
+    @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield self._connection
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            if self._connection.in_transaction:  # SQLite itself gives up after some errors
+                self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
 

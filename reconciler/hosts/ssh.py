@@ -43,17 +43,23 @@ class SSHHosts:
         self._login = login
         self._refused = refused
         self._few = asyncio.Semaphore(ssh.concurrency)
-        self._agents: dict[str, AgentClient] = {}
+        self._agents: dict[str, tuple[str, AgentClient]] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
 
     def agent(self, name: str, address: str) -> HostAgent:
-        """See `ports.Hosts`."""
-        if name not in self._agents:
-            self._agents[name] = AgentClient(name, lambda: self._open(name, address))
-        return self._agents[name]
+        """See `ports.Hosts`. A host that has moved to another address is reached there."""
+        known = self._agents.get(name)
+        if known is None or known[0] != address:
+            self._agents[name] = address, AgentClient(name, lambda: self._open(name, address))
+            if known is not None:
+                leaving = asyncio.create_task(known[1].close())
+                self._leaving.add(leaving)
+                leaving.add_done_callback(self._leaving.discard)
+        return self._agents[name][1]
 
     async def close(self) -> None:
         """See `ports.Hosts`."""
-        await asyncio.gather(*(agent.close() for agent in self._agents.values()))
+        await asyncio.gather(*(agent.close() for _, agent in self._agents.values()), *self._leaving)
 
     async def _open(self, name: str, address: str) -> Channel:
         async with self._few:

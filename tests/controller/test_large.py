@@ -199,3 +199,16 @@ def test_what_keeps_drifting_back_is_left_alone_and_told(site: Large, watches: l
         pass
     assert "drifted back each time" in event["message"]
     assert daemon.end() == 0
+
+
+def test_a_host_that_nobody_declares_is_told_once_whatever_is_healed(site: Large, watches: list[Daemon]) -> None:
+    stranger, other = site.host_names()[-1], site.host_names()[0]
+    manifests = Path("manifests/all.yaml")
+    documents = manifests.read_text().split("\n---\n")
+    manifests.write_text("\n---\n".join(one for one in documents if f"name: {stranger}}}" not in one))
+    watches.append(Daemon("--heal", "--interval", "1s", "--history", "history.sqlite"))
+    link(other).unlink()
+    wait_for(lambda: "healed" in events(f"host/{other}"))
+    watches[-1].passes(3)
+    assert events(f"host/{stranger}") == ["unmanaged"]
+    assert watches[-1].end() == 0

@@ -175,3 +175,19 @@ def test_nothing_is_half_written(history: History, path: Path, monkeypatch: pyte
     assert [event["event"] for event in reader.events()] == ["drifted"]
     reader.close()
     assert json.dumps(drifts(path))
+
+
+def test_a_full_disk_is_complained_of_once_and_ends_nothing(
+    history: History, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pages = history._connection.execute("PRAGMA page_count").fetchone()[0]
+    history._connection.execute(f"PRAGMA max_page_count = {pages}")
+    for minute in range(60):
+        history.told(told(EventKind.DRIFTED, drift("x" * 4000), minute))
+    assert len(caplog.records) == 1
+    assert "cannot be written" in caplog.text
+    history._connection.execute("PRAGMA max_page_count = 1000000")
+    history.told(told(EventKind.IN_SYNC, minute=61))
+    reader = Reader(path)
+    assert reader.events(most=1)[0]["event"] == "in sync"
+    reader.close()
