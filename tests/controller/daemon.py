@@ -38,7 +38,10 @@ class Daemon:
         self._reader.start()
         assert self.process.stderr
         said = self.process.stderr.readline()
-        assert said.startswith("vdvs: listening on http://127.0.0.1:"), said + self.process.stderr.read()
+        if not said.startswith("vdvs: listening on http://127.0.0.1:"):
+            self.process.kill()
+            said += self.close()
+            raise AssertionError(said)
         self.url = said.split()[-1]
 
     def get(self, path: str) -> str:
