@@ -212,3 +212,52 @@ def test_a_host_that_nobody_declares_is_told_once_whatever_is_healed(site: Large
     watches[-1].passes(3)
     assert events(f"host/{stranger}") == ["unmanaged"]
     assert watches[-1].end() == 0
+
+
+def test_a_config_db_that_is_swapped_for_an_old_copy_is_told_group_by_group(site: Large, watches: list[Daemon]) -> None:
+    (database,) = Path("lab/datastores").glob("*/dockvols/vmdkops_config.db")
+    shutil.copy(database, "old.db")
+    manifests = Path("manifests/all.yaml")
+    manifests.write_text(manifests.read_text().replace("volumeTotalSize: 5GB", "volumeTotalSize: 6GB"))
+    run("apply", "-f", "manifests")
+    daemon = start(watches)
+    daemon.passes(2)
+    shutil.copy("old.db", database.with_name("swapped"))
+    database.with_name("swapped").replace(database)
+    groups = {f"vmgroup/{name}" for name in site.group_names()}
+    wait_for(lambda: all(events(name)[:1] == ["blocked"] for name in groups))
+    told = {str(drift["object"]): drift["fields"] for drift in drifts()}
+    assert told == {name: ["access[shared-01].volumeTotalSize"] for name in groups}
+    assert execute("UPDATE privileges SET usage_quota = usage_quota WHERE usage_quota = 5120") == len(groups)
+    run("apply", "-f", "manifests")
+    until_settled(len(groups))
+    assert daemon.end() == 0
+
+
+def test_what_was_healed_survives_a_reboot(site: Large, watches: list[Daemon]) -> None:
+    host = site.host_names()[0]
+    daemon = start(watches)
+    daemon.passes(2)
+    ON_HOSTS["persistence"](host)
+    until_settled(1)
+    run("lab", "reboot", host, "--directory", "lab")
+    assert link(host).is_symlink()
+    run("diff", "-f", "manifests")
+    assert daemon.end() == 0
+
+
+def test_the_end_waits_for_what_is_being_written(site: Large, watches: list[Daemon]) -> None:
+    """SIGTERM in the middle of a pass that heals: the pass ends first, and what it wrote is whole and told."""
+    daemon = start(watches)
+    daemon.passes(2)
+    for name in site.group_names():
+        ON_GROUPS["access"](name)
+    wait_for(lambda: len(drifts()) > 0)  # told, and about to be healed
+    assert daemon.end() == 0
+    assert all(drift["how"] == "healed" for drift in drifts())
+    assert execute("PRAGMA quick_check") is not None
+    watches.append(Daemon("--heal", "--interval", "1s", "--history", "history.sqlite"))
+    watches[-1].passes(2)
+    until_settled(1)
+    run("diff", "-f", "manifests")
+    assert watches[-1].end() == 0
