@@ -20,7 +20,7 @@ from reconciler.planning.host_findings import Findings
 from reconciler.planning.releases import Feature, has
 from reconciler.planning.vcenter_says import why_no_driver
 
-_DEFAULT_LOG_LEVEL = "INFO"
+DEFAULT_LOG_LEVEL = "INFO"
 
 
 def driver(host: ResolvedHost, seen: ObservedHost, found: Findings, risk: Risk) -> None:
@@ -107,14 +107,14 @@ def _installs(found: Findings) -> bool:
 def log_level(host: ResolvedHost, seen: ObservedHost, found: Findings) -> None:
     """How much the service writes into its log. It reads that when it starts, so one that runs is restarted."""
     wanted = host.log_level
-    if wanted is None or ((seen.log_level or _DEFAULT_LOG_LEVEL) == wanted and seen.log_error is None):
+    if wanted is None or ((seen.log_level or DEFAULT_LOG_LEVEL) == wanted and seen.log_error is None):
         return
     if seen.log_error is not None:
         found.held.append(f"its log level could not be read: {seen.log_error}")
         return
     risk = Risk.DISRUPTS if seen.service is Service.RUNNING else Risk.SAFE
     action = SetLogLevel(host.ref, risk, wanted, seen.log_level)
-    found.change("service.logLevel", seen.log_level or f"{_DEFAULT_LOG_LEVEL} (default)", wanted, action)
+    found.change("service.logLevel", seen.log_level or f"{DEFAULT_LOG_LEVEL} (default)", wanted, action)
     if risk is Risk.DISRUPTS:
         found.notes.append("vmdk-opsd is restarted for the log level: Docker requests on this host fail meanwhile")
 

@@ -22,6 +22,7 @@ from reconciler.model.ownership import Record
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.resolved import ResolvedConfigDB, ResolvedHost
 from reconciler.planning.books import Stock, stocks
+from reconciler.planning.compliance import Verdict, verdict
 from reconciler.planning.history import history
 from reconciler.render.policy_facts import StoragePolicyFacts
 from reconciler.render.volume_facts import VolumeFacts
@@ -65,6 +66,11 @@ class HostFacts:
     def state(self) -> str:
         """Whether it answered."""
         return "connected" if self.seen else "unreachable" if self.why else UNKNOWN
+
+    @property
+    def baseline(self) -> Verdict:
+        """Whether driver, service and log level are as declared."""
+        return verdict(self.resolved, self.seen)
 
     @property
     def access(self) -> str:

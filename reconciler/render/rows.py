@@ -71,6 +71,7 @@ def _host_data(row: HostFacts) -> Data:
         "persistenceProblem": (seen.section.why or None) if seen else None,
         "secureBoot": seen.secure_boot if seen else None,
         "logLevel": seen.log_level if seen else None,
+        "baseline": {"compliance": row.baseline.compliance.value, "gaps": list(row.baseline.gaps)},
         "vcenter": _vcenter_data(row.resolved.entry if row.resolved else None),
     }
 

@@ -6,6 +6,7 @@ from reconciler.model.diff import Op
 from reconciler.model.observed import DBMode, DBState
 from reconciler.model.outcome import Assessment
 from reconciler.model.refs import Kind, ObjectRef
+from reconciler.planning.compliance import Compliance
 from reconciler.render.facts import NONE, UNKNOWN, ConfigDBFacts, Facts, HostFacts, Row, VMGroupFacts, sync
 from reconciler.render.policy_facts import StoragePolicyFacts, storage_policies
 from reconciler.render.quota import tightest
@@ -28,12 +29,15 @@ _HEADINGS = {
     Kind.VOLUME: ("NAME", "ACCESS", "ATTACHED TO", "SYNC"),
 }
 _WIDE = {
-    Kind.HOST: ("ADDRESS", "ESXI", "MAINTENANCE", "PERSISTENCE", "SECURE BOOT", "SET", "WHY"),
+    Kind.HOST: ("BASELINE", "ADDRESS", "ESXI", "MAINTENANCE", "PERSISTENCE", "SECURE BOOT", "SET", "WHY"),
     Kind.VMGROUP: ("UUID", "CONFIG DB", "DESCRIPTION", "SET", "WHY"),
     Kind.CONFIG_DB: ("READ FROM", "WRITER", "BACKUPS", "PATH", "SET", "WHY"),
     Kind.STORAGE_POLICY: ("SET", "WHY"),
     Kind.VOLUME: ("SET", "WHY"),
 }
+
+
+_BASELINE = {Compliance.NONE: NONE, Compliance.UNKNOWN: UNKNOWN}
 
 
 def rows(assessment: Assessment, kind: Kind, only: frozenset[ObjectRef] | None = None) -> tuple[Row, ...]:
@@ -142,7 +146,8 @@ def _wide_cells(row: Row) -> tuple[str, ...]:
         secure = yes_no(row.seen.secure_boot if row.seen else None)
         entry = row.resolved.entry if row.resolved else None
         version, maintenance = (entry.version or UNKNOWN, entry.in_maintenance) if entry else (UNKNOWN, None)
-        return (address, version, yes_no(maintenance), section, secure, of, row.why or why)
+        baseline = _BASELINE.get(row.baseline.compliance, row.baseline.compliance.value)
+        return (baseline, address, version, yes_no(maintenance), section, secure, of, row.why or why)
     if isinstance(row, VMGroupFacts):
         none = NONE if row.readable else UNKNOWN
         uuid, description = (row.tenant.id, row.tenant.description or NONE) if row.tenant else (none, none)
