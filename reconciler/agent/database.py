@@ -146,7 +146,7 @@ def _looked_at(place, known):
     stamp, answer, until = _last_look.get(place.real, (None, {"fingerprint": ""}, 0.0))
     if answer["fingerprint"] != known or monotonic() > until or journal_bytes(place.real):
         return None
-    return dict(answer) if stamps.of(place.real) == stamp else None
+    return dict(answer) if stamps.of(place.real, stamps.through_open) == stamp else None
 
 
 def fingerprint(place, until):

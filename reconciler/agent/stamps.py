@@ -23,6 +23,17 @@ def of(real, look=os.stat):
     return (unsettled, found.st_ino, found.st_mode, found.st_size, stamp, found.st_ctime)
 
 
+def through_open(real):
+    # type: (str) -> os.stat_result
+    """For `look`: what the file server says now. On NFS a bare `stat` may be answered from what was heard a minute ago.
+    Not while this process has the file open through SQLite: closing it here would drop SQLite's locks."""
+    descriptor = os.open(real, os.O_RDONLY)
+    try:
+        return os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def is_settled(stamp):
     # type: (Any) -> bool
     """Whether there is a file, and every change of it would give it another stamp."""
