@@ -30,6 +30,7 @@ COMMAND = (
 )
 _KEEPALIVE, _MISSED = 15, 3  # seconds between questions whether the peer is there, and how many it may leave open
 _PATIENCE = 5.0  # seconds for a channel to close
+_ABORTING = 1.0  # seconds for a connection that is cut to be gone
 _WINDOW = 4 * 2**20  # bytes that may be under way
 _COMPLAINT = 500  # bytes of what an agent says of its end that are shown
 
@@ -186,6 +187,10 @@ class AgentChannel(asyncssh.SSHClientSession[bytes]):
                 self._connection.close()
                 await self._connection.wait_closed()
         self._connection.abort()
+        with contextlib.suppress(TimeoutError, asyncssh.Error, OSError):  # else its socket would outlive our loop
+            async with asyncio.timeout(_ABORTING):
+                await self._connection.wait_closed()
+        await asyncio.sleep(0)
 
     def _ended(self) -> HostUnreachableError:
         said = self._complaint.decode(errors="replace").strip()
