@@ -139,7 +139,7 @@ def test_names_from_a_vcenter_and_hosts_by_ssh(tmp_path: Path, fleet: Fleet, vce
 
 
 def test_a_host_that_hangs_is_one_fact_among_others(site: SSHSite, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "_OBSERVE_TIMEOUT", 1.0)
+    monkeypatch.setattr(client, "_OBSERVE_TIMEOUT", 4.0)
     site.reconcile()
     frozen: list[int] = []
     send = AgentChannel.send
@@ -159,6 +159,6 @@ def test_a_host_that_hangs_is_one_fact_among_others(site: SSHSite, monkeypatch: 
             kill(pid, signal.SIGCONT)
     found = {str(change.ref): change for change in diff.changes}
     assert found["host/esxiz10"].op == "unknown"
-    assert "did not answer within 1 s" in found["host/esxiz10"].reason
+    assert "did not answer within 4 s" in found["host/esxiz10"].reason
     assert found["host/esxiz20"].op == "keep"
     assert_in_sync(site)
