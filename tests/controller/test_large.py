@@ -3,6 +3,7 @@ from a seed that is printed; VDVS_SEED sets it."""
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -261,3 +262,52 @@ def test_the_end_waits_for_what_is_being_written(site: Large, watches: list[Daem
     until_settled(1)
     run("diff", "-f", "manifests")
     assert watches[-1].end() == 0
+
+
+def test_a_link_that_is_replaced_by_a_file_is_told_of_its_host(site: Large, watches: list[Daemon]) -> None:
+    host = site.host_names()[0]
+    daemon = start(watches)
+    daemon.passes(2)
+    (database,) = Path("lab/datastores").glob("*/dockvols/vmdkops_config.db")
+    target = link(host).readlink()
+    link(host).unlink()
+    shutil.copy(database, link(host))
+    wait_for(lambda: bool(events(f"host/{host}")))
+    wait_for(lambda: events(f"host/{host}")[0] in ("healed", "blocked"))
+    if not link(host).is_symlink():
+        link(host).unlink()
+        link(host).symlink_to(target)
+    until_settled(1)
+    assert [drift["fields"] for drift in drifts()] in ([["configDB"]], [[]])
+    assert daemon.end() == 0
+
+
+def test_rows_that_nobody_owns_are_told_of_their_config_db(site: Large, watches: list[Daemon]) -> None:
+    daemon = start(watches)
+    daemon.passes(2)
+    execute("INSERT INTO vms (vm_id, tenant_id, vm_name) VALUES ('564d0000-0000-0000-0000-00000000dead', 'gone', 'x')")
+    wait_for(lambda: bool(events("configdb/shared")))
+    wait_for(lambda: events("configdb/shared")[0] in ("healed", "blocked"))
+    if events("configdb/shared")[0] == "blocked":
+        execute("DELETE FROM vms WHERE tenant_id = 'gone'")
+    until_settled(1)
+    assert daemon.end() == 0
+
+
+def test_other_names_of_vms_and_datastores_are_no_drift(site: Large, watches: list[Daemon]) -> None:
+    """vDVS goes by ids: nothing is told, and nothing written, as long as the manifests can be looked up."""
+    daemon = start(watches)
+    daemon.passes(2)
+    inventory = Path("lab/inventory.json")
+    data = json.loads(inventory.read_text())
+    unused = next(datastore for datastore in data["datastores"] if datastore["name"] != "shared-01")
+    unused["name"] = "renamed"
+    data["vms"][-1]["name"] += "-renamed"
+    before = inventory.with_name("new.json")
+    before.write_text(json.dumps(data))
+    before.replace(inventory)
+    owner = f"vmgroup/{site.group_names()[-1]}"  # its manifest names the VM as it was
+    wait_for(lambda: bool(events(owner)))
+    assert events(owner) == ["blocked"]
+    assert {drift["object"] for drift in drifts()} <= {owner}
+    assert daemon.end() == 0
