@@ -101,6 +101,8 @@ class _ProcessChannel:
                 os.killpg(self._process.pid, signal.SIGKILL)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._end(), _PATIENCE)
+        with contextlib.suppress(OSError, TimeoutError):  # that it could not be written to any more is known by now
+            await asyncio.wait_for(self._stdin.wait_closed(), _PATIENCE)
 
     async def _end(self) -> None:
         """Wait for the end of the process, and of what it still says, which it could not say into a full pipe."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import os
 import signal
 import time
@@ -249,6 +251,24 @@ def test_the_death_of_a_watched_agent_is_told(root: Path) -> None:
         assert await agent.watch(Lookout(), heard.set)  # by a new one
 
     with_hosts(root, use)
+
+
+def test_agents_that_are_killed_before_they_are_asked_leave_no_complaint(root: Path) -> None:
+    """asyncio complains of every future whose error nobody took, on standard error, for months."""
+    complaints: list[object] = []
+
+    async def use(hosts: LocalHosts) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["message"]))
+        for number in range(25):
+            agent = hosts.agent("esxi", "esxi")
+            await agent.watch(Lookout(every=60.0 + number), lambda: None)
+            os.kill(_pid_of(agent), signal.SIGKILL)
+            with contextlib.suppress(HostUnreachableError):
+                await agent.observe(Question())
+        gc.collect()
+
+    with_hosts(root, use)
+    assert complaints == []
 
 
 def _pid_of(agent: object) -> int:
