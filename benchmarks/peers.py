@@ -31,6 +31,7 @@ from reconciler.inventory.vsphere import VSphereInventory
 from reconciler.model.secret import Login, Secret
 from reconciler.model.site import Credentials, VCenter
 from reconciler.reconcile import assess
+from tests.e2e.site import Nobody
 from tests.peers import sshd, vcsim
 
 BARE = """
@@ -42,19 +43,6 @@ async def main(key, known, port, user, *addresses):
     await asyncio.gather(*(one(address, key, known, port, user) for address in addresses))
 asyncio.run(main(*sys.argv[1:]))
 """
-
-
-class Silent:
-    """Implements `ports.Observer`."""
-
-    def progress(self, stage: str, done: int, total: int) -> None:
-        """Nothing."""
-
-    def about_to_write(self, found: object) -> None:
-        """Nothing."""
-
-    def planned_again(self, earlier: object, now: object) -> None:
-        """Nothing."""
 
 
 @contextmanager
@@ -107,7 +95,7 @@ async def second_pass(manifests: Path, rounds: int) -> tuple[list[float], list[f
     if desired.site is None:
         raise SystemExit("the manifests have no Site")
     cpu, wall = [], []
-    async with wiring.open_world(desired.site, Silent()) as world:
+    async with wiring.open_world(desired.site, Nobody()) as world:
         await assess(desired, world)
         for _ in range(rounds):
             before, started = time.process_time(), time.perf_counter()

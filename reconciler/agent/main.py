@@ -10,13 +10,12 @@ from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, BinaryIO, Dict, Optional, Tuple  # novm
-
-    from .lookout import Lookout
+    from typing import Any, BinaryIO, Dict  # novm
 
 PROTOCOL = 1
 _VERBS = {
     "observe": verbs.observe,
+    "watch": verbs.watch,
     "backups": verbs.backups,
     "apply_db": verbs.apply_db,
     "copy_db": verbs.copy_db,
@@ -36,21 +35,16 @@ def main(root, stdin, stdout):
     try:
         hello = {"protocol": PROTOCOL, "python": platform.python_version(), "sqlite": sqlite.version(place)}
         wire.write(stdout, {"hello": hello})
-        watched = None  # type: Optional[Lookout]
         while True:
             try:
-                if watched is not None:  # there is one request at a time, so nothing of the next has been read yet
-                    lookout.until_readable(stdin, watched, lambda found: wire.write(stdout, {"event": found}))
+                if place.lookout is not None:  # one request at a time: nothing of the next has been read yet
+                    lookout.until_readable(stdin, place.lookout, lambda found: wire.write(stdout, {"event": found}))
                 request = wire.read(stdin)
             except Refused as refused:
                 wire.write(stdout, {"id": None, "error": _error(refused)})
                 continue
             if request is None:
                 return
-            if isinstance(request, dict) and request.get("do") == "watch":
-                watched, reply = _watch(place, request)
-                wire.write(stdout, reply)
-                continue
             wire.write(stdout, answer(place, request))
     except EnvironmentError as error:
         if error.errno != errno.EPIPE:
@@ -59,15 +53,6 @@ def main(root, stdin, stdout):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stdout.fileno())
         os.close(nowhere)
-
-
-def _watch(root, request):
-    # type: (Root, Dict[str, Any]) -> Tuple[Optional[Lookout], Dict[str, Any]]
-    """What is watched from now on, until the next request of this kind, and the reply."""
-    try:
-        return lookout.Lookout(root, request), {"id": request.get("id"), "result": {}}
-    except Exception as error:
-        return None, {"id": request.get("id"), "error": {"reason": "AgentError", "message": verbs.describe(error)}}
 
 
 def answer(root, request):

@@ -14,7 +14,7 @@ from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict, List, Optional, Tuple  # novm
+    from typing import Any, Dict, List, Optional, Tuple  # novm
 
 VOLUMES = "/vmfs/volumes"
 AUTH_DB = "/etc/vmware/vmdkops/auth-db"  # a link to the config DB, or the config DB of this host alone
@@ -27,6 +27,7 @@ class Root(object):
     def __init__(self, folder):
         # type: (str) -> None
         self.folder = os.path.realpath(native(folder))
+        self.lookout = None  # type: Any # what the verb `watch` has begun
 
     def real(self, path, last=True):
         # type: (str, bool) -> str

@@ -67,8 +67,8 @@ def run(root, arguments, timeout):
         still_running = process.poll() is None
         if still_running:
             _kill(process)
-        process.stdout.close()  # type: ignore[union-attr]
-        process.stderr.close()  # type: ignore[union-attr]
+        process.stdout.close()  # type: ignore[union-attr] # it was started with pipes
+        process.stderr.close()  # type: ignore[union-attr] # the same
     if still_running:
         raise Refused("Timeout", "%s did not end within %g seconds" % (words[0], timeout))
     return Finished(process.returncode, readable(out), readable(err))
@@ -78,7 +78,8 @@ def _listen(process, until):
     # type: (subprocess.Popen[bytes], float) -> List[bytes]
     """What the program says on its two streams, up to its end, or the moment `until`. A service that it leaves behind
     may hold the streams open for ever: that is not waited for."""
-    streams = [process.stdout.fileno(), process.stderr.fileno()]  # type: ignore[union-attr]
+    pipes = process.stdout, process.stderr
+    streams = [pipe.fileno() for pipe in pipes]  # type: ignore[union-attr] # it was started with pipes
     said = dict.fromkeys(streams, b"")
     heard = list(streams)
     pause = 0.001

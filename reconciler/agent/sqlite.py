@@ -105,7 +105,7 @@ def _connect(root, name, is_uri):
         connection = module.connect(native(name), timeout=0, isolation_level=None)
     # Else the journal of each savepoint is a temporary file: tens of thousands of writes, on ESXi into a ramdisk.
     connection.execute("PRAGMA temp_store = MEMORY")
-    return connection  # type: ignore[no-any-return]
+    return connection  # type: ignore[no-any-return] # the module is one of two
 
 
 def _uri(real, mode):

@@ -13,7 +13,7 @@ COARSE = 2.0  # seconds in which a time stamp without a fraction may hide a seco
 def of(real, look=os.stat):
     # type: (str, Callable[[str], os.stat_result]) -> Any
     """What a change changes. A file that was changed a moment ago on a file system that counts whole seconds may be
-    changed again within the same one; so it counts as another when the moment is over (see `is_settled`)."""
+    changed again within the same one; so it counts as another when the moment is over."""
     try:
         found = look(real)
     except OSError as error:
@@ -36,5 +36,6 @@ def through_open(real):
 
 def is_settled(stamp):
     # type: (Any) -> bool
-    """Whether there is a file, and every change of it would give it another stamp."""
-    return isinstance(stamp, tuple) and not stamp[0]
+    """Whether there is a file, and every change of it would give it another stamp: it was not changed just now. (Where
+    fractions are counted, they still come from a clock that ticks every few milliseconds.)"""
+    return isinstance(stamp, tuple) and abs(time.time() - stamp[4]) >= COARSE

@@ -16,6 +16,7 @@ from . import (
     volume_access,
 )
 from .clock import monotonic
+from .lookout import Lookout
 from .text import readable, sentence
 from .wire import Refused
 
@@ -41,6 +42,14 @@ def observe(root, request):
     wanted_volumes = request.get("volumes") or {}
     datastores = {url: _datastore(root, url, wanted_volumes.get(url, [])) for url in request.get("datastores") or ()}
     return {"host": _host(root, until), "config_dbs": dbs, "datastores": datastores}
+
+
+def watch(root, request):
+    # type: (Root, Dict[str, Any]) -> Dict[str, Any]
+    """Look out from now on, between requests, in place of whatever was looked out for before. Writes nothing."""
+    root.lookout = None
+    root.lookout = Lookout(root, request)
+    return {}
 
 
 def backups(root, request):

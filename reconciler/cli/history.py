@@ -79,22 +79,21 @@ def _past(
     from pathlib import Path
 
     from reconciler.cli.colour import paint
-    from reconciler.cli.past import reader_of
+    from reconciler.cli.past import reader_of, tell
     from reconciler.cli.printing import emit
-    from reconciler.render import past
 
     names = _named(what)
     if of == "passes" and names:
         raise click.UsageError("a pass looks at every object: --passes goes without KIND and NAME")
     reader = reader_of(paths, site, Path(file) if file else None)
     try:
-        found = reader.passes(last) if of == "passes" else getattr(reader, of)(names, last)
+        text, data = tell(of, reader, names, last)
     finally:
         reader.close()
     if output == "text":
-        click.echo(getattr(past, f"{of}_text")(found, paint()), nl=False)
+        click.echo(text(paint()), nl=False)
     else:
-        emit(getattr(past, f"{of}_data")(found), output)
+        emit(data, output)
     return exits.OK
 
 

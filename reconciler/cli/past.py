@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,21 @@ from reconciler.cli.session import NO_SITE
 from reconciler.history.store import Reader
 from reconciler.model.desired import Site
 from reconciler.model.errors import UsageError
+from reconciler.render import past
+from reconciler.render.text import Paint
+
+
+def tell(of: str, reader: Reader, names: Sequence[str], most: int) -> tuple[Callable[[Paint], str], Any]:
+    """What `--drifts`, `--events` or `--passes` shows: how to write it for people, and the same as data."""
+    match of:
+        case "drifts":
+            found = reader.drifts(names, most)
+            return partial(past.drifts_text, found), past.drifts_data(found)
+        case "events":
+            found = reader.events(names, most)
+            return partial(past.events_text, found), past.events_data(found)
+    found = reader.passes(most)
+    return partial(past.passes_text, found), past.passes_data(found)
 
 
 def reader_of(paths: Sequence[str], site: str | None, file: Path | None) -> Reader:

@@ -74,15 +74,17 @@ def watch(
     if "-" in paths:
         raise click.UsageError("watch reads its manifests again and again, so it cannot take them from standard input")
     manifests, mode, seconds = Manifests(paths, site), _mode(heal, auto_apply, max_changes), _seconds(interval)
-    watched = run.site_for_watch(manifests.load().desired, given=site is not None)
+    loaded = manifests.load()
+    watched = run.site_for_watch(loaded.desired, given=site is not None)
     more = beside.beside(beside.Wishes(**wishes), watched, str(mode), seconds, say)
     watching = run.Watching(
+        site=watched,
+        loaded=loaded,
         paths=paths,
         load=manifests.load,
         reread=manifests.reread,
         interval=seconds,
         mode=mode,
-        site_given=site is not None,
         listeners=(Terminal(_printer(output)), *more.listeners),
         beside=more.running,
         beat=more.beat,

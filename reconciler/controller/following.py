@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reconciler.controller.queue import Priority
+from reconciler.model.desired import Desired
 from reconciler.model.frozen import dataclass
 from reconciler.model.inventory import Inventory
 from reconciler.model.observed import DBState, ObservedHost, UnreachableHost
 from reconciler.model.outcome import Assessment, Status
 from reconciler.model.passes import Pass
+from reconciler.planning.strangers import strangers
 from reconciler.ports import Lookout
 
 
 @dataclass(frozen=True, slots=True)
 class Next:
     """`again`: whether the next pass is a repetition of what failed (its time is the back-off's), or a resync.
-    `unreachable`: why, by host. `lookouts`: what each host that answered shall look out for; of a pass that failed
-    there are none to be told."""
+    `addresses`: of every host that was asked, declared or not, and `silent` those that did not answer, with why.
+    `lookouts`: what each declared host that answered shall look out for. A pass that failed tells none of this."""
 
     again: bool
-    unreachable: Mapping[str, str]
+    addresses: Mapping[str, str]
+    silent: Mapping[str, str]
     lookouts: Mapping[str, Lookout]
 
     @property
@@ -29,15 +32,18 @@ class Next:
         return Priority.RETRY if self.again else Priority.RESYNC
 
 
-def after(done: Pass) -> Next:
-    """What follows this pass."""
+def after(done: Pass, desired: Desired) -> Next:
+    """What follows this pass, made with these manifests."""
     if done.outcome is None:
-        return Next(True, {}, {})
+        return Next(True, {}, {}, {})
     seen = done.outcome.after or done.outcome.before
     failed = any(result.status is Status.FAILED for result in done.outcome.objects)
     hosts = seen.observed.hosts
-    unreachable = {name: host.reason for name, host in hosts.items() if isinstance(host, UnreachableHost)}
-    return Next(failed, unreachable, lookouts(seen))
+    others = strangers(desired, seen.resolved.inventory)
+    addresses = {name: name for name in others} | {host.ref.name: host.address for host in seen.resolved.hosts}
+    silent = {name: "it did not answer" for name in others if name not in seen.observed.strangers}
+    silent |= {name: host.reason for name, host in hosts.items() if isinstance(host, UnreachableHost)}
+    return Next(failed, addresses, silent, lookouts(seen))
 
 
 def lookouts(seen: Assessment) -> dict[str, Lookout]:

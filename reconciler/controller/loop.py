@@ -18,8 +18,7 @@ from reconciler.controller.triggers import Triggers
 from reconciler.controller.watch import Watch
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError, InventoryError
 from reconciler.model.inventory import Inventory
-from reconciler.model.passes import Pass, Trigger
-from reconciler.planning.strangers import strangers
+from reconciler.model.passes import Trigger
 from reconciler.ports import Hosts, InventorySource, Lookout, Question
 
 SITE: Final = "site"
@@ -68,7 +67,7 @@ class Loop:
         self._why: set[Trigger] = set()
         self._running: dict[asyncio.Task[None], str] = {}
         self._known: Inventory | None = None
-        self._addresses: dict[str, str] = {}
+        self._addresses: Mapping[str, str] = {}
         self._now: Callable[[], float] = asyncio.get_running_loop().time
 
     async def run(self) -> None:
@@ -138,38 +137,25 @@ class Loop:
         why = min(self._why, key=_ORDER.index) if priority is Priority.CHANGE and self._why else _unasked(priority)
         self._why.clear()
         done = await self._watch.one_pass(why)
-        follows = after(done)
+        follows = after(done, self._watch.desired)
         wait = self._backoff.failed(SITE) if follows.again else self._interval
         if not follows.again:
             self._backoff.worked(SITE)
         self._queue.add(SITE, self._now() + min(wait, self._interval), follows.priority)
-        silent = self._silent(done)
-        for name, reason in {**silent, **follows.unreachable}.items():
+        if done.outcome is not None:
+            self._known, self._addresses = done.outcome.before.resolved.inventory, follows.addresses
+        for name, reason in follows.silent.items():
             if name not in self._parked:
                 self._park(name, reason)
-        if await self._post(done, follows.lookouts):
+        if await self._post(follows.lookouts):
             self._look(Trigger.HOST)  # between the look and the beginning of the watch something may have happened
-
-    def _silent(self, done: Pass) -> dict[str, str]:
-        """The hosts that nobody declares and that do not answer; how all hosts are reached is noted."""
-        if done.outcome is None:
-            return {}
-        seen = done.outcome.after or done.outcome.before
-        self._addresses = {host.ref.name: host.address for host in seen.resolved.hosts}
-        others = strangers(self._watch.desired, seen.resolved.inventory)
-        self._addresses |= {name: name for name in others if name not in self._addresses}
-        answered = done.outcome.before.observed.strangers
-        return {name: "it did not answer" for name in others if name not in answered}
 
     def _park(self, name: str, reason: str) -> None:
         self._parked[name] = reason
         self._queue.add(_HOST + name, self._now() + self._backoff.failed(name), Priority.RETRY)
 
-    async def _post(self, done: Pass, lookouts: Mapping[str, Lookout]) -> bool:
+    async def _post(self, lookouts: Mapping[str, Lookout]) -> bool:
         """Have every host look out. True: one of them has only begun to."""
-        if done.outcome is None:
-            return False
-        self._known = done.outcome.before.resolved.inventory
 
         async def post(name: str, lookout: Lookout) -> bool:
             try:

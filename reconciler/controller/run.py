@@ -27,16 +27,17 @@ from reconciler.reconcile import reconcile
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """What to watch, and how. `site_given`: whether the Site was named outside the manifests; `reread`: makes `load`
-    read everything anew; `beside`: what runs for as long as the watch does, such as a server; `beat`: called at least
-    once a second."""
+    """What to watch, and how. `loaded`: the manifests as they are now, `load` reads them again, `reread` makes it read
+    everything anew; `beside`: what runs for as long as the watch does, such as a server; `beat`: called at least once
+    a second."""
 
+    site: Site
+    loaded: Loaded
     paths: Sequence[str]
     load: Callable[[], Loaded]
     reread: Callable[[], None]
     interval: float
     mode: Mode
-    site_given: bool
     listeners: Sequence[Listener]
     beside: Sequence[AbstractAsyncContextManager[object]]
     beat: Callable[[], None]
@@ -46,7 +47,7 @@ class _Foretelling:
     """Implements `ports.Observer` for a watch that is yet to be made."""
 
     def __init__(self) -> None:
-        self.foretell: Callable[[Assessment], None] = lambda found: None  # noqa: ARG005
+        self.foretell: Callable[[Assessment], None] = lambda _found: None
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """Nobody looks."""
@@ -60,12 +61,10 @@ class _Foretelling:
 
 
 async def watch(what: Watching) -> None:
-    """Until SIGINT or SIGTERM. Raises what is wrong at the start; afterwards nothing ends it."""
-    loaded = what.load()
-    site = site_for_watch(loaded.desired, given=what.site_given)
+    """Until SIGINT or SIGTERM. Raises what keeps it from starting; afterwards nothing ends it."""
     observer = _Foretelling()
     async with AsyncExitStack() as stack:
-        world = await stack.enter_async_context(wiring.open_world(site, observer))
+        world = await stack.enter_async_context(wiring.open_world(what.site, observer))
         parked: dict[str, str] = {}
         patient = replace(world, hosts=PatientHosts(world.hosts, parked))
 
@@ -73,12 +72,12 @@ async def watch(what: Watching) -> None:
             return await reconcile(desired, patient, policy, applying)
 
         edges = Edges(what.load, one, what.listeners, world.clock, monotonic, world.new_uuid)
-        watched = Watch(edges, loaded, site, what.mode)
+        watched = Watch(edges, what.loaded, what.site, what.mode)
         observer.foretell = watched.foretell
         triggers = await stack.enter_async_context(Triggers(what.paths))
         for each in what.beside:
             await stack.enter_async_context(each)
-        watched.say(EventKind.STARTED, _started(site, what))
+        watched.say(EventKind.STARTED, _started(what))
         loop = Loop(
             watched, triggers, world.hosts, world.inventory, parked,
             interval=what.interval, chance=wiring.chance, reread=what.reread, beat=what.beat,
@@ -87,8 +86,8 @@ async def watch(what: Watching) -> None:
         watched.say(EventKind.STOPPED, "the last pass is finished")
 
 
-def _started(site: Site, what: Watching) -> str:
-    mode = str(what.mode)
+def _started(what: Watching) -> str:
+    site, mode = what.site, str(what.mode)
     if isinstance(site.way, SSH) and site.way.ignore_host_keys:
         mode += ", host keys are NOT checked (insecureIgnoreHostKey)"
     return f"site {site.name}, {mode}, every {what.interval:g}s and when something changes"

@@ -103,7 +103,8 @@ def token_of(option: str, path: str) -> Secret:
     try:
         token = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
-        raise UsageError(f"{option} {path} cannot be read: {error}") from error
+        why = getattr(error, "strerror", None) or "it is no text"
+        raise UsageError(f"{option} {path} cannot be read: {why.lower()}; give a file with the token in it") from error
     if len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable():
         raise UsageError(f"{option} {path}: a token has {_SHORTEST_TOKEN} printable ASCII characters at least")
     return Secret(token)

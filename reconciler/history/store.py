@@ -47,7 +47,10 @@ class History:
             self._connection.execute("PRAGMA synchronous = NORMAL")
             bring_up_to_date(self._connection, str(path))
         except (OSError, sqlite3.Error) as error:
-            raise UsageError(f"the history {path} cannot be used: {error}; give another --history FILE") from error
+            why = getattr(error, "strerror", None) or str(error)
+            raise UsageError(
+                f"the history {path} cannot be used: {why.lower()}; give another --history FILE"
+            ) from error
 
     def close(self) -> None:
         """End its use."""
@@ -168,7 +171,7 @@ class Reader:
             self._connection.row_factory = sqlite3.Row
             self._connection.execute("SELECT 1 FROM drifts LIMIT 1")
         except sqlite3.Error as error:
-            raise UsageError(f"the history {path} cannot be read: {error}") from error
+            raise UsageError(f"the history {path} cannot be read: {error}; give another --history FILE") from error
 
     def close(self) -> None:
         """End its use."""

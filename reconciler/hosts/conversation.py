@@ -68,6 +68,8 @@ class Conversation:
             return await reply
         finally:
             self._waiting = None
+            if reply.done() and not reply.cancelled():
+                reply.exception()  # it may have come while sending failed, and then nobody else takes it
 
     async def close(self) -> None:
         """End the agent. Never raises."""

@@ -11,6 +11,7 @@ from reconciler.render.text import Paint, clean, lines, pad, plain
 
 _WORD_COLUMNS = 11
 _REF_COLUMNS = 24
+_PASS = 8  # characters at the end of a pass's id that tell it from others
 
 
 def event_text(told: Told, paint: Paint = plain) -> str:
@@ -20,7 +21,8 @@ def event_text(told: Told, paint: Paint = plain) -> str:
     about = pad(clean(str(event.ref)), _REF_COLUMNS) if event.ref else ""
     what = meaning(event.change) if event.change else event.message
     head, *more = what.split("\n")
-    line = "  ".join(part for part in (_stamp(told.at), word, about, clean(head)) if part).rstrip()
+    of = f"(pass {told.pass_id[-_PASS:]})" if told.pass_id else ""
+    line = "  ".join(part for part in (_stamp(told.at), word, about, clean(head), of) if part).rstrip()
     body = change_body(event.change) if event.change else [f"    {clean(part)}" for part in more]
     return lines([line, *body])
 

@@ -43,6 +43,8 @@ class Webhook:
     def told(self, told: Told) -> None:
         """See `ports.Listener`."""
         if len(self._waiting) == MOST_WAITING:
+            if not self.lost:
+                _log.warning("the webhook has been away for so long that events for it are lost")
             self.lost += 1
         self._waiting.append(self._cloud_event(told))
         self._something.set()

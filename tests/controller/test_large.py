@@ -256,7 +256,6 @@ def test_the_end_waits_for_what_is_being_written(site: Large, watches: list[Daem
     wait_for(lambda: len(drifts()) > 0)  # told, and about to be healed
     assert daemon.end() == 0
     assert all(drift["how"] == "healed" for drift in drifts())
-    assert execute("PRAGMA quick_check") is not None
     watches.append(Daemon("--heal", "--interval", "1s", "--history", "history.sqlite"))
     watches[-1].passes(2)
     until_settled(1)
@@ -310,4 +309,19 @@ def test_other_names_of_vms_and_datastores_are_no_drift(site: Large, watches: li
     wait_for(lambda: bool(events(owner)))
     assert events(owner) == ["blocked"]
     assert {drift["object"] for drift in drifts()} <= {owner}
+    assert daemon.end() == 0
+
+
+def test_too_many_changes_at_once_are_none(site: Large, watches: list[Daemon]) -> None:
+    """Somebody restored an old copy, or pointed a watch at the wrong site: that is not for a watch to put right."""
+    daemon = start(watches, "--max-changes", "50%")
+    daemon.passes(2)
+    groups = len(site.group_names())
+    assert execute("UPDATE privileges SET usage_quota = 99999") == groups
+    told = [daemon.next() for _ in range(2 * groups)]
+    blocked = [event for event in told if event["event"] == "blocked"]
+    assert len(blocked) == groups
+    assert all("12 objects would be changed at once, and --max-changes allows 8" in e["message"] for e in blocked)
+    assert execute("UPDATE privileges SET usage_quota = 5120 WHERE usage_quota = 99999") == groups
+    until_settled(groups)
     assert daemon.end() == 0

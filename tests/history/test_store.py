@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -173,8 +172,8 @@ def test_nothing_is_half_written(history: History, path: Path, monkeypatch: pyte
         history.told(told(EventKind.HEALED, minute=2))
     reader = Reader(path)
     assert [event["event"] for event in reader.events()] == ["drifted"]
+    assert reader.drifts()[0]["ended"] is None
     reader.close()
-    assert json.dumps(drifts(path))
 
 
 def test_a_full_disk_is_complained_of_once_and_ends_nothing(

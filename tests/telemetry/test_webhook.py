@@ -58,6 +58,20 @@ def caller(url: str, **more: Any) -> Webhook:
     return Webhook(url, "lab", lambda: f"id-{next(numbers)}", lambda worked: 0.0 if worked else 0.01, **more)
 
 
+def delivered(receiver: Receiver, told_: int, taken: int) -> list[str]:
+    """The ids of what the receiver took, of so many events, when it has taken so many."""
+
+    async def use(url: str) -> None:
+        hook = caller(url)
+        async with hook.running():
+            for minute in range(told_):
+                hook.told(told(EventKind.DRIFTED, drift(), minute))
+            await until(lambda: len(receiver.taken) == taken)
+
+    with_receiver(receiver, use)
+    return [event["id"] for event in receiver.taken]
+
+
 async def until(condition: Callable[[], bool]) -> None:
     while not condition():
         await asyncio.sleep(0.005)
@@ -92,31 +106,12 @@ def test_an_event_arrives_as_a_cloud_event() -> None:
 
 def test_what_could_not_be_delivered_is_tried_again_in_order() -> None:
     receiver = Receiver(503, 429, 500)
-
-    async def use(url: str) -> None:
-        hook = caller(url)
-        async with hook.running():
-            for minute in range(5):
-                hook.told(told(EventKind.DRIFTED, drift(), minute))
-            await until(lambda: len(receiver.taken) == 5)
-
-    with_receiver(receiver, use)
-    assert [event["id"] for event in receiver.taken] == [f"id-{number}" for number in range(1, 6)]
+    assert delivered(receiver, 5, 5) == [f"id-{number}" for number in range(1, 6)]
     assert receiver.asked == 8
 
 
 def test_what_is_refused_for_good_does_not_stand_in_the_way() -> None:
-    receiver = Receiver(400, 302)
-
-    async def use(url: str) -> None:
-        hook = caller(url)
-        async with hook.running():
-            for minute in range(3):
-                hook.told(told(EventKind.DRIFTED, drift(), minute))
-            await until(lambda: len(receiver.taken) == 1)
-
-    with_receiver(receiver, use)
-    assert [event["id"] for event in receiver.taken] == ["id-3"]
+    assert delivered(Receiver(400, 302), 3, 1) == ["id-3"]
 
 
 def test_what_is_told_last_is_delivered_before_the_end() -> None:
@@ -136,7 +131,6 @@ def test_a_receiver_that_is_away_costs_a_bounded_amount(monkeypatch: pytest.Monk
 
     async def use() -> None:
         hook = caller("http://127.0.0.1:9/")
-        hook._waiting = type(hook._waiting)(maxlen=10)
         async with hook.running():
             for minute in range(25):
                 hook.told(told(EventKind.DRIFTED, drift(), minute))
