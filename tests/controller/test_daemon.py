@@ -167,5 +167,5 @@ def test_an_object_may_say_that_it_is_to_be_left_alone(
     Path(LINK).unlink()
     assert daemon.named() == ("drifted", "host/esxiz20"), "and nothing of the vmgroup before it"
     assert daemon.named() == ("healed", "host/esxiz20")
-    assert execute("UPDATE privileges SET usage_quota = usage_quota WHERE usage_quota = 999999")
+    execute("UPDATE privileges SET usage_quota = usage_quota WHERE usage_quota = 999999")  # fails where there is none
     assert daemon.end() == 0
