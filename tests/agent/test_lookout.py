@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from reconciler.agent import database, lookout
 from reconciler.agent.lookout import Lookout
 from reconciler.agent.paths import Root
+from tests.agent.pythons import ALL_PYTHONS
 from tests.agent.world import ANOTHER_PYTHON, AUTH_DB, DB, LOCAL_SH, URL, Agent
 
 pytestmark = pytest.mark.skipif(ANOTHER_PYTHON is not None, reason="about the agent's inside")
@@ -139,3 +141,31 @@ def test_a_service_that_is_looked_after_is_not_asked_for_every_look(ready: Agent
     write(ready.root / "var/run/vmware/vmdkops-opsd.PID")
     assert state() == "running"
     assert asked.read_text() == "\n\n\n"
+
+
+@pytest.mark.parametrize("python", ALL_PYTHONS, ids=lambda path: Path(path).parents[1].name)
+def test_every_python_says_unasked_what_changed_and_answers_on(ready: Agent, python: str) -> None:
+    with ready.process(python) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+
+        def ask(**request: Any) -> None:
+            assert process.stdin is not None
+            process.stdin.write(json.dumps(request).encode() + b"\n")
+            process.stdin.flush()
+
+        def say() -> Any:
+            assert process.stdout is not None
+            return json.loads(process.stdout.readline())
+
+        assert "hello" in say()
+        ask(id=1, do="watch", every=0.05, config_dbs=[DB], datastores=[URL])
+        assert say() == {"id": 1, "result": {}}
+        write(ready.root / LOCAL_SH)
+        assert say() == {"event": ["local.sh"]}
+        ask(id=2, do="observe")
+        assert say()["id"] == 2
+        ask(id=3, do="watch")
+        assert say()["error"]["reason"] == "AgentError", "without `every` it cannot be told how often"
+        process.stdin.close()
+        assert process.wait(20) == 0
