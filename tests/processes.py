@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -24,6 +25,12 @@ def children_of(pid: int) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def kill(pid: int, number: signal.Signals = signal.SIGKILL) -> None:
+    """Send a signal to a process that may have ended by now."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def wait_until_gone(pids: list[int]) -> None:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 from reconciler.history.store import Reader
 from tests.controller.daemon import ROOT, agents_of
+from tests.processes import kill
 
 VMS = 2  # in each vmgroup
 
@@ -115,5 +114,4 @@ ON_GROUPS: dict[str, Callable[[str], object]] = {
 def kill_an_agent(pid: int, chance: Random) -> None:
     """A connection is cut."""
     if agents := agents_of(pid):
-        with suppress(ProcessLookupError):
-            os.kill(chance.choice(agents), signal.SIGKILL)
+        kill(chance.choice(agents))

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.controller.daemon import HOST_FOLDER, LINK, ROOT, Daemon, agents_of, execute
+from tests.processes import kill
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -93,7 +94,7 @@ def test_an_agent_that_is_killed_is_replaced_and_the_host_goes_on_being_watched(
     daemon = watch("--interval", "1h")
     daemon.passes(2)
     for agent in agents_of(daemon.process.pid):
-        os.kill(agent, signal.SIGKILL)
+        kill(agent)
     daemon.passes(2)
     Path(LINK).unlink()
     assert daemon.named() == ("drifted", "host/esxiz20")

@@ -24,7 +24,7 @@ import pytest
 from reconciler.agent.rules import violations
 from tests.e2e.ready import ReadyVdvs
 from tests.e2e.site import SEED, LabSite, assert_in_sync
-from tests.processes import children_of, is_running, wait_until_nobody_names
+from tests.processes import children_of, is_running, kill, wait_until_nobody_names
 
 KILLS = 16  # of each victim
 MANY = 184
@@ -110,7 +110,7 @@ class Killing:
             time.sleep(self.chance.uniform(0, self.changing))
         victims = [victim for victim in choose(apply) if is_running(victim)]
         for victim in victims:
-            os.kill(victim, signal.SIGKILL)
+            kill(victim)
         code = self.vdvs.wait()
         said = self.vdvs.said
         wait_until_nobody_names(self.site.folder)
@@ -139,7 +139,7 @@ class Killing:
         shutil.rmtree(scratch)
 
 
-def kill(victim: str, times: int, folder: Path, chance: random.Random) -> None:
+def kill_often(victim: str, times: int, folder: Path, chance: random.Random) -> None:
     """As often as that, at moments spread over an apply."""
 
     def some_agents(apply: int) -> list[int]:
@@ -161,7 +161,7 @@ def kill(victim: str, times: int, folder: Path, chance: random.Random) -> None:
 
 @pytest.mark.parametrize("victim", ["vdvs", "agent"])
 def test_killed_at_random_moments(victim: str, tmp_path: Path, chance: random.Random) -> None:
-    kill(victim, KILLS, tmp_path / "site", chance)
+    kill_often(victim, KILLS, tmp_path / "site", chance)
 
 
 @pytest.mark.slow
@@ -171,4 +171,4 @@ def test_killed_at_many_moments(victim: str, tmp_path: Path, chance: random.Rand
     with ThreadPoolExecutor(AT_ONCE) as lanes:
         sites = [tmp_path / f"site-{number}" for number in range(AT_ONCE)]
         chances = [random.Random(chance.random()) for _ in sites]
-        list(lanes.map(kill, [victim] * AT_ONCE, [MANY // AT_ONCE] * AT_ONCE, sites, chances))
+        list(lanes.map(kill_often, [victim] * AT_ONCE, [MANY // AT_ONCE] * AT_ONCE, sites, chances))

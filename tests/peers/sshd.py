@@ -6,7 +6,6 @@ machine that hands the agent the folder for its root.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import shutil
@@ -16,6 +15,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+from tests.processes import kill
 
 SSHD, BUSYBOX, KEYGEN = shutil.which("sshd", path=os.defpath + ":/usr/sbin"), shutil.which("busybox"), "ssh-keygen"
 MISSING = [name for name, found in (("sshd", SSHD), ("busybox", BUSYBOX), (KEYGEN, shutil.which(KEYGEN))) if not found]
@@ -130,12 +131,6 @@ class Fleet:
 def make_key(path: Path) -> None:
     """A key pair without a passphrase."""
     subprocess.run([KEYGEN, "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
-
-
-def kill(pid: int, number: signal.Signals) -> None:
-    """Send a signal to a process that may have ended by now."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)
 
 
 def descendants(pid: int) -> list[int]:

@@ -15,8 +15,9 @@ from reconciler import lab
 from reconciler.hosts import client
 from reconciler.hosts.ssh import AgentChannel
 from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses
-from tests.peers.sshd import PORT, Fleet, kill
+from tests.peers.sshd import PORT, Fleet
 from tests.peers.vcsim import PASSWORD, USER, Simulator, finish
+from tests.processes import kill
 
 
 class SSHSite(LabSite):

@@ -23,7 +23,8 @@ from reconciler.model.risk import Risk
 from reconciler.model.secret import Login, Secret
 from reconciler.model.site import SSH, Credentials
 from reconciler.ports import HostAgent, Question
-from tests.peers.sshd import PORT, Fleet, Server, descendants, kill
+from tests.peers.sshd import PORT, Fleet, Server, descendants
+from tests.processes import kill
 
 DB = "/vmfs/volumes/582b1324-e49d9a0e-9bc3-000c29c1501d/dockvols/vmdkops_config.db"
 
