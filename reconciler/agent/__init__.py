@@ -16,6 +16,7 @@ MODULES = (
     "schema",
     "rows",
     "rules",
+    "statements",
     "objects",
     "dead_rows",
     "journal",

@@ -1,7 +1,7 @@
 """The open transaction of a config DB, as the actions use it."""
 
 from . import objects, rows
-from .sqlite import execute, execute_many
+from .statements import Statements
 from .wire import Refused
 
 TYPE_CHECKING = False
@@ -24,7 +24,7 @@ def unmet(message):
     return Refused("Precondition", message)
 
 
-class Books(object):
+class Books(Statements):
     """The open transaction. `stamp`: what is recorded of whoever applies this (in `objects`). `odd` maps the
     lower-case form of VM ids that are not in lower case to what they are; `orphaned` holds the vmgroup ids of VM rows
     whose vmgroup is gone. Both are looked up once: they only ever shrink, and `vms` has no index by vmgroup.
@@ -33,8 +33,8 @@ class Books(object):
 
     def __init__(self, connection, stamp):
         # type: (sqlite3.Connection, Dict[str, Any]) -> None
-        self.connection = connection
-        self.objects = objects.Objects(connection, stamp)
+        super(Books, self).__init__(connection)
+        self.objects = objects.Objects(self, stamp)
         query = "SELECT lower(vm_id), vm_id FROM vms WHERE vm_id <> lower(vm_id) AND typeof(vm_id) = 'text'"
         self.odd = dict(rows.tolerantly(connection, query))  # type: Dict[Any, Any]
         query = "SELECT DISTINCT tenant_id FROM vms WHERE tenant_id NOT IN (SELECT id FROM tenants)"
@@ -43,23 +43,6 @@ class Books(object):
         for column, table in _IDENTITIES:
             query = "SELECT DISTINCT %s FROM %s WHERE typeof(%s) = 'text'" % (column, table, column)
             self.met.update(row[0] for row in rows.tolerantly(connection, query))
-
-    def one(self, statement, *values):
-        # type: (str, Any) -> Optional[Tuple[Any, ...]]
-        """The first row, or None."""
-        return next(iter(rows.tolerantly(self.connection, statement, *values)), None)
-
-    def change(self, statement, *values):
-        # type: (str, Any) -> int
-        """Run a statement that writes; the number of rows that it touched."""
-        return execute(self.connection, statement, *values).rowcount
-
-    def insert(self, into, values):
-        # type: (str, List[Tuple[Any, ...]]) -> None
-        """Insert rows. `into`: the table with its columns."""
-        if values:
-            marks = ", ".join("?" for _ in values[0])
-            execute_many(self.connection, "INSERT INTO %s VALUES (%s)" % (into, marks), values)
 
     def any_vm(self, uuids):
         # type: (List[Any]) -> bool

@@ -44,7 +44,7 @@ def _create(books, action):
         _expect_new(books, uuid, name)
     books.met.update((uuid, name))
     values = (uuid, name, action["description"], action["default_url"])
-    books.change("INSERT INTO tenants(id, name, description, default_datastore_url) VALUES (?, ?, ?, ?)", *values)
+    books.insert("INTO tenants(id, name, description, default_datastore_url)", [values])
     _insert_access(books, uuid, action["access"])
     _insert_members(books, uuid, action["members"])
 
@@ -115,7 +115,7 @@ def _insert_access(books, uuid, rules):
     values = [
         (uuid, access["url"], int(access["allow_create"]), access["max_mb"], access["total_mb"]) for access in rules
     ]
-    books.insert("privileges(tenant_id, datastore_url, allow_create, max_volume_size, usage_quota)", values)
+    books.insert("INTO privileges(tenant_id, datastore_url, allow_create, max_volume_size, usage_quota)", values)
 
 
 def _remove_access(books, action):
@@ -149,7 +149,7 @@ def _insert_members(books, uuid, members):
         for member in members:  # the one that is there says so
             _insert_member(books, uuid, member)
     else:
-        books.insert("vms(vm_id, tenant_id, vm_name)", [(one["uuid"], uuid, one["name"]) for one in members])
+        books.insert("INTO vms(vm_id, tenant_id, vm_name)", [(one["uuid"], uuid, one["name"]) for one in members])
         books.met.update(one["uuid"] for one in members)
 
 
@@ -227,12 +227,12 @@ def _forget(books, action):
 
 def _delete_row(books, action):
     # type: (Books, Dict[str, Any]) -> None
-    dead_rows.delete(books.connection, action["table"], action["key"])
+    dead_rows.delete(books.settled(), action["table"], action["key"])
 
 
 def _upgrade(books, action):
     # type: (Books, Dict[str, Any]) -> None
-    connection = books.connection
+    connection = books.settled()
     rows.schema(connection)  # refuses any that cannot be upgraded
     schema.upgrade(connection, rows.has_names(connection))
     for member in action["names"]:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import sqlite3
     from typing import Any, Dict, List, Optional, Tuple  # novm
 
+    from .statements import Statements
+
 # `uid`: the id of a vmgroup; `applied_at` in UTC, as 20261123T201500Z; `dirty` 1: with changes that `commit_id` lacks.
 COLUMNS = ("object", "uid", "set_name", "digest", "commit_id", "dirty", "applied_by", "applied_at", "reason")
 CREATE = """CREATE TABLE IF NOT EXISTS vdvs_objects(
@@ -104,19 +106,19 @@ class Objects(object):
     """The table in an open transaction. What is asked of it for every object is looked up once: `uid` has no index, and
     a savepoint that is undone takes nothing away that was there before."""
 
-    def __init__(self, connection, stamp):
-        # type: (sqlite3.Connection, Dict[str, Any]) -> None
-        self._connection = connection
+    def __init__(self, statements, stamp):
+        # type: (Statements, Dict[str, Any]) -> None
+        self._statements = statements
         self._stamp = stamp
         self._known = None  # type: Optional[Dict[Any, set[Any]]]
         self._told = None  # type: Optional[bool]
-        self.usable = not _is_there(connection) or _is_ours(connection)
+        self.usable = not _is_there(statements.settled()) or _is_ours(statements.settled())
 
     def prepare(self):
         # type: () -> None
         """Make the table, if it is not there."""
         if self.usable:
-            execute(self._connection, CREATE)
+            execute(self._statements.settled(), CREATE)
 
     def record(self, action):
         # type: (Dict[str, Any]) -> None
@@ -137,34 +139,32 @@ class Objects(object):
         if uid is not None:
             self.forget_uid(uid)
             names.setdefault(uid, set()).add(action["object"])
-        marks = ", ".join("?" for _ in COLUMNS)
-        statement = "INSERT OR REPLACE INTO vdvs_objects(%s) VALUES (%s)" % (", ".join(COLUMNS), marks)
-        execute(self._connection, statement, *values)
+        self._statements.insert("OR REPLACE INTO vdvs_objects(%s)" % ", ".join(COLUMNS), [values])
 
     def forget(self, name):
         # type: (str) -> None
         """Drop the row of one object, if there is one."""
-        if self.usable and _is_there(self._connection):
-            execute(self._connection, "DELETE FROM vdvs_objects WHERE object = ?", name)
+        if self.usable and _is_there(self._statements.settled()):
+            self._statements.change("DELETE FROM vdvs_objects WHERE object = ?", name)
 
     def forget_uid(self, uid):
         # type: (str) -> None
         """Drop the row of the vmgroup with this id, if there is one."""
         if self.usable:
             for name in self._names().get(uid, ()):
-                execute(self._connection, "DELETE FROM vdvs_objects WHERE object = ? AND uid = ?", name, uid)
+                self._statements.change("DELETE FROM vdvs_objects WHERE object = ? AND uid = ?", name, uid)
 
     def set_of(self, name, uid):
         # type: (str, str) -> Optional[Any]
         """The set that applied this object with this id last: '' if none did. None: nobody can say."""
         if self._told is None:
-            self._told = read(self._connection) is not None
+            self._told = read(self._statements.settled()) is not None
         if not self._told:
             return None
-        if not _is_there(self._connection):
+        if not _is_there(self._statements.settled()):
             return ""
         query = "SELECT set_name FROM vdvs_objects WHERE object = ? AND uid = ?"
-        found = execute(self._connection, query, name, uid).fetchone()
+        found = self._statements.one(query, name, uid)
         return found[0] if found else ""
 
     def _names(self):
@@ -173,6 +173,7 @@ class Objects(object):
         if self._known is None:
             self._known = {}
             query = "SELECT uid, object FROM vdvs_objects WHERE uid IS NOT NULL"
-            for uid, name in rows.tolerantly(self._connection, query) if _is_there(self._connection) else ():
+            connection = self._statements.settled()
+            for uid, name in rows.tolerantly(connection, query) if _is_there(connection) else ():
                 self._known.setdefault(uid, set()).add(name)
         return self._known

@@ -1,5 +1,6 @@
-"""Changing the config DB: one transaction, a savepoint for each group of actions, and no new broken rule."""
+"""Changing the config DB: one transaction, each group of actions whole or not at all, and no new broken rule."""
 
+import itertools
 import os
 
 from . import backup, database, files, rows, rules, schema, sqlite
@@ -13,7 +14,7 @@ from .wire import Refused
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from typing import Any, Dict, List, Optional, Tuple  # novm
+    from typing import Any, Dict, Iterable, List, Optional, Tuple  # novm
 
     from .database import Place
 
@@ -151,8 +152,8 @@ def schema_step(connection, writer):
 
 def run_groups(connection, request):
     # type: (sqlite3.Connection, Dict[str, Any]) -> List[Result]
-    """Carry out the groups of `request` in order, each in a savepoint of its own: one that fails is undone and
-    reported, the others go on. Groups to blame for a new broken rule are undone with the reason `Violation`. Raises
+    """Carry out the groups of `request` in order: one that fails is undone and reported, the others go on. Groups to
+    blame for a new broken rule are undone with the reason `Violation`. Raises
     Refused `Violation` when a rule would be broken and no group is to blame; then the caller gives up the whole
     transaction."""
     before = set(rules.violations(connection))
@@ -163,9 +164,7 @@ def run_groups(connection, request):
         sqlite.execute(connection, "SAVEPOINT attempt")
         if any(_records(group) for group in groups):
             books.objects.prepare()
-        results = [
-            refused[number] if number in refused else _group(books, group) for number, group in enumerate(groups)
-        ]
+        results = _results(books, groups, refused)
         for group, result in zip(groups, results):
             if _upgrades(group) and not result["ok"]:  # what follows was planned for the rows that it leaves
                 raise Refused(result["reason"], "it cannot be upgraded: %s" % result["message"])
@@ -187,14 +186,27 @@ def _records(group):
     return any(isinstance(action, dict) and action.get("action") == "RecordObject" for action in actions)
 
 
-def _group(books, group):
-    # type: (Books, List[Dict[str, Any]]) -> Result
-    connection = books.connection
-    sqlite.execute(connection, "SAVEPOINT one_group")
+def _results(books, groups, refused):
+    # type: (Books, List[List[Dict[str, Any]]], Dict[int, Result]) -> List[Result]
+    """Of each group. All that are not refused are tried together, as nearly always each of them succeeds; if one does
+    not, each again by itself."""
+    wanted = [group for number, group in enumerate(groups) if number not in refused]
+    together = _in_savepoint(books, itertools.chain.from_iterable(wanted)) if len(wanted) > 1 else {"ok": False}
+    return [
+        refused[number] if number in refused else together if together["ok"] else _in_savepoint(books, group)
+        for number, group in enumerate(groups)
+    ]
+
+
+def _in_savepoint(books, actions):
+    # type: (Books, Iterable[Dict[str, Any]]) -> Result
+    """Carry out all of these actions, or none."""
+    sqlite.execute(books.settled(), "SAVEPOINT these")
     result = {"ok": True}  # type: Result
     try:
-        for action in group:
+        for action in actions:
             carry_out(books, action)
+        books.settled()
     except Refused as problem:
         if problem.reason not in ("Precondition", "BadRequest"):
             raise  # the DB itself is in trouble: nothing must be committed
@@ -202,9 +214,10 @@ def _group(books, group):
     except _NOT_UNDERSTOOD as error:
         message = sentence("an action is not understood: %s: %s" % (type(error).__name__, error))
         result = {"ok": False, "reason": "BadRequest", "message": message}
+    connection = books.undone()
     if not result["ok"]:
-        sqlite.execute(connection, "ROLLBACK TO one_group")
-    sqlite.execute(connection, "RELEASE one_group")
+        sqlite.execute(connection, "ROLLBACK TO these")
+    sqlite.execute(connection, "RELEASE these")
     return result
 
 
