@@ -100,6 +100,15 @@ def member_changes(
                 yield change
 
 
+def all_free(after: VMGroupState, book: Membership, names: Names) -> dict[str, Member] | None:
+    """The VMs of a new vmgroup by how they are shown, in that order, if nothing is in the way of any of them; as it is
+    with most, and tens of thousands may come at once."""
+    if not all(map(book.is_free, after.members)):
+        return None
+    shown = {names.vm(uuid, name): Member(uuid, name) for uuid, name in after.members.items()}
+    return {name: shown[name] for name in sorted(shown)}
+
+
 def renamed_members(ref: ObjectRef, before: VMGroupState, after: VMGroupState, names: Names) -> Iterator[MemberChange]:
     """The VMs that stay and are called otherwise now: vDVS stores a name when a VM is added, and goes on showing it.
 

@@ -20,7 +20,14 @@ from reconciler.model.observed import ObservedDatastore
 from reconciler.model.refs import ObjectRef
 from reconciler.model.resolved import ResolvedVMGroup
 from reconciler.model.risk import Risk, worst
-from reconciler.planning.membership import MemberChange, Membership, member_changes, renamed_members, with_stale_members
+from reconciler.planning.membership import (
+    MemberChange,
+    Membership,
+    all_free,
+    member_changes,
+    renamed_members,
+    with_stale_members,
+)
 from reconciler.planning.name_links import LinkChange, link_changes, name_taken, volumes_of
 from reconciler.planning.neighbours import Neighbours
 from reconciler.planning.pairing import Pair
@@ -112,10 +119,12 @@ def _creation(
     if taken := name_taken(after, datastores, names):
         return Change(ref, Op.BLOCKED, taken)
     adopts = volumes_of(after.uuid, datastores, names) is not None
-    members = list(member_changes(ref, None, after, adopts, book, names))
+    free = all_free(after, book, names)
+    members = list(member_changes(ref, None, after, adopts, book, names)) if free is None else []
     # Its folder is there already if its uuid was pinned.
     links = list(link_changes(ref, after, datastores, others, names))
-    added = tuple(change.action.member for change in members if isinstance(change.action, AddMember))
+    joining = (change.action.member for change in members if isinstance(change.action, AddMember))
+    added = tuple(joining if free is None else free.values())
     if members and all(change.held is not None for change in members):
         # An empty vmgroup serves nobody, and stands in the way when the VMs turn out to be in one that was renamed.
         held = [change.held for change in members if change.held is not None]
@@ -135,6 +144,7 @@ def _creation(
     )
     actions = [create, *(action for action in _actions(members, links) if not isinstance(action, AddMember))]
     fields = _fields(None, after, members, links, names)
+    fields += tuple(FieldChange("vms", None, shown) for shown in free or ())
     return _change(ref, Op.CREATE, "not there yet", fields, actions, members, links, ())
 
 
