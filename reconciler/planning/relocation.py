@@ -47,7 +47,7 @@ _Hosts = Mapping[str, ObservedHost | UnreachableHost]
 class Relocation:
     """A move from `source` that is to be made, or is not finished. `hindrance`: why it cannot go on now; else `move`.
 
-    `began`: an earlier pass has copied it. `led`: every host uses the new place already. `rows`: the config DB as it
+    `began`: an earlier pass has copied it. `led`: no host uses another place any more than the new one. `rows`: the config DB as it
     will be there, where that can be told.
     """
 
@@ -105,7 +105,7 @@ def relocation(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, nam
     source = origin or places[0]
     old = observed.config_dbs.get(source)
     led = all(
-        isinstance(host := observed.hosts.get(name), ObservedHost) and host.link_path == db.location.path
+        isinstance(host := observed.hosts.get(name), ObservedHost) and place_of(host) in (db.location, None)
         for name in db.hosts
     )
     hindrance = (
