@@ -37,7 +37,7 @@ install: .venv/.installed  ## Install the locked dependencies, and vdvs itself (
 	@touch $@
 
 PEERS := openssh-server openssh-client busybox openssl chromium prometheus
-VCSIM := github.com/vmware/govmomi/vcsim@v0.46.0
+VCSIM := tests/peers/vcsim-more
 peers: .peers/vcsim  ## Install what tests talk to (sshd, busybox, vcsim, chromium, promtool); without it those tests are skipped
 	@if PATH="$$PATH:/usr/sbin" && command -v sshd >/dev/null && command -v busybox >/dev/null && \
 	    command -v ssh-keygen >/dev/null && command -v openssl >/dev/null && \
@@ -48,14 +48,14 @@ peers: .peers/vcsim  ## Install what tests talk to (sshd, busybox, vcsim, chromi
 
 # A Go before 1.21 cannot fetch the newer one that vcsim needs by itself, but it can fetch it as a module.
 GO_TOOLCHAIN := golang.org/toolchain@v0.0.1-go1.23.4
-.peers/vcsim:
+.peers/vcsim: $(wildcard $(VCSIM)/*)
 	@set -e; go=go; \
 	case "$$(go env GOVERSION)" in go1.?|go1.?.*|go1.1?|go1.1?.*|go1.20|go1.20.*) \
 	    found=$$(cd / && go mod download -json "$(GO_TOOLCHAIN).$$(go env GOOS)-$$(go env GOARCH)"); \
 	    folder=$$(printf '%s\n' "$$found" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p'); \
 	    chmod -R u+x "$$folder/bin" "$$folder/pkg/tool"; export GOROOT="$$folder"; go="$$folder/bin/go";; \
 	esac; \
-	GOBIN="$(CURDIR)/.peers" "$$go" install $(VCSIM)
+	cd $(VCSIM) && "$$go" build -o "$(CURDIR)/$@" .
 
 ##@ Check
 .PHONY: test test-agent test-slow lint format

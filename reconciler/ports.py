@@ -137,6 +137,18 @@ class Hosts(Protocol):
         ...
 
 
+class MaintenanceMode(Protocol):
+    """Who puts hosts, by their name in the inventory, into maintenance mode. Both raise VCenterRefusedError."""
+
+    async def enter(self, host: str, seconds: int) -> None:
+        """Put a host into it, and note that there. Nothing is left of it when it was refused, or took too long."""
+        ...
+
+    async def exit(self, host: str, seconds: int) -> None:
+        """End it, if the host is in it, and the note."""
+        ...
+
+
 class Clock(Protocol):
     """The time of day."""
 

@@ -19,6 +19,7 @@ from reconciler.execution.verdicts import verdicts
 from reconciler.model.desired import Desired
 from reconciler.model.diff import Diff, Op
 from reconciler.model.frozen import dataclass
+from reconciler.model.host_actions import MaintenanceAction
 from reconciler.model.observed import Observed
 from reconciler.model.outcome import ActionResult, Assessment, BackupMade, Outcome
 from reconciler.model.ownership import Applying
@@ -33,7 +34,7 @@ from reconciler.planning.moved import come_up, moved
 from reconciler.planning.planner import plan
 from reconciler.planning.resolve import resolve_places, resolve_vmgroups
 from reconciler.planning.strangers import strangers
-from reconciler.ports import Clock, HostAgent, Hosts, InventorySource, Observer
+from reconciler.ports import Clock, HostAgent, Hosts, InventorySource, MaintenanceMode, Observer
 
 __all__ = [
     "APPLY",
@@ -62,14 +63,15 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything outside: where names come from, the way to the hosts, the time, fresh UUIDs, and who listens; and
-    what is remembered from one pass to the next."""
+    """Everything outside: where names come from, the way to the hosts, the time, fresh UUIDs, who listens, and who
+    changes maintenance mode (None: nobody can); and what is remembered from one pass to the next."""
 
     inventory: InventorySource
     hosts: Hosts
     clock: Clock
     new_uuid: Callable[[], str]
     observer: Observer
+    maintenance: MaintenanceMode | None = None
     memory: Memory = field(default_factory=Memory)
 
 
@@ -112,14 +114,17 @@ async def _foreseen(desired: Desired, world: World, avoid: tuple[str, ...]) -> F
 
 
 async def _verify(
+    steps: Plan,
+    desired: Desired,
     done: Assessment,
     world: World,
     applying: Applying | None,
     drawn: dict[ObjectRef, str],
-    writers: Iterable[str],
 ) -> Assessment:
-    """Look again at what was written, with the names as they were looked up before."""
-    observed = await observe(done.resolved, world.hosts, world.observer, writers)
+    """Look again at what was written, with the names as they were looked up before, unless vCenter wrote, too."""
+    if any(isinstance(action, MaintenanceAction) for step in steps.hosts for action in step.actions):
+        return await assess(desired, world, applying, drawn, _writers(steps))
+    observed = await observe(done.resolved, world.hosts, world.observer, _writers(steps))
     observed = replace(observed, strangers=done.observed.strangers)  # nothing was written there
     return _compared(done.resolved, observed, world, applying, drawn)
 
@@ -156,10 +161,10 @@ async def reconcile(desired: Desired, world: World, policy: Policy, applying: Ap
     backups: list[BackupMade] = []
     results: tuple[ActionResult, ...] = ()
     while not steps.empty:
-        done = await execute(steps, _agents(world, now), world.clock.now(), world.observer)
+        done = await execute(steps, _agents(world, now), world.clock.now(), world.observer, world.maintenance)
         backups += done.backups
         if rounds == _REPLANS or not _goes_on(steps, done):
-            now, results = await _verify(now, world, applying, drawn, _writers(steps)), done.results
+            now, results = await _verify(steps, desired, now, world, applying, drawn), done.results
             break
         now = await assess(desired, world, applying, drawn, _writers(steps))
         steps = _planned(now, policy, applying)
@@ -205,8 +210,8 @@ async def carry_out(saved: SavedPlan, world: World) -> Outcome:
     steps = replace(saved.plan, withheld=saved.plan.withheld + come_up(saved, before.diff))
     if steps.empty:
         return Outcome(before, steps, (), None, verdicts(before.diff, steps, (), None))
-    done = await execute(steps, _agents(world, before), world.clock.now(), world.observer)
-    after = await _verify(before, world, saved.applying, dict(saved.drawn), _writers(steps))
+    done = await execute(steps, _agents(world, before), world.clock.now(), world.observer, world.maintenance)
+    after = await _verify(steps, saved.desired, before, world, saved.applying, dict(saved.drawn))
     objects = verdicts(before.diff, steps, done.results, after.diff)
     return Outcome(before, steps, done.results, after, objects, (), done.backups, _readers(after))
 

@@ -22,7 +22,7 @@ from reconciler.model.desired import Site
 from reconciler.model.errors import UsageError
 from reconciler.model.secret import Login
 from reconciler.model.site import SSH, Lab, VCenter
-from reconciler.ports import Hosts, InventorySource, Observer
+from reconciler.ports import Hosts, InventorySource, MaintenanceMode, Observer
 
 if TYPE_CHECKING:
     from reconciler.reconcile import World
@@ -52,8 +52,8 @@ async def world_of(site: Site, hosts: Hosts, observer: Observer) -> AsyncIterato
     # Imported here, as it takes longest: hosts are called and manifests read meanwhile.
     from reconciler.reconcile import World
 
-    async with _inventory(site) as inventory:
-        yield World(inventory, hosts, SystemClock(), new_uuid, observer)
+    async with _inventory(site) as (inventory, maintenance):
+        yield World(inventory, hosts, SystemClock(), new_uuid, observer, maintenance)
 
 
 @asynccontextmanager
@@ -68,18 +68,19 @@ async def open_world(site: Site, observer: Observer) -> AsyncIterator[World]:
 
 
 @asynccontextmanager
-async def _inventory(site: Site) -> AsyncIterator[InventorySource]:
+async def _inventory(site: Site) -> AsyncIterator[tuple[InventorySource, MaintenanceMode | None]]:
     if site.inventory_file is not None:
-        yield FileInventory(site.inventory_file)
+        yield FileInventory(site.inventory_file), None
     elif isinstance(site.way, Lab) and not site.vcenters:
-        yield FileInventory(str(Path(site.way.directory) / "inventory.json"))
+        yield FileInventory(str(Path(site.way.directory) / "inventory.json")), None
     else:
         # Imported here, because pyVmomi takes longer to import than a diff of a small lab takes.
+        from reconciler.inventory.maintenance import VCenterMaintenance
         from reconciler.inventory.vsphere import VSphereInventory
 
         vsphere = VSphereInventory([(vcenter, partial(_vcenter_login, vcenter)) for vcenter in site.vcenters])
         try:
-            yield vsphere
+            yield vsphere, VCenterMaintenance(vsphere.host)
         finally:
             await vsphere.close()
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from reconciler.execution.on_hosts import failure, in_turns, on_host
 from reconciler.execution.together import together
 from reconciler.model.actions import CreateVMGroup, ForgetObject, RecordObject, RenameVMGroup
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
@@ -18,7 +19,7 @@ from reconciler.model.host_actions import LinkAction
 from reconciler.model.outcome import ActionResult, BackupMade
 from reconciler.model.plan import DBPlan, HostPlan, MovePlan, Plan, StoragePolicyPlan, VolumePlan
 from reconciler.model.refs import ObjectRef
-from reconciler.ports import HostAgent, Observer
+from reconciler.ports import HostAgent, MaintenanceMode, Observer
 
 FindAgent = Callable[[str], HostAgent]
 
@@ -31,8 +32,10 @@ class Execution:
     backups: tuple[BackupMade, ...]
 
 
-async def execute(plan: Plan, agent: FindAgent, now: datetime, observer: Observer) -> Execution:
-    """Carry out `plan`. Never raises for what a host or a config DB does: that is a result."""
+async def execute(
+    plan: Plan, agent: FindAgent, now: datetime, observer: Observer, maintenance: MaintenanceMode | None = None
+) -> Execution:
+    """Carry out `plan`. Never raises for what a host, a config DB or a vCenter does: that is a result."""
     total = len(plan.steps) + len(plan.moves)
     done = 0
 
@@ -47,9 +50,9 @@ async def execute(plan: Plan, agent: FindAgent, now: datetime, observer: Observe
         finally:
             finished()
 
-    async def one_host(step: HostPlan) -> list[ActionResult]:
+    async def one_host(step: HostPlan) -> ActionResult:
         try:
-            return await _host(step, agent)
+            return await on_host(step, agent(step.host), maintenance)
         finally:
             finished()
 
@@ -86,8 +89,7 @@ async def execute(plan: Plan, agent: FindAgent, now: datetime, observer: Observe
     for step in plan.hosts:
         if step.config_db in not_made:
             results.append(ActionResult(step.ref, False, "Skipped", f"{step.config_db} was not made"))
-    for found in await together(one_host(step) for step in joining):
-        results += found
+    results += await in_turns(joining, one_host)
     # A host that still uses the old place must not find it empty: the next apply leads it on, and ends the move.
     lagging = {result.ref for result in results if not result.ok}
     used = {step.config_db for step in plan.hosts if step.ref in lagging}
@@ -108,7 +110,7 @@ async def _file(step: StoragePolicyPlan | VolumePlan, agent: FindAgent) -> Actio
         else:
             results = await host.apply_policies(step.actions)
     except (HostUnreachableError, AgentRefusedError) as error:
-        return _failure(step.ref, error)
+        return failure(step.ref, error)
     return next((result for result in results if not result.ok), ActionResult(step.ref, True))
 
 
@@ -117,7 +119,7 @@ async def _copy(step: MovePlan, agent: FindAgent, now: datetime) -> ActionResult
         try:
             await agent(step.writer).copy_db(step, now)
         except (HostUnreachableError, AgentRefusedError) as error:
-            return _failure(step.ref, error)
+            return failure(step.ref, error)
     return ActionResult(step.ref, True)
 
 
@@ -125,7 +127,7 @@ async def _retire(step: MovePlan, agent: FindAgent, now: datetime) -> tuple[Acti
     try:
         return ActionResult(step.ref, True), await agent(step.writer).retire_db(step, now)
     except (HostUnreachableError, AgentRefusedError) as error:
-        return _failure(step.ref, error), None
+        return failure(step.ref, error), None
 
 
 async def _config_db(step: DBPlan, agent: FindAgent, now: datetime) -> tuple[list[ActionResult], str | None]:
@@ -139,7 +141,7 @@ async def _config_db(step: DBPlan, agent: FindAgent, now: datetime) -> tuple[lis
         try:
             answer = await agent(step.writer).apply_db(step, now)
         except (HostUnreachableError, AgentRefusedError) as error:
-            return results + [_failure(ref, error) for ref in _changed(step)], None
+            return results + [failure(ref, error) for ref in _changed(step)], None
         results += [ActionResult(step.ref, True), *answer.results]
         backup = answer.backup
     not_named = {result.ref for result in results if not result.ok} & _named(step)
@@ -177,11 +179,6 @@ def _named(step: DBPlan) -> set[ObjectRef]:
     return {action.ref for group in step.groups for action in group if isinstance(action, naming)}
 
 
-def _failure(ref: ObjectRef, error: HostUnreachableError | AgentRefusedError) -> ActionResult:
-    reason = error.reason if isinstance(error, AgentRefusedError) else "Unreachable"
-    return ActionResult(ref, False, reason, str(error))
-
-
 async def _links(links: Sequence[tuple[str, LinkAction]], agent: FindAgent) -> list[ActionResult]:
     by_host: dict[str, list[LinkAction]] = {}
     for host, link in links:
@@ -191,16 +188,7 @@ async def _links(links: Sequence[tuple[str, LinkAction]], agent: FindAgent) -> l
         try:
             return await agent(host).apply_links(actions)
         except (HostUnreachableError, AgentRefusedError) as error:
-            return tuple(_failure(action.ref, error) for action in actions)
+            return tuple(failure(action.ref, error) for action in actions)
 
     found = await together(on(host, actions) for host, actions in by_host.items())
     return [result for results in found for result in results]
-
-
-async def _host(step: HostPlan, agent: FindAgent) -> list[ActionResult]:
-    try:
-        results = await agent(step.host).apply_host(step.actions)
-    except (HostUnreachableError, AgentRefusedError) as error:
-        return [_failure(step.ref, error)]
-    # The first failure tells why; those after it were only skipped.
-    return [next((result for result in results if not result.ok), ActionResult(step.ref, True))]

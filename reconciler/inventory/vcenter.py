@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import ssl
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -31,7 +32,7 @@ PROPERTIES = {
     ),
     vim.HostSystem: (
         "name", "parent", "datastore", "runtime.connectionState", "runtime.inMaintenanceMode", "config.product.version",
-        "config.lockdownMode",
+        "config.lockdownMode", "availableField", "customValue",
     ),
     vim.ComputeResource: ("name", "parent"),
     vim.Datastore: ("name", "parent", "summary.url", "summary.type", "summary.capacity"),
@@ -41,7 +42,8 @@ PROPERTIES = {
 }  # fmt: skip
 _SINCE_7 = {vim.ComputeResource: ("lifecycleManaged",)}  # an older vCenter refuses to hear of it
 _DOCKVOLS = "] dockvols/"
-_BROKEN = (OSError, HTTPException)
+MARK = "vdvs.maintenance"  # the custom attribute that notes that vdvs put a host into maintenance mode
+BROKEN = (OSError, HTTPException)
 _EXPIRED = (vim.fault.NotAuthenticated, vmodl.fault.ManagedObjectNotFound, vmodl.query.InvalidCollectorVersion)
 
 
@@ -53,6 +55,15 @@ class Seen:
     kind: str
     values: dict[str, Any]
     missing: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A host that is to be changed: itself, whether it is shown to be in maintenance mode, and what writes MARK."""
+
+    system: Any
+    in_maintenance: bool
+    note: Callable[[str], None]
 
 
 class VCenterReader:
@@ -67,30 +78,48 @@ class VCenterReader:
         self._version = ""
         self._seen: dict[str, Seen] = {}
         self._shown: dict[str, Seen] | None = None
+        self._turn = threading.Lock()
 
     def read(self) -> dict[str, Seen]:
         """Everything that vCenter shows now, by its id; the very object of the last time if nothing changed.
         Raises InventoryError when it cannot be read."""
+        with self._turn:
+            return self._read()
+
+    def _read(self) -> dict[str, Seen]:
         try:
             if self._session is not None:
-                with contextlib.suppress(*_EXPIRED, *_BROKEN):
+                with contextlib.suppress(*_EXPIRED, *BROKEN):
                     return self._follow()
             self.close()
             self._connect()
             return self._follow()
         except BaseException as error:
             self.close()
-            trouble = _told(error, f"vCenter {self._vcenter.server}")
+            trouble = told(error, f"vCenter {self._vcenter.server}")
             if trouble is None:
                 raise
             raise trouble from error
+
+    def host(self, name: str) -> Host | None:
+        """The host of this name as it is shown now; None: there is none, or more than one. Raises InventoryError, and
+        what vCenter does."""
+        seen = self.read()
+        found = [key for key, one in seen.items() if one.kind == "HostSystem" and one.values.get("name") == name]
+        if len(found) != 1:
+            return None
+        system, fields = vim.HostSystem(found[0], self._stub), self._session.content.customFieldsManager
+        known = [field.key for field in fields.field if field.name == MARK]
+        key = known[0] if known else fields.AddCustomFieldDef(name=MARK, moType=vim.HostSystem).key
+        shown = bool(seen[found[0]].values.get("runtime.inMaintenanceMode"))
+        return Host(system, shown, lambda text: fields.SetField(entity=system, key=key, value=text))
 
     def close(self) -> None:
         """Log out, if that can be done; never raises."""
         stub, session, self._stub, self._session = self._stub, self._session, None, None
         self._seen, self._version, self._shown = {}, "", None
         if session is not None:
-            with contextlib.suppress(vmodl.MethodFault, *_BROKEN):
+            with contextlib.suppress(vmodl.MethodFault, *BROKEN):
                 session.content.sessionManager.Logout()
         if stub is not None:
             stub.DropConnections()
@@ -161,7 +190,7 @@ class VCenterReader:
         self._seen[key] = Seen(type(update.obj).__name__.rpartition(".")[2], values, missing - values.keys())
 
 
-def _told(error: BaseException, where: str) -> InventoryError | None:
+def told(error: BaseException, where: str) -> InventoryError | None:
     """What went wrong in words that say what to do; None if that is not known."""
     match error:
         case InventoryError():
@@ -183,6 +212,10 @@ def _plain(name: str, value: Any) -> Any:
         return tuple(_vdvs_disks(value))
     if name == "datastore":
         return tuple(datastore._moId for datastore in value)
+    if name == "availableField":
+        return {field.key: field.name for field in value}
+    if name == "customValue":
+        return {field.key: field.value for field in value}
     return value._moId if isinstance(value, vim.ManagedEntity) else value
 
 

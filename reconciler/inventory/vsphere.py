@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from urllib.parse import unquote
 
-from reconciler.inventory.vcenter import Seen, VCenterReader
+from reconciler.inventory.vcenter import MARK, Host, Seen, VCenterReader
 from reconciler.model.constants import VOLUMES
 from reconciler.model.errors import InventoryError
 from reconciler.model.inventory import Connection, Datastore, ESXiHost, Inventory, Lockdown, VirtualMachine
@@ -53,6 +53,13 @@ class VSphereInventory:
         if not parts:
             raise InventoryError("; ".join(gaps))
         return self._whole((*parts, *gaps), lambda: _together(parts, gaps))
+
+    def host(self, name: str) -> Host:
+        """The one host of this name, to be changed. Waits for vCenter, and raises InventoryError, and what it does."""
+        for reader in self._readers:
+            if (found := reader.host(name)) is not None:
+                return found
+        raise InventoryError(f"no vCenter shows one host {name}")
 
     async def close(self) -> None:
         """Log out everywhere."""
@@ -111,6 +118,10 @@ def _host(name: str, one: Seen, seen: Mapping[str, Seen], paths: _Paths) -> ESXi
         lockdown=_LOCKDOWN.get(values.get("config.lockdownMode", "")),
         cluster=paths.of(parent) if cluster is not None else None,
         image_managed=cluster.values.get("lifecycleManaged") if cluster is not None else None,
+        entered_by_vdvs=any(
+            text and values.get("availableField", {}).get(key) == MARK
+            for key, text in values.get("customValue", {}).items()
+        ),
     )
 
 

@@ -16,6 +16,7 @@ from reconciler.model.desired import (
     DesiredHost,
     DesiredVMGroup,
     HostSelector,
+    Maintenance,
     Presence,
     Site,
     Unmanaged,
@@ -29,6 +30,7 @@ from reconciler.model.sizes import parse_size
 
 LAB_DIRECTORY = ".vdvs-lab"
 SSH_USER, CONNECT_TIMEOUT, CONCURRENCY = "root", "10s", 64
+MAINTENANCE_TIMEOUT = "30m"
 BACKUPS_TO_KEEP = 10
 BACKUPS_OF_ONE_NODE = 2  # they lie in the host's memory
 
@@ -113,9 +115,15 @@ def _driver(driver: dict[str, Any]) -> DesiredDriver:
     digest = driver.get("sha256")
     state = Presence(driver.get("state", Presence.PRESENT))
     sha256 = digest.lower() if digest else None
-    return DesiredDriver(
-        driver.get("version"), driver.get("source"), sha256, state, bool(driver.get("restartHostd", False))
-    )
+    hostd = bool(driver.get("restartHostd", False))
+    return DesiredDriver(driver.get("version"), driver.get("source"), sha256, state, hostd, _maintenance(driver))
+
+
+def _maintenance(driver: dict[str, Any]) -> Maintenance | None:
+    if driver.get("maintenanceMode") != "Required":
+        return None
+    seconds = int(parse_duration(driver.get("maintenanceTimeout", MAINTENANCE_TIMEOUT)))
+    return Maintenance(seconds, int(driver.get("maxUnavailable", 1)))
 
 
 def labels(metadata: dict[str, Any]) -> tuple[tuple[str, str], ...]:

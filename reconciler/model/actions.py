@@ -6,7 +6,13 @@ Their fields, named as here, travel to the agent as they are (docs/agent-protoco
 from __future__ import annotations
 
 from reconciler.model.frozen import dataclass
-from reconciler.model.host_actions import HostAction, LinkAction, SetVolumeAccess, StoragePolicyAction
+from reconciler.model.host_actions import (
+    HostAction,
+    LinkAction,
+    MaintenanceAction,
+    SetVolumeAccess,
+    StoragePolicyAction,
+)
 from reconciler.model.refs import ObjectRef
 from reconciler.model.resolved import Access, Member
 from reconciler.model.risk import Risk
@@ -213,4 +219,6 @@ DBAction = (
 )
 
 
-Action = DBAction | LinkAction | StoragePolicyAction | SetVolumeAccess | HostAction | RecoverDB | MoveDB
+Action = (
+    DBAction | LinkAction | StoragePolicyAction | SetVolumeAccess | HostAction | MaintenanceAction | RecoverDB | MoveDB
+)

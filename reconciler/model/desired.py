@@ -46,15 +46,26 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
+class Maintenance:
+    """That a host is in maintenance mode while its driver changes: `seconds` to enter it, and how many hosts of its
+    cluster may be unavailable meanwhile, itself among them."""
+
+    seconds: int
+    max_unavailable: int
+
+
+@dataclass(frozen=True, slots=True)
 class DesiredDriver:
     """The vDVS VIB: `source` is a path on the host (or an URL) that esxcli can install from, `sha256` its digest.
-    `state` ABSENT: vDVS shall leave the host. `restart_hostd`: after an installation, so that hostd knows of it."""
+    `state` ABSENT: vDVS shall leave the host. `restart_hostd`: after an installation, so that hostd knows of it.
+    `maintenance` None: while it changes, the host goes on running VMs."""
 
     version: str | None
     source: str | None
     sha256: str | None
     state: Presence = Presence.PRESENT
     restart_hostd: bool = False
+    maintenance: Maintenance | None = None
 
 
 @dataclass(frozen=True, slots=True)

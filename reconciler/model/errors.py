@@ -18,15 +18,20 @@ class HostUnreachableError(VdvsError):
     """A host could not be reached, or did not answer in time."""
 
 
-class AgentRefusedError(VdvsError):
-    """The agent on a host answered that it would not, or could not, do what was asked.
-
-    `reason` is one CamelCase word of the wire protocol, such as `Moved`, `Locked` or `DiskFull`.
-    """
+class RefusedError(VdvsError):
+    """Somebody who was asked to do something would not, or could not. `reason` is one CamelCase word."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class AgentRefusedError(RefusedError):
+    """The agent on a host. `reason` is a word of the wire protocol, such as `Moved`, `Locked` or `DiskFull`."""
+
+
+class VCenterRefusedError(RefusedError):
+    """A vCenter; or none could be asked."""
 
 
 class InventoryError(VdvsError):

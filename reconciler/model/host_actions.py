@@ -176,6 +176,27 @@ class SetLogLevel:
     before: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class EnterMaintenance:
+    """Have vCenter put the host, which it calls `host`, into maintenance mode; given up if it takes longer than
+    `seconds`. vCenter keeps a note that vdvs did it."""
+
+    ref: ObjectRef
+    risk: Risk
+    host: str
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExitMaintenance:
+    """Have vCenter end the maintenance mode that vdvs put the host into, within `seconds`."""
+
+    ref: ObjectRef
+    risk: Risk
+    host: str
+    seconds: int
+
+
 LinkAction = SetNameLink | RemoveNameLink
 StoragePolicyAction = WriteStoragePolicy | RemoveStoragePolicy
 HostAction = (
@@ -191,3 +212,4 @@ HostAction = (
     | StartService
     | SetLogLevel
 )
+MaintenanceAction = EnterMaintenance | ExitMaintenance  # what vCenter does, and not the agent

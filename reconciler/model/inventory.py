@@ -57,7 +57,8 @@ class ESXiHost:
     """A host, and how vCenter sees it. What it does not tell is None.
 
     `version` is that of ESXi, `cluster` the inventory path of its cluster. `image_managed`: a vLCM image says which
-    VIBs the hosts of its cluster have.
+    VIBs the hosts of its cluster have. `entered_by_vdvs`: whether vCenter has a note that vdvs put the host into
+    maintenance mode (None: there is no vCenter that could).
     """
 
     name: str
@@ -67,6 +68,7 @@ class ESXiHost:
     lockdown: Lockdown | None = None
     cluster: str | None = None
     image_managed: bool | None = None
+    entered_by_vdvs: bool | None = None
 
 
 class VirtualMachine(NamedTuple):

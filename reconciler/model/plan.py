@@ -5,7 +5,13 @@ from __future__ import annotations
 from reconciler.model.actions import DBAction, MoveDB
 from reconciler.model.constants import AUTH_DB
 from reconciler.model.frozen import dataclass
-from reconciler.model.host_actions import HostAction, LinkAction, SetVolumeAccess, StoragePolicyAction
+from reconciler.model.host_actions import (
+    HostAction,
+    LinkAction,
+    MaintenanceAction,
+    SetVolumeAccess,
+    StoragePolicyAction,
+)
 from reconciler.model.location import Location, local
 from reconciler.model.ownership import Stamp
 from reconciler.model.refs import ObjectRef
@@ -61,13 +67,24 @@ class MovePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Rollout:
+    """Hosts of one cluster that are in maintenance mode for a while: `at_once` of them, and after the first that fails
+    no other is begun."""
+
+    cluster: str
+    at_once: int
+
+
+@dataclass(frozen=True, slots=True)
 class HostPlan:
-    """What happens on one host, in this order, after the plan of the config DB that it uses (None: uses none)."""
+    """What happens on one host, in this order, after the plan of the config DB that it uses (None: uses none).
+    `rollout`: with which hosts it takes turns."""
 
     ref: ObjectRef
     host: str
     config_db: ObjectRef | None
-    actions: tuple[HostAction, ...]
+    actions: tuple[HostAction | MaintenanceAction, ...]
+    rollout: Rollout | None = None
 
 
 @dataclass(frozen=True, slots=True)

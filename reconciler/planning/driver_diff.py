@@ -17,6 +17,7 @@ from reconciler.model.observed import DBMode, ObservedHost, SectionForm, Service
 from reconciler.model.resolved import ResolvedHost
 from reconciler.model.risk import Risk
 from reconciler.planning.host_findings import Findings
+from reconciler.planning.maintenance import why_no_maintenance
 from reconciler.planning.releases import Feature, has
 from reconciler.planning.vcenter_says import why_no_driver
 
@@ -74,7 +75,7 @@ def _hostd(host: ResolvedHost, wanted: DesiredDriver, found: Findings) -> None:
 
 
 def _hindrance(host: ResolvedHost, wanted: DesiredDriver) -> str | None:
-    return _too_old(host, wanted) or why_no_driver(host.entry)
+    return _too_old(host, wanted) or why_no_driver(host.entry) or why_no_maintenance(host)
 
 
 def _too_old(host: ResolvedHost, wanted: DesiredDriver) -> str | None:
@@ -134,6 +135,9 @@ def leave(host: ResolvedHost, seen: ObservedHost, attached: tuple[str, ...], fou
     if seen.driver is not None and attached:
         them = ", ".join(attached)
         found.held.append(f"vDVS disks are attached to {them} on this host; without the driver nobody can detach them")
+        return
+    if seen.driver is not None and (hindrance := why_no_maintenance(host)) is not None:
+        found.held.append(hindrance)
         return
     if seen.driver is not None:
         found.change("driver", seen.driver, "not installed", RemoveDriver(host.ref, Risk.DISRUPTS, seen.driver))

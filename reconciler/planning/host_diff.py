@@ -13,6 +13,7 @@ from reconciler.model.resolved import ResolvedHost
 from reconciler.model.risk import Risk, worst
 from reconciler.planning.driver_diff import driver, leave, log_level, service
 from reconciler.planning.host_findings import Findings
+from reconciler.planning.maintenance import with_maintenance
 from reconciler.planning.own_db import OwnDB
 from reconciler.planning.releases import newer_note
 from reconciler.planning.show import LOST, Names
@@ -54,6 +55,7 @@ def host_change(
         leave(host, seen, attached.get(host.ref.name, attached.get(host.address, ())), found)
     else:
         _stays(host, seen, db_usable, found, names, moves_from, own)
+    with_maintenance(host, found)
     return _change(host, found)
 
 

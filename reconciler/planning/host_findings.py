@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from reconciler.model.diff import FieldChange, Value
-from reconciler.model.host_actions import HostAction
+from reconciler.model.host_actions import HostAction, MaintenanceAction
 from reconciler.model.risk import Risk
 
 
@@ -14,12 +14,12 @@ class Findings:
     """The differences, what would mend them, what must not be mended now, and what is worth a word."""
 
     fields: list[FieldChange] = field(default_factory=list)
-    actions: list[HostAction] = field(default_factory=list)
+    actions: list[HostAction | MaintenanceAction] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     risks: list[Risk] = field(default_factory=list)  # of what the action of another object does to this host
 
-    def change(self, path: str, before: Value, after: Value, action: HostAction) -> None:
+    def change(self, path: str, before: Value, after: Value, action: HostAction | MaintenanceAction) -> None:
         """One difference, and the action that mends it."""
         self.fields.append(FieldChange(path, before, after))
         self.actions.append(action)

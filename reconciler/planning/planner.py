@@ -19,7 +19,7 @@ from reconciler.model.actions import (
     UpgradeDB,
 )
 from reconciler.model.diff import Change, Diff, Op
-from reconciler.model.host_actions import HostAction, LinkAction, RemoveNameLink
+from reconciler.model.host_actions import HostAction, LinkAction, MaintenanceAction, RemoveNameLink
 from reconciler.model.observed import DBState, Observed, ObservedHost
 from reconciler.model.ownership import Stamp
 from reconciler.model.plan import DBPlan, HostPlan, Plan, Withheld
@@ -31,12 +31,13 @@ from reconciler.planning.moves import move_of, plan_moves
 from reconciler.planning.old_schema import is_old
 from reconciler.planning.ownership import not_applied
 from reconciler.planning.policy_plans import keepers, policy_plans
+from reconciler.planning.rollouts import in_turns
 from reconciler.planning.scope import made_with_default, vmgroup_ref
 from reconciler.planning.volume_plans import volume_keepers, volume_plans
 
 _DB_ACTIONS = get_args(DBAction)
 _LINK_ACTIONS = get_args(LinkAction)
-_HOST_ACTIONS = get_args(HostAction)
+_HOST_ACTIONS = (*get_args(HostAction), *get_args(MaintenanceAction))
 
 
 def plan(diff: Diff, resolved: Resolved, observed: Observed, policy: Policy, stamp: Stamp | None = None) -> Plan:
@@ -197,4 +198,5 @@ def _host_plans(
             stranded.append(Withheld(host.ref, f"its {host.config_db} is not there and is not made in this pass"))
         elif actions:
             plans.append(HostPlan(host.ref, host.ref.name, host.config_db, actions))
-    return tuple(plans), tuple(stranded)
+    turns, waiting = in_turns(plans, resolved)
+    return turns, (*stranded, *waiting)

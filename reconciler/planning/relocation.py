@@ -47,8 +47,8 @@ _Hosts = Mapping[str, ObservedHost | UnreachableHost]
 class Relocation:
     """A move from `source` that is to be made, or is not finished. `hindrance`: why it cannot go on now; else `move`.
 
-    `began`: an earlier pass has copied it. `led`: no host uses another place any more than the new one. `rows`: the config DB as it
-    will be there, where that can be told.
+    `began`: an earlier pass has copied it. `led`: no host uses another place any more than the new one. `rows`: the
+    config DB as it will be there, where that can be told.
     """
 
     source: Location

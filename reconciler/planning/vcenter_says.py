@@ -48,6 +48,8 @@ def host_conditions(ref: ObjectRef, entry: ESXiHost) -> Iterator[Condition]:
     if entry.in_maintenance is not None:
         status, reason_word = (Truth.TRUE, "InMaintenance") if entry.in_maintenance else (Truth.FALSE, "InService")
         message = "it is in maintenance mode: no VM runs on it" if entry.in_maintenance else "it runs VMs"
+        if entry.in_maintenance and entry.entered_by_vdvs:
+            message = "vdvs has put it into maintenance mode to change its driver; the next apply goes on"
         yield Condition(ref, "Maintenance", status, reason_word, message)
     if entry.lockdown is Lockdown.OFF:
         yield Condition(ref, "Lockdown", Truth.FALSE, "Off", "it is not in lockdown mode")

@@ -24,7 +24,7 @@ def site(tmp_path: Path) -> LabSite:
 
 
 def newer_vib(site: LabSite) -> bytes:
-    """A VIB of another version, on the shared datastore."""
+    """Put a VIB of another version on the shared datastore."""
     content = (site.datastore / lab.VIB_FILE).read_bytes().replace(lab.VIB_VERSION.encode(), NEWER.encode())
     (site.datastore / "newer.vib").write_bytes(content)
     return content

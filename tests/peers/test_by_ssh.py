@@ -37,9 +37,13 @@ class SSHSite(LabSite):
 
     def call_hosts(self, names: list[str], wishes: dict[str, Any]) -> None:
         """What the hosts are called in the inventory, in the order of their servers, and what each shall have."""
-        for (metadata_name, server), name in zip(self.fleet.servers.items(), names, strict=True):
-            spec = {"name": name, "address": server.address, **wishes}
-            self.write_host(metadata_name, json.dumps(spec))
+        for number, name in enumerate(names):
+            self.call_one(number, name, wishes)
+
+    def call_one(self, number: int, name: str, wishes: dict[str, Any]) -> None:
+        """The same for one of them."""
+        metadata_name, server = list(self.fleet.servers.items())[number]
+        self.write_host(metadata_name, json.dumps({"name": name, "address": server.address, **wishes}))
 
     def take_names_from(self, vcenter: Simulator) -> None:
         """Look names up in a vCenter."""
@@ -48,6 +52,20 @@ class SSHSite(LabSite):
         credentials = {"usernameFrom": {"file": "../user"}, "passwordFrom": {"file": "../password"}}
         server = {"server": "127.0.0.1", "port": vcenter.port, "thumbprint": vcenter.thumbprint}
         self._write_site(vsphere=[{**server, "credentials": credentials}])
+
+    def move_into(self, vcenter: Simulator, folder: Path) -> list[str]:
+        """The lab's datastore and VMs in a vCenter, whose hosts these are now; their names."""
+        volume = folder / "vmfs" / "volumes" / self.datastore.name
+        volume.parent.mkdir(parents=True)
+        volume.symlink_to(self.datastore)
+        with vcenter.administrator() as admin:
+            admin.datastore("SHARED-Datastore", volume)
+            for number, vm in enumerate(admin.all(vim.VirtualMachine)[:3], 1):
+                finish(vm.Rename(f"photon-0{number}"))
+            names = [host.name for host in admin.all(vim.HostSystem)][:2]
+        self.call_hosts(names, {})
+        self.take_names_from(vcenter)
+        return names
 
     def _write_site(self, **names_from: object) -> None:
         ssh = {
@@ -118,16 +136,7 @@ def test_a_channel_that_is_cut_in_the_middle_of_an_apply_loses_nothing(
 def test_names_from_a_vcenter_and_hosts_by_ssh(tmp_path: Path, fleet: Fleet, vcenter: Simulator) -> None:
     """The whole of it: a vCenter that knows the names, hosts of the lab behind SSH, a datastore that they share."""
     site = SSHSite(tmp_path, fleet)
-    volume = tmp_path / "vmfs" / "volumes" / site.datastore.name
-    volume.parent.mkdir(parents=True)
-    volume.symlink_to(site.datastore)
-    with vcenter.administrator() as admin:
-        admin.datastore("SHARED-Datastore", volume)
-        for number, vm in enumerate(admin.all(vim.VirtualMachine)[:3], 1):
-            finish(vm.Rename(f"photon-0{number}"))
-        names = [host.name for host in admin.all(vim.HostSystem)][:2]
-    site.call_hosts(names, {})
-    site.take_names_from(vcenter)
+    names = site.move_into(vcenter, tmp_path)
     assert set(statuses(site.reconcile()).values()) <= {"created", "configured"}
     assert_in_sync(site)
     assert {row[0] for row in site.sql("SELECT vm_name FROM vms")} == {"photon-01", "photon-02"}

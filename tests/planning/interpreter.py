@@ -355,11 +355,13 @@ class Site:
                 entries.pop(name, None)
         self.datastores[action.url] = ObservedDatastore(action.url, datastore.read_from, datastore.error, entries)
 
-    def apply_host(self, name: str, actions: Iterable[outside.HostAction]) -> None:
+    def apply_host(self, name: str, actions: Iterable[outside.HostAction | outside.MaintenanceAction]) -> None:
         """Do these on a host, in order."""
         for action in actions:
             host = self.hosts[name]
             assert isinstance(host, ObservedHost)
+            if isinstance(action, outside.MaintenanceAction):  # which changes nothing that is observed on a host
+                continue
             if isinstance(action, outside.LeaveOwnDB):
                 own = self.dbs[local(name)]
                 expect(own.fingerprint() == action.fingerprint, "it was changed", "Moved")

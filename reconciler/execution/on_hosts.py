@@ -1,0 +1,79 @@
+"""What is done on hosts: by agents, and by vCenter before and after that, where they shall run no VM meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import groupby
+
+from reconciler.execution.together import together
+from reconciler.model.errors import AgentRefusedError, HostUnreachableError, RefusedError, VCenterRefusedError
+from reconciler.model.host_actions import EnterMaintenance, ExitMaintenance, HostAction, MaintenanceAction
+from reconciler.model.outcome import ActionResult
+from reconciler.model.plan import HostPlan, Rollout
+from reconciler.model.refs import ObjectRef
+from reconciler.ports import HostAgent, MaintenanceMode
+
+
+def failure(ref: ObjectRef, error: HostUnreachableError | RefusedError) -> ActionResult:
+    """That an action on this object failed, and why."""
+    return ActionResult(ref, False, error.reason if isinstance(error, RefusedError) else "Unreachable", str(error))
+
+
+async def in_turns(steps: Sequence[HostPlan], one: Callable[[HostPlan], Awaitable[ActionResult]]) -> list[ActionResult]:
+    """All of them side by side, but for those of one rollout. In order."""
+    rollouts: dict[Rollout, _Turns] = {}
+    for step in steps:
+        if step.rollout is not None:
+            rollouts.setdefault(step.rollout, _Turns(step.rollout))
+
+    async def waiting(step: HostPlan) -> ActionResult:
+        return await (one(step) if step.rollout is None else rollouts[step.rollout].one(step, one))
+
+    return await together(waiting(step) for step in steps)
+
+
+class _Turns:
+    """The hosts of one cluster, a few at once, as long as none has failed."""
+
+    def __init__(self, rollout: Rollout) -> None:
+        self._cluster = rollout.cluster
+        self._room = asyncio.Semaphore(rollout.at_once)
+        self._failed: ObjectRef | None = None
+
+    async def one(self, step: HostPlan, do: Callable[[HostPlan], Awaitable[ActionResult]]) -> ActionResult:
+        async with self._room:
+            if self._failed is not None:
+                message = f"{self._failed} failed, so no other host of cluster {self._cluster} is begun"
+                return ActionResult(step.ref, False, "Skipped", message)
+            result = await do(step)
+            if not result.ok:
+                self._failed = step.ref
+            return result
+
+
+async def on_host(step: HostPlan, agent: HostAgent, maintenance: MaintenanceMode | None) -> ActionResult:
+    """Do the actions of `step` in order, up to the first that fails, which tells why."""
+    try:
+        for by_vcenter, actions in groupby(step.actions, lambda action: isinstance(action, MaintenanceAction)):
+            if by_vcenter:
+                await _by_vcenter(actions, maintenance)
+                continue
+            results = await agent.apply_host([action for action in actions if isinstance(action, HostAction)])
+            failed = next((result for result in results if not result.ok), None)
+            if failed is not None:
+                return failed
+    except (HostUnreachableError, AgentRefusedError, VCenterRefusedError) as error:
+        return failure(step.ref, error)
+    return ActionResult(step.ref, True)
+
+
+async def _by_vcenter(actions: Iterable[HostAction | MaintenanceAction], maintenance: MaintenanceMode | None) -> None:
+    if maintenance is None:
+        raise VCenterRefusedError("NoVCenter", "only a vCenter changes maintenance mode: give spec.vsphere in the Site")
+    for action in actions:
+        match action:
+            case EnterMaintenance(host=host, seconds=seconds):
+                await maintenance.enter(host, seconds)
+            case ExitMaintenance(host=host, seconds=seconds):
+                await maintenance.exit(host, seconds)
