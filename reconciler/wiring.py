@@ -7,7 +7,7 @@ import os
 import random
 import secrets
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -43,7 +43,7 @@ def is_there(site: Site) -> bool:
 
 def way_to(site: Site) -> Hosts:
     """The way to the hosts of a site; who asks for it closes it. A lab that is not there yet is made, as the seed's."""
-    return _of_lab(site.way) if isinstance(site.way, Lab) else _by_ssh(site.way)
+    return _of_lab(site.way) if isinstance(site.way, Lab) else _by_ssh(site.way, site.vcenters)
 
 
 @asynccontextmanager
@@ -78,7 +78,7 @@ async def _inventory(site: Site) -> AsyncIterator[tuple[InventorySource, Mainten
         from reconciler.inventory.maintenance import VCenterMaintenance
         from reconciler.inventory.vsphere import VSphereInventory
 
-        vsphere = VSphereInventory([(vcenter, partial(_vcenter_login, vcenter)) for vcenter in site.vcenters])
+        vsphere = VSphereInventory(_logins(site.vcenters))
         try:
             yield vsphere, VCenterMaintenance(vsphere.host)
         finally:
@@ -94,7 +94,7 @@ def _of_lab(way: Lab) -> Hosts:
     )
 
 
-def _by_ssh(way: SSH) -> Hosts:
+def _by_ssh(way: SSH, vcenters: Sequence[VCenter]) -> Hosts:
     # Imported here, as asyncssh is slow to import, too.
     from reconciler.hosts.refused_logins import RefusedLogins
     from reconciler.hosts.ssh import SSHHosts
@@ -104,7 +104,12 @@ def _by_ssh(way: SSH) -> Hosts:
         name = way.user if user is None else read_secret(user).reveal()
         return Login(name, None if password is None else read_secret(password))
 
-    return SSHHosts(way, login, RefusedLogins(_state_folder() / "refused-logins"))
+    services = None
+    if way.manage_service:
+        from reconciler.inventory.ssh_service import SSHServices
+
+        services = SSHServices(_logins(vcenters))
+    return SSHHosts(way, login, RefusedLogins(_state_folder() / "refused-logins"), services)
 
 
 def history_file(site: Site) -> Path:
@@ -118,6 +123,10 @@ def _state_folder() -> Path:
     """Where what one run has to remember for the next is kept, by the XDG Base Directory Specification."""
     given = os.environ.get("XDG_STATE_HOME", "")
     return (Path(given) if given.startswith("/") else Path("~/.local/state").expanduser()) / "vdvs"
+
+
+def _logins(vcenters: Sequence[VCenter]) -> list[tuple[VCenter, Callable[[], Login]]]:
+    return [(vcenter, partial(_vcenter_login, vcenter)) for vcenter in vcenters]
 
 
 def _vcenter_login(vcenter: VCenter) -> Login:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import asyncssh
 
@@ -30,17 +31,34 @@ COMMAND = (
 )
 _KEEPALIVE, _MISSED = 15, 3  # seconds between questions whether the peer is there, and how many it may leave open
 _PATIENCE = 5.0  # seconds for a channel to close
+_UNTIL_IT_LISTENS = (0.1, 0.4, 1.5)  # seconds that an SSH service gets, step by step, once it was started
 _ABORTING = 1.0  # seconds for a connection that is cut to be gone
 _WINDOW = 4 * 2**20  # bytes that may be under way
 _COMPLAINT = 500  # bytes of what an agent says of its end that are shown
 
 
+class Services(Protocol):
+    """Who starts the SSH service of a host where it does not run."""
+
+    async def start(self, name: str, address: str) -> bool:
+        """Start it on the host that has this name, or that address for a name. False: it runs already. Raises
+        HostUnreachableError when it cannot be started."""
+        ...
+
+    async def put_back(self) -> None:
+        """Stop it wherever it was started, by this run or by one that was killed. Raises VCenterRefusedError."""
+        ...
+
+
 class SSHHosts:
     """Implements `ports.Hosts`. `login` is asked for each connection, so new credentials are taken up; it raises
-    UsageError where there is something wrong with them."""
+    UsageError where there is something wrong with them. `services` None: the SSH service of a host is not touched."""
 
-    def __init__(self, ssh: SSH, login: Callable[[], Login], refused: RefusedLogins) -> None:
+    def __init__(
+        self, ssh: SSH, login: Callable[[], Login], refused: RefusedLogins, services: Services | None = None
+    ) -> None:
         self._ssh = ssh
+        self._services = services
         self._login = login
         self._refused = refused
         self._few = asyncio.Semaphore(ssh.concurrency)
@@ -61,10 +79,12 @@ class SSHHosts:
     async def close(self) -> None:
         """See `ports.Hosts`."""
         await asyncio.gather(*(agent.close() for _, agent in self._agents.values()), *self._leaving)
+        if self._services is not None:
+            await self._services.put_back()
 
     async def _open(self, name: str, address: str) -> Channel:
         async with self._few:
-            connection = await self._connect(address)
+            connection = await self._reach(name, address)
         try:
             channel = AgentChannel(name, connection)
             await connection.create_session(lambda: channel, COMMAND, encoding=None, window=_WINDOW, request_pty=False)
@@ -75,6 +95,20 @@ class SSHHosts:
                 raise HostUnreachableError(f"{address}: no agent can be started there: {error}") from error
             raise
         return channel
+
+    async def _reach(self, name: str, address: str) -> asyncssh.SSHClientConnection:
+        """Log in; where nobody answers, when the SSH service has been started."""
+        try:
+            return await self._connect(address)
+        except HostUnreachableError as error:
+            nobody = isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, socket.gaierror)
+            if not nobody or self._services is None or not await self._services.start(name, address):
+                raise
+        for pause in _UNTIL_IT_LISTENS:
+            await asyncio.sleep(pause)
+            with contextlib.suppress(HostUnreachableError):
+                return await self._connect(address)
+        return await self._connect(address)
 
     async def _connect(self, address: str) -> asyncssh.SSHClientConnection:
         """Log in, once: see `RefusedLogins`."""

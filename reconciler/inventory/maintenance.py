@@ -53,8 +53,12 @@ class VCenterMaintenance:
         """Wait until whoever looks sees it too: vCenter tells of changes a moment after they were made."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SHOWN):
-                while (await _asked(host, lambda: self._find(host))).in_maintenance is not in_maintenance:
+                while (await _asked(host, lambda: _is_in(self._find(host)))) is not in_maintenance:
                     await asyncio.sleep(_POLL)
+
+
+def _is_in(host: Host) -> bool:
+    return bool(host.seen.values.get("runtime.inMaintenanceMode"))
 
 
 async def _ended(host: str, task: Any, what: str, seconds: int) -> None:

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
@@ -32,7 +32,7 @@ PROPERTIES = {
     ),
     vim.HostSystem: (
         "name", "parent", "datastore", "runtime.connectionState", "runtime.inMaintenanceMode", "config.product.version",
-        "config.lockdownMode", "availableField", "customValue",
+        "config.lockdownMode", "availableField", "customValue", "config.service",
     ),
     vim.ComputeResource: ("name", "parent"),
     vim.Datastore: ("name", "parent", "summary.url", "summary.type", "summary.capacity"),
@@ -40,9 +40,14 @@ PROPERTIES = {
     vim.Datacenter: ("name", "parent"),
     vim.VirtualApp: ("name", "parentFolder", "parentVApp"),
 }  # fmt: skip
+SERVICES_OF_HOSTS = {
+    vim.HostSystem: ("name", "runtime.inMaintenanceMode", "availableField", "customValue", "config.service"),
+}
 _SINCE_7 = {vim.ComputeResource: ("lifecycleManaged",)}  # an older vCenter refuses to hear of it
 _DOCKVOLS = "] dockvols/"
-MARK = "vdvs.maintenance"  # the custom attribute that notes that vdvs put a host into maintenance mode
+# Custom attributes of hosts: that vdvs put one into maintenance mode, or started its SSH service.
+MAINTENANCE, SSH_SERVICE = "vdvs.maintenance", "vdvs.ssh"
+SSH_KEY = "TSM-SSH"  # what vCenter calls that service
 BROKEN = (OSError, HTTPException)
 _EXPIRED = (vim.fault.NotAuthenticated, vmodl.fault.ManagedObjectNotFound, vmodl.query.InvalidCollectorVersion)
 
@@ -56,21 +61,30 @@ class Seen:
     values: dict[str, Any]
     missing: frozenset[str] = frozenset()
 
+    def note(self, mark: str) -> str:
+        """What a custom attribute of a host says; empty if nothing."""
+        names = self.values.get("availableField", {})
+        return "".join(text for key, text in self.values.get("customValue", {}).items() if names.get(key) == mark)
+
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A host that is to be changed: itself, whether it is shown to be in maintenance mode, and what writes MARK."""
+    """A host that is to be changed: itself, what it tells, and what writes a note into its custom attribute."""
 
     system: Any
-    in_maintenance: bool
+    seen: Seen
     note: Callable[[str], None]
 
 
 class VCenterReader:
-    """Follows one vCenter. `read` logs in when it has to; a session that has expired is nothing that anybody sees."""
+    """Follows one vCenter: these properties of objects of these kinds. `read` logs in when it has to; a session that
+    has expired is nothing that anybody sees."""
 
-    def __init__(self, vcenter: VCenter, login: Callable[[], Login]) -> None:
+    def __init__(
+        self, vcenter: VCenter, login: Callable[[], Login], properties: Mapping[Any, tuple[str, ...]] = PROPERTIES
+    ) -> None:
         self._vcenter = vcenter
+        self._properties = properties
         self._login = login
         self._refused: tuple[object, str] | None = None
         self._stub: Any = None
@@ -101,18 +115,24 @@ class VCenterReader:
                 raise
             raise trouble from error
 
-    def host(self, name: str) -> Host | None:
-        """The host of this name as it is shown now; None: there is none, or more than one. Raises InventoryError, and
-        what vCenter does."""
+    def host(self, mark: str, *names: str) -> Host | None:
+        """The one host that has one of these names, to be changed and noted with `mark`; None: there is none, or more
+        than one. Raises InventoryError, and what vCenter does."""
         seen = self.read()
-        found = [key for key, one in seen.items() if one.kind == "HostSystem" and one.values.get("name") == name]
-        if len(found) != 1:
-            return None
-        system, fields = vim.HostSystem(found[0], self._stub), self._session.content.customFieldsManager
-        known = [field.key for field in fields.field if field.name == MARK]
-        key = known[0] if known else fields.AddCustomFieldDef(name=MARK, moType=vim.HostSystem).key
-        shown = bool(seen[found[0]].values.get("runtime.inMaintenanceMode"))
-        return Host(system, shown, lambda text: fields.SetField(entity=system, key=key, value=text))
+        found = [key for key, one in seen.items() if one.kind == "HostSystem" and one.values.get("name") in names]
+        return self._to_change(mark, found[0], seen[found[0]]) if len(found) == 1 else None
+
+    def noted(self, mark: str) -> list[Host]:
+        """Every host on which `mark` says something. Raises as `host` does."""
+        seen = self.read()
+        return [self._to_change(mark, key, one) for key, one in seen.items() if one.note(mark)]
+
+    def _to_change(self, mark: str, key: str, seen: Seen) -> Host:
+        system, fields = vim.HostSystem(key, self._stub), self._session.content.customFieldsManager
+        with self._turn:
+            known = [field.key for field in fields.field if field.name == mark]
+            field = known[0] if known else fields.AddCustomFieldDef(name=mark, moType=vim.HostSystem).key
+        return Host(system, seen, lambda text: fields.SetField(entity=system, key=field, value=text))
 
     def close(self) -> None:
         """Log out, if that can be done; never raises."""
@@ -149,7 +169,7 @@ class VCenterReader:
     def _watch(self) -> None:
         """Tell the session what is to be followed."""
         content = self._session.RetrieveContent()
-        kinds = list(PROPERTIES)
+        kinds = list(self._properties)
         newer = _SINCE_7 if int(content.about.apiVersion.partition(".")[0]) >= 7 else {}
         view = content.viewManager.CreateContainerView(content.rootFolder, kinds, True)
         through = _Collector.TraversalSpec(name="all", type=vim.view.ContainerView, path="view", skip=False)
@@ -157,10 +177,10 @@ class VCenterReader:
             objectSet=[_Collector.ObjectSpec(obj=view, skip=True, selectSet=[through])],
             propSet=[
                 _Collector.PropertySpec(type=kind, pathSet=[*paths, *newer.get(kind, ())])
-                for kind, paths in PROPERTIES.items()
+                for kind, paths in self._properties.items()
             ],
         )
-        self._collector = content.propertyCollector
+        self._collector = content.propertyCollector.CreatePropertyCollector()
         self._collector.CreateFilter(wanted, partialUpdates=False)  # a change tells the whole property
 
     def _follow(self) -> dict[str, Seen]:
@@ -214,6 +234,8 @@ def _plain(name: str, value: Any) -> Any:
         return tuple(datastore._moId for datastore in value)
     if name == "availableField":
         return {field.key: field.name for field in value}
+    if name == "config.service":
+        return {service.key: service.running for service in value.service}
     if name == "customValue":
         return {field.key: field.value for field in value}
     return value._moId if isinstance(value, vim.ManagedEntity) else value

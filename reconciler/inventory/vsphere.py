@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from urllib.parse import unquote
 
-from reconciler.inventory.vcenter import MARK, Host, Seen, VCenterReader
+from reconciler.inventory.vcenter import MAINTENANCE, SSH_KEY, Host, Seen, VCenterReader
 from reconciler.model.constants import VOLUMES
 from reconciler.model.errors import InventoryError
 from reconciler.model.inventory import Connection, Datastore, ESXiHost, Inventory, Lockdown, VirtualMachine
@@ -57,7 +57,7 @@ class VSphereInventory:
     def host(self, name: str) -> Host:
         """The one host of this name, to be changed. Waits for vCenter, and raises InventoryError, and what it does."""
         for reader in self._readers:
-            if (found := reader.host(name)) is not None:
+            if (found := reader.host(MAINTENANCE, name)) is not None:
                 return found
         raise InventoryError(f"no vCenter shows one host {name}")
 
@@ -118,10 +118,8 @@ def _host(name: str, one: Seen, seen: Mapping[str, Seen], paths: _Paths) -> ESXi
         lockdown=_LOCKDOWN.get(values.get("config.lockdownMode", "")),
         cluster=paths.of(parent) if cluster is not None else None,
         image_managed=cluster.values.get("lifecycleManaged") if cluster is not None else None,
-        entered_by_vdvs=any(
-            text and values.get("availableField", {}).get(key) == MARK
-            for key, text in values.get("customValue", {}).items()
-        ),
+        entered_by_vdvs=bool(one.note(MAINTENANCE)),
+        ssh_runs=values.get("config.service", {}).get(SSH_KEY),
     )
 
 

@@ -66,6 +66,7 @@ def _ssh(ssh: dict[str, Any], folder: str) -> SSH:
         connect_timeout=int(parse_duration(ssh.get("connectTimeout", CONNECT_TIMEOUT))),
         concurrency=ssh.get("concurrency", CONCURRENCY),
         ignore_host_keys=ssh.get("insecureIgnoreHostKey", False),
+        manage_service=ssh.get("service") == "Manage",
     )
 
 

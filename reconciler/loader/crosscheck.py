@@ -71,6 +71,9 @@ def sites(declared: Iterable[Document]) -> Iterator[ManifestError]:
         elif "inventory" not in spec and "vsphere" not in spec:
             message = 'hosts reached by SSH need "vsphere", or an "inventory" file, to look up VMs and datastores'
             yield document.error(("spec", "ssh"), message)
+        elif spec["ssh"].get("service") == "Manage" and "vsphere" not in spec:
+            message = "only a vCenter can start and stop the SSH service of hosts; give spec.vsphere too"
+            yield document.error(("spec", "ssh", "service"), message)
         if "user" in spec["ssh"] and "usernameFrom" in spec["ssh"].get("credentials", {}):
             path = ("spec", "ssh", "credentials", "usernameFrom")
             yield document.error(path, "the account is named by spec.ssh.user already; leave out one of them")

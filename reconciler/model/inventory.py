@@ -58,7 +58,7 @@ class ESXiHost:
 
     `version` is that of ESXi, `cluster` the inventory path of its cluster. `image_managed`: a vLCM image says which
     VIBs the hosts of its cluster have. `entered_by_vdvs`: whether vCenter has a note that vdvs put the host into
-    maintenance mode (None: there is no vCenter that could).
+    maintenance mode (None: there is no vCenter that could). `ssh_runs`: whether its SSH service does.
     """
 
     name: str
@@ -69,6 +69,7 @@ class ESXiHost:
     cluster: str | None = None
     image_managed: bool | None = None
     entered_by_vdvs: bool | None = None
+    ssh_runs: bool | None = None
 
 
 class VirtualMachine(NamedTuple):

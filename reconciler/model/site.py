@@ -48,7 +48,8 @@ class SSH:
     """The hosts are reached by SSH. What is None is as `~/.ssh/config` says, or OpenSSH has it.
 
     `connect_timeout` in seconds, until the login is done; `concurrency`: how many connections are made at once;
-    `ignore_host_keys`: whoever answers is taken for the host.
+    `ignore_host_keys`: whoever answers is taken for the host. `manage_service`: where the SSH service of a host does
+    not run, vCenter starts it for the time of a run.
     """
 
     user: str
@@ -59,3 +60,4 @@ class SSH:
     connect_timeout: int
     concurrency: int
     ignore_host_keys: bool
+    manage_service: bool = False

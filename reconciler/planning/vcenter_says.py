@@ -20,6 +20,8 @@ def why_unreachable(entry: ESXiHost | None) -> str:
         parts.append(f"vCenter shows it as {entry.connection}")
     if entry.lockdown in (Lockdown.NORMAL, Lockdown.STRICT):
         parts.append(f"it is in lockdown mode ({entry.lockdown}), so only its Exception Users get in by SSH")
+    if entry.ssh_runs is False:
+        parts.append("its SSH service does not run: start it, or let vdvs do so (spec.ssh.service: Manage in the Site)")
     return "".join(f"; {part}" for part in parts)
 
 

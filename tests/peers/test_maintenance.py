@@ -13,7 +13,7 @@ from pyVmomi import vim
 from reconciler import lab
 from reconciler.inventory import maintenance
 from reconciler.inventory.maintenance import VCenterMaintenance
-from reconciler.inventory.vcenter import MARK
+from reconciler.inventory.vcenter import MAINTENANCE
 from reconciler.inventory.vsphere import VSphereInventory
 from reconciler.model.errors import VCenterRefusedError
 from reconciler.model.policy import HEAL
@@ -71,7 +71,7 @@ class Cluster(SSHSite):
         """Whether each host is in it, and what is noted about that."""
 
         def look(admin: Administrator) -> list[tuple[bool, str]]:
-            keys = [field.key for field in admin.content.customFieldsManager.field if field.name == MARK]
+            keys = [field.key for field in admin.content.customFieldsManager.field if field.name == MAINTENANCE]
             return [
                 (host.runtime.inMaintenanceMode, "".join(v.value for v in host.customValue if v.key in keys))
                 for host in admin.all(vim.HostSystem)

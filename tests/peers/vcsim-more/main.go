@@ -25,13 +25,13 @@ import (
 
 const toldEvery = 20 * time.Millisecond
 
-// ServiceSystem starts and stops the services that the configuration of a host lists.
-type ServiceSystem struct {
+// HostServiceSystem starts and stops the services that the configuration of a host lists.
+type HostServiceSystem struct {
 	mo.HostServiceSystem
 	host *simulator.HostSystem
 }
 
-func (s *ServiceSystem) run(ctx *simulator.Context, id string, running bool) types.BaseMethodFault {
+func (s *HostServiceSystem) run(ctx *simulator.Context, id string, running bool) types.BaseMethodFault {
 	info := *s.host.Config.Service
 	info.Service = append([]types.HostService(nil), info.Service...)
 	for i := range info.Service {
@@ -45,7 +45,7 @@ func (s *ServiceSystem) run(ctx *simulator.Context, id string, running bool) typ
 }
 
 // StartService is told the key of a service.
-func (s *ServiceSystem) StartService(ctx *simulator.Context, req *types.StartService) soap.HasFault {
+func (s *HostServiceSystem) StartService(ctx *simulator.Context, req *types.StartService) soap.HasFault {
 	body := new(methods.StartServiceBody)
 	if fault := s.run(ctx, req.Id, true); fault != nil {
 		body.Fault_ = simulator.Fault("", fault)
@@ -56,7 +56,7 @@ func (s *ServiceSystem) StartService(ctx *simulator.Context, req *types.StartSer
 }
 
 // StopService is told the key of a service.
-func (s *ServiceSystem) StopService(ctx *simulator.Context, req *types.StopService) soap.HasFault {
+func (s *HostServiceSystem) StopService(ctx *simulator.Context, req *types.StopService) soap.HasFault {
 	body := new(methods.StopServiceBody)
 	if fault := s.run(ctx, req.Id, false); fault != nil {
 		body.Fault_ = simulator.Fault("", fault)
@@ -83,8 +83,9 @@ func complete() {
 	for ; ; time.Sleep(toldEvery) {
 		for _, host := range hosts() {
 			ctx.WithLock(host, func() {
-				if host.ConfigManager.ServiceSystem == nil {
-					system := simulator.Map.Put(&ServiceSystem{host: host}).Reference()
+				before, known := told[host.Self.Value]
+				if !known { // vcsim names a service system here that it does not have
+					system := simulator.Map.Put(&HostServiceSystem{host: host}).Reference()
 					host.ConfigManager.ServiceSystem = &system
 				}
 				now := []types.PropertyChange{
@@ -92,9 +93,8 @@ func complete() {
 					{Name: "availableField", Val: append([]types.CustomFieldDef(nil), host.AvailableField...)},
 					{Name: "customValue", Val: append([]types.BaseCustomFieldValue(nil), host.CustomValue...)},
 				}
-				before, known := told[host.Self.Value]
 				if known && !reflect.DeepEqual(before, now) {
-					ctx.Update(host, now)
+					ctx.Update(host, append([]types.PropertyChange(nil), now...)) // which it changes
 				}
 				told[host.Self.Value] = now
 			})

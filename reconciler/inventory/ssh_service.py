@@ -1,0 +1,70 @@
+"""The SSH service of hosts, started and stopped by vCenters. That vdvs has started one, a custom attribute notes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+
+from pyVmomi import vmodl
+
+from reconciler.inventory.vcenter import BROKEN, SERVICES_OF_HOSTS, SSH_KEY, SSH_SERVICE, Host, VCenterReader, told
+from reconciler.model.errors import HostUnreachableError, InventoryError, VCenterRefusedError
+from reconciler.model.secret import Login
+from reconciler.model.site import VCenter
+
+_FAULTS = (vmodl.MethodFault, InventoryError, *BROKEN)
+
+
+class SSHServices:
+    """Implements `hosts.ssh.Services`."""
+
+    def __init__(self, vcenters: Sequence[tuple[VCenter, Callable[[], Login]]]) -> None:
+        self._readers = [VCenterReader(vcenter, login, SERVICES_OF_HOSTS) for vcenter, login in vcenters]
+
+    async def start(self, name: str, address: str) -> bool:
+        """See `hosts.ssh.Services`."""
+        try:
+            return await asyncio.to_thread(self._start, name, address)
+        except _FAULTS as error:
+            said = told(error, "the vCenter") or error
+            raise HostUnreachableError(f"{address}: its SSH service cannot be started: {said}") from error
+
+    def _start(self, name: str, address: str) -> bool:
+        found = next((host for one in self._readers if (host := one.host(SSH_SERVICE, name, address))), None)
+        if found is None:
+            raise InventoryError(f"no vCenter shows one host {name}")
+        if _runs(found):
+            return False
+        found.note("started by vdvs")
+        found.system.configManager.serviceSystem.StartService(id=SSH_KEY)
+        return True
+
+    async def put_back(self) -> None:
+        """See `hosts.ssh.Services`."""
+        complaints = [complaint for one in self._readers for complaint in await asyncio.to_thread(_put_back, one)]
+        if complaints:
+            raise VCenterRefusedError("VCenterRefused", "; ".join(complaints))
+
+
+def _runs(host: Host) -> bool:
+    services = {service.key: service.running for service in host.system.config.service.service}
+    return bool(services.get(SSH_KEY))
+
+
+def _put_back(reader: VCenterReader) -> Iterator[str]:
+    """Stop what has a note; what could not be stopped, in words."""
+    complaints = []
+    try:
+        for host in reader.noted(SSH_SERVICE):
+            name = host.seen.values.get("name", "?")
+            try:
+                if _runs(host):
+                    host.system.configManager.serviceSystem.StopService(id=SSH_KEY)
+                host.note("")
+            except _FAULTS as error:
+                complaints.append(f"the SSH service of {name} still runs: {told(error, 'the vCenter') or error}")
+    except _FAULTS as error:
+        said = told(error, "the vCenter") or error
+        complaints.append(f"whether SSH services that vdvs has started still run is not known: {said}")
+    reader.close()
+    return iter(complaints)
