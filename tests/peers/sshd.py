@@ -42,6 +42,10 @@ class Server:
             old.unlink()
         make_key(self.folder / "host_key")
 
+    def authorize(self, keys: Path) -> None:
+        """Who may log in, from the next start on: the owners of the public keys in this file."""
+        self._authorized = keys
+
     def offer(self, **interpreters: Path) -> None:
         """The programs that whoever logs in finds in its PATH."""
         programs = self.folder / "bin"
@@ -94,6 +98,11 @@ class Server:
         """The processes of everybody who is logged in, agents included."""
         return [] if self._process is None else descendants(self._process.pid)
 
+    def agents(self) -> list[int]:
+        """The agents alone, without the shells on the way to them (one that dies while it reads the profile of whoever
+        runs the tests may leave something behind there)."""
+        return [pid for pid in self.sessions() if b"i.readline()" in command_line(pid)]
+
     def known_hosts_line(self) -> str:
         """What makes this host a known one."""
         return f"[{self.address}]:{PORT} {(self.folder / 'host_key.pub').read_text()}"
@@ -126,6 +135,14 @@ class Fleet:
         """End everything that was started here."""
         for server in self.servers.values():
             server.stop()
+
+
+def command_line(pid: int) -> bytes:
+    """That of a process that may have ended by now."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def make_key(path: Path) -> None:

@@ -209,3 +209,71 @@ def test_of_two_vcenters_one_that_is_down_is_a_gap(vcenter: Simulator) -> None:
     assert len(found.vms) == 4
     assert not found.complete
     assert "cannot be reached" in found.gaps[0]
+
+
+def test_several_vms_of_one_name_and_twins_of_one_bios_uuid(vcenter: Simulator) -> None:
+    """Both are told as they are: whoever looks a name or a UUID up must see that there are two."""
+
+    def prepare(admin: Administrator) -> None:
+        one, other = admin.all(vim.VirtualMachine)[:2]
+        folder = admin.all(vim.Datacenter)[0].vmFolder.CreateFolder("apart")
+        finish(folder.MoveIntoFolder_Task([other]))
+        finish(other.Rename(one.name))
+        admin.change(other, uuid=one.config.uuid)
+
+    administer(vcenter, prepare)
+    found = look(pinned(vcenter)).vms
+    (name,) = {vm.name for vm in found if [each.name for each in found].count(vm.name) == 2}
+    twins = [vm for vm in found if vm.name == name]
+    assert {vm.path for vm in twins} == {f"/DC0/vm/{name}", f"/DC0/vm/apart/{name}"}
+    assert len({vm.uuid for vm in twins}) == 1
+    assert len({vm.instance_uuid for vm in twins}) == 2
+
+
+def test_a_host_that_is_disconnected_keeps_its_vms(vcenter: Simulator) -> None:
+    administer(vcenter, lambda admin: finish(admin.all(vim.HostSystem)[0].DisconnectHost_Task()))
+    found = look(pinned(vcenter))
+    assert [host.connection for host in found.hosts] == [
+        Connection.DISCONNECTED,
+        Connection.CONNECTED,
+        Connection.CONNECTED,
+    ]
+    assert found.complete
+    assert len(found.vms) == 4
+
+
+class TestApps:
+    @pytest.fixture
+    def vcenter_size(self) -> tuple[str, ...]:
+        return ("-app", "1", "-standalone-host", "0")
+
+    def test_vms_in_a_vapp_are_vms_like_others(self, vcenter: Simulator) -> None:
+        found = [vm for vm in look(pinned(vcenter)).vms if "_APP0_" in vm.name]
+        assert found
+        for vm in found:
+            assert vm.path.endswith(f"/{vm.name}")
+            assert vm.uuid
+
+
+class TestDatacenters:
+    @pytest.fixture
+    def vcenter_size(self) -> tuple[str, ...]:
+        return ("-dc", "2", "-host", "1", "-standalone-host", "0")
+
+    def test_one_name_of_a_datastore_in_two_of_them(self, vcenter: Simulator, tmp_path: Path) -> None:
+        """Two datastores: the path in the inventory tells them apart, and each is mounted by its own hosts."""
+
+        def prepare(admin: Administrator) -> None:
+            for number, host in enumerate(admin.all(vim.HostSystem)):
+                volume = tmp_path / "vmfs" / "volumes" / f"582b1324-e49d9a0e-9bc3-000c29c1501{number}"
+                volume.mkdir(parents=True)
+                host.configManager.datastoreSystem.CreateLocalDatastore(name="shared", path=str(volume))
+
+        administer(vcenter, prepare)
+        found = look(pinned(vcenter)).datastores
+        assert [(place.name, place.inventory_path) for place in sorted(found, key=lambda place: place.url)] == [
+            ("shared", "/DC0/datastore/shared"),
+            ("shared", "/DC1/datastore/shared"),
+        ]
+        assert len({place.url for place in found}) == 2
+        assert not found[0].hosts & found[1].hosts
