@@ -100,7 +100,14 @@ bench-watch: install peers  ## Measure the watch: a quiet pass against the first
 soak: install  ## Ten minutes of drifts, ten a second: memory, descriptors, threads and history must level off (ARGS="--minutes 60")
 	$(RUN) PYTHONPATH=. python benchmarks/soak.py $(ARGS)
 
-bench-peers: install peers  ## Measure with real SSH servers and a vCenter simulator (ARGS="--hosts 40 --vms 1000")
+# What others take to run one command on the same hosts, in an environment of its own.
+OTHERS := benchmarks/others
+.peers/others/.made: $(OTHERS).lock .venv/.made
+	$(BIN)/python -m venv .peers/others
+	.peers/others/bin/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes -r $(OTHERS).lock
+	@touch $@
+
+bench-peers: install peers .peers/others/.made  ## Measure with real SSH servers and a vCenter simulator (ARGS="--hosts 40 --vms 1000")
 	$(RUN) PYTHONPATH=. python benchmarks/peers.py $(ARGS)
 
 ##@ Keep
@@ -115,6 +122,8 @@ lock: .venv/.locked  ## Resolve the dependencies anew (ARGS=--upgrade for newer 
 	    --extra dev --output-file requirements.lock pyproject.toml
 	$(RUN) CUSTOM_COMPILE_COMMAND="make lock" python -m piptools compile $(LOCK) \
 	    --constraint requirements.lock --output-file requirements-run.lock pyproject.toml
+	$(RUN) CUSTOM_COMPILE_COMMAND="make lock" python -m piptools compile $(LOCK) $(ARGS) \
+	    --output-file $(OTHERS).lock $(OTHERS).in
 
 # No address of a package index may get into a lock: whoever installs says where from.
 LOCK := --quiet --generate-hashes --strip-extras --allow-unsafe --no-annotate \

@@ -65,6 +65,7 @@ class Server:
             "ListenAddress": f"{self.address}:{PORT}", "HostKey": self.folder / "host_key", "PidFile": "none",
             "AuthorizedKeysFile": self._authorized, "ForceCommand": self.folder / "shell", "StrictModes": "no",
             "UsePAM": "no", "PasswordAuthentication": "no", "KbdInteractiveAuthentication": "no", "LogLevel": "VERBOSE",
+            "MaxStartups": 1000, "SetEnv": "SHLVL=5",  # else a bash reads the profile of whoever runs the tests
         }  # fmt: skip
         settings = self.folder / "sshd_config"
         settings.write_text("".join(f"{key} {value}\n" for key, value in lines.items()))

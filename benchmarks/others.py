@@ -1,0 +1,48 @@
+"""What pyinfra and ansible take to run `true` on the same hosts. They observe nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from run import Command, Ratio, Sample, measure, progress
+
+PROGRAMS = Path(__file__).parents[1] / ".peers" / "others" / "bin"
+
+
+def commands(
+    folder: Path, key: str, known_hosts: str, port: str, user: str, addresses: list[str]
+) -> dict[str, Command]:
+    """How each of them is told to do it."""
+    options = f"-o UserKnownHostsFile={known_hosts} -o StrictHostKeyChecking=yes"
+    hosts = {
+        address: {
+            "ansible_user": user, "ansible_port": int(port), "ansible_ssh_private_key_file": key,
+            "ansible_ssh_common_args": options,
+        }
+        for address in addresses
+    }  # fmt: skip
+    for_ansible = folder / "ansible.json"
+    for_ansible.write_text(json.dumps({"all": {"hosts": hosts}}))
+    data = {"ssh_user": user, "ssh_port": int(port), "ssh_key": key, "ssh_known_hosts_file": known_hosts}
+    for_pyinfra = folder / "others_inventory.py"
+    for_pyinfra.write_text(f"hosts = ({addresses!r}, {data!r})\n")
+    at_once = str(len(addresses))
+    return {
+        "pyinfra: true": [PROGRAMS / "pyinfra", "-y", for_pyinfra, "exec", "--", "true"],
+        "ansible: true": [PROGRAMS / "ansible", "-i", for_ansible, "-f", at_once, "all", "-m", "raw", "-a", "true"],
+    }
+
+
+def ratios(folder: Path, bare: list[str], ours: list[Sample], rounds: int) -> list[Ratio]:
+    """Whole processes of ours against theirs."""
+    wanted = {"pyinfra: true": "at most 1.3 wanted", "ansible: true": "at most 0.2 wanted"}
+    found = []
+    for name, command in commands(folder, *bare[:4], bare[4:]).items():
+        measure(command)  # the first writes bytecode
+        theirs = []
+        for number in range(rounds):
+            progress(f"{name}, round {number + 1} of {rounds}")
+            theirs.append(measure(command))
+        found.append(Ratio("vdvs diff", name, tuple(zip(ours, theirs, strict=True)), wanted[name]))
+    return found
