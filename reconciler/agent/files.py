@@ -1,9 +1,9 @@
 """Small steps with files that must not end half-done."""
 
+import binascii
 import errno
 import fcntl
 import os
-import random
 import re
 import time
 
@@ -17,7 +17,6 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 SQLITE_LOCK_BYTES = (0x40000000, 512)
 _TEMPORARY = re.compile(r"\.new-[0-9a-f]{16}(-journal)?$")
-_random = random.SystemRandom()
 
 
 def refusal(error, doing):
@@ -34,7 +33,7 @@ def refusal(error, doing):
 def temporary(real):
     # type: (str) -> str
     """A new name beside `real` for a file that will be renamed: `<real>.new-<random>`."""
-    return "%s.new-%016x" % (real, _random.getrandbits(64))
+    return "%s.new-%016x" % (real, int(binascii.hexlify(os.urandom(8)), 16))
 
 
 def is_temporary(name):

@@ -2,7 +2,7 @@
 
 import errno
 import os
-import platform
+import sys
 
 from . import lookout, sqlite, verbs, wire
 from .paths import Root
@@ -33,7 +33,7 @@ def main(root, stdin, stdout):
     `stdout` any more."""
     place = Root(root)
     try:
-        hello = {"protocol": PROTOCOL, "python": platform.python_version(), "sqlite": sqlite.version(place)}
+        hello = {"protocol": PROTOCOL, "python": "%d.%d.%d" % sys.version_info[:3], "sqlite": sqlite.version(place)}
         wire.write(stdout, {"hello": hello})
         while True:
             try:

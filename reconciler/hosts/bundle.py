@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import marshal
+import zlib
 from functools import cache
 from importlib.abc import InspectLoader
 from importlib.util import find_spec
@@ -21,20 +22,30 @@ BOOTSTRAP = (
 _LOADER = """
 sys.path[:] = [folder for folder in sys.path if folder]
 import types
+class Module(types.ModuleType):  # compiled when something of it is first used: no agent needs all of them
+    def __getattr__(self, wanted):
+        code = codes.pop(self.__name__, None)
+        if code is None:
+            raise AttributeError(wanted)
+        exec(compiled(self.__name__[11:], code), self.__dict__)
+        return getattr(self, wanted)
 package = types.ModuleType("vdvs_agent")
 package.__path__ = []
 sys.modules["vdvs_agent"] = package
+codes = {}
 for name, code in modules:
-    module = types.ModuleType("vdvs_agent." + name)
+    module = Module("vdvs_agent." + name)
     module.__package__ = "vdvs_agent"
+    codes[module.__name__] = code
     sys.modules[module.__name__] = module
-    exec(compiled(name, code), module.__dict__)
     setattr(package, name, module)
 package.main.main(sys.argv[1] if len(sys.argv) > 1 else "/", i, o)
 import os
 os._exit(0)  # all is said: what is left in memory need not be taken apart
 """
 _COMPILE = """
+import zlib
+exec(zlib.decompress(i.read({length})))
 def compiled(name, source):
     return compile(source, "vdvs_agent/" + name + ".py", "exec", 0, True)
 """
@@ -48,11 +59,13 @@ def compiled(name, code):
 
 @cache
 def bundle(first: str = "") -> bytes:
-    """What is written to the interpreter started with `BOOTSTRAP`: a line with the length, then the program. `first`:
-    another program that is run before, in a namespace of its own."""
+    """What is written to the interpreter started with `BOOTSTRAP`: a line with the length, the program, and its
+    modules, packed: to forty hosts at once the way is long. `first`: another program that is run before, in a namespace
+    of its own."""
     # (importlib.resources would do the same, and takes longer to import than all of this.)
     modules = [(name, (get_data("reconciler.agent", f"{name}.py") or b"").decode("ascii")) for name in MODULES]
-    return _program(first, f"modules = {modules!r}\n{_COMPILE}")
+    packed = zlib.compress(f"modules = {modules!r}".encode("ascii"), 9)
+    return _program(first, _COMPILE.format(length=len(packed))) + packed
 
 
 @cache
