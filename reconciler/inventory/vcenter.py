@@ -229,15 +229,15 @@ def told(error: BaseException, where: str) -> InventoryError | None:
 
 def _plain(name: str, value: Any) -> Any:
     if name == "config.hardware.device":
-        return tuple(_vdvs_disks(value))
+        return tuple(_vdvs_disks(value or ()))
     if name == "datastore":
-        return tuple(datastore._moId for datastore in value)
+        return tuple(datastore._moId for datastore in value or ())
     if name == "availableField":
-        return {field.key: field.name for field in value}
+        return {field.key: field.name for field in value or ()}
     if name == "config.service":
-        return {service.key: service.running for service in value.service}
+        return {service.key: service.running for service in (value.service if value is not None else ())}
     if name == "customValue":
-        return {field.key: field.value for field in value}
+        return {field.key: field.value for field in value or ()}
     return value._moId if isinstance(value, vim.ManagedEntity) else value
 
 

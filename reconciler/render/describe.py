@@ -107,11 +107,20 @@ def _vcenter(entry: ESXiHost | None) -> Pairs:
     told = {
         "vCenter": entry.connection,
         "ESXi": entry.version,
-        "Maintenance mode": None if entry.in_maintenance is None else yes_no(entry.in_maintenance),
+        "Maintenance mode": _maintenance(entry),
+        "SSH service": None if entry.ssh_runs is None else "running" if entry.ssh_runs else "stopped",
         "Lockdown mode": entry.lockdown,
         "Cluster": entry.cluster and entry.cluster + (" (managed by an image)" if entry.image_managed else ""),
     }
     return [(title, clean(value)) for title, value in told.items() if value is not None]
+
+
+def _maintenance(entry: ESXiHost) -> str | None:
+    if entry.in_maintenance is None:
+        return None
+    return yes_no(entry.in_maintenance) + (
+        ", entered by vdvs" if entry.in_maintenance and entry.entered_by_vdvs else ""
+    )
 
 
 def _section(seen: Section) -> str:
