@@ -112,7 +112,7 @@ async def second_pass(manifests: Path, rounds: int) -> tuple[list[float], list[f
 def inventory_ratio(folder: Path, vms: int, rounds: int) -> tuple[Ratio, list[float]]:
     """Reading everything once, against a bare loop; each in this process, on a session of its own. And how many seconds
     after it was renamed a VM is called so by a source that has read everything before."""
-    simulator = vcsim.Simulator(folder / "vcsim", "-host", "10", "-vm", str(vms // 2))
+    simulator = vcsim.Simulator(folder / "vcsim", "-host", "10", "-vm", str(vms // 2), "-autostart=false")
     progress(f"starting a vCenter of {vms} VMs (this takes minutes for thousands)")
     simulator.start(patience=1800)
     try:

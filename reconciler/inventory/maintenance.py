@@ -62,14 +62,14 @@ def _is_in(host: Host) -> bool:
 
 
 async def _ended(host: str, task: Any, what: str, seconds: int) -> None:
-    """Wait for a task of vCenter; one that takes too long, or that nobody waits for any more, is cancelled."""
+    """Wait for a task of vCenter; one that takes too long, or that nobody waits for any more, is cancelled, and waited
+    for all the same: what it came to must be known."""
     try:
-        async with asyncio.timeout(seconds + _GRACE):
-            while (info := await _asked(host, lambda: task.info)).state not in ("success", "error"):
-                await asyncio.sleep(_POLL)
+        info = await _outcome(host, task, seconds + _GRACE)
     except BaseException as error:
-        with contextlib.suppress(vmodl.MethodFault, *BROKEN):
-            await asyncio.to_thread(task.CancelTask)
+        with contextlib.suppress(TimeoutError, VCenterRefusedError):
+            await _asked(host, task.CancelTask)
+            await _outcome(host, task, _GRACE)
         if isinstance(error, TimeoutError):
             raise _too_slow(host, what, seconds) from None
         raise
@@ -78,6 +78,14 @@ async def _ended(host: str, task: Any, what: str, seconds: int) -> None:
             raise _too_slow(host, what, seconds)
         said = getattr(info.error, "msg", None) or type(info.error).__name__
         raise VCenterRefusedError("VCenterRefused", f"{host} cannot {what} maintenance mode: {said}")
+
+
+async def _outcome(host: str, task: Any, seconds: float) -> Any:
+    """What vCenter says of a task that has ended. Raises TimeoutError."""
+    async with asyncio.timeout(seconds):
+        while (info := await _asked(host, lambda: task.info)).state not in ("success", "error"):
+            await asyncio.sleep(_POLL)
+    return info
 
 
 def _too_slow(host: str, what: str, seconds: int) -> VCenterRefusedError:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from pyVmomi import vmodl
 
-from reconciler.inventory.vcenter import BROKEN, SERVICES_OF_HOSTS, SSH_KEY, SSH_SERVICE, Host, VCenterReader, told
+from reconciler.inventory.vcenter import BROKEN, NOTES_OF_HOSTS, SSH_KEY, SSH_SERVICE, Host, VCenterReader, told
 from reconciler.model.errors import HostUnreachableError, InventoryError, VCenterRefusedError
 from reconciler.model.secret import Login
 from reconciler.model.site import VCenter
@@ -19,7 +19,7 @@ class SSHServices:
     """Implements `hosts.ssh.Services`."""
 
     def __init__(self, vcenters: Sequence[tuple[VCenter, Callable[[], Login]]]) -> None:
-        self._readers = [VCenterReader(vcenter, login, SERVICES_OF_HOSTS) for vcenter, login in vcenters]
+        self._readers = [VCenterReader(vcenter, login, NOTES_OF_HOSTS) for vcenter, login in vcenters]
 
     async def start(self, name: str, address: str) -> bool:
         """See `hosts.ssh.Services`."""
@@ -47,11 +47,12 @@ class SSHServices:
 
 
 def _runs(host: Host) -> bool:
-    services = {service.key: service.running for service in host.system.config.service.service}
-    return bool(services.get(SSH_KEY))
+    config = host.system.config
+    known = config.service.service if config is not None and config.service is not None else ()
+    return any(service.running for service in known if service.key == SSH_KEY)
 
 
-def _put_back(reader: VCenterReader) -> Iterator[str]:
+def _put_back(reader: VCenterReader) -> list[str]:
     """Stop what has a note; what could not be stopped, in words."""
     complaints = []
     try:
@@ -67,4 +68,4 @@ def _put_back(reader: VCenterReader) -> Iterator[str]:
         said = told(error, "the vCenter") or error
         complaints.append(f"whether SSH services that vdvs has started still run is not known: {said}")
     reader.close()
-    return iter(complaints)
+    return complaints

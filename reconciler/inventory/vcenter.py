@@ -40,8 +40,8 @@ PROPERTIES = {
     vim.Datacenter: ("name", "parent"),
     vim.VirtualApp: ("name", "parentFolder", "parentVApp"),
 }  # fmt: skip
-SERVICES_OF_HOSTS = {
-    vim.HostSystem: ("name", "runtime.inMaintenanceMode", "availableField", "customValue", "config.service"),
+NOTES_OF_HOSTS = {
+    vim.HostSystem: ("name", "availableField", "customValue"),
 }
 _SINCE_7 = {vim.ComputeResource: ("lifecycleManaged",)}  # an older vCenter refuses to hear of it
 _DOCKVOLS = "] dockvols/"

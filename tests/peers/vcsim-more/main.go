@@ -109,6 +109,7 @@ func main() {
 	flag.IntVar(&model.ClusterHost, "host", model.ClusterHost, "hosts in each cluster")
 	flag.IntVar(&model.Host, "standalone-host", model.Host, "hosts in no cluster, in each datacenter")
 	flag.IntVar(&model.Machine, "vm", model.Machine, "VMs in each resource pool")
+	flag.BoolVar(&model.Autostart, "autostart", model.Autostart, "switch VMs on")
 	flag.IntVar(&model.App, "app", model.App, "vApps in each cluster")
 	version := flag.String("esx-version", "8.0.2", "version of ESXi on every host")
 	delays := flag.String("task-delay", "", "how long tasks take: EnterMaintenanceMode:3000,...")
