@@ -1,4 +1,7 @@
-"""Connections to many hosts, held, with an agent idle on each: what one more of them costs us."""
+"""Connections to many hosts, held, with an agent idle on each: what one more of them costs us.
+
+PYTHONPATH=. python benchmarks/many_hosts.py FOLDER N      (`make bench-peers` runs it as a process of its own)
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import asyncio
 import getpass
 import itertools
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,3 +83,7 @@ def told(found: list[Held]) -> str:
             f"{now.hosts} connections held: {now.mib:.0f} MiB, {now.descriptors} descriptors; {each} for each more"
         )
     return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(told(hold(Path(sys.argv[1]), int(sys.argv[2]))))
