@@ -22,13 +22,16 @@ BOOTSTRAP = (
 _LOADER = """
 sys.path[:] = [folder for folder in sys.path if folder]
 import types
-class Module(types.ModuleType):  # compiled when something of it is first used: no agent needs all of them
+class Module(types.ModuleType):
     def __getattr__(self, wanted):
-        code = codes.pop(self.__name__, None)
-        if code is None:
+        if self.__name__ not in codes:
             raise AttributeError(wanted)
-        exec(compiled(self.__name__[11:], code), self.__dict__)
+        load(self)
         return getattr(self, wanted)
+def load(module):
+    code = codes.pop(module.__name__, None)
+    if code is not None:
+        exec(compiled(module.__name__[11:], code), module.__dict__)
 package = types.ModuleType("vdvs_agent")
 package.__path__ = []
 sys.modules["vdvs_agent"] = package
@@ -39,18 +42,22 @@ for name, code in modules:
     codes[module.__name__] = code
     sys.modules[module.__name__] = module
     setattr(package, name, module)
+for name, _ in modules if at_once else ():
+    load(getattr(package, name))
 package.main.main(sys.argv[1] if len(sys.argv) > 1 else "/", i, o)
 import os
 os._exit(0)  # all is said: what is left in memory need not be taken apart
 """
 _COMPILE = """
 import zlib
+at_once = False  # a module is compiled when something of it is first used: no agent needs all of them
 exec(zlib.decompress(i.read({length})))
 def compiled(name, source):
     return compile(source, "vdvs_agent/" + name + ".py", "exec", 0, True)
 """
 _UNPACK = """
 import marshal
+at_once = True
 modules = marshal.loads(i.read({length}))
 def compiled(name, code):
     return code
