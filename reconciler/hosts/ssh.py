@@ -102,7 +102,13 @@ class SSHHosts:
             return await self._connect(address)
         except HostUnreachableError as error:
             nobody = isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, socket.gaierror)
-            if not nobody or self._services is None or not await self._services.start(name, address):
+            if not nobody or self._services is None:
+                raise
+            try:
+                started = await self._services.start(name, address)
+            except HostUnreachableError as trouble:
+                raise HostUnreachableError(f"{error}; {trouble}") from trouble
+            if not started:
                 raise
         for pause in _UNTIL_IT_LISTENS:
             await asyncio.sleep(pause)

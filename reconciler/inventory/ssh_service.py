@@ -27,7 +27,7 @@ class SSHServices:
             return await asyncio.to_thread(self._start, name, address)
         except _FAULTS as error:
             said = told(error, "the vCenter") or error
-            raise HostUnreachableError(f"{address}: its SSH service cannot be started: {said}") from error
+            raise HostUnreachableError(f"its SSH service cannot be started: {said}") from error
 
     def _start(self, name: str, address: str) -> bool:
         found = next((host for one in self._readers if (host := one.host(SSH_SERVICE, name, address))), None)

@@ -13,12 +13,17 @@ from typing import Any
 import pytest
 from pyVmomi import vim
 
+from reconciler.hosts.refused_logins import RefusedLogins
+from reconciler.hosts.ssh import SSHHosts
 from reconciler.inventory.ssh_service import SSHServices
 from reconciler.inventory.vcenter import SSH_KEY, SSH_SERVICE
-from reconciler.model.errors import VCenterRefusedError
+from reconciler.model.errors import HostUnreachableError, VCenterRefusedError
+from reconciler.model.secret import Login
+from reconciler.ports import Question
 from tests.e2e.site import statuses
 from tests.peers.sshd import Fleet
 from tests.peers.test_by_ssh import SSHSite
+from tests.peers.test_ssh import settings
 from tests.peers.test_vsphere import login, pinned
 from tests.peers.vcsim import Administrator, Simulator
 
@@ -155,6 +160,14 @@ def test_without_the_vcenter_hosts_are_not_reached_and_nobody_says_that_all_is_a
     site: SSHSite, hosts: Hosts, vcenter: Simulator, tmp_path: Path
 ) -> None:
     services = SSHServices([(pinned(vcenter), login("wrong"))])
+
+    async def connect() -> None:
+        reached = SSHHosts(settings(site.fleet), lambda: Login("root", None), RefusedLogins(tmp_path / "x"), services)
+        await reached.agent("esx1", hosts.servers[0].address).observe(Question())
+
+    both = r"connection refused; is SSH enabled on the host\?; its SSH service cannot be started: .* password is wrong"
+    with pytest.raises(HostUnreachableError, match=both):
+        asyncio.run(connect())
     with pytest.raises(VCenterRefusedError, match=r"is not known: .* user name or password is wrong"):
         asyncio.run(services.put_back())
     assert hosts.services() == [OFF, OFF]
