@@ -1,6 +1,5 @@
 """What is read from the host itself: driver, service, link to the config DB, mode, Secure Boot."""
 
-import csv
 import os
 
 from . import database, files, programs, rows, sqlite, stamps
@@ -212,6 +211,8 @@ def _installed(root):
 
 def _ask_esxcli(root):
     # type: (Root) -> Optional[str]
+    import csv
+
     done = programs.run(root, [esxcli(root), "--formatter=csv", "software", "vib", "list"], QUESTION_SECONDS)
     if done.code != 0:
         raise Refused("CannotRun", "esxcli cannot list the installed VIBs: %s" % done.complaint)

@@ -2,7 +2,7 @@
 
 ESXi forgets /etc/vmware/vmdkops at every reboot; local.sh runs at boot and makes the link to the config DB again. The
 section stands between two equal tag lines, the ones that the original tool writes and looks for. Tags count only in
-the first column, as there.
+the first column, as there. Each character of a text is one byte of the file, so that any bytes survive.
 """
 
 import re
@@ -100,6 +100,12 @@ def runs(text):
     if reached is not True or understand(text)[0] == OURS:
         return reached, why
     return _makes_link(lines[start:end])
+
+
+def readable(text):
+    # type: (str) -> str
+    """For people, what is taken from a text of which each character is one byte of the file."""
+    return text.encode("latin-1").decode("utf-8", "replace")
 
 
 def hindrance(text):

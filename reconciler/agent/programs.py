@@ -1,10 +1,10 @@
 """Running the host's own programs: an argument list, never a shell; bounded time; nothing of ours on their streams."""
 
+import fcntl
 import os
 import re
 import select
 import signal
-import subprocess
 import time
 
 from .clock import monotonic
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MOST_OUTPUT = 4 * 1024 * 1024  # bytes of one stream that are kept
 _PAUSE = 0.02
+_MOST_DESCRIPTORS = 256  # an agent has a dozen
 _PATH = "/bin:/sbin:/usr/bin:/usr/sbin:/usr/local/bin"
 
 
@@ -47,56 +48,100 @@ def run(root, arguments, timeout):
     """Run a program to its end. Raises Refused `Timeout` after `timeout` seconds (it and its children are killed)
     and `CannotRun` when it cannot be started."""
     words = [native(word) for word in arguments]
-    with open(os.devnull, "rb") as nothing:
-        try:
-            process = subprocess.Popen(
-                words,
-                stdin=nothing,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                close_fds=True,
-                cwd=root.folder,
-                env=_environment(root),
-                preexec_fn=os.setsid,
-            )
-        except EnvironmentError as error:
-            raise Refused("CannotRun", "%s cannot be started: %s" % (words[0], error.strerror or error))
+    program = _Program(root, words)
     try:
-        out, err = _listen(process, monotonic() + timeout)
+        out, err = program.listen(monotonic() + timeout)
     finally:
-        still_running = process.poll() is None
-        if still_running:
-            _kill(process)
-        process.stdout.close()  # type: ignore[union-attr] # it was started with pipes
-        process.stderr.close()  # type: ignore[union-attr] # the same
+        still_running = not program.has_ended()
+        program.end()
     if still_running:
         raise Refused("Timeout", "%s did not end within %g seconds" % (words[0], timeout))
-    return Finished(process.returncode, readable(out), readable(err))
+    return Finished(program.code, readable(out), readable(err))
 
 
-def _listen(process, until):
-    # type: (subprocess.Popen[bytes], float) -> List[bytes]
-    """What the program says on its two streams, up to its end, or the moment `until`. A service that it leaves behind
-    may hold the streams open for ever: that is not waited for."""
-    pipes = process.stdout, process.stderr
-    streams = [pipe.fileno() for pipe in pipes]  # type: ignore[union-attr] # it was started with pipes
-    said = dict.fromkeys(streams, b"")
-    heard = list(streams)
-    pause = 0.001
-    while monotonic() < until:
-        ended = process.poll() is not None
-        ready = select.select(heard, [], [], 0 if ended else _PAUSE)[0] if heard else []
-        for stream in ready:
-            chunk = os.read(stream, 65536)
-            said[stream] += chunk[: MOST_OUTPUT - len(said[stream])]
-            if not chunk:
-                heard.remove(stream)
-        if ended and not ready:
-            break
-        if not heard:  # most end a moment after their streams
-            time.sleep(pause)
-            pause = min(pause * 2, _PAUSE)
-    return [said[stream] for stream in streams]
+class _Program(object):
+    """A program that was started in a session of its own. `code`: see `Finished`, once it has ended.
+
+    By hand, as the module subprocess takes longer to import than most programs take to answer."""
+
+    def __init__(self, root, words):
+        # type: (Root, List[str]) -> None
+        """Raises Refused `CannotRun`."""
+        self.code = 0
+        self._ended = False
+        out, err, trouble = os.pipe(), os.pipe(), os.pipe()
+        self._streams = [out[0], err[0]]
+        self._pid = os.fork()
+        if self._pid == 0:
+            _become(root, words, out[1], err[1], trouble[1])
+        for _, end in (out, err, trouble):
+            os.close(end)
+        number = os.read(trouble[0], 16)
+        os.close(trouble[0])
+        if number:
+            self.end()
+            raise Refused("CannotRun", "%s cannot be started: %s" % (words[0], os.strerror(int(number))))
+
+    def has_ended(self):
+        # type: () -> bool
+        if not self._ended:
+            pid, status = os.waitpid(self._pid, os.WNOHANG)
+            self._ended = pid != 0
+            self.code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+        return self._ended
+
+    def listen(self, until):
+        # type: (float) -> List[bytes]
+        """What it says on its two streams, up to its end, or the moment `until`. A service that it leaves behind may
+        hold the streams open for ever: that is not waited for."""
+        said = dict.fromkeys(self._streams, b"")
+        heard = list(self._streams)
+        pause = 0.001
+        while monotonic() < until:
+            ended = self.has_ended()
+            ready = select.select(heard, [], [], 0 if ended else _PAUSE)[0] if heard else []
+            for stream in ready:
+                chunk = os.read(stream, 65536)
+                said[stream] += chunk[: MOST_OUTPUT - len(said[stream])]
+                if not chunk:
+                    heard.remove(stream)
+            if ended and not ready:
+                break
+            if not heard:  # most end a moment after their streams
+                time.sleep(pause)
+                pause = min(pause * 2, _PAUSE)
+        return [said[stream] for stream in self._streams]
+
+    def end(self):
+        # type: () -> None
+        """Kill it and its children, which share its session, if it still runs."""
+        if not self.has_ended():
+            try:
+                os.killpg(self._pid, signal.SIGKILL)
+            except OSError:
+                pass
+            os.waitpid(self._pid, 0)
+        for stream in self._streams:
+            os.close(stream)
+
+
+def _become(root, words, out, err, trouble):
+    # type: (Root, List[str], int, int, int) -> None
+    """Turn this process, which was just forked, into the program. What keeps it from that is told as a number."""
+    try:
+        os.setsid()
+        os.chdir(root.folder)
+        for stream, place in ((os.open(os.devnull, os.O_RDONLY), 0), (out, 1), (err, 2)):
+            os.dup2(stream, place)
+        os.closerange(3, trouble)
+        os.closerange(trouble + 1, _MOST_DESCRIPTORS)
+        fcntl.fcntl(trouble, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and a program would, too
+        os.execve(words[0], words, _environment(root))  # noqa: S606 - a shell is what is not wanted
+    except EnvironmentError as error:
+        os.write(trouble, str(error.errno).encode("ascii"))
+    finally:
+        os._exit(127)
 
 
 def first_that_exists(root, paths):
@@ -116,13 +161,3 @@ def _environment(root):
     if root.folder != "/":
         environment["VDVS_ROOT"] = root.folder
     return environment
-
-
-def _kill(process):
-    # type: (subprocess.Popen[bytes]) -> None
-    """End the program and its children, which share its session."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except OSError:
-        pass
-    process.wait()

@@ -28,23 +28,11 @@ _MODE = 0o1755
 
 def facts(root):
     # type: (Root) -> Dict[str, Any]
-    """The `section` of the protocol."""
-    saved = not os.path.lexists(root.real(MARKER))
+    """The `local_sh` of the protocol. What the text means is not looked into here: whoever asks many hosts finds the
+    same text on most of them."""
     text = _read(root)
-    if text is None:
-        return {"form": local_sh.NO_FILE, "datastore": None, "saved": saved, "runs": False, "why": "", "hindrance": ""}
-    form, datastore = local_sh.understand(text)
-    runs, why = local_sh.runs(text)
-    if form != local_sh.MISSING and not _executable(root):
-        runs, why = False, "local.sh is not executable, so the host does not run it"
-    return {
-        "form": form,
-        "datastore": None if datastore is None else _readable(datastore),
-        "saved": saved,
-        "runs": runs,
-        "why": _readable(why),
-        "hindrance": _readable(local_sh.hindrance(text)),
-    }
+    saved = not os.path.lexists(root.real(MARKER))
+    return {"text": text, "executable": text is not None and _executable(root), "saved": saved}
 
 
 def write(root, datastore):
@@ -58,7 +46,7 @@ def write(root, datastore):
     if text is None:
         _create(root, local_sh.with_section(local_sh.NEW_FILE, datastore))
     elif local_sh.hindrance(text):
-        raise Refused("NeverRuns", _readable(local_sh.hindrance(text)))
+        raise Refused("NeverRuns", local_sh.readable(local_sh.hindrance(text)))
     elif wanted not in text or not local_sh.runs(text)[0] or local_sh.understand(text)[0] != local_sh.OURS:
         _edit(root, text, local_sh.with_section(text, datastore))
     _make_executable(root)
@@ -84,12 +72,6 @@ def _read(root):
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return None
         raise files.refusal(error, "%s cannot be read" % LOCAL_SH)
-
-
-def _readable(text):
-    # type: (str) -> str
-    """Text of which each character was one byte of the file."""
-    return text.encode("latin-1").decode("utf-8", "replace")
 
 
 def _executable(root):

@@ -110,9 +110,10 @@ def _connect(root, name, is_uri):
 
 def _uri(real, mode):
     # type: (str, str) -> str
-    from urllib.parse import quote  # novm
-
-    return "file:%s?mode=%s" % (quote(os.fsencode(real)), mode)  # novm
+    """By the rules of SQLite's URIs. What urllib has for that takes longer to import than the DB to read."""
+    raw = bytearray(os.fsencode(real))  # novm
+    quoted = [chr(byte) if 32 < byte < 127 and chr(byte) not in "%?#" else "%%%02X" % byte for byte in raw]
+    return "file:%s?mode=%s" % ("".join(quoted), mode)
 
 
 def patiently(until, what):

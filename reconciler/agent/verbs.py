@@ -7,6 +7,7 @@ from . import (
     host_actions,
     host_facts,
     log_level,
+    lookout,
     metadata,
     policies,
     relocation,
@@ -16,7 +17,6 @@ from . import (
     volume_access,
 )
 from .clock import monotonic
-from .lookout import Lookout
 from .text import readable, sentence
 from .wire import Refused
 
@@ -48,7 +48,7 @@ def watch(root, request):
     # type: (Root, Dict[str, Any]) -> Dict[str, Any]
     """Look out from now on, between requests, in place of whatever was looked out for before. Writes nothing."""
     root.lookout = None
-    root.lookout = Lookout(root, request)
+    root.lookout = lookout.Lookout(root, request)
     return {}
 
 
@@ -155,7 +155,7 @@ def _host(root, until):
         "link": _readable(link),
         "link_path": _readable(link_path),
         "journal": host_facts.journal_beside_link(root),
-        "section": section.facts(root),
+        "local_sh": section.facts(root),
         "driver": driver,
         "driver_error": driver_error,
         "service": host_facts.service(root),

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import marshal
+import sys
 import zlib
 from functools import cache
 from importlib.abc import InspectLoader
 from importlib.util import find_spec
 from pkgutil import get_data
 from types import CodeType
+from typing import TYPE_CHECKING
 
 from reconciler.agent import MODULES
 
-# Runs on the host with `python -c`: reads the length of the bundle, then the bundle, and executes it. `i` and `o` are
-# the binary streams, which the bundle goes on using. No quote that a shell would care about.
+if TYPE_CHECKING:
+    from reconciler.hosts.conversation import Channel
+
+# Runs on the host with `python -c`: says which Python it is, reads the length of the bundle, then the bundle, and
+# executes it. `i` and `o` are the binary streams, which the bundle goes on using. No quote that a shell cares about.
 BOOTSTRAP = (
     "import sys;i=getattr(sys.stdin,'buffer',sys.stdin);o=getattr(sys.stdout,'buffer',sys.stdout);"
+    "o.write((' '.join(sys.version.split())+chr(10)).encode());o.flush();"
     "exec(i.read(int(i.readline())))"
 )
 
 _LOADER = """
 sys.path[:] = [folder for folder in sys.path if folder]
-import types
-class Module(types.ModuleType):
+class Module(type(sys)):
     def __getattr__(self, wanted):
         if self.__name__ not in codes:
             raise AttributeError(wanted)
@@ -32,7 +37,7 @@ def load(module):
     code = codes.pop(module.__name__, None)
     if code is not None:
         exec(compiled(module.__name__[11:], code), module.__dict__)
-package = types.ModuleType("vdvs_agent")
+package = type(sys)("vdvs_agent")
 package.__path__ = []
 sys.modules["vdvs_agent"] = package
 codes = {}
@@ -42,33 +47,41 @@ for name, code in modules:
     codes[module.__name__] = code
     sys.modules[module.__name__] = module
     setattr(package, name, module)
-for name, _ in modules if at_once else ():
-    load(getattr(package, name))
 package.main.main(sys.argv[1] if len(sys.argv) > 1 else "/", i, o)
 import os
 os._exit(0)  # all is said: what is left in memory need not be taken apart
 """
+# A module is compiled, or its code is read, when something of it is first used: no agent needs all of them.
 _COMPILE = """
 import zlib
-at_once = False  # a module is compiled when something of it is first used: no agent needs all of them
 exec(zlib.decompress(i.read({length})))
 def compiled(name, source):
     return compile(source, "vdvs_agent/" + name + ".py", "exec", 0, True)
 """
 _UNPACK = """
 import marshal
-at_once = True
 modules = marshal.loads(i.read({length}))
 def compiled(name, code):
-    return code
+    return marshal.loads(code)
 """
 
 
+async def ship(channel: Channel, first: str = "") -> None:
+    """Send the agent to an interpreter that was started with `BOOTSTRAP`. `first`: another program that is run before,
+    in a namespace of its own. Raises HostUnreachableError."""
+    python = await channel.receive()
+    await channel.send(bundle_for(python.decode(errors="replace").strip(), first))
+
+
+def bundle_for(python: str, first: str = "") -> bytes:
+    """What is written to an interpreter that says it is this one: a line with the length, the program, and its modules.
+    For the Python that runs this they are compiled already: compiling takes an agent longer than looking. For any other
+    they are sent as they stand, packed, as to forty hosts at once the way is long."""
+    return _compiled(first) if python == " ".join(sys.version.split()) else _packed(first)
+
+
 @cache
-def bundle(first: str = "") -> bytes:
-    """What is written to the interpreter started with `BOOTSTRAP`: a line with the length, the program, and its
-    modules, packed: to forty hosts at once the way is long. `first`: another program that is run before, in a namespace
-    of its own."""
+def _packed(first: str) -> bytes:
     # (importlib.resources would do the same, and takes longer to import than all of this.)
     modules = [(name, (get_data("reconciler.agent", f"{name}.py") or b"").decode("ascii")) for name in MODULES]
     packed = zlib.compress(f"modules = {modules!r}".encode("ascii"), 9)
@@ -76,10 +89,8 @@ def bundle(first: str = "") -> bytes:
 
 
 @cache
-def bundle_for_this_python(first: str = "") -> bytes:
-    """The same for an interpreter that is the one which runs this. Its modules are compiled already, which is most of
-    what an agent does before it says hello; they follow the program."""
-    modules = marshal.dumps([(name, _code(name)) for name in MODULES])
+def _compiled(first: str) -> bytes:
+    modules = marshal.dumps([(name, marshal.dumps(_code(name))) for name in MODULES])
     return _program(first, _UNPACK.format(length=len(modules))) + modules
 
 

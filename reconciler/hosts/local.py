@@ -11,7 +11,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable
 from pathlib import Path
 
-from reconciler.hosts.bundle import BOOTSTRAP, bundle, bundle_for_this_python
+from reconciler.hosts.bundle import BOOTSTRAP, ship
 from reconciler.hosts.client import REPLY_LIMIT, AgentClient
 from reconciler.hosts.conversation import Channel
 from reconciler.model.errors import HostUnreachableError
@@ -57,8 +57,7 @@ class LocalHosts:
             raise HostUnreachableError(f"{name}: the agent cannot be started: {error.strerror}") from error
         channel = _ProcessChannel(name, process)
         try:
-            ours = bundle_for_this_python if self._interpreter == sys.executable else bundle
-            await channel.send(ours(self._first_on(name)))
+            await ship(channel, self._first_on(name))
         except BaseException:
             await channel.close()
             raise

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import asyncssh
 
-from reconciler.hosts.bundle import BOOTSTRAP, bundle
+from reconciler.hosts.bundle import BOOTSTRAP, ship
 from reconciler.hosts.client import REPLY_LIMIT, AgentClient
 from reconciler.hosts.conversation import Channel
 from reconciler.hosts.refused_logins import RefusedLogins
@@ -88,7 +88,7 @@ class SSHHosts:
         try:
             channel = AgentChannel(name, connection)
             await connection.create_session(lambda: channel, COMMAND, encoding=None, window=_WINDOW, request_pty=False)
-            await channel.send(bundle())
+            await ship(channel)
         except BaseException as error:
             connection.abort()
             if isinstance(error, asyncssh.Error | OSError):

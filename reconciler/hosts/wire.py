@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from reconciler.hosts.sections import understood
 from reconciler.model.backups import Backup
 from reconciler.model.location import Location
 from reconciler.model.observed import (
@@ -25,8 +26,6 @@ from reconciler.model.observed import (
     ObservedStoragePolicies,
     PrivilegeRow,
     Schema,
-    Section,
-    SectionForm,
     Service,
     StoragePolicyFile,
     TenantRow,
@@ -147,7 +146,7 @@ def _host(name: str, seen: Json) -> ObservedHost:
         db_reason=seen["db_reason"],
         link=seen["link"],
         link_path=seen["link_path"],
-        section=_section(seen["section"]),
+        section=understood(**seen["local_sh"]),
         driver=seen["driver"],
         driver_error=seen["driver_error"],
         service=Service(seen["service"]),
@@ -158,11 +157,6 @@ def _host(name: str, seen: Json) -> ObservedHost:
         can_write=seen["can_write"],
         journal=seen["journal"],
     )
-
-
-def _section(seen: Json) -> Section:
-    runs, why, hindrance = seen["runs"], seen["why"], seen["hindrance"]
-    return Section(SectionForm(seen["form"]), seen["datastore"], seen["saved"], runs, why, hindrance)
 
 
 def _config_db(host: str, path: str, seen: Json, known: Mapping[str, ObservedConfigDB]) -> ObservedConfigDB:

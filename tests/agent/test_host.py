@@ -13,13 +13,17 @@ import stat
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reconciler.agent import host_actions, host_facts, local_sh, programs
 from reconciler.agent.paths import Root
 from reconciler.agent.wire import Refused
+from reconciler.hosts.sections import understood
+from reconciler.model.observed import Section, SectionForm
 from tests.agent.test_observe_db import leave_hot_journal, start_spilling_writer
 from tests.agent.world import AUTH_DB, DB, LOCAL_SH, URL, VOLUME, Agent, break_at
 
@@ -172,9 +176,12 @@ def test_after_a_failure_the_rest_is_skipped(ready: Agent) -> None:
 # local.sh
 
 
-def told(**differing: object) -> dict[str, object]:
-    good = {"form": "ours", "datastore": VOLUME, "saved": True, "runs": True, "why": "", "hindrance": ""}
-    return {**good, **differing}
+def section(agent: Agent) -> Section:
+    return understood(**agent.host()["local_sh"])
+
+
+def told(**differing: Any) -> Section:
+    return replace(Section(SectionForm.OURS, VOLUME, saved=True), **differing)
 
 
 def test_a_local_sh_that_is_not_executable_does_not_run_until_it_is_again(agent: Agent) -> None:
@@ -182,19 +189,19 @@ def test_a_local_sh_that_is_not_executable_does_not_run_until_it_is_again(agent:
     agent.on_host(SECTION)
     path.chmod(0o1644)
     why = "local.sh is not executable, so the host does not run it"
-    assert agent.host()["section"] == told(runs=False, why=why)
+    assert section(agent) == told(runs=False, why=why)
     assert agent.on_host(SECTION) == ["ok"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o1755
-    assert agent.host()["section"] == told()
+    assert section(agent) == told()
     assert saves.read_text() == "saved\nsaved\n"
 
 
 def test_a_section_behind_an_exit_is_told_and_moved(agent: Agent) -> None:
     on_boot_bank(agent)
     path = local_sh_of(agent, "#!/bin/sh\nexit 1 # \u00e9\n" + local_sh.section_text(VOLUME))
-    assert agent.host()["section"] == told(runs=False, why="line 2: `exit 1` ends the script")
+    assert section(agent) == told(runs=False, why="line 2: `exit 1` ends the script")
     assert agent.on_host(SECTION) == ["ok"]
-    assert agent.host()["section"] == told()
+    assert section(agent) == told()
     assert path.read_text() == "#!/bin/sh\n" + local_sh.section_text(VOLUME) + "exit 1 # \u00e9\n"
 
 
@@ -202,7 +209,7 @@ def test_a_local_sh_that_is_not_of_the_shell_is_left_alone(agent: Agent) -> None
     on_boot_bank(agent)
     path = local_sh_of(agent, "#!/bin/python\nprint(1)\n")
     why = "line 1: local.sh is not a script of the shell (#!/bin/python)"
-    assert agent.host()["section"] == told(form="missing", datastore=None, runs=False, hindrance=why)
+    assert section(agent) == told(form=SectionForm.MISSING, datastore=None, runs=False, hindrance=why)
     assert agent.on_host(SECTION) == ["NeverRuns"]
     assert path.read_text() == "#!/bin/python\nprint(1)\n"
 
@@ -215,7 +222,7 @@ def test_the_section_is_written_in_place_and_saved(agent: Agent) -> None:
     after = path.stat()
     assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
     assert saves.read_text() == "saved\n"
-    assert agent.host()["section"] == told(saved=True)
+    assert section(agent) == told(saved=True)
     assert (agent.root / "etc/vmware/vmdkops/local.sh.vdvs-before").read_text() == PLAIN
     assert [entry.name for entry in path.parent.iterdir()] == ["local.sh"]
 
@@ -233,23 +240,23 @@ def test_what_could_not_be_saved_is_said_until_it_is(agent: Agent) -> None:
     path = local_sh_of(agent)
     on_boot_bank(agent, succeeds=False)
     assert agent.on_host(SECTION) == ["NotSaved"]
-    assert agent.host()["section"] == told(saved=False)
+    assert section(agent) == told(saved=False)
     stamp = path.stat().st_mtime_ns
     on_boot_bank(agent)
     assert agent.on_host(SECTION) == ["ok"]
-    assert agent.host()["section"]["saved"] is True
+    assert section(agent).saved
     assert path.stat().st_mtime_ns == stamp
 
 
 def test_without_a_way_to_save_persistence_is_not_claimed(agent: Agent) -> None:
     local_sh_of(agent)
     assert agent.on_host(SECTION) == ["NotSaved"]
-    assert agent.host()["section"]["saved"] is False
+    assert not section(agent).saved
 
 
 def test_a_missing_local_sh_is_created(agent: Agent) -> None:
     on_boot_bank(agent)
-    assert agent.host()["section"] == told(form="no file", datastore=None, runs=False)
+    assert section(agent) == told(form=SectionForm.NO_FILE, datastore=None, runs=False)
     assert agent.on_host(SECTION) == ["ok"]
     path = agent.root / LOCAL_SH
     assert stat.S_IMODE(path.stat().st_mode) == 0o1755
@@ -501,10 +508,10 @@ def test_local_sh_is_a_whole_script_at_every_moment(agent: Agent) -> None:
     path = local_sh_of(agent, local_sh.with_section(PLAIN, VOLUME))
     killed_before(agent, "ftruncate", {"action": "RemoveSection"})
     assert path.read_text().rstrip("\n") + "\n" == PLAIN
-    assert agent.host()["section"] == told(form="missing", datastore=None, saved=False, runs=False)
+    assert section(agent) == told(form=SectionForm.MISSING, datastore=None, saved=False, runs=False)
     on_boot_bank(agent)
     assert agent.on_host({"action": "RemoveSection"}) == ["ok"]
-    assert agent.host()["section"]["saved"] is True
+    assert section(agent).saved
 
 
 @pytest.mark.parametrize("step", ["symlink", "rename", "fsync"])

@@ -305,7 +305,7 @@ def check_host(killed: Agent, before: Agent, after: Agent) -> None:
     assert text in (text_before, text_after)
     assert (killed.root / LOCAL_SH).stat().st_mode == (before.root / LOCAL_SH).stat().st_mode
     if text != text_before and not (killed.root / "saves").exists():
-        assert not killed.host()["section"]["saved"]
+        assert not killed.host()["local_sh"]["saved"]
     names = {entry.name for entry in (killed.root / AUTH_DB).parent.iterdir()}
     strange = {name for name in names if not LEFT.search(name)} - {"auth-db", "local.sh.vdvs-before", ".vdvs-unsaved"}
     assert strange == set()
@@ -315,7 +315,7 @@ def check_host(killed: Agent, before: Agent, after: Agent) -> None:
 def host_again(request: Callable[[Agent], dict[str, Any]]) -> Callable[[Agent], None]:
     def again(agent: Agent) -> None:
         assert agent.on_host(*request(agent)["actions"]) == ["ok", "ok"]
-        assert agent.host()["section"]["saved"]
+        assert agent.host()["local_sh"]["saved"]
 
     return again
 

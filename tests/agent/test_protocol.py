@@ -13,6 +13,7 @@ import pytest
 
 import reconciler.agent
 from reconciler.agent import MODULES, verbs, wire
+from reconciler.agent.local_sh import section_text
 from tests.agent.pythons import ALL_PYTHONS
 from tests.agent.world import AUTH_DB, DB, G1, URL, VM1, VOLUME, Agent, outcomes, vmgroup
 
@@ -47,7 +48,7 @@ def test_a_whole_life_on_every_python(agent: Agent, python: str) -> None:
     assert found["config_dbs"][DB] == agent.look()
     assert found["config_dbs"][DB]["tenants"] == [[G1, "G\u00fc1", "\u00e9", URL]]
     assert found["config_dbs"][DB]["backups"] == [changed["result"]["backup"]]
-    assert (found["host"]["db_mode"], found["host"]["section"]["form"]) == ("MultiNode", "ours")
+    assert (found["host"]["db_mode"], section_text(VOLUME) in found["host"]["local_sh"]["text"]) == ("MultiNode", True)
     assert found["datastores"][URL]["entries"] == {"G\u00fc1": ["link", f"{URL}/dockvols/{G1}", 0]}
 
 

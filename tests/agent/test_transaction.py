@@ -17,7 +17,7 @@ import pytest
 
 from reconciler.agent import sqlite as agents_sqlite
 from reconciler.agent.wire import Refused
-from reconciler.hosts.bundle import BOOTSTRAP, bundle
+from reconciler.hosts.bundle import BOOTSTRAP, bundle_for
 from tests.agent.pythons import ALL_PYTHONS
 from tests.agent.test_observe_db import leave_hot_journal, start_spilling_writer
 from tests.agent.world import ANOTHER_PYTHON, G1, G2, TIME, VM1, VM2, Agent, access, act, member, outcomes, vmgroup
@@ -231,11 +231,11 @@ def test_the_folder_that_vdvs_was_started_in_lends_no_modules(
     for module in ("hashlib", "os", "sqlite3", "fcntl", "types"):
         (folder / f"{module}.py").write_text(f"open({str(folder / 'ran')!r}, 'w')\n")
     request = {"id": 1, "do": "apply_db", **ready.request([[ADD]])}
-    lines = bundle() + json.dumps(request).encode() + b"\n"
+    lines = bundle_for("another") + json.dumps(request).encode() + b"\n"
     options = ["-E", "-s"] if "/2.7" in python else ["-I"]
     command = [python, *options, "-S", "-c", BOOTSTRAP, str(ready.root)]
     done = subprocess.run(command, input=lines, capture_output=True, cwd=folder, check=True)
-    assert outcomes(json.loads(done.stdout.splitlines()[1])["result"]) == ["ok"]
+    assert outcomes(json.loads(done.stdout.splitlines()[2])["result"]) == ["ok"]
     assert not (folder / "ran").exists()
 
 

@@ -121,7 +121,7 @@ def test_an_agent_that_hangs_is_given_up_and_ended(root: Path, monkeypatch: pyte
 
 def test_a_program_that_is_no_agent_is_unreachable(root: Path, tmp_path: Path) -> None:
     impostor = tmp_path / "impostor"
-    impostor.write_text("#!/bin/sh\necho no JSON here\nexec cat >/dev/null\n")
+    impostor.write_text("#!/bin/sh\necho 3.11\necho no JSON here\nexec cat >/dev/null\n")
     impostor.chmod(0o755)
 
     async def run() -> None:
