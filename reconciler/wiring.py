@@ -96,6 +96,7 @@ def _of_lab(way: Lab) -> Hosts:
 
 def _by_ssh(way: SSH, vcenters: Sequence[VCenter]) -> Hosts:
     # Imported here, as asyncssh is slow to import, too.
+    from reconciler.hosts.kept_drivers import KeptDrivers
     from reconciler.hosts.refused_logins import RefusedLogins
     from reconciler.hosts.ssh import SSHHosts
 
@@ -109,7 +110,8 @@ def _by_ssh(way: SSH, vcenters: Sequence[VCenter]) -> Hosts:
         from reconciler.inventory.ssh_service import SSHServices
 
         services = SSHServices(_logins(vcenters))
-    return SSHHosts(way, login, RefusedLogins(_state_folder() / "refused-logins"), services)
+    refused, drivers = RefusedLogins(_state_folder() / "refused-logins"), KeptDrivers(_state_folder() / "drivers.json")
+    return SSHHosts(way, login, refused, drivers, services)
 
 
 def history_file(site: Site) -> Path:

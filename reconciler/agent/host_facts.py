@@ -1,6 +1,7 @@
 """What is read from the host itself: driver, service, link to the config DB, mode, Secure Boot."""
 
 import os
+import zlib
 
 from . import database, files, programs, rows, sqlite, stamps
 from .clock import monotonic
@@ -11,7 +12,7 @@ from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Optional, Tuple  # novm
+    from typing import Any, Dict, List, Optional, Tuple  # novm
 
     from .paths import Root
 
@@ -26,7 +27,7 @@ SERVICE_TAG = "vmdkops"
 QUESTION_SECONDS = 30
 SERVICE_SECONDS = 20  # for how long an answer of the service is good, at most
 
-_driver_cache = {}  # type: Dict[str, Tuple[Any, Optional[str]]]
+_kept_drivers = {}  # type: Dict[str, List[Any]]
 _service_cache = {}  # type: Dict[str, Tuple[Any, str, float]]
 _secure_boot_cache = {}  # type: Dict[str, bool]
 
@@ -97,26 +98,33 @@ def journal_beside_link(root):
     return bool(journal_bytes(real))
 
 
-def driver(root):
-    # type: (Root) -> Tuple[Optional[str], Optional[str]]
+def driver(root, kept=None):
+    # type: (Root, Optional[List[Any]]) -> Tuple[Optional[str], Optional[str]]
     """(version of the installed driver or None, why it could not be read or None). esxcli takes seconds on a host, so
-    the answer is kept as long as the folder of installed VIBs is as it was."""
+    the answer is good as long as the folder of installed VIBs is as it was. `kept`: what `kept_driver` gave, perhaps
+    by another agent."""
     state = _installed(root)
-    kept = _driver_cache.get(root.folder)
-    if kept is not None and state is not None and kept[0] == state:
-        return kept[1], None
-    try:
-        version = _ask_esxcli(root)
-    except Refused as refused:
-        return None, refused.sentence
-    _driver_cache[root.folder] = (state, version)
-    return version, None
+    kept = _kept_drivers.pop(root.folder, kept)
+    if kept is None or state is None or kept[0] != state:
+        try:
+            kept = [state, _ask_esxcli(root)]
+        except Refused as refused:
+            return None, refused.sentence
+    if state is not None:
+        _kept_drivers[root.folder] = kept
+    return kept[1], None
+
+
+def kept_driver(root):
+    # type: (Root) -> Optional[List[Any]]
+    """The last answer of `driver`, and when it is good; None: the next one is asked of esxcli."""
+    return _kept_drivers.get(root.folder)
 
 
 def forget_driver(root):
     # type: (Root) -> None
     """Ask esxcli next time, after an installation."""
-    _driver_cache.pop(root.folder, None)
+    _kept_drivers.pop(root.folder, None)
 
 
 def esxcli(root):
@@ -200,13 +208,16 @@ def _ask_secure_boot(root):
 
 
 def _installed(root):
-    # type: (Root) -> Optional[Any]
-    """The state of the folder of installed VIBs; None if there is no such folder."""
+    # type: (Root) -> Optional[str]
+    """The state of the folder of installed VIBs: another one after each change of it, and after each boot, which makes
+    it anew. None if that cannot be told, also because it was changed a moment ago."""
     real = root.real(INSTALLED_VIBS)
+    stamp = stamps.of(real)
     try:
-        return os.stat(real).st_mtime, tuple(sorted(os.listdir(real)))
+        names = repr(sorted(os.listdir(real)))
     except OSError:
         return None
+    return "%r %x" % (stamp, zlib.crc32(names.encode("ascii", "replace"))) if stamps.is_settled(stamp) else None
 
 
 def _ask_esxcli(root):

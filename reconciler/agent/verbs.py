@@ -41,7 +41,7 @@ def observe(root, request):
     dbs = {path: database.look(root, path, known, until) for path, known in wanted.items()}
     wanted_volumes = request.get("volumes") or {}
     datastores = {url: _datastore(root, url, wanted_volumes.get(url, [])) for url in request.get("datastores") or ()}
-    return {"host": _host(root, until), "config_dbs": dbs, "datastores": datastores}
+    return {"host": _host(root, request.get("kept_driver"), until), "config_dbs": dbs, "datastores": datastores}
 
 
 def watch(root, request):
@@ -143,11 +143,11 @@ def _datastore(root, url, wanted_volumes):
     return dict(dockvols.listing(root, url), policies=policies.listing(root, url), settings=settings)
 
 
-def _host(root, until):
-    # type: (Root, float) -> Dict[str, Any]
+def _host(root, kept_driver, until):
+    # type: (Root, Optional[List[Any]], float) -> Dict[str, Any]
     db_mode, db_reason = host_facts.mode(root, until)
     link, link_path = host_facts.link(root)
-    driver, driver_error = host_facts.driver(root)
+    driver, driver_error = host_facts.driver(root, kept_driver)
     level, log_error = log_level.read(root)
     return {
         "db_mode": db_mode,
@@ -158,6 +158,7 @@ def _host(root, until):
         "local_sh": section.facts(root),
         "driver": driver,
         "driver_error": driver_error,
+        "kept_driver": host_facts.kept_driver(root),
         "service": host_facts.service(root),
         "log_level": level,
         "log_error": log_error,

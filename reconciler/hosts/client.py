@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.hosts import wire
 from reconciler.hosts.conversation import Channel, Conversation
+from reconciler.hosts.kept_drivers import KeptDriver
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.observed import DBState, ObservedConfigDB
 from reconciler.ports import DBResult, Lookout, Question, Report
@@ -37,9 +38,10 @@ _NONSENSE = (KeyError, IndexError, TypeError, ValueError, AttributeError)
 class AgentClient:
     """Implements `ports.HostAgent` over a channel that `connect` opens when first needed, and again after a break."""
 
-    def __init__(self, host: str, connect: Callable[[], Awaitable[Channel]]) -> None:
+    def __init__(self, host: str, connect: Callable[[], Awaitable[Channel]], driver: KeptDriver | None = None) -> None:
         self._host = host
         self._connect = connect
+        self._driver = driver or KeptDriver()
         self._talk: Conversation | None = None
         self._connecting: asyncio.Task[Conversation] | None = None
         self._ahead: tuple[Question, asyncio.Task[Report]] | None = None
@@ -69,8 +71,13 @@ class AgentClient:
 
     async def _observe(self, question: Question) -> Report:
         known = self._known
-        asked = wire.question(question, known)
-        report = await self._ask(asked, _OBSERVE_TIMEOUT, lambda reply: wire.report(self._host, reply, known))
+
+        def read(reply: wire.Json) -> Report:
+            report = wire.report(self._host, reply, known)
+            self._driver.said = wire.kept_driver(reply)
+            return report
+
+        report = await self._ask(wire.question(question, known, self._driver.said), _OBSERVE_TIMEOUT, read)
         seen = {**known, **report.config_dbs}
         self._known = {path: db for path, db in seen.items() if db.state is DBState.PRESENT}
         return report

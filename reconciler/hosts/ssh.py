@@ -16,6 +16,7 @@ import asyncssh
 from reconciler.hosts.bundle import BOOTSTRAP, ship
 from reconciler.hosts.client import REPLY_LIMIT, AgentClient
 from reconciler.hosts.conversation import Channel
+from reconciler.hosts.kept_drivers import KeptDrivers
 from reconciler.hosts.refused_logins import RefusedLogins
 from reconciler.hosts.ssh_trouble import Gatekeeper, as_unreachable
 from reconciler.model.errors import HostUnreachableError
@@ -55,12 +56,18 @@ class SSHHosts:
     UsageError where there is something wrong with them. `services` None: the SSH service of a host is not touched."""
 
     def __init__(
-        self, ssh: SSH, login: Callable[[], Login], refused: RefusedLogins, services: Services | None = None
+        self,
+        ssh: SSH,
+        login: Callable[[], Login],
+        refused: RefusedLogins,
+        drivers: KeptDrivers,
+        services: Services | None = None,
     ) -> None:
         self._ssh = ssh
         self._services = services
         self._login = login
         self._refused = refused
+        self._drivers = drivers
         self._few = asyncio.Semaphore(ssh.concurrency)
         self._agents: dict[str, tuple[str, AgentClient]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
@@ -69,7 +76,8 @@ class SSHHosts:
         """See `ports.Hosts`. A host that has moved to another address is reached there."""
         known = self._agents.get(name)
         if known is None or known[0] != address:
-            self._agents[name] = address, AgentClient(name, lambda: self._open(name, address))
+            driver = self._drivers.at(f"{address}:{self._ssh.port or asyncssh.DEFAULT_PORT}")
+            self._agents[name] = address, AgentClient(name, lambda: self._open(name, address), driver)
             if known is not None:
                 leaving = asyncio.create_task(known[1].close())
                 self._leaving.add(leaving)
@@ -79,6 +87,7 @@ class SSHHosts:
     async def close(self) -> None:
         """See `ports.Hosts`."""
         await asyncio.gather(*(agent.close() for _, agent in self._agents.values()), *self._leaving)
+        self._drivers.save()
         if self._services is not None:
             await self._services.put_back()
 

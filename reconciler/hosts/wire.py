@@ -44,11 +44,13 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 _TIME = "%Y%m%dT%H%M%SZ"
 _IN_NAME = re.compile(r"\.bak-(\d{8}T\d{6}Z)(?:-\d+)?$")
+_MOST_KEPT = 1000  # characters
 _NOT_SENT = ("ref", "risk")  # matter to people, not to the agent
 
 
-def question(asked: Question, known: Mapping[str, ObservedConfigDB]) -> Json:
-    """The request `observe`. Config DBs in `known` are sent again only if their fingerprint has changed."""
+def question(asked: Question, known: Mapping[str, ObservedConfigDB], kept_driver: Any = None) -> Json:
+    """The request `observe`. Config DBs in `known` are sent again only if their fingerprint has changed; `kept_driver`:
+    what the last reply said to keep."""
     fingerprints = {path: db.fingerprint for path, db in known.items()}
     return {
         "do": "observe",
@@ -56,6 +58,7 @@ def question(asked: Question, known: Mapping[str, ObservedConfigDB]) -> Json:
         "datastores": list(asked.datastores),
         "volumes": {url: None if names is None else list(names) for url, names in asked.volumes},
         "linked": fingerprints if asked.linked else None,
+        "kept_driver": kept_driver,
     }
 
 
@@ -137,6 +140,14 @@ def report(host: str, reply: Json, known: Mapping[str, ObservedConfigDB]) -> Rep
     databases = {path: _config_db(host, path, seen, known) for path, seen in reply["config_dbs"].items()}
     datastores = {url: _datastore(host, url, seen) for url, seen in reply["datastores"].items()}
     return Report(_host(host, reply["host"]), databases, datastores)
+
+
+def kept_driver(reply: Json) -> Any:
+    """What a reply to `observe` says to keep, for agents to understand. Raises ValueError when that is too much."""
+    said = reply["host"]["kept_driver"]
+    if len(json.dumps(said)) > _MOST_KEPT:
+        raise ValueError("it says to keep too much of its driver")
+    return said
 
 
 def _host(name: str, seen: Json) -> ObservedHost:

@@ -316,15 +316,53 @@ def test_a_host_without_the_driver_and_one_that_does_not_say(agent: Agent) -> No
     assert "hostd is down" in agent.host()["driver_error"]
 
 
-def test_esxcli_is_asked_again_only_when_a_vib_came_or_went(agent: Agent) -> None:
+def installed_vibs(agent: Agent) -> Path:
+    """The folder of them, which was not changed for a minute."""
     vibs = agent.root / host_facts.INSTALLED_VIBS[1:]
     vibs.mkdir(parents=True)
-    log = esxcli(agent, "1.0")
+    grow_older(vibs)
+    return vibs
+
+
+def grow_older(folder: Path) -> None:
+    minute_ago = time.time() - 60
+    os.utime(folder, (minute_ago, minute_ago))
+
+
+def start_anew(agent: Agent) -> None:
+    """As an agent that knows nothing of what an earlier one was told."""
+    agent.close()
+    host_facts.forget_driver(Root(str(agent.root)))
+
+
+def test_esxcli_is_asked_again_only_when_a_vib_came_or_went(agent: Agent) -> None:
+    vibs, log = installed_vibs(agent), esxcli(agent, "1.0")
     agent.host()
     agent.host()
     assert len(log.read_text().splitlines()) == 1
     (vibs / "new.xml").touch()
     agent.host()
+    assert len(log.read_text().splitlines()) == 2
+
+
+def test_what_an_agent_before_was_told_by_esxcli_need_not_be_asked(agent: Agent) -> None:
+    vibs, log = installed_vibs(agent), esxcli(agent, "1.0")
+    kept = agent.host()["kept_driver"]
+    start_anew(agent)
+    assert agent.ask("observe", kept_driver=kept)["host"]["driver"] == "1.0"
+    assert len(log.read_text().splitlines()) == 1
+    (vibs / "new.xml").touch()
+    grow_older(vibs)
+    start_anew(agent)
+    esxcli(agent, "2.0")
+    assert agent.ask("observe", kept_driver=kept)["host"]["driver"] == "2.0"
+    assert len(log.read_text().splitlines()) == 2
+
+
+def test_a_folder_of_vibs_that_has_just_changed_may_change_again_unseen(agent: Agent) -> None:
+    (installed_vibs(agent) / "new.xml").touch()
+    log = esxcli(agent, "1.0")
+    assert [agent.host()["kept_driver"] for _ in range(2)] == [None, None]
     assert len(log.read_text().splitlines()) == 2
 
 

@@ -53,7 +53,7 @@ class Agent:
         self._process: subprocess.Popen[bytes] | None = None
         self.dockvols.mkdir(parents=True)
         (root / "vmfs/volumes/SHARED").symlink_to(VOLUME)
-        host_facts._driver_cache.clear()
+        host_facts._kept_drivers.clear()
         host_facts._secure_boot_cache.clear()
         host_facts._service_cache.clear()
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.hosts.kept_drivers import KeptDrivers
 from reconciler.hosts.refused_logins import RefusedLogins
 from reconciler.hosts.ssh import SSHHosts
 from reconciler.model.errors import HostUnreachableError
@@ -40,9 +41,12 @@ def settings(fleet: Fleet) -> SSH:
     return SSH("root", PORT, str(fleet.key), str(fleet.known_hosts), Credentials(), 10, 8, False)
 
 
-def with_agent(ssh: SSH, server: Server, use: Callable[[HostAgent], Awaitable[None]]) -> None:
+def with_agent(
+    ssh: SSH, server: Server, use: Callable[[HostAgent], Awaitable[None]], drivers: Path | None = None
+) -> None:
     async def run() -> None:
-        hosts = SSHHosts(ssh, lambda: Login(os.environ.get("USER") or "root", None), RefusedLogins())
+        login = Login(os.environ.get("USER") or "root", None)
+        hosts = SSHHosts(ssh, lambda: login, RefusedLogins(), KeptDrivers(drivers))
         try:
             await use(hosts.agent("esx1", server.address))
         finally:
@@ -82,6 +86,29 @@ def test_a_host_is_looked_at_and_changed_over_one_connection_that_leaves_nothing
     wait_until_gone(host.sessions())  # each ends by itself
 
 
+def test_the_vibs_of_a_host_are_listed_again_by_a_later_run_only_when_they_changed(
+    fleet: Fleet, host: Server, tmp_path: Path
+) -> None:
+    vibs, esxcli, asked = host.root / "var/db/esximg/vibs", host.root / "bin/esxcli", tmp_path / "asked"
+    vibs.mkdir(parents=True)
+    esxcli.parent.mkdir()
+    found = []
+
+    async def use(agent: HostAgent) -> None:
+        found.append((await agent.observe(Question())).host.driver)
+
+    for version in ("1.0", "2.0"):
+        (vibs / f"{version}.xml").touch()
+        os.utime(vibs, (time.time() - 60,) * 2)
+        table = f"Name,Version,\nesx-vmdkops-service,{version},"
+        esxcli.write_text(f"#!/bin/sh\necho x >>{asked}\ncat <<'END'\n{table}\nEND\n")
+        esxcli.chmod(0o755)
+        for _ in range(3):
+            with_agent(settings(fleet), host, use, tmp_path / "state/drivers.json")
+    assert found == ["1.0"] * 3 + ["2.0"] * 3
+    assert asked.read_text() == "x\nx\n"
+
+
 def test_a_host_whose_key_is_not_known_is_not_talked_to(fleet: Fleet, host: Server) -> None:
     fleet.known_hosts.write_text("")
     said = refusal(settings(fleet), host)
@@ -118,7 +145,7 @@ def ask(fleet: Fleet, host: Server, password: str, refused: RefusedLogins) -> st
     said = []
 
     async def run() -> None:
-        hosts = SSHHosts(settings(fleet), lambda: Login("root", Secret(password)), refused)
+        hosts = SSHHosts(settings(fleet), lambda: Login("root", Secret(password)), refused, KeptDrivers())
         try:
             await hosts.agent("esx1", host.address).observe(Question())
         except HostUnreachableError as error:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from pyVmomi import vim
 
+from reconciler.hosts.kept_drivers import KeptDrivers
 from reconciler.hosts.refused_logins import RefusedLogins
 from reconciler.hosts.ssh import SSHHosts
 from reconciler.inventory.ssh_service import SSHServices
@@ -162,7 +163,8 @@ def test_without_the_vcenter_hosts_are_not_reached_and_nobody_says_that_all_is_a
     services = SSHServices([(pinned(vcenter), login("wrong"))])
 
     async def connect() -> None:
-        reached = SSHHosts(settings(site.fleet), lambda: Login("root", None), RefusedLogins(tmp_path / "x"), services)
+        refused = RefusedLogins(tmp_path / "x")
+        reached = SSHHosts(settings(site.fleet), lambda: Login("root", None), refused, KeptDrivers(), services)
         await reached.agent("esx1", hosts.servers[0].address).observe(Question())
 
     both = r"connection refused; is SSH enabled on the host\?; its SSH service cannot be started: .* password is wrong"
