@@ -41,6 +41,7 @@ MODULES = (
     "metadata",
     "volume_access",
     "policies",
+    "auth_db",
     "host_facts",
     "log_level",
     "host_actions",

@@ -1,4 +1,4 @@
-"""What is read from the host itself: driver, service, link to the config DB, mode, Secure Boot."""
+"""What is read from the host itself: driver, service, Secure Boot."""
 
 import os
 import zlib
@@ -30,72 +30,6 @@ SERVICE_SECONDS = 20  # for how long an answer of the service is good, at most
 _kept_drivers = {}  # type: Dict[str, List[Any]]
 _service_cache = {}  # type: Dict[str, Tuple[Any, str, float]]
 _secure_boot_cache = {}  # type: Dict[str, bool]
-
-
-def link(root):
-    # type: (Root) -> Tuple[Optional[str], Optional[str]]
-    """(raw target of auth-db, the same as a path by volume id); (None, None) if it is not a link."""
-    target = raw_target(root.real(AUTH_DB, last=False))
-    if target is None:
-        return None, None
-    return target, root.canonical(os.path.join(os.path.dirname(AUTH_DB), target))
-
-
-def mode(root, until):
-    # type: (Root, float) -> Tuple[str, str]
-    """(mode, reason) as the service itself would find it: NotConfigured without auth-db, SingleNode for a file (its
-    content is not looked at), MultiNode for a link to a DB in which the table of versions can be queried (an empty
-    file counts), else BrokenLink with the reason."""
-    try:
-        if mode_of(root.real(AUTH_DB, last=False)) is None:
-            return "NotConfigured", ""
-    except EnvironmentError as error:
-        raise files.refusal(error, "%s cannot be looked at" % AUTH_DB)
-    path = link(root)[1]
-    if path is None:
-        return "SingleNode", ""
-    try:
-        place = database.Place(root, path)
-        size = place.size()
-        if size is None:
-            return "BrokenLink", "Missing"
-        if size:
-            sqlite.patiently(until, lambda: database.reading(place, rows.schema))
-    except Refused as refused:
-        if refused.reason != "WrongVersion":
-            return "BrokenLink", refused.reason
-    return "MultiNode", ""
-
-
-def used_db(root):
-    # type: (Root) -> Optional[Any]
-    """The path of the config DB that vDVS on this host uses: AUTH_DB if that is its own. None if it uses none, or one
-    that is not on a datastore."""
-    try:
-        if mode_of(root.real(AUTH_DB, last=False)) is None:
-            return None
-    except EnvironmentError:
-        return None
-    path = link(root)[1]
-    if path is None:
-        return AUTH_DB
-    return readable(path) if path.startswith(VOLUMES + "/") else None
-
-
-def journal_beside_link(root):
-    # type: (Root) -> bool
-    """Whether the journal of an interrupted writer lies beside auth-db, which is a link. SQLite before 3.10 puts it
-    there and looks for it only there, so nobody but vDVS on this host can finish or undo that write."""
-    real = root.real(AUTH_DB, last=False)
-    if raw_target(real) is None or not journal_bytes(real):
-        return False
-    try:
-        db = root.real(AUTH_DB)
-        if size_of(db) and somebody_is_writing(db):
-            return False
-    except (Refused, EnvironmentError):  # the mode says what is wrong with the DB
-        pass
-    return bool(journal_bytes(real))
 
 
 def driver(root, kept=None):

@@ -1,6 +1,7 @@
 """The verbs of the protocol: a request in, a result out."""
 
 from . import (
+    auth_db,
     creation,
     database,
     dockvols,
@@ -17,6 +18,7 @@ from . import (
     volume_access,
 )
 from .clock import monotonic
+from .paths import StillRoot
 from .text import readable, sentence
 from .wire import Refused
 
@@ -32,16 +34,17 @@ DEADLINE = 10
 def observe(root, request):
     # type: (Root, Dict[str, Any]) -> Dict[str, Any]
     """Look at the host, at config DBs and at datastores. Writes nothing."""
-    until = _until(request)
+    root = StillRoot(root)
+    until, linked = _until(request), auth_db.AuthDB(root)
     wanted = {one["path"]: one.get("fingerprint") for one in request.get("config_dbs") or ()}
     if request.get("linked") is not None:
-        path = host_facts.used_db(root)
+        path = linked.used()
         if path is not None:
             wanted.setdefault(path, request["linked"].get(path))
     dbs = {path: database.look(root, path, known, until) for path, known in wanted.items()}
     wanted_volumes = request.get("volumes") or {}
     datastores = {url: _datastore(root, url, wanted_volumes.get(url, [])) for url in request.get("datastores") or ()}
-    return {"host": _host(root, request.get("kept_driver"), until), "config_dbs": dbs, "datastores": datastores}
+    return {"host": _host(root, linked, request.get("kept_driver"), until), "config_dbs": dbs, "datastores": datastores}
 
 
 def watch(root, request):
@@ -143,18 +146,17 @@ def _datastore(root, url, wanted_volumes):
     return dict(dockvols.listing(root, url), policies=policies.listing(root, url), settings=settings)
 
 
-def _host(root, kept_driver, until):
-    # type: (Root, Optional[List[Any]], float) -> Dict[str, Any]
-    db_mode, db_reason = host_facts.mode(root, until)
-    link, link_path = host_facts.link(root)
+def _host(root, linked, kept_driver, until):
+    # type: (Root, auth_db.AuthDB, Optional[List[Any]], float) -> Dict[str, Any]
+    db_mode, db_reason = linked.mode(until)
     driver, driver_error = host_facts.driver(root, kept_driver)
     level, log_error = log_level.read(root)
     return {
         "db_mode": db_mode,
         "db_reason": db_reason,
-        "link": _readable(link),
-        "link_path": _readable(link_path),
-        "journal": host_facts.journal_beside_link(root),
+        "link": _readable(linked.target),
+        "link_path": _readable(linked.path),
+        "journal": linked.journal_beside(),
         "local_sh": section.facts(root),
         "driver": driver,
         "driver_error": driver_error,

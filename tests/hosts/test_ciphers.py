@@ -13,7 +13,9 @@ GCM = [b"aes256-gcm@openssh.com", b"aes128-gcm@openssh.com"]
 
 
 def offered(config: Path) -> list[bytes]:
-    return list(with_quick_ciphers(asyncssh.SSHClientConnectionOptions(config=[str(config)], host="esx1")).encryption_algs)
+    return list(
+        with_quick_ciphers(asyncssh.SSHClientConnectionOptions(config=[str(config)], host="esx1")).encryption_algs
+    )
 
 
 @pytest.mark.parametrize("text", ["", "Host other\n  Ciphers aes128-ctr\n"])
