@@ -88,17 +88,7 @@ class Root(object):
         """The id of the volume that is called `name`; `name` itself if it is an id, or is not mounted.
 
         On ESXi `/vmfs/volumes/<name>` is a relative link to `<id>` beside it."""
-        for _ in range(_MOST_LINKS):
-            target = _target(os.path.join(self.real(VOLUMES), native(name)))
-            if target is None:
-                break
-            if target.startswith(VOLUMES + "/"):
-                target = target[len(VOLUMES) + 1 :]
-            target = target.rstrip("/")
-            if "/" in target or not target:
-                break
-            name = target
-        return name
+        return _volume_id(self.real(VOLUMES), name)
 
     def canonical(self, path):
         # type: (str) -> str
@@ -117,12 +107,9 @@ class Root(object):
             entries = sorted(os.listdir(folder))
         except OSError:
             return {}
-        ids = [entry for entry in entries if self.volume_id(entry) == entry]
-        found = {entry: entry for entry in ids if os.path.isdir(self.real(VOLUMES + "/" + entry))}
-        for entry in entries:
-            volume = self.volume_id(entry)
-            if volume != entry and volume in found:
-                found[volume] = entry
+        ids = [(entry, _volume_id(folder, entry)) for entry in entries]
+        found = {entry: entry for entry, volume in ids if entry == volume and self._is_folder(entry)}
+        found.update((volume, entry) for entry, volume in ids if volume != entry and volume in found)
         return found
 
     def mounted(self, path):
@@ -131,8 +118,55 @@ class Root(object):
         path = self.canonical(path)
         if not path.startswith(VOLUMES + "/"):
             return True
-        volume = path[len(VOLUMES) + 1 :].partition("/")[0]
+        return self._is_folder(path[len(VOLUMES) + 1 :].partition("/")[0])
+
+    def _is_folder(self, volume):
+        # type: (str) -> bool
         return os.path.isdir(self.real(VOLUMES + "/" + volume))
+
+
+class StillRoot(Root):
+    """The same for the time of one look, in which every link is taken to lead where it did when it was first met: most
+    of a look would be following the same links again."""
+
+    def __init__(self, root):
+        # type: (Root) -> None
+        self.folder = root.folder
+        self.lookout = None
+        self._known = {}  # type: Dict[Tuple[str, bool], str]
+
+    def real(self, path, last=True):
+        # type: (str, bool) -> str
+        """See `Root.real`."""
+        known = self._known.get((path, last))
+        if known is None:
+            known = self._known[path, last] = self._beside_others(path, last) or super(StillRoot, self).real(path, last)
+        return known
+
+    def _beside_others(self, path, last):
+        # type: (str, bool) -> Optional[str]
+        """By way of its folder, which others are in; None if the last component leads elsewhere."""
+        folder, _, name = native(path).rpartition("/")
+        if not folder or name in ("", ".", ".."):
+            return None
+        step = os.path.join(self.real(folder), name)
+        return None if last and _target(step) is not None else step
+
+
+def _volume_id(folder, name):
+    # type: (str, str) -> str
+    """See `Root.volume_id`. `folder`: the real path of VOLUMES."""
+    for _ in range(_MOST_LINKS):
+        target = _target(os.path.join(folder, native(name)))
+        if target is None:
+            break
+        if target.startswith(VOLUMES + "/"):
+            target = target[len(VOLUMES) + 1 :]
+        target = target.rstrip("/")
+        if "/" in target or not target:
+            break
+        name = target
+    return name
 
 
 def raw_target(real):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from reconciler.agent.paths import Root
+from reconciler.agent.paths import Root, StillRoot
 from reconciler.agent.wire import Refused
 
 
@@ -125,3 +129,43 @@ def test_a_relative_circle_is_refused(root: Root) -> None:
     (Path(root.folder) / "d").symlink_to("../../c")
     with pytest.raises(Refused, match="circle"):
         root.real("/c/x")
+
+
+NAMES = ["a", "b", "c"]
+STEPS = st.sampled_from([*NAMES, "..", "."])
+PATHS = st.lists(STEPS, min_size=1, max_size=5).map("/".join)
+TREES = st.lists(st.tuples(PATHS, st.one_of(st.none(), PATHS, PATHS.map(lambda path: "/" + path))), max_size=8)
+
+
+def grow(folder: Path, tree: list[tuple[str, str | None]]) -> None:
+    """Folders, and links to these targets; what cannot be made is left out."""
+    for path, target in tree:
+        name = folder / path.replace("..", "up").replace(".", "dot")
+        with contextlib.suppress(OSError):
+            name.parent.mkdir(parents=True, exist_ok=True)
+            name.mkdir() if target is None else name.symlink_to(target)
+
+
+def led(root: Root, path: str, last: bool) -> str:
+    try:
+        return root.real(path, last)
+    except Refused as refused:
+        return refused.reason
+
+
+@given(TREES, st.lists(st.tuples(PATHS.map(lambda path: "/" + path), st.booleans()), min_size=1, max_size=12))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_within_one_look_every_path_leads_where_it_always_does(
+    tmp_path_factory: pytest.TempPathFactory, tree: list[tuple[str, str | None]], asked: list[tuple[str, bool]]
+) -> None:
+    folder = tmp_path_factory.mktemp("lab")
+    (folder / "datastores").mkdir()
+    (folder / "host/vmfs/volumes").mkdir(parents=True)
+    (folder / "host/vmfs/volumes/a").symlink_to("../../../datastores")
+    (folder / "host/a").symlink_to("vmfs/volumes/a")
+    grow(folder / "host", tree)
+    grow(folder / "datastores", tree)
+    root = Root(str(folder / "host"))
+    still = StillRoot(root)
+    assert [led(still, path, last) for path, last in asked] == [led(root, path, last) for path, last in asked]
+    shutil.rmtree(folder)
