@@ -53,9 +53,11 @@ _REPLANS = 3
 
 
 class Memory:
-    """What the last look was made of: where nothing of that has changed, it need not be worked out again."""
+    """What the last look was made of: where nothing of that has changed, it need not be worked out again. `observed`:
+    what was seen then."""
 
     def __init__(self) -> None:
+        self.observed: Observed | None = None
         self.places: Remembered[Resolved] = Remembered()
         self.resolved: Remembered[Resolved] = Remembered()
         self.diff: Remembered[Diff] = Remembered()
@@ -95,7 +97,7 @@ async def assess(
         observe(places, world.hosts, world.observer, avoid, foreseen),
         look_at(strangers(desired, places.inventory), world.hosts),
     )
-    observed = replace(observed, strangers=others)
+    observed = world.memory.observed = replace(observed, strangers=others)
     resolved = await resolving
     return _compared(resolved, observed, world, applying, {} if drawn is None else drawn)
 
@@ -110,7 +112,7 @@ async def _looked_up(desired: Desired, world: World) -> tuple[Resolved, asyncio.
 
 async def _foreseen(desired: Desired, world: World, avoid: tuple[str, ...]) -> Foreseen:
     """Nothing where hosts are to be avoided: which of them reads then depends on what is looked up."""
-    return {} if avoid else await foresee(desired, world.hosts)
+    return {} if avoid else await foresee(desired, world.hosts, world.memory.observed)
 
 
 async def _verify(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from reconciler.execution.foresight import Foreseen
+from reconciler.execution.foresight import Foreseen, is_answered
 from reconciler.execution.together import together
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.frozen import dataclass
@@ -71,9 +71,10 @@ async def observe(
                 pending += routes.get(name, [])
                 continue
             seen[name] = report.host
-            datastores |= report.datastores
-            databases |= dict(_read(routes.get(name, []), report))
-            pending += [reading.without(name) for reading in routes.get(name, []) if _fails_here(reading, report)]
+            readings = routes.get(name, [])
+            datastores |= {url: found for url, found in report.datastores.items() if _is_among(url, readings)}
+            databases |= dict(_read(readings, report))
+            pending += [reading.without(name) for reading in readings if _fails_here(reading, report)]
     _fill_gaps(resolved, databases, datastores)
     _distrust(seen, databases)
     return Observed(seen, databases, datastores)
@@ -141,16 +142,12 @@ async def _ask_all(
         readings, before = routes.get(name, []), foreseen.get(name)
         if isinstance(before, UnreachableHost):
             return before
-        known = before.config_dbs if before is not None else {}
-        paths = (reading.what.path for reading in readings if isinstance(reading.what, Location))
-        urls = tuple(reading.what for reading in readings if isinstance(reading.what, str))
-        settings = tuple((url, volumes[url]) for url in urls if url in volumes)
-        question = Question(tuple(path for path in paths if path not in known), urls, volumes=settings)
+        question = _left([reading.what for reading in readings], volumes, before)
         try:
             if before is not None and question == Question():
                 return before
             report = await hosts.agent(name, host.address).observe(question)
-            return replace(report, config_dbs={**known, **report.config_dbs})
+            return report if before is None else _together(before, report)
         except (HostUnreachableError, AgentRefusedError) as error:
             return UnreachableHost(name, str(error))
         finally:
@@ -159,6 +156,24 @@ async def _ask_all(
 
     reports = await together(ask(host) for host in targets)
     return {host.ref.name: report for host, report in zip(targets, reports, strict=True)}
+
+
+def _left(wanted: Sequence[Location | str], volumes: Mapping[str, Names], before: Report | None) -> Question:
+    """What of all that is wanted the report from before does not say."""
+    known = {} if before is None else before.config_dbs
+    paths = tuple(what.path for what in wanted if isinstance(what, Location) and what.path not in known)
+    urls = [what for what in wanted if isinstance(what, str)]
+    urls = [url for url in urls if before is None or not is_answered(before, url, volumes.get(url, ()))]
+    return Question(paths, tuple(urls), volumes=tuple((url, volumes[url]) for url in urls if url in volumes))
+
+
+def _together(before: Report, report: Report) -> Report:
+    databases, datastores = {**before.config_dbs, **report.config_dbs}, {**before.datastores, **report.datastores}
+    return replace(report, config_dbs=databases, datastores=datastores)
+
+
+def _is_among(what: Location | str, readings: list[_Reading]) -> bool:
+    return any(reading.what == what for reading in readings)
 
 
 def _read(readings: list[_Reading], report: Report) -> Iterator[tuple[Location, ObservedConfigDB]]:

@@ -80,7 +80,7 @@ class FakeHost:
         paths = [*question.config_dbs, *(self._used(host) if question.linked else ())]
         self.hosts.readings += [(self.name, path) for path in paths[len(question.config_dbs) :]]
         databases = {path: self._config_db(host, path) for path in paths}
-        return Report(host, databases, {url: self._datastore(host, url) for url in question.datastores})
+        return Report(host, databases, {url: self._datastore(host, url, question) for url in question.datastores})
 
     def _used(self, host: ObservedHost) -> list[str]:
         """The path of the config DB that a host uses, if that is one that is known here."""
@@ -99,10 +99,12 @@ class FakeHost:
             return ObservedConfigDB(path, DBState.UNKNOWN, "ReadError", f"{url}: I/O error", self.name, "")
         return replace(self.hosts.site.dbs[Location(path)].observed(), read_from=self.name)
 
-    def _datastore(self, host: ObservedHost, url: str) -> ObservedDatastore:
+    def _datastore(self, host: ObservedHost, url: str, question: Question) -> ObservedDatastore:
         if not mounts(host, url) or (self.name, url) in self.hosts.broken:
             return ObservedDatastore(url, self.name, "cannot be read", {})
-        return replace(self.hosts.site.datastores[url], read_from=self.name)
+        found, names = self.hosts.site.datastores[url], dict(question.volumes).get(url, ())
+        looked = None if names is None else frozenset(names)
+        return replace(found, read_from=self.name, settings=replace(found.settings, looked=looked))
 
     async def apply_db(self, plan: DBPlan, now: datetime) -> DBResult:
         """See `ports.HostAgent`."""
@@ -205,9 +207,11 @@ class Lab:
 
     def reconcile(self, policy: Policy = APPLY) -> Outcome:
         """One pass."""
-        fakes = self.fakes
-        world = World(fakes, self.hosts, fakes, fakes.new_uuid, fakes)
-        return asyncio.run(reconcile(compact.desired(self.wanted), world, policy))
+        return asyncio.run(reconcile(compact.desired(self.wanted), self.world(), policy))
+
+    def world(self) -> World:
+        """What a pass sees of it, which remembers nothing of a pass before."""
+        return World(self.fakes, self.hosts, self.fakes, self.fakes.new_uuid, self.fakes)
 
 
 def statuses(outcome: Outcome) -> dict[str, str]:

@@ -129,12 +129,12 @@ def test_hosts_that_use_another_config_db_read_it_only_if_its_own_cannot() -> No
     assert look(site).config_dbs[PLACE].read_from == "h1"
 
 
-def looked_ahead(site: Lab) -> Observed:
-    """One look, of which a part was taken before names were looked up."""
+def looked_ahead(site: Lab, last: Observed | None = None) -> Observed:
+    """One look, of which a part was taken before names were looked up: what the `last` one found, above all."""
     wanted = compact.desired(site.wanted)
 
     async def both() -> Observed:
-        foreseen = await foresee(wanted, site.hosts)
+        foreseen = await foresee(wanted, site.hosts, last)
         return await observe(resolve(wanted, site.inventory), site.hosts, site.fakes, (), foreseen)
 
     return asyncio.run(both())
@@ -157,3 +157,44 @@ def test_a_host_that_did_not_answer_ahead_is_not_asked_again() -> None:
     site.hosts.down = plain.hosts.down = {"h1"}
     assert looked_ahead(site) == look(plain)
     assert site.hosts.log.count(("h1", "observe")) == 1
+
+
+def two_datastores() -> Lab:
+    return lab(shared=HOSTS, local=["h2", "h3"])
+
+
+def test_what_was_read_in_the_last_look_is_asked_for_ahead_so_that_each_host_is_asked_once() -> None:
+    site = two_datastores()
+    last = looked_ahead(site)
+    site.hosts.log.clear()
+    assert looked_ahead(site, last) == last
+    assert sorted(site.hosts.log) == [(name, "observe") for name in HOSTS]
+
+
+@pytest.mark.parametrize("gone", [{"h1"}, {"h2"}, {"h1", "h2"}, set(HOSTS)])
+def test_whom_the_last_look_asked_and_who_is_down_by_now_is_replaced_by_the_next(gone: set[str]) -> None:
+    site, plain = two_datastores(), two_datastores()
+    last = looked_ahead(site)
+    site.hosts.down = plain.hosts.down = gone
+    assert looked_ahead(site, last) == look(plain)
+
+
+@pytest.mark.parametrize("name", ["shared", "local"])
+def test_a_datastore_that_the_reader_of_the_last_look_cannot_read_any_more_is_read_by_the_next(name: str) -> None:
+    site, plain = two_datastores(), two_datastores()
+    last = looked_ahead(site)
+    reader = last.datastores[url_of(name)].read_from
+    site.hosts.broken = plain.hosts.broken = {(str(reader), url_of(name))}
+    seen = looked_ahead(site, last)
+    assert seen == look(plain)
+    assert seen.datastores[url_of(name)].error is None
+    assert seen.datastores[url_of(name)].read_from != reader
+
+
+def test_what_is_not_to_be_looked_at_any_more_is_not_in_the_next_look() -> None:
+    site = two_datastores()
+    last = looked_ahead(site)
+    site.inventory = lab().inventory
+    seen = looked_ahead(site, last)
+    assert seen == look(site)
+    assert url_of("local") not in seen.datastores

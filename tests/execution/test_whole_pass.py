@@ -78,6 +78,18 @@ def test_the_config_db_is_read_back_through_another_host_than_wrote_it() -> None
     assert outcome.verified_from == ("h2",)
 
 
+def test_a_quiet_pass_after_another_asks_each_host_once() -> None:
+    site = running({"g1": {}}, {"g1": {}})
+    world = site.world()
+    wanted = compact.desired(site.wanted)
+    first = asyncio.run(assess(wanted, world))
+    assert len(site.hosts.log) > len(HOSTS)
+    site.hosts.log.clear()
+    second = asyncio.run(assess(wanted, world))
+    assert second.observed == first.observed
+    assert sorted(site.hosts.log) == [(name, "observe") for name in HOSTS]
+
+
 def test_reporting_writes_nothing() -> None:
     site = fresh()
     outcome = site.reconcile(REPORT_ONLY)
