@@ -16,6 +16,7 @@ from pathlib import Path
 from run import progress
 
 from reconciler import lab
+from reconciler.hosts.kept_drivers import KeptDrivers
 from reconciler.hosts.refused_logins import RefusedLogins
 from reconciler.hosts.ssh import SSHHosts
 from reconciler.model.secret import Login
@@ -59,7 +60,8 @@ def hold(folder: Path, hosts: int) -> list[Held]:
 async def _hold(folder: Path, hosts: int) -> list[Held]:
     user = getpass.getuser()
     ssh = SSH(user, sshd.PORT, str(folder / "id"), str(folder / "known_hosts"), Credentials(), 60, 16, False)
-    reached = SSHHosts(ssh, lambda: Login(user, None), RefusedLogins(folder / "refused"))
+    refused, drivers = RefusedLogins(folder / "refused"), KeptDrivers(folder / "drivers")
+    reached = SSHHosts(ssh, lambda: Login(user, None), refused, drivers)
     found = []
     try:
         for step in range(STEPS + 1):

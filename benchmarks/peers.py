@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import compileall
 import getpass
 import json
+import shutil
 import ssl
 import statistics
 import subprocess
@@ -26,7 +28,7 @@ from pathlib import Path
 import others
 from pyVim.connect import Disconnect, SmartConnect
 from pyVmomi import vim, vmodl
-from run import VDVS, Ratio, Sample, measure, progress, table
+from run import PACKAGE, VDVS, Ratio, Sample, measure, progress, spread, table
 
 from reconciler import lab, loader, wiring
 from reconciler.inventory.vcenter import PROPERTIES
@@ -57,6 +59,8 @@ def fleet_of(folder: Path, hosts: int) -> Iterator[tuple[Path, list[str]]]:
         for name in lab.hosts(folder / "lab"):
             server = fleet.add(name, lab.host_root(folder / "lab", name))
             server.offer(python3=Path(sys.executable), sh=Path("/bin/sh"))  # which pyinfra asks for
+            for program in others.ON_HOSTS:
+                (server.folder / "bin" / program).symlink_to(str(shutil.which(program)))
         manifests = folder / "manifests.yaml"
         manifests.write_text("---\n".join(_documents(fleet, folder / "lab" / "inventory.json")))
         known = [str(fleet.key), str(fleet.known_hosts), str(sshd.PORT), getpass.getuser()]
@@ -189,27 +193,37 @@ def main() -> None:
     arguments = parser.parse_args()
     if missing := [*sshd.MISSING, *vcsim.MISSING]:
         parser.error(f"not installed: {', '.join(missing)} (`make peers` installs them)")
+    compileall.compile_dir(str(PACKAGE), quiet=1)  # as an installation does, wherever bytecode is not written by itself
     with tempfile.TemporaryDirectory(prefix="vdvs-bench-") as place:
         folder = Path(place)
-        with fleet_of(folder, arguments.hosts) as (manifests, bare):
-            ratios = [first_pass(manifests, bare, arguments.rounds)]
-            ours = [one for one, _ in ratios[0].pairs]
-            ratios += others.ratios(folder, bare, ours, arguments.rounds)
-            cpu, wall = asyncio.run(second_pass(manifests, max(5, arguments.rounds)))
-        ratio, renamed = inventory_ratio(folder, arguments.vms, arguments.rounds)
-        ratios.append(ratio)
+        by_ssh(folder, arguments.hosts, arguments.rounds)
+        through_vcenter(folder, arguments.vms, arguments.rounds)
         held = [sys.executable, Path(__file__).with_name("many_hosts.py"), folder / "many", str(arguments.many)]
-        connections = subprocess.run(held, check=True, stdout=subprocess.PIPE, text=True).stdout
+        subprocess.run(held, check=True)
+
+
+def by_ssh(folder: Path, hosts: int, rounds: int) -> None:
+    """Measure and print: passes over many hosts."""
+    with fleet_of(folder, hosts) as (manifests, bare):
+        ratios = [first_pass(manifests, bare, rounds)]
+        ratios += others.ratios(folder, bare, [VDVS, "diff", "-f", manifests], rounds)
+        cpu, wall = asyncio.run(second_pass(manifests, max(5, rounds)))
     print(table(ratios))
-    each = 1000 / arguments.hosts
-    print(f"\nsecond pass on open connections: {min(cpu) * each:.2f} ms of our CPU time per host, ", end="")
+    print(f"\nsecond pass on open connections: {min(cpu) * 1000 / hosts:.2f} ms of our CPU time per host, ", end="")
     pyinfra = statistics.median(sample.seconds for _, sample in ratios[1].pairs)
-    print(f"{min(wall) * 1000:.0f} ms for {arguments.hosts} hosts by the clock, ", end="")
-    print(f"{pyinfra / statistics.median(wall):.0f} times faster than pyinfra's `true` (at least 50 wanted)")
-    later, ours_of_it = (statistics.median(each) * 1000 for each in zip(*renamed, strict=True))
-    print(f"a renamed VM is seen {later:.0f} ms later (less than 1000 wanted), {ours_of_it:.0f} ms of it our CPU time:")
-    print("vcsim collects everything anew for each change before it tells of any")
-    print(connections, end="")
+    print(f"{spread([one * 1000 for one in wall], 0)} ms for {hosts} hosts by the clock, ", end="")
+    print(
+        f"{pyinfra / statistics.median(wall):.0f} times faster than pyinfra's `true` (at least 50 wanted)\n", flush=True
+    )
+
+
+def through_vcenter(folder: Path, vms: int, rounds: int) -> None:
+    """Measure and print: the inventory, read and followed."""
+    ratio, renamed = inventory_ratio(folder, vms, rounds)
+    print(table([ratio]))
+    later, ours = (statistics.median(each) * 1000 for each in zip(*renamed, strict=True))
+    print(f"\na renamed VM is seen {later:.0f} ms later (less than 1000 wanted), {ours:.0f} ms of it our CPU time:")
+    print("vcsim collects everything anew for each change before it tells of any\n", flush=True)
 
 
 if __name__ == "__main__":
