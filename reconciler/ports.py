@@ -165,7 +165,7 @@ class Observer(Protocol):
         ...
 
     def about_to_write(self, found: Assessment) -> None:
-        """What was found differs, and is about to be changed."""
+        """What was found differs, and is about to be changed. For each new plan again, with all found so far."""
         ...
 
     def planned_again(self, earlier: Diff, now: Diff) -> None:

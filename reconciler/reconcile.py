@@ -17,11 +17,11 @@ from reconciler.execution.strangers import look_at
 from reconciler.execution.together import both
 from reconciler.execution.verdicts import verdicts
 from reconciler.model.desired import Desired
-from reconciler.model.diff import Diff, Op
+from reconciler.model.diff import Diff
 from reconciler.model.frozen import dataclass
 from reconciler.model.host_actions import MaintenanceAction
 from reconciler.model.observed import Observed
-from reconciler.model.outcome import ActionResult, Assessment, BackupMade, Outcome
+from reconciler.model.outcome import ActionResult, Assessment, BackupMade, Outcome, first_differences
 from reconciler.model.ownership import Applying
 from reconciler.model.plan import Plan
 from reconciler.model.policy import APPLY, APPLY_AND_DESTROY, REPORT_ONLY, Policy
@@ -157,12 +157,13 @@ async def reconcile(desired: Desired, world: World, policy: Policy, applying: Ap
     steps = _planned(now, policy, applying)
     if steps.empty:
         return Outcome(before, steps, (), None, verdicts(before.diff, steps, (), None))
-    world.observer.about_to_write(before)
     replanned: list[Diff] = []
     rounds = 0
     backups: list[BackupMade] = []
     results: tuple[ActionResult, ...] = ()
     while not steps.empty:
+        found = first_differences([before.diff, *replanned])
+        world.observer.about_to_write(replace(now, diff=found))
         done = await execute(steps, _agents(world, now), world.clock.now(), world.observer, world.maintenance)
         backups += done.backups
         if rounds == _REPLANS or not _goes_on(steps, done):
@@ -174,7 +175,7 @@ async def reconcile(desired: Desired, world: World, policy: Policy, applying: Ap
         if not steps.empty and not now.diff.in_sync:  # else it only records what has been done
             world.observer.planned_again((replanned or [before.diff])[-1], now.diff)
             replanned.append(now.diff)
-    objects = verdicts(_first_differences([before.diff, *replanned]), steps, results, now.diff)
+    objects = verdicts(first_differences([before.diff, *replanned]), steps, results, now.diff)
     return Outcome(before, steps, results, now, objects, tuple(replanned), tuple(backups), _readers(now))
 
 
@@ -240,16 +241,6 @@ def _goes_on(steps: Plan, done: Execution) -> bool:
     if any(step.ref not in failed for step in steps.moves):
         return True
     return any(step.recover for step in steps.config_dbs) or any(result.reason == "Moved" for result in done.results)
-
-
-def _first_differences(looks: list[Diff]) -> Diff:
-    """Every object as the first look that could judge it found it: what an earlier plan did must not be forgotten."""
-    chosen = {change.ref: change for change in looks[-1].changes}
-    for look in reversed(looks[:-1]):
-        for change in look.changes:
-            if change.op in (Op.CREATE, Op.UPDATE, Op.DELETE):
-                chosen[change.ref] = change
-    return Diff(tuple(sorted(chosen.values(), key=lambda change: change.ref.sort_key)))
 
 
 def _agents(world: World, now: Assessment) -> Callable[[str], HostAgent]:

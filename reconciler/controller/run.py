@@ -57,7 +57,7 @@ class _Foretelling:
         self.foretell(found)
 
     def planned_again(self, earlier: Diff, now: Diff) -> None:
-        """What comes of it is told at the end of the pass."""
+        """What it finds is told when it is about to be written."""
 
 
 async def watch(what: Watching) -> None:

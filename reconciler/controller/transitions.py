@@ -41,7 +41,7 @@ def transitions(previous: State, outcome: Outcome, *, healing: bool) -> tuple[tu
     """
     results = {result.ref: result for result in outcome.objects} if healing else {}
     after = {change.ref: change for change in (outcome.after or outcome.before).diff.changes}
-    before = {change.ref: change for change in outcome.before.diff.changes}
+    before = {change.ref: change for change in outcome.found.changes}
     events: list[Event] = []
     state: dict[ObjectRef, Seen] = {}
     for ref in sorted(before.keys() | after.keys(), key=lambda ref: ref.sort_key):

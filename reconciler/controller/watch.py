@@ -146,7 +146,7 @@ class Watch:
         digest = dict(self._loaded.desired.digests).get(ref, "")
         if not self._brake.healed(ref, self._edges.monotonic(), digest):
             return
-        fields = next((change.fields for change in outcome.before.diff.changes if change.ref == ref), ())
+        fields = next((change.fields for change in outcome.found.changes if change.ref == ref), ())
         what = ", ".join(dict.fromkeys(field.path for field in fields)) or "it"
         message = (
             f"somebody keeps changing it ({what}); {_last_applied(ref, outcome.before)}; it is not healed for"
@@ -179,12 +179,13 @@ def without(outcome: Outcome, refs: frozenset[ObjectRef]) -> Outcome:
     if not refs:
         return outcome
 
-    def cut(look: Assessment) -> Assessment:
-        return replace(look, diff=Diff(tuple(change for change in look.diff.changes if change.ref not in refs)))
+    def cut(diff: Diff) -> Diff:
+        return Diff(tuple(change for change in diff.changes if change.ref not in refs))
 
     objects = tuple(result for result in outcome.objects if result.ref not in refs)
-    after = None if outcome.after is None else cut(outcome.after)
-    return replace(outcome, before=cut(outcome.before), after=after, objects=objects)
+    before = replace(outcome.before, diff=cut(outcome.before.diff))
+    after = None if outcome.after is None else replace(outcome.after, diff=cut(outcome.after.diff))
+    return replace(outcome, before=before, after=after, objects=objects, replanned=tuple(map(cut, outcome.replanned)))
 
 
 def _last_applied(ref: ObjectRef, seen: Assessment) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 
-from reconciler.model.diff import Diff, FieldChange, RightsChange
+from reconciler.model.diff import Diff, FieldChange, Op, RightsChange
 from reconciler.model.frozen import dataclass
 from reconciler.model.observed import Observed
 from reconciler.model.plan import Plan
@@ -81,3 +82,18 @@ class Outcome:
     replanned: tuple[Diff, ...] = ()
     backups: tuple[BackupMade, ...] = ()
     verified_from: tuple[str, ...] = ()
+
+    @property
+    def found(self) -> Diff:
+        """What there was to do: a new plan also sees what somebody did after the first look."""
+        return first_differences([self.before.diff, *self.replanned])
+
+
+def first_differences(looks: Sequence[Diff]) -> Diff:
+    """Every object as the first look that could judge it found it: what an earlier plan did must not be forgotten."""
+    chosen = {change.ref: change for change in looks[-1].changes}
+    for look in reversed(looks[:-1]):
+        for change in look.changes:
+            if change.op in (Op.CREATE, Op.UPDATE, Op.DELETE):
+                chosen[change.ref] = change
+    return Diff(tuple(sorted(chosen.values(), key=lambda change: change.ref.sort_key)))

@@ -8,14 +8,16 @@ import pytest
 
 from reconciler.controller.mode import Mode, parse_limit
 from reconciler.model.desired import Desired, Reconcile
-from reconciler.model.diff import Change, Op
+from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.errors import InvalidManifestsError, InventoryError, ManifestError
 from reconciler.model.events import Told
-from reconciler.model.outcome import ObjectResult, Status
+from reconciler.model.outcome import ObjectResult, Outcome, Status
+from reconciler.model.plan import Plan
 from reconciler.model.policy import HEAL, REPORT_ONLY
 from reconciler.model.refs import Kind, ObjectRef, Source
 from reconciler.model.risk import Risk
 from tests.controller.loop import HOST, KEPT, Script, desired, drift, outcome
+from tests.render import sites
 
 GOOD = desired()
 HEALS = Mode(heal=True)
@@ -47,6 +49,23 @@ def test_what_is_healed_is_told_with_what_it_was() -> None:
     done = ObjectResult(HOST, Status.CONFIGURED, "service running")
     script = Script([(GOOD, outcome(drift(), KEPT, done)), (GOOD, outcome(KEPT))])
     assert script.run(HEALS) == ["drifted differs", "healed service running"]
+
+
+def test_what_somebody_does_between_the_look_and_the_write_is_told_too() -> None:
+    """A plan that is made anew heals it with the rest: the first look does not know of it."""
+    other = ObjectRef(Kind.HOST, "other")
+    done = (ObjectResult(HOST, Status.CONFIGURED, "service"), ObjectResult(other, Status.CONFIGURED, "log level"))
+    looks = [
+        (drift(), replace(KEPT, ref=other)),
+        (drift(), replace(drift(), ref=other)),
+        (KEPT, replace(KEPT, ref=other)),
+    ]
+    first, again, last = (replace(sites.in_sync(), diff=Diff(changes)) for changes in looks)
+    healed = Outcome(first, Plan((), ()), (), last, done, (again.diff,))
+    script = Script([(GOOD, healed), (GOOD, replace(healed, before=last, after=None, objects=(), replanned=()))])
+    assert script.run(HEALS) == ["drifted differs", "healed service", "drifted differs", "healed log level"]
+    ignoring = replace(GOOD, reconcile=((other, Reconcile.DISABLED),))
+    assert Script([(ignoring, healed)]).run(HEALS) == ["drifted differs", "healed service"]
 
 
 def test_a_healing_that_fails_is_told_once() -> None:

@@ -161,6 +161,7 @@ class Fakes:
     inventory: Inventory
     drawn: int = 0
     planned: list[tuple[Diff, Diff]] = field(default_factory=list)
+    announced: list[Diff] = field(default_factory=list)
 
     async def snapshot(self) -> Inventory:
         """See `ports.InventorySource`."""
@@ -176,6 +177,7 @@ class Fakes:
 
     def about_to_write(self, found: Assessment) -> None:
         """See `ports.Observer`."""
+        self.announced.append(found.diff)
 
     def planned_again(self, earlier: Diff, now: Diff) -> None:
         """See `ports.Observer`."""

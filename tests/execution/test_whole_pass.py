@@ -203,6 +203,21 @@ def test_a_world_that_moved_is_planned_anew(moves: int) -> None:
     assert site.site.dbs[PLACE].tenants["id-other"].description == str(moves - 1)
 
 
+def test_what_a_new_plan_finds_is_announced_before_it_is_written() -> None:
+    def describe(site: Site) -> None:
+        rows = site.dbs[PLACE]
+        rows.tenants["id-g2"] = replace(rows.tenants["id-g2"], description="by hand")
+
+    site = running(
+        {"g1": {"description": "new"}, "g2": {"description": "old"}}, {"g1": {}, "g2": {"description": "old"}}
+    )
+    site.hosts.before = [describe]
+    site.reconcile()
+    found = [[str(change.ref) for change in diff.changes if change.op is Op.UPDATE] for diff in site.fakes.announced]
+    assert found == [["vmgroup/g1"], ["vmgroup/g1", "vmgroup/g2"]]
+    assert site.site.dbs[PLACE].tenants["id-g2"].description == "old"
+
+
 def test_a_world_that_does_not_stop_moving_is_given_up() -> None:
     site = running({"g1": {"description": "new"}}, {"g1": {}, "other": {}})
     site.hosts.before = [describes(str(number)) for number in range(99)]
