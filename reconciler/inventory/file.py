@@ -16,7 +16,7 @@ from reconciler.loader.stamps import Stamps, stamps
 from reconciler.loader.wording import Path, did_you_mean, dotted, escape, quoted
 from reconciler.model.constants import VOLUMES
 from reconciler.model.errors import InventoryError
-from reconciler.model.inventory import Connection, Datastore, ESXiHost, Inventory, Lockdown, VirtualMachine
+from reconciler.model.inventory import Connection, Datastore, ESXiHost, Inventory, Lockdown, Power, VirtualMachine
 
 LARGEST: Final = 256 * 1024 * 1024
 
@@ -177,4 +177,5 @@ def _vm(vm: dict[str, Any], urls: _URLs) -> VirtualMachine:
         get("host"),
         urls[get("datastore")],
         tuple(get("volumes", ())),
+        None if get("power") is None else Power(vm["power"]),
     )

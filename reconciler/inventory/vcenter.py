@@ -27,8 +27,8 @@ _PAGE = 2000  # objects in one answer
 _Collector = vmodl.query.PropertyCollector
 PROPERTIES = {
     vim.VirtualMachine: (
-        "name", "parent", "parentVApp", "runtime.host", "config.uuid", "config.instanceUuid", "config.template",
-        "config.hardware.device", "config.files.vmPathName",
+        "name", "parent", "parentVApp", "runtime.host", "runtime.powerState", "config.uuid", "config.instanceUuid",
+        "config.template", "config.hardware.device", "config.files.vmPathName",
     ),
     vim.HostSystem: (
         "name", "parent", "datastore", "runtime.connectionState", "runtime.inMaintenanceMode", "config.product.version",

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from reconciler.inventory.vcenter import MAINTENANCE, SSH_KEY, Host, Seen, VCenterReader
 from reconciler.model.constants import VOLUMES
 from reconciler.model.errors import InventoryError
-from reconciler.model.inventory import Connection, Datastore, ESXiHost, Inventory, Lockdown, VirtualMachine
+from reconciler.model.inventory import Connection, Datastore, ESXiHost, Inventory, Lockdown, Power, VirtualMachine
 from reconciler.model.remembered import Remembered
 from reconciler.model.secret import Login
 from reconciler.model.site import VCenter
@@ -21,6 +21,7 @@ _CONNECTION = {
     "notResponding": Connection.NOT_RESPONDING,
     "disconnected": Connection.DISCONNECTED,
 }
+_POWER = {"poweredOn": Power.ON, "poweredOff": Power.OFF, "suspended": Power.SUSPENDED}
 _LOCKDOWN = {
     "lockdownDisabled": Lockdown.OFF,
     "lockdownNormal": Lockdown.NORMAL,
@@ -161,6 +162,7 @@ def _vm(
         host=hosts.get(values.get("runtime.host", "")),
         datastore=urls.get((paths.datacenter(key), home)),
         volumes=values.get("config.hardware.device", ()),
+        power=_POWER.get(values.get("runtime.powerState", "")),
     )
 
 

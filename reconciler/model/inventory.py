@@ -52,6 +52,14 @@ class Lockdown(StrEnum):
     STRICT = "strict"
 
 
+class Power(StrEnum):
+    """Whether a VM runs."""
+
+    ON = "on"
+    OFF = "off"
+    SUSPENDED = "suspended"
+
+
 @dataclass(frozen=True, slots=True)
 class ESXiHost:
     """A host, and how vCenter sees it. What it does not tell is None.
@@ -76,7 +84,8 @@ class VirtualMachine(NamedTuple):
     """A VM (a tuple, which is made much faster: there are tens of thousands).
 
     `uuid` is its lower-case BIOS UUID (what vDVS authorises by), `path` its inventory path, `datastore` the URL of the
-    datastore its .vmx is on (None: unknown), `volumes` the vDVS disks attached now (`[DATASTORE] dockvols/...`).
+    datastore its .vmx is on (None: unknown), `volumes` the vDVS disks attached now (`[DATASTORE] dockvols/...`),
+    `power` whether it runs (None: unknown).
     """
 
     name: str
@@ -86,6 +95,7 @@ class VirtualMachine(NamedTuple):
     host: str | None
     datastore: str | None
     volumes: tuple[str, ...]
+    power: Power | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,7 @@ def _join(
     own = odd is not None and odd.tenant_id == after.uuid
     before = names.vm(odd.vm_id, member.name) if odd is not None and own else None
     field = FieldChange("vms", before, shown)
-    held = _why_not_join(after, member, shown, book)
+    held = _why_not_join(after, member, book, names)
     if held is not None:
         return MemberChange(field, held=held)
     risk = risk_of_joining(book.owners.get(member.uuid))
@@ -149,7 +149,8 @@ def _join(
     return MemberChange(field, MoveMember(ref, risk, after.uuid, source, member), tied=tied)
 
 
-def _why_not_join(after: VMGroupState, member: Member, shown: str, book: Membership) -> str | None:
+def _why_not_join(after: VMGroupState, member: Member, book: Membership, names: Names) -> str | None:
+    shown = names.vm(member.uuid, member.name)
     owner = book.states.get(book.row_of(member.uuid) or "")
     if owner is not None and owner.uuid not in book.declared and owner.name != DEFAULT_VMGROUP:
         if book.unresolved & {owner.name, owner.uuid}:
@@ -160,7 +161,7 @@ def _why_not_join(after: VMGroupState, member: Member, shown: str, book: Members
         return f"VM {shown} may have volumes attached: the inventory is incomplete and does not show it"
     foreign = [disk for disk in book.disks.get(member.uuid, ()) if not _is_below(disk, after)]
     if foreign:
-        return f"VM {shown} has {foreign[0]} attached; stop its containers first"
+        return names.attached(member.uuid, member.name, foreign[0])
     return None
 
 
@@ -179,14 +180,14 @@ def _leave(ref: ObjectRef, before: VMGroupState, member: Member, book: Membershi
     if claim is not None and claim.uuid == before.uuid:
         return None  # its row is written anew; see `_join`
     if claim is not None:
-        held = _why_not_join(claim, Member(vm, member.name), names.vm(vm, member.name), book)
+        held = _why_not_join(claim, Member(vm, member.name), book, names)
         return MemberChange(field, held=held, tied=book.declared.get(claim.uuid))
     if book.incomplete is not None:
         return MemberChange(field, held=f"VM {shown} stays for now: {book.incomplete}, so nothing is removed")
     if member.uuid != vm:  # vDVS never matched it, so nothing changes for the VM
         return MemberChange(field, RemoveMember(ref, Risk.SAFE, before.uuid, member))
     if disks := book.disks.get(vm):
-        return MemberChange(field, held=f"VM {shown} has {disks[0]} attached; stop its containers first")
+        return MemberChange(field, held=names.attached(vm, member.name, disks[0]))
     risk = worst([compare(before, served) for served in (book.fallback.before, book.fallback.after)])
     return MemberChange(field, RemoveMember(ref, risk, before.uuid, member))
 

@@ -76,7 +76,7 @@ def disk_by_name(name: str, disks: Mapping[str, tuple[str, ...]], names: Names) 
     for vm in sorted(disks, key=lambda vm: names.vm(vm, None)):
         for disk in disks[vm]:
             if disk.partition("dockvols/")[2].partition("/")[0] == name:
-                return f"VM {names.vm(vm, None)} has {disk} attached; stop its containers first"
+                return names.attached(vm, None, disk)
     return None
 
 

@@ -120,7 +120,7 @@ def _upper_case(ref: ObjectRef, state: VMGroupState, book: Membership, names: Na
             held = f"VM {shown} may have volumes attached: the inventory is incomplete and does not show it"
             yield Repair(field, None, held)
         elif disks:
-            yield Repair(field, None, f"VM {shown} has {disks[0]} attached; stop its containers first")
+            yield Repair(field, None, names.attached(vm.lower(), state.members[vm], disks[0]))
         else:
             member = Member(vm.lower(), state.members[vm])
             yield Repair(field, MoveMember(ref, Risk.WIDENS, state.uuid, state.uuid, member))

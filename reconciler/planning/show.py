@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from reconciler.model.constants import SPECIAL_DATASTORES, VOLUMES
 from reconciler.model.diff import FieldChange, Value
-from reconciler.model.inventory import Inventory
+from reconciler.model.inventory import Inventory, Power
 from reconciler.model.resolved import Access
 from reconciler.model.sizes import format_size
 from reconciler.planning.state import VMGroupState
@@ -25,6 +25,8 @@ class Names:
         self._datastores |= {datastore.url: datastore.name for datastore in datastores}
         self._by_id = {datastore.id: datastore.name for datastore in datastores}
         self._vms = inventory.vm_names()
+        self._off = {vm.uuid for vm in inventory.vms if vm.power is Power.OFF}
+        self._off -= {vm.uuid for vm in inventory.vms if vm.power is not Power.OFF}  # of two with one UUID, one may run
 
     def datastore(self, url: str | None) -> str | None:
         """The name of the datastore with this URL."""
@@ -43,6 +45,14 @@ class Names:
         """`photon-03 (564d...)`; the bare UUID where no name is known."""
         name = self._vms.get(uuid) or known_as
         return f"{name} ({uuid})" if name else uuid
+
+    def attached(self, uuid: str, known_as: str | None, disk: str) -> str:
+        """That a VM has this disk attached, and what to do about it. vDVS detaches a disk when its containers stop, or
+        when the VM is powered off; one that a VM which is off still has, vDVS will not."""
+        shown = self.vm(uuid, known_as)
+        if uuid in self._off:
+            return f"VM {shown} is off and has {disk} attached; remove that disk from it, and keep its files"
+        return f"VM {shown} has {disk} attached; stop its containers first"
 
     def short_vm(self, uuid: str, known_as: str | None) -> str:
         """`photon-03`; the UUID where no name is known."""

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from reconciler.inventory.file import FileInventory
 from reconciler.model.errors import InventoryError
-from reconciler.model.inventory import Connection, Datastore, ESXiHost, Inventory, Lockdown, VirtualMachine
+from reconciler.model.inventory import Connection, Datastore, ESXiHost, Inventory, Lockdown, Power, VirtualMachine
 from reconciler.ports import InventorySource
 
 ID = "582b1324-e49d9a0e-9bc3-000c29c1501d"
@@ -57,7 +57,7 @@ FULL: dict[str, Any] = {
             "datastore": "SHARED-Datastore",
             "volumes": ["[SHARED-Datastore] dockvols/MYVMGROUP/data.vmdk"],
         },
-        {"name": "photon-02", "path": "/DC0/vm/photon-02", "uuid": UUID, "datastore": f"ds://{URL}/"},
+        {"name": "photon-02", "path": "/DC0/vm/photon-02", "uuid": UUID, "datastore": f"ds://{URL}/", "power": "off"},
         {"name": "photon-03", "path": "/DC0/vm/photon-03", "uuid": UUID, "instanceUuid": None, "host": None},
     ],
 }
@@ -87,7 +87,7 @@ READ = Inventory(
             URL,
             ("[SHARED-Datastore] dockvols/MYVMGROUP/data.vmdk",),
         ),
-        VirtualMachine("photon-02", "/DC0/vm/photon-02", UUID.lower(), None, None, URL, ()),
+        VirtualMachine("photon-02", "/DC0/vm/photon-02", UUID.lower(), None, None, URL, (), Power.OFF),
         VirtualMachine("photon-03", "/DC0/vm/photon-03", UUID.lower(), None, None, None, ()),
     ),
 )

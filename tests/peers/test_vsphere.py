@@ -13,7 +13,7 @@ from pyVmomi import vim
 
 from reconciler.inventory.vsphere import VSphereInventory
 from reconciler.model.errors import InventoryError
-from reconciler.model.inventory import Connection, Inventory, VirtualMachine
+from reconciler.model.inventory import Connection, Inventory, Power, VirtualMachine
 from reconciler.model.secret import Login, Secret
 from reconciler.model.site import Credentials, VCenter
 from tests.peers.vcsim import PASSWORD, USER, Administrator, Simulator, finish
@@ -117,6 +117,15 @@ def test_a_renamed_vm_is_seen_without_reading_everything_anew(
     assert vm(before, "DC0_H0_VM0").uuid == vm(after, "photon-01").uuid
     assert 1 <= len(taken) <= 3
     assert set(taken) == {"modify"}
+
+
+def test_a_vm_that_is_powered_off_meanwhile_is_seen_to_be(vcenter: Simulator) -> None:
+    def power_off(admin: Administrator) -> None:
+        finish(admin.vm("DC0_H0_VM1").PowerOff())
+
+    before, after = looks(pinned(vcenter), lambda: administer(vcenter, power_off))
+    assert [vm(found, "DC0_H0_VM1").power for found in (before, after)] == [Power.ON, Power.OFF]
+    assert vm(after, "DC0_H0_VM0").power is Power.ON
 
 
 def test_a_vm_that_is_made_or_deleted_meanwhile_comes_and_goes(vcenter: Simulator) -> None:

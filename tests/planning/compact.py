@@ -35,7 +35,7 @@ from reconciler.model.desired import (
     VMRef,
     VMSelector,
 )
-from reconciler.model.inventory import Connection, Datastore, ESXiHost, Inventory, Lockdown, VirtualMachine
+from reconciler.model.inventory import Connection, Datastore, ESXiHost, Inventory, Lockdown, Power, VirtualMachine
 from reconciler.model.location import Location, local
 from reconciler.model.observed import (
     BookedVolume,
@@ -124,6 +124,7 @@ def _vm(entry: Plain) -> VirtualMachine:
         host=entry.get("host"),
         datastore=url_of(entry.get("datastore", "shared")),
         volumes=tuple(entry.get("volumes", ())),
+        power=Power(entry["power"]) if "power" in entry else None,
     )
 
 
