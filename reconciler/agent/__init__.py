@@ -6,6 +6,8 @@ in this order, then calls `main.main(root, stdin, stdout)`.
 
 MODULES = (
     "clock",
+    "patterns",
+    "plain_json",
     "text",
     "wire",
     "paths",

@@ -1,9 +1,8 @@
 """What each action does to the rows. Every precondition is checked here, inside the transaction."""
 
-import re
-
 from . import dead_rows, objects, rows, schema
 from .books import Books, unmet
+from .patterns import Pattern
 from .wire import Refused
 
 TYPE_CHECKING = False
@@ -11,7 +10,7 @@ if TYPE_CHECKING:
     import sqlite3
     from typing import Any, Dict, List, Optional, Tuple  # novm
 
-_UUID = re.compile("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+_UUID = Pattern("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 
 
 def carry_out(books, action):

@@ -7,11 +7,11 @@ So a wrong link hands one vmgroup's volumes to another.
 import errno
 import os
 import posixpath
-import re
 import stat
 
 from . import files, volumes
 from .paths import VOLUMES, mode_of, raw_target
+from .patterns import Pattern
 from .text import native, readable
 from .wire import Refused
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 DB_FILES = "vmdkops_config.db"
 MOST_LISTED = 5000  # volumes of one datastore that are named
-_UUID = re.compile("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+_UUID = Pattern("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+_NOT_IN_A_NAME = Pattern(r"[/\x00]")
 
 
 def listing(root, url):
@@ -156,7 +157,7 @@ def _remove(root, action):
 def _checked(name):
     # type: (Any) -> str
     """A name that stays inside the folder, native."""
-    if not name or name in (".", "..") or re.search(r"[/\x00]", name):
+    if not name or name in (".", "..") or _NOT_IN_A_NAME.search(name):
         raise Refused("BadRequest", "%r cannot be the name of a link" % name)
     return native(name)
 

@@ -4,9 +4,9 @@ import binascii
 import errno
 import fcntl
 import os
-import re
 import time
 
+from .patterns import Pattern
 from .wire import Refused
 
 TYPE_CHECKING = False
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 SQLITE_LOCK_BYTES = (0x40000000, 512)
-_TEMPORARY = re.compile(r"\.new-[0-9a-f]{16}(-journal)?$")
+_TEMPORARY = Pattern(r"\.new-[0-9a-f]{16}(-journal)?$")
 
 
 def refusal(error, doing):

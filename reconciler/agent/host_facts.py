@@ -156,11 +156,11 @@ def _installed(root):
 
 def _ask_esxcli(root):
     # type: (Root) -> Optional[str]
-    import csv
-
     done = programs.run(root, [esxcli(root), "--formatter=csv", "software", "vib", "list"], QUESTION_SECONDS)
     if done.code != 0:
         raise Refused("CannotRun", "esxcli cannot list the installed VIBs: %s" % done.complaint)
+    import csv
+
     lines = (native(done.out) if PY2 else done.out).splitlines()
     table = csv.DictReader(lines)
     if not {"Name", "Version"} <= set(table.fieldnames or ()):

@@ -5,10 +5,9 @@ section stands between two equal tag lines, the ones that the original tool writ
 the first column, as there. Each character of a text is one byte of the file, so that any bytes survive.
 """
 
-import re
-
 from . import sh_reach
 from .own_lines import TAG, foreign, is_own, is_tag
+from .patterns import Pattern
 from .sh_effects import ENDS, GOES_ON
 
 TYPE_CHECKING = False
@@ -39,9 +38,9 @@ fi
 
 %s
 """
-_DATASTORE = re.compile(r"^datastore=(.*)$", re.MULTILINE)
+_DATASTORE = Pattern(r"(?m)^datastore=(.*)$")
 _NEEDED = [
-    (what, re.compile(line))
+    (what, Pattern(line))
     for what, line in (
         ("names the datastore", "datastore="),
         ("names the link", "slink="),
@@ -49,16 +48,19 @@ _NEEDED = [
         ("makes the link", r"\s+ln\b"),
     )
 ]
-_PLAIN_VALUE = re.compile(r"[\w.:+@%-]+$")
-_QUOTED_VALUE = re.compile(r"""'[^']+'$|"[^"$`\\]+"$""")
-_SHELL = re.compile(r"#!\s*(/\S*/)?(sh|ash|bash|dash|busybox\s+(sh|ash))(\s|$)")
-_STRICT = re.compile(r"#!.*\s-\w*[eun]")
+_PLAIN_VALUE = Pattern(r"[\w.:+@%-]+$")
+_QUOTED_VALUE = Pattern(r"""'[^']+'$|"[^"$`\\]+"$""")
+_SHELL = Pattern(r"#!\s*(/\S*/)?(sh|ash|bash|dash|busybox\s+(sh|ash))(\s|$)")
+_NO_ID = Pattern(r"['/]|[^ -~]")
+_EXPANDED = Pattern(r"[$`\\]")
+_LINE = Pattern("[^\n]*\n|[^\n]+")
+_STRICT = Pattern(r"#!.*\s-\w*[eun]")
 
 
 def section_text(datastore):
     # type: (str) -> str
     """Our section for the datastore with this id, tags included. Raises ValueError for what cannot be an id."""
-    if not datastore or re.search(r"['/]|[^ -~]", datastore) or datastore in (".", ".."):
+    if not datastore or _NO_ID.search(datastore) or datastore in (".", ".."):
         raise ValueError("%r is not the id of a datastore" % datastore)
     return _SECTION % (TAG, datastore, TAG)
 
@@ -187,7 +189,7 @@ def _makes_link(section):
     if missing:
         return False, "its line that %s is missing" % missing[0]
     value = next(line for line in code if line.startswith("datastore="))[len("datastore=") :]
-    if re.search(r"[$`\\]", value):
+    if _EXPANDED.search(value):
         return None, "what its datastore is cannot be told from the text"
     if not _PLAIN_VALUE.match(value) and not (_QUOTED_VALUE.match(value) and '"$shared_db"' in "".join(code)):
         return False, "the datastore's name is not quoted, so the shell does not take it as it stands"
@@ -204,7 +206,7 @@ def without_section(text):
 def _lines(text):
     # type: (str) -> List[str]
     """As the shell sees them: `splitlines` would end them at other characters than the newline as well."""
-    return re.findall("[^\n]*\n|[^\n]+", text)
+    return list(_LINE.findall(text))
 
 
 def _sections(lines):

@@ -5,10 +5,9 @@ with it.
 """
 
 import io
-import json
 import os
 
-from . import files, host_facts, programs
+from . import files, host_facts, plain_json, programs
 from .paths import mode_of
 from .wire import Refused
 
@@ -52,6 +51,8 @@ def change(root, action):
         raise Refused("BadFile", why)
     if found not in (before, level):
         raise Refused("Moved", "the log level is %s now" % found)
+    import json
+
     content = _content(root) or _default()
     content["loggers"][""]["level"] = content["handlers"][HANDLER]["level"] = level
     _write(root, json.dumps(content, indent=4, sort_keys=True))
@@ -75,7 +76,7 @@ def _content(root):
     except UnicodeDecodeError:
         raise Refused("BadFile", "%s is not UTF-8, so vDVS does not start" % FILE)
     try:
-        return json.loads(text)
+        return plain_json.loads(text)
     except ValueError:
         raise Refused("BadFile", "%s is not JSON, so vDVS does not start; mend it, or remove it" % FILE)
 

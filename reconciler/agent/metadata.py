@@ -7,13 +7,13 @@ import errno
 import hashlib
 import json
 import os
-import re
 import stat
 import time
 from collections import OrderedDict
 
 from . import dockvols, volumes
 from .paths import mode_of
+from .patterns import Pattern
 from .text import native, readable, sentence
 from .wire import Refused
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 LARGEST = 65536  # bytes of the metadata of a volume
 MOST_READ = 2000  # volumes whose metadata are read, of one datastore
 BUSY = (errno.EBUSY, errno.EAGAIN)  # another host has it open
-_SIDE_FILE = re.compile(b'^[^#\n]*sidecars[^,\n]*,([^"\n]*)', re.MULTILINE)
-_SNAPSHOT = re.compile(r"-[0-9]{6}\.vmdk$")
-UUID = re.compile("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+_SIDE_FILE = Pattern(b'(?m)^[^#\n]*sidecars[^,\n]*,([^"\n]*)')
+_SNAPSHOT = Pattern(r"-[0-9]{6}\.vmdk$")
+UUID = Pattern("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 

@@ -1,6 +1,6 @@
 """Which lines of local.sh are surely those of vDVS tools, the original or ours: only they may be removed. Pure."""
 
-import re
+from .patterns import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -8,17 +8,18 @@ if TYPE_CHECKING:
 
 TAG = "# -- vSphere Docker Volume Service configuration --"
 # Lines that only this section can have, ours or the original tool's.
-_OWN = re.compile(
-    r"""datastore=.*$
+_OWN = Pattern(
+    r"""(?x)datastore=.*$
     |slink=/etc/vmware/vmdkops/auth-db$
     |shared_db="?/vmfs/volumes/\$datastore/dockvols/vmdkops_config\.db"?$
     |\s+mkdir\ -p\ /etc/vmware/vmdkops$
     |\s+ln\ -s\ "?\$shared_db"?\ "?\$slink"?$
     |\#\ Written\ by\ vdvs,\ which\ will\ replace\ it:\ do\ not\ edit\ it\.$
-    |\#\ It\ must\ stand\ before\ "exit\ 0"\.$""",
-    re.VERBOSE,
+    |\#\ It\ must\ stand\ before\ "exit\ 0"\.$"""
 )
-_OWN_IF = re.compile(r"if \[.*\$slink.*\]\s*(;\s*then)?$")
+_OWN_IF = Pattern(r"if \[.*\$slink.*\]\s*(;\s*then)?$")
+_IF = Pattern(r"\s*if\b")
+_FI = Pattern(r"(^|;)\s*fi\b")
 _LONGEST_COMMENT = 5
 
 
@@ -61,7 +62,7 @@ def _conditional(lines):
         line = line.rstrip("\r\n")
         if is_tag(line):
             break
-        depth += bool(re.match(r"\s*if\b", line)) - bool(re.search(r"(^|;)\s*fi\b", line))
+        depth += bool(_IF.match(line)) - bool(_FI.search(line))
         own = own and (is_own(line) or not line.strip())
         if depth == 0:
             return number + 1, own

@@ -2,12 +2,17 @@
 
 import fcntl
 import os
-import re
 import select
-import signal
 import time
 
+try:
+    # signal puts enums around it, which take as long to import as a program takes to answer.
+    import _signal as signal  # type: ignore[import-not-found]
+except ImportError:  # Python 2
+    import signal
+
 from .clock import monotonic
+from .patterns import Pattern
 from .text import native, readable
 from .wire import Refused
 
@@ -19,6 +24,7 @@ if TYPE_CHECKING:
 
 MOST_OUTPUT = 4 * 1024 * 1024  # bytes of one stream that are kept
 _PAUSE = 0.02
+_BARE_NAME = Pattern(r"\[\w+\]$")
 _MOST_DESCRIPTORS = 256  # an agent has a dozen
 _PATH = "/bin:/sbin:/usr/bin:/usr/sbin:/usr/local/bin"
 
@@ -38,7 +44,7 @@ class Finished(object):
         """The first line that means something: not empty, and not esxcli's bare `[InstallationError]`."""
         for line in (self.err + "\n" + self.out).splitlines():
             line = line.strip()
-            if line and not re.match(r"\[\w+\]$", line):
+            if line and not _BARE_NAME.match(line):
                 return line
         return "it ended with exit code %d and said nothing" % self.code
 

@@ -5,7 +5,8 @@ not worked out.
 """
 
 import bisect
-import re
+
+from .patterns import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
 _BREAK = " \t\n|&;()<>"
 _DEEPEST = 40
 _OPERATORS = ("<<-", "&&", "||", ";;", "<<", ">>", "<&", ">&", "<>", ">|")
-_STREAM = re.compile(r"\d+(?=[<>])")
-_MAY_FAIL = re.compile(r"\w+:?\?")
+_CASE = Pattern(r"\bcase\b")
+_NEWLINE = Pattern("\n")
+_STREAM = Pattern(r"\d+(?=[<>])")
+_MAY_FAIL = Pattern(r"\w+:?\?")
 
 
 class BrokenError(Exception):
@@ -49,7 +52,7 @@ class Scanner(object):
         self._may_fail = False
         self._nested = 0
         self._script = script
-        self._ends = [match.start() for match in re.finditer("\n", script)]
+        self._ends = [match.start() for match in _NEWLINE.finditer(script)]
         self._at = 0
         self._documents = []  # type: List[Tuple[str, bool]]
 
@@ -187,7 +190,7 @@ class Scanner(object):
         elif self._script.startswith("$(", start):
             self._at += 1
             self._until(")", "(")
-            if re.search(r"\bcase\b", self._script[start : self._at]):
+            if _CASE.search(self._script[start : self._at]):
                 raise BrokenError(self._line(start), "`case` inside `$(...)` is not read", certain=False)
         elif self._script.startswith("${", start):
             self._may_fail = self._may_fail or bool(_MAY_FAIL.match(self._script, start + 2))

@@ -7,11 +7,11 @@ may read it at any moment.
 import hashlib
 import json
 import os
-import re
 import stat
 from collections import OrderedDict
 
 from . import creation, dockvols, files, metadata, volumes
+from .patterns import Pattern
 from .text import native
 from .wire import Refused
 
@@ -25,6 +25,7 @@ BLOCK = 4096
 KEPT = ".vdvs-backups"  # in `dockvols/`: what was in a file before it was last changed here
 ACCESS = ("read-only", "read-write")
 TRIES, PAUSE = 5, 0.5
+_NOT_IN_A_NAME = Pattern(r"[/\x00-\x1f\x7f]")
 
 
 def apply(root, action):
@@ -35,7 +36,7 @@ def apply(root, action):
     name = action["name"]
     if action["access"] not in ACCESS or not metadata.UUID.match(action["uuid"]):
         raise Refused("BadRequest", "%r in %r is no access of a volume" % (action["access"], action["uuid"]))
-    if not name or re.search(r"[/\x00-\x1f\x7f]", name):
+    if not name or _NOT_IN_A_NAME.search(name):
         raise Refused("BadRequest", "%r cannot be the name of a volume" % name)
     patience = metadata.Patience(TRIES - 1, PAUSE)
     while True:

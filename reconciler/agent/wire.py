@@ -1,7 +1,6 @@
 """The lines that go in and out: one JSON object each, ASCII on the wire."""
 
-import json
-
+from . import plain_json
 from .text import sentence
 
 TYPE_CHECKING = False
@@ -34,7 +33,7 @@ def read(stream):
     if not line:
         return None
     try:
-        return json.loads(line.decode("utf-8"))
+        return plain_json.loads(line.decode("utf-8"))
     except ValueError as error:
         raise Refused("BadRequest", "the request is not a line of JSON: %s" % error)
 
@@ -53,7 +52,7 @@ def write(stream, value):
 def encode(value):
     # type: (Any) -> bytes
     """`value` as one line of ASCII JSON with its newline."""
-    return json.dumps(value, separators=(",", ":"), default=_text).encode("ascii") + b"\n"
+    return plain_json.dumps(value, _text).encode("ascii") + b"\n"
 
 
 def _text(value):

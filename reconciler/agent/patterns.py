@@ -1,0 +1,20 @@
+"""Regular expressions that are compiled when they are first used: re takes longer to import than most looks."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any  # novm
+
+
+class Pattern(object):
+    """Used like the object of re; `text` or bytes, with its flags in front (`(?m)`)."""
+
+    def __init__(self, text):
+        # type: (Any) -> None
+        self._text = text
+
+    def __getattr__(self, name):
+        # type: (str) -> Any
+        import re
+
+        self.__dict__[name] = method = getattr(re.compile(self._text), name)
+        return method
