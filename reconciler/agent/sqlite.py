@@ -31,15 +31,16 @@ _loaded = []  # type: List[Any]
 
 def load(root):
     # type: (Root) -> Any
-    """The sqlite3 module: this Python's own, else the driver's; None if there is neither."""
+    """What does the work in the module sqlite3 (which adds dates to it, and takes as long again to import): that of
+    this Python, else the driver's own sqlite3; None if there is neither."""
     if _loaded:
         return _loaded[0]
     try:
-        import sqlite3 as module
+        import _sqlite3 as module
     except ImportError:
         sys.path.insert(0, root.real(DRIVERS_OWN))
         try:
-            import sqlite3 as module
+            import sqlite3 as module  # type: ignore[no-redef]
         except ImportError:
             return None
         finally:
@@ -58,8 +59,8 @@ def version(root):
 def can_write(root):
     # type: (Root) -> bool
     """Whether SQLite is new enough to write a shared DB safely (3.7.16; the driver's own for Python 2 is 3.3.6)."""
-    module = load(root)
-    return module is not None and tuple(module.sqlite_version_info) >= OLDEST_THAT_WRITES
+    known = version(root)
+    return known is not None and tuple(map(int, known.split("."))) >= OLDEST_THAT_WRITES
 
 
 def open_reading(root, real):
