@@ -2,8 +2,7 @@
 
 import os
 
-from . import database, files, rows, sqlite, stamps
-from .clock import monotonic
+from . import database, files
 from .journal import journal_bytes, somebody_is_writing
 from .paths import AUTH_DB, VOLUMES, mode_of, raw_target, size_of
 from .text import readable
@@ -11,12 +10,9 @@ from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Optional, Tuple  # novm
+    from typing import Any, Optional, Tuple  # novm
 
     from .paths import Root
-
-_GOOD_FOR = 600  # seconds after which a DB is opened again though it seems untouched
-_usable = {}  # type: Dict[str, Tuple[Any, float]]
 
 
 class AuthDB(object):
@@ -31,11 +27,11 @@ class AuthDB(object):
         if self.target is not None:
             self.path = root.canonical(os.path.join(os.path.dirname(AUTH_DB), self.target))
 
-    def mode(self, until):
-        # type: (float) -> Tuple[str, str]
-        """(mode, reason) as the service itself would find it: NotConfigured without auth-db, SingleNode for a file (its
-        content is not looked at), MultiNode for a link to a DB in which the table of versions can be queried (an empty
-        file counts), else BrokenLink with the reason."""
+    def mode(self):
+        # type: () -> Tuple[str, str]
+        """(mode, reason): NotConfigured without auth-db, SingleNode for a file, MultiNode for a link to a file, else
+        BrokenLink with the reason. The file is not opened: every host would, all at once, and on VMFS a file that one
+        host has open may be refused to the others, vDVS among them. Whoever reads it tells whether it can be used."""
         try:
             if mode_of(self._real) is None:
                 return "NotConfigured", ""
@@ -44,19 +40,10 @@ class AuthDB(object):
         if self.path is None:
             return "SingleNode", ""
         try:
-            place = database.Place(self._root, self.path)
-            size = place.size()
-            if size is None:
-                return "BrokenLink", "Missing"
-            if size and not _was_usable(place):
-                stamp = stamps.of(place.real)
-                sqlite.patiently(until, lambda: database.reading(place, rows.schema))
-                if stamps.is_settled(stamp):
-                    _usable[place.real] = stamp, monotonic() + _GOOD_FOR
+            size = database.Place(self._root, self.path).size()
         except Refused as refused:
-            if refused.reason != "WrongVersion":
-                return "BrokenLink", refused.reason
-        return "MultiNode", ""
+            return "BrokenLink", refused.reason
+        return ("BrokenLink", "Missing") if size is None else ("MultiNode", "")
 
     def used(self):
         # type: () -> Optional[Any]
@@ -84,12 +71,3 @@ class AuthDB(object):
         except (Refused, EnvironmentError):  # the mode says what is wrong with the DB
             pass
         return bool(journal_bytes(self._real))
-
-
-def _was_usable(place):
-    # type: (database.Place) -> bool
-    """Whether the DB there was, not long ago, and nobody has touched it since."""
-    stamp, until = _usable.get(place.real, (None, 0.0))
-    if monotonic() > until or journal_bytes(place.real):
-        return False
-    return bool(stamps.of(place.real, stamps.through_open) == stamp)

@@ -201,7 +201,7 @@ def _nothing(place, state):
 def reading(place, what):
     # type: (Place, Callable[[sqlite3.Connection], Value]) -> Value
     """`what(connection)` inside one read-only transaction on the DB at `place`. One attempt: raises Refused `Locked`,
-    `HotJournal`, `Corrupt`, `WrongVersion` or `ReadError`."""
+    `HotJournal`, `Corrupt`, `Incomplete`, `WrongVersion` or `ReadError`."""
     check_header(place)
     look_before_reading(place.real)
     try:

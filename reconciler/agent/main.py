@@ -4,7 +4,7 @@ import errno
 import os
 import sys
 
-from . import lookout, sqlite, verbs, wire
+from . import lookout, verbs, wire
 from .paths import Root
 from .wire import Refused
 
@@ -33,7 +33,7 @@ def main(root, stdin, stdout):
     `stdout` any more."""
     place = Root(root)
     try:
-        hello = {"protocol": PROTOCOL, "python": "%d.%d.%d" % sys.version_info[:3], "sqlite": sqlite.version(place)}
+        hello = {"protocol": PROTOCOL, "python": "%d.%d.%d" % sys.version_info[:3]}
         wire.write(stdout, {"hello": hello})
         while True:
             try:

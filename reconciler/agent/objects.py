@@ -46,7 +46,7 @@ def read(connection):
         statement = "SELECT %s FROM vdvs_objects ORDER BY object LIMIT %d" % (", ".join(COLUMNS), MOST_ROWS + 1)
         found = [list(row) for row in rows.tolerantly(connection, statement)]
     except Refused as refused:
-        if refused.reason not in ("Corrupt", "ReadError"):
+        if refused.reason not in ("Corrupt", "Incomplete", "ReadError"):
             raise
         return None
     return found if len(found) <= MOST_ROWS and _are_rows(found) else None

@@ -30,7 +30,7 @@ FINGERPRINTED = ("tenants", "vms", "privileges", "versions")
 def read(connection):
     # type: (sqlite3.Connection) -> Dict[str, List[Row]]
     """The rows of the tables that hold configuration, each table sorted by its columns.
-    Raises Refused `Corrupt` when a table or a column is missing."""
+    Raises Refused `Incomplete` when a table or a column is missing."""
     return {table: _table(connection, table) for table in FINGERPRINTED}
 
 

@@ -63,6 +63,15 @@ def can_write(root):
     return known is not None and tuple(map(int, known.split("."))) >= OLDEST_THAT_WRITES
 
 
+def seems_to_write(root):
+    # type: (Root) -> bool
+    """The same for a look, which most hosts are done with before SQLite is loaded. A Python 3 that has it has one that
+    is new enough, as far as anybody knows; `can_write` is asked before anything is written."""
+    if PY2 or _loaded:
+        return can_write(root)
+    return any(finder.find_spec("_sqlite3", None) for finder in sys.meta_path)
+
+
 def open_reading(root, real):
     # type: (Root, str) -> sqlite3.Connection
     """A connection that cannot write: it neither creates a file nor rolls back a journal.
@@ -167,8 +176,8 @@ _MEANINGS = (
     ("not a database", "Corrupt", "the file is not an SQLite database"),
     ("malformed", "Corrupt", "the file is damaged or cut off"),
     ("unable to open", "Locked", "it cannot be opened: it is locked by another host, or permission is missing"),
-    ("no such table", "Corrupt", None),
-    ("no such column", "Corrupt", None),
+    ("no such table", "Incomplete", None),
+    ("no such column", "Incomplete", None),
     ("unsupported file format", "Corrupt", None),
     ("disk i/o error", "ReadError", None),
     ("binding parameter", "BadRequest", None),

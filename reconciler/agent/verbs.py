@@ -44,7 +44,7 @@ def observe(root, request):
     dbs = {path: database.look(root, path, known, until) for path, known in wanted.items()}
     wanted_volumes = request.get("volumes") or {}
     datastores = {url: _datastore(root, url, wanted_volumes.get(url, [])) for url in request.get("datastores") or ()}
-    return {"host": _host(root, linked, request.get("kept_driver"), until), "config_dbs": dbs, "datastores": datastores}
+    return {"host": _host(root, linked, request.get("kept_driver")), "config_dbs": dbs, "datastores": datastores}
 
 
 def watch(root, request):
@@ -146,9 +146,9 @@ def _datastore(root, url, wanted_volumes):
     return dict(dockvols.listing(root, url), policies=policies.listing(root, url), settings=settings)
 
 
-def _host(root, linked, kept_driver, until):
-    # type: (Root, auth_db.AuthDB, Optional[List[Any]], float) -> Dict[str, Any]
-    db_mode, db_reason = linked.mode(until)
+def _host(root, linked, kept_driver):
+    # type: (Root, auth_db.AuthDB, Optional[List[Any]]) -> Dict[str, Any]
+    db_mode, db_reason = linked.mode()
     driver, driver_error = host_facts.driver(root, kept_driver)
     level, log_error = log_level.read(root)
     return {
@@ -166,7 +166,7 @@ def _host(root, linked, kept_driver, until):
         "log_error": log_error,
         "secure_boot": host_facts.secure_boot(root),
         "volumes": {readable(volume): readable(name) for volume, name in root.volumes().items()},
-        "can_write": sqlite.can_write(root),
+        "can_write": sqlite.seems_to_write(root),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from reconciler.execution import links
 from reconciler.execution.foresight import Foreseen, is_answered
 from reconciler.execution.together import together
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
@@ -57,24 +58,25 @@ async def observe(
     databases: dict[Location, ObservedConfigDB] = {}
     datastores: dict[str, ObservedDatastore] = {}
     pending = _readings(resolved, frozenset(avoid))
+    undeclared: dict[Location, tuple[str, ...]] = {}
     looked_back = False
     while pending or len(seen) < len(by_name) or not looked_back:
         if not pending and len(seen) == len(by_name):
             pending, looked_back = _earlier(resolved, seen, databases), True
+            undeclared = links.undeclared(seen, databases.keys() | {reading.what for reading in pending})
+            pending += [_Reading(place, users) for place, users in undeclared.items()]
         routes, pending = _route(pending, seen), []
         asked = set(routes) | (by_name.keys() - seen.keys())
         reports = await _ask_all([by_name[name] for name in sorted(asked)], routes, hosts, observer, answered, volumes)
         answered = {}
         for name, report in reports.items():
-            if isinstance(report, UnreachableHost):
-                seen[name] = report
-                pending += routes.get(name, [])
-                continue
-            seen[name] = report.host
             readings = routes.get(name, [])
-            datastores |= {url: found for url, found in report.datastores.items() if _is_among(url, readings)}
-            databases |= dict(_read(readings, report))
+            seen[name] = report if isinstance(report, UnreachableHost) else report.host
             pending += [reading.without(name) for reading in readings if _fails_here(reading, report)]
+            databases |= dict(_databases(readings, report))
+            datastores |= dict(_datastores(readings, report))
+    links.judge(seen, databases)
+    databases = {place: found for place, found in databases.items() if place not in undeclared}
     _fill_gaps(resolved, databases, datastores)
     _distrust(seen, databases)
     return Observed(seen, databases, datastores)
@@ -172,19 +174,28 @@ def _together(before: Report, report: Report) -> Report:
     return replace(report, config_dbs=databases, datastores=datastores)
 
 
-def _is_among(what: Location | str, readings: list[_Reading]) -> bool:
-    return any(reading.what == what for reading in readings)
-
-
-def _read(readings: list[_Reading], report: Report) -> Iterator[tuple[Location, ObservedConfigDB]]:
+def _databases(
+    readings: list[_Reading], report: Report | UnreachableHost
+) -> Iterator[tuple[Location, ObservedConfigDB]]:
     """The config DBs that were read. One that a host left out of its answer is a gap."""
+    found = {} if isinstance(report, UnreachableHost) else report.config_dbs
     for reading in readings:
-        if isinstance(reading.what, Location) and (db := report.config_dbs.get(reading.what.path)) is not None:
-            yield reading.what, db
+        if isinstance(reading.what, Location) and reading.what.path in found:
+            yield reading.what, found[reading.what.path]
 
 
-def _fails_here(reading: _Reading, report: Report) -> bool:
-    """Whether another host may be able to read what this one cannot: it does not mount it after all, or not well."""
+def _datastores(readings: list[_Reading], report: Report | UnreachableHost) -> Iterator[tuple[str, ObservedDatastore]]:
+    found = {} if isinstance(report, UnreachableHost) else report.datastores
+    for reading in readings:
+        if isinstance(reading.what, str) and reading.what in found:
+            yield reading.what, found[reading.what]
+
+
+def _fails_here(reading: _Reading, report: Report | UnreachableHost) -> bool:
+    """Whether another host may be able to read what this one cannot: it is down, does not mount it after all, or not
+    well."""
+    if isinstance(report, UnreachableHost):
+        return True
     if isinstance(reading.what, str):
         datastore = report.datastores.get(reading.what)
         return datastore is None or datastore.error is not None

@@ -184,7 +184,7 @@ class CopiedFrom:
 class ObservedConfigDB:
     """The config DB at one path, read through `read_from`.
 
-    `reason` is one word (`Locked`, `HotJournal`, `Corrupt`, `WrongVersion`, `NotMounted`, `Unreachable` ...), `message`
+    `reason` is one word (`Locked`, `HotJournal`, `Corrupt`, `Incomplete`, `WrongVersion`, `NotMounted` ...), `message`
     the sentence. `fingerprint` digests tenants, vms, privileges and versions; it is opaque and compared by the agent.
     `violations`: rules of vDVS that the rows break, as sentences. `dead_rows` are not among the other rows.
     `writer`: the host that wrote last, as recorded. `backups`: names of our backup files beside it, oldest first;

@@ -25,6 +25,7 @@ _NO_WAY_BACK = (
 _WAYS_OUT = {
     "Locked": "; try again when that is done",
     "Corrupt": "; bring it back from a copy of yours",
+    "Incomplete": "; bring it back from a copy of yours",
     "NotMounted": "; mount it, or correct spec.datastore",
 }
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -61,7 +62,7 @@ def _unknown(seen: ObservedConfigDB) -> str:
     """Why a DB cannot be used, where it is, and what to do."""
     where = "" if seen.path in seen.message else f"{seen.path}: "
     way_out = _WAYS_OUT.get(seen.reason, "")
-    if seen.reason == "Corrupt" and seen.backups:
+    if seen.reason in ("Corrupt", "Incomplete") and seen.backups:
         way_out = f"; the newest backup beside it is {seen.backups[-1]}"
     return f"{where}{seen.message}{way_out}"
 

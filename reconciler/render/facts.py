@@ -46,7 +46,7 @@ _ACCESS = {
 }
 
 
-_UNUSABLE = ("Corrupt", "WrongVersion")  # to vDVS too; what is merely locked may be free in a moment
+_UNUSABLE = ("Corrupt", "Incomplete", "WrongVersion")  # to vDVS too; what is merely locked may be free in a moment
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,7 +189,7 @@ def test_an_sqlite_database_of_somebody_else(agent: Agent) -> None:
 )
 def test_a_missing_table_or_column(ready: Agent, change: str) -> None:
     ready.sql(change)
-    assert state(ready) == ("unknown", "Corrupt")
+    assert state(ready) == ("unknown", "Incomplete")
 
 
 @pytest.mark.parametrize(

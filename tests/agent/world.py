@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.agent import auth_db, host_facts
+from reconciler.agent import host_facts
 from reconciler.agent.main import answer
 from reconciler.agent.paths import Root
 
@@ -53,7 +53,6 @@ class Agent:
         self._process: subprocess.Popen[bytes] | None = None
         self.dockvols.mkdir(parents=True)
         (root / "vmfs/volumes/SHARED").symlink_to(VOLUME)
-        auth_db._usable.clear()
         host_facts._kept_drivers.clear()
         host_facts._secure_boot_cache.clear()
         host_facts._service_cache.clear()

@@ -71,6 +71,9 @@ class FakeHost:
         host = self.hosts.site.observed().hosts.get(self.name)
         if self.name in self.hosts.down or (self.name, verb) in self.hosts.deaf or not isinstance(host, ObservedHost):
             raise HostUnreachableError(f"{self.name} does not answer")
+        rows = self.hosts.site.dbs.get(Location(host.link_path or ""))
+        if rows is not None and rows.other.state is DBState.UNKNOWN:  # an agent does not open what it is linked to
+            return replace(host, db_mode=DBMode.MULTI_NODE, db_reason="")
         return host
 
     async def observe(self, question: Question) -> Report:

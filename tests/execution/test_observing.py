@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from reconciler.execution.foresight import foresee
 from reconciler.execution.observing import observe
 from reconciler.model.location import Location
-from reconciler.model.observed import DBState, Observed, ObservedHost, UnreachableHost
+from reconciler.model.observed import DBMode, DBState, Observed, ObservedHost, UnreachableHost
 from reconciler.planning.resolve import resolve
 from tests.execution.site import Lab
 from tests.planning import compact
@@ -198,3 +199,36 @@ def test_what_is_not_to_be_looked_at_any_more_is_not_in_the_next_look() -> None:
     seen = looked_ahead(site, last)
     assert seen == look(site)
     assert url_of("local") not in seen.datastores
+
+
+@pytest.mark.parametrize(
+    ("reason", "mode"),
+    [
+        ("Corrupt", DBMode.BROKEN_LINK),
+        ("Locked", DBMode.BROKEN_LINK),
+        ("HotJournal", DBMode.BROKEN_LINK),
+        ("Incomplete", DBMode.MULTI_NODE),
+        ("WrongVersion", DBMode.MULTI_NODE),
+        ("ReadError", DBMode.MULTI_NODE),
+    ],
+)
+@pytest.mark.parametrize("declared", ["shared", "new"])
+def test_what_one_host_finds_wrong_with_a_config_db_holds_for_all_that_are_linked_to_it(
+    declared: str, reason: str, mode: DBMode
+) -> None:
+    """None of the others opens it, also where the manifests do not say that it is used."""
+    site = lab(declared, shared=HOSTS, new=HOSTS)
+    rows = site.site.dbs[PLACE]
+    rows.other = replace(rows.other, state=DBState.UNKNOWN, reason=reason, message="so it is")
+    seen = look(site)
+    found = [(host.db_mode, host.db_reason) for host in seen.hosts.values() if isinstance(host, ObservedHost)]
+    assert found == [(mode, reason if mode is DBMode.BROKEN_LINK else "")] * 3
+    assert readers(site, PATH) == (["h1", "h2", "h3"] if reason == "ReadError" else ["h1"])
+
+
+def test_a_config_db_that_no_manifest_declares_is_read_for_its_hosts_alone() -> None:
+    site = lab("new", shared=HOSTS, new=HOSTS)
+    site.hosts.down = {"h1"}
+    seen = look(site)
+    assert readers(site, PATH) == ["h2"]
+    assert seen.config_dbs.keys() == {Location(PATH.replace(url_of("shared"), url_of("new")))}

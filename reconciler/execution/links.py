@@ -1,0 +1,45 @@
+"""The config DBs that hosts are linked to, and whether vDVS can use them.
+
+A look opens a config DB on one host only: on VMFS a file that one host has open may be refused to the others, vDVS on
+them among those. So no host says by itself whether what it is linked to can be used; who read it has said so for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from reconciler.model.constants import VOLUMES
+from reconciler.model.location import Location
+from reconciler.model.observed import DBMode, ObservedConfigDB, ObservedHost, UnreachableHost
+
+# What is wrong with a config DB whoever reads it. (In one of another version, or
+# with a table missing, vDVS still finds its mode.)
+_USELESS = frozenset({"Locked", "HotJournal", "Corrupt"})
+
+
+def undeclared(
+    seen: Mapping[str, ObservedHost | UnreachableHost], known: Collection[Location | str]
+) -> dict[Location, tuple[str, ...]]:
+    """The config DBs on datastores that are not `known`, as no manifest declares them, with the hosts linked there."""
+    users: dict[Location, tuple[str, ...]] = {}
+    for name, host in sorted(seen.items()):
+        place = _linked(host)
+        if place is not None and place not in known and place.path.startswith(VOLUMES):
+            users[place] = (*users.get(place, ()), name)
+    return users
+
+
+def judge(seen: dict[str, ObservedHost | UnreachableHost], databases: Mapping[Location, ObservedConfigDB]) -> None:
+    """Let hosts whose config DB cannot be used be broken links."""
+    for name, host in seen.items():
+        place = _linked(host)
+        found = None if place is None else databases.get(place)
+        if isinstance(host, ObservedHost) and found is not None and found.reason in _USELESS:
+            seen[name] = replace(host, db_mode=DBMode.BROKEN_LINK, db_reason=found.reason)
+
+
+def _linked(host: ObservedHost | UnreachableHost) -> Location | None:
+    if isinstance(host, UnreachableHost) or host.db_mode is not DBMode.MULTI_NODE or host.link_path is None:
+        return None
+    return Location(host.link_path)
