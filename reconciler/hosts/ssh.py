@@ -167,7 +167,9 @@ def with_quick_ciphers(options: asyncssh.SSHClientConnectionOptions) -> asyncssh
     """The same options, with AES-GCM before other ciphers unless `Ciphers` of the SSH config says which. asyncssh calls
     OpenSSL once for a packet in AES-GCM and for one in ChaCha20-Poly1305, which it would offer first, several times."""
     if options.config.get("Ciphers") is None:
-        options.encryption_algs = sorted(options.encryption_algs, key=lambda name: b"-gcm@" not in name)
+        names = [name.decode() for name in options.encryption_algs]
+        # What `create_connection` makes options of once more.
+        options.kwargs["encryption_algs"] = sorted(names, key=lambda name: "-gcm@" not in name)
     return options
 
 

@@ -10,7 +10,9 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import asyncssh
 import pytest
 
 from reconciler.hosts.kept_drivers import KeptDrivers
@@ -84,6 +86,24 @@ def test_a_host_is_looked_at_and_changed_over_one_connection_that_leaves_nothing
 
     with_agent(settings(fleet), host, use)
     wait_until_gone(host.sessions())  # each ends by itself
+
+
+def test_the_quick_cipher_is_what_a_host_and_we_agree_on(
+    fleet: Fleet, host: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create, agreed = asyncssh.create_connection, []
+
+    async def noting(*args: Any, **options: Any) -> Any:
+        made = await create(*args, **options)
+        agreed.append(made[0].get_extra_info("send_cipher"))
+        return made
+
+    async def use(agent: HostAgent) -> None:
+        await agent.observe(Question())
+
+    monkeypatch.setattr(asyncssh, "create_connection", noting)
+    with_agent(settings(fleet), host, use)
+    assert agreed == ["aes256-gcm@openssh.com"]
 
 
 def test_the_vibs_of_a_host_are_listed_again_by_a_later_run_only_when_they_changed(
