@@ -27,6 +27,7 @@ OLDEST_THAT_WRITES = (3, 7, 16)
 # Python 2 of ESXi has no sqlite3; the driver brings one along.
 DRIVERS_OWN = "/usr/lib/vmware/vmdkops/Python/2"
 _loaded = []  # type: List[Any]
+_found = []  # type: List[bool]
 
 
 def load(root):
@@ -69,7 +70,9 @@ def seems_to_write(root):
     is new enough, as far as anybody knows; `can_write` is asked before anything is written."""
     if PY2 or _loaded:
         return can_write(root)
-    return any(finder.find_spec("_sqlite3", None) for finder in sys.meta_path)
+    if not _found:
+        _found.append(any(finder.find_spec("_sqlite3", None) for finder in sys.meta_path))
+    return _found[0]
 
 
 def open_reading(root, real):

@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     from typing import Any  # novm
 
 PY2 = sys.version_info[0] == 2
+_is_ascii = getattr(str, "isascii", None)  # since 3.7
 
 
 def native(value):
     # type: (Any) -> str
     """`value` (text) as this Python's `str` for the operating system: bytes in UTF-8 on Python 2, `os.fsdecode` of
     them on Python 3. A `str` that already is native stays as it is on Python 2."""
+    if _is_ascii is not None and isinstance(value, str) and _is_ascii(value):
+        return value  # most are, and a look asks for dozens
     errors = "replace" if PY2 else "surrogateescape"
     encoded = value if isinstance(value, bytes) else value.encode("utf-8", errors)  # type: Any
     return encoded if PY2 else os.fsdecode(encoded)  # novm
