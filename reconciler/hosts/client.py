@@ -74,7 +74,7 @@ class AgentClient:
 
         def read(reply: wire.Json) -> Report:
             report = wire.report(self._host, reply, known)
-            self._driver.said = wire.kept_driver(reply)
+            self._driver.said = wire.kept_driver(reply, self._driver.said)
             return report
 
         report = await self._ask(wire.question(question, known, self._driver.said), _OBSERVE_TIMEOUT, read)
@@ -179,7 +179,8 @@ class AgentClient:
         """What `read` makes of the result. An agent that is silent or talks nonsense is ended."""
         async with self._turn:
             try:
-                reply = await asyncio.wait_for(self._exchange(request), timeout)
+                async with asyncio.timeout(timeout):
+                    reply = await self._exchange(request)
                 return self._understand(reply, read)
             except TimeoutError:
                 await self._hang_up()

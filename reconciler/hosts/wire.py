@@ -128,11 +128,14 @@ def action(step: Action) -> Json:
 
 def encode(request: Json) -> bytes:
     """A request as one line. What is in it may be of the model: then its fields are sent."""
-    return json.dumps(request, separators=(",", ":"), default=_fields).encode("ascii") + b"\n"
+    return _ENCODER.encode(request).encode("ascii") + b"\n"
 
 
 def _fields(value: Any) -> Json:
     return {name: getattr(value, name) for name in value.__slots__ if name not in _NOT_SENT}
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), default=_fields)
 
 
 def report(host: str, reply: Json, known: Mapping[str, ObservedConfigDB]) -> Report:
@@ -142,10 +145,11 @@ def report(host: str, reply: Json, known: Mapping[str, ObservedConfigDB]) -> Rep
     return Report(_host(host, reply["host"]), databases, datastores)
 
 
-def kept_driver(reply: Json) -> Any:
-    """What a reply to `observe` says to keep, for agents to understand. Raises ValueError when that is too much."""
+def kept_driver(reply: Json, known: Any) -> Any:
+    """What a reply to `observe` says to keep, for agents to understand; `known`: what is kept already. Raises
+    ValueError when that is too much."""
     said = reply["host"]["kept_driver"]
-    if len(json.dumps(said)) > _MOST_KEPT:
+    if said != known and len(json.dumps(said)) > _MOST_KEPT:
         raise ValueError("it says to keep too much of its driver")
     return said
 
