@@ -21,11 +21,11 @@ _USELESS = frozenset({"Locked", "HotJournal", "Corrupt"})
 def undeclared(
     seen: Mapping[str, ObservedHost | UnreachableHost], known: Collection[Location | str]
 ) -> dict[Location, tuple[str, ...]]:
-    """The config DBs on datastores that are not `known`, as no manifest declares them, with the hosts linked there."""
+    """The config DBs that are not `known`, as no manifest declares them, with the hosts linked there."""
     users: dict[Location, tuple[str, ...]] = {}
     for name, host in sorted(seen.items()):
         place = _linked(host)
-        if place is not None and place not in known and place.path.startswith(VOLUMES):
+        if place is not None and place not in known:
             users[place] = (*users.get(place, ()), name)
     return users
 
@@ -42,4 +42,5 @@ def judge(seen: dict[str, ObservedHost | UnreachableHost], databases: Mapping[Lo
 def _linked(host: ObservedHost | UnreachableHost) -> Location | None:
     if isinstance(host, UnreachableHost) or host.db_mode is not DBMode.MULTI_NODE or host.link_path is None:
         return None
-    return Location(host.link_path)
+    on_datastore = host.link_path.startswith(VOLUMES)  # else another file on each host
+    return Location(host.link_path, "" if on_datastore else host.name)

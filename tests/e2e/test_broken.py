@@ -15,7 +15,8 @@ from contextlib import closing
 import pytest
 
 from reconciler.model.diff import Op
-from reconciler.model.policy import APPLY_AND_DESTROY
+from reconciler.model.observed import DBMode, ObservedHost
+from reconciler.model.policy import APPLY_AND_DESTROY, REPORT_ONLY
 from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses
 
 
@@ -245,3 +246,17 @@ def test_read_only_storage_is_a_failure_of_that_db(applied: LabSite) -> None:
     assert statuses(outcome)["vmgroup/MYVMGROUP"] == "failed"
     assert statuses(outcome)["host/esxiz10"] == "configured"
     assert applied.sql("SELECT usage_quota FROM privileges") == [(5120,)]
+
+
+@pytest.mark.parametrize("elsewhere", ["/vmfs/volumes/SHARED-Datastore/other.db", "/etc/other.db"])
+def test_a_host_that_is_linked_to_no_config_db_is_refused_everything(applied: LabSite, elsewhere: str) -> None:
+    """No manifest speaks of that file, so somebody must read it only for that."""
+    link = applied.root("esxiz10") / "etc/vmware/vmdkops/auth-db"
+    link.unlink()
+    link.symlink_to(elsewhere)
+    place = applied.root("esxiz10") / elsewhere[1:] if elsewhere.startswith("/etc") else applied.datastore / "other.db"
+    place.write_bytes(b"not a database, whatever it is" * 100)
+    look = applied.reconcile(REPORT_ONLY).before.observed
+    found = [(host.db_mode, host.db_reason) for _, host in sorted(look.hosts.items()) if isinstance(host, ObservedHost)]
+    assert found == [(DBMode.BROKEN_LINK, "Corrupt"), (DBMode.MULTI_NODE, "")]
+    assert len(look.config_dbs) == 1
