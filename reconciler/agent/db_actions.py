@@ -2,15 +2,13 @@
 
 from . import dead_rows, objects, rows, schema
 from .books import Books, unmet
-from .patterns import Pattern
+from .patterns import UUID
 from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from typing import Any, Dict, List, Optional, Tuple  # novm
-
-_UUID = Pattern("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 
 
 def carry_out(books, action):
@@ -35,7 +33,7 @@ def touches(action):
 def _create(books, action):
     # type: (Books, Dict[str, Any]) -> None
     uuid, name = action["uuid"], action["name"]
-    if not _UUID.match(uuid):
+    if not UUID.match(uuid):
         raise unmet("%r is not a UUID in lower case" % uuid)
     if (name == schema.DEFAULT_NAME) != (uuid == schema.DEFAULT_UUID):
         raise unmet("_DEFAULT, and only it, has the id %s" % schema.DEFAULT_UUID)

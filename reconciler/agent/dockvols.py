@@ -11,7 +11,7 @@ import stat
 
 from . import files, volumes
 from .paths import VOLUMES, mode_of, raw_target
-from .patterns import Pattern
+from .patterns import UUID, Pattern
 from .text import native, readable
 from .wire import Refused
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 DB_FILES = "vmdkops_config.db"
 MOST_LISTED = 5000  # volumes of one datastore that are named
-_UUID = Pattern("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 _NOT_IN_A_NAME = Pattern(r"[/\x00]")
 
 
@@ -103,7 +102,7 @@ def _volumes(folder, entries):
     """The volumes of every vmgroup, as far as there is room: who has too many is left out and only counted."""
     left, budget = MOST_LISTED, volumes.Budget()
     found = {}
-    for name in sorted(name for name in entries if _UUID.match(name) and entries[name][2]):
+    for name in sorted(name for name in entries if UUID.match(name) and entries[name][2]):
         if entries[name][2] <= left:
             left -= entries[name][2]
             real = os.path.join(folder, native(name))
@@ -124,7 +123,7 @@ def _canonical_target(root, url, target):
 def _set(root, action):
     # type: (Root, Dict[str, Any]) -> None
     url, name = root.canonical(action["url"]), _checked(action["name"])
-    if not _UUID.match(action["uuid"]):
+    if not UUID.match(action["uuid"]):
         raise Refused("BadRequest", "%r is not a UUID in lower case" % action["uuid"])
     folder = folder_of(root, url)
     if not os.path.isdir(folder):

@@ -13,7 +13,7 @@ from collections import OrderedDict
 
 from . import dockvols, volumes
 from .paths import mode_of
-from .patterns import Pattern
+from .patterns import UUID, Pattern
 from .text import native, readable, sentence
 from .wire import Refused
 
@@ -28,7 +28,6 @@ MOST_READ = 2000  # volumes whose metadata are read, of one datastore
 BUSY = (errno.EBUSY, errno.EAGAIN)  # another host has it open
 _SIDE_FILE = Pattern(b'(?m)^[^#\n]*sidecars[^,\n]*,([^"\n]*)')
 _SNAPSHOT = Pattern(r"-[0-9]{6}\.vmdk$")
-UUID = Pattern("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 

@@ -18,3 +18,7 @@ class Pattern(object):
 
         self.__dict__[name] = method = getattr(re.compile(self._text), name)
         return method
+
+
+UUID = Pattern("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+NOT_IN_A_NAME = Pattern(r"[/\x00-\x1f\x7f]")  # of what we make

@@ -29,7 +29,7 @@ def loads(text):
         import _json
 
         start = len(text) - len(text.lstrip(_BLANK))
-        value, end = _json.make_scanner(_Rules)(text, start)  # type: ignore[arg-type]
+        value, end = _json.make_scanner(_Rules)(text, start)  # type: ignore[arg-type] # any object will do
         if not text[end:].strip(_BLANK):
             return value
     except Exception:

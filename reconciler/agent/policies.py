@@ -11,7 +11,7 @@ import stat
 
 from . import creation, dockvols, files, metadata, volumes
 from .paths import mode_of
-from .patterns import Pattern
+from .patterns import NOT_IN_A_NAME
 from .text import native, readable
 from .wire import Refused
 
@@ -27,7 +27,6 @@ MOST_FILES = 1000
 MOST_READ = 2000  # volumes whose metadata are read, of one datastore
 NOT_LOOKED = "there is no policy, so nobody looked"
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-_NOT_IN_A_NAME = Pattern(r"[/\x00-\x1f\x7f]")
 
 
 def listing(root, url):
@@ -58,7 +57,7 @@ def apply(root, action):
     if do is None:
         raise Refused("BadRequest", "there is no action %r on storage policies" % (action.get("action"),))
     name = action["name"]
-    if not name or name in (".", "..") or _NOT_IN_A_NAME.search(name) or files.is_temporary(name):
+    if not name or name in (".", "..") or NOT_IN_A_NAME.search(name) or files.is_temporary(name):
         raise Refused("BadRequest", "%r cannot be the name of a policy" % name)
     try:
         do(root, action)

@@ -7,7 +7,7 @@ import time
 
 try:
     # signal puts enums around it, which take as long to import as a program takes to answer.
-    import _signal as signal  # type: ignore[import-not-found]
+    import _signal as signal  # type: ignore[import-not-found] # nobody has typed it
 except ImportError:  # Python 2
     import signal
 

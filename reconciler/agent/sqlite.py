@@ -41,7 +41,7 @@ def load(root):
     except ImportError:
         sys.path.insert(0, root.real(DRIVERS_OWN))
         try:
-            import sqlite3 as module  # type: ignore[no-redef]
+            import sqlite3 as module  # type: ignore[no-redef] # one of two
         except ImportError:
             return None
         finally:

@@ -11,7 +11,7 @@ import stat
 from collections import OrderedDict
 
 from . import creation, dockvols, files, metadata, volumes
-from .patterns import Pattern
+from .patterns import NOT_IN_A_NAME, UUID
 from .text import native
 from .wire import Refused
 
@@ -25,7 +25,6 @@ BLOCK = 4096
 KEPT = ".vdvs-backups"  # in `dockvols/`: what was in a file before it was last changed here
 ACCESS = ("read-only", "read-write")
 TRIES, PAUSE = 5, 0.5
-_NOT_IN_A_NAME = Pattern(r"[/\x00-\x1f\x7f]")
 
 
 def apply(root, action):
@@ -34,9 +33,9 @@ def apply(root, action):
     if action.get("action") != "SetVolumeAccess":
         raise Refused("BadRequest", "there is no action %r on volumes" % (action.get("action"),))
     name = action["name"]
-    if action["access"] not in ACCESS or not metadata.UUID.match(action["uuid"]):
+    if action["access"] not in ACCESS or not UUID.match(action["uuid"]):
         raise Refused("BadRequest", "%r in %r is no access of a volume" % (action["access"], action["uuid"]))
-    if not name or _NOT_IN_A_NAME.search(name):
+    if not name or NOT_IN_A_NAME.search(name):
         raise Refused("BadRequest", "%r cannot be the name of a volume" % name)
     patience = metadata.Patience(TRIES - 1, PAUSE)
     while True:
