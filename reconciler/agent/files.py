@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import List, Optional  # novm
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+BUSY = (errno.EBUSY, errno.EAGAIN)  # on VMFS: another host has it open
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 SQLITE_LOCK_BYTES = (0x40000000, 512)
 _TEMPORARY = Pattern(r"\.new-[0-9a-f]{16}(-journal)?$")

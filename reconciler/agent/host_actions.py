@@ -4,7 +4,7 @@ import hashlib
 import os
 import time
 
-from . import files, host_facts, log_level, own_db, programs, section
+from . import files, host_facts, log_level, own_db, programs, section, sqlite
 from .clock import monotonic
 from .paths import AUTH_DB, raw_target
 from .text import native, readable
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 INSTALL_SECONDS = 900
 SERVICE_SECONDS = 120
+SOURCE_SECONDS = 60  # hosts that install from one datastore read the same file
 
 
 def apply(root, action):
@@ -137,7 +138,7 @@ def _check_source(root, action):
     # type: (Root, Dict[str, Any]) -> None
     source, checksum = action["source"], action.get("sha256")
     if "://" not in source:
-        _check_file(root, source, checksum)
+        sqlite.patiently(monotonic() + SOURCE_SECONDS, lambda: _check_file(root, source, checksum))
     elif checksum:
         raise Refused("Checksum", "the checksum of %s cannot be checked: only that of a file on the host" % source)
 
@@ -169,7 +170,8 @@ def _check_file(root, source, checksum):
             for chunk in iter(lambda: stream.read(1048576), b""):
                 digest.update(chunk)
     except EnvironmentError as error:
-        raise Refused("Missing", "%s cannot be read on the host: %s" % (source, error.strerror))
+        reason = "Locked" if error.errno in files.BUSY else "Missing"
+        raise Refused(reason, "%s cannot be read on the host: %s" % (source, error.strerror))
     if checksum and digest.hexdigest() != checksum.lower():
         raise Refused("Checksum", "%s has the SHA-256 %s, not %s" % (source, digest.hexdigest(), checksum))
 

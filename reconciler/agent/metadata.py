@@ -11,7 +11,7 @@ import stat
 import time
 from collections import OrderedDict
 
-from . import dockvols, volumes
+from . import dockvols, files, volumes
 from .paths import mode_of
 from .patterns import UUID, Pattern
 from .text import native, readable, sentence
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 LARGEST = 65536  # bytes of the metadata of a volume
 MOST_READ = 2000  # volumes whose metadata are read, of one datastore
-BUSY = (errno.EBUSY, errno.EAGAIN)  # another host has it open
 _SIDE_FILE = Pattern(b'(?m)^[^#\n]*sidecars[^,\n]*,([^"\n]*)')
 _SNAPSHOT = Pattern(r"-[0-9]{6}\.vmdk$")
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -162,7 +161,7 @@ def load(folder, there, name, patience):
             if not patience.lasts():
                 raise
         except EnvironmentError as error:
-            if error.errno not in BUSY or not patience.lasts():
+            if error.errno not in files.BUSY or not patience.lasts():
                 raise
 
 

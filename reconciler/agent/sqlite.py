@@ -4,13 +4,12 @@ Python's own waiting (`timeout`) is off: it cannot be bounded over several state
 "unable to open" as well as "locked". A connection is opened for one short transaction and closed.
 """
 
-import errno
 import os
 import sys
 import time
 
 from .clock import monotonic
-from .files import FULL
+from .files import BUSY, FULL
 from .text import PY2, native
 from .wire import Refused
 
@@ -208,6 +207,6 @@ def of_system(error):
     # type: (EnvironmentError) -> Refused
     """What an error of the operating system on the DB's files means; on VMFS EBUSY is another host's lock."""
     number = error.errno
-    if number in (errno.EBUSY, errno.EAGAIN):
+    if number in BUSY:
         return Refused("Locked", "it cannot be opened: it is locked by another host")
     return Refused("DiskFull" if number in FULL else "ReadError", error.strerror or str(error))

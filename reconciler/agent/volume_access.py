@@ -45,7 +45,7 @@ def apply(root, action):
             reason = "Unusable" if isinstance(problem, metadata.Unusable) else "ReadError"
             raise Refused(reason, "the metadata of %s are not changed: %s" % (name, problem.args[0]))
         except EnvironmentError as error:
-            if error.errno not in metadata.BUSY:
+            if error.errno not in files.BUSY:
                 raise files.refusal(error, "the metadata of %s cannot be changed" % name)
             if not patience.lasts():
                 raise Refused("Locked", "the metadata of %s are in use on another host" % name)

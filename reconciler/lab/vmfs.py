@@ -7,6 +7,7 @@ it to be another program of a host. Programs that the agent starts are of the sa
 open, so they are not held up.
 """
 
+import _sqlite3
 import builtins
 import errno
 import fcntl
@@ -91,9 +92,7 @@ class Host:
             note = self._locks / str(Path(path).stat().st_ino)
         except FileNotFoundError:
             return
-        if self._is_mine(
-            note
-        ):  # nor may this process open and close a DB that it has open: SQLite would lose its locks
+        if self._is_mine(note):  # nor may this process close a DB that it has open: SQLite would lose its locks
             return
         handle = _really_open_file(path, os.O_RDONLY)
         try:
@@ -135,4 +134,5 @@ def be(host: Host) -> None:
     """Let all that this process does from now on be done on that host."""
     os.open = host.open_file
     builtins.open = host.open
-    sqlite3.connect = host.connect  # type: ignore[assignment]
+    for module in (sqlite3, _sqlite3):
+        module.connect = host.connect  # type: ignore[attr-defined]

@@ -401,6 +401,30 @@ def test_a_source_that_is_not_what_was_declared_is_not_installed(agent: Agent) -
     assert not log.exists()
 
 
+def busy(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Let another host have the file open for as many tries."""
+    left = iter(range(times))
+
+    def opened(path: str, mode: str) -> Any:
+        if next(left, None) is not None:
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        return Path(path).open(mode)
+
+    monkeypatch.setattr(host_actions, "open", opened, raising=False)
+
+
+def test_a_source_that_another_host_has_open_is_waited_for(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = esxcli(agent)
+    (agent.root / "vmfs/driver.vib").write_bytes(b"vib")
+    busy(monkeypatch, times=3)
+    assert agent.on_host(INSTALL) == ["ok"]
+    monkeypatch.setattr(host_actions, "SOURCE_SECONDS", 0)
+    log.unlink()
+    busy(monkeypatch, times=1)
+    assert agent.on_host(INSTALL) == ["Locked"]
+    assert not log.exists()
+
+
 def test_an_installation_that_fails(agent: Agent) -> None:
     esxcli(agent)
     result = agent.ask("apply_host", actions=[{**INSTALL, "source": "https://example.com/broken.vib"}])["results"][0]
