@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from .paths import Root
 
+_FOLDER = os.path.dirname(AUTH_DB)
+
 
 class AuthDB(object):
     """It, at one moment. `target`: the text of the link, None if it is none; `path`: what it leads to, by volume id."""
@@ -25,7 +27,7 @@ class AuthDB(object):
         self.target = raw_target(self._real)
         self.path = None  # type: Optional[str]
         if self.target is not None:
-            self.path = root.canonical(os.path.join(os.path.dirname(AUTH_DB), self.target))
+            self.path = root.canonical(os.path.join(_FOLDER, self.target))
 
     def mode(self):
         # type: () -> Tuple[str, str]

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 VOLUMES = "/vmfs/volumes"
 AUTH_DB = "/etc/vmware/vmdkops/auth-db"  # a link to the config DB, or the config DB of this host alone
-_MOST_LINKS = 40
+_MOST_LINKS = 40  # one after another
+_MOST_KEPT = 400
 
 
 class Root(object):
@@ -28,6 +29,18 @@ class Root(object):
         # type: (str) -> None
         self.folder = os.path.realpath(native(folder))
         self.lookout = None  # type: Any # what the verb `watch` has begun
+        self._still = None  # type: Optional[StillRoot]
+        self._was_looked_at = False
+
+    def still(self):
+        # type: () -> StillRoot
+        """The same for the time of one look. That of the first look, which asks much that is known from then on, is not
+        used again."""
+        if self._still is not None and self._still.holds():
+            return self._still
+        still = StillRoot(self)
+        self._still, self._was_looked_at = still if self._was_looked_at else None, True
+        return still
 
     def real(self, path, last=True):
         # type: (str, bool) -> str
@@ -46,7 +59,7 @@ class Root(object):
                 place = self._at(here)
                 continue
             step = _inside(place, part)
-            target = _target(step) if todo or last else None
+            target = self._target(step) if todo or last else None
             mount = None if target is None else self._mount(here + [part], target)
             if target is None or mount is not None:
                 here, place = here + [part], mount or step
@@ -63,7 +76,7 @@ class Root(object):
         # type: (List[str]) -> str
         """The real path of these components, of which none is a link but that of a datastore."""
         mounted = os.path.join(self.folder, *here[:3])
-        target = _target(mounted) if len(here) > 2 else None
+        target = self._target(mounted) if len(here) > 2 else None
         mount = None if target is None else self._mount(here[:3], target)
         return os.path.join(mount or mounted, *here[3:])
 
@@ -79,7 +92,7 @@ class Root(object):
             lab = os.path.dirname(lab)
             if target == "%sdatastores/%s" % (up, here[-1]):
                 folders = os.path.join(lab, "datastores"), os.path.join(lab, "datastores", here[-1])
-                if all(os.path.isdir(folder) and not os.path.islink(folder) for folder in folders):
+                if all(self._is_plain_folder(folder) for folder in folders):
                     return folders[1]
         return None
 
@@ -88,7 +101,7 @@ class Root(object):
         """The id of the volume that is called `name`; `name` itself if it is an id, or is not mounted.
 
         On ESXi `/vmfs/volumes/<name>` is a relative link to `<id>` beside it."""
-        return _volume_id(self.real(VOLUMES), name)
+        return self._volume_id(self.real(VOLUMES), name)
 
     def canonical(self, path):
         # type: (str) -> str
@@ -107,7 +120,7 @@ class Root(object):
             entries = sorted(os.listdir(folder))
         except OSError:
             return {}
-        ids = [(entry, _volume_id(folder, entry)) for entry in entries]
+        ids = [(entry, self._volume_id(folder, entry)) for entry in entries]
         found = {entry: entry for entry, volume in ids if entry == volume and self._is_folder(entry)}
         found.update((volume, entry) for entry, volume in ids if volume != entry and volume in found)
         return found
@@ -124,16 +137,52 @@ class Root(object):
         # type: (str) -> bool
         return os.path.isdir(self.real(VOLUMES + "/" + volume))
 
+    def _volume_id(self, folder, name):
+        # type: (str, str) -> str
+        """See `volume_id`. `folder`: the real path of VOLUMES."""
+        for _ in range(_MOST_LINKS):
+            target = self._target(_inside(folder, native(name)))
+            if target is None:
+                break
+            if target.startswith(VOLUMES + "/"):
+                target = target[len(VOLUMES) + 1 :]
+            target = target.rstrip("/")
+            if "/" in target or not target:
+                break
+            name = target
+        return name
+
+    def _target(self, real):
+        # type: (str) -> Optional[str]
+        return raw_target(real)
+
+    def _is_plain_folder(self, real):
+        # type: (str) -> bool
+        return _is_plain_folder(real)
+
 
 class StillRoot(Root):
     """The same for the time of one look, in which every link is taken to lead where it did when it was first met: most
-    of a look would be following the same links again."""
+    of a look would be following the same links again. It does for the next look too, if then it still `holds`."""
 
     def __init__(self, root):
         # type: (Root) -> None
         self.folder = root.folder
         self.lookout = None
         self._known = {}  # type: Dict[Tuple[str, bool], str]
+        self._canonical = {}  # type: Dict[str, str]
+        self._links = {}  # type: Dict[str, Optional[str]]
+        self._folders = {}  # type: Dict[str, bool]
+
+    def holds(self):
+        # type: () -> bool
+        """Whether every link that was met leads where it did, and there is none where there was none: asked in a row,
+        that takes a fraction of the time of following them. No, too, if it knows so much that most must be past."""
+        if len(self._known) + len(self._canonical) > _MOST_KEPT:
+            return False
+        return all(raw_target(real) == target for real, target in self._links.items()) and all(
+            _is_plain_folder(real) == was_one for real, was_one in self._folders.items()
+        )
 
     def real(self, path, last=True):
         # type: (str, bool) -> str
@@ -143,6 +192,14 @@ class StillRoot(Root):
             known = self._known[path, last] = self._beside_others(path, last) or super(StillRoot, self).real(path, last)
         return known
 
+    def canonical(self, path):
+        # type: (str) -> str
+        """See `Root.canonical`."""
+        known = self._canonical.get(path)
+        if known is None:
+            known = self._canonical[path] = super(StillRoot, self).canonical(path)
+        return known
+
     def _beside_others(self, path, last):
         # type: (str, bool) -> Optional[str]
         """By way of its folder, which others are in; None if the last component leads elsewhere."""
@@ -150,29 +207,28 @@ class StillRoot(Root):
         if not folder or name in ("", ".", ".."):
             return None
         step = _inside(self.real(folder), name)
-        return None if last and _target(step) is not None else step
+        return None if last and self._target(step) is not None else step
 
+    def _target(self, real):
+        # type: (str) -> Optional[str]
+        if real not in self._links:
+            self._links[real] = raw_target(real)
+        return self._links[real]
 
-def _volume_id(folder, name):
-    # type: (str, str) -> str
-    """See `Root.volume_id`. `folder`: the real path of VOLUMES."""
-    for _ in range(_MOST_LINKS):
-        target = _target(_inside(folder, native(name)))
-        if target is None:
-            break
-        if target.startswith(VOLUMES + "/"):
-            target = target[len(VOLUMES) + 1 :]
-        target = target.rstrip("/")
-        if "/" in target or not target:
-            break
-        name = target
-    return name
+    def _is_plain_folder(self, real):
+        # type: (str) -> bool
+        if real not in self._folders:
+            self._folders[real] = _is_plain_folder(real)
+        return self._folders[real]
 
 
 def raw_target(real):
     # type: (str) -> Optional[str]
     """The text of the link at the real path, None if there is no link."""
-    return _target(real)
+    try:
+        return os.readlink(real)
+    except OSError:
+        return None
 
 
 def mode_of(real, follow=False):
@@ -212,9 +268,10 @@ def _inside(folder, name):
     return "/" + name if folder == "/" else "%s/%s" % (folder, name)
 
 
-def _target(real):
-    # type: (str) -> Optional[str]
+def _is_plain_folder(real):
+    # type: (str) -> bool
+    """Whether it is a folder, and not a link to one."""
     try:
-        return os.readlink(real)
+        return stat.S_ISDIR(os.lstat(real).st_mode)
     except OSError:
-        return None
+        return False

@@ -66,7 +66,7 @@ def _read(root):
     # type: (Root) -> Optional[str]
     """local.sh as text in which each character is one byte (so that any bytes survive); None: there is no file."""
     try:
-        with open(root.real(LOCAL_SH), "rb") as stream:
+        with open(root.real(LOCAL_SH), "rb", 0) as stream:
             return stream.read().decode("latin-1")
     except EnvironmentError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):

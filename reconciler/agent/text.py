@@ -39,5 +39,7 @@ def sentence(value):
 def readable(value):
     # type: (Any) -> Any
     """`value` (native) as Unicode text for the protocol; bytes that are not UTF-8 become U+FFFD."""
+    if _is_ascii is not None and isinstance(value, str) and _is_ascii(value):
+        return value
     raw = value if isinstance(value, bytes) else os.fsencode(value)  # novm
     return raw.decode("utf-8", "replace")

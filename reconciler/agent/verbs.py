@@ -18,7 +18,6 @@ from . import (
     volume_access,
 )
 from .clock import monotonic
-from .paths import StillRoot
 from .text import readable, sentence
 from .wire import Refused
 
@@ -34,7 +33,7 @@ DEADLINE = 10
 def observe(root, request):
     # type: (Root, Dict[str, Any]) -> Dict[str, Any]
     """Look at the host, at config DBs and at datastores. Writes nothing."""
-    root = StillRoot(root)
+    root = root.still()
     until, linked = _until(request), auth_db.AuthDB(root)
     wanted = {one["path"]: one.get("fingerprint") for one in request.get("config_dbs") or ()}
     if request.get("linked") is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -146,9 +147,9 @@ def grow(folder: Path, tree: list[tuple[str, str | None]]) -> None:
             name.mkdir() if target is None else name.symlink_to(target)
 
 
-def led(root: Root, path: str, last: bool) -> str:
+def told(ask: Callable[..., object], *about: object) -> object:
     try:
-        return root.real(path, last)
+        return ask(*about)
     except Refused as refused:
         return refused.reason
 
@@ -167,5 +168,49 @@ def test_within_one_look_every_path_leads_where_it_always_does(
     grow(folder / "datastores", tree)
     root = Root(str(folder / "host"))
     still = StillRoot(root)
-    assert [led(still, path, last) for path, last in asked] == [led(root, path, last) for path, last in asked]
+    assert [told(still.real, path, last) for path, last in asked] == [
+        told(root.real, path, last) for path, last in asked
+    ]
     shutil.rmtree(folder)
+
+
+@given(st.lists(st.tuples(TREES, st.booleans()), min_size=2, max_size=4))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_in_the_next_look_every_path_leads_where_it_does_by_then(
+    tmp_path_factory: pytest.TempPathFactory, moments: list[tuple[list[tuple[str, str | None]], bool]]
+) -> None:
+    folder = tmp_path_factory.mktemp("lab")
+    (folder / "host").mkdir()
+    root = Root(str(folder / "host"))
+    for tree, is_mounted in moments:
+        for name in ("host/a", "host/b", "host/c", "host/vmfs", "datastores"):
+            (folder / name).unlink() if (folder / name).is_symlink() else shutil.rmtree(folder / name, True)
+        (folder / "host/vmfs/volumes").mkdir(parents=True)
+        (folder / "host/vmfs/volumes/a").symlink_to("../../../datastores/a")
+        (folder / "datastores" / ("a" if is_mounted else "b")).mkdir(parents=True)
+        grow(folder / "host", tree)
+        grow(folder / "host/vmfs/volumes", tree)
+        for path in ("/a/b/c", "/b", "/c/a", "/vmfs/volumes/a/b", "/vmfs/volumes/b/c", "/vmfs/volumes/c"):
+            for last in (False, True):
+                assert told(root.still().real, path, last) == told(root.real, path, last)
+            assert root.still().canonical(path) == root.canonical(path)
+            assert told(root.still().mounted, path) == told(root.mounted, path)
+        assert told(root.still().volumes) == told(root.volumes)
+    shutil.rmtree(folder)
+
+
+def test_a_look_with_nothing_changed_follows_no_path_again(root: Root) -> None:
+    for _ in range(2):
+        still = root.still()
+        still.real("/vmfs/volumes/SHARED/x")
+    assert root.still() is still
+    (Path(root.folder) / "vmfs/volumes/SHARED").unlink()
+    assert root.still() is not still
+
+
+def test_paths_of_long_ago_are_forgotten(root: Root) -> None:
+    root.still()
+    still = root.still()
+    for number in range(1000):
+        still.real(f"/vmfs/volumes/SHARED/{number}")
+    assert root.still() is not still
