@@ -147,7 +147,7 @@ def _host(entry: dict[str, Any]) -> ESXiHost:
 
 
 def _datastore(entry: dict[str, Any]) -> Datastore:
-    capacity = entry.get("capacityMB")
+    capacity, free = entry.get("capacityMB"), entry.get("freeMB")
     return Datastore(
         name=entry["name"],
         url=datastore_url(entry["url"]) if "url" in entry else VOLUMES + entry["id"],
@@ -155,6 +155,7 @@ def _datastore(entry: dict[str, Any]) -> Datastore:
         capacity_mb=None if capacity is None else int(capacity),
         hosts=frozenset(entry.get("hosts", ())),
         inventory_path=entry.get("inventoryPath"),
+        free_mb=None if free is None else int(free),
     )
 
 

@@ -35,7 +35,7 @@ PROPERTIES = {
         "config.lockdownMode", "availableField", "customValue", "config.service",
     ),
     vim.ComputeResource: ("name", "parent"),
-    vim.Datastore: ("name", "parent", "summary.url", "summary.type", "summary.capacity"),
+    vim.Datastore: ("name", "parent", "summary.url", "summary.type", "summary.capacity", "summary.freeSpace"),
     vim.Folder: ("name", "parent"),
     vim.Datacenter: ("name", "parent"),
     vim.VirtualApp: ("name", "parentFolder", "parentVApp"),

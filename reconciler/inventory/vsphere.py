@@ -129,15 +129,19 @@ def _datastore(key: str, one: Seen, hosts: Iterable[str], paths: _Paths) -> Data
     url = volume_url(values.get("summary.url") or "")
     if url is None or "name" not in values:
         return None  # no host of it can have a config DB there
-    capacity = values.get("summary.capacity")
     return Datastore(
         name=_decoded(values["name"]),
         url=url,
         type=values.get("summary.type") or "unknown",
-        capacity_mb=None if capacity is None else capacity // _MB,
+        capacity_mb=_megabytes(values.get("summary.capacity")),
         hosts=frozenset(hosts),
         inventory_path=paths.of(key),
+        free_mb=_megabytes(values.get("summary.freeSpace")),
     )
+
+
+def _megabytes(size: int | None) -> int | None:
+    return None if size is None else size // _MB
 
 
 def volume_url(url: str) -> str | None:

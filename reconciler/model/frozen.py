@@ -30,22 +30,23 @@ _ORDERING = {"__lt__": operator.lt, "__le__": operator.le, "__gt__": operator.gt
 def _completed(cls: type, order: bool) -> type:
     made: type = dataclasses.dataclass(init=False, repr=False, eq=False, slots=True)(cls)
     fields = dataclasses.fields(made)
-    methods = _shared(tuple(field.name for field in fields))
+    compared = tuple(field.name for field in fields if field.compare)
+    methods = _shared(tuple(field.name for field in fields), compared)
     methods["__init__"] = _init(made, fields)
     if order:
-        methods |= {name: _comparing(compare, methods["__getstate__"]) for name, compare in _ORDERING.items()}
+        methods |= {name: _comparing(compare, _values(compared)) for name, compare in _ORDERING.items()}
     for name, method in methods.items():
         if name not in cls.__dict__:
             setattr(made, name, method)
     return made
 
 
-def _shared(names: tuple[str, ...]) -> _Methods:
+def _shared(names: tuple[str, ...], compared: tuple[str, ...]) -> _Methods:
     """What needs no compiling. `__getstate__` and `__setstate__` are for copying and pickling."""
-    values = _values(names)
+    values, key = _values(names), _values(compared)
 
     def eq(self: object, other: object) -> Any:
-        return values(self) == values(other) if other.__class__ is self.__class__ else NotImplemented
+        return key(self) == key(other) if other.__class__ is self.__class__ else NotImplemented
 
     def represent(self: object) -> str:
         inside = ", ".join(f"{name}={value!r}" for name, value in zip(names, values(self), strict=True))
@@ -57,7 +58,7 @@ def _shared(names: tuple[str, ...]) -> _Methods:
 
     return {
         "__eq__": eq,
-        "__hash__": lambda self: hash(values(self)),
+        "__hash__": lambda self: hash(key(self)),
         "__repr__": represent,
         "__setattr__": _refuse,
         "__delattr__": _refuse,

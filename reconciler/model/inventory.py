@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -11,7 +12,10 @@ from reconciler.model.frozen import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Datastore:
-    """A datastore. `url` is `/vmfs/volumes/<id>`, exactly as the config DB stores it; `hosts` are those mounting it."""
+    """A datastore. `url` is `/vmfs/volumes/<id>`, exactly as the config DB stores it; `hosts` are those mounting it.
+
+    `free_mb` changes all the time, and nothing is decided by it: two that differ in nothing else are the same.
+    """
 
     name: str
     url: str
@@ -19,6 +23,7 @@ class Datastore:
     capacity_mb: int | None
     hosts: frozenset[str]
     inventory_path: str | None = None
+    free_mb: int | None = field(default=None, compare=False)
 
     @property
     def id(self) -> str:

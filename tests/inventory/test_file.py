@@ -42,6 +42,7 @@ FULL: dict[str, Any] = {
             "url": f"ds://{URL}/",
             "type": "VMFS",
             "capacityMB": 1048576,
+            "freeMB": 1024,
             "hosts": ["esxiz10", "esxiz20"],
             "inventoryPath": "/DC0/datastore/SHARED-Datastore",
         },
@@ -74,6 +75,7 @@ READ = Inventory(
             1048576,
             frozenset({"esxiz10", "esxiz20"}),
             "/DC0/datastore/SHARED-Datastore",
+            1024,
         ),
         Datastore("local", "/vmfs/volumes/vsan:52-1", "vsan", None, frozenset()),
     ),
@@ -125,6 +127,18 @@ def test_json_and_yaml_say_the_same(tmp_path: Path, form: str) -> None:
     text = json.dumps(FULL, indent=1) if form == "json" else yaml.safe_dump(FULL, default_flow_style="flow" in form)
     path.write_text(text)
     assert read(path) == READ
+    assert [datastore.free_mb for datastore in read(path).datastores] == [1024, None]
+
+
+def test_how_much_is_free_makes_no_other_inventory(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.json"
+    found = []
+    for free in (1024, 1023):
+        shared, local = FULL["datastores"]
+        path.write_text(json.dumps({**FULL, "datastores": [{**shared, "freeMB": free}, local]}))
+        found.append(read(path))
+    assert found[0] == found[1]
+    assert [inventory.datastores[0].free_mb for inventory in found] == [1024, 1023]
 
 
 def test_it_is_read_anew_each_time(tmp_path: Path) -> None:
@@ -149,7 +163,7 @@ def test_duplicates_are_for_others_to_judge(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"vms__0__uuid": 5}, ":1:632: vms[0].uuid: expected a string, got the number 5; quote it"),
+        ({"vms__0__uuid": 5}, ":1:648: vms[0].uuid: expected a string, got the number 5; quote it"),
         ({"vms__0__uuid": "564d"}, '"564d" is not allowed here: a UUID is 32 hexadecimal digits'),
         (
             {"vms__1__datastore": "shared-datastor"},

@@ -12,7 +12,7 @@ import pytest
 from reconciler.model import frozen
 
 
-def _classes(dataclass: object) -> tuple[type, type, type]:
+def _classes(dataclass: object) -> tuple[type, ...]:
     @dataclass(frozen=True, slots=True, order=True)
     class Two:
         a: int
@@ -34,7 +34,12 @@ def _classes(dataclass: object) -> tuple[type, type, type]:
     class Nothing:
         pass
 
-    return Two, One, Nothing
+    @dataclass(frozen=True, slots=True, order=True)
+    class Kept:
+        a: int
+        beside: int = field(default=0, compare=False)
+
+    return Two, One, Nothing, Kept
 
 
 OURS, STANDARD = _classes(frozen.dataclass), _classes(dataclasses.dataclass)
@@ -67,6 +72,15 @@ def test_it_compares_by_value_and_only_with_its_own_class(two: type) -> None:
     with pytest.raises(TypeError):
         assert two(1) < (2, ())
     assert two(4).double == 8
+
+
+@pytest.mark.parametrize("kept", [OURS[3], STANDARD[3]], ids=["ours", "standard"])
+def test_a_field_may_be_left_out_of_comparing(kept: type) -> None:
+    assert kept(1, 2) == kept(1, 3)
+    assert hash(kept(1, 2)) == hash(kept(1, 3))
+    assert not kept(1, 2) < kept(1, 3)
+    assert copy.copy(kept(1, 2)).beside == 2
+    assert repr(kept(1, 2)).endswith("Kept(a=1, beside=2)")
 
 
 @pytest.mark.parametrize("two", [OURS[0], STANDARD[0]], ids=["ours", "standard"])

@@ -78,6 +78,9 @@ def test_everything_that_a_site_needs_is_seen(vcenter: Simulator, tmp_path: Path
     assert (shared.name, shared.url) == ("shared", f"/vmfs/volumes/{VOLUME}")
     assert shared.inventory_path == "/DC0/datastore/shared"
     assert shared.hosts == frozenset(names)
+    assert shared.capacity_mb is not None
+    assert shared.free_mb is not None
+    assert 0 <= shared.free_mb <= shared.capacity_mb
     seen = vm(found, "DC0_H0_VM0")
     assert (seen.path, seen.host) == ("/DC0/vm/DC0_H0_VM0", "DC0_H0")
     assert seen.uuid == "564d171f-2de0-95b7-f9b8-9d9c42841b7a"

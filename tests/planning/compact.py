@@ -109,9 +109,8 @@ def _datastore(entry: Plain, hosts: tuple[str, ...]) -> Datastore:
     name = entry["name"]
     mounting = frozenset(entry.get("hosts", hosts))
     url = entry.get("url", url_of(name))
-    return Datastore(
-        name, url, entry.get("type", "VMFS"), 102400, mounting, entry.get("path", f"/DC0/datastore/{name}")
-    )
+    path = entry.get("path", f"/DC0/datastore/{name}")
+    return Datastore(name, url, entry.get("type", "VMFS"), 102400, mounting, path, entry.get("free"))
 
 
 def _vm(entry: Plain) -> VirtualMachine:

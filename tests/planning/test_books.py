@@ -15,7 +15,8 @@ from reconciler.planning.differ import diff
 from reconciler.planning.resolve import resolve
 from tests.planning import compact
 
-KNOWN = {"hosts": ["esx1"], "datastores": [{"name": "shared"}, {"name": "other"}], "vms": []}
+DATASTORES = [{"name": "shared"}, {"name": "other", "free": 1024}, {"name": "full", "free": 0}]
+KNOWN = {"hosts": ["esx1"], "datastores": DATASTORES, "vms": []}
 
 
 def judged(groups: Any, rows: Any = None, dockvols: Any = None, told: bool = True) -> dict[str, Condition]:
@@ -114,7 +115,8 @@ TB = 1024 * 1024
         ),
         (  # a limit of _ALL_DS counts on each datastore by itself, unless that has a row of its own
             {"g1": {"access": {"shared": row(0, 51200), "_ALL_DS": row(0, TB)}}},
-            "on other the limit of a vmgroup adds up to 1TB, and it holds 100GB",
+            "on full the limit of a vmgroup adds up to 1TB, and it holds 100GB, nothing of it free; "
+            "on other the limit of a vmgroup adds up to 1TB, and it holds 100GB, 1GB of it free",
         ),
         ({"g1": {"access": {"shared": row(0, 1), "_ALL_DS": row(0, TB), "_VM_DS": row(0, 0)}}}, None),
     ],
