@@ -47,6 +47,7 @@ MODULES = (
     "host_facts",
     "log_level",
     "host_actions",
+    "look",
     "lookout",
     "verbs",
     "main",

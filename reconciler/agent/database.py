@@ -59,20 +59,22 @@ class Place(object):
         `ReadError` where one cannot tell."""
         if not self.root.mounted(self.path):
             raise Refused("NotMounted", "the datastore of %s is not mounted" % self.path)
+        ask = self.root.ask
         try:
-            if self.own and raw_target(self.real) is not None:
+            if self.own and ask(raw_target, self.real) is not None:
                 return None
-            size = size_of(self.real)
+            size = ask(size_of, self.real)
         except EnvironmentError as error:
             raise sqlite.meaning(error)
         if size is not None:
             return size
         for path in (os.path.dirname(self.path), self.path):
-            if raw_target(self.root.real(path, last=False)) is not None and not os.path.exists(self.root.real(path)):
+            link = ask(raw_target, self.root.real(path, last=False))
+            if link is not None and not ask(os.path.exists, self.root.real(path)):
                 raise Refused("ReadError", "%s is a link that leads nowhere" % path)
-        if journal_bytes(self.real):
-            message = "%s is gone, but its journal is still there; a new DB would be ruined by it" % self.path
-            raise Refused("HotJournal", message)
+        if ask(journal_bytes, self.real):
+            what = "%s is gone, but its journal is still there; a new DB would be ruined by it"
+            raise Refused("HotJournal", what % self.path)
         return None
 
     def backups(self):
@@ -294,7 +296,5 @@ def _rows_for_protocol(tables):
     return {
         "tenants": rows.all_plain(tables["tenants"]),
         "vms": rows.all_plain(tables["vms"]),
-        "privileges": [
-            [key[0], key[1], integer(row[2]), integer(row[3]), integer(row[4])] for key, row in zip(keys, privileges)
-        ],
+        "privileges": [list(key) + [integer(cell) for cell in row[2:5]] for key, row in zip(keys, privileges)],
     }

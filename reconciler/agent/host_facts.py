@@ -145,13 +145,19 @@ def _installed(root):
     # type: (Root) -> Optional[str]
     """The state of the folder of installed VIBs: another one after each change of it, and after each boot, which makes
     it anew. None if that cannot be told, also because it was changed a moment ago."""
+    found = root.once(_installed_vibs)
+    return None if found is None or not stamps.is_settled(found[0]) else found[1]
+
+
+def _installed_vibs(root):
+    # type: (Root) -> Optional[Tuple[Any, str]]
     real = root.real(INSTALLED_VIBS)
-    stamp = stamps.of(real)
+    stamp = root.ask(stamps.of, real)
     try:
-        names = repr(sorted(os.listdir(real)))
+        names = repr(sorted(root.ask(os.listdir, real)))
     except OSError:
         return None
-    return "%r %x" % (stamp, zlib.crc32(names.encode("ascii", "replace"))) if stamps.is_settled(stamp) else None
+    return stamp, "%r %x" % (stamp, zlib.crc32(names.encode("ascii", "replace")))
 
 
 def _ask_esxcli(root):

@@ -67,10 +67,9 @@ def _content(root):
     # type: (Root) -> Optional[Any]
     real = root.real(FILE)
     try:
-        if mode_of(real) is None:
+        if root.ask(mode_of, real) is None:
             return None
-        with io.open(real, encoding="utf-8") as stream:
-            text = stream.read(_LARGEST)
+        text = root.ask(_text, real)
     except EnvironmentError as error:
         raise files.refusal(error, "%s cannot be read" % FILE)
     except UnicodeDecodeError:
@@ -79,6 +78,12 @@ def _content(root):
         return plain_json.loads(text)
     except ValueError:
         raise Refused("BadFile", "%s is not JSON, so vDVS does not start; mend it, or remove it" % FILE)
+
+
+def _text(real):
+    # type: (str) -> str
+    with io.open(real, encoding="utf-8") as stream:
+        return stream.read(_LARGEST)
 
 
 def _write(root, text):

@@ -14,12 +14,13 @@ from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List, Optional, Tuple  # novm
+    from typing import Any, Callable, Dict, List, Optional, TypeVar  # novm
+
+    Value = TypeVar("Value")
 
 VOLUMES = "/vmfs/volumes"
 AUTH_DB = "/etc/vmware/vmdkops/auth-db"  # a link to the config DB, or the config DB of this host alone
 _MOST_LINKS = 40  # one after another
-_MOST_KEPT = 400
 
 
 class Root(object):
@@ -29,18 +30,17 @@ class Root(object):
         # type: (str) -> None
         self.folder = os.path.realpath(native(folder))
         self.lookout = None  # type: Any # what the verb `watch` has begun
-        self._still = None  # type: Optional[StillRoot]
-        self._was_looked_at = False
+        self.last_look = None  # type: Any # that of the verb `observe`
 
-    def still(self):
-        # type: () -> StillRoot
-        """The same for the time of one look. That of the first look, which asks much that is known from then on, is not
-        used again."""
-        if self._still is not None and self._still.holds():
-            return self._still
-        still = StillRoot(self)
-        self._still, self._was_looked_at = still if self._was_looked_at else None, True
-        return still
+    def ask(self, question, *about):
+        # type: (Callable[..., Value], Any) -> Value
+        """What the system answers: `question(*about)`. All that a look may say again is asked through this."""
+        return question(*about)
+
+    def once(self, work_out):
+        # type: (Callable[[Root], Value]) -> Value
+        """What `work_out(self)` says, which follows from what it asks through `ask` and from nothing else."""
+        return work_out(self)
 
     def real(self, path, last=True):
         # type: (str, bool) -> str
@@ -58,7 +58,7 @@ class Root(object):
                 here = here[:-1]
                 place = self._at(here)
                 continue
-            step = _inside(place, part)
+            step = inside(place, part)
             target = self._target(step) if todo or last else None
             mount = None if target is None else self._mount(here + [part], target)
             if target is None or mount is not None:
@@ -92,7 +92,7 @@ class Root(object):
             lab = os.path.dirname(lab)
             if target == "%sdatastores/%s" % (up, here[-1]):
                 folders = os.path.join(lab, "datastores"), os.path.join(lab, "datastores", here[-1])
-                if all(self._is_plain_folder(folder) for folder in folders):
+                if all(self.ask(is_plain_folder, folder) for folder in folders):
                     return folders[1]
         return None
 
@@ -117,7 +117,7 @@ class Root(object):
         """The mounted volumes: id to name (to the id again where there is no name)."""
         folder = self.real(VOLUMES)
         try:
-            entries = sorted(os.listdir(folder))
+            entries = sorted(self.ask(os.listdir, folder))
         except OSError:
             return {}
         ids = [(entry, self._volume_id(folder, entry)) for entry in entries]
@@ -135,13 +135,13 @@ class Root(object):
 
     def _is_folder(self, volume):
         # type: (str) -> bool
-        return os.path.isdir(self.real(VOLUMES + "/" + volume))
+        return self.ask(os.path.isdir, self.real(VOLUMES + "/" + volume))
 
     def _volume_id(self, folder, name):
         # type: (str, str) -> str
         """See `volume_id`. `folder`: the real path of VOLUMES."""
         for _ in range(_MOST_LINKS):
-            target = self._target(_inside(folder, native(name)))
+            target = self._target(inside(folder, native(name)))
             if target is None:
                 break
             if target.startswith(VOLUMES + "/"):
@@ -154,72 +154,7 @@ class Root(object):
 
     def _target(self, real):
         # type: (str) -> Optional[str]
-        return raw_target(real)
-
-    def _is_plain_folder(self, real):
-        # type: (str) -> bool
-        return _is_plain_folder(real)
-
-
-class StillRoot(Root):
-    """The same for the time of one look, in which every link is taken to lead where it did when it was first met: most
-    of a look would be following the same links again. It does for the next look too, if then it still `holds`."""
-
-    def __init__(self, root):
-        # type: (Root) -> None
-        self.folder = root.folder
-        self.lookout = None
-        self._known = {}  # type: Dict[Tuple[str, bool], str]
-        self._canonical = {}  # type: Dict[str, str]
-        self._links = {}  # type: Dict[str, Optional[str]]
-        self._folders = {}  # type: Dict[str, bool]
-
-    def holds(self):
-        # type: () -> bool
-        """Whether every link that was met leads where it did, and there is none where there was none: asked in a row,
-        that takes a fraction of the time of following them. No, too, if it knows so much that most must be past."""
-        if len(self._known) + len(self._canonical) > _MOST_KEPT:
-            return False
-        return all(raw_target(real) == target for real, target in self._links.items()) and all(
-            _is_plain_folder(real) == was_one for real, was_one in self._folders.items()
-        )
-
-    def real(self, path, last=True):
-        # type: (str, bool) -> str
-        """See `Root.real`."""
-        known = self._known.get((path, last))
-        if known is None:
-            known = self._known[path, last] = self._beside_others(path, last) or super(StillRoot, self).real(path, last)
-        return known
-
-    def canonical(self, path):
-        # type: (str) -> str
-        """See `Root.canonical`."""
-        known = self._canonical.get(path)
-        if known is None:
-            known = self._canonical[path] = super(StillRoot, self).canonical(path)
-        return known
-
-    def _beside_others(self, path, last):
-        # type: (str, bool) -> Optional[str]
-        """By way of its folder, which others are in; None if the last component leads elsewhere."""
-        folder, _, name = native(path).rpartition("/")
-        if not folder or name in ("", ".", ".."):
-            return None
-        step = _inside(self.real(folder), name)
-        return None if last and self._target(step) is not None else step
-
-    def _target(self, real):
-        # type: (str) -> Optional[str]
-        if real not in self._links:
-            self._links[real] = raw_target(real)
-        return self._links[real]
-
-    def _is_plain_folder(self, real):
-        # type: (str) -> bool
-        if real not in self._folders:
-            self._folders[real] = _is_plain_folder(real)
-        return self._folders[real]
+        return self.ask(raw_target, real)
 
 
 def raw_target(real):
@@ -262,13 +197,13 @@ def _parts(path):
     return [part for part in path.split("/") if part not in ("", ".")]
 
 
-def _inside(folder, name):
+def inside(folder, name):
     # type: (str, str) -> str
     """os.path.join of a folder without a slash at its end (but for `/`) and a name, which takes less time."""
     return "/" + name if folder == "/" else "%s/%s" % (folder, name)
 
 
-def _is_plain_folder(real):
+def is_plain_folder(real):
     # type: (str) -> bool
     """Whether it is a folder, and not a link to one."""
     try:

@@ -9,6 +9,7 @@ import errno
 import os
 
 from . import files, local_sh, programs
+from .paths import mode_of
 from .wire import Refused
 
 TYPE_CHECKING = False
@@ -31,7 +32,7 @@ def facts(root):
     """The `local_sh` of the protocol. What the text means is not looked into here: whoever asks many hosts finds the
     same text on most of them."""
     text = _read(root)
-    saved = not os.path.lexists(root.real(MARKER))
+    saved = not root.ask(os.path.lexists, root.real(MARKER))
     return {"text": text, "executable": text is not None and _executable(root), "saved": saved}
 
 
@@ -66,18 +67,26 @@ def _read(root):
     # type: (Root) -> Optional[str]
     """local.sh as text in which each character is one byte (so that any bytes survive); None: there is no file."""
     try:
-        with open(root.real(LOCAL_SH), "rb", 0) as stream:
+        return root.ask(_content, root.real(LOCAL_SH))
+    except EnvironmentError as error:
+        raise files.refusal(error, "%s cannot be read" % LOCAL_SH)
+
+
+def _content(real):
+    # type: (str) -> Optional[str]
+    try:
+        with open(real, "rb", 0) as stream:
             return stream.read().decode("latin-1")
     except EnvironmentError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return None
-        raise files.refusal(error, "%s cannot be read" % LOCAL_SH)
+        raise
 
 
 def _executable(root):
     # type: (Root) -> bool
     try:
-        return bool(os.stat(root.real(LOCAL_SH)).st_mode & 0o100)
+        return bool((root.ask(mode_of, root.real(LOCAL_SH), True) or 0) & 0o100)
     except EnvironmentError as error:
         raise files.refusal(error, "%s cannot be read" % LOCAL_SH)
 

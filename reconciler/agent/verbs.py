@@ -8,6 +8,7 @@ from . import (
     host_actions,
     host_facts,
     log_level,
+    look,
     lookout,
     metadata,
     policies,
@@ -33,8 +34,8 @@ DEADLINE = 10
 def observe(root, request):
     # type: (Root, Dict[str, Any]) -> Dict[str, Any]
     """Look at the host, at config DBs and at datastores. Writes nothing."""
-    root = root.still()
-    until, linked = _until(request), auth_db.AuthDB(root)
+    root = look.begin(root)
+    until, linked = _until(request), root.once(auth_db.AuthDB)
     wanted = {one["path"]: one.get("fingerprint") for one in request.get("config_dbs") or ()}
     if request.get("linked") is not None:
         path = linked.used()
@@ -147,25 +148,33 @@ def _datastore(root, url, wanted_volumes):
 
 def _host(root, linked, kept_driver):
     # type: (Root, auth_db.AuthDB, Optional[List[Any]]) -> Dict[str, Any]
-    db_mode, db_reason = linked.mode()
     driver, driver_error = host_facts.driver(root, kept_driver)
+    return dict(
+        root.once(_in_files),
+        journal=linked.journal_beside(),
+        driver=driver,
+        driver_error=driver_error,
+        kept_driver=host_facts.kept_driver(root),
+        service=host_facts.service(root),
+        secure_boot=host_facts.secure_boot(root),
+        can_write=sqlite.seems_to_write(root),
+    )
+
+
+def _in_files(root):
+    # type: (Root) -> Dict[str, Any]
+    linked = root.once(auth_db.AuthDB)
+    db_mode, db_reason = linked.mode()
     level, log_error = log_level.read(root)
     return {
         "db_mode": db_mode,
         "db_reason": db_reason,
         "link": _readable(linked.target),
         "link_path": _readable(linked.path),
-        "journal": linked.journal_beside(),
         "local_sh": section.facts(root),
-        "driver": driver,
-        "driver_error": driver_error,
-        "kept_driver": host_facts.kept_driver(root),
-        "service": host_facts.service(root),
         "log_level": level,
         "log_error": log_error,
-        "secure_boot": host_facts.secure_boot(root),
         "volumes": {readable(volume): readable(name) for volume, name in root.volumes().items()},
-        "can_write": sqlite.seems_to_write(root),
     }
 
 

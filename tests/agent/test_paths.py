@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.agent.paths import Root, StillRoot
+from reconciler.agent import look
+from reconciler.agent.paths import Root
 from reconciler.agent.wire import Refused
 
 
@@ -167,7 +168,7 @@ def test_within_one_look_every_path_leads_where_it_always_does(
     grow(folder / "host", tree)
     grow(folder / "datastores", tree)
     root = Root(str(folder / "host"))
-    still = StillRoot(root)
+    still = look.Look(root)
     assert [told(still.real, path, last) for path, last in asked] == [
         told(root.real, path, last) for path, last in asked
     ]
@@ -192,25 +193,25 @@ def test_in_the_next_look_every_path_leads_where_it_does_by_then(
         grow(folder / "host/vmfs/volumes", tree)
         for path in ("/a/b/c", "/b", "/c/a", "/vmfs/volumes/a/b", "/vmfs/volumes/b/c", "/vmfs/volumes/c"):
             for last in (False, True):
-                assert told(root.still().real, path, last) == told(root.real, path, last)
-            assert root.still().canonical(path) == root.canonical(path)
-            assert told(root.still().mounted, path) == told(root.mounted, path)
-        assert told(root.still().volumes) == told(root.volumes)
+                assert told(look.begin(root).real, path, last) == told(root.real, path, last)
+            assert look.begin(root).canonical(path) == root.canonical(path)
+            assert told(look.begin(root).mounted, path) == told(root.mounted, path)
+        assert told(look.begin(root).volumes) == told(root.volumes)
     shutil.rmtree(folder)
 
 
 def test_a_look_with_nothing_changed_follows_no_path_again(root: Root) -> None:
     for _ in range(2):
-        still = root.still()
+        still = look.begin(root)
         still.real("/vmfs/volumes/SHARED/x")
-    assert root.still() is still
+    assert look.begin(root) is still
     (Path(root.folder) / "vmfs/volumes/SHARED").unlink()
-    assert root.still() is not still
+    assert look.begin(root) is not still
 
 
 def test_paths_of_long_ago_are_forgotten(root: Root) -> None:
-    root.still()
-    still = root.still()
+    look.begin(root)
+    still = look.begin(root)
     for number in range(1000):
         still.real(f"/vmfs/volumes/SHARED/{number}")
-    assert root.still() is not still
+    assert look.begin(root) is not still

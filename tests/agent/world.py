@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,11 @@ class Agent:
         request = json.dumps({"id": 1, "do": do, **fields})
         if ANOTHER_PYTHON is not None:
             return json.loads(self._elsewhere(request))
-        return json.loads(json.dumps(answer(Root(str(self.root)), json.loads(request))))
+        return json.loads(json.dumps(answer(self._place, json.loads(request))))
+
+    @cached_property
+    def _place(self) -> Root:
+        return Root(str(self.root))
 
     def _elsewhere(self, request: str) -> bytes:
         """The answer of an agent that is run by another interpreter, and stays up."""
