@@ -62,7 +62,7 @@ def _messages(error: Any) -> Iterator[tuple[Path, str]]:
     elif keyword == "type":
         yield path, _type_message(instance, value)
     elif keyword in ("enum", "const"):
-        choices = [str(choice) for choice in (value if keyword == "enum" else [value])]
+        choices = ["null" if one is None else str(one) for one in (value if keyword == "enum" else [value])]
         hint = did_you_mean(instance, choices) if isinstance(instance, str) and len(choices) > 1 else ""
         yield path, f"expected {either(choices)}, got {described(instance)}{hint}"
     elif keyword in ("minProperties", "maxProperties"):

@@ -174,6 +174,7 @@ def test_duplicates_are_for_others_to_judge(tmp_path: Path) -> None:
         ({"datastores__1__capacityMB": -1}, "datastores[1].capacityMB: expected at least 0, got the number -1"),
         ({"datastore": [], "vm": []}, 'datastore: unknown field (did you mean "datastores"?) (and 1 more problem)'),
         ({"vms": {}}, "vms: expected a list, got a mapping"),
+        ({"vms__1__power": "of"}, "vms[1].power: expected on, off, suspended or null, got"),
     ],
 )
 def test_what_does_not_fit(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
