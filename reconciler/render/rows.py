@@ -83,6 +83,8 @@ def _vcenter_data(entry: ESXiHost | None) -> Data:
         "connection": found.connection.value if found.connection else None,
         "esxiVersion": found.version,
         "maintenanceMode": found.in_maintenance,
+        "enteredByVdvs": found.entered_by_vdvs,
+        "sshService": None if found.ssh_runs is None else "running" if found.ssh_runs else "stopped",
         "lockdown": found.lockdown.value if found.lockdown else None,
         "cluster": found.cluster,
         "imageManaged": found.image_managed,

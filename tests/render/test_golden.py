@@ -16,6 +16,7 @@ import pytest
 
 from reconciler.model.actions import RecordObject
 from reconciler.model.diff import Change, Diff, FieldChange, Op, RightsChange
+from reconciler.model.inventory import ESXiHost
 from reconciler.model.outcome import Assessment, BackupMade, ObjectResult, Outcome, Status
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.plan import Plan
@@ -165,6 +166,24 @@ def test_a_site_as_data(site: str) -> None:
         schemas.check("get", rows.rows_data(listed))
         for row in listed:
             schemas.check("describe", describe_data(row, conditions))
+
+
+@pytest.mark.parametrize(
+    ("told", "entered", "service"),
+    [
+        ({}, None, None),
+        ({"entered_by_vdvs": True, "ssh_runs": True}, True, "running"),
+        ({"entered_by_vdvs": False, "ssh_runs": False}, False, "stopped"),
+    ],
+)
+def test_what_vcenter_says_of_a_host_as_data(told: dict[str, bool], entered: bool | None, service: str | None) -> None:
+    entry = replace(ESXiHost("esxiz10"), **told)
+    found = sites.in_sync()
+    hosts = tuple(replace(host, entry=entry) for host in found.resolved.hosts)
+    listed = tables.rows(replace(found, resolved=replace(found.resolved, hosts=hosts)), Kind.HOST)
+    schemas.check("get", rows.rows_data(listed))
+    shown = rows.row_data(listed[0])["vcenter"]
+    assert (shown["enteredByVdvs"], shown["sshService"]) == (entered, service)
 
 
 @pytest.mark.parametrize("name", schemas.names())
