@@ -20,11 +20,12 @@ _MOST_KEPT = 400  # answers; of more, most are of paths of the past
 def begin(root):
     # type: (Root) -> Look
     """A look at this moment: the last one, if it still holds."""
-    last = root.last_look
-    if last is None or not last.holds():
-        # The first one asks much that is known from then on: it is not worth asking again.
-        root.last_look = Look(root, is_first=last is None)
-    return root.last_look  # type: ignore[no-any-return]
+    last = root.last_look  # type: Optional[Look]
+    if last is not None and last.holds():
+        return last
+    # The first one asks much that is known from then on: it is not worth asking again.
+    root.last_look = now = Look(root, is_first=last is None)
+    return now
 
 
 class Look(Root):
@@ -54,9 +55,10 @@ class Look(Root):
     def once(self, work_out):
         # type: (Callable[[Root], Value]) -> Value
         """See `Root.once`."""
-        if work_out not in self._follows:
-            self._follows[work_out] = work_out(self)
-        return self._follows[work_out]  # type: ignore[no-any-return]
+        known = self._follows.get(work_out)  # type: Optional[Value]
+        if known is None:
+            known = self._follows[work_out] = work_out(self)
+        return known
 
     def holds(self):
         # type: () -> bool
