@@ -19,8 +19,7 @@ from reconciler import lab
 from reconciler.hosts.kept_drivers import KeptDrivers
 from reconciler.hosts.refused_logins import RefusedLogins
 from reconciler.hosts.ssh import SSHHosts
-from reconciler.model.secret import Login
-from reconciler.model.site import SSH, Credentials
+from reconciler.model.kinds.site import SSH, Credentials, Login
 from reconciler.ports import Question
 from tests.peers import sshd
 

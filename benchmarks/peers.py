@@ -33,8 +33,7 @@ from run import PACKAGE, VDVS, Ratio, Sample, measure, progress, spread, table
 from reconciler import lab, loader, wiring
 from reconciler.inventory.vcenter import PROPERTIES
 from reconciler.inventory.vsphere import VSphereInventory
-from reconciler.model.secret import Login, Secret
-from reconciler.model.site import Credentials, VCenter
+from reconciler.model.kinds.site import Credentials, Login, Secret, VCenter
 from reconciler.reconcile import assess
 from tests.e2e.site import Nobody
 from tests.peers import sshd, vcsim

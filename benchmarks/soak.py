@@ -25,8 +25,7 @@ from watching import Watched, watch
 
 from reconciler.history.store import MOST_DRIFTS, MOST_EVENTS, MOST_PASSES, History
 from reconciler.model.diff import Change, FieldChange, Op
-from reconciler.model.events import Event, EventKind, Revision, Told
-from reconciler.model.passes import Pass, Trigger
+from reconciler.model.events import Event, EventKind, Pass, Revision, Told, Trigger
 from reconciler.model.refs import Kind, ObjectRef
 
 GROUPS, HOSTS, A_SECOND = 200, 5, 10

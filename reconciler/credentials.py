@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 
 from reconciler.model.errors import UsageError
-from reconciler.model.secret import Secret
-from reconciler.model.site import SecretFrom
+from reconciler.model.kinds.site import Secret, SecretFrom
 
 _LONGEST = 65536  # bytes; what is longer is no password but the wrong file
 

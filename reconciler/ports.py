@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from reconciler.model.frozen import dataclass
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from reconciler.model.backups import Backup
     from reconciler.model.diff import Diff
-    from reconciler.model.events import Told
-    from reconciler.model.host_actions import HostAction, LinkAction, SetVolumeAccess, StoragePolicyAction
+    from reconciler.model.events import Pass, Told
     from reconciler.model.inventory import Inventory
-    from reconciler.model.observed import ObservedConfigDB, ObservedDatastore, ObservedHost
+    from reconciler.model.kinds.configdb import Backup, ObservedConfigDB
+    from reconciler.model.kinds.host import HostAction, ObservedHost
+    from reconciler.model.kinds.storagepolicy import StoragePolicyAction
+    from reconciler.model.kinds.vmgroup import LinkAction
+    from reconciler.model.kinds.volume import SetVolumeAccess
     from reconciler.model.outcome import ActionResult, Assessment
-    from reconciler.model.passes import Pass
     from reconciler.model.plan import DBPlan, MovePlan
+    from reconciler.model.state import ObservedDatastore
 
 
 class InventorySource(Protocol):
@@ -29,8 +31,7 @@ class InventorySource(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """What to look at through one host besides the host itself: config DBs by path, datastores by URL; `linked`: the
     config DB, too, that the host uses now; `volumes`: whose metadata, by name (None: all), on one of the datastores."""
 
@@ -40,8 +41,7 @@ class Question:
     volumes: tuple[tuple[str, tuple[str, ...] | None], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Lookout:
+class Lookout(Struct, frozen=True):
     """What a host shall look out for by itself, besides what is its own: config DBs by path, datastores by URL; `every`
     so many seconds."""
 
@@ -50,8 +50,7 @@ class Lookout:
     every: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """What one host answered."""
 
     host: ObservedHost
@@ -59,8 +58,7 @@ class Report:
     datastores: Mapping[str, ObservedDatastore]
 
 
-@dataclass(frozen=True, slots=True)
-class DBResult:
+class DBResult(Struct, frozen=True):
     """What came of one transaction: a result for each object, in the order of the plan, and the backup's name."""
 
     results: tuple[ActionResult, ...]

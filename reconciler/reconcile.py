@@ -7,33 +7,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import field, replace
 from functools import partial
 
+from msgspec import Struct, field
+from msgspec.structs import replace
+
 from reconciler.execution.executor import Execution, execute
-from reconciler.execution.foresight import Foreseen, foresee
-from reconciler.execution.observing import observe
-from reconciler.execution.strangers import look_at
-from reconciler.execution.together import both
+from reconciler.execution.gather import gather_both
+from reconciler.execution.observe import observe
+from reconciler.execution.prefetch import Prefetched, prefetch
+from reconciler.execution.survey import observe_undeclared_hosts
 from reconciler.execution.verdicts import verdicts
-from reconciler.model.desired import Desired
 from reconciler.model.diff import Diff
-from reconciler.model.frozen import dataclass
-from reconciler.model.host_actions import MaintenanceAction
-from reconciler.model.observed import Observed
+from reconciler.model.kinds.host import MaintenanceAction
 from reconciler.model.outcome import ActionResult, Assessment, BackupMade, Outcome, first_differences
 from reconciler.model.ownership import Applying
-from reconciler.model.plan import Plan
-from reconciler.model.policy import APPLY, APPLY_AND_DESTROY, REPORT_ONLY, Policy
+from reconciler.model.plan import APPLY, APPLY_AND_DESTROY, REPORT_ONLY, Plan, Policy, SavedPlan
 from reconciler.model.refs import ObjectRef
 from reconciler.model.remembered import Remembered
-from reconciler.model.resolved import Resolved
-from reconciler.model.saved_plan import SavedPlan
+from reconciler.model.state import Desired, Observed, Resolved
 from reconciler.planning.differ import diff, without_uuid
-from reconciler.planning.moved import come_up, moved
+from reconciler.planning.host.undeclared import undeclared_hosts
+from reconciler.planning.invalidated import appeared_since, invalidated
 from reconciler.planning.planner import plan
 from reconciler.planning.resolve import resolve_places, resolve_vmgroups
-from reconciler.planning.strangers import strangers
 from reconciler.ports import Clock, HostAgent, Hosts, InventorySource, MaintenanceMode, Observer
 
 __all__ = [
@@ -63,8 +60,7 @@ class Memory:
         self.diff: Remembered[Diff] = Remembered()
 
 
-@dataclass(frozen=True, slots=True)
-class World:
+class World(Struct, frozen=True):
     """Everything outside: where names come from, the way to the hosts, the time, fresh UUIDs, who listens, and who
     changes maintenance mode (None: nobody can); and what is remembered from one pass to the next."""
 
@@ -92,10 +88,10 @@ async def assess(
     another. Raises InventoryError when the inventory cannot be read at all.
     """
     avoid = tuple(avoid)
-    (places, resolving), foreseen = await both(_looked_up(desired, world), _foreseen(desired, world, avoid))
-    observed, others = await both(
+    (places, resolving), foreseen = await gather_both(_looked_up(desired, world), _foreseen(desired, world, avoid))
+    observed, others = await gather_both(
         observe(places, world.hosts, world.observer, avoid, foreseen),
-        look_at(strangers(desired, places.inventory), world.hosts),
+        observe_undeclared_hosts(undeclared_hosts(desired, places.inventory), world.hosts),
     )
     observed = world.memory.observed = replace(observed, strangers=others)
     resolved = await resolving
@@ -110,9 +106,9 @@ async def _looked_up(desired: Desired, world: World) -> tuple[Resolved, asyncio.
     return places, asyncio.create_task(asyncio.to_thread(memory.resolved, (desired, places), vmgroups))
 
 
-async def _foreseen(desired: Desired, world: World, avoid: tuple[str, ...]) -> Foreseen:
+async def _foreseen(desired: Desired, world: World, avoid: tuple[str, ...]) -> Prefetched:
     """Nothing where hosts are to be avoided: which of them reads then depends on what is looked up."""
-    return {} if avoid else await foresee(desired, world.hosts, world.memory.observed)
+    return {} if avoid else await prefetch(desired, world.hosts, world.memory.observed)
 
 
 async def _verify(
@@ -179,8 +175,7 @@ async def reconcile(desired: Desired, world: World, policy: Policy, applying: Ap
     return Outcome(before, steps, results, now, objects, tuple(replanned), tuple(backups), _readers(now))
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Struct, frozen=True):
     """One look, the plan made from it, and the UUIDs drawn for it. Nothing was written."""
 
     found: Assessment
@@ -206,11 +201,11 @@ async def carry_out(saved: SavedPlan, world: World) -> Outcome:
     steps = _planned(before, saved.policy, saved.applying)
     if steps.empty and _nothing_left(before.diff, saved.policy):
         return Outcome(before, steps, (), None, verdicts(before.diff, steps, (), None))
-    refused = moved(saved, before.diff, steps)
+    refused = invalidated(saved, before.diff, steps)
     if refused:
         nothing = Plan((), (), refused)
         return Outcome(before, nothing, (), None, verdicts(before.diff, nothing, (), None))
-    steps = replace(saved.plan, withheld=saved.plan.withheld + come_up(saved, before.diff))
+    steps = replace(saved.plan, withheld=saved.plan.withheld + appeared_since(saved, before.diff))
     if steps.empty:
         return Outcome(before, steps, (), None, verdicts(before.diff, steps, (), None))
     done = await execute(steps, _agents(world, before), world.clock.now(), world.observer, world.maintenance)

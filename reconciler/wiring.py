@@ -18,10 +18,8 @@ from reconciler import lab
 from reconciler.credentials import read_secret
 from reconciler.hosts.local import LocalHosts
 from reconciler.inventory.file import FileInventory
-from reconciler.model.desired import Site
 from reconciler.model.errors import UsageError
-from reconciler.model.secret import Login
-from reconciler.model.site import SSH, Lab, VCenter
+from reconciler.model.kinds.site import SSH, Lab, Login, Site, VCenter
 from reconciler.ports import Hosts, InventorySource, MaintenanceMode, Observer
 
 if TYPE_CHECKING:

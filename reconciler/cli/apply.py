@@ -84,7 +84,7 @@ def _apply(session: Session, output: str, allow_destroy: bool) -> int:
     from dataclasses import replace
 
     from reconciler.cli.printing import print_outcome
-    from reconciler.model.policy import APPLY, APPLY_AND_DESTROY
+    from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
 
     started = time.monotonic()
     outcome = session.run(replace(APPLY_AND_DESTROY if allow_destroy else APPLY, objects=session.only))

@@ -10,18 +10,17 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct
 
 if TYPE_CHECKING:
-    from reconciler.model.desired import Site
-    from reconciler.model.secret import Secret
+    from reconciler.model.kinds.site import Secret, Site
     from reconciler.ports import Listener
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 _STUCK = 60.0  # seconds without a beat of the loop
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
+class Wishes(Struct, frozen=True):
     """The options of `vdvs watch` for it."""
 
     listen: str | None

@@ -14,7 +14,9 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, TypeVar
 
 from reconciler import loader, wiring
-from reconciler.model.desired import Desired, DesiredHost, Site
+from reconciler.model.kinds.host import DesiredHost
+from reconciler.model.kinds.site import Site
+from reconciler.model.state import Desired
 from reconciler.ports import Hosts, Observer, Question
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from reconciler.cli import exits, options
 
 if TYPE_CHECKING:
     from reconciler.model.inventory import Inventory
-    from reconciler.planning.can_i import Question
+    from reconciler.planning.rights.can_i import Question
 
 _DEFAULT_SIZE = "100MB"  # what vDVS takes when a request names none
 
@@ -48,8 +48,8 @@ def can_i(
     from reconciler.cli.colour import paint
     from reconciler.cli.printing import emit
     from reconciler.cli.session import open_session
-    from reconciler.model.policy import REPORT_ONLY
-    from reconciler.planning import can_i as asking
+    from reconciler.model.plan import REPORT_ONLY
+    from reconciler.planning.rights import can_i as asking
     from reconciler.render.can_i import can_i_data, can_i_text
 
     size_mb = _size(right, size)
@@ -64,7 +64,7 @@ def can_i(
 
 
 def _size(right: str, size: str | None) -> int:
-    from reconciler.model.sizes import parse_size
+    from reconciler.model.units import parse_size
 
     if size is not None and right != "create":
         raise click.UsageError(f"--size is for create; {right} asks for none")
@@ -79,9 +79,9 @@ def _size(right: str, size: str | None) -> int:
 
 def _question(inventory: Inventory, right: str, vm: str, datastore: str, size_mb: int, short: bool) -> Question:
     from reconciler.model.errors import UsageError, VdvsError
-    from reconciler.planning.can_i import Question, find_datastore, find_vm
-    from reconciler.planning.look_up import NotFoundError
-    from reconciler.planning.rights import Right
+    from reconciler.planning.lookup import NotFoundError
+    from reconciler.planning.rights.can_i import Question, find_datastore, find_vm
+    from reconciler.planning.rights.decision import Right
 
     try:
         found, store = find_vm(inventory, vm), find_datastore(inventory, datastore)

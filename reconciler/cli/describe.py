@@ -31,7 +31,7 @@ def describe(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, ou
     from reconciler.cli.printing import emit
     from reconciler.cli.session import open_session
     from reconciler.model.diff import Op
-    from reconciler.model.policy import REPORT_ONLY
+    from reconciler.model.plan import REPORT_ONLY
     from reconciler.planning.conditions import conditions
     from reconciler.render import tables
     from reconciler.render.describe import describe_data, describe_text

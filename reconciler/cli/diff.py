@@ -41,7 +41,7 @@ def show(session: Session, output: str) -> int:
     """Look, and print the diff."""
     from reconciler.cli.colour import paint
     from reconciler.cli.printing import emit
-    from reconciler.model.policy import REPORT_ONLY
+    from reconciler.model.plan import REPORT_ONLY
     from reconciler.render import data
     from reconciler.render.diff import diff_text, header
 

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reconciler.cli.session import Session
-    from reconciler.execution.surveying import Survey
-    from reconciler.model.adopted import Adopted, LeftOut
+    from reconciler.execution.survey import Survey
     from reconciler.model.diff import Change
+    from reconciler.model.export import Export, LeftOut
 
 
 @click.command(short_help="Write manifests of what is there.")
@@ -45,13 +45,13 @@ def export(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, outp
     """
     from reconciler.cli.printing import emit
     from reconciler.cli.session import open_session
-    from reconciler.model.adopted import Adopted
+    from reconciler.model.export import Export
     from reconciler.render.manifests import adopted_data, left_out_line, manifests_text
 
     session = open_session(paths, site)
     found = _look(session)
     left_out = sorted((*found.adopted.left_out, *_not_said(found)), key=lambda left: left.ref.sort_key)
-    adopted = _chosen(Adopted(found.adopted.manifests, tuple(left_out)), what)
+    adopted = _chosen(Export(found.adopted.manifests, tuple(left_out)), what)
     for left in adopted.left_out:
         _complain(left_out_line(left))
     if output == "yaml":
@@ -62,7 +62,7 @@ def export(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, outp
 
 
 def _look(session: Session) -> Survey:
-    from reconciler.execution.surveying import survey
+    from reconciler.execution.survey import survey
 
     return session.in_world(lambda world: survey(session.desired, world.inventory, world.hosts, world.observer))
 
@@ -72,8 +72,8 @@ def _not_said(found: Survey) -> Sequence[LeftOut]:
     from io import BytesIO
 
     from reconciler import loader
-    from reconciler.execution.surveying import still_differs
-    from reconciler.model.adopted import LeftOut
+    from reconciler.execution.survey import still_differs
+    from reconciler.model.export import LeftOut
     from reconciler.render.manifests import manifests_text
 
     if not found.adopted.manifests:
@@ -89,9 +89,9 @@ def _difference(change: Change) -> str:
     return f"vdvs apply would change it: {', '.join(field.path for field in change.fields)}"
 
 
-def _chosen(adopted: Adopted, what: tuple[str, ...]) -> Adopted:
+def _chosen(adopted: Export, what: tuple[str, ...]) -> Export:
     from reconciler.cli import kinds
-    from reconciler.model.adopted import Adopted
+    from reconciler.model.export import Export
 
     if not what:
         return adopted
@@ -103,7 +103,7 @@ def _chosen(adopted: Adopted, what: tuple[str, ...]) -> Adopted:
         kinds.require(names, there, wanted[0])
         manifests = tuple(manifest for manifest in manifests if manifest.ref.name in names)
         left_out = tuple(left for left in left_out if left.ref.name in names)
-    return Adopted(manifests, left_out)
+    return Export(manifests, left_out)
 
 
 def _complain(line: str) -> None:

@@ -34,7 +34,7 @@ def get(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output:
     from reconciler.cli.on_behalf import looking
     from reconciler.cli.session import open_session
     from reconciler.model.diff import Op
-    from reconciler.model.policy import REPORT_ONLY
+    from reconciler.model.plan import REPORT_ONLY
     from reconciler.model.refs import Kind
     from reconciler.render import tables
 

@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from reconciler.model.frozen import dataclass
+from msgspec import Struct
 
 _TIMEOUT: Final = 5.0
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _LIKE_SCP: Final = re.compile(r"[^/:]+:(?!//)(.*)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where a folder is in git. `repository`: what every clone calls it; `below`: the folder below its top (`""`: it is
     the top); `commit`: in full, or None if there is none yet."""
 

@@ -56,9 +56,9 @@ def history(
     from reconciler.cli.errors import say
     from reconciler.cli.printing import emit
     from reconciler.cli.session import open_session
-    from reconciler.model.policy import REPORT_ONLY
+    from reconciler.model.plan import REPORT_ONLY
     from reconciler.planning.history import history as tell
-    from reconciler.planning.history import untold
+    from reconciler.planning.history import unreadable_records
     from reconciler.render.history import history_data, history_text
 
     found = open_session(paths, site).run(REPORT_ONLY).before
@@ -67,7 +67,7 @@ def history(
         click.echo(history_text(chosen, paint()), nl=False)
     else:
         emit(history_data(chosen), output)
-    silent = untold(found.resolved, found.observed)
+    silent = unreadable_records(found.resolved, found.observed)
     for ref, why in silent.items():
         say(f"{ref}: {why}")
     return exits.FAILED if silent else exits.OK

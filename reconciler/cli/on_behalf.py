@@ -6,9 +6,10 @@ import getpass
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
+
+from msgspec.structs import replace
 
 from reconciler.cli import git
 from reconciler.model.errors import UsageError

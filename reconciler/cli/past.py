@@ -10,8 +10,8 @@ from typing import Any
 from reconciler import loader, wiring
 from reconciler.cli.session import NO_SITE
 from reconciler.history.store import Reader
-from reconciler.model.desired import Site
 from reconciler.model.errors import UsageError
+from reconciler.model.kinds.site import Site
 from reconciler.render import past
 from reconciler.render.text import Paint
 

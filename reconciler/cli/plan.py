@@ -48,7 +48,7 @@ def plan(
     from reconciler.cli.on_behalf import applying
     from reconciler.cli.saved_plans import lifetime, save
     from reconciler.cli.session import open_session
-    from reconciler.model.policy import APPLY, APPLY_AND_DESTROY
+    from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
     from reconciler.saved.files import check_place
 
     session = open_session(paths, site, selector)

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from reconciler.cli.session import Session
-    from reconciler.model.adopted import LeftOut
     from reconciler.model.diff import Diff
+    from reconciler.model.export import LeftOut
     from reconciler.model.ownership import Applying
-    from reconciler.model.policy import Policy
-    from reconciler.planning.rollback import Rollback
+    from reconciler.model.plan import Policy
+    from reconciler.planning.configdb.rollback import Rollback
 
 
 @click.command(short_help="Bring a config DB back to one of its backups.")
@@ -81,7 +81,7 @@ def _list(session: Session, config_db: str | None, output: str) -> int:
     from reconciler.cli import kinds
     from reconciler.cli.errors import say
     from reconciler.cli.printing import emit
-    from reconciler.execution.rolling_back import list_backups
+    from reconciler.execution.rollback import list_backups
     from reconciler.model.refs import Kind
     from reconciler.render.backups import backups_data, backups_text
 
@@ -106,8 +106,8 @@ def _read(
     from dataclasses import replace
 
     from reconciler.cli.errors import say
-    from reconciler.execution.rolling_back import read_rollback
-    from reconciler.model.policy import APPLY, APPLY_AND_DESTROY
+    from reconciler.execution.rollback import read_rollback
+    from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
 
     found = session.in_world(
         lambda world: read_rollback(

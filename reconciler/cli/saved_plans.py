@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import click
+from msgspec.structs import replace
 
 import reconciler
 from reconciler import loader, wiring
@@ -17,14 +17,11 @@ from reconciler.cli.errors import say
 from reconciler.cli.on_behalf import looking, who
 from reconciler.cli.printing import emit, print_outcome
 from reconciler.cli.session import NO_SITE, Session, calls
-from reconciler.model.desired import Site
-from reconciler.model.durations import parse_duration
 from reconciler.model.errors import UsageError
-from reconciler.model.plan import Withheld
-from reconciler.model.policy import Policy
+from reconciler.model.kinds.site import Lab, Site
+from reconciler.model.plan import Policy, SavedPlan, Withheld
 from reconciler.model.risk import Risk
-from reconciler.model.saved_plan import SavedPlan
-from reconciler.model.site import Lab
+from reconciler.model.units import parse_duration
 from reconciler.reconcile import carry_out, prepare
 from reconciler.render import data
 from reconciler.render.diff import diff_text, header

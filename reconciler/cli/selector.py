@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
-from reconciler.model.desired import (
-    Desired,
-    DesiredConfigDB,
-    DesiredHost,
-    DesiredStoragePolicy,
-    DesiredVMGroup,
-    DesiredVolume,
-)
 from reconciler.model.errors import UsageError
+from reconciler.model.kinds.configdb import DesiredConfigDB
+from reconciler.model.kinds.host import DesiredHost
+from reconciler.model.kinds.storagepolicy import DesiredStoragePolicy
+from reconciler.model.kinds.vmgroup import DesiredVMGroup
+from reconciler.model.kinds.volume import DesiredVolume
 from reconciler.model.refs import ObjectRef
+from reconciler.model.state import Desired
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(Struct, frozen=True):
     """One requirement. `value` None: the label shall be there, whatever its value; `negated` turns it round."""
 
     key: str
@@ -30,8 +27,7 @@ class Term:
         return there is not self.negated
 
 
-@dataclass(frozen=True, slots=True)
-class Selector:
+class Selector(Struct, frozen=True):
     """All terms must hold."""
 
     terms: tuple[Term, ...]

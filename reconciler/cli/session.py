@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import click
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.cli.calls import Calls
 from reconciler.cli.errors import say
 from reconciler.cli.progress import TerminalProgress
 from reconciler.cli.selector import Selector
-from reconciler.model.desired import Desired, Site
 from reconciler.model.diff import Diff
 from reconciler.model.errors import UsageError
-from reconciler.model.frozen import dataclass
+from reconciler.model.kinds.site import SSH, Site
 from reconciler.model.ownership import Applying
 from reconciler.model.refs import ObjectRef
-from reconciler.model.site import SSH
+from reconciler.model.state import Desired
 
 if TYPE_CHECKING:
     from reconciler.model.outcome import Outcome
-    from reconciler.model.policy import Policy
+    from reconciler.model.plan import Policy
     from reconciler.reconcile import World
 
 Value = TypeVar("Value")
@@ -33,8 +33,7 @@ NO_SITE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Struct, frozen=True):
     """The manifests of one run, the objects that -l selects (None: all), and on whose behalf (None: nobody's)."""
 
     calls: Calls

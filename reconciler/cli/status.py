@@ -24,7 +24,7 @@ def status(paths: tuple[str, ...], site: str | None, output: str) -> int:
     from reconciler.cli.on_behalf import looking
     from reconciler.cli.printing import emit
     from reconciler.cli.session import open_session
-    from reconciler.model.policy import REPORT_ONLY
+    from reconciler.model.plan import REPORT_ONLY
     from reconciler.planning.conditions import conditions
     from reconciler.render.status import status_data, status_text
 

@@ -95,7 +95,7 @@ def watch(
 
 
 def _seconds(interval: str) -> float:
-    from reconciler.model.durations import parse_duration
+    from reconciler.model.units import parse_duration
 
     try:
         return parse_duration(interval)

@@ -10,8 +10,7 @@ import click
 from reconciler import loader
 from reconciler.cli.on_behalf import applying
 from reconciler.controller.watch import Loaded
-from reconciler.model.events import Revision, Told
-from reconciler.model.passes import Pass
+from reconciler.model.events import Pass, Revision, Told
 
 _GIT_SECONDS = 30.0  # to commit what is there already touches no manifest; so git is asked now and then
 

@@ -12,13 +12,13 @@ from contextlib import suppress
 from typing import Final
 
 from reconciler.controller.backoff import Backoff
-from reconciler.controller.following import after
 from reconciler.controller.queue import Priority, WorkQueue
+from reconciler.controller.scheduling import next_pass
 from reconciler.controller.triggers import Triggers
 from reconciler.controller.watch import Watch
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError, InventoryError
+from reconciler.model.events import Trigger
 from reconciler.model.inventory import Inventory
-from reconciler.model.passes import Trigger
 from reconciler.ports import Hosts, InventorySource, Lookout, Question
 
 SITE: Final = "site"
@@ -137,7 +137,7 @@ class Loop:
         why = min(self._why, key=_ORDER.index) if priority is Priority.CHANGE and self._why else _unasked(priority)
         self._why.clear()
         done = await self._watch.one_pass(why)
-        follows = after(done, self._watch.desired)
+        follows = next_pass(done, self._watch.desired)
         wait = self._backoff.failed(SITE) if follows.again else self._interval
         if not follows.again:
             self._backoff.worked(SITE)

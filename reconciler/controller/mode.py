@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from reconciler.model.desired import Desired, Reconcile
-from reconciler.model.frozen import dataclass
-from reconciler.model.policy import HEALING, Policy
+from msgspec import Struct
+
+from reconciler.model.plan import HEALING, Policy
 from reconciler.model.refs import ObjectRef
 from reconciler.model.risk import Risk
+from reconciler.model.state import Desired, Reconcile
 
 _LIMIT = re.compile(r"([1-9][0-9]{0,6})(%?)", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(Struct, frozen=True):
     """At most so many changes in one pass: a number, or percent of all that is declared."""
 
     number: int
@@ -34,8 +34,7 @@ def parse_limit(text: str) -> Limit:
     return Limit(int(found[1]), bool(found[2]))
 
 
-@dataclass(frozen=True, slots=True)
-class Mode:
+class Mode(Struct, frozen=True):
     """`heal`: bring back what was applied before, if that is safe or restricts. `auto_apply`: carry out changes of
     these risks, new ones too. `most`: how many at once."""
 

@@ -14,7 +14,7 @@ from collections.abc import Hashable
 from enum import IntEnum
 from typing import Generic, TypeVar
 
-from reconciler.model.frozen import dataclass
+from msgspec import Struct
 
 _Key = TypeVar("_Key", bound=Hashable)
 
@@ -27,8 +27,7 @@ class Priority(IntEnum):
     RESYNC = 2
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(Struct, frozen=True):
     at: float
     priority: Priority
     number: int  # in the order in which they came

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass, replace
 from time import monotonic
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler import wiring
 from reconciler.controller.loop import Loop
 from reconciler.controller.mode import Mode
-from reconciler.controller.patience import PatientHosts
+from reconciler.controller.skip_unreachable import SkipUnreachable
 from reconciler.controller.triggers import Triggers
 from reconciler.controller.watch import Edges, Loaded, Watch
-from reconciler.model.desired import Desired, Site
 from reconciler.model.diff import Diff
 from reconciler.model.errors import UsageError
 from reconciler.model.events import EventKind
+from reconciler.model.kinds.site import SSH, Lab, Site
 from reconciler.model.outcome import Assessment, Outcome
 from reconciler.model.ownership import Applying
-from reconciler.model.policy import Policy
-from reconciler.model.site import SSH, Lab
+from reconciler.model.plan import Policy
+from reconciler.model.state import Desired
 from reconciler.ports import Listener
 from reconciler.reconcile import reconcile
 
 
-@dataclass(frozen=True, slots=True)
-class Watching:
+class Watching(Struct, frozen=True):
     """What to watch, and how. `loaded`: the manifests as they are now, `load` reads them again, `reread` makes it read
     everything anew; `beside`: what runs for as long as the watch does, such as a server; `beat`: called at least once
     a second."""
@@ -66,7 +67,7 @@ async def watch(what: Watching) -> None:
     async with AsyncExitStack() as stack:
         world = await stack.enter_async_context(wiring.open_world(what.site, observer))
         parked: dict[str, str] = {}
-        patient = replace(world, hosts=PatientHosts(world.hosts, parked))
+        patient = replace(world, hosts=SkipUnreachable(world.hosts, parked))
 
         async def one(desired: Desired, policy: Policy, applying: Applying | None) -> Outcome:
             return await reconcile(desired, patient, policy, applying)

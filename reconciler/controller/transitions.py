@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.model.diff import Change, Op
 from reconciler.model.events import Event, EventKind
@@ -23,8 +24,7 @@ _HEALABLE = frozenset({Op.CREATE, Op.UPDATE, Op.DELETE})
 _NOT_HEALED = {Status.FAILED: EventKind.FAILED, Status.BLOCKED: EventKind.BLOCKED}
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """What was last told of an object. `change` None: it was in sync. `failure`: why it is not healed."""
 
     change: Change | None = None

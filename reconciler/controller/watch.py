@@ -5,22 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.controller.brake import REST, Brake
 from reconciler.controller.mode import Mode, ignored
 from reconciler.controller.transitions import State, transitions
-from reconciler.model.desired import Desired, Site
 from reconciler.model.diff import Diff
 from reconciler.model.errors import InvalidManifestsError, VdvsError
-from reconciler.model.events import Event, EventKind, Revision, Told
-from reconciler.model.frozen import dataclass
+from reconciler.model.events import Event, EventKind, Pass, Revision, Told, Trigger
+from reconciler.model.kinds.site import Site
 from reconciler.model.outcome import Assessment, Outcome
 from reconciler.model.ownership import Applying
-from reconciler.model.passes import Pass, Trigger
-from reconciler.model.plan import Plan
-from reconciler.model.policy import REPORT_ONLY, Policy
+from reconciler.model.plan import REPORT_ONLY, Plan, Policy
 from reconciler.model.refs import ObjectRef
+from reconciler.model.state import Desired
 from reconciler.planning.history import history
 from reconciler.ports import Clock, Listener
 
@@ -28,8 +28,7 @@ PASS_SECONDS = 1800.0  # longer than installing a driver everywhere takes; a pas
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """Manifests, the commit that they come from, and on whose behalf they would be applied (None: they are not)."""
 
     desired: Desired
@@ -37,8 +36,7 @@ class Loaded:
     applying: Applying | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Edges:
+class Edges(Struct, frozen=True):
     """What a watch needs from outside. `monotonic`: seconds that never go back; `new_id`: text that is not used again;
     `load` may be called from another thread."""
 

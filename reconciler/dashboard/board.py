@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 
-from reconciler.model.events import EventKind, Told
+from reconciler.model.events import EventKind, Pass, Told
 from reconciler.model.outcome import Assessment
-from reconciler.model.passes import Pass
 from reconciler.model.refs import Kind
 from reconciler.planning.conditions import conditions
 from reconciler.render.data import change_data

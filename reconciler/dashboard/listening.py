@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
+from msgspec import Struct
+
 from reconciler.model.errors import UsageError
-from reconciler.model.frozen import dataclass
-from reconciler.model.secret import Secret
+from reconciler.model.kinds.site import Secret
 
 LOOPBACK: Final = "127.0.0.1"
 _SHORTEST_TOKEN: Final = 16  # characters
 
 
-@dataclass(frozen=True, slots=True)
-class Listen:
+class Listen(Struct, frozen=True):
     """An address to listen on; port 0: any that is free. `token` None: everybody who can reach it may ask."""
 
     host: str

@@ -7,16 +7,17 @@ and its old file is retired when all of its hosts have been led to the copy.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 
+from msgspec import Struct
+from msgspec.structs import replace
+
+from reconciler.execution.gather import gather_all
 from reconciler.execution.on_hosts import failure, in_turns, on_host
-from reconciler.execution.together import together
-from reconciler.model.actions import CreateVMGroup, ForgetObject, RecordObject, RenameVMGroup
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
-from reconciler.model.frozen import dataclass
-from reconciler.model.host_actions import LinkAction
+from reconciler.model.kinds.vmgroup import CreateVMGroup, LinkAction, RenameVMGroup
 from reconciler.model.outcome import ActionResult, BackupMade
+from reconciler.model.ownership import ForgetObject, RecordObject
 from reconciler.model.plan import DBPlan, HostPlan, MovePlan, Plan, StoragePolicyPlan, VolumePlan
 from reconciler.model.refs import ObjectRef
 from reconciler.ports import HostAgent, MaintenanceMode, Observer
@@ -24,8 +25,7 @@ from reconciler.ports import HostAgent, MaintenanceMode, Observer
 FindAgent = Callable[[str], HostAgent]
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
+class Execution(Struct, frozen=True):
     """What came of a plan: the results, and the backups made on the way."""
 
     results: tuple[ActionResult, ...]
@@ -75,11 +75,11 @@ async def execute(
             finished()
 
     in_files: tuple[StoragePolicyPlan | VolumePlan, ...] = (*plan.storage_policies, *plan.volumes)
-    results = await together(one_file(step) for step in in_files)
+    results = await gather_all(one_file(step) for step in in_files)
     # What is recorded of a storage policy or a volume must not say more than what was done.
     undone = {result.ref for result in results if not result.ok}
-    results += await together(one_copy(step) for step in plan.moves)
-    written = await together(one_db(_without(step, undone)[0]) for step in plan.config_dbs)
+    results += await gather_all(one_copy(step) for step in plan.moves)
+    written = await gather_all(one_db(_without(step, undone)[0]) for step in plan.config_dbs)
     results += [result for found, _ in written for result in found]
     # A DB that was to be made and was not: its hosts must not be pointed at nothing.
     failed = {result.ref: result for result in results if not result.ok}
@@ -93,7 +93,7 @@ async def execute(
     # A host that still uses the old place must not find it empty: the next apply leads it on, and ends the move.
     lagging = {result.ref for result in results if not result.ok}
     used = {step.config_db for step in plan.hosts if step.ref in lagging}
-    ended = await together(one_end(step) for step in plan.moves if step.ref not in used | not_made)
+    ended = await gather_all(one_end(step) for step in plan.moves if step.ref not in used | not_made)
     results += [result for result, _ in ended]
     copies = zip(plan.config_dbs, written, strict=True)
     kept = [BackupMade(step.ref, name) for step, (_, name) in copies if name]
@@ -190,5 +190,5 @@ async def _links(links: Sequence[tuple[str, LinkAction]], agent: FindAgent) -> l
         except (HostUnreachableError, AgentRefusedError) as error:
             return tuple(failure(action.ref, error) for action in actions)
 
-    found = await together(on(host, actions) for host, actions in by_host.items())
+    found = await gather_all(on(host, actions) for host, actions in by_host.items())
     return [result for results in found for result in results]

@@ -7,11 +7,12 @@ them among those. So no host says by itself whether what it is linked to can be 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 
-from reconciler.model.constants import VOLUMES
-from reconciler.model.location import Location
-from reconciler.model.observed import DBMode, ObservedConfigDB, ObservedHost, UnreachableHost
+from msgspec.structs import replace
+
+from reconciler.model.kinds.configdb import ObservedConfigDB
+from reconciler.model.kinds.host import DBMode, ObservedHost, UnreachableHost
+from reconciler.model.refs import VOLUMES, Location
 
 # What is wrong with a config DB whoever reads it. (In one of another version, or
 # with a table missing, vDVS still finds its mode.)

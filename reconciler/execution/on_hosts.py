@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import groupby
 
-from reconciler.execution.together import together
+from reconciler.execution.gather import gather_all
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError, RefusedError, VCenterRefusedError
-from reconciler.model.host_actions import EnterMaintenance, ExitMaintenance, HostAction, MaintenanceAction
+from reconciler.model.kinds.host import EnterMaintenance, ExitMaintenance, HostAction, MaintenanceAction
 from reconciler.model.outcome import ActionResult
 from reconciler.model.plan import HostPlan, Rollout
 from reconciler.model.refs import ObjectRef
@@ -30,7 +30,7 @@ async def in_turns(steps: Sequence[HostPlan], one: Callable[[HostPlan], Awaitabl
     async def waiting(step: HostPlan) -> ActionResult:
         return await (one(step) if step.rollout is None else rollouts[step.rollout].one(step, one))
 
-    return await together(waiting(step) for step in steps)
+    return await gather_all(waiting(step) for step in steps)
 
 
 class _Turns:

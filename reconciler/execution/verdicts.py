@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import replace
 
-from reconciler.model.actions import RecordObject
+from msgspec.structs import replace
+
 from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.outcome import ActionResult, ObjectResult, Status
+from reconciler.model.ownership import RecordObject
 from reconciler.model.plan import Plan
 from reconciler.model.refs import ObjectRef
 

@@ -14,9 +14,8 @@ from typing import Any, Final
 from reconciler.history.schema import bring_up_to_date
 from reconciler.model.diff import Op
 from reconciler.model.errors import UsageError
-from reconciler.model.events import EventKind, Told
+from reconciler.model.events import EventKind, Pass, Told
 from reconciler.model.outcome import Outcome
-from reconciler.model.passes import Pass
 from reconciler.render.data import change_data
 
 MOST_PASSES: Final = 10_000

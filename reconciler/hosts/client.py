@@ -9,15 +9,18 @@ from reconciler.hosts import wire
 from reconciler.hosts.conversation import Channel, Conversation
 from reconciler.hosts.kept_drivers import KeptDriver
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
-from reconciler.model.observed import DBState, ObservedConfigDB
+from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
 from reconciler.ports import DBResult, Lookout, Question, Report
 
 if TYPE_CHECKING:  # what only annotations name: a command calls its hosts before it imports all that it will need
     from collections.abc import Awaitable, Callable, Sequence
     from datetime import datetime
 
-    from reconciler.model.backups import Backup
-    from reconciler.model.host_actions import HostAction, LinkAction, SetVolumeAccess, StoragePolicyAction
+    from reconciler.model.kinds.configdb import Backup
+    from reconciler.model.kinds.host import HostAction
+    from reconciler.model.kinds.storagepolicy import StoragePolicyAction
+    from reconciler.model.kinds.vmgroup import LinkAction
+    from reconciler.model.kinds.volume import SetVolumeAccess
     from reconciler.model.outcome import ActionResult
     from reconciler.model.plan import DBPlan, MovePlan
     from reconciler.model.refs import ObjectRef

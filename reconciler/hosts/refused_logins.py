@@ -13,8 +13,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from reconciler.model.secret import Login
-from reconciler.model.site import SSH
+from reconciler.model.kinds.site import SSH, Login
 
 _COST: Final = 2**14  # of scrypt: some 50 ms, so that passwords are not tried out on what is kept
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from reconciler.agent import local_sh
-from reconciler.model.observed import Section, SectionForm
+from reconciler.model.kinds.host import Section, SectionForm
 
 
 @lru_cache(maxsize=64)

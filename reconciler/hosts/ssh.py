@@ -20,8 +20,7 @@ from reconciler.hosts.kept_drivers import KeptDrivers
 from reconciler.hosts.refused_logins import RefusedLogins
 from reconciler.hosts.ssh_trouble import Gatekeeper, as_unreachable
 from reconciler.model.errors import HostUnreachableError
-from reconciler.model.secret import Login
-from reconciler.model.site import SSH
+from reconciler.model.kinds.site import SSH, Login
 from reconciler.ports import HostAgent
 
 # `python3 -I` is safe from everything in the environment; the `python` of older hosts may be 2.7, which has no -I.

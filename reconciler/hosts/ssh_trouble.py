@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
 from pathlib import Path
 
 import asyncssh
+from msgspec import Struct
 
 from reconciler.model.errors import HostUnreachableError
 
 
-@dataclass(frozen=True, slots=True)
-class StrangeKey:
+class StrangeKey(Struct, frozen=True):
     """A host key that must not be trusted. `known`: keys of this host that are known (for one that has changed)."""
 
     place: str

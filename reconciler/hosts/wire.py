@@ -10,31 +10,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from reconciler.hosts.sections import understood
-from reconciler.model.backups import Backup
-from reconciler.model.location import Location
-from reconciler.model.observed import (
-    BookedVolume,
-    CopiedFrom,
-    DBMode,
-    DBState,
-    DeadRow,
-    DockvolsEntry,
-    EntryKind,
-    ObservedConfigDB,
-    ObservedDatastore,
-    ObservedHost,
-    ObservedStoragePolicies,
-    PrivilegeRow,
-    Schema,
-    Service,
-    StoragePolicyFile,
-    TenantRow,
-    VMRow,
-    VolumeFile,
-    VolumeUse,
-)
+from reconciler.model.kinds.configdb import Backup, CopiedFrom, DBState, DeadRow, ObservedConfigDB, Schema
+from reconciler.model.kinds.host import DBMode, ObservedHost, Service
+from reconciler.model.kinds.storagepolicy import ObservedStoragePolicies, StoragePolicyFile
+from reconciler.model.kinds.vmgroup import BookedVolume, PrivilegeRow, TenantRow, VMRow, VolumeUse
+from reconciler.model.kinds.volume import Attached, ObservedSettings, SettingsState, VolumeSettings
 from reconciler.model.ownership import Record
-from reconciler.model.volumes import Attached, ObservedSettings, SettingsState, VolumeSettings
+from reconciler.model.refs import Location
+from reconciler.model.state import DockvolsEntry, EntryKind, ObservedDatastore, VolumeFile
 from reconciler.ports import Lookout, Question, Report
 
 if TYPE_CHECKING:
@@ -132,7 +115,7 @@ def encode(request: Json) -> bytes:
 
 
 def _fields(value: Any) -> Json:
-    return {name: getattr(value, name) for name in value.__slots__ if name not in _NOT_SENT}
+    return {name: getattr(value, name) for name in value.__struct_fields__ if name not in _NOT_SENT}
 
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), default=_fields)

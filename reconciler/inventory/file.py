@@ -14,9 +14,9 @@ from reconciler.loader.manifests import Document, SourceFile
 from reconciler.loader.schemas import accepts
 from reconciler.loader.stamps import Stamps, stamps
 from reconciler.loader.wording import Path, did_you_mean, dotted, escape, quoted
-from reconciler.model.constants import VOLUMES
 from reconciler.model.errors import InventoryError
 from reconciler.model.inventory import Connection, Datastore, ESXiHost, Inventory, Lockdown, Power, VirtualMachine
+from reconciler.model.refs import VOLUMES
 
 LARGEST: Final = 256 * 1024 * 1024
 

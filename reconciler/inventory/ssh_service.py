@@ -9,8 +9,7 @@ from pyVmomi import vmodl
 
 from reconciler.inventory.vcenter import BROKEN, NOTES_OF_HOSTS, SSH_KEY, SSH_SERVICE, Host, VCenterReader, told
 from reconciler.model.errors import HostUnreachableError, InventoryError, VCenterRefusedError
-from reconciler.model.secret import Login
-from reconciler.model.site import VCenter
+from reconciler.model.kinds.site import Login, VCenter
 
 _FAULTS = (vmodl.MethodFault, InventoryError, *BROKEN)
 

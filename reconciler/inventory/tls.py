@@ -7,7 +7,7 @@ import socket
 import ssl
 
 from reconciler.model.errors import InventoryError
-from reconciler.model.site import VCenter
+from reconciler.model.kinds.site import VCenter
 
 _ALGORITHMS = {40: "sha1", 64: "sha256"}  # by the number of hexadecimal digits
 

@@ -10,17 +10,16 @@ import hashlib
 import ssl
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
 
+from msgspec import Struct
 from pyVim.connect import SmartStubAdapter
 from pyVmomi import vim, vmodl
 
 from reconciler.inventory import tls
 from reconciler.model.errors import InventoryError
-from reconciler.model.secret import Login
-from reconciler.model.site import VCenter
+from reconciler.model.kinds.site import Login, VCenter
 
 TIMEOUT = 60  # seconds that vCenter may take for one answer
 _PAGE = 2000  # objects in one answer
@@ -52,8 +51,7 @@ BROKEN = (OSError, HTTPException)
 _EXPIRED = (vim.fault.NotAuthenticated, vmodl.fault.ManagedObjectNotFound, vmodl.query.InvalidCollectorVersion)
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """An object of vCenter: its kind (`VirtualMachine`), and what it tells of itself. A reference is the id of what it
     refers to; of the devices of a VM only the names of the vDVS disks are kept. `missing`: what could not be read."""
 
@@ -67,8 +65,7 @@ class Seen:
         return "".join(text for key, text in self.values.get("customValue", {}).items() if names.get(key) == mark)
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(Struct, frozen=True):
     """A host that is to be changed: itself, what it tells, and what writes a note into its custom attribute."""
 
     system: Any

@@ -8,12 +8,11 @@ from functools import partial
 from urllib.parse import unquote
 
 from reconciler.inventory.vcenter import MAINTENANCE, SSH_KEY, Host, Seen, VCenterReader
-from reconciler.model.constants import VOLUMES
 from reconciler.model.errors import InventoryError
 from reconciler.model.inventory import Connection, Datastore, ESXiHost, Inventory, Lockdown, Power, VirtualMachine
+from reconciler.model.kinds.site import Login, VCenter
+from reconciler.model.refs import VOLUMES
 from reconciler.model.remembered import Remembered
-from reconciler.model.secret import Login
-from reconciler.model.site import VCenter
 
 _MB = 2**20
 _CONNECTION = {

@@ -8,12 +8,13 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from reconciler.lab.bootbank import STATE, Saved, unpack
 from reconciler.lab.folder import host_root
 from reconciler.lab.rooted import Rooted
 from reconciler.lab.site import FILES, LOCAL_SH_MODE
 from reconciler.model.errors import VdvsError
-from reconciler.model.frozen import dataclass
 
 if TYPE_CHECKING:
     from reconciler.lab.shell.interpreter import Outcome
@@ -27,8 +28,7 @@ _LOST = ("etc/rc.local.d", _CONFIG, "tmp", "var/run")
 _START_TIMEOUT = 60
 
 
-@dataclass(frozen=True, slots=True)
-class RebootReport:
+class RebootReport(Struct, frozen=True):
     """What a reboot did.
 
     `lost`: the files of /etc that are gone, or no longer what they were. `service`: `running`, `stopped` or

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 STATE = "bootbank/state.tgz"
 _INNER = "local.tgz"
@@ -13,8 +14,7 @@ _LOCAL_SH = "etc/rc.local.d/local.sh"
 _MOST = 16 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
+class Saved(Struct, frozen=True):
     """A saved local.sh."""
 
     content: bytes

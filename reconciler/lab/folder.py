@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
 from pkgutil import get_data
+
+from msgspec import structs
 
 from reconciler.lab.site import Size
 from reconciler.model.errors import HostUnreachableError, UsageError, VdvsError
@@ -23,7 +24,7 @@ _SHOWN = 10
 
 def marker_text(size: Size | None) -> str:
     """What the marker of a lab of that size holds."""
-    return json.dumps({"vdvsLab": _FORMAT, "size": asdict(size) if size else None}) + "\n"
+    return json.dumps({"vdvsLab": _FORMAT, "size": structs.asdict(size) if size else None}) + "\n"
 
 
 def exists(directory: Path) -> bool:

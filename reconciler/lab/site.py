@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid5
 
-from reconciler.model.constants import VOLUMES
+from msgspec import Struct
+from msgspec.structs import replace
+
 from reconciler.model.errors import UsageError
-from reconciler.model.frozen import dataclass
+from reconciler.model.refs import VOLUMES
 
 FILES = Path(__file__).parent / "files"
 LOCAL_SH_MODE = 0o1755
@@ -26,8 +27,7 @@ _DATASTORE_FOLDER = "/DC0/datastore"
 _SHARED_MB, _LOCAL_MB = 512 * 1024, 32 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
+class Size(Struct, frozen=True):
     """How many hosts, shared datastores and VMs a lab has."""
 
     hosts: int
@@ -35,8 +35,7 @@ class Size:
     vms: int
 
 
-@dataclass(frozen=True, slots=True)
-class LabDatastore:
+class LabDatastore(Struct, frozen=True):
     """A datastore: the name vCenter shows, the volume id, and the hosts that mount it."""
 
     name: str
@@ -46,8 +45,7 @@ class LabDatastore:
     type: str = "VMFS"
 
 
-@dataclass(frozen=True, slots=True)
-class LabVM:
+class LabVM(Struct, frozen=True):
     """A VM with the ids that vCenter would show, on the host and the datastore (by URL) it runs from."""
 
     name: str
@@ -57,8 +55,7 @@ class LabVM:
     datastore: str
 
 
-@dataclass(frozen=True, slots=True)
-class LabSite:
+class LabSite(Struct, frozen=True):
     """Everything that a lab is made from."""
 
     hosts: tuple[str, ...]

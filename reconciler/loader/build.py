@@ -7,26 +7,12 @@ from functools import lru_cache
 from typing import Any
 
 from reconciler.loader.manifests import Document
-from reconciler.model.constants import VOLUMES
-from reconciler.model.desired import (
-    DatastoreRef,
-    DesiredAccess,
-    DesiredConfigDB,
-    DesiredDriver,
-    DesiredHost,
-    DesiredVMGroup,
-    HostSelector,
-    Maintenance,
-    Presence,
-    Site,
-    Unmanaged,
-    VMRef,
-    VMSelector,
-)
-from reconciler.model.durations import parse_duration
-from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.site import SSH, Credentials, Lab, SecretFrom, VCenter
-from reconciler.model.sizes import parse_size
+from reconciler.model.kinds.configdb import DesiredConfigDB, HostSelector, Unmanaged
+from reconciler.model.kinds.host import DesiredDriver, DesiredHost, Maintenance, Presence
+from reconciler.model.kinds.site import SSH, Credentials, Lab, SecretFrom, Site, VCenter
+from reconciler.model.kinds.vmgroup import DesiredAccess, DesiredVMGroup, VMRef, VMSelector
+from reconciler.model.refs import VOLUMES, DatastoreRef, Kind, ObjectRef
+from reconciler.model.units import parse_duration, parse_size
 
 LAB_DIRECTORY = ".vdvs-lab"
 SSH_USER, CONNECT_TIMEOUT, CONCURRENCY = "root", "10s", 64

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
+
+from msgspec import Struct
 
 from reconciler.loader.manifests import Document
 from reconciler.loader.wording import Path, did_you_mean, quoted
-from reconciler.model.desired import DesiredConfigDB, DesiredHost, Presence, Site
 from reconciler.model.errors import ManifestError
-from reconciler.model.observed import DBMode
+from reconciler.model.kinds.configdb import DesiredConfigDB
+from reconciler.model.kinds.host import DBMode, DesiredHost, Presence
+from reconciler.model.kinds.site import Site
 from reconciler.model.refs import Kind
 
 Names = dict[Kind, set[str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Clash:
+class Clash(Struct, frozen=True):
     """Something is claimed twice: `who` claimed it first, and where that is written."""
 
     who: str

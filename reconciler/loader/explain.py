@@ -9,7 +9,7 @@ from typing import Any
 
 from reconciler.loader.schemas import schema
 from reconciler.loader.wording import Path, described, did_you_mean, either, expected, quoted
-from reconciler.model.sizes import parse_size
+from reconciler.model.units import parse_size
 
 _MATTERS_FIRST = ("type", "minLength", "maxLength", "pattern")
 

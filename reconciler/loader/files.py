@@ -8,8 +8,9 @@ import stat
 from collections.abc import Iterator, Sequence
 from typing import IO, Final
 
+from msgspec import Struct
+
 from reconciler.loader.wording import escape
-from reconciler.model.frozen import dataclass
 
 LARGEST: Final = 32 * 1024 * 1024
 STDIN: Final = "<stdin>"
@@ -26,8 +27,7 @@ class UnreadableError(Exception):
         self.column = column
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """A file to read (`path` None: standard input), or why one cannot be found. `shown` is its name in messages."""
 
     shown: str

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import IO
 
+from msgspec import Struct
+
 from reconciler.loader import build, crosscheck, files
 from reconciler.loader.manifests import Document, SourceFile
 from reconciler.loader.meeting import Meet, Meeting
@@ -17,26 +19,21 @@ from reconciler.loader.validate import problems, salvage
 from reconciler.loader.vmgroups import VMGroupChecks, sizes_too_large
 from reconciler.loader.volumes import Volumes
 from reconciler.loader.wording import escape
-from reconciler.model.desired import (
-    Desired,
-    DesiredConfigDB,
-    DesiredHost,
-    DesiredStoragePolicy,
-    DesiredVMGroup,
-    DesiredVolume,
-    Reconcile,
-    Site,
-)
 from reconciler.model.errors import InvalidManifestsError, ManifestError
-from reconciler.model.frozen import dataclass
+from reconciler.model.kinds.configdb import DesiredConfigDB
+from reconciler.model.kinds.host import DesiredHost
+from reconciler.model.kinds.site import Site
+from reconciler.model.kinds.storagepolicy import DesiredStoragePolicy
+from reconciler.model.kinds.vmgroup import DesiredVMGroup
+from reconciler.model.kinds.volume import DesiredVolume
 from reconciler.model.refs import Kind, ObjectRef, Source
+from reconciler.model.state import Desired, Reconcile
 
 _RECONCILE = "vdvs.io/reconcile"
 _Declared = DesiredHost | DesiredConfigDB | DesiredVMGroup | DesiredStoragePolicy | DesiredVolume
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """What a set of manifests declares, and from how many files."""
 
     desired: Desired

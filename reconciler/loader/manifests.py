@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Final
 
+from msgspec import Struct
+
 from reconciler.loader import yaml_careful, yaml_fast
 from reconciler.loader.wording import Path, dotted, escape
 from reconciler.model.errors import ManifestError
-from reconciler.model.frozen import dataclass
 from reconciler.model.refs import Kind, Source
 
 _CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
@@ -46,8 +47,7 @@ class SourceFile:
         return Source(self.shown, *self._careful[index].locate(path))
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """One document of a file. `read` is there when its text was unusual, with all that is wrong with it."""
 
     file: SourceFile

@@ -7,7 +7,8 @@ from typing import TypeAlias
 
 from reconciler.loader import build, crosscheck
 from reconciler.loader.manifests import Document
-from reconciler.model.desired import DesiredHost, Site
+from reconciler.model.kinds.host import DesiredHost
+from reconciler.model.kinds.site import Site
 from reconciler.model.refs import Kind
 
 Meet: TypeAlias = Callable[[Site, DesiredHost], None]

@@ -9,10 +9,9 @@ from reconciler.loader.build import datastore, labels
 from reconciler.loader.crosscheck import Claims
 from reconciler.loader.manifests import Document
 from reconciler.loader.wording import Path, quoted
-from reconciler.model.desired import DesiredStoragePolicy
 from reconciler.model.errors import ManifestError
+from reconciler.model.kinds.storagepolicy import DesiredStoragePolicy, why_not_policy, why_not_policy_name
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.storage_policies import why_not, why_not_named
 
 Built = list[tuple[Document, DesiredStoragePolicy]]
 
@@ -29,9 +28,9 @@ def storage_policies(documents: Iterable[Document]) -> tuple[Built, list[Manifes
         spec, name = document.data["spec"], document.name or ""
         place = datastore(spec["datastore"]) if "datastore" in spec else None
         path: Path = ("spec", "name") if "name" in spec else ("metadata", "name")
-        if why := why_not_named(name):
+        if why := why_not_policy_name(name):
             errors.append(document.error(path, f"a storage policy cannot be named {quoted(name)}: {why}"))
-        if why := why_not(spec["content"]):
+        if why := why_not_policy(spec["content"]):
             errors.append(document.error(("spec", "content"), why))
         if clash := claims.claim((name, place), document, path):
             errors.append(document.error(path, f"the storage policy {quoted(name)} is already declared ({clash.at})"))

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from reconciler.loader.crosscheck import Claims, Names
 from reconciler.loader.manifests import Document
 from reconciler.loader.wording import Path, did_you_mean, quoted
-from reconciler.model import vmgroup_names
-from reconciler.model.constants import ALL_DS, DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, VM_DS
-from reconciler.model.desired import DesiredConfigDB, DesiredVMGroup, Presence
 from reconciler.model.errors import ManifestError
-from reconciler.model.refs import Kind
-from reconciler.model.sizes import format_size, parse_size
+from reconciler.model.kinds import vmgroup
+from reconciler.model.kinds.configdb import DesiredConfigDB
+from reconciler.model.kinds.host import Presence
+from reconciler.model.kinds.vmgroup import DesiredVMGroup
+from reconciler.model.refs import ALL_DS, DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, VM_DS, Kind
+from reconciler.model.units import format_size, parse_size
 
 
 class VMGroupChecks:
@@ -83,7 +84,7 @@ class VMGroupChecks:
 
     def _name(self, document: Document, group: DesiredVMGroup, path: Path) -> None:
         name = group.name
-        if why := vmgroup_names.why_not(name):
+        if why := vmgroup.why_not_vmgroup_name(name):
             self.errors.append(document.error(path, f"a vmgroup cannot be named {quoted(name)}: {why}"))
         if clash := self._names.claim((group.config_db, name), document, path):
             message = f"the vmgroup {quoted(name)} of this config DB is already declared ({clash.at})"

@@ -8,11 +8,10 @@ from reconciler.loader.build import datastore, labels
 from reconciler.loader.crosscheck import Claims, Names
 from reconciler.loader.manifests import Document
 from reconciler.loader.wording import Path, did_you_mean, quoted
-from reconciler.model.constants import DEFAULT_VMGROUP
-from reconciler.model.desired import DesiredVMGroup, DesiredVolume
 from reconciler.model.errors import ManifestError
-from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.volumes import VolumeAccess, why_not_named
+from reconciler.model.kinds.vmgroup import DesiredVMGroup
+from reconciler.model.kinds.volume import DesiredVolume, VolumeAccess, why_not_volume_name
+from reconciler.model.refs import DEFAULT_VMGROUP, Kind, ObjectRef
 
 Groups = Sequence[tuple[Document, DesiredVMGroup]]
 _Home = tuple[ObjectRef, str]  # a vmgroup and the ConfigDB that it lives in
@@ -34,7 +33,7 @@ class Volumes:
     def _volume(self, document: Document) -> DesiredVolume | None:
         spec, name = document.data["spec"], document.name or ""
         path: Path = ("spec", "name") if "name" in spec else ("metadata", "name")
-        if why := why_not_named(name):
+        if why := why_not_volume_name(name):
             self.errors.append(document.error(path, f"a volume cannot be named {quoted(name)}: {why}"))
         home = self._home(document)
         if home is None:

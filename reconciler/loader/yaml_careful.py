@@ -8,9 +8,11 @@ Merge keys (`<<`) are refused: YAML 1.2 does not have them.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from msgspec import Struct
+from msgspec.structs import replace
 from yaml._yaml import CParser
 from yaml.error import YAMLError
 from yaml.events import (
@@ -37,8 +39,7 @@ Position = tuple[int, int]
 """Line and column, from 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """Something wrong with the text of a document."""
 
     position: Position
@@ -135,8 +136,7 @@ class _Open:
     height: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Anchored:
+class _Anchored(Struct, frozen=True):
     value: Any
     size: int
     height: int

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from reconciler.model.actions import Action
-from reconciler.model.frozen import dataclass
+from reconciler.model.base import Strict
 from reconciler.model.refs import ObjectRef
 from reconciler.model.risk import Risk
 
-Value: TypeAlias = "str | int | bool | Mapping[str, Value] | Sequence[Value] | None"
+if TYPE_CHECKING:
+    Value: TypeAlias = "str | int | bool | Mapping[str, Value] | Sequence[Value] | None"
+else:
+    Value = Any  # msgspec knows no recursive aliases
 
 
 class Op(StrEnum):
@@ -26,8 +29,7 @@ class Op(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class FieldChange:
+class FieldChange(Strict, frozen=True):
     """One field: its path in the manifest (`access[SHARED-Datastore].volumeTotalSize`), and its value before and after.
 
     Values are as a manifest spells them. `before` None: not there yet; `after` None: goes away.
@@ -38,8 +40,7 @@ class FieldChange:
     after: Value
 
 
-@dataclass(frozen=True, slots=True)
-class RightsChange:
+class RightsChange(Strict, frozen=True):
     """What a change means in rights: what `who` may do on `where` (words for people), before and after.
 
     None: nothing. `gains`: something becomes possible that was not. `releases` names the releases of vDVS for which
@@ -54,8 +55,7 @@ class RightsChange:
     releases: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Strict, frozen=True):
     """One object. `reason` is never empty, not even for KEEP. `notes` are what a reader must not overlook;
     `held` says what of it must not be done now, and why, while the rest may.
 
@@ -79,8 +79,7 @@ class Change:
     claim: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Diff:
+class Diff(Strict, frozen=True):
     """All changes, one an object, in the order of `ObjectRef.sort_key`."""
 
     changes: tuple[Change, ...]

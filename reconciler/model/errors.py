@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.model.frozen import dataclass
+from reconciler.model.base import Strict
 from reconciler.model.refs import Source
 
 
@@ -38,8 +38,7 @@ class InventoryError(VdvsError):
     """The inventory could not be read at all."""
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestError:
+class ManifestError(Strict, frozen=True):
     """One thing wrong in the manifests.
 
     `source` says where, `subject` which object (`vmgroup/MYVMGROUP`; empty when the document has no name),

@@ -1,13 +1,36 @@
-"""Events: what `watch` tells about, once each. A condition lasts; an event happened."""
+"""Conditions, which last; events, which happened; and the passes of the watch that report them."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
 
+from reconciler.model.base import Strict
 from reconciler.model.diff import Change
-from reconciler.model.frozen import dataclass
+from reconciler.model.outcome import Outcome
 from reconciler.model.refs import ObjectRef
+
+
+class Truth(StrEnum):
+    """The status of a condition. Unknown is not False."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Condition(Strict, frozen=True):
+    """`type` is what is judged (`InSync`, `Enforced` ...); `reason` one CamelCase word; `message` a sentence.
+
+    `since`: when this status was first seen; None: not known, for example because nothing remembers earlier passes.
+    """
+
+    ref: ObjectRef
+    type: str
+    status: Truth
+    reason: str
+    message: str
+    since: datetime | None = None
 
 
 class EventKind(StrEnum):
@@ -30,8 +53,7 @@ class EventKind(StrEnum):
     STOPPED = "stopped"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Strict, frozen=True):
     """`ref` None: about the whole site. `change`: how the object differs, where that is what happened."""
 
     kind: EventKind
@@ -40,19 +62,50 @@ class Event:
     change: Change | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Revision:
+class Revision(Strict, frozen=True):
     """The commit that the manifests came from (None: not known), and whether they differ from it."""
 
     commit: str | None = None
     dirty: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(Strict, frozen=True):
     """An event, when it was told, in which pass ("": in none), and of which revision the manifests in force were."""
 
     at: datetime
     event: Event
     pass_id: str = ""
     revision: Revision = Revision()
+
+
+class Trigger(StrEnum):
+    """Why a pass was made."""
+
+    START = "start"
+    RESYNC = "resync"
+    MANIFESTS = "manifests"
+    INVENTORY = "inventory"
+    HOST = "host"  # an agent noticed that its host, or a config DB, changed
+    RETRY = "retry"
+    SIGNAL = "signal"
+
+
+class Pass(Strict, frozen=True):
+    """One pass of the watch. `id` is unique for good.
+
+    `outcome` None: it failed, and `failure` says why in a sentence. `events` happened in this pass, in this order.
+    """
+
+    id: str
+    trigger: Trigger
+    started: datetime
+    ended: datetime
+    revision: Revision
+    outcome: Outcome | None
+    failure: str
+    events: tuple[Told, ...]
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return (self.ended - self.started).total_seconds()

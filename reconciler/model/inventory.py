@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from enum import StrEnum
 from typing import NamedTuple
 
-from reconciler.model.constants import DB_FILE, VOLUMES
-from reconciler.model.frozen import dataclass
+from reconciler.model.base import Strict
+from reconciler.model.refs import DB_FILE, VOLUMES
 
 
-@dataclass(frozen=True, slots=True)
-class Datastore:
+class Datastore(Strict, frozen=True, eq=False):
     """A datastore. `url` is `/vmfs/volumes/<id>`, exactly as the config DB stores it; `hosts` are those mounting it.
 
     `free_mb` changes all the time, and nothing is decided by it: two that differ in nothing else are the same.
@@ -23,7 +21,17 @@ class Datastore:
     capacity_mb: int | None
     hosts: frozenset[str]
     inventory_path: str | None = None
-    free_mb: int | None = field(default=None, compare=False)
+    free_mb: int | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Datastore) and self._compared == other._compared
+
+    def __hash__(self) -> int:
+        return hash(self._compared)
+
+    @property
+    def _compared(self) -> tuple[object, ...]:
+        return self.name, self.url, self.type, self.capacity_mb, self.hosts, self.inventory_path
 
     @property
     def id(self) -> str:
@@ -65,8 +73,7 @@ class Power(StrEnum):
     SUSPENDED = "suspended"
 
 
-@dataclass(frozen=True, slots=True)
-class ESXiHost:
+class ESXiHost(Strict, frozen=True):
     """A host, and how vCenter sees it. What it does not tell is None.
 
     `version` is that of ESXi, `cluster` the inventory path of its cluster. `image_managed`: a vLCM image says which
@@ -103,8 +110,7 @@ class VirtualMachine(NamedTuple):
     power: Power | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Inventory:
+class Inventory(Strict, frozen=True):
     """One snapshot. `gaps`: what could not be read, and why; then absence from it proves nothing."""
 
     hosts: tuple[ESXiHost, ...]

@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 
+from reconciler.model.base import Strict
 from reconciler.model.diff import Diff, FieldChange, Op, RightsChange
-from reconciler.model.frozen import dataclass
-from reconciler.model.observed import Observed
 from reconciler.model.plan import Plan
 from reconciler.model.refs import ObjectRef
-from reconciler.model.resolved import Resolved
+from reconciler.model.state import Observed, Resolved
 
 
-@dataclass(frozen=True, slots=True)
-class ActionResult:
+class ActionResult(Strict, frozen=True):
     """What came of the actions of one object. `reason` is a word of the agent's protocol; empty if ok."""
 
     ref: ObjectRef
@@ -24,8 +22,7 @@ class ActionResult:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Assessment:
+class Assessment(Strict, frozen=True):
     """The world compared with the manifests, nothing written."""
 
     resolved: Resolved
@@ -45,8 +42,7 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectResult:
+class ObjectResult(Strict, frozen=True):
     """One object after a reconcile: its status, one line of detail, the fields that were written, and what they mean
     in rights. `claim`: what was recorded of who applied it, where that is worth a word."""
 
@@ -58,16 +54,14 @@ class ObjectResult:
     claim: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class BackupMade:
+class BackupMade(Strict, frozen=True):
     """A copy that was made of a config DB before it was changed: whose, and the name of the file beside it."""
 
     ref: ObjectRef
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Strict, frozen=True):
     """One reconcile. `after` is the verifying look (None: nothing was to be done); `before` is the first look.
 
     `replanned`: the diffs of the plans made anew because the world had moved. `backups`: the copies made before

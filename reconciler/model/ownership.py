@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from reconciler.model.frozen import dataclass
+from reconciler.model.base import Step, Strict
 
 _SHORT: Final = 7  # characters of a commit that people need
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(Strict, frozen=True):
     """Who applies, and why. `commit`: of the manifests (None: not known); `dirty`: they differ from it."""
 
     by: str
@@ -27,8 +26,7 @@ class Stamp:
         return f"{self.commit[:_SHORT]} + uncommitted changes" if self.dirty else self.commit[:_SHORT]
 
 
-@dataclass(frozen=True, slots=True)
-class Applying:
+class Applying(Strict, frozen=True):
     """On whose behalf a pass looks or writes.
 
     `set`: the name of the set of manifests ("": they are no set). `whole`: they may be all that there are, and not a
@@ -43,8 +41,7 @@ class Applying:
     backup: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Strict, frozen=True):
     """What the config DB says of the apply that changed the record of `object` last.
 
     `uid`: the UUID of a vmgroup; `digest`: of its manifest; `when` None: what is written there is no time.
@@ -64,3 +61,21 @@ class Record:
     def revision(self) -> str:
         """`4f2c1ab`, `4f2c1ab-dirty`, or nothing."""
         return f"{self.commit[:_SHORT]}{'-dirty' if self.dirty else ''}" if self.commit else ""
+
+
+class RecordObject(Step, frozen=True):
+    """Write down that `object` was applied: its uuid (vmgroups only), the set ("": none), the digest of its manifest.
+
+    Who applies it, when and why is said once for the whole plan (`Stamp`).
+    """
+
+    object: str
+    uid: str | None
+    set: str
+    digest: str
+
+
+class ForgetObject(Step, frozen=True):
+    """Drop the record of `object`."""
+
+    object: str

@@ -1,24 +1,58 @@
-"""Plan: the ordered actions that would bring the world to the manifests, bound to the state they were made from."""
+"""Plan: what a pass may write, the ordered actions that it will take, and plans that are saved.
+
+A plan is bound to the state that it was made from.
+"""
 
 from __future__ import annotations
 
-from reconciler.model.actions import DBAction, MoveDB
-from reconciler.model.constants import AUTH_DB
-from reconciler.model.frozen import dataclass
-from reconciler.model.host_actions import (
-    HostAction,
-    LinkAction,
-    MaintenanceAction,
-    SetVolumeAccess,
-    StoragePolicyAction,
-)
-from reconciler.model.location import Location, local
-from reconciler.model.ownership import Stamp
-from reconciler.model.refs import ObjectRef
+from datetime import datetime
+
+from reconciler.model.actions import DBAction
+from reconciler.model.base import Strict
+from reconciler.model.diff import Diff
+from reconciler.model.kinds.configdb import MoveDB
+from reconciler.model.kinds.host import HostAction, MaintenanceAction
+from reconciler.model.kinds.storagepolicy import StoragePolicyAction
+from reconciler.model.kinds.vmgroup import LinkAction
+from reconciler.model.kinds.volume import SetVolumeAccess
+from reconciler.model.ownership import Applying, Stamp
+from reconciler.model.refs import AUTH_DB, Location, ObjectRef, own_location
+from reconciler.model.risk import Risk
+from reconciler.model.state import Desired
 
 
-@dataclass(frozen=True, slots=True)
-class DBPlan:
+class Policy(Strict, frozen=True):
+    """What may be written: changes of these risks, config DBs made and upgraded or not, only these objects (None:
+    all).
+
+    `only_applied`: the risks that are taken only to bring back what was applied before (`ownership.not_applied`).
+    `held`: objects that are left alone, and why. `most`: with more changes than this nothing is written (None: any).
+    """
+
+    risks: frozenset[Risk]
+    create_config_db: bool
+    objects: frozenset[ObjectRef] | None = None
+    only_applied: frozenset[Risk] = frozenset()
+    held: tuple[tuple[ObjectRef, str], ...] = ()
+    most: int | None = None
+
+
+HEALING = frozenset({Risk.SAFE, Risk.RESTRICTS})
+
+
+HEAL = Policy(HEALING, create_config_db=False, only_applied=HEALING)
+
+
+REPORT_ONLY = Policy(frozenset(), create_config_db=False)
+
+
+APPLY = Policy(frozenset(Risk) - {Risk.DESTROYS}, create_config_db=True)
+
+
+APPLY_AND_DESTROY = Policy(frozenset(Risk), create_config_db=True)
+
+
+class DBPlan(Strict, frozen=True):
     """What happens to one config DB: one transaction, on one host, if its fingerprint is still the same.
 
     `groups` are the savepoints of the transaction: each succeeds or fails alone. `create` makes the DB first (with
@@ -49,11 +83,10 @@ class DBPlan:
     @property
     def location(self) -> Location:
         """Where the config DB is: one of a host's own is written by that host."""
-        return local(self.writer) if self.path == AUTH_DB else Location(self.path)
+        return own_location(self.writer) if self.path == AUTH_DB else Location(self.path)
 
 
-@dataclass(frozen=True, slots=True)
-class MovePlan:
+class MovePlan(Strict, frozen=True):
     """A config DB that moves: `writer` copies it before its hosts are led there, and retires the old one after."""
 
     ref: ObjectRef
@@ -66,8 +99,7 @@ class MovePlan:
         return (self.move,)
 
 
-@dataclass(frozen=True, slots=True)
-class Rollout:
+class Rollout(Strict, frozen=True):
     """Hosts of one cluster that are in maintenance mode for a while: `at_once` of them, and after the first that fails
     no other is begun."""
 
@@ -75,8 +107,7 @@ class Rollout:
     at_once: int
 
 
-@dataclass(frozen=True, slots=True)
-class HostPlan:
+class HostPlan(Strict, frozen=True):
     """What happens on one host, in this order, after the plan of the config DB that it uses (None: uses none).
     `rollout`: with which hosts it takes turns."""
 
@@ -87,8 +118,7 @@ class HostPlan:
     rollout: Rollout | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StoragePolicyPlan:
+class StoragePolicyPlan(Strict, frozen=True):
     """What happens to one storage policy, through `host`. No config DB has a part in it but for what it records."""
 
     ref: ObjectRef
@@ -96,8 +126,7 @@ class StoragePolicyPlan:
     actions: tuple[StoragePolicyAction, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class VolumePlan:
+class VolumePlan(Strict, frozen=True):
     """What happens to the metadata of one volume, through `host`; recorded as that of a storage policy is."""
 
     ref: ObjectRef
@@ -105,16 +134,14 @@ class VolumePlan:
     actions: tuple[SetVolumeAccess, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Withheld:
+class Withheld(Strict, frozen=True):
     """A change that could be made but may not be: the guards or the caller's policy forbid it."""
 
     ref: ObjectRef
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Strict, frozen=True):
     """Everything that will be done, and what was left out on purpose."""
 
     config_dbs: tuple[DBPlan, ...]
@@ -133,3 +160,24 @@ class Plan:
     def steps(self) -> tuple[DBPlan | MovePlan | HostPlan | StoragePolicyPlan | VolumePlan, ...]:
         """What is done together on one host: storage policies, volumes and config DBs first."""
         return (*self.storage_policies, *self.volumes, *self.moves, *self.config_dbs, *self.hosts)
+
+
+class SavedPlan(Strict, frozen=True):
+    """What was asked (`desired`, `policy`, `applying`, the UUIDs `drawn` for new vmgroups), and what came of it
+    (`diff`, `plan`).
+
+    Planning is a function of what was asked and of what is seen. So a saved plan holds exactly as long as the same
+    question, asked again, is answered with the same steps.
+
+    `made_by` is the version of vdvs. It may be applied before `expires_at`. `diff` holds the objects of `policy` only.
+    """
+
+    made_at: datetime
+    expires_at: datetime
+    made_by: str
+    desired: Desired
+    policy: Policy
+    applying: Applying
+    drawn: tuple[tuple[ObjectRef, str], ...]
+    diff: Diff
+    plan: Plan

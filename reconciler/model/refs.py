@@ -1,9 +1,10 @@
-"""What an object is called, and where its manifest stands."""
+"""What objects are called, where they are, and the names that vDVS itself fixes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Kind(StrEnum):
@@ -20,8 +21,7 @@ class Kind(StrEnum):
 _ORDER = {kind: position for position, kind in enumerate(Kind)}
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectRef:
+class ObjectRef(Struct, frozen=True):
     """Identity of an object: its kind and its name in vDVS, shown as `vmgroup/MYVMGROUP`.
 
     Where a site has several config DBs, the name of a vmgroup is `DB/NAME`: vDVS names are unique in one DB only.
@@ -39,8 +39,7 @@ class ObjectRef:
         return (_ORDER[self.kind], self.name)
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """Where something is written in a manifest. `line` and `column` count from 1."""
 
     file: str
@@ -49,3 +48,69 @@ class Source:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
+
+
+class Location(Struct, frozen=True, order=True):
+    """The file of a config DB: `path` as hosts see it, by volume id.
+
+    On a datastore that is one file for all hosts, and `host` is empty. The file of a SingleNode config DB has the same
+    path on every host and is another one on each, so `host` says whose it is.
+    """
+
+    path: str
+    host: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path} of host/{self.host}" if self.host else self.path
+
+
+def own_location(host: str) -> Location:
+    """The config DB that is this host's own (SingleNode)."""
+    return Location(AUTH_DB, host)
+
+
+DEFAULT_VMGROUP = "_DEFAULT"
+
+
+DEFAULT_VMGROUP_UUID = "11111111-1111-1111-1111-111111111111"
+
+
+DEFAULT_VMGROUP_DESCRIPTION = "This is a default vmgroup"
+
+
+VM_DS = "_VM_DS"
+
+
+VM_DS_URL = "_VM_DS://"
+
+
+ALL_DS = "_ALL_DS"
+
+
+ALL_DS_URL = "_ALL_DS://"
+
+
+OLD_DEFAULT_URL = "_DEFAULT_URL"  # of _DEFAULT, up to vDVS 0.13: what everybody may do where no row says more
+
+
+SPECIAL_DATASTORES = {VM_DS: VM_DS_URL, ALL_DS: ALL_DS_URL}
+
+
+VOLUMES = "/vmfs/volumes/"
+
+
+DB_FILE = "dockvols/vmdkops_config.db"
+
+
+AUTH_DB = "/etc/vmware/vmdkops/auth-db"
+
+
+class DatastoreRef(Struct, frozen=True):
+    """A datastore as a manifest names it; exactly one field is set."""
+
+    name: str | None = None
+    url: str | None = None
+    inventory_path: str | None = None
+
+    def __str__(self) -> str:
+        return self.name or self.url or self.inventory_path or ""

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reconciler.model.conditions import Condition, Truth
-from reconciler.model.constants import AUTH_DB
 from reconciler.model.diff import Change, Op
-from reconciler.model.observed import DBMode, DBState, ObservedConfigDB, ObservedHost, SectionForm, UnreachableHost
+from reconciler.model.events import Condition, Truth
+from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
+from reconciler.model.kinds.host import DBMode, ObservedHost, SectionForm, UnreachableHost
 from reconciler.model.outcome import Assessment
-from reconciler.model.refs import Kind, ObjectRef
-from reconciler.planning.books import books_match, limits_fit, stocks
-from reconciler.planning.host_diff import OPEN_NOTE, is_open
-from reconciler.planning.old_schema import half_upgraded, is_old
-from reconciler.planning.orphans import no_orphans
-from reconciler.planning.policy_diff import leftovers
+from reconciler.model.refs import AUTH_DB, Kind, ObjectRef
+from reconciler.planning.configdb.old_schema import half_upgraded, is_old
+from reconciler.planning.configdb.orphans import no_orphans
+from reconciler.planning.host.diff import OPEN_NOTE, is_open
+from reconciler.planning.host.vcenter import host_conditions
 from reconciler.planning.scope import vmgroup_ref
-from reconciler.planning.show import LOST, Names
-from reconciler.planning.vcenter_says import host_conditions
+from reconciler.planning.spelling import LOST, DisplayNames
+from reconciler.planning.storagepolicy import leftovers
+from reconciler.planning.vmgroup.quotas import books_match, limits_fit, stocks
 
 _IN_SYNC = {
     Op.KEEP: (Truth.TRUE, "InSync"),
@@ -38,7 +38,7 @@ def conditions(assessment: Assessment) -> tuple[Condition, ...]:
     unresolved = {failed.ref: failed.reason for failed in assessment.resolved.unresolved}
     databases = {db.ref: assessment.observed.config_dbs[db.location] for db in assessment.resolved.config_dbs}
     entries = {host.ref: host.entry for host in assessment.resolved.hosts}
-    names = Names(assessment.resolved.inventory)
+    names = DisplayNames(assessment.resolved.inventory)
     found = [*_quotas(assessment, names), *no_orphans(assessment.resolved, assessment.observed)]
     for change in assessment.diff.changes:
         found.append(_in_sync(change))
@@ -59,7 +59,7 @@ def conditions(assessment: Assessment) -> tuple[Condition, ...]:
     return tuple(sorted(found, key=lambda condition: (condition.ref.sort_key, condition.type)))
 
 
-def _quotas(assessment: Assessment, names: Names) -> Iterator[Condition]:
+def _quotas(assessment: Assessment, names: DisplayNames) -> Iterator[Condition]:
     """What the books and the limits say, of every vmgroup and every config DB that could be read."""
     resolved, observed = assessment.resolved, assessment.observed
     shown = {change.ref for change in assessment.diff.changes}

@@ -3,40 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
-from reconciler.model.constants import DEFAULT_VMGROUP
+from msgspec import Struct
+from msgspec.structs import replace
+
 from reconciler.model.diff import Change, Diff, Op
-from reconciler.model.frozen import dataclass
 from reconciler.model.inventory import Inventory
-from reconciler.model.observed import DBState, Observed, ObservedConfigDB, ObservedHost
+from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, ResolvedConfigDB
+from reconciler.model.kinds.host import ObservedHost, ResolvedHost
 from reconciler.model.ownership import Applying
-from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.resolved import Resolved, ResolvedConfigDB, ResolvedHost
+from reconciler.model.refs import DEFAULT_VMGROUP, Kind, ObjectRef
 from reconciler.model.risk import Risk
-from reconciler.planning.db_diff import config_db_change, usable, used_elsewhere
-from reconciler.planning.default_diff import fallback
-from reconciler.planning.host_diff import host_change
-from reconciler.planning.kept_access import with_needed_access
-from reconciler.planning.membership import Membership, Misspelt
-from reconciler.planning.neighbours import neighbours
-from reconciler.planning.old_schema import is_old, lifted_all
-from reconciler.planning.own_db import own_db
+from reconciler.model.state import Observed, Resolved
+from reconciler.planning.configdb.diff import config_db_change, usable, used_elsewhere
+from reconciler.planning.configdb.old_schema import is_old, lifted_all
+from reconciler.planning.configdb.own_db import own_db
+from reconciler.planning.configdb.relocation import Relocation, place_of, relocation, relocation_change
+from reconciler.planning.configdb.repairs import with_repairs
+from reconciler.planning.configdb.upgrade import waiting, why_not_upgrade, with_upgrade
+from reconciler.planning.host.diff import host_change
+from reconciler.planning.host.undeclared import undeclared_host_changes
 from reconciler.planning.ownership import Ledger, forgotten, ledger, object_name, recorded
-from reconciler.planning.pairing import Pair, pairs, uuid_of
-from reconciler.planning.policy_diff import forgotten_policies, policy_changes
-from reconciler.planning.releases import Feature, supported, without
-from reconciler.planning.relocation import Relocation, place_of, relocation, relocation_change
-from reconciler.planning.repairs import with_repairs
-from reconciler.planning.rights_change import RightsChanges, of_default, of_host
+from reconciler.planning.rights.change import RightsChanges, of_default, of_host
+from reconciler.planning.rights.releases import Feature, supported, without
 from reconciler.planning.scope import incomplete, unresolved_vmgroups
-from reconciler.planning.show import Names
-from reconciler.planning.state import VMGroupState, observed_states, orphaned
-from reconciler.planning.strangers import stranger_changes
-from reconciler.planning.undeclared import hindrance, undeclared, undeclared_change
-from reconciler.planning.upgrade import waiting, why_not_upgrade, with_upgrade
-from reconciler.planning.vmgroup_diff import vmgroup_change
-from reconciler.planning.volume_diff import forgotten_volumes, volume_changes
+from reconciler.planning.spelling import DisplayNames
+from reconciler.planning.storagepolicy import forgotten_policies, policy_changes
+from reconciler.planning.vmgroup.default import fallback
+from reconciler.planning.vmgroup.diff import vmgroup_change
+from reconciler.planning.vmgroup.link_conflicts import link_conflicts
+from reconciler.planning.vmgroup.membership import Membership, Misspelt
+from reconciler.planning.vmgroup.needed_access import with_needed_access
+from reconciler.planning.vmgroup.pairing import Pair, pairs, uuid_of
+from reconciler.planning.vmgroup.state import VMGroupState, observed_states, orphaned
+from reconciler.planning.vmgroup.undeclared import hindrance, undeclared, undeclared_change
+from reconciler.planning.volume import forgotten_volumes, volume_changes
 
 _WRITTEN = (Op.CREATE, Op.UPDATE, Op.KEEP)
 
@@ -49,7 +50,7 @@ def diff(
     `fresh` holds UUIDs for the vmgroups to be made (see `without_uuid`). The order of the inputs does not matter.
     `applying`: on whose behalf; None: nobody applies, so nothing is recorded or pruned.
     """
-    names = Names(resolved.inventory)
+    names = DisplayNames(resolved.inventory)
     worlds = _Worlds(resolved, observed, lifted_all(observed, resolved.inventory), names, applying)
     judged = {db.ref: _judged(db, worlds, fresh) for db in resolved.config_dbs}
     changes = [Change(failed.ref, Op.BLOCKED, failed.reason) for failed in resolved.unresolved]
@@ -58,7 +59,7 @@ def diff(
     for host in resolved.hosts:
         uses = judged.get(host.config_db) if host.config_db is not None else None
         changes.append(_host(host, uses, attached, worlds))
-    changes += stranger_changes(observed, names)
+    changes += undeclared_host_changes(observed, names)
     ledgers = {ref: each.known for ref, each in judged.items()}
     changes += policy_changes(resolved, observed, ledgers, applying)
     changes += volume_changes(resolved, observed, ledgers, applying)
@@ -66,19 +67,17 @@ def diff(
     return Diff(tuple(_spread_blocks(changes)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Worlds:
+class _Worlds(Struct, frozen=True):
     """What is compared: what is wanted, what was `found`, and what would be found if all config DBs were `upgraded`."""
 
     resolved: Resolved
     found: Observed
     upgraded: Observed
-    names: Names
+    names: DisplayNames
     applying: Applying | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
+class _Judged(Struct, frozen=True):
     """A config DB with its vmgroups: how they differ, whether hosts may be pointed at it, who applied what in it (None:
     nobody can say), and where it moves from, if it does."""
 
@@ -152,7 +151,7 @@ def _contents(
     observed: Observed,
     fresh: Mapping[ObjectRef, str],
     applying: Applying | None,
-    names: Names,
+    names: DisplayNames,
 ) -> Iterator[Change]:
     """The config DB itself, and its vmgroups."""
     groups = [group for group in resolved.vmgroups if group.config_db == db.ref]
@@ -170,7 +169,7 @@ def _contents(
         return
     states = observed_states(seen)
     found = pairs(groups, states, fresh, orphaned(seen))
-    others = neighbours(resolved, observed, fresh)
+    others = link_conflicts(resolved, observed, fresh)
     known, unseen = ledger(seen), incomplete(resolved, observed)
     rest = list(undeclared(db, states.values(), groups, known, applying, resolved))
     why_not = {
@@ -225,7 +224,7 @@ def _relocated(
     resolved: Resolved,
     observed: Observed,
     fresh: Mapping[ObjectRef, str],
-    names: Names,
+    names: DisplayNames,
 ) -> Iterator[Change]:
     """A config DB that moves, or cannot, and its vmgroups: nothing else is written to it meanwhile."""
     itself = relocation_change(db, moves, resolved, names)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.model.actions import MoveDB, RecoverDB, UpgradeDB
 from reconciler.model.diff import Change, Diff, Op
-from reconciler.model.plan import Withheld
-from reconciler.model.policy import Policy
+from reconciler.model.kinds.configdb import MoveDB, RecoverDB, UpgradeDB
+from reconciler.model.plan import Policy, Withheld
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.risk import Risk
 

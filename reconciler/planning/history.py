@@ -1,22 +1,63 @@
-"""What the config DBs tell of who applied what."""
+"""What the config DBs record: who applied what, and which manifest is not the one applied last."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reconciler.model.frozen import dataclass
-from reconciler.model.observed import DBState, Observed
+from msgspec import Struct
+
+from reconciler.model.kinds.configdb import DBState
 from reconciler.model.ownership import Record
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.resolved import Resolved
-from reconciler.planning.ownership import object_name
-from reconciler.planning.policy_places import record_name
+from reconciler.model.state import Observed, Resolved
+from reconciler.planning.ownership import ledger, object_name
 from reconciler.planning.scope import vmgroup_ref
-from reconciler.planning.volume_places import volume_records
+from reconciler.planning.storagepolicy import keeper, record_name
+from reconciler.planning.volume import volume_records
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+def not_applied(resolved: Resolved, observed: Observed) -> dict[ObjectRef, str]:
+    """The objects whose manifest, or that of the config DB behind them, is not the very one that was applied last, and
+    why not."""
+    ledgers = {db.ref: ledger(observed.config_dbs[db.location]) for db in resolved.config_dbs}
+
+    def why(db: ObjectRef, name: str, ref: ObjectRef) -> str | None:
+        known = ledgers.get(db)
+        if known is None:
+            return f"nobody can say what was applied last in {db}"
+        record = known.by_object.get(name)
+        if record is None:
+            return "nothing says that it was applied before"
+        return None if record.digest == resolved.digests.get(ref) else "its manifest is not what was applied last"
+
+    found = {db: why(db, object_name(Kind.CONFIG_DB, db.name), db) for db in ledgers}
+    databases = dict(found)
+    for host in resolved.hosts:
+        if host.config_db is None:
+            found[host.ref] = "it uses no config DB, so nothing says what was applied to it"
+        else:
+            found[host.ref] = why(host.config_db, object_name(Kind.HOST, host.ref.name), host.ref)
+    for group in resolved.vmgroups:
+        found[group.ref] = why(group.config_db, object_name(Kind.VMGROUP, group.name), group.ref)
+    owners = {host.ref: host.config_db for host in resolved.hosts} | {g.ref: g.config_db for g in resolved.vmgroups}
+    for policy in resolved.storage_policies:
+        owners[policy.ref] = db = keeper(policy.datastore, resolved)
+        if db is None:
+            found[policy.ref] = "no config DB says what was applied to it"
+        else:
+            found[policy.ref] = why(db, record_name(policy.datastore, policy.name), policy.ref)
+    records = volume_records(resolved, observed)
+    for volume in resolved.volumes:
+        owners[volume.ref] = volume.config_db
+        name = records.get(volume.ref)
+        found[volume.ref] = "its vmgroup is not there" if name is None else why(volume.config_db, name, volume.ref)
+    for ref, db in owners.items():
+        if found[ref] is None and db is not None and databases.get(db) is not None:
+            found[ref] = f"the manifest of its {db} is not what was applied last"
+    return {ref: reason for ref, reason in found.items() if reason is not None}
+
+
+class Applied(Struct, frozen=True):
     """The last apply of an object, as its config DB has it. `object` is called as everywhere else (`vmgroup/NAME`, or
     `vmgroup/DB/NAME` where there are several config DBs), and may be there no more."""
 
@@ -32,7 +73,7 @@ def history(resolved: Resolved, observed: Observed) -> tuple[Applied, ...]:
     return tuple(found)
 
 
-def untold(resolved: Resolved, observed: Observed) -> dict[ObjectRef, str]:
+def unreadable_records(resolved: Resolved, observed: Observed) -> dict[ObjectRef, str]:
     """The config DBs that do not tell, and why not."""
     found = {}
     for db in resolved.config_dbs:

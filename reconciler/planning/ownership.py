@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
-from reconciler.model.actions import DBAction, ForgetObject, RecordObject
+from msgspec import Struct
+from msgspec.structs import replace
+
+from reconciler.model.actions import DBAction
 from reconciler.model.diff import Change, Op
-from reconciler.model.frozen import dataclass
-from reconciler.model.observed import DBState, Observed, ObservedConfigDB
-from reconciler.model.ownership import Applying, Record
+from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
+from reconciler.model.kinds.host import ResolvedHost
+from reconciler.model.ownership import Applying, ForgetObject, Record, RecordObject
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.resolved import Resolved, ResolvedHost
 from reconciler.model.risk import Risk
-from reconciler.planning.policy_places import keeper, record_name
-from reconciler.planning.volume_places import volume_records
 
 _RECORDED = (Op.CREATE, Op.UPDATE, Op.KEEP)
 
 
-@dataclass(frozen=True, slots=True)
-class Ledger:
+class Ledger(Struct, frozen=True):
     """The records of one config DB, by object and (vmgroups only) by UUID."""
 
     by_object: Mapping[str, Record]
@@ -83,44 +81,3 @@ def forgotten(
         return ()
     names = ((host, object_name(Kind.HOST, host.ref.name)) for host in hosts if host.config_db != db)
     return tuple(ForgetObject(db, Risk.SAFE, name) for _, name in names if name in known.by_object)
-
-
-def not_applied(resolved: Resolved, observed: Observed) -> dict[ObjectRef, str]:
-    """The objects whose manifest, or that of the config DB behind them, is not the very one that was applied last, and
-    why not."""
-    ledgers = {db.ref: ledger(observed.config_dbs[db.location]) for db in resolved.config_dbs}
-
-    def why(db: ObjectRef, name: str, ref: ObjectRef) -> str | None:
-        known = ledgers.get(db)
-        if known is None:
-            return f"nobody can say what was applied last in {db}"
-        record = known.by_object.get(name)
-        if record is None:
-            return "nothing says that it was applied before"
-        return None if record.digest == resolved.digests.get(ref) else "its manifest is not what was applied last"
-
-    found = {db: why(db, object_name(Kind.CONFIG_DB, db.name), db) for db in ledgers}
-    databases = dict(found)
-    for host in resolved.hosts:
-        if host.config_db is None:
-            found[host.ref] = "it uses no config DB, so nothing says what was applied to it"
-        else:
-            found[host.ref] = why(host.config_db, object_name(Kind.HOST, host.ref.name), host.ref)
-    for group in resolved.vmgroups:
-        found[group.ref] = why(group.config_db, object_name(Kind.VMGROUP, group.name), group.ref)
-    owners = {host.ref: host.config_db for host in resolved.hosts} | {g.ref: g.config_db for g in resolved.vmgroups}
-    for policy in resolved.storage_policies:
-        owners[policy.ref] = db = keeper(policy.datastore, resolved)
-        if db is None:
-            found[policy.ref] = "no config DB says what was applied to it"
-        else:
-            found[policy.ref] = why(db, record_name(policy.datastore, policy.name), policy.ref)
-    records = volume_records(resolved, observed)
-    for volume in resolved.volumes:
-        owners[volume.ref] = volume.config_db
-        name = records.get(volume.ref)
-        found[volume.ref] = "its vmgroup is not there" if name is None else why(volume.config_db, name, volume.ref)
-    for ref, db in owners.items():
-        if found[ref] is None and db is not None and databases.get(db) is not None:
-            found[ref] = f"the manifest of its {db} is not what was applied last"
-    return {ref: reason for ref, reason in found.items() if reason is not None}

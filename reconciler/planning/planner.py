@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import get_args
 
-from reconciler.model.actions import (
-    Action,
-    CreateVMGroup,
-    DBAction,
-    DeleteVMGroup,
-    ForgetObject,
-    MoveMember,
-    RecordObject,
-    RecoverDB,
-    RemoveMember,
-    UpgradeDB,
-)
+from msgspec.structs import replace
+
+from reconciler.model.actions import Action, DBAction
 from reconciler.model.diff import Change, Diff, Op
-from reconciler.model.host_actions import HostAction, LinkAction, MaintenanceAction, RemoveNameLink
-from reconciler.model.observed import DBState, Observed, ObservedHost
-from reconciler.model.ownership import Stamp
-from reconciler.model.plan import DBPlan, HostPlan, Plan, Withheld
-from reconciler.model.policy import Policy
+from reconciler.model.kinds.configdb import DBState, RecoverDB, ResolvedConfigDB, UpgradeDB
+from reconciler.model.kinds.host import HostAction, MaintenanceAction, ObservedHost
+from reconciler.model.kinds.vmgroup import (
+    CreateVMGroup,
+    DeleteVMGroup,
+    LinkAction,
+    MoveMember,
+    RemoveMember,
+    RemoveNameLink,
+)
+from reconciler.model.ownership import ForgetObject, RecordObject, Stamp
+from reconciler.model.plan import DBPlan, HostPlan, Plan, Policy, Withheld
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.resolved import Resolved, ResolvedConfigDB
+from reconciler.model.state import Observed, Resolved
+from reconciler.planning.configdb.moves import move_of, plan_moves
+from reconciler.planning.configdb.old_schema import is_old
 from reconciler.planning.guards import permit
-from reconciler.planning.moves import move_of, plan_moves
-from reconciler.planning.old_schema import is_old
-from reconciler.planning.ownership import not_applied
-from reconciler.planning.policy_plans import keepers, policy_plans
-from reconciler.planning.rollouts import in_turns
+from reconciler.planning.history import not_applied
+from reconciler.planning.host.maintenance import in_turns
 from reconciler.planning.scope import made_with_default, vmgroup_ref
-from reconciler.planning.volume_plans import volume_keepers, volume_plans
+from reconciler.planning.storagepolicy import keepers, policy_plans
+from reconciler.planning.volume import volume_keepers, volume_plans
 
 _DB_ACTIONS = get_args(DBAction)
 _LINK_ACTIONS = get_args(LinkAction)

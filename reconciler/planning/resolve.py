@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 
-from reconciler.model.constants import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID
-from reconciler.model.desired import Desired, DesiredConfigDB, DesiredHost, DesiredVMGroup, Presence
+from msgspec.structs import replace
+
 from reconciler.model.inventory import Inventory
-from reconciler.model.location import Location
-from reconciler.model.refs import ObjectRef
-from reconciler.model.resolved import (
-    Member,
-    Resolved,
-    ResolvedConfigDB,
-    ResolvedHost,
-    ResolvedVMGroup,
-    Unresolved,
-)
-from reconciler.planning.look_up import LookUp, NotFoundError, each
-from reconciler.planning.policy_places import resolve_storage_policies
-from reconciler.planning.volume_places import resolve_volumes
+from reconciler.model.kinds.configdb import DesiredConfigDB, ResolvedConfigDB
+from reconciler.model.kinds.host import DesiredHost, Presence, ResolvedHost
+from reconciler.model.kinds.vmgroup import DesiredVMGroup, Member, ResolvedVMGroup
+from reconciler.model.refs import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, Location, ObjectRef
+from reconciler.model.state import Desired, Resolved, Unresolved
+from reconciler.planning.lookup import InventoryLookup, NotFoundError, each
+from reconciler.planning.storagepolicy import resolve_storage_policies
+from reconciler.planning.volume import resolve_volumes
 
 
 def resolve(desired: Desired, inventory: Inventory) -> Resolved:
@@ -31,7 +25,7 @@ def resolve(desired: Desired, inventory: Inventory) -> Resolved:
 
 def resolve_places(desired: Desired, inventory: Inventory) -> Resolved:
     """All but the vmgroups: enough to begin to look."""
-    names = LookUp(inventory)
+    names = InventoryLookup(inventory)
     unresolved: list[Unresolved] = []
     databases = {db.ref: db for db in _distinct(_config_dbs(desired, names, unresolved), unresolved)}
     hosts = _hosts(desired, databases, names, unresolved)
@@ -53,7 +47,7 @@ def resolve_vmgroups(desired: Desired, places: Resolved) -> Resolved:
     """All of it, given what `resolve_places` found."""
     unresolved = list(places.unresolved)
     databases = {db.ref: db for db in places.config_dbs}
-    groups = _vmgroups(desired, databases, LookUp(places.inventory), unresolved)
+    groups = _vmgroups(desired, databases, InventoryLookup(places.inventory), unresolved)
     return replace(
         places,
         vmgroups=tuple(sorted(groups, key=lambda group: group.ref.sort_key)),
@@ -61,7 +55,7 @@ def resolve_vmgroups(desired: Desired, places: Resolved) -> Resolved:
     )
 
 
-def _config_dbs(desired: Desired, names: LookUp, unresolved: list[Unresolved]) -> list[ResolvedConfigDB]:
+def _config_dbs(desired: Desired, names: InventoryLookup, unresolved: list[Unresolved]) -> list[ResolvedConfigDB]:
     found = []
     for db in desired.config_dbs:
         hosts = tuple(sorted(host.ref.name for host in desired.hosts if selects(db, host, _cluster(host, names))))
@@ -105,7 +99,7 @@ def selects(db: DesiredConfigDB, host: DesiredHost, cluster: str | None) -> bool
 def _hosts(
     desired: Desired,
     databases: dict[ObjectRef, ResolvedConfigDB],
-    names: LookUp,
+    names: InventoryLookup,
     unresolved: list[Unresolved],
 ) -> list[ResolvedHost]:
     found = []
@@ -133,7 +127,7 @@ def _hosts(
     return found
 
 
-def _cluster(host: DesiredHost, names: LookUp) -> str | None:
+def _cluster(host: DesiredHost, names: InventoryLookup) -> str | None:
     entry = names.host(host)
     return None if entry is None else entry.cluster
 
@@ -147,7 +141,7 @@ def _databases_of(host: DesiredHost, desired: Desired, cluster: str | None) -> I
 def _vmgroups(
     desired: Desired,
     databases: dict[ObjectRef, ResolvedConfigDB],
-    names: LookUp,
+    names: InventoryLookup,
     unresolved: list[Unresolved],
 ) -> list[ResolvedVMGroup]:
     refs = {db.ref.name: db.ref for db in desired.config_dbs}
@@ -167,7 +161,7 @@ def _failed(group: DesiredVMGroup | ResolvedVMGroup, reason: str) -> Unresolved:
     return Unresolved(group.ref, reason, (*group.previous_names, *([group.uuid] if group.uuid else ())))
 
 
-def _vmgroup(group: DesiredVMGroup, db: ObjectRef, names: LookUp) -> ResolvedVMGroup:
+def _vmgroup(group: DesiredVMGroup, db: ObjectRef, names: InventoryLookup) -> ResolvedVMGroup:
     members, removes = _members(group, names)
     access = None
     if group.access is not None:
@@ -188,7 +182,7 @@ def _vmgroup(group: DesiredVMGroup, db: ObjectRef, names: LookUp) -> ResolvedVMG
     )
 
 
-def _members(group: DesiredVMGroup, names: LookUp) -> tuple[tuple[Member, ...] | None, bool]:
+def _members(group: DesiredVMGroup, names: InventoryLookup) -> tuple[tuple[Member, ...] | None, bool]:
     if group.vms is None and group.vm_selector is None:
         return None, False
     listed = names.members(group.vms or ())

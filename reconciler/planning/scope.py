@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from reconciler.model.constants import DEFAULT_VMGROUP
-from reconciler.model.desired import Presence
-from reconciler.model.observed import DBState, Observed, UnreachableHost
-from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.resolved import Resolved, ResolvedConfigDB
+from reconciler.model.kinds.configdb import DBState, ResolvedConfigDB
+from reconciler.model.kinds.host import Presence, UnreachableHost
+from reconciler.model.refs import DEFAULT_VMGROUP, Kind, ObjectRef
+from reconciler.model.state import Observed, Resolved
 
 
 def incomplete(resolved: Resolved, observed: Observed) -> str | None:

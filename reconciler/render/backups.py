@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reconciler.model.backups import Backup, Backups
+from reconciler.model.kinds.configdb import Backup, Backups
 from reconciler.render.data import Data
 from reconciler.render.text import columns, lines
 

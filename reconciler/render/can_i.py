@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from reconciler.model.sizes import format_size
-from reconciler.planning.can_i import CanI, Question, Verdict
-from reconciler.planning.rights import Right
+from reconciler.model.units import format_size
+from reconciler.planning.rights.can_i import CanI, Question, Verdict
+from reconciler.planning.rights.decision import Right
 from reconciler.render.data import Data
 from reconciler.render.quota import about
 from reconciler.render.text import Paint, clean, columns, lines, plain

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reconciler.model.conditions import Condition
 from reconciler.model.diff import Op
+from reconciler.model.events import Condition
 from reconciler.model.inventory import ESXiHost
-from reconciler.model.observed import Section
+from reconciler.model.kinds.host import Section
 from reconciler.model.ownership import Record
-from reconciler.planning.show import LOST
+from reconciler.planning.spelling import LOST
 from reconciler.render.data import Data, change_data
 from reconciler.render.diff import change_text
 from reconciler.render.facts import NONE, UNKNOWN, ConfigDBFacts, HostFacts, Row, VMGroupFacts, sync

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from reconciler.model.actions import RecordObject
 from reconciler.model.diff import Change, Diff, FieldChange, Op
+from reconciler.model.ownership import RecordObject
 from reconciler.model.refs import Kind
 from reconciler.model.risk import Risk
 from reconciler.render.rights import rights_lines

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
-from reconciler.model.constants import SPECIAL_DATASTORES, VOLUMES
 from reconciler.model.diff import Change, Op
 from reconciler.model.inventory import Inventory
-from reconciler.model.location import Location, local
-from reconciler.model.observed import (
-    DBMode,
-    DBState,
-    ObservedConfigDB,
-    ObservedHost,
-    TenantRow,
-    UnreachableHost,
-    VolumeUse,
-)
+from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, ResolvedConfigDB
+from reconciler.model.kinds.host import DBMode, ObservedHost, ResolvedHost, UnreachableHost
+from reconciler.model.kinds.vmgroup import TenantRow, VolumeUse
 from reconciler.model.outcome import Assessment
 from reconciler.model.ownership import Record
-from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.resolved import ResolvedConfigDB, ResolvedHost
-from reconciler.planning.books import Stock, stocks
-from reconciler.planning.compliance import Verdict, verdict
+from reconciler.model.refs import SPECIAL_DATASTORES, VOLUMES, Kind, Location, ObjectRef, own_location
 from reconciler.planning.history import history
+from reconciler.planning.host.compliance import Verdict, verdict
+from reconciler.planning.vmgroup.quotas import Stock, stocks
 from reconciler.render.policy_facts import StoragePolicyFacts
 from reconciler.render.volume_facts import VolumeFacts
 
@@ -49,8 +41,7 @@ _ACCESS = {
 _UNUSABLE = ("Corrupt", "Incomplete", "WrongVersion")  # to vDVS too; what is merely locked may be free in a moment
 
 
-@dataclass(frozen=True, slots=True)
-class HostFacts:
+class HostFacts(Struct, frozen=True):
     """A declared host. `seen` None: it was not observed; `why` says why not. `db`: the config DB that it uses, if that
     is one that was looked at."""
 
@@ -91,8 +82,7 @@ def _enforced_by(db: ObservedConfigDB) -> str:
     return "refused" if db.state is not DBState.UNKNOWN or db.reason in _UNUSABLE else UNKNOWN
 
 
-@dataclass(frozen=True, slots=True)
-class Right:
+class Right(Struct, frozen=True):
     """One access row of a vmgroup. `datastore` is a name; `used`: (datastore, MB), each counted by itself."""
 
     datastore: str
@@ -102,8 +92,7 @@ class Right:
     used: tuple[tuple[str, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class VMGroupFacts:
+class VMGroupFacts(Struct, frozen=True):
     """A vmgroup, declared or found. `tenant` None: the config DB has no such row, or could not be read. `stocks`: its
     volumes on each datastore, by its name."""
 
@@ -119,8 +108,7 @@ class VMGroupFacts:
     record: Record | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigDBFacts:
+class ConfigDBFacts(Struct, frozen=True):
     """A config DB. Out of `hosts`, those in `linked` use it, and those in `silent` did not answer."""
 
     change: Change
@@ -218,7 +206,7 @@ class Facts:
 
     def _config_db_of(self, host: ObservedHost) -> ObservedConfigDB | None:
         if host.db_mode is DBMode.SINGLE_NODE:
-            return self._observed.config_dbs.get(local(host.name))
+            return self._observed.config_dbs.get(own_location(host.name))
         return None if host.link_path is None else self._observed.config_dbs.get(Location(host.link_path))
 
     def _link_datastore(self, host: ObservedHost) -> str | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from msgspec import Struct
 
 Schema = Mapping[str, Any]
 
@@ -15,8 +15,7 @@ _DEFAULT = re.compile(r"(?:^| )Default: (.+?)\.(?= |$)")
 _TYPES = {"object": "mapping", "array": "list", "string": "text", "integer": "number", "boolean": "true or false"}
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """One field. `path` is what is written after the kind: `spec.access.datastore`; list items add nothing to it."""
 
     path: str

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from reconciler.loader.scalars import AMBIGUOUS, resolve
-from reconciler.model.adopted import Adopted, LeftOut, Manifest, Place
 from reconciler.model.diff import Value
+from reconciler.model.export import Export, FieldPath, LeftOut, Manifest
 from reconciler.render.data import Data
 from reconciler.render.text import clean
 
@@ -27,7 +27,7 @@ def manifests_text(manifests: Sequence[Manifest]) -> str:
     return "---\n".join(_document(manifest) for manifest in manifests)
 
 
-def adopted_data(adopted: Adopted) -> Data:
+def adopted_data(adopted: Export) -> Data:
     """schemas/output/export.json"""
     return {
         "items": [manifest.data for manifest in adopted.manifests],
@@ -45,7 +45,9 @@ def _document(manifest: Manifest) -> str:
     return "\n".join([MODELINE.format(kind=kind), *_mapping(manifest.data, "", (), manifest.comments)]) + "\n"
 
 
-def _mapping(value: Mapping[str, Value], indent: str, place: Place, comments: Mapping[Place, str]) -> Iterator[str]:
+def _mapping(
+    value: Mapping[str, Value], indent: str, place: FieldPath, comments: Mapping[FieldPath, str]
+) -> Iterator[str]:
     for key, item in value.items():
         here = (*place, key)
         note = f"  # {clean(comments[here])}" if here in comments else ""
@@ -60,7 +62,7 @@ def _mapping(value: Mapping[str, Value], indent: str, place: Place, comments: Ma
             yield f"{head} {scalar(item)}{note}"
 
 
-def _list(value: Sequence[Value], indent: str, place: Place, comments: Mapping[Place, str]) -> Iterator[str]:
+def _list(value: Sequence[Value], indent: str, place: FieldPath, comments: Mapping[FieldPath, str]) -> Iterator[str]:
     for position, item in enumerate(value):
         here = (*place, position)
         note = f"  # {clean(comments[here])}" if here in comments else ""

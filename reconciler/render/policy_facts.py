@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from reconciler.model.diff import Change
-from reconciler.model.observed import ObservedDatastore, StoragePolicyFile
+from reconciler.model.kinds.storagepolicy import StoragePolicyFile, text_of
 from reconciler.model.outcome import Assessment
 from reconciler.model.ownership import Record
 from reconciler.model.refs import Kind
-from reconciler.model.storage_policies import text_of
+from reconciler.model.state import ObservedDatastore
 from reconciler.planning.history import history
 
 
-@dataclass(frozen=True, slots=True)
-class StoragePolicyFacts:
+class StoragePolicyFacts(Struct, frozen=True):
     """A storage policy, declared or found. `content`: what is in its file (None: no such file, or it could not be
     read, as `readable` says); `users`: the volumes that name it (None: that could not be told)."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from reconciler.model.sizes import format_size
-from reconciler.planning.books import Stock
+from reconciler.model.units import format_size
+from reconciler.planning.vmgroup.quotas import Stock
 from reconciler.render.facts import NONE, UNKNOWN, Right, VMGroupFacts
 from reconciler.render.text import count
 

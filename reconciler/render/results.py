@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from reconciler.model.actions import RecordObject
 from reconciler.model.errors import ManifestError
 from reconciler.model.outcome import BackupMade, ObjectResult, Outcome, Status
+from reconciler.model.ownership import RecordObject
 from reconciler.model.refs import Kind
 from reconciler.render.brief import in_brief
 from reconciler.render.rights import rights_lines

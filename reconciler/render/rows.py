@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from reconciler.model.inventory import ESXiHost
-from reconciler.model.observed import DBState
-from reconciler.planning.books import Stock
+from reconciler.model.kinds.configdb import DBState
+from reconciler.planning.vmgroup.quotas import Stock
 from reconciler.render.data import Data
 from reconciler.render.facts import NONE, UNKNOWN, HostFacts, Row, VMGroupFacts, sync
 from reconciler.render.history import applied_data

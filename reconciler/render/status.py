@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reconciler.model.conditions import Condition, Truth
 from reconciler.model.diff import Op
+from reconciler.model.events import Condition, Truth
 from reconciler.model.outcome import Assessment
 from reconciler.model.refs import Kind
 from reconciler.render.data import Data, summary_data

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from reconciler.model.diff import Op
-from reconciler.model.observed import DBMode, DBState
+from reconciler.model.kinds.configdb import DBState
+from reconciler.model.kinds.host import DBMode
 from reconciler.model.outcome import Assessment
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.planning.compliance import Compliance
+from reconciler.planning.host.compliance import Compliance
 from reconciler.render.facts import NONE, UNKNOWN, ConfigDBFacts, Facts, HostFacts, Row, VMGroupFacts, sync
 from reconciler.render.policy_facts import StoragePolicyFacts, storage_policies
 from reconciler.render.quota import tightest

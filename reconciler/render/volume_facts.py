@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from reconciler.model.diff import Change
+from reconciler.model.kinds.volume import ResolvedVolume, SettingsState, VolumeAccess
 from reconciler.model.outcome import Assessment
 from reconciler.model.ownership import Record
 from reconciler.model.refs import Kind
-from reconciler.model.resolved import ResolvedVolume
-from reconciler.model.volumes import SettingsState, VolumeAccess
 from reconciler.planning.history import history
-from reconciler.planning.volume_diff import attached_to, names_of_vms, settings_of
-from reconciler.planning.volume_places import uuids_of_vmgroups
+from reconciler.planning.volume import attached_to, names_of_vms, settings_of, uuids_of_vmgroups
 
 
-@dataclass(frozen=True, slots=True)
-class VolumeFacts:
+class VolumeFacts(Struct, frozen=True):
     """A declared volume. `resolved` None: it could not be looked up. `access`: as it is now (None: not known);
     `attached`: the VM that has it, in words (None: none has, or that is not known)."""
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Final
+from typing import Any, Final, TypeVar
+
+from msgspec import Struct, ValidationError, convert
+from msgspec import json as msgspec_json
 
 from reconciler.model.errors import UsageError
-from reconciler.model.saved_plan import SavedPlan
-from reconciler.saved.codec import Data, MalformedError, decode, encode
+from reconciler.model.plan import SavedPlan
+
+_T = TypeVar("_T", bound=Struct)
 
 VERSION: Final = 1
 _VERSION, _DIGEST, _CONTENT = "vdvsPlan", "digest", "content"
@@ -18,7 +22,7 @@ BEGINNING: Final = f'{{\n "{_VERSION}":'.encode()
 
 def to_text(plan: SavedPlan) -> bytes:
     """The file of a plan: schemas/output/saved-plan.json."""
-    content = encode(SavedPlan, plan)
+    content = encode(plan)
     return json.dumps({_VERSION: VERSION, _DIGEST: _digest(content), _CONTENT: content}, indent=1).encode() + b"\n"
 
 
@@ -38,12 +42,25 @@ def from_text(text: bytes, name: str) -> SavedPlan:
         raise _unusable(name, "it was changed after it was made: its digest does not match")
     try:
         return decode(SavedPlan, content)
-    except MalformedError as error:
+    except ValidationError as error:
         maker = content.get("made_by") if isinstance(content, dict) else None
         raise _unusable(name, f"{maker} made it, and this one reads it otherwise ({error})") from error
 
 
-def _digest(content: Data) -> str:
+def encode(value: Struct) -> Any:
+    """Return a value of the model as plain data (what JSON can hold); sets in a fixed order."""
+    return json.loads(msgspec_json.encode(value, order="deterministic"))
+
+
+def decode(kind: type[_T], data: Any) -> _T:
+    """Return the value that `encode` gave `data` for. Raises ValidationError: nothing is guessed or left out."""
+    value = convert(data, kind)
+    if encode(value) != data:
+        raise ValidationError("a field is missing")
+    return value
+
+
+def _digest(content: Any) -> str:
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from reconciler.model.errors import UsageError
-from reconciler.model.saved_plan import SavedPlan
+from reconciler.model.plan import SavedPlan
 from reconciler.saved.document import BEGINNING, from_text, to_text
 
 

@@ -10,12 +10,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from reconciler import __version__
 from reconciler.model.diff import Diff, Op
-from reconciler.model.events import EventKind, Told
-from reconciler.model.observed import ObservedHost, UnreachableHost
+from reconciler.model.events import EventKind, Pass, Told, Trigger
+from reconciler.model.kinds.host import ObservedHost, UnreachableHost
 from reconciler.model.outcome import Assessment
-from reconciler.model.passes import Pass, Trigger
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.planning.host_diff import is_open
+from reconciler.planning.host.diff import is_open
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _CREATED = re.compile(rb"(# (HELP|TYPE) )?vdvs_\w+_created\b")  # when we began to count, of which nobody makes use

@@ -6,8 +6,7 @@ import os
 import socket
 from collections.abc import Mapping
 
-from reconciler.model.events import EventKind, Told
-from reconciler.model.passes import Pass
+from reconciler.model.events import EventKind, Pass, Told
 from reconciler.render.text import clean
 
 

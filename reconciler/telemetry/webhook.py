@@ -13,9 +13,8 @@ from typing import Any, Final
 
 import aiohttp
 
-from reconciler.model.events import Told
-from reconciler.model.passes import Pass
-from reconciler.model.secret import Secret
+from reconciler.model.events import Pass, Told
+from reconciler.model.kinds.site import Secret
 from reconciler.render.events import event_data
 
 MOST_WAITING: Final = 1000

@@ -13,17 +13,17 @@ import stat
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.agent import host_actions, host_facts, local_sh, programs
 from reconciler.agent.paths import Root
 from reconciler.agent.wire import Refused
 from reconciler.hosts.sections import understood
-from reconciler.model.observed import Section, SectionForm
+from reconciler.model.kinds.host import Section, SectionForm
 from tests.agent.test_observe_db import leave_hot_journal, start_spilling_writer
 from tests.agent.world import AUTH_DB, DB, LOCAL_SH, URL, VOLUME, Agent, break_at
 

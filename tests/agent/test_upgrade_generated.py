@@ -6,26 +6,25 @@ import json
 import sqlite3
 import tempfile
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from reconciler.agent import rules
 from reconciler.hosts import wire
-from reconciler.model.desired import Unmanaged
 from reconciler.model.diff import Op
 from reconciler.model.inventory import Datastore, ESXiHost, Inventory, VirtualMachine
-from reconciler.model.location import Location
-from reconciler.model.observed import Observed, ObservedConfigDB
-from reconciler.model.policy import APPLY
-from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.resolved import Resolved, ResolvedConfigDB, ResolvedHost
+from reconciler.model.kinds.configdb import ObservedConfigDB, ResolvedConfigDB, Unmanaged
+from reconciler.model.kinds.host import ResolvedHost
+from reconciler.model.plan import APPLY
+from reconciler.model.refs import Kind, Location, ObjectRef
+from reconciler.model.state import Observed, Resolved
+from reconciler.planning.configdb.old_schema import lifted
 from reconciler.planning.differ import diff
-from reconciler.planning.old_schema import lifted
 from reconciler.planning.planner import plan
 from tests.agent import old_db
 from tests.agent.world import DB, DEFAULT, G1, G2, URL, VM1, VM2, VOLUME, Agent, outcomes

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from reconciler.loader.schemas import schema
-from reconciler.model.vmgroup_names import LONGEST_NAME
-from reconciler.planning.sayable import LONGEST, PATTERNS
+from reconciler.model.kinds.vmgroup import LONGEST_VMGROUP_NAME
+from reconciler.planning.export.expressible import LONGEST, PATTERNS
 
 
 def spec(name: str) -> dict[str, Any]:
@@ -34,4 +34,4 @@ VMGROUP, HOST = spec("vmgroup"), spec("host")
 )
 def test_the_patterns_are_those_of_the_schemas(what: str, field: dict[str, Any]) -> None:
     assert PATTERNS[what] == field["pattern"]
-    assert field.get("maxLength") == (LONGEST_NAME if what == "vmgroup" else LONGEST.get(what))
+    assert field.get("maxLength") == (LONGEST_VMGROUP_NAME if what == "vmgroup" else LONGEST.get(what))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
@@ -12,15 +11,17 @@ from unittest.mock import ANY
 import jsonschema
 import pytest
 import yaml
+from msgspec.structs import fields
 from referencing import Registry, Resource
 
 from reconciler.loader import build
 from reconciler.loader.explain import explain
 from reconciler.loader.schemas import NAMES, accepts, schema
-from reconciler.model import desired
+from reconciler.model import refs
 from reconciler.model.inventory import Datastore, VirtualMachine
+from reconciler.model.kinds import configdb, host, vmgroup
 from reconciler.model.refs import Kind
-from reconciler.model.sizes import parse_size
+from reconciler.model.units import parse_size
 
 ROOT = Path(__file__).parents[2]
 ALL = sorted(path.name.removesuffix(".v1.json") for path in (ROOT / "schemas").glob("*.json"))
@@ -135,23 +136,23 @@ def spec(name: str) -> dict[str, Any]:
 def test_defaults_in_the_schemas_are_those_of_the_loader() -> None:
     assert spec("site")["lab"]["properties"]["directory"]["default"] == build.LAB_DIRECTORY
     assert spec("configdb")["backups"]["properties"]["keep"]["default"] == build.BACKUPS_TO_KEEP
-    assert spec("configdb")["unmanaged"]["default"] == desired.Unmanaged.REPORT
+    assert spec("configdb")["unmanaged"]["default"] == configdb.Unmanaged.REPORT
     assert spec("vmgroup")["access"]["items"]["properties"]["allowCreate"]["default"] is False
     assert spec("vmgroup")["vmSelector"]["properties"]["namePattern"]["default"] == "*"
 
 
 def test_choices_in_the_schemas_are_those_of_the_model() -> None:
-    assert set(spec("configdb")["unmanaged"]["enum"]) == set(desired.Unmanaged)
-    assert set(spec("configdb")["defaultVMGroup"]["enum"]) == set(desired.Presence)
+    assert set(spec("configdb")["unmanaged"]["enum"]) == set(configdb.Unmanaged)
+    assert set(spec("configdb")["defaultVMGroup"]["enum"]) == set(host.Presence)
 
 
 @pytest.mark.parametrize(
     ("properties", "model"),
     [
-        (spec("vmgroup")["vms"]["items"]["properties"], desired.VMRef),
-        (spec("vmgroup")["vmSelector"]["properties"], desired.VMSelector),
-        (spec("configdb")["datastore"]["properties"], desired.DatastoreRef),
-        (spec("configdb")["hosts"]["properties"], desired.HostSelector),
+        (spec("vmgroup")["vms"]["items"]["properties"], vmgroup.VMRef),
+        (spec("vmgroup")["vmSelector"]["properties"], vmgroup.VMSelector),
+        (spec("configdb")["datastore"]["properties"], refs.DatastoreRef),
+        (spec("configdb")["hosts"]["properties"], configdb.HostSelector),
         (schema("inventory")["properties"]["vms"]["items"]["properties"], VirtualMachine),
         ({**schema("inventory")["properties"]["datastores"]["items"]["properties"], "id": None}, Datastore),
     ],

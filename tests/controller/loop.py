@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+
+from msgspec.structs import replace
 
 from reconciler.controller.mode import Mode
 from reconciler.controller.watch import Edges, Loaded, Watch
-from reconciler.model.desired import Desired, DesiredHost, Site
 from reconciler.model.diff import Change, Diff, FieldChange, Op
-from reconciler.model.events import Revision, Told
+from reconciler.model.events import Pass, Revision, Told, Trigger
+from reconciler.model.kinds.host import DesiredHost
+from reconciler.model.kinds.site import Lab, Site
 from reconciler.model.outcome import Assessment, ObjectResult, Outcome
 from reconciler.model.ownership import Applying, Stamp
-from reconciler.model.passes import Pass, Trigger
-from reconciler.model.plan import Plan
-from reconciler.model.policy import Policy
+from reconciler.model.plan import Plan, Policy
 from reconciler.model.refs import Kind, ObjectRef, Source
-from reconciler.model.site import Lab
+from reconciler.model.state import Desired
 from tests.render import sites
 
 SITE = Site("lab", Source("site.yaml", 1, 1), Lab("/lab"), (), None, None)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from reconciler.controller.debounce import Debounce
 from reconciler.controller.run import site_for_watch
-from reconciler.model.durations import parse_duration
 from reconciler.model.errors import UsageError
-from reconciler.model.site import SSH, Credentials
+from reconciler.model.kinds.site import SSH, Credentials
+from reconciler.model.units import parse_duration
 from tests.controller.loop import SITE, desired
 
 

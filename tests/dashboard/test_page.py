@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.events import EventKind
 from reconciler.model.inventory import Inventory
-from reconciler.model.observed import Observed, UnreachableHost
+from reconciler.model.kinds.host import UnreachableHost
 from reconciler.model.outcome import Assessment, Outcome
 from reconciler.model.plan import Plan
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.resolved import Resolved
+from reconciler.model.state import Observed, Resolved
 from tests.dashboard.serving import Served, served
 from tests.telemetry.passes import NOON, drift, kept, made, told
 

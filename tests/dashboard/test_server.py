@@ -14,7 +14,7 @@ from reconciler.dashboard.listening import Listen, host_of, listen
 from reconciler.dashboard.server import COOKIE
 from reconciler.model.errors import UsageError
 from reconciler.model.events import EventKind
-from reconciler.model.secret import Secret
+from reconciler.model.kinds.site import Secret
 from tests.dashboard.serving import Served, served
 from tests.telemetry.passes import drift, kept, made, told
 

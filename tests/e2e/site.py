@@ -18,7 +18,7 @@ from reconciler.loader import load
 from reconciler.model.diff import Change, Diff
 from reconciler.model.outcome import Outcome
 from reconciler.model.ownership import Applying
-from reconciler.model.policy import APPLY, REPORT_ONLY, Policy
+from reconciler.model.plan import APPLY, REPORT_ONLY, Policy
 from reconciler.model.refs import Kind
 from reconciler.reconcile import reconcile
 from reconciler.wiring import open_world

@@ -15,8 +15,8 @@ from contextlib import closing
 import pytest
 
 from reconciler.model.diff import Op
-from reconciler.model.observed import DBMode, ObservedHost
-from reconciler.model.policy import APPLY_AND_DESTROY, REPORT_ONLY
+from reconciler.model.kinds.host import DBMode, ObservedHost
+from reconciler.model.plan import APPLY_AND_DESTROY, REPORT_ONLY
 from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses
 
 

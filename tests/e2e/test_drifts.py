@@ -13,7 +13,7 @@ from reconciler.lab.breakage import DRIFTS, break_lab
 from reconciler.lab.breakage.place import Place
 from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.errors import UsageError, VdvsError
-from reconciler.model.policy import APPLY, APPLY_AND_DESTROY
+from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
 from reconciler.planning.conditions import conditions
 from tests.e2e.site import GOLD, SEED, WEB, LabSite
 

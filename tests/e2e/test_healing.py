@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from reconciler.model.ownership import Applying, Stamp
-from reconciler.model.policy import HEAL
+from reconciler.model.plan import HEAL
 from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses
 
 TEAM = Applying("team", Stamp("ann@ws"))

@@ -21,7 +21,7 @@ from reconciler.cli.main import cli
 from reconciler.hosts.client import AgentClient
 from reconciler.model.diff import Op
 from reconciler.model.outcome import Outcome
-from reconciler.model.policy import Policy
+from reconciler.model.plan import Policy
 from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses
 
 UUID = "0f2d53d7-091e-4b04-a6b0-1d2a43c454eb"

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from reconciler.cli.main import cli
 from reconciler.model.ownership import Applying, Stamp
-from reconciler.model.policy import HEAL
+from reconciler.model.plan import HEAL
 from tests.agent import old_db
 from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses
 from tests.render import schemas

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from reconciler import lab
 from reconciler.agent.rules import violations
 from reconciler.cli.main import cli
-from reconciler.model.policy import Policy
+from reconciler.model.plan import Policy
 from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses
 
 UUID = "0f2d53d7-091e-4b04-a6b0-1d2a43c454eb"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.execution.surveying import Survey, still_differs, survey
+from reconciler.execution.survey import Survey, still_differs, survey
 from reconciler.loader import load
 from reconciler.model.diff import Op
 from reconciler.model.ownership import Applying, Stamp
-from reconciler.model.policy import HEAL
+from reconciler.model.plan import HEAL
 from reconciler.render.manifests import manifests_text
 from reconciler.wiring import open_world
 from tests.e2e.site import GOLD, SEED, LabSite, Nobody, assert_in_sync, statuses

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from reconciler.execution.surveying import Survey, still_differs, survey
+from reconciler.execution.survey import Survey, still_differs, survey
 from reconciler.loader import load
 from reconciler.model.diff import Op
 from reconciler.model.ownership import Applying, Stamp
-from reconciler.model.policy import HEAL
+from reconciler.model.plan import HEAL
 from reconciler.model.risk import Risk
 from reconciler.render.manifests import manifests_text
 from reconciler.wiring import open_world

@@ -6,21 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from reconciler.model.actions import AddMember, CreateVMGroup, DBAction
-from reconciler.model.backups import Backup
-from reconciler.model.host_actions import (
-    HostAction,
-    LinkAction,
-    RemoveNameLink,
-    SetNameLink,
-    SetVolumeAccess,
-    StoragePolicyAction,
-)
-from reconciler.model.observed import ObservedConfigDB
+from reconciler.model.actions import DBAction
+from reconciler.model.kinds.configdb import Backup, ObservedConfigDB
+from reconciler.model.kinds.host import HostAction
+from reconciler.model.kinds.storagepolicy import StoragePolicyAction
+from reconciler.model.kinds.vmgroup import AddMember, CreateVMGroup, LinkAction, Member, RemoveNameLink, SetNameLink
+from reconciler.model.kinds.volume import SetVolumeAccess
 from reconciler.model.outcome import ActionResult
 from reconciler.model.plan import DBPlan
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.resolved import Member
 from reconciler.model.risk import Risk
 from reconciler.ports import DBResult, Question, Report
 

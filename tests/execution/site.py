@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from reconciler.model.constants import AUTH_DB
+from msgspec.structs import replace
+
 from reconciler.model.diff import Diff
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
-from reconciler.model.host_actions import HostAction, LinkAction, SetVolumeAccess, StoragePolicyAction
 from reconciler.model.inventory import Inventory
-from reconciler.model.location import Location, local
-from reconciler.model.observed import DBMode, DBState, ObservedConfigDB, ObservedDatastore, ObservedHost
+from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
+from reconciler.model.kinds.host import DBMode, HostAction, ObservedHost
+from reconciler.model.kinds.storagepolicy import StoragePolicyAction
+from reconciler.model.kinds.vmgroup import LinkAction
+from reconciler.model.kinds.volume import SetVolumeAccess
 from reconciler.model.outcome import ActionResult, Assessment, Outcome
-from reconciler.model.plan import DBPlan, MovePlan
-from reconciler.model.policy import APPLY, Policy
+from reconciler.model.plan import APPLY, DBPlan, MovePlan, Policy
+from reconciler.model.refs import AUTH_DB, Location, own_location
+from reconciler.model.state import ObservedDatastore
 from reconciler.ports import DBResult, Question, Report
 from reconciler.reconcile import World, reconcile
 from tests.planning import compact
@@ -92,7 +96,7 @@ class FakeHost:
 
     def _config_db(self, host: ObservedHost, path: str) -> ObservedConfigDB:
         if path == AUTH_DB:
-            own = self.hosts.site.dbs.get(local(self.name))
+            own = self.hosts.site.dbs.get(own_location(self.name))
             absent = ObservedConfigDB(path, DBState.ABSENT, "", "", self.name, "absent")
             return absent if own is None else replace(own.observed(), read_from=self.name)
         url = path.removesuffix("/dockvols/vmdkops_config.db")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from reconciler.execution.foresight import foresee
-from reconciler.execution.observing import observe
-from reconciler.model.location import Location
-from reconciler.model.observed import DBMode, DBState, Observed, ObservedHost, UnreachableHost
+from reconciler.execution.observe import observe
+from reconciler.execution.prefetch import prefetch
+from reconciler.model.kinds.configdb import DBState
+from reconciler.model.kinds.host import DBMode, ObservedHost, UnreachableHost
+from reconciler.model.refs import Location
+from reconciler.model.state import Observed
 from reconciler.planning.resolve import resolve
 from tests.execution.site import Lab
 from tests.planning import compact
@@ -135,7 +137,7 @@ def looked_ahead(site: Lab, last: Observed | None = None) -> Observed:
     wanted = compact.desired(site.wanted)
 
     async def both() -> Observed:
-        foreseen = await foresee(wanted, site.hosts, last)
+        foreseen = await prefetch(wanted, site.hosts, last)
         return await observe(resolve(wanted, site.inventory), site.hosts, site.fakes, (), foreseen)
 
     return asyncio.run(both())

@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.execution.executor import execute
 from reconciler.model.errors import VCenterRefusedError
-from reconciler.model.host_actions import EnterMaintenance, ExitMaintenance, RestartHostd
+from reconciler.model.kinds.host import EnterMaintenance, ExitMaintenance, RestartHostd
 from reconciler.model.outcome import ActionResult
 from reconciler.model.plan import HostPlan, Plan, Rollout
 from reconciler.model.refs import Kind, ObjectRef

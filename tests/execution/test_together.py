@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from reconciler.execution.together import together
+from reconciler.execution.gather import gather_all
 
 
 def test_the_results_come_in_order() -> None:
@@ -15,10 +15,10 @@ def test_the_results_come_in_order() -> None:
         return seconds
 
     async def run() -> list[float]:
-        return await together([after(0.02), after(0), after(0.01)])
+        return await gather_all([after(0.02), after(0), after(0.01)])
 
     assert asyncio.run(run()) == [0.02, 0, 0.01]
-    assert asyncio.run(together([])) == []
+    assert asyncio.run(gather_all([])) == []
 
 
 @pytest.mark.parametrize("interrupted", [True, False], ids=["interrupted", "a mistake in one of them"])
@@ -38,7 +38,7 @@ def test_nobody_is_left_behind(interrupted: bool) -> None:
         await asyncio.sleep(600)
 
     async def run() -> None:
-        task = asyncio.create_task(together([quick(), takes_its_time()]))
+        task = asyncio.create_task(gather_all([quick(), takes_its_time()]))
         await asyncio.sleep(0.01)
         if interrupted:
             task.cancel()

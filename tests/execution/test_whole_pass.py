@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
+from msgspec.structs import replace
 
-from reconciler.model.desired import Unmanaged
 from reconciler.model.diff import Op
 from reconciler.model.errors import InventoryError
 from reconciler.model.inventory import Inventory
-from reconciler.model.location import Location
-from reconciler.model.observed import DBState, VolumeUse
+from reconciler.model.kinds.configdb import DBState, Unmanaged
+from reconciler.model.kinds.vmgroup import VolumeUse
 from reconciler.model.outcome import Outcome
-from reconciler.model.policy import APPLY_AND_DESTROY, REPORT_ONLY
+from reconciler.model.plan import APPLY_AND_DESTROY, REPORT_ONLY
+from reconciler.model.refs import Location
 from reconciler.reconcile import World as Outside
 from reconciler.reconcile import assess, reconcile
 from tests.execution.site import FakeHosts, Fakes, Lab, details, refusing, statuses

@@ -13,12 +13,11 @@ import pytest
 from reconciler.agent import host_actions, host_facts, section, verbs
 from reconciler.hosts import client
 from reconciler.hosts.client import AgentClient
-from reconciler.model.actions import AddMember
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
-from reconciler.model.host_actions import LinkDB, StartService
+from reconciler.model.kinds.host import LinkDB, StartService
+from reconciler.model.kinds.vmgroup import AddMember, Member
 from reconciler.model.plan import DBPlan
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.resolved import Member
 from reconciler.model.risk import Risk
 from reconciler.ports import Lookout, Question
 

@@ -16,8 +16,8 @@ import pytest
 from reconciler.hosts import client, local
 from reconciler.hosts.local import LocalHosts
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
-from reconciler.model.host_actions import LinkDB, WriteSection
-from reconciler.model.observed import DBMode, DBState
+from reconciler.model.kinds.configdb import DBState
+from reconciler.model.kinds.host import DBMode, LinkDB, WriteSection
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.risk import Risk
 from reconciler.ports import Lookout, Question

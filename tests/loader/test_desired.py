@@ -8,18 +8,11 @@ from pathlib import Path
 import pytest
 
 from reconciler.loader import load
-from reconciler.model.desired import (
-    DatastoreRef,
-    DesiredAccess,
-    DesiredDriver,
-    HostSelector,
-    Presence,
-    Unmanaged,
-    VMRef,
-    VMSelector,
-)
-from reconciler.model.refs import Kind, ObjectRef, Source
-from reconciler.model.site import Lab
+from reconciler.model.kinds.configdb import HostSelector, Unmanaged
+from reconciler.model.kinds.host import DesiredDriver, Presence
+from reconciler.model.kinds.site import Lab
+from reconciler.model.kinds.vmgroup import DesiredAccess, VMRef, VMSelector
+from reconciler.model.refs import DatastoreRef, Kind, ObjectRef, Source
 from tests.loader.helpers import CONFIG_DB, SITE, errors_of, host, load_text, vmgroup
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.loader import load
-from reconciler.model.desired import DesiredHost, Site
 from reconciler.model.errors import InvalidManifestsError
+from reconciler.model.kinds.host import DesiredHost
+from reconciler.model.kinds.site import Site
 
 SITE = (
     "apiVersion: vdvs.io/v1\nkind: Site\nmetadata: {name: here}\nspec: {lab: {directory: lab}, allow: {hosts: [a*]}}\n"

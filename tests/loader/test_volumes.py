@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.loader import load
-from reconciler.model.desired import DesiredVolume
 from reconciler.model.errors import InvalidManifestsError
 from reconciler.model.inventory import Datastore, ESXiHost, Inventory
-from reconciler.model.volumes import LONGEST_NAME, VolumeAccess, why_not_named
+from reconciler.model.kinds.volume import LONGEST_VOLUME_NAME, DesiredVolume, VolumeAccess, why_not_volume_name
 from reconciler.planning.resolve import resolve
 
 DB = """\
@@ -85,11 +84,13 @@ def test_one_volume_under_two_names_of_its_datastore_is_left_alone(tmp_path: Pat
     assert all("is the same volume as" in failed.reason for failed in found.unresolved)
 
 
-@pytest.mark.parametrize("name", ["web", "Web Data", "web-00001", "web-1234567", "x" * LONGEST_NAME, "flat", "é"])
+@pytest.mark.parametrize(
+    "name", ["web", "Web Data", "web-00001", "web-1234567", "x" * LONGEST_VOLUME_NAME, "flat", "é"]
+)
 def test_names_that_vdvs_takes(name: str) -> None:
-    assert why_not_named(name) is None
+    assert why_not_volume_name(name) is None
 
 
 @pytest.mark.parametrize("name", ["a@b", "a/b", "a\\b", "web-000001", "x-flat", "x-ctk", "x" * 101, "a\x1bb"])
 def test_names_that_vdvs_does_not_take_or_not_find(name: str) -> None:
-    assert why_not_named(name) is not None
+    assert why_not_volume_name(name) is not None

@@ -16,7 +16,7 @@ from reconciler.inventory.maintenance import VCenterMaintenance
 from reconciler.inventory.vcenter import MAINTENANCE
 from reconciler.inventory.vsphere import VSphereInventory
 from reconciler.model.errors import VCenterRefusedError
-from reconciler.model.policy import HEAL
+from reconciler.model.plan import HEAL
 from tests.e2e.site import assert_in_sync, statuses
 from tests.e2e.test_driver import NEWER, newer_vib
 from tests.peers.sshd import Fleet

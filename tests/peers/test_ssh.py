@@ -8,23 +8,21 @@ import signal
 import subprocess
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import asyncssh
 import pytest
+from msgspec.structs import replace
 
 from reconciler.hosts.kept_drivers import KeptDrivers
 from reconciler.hosts.refused_logins import RefusedLogins
 from reconciler.hosts.ssh import SSHHosts
 from reconciler.model.errors import HostUnreachableError
-from reconciler.model.host_actions import LinkDB
-from reconciler.model.observed import DBMode
+from reconciler.model.kinds.host import DBMode, LinkDB
+from reconciler.model.kinds.site import SSH, Credentials, Login, Secret
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.risk import Risk
-from reconciler.model.secret import Login, Secret
-from reconciler.model.site import SSH, Credentials
 from reconciler.ports import HostAgent, Question
 from tests.peers.sshd import PORT, Fleet, Server, descendants
 from tests.processes import kill, wait_until_gone

@@ -19,7 +19,7 @@ from reconciler.hosts.ssh import SSHHosts
 from reconciler.inventory.ssh_service import SSHServices
 from reconciler.inventory.vcenter import SSH_KEY, SSH_SERVICE
 from reconciler.model.errors import HostUnreachableError, VCenterRefusedError
-from reconciler.model.secret import Login
+from reconciler.model.kinds.site import Login
 from reconciler.ports import Question
 from tests.e2e.site import statuses
 from tests.peers.sshd import Fleet

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from pyVmomi import vim
 
 from reconciler.inventory.vsphere import VSphereInventory
 from reconciler.model.errors import InventoryError
 from reconciler.model.inventory import Connection, Inventory, Power, VirtualMachine
-from reconciler.model.secret import Login, Secret
-from reconciler.model.site import Credentials, VCenter
+from reconciler.model.kinds.site import Credentials, Login, Secret, VCenter
 from tests.peers.vcsim import PASSWORD, USER, Administrator, Simulator, finish
 
 VOLUME = "582b1324-e49d9a0e-9bc3-000c29c1501d"

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from reconciler.model.constants import (
+from reconciler.model.inventory import Datastore, ESXiHost, Inventory, VirtualMachine
+from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
+from reconciler.model.kinds.host import DBMode, ObservedHost, UnreachableHost
+from reconciler.model.kinds.vmgroup import PrivilegeRow, TenantRow, VMRow
+from reconciler.model.refs import (
     ALL_DS_URL,
     AUTH_DB,
     DEFAULT_VMGROUP,
@@ -15,21 +19,10 @@ from reconciler.model.constants import (
     DEFAULT_VMGROUP_UUID,
     VM_DS_URL,
     VOLUMES,
+    Location,
+    own_location,
 )
-from reconciler.model.inventory import Datastore, ESXiHost, Inventory, VirtualMachine
-from reconciler.model.location import Location, local
-from reconciler.model.observed import (
-    DBMode,
-    DBState,
-    Observed,
-    ObservedConfigDB,
-    ObservedDatastore,
-    ObservedHost,
-    PrivilegeRow,
-    TenantRow,
-    UnreachableHost,
-    VMRow,
-)
+from reconciler.model.state import Observed, ObservedDatastore
 from tests.planning import compact
 
 HOSTS = ["esx1", "ESX1.lab", "esx_1", "10.0.0.1"]
@@ -64,7 +57,7 @@ def sites(draw: st.DrawFn, *, broken: bool = False) -> Site:
     present = [location.path for location, db in databases.items() if db.state is DBState.PRESENT]
     hosts = {name: _host(draw, name, present, inventory, broken) for name in HOSTS}
     for name, host in hosts.items():
-        databases[local(name)] = _own(draw, name, host, broken)
+        databases[own_location(name)] = _own(draw, name, host, broken)
     datastores = {url: ObservedDatastore(url, HOSTS[0], None, {}) for url in URLS}
     return Site(inventory, Observed(hosts, databases, datastores))
 

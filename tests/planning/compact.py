@@ -7,65 +7,70 @@ Names stand for ids throughout: datastore `shared` has the id `id-shared`, VM `v
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-from reconciler.model.constants import (
+from msgspec.structs import replace
+
+from reconciler.model.inventory import Connection, Datastore, ESXiHost, Inventory, Lockdown, Power, VirtualMachine
+from reconciler.model.kinds.configdb import (
+    CopiedFrom,
+    DBState,
+    DeadRow,
+    DesiredConfigDB,
+    HostSelector,
+    ObservedConfigDB,
+    Schema,
+    Unmanaged,
+)
+from reconciler.model.kinds.host import (
+    DBMode,
+    DesiredDriver,
+    DesiredHost,
+    Maintenance,
+    ObservedHost,
+    Presence,
+    Section,
+    SectionForm,
+    Service,
+    UnreachableHost,
+)
+from reconciler.model.kinds.storagepolicy import DesiredStoragePolicy, ObservedStoragePolicies, StoragePolicyFile
+from reconciler.model.kinds.vmgroup import (
+    BookedVolume,
+    DesiredAccess,
+    DesiredVMGroup,
+    PrivilegeRow,
+    TenantRow,
+    VMRef,
+    VMRow,
+    VMSelector,
+    VolumeUse,
+)
+from reconciler.model.kinds.volume import (
+    Attached,
+    DesiredVolume,
+    ObservedSettings,
+    SettingsState,
+    VolumeAccess,
+    VolumeSettings,
+)
+from reconciler.model.ownership import Record
+from reconciler.model.refs import (
     AUTH_DB,
     DEFAULT_VMGROUP,
     DEFAULT_VMGROUP_UUID,
     OLD_DEFAULT_URL,
     SPECIAL_DATASTORES,
     VOLUMES,
-)
-from reconciler.model.desired import (
     DatastoreRef,
-    Desired,
-    DesiredAccess,
-    DesiredConfigDB,
-    DesiredDriver,
-    DesiredHost,
-    DesiredStoragePolicy,
-    DesiredVMGroup,
-    DesiredVolume,
-    HostSelector,
-    Maintenance,
-    Presence,
-    Unmanaged,
-    VMRef,
-    VMSelector,
+    Kind,
+    Location,
+    ObjectRef,
+    Source,
+    own_location,
 )
-from reconciler.model.inventory import Connection, Datastore, ESXiHost, Inventory, Lockdown, Power, VirtualMachine
-from reconciler.model.location import Location, local
-from reconciler.model.observed import (
-    BookedVolume,
-    CopiedFrom,
-    DBMode,
-    DBState,
-    DeadRow,
-    DockvolsEntry,
-    EntryKind,
-    Observed,
-    ObservedConfigDB,
-    ObservedDatastore,
-    ObservedHost,
-    ObservedStoragePolicies,
-    PrivilegeRow,
-    Schema,
-    Section,
-    SectionForm,
-    Service,
-    StoragePolicyFile,
-    TenantRow,
-    UnreachableHost,
-    VMRow,
-    VolumeFile,
-    VolumeUse,
-)
-from reconciler.model.ownership import Record
-from reconciler.model.refs import Kind, ObjectRef, Source
-from reconciler.model.sizes import parse_size
-from reconciler.model.volumes import Attached, ObservedSettings, SettingsState, VolumeAccess, VolumeSettings
+from reconciler.model.state import Desired, DockvolsEntry, EntryKind, Observed, ObservedDatastore, VolumeFile
+from reconciler.model.units import parse_size
 
 Plain = Mapping[str, Any]
 NOWHERE = Source("case", 1, 1)
@@ -279,7 +284,7 @@ def observed(plain: Plain, known: Inventory) -> Observed:
 
 def place_called(name: str) -> Location:
     """Where the config DB is that is listed under this name."""
-    own = local(name.removeprefix("own "))
+    own = own_location(name.removeprefix("own "))
     return own if name.startswith("own ") else Location(f"{url_of(name)}/dockvols/vmdkops_config.db")
 
 

@@ -16,17 +16,16 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
+from msgspec.structs import replace
 
 from reconciler.model.diff import Diff
 from reconciler.model.ownership import Applying, Stamp
-from reconciler.model.plan import Plan
-from reconciler.model.policy import APPLY, APPLY_AND_DESTROY, REPORT_ONLY, Policy
-from reconciler.model.policy import HEAL as HEAL_APPLIED
+from reconciler.model.plan import APPLY, APPLY_AND_DESTROY, REPORT_ONLY, Plan, Policy
+from reconciler.model.plan import HEAL as HEAL_APPLIED
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.risk import Risk
 from reconciler.planning.differ import diff, without_uuid

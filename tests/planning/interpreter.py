@@ -7,38 +7,62 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
 
-from reconciler.model import actions as act
-from reconciler.model import host_actions as outside
-from reconciler.model.constants import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, VOLUMES
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from reconciler.model.actions import DBAction
 from reconciler.model.errors import AgentRefusedError
-from reconciler.model.location import Location, local
-from reconciler.model.observed import (
-    CopiedFrom,
+from reconciler.model.kinds.configdb import CopiedFrom, DBState, DeleteRow, ObservedConfigDB, Schema, UpgradeDB
+from reconciler.model.kinds.host import (
     DBMode,
-    DBState,
-    DockvolsEntry,
-    EntryKind,
-    Observed,
-    ObservedConfigDB,
-    ObservedDatastore,
+    HostAction,
+    InstallDriver,
+    LeaveOwnDB,
+    LinkDB,
+    MaintenanceAction,
     ObservedHost,
-    PrivilegeRow,
-    Schema,
+    RemoveDriver,
+    RemoveSection,
+    ReplaceDriver,
+    RestartHostd,
     Section,
     SectionForm,
     Service,
-    StoragePolicyFile,
-    TenantRow,
+    SetLogLevel,
+    StartService,
+    UnlinkDB,
     UnreachableHost,
+    WriteSection,
+)
+from reconciler.model.kinds.storagepolicy import StoragePolicyAction, StoragePolicyFile, WriteStoragePolicy
+from reconciler.model.kinds.vmgroup import (
+    Access,
+    AddMember,
+    CreateVMGroup,
+    DeleteVMGroup,
+    LinkAction,
+    Member,
+    MoveMember,
+    NameMember,
+    PrivilegeRow,
+    RemoveAccess,
+    RemoveMember,
+    RemoveNameLink,
+    RenameVMGroup,
+    SetAccess,
+    SetNameLink,
+    TenantRow,
+    UpdateVMGroup,
     VMRow,
 )
+from reconciler.model.kinds.volume import SetVolumeAccess
 from reconciler.model.outcome import ActionResult
-from reconciler.model.ownership import Record
+from reconciler.model.ownership import ForgetObject, Record, RecordObject
 from reconciler.model.plan import DBPlan, MovePlan
-from reconciler.model.resolved import Access, Member
+from reconciler.model.refs import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, VOLUMES, Location, own_location
 from reconciler.model.risk import Risk
+from reconciler.model.state import DockvolsEntry, EntryKind, Observed, ObservedDatastore
 
 
 class RefusedError(Exception):
@@ -55,8 +79,7 @@ def expect(met: bool, message: str, reason: str = "Precondition") -> None:
         raise RefusedError(reason, message)
 
 
-@dataclass
-class Rows:
+class Rows(Struct):
     """The rows of one config DB; `other` is the rest of what is observed of it."""
 
     other: ObservedConfigDB
@@ -116,60 +139,60 @@ class Rows:
         """The row of a VM, however it is spelt; one in lower case comes first."""
         return self.vms.get(uuid) or next((row for row in self.vms.values() if row.vm_id.lower() == uuid), None)
 
-    def do(self, action: act.DBAction) -> None:
+    def do(self, action: DBAction) -> None:
         """Carry out one action."""
-        if isinstance(action, act.RecordObject | act.ForgetObject):
+        if isinstance(action, RecordObject | ForgetObject):
             self._write_down(action)
             return
-        if not isinstance(action, act.CreateVMGroup | act.RemoveMember | act.DeleteRow | act.UpgradeDB):
+        if not isinstance(action, CreateVMGroup | RemoveMember | DeleteRow | UpgradeDB):
             expect(action.uuid in self.tenants, f"no vmgroup {action.uuid}")
         match action:
-            case act.CreateVMGroup():
+            case CreateVMGroup():
                 self._create(action)
-            case act.UpdateVMGroup(uuid=uuid, description=description, default_url=default):
+            case UpdateVMGroup(uuid=uuid, description=description, default_url=default):
                 old = self.tenants[uuid]
                 description = old.description if description is None else description
                 self.tenants[uuid] = TenantRow(uuid, old.name, description, default or old.default_url)
-            case act.RenameVMGroup(uuid=uuid, before=before, name=name):
+            case RenameVMGroup(uuid=uuid, before=before, name=name):
                 expect(self.tenants[uuid].name == before, "it has another name")
                 expect(
                     DEFAULT_VMGROUP not in (before, name) and uuid != DEFAULT_VMGROUP_UUID, "_DEFAULT keeps its name"
                 )
                 expect(name not in {row.name for row in self.tenants.values()}, "the name is taken")
                 self.tenants[uuid] = replace(self.tenants[uuid], name=name)
-            case act.SetAccess(uuid=uuid, access=access):
+            case SetAccess(uuid=uuid, access=access):
                 self._grant(uuid, access)
-            case act.RemoveAccess(uuid=uuid, url=url):
+            case RemoveAccess(uuid=uuid, url=url):
                 expect((uuid, url) in self.privileges, f"no row for {url}")
                 del self.privileges[uuid, url]
-            case act.AddMember(uuid=uuid, member=member):
+            case AddMember(uuid=uuid, member=member):
                 self._insert(uuid, member)
-            case act.MoveMember(uuid=uuid, from_uuid=source, member=member):
+            case MoveMember(uuid=uuid, from_uuid=source, member=member):
                 row = self._member(source, member.uuid)
                 del self.vms[row.vm_id]
                 self.vms[member.uuid] = VMRow(member.uuid, uuid, member.name or row.vm_name)
-            case act.NameMember(uuid=uuid, member=member):
+            case NameMember(uuid=uuid, member=member):
                 row = self._member(uuid, member.uuid)
                 self.vms[row.vm_id] = row._replace(vm_name=member.name)
-            case act.RemoveMember(uuid=uuid, member=member):
+            case RemoveMember(uuid=uuid, member=member):
                 del self.vms[self._member(uuid, member.uuid).vm_id]
-            case act.UpgradeDB(names=names):
+            case UpgradeDB(names=names):
                 self.other = replace(self.other, schema=Schema.V1_2)
                 for member in names:
                     row = self.vms[member.uuid]
                     self.vms[member.uuid] = row._replace(vm_name=row.vm_name or member.name)
-            case act.DeleteRow(table=table, key=key):
+            case DeleteRow(table=table, key=key):
                 left = tuple(row for row in self.other.dead_rows if (row.table, row.key) != (table, key))
                 expect(len(left) < len(self.other.dead_rows), "no such dead row")
                 self.other = replace(self.other, dead_rows=left)
-            case act.DeleteVMGroup(uuid=uuid):
+            case DeleteVMGroup(uuid=uuid):
                 self._delete(action)
 
-    def _write_down(self, action: act.RecordObject | act.ForgetObject) -> None:
+    def _write_down(self, action: RecordObject | ForgetObject) -> None:
         if self.records is None:
             return
         self.records.pop(action.object, None)
-        if isinstance(action, act.RecordObject):
+        if isinstance(action, RecordObject):
             self._forget_uid(action.uid)
             who = (None, False, "somebody", None, "")
             self.records[action.object] = Record(action.object, action.uid, action.set, action.digest, *who)
@@ -179,7 +202,7 @@ class Rows:
         if self.records is not None and uid is not None:
             self.records = {name: record for name, record in kept if record.uid != uid}
 
-    def _create(self, action: act.CreateVMGroup) -> None:
+    def _create(self, action: CreateVMGroup) -> None:
         expect((action.name == DEFAULT_VMGROUP) == (action.uuid == DEFAULT_VMGROUP_UUID), "_DEFAULT has its own uuid")
         expect(action.uuid not in self.tenants, "the uuid is taken")
         expect(action.name not in {row.name for row in self.tenants.values()}, "the name is taken")
@@ -205,7 +228,7 @@ class Rows:
         assert row is not None
         return row
 
-    def _delete(self, action: act.DeleteVMGroup) -> None:
+    def _delete(self, action: DeleteVMGroup) -> None:
         expect(self.tenants[action.uuid].name == action.name, "it has another name")
         expect(all(row.tenant_id != action.uuid for row in self.vms.values()), "it has members")
         expect(all(use.tenant_id != action.uuid for use in self.other.volume_use), "it has volumes")
@@ -237,7 +260,7 @@ class Site:
         host = self.hosts[name]
         if isinstance(host, UnreachableHost):
             return host
-        own = self.dbs.get(local(name))
+        own = self.dbs.get(own_location(name))
         if own is not None and own.other.state is DBState.PRESENT and host.link is None:
             return replace(host, db_mode=DBMode.SINGLE_NODE)
         location = Location(host.link_path or "")
@@ -247,20 +270,20 @@ class Site:
         mode, reason = (DBMode.MULTI_NODE, "") if good else (DBMode.BROKEN_LINK, "Missing")
         return replace(host, db_mode=mode, db_reason=reason)
 
-    def apply_policy(self, action: outside.StoragePolicyAction) -> None:
+    def apply_policy(self, action: StoragePolicyAction) -> None:
         """Write or remove the file of a storage policy. Raises RefusedError."""
         seen = self.datastores[action.url]
         policies = seen.storage_policies
         now = policies.files.get(action.name)
         expect((None if now is None else now.content) == action.before, "the policy is another", "Moved")
         files = {name: file for name, file in policies.files.items() if name != action.name}
-        if isinstance(action, outside.WriteStoragePolicy):
+        if isinstance(action, WriteStoragePolicy):
             files[action.name] = StoragePolicyFile(action.content + "\n")
         else:
             expect(not policies.users.get(action.name) and policies.unread is None, "the policy is in use", "InUse")
         self.datastores[action.url] = replace(seen, storage_policies=replace(policies, files=files))
 
-    def apply_volume(self, action: outside.SetVolumeAccess) -> None:
+    def apply_volume(self, action: SetVolumeAccess) -> None:
         """Change the access in the metadata of a volume. Raises RefusedError."""
         seen = self.datastores[action.url]
         now = seen.settings.found.get(action.uuid, {}).get(action.name)
@@ -285,7 +308,7 @@ class Site:
             rows = _made(rows, plan.with_default)
         if rows.other.state is not DBState.PRESENT:
             raise AgentRefusedError("Moved", "there is no config DB")
-        upgrades = bool(plan.groups) and isinstance(plan.groups[0][0], act.UpgradeDB)
+        upgrades = bool(plan.groups) and isinstance(plan.groups[0][0], UpgradeDB)
         if rows.other.schema is not Schema.V1_2 and not upgrades:
             raise AgentRefusedError("WrongVersion", "its schema is old")
         results = []
@@ -341,32 +364,32 @@ class Site:
                 self.hosts[source.host] = replace(host, link=move.path, link_path=move.path, db_mode=DBMode.MULTI_NODE)
         self.dbs[place] = replace(new, other=replace(new.other, copied_from=None))
 
-    def apply_link(self, action: outside.LinkAction) -> None:
+    def apply_link(self, action: LinkAction) -> None:
         """Set or remove one name link."""
         datastore = self.datastores[action.url]
         entries = dict(datastore.entries)
         there = entries.get(action.name)
         expect(there is None or there.kind is EntryKind.LINK, "not a link", "NotALink")
         match action:
-            case outside.SetNameLink(url=url, name=name, uuid=uuid):
+            case SetNameLink(url=url, name=name, uuid=uuid):
                 entries[name] = DockvolsEntry(EntryKind.LINK, f"{url}/dockvols/{uuid}", 0)
-            case outside.RemoveNameLink(name=name, target=target):
+            case RemoveNameLink(name=name, target=target):
                 expect(there is None or there.target == target, "it leads elsewhere", "Moved")
                 entries.pop(name, None)
         self.datastores[action.url] = ObservedDatastore(action.url, datastore.read_from, datastore.error, entries)
 
-    def apply_host(self, name: str, actions: Iterable[outside.HostAction | outside.MaintenanceAction]) -> None:
+    def apply_host(self, name: str, actions: Iterable[HostAction | MaintenanceAction]) -> None:
         """Do these on a host, in order."""
         for action in actions:
             host = self.hosts[name]
             assert isinstance(host, ObservedHost)
-            if isinstance(action, outside.MaintenanceAction):  # which changes nothing that is observed on a host
+            if isinstance(action, MaintenanceAction):  # which changes nothing that is observed on a host
                 continue
-            if isinstance(action, outside.LeaveOwnDB):
-                own = self.dbs[local(name)]
+            if isinstance(action, LeaveOwnDB):
+                own = self.dbs[own_location(name)]
                 expect(own.fingerprint() == action.fingerprint, "it was changed", "Moved")
                 gone = ObservedConfigDB(own.other.path, DBState.ABSENT, "", "", name, "absent")
-                self.dbs[local(name)] = Rows.of(gone)
+                self.dbs[own_location(name)] = Rows.of(gone)
                 self.hosts[name] = replace(
                     host, link=action.path, link_path=action.path, db_mode=DBMode.MULTI_NODE, db_reason=""
                 )
@@ -381,37 +404,37 @@ def _made(rows: Rows, with_default: bool) -> Rows:
         free = tuple(Access(url, True, 0, 0) for url in ("_ALL_DS://", "_VM_DS://"))
         ref, risk, text = rows.other.path, Risk.SAFE, "This is a default vmgroup"
         arguments: Sequence[object] = (ref, risk, DEFAULT_VMGROUP_UUID, DEFAULT_VMGROUP, text, "_VM_DS://", free, ())
-        made.do(act.CreateVMGroup(*arguments))  # type: ignore[arg-type]
+        made.do(CreateVMGroup(*arguments))  # type: ignore[arg-type]
     return made
 
 
-def _on_host(host: ObservedHost, action: outside.HostAction) -> ObservedHost:
+def _on_host(host: ObservedHost, action: HostAction) -> ObservedHost:
     match action:
-        case outside.LinkDB(path=path, before=before):
+        case LinkDB(path=path, before=before):
             expect(host.db_mode is not DBMode.SINGLE_NODE, "it has a config DB of its own", "NotALink")
             expect(host.link in (before, path), "the link is another one", "Moved")
             return replace(host, link=path, link_path=path, db_mode=DBMode.MULTI_NODE, db_reason="")
-        case outside.UnlinkDB(before=before):
+        case UnlinkDB(before=before):
             expect(host.link in (before, None), "the link is another one", "Moved")
             return replace(host, link=None, link_path=None, db_mode=DBMode.NOT_CONFIGURED)
-        case outside.WriteSection(datastore=datastore):
+        case WriteSection(datastore=datastore):
             return replace(host, section=Section(SectionForm.OURS, datastore, True))
-        case outside.RemoveSection():
+        case RemoveSection():
             return replace(host, section=Section(SectionForm.MISSING, None, True))
-        case outside.InstallDriver(version=version):
+        case InstallDriver(version=version):
             return replace(host, driver=version or "some", service=Service.STOPPED)
-        case outside.ReplaceDriver(before=before, version=version):
+        case ReplaceDriver(before=before, version=version):
             expect(host.driver in (before, None), "the driver is another one", "Moved")
             return replace(host, driver=version or "some", service=Service.STOPPED)
-        case outside.RemoveDriver(before=before):
+        case RemoveDriver(before=before):
             expect(host.driver in (before, None), "the driver is another one", "Moved")
             return replace(host, driver=None, service=Service.NOT_INSTALLED)
-        case outside.SetLogLevel(level=level, before=before):
+        case SetLogLevel(level=level, before=before):
             expect(host.log_level in (before, level), "the log level is another one", "Moved")
             return replace(host, log_level=level)
-        case outside.RestartHostd():
+        case RestartHostd():
             return host
-        case outside.StartService():
+        case StartService():
             expect(host.driver is not None or host.service is Service.STOPPED, "nothing to start", "Missing")
             return replace(host, service=Service.RUNNING)
 

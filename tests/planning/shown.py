@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from reconciler.model.diff import Change, Diff
+from reconciler.model.kinds.vmgroup import Access, Member
 from reconciler.model.plan import DBPlan, Plan
-from reconciler.model.resolved import Access, Member
 
 
 def shown_diff(diff: Diff) -> str:
@@ -76,7 +76,9 @@ def action(step: Any) -> str:
     """`SetAccess vmgroup/g1 (widens) uuid=id-g1 access=...`."""
     usual = {"only_of": None}
     names = [
-        name for name in step.__slots__ if name not in ("ref", "risk") and getattr(step, name) != usual.get(name, ...)
+        name
+        for name in step.__struct_fields__
+        if name not in ("ref", "risk") and getattr(step, name) != usual.get(name, ...)
     ]
     parts = [type(step).__name__, str(step.ref), f"({step.risk.value})"]
     return " ".join(parts + [f"{name}={_part(getattr(step, name))}" for name in names])

@@ -9,16 +9,17 @@ from hypothesis import given, note
 from hypothesis import strategies as st
 
 from reconciler.loader import load
-from reconciler.model.adopted import Adopted
-from reconciler.model.desired import Desired
 from reconciler.model.diff import Diff, Op
-from reconciler.model.observed import DBState, ObservedHost
+from reconciler.model.export import Export
+from reconciler.model.kinds.configdb import DBState
+from reconciler.model.kinds.host import ObservedHost
 from reconciler.model.refs import Kind
-from reconciler.planning.adopt import adopt
+from reconciler.model.state import Desired
 from reconciler.planning.differ import diff
-from reconciler.planning.kube_names import kube_names
+from reconciler.planning.export.names import kube_names
+from reconciler.planning.export.site import export
+from reconciler.planning.export.survey import everything
 from reconciler.planning.resolve import resolve
-from reconciler.planning.survey import everything
 from reconciler.render.manifests import manifests_text
 from tests.planning.adoptable import GROUP_NAMES, HOSTS, STORE_NAMES, UNSAYABLE_NAMES, Site, sites
 from tests.planning.shown import shown_diff
@@ -26,13 +27,13 @@ from tests.planning.shown import shown_diff
 NOTHING = Desired(None, (), (), ())
 
 
-def adopted(site: Site) -> Adopted:
+def adopted(site: Site) -> Export:
     wanted, not_asked = everything(NOTHING, site.inventory)
     assert not not_asked
-    return adopt(resolve(wanted, site.inventory), site.observed, NOTHING)
+    return export(resolve(wanted, site.inventory), site.observed, NOTHING)
 
 
-def read_back(found: Adopted) -> Desired:
+def read_back(found: Export) -> Desired:
     text = manifests_text(found.manifests)
     note(text)
     return load(["-"], stdin=BytesIO(text.encode())).desired

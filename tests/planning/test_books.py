@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from reconciler.model.conditions import Condition, Truth
+from reconciler.model.events import Condition, Truth
 from reconciler.model.outcome import Assessment
 from reconciler.planning.conditions import conditions
 from reconciler.planning.differ import diff

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciler.planning.can_i import CanI, Question, can_i, find_datastore, find_vm
-from reconciler.planning.look_up import NotFoundError
+from reconciler.planning.lookup import NotFoundError
 from reconciler.planning.resolve import resolve
-from reconciler.planning.rights import Right
+from reconciler.planning.rights.can_i import CanI, Question, can_i, find_datastore, find_vm
+from reconciler.planning.rights.decision import Right
 from reconciler.render.can_i import can_i_data, can_i_text
 from tests.planning import compact
 from tests.render import schemas

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from reconciler.model.desired import DesiredDriver, Presence
-from reconciler.model.observed import ObservedHost, Service
-from reconciler.model.resolved import ResolvedHost
-from reconciler.planning.compliance import Compliance, verdict
+from reconciler.model.kinds.host import DesiredDriver, ObservedHost, Presence, ResolvedHost, Service
+from reconciler.planning.host.compliance import Compliance, verdict
 from tests.render import sites
 
 DRIVER = DesiredDriver("0.14", "/x.vib", None)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import given, note
 
-from reconciler.planning.rights import Lookup, deciding_row, vmgroup_of
-from reconciler.planning.state import VMGroupState, observed_states
+from reconciler.planning.rights.decision import Lookup, deciding_row, vmgroup_of
+from reconciler.planning.vmgroup.state import VMGroupState, observed_states
 from tests.planning.shown import shown_diff, shown_plan
 from tests.planning.test_properties import carried_out, look
 from tests.planning.worlds import STORES, URLS, World, worlds

@@ -4,17 +4,17 @@ finished by the next pass without a row lost or a host left open."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 from hypothesis import assume, given, note
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from reconciler.model.location import Location
-from reconciler.model.observed import DBMode, DBState, Observed, ObservedHost
-from reconciler.model.plan import MovePlan, Plan
-from reconciler.model.policy import APPLY
-from reconciler.model.resolved import Resolved
+from reconciler.model.kinds.configdb import DBState
+from reconciler.model.kinds.host import DBMode, ObservedHost
+from reconciler.model.plan import APPLY, MovePlan, Plan
+from reconciler.model.refs import Location
+from reconciler.model.state import Observed, Resolved
 from reconciler.planning.differ import diff, without_uuid
 from reconciler.planning.planner import plan
 from reconciler.planning.resolve import resolve

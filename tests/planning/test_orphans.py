@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.model.conditions import Condition, Truth
+from reconciler.model.events import Condition, Truth
 from reconciler.model.outcome import Assessment
 from reconciler.planning.conditions import conditions
 from reconciler.planning.differ import diff

@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from functools import partial
 
 from hypothesis import assume, given, note
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from reconciler.model.actions import DeleteVMGroup, ForgetObject, RecordObject, RemoveMember
-from reconciler.model.constants import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID
-from reconciler.model.desired import Presence, Unmanaged
 from reconciler.model.diff import Change, Diff, Op
-from reconciler.model.host_actions import LeaveOwnDB, ReplaceDriver
-from reconciler.model.location import Location, local
-from reconciler.model.observed import DBState, ObservedHost, Schema, TenantRow, VMRow
-from reconciler.model.plan import Plan
-from reconciler.model.policy import REPORT_ONLY
-from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.resolved import (
+from reconciler.model.kinds.configdb import DBState, ResolvedConfigDB, Schema, Unmanaged
+from reconciler.model.kinds.host import LeaveOwnDB, ObservedHost, Presence, ReplaceDriver, ResolvedHost
+from reconciler.model.kinds.vmgroup import (
     Access,
+    DeleteVMGroup,
     Member,
-    Resolved,
-    ResolvedConfigDB,
-    ResolvedHost,
+    RemoveMember,
     ResolvedVMGroup,
+    TenantRow,
+    VMRow,
 )
+from reconciler.model.ownership import ForgetObject, RecordObject
+from reconciler.model.plan import REPORT_ONLY, Plan
+from reconciler.model.refs import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, Kind, Location, ObjectRef, own_location
+from reconciler.model.state import Resolved
+from reconciler.planning.configdb.old_schema import is_old, lifted
 from reconciler.planning.differ import diff, without_uuid
-from reconciler.planning.old_schema import is_old, lifted
 from reconciler.planning.planner import plan
 from reconciler.planning.resolve import resolve
-from reconciler.planning.rights import Lookup, Request, Right, decide
+from reconciler.planning.rights.decision import Lookup, Request, Right, decide
 from reconciler.planning.scope import incomplete
-from reconciler.planning.state import VMGroupState, default_vmgroup, normalised, observed_states
+from reconciler.planning.vmgroup.state import VMGroupState, default_vmgroup, normalised, observed_states
 from tests.planning import compact
 from tests.planning.golden import HEAL
 from tests.planning.interpreter import Rows, Site
@@ -172,7 +170,7 @@ def test_what_no_manifest_declares_is_not_touched(world: World) -> None:
     site = carried_out(world, steps)
     assert {step.ref for step in steps.hosts} <= {host.ref for host in resolved.hosts}
     left_by = {
-        local(step.host): Location(action.path)
+        own_location(step.host): Location(action.path)
         for step in steps.hosts
         for action in step.actions
         if isinstance(action, LeaveOwnDB)

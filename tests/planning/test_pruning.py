@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import assume, given, note
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from reconciler.model.constants import DEFAULT_VMGROUP
-from reconciler.model.desired import Unmanaged
 from reconciler.model.diff import Op
+from reconciler.model.kinds.configdb import Unmanaged
 from reconciler.model.ownership import Applying, Stamp
-from reconciler.model.policy import APPLY_AND_DESTROY, HEAL
+from reconciler.model.plan import APPLY_AND_DESTROY, HEAL
+from reconciler.model.refs import DEFAULT_VMGROUP
 from reconciler.planning.scope import incomplete, vmgroup_ref
 from tests.planning.shown import shown_diff, shown_plan
 from tests.planning.test_properties import RECORDING, carried_out, deleted, look

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from hypothesis import assume, given, note
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from reconciler.model.actions import RenameVMGroup
 from reconciler.model.diff import Op
-from reconciler.model.observed import DBState
+from reconciler.model.kinds.configdb import DBState
+from reconciler.model.kinds.vmgroup import RenameVMGroup
 from reconciler.model.plan import Plan
 from reconciler.model.refs import Kind
 from tests.planning.interpreter import Rows, Site

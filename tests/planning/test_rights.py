@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from hypothesis import given
+from msgspec.structs import replace
 
-from reconciler.model.constants import VM_DS_URL
 from reconciler.model.inventory import Inventory
-from reconciler.model.resolved import Access
+from reconciler.model.kinds.vmgroup import Access
+from reconciler.model.refs import VM_DS_URL
 from reconciler.model.risk import Risk, worst
-from reconciler.planning.rights import Lookup, Request, Right, compare, decide, vmgroup_of
-from reconciler.planning.rights_change import by_release
-from reconciler.planning.show import Names
-from reconciler.planning.state import VMGroupState
+from reconciler.planning.rights.change import by_release
+from reconciler.planning.rights.decision import Lookup, Request, Right, compare, decide, vmgroup_of
+from reconciler.planning.spelling import DisplayNames
+from reconciler.planning.vmgroup.state import VMGroupState
 from tests.planning.compact import url_of
 from tests.planning.test_properties import allowed
 from tests.planning.worlds import states
@@ -166,7 +166,7 @@ def test_two_ways_of_naming_a_datastore_are_not_mixed_into_one() -> None:
 
 @given(states(), states())
 def test_what_is_told_of_a_change_is_its_risk(before: VMGroupState, after: VMGroupState) -> None:
-    told = list(by_release(before, after, Names(Inventory((), (), ()))))
+    told = list(by_release(before, after, DisplayNames(Inventory((), (), ()))))
     expected = Risk.WIDENS if any(step[3] for step, _ in told) else Risk.RESTRICTS if told else Risk.SAFE
     assert compare(before, after) is expected
     assert all(step[1] != step[2] for step, _ in told)

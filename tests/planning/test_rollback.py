@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import given, note
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from reconciler.model.constants import DEFAULT_VMGROUP
 from reconciler.model.diff import Op
 from reconciler.model.inventory import Inventory
-from reconciler.model.location import Location
-from reconciler.model.observed import DBState, Observed, ObservedConfigDB, Schema, TenantRow
+from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, Schema
+from reconciler.model.kinds.vmgroup import TenantRow
 from reconciler.model.ownership import Applying, Record, Stamp
-from reconciler.model.policy import APPLY, APPLY_AND_DESTROY
-from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
+from reconciler.model.refs import DEFAULT_VMGROUP, Kind, Location, ObjectRef
+from reconciler.model.state import Observed
+from reconciler.planning.configdb.rollback import Rollback, roll_back
 from reconciler.planning.differ import diff
 from reconciler.planning.planner import plan
 from reconciler.planning.resolve import resolve
-from reconciler.planning.rollback import Rollback, roll_back
-from reconciler.planning.state import VMGroupState, observed_states
+from reconciler.planning.vmgroup.state import VMGroupState, observed_states
 from tests.planning import adoptable, compact
 from tests.planning.interpreter import Rows
 from tests.planning.shown import shown_diff, shown_plan

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.model.policy import APPLY
+from reconciler.model.plan import APPLY
 from reconciler.planning.differ import diff, without_uuid
 from reconciler.planning.planner import plan
 from reconciler.planning.resolve import resolve

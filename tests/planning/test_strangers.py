@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
-from reconciler.model.desired import Desired, Site
+from reconciler.model.kinds.site import SSH, Credentials, Lab, Site
 from reconciler.model.refs import Source
-from reconciler.model.site import SSH, Credentials, Lab
-from reconciler.planning.strangers import strangers
+from reconciler.model.state import Desired
+from reconciler.planning.host.undeclared import undeclared_hosts
 from tests.planning import compact
 
 INVENTORY = compact.inventory({"hosts": ["a.lab", "b.lab", "c.lab"], "datastores": [], "vms": []})
@@ -34,8 +33,8 @@ def desired(way: Lab | SSH, allowed: tuple[str, ...] | None) -> Desired:
 def test_root_logs_in_only_where_somebody_said_so(
     way: Lab | SSH, allowed: tuple[str, ...] | None, asked: tuple[str, ...]
 ) -> None:
-    assert strangers(desired(way, allowed), INVENTORY) == asked
+    assert undeclared_hosts(desired(way, allowed), INVENTORY) == asked
 
 
 def test_without_a_site_nobody_is_asked() -> None:
-    assert strangers(replace(DESIRED, site=None), INVENTORY) == ()
+    assert undeclared_hosts(replace(DESIRED, site=None), INVENTORY) == ()

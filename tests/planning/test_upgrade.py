@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 from hypothesis import assume, example, given, note
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from reconciler.model.actions import UpgradeDB
-from reconciler.model.constants import DEFAULT_VMGROUP_UUID, OLD_DEFAULT_URL, VM_DS_URL
-from reconciler.model.desired import Unmanaged
 from reconciler.model.diff import Change, Diff
 from reconciler.model.inventory import Inventory, VirtualMachine
-from reconciler.model.location import Location
-from reconciler.model.observed import DBState, ObservedConfigDB, PrivilegeRow, Schema, VMRow
-from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.resolved import Access, Member, Resolved, ResolvedConfigDB
+from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, ResolvedConfigDB, Schema, Unmanaged, UpgradeDB
+from reconciler.model.kinds.vmgroup import Access, Member, PrivilegeRow, VMRow
+from reconciler.model.refs import DEFAULT_VMGROUP_UUID, OLD_DEFAULT_URL, VM_DS_URL, Kind, Location, ObjectRef
 from reconciler.model.risk import Risk, worst
+from reconciler.model.state import Resolved
+from reconciler.planning.configdb.old_schema import as_vdvs_upgrades, is_old, lifted
 from reconciler.planning.differ import diff
-from reconciler.planning.old_schema import as_vdvs_upgrades, is_old, lifted
-from reconciler.planning.rights import Lookup
-from reconciler.planning.state import VMGroupState, observed_states
+from reconciler.planning.rights.decision import Lookup
+from reconciler.planning.vmgroup.state import VMGroupState, observed_states
 from tests.planning import compact
 from tests.planning.interpreter import Rows
 from tests.planning.shown import shown_diff

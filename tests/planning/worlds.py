@@ -4,34 +4,29 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from reconciler.model.constants import ALL_DS_URL, DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, OLD_DEFAULT_URL, VM_DS_URL
-from reconciler.model.desired import Desired, Presence, Unmanaged
 from reconciler.model.inventory import Inventory
-from reconciler.model.location import Location, local
-from reconciler.model.observed import (
-    CopiedFrom,
-    DBState,
-    DeadRow,
-    Observed,
-    ObservedConfigDB,
-    ObservedDatastore,
-    ObservedHost,
-    PrivilegeRow,
-    Schema,
-    TenantRow,
-    UnreachableHost,
-    VMRow,
-    VolumeUse,
-)
+from reconciler.model.kinds.configdb import CopiedFrom, DBState, DeadRow, ObservedConfigDB, Schema, Unmanaged
+from reconciler.model.kinds.host import ObservedHost, Presence, UnreachableHost
+from reconciler.model.kinds.vmgroup import Access, PrivilegeRow, TenantRow, VMRow, VolumeUse
 from reconciler.model.ownership import Applying, Record, Stamp
-from reconciler.model.policy import APPLY, APPLY_AND_DESTROY, Policy
-from reconciler.model.resolved import Access
-from reconciler.planning.state import VMGroupState
+from reconciler.model.plan import APPLY, APPLY_AND_DESTROY, Policy
+from reconciler.model.refs import (
+    ALL_DS_URL,
+    DEFAULT_VMGROUP,
+    DEFAULT_VMGROUP_UUID,
+    OLD_DEFAULT_URL,
+    VM_DS_URL,
+    Location,
+    own_location,
+)
+from reconciler.model.state import Desired, Observed, ObservedDatastore
+from reconciler.planning.vmgroup.state import VMGroupState
 from tests.planning import compact
 from tests.planning.golden import HEAL
 from tests.planning.interpreter import Rows, Site
@@ -252,7 +247,7 @@ def looks(draw: st.DrawFn, inventory: Inventory) -> Observed:
     }
     found = [draw(databases(store, draw(st.sampled_from(_STATES)))) for store in STORES]
     alone = [host.name for host in hosts.values() if isinstance(host, ObservedHost) and host.db_mode == "SingleNode"]
-    own = {local(name): draw(databases(f"own {name}", draw(st.sampled_from(_STATES)))) for name in alone}
+    own = {own_location(name): draw(databases(f"own {name}", draw(st.sampled_from(_STATES)))) for name in alone}
     if draw(st.integers(0, 3)) == 0:
         found = [_copied(draw, found[0], [*own.items(), (Location(found[1].path), found[1])]), found[1]]
     datastores = [_datastore(draw, store) for store in STORES]

@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
-from reconciler.model.conditions import Condition, Truth
-from reconciler.model.desired import Presence, Unmanaged
+from msgspec.structs import replace
+
 from reconciler.model.diff import Change, Diff, FieldChange, Op
+from reconciler.model.events import Condition, Truth
 from reconciler.model.inventory import Datastore, ESXiHost, Inventory, VirtualMachine
-from reconciler.model.location import Location
-from reconciler.model.observed import (
+from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, ResolvedConfigDB, Unmanaged
+from reconciler.model.kinds.host import (
     DBMode,
-    DBState,
-    Observed,
-    ObservedConfigDB,
-    ObservedDatastore,
     ObservedHost,
-    ObservedStoragePolicies,
-    PrivilegeRow,
+    Presence,
+    ResolvedHost,
     Section,
     SectionForm,
     Service,
-    StoragePolicyFile,
-    TenantRow,
     UnreachableHost,
-    VMRow,
-    VolumeUse,
+)
+from reconciler.model.kinds.storagepolicy import ObservedStoragePolicies, ResolvedStoragePolicy, StoragePolicyFile
+from reconciler.model.kinds.vmgroup import PrivilegeRow, TenantRow, VMRow, VolumeUse
+from reconciler.model.kinds.volume import (
+    Attached,
+    ObservedSettings,
+    ResolvedVolume,
+    SettingsState,
+    VolumeAccess,
+    VolumeSettings,
 )
 from reconciler.model.outcome import Assessment
 from reconciler.model.ownership import Record
-from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.resolved import Resolved, ResolvedConfigDB, ResolvedHost, ResolvedStoragePolicy, ResolvedVolume
+from reconciler.model.refs import Kind, Location, ObjectRef
 from reconciler.model.risk import Risk
-from reconciler.model.volumes import Attached, ObservedSettings, SettingsState, VolumeAccess, VolumeSettings
+from reconciler.model.state import Observed, ObservedDatastore, Resolved
 
 URL = "/vmfs/volumes/5acd0a4e-8e7e1b10-1b1a-000c29000001"
 LOCAL_URL = "/vmfs/volumes/5acd0a4e-8e7e1b10-1b1a-000c29000002"

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from reconciler.model.actions import RecordObject
 from reconciler.model.diff import Change, Diff, FieldChange, Op, RightsChange
 from reconciler.model.inventory import ESXiHost
 from reconciler.model.outcome import Assessment, BackupMade, ObjectResult, Outcome, Status
-from reconciler.model.ownership import Applying, Stamp
+from reconciler.model.ownership import Applying, RecordObject, Stamp
 from reconciler.model.plan import Plan
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.risk import Risk

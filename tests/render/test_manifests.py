@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.loader.manifests import SourceFile
-from reconciler.model.adopted import Manifest
+from reconciler.model.export import Manifest
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.render.manifests import manifests_text, scalar
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from msgspec.structs import replace
+
 from reconciler.model.diff import Change, Diff, FieldChange, Op
-from reconciler.model.events import Event, EventKind, Revision, Told
+from reconciler.model.events import Event, EventKind, Pass, Revision, Told, Trigger
 from reconciler.model.outcome import Outcome
-from reconciler.model.passes import Pass, Trigger
 from reconciler.model.plan import Plan
 from reconciler.model.refs import Kind, ObjectRef
 from tests.render import sites

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from reconciler.model.diff import Op
-from reconciler.model.events import EventKind
-from reconciler.model.observed import DBMode, ObservedHost, UnreachableHost
-from reconciler.model.passes import Pass
+from reconciler.model.events import EventKind, Pass
+from reconciler.model.kinds.host import DBMode, ObservedHost, UnreachableHost
 from reconciler.telemetry.metrics import Metrics
 from tests.telemetry.passes import NOON, drift, kept, made, told
 

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from reconciler.model.events import EventKind
-from reconciler.model.secret import Secret
+from reconciler.model.kinds.site import Secret
 from reconciler.telemetry import webhook
 from reconciler.telemetry.webhook import Webhook
 from tests.telemetry.passes import drift, told

@@ -6,9 +6,10 @@ import json
 import os
 import sqlite3
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from reconciler.lab.folder import host_root, near
 from reconciler.lab.rooted import Rooted
@@ -18,8 +19,7 @@ AUTH_DB = "etc/vmware/vmdkops/auth-db"
 DB_FILE = "vmdkops_config.db"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """A host of the lab in `directory`; `vmgroup` names the vmgroup that is meant, None: the first by name."""
 
     directory: Path

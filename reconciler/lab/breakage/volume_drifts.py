@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from reconciler.lab.breakage.drift import Drift
 from reconciler.lab.breakage.place import Place
-from reconciler.model.volumes import VolumeAccess
+from reconciler.model.kinds.volume import VolumeAccess
 
 
 def _access(change: Callable[[str], str]) -> Callable[[Place], None]:

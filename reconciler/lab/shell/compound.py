@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.lab.shell.scanner import Scanner, Token
 from reconciler.lab.shell.syntax import Chain, Command, Foreign, If, Negated, ScriptError, Sequence, Text
@@ -14,8 +15,7 @@ _DEEPEST = 40
 _SHOWN = 120
 
 
-@dataclass(frozen=True, slots=True)
-class Redirection:
+class Redirection(Struct, frozen=True):
     """One redirection: whether the lab can do it, which streams it throws away, whether it is `2>&1`."""
 
     runnable: bool

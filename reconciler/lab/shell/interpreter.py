@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from reconciler.lab.rooted import Rooted
 from reconciler.lab.shell.expansion import Expander, NotKnownError, TooMuchError
@@ -27,8 +27,7 @@ _DEEPEST = 10
 _VARIABLES = {"HOME": "/", "PWD": "/", "PATH": "/bin:/sbin"}
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """How a script ended. `output`: the lines it printed, errors of its programs among them. `not_run`: what this shell
     does not do, a line each. `error`: why the script stopped before its end; empty if it did not."""
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.lab.rooted import Rooted
 from reconciler.lab.shell.conditions import ConditionError, holds
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(Struct, frozen=True):
     """What a program left: its exit status, its output, its complaint."""
 
     status: int = 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.lab.shell.syntax import Part, ScriptError, Substituted, Text, Unknown, Variable, Word
 
@@ -20,8 +21,7 @@ _KNOWN_MODIFIERS = (":-", "-", ":+", "+", "%", "%%", "#", "##")
 _DEEPEST = 40
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     """`kind` is `word`, `operator`, `number` (of a redirection) or `end`; `text` is as written."""
 
     kind: str

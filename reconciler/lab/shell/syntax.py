@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 NOT_RUN = 127
 
@@ -14,16 +14,14 @@ class ScriptError(Exception):
         super().__init__(f"line {line}: {message}")
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Struct, frozen=True):
     """Characters as they stand. Unquoted ones may be a pattern or begin with a tilde."""
 
     text: str
     quoted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(Struct, frozen=True):
     """`$name` or `${name}`; with an operator such as `:-` or `%`, `${name:-argument}`."""
 
     name: str
@@ -32,16 +30,14 @@ class Variable:
     argument: Word = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Substituted:
+class Substituted(Struct, frozen=True):
     """`$(script)`: what the script prints."""
 
     script: str
     quoted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(Struct, frozen=True):
     """An expansion that this shell does not do."""
 
 
@@ -49,8 +45,7 @@ Part = Text | Variable | Substituted | Unknown
 Word = tuple[Part, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Simple:
+class Simple(Struct, frozen=True):
     """Assignments and a program with its arguments. `runnable` False: it has a redirection that is not to /dev/null.
     `quiet`: the streams (1 output, 2 errors) that are thrown away."""
 
@@ -62,38 +57,33 @@ class Simple:
     quiet: frozenset[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(Struct, frozen=True):
     """`first && second || third ...`: each later command with the operator before it."""
 
     first: Command
     rest: tuple[tuple[str, Command], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Negated:
+class Negated(Struct, frozen=True):
     """`! command`."""
 
     command: Command
 
 
-@dataclass(frozen=True, slots=True)
-class Sequence:
+class Sequence(Struct, frozen=True):
     """Commands one after another."""
 
     commands: tuple[Command, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class If:
+class If(Struct, frozen=True):
     """`if condition; then body; elif ...; else ...; fi`: pairs of condition and body, and what else is done."""
 
     branches: tuple[tuple[Sequence, Sequence], ...]
     otherwise: Sequence | None
 
 
-@dataclass(frozen=True, slots=True)
-class Foreign:
+class Foreign(Struct, frozen=True):
     """Something correct that this shell does not do: a loop, a pipe, a function."""
 
     line: int

@@ -1,0 +1,66 @@
+"""What follows a pass: the one place that turns what came of it into what is looked at next, and when. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from reconciler.controller.queue import Priority
+from reconciler.model.events import Pass
+from reconciler.model.inventory import Inventory
+from reconciler.model.kinds.configdb import DBState
+from reconciler.model.kinds.host import ObservedHost, UnreachableHost
+from reconciler.model.outcome import Assessment, Status
+from reconciler.model.state import Desired
+from reconciler.planning.host.undeclared import undeclared_hosts
+from reconciler.ports import Lookout
+
+
+class Next(Struct, frozen=True):
+    """`again`: whether the next pass is a repetition of what failed (its time is the back-off's), or a resync.
+    `addresses`: of every host that was asked, declared or not, and `silent` those that did not answer, with why.
+    `lookouts`: what each declared host that answered shall look out for. A pass that failed tells none of this."""
+
+    again: bool
+    addresses: Mapping[str, str]
+    silent: Mapping[str, str]
+    lookouts: Mapping[str, Lookout]
+
+    @property
+    def priority(self) -> Priority:
+        """Of the next pass."""
+        return Priority.RETRY if self.again else Priority.RESYNC
+
+
+def next_pass(done: Pass, desired: Desired) -> Next:
+    """What follows this pass, made with these manifests."""
+    if done.outcome is None:
+        return Next(True, {}, {}, {})
+    seen = done.outcome.after or done.outcome.before
+    failed = any(result.status is Status.FAILED for result in done.outcome.objects)
+    hosts = seen.observed.hosts
+    others = undeclared_hosts(desired, seen.resolved.inventory)
+    addresses = {name: name for name in others} | {host.ref.name: host.address for host in seen.resolved.hosts}
+    silent = {name: "it did not answer" for name in others if name not in seen.observed.strangers}
+    silent |= {name: host.reason for name, host in hosts.items() if isinstance(host, UnreachableHost)}
+    return Next(failed, addresses, silent, lookouts(seen))
+
+
+def lookouts(seen: Assessment) -> dict[str, Lookout]:
+    """Each host looks out for itself; each config DB and each datastore is looked after by one host that mounts it."""
+    hosts = [host for _, host in sorted(seen.observed.hosts.items()) if isinstance(host, ObservedHost)]
+    databases: dict[str, list[str]] = {host.name: [] for host in hosts}
+    datastores: dict[str, list[str]] = {host.name: [] for host in hosts}
+    for db in seen.observed.config_dbs.values():
+        if db.state is DBState.PRESENT and db.read_from in databases:
+            databases[db.read_from].append(db.path)
+    for url in _urls(seen.resolved.inventory, seen):
+        keeper = next((host.name for host in hosts if url.rpartition("/")[2] in host.volumes), None)
+        if keeper is not None:
+            datastores[keeper].append(url)
+    return {host.name: Lookout(tuple(databases[host.name]), tuple(datastores[host.name])) for host in hosts}
+
+
+def _urls(inventory: Inventory, seen: Assessment) -> list[str]:
+    return sorted({datastore.url for datastore in inventory.datastores} & seen.observed.datastores.keys())

@@ -1,0 +1,227 @@
+"""Resolved -> Observed: ask every host once; what several hosts mount is read through one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from reconciler.execution import links
+from reconciler.execution.gather import gather_all
+from reconciler.execution.prefetch import Prefetched, is_answered
+from reconciler.model.errors import AgentRefusedError, HostUnreachableError
+from reconciler.model.inventory import Datastore
+from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
+from reconciler.model.kinds.host import ObservedHost, ResolvedHost, UnreachableHost
+from reconciler.model.refs import Location
+from reconciler.model.state import Observed, ObservedDatastore, Resolved
+from reconciler.planning.configdb.relocation import earlier_places, volume_of
+from reconciler.planning.volume import VMGroupNames, wanted_volumes
+from reconciler.ports import Hosts, Observer, Question, Report
+
+
+class _Reading(Struct, frozen=True):
+    """Something to be read once, through the first of `hosts` that can: a config DB, or `dockvols/` at this URL."""
+
+    what: Location | str
+    hosts: tuple[str, ...]
+
+    def without(self, host: str) -> _Reading:
+        return replace(self, hosts=tuple(name for name in self.hosts if name != host))
+
+
+async def observe(
+    resolved: Resolved,
+    hosts: Hosts,
+    observer: Observer,
+    avoid: Iterable[str] = (),
+    foreseen: Prefetched | None = None,
+    volumes: Mapping[str, VMGroupNames] | None = None,
+) -> Observed:
+    """One look at all declared hosts and all that they mount.
+
+    A host that fails is UnreachableHost, and what it was to read is asked of the next. Hosts in `avoid` read a config
+    DB only if no other can: a commit is best checked from a host that did not make it. What is `foreseen` is not asked
+    again. `volumes`: whose metadata to read, by the URL of the datastore (None: of those that are declared).
+    """
+    volumes = wanted_volumes(resolved) if volumes is None else volumes
+    answered = dict(foreseen or {})
+    by_name = {host.ref.name: host for host in resolved.hosts}
+    seen: dict[str, ObservedHost | UnreachableHost] = {}
+    databases: dict[Location, ObservedConfigDB] = {}
+    datastores: dict[str, ObservedDatastore] = {}
+    pending = _readings(resolved, frozenset(avoid))
+    undeclared: dict[Location, tuple[str, ...]] = {}
+    looked_back = False
+    while pending or len(seen) < len(by_name) or not looked_back:
+        if not pending and len(seen) == len(by_name):
+            pending, looked_back = _earlier(resolved, seen, databases), True
+            undeclared = links.undeclared(seen, databases.keys() | {reading.what for reading in pending})
+            pending += [_Reading(place, users) for place, users in undeclared.items()]
+        routes, pending = _route(pending, seen), []
+        asked = set(routes) | (by_name.keys() - seen.keys())
+        reports = await _ask_all([by_name[name] for name in sorted(asked)], routes, hosts, observer, answered, volumes)
+        answered = {}
+        for name, report in reports.items():
+            readings = routes.get(name, [])
+            seen[name] = report if isinstance(report, UnreachableHost) else report.host
+            pending += [reading.without(name) for reading in readings if _fails_here(reading, report)]
+            databases |= dict(_databases(readings, report))
+            datastores |= dict(_datastores(readings, report))
+    links.judge(seen, databases)
+    databases = {place: found for place, found in databases.items() if place not in undeclared}
+    _fill_gaps(resolved, databases, datastores)
+    _distrust(seen, databases)
+    return Observed(seen, databases, datastores)
+
+
+def _readings(resolved: Resolved, avoid: frozenset[str]) -> list[_Reading]:
+    names = {host.ref.name: host for host in resolved.hosts}
+    readings = []
+    for db in resolved.config_dbs:
+        if db.datastore is None:
+            readings.append(_Reading(db.location, tuple(name for name in db.hosts if name in names)))
+            continue
+        able = [name for name in db.hosts if name in names and _mounts(names[name], db.datastore)]
+        others = [name for name in names if name not in db.hosts and _mounts(names[name], db.datastore)]
+        ranked = sorted(able, key=lambda name: name in avoid) + others
+        readings.append(_Reading(db.location, tuple(ranked)))
+    for datastore in resolved.inventory.datastores:
+        mounting = tuple(name for name in names if _mounts(names[name], datastore))
+        if mounting:
+            readings.append(_Reading(datastore.url, mounting))
+    return readings
+
+
+def _earlier(
+    resolved: Resolved, seen: dict[str, ObservedHost | UnreachableHost], databases: dict[Location, ObservedConfigDB]
+) -> list[_Reading]:
+    """Where config DBs that are not in their places, or not long, may have been before: only the hosts could tell."""
+    readings = []
+    declared = {host.ref.name for host in resolved.hosts}
+    answered = [host for _, host in sorted(seen.items()) if isinstance(host, ObservedHost)]
+    for place in sorted(earlier_places(resolved, seen, databases)):
+        able = [host.name for host in answered if volume_of(place) in host.volumes]
+        own = tuple(name for name in (place.host,) if name in declared)
+        readings.append(_Reading(place, own if place.host else tuple(able)))
+    return readings
+
+
+def _mounts(host: ResolvedHost, datastore: Datastore) -> bool:
+    return host.ref.name in datastore.hosts or host.address in datastore.hosts
+
+
+def _route(readings: list[_Reading], seen: dict[str, ObservedHost | UnreachableHost]) -> dict[str, list[_Reading]]:
+    """Give each reading to its first host that is not known to be down. Where none is left, it is dropped: a gap."""
+    routes: dict[str, list[_Reading]] = {}
+    for reading in readings:
+        host = next((name for name in reading.hosts if not isinstance(seen.get(name), UnreachableHost)), None)
+        if host is not None:
+            routes.setdefault(host, []).append(reading)
+    return routes
+
+
+async def _ask_all(
+    targets: Sequence[ResolvedHost],
+    routes: dict[str, list[_Reading]],
+    hosts: Hosts,
+    observer: Observer,
+    foreseen: Prefetched,
+    volumes: Mapping[str, VMGroupNames],
+) -> dict[str, Report | UnreachableHost]:
+    done = 0
+
+    async def ask(host: ResolvedHost) -> Report | UnreachableHost:
+        nonlocal done
+        name = host.ref.name
+        readings, before = routes.get(name, []), foreseen.get(name)
+        if isinstance(before, UnreachableHost):
+            return before
+        question = _left([reading.what for reading in readings], volumes, before)
+        try:
+            if before is not None and question == Question():
+                return before
+            report = await hosts.agent(name, host.address).observe(question)
+            return report if before is None else _together(before, report)
+        except (HostUnreachableError, AgentRefusedError) as error:
+            return UnreachableHost(name, str(error))
+        finally:
+            done += 1
+            observer.progress("observing hosts", done, len(targets))
+
+    reports = await gather_all(ask(host) for host in targets)
+    return {host.ref.name: report for host, report in zip(targets, reports, strict=True)}
+
+
+def _left(wanted: Sequence[Location | str], volumes: Mapping[str, VMGroupNames], before: Report | None) -> Question:
+    """What of all that is wanted the report from before does not say."""
+    known = {} if before is None else before.config_dbs
+    paths = tuple(what.path for what in wanted if isinstance(what, Location) and what.path not in known)
+    urls = [what for what in wanted if isinstance(what, str)]
+    urls = [url for url in urls if before is None or not is_answered(before, url, volumes.get(url, ()))]
+    return Question(paths, tuple(urls), volumes=tuple((url, volumes[url]) for url in urls if url in volumes))
+
+
+def _together(before: Report, report: Report) -> Report:
+    databases, datastores = {**before.config_dbs, **report.config_dbs}, {**before.datastores, **report.datastores}
+    return replace(report, config_dbs=databases, datastores=datastores)
+
+
+def _databases(
+    readings: list[_Reading], report: Report | UnreachableHost
+) -> Iterator[tuple[Location, ObservedConfigDB]]:
+    """The config DBs that were read. One that a host left out of its answer is a gap."""
+    found = {} if isinstance(report, UnreachableHost) else report.config_dbs
+    for reading in readings:
+        if isinstance(reading.what, Location) and reading.what.path in found:
+            yield reading.what, found[reading.what.path]
+
+
+def _datastores(readings: list[_Reading], report: Report | UnreachableHost) -> Iterator[tuple[str, ObservedDatastore]]:
+    found = {} if isinstance(report, UnreachableHost) else report.datastores
+    for reading in readings:
+        if isinstance(reading.what, str) and reading.what in found:
+            yield reading.what, found[reading.what]
+
+
+def _fails_here(reading: _Reading, report: Report | UnreachableHost) -> bool:
+    """Whether another host may be able to read what this one cannot: it is down, does not mount it after all, or not
+    well."""
+    if isinstance(report, UnreachableHost):
+        return True
+    if isinstance(reading.what, str):
+        datastore = report.datastores.get(reading.what)
+        return datastore is None or datastore.error is not None
+    db = report.config_dbs.get(reading.what.path)
+    return db is None or db.reason in ("NotMounted", "ReadError")
+
+
+def _fill_gaps(
+    resolved: Resolved, databases: dict[Location, ObservedConfigDB], datastores: dict[str, ObservedDatastore]
+) -> None:
+    """What no host could read is unknown, not absent."""
+    for db in resolved.config_dbs:
+        if db.location not in databases:
+            up = f"mounts {db.datastore.name}" if db.datastore is not None else "can be asked for it"
+            message = f"no host that is up {up}"
+            path = db.location.path
+            databases[db.location] = ObservedConfigDB(path, DBState.UNKNOWN, "Unreachable", message, None, "")
+    for datastore in resolved.inventory.datastores:
+        if datastore.url not in datastores and any(_mounts(host, datastore) for host in resolved.hosts):
+            error = "no host that is up mounts it"
+            datastores[datastore.url] = ObservedDatastore(datastore.url, None, error, {})
+
+
+def _distrust(seen: dict[str, ObservedHost | UnreachableHost], databases: dict[Location, ObservedConfigDB]) -> None:
+    """A config DB whose journal lies beside the link of one host: other hosts read a half-written file as if it were
+    whole, and what they wrote would be undone when vDVS on that host finds its journal again."""
+    for name, host in sorted(seen.items()):
+        location = Location(host.link_path or "") if isinstance(host, ObservedHost) else None
+        if not isinstance(host, ObservedHost) or not host.journal or location not in databases:
+            continue
+        message = (
+            f"an interrupted write of vDVS on host/{name} left /etc/vmware/vmdkops/auth-db-journal there,"
+            " where a reboot loses it; let vDVS on that host answer any request, which undoes the write"
+        )
+        databases[location] = ObservedConfigDB(location.path, DBState.UNKNOWN, "HostJournal", message, name, "")

@@ -1,0 +1,55 @@
+"""What can be asked before names are looked up: every host of itself, one of each config DB of the DB that it uses, and
+whoever read a datastore in the last look of that datastore.
+
+That DB is most often the declared one, and reading it takes longer than all else that is asked of a host. And a host
+that is asked everything at once is not waited for twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reconciler.execution.gather import gather_all
+from reconciler.model.errors import AgentRefusedError, HostUnreachableError
+from reconciler.model.kinds.host import DesiredHost, UnreachableHost
+from reconciler.model.state import Desired, Observed, ObservedDatastore
+from reconciler.planning.resolve import selects
+from reconciler.planning.volume import VMGroupNames
+from reconciler.ports import Hosts, Question, Report
+
+Prefetched = Mapping[str, Report | UnreachableHost]
+
+
+async def prefetch(desired: Desired, hosts: Hosts, last: Observed | None = None) -> Prefetched:
+    """Every host, and through the first of each declared config DB the DB that it uses now, whichever that is; and the
+    datastores of the `last` look, through the hosts that read them then."""
+    readers = set()
+    for db in desired.config_dbs:
+        users = [host.ref.name for host in desired.hosts if selects(db, host, None)]
+        readers |= {min(users)} if users else set()
+
+    async def ask(host: DesiredHost) -> Report | UnreachableHost:
+        name = host.ref.name
+        read = [] if last is None else [one for one in last.datastores.values() if one.read_from == name]
+        volumes = tuple((one.url, names) for one in read if (names := _names(one)) != ())
+        question = Question((), tuple(one.url for one in read), name in readers, volumes)
+        try:
+            return await hosts.agent(name, host.address).observe(question)
+        except (HostUnreachableError, AgentRefusedError) as error:
+            return UnreachableHost(name, str(error))
+
+    # Those that read a config DB first: it takes them longest.
+    asked = sorted(desired.hosts, key=lambda host: host.ref.name not in readers)
+    answers = await gather_all(ask(host) for host in asked)
+    return {host.ref.name: answer for host, answer in zip(asked, answers, strict=True)}
+
+
+def is_answered(report: Report, url: str, volumes: VMGroupNames) -> bool:
+    """Whether a report says of this datastore what is to be known, the metadata of these volumes among it."""
+    datastore = report.datastores.get(url)
+    return datastore is not None and _names(datastore) == volumes
+
+
+def _names(datastore: ObservedDatastore) -> VMGroupNames:
+    looked = datastore.settings.looked
+    return None if looked is None else tuple(sorted(looked))

@@ -1,0 +1,96 @@
+"""The backups of config DBs: which there are, and what one of them says should be desired."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciler.execution.observe import observe
+from reconciler.model.errors import AgentRefusedError, HostUnreachableError, UsageError, VdvsError
+from reconciler.model.kinds.configdb import Backups, DBState, ObservedConfigDB, ResolvedConfigDB
+from reconciler.model.state import Desired, Resolved
+from reconciler.planning.configdb.rollback import Rollback, roll_back
+from reconciler.planning.resolve import resolve_places
+from reconciler.ports import Hosts, InventorySource, Observer
+
+
+async def list_backups(declared: Desired, inventory: InventorySource, hosts: Hosts) -> tuple[Backups, ...]:
+    """The backups of every declared config DB. Raises InventoryError when the inventory cannot be read at all."""
+    places = resolve_places(declared, await inventory.snapshot())
+    found = [Backups(failed.ref, "", None, (), failed.reason) for failed in places.unresolved]
+    found = [each for each in found if each.ref in {db.ref for db in declared.config_dbs}]
+    found += [await _of(db, places, hosts) for db in places.config_dbs]
+    return tuple(sorted(found, key=lambda each: each.ref.sort_key))
+
+
+async def _of(db: ResolvedConfigDB, places: Resolved, hosts: Hosts) -> Backups:
+    problem = "no host that it is declared for is known"
+    for name, address in _readers(db, places):
+        try:
+            found = await hosts.agent(name, address).backups(db.location.path)
+        except (HostUnreachableError, AgentRefusedError) as error:
+            problem = f"host/{name}: {error}"
+        else:
+            return Backups(db.ref, db.location.path, name, found)
+    return Backups(db.ref, db.location.path, None, (), problem)
+
+
+def _readers(db: ResolvedConfigDB, places: Resolved) -> Iterator[tuple[str, str]]:
+    """The hosts that may see its folder, those that shall use it first."""
+    known = {host.ref.name: host.address for host in places.hosts}
+    names = [name for name in db.hosts if name in known]
+    names += [name for name in known if name not in db.hosts and db.datastore is not None]
+    yield from ((name, known[name]) for name in names)
+
+
+async def read_rollback(
+    declared: Desired,
+    name: str | None,
+    backup: str,
+    applied_by: str,
+    inventory: InventorySource,
+    hosts: Hosts,
+    observer: Observer,
+) -> Rollback:
+    """What is desired if the config DB called `name` (None: the only one) is to be as in this backup again.
+
+    Raises UsageError for a config DB or a backup that there is not, VdvsError when one of them cannot be read, and
+    InventoryError.
+    """
+    places = resolve_places(declared, await inventory.snapshot())
+    db = _chosen(name, declared, places)
+    observed = await observe(places, hosts, observer)
+    now = observed.config_dbs[db.location]
+    if now.state is not DBState.PRESENT:
+        why = now.message or f"it is {now.state.value}"
+        raise VdvsError(f"{db.ref} cannot be rolled back: {why}; a rollback changes the rows of a config DB that works")
+    rows = await _read(db, places, hosts, backup, await _of(db, places, hosts))
+    return roll_back(declared, places, db.ref, now, rows, backup, applied_by)
+
+
+def _chosen(name: str | None, declared: Desired, places: Resolved) -> ResolvedConfigDB:
+    names = sorted(db.ref.name for db in declared.config_dbs)
+    if name is None and len(names) != 1:
+        known = f"give --config-db, one of {', '.join(names)}" if names else "no ConfigDB is declared"
+        raise UsageError(f"it cannot be told which config DB: {known}")
+    name = names[0] if name is None else name
+    if name not in names:
+        raise UsageError(f"there is no configdb/{name} among the manifests; known: {', '.join(names) or 'none'}")
+    found = next((db for db in places.config_dbs if db.ref.name == name), None)
+    if found is None:
+        reason = next(failed.reason for failed in places.unresolved if failed.ref.name == name)
+        raise VdvsError(f"configdb/{name} could not be looked up: {reason}")
+    return found
+
+
+async def _read(db: ResolvedConfigDB, places: Resolved, hosts: Hosts, backup: str, known: Backups) -> ObservedConfigDB:
+    if known.host is None:
+        raise VdvsError(f"the backups of {db.ref} cannot be read: {known.problem}")
+    names = [each.name for each in known.found]
+    if backup not in names:
+        newest = f"the newest is {names[-1]}; `vdvs rollback --list` shows all" if names else "it has none"
+        raise UsageError(f"{db.ref} has no backup called {backup}: {newest}")
+    address = next(host.address for host in places.hosts if host.ref.name == known.host)
+    try:
+        return await hosts.agent(known.host, address).read_backup(db.location.path, backup)
+    except (HostUnreachableError, AgentRefusedError) as error:
+        raise VdvsError(f"{backup} cannot be read: {error}") from error

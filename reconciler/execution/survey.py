@@ -1,0 +1,63 @@
+"""Looking beyond what is declared: at all that is there, and at hosts that no manifest declares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+
+from reconciler.execution.gather import gather_all
+from reconciler.execution.observe import observe
+from reconciler.model.diff import Change, Op
+from reconciler.model.errors import AgentRefusedError, HostUnreachableError
+from reconciler.model.export import Export
+from reconciler.model.kinds.host import ObservedHost
+from reconciler.model.state import Desired, Observed, Resolved
+from reconciler.planning.differ import diff
+from reconciler.planning.export.site import export
+from reconciler.planning.export.survey import everything
+from reconciler.planning.resolve import resolve
+from reconciler.ports import Hosts, InventorySource, Observer, Question
+
+
+class Survey(Struct, frozen=True):
+    """What was seen, and the manifests of it."""
+
+    resolved: Resolved
+    observed: Observed
+    adopted: Export
+
+
+async def survey(declared: Desired, inventory: InventorySource, hosts: Hosts, observer: Observer) -> Survey:
+    """Look at the declared hosts, or at all of the inventory, and at every config DB that one of them could use.
+
+    Raises InventoryError when the inventory cannot be read at all; everything else is left out and named.
+    """
+    names = await inventory.snapshot()
+    wanted, not_asked = everything(declared, names)
+    resolved = resolve(wanted, names)
+    every_volume = dict.fromkeys((datastore.url for datastore in names.datastores), None)
+    observed = await observe(resolved, hosts, observer, volumes=every_volume)
+    adopted = export(resolved, observed, declared)
+    left_out = sorted((*not_asked, *adopted.left_out), key=lambda left: left.ref.sort_key)
+    return Survey(resolved, observed, Export(adopted.manifests, tuple(left_out)))
+
+
+def still_differs(exported: Desired, found: Survey) -> tuple[Change, ...]:
+    """What a diff against the exported manifests would show now: what is not as vdvs leaves it, and cannot be said."""
+    changes = diff(resolve(exported, found.resolved.inventory), found.observed, {}).changes
+    return tuple(change for change in changes if change.op not in (Op.KEEP, Op.UNMANAGED))
+
+
+async def observe_undeclared_hosts(names: Iterable[str], hosts: Hosts) -> Mapping[str, ObservedHost]:
+    """Those of these hosts that answer; each is asked for itself only."""
+
+    async def ask(name: str) -> ObservedHost | None:
+        try:
+            return (await hosts.agent(name, name).observe(Question())).host
+        except (HostUnreachableError, AgentRefusedError):
+            return None
+
+    wanted = list(names)
+    found = zip(wanted, await gather_all(ask(name) for name in wanted), strict=True)
+    return {name: host for name, host in found if host is not None}

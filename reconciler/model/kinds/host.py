@@ -1,0 +1,254 @@
+"""Host: an ESXi host as declared, resolved and observed, and the actions on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from reconciler.model.base import Step, Strict
+from reconciler.model.inventory import Datastore, ESXiHost
+from reconciler.model.refs import Location, ObjectRef, Source, own_location
+
+
+class Presence(StrEnum):
+    """Whether something shall exist."""
+
+    PRESENT = "Present"
+    ABSENT = "Absent"
+
+
+class Maintenance(Strict, frozen=True):
+    """That a host is in maintenance mode while its driver changes: `seconds` to enter it, and how many hosts of its
+    cluster may be unavailable meanwhile, itself among them."""
+
+    seconds: int
+    max_unavailable: int
+
+
+class DesiredDriver(Strict, frozen=True):
+    """The vDVS VIB: `source` is a path on the host (or an URL) that esxcli can install from, `sha256` its digest.
+    `state` ABSENT: vDVS shall leave the host. `restart_hostd`: after an installation, so that hostd knows of it.
+    `maintenance` None: while it changes, the host goes on running VMs."""
+
+    version: str | None
+    source: str | None
+    sha256: str | None
+    state: Presence = Presence.PRESENT
+    restart_hostd: bool = False
+    maintenance: Maintenance | None = None
+
+
+class DesiredHost(Strict, frozen=True):
+    """One ESXi host. None means left alone: the VIB, whether the service runs, how much it writes into its log."""
+
+    ref: ObjectRef
+    source: Source
+    address: str
+    labels: tuple[tuple[str, str], ...]
+    driver: DesiredDriver | None
+    service_running: bool | None
+    log_level: str | None = None
+
+
+class ResolvedHost(Strict, frozen=True):
+    """`config_db` is the ConfigDB that selects this host (None: none does), `datastore` where that DB stands (None: on
+    this host itself, SingleNode), `entry` how the inventory shows it."""
+
+    ref: ObjectRef
+    address: str
+    config_db: ObjectRef | None
+    datastore: Datastore | None
+    driver: DesiredDriver | None
+    service_running: bool | None
+    log_level: str | None = None
+    entry: ESXiHost | None = None
+
+    @property
+    def location(self) -> Location | None:
+        """Where the config DB is that it shall use; None: it uses none."""
+        if self.config_db is None:
+            return None
+        return own_location(self.ref.name) if self.datastore is None else Location(self.datastore.db_path)
+
+
+class DBMode(StrEnum):
+    """Which config DB a host uses. NotConfigured is an open door; BrokenLink refuses every request."""
+
+    NOT_CONFIGURED = "NotConfigured"
+    SINGLE_NODE = "SingleNode"
+    MULTI_NODE = "MultiNode"
+    BROKEN_LINK = "BrokenLink"
+
+
+class Service(StrEnum):
+    """The state of vmdk-opsd."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+    NOT_INSTALLED = "not installed"
+    UNKNOWN = "unknown"
+
+
+class SectionForm(StrEnum):
+    """What the vDVS section of local.sh looks like."""
+
+    MISSING = "missing"  # local.sh has no section
+    NO_FILE = "no file"  # there is no local.sh
+    OURS = "ours"  # exactly what vdvs writes for `datastore`
+    OTHER = "other"  # well-formed, but not as vdvs writes it: the original tool's, or edited
+    DAMAGED = "damaged"  # an unclosed tag or more than one section
+
+
+class Section(Strict, frozen=True):
+    """The vDVS section of local.sh. `datastore`: the value it names (an id or a name), None if it names none;
+    `saved` False: an edit of ours has not yet been written to the boot bank. `runs`: whether the boot makes the link
+    that it names; if not, or if that cannot be told (None), `why` says so. `hindrance`: what keeps any section in this
+    local.sh from running; empty if nothing does."""
+
+    form: SectionForm
+    datastore: str | None
+    saved: bool
+    runs: bool | None = True
+    why: str = ""
+    hindrance: str = ""
+
+
+class ObservedHost(Strict, frozen=True):
+    """One host that answered.
+
+    `link` is the raw target of /etc/vmware/vmdkops/auth-db (None: not a link), `link_path` the same by volume id.
+    `db_reason` says why the mode is BrokenLink (`Missing`, `Locked`, `Corrupt` ...; empty otherwise).
+    `volumes` maps the ids of mounted volumes to their names. `secure_boot` True: local.sh never runs; None: unknown.
+    `driver` is the version of the VIB, None if it is not installed, `driver_error` why that could not be read.
+    `can_write` False: its SQLite is too old to write a config DB. `journal` True: an interrupted write of its vDVS left
+    a journal beside the link, which only vDVS on that host can use. `log_level`: of the service from its next start on,
+    as `LOGGER/FILE` where the two differ; None: its own default, INFO. `log_error`: why that could not be read.
+    """
+
+    name: str
+    db_mode: DBMode
+    db_reason: str
+    link: str | None
+    link_path: str | None
+    section: Section
+    driver: str | None
+    driver_error: str | None
+    service: Service
+    secure_boot: bool | None
+    volumes: Mapping[str, str]
+    can_write: bool
+    journal: bool = False
+    log_level: str | None = None
+    log_error: str | None = None
+
+
+class UnreachableHost(Strict, frozen=True):
+    """One host that did not answer, and why."""
+
+    name: str
+    reason: str
+
+
+class LinkDB(Step, frozen=True):
+    """Point /etc/vmware/vmdkops/auth-db at `path`, if that is still as `before` (raw target; None: nothing)."""
+
+    path: str
+    before: str | None
+
+
+class LeaveOwnDB(Step, frozen=True):
+    """Put a link to `path` in the place of the host's own config DB (SingleNode), if that still has this fingerprint.
+    It is kept beside the DB at `path`, where what it has booked for vmgroups of both is booked too."""
+
+    path: str
+    fingerprint: str
+
+
+class UnlinkDB(Step, frozen=True):
+    """Remove the link /etc/vmware/vmdkops/auth-db, if it still points to `before`."""
+
+    before: str
+
+
+class WriteSection(Step, frozen=True):
+    """Write our section into local.sh for the datastore with this id, and have ESXi save its state."""
+
+    datastore: str
+
+
+class RemoveSection(Step, frozen=True):
+    """Remove every vDVS section from local.sh, and have ESXi save its state."""
+
+
+class InstallDriver(Step, frozen=True):
+    """Install the VIB from `source` (a path on the host or an URL); a given `sha256` is checked first."""
+
+    source: str
+    version: str | None
+    sha256: str | None
+
+
+class ReplaceDriver(Step, frozen=True):
+    """Remove the VIB if it is still of the version `before`, and install the one from `source` in its place.
+
+    The source, and a given `sha256`, are checked before anything is removed.
+    """
+
+    before: str
+    source: str
+    version: str | None
+    sha256: str | None
+
+
+class RemoveDriver(Step, frozen=True):
+    """Remove the VIB, if it is still of the version `before`. Its service stops with it."""
+
+    before: str
+
+
+class RestartHostd(Step, frozen=True):
+    """Restart hostd, which learns the commands of a driver when it starts, and wait until it runs again."""
+
+
+class StartService(Step, frozen=True):
+    """Start vmdk-opsd."""
+
+
+class SetLogLevel(Step, frozen=True):
+    """Set the log level if it is still `before` (None: no file says it), and restart the service if it runs."""
+
+    level: str
+    before: str | None
+
+
+class EnterMaintenance(Step, frozen=True):
+    """Have vCenter put the host, which it calls `host`, into maintenance mode; given up if it takes longer than
+    `seconds`. vCenter keeps a note that vdvs did it."""
+
+    host: str
+    seconds: int
+
+
+class ExitMaintenance(Step, frozen=True):
+    """Have vCenter end the maintenance mode that vdvs put the host into, within `seconds`."""
+
+    host: str
+    seconds: int
+
+
+HostAction = (
+    LinkDB
+    | LeaveOwnDB
+    | UnlinkDB
+    | WriteSection
+    | RemoveSection
+    | InstallDriver
+    | ReplaceDriver
+    | RemoveDriver
+    | RestartHostd
+    | StartService
+    | SetLogLevel
+)
+
+
+MaintenanceAction = EnterMaintenance | ExitMaintenance  # what vCenter does, and not the agent

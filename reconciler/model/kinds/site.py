@@ -1,0 +1,99 @@
+"""Site: how to reach hosts and vCenters. Paths are absolute; secrets are named, never held."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from reconciler.model.base import Strict
+from reconciler.model.refs import Source
+
+
+class Secret:
+    """Text that prints as `***`, is equal to nothing but itself, and can be neither pickled nor copied into JSON."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text. Only for the call that hands it to the peer."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret is not stored")
+
+
+class Login(Strict, frozen=True):
+    """Who logs in, and with what. `password` None: by key, from a file or the SSH agent."""
+
+    user: str
+    password: Secret | None
+
+
+class SecretFrom(Strict, frozen=True):
+    """Where a secret is: in an environment variable, or in a file. Exactly one is set."""
+
+    env: str | None = None
+    file: str | None = None
+
+    def __str__(self) -> str:
+        return f"the environment variable {self.env}" if self.env is not None else f"the file {self.file}"
+
+
+class Credentials(Strict, frozen=True):
+    """Where a login is to be found. None: not given."""
+
+    username: SecretFrom | None = None
+    password: SecretFrom | None = None
+
+
+class VCenter(Strict, frozen=True):
+    """A vCenter that knows the names of VMs, datastores and hosts. Its certificate is verified by the CAs of the
+    machine, by those of `ca_file`, or by its `thumbprint` (hexadecimal, SHA-256 or SHA-1, colons or not) alone."""
+
+    server: str
+    port: int
+    credentials: Credentials
+    ca_file: str | None
+    thumbprint: str | None
+
+
+class Lab(Strict, frozen=True, tag_field="is", tag=True):
+    """The hosts are folders of this one: the embedded site."""
+
+    directory: str
+
+
+class SSH(Strict, frozen=True, tag_field="is", tag=True):
+    """The hosts are reached by SSH. What is None is as `~/.ssh/config` says, or OpenSSH has it.
+
+    `connect_timeout` in seconds, until the login is done; `concurrency`: how many connections are made at once;
+    `ignore_host_keys`: whoever answers is taken for the host. `manage_service`: where the SSH service of a host does
+    not run, vCenter starts it for the time of a run.
+    """
+
+    user: str
+    port: int | None
+    identity_file: str | None
+    known_hosts_file: str | None
+    credentials: Credentials
+    connect_timeout: int
+    concurrency: int
+    ignore_host_keys: bool
+    manage_service: bool = False
+
+
+class Site(Strict, frozen=True):
+    """How to reach things: the way to the hosts, where names are looked up (in neither: the lab's own inventory), and
+    which addresses manifests may name (None: all)."""
+
+    name: str
+    source: Source
+    way: Lab | SSH
+    vcenters: tuple[VCenter, ...]
+    inventory_file: str | None
+    allowed_hosts: tuple[str, ...] | None

@@ -1,0 +1,164 @@
+"""StoragePolicy: a vSAN policy as declared, resolved and observed; what one can be called, and what it can contain."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Final
+
+from msgspec import field
+
+from reconciler.model.base import Step, Strict
+from reconciler.model.inventory import Datastore
+from reconciler.model.refs import DatastoreRef, ObjectRef, Source
+
+CAPABILITIES: Final = (
+    "cacheReservation",
+    "checksumDisabled",
+    "forceProvisioning",
+    "hostFailuresToTolerate",
+    "iopsLimit",
+    "locality",
+    "proportionalCapacity",
+    "replicaPreference",
+    "stripeWidth",
+    "subFailuresToTolerate",
+)
+
+
+LONGEST_POLICY_NAME: Final = 200  # a file name has 255 bytes, and vDVS makes files of longer names beside it
+
+
+LEFT_BEHIND: Final = {
+    ".old": "what was in it before a `policy update` that was interrupted, or failed for some of its volumes",
+    ".tmp": "a `policy update` was interrupted",
+    ".failed_volume_updates": "a `policy update` failed for some of its volumes, which keep what they had",
+}
+"""What `policy update` of vDVS may leave beside a policy, by the end of the name, and what that means."""
+
+
+EXAMPLE: Final = '(("hostFailuresToTolerate" i1)("forceProvisioning" i1))'
+
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+_OURS: Final = re.compile(r"\.new-[0-9a-f]{16}$")
+
+
+_RULE: Final = re.compile(r'\( *"([^"]*)" +(?:i[0-9]+|"[^"]*") *\) *')
+
+
+def why_not_policy_name(name: str) -> str | None:
+    """Why a policy cannot be called so, or None. It is the name of its file."""
+    if not _NAME.fullmatch(name):
+        return "use letters, digits, '_', '.' and '-', beginning with a letter, a digit or '_'; it is a file name"
+    if len(name) > LONGEST_POLICY_NAME:
+        return f"it has {len(name)} characters; at most {LONGEST_POLICY_NAME} are allowed"
+    if policy_of(name) != name or _OURS.search(name):
+        return "files that end so are left over from the update of another policy"
+    return None
+
+
+def policy_of(file: str) -> str:
+    """The policy whose update makes a file of this name; the name itself if it is no such file."""
+    return next((file.removesuffix(end) for end in LEFT_BEHIND if file.endswith(end)), file)
+
+
+def why_not_policy(content: str) -> str | None:
+    """Why vSAN, or vDVS on the way to it, cannot take this as a policy, or None."""
+    if "'" in content:
+        return "a single quote is not allowed: vDVS puts the content between single quotes into a shell command"
+    if not content.isascii() or not content.isprintable():
+        return "use plain printable characters on one line"
+    if not (content.startswith("(") and content.endswith(")")):
+        return f"expected a list of capabilities in parentheses, such as {EXAMPLE}"
+    names: list[str] = []
+    left = content[1:-1].strip(" ")
+    while left:
+        rule = _RULE.match(left)
+        if rule is None:
+            return f'expected ("capability" i1) at {left[:40]}'
+        if (problem := _unusable(rule[1], names)) is not None:
+            return problem
+        names.append(rule[1])
+        left = left[rule.end() :]
+    return None if names else f"it says nothing; write such as {EXAMPLE}"
+
+
+def _unusable(capability: str, before: list[str]) -> str | None:
+    if capability in before:
+        return f'capability "{capability}" is there twice'
+    if capability in CAPABILITIES:
+        return None
+    near = get_close_matches(capability, CAPABILITIES, 1)
+    hint = f' (did you mean "{near[0]}"?)' if near else f"; known: {', '.join(CAPABILITIES)}"
+    return f'vSAN has no capability "{capability}"{hint}'
+
+
+def text_of(file: str) -> str:
+    """The policy in a file: vDVS ends the text that it is given with a line feed."""
+    return file.removesuffix("\n")
+
+
+class DesiredStoragePolicy(Strict, frozen=True):
+    """A storage policy of vSAN: the file `name` on `datastore` (None: on the only vSAN datastore)."""
+
+    ref: ObjectRef
+    source: Source
+    name: str
+    datastore: DatastoreRef | None
+    content: str
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+class ResolvedStoragePolicy(Strict, frozen=True):
+    """A storage policy, and the vSAN datastore that it is on."""
+
+    ref: ObjectRef
+    name: str
+    datastore: Datastore
+    content: str
+
+
+class StoragePolicyFile(Strict, frozen=True):
+    """A file of `dockvols/policies/`, each of which vDVS takes for a policy. `content` None: it could not be read;
+    `problem` says why."""
+
+    content: str | None
+    problem: str = ""
+
+
+class ObservedStoragePolicies(Strict, frozen=True):
+    """What is in `dockvols/policies/` of a datastore, by file name. `error` not None: it could not be read.
+
+    `users` names the volumes (`FOLDER/VOLUME`) whose metadata name a policy, by its name. `unread` not None: of some
+    volumes that could not be told, and it says why.
+    """
+
+    error: str | None = None
+    files: Mapping[str, StoragePolicyFile] = field(default_factory=dict)
+    users: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unread: str | None = None
+
+
+class WriteStoragePolicy(Step, frozen=True):
+    """Write `content` and a line feed into the file of a storage policy, if that still holds `before` (the whole file;
+    None: it is not there). No volume is changed by it."""
+
+    url: str
+    name: str
+    content: str
+    before: str | None
+
+
+class RemoveStoragePolicy(Step, frozen=True):
+    """Remove the file of a storage policy, if that still holds `before`, and the metadata of no volume name it."""
+
+    url: str
+    name: str
+    before: str
+
+
+StoragePolicyAction = WriteStoragePolicy | RemoveStoragePolicy

@@ -1,0 +1,264 @@
+"""VMGroup: a vmgroup as declared, resolved and observed, and the actions on its rows and links."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from reconciler.model.base import Step, Strict
+from reconciler.model.refs import ALL_DS, DB_FILE, VM_DS, ObjectRef, Source
+
+
+class DesiredAccess(Strict, frozen=True):
+    """What a vmgroup may do on one datastore (a name, `_VM_DS` or `_ALL_DS`). Limits in MB, 0 = unlimited."""
+
+    datastore: str
+    allow_create: bool
+    max_mb: int
+    total_mb: int
+
+
+class VMRef(Strict, frozen=True):
+    """A VM as a manifest names it; exactly one field is set. `uuid` is the lower-case BIOS UUID."""
+
+    name: str | None = None
+    uuid: str | None = None
+    inventory_path: str | None = None
+
+    def __str__(self) -> str:
+        return self.name or self.uuid or self.inventory_path or ""
+
+
+class VMSelector(Strict, frozen=True):
+    """Membership by place in the inventory: every VM below `folder` whose name matches `name_pattern` (fnmatch)."""
+
+    folder: str
+    name_pattern: str
+
+
+class DesiredVMGroup(Strict, frozen=True):
+    """A vmgroup. `name` is its vDVS name, `config_db` the `metadata.name` of its ConfigDB.
+
+    `previous_names`: what it may still be called in the config DB; then it is renamed.
+    """
+
+    ref: ObjectRef
+    source: Source
+    name: str
+    config_db: str
+    uuid: str | None
+    description: str | None
+    default_datastore: str | None
+    access: tuple[DesiredAccess, ...] | None
+    vms: tuple[VMRef, ...] | None
+    vm_selector: VMSelector | None
+    labels: tuple[tuple[str, str], ...] = ()
+    previous_names: tuple[str, ...] = ()
+
+
+class Access(Strict, frozen=True, order=True):
+    """One row of `privileges`: what a vmgroup may do on the datastore with this URL. Limits in MB, 0 = unlimited."""
+
+    url: str
+    allow_create: bool
+    max_mb: int
+    total_mb: int
+
+
+class Member(Strict, frozen=True, order=True):
+    """A VM in a vmgroup: lower-case BIOS UUID, and its name for display (None: not known)."""
+
+    uuid: str
+    name: str | None
+
+
+class ResolvedVMGroup(Strict, frozen=True):
+    """`config_db` is the ref of its ConfigDB. `access` and `members` are sorted; None: left alone.
+
+    `removes_members` False: VMs that are in the vmgroup and not in `members` stay, because its selector matched
+    nothing and that is no proof that nothing shall match.
+    """
+
+    ref: ObjectRef
+    name: str
+    config_db: ObjectRef
+    uuid: str | None
+    description: str | None
+    default_url: str | None
+    access: tuple[Access, ...] | None
+    members: tuple[Member, ...] | None
+    removes_members: bool = True
+    previous_names: tuple[str, ...] = ()
+
+
+class TenantRow(Strict, frozen=True):
+    """A row of `tenants`. Columns may hold what they must not; the planner has to cope."""
+
+    id: str
+    name: str
+    description: str | None
+    default_url: str | None
+
+
+class VMRow(NamedTuple):
+    """A row of `vms` (a tuple, which is made much faster: there are tens of thousands)."""
+
+    vm_id: str
+    tenant_id: str
+    vm_name: str | None
+
+
+class PrivilegeRow(Strict, frozen=True):
+    """A row of `privileges`."""
+
+    tenant_id: str
+    url: str
+    allow_create: int | None
+    max_mb: int | None
+    total_mb: int | None
+
+
+class VolumeUse(Strict, frozen=True):
+    """Sum of `volumes` for one vmgroup on one datastore: how much of a quota is used, in MB."""
+
+    tenant_id: str
+    url: str
+    used_mb: int
+    count: int
+
+
+class BookedVolume(Strict, frozen=True):
+    """A row of `volumes`: vDVS counts this volume, of so many MB (None: no number), for a vmgroup on a datastore."""
+
+    tenant_id: str
+    url: str
+    name: str | None
+    mb: int | None
+
+
+class CreateVMGroup(Step, frozen=True):
+    """Insert a vmgroup with its access rows and with members that are in no vmgroup yet."""
+
+    uuid: str
+    name: str
+    description: str
+    default_url: str
+    access: tuple[Access, ...]
+    members: tuple[Member, ...]
+
+
+class UpdateVMGroup(Step, frozen=True):
+    """Change the description or the default datastore; None leaves it."""
+
+    uuid: str
+    description: str | None
+    default_url: str | None
+
+
+class RenameVMGroup(Step, frozen=True):
+    """Call the vmgroup `name` that is called `before`. It keeps its UUID, and so its volumes, members and access."""
+
+    uuid: str
+    before: str
+    name: str
+
+
+class SetAccess(Step, frozen=True):
+    """Insert or replace the access row of one datastore."""
+
+    uuid: str
+    access: Access
+
+
+class RemoveAccess(Step, frozen=True):
+    """Delete the access row of one datastore."""
+
+    uuid: str
+    url: str
+
+
+class AddMember(Step, frozen=True):
+    """Put a VM that is in no vmgroup into this one."""
+
+    uuid: str
+    member: Member
+
+
+class MoveMember(Step, frozen=True):
+    """Take a VM from the vmgroup `from_uuid` into this one, in one statement: it is never in none."""
+
+    uuid: str
+    from_uuid: str
+    member: Member
+
+
+class NameMember(Step, frozen=True):
+    """Write what a VM of this vmgroup is called now into its row. vDVS authorises by id; people read the name."""
+
+    uuid: str
+    member: Member
+
+
+class RemoveMember(Step, frozen=True):
+    """Take a VM out of this vmgroup; it falls to `_DEFAULT`, or to nothing."""
+
+    uuid: str
+    member: Member
+
+
+class DeleteVMGroup(Step, frozen=True):
+    """Delete a vmgroup without members, with its access rows and its record. Refused while its books show volumes.
+
+    `only_of`: refused too unless one of these sets applied it last ("": none did). None: whoever did.
+    """
+
+    uuid: str
+    name: str
+    only_of: tuple[str, ...] | None = None
+
+
+class SetNameLink(Step, frozen=True):
+    """Make `dockvols/<name>` on a datastore a link to the folder of the vmgroup with this UUID."""
+
+    url: str
+    name: str
+    uuid: str
+
+
+class RemoveNameLink(Step, frozen=True):
+    """Remove the link `dockvols/<name>`, if it still points to `target`."""
+
+    url: str
+    name: str
+    target: str
+
+
+LinkAction = SetNameLink | RemoveNameLink
+
+
+LONGEST_VMGROUP_NAME: Final = 64
+
+
+_UUID_SHAPED: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+_DB_FILE_NAME: Final = DB_FILE.rpartition("/")[2]
+
+
+_MISREAD: Final = {
+    "policies": "dockvols/policies is where vDVS keeps storage policies",
+    "_ORPHAN": "vDVS shows volumes of no known vmgroup under it",
+    VM_DS: "it means a datastore to vDVS",
+    ALL_DS: "it means every datastore to vDVS",
+}
+
+
+def why_not_vmgroup_name(name: str) -> str | None:
+    """Why a vmgroup cannot be called so, or None."""
+    if _UUID_SHAPED.fullmatch(name):
+        return "vDVS would take it for the folder of the vmgroup with this UUID"
+    if name.startswith(_DB_FILE_NAME):
+        return "it is the name of the file of the config DB"
+    if len(name) > LONGEST_VMGROUP_NAME:
+        return f"it has {len(name)} characters; at most {LONGEST_VMGROUP_NAME} are allowed"
+    return _MISREAD.get(name)

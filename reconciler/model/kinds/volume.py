@@ -1,0 +1,127 @@
+"""Volume: a volume as declared, resolved and observed; what one can be called, and what its metadata say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from msgspec import field
+
+from reconciler.model.base import Step, Strict
+from reconciler.model.inventory import Datastore
+from reconciler.model.refs import DatastoreRef, ObjectRef, Source
+
+LONGEST_VOLUME_NAME: Final = 100
+
+
+_SNAPSHOT: Final = re.compile(r"-[0-9]{6}$")
+
+
+_PARTS_OF_ANOTHER: Final = ("-flat", "-delta", "-ctk", "-digest")
+
+
+class VolumeAccess(StrEnum):
+    """How a VM gets a volume when it is attached; vDVS means READ_WRITE where nothing is said."""
+
+    READ_ONLY = "read-only"
+    READ_WRITE = "read-write"
+
+
+class SettingsState(StrEnum):
+    """What became of a look at the metadata of a volume that is there."""
+
+    READ = "read"
+    UNUSABLE = "unusable"  # surely not as vDVS makes them, so that nothing in them could be changed
+    UNKNOWN = "unknown"  # what is in them could not be told
+
+
+class Attached(Strict, frozen=True):
+    """The VM that a volume is attached to, as its metadata say: its instance UUID (BIOS UUID before vDVS 0.15), and its
+    name at that time."""
+
+    uuid: str | None
+    name: str | None
+
+
+class VolumeSettings(Strict, frozen=True):
+    """The metadata of a volume. `why`: unless they were READ, why not. `digest`: of the whole file; `access`: as it
+    stands there (None: it does not), which may be no VolumeAccess."""
+
+    state: SettingsState
+    why: str = ""
+    digest: str = ""
+    access: str | None = None
+    attached: Attached | None = None
+
+
+class ObservedSettings(Strict, frozen=True):
+    """The metadata of volumes of one datastore, by the UUID of their vmgroup and their name. `looked`: the names that
+    were looked for (None: all); of others nothing is known. `error` not None: that could not be done, and why."""
+
+    error: str | None = None
+    looked: frozenset[str] | None = frozenset()
+    found: Mapping[str, Mapping[str, VolumeSettings]] = field(default_factory=dict)
+
+    def of(self, uuid: str, name: str) -> VolumeSettings | None:
+        """Those of one volume; None only if it is surely not there."""
+        if self.error is not None:
+            return VolumeSettings(SettingsState.UNKNOWN, self.error)
+        if self.looked is not None and name not in self.looked:
+            return VolumeSettings(SettingsState.UNKNOWN, "nobody looked for it")
+        return self.found.get(uuid, {}).get(name)
+
+
+def why_not_volume_name(name: str) -> str | None:
+    """Why vDVS would not take this as the name of a volume, or would not find it again; None: it would."""
+    if "@" in name:
+        return "what follows the '@' is the datastore, which is spec.datastore"
+    if re.search(r"[/\\]", name) or not name.isprintable():
+        return "a name has no '/', no '\\' and no control characters"
+    if len(name) > LONGEST_VOLUME_NAME:
+        return f"it has {len(name)} characters; at most {LONGEST_VOLUME_NAME} are allowed"
+    if _SNAPSHOT.search(name):
+        return "vDVS takes what ends in '-' and six digits for a snapshot of another volume"
+    if part := next((end for end in _PARTS_OF_ANOTHER if name.endswith(end)), None):
+        return f"vDVS takes what ends in '{part}' for a part of another volume"
+    return None
+
+
+class DesiredVolume(Strict, frozen=True):
+    """What an administrator may say of the volume `name` on `datastore`. It is in `vmgroup`, which has a manifest
+    unless it is `_DEFAULT`, and lives in the ConfigDB with the `metadata.name` `config_db`."""
+
+    ref: ObjectRef
+    source: Source
+    name: str
+    vmgroup: ObjectRef
+    config_db: str
+    datastore: DatastoreRef
+    access: VolumeAccess
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+class ResolvedVolume(Strict, frozen=True):
+    """What a volume shall be. Its vmgroup is that of `config_db` with this `uuid`, or (None: it is not pinned) one that
+    is `known_as` one of these, the first that there is."""
+
+    ref: ObjectRef
+    name: str
+    vmgroup: ObjectRef
+    known_as: tuple[str, ...]
+    uuid: str | None
+    config_db: ObjectRef
+    datastore: Datastore
+    access: VolumeAccess
+
+
+class SetVolumeAccess(Step, frozen=True):
+    """Change the access in the metadata of the volume `name` in the folder `uuid` of a datastore, and nothing else, if
+    the file with them still has this digest (SHA-256, in hex)."""
+
+    url: str
+    uuid: str
+    name: str
+    access: VolumeAccess
+    digest: str

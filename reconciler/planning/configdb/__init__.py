@@ -1,0 +1,1 @@
+"""Config DBs: whether they are there, upgrades, moves, repairs, rollback."""

@@ -1,0 +1,262 @@
+"""A config DB whose hosts use it in another place than its manifest says: whether, and how, it is moved there.
+
+The old place is where its hosts link to, or the one host's own DB (SingleNode); never one that another ConfigDB
+declares. A new DB that is a copy, made by a move, says of itself where it was copied from, and what the rows were then.
+
+| old place        | new place              | hosts    | what is said                                                  |
+|------------------|------------------------|----------|---------------------------------------------------------------|
+| present          | absent, empty          | any      | moves: copy, lead the hosts there, retire the old             |
+| present, as then | a copy of it           | any      | the move goes on: lead the rest there, retire the old         |
+| changed since    | a copy, as then        | any      | the move goes on: bring the changes over, lead, retire        |
+| changed since    | a copy, with same rows | any      | likewise                                                      |
+| changed since    | a copy, changed too    | any      | blocked: one side would be lost                               |
+| absent           | a copy of it           | any      | the move goes on: lead the rest there, the copy is the DB now |
+| unknown, empty   | a copy of it           | all new  | blocked; its vmgroups, which only the copy serves, go on      |
+| unknown, empty   | a copy of it           | some old | blocked                                                       |
+| unknown          | absent, empty          | any      | blocked: unknown is never absent                              |
+| absent, empty    | absent, empty          | some old | blocked: it is gone, and a new one would orphan its vmgroups  |
+| present          | present, no copy of it | all old  | blocked: there are two (`db_diff.used_elsewhere`)             |
+| any              | present, no copy of it | some new | no move: a host that went astray, and is led back             |
+| any              | unknown                | any      | unknown                                                       |
+
+Hosts that use two old places block it, and so does a host that cannot be asked: it may use the old one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from reconciler.model.diff import Change, FieldChange, Op
+from reconciler.model.kinds.configdb import DBState, MoveDB, ObservedConfigDB, ResolvedConfigDB
+from reconciler.model.kinds.host import DBMode, ObservedHost, UnreachableHost
+from reconciler.model.refs import VOLUMES, Kind, Location, own_location
+from reconciler.model.risk import Risk
+from reconciler.model.state import Observed, Resolved
+from reconciler.planning.configdb.old_schema import is_old
+from reconciler.planning.spelling import DisplayNames
+
+_GONE = (DBState.ABSENT, DBState.EMPTY)
+
+
+_ORPHANS = "bring it back from a backup; a new one would orphan its vmgroups and their volumes"
+
+
+_Hosts = Mapping[str, ObservedHost | UnreachableHost]
+
+
+class Relocation(Struct, frozen=True):
+    """A move from `source` that is to be made, or is not finished. `hindrance`: why it cannot go on now; else `move`.
+
+    `began`: an earlier pass has copied it. `led`: no host uses another place any more than the new one. `rows`: the
+    config DB as it will be there, where that can be told.
+    """
+
+    source: Location
+    hindrance: str | None
+    move: MoveDB | None
+    began: bool
+    led: bool
+    rows: ObservedConfigDB | None
+
+
+def earlier_places(
+    resolved: Resolved, hosts: _Hosts, config_dbs: Mapping[Location, ObservedConfigDB]
+) -> frozenset[Location]:
+    """The places, beside those declared, that must be looked at to judge a move, or a host that leaves its own
+    config DB."""
+    found: set[Location] = set()
+    for db in resolved.config_dbs:
+        seen = config_dbs.get(db.location)
+        if db.datastore is None or seen is None:
+            continue
+        if seen.copied_from is not None:
+            found.add(seen.copied_from.location)
+        elsewhere = _elsewhere(db, resolved, hosts).keys()
+        moves = seen.copied_from is not None or seen.state in _GONE
+        found |= {place for place in elsewhere if moves or place.host}
+    return frozenset(found - config_dbs.keys())
+
+
+def place_of(host: ObservedHost) -> Location | None:
+    """Where the config DB is that a host uses; None: it uses none, or a link that leads to no datastore."""
+    if host.db_mode is DBMode.SINGLE_NODE:
+        return own_location(host.name)
+    path = host.link_path or ""
+    return Location(path) if path.startswith(VOLUMES) else None
+
+
+def volume_of(location: Location) -> str:
+    """The id of the volume that a shared config DB is on."""
+    return location.path.removeprefix(VOLUMES).partition("/")[0]
+
+
+def relocation(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, names: DisplayNames) -> Relocation | None:
+    """The move of a config DB to where its manifest says; None: there is nothing to be moved. Pure; see the table."""
+    target = observed.config_dbs[db.location]
+    origin = target.copied_from.location if target.copied_from is not None else None
+    if db.datastore is None or target.state is DBState.UNKNOWN or origin == db.location:
+        return None
+    if target.state is DBState.PRESENT and origin is None:
+        return None
+    users = _elsewhere(db, resolved, observed.hosts)
+    places = sorted(users.keys() if origin is None else {origin, *users})
+    if not places:
+        return None
+    source = origin or places[0]
+    old = observed.config_dbs.get(source)
+    led = all(
+        isinstance(host := observed.hosts.get(name), ObservedHost) and place_of(host) in (db.location, None)
+        for name in db.hosts
+    )
+    hindrance = (
+        _several(places, users, names)
+        or _unseen(resolved, observed)
+        or _other_users(db, source, resolved, observed)
+        or _lost_here(db, target, observed)
+        or _not_mounted(db, observed)
+        or _why_not_these(source, old, target, names)
+    )
+    if hindrance is not None:
+        return Relocation(source, hindrance, None, origin is not None, led, None)
+    present = old is not None and old.state is DBState.PRESENT
+    copied = target.copied_from.rows if target.copied_from is not None else None
+    fingerprint = old.fingerprint if old is not None else DBState.ABSENT.value
+    copies = present and fingerprint != copied
+    move = MoveDB(
+        db.ref,
+        Risk.DISRUPTS,
+        db.location.path,
+        target.fingerprint,
+        source.path,
+        source.host,
+        fingerprint,
+        copies,
+    )
+    return Relocation(source, None, move, origin is not None, led, old if copies else target)
+
+
+def relocation_change(db: ResolvedConfigDB, found: Relocation, resolved: Resolved, names: DisplayNames) -> Change:
+    """What is said of the config DB itself."""
+    place = spelt(found.source, names)
+    if found.move is None:
+        return Change(db.ref, Op.BLOCKED, f"it is not moved here from {place}: {found.hindrance}")
+    before = "SingleNode" if found.source.host else names.volume(volume_of(found.source))
+    field = FieldChange(
+        "mode" if found.source.host else "datastore",
+        f"{before}, its move was interrupted" if found.began else before,
+        db.place if found.source.host or db.datastore is None else db.datastore.name,
+    )
+    notes = []
+    if found.move.source_fingerprint != DBState.ABSENT.value:
+        where = found.move.path if found.source.host else found.source.path
+        notes.append(
+            "vDVS refuses requests for the moments in which the old file is copied and put aside; it is kept as "
+            f"{names.path(where)}.moved-TIME"
+        )
+    if strangers := _strangers(found.source, resolved):
+        notes.append(
+            f"no manifest declares {strangers}, which may use the old one too: it is refused every request then"
+        )
+    reason = f"its move from {place} goes on" if found.began else f"its hosts use the one at {place}"
+    return Change(db.ref, Op.UPDATE, reason, (field,), (found.move,), Risk.DISRUPTS, tuple(notes))
+
+
+def spelt(place: Location, names: DisplayNames) -> str:
+    """A place in words."""
+    return f"{place.path} of host/{place.host} alone" if place.host else names.path(place.path)
+
+
+def _elsewhere(db: ResolvedConfigDB, resolved: Resolved, hosts: _Hosts) -> dict[Location, list[str]]:
+    """The places that hosts of this DB use in its stead, and that no ConfigDB declares."""
+    declared = {known.location for known in resolved.config_dbs}
+    found: dict[Location, list[str]] = {}
+    for name in sorted(db.hosts):
+        host = hosts.get(name)
+        place = place_of(host) if isinstance(host, ObservedHost) else None
+        if place is not None and place not in declared:
+            found.setdefault(place, []).append(name)
+    return found
+
+
+def _several(places: list[Location], users: Mapping[Location, list[str]], names: DisplayNames) -> str | None:
+    if len(places) < 2:
+        return None
+    told = [f"host/{users[place][0]} uses {spelt(place, names)}" for place in places if place in users]
+    return f"its hosts use more than one: {', '.join(told)}; let all of them use the right one first"
+
+
+def _unseen(resolved: Resolved, observed: Observed) -> str | None:
+    """Who may use the old place and cannot be asked."""
+    for failed in sorted(resolved.unresolved, key=lambda failed: failed.ref.sort_key):
+        if failed.ref.kind in (Kind.HOST, Kind.CONFIG_DB):
+            return f"{failed.ref} could not be looked up"
+    silent = sorted(name for name, host in observed.hosts.items() if isinstance(host, UnreachableHost))
+    return f"host/{silent[0]}, which may use it, cannot be asked" if silent else None
+
+
+def _other_users(db: ResolvedConfigDB, source: Location, resolved: Resolved, observed: Observed) -> str | None:
+    if (owner := next((known.ref for known in resolved.config_dbs if known.location == source), None)) is not None:
+        return f"that is the place of {owner}"
+    for name, host in sorted(observed.hosts.items()):
+        if name not in db.hosts and isinstance(host, ObservedHost) and place_of(host) == source:
+            return f"host/{name} uses it too and is not among the hosts of {db.ref}; add it, or let it use another one"
+    return None
+
+
+def _lost_here(db: ResolvedConfigDB, target: ObservedConfigDB, observed: Observed) -> str | None:
+    """What says that there was a DB in the new place, which is gone and must not be forgotten over this one."""
+    if db.datastore is None or target.state not in _GONE:
+        return None
+    for name, host in sorted(observed.hosts.items()):
+        if isinstance(host, ObservedHost):
+            named = host.section.datastore in (db.datastore.id, db.datastore.name)
+            if host.link_path == db.location.path or named:
+                how = "local.sh of " * named
+                return f"{how}host/{name} names one on {db.datastore.name} that is gone; {_ORPHANS}{_backups(target)}"
+    return None
+
+
+def _not_mounted(db: ResolvedConfigDB, observed: Observed) -> str | None:
+    if db.datastore is None:
+        return None
+    for name in sorted(db.hosts):
+        host = observed.hosts.get(name)
+        if isinstance(host, ObservedHost) and db.datastore.id not in host.volumes:
+            return f"datastore {db.datastore.name} is not mounted on host/{name}"
+    return None
+
+
+def _why_not_these(
+    source: Location, old: ObservedConfigDB | None, target: ObservedConfigDB, names: DisplayNames
+) -> str | None:
+    """What of the two files themselves is in the way."""
+    copied = target.copied_from
+    if old is None or old.state is DBState.UNKNOWN:
+        return "it cannot be read" + (f": {old.message}" if old is not None and old.message else "")
+    if old.state is DBState.EMPTY and copied is not None:
+        return f"it is an empty file now; remove {names.path(source.path)}"
+    if old.state in _GONE:
+        return None if copied is not None else f"it is not there; {_ORPHANS}" + _backups(old)
+    if is_old(old):
+        return "it has an old schema; apply with the earlier place first, which upgrades it"
+    if copied is None or copied.rows == old.fingerprint or target.fingerprint in (copied.rows, old.fingerprint):
+        return None
+    return (
+        "both were changed since it was copied, and one side would be lost; look at both (`vdvs export`), make in one "
+        "what is only in the other, and undo it there"
+    )
+
+
+def _backups(old: ObservedConfigDB) -> str:
+    return f" (the newest beside it is {old.backups[-1]})" if old.backups else ""
+
+
+def _strangers(source: Location, resolved: Resolved) -> str:
+    """Hosts of the inventory that mount the old place and are not declared."""
+    if source.host:
+        return ""
+    known = {name for host in resolved.hosts for name in (host.ref.name, host.address)}
+    mounting = (store.hosts for store in resolved.inventory.datastores if store.id == volume_of(source))
+    return ", ".join(sorted({f"host/{name}" for hosts in mounting for name in hosts} - {f"host/{n}" for n in known}))

@@ -1,0 +1,157 @@
+"""Rolling a config DB back: what would have to be desired for it to become what it was in one of its backups."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from reconciler.model.export import LeftOut
+from reconciler.model.kinds.configdb import DesiredConfigDB, ObservedConfigDB, Unmanaged
+from reconciler.model.kinds.host import Presence
+from reconciler.model.kinds.vmgroup import DesiredAccess, DesiredVMGroup, VMRef
+from reconciler.model.refs import (
+    ALL_DS_URL,
+    DEFAULT_VMGROUP,
+    DEFAULT_VMGROUP_UUID,
+    SPECIAL_DATASTORES,
+    VOLUMES,
+    Kind,
+    ObjectRef,
+    Source,
+)
+from reconciler.model.state import Desired, Resolved
+from reconciler.planning.configdb.old_schema import lifted
+from reconciler.planning.export.expressible import pinnable
+from reconciler.planning.ownership import Ledger, ledger, object_name
+from reconciler.planning.scope import vmgroup_ref
+from reconciler.planning.vmgroup.state import VMGroupState, observed_states
+
+_NAMES = {url: name for name, url in SPECIAL_DATASTORES.items()}
+
+
+class Rollback(Struct, frozen=True):
+    """What is wished of the site in place of the manifests, and `objects`, of which alone. `left_out`: what is in the
+    backup and is not brought back."""
+
+    desired: Desired
+    objects: frozenset[ObjectRef]
+    left_out: tuple[LeftOut, ...]
+
+
+def roll_back(
+    declared: Desired,
+    found: Resolved,
+    ref: ObjectRef,
+    now: ObservedConfigDB,
+    backup: ObservedConfigDB,
+    name: str,
+    applied_by: str,
+) -> Rollback:
+    """The vmgroups of `backup` (called `name`) with their UUIDs, and no others, in the config DB `ref`, now as `now`.
+
+    Hosts and config DBs stay as `declared`, which is the set `applied_by`. A vmgroup that broke a rule of vDVS stays
+    as it is now, and is named. Pure.
+    """
+    then, present, known = observed_states(lifted(backup)), observed_states(lifted(now)), ledger(now)
+    twins = {uuid for uuid, number in Counter(vm.uuid for vm in found.inventory.vms).items() if number > 1}
+    holders = {state.name: state.uuid for state in present.values()}
+    groups, digests, left_out = [], [], list(_rows_left_out(ref, backup, then))
+    for state in sorted(then.values(), key=lambda state: (state.name, state.uuid)):
+        group = vmgroup_ref(ref, state.name, found)
+        problem = _problem(state, state.uuid in present, twins) or _taken(state, holders)
+        left_out += [LeftOut(group, why) for why in ([problem] if problem else _members_left_out(state))]
+        if problem is None:
+            groups.append(_wish(group, ref, state, name))
+        elif (as_it_is := present.get(state.uuid)) is not None:
+            groups.append(_left_alone(_wish(vmgroup_ref(ref, as_it_is.name, found), ref, as_it_is, name)))
+        if problem is None and present.get(state.uuid) != state and _was_applied(state, known, applied_by):
+            digests.append((group, f"rollback to {name}"))  # its manifest is not what was applied last any more
+    default = any(state.name == DEFAULT_VMGROUP for state in then.values())
+    databases = tuple(_database(db, db.ref == ref, default) for db in declared.config_dbs)
+    desired = replace(declared, config_dbs=databases, vmgroups=tuple(groups), digests=tuple(digests))
+    objects = {ref, *(group.ref for group in groups), *(vmgroup_ref(ref, row.name, found) for row in now.tenants)}
+    return Rollback(desired, frozenset(objects), tuple(sorted(left_out, key=lambda left: left.ref.sort_key)))
+
+
+def _database(db: DesiredConfigDB, this: bool, default: bool) -> DesiredConfigDB:
+    """Of the other config DBs nothing is said; in this one, everything."""
+    if not this:
+        return replace(db, unmanaged=Unmanaged.IGNORE)
+    return replace(db, unmanaged=Unmanaged.REPORT, default_vmgroup=None if default else Presence.ABSENT)
+
+
+def _was_applied(state: VMGroupState, known: Ledger | None, applied_by: str) -> bool:
+    last = None if known is None else known.of(object_name(Kind.VMGROUP, state.name), state.uuid)
+    return last is not None and last.set in ("", applied_by)
+
+
+def _wish(ref: ObjectRef, db: ObjectRef, state: VMGroupState, backup: str) -> DesiredVMGroup:
+    rows = [row for row in state.access.values() if row is not None]
+    return DesiredVMGroup(
+        ref=ref,
+        source=Source(backup, 1, 1),
+        name=state.name,
+        config_db=db.name,
+        uuid=state.uuid,
+        description=state.description or "",
+        default_datastore=_spelt(state.default_url or ""),
+        access=tuple(DesiredAccess(_spelt(row.url), row.allow_create, row.max_mb, row.total_mb) for row in rows),
+        vms=None if state.name == DEFAULT_VMGROUP else tuple(VMRef(uuid=vm) for vm in state.members if pinnable(vm)),
+        vm_selector=None,
+    )
+
+
+def _left_alone(wish: DesiredVMGroup) -> DesiredVMGroup:
+    return replace(wish, description=None, default_datastore=None, access=None, vms=None)
+
+
+def _spelt(url: str) -> str:
+    return _NAMES.get(url, url)
+
+
+def _problem(state: VMGroupState, there: bool, twins: set[str]) -> str | None:
+    """Why a vmgroup is not brought back to what it was."""
+    if (state.name == DEFAULT_VMGROUP) != (state.uuid == DEFAULT_VMGROUP_UUID):
+        return f"its uuid was {state.uuid}; _DEFAULT, and only it, has the uuid {DEFAULT_VMGROUP_UUID}"
+    if not there and not pinnable(state.uuid):
+        return f'its uuid was "{state.uuid}", which is no UUID in lower case'
+    if not state.default_url or state.default_url == ALL_DS_URL:
+        return "it had no default datastore"
+    if state.default_url not in state.access:
+        return "it had no access row for its default datastore"
+    if None in state.access.values():
+        return "an access row of it had values that vDVS cannot read"
+    odd = [url for url in state.access if url not in _NAMES and not url.startswith(VOLUMES)]
+    if odd:
+        return f'an access row of it named "{min(odd)}", which is no datastore'
+    if shared := sorted(twins & state.members.keys()):
+        return f"{shared[0]}, which was in it, is the BIOS UUID of several VMs of the inventory"
+    return None
+
+
+def _taken(state: VMGroupState, holders: dict[str, str]) -> str | None:
+    """Names are unique. Who bears this one now is deleted or gets its own back in this pass, or is in the way for
+    good."""
+    holder = holders.get(state.name, state.uuid)
+    if holder == state.uuid:
+        return None
+    return f"another vmgroup (uuid {holder}) is called so now; roll back once more when it is gone or renamed"
+
+
+def _members_left_out(state: VMGroupState) -> Iterator[str]:
+    for vm in state.members:
+        if state.name == DEFAULT_VMGROUP:
+            yield f"VM {vm} was listed in it, and it has no list"
+        elif not pinnable(vm):
+            yield f'"{vm}" was listed in it, which is no BIOS UUID in lower case'
+
+
+def _rows_left_out(ref: ObjectRef, backup: ObservedConfigDB, then: dict[str, VMGroupState]) -> Iterator[LeftOut]:
+    for row in backup.vms:
+        if row.tenant_id not in then:
+            yield LeftOut(ref, f"VM {row.vm_id} was in a vmgroup that was gone (id {row.tenant_id})")
+    for dead in backup.dead_rows:
+        yield LeftOut(ref, f"a row of {dead.table} served nobody: {dead.what}: {dead.why}")

@@ -1,0 +1,1 @@
+"""Export: manifests of what is there."""

@@ -1,0 +1,1 @@
+"""Hosts: link, persistence, driver, service, maintenance mode, and what vCenter says of them."""

@@ -1,0 +1,153 @@
+"""The driver of one host and its service; and a host that vDVS shall leave."""
+
+from __future__ import annotations
+
+from reconciler.model.kinds.host import (
+    DBMode,
+    DesiredDriver,
+    InstallDriver,
+    ObservedHost,
+    RemoveDriver,
+    RemoveSection,
+    ReplaceDriver,
+    ResolvedHost,
+    RestartHostd,
+    SectionForm,
+    Service,
+    SetLogLevel,
+    StartService,
+    UnlinkDB,
+)
+from reconciler.model.risk import Risk
+from reconciler.planning.host.findings import Findings
+from reconciler.planning.host.maintenance import why_no_maintenance
+from reconciler.planning.host.vcenter import why_no_driver
+from reconciler.planning.rights.releases import Feature, has
+
+DEFAULT_LOG_LEVEL = "INFO"
+
+
+def driver(host: ResolvedHost, seen: ObservedHost, found: Findings, risk: Risk) -> None:
+    """The driver: installed where it is missing, replaced where it is of another version. `risk`: of serving at all."""
+    wanted = host.driver
+    if wanted is None:
+        return
+    if seen.driver_error is not None:
+        found.held.append(f"the driver's version could not be read: {seen.driver_error}")
+    elif seen.driver is None:
+        _install(host, wanted, seen, found, risk)
+    elif wanted.version is not None and wanted.version != seen.driver:
+        _replace(host, wanted, seen.driver, found)
+
+
+def _install(host: ResolvedHost, wanted: DesiredDriver, seen: ObservedHost, found: Findings, risk: Risk) -> None:
+    if wanted.source is None:
+        found.held.append("the driver is not installed and spec.driver.source does not say what to install")
+    elif (hindrance := _hindrance(host, wanted)) is not None:
+        found.held.append(hindrance)
+    else:
+        if host.config_db is None and seen.db_mode is DBMode.NOT_CONFIGURED:
+            found.notes.append("the driver will serve every VM without limit, because this host uses no config DB")
+        action = InstallDriver(host.ref, risk, wanted.source, wanted.version, wanted.sha256)
+        found.change("driver", "not installed", wanted.version or "installed", action)
+        _hostd(host, wanted, found)
+
+
+def _replace(host: ResolvedHost, wanted: DesiredDriver, installed: str, found: Findings) -> None:
+    if wanted.source is None:
+        declared = f"driver {installed} is installed, {wanted.version} is declared"
+        found.held.append(f"{declared}, and spec.driver.source does not say what to install")
+    elif (hindrance := _hindrance(host, wanted)) is not None:
+        found.held.append(hindrance)
+    else:
+        action = ReplaceDriver(host.ref, Risk.DISRUPTS, installed, wanted.source, wanted.version, wanted.sha256)
+        found.change("driver", installed, wanted.version, action)
+        _hostd(host, wanted, found)
+        found.notes.append("Docker requests on this host fail while the driver is replaced; containers go on")
+
+
+def _hostd(host: ResolvedHost, wanted: DesiredDriver, found: Findings) -> None:
+    """hostd reads the commands that a VIB adds to esxcli when it starts (see "Releases" in docs/domain.md)."""
+    if wanted.restart_hostd:
+        found.actions.append(RestartHostd(host.ref, Risk.DISRUPTS))
+        found.notes.append("hostd is restarted: vCenter loses this host for a moment; VMs and containers go on")
+    elif wanted.version is None or has(wanted.version, Feature.ESXCLI) is not False:
+        found.notes.append(
+            "`esxcli storage guestvol` is known once hostd is restarted (spec.driver.restartHostd does it)"
+        )
+
+
+def _hindrance(host: ResolvedHost, wanted: DesiredDriver) -> str | None:
+    return _too_old(host, wanted) or why_no_driver(host.entry) or why_no_maintenance(host)
+
+
+def _too_old(host: ResolvedHost, wanted: DesiredDriver) -> str | None:
+    if host.config_db is None or wanted.version is None or has(wanted.version, Feature.SCHEMA_1_2) is not False:
+        return None
+    return f"driver {wanted.version} is older than vDVS 0.14, so it does not understand {host.config_db}"
+
+
+def service(host: ResolvedHost, seen: ObservedHost, found: Findings, risk: Risk) -> None:
+    """Whether vmdk-opsd runs. After its driver is replaced it runs again if it did before."""
+    replacing = any(isinstance(action, ReplaceDriver) for action in found.actions)
+    if replacing and seen.service is Service.RUNNING:
+        found.actions.append(StartService(host.ref, Risk.SAFE))
+    if host.service_running is not True or seen.service is Service.RUNNING:
+        return
+    if seen.service is Service.UNKNOWN:
+        found.held.append("the state of vmdk-opsd could not be read")
+    elif seen.service is Service.STOPPED or replacing or _installs(found):
+        found.change("service", seen.service.value, "running", StartService(host.ref, risk))
+    elif host.driver is None:
+        found.held.append("vmdk-opsd cannot run: the driver is not installed; declare spec.driver")
+    elif not found.held:
+        found.held.append("vmdk-opsd cannot run: its init script is missing")
+
+
+def _installs(found: Findings) -> bool:
+    return any(isinstance(action, InstallDriver) for action in found.actions)
+
+
+def log_level(host: ResolvedHost, seen: ObservedHost, found: Findings) -> None:
+    """How much the service writes into its log. It reads that when it starts, so one that runs is restarted."""
+    wanted = host.log_level
+    if wanted is None or ((seen.log_level or DEFAULT_LOG_LEVEL) == wanted and seen.log_error is None):
+        return
+    if seen.log_error is not None:
+        found.held.append(f"its log level could not be read: {seen.log_error}")
+        return
+    risk = Risk.DISRUPTS if seen.service is Service.RUNNING else Risk.SAFE
+    action = SetLogLevel(host.ref, risk, wanted, seen.log_level)
+    found.change("service.logLevel", seen.log_level or f"{DEFAULT_LOG_LEVEL} (default)", wanted, action)
+    if risk is Risk.DISRUPTS:
+        found.notes.append("vmdk-opsd is restarted for the log level: Docker requests on this host fail meanwhile")
+
+
+def leave(host: ResolvedHost, seen: ObservedHost, attached: tuple[str, ...], found: Findings) -> None:
+    """A host that vDVS shall leave: the driver goes first, because without its config DB it would serve everybody.
+
+    `attached`: the VMs on this host that have vDVS disks attached.
+    """
+    if seen.driver_error is not None:
+        found.held.append(f"the driver's version could not be read: {seen.driver_error}")
+        return
+    if seen.db_mode is DBMode.SINGLE_NODE:
+        way_out = "keep what is worth it (`vdvs export`), then remove /etc/vmware/vmdkops/auth-db on the host"
+        found.held.append(f"it has a config DB of its own (SingleNode), which goes with vDVS; {way_out}")
+        return
+    if seen.driver is not None and attached:
+        them = ", ".join(attached)
+        found.held.append(f"vDVS disks are attached to {them} on this host; without the driver nobody can detach them")
+        return
+    if seen.driver is not None and (hindrance := why_no_maintenance(host)) is not None:
+        found.held.append(hindrance)
+        return
+    if seen.driver is not None:
+        found.change("driver", seen.driver, "not installed", RemoveDriver(host.ref, Risk.DISRUPTS, seen.driver))
+    elif seen.service is Service.RUNNING:
+        found.held.append("vmdk-opsd runs, though the driver is not installed; stop it")
+        return
+    if seen.link is not None:
+        found.change("configDB", seen.db_mode.value, "none", UnlinkDB(host.ref, Risk.SAFE, seen.link))
+    if seen.section.form not in (SectionForm.MISSING, SectionForm.NO_FILE) or not seen.section.saved:
+        found.change("persistence", "local.sh section", "none", RemoveSection(host.ref, Risk.SAFE))

@@ -1,0 +1,25 @@
+"""What is found while going through one host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from reconciler.model.diff import FieldChange, Value
+from reconciler.model.kinds.host import HostAction, MaintenanceAction
+from reconciler.model.risk import Risk
+
+
+@dataclass(slots=True)
+class Findings:
+    """The differences, what would mend them, what must not be mended now, and what is worth a word."""
+
+    fields: list[FieldChange] = field(default_factory=list)
+    actions: list[HostAction | MaintenanceAction] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    risks: list[Risk] = field(default_factory=list)  # of what the action of another object does to this host
+
+    def change(self, path: str, before: Value, after: Value, action: HostAction | MaintenanceAction) -> None:
+        """One difference, and the action that mends it."""
+        self.fields.append(FieldChange(path, before, after))
+        self.actions.append(action)

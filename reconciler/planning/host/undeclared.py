@@ -1,0 +1,52 @@
+"""Hosts that the inventory knows and no manifest declares: one with vDVS on it may be an open door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from reconciler.model.diff import Change, Op
+from reconciler.model.inventory import Inventory
+from reconciler.model.kinds.host import DBMode, ObservedHost, Service
+from reconciler.model.kinds.site import Lab
+from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.state import Desired, Observed
+from reconciler.planning.host.diff import OPEN_NOTE, is_open
+from reconciler.planning.spelling import DisplayNames
+
+
+def undeclared_hosts(desired: Desired, inventory: Inventory) -> tuple[str, ...]:
+    """Those that may be asked: in a lab all of them; elsewhere only what the Site allows by name, because nobody said
+    that root may log in to others."""
+    site = desired.site
+    if site is None:
+        return ()
+    declared = {host.ref.name for host in desired.hosts} | {host.address for host in desired.hosts}
+    patterns = site.allowed_hosts
+    if patterns is None:
+        patterns = ("*",) if isinstance(site.way, Lab) else ()
+    found = (host.name for host in inventory.hosts if host.name not in declared)
+    return tuple(sorted({name for name in found if any(fnmatchcase(name.lower(), p.lower()) for p in patterns)}))
+
+
+def undeclared_host_changes(observed: Observed, names: DisplayNames) -> Iterator[Change]:
+    """A word on each that has vDVS, or had it; and whether it is open."""
+    for name, seen in sorted(observed.strangers.items()):
+        if _has_vdvs(seen):
+            notes = (OPEN_NOTE,) if is_open(seen) else ()
+            why = f"no manifest declares it; {_what(seen, names)}"
+            yield Change(ObjectRef(Kind.HOST, name), Op.UNMANAGED, why, notes=notes)
+
+
+def _has_vdvs(seen: ObservedHost) -> bool:
+    return seen.driver is not None or seen.service is Service.RUNNING or seen.db_mode is not DBMode.NOT_CONFIGURED
+
+
+def _what(seen: ObservedHost, names: DisplayNames) -> str:
+    driver = f"driver {seen.driver}" if seen.driver is not None else "the driver is not installed"
+    match seen.db_mode:
+        case DBMode.NOT_CONFIGURED:
+            return f"{driver}, no config DB"
+        case DBMode.SINGLE_NODE:
+            return f"{driver}, a config DB of its own (SingleNode)"
+    return f"{driver}, linked to {names.path(seen.link_path or seen.link or '')}"

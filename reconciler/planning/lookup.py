@@ -1,0 +1,217 @@
+"""Looking names up in one inventory: what is missing, ambiguous or unusable is said in words for the user."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import TypeVar, cast
+
+from msgspec.structs import replace
+
+from reconciler.model.inventory import Connection, Datastore, ESXiHost, Inventory, VirtualMachine
+from reconciler.model.kinds.host import DesiredHost
+from reconciler.model.kinds.vmgroup import Access, DesiredAccess, Member, VMRef, VMSelector
+from reconciler.model.refs import SPECIAL_DATASTORES, VOLUMES, DatastoreRef
+
+_K = TypeVar("_K")
+
+
+_T = TypeVar("_T")
+
+
+class NotFoundError(Exception):
+    """A name that cannot be looked up; the message is the reason for the user."""
+
+
+def each(look_up: Callable[[_K], _T], wanted: Iterable[_K]) -> list[_T]:
+    """All of them; or one NotFoundError that names everything that could not be looked up, whatever the order."""
+    found: list[_T] = []
+    problems: set[str] = set()
+    for one in wanted:
+        try:
+            found.append(look_up(one))
+        except NotFoundError as problem:
+            problems.add(str(problem))
+    if problems:
+        raise NotFoundError("; ".join(sorted(problems)))
+    return found
+
+
+class InventoryLookup:
+    """Look-ups in one inventory, whatever its order. Those that have no other answer for what is missing or ambiguous
+    raise NotFoundError."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self._all = sorted(inventory.datastores, key=lambda d: (d.name, d.url, d.inventory_path or ""))
+        self._datastores = _index((d.name, d) for d in self._all)
+        self._urls = dict(SPECIAL_DATASTORES)  # by name; filled as they are asked for
+        self._rows: dict[DesiredAccess, Access] = {}  # likewise: most vmgroups share a few
+        self._inventory = inventory
+
+    # Each is built when first asked for: most sites name VMs in one way only, and hosts need none of them.
+    @cached_property
+    def _by_path(self) -> list[tuple[str, VirtualMachine]]:
+        return [(vm.path, vm) for vm in sorted(self._inventory.vms, key=_place)]
+
+    @cached_property
+    def _paths(self) -> dict[str, list[VirtualMachine]]:
+        return _index(self._by_path)
+
+    @cached_property
+    def _vms(self) -> dict[str, list[VirtualMachine]]:
+        return _index((vm.name, vm) for vm in self._inventory.vms)
+
+    @cached_property
+    def _uuids(self) -> dict[str, list[VirtualMachine]]:
+        return _index((vm.uuid, vm) for vm in self._inventory.vms)
+
+    @cached_property
+    def _unmistakable(self) -> dict[str | None, Member]:
+        """By name, the VMs that nobody can take for another: nearly always all of them."""
+        vms = self._inventory.vms
+        names, uuids = Counter(vm.name for vm in vms), Counter(vm.uuid for vm in vms)
+        return {vm.name: Member(vm.uuid, vm.name) for vm in vms if names[vm.name] == 1 == uuids[vm.uuid]}
+
+    @cached_property
+    def _hosts(self) -> dict[str, ESXiHost]:
+        """One that several vCenters show is connected to one of them at most."""
+        found: dict[str, ESXiHost] = {}
+        for entry in self._inventory.hosts:
+            if entry.name not in found or entry.connection is Connection.CONNECTED:
+                found[entry.name] = entry
+        return found
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything was read, so that what is not found is not there."""
+        return self._inventory.complete
+
+    def host(self, wanted: DesiredHost) -> ESXiHost | None:
+        """The host, by its name or its address; None if the inventory does not show it."""
+        return self._hosts.get(wanted.ref.name) or self._hosts.get(wanted.address)
+
+    def cluster(self, wanted: str) -> str:
+        """The inventory path of this cluster, in which there is a host."""
+        known = sorted({host.cluster for host in self._inventory.hosts if host.cluster is not None})
+        if wanted not in known:
+            others = f"; it shows {', '.join(known)}" if known else ""
+            raise NotFoundError(f'no cluster "{wanted}" with a host in the inventory{others}')
+        return wanted
+
+    def datastore(self, wanted: DatastoreRef) -> Datastore:
+        """The datastore that `wanted` names."""
+        if wanted.name is not None:
+            found = self._datastores.get(wanted.name, [])
+        else:
+            found = [
+                d
+                for d in self._all
+                if wanted.url == d.url or (wanted.inventory_path and wanted.inventory_path == d.inventory_path)
+            ]
+        if not found:
+            raise NotFoundError(f'no datastore "{wanted}" in the inventory')
+        if len({d.url for d in found}) > 1:
+            urls = ", ".join(sorted(d.url for d in found))
+            raise NotFoundError(f'datastore "{wanted}" is ambiguous ({urls}); name it by its url')
+        # Two vCenters may show one and the same datastore, each with its own hosts.
+        return replace(found[0], hosts=frozenset().union(*(d.hosts for d in found)))
+
+    def vsan_datastore(self, wanted: DatastoreRef | None) -> Datastore:
+        """The vSAN datastore that `wanted` names; without one, the only one that there is."""
+        if wanted is not None:
+            found = self.datastore(wanted)
+            if not found.is_vsan:
+                raise NotFoundError(f'datastore "{wanted}" is of type {found.type}; storage policies are on vSAN only')
+            return found
+        known = {datastore.url: datastore.name for datastore in self._all if datastore.is_vsan}
+        if not known:
+            raise NotFoundError("the inventory has no datastore of type vsan, and storage policies are on vSAN only")
+        if len(known) > 1:
+            names = ", ".join(sorted(known.values()))
+            raise NotFoundError(f"there are {len(known)} vSAN datastores ({names}); name one as spec.datastore")
+        return self.datastore(DatastoreRef(url=next(iter(known))))
+
+    def datastore_url(self, name: str) -> str:
+        """The URL of the datastore called `name`, or of a special one. A URL stands for itself, even one that the
+        inventory does not show: rows outlive datastores."""
+        if name.startswith(VOLUMES):
+            return name
+        if name not in self._urls:
+            self._urls[name] = self.datastore(DatastoreRef(name=name)).url
+        return self._urls[name]
+
+    def access(self, wanted: DesiredAccess) -> Access:
+        """The row that says what `wanted` says, with the URL of its datastore."""
+        row = self._rows.get(wanted)
+        if row is None:
+            url = self.datastore_url(wanted.datastore)
+            row = self._rows[wanted] = Access(url, wanted.allow_create, wanted.max_mb, wanted.total_mb)
+        return row
+
+    def members(self, wanted: Iterable[VMRef]) -> list[Member]:
+        """The VMs that these name; see `each`."""
+        refs, known = list(wanted), self._unmistakable
+        found = [known.get(ref.name) for ref in refs]
+        return each(self.member, refs) if None in found else cast("list[Member]", found)
+
+    def member(self, wanted: VMRef) -> Member:
+        """The VM that `wanted` names."""
+        if wanted.uuid is not None:
+            known = self._uuids.get(wanted.uuid)
+            # A pinned UUID stands for itself: a VM that the inventory does not show now keeps its place.
+            return self._checked(min(known, key=_place)) if known else Member(wanted.uuid, None)
+        if wanted.inventory_path is not None:
+            found = self._paths.get(wanted.inventory_path, [])
+            if not found:
+                raise NotFoundError(f'no VM at "{wanted.inventory_path}" in the inventory')
+            if len(found) > 1:
+                uuids = ", ".join(sorted(vm.uuid for vm in found))
+                raise NotFoundError(f'several VMs are at "{wanted.inventory_path}" ({uuids}); name it by uuid')
+            return self._checked(found[0])
+        found = self._vms.get(wanted.name or "", [])
+        if not found:
+            raise NotFoundError(f'no VM "{wanted.name}" in the inventory')
+        if len(found) > 1:
+            paths = ", ".join(sorted(vm.path for vm in found))
+            raise NotFoundError(f'VM "{wanted.name}" is ambiguous ({paths}); name it by uuid or inventoryPath')
+        return self._checked(found[0])
+
+    def selected(self, selector: VMSelector) -> list[Member]:
+        """Every VM below the folder whose name matches."""
+        return each(self._checked, (vm for vm in self._below(selector.folder) if _matches(vm, selector)))
+
+    def _below(self, folder: str) -> Iterator[VirtualMachine]:
+        prefix = folder.rstrip("/") + "/"
+        for position in range(bisect_left(self._by_path, prefix, key=lambda entry: entry[0]), len(self._by_path)):
+            path, vm = self._by_path[position]
+            if not path.startswith(prefix):
+                return
+            yield vm
+
+    def _checked(self, vm: VirtualMachine) -> Member:
+        twins = self._uuids[vm.uuid]
+        if len(twins) > 1:
+            paths = ", ".join(sorted(twin.path for twin in twins))
+            raise NotFoundError(
+                f'VM "{vm.name}" shares its BIOS UUID {vm.uuid} with another ({paths}), and vDVS cannot tell them '
+                "apart; give one of them a new one"
+            )
+        return Member(vm.uuid, vm.name)
+
+
+def _place(vm: VirtualMachine) -> tuple[str, str]:
+    return vm.path, vm.uuid
+
+
+def _matches(vm: VirtualMachine, selector: VMSelector) -> bool:
+    return fnmatchcase(vm.name, selector.name_pattern)
+
+
+def _index(pairs: Iterable[tuple[str, _T]]) -> dict[str, list[_T]]:
+    found: dict[str, list[_T]] = {}
+    for key, value in pairs:
+        found.setdefault(key, []).append(value)
+    return found

@@ -1,0 +1,254 @@
+"""May a VM create, delete or mount a volume on a datastore, as the site is now? With the rule that decides it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from reconciler.model.inventory import Datastore, Inventory, VirtualMachine
+from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, Schema
+from reconciler.model.kinds.host import DBMode, ObservedHost, Service, UnreachableHost
+from reconciler.model.kinds.vmgroup import VMRef
+from reconciler.model.refs import ALL_DS_URL, VM_DS_URL, DatastoreRef, Location, own_location
+from reconciler.model.state import Observed, Resolved
+from reconciler.planning.configdb.old_schema import as_vdvs_upgrades
+from reconciler.planning.host.diff import OPEN_NOTE
+from reconciler.planning.lookup import InventoryLookup, NotFoundError
+from reconciler.planning.rights.decision import Lookup, Request, Right, decide, lookup_order, vmgroup_of
+from reconciler.planning.rights.releases import Feature, has
+from reconciler.planning.spelling import DisplayNames
+from reconciler.planning.vmgroup.state import VMGroupState, observed_states
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+_ELSEWHERE = "/vmfs/volumes/elsewhere"  # stands for the datastore of a VM that is not on the one asked about
+
+
+class Answer(StrEnum):
+    """UNKNOWN: it could not be read, or the hosts that the VM may be on do not agree."""
+
+    ALLOWED = "allowed"
+    DENIED = "denied"
+    UNKNOWN = "unknown"
+
+
+class Question(Struct, frozen=True):
+    """`short`: the volume is named without `@DATASTORE`, which means the default datastore of the vmgroup.
+    `other_case`: the datastore is spelt with other capitals than its own, which vDVS takes since 0.17."""
+
+    right: Right
+    vm: VirtualMachine
+    datastore: Datastore
+    size_mb: int
+    short: bool = False
+    other_case: bool = False
+
+
+class Verdict(Struct, frozen=True):
+    """The answer on some hosts. `rule` is the access row that decided, by the datastore's name, or a state such as
+    `NotConfigured`. `looked_up`: the rows looked for, in order. Limits in MB, 0 = unlimited, None: no row has one."""
+
+    answer: Answer
+    rule: str
+    reason: str
+    hosts: tuple[str, ...] = ()
+    state: str = ""
+    release: str = ""
+    config_db: str | None = None
+    vmgroup: str | None = None
+    looked_up: tuple[str, ...] = ()
+    max_mb: int | None = None
+    total_mb: int | None = None
+    used_mb: int | None = None
+
+
+class CanI(Struct, frozen=True):
+    """The whole answer: one verdict where all hosts that matter agree in everything, else several."""
+
+    question: Question
+    answer: Answer
+    verdicts: tuple[Verdict, ...]
+
+
+def find_vm(inventory: Inventory, wanted: str) -> VirtualMachine | None:
+    """The VM by name, uuid or inventory path. Raises NotFoundError; None: a uuid that is not there."""
+    if _UUID.fullmatch(wanted):
+        ref = VMRef(uuid=wanted.lower())
+    else:
+        ref = VMRef(inventory_path=wanted) if wanted.startswith("/") else VMRef(name=wanted)
+    uuid = InventoryLookup(inventory).member(ref).uuid
+    return next((vm for vm in inventory.vms if vm.uuid == uuid), None)
+
+
+def find_datastore(inventory: Inventory, name: str) -> Datastore:
+    """The datastore by name, in whatever case if no other is called so. Raises NotFoundError."""
+    known = {datastore.name for datastore in inventory.datastores}
+    alike = sorted(other for other in known if other.lower() == name.lower())
+    if name not in known and len(alike) > 1:
+        raise NotFoundError(f'datastore "{name}" may be any of {", ".join(alike)}; spell it like one of them')
+    return InventoryLookup(inventory).datastore(DatastoreRef(name=name if name in known or not alike else alike[0]))
+
+
+def can_i(question: Question, resolved: Resolved, observed: Observed) -> CanI:
+    """The answer. Of a VM whose host is not known, every declared host is asked, for it may be on any of them."""
+    addresses = {host.address: host.ref.name for host in resolved.hosts}
+    host = addresses.get(question.vm.host or "", question.vm.host)
+    names = [host] if host is not None else [declared.ref.name for declared in resolved.hosts]
+    verdicts = [_on_host(question, name, resolved, observed) for name in names]
+    merged = _merged(verdicts)
+    answers = {verdict.answer for verdict in merged}
+    return CanI(question, answers.pop() if len(answers) == 1 else Answer.UNKNOWN, merged)
+
+
+def _merged(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
+    """Hosts on which everything is the same, together."""
+    alike: dict[Verdict, list[str]] = {}
+    for verdict in verdicts:
+        alike.setdefault(replace(verdict, hosts=()), []).extend(verdict.hosts)
+    return tuple(replace(verdict, hosts=tuple(sorted(hosts))) for verdict, hosts in alike.items())
+
+
+def _on_host(question: Question, name: str, resolved: Resolved, observed: Observed) -> Verdict:
+    seen = observed.hosts.get(name)
+    if seen is None:
+        verdict = Verdict(Answer.UNKNOWN, "no such host", "no manifest declares this host, so it was not looked at")
+        return replace(verdict, hosts=(name,), state="not looked at")
+    if isinstance(seen, UnreachableHost):
+        return Verdict(Answer.UNKNOWN, "unreachable", seen.reason, (name,), "unreachable")
+    verdict = _by_state(question, seen) or _by_db(question, seen, resolved, observed)
+    return replace(verdict, hosts=(name,), state=seen.db_mode.value, release=seen.driver or "")
+
+
+def _by_state(question: Question, host: ObservedHost) -> Verdict | None:
+    """What the host itself decides, whatever any config DB says."""
+    if host.driver is None and host.driver_error is None and host.service is not Service.RUNNING:
+        return Verdict(Answer.DENIED, "no driver", "vDVS is not installed on this host, so nobody is served")
+    if not question.short and question.datastore.id not in host.volumes:
+        return Verdict(Answer.DENIED, "not mounted", f"{question.datastore.name} is not mounted on this host")
+    if host.db_mode is DBMode.NOT_CONFIGURED:
+        return _open(question)
+    if host.db_mode is DBMode.BROKEN_LINK:
+        reason = f"the config DB cannot be used ({host.db_reason or 'BrokenLink'}), so every request is refused"
+        return Verdict(Answer.DENIED, host.db_mode.value, reason)
+    return None
+
+
+def _open(question: Question) -> Verdict:
+    """A host without a config DB: every VM is in `_DEFAULT` there, and a short name is a volume beside the VM."""
+    rule = DBMode.NOT_CONFIGURED.value
+    if question.short and question.vm.datastore is None:
+        return Verdict(Answer.UNKNOWN, rule, "the inventory does not say on which datastore the VM is")
+    if question.short and question.vm.datastore != question.datastore.url:
+        reason = f"a short name means the VM's own datastore on this host, not {question.datastore.name}"
+        return Verdict(Answer.DENIED, "short name", reason)
+    return Verdict(Answer.ALLOWED, rule, OPEN_NOTE)
+
+
+def _by_db(question: Question, host: ObservedHost, resolved: Resolved, observed: Observed) -> Verdict:
+    location = own_location(host.name) if host.db_mode is DBMode.SINGLE_NODE else Location(host.link_path or "")
+    ref = next((str(db.ref) for db in resolved.config_dbs if db.location == location), None)
+    db = observed.config_dbs.get(location)
+    if ref is None or db is None:
+        if location.host:
+            return Verdict(Answer.UNKNOWN, host.db_mode.value, "no manifest declares the host's own config DB")
+        shown = DisplayNames(resolved.inventory).path(location.path) or host.link
+        return Verdict(Answer.UNKNOWN, "other config DB", f"no manifest declares the config DB {shown}")
+    if db.state is DBState.UNKNOWN and db.reason == "WrongVersion":
+        verdict = Verdict(Answer.DENIED, db.reason, f"vDVS refuses every request: {db.message}")
+    elif db.state is DBState.EMPTY:
+        verdict = Verdict(Answer.DENIED, "empty config DB", "the config DB is an empty file; every request fails")
+    elif db.state is not DBState.PRESENT:
+        verdict = Verdict(Answer.UNKNOWN, db.reason or db.state.value, db.message or "the config DB is gone")
+    else:
+        verdict = _by_rows(question, host, as_vdvs_upgrades(db), DisplayNames(resolved.inventory))
+        if db.schema is Schema.V1_1 and verdict.answer is not Answer.UNKNOWN:
+            verdict = replace(verdict, reason=f"{verdict.reason}; vDVS first upgrades the config DB from schema 1.1")
+    return replace(verdict, config_db=ref)
+
+
+def _by_rows(question: Question, host: ObservedHost, db: ObservedConfigDB, names: DisplayNames) -> Verdict:
+    states = observed_states(db)
+    orphan = next((row for row in db.vms if row.vm_id == question.vm.uuid and row.tenant_id not in states), None)
+    if orphan is not None:
+        reason = f"its row names the vmgroup {orphan.tenant_id}, which does not exist"
+        return Verdict(Answer.DENIED, "no such vmgroup", reason)
+    group = vmgroup_of(question.vm.uuid, states)
+    lookups = _lookups(host.driver)
+    if lookups is None:
+        return Verdict(Answer.UNKNOWN, "old release", f"what driver {host.driver} does is not known to vdvs")
+    # Whatever is not known about the VM or the driver is tried both ways; only if that matters nothing can be said.
+    known = question.vm.datastore
+    places = [known] if known is not None else [question.datastore.url, _ELSEWHERE]
+    tried = [_decided(question, host, db, group, place, lookup, names) for place in places for lookup in lookups]
+    if len({verdict.answer for verdict in tried}) == 1:
+        return tried[0]
+    missing = "the datastore that the VM is on" if known is None else "the release of the driver"
+    return replace(tried[0], answer=Answer.UNKNOWN, rule="not known", reason=f"it depends on {missing}")
+
+
+def _lookups(driver: str | None) -> list[Lookup] | None:
+    """The orders in which this driver may look rows up; None: it is older than what vdvs knows."""
+    specific_first = has(driver or "", Feature.SPECIFIC_FIRST)
+    if specific_first is None:
+        return list(Lookup)
+    if not has(driver or "", Feature.SCHEMA_1_2):
+        return None
+    return [Lookup.SINCE_0_17 if specific_first else Lookup.BEFORE_0_17]
+
+
+def _decided(
+    question: Question,
+    host: ObservedHost,
+    db: ObservedConfigDB,
+    group: VMGroupState | None,
+    place: str,
+    lookup: Lookup,
+    names: DisplayNames,
+) -> Verdict:
+    if group is not None and group.default_url and question.short:
+        astray = _short_name_astray(question, host, group, place, names)
+        if astray is not None:
+            return replace(astray, vmgroup=group.name)
+    if question.other_case and not question.short and lookup is Lookup.BEFORE_0_17:
+        reason = f"this release knows the datastore by its exact name only, {question.datastore.name}"
+        return Verdict(Answer.DENIED, "no such datastore", reason, vmgroup=group.name if group else None)
+    target = question.datastore.url
+    used = sum(use.used_mb for use in db.volume_use if group and (use.tenant_id, use.url) == (group.uuid, target))
+    request = Request(question.right, None if question.short else target, question.size_mb)
+    decision = decide(group, place, request, used, lookup)
+    answer = Answer.ALLOWED if decision.allowed else Answer.DENIED
+    if group is None or not group.default_url:
+        return Verdict(answer, decision.rule, decision.reason, vmgroup=group.name if group else None)
+    row = group.access.get(decision.rule)
+    return Verdict(
+        answer,
+        names.datastore(decision.rule) or decision.rule,
+        decision.reason,
+        vmgroup=group.name,
+        looked_up=tuple(names.datastore(url) or url for url in lookup_order(group, place, request.datastore, lookup)),
+        max_mb=row.max_mb if row else None,
+        total_mb=row.total_mb if row else None,
+        used_mb=used,
+    )
+
+
+def _short_name_astray(
+    question: Question, host: ObservedHost, group: VMGroupState, place: str, names: DisplayNames
+) -> Verdict | None:
+    """A short name that means another datastore than the one asked about, or none at all."""
+    means = place if group.default_url == VM_DS_URL else group.default_url
+    if means == ALL_DS_URL:
+        return Verdict(Answer.DENIED, "short name", "the default datastore is _ALL_DS, which is no place for a volume")
+    if means != question.datastore.url:
+        default = names.datastore(group.default_url)
+        return Verdict(
+            Answer.DENIED, "short name", f"a short name means {default} in this vmgroup, not {question.datastore.name}"
+        )
+    if question.datastore.id not in host.volumes:
+        return Verdict(Answer.DENIED, "not mounted", f"{question.datastore.name} is not mounted on this host")
+    return None

@@ -1,0 +1,273 @@
+"""What a change means in rights: who may do what, and where, that they could not before, or no longer.
+
+Told of effective rights, before and after: a row that goes may widen, because another row decides then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from reconciler.model.actions import Action
+from reconciler.model.diff import Change, RightsChange
+from reconciler.model.kinds.configdb import ObservedConfigDB
+from reconciler.model.kinds.host import (
+    DBMode,
+    LeaveOwnDB,
+    LinkDB,
+    ObservedHost,
+    RemoveSection,
+    ResolvedHost,
+    UnreachableHost,
+)
+from reconciler.model.kinds.vmgroup import (
+    Access,
+    AddMember,
+    CreateVMGroup,
+    DeleteVMGroup,
+    Member,
+    MoveMember,
+    RemoveMember,
+)
+from reconciler.model.refs import DEFAULT_VMGROUP, own_location
+from reconciler.model.risk import Risk
+from reconciler.model.units import format_size
+from reconciler.planning.rights.decision import ANY_OTHER, UNLIMITED, Grant, Lookup, covered, grants, named
+from reconciler.planning.spelling import DisplayNames
+from reconciler.planning.vmgroup.default import OPEN
+from reconciler.planning.vmgroup.membership import Membership
+from reconciler.planning.vmgroup.state import VMGroupState, default_vmgroup, observed_states
+
+UNGROUPED = "every VM in no vmgroup"
+
+
+_ON_HOST = "every VM on this host"
+
+
+_ANYWHERE = "every datastore"
+
+
+_ANYTHING = "do everything without limit"
+
+
+_SHOWN = 3
+
+
+_Step = tuple[str, str | None, str | None, bool]  # where, before, after, gains
+
+
+_Rows = tuple[str | None, tuple[tuple[str, Access | None], ...]]
+
+
+class RightsChanges:
+    """Says it for the vmgroups of one config DB; what many of them have in common is worked out once."""
+
+    def __init__(self, book: Membership, names: DisplayNames) -> None:
+        self._book = book
+        self._names = names
+        self._known: dict[tuple[_Rows | None, _Rows | None], tuple[tuple[_Step, str], ...]] = {}
+
+    def of(self, change: Change, before: VMGroupState | None, after: VMGroupState | None) -> tuple[RightsChange, ...]:
+        """What the actions of `change` mean, which takes a vmgroup from `before` to `after` (None: not there)."""
+        if not change.actions:
+            return ()
+        leaving = [action.member for action in change.actions if isinstance(action, RemoveMember)]
+        joining = list(self._joining(change, before, after))
+        # Of a vmgroup without VMs, those that come tell all that there is to tell.
+        staying = before is None or len(before.members) > len(leaving) or not joining
+        return (
+            *(self._staying(before, after, leaving) if staying else ()),
+            *joining,
+            *self._leaving(before, leaving),
+        )
+
+    def of_repairs(self, change: Change) -> tuple[RightsChange, ...]:
+        """What it means that a config DB mends rows of VMs (see `repairs`)."""
+        return tuple(step for action in change.actions for step in self._of_repair(action))
+
+    def _of_repair(self, action: Action) -> Iterator[RightsChange]:
+        served = self._book.fallback
+        match action:
+            case MoveMember(uuid=uuid, member=member):
+                who = self._who([member], f"from {served.before.name}" if served.before else "")
+                yield from self._between(who, served.before, self._book.states[uuid])
+                yield _volumes(who, served.before, self._book.states[uuid])
+            case RemoveMember(uuid=uuid, member=member) if uuid not in self._book.states and served.after:
+                who = self._who([member], f"falls to {served.after.name}")
+                yield from self._between(who, None, served.after)
+                yield _volumes(who, None, served.after)
+
+    def _staying(
+        self, before: VMGroupState | None, after: VMGroupState | None, leaving: list[Member]
+    ) -> Iterator[RightsChange]:
+        if DEFAULT_VMGROUP in (before and before.name, after and after.name):
+            yield from self._between(UNGROUPED, before or self._book.fallback.before, after)
+        elif before is not None and after is not None:
+            staying = len(before.members) - len(leaving)
+            who = {0: "its VMs (none now)", 1: "its VM"}.get(staying, f"its {staying} VMs")
+            yield from self._between(who, before, after)
+
+    def _joining(
+        self, change: Change, before: VMGroupState | None, after: VMGroupState | None
+    ) -> Iterator[RightsChange]:
+        if after is None:
+            return
+        sources: dict[str | None, list[Member]] = {}
+        for member in _joiners(change):
+            sources.setdefault(self._book.owners.get(member.uuid), []).append(member)
+        for owner, members in sources.items():
+            served = self._book.fallback.before if owner is None else self._book.states.get(owner)
+            who = self._who(members, f"from {served.name}" if served else "")
+            yield from self._between(who, served, after)
+            if before is not None:
+                yield _volumes(who, served, after)
+
+    def _leaving(self, before: VMGroupState | None, leaving: list[Member]) -> Iterator[RightsChange]:
+        members = [member for member in leaving if member.uuid == member.uuid.lower()]  # vDVS never matched the others
+        if before is None or not members:
+            return
+        served = self._book.fallback.after
+        who = self._who(members, f"falls to {served.name}" if served else "in no vmgroup then")
+        yield from self._between(who, before, served)
+        yield _volumes(who, before, served)
+
+    def _who(self, members: list[Member], how: str) -> str:
+        who = f"{len(members)} VMs"
+        if len(members) <= _SHOWN:
+            who = ", ".join(self._names.short_vm(member.uuid, member.name) for member in members)
+        return f"{who} ({how})" if how else who
+
+    def _between(self, who: str, before: VMGroupState | None, after: VMGroupState | None) -> Iterator[RightsChange]:
+        key = (_rows(before), _rows(after))
+        if key[0] == key[1]:
+            return
+        if key not in self._known:
+            self._known[key] = tuple(by_release(before, after, self._names))
+        for (where, had, has, gains), releases in self._known[key]:
+            yield RightsChange(who, where, had, has, gains, releases)
+
+
+def of_default(change: Change, seen: ObservedConfigDB, names: DisplayNames) -> tuple[RightsChange, ...]:
+    """What it means for VMs in no vmgroup that the change of a config DB makes `_DEFAULT` come or go."""
+    before = after = default_vmgroup(observed_states(seen).values()) if change.actions else None
+    for action in change.actions:
+        match action:
+            case CreateVMGroup():
+                after = OPEN
+            case DeleteVMGroup():
+                after = None
+    if before == after:
+        return ()
+    return tuple(RightsChange(UNGROUPED, *step, releases) for step, releases in by_release(before, after, names))
+
+
+def of_host(change: Change, host: ResolvedHost, seen: ObservedHost | UnreachableHost) -> tuple[RightsChange, ...]:
+    """What it means for the VMs on a host that it uses another config DB, or that vDVS begins to serve them there."""
+    if isinstance(seen, UnreachableHost):
+        return ()
+    open_door = seen.db_mode is DBMode.NOT_CONFIGURED
+    now = _ANYTHING if open_door else "do what its config DB grants"
+    if any(isinstance(action, LinkDB | LeaveOwnDB) and action.risk is not Risk.SAFE for action in change.actions):
+        before = None if seen.db_mode is DBMode.BROKEN_LINK else now
+        after = f"do what {host.config_db} grants"
+        return (RightsChange(_ON_HOST, "", before, after, gains=not open_door),)
+    if host.location == own_location(host.ref.name) and open_door and change.fields:
+        return (RightsChange(_ON_HOST, "", now, f"do what {host.config_db} grants", gains=False),)
+    served = [action for action in change.actions if not isinstance(action, RemoveSection)]
+    if any(action.risk is Risk.WIDENS for action in served):
+        return (RightsChange(_ON_HOST, "", None, now, gains=True),)
+    return ()
+
+
+def _joiners(change: Change) -> Iterator[Member]:
+    for action in change.actions:
+        match action:
+            case AddMember() | MoveMember():
+                yield action.member
+            case CreateVMGroup():
+                yield from action.members
+
+
+def _volumes(who: str, before: VMGroupState | None, after: VMGroupState | None) -> RightsChange:
+    """A VM sees the volumes of one vmgroup only."""
+    had, has = (None if state is None else f"use the volumes of {state.name}" for state in (before, after))
+    return RightsChange(who, "", had, has, gains=has is not None)
+
+
+def _rows(state: VMGroupState | None) -> _Rows | None:
+    return None if state is None else (state.default_url, tuple(sorted(state.access.items(), key=lambda row: row[0])))
+
+
+def by_release(
+    before: VMGroupState | None, after: VMGroupState | None, names: DisplayNames
+) -> Iterator[tuple[_Step, str]]:
+    """Every step, with the releases for which alone it holds."""
+    steps = {lookup: list(_steps(before, after, lookup, names)) for lookup in Lookup}
+    common = [step for step in steps[Lookup.SINCE_0_17] if step in steps[Lookup.BEFORE_0_17]]
+    yield from ((step, "") for step in common)
+    for lookup, found in steps.items():
+        yield from ((step, lookup.value) for step in found if step not in common)
+
+
+def _steps(
+    before: VMGroupState | None, after: VMGroupState | None, lookup: Lookup, names: DisplayNames
+) -> Iterator[_Step]:
+    """Where rights differ, places of the same difference together."""
+    urls = [*sorted(named(before) | named(after), key=lambda url: names.datastore(url) or url), ANY_OTHER]
+    cases = {
+        (url, own): (_best(grants(before, url, own, lookup)), _best(grants(after, url, own, lookup)))
+        for url in urls
+        for own in (False, True)
+    }
+    places: dict[tuple[tuple[Grant, ...], tuple[Grant, ...]], list[str]] = {}
+    if len(set(cases.values())) == 1:
+        places[cases[ANY_OTHER, True]] = [_ANYWHERE]
+    else:
+        for url in urls:
+            name = ("every other datastore" if urls[1:] else _ANYWHERE) if url == ANY_OTHER else None
+            for place, case in _places(name or names.datastore(url) or url, cases, url):
+                places.setdefault(case, []).append(place)
+    for (then, now), where in places.items():
+        if not (covered(list(then), list(now)) and covered(list(now), list(then))):
+            each = len(where) > 1 or where[0].startswith("every")
+            gains = not covered(list(now), list(then))
+            yield " and ".join(where), _words(then, each), _words(now, each), gains
+
+
+def _places(
+    name: str, cases: Mapping[tuple[str, bool], tuple[tuple[Grant, ...], tuple[Grant, ...]]], url: str
+) -> Iterator[tuple[str, tuple[tuple[Grant, ...], tuple[Grant, ...]]]]:
+    """A datastore as one place; as two where it matters whether the VM itself is on it."""
+    elsewhere, own = cases[url, False], cases[url, True]
+    if elsewhere == own:
+        yield name, own
+    elif url == ANY_OTHER:
+        yield "the VM's own datastore" if name == _ANYWHERE else "the VM's own datastore if it is another", own
+        yield f"{name} but the VM's own", elsewhere
+    else:
+        yield f"{name} (VMs on it)", own
+        yield f"{name} (VMs not on it)", elsewhere
+
+
+def _best(found: list[Grant]) -> tuple[Grant, ...]:
+    """Without those that another one covers."""
+    unique = list(dict.fromkeys(found))
+    return tuple(one for one in unique if not any(one.within(other) for other in unique if other != one))
+
+
+def _words(found: Iterable[Grant], each: bool) -> str | None:
+    return " or ".join(_grant_words(grant, each) for grant in found) or None
+
+
+def _grant_words(grant: Grant, each: bool) -> str:
+    if grant.unreadable:
+        return "do what vDVS makes of an unreadable row"
+    return f"create, delete and mount {_limits(grant, each)}" if grant.largest else "mount"
+
+
+def _limits(grant: Grant, each: bool) -> str:
+    """`each`: a quota counts on each of several datastores by itself."""
+    volume = format_size(int(grant.largest)) if grant.largest < grant.total else None
+    if grant.total == UNLIMITED:
+        return "without limit" if volume is None else f"volumes up to {volume}"
+    total = f"{format_size(int(grant.total))} {'on each' if each else 'in all'}"
+    return f"up to {total}" if volume is None else f"volumes up to {volume}, {total}"

@@ -1,0 +1,198 @@
+"""Rights: which rule of vDVS decides a request, and what a change of a vmgroup means for those in it.
+
+vDVS looks at `privileges` rows in an order of its own, and the first row that exists decides, its denial included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum, StrEnum
+from functools import lru_cache
+
+from msgspec import Struct
+
+from reconciler.model.kinds.vmgroup import Access
+from reconciler.model.refs import ALL_DS_URL, SPECIAL_DATASTORES, VM_DS_URL
+from reconciler.model.risk import Risk, worst
+from reconciler.planning.vmgroup.state import VMGroupState, default_vmgroup
+
+
+class Lookup(Enum):
+    """The order in which rows are looked up changed with release 0.17."""
+
+    SINCE_0_17 = "0.17 and later"
+    BEFORE_0_17 = "0.14 to 0.16"
+
+
+class Right(StrEnum):
+    """What may be asked for."""
+
+    MOUNT = "mount"
+    CREATE = "create"
+    DELETE = "delete"
+
+
+class Request(Struct, frozen=True):
+    """`datastore`: the URL named after `@` in the volume's name; None: a short name. `size_mb` matters to CREATE."""
+
+    right: Right
+    datastore: str | None = None
+    size_mb: int = 100
+
+
+class Decision(Struct, frozen=True):
+    """`rule` is what decided: the URL of a privileges row, or a state such as `no vmgroup`. `reason` is for people."""
+
+    allowed: bool
+    rule: str
+    reason: str
+
+
+def vmgroup_of(vm_uuid: str, states: Mapping[str, VMGroupState]) -> VMGroupState | None:
+    """The vmgroup a VM's requests belong to: its own, else `_DEFAULT`, else none (then all is refused)."""
+    own = next((state for state in states.values() if vm_uuid in state.members), None)
+    return own or default_vmgroup(states.values())
+
+
+def decide(
+    group: VMGroupState | None,
+    vm_datastore: str,
+    request: Request,
+    used_mb: int = 0,
+    lookup: Lookup = Lookup.SINCE_0_17,
+) -> Decision:
+    """Whether vDVS grants `request` of a VM of `group` whose .vmx lies on `vm_datastore`, and which rule says so.
+
+    `used_mb` is what the books count for the vmgroup on the datastore of the request.
+    """
+    if group is None:
+        return Decision(False, "no vmgroup", "the VM is in no vmgroup and there is no _DEFAULT")
+    if not group.default_url:
+        return Decision(False, "no default datastore", f"vmgroup {group.name} has no default datastore")
+    rule = deciding_row(group, vm_datastore, request.datastore, lookup)
+    if rule is None:
+        return Decision(False, "no row", "no access privilege exists")
+    row = group.access[rule]
+    if row is None:
+        return Decision(False, rule, "its access row cannot be read by vDVS")
+    return _judge(row, request, used_mb)
+
+
+def _judge(row: Access, request: Request, used_mb: int) -> Decision:
+    if request.right is Right.MOUNT:
+        return Decision(True, row.url, "a row allows to mount")
+    if not row.allow_create:
+        return Decision(False, row.url, "the row allows to mount only")
+    if request.right is Right.DELETE:
+        return Decision(True, row.url, "the row allows to create and delete")
+    if row.max_mb and request.size_mb > row.max_mb:
+        return Decision(False, row.url, "the volume would exceed the largest size allowed")
+    if row.total_mb and used_mb + request.size_mb > row.total_mb:
+        return Decision(False, row.url, "the volumes together would exceed the quota of this datastore")
+    return Decision(True, row.url, "within the limits")
+
+
+def deciding_row(group: VMGroupState, vm_datastore: str, requested: str | None, lookup: Lookup) -> str | None:
+    """The URL of the first row that exists for this request: that row alone decides. None: there is none."""
+    order = lookup_order(group, vm_datastore, requested, lookup)
+    return next((url for url in order if url in group.access), None)
+
+
+def lookup_order(group: VMGroupState, vm_datastore: str, requested: str | None, lookup: Lookup) -> list[str]:
+    """The URLs of the rows that vDVS looks for, one after the other, whether they exist or not."""
+    if requested is None:
+        short = [group.default_url or ""]
+        return [*short, ALL_DS_URL] if lookup is Lookup.BEFORE_0_17 else short
+    own = [VM_DS_URL] if requested == vm_datastore else []
+    everywhere = [ALL_DS_URL]
+    return [requested, *(own + everywhere if lookup is Lookup.SINCE_0_17 else everywhere + own)]
+
+
+ANY_OTHER = "/vmfs/volumes/any-other"  # stands for every datastore that no row names
+
+
+UNLIMITED = float("inf")
+
+
+class Grant(Struct, frozen=True):
+    """What one row grants: to mount; if `largest` is not 0, also to delete, and to create up to these limits.
+
+    `unreadable` names the datastore of a row whose meaning nobody knows: it is covered by its like only.
+    """
+
+    largest: float = 0
+    total: float = 0
+    unreadable: str = ""
+
+    def within(self, other: Grant) -> bool:
+        """Whether `other` grants all of this."""
+        same = self.unreadable == other.unreadable
+        return same and self.largest <= other.largest and self.total <= other.total
+
+
+def compare(before: VMGroupState | None, after: VMGroupState | None) -> Risk:
+    """What it means for a VM to go from the rights of `before` to those of `after`: SAFE, RESTRICTS or WIDENS.
+
+    None stands for having no rights at all. Something gained anywhere is WIDENS, whatever is lost elsewhere. The hosts
+    of a site may run different releases, so the worse of both orders of look-up counts.
+    """
+    return _compare_rules(_rules(before), _rules(after))
+
+
+_Rules = tuple[str | None, tuple[tuple[str, Access | None], ...]]
+
+
+def _rules(state: VMGroupState | None) -> _Rules | None:
+    """All of a vmgroup that its rights depend on."""
+    return None if state is None else (state.default_url, tuple(state.access.items()))
+
+
+@lru_cache(maxsize=4096)  # on a large site most vmgroups are alike
+def _compare_rules(before: _Rules | None, after: _Rules | None) -> Risk:
+    if before == after:
+        return Risk.SAFE
+    return worst([_compare(_with_rules(before), _with_rules(after), lookup) for lookup in Lookup])
+
+
+def _with_rules(rules: _Rules | None) -> VMGroupState | None:
+    return None if rules is None else VMGroupState("", "", None, rules[0], dict(rules[1]), {})
+
+
+def _compare(before: VMGroupState | None, after: VMGroupState | None, lookup: Lookup) -> Risk:
+    urls = named(before) | named(after) | {ANY_OTHER}
+    cases = [(url, own) for url in urls for own in (False, True)]
+    pairs = [(grants(before, url, own, lookup), grants(after, url, own, lookup)) for url, own in cases]
+    if not all(covered(now, then) for then, now in pairs):
+        return Risk.WIDENS
+    return Risk.SAFE if all(covered(then, now) for then, now in pairs) else Risk.RESTRICTS
+
+
+def covered(some: list[Grant], by: list[Grant]) -> bool:
+    """Whether nothing can be done by `some` that cannot be done by one of `by`."""
+    return all(any(grant.within(other) for other in by) for grant in some)
+
+
+def named(state: VMGroupState | None) -> set[str]:
+    """The URLs of the datastores that have rows of their own."""
+    return set() if state is None else set(state.access) - set(SPECIAL_DATASTORES.values())
+
+
+def grants(state: VMGroupState | None, url: str, own: bool, lookup: Lookup) -> list[Grant]:
+    """What a VM may do on the datastore `url`, one entry for each way of naming it; `own`: its .vmx lies there."""
+    if state is None or not state.default_url:
+        return []
+    vm_datastore = url if own else "/vmfs/volumes/elsewhere"
+    rules = [deciding_row(state, vm_datastore, url, lookup)]
+    if state.default_url == url or (own and state.default_url == VM_DS_URL):
+        rules.append(deciding_row(state, vm_datastore, None, lookup))
+    return [_grant(rule, state.access[rule]) for rule in rules if rule is not None]
+
+
+def _grant(url: str, row: Access | None) -> Grant:
+    if row is None:
+        return Grant(unreadable=url)
+    if not row.allow_create:
+        return Grant()
+    total = row.total_mb or UNLIMITED
+    # No volume can be larger than all volumes together.
+    return Grant(min(row.max_mb or UNLIMITED, total), total)

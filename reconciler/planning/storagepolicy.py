@@ -1,0 +1,285 @@
+"""Storage policies of vSAN: where they are, how they differ, what is planned for them, and their export."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import get_args
+
+from reconciler.model.diff import Change, FieldChange, Op, Value
+from reconciler.model.export import LeftOut, Manifest
+from reconciler.model.inventory import Datastore
+from reconciler.model.kinds.configdb import ResolvedConfigDB
+from reconciler.model.kinds.storagepolicy import (
+    LEFT_BEHIND,
+    ObservedStoragePolicies,
+    RemoveStoragePolicy,
+    ResolvedStoragePolicy,
+    StoragePolicyAction,
+    StoragePolicyFile,
+    WriteStoragePolicy,
+    policy_of,
+    text_of,
+    why_not_policy,
+    why_not_policy_name,
+)
+from reconciler.model.ownership import Applying, ForgetObject, Record
+from reconciler.model.plan import StoragePolicyPlan
+from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.risk import Risk
+from reconciler.model.state import Desired, Observed, Resolved, Unresolved
+from reconciler.planning.export.expressible import DatastoreSpelling
+from reconciler.planning.export.names import document, kube_names
+from reconciler.planning.lookup import InventoryLookup, NotFoundError
+from reconciler.planning.ownership import Ledger, recorded, spell
+from reconciler.planning.scope import incomplete
+
+
+def resolve_storage_policies(
+    desired: Desired, names: InventoryLookup, unresolved: list[Unresolved]
+) -> tuple[ResolvedStoragePolicy, ...]:
+    """Look up the datastore of each; two manifests of one and the same file both fail."""
+    found: dict[tuple[str, str], list[ResolvedStoragePolicy]] = {}
+    for policy in desired.storage_policies:
+        try:
+            datastore = names.vsan_datastore(policy.datastore)
+        except NotFoundError as problem:
+            unresolved.append(Unresolved(policy.ref, str(problem), (policy.name,)))
+        else:
+            one = ResolvedStoragePolicy(policy.ref, policy.name, datastore, policy.content)
+            found.setdefault((datastore.url, policy.name), []).append(one)
+    for twins in found.values():
+        for one in twins if len(twins) > 1 else ():
+            others = ", ".join(sorted(str(twin.ref) for twin in twins if twin is not one))
+            reason = f"it is the same file as {others}: both are on {one.datastore.name}"
+            unresolved.append(Unresolved(one.ref, reason, (one.name,)))
+    kept = [twins[0] for twins in found.values() if len(twins) == 1]
+    return tuple(sorted(kept, key=lambda policy: policy.ref.sort_key))
+
+
+def record_name(datastore: Datastore, name: str) -> str:
+    """What a record calls a storage policy: several datastores may have one of the same name."""
+    return f"{Kind.STORAGE_POLICY.lower()}/{datastore.id}/{name}"
+
+
+def keeper(datastore: Datastore, resolved: Resolved) -> ObjectRef | None:
+    """The config DB that records who applied the policies of this datastore: the first of which a host mounts it.
+    None: nothing is recorded, so nothing is ever pruned there."""
+    mounting = {host.ref.name for host in resolved.hosts if {host.ref.name, host.address} & datastore.hosts}
+    users: Sequence[ResolvedConfigDB] = [db for db in resolved.config_dbs if mounting & set(db.hosts)]
+    return min((db.ref for db in users), key=lambda ref: ref.sort_key, default=None)
+
+
+Ledgers = Mapping[ObjectRef, Ledger | None]
+
+
+def policy_changes(
+    resolved: Resolved, observed: Observed, ledgers: Ledgers, applying: Applying | None
+) -> Iterator[Change]:
+    """How every storage policy differs, whether it is declared or only there. `ledgers`: of the config DBs."""
+    for policy in resolved.storage_policies:
+        change = _declared(policy, observed)
+        known = _ledger(policy.datastore, resolved, ledgers)
+        name, digest = record_name(policy.datastore, policy.name), resolved.digests.get(policy.ref)
+        yield recorded(change, name, None, digest, known, applying)
+    for datastore in _by_url(resolved.inventory.datastores):
+        seen = observed.datastores.get(datastore.url)
+        if seen is not None and seen.error is None:
+            yield from _others(datastore, seen.storage_policies, resolved, observed, ledgers, applying)
+
+
+def forgotten_policies(
+    db: ObjectRef, resolved: Resolved, observed: Observed, known: Ledger | None, applying: Applying | None
+) -> tuple[ForgetObject, ...]:
+    """What drops the records of policies that are neither there nor declared: one that somebody else makes under such
+    a name later was not applied by anybody."""
+    if applying is None or known is None:
+        return ()
+    kept = {record_name(policy.datastore, policy.name) for policy in resolved.storage_policies}
+    failed = {name for each in resolved.unresolved if each.ref.kind is Kind.STORAGE_POLICY for name in each.known_as}
+    gone = []
+    for datastore in _by_url(resolved.inventory.datastores):
+        seen = observed.datastores.get(datastore.url)
+        if seen is None or (seen.error or seen.storage_policies.error) is not None or keeper(datastore, resolved) != db:
+            continue
+        kept |= {record_name(datastore, name) for name in (*seen.storage_policies.files, *failed)}
+        begin = record_name(datastore, "")
+        gone += [name for name in known.by_object if name.startswith(begin) and name not in kept]
+    return tuple(ForgetObject(db, Risk.SAFE, name) for name in sorted(gone))
+
+
+def leftovers(name: str, seen: ObservedStoragePolicies) -> tuple[str, ...]:
+    """What updates of this policy by vDVS left beside it, in words."""
+    shown = "vDVS lists it as a policy of its own; look, then remove it"
+    return tuple(f"{name}{end}: {why}; {shown}" for end, why in LEFT_BEHIND.items() if f"{name}{end}" in seen.files)
+
+
+def used_by(name: str, seen: ObservedStoragePolicies) -> str | None:
+    """`2 volumes use it`, or that this cannot be told; None: no volume does."""
+    if seen.unread is not None:
+        return f"it cannot be told which volumes use it: {seen.unread}"
+    if not (users := seen.users.get(name, ())):
+        return None
+    return f"{len(users)} volumes use it" if len(users) > 1 else "1 volume uses it"
+
+
+def _by_url(datastores: Iterable[Datastore]) -> list[Datastore]:
+    unique = {datastore.url: datastore for datastore in sorted(datastores, key=lambda each: each.name, reverse=True)}
+    return [unique[url] for url in sorted(unique)]
+
+
+def _ledger(datastore: Datastore, resolved: Resolved, ledgers: Ledgers) -> Ledger | None:
+    db = keeper(datastore, resolved)
+    return None if db is None else ledgers.get(db)
+
+
+def _declared(policy: ResolvedStoragePolicy, observed: Observed) -> Change:
+    ref, url, datastore = policy.ref, policy.datastore.url, observed.datastores.get(policy.datastore.url)
+    if datastore is None:
+        return Change(ref, Op.BLOCKED, f"no declared host mounts {policy.datastore.name}")
+    seen = datastore.storage_policies
+    if (error := datastore.error or seen.error) is not None:
+        return Change(ref, Op.UNKNOWN, error)
+    file, notes = seen.files.get(policy.name), leftovers(policy.name, seen)
+    if file is None:
+        field = FieldChange("content", None, policy.content)
+        write = WriteStoragePolicy(ref, Risk.SAFE, url, policy.name, policy.content, None)
+        return Change(ref, Op.CREATE, "it is not there", (field,), (write,), Risk.SAFE, notes)
+    if file.content is None:
+        return Change(ref, Op.UNKNOWN, f"{policy.name} on {policy.datastore.name} {file.problem}", notes=notes)
+    if text_of(file.content) == policy.content:
+        return Change(ref, Op.KEEP, "as declared", notes=notes)
+    field = FieldChange("content", text_of(file.content), policy.content)
+    write = WriteStoragePolicy(ref, Risk.SAFE, url, policy.name, policy.content, file.content)
+    notes = (*_not_reached(policy.name, seen), *notes)
+    return Change(ref, Op.UPDATE, "differs from its manifest", (field,), (write,), Risk.SAFE, notes)
+
+
+def _not_reached(name: str, seen: ObservedStoragePolicies) -> Iterator[str]:
+    """What writing the file does not do: only vDVS, or objtool, changes volumes that are there."""
+    if (users := used_by(name, seen)) is not None:
+        yield (
+            f"{users}; apply writes the file, which only new volumes follow: those that are there keep what they have."
+            f" To change them too, run `vmdkops_admin.py policy update --name {name}` with the new content on a host"
+            " in place of this apply: it refuses content that the file has already"
+        )
+
+
+def _others(
+    datastore: Datastore,
+    seen: ObservedStoragePolicies,
+    resolved: Resolved,
+    observed: Observed,
+    ledgers: Ledgers,
+    applying: Applying | None,
+) -> Iterator[Change]:
+    """Files that no manifest declares. What an update left beside a policy is told with that policy."""
+    mine = {policy.name for policy in resolved.storage_policies if policy.datastore.url == datastore.url}
+    failed = [each for each in resolved.unresolved if each.ref.kind is Kind.STORAGE_POLICY]
+    mine |= {name for each in failed for name in each.known_as}
+    taken = {policy.ref.name for policy in resolved.storage_policies} | {each.ref.name for each in failed}
+    several = sum(each.is_vsan for each in _by_url(resolved.inventory.datastores)) > 1
+    known = _ledger(datastore, resolved, ledgers)
+    for name in sorted(seen.files.keys() - mine):
+        if policy_of(name) in mine | (seen.files.keys() - {name}):
+            continue
+        shown = f"{datastore.name}/{name}" if several or name in taken else name
+        ref = ObjectRef(Kind.STORAGE_POLICY, shown)
+        record = known.by_object.get(record_name(datastore, name)) if known is not None else None
+        if applying is not None and applying.prune and record is not None and record.set == applying.set != "":
+            yield _pruned(ref, datastore, name, seen, record, incomplete(resolved, observed))
+        else:
+            yield Change(ref, Op.UNMANAGED, _why_there(name, record, applying), notes=leftovers(name, seen))
+
+
+def _why_there(name: str, record: Record | None, applying: Applying | None) -> str:
+    if policy_of(name) != name:
+        return f"left over from an update of {policy_of(name)}, which is gone; look, then remove it"
+    if record is None:
+        return "created outside the manifests"
+    if applying is not None and applying.set and record.set == applying.set:
+        return (
+            f"set {record.set} applied it last ({spell(record)}) and does not declare it any more; --prune removes it"
+        )
+    return (
+        f"set {record.set} applied it last ({spell(record)})"
+        if record.set
+        else f"applied from no set ({spell(record)})"
+    )
+
+
+def _pruned(
+    ref: ObjectRef, datastore: Datastore, name: str, seen: ObservedStoragePolicies, record: Record, unseen: str | None
+) -> Change:
+    why = f"set {record.set} applied it last and does not declare it any more"
+    content, users = seen.files[name].content, used_by(name, seen)
+    hindrance = users or (f"{unseen}, so nothing is removed" if unseen else None)
+    if content is None:
+        hindrance = f"it {seen.files[name].problem}"
+    if hindrance is not None or content is None:
+        return Change(ref, Op.BLOCKED, f"it cannot be removed: {hindrance}", notes=(why, *leftovers(name, seen)))
+    remove = RemoveStoragePolicy(ref, Risk.RESTRICTS, datastore.url, name, content)
+    forget = ForgetObject(ref, Risk.SAFE, record.object)
+    field = FieldChange("content", text_of(content), None)
+    return Change(ref, Op.DELETE, why, (field,), (remove, forget), Risk.RESTRICTS, leftovers(name, seen))
+
+
+_ACTIONS = get_args(StoragePolicyAction)
+
+
+def policy_plans(permitted: Iterable[Change], observed: Observed) -> tuple[StoragePolicyPlan, ...]:
+    """A step for each, through the host that the datastore was read through."""
+    plans = []
+    for change in permitted:
+        actions: tuple[StoragePolicyAction, ...] = tuple(a for a in change.actions if isinstance(a, _ACTIONS))
+        host = observed.datastores[actions[0].url].read_from if actions else None
+        if host is not None:
+            plans.append(StoragePolicyPlan(change.ref, host, actions))
+    return tuple(plans)
+
+
+def keepers(permitted: Iterable[Change], resolved: Resolved) -> dict[ObjectRef, ObjectRef | None]:
+    """The config DB that records who applied each."""
+    places = {policy.ref: policy.datastore for policy in resolved.storage_policies}
+    by_url = {datastore.url: datastore for datastore in resolved.inventory.datastores}
+    for change in permitted:
+        urls = [action.url for action in change.actions if isinstance(action, _ACTIONS)]
+        if urls and urls[0] in by_url:
+            places[change.ref] = by_url[urls[0]]
+    return {ref: keeper(datastore, resolved) for ref, datastore in places.items()}
+
+
+def adopt_storage_policies(found: Resolved, seen: Observed, left_out: list[LeftOut]) -> Iterator[Manifest]:
+    """One for each file that can be said; why not goes to `left_out`."""
+    spelling = DatastoreSpelling(found.inventory.datastores)
+    there: dict[str, tuple[str, str, StoragePolicyFile]] = {}
+    datastores = {each.url: each for each in found.inventory.datastores if each.is_vsan}
+    for url, datastore in sorted(datastores.items()):
+        shown = spelling.of(url) or url
+        observed = seen.datastores.get(url)
+        if observed is None:
+            continue
+        if (error := observed.error or observed.storage_policies.error) is not None:
+            left_out.append(LeftOut(ObjectRef(Kind.STORAGE_POLICY, datastore.name), error, unread=True))
+        for name, file in sorted(observed.storage_policies.files.items()):
+            twin = any(name in each.storage_policies.files for other, each in seen.datastores.items() if other != url)
+            there[f"{shown}/{name}" if twin else name] = (shown, name, file)
+    names = kube_names(there)
+    for key, (shown, name, file) in there.items():
+        ref = ObjectRef(Kind.STORAGE_POLICY, key)
+        if (why := _why_left_out(name, file)) is not None:
+            left_out.append(LeftOut(ref, why, unread=file.content is None))
+            continue
+        spec: dict[str, Value] = {} if names[key] == name else {"name": name}
+        spec |= {"datastore": {"url": shown} if "/" in shown else shown, "content": text_of(file.content or "")}
+        yield Manifest(ref, document(Kind.STORAGE_POLICY, {"name": names[key]}, spec))
+
+
+def _why_left_out(name: str, file: StoragePolicyFile) -> str | None:
+    if file.content is None:
+        return f"it {file.problem}"
+    if policy_of(name) != name:
+        return f"it is left over from an update of {policy_of(name)}"
+    if (why := why_not_policy_name(name)) is not None:
+        return f"no manifest can say its name: {why}"
+    why = why_not_policy(text_of(file.content))
+    return None if why is None else f"vSAN cannot take it: {why}"

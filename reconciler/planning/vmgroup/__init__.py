@@ -1,0 +1,1 @@
+"""VMGroups: pairing with rows, comparing, members, name links, quotas."""

@@ -1,0 +1,144 @@
+"""`_DEFAULT` of a config DB that is there: it serves every VM in no vmgroup, unless it is not there either."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from reconciler.model.diff import Change, FieldChange, Op
+from reconciler.model.inventory import Inventory
+from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, ResolvedConfigDB
+from reconciler.model.kinds.host import Presence
+from reconciler.model.kinds.vmgroup import Access, CreateVMGroup, DeleteVMGroup
+from reconciler.model.refs import (
+    ALL_DS_URL,
+    DEFAULT_VMGROUP,
+    DEFAULT_VMGROUP_DESCRIPTION,
+    DEFAULT_VMGROUP_UUID,
+    VM_DS_URL,
+)
+from reconciler.model.risk import Risk
+from reconciler.model.state import Observed, Resolved
+from reconciler.planning.scope import declares_default, incomplete
+from reconciler.planning.spelling import DisplayNames
+from reconciler.planning.vmgroup.name_links import exposing_names, name_taken, volumes_of
+from reconciler.planning.vmgroup.state import VMGroupState, default_vmgroup, orphaned
+
+OPEN = VMGroupState(
+    uuid=DEFAULT_VMGROUP_UUID,
+    name=DEFAULT_VMGROUP,
+    description=DEFAULT_VMGROUP_DESCRIPTION,
+    default_url=VM_DS_URL,
+    access={url: Access(url, allow_create=True, max_mb=0, total_mb=0) for url in (ALL_DS_URL, VM_DS_URL)},
+    members={},
+)
+"""`_DEFAULT` as vDVS makes it: everybody may do everything. A host without a config DB behaves the same."""
+
+
+class Fallback(Struct, frozen=True):
+    """What serves a VM in no vmgroup, before and after the plan. None: nothing does, its requests are refused.
+
+    `after` may not come about (it is held back, or fails), so who falls back must be judged by both.
+    """
+
+    before: VMGroupState | None
+    after: VMGroupState | None
+
+
+def fallback(
+    db: ResolvedConfigDB, seen: ObservedConfigDB, states: Iterable[VMGroupState], declared: VMGroupState | None
+) -> Fallback:
+    """The `_DEFAULT` of a config DB; `declared`: what its own manifest wants of it, if it has one.
+
+    A DB that is still to be made leaves its hosts open until it is there.
+    """
+    before = default_vmgroup(states) if seen.state is DBState.PRESENT else OPEN
+    if declared is not None:
+        return Fallback(before, declared)
+    if db.default_vmgroup is Presence.ABSENT:
+        return Fallback(before, None)
+    return Fallback(before, before or (OPEN if db.default_vmgroup is Presence.PRESENT else None))
+
+
+def default_change(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, names: DisplayNames) -> Change:
+    """How `_DEFAULT` differs from `spec.defaultVMGroup`. A manifest of its own decides in its place."""
+    seen = observed.config_dbs[db.location]
+    notes = tuple(f"breaks a rule of vDVS: {violation}" for violation in seen.violations)
+    notes += tuple(exposing_names(seen.tenants))
+    if seen.leftovers:
+        files = ", ".join(seen.leftovers)
+        notes += (f"an interrupted apply left {files}; one that writes removes it an hour later",)
+    if seen.records is None:
+        way_out = "drop that table, and `vdvs apply` makes it anew"
+        notes += (
+            f"its table vdvs_objects is damaged, so nobody can say who applied what, and none is pruned; {way_out}",
+        )
+    default = next((row for row in seen.tenants if row.name == DEFAULT_VMGROUP), None)
+    wanted = None if declares_default(db.ref, resolved) else db.default_vmgroup
+    if wanted is Presence.ABSENT and default is not None:
+        field = FieldChange("defaultVMGroup", "Present", "Absent")
+        held = _why_keep(default.id, seen, resolved, observed, names)
+        delete = DeleteVMGroup(db.ref, Risk.DESTROYS, default.id, DEFAULT_VMGROUP)
+        return _change(db, field, held and f"_DEFAULT cannot be removed: {held}", delete, notes)
+    if wanted is Presence.PRESENT and default is None:
+        field = FieldChange("defaultVMGroup", "Absent", "Present")
+        held = _why_not_make(seen) or name_taken(OPEN, observed.datastores, names)
+        return _change(db, field, held and f"_DEFAULT cannot be made: {held}", _create(db), notes)
+    return Change(db.ref, Op.KEEP, "as declared", notes=notes)
+
+
+def _change(
+    db: ResolvedConfigDB,
+    field: FieldChange,
+    held: str | None,
+    action: CreateVMGroup | DeleteVMGroup,
+    notes: tuple[str, ...],
+) -> Change:
+    if held is not None:
+        return Change(db.ref, Op.BLOCKED, held, notes=notes)
+    return Change(db.ref, Op.UPDATE, "differs from its manifest", (field,), (action,), action.risk, notes)
+
+
+def _create(db: ResolvedConfigDB) -> CreateVMGroup:
+    rows = tuple(sorted(row for row in OPEN.access.values() if row is not None))
+    description, default_url = DEFAULT_VMGROUP_DESCRIPTION, VM_DS_URL
+    return CreateVMGroup(
+        db.ref, Risk.WIDENS, DEFAULT_VMGROUP_UUID, DEFAULT_VMGROUP, description, default_url, rows, members=()
+    )
+
+
+def _why_not_make(seen: ObservedConfigDB) -> str | None:
+    taken = next((row for row in seen.tenants if row.id == DEFAULT_VMGROUP_UUID), None)
+    if taken is not None:
+        return f"vmgroup {taken.name} has its uuid"
+    if DEFAULT_VMGROUP_UUID in orphaned(seen):
+        return "rows of an earlier one are still in the config DB"
+    return None
+
+
+def _why_keep(
+    uuid: str, seen: ObservedConfigDB, resolved: Resolved, observed: Observed, names: DisplayNames
+) -> str | None:
+    """Why `_DEFAULT` must not be removed now. Without it, a disk that is attached can no longer be detached."""
+    if (volumes := volumes_of(uuid, observed.datastores, names)) is not None:
+        return f"{volumes}; remove or migrate them first"
+    if any(use.tenant_id == uuid and use.count for use in seen.volume_use):
+        return "the books still count volumes for it"
+    wanted = {member.uuid for group in resolved.vmgroups for member in group.members or ()}
+    moving = (row.vm_id for row in seen.vms if row.tenant_id == uuid and row.vm_id.lower() in wanted)
+    if (listed := min(moving, default=None)) is not None:  # rows that nobody wants are removed before it is
+        return f"VM {names.vm(listed, None)} is listed in it"
+    if (user := _user(seen, resolved.inventory)) is not None:
+        return user
+    if (unseen := incomplete(resolved, observed)) is not None:
+        return f"{unseen}, so nothing is removed"
+    return None
+
+
+def _user(seen: ObservedConfigDB, inventory: Inventory) -> str | None:
+    grouped = {row.vm_id for row in seen.vms}
+    for vm in sorted(inventory.vms, key=lambda vm: (vm.name, vm.path)):
+        if vm.volumes and vm.uuid not in grouped:
+            return f"VM {vm.name} is in no vmgroup and has {min(vm.volumes)} attached"
+    return None

@@ -1,0 +1,228 @@
+"""One vmgroup: how it differs from its manifest, and the actions that would make it so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from msgspec.structs import replace
+
+from reconciler.model.actions import Action
+from reconciler.model.diff import Change, FieldChange, Op
+from reconciler.model.kinds.vmgroup import (
+    AddMember,
+    CreateVMGroup,
+    RemoveAccess,
+    RenameVMGroup,
+    ResolvedVMGroup,
+    SetAccess,
+    UpdateVMGroup,
+)
+from reconciler.model.refs import DEFAULT_VMGROUP, ObjectRef
+from reconciler.model.risk import Risk, worst
+from reconciler.model.state import ObservedDatastore
+from reconciler.planning.rights.decision import compare
+from reconciler.planning.spelling import DisplayNames, access_fields, scalar_fields
+from reconciler.planning.vmgroup.link_conflicts import LinkConflicts
+from reconciler.planning.vmgroup.membership import (
+    MemberChange,
+    Membership,
+    all_free,
+    member_changes,
+    renamed_members,
+    with_stale_members,
+)
+from reconciler.planning.vmgroup.name_links import LinkChange, link_changes, name_taken, volumes_of
+from reconciler.planning.vmgroup.pairing import Pair
+from reconciler.planning.vmgroup.rename import disk_by_name, former_links, rename_links, why_not_rename
+from reconciler.planning.vmgroup.state import VMGroupState
+
+
+def vmgroup_change(
+    found: Pair,
+    book: Membership,
+    datastores: Mapping[str, ObservedDatastore],
+    others: LinkConflicts,
+    names: DisplayNames,
+) -> Change:
+    """How the vmgroup of `found` differs, why, and what would be done."""
+    ref, before = found.group.ref, found.before
+    if found.problem is not None:
+        return Change(ref, Op.BLOCKED, found.problem)
+    if before is None:
+        return _creation(found, book, datastores, others, names)
+    after = found.after if found.after is before else with_stale_members(before, found.after, book)
+    renamed = before.name != after.name
+    if renamed and (why := _why_not_rename(before, after, book, datastores, others, names)) is not None:
+        return Change(ref, Op.BLOCKED, f"it is called {before.name} and cannot be renamed: {why}")
+    if renamed:
+        links = list(rename_links(ref, before, after, datastores, others, names))
+    else:
+        former = former_links(ref, after, found.group.previous_names, datastores, book.disks, names)
+        links = [*link_changes(ref, before, datastores, others, names), *former]
+    members = list(member_changes(ref, before, after, False, book, names))
+    stale = _stale_notes(after, found.after, names)
+    called = list(renamed_members(ref, before, after, names))
+    notes = (*_rename_notes(found.group, before), *_selector_notes(found.group, before), *stale)
+    if not links and not members and not found.held and _same(before, after):
+        told = (f"{change.field.path}: stored as {change.field.before or 'nothing'}" for change in called)
+        return Change(ref, Op.KEEP, "as declared", (), tuple(_actions(called, [])), notes=(*notes, *told))
+    members += called
+    actions = [*_row_actions(ref, before, after), *_actions(members, links)]
+    fields = _fields(before, after, members, links, names)
+    reason = "differs from its manifest"
+    return _change(ref, Op.UPDATE, reason, fields, actions, members, links, notes, found.held)
+
+
+def _why_not_rename(
+    before: VMGroupState,
+    after: VMGroupState,
+    book: Membership,
+    datastores: Mapping[str, ObservedDatastore],
+    others: LinkConflicts,
+    names: DisplayNames,
+) -> str | None:
+    if not book.all_seen:
+        return "the inventory is incomplete, so disks may be attached by its old name"
+    in_use = disk_by_name(before.name, book.disks, names)
+    return in_use or why_not_rename(before, after, datastores, others, names)
+
+
+def _rename_notes(group: ResolvedVMGroup, before: VMGroupState) -> Iterator[str]:
+    if group.name == before.name:
+        return
+    known = "" if before.name in group.previous_names else f"found by its spec.uuid under the name {before.name}; "
+    yield f"{known}it keeps the uuid {before.uuid}, and so its volumes"
+
+
+def _same(before: VMGroupState, after: VMGroupState) -> bool:
+    """Equal but for the members: their display names identify nobody, and their changes are counted apart."""
+    return (before.name, before.description, before.default_url, before.access) == (
+        after.name,
+        after.description,
+        after.default_url,
+        after.access,
+    )
+
+
+def _stale_notes(kept: VMGroupState, wanted: VMGroupState, names: DisplayNames) -> Iterator[str]:
+    for uuid in sorted(kept.members.keys() - wanted.members.keys()):
+        yield f"VM {names.vm(uuid, kept.members[uuid])} is stale: the inventory does not show it"
+
+
+def _selector_notes(group: ResolvedVMGroup, before: VMGroupState) -> Iterator[str]:
+    if group.members is None or group.removes_members:
+        return
+    if before.members.keys() - {member.uuid for member in group.members}:
+        yield "spec.vmSelector matches no VM now, so nobody is removed"
+
+
+def _creation(
+    found: Pair,
+    book: Membership,
+    datastores: Mapping[str, ObservedDatastore],
+    others: LinkConflicts,
+    names: DisplayNames,
+) -> Change:
+    ref, after = found.group.ref, found.after
+    if taken := name_taken(after, datastores, names):
+        return Change(ref, Op.BLOCKED, taken)
+    adopts = volumes_of(after.uuid, datastores, names) is not None
+    free = all_free(after, book, names)
+    members = list(member_changes(ref, None, after, adopts, book, names)) if free is None else []
+    # Its folder is there already if its uuid was pinned.
+    links = list(link_changes(ref, after, datastores, others, names))
+    joining = (change.action.member for change in members if isinstance(change.action, AddMember))
+    added = tuple(joining if free is None else free.values())
+    if members and all(change.held is not None for change in members):
+        # An empty vmgroup serves nobody, and stands in the way when the VMs turn out to be in one that was renamed.
+        held = [change.held for change in members if change.held is not None]
+        return Change(ref, Op.BLOCKED, held[0], notes=tuple(held[1:]))
+    risk = Risk.SAFE
+    if added or after.name == DEFAULT_VMGROUP:  # the one gets those VMs, the other every VM that is in no vmgroup
+        risk = Risk.WIDENS if added and adopts else compare(book.fallback.before, after)
+    create = CreateVMGroup(
+        ref=ref,
+        risk=risk,
+        uuid=after.uuid,
+        name=after.name,
+        description=after.description or "",
+        default_url=after.default_url or "",
+        access=tuple(sorted(row for row in after.access.values() if row is not None)),
+        members=added,
+    )
+    actions = [create, *(action for action in _actions(members, links) if not isinstance(action, AddMember))]
+    fields = _fields(None, after, members, links, names)
+    fields += tuple(FieldChange("vms", None, shown) for shown in free or ())
+    return _change(ref, Op.CREATE, "not there yet", fields, actions, members, links, ())
+
+
+def _actions(members: list[MemberChange], links: list[LinkChange]) -> Iterator[Action]:
+    parts: list[MemberChange | LinkChange] = [*members, *links]
+    yield from (part.action for part in parts if part.action is not None)
+
+
+def _fields(
+    before: VMGroupState | None,
+    after: VMGroupState,
+    members: list[MemberChange],
+    links: list[LinkChange],
+    names: DisplayNames,
+) -> tuple[FieldChange, ...]:
+    parts: list[MemberChange | LinkChange] = [*members, *links]
+    return (
+        *scalar_fields(before, after, names),
+        *access_fields(before, after, names),
+        *(part.field for part in parts if part.held is None),
+    )
+
+
+def _change(
+    ref: ObjectRef,
+    op: Op,
+    reason: str,
+    fields: tuple[FieldChange, ...],
+    actions: Sequence[Action],
+    members: list[MemberChange],
+    links: list[LinkChange],
+    notes: tuple[str, ...],
+    rows_held: tuple[str, ...] = (),
+) -> Change:
+    parts: list[MemberChange | LinkChange] = [*members, *links]
+    held = [*rows_held, *(part.held for part in parts if part.held is not None)]
+    tied = frozenset(change.tied for change in members if change.tied is not None and change.held is None)
+    if held and not fields:
+        return Change(ref, Op.BLOCKED, held[0], notes=(*held[1:], *notes))
+    exposures = [link.note for link in links if link.note is not None]
+    risk = worst([action.risk for action in actions])
+    return Change(ref, op, reason, fields, tuple(actions), risk, (*exposures, *notes), tied, tuple(held))
+
+
+def _row_actions(ref: ObjectRef, before: VMGroupState, after: VMGroupState) -> Iterator[Action]:
+    """Access rows that come, then the vmgroup's own row, then access rows that go: the default always has its row.
+
+    Each is judged by what it does to the rights of the members when it follows the ones before it; but as they all
+    happen at once, none is riskier than all of them together.
+    """
+    state = before
+    together = compare(before, replace(after, members=before.members))
+
+    def risk(following: VMGroupState) -> Risk:
+        return min(together, compare(state, following), key=lambda risk: risk.severity)
+
+    for url, row in sorted(after.access.items()):
+        if row is not None and state.access.get(url) != row:
+            following = replace(state, access={**state.access, url: row})
+            yield SetAccess(ref, risk(following), after.uuid, row)
+            state = following
+    description = after.description if after.description != before.description else None
+    default = after.default_url if after.default_url != before.default_url else None
+    if after.name != before.name:
+        yield RenameVMGroup(ref, Risk.SAFE, after.uuid, before.name, after.name)
+    if description is not None or default is not None:
+        following = replace(state, description=after.description, default_url=after.default_url)
+        yield UpdateVMGroup(ref, risk(following), after.uuid, description, default)
+        state = following
+    for url in sorted(before.access.keys() - after.access.keys()):
+        following = replace(state, access={kept: row for kept, row in state.access.items() if kept != url})
+        yield RemoveAccess(ref, risk(following), after.uuid, url)
+        state = following

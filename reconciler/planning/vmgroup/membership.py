@@ -1,0 +1,213 @@
+"""Who joins, moves and leaves which vmgroup, and what must not happen yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from reconciler.model.diff import FieldChange
+from reconciler.model.kinds.vmgroup import AddMember, Member, MoveMember, NameMember, RemoveMember
+from reconciler.model.refs import DEFAULT_VMGROUP, ObjectRef
+from reconciler.model.risk import Risk, worst
+from reconciler.planning.rights.decision import compare
+from reconciler.planning.spelling import DisplayNames
+from reconciler.planning.vmgroup.default import Fallback
+from reconciler.planning.vmgroup.state import VMGroupState
+
+
+class Misspelt(Struct, frozen=True):
+    """A row whose VM id is not in lower case: vDVS never matches it, so its VM is served as if it were not there."""
+
+    vm_id: str
+    tenant_id: str
+
+
+class Membership(Struct, frozen=True):
+    """The VMs of one config DB: who owns each now, which declared vmgroup wants it, and what the inventory knows.
+
+    `owners`: UUID of the vmgroup by VM (orphaned rows included); `misspelt`: by VM, for VMs that no proper row names.
+    `claims`: by VM, the declared vmgroup that wants it, as it shall become. `declared`: refs of the declared vmgroups
+    by UUID; `unresolved`: names and UUIDs of those that could not be looked up. `disks`: vDVS disks attached now, by
+    VM, for every VM that the inventory shows; `all_seen` False: there may be more. `homes`: the URLs of the datastores
+    that VMs with disks lie on. `incomplete`: why nobody may be removed in this pass (or None). `prune`: VMs that the
+    inventory does not show any more are removed too.
+    `doomed`: UUIDs of the vmgroups that are to be deleted though no manifest speaks of them.
+    """
+
+    owners: Mapping[str, str]
+    misspelt: Mapping[str, Misspelt]
+    claims: Mapping[str, VMGroupState]
+    declared: Mapping[str, ObjectRef]
+    unresolved: frozenset[str]
+    states: Mapping[str, VMGroupState]
+    disks: Mapping[str, tuple[str, ...]]
+    homes: Mapping[str, frozenset[str]]
+    all_seen: bool
+    incomplete: str | None
+    fallback: Fallback
+    prune: bool = False
+    doomed: frozenset[str] = frozenset()
+
+    def row_of(self, uuid: str) -> str | None:
+        """UUID of the vmgroup that the row of this VM names, however the row spells it."""
+        odd = self.misspelt.get(uuid)
+        return self.owners.get(uuid) or (odd.tenant_id if odd else None)
+
+    def is_free(self, uuid: str) -> bool:
+        """Whether nothing is in the way of this VM: no row names it, and it is seen to have no vDVS disk attached."""
+        return self.disks.get(uuid) == () and uuid not in self.owners and uuid not in self.misspelt
+
+
+class MemberChange(Struct, frozen=True):
+    """One VM: the action that does it (None: another vmgroup's action does), or why it is held back."""
+
+    field: FieldChange
+    action: AddMember | MoveMember | NameMember | RemoveMember | None = None
+    held: str | None = None
+    tied: ObjectRef | None = None
+
+
+def member_changes(
+    ref: ObjectRef,
+    before: VMGroupState | None,
+    after: VMGroupState,
+    adopts: bool,
+    book: Membership,
+    names: DisplayNames,
+) -> Iterator[MemberChange]:
+    """Every VM by which `after` differs from `before`: first those that come, then those that go, by name.
+
+    `adopts`: `after` is new in the DB but there are volumes in its folder.
+    """
+    present = {} if before is None else before.members
+    if present.keys() == after.members.keys():
+        return
+
+    @cache  # many VMs come from the same place, and comparing rights is the dear part
+    def risk_of_joining(owner: str | None) -> Risk:
+        if before is not None or adopts:
+            return Risk.WIDENS  # the vmgroup may have volumes, and who joins it gains them
+        return compare(book.fallback.before if owner is None else book.states.get(owner), after)
+
+    joining = ((names.vm(uuid, after.members[uuid]), uuid) for uuid in after.members.keys() - present.keys())
+    for shown, uuid in sorted(joining):
+        yield _join(ref, after, risk_of_joining, Member(uuid, after.members[uuid]), shown, book, names)
+    if before is not None:
+        for uuid in sorted(present.keys() - after.members.keys(), key=lambda vm: names.vm(vm, present[vm])):
+            if (change := _leave(ref, before, Member(uuid, present[uuid]), book, names)) is not None:
+                yield change
+
+
+def all_free(after: VMGroupState, book: Membership, names: DisplayNames) -> dict[str, Member] | None:
+    """The VMs of a new vmgroup by how they are shown, in that order, if nothing is in the way of any of them; as it is
+    with most, and tens of thousands may come at once."""
+    if not all(map(book.is_free, after.members)):
+        return None
+    shown = {names.vm(uuid, name): Member(uuid, name) for uuid, name in after.members.items()}
+    return {name: shown[name] for name in sorted(shown)}
+
+
+def renamed_members(
+    ref: ObjectRef, before: VMGroupState, after: VMGroupState, names: DisplayNames
+) -> Iterator[MemberChange]:
+    """The VMs that stay and are called otherwise now: vDVS stores a name when a VM is added, and goes on showing it.
+
+    That alone makes no difference, as the name identifies nobody; it is brought up to date whenever somebody applies.
+    """
+    if before.members == after.members:
+        return
+    for uuid in sorted(before.members.keys() & after.members.keys()):
+        stored, name = before.members[uuid], after.members[uuid]
+        if name is not None and stored != name:
+            field = FieldChange(f"vms[{names.vm(uuid, name)}].name", stored, name)
+            yield MemberChange(field, NameMember(ref, Risk.SAFE, after.uuid, Member(uuid, name)))
+
+
+def _join(
+    ref: ObjectRef,
+    after: VMGroupState,
+    risk_of_joining: Callable[[str | None], Risk],
+    member: Member,
+    shown: str,
+    book: Membership,
+    names: DisplayNames,
+) -> MemberChange:
+    if book.is_free(member.uuid):
+        return MemberChange(FieldChange("vms", None, shown), AddMember(ref, risk_of_joining(None), after.uuid, member))
+    odd = book.misspelt.get(member.uuid)
+    own = odd is not None and odd.tenant_id == after.uuid
+    before = names.vm(odd.vm_id, member.name) if odd is not None and own else None
+    field = FieldChange("vms", before, shown)
+    held = _why_not_join(after, member, book, names)
+    if held is not None:
+        return MemberChange(field, held=held)
+    risk = risk_of_joining(book.owners.get(member.uuid))
+    source = book.row_of(member.uuid)
+    if source is None:
+        return MemberChange(field, AddMember(ref, risk, after.uuid, member))
+    tied = None if own else book.declared.get(source)
+    return MemberChange(field, MoveMember(ref, risk, after.uuid, source, member), tied=tied)
+
+
+def _why_not_join(after: VMGroupState, member: Member, book: Membership, names: DisplayNames) -> str | None:
+    shown = names.vm(member.uuid, member.name)
+    owner = book.states.get(book.row_of(member.uuid) or "")
+    if owner is not None and owner.uuid not in book.declared and owner.name != DEFAULT_VMGROUP:
+        if book.unresolved & {owner.name, owner.uuid}:
+            return f"VM {shown} is in vmgroup/{owner.name}, which could not be looked up in this pass"
+        way_out = "declare that one, or take the VM out of it"
+        return f"VM {shown} is in vmgroup/{owner.name}, which no manifest declares; {way_out}"
+    if member.uuid not in book.disks and not book.all_seen:
+        return f"VM {shown} may have volumes attached: the inventory is incomplete and does not show it"
+    foreign = [disk for disk in book.disks.get(member.uuid, ()) if not _is_below(disk, after)]
+    if foreign:
+        return names.attached(member.uuid, member.name, foreign[0])
+    return None
+
+
+def _is_below(disk: str, group: VMGroupState) -> bool:
+    """Whether an attached disk (`[DATASTORE] dockvols/FOLDER/volume.vmdk`) lies in the folder of `group`."""
+    parts = disk.partition("dockvols/")[2].split("/")
+    return parts[0] in (group.uuid, group.name)
+
+
+def _leave(
+    ref: ObjectRef, before: VMGroupState, member: Member, book: Membership, names: DisplayNames
+) -> MemberChange | None:
+    shown = names.vm(member.uuid, member.name)
+    field = FieldChange("vms", shown, None)
+    vm = member.uuid.lower()
+    rowed = member.uuid == vm or book.misspelt.get(vm) == Misspelt(member.uuid, before.uuid)
+    claim = book.claims.get(vm) if rowed else None
+    if claim is not None and claim.uuid == before.uuid:
+        return None  # its row is written anew; see `_join`
+    if claim is not None:
+        held = _why_not_join(claim, Member(vm, member.name), book, names)
+        return MemberChange(field, held=held, tied=book.declared.get(claim.uuid))
+    if book.incomplete is not None:
+        return MemberChange(field, held=f"VM {shown} stays for now: {book.incomplete}, so nothing is removed")
+    if member.uuid != vm:  # vDVS never matched it, so nothing changes for the VM
+        return MemberChange(field, RemoveMember(ref, Risk.SAFE, before.uuid, member))
+    if disks := book.disks.get(vm):
+        return MemberChange(field, held=names.attached(vm, member.name, disks[0]))
+    risk = worst([compare(before, served) for served in (book.fallback.before, book.fallback.after)])
+    return MemberChange(field, RemoveMember(ref, risk, before.uuid, member))
+
+
+def with_stale_members(before: VMGroupState, after: VMGroupState, book: Membership) -> VMGroupState:
+    """`after`, with the members that nobody wants any more but that the inventory does not show either.
+
+    That a VM is not seen is no order to remove it: its row stays until somebody says so, by pruning.
+    """
+    if book.prune:
+        return after
+    leaving = before.members.keys() - after.members.keys()
+    stale = {
+        uuid: before.members[uuid]
+        for uuid in leaving
+        if uuid.lower() not in book.disks and uuid.lower() not in book.claims
+    }
+    return replace(after, members={**after.members, **stale}) if stale else after

@@ -1,0 +1,57 @@
+"""Access rows that must not go yet: without any row that decides, a VM cannot detach the disk that it has attached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from reconciler.model.refs import DEFAULT_VMGROUP
+from reconciler.planning.rights.decision import ANY_OTHER, Lookup, deciding_row
+from reconciler.planning.spelling import DisplayNames
+from reconciler.planning.vmgroup.membership import Membership
+from reconciler.planning.vmgroup.pairing import Pair
+from reconciler.planning.vmgroup.state import VMGroupState
+
+
+def with_needed_access(pair: Pair, book: Membership, names: DisplayNames) -> Pair:
+    """`pair` with the rows that its manifest takes away and a VM still needs left where they are, and why they stay."""
+    before, after = pair.before, pair.after
+    if before is None or not before.access.keys() - after.access.keys():
+        return pair
+    held: dict[str, str] = {}
+    for vm in _served(before, book):
+        for disk in book.disks.get(vm, ()):
+            row = _last_row(before, after, disk, book.homes.get(vm, frozenset()), names)
+            if row is not None and row not in held:
+                who = names.vm(vm, before.members.get(vm))
+                attached = f"VM {who} has {disk} attached and could not detach it; stop its containers first"
+                held[row] = f"access to {names.datastore(row)} stays for now: {attached}"
+    if not book.all_seen:
+        for row in sorted(before.access.keys() - after.access.keys()):
+            unseen = "the inventory is incomplete, so disks may be attached there"
+            held.setdefault(row, f"access to {names.datastore(row)} stays for now: {unseen}")
+    kept = {row: before.access[row] for row in held}
+    return replace(pair, after=replace(after, access={**after.access, **kept}), held=tuple(held.values()))
+
+
+def _served(group: VMGroupState, book: Membership) -> Iterator[str]:
+    """The VMs whose requests this vmgroup decides now."""
+    if group.name == DEFAULT_VMGROUP:
+        yield from sorted(vm for vm in book.disks if vm not in book.owners)
+    else:
+        yield from sorted(group.members)
+
+
+def _last_row(
+    before: VMGroupState, after: VMGroupState, disk: str, homes: frozenset[str], names: DisplayNames
+) -> str | None:
+    """The row that lets this disk (`[DATASTORE] dockvols/...`) be detached now, if none would any more."""
+    name = disk.partition("]")[0].removeprefix("[")
+    rows = (*before.access, *after.access)
+    url = next((url for url in rows if names.datastore(url) == name), ANY_OTHER)
+    # The order of rows differs from release to release, but not which rows there are.
+    own = url if any(names.datastore(home) == name for home in homes) else ""
+    if deciding_row(after, own, url, Lookup.SINCE_0_17) is not None:
+        return None
+    return deciding_row(before, own, url, Lookup.SINCE_0_17)

@@ -1,0 +1,130 @@
+"""Which vmgroup of a config DB a manifest speaks of: by its pinned UUID, its name, or one of its previous names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+
+from reconciler.model.kinds.vmgroup import ResolvedVMGroup
+from reconciler.model.refs import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, ObjectRef
+from reconciler.planning.vmgroup.state import VMGroupState, normalised
+
+
+class Pair(Struct, frozen=True):
+    """A declared vmgroup beside what is there: as it is (None: not there) and as it shall become. `held`: what of its
+    manifest must not be done yet, and why; `after` is without it."""
+
+    group: ResolvedVMGroup
+    before: VMGroupState | None
+    after: VMGroupState
+    problem: str | None
+    held: tuple[str, ...] = ()
+
+
+def pairs(
+    groups: Iterable[ResolvedVMGroup],
+    states: Mapping[str, VMGroupState],
+    fresh: Mapping[ObjectRef, str],
+    orphaned: frozenset[str],
+) -> list[Pair]:
+    """Find the vmgroup of each manifest; no two get the same one. `fresh`: UUIDs for new ones."""
+    by_name = {state.name: state.uuid for state in states.values()}
+    groups = list(groups)
+    uuids = {group.ref: uuid_of(group, by_name) for group in groups}
+    wanted = Counter(uuid for uuid in uuids.values() if uuid is not None)
+    found = []
+    for group in groups:
+        uuid = uuids[group.ref]
+        if uuid is not None and group.uuid is None and wanted[uuid] > 1:
+            found.append(_given_away(group, uuid))
+        else:
+            found.append(_pair(group, uuid, states, by_name, fresh.get(group.ref, ""), orphaned))
+    return found
+
+
+def uuid_of(group: ResolvedVMGroup, by_name: Mapping[str, str]) -> str | None:
+    """The UUID of the vmgroup that a manifest speaks of; None: it is to be made, and not pinned."""
+    names = (group.name, *group.previous_names)
+    return group.uuid or next((by_name[name] for name in names if name in by_name), None)
+
+
+def _given_away(group: ResolvedVMGroup, uuid: str) -> Pair:
+    problem = (
+        f"the vmgroup that is called {group.name} now has the uuid {uuid}, which another manifest pins; "
+        "apply again when that one is renamed"
+    )
+    return Pair(group, None, _state_after(group, None, ""), problem)
+
+
+def _pair(
+    group: ResolvedVMGroup,
+    uuid: str | None,
+    states: Mapping[str, VMGroupState],
+    by_name: Mapping[str, str],
+    fresh: str,
+    orphaned: frozenset[str],
+) -> Pair:
+    before = states.get(uuid) if uuid else None
+    after = _state_after(group, before, uuid or fresh)
+    problem = _mismatch(group, before, by_name) or _unusable(group, before, after)
+    if before is None and after.uuid in orphaned:
+        problem = problem or f"rows of an earlier vmgroup with its uuid {after.uuid} are still in the config DB"
+    return Pair(group, before, after, problem)
+
+
+def _state_after(group: ResolvedVMGroup, before: VMGroupState | None, uuid: str) -> VMGroupState:
+    """What `group` shall become: its wishes, and where it says nothing, what is there. `before` itself, if that is the
+    same."""
+    now = before or VMGroupState(uuid, group.name, "", None, {}, {})
+    members = now.members
+    if group.members is not None:
+        wanted = {member.uuid: member.name for member in group.members}
+        members = wanted if group.removes_members else {**members, **wanted}
+    access = now.access if group.access is None else {row.url: row for row in group.access}
+    description = now.description if group.description is None else group.description
+    default = now.default_url if group.default_url is None else group.default_url
+    same = (group.name, description, default) == (now.name, now.description, now.default_url)
+    if before is not None and same and access == now.access and members == now.members:
+        return before
+    return normalised(now.uuid, group.name, description, default, access, members)
+
+
+def _mismatch(group: ResolvedVMGroup, before: VMGroupState | None, by_name: Mapping[str, str]) -> str | None:
+    """Why it cannot be told, or must not be believed, that the vmgroup found is the one of the manifest."""
+    taken = by_name.get(group.name)
+    earlier = [name for name in group.previous_names if name in by_name]
+    if group.uuid and taken and taken != group.uuid:
+        if before is None:
+            return f"a vmgroup of this name has the uuid {taken}, not {group.uuid}; correct spec.uuid"
+        way_out = "if the two are to swap names, rename one of them to a third name first"
+        return f"it is called {before.name} now, and {group.name} is the vmgroup with the uuid {taken}; {way_out}"
+    if group.uuid and before is None and earlier:
+        name, uuid = earlier[0], by_name[earlier[0]]
+        return f"vmgroup {name}, one of its previous names, has the uuid {uuid}, not {group.uuid}; correct spec.uuid"
+    candidates = [*([group.name] if taken else []), *earlier]
+    if group.uuid is None and len(candidates) > 1:
+        way_out = "remove those that were not this one from spec.previousNames, or pin the right one by spec.uuid"
+        return f"{' and '.join(candidates)} are {len(candidates)} vmgroups in the config DB; {way_out}"
+    if before is not None and before.name != group.name:
+        if DEFAULT_VMGROUP in (before.name, group.name):
+            return f"its uuid belongs to vmgroup {before.name}, and _DEFAULT is not renamed; correct spec.uuid"
+        if before.uuid == DEFAULT_VMGROUP_UUID:
+            return f"vmgroup {before.name} has the uuid of _DEFAULT, and _DEFAULT is not renamed; make a new vmgroup"
+    return None
+
+
+def _unusable(group: ResolvedVMGroup, before: VMGroupState | None, after: VMGroupState) -> str | None:
+    if before is None and (group.default_url is None or group.access is None):
+        return "it does not exist yet, and a new vmgroup needs spec.defaultDatastore and spec.access"
+    if before is None and after.uuid == DEFAULT_VMGROUP_UUID and group.name != DEFAULT_VMGROUP:
+        return f"the uuid {after.uuid} is that of _DEFAULT, and only it has that; correct spec.uuid"
+    if group.name == DEFAULT_VMGROUP and group.members:
+        return "_DEFAULT has no list of VMs: every VM in no vmgroup is in it; leave out spec.vms and spec.vmSelector"
+    stated = group.default_url is not None or group.access is not None
+    if stated and not after.default_url:
+        return "it has no default datastore, and vDVS would refuse all its requests; state spec.defaultDatastore"
+    if stated and after.default_url not in after.access:
+        return "its default datastore would have no entry in access, and vDVS would refuse its requests; add one"
+    return None

@@ -1,0 +1,138 @@
+"""The books of vDVS (what a quota is counted by) against the volumes that are there, and quotas against datastores.
+
+vDVS never compares the two: clones, and volumes made while a host had no config DB, were never booked; volumes that
+were removed by hand stay booked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from msgspec import Struct
+
+from reconciler.model.events import Condition, Truth
+from reconciler.model.inventory import Datastore
+from reconciler.model.kinds.configdb import ObservedConfigDB
+from reconciler.model.kinds.vmgroup import Access, BookedVolume
+from reconciler.model.refs import ALL_DS_URL, VM_DS_URL, ObjectRef
+from reconciler.model.state import ObservedDatastore, VolumeFile
+from reconciler.model.units import format_size
+from reconciler.planning.spelling import DisplayNames
+from reconciler.planning.vmgroup.state import VMGroupState, observed_states
+
+
+class Stock(Struct, frozen=True):
+    """What a vmgroup has on one datastore: by the books, and in its folder (None: that could not be seen in full).
+
+    `why` says why not. `gone` are booked and not there, `unbooked` are there and not booked.
+    """
+
+    url: str
+    booked: tuple[BookedVolume, ...]
+    found: tuple[VolumeFile, ...] | None
+    gone: tuple[BookedVolume, ...] = ()
+    unbooked: tuple[VolumeFile, ...] = ()
+    why: str = ""
+
+
+Stocks = Mapping[str, tuple[Stock, ...]]
+
+
+def stocks(db: ObservedConfigDB, datastores: Mapping[str, ObservedDatastore]) -> Stocks | None:
+    """What each vmgroup has, by its UUID: every datastore where it has anything by either account, by URL.
+
+    None: the books were not told.
+    """
+    if db.booked is None:
+        return None
+    booked: dict[tuple[str, str], list[BookedVolume]] = {}
+    for row in db.booked:
+        booked.setdefault((row.tenant_id, row.url), []).append(row)
+    folders = {(uuid, url) for url, seen in datastores.items() for uuid in seen.entries}
+    known = {row.id for row in db.tenants}
+    found: dict[str, list[Stock]] = {uuid: [] for uuid in known}
+    for uuid, url in sorted(booked.keys() | folders):
+        if uuid in known:
+            found[uuid].append(_stock(url, uuid, tuple(booked.get((uuid, url), ())), datastores.get(url)))
+    return {uuid: tuple(stock) for uuid, stock in found.items()}
+
+
+def _stock(url: str, uuid: str, booked: tuple[BookedVolume, ...], seen: ObservedDatastore | None) -> Stock:
+    if seen is None:
+        return Stock(url, booked, None, why="no host that was looked at mounts it")
+    if seen.error is not None:
+        return Stock(url, booked, None, why=seen.error)
+    entry = seen.entries.get(uuid)
+    found = seen.volumes.get(uuid, ())
+    if entry is not None and entry.volumes != len(found):
+        return Stock(url, booked, None, why=f"{entry.volumes} volumes are too many to list")
+    there, counted = {volume.name for volume in found}, {row.name for row in booked}
+    gone = tuple(row for row in booked if row.name not in there)
+    return Stock(url, booked, found, gone, tuple(volume for volume in found if volume.name not in counted))
+
+
+def books_match(ref: ObjectRef, known: tuple[Stock, ...] | None, names: DisplayNames) -> Condition:
+    """Whether the books count what is there (`known`; None: they were not told): a quota is only as right as they."""
+    if known is None:
+        return Condition(ref, "BooksMatch", Truth.UNKNOWN, "NotRead", "there are too many booked volumes to list")
+    wrong = [part for stock in known for part in _gaps(stock, names)]
+    if wrong:
+        kinds = {"Gone": any(stock.gone for stock in known), "NotBooked": any(stock.unbooked for stock in known)}
+        reason = "GoneAndNotBooked" if all(kinds.values()) else next(kind for kind, found in kinds.items() if found)
+        return Condition(ref, "BooksMatch", Truth.FALSE, reason, "; ".join(wrong))
+    unseen = next((stock for stock in known if stock.found is None), None)
+    if unseen is not None:
+        message = f"{names.datastore(unseen.url)} could not be compared: {unseen.why}"
+        return Condition(ref, "BooksMatch", Truth.UNKNOWN, "NotRead", message)
+    return Condition(ref, "BooksMatch", Truth.TRUE, "Match", "the books count every volume that is there, and no other")
+
+
+def _gaps(stock: Stock, names: DisplayNames) -> Iterator[str]:
+    where = f"on {names.datastore(stock.url)}"
+    if stock.gone:
+        one = len(stock.gone) == 1
+        verbs = "is gone and still fills" if one else "are gone and still fill"
+        yield f"the books count {_volumes(stock.gone)} {where} that {verbs} its quota"
+    if stock.unbooked:
+        one = len(stock.unbooked) == 1
+        was, them = ("was", "it") if one else ("were", "them")
+        yield f"{_volumes(stock.unbooked)} {where} {was} never booked, so no quota counts {them}"
+
+
+def _volumes(found: tuple[BookedVolume, ...] | tuple[VolumeFile, ...]) -> str:
+    sizes = [volume.mb for volume in found]
+    total = sum(size or 0 for size in sizes)
+    about = "at least " if None in sizes else ""
+    size = f" ({about}{format_size(total)})" if total else ""
+    return f"{len(found)} volume{'' if len(found) == 1 else 's'}{size}"
+
+
+def limits_fit(ref: ObjectRef, db: ObservedConfigDB, datastores: Iterable[Datastore], names: DisplayNames) -> Condition:
+    """Whether every datastore could hold all that the limits promise. A vmgroup without a limit promises nothing."""
+    groups = list(observed_states(db).values())
+    wrong = []
+    for datastore in sorted(datastores, key=lambda datastore: datastore.name):
+        limits = [limit for group in groups if (limit := _limit(group, datastore.url))]
+        if datastore.capacity_mb is not None and sum(limits) > datastore.capacity_mb:
+            whose = f"the limits of {len(limits)} vmgroups add" if len(limits) > 1 else "the limit of a vmgroup adds"
+            holds = f"{whose} up to {format_size(sum(limits))}, and it holds {format_size(datastore.capacity_mb)}"
+            wrong.append(f"on {names.datastore(datastore.url)} {holds}{_free(datastore)}")
+    if wrong:
+        return Condition(ref, "LimitsFit", Truth.FALSE, "Overcommitted", "; ".join(wrong))
+    return Condition(ref, "LimitsFit", Truth.TRUE, "Fit", "every datastore could hold what its limits allow together")
+
+
+def _free(datastore: Datastore) -> str:
+    if datastore.free_mb is None:
+        return ""
+    return f", {format_size(datastore.free_mb) if datastore.free_mb else 'nothing'} of it free"
+
+
+def _limit(group: VMGroupState, url: str) -> int:
+    """How much a vmgroup may have on a datastore, in MB; 0: nothing, or without limit.
+
+    Where the datastore has no row, the row of either special name may admit a volume: the larger limit counts.
+    """
+    rows = [group.access[url]] if url in group.access else [group.access.get(u) for u in (VM_DS_URL, ALL_DS_URL)]
+    limits = [row.total_mb for row in rows if isinstance(row, Access) and row.allow_create]
+    return max(limits, default=0) if all(limits) else 0

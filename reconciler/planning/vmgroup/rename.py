@@ -1,0 +1,130 @@
+"""A vmgroup that is called otherwise in the config DB: what stands in the way of renaming it, and its name links.
+
+vDVS serves a vmgroup from `dockvols/<name>` if that exists, without asking whose folder it leads to. So nothing of the
+old name may stay behind, or the next vmgroup of that name gets these volumes; and nothing foreign may be at the new
+name when the config DB says it, or this vmgroup gets foreign ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from reconciler.model.diff import FieldChange
+from reconciler.model.kinds.vmgroup import RemoveNameLink, SetNameLink
+from reconciler.model.refs import ObjectRef
+from reconciler.model.risk import Risk
+from reconciler.model.state import DockvolsEntry, EntryKind, ObservedDatastore
+from reconciler.planning.spelling import DisplayNames
+from reconciler.planning.vmgroup.link_conflicts import LinkConflicts
+from reconciler.planning.vmgroup.name_links import LinkChange, folder_of, leads_nowhere
+from reconciler.planning.vmgroup.state import VMGroupState
+
+
+def why_not_rename(
+    before: VMGroupState,
+    after: VMGroupState,
+    datastores: Mapping[str, ObservedDatastore],
+    others: LinkConflicts,
+    names: DisplayNames,
+) -> str | None:
+    """What keeps `before` from being called as `after` now, or None."""
+    if "\ufffd" in before.name:
+        return f"its name {before.name} is not text, so a link of that name could not be removed"
+    for url in sorted(datastores):
+        shown = names.datastore(url) or url
+        if (error := datastores[url].error) is not None:
+            return f"dockvols on {shown} could not be read ({error}), and a link of its old name may be there"
+        if (found := _in_the_way(before, after, datastores[url], others)) is not None:
+            path, what = found
+            return f"dockvols/{path} on {shown} {what}"
+    return None
+
+
+def _in_the_way(
+    before: VMGroupState, after: VMGroupState, datastore: ObservedDatastore, others: LinkConflicts
+) -> tuple[str, str] | None:
+    entries = datastore.entries
+    old, new, folder = entries.get(before.name), entries.get(after.name), entries.get(after.uuid)
+    if folder is not None and folder.kind is not EntryKind.FOLDER:
+        leads = f" to {folder.target}" if folder.target else ""
+        return after.uuid, f"is a {folder.kind}{leads}; look, then remove it"
+    if old is not None and old.kind is not EntryKind.LINK:
+        return (
+            before.name,
+            f"is a {old.kind}, and vDVS uses it in place of the vmgroup's folder; look, then move it",
+        )
+    rivals = others.namesakes(after.name, after.uuid)
+    if (rival := next((uuid for uuid in rivals if uuid in entries), None)) is not None:
+        return after.name, f"belongs to a vmgroup of another config DB, with the uuid {rival}; take another name"
+    if new is None or new.target == folder_of(datastore.url, after.uuid):
+        return None
+    if new.kind is not EntryKind.LINK:
+        return after.name, f"is already there (a {new.kind}); look what it is, then remove it"
+    if not _is_stale(new, after, others):
+        return after.name, f"leads to {new.target}, which is no folder of a vmgroup known here; look, then remove it"
+    return None
+
+
+def _is_stale(link: DockvolsEntry, group: VMGroupState, others: LinkConflicts) -> bool:
+    """Whether a link of the new name is certainly left over: it leads to a vmgroup that is not called so."""
+    uuid = (link.target or "").rpartition("/")[2]
+    return uuid == group.uuid or (others.all_read and group.name not in others.names.get(uuid, {group.name}))
+
+
+def disk_by_name(name: str, disks: Mapping[str, tuple[str, ...]], names: DisplayNames) -> str | None:
+    """Which VM has a disk attached by the path `dockvols/<name>/`, which breaks when the link goes; or None."""
+    for vm in sorted(disks, key=lambda vm: names.vm(vm, None)):
+        for disk in disks[vm]:
+            if disk.partition("dockvols/")[2].partition("/")[0] == name:
+                return names.attached(vm, None, disk)
+    return None
+
+
+def rename_links(
+    ref: ObjectRef,
+    before: VMGroupState,
+    after: VMGroupState,
+    datastores: Mapping[str, ObservedDatastore],
+    others: LinkConflicts,
+    names: DisplayNames,
+) -> Iterator[LinkChange]:
+    """The links of the old name go, and what is left at the new one; then the new links come, where the folder is and
+    nobody else is called so."""
+    for url in sorted(datastores):
+        entries, wanted = datastores[url].entries, folder_of(url, after.uuid)
+        path = f"links[{names.datastore(url)}]"
+        for name in (before.name, after.name):
+            entry = entries.get(name)
+            if entry is None or (name == after.name and entry.target == wanted):
+                continue
+            harmless = (entry.target or "").rpartition("/")[2] == after.uuid or leads_nowhere(entry, datastores)
+            risk = Risk.SAFE if harmless else Risk.RESTRICTS
+            note = None if harmless else f"EXPOSED: dockvols/{name} on {names.datastore(url)} leads to {entry.target}"
+            action = RemoveNameLink(ref, risk, url, name, entry.target or "")
+            yield LinkChange(FieldChange(path, name, None), action, note)
+        new = entries.get(after.name)
+        alone = others.alone(after.name, after.uuid)
+        if after.uuid in entries and alone and (new is None or new.target != wanted):
+            set_link = SetNameLink(ref, Risk.SAFE, url, after.name, after.uuid)
+            yield LinkChange(FieldChange(path, None, after.name), set_link)
+
+
+def former_links(
+    ref: ObjectRef,
+    group: VMGroupState,
+    previous: Iterable[str],
+    datastores: Mapping[str, ObservedDatastore],
+    disks: Mapping[str, tuple[str, ...]],
+    names: DisplayNames,
+) -> Iterator[LinkChange]:
+    """Links of previous names that still lead to this vmgroup: whoever is called so next would get its volumes."""
+    former = sorted(previous)
+    for url in sorted(datastores) if former else ():
+        entries = datastores[url].entries
+        for name in (name for name in former if name in entries):
+            target = entries[name].target or ""
+            if target.rpartition("/")[2] == group.uuid:
+                field = FieldChange(f"links[{names.datastore(url)}]", name, None)
+                held = disk_by_name(name, disks, names)
+                action = None if held else RemoveNameLink(ref, Risk.RESTRICTS, url, name, target)
+                yield LinkChange(field, action, held=held)

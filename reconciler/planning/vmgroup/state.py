@@ -1,0 +1,80 @@
+"""One comparable form of a vmgroup, made from observed rows and from resolved wishes alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import TypeVar
+
+from msgspec import Struct
+
+from reconciler.model.kinds.configdb import ObservedConfigDB
+from reconciler.model.kinds.vmgroup import Access
+from reconciler.model.refs import DEFAULT_VMGROUP
+
+_V = TypeVar("_V")
+
+
+class VMGroupState(Struct, frozen=True):
+    """A vmgroup as it is or shall be. `access` by datastore URL (None: a row that vDVS itself could not read),
+    `members` by BIOS UUID with the display name. Two equal states mean the same to vDVS, names of VMs aside."""
+
+    uuid: str
+    name: str
+    description: str | None
+    default_url: str | None
+    access: Mapping[str, Access | None]
+    members: Mapping[str, str | None]
+
+
+def observed_states(db: ObservedConfigDB) -> dict[str, VMGroupState]:
+    """The vmgroups of a config DB by UUID. Rows of no vmgroup are left out; `db.violations` names them.
+
+    Values are compared as they are: an upper-case UUID or an odd URL never matches in vDVS, so it must not match here.
+    """
+    access: dict[str, dict[str, Access | None]] = {}
+    for row in db.privileges:
+        access.setdefault(row.tenant_id, {})[row.url] = _access(row.url, row.allow_create, row.max_mb, row.total_mb)
+    members: dict[str, dict[str, str | None]] = {}
+    for vm in db.vms:
+        members.setdefault(vm.tenant_id, {})[vm.vm_id] = vm.vm_name
+    return {
+        row.id: normalised(
+            row.id, row.name, row.description, row.default_url, access.get(row.id, {}), members.get(row.id, {})
+        )
+        for row in db.tenants
+    }
+
+
+def orphaned(db: ObservedConfigDB) -> frozenset[str]:
+    """The ids of vmgroups that are gone while rows of theirs are still there."""
+    owners = {row.tenant_id for rows in (db.vms, db.privileges, db.dead_rows) for row in rows}
+    return frozenset(owners - {row.id for row in db.tenants})
+
+
+def normalised(
+    uuid: str,
+    name: str,
+    description: str | None,
+    default_url: str | None,
+    access: Mapping[str, Access | None],
+    members: Mapping[str, str | None],
+) -> VMGroupState:
+    """The canonical form: mappings in the order of their keys, so that output does not depend on the order of rows."""
+    return VMGroupState(uuid, name, description, default_url, _sorted(access), _sorted(members))
+
+
+def default_vmgroup(states: Iterable[VMGroupState]) -> VMGroupState | None:
+    """The vmgroup that serves VMs in no vmgroup: vDVS looks for it by name."""
+    return next((state for state in states if state.name == DEFAULT_VMGROUP), None)
+
+
+@lru_cache(maxsize=4096, typed=True)  # most vmgroups share a few
+def _access(url: str, allow_create: int | None, max_mb: int | None, total_mb: int | None) -> Access | None:
+    if allow_create not in (0, 1) or not all(isinstance(mb, int) and mb >= 0 for mb in (max_mb, total_mb)):
+        return None
+    return Access(url, allow_create == 1, max_mb or 0, total_mb or 0)
+
+
+def _sorted(mapping: Mapping[str, _V]) -> dict[str, _V]:
+    return dict(sorted(mapping.items()))

@@ -1,0 +1,194 @@
+"""Vmgroups that no manifest declares: reported, left alone, or deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from reconciler.model.actions import Action
+from reconciler.model.diff import Change, FieldChange, Op
+from reconciler.model.kinds.configdb import ObservedConfigDB, ResolvedConfigDB, Unmanaged
+from reconciler.model.kinds.vmgroup import DeleteVMGroup, RemoveNameLink, ResolvedVMGroup
+from reconciler.model.ownership import Applying, Record
+from reconciler.model.refs import DEFAULT_VMGROUP, Kind, ObjectRef
+from reconciler.model.risk import Risk, worst
+from reconciler.model.state import DockvolsEntry, EntryKind, ObservedDatastore, Resolved
+from reconciler.planning.ownership import Ledger, spell
+from reconciler.planning.scope import unresolved_vmgroups, vmgroup_ref
+from reconciler.planning.spelling import DisplayNames
+from reconciler.planning.vmgroup.link_conflicts import LinkConflicts
+from reconciler.planning.vmgroup.membership import Membership, member_changes
+from reconciler.planning.vmgroup.name_links import LinkChange, volumes_of
+from reconciler.planning.vmgroup.rename import disk_by_name
+from reconciler.planning.vmgroup.state import VMGroupState
+
+
+class Undeclared(Struct, frozen=True):
+    """A vmgroup that no manifest declares, and why it is reported or shall go.
+
+    `only_of`: it shall go if one of these sets applied it last ("": if none did); None: it is only reported.
+    """
+
+    ref: ObjectRef
+    state: VMGroupState
+    why: str
+    only_of: tuple[str, ...] | None = None
+
+
+def undeclared(
+    db: ResolvedConfigDB,
+    states: Iterable[VMGroupState],
+    groups: Iterable[ResolvedVMGroup],
+    known: Ledger | None,
+    applying: Applying | None,
+    resolved: Resolved,
+) -> Iterator[Undeclared]:
+    """The vmgroups of `db` that are worth a word, though no manifest declares them."""
+    states = list(states)
+    spared = _spoken_of(db, states, groups, resolved)
+    prefix = vmgroup_ref(db.ref, "", resolved).name
+    for state in states:
+        if state.name in spared or state.uuid in spared:
+            continue
+        ref = ObjectRef(Kind.VMGROUP, prefix + state.name)
+        record = known.of_vmgroup(state.name, state.uuid) if known is not None else None
+        found = _doomed(db, ref, state, record, applying) if known is not None else None
+        if found is not None:
+            yield found
+        elif db.unmanaged is not Unmanaged.IGNORE:
+            yield Undeclared(ref, state, _report(db, known, record, applying))
+
+
+def _spoken_of(
+    db: ResolvedConfigDB, states: Iterable[VMGroupState], groups: Iterable[ResolvedVMGroup], resolved: Resolved
+) -> set[str]:
+    """Names and UUIDs of vmgroups that the manifests say something about. A previous name says nothing any more once
+    the vmgroup is found by its pinned UUID: whatever is called so now is another one."""
+    groups = list(groups)
+    there = {state.uuid for state in states}
+    names = {group.name for group in groups} | unresolved_vmgroups(db.ref, resolved)
+    names |= {name for group in groups if group.uuid not in there for name in group.previous_names}
+    uuids = {group.uuid for group in groups if group.uuid}
+    return names | uuids | {DEFAULT_VMGROUP}  # ConfigDB.spec.defaultVMGroup speaks of that one, or leaves it alone
+
+
+def _doomed(
+    db: ResolvedConfigDB, ref: ObjectRef, state: VMGroupState, record: Record | None, applying: Applying | None
+) -> Undeclared | None:
+    mine = applying.set if applying is not None else ""
+    last = record.set if record is not None else ""
+    if applying is not None and applying.backup is not None and last in ("", mine):
+        return Undeclared(ref, state, f"it is not in {applying.backup}", tuple(sorted({"", mine})))
+    if applying is not None and applying.prune and mine and last == mine:
+        return Undeclared(ref, state, f"set {mine} applied it last and does not declare it any more", (mine,))
+    if db.unmanaged is Unmanaged.DELETE and last in ("", mine) and (applying is None or applying.whole):
+        why = f"no manifest declares it, and spec.unmanaged of {db.ref} is Delete"
+        return Undeclared(ref, state, why, tuple(sorted({"", mine})))
+    return None
+
+
+def _report(db: ResolvedConfigDB, known: Ledger | None, record: Record | None, applying: Applying | None) -> str:
+    stays = ""
+    if db.unmanaged is Unmanaged.DELETE:
+        part = applying is not None and not applying.whole
+        stays = "; it stays, as only a part of the manifests is given" if part else "; it stays"
+    if known is None:
+        return f"no manifest declares it, and nobody can say who applied it{stays}"
+    if record is None:
+        return f"created outside the manifests{stays}"
+    if not record.set:
+        return f"applied from no set ({spell(record)}), and not declared any more{stays}"
+    if applying is not None and record.set == applying.set:
+        way_out = "`vdvs apply --prune --allow-destroy` removes it"
+        return f"set {record.set} applied it last ({spell(record)}) and does not declare it any more; {way_out}"
+    return f"set {record.set} applied it last ({spell(record)}){stays}"
+
+
+def hindrance(
+    state: VMGroupState,
+    seen: ObservedConfigDB,
+    unseen: str | None,
+    datastores: Mapping[str, ObservedDatastore],
+    others: LinkConflicts,
+    names: DisplayNames,
+) -> str | None:
+    """What keeps this vmgroup from being deleted now, whoever its members are; or None. `unseen`: why this pass does
+    not see everything."""
+    if (volumes := volumes_of(state.uuid, datastores, names)) is not None:
+        return f"{volumes}; remove or migrate them first"
+    if any(use.tenant_id == state.uuid and use.count for use in seen.volume_use):
+        return "the books still count volumes for it"
+    if unseen is not None:
+        return f"{unseen}, so nothing is removed"
+    if "\ufffd" in state.name:
+        return "its name is not text, so a link of that name could not be removed"
+    for url in sorted(datastores):
+        entries = datastores[url].entries
+        folder, link = entries.get(state.uuid), entries.get(state.name)
+        if folder is not None and folder.kind is not EntryKind.FOLDER:
+            return f"dockvols/{state.uuid} on {names.datastore(url)} is a {folder.kind}; look, then remove it"
+        if link is not None and (why := _why_keep(link, state, others)) is not None:
+            return f"dockvols/{state.name} on {names.datastore(url)} {why}; look, then remove it"
+    return None
+
+
+def _why_keep(link: DockvolsEntry, state: VMGroupState, others: LinkConflicts) -> str | None:
+    if link.kind is not EntryKind.LINK:
+        return f"is a {link.kind}"
+    uuid = _leads_to(link)
+    known = uuid == state.uuid or uuid in others.names
+    return None if known else f"leads to {link.target}, which is no folder of a vmgroup known here"
+
+
+def _leads_to(link: DockvolsEntry) -> str:
+    return (link.target or "").rpartition("/")[2]
+
+
+def undeclared_change(
+    found: Undeclared,
+    why_not: str | None,
+    book: Membership,
+    datastores: Mapping[str, ObservedDatastore],
+    others: LinkConflicts,
+    names: DisplayNames,
+) -> Change:
+    """What becomes of such a vmgroup. `why_not`: what keeps it from being deleted."""
+    ref, state = found.ref, found.state
+    if found.only_of is None:
+        return Change(ref, Op.UNMANAGED, found.why)
+    if why_not is None:
+        why_not = disk_by_name(state.name, book.disks, names)
+    if why_not is not None:
+        return Change(ref, Op.BLOCKED, f"it cannot be deleted: {why_not}", notes=(found.why,))
+    members = list(member_changes(ref, state, replace(state, members={}), False, book, names))
+    tied = frozenset(change.tied for change in members if change.tied is not None)
+    if held := [change.held for change in members if change.held is not None]:
+        return Change(ref, Op.BLOCKED, f"it cannot be deleted: {held[0]}", notes=(*held[1:], found.why), tied=tied)
+    links = list(_links(ref, state, datastores, others, names))
+    actions: list[Action] = [change.action for change in members if change.action is not None]
+    actions += [change.action for change in links if change.action is not None]
+    actions.append(DeleteVMGroup(ref, Risk.DESTROYS, state.uuid, state.name, found.only_of))
+    fields = (*(change.field for change in members), *(change.field for change in links))
+    return Change(ref, Op.DELETE, found.why, fields, tuple(actions), worst([a.risk for a in actions]), (), tied)
+
+
+def _links(
+    ref: ObjectRef,
+    state: VMGroupState,
+    datastores: Mapping[str, ObservedDatastore],
+    others: LinkConflicts,
+    names: DisplayNames,
+) -> Iterator[LinkChange]:
+    """Its name links go, or the next vmgroup of that name is served from there. Those of a namesake in another config
+    DB stay."""
+    for url in sorted(datastores):
+        link = datastores[url].entries.get(state.name)
+        if link is None:
+            continue
+        uuid = _leads_to(link)
+        if uuid == state.uuid or state.name not in others.names.get(uuid, ()):
+            risk = Risk.SAFE if uuid == state.uuid else Risk.RESTRICTS
+            field = FieldChange(f"links[{names.datastore(url)}]", state.name, None)
+            yield LinkChange(field, RemoveNameLink(ref, risk, url, state.name, link.target or ""))
