@@ -161,7 +161,7 @@ def test_the_diff_says_so_and_only_apply_does_it(moving: MovingSite) -> None:
     assert shown.exit_code == 1
     assert "disrupts" in shown.stdout
     before = moving.old.read_bytes()
-    healed = statuses(moving.site.reconcile(Policy(frozenset(), create_config_db=False)))
+    healed = statuses(moving.site.reconcile(Policy(frozenset(), config_db_lifecycle=False)))
     assert (healed["configdb/shared"], healed["host/esxiz10"]) == ("blocked", "blocked")
     assert moving.old.read_bytes() == before
     assert not moving.new.exists()
