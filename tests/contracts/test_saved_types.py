@@ -37,7 +37,7 @@ def values(kind: Any, largest: int = 2) -> st.SearchStrategy[Any]:
     arguments = [values(each, largest) for each in get_args(kind) if each is not Ellipsis]
     if kind in known:
         return known[kind]
-    if is_dataclass(kind):
+    if is_dataclass(kind) and isinstance(kind, type):
         hints = get_type_hints(kind, localns={"Value": object})
         return st.builds(kind, **{each.name: values(hints[each.name], largest) for each in fields(kind)})
     if get_origin(kind) is frozenset:
@@ -83,7 +83,9 @@ def test_a_value_comes_back_the_same(kind: type, data: st.DataObject) -> None:
 def test_a_field_too_few_or_too_many_is_refused(kind: type, data: st.DataObject) -> None:
     good = encode(kind, data.draw(some(kind)))
     field = data.draw(st.sampled_from([field.name for field in fields(kind)]))
-    for bad in ({**good, "more": None}, {name: item for name, item in good.items() if name != field}, [], None):
+    fewer = {name: item for name, item in good.items() if name != field}
+    wrong: tuple[Any, ...] = ({**good, "more": None}, fewer, [], None)
+    for bad in wrong:
         with pytest.raises(MalformedError):
             decode(kind, bad)
 

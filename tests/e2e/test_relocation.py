@@ -302,7 +302,7 @@ def test_changed_by_hand_in_the_middle_of_it_a_new_plan_brings_it_over(
     moving: MovingSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     really = AgentClient.retire_db
-    meddled = []
+    meddled: list[bool] = []
 
     async def meddle_first(self: Any, *args: Any) -> Any:
         if not meddled:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from reconciler.model.backups import Backup
 from reconciler.model.constants import AUTH_DB
 from reconciler.model.diff import Diff
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
@@ -18,7 +19,7 @@ from reconciler.model.observed import DBMode, DBState, ObservedConfigDB, Observe
 from reconciler.model.outcome import ActionResult, Assessment, Outcome
 from reconciler.model.plan import DBPlan, MovePlan
 from reconciler.model.policy import APPLY, Policy
-from reconciler.ports import DBResult, Question, Report
+from reconciler.ports import DBResult, HostAgent, Lookout, Question, Report
 from reconciler.reconcile import World, reconcile
 from tests.planning import compact
 from tests.planning.interpreter import RefusedError, Site, mounts
@@ -43,7 +44,7 @@ class FakeHosts:
     log: list[tuple[str, str]] = field(default_factory=list)
     readings: list[tuple[str, str]] = field(default_factory=list)
 
-    def agent(self, name: str, address: str) -> FakeHost:  # noqa: ARG002 - as the port has it
+    def agent(self, name: str, address: str) -> HostAgent:  # noqa: ARG002 - as the port has it
         """See `ports.Hosts`."""
         return FakeHost(self, name)
 
@@ -64,6 +65,18 @@ class FakeHost:
 
     def connect(self, first: Question) -> None:
         """See `ports.HostAgent`."""
+
+    async def watch(self, lookout: Lookout, noticed: Callable[[], None]) -> bool:
+        """See `ports.HostAgent`."""
+        raise NotImplementedError
+
+    async def backups(self, path: str) -> tuple[Backup, ...]:
+        """See `ports.HostAgent`."""
+        raise NotImplementedError
+
+    async def read_backup(self, path: str, name: str) -> ObservedConfigDB:
+        """See `ports.HostAgent`."""
+        raise NotImplementedError
 
     async def _hear(self, verb: str) -> ObservedHost:
         self.hosts.log.append((self.name, verb))

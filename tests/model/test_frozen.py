@@ -6,13 +6,14 @@ import copy
 import dataclasses
 import pickle
 from dataclasses import field
+from typing import Any
 
 import pytest
 
 from reconciler.model import frozen
 
 
-def _classes(dataclass: object) -> tuple[type, ...]:
+def _classes(dataclass: Any) -> tuple[type, ...]:
     @dataclass(frozen=True, slots=True, order=True)
     class Two:
         a: int
@@ -46,7 +47,7 @@ OURS, STANDARD = _classes(frozen.dataclass), _classes(dataclasses.dataclass)
 
 
 @pytest.mark.parametrize(("ours", "standard"), list(zip(OURS, STANDARD, strict=True)))
-def test_it_has_the_same_fields_and_looks(ours: type, standard: type) -> None:
+def test_it_has_the_same_fields_and_looks(ours: Any, standard: Any) -> None:
     values = (3, ("x",))[: len(dataclasses.fields(standard))] if ours is not OURS[1] else (3,)
     one, other = ours(*values), standard(*values)
     assert repr(one) == repr(other)

@@ -183,7 +183,7 @@ class Rows:
         expect((action.name == DEFAULT_VMGROUP) == (action.uuid == DEFAULT_VMGROUP_UUID), "_DEFAULT has its own uuid")
         expect(action.uuid not in self.tenants, "the uuid is taken")
         expect(action.name not in {row.name for row in self.tenants.values()}, "the name is taken")
-        owners = {row.tenant_id for row in (*self.vms.values(), *self.privileges.values())}
+        owners = {row.tenant_id for rows in (self.vms, self.privileges) for row in rows.values()}
         expect(action.uuid not in owners, "rows of an earlier vmgroup are left")
         self.tenants[action.uuid] = TenantRow(action.uuid, action.name, action.description, action.default_url)
         for access in action.access:
@@ -414,6 +414,7 @@ def _on_host(host: ObservedHost, action: outside.HostAction) -> ObservedHost:
         case outside.StartService():
             expect(host.driver is not None or host.service is Service.STOPPED, "nothing to start", "Missing")
             return replace(host, service=Service.RUNNING)
+    raise AssertionError(action)
 
 
 def mounts(host: ObservedHost, url: str) -> bool:

@@ -7,11 +7,12 @@ from dataclasses import replace
 from hypothesis import given, note
 from hypothesis import strategies as st
 
+from reconciler.model.actions import RecordObject
 from reconciler.model.constants import DEFAULT_VMGROUP
 from reconciler.model.diff import Op
 from reconciler.model.inventory import Inventory
 from reconciler.model.location import Location
-from reconciler.model.observed import DBState, Observed, ObservedConfigDB, Schema, TenantRow
+from reconciler.model.observed import DBState, Observed, ObservedConfigDB, ObservedHost, Schema, TenantRow
 from reconciler.model.ownership import Applying, Record, Stamp
 from reconciler.model.policy import APPLY, APPLY_AND_DESTROY
 from reconciler.model.refs import Kind, ObjectRef
@@ -43,7 +44,8 @@ def two_states(draw: st.DrawFn, *, broken: bool) -> tuple[Inventory, ObservedCon
 
 def world_of(known: Inventory, then: ObservedConfigDB, now: ObservedConfigDB) -> tuple[World, Rollback]:
     host = compact.observed_host("esx1", {"is": "joined", "link": PATH, "link_path": PATH}, known)
-    host = replace(host, volumes={volume: volume for volume in adoptable.IDS})  # type: ignore[type-var]
+    assert isinstance(host, ObservedHost)
+    host = replace(host, volumes={volume: volume for volume in adoptable.IDS})
     datastores = {url: compact.observed_datastore("x", {}) for url in adoptable.URLS}
     datastores = {url: replace(store, url=url) for url, store in datastores.items()}
     seen = Observed({"esx1": host}, {Location(PATH): now}, datastores)
@@ -177,7 +179,7 @@ def test_what_is_brought_back_is_not_taken_for_what_the_manifests_say() -> None:
         resolved = resolve(back.desired, KNOWN)
         steps = plan(diff(resolved, world.observed, {}, BY), resolved, world.observed, world.policy, BY.stamp)
         actions = [action for step in steps.config_dbs for group in step.groups for action in group]
-        assert [action.digest for action in actions if type(action).__name__ == "RecordObject"] == expected
+        assert [action.digest for action in actions if isinstance(action, RecordObject)] == expected
 
 
 def test_a_vmgroup_that_another_set_applied_since_stays() -> None:

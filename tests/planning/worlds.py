@@ -124,7 +124,7 @@ def _vmgroup(draw: st.DrawFn, key: str) -> dict[str, Any]:
         access = draw(st.dictionaries(st.sampled_from(datastores), st.sampled_from(_ACCESS), min_size=1))
         entry["access"] = access
         defaults = sorted(set(access) - {"_ALL_DS"})
-        if defaults and draw(st.integers(0, 3)):
+        if defaults and draw(st.integers(0, 3)) > 0:
             entry["defaultDatastore"] = draw(st.sampled_from(defaults))
     if key.endswith(DEFAULT_VMGROUP):
         return entry
