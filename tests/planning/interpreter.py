@@ -273,7 +273,7 @@ class Site:
 
     def apply_db(self, plan: DBPlan, after_each: Callable[[Rows], None] = lambda _: None) -> list[ActionResult]:
         """The transaction of a plan. Raises AgentRefusedError when all of it is refused."""
-        rows = self.dbs[plan.location]
+        rows = copy.deepcopy(self.dbs[plan.location])
         if plan.recover:
             self.dbs[plan.location] = replace(
                 rows, other=replace(rows.other, state=DBState.PRESENT, reason="", message="")
@@ -285,8 +285,8 @@ class Site:
             rows = _made(rows, plan.with_default)
         if rows.other.state is not DBState.PRESENT:
             raise AgentRefusedError("Moved", "there is no config DB")
-        upgrades = bool(plan.groups) and isinstance(plan.groups[0][0], act.UpgradeDB)
-        if rows.other.schema is not Schema.V1_2 and not upgrades:
+        upgrades = bool(plan.groups) and any(isinstance(action, act.UpgradeDB) for action in plan.groups[0])
+        if rows.other.schema is not Schema.V1_2 and plan.groups and not upgrades:
             raise AgentRefusedError("WrongVersion", "its schema is old")
         results = []
         for group in plan.groups:
@@ -299,10 +299,13 @@ class Site:
                 expect(rows.other.schema is Schema.V1_2, "the upgrade comes first", "WrongVersion")
                 results += [ActionResult(ref, True) for ref in {action.ref: None for action in group}]
             except RefusedError as refused:
+                if any(isinstance(action, act.UpgradeDB) for action in group):
+                    raise AgentRefusedError(refused.reason, f"it cannot be upgraded: {refused}") from refused
                 rows = before
                 refs = {action.ref: None for action in group}
                 results += [ActionResult(ref, False, refused.reason, str(refused)) for ref in refs]
-        self.dbs[plan.location] = replace(rows, other=replace(rows.other, writer=plan.writer))
+        if plan.create or any(result.ok for result in results):
+            self.dbs[plan.location] = replace(rows, other=replace(rows.other, writer=plan.writer))
         return results
 
     def copy_db(self, plan: MovePlan) -> None:
