@@ -9,7 +9,7 @@ COPY requirements.lock requirements-run.lock ./
 # The first environment has the build tools at their locked versions, the second only what runs.
 RUN python -m venv /build && /build/bin/pip install --no-cache-dir --require-hashes -r requirements.lock \
     && python -m venv /opt/vdvs && /opt/vdvs/bin/pip install --no-cache-dir --require-hashes -r requirements-run.lock
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY schemas schemas
 COPY reconciler reconciler
 RUN /build/bin/python -m build --wheel --no-isolation --outdir /dist \

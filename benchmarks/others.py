@@ -35,7 +35,8 @@ def commands(
     data = {"ssh_user": user, "ssh_port": int(port), "ssh_key": key, "ssh_known_hosts_file": known_hosts}
     for_pyinfra = folder / "others_inventory.py"
     for_pyinfra.write_text(f"hosts = ({addresses!r}, {data!r})\n")
-    ansible = [PROGRAMS / "ansible", "-i", for_ansible, "-f", str(len(addresses)), "all", "-a", "true"]
+    forks = str(len(addresses))
+    ansible: list[str | Path] = [PROGRAMS / "ansible", "-i", for_ansible, "-f", forks, "all", "-a", "true"]
     return {
         "pyinfra: true": [PROGRAMS / "pyinfra", "-y", for_pyinfra, "exec", "--", "true"],
         "ansible: true": ansible,
@@ -46,7 +47,8 @@ def commands(
 def ratios(folder: Path, bare: list[str], ours: Command, rounds: int) -> list[Ratio]:
     """Whole processes of ours against theirs."""
     found = []
-    for name, command in commands(folder, *bare[:4], bare[4:]).items():
+    key, known_hosts, port, user, *addresses = bare
+    for name, command in commands(folder, key, known_hosts, port, user, addresses).items():
         measure(command)  # the first writes bytecode
         pairs = []
         for number in range(rounds):

@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -81,7 +81,7 @@ def _documents(fleet: sshd.Fleet, inventory: Path) -> Iterator[str]:
     yield _document("VMGroup", "web", vmgroup)
 
 
-def _document(kind: str, name: str, spec: dict[str, object]) -> str:
+def _document(kind: str, name: str, spec: Mapping[str, object]) -> str:
     return json.dumps({"apiVersion": "vdvs.io/v1", "kind": kind, "metadata": {"name": name}, "spec": spec}) + "\n"
 
 
@@ -156,7 +156,7 @@ async def _renamed(simulator: vcsim.Simulator, rounds: int) -> list[tuple[float,
         for number in range(rounds):
             progress(f"a VM renamed, round {number + 1} of {rounds}")
             name = f"renamed-{number}"
-            await asyncio.to_thread(lambda name=name: vcsim.finish(machine.Rename(name)))
+            await asyncio.to_thread(vcsim.finish, machine.Rename(name))
             before, started = time.process_time(), time.perf_counter()
             while name not in {vm.name for vm in (await source.snapshot()).vms}:
                 await asyncio.sleep(0.01)
@@ -197,8 +197,8 @@ def main() -> None:
         folder = Path(place)
         by_ssh(folder, arguments.hosts, arguments.rounds)
         through_vcenter(folder, arguments.vms, arguments.rounds)
-        held = [sys.executable, Path(__file__).with_name("many_hosts.py"), folder / "many", str(arguments.many)]
-        subprocess.run(held, check=True)
+        many_hosts = Path(__file__).with_name("many_hosts.py")
+        subprocess.run([sys.executable, str(many_hosts), str(folder / "many"), str(arguments.many)], check=True)
 
 
 def by_ssh(folder: Path, hosts: int, rounds: int) -> None:

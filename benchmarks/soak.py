@@ -98,7 +98,7 @@ def soak(folder: Path, minutes: float) -> list[Sample]:
     )
     size = [f"--hosts={HOSTS}", f"--datastores={DATASTORES}", f"--vms={GROUPS * VMS_EACH}"]
     measure([VDVS, "lab", "up", "--directory", lab, *size])
-    files = ["-f", lab / "site.yaml", "-f", manifests]
+    files: list[str | Path] = ["-f", lab / "site.yaml", "-f", manifests]
     measure([VDVS, "apply", *files])
     (database,) = (lab / "datastores").glob("*/dockvols/vmdkops_config.db")
     fill_history(folder / "history.sqlite")

@@ -41,7 +41,7 @@ def quiet_passes(folder: Path, groups: int, hosts: int) -> tuple[float, list[flo
         f"--vms={groups * VMS_EACH}",
     ]
     measure([VDVS, *map(str, line)])
-    files = ["-f", lab / "site.yaml", "-f", manifests]
+    files: list[str | Path] = ["-f", lab / "site.yaml", "-f", manifests]
     measure([VDVS, "apply", *files])
     with watch(folder, *files, "--interval", "2s") as watched:
         while len(watched.passes()) < 5:  # the first ones begin to look out, and learn that nothing was touched

@@ -59,7 +59,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Fail a test that leaves a thread, a child process or an event-loop task behind."""
     tasks: list[str] = []
-    cancel_all = asyncio.runners._cancel_all_tasks
+    cancel_all: Callable[[asyncio.AbstractEventLoop], None] = vars(asyncio.runners)["_cancel_all_tasks"]
 
     def note_and_cancel(loop: asyncio.AbstractEventLoop) -> None:
         tasks.extend(repr(task) for task in asyncio.all_tasks(loop))

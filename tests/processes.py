@@ -68,31 +68,52 @@ def _status(pid: int) -> str:
         return "\nState:\tZ"
 
 
-def system_calls(process: Popen[bytes], request: bytes, fatal: int | None = None) -> int:
+def states_on_disk(process: Popen[bytes], request: bytes, folder: Path, fatal: int | None = None) -> int:
     """Give a process of ours, which waits for its standard input, a request and the end of its input; kill it with
-    SIGKILL before its system call number `fatal`, the next one being 0. How many it made; it and its own children have
-    ended then. What is on disk changes by system calls only, so this reaches every state that death can leave there."""
+    SIGKILL as soon as `folder` has changed `fatal` times. How often it changed; the process and its own children have
+    ended then. What is on disk changes by system calls only, and we look before each of them, so the states that are
+    counted are all that death can leave there."""
     assert process.stdin is not None
     pid = process.pid
     _ptrace(_ATTACH, pid)
     os.waitpid(pid, 0)
     _ptrace(_SETOPTIONS, pid, _TRACE_GOOD)
+    changes, found = 0, on_disk(folder)
     process.stdin.write(request)
     process.stdin.close()
-    stops = pending = 0
-    while stops != (None if fatal is None else 2 * fatal + 1):  # each call stops before and after
+    entering = True  # each call stops before and after
+    pending = 0
+    while changes != fatal:
         _ptrace(_SYSCALL, pid, pending)
         _, status = os.waitpid(pid, 0)
         if not os.WIFSTOPPED(status):
-            return stops // 2
-        found = os.WSTOPSIG(status)
-        pending = 0 if found == _SYSCALL_STOP else found
-        stops += found == _SYSCALL_STOP
+            return changes
+        signalled = os.WSTOPSIG(status)
+        pending = 0 if signalled == _SYSCALL_STOP else signalled
+        if signalled == _SYSCALL_STOP:
+            if not entering and (now := on_disk(folder)) != found:
+                changes, found = changes + 1, now
+            entering = not entering
     orphans = children_of(pid)
     process.kill()
     process.wait()
     wait_until_gone(orphans)
-    return stops // 2
+    return changes
+
+
+def on_disk(folder: Path) -> list[tuple[object, ...]]:
+    """Names, kinds, permissions and contents below a folder."""
+    found: list[tuple[object, ...]] = []
+    with suppress(FileNotFoundError):  # one of its children is at work there
+        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+            mode = entry.stat(follow_symlinks=False).st_mode
+            if entry.is_symlink():
+                found.append((entry.path, mode, os.readlink(entry.path)))
+            elif entry.is_dir():
+                found += [(entry.path, mode), *on_disk(Path(entry.path))]
+            elif entry.is_file():
+                found.append((entry.path, mode, Path(entry.path).read_bytes()))
+    return found
 
 
 def _ptrace(request: int, pid: int, data: int = 0) -> None:

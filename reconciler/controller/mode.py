@@ -61,7 +61,7 @@ class Mode(Struct, frozen=True):
         held += [(ref, "it was healed again and again, and drifted back each time") for ref in braked]
         return Policy(
             risks=(healing | self.auto_apply) - {Risk.DESTROYS},
-            create_config_db=False,
+            config_db_lifecycle=False,
             only_applied=healing - self.auto_apply,
             held=tuple(held),
             most=None if self.most is None else self.most.of(desired.count),

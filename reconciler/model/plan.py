@@ -22,15 +22,15 @@ from reconciler.model.state import Desired
 
 
 class Policy(Strict, frozen=True):
-    """What may be written: changes of these risks, config DBs made and upgraded or not, only these objects (None:
-    all).
+    """What may be written: changes of these risks, to these objects only (None: all).
 
+    `config_db_lifecycle`: whether config DBs may be created, upgraded to a newer schema, and moved.
     `only_applied`: the risks that are taken only to bring back what was applied before (`ownership.not_applied`).
     `held`: objects that are left alone, and why. `most`: with more changes than this nothing is written (None: any).
     """
 
     risks: frozenset[Risk]
-    create_config_db: bool
+    config_db_lifecycle: bool
     objects: frozenset[ObjectRef] | None = None
     only_applied: frozenset[Risk] = frozenset()
     held: tuple[tuple[ObjectRef, str], ...] = ()
@@ -40,16 +40,16 @@ class Policy(Strict, frozen=True):
 HEALING = frozenset({Risk.SAFE, Risk.RESTRICTS})
 
 
-HEAL = Policy(HEALING, create_config_db=False, only_applied=HEALING)
+HEAL = Policy(HEALING, config_db_lifecycle=False, only_applied=HEALING)
 
 
-REPORT_ONLY = Policy(frozenset(), create_config_db=False)
+REPORT_ONLY = Policy(frozenset(), config_db_lifecycle=False)
 
 
-APPLY = Policy(frozenset(Risk) - {Risk.DESTROYS}, create_config_db=True)
+APPLY = Policy(frozenset(Risk) - {Risk.DESTROYS}, config_db_lifecycle=True)
 
 
-APPLY_AND_DESTROY = Policy(frozenset(Risk), create_config_db=True)
+APPLY_AND_DESTROY = Policy(frozenset(Risk), config_db_lifecycle=True)
 
 
 class DBPlan(Strict, frozen=True):

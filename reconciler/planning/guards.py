@@ -70,11 +70,11 @@ def _refusal(change: Change, policy: Policy, not_applied: Mapping[ObjectRef, str
     new_too = change.risk in policy.risks - policy.only_applied
     if policy.only_applied and not new_too and change.ref in not_applied and not _only_recovers(change):
         return f"{not_applied[change.ref]}; `vdvs apply` carries it out"
-    if _creates_db(change) and not policy.create_config_db:
+    if _creates_db(change) and not policy.config_db_lifecycle:
         return "a config DB is made only by `vdvs apply`"
-    if _upgrades_db(change) and not policy.create_config_db:
+    if _upgrades_db(change) and not policy.config_db_lifecycle:
         return "a config DB is upgraded only by `vdvs apply`"
-    if any(isinstance(action, MoveDB) for action in change.actions) and not policy.create_config_db:
+    if any(isinstance(action, MoveDB) for action in change.actions) and not policy.config_db_lifecycle:
         return "a config DB is moved only by `vdvs apply`"
     if change.risk in policy.risks:
         return None

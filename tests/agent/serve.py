@@ -7,17 +7,22 @@ import os
 import sys
 import types
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any  # noqa: F401 - for a type comment
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGE = os.path.join(HERE, "..", "..", "reconciler")
 
 
-def main():
+def main():  # type: () -> None
     package = types.ModuleType("reconciler")
     package.__path__ = [PACKAGE]  # `reconciler` itself needs a newer Python
     sys.modules["reconciler"] = package
     from reconciler.agent.main import main as serve
 
-    serve(sys.argv[1], getattr(sys.stdin, "buffer", sys.stdin), getattr(sys.stdout, "buffer", sys.stdout))
+    streams = [getattr(stream, "buffer", stream) for stream in (sys.stdin, sys.stdout)]  # type: list[Any]
+    serve(sys.argv[1], streams[0], streams[1])
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from reconciler.agent.wire import Refused
 from reconciler.hosts.sections import understood
 from reconciler.model.kinds.host import Section, SectionForm
 from tests.agent.test_observe_db import leave_hot_journal, start_spilling_writer
-from tests.agent.world import AUTH_DB, DB, LOCAL_SH, URL, VOLUME, Agent, break_at
+from tests.agent.world import AUTH_DB, DB, LOCAL_SH, URL, VOLUME, Action, Agent, break_at
 
 PLAIN = "#!/bin/sh\necho foreign\nexit 0\n"
 LINK = {"action": "LinkDB", "path": DB, "before": None}
@@ -603,7 +603,7 @@ def test_the_link_is_the_old_or_the_new_one_at_every_moment(ready: Agent, step: 
     assert str(auth_db(ready).readlink()) == DB
 
 
-def killed_before(agent: Agent, step: str, action: dict[str, object]) -> None:
+def killed_before(agent: Agent, step: str, action: Action) -> None:
     """Do a host action in a process of its own that is killed when it is about to call this function of `os`."""
     script = f"""
 import json, os, signal, sys

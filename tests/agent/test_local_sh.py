@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.agent import local_sh
+from reconciler.agent.own_lines import TAG
 
 CASES = sorted(path for path in (Path(__file__).parents[1] / "golden" / "local_sh").iterdir() if path.is_dir())
 ID = "5a7b0001-0a0b0c0d-9bc3-000c29c1501d"
@@ -85,7 +86,7 @@ def test_the_section_is_shell_that_makes_the_link_and_the_folder(tmp_path: Path)
 @pytest.mark.parametrize("character", ["\x0b", "\x0c", "\x1c", "\x85", "\u00c5"])
 def test_only_a_newline_ends_a_line(character: str) -> None:
     """The bytes of an A with a ring, for one, hold what Unicode calls the end of a line; the shell does not."""
-    foreign = f"#!/bin/sh\necho '{character}exit 0'\necho '{character}{local_sh.TAG}'\n".encode().decode("latin-1")
+    foreign = f"#!/bin/sh\necho '{character}exit 0'\necho '{character}{TAG}'\n".encode().decode("latin-1")
     text = local_sh.with_section(foreign + "exit 0\n", ID)
     assert text == foreign + local_sh.section_text(ID) + "exit 0\n"
     assert local_sh.understand(text) == ("ours", ID)

@@ -14,12 +14,13 @@ from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
 from reconciler.agent import local_sh
+from reconciler.agent.own_lines import TAG
 from reconciler.lab.rooted import Rooted
 from reconciler.lab.shell.interpreter import run
 
 FOLDER = "/etc/vmware/vmdkops"
 OURS = local_sh.section_text("id-1")
-ORIGINAL = f"""{local_sh.TAG}
+ORIGINAL = f"""{TAG}
 #
 # This part belongs to the admin tool.
 #
@@ -34,7 +35,7 @@ then
     ln -s $shared_db $slink
 fi
 
-{local_sh.TAG}
+{TAG}
 """
 # `@` stands for the number of the piece.
 FOREIGN = [

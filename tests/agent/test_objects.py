@@ -165,7 +165,7 @@ def test_a_record_that_was_undone_hides_none_that_is_there(ready: Agent) -> None
 def test_each_of_many_deletions_looks_at_its_own_record(ready: Agent) -> None:
     ready.apply([record("vmgroup/G2", G2)], [record(of="others")], stamp=ANN)
     empty = [act("RemoveMember", member=member(VM1))]
-    only = {"only_of": ["team"]}
+    only: dict[str, Any] = {"only_of": ["team"]}
     reply = ready.apply(
         [*empty, act("DeleteVMGroup", name="G1", **only)], [act("DeleteVMGroup", G2, name="G2", **only)]
     )

@@ -149,7 +149,7 @@ def test_every_module_is_ascii_and_short(path: Path) -> None:
 
 
 def test_vermin_finds_nothing_newer_than_the_pythons_of_esxi() -> None:
-    command = [Path(sys.executable).with_name("vermin"), "-q", "-t=2.7-", "-t=3.5-", str(PACKAGE)]
+    command = [str(Path(sys.executable).with_name("vermin")), "-q", "-t=2.7-", "-t=3.5-", str(PACKAGE)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 

@@ -132,7 +132,7 @@ def test_a_lock_that_goes_away_is_waited_for(ready: Agent, monkeypatch: pytest.M
     request = {**ready.request([[ADD]]), "deadline": 60}
     other = sqlite3.connect(ready.db, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
-    monkeypatch.setattr(agents_sqlite.time, "sleep", lambda _: other.close())
+    monkeypatch.setattr("reconciler.agent.sqlite.time.sleep", lambda _: other.close())
     assert outcomes(ready.ask("apply_db", **request)) == ["ok"]
 
 

@@ -43,7 +43,7 @@ def old(agent: Agent) -> Agent:
     return agent
 
 
-UPGRADED = {
+UPGRADED: dict[str, list[Any]] = {
     "versions": [(0, 1, 2, 1, 0)],
     "tenants": [(DEFAULT, "_DEFAULT", "This is a default vmgroup", VM_DS), (G1, "G1", "", URL)],
     "vms": [(VM1, G1, "photon-01"), (VM2, G1, None)],

@@ -94,6 +94,53 @@ def test_describe_tells_of_it(vdvs: Vdvs, kept_history: Path) -> None:
     assert json.loads(vdvs("describe", "host", "esxiz20", "-o", "json").output)["events"] == []
 
 
+SITE = """apiVersion: vdvs.io/v1
+kind: Site
+metadata: {name: lab.example}
+spec:
+  vsphere:
+    - server: vc1.example
+      credentials: {usernameFrom: {env: USER}, passwordFrom: {env: PASSWORD}}
+  ssh: {user: root, connectTimeout: 10s}
+"""
+
+
+def history_of(folder: Path, site: str) -> Path:
+    (folder / "site.yaml").write_text(site)
+    found = load([str(folder / "site.yaml")]).desired.site
+    assert found is not None
+    return history_file(found)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("connectTimeout: 10s", "connectTimeout: 30s"),
+        ("user: root", "user: admin, port: 2222"),
+        ("env: PASSWORD", "file: password"),
+        ("server: vc1.example\n", "server: vc1.example\n      caFile: ca.pem\n"),
+    ],
+)
+def test_how_a_site_is_reached_does_not_choose_the_history(tmp_path: Path, old: str, new: str) -> None:
+    changed = SITE.replace(old, new)
+    assert changed != SITE
+    assert history_of(tmp_path, changed) == history_of(tmp_path, SITE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("lab.example", "lab2.example"),
+        ("vc1.example", "vc2.example"),
+        ("ssh: {user: root, connectTimeout: 10s}", "lab: {directory: lab}"),
+    ],
+)
+def test_another_site_has_a_history_of_its_own(tmp_path: Path, old: str, new: str) -> None:
+    changed = SITE.replace(old, new)
+    assert changed != SITE
+    assert history_of(tmp_path, changed) != history_of(tmp_path, SITE)
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [

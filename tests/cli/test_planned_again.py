@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from reconciler import reconcile
+from reconciler.execution.executor import execute as really_execute
 from tests.cli.conftest import Folder
 
 
 @pytest.fixture
 def meddling(applied: Folder, monkeypatch: pytest.MonkeyPatch) -> Folder:
     """The limit in the manifests is another one, and twice somebody writes a description before us."""
-    really_execute, times = reconcile.execute, 0
+    times = 0
 
     async def execute(*arguments: Any) -> Any:
         nonlocal times

@@ -118,7 +118,7 @@ def test_pruning_is_refused_where_nobody_can_know_what_is_not_declared(repositor
         ([loose], {}, "--prune needs --set NAME here"),
     ]:
         with pytest.raises(UsageError, match=why):
-            applying(paths, prune=True, **options)  # type: ignore[arg-type]
+            applying(paths, prune=True, **options)
 
 
 @pytest.mark.parametrize("text", ["", " ", "x" * 1001, "two\nlines", "\x1b[2J"])

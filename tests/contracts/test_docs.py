@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+import reconciler
 from reconciler.cli import exits
 from reconciler.loader.explain import explain
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "ARCHITECTURE.md"])
+PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md")])
 REFERENCE = sorted(page for page in DOCS.glob("reference/*.md") if page.stem != "README")
 OUTPUT = (DOCS / "exit-codes-and-json.md").read_text(encoding="utf-8")
 
@@ -80,3 +81,9 @@ def test_every_output_is_documented_with_what_is_at_its_top(path: Path) -> None:
 def test_every_exit_code_is_documented() -> None:
     codes = {value for name, value in vars(exits).items() if name.isupper() and isinstance(value, int)}
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", OUTPUT, re.MULTILINE)} == codes
+
+
+def test_the_changelog_begins_with_what_is_unreleased_and_this_version() -> None:
+    releases = [head for head in headings((ROOT / "CHANGELOG.md").read_text(encoding="utf-8")) if head.startswith("[")]
+    assert releases[0] == "[Unreleased]"
+    assert re.fullmatch(rf"\[{re.escape(reconciler.__version__)}\] - \d{{4}}-\d\d-\d\d", releases[1])

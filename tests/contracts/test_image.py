@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 import reconciler
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("pyproject.toml", "README.md", "schemas", "reconciler")
+SOURCES = ("pyproject.toml", "README.md", "LICENSE", "schemas", "reconciler")
 
 
 def run(*command: str | Path, cwd: Path) -> str:
@@ -33,6 +34,7 @@ def test_the_wheel_works_with_the_locked_dependencies_alone(tmp_path: Path) -> N
             shutil.copy(ROOT / name, source)
     run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path / "dist", cwd=source)
     (wheel,) = (tmp_path / "dist").glob("*.whl")
+    assert [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith("/licenses/LICENSE")]
 
     venv = tmp_path / "venv"
     run(sys.executable, "-m", "venv", venv, cwd=tmp_path)

@@ -11,6 +11,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -59,6 +60,10 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+def is_blocked(about: str) -> bool:
+    return "blocked" in events(about)
+
+
 def until_settled(expected: int) -> None:
     """So many drifts were seen, and all of them have ended."""
     until = time.monotonic() + SOON
@@ -86,7 +91,7 @@ def chaos(site: Large, chance: Random, watches: list[Daemon], number: int) -> No
         if chance.random() < 0.1:
             kill_an_agent(daemon.process.pid, chance)
         if target is not None:  # it is not for a watch to widen access
-            wait_for(lambda about=about: "blocked" in events(about))
+            wait_for(partial(is_blocked, about))
             link(name).unlink()
             link(name).symlink_to(target)
         until_settled(len(kinds))
@@ -115,7 +120,7 @@ def test_chaos_on_twenty_hosts(site: Large, chance: Random, watches: list[Daemon
 
 def kills(site: Large, chance: Random, rounds: int) -> None:
     """Killed at any moment, and started again: what was done by hand is in the history, once, and is healed."""
-    injected = []
+    injected: list[str] = []
     for _ in range(rounds):
         daemon = Daemon("--heal", "--interval", "5s", "--history", "history.sqlite")
         assert daemon.named()[0] == "started"

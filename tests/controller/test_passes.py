@@ -141,7 +141,7 @@ def test_healing_is_limited_to_what_is_harmless_and_was_applied_before() -> None
     assert script.policies == [HEAL, HEAL]
     assert HEAL.risks == {Risk.SAFE, Risk.RESTRICTS}
     assert HEAL.only_applied == HEAL.risks
-    assert not HEAL.create_config_db
+    assert not HEAL.config_db_lifecycle
 
 
 def test_every_event_says_in_which_pass_and_of_which_commit() -> None:
@@ -170,7 +170,7 @@ def test_applying_new_commits_is_limited_to_the_risks_that_somebody_named() -> N
     policy = script.policies[0]
     assert policy.risks == {Risk.SAFE, Risk.RESTRICTS, Risk.WIDENS}
     assert policy.only_applied == {Risk.RESTRICTS}
-    assert not policy.create_config_db
+    assert not policy.config_db_lifecycle
     assert script.behalves[0] is not None
 
 

@@ -126,10 +126,11 @@ class LabSite:
 
     def reconcile(self, policy: Policy = APPLY, applying: Applying | None = None) -> Outcome:
         desired = load([str(self.manifests)]).desired
-        assert desired.site is not None
+        site = desired.site
+        assert site is not None
 
         async def run() -> Outcome:
-            async with open_world(desired.site, Nobody()) as world:
+            async with open_world(site, Nobody()) as world:
                 return await reconcile(desired, world, policy, applying)
 
         return asyncio.run(run())
@@ -148,7 +149,7 @@ class LabSite:
         """The folder of SHARED-Datastore; its name is the volume id."""
         inventory = json.loads((self.lab / "inventory.json").read_text())
         shared = next(d["id"] for d in inventory["datastores"] if d["name"] == "SHARED-Datastore")
-        return self.lab / "datastores" / shared
+        return self.lab / "datastores" / str(shared)
 
     @property
     def vsan(self) -> Path:

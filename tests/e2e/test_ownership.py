@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -37,7 +38,7 @@ def vmgroups(site: LabSite) -> set[str]:
 
 def records(site: LabSite) -> dict[str, str]:
     """The set of each object."""
-    return dict(site.sql("SELECT object, set_name FROM vdvs_objects"))  # type: ignore[arg-type]
+    return dict(site.sql("SELECT object, set_name FROM vdvs_objects"))
 
 
 def backups(site: LabSite) -> int:
@@ -205,12 +206,11 @@ def test_a_vmgroup_that_somebody_else_applied_after_the_look_is_not_pruned(
     owned: LabSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from reconciler import reconcile as module
+    from reconciler.execution.executor import execute as really
 
-    really = module.execute
-
-    async def meddle(*arguments: object) -> object:
+    async def meddle(*arguments: Any) -> object:
         owned.sql("UPDATE vdvs_objects SET set_name = 'others' WHERE object = 'vmgroup/one'")
-        return await really(*arguments)  # type: ignore[arg-type]
+        return await really(*arguments)
 
     monkeypatch.setattr(module, "execute", meddle)
     owned.write(SEED)

@@ -63,8 +63,8 @@ def test_a_change_by_hand_between_look_and_write_is_never_overwritten(
 ) -> None:
     """The plan is refused, a new one is made from what is there now, and it is told."""
     from reconciler import reconcile as module
+    from reconciler.execution.executor import execute
 
-    execute = module.execute
     meddled = False
 
     async def meddle_first(*args: object, **kwargs: object) -> object:

@@ -161,7 +161,7 @@ def test_the_diff_says_so_and_only_apply_does_it(moving: MovingSite) -> None:
     assert shown.exit_code == 1
     assert "disrupts" in shown.stdout
     before = moving.old.read_bytes()
-    healed = statuses(moving.site.reconcile(Policy(frozenset(), create_config_db=False)))
+    healed = statuses(moving.site.reconcile(Policy(frozenset(), config_db_lifecycle=False)))
     assert (healed["configdb/shared"], healed["host/esxiz10"]) == ("blocked", "blocked")
     assert moving.old.read_bytes() == before
     assert not moving.new.exists()
@@ -302,7 +302,7 @@ def test_changed_by_hand_in_the_middle_of_it_a_new_plan_brings_it_over(
     moving: MovingSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     really = AgentClient.retire_db
-    meddled = []
+    meddled: list[bool] = []
 
     async def meddle_first(self: Any, *args: Any) -> Any:
         if not meddled:

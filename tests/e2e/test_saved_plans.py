@@ -339,10 +339,10 @@ def test_a_writer_that_comes_between_the_look_and_the_write_is_not_overwritten(
     applied: LabSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from reconciler import reconcile as module
+    from reconciler.execution.executor import execute
 
     applied.write(MORE)
     file = plan(applied)
-    execute = module.execute
 
     async def meddle_first(*args: object, **kwargs: object) -> object:
         applied.sql("UPDATE tenants SET description = 'by hand'")

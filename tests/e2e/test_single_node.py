@@ -69,7 +69,7 @@ def test_lost_at_a_reboot_the_host_is_open_until_the_next_apply_and_not_healed(o
     lab.reboot(own.lab, "esxiz10")
     change = own.change("host/esxiz10")
     assert any(note.startswith("OPEN") for note in change.notes)
-    healed = own.reconcile(Policy(frozenset(), create_config_db=False))
+    healed = own.reconcile(Policy(frozenset(), config_db_lifecycle=False))
     assert statuses(healed)["configdb/shared"] == "blocked"
     assert statuses(own.reconcile())["configdb/shared"] == "created"
     assert rows(own, "SELECT id FROM tenants") == [(UUID,)]

@@ -131,10 +131,11 @@ def test_what_is_exported_is_in_sync(site: LabSite) -> None:
     (folder / "Gold_2").write_text(CONTENT)
     (folder / "typo").write_text('(("hostFailuresToTolarate" i1))\n')
     declared = load([str(site.manifests / "site.yaml")]).desired
-    assert declared.site is not None
+    way = declared.site
+    assert way is not None
 
     async def look() -> Survey:
-        async with open_world(declared.site, Nobody()) as world:
+        async with open_world(way, Nobody()) as world:
             return await survey(declared, world.inventory, world.hosts, Nobody())
 
     found = asyncio.run(look())

@@ -36,7 +36,7 @@ TEAM = Applying("team", Stamp("ann@ws"))
 def volume(site: LabSite, metadata: dict[str, Any] | None = None) -> Path:
     """The volume `web` of MYVMGROUP, as vDVS makes one; the file with its metadata."""
     ((uuid,),) = site.sql("SELECT id FROM tenants WHERE name = 'MYVMGROUP'")
-    folder = site.datastore / "dockvols" / uuid
+    folder: Path = site.datastore / "dockvols" / uuid
     folder.mkdir(exist_ok=True)
     if not os.path.lexists(link := site.datastore / "dockvols/MYVMGROUP"):
         link.symlink_to(f"/vmfs/volumes/{site.datastore.name}/dockvols/{uuid}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -13,10 +13,10 @@ from reconciler.model.kinds.storagepolicy import StoragePolicyAction
 from reconciler.model.kinds.vmgroup import AddMember, CreateVMGroup, LinkAction, Member, RemoveNameLink, SetNameLink
 from reconciler.model.kinds.volume import SetVolumeAccess
 from reconciler.model.outcome import ActionResult
-from reconciler.model.plan import DBPlan
+from reconciler.model.plan import DBPlan, MovePlan
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.risk import Risk
-from reconciler.ports import DBResult, Question, Report
+from reconciler.ports import DBResult, Lookout, Question, Report
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 DB = ObjectRef(Kind.CONFIG_DB, "shared")
@@ -42,10 +42,19 @@ class FakeAgent:
     async def observe(self, question: Question) -> Report:
         raise NotImplementedError
 
+    async def watch(self, lookout: Lookout, noticed: Callable[[], None]) -> bool:
+        raise NotImplementedError
+
     async def backups(self, path: str) -> tuple[Backup, ...]:
         raise NotImplementedError
 
     async def read_backup(self, path: str, name: str) -> ObservedConfigDB:
+        raise NotImplementedError
+
+    async def copy_db(self, plan: MovePlan, now: datetime) -> None:
+        raise NotImplementedError
+
+    async def retire_db(self, plan: MovePlan, now: datetime) -> str | None:
         raise NotImplementedError
 
     async def apply_db(self, plan: DBPlan, now: datetime) -> DBResult:  # noqa: ARG002 - as the port has it

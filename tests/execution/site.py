@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from reconciler.model.diff import Diff
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.inventory import Inventory
-from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
+from reconciler.model.kinds.configdb import Backup, DBState, ObservedConfigDB
 from reconciler.model.kinds.host import DBMode, HostAction, ObservedHost
 from reconciler.model.kinds.storagepolicy import StoragePolicyAction
 from reconciler.model.kinds.vmgroup import LinkAction
@@ -22,7 +22,7 @@ from reconciler.model.outcome import ActionResult, Assessment, Outcome
 from reconciler.model.plan import APPLY, DBPlan, MovePlan, Policy
 from reconciler.model.refs import AUTH_DB, Location, own_location
 from reconciler.model.state import ObservedDatastore
-from reconciler.ports import DBResult, Question, Report
+from reconciler.ports import DBResult, HostAgent, Lookout, Question, Report
 from reconciler.reconcile import World, reconcile
 from tests.planning import compact
 from tests.planning.interpreter import RefusedError, Site, mounts
@@ -47,7 +47,7 @@ class FakeHosts:
     log: list[tuple[str, str]] = field(default_factory=list)
     readings: list[tuple[str, str]] = field(default_factory=list)
 
-    def agent(self, name: str, address: str) -> FakeHost:  # noqa: ARG002 - as the port has it
+    def agent(self, name: str, address: str) -> HostAgent:  # noqa: ARG002 - as the port has it
         """See `ports.Hosts`."""
         return FakeHost(self, name)
 
@@ -68,6 +68,18 @@ class FakeHost:
 
     def connect(self, first: Question) -> None:
         """See `ports.HostAgent`."""
+
+    async def watch(self, lookout: Lookout, noticed: Callable[[], None]) -> bool:
+        """See `ports.HostAgent`."""
+        raise NotImplementedError
+
+    async def backups(self, path: str) -> tuple[Backup, ...]:
+        """See `ports.HostAgent`."""
+        raise NotImplementedError
+
+    async def read_backup(self, path: str, name: str) -> ObservedConfigDB:
+        """See `ports.HostAgent`."""
+        raise NotImplementedError
 
     async def _hear(self, verb: str) -> ObservedHost:
         self.hosts.log.append((self.name, verb))

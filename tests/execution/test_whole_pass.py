@@ -160,7 +160,7 @@ def grows_a_volume(site: Site) -> None:
 
 
 def test_one_object_that_is_refused_inside_the_transaction_does_not_undo_the_others() -> None:
-    rows = {"_DEFAULT": {}, "g1": {}}
+    rows: dict[str, Any] = {"_DEFAULT": {}, "g1": {}}
     site = running({"g1": {"description": "new"}}, rows)
     site.wanted["configdbs"]["a"]["defaultVMGroup"] = "Absent"
     site.hosts.before = [grows_a_volume]
@@ -274,7 +274,8 @@ def test_in_any_world_a_pass_ends_with_a_word_on_every_object_and_the_next_pass_
         return asyncio.run(reconcile(world.desired, outside, world.policy, world.applying))
 
     first = one_pass()
-    declared = {thing.ref for thing in (*world.desired.hosts, *world.desired.config_dbs, *world.desired.vmgroups)}
+    kinds = (world.desired.hosts, world.desired.config_dbs, world.desired.vmgroups)
+    declared = {thing.ref for things in kinds for thing in things}
     looks = (first.before.diff, *first.replanned, *((first.after.diff,) if first.after else ()))
     extra = {change.ref for look in looks for change in look.changes if change.op is not Op.UNMANAGED} - declared
     assert declared <= {result.ref for result in first.objects} <= declared | extra

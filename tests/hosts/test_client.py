@@ -93,7 +93,7 @@ def with_agent(channel: Scripted, use: Callable[[AgentClient], Awaitable[Any]]) 
         return channel
 
     async def run() -> Any:
-        agent = AgentClient("esx1", connect)  # type: ignore[arg-type]
+        agent = AgentClient("esx1", connect)
         try:
             return await use(agent)
         finally:
@@ -307,7 +307,7 @@ def test_a_connection_that_breaks_while_nobody_asks_is_heard_and_made_again(trou
         return channels.pop(0)
 
     async def run() -> None:
-        agent = AgentClient("esx1", connect)  # type: ignore[arg-type]
+        agent = AgentClient("esx1", connect)
         heard = asyncio.Event()
         assert await agent.watch(Lookout(), heard.set)
         first._questions.release()

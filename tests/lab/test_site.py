@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -65,7 +66,8 @@ def test_the_site_and_the_inventory_are_what_the_rest_reads(directory: Path) -> 
 
 
 def test_two_labs_are_the_same_to_the_byte(tmp_path: Path) -> None:
-    for size in ({}, {"hosts": 3, "datastores": 2, "vms": 5}):
+    sizes: tuple[dict[str, Any], ...] = ({}, {"hosts": 3, "datastores": 2, "vms": 5})
+    for size in sizes:
         lab.create(tmp_path / "a", **size)
         lab.create(tmp_path / "b", **size)
         assert tree(tmp_path / "a") == tree(tmp_path / "b")
@@ -103,8 +105,9 @@ def test_another_size_needs_another_place(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "number"), [("hosts", 0), ("datastores", -1), ("vms", -1), ("vms", 10**9)])
 def test_impossible_sizes(tmp_path: Path, name: str, number: int) -> None:
+    impossible: dict[str, Any] = {name: number}
     with pytest.raises(UsageError, match=f"--{name} {number}: a lab has between"):
-        lab.create(tmp_path / "lab", **{name: number})
+        lab.create(tmp_path / "lab", **impossible)
     assert list(tmp_path.iterdir()) == []
 
 

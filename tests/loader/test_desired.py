@@ -35,6 +35,7 @@ def test_the_examples_are_the_handbooks_scenario() -> None:
     assert [str(each.ref) for each in desired.hosts] == ["host/esxiz10", "host/esxiz20"]
     assert {each.driver.version for each in desired.hosts if each.driver} == {"0.14.0577889-0.0.1"}
     (db,) = desired.config_dbs
+    assert db.datastore is not None
     assert (db.datastore.name, db.default_vmgroup, db.hosts) == ("SHARED-Datastore", Presence.ABSENT, None)
     (group,) = desired.vmgroups
     assert str(group.ref) == "vmgroup/MYVMGROUP"

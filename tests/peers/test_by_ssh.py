@@ -115,7 +115,8 @@ def test_a_channel_that_is_cut_in_the_middle_of_an_apply_loses_nothing(
     site: SSHSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The writer's sessions end when the request to write has gone out: nobody hears the answer."""
-    send, cut = AgentChannel.send, []
+    send = AgentChannel.send
+    cut: list[object] = []
 
     async def send_and_cut(channel: AgentChannel, line: bytes) -> None:
         await send(channel, line)

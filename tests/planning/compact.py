@@ -6,7 +6,7 @@ Names stand for ids throughout: datastore `shared` has the id `id-shared`, VM `v
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -150,8 +150,8 @@ def desired(plain: Plain) -> Desired:
     )
     found = replace(found, volumes=tuple(_volume(key, access, found) for key, access in _items(plain, "volumes")))
     digests = plain.get("digests") or {}
-    items = (*found.hosts, *found.config_dbs, *found.vmgroups, *found.storage_policies, *found.volumes)
-    refs = [item.ref for item in items]
+    kinds = (found.hosts, found.config_dbs, found.vmgroups, found.storage_policies, found.volumes)
+    refs = [item.ref for items in kinds for item in items]
     return replace(found, digests=tuple((ref, digests.get(str(ref), "m1")) for ref in refs))
 
 
@@ -178,12 +178,13 @@ def _host(name: str, entry: Plain) -> DesiredHost:
 
 def _config_db(name: str, entry: Plain) -> DesiredConfigDB:
     hosts, datastore = entry.get("hosts"), entry.get("datastore")
+    selector = None
     if isinstance(hosts, list):
         selector = HostSelector(names=tuple(hosts))
     elif isinstance(hosts, str):
         selector = HostSelector(cluster=hosts)
-    else:
-        selector = hosts and HostSelector(match_labels=tuple(sorted(hosts.items())))
+    elif hosts:
+        selector = HostSelector(match_labels=tuple(sorted(hosts.items())))
     return DesiredConfigDB(
         ref=ObjectRef(Kind.CONFIG_DB, name),
         source=NOWHERE,
@@ -313,7 +314,7 @@ def observed_host(name: str, entry: str | Plain, known: Inventory) -> ObservedHo
         "volumes": {datastore.id: datastore.name for datastore in known.datastores if name in datastore.hosts},
         "can_write": True,
     }
-    types = {"db_mode": DBMode, "service": Service, "section": lambda section: _section(section)}
+    types: dict[str, Callable[[Any], Any]] = {"db_mode": DBMode, "service": Service, "section": _section}
     fields |= {key: types.get(key, lambda value: value)(value) for key, value in parts.items()}
     return ObservedHost(name=name, **fields)
 

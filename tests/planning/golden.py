@@ -35,7 +35,7 @@ from tests.planning import compact
 from tests.planning.shown import shown_diff, shown_plan
 
 CASES = Path(__file__).parents[1] / "golden" / "plan"
-HEAL = Policy(frozenset({Risk.SAFE, Risk.RESTRICTS}), create_config_db=False)
+HEAL = Policy(frozenset({Risk.SAFE, Risk.RESTRICTS}), config_db_lifecycle=False)
 POLICIES = {"apply": APPLY, "report": REPORT_ONLY, "heal": HEAL, "destroy": APPLY_AND_DESTROY, "applied": HEAL_APPLIED}
 KINDS = {kind.lower(): kind for kind in Kind}
 

@@ -206,7 +206,7 @@ class Rows(Struct):
         expect((action.name == DEFAULT_VMGROUP) == (action.uuid == DEFAULT_VMGROUP_UUID), "_DEFAULT has its own uuid")
         expect(action.uuid not in self.tenants, "the uuid is taken")
         expect(action.name not in {row.name for row in self.tenants.values()}, "the name is taken")
-        owners = {row.tenant_id for row in (*self.vms.values(), *self.privileges.values())}
+        owners = {row.tenant_id for rows in (self.vms, self.privileges) for row in rows.values()}
         expect(action.uuid not in owners, "rows of an earlier vmgroup are left")
         self.tenants[action.uuid] = TenantRow(action.uuid, action.name, action.description, action.default_url)
         for access in action.access:
@@ -296,7 +296,7 @@ class Site:
 
     def apply_db(self, plan: DBPlan, after_each: Callable[[Rows], None] = lambda _: None) -> list[ActionResult]:
         """The transaction of a plan. Raises AgentRefusedError when all of it is refused."""
-        rows = self.dbs[plan.location]
+        rows = copy.deepcopy(self.dbs[plan.location])
         if plan.recover:
             self.dbs[plan.location] = replace(
                 rows, other=replace(rows.other, state=DBState.PRESENT, reason="", message="")
@@ -308,8 +308,8 @@ class Site:
             rows = _made(rows, plan.with_default)
         if rows.other.state is not DBState.PRESENT:
             raise AgentRefusedError("Moved", "there is no config DB")
-        upgrades = bool(plan.groups) and isinstance(plan.groups[0][0], UpgradeDB)
-        if rows.other.schema is not Schema.V1_2 and not upgrades:
+        upgrades = bool(plan.groups) and any(isinstance(action, UpgradeDB) for action in plan.groups[0])
+        if rows.other.schema is not Schema.V1_2 and plan.groups and not upgrades:
             raise AgentRefusedError("WrongVersion", "its schema is old")
         results = []
         for group in plan.groups:
@@ -322,10 +322,13 @@ class Site:
                 expect(rows.other.schema is Schema.V1_2, "the upgrade comes first", "WrongVersion")
                 results += [ActionResult(ref, True) for ref in {action.ref: None for action in group}]
             except RefusedError as refused:
+                if any(isinstance(action, UpgradeDB) for action in group):
+                    raise AgentRefusedError(refused.reason, f"it cannot be upgraded: {refused}") from refused
                 rows = before
                 refs = {action.ref: None for action in group}
                 results += [ActionResult(ref, False, refused.reason, str(refused)) for ref in refs]
-        self.dbs[plan.location] = replace(rows, other=replace(rows.other, writer=plan.writer))
+        if plan.create or any(result.ok for result in results):
+            self.dbs[plan.location] = replace(rows, other=replace(rows.other, writer=plan.writer))
         return results
 
     def copy_db(self, plan: MovePlan) -> None:
@@ -437,6 +440,7 @@ def _on_host(host: ObservedHost, action: HostAction) -> ObservedHost:
         case StartService():
             expect(host.driver is not None or host.service is Service.STOPPED, "nothing to start", "Missing")
             return replace(host, service=Service.RUNNING)
+    raise AssertionError(action)
 
 
 def mounts(host: ObservedHost, url: str) -> bool:

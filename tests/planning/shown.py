@@ -102,4 +102,4 @@ def _part(value: Any) -> str:
 def _value(value: Any) -> str:
     if isinstance(value, dict):
         return " ".join(f"{key}={_value(item)}" for key, item in value.items())
-    return {None: "-", True: "true", False: "false", "": "''"}.get(value, value)
+    return str({None: "-", True: "true", False: "false", "": "''"}.get(value, value))

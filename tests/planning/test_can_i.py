@@ -29,7 +29,7 @@ def answer(case: Mapping[str, Any]) -> CanI:
             "vms": [{"name": "vm1", "host": case.get("host", "esx1")}],
         }
     )
-    hosts = {"esx1": {}, "esx2": {}}
+    hosts: dict[str, Any] = {"esx1": {}, "esx2": {}}
     declared = compact.desired({"hosts": hosts, "configdbs": {"shared": {"datastore": "shared"}}})
     seen = {"esx1": "joined", "esx2": "joined"} | case.get("hosts", {})
     driver = case.get("driver", "0.17.aa-0.0.1")

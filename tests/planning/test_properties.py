@@ -103,7 +103,8 @@ def test_diff_and_plan_are_total_and_every_change_has_a_reason(world: World) -> 
         assert change.op is not Op.UPDATE or change.fields
         assert change.tied <= set(refs) - {change.ref}
         assert all(action.ref == change.ref for action in change.actions)
-    wanted = {thing.ref for thing in (*resolved.hosts, *resolved.config_dbs, *resolved.vmgroups, *resolved.unresolved)}
+    kinds = (resolved.hosts, resolved.config_dbs, resolved.vmgroups, resolved.unresolved)
+    wanted = {thing.ref for things in kinds for thing in things}
     assert wanted <= set(refs)
     rest = (change for change in found.changes if change.ref not in wanted)
     assert all(change.op in (Op.UNMANAGED, Op.DELETE, Op.BLOCKED) for change in rest)
@@ -269,7 +270,7 @@ SIZES = [50, 100, 150, 200, 250]
 
 def allowed(group: VMGroupState | None, lookup: Lookup = Lookup.SINCE_0_17) -> set[tuple[object, ...]]:
     """All that a VM of `group` may do, whatever way of naming the datastore lets it."""
-    found = set()
+    found: set[tuple[object, ...]] = set()
     for url in (*URLS, "/vmfs/volumes/another"):
         for own in (url, "/vmfs/volumes/elsewhere"):
             named: list[str | None] = [url]

@@ -27,7 +27,7 @@ def test_pruning_removes_exactly_what_the_set_applied_last_and_does_not_declare(
     resolved, found, steps = look(world)
     note(shown_diff(found) + shown_plan(steps))
     ops = {change.ref: change.op for change in found.changes}
-    declared = {thing.ref for thing in (*resolved.vmgroups, *resolved.unresolved)}
+    declared = {thing.ref for things in (resolved.vmgroups, resolved.unresolved) for thing in things}
     there = {(db.ref, row.id) for db in resolved.config_dbs for row in world.observed.config_dbs[db.location].tenants}
     spared = {  # of their own config DB only
         vmgroup_ref(group.config_db, name, resolved)

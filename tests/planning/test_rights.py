@@ -88,7 +88,7 @@ def group(name: str, plain: Mapping[str, Any]) -> VMGroupState:
 
 def row_of(url: str, row: list[Any] | None) -> Access | None:
     """A row of a case; None: not readable."""
-    return row and Access(url, {"create": True, "mount": False}[row[0]], row[1], row[2])
+    return Access(url, {"create": True, "mount": False}[row[0]], row[1], row[2]) if row else None
 
 
 def test_there_are_cases() -> None:

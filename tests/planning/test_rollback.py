@@ -9,8 +9,9 @@ from msgspec.structs import replace
 from reconciler.model.diff import Op
 from reconciler.model.inventory import Inventory
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, Schema
+from reconciler.model.kinds.host import ObservedHost
 from reconciler.model.kinds.vmgroup import TenantRow
-from reconciler.model.ownership import Applying, Record, Stamp
+from reconciler.model.ownership import Applying, Record, RecordObject, Stamp
 from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
 from reconciler.model.refs import DEFAULT_VMGROUP, Kind, Location, ObjectRef
 from reconciler.model.state import Observed
@@ -42,7 +43,8 @@ def two_states(draw: st.DrawFn, *, broken: bool) -> tuple[Inventory, ObservedCon
 
 def world_of(known: Inventory, then: ObservedConfigDB, now: ObservedConfigDB) -> tuple[World, Rollback]:
     host = compact.observed_host("esx1", {"is": "joined", "link": PATH, "link_path": PATH}, known)
-    host = replace(host, volumes={volume: volume for volume in adoptable.IDS})  # type: ignore[type-var]
+    assert isinstance(host, ObservedHost)
+    host = replace(host, volumes={volume: volume for volume in adoptable.IDS})
     datastores = {url: compact.observed_datastore("x", {}) for url in adoptable.URLS}
     datastores = {url: replace(store, url=url) for url, store in datastores.items()}
     seen = Observed({"esx1": host}, {Location(PATH): now}, datastores)
@@ -176,7 +178,7 @@ def test_what_is_brought_back_is_not_taken_for_what_the_manifests_say() -> None:
         resolved = resolve(back.desired, KNOWN)
         steps = plan(diff(resolved, world.observed, {}, BY), resolved, world.observed, world.policy, BY.stamp)
         actions = [action for step in steps.config_dbs for group in step.groups for action in group]
-        assert [action.digest for action in actions if type(action).__name__ == "RecordObject"] == expected
+        assert [action.digest for action in actions if isinstance(action, RecordObject)] == expected
 
 
 def test_a_vmgroup_that_another_set_applied_since_stays() -> None:

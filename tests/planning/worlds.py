@@ -1,10 +1,10 @@
 """Small but nasty worlds for hypothesis: few names and ids, so that everything collides with everything."""
 
 from __future__ import annotations
+from msgspec import Struct
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
@@ -119,7 +119,7 @@ def _vmgroup(draw: st.DrawFn, key: str) -> dict[str, Any]:
         access = draw(st.dictionaries(st.sampled_from(datastores), st.sampled_from(_ACCESS), min_size=1))
         entry["access"] = access
         defaults = sorted(set(access) - {"_ALL_DS"})
-        if defaults and draw(st.integers(0, 3)):
+        if defaults and draw(st.integers(0, 3)) > 0:
             entry["defaultDatastore"] = draw(st.sampled_from(defaults))
     if key.endswith(DEFAULT_VMGROUP):
         return entry
@@ -282,8 +282,7 @@ def _datastore(draw: st.DrawFn, store: str) -> ObservedDatastore:
     return compact.observed_datastore(store, {**folders, **links})
 
 
-@dataclass(frozen=True)
-class World:
+class World(Struct, frozen=True):
     """Everything that a pass looks at, and what it may write."""
 
     desired: Desired

@@ -175,7 +175,7 @@ def test_a_site_as_data(site: str) -> None:
         ({"entered_by_vdvs": False, "ssh_runs": False}, False, "stopped"),
     ],
 )
-def test_what_vcenter_says_of_a_host_as_data(told: dict[str, bool], entered: bool | None, service: str | None) -> None:
+def test_what_vcenter_says_of_a_host_as_data(told: dict[str, Any], entered: bool | None, service: str | None) -> None:
     entry = replace(ESXiHost("esxiz10"), **told)
     found = sites.in_sync()
     hosts = tuple(replace(host, entry=entry) for host in found.resolved.hosts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import yaml
 from hypothesis import given
@@ -19,7 +21,7 @@ text = st.one_of(st.sampled_from(ODD), st.text(st.characters(exclude_categories=
 
 @given(text, text)
 def test_any_text_is_read_back_as_it_was(value: str, comment: str) -> None:
-    data = {"a": value, "b": [value, {"c": value}], "d": [], "e": {}}
+    data: dict[str, Any] = {"a": value, "b": [value, {"c": value}], "d": [], "e": {}}
     manifest = Manifest(ObjectRef(Kind.HOST, "h"), data, {("a",): comment, ("b", 0): comment, ("b", 1): comment})
     written = manifests_text([manifest, manifest])
     assert [document.data for document in SourceFile("", "", written).documents()] == [data, data]
