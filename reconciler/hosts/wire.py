@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from reconciler.hosts.sections import understood
 from reconciler.model.backups import Backup
 from reconciler.model.location import Location
 from reconciler.model.observed import (
@@ -26,6 +25,8 @@ from reconciler.model.observed import (
     ObservedStoragePolicies,
     PrivilegeRow,
     Schema,
+    Section,
+    SectionForm,
     Service,
     StoragePolicyFile,
     TenantRow,
@@ -161,7 +162,7 @@ def _host(name: str, seen: Json) -> ObservedHost:
         db_reason=seen["db_reason"],
         link=seen["link"],
         link_path=seen["link_path"],
-        section=understood(**seen["local_sh"]),
+        section=_section(**seen["local_sh"]),
         driver=seen["driver"],
         driver_error=seen["driver_error"],
         service=Service(seen["service"]),
@@ -172,6 +173,10 @@ def _host(name: str, seen: Json) -> ObservedHost:
         can_write=seen["can_write"],
         journal=seen["journal"],
     )
+
+
+def _section(form: str, **rest: Any) -> Section:
+    return Section(form=SectionForm(form), **rest)
 
 
 def _config_db(host: str, path: str, seen: Json, known: Mapping[str, ObservedConfigDB]) -> ObservedConfigDB:
