@@ -73,7 +73,7 @@ _MAY_UNDO = re.compile(r"auth-db|vmware/vmdkops|/etc/vmware/?(?![\w./-])")
 _OWN = re.compile(
     r"""(?xm)^(
       %s.*((\n\#.*){0,6}\s*(?=\ndatastore=.*\s*\nslink=/etc/vmware/vmdkops/auth-db\s))?
-    | ( datastore=.*(?=\s*\nslink=/etc/vmware/vmdkops/auth-db\s)
+    | ( datastore=.*(?=\s*\n(slink=/etc/vmware/vmdkops/auth-db\s|%s))
       | slink=/etc/vmware/vmdkops/auth-db
       | unset[ ]datastore[ ]slink[ ]shared_db
       | shared_db="?/vmfs/volumes/\$datastore/dockvols/vmdkops_config\.db"?
@@ -81,7 +81,7 @@ _OWN = re.compile(
         \s+ln[ ]-s[ ]"?\$shared_db"?[ ]"?\$slink"?\s*\nfi
       )[ \t\r]*(\n[ \t\r]*(?=\n|\Z))*
     )(\n|\Z)"""
-    % re.escape(TAG)
+    % (re.escape(TAG), re.escape(TAG))
 )
 # A section that may be all that a compound command of others holds: without any, it would be a syntax error.
 _BEFORE_AN_END = re.compile(r"(?m)^%s.*\n(?=\s*(fi|else|elif|done|esac|\}|\)|;;))" % re.escape(TAG))
