@@ -65,6 +65,16 @@ _DATASTORE = re.compile(r"(?m)^datastore=(.*)$")
 _SHELL = re.compile(r"#![ \t]{0,9}/bin/(sh|ash)([ \t]{1,9}(-[aefuvx]*|--|\+\+\S{1,80}))?[ \t]{0,9}\Z")
 _CR_IN_FIRST = re.compile(r"#!.*\r(\n|\Z)")
 _COMMENTS = re.compile(r"([ \t]*(#[^\n\0]*)?\n)*")
+# Lines that do not keep the shell from those behind them: calls of programs that end, with words that mean nothing to
+# the shell, and a plain `if` around them. Whatever else stands before our section makes it doubtful.
+_CALL = r"""[ \t]*(:|true|false|echo|logger|mkdir|touch|esxcli|localcli|esxcfg-\w+|vim-cmd)
+    ([ \t]+([\w./:=@%+,-]+|"[^"$`\\\n\0]*"|'[^'\n\0]*'))*[ \t]*\n"""
+_GOES_ON = re.compile(
+    r"""(?x)(\#![^\n-]*\n)?
+    ([ \t]*(\#(?!!)[^\n\0]*)?\n | %s
+    | [ \t]*if[ ]\[[ ][\w./ !=-]+[ ]\];[ ]then\n(%s)+([ \t]*else\n(%s)+)?[ \t]*fi[ \t]*\n)*"""
+    % (_CALL, _CALL, _CALL)
+)
 _TOP = re.compile(r"(#![^\n]*(\n|\Z))?([ \t]*#[^\n\0]*(\n|\Z))*")
 # By name only: auth-db, the folder of vDVS (its programs too: `config rm` removes the link), the folder above.
 _MAY_UNDO = re.compile(r"auth-db|vmware/vmdkops|/etc/vmware/?(?![\w./-])")
@@ -157,13 +167,14 @@ def _section(text):
         return OTHER, datastore, None, "line %d: %s" % (_line(text, tags[-1] if unclosed else tags[2]), why)
     if not _is_ours(text[start:], datastore):
         return OTHER, datastore, None, "line %d: it is older, edited, or of another tool" % _line(text, start)
-    first = _first_command(text, start)
-    if first != start:
-        return NOT_FIRST, datastore, None, "line %d: a command stands before it" % _line(text, first)
-    undoing = _undoing(text, _line(text, tags[1]))
+    form = OURS if _first_command(text, start) == start else NOT_FIRST
+    doubtful = _GOES_ON.match(text, 0, start).end()  # type: ignore[union-attr]
+    if form == NOT_FIRST and doubtful != start:
+        return form, datastore, None, "line %d may keep the section below it from running" % _line(text, doubtful)
+    undoing = _undoing(text, start, tags[1])
     if undoing:
-        return OURS, datastore, None, "%s: auth-db or its folder is named, so the link may be undone" % undoing
-    return OURS, datastore, True, ""
+        return form, datastore, None, "%s: auth-db or its folder is named, so the link may be undone" % undoing
+    return form, datastore, True, ""
 
 
 def _first_command(text, end):
@@ -180,10 +191,15 @@ def _is_ours(body, datastore):
         return False
 
 
-def _undoing(text, behind):
-    # type: (str, int) -> str
-    """Which lines behind this one may remove or replace the link, as far as names show it."""
-    found = [str(number) for number, line in enumerate(text.split("\n")[behind:], behind + 1) if _MAY_UNDO.search(line)]
+def _undoing(text, start, end):
+    # type: (str, int, int) -> str
+    """Which lines outside the section may remove or replace the link, as far as names show it."""
+    first, last = _line(text, start), _line(text, end)
+    found = [
+        str(number)
+        for number, line in enumerate(text.split("\n"), 1)
+        if (number > last or (number < first and not line.lstrip().startswith("#"))) and _MAY_UNDO.search(line)
+    ]
     return "line%s %s" % ("s" * (len(found) > 1), ", ".join(found[:9])) if found else ""
 
 

@@ -154,7 +154,18 @@ HARMLESS = {
     "ours behind a comment with a null byte": _SH + "# a\0b\n@ours@\necho a\n",
     "ours without interpreter": "@ours@\nexit 0\n",
     "ours last, no newline": _SH + OURS.rstrip("\n"),
-    "ours last": _SH + "echo a\n@ours@\n",
+    "ours behind a program that never ends": _SH + "sleep 1000\n@ours@\nexit 0\n",
+    "ours behind a redirection that fails": _SH + ": > /nothing/a\n@ours@\nexit 0\n",
+    "ours behind an error, ending at errors": "#!/bin/sh -e\nfalse\n@ours@\nexit 0\n",
+    "ours behind a name that is not set": _SH + "set -u\necho $nothing\n@ours@\nexit 0\n",
+    "ours behind exec": _SH + "exec >> /vmfs/volumes/logs/boot.log 2>&1\n@ours@\nexit 0\n",
+    "ours behind eval": _SH + "eval 'exit 0'\n@ours@\nexit 0\n",
+    "ours behind a function called echo": _SH + "echo() { exit; }\necho a\n@ours@\nexit 0\n",
+    "ours behind an alias": _SH + "alias echo=exit\necho a\n@ours@\nexit 0\n",
+    "ours behind an unclosed quote": _SH + "echo 'a\n@ours@\n",
+    "ours behind half an if": _SH + "if [ -e /tmp ]; then\n    echo a\n@ours@\nfi\n",
+    "ours behind a line that goes on": _SH + "echo a \\\n@ours@\n",
+    "ours behind a list": _SH + "echo a; exit 0\n@ours@\n",
     "ours behind exit": _SH + "exit 0\n@ours@\n",
     "ours behind a readonly name": _SH + "readonly A=1\nA=2\n@ours@\nexit 0\n",
     "ours behind a carriage return": "#!/bin/sh -e\n\r\n@ours@\nexit 0\n",
@@ -170,10 +181,22 @@ HARMLESS = {
     "ours, and what it calls so removed": _SH + '@ours@\nrm -f "$slink" $slink "${slink}"\nexit 0\n',
     "ours, and a lone tag": _SH + f"@ours@\n{TAG}\nexit 0\n",
 }
+# Ours, not first, but what stands before it surely goes on.
+BEHIND = {
+    "ours last": _SH + "echo a\n@ours@\n",
+    "ours behind a plain command": _SH + ":\n@ours@\nexit 0\n",
+    "ours behind ESXi's programs": _SH
+    + "esxcli system module load -m example\nvim-cmd hostsvc/firewall_enable\nesxcfg-rescan vmhba0\n@ours@\n",
+    "ours behind quoted words": _SH + "echo 'a; exit' \"b; exit\" \n\n# c\n@ours@\nexit 0\n",
+    "ours behind a test": _SH + "if [ -e /tmp/none ]; then\n    echo a\nelse\n    false\nfi\n@ours@\nexit 0\n",
+    "ours behind a wrong test": _SH + "if [ a b c d ]; then\n    echo a\nfi\n@ours@\nexit 0\n",
+    "ours behind a plain command of ESXi 8": "#!/bin/sh ++group=host/vim/vmvisor/boot\nmkdir -p /tmp/a\n@ours@\n",
+}
 # Lines of others that name the link or its folder: they stay, and what comes of it cannot be told.
 NAMING = {
     "removes the link": _SH + "rm -f /etc/vmware/vmdkops/auth-db\nexit 0\n",
     "removes the link, behind ours": _SH + "@ours@\nrm -f /etc/vmware/vmdkops/auth-db\nexit 0\n",
+    "makes a folder in its place, before ours": _SH + "mkdir -p /etc/vmware/vmdkops/auth-db\n@ours@\nexit 0\n",
     "removes the folder": _SH + "rm -rf /etc/vmware/vmdkops\n",
     "removes the folder above": _SH + "rm -rf /etc/vmware/*\n",
     "goes into the folder above": _SH + "cd /etc/vmware\nrm -rf vmdkops\n",
@@ -214,7 +237,7 @@ HINDERED = {
 def texts() -> dict[str, str]:
     """Every script, as text of which each character is one byte of the file."""
     found = {}
-    for name, text in {**HARMLESS, **NAMING, **HINDERED}.items():
+    for name, text in {**HARMLESS, **BEHIND, **NAMING, **HINDERED}.items():
         for mark, section in SECTIONS.items():
             text = text.replace(mark, section)
         found[name] = text

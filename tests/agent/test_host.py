@@ -211,7 +211,7 @@ def test_a_local_sh_that_is_not_executable_does_not_run_until_it_is_again(agent:
 def test_a_section_behind_an_exit_is_moved(agent: Agent) -> None:
     on_boot_bank(agent)
     path = local_sh_of(agent, "#!/bin/sh\nexit 1 # \u00e9\n" + local_sh.section_text(VOLUME))
-    why = "line 2: a command stands before it"
+    why = "line 2 may keep the section below it from running"
     assert section(agent) == told(form=SectionForm.NOT_FIRST, runs=None, why=why)
     assert agent.on_host(SECTION) == ["ok"]
     assert section(agent) == told()

@@ -57,6 +57,12 @@ LINK = "/vmfs/volumes/id-shared/dockvols/vmdkops_config.db"
         ({"db_mode": "BrokenLink", "db_reason": "Locked"}, "True InSync", "True Locked", "True Section"),
         ({"section": {"form": "other", "runs": None}}, "False Drifted", "True MultiNode", "Unknown CannotTell"),
         (
+            {"section": {"form": "not first", "datastore": "id-shared"}},
+            "False Drifted",
+            "True MultiNode",
+            "True Section",
+        ),
+        (
             {"section": {"form": "not first", "datastore": "id-shared", "runs": None}},
             "False Drifted",
             "True MultiNode",
