@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from reconciler.agent import local_sh
 from tests.agent.boot_scripts import BEHIND, HARMLESS, HINDERED, ID, NAMING, texts
@@ -113,3 +115,26 @@ def test_without_a_section_the_rest_does_what_it_did(name: str, tmp_path: Path) 
 
 def test_there_are_scripts_of_every_kind() -> None:
     assert len(SCRIPTS) == len(HARMLESS) + len(BEHIND) + len(NAMING) + len(HINDERED) >= 60
+
+
+PIECES = [text.removeprefix("#!/bin/sh\n") for name, text in SCRIPTS.items() if "never ends" not in name and text]
+
+HEADS = ["#!/bin/sh\n", "#!/bin/sh -e\n", ""]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    pieces=st.lists(st.sampled_from(PIECES), max_size=4), head=st.sampled_from(["#!/bin/sh\n", "#!/bin/sh -e\n", ""])
+)
+def test_what_is_said_of_any_mixture_holds(
+    tmp_path_factory: pytest.TempPathFactory, pieces: list[str], head: str
+) -> None:
+    box = tmp_path_factory.getbasetemp() / "mixture"
+    text = head + "".join(pieces)
+    judge(text, box)
+    edited = local_sh.with_section(text, ID)
+    judge(edited, box)
+    said = local_sh.understand(edited)
+    assert said["form"] == "ours" or said["hindrance"]
+    assert local_sh.with_section(edited, ID) == edited or said["hindrance"]
+    assert local_sh.understand(local_sh.without_section(text))["form"] == "missing"
