@@ -1,10 +1,10 @@
 """Small but nasty worlds for hypothesis: few names and ids, so that everything collides with everything."""
 
 from __future__ import annotations
+from msgspec import Struct
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
@@ -225,8 +225,8 @@ _HOST_KINDS: list[Any] = [
     "open",
     "open",
     "unreachable",
-    {"is": "joined d1", "section": {"form": "other", "datastore": "d1"}},
-    {"is": "joined d2", "section": {"form": "damaged"}},
+    {"is": "joined d1", "section": {"form": "other", "datastore": "d1", "runs": None, "why": "line 9: it was edited"}},
+    {"is": "joined d2", "section": {"form": "other", "runs": None, "why": "line 9: its tag is not closed"}},
     {"is": "joined d1", "can_write": False, "service": "stopped"},
     {"is": "open", "driver": None, "service": "not installed"},
     {"is": "open", "driver": None, "driver_error": "no answer", "service": "unknown"},
@@ -282,8 +282,7 @@ def _datastore(draw: st.DrawFn, store: str) -> ObservedDatastore:
     return compact.observed_datastore(store, {**folders, **links})
 
 
-@dataclass(frozen=True)
-class World:
+class World(Struct, frozen=True):
     """Everything that a pass looks at, and what it may write."""
 
     desired: Desired
