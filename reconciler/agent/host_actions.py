@@ -4,7 +4,7 @@ import hashlib
 import os
 import time
 
-from . import files, host_facts, log_level, own_db, programs, section, sqlite
+from . import files, host_facts, local_sh, log_level, own_db, programs, sqlite
 from .clock import monotonic
 from .paths import AUTH_DB, raw_target
 from .text import native, readable
@@ -76,13 +76,13 @@ def _expect(found, before):
 
 def _write_section(root, action):
     # type: (Root, Dict[str, Any]) -> None
-    section.write(root, native(action["datastore"]))
+    local_sh.write(root, native(action["datastore"]))
 
 
 def _remove_section(root, action):
     # type: (Root, Dict[str, Any]) -> None
     del action
-    section.remove(root)
+    local_sh.remove(root)
 
 
 def _install_driver(root, action):

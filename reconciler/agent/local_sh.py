@@ -1,30 +1,49 @@
-"""The vDVS section of /etc/rc.local.d/local.sh, as text in and text out. Pure.
+"""/etc/rc.local.d/local.sh: its vDVS section as text in and text out, and the edits that ESXi keeps.
 
 ESXi forgets /etc/vmware/vmdkops at every reboot; local.sh runs at boot and makes the link to the config DB again. The
-section stands between two equal tag lines, the ones that the original tool writes and looks for. Tags count only in
-the first column, as there. Each character of a text is one byte of the file, so that any bytes survive.
+section stands between two equal tag lines, the ones that the original tool writes and looks for, in the first column.
+Ours stands first, behind `#!` and comments only: the shell reads line by line, so nothing behind it can keep it from
+running, and no shell has to be understood to say so. Each character of a text is one byte of the file.
+
+ESXi saves files that are changed in place (their sticky bit marks them), when /sbin/auto-backup.sh runs: by itself
+hourly, and at a clean shutdown. So an edit is claimed to be persistent only after that program succeeded; until then a
+marker says so. The marker lies where a reboot loses it, as it loses the unsaved edit.
+Source: docs/domain.md#modes-of-a-host
 """
 
-from . import sh_reach
-from .own_lines import TAG, foreign, is_own, is_tag
-from .patterns import Pattern
-from .sh_effects import ENDS, GOES_ON
+import errno
+import os
+import re
+
+from . import files, programs
+from .paths import mode_of
+from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, NamedTuple, Optional, Tuple  # novm
+    from typing import Any, Dict, Optional, Tuple  # novm
 
+    from .paths import Root
+
+LOCAL_SH = "/etc/rc.local.d/local.sh"
+FOLDER = "/etc/vmware/vmdkops"
+BACKUP = FOLDER + "/local.sh.vdvs-before"  # not beside local.sh: what is executable there runs at boot
+MARKER = FOLDER + "/.vdvs-unsaved"
+AUTO_BACKUP = "/sbin/auto-backup.sh"
+AUTO_BACKUP_SECONDS = 120
+TAG = "# -- vSphere Docker Volume Service configuration --"
 NEW_FILE = "#!/bin/sh\n\nexit 0\n"
 
 MISSING = "missing"
 NO_FILE = "no file"
 OURS = "ours"
+NOT_FIRST = "not first"
 OTHER = "other"
-DAMAGED = "damaged"
 
+_MODE = 0o1755
 _SECTION = """%s
 # Written by vdvs, which will replace it: do not edit it.
-# It must stand before "exit 0".
+# Only "#!" and comments may stand before it.
 
 datastore='%s'
 
@@ -35,26 +54,47 @@ if [ ! -e "$slink" ] && [ ! -L "$slink" ]; then
     mkdir -p /etc/vmware/vmdkops
     ln -s "$shared_db" "$slink"
 fi
+unset datastore slink shared_db
 
 %s
 """
-_DATASTORE = Pattern(r"(?m)^datastore=(.*)$")
-_NEEDED = [
-    (what, Pattern(line))
-    for what, line in (
-        ("names the datastore", "datastore="),
-        ("names the link", "slink="),
-        ("names the config DB", "shared_db="),
-        ("makes the link", r"\s+ln\b"),
-    )
-]
-_PLAIN_VALUE = Pattern(r"[\w.:+@%-]+$")
-_QUOTED_VALUE = Pattern(r"""'[^']+'$|"[^"$`\\]+"$""")
-_SHELL = Pattern(r"#!\s*(/\S*/)?(sh|ash|bash|dash|busybox\s+(sh|ash))(\s|$)")
-_NO_ID = Pattern(r"['/]|[^ -~]")
-_EXPANDED = Pattern(r"[$`\\]")
-_LINE = Pattern("[^\n]*\n|[^\n]+")
-_STRICT = Pattern(r"#!.*\s-\w*[eun]")
+_NO_ID = re.compile(r"['/]|[^ -~]")
+_TAG = re.compile("(?m)^" + TAG)
+_DATASTORE = re.compile(r"(?m)^datastore=(.*)$")
+# What the shell of ESXi is started with, as the host ships the file or with an option that lets our section run.
+_SHELL = re.compile(r"#![ \t]{0,9}/bin/(sh|ash)([ \t]{1,9}(-[aefuvx]*|--|\+\+\S{1,80}))?[ \t]{0,9}\Z")
+_CR_IN_FIRST = re.compile(r"#!.*\r(\n|\Z)")
+_COMMENTS = re.compile(r"([ \t]*(#[^\n\0]*)?\n)*")
+# Lines that do not keep the shell from those behind them: calls of programs that end, with words that mean nothing to
+# the shell, and a plain `if` around them. Whatever else stands before our section makes it doubtful.
+_CALL = r"""[ \t]*(:|true|false|echo|logger|mkdir|touch|esxcli|localcli|esxcfg-\w+|vim-cmd)
+    ([ \t]+([\w./:=@%+,-]+|"[^"$`\\\n\0]*"|'[^'\n\0]*'))*[ \t]*\n"""
+_GOES_ON = re.compile(
+    r"""(?x)(\#![^\n-]*\n)?
+    ([ \t]*(\#(?!!)[^\n\0]*)?\n | %s
+    | [ \t]*if[ ]\[[ ][\w./ !=-]+[ ]\];[ ]then\n(%s)+([ \t]*else\n(%s)+)?[ \t]*fi[ \t]*\n)*"""
+    % (_CALL, _CALL, _CALL)
+)
+_TOP = re.compile(r"(#![^\n]*(\n|\Z))?([ \t]*#[^\n\0]*(\n|\Z))*")
+# By name only: auth-db, the folder of vDVS (its programs too: `config rm` removes the link), the folder above.
+_MAY_UNDO = re.compile(r"auth-db|vmware/vmdkops|/etc/vmware/?(?![\w./-])")
+# The lines of a section, ours or the original tool's, of any release; with blank lines after all but the tags. An `if`
+# that somebody put something into is not one of them, so it stays whole.
+_OWN = re.compile(
+    r"""(?xm)^(
+      %s.*((\n\#.*){0,6}\s*(?=\ndatastore=.*\s*\nslink=/etc/vmware/vmdkops/auth-db\s))?
+    | ( datastore=.*(?=\s*\n(slink=/etc/vmware/vmdkops/auth-db\s|%s))
+      | slink=/etc/vmware/vmdkops/auth-db
+      | unset[ ]datastore[ ]slink[ ]shared_db
+      | shared_db="?/vmfs/volumes/\$datastore/dockvols/vmdkops_config\.db"?
+      | if[ ]\[.*\$slink.*\]\s*(;[ ]?)?then\s*\n(\s+mkdir[ ]-p[ ]/etc/vmware/vmdkops\s*\n)?
+        \s+ln[ ]-s[ ]"?\$shared_db"?[ ]"?\$slink"?\s*\nfi
+      )[ \t\r]*(\n[ \t\r]*(?=\n|\Z))*
+    )(\n|\Z)"""
+    % (re.escape(TAG), re.escape(TAG))
+)
+# A section that may be all that a compound command of others holds: without any, it would be a syntax error.
+_BEFORE_AN_END = re.compile(r"(?m)^%s.*\n(?=\s*(fi|else|elif|done|esac|\}|\)|;;))" % re.escape(TAG))
 
 
 def section_text(datastore):
@@ -65,169 +105,107 @@ def section_text(datastore):
     return _SECTION % (TAG, datastore, TAG)
 
 
-def understand(text):
-    # type: (str) -> Tuple[str, Optional[str]]
-    """(form, datastore) of the section in the text of local.sh. The datastore is what the section names, without
-    quotes; it may be a name. Whether the section ever runs is another question: `runs`."""
-    lines = _lines(text)
-    if not any(is_tag(line) for line in lines):
-        return MISSING, None
-    sections = _sections(lines)
-    if sections is None or len(sections) > 1:
-        inside = "".join(lines[min(number for number, line in enumerate(lines) if is_tag(line)) :])
-        return DAMAGED, _datastore(inside)
-    start, end = sections[0]
-    body = "".join(lines[start:end])
-    datastore = _datastore(body)
-    if datastore is not None and _is_ours(body, datastore):
-        return OURS, datastore
-    return OTHER, datastore
+def understand(text, executable=True):
+    # type: (str, bool) -> Dict[str, Any]
+    """What there is to say of a local.sh.
 
-
-def runs(text):
-    # type: (str) -> Tuple[Optional[bool], str]
-    """Whether the boot makes the link that the only section names, and if not (False) or if that cannot be told from
-    the text (None), why. False without a reason if there is no section."""
-    lines = _lines(text)
-    sections = _sections(lines)
-    if sections is None or len(sections) > 1:
-        return None, "it has %s" % ("a tag that is not closed" if sections is None else "%d sections" % len(sections))
-    if not sections:
-        return False, ""
-    hindered = hindrance(text)
-    start, end = sections[0]
-    if hindered:
-        return (False if lines[0].endswith("\r\n") else None), hindered
-    reached, why = _reached(lines, start)
-    if reached is not True or understand(text)[0] == OURS:
-        return reached, why
-    return _makes_link(lines[start:end])
-
-
-def readable(text):
-    # type: (str) -> str
-    """For people, what is taken from a text of which each character is one byte of the file."""
-    return text.encode("latin-1").decode("utf-8", "replace")
-
-
-def hindrance(text):
-    # type: (str) -> str
-    """What keeps any section from running, wherever it stands: the first line. Empty if nothing does."""
-    first = text.split("\n", 1)[0]
-    if not first.startswith("#!"):
-        return ""
-    if first.endswith("\r"):
-        return "line 1: it ends in a carriage return, so no shell is found to run local.sh"
-    if not _SHELL.match(first):
-        return "line 1: local.sh is not a script of the shell (%s)" % first[:40]
-    return ""
+    `form`: MISSING, OURS (exactly what we write for `datastore`, and first), NOT_FIRST or OTHER. `datastore`: what the
+    section names, without quotes; it may be a name. `runs`: whether the boot makes that link; if not, or if that cannot
+    be told without understanding the script (None), `why` says so, with the number of the line. `hindrance`: what keeps
+    any section from running, wherever it stands; empty if nothing does.
+    """
+    form, datastore, runs, why = _section(text)
+    hindrance = _hindrance(text)
+    if form != MISSING and hindrance:
+        runs, why = (False if _CR_IN_FIRST.match(text) else None), hindrance
+    elif form != MISSING and not executable:
+        runs, why = False, "local.sh is not executable, so the host does not run it"
+    return {
+        "form": form,
+        "datastore": None if datastore is None else _readable(datastore),
+        "runs": runs,
+        "why": why,
+        "hindrance": hindrance,
+    }
 
 
 def with_section(text, datastore):
     # type: (str, str) -> str
-    """The text with our section for this datastore, and no other. It takes the place of the first section if it runs
-    there, else it stands before the first command that ends the script, or may. Foreign lines stay as they are."""
-    lines, wanted = _without(_lines(text))
-    changed = text
-    for place in _places(lines, wanted):
-        before = lines[:place]
-        if before and not before[-1].endswith("\n"):
-            before[-1] += "\n"
-        changed = "".join(before) + section_text(datastore) + "".join(lines[place:])
-        if runs(changed)[0]:
-            break
-    return changed
-
-
-def _places(lines, wanted):
-    # type: (List[str], Optional[int]) -> List[int]
-    """Where our section may stand among the foreign lines, the best place first; in the last one it always runs."""
-    reading = sh_reach.read("".join(lines))
-    top = 1 if lines and lines[0].startswith("#!") else 0
-    stop = reading.first_stop()
-    place = len(lines) if stop is None else stop.first
-    if wanted is not None:
-        place = min(place, wanted)
-    around = [step.first for step in reading.steps if step.first < place <= step.end]
-    inside = [step.first for step in reading.steps if step.first < place < step.end]
-    return [max(top, choice) for choice in inside + [place] + around + [top]]
-
-
-def _reached(lines, start):
-    # type: (List[str], int) -> Tuple[Optional[bool], str]
-    """Whether the shell comes to the section that begins in this line."""
-    reading = sh_reach.read("".join(lines))
-    for step in reading.steps:
-        if step.first >= start:
-            break
-        if step.effect != GOES_ON:
-            return (False if step.effect == ENDS else None), step.why
-        if start < step.end:
-            return _inside(reading, step, start)
-        if _STRICT.match(lines[0]):
-            return None, "line 1: the shell ends the script at the first command that fails"
-    return True, ""
-
-
-def _inside(reading, step, start):
-    # type: (sh_reach.Reading, sh_reach.Step, int) -> Tuple[Optional[bool], str]
-    if any(first <= start < end for first, end in reading.texts):
-        return False, "line %d: it is text (a quoted one or a here-document) of the command that begins here" % (
-            step.first + 1
-        )
-    return None, "line %d: it stands inside the command that begins here" % (step.first + 1)
-
-
-def _makes_link(section):
-    # type: (List[str]) -> Tuple[Optional[bool], str]
-    """Whether a section that is not ours makes the link that it names."""
-    code = [line.rstrip("\n") for line in section]
-    code = [line for line in code if line.strip() and not line.startswith("#")]
-    if not code or not all(map(is_own, code)):
-        return None, "it was edited, so what it does cannot be told"
-    missing = [what for what, line in _NEEDED if not any(line.match(has) for has in code)]
-    if missing:
-        return False, "its line that %s is missing" % missing[0]
-    value = next(line for line in code if line.startswith("datastore="))[len("datastore=") :]
-    if _EXPANDED.search(value):
-        return None, "what its datastore is cannot be told from the text"
-    if not _PLAIN_VALUE.match(value) and not (_QUOTED_VALUE.match(value) and '"$shared_db"' in "".join(code)):
-        return False, "the datastore's name is not quoted, so the shell does not take it as it stands"
-    return True, ""
+    """The text with our section for this datastore first, and no other. Foreign lines stay as they are."""
+    if _section(text)[:2] == (OURS, datastore):
+        return text
+    text = without_section(text)
+    top = text[: _TOP.match(text).end()]  # type: ignore[union-attr]
+    rest = text[len(top) :]
+    return top + "\n" * (top[-1:] not in ("", "\n")) + section_text(datastore) + rest
 
 
 def without_section(text):
     # type: (str) -> str
-    """The text without any vDVS section. Only lines that are surely the tools' own are removed; a foreign line between
-    the tags stays, and so does the whole of an `if` that somebody put one into."""
-    return "".join(_without(_lines(text))[0])
+    """The text without any vDVS section. Only lines that are surely the tools' own are removed, so a foreign line
+    between the tags stays."""
+    tag = _TAG.search(text)
+    if tag is None:
+        return text
+    start, rest = tag.start(), text[tag.start() :]
+    if _first_command(text, start) != start:
+        rest = _BEFORE_AN_END.sub(":\n", rest)
+    return text[:start] + _OWN.sub("", rest)
 
 
-def _lines(text):
-    # type: (str) -> List[str]
-    """As the shell sees them: `splitlines` would end them at other characters than the newline as well."""
-    return list(_LINE.findall(text))
+def _section(text):
+    # type: (str) -> Tuple[str, Optional[str], Optional[bool], str]
+    """(form, datastore, runs, why), whatever else keeps local.sh from running."""
+    tags = [tag.start() for tag in _TAG.finditer(text)]
+    if not tags:
+        return MISSING, None, False, ""
+    start = tags[0]
+    datastore = _datastore(text[start : tags[1] if len(tags) > 1 else None])
+    if len(tags) != 2:
+        unclosed = len(tags) % 2
+        why = "its tag is not closed" if unclosed else "another section begins here"
+        return OTHER, datastore, None, "line %d: %s" % (_line(text, tags[-1] if unclosed else tags[2]), why)
+    if not _is_ours(text[start:], datastore):
+        return OTHER, datastore, None, "line %d: it is older, edited, or of another tool" % _line(text, start)
+    form = OURS if _first_command(text, start) == start else NOT_FIRST
+    doubtful = _GOES_ON.match(text, 0, start).end()  # type: ignore[union-attr]
+    if form == NOT_FIRST and doubtful != start:
+        return form, datastore, None, "line %d may keep the section below it from running" % _line(text, doubtful)
+    undoing = _undoing(text, start, tags[1])
+    if undoing:
+        return form, datastore, None, "%s: auth-db or its folder is named, so the link may be undone" % undoing
+    return form, datastore, True, ""
 
 
-def _sections(lines):
-    # type: (List[str]) -> Optional[List[Tuple[int, int]]]
-    """(first line, line after the last) of each section; None if a tag is not closed. A pair of tags that has
-    `exit 0` between them is not one section but two that were not closed."""
-    tags = [number for number, line in enumerate(lines) if is_tag(line)]
-    if len(tags) % 2:
-        return None
-    pairs = list(zip(tags[::2], tags[1::2]))
-    if any(line.startswith("exit 0") for start, end in pairs for line in lines[start:end]):
-        return None
-    return [(start, end + 1) for start, end in pairs]
+def _first_command(text, end):
+    # type: (str, int) -> int
+    """Where the first line begins that is neither blank nor a comment, at most `end`."""
+    return _COMMENTS.match(text, 0, end).end()  # type: ignore[union-attr]
 
 
 def _is_ours(body, datastore):
-    # type: (str, str) -> bool
+    # type: (str, Optional[str]) -> bool
     try:
-        return body == section_text(datastore)
+        return datastore is not None and body.startswith(section_text(datastore))
     except ValueError:
         return False
+
+
+def _undoing(text, start, end):
+    # type: (str, int, int) -> str
+    """Which lines outside the section may remove or replace the link, as far as names show it."""
+    first, last = _line(text, start), _line(text, end)
+    found = [
+        str(number)
+        for number, line in enumerate(text.split("\n"), 1)
+        if (number > last or (number < first and not line.lstrip().startswith("#"))) and _MAY_UNDO.search(line)
+    ]
+    return "line%s %s" % ("s" * (len(found) > 1), ", ".join(found[:9])) if found else ""
+
+
+def _line(text, position):
+    # type: (str, int) -> int
+    return text.count("\n", 0, position) + 1
 
 
 def _datastore(body):
@@ -241,20 +219,180 @@ def _datastore(body):
     return value or None
 
 
-def _without(lines):
-    # type: (List[str]) -> Tuple[List[str], Optional[int]]
-    """The lines that are nobody's section, and where the first section stood among them (None: there was none)."""
-    tags = [number for number, line in enumerate(lines) if is_tag(line)]
-    if not tags:
-        return lines, None
-    sections = _sections(lines)
-    if sections is None:
-        return lines[: tags[0]] + foreign(lines[tags[0] :]), tags[0]
-    kept, at = [], 0  # type: List[str], int
-    for start, end in sections:
-        kept += lines[at:start] + foreign(lines[start:end])
-        at = end
-    kept += lines[at:]
-    if sh_reach.read("".join(kept)).broken and not sh_reach.read("".join(lines)).broken:
-        kept.insert(tags[0], ":\n")  # the section was all that a foreign `if` held
-    return kept, tags[0]
+def _hindrance(text):
+    # type: (str) -> str
+    """Why it is not known that this file runs as a script of the shell. Without `#!`, the shell that starts it does."""
+    first = text.split("\n", 1)[0]
+    if not first.startswith("#!") or _SHELL.match(first):
+        return ""
+    if _CR_IN_FIRST.match(text):
+        return "line 1: it ends in a carriage return, so no shell is found to run local.sh"
+    return "line 1: local.sh is not a script of the shell of ESXi (%s)" % _readable(first[:40])
+
+
+def _readable(text):
+    # type: (str) -> str
+    """For people, what is taken from a text of which each character is one byte of the file."""
+    return text.encode("latin-1").decode("utf-8", "replace")
+
+
+def facts(root):
+    # type: (Root) -> Dict[str, Any]
+    """The `local_sh` of the protocol."""
+    text = _read(root)
+    if text is None:
+        found = {"form": NO_FILE, "datastore": None, "runs": False, "why": "", "hindrance": ""}  # type: Dict[str, Any]
+    else:
+        found = understand(text, _executable(root))
+    found["saved"] = not root.ask(os.path.lexists, root.real(MARKER))
+    return found
+
+
+def write(root, datastore):
+    # type: (Root, str) -> None
+    """Have our section for the datastore with this id in local.sh, and saved. Raises Refused."""
+    text = _read(root)
+    try:
+        wanted = with_section(NEW_FILE if text is None else text, datastore)
+    except ValueError as error:
+        raise Refused("BadRequest", str(error))
+    if text is None:
+        _create(root, wanted)
+    elif _hindrance(text):
+        raise Refused("NeverRuns", _hindrance(text))
+    elif wanted != text:
+        _edit(root, text, wanted)
+    _make_executable(root)
+    _save(root)
+
+
+def remove(root):
+    # type: (Root) -> None
+    """Have no vDVS section in local.sh, and that saved. Raises Refused."""
+    text = _read(root)
+    if text is not None and without_section(text) != text:
+        _edit(root, text, without_section(text))
+    _save(root)
+
+
+def _read(root):
+    # type: (Root) -> Optional[str]
+    """local.sh as text in which each character is one byte (so that any bytes survive); None: there is no file."""
+    try:
+        return root.ask(_content, root.real(LOCAL_SH))
+    except EnvironmentError as error:
+        raise files.refusal(error, "%s cannot be read" % LOCAL_SH)
+
+
+def _content(real):
+    # type: (str) -> Optional[str]
+    try:
+        with open(real, "rb", 0) as stream:
+            return stream.read().decode("latin-1")
+    except EnvironmentError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            return None
+        raise
+
+
+def _executable(root):
+    # type: (Root) -> bool
+    try:
+        return bool((root.ask(mode_of, root.real(LOCAL_SH), True) or 0) & 0o100)
+    except EnvironmentError as error:
+        raise files.refusal(error, "%s cannot be read" % LOCAL_SH)
+
+
+def _make_executable(root):
+    # type: (Root) -> None
+    if _executable(root):
+        return
+    real = root.real(LOCAL_SH)
+    try:
+        _mark(root)
+        os.chmod(real, os.stat(real).st_mode & 0o7777 | 0o111)  # noqa: S103 - as the host ships it
+    except EnvironmentError as error:
+        raise files.refusal(error, "%s cannot be made executable" % LOCAL_SH)
+
+
+def _mark(root):
+    # type: (Root) -> None
+    files.make_folders(root.real(FOLDER))
+    with open(root.real(MARKER), "wb"):
+        pass
+
+
+def _create(root, text):
+    # type: (Root, str) -> None
+    real = root.real(LOCAL_SH)
+    beside = files.temporary(os.path.join(root.real(FOLDER), "local.sh"))
+    try:
+        _mark(root)
+        files.make_folders(os.path.dirname(real))
+        with open(beside, "wb") as stream:
+            stream.write(text.encode("latin-1"))
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(beside, _MODE)
+        os.rename(beside, real)
+    except EnvironmentError as error:
+        raise files.refusal(error, "%s cannot be created" % LOCAL_SH)
+    finally:
+        files.remove(beside)
+
+
+def _edit(root, before, after):
+    # type: (Root, str, str) -> None
+    """Change the file in place: its inode and mode stay. What it was is copied aside first."""
+    real = root.real(LOCAL_SH)
+    old = before.encode("latin-1")
+    try:
+        _mark(root)
+        with open(root.real(BACKUP), "wb") as stream:
+            stream.write(old)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(root.real(BACKUP), 0o600)
+        _write_in_place(real, after.encode("latin-1"), old)
+    except EnvironmentError as error:
+        raise files.refusal(error, "%s cannot be changed" % LOCAL_SH)
+
+
+def _write_in_place(real, new, old):
+    # type: (str, bytes, bytes) -> None
+    with open(real, "r+b", 0) as stream:
+        if stream.read() != old:
+            raise Refused("Moved", "%s was changed by somebody else just now" % LOCAL_SH)
+        try:
+            # Killed before the cut, a shorter text is followed by blank lines and not by the end of the old one.
+            _overwrite(stream, new.ljust(len(old), b"\n"), len(new))
+        except EnvironmentError:
+            _overwrite(stream, old, len(old))  # there was room for it before
+            raise
+
+
+def _overwrite(stream, content, length):
+    # type: (Any, bytes, int) -> None
+    """Write `content` in one step, then cut the file to `length` bytes."""
+    stream.seek(0)
+    written = stream.write(content)
+    if written is not None and written != len(content):
+        raise IOError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    os.ftruncate(stream.fileno(), length)
+    os.fsync(stream.fileno())
+
+
+def _save(root):
+    # type: (Root) -> None
+    """Have ESXi save its state if an edit of ours is not saved yet. Raises Refused `NotSaved`."""
+    marker = root.real(MARKER)
+    if not os.path.lexists(marker):
+        return
+    program = programs.first_that_exists(root, [AUTO_BACKUP])
+    if program is None:
+        raise Refused("NotSaved", "%s is missing, so local.sh is changed but not saved for the next boot" % AUTO_BACKUP)
+    done = programs.run(root, [program], AUTO_BACKUP_SECONDS)
+    if done.code != 0:
+        message = "local.sh is changed but not saved for the next boot: %s said: %s" % (AUTO_BACKUP, done.complaint)
+        raise Refused("NotSaved", message)
+    files.remove(marker)

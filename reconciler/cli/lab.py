@@ -70,7 +70,9 @@ def down(directory: str) -> int:
 @directory_option
 @options.verbose
 def reboot(host: str, directory: str) -> int:
-    """Reboot a host: it loses what an ESXi host loses at a reboot, then its local.sh runs, confined to its folder.
+    """Reboot a host: it loses what an ESXi host loses at a reboot, then local.sh makes the link again.
+
+    Only our section of local.sh is carried out; lines of others are named and not run.
 
     \b
     Example:
@@ -88,7 +90,7 @@ def reboot(host: str, directory: str) -> int:
         raise UsageError(str(error)) from error
     report = labs.reboot(Path(directory), host)
     click.echo(f"{clean(host)} rebooted: local.sh {report.local_sh}, vmdk-opsd {report.service}")
-    for title, lines in (("lost", report.lost), ("local.sh says", report.output), ("not run in a lab", report.not_run)):
+    for title, lines in (("lost", report.lost), ("not run in a lab", report.not_run)):
         for line in lines:
             click.echo(f"  {title}: {clean(line)}")
     return exits.OK

@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from reconciler.hosts.sections import understood
 from reconciler.model.kinds.configdb import Backup, CopiedFrom, DBState, DeadRow, ObservedConfigDB, Schema
-from reconciler.model.kinds.host import DBMode, ObservedHost, Service
+from reconciler.model.kinds.host import DBMode, ObservedHost, Section, SectionForm, Service
 from reconciler.model.kinds.storagepolicy import ObservedStoragePolicies, StoragePolicyFile
 from reconciler.model.kinds.vmgroup import BookedVolume, PrivilegeRow, TenantRow, VMRow, VolumeUse
 from reconciler.model.kinds.volume import Attached, ObservedSettings, SettingsState, VolumeSettings
@@ -144,7 +143,7 @@ def _host(name: str, seen: Json) -> ObservedHost:
         db_reason=seen["db_reason"],
         link=seen["link"],
         link_path=seen["link_path"],
-        section=understood(**seen["local_sh"]),
+        section=_section(**seen["local_sh"]),
         driver=seen["driver"],
         driver_error=seen["driver_error"],
         service=Service(seen["service"]),
@@ -155,6 +154,10 @@ def _host(name: str, seen: Json) -> ObservedHost:
         can_write=seen["can_write"],
         journal=seen["journal"],
     )
+
+
+def _section(form: str, **rest: Any) -> Section:
+    return Section(form=SectionForm(form), **rest)
 
 
 def _config_db(host: str, path: str, seen: Json, known: Mapping[str, ObservedConfigDB]) -> ObservedConfigDB:

@@ -2,8 +2,7 @@
 
 A lab has `site.yaml` and `inventory.json`, `hosts/NAME/` (each laid out as `/` of an ESXi host) and `datastores/ID/`
 (the shared storage, mounted on a host as the relative link `vmfs/volumes/ID`). `site` says what is in it, `build` makes
-it, `folder` finds and removes it, `boot` reboots a host, `shell` runs a host's local.sh confined to that host, `vmfs`
-locks files between hosts.
+it, `folder` finds and removes it, `boot` reboots a host, `vmfs` locks files between hosts.
 """
 
 from reconciler.lab.boot import RebootReport, reboot, set_secure_boot

@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from reconciler.agent import local_sh
 from reconciler.lab.bootbank import STATE, Saved, unpack
 from reconciler.lab.folder import host_root
 from reconciler.lab.rooted import Rooted
 from reconciler.lab.site import FILES, LOCAL_SH_MODE
 from reconciler.model.errors import VdvsError
-
-if TYPE_CHECKING:
-    from reconciler.lab.shell.interpreter import Outcome
 
 SECURE_BOOT = ".lab/secure-boot"
 SERVICE = "etc/init.d/vmdk-opsd"
@@ -32,16 +30,14 @@ class RebootReport(Struct, frozen=True):
     """What a reboot did.
 
     `lost`: the files of /etc that are gone, or no longer what they were. `service`: `running`, `stopped` or
-    `not installed`. `local_sh`: `ran`, `stopped early` (a syntax error; `output` says which), `not executable` or
-    `secure boot` (then it never runs). `output`: the lines that local.sh printed. `not_run`: what in it the lab cannot
-    do.
+    `not installed`. `local_sh`: `ran`, `not executable` or `secure boot` (then it never runs). `not_run`: its lines
+    that a host would run and the lab does not: all that are not our section, comments or a plain `exit 0`.
     """
 
     host: str
     lost: tuple[str, ...]
     service: str
     local_sh: str
-    output: tuple[str, ...]
     not_run: tuple[str, ...]
 
 
@@ -60,9 +56,7 @@ def reboot(directory: Path, host: str, *, local_sh_first: bool = False) -> Reboo
         raise VdvsError(f"cannot reboot {host} in the lab {directory}: {error.strerror or error}") from error
     after = _files(root)
     lost = tuple(sorted("/" + name for name, content in before.items() if after.get(name) != content))
-    ended, result = outcome
-    lines = (*result.output, result.error) if result.error else result.output
-    return RebootReport(host, lost, service, ended, lines, result.not_run)
+    return RebootReport(host, lost, service, *outcome)
 
 
 def set_secure_boot(directory: Path, host: str, enabled: bool) -> None:
@@ -84,9 +78,9 @@ def _lose(root: Path) -> None:
     for folder in ("etc/rc.local.d", "tmp", "var/run/vmware"):
         system.make_folders(folder)
     saved = _saved(root)
-    local_sh = system.real(_LOCAL_SH, follow=False)
-    local_sh.write_bytes(saved.content)
-    local_sh.chmod(saved.mode)
+    script = system.real(_LOCAL_SH, follow=False)
+    script.write_bytes(saved.content)
+    script.chmod(saved.mode)
 
 
 def _saved(root: Path) -> Saved:
@@ -135,14 +129,29 @@ def _start_service(root: Path) -> str:
     return "running" if done.returncode == 0 else "stopped"
 
 
-def _run_local_sh(root: Path) -> tuple[str, Outcome]:
-    from reconciler.lab.shell.interpreter import Outcome, run  # a whole shell: not for every command that uses a lab
-
+def _run_local_sh(root: Path) -> tuple[str, tuple[str, ...]]:
+    """Do what our section says, where it stands first. Nothing of others is run: a boot script is full of absolute
+    paths, and no shell of this machine can be trusted with it."""
     if (root / SECURE_BOOT).exists():
-        return "secure boot", Outcome(0)
+        return "secure boot", ()
     system = Rooted(root)
-    local_sh = system.real(_LOCAL_SH, follow=False)
-    if not local_sh.stat().st_mode & 0o100:
-        return "not executable", Outcome(0)
-    outcome = run(local_sh.read_bytes().decode("utf-8", "surrogateescape"), system)
-    return ("stopped early" if outcome.error else "ran"), outcome
+    script = system.real(_LOCAL_SH, follow=False)
+    if not script.stat().st_mode & 0o100:
+        return "not executable", ()
+    text = script.read_bytes().decode("latin-1")
+    seen = local_sh.understand(text)
+    if seen["form"] == local_sh.OURS and not seen["hindrance"]:
+        section = local_sh.section_text(seen["datastore"])
+        text = text.replace(section, "#\n" * section.count("\n"))
+        link = system.make_folders(_CONFIG) / "auth-db"
+        if not os.path.lexists(link):
+            link.symlink_to(f"/vmfs/volumes/{seen['datastore']}/dockvols/vmdkops_config.db")
+    return "ran", tuple(_foreign(text))
+
+
+def _foreign(text: str) -> Iterator[str]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if line == "exit 0":
+            return
+        if line.strip() and not line.lstrip().startswith("#"):
+            yield f"line {number}: {line.encode('latin-1').decode('utf-8', 'replace')}"

@@ -109,17 +109,16 @@ def _persistent(ref: ObjectRef, seen: ObservedHost) -> Condition:
     if seen.secure_boot:
         return Condition(ref, "Persistent", Truth.FALSE, "SecureBoot", "local.sh never runs under Secure Boot")
     section = seen.section
-    if section.form in (SectionForm.MISSING, SectionForm.NO_FILE, SectionForm.DAMAGED):
-        why = f" ({section.why})" if section.why else ""
-        message = f"local.sh section: {section.form.value}{why}; the link is lost at the next reboot"
+    if section.form in (SectionForm.MISSING, SectionForm.NO_FILE):
+        message = f"local.sh section: {section.form.value}; the link is lost at the next reboot"
         return Condition(ref, "Persistent", Truth.FALSE, "NoSection", message)
     target = (seen.link_path or "").split("/")
     volume = target[3] if target[1:3] == ["vmfs", "volumes"] and len(target) > 3 else None
-    if volume is not None and section.datastore not in (volume, seen.volumes.get(volume)):
+    if volume is not None and section.datastore not in (None, volume, seen.volumes.get(volume)):
         message = f"local.sh names {section.datastore}, not the datastore that the link leads to now"
         return Condition(ref, "Persistent", Truth.FALSE, "OtherSection", message)
     if section.runs is None:
-        message = f"it cannot be told whether the boot makes the link again: {section.why}"
+        message = f"it cannot be told whether the link is there after a boot: {section.why}"
         return Condition(ref, "Persistent", Truth.UNKNOWN, "CannotTell", message)
     if not section.runs:
         message = f"the local.sh section never runs: {section.why}"

@@ -125,8 +125,8 @@ def _maintenance(entry: ESXiHost) -> str | None:
 
 def _section(seen: Section) -> str:
     parts = [seen.form.value]
-    if seen.why or seen.hindrance:
-        parts.append(f"{'never runs' if seen.runs is False else 'perhaps never runs'} ({seen.why or seen.hindrance})")
+    if why := seen.why or seen.hindrance:
+        parts.append(f"never runs ({why})" if seen.runs is False else why)
     if not seen.saved:
         parts.append("not saved to the boot bank")
     return ", ".join(parts)

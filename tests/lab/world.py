@@ -8,20 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reconciler import lab
+from reconciler.agent.local_sh import section_text
 
 SHARED = "582b1324-e49d9a0e-9bc3-000c29c1501d"
 VIB_PATH = f"/vmfs/volumes/SHARED-Datastore/{lab.VIB_FILE}"
 AUTH_DB = "etc/vmware/vmdkops/auth-db"
-BY_HAND = """\
-if [ ! -e /etc/vmware/vmdkops/auth-db  ]
-then
-      ln -s   /vmfs/volumes/SHARED-Datastore/dockvols/vmdkops_config.db /etc/vmware/vmdkops/auth-db
-fi
-"""
 # As the original tool has it: a name that nobody quoted, and only where the folder exists already.
-UNQUOTED = """\
+ORIGINAL = """\
 # -- vSphere Docker Volume Service configuration --
-datastore={datastore}
+datastore=SHARED-Datastore
 slink=/etc/vmware/vmdkops/auth-db
 shared_db=/vmfs/volumes/$datastore/dockvols/vmdkops_config.db
 if [ -d $(dirname $slink) ] && [ ! -e $slink ]
@@ -29,18 +24,7 @@ then ln -s $shared_db $slink
 fi
 # -- vSphere Docker Volume Service configuration --
 """
-QUOTED = f"""\
-# -- vSphere Docker Volume Service configuration --
-datastore='{SHARED}'
-slink='/etc/vmware/vmdkops/auth-db'
-shared_db="/vmfs/volumes/${{datastore}}/dockvols/vmdkops_config.db"
-mkdir -p '/etc/vmware/vmdkops'
-if [ ! -e "$slink" ] && [ ! -h "$slink" ]
-then
-    ln -s "$shared_db" "$slink"
-fi
-# -- vSphere Docker Volume Service configuration --
-"""
+OURS = section_text(SHARED)
 
 
 @dataclass(frozen=True)

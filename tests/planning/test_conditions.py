@@ -55,8 +55,25 @@ LINK = "/vmfs/volumes/id-shared/dockvols/vmdkops_config.db"
         ({"is": "open", "driver": None}, "False Drifted", "False NotConfigured", "False NoSection"),  # it still runs
         ({"is": "open", "db_mode": "SingleNode"}, "False Blocked", "True SingleNode", "False SingleNode"),
         ({"db_mode": "BrokenLink", "db_reason": "Locked"}, "True InSync", "True Locked", "True Section"),
-        ({"section": {"form": "damaged"}}, "False Drifted", "True MultiNode", "False NoSection"),
-        ({"section": {"form": "other", "datastore": "shared"}}, "False Drifted", "True MultiNode", "True Section"),
+        ({"section": {"form": "other", "runs": None}}, "False Drifted", "True MultiNode", "Unknown CannotTell"),
+        (
+            {"section": {"form": "not first", "datastore": "id-shared"}},
+            "False Drifted",
+            "True MultiNode",
+            "True Section",
+        ),
+        (
+            {"section": {"form": "not first", "datastore": "id-shared", "runs": None}},
+            "False Drifted",
+            "True MultiNode",
+            "Unknown CannotTell",
+        ),
+        (
+            {"section": {"form": "ours", "datastore": "id-shared", "runs": None, "why": "line 21: auth-db"}},
+            "True InSync",
+            "True MultiNode",
+            "Unknown CannotTell",
+        ),
         (
             {"section": {"form": "ours", "datastore": "id-other"}},
             "False Drifted",

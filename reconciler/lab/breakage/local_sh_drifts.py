@@ -65,6 +65,8 @@ DRIFTS = (
     Drift("section-by-name", "the section has the datastore's name, as the original tool writes it", _by_name, 1659),
     Drift("local-sh-syntax-error", "a line before the section has a syntax error",
           _edit(lambda lines, start, _: [*lines[:start], "if [ -e /tmp", *lines[start:]])),
+    Drift("local-sh-undoes-link", "a line behind the section removes the link again",
+          _edit(lambda lines, _, end: [*lines[:end], "rm -f /etc/vmware/vmdkops/auth-db", *lines[end:]])),
     Drift("local-sh-not-executable", "local.sh is not executable, so it is never run", _not_executable),
     Drift("local-sh-removed", "local.sh is gone", _removed),
 )  # fmt: skip

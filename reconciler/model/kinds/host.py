@@ -94,16 +94,17 @@ class SectionForm(StrEnum):
 
     MISSING = "missing"  # local.sh has no section
     NO_FILE = "no file"  # there is no local.sh
-    OURS = "ours"  # exactly what vdvs writes for `datastore`
-    OTHER = "other"  # well-formed, but not as vdvs writes it: the original tool's, or edited
-    DAMAGED = "damaged"  # an unclosed tag or more than one section
+    OURS = "ours"  # exactly what vdvs writes for `datastore`, behind `#!` and comments only
+    NOT_FIRST = "not first"  # the same, but a command stands before it
+    OTHER = "other"  # other text: the original tool's, an older one of ours, edited, not closed, more than one
 
 
 class Section(Strict, frozen=True):
     """The vDVS section of local.sh. `datastore`: the value it names (an id or a name), None if it names none;
     `saved` False: an edit of ours has not yet been written to the boot bank. `runs`: whether the boot makes the link
-    that it names; if not, or if that cannot be told (None), `why` says so. `hindrance`: what keeps any section in this
-    local.sh from running; empty if nothing does."""
+    that it names and leaves it; if not, or if that cannot be told (None), `why` says so, with the number of the line.
+    `hindrance`: what keeps any section in this local.sh from running; empty if nothing does.
+    Source: docs/domain.md#modes-of-a-host"""
 
     form: SectionForm
     datastore: str | None

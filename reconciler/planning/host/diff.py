@@ -202,11 +202,13 @@ def _persistence(host: ResolvedHost, seen: ObservedHost, found: Findings, names:
     if datastore is None:
         return
     section = seen.section
-    good = section.form is SectionForm.OURS and section.datastore == datastore.id and section.runs
-    if good and section.saved:
-        return
     if section.hindrance:
         found.held.append(f"local.sh cannot bring the link back: {section.hindrance}; let it begin with #!/bin/sh")
+        return
+    good = _as_written(section, datastore.id)
+    if good and section.why:  # lines of others, which vdvs does not touch
+        found.notes.append(f"local.sh: {section.why}")
+    if good and section.saved:
         return
     action = WriteSection(host.ref, Risk.SAFE, datastore.id)
     after = "local.sh section that never runs" if seen.secure_boot else "local.sh section"
@@ -214,15 +216,20 @@ def _persistence(host: ResolvedHost, seen: ObservedHost, found: Findings, names:
 
 
 def _persistence_before(section: Section, wanted: str, names: DisplayNames) -> str:
-    if section.form is SectionForm.OURS and section.datastore == wanted and section.runs:
+    if _as_written(section, wanted):
         return "local.sh section, not saved yet"
     if section.form in (SectionForm.MISSING, SectionForm.NO_FILE):
         return "missing" if section.saved else "missing, but its removal is not saved yet"
-    if section.form is SectionForm.DAMAGED:
-        return f"damaged local.sh section{section.why and f': {section.why}'}"
     text = f"local.sh section for {names.volume(section.datastore or '?')}"
-    if section.form is not SectionForm.OURS or section.runs:
+    if section.form is SectionForm.NOT_FIRST:
+        text += ", not first"
+    elif section.form is SectionForm.OTHER or section.runs is not False:
         text += ", not as vdvs writes it"
-    if section.runs:
-        return text
-    return f"{text}, that {'perhaps ' if section.runs is None else ''}never runs ({section.why})"
+    if section.runs is False:
+        text += ", that never runs"
+    return f"{text} ({section.why})" if section.why else text
+
+
+def _as_written(section: Section, datastore: str) -> bool:
+    """Whether nothing is left to write. That lines of others may undo the link is no difference."""
+    return section.form is SectionForm.OURS and section.datastore == datastore and section.runs is not False
