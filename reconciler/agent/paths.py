@@ -9,7 +9,7 @@ import os
 import posixpath
 import stat
 
-from .text import native
+from .compat import native
 from .wire import Refused
 
 TYPE_CHECKING = False

@@ -3,6 +3,8 @@
 import fcntl
 import os
 import select
+import subprocess
+import sys
 import time
 
 try:
@@ -11,14 +13,13 @@ try:
 except ImportError:  # Python 2
     import signal
 
-from .clock import monotonic
+from .compat import monotonic, native, readable
 from .patterns import Pattern
-from .text import native, readable
 from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, List, Optional, Sequence  # novm
+    from typing import Any, List, Optional, Sequence, Tuple  # novm
 
     from .paths import Root
 
@@ -26,6 +27,8 @@ MOST_OUTPUT = 4 * 1024 * 1024  # bytes of one stream that are kept
 _PAUSE = 0.02
 _BARE_NAME = Pattern(r"\[\w+\]$")
 _MOST_DESCRIPTORS = 256  # an agent has a dozen
+# The folder that this process was started in may hold files called like modules.
+_BEFORE = "import sys\nsys.path[:] = [folder for folder in sys.path if folder]\n"
 _PATH = "/bin:/sbin:/usr/bin:/usr/sbin:/usr/local/bin"
 
 
@@ -148,6 +151,24 @@ def _become(root, words, out, err, trouble):
         os.write(trouble, str(error.errno).encode("ascii"))
     finally:
         os._exit(127)
+
+
+def run_python(script, *arguments):
+    # type: (str, str) -> Tuple[int, Any]
+    """(exit code, what it complained) of `script`, which finds the arguments in `sys.argv[1:]`.
+
+    For what this process must not do itself: closing any descriptor of a DB drops all the POSIX locks that its process
+    holds there, SQLite's among them."""
+    with open(os.devnull, "r+b") as nothing:
+        process = subprocess.Popen(
+            [sys.executable, "-E", "-S", "-c", _BEFORE + script] + list(arguments),
+            stdin=nothing,
+            stdout=nothing,
+            stderr=subprocess.PIPE,
+            close_fds=True,
+        )
+        complaint = readable(process.communicate()[1]).strip()
+    return process.returncode, complaint
 
 
 def first_that_exists(root, paths):

@@ -1,7 +1,7 @@
 """The lines that go in and out: one JSON object each, ASCII on the wire."""
 
 from . import plain_json
-from .text import sentence
+from .compat import sentence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,13 +6,10 @@ import marshal
 import sys
 import zlib
 from functools import cache
-from importlib.abc import InspectLoader
-from importlib.util import find_spec
-from pkgutil import get_data
-from types import CodeType
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.agent import MODULES
+import reconciler.agent
 
 if TYPE_CHECKING:
     from reconciler.hosts.conversation import Channel
@@ -25,44 +22,43 @@ BOOTSTRAP = (
     "exec(i.read(int(i.readline())))"
 )
 
+# `modules` maps a name to (whether it is a package, its code or source). The last two methods are for Python 2.
 _LOADER = """
 sys.path[:] = [folder for folder in sys.path if folder]
-class Module(type(sys)):
-    def __getattr__(self, wanted):
-        if self.__name__ not in codes:
-            raise AttributeError(wanted)
-        load(self)
-        return getattr(self, wanted)
-def load(module):
-    code = codes.pop(module.__name__, None)
-    if code is not None:
-        exec(compiled(module.__name__[11:], code), module.__dict__)
-package = type(sys)("vdvs_agent")
-package.__path__ = []
-sys.modules["vdvs_agent"] = package
-codes = {}
-for name, code in modules:
-    module = Module("vdvs_agent." + name)
-    module.__package__ = "vdvs_agent"
-    codes[module.__name__] = code
-    sys.modules[module.__name__] = module
-    setattr(package, name, module)
-package.main.main(sys.argv[1] if len(sys.argv) > 1 else "/", i, o)
+class Bundle(object):
+    def find_spec(self, name, path=None, target=None):
+        if name in modules:
+            return type(sys.__spec__)(name, self, is_package=modules[name][0])
+    def create_module(self, spec):
+        return None
+    def exec_module(self, module):
+        exec(compiled(module.__name__, modules[module.__name__][1]), module.__dict__)
+    def find_module(self, name, path=None):
+        return self if name in modules else None
+    def load_module(self, name):
+        module = sys.modules[name] = type(sys)(name)
+        if modules[name][0]:
+            module.__path__ = []
+        module.__package__ = name if modules[name][0] else name.rpartition(".")[0]
+        self.exec_module(module)
+        return module
+sys.meta_path.insert(0, Bundle())
+from vdvs_agent.main import main
+main(sys.argv[1] if len(sys.argv) > 1 else "/", i, o)
 import os
 os._exit(0)  # all is said: what is left in memory need not be taken apart
 """
-# A module is compiled, or its code is read, when something of it is first used: no agent needs all of them.
-_COMPILE = """
+_SOURCES = """
 import zlib
 exec(zlib.decompress(i.read({length})))
 def compiled(name, source):
-    return compile(source, "vdvs_agent/" + name + ".py", "exec", 0, True)
+    return compile(source, name, "exec", 0, True)
 """
-_UNPACK = """
+_CODES = """
 import marshal
 modules = marshal.loads(i.read({length}))
 def compiled(name, code):
-    return marshal.loads(code)
+    return code
 """
 
 
@@ -74,32 +70,37 @@ async def ship(channel: Channel, first: str = "") -> None:
 
 
 def bundle_for(python: str, first: str = "") -> bytes:
-    """What is written to an interpreter that says it is this one: a line with the length, the program, and its modules.
-    For the Python that runs this they are compiled already: compiling takes an agent longer than looking. For any other
-    they are sent as they stand, packed, as to forty hosts at once the way is long."""
+    """Return what is written to an interpreter that says it is this one: a line with the length, the program, and its
+    modules. For the Python that runs this they are compiled already, as compiling takes an agent longer than looking.
+    For any other they are sent as they stand, packed, as to forty hosts at once the way is long."""
     return _compiled(first) if python == " ".join(sys.version.split()) else _packed(first)
 
 
 @cache
 def _packed(first: str) -> bytes:
-    # (importlib.resources would do the same, and takes longer to import than all of this.)
-    modules = [(name, (get_data("reconciler.agent", f"{name}.py") or b"").decode("ascii")) for name in MODULES]
-    packed = zlib.compress(f"modules = {modules!r}".encode("ascii"), 9)
-    return _program(first, _COMPILE.format(length=len(packed))) + packed
+    packed = zlib.compress(f"modules = {_modules()!r}".encode("ascii"), 9)
+    return _program(first, _SOURCES.format(length=len(packed))) + packed
 
 
 @cache
 def _compiled(first: str) -> bytes:
-    modules = marshal.dumps([(name, marshal.dumps(_code(name))) for name in MODULES])
-    return _program(first, _UNPACK.format(length=len(modules))) + modules
+    codes = {
+        name: (is_package, compile(source, name, "exec", 0, dont_inherit=True))
+        for name, (is_package, source) in _modules().items()
+    }
+    packed = marshal.dumps(codes)
+    return _program(first, _CODES.format(length=len(packed))) + packed
 
 
-def _code(name: str) -> CodeType:
-    loader = getattr(find_spec(f"reconciler.agent.{name}"), "loader", None)
-    code = loader.get_code(f"reconciler.agent.{name}") if isinstance(loader, InspectLoader) else None
-    if code is None:
-        raise ImportError(f"the agent's module {name} cannot be found")
-    return code
+def _modules() -> dict[str, tuple[bool, str]]:
+    """The agent's modules by name: whether each is a package, and its source."""
+    found = {}
+    for folder in map(Path, reconciler.agent.__path__):
+        for file in sorted(folder.rglob("*.py")):
+            steps = ("vdvs_agent", *file.relative_to(folder).with_suffix("").parts)
+            is_package = steps[-1] == "__init__"
+            found[".".join(steps[:-1] if is_package else steps)] = (is_package, file.read_text("ascii"))
+    return found
 
 
 def _program(first: str, modules: str) -> bytes:

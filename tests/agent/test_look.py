@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reconciler import lab
-from reconciler.agent import host_facts, look
+from reconciler.agent.host import facts, look
 from reconciler.agent.main import answer
 from reconciler.agent.paths import Root
 from reconciler.lab.breakage import DRIFTS, break_lab
@@ -22,7 +22,7 @@ HOST = "esxiz10"
 
 
 def forget() -> None:
-    for cache in (host_facts._kept_drivers, host_facts._secure_boot_cache, host_facts._service_cache):
+    for cache in (facts._kept_drivers, facts._secure_boot_cache, facts._service_cache):
         cache.clear()
 
 
@@ -55,7 +55,7 @@ def test_after_every_drift_it_says_what_a_new_agent_says(drift: str, site: Path)
     assert old.last_look.holds()
     with suppress(UsageError):  # it is one of vSAN, or of volumes, of which there are none here
         break_lab(site, drift, HOST)
-    host_facts._secure_boot_cache.clear()  # which changes with a reboot only, and that ends every agent
+    facts._secure_boot_cache.clear()  # which changes with a reboot only, and that ends every agent
     after = seen(old)
     forget()
     assert after == seen(Root(old.folder))

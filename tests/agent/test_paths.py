@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.agent import look
+from reconciler.agent.host import look
 from reconciler.agent.paths import Root
 from reconciler.agent.wire import Refused
 

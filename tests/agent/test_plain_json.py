@@ -11,10 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.agent import host_facts, log_level, plain_json
-from reconciler.hosts.bundle import BOOTSTRAP, bundle_for
+from reconciler.agent import plain_json
 from tests.agent.pythons import ALL_PYTHONS
-from tests.agent.world import DB, Agent
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
@@ -81,18 +79,3 @@ def test_every_python_says_the_same(python: str) -> None:
     """
     said = subprocess.run([python, "-c", program], capture_output=True, text=True, check=True).stdout
     assert json.loads(said) == value
-
-
-def test_a_quiet_look_imports_nothing_that_takes_long(ready: Agent) -> None:
-    """Forty of them at once on the machine that runs these tests take forty times as long."""
-    assert ready.on_host({"action": "LinkDB", "path": DB, "before": None}) == ["ok"]
-    ready.program(host_facts.SERVICE, "exit 0")
-    (ready.root / log_level.FILE[1:]).write_text(json.dumps(log_level._default()))
-    line = [sys.executable, "-I", "-S", "-X", "importtime", "-c", BOOTSTRAP, str(ready.root)]
-    said = bundle_for(" ".join(sys.version.split())) + b'{"id": 1, "do": "observe"}\n'
-    done = subprocess.run(line, input=said, capture_output=True, check=True)
-    host = json.loads(done.stdout.splitlines()[-1])["result"]["host"]
-    assert (host["db_mode"], host["service"], host["log_level"]) == ("MultiNode", "running", "INFO")
-    imported = {said.rpartition("|")[2].strip() for said in done.stderr.decode().splitlines()}
-    assert {"os", "_json"} <= imported
-    assert not imported & {"json", "re", "enum", "signal", "subprocess", "csv", "hashlib", "_sqlite3"}

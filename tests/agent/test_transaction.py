@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.agent import sqlite as agents_sqlite
+from reconciler.agent.db import sqlite as agents_sqlite
 from reconciler.agent.wire import Refused
 from reconciler.hosts.bundle import BOOTSTRAP, bundle_for
 from tests.agent.pythons import ALL_PYTHONS
@@ -207,7 +207,7 @@ def test_an_old_sqlite_never_writes(ready: Agent, monkeypatch: pytest.MonkeyPatc
 
 def test_rows_that_somebody_loses_after_the_commit_are_noticed(ready: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     before = ready.db.read_bytes()
-    monkeypatch.setattr("reconciler.agent.backup.keep_newest", lambda *_: ready.db.write_bytes(before))
+    monkeypatch.setattr("reconciler.agent.db.backup.keep_newest", lambda *_: ready.db.write_bytes(before))
     assert ready.refused([ADD]) == "Unverified"
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.agent import rules
+from reconciler.agent.db import rules
 from reconciler.hosts import wire
 from reconciler.model.desired import Unmanaged
 from reconciler.model.diff import Op

@@ -4,17 +4,18 @@ import hashlib
 import os
 import time
 
-from . import files, host_facts, log_level, own_db, programs, section, sqlite
-from .clock import monotonic
-from .paths import AUTH_DB, raw_target
-from .text import native, readable
-from .wire import Refused
+from .. import files, programs, section
+from ..compat import monotonic, native, readable
+from ..db import sqlite
+from ..paths import AUTH_DB, raw_target
+from ..wire import Refused
+from . import facts, log_level, own_db
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict  # novm
 
-    from .paths import Root
+    from ..paths import Root
 
 INSTALL_SECONDS = 900
 SERVICE_SECONDS = 120
@@ -111,8 +112,8 @@ def _remove_driver(root, action):
 def _still_installed(root, before):
     # type: (Root, str) -> bool
     """Whether the driver is there, in the version `before`. Raises Refused `Moved` if it is there in another one."""
-    host_facts.forget_driver(root)
-    found, error = host_facts.driver(root)
+    facts.forget_driver(root)
+    found, error = facts.driver(root)
     if error:
         raise Refused("ReadError", "the driver's version could not be read: %s" % error)
     if found not in (None, before):
@@ -122,12 +123,12 @@ def _still_installed(root, before):
 
 def _remove(root):
     # type: (Root) -> None
-    words = [host_facts.esxcli(root), "software", "vib", "remove", "-n", host_facts.DRIVER]
+    words = [facts.esxcli(root), "software", "vib", "remove", "-n", facts.DRIVER]
     try:
         done = programs.run(root, words, INSTALL_SECONDS)
     finally:
-        host_facts.forget_driver(root)
-    found, error = host_facts.driver(root)
+        facts.forget_driver(root)
+    found, error = facts.driver(root)
     if done.code != 0 or found is not None or error:
         raise Refused(
             "RemoveFailed", "esxcli cannot remove the driver: %s" % (done.complaint or error or "it is there")
@@ -147,14 +148,14 @@ def _install(root, action):
     # type: (Root, Dict[str, Any]) -> None
     source, version = action["source"], action.get("version")
     option = "-d" if source.endswith(".zip") else "-v"
-    words = [host_facts.esxcli(root), "software", "vib", "install", option, source]
+    words = [facts.esxcli(root), "software", "vib", "install", option, source]
     try:
         done = programs.run(root, words, INSTALL_SECONDS)
     finally:
-        host_facts.forget_driver(root)
+        facts.forget_driver(root)
     if done.code != 0:
         raise Refused("InstallFailed", "esxcli cannot install %s: %s" % (source, done.complaint))
-    found, error = host_facts.driver(root)
+    found, error = facts.driver(root)
     if found is None:
         raise Refused("InstallFailed", "after the installation the driver is not listed: %s" % (error or "no such VIB"))
     if version is not None and found != version:
@@ -179,9 +180,9 @@ def _check_file(root, source, checksum):
 def _restart_hostd(root, action):
     # type: (Root, Dict[str, Any]) -> None
     del action
-    script = programs.first_that_exists(root, [host_facts.HOSTD])
+    script = programs.first_that_exists(root, [facts.HOSTD])
     if script is None:
-        raise Refused("Missing", "%s is missing" % host_facts.HOSTD)
+        raise Refused("Missing", "%s is missing" % facts.HOSTD)
     done = programs.run(root, [script, "restart"], SERVICE_SECONDS)
     until = monotonic() + SERVICE_SECONDS
     while programs.run(root, [script, "status"], SERVICE_SECONDS).code != 0:
@@ -193,13 +194,13 @@ def _restart_hostd(root, action):
 def _start_service(root, action):
     # type: (Root, Dict[str, Any]) -> None
     del action
-    script = programs.first_that_exists(root, [host_facts.SERVICE])
+    script = programs.first_that_exists(root, [facts.SERVICE])
     if script is None:
-        raise Refused("Missing", "%s is missing: the driver is not installed" % host_facts.SERVICE)
-    if host_facts.service(root) == "running":
+        raise Refused("Missing", "%s is missing: the driver is not installed" % facts.SERVICE)
+    if facts.service(root) == "running":
         return
     done = programs.run(root, [script, "start"], SERVICE_SECONDS)
-    if host_facts.service(root) != "running":
+    if facts.service(root) != "running":
         raise Refused("NotRunning", "vmdk-opsd does not run after its start: %s" % done.complaint)
 
 

@@ -11,17 +11,18 @@ import stat
 import time
 from collections import OrderedDict
 
-from . import dockvols, files, volumes
-from .paths import mode_of
-from .patterns import UUID, Pattern
-from .text import native, readable, sentence
-from .wire import Refused
+from .. import files
+from ..compat import native, readable, sentence
+from ..paths import mode_of
+from ..patterns import UUID, Pattern
+from ..wire import Refused
+from . import tree, volumes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional, Set, Tuple  # novm
 
-    from .paths import Root
+    from ..paths import Root
 
 LARGEST = 65536  # bytes of the metadata of a volume
 MOST_READ = 2000  # volumes whose metadata are read, of one datastore
@@ -63,7 +64,7 @@ def listing(root, url, wanted):
     if wanted is not None and not wanted:
         return found
     try:
-        place = dockvols.folder_of(root, url)
+        place = tree.folder_of(root, url)
         found["found"] = _of_all(place, None if wanted is None else {native(name) for name in wanted})
     except Refused as refused:
         found["error"] = refused.sentence

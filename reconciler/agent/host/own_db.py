@@ -2,18 +2,17 @@
 
 import time
 
-from . import database, relocation, rows, sqlite, transaction
-from .clock import monotonic
-from .paths import AUTH_DB, raw_target
-from .text import native
-from .wire import Refused
+from ..compat import monotonic, native
+from ..db import database, relocation, rows, sqlite, transaction
+from ..paths import AUTH_DB, raw_target
+from ..wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict  # novm
 
-    from .database import Place
-    from .paths import Root
+    from ..db.database import Place
+    from ..paths import Root
 
 SECONDS = 10  # to wait for each lock
 

@@ -5,10 +5,10 @@ Rows are read whatever they hold: NULL, blobs and text that is not UTF-8 must no
 
 import binascii
 
-from .patterns import Pattern
+from ..patterns import Pattern
+from ..wire import Refused
 from .schema import COLUMNS, OLDER, VERSION
 from .sqlite import execute, meaning
-from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

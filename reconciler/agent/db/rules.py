@@ -12,7 +12,7 @@ from .sqlite import execute
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from typing import Any, List, Tuple  # novm
+    from typing import List  # novm
 
 # `tenant` is the id of the vmgroup and `vm` the id of the VM that is to blame (None: nobody in particular).
 Violation = namedtuple("Violation", ["sentence", "tenant", "vm"])

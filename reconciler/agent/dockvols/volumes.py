@@ -7,8 +7,8 @@ import errno
 import os
 import stat
 
-from .patterns import Pattern
-from .text import readable
+from ..compat import readable
+from ..patterns import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,14 +1,13 @@
 """What each action does to the rows. Every precondition is checked here, inside the transaction."""
 
+from ..patterns import UUID
+from ..wire import Refused
 from . import dead_rows, objects, rows, schema
 from .books import Books, unmet
-from .patterns import UUID
-from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import sqlite3
-    from typing import Any, Dict, List, Optional, Tuple  # novm
+    from typing import Any, Dict, List, Tuple  # novm
 
 
 def carry_out(books, action):

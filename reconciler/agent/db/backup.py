@@ -2,14 +2,12 @@
 
 import os
 
-from . import children, files
-from .paths import mode_of
-from .wire import Refused
+from .. import files, programs
+from ..paths import mode_of
+from ..wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Optional  # novm
-
     from .database import Place
 
 # Copies argv[1] to the new file argv[2], makes it durable, reads it back and compares.
@@ -74,7 +72,7 @@ def _free_name(place, time):
 def copy_file(source, target):
     # type: (str, str) -> None
     """Copy a DB to a new file, by a child process, while the caller holds the lock on it. Raises Refused."""
-    code, complaint = children.run(_COPY, source, target)
+    code, complaint = programs.run_python(_COPY, source, target)
     if code:
         full = code == 100
         message = "the DB cannot be copied: %s" % (complaint or "the copying process was ended")

@@ -3,18 +3,15 @@
 import os
 import zlib
 
-from . import database, files, programs, rows, sqlite, stamps
-from .clock import monotonic
-from .journal import journal_bytes, somebody_is_writing
-from .paths import AUTH_DB, VOLUMES, mode_of, raw_target, size_of
-from .text import PY2, native, readable
-from .wire import Refused
+from .. import files, programs
+from ..compat import PY2, monotonic, native, readable
+from ..wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional, Tuple  # novm
 
-    from .paths import Root
+    from ..paths import Root
 
 DRIVER = "esx-vmdkops-service"
 ESXCLI = ("/bin/esxcli", "/sbin/esxcli")
@@ -103,7 +100,7 @@ def pid_files(root):
         names = sorted(name for name in os.listdir(folder) if SERVICE_TAG in name)
     except (Refused, OSError):
         return None
-    return [(name, stamps.of(os.path.join(folder, name))) for name in names] or None
+    return [(name, files.stamp(os.path.join(folder, name))) for name in names] or None
 
 
 def _status(root):
@@ -146,13 +143,13 @@ def _installed(root):
     """The state of the folder of installed VIBs: another one after each change of it, and after each boot, which makes
     it anew. None if that cannot be told, also because it was changed a moment ago."""
     found = root.once(_installed_vibs)
-    return None if found is None or not stamps.is_settled(found[0]) else found[1]
+    return None if found is None or not files.is_settled(found[0]) else found[1]
 
 
 def _installed_vibs(root):
     # type: (Root) -> Optional[Tuple[Any, str]]
     real = root.real(INSTALLED_VIBS)
-    stamp = root.ask(stamps.of, real)
+    stamp = root.ask(files.stamp, real)
     try:
         names = repr(sorted(root.ask(os.listdir, real)))
     except OSError:

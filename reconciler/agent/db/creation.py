@@ -5,17 +5,17 @@
 
 import os
 
-from . import database, files, programs, rows, schema, sqlite, transaction
+from .. import files, programs
+from ..wire import Refused
+from . import database, rows, schema, sqlite, transaction
 from .journal import journal_bytes
-from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import sqlite3
     from typing import Any, Dict, List, Tuple  # novm
 
+    from ..paths import Root
     from .database import Place
-    from .paths import Root
 
 # On vSAN a folder directly on the datastore is an object of its own, which only this program can make.
 OSFS_MKDIR = "/usr/lib/vmware/osfs/bin/osfs-mkdir"

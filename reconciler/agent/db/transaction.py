@@ -3,18 +3,18 @@
 import itertools
 import os
 
-from . import backup, database, files, rows, rules, schema, sqlite
+from .. import files
+from ..compat import monotonic, sentence
+from ..wire import Refused
+from . import backup, database, rows, rules, schema, sqlite
+from .actions import carry_out, touches
 from .books import Books
-from .clock import monotonic
-from .db_actions import carry_out, touches
 from .journal import journal_bytes
-from .text import sentence
-from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from typing import Any, Dict, Iterable, List, Optional, Tuple  # novm
+    from typing import Any, Dict, Iterable, List, Optional  # novm
 
     from .database import Place
 

@@ -10,16 +10,18 @@ import os
 import stat
 from collections import OrderedDict
 
-from . import creation, dockvols, files, metadata, volumes
-from .patterns import NOT_IN_A_NAME, UUID
-from .text import native
-from .wire import Refused
+from .. import files
+from ..compat import native
+from ..db import creation
+from ..patterns import NOT_IN_A_NAME, UUID
+from ..wire import Refused
+from . import metadata, tree, volumes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, Optional  # novm
 
-    from .paths import Root
+    from ..paths import Root
 
 BLOCK = 4096
 KEPT = ".vdvs-backups"  # in `dockvols/`: what was in a file before it was last changed here
@@ -54,7 +56,7 @@ def apply(root, action):
 def _set(root, action):
     # type: (Root, Dict[str, Any]) -> None
     url, name = root.canonical(action["url"]), native(action["name"])
-    place = dockvols.folder_of(root, url)
+    place = tree.folder_of(root, url)
     folder = os.path.join(place, native(action["uuid"]))
     there = os.listdir(folder) if metadata.is_folder(folder) else []
     if name + ".vmdk" not in volumes.among(there):

@@ -6,10 +6,10 @@ a hot journal back; reading must not.
 
 import errno
 
-from . import children
+from .. import programs
+from ..compat import PY2
+from ..wire import Refused
 from .sqlite import of_system
-from .text import PY2
-from .wire import Refused
 
 RESERVED_BYTE = 0x40000001  # where SQLite's writers lock, in the DB file
 
@@ -53,4 +53,4 @@ def look_before_reading(real):
 def somebody_is_writing(real):
     # type: (str) -> bool
     """Whether a live writer holds SQLite's lock on the DB at the real path. Asked in a child process."""
-    return children.run(_IS_SOMEBODY_WRITING, real)[0] == 3
+    return programs.run_python(_IS_SOMEBODY_WRITING, real)[0] == 3

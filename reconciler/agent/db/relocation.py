@@ -7,18 +7,19 @@ puts the old file aside, so that a host that still uses it finds nothing and ref
 
 import os
 
-from . import backup, creation, database, files, objects, rows, schema, sqlite, transaction
+from .. import files
+from ..paths import mode_of
+from ..wire import Refused
+from . import backup, creation, database, objects, rows, schema, sqlite, transaction
 from .journal import journal_bytes
-from .paths import mode_of
-from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from typing import Any, Dict, Tuple  # novm
 
+    from ..paths import Root
     from .database import Place
-    from .paths import Root
 
 # The books as they were when they were copied: what differs from them later was booked, or struck out, at that side.
 _BOOKS = "vdvs_moved_volumes"

@@ -5,8 +5,8 @@ answers; if all of them, asked again in a row, are answered alike, what followed
 it only is not thought out again, which takes longer than asking.
 """
 
-from .paths import Root, inside, raw_target
-from .text import native
+from ..compat import native
+from ..paths import Root, inside, raw_target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,15 +7,16 @@ with it.
 import io
 import os
 
-from . import files, host_facts, plain_json, programs
-from .paths import mode_of
-from .wire import Refused
+from .. import files, plain_json, programs
+from ..paths import mode_of
+from ..wire import Refused
+from . import facts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, Optional, Tuple  # novm
 
-    from .paths import Root
+    from ..paths import Root
 
 FILE = "/etc/vmware/vmdkops/log_config.json"
 HANDLER = "rotate_file"  # the service knows it by this name
@@ -56,10 +57,10 @@ def change(root, action):
     content = _content(root) or _default()
     content["loggers"][""]["level"] = content["handlers"][HANDLER]["level"] = level
     _write(root, json.dumps(content, indent=4, sort_keys=True))
-    script = programs.first_that_exists(root, [host_facts.SERVICE])
-    if script is not None and host_facts.service(root) == "running":
+    script = programs.first_that_exists(root, [facts.SERVICE])
+    if script is not None and facts.service(root) == "running":
         done = programs.run(root, [script, "restart"], RESTART_SECONDS)
-        if host_facts.service(root) != "running":
+        if facts.service(root) != "running":
             raise Refused("NotRunning", "vmdk-opsd does not run after its restart: %s" % done.complaint)
 
 

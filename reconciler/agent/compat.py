@@ -1,4 +1,4 @@
-"""Between the text of the protocol and what this Python wants for paths and arguments.
+"""What differs between the Pythons of ESXi: text for the operating system, and a clock.
 
 The protocol is Unicode. A host often runs with LANG=C, where Python would refuse to encode an umlaut in a path; ESXi
 itself always means UTF-8, so that is what is used here, whatever the locale says.
@@ -6,12 +6,14 @@ itself always means UTF-8, so that is what is used here, whatever the locale say
 
 import os
 import sys
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any  # novm
 
 PY2 = sys.version_info[0] == 2
+monotonic = getattr(time, "monotonic", time.time)  # Python 2 has only the time of day
 _is_ascii = getattr(str, "isascii", None)  # since 3.7
 
 

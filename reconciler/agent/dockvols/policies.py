@@ -9,17 +9,19 @@ import json
 import os
 import stat
 
-from . import creation, dockvols, files, metadata, volumes
-from .paths import mode_of
-from .patterns import NOT_IN_A_NAME
-from .text import native, readable
-from .wire import Refused
+from .. import files
+from ..compat import native, readable
+from ..db import creation
+from ..paths import mode_of
+from ..patterns import NOT_IN_A_NAME
+from ..wire import Refused
+from . import metadata, tree, volumes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional, Tuple  # novm
 
-    from .paths import Root
+    from ..paths import Root
 
 FOLDER = "policies"
 LARGEST = metadata.LARGEST  # bytes of a policy
@@ -34,7 +36,7 @@ def listing(root, url):
     """The entry `policies` of a datastore in the protocol."""
     found = {"error": None, "files": {}, "users": {}, "unread": NOT_LOOKED}  # type: Dict[str, Any]
     try:
-        place = dockvols.folder_of(root, url)
+        place = tree.folder_of(root, url)
         folder = _folder(place, url)
         if folder is not None:
             names = sorted(name for name in os.listdir(folder) if not files.is_temporary(name))
@@ -158,9 +160,9 @@ def _write(root, action):
     # type: (Root, Dict[str, Any]) -> None
     url, name = root.canonical(action["url"]), native(action["name"])
     wanted = (action["content"] + "\n").encode("utf-8")
-    if not os.path.isdir(dockvols.folder_of(root, url)):
+    if not os.path.isdir(tree.folder_of(root, url)):
         creation.make_dockvols(root, native(url) + "/dockvols")
-    place = dockvols.folder_of(root, url)
+    place = tree.folder_of(root, url)
     if _folder(place, url) is None:
         creation.make_one_folder(os.path.join(place, FOLDER))
         files.sync_folder(place)
@@ -195,7 +197,7 @@ def _write_new(real, content):
 def _remove(root, action):
     # type: (Root, Dict[str, Any]) -> None
     url, name = root.canonical(action["url"]), native(action["name"])
-    place = dockvols.folder_of(root, url)
+    place = tree.folder_of(root, url)
     folder = _folder(place, url)
     if folder is None or _found(os.path.join(folder, name)) is None:
         return

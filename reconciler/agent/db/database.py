@@ -5,20 +5,20 @@ import os
 import posixpath
 import stat
 
-from . import dead_rows, files, objects, rows, rules, sqlite, stamps
-from .clock import monotonic
+from .. import files
+from ..compat import monotonic, native, readable
+from ..paths import AUTH_DB, raw_target, size_of
+from ..patterns import Pattern
+from ..wire import Refused
+from . import dead_rows, objects, rows, rules, sqlite
 from .journal import journal_bytes, look_before_reading
-from .paths import AUTH_DB, raw_target, size_of
-from .patterns import Pattern
-from .text import native, readable
-from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from typing import Any, Callable, Dict, List, Optional, Tuple, TypeVar  # novm
 
-    from .paths import Root
+    from ..paths import Root
 
     Value = TypeVar("Value")
 
@@ -134,10 +134,10 @@ def look(root, path, known, until):
 
 def _look(place, known, until):
     # type: (Place, Optional[str], float) -> Dict[str, Any]
-    stamp = stamps.of(place.real)
+    stamp = files.stamp(place.real)
     answer = sqlite.patiently(until, lambda: reading(place, lambda found: _describe(found, known)))
     _last_look.clear()
-    if stamps.is_settled(stamp) and answer["unchanged"]:
+    if files.is_settled(stamp) and answer["unchanged"]:
         _last_look[place.real] = (stamp, answer, monotonic() + _GOOD_FOR)
     return answer
 
@@ -148,7 +148,7 @@ def _looked_at(place, known):
     stamp, answer, until = _last_look.get(place.real, (None, {"fingerprint": ""}, 0.0))
     if answer["fingerprint"] != known or monotonic() > until or journal_bytes(place.real):
         return None
-    return dict(answer) if stamps.of(place.real, stamps.through_open) == stamp else None
+    return dict(answer) if files.stamp(place.real, files.stat_through_open) == stamp else None
 
 
 def fingerprint(place, until):

@@ -9,17 +9,18 @@ import os
 import posixpath
 import stat
 
-from . import files, volumes
-from .paths import VOLUMES, mode_of, raw_target
-from .patterns import UUID, Pattern
-from .text import native, readable
-from .wire import Refused
+from .. import files
+from ..compat import native, readable
+from ..paths import VOLUMES, mode_of, raw_target
+from ..patterns import UUID, Pattern
+from ..wire import Refused
+from . import volumes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List, Optional  # novm
+    from typing import Any, Dict, List  # novm
 
-    from .paths import Root
+    from ..paths import Root
 
 DB_FILES = "vmdkops_config.db"
 MOST_LISTED = 5000  # volumes of one datastore that are named

@@ -8,17 +8,16 @@ import os
 import sys
 import time
 
-from .clock import monotonic
-from .files import BUSY, FULL
-from .text import PY2, native
-from .wire import Refused
+from ..compat import PY2, monotonic, native
+from ..files import BUSY, FULL
+from ..wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from typing import Any, Callable, List, Optional, TypeVar  # novm
 
-    from .paths import Root
+    from ..paths import Root
 
     Value = TypeVar("Value")
 

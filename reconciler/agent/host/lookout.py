@@ -7,15 +7,16 @@ changed is not told in detail, as whoever is told looks again anyhow.
 import os
 import select
 
-from . import host_facts, log_level, stamps
-from .paths import AUTH_DB, VOLUMES, raw_target
-from .wire import Refused
+from .. import files
+from ..paths import AUTH_DB, VOLUMES, raw_target
+from ..wire import Refused
+from . import facts, log_level
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, List  # novm
 
-    from .paths import Root
+    from ..paths import Root
 
 LOCAL_SH = "/etc/rc.local.d/local.sh"
 _SERVICE_LOOKS = 15  # the service itself is asked, by a program that has to be started, only every so many looks
@@ -31,7 +32,7 @@ class Lookout(object):
         self._config_dbs = list(request.get("config_dbs") or ())
         self._datastores = list(request.get("datastores") or ())
         self._looks = 0
-        self._service = host_facts.ask_service(root)
+        self._service = facts.ask_service(root)
         self._seen = self._look()
 
     def changed(self):
@@ -43,7 +44,7 @@ class Lookout(object):
         found = sorted(name for name, state in seen.items() if state != self._seen[name])
         self._seen = seen
         if self._looks % _SERVICE_LOOKS == 0:
-            service = host_facts.ask_service(self._root)
+            service = facts.ask_service(self._root)
             if service != self._service and "service" not in found:
                 found.append("service")
             self._service = service
@@ -55,8 +56,8 @@ class Lookout(object):
             "link": self._link(),
             "local.sh": self._at(LOCAL_SH),
             "log level": self._at(log_level.FILE),
-            "driver": (self._at(host_facts.INSTALLED_VIBS), self._at(host_facts.SERVICE)),
-            "service": host_facts.pid_files(self._root),
+            "driver": (self._at(facts.INSTALLED_VIBS), self._at(facts.SERVICE)),
+            "service": facts.pid_files(self._root),
             "volumes": self._at(VOLUMES),
         }  # type: Dict[Any, Any]
         for path in self._config_dbs:
@@ -68,7 +69,7 @@ class Lookout(object):
     def _at(self, path):
         # type: (str) -> Any
         try:
-            return stamps.of(self._root.real(path))
+            return files.stamp(self._root.real(path))
         except Refused as refused:
             return refused.reason
 
@@ -78,7 +79,7 @@ class Lookout(object):
             real = self._root.real(AUTH_DB, last=False)
         except Refused as refused:
             return refused.reason
-        return (stamps.of(real, os.lstat), raw_target(real))
+        return (files.stamp(real, os.lstat), raw_target(real))
 
 
 def until_readable(stream, lookout, tell):

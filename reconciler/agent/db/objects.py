@@ -4,16 +4,16 @@ It is no part of the fingerprint, and nothing of the service depends on it. Wher
 nobody can say who applied what: then nothing is read from it and nothing written to it.
 """
 
+from ..wire import Refused
 from . import rows
 from .sqlite import execute
-from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from typing import Any, Dict, List, Optional, Tuple  # novm
 
-    from .statements import Statements
+    from .books import Statements
 
 # `uid`: the id of a vmgroup; `applied_at` in UTC, as 20261123T201500Z; `dirty` 1: with changes that `commit_id` lacks.
 COLUMNS = ("object", "uid", "set_name", "digest", "commit_id", "dirty", "applied_by", "applied_at", "reason")

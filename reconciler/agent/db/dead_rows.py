@@ -1,9 +1,9 @@
 """Rows of a config DB that serve nobody, whatever is asked: only a hand at the SQL prompt leaves them, and only one can
 name them, because what vDVS and the other actions look for is text. So they are shown, and deleted, by exact key."""
 
+from ..wire import Refused
 from . import rows
 from .sqlite import execute
-from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,17 +2,18 @@
 
 import os
 
-from . import database, files
-from .journal import journal_bytes, somebody_is_writing
-from .paths import AUTH_DB, VOLUMES, mode_of, raw_target, size_of
-from .text import readable
-from .wire import Refused
+from .. import files
+from ..compat import readable
+from ..db import database
+from ..db.journal import journal_bytes, somebody_is_writing
+from ..paths import AUTH_DB, VOLUMES, mode_of, raw_target, size_of
+from ..wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Optional, Tuple  # novm
 
-    from .paths import Root
+    from ..paths import Root
 
 _FOLDER = os.path.dirname(AUTH_DB)
 
