@@ -4,9 +4,9 @@ import binascii
 import errno
 import fcntl
 import os
+import re
 import time
 
-from .patterns import Pattern
 from .wire import Refused
 
 TYPE_CHECKING = False
@@ -18,7 +18,7 @@ BUSY = (errno.EBUSY, errno.EAGAIN)  # on VMFS: another host has it open
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 SQLITE_LOCK_BYTES = (0x40000000, 512)
 COARSE = 2.0  # seconds in which a time stamp without a fraction may hide a second change
-_TEMPORARY = Pattern(r"\.new-[0-9a-f]{16}(-journal)?$")
+_TEMPORARY = re.compile(r"\.new-[0-9a-f]{16}(-journal)?$")
 
 
 def refusal(error, doing):

@@ -142,7 +142,7 @@ def _host(root, linked, kept_driver):
         kept_driver=facts.kept_driver(root),
         service=facts.service(root),
         secure_boot=facts.secure_boot(root),
-        can_write=sqlite.seems_to_write(root),
+        can_write=sqlite.can_write(root),
     )
 
 

@@ -27,6 +27,7 @@ from reconciler.hosts.sections import understood
 from reconciler.model.observed import Section, SectionForm
 from tests.agent.test_observe_db import leave_hot_journal, start_spilling_writer
 from tests.agent.world import AUTH_DB, DB, LOCAL_SH, URL, VOLUME, Agent, break_at
+from tests.processes import wait_until_gone
 
 PLAIN = "#!/bin/sh\necho foreign\nexit 0\n"
 LINK = {"action": "LinkDB", "path": DB, "before": None}
@@ -495,9 +496,12 @@ def test_the_state_of_the_service(agent: Agent, code: int, state: str) -> None:
 def test_a_service_that_does_not_answer_is_killed_with_its_children(
     agent: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(facts, "QUESTION_SECONDS", 0.1)
-    agent.program("/etc/init.d/vmdk-opsd", "sleep 600 & sleep 600")
-    assert agent.host()["service"] == "unknown"
+    monkeypatch.setattr(facts, "QUESTION_SECONDS", 0.2)
+    child = agent.root / "child"
+    agent.program("/etc/init.d/vmdk-opsd", f"sleep 600 & echo $! >> {child}; sleep 600")
+    while not child.exists():  # a shell may take longer to start than it is given
+        assert agent.host()["service"] == "unknown"
+    wait_until_gone([int(line) for line in child.read_text().split()])
 
 
 def test_the_service_is_started(agent: Agent) -> None:
@@ -527,14 +531,15 @@ def test_a_hostd_that_does_not_come_back_is_no_success(agent: Agent, monkeypatch
 
 
 def test_a_service_that_keeps_the_streams_of_its_start_does_not_hold_it_up(agent: Agent) -> None:
-    flag = agent.root / "running"
+    pid = agent.root / "running"
     agent.program(
         "/etc/init.d/vmdk-opsd",
-        f"case $1 in start) sleep 30 & touch {flag} ;; status) test -f {flag} || exit 6 ;; esac",
+        f"case $1 in start) sleep 30 & echo $! > {pid} ;; status) test -f {pid} || exit 6 ;; esac",
     )
     began = time.monotonic()
     assert agent.on_host(START) == ["ok"]
     assert time.monotonic() - began < 10
+    os.kill(int(pid.read_text()), signal.SIGKILL)  # the service outlives its start
 
 
 def test_a_program_that_never_stops_talking_is_bounded(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:

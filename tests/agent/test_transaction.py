@@ -199,7 +199,7 @@ def test_without_permission_to_write_nothing_happens(path: str, mode: int) -> No
 
 
 def test_an_old_sqlite_never_writes(ready: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("_sqlite3.sqlite_version", "3.7.15")
+    monkeypatch.setattr("sqlite3.sqlite_version", "3.7.15")
     assert ready.host()["can_write"] is False
     assert ready.look()["state"] == "present"
     assert ready.refused([ADD]) == "TooOld"

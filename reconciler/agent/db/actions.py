@@ -1,7 +1,6 @@
 """What each action does to the rows. Every precondition is checked here, inside the transaction."""
 
-from ..patterns import UUID
-from ..wire import Refused
+from ..wire import UUID, Refused
 from . import dead_rows, objects, rows, schema
 from .books import Books, unmet
 

@@ -3,12 +3,12 @@
 import errno
 import os
 import posixpath
+import re
 import stat
 
 from .. import files
 from ..compat import monotonic, native, readable
 from ..paths import AUTH_DB, raw_target, size_of
-from ..patterns import Pattern
 from ..wire import Refused
 from . import dead_rows, objects, rows, rules, sqlite
 from .journal import journal_bytes, look_before_reading
@@ -28,7 +28,7 @@ _MAGIC = b"SQLite format 3\0"
 _INTERRUPTED = 60  # seconds after which a file that was not finished will not be
 _GOOD_FOR = 600  # seconds after which a file is read again though it seems untouched
 _last_look = {}  # type: Dict[str, Tuple[Any, Dict[str, Any], float]]
-_BACKUP = Pattern(r"\.bak-(\d{8}T\d{6}Z)(?:-(\d+))?$")
+_BACKUP = re.compile(r"\.bak-(\d{8}T\d{6}Z)(?:-(\d+))?$")
 
 
 class Place(object):

@@ -4,8 +4,10 @@ Rows are read whatever they hold: NULL, blobs and text that is not UTF-8 must no
 """
 
 import binascii
+import hashlib
+import json
+import re
 
-from ..patterns import Pattern
 from ..wire import Refused
 from .schema import COLUMNS, OLDER, VERSION
 from .sqlite import execute, meaning
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 _TEXT = type("".encode("ascii").decode("ascii"))  # `unicode` on Python 2
 # A wrong byte as `_tolerant` shows it, but not half of a pair (which a narrow Python 2 uses for rare characters).
-_WRONG_BYTES = Pattern(b"(?<![\\ud800-\\udbff])[\\udc80-\\udcff]".decode("unicode_escape"))
+_WRONG_BYTES = re.compile(b"(?<![\\ud800-\\udbff])[\\udc80-\\udcff]".decode("unicode_escape"))
 _REPLACEMENT = b"\\ufffd".decode("unicode_escape")
 _COLUMNS = dict(COLUMNS)
 MOST_BOOKED = 5000
@@ -38,9 +40,6 @@ def fingerprint(tables):
     # type: (Dict[str, List[Row]]) -> str
     """The SHA-256 over what `read` gave: the same on every Python, whatever the order in which rows were written.
     NULL, '', 1 and '1' all differ."""
-    import hashlib  # these take long, and only one host of a site reads its config DB
-    import json
-
     digest = hashlib.sha256()
     for table in FINGERPRINTED:
         line = json.dumps([table, tables[table]], separators=(",", ":"), default=_blob, allow_nan=True)

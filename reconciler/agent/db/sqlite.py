@@ -24,28 +24,22 @@ if TYPE_CHECKING:
 OLDEST_THAT_WRITES = (3, 7, 16)
 # Python 2 of ESXi has no sqlite3; the driver brings one along.
 DRIVERS_OWN = "/usr/lib/vmware/vmdkops/Python/2"
-_loaded = []  # type: List[Any]
-_found = []  # type: List[bool]
 
 
 def load(root):
     # type: (Root) -> Any
-    """What does the work in the module sqlite3 (which adds dates to it, and takes as long again to import): that of
-    this Python, else the driver's own sqlite3; None if there is neither."""
-    if _loaded:
-        return _loaded[0]
+    """The module sqlite3 of this Python, else the driver's own; None if there is neither."""
     try:
-        import _sqlite3 as module
+        import sqlite3
     except ImportError:
         sys.path.insert(0, root.real(DRIVERS_OWN))
         try:
-            import sqlite3 as module  # type: ignore[no-redef] # one of two
+            import sqlite3
         except ImportError:
             return None
         finally:
             del sys.path[0]
-    _loaded.append(module)
-    return module
+    return sqlite3
 
 
 def version(root):
@@ -60,17 +54,6 @@ def can_write(root):
     """Whether SQLite is new enough to write a shared DB safely (3.7.16; the driver's own for Python 2 is 3.3.6)."""
     known = version(root)
     return known is not None and tuple(map(int, known.split("."))) >= OLDEST_THAT_WRITES
-
-
-def seems_to_write(root):
-    # type: (Root) -> bool
-    """The same for a look, which most hosts are done with before SQLite is loaded. A Python 3 that has it has one that
-    is new enough, as far as anybody knows; `can_write` is asked before anything is written."""
-    if PY2 or _loaded:
-        return can_write(root)
-    if not _found:
-        _found.append(any(finder.find_spec("_sqlite3", None) for finder in sys.meta_path))
-    return _found[0]
 
 
 def open_reading(root, real):
@@ -191,10 +174,11 @@ def meaning(error):
     is a mistake of ours, and given back as it is."""
     if isinstance(error, EnvironmentError):
         return of_system(error)
-    if not (_loaded and isinstance(error, (_loaded[0].Error, _loaded[0].Warning))):
+    sqlite3 = sys.modules.get("sqlite3")  # type: Any # see `load`
+    if sqlite3 is None or not isinstance(error, (sqlite3.Error, sqlite3.Warning)):
         return error
     text = str(error)
-    if isinstance(error, _loaded[0].IntegrityError):
+    if isinstance(error, sqlite3.IntegrityError):
         return Refused("Precondition", "SQLite says: %s" % text)
     for words, reason, explanation in _MEANINGS:
         if words in text.lower():

@@ -13,8 +13,7 @@ from collections import OrderedDict
 from .. import files
 from ..compat import native
 from ..db import creation
-from ..patterns import NOT_IN_A_NAME, UUID
-from ..wire import Refused
+from ..wire import UUID, Refused
 from . import metadata, tree, volumes
 
 TYPE_CHECKING = False
@@ -37,7 +36,7 @@ def apply(root, action):
     name = action["name"]
     if action["access"] not in ACCESS or not UUID.match(action["uuid"]):
         raise Refused("BadRequest", "%r in %r is no access of a volume" % (action["access"], action["uuid"]))
-    if not name or NOT_IN_A_NAME.search(name):
+    if not name or tree.NOT_IN_A_NEW_NAME.search(name):
         raise Refused("BadRequest", "%r cannot be the name of a volume" % name)
     patience = metadata.Patience(TRIES - 1, PAUSE)
     while True:

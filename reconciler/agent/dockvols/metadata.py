@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import stat
 import time
 from collections import OrderedDict
@@ -14,8 +15,7 @@ from collections import OrderedDict
 from .. import files
 from ..compat import native, readable, sentence
 from ..paths import mode_of
-from ..patterns import UUID, Pattern
-from ..wire import Refused
+from ..wire import UUID, Refused
 from . import tree, volumes
 
 TYPE_CHECKING = False
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 LARGEST = 65536  # bytes of the metadata of a volume
 MOST_READ = 2000  # volumes whose metadata are read, of one datastore
-_SIDE_FILE = Pattern(b'(?m)^[^#\n]*sidecars[^,\n]*,([^"\n]*)')
-_SNAPSHOT = Pattern(r"-[0-9]{6}\.vmdk$")
+_SIDE_FILE = re.compile(b'(?m)^[^#\n]*sidecars[^,\n]*,([^"\n]*)')
+_SNAPSHOT = re.compile(r"-[0-9]{6}\.vmdk$")
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 

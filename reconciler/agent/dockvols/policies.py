@@ -13,7 +13,6 @@ from .. import files
 from ..compat import native, readable
 from ..db import creation
 from ..paths import mode_of
-from ..patterns import NOT_IN_A_NAME
 from ..wire import Refused
 from . import metadata, tree, volumes
 
@@ -59,7 +58,7 @@ def apply(root, action):
     if do is None:
         raise Refused("BadRequest", "there is no action %r on storage policies" % (action.get("action"),))
     name = action["name"]
-    if not name or name in (".", "..") or NOT_IN_A_NAME.search(name) or files.is_temporary(name):
+    if not name or name in (".", "..") or tree.NOT_IN_A_NEW_NAME.search(name) or files.is_temporary(name):
         raise Refused("BadRequest", "%r cannot be the name of a policy" % name)
     try:
         do(root, action)

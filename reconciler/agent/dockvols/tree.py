@@ -7,13 +7,13 @@ So a wrong link hands one vmgroup's volumes to another.
 import errno
 import os
 import posixpath
+import re
 import stat
 
 from .. import files
 from ..compat import native, readable
 from ..paths import VOLUMES, mode_of, raw_target
-from ..patterns import UUID, Pattern
-from ..wire import Refused
+from ..wire import UUID, Refused
 from . import volumes
 
 TYPE_CHECKING = False
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 DB_FILES = "vmdkops_config.db"
 MOST_LISTED = 5000  # volumes of one datastore that are named
-_NOT_IN_A_NAME = Pattern(r"[/\x00]")
+NOT_IN_A_NEW_NAME = re.compile(r"[/\x00-\x1f\x7f]")  # of a file that we make
+_NOT_IN_A_NAME = re.compile(r"[/\x00]")
 
 
 def listing(root, url):

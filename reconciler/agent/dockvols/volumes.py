@@ -5,10 +5,10 @@ On VMFS every file that is opened takes a lock that other hosts see, so sizes co
 
 import errno
 import os
+import re
 import stat
 
 from ..compat import readable
-from ..patterns import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ MOST_READ = 500  # descriptors that are opened for one datastore
 LARGEST_DESCRIPTOR = 5000  # bytes; vDVS takes a larger file for data
 MEGABYTE = 1048576
 # Beside the descriptor of a volume lie files that are not volumes: its data, and those of its snapshots.
-_NOT_A_VOLUME = Pattern(r"-(flat|delta|ctk|digest|[0-9]{6})\.vmdk$")
-_EXTENT = Pattern(b"(?m)^(?:RW|RDONLY|NOACCESS) ([0-9]+) ")
+_NOT_A_VOLUME = re.compile(r"-(flat|delta|ctk|digest|[0-9]{6})\.vmdk$")
+_EXTENT = re.compile(b"(?m)^(?:RW|RDONLY|NOACCESS) ([0-9]+) ")
 _SECTOR = 512
 
 

@@ -1,5 +1,6 @@
 """What is read from the host itself: driver, service, Secure Boot."""
 
+import csv
 import os
 import zlib
 
@@ -162,8 +163,6 @@ def _ask_esxcli(root):
     done = programs.run(root, [esxcli(root), "--formatter=csv", "software", "vib", "list"], QUESTION_SECONDS)
     if done.code != 0:
         raise Refused("CannotRun", "esxcli cannot list the installed VIBs: %s" % done.complaint)
-    import csv
-
     lines = (native(done.out) if PY2 else done.out).splitlines()
     table = csv.DictReader(lines)
     if not {"Name", "Version"} <= set(table.fieldnames or ()):

@@ -5,9 +5,10 @@ with it.
 """
 
 import io
+import json
 import os
 
-from .. import files, plain_json, programs
+from .. import files, programs
 from ..paths import mode_of
 from ..wire import Refused
 from . import facts
@@ -52,8 +53,6 @@ def change(root, action):
         raise Refused("BadFile", why)
     if found not in (before, level):
         raise Refused("Moved", "the log level is %s now" % found)
-    import json
-
     content = _content(root) or _default()
     content["loggers"][""]["level"] = content["handlers"][HANDLER]["level"] = level
     _write(root, json.dumps(content, indent=4, sort_keys=True))
@@ -76,7 +75,7 @@ def _content(root):
     except UnicodeDecodeError:
         raise Refused("BadFile", "%s is not UTF-8, so vDVS does not start" % FILE)
     try:
-        return plain_json.loads(text)
+        return json.loads(text)
     except ValueError:
         raise Refused("BadFile", "%s is not JSON, so vDVS does not start; mend it, or remove it" % FILE)
 
