@@ -6,12 +6,16 @@ import marshal
 import sys
 import zlib
 from functools import cache
-from pathlib import Path
+from importlib.abc import InspectLoader
+from importlib.util import find_spec
+from pkgutil import walk_packages
 from typing import TYPE_CHECKING
 
 import reconciler.agent
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from reconciler.hosts.conversation import Channel
 
 # Runs on the host with `python -c`: says which Python it is, reads the length of the bundle, then the bundle, and
@@ -23,8 +27,10 @@ BOOTSTRAP = (
 )
 
 # `modules` maps a name to (whether it is a package, its code or source). The last two methods are for Python 2.
-_LOADER = """
+_PROGRAM = """
 sys.path[:] = [folder for folder in sys.path if folder]
+import marshal, os, zlib
+modules = marshal.loads(zlib.decompress(i.read({length})))
 class Bundle(object):
     def find_spec(self, name, path=None, target=None):
         if name in modules:
@@ -32,7 +38,7 @@ class Bundle(object):
     def create_module(self, spec):
         return None
     def exec_module(self, module):
-        exec(compiled(module.__name__, modules[module.__name__][1]), module.__dict__)
+        exec(modules[module.__name__][1], module.__dict__)
     def find_module(self, name, path=None):
         return self if name in modules else None
     def load_module(self, name):
@@ -45,21 +51,9 @@ class Bundle(object):
 sys.meta_path.insert(0, Bundle())
 from vdvs_agent.main import main
 main(sys.argv[1] if len(sys.argv) > 1 else "/", i, o)
-import os
 os._exit(0)  # all is said: what is left in memory need not be taken apart
 """
-_SOURCES = """
-import zlib
-exec(zlib.decompress(i.read({length})))
-def compiled(name, source):
-    return compile(source, name, "exec", 0, True)
-"""
-_CODES = """
-import marshal
-modules = marshal.loads(i.read({length}))
-def compiled(name, code):
-    return code
-"""
+_READ_EVERYWHERE = 2  # the version of marshal that Python 2.7 knows too
 
 
 async def ship(channel: Channel, first: str = "") -> None:
@@ -71,39 +65,28 @@ async def ship(channel: Channel, first: str = "") -> None:
 
 def bundle_for(python: str, first: str = "") -> bytes:
     """Return what is written to an interpreter that says it is this one: a line with the length, the program, and its
-    modules. For the Python that runs this they are compiled already, as compiling takes an agent longer than looking.
-    For any other they are sent as they stand, packed, as to forty hosts at once the way is long."""
-    return _compiled(first) if python == " ".join(sys.version.split()) else _packed(first)
+    modules. The Python that runs this gets them compiled: compiling them takes longer than starting and looking. Any
+    other one gets the sources, as what one Python has compiled may crash another."""
+    return _bundle(first, compiled=python == " ".join(sys.version.split()))
 
 
 @cache
-def _packed(first: str) -> bytes:
-    packed = zlib.compress(f"modules = {_modules()!r}".encode("ascii"), 9)
-    return _program(first, _SOURCES.format(length=len(packed))) + packed
-
-
-@cache
-def _compiled(first: str) -> bytes:
-    codes = {
-        name: (is_package, compile(source, name, "exec", 0, dont_inherit=True))
-        for name, (is_package, source) in _modules().items()
+def _bundle(first: str, *, compiled: bool) -> bytes:
+    modules = {
+        name: (loader.is_package(ours), (loader.get_code if compiled else loader.get_source)(ours))
+        for name, ours, loader in _modules()
     }
-    packed = marshal.dumps(codes)
-    return _program(first, _CODES.format(length=len(packed))) + packed
-
-
-def _modules() -> dict[str, tuple[bool, str]]:
-    """The agent's modules by name: whether each is a package, and its source."""
-    found = {}
-    for folder in map(Path, reconciler.agent.__path__):
-        for file in sorted(folder.rglob("*.py")):
-            steps = ("vdvs_agent", *file.relative_to(folder).with_suffix("").parts)
-            is_package = steps[-1] == "__init__"
-            found[".".join(steps[:-1] if is_package else steps)] = (is_package, file.read_text("ascii"))
-    return found
-
-
-def _program(first: str, modules: str) -> bytes:
+    packed = zlib.compress(marshal.dumps(modules, marshal.version if compiled else _READ_EVERYWHERE), 1)
     before = f"exec({first!r}, {{}})\n" if first else ""
-    program = f"{before}{modules}{_LOADER}".encode("ascii")
-    return b"%d\n" % len(program) + program
+    program = f"{before}{_PROGRAM.format(length=len(packed))}".encode("ascii")
+    return b"%d\n" % len(program) + program + packed
+
+
+def _modules() -> Iterator[tuple[str, str, InspectLoader]]:
+    """The agent's modules: what each is called on a host, what it is called here, and what has loaded it here."""
+    here = reconciler.agent.__name__
+    for ours in (here, *(found.name for found in walk_packages(reconciler.agent.__path__, f"{here}."))):
+        loader = getattr(find_spec(ours), "loader", None)
+        if not isinstance(loader, InspectLoader):
+            raise ImportError(f"the agent's module {ours} cannot be found")
+        yield ours.replace(here, "vdvs_agent", 1), ours, loader

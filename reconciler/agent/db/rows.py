@@ -4,7 +4,6 @@ Rows are read whatever they hold: NULL, blobs and text that is not UTF-8 must no
 """
 
 import binascii
-import hashlib
 import json
 import re
 
@@ -40,6 +39,8 @@ def fingerprint(tables):
     # type: (Dict[str, List[Row]]) -> str
     """The SHA-256 over what `read` gave: the same on every Python, whatever the order in which rows were written.
     NULL, '', 1 and '1' all differ."""
+    import hashlib  # brings OpenSSL with it, and most looks at a host need no digest
+
     digest = hashlib.sha256()
     for table in FINGERPRINTED:
         line = json.dumps([table, tables[table]], separators=(",", ":"), default=_blob, allow_nan=True)

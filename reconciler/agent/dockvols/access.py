@@ -4,7 +4,6 @@ vDVS pads the metadata with blanks and a line feed to blocks. The file is replac
 may read it at any moment.
 """
 
-import hashlib
 import json
 import os
 import stat
@@ -94,6 +93,8 @@ def changed(before, access):
 
 def _expect(content, action):
     # type: (bytes, Dict[str, Any]) -> None
+    import hashlib  # see `rows.fingerprint`
+
     if hashlib.sha256(content).hexdigest() != action["digest"]:
         raise Refused("Moved", "the metadata of %s are not what they were when they were looked at" % action["name"])
 

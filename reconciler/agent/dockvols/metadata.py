@@ -4,7 +4,6 @@ Here they are only read. What is surely not as vDVS makes it is told apart from 
 """
 
 import errno
-import hashlib
 import json
 import os
 import re
@@ -140,6 +139,8 @@ def _settings(folder, there, name, patience):
     shown = _text(access)
     if access is not None and shown is None:
         shown = json.dumps(access)[:100]
+    import hashlib  # see `rows.fingerprint`
+
     digest = hashlib.sha256(content).hexdigest()
     return {"state": "read", "why": "", "digest": digest, "access": shown, "attached": attached}
 

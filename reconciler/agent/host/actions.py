@@ -1,6 +1,5 @@
 """What each action does to the host itself."""
 
-import hashlib
 import os
 import time
 
@@ -165,6 +164,8 @@ def _install(root, action):
 def _check_file(root, source, checksum):
     # type: (Root, str, Any) -> None
     """That the file is there and, if a checksum is given, that it is the right one."""
+    import hashlib  # see `rows.fingerprint`
+
     digest = hashlib.sha256()
     try:
         with open(root.real(source), "rb") as stream:
