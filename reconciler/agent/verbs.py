@@ -4,7 +4,7 @@ from . import section
 from .compat import monotonic, readable, sentence
 from .db import creation, database, relocation, sqlite, transaction
 from .dockvols import access, metadata, policies, tree
-from .host import actions, auth_db, facts, log_level, look, lookout
+from .host import actions, auth_db, facts, log_level, lookout
 from .wire import Refused
 
 TYPE_CHECKING = False
@@ -19,8 +19,7 @@ DEADLINE = 10
 def observe(root, request):
     # type: (Root, Dict[str, Any]) -> Dict[str, Any]
     """Look at the host, at config DBs and at datastores. Writes nothing."""
-    root = look.begin(root)
-    until, linked = _until(request), root.once(auth_db.AuthDB)
+    until, linked = _until(request), auth_db.AuthDB(root)
     wanted = {one["path"]: one.get("fingerprint") for one in request.get("config_dbs") or ()}
     if request.get("linked") is not None:
         path = linked.used()
@@ -133,32 +132,24 @@ def _datastore(root, url, wanted_volumes):
 
 def _host(root, linked, kept_driver):
     # type: (Root, auth_db.AuthDB, Optional[List[Any]]) -> Dict[str, Any]
-    driver, driver_error = facts.driver(root, kept_driver)
-    return dict(
-        root.once(_in_files),
-        journal=linked.journal_beside(),
-        driver=driver,
-        driver_error=driver_error,
-        kept_driver=facts.kept_driver(root),
-        service=facts.service(root),
-        secure_boot=facts.secure_boot(root),
-        can_write=sqlite.can_write(root),
-    )
-
-
-def _in_files(root):
-    # type: (Root) -> Dict[str, Any]
-    linked = root.once(auth_db.AuthDB)
     db_mode, db_reason = linked.mode()
     level, log_error = log_level.read(root)
+    driver, driver_error = facts.driver(root, kept_driver)
     return {
         "db_mode": db_mode,
         "db_reason": db_reason,
         "link": _readable(linked.target),
         "link_path": _readable(linked.path),
+        "journal": linked.journal_beside(),
         "local_sh": section.facts(root),
         "log_level": level,
         "log_error": log_error,
+        "driver": driver,
+        "driver_error": driver_error,
+        "kept_driver": facts.kept_driver(root),
+        "service": facts.service(root),
+        "secure_boot": facts.secure_boot(root),
+        "can_write": sqlite.can_write(root),
         "volumes": {readable(volume): readable(name) for volume, name in root.volumes().items()},
     }
 

@@ -193,7 +193,7 @@ def test_without_permission_to_write_nothing_happens(path: str, mode: int) -> No
         before = agent.db.read_bytes()
         request = agent.request([[ADD]])
         (agent.dockvols / path).chmod(mode)
-        become_nobody = "import os, sqlite3, urllib.parse; os.setgid(65534); os.setuid(65534)"
+        become_nobody = "import hashlib, os, sqlite3, urllib.parse; os.setgid(65534); os.setuid(65534)"
         assert refused_in_a_process(agent, become_nobody, request) == "ReadOnly"
         assert untouched(agent, before)
 

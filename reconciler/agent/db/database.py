@@ -59,20 +59,19 @@ class Place(object):
         `ReadError` where one cannot tell."""
         if not self.root.mounted(self.path):
             raise Refused("NotMounted", "the datastore of %s is not mounted" % self.path)
-        ask = self.root.ask
         try:
-            if self.own and ask(raw_target, self.real) is not None:
+            if self.own and raw_target(self.real) is not None:
                 return None
-            size = ask(size_of, self.real)
+            size = size_of(self.real)
         except EnvironmentError as error:
             raise sqlite.meaning(error)
         if size is not None:
             return size
         for path in (os.path.dirname(self.path), self.path):
-            link = ask(raw_target, self.root.real(path, last=False))
-            if link is not None and not ask(os.path.exists, self.root.real(path)):
+            link = raw_target(self.root.real(path, last=False))
+            if link is not None and not os.path.exists(self.root.real(path)):
                 raise Refused("ReadError", "%s is a link that leads nowhere" % path)
-        if ask(journal_bytes, self.real):
+        if journal_bytes(self.real):
             what = "%s is gone, but its journal is still there; a new DB would be ruined by it"
             raise Refused("HotJournal", what % self.path)
         return None

@@ -25,7 +25,7 @@ class AuthDB(object):
         # type: (Root) -> None
         self._root = root
         self._real = root.real(AUTH_DB, last=False)
-        self.target = root.ask(raw_target, self._real)
+        self.target = raw_target(self._real)
         self.path = None  # type: Optional[str]
         if self.target is not None:
             self.path = root.canonical(os.path.join(_FOLDER, self.target))
@@ -36,7 +36,7 @@ class AuthDB(object):
         BrokenLink with the reason. The file is not opened: every host would, all at once, and on VMFS a file that one
         host has open may be refused to the others, vDVS among them. Whoever reads it tells whether it can be used."""
         try:
-            if self._root.ask(mode_of, self._real) is None:
+            if mode_of(self._real) is None:
                 return "NotConfigured", ""
         except EnvironmentError as error:
             raise files.refusal(error, "%s cannot be looked at" % AUTH_DB)

@@ -143,16 +143,16 @@ def _installed(root):
     # type: (Root) -> Optional[str]
     """The state of the folder of installed VIBs: another one after each change of it, and after each boot, which makes
     it anew. None if that cannot be told, also because it was changed a moment ago."""
-    found = root.once(_installed_vibs)
+    found = _installed_vibs(root)
     return None if found is None or not files.is_settled(found[0]) else found[1]
 
 
 def _installed_vibs(root):
     # type: (Root) -> Optional[Tuple[Any, str]]
     real = root.real(INSTALLED_VIBS)
-    stamp = root.ask(files.stamp, real)
+    stamp = files.stamp(real)
     try:
-        names = repr(sorted(root.ask(os.listdir, real)))
+        names = repr(sorted(os.listdir(real)))
     except OSError:
         return None
     return stamp, "%r %x" % (stamp, zlib.crc32(names.encode("ascii", "replace")))

@@ -67,9 +67,9 @@ def _content(root):
     # type: (Root) -> Optional[Any]
     real = root.real(FILE)
     try:
-        if root.ask(mode_of, real) is None:
+        if mode_of(real) is None:
             return None
-        text = root.ask(_text, real)
+        text = _text(real)
     except EnvironmentError as error:
         raise files.refusal(error, "%s cannot be read" % FILE)
     except UnicodeDecodeError:
