@@ -5,9 +5,10 @@ section stands between two equal tag lines, the ones that the original tool writ
 the first column, as there. Each character of a text is one byte of the file, so that any bytes survive.
 """
 
+import re
+
 from . import sh_reach
 from .own_lines import TAG, foreign, is_own, is_tag
-from .patterns import Pattern
 from .sh_effects import ENDS, GOES_ON
 
 TYPE_CHECKING = False
@@ -38,9 +39,9 @@ fi
 
 %s
 """
-_DATASTORE = Pattern(r"(?m)^datastore=(.*)$")
+_DATASTORE = re.compile(r"(?m)^datastore=(.*)$")
 _NEEDED = [
-    (what, Pattern(line))
+    (what, re.compile(line))
     for what, line in (
         ("names the datastore", "datastore="),
         ("names the link", "slink="),
@@ -48,13 +49,13 @@ _NEEDED = [
         ("makes the link", r"\s+ln\b"),
     )
 ]
-_PLAIN_VALUE = Pattern(r"[\w.:+@%-]+$")
-_QUOTED_VALUE = Pattern(r"""'[^']+'$|"[^"$`\\]+"$""")
-_SHELL = Pattern(r"#!\s*(/\S*/)?(sh|ash|bash|dash|busybox\s+(sh|ash))(\s|$)")
-_NO_ID = Pattern(r"['/]|[^ -~]")
-_EXPANDED = Pattern(r"[$`\\]")
-_LINE = Pattern("[^\n]*\n|[^\n]+")
-_STRICT = Pattern(r"#!.*\s-\w*[eun]")
+_PLAIN_VALUE = re.compile(r"[\w.:+@%-]+$")
+_QUOTED_VALUE = re.compile(r"""'[^']+'$|"[^"$`\\]+"$""")
+_SHELL = re.compile(r"#!\s*(/\S*/)?(sh|ash|bash|dash|busybox\s+(sh|ash))(\s|$)")
+_NO_ID = re.compile(r"['/]|[^ -~]")
+_EXPANDED = re.compile(r"[$`\\]")
+_LINE = re.compile("[^\n]*\n|[^\n]+")
+_STRICT = re.compile(r"#!.*\s-\w*[eun]")
 
 
 def section_text(datastore):

@@ -1,6 +1,6 @@
 """Which lines of local.sh are surely those of vDVS tools, the original or ours: only they may be removed. Pure."""
 
-from .patterns import Pattern
+import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 TAG = "# -- vSphere Docker Volume Service configuration --"
 # Lines that only this section can have, ours or the original tool's.
-_OWN = Pattern(
+_OWN = re.compile(
     r"""(?x)datastore=.*$
     |slink=/etc/vmware/vmdkops/auth-db$
     |shared_db="?/vmfs/volumes/\$datastore/dockvols/vmdkops_config\.db"?$
@@ -17,9 +17,9 @@ _OWN = Pattern(
     |\#\ Written\ by\ vdvs,\ which\ will\ replace\ it:\ do\ not\ edit\ it\.$
     |\#\ It\ must\ stand\ before\ "exit\ 0"\.$"""
 )
-_OWN_IF = Pattern(r"if \[.*\$slink.*\]\s*(;\s*then)?$")
-_IF = Pattern(r"\s*if\b")
-_FI = Pattern(r"(^|;)\s*fi\b")
+_OWN_IF = re.compile(r"if \[.*\$slink.*\]\s*(;\s*then)?$")
+_IF = re.compile(r"\s*if\b")
+_FI = re.compile(r"(^|;)\s*fi\b")
 _LONGEST_COMMENT = 5
 
 

@@ -32,7 +32,7 @@ def facts(root):
     """The `local_sh` of the protocol. What the text means is not looked into here: whoever asks many hosts finds the
     same text on most of them."""
     text = _read(root)
-    saved = not root.ask(os.path.lexists, root.real(MARKER))
+    saved = not os.path.lexists(root.real(MARKER))
     return {"text": text, "executable": text is not None and _executable(root), "saved": saved}
 
 
@@ -67,7 +67,7 @@ def _read(root):
     # type: (Root) -> Optional[str]
     """local.sh as text in which each character is one byte (so that any bytes survive); None: there is no file."""
     try:
-        return root.ask(_content, root.real(LOCAL_SH))
+        return _content(root.real(LOCAL_SH))
     except EnvironmentError as error:
         raise files.refusal(error, "%s cannot be read" % LOCAL_SH)
 
@@ -86,7 +86,7 @@ def _content(real):
 def _executable(root):
     # type: (Root) -> bool
     try:
-        return bool((root.ask(mode_of, root.real(LOCAL_SH), True) or 0) & 0o100)
+        return bool((mode_of(root.real(LOCAL_SH), True) or 0) & 0o100)
     except EnvironmentError as error:
         raise files.refusal(error, "%s cannot be read" % LOCAL_SH)
 

@@ -1,6 +1,6 @@
 """What one command of a boot script does to those behind it: nothing, perhaps an end, or surely an end. Pure."""
 
-from .patterns import Pattern
+import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,8 +12,8 @@ GOES_ON, MAY_END, ENDS = 0, 1, 2
 NOTHING = (GOES_ON, "")
 
 _SHOWN = 60
-_ASSIGNMENT = Pattern(r"\w+=")
-_RISKY_SET = Pattern(r"[-+]\w*[euno]|.*[$`]")
+_ASSIGNMENT = re.compile(r"\w+=")
+_RISKY_SET = re.compile(r"[-+]\w*[euno]|.*[$`]")
 # What these do, or what they are about to run, does not stand in the script.
 _UNFORESEEABLE = (".", "source", "eval", "alias", "function", "shift", "reboot", "halt", "poweroff")
 

@@ -4,8 +4,9 @@ The script is read, never run. What cannot be told from the text (a condition, a
 only what is certain is called certain. Pure.
 """
 
+import re
+
 from . import sh_effects
-from .patterns import Pattern
 from .sh_effects import ENDS, GOES_ON, MAY_END, NOTHING, perhaps
 from .sh_tokens import Tokens
 from .sh_words import BrokenError
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 _LONGEST = 256 * 1024
 _DEEPEST = 40
 _CLOSING = ("then", "elif", "else", "fi", "do", "done", "esac", "}")
-_NAME = Pattern(r"[A-Za-z_]\w*$")
+_NAME = re.compile(r"[A-Za-z_]\w*$")
 # What some shells understand and others do not.
-_DIALECT = Pattern(r"\[\[|\bfunction\b|[<>$]\(|<<<|&>|\$'|\(\(")
+_DIALECT = re.compile(r"\[\[|\bfunction\b|[<>$]\(|<<<|&>|\$'|\(\(")
 
 
 class Step(object):

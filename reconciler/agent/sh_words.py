@@ -5,8 +5,7 @@ not worked out.
 """
 
 import bisect
-
-from .patterns import Pattern
+import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,10 +14,10 @@ if TYPE_CHECKING:
 _BREAK = " \t\n|&;()<>"
 _DEEPEST = 40
 _OPERATORS = ("<<-", "&&", "||", ";;", "<<", ">>", "<&", ">&", "<>", ">|")
-_CASE = Pattern(r"\bcase\b")
-_NEWLINE = Pattern("\n")
-_STREAM = Pattern(r"\d+(?=[<>])")
-_MAY_FAIL = Pattern(r"\w+:?\?")
+_CASE = re.compile(r"\bcase\b")
+_NEWLINE = re.compile("\n")
+_STREAM = re.compile(r"\d+(?=[<>])")
+_MAY_FAIL = re.compile(r"\w+:?\?")
 
 
 class BrokenError(Exception):

@@ -18,7 +18,7 @@ DESIRED = desired()
 
 
 def looked(**changes: object) -> Outcome:
-    return replace(Outcome(sites.in_sync(), Plan((), ()), (), None, ()), **changes)  # type: ignore[arg-type] # by name
+    return replace(Outcome(sites.in_sync(), Plan((), ()), (), None, ()), **changes)
 
 
 def test_a_pass_that_failed_is_repeated_and_says_nothing_of_hosts() -> None:

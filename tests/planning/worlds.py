@@ -1,10 +1,10 @@
 """Small but nasty worlds for hypothesis: few names and ids, so that everything collides with everything."""
 
 from __future__ import annotations
+from msgspec import Struct
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
@@ -282,8 +282,7 @@ def _datastore(draw: st.DrawFn, store: str) -> ObservedDatastore:
     return compact.observed_datastore(store, {**folders, **links})
 
 
-@dataclass(frozen=True)
-class World:
+class World(Struct, frozen=True):
     """Everything that a pass looks at, and what it may write."""
 
     desired: Desired
