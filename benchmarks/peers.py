@@ -2,9 +2,10 @@
 
     PYTHONPATH=. python benchmarks/peers.py [--hosts N] [--vms N] [--rounds N]
 
-The floor of `vdvs diff` is an asyncssh program that connects to the same hosts and runs `true`; that of the
-inventory, a loop over the PropertyCollector that fetches the same properties. All of it is on one machine, so servers
-and clients share its cores; both sides of a ratio are measured in turn.
+The floor of `vdvs diff` is an asyncssh program that connects to the same hosts and starts a Python there that imports
+what any agent in Python needs; that of the inventory, a loop over the PropertyCollector that fetches the same
+properties. All of it is on one machine, so servers and clients share its cores; both sides of a ratio are measured in
+turn.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import others
@@ -38,11 +40,11 @@ from reconciler.reconcile import assess
 from tests.e2e.site import Nobody
 from tests.peers import sshd, vcsim
 
-BARE = """
+FLOOR = """
 import asyncio, asyncssh, sys
 async def one(address, key, known, port, user):
     async with asyncssh.connect(address, port=int(port), username=user, client_keys=[key], known_hosts=known) as c:
-        await c.run("true", check=True)
+        await c.run("python3 -I -S -c 'import json, re, subprocess, sqlite3'", check=True)
 async def main(key, known, port, user, *addresses):
     await asyncio.gather(*(one(address, key, known, port, user) for address in addresses))
 asyncio.run(main(*sys.argv[1:]))
@@ -86,30 +88,45 @@ def _document(kind: str, name: str, spec: Mapping[str, object]) -> str:
 
 
 def first_pass(manifests: Path, bare: list[str], rounds: int) -> Ratio:
-    """A whole `vdvs diff` against connecting and doing nothing."""
+    """A whole `vdvs diff` against connecting and starting Python."""
     measure([VDVS, "apply", "-f", manifests])
     pairs = []
     for number in range(rounds):
         progress(f"ssh, round {number + 1} of {rounds}")
         one = measure([VDVS, "diff", "-f", manifests])
-        pairs.append((one, measure([sys.executable, "-c", BARE, *bare])))
-    return Ratio("vdvs diff", "asyncssh: true", tuple(pairs), f"{len(bare) - 4} hosts by SSH; at most 1.7 wanted")
+        pairs.append((one, measure([sys.executable, "-c", FLOOR, *bare])))
+    note = f"{len(bare) - 4} hosts by SSH; at most 1.3 wanted"
+    return Ratio("vdvs diff", "asyncssh: Python and its imports", tuple(pairs), note)
 
 
-async def second_pass(manifests: Path, rounds: int) -> tuple[list[float], list[float]]:
-    """Seconds of our own CPU time and of the clock, of passes over connections that are open."""
+@dataclass(frozen=True)
+class Passes:
+    """Seconds of our own CPU time in first looks, each on connections of its own, and of our CPU time and of the clock
+    in passes over connections that are open."""
+
+    first_cpu: list[float]
+    cpu: list[float]
+    wall: list[float]
+
+
+async def passes(manifests: Path, rounds: int) -> Passes:
+    """Measure looks at all hosts in this process."""
     desired = loader.load([str(manifests)]).desired
     if desired.site is None:
         raise SystemExit("the manifests have no Site")
-    cpu, wall = [], []
-    async with wiring.open_world(desired.site, Nobody()) as world:
-        await assess(desired, world)
-        for _ in range(rounds):
-            before, started = time.process_time(), time.perf_counter()
+    found = Passes([], [], [])
+    for number in range(rounds + 1):
+        async with wiring.open_world(desired.site, Nobody()) as world:
+            before = time.process_time()
             await assess(desired, world)
-            cpu.append(time.process_time() - before)
-            wall.append(time.perf_counter() - started)
-    return cpu, wall
+            if number:  # the very first one imports asyncssh
+                found.first_cpu.append(time.process_time() - before)
+            for _ in range(5):
+                before, started = time.process_time(), time.perf_counter()
+                await assess(desired, world)
+                found.cpu.append(time.process_time() - before)
+                found.wall.append(time.perf_counter() - started)
+    return found
 
 
 def inventory_ratio(folder: Path, vms: int, rounds: int) -> tuple[Ratio, list[tuple[float, float]]]:
@@ -206,14 +223,21 @@ def by_ssh(folder: Path, hosts: int, rounds: int) -> None:
     with fleet_of(folder, hosts) as (manifests, bare):
         ratios = [first_pass(manifests, bare, rounds)]
         ratios += others.ratios(folder, bare, [VDVS, "diff", "-f", manifests], rounds)
-        cpu, wall = asyncio.run(second_pass(manifests, max(5, rounds)))
+        ours = asyncio.run(passes(manifests, rounds))
     print(table(ratios))
-    print(f"\nsecond pass on open connections: {min(cpu) * 1000 / hosts:.2f} ms of our CPU time per host, ", end="")
+    print(f"\nfirst look: {each(ours.first_cpu, hosts)} ms of our CPU time per host (at most 6 wanted)")
     pyinfra = statistics.median(sample.seconds for _, sample in ratios[1].pairs)
-    print(f"{spread([one * 1000 for one in wall], 0)} ms for {hosts} hosts by the clock, ", end="")
     print(
-        f"{pyinfra / statistics.median(wall):.0f} times faster than pyinfra's `true` (at least 50 wanted)\n", flush=True
+        f"second pass on open connections: {each(ours.cpu, hosts)} ms of our CPU time per host (at most 1 wanted), ",
+        end="",
     )
+    print(f"{spread([one * 1000 for one in ours.wall], 0)} ms for {hosts} hosts by the clock, ", end="")
+    print(f"{pyinfra / statistics.median(ours.wall):.0f} times faster than pyinfra's `true` (at least 40 wanted)\n")
+
+
+def each(seconds: list[float], hosts: int) -> str:
+    """Milliseconds per host."""
+    return spread([one * 1000 / hosts for one in seconds], 2)
 
 
 def through_vcenter(folder: Path, vms: int, rounds: int) -> None:

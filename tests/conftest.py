@@ -7,11 +7,14 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
+
+from tests.processes import adopt_orphans, children_of, is_running
+
+adopt_orphans()
 
 settings.register_profile("local", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("local"), derandomize=True)
@@ -28,15 +31,9 @@ def _threads() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if not thread.name.startswith(LASTING_THREADS)}
 
 
-def _children() -> set[str]:
-    """Process ids of our children; empty where /proc does not tell."""
-    found: set[str] = set()
-    for listing in Path("/proc/self/task").glob("*/children"):
-        try:
-            found.update(listing.read_text().split())
-        except OSError:  # the thread has ended
-            continue
-    return found
+def _children() -> set[int]:
+    """Process ids of our children that run, and of those whose parents have ended; empty where /proc does not tell."""
+    return {pid for pid in children_of(os.getpid()) if is_running(pid)}
 
 
 def _left(look: Callable[[], set[Thing]], before: set[Thing]) -> set[Thing]:

@@ -12,6 +12,7 @@ from subprocess import Popen
 from typing import Any
 
 _ATTACH, _SYSCALL, _SETOPTIONS = 16, 24, 0x4200
+_SET_CHILD_SUBREAPER = 36
 _TRACE_GOOD = 1  # system calls stop with SIGTRAP and this bit, so that they differ from other stops
 _SYSCALL_STOP = signal.SIGTRAP | 0x80
 
@@ -27,17 +28,28 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
+def adopt_orphans() -> None:
+    """Make this process the parent of every process below it whose own parent ends, so that it sees those too."""
+    if _libc.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
 def kill(pid: int, number: signal.Signals = signal.SIGKILL) -> None:
     """Send a signal to a process that may have ended by now."""
     with suppress(ProcessLookupError):
         os.kill(pid, number)
 
 
-def wait_until_gone(pids: list[int]) -> None:
-    """Until each has ended; a zombie has."""
-    for pid in pids:
-        while is_running(pid):
-            time.sleep(0.01)
+def wait_until_gone(pids: list[int], patience: float = 10.0) -> None:
+    """Wait until each has ended; a zombie has. Raises AssertionError after `patience` seconds, having killed those that
+    still run."""
+    deadline = time.monotonic() + patience
+    while running := [pid for pid in pids if is_running(pid)]:
+        if time.monotonic() > deadline:
+            for pid in running:
+                kill(pid)
+            raise AssertionError(f"still running: {running}")
+        time.sleep(0.01)
 
 
 def wait_until_nobody_names(folder: Path) -> None:
@@ -126,6 +138,7 @@ def _load() -> Any:
     library = ctypes.CDLL(None, use_errno=True)
     library.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
     library.ptrace.restype = ctypes.c_long
+    library.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
     return library
 
 

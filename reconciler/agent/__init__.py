@@ -1,48 +1,4 @@
 """The program that runs on the ESXi host: standard library only, Python 2.7 and 3.5 or later, imports nothing of ours.
 
-`MODULES` lists its modules so that each comes after those that it imports: who ships the agent to a host executes them
-in this order, then calls `main.main(root, stdin, stdout)`.
+Whoever ships it to a host calls `main.main(root, stdin, stdout)` there.
 """
-
-MODULES = (
-    "clock",
-    "patterns",
-    "plain_json",
-    "text",
-    "wire",
-    "paths",
-    "files",
-    "programs",
-    "children",
-    "sqlite",
-    "schema",
-    "rows",
-    "rules",
-    "statements",
-    "objects",
-    "dead_rows",
-    "journal",
-    "stamps",
-    "database",
-    "backup",
-    "books",
-    "db_actions",
-    "transaction",
-    "creation",
-    "relocation",
-    "own_db",
-    "local_sh",
-    "volumes",
-    "dockvols",
-    "metadata",
-    "volume_access",
-    "policies",
-    "auth_db",
-    "host_facts",
-    "log_level",
-    "host_actions",
-    "look",
-    "lookout",
-    "verbs",
-    "main",
-)

@@ -1,23 +1,24 @@
-"""Small steps with files that must not end half-done."""
+"""Steps with files that must not end half-done, and stamps by which a change of a file is noticed."""
 
 import binascii
 import errno
 import fcntl
 import os
+import re
 import time
 
-from .patterns import Pattern
 from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Optional  # novm
+    from typing import Any, Callable, List, Optional  # novm
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 BUSY = (errno.EBUSY, errno.EAGAIN)  # on VMFS: another host has it open
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 SQLITE_LOCK_BYTES = (0x40000000, 512)
-_TEMPORARY = Pattern(r"\.new-[0-9a-f]{16}(-journal)?$")
+COARSE = 2.0  # seconds in which a time stamp without a fraction may hide a second change
+_TEMPORARY = re.compile(r"\.new-[0-9a-f]{16}(-journal)?$")
 
 
 def refusal(error, doing):
@@ -179,3 +180,34 @@ def _age(real):
         return time.time() - os.lstat(real).st_mtime
     except OSError:
         return 0.0
+
+
+def stamp(real, look=os.stat):
+    # type: (str, Callable[[str], os.stat_result]) -> Any
+    """What a change changes. A file that was changed a moment ago on a file system that counts whole seconds may be
+    changed again within the same one; so it counts as another when the moment is over."""
+    try:
+        found = look(real)
+    except OSError as error:
+        return error.errno
+    changed = found.st_mtime
+    unsettled = changed == int(changed) and abs(time.time() - changed) < COARSE
+    return (unsettled, found.st_ino, found.st_mode, found.st_size, changed, found.st_ctime)
+
+
+def stat_through_open(real):
+    # type: (str) -> os.stat_result
+    """For `look`: what the file server says now. On NFS a bare `stat` may be answered from what was heard a minute ago.
+    Not while this process has the file open through SQLite: closing it here would drop SQLite's locks."""
+    descriptor = os.open(real, os.O_RDONLY)
+    try:
+        return os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def is_settled(stamp):
+    # type: (Any) -> bool
+    """Whether there is a file, and every change of it would give it another stamp: it was not changed just now. (Where
+    fractions are counted, they still come from a clock that ticks every few milliseconds.)"""
+    return isinstance(stamp, tuple) and abs(time.time() - stamp[4]) >= COARSE

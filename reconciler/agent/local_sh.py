@@ -244,7 +244,7 @@ def facts(root):
         found = {"form": NO_FILE, "datastore": None, "runs": False, "why": "", "hindrance": ""}  # type: Dict[str, Any]
     else:
         found = understand(text, _executable(root))
-    found["saved"] = not root.ask(os.path.lexists, root.real(MARKER))
+    found["saved"] = not os.path.lexists(root.real(MARKER))
     return found
 
 
@@ -279,7 +279,7 @@ def _read(root):
     # type: (Root) -> Optional[str]
     """local.sh as text in which each character is one byte (so that any bytes survive); None: there is no file."""
     try:
-        return root.ask(_content, root.real(LOCAL_SH))
+        return _content(root.real(LOCAL_SH))
     except EnvironmentError as error:
         raise files.refusal(error, "%s cannot be read" % LOCAL_SH)
 
@@ -298,7 +298,7 @@ def _content(real):
 def _executable(root):
     # type: (Root) -> bool
     try:
-        return bool((root.ask(mode_of, root.real(LOCAL_SH), True) or 0) & 0o100)
+        return bool((mode_of(root.real(LOCAL_SH), True) or 0) & 0o100)
     except EnvironmentError as error:
         raise files.refusal(error, "%s cannot be read" % LOCAL_SH)
 

@@ -4,7 +4,8 @@ import errno
 import os
 import sys
 
-from . import lookout, verbs, wire
+from . import verbs, wire
+from .host import lookout
 from .paths import Root
 from .wire import Refused
 

@@ -9,14 +9,12 @@ import os
 import posixpath
 import stat
 
-from .text import native
+from .compat import native
 from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, List, Optional, TypeVar  # novm
-
-    Value = TypeVar("Value")
+    from typing import Any, Dict, List, Optional  # novm
 
 VOLUMES = "/vmfs/volumes"
 AUTH_DB = "/etc/vmware/vmdkops/auth-db"  # a link to the config DB, or the config DB of this host alone
@@ -30,17 +28,6 @@ class Root(object):
         # type: (str) -> None
         self.folder = os.path.realpath(native(folder))
         self.lookout = None  # type: Any # what the verb `watch` has begun
-        self.last_look = None  # type: Any # that of the verb `observe`
-
-    def ask(self, question, *about):
-        # type: (Callable[..., Value], Any) -> Value
-        """What the system answers: `question(*about)`. All that a look may say again is asked through this."""
-        return question(*about)
-
-    def once(self, work_out):
-        # type: (Callable[[Root], Value]) -> Value
-        """What `work_out(self)` says, which follows from what it asks through `ask` and from nothing else."""
-        return work_out(self)
 
     def real(self, path, last=True):
         # type: (str, bool) -> str
@@ -59,7 +46,7 @@ class Root(object):
                 place = self._at(here)
                 continue
             step = inside(place, part)
-            target = self._target(step) if todo or last else None
+            target = raw_target(step) if todo or last else None
             mount = None if target is None else self._mount(here + [part], target)
             if target is None or mount is not None:
                 here, place = here + [part], mount or step
@@ -76,7 +63,7 @@ class Root(object):
         # type: (List[str]) -> str
         """The real path of these components, of which none is a link but that of a datastore."""
         mounted = os.path.join(self.folder, *here[:3])
-        target = self._target(mounted) if len(here) > 2 else None
+        target = raw_target(mounted) if len(here) > 2 else None
         mount = None if target is None else self._mount(here[:3], target)
         return os.path.join(mount or mounted, *here[3:])
 
@@ -92,7 +79,7 @@ class Root(object):
             lab = os.path.dirname(lab)
             if target == "%sdatastores/%s" % (up, here[-1]):
                 folders = os.path.join(lab, "datastores"), os.path.join(lab, "datastores", here[-1])
-                if all(self.ask(is_plain_folder, folder) for folder in folders):
+                if all(is_plain_folder(folder) for folder in folders):
                     return folders[1]
         return None
 
@@ -117,7 +104,7 @@ class Root(object):
         """The mounted volumes: id to name (to the id again where there is no name)."""
         folder = self.real(VOLUMES)
         try:
-            entries = sorted(self.ask(os.listdir, folder))
+            entries = sorted(os.listdir(folder))
         except OSError:
             return {}
         ids = [(entry, self._volume_id(folder, entry)) for entry in entries]
@@ -135,13 +122,13 @@ class Root(object):
 
     def _is_folder(self, volume):
         # type: (str) -> bool
-        return self.ask(os.path.isdir, self.real(VOLUMES + "/" + volume))
+        return os.path.isdir(self.real(VOLUMES + "/" + volume))
 
     def _volume_id(self, folder, name):
         # type: (str, str) -> str
         """See `volume_id`. `folder`: the real path of VOLUMES."""
         for _ in range(_MOST_LINKS):
-            target = self._target(inside(folder, native(name)))
+            target = raw_target(inside(folder, native(name)))
             if target is None:
                 break
             if target.startswith(VOLUMES + "/"):
@@ -151,10 +138,6 @@ class Root(object):
                 break
             name = target
         return name
-
-    def _target(self, real):
-        # type: (str) -> Optional[str]
-        return self.ask(raw_target, real)
 
 
 def raw_target(real):

@@ -1,25 +1,10 @@
 """The verbs of the protocol: a request in, a result out."""
 
-from . import (
-    auth_db,
-    creation,
-    database,
-    dockvols,
-    host_actions,
-    host_facts,
-    local_sh,
-    log_level,
-    look,
-    lookout,
-    metadata,
-    policies,
-    relocation,
-    sqlite,
-    transaction,
-    volume_access,
-)
-from .clock import monotonic
-from .text import readable, sentence
+from . import local_sh
+from .compat import monotonic, readable, sentence
+from .db import creation, database, relocation, sqlite, transaction
+from .dockvols import access, metadata, policies, tree
+from .host import actions, auth_db, facts, log_level, lookout
 from .wire import Refused
 
 TYPE_CHECKING = False
@@ -34,8 +19,7 @@ DEADLINE = 10
 def observe(root, request):
     # type: (Root, Dict[str, Any]) -> Dict[str, Any]
     """Look at the host, at config DBs and at datastores. Writes nothing."""
-    root = look.begin(root)
-    until, linked = _until(request), root.once(auth_db.AuthDB)
+    until, linked = _until(request), auth_db.AuthDB(root)
     wanted = {one["path"]: one.get("fingerprint") for one in request.get("config_dbs") or ()}
     if request.get("linked") is not None:
         path = linked.used()
@@ -95,7 +79,7 @@ def retire_db(root, request):
 def apply_links(root, request):
     # type: (Root, Dict[str, Any]) -> Dict[str, Any]
     """Set and remove name links; each action stands alone."""
-    return {"results": [_attempt(dockvols.apply, root, action) for action in request["actions"]]}
+    return {"results": [_attempt(tree.apply, root, action) for action in request["actions"]]}
 
 
 def apply_policies(root, request):
@@ -107,19 +91,19 @@ def apply_policies(root, request):
 def apply_volumes(root, request):
     # type: (Root, Dict[str, Any]) -> Dict[str, Any]
     """Change the metadata of volumes; each action stands alone."""
-    return {"results": [_attempt(volume_access.apply, root, action) for action in request["actions"]]}
+    return {"results": [_attempt(access.apply, root, action) for action in request["actions"]]}
 
 
 def apply_host(root, request):
     # type: (Root, Dict[str, Any]) -> Dict[str, Any]
     """Do actions on the host in order, up to the first that fails."""
     results = []  # type: List[Dict[str, Any]]
-    host_facts.forget_service(root)
+    facts.forget_service(root)
     for action in request["actions"]:
         if results and not results[-1]["ok"]:
             results.append({"ok": False, "reason": "Skipped", "message": "an action before it failed"})
         else:
-            results.append(_attempt(host_actions.apply, root, action))
+            results.append(_attempt(actions.apply, root, action))
     return {"results": results}
 
 
@@ -143,37 +127,29 @@ def describe(error):
 def _datastore(root, url, wanted_volumes):
     # type: (Root, str, Optional[List[Any]]) -> Dict[str, Any]
     settings = metadata.listing(root, url, wanted_volumes)
-    return dict(dockvols.listing(root, url), policies=policies.listing(root, url), settings=settings)
+    return dict(tree.listing(root, url), policies=policies.listing(root, url), settings=settings)
 
 
 def _host(root, linked, kept_driver):
     # type: (Root, auth_db.AuthDB, Optional[List[Any]]) -> Dict[str, Any]
-    driver, driver_error = host_facts.driver(root, kept_driver)
-    return dict(
-        root.once(_in_files),
-        journal=linked.journal_beside(),
-        driver=driver,
-        driver_error=driver_error,
-        kept_driver=host_facts.kept_driver(root),
-        service=host_facts.service(root),
-        secure_boot=host_facts.secure_boot(root),
-        can_write=sqlite.seems_to_write(root),
-    )
-
-
-def _in_files(root):
-    # type: (Root) -> Dict[str, Any]
-    linked = root.once(auth_db.AuthDB)
     db_mode, db_reason = linked.mode()
     level, log_error = log_level.read(root)
+    driver, driver_error = facts.driver(root, kept_driver)
     return {
         "db_mode": db_mode,
         "db_reason": db_reason,
         "link": _readable(linked.target),
         "link_path": _readable(linked.path),
+        "journal": linked.journal_beside(),
         "local_sh": local_sh.facts(root),
         "log_level": level,
         "log_error": log_error,
+        "driver": driver,
+        "driver_error": driver_error,
+        "kept_driver": facts.kept_driver(root),
+        "service": facts.service(root),
+        "secure_boot": facts.secure_boot(root),
+        "can_write": sqlite.can_write(root),
         "volumes": {readable(volume): readable(name) for volume, name in root.volumes().items()},
     }
 

@@ -1,12 +1,15 @@
 """The lines that go in and out: one JSON object each, ASCII on the wire."""
 
-from . import plain_json
-from .text import sentence
+import json
+import re
+
+from .compat import sentence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, BinaryIO, Dict, Optional  # novm
 
+UUID = re.compile("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 LARGEST_REPLY = 64 * 1024 * 1024
 
 
@@ -33,7 +36,7 @@ def read(stream):
     if not line:
         return None
     try:
-        return plain_json.loads(line.decode("utf-8"))
+        return json.loads(line.decode("utf-8"))
     except ValueError as error:
         raise Refused("BadRequest", "the request is not a line of JSON: %s" % error)
 
@@ -52,7 +55,7 @@ def write(stream, value):
 def encode(value):
     # type: (Any) -> bytes
     """`value` as one line of ASCII JSON with its newline."""
-    return plain_json.dumps(value, _text).encode("ascii") + b"\n"
+    return json.dumps(value, separators=(",", ":"), default=_text).encode("ascii") + b"\n"
 
 
 def _text(value):

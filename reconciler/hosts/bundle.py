@@ -8,13 +8,14 @@ import zlib
 from functools import cache
 from importlib.abc import InspectLoader
 from importlib.util import find_spec
-from pkgutil import get_data
-from types import CodeType
+from pkgutil import walk_packages
 from typing import TYPE_CHECKING
 
-from reconciler.agent import MODULES
+import reconciler.agent
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from reconciler.hosts.conversation import Channel
 
 # Runs on the host with `python -c`: says which Python it is, reads the length of the bundle, then the bundle, and
@@ -25,45 +26,34 @@ BOOTSTRAP = (
     "exec(i.read(int(i.readline())))"
 )
 
-_LOADER = """
+# `modules` maps a name to (whether it is a package, its code or source). The last two methods are for Python 2.
+_PROGRAM = """
 sys.path[:] = [folder for folder in sys.path if folder]
-class Module(type(sys)):
-    def __getattr__(self, wanted):
-        if self.__name__ not in codes:
-            raise AttributeError(wanted)
-        load(self)
-        return getattr(self, wanted)
-def load(module):
-    code = codes.pop(module.__name__, None)
-    if code is not None:
-        exec(compiled(module.__name__[11:], code), module.__dict__)
-package = type(sys)("vdvs_agent")
-package.__path__ = []
-sys.modules["vdvs_agent"] = package
-codes = {}
-for name, code in modules:
-    module = Module("vdvs_agent." + name)
-    module.__package__ = "vdvs_agent"
-    codes[module.__name__] = code
-    sys.modules[module.__name__] = module
-    setattr(package, name, module)
-package.main.main(sys.argv[1] if len(sys.argv) > 1 else "/", i, o)
-import os
+import marshal, os, zlib
+modules = marshal.loads(zlib.decompress(i.read({length})))
+class Bundle(object):
+    def find_spec(self, name, path=None, target=None):
+        if name in modules:
+            return type(sys.__spec__)(name, self, is_package=modules[name][0])
+    def create_module(self, spec):
+        return None
+    def exec_module(self, module):
+        exec(modules[module.__name__][1], module.__dict__)
+    def find_module(self, name, path=None):
+        return self if name in modules else None
+    def load_module(self, name):
+        module = sys.modules[name] = type(sys)(name)
+        if modules[name][0]:
+            module.__path__ = []
+        module.__package__ = name if modules[name][0] else name.rpartition(".")[0]
+        self.exec_module(module)
+        return module
+sys.meta_path.insert(0, Bundle())
+from vdvs_agent.main import main
+main(sys.argv[1] if len(sys.argv) > 1 else "/", i, o)
 os._exit(0)  # all is said: what is left in memory need not be taken apart
 """
-# A module is compiled, or its code is read, when something of it is first used: no agent needs all of them.
-_COMPILE = """
-import zlib
-exec(zlib.decompress(i.read({length})))
-def compiled(name, source):
-    return compile(source, "vdvs_agent/" + name + ".py", "exec", 0, True)
-"""
-_UNPACK = """
-import marshal
-modules = marshal.loads(i.read({length}))
-def compiled(name, code):
-    return marshal.loads(code)
-"""
+_READ_EVERYWHERE = 2  # the version of marshal that Python 2.7 knows too
 
 
 async def ship(channel: Channel, first: str = "") -> None:
@@ -74,35 +64,29 @@ async def ship(channel: Channel, first: str = "") -> None:
 
 
 def bundle_for(python: str, first: str = "") -> bytes:
-    """What is written to an interpreter that says it is this one: a line with the length, the program, and its modules.
-    For the Python that runs this they are compiled already: compiling takes an agent longer than looking. For any other
-    they are sent as they stand, packed, as to forty hosts at once the way is long."""
-    return _compiled(first) if python == " ".join(sys.version.split()) else _packed(first)
+    """Return what is written to an interpreter that says it is this one: a line with the length, the program, and its
+    modules. The Python that runs this gets them compiled: compiling them takes longer than starting and looking. Any
+    other one gets the sources, as what one Python has compiled may crash another."""
+    return _bundle(first, compiled=python == " ".join(sys.version.split()))
 
 
 @cache
-def _packed(first: str) -> bytes:
-    # (importlib.resources would do the same, and takes longer to import than all of this.)
-    modules = [(name, (get_data("reconciler.agent", f"{name}.py") or b"").decode("ascii")) for name in MODULES]
-    packed = zlib.compress(f"modules = {modules!r}".encode("ascii"), 9)
-    return _program(first, _COMPILE.format(length=len(packed))) + packed
-
-
-@cache
-def _compiled(first: str) -> bytes:
-    modules = marshal.dumps([(name, marshal.dumps(_code(name))) for name in MODULES])
-    return _program(first, _UNPACK.format(length=len(modules))) + modules
-
-
-def _code(name: str) -> CodeType:
-    loader = getattr(find_spec(f"reconciler.agent.{name}"), "loader", None)
-    code = loader.get_code(f"reconciler.agent.{name}") if isinstance(loader, InspectLoader) else None
-    if code is None:
-        raise ImportError(f"the agent's module {name} cannot be found")
-    return code
-
-
-def _program(first: str, modules: str) -> bytes:
+def _bundle(first: str, *, compiled: bool) -> bytes:
+    modules = {
+        name: (loader.is_package(ours), (loader.get_code if compiled else loader.get_source)(ours))
+        for name, ours, loader in _modules()
+    }
+    packed = zlib.compress(marshal.dumps(modules, marshal.version if compiled else _READ_EVERYWHERE), 1)
     before = f"exec({first!r}, {{}})\n" if first else ""
-    program = f"{before}{modules}{_LOADER}".encode("ascii")
-    return b"%d\n" % len(program) + program
+    program = f"{before}{_PROGRAM.format(length=len(packed))}".encode("ascii")
+    return b"%d\n" % len(program) + program + packed
+
+
+def _modules() -> Iterator[tuple[str, str, InspectLoader]]:
+    """The agent's modules: what each is called on a host, what it is called here, and what has loaded it here."""
+    here = reconciler.agent.__name__
+    for ours in (here, *(found.name for found in walk_packages(reconciler.agent.__path__, f"{here}."))):
+        loader = getattr(find_spec(ours), "loader", None)
+        if not isinstance(loader, InspectLoader):
+            raise ImportError(f"the agent's module {ours} cannot be found")
+        yield ours.replace(here, "vdvs_agent", 1), ours, loader

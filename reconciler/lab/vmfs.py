@@ -7,7 +7,6 @@ it to be another program of a host. Programs that the agent starts are of the sa
 open, so they are not held up.
 """
 
-import _sqlite3
 import builtins
 import errno
 import fcntl
@@ -134,5 +133,4 @@ def be(host: Host) -> None:
     """Let all that this process does from now on be done on that host."""
     os.open = host.open_file
     builtins.open = host.open
-    for module in (sqlite3, _sqlite3):
-        module.connect = host.connect  # type: ignore[attr-defined]
+    sqlite3.connect = host.connect  # type: ignore[assignment]

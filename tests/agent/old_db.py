@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from reconciler.agent.schema import TABLES
+from reconciler.agent.db.schema import TABLES
 from tests.agent.world import DEFAULT
 
 DEFAULT_TENANT = (DEFAULT, "_DEFAULT", "This is a default vmgroup", "")

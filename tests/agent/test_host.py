@@ -19,12 +19,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from reconciler.agent import host_actions, host_facts, local_sh, programs
+from reconciler.agent import local_sh, programs
+from reconciler.agent.host import actions, facts
 from reconciler.agent.paths import Root
 from reconciler.agent.wire import Refused
 from reconciler.model.kinds.host import Section, SectionForm
 from tests.agent.test_observe_db import leave_hot_journal, start_spilling_writer
 from tests.agent.world import AUTH_DB, DB, LOCAL_SH, URL, VOLUME, Action, Agent, break_at
+from tests.processes import wait_until_gone
 
 PLAIN = "#!/bin/sh\necho foreign\nexit 0\n"
 LINK = {"action": "LinkDB", "path": DB, "before": None}
@@ -344,7 +346,7 @@ def test_a_host_without_the_driver_and_one_that_does_not_say(agent: Agent) -> No
 
 def installed_vibs(agent: Agent) -> Path:
     """The folder of them, which was not changed for a minute."""
-    vibs = agent.root / host_facts.INSTALLED_VIBS[1:]
+    vibs = agent.root / facts.INSTALLED_VIBS[1:]
     vibs.mkdir(parents=True)
     grow_older(vibs)
     return vibs
@@ -358,7 +360,7 @@ def grow_older(folder: Path) -> None:
 def start_anew(agent: Agent) -> None:
     """As an agent that knows nothing of what an earlier one was told."""
     agent.close()
-    host_facts.forget_driver(Root(str(agent.root)))
+    facts.forget_driver(Root(str(agent.root)))
 
 
 def test_esxcli_is_asked_again_only_when_a_vib_came_or_went(agent: Agent) -> None:
@@ -424,7 +426,7 @@ def busy(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
             raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
         return Path(path).open(mode)
 
-    monkeypatch.setattr(host_actions, "open", opened, raising=False)
+    monkeypatch.setattr(actions, "open", opened, raising=False)
 
 
 def test_a_source_that_another_host_has_open_is_waited_for(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -432,7 +434,7 @@ def test_a_source_that_another_host_has_open_is_waited_for(agent: Agent, monkeyp
     (agent.root / "vmfs/driver.vib").write_bytes(b"vib")
     busy(monkeypatch, times=3)
     assert agent.on_host(INSTALL) == ["ok"]
-    monkeypatch.setattr(host_actions, "SOURCE_SECONDS", 0)
+    monkeypatch.setattr(actions, "SOURCE_SECONDS", 0)
     log.unlink()
     busy(monkeypatch, times=1)
     assert agent.on_host(INSTALL) == ["Locked"]
@@ -508,9 +510,12 @@ def test_the_state_of_the_service(agent: Agent, code: int, state: str) -> None:
 def test_a_service_that_does_not_answer_is_killed_with_its_children(
     agent: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host_facts, "QUESTION_SECONDS", 0.1)
-    agent.program("/etc/init.d/vmdk-opsd", "sleep 600 & sleep 600")
-    assert agent.host()["service"] == "unknown"
+    monkeypatch.setattr(facts, "QUESTION_SECONDS", 0.2)
+    child = agent.root / "child"
+    agent.program("/etc/init.d/vmdk-opsd", f"sleep 600 & echo $! >> {child}; sleep 600")
+    while not child.exists():  # a shell may take longer to start than it is given
+        assert agent.host()["service"] == "unknown"
+    wait_until_gone([int(line) for line in child.read_text().split()])
 
 
 def test_the_service_is_started(agent: Agent) -> None:
@@ -534,20 +539,21 @@ def test_hostd_is_restarted_and_waited_for(agent: Agent) -> None:
 
 
 def test_a_hostd_that_does_not_come_back_is_no_success(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host_actions, "SERVICE_SECONDS", 1)
+    monkeypatch.setattr(actions, "SERVICE_SECONDS", 1)
     agent.program("/etc/init.d/hostd", "echo hostd is not running.; exit 1")
     assert agent.on_host({"action": "RestartHostd"}, START) == ["NotRunning", "Skipped"]
 
 
 def test_a_service_that_keeps_the_streams_of_its_start_does_not_hold_it_up(agent: Agent) -> None:
-    flag = agent.root / "running"
+    pid = agent.root / "running"
     agent.program(
         "/etc/init.d/vmdk-opsd",
-        f"case $1 in start) sleep 30 & touch {flag} ;; status) test -f {flag} || exit 6 ;; esac",
+        f"case $1 in start) sleep 30 & echo $! > {pid} ;; status) test -f {pid} || exit 6 ;; esac",
     )
     began = time.monotonic()
     assert agent.on_host(START) == ["ok"]
     assert time.monotonic() - began < 10
+    os.kill(int(pid.read_text()), signal.SIGKILL)  # the service outlives its start
 
 
 def test_a_program_that_never_stops_talking_is_bounded(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -573,14 +579,14 @@ def test_a_service_that_does_not_stay_up_is_no_success(agent: Agent) -> None:
 
 @pytest.mark.parametrize(("says", "answer"), [("Enabled", True), ("Disabled", False), ("?", None)])
 def test_secure_boot(agent: Agent, says: str, answer: bool | None) -> None:
-    agent.program(host_facts.SECURE_BOOT, f"test $1 = -s && echo {says}")
+    agent.program(facts.SECURE_BOOT, f"test $1 = -s && echo {says}")
     assert agent.host()["secure_boot"] is answer
 
 
 def test_secure_boot_is_asked_again_until_it_is_answered(agent: Agent) -> None:
-    agent.program(host_facts.SECURE_BOOT, "exit 1")
+    agent.program(facts.SECURE_BOOT, "exit 1")
     assert agent.host()["secure_boot"] is None
-    agent.program(host_facts.SECURE_BOOT, "echo Enabled")
+    agent.program(facts.SECURE_BOOT, "echo Enabled")
     assert agent.host()["secure_boot"] is True
 
 

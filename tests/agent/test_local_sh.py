@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.agent import local_sh
-from reconciler.agent.own_lines import TAG
+from reconciler.agent.local_sh import TAG
 
 CASES = sorted(path for path in (Path(__file__).parents[1] / "golden" / "local_sh").iterdir() if path.is_dir())
 ID = "5a7b0001-0a0b0c0d-9bc3-000c29c1501d"

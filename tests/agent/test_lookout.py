@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.agent import database, lookout
-from reconciler.agent.lookout import Lookout
+from reconciler.agent.db import database
+from reconciler.agent.host import lookout
+from reconciler.agent.host.lookout import Lookout
 from reconciler.agent.paths import Root
 from tests.agent.pythons import ALL_PYTHONS
 from tests.agent.world import ANOTHER_PYTHON, AUTH_DB, DB, LOCAL_SH, URL, Agent

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.agent import volume_access as module
+from reconciler.agent.dockvols import access as module
 from tests.agent.world import ANOTHER_PYTHON, G1, G2, URL, Agent
 
 METADATA: dict[str, Any] = {

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from reconciler.agent import look
 from reconciler.agent.paths import Root
 from reconciler.agent.wire import Refused
 
@@ -131,87 +125,3 @@ def test_a_relative_circle_is_refused(root: Root) -> None:
     (Path(root.folder) / "d").symlink_to("../../c")
     with pytest.raises(Refused, match="circle"):
         root.real("/c/x")
-
-
-NAMES = ["a", "b", "c"]
-STEPS = st.sampled_from([*NAMES, "..", "."])
-PATHS = st.lists(STEPS, min_size=1, max_size=5).map("/".join)
-TREES = st.lists(st.tuples(PATHS, st.one_of(st.none(), PATHS, PATHS.map(lambda path: "/" + path))), max_size=8)
-
-
-def grow(folder: Path, tree: list[tuple[str, str | None]]) -> None:
-    """Folders, and links to these targets; what cannot be made is left out."""
-    for path, target in tree:
-        name = folder / path.replace("..", "up").replace(".", "dot")
-        with contextlib.suppress(OSError):
-            name.parent.mkdir(parents=True, exist_ok=True)
-            name.mkdir() if target is None else name.symlink_to(target)
-
-
-def told(ask: Callable[..., object], *about: object) -> object:
-    try:
-        return ask(*about)
-    except Refused as refused:
-        return refused.reason
-
-
-@given(TREES, st.lists(st.tuples(PATHS.map(lambda path: "/" + path), st.booleans()), min_size=1, max_size=12))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_within_one_look_every_path_leads_where_it_always_does(
-    tmp_path_factory: pytest.TempPathFactory, tree: list[tuple[str, str | None]], asked: list[tuple[str, bool]]
-) -> None:
-    folder = tmp_path_factory.mktemp("lab")
-    (folder / "datastores").mkdir()
-    (folder / "host/vmfs/volumes").mkdir(parents=True)
-    (folder / "host/vmfs/volumes/a").symlink_to("../../../datastores")
-    (folder / "host/a").symlink_to("vmfs/volumes/a")
-    grow(folder / "host", tree)
-    grow(folder / "datastores", tree)
-    root = Root(str(folder / "host"))
-    still = look.Look(root)
-    assert [told(still.real, path, last) for path, last in asked] == [
-        told(root.real, path, last) for path, last in asked
-    ]
-    shutil.rmtree(folder)
-
-
-@given(st.lists(st.tuples(TREES, st.booleans()), min_size=2, max_size=4))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_in_the_next_look_every_path_leads_where_it_does_by_then(
-    tmp_path_factory: pytest.TempPathFactory, moments: list[tuple[list[tuple[str, str | None]], bool]]
-) -> None:
-    folder = tmp_path_factory.mktemp("lab")
-    (folder / "host").mkdir()
-    root = Root(str(folder / "host"))
-    for tree, is_mounted in moments:
-        for name in ("host/a", "host/b", "host/c", "host/vmfs", "datastores"):
-            (folder / name).unlink() if (folder / name).is_symlink() else shutil.rmtree(folder / name, True)
-        (folder / "host/vmfs/volumes").mkdir(parents=True)
-        (folder / "host/vmfs/volumes/a").symlink_to("../../../datastores/a")
-        (folder / "datastores" / ("a" if is_mounted else "b")).mkdir(parents=True)
-        grow(folder / "host", tree)
-        grow(folder / "host/vmfs/volumes", tree)
-        for path in ("/a/b/c", "/b", "/c/a", "/vmfs/volumes/a/b", "/vmfs/volumes/b/c", "/vmfs/volumes/c"):
-            for last in (False, True):
-                assert told(look.begin(root).real, path, last) == told(root.real, path, last)
-            assert look.begin(root).canonical(path) == root.canonical(path)
-            assert told(look.begin(root).mounted, path) == told(root.mounted, path)
-        assert told(look.begin(root).volumes) == told(root.volumes)
-    shutil.rmtree(folder)
-
-
-def test_a_look_with_nothing_changed_follows_no_path_again(root: Root) -> None:
-    for _ in range(2):
-        still = look.begin(root)
-        still.real("/vmfs/volumes/SHARED/x")
-    assert look.begin(root) is still
-    (Path(root.folder) / "vmfs/volumes/SHARED").unlink()
-    assert look.begin(root) is not still
-
-
-def test_paths_of_long_ago_are_forgotten(root: Root) -> None:
-    look.begin(root)
-    still = look.begin(root)
-    for number in range(1000):
-        still.real(f"/vmfs/volumes/SHARED/{number}")
-    assert look.begin(root) is not still

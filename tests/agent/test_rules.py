@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from reconciler.agent import rules
+from reconciler.agent.db import rules
 from tests.agent.world import DEFAULT, G1, G2, URL, VM1, VM2, Agent, access, act, member, outcomes
 
 BREAK = {

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.agent import sqlite as agents_sqlite
+from reconciler.agent.db import sqlite as agents_sqlite
 from reconciler.agent.wire import Refused
 from reconciler.hosts.bundle import BOOTSTRAP, bundle_for
 from tests.agent.pythons import ALL_PYTHONS
@@ -132,7 +132,7 @@ def test_a_lock_that_goes_away_is_waited_for(ready: Agent, monkeypatch: pytest.M
     request = {**ready.request([[ADD]]), "deadline": 60}
     other = sqlite3.connect(ready.db, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
-    monkeypatch.setattr("reconciler.agent.sqlite.time.sleep", lambda _: other.close())
+    monkeypatch.setattr("reconciler.agent.db.sqlite.time.sleep", lambda _: other.close())
     assert outcomes(ready.ask("apply_db", **request)) == ["ok"]
 
 
@@ -193,13 +193,13 @@ def test_without_permission_to_write_nothing_happens(path: str, mode: int) -> No
         before = agent.db.read_bytes()
         request = agent.request([[ADD]])
         (agent.dockvols / path).chmod(mode)
-        become_nobody = "import os, sqlite3, urllib.parse; os.setgid(65534); os.setuid(65534)"
+        become_nobody = "import hashlib, os, sqlite3, urllib.parse; os.setgid(65534); os.setuid(65534)"
         assert refused_in_a_process(agent, become_nobody, request) == "ReadOnly"
         assert untouched(agent, before)
 
 
 def test_an_old_sqlite_never_writes(ready: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("_sqlite3.sqlite_version", "3.7.15")
+    monkeypatch.setattr("sqlite3.sqlite_version", "3.7.15")
     assert ready.host()["can_write"] is False
     assert ready.look()["state"] == "present"
     assert ready.refused([ADD]) == "TooOld"
@@ -207,7 +207,7 @@ def test_an_old_sqlite_never_writes(ready: Agent, monkeypatch: pytest.MonkeyPatc
 
 def test_rows_that_somebody_loses_after_the_commit_are_noticed(ready: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     before = ready.db.read_bytes()
-    monkeypatch.setattr("reconciler.agent.backup.keep_newest", lambda *_: ready.db.write_bytes(before))
+    monkeypatch.setattr("reconciler.agent.db.backup.keep_newest", lambda *_: ready.db.write_bytes(before))
     assert ready.refused([ADD]) == "Unverified"
 
 

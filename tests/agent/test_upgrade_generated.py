@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from reconciler.agent import rules
+from reconciler.agent.db import rules
 from reconciler.hosts import wire
 from reconciler.model.diff import Op
 from reconciler.model.inventory import Datastore, ESXiHost, Inventory, VirtualMachine

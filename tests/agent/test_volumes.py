@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.agent import dockvols, rows, volumes
+from reconciler.agent.db import rows
+from reconciler.agent.dockvols import tree, volumes
 from tests.agent.pythons import ALL_PYTHONS
 from tests.agent.world import G1, G2, URL, Agent
 
@@ -64,7 +65,7 @@ def test_descriptors_are_opened_up_to_a_number(ready: Agent, monkeypatch: pytest
 
 
 def test_who_has_too_many_is_only_counted(ready: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dockvols, "MOST_LISTED", 2)
+    monkeypatch.setattr(tree, "MOST_LISTED", 2)
     for number in range(3):
         volume(ready.dockvols / G1, f"v{number}", 5)
     volume(ready.dockvols / G2, "w", 5)

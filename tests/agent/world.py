@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.agent import host_facts
+from reconciler.agent.host import facts
 from reconciler.agent.main import answer
 from reconciler.agent.paths import Root
 
@@ -54,9 +54,9 @@ class Agent:
         self._process: subprocess.Popen[bytes] | None = None
         self.dockvols.mkdir(parents=True)
         (root / "vmfs/volumes/SHARED").symlink_to(VOLUME)
-        host_facts._kept_drivers.clear()
-        host_facts._secure_boot_cache.clear()
-        host_facts._service_cache.clear()
+        facts._kept_drivers.clear()
+        facts._secure_boot_cache.clear()
+        facts._service_cache.clear()
 
     def ask(self, do: str, **fields: Any) -> Any:
         """The result of one request; AssertionError if it is an error."""

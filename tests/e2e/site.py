@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler import lab
-from reconciler.agent.rules import violations
+from reconciler.agent.db.rules import violations
 from reconciler.lab.vmfs import Host
 from reconciler.loader import load
 from reconciler.model.diff import Change, Diff

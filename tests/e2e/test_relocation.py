@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from reconciler.agent import objects
-from reconciler.agent.rules import violations
+from reconciler.agent.db import objects
+from reconciler.agent.db.rules import violations
 from reconciler.cli.main import cli
 from reconciler.hosts.client import AgentClient
 from reconciler.model.diff import Op

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.agent import host_actions, host_facts, local_sh, verbs
+from reconciler.agent import local_sh, verbs
+from reconciler.agent.host import actions, facts
 from reconciler.hosts import client
 from reconciler.hosts.client import AgentClient
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
@@ -208,9 +209,9 @@ def test_rows_that_were_left_out_are_those_of_the_fingerprint_that_was_sent() ->
 
 def test_the_client_is_more_patient_than_the_agent() -> None:
     """Else a program of ESXi that hangs would cost the whole host, and an agent would be ended while it writes."""
-    looking = verbs.DEADLINE + 3 * host_facts.QUESTION_SECONDS  # driver, service, Secure Boot
-    installing = host_actions.INSTALL_SECONDS + host_facts.QUESTION_SECONDS
-    starting = host_actions.SERVICE_SECONDS + 2 * host_facts.QUESTION_SECONDS
+    looking = verbs.DEADLINE + 3 * facts.QUESTION_SECONDS  # driver, service, Secure Boot
+    installing = actions.INSTALL_SECONDS + facts.QUESTION_SECONDS
+    starting = actions.SERVICE_SECONDS + 2 * facts.QUESTION_SECONDS
     assert looking < client._OBSERVE_TIMEOUT
     assert installing + starting + local_sh.AUTO_BACKUP_SECONDS < client._APPLY_HOST_TIMEOUT
 

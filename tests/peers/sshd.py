@@ -20,8 +20,8 @@ from tests.processes import kill
 
 SSHD, BUSYBOX, KEYGEN = shutil.which("sshd", path=os.defpath + ":/usr/sbin"), shutil.which("busybox"), "ssh-keygen"
 MISSING = [name for name, found in (("sshd", SSHD), ("busybox", BUSYBOX), (KEYGEN, shutil.which(KEYGEN))) if not found]
-PORT = 20022
-_NET = 1 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))  # tests run side by side
+with socket.create_server(("0.0.0.0", 0)) as _free:  # noqa: S104 - free on every address, of which each host has one
+    PORT = int(_free.getsockname()[1])
 _PATIENCE = 10.0
 
 
@@ -122,7 +122,7 @@ class Fleet:
 
     def add(self, name: str, root: Path) -> Server:
         """One more host, serving."""
-        address = f"127.0.{_NET}.{len(self.servers) + 1}"
+        address = f"127.0.1.{len(self.servers) + 1}"
         server = self.servers[name] = Server(self.folder / name, address, root, self.folder / "id.pub")
         server.start()
         self.trust()

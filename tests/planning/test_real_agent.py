@@ -21,8 +21,8 @@ from uuid import NAMESPACE_URL, uuid5
 from hypothesis import event, given, note
 from msgspec.structs import replace
 
-from reconciler.agent import objects
-from reconciler.agent.schema import META, TABLES
+from reconciler.agent.db import objects
+from reconciler.agent.db.schema import META, TABLES
 from reconciler.hosts import wire
 from reconciler.model.errors import AgentRefusedError
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, Schema

@@ -1,13 +1,13 @@
 """Small but nasty worlds for hypothesis: few names and ids, so that everything collides with everything."""
 
 from __future__ import annotations
-from msgspec import Struct
 
 import random
 from collections.abc import Iterator
 from typing import Any
 
 from hypothesis import strategies as st
+from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.model.inventory import Inventory

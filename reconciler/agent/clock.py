@@ -1,5 +1,0 @@
-"""Measuring how long something takes."""
-
-import time
-
-monotonic = getattr(time, "monotonic", time.time)  # Python 2 has only the time of day

@@ -1,0 +1,1 @@
+"""Config DBs of vDVS: observed, changed in one transaction, created, moved."""

@@ -1,0 +1,73 @@
+"""Rows of a config DB that serve nobody, whatever is asked: only a hand at the SQL prompt leaves them, and only one can
+name them, because what vDVS and the other actions look for is text. So they are shown, and deleted, by exact key."""
+
+from ..wire import Refused
+from . import rows
+from .sqlite import execute
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3
+    from typing import Any, Dict, List  # novm
+
+_KEYS = {"vms": ("vm_id",), "privileges": ("tenant_id", "datastore_url")}
+# (table, why, its condition, the column that people know it by)
+_DEAD = (
+    ("vms", "the id is not text, so it matches no VM", "typeof(vm_id) <> 'text'", "vm_id"),
+    (
+        "vms",
+        "the same VM has another row, in lower case, and only that one counts",
+        "vm_id <> lower(vm_id) AND typeof(vm_id) = 'text' AND lower(vm_id) IN (SELECT vm_id FROM vms)",
+        "vm_id",
+    ),
+    (
+        "privileges",
+        "the datastore is not text, so it matches none",
+        "typeof(datastore_url) <> 'text' AND tenant_id IN (SELECT id FROM tenants)",
+        "datastore_url",
+    ),
+    ("privileges", "its vmgroup does not exist", "tenant_id NOT IN (SELECT id FROM tenants)", "datastore_url"),
+)
+
+
+def find(connection):
+    # type: (sqlite3.Connection) -> List[Dict[str, Any]]
+    """Every such row: `table`; `key`, its primary key as `type:hex`; `tenant`, the vmgroup id it names; `what` it is
+    known by, and `why` it is dead. Raises Refused."""
+    found = []
+    for table, why, condition, known_by in _DEAD:
+        exact = ", ".join(_exact(column) for column in _KEYS[table])
+        query = "SELECT tenant_id, %s, %s FROM %s WHERE %s ORDER BY %s" % (known_by, exact, table, condition, exact)
+        for row in rows.tolerantly(connection, query):
+            dead = {"table": table, "key": list(row[2:]), "why": why}  # type: Dict[str, Any]
+            dead.update(tenant=rows.plain(row[0]), what=rows.plain(row[1]))
+            found.append(dead)
+    return found
+
+
+def without(tables, dead):
+    # type: (Dict[str, List[Any]], List[Dict[str, Any]]) -> Dict[str, List[Any]]
+    """The rows of `rows.read` without the dead ones."""
+    if not dead:
+        return tables
+    vms = {each["what"] for each in dead if each["table"] == "vms"}
+    privileges = {(each["tenant"], each["what"]) for each in dead if each["table"] == "privileges"}
+    plain = rows.plain
+    living = dict(tables)
+    living["vms"] = [row for row in tables["vms"] if plain(row[0]) not in vms]
+    living["privileges"] = [row for row in tables["privileges"] if (plain(row[0]), plain(row[1])) not in privileges]
+    return living
+
+
+def delete(connection, table, key):
+    # type: (sqlite3.Connection, str, List[str]) -> None
+    """Delete the row with exactly this key. Raises Refused `Precondition` if it is not there, or not dead."""
+    if not any(each["table"] == table and each["key"] == key for each in find(connection)):
+        raise Refused("Precondition", "there is no such row in %s, or it serves somebody" % table)
+    condition = " AND ".join("%s = ?" % _exact(column) for column in _KEYS[table])
+    execute(connection, "DELETE FROM %s WHERE %s" % (table, condition), *key)
+
+
+def _exact(column):
+    # type: (str) -> str
+    return "typeof(%s) || ':' || hex(%s)" % (column, column)

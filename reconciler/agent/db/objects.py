@@ -1,0 +1,179 @@
+"""Who applied what: a table of our own in the config DB, which the service does not look at.
+
+It is no part of the fingerprint, and nothing of the service depends on it. Where somebody else has made or filled it,
+nobody can say who applied what: then nothing is read from it and nothing written to it.
+"""
+
+from ..wire import Refused
+from . import rows
+from .sqlite import execute
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3
+    from typing import Any, Dict, List, Optional, Tuple  # novm
+
+    from .books import Statements
+
+# `uid`: the id of a vmgroup; `applied_at` in UTC, as 20261123T201500Z; `dirty` 1: with changes that `commit_id` lacks.
+COLUMNS = ("object", "uid", "set_name", "digest", "commit_id", "dirty", "applied_by", "applied_at", "reason")
+CREATE = """CREATE TABLE IF NOT EXISTS vdvs_objects(
+    object TEXT PRIMARY KEY NOT NULL,
+    uid TEXT,
+    set_name TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    commit_id TEXT,
+    dirty INTEGER NOT NULL,
+    applied_by TEXT NOT NULL,
+    applied_at TEXT NOT NULL,
+    reason TEXT NOT NULL
+)"""
+_NULLABLE = ("uid", "commit_id")
+MOST_ROWS = 100000
+LONGEST = 1000  # characters of one value
+_TEXT = type("".encode("ascii").decode("ascii"))  # `unicode` on Python 2
+
+
+def read(connection):
+    # type: (sqlite3.Connection) -> Optional[List[List[Any]]]
+    """Every row, in the order of the columns, sorted by object; [] without the table. None: the table, or a row of it,
+    is not as we make it, or there are more rows than we ever write."""
+    try:
+        if not _is_there(connection):
+            return []
+        if not _is_ours(connection):
+            return None
+        statement = "SELECT %s FROM vdvs_objects ORDER BY object LIMIT %d" % (", ".join(COLUMNS), MOST_ROWS + 1)
+        found = [list(row) for row in rows.tolerantly(connection, statement)]
+    except Refused as refused:
+        if refused.reason not in ("Corrupt", "Incomplete", "ReadError"):
+            raise
+        return None
+    return found if len(found) <= MOST_ROWS and _are_rows(found) else None
+
+
+def _is_there(connection):
+    # type: (sqlite3.Connection) -> bool
+    return bool(execute(connection, "SELECT 1 FROM sqlite_master WHERE lower(name) = 'vdvs_objects'").fetchall())
+
+
+def _is_ours(connection):
+    # type: (sqlite3.Connection) -> bool
+    kinds = execute(connection, "SELECT type FROM sqlite_master WHERE lower(name) = 'vdvs_objects'").fetchall()
+    columns = execute(connection, "PRAGMA table_info(vdvs_objects)").fetchall()
+    key = [column[1] for column in columns if column[5]]
+    return kinds == [("table",)] and tuple(column[1] for column in columns) == COLUMNS and key == ["object"]
+
+
+def _is_row(row):
+    # type: (List[Any]) -> bool
+    texts = []
+    for name, value in zip(COLUMNS, row):
+        if name == "dirty":
+            if not isinstance(value, int) or value not in (0, 1):
+                return False
+        elif value is not None:
+            texts.append(value)
+        elif name not in _NULLABLE:
+            return False
+    return _are_texts(texts)
+
+
+def _are_rows(found):
+    # type: (List[List[Any]]) -> bool
+    return all(_is_column(name, values) for name, values in zip(COLUMNS, zip(*found)))
+
+
+def _is_column(name, values):
+    # type: (str, Tuple[Any, ...]) -> bool
+    """Whether these can stand in a column of ours. Taken together, as there are many alike."""
+    if name == "dirty":
+        return all(isinstance(value, int) and value in (0, 1) for value in values)
+    texts = [value for value in values if value is not None]
+    if len(texts) < len(values) and name not in _NULLABLE:
+        return False
+    return _are_texts(texts)
+
+
+def _are_texts(values):
+    # type: (List[Any]) -> bool
+    if not all(isinstance(value, _TEXT) and len(value) <= LONGEST for value in values):
+        return False
+    return rows.are_plain(values) or all(rows.plain(value) == value for value in values)
+
+
+class Objects(object):
+    """The table in an open transaction. What is asked of it for every object is looked up once: `uid` has no index, and
+    a savepoint that is undone takes nothing away that was there before."""
+
+    def __init__(self, statements, stamp):
+        # type: (Statements, Dict[str, Any]) -> None
+        self._statements = statements
+        self._stamp = stamp
+        self._known = None  # type: Optional[Dict[Any, set[Any]]]
+        self._told = None  # type: Optional[bool]
+        self.usable = not _is_there(statements.settled()) or _is_ours(statements.settled())
+
+    def prepare(self):
+        # type: () -> None
+        """Make the table, if it is not there."""
+        if self.usable:
+            execute(self._statements.settled(), CREATE)
+
+    def record(self, action):
+        # type: (Dict[str, Any]) -> None
+        """Write down that an object was applied: one row for the object, and none beside it with the same uid."""
+        if not self.usable:
+            return
+        uid, stamp = action["uid"], self._stamp
+        values = [action["object"], uid, action["set"], action["digest"], stamp.get("commit")]
+        values += [
+            int(bool(stamp.get("dirty"))),
+            stamp.get("by") or _TEXT(),
+            stamp["time"],
+            stamp.get("reason") or _TEXT(),
+        ]
+        if not _is_row(values):
+            raise Refused("BadRequest", "who applied %s is not told as the protocol says" % action["object"])
+        names = self._names()
+        if uid is not None:
+            self.forget_uid(uid)
+            names.setdefault(uid, set()).add(action["object"])
+        self._statements.insert("OR REPLACE INTO vdvs_objects(%s)" % ", ".join(COLUMNS), [values])
+
+    def forget(self, name):
+        # type: (str) -> None
+        """Drop the row of one object, if there is one."""
+        if self.usable and _is_there(self._statements.settled()):
+            self._statements.change("DELETE FROM vdvs_objects WHERE object = ?", name)
+
+    def forget_uid(self, uid):
+        # type: (str) -> None
+        """Drop the row of the vmgroup with this id, if there is one."""
+        if self.usable:
+            for name in self._names().get(uid, ()):
+                self._statements.change("DELETE FROM vdvs_objects WHERE object = ? AND uid = ?", name, uid)
+
+    def set_of(self, name, uid):
+        # type: (str, str) -> Optional[Any]
+        """The set that applied this object with this id last: '' if none did. None: nobody can say."""
+        if self._told is None:
+            self._told = read(self._statements.settled()) is not None
+        if not self._told:
+            return None
+        if not _is_there(self._statements.settled()):
+            return ""
+        query = "SELECT set_name FROM vdvs_objects WHERE object = ? AND uid = ?"
+        found = self._statements.one(query, name, uid)
+        return found[0] if found else ""
+
+    def _names(self):
+        # type: () -> Dict[Any, set[Any]]
+        """By id, every name under which there is a row, or was one in this transaction."""
+        if self._known is None:
+            self._known = {}
+            query = "SELECT uid, object FROM vdvs_objects WHERE uid IS NOT NULL"
+            connection = self._statements.settled()
+            for uid, name in rows.tolerantly(connection, query) if _is_there(connection) else ():
+                self._known.setdefault(uid, set()).add(name)
+        return self._known

@@ -1,0 +1,110 @@
+"""What vDVS itself requires of the rows of a config DB and does not check; of one of schema 1.1 less than of 1.2.
+
+Each of these has been seen to break the service or its tools for everybody, or to open or shut a door silently.
+"""
+
+from collections import namedtuple
+
+from .rows import plain, tolerantly
+from .schema import COLUMNS, DEFAULT_NAME, DEFAULT_UUID, OLDER, VERSION
+from .sqlite import execute
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3
+    from typing import List  # novm
+
+# `tenant` is the id of the vmgroup and `vm` the id of the VM that is to blame (None: nobody in particular).
+Violation = namedtuple("Violation", ["sentence", "tenant", "vm"])
+
+_HEX = "[0-9a-f]"
+_UUID = "-".join(_HEX * count for count in (8, 4, 4, 4, 12))
+
+# Each query gives (tenant id, vm id, words to fill in...) for each row that breaks the rule.
+_SINCE_1_2 = (
+    (
+        "vmgroup %s: there is no default datastore, which breaks the listing of all vmgroups",
+        "SELECT id, NULL, name FROM tenants WHERE default_datastore_url IS NULL OR default_datastore_url = ''",
+    ),
+    (
+        "vmgroup %s: there is no access row for its default datastore %s, so every short volume name is refused",
+        "SELECT id, NULL, name, default_datastore_url FROM tenants AS t WHERE default_datastore_url <> ''"
+        " AND NOT EXISTS (SELECT 1 FROM privileges WHERE tenant_id = t.id AND datastore_url = t.default_datastore_url)",
+    ),
+)
+_RULES = (
+    (
+        "vmgroup %s: the description is NULL, which breaks the listing of all vmgroups",
+        "SELECT id, NULL, name FROM tenants WHERE description IS NULL",
+    ),
+    (
+        "vmgroup with id %s: allow_create on %s is %s, neither 0 nor 1",
+        "SELECT tenant_id, NULL, tenant_id, datastore_url, quote(allow_create) FROM privileges"
+        " WHERE typeof(allow_create) <> 'integer' OR allow_create NOT IN (0, 1)",
+    ),
+    (
+        "vmgroup with id %s: the largest volume on %s is %s, not an integer from 0",
+        "SELECT tenant_id, NULL, tenant_id, datastore_url, quote(max_volume_size) FROM privileges"
+        " WHERE typeof(max_volume_size) <> 'integer' OR max_volume_size < 0",
+    ),
+    (
+        "vmgroup with id %s: the quota on %s is %s, not an integer from 0",
+        "SELECT tenant_id, NULL, tenant_id, datastore_url, quote(usage_quota) FROM privileges"
+        " WHERE typeof(usage_quota) <> 'integer' OR usage_quota < 0",
+    ),
+    (
+        "vmgroup with id %s: the datastore of an access row is %s, which is not text",
+        "SELECT tenant_id, NULL, tenant_id, quote(datastore_url) FROM privileges WHERE typeof(datastore_url) <> 'text'",
+    ),
+    (
+        "vmgroup with id %s: it does not exist, but has an access row for %s, which the next one with this id inherits",
+        "SELECT tenant_id, NULL, tenant_id, datastore_url FROM privileges"
+        " WHERE tenant_id NOT IN (SELECT id FROM tenants)",
+    ),
+    (
+        "VM %s: this is not a BIOS UUID in lower case, so it matches no VM",
+        "SELECT tenant_id, vm_id, vm_id FROM vms WHERE typeof(vm_id) <> 'text' OR vm_id NOT GLOB '%s'" % _UUID,
+    ),
+    (
+        "VM %s: it is in a vmgroup that does not exist (id %s), so all its requests fail",
+        "SELECT tenant_id, vm_id, vm_id, tenant_id FROM vms WHERE tenant_id NOT IN (SELECT id FROM tenants)",
+    ),
+    (
+        "VM %s: it is listed in _DEFAULT, which has no list",
+        "SELECT tenant_id, vm_id, vm_id FROM vms WHERE tenant_id = '%s'"
+        " OR tenant_id IN (SELECT id FROM tenants WHERE name = '%s')" % (DEFAULT_UUID, DEFAULT_NAME),
+    ),
+)
+
+
+def violations(connection):
+    # type: (sqlite3.Connection) -> List[Violation]
+    """Every rule that the DB breaks, inside the transaction of `connection`, in a fixed order.
+    Raises Refused when a table is missing."""
+    old = execute(connection, "SELECT major_ver, minor_ver FROM versions").fetchall() == [OLDER]
+    found = _of_schema(connection, old)
+    for sentence, query in _RULES if old else _RULES + _SINCE_1_2:
+        for row in tolerantly(connection, query + " ORDER BY 1, 2, 3"):
+            found.append(Violation(sentence % tuple(plain(word) for word in row[2:]), plain(row[0]), plain(row[1])))
+    return found
+
+
+def _of_schema(connection, old):
+    # type: (sqlite3.Connection, bool) -> List[Violation]
+    """Rules about the tables: columns are read by position, `privileges` takes no more, the version is 1.2, or 1.1
+    (`old`)."""
+    found = []
+    for table, needed in COLUMNS:
+        expected = tuple(needed[:2]) if old and table == "vms" else tuple(needed)
+        columns = tuple(row[1] for row in execute(connection, "PRAGMA table_info(%s)" % table))
+        exact = table == "privileges"
+        if (columns if exact else columns[: len(expected)]) != expected:
+            words = (table, ", ".join(str(column) for column in columns), ", ".join(expected))
+            found.append(Violation("table %s: its columns are %s; vDVS needs %s" % words, None, None))
+    versions = execute(connection, "SELECT major_ver, minor_ver FROM versions").fetchall()
+    if versions != [OLDER if old else VERSION]:
+        found.append(Violation("table versions: it does not say 1.2 once, so vDVS refuses every request", None, None))
+    journal = execute(connection, "PRAGMA journal_mode").fetchone()
+    if journal[0] == "wal":
+        found.append(Violation("the journal is a write-ahead log, which does not work between hosts", None, None))
+    return found

@@ -1,0 +1,223 @@
+"""The metadata of volumes: a JSON object in a file beside the descriptor, which names it.
+
+Here they are only read. What is surely not as vDVS makes it is told apart from what could not be read.
+"""
+
+import errno
+import json
+import os
+import re
+import stat
+import time
+from collections import OrderedDict
+
+from .. import files
+from ..compat import native, readable, sentence
+from ..paths import mode_of
+from ..wire import UUID, Refused
+from . import tree, volumes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Optional, Set, Tuple  # novm
+
+    from ..paths import Root
+
+LARGEST = 65536  # bytes of the metadata of a volume
+MOST_READ = 2000  # volumes whose metadata are read, of one datastore
+_SIDE_FILE = re.compile(b'(?m)^[^#\n]*sidecars[^,\n]*,([^"\n]*)')
+_SNAPSHOT = re.compile(r"-[0-9]{6}\.vmdk$")
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+
+
+class Unusable(Exception):
+    """It was looked at, and there is nothing that could be changed: somebody has to look."""
+
+
+class Unreadable(Exception):
+    """What is in it cannot be told now."""
+
+
+class Patience(object):
+    """How often what is busy, or just being written, may still be looked at again."""
+
+    def __init__(self, left, pause):
+        # type: (int, float) -> None
+        self.left = left
+        self.pause = pause
+
+    def lasts(self):
+        # type: () -> bool
+        """Wait for one more look, if there is one left."""
+        if self.left <= 0:
+            return False
+        self.left -= 1
+        time.sleep(self.pause)
+        return True
+
+
+def listing(root, url, wanted):
+    # type: (Root, str, Optional[List[Any]]) -> Dict[str, Any]
+    """The entry `settings` of a datastore in the protocol, of the volumes of these names (None: of all)."""
+    found = {"error": None, "looked": wanted, "found": {}}  # type: Dict[str, Any]
+    if wanted is not None and not wanted:
+        return found
+    try:
+        place = tree.folder_of(root, url)
+        found["found"] = _of_all(place, None if wanted is None else {native(name) for name in wanted})
+    except Refused as refused:
+        found["error"] = refused.sentence
+    except EnvironmentError as error:
+        found["error"] = "the volumes of %s cannot be listed: %s" % (url, error.strerror)
+    return found
+
+
+def side_file(descriptor):
+    # type: (bytes) -> Optional[str]
+    """The name of the file with the metadata, as the text of a descriptor names it; None: it names none.
+    Raises ValueError for one that is not in its folder."""
+    named = _SIDE_FILE.search(descriptor)
+    if named is None:
+        return None
+    name = native(named.group(1).decode("utf-8"))
+    if not name or "/" in name or name in (".", ".."):
+        raise ValueError("it names no file beside it")
+    return name
+
+
+def beginning(real, limit=LARGEST):
+    # type: (str, int) -> bytes
+    """The content of a file, up to a byte more than `limit`. A link is not followed. Raises OSError."""
+    with os.fdopen(os.open(real, os.O_RDONLY | NO_FOLLOW), "rb") as stream:
+        return stream.read(limit + 1)
+
+
+def _of_all(place, wanted):
+    # type: (str, Optional[Set[str]]) -> Dict[str, Any]
+    found = {}
+    left, patience = MOST_READ, Patience(20, 0.05)
+    for uuid in sorted(os.listdir(place)) if mode_of(place, follow=True) is not None else ():
+        folder = os.path.join(place, uuid)
+        if not UUID.match(uuid) or not is_folder(folder):
+            continue
+        there = os.listdir(folder)
+        names = [name[: -len(".vmdk")] for name in volumes.among(there)]
+        of_these = {}
+        for name in names if wanted is None else sorted(wanted.intersection(names)):
+            left -= 1
+            of_these[readable(name)] = _settings(folder, there, name, patience) if left >= 0 else _too_many()
+        if of_these:
+            found[uuid] = of_these
+    return found
+
+
+def is_folder(real):
+    # type: (str) -> bool
+    mode = mode_of(real)
+    return mode is not None and stat.S_ISDIR(mode)
+
+
+def _too_many():
+    # type: () -> Dict[str, Any]
+    return {"state": "unknown", "why": "not read: more than %d volumes of its datastore were asked for" % MOST_READ}
+
+
+def _settings(folder, there, name, patience):
+    # type: (str, List[str], str, Patience) -> Dict[str, Any]
+    try:
+        _, content, metadata = load(folder, there, name, patience)
+    except Unusable as problem:
+        return {"state": "unusable", "why": sentence(problem.args[0])}
+    except Unreadable as problem:
+        return {"state": "unknown", "why": sentence(problem.args[0])}
+    except EnvironmentError as error:
+        return {"state": "unknown", "why": "its metadata cannot be read: %s" % error.strerror}
+    attached = None
+    if metadata.get("status") == "attached":
+        attached = [_text(metadata.get("attachedVMUuid")), _text(metadata.get("attachedVMName"))]
+    access = (metadata.get("volOpts") or {}).get("access")
+    shown = _text(access)
+    if access is not None and shown is None:
+        shown = json.dumps(access)[:100]
+    import hashlib  # see `rows.fingerprint`
+
+    digest = hashlib.sha256(content).hexdigest()
+    return {"state": "read", "why": "", "digest": digest, "access": shown, "attached": attached}
+
+
+def _text(value):
+    # type: (Any) -> Any
+    return value if hasattr(value, "split") else None
+
+
+def load(folder, there, name, patience):
+    # type: (str, List[str], str, Patience) -> Tuple[str, bytes, Dict[str, Any]]
+    """The file with the metadata of a volume, what is in it, and that as an object. `there`: what is in its folder.
+    What is busy, or no object, is looked at again: somebody may be writing it."""
+    side = _side_file_of(folder, _newest(folder, there, name))
+    while True:
+        try:
+            content = _content(os.path.join(folder, side), readable(side))
+            return side, content, _object(content, readable(side))
+        except Unreadable:
+            if not patience.lasts():
+                raise
+        except EnvironmentError as error:
+            if error.errno not in files.BUSY or not patience.lasts():
+                raise
+
+
+def _newest(folder, there, name):
+    # type: (str, List[str], str) -> str
+    """The descriptor that vDVS uses: that of the newest snapshot, if there is any."""
+    snapshots = [each for each in there if _SNAPSHOT.search(each) and _SNAPSHOT.sub("", each) == name]
+    if not snapshots:
+        return name + ".vmdk"
+    return max(snapshots, key=lambda each: (os.lstat(os.path.join(folder, each)).st_ctime, each))
+
+
+def _side_file_of(folder, descriptor):
+    # type: (str, str) -> str
+    shown = readable(descriptor)
+    found = os.lstat(os.path.join(folder, descriptor))
+    if not stat.S_ISREG(found.st_mode):
+        raise Unusable("its descriptor %s is no file" % shown)
+    if found.st_size >= volumes.LARGEST_DESCRIPTOR:
+        raise Unusable("vDVS does not know it: its descriptor %s has %d bytes" % (shown, found.st_size))
+    try:
+        side = side_file(beginning(os.path.join(folder, descriptor)))
+    except ValueError:
+        raise Unusable("its descriptor %s names a file for its metadata that is not beside it" % shown)
+    if side is None:
+        raise Unusable("it has no metadata of vDVS: its descriptor %s names no file for them" % shown)
+    return side
+
+
+def _content(real, shown):
+    # type: (str, Any) -> bytes
+    try:
+        mode = os.lstat(real).st_mode
+        if not stat.S_ISREG(mode):
+            raise Unusable("%s, which should have its metadata, is no file" % shown)
+        content = beginning(real)
+    except EnvironmentError as error:
+        if error.errno == errno.ENOENT:
+            raise Unusable("%s, which should have its metadata, is not there" % shown)
+        raise
+    if len(content) > LARGEST:
+        raise Unreadable("%s has more than %d bytes" % (shown, LARGEST))
+    return content
+
+
+def _object(content, shown):
+    # type: (bytes, Any) -> Dict[str, Any]
+    try:
+        metadata = json.loads(content.decode("utf-8"), object_pairs_hook=OrderedDict)
+    except (ValueError, RuntimeError):  # RuntimeError: too deep
+        metadata = None
+    if not isinstance(metadata, dict):
+        raise Unreadable("%s does not hold metadata of vDVS (a JSON object): it is damaged" % shown)
+    options = metadata.get("volOpts")
+    if options is not None and not isinstance(options, dict):
+        raise Unusable("%s holds no options of a volume: volOpts is no object" % shown)
+    return metadata

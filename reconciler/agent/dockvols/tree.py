@@ -1,0 +1,166 @@
+"""The folder `dockvols/` of a datastore: what is in it, and the links in it that carry the names of vmgroups.
+
+The service serves a vmgroup from `dockvols/<name>` if that exists, whatever it points to, else from `dockvols/<id>`.
+So a wrong link hands one vmgroup's volumes to another.
+"""
+
+import errno
+import os
+import posixpath
+import re
+import stat
+
+from .. import files
+from ..compat import native, readable
+from ..paths import VOLUMES, mode_of, raw_target
+from ..wire import UUID, Refused
+from . import volumes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, List  # novm
+
+    from ..paths import Root
+
+DB_FILES = "vmdkops_config.db"
+MOST_LISTED = 5000  # volumes of one datastore that are named
+NOT_IN_A_NEW_NAME = re.compile(r"[/\x00-\x1f\x7f]")  # of a file that we make
+_NOT_IN_A_NAME = re.compile(r"[/\x00]")
+
+
+def listing(root, url):
+    # type: (Root, str) -> Dict[str, Any]
+    """The `datastores` entry of the protocol for the datastore with this URL (`/vmfs/volumes/<id>`)."""
+    try:
+        folder = folder_of(root, url)
+        entries = _entries(root, folder, root.canonical(url))
+        return {"error": None, "entries": entries, "volumes": _volumes(folder, entries)}
+    except Refused as refused:
+        return {"error": refused.sentence, "entries": {}, "volumes": {}}
+    except EnvironmentError as error:
+        return {"error": "%s/dockvols cannot be read: %s" % (url, error.strerror), "entries": {}, "volumes": {}}
+
+
+def apply(root, action):
+    # type: (Root, Dict[str, Any]) -> None
+    """Do one SetNameLink or RemoveNameLink. Raises Refused."""
+    do = _ACTIONS.get(action.get("action", ""))
+    if do is None:
+        raise Refused("BadRequest", "there is no action %r on name links" % (action.get("action"),))
+    try:
+        do(root, action)
+    except EnvironmentError as error:
+        raise files.refusal(error, "the link %s on %s cannot be changed" % (action["name"], action["url"]))
+
+
+def folder_of(root, url):
+    # type: (Root, str) -> str
+    """The real path of `dockvols/` (which may not exist). Raises Refused `BadRequest`, `NotMounted`, `ReadError`."""
+    url = root.canonical(url)
+    if posixpath.dirname(url) != VOLUMES:
+        raise Refused("BadRequest", "%s is not the URL of a datastore" % url)
+    if not root.mounted(url):
+        raise Refused("NotMounted", "the datastore %s is not mounted" % url)
+    folder = root.real(url + "/dockvols")
+    try:
+        mode = mode_of(folder, follow=True)
+        if mode is None:
+            mode = mode_of(root.real(url + "/dockvols", last=False))
+    except EnvironmentError as error:
+        raise files.refusal(error, "%s/dockvols cannot be read" % url)
+    if mode is not None and not stat.S_ISDIR(mode):
+        raise Refused("ReadError", "%s/dockvols is not a folder, or a link that leads nowhere" % url)
+    return folder
+
+
+def _entries(root, folder, url):
+    # type: (Root, str, str) -> Dict[str, Any]
+    if mode_of(folder, follow=True) is None:
+        return {}
+    entries = {}
+    for name in os.listdir(folder):
+        if name.startswith(DB_FILES):
+            continue
+        try:
+            entries[readable(name)] = _entry(root, url, os.path.join(folder, name))
+        except EnvironmentError as error:
+            if error.errno != errno.ENOENT:  # else it has gone since it was listed
+                raise
+    return entries
+
+
+def _entry(root, url, real):
+    # type: (Root, str, str) -> List[Any]
+    mode = os.lstat(real).st_mode
+    if stat.S_ISLNK(mode):
+        return ["link", readable(_canonical_target(root, url, os.readlink(real))), 0]
+    if stat.S_ISDIR(mode):
+        return ["folder", None, len(volumes.names(real))]
+    return ["file", None, 0]
+
+
+def _volumes(folder, entries):
+    # type: (str, Dict[str, Any]) -> Dict[str, Any]
+    """The volumes of every vmgroup, as far as there is room: who has too many is left out and only counted."""
+    left, budget = MOST_LISTED, volumes.Budget()
+    found = {}
+    for name in sorted(name for name in entries if UUID.match(name) and entries[name][2]):
+        if entries[name][2] <= left:
+            left -= entries[name][2]
+            real = os.path.join(folder, native(name))
+            try:
+                found[name] = volumes.described(real, volumes.names(real), budget)
+            except EnvironmentError as error:
+                if error.errno != errno.ENOENT:
+                    raise
+    return found
+
+
+def _canonical_target(root, url, target):
+    # type: (Root, str, str) -> str
+    """Where a link in `dockvols/` points, as a host path by volume id."""
+    return root.canonical(posixpath.join(native(url), "dockvols", target))
+
+
+def _set(root, action):
+    # type: (Root, Dict[str, Any]) -> None
+    url, name = root.canonical(action["url"]), _checked(action["name"])
+    if not UUID.match(action["uuid"]):
+        raise Refused("BadRequest", "%r is not a UUID in lower case" % action["uuid"])
+    folder = folder_of(root, url)
+    if not os.path.isdir(folder):
+        raise Refused("Missing", "there is no %s/dockvols" % url)
+    real = os.path.join(folder, name)
+    target = native("%s/dockvols/%s" % (url, action["uuid"]))
+    if mode_of(real) is not None and raw_target(real) is None:
+        raise Refused("NotALink", "%s/dockvols/%s is a folder or a file, not a link" % (url, action["name"]))
+    if raw_target(real) != target:
+        files.replace_link(real, target)
+
+
+def _remove(root, action):
+    # type: (Root, Dict[str, Any]) -> None
+    url, name = root.canonical(action["url"]), _checked(action["name"])
+    folder = folder_of(root, url)
+    real = os.path.join(folder, name)
+    if mode_of(real) is None:
+        return
+    target = raw_target(real)
+    if target is None:
+        raise Refused("NotALink", "%s/dockvols/%s is a folder or a file, not a link" % (url, action["name"]))
+    found = _canonical_target(root, url, target)
+    if found != root.canonical(action["target"]):
+        raise Refused("Moved", "%s/dockvols/%s points to %s now" % (url, action["name"], readable(found)))
+    os.remove(real)
+    files.sync_folder(folder)
+
+
+def _checked(name):
+    # type: (Any) -> str
+    """A name that stays inside the folder, native."""
+    if not name or name in (".", "..") or _NOT_IN_A_NAME.search(name):
+        raise Refused("BadRequest", "%r cannot be the name of a link" % name)
+    return native(name)
+
+
+_ACTIONS = {"SetNameLink": _set, "RemoveNameLink": _remove}

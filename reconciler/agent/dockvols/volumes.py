@@ -1,0 +1,77 @@
+"""The volumes in the folder of a vmgroup, and what can be told about them without opening much.
+
+On VMFS every file that is opened takes a lock that other hosts see, so sizes come from `stat` where they can.
+"""
+
+import errno
+import os
+import re
+import stat
+
+from ..compat import readable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, List, Optional  # novm
+
+MOST_READ = 500  # descriptors that are opened for one datastore
+LARGEST_DESCRIPTOR = 5000  # bytes; vDVS takes a larger file for data
+MEGABYTE = 1048576
+# Beside the descriptor of a volume lie files that are not volumes: its data, and those of its snapshots.
+_NOT_A_VOLUME = re.compile(r"-(flat|delta|ctk|digest|[0-9]{6})\.vmdk$")
+_EXTENT = re.compile(b"(?m)^(?:RW|RDONLY|NOACCESS) ([0-9]+) ")
+_SECTOR = 512
+
+
+class Budget(object):
+    """How many descriptors may still be opened."""
+
+    def __init__(self, left=MOST_READ):
+        # type: (int) -> None
+        self.left = left
+
+
+def names(folder):
+    # type: (str) -> List[str]
+    """The names of the descriptors of volumes in the folder at this real path, sorted. Raises OSError."""
+    return among(os.listdir(folder))
+
+
+def among(listed):
+    # type: (List[str]) -> List[str]
+    """The names of the descriptors of volumes among those of the files of a folder, sorted."""
+    return sorted(name for name in listed if name.endswith(".vmdk") and not _NOT_A_VOLUME.search(name))
+
+
+def described(folder, found, budget):
+    # type: (str, List[str], Budget) -> List[List[Any]]
+    """For each descriptor its volume's name and its capacity in MB (None: it cannot be told, or not cheaply)."""
+    return [[readable(name[: -len(".vmdk")]), _capacity(os.path.join(folder, name), budget)] for name in found]
+
+
+def _capacity(descriptor, budget):
+    # type: (str, Budget) -> Optional[int]
+    try:
+        flat = _size(descriptor[: -len(".vmdk")] + "-flat.vmdk")
+        if flat is not None:
+            return flat // MEGABYTE
+        size = _size(descriptor)
+        if not size or size >= LARGEST_DESCRIPTOR or budget.left <= 0:
+            return None
+        budget.left -= 1
+        with open(descriptor, "rb") as stream:
+            sectors = _EXTENT.findall(stream.read(LARGEST_DESCRIPTOR))
+    except EnvironmentError:
+        return None
+    return sum(int(count) for count in sectors) * _SECTOR // MEGABYTE if sectors else None
+
+
+def _size(real):
+    # type: (str) -> Optional[int]
+    try:
+        found = os.lstat(real)  # vDVS makes no links here; one that is there may lead anywhere
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
+    except EnvironmentError as error:
+        if error.errno == errno.ENOENT:
+            return None
+        raise

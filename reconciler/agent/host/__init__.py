@@ -1,0 +1,1 @@
+"""The host itself: `auth-db`, driver, service, log level."""
