@@ -10,13 +10,16 @@ from pathlib import Path
 CONFTEST = Path(__file__).parents[1] / "conftest.py"
 
 LEAVERS = """
-import asyncio, os, threading, time
+import asyncio, os, subprocess, threading, time
 
 def test_thread():
     threading.Thread(target=time.sleep, args=(5,), daemon=True).start()
 
 def test_process():
-    os.posix_spawn("/bin/sleep", ["sleep", "5"], {})
+    os.posix_spawn("/bin/sleep", ["sleep", "3"], {})
+
+def test_grandchild():
+    subprocess.run(["sh", "-c", "sleep 3 > /dev/null 2>&1 &"], check=True)
 
 def test_task():
     async def main():
@@ -46,6 +49,7 @@ def test_leaving_a_thread_a_process_or_a_task_fails(tmp_path: Path) -> None:
         ".",
     ]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert "3 errors" in result.stdout, result.stdout + result.stderr
+    assert "4 errors" in result.stdout, result.stdout + result.stderr
     for what in ("left behind: thread ", "left behind: process ", "left behind: task "):
         assert what in result.stdout
+    assert result.stdout.count("left behind: process ") == 2
