@@ -1,1 +1,54 @@
-"""The kinds: what is declared, resolved and observed of each, and the actions on it."""
+"""The kinds: one module each, with what is declared, resolved and observed of it and the actions on it; and their names.
+
+`KINDS` is the one list of kinds. Each layer that treats kinds differently has a table of its own, by `Kind`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from reconciler.model.refs import Kind
+
+
+class KindSpec(Struct, frozen=True):
+    """What a kind is called: on the command line (singular, plural, short names), and in sentences.
+
+    `on_datastore`: its objects are files on a datastore, which go one generic way through plan, ports and agent.
+    """
+
+    kind: Kind
+    names: tuple[str, ...]
+    noun: str
+    nouns: str
+    on_datastore: bool = False
+
+    @property
+    def singular(self) -> str:
+        """Name of one object on the command line and in references: `vmgroup`."""
+        return self.names[0]
+
+    @property
+    def plural(self) -> str:
+        """Name of all objects of the kind on the command line: `vmgroups`."""
+        return self.names[1]
+
+
+KINDS: Final[dict[Kind, KindSpec]] = {
+    spec.kind: spec
+    for spec in (
+        KindSpec(Kind.SITE, ("site", "sites"), "site", "sites"),
+        KindSpec(Kind.CONFIG_DB, ("configdb", "configdbs", "db", "dbs"), "config DB", "config DBs"),
+        KindSpec(Kind.HOST, ("host", "hosts"), "host", "hosts"),
+        KindSpec(Kind.VMGROUP, ("vmgroup", "vmgroups", "vg", "vgs"), "vmgroup", "vmgroups"),
+        KindSpec(
+            Kind.STORAGE_POLICY,
+            ("storagepolicy", "storagepolicies", "sp", "sps"),
+            "storage policy",
+            "storage policies",
+            on_datastore=True,
+        ),
+        KindSpec(Kind.VOLUME, ("volume", "volumes", "vol", "vols"), "volume", "volumes", on_datastore=True),
+    )
+}
