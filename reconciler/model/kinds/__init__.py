@@ -1,4 +1,4 @@
-"""The kinds: one module each, with what is declared, resolved and observed of it and the actions on it; and their names.
+"""The kinds: one module each, with what is declared, resolved and observed of it; and what they are called.
 
 `KINDS` is the one list of kinds. Each layer that treats kinds differently has a table of its own, by `Kind`.
 """
