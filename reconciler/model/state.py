@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any, Final
 
 from msgspec import field
 
@@ -24,7 +25,7 @@ from reconciler.model.kinds.site import Site
 from reconciler.model.kinds.storagepolicy import DesiredStoragePolicy, ObservedStoragePolicies, ResolvedStoragePolicy
 from reconciler.model.kinds.vmgroup import DesiredVMGroup, ResolvedVMGroup
 from reconciler.model.kinds.volume import DesiredVolume, ObservedSettings, ResolvedVolume
-from reconciler.model.refs import Location, ObjectRef
+from reconciler.model.refs import Kind, Location, ObjectRef
 
 
 class Reconcile(StrEnum):
@@ -32,6 +33,18 @@ class Reconcile(StrEnum):
 
     REPORT = "report"
     DISABLED = "disabled"
+
+
+DesiredObject = DesiredHost | DesiredConfigDB | DesiredVMGroup | DesiredStoragePolicy | DesiredVolume
+
+
+_FIELDS: Final = {
+    Kind.CONFIG_DB: "config_dbs",
+    Kind.HOST: "hosts",
+    Kind.VMGROUP: "vmgroups",
+    Kind.STORAGE_POLICY: "storage_policies",
+    Kind.VOLUME: "volumes",
+}
 
 
 class Desired(Strict, frozen=True):
@@ -47,9 +60,25 @@ class Desired(Strict, frozen=True):
     volumes: tuple[DesiredVolume, ...] = ()
     reconcile: tuple[tuple[ObjectRef, Reconcile], ...] = ()
 
+    @classmethod
+    def of(
+        cls,
+        objects: Mapping[Kind, tuple[Any, ...]],
+        digests: tuple[tuple[ObjectRef, str], ...] = (),
+        reconcile: tuple[tuple[ObjectRef, Reconcile], ...] = (),
+    ) -> Desired:
+        """Build it from the declared objects of each kind."""
+        fields = {name: objects.get(kind, ()) for kind, name in _FIELDS.items()}
+        return cls(next(iter(objects.get(Kind.SITE, ())), None), **fields, digests=digests, reconcile=reconcile)
+
+    def objects(self, kind: Kind) -> tuple[DesiredObject, ...]:
+        """Return the declared objects of a reconciled kind."""
+        found: tuple[DesiredObject, ...] = getattr(self, _FIELDS[kind])
+        return found
+
     @property
     def count(self) -> int:
-        """How many objects are declared, the Site not among them."""
+        """Number of declared objects, the Site not included."""
         return len(self.digests)
 
 
