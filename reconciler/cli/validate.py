@@ -25,7 +25,6 @@ def validate(paths: tuple[str, ...], site: str | None, output: str) -> int:
     from reconciler import loader
     from reconciler.cli.printing import emit
     from reconciler.model.errors import InvalidManifestsError
-    from reconciler.model.refs import Kind
     from reconciler.render import data, results
 
     try:
@@ -36,17 +35,8 @@ def validate(paths: tuple[str, ...], site: str | None, output: str) -> int:
         else:
             emit(data.errors_data(invalid.errors, invalid.files), output)
         return exits.INVALID
-    desired = loaded.desired
-    objects = {
-        Kind.SITE: int(desired.site is not None),
-        Kind.CONFIG_DB: len(desired.config_dbs),
-        Kind.HOST: len(desired.hosts),
-        Kind.VMGROUP: len(desired.vmgroups),
-        Kind.STORAGE_POLICY: len(desired.storage_policies),
-        Kind.VOLUME: len(desired.volumes),
-    }
     if output == "text":
-        click.echo(results.valid_text(loaded.files, objects), nl=False)
+        click.echo(results.valid_text(loaded.files, loaded.desired.counts()), nl=False)
     else:
         emit(data.errors_data((), loaded.files), output)
     return exits.OK

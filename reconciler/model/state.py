@@ -76,6 +76,10 @@ class Desired(Strict, frozen=True):
         found: tuple[DesiredObject, ...] = getattr(self, _FIELDS[kind])
         return found
 
+    def counts(self) -> dict[Kind, int]:
+        """Number of declared objects of each kind."""
+        return {Kind.SITE: int(self.site is not None), **{kind: len(self.objects(kind)) for kind in _FIELDS}}
+
     @property
     def count(self) -> int:
         """Number of declared objects, the Site not included."""
