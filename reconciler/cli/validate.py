@@ -21,10 +21,13 @@ def validate(paths: tuple[str, ...], site: str | None, output: str) -> int:
       kustomize build . | vdvs validate -f -
     """
     import sys
+    from collections import Counter
 
     from reconciler import loader
     from reconciler.cli.printing import emit
     from reconciler.model.errors import InvalidManifestsError
+    from reconciler.model.kinds import RECONCILED
+    from reconciler.model.refs import Kind
     from reconciler.render import data, results
 
     try:
@@ -36,7 +39,9 @@ def validate(paths: tuple[str, ...], site: str | None, output: str) -> int:
             emit(data.errors_data(invalid.errors, invalid.files), output)
         return exits.INVALID
     if output == "text":
-        click.echo(results.valid_text(loaded.files, loaded.desired.counts()), nl=False)
+        declared = Counter(ref.kind for ref, _ in loaded.desired.digests)
+        objects = {Kind.SITE: int(loaded.desired.site is not None), **{kind: declared[kind] for kind in RECONCILED}}
+        click.echo(results.valid_text(loaded.files, objects), nl=False)
     else:
         emit(data.errors_data((), loaded.files), output)
     return exits.OK

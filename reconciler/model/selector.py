@@ -5,7 +5,6 @@ from __future__ import annotations
 from msgspec import Struct
 
 from reconciler.model.errors import UsageError
-from reconciler.model.kinds import RECONCILED
 from reconciler.model.refs import ObjectRef
 from reconciler.model.state import Desired
 
@@ -35,8 +34,7 @@ class Selector(Struct, frozen=True):
 
     def select(self, desired: Desired) -> frozenset[ObjectRef]:
         """Return the declared objects with matching labels."""
-        objects = (item for kind in RECONCILED for item in desired.objects(kind))
-        return frozenset(item.ref for item in objects if self._matches(dict(item.labels)))
+        return frozenset(item.ref for item in desired.objects if self._matches(dict(item.labels)))
 
     def _matches(self, labels: dict[str, str]) -> bool:
         return all(term.matches(labels) for term in self.terms)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 from msgspec import field
 
@@ -38,15 +38,6 @@ class Reconcile(StrEnum):
 DesiredObject = DesiredHost | DesiredConfigDB | DesiredVMGroup | DesiredStoragePolicy | DesiredVolume
 
 
-_FIELDS: Final = {
-    Kind.CONFIG_DB: "config_dbs",
-    Kind.HOST: "hosts",
-    Kind.VMGROUP: "vmgroups",
-    Kind.STORAGE_POLICY: "storage_policies",
-    Kind.VOLUME: "volumes",
-}
-
-
 class Desired(Strict, frozen=True):
     """Everything that a set of manifests declares, checked as a set. `digests`: of the manifest of each object;
     `reconcile`: the objects that say how a watch is to treat them."""
@@ -64,21 +55,25 @@ class Desired(Strict, frozen=True):
     def of(
         cls,
         objects: Mapping[Kind, tuple[Any, ...]],
-        digests: tuple[tuple[ObjectRef, str], ...] = (),
-        reconcile: tuple[tuple[ObjectRef, Reconcile], ...] = (),
+        digests: tuple[tuple[ObjectRef, str], ...],
+        reconcile: tuple[tuple[ObjectRef, Reconcile], ...],
     ) -> Desired:
         """Build it from the declared objects of each kind."""
-        fields = {name: objects.get(kind, ()) for kind, name in _FIELDS.items()}
-        return cls(next(iter(objects.get(Kind.SITE, ())), None), **fields, digests=digests, reconcile=reconcile)
+        return cls(
+            site=next(iter(objects[Kind.SITE]), None),
+            hosts=objects[Kind.HOST],
+            config_dbs=objects[Kind.CONFIG_DB],
+            vmgroups=objects[Kind.VMGROUP],
+            digests=digests,
+            storage_policies=objects[Kind.STORAGE_POLICY],
+            volumes=objects[Kind.VOLUME],
+            reconcile=reconcile,
+        )
 
-    def objects(self, kind: Kind) -> tuple[DesiredObject, ...]:
-        """Return the declared objects of a reconciled kind."""
-        found: tuple[DesiredObject, ...] = getattr(self, _FIELDS[kind])
-        return found
-
-    def counts(self) -> dict[Kind, int]:
-        """Number of declared objects of each kind."""
-        return {Kind.SITE: int(self.site is not None), **{kind: len(self.objects(kind)) for kind in _FIELDS}}
+    @property
+    def objects(self) -> tuple[DesiredObject, ...]:
+        """All declared objects, the Site not included."""
+        return (*self.hosts, *self.config_dbs, *self.vmgroups, *self.storage_policies, *self.volumes)
 
     @property
     def count(self) -> int:
