@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 
-class Risk(Enum):
+class Risk(StrEnum):
     """What an action may do to those who work with vDVS, from harmless to irreversible. Compares by severity."""
 
     SAFE = "safe"
