@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.lab.breakage import DRIFTS, break_lab
-from reconciler.lab.breakage.place import Place
+from reconciler.lab.breakage.target import Target
 from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.errors import UsageError, VdvsError
 from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
@@ -151,7 +151,7 @@ def healthy(tmp_path_factory: pytest.TempPathFactory) -> LabSite:
 def with_volume(healthy: LabSite, tmp_path_factory: pytest.TempPathFactory) -> LabSite:
     """The same with a volume that is declared."""
     site = copy_of(healthy, tmp_path_factory.mktemp("with-volume") / "site")
-    Place(site.lab, "esxiz10").a_volume("web")
+    Target(site.lab, "esxiz10").a_volume("web")
     site.write(SEED + GOLD + WEB)
     site.reconcile()
     assert said(site.diff()) == {}
