@@ -19,7 +19,8 @@ from reconciler.model import ownership
 from reconciler.model.actions import Action
 from reconciler.model.base import Step
 from reconciler.model.kinds import configdb, host, storagepolicy, vmgroup, volume
-from reconciler.model.plan import DBPlan, HostPlan, MovePlan, SavedPlan
+from reconciler.model.plan import APPLY_AND_DESTROY, DBPlan, HostPlan, MovePlan, Policy, SavedPlan
+from reconciler.model.refs import Kind, ObjectRef
 from reconciler.saved.document import decode, encode
 
 TYPES = [*get_args(Action), DBPlan, HostPlan, MovePlan, SavedPlan]
@@ -77,6 +78,16 @@ def test_every_action_is_among_them() -> None:
 def test_a_value_comes_back_the_same(kind: type, data: st.DataObject) -> None:
     value = data.draw(some(kind))
     assert decode(kind, through_a_file(encode(value))) == value
+
+
+def test_sets_are_written_in_their_own_order() -> None:
+    names = ("vg-b", "vg-a", "vg-c")
+    objects = frozenset([*(ObjectRef(Kind.VMGROUP, name) for name in names), ObjectRef(Kind.CONFIG_DB, "z")])
+    policy = Policy(APPLY_AND_DESTROY.risks, config_db_lifecycle=True, objects=objects)
+    data = encode(policy)
+    assert [ref["name"] for ref in data["objects"]] == ["z", "vg-a", "vg-b", "vg-c"]
+    assert data["risks"] == ["safe", "restricts", "widens", "disrupts", "destroys"]
+    assert decode(Policy, data) == policy
 
 
 @pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.__name__)

@@ -377,7 +377,7 @@ def test_the_lab_that_it_was_made_for_is_gone(applied: LabSite) -> None:
 
 def test_a_forged_digest_still_changes_nothing_that_would_not_be_planned(applied: LabSite) -> None:
     """The digest shows accidents. What it cannot show, asking again does: the steps must be those of the wishes."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     applied.write(MORE)
     file = plan(applied)
