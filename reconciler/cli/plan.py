@@ -49,11 +49,11 @@ def plan(
     from reconciler.cli.saved_plans import lifetime, save
     from reconciler.cli.session import open_session
     from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
-    from reconciler.saved.files import check_place
+    from reconciler.saved import check_target
 
     session = open_session(paths, site, selector)
     if out is not None:
-        check_place(out)
+        check_target(out)
     policy = replace(APPLY_AND_DESTROY if allow_destroy else APPLY, objects=session.only)
     behalf = applying(paths, selector=selector, named=named_set, prune=prune, reason=reason)
     return save(session.on_behalf(behalf), policy, out, lifetime(expires), output)

@@ -10,7 +10,7 @@ import click
 from msgspec.structs import replace
 
 import reconciler
-from reconciler import loader, wiring
+from reconciler import loader, saved, wiring
 from reconciler.cli import exits
 from reconciler.cli.colour import paint
 from reconciler.cli.errors import say
@@ -25,7 +25,6 @@ from reconciler.model.units import parse_duration
 from reconciler.reconcile import carry_out, prepare
 from reconciler.render import data
 from reconciler.render.diff import diff_text, header
-from reconciler.saved import files
 
 
 def lifetime(text: str) -> timedelta:
@@ -41,7 +40,7 @@ def save(session: Session, policy: Policy, out: str | None, lasting: timedelta, 
     plan = make(session, policy, lasting)
     code = show(plan, output)
     if out is not None:
-        files.write(out, plan)
+        saved.write(out, plan)
         until = _moment(plan.expires_at)
         click.echo(f"plan written to {out}; until {until}, `vdvs apply --plan {out}` applies it", err=True)
     return code
@@ -84,7 +83,7 @@ def _left_out(plan: SavedPlan) -> Iterable[Withheld]:
 
 def show_saved(name: str, output: str) -> int:
     """Print the plan in a file, and when and by whom it was made."""
-    plan = files.read(name)
+    plan = saved.read(name)
     gone = " (expired)" if wiring.SystemClock().now() >= plan.expires_at else ""
     made = f"made {_moment(plan.made_at)} by {plan.made_by}, to be applied before {_moment(plan.expires_at)}{gone}"
     say(f"{name}: {made}")
@@ -93,7 +92,7 @@ def show_saved(name: str, output: str) -> int:
 
 def apply_saved(name: str, site: str | None, allow_destroy: bool, output: str) -> int:
     """Do exactly what the plan in a file says, or nothing."""
-    plan = files.read(name)
+    plan = saved.read(name)
     _check(plan, name, site, allow_destroy)
     return apply_now(Session(calls(), plan.desired, _site(plan), (), plan.policy.objects), _by(plan, who()), output)
 

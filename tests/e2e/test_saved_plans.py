@@ -14,8 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from reconciler.cli.main import cli
-from reconciler.saved.document import to_text
-from reconciler.saved.files import read
+from reconciler.saved import read, to_bytes
 from tests.e2e.site import SEED, LabSite, assert_in_sync
 from tests.render import schemas
 
@@ -284,8 +283,8 @@ class TestTheFile:
 
     def test_one_of_another_version_is_refused_by_name(self, file: Path) -> None:
         data = json.loads(file.read_text())
-        file.write_text(json.dumps({**data, "vdvsPlan": 2}))
-        assert "it has format 2; this vdvs knows format 1" in self.refusal(file)
+        file.write_text(json.dumps({**data, "vdvsPlan": 1}))
+        assert "it has format 1; this vdvs knows format 2" in self.refusal(file)
 
     def test_nothing_but_an_older_plan_is_written_over(self, file: Path, applied: LabSite) -> None:
         applied.write(SEED.replace("5GB", "7GB"))
@@ -384,6 +383,6 @@ def test_a_forged_digest_still_changes_nothing_that_would_not_be_planned(applied
     made = read(str(file))
     (step,) = made.plan.config_dbs
     forged = replace(made, plan=replace(made.plan, config_dbs=(replace(step, backups_to_keep=0),)))
-    file.write_bytes(to_text(forged))
+    file.write_bytes(b"".join(to_bytes(forged)))
     assert_refused(applied, file)
     assert quota(applied) == 5120
