@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import Enum
 
 
-class Risk(StrEnum):
+class Risk(Enum):
     """What an action may do to those who work with vDVS, from harmless to irreversible. Compares by severity."""
 
     SAFE = "safe"
