@@ -67,9 +67,7 @@ class Session(Struct, frozen=True):
 
     def selected(self, diff: Diff) -> Diff:
         """The part of a diff that -l selects."""
-        if self.only is None:
-            return diff
-        return Diff(tuple(change for change in diff.changes if change.ref in self.only))
+        return diff.of(self.only)
 
 
 def calls() -> Calls:

@@ -38,6 +38,9 @@ class ObjectRef(Struct, frozen=True):
         """Kinds in the order of `Kind`, names alphabetically."""
         return (_ORDER[self.kind], self.name)
 
+    def __lt__(self, other: ObjectRef) -> bool:
+        return self.sort_key < other.sort_key
+
 
 class Source(Struct, frozen=True):
     """Where something is written in a manifest. `line` and `column` count from 1."""
