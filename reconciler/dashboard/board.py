@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 
-from reconciler.model.events import EventKind, Pass, Told
+from reconciler.model.events import EventKind, Pass, ReportedEvent
 from reconciler.model.outcome import Assessment
 from reconciler.model.refs import Kind
 from reconciler.planning.conditions import conditions
@@ -53,7 +53,7 @@ class Board:
         self._clients: set[asyncio.Queue[Message | None]] = set()
         self._text: tuple[int, bytes] | None = None
 
-    def told(self, told: Told) -> None:
+    def told(self, told: ReportedEvent) -> None:
         """See `ports.Listener`."""
         self._version += 1
         data = event_data(told)

@@ -28,7 +28,7 @@ class UnreadableError(Exception):
 
 
 class Found(Struct, frozen=True):
-    """A file to read (`path` None: standard input), or `error`, why it cannot be read. `shown`: its name in messages."""
+    """A file to read (`path` None: standard input), or the `error`. `shown`: its name in messages."""
 
     shown: str
     path: str | None
@@ -102,7 +102,10 @@ def read(found: Found, stdin: IO[bytes] | None) -> str:
 
 
 def read_bytes(path: str, largest: int = LARGEST) -> bytes:
-    """Return the content of a regular file. Raises UnreadableError and OSError; never waits for a pipe or a device."""
+    """Return the content of a regular file. Pipes and devices are not read.
+
+    Raises UnreadableError and OSError.
+    """
     if "\0" in path:
         raise UnreadableError("a file name cannot contain a NUL character")
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
