@@ -13,7 +13,7 @@ class Datastore(Strict, frozen=True, eq=False):
     """A datastore. `url` is `/vmfs/volumes/<id>`, exactly as in the config DB; `hosts` are those that mount it.
 
     `free_mb` changes all the time and decides nothing, so it does not take part in comparisons. Source:
-    docs/domain.md#the-config-db-schema-12
+    docs/domain.md#identity-of-vms-and-datastores
     """
 
     name: str
@@ -98,7 +98,7 @@ class VirtualMachine(NamedTuple):
 
     `uuid` is its lower-case BIOS UUID, by which vDVS authorises, `path` its inventory path, `datastore` the URL of the
     datastore of its .vmx (None: unknown), `volumes` the vDVS disks attached now (`[DATASTORE] dockvols/...`), `power`
-    its power state (None: unknown). Source: docs/domain.md#who-may-do-what
+    its power state (None: unknown). Source: docs/domain.md#identity-of-vms-and-datastores
     """
 
     name: str
@@ -126,6 +126,6 @@ class Inventory(Strict, frozen=True):
 
     def vm_names(self) -> dict[str, str]:
         """Return the names of VMs by BIOS UUID. Of several VMs with one UUID the first name counts. Source:
-        docs/domain.md#traps
+        docs/domain.md#identity-of-vms-and-datastores
         """
         return {vm.uuid: vm.name for vm in sorted(self.vms, key=lambda vm: vm.name, reverse=True)}

@@ -123,6 +123,6 @@ def datastore_url(url: str) -> str:
     """Normalise the URL of a datastore to `/vmfs/volumes/<id>`, as the config DB stores it; vCenter writes
     `ds:///vmfs/volumes/<id>/`.
 
-    Source: docs/domain.md#the-config-db-schema-12
+    Source: docs/domain.md#identity-of-vms-and-datastores
     """
     return VOLUMES + url.removeprefix("ds://").removeprefix(VOLUMES).rstrip("/")

@@ -75,7 +75,7 @@ class DeadRow(Strict, frozen=True):
     """A row of `table` that serves nobody.
 
     `key`: its exact primary key (`type:hex`, one per column); `tenant_id`: the vmgroup in it; `what`: the VM or
-    datastore, as far as it can be shown; `why`: a sentence for people. Source: docs/domain.md#the-config-db-schema-12
+    datastore, as far as it can be shown; `why`: a sentence for people. Source: docs/domain.md#rules-for-rows
     """
 
     table: str
@@ -181,7 +181,7 @@ class UpgradeDB(Step, frozen=True):
 
 
 class RecoverDB(Step, frozen=True):
-    """Let SQLite roll back an interrupted write (a hot journal). Source: docs/domain.md#the-config-db-schema-12"""
+    """Let SQLite roll back an interrupted write (a hot journal). Source: docs/domain.md#locks-and-journal"""
 
 
 class MoveDB(Step, frozen=True):

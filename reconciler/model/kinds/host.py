@@ -30,7 +30,9 @@ class DesiredDriver(Strict, frozen=True):
     """The vDVS VIB: `source` is a path on the host or a URL that esxcli can install from, `sha256` its digest.
 
     `state` ABSENT: vDVS must be removed from the host. `restart_hostd`: after an installation, so that hostd loads its
-    commands. `maintenance` None: the host keeps running VMs while the driver changes. Source: docs/domain.md#releases
+    commands. `maintenance` None: the host keeps running VMs while the driver changes.
+
+    Source: docs/domain.md#driver-and-service
     """
 
     version: str | None
@@ -99,7 +101,7 @@ class DBMode(StrEnum):
 
 
 class Service(StrEnum):
-    """State of vmdk-opsd."""
+    """State of vmdk-opsd. Source: docs/domain.md#driver-and-service"""
 
     RUNNING = "running"
     STOPPED = "stopped"
@@ -123,7 +125,7 @@ class Section(Strict, frozen=True):
     `datastore`: the value in it (an id or a name), None if there is none; `saved` False: an edit of ours is not yet in
     the boot bank. `runs`: whether the boot makes that link and leaves it; if not, or if unknown (None), `why` is the
     reason, with the number of the line. `hindrance`: what keeps any section in this local.sh from running; empty if
-    nothing does. Source: docs/domain.md#modes-of-a-host
+    nothing does. Source: docs/domain.md#boot-script
     """
 
     form: SectionForm
@@ -232,7 +234,7 @@ class RemoveDriver(Step, frozen=True):
 
 class RestartHostd(Step, frozen=True):
     """Restart hostd, which loads the commands of a driver at its start, and wait until it runs. Source:
-    docs/domain.md#releases
+    docs/domain.md#driver-and-service
     """
 
 
@@ -241,7 +243,10 @@ class StartService(Step, frozen=True):
 
 
 class SetLogLevel(Step, frozen=True):
-    """Set the log level if it is still `before` (None: set in no file), and restart the service if it runs."""
+    """Set the log level if it is still `before` (None: set in no file), and restart the service if it runs.
+
+    Source: docs/domain.md#log-level
+    """
 
     level: str
     before: str | None

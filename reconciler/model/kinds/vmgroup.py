@@ -135,7 +135,10 @@ class ResolvedVMGroup(Strict, frozen=True):
 
 
 class TenantRow(Strict, frozen=True):
-    """A row of `tenants`. Columns may hold invalid values, which planning has to handle."""
+    """A row of `tenants`. Columns may hold invalid values, which planning has to handle.
+
+    Source: docs/domain.md#rules-for-rows
+    """
 
     id: str
     name: str
@@ -152,7 +155,7 @@ class VMRow(NamedTuple):
 
 
 class PrivilegeRow(Strict, frozen=True):
-    """A row of `privileges`. Columns may hold invalid values."""
+    """A row of `privileges`. Columns may hold invalid values. Source: docs/domain.md#rules-for-rows"""
 
     tenant_id: str
     url: str
@@ -163,7 +166,7 @@ class PrivilegeRow(Strict, frozen=True):
 
 class VolumeUse(Strict, frozen=True):
     """Sum of `volumes` for one vmgroup on one datastore: the used part of a quota, in MB. Source:
-    docs/domain.md#quotas-and-the-books
+    docs/domain.md#quotas
     """
 
     tenant_id: str
@@ -174,7 +177,7 @@ class VolumeUse(Strict, frozen=True):
 
 class BookedVolume(Strict, frozen=True):
     """A row of `volumes`: vDVS counts this volume of `mb` (None: not a number) for a vmgroup on a datastore. Source:
-    docs/domain.md#quotas-and-the-books
+    docs/domain.md#quotas
     """
 
     tenant_id: str
@@ -204,7 +207,7 @@ class UpdateVMGroup(Step, frozen=True):
 
 class RenameVMGroup(Step, frozen=True):
     """Rename a vmgroup from `before` to `name`. Its UUID, volumes, members and access stay. Source:
-    docs/domain.md#the-parts
+    docs/domain.md#layout-of-dockvols
     """
 
     uuid: str
@@ -268,7 +271,7 @@ class DeleteVMGroup(Step, frozen=True):
 
 class SetNameLink(Step, frozen=True):
     """Make `dockvols/<name>` on a datastore a link to the folder of the vmgroup with this UUID. Source:
-    docs/domain.md#the-parts
+    docs/domain.md#layout-of-dockvols
     """
 
     url: str
@@ -277,7 +280,7 @@ class SetNameLink(Step, frozen=True):
 
 
 class RemoveNameLink(Step, frozen=True):
-    """Remove the link `dockvols/<name>`, if it still points to `target`. Source: docs/domain.md#the-parts"""
+    """Remove the link `dockvols/<name>`, if it still points to `target`. Source: docs/domain.md#layout-of-dockvols"""
 
     url: str
     name: str
@@ -305,7 +308,7 @@ _MISREAD: Final = {
 
 
 def why_not_vmgroup_name(name: str) -> str | None:
-    """Return why a vmgroup cannot have this name, or None. Source: docs/domain.md#traps"""
+    """Return why a vmgroup cannot have this name, or None. Source: docs/domain.md#layout-of-dockvols"""
     if _UUID_SHAPED.fullmatch(name):
         return "vDVS would take it for the folder of the vmgroup with this UUID"
     if name.startswith(_DB_FILE_NAME):
