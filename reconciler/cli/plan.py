@@ -43,7 +43,7 @@ def plan(
       vdvs apply --plan change.plan --dry-run
       vdvs apply --plan change.plan
     """
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from reconciler.cli.on_behalf import applying
     from reconciler.cli.saved_plans import lifetime, save

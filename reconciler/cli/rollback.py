@@ -103,7 +103,7 @@ def _read(
     session: Session, config_db: str | None, backup: str, by: Applying, allow_destroy: bool
 ) -> tuple[Session, Policy, Rollback]:
     """The session with what the backup says in place of the manifests, and what of it may be written."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from reconciler.cli.errors import say
     from reconciler.execution.rollback import read_rollback
@@ -137,7 +137,7 @@ def _plan(session: Session, policy: Policy, out: str | None, expires: str, outpu
 
 def _apply(session: Session, policy: Policy, found: Rollback, output: str) -> int:
     import time
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from reconciler.cli.errors import say
     from reconciler.cli.printing import print_outcome
