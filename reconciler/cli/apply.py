@@ -81,6 +81,7 @@ def apply(
 
 def _apply(session: Session, output: str, allow_destroy: bool) -> int:
     import time
+
     from msgspec.structs import replace
 
     from reconciler.cli.printing import print_outcome

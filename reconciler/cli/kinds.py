@@ -41,7 +41,7 @@ def singular(word: str) -> str | None:
 
 def parse(words: Sequence[str]) -> tuple[tuple[Kind, ...], tuple[str, ...]]:
     """Kinds and names out of `KIND [NAME...]` or `KIND/NAME`. All names when there is no name."""
-    from reconciler.render.tables import KINDS
+    from reconciler.render.kinds import VIEWS
 
     first, names = words[0], tuple(words[1:])
     if "/" in first:
@@ -50,7 +50,7 @@ def parse(words: Sequence[str]) -> tuple[tuple[Kind, ...], tuple[str, ...]]:
     if first.lower() == ALL:
         if names:
             raise click.UsageError(f'"{ALL}" takes no name')
-        return KINDS, ()
+        return tuple(VIEWS), ()
     return (_kind(first),), names
 
 

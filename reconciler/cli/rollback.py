@@ -137,6 +137,7 @@ def _plan(session: Session, policy: Policy, out: str | None, expires: str, outpu
 
 def _apply(session: Session, policy: Policy, found: Rollback, output: str) -> int:
     import time
+
     from msgspec.structs import replace
 
     from reconciler.cli.errors import say
