@@ -54,7 +54,7 @@ def sentence(found: Assessment) -> str:
             number = sum(counts[op, kind] for op in ops)
             parts += [f"{count(number, spec.noun)} {word}"] if number else []
     joined = Joined(found)
-    parts += [alarm for view in VIEWS.values() if (alarm := view.alarm(view.items(joined)))]
+    parts += [alarm for view in VIEWS.values() if (alarm := view.alarm(joined))]
     return ", ".join(parts) or "in sync"
 
 

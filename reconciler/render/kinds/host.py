@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from reconciler.model.diff import FieldChange
 from reconciler.model.inventory import ESXiHost
@@ -11,7 +10,7 @@ from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
 from reconciler.model.kinds.host import DBMode, ObservedHost, Section, UnreachableHost
 from reconciler.model.refs import VOLUMES
 from reconciler.planning.host.compliance import Compliance, verdict
-from reconciler.planning.joined import JoinedHost
+from reconciler.planning.joined import Joined, JoinedHost
 from reconciler.render.kinds.view import NONE, UNKNOWN, Pairs, Row, View, listed, yes_no
 from reconciler.render.text import Data, clean, count, show
 
@@ -52,8 +51,8 @@ def _enforced_by(db: ObservedConfigDB) -> str:
     return "refused" if db.state is not DBState.UNKNOWN or db.reason in _UNUSABLE else UNKNOWN
 
 
-def _open_hosts(items: Iterable[JoinedHost]) -> str:
-    number = sum(access(item) == OPEN for item in items)
+def _open_hosts(joined: Joined) -> str:
+    number = sum(access(item) == OPEN for item in joined.hosts.values())
     return f"{count(number, 'host')} {'stands' if number == 1 else 'stand'} {OPEN}" if number else ""
 
 

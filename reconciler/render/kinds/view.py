@@ -73,7 +73,7 @@ class View(Struct, Generic[I], frozen=True):
     data: Callable[[Row[I]], dict[str, Data]]
     wide: Mapping[str, Cell[I]] = field(default_factory=dict)
     brief: Callable[[FieldChange], str | None] = lambda _field: None
-    alarm: Callable[[Iterable[I]], str] = lambda _items: ""
+    alarm: Callable[[Joined], str] = lambda _joined: ""
 
 
 def yes_no(value: bool | None) -> str:
