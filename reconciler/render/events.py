@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from reconciler.model.events import ReportedEvent
-from reconciler.render.data import Data, change_data
+from reconciler.render.data import change_data
 from reconciler.render.diff import change_body, meaning
-from reconciler.render.text import Paint, clean, lines, pad, plain
+from reconciler.render.text import Data, Paint, clean, lines, pad, plain
 
 _WORD_COLUMNS = 11
 _REF_COLUMNS = 24
