@@ -1,4 +1,4 @@
-"""What `export` takes for sayable is what the schemas accept."""
+"""`export` and the schemas agree on what a manifest can express."""
 
 from __future__ import annotations
 
