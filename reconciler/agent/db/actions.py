@@ -99,18 +99,17 @@ def _set_access(tx, action):
 
 def _write_access(tx, uuid, access):
     # type: (OpenTransaction, str, Dict[str, Any]) -> None
-    limits = (int(access["allow_create"]), access["max_mb"], access["total_mb"])
-    update = (
-        "UPDATE privileges SET allow_create = ?, max_volume_size = ?, usage_quota = ?"
-        " WHERE tenant_id = ? AND datastore_url = ?"
-    )
-    values = limits + (uuid, access["url"])
-    if not tx.change(update, *values):
-        insert = (
-            "INSERT INTO privileges(allow_create, max_volume_size, usage_quota, tenant_id, datastore_url)"
-            " VALUES (?, ?, ?, ?, ?)"
-        )
-        tx.change(insert, *values)
+    values = _access_values(access) + (uuid, access["url"])
+    assignments = ", ".join("%s = ?" % column for column in schema.ACCESS_COLUMNS)
+    if not tx.change("UPDATE privileges SET %s WHERE tenant_id = ? AND datastore_url = ?" % assignments, *values):
+        columns = schema.ACCESS_COLUMNS + ("tenant_id", "datastore_url")
+        places = ", ".join("?" * len(columns))
+        tx.change("INSERT INTO privileges(%s) VALUES (%s)" % (", ".join(columns), places), *values)
+
+
+def _access_values(access):
+    # type: (Dict[str, Any]) -> Tuple[int, ...]
+    return tuple(int(access[key]) for _, key, _, _ in schema.ACCESS)
 
 
 def _insert_access(tx, uuid, rules):
@@ -118,10 +117,9 @@ def _insert_access(tx, uuid, rules):
     """Insert the access rows of a new vmgroup, which has none yet."""
     if len({access["url"] for access in rules}) < len(rules):
         raise precondition_failed("two access rows of the vmgroup with the id %s are for one datastore" % uuid)
-    values = [
-        (uuid, access["url"], int(access["allow_create"]), access["max_mb"], access["total_mb"]) for access in rules
-    ]
-    tx.insert("INTO privileges(tenant_id, datastore_url, allow_create, max_volume_size, usage_quota)", values)
+    columns = ("tenant_id", "datastore_url") + schema.ACCESS_COLUMNS
+    values = [(uuid, access["url"]) + _access_values(access) for access in rules]
+    tx.insert("INTO privileges(%s)" % ", ".join(columns), values)
 
 
 def _remove_access(tx, action):
