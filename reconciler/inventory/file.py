@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
-from reconciler.loader.build import datastore_url
 from reconciler.loader.explain import explain
 from reconciler.loader.files import UnreadableError, decode, read_bytes, reason
 from reconciler.loader.manifests import Document, SourceFile
@@ -16,7 +15,7 @@ from reconciler.loader.stamps import Stamps, stamps
 from reconciler.loader.wording import Path, did_you_mean, dotted, escape, quoted
 from reconciler.model.errors import InventoryError
 from reconciler.model.inventory import Connection, Datastore, ESXiHost, Inventory, Lockdown, Power, VirtualMachine
-from reconciler.model.refs import VOLUMES
+from reconciler.model.refs import VOLUMES, datastore_url
 
 LARGEST: Final = 256 * 1024 * 1024
 

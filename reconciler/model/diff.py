@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -83,6 +83,10 @@ class Diff(Strict, frozen=True):
     """All changes, one an object, in the order of `ObjectRef.sort_key`."""
 
     changes: tuple[Change, ...]
+
+    def of(self, objects: Container[ObjectRef] | None) -> Diff:
+        """Return the part of it about these objects (None: all)."""
+        return self if objects is None else Diff(tuple(change for change in self.changes if change.ref in objects))
 
     def count(self, op: Op) -> int:
         """How many objects have this op."""

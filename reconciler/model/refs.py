@@ -38,6 +38,9 @@ class ObjectRef(Struct, frozen=True):
         """Kinds in the order of `Kind`, names alphabetically."""
         return (_ORDER[self.kind], self.name)
 
+    def __lt__(self, other: ObjectRef) -> bool:
+        return self.sort_key < other.sort_key
+
 
 class Source(Struct, frozen=True):
     """Where something is written in a manifest. `line` and `column` count from 1."""
@@ -114,3 +117,12 @@ class DatastoreRef(Struct, frozen=True):
 
     def __str__(self) -> str:
         return self.name or self.url or self.inventory_path or ""
+
+
+def datastore_url(url: str) -> str:
+    """Normalise the URL of a datastore to `/vmfs/volumes/<id>`, as the config DB stores it; vCenter writes
+    `ds:///vmfs/volumes/<id>/`.
+
+    Source: docs/domain.md#the-config-db-schema-12
+    """
+    return VOLUMES + url.removeprefix("ds://").removeprefix(VOLUMES).rstrip("/")

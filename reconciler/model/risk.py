@@ -19,7 +19,10 @@ class Risk(Enum):
         """0 for SAFE, rising."""
         return list(Risk).index(self)
 
+    def __lt__(self, other: Risk) -> bool:
+        return self.severity < other.severity
+
 
 def worst(risks: list[Risk]) -> Risk:
     """The most severe of `risks`; SAFE when there is none."""
-    return max(risks, key=lambda risk: risk.severity, default=Risk.SAFE)
+    return max(risks, default=Risk.SAFE)

@@ -97,3 +97,19 @@ class Site(Strict, frozen=True):
     vcenters: tuple[VCenter, ...]
     inventory_file: str | None
     allowed_hosts: tuple[str, ...] | None
+
+    def __str__(self) -> str:
+        if isinstance(self.way, Lab):
+            return f"site {self.name} (lab {self.way.directory})"
+        return (
+            f"site {self.name} (names from {self.inventory_file or ', '.join(each.server for each in self.vcenters)})"
+        )
+
+    @property
+    def reach(self) -> tuple[str, tuple[str, ...], str | None]:
+        """What makes it this site besides its name: the folder of a lab (or `ssh`), the vCenters, the inventory file.
+
+        Logins, ports, time-outs, certificates and the addresses that may be named do not.
+        """
+        hosts = self.way.directory if isinstance(self.way, Lab) else "ssh"
+        return hosts, tuple(sorted(vcenter.server for vcenter in self.vcenters)), self.inventory_file
