@@ -12,7 +12,7 @@ from reconciler.cli.session import NO_SITE
 from reconciler.history.store import HistoryReader
 from reconciler.model.errors import UsageError
 from reconciler.model.kinds.site import Site
-from reconciler.render import past
+from reconciler.render import history
 from reconciler.render.text import Paint
 
 
@@ -21,12 +21,12 @@ def tell(of: str, reader: HistoryReader, names: Sequence[str], most: int) -> tup
     match of:
         case "drifts":
             found = reader.drifts(names, most)
-            return partial(past.drifts_text, found), past.drifts_data(found)
+            return partial(history.drifts_text, found), history.drifts_data(found)
         case "events":
             found = reader.events(names, most)
-            return partial(past.events_text, found), past.events_data(found)
+            return partial(history.events_text, found), history.events_data(found)
     found = reader.passes(most)
-    return partial(past.passes_text, found), past.passes_data(found)
+    return partial(history.passes_text, found), history.passes_data(found)
 
 
 def reader_of(paths: Sequence[str], site: str | None, file: Path | None) -> HistoryReader:

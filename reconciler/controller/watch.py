@@ -14,7 +14,7 @@ from reconciler.controller.mode import Mode, ignored
 from reconciler.controller.transitions import State, transitions
 from reconciler.model.diff import Diff
 from reconciler.model.errors import InvalidManifestsError, VdvsError
-from reconciler.model.events import Event, EventKind, Pass, Revision, Told, Trigger
+from reconciler.model.events import Event, EventKind, Pass, ReportedEvent, Revision, Trigger
 from reconciler.model.kinds.site import Site
 from reconciler.model.outcome import Assessment, Outcome
 from reconciler.model.ownership import Applying
@@ -64,7 +64,7 @@ class Watch:
         self._invalid = ""
         self._failure = ""
         self._id = ""
-        self._events: list[Told] = []
+        self._events: list[ReportedEvent] = []
         self._broken: set[int] = set()
 
     @property
@@ -162,7 +162,7 @@ class Watch:
         self._failure = text
 
     def _report(self, event: Event) -> None:
-        told = Told(self._edges.clock.now(), event, self._id, self._loaded.revision)
+        told = ReportedEvent(self._edges.clock.now(), event, self._id, self._loaded.revision)
         self._events.append(told)
         self._notify_listeners(lambda listener: listener.told(told))
 

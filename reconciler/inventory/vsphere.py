@@ -11,8 +11,8 @@ from reconciler.inventory.vcenter import MAINTENANCE, SSH_KEY, Host, Seen, VCent
 from reconciler.model.errors import InventoryError
 from reconciler.model.inventory import Connection, Datastore, ESXiHost, Inventory, Lockdown, Power, VirtualMachine
 from reconciler.model.kinds.site import Login, VCenter
+from reconciler.model.memo import Memo
 from reconciler.model.refs import VOLUMES
-from reconciler.model.remembered import Remembered
 
 _MB = 2**20
 _CONNECTION = {
@@ -33,8 +33,8 @@ class VSphereInventory:
 
     def __init__(self, vcenters: Sequence[tuple[VCenter, Callable[[], Login]]]) -> None:
         self._readers = [VCenterReader(vcenter, login) for vcenter, login in vcenters]
-        self._parts: list[Remembered[Inventory]] = [Remembered() for _ in vcenters]
-        self._whole: Remembered[Inventory] = Remembered()
+        self._parts: list[Memo[Inventory]] = [Memo() for _ in vcenters]
+        self._whole: Memo[Inventory] = Memo()
         self._lock = asyncio.Lock()
 
     async def snapshot(self) -> Inventory:

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from reconciler import __version__
 from reconciler.model.diff import Diff, Op
-from reconciler.model.events import EventKind, Pass, Told, Trigger
+from reconciler.model.events import EventKind, Pass, ReportedEvent, Trigger
 from reconciler.model.kinds.host import ObservedHost, UnreachableHost
 from reconciler.model.outcome import Assessment
 from reconciler.model.refs import Kind, ObjectRef
@@ -69,7 +69,7 @@ class Metrics:
                 self._objects.labels(which.value, _state(op))
         self._valid.set(1)
 
-    def told(self, told: Told) -> None:
+    def told(self, told: ReportedEvent) -> None:
         """See `ports.Listener`."""
         kind = told.event.kind
         self._events.labels(_label(kind)).inc()

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from reconciler.controller.mode import Mode
 from reconciler.controller.watch import Edges, Loaded, Watch
 from reconciler.model.diff import Change, Diff, FieldChange, Op
-from reconciler.model.events import Pass, Revision, Told, Trigger
+from reconciler.model.events import Pass, ReportedEvent, Revision, Trigger
 from reconciler.model.kinds.host import DesiredHost
 from reconciler.model.kinds.site import Lab, Site
 from reconciler.model.outcome import Assessment, ObjectResult, Outcome
@@ -57,7 +57,7 @@ class Script:
     """
 
     passes: Sequence[tuple[Desired | Exception, Outcome | Exception]]
-    heard: list[Told] = field(default_factory=list)
+    heard: list[ReportedEvent] = field(default_factory=list)
     done: list[Pass] = field(default_factory=list)
     policies: list[Policy] = field(default_factory=list)
     behalves: list[Applying | None] = field(default_factory=list)
@@ -77,7 +77,7 @@ class Script:
         asyncio.run(all_passes())
         return [f"{told.event.kind} {told.event.message}".strip() for told in self.heard]
 
-    def told(self, told: Told) -> None:
+    def told(self, told: ReportedEvent) -> None:
         self.heard.append(told)
 
     def passed(self, done: Pass) -> None:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from reconciler.controller.mode import Mode, parse_limit
 from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.errors import InvalidManifestsError, InventoryError, ManifestError
-from reconciler.model.events import Told
+from reconciler.model.events import ReportedEvent
 from reconciler.model.outcome import ObjectResult, Outcome, Status
 from reconciler.model.plan import HEAL, REPORT_ONLY, Plan
 from reconciler.model.refs import Kind, ObjectRef, Source
@@ -235,7 +235,7 @@ def test_what_drifts_now_and_then_is_healed_each_time() -> None:
 
 def test_a_listener_that_breaks_is_complained_of_once_and_the_others_hear_all(caplog: pytest.LogCaptureFixture) -> None:
     class Breaking(Script):
-        def told(self, told: Told) -> None:
+        def told(self, told: ReportedEvent) -> None:
             super().told(told)
             raise RuntimeError("oops")
 
