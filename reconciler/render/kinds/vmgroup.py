@@ -49,7 +49,7 @@ LIMITS: Final = (
 )
 """The limits of an access row. A further one is a line here.
 
-Source: docs/domain.md#quotas-and-the-books
+Source: docs/domain.md#quotas
 """
 
 
