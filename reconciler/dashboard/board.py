@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -71,11 +72,9 @@ class Board:
 
     def _take(self, seen: Assessment, at: datetime) -> None:
         before, self._seen, self._last_good = self._seen, seen, at
-        if before is None or (before.diff, before.observed, before.resolved) != (
-            seen.diff,
-            seen.observed,
-            seen.resolved,
-        ):
+        if (
+            before is None or before.diff is not seen.diff
+        ):  # the very same is kept while nothing it is made from changes
             self._version += 1
         if before is None or before.diff.in_sync != seen.diff.in_sync:
             self._since = at
@@ -143,8 +142,19 @@ class Board:
 def page_json(snapshot: dict[str, Any], seen: Assessment | None) -> bytes:
     """`snapshot` and everything about the objects of `seen`, by kind, as JSON in ASCII.
 
-    Encoded object by object: one call for all would hold the interpreter, and with it the loop, until the end.
+    No step of it may hold the interpreter, and with it the loop of the watch, for long: objects are encoded one by one,
+    and no garbage is collected meanwhile (a site is millions of objects to look at, and nothing here makes cycles).
     """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return _page_json(snapshot, seen)
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _page_json(snapshot: dict[str, Any], seen: Assessment | None) -> bytes:
     parts = {key: _encode(value) for key, value in snapshot.items()}
     if seen is None:
         parts |= {"status": "null", **{view.key: "[]" for view in VIEWS.values()}}
