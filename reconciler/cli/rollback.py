@@ -126,12 +126,9 @@ def _line(left: LeftOut) -> str:
 
 
 def _plan(session: Session, policy: Policy, out: str | None, expires: str, output: str) -> int:
-    from reconciler.cli.saved_plans import lifetime, save
-    from reconciler.saved.files import check_place
+    from reconciler.cli.saved_plans import make
 
-    if out is not None:
-        check_place(out)
-    code = save(session, policy, out, lifetime(expires), output)
+    code = make(session, policy, out, expires, output)
     return exits.FAILED if code == exits.FAILED else exits.OK
 
 

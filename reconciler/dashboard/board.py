@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 
-from reconciler.model.events import EventKind, Pass, Told
+from reconciler.model.events import EventKind, Pass, ReportedEvent
 from reconciler.model.outcome import Assessment
 from reconciler.planning.conditions import conditions
 from reconciler.planning.joined import Joined
@@ -48,7 +48,7 @@ class Board:
         self._making = asyncio.Lock()
         self._made: tuple[int, bytes] | None = None  # by version
 
-    def told(self, told: Told) -> None:
+    def told(self, told: ReportedEvent) -> None:
         """See `ports.Listener`."""
         self._version += 1
         data = event_data(told)

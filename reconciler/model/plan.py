@@ -157,6 +157,11 @@ class Plan(Strict, frozen=True):
         return not self.steps
 
     @property
+    def risks(self) -> frozenset[Risk]:
+        """The risks of all actions."""
+        return frozenset(action.risk for step in self.steps for action in step.actions)
+
+    @property
     def steps(self) -> tuple[DBPlan | MovePlan | HostPlan | StoragePolicyPlan | VolumePlan, ...]:
         """What is done together on one host: storage policies, volumes and config DBs first."""
         return (*self.storage_policies, *self.volumes, *self.moves, *self.config_dbs, *self.hosts)
