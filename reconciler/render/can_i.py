@@ -1,4 +1,4 @@
-"""The answer of `can-i`."""
+"""The answer of `vdvs can-i`, as text and as data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Pairs = list[tuple[str, str]]
 
 
 def can_i_text(found: CanI, paint: Paint = plain) -> str:
-    """The answer in one word and what was asked; then, for each way in which it is decided, why."""
+    """Write the answer in one word and the question; then each verdict with its reason."""
     word = found.answer.value
     parts = [f"{paint(word, word)}   {clean(_asked(found.question))}"]
     for verdict in found.verdicts:
@@ -24,7 +24,7 @@ def can_i_text(found: CanI, paint: Paint = plain) -> str:
 
 
 def can_i_data(found: CanI) -> Data:
-    """schemas/output/can-i.json"""
+    """The answer as described by schemas/output/can-i.json."""
     asked = found.question
     return {
         "answer": found.answer.value,

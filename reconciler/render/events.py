@@ -1,4 +1,4 @@
-"""Events of `watch`: a line each as text (a drift is followed by its fields), or one JSON object a line."""
+"""Events of `vdvs watch`: as text, a line each (a drift is followed by its fields), or as data."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from reconciler.render.text import Data, Paint, clean, lines, pad, plain
 
 _WORD_COLUMNS = 11
 _REF_COLUMNS = 24
-_PASS = 8  # characters at the end of a pass's id that tell it from others
+_PASS = 8  # characters at the end of the id of a pass, enough to distinguish passes
 
 
 def event_text(told: ReportedEvent, paint: Paint = plain) -> str:
-    """`2026-11-23T20:15:00Z  drifted      vmgroup/MYVMGROUP   widens access`, and below it what differs."""
+    """Write `2026-11-23T20:15:00Z  drifted      vmgroup/MYVMGROUP   widens access`, and the differences below it."""
     event = told.event
     word = paint(pad(event.kind.value, _WORD_COLUMNS), event.kind.value)
     about = pad(clean(str(event.ref)), _REF_COLUMNS) if event.ref else ""
@@ -28,7 +28,7 @@ def event_text(told: ReportedEvent, paint: Paint = plain) -> str:
 
 
 def event_data(told: ReportedEvent) -> Data:
-    """schemas/output/event.json"""
+    """An event as described by schemas/output/event.json."""
     event = told.event
     return {
         "time": _stamp(told.at),

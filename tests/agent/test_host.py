@@ -124,7 +124,7 @@ def test_why_a_link_is_broken(ready: Agent) -> None:
 
 @pytest.mark.parametrize("trouble", ["locked", "hot journal", "garbage", "unreadable"])
 def test_a_look_at_a_host_opens_no_config_db(ready: Agent, trouble: str) -> None:
-    """What is wrong with it is for the one host to say that reads it."""
+    """Faults of the DB are reported by the one host that reads it."""
     auth_db(ready).symlink_to(DB)
     other = sqlite3.connect(ready.db, isolation_level=None)
     if trouble == "locked":
@@ -264,7 +264,7 @@ def test_a_correct_and_saved_section_is_left_alone(agent: Agent) -> None:
     assert saves.read_text() == "saved\n"
 
 
-def test_what_could_not_be_saved_is_said_until_it_is(agent: Agent) -> None:
+def test_an_unsaved_edit_is_reported_until_it_is_saved(agent: Agent) -> None:
     path = local_sh_of(agent)
     on_boot_bank(agent, succeeds=False)
     assert agent.on_host(SECTION) == ["NotSaved"]
@@ -358,7 +358,7 @@ def grow_older(folder: Path) -> None:
 
 
 def start_anew(agent: Agent) -> None:
-    """As an agent that knows nothing of what an earlier one was told."""
+    """Clear what an agent remembers, as a new one does."""
     agent.close()
     facts.forget_driver(Root(str(agent.root)))
 
@@ -373,7 +373,7 @@ def test_esxcli_is_asked_again_only_when_a_vib_came_or_went(agent: Agent) -> Non
     assert len(log.read_text().splitlines()) == 2
 
 
-def test_what_an_agent_before_was_told_by_esxcli_need_not_be_asked(agent: Agent) -> None:
+def test_an_answer_of_esxcli_to_an_earlier_agent_is_used(agent: Agent) -> None:
     vibs, log = installed_vibs(agent), esxcli(agent, "1.0")
     kept = agent.host()["kept_driver"]
     start_anew(agent)
@@ -418,7 +418,7 @@ def test_a_source_that_is_not_what_was_declared_is_not_installed(agent: Agent) -
 
 
 def busy(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
-    """Let another host have the file open for as many tries."""
+    """Simulate another host that has the file open for this number of attempts."""
     left = iter(range(times))
 
     def opened(path: str, mode: str) -> Any:
@@ -474,7 +474,7 @@ def test_nothing_is_removed_for_a_source_that_is_not_right(agent: Agent, content
     assert agent.host()["driver"] == "0.14.1"
 
 
-def test_a_replacement_that_fails_halfway_says_so_and_is_taken_up_again(agent: Agent) -> None:
+def test_a_replacement_that_fails_halfway_is_reported_and_continued(agent: Agent) -> None:
     esxcli(agent, "0.14.1")
     broken = {**REPLACE, "source": "https://example.com/broken.vib"}
     (result,) = agent.ask("apply_host", actions=[broken])["results"]
@@ -624,7 +624,7 @@ def test_the_link_is_the_old_or_the_new_one_at_every_moment(ready: Agent, step: 
 
 
 def killed_before(agent: Agent, step: str, action: Action) -> None:
-    """Do a host action in a process of its own that is killed when it is about to call this function of `os`."""
+    """Run a host action in a process that is killed just before it calls this function of `os`."""
     script = f"""
 import json, os, signal, sys
 sys.path.insert(0, ".")

@@ -1,4 +1,4 @@
-"""Moving a config DB: the copy that says where it comes from, what is taken over, and the end of the old one."""
+"""Moves of a config DB: the copy with its origin, the volumes taken over, and the old DB retired."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def move(request: pytest.FixtureRequest, agent: Agent) -> Move:
     return found
 
 
-def test_the_copy_has_every_row_and_says_where_it_comes_from(move: Move) -> None:
+def test_the_copy_has_every_row_and_its_origin(move: Move) -> None:
     before = move.old.read_bytes()
     move.copy()
     assert content(move.new) == content(move.old)

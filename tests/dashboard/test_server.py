@@ -223,7 +223,7 @@ def test_health_and_readiness() -> None:
         assert server.ask("GET", "/readyz").status == 200
         server.later(minutes=5)
         late = server.ask("GET", "/readyz")
-        assert (late.status, text(late)) == (503, "the last pass that worked was 298 s ago\n")
+        assert (late.status, text(late)) == (503, "the last successful pass was 298 s ago\n")
         server.stuck = "the loop has not turned for 99 s"
         assert server.ask("GET", "/healthz").status == 503
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
@@ -47,6 +48,9 @@ ACCESS_FIELDS: Final = (
     ),
 )
 """The fields of `DesiredAccess` and `Access`, datastore aside. Source: docs/domain.md#the-config-db-schema-12"""
+
+access_values: Final = attrgetter(*(field.attribute for field in ACCESS_FIELDS))
+"""Return the values of `ACCESS_FIELDS` in a `DesiredAccess`, an `Access` or a `PrivilegeRow`."""
 
 
 class DesiredAccess(Strict, frozen=True):

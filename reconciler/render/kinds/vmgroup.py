@@ -1,4 +1,4 @@
-"""Vmgroups as they are shown: their access rows, and how much of each quota is used."""
+"""Vmgroups: tables, descriptions and JSON, with access rows and the use of quotas."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _VMGroup = Row[JoinedVMGroup]
 
 
 class AccessField(Struct, frozen=True):
-    """A field of an access row: its attribute on rows and on verdicts, its name in JSON, its value there and in words.
+    """A field of an access row: attribute in Python, `key` and `value` in JSON, and the value in `words`.
 
-    None (the column holds what it must not) is null in JSON.
+    None means that the column holds an invalid value; it is null in JSON.
     """
 
     attribute: str
@@ -47,24 +47,24 @@ LIMITS: Final = (
     AccessField("max_mb", "volumeMaxMB", lambda mb: f"volume {_size(mb)}"),
     AccessField("total_mb", "volumeTotalMB", lambda mb: f"total {_size(mb)}"),
 )
-"""The limits of an access row. A further one is a line here.
+"""The limits of an access row, one line each.
 
-Source: docs/domain.md#quotas-and-the-books
+Source: docs/domain.md#quotas
 """
 
 
 def limits_text(row: object) -> str:
-    """`volume 200MB, total 5GB`: the limits of an access row, or of the verdict by one."""
+    """Spell the limits of an access row, or of a verdict based on one: `volume 200MB, total 5GB`."""
     return ", ".join(limit.words(limit.of(row)) for limit in LIMITS)
 
 
 def access_data(row: object, fields: tuple[AccessField, ...] = (ALLOW_CREATE, *LIMITS)) -> dict[str, Data]:
-    """Fields of an access row, or of the verdict by one, in JSON."""
+    """Fields of an access row, or of a verdict based on one, in JSON."""
     return {field.key: None if (value := field.of(row)) is None else field.value(value) for field in fields}
 
 
 def _unread(row: _VMGroup) -> str:
-    """What stands for the rows of a vmgroup that has none: nothing, or that this is unknown."""
+    """Cell of a vmgroup without a row: `-`, or `?` where the config DB could not be read."""
     return UNKNOWN if row.change.op in (Op.UNKNOWN, Op.BLOCKED) else NONE
 
 
@@ -77,7 +77,10 @@ def _members(row: _VMGroup) -> list[str]:
 
 
 def _used(access: JoinedAccess, row: _VMGroup) -> list[tuple[str, int]]:
-    """How many MB count against an access row on each datastore, which have a quota each."""
+    """MB that count against an access row, by datastore: each has the whole quota.
+
+    Source: docs/domain.md#quotas-and-the-books
+    """
     return [(row.names.datastore(use.url) or "", use.used_mb) for use in access.used]
 
 
@@ -108,7 +111,7 @@ def _of(used: int, total: int) -> str:
 
 
 def _uses(access: JoinedAccess, row: _VMGroup) -> list[str]:
-    """What is used under an access row, a text for each datastore that it decides for."""
+    """Use of the quota of an access row, a text for each datastore that the row applies to."""
     used, total = _used(access, row), access.row.total_mb
     if not total:
         return [f"{about(mb)} on {name}" for name, mb in used]
@@ -118,7 +121,7 @@ def _uses(access: JoinedAccess, row: _VMGroup) -> list[str]:
 
 
 def _stock_text(stock: Stock) -> str:
-    """What is there and what the books count: `3 volumes (300MB)`, and how they differ."""
+    """Volumes found against volumes booked: `3 volumes (300MB)`, and the differences."""
     booked = f"{len(stock.booked)} booked ({about(sum(volume.mb or 0 for volume in stock.booked))})"
     if stock.found is None:
         return f"not seen ({stock.why}); {booked}"
@@ -184,7 +187,6 @@ def _stock_data(datastore: str, stock: Stock) -> Data:
 
 VIEW = View[JoinedVMGroup](
     key="vmgroups",
-    nothing="vmgroups",
     items=lambda joined: joined.vmgroups.values(),
     columns={
         "DEFAULT DATASTORE": lambda row: _default_datastore(row) or _unread(row),
