@@ -35,7 +35,8 @@ def observe(root, request):
     dbs = {path: database.look(root, path, known, until) for path, known in wanted.items()}
     wanted_files = request.get("files") or {}
     datastores = {url: _datastore(root, url, wanted_files.get(url, {})) for url in request.get("datastores") or ()}
-    return {"host": _host(root, linked, request.get("kept_driver")), "config_dbs": dbs, "datastores": datastores}
+    host = _host(root, linked, request.get("kept_driver"))
+    return {"host": host, "kept_driver": facts.kept_driver(root), "config_dbs": dbs, "datastores": datastores}
 
 
 def watch(root, request):
@@ -155,7 +156,6 @@ def _host(root, linked, kept_driver):
         "log_error": log_error,
         "driver": driver,
         "driver_error": driver_error,
-        "kept_driver": facts.kept_driver(root),
         "service": facts.service(root),
         "secure_boot": facts.secure_boot(root),
         "can_write": sqlite.can_write(root),

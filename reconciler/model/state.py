@@ -97,7 +97,7 @@ class EntryKind(StrEnum):
     FILE = "file"
 
 
-class DockvolsEntry(Strict, frozen=True):
+class DockvolsEntry(Strict, frozen=True, array_like=True):
     """One entry of `dockvols/`: `target` of a link, by volume id where it can be told; `volumes` in a folder."""
 
     kind: EntryKind
@@ -105,7 +105,7 @@ class DockvolsEntry(Strict, frozen=True):
     volumes: int
 
 
-class VolumeFile(Strict, frozen=True):
+class VolumeFile(Strict, frozen=True, array_like=True):
     """A volume in the folder of a vmgroup. `mb`: its capacity (None: not told)."""
 
     name: str

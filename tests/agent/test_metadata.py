@@ -38,9 +38,8 @@ def volume(agent: Agent, metadata: Any = METADATA, name: str = "web", folder: st
 
 
 def look(agent: Agent, names: list[str] | None = None) -> Any:
-    return agent.ask("observe", datastores=[URL], files={URL: {"Volume": names}}, deadline=0)["datastores"][URL][
-        "files"
-    ][1]
+    seen = agent.ask("observe", datastores=[URL], files={URL: {"Volume": names}}, deadline=0)
+    return seen["datastores"][URL]["files"][1]
 
 
 def web(agent: Agent) -> Any:

@@ -365,8 +365,9 @@ def observed_db(datastore: str, entry: str | Plain) -> ObservedConfigDB:
         "records": None if records is None else tuple(_record(*row) for row in records),
     }
     if "copied_from" in parts:
-        place, copied = parts.pop("copied_from")
-        fields["copied_from"] = CopiedFrom(place_called(place), copied)
+        name, copied = parts.pop("copied_from")
+        place = place_called(name)
+        fields["copied_from"] = CopiedFrom(place.path, place.host, copied)
     fields |= {key: tuple(value) if isinstance(value, list) else value for key, value in parts.items()}
     fields["schema"] = Schema(fields.get("schema", Schema.V1_2))
     return ObservedConfigDB(path, DBState(state), reason, message, **fields)

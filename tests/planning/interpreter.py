@@ -356,7 +356,7 @@ class Site:
         here = replace(
             old.other,
             path=move.path,
-            copied_from=CopiedFrom(source, old.fingerprint()),
+            copied_from=CopiedFrom(source.path, source.host, old.fingerprint()),
             writer=plan.writer,
             backups=new.other.backups,
         )

@@ -91,7 +91,7 @@ class ResolvedVMGroup(Strict, frozen=True):
     previous_names: tuple[str, ...] = ()
 
 
-class TenantRow(Strict, frozen=True):
+class TenantRow(Strict, frozen=True, array_like=True):
     """A row of `tenants`. Columns may hold what they must not; the planner has to cope."""
 
     id: str
@@ -108,7 +108,7 @@ class VMRow(NamedTuple):
     vm_name: str | None
 
 
-class PrivilegeRow(Strict, frozen=True):
+class PrivilegeRow(Strict, frozen=True, array_like=True):
     """A row of `privileges`."""
 
     tenant_id: str
@@ -118,7 +118,7 @@ class PrivilegeRow(Strict, frozen=True):
     total_mb: int | None
 
 
-class VolumeUse(Strict, frozen=True):
+class VolumeUse(Strict, frozen=True, array_like=True):
     """Sum of `volumes` for one vmgroup on one datastore: how much of a quota is used, in MB."""
 
     tenant_id: str
@@ -127,7 +127,7 @@ class VolumeUse(Strict, frozen=True):
     count: int
 
 
-class BookedVolume(Strict, frozen=True):
+class BookedVolume(Strict, frozen=True, array_like=True):
     """A row of `volumes`: vDVS counts this volume, of so many MB (None: no number), for a vmgroup on a datastore."""
 
     tenant_id: str
