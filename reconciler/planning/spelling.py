@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 from reconciler.model.diff import FieldChange, Value
 from reconciler.model.inventory import Inventory, Power
-from reconciler.model.kinds.vmgroup import Access
+from reconciler.model.kinds.vmgroup import ACCESS_FIELDS, Access, access_values
 from reconciler.model.refs import SPECIAL_DATASTORES, VOLUMES
-from reconciler.model.units import format_size
 from reconciler.planning.vmgroup.state import VMGroupState
 
 UNREADABLE = "not readable by vDVS"
@@ -43,9 +42,13 @@ class DisplayNames:
         volume_id, _, rest = path.removeprefix(VOLUMES).partition("/")
         return f"{VOLUMES}{self.volume(volume_id)}/{rest}" if path.startswith(VOLUMES) else path
 
+    def vm_name(self, uuid: str, known_as: str | None) -> str | None:
+        """`photon-03`: the name in the inventory, else the one that `known_as` gives."""
+        return self._vms.get(uuid) or known_as
+
     def vm(self, uuid: str, known_as: str | None) -> str:
         """`photon-03 (564d...)`; the bare UUID where no name is known."""
-        name = self._vms.get(uuid) or known_as
+        name = self.vm_name(uuid, known_as)
         return f"{name} ({uuid})" if name else uuid
 
     def attached(self, uuid: str, known_as: str | None, disk: str) -> str:
@@ -58,19 +61,15 @@ class DisplayNames:
 
     def short_vm(self, uuid: str, known_as: str | None) -> str:
         """`photon-03`; the UUID where no name is known."""
-        return self._vms.get(uuid) or known_as or uuid
+        return self.vm_name(uuid, known_as) or uuid
 
 
 def access_value(row: Access | None) -> Value:
     """A whole access entry, limits that are not set left out."""
     if row is None:
         return UNREADABLE
-    entry: dict[str, Value] = {"allowCreate": row.allow_create}
-    if row.max_mb:
-        entry["volumeMaxSize"] = format_size(row.max_mb)
-    if row.total_mb:
-        entry["volumeTotalSize"] = format_size(row.total_mb)
-    return entry
+    values = zip(ACCESS_FIELDS, access_values(row), strict=True)
+    return {field.name: field.format(value) for field, value in values if value or isinstance(value, bool)}
 
 
 def scalar_fields(before: VMGroupState | None, after: VMGroupState, names: DisplayNames) -> Iterator[FieldChange]:
@@ -104,9 +103,6 @@ def _row_fields(path: str, old: Access | None, new: Access | None) -> Iterator[F
     if old is None or new is None:
         yield FieldChange(path, access_value(old), access_value(new))
         return
-    if old.allow_create != new.allow_create:
-        yield FieldChange(f"{path}.allowCreate", old.allow_create, new.allow_create)
-    if old.max_mb != new.max_mb:
-        yield FieldChange(f"{path}.volumeMaxSize", format_size(old.max_mb), format_size(new.max_mb))
-    if old.total_mb != new.total_mb:
-        yield FieldChange(f"{path}.volumeTotalSize", format_size(old.total_mb), format_size(new.total_mb))
+    for field, was, now in zip(ACCESS_FIELDS, access_values(old), access_values(new), strict=True):
+        if was != now:
+            yield FieldChange(f"{path}.{field.name}", field.format(was), field.format(now))
