@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from itertools import chain
+from typing import Any, TypeVar
 
 from msgspec import field
 
 from reconciler.model.base import Strict
+from reconciler.model.files import DesiredFile, ObservedFiles, ResolvedFile
 from reconciler.model.inventory import Inventory
+from reconciler.model.kinds import FILE_KINDS, AnyDesiredFile, AnyObservedFiles
 from reconciler.model.kinds.configdb import DesiredConfigDB, ObservedConfigDB, ResolvedConfigDB
 from reconciler.model.kinds.host import (
     DesiredHost,
@@ -22,10 +25,12 @@ from reconciler.model.kinds.host import (
     UnreachableHost,
 )
 from reconciler.model.kinds.site import Site
-from reconciler.model.kinds.storagepolicy import DesiredStoragePolicy, ObservedStoragePolicies, ResolvedStoragePolicy
 from reconciler.model.kinds.vmgroup import DesiredVMGroup, ResolvedVMGroup
-from reconciler.model.kinds.volume import DesiredVolume, ObservedSettings, ResolvedVolume
 from reconciler.model.refs import Kind, Location, ObjectRef
+
+_Desired = TypeVar("_Desired", bound=DesiredFile)
+_Resolved = TypeVar("_Resolved", bound=ResolvedFile)
+_Observed = TypeVar("_Observed", bound=ObservedFiles)
 
 
 class Reconcile(StrEnum):
@@ -35,7 +40,7 @@ class Reconcile(StrEnum):
     DISABLED = "disabled"
 
 
-DesiredObject = DesiredHost | DesiredConfigDB | DesiredVMGroup | DesiredStoragePolicy | DesiredVolume
+DesiredObject = DesiredHost | DesiredConfigDB | DesiredVMGroup | AnyDesiredFile
 
 
 class Desired(Strict, frozen=True):
@@ -47,8 +52,7 @@ class Desired(Strict, frozen=True):
     config_dbs: tuple[DesiredConfigDB, ...]
     vmgroups: tuple[DesiredVMGroup, ...]
     digests: tuple[tuple[ObjectRef, str], ...] = ()
-    storage_policies: tuple[DesiredStoragePolicy, ...] = ()
-    volumes: tuple[DesiredVolume, ...] = ()
+    files: tuple[AnyDesiredFile, ...] = ()
     reconcile: tuple[tuple[ObjectRef, Reconcile], ...] = ()
 
     @classmethod
@@ -65,15 +69,18 @@ class Desired(Strict, frozen=True):
             config_dbs=objects[Kind.CONFIG_DB],
             vmgroups=objects[Kind.VMGROUP],
             digests=digests,
-            storage_policies=objects[Kind.STORAGE_POLICY],
-            volumes=objects[Kind.VOLUME],
+            files=tuple(chain.from_iterable(objects[kind] for kind in FILE_KINDS)),
             reconcile=reconcile,
         )
 
     @property
     def objects(self) -> tuple[DesiredObject, ...]:
         """All declared objects, the Site not included."""
-        return (*self.hosts, *self.config_dbs, *self.vmgroups, *self.storage_policies, *self.volumes)
+        return (*self.hosts, *self.config_dbs, *self.vmgroups, *self.files)
+
+    def files_of(self, kind: type[_Desired]) -> tuple[_Desired, ...]:
+        """Return the files of one kind, by its class."""
+        return tuple(file for file in self.files if isinstance(file, kind))
 
     @property
     def count(self) -> int:
@@ -102,8 +109,11 @@ class Resolved(Strict, frozen=True):
     vmgroups: tuple[ResolvedVMGroup, ...]
     unresolved: tuple[Unresolved, ...]
     digests: Mapping[ObjectRef, str] = field(default_factory=dict)
-    storage_policies: tuple[ResolvedStoragePolicy, ...] = ()
-    volumes: tuple[ResolvedVolume, ...] = ()
+    files: tuple[ResolvedFile, ...] = ()
+
+    def files_of(self, kind: type[_Resolved]) -> tuple[_Resolved, ...]:
+        """Return the files of one kind, by its class."""
+        return tuple(file for file in self.files if isinstance(file, kind))
 
 
 class EntryKind(StrEnum):
@@ -114,7 +124,7 @@ class EntryKind(StrEnum):
     FILE = "file"
 
 
-class DockvolsEntry(Strict, frozen=True):
+class DockvolsEntry(Strict, frozen=True, array_like=True):
     """One entry of `dockvols/`: `target` of a link, by volume id where it can be told; `volumes` in a folder."""
 
     kind: EntryKind
@@ -122,7 +132,7 @@ class DockvolsEntry(Strict, frozen=True):
     volumes: int
 
 
-class VolumeFile(Strict, frozen=True):
+class VolumeFile(Strict, frozen=True, array_like=True):
     """A volume in the folder of a vmgroup. `mb`: its capacity (None: not told)."""
 
     name: str
@@ -140,8 +150,11 @@ class ObservedDatastore(Strict, frozen=True):
     error: str | None
     entries: Mapping[str, DockvolsEntry]
     volumes: Mapping[str, tuple[VolumeFile, ...]] = field(default_factory=dict)
-    storage_policies: ObservedStoragePolicies = field(default_factory=ObservedStoragePolicies)
-    settings: ObservedSettings = field(default_factory=ObservedSettings)
+    files: tuple[AnyObservedFiles, ...] = ()
+
+    def files_of(self, kind: type[_Observed]) -> _Observed:
+        """Return the files of one kind, by its class: what stands there by default if nobody looked for them."""
+        return next((found for found in self.files if isinstance(found, kind)), kind())
 
 
 class Observed(Strict, frozen=True):

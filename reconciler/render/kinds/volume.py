@@ -38,7 +38,7 @@ def _items(joined: Joined) -> Iterator[VolumeItem]:
     changes = joined.of_kind[Kind.VOLUME]
     if not changes:
         return
-    declared = {volume.ref: volume for volume in resolved.volumes}
+    declared = {volume.ref: volume for volume in resolved.files_of(ResolvedVolume)}
     vms, uuids = names_of_vms(resolved.inventory), uuids_of_vmgroups(resolved, observed)
     for change in changes:
         volume = declared.get(change.ref)
