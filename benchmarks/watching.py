@@ -57,7 +57,7 @@ class Watched:
         answer = connection.getresponse()
         try:
             while line := answer.readline():
-                if line.startswith(b"event: told"):
+                if line.startswith(b"event: event"):
                     yield json.loads(answer.readline().decode().removeprefix("data: "))
         finally:
             connection.close()

@@ -56,7 +56,7 @@ class Board:
         data = event_data(told)
         if told.event.kind not in _SILENT:
             self._events.appendleft(data)
-        self._send("told", data)
+        self._send("event", data)
 
     def passed(self, done: Pass) -> None:
         """See `ports.Listener`."""

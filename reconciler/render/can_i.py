@@ -48,7 +48,7 @@ def _verdict_data(verdict: Verdict) -> Data:
         "configDB": verdict.config_db,
         "vmgroup": verdict.vmgroup,
         "lookedUp": list(verdict.looked_up),
-        **access_data(verdict, LIMITS),
+        **access_data(verdict.access, LIMITS),
         "usedMB": verdict.used_mb,
     }
 
@@ -61,14 +61,14 @@ def _asked(question: Question) -> str:
 
 def _pairs(verdict: Verdict, several: bool) -> Pairs:
     pairs = [("Answer", verdict.answer.value)] if several else []
-    pairs += [("Rule", f"access[{verdict.rule}]" if verdict.max_mb is not None else verdict.rule)]
+    pairs += [("Rule", f"access[{verdict.rule}]" if verdict.access is not None else verdict.rule)]
     pairs += [("Why", verdict.reason)]
     if verdict.vmgroup is not None:
         pairs.append(("VMGroup", f"{verdict.vmgroup} ({verdict.config_db})"))
     if verdict.looked_up:
         pairs.append(("Looked up", ", then ".join(verdict.looked_up)))
-    if verdict.max_mb is not None:
-        pairs.append(("Limits", limits_text(verdict)))
+    if verdict.access is not None:
+        pairs.append(("Limits", limits_text(verdict.access)))
     if verdict.used_mb is not None:
         pairs.append(("Used", about(verdict.used_mb)))
     driver = f", driver {verdict.release}" if verdict.release else ""
