@@ -60,6 +60,11 @@ class Relocation(Struct, frozen=True):
     led: bool
     rows: ObservedConfigDB | None
 
+    @property
+    def pending(self) -> bool:
+        """Whether its hosts are still to be led there; False: at most the old file is left."""
+        return self.move is not None or not self.led
+
 
 def earlier_places(
     resolved: Resolved, hosts: _Hosts, config_dbs: Mapping[Location, ObservedConfigDB]

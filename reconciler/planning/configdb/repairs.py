@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from reconciler.model.actions import DBAction
 from reconciler.model.diff import Change, FieldChange, Op
@@ -31,39 +30,24 @@ class Repair(Struct, frozen=True):
     held: str | None = None
 
 
-def with_repairs(
-    change: Change, seen: ObservedConfigDB, found: Iterable[Pair], book: Membership, names: DisplayNames
+def repairs(
+    ref: ObjectRef, seen: ObservedConfigDB, found: Iterable[Pair], book: Membership, names: DisplayNames
 ) -> Change:
-    """The change of a config DB that is there, and what puts its rows right."""
+    """What puts the rows of the config DB `ref` right, and what of that is held back."""
     pairs = {pair.before.uuid: pair for pair in found if pair.before is not None}
-    repairs = list(_repairs(change.ref, seen, pairs, book, names))
-    notes = (*change.notes, *_left(book, pairs))
-    doing = [repair for repair in repairs if repair.action is not None]
-    held = [repair.held for repair in repairs if repair.held is not None]
-    if not doing:
-        blocked = change.op is Op.KEEP and bool(held)
-        return (
-            Change(change.ref, Op.BLOCKED, held[0], notes=(*held[1:], *notes))
-            if blocked
-            else _noted(change, notes, held)
-        )
-    if change.op is Op.BLOCKED:
-        held.insert(0, change.reason)
-    actions = (*change.actions, *(repair.action for repair in doing if repair.action is not None))
-    return replace(
-        change,
-        op=Op.UPDATE,
-        reason=change.reason if change.op is Op.UPDATE else "rows break rules of vDVS",
-        fields=(*change.fields, *(repair.field for repair in doing)),
-        actions=actions,
-        risk=worst([action.risk for action in actions]),
-        notes=notes,
-        held=(*change.held, *held),
+    rows = list(_repairs(ref, seen, pairs, book, names))
+    doing = [(row.field, row.action) for row in rows if row.action is not None]
+    actions = tuple(action for _, action in doing)
+    return Change(
+        ref,
+        Op.UPDATE if doing else Op.KEEP,
+        "rows break rules of vDVS" if doing else "as declared",
+        tuple(field for field, _ in doing),
+        actions,
+        worst([action.risk for action in actions]),
+        notes=tuple(_left(book, pairs)),
+        held=tuple(row.held for row in rows if row.held is not None),
     )
-
-
-def _noted(change: Change, notes: tuple[str, ...], held: list[str]) -> Change:
-    return replace(change, notes=notes, held=(*change.held, *held))
 
 
 def _repairs(
