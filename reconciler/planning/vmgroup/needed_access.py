@@ -36,9 +36,10 @@ def with_needed_access(pair: Pair, book: Membership, names: DisplayNames) -> Pai
 
 
 def _served(group: VMGroupState, book: Membership) -> Iterator[str]:
-    """The VMs whose requests this vmgroup decides now."""
+    """The VMs whose requests this vmgroup decides, now or once rows that serve nobody are repaired."""
     if group.name == DEFAULT_VMGROUP:
-        yield from sorted(vm for vm in book.disks if vm not in book.owners)
+        others = book.states.keys() - {group.uuid}
+        yield from sorted(vm for vm in book.disks if book.owners.get(vm) not in others)
     else:
         yield from sorted(group.members)
 
