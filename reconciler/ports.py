@@ -12,14 +12,15 @@ if TYPE_CHECKING:
 
     from reconciler.model.diff import Diff
     from reconciler.model.events import Pass, Told
+    from reconciler.model.files import FileNames
     from reconciler.model.inventory import Inventory
+    from reconciler.model.kinds import FileAction
     from reconciler.model.kinds.configdb import Backup, ObservedConfigDB
     from reconciler.model.kinds.host import HostAction, ObservedHost
-    from reconciler.model.kinds.storagepolicy import StoragePolicyAction
     from reconciler.model.kinds.vmgroup import LinkAction
-    from reconciler.model.kinds.volume import SetVolumeAccess
     from reconciler.model.outcome import ActionResult, Assessment
     from reconciler.model.plan import DBPlan, MovePlan
+    from reconciler.model.refs import Kind
     from reconciler.model.state import ObservedDatastore
 
 
@@ -33,12 +34,12 @@ class InventorySource(Protocol):
 
 class Question(Struct, frozen=True):
     """What to look at through one host besides the host itself: config DBs by path, datastores by URL; `linked`: the
-    config DB, too, that the host uses now; `volumes`: whose metadata, by name (None: all), on one of the datastores."""
+    config DB, too, that the host uses now; `files`: which files of a kind to read on one of the datastores."""
 
     config_dbs: tuple[str, ...] = ()
     datastores: tuple[str, ...] = ()
     linked: bool = False
-    volumes: tuple[tuple[str, tuple[str, ...] | None], ...] = ()
+    files: tuple[tuple[str, Kind, FileNames], ...] = ()
 
 
 class Lookout(Struct, frozen=True):
@@ -110,12 +111,9 @@ class HostAgent(Protocol):
         """Set and remove name links in `dockvols/`; each stands alone."""
         ...
 
-    async def apply_policies(self, actions: Sequence[StoragePolicyAction]) -> tuple[ActionResult, ...]:
-        """Write and remove storage policies; each stands alone. Refused with `Moved` if one is not as it was seen."""
-        ...
-
-    async def apply_volumes(self, actions: Sequence[SetVolumeAccess]) -> tuple[ActionResult, ...]:
-        """Change the metadata of volumes; each stands alone. Refused with `Moved` if one is not as it was seen."""
+    async def apply_files(self, actions: Sequence[FileAction]) -> tuple[ActionResult, ...]:
+        """Write and remove files on datastores; each action stands alone. One fails with `Moved` if its file is not as
+        it was seen."""
         ...
 
     async def apply_host(self, actions: Sequence[HostAction]) -> tuple[ActionResult, ...]:

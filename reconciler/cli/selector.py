@@ -5,11 +5,10 @@ from __future__ import annotations
 from msgspec import Struct
 
 from reconciler.model.errors import UsageError
+from reconciler.model.kinds import AnyDesiredFile
 from reconciler.model.kinds.configdb import DesiredConfigDB
 from reconciler.model.kinds.host import DesiredHost
-from reconciler.model.kinds.storagepolicy import DesiredStoragePolicy
 from reconciler.model.kinds.vmgroup import DesiredVMGroup
-from reconciler.model.kinds.volume import DesiredVolume
 from reconciler.model.refs import ObjectRef
 from reconciler.model.state import Desired
 
@@ -39,8 +38,8 @@ class Selector(Struct, frozen=True):
 
     def select(self, desired: Desired) -> frozenset[ObjectRef]:
         """The declared objects whose labels it selects."""
-        objects: tuple[DesiredHost | DesiredConfigDB | DesiredVMGroup | DesiredStoragePolicy | DesiredVolume, ...]
-        objects = (*desired.hosts, *desired.config_dbs, *desired.vmgroups, *desired.storage_policies, *desired.volumes)
+        objects: tuple[DesiredHost | DesiredConfigDB | DesiredVMGroup | AnyDesiredFile, ...]
+        objects = (*desired.hosts, *desired.config_dbs, *desired.vmgroups, *desired.files)
         return frozenset(item.ref for item in objects if self._holds(dict(item.labels)))
 
     def _holds(self, labels: dict[str, str]) -> bool:

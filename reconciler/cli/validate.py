@@ -21,6 +21,7 @@ def validate(paths: tuple[str, ...], site: str | None, output: str) -> int:
       kustomize build . | vdvs validate -f -
     """
     import sys
+    from collections import Counter
 
     from reconciler import loader
     from reconciler.cli.printing import emit
@@ -37,14 +38,8 @@ def validate(paths: tuple[str, ...], site: str | None, output: str) -> int:
             emit(data.errors_data(invalid.errors, invalid.files), output)
         return exits.INVALID
     desired = loaded.desired
-    objects = {
-        Kind.SITE: int(desired.site is not None),
-        Kind.CONFIG_DB: len(desired.config_dbs),
-        Kind.HOST: len(desired.hosts),
-        Kind.VMGROUP: len(desired.vmgroups),
-        Kind.STORAGE_POLICY: len(desired.storage_policies),
-        Kind.VOLUME: len(desired.volumes),
-    }
+    declared = Counter(ref.kind for ref, _ in desired.digests)
+    objects = {kind: declared[kind] for kind in Kind} | {Kind.SITE: int(desired.site is not None)}
     if output == "text":
         click.echo(results.valid_text(loaded.files, objects), nl=False)
     else:

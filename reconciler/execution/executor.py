@@ -1,6 +1,6 @@
 """Plan -> ActionResults: config DBs side by side, then their hosts side by side; nobody's failure stops the others.
 
-Storage policies and volumes, which depend on nothing, come before. A config DB that moves is copied first,
+Files on datastores, which depend on nothing, come before. A config DB that moves is copied first,
 and its old file is retired when all of its hosts have been led to the copy.
 """
 
@@ -18,7 +18,7 @@ from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.kinds.vmgroup import CreateVMGroup, LinkAction, RenameVMGroup
 from reconciler.model.outcome import ActionResult, BackupMade
 from reconciler.model.ownership import ForgetObject, RecordObject
-from reconciler.model.plan import DBPlan, HostPlan, MovePlan, Plan, StoragePolicyPlan, VolumePlan
+from reconciler.model.plan import DBPlan, FilePlan, HostPlan, MovePlan, Plan
 from reconciler.model.refs import ObjectRef
 from reconciler.ports import HostAgent, MaintenanceMode, Observer
 
@@ -68,15 +68,14 @@ async def execute(
         finally:
             finished()
 
-    async def one_file(step: StoragePolicyPlan | VolumePlan) -> ActionResult:
+    async def one_file(step: FilePlan) -> ActionResult:
         try:
             return await _file(step, agent)
         finally:
             finished()
 
-    in_files: tuple[StoragePolicyPlan | VolumePlan, ...] = (*plan.storage_policies, *plan.volumes)
-    results = await gather_all(one_file(step) for step in in_files)
-    # What is recorded of a storage policy or a volume must not say more than what was done.
+    results = await gather_all(one_file(step) for step in plan.files)
+    # What is recorded of a file must not say more than what was done.
     undone = {result.ref for result in results if not result.ok}
     results += await gather_all(one_copy(step) for step in plan.moves)
     written = await gather_all(one_db(_without(step, undone)[0]) for step in plan.config_dbs)
@@ -101,14 +100,9 @@ async def execute(
     return Execution(tuple(results), tuple(kept))
 
 
-async def _file(step: StoragePolicyPlan | VolumePlan, agent: FindAgent) -> ActionResult:
-    """A storage policy or the metadata of a volume: a file each."""
-    host = agent(step.host)
+async def _file(step: FilePlan, agent: FindAgent) -> ActionResult:
     try:
-        if isinstance(step, VolumePlan):
-            results = await host.apply_volumes(step.actions)
-        else:
-            results = await host.apply_policies(step.actions)
+        results = await agent(step.host).apply_files(step.actions)
     except (HostUnreachableError, AgentRefusedError) as error:
         return failure(step.ref, error)
     return next((result for result in results if not result.ok), ActionResult(step.ref, True))

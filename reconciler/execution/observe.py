@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -11,13 +11,14 @@ from reconciler.execution import links
 from reconciler.execution.gather import gather_all
 from reconciler.execution.prefetch import Prefetched, is_answered
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
+from reconciler.model.files import WantedFiles
 from reconciler.model.inventory import Datastore
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
 from reconciler.model.kinds.host import ObservedHost, ResolvedHost, UnreachableHost
 from reconciler.model.refs import Location
 from reconciler.model.state import Observed, ObservedDatastore, Resolved
 from reconciler.planning.configdb.relocation import earlier_places, volume_of
-from reconciler.planning.volume import VMGroupNames, wanted_volumes
+from reconciler.planning.files import wanted_files
 from reconciler.ports import Hosts, Observer, Question, Report
 
 
@@ -37,15 +38,15 @@ async def observe(
     observer: Observer,
     avoid: Iterable[str] = (),
     foreseen: Prefetched | None = None,
-    volumes: Mapping[str, VMGroupNames] | None = None,
+    files: WantedFiles | None = None,
 ) -> Observed:
     """One look at all declared hosts and all that they mount.
 
     A host that fails is UnreachableHost, and what it was to read is asked of the next. Hosts in `avoid` read a config
     DB only if no other can: a commit is best checked from a host that did not make it. What is `foreseen` is not asked
-    again. `volumes`: whose metadata to read, by the URL of the datastore (None: of those that are declared).
+    again. `files`: which files to read (None: those that are declared).
     """
-    volumes = wanted_volumes(resolved) if volumes is None else volumes
+    files = wanted_files(resolved) if files is None else files
     answered = dict(foreseen or {})
     by_name = {host.ref.name: host for host in resolved.hosts}
     seen: dict[str, ObservedHost | UnreachableHost] = {}
@@ -61,7 +62,7 @@ async def observe(
             pending += [_Reading(place, users) for place, users in undeclared.items()]
         routes, pending = _route(pending, seen), []
         asked = set(routes) | (by_name.keys() - seen.keys())
-        reports = await _ask_all([by_name[name] for name in sorted(asked)], routes, hosts, observer, answered, volumes)
+        reports = await _ask_all([by_name[name] for name in sorted(asked)], routes, hosts, observer, answered, files)
         answered = {}
         for name, report in reports.items():
             readings = routes.get(name, [])
@@ -128,7 +129,7 @@ async def _ask_all(
     hosts: Hosts,
     observer: Observer,
     foreseen: Prefetched,
-    volumes: Mapping[str, VMGroupNames],
+    files: WantedFiles,
 ) -> dict[str, Report | UnreachableHost]:
     done = 0
 
@@ -138,7 +139,7 @@ async def _ask_all(
         readings, before = routes.get(name, []), foreseen.get(name)
         if isinstance(before, UnreachableHost):
             return before
-        question = _left([reading.what for reading in readings], volumes, before)
+        question = _left([reading.what for reading in readings], files, before)
         try:
             if before is not None and question == Question():
                 return before
@@ -154,13 +155,14 @@ async def _ask_all(
     return {host.ref.name: report for host, report in zip(targets, reports, strict=True)}
 
 
-def _left(wanted: Sequence[Location | str], volumes: Mapping[str, VMGroupNames], before: Report | None) -> Question:
+def _left(wanted: Sequence[Location | str], files: WantedFiles, before: Report | None) -> Question:
     """What of all that is wanted the report from before does not say."""
     known = {} if before is None else before.config_dbs
     paths = tuple(what.path for what in wanted if isinstance(what, Location) and what.path not in known)
     urls = [what for what in wanted if isinstance(what, str)]
-    urls = [url for url in urls if before is None or not is_answered(before, url, volumes.get(url, ()))]
-    return Question(paths, tuple(urls), volumes=tuple((url, volumes[url]) for url in urls if url in volumes))
+    urls = [url for url in urls if before is None or not is_answered(before, url, files.get(url, {}))]
+    named = ((url, kind, names) for url in urls for kind, names in files.get(url, {}).items())
+    return Question(paths, tuple(urls), files=tuple(named))
 
 
 def _together(before: Report, report: Report) -> Report:

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 
 from reconciler.execution.gather import gather_all
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
+from reconciler.model.files import FileNames
 from reconciler.model.kinds.host import DesiredHost, UnreachableHost
+from reconciler.model.refs import Kind
 from reconciler.model.state import Desired, Observed, ObservedDatastore
 from reconciler.planning.resolve import selects
-from reconciler.planning.volume import VMGroupNames
 from reconciler.ports import Hosts, Question, Report
 
 Prefetched = Mapping[str, Report | UnreachableHost]
@@ -31,8 +32,8 @@ async def prefetch(desired: Desired, hosts: Hosts, last: Observed | None = None)
     async def ask(host: DesiredHost) -> Report | UnreachableHost:
         name = host.ref.name
         read = [] if last is None else [one for one in last.datastores.values() if one.read_from == name]
-        volumes = tuple((one.url, names) for one in read if (names := _names(one)) != ())
-        question = Question((), tuple(one.url for one in read), name in readers, volumes)
+        files = tuple((one.url, kind, names) for one in read for kind, names in _looked(one).items())
+        question = Question((), tuple(one.url for one in read), name in readers, files)
         try:
             return await hosts.agent(name, host.address).observe(question)
         except (HostUnreachableError, AgentRefusedError) as error:
@@ -44,12 +45,20 @@ async def prefetch(desired: Desired, hosts: Hosts, last: Observed | None = None)
     return {host.ref.name: answer for host, answer in zip(asked, answers, strict=True)}
 
 
-def is_answered(report: Report, url: str, volumes: VMGroupNames) -> bool:
-    """Whether a report says of this datastore what is to be known, the metadata of these volumes among it."""
+def is_answered(report: Report, url: str, files: Mapping[Kind, FileNames]) -> bool:
+    """Whether a report says of this datastore what is to be known, these files among it."""
     datastore = report.datastores.get(url)
-    return datastore is not None and _names(datastore) == volumes
+    if datastore is None:
+        return False
+    looked = _looked(datastore)
+    return all(_covers(looked.get(kind, ()), names) for kind, names in files.items())
 
 
-def _names(datastore: ObservedDatastore) -> VMGroupNames:
-    looked = datastore.settings.looked
-    return None if looked is None else tuple(sorted(looked))
+def _covers(looked: FileNames, names: FileNames) -> bool:
+    return looked is None or (names is not None and set(names) <= set(looked))
+
+
+def _looked(datastore: ObservedDatastore) -> dict[Kind, FileNames]:
+    """The names that were looked for, of each kind of which any were."""
+    looked = {found.kind: found.looked for found in datastore.files if found.looked != frozenset()}
+    return {kind: None if names is None else tuple(sorted(names)) for kind, names in looked.items()}

@@ -11,6 +11,7 @@ from reconciler.execution.observe import observe
 from reconciler.model.diff import Change, Op
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.export import Export
+from reconciler.model.kinds import FILE_KINDS
 from reconciler.model.kinds.host import ObservedHost
 from reconciler.model.state import Desired, Observed, Resolved
 from reconciler.planning.differ import diff
@@ -36,8 +37,8 @@ async def survey(declared: Desired, inventory: InventorySource, hosts: Hosts, ob
     names = await inventory.snapshot()
     wanted, not_asked = everything(declared, names)
     resolved = resolve(wanted, names)
-    every_volume = dict.fromkeys((datastore.url for datastore in names.datastores), None)
-    observed = await observe(resolved, hosts, observer, volumes=every_volume)
+    every_file = {datastore.url: dict.fromkeys(FILE_KINDS) for datastore in names.datastores}
+    observed = await observe(resolved, hosts, observer, files=every_file)
     adopted = export(resolved, observed, declared)
     left_out = sorted((*not_asked, *adopted.left_out), key=lambda left: left.ref.sort_key)
     return Survey(resolved, observed, Export(adopted.manifests, tuple(left_out)))

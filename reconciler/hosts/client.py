@@ -16,11 +16,10 @@ if TYPE_CHECKING:  # what only annotations name: a command calls its hosts befor
     from collections.abc import Awaitable, Callable, Sequence
     from datetime import datetime
 
+    from reconciler.model.kinds import FileAction
     from reconciler.model.kinds.configdb import Backup
     from reconciler.model.kinds.host import HostAction
-    from reconciler.model.kinds.storagepolicy import StoragePolicyAction
     from reconciler.model.kinds.vmgroup import LinkAction
-    from reconciler.model.kinds.volume import SetVolumeAccess
     from reconciler.model.outcome import ActionResult
     from reconciler.model.plan import DBPlan, MovePlan
     from reconciler.model.refs import ObjectRef
@@ -134,13 +133,9 @@ class AgentClient:
         """See `ports.HostAgent`."""
         return await self._apply("apply_links", actions, _APPLY_TIMEOUT)
 
-    async def apply_policies(self, actions: Sequence[StoragePolicyAction]) -> tuple[ActionResult, ...]:
+    async def apply_files(self, actions: Sequence[FileAction]) -> tuple[ActionResult, ...]:
         """See `ports.HostAgent`."""
-        return await self._apply("apply_policies", actions, _APPLY_TIMEOUT)
-
-    async def apply_volumes(self, actions: Sequence[SetVolumeAccess]) -> tuple[ActionResult, ...]:
-        """See `ports.HostAgent`."""
-        return await self._apply("apply_volumes", actions, _APPLY_TIMEOUT)
+        return await self._apply("apply_files", actions, _APPLY_TIMEOUT)
 
     async def apply_host(self, actions: Sequence[HostAction]) -> tuple[ActionResult, ...]:
         """See `ports.HostAgent`."""
@@ -169,7 +164,7 @@ class AgentClient:
     async def _apply(
         self,
         verb: str,
-        actions: Sequence[LinkAction | StoragePolicyAction | SetVolumeAccess | HostAction],
+        actions: Sequence[LinkAction | FileAction | HostAction],
         timeout: float,
     ) -> tuple[ActionResult, ...]:
         def read(reply: wire.Json) -> tuple[ActionResult, ...]:

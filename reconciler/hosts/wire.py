@@ -13,9 +13,9 @@ from reconciler.model.kinds.configdb import Backup, CopiedFrom, DBState, DeadRow
 from reconciler.model.kinds.host import DBMode, ObservedHost, Section, SectionForm, Service
 from reconciler.model.kinds.storagepolicy import ObservedStoragePolicies, StoragePolicyFile
 from reconciler.model.kinds.vmgroup import BookedVolume, PrivilegeRow, TenantRow, VMRow, VolumeUse
-from reconciler.model.kinds.volume import Attached, ObservedSettings, SettingsState, VolumeSettings
+from reconciler.model.kinds.volume import Attached, ObservedVolumes, SettingsState, VolumeSettings
 from reconciler.model.ownership import Record
-from reconciler.model.refs import Location
+from reconciler.model.refs import Kind, Location
 from reconciler.model.state import DockvolsEntry, EntryKind, ObservedDatastore, VolumeFile
 from reconciler.ports import Lookout, Question, Report
 
@@ -34,11 +34,14 @@ def question(asked: Question, known: Mapping[str, ObservedConfigDB], kept_driver
     """The request `observe`. Config DBs in `known` are sent again only if their fingerprint has changed; `kept_driver`:
     what the last reply said to keep."""
     fingerprints = {path: db.fingerprint for path, db in known.items()}
+    files: dict[str, Json] = {}
+    for url, kind, names in asked.files:
+        files.setdefault(url, {})[kind] = names
     return {
         "do": "observe",
         "config_dbs": [{"path": path, "fingerprint": fingerprints.get(path)} for path in asked.config_dbs],
         "datastores": list(asked.datastores),
-        "volumes": {url: None if names is None else list(names) for url, names in asked.volumes},
+        "files": files,
         "linked": fingerprints if asked.linked else None,
         "kept_driver": kept_driver,
     }
@@ -99,7 +102,7 @@ def relocation(verb: str, plan: MovePlan, now: datetime) -> Json:
 
 
 def actions(verb: str, steps: Sequence[Action]) -> Json:
-    """The requests `apply_links`, `apply_policies`, `apply_volumes` and `apply_host`."""
+    """The requests `apply_links`, `apply_files` and `apply_host`."""
     return {"do": verb, "actions": [action(step) for step in steps]}
 
 
@@ -228,23 +231,24 @@ def _datastore(host: str, url: str, seen: Json) -> ObservedDatastore:
         for name, (kind, target, volumes) in seen["entries"].items()
     }
     volumes = {uuid: tuple(VolumeFile(*volume) for volume in found) for uuid, found in seen.get("volumes", {}).items()}
-    policies, settings = _policies(seen["policies"]), _all_settings(seen["settings"])
-    return ObservedDatastore(url, host, seen["error"], entries, volumes, policies, settings)
+    files = {found["kind"]: found for found in seen["files"]}
+    found = _policies(files[Kind.STORAGE_POLICY]), _all_settings(files[Kind.VOLUME])
+    return ObservedDatastore(url, host, seen["error"], entries, volumes, found)
 
 
 def _policies(seen: Json) -> ObservedStoragePolicies:
     files = {name: StoragePolicyFile(content, problem) for name, (content, problem) in seen["files"].items()}
     users = {name: tuple(volumes) for name, volumes in seen["users"].items()}
-    return ObservedStoragePolicies(seen["error"], files, users, seen["unread"])
+    return ObservedStoragePolicies(seen["error"], None, files, users, seen["unread"])
 
 
-def _all_settings(seen: Json) -> ObservedSettings:
+def _all_settings(seen: Json) -> ObservedVolumes:
     looked = None if seen["looked"] is None else frozenset(seen["looked"])
     found = {
         uuid: {name: _settings(settings) for name, settings in volumes.items()}
         for uuid, volumes in seen["found"].items()
     }
-    return ObservedSettings(seen["error"], looked, found)
+    return ObservedVolumes(error=seen["error"], looked=looked, found=found)
 
 
 def _settings(seen: Json) -> VolumeSettings:

@@ -157,8 +157,8 @@ class _Loading:
         self._note(volumes)
         places = tuple(host for _, host in hosts), tuple(db for _, db in dbs)
         vmgroups = tuple(group for _, group in groups)
-        others = tuple(policy for _, policy in policies), tuple(volume for _, volume in volumes)
-        return Desired(site, *places, vmgroups, tuple(self.digests), *others, tuple(self.reconcile))
+        files = tuple(policy for _, policy in policies) + tuple(volume for _, volume in volumes)
+        return Desired(site, *places, vmgroups, tuple(self.digests), files, tuple(self.reconcile))
 
     def _vmgroups(
         self, dbs: list[tuple[Document, DesiredConfigDB]], known: crosscheck.Names

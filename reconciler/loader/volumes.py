@@ -46,7 +46,7 @@ class Volumes:
         ref = ObjectRef(Kind.VOLUME, f"{vmgroup.name}/{name}@{place}")
         labelled = labels(document.data["metadata"])
         access = VolumeAccess(spec["access"])
-        return DesiredVolume(ref, document.source, name, vmgroup, config_db, place, access, labelled)
+        return DesiredVolume(ref, document.source, name, place, vmgroup, config_db, access, labelled)
 
     def _home(self, document: Document) -> _Home | None:
         """The vmgroup that a volume is in: by the name of its manifest, or its name in vDVS. None: an error

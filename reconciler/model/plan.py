@@ -10,11 +10,10 @@ from datetime import datetime
 from reconciler.model.actions import DBAction
 from reconciler.model.base import Strict
 from reconciler.model.diff import Diff
+from reconciler.model.kinds import FileAction
 from reconciler.model.kinds.configdb import MoveDB
 from reconciler.model.kinds.host import HostAction, MaintenanceAction
-from reconciler.model.kinds.storagepolicy import StoragePolicyAction
 from reconciler.model.kinds.vmgroup import LinkAction
-from reconciler.model.kinds.volume import SetVolumeAccess
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.refs import AUTH_DB, Location, ObjectRef, own_location
 from reconciler.model.risk import Risk
@@ -76,7 +75,7 @@ class DBPlan(Strict, frozen=True):
 
     @property
     def actions(self) -> tuple[DBAction | LinkAction, ...]:
-        """All of them."""
+        """All actions, those on links last."""
         links = (link for _, link in (*self.clear_links, *self.make_links))
         return (*(action for group in self.groups for action in group), *links)
 
@@ -95,7 +94,7 @@ class MovePlan(Strict, frozen=True):
 
     @property
     def actions(self) -> tuple[MoveDB, ...]:
-        """The one that there is."""
+        """The only action, MoveDB."""
         return (self.move,)
 
 
@@ -118,20 +117,12 @@ class HostPlan(Strict, frozen=True):
     rollout: Rollout | None = None
 
 
-class StoragePolicyPlan(Strict, frozen=True):
-    """What happens to one storage policy, through `host`. No config DB has a part in it but for what it records."""
+class FilePlan(Strict, frozen=True):
+    """What happens to one file on a datastore, through `host`. A config DB only records that it was applied."""
 
     ref: ObjectRef
     host: str
-    actions: tuple[StoragePolicyAction, ...]
-
-
-class VolumePlan(Strict, frozen=True):
-    """What happens to the metadata of one volume, through `host`; recorded as that of a storage policy is."""
-
-    ref: ObjectRef
-    host: str
-    actions: tuple[SetVolumeAccess, ...]
+    actions: tuple[FileAction, ...]
 
 
 class Withheld(Strict, frozen=True):
@@ -148,8 +139,7 @@ class Plan(Strict, frozen=True):
     hosts: tuple[HostPlan, ...]
     withheld: tuple[Withheld, ...] = ()
     moves: tuple[MovePlan, ...] = ()
-    storage_policies: tuple[StoragePolicyPlan, ...] = ()
-    volumes: tuple[VolumePlan, ...] = ()
+    files: tuple[FilePlan, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -157,9 +147,9 @@ class Plan(Strict, frozen=True):
         return not self.steps
 
     @property
-    def steps(self) -> tuple[DBPlan | MovePlan | HostPlan | StoragePolicyPlan | VolumePlan, ...]:
-        """What is done together on one host: storage policies, volumes and config DBs first."""
-        return (*self.storage_policies, *self.volumes, *self.moves, *self.config_dbs, *self.hosts)
+    def steps(self) -> tuple[DBPlan | MovePlan | HostPlan | FilePlan, ...]:
+        """What is done together on one host: files and config DBs first."""
+        return (*self.files, *self.moves, *self.config_dbs, *self.hosts)
 
 
 class SavedPlan(Strict, frozen=True):

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import TypeVar
 
 from msgspec import field
 
 from reconciler.model.base import Strict
+from reconciler.model.files import DesiredFile, ObservedFiles, ResolvedFile
 from reconciler.model.inventory import Inventory
+from reconciler.model.kinds import AnyDesiredFile, AnyObservedFiles
 from reconciler.model.kinds.configdb import DesiredConfigDB, ObservedConfigDB, ResolvedConfigDB
 from reconciler.model.kinds.host import (
     DesiredHost,
@@ -21,10 +24,12 @@ from reconciler.model.kinds.host import (
     UnreachableHost,
 )
 from reconciler.model.kinds.site import Site
-from reconciler.model.kinds.storagepolicy import DesiredStoragePolicy, ObservedStoragePolicies, ResolvedStoragePolicy
 from reconciler.model.kinds.vmgroup import DesiredVMGroup, ResolvedVMGroup
-from reconciler.model.kinds.volume import DesiredVolume, ObservedSettings, ResolvedVolume
 from reconciler.model.refs import Location, ObjectRef
+
+_Desired = TypeVar("_Desired", bound=DesiredFile)
+_Resolved = TypeVar("_Resolved", bound=ResolvedFile)
+_Observed = TypeVar("_Observed", bound=ObservedFiles)
 
 
 class Reconcile(StrEnum):
@@ -43,9 +48,12 @@ class Desired(Strict, frozen=True):
     config_dbs: tuple[DesiredConfigDB, ...]
     vmgroups: tuple[DesiredVMGroup, ...]
     digests: tuple[tuple[ObjectRef, str], ...] = ()
-    storage_policies: tuple[DesiredStoragePolicy, ...] = ()
-    volumes: tuple[DesiredVolume, ...] = ()
+    files: tuple[AnyDesiredFile, ...] = ()
     reconcile: tuple[tuple[ObjectRef, Reconcile], ...] = ()
+
+    def files_of(self, kind: type[_Desired]) -> tuple[_Desired, ...]:
+        """Return the files of one kind, by its class."""
+        return tuple(file for file in self.files if isinstance(file, kind))
 
     @property
     def count(self) -> int:
@@ -74,8 +82,11 @@ class Resolved(Strict, frozen=True):
     vmgroups: tuple[ResolvedVMGroup, ...]
     unresolved: tuple[Unresolved, ...]
     digests: Mapping[ObjectRef, str] = field(default_factory=dict)
-    storage_policies: tuple[ResolvedStoragePolicy, ...] = ()
-    volumes: tuple[ResolvedVolume, ...] = ()
+    files: tuple[ResolvedFile, ...] = ()
+
+    def files_of(self, kind: type[_Resolved]) -> tuple[_Resolved, ...]:
+        """Return the files of one kind, by its class."""
+        return tuple(file for file in self.files if isinstance(file, kind))
 
 
 class EntryKind(StrEnum):
@@ -112,8 +123,11 @@ class ObservedDatastore(Strict, frozen=True):
     error: str | None
     entries: Mapping[str, DockvolsEntry]
     volumes: Mapping[str, tuple[VolumeFile, ...]] = field(default_factory=dict)
-    storage_policies: ObservedStoragePolicies = field(default_factory=ObservedStoragePolicies)
-    settings: ObservedSettings = field(default_factory=ObservedSettings)
+    files: tuple[AnyObservedFiles, ...] = ()
+
+    def files_of(self, kind: type[_Observed]) -> _Observed:
+        """Return the files of one kind, by its class: what stands there by default if nobody looked for them."""
+        return next((found for found in self.files if isinstance(found, kind)), kind())
 
 
 class Observed(Strict, frozen=True):

@@ -8,6 +8,7 @@ from reconciler.model.diff import Change, Op
 from reconciler.model.events import Condition, Truth
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
 from reconciler.model.kinds.host import DBMode, ObservedHost, SectionForm, UnreachableHost
+from reconciler.model.kinds.storagepolicy import ObservedStoragePolicies, ResolvedStoragePolicy
 from reconciler.model.outcome import Assessment
 from reconciler.model.refs import AUTH_DB, Kind, ObjectRef
 from reconciler.planning.configdb.old_schema import half_upgraded, is_old
@@ -151,13 +152,13 @@ def _config_db(ref: ObjectRef, seen: ObservedConfigDB) -> Iterator[Condition]:
 
 def _policy(ref: ObjectRef, assessment: Assessment) -> Iterator[Condition]:
     """What interrupted or failed updates of vDVS left beside it."""
-    for policy in assessment.resolved.storage_policies:
+    for policy in assessment.resolved.files_of(ResolvedStoragePolicy):
         datastore = assessment.observed.datastores.get(policy.datastore.url)
         if policy.ref != ref or datastore is None:
             continue
-        if (error := datastore.error or datastore.storage_policies.error) is not None:
+        if (error := datastore.error or datastore.files_of(ObservedStoragePolicies).error) is not None:
             yield Condition(ref, "NoLeftovers", Truth.UNKNOWN, "NotRead", error)
-        elif found := leftovers(policy.name, datastore.storage_policies):
+        elif found := leftovers(policy.name, datastore.files_of(ObservedStoragePolicies)):
             yield Condition(ref, "NoLeftovers", Truth.FALSE, "Leftovers", "; ".join(found))
         else:
             yield Condition(ref, "NoLeftovers", Truth.TRUE, "None", "no update of vDVS left anything beside it")

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from reconciler.model.kinds.configdb import DBState
+from reconciler.model.kinds.storagepolicy import ResolvedStoragePolicy
+from reconciler.model.kinds.volume import ResolvedVolume
 from reconciler.model.ownership import Record
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Observed, Resolved
@@ -40,14 +42,14 @@ def not_applied(resolved: Resolved, observed: Observed) -> dict[ObjectRef, str]:
     for group in resolved.vmgroups:
         found[group.ref] = why(group.config_db, object_name(Kind.VMGROUP, group.name), group.ref)
     owners = {host.ref: host.config_db for host in resolved.hosts} | {g.ref: g.config_db for g in resolved.vmgroups}
-    for policy in resolved.storage_policies:
+    for policy in resolved.files_of(ResolvedStoragePolicy):
         owners[policy.ref] = db = keeper(policy.datastore, resolved)
         if db is None:
             found[policy.ref] = "no config DB says what was applied to it"
         else:
             found[policy.ref] = why(db, record_name(policy.datastore, policy.name), policy.ref)
     records = volume_records(resolved, observed)
-    for volume in resolved.volumes:
+    for volume in resolved.files_of(ResolvedVolume):
         owners[volume.ref] = volume.config_db
         name = records.get(volume.ref)
         found[volume.ref] = "its vmgroup is not there" if name is None else why(volume.config_db, name, volume.ref)
@@ -87,7 +89,9 @@ def unreadable_records(resolved: Resolved, observed: Observed) -> dict[ObjectRef
 
 def _all(resolved: Resolved, observed: Observed) -> Iterator[Applied]:
     begin = object_name(Kind.VMGROUP, "")
-    called = {record_name(each.datastore, each.name): str(each.ref) for each in resolved.storage_policies}
+    called = {
+        record_name(each.datastore, each.name): str(each.ref) for each in resolved.files_of(ResolvedStoragePolicy)
+    }
     called |= {name: str(ref) for ref, name in volume_records(resolved, observed).items()}
     for db in resolved.config_dbs:
         for record in observed.config_dbs[db.location].records or ():

@@ -10,10 +10,10 @@ from msgspec import Struct
 from reconciler.model.actions import Action
 from reconciler.model.diff import Change, Diff, FieldChange, Op, Value
 from reconciler.model.ownership import RecordObject
-from reconciler.model.plan import DBPlan, HostPlan, MovePlan, Plan, SavedPlan, StoragePolicyPlan, VolumePlan, Withheld
+from reconciler.model.plan import DBPlan, FilePlan, HostPlan, MovePlan, Plan, SavedPlan, Withheld
 from reconciler.model.refs import ObjectRef
 
-_Step = DBPlan | MovePlan | HostPlan | StoragePolicyPlan | VolumePlan
+_Step = DBPlan | MovePlan | HostPlan | FilePlan
 
 
 _WRITABLE = (Op.CREATE, Op.UPDATE, Op.DELETE)

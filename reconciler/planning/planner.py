@@ -25,12 +25,13 @@ from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Observed, Resolved
 from reconciler.planning.configdb.moves import move_of, plan_moves
 from reconciler.planning.configdb.old_schema import is_old
+from reconciler.planning.files import file_plans
 from reconciler.planning.guards import permit
 from reconciler.planning.history import not_applied
 from reconciler.planning.host.maintenance import in_turns
 from reconciler.planning.scope import made_with_default, vmgroup_ref
-from reconciler.planning.storagepolicy import keepers, policy_plans
-from reconciler.planning.volume import volume_keepers, volume_plans
+from reconciler.planning.storagepolicy import keepers
+from reconciler.planning.volume import volume_keepers
 
 _DB_ACTIONS = get_args(DBAction)
 _LINK_ACTIONS = get_args(LinkAction)
@@ -77,8 +78,7 @@ def plan(diff: Diff, resolved: Resolved, observed: Observed, policy: Policy, sta
     }
     hosts, stranded = _host_plans(permitted, resolved, missing)
     held = sorted(withheld + stranded, key=lambda held: held.ref.sort_key)
-    policies, volumes = policy_plans(permitted, observed), volume_plans(permitted, observed)
-    return Plan(tuple(databases), hosts, tuple(held), moves, policies, volumes)
+    return Plan(tuple(databases), hosts, tuple(held), moves, file_plans(permitted, observed))
 
 
 def _databases(resolved: Resolved, observed: Observed) -> dict[ObjectRef, ObjectRef]:
@@ -92,7 +92,7 @@ def _databases(resolved: Resolved, observed: Observed) -> dict[ObjectRef, Object
 
 
 def _recorded_only(change: Change) -> Change:
-    """What is written of a host, a storage policy or a volume into a config DB: that it was applied."""
+    """What is written of a host or a file into a config DB: that it was applied."""
     return replace(change, actions=tuple(action for action in change.actions if isinstance(action, _DB_ACTIONS)))
 
 

@@ -30,7 +30,7 @@ def resolve_places(desired: Desired, inventory: Inventory) -> Resolved:
     databases = {db.ref: db for db in _distinct(_config_dbs(desired, names, unresolved), unresolved)}
     hosts = _hosts(desired, databases, names, unresolved)
     policies = resolve_storage_policies(desired, names, unresolved)
-    volumes = resolve_volumes(desired, databases, names, unresolved)
+    files = (*policies, *resolve_volumes(desired, databases, names, unresolved))
     return Resolved(
         inventory,
         tuple(sorted(databases.values(), key=lambda db: db.ref.sort_key)),
@@ -38,8 +38,7 @@ def resolve_places(desired: Desired, inventory: Inventory) -> Resolved:
         (),
         tuple(sorted(unresolved, key=lambda failed: failed.ref.sort_key)),
         dict(desired.digests),
-        policies,
-        volumes,
+        files,
     )
 
 

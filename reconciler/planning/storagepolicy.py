@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import get_args
 
 from reconciler.model.diff import Change, FieldChange, Op, Value
 from reconciler.model.export import LeftOut, Manifest
@@ -11,10 +10,10 @@ from reconciler.model.inventory import Datastore
 from reconciler.model.kinds.configdb import ResolvedConfigDB
 from reconciler.model.kinds.storagepolicy import (
     LEFT_BEHIND,
+    DesiredStoragePolicy,
     ObservedStoragePolicies,
     RemoveStoragePolicy,
     ResolvedStoragePolicy,
-    StoragePolicyAction,
     StoragePolicyFile,
     WriteStoragePolicy,
     policy_of,
@@ -23,7 +22,6 @@ from reconciler.model.kinds.storagepolicy import (
     why_not_policy_name,
 )
 from reconciler.model.ownership import Applying, ForgetObject, Record
-from reconciler.model.plan import StoragePolicyPlan
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.risk import Risk
 from reconciler.model.state import Desired, Observed, Resolved, Unresolved
@@ -39,7 +37,7 @@ def resolve_storage_policies(
 ) -> tuple[ResolvedStoragePolicy, ...]:
     """Look up the datastore of each; two manifests of one and the same file both fail."""
     found: dict[tuple[str, str], list[ResolvedStoragePolicy]] = {}
-    for policy in desired.storage_policies:
+    for policy in desired.files_of(DesiredStoragePolicy):
         try:
             datastore = names.vsan_datastore(policy.datastore)
         except NotFoundError as problem:
@@ -76,7 +74,7 @@ def policy_changes(
     resolved: Resolved, observed: Observed, ledgers: Ledgers, applying: Applying | None
 ) -> Iterator[Change]:
     """How every storage policy differs, whether it is declared or only there. `ledgers`: of the config DBs."""
-    for policy in resolved.storage_policies:
+    for policy in resolved.files_of(ResolvedStoragePolicy):
         change = _declared(policy, observed)
         known = _ledger(policy.datastore, resolved, ledgers)
         name, digest = record_name(policy.datastore, policy.name), resolved.digests.get(policy.ref)
@@ -84,7 +82,7 @@ def policy_changes(
     for datastore in _by_url(resolved.inventory.datastores):
         seen = observed.datastores.get(datastore.url)
         if seen is not None and seen.error is None:
-            yield from _others(datastore, seen.storage_policies, resolved, observed, ledgers, applying)
+            yield from _others(datastore, seen.files_of(ObservedStoragePolicies), resolved, observed, ledgers, applying)
 
 
 def forgotten_policies(
@@ -94,14 +92,18 @@ def forgotten_policies(
     a name later was not applied by anybody."""
     if applying is None or known is None:
         return ()
-    kept = {record_name(policy.datastore, policy.name) for policy in resolved.storage_policies}
+    kept = {record_name(policy.datastore, policy.name) for policy in resolved.files_of(ResolvedStoragePolicy)}
     failed = {name for each in resolved.unresolved if each.ref.kind is Kind.STORAGE_POLICY for name in each.known_as}
     gone = []
     for datastore in _by_url(resolved.inventory.datastores):
         seen = observed.datastores.get(datastore.url)
-        if seen is None or (seen.error or seen.storage_policies.error) is not None or keeper(datastore, resolved) != db:
+        if (
+            seen is None
+            or (seen.error or seen.files_of(ObservedStoragePolicies).error) is not None
+            or keeper(datastore, resolved) != db
+        ):
             continue
-        kept |= {record_name(datastore, name) for name in (*seen.storage_policies.files, *failed)}
+        kept |= {record_name(datastore, name) for name in (*seen.files_of(ObservedStoragePolicies).files, *failed)}
         begin = record_name(datastore, "")
         gone += [name for name in known.by_object if name.startswith(begin) and name not in kept]
     return tuple(ForgetObject(db, Risk.SAFE, name) for name in sorted(gone))
@@ -136,7 +138,7 @@ def _declared(policy: ResolvedStoragePolicy, observed: Observed) -> Change:
     ref, url, datastore = policy.ref, policy.datastore.url, observed.datastores.get(policy.datastore.url)
     if datastore is None:
         return Change(ref, Op.BLOCKED, f"no declared host mounts {policy.datastore.name}")
-    seen = datastore.storage_policies
+    seen = datastore.files_of(ObservedStoragePolicies)
     if (error := datastore.error or seen.error) is not None:
         return Change(ref, Op.UNKNOWN, error)
     file, notes = seen.files.get(policy.name), leftovers(policy.name, seen)
@@ -173,10 +175,12 @@ def _others(
     applying: Applying | None,
 ) -> Iterator[Change]:
     """Files that no manifest declares. What an update left beside a policy is told with that policy."""
-    mine = {policy.name for policy in resolved.storage_policies if policy.datastore.url == datastore.url}
+    mine = {policy.name for policy in resolved.files_of(ResolvedStoragePolicy) if policy.datastore.url == datastore.url}
     failed = [each for each in resolved.unresolved if each.ref.kind is Kind.STORAGE_POLICY]
     mine |= {name for each in failed for name in each.known_as}
-    taken = {policy.ref.name for policy in resolved.storage_policies} | {each.ref.name for each in failed}
+    taken = {policy.ref.name for policy in resolved.files_of(ResolvedStoragePolicy)} | {
+        each.ref.name for each in failed
+    }
     several = sum(each.is_vsan for each in _by_url(resolved.inventory.datastores)) > 1
     known = _ledger(datastore, resolved, ledgers)
     for name in sorted(seen.files.keys() - mine):
@@ -223,23 +227,12 @@ def _pruned(
     return Change(ref, Op.DELETE, why, (field,), (remove, forget), Risk.RESTRICTS, leftovers(name, seen))
 
 
-_ACTIONS = get_args(StoragePolicyAction)
-
-
-def policy_plans(permitted: Iterable[Change], observed: Observed) -> tuple[StoragePolicyPlan, ...]:
-    """A step for each, through the host that the datastore was read through."""
-    plans = []
-    for change in permitted:
-        actions: tuple[StoragePolicyAction, ...] = tuple(a for a in change.actions if isinstance(a, _ACTIONS))
-        host = observed.datastores[actions[0].url].read_from if actions else None
-        if host is not None:
-            plans.append(StoragePolicyPlan(change.ref, host, actions))
-    return tuple(plans)
+_ACTIONS = WriteStoragePolicy | RemoveStoragePolicy
 
 
 def keepers(permitted: Iterable[Change], resolved: Resolved) -> dict[ObjectRef, ObjectRef | None]:
     """The config DB that records who applied each."""
-    places = {policy.ref: policy.datastore for policy in resolved.storage_policies}
+    places = {policy.ref: policy.datastore for policy in resolved.files_of(ResolvedStoragePolicy)}
     by_url = {datastore.url: datastore for datastore in resolved.inventory.datastores}
     for change in permitted:
         urls = [action.url for action in change.actions if isinstance(action, _ACTIONS)]
@@ -258,10 +251,14 @@ def adopt_storage_policies(found: Resolved, seen: Observed, left_out: list[LeftO
         observed = seen.datastores.get(url)
         if observed is None:
             continue
-        if (error := observed.error or observed.storage_policies.error) is not None:
+        if (error := observed.error or observed.files_of(ObservedStoragePolicies).error) is not None:
             left_out.append(LeftOut(ObjectRef(Kind.STORAGE_POLICY, datastore.name), error, unread=True))
-        for name, file in sorted(observed.storage_policies.files.items()):
-            twin = any(name in each.storage_policies.files for other, each in seen.datastores.items() if other != url)
+        for name, file in sorted(observed.files_of(ObservedStoragePolicies).files.items()):
+            twin = any(
+                name in each.files_of(ObservedStoragePolicies).files
+                for other, each in seen.datastores.items()
+                if other != url
+            )
             there[f"{shown}/{name}" if twin else name] = (shown, name, file)
     names = kube_names(there)
     for key, (shown, name, file) in there.items():

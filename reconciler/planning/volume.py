@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -13,6 +13,8 @@ from reconciler.model.inventory import Inventory
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, ResolvedConfigDB
 from reconciler.model.kinds.volume import (
     Attached,
+    DesiredVolume,
+    ObservedVolumes,
     ResolvedVolume,
     SettingsState,
     SetVolumeAccess,
@@ -21,7 +23,6 @@ from reconciler.model.kinds.volume import (
     why_not_volume_name,
 )
 from reconciler.model.ownership import Applying, ForgetObject
-from reconciler.model.plan import VolumePlan
 from reconciler.model.refs import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, Kind, ObjectRef
 from reconciler.model.risk import Risk
 from reconciler.model.state import Desired, EntryKind, Observed, Resolved, Unresolved
@@ -29,8 +30,6 @@ from reconciler.planning.export.expressible import DatastoreSpelling
 from reconciler.planning.export.names import document, kube_names
 from reconciler.planning.lookup import InventoryLookup, NotFoundError
 from reconciler.planning.ownership import Ledger, recorded
-
-VMGroupNames = tuple[str, ...] | None  # None: of every volume
 
 
 def resolve_volumes(
@@ -42,7 +41,7 @@ def resolve_volumes(
     """Look up the datastore of each; two manifests of one and the same volume both fail."""
     groups = {group.ref: group for group in desired.vmgroups}
     found: dict[tuple[str, ObjectRef, str], list[ResolvedVolume]] = {}
-    for volume in desired.volumes:
+    for volume in desired.files_of(DesiredVolume):
         db = ObjectRef(Kind.CONFIG_DB, volume.config_db)
         group = groups.get(volume.vmgroup)
         known_as = (DEFAULT_VMGROUP,) if group is None else (group.name, *group.previous_names)
@@ -54,7 +53,7 @@ def resolve_volumes(
         except NotFoundError as problem:
             unresolved.append(Unresolved(volume.ref, str(problem), (volume.name,)))
             continue
-        one = ResolvedVolume(volume.ref, volume.name, volume.vmgroup, known_as, uuid, db, datastore, volume.access)
+        one = ResolvedVolume(volume.ref, volume.name, datastore, volume.vmgroup, known_as, uuid, db, volume.access)
         found.setdefault((datastore.url, volume.vmgroup, volume.name), []).append(one)
     for twins in found.values():
         for one in twins if len(twins) > 1 else ():
@@ -65,22 +64,14 @@ def resolve_volumes(
     return tuple(sorted(kept, key=lambda volume: volume.ref.sort_key))
 
 
-def wanted_volumes(resolved: Resolved) -> dict[str, VMGroupNames]:
-    """The names of the volumes whose metadata a pass has to see, by the URL of their datastore."""
-    names: dict[str, set[str]] = {}
-    for volume in resolved.volumes:
-        names.setdefault(volume.datastore.url, set()).add(volume.name)
-    return {url: tuple(sorted(found)) for url, found in names.items()}
-
-
 def uuids_of_vmgroups(resolved: Resolved, observed: Observed) -> dict[ObjectRef, str]:
     """The UUID of the vmgroup that each volume is in, which is the name of its folder. Left out: there is none."""
-    users = {volume.config_db for volume in resolved.volumes}
+    users = {volume.config_db for volume in resolved.files_of(ResolvedVolume)}
     rows = {db.ref: observed.config_dbs[db.location].tenants for db in resolved.config_dbs if db.ref in users}
     by_name = {db: {row.name: row.id for row in tenants} for db, tenants in rows.items()}
     ids = {db: {row.id for row in tenants} for db, tenants in rows.items()}
     found = {}
-    for volume in resolved.volumes:
+    for volume in resolved.files_of(ResolvedVolume):
         names = by_name[volume.config_db]
         if volume.uuid is None:
             uuid = next((names[name] for name in volume.known_as if name in names), None)
@@ -94,7 +85,7 @@ def uuids_of_vmgroups(resolved: Resolved, observed: Observed) -> dict[ObjectRef,
 def volume_records(resolved: Resolved, observed: Observed) -> dict[ObjectRef, str]:
     """What a record calls each volume: by UUID, so that it stays with the volume when the vmgroup is renamed."""
     uuids = uuids_of_vmgroups(resolved, observed)
-    volumes = (volume for volume in resolved.volumes if volume.ref in uuids)
+    volumes = (volume for volume in resolved.files_of(ResolvedVolume) if volume.ref in uuids)
     return {each.ref: f"{RECORDS}{each.datastore.id}/{uuids[each.ref]}/{each.name}" for each in volumes}
 
 
@@ -120,8 +111,8 @@ def volume_changes(
     """How every declared volume differs. Those that nobody declares are never spoken of."""
     records, uuids = volume_records(resolved, observed), uuids_of_vmgroups(resolved, observed)
     databases = {db.ref: observed.config_dbs[db.location] for db in resolved.config_dbs}
-    vms = names_of_vms(resolved.inventory) if resolved.volumes else {}
-    for volume in resolved.volumes:
+    vms = names_of_vms(resolved.inventory) if resolved.files_of(ResolvedVolume) else {}
+    for volume in resolved.files_of(ResolvedVolume):
         change = _change(volume, databases[volume.config_db], uuids.get(volume.ref), observed, vms)
         if (name := records.get(volume.ref)) is not None:
             digest, known = resolved.digests.get(volume.ref), ledgers.get(volume.config_db)
@@ -153,7 +144,7 @@ def settings_of(volume: ResolvedVolume, uuid: str | None, observed: Observed) ->
     datastore = observed.datastores.get(volume.datastore.url)
     if uuid is None or datastore is None or datastore.error is not None:
         return None
-    return datastore.settings.of(uuid, volume.name)
+    return datastore.files_of(ObservedVolumes).of(uuid, volume.name)
 
 
 def names_of_vms(inventory: Inventory) -> dict[str, str]:
@@ -184,7 +175,7 @@ def _change(
         return Change(ref, Op.UNKNOWN, reason)
     if volume.datastore.type.lower() == VVOL:
         return Change(ref, Op.BLOCKED, _ON_VVOL)
-    found = datastore.settings.of(uuid, volume.name)
+    found = datastore.files_of(ObservedVolumes).of(uuid, volume.name)
     if found is None:
         return Change(ref, Op.BLOCKED, _MISSING)
     if found.state is not SettingsState.READ:
@@ -198,27 +189,16 @@ def _compared(volume: ResolvedVolume, uuid: str, found: VolumeSettings, vms: Map
         return Change(ref, Op.KEEP, "as declared")
     risk = Risk.RESTRICTS if volume.access is VolumeAccess.READ_ONLY else Risk.WIDENS
     field = FieldChange("access", now, volume.access.value)
-    action = SetVolumeAccess(ref, risk, volume.datastore.url, uuid, volume.name, volume.access, found.digest)
+    action = SetVolumeAccess(ref, risk, volume.datastore.url, volume.name, uuid, volume.access, found.digest)
     note = f"it is {volume.access} from when it is attached next"
     if found.attached is not None:
         note += f"; {attached_to(found.attached, vms)}, which has it attached now, keeps it as it is until then"
     return Change(ref, Op.UPDATE, "differs from its manifest", (field,), (action,), risk, (note,))
 
 
-def volume_plans(permitted: Iterable[Change], observed: Observed) -> tuple[VolumePlan, ...]:
-    """A step for each, through the host that the datastore was read through."""
-    plans = []
-    for change in permitted:
-        actions = tuple(action for action in change.actions if isinstance(action, SetVolumeAccess))
-        host = observed.datastores[actions[0].url].read_from if actions else None
-        if host is not None:
-            plans.append(VolumePlan(change.ref, host, actions))
-    return tuple(plans)
-
-
 def volume_keepers(resolved: Resolved) -> dict[ObjectRef, ObjectRef | None]:
     """The config DB that records who applied each: that of its vmgroup."""
-    return {volume.ref: volume.config_db for volume in resolved.volumes}
+    return {volume.ref: volume.config_db for volume in resolved.files_of(ResolvedVolume)}
 
 
 _NOT_TEXT = "\ufffd"  # what the agent shows for bytes that are none
@@ -273,8 +253,9 @@ def _found(
     spelling = DatastoreSpelling(found.inventory.datastores)
     names = {datastore.url: datastore.name for datastore in found.inventory.datastores}
     for url, datastore in sorted(seen.datastores.items()):
-        if datastore.error is None and datastore.settings.error is not None:
-            left_out.append(LeftOut(ObjectRef(Kind.VOLUME, names.get(url, url)), datastore.settings.error, unread=True))
+        volumes = datastore.files_of(ObservedVolumes)
+        if datastore.error is None and volumes.error is not None:
+            left_out.append(LeftOut(ObjectRef(Kind.VOLUME, names.get(url, url)), volumes.error, unread=True))
         for db, rows in dbs:
             for row in rows.tenants:
                 key = f"{db}/{row.name}" if len(dbs) > 1 else row.name
@@ -283,7 +264,7 @@ def _found(
                     home |= {"configDB": db} if len(dbs) > 1 else {}
                 if key not in groups and row.name != DEFAULT_VMGROUP:
                     continue
-                for name, settings in sorted(datastore.settings.found.get(row.id, {}).items()):
+                for name, settings in sorted(volumes.found.get(row.id, {}).items()):
                     if _says_something(settings):
                         yield _Found(name, key, home, spelling.of(url) or url, settings)
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 from msgspec import Struct
 
 from reconciler.model.diff import Change
-from reconciler.model.kinds.storagepolicy import StoragePolicyFile, text_of
+from reconciler.model.kinds.storagepolicy import (
+    ObservedStoragePolicies,
+    ResolvedStoragePolicy,
+    StoragePolicyFile,
+    text_of,
+)
 from reconciler.model.outcome import Assessment
 from reconciler.model.ownership import Record
 from reconciler.model.refs import Kind
@@ -28,10 +33,10 @@ class StoragePolicyFacts(Struct, frozen=True):
 def storage_policies(assessment: Assessment) -> tuple[StoragePolicyFacts, ...]:
     """All of them, in the order of the diff."""
     resolved, observed = assessment.resolved, assessment.observed
-    places = {policy.ref.name: (policy.datastore, policy.name) for policy in resolved.storage_policies}
+    places = {policy.ref.name: (policy.datastore, policy.name) for policy in resolved.files_of(ResolvedStoragePolicy)}
     for datastore in resolved.inventory.datastores:
         seen = observed.datastores.get(datastore.url)
-        for name in seen.storage_policies.files if seen is not None else ():
+        for name in seen.files_of(ObservedStoragePolicies).files if seen is not None else ():
             places.setdefault(name, (datastore, name))
             places.setdefault(f"{datastore.name}/{name}", (datastore, name))
     records = {applied.object: applied.record for applied in history(resolved, observed)}
@@ -52,9 +57,9 @@ def storage_policies(assessment: Assessment) -> tuple[StoragePolicyFacts, ...]:
 def _facts(
     change: Change, datastore: str, name: str, seen: ObservedDatastore | None, record: Record | None
 ) -> StoragePolicyFacts:
-    if seen is None or seen.error is not None or seen.storage_policies.error is not None:
+    if seen is None or seen.error is not None or seen.files_of(ObservedStoragePolicies).error is not None:
         return StoragePolicyFacts(change, datastore, None, False, None, record)
-    policies = seen.storage_policies
+    policies = seen.files_of(ObservedStoragePolicies)
     file = policies.files.get(name, StoragePolicyFile(None))
     users = None if policies.unread is not None else policies.users.get(name, ())
     content = None if file.content is None else text_of(file.content)

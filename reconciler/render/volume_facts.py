@@ -27,7 +27,7 @@ class VolumeFacts(Struct, frozen=True):
 def declared_volumes(assessment: Assessment) -> tuple[VolumeFacts, ...]:
     """All of them, in the order of the diff."""
     resolved, observed = assessment.resolved, assessment.observed
-    declared = {volume.ref: volume for volume in resolved.volumes}
+    declared = {volume.ref: volume for volume in resolved.files_of(ResolvedVolume)}
     records = {applied.object: applied.record for applied in history(resolved, observed)}
     vms, uuids = names_of_vms(resolved.inventory), uuids_of_vmgroups(resolved, observed)
     found = []

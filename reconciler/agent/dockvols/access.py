@@ -30,8 +30,6 @@ TRIES, PAUSE = 5, 0.5
 def apply(root, action):
     # type: (Root, Dict[str, Any]) -> None
     """Do one SetVolumeAccess. Raises Refused."""
-    if action.get("action") != "SetVolumeAccess":
-        raise Refused("BadRequest", "there is no action %r on volumes" % (action.get("action"),))
     name = action["name"]
     if action["access"] not in ACCESS or not UUID.match(action["uuid"]):
         raise Refused("BadRequest", "%r in %r is no access of a volume" % (action["access"], action["uuid"]))

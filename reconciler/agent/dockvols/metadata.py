@@ -58,7 +58,7 @@ class Patience(object):
 
 def listing(root, url, wanted):
     # type: (Root, str, Optional[List[Any]]) -> Dict[str, Any]
-    """The entry `settings` of a datastore in the protocol, of the volumes of these names (None: of all)."""
+    """The metadata of the volumes of a datastore in the protocol, of those of these names (None: of all)."""
     found = {"error": None, "looked": wanted, "found": {}}  # type: Dict[str, Any]
     if wanted is not None and not wanted:
         return found

@@ -30,10 +30,10 @@ NOT_LOOKED = "there is no policy, so nobody looked"
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
-def listing(root, url):
-    # type: (Root, str) -> Dict[str, Any]
-    """The entry `policies` of a datastore in the protocol."""
-    found = {"error": None, "files": {}, "users": {}, "unread": NOT_LOOKED}  # type: Dict[str, Any]
+def listing(root, url, wanted):  # noqa: ARG001 - as every kind has it
+    # type: (Root, str, Optional[List[Any]]) -> Dict[str, Any]
+    """The storage policies of a datastore in the protocol: all, whichever are wanted."""
+    found = {"error": None, "looked": None, "files": {}, "users": {}, "unread": NOT_LOOKED}  # type: Dict[str, Any]
     try:
         place = tree.folder_of(root, url)
         folder = _folder(place, url)
@@ -54,14 +54,11 @@ def listing(root, url):
 def apply(root, action):
     # type: (Root, Dict[str, Any]) -> None
     """Do one WriteStoragePolicy or RemoveStoragePolicy. Raises Refused."""
-    do = _ACTIONS.get(action.get("action", ""))
-    if do is None:
-        raise Refused("BadRequest", "there is no action %r on storage policies" % (action.get("action"),))
     name = action["name"]
     if not name or name in (".", "..") or tree.NOT_IN_A_NEW_NAME.search(name) or files.is_temporary(name):
         raise Refused("BadRequest", "%r cannot be the name of a policy" % name)
     try:
-        do(root, action)
+        ACTIONS[action["action"]](root, action)
     except EnvironmentError as error:
         raise files.refusal(error, "the policy %s on %s cannot be changed" % (name, action["url"]))
 
@@ -232,4 +229,4 @@ def _expect(real, action):
         raise Refused("Moved", "the policy %s is not what it was when it was looked at" % action["name"])
 
 
-_ACTIONS = {"WriteStoragePolicy": _write, "RemoveStoragePolicy": _remove}
+ACTIONS = {"WriteStoragePolicy": _write, "RemoveStoragePolicy": _remove}

@@ -1,6 +1,7 @@
 """The kinds: one module each, with what is declared, resolved and observed of it; and what they are called.
 
-`KINDS` is the one list of kinds. Each layer that treats kinds differently has a table of its own, by `Kind`.
+`KINDS` is the one list of kinds, and below it are the unions of what those have that are files on a datastore. Each
+layer that treats kinds differently has a table of its own, by `Kind`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,13 @@ from typing import Final
 
 from msgspec import Struct
 
+from reconciler.model.kinds.storagepolicy import (
+    DesiredStoragePolicy,
+    ObservedStoragePolicies,
+    RemoveStoragePolicy,
+    WriteStoragePolicy,
+)
+from reconciler.model.kinds.volume import DesiredVolume, ObservedVolumes, SetVolumeAccess
 from reconciler.model.refs import Kind
 
 
@@ -52,3 +60,15 @@ KINDS: Final[dict[Kind, KindSpec]] = {
         KindSpec(Kind.VOLUME, ("volume", "volumes", "vol", "vols"), "volume", "volumes", on_datastore=True),
     )
 }
+
+
+FILE_KINDS: Final = tuple(spec.kind for spec in KINDS.values() if spec.on_datastore)
+
+
+AnyDesiredFile = DesiredStoragePolicy | DesiredVolume
+
+
+AnyObservedFiles = ObservedStoragePolicies | ObservedVolumes
+
+
+FileAction = WriteStoragePolicy | RemoveStoragePolicy | SetVolumeAccess

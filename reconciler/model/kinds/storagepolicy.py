@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Final
 
 from msgspec import field
 
-from reconciler.model.base import Step, Strict
-from reconciler.model.inventory import Datastore
-from reconciler.model.refs import DatastoreRef, ObjectRef, Source
+from reconciler.model.base import Strict
+from reconciler.model.files import DesiredFile, FileStep, ObservedFiles, ResolvedFile
+from reconciler.model.refs import Kind
 
 CAPABILITIES: Final = (
     "cacheReservation",
@@ -92,6 +91,8 @@ def _unusable(capability: str, before: list[str]) -> str | None:
         return f'capability "{capability}" is there twice'
     if capability in CAPABILITIES:
         return None
+    from difflib import get_close_matches  # takes long to import, and only errors need it
+
     near = get_close_matches(capability, CAPABILITIES, 1)
     hint = f' (did you mean "{near[0]}"?)' if near else f"; known: {', '.join(CAPABILITIES)}"
     return f'vSAN has no capability "{capability}"{hint}'
@@ -102,23 +103,16 @@ def text_of(file: str) -> str:
     return file.removesuffix("\n")
 
 
-class DesiredStoragePolicy(Strict, frozen=True):
-    """A storage policy of vSAN: the file `name` on `datastore` (None: on the only vSAN datastore)."""
+class DesiredStoragePolicy(DesiredFile, frozen=True):
+    """A storage policy of vSAN. `datastore` None: it is on the only vSAN datastore."""
 
-    ref: ObjectRef
-    source: Source
-    name: str
-    datastore: DatastoreRef | None
     content: str
     labels: tuple[tuple[str, str], ...] = ()
 
 
-class ResolvedStoragePolicy(Strict, frozen=True):
+class ResolvedStoragePolicy(ResolvedFile, frozen=True):
     """A storage policy, and the vSAN datastore that it is on."""
 
-    ref: ObjectRef
-    name: str
-    datastore: Datastore
     content: str
 
 
@@ -130,35 +124,27 @@ class StoragePolicyFile(Strict, frozen=True):
     problem: str = ""
 
 
-class ObservedStoragePolicies(Strict, frozen=True):
-    """What is in `dockvols/policies/` of a datastore, by file name. `error` not None: it could not be read.
+class ObservedStoragePolicies(ObservedFiles, frozen=True, tag=Kind.STORAGE_POLICY.value):
+    """What is in `dockvols/policies/` of a datastore, by file name: always all.
 
     `users` names the volumes (`FOLDER/VOLUME`) whose metadata name a policy, by its name. `unread` not None: of some
     volumes that could not be told, and it says why.
     """
 
-    error: str | None = None
     files: Mapping[str, StoragePolicyFile] = field(default_factory=dict)
     users: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unread: str | None = None
 
 
-class WriteStoragePolicy(Step, frozen=True):
+class WriteStoragePolicy(FileStep, frozen=True):
     """Write `content` and a line feed into the file of a storage policy, if that still holds `before` (the whole file;
     None: it is not there). No volume is changed by it."""
 
-    url: str
-    name: str
     content: str
     before: str | None
 
 
-class RemoveStoragePolicy(Step, frozen=True):
+class RemoveStoragePolicy(FileStep, frozen=True):
     """Remove the file of a storage policy, if that still holds `before`, and the metadata of no volume name it."""
 
-    url: str
-    name: str
     before: str
-
-
-StoragePolicyAction = WriteStoragePolicy | RemoveStoragePolicy

@@ -9,9 +9,9 @@ from typing import Final
 
 from msgspec import field
 
-from reconciler.model.base import Step, Strict
-from reconciler.model.inventory import Datastore
-from reconciler.model.refs import DatastoreRef, ObjectRef, Source
+from reconciler.model.base import Strict
+from reconciler.model.files import DesiredFile, FileStep, ObservedFiles, ResolvedFile
+from reconciler.model.refs import DatastoreRef, Kind, ObjectRef
 
 LONGEST_VOLUME_NAME: Final = 100
 
@@ -56,11 +56,9 @@ class VolumeSettings(Strict, frozen=True):
     attached: Attached | None = None
 
 
-class ObservedSettings(Strict, frozen=True):
-    """The metadata of volumes of one datastore, by the UUID of their vmgroup and their name. `looked`: the names that
-    were looked for (None: all); of others nothing is known. `error` not None: that could not be done, and why."""
+class ObservedVolumes(ObservedFiles, frozen=True, tag=Kind.VOLUME.value):
+    """The metadata of volumes of one datastore, by the UUID of their vmgroup and their name."""
 
-    error: str | None = None
     looked: frozenset[str] | None = frozenset()
     found: Mapping[str, Mapping[str, VolumeSettings]] = field(default_factory=dict)
 
@@ -88,40 +86,32 @@ def why_not_volume_name(name: str) -> str | None:
     return None
 
 
-class DesiredVolume(Strict, frozen=True):
+class DesiredVolume(DesiredFile, frozen=True):
     """What an administrator may say of the volume `name` on `datastore`. It is in `vmgroup`, which has a manifest
     unless it is `_DEFAULT`, and lives in the ConfigDB with the `metadata.name` `config_db`."""
 
-    ref: ObjectRef
-    source: Source
-    name: str
+    datastore: DatastoreRef
     vmgroup: ObjectRef
     config_db: str
-    datastore: DatastoreRef
     access: VolumeAccess
     labels: tuple[tuple[str, str], ...] = ()
 
 
-class ResolvedVolume(Strict, frozen=True):
+class ResolvedVolume(ResolvedFile, frozen=True):
     """What a volume shall be. Its vmgroup is that of `config_db` with this `uuid`, or (None: it is not pinned) one that
     is `known_as` one of these, the first that there is."""
 
-    ref: ObjectRef
-    name: str
     vmgroup: ObjectRef
     known_as: tuple[str, ...]
     uuid: str | None
     config_db: ObjectRef
-    datastore: Datastore
     access: VolumeAccess
 
 
-class SetVolumeAccess(Step, frozen=True):
+class SetVolumeAccess(FileStep, frozen=True):
     """Change the access in the metadata of the volume `name` in the folder `uuid` of a datastore, and nothing else, if
     the file with them still has this digest (SHA-256, in hex)."""
 
-    url: str
     uuid: str
-    name: str
     access: VolumeAccess
     digest: str
