@@ -13,12 +13,15 @@ from typing import TypeVar
 from msgspec import Struct
 
 from reconciler.model.diff import Change
+from reconciler.model.events import Condition
+from reconciler.model.files import ResolvedFile
 from reconciler.model.kinds.configdb import ObservedConfigDB, ResolvedConfigDB
 from reconciler.model.kinds.host import ObservedHost, ResolvedHost, UnreachableHost
 from reconciler.model.kinds.vmgroup import Member, PrivilegeRow, ResolvedVMGroup, TenantRow, VMRow, VolumeUse
 from reconciler.model.outcome import Assessment
 from reconciler.model.ownership import Record
 from reconciler.model.refs import SPECIAL_DATASTORES, Kind, ObjectRef
+from reconciler.planning.configdb.orphans import no_orphans
 from reconciler.planning.configdb.relocation import place_of
 from reconciler.planning.history import history
 from reconciler.planning.scope import vmgroup_ref
@@ -33,7 +36,7 @@ _SPECIAL_URLS = frozenset(SPECIAL_DATASTORES.values())
 class JoinedAccess(Struct, frozen=True):
     """A row of `privileges`, and `used`: the volumes counted on each datastore that this row decides for.
 
-    Source: docs/domain.md#quotas
+    Source: docs/domain.md#quotas-and-the-books
     """
 
     row: PrivilegeRow
@@ -132,6 +135,21 @@ class Joined:
             else:
                 joined[ref] = JoinedVMGroup(change, group, None if group is None else group.config_db)
         return joined
+
+    @cached_property
+    def files(self) -> Mapping[ObjectRef, ResolvedFile]:
+        """All files on datastores that are declared and could be looked up."""
+        return {file.ref: file for file in self._resolved.files}
+
+    @cached_property
+    def unresolved(self) -> Mapping[ObjectRef, str]:
+        """Why each object that could not be looked up could not."""
+        return {failed.ref: failed.reason for failed in self._resolved.unresolved}
+
+    @cached_property
+    def orphans(self) -> Mapping[ObjectRef, Condition]:
+        """`NoOrphans` of each config DB that could be read."""
+        return {condition.ref: condition for condition in no_orphans(self._resolved, self._observed)}
 
     def record(self, db: ObjectRef | None, name: str) -> Record | None:
         """What `db` records of the object that `history` calls `name`."""

@@ -93,6 +93,11 @@ class InventoryLookup:
         """The host, by its name or its address; None if the inventory does not show it."""
         return self._hosts.get(wanted.ref.name) or self._hosts.get(wanted.address)
 
+    def cluster_of(self, wanted: DesiredHost) -> str | None:
+        """The inventory path of the cluster that a host is in; None: in none, or that is not known."""
+        entry = self.host(wanted)
+        return None if entry is None else entry.cluster
+
     def cluster(self, wanted: str) -> str:
         """The inventory path of this cluster, in which there is a host."""
         known = sorted({host.cluster for host in self._inventory.hosts if host.cluster is not None})

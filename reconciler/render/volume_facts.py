@@ -9,8 +9,8 @@ from reconciler.model.kinds.volume import ResolvedVolume, SettingsState, VolumeA
 from reconciler.model.outcome import Assessment
 from reconciler.model.ownership import Record
 from reconciler.model.refs import Kind
+from reconciler.planning.files.volume import attached_to, names_of_vms, settings_of, uuids_of_vmgroups
 from reconciler.planning.history import history
-from reconciler.planning.volume import attached_to, names_of_vms, settings_of, uuids_of_vmgroups
 
 
 class VolumeFacts(Struct, frozen=True):

@@ -14,8 +14,8 @@ from reconciler.model.inventory import Datastore
 from reconciler.model.kinds.configdb import DBState
 from reconciler.model.refs import ObjectRef
 from reconciler.model.state import DockvolsEntry, EntryKind, Observed, Resolved
+from reconciler.planning.files.storagepolicy import keeper
 from reconciler.planning.scope import incomplete
-from reconciler.planning.storagepolicy import keeper
 
 # Of a volume there are more files than the one that is called like it.
 _VOLUME_FILE = re.compile(r".*(?<!-flat)(?<!-delta)(?<!-ctk)(?<!-digest)(?<!-[0-9]{6})\.vmdk", re.DOTALL)

@@ -17,12 +17,12 @@ from reconciler.planning.configdb.old_schema import lifted_all
 from reconciler.planning.export.expressible import expressible
 from reconciler.planning.export.names import document, kube_names, name_of
 from reconciler.planning.export.vmgroup import Vocabulary, draft, why_not_at_all
+from reconciler.planning.files.storagepolicy import adopt_storage_policies
+from reconciler.planning.files.volume import adopt_volumes
 from reconciler.planning.resolve import resolve
 from reconciler.planning.spelling import LOST, DisplayNames
-from reconciler.planning.storagepolicy import adopt_storage_policies
 from reconciler.planning.vmgroup.default import OPEN
 from reconciler.planning.vmgroup.state import VMGroupState, default_vmgroup, observed_states, orphaned
-from reconciler.planning.volume import adopt_volumes
 
 
 def export(found: Resolved, seen: Observed, declared: Desired) -> Export:

@@ -40,7 +40,7 @@ def why_no_driver(entry: ESXiHost | None) -> str | None:
     return None
 
 
-def host_conditions(ref: ObjectRef, entry: ESXiHost) -> Iterator[Condition]:
+def vcenter_conditions(ref: ObjectRef, entry: ESXiHost) -> Iterator[Condition]:
     """Whether vCenter talks with the host, whether it is in maintenance mode and in lockdown mode, where it tells."""
     if entry.connection is not None:
         connected = Truth.TRUE if entry.connection is Connection.CONNECTED else Truth.FALSE

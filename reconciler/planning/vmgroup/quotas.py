@@ -7,18 +7,23 @@ were removed by hand stay booked.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from reconciler.model.diff import Change
 from reconciler.model.events import Condition, Truth
 from reconciler.model.inventory import Datastore
-from reconciler.model.kinds.configdb import ObservedConfigDB
+from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
 from reconciler.model.kinds.vmgroup import Access, BookedVolume
 from reconciler.model.refs import ALL_DS_URL, VM_DS_URL, ObjectRef
 from reconciler.model.state import ObservedDatastore, VolumeFile
 from reconciler.model.units import format_size
 from reconciler.planning.spelling import DisplayNames
 from reconciler.planning.vmgroup.state import VMGroupState, observed_states
+
+if TYPE_CHECKING:
+    from reconciler.planning.joined import Joined
 
 
 class Stock(Struct, frozen=True):
@@ -69,6 +74,14 @@ def _stock(url: str, uuid: str, booked: tuple[BookedVolume, ...], seen: Observed
     there, counted = {volume.name for volume in found}, {row.name for row in booked}
     gone = tuple(row for row in booked if row.name not in there)
     return Stock(url, booked, found, gone, tuple(volume for volume in found if volume.name not in counted))
+
+
+def vmgroup_conditions(change: Change, joined: Joined) -> Iterator[Condition]:
+    """`BooksMatch` of every vmgroup in a config DB that could be read."""
+    group = joined.vmgroups[change.ref]
+    db = None if group.config_db is None else joined.config_dbs[group.config_db].seen
+    if group.tenant is not None and db is not None and db.state is DBState.PRESENT:
+        yield books_match(change.ref, None if db.booked is None else group.stocks, joined.names)
 
 
 def books_match(ref: ObjectRef, known: tuple[Stock, ...] | None, names: DisplayNames) -> Condition:
