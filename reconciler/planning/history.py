@@ -1,4 +1,7 @@
-"""What the config DBs record: who applied what, and which manifest is not the one applied last."""
+"""Records in the config DBs: who applied what, and which manifest is not the one applied last.
+
+Source: docs/domain.md#who-applied-what
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,7 @@ def history(resolved: Resolved, observed: Observed) -> tuple[Applied, ...]:
 
 
 def unreadable_records(resolved: Resolved, observed: Observed) -> dict[ObjectRef, str]:
-    """The config DBs that do not tell, and why not."""
+    """The config DBs whose records could not be read, each with the reason."""
     found = {}
     for db in resolved.config_dbs:
         seen = observed.config_dbs[db.location]

@@ -1,6 +1,6 @@
 """An assessment joined: for each object how it differs, what is declared, what was found, and who applied it.
 
-What describes or lists objects reads them here and joins nothing itself.
+Descriptions and lists of objects are made from these, without joins of their own.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SPECIAL_URLS = frozenset(SPECIAL_DATASTORES.values())
 class JoinedAccess(Struct, frozen=True):
     """A row of `privileges`, and `used`: the volumes counted on each datastore that this row decides for.
 
-    Source: docs/domain.md#quotas-and-the-books
+    Source: docs/domain.md#quotas
     """
 
     row: PrivilegeRow
@@ -110,13 +110,13 @@ class Joined:
 
     @cached_property
     def hosts(self) -> Mapping[ObjectRef, JoinedHost]:
-        """All hosts, the undeclared ones that answered among them."""
+        """Hosts, including undeclared ones that answered."""
         declared = {host.ref: host for host in self._resolved.hosts}
         return {change.ref: self._host(change, declared.get(change.ref)) for change in self.of_kind[Kind.HOST]}
 
     @cached_property
     def config_dbs(self) -> Mapping[ObjectRef, JoinedConfigDB]:
-        """All config DBs."""
+        """Config DBs."""
         declared = {db.ref: db for db in self._resolved.config_dbs}
         return {
             change.ref: self._config_db(change, declared.get(change.ref)) for change in self.of_kind[Kind.CONFIG_DB]
@@ -124,7 +124,7 @@ class Joined:
 
     @cached_property
     def vmgroups(self) -> Mapping[ObjectRef, JoinedVMGroup]:
-        """All vmgroups, undeclared ones too."""
+        """Vmgroups, including undeclared ones."""
         declared = {group.ref: group for group in self._resolved.vmgroups}
         found = {ref: (tables, row) for tables in self._tables for ref, row in tables.refs.items()}
         joined = {}
@@ -138,12 +138,12 @@ class Joined:
 
     @cached_property
     def files(self) -> Mapping[ObjectRef, ResolvedFile]:
-        """All files on datastores that are declared and could be looked up."""
+        """Declared files on datastores that could be looked up."""
         return {file.ref: file for file in self._resolved.files}
 
     @cached_property
     def unresolved(self) -> Mapping[ObjectRef, str]:
-        """Why each object that could not be looked up could not."""
+        """Reasons why objects could not be looked up."""
         return {failed.ref: failed.reason for failed in self._resolved.unresolved}
 
     @cached_property
@@ -152,7 +152,7 @@ class Joined:
         return {condition.ref: condition for condition in no_orphans(self._resolved, self._observed)}
 
     def record(self, db: ObjectRef | None, name: str) -> Record | None:
-        """What `db` records of the object that `history` calls `name`."""
+        """Return the record in `db` of the object that `history` calls `name`."""
         return self._records.get((db, name))
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What planning does with the objects of each kind, in the order in which they are looked up.
+"""The table of kinds in planning, in the order in which they are looked up.
 
 Generic code walks `PLANNED` and names no kind.
 """
@@ -50,7 +50,7 @@ def _nobody(*_: object) -> Recorders:
 
 
 class PlannedKind(Struct, frozen=True):
-    """One kind. Its functions are pure.
+    """A kind: the functions that planning needs for its objects. All are pure.
 
     `resolve` adds what it looks up, and what it cannot, to what was resolved before. `compare` yields the changes of
     declared and undeclared objects. `records`: where it is recorded who applied each declared object (given UUIDs for

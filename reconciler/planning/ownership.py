@@ -1,4 +1,7 @@
-"""Who applied what: what an apply writes down, and what counts as approved because it was applied."""
+"""Ownership: what an apply records, and what counts as approved because it was applied.
+
+Source: docs/domain.md#who-applied-what
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,7 @@ def ledger(seen: ObservedConfigDB) -> Ledger | None:
 
 
 def object_name(kind: Kind, name: str) -> str:
-    """What a record calls an object: of vmgroups the name in vDVS, which is unique in their config DB."""
+    """Return the name of an object in records: of vmgroups the name in vDVS, which is unique in their config DB."""
     return f"{kind.lower()}/{name}"
 
 

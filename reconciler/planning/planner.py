@@ -101,7 +101,7 @@ def _recorders(
 
 
 def _recorded_only(change: Change) -> Change:
-    """What is written of a host or a file into a config DB: that it was applied."""
+    """Return the part of a change of a host or a file that is written into a config DB: that it was applied."""
     return replace(change, actions=tuple(action for action in change.actions if isinstance(action, _DB_ACTIONS)))
 
 

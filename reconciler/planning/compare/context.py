@@ -1,4 +1,4 @@
-"""What the passes of the differ compare: the whole site, and each config DB with its vmgroups."""
+"""The context of the passes: the whole site, and each config DB with its vmgroups."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class DBContext(Struct, frozen=True):
 
     @property
     def moves(self) -> bool:
-        """Whether it moves, or would if nothing were in the way: nothing else is written to it meanwhile."""
+        """Whether it moves, or would if nothing were in the way: until then nothing else is written to it."""
         return self.relocation is not None and self.relocation.pending
 
     @property

@@ -33,8 +33,8 @@ def config_dbs(site: SiteContext) -> Iterator[Change]:
 
 
 def _config_db(context: DBContext, site: SiteContext) -> Change:
-    """One that moves is only moved, one that cannot be upgraded is not written to; else its upgrade comes first, then
-    the DB itself, then repairs of its rows."""
+    """Return the change of one config DB: its upgrade first, then the DB itself, then repairs of its rows. While it
+    moves, or cannot be upgraded, nothing else is written to it."""
     ref, names = context.db.ref, site.names
     if context.relocation is not None:
         return relocation_change(context.db, context.relocation, site.resolved, names)
@@ -53,7 +53,7 @@ def _config_db(context: DBContext, site: SiteContext) -> Change:
 
 
 def _combined(parts: list[Change]) -> Change:
-    """One change out of several of one object: all is done that can be done, the rest is held back and named."""
+    """Combine several changes of one object: all is done that can be done, the rest is named as held back."""
     doing = [part for part in parts if part.op in _WRITABLE]
     blocked = [part for part in parts if part.op is Op.BLOCKED]
     notes = tuple(note for part in parts for note in part.notes)

@@ -1,4 +1,7 @@
-"""The upgrade of a config DB from schema 1.1 to 1.2, or the rest of one that vDVS left half-done, as a change."""
+"""The upgrade of a config DB from schema 1.1 to 1.2, or the rest of one that vDVS left half-done, as a change.
+
+Source: docs/domain.md#older-schemas
+"""
 
 from __future__ import annotations
 
@@ -30,8 +33,8 @@ _BY_ITSELF = (
 
 
 def why_not_upgrade(db: ResolvedConfigDB, seen: ObservedConfigDB, observed: Observed) -> str | None:
-    """Which host keeps a config DB from being upgraded now: one whose driver does not understand schema 1.2, or, while
-    the DB still says 1.1, may be one that does not. None: nothing does, or there is nothing to upgrade."""
+    """Return which host keeps a config DB from being upgraded now: one whose driver does not understand schema 1.2, or,
+    while the DB still says 1.1, may be one that does not. None: nothing does, or there is nothing to upgrade."""
     if not is_old(seen):
         return None
     half = half_upgraded(seen)
@@ -124,7 +127,7 @@ def _fields(seen: ObservedConfigDB, first: DBAction, names: DisplayNames) -> Ite
 
 
 def _rights(seen: ObservedConfigDB, names: DisplayNames) -> Iterator[RightsChange]:
-    """What the upgrade means for the VMs of each vmgroup; those for which it means the same together."""
+    """Rights changed by the upgrade, vmgroups with the same change together."""
     granted, after = as_granted(seen), observed_states(lifted(seen))
     alike: dict[tuple[object, ...], list[VMGroupState]] = {}
     for state in sorted(after.values(), key=lambda state: (state.name, state.uuid)):

@@ -1,4 +1,7 @@
-"""Storage policies of vSAN: where they are, how they differ, what is planned for them, and their export."""
+"""Storage policies of vSAN: where they are, how they differ, and their export.
+
+Source: docs/domain.md#storage-policies
+"""
 
 from __future__ import annotations
 
@@ -63,7 +66,7 @@ def resolve_storage_policies(desired: Desired, so_far: Resolved, names: Inventor
 
 
 def record_name(datastore: Datastore, name: str) -> str:
-    """What a record calls a storage policy: several datastores may have one of the same name."""
+    """Return the name of a storage policy in records: several datastores may have one of the same name."""
     return f"{Kind.STORAGE_POLICY.lower()}/{datastore.id}/{name}"
 
 
@@ -129,15 +132,18 @@ def policy_conditions(change: Change, joined: Joined) -> Iterator[Condition]:
 
 
 def leftovers(name: str, seen: ObservedStoragePolicies) -> tuple[str, ...]:
-    """What updates of this policy by vDVS left beside it, in words."""
+    """Return what updates of this policy by vDVS left beside it, in words.
+
+    Source: docs/domain.md#storage-policies
+    """
     shown = "vDVS lists it as a policy of its own; look, then remove it"
     return tuple(f"{name}{end}: {why}; {shown}" for end, why in LEFT_BEHIND.items() if f"{name}{end}" in seen.files)
 
 
 def used_by(name: str, seen: ObservedStoragePolicies) -> str | None:
-    """`2 volumes use it`, or that this cannot be told; None: no volume does."""
+    """Return `2 volumes use it`, or that this is unknown; None: no volume does."""
     if seen.unread is not None:
-        return f"it cannot be told which volumes use it: {seen.unread}"
+        return f"which volumes use it is unknown: {seen.unread}"
     if not (users := seen.users.get(name, ())):
         return None
     return f"{len(users)} volumes use it" if len(users) > 1 else "1 volume uses it"
@@ -171,7 +177,7 @@ def _declared(policy: ResolvedStoragePolicy, observed: Observed) -> Change:
 
 
 def _not_reached(name: str, seen: ObservedStoragePolicies) -> Iterator[str]:
-    """What writing the file does not do: only vDVS, or objtool, changes volumes that are there."""
+    """Notes on what writing the file does not change: only vDVS, or objtool, changes existing volumes."""
     if (users := used_by(name, seen)) is not None:
         yield (
             f"{users}; apply writes the file, which only new volumes follow: those that are there keep what they have."
@@ -181,7 +187,7 @@ def _not_reached(name: str, seen: ObservedStoragePolicies) -> Iterator[str]:
 
 
 def _others(datastore: Datastore, seen: ObservedStoragePolicies, site: SiteContext) -> Iterator[Change]:
-    """Files that no manifest declares. What an update left beside a policy is told with that policy."""
+    """Files that no manifest declares. What an update left beside a policy is a note on that policy."""
     resolved, applying = site.resolved, site.applying
     mine = {policy.name for policy in resolved.files_of(ResolvedStoragePolicy) if policy.datastore.url == datastore.url}
     failed = [each for each in resolved.unresolved if each.ref.kind is Kind.STORAGE_POLICY]
@@ -247,7 +253,7 @@ def pruned_policies(permitted: Iterable[Change], resolved: Resolved) -> dict[Obj
 
 
 def adopt_storage_policies(found: Resolved, seen: Observed, left_out: list[LeftOut]) -> Iterator[Manifest]:
-    """One for each file that can be said; why not goes to `left_out`."""
+    """Manifests of the files that a manifest can express; the others go to `left_out`."""
     spelling = DatastoreSpelling(found.inventory.datastores)
     there: dict[str, tuple[str, str, StoragePolicyFile]] = {}
     datastores = {each.url: each for each in found.inventory.datastores if each.is_vsan}
@@ -282,6 +288,6 @@ def _why_left_out(name: str, file: StoragePolicyFile) -> str | None:
     if policy_of(name) != name:
         return f"it is left over from an update of {policy_of(name)}"
     if (why := why_not_policy_name(name)) is not None:
-        return f"no manifest can say its name: {why}"
+        return f"no manifest can express its name: {why}"
     why = why_not_policy(text_of(file.content))
     return None if why is None else f"vSAN cannot take it: {why}"

@@ -1,4 +1,7 @@
-"""Volumes: where they are, how their metadata differ, what is planned for them, and their export."""
+"""Volumes: where they are, how their metadata differ, and their export.
+
+Source: docs/domain.md#volume-metadata
+"""
 
 from __future__ import annotations
 
@@ -132,7 +135,7 @@ def forgotten_volumes(context: DBContext, site: SiteContext) -> list[str]:
 
 
 def settings_of(volume: ResolvedVolume, uuid: str | None, observed: Observed) -> VolumeSettings | None:
-    """Its metadata, in the folder of the vmgroup with this UUID; None if there is no such volume, or nobody looked."""
+    """Return its metadata, from the folder of the vmgroup with this UUID; None: no such volume, or not looked for."""
     datastore = observed.datastores.get(volume.datastore.url)
     if uuid is None or datastore is None or datastore.error is not None:
         return None
@@ -212,8 +215,11 @@ def adopt_volumes(
     groups: Mapping[str, str],
     left_out: list[LeftOut],
 ) -> Iterator[Manifest]:
-    """One for each that is read-only; why not goes to `left_out`. `dbs`: the config DBs by name; `groups`: the
-    metadata.name of each vmgroup that is in the manifests, by the name of its ref."""
+    """Manifests of the read-only volumes; those that none can express go to `left_out`.
+
+    `dbs`: the config DBs by name; `groups`: the metadata.name of each vmgroup that is in the manifests, by the name of
+    its ref.
+    """
     volumes = [*_found(found, seen, dbs, groups, left_out)]
     twice = Counter(volume.name for volume in volumes)
     keys = {volume.ref: volume.name if twice[volume.name] == 1 else volume.ref.name for volume in volumes}
@@ -257,7 +263,7 @@ def _found(
 
 
 def _says_something(settings: VolumeSettings) -> bool:
-    """Metadata that are not as vDVS makes them say nothing that a manifest could."""
+    """Return whether the metadata differ from those that vDVS gives a new volume."""
     if settings.state is SettingsState.READ:
         return settings.access not in (None, VolumeAccess.READ_WRITE)
     return settings.state is SettingsState.UNKNOWN
@@ -270,5 +276,5 @@ def _why_left_out(volume: _Found) -> str | None:
     if settings.access != VolumeAccess.READ_ONLY:
         return f'its access is "{settings.access}", which is neither read-only nor read-write'
     if (why := why_not_volume_name(volume.name)) is not None:
-        return f"no manifest can say its name: {why}"
-    return "no manifest can say its name: it is not text" if _NOT_TEXT in volume.name else None
+        return f"no manifest can express its name: {why}"
+    return "no manifest can express its name: it is not text" if _NOT_TEXT in volume.name else None

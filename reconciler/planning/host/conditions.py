@@ -67,7 +67,7 @@ def _persistent(ref: ObjectRef, seen: ObservedHost) -> Condition:
         message = f"local.sh names {section.datastore}, not the datastore that the link leads to now"
         return Condition(ref, "Persistent", Truth.FALSE, "OtherSection", message)
     if section.runs is None:
-        message = f"it cannot be told whether the link is there after a boot: {section.why}"
+        message = f"whether the link survives a reboot is unknown: {section.why}"
         return Condition(ref, "Persistent", Truth.UNKNOWN, "CannotTell", message)
     if not section.runs:
         message = f"the local.sh section never runs: {section.why}"

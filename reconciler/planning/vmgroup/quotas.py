@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Stock(Struct, frozen=True):
-    """What a vmgroup has on one datastore: by the books, and in its folder (None: that could not be seen in full).
+    """Volumes of a vmgroup on one datastore: by the books, and in its folder (None: that could not be seen in full).
 
     `why` says why not. `gone` are booked and not there, `unbooked` are there and not booked.
     """
@@ -44,9 +44,9 @@ Stocks = Mapping[str, tuple[Stock, ...]]
 
 
 def stocks(db: ObservedConfigDB, datastores: Mapping[str, ObservedDatastore]) -> Stocks | None:
-    """What each vmgroup has, by its UUID: every datastore where it has anything by either account, by URL.
+    """Return the stock of each vmgroup by its UUID: every datastore where it has anything by either account, by URL.
 
-    None: the books were not told.
+    None: the books were not read. Source: docs/domain.md#quotas
     """
     if db.booked is None:
         return None
@@ -85,7 +85,10 @@ def vmgroup_conditions(change: Change, joined: Joined) -> Iterator[Condition]:
 
 
 def books_match(ref: ObjectRef, known: tuple[Stock, ...] | None, names: DisplayNames) -> Condition:
-    """Whether the books count what is there (`known`; None: they were not told): a quota is only as right as they."""
+    """Whether the books count what is there (`known`; None: not read): a quota is only as right as they.
+
+    Source: docs/domain.md#quotas
+    """
     if known is None:
         return Condition(ref, "BooksMatch", Truth.UNKNOWN, "NotRead", "there are too many booked volumes to list")
     wrong = [part for stock in known for part in _gaps(stock, names)]
@@ -142,7 +145,7 @@ def _free(datastore: Datastore) -> str:
 
 
 def _limit(group: VMGroupState, url: str) -> int:
-    """How much a vmgroup may have on a datastore, in MB; 0: nothing, or without limit.
+    """Return how much a vmgroup may have on a datastore, in MB; 0: nothing, or without limit.
 
     Where the datastore has no row, the row of either special name may admit a volume: the larger limit counts.
     """
