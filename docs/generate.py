@@ -19,8 +19,8 @@ import click
 from reconciler.cli.completing import explained_kinds
 from reconciler.cli.main import EXIT_CODES, cli
 from reconciler.loader.schemas import schema
-from reconciler.render import fields
-from reconciler.render.fields import Field, Schema
+from reconciler.render import explain
+from reconciler.render.explain import Field, Schema
 
 DOCS = Path(__file__).resolve().parent
 NOTICE = "<!-- Made by `make docs` from {}; what is changed here by hand is lost. -->\n\n"
@@ -42,7 +42,7 @@ def index_page(kinds: Mapping[str, Schema]) -> str:
 
 def kind_page(name: str, found: Schema) -> str:
     """A kind: an example, its fields at a glance, and each field by itself."""
-    every = list(fields.every_field(found))
+    every = list(explain.every_field(found))
     parts = [
         NOTICE.format(f"schemas/{name}.v1.json") + f"# {found['title']}",
         _prose(found["description"]),
@@ -63,7 +63,7 @@ def _manifest(name: str, found: Schema) -> str:
     if "metadata" in properties:
         metadata = {"name": properties["metadata"]["properties"]["name"]["examples"][0]}
         manifest = {key: {**manifest, "metadata": metadata}[key] for key in properties}
-    return first + fields.block(manifest)
+    return first + explain.block(manifest)
 
 
 def _row(field: Field) -> str:
@@ -84,8 +84,8 @@ def _section(field: Field) -> Iterator[str]:
         yield f"Each item ({', '.join(_written(field.item))}): {_prose(field.item.get('description', ''))}"
         if form := field.item.get("patternErrorMessage"):
             yield f"Form of an item: {_prose(form)}."
-    for value in fields.block_examples(field.node):
-        yield _yaml(fields.block({field.name: value}))
+    for value in explain.block_examples(field.node):
+        yield _yaml(explain.block({field.name: value}))
 
 
 def _facts(field: Field) -> Iterator[str]:
@@ -101,8 +101,8 @@ def _facts(field: Field) -> Iterator[str]:
 
 def _written(node: Schema) -> Iterator[str]:
     """What is to be written, and examples of it."""
-    yield " or ".join(map(_code, map(str, node["enum"]))) if "enum" in node else fields.full_type(node)
-    if said := fields.scalar_examples(node):
+    yield " or ".join(map(_code, map(str, node["enum"]))) if "enum" in node else explain.full_type(node)
+    if said := explain.scalar_examples(node):
         yield f"such as {' or '.join(map(_code, said))}"
 
 

@@ -1,17 +1,19 @@
 """The one use case: look, compare, plan, apply what the policy allows, look again. Every command goes through it.
 
-`prepare` stops before the writing, and `carry_out` goes on from there, later, if nothing has moved since.
+`prepare` stops before the writing, and `carry_out` goes on from there, later, if nothing has changed since.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 from functools import partial
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from reconciler import __version__
 from reconciler.execution.executor import Execution, execute
 from reconciler.execution.gather import gather_both
 from reconciler.execution.observe import observe
@@ -19,12 +21,15 @@ from reconciler.execution.prefetch import Prefetched, prefetch
 from reconciler.execution.survey import observe_undeclared_hosts
 from reconciler.execution.verdicts import verdicts
 from reconciler.model.diff import Diff
+from reconciler.model.errors import UsageError
 from reconciler.model.kinds.host import MaintenanceAction
+from reconciler.model.kinds.site import Site
+from reconciler.model.memo import Memo
 from reconciler.model.outcome import ActionResult, Assessment, BackupMade, Outcome, first_differences
 from reconciler.model.ownership import Applying
 from reconciler.model.plan import APPLY, APPLY_AND_DESTROY, REPORT_ONLY, Plan, Policy, SavedPlan
 from reconciler.model.refs import ObjectRef
-from reconciler.model.remembered import Remembered
+from reconciler.model.risk import Risk
 from reconciler.model.state import Desired, Observed, Resolved
 from reconciler.planning.differ import diff, without_uuid
 from reconciler.planning.host.undeclared import undeclared_hosts
@@ -37,8 +42,8 @@ __all__ = [
     "APPLY",
     "APPLY_AND_DESTROY",
     "REPORT_ONLY",
+    "Approval",
     "Policy",
-    "Prepared",
     "World",
     "assess",
     "carry_out",
@@ -55,9 +60,9 @@ class Memory:
 
     def __init__(self) -> None:
         self.observed: Observed | None = None
-        self.places: Remembered[Resolved] = Remembered()
-        self.resolved: Remembered[Resolved] = Remembered()
-        self.diff: Remembered[Diff] = Remembered()
+        self.places: Memo[Resolved] = Memo()
+        self.resolved: Memo[Resolved] = Memo()
+        self.diff: Memo[Diff] = Memo()
 
 
 class World(Struct, frozen=True):
@@ -175,31 +180,46 @@ async def reconcile(desired: Desired, world: World, policy: Policy, applying: Ap
     return Outcome(before, steps, results, now, objects, tuple(replanned), tuple(backups), _readers(now))
 
 
-class Prepared(Struct, frozen=True):
-    """One look, the plan made from it, and the UUIDs drawn for it. Nothing was written."""
+async def prepare(desired: Desired, world: World, policy: Policy, applying: Applying, lasting: timedelta) -> SavedPlan:
+    """Look, compare and plan; write nothing. The plan may be applied for as long as `lasting`.
 
-    found: Assessment
-    plan: Plan
-    drawn: tuple[tuple[ObjectRef, str], ...]
-
-
-async def prepare(desired: Desired, world: World, policy: Policy, applying: Applying | None = None) -> Prepared:
-    """Look, compare and plan; write nothing. Raises InventoryError."""
+    Raises InventoryError.
+    """
     drawn: dict[ObjectRef, str] = {}
     found = await assess(desired, world, applying, drawn)
-    steps = _planned(found, policy, applying)
-    return Prepared(found, steps, tuple(sorted(drawn.items(), key=lambda item: item[0].sort_key)))
+    return SavedPlan(
+        made_at=found.observed_at,
+        expires_at=found.observed_at + lasting,
+        made_by=f"vdvs {__version__}",
+        desired=desired,
+        policy=policy,
+        applying=applying,
+        drawn=tuple(sorted(drawn.items(), key=lambda item: item[0])),
+        diff=found.diff.of(policy.objects),
+        plan=_planned(found, policy, applying),
+    )
 
 
-async def carry_out(saved: SavedPlan, world: World) -> Outcome:
-    """Do exactly what a saved plan says, or nothing at all: never is a new plan made.
+class Approval(Struct, frozen=True):
+    """Consent to a saved plan: `by` (`user@host`) applies it, to `site` (if given), with actions of these risks."""
+
+    by: str
+    risks: frozenset[Risk]
+    site: Site | None = None
+
+
+async def carry_out(saved: SavedPlan, world: World, approval: Approval) -> Outcome:
+    """Do exactly what a saved plan says, or nothing at all: a new plan is never made.
 
     The question that the plan answers is asked again first. Where the answer has not every step of the saved plan in
-    it, nothing is written anywhere, and the outcome has no step and says of each object why. Raises InventoryError.
+    it, nothing is written anywhere, and the outcome has no step and says of each object why. Raises UsageError for a
+    plan that has expired, was made for another site, or has a risk that is not approved; InventoryError.
     """
+    _check(saved, approval, world.clock.now())
+    saved = _signed(saved, approval.by)
     before = await assess(saved.desired, world, saved.applying, dict(saved.drawn))
     steps = _planned(before, saved.policy, saved.applying)
-    if steps.empty and _nothing_left(before.diff, saved.policy):
+    if steps.empty and before.diff.of(saved.policy.objects).in_sync:  # done already, by this very plan or by somebody
         return Outcome(before, steps, (), None, verdicts(before.diff, steps, (), None))
     refused = invalidated(saved, before.diff, steps)
     if refused:
@@ -214,10 +234,29 @@ async def carry_out(saved: SavedPlan, world: World) -> Outcome:
     return Outcome(before, steps, done.results, after, objects, (), done.backups, _readers(after))
 
 
-def _nothing_left(found: Diff, policy: Policy) -> bool:
-    """Whether all that the policy speaks of is in sync: somebody, or this very plan, has done it already."""
-    chosen = policy.objects
-    return Diff(tuple(c for c in found.changes if chosen is None or c.ref in chosen)).in_sync
+def _check(saved: SavedPlan, approval: Approval, now: datetime) -> None:
+    """Raise UsageError if this plan must not be applied now, here, and with this consent."""
+    if now >= saved.expires_at:
+        raise UsageError(
+            f"the plan expired at {saved.expires_at:%Y-%m-%d %H:%M:%S} UTC; make a new one with `vdvs plan`"
+        )
+    made_for, site = saved.desired.site, approval.site
+    if site is not None and (made_for is None or (site.name, site.reach) != (made_for.name, made_for.reach)):
+        raise UsageError(f"the plan was made for {made_for or 'no site'}, not for {site}")
+    if Risk.DESTROYS in saved.plan.risks - approval.risks:
+        raise UsageError("the plan destroys something; look at it with --dry-run, then give --allow-destroy")
+    if more := sorted(saved.plan.risks - approval.risks):
+        raise UsageError(f"the plan has risks that are not approved: {', '.join(risk.value for risk in more)}")
+
+
+def _signed(saved: SavedPlan, by: str) -> SavedPlan:
+    """Return the plan as `by` applies it, who need not have made it."""
+    stamp = saved.applying.stamp
+    if stamp.by == by:
+        return saved
+    stamp = replace(stamp, by=f"{by}, planned by {stamp.by}")
+    steps = tuple(replace(step, stamp=stamp) for step in saved.plan.config_dbs)
+    return replace(saved, applying=replace(saved.applying, stamp=stamp), plan=replace(saved.plan, config_dbs=steps))
 
 
 def _readers(seen: Assessment) -> tuple[str, ...]:

@@ -87,9 +87,7 @@ def _of_lab(way: Lab) -> Hosts:
     directory = Path(way.directory)
     if not lab.exists(directory):
         lab.create(directory)
-    return LocalHosts(
-        lambda name: lab.host_root(directory, name), first_on=lambda name: lab.peculiarity(directory, name)
-    )
+    return LocalHosts(lambda name: lab.host_root(directory, name), first_on=lambda name: lab.os_patch(directory, name))
 
 
 def _by_ssh(way: SSH, vcenters: Sequence[VCenter]) -> Hosts:
@@ -113,11 +111,9 @@ def _by_ssh(way: SSH, vcenters: Sequence[VCenter]) -> Hosts:
 
 
 def history_file(site: Site) -> Path:
-    """The default path of a site's history. Its name and what it reaches choose it: the folder of a lab, or the
-    vCenters or the inventory file of a site with SSH. Logins, ports, time-outs and certificates may change."""
-    hosts = site.way.directory if isinstance(site.way, Lab) else "ssh"
-    reached = hosts, sorted(vcenter.server for vcenter in site.vcenters), site.inventory_file
-    place = hashlib.sha256(repr(reached).encode()).hexdigest()[:12]
+    """Return the default path of a site's history. Its name and what it reaches choose it."""
+    hosts, vcenters, inventory = site.reach
+    place = hashlib.sha256(repr((hosts, list(vcenters), inventory)).encode()).hexdigest()[:12]
     name = "".join(char if char.isalnum() or char in "-." else "_" for char in site.name)[:60]
     return _state_folder() / "history" / f"{name}-{place}.sqlite"
 

@@ -81,7 +81,8 @@ def apply(
 
 def _apply(session: Session, output: str, allow_destroy: bool) -> int:
     import time
-    from dataclasses import replace
+
+    from msgspec.structs import replace
 
     from reconciler.cli.printing import print_outcome
     from reconciler.model.plan import APPLY, APPLY_AND_DESTROY

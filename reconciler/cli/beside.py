@@ -80,12 +80,12 @@ class Beside:
 def beside(wishes: Wishes, site: Site, mode: str, interval: float, say: Callable[[str], None]) -> Beside:
     """What these options ask for. Raises UsageError for what cannot be had."""
     from reconciler import wiring
-    from reconciler.history.store import History
+    from reconciler.history.store import HistoryWriter
     from reconciler.model.errors import UsageError
     from reconciler.telemetry.systemd import ServiceManager
 
     made = Beside()
-    history = History(Path(wishes.history) if wishes.history else wiring.history_file(site))
+    history = HistoryWriter(Path(wishes.history) if wishes.history else wiring.history_file(site))
     made.running.append(_closing(history))
     manager = ServiceManager()
     made._beats.append(manager.beat)

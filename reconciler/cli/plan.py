@@ -43,17 +43,14 @@ def plan(
       vdvs apply --plan change.plan --dry-run
       vdvs apply --plan change.plan
     """
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from reconciler.cli.on_behalf import applying
-    from reconciler.cli.saved_plans import lifetime, save
+    from reconciler.cli.saved_plans import make
     from reconciler.cli.session import open_session
     from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
-    from reconciler.saved.files import check_place
 
     session = open_session(paths, site, selector)
-    if out is not None:
-        check_place(out)
     policy = replace(APPLY_AND_DESTROY if allow_destroy else APPLY, objects=session.only)
     behalf = applying(paths, selector=selector, named=named_set, prune=prune, reason=reason)
-    return save(session.on_behalf(behalf), policy, out, lifetime(expires), output)
+    return make(session.on_behalf(behalf), policy, out, expires, output)

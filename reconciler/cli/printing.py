@@ -9,9 +9,10 @@ from reconciler.model.outcome import Outcome
 from reconciler.model.ownership import Applying
 from reconciler.render import data
 from reconciler.render.results import outcome_text
+from reconciler.render.text import Data
 
 
-def emit(value: data.Data, output: str) -> None:
+def emit(value: Data, output: str) -> None:
     """Print data as JSON or YAML."""
     click.echo(data.to_yaml(value) if output == "yaml" else data.to_json(value), nl=False)
 

@@ -103,7 +103,7 @@ def _read(
     session: Session, config_db: str | None, backup: str, by: Applying, allow_destroy: bool
 ) -> tuple[Session, Policy, Rollback]:
     """The session with what the backup says in place of the manifests, and what of it may be written."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from reconciler.cli.errors import say
     from reconciler.execution.rollback import read_rollback
@@ -126,18 +126,16 @@ def _line(left: LeftOut) -> str:
 
 
 def _plan(session: Session, policy: Policy, out: str | None, expires: str, output: str) -> int:
-    from reconciler.cli.saved_plans import lifetime, save
-    from reconciler.saved.files import check_place
+    from reconciler.cli.saved_plans import make
 
-    if out is not None:
-        check_place(out)
-    code = save(session, policy, out, lifetime(expires), output)
+    code = make(session, policy, out, expires, output)
     return exits.FAILED if code == exits.FAILED else exits.OK
 
 
 def _apply(session: Session, policy: Policy, found: Rollback, output: str) -> int:
     import time
-    from dataclasses import replace
+
+    from msgspec.structs import replace
 
     from reconciler.cli.errors import say
     from reconciler.cli.printing import print_outcome

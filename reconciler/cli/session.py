@@ -13,12 +13,12 @@ from msgspec.structs import replace
 from reconciler.cli.calls import Calls
 from reconciler.cli.errors import say
 from reconciler.cli.progress import TerminalProgress
-from reconciler.cli.selector import Selector
 from reconciler.model.diff import Diff
 from reconciler.model.errors import UsageError
 from reconciler.model.kinds.site import SSH, Site
 from reconciler.model.ownership import Applying
 from reconciler.model.refs import ObjectRef
+from reconciler.model.selector import Selector
 from reconciler.model.state import Desired
 
 if TYPE_CHECKING:
@@ -67,9 +67,7 @@ class Session(Struct, frozen=True):
 
     def selected(self, diff: Diff) -> Diff:
         """The part of a diff that -l selects."""
-        if self.only is None:
-            return diff
-        return Diff(tuple(change for change in diff.changes if change.ref in self.only))
+        return diff.of(self.only)
 
 
 def calls() -> Calls:

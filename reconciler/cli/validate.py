@@ -26,6 +26,7 @@ def validate(paths: tuple[str, ...], site: str | None, output: str) -> int:
     from reconciler import loader
     from reconciler.cli.printing import emit
     from reconciler.model.errors import InvalidManifestsError
+    from reconciler.model.kinds import RECONCILED
     from reconciler.model.refs import Kind
     from reconciler.render import data, results
 
@@ -37,10 +38,9 @@ def validate(paths: tuple[str, ...], site: str | None, output: str) -> int:
         else:
             emit(data.errors_data(invalid.errors, invalid.files), output)
         return exits.INVALID
-    desired = loaded.desired
-    declared = Counter(ref.kind for ref, _ in desired.digests)
-    objects = {kind: declared[kind] for kind in Kind} | {Kind.SITE: int(desired.site is not None)}
     if output == "text":
+        declared = Counter(ref.kind for ref, _ in loaded.desired.digests)
+        objects = {Kind.SITE: int(loaded.desired.site is not None), **{kind: declared[kind] for kind in RECONCILED}}
         click.echo(results.valid_text(loaded.files, objects), nl=False)
     else:
         emit(data.errors_data((), loaded.files), output)

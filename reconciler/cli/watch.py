@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from reconciler.controller.mode import Mode
-    from reconciler.model.events import Told
+    from reconciler.model.events import ReportedEvent
 
 
 @click.command(short_help="Say when the site and the manifests part or meet.")
@@ -119,7 +119,7 @@ def _mode(heal: bool, auto_apply: str, max_changes: str) -> Mode:
     return Mode(heal, frozenset(map(Risk, names)), most)
 
 
-def _printer(output: str) -> Callable[[Told], str]:
+def _printer(output: str) -> Callable[[ReportedEvent], str]:
     from reconciler.cli.colour import paint
     from reconciler.render.data import to_json_line
     from reconciler.render.events import event_data, event_text

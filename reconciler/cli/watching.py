@@ -10,7 +10,7 @@ import click
 from reconciler import loader
 from reconciler.cli.on_behalf import applying
 from reconciler.controller.watch import Loaded
-from reconciler.model.events import Pass, Revision, Told
+from reconciler.model.events import Pass, ReportedEvent, Revision
 
 _GIT_SECONDS = 30.0  # to commit what is there already touches no manifest; so git is asked now and then
 
@@ -46,10 +46,10 @@ class Manifests:
 class Terminal:
     """Implements `ports.Listener`: a line, or some, for every event."""
 
-    def __init__(self, text: Callable[[Told], str]) -> None:
+    def __init__(self, text: Callable[[ReportedEvent], str]) -> None:
         self._text = text
 
-    def told(self, told: Told) -> None:
+    def told(self, told: ReportedEvent) -> None:
         """See `ports.Listener`."""
         click.echo(self._text(told), nl=False)  # flushes
 

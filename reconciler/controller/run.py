@@ -74,7 +74,7 @@ async def watch(what: Watching) -> None:
 
         edges = Edges(what.load, one, what.listeners, world.clock, monotonic, world.new_uuid)
         watched = Watch(edges, what.loaded, what.site, what.mode)
-        observer.foretell = watched.foretell
+        observer.foretell = watched.report_before_heal
         triggers = await stack.enter_async_context(Triggers(what.paths))
         for each in what.beside:
             await stack.enter_async_context(each)

@@ -36,6 +36,7 @@ _HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+_COMPRESSED_HERE: Final = 65536  # bytes; more are compressed in a thread
 _ALIVE: Final = 15.0  # seconds between signs of life to a browser that hears nothing
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -135,7 +136,13 @@ class Server:
         tag = f'"{self._board.tag}"'
         if request.headers.get("If-None-Match") == tag:
             return web.Response(status=304, headers={"ETag": tag})
-        response = web.Response(body=self._board.state(), content_type="application/json", headers={"ETag": tag})
+        tag, body = await self._board.state()
+        response = web.Response(
+            body=body,
+            content_type="application/json",
+            headers={"ETag": f'"{tag}"'},
+            zlib_executor_size=_COMPRESSED_HERE,
+        )
         response.enable_compression()
         return response
 

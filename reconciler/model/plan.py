@@ -147,6 +147,11 @@ class Plan(Strict, frozen=True):
         return not self.steps
 
     @property
+    def risks(self) -> frozenset[Risk]:
+        """The risks of all actions."""
+        return frozenset(action.risk for step in self.steps for action in step.actions)
+
+    @property
     def steps(self) -> tuple[DBPlan | MovePlan | HostPlan | FilePlan, ...]:
         """What is done together on one host: files and config DBs first."""
         return (*self.files, *self.moves, *self.config_dbs, *self.hosts)

@@ -1,4 +1,4 @@
-"""How risky an action is."""
+"""Risk of an action."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class Risk(Enum):
-    """What an action may do to those who work with vDVS, from harmless to irreversible. Compares by severity."""
+    """Possible effect of an action on users of vDVS, from harmless to irreversible. Compared by severity."""
 
     SAFE = "safe"
     RESTRICTS = "restricts"
@@ -19,7 +19,10 @@ class Risk(Enum):
         """0 for SAFE, rising."""
         return list(Risk).index(self)
 
+    def __lt__(self, other: Risk) -> bool:
+        return self.severity < other.severity
+
 
 def worst(risks: list[Risk]) -> Risk:
-    """The most severe of `risks`; SAFE when there is none."""
-    return max(risks, key=lambda risk: risk.severity, default=Risk.SAFE)
+    """Return the most severe of `risks`; SAFE if empty."""
+    return max(risks, default=Risk.SAFE)

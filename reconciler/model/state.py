@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TypeVar
+from itertools import chain
+from typing import Any, TypeVar
 
 from msgspec import field
 
 from reconciler.model.base import Strict
 from reconciler.model.files import DesiredFile, ObservedFiles, ResolvedFile
 from reconciler.model.inventory import Inventory
-from reconciler.model.kinds import AnyDesiredFile, AnyObservedFiles
+from reconciler.model.kinds import FILE_KINDS, AnyDesiredFile, AnyObservedFiles
 from reconciler.model.kinds.configdb import DesiredConfigDB, ObservedConfigDB, ResolvedConfigDB
 from reconciler.model.kinds.host import (
     DesiredHost,
@@ -25,7 +26,7 @@ from reconciler.model.kinds.host import (
 )
 from reconciler.model.kinds.site import Site
 from reconciler.model.kinds.vmgroup import DesiredVMGroup, ResolvedVMGroup
-from reconciler.model.refs import Location, ObjectRef
+from reconciler.model.refs import Kind, Location, ObjectRef
 
 _Desired = TypeVar("_Desired", bound=DesiredFile)
 _Resolved = TypeVar("_Resolved", bound=ResolvedFile)
@@ -37,6 +38,9 @@ class Reconcile(StrEnum):
 
     REPORT = "report"
     DISABLED = "disabled"
+
+
+DesiredObject = DesiredHost | DesiredConfigDB | DesiredVMGroup | AnyDesiredFile
 
 
 class Desired(Strict, frozen=True):
@@ -51,13 +55,36 @@ class Desired(Strict, frozen=True):
     files: tuple[AnyDesiredFile, ...] = ()
     reconcile: tuple[tuple[ObjectRef, Reconcile], ...] = ()
 
+    @classmethod
+    def of(
+        cls,
+        objects: Mapping[Kind, tuple[Any, ...]],
+        digests: tuple[tuple[ObjectRef, str], ...],
+        reconcile: tuple[tuple[ObjectRef, Reconcile], ...],
+    ) -> Desired:
+        """Build it from the declared objects of each kind."""
+        return cls(
+            site=next(iter(objects[Kind.SITE]), None),
+            hosts=objects[Kind.HOST],
+            config_dbs=objects[Kind.CONFIG_DB],
+            vmgroups=objects[Kind.VMGROUP],
+            digests=digests,
+            files=tuple(chain.from_iterable(objects[kind] for kind in FILE_KINDS)),
+            reconcile=reconcile,
+        )
+
+    @property
+    def objects(self) -> tuple[DesiredObject, ...]:
+        """All declared objects, the Site not included."""
+        return (*self.hosts, *self.config_dbs, *self.vmgroups, *self.files)
+
     def files_of(self, kind: type[_Desired]) -> tuple[_Desired, ...]:
         """Return the files of one kind, by its class."""
         return tuple(file for file in self.files if isinstance(file, kind))
 
     @property
     def count(self) -> int:
-        """How many objects are declared, the Site not among them."""
+        """Number of declared objects, the Site not included."""
         return len(self.digests)
 
 
@@ -97,7 +124,7 @@ class EntryKind(StrEnum):
     FILE = "file"
 
 
-class DockvolsEntry(Strict, frozen=True):
+class DockvolsEntry(Strict, frozen=True, array_like=True):
     """One entry of `dockvols/`: `target` of a link, by volume id where it can be told; `volumes` in a folder."""
 
     kind: EntryKind
@@ -105,7 +132,7 @@ class DockvolsEntry(Strict, frozen=True):
     volumes: int
 
 
-class VolumeFile(Strict, frozen=True):
+class VolumeFile(Strict, frozen=True, array_like=True):
     """A volume in the folder of a vmgroup. `mb`: its capacity (None: not told)."""
 
     name: str

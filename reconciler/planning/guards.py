@@ -41,7 +41,7 @@ def permit(
     partners = _partners(candidates)
     while pending:
         cause = pending.pop()
-        for ref in sorted(partners.get(cause, set()) - refused.keys(), key=lambda ref: ref.sort_key):
+        for ref in sorted(ref for ref in partners.get(cause, ()) if ref not in refused):
             refused[ref] = f"a VM moves between it and {cause}, which is held back"
             pending.append(ref)
     left = [change.ref for change in candidates if change.ref not in refused]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reconciler.model.kinds.configdb import Backup, Backups
-from reconciler.render.data import Data
-from reconciler.render.text import columns, lines
+from reconciler.render.text import Data, columns, lines
 
 _HEADING = ("CONFIG DB", "BACKUP", "TAKEN AT", "SIZE", "READ FROM")
 _UNKNOWN = "?"

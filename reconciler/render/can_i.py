@@ -5,9 +5,8 @@ from __future__ import annotations
 from reconciler.model.units import format_size
 from reconciler.planning.rights.can_i import CanI, Question, Verdict
 from reconciler.planning.rights.decision import Right
-from reconciler.render.data import Data
-from reconciler.render.quota import about
-from reconciler.render.text import Paint, clean, columns, lines, plain
+from reconciler.render.kinds.vmgroup import LIMITS, access_data, limits_text
+from reconciler.render.text import Data, Paint, about, clean, columns, lines, plain
 
 Pairs = list[tuple[str, str]]
 
@@ -49,8 +48,7 @@ def _verdict_data(verdict: Verdict) -> Data:
         "configDB": verdict.config_db,
         "vmgroup": verdict.vmgroup,
         "lookedUp": list(verdict.looked_up),
-        "maxMB": verdict.max_mb,
-        "totalMB": verdict.total_mb,
+        **access_data(verdict, LIMITS),
         "usedMB": verdict.used_mb,
     }
 
@@ -69,8 +67,8 @@ def _pairs(verdict: Verdict, several: bool) -> Pairs:
         pairs.append(("VMGroup", f"{verdict.vmgroup} ({verdict.config_db})"))
     if verdict.looked_up:
         pairs.append(("Looked up", ", then ".join(verdict.looked_up)))
-    if verdict.max_mb is not None and verdict.total_mb is not None:
-        pairs.append(("Limits", f"volume {format_size(verdict.max_mb)}, total {format_size(verdict.total_mb)}"))
+    if verdict.max_mb is not None:
+        pairs.append(("Limits", limits_text(verdict)))
     if verdict.used_mb is not None:
         pairs.append(("Used", about(verdict.used_mb)))
     driver = f", driver {verdict.release}" if verdict.release else ""

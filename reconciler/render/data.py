@@ -5,17 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from reconciler.model.diff import Change, Diff, FieldChange, Op, Value
 from reconciler.model.errors import ManifestError
 from reconciler.model.outcome import ObjectResult, Outcome, Status
 from reconciler.model.ownership import Applying
-from reconciler.render.diff import records, worth_showing
-from reconciler.render.rights import rights_data
-
-Data = Any
-"""What JSON can hold."""
+from reconciler.render.diff import records, rights_data, worth_showing
+from reconciler.render.text import Data
 
 
 def to_json(data: Data) -> str:

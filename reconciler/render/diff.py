@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from reconciler.model.diff import Change, Diff, FieldChange, Op
+from reconciler.model.diff import Change, Diff, FieldChange, Op, RightsChange, Value
+from reconciler.model.kinds import KINDS
 from reconciler.model.ownership import RecordObject
-from reconciler.model.refs import Kind
 from reconciler.model.risk import Risk
-from reconciler.render.rights import rights_lines
+from reconciler.render.kinds import IN_HEADER
 from reconciler.render.text import Paint, clean, count, lines, pad, plain, show, width
 
 SIGNS = {
@@ -40,6 +41,8 @@ _MEANING_COLUMN = 56
 _PATH_COLUMNS = 12
 _LONGEST_PATH = 48
 _INDENT = " " * 4
+_RIGHTS_SHOWN = 4
+_CREATE = "create, delete and mount "
 
 
 def diff_text(diff: Diff, header: str = "", paint: Paint = plain) -> str:
@@ -56,12 +59,8 @@ def diff_text(diff: Diff, header: str = "", paint: Paint = plain) -> str:
 
 def header(diff: Diff, site: str, revision: str | None) -> str:
     """One line that says which site is compared with what: `site lab   2 hosts   1 config DB   git 4f2c1ab`."""
-    kinds = [change.ref.kind for change in diff.changes if change.op is not Op.UNMANAGED]
-    parts = [
-        f"site {clean(site)}",
-        count(kinds.count(Kind.HOST), "host"),
-        count(kinds.count(Kind.CONFIG_DB), "config DB"),
-    ]
+    kinds = Counter(change.ref.kind for change in diff.changes if change.op is not Op.UNMANAGED)
+    parts = [f"site {clean(site)}", *(count(kinds[kind], KINDS[kind].noun) for kind in IN_HEADER)]
     return "   ".join([*parts, f"git {clean(revision)}"] if revision else parts)
 
 
@@ -137,3 +136,38 @@ def change_body(change: Change) -> Iterator[str]:
 def _path_columns(fields: Sequence[FieldChange]) -> int:
     widths = [width(clean(field.path)) for field in fields]
     return max([_PATH_COLUMNS, *(size for size in widths if size <= _LONGEST_PATH)])
+
+
+def rights_lines(changes: Sequence[RightsChange]) -> Iterator[str]:
+    """The first few, a line each, and how many more there are."""
+    for change in changes[:_RIGHTS_SHOWN]:
+        yield clean(_sentence(change))
+    if len(changes) > _RIGHTS_SHOWN:
+        yield f"... and {len(changes) - _RIGHTS_SHOWN} more, which -o json shows"
+
+
+def rights_data(changes: Sequence[RightsChange]) -> list[dict[str, Value]]:
+    """All of them."""
+    return [
+        {
+            "who": change.who,
+            "where": change.where or None,
+            "before": change.before,
+            "after": change.after,
+            "gains": change.gains,
+            "releases": change.releases or None,
+        }
+        for change in changes
+    ]
+
+
+def _sentence(change: RightsChange) -> str:
+    where = f" on {change.where}" if change.where else ""
+    before = change.before or "nothing"
+    if change.after and change.after.startswith(_CREATE):
+        before = before.removeprefix(_CREATE)  # said once is enough
+    releases = f", in vDVS {change.releases}" if change.releases else ""
+    if change.after is None:
+        return f"{change.who} may no longer {before}{where}{releases}"
+    word = "may now" if change.gains else "may only"
+    return f"{change.who} {word} {change.after}{where} (before: {before.removeprefix('do ')}){releases}"

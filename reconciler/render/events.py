@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from reconciler.model.events import Told
-from reconciler.render.data import Data, change_data
+from reconciler.model.events import ReportedEvent
+from reconciler.render.data import change_data
 from reconciler.render.diff import change_body, meaning
-from reconciler.render.text import Paint, clean, lines, pad, plain
+from reconciler.render.text import Data, Paint, clean, lines, pad, plain
 
 _WORD_COLUMNS = 11
 _REF_COLUMNS = 24
 _PASS = 8  # characters at the end of a pass's id that tell it from others
 
 
-def event_text(told: Told, paint: Paint = plain) -> str:
+def event_text(told: ReportedEvent, paint: Paint = plain) -> str:
     """`2026-11-23T20:15:00Z  drifted      vmgroup/MYVMGROUP   widens access`, and below it what differs."""
     event = told.event
     word = paint(pad(event.kind.value, _WORD_COLUMNS), event.kind.value)
@@ -27,7 +27,7 @@ def event_text(told: Told, paint: Paint = plain) -> str:
     return lines([line, *body])
 
 
-def event_data(told: Told) -> Data:
+def event_data(told: ReportedEvent) -> Data:
     """schemas/output/event.json"""
     event = told.event
     return {

@@ -1,16 +1,18 @@
-"""Who applied what, and when, as a table and as data."""
+"""Who applied what, as config DBs record it, and what watches saw and did: as tables and as data."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from reconciler.model.ownership import Record
 from reconciler.planning.history import Applied
-from reconciler.render.data import Data
-from reconciler.render.text import Paint, columns, lines, plain
+from reconciler.render.text import Data, Paint, columns, lines, plain
 
-_HEADING = ("APPLIED", "OBJECT", "SET", "COMMIT", "BY", "REASON")
 _NONE = "-"
+_HEADING = ("APPLIED", "OBJECT", "SET", "COMMIT", "BY", "REASON")
+Rows = Sequence[Mapping[str, Any]]
+_SHORT = 7  # characters of a commit that people need
 
 
 def history_text(found: Sequence[Applied], paint: Paint = plain) -> str:
@@ -51,3 +53,106 @@ def applied_data(record: Record | None) -> Data:
         "git": {"commit": record.commit, "dirty": record.dirty} if record.commit else None,
         "reason": record.reason or None,
     }
+
+
+def drifts_text(found: Rows, paint: Paint = plain) -> str:
+    """A line for each drift: since when until when, how it ended, and what it is about."""
+    heading = ("FIRST SEEN", "LAST SEEN", "ENDED", "OBJECT", "FIELDS", "COMMIT")
+    rows = [
+        (
+            _moment(row["first_seen"]),
+            _moment(row["last_seen"]),
+            f"{row['how']} {_moment(row['ended'])}" if row["ended"] else "still drifts",
+            row["object"],
+            ", ".join(row["fields"]) or row["reason"],
+            _commit(row),
+        )
+        for row in found
+    ]
+    return _table(heading, rows, "No drift is known.", paint)
+
+
+def events_text(found: Rows, paint: Paint = plain) -> str:
+    """A line for each event."""
+    heading = ("TIME", "EVENT", "OBJECT", "PASS", "COMMIT", "MESSAGE")
+    rows = [
+        (
+            _moment(row["at"]),
+            row["event"],
+            row["object"] or _NONE,
+            row["pass"] or _NONE,
+            _commit(row),
+            row["message"].splitlines()[0] if row["message"] else _NONE,
+        )
+        for row in found
+    ]
+    return _table(heading, rows, "No event is known.", paint)
+
+
+def passes_text(found: Rows, paint: Paint = plain) -> str:
+    """A line for each pass."""
+    heading = ("STARTED", "ENDED", "PASS", "BECAUSE OF", "EVENTS", "WRITTEN", "COMMIT", "RESULT")
+    rows = [
+        (
+            _moment(row["started"]),
+            _moment(row["ended"]),
+            row["id"],
+            row["trigger"],
+            str(row["told"]),
+            str(row["written"]),
+            _commit(row),
+            row["failure"].splitlines()[0] if row["failure"] else "ok",
+        )
+        for row in found
+    ]
+    return _table(heading, rows, "No pass is known.", paint)
+
+
+def drifts_data(found: Rows) -> Data:
+    """schemas/output/past.json"""
+    names = {"object": "object", "reason": "reason", "fields": "fields", "firstSeen": "first_seen", "ended": "ended"}
+    names |= {"lastSeen": "last_seen", "how": "how", "firstPass": "first_pass", "lastPass": "last_pass"}
+    return {"items": [{**{key: row[name] for key, name in names.items()}, "git": _git(row)} for row in found]}
+
+
+def events_data(found: Rows) -> Data:
+    """schemas/output/past.json"""
+    names = {
+        "time": "at",
+        "event": "event",
+        "object": "object",
+        "message": "message",
+        "change": "change",
+        "pass": "pass",
+    }
+    return {"items": [{**{key: row[name] for key, name in names.items()}, "git": _git(row)} for row in found]}
+
+
+def passes_data(found: Rows) -> Data:
+    """schemas/output/past.json"""
+    names = {"pass": "id", "trigger": "trigger", "started": "started", "ended": "ended", "events": "told"}
+    names["written"] = "written"
+    return {
+        "items": [
+            {**{key: row[name] for key, name in names.items()}, "failure": row["failure"] or None, "git": _git(row)}
+            for row in found
+        ]
+    }
+
+
+def _table(heading: tuple[str, ...], rows: Sequence[tuple[str, ...]], nothing: str, paint: Paint) -> str:
+    return lines(columns([heading, *rows], paint=paint)) if rows else f"{nothing}\n"
+
+
+def _moment(stamp: str) -> str:
+    """`2026-11-23 20:15:00`, in UTC."""
+    return stamp[:19].replace("T", " ")
+
+
+def _commit(row: Mapping[str, Any]) -> str:
+    commit = row["git_commit"]
+    return f"{commit[:_SHORT]}{'-dirty' if row['dirty'] else ''}" if commit else _NONE
+
+
+def _git(row: Mapping[str, Any]) -> Data:
+    return {"commit": row["git_commit"], "dirty": bool(row["dirty"])} if row["git_commit"] else None

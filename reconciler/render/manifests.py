@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from reconciler.loader.scalars import AMBIGUOUS, resolve
+from reconciler.loader.yaml.scalars import AMBIGUOUS, resolve
 from reconciler.model.diff import Value
 from reconciler.model.export import Export, FieldPath, LeftOut, Manifest
-from reconciler.render.data import Data
-from reconciler.render.text import clean
+from reconciler.render.text import Data, clean
 
 MODELINE = "# yaml-language-server: $schema=schemas/{kind}.v1.json"
 _PLAIN = re.compile(

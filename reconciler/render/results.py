@@ -1,17 +1,20 @@
-"""What apply did, as text; and what is wrong with manifests."""
+"""The results of apply and of validate, as text."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 
+from reconciler.model.diff import FieldChange
 from reconciler.model.errors import ManifestError
 from reconciler.model.outcome import BackupMade, ObjectResult, Outcome, Status
 from reconciler.model.ownership import RecordObject
 from reconciler.model.refs import Kind
-from reconciler.render.brief import in_brief
-from reconciler.render.rights import rights_lines
-from reconciler.render.text import Paint, clean, columns, count, lines, plain
+from reconciler.render.diff import rights_lines
+from reconciler.render.kinds import VIEWS
+from reconciler.render.text import Paint, clean, columns, count, lines, plain, show
 
 _SUMMARY = (
     Status.CREATED,
@@ -21,14 +24,8 @@ _SUMMARY = (
     Status.BLOCKED,
     Status.FAILED,
 )
-_NOUNS = {
-    Kind.SITE: "Site",
-    Kind.CONFIG_DB: "ConfigDB",
-    Kind.HOST: "Host",
-    Kind.VMGROUP: "VMGroup",
-    Kind.STORAGE_POLICY: "StoragePolicy",
-    Kind.VOLUME: "Volume",
-}
+_UUID = re.compile(r" \([0-9a-f-]{36}\)$")
+_FIELDS_SHOWN = 3
 
 
 def outcome_text(outcome: Outcome, seconds: float, paint: Paint = plain) -> str:
@@ -43,7 +40,7 @@ def outcome_text(outcome: Outcome, seconds: float, paint: Paint = plain) -> str:
 
 def detail(result: ObjectResult) -> str:
     """What happened to the object, in one line: its fields in brief, and what planning says."""
-    written = ", ".join(in_brief(result))
+    written = ", ".join(_in_brief(result))
     if result.status is Status.BLOCKED and written:
         return f"written: {written}; held back: {result.detail}"
     return "; ".join(part for part in (result.detail or written, result.claim) if part)
@@ -62,7 +59,7 @@ def errors_text(errors: Sequence[ManifestError], files: int) -> str:
 
 def valid_text(files: int, objects: Mapping[Kind, int]) -> str:
     """That the manifests are valid, and what is in them."""
-    found = ", ".join(count(number, _NOUNS[kind]) for kind, number in objects.items() if number)
+    found = ", ".join(count(number, kind.value) for kind, number in objects.items() if number)
     return f"{count(files, 'file')} valid: {found or 'nothing declared'}.\n"
 
 
@@ -92,3 +89,32 @@ def _copies(backups: Sequence[BackupMade]) -> Iterator[str]:
     several = len({backup.ref for backup in backups}) > 1
     for backup in backups:
         yield f"{backup.ref} {clean(backup.name)}" if several else clean(backup.name)
+
+
+def _in_brief(result: ObjectResult) -> Iterator[str]:
+    """A few words for each field, or for several of the same name."""
+    view = VIEWS.get(result.ref.kind)
+    for path, group in groupby(result.fields, key=lambda field: field.path):
+        fields = list(group)
+        if len(fields) > _FIELDS_SHOWN:
+            yield _counted(path, fields)
+        else:
+            yield from ((view and view.brief(field)) or _words(field) for field in fields)
+
+
+def _words(field: FieldChange) -> str:
+    if field.path.endswith("]"):  # a whole access entry
+        name = field.path
+    elif None not in (field.before, field.after):
+        name = f"{field.path.rsplit('.', 1)[-1]} {show(field.before)} -> {show(field.after)}"
+    else:
+        value = show(field.before if field.after is None else field.after)
+        name = _UUID.sub("", value) if field.path == "vms" else f"{field.path} {value}"
+    return f"+ {name}" if field.before is None else f"- {name}" if field.after is None else name
+
+
+def _counted(path: str, fields: list[FieldChange]) -> str:
+    added = sum(field.before is None for field in fields)
+    removed = sum(field.after is None for field in fields)
+    noun = path.rsplit(".", 1)[-1].removesuffix("s")
+    return ", ".join(f"{sign} {count(n, noun)}" for sign, n in (("+", added), ("-", removed)) if n)

@@ -1,13 +1,18 @@
-"""Plain text: what may be shown, how wide it is on a terminal, and columns."""
+"""What text and data are made of: what may be shown, how wide it is on a terminal, columns, and what JSON can hold."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from reconciler.model.diff import Value
 
 GAP = "   "
+_UNITS = (("PB", 1024**3), ("TB", 1024**2), ("GB", 1024))
+Data = Any
+"""What JSON can hold."""
+
 Paint = Callable[[str, str], str]
 """Gives a text the colour of a word (`create`, `blocked`, `OPEN` ...); only ever repeats what the words say."""
 
@@ -75,3 +80,11 @@ def count(number: int, noun: str) -> str:
     if number != 1:
         noun = f"{noun[:-1]}ies" if noun.endswith("icy") else f"{noun}s"
     return f"{number} {noun}"
+
+
+def about(megabytes: int) -> str:
+    """A used size for people: `0MB`, `180MB`, `1.2GB`."""
+    for unit, factor in _UNITS:
+        if megabytes >= factor:
+            return f"{megabytes / factor:.1f}".removesuffix(".0") + unit
+    return f"{megabytes}MB"

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus (docs/watching.md lists them). Every label value is there from the start, at 0."""
+"""Metrics for Prometheus, listed in docs/watching.md. Every label value exists from the start, at 0."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from reconciler import __version__
 from reconciler.model.diff import Diff, Op
-from reconciler.model.events import EventKind, Pass, Told, Trigger
+from reconciler.model.events import EventKind, Pass, ReportedEvent, Trigger
 from reconciler.model.kinds.host import ObservedHost, UnreachableHost
 from reconciler.model.outcome import Assessment
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.planning.host.diff import is_open
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_CREATED = re.compile(rb"(# (HELP|TYPE) )?vdvs_\w+_created\b")  # when we began to count, of which nobody makes use
+_CREATED = re.compile(rb"(# (HELP|TYPE) )?vdvs_\w+_created\b")  # creation times of counters, which nobody uses
 _KINDS = tuple(kind for kind in Kind if kind is not Kind.SITE)
 _DRIFT = frozenset({Op.CREATE, Op.UPDATE, Op.DELETE, Op.BLOCKED})
 _BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 
 class Metrics:
-    """Implements `ports.Listener`."""
+    """Implements `ports.Listener`: counts events and passes."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
@@ -69,7 +69,7 @@ class Metrics:
                 self._objects.labels(which.value, _state(op))
         self._valid.set(1)
 
-    def told(self, told: Told) -> None:
+    def told(self, told: ReportedEvent) -> None:
         """See `ports.Listener`."""
         kind = told.event.kind
         self._events.labels(_label(kind)).inc()
@@ -91,7 +91,7 @@ class Metrics:
         self._oldest.set(min((at.timestamp() for at in self._since.values()), default=0))
 
     def text(self) -> bytes:
-        """What Prometheus scrapes."""
+        """Return the metrics in the text format of Prometheus."""
         text = generate_latest(self._registry)
         return b"".join(line for line in text.splitlines(keepends=True) if not _CREATED.match(line))
 
@@ -112,6 +112,6 @@ def _label(kind: EventKind) -> str:
 
 
 def _state(op: Op) -> str:
-    """As a label: `in_sync`, `to_create`, `drifted`, `to_delete`, `blocked`, `unmanaged`, `unknown`."""
+    """Return the label: `in_sync`, `to_create`, `drifted`, `to_delete`, `blocked`, `unmanaged` or `unknown`."""
     names = {Op.KEEP: "in_sync", Op.CREATE: "to_create", Op.UPDATE: "drifted", Op.DELETE: "to_delete"}
     return names.get(op, op.value)

@@ -12,6 +12,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import convert
 from msgspec.structs import replace
 
 from reconciler.agent.db import rules
@@ -19,7 +20,7 @@ from reconciler.hosts import wire
 from reconciler.model.diff import Op
 from reconciler.model.inventory import Datastore, ESXiHost, Inventory, VirtualMachine
 from reconciler.model.kinds.configdb import ObservedConfigDB, ResolvedConfigDB, Unmanaged
-from reconciler.model.kinds.host import ResolvedHost
+from reconciler.model.kinds.host import HostSpec, ResolvedHost
 from reconciler.model.plan import APPLY
 from reconciler.model.refs import Kind, Location, ObjectRef
 from reconciler.model.state import Observed, Resolved
@@ -34,7 +35,7 @@ VMS = (VirtualMachine("photon-01", "/vm/photon-01", VM1, None, None, None, ()),)
 RESOLVED = Resolved(
     Inventory((ESXiHost("esx1"),), (STORE,), VMS),
     (ResolvedConfigDB(REF, STORE, ("esx1",), None, Unmanaged.IGNORE, 10),),
-    (ResolvedHost(ObjectRef(Kind.HOST, "esx1"), "esx1", REF, STORE, None, None),),
+    (ResolvedHost(ObjectRef(Kind.HOST, "esx1"), "esx1", REF, STORE, HostSpec()),),
     (),
     (),
 )
@@ -56,7 +57,8 @@ def old_dbs(draw: st.DrawFn) -> dict[str, list[tuple[Any, ...]]]:
 
 def observed(agent: Agent) -> Observed:
     question = [{"path": DB, "fingerprint": None}]
-    report = wire.report("esx1", agent.ask("observe", config_dbs=question, datastores=[URL], deadline=0), {})
+    seen = agent.ask("observe", config_dbs=question, datastores=[URL], deadline=0)
+    report = wire.report("esx1", convert(seen, wire.Seen), {})
     host = replace(report.host, driver="0.21.2-0.0.1", driver_error=None)  # this host has no esxcli to ask
     return Observed({"esx1": host}, {Location(DB): report.config_dbs[DB]}, report.datastores)
 

@@ -98,9 +98,9 @@ def test_every_dependency_has_an_owner_and_is_kept_from_the_agent_and_the_model(
     names = (re.match(r"[A-Za-z0-9_-]+", dependency) for dependency in PYPROJECT["project"]["dependencies"])
     dependencies = {IMPORT_NAMES.get(name[0].lower(), name[0].lower()) for name in names if name}
     assert dependencies <= set(CONTRACTS["agent-outside"]["forbidden_modules"])
-    everywhere = {"msgspec"}  # what records are made of, in every layer
-    assert dependencies - everywhere <= set(CONTRACTS["owners"]["forbidden_modules"])
-    assert dependencies - everywhere <= set(CONTRACTS["model-alone"]["forbidden_modules"])
+    anywhere = {"msgspec"}  # what the values of every layer are made of
+    assert dependencies - anywhere <= set(CONTRACTS["owners"]["forbidden_modules"])
+    assert dependencies - anywhere <= set(CONTRACTS["model-alone"]["forbidden_modules"])
 
 
 @pytest.mark.parametrize("code", BANNED)

@@ -4,6 +4,7 @@ field of an old one, is covered without anybody remembering."""
 from __future__ import annotations
 
 import json
+import tracemalloc
 from datetime import UTC, datetime
 from functools import cache
 from types import NoneType
@@ -18,9 +19,11 @@ from msgspec.structs import fields
 from reconciler.model import ownership
 from reconciler.model.actions import Action
 from reconciler.model.base import Step
+from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.kinds import configdb, host, storagepolicy, vmgroup, volume
-from reconciler.model.plan import DBPlan, HostPlan, MovePlan, SavedPlan
-from reconciler.saved.document import decode, encode
+from reconciler.model.plan import APPLY_AND_DESTROY, DBPlan, HostPlan, MovePlan, Policy, SavedPlan
+from reconciler.model.refs import Kind, ObjectRef
+from reconciler.saved import decode, encode
 
 TYPES = [*get_args(Action), DBPlan, HostPlan, MovePlan, SavedPlan]
 texts = st.text(max_size=4)
@@ -56,10 +59,6 @@ def some(kind: type) -> st.SearchStrategy[Any]:
     return values(kind, 1 if kind is SavedPlan else 2)
 
 
-def through_a_file(data: Any) -> Any:
-    return json.loads(json.dumps(data))
-
-
 def test_every_action_is_among_them() -> None:
     modules = (configdb, host, ownership, storagepolicy, vmgroup, volume)
     made = {
@@ -76,27 +75,49 @@ def test_every_action_is_among_them() -> None:
 @given(data=st.data())
 def test_a_value_comes_back_the_same(kind: type, data: st.DataObject) -> None:
     value = data.draw(some(kind))
-    assert decode(kind, through_a_file(encode(value))) == value
+    assert decode(kind, encode(value)) == value
+
+
+def test_sets_are_written_in_their_own_order() -> None:
+    names = ("vg-b", "vg-a", "vg-c")
+    objects = frozenset([*(ObjectRef(Kind.VMGROUP, name) for name in names), ObjectRef(Kind.CONFIG_DB, "z")])
+    policy = Policy(APPLY_AND_DESTROY.risks, config_db_lifecycle=True, objects=objects)
+    data = json.loads(encode(policy))
+    assert [ref["name"] for ref in data["objects"]] == ["z", "vg-a", "vg-b", "vg-c"]
+    assert data["risks"] == ["safe", "restricts", "widens", "disrupts", "destroys"]
+    assert decode(Policy, encode(policy)) == policy
 
 
 @pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.__name__)
 @settings(max_examples=25)
 @given(data=st.data())
 def test_a_field_too_few_or_too_many_is_refused(kind: type, data: st.DataObject) -> None:
-    good = encode(data.draw(some(kind)))
+    good = json.loads(encode(data.draw(some(kind))))
     field = data.draw(st.sampled_from([field.name for field in fields(kind)]))
     fewer = {name: item for name, item in good.items() if name != field}
     wrong: tuple[Any, ...] = ({**good, "more": None}, fewer, [], None)
     for bad in wrong:
         with pytest.raises(msgspec.ValidationError):
-            decode(kind, bad)
+            decode(kind, json.dumps(bad, separators=(",", ":")).encode())
 
 
 @pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.__name__)
 @settings(max_examples=25)
 @given(data=st.data())
 def test_a_field_of_another_type_is_refused(kind: type, data: st.DataObject) -> None:
-    good = encode(data.draw(some(kind)))
+    good = json.loads(encode(data.draw(some(kind))))
     names = [name for name, hint in get_type_hints(kind).items() if hint is not Any]
     with pytest.raises(msgspec.ValidationError):
-        decode(kind, {**good, data.draw(st.sampled_from(names)): 1.5})
+        decode(kind, json.dumps({**good, data.draw(st.sampled_from(names)): 1.5}).encode())
+
+
+def test_encoding_takes_no_more_than_a_few_times_the_memory_of_the_file() -> None:
+    changes = tuple(Change(ObjectRef(Kind.VMGROUP, f"vg-{number}"), Op.KEEP, "as declared") for number in range(5000))
+    tracemalloc.start()
+    try:
+        size = len(encode(Diff(changes)))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size > 500_000
+    assert peak < 3 * size

@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import ssl
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reconciler.dashboard import board
+from reconciler.dashboard.board import page_json
 from reconciler.dashboard.listening import Listen, host_of, listen
 from reconciler.dashboard.server import COOKIE
 from reconciler.model.errors import UsageError
 from reconciler.model.events import EventKind
 from reconciler.model.kinds.site import Secret
-from tests.dashboard.serving import Served, served
+from reconciler.model.outcome import Assessment
+from tests.dashboard.serving import SOON, Served, served
 from tests.telemetry.passes import drift, kept, made, told
 
 TOKEN = "correct-horse-battery-staple"  # noqa: S105 - of these tests
@@ -180,6 +185,34 @@ def test_a_quiet_pass_changes_nothing_but_the_pass() -> None:
         server.do(server.board.passed, same)
         second = json.loads(text(server.ask("GET", "/api/state")))
         assert first["version"] == second["version"]
+
+
+def test_the_loop_goes_on_while_the_data_of_the_page_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop is that of the watch: it answers a probe while two browsers wait for data that is made once."""
+    making, go_on, made_by = threading.Event(), threading.Event(), list[int]()
+
+    def slow(snapshot: dict[str, Any], seen: Assessment | None) -> bytes:
+        made_by.append(threading.get_ident())
+        making.set()
+        assert go_on.wait(SOON)
+        return page_json(snapshot, seen)
+
+    monkeypatch.setattr(board, "page_json", slow)
+    with served() as server, ThreadPoolExecutor() as browsers:
+        server.do(server.board.passed, made(drift(), minute=1))
+        asked = [browsers.submit(server.ask, "GET", "/api/state") for _ in range(2)]
+        assert making.wait(SOON)
+        assert server.ask("GET", "/healthz").status == 200
+        server.do(server.board.passed, made(kept(), minute=2))
+        go_on.set()
+        answers = [each.result(SOON) for each in asked]
+        later = json.loads(text(server.ask("GET", "/api/state")))
+        assert server.loop_thread not in made_by
+    versions = [json.loads(text(answer))["version"] for answer in answers]
+    assert versions[0] < later["version"], "what was seen meanwhile is in the next answer"
+    assert len(made_by) == len({*versions, later["version"]}), "each version is made once"
+    tags = {answer.headers["ETag"].strip('"').partition("-")[0] for answer in answers}
+    assert tags == {str(version) for version in versions}, "a tag is that of the data it comes with"
 
 
 def test_health_and_readiness() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -14,12 +15,18 @@ import pytest
 from click.testing import CliRunner, Result
 
 from reconciler.cli.main import cli
-from reconciler.saved.document import to_text
-from reconciler.saved.files import read
-from tests.e2e.site import SEED, LabSite, assert_in_sync
+from reconciler.model.errors import UsageError
+from reconciler.model.kinds.site import Lab, Site
+from reconciler.model.plan import APPLY, HEALING
+from reconciler.model.refs import Source
+from reconciler.reconcile import Approval, carry_out
+from reconciler.saved import read, to_bytes
+from reconciler.wiring import open_world
+from tests.e2e.site import SEED, LabSite, Nobody, assert_in_sync
 from tests.render import schemas
 
 MORE = SEED.replace("5GB", "6GB")
+SOURCE = Source("site.yaml", 1, 1)
 
 
 def vdvs(*args: str) -> Result:
@@ -260,7 +267,7 @@ class TestTheFile:
         made = read(str(file))
         assert made.expires_at - made.made_at == timedelta(hours=24)
         monkeypatch.setattr(wiring.SystemClock, "now", lambda _: made.expires_at)
-        assert "it expired at" in self.refusal(file)
+        assert "the plan expired at" in self.refusal(file)
         assert "(expired)" in apply(file, "--dry-run").stderr
         monkeypatch.setattr(wiring.SystemClock, "now", lambda _: made.expires_at - timedelta(microseconds=1))
         assert apply(file).exit_code == 0
@@ -278,14 +285,14 @@ class TestTheFile:
         mine = applied.manifests / "site.yaml"
         other = applied.folder / "other.yaml"
         other.write_text(mine.read_text().replace("../lab", "another-lab"))
-        assert "it was made for site lab" in self.refusal(file, "--site", str(other))
+        assert "the plan was made for site lab" in self.refusal(file, "--site", str(other))
         assert not (applied.folder / "another-lab").exists()
         assert apply(file, "--site", str(mine)).exit_code == 0
 
     def test_one_of_another_version_is_refused_by_name(self, file: Path) -> None:
         data = json.loads(file.read_text())
-        file.write_text(json.dumps({**data, "vdvsPlan": 2}))
-        assert "it has format 2; this vdvs knows format 1" in self.refusal(file)
+        file.write_text(json.dumps({**data, "vdvsPlan": 1}))
+        assert "it has format 1; this vdvs knows format 2" in self.refusal(file)
 
     def test_nothing_but_an_older_plan_is_written_over(self, file: Path, applied: LabSite) -> None:
         applied.write(SEED.replace("5GB", "7GB"))
@@ -335,6 +342,28 @@ def test_what_destroys_must_be_allowed_when_it_is_applied_too(applied: LabSite) 
     assert applied.sql("SELECT name FROM tenants") == [("MYVMGROUP",)]
 
 
+@pytest.mark.parametrize(
+    ("approval", "reason"),
+    [
+        (Approval("root@jump", HEALING), "risks that are not approved: widens"),
+        (Approval("root@jump", APPLY.risks, Site("other", SOURCE, Lab("/lab"), (), None, None)), "not for site other"),
+    ],
+)
+def test_whoever_carries_out_a_plan_must_have_consent(applied: LabSite, approval: Approval, reason: str) -> None:
+    applied.write(MORE)
+    made = read(str(plan(applied)))
+    site, before = made.desired.site, world(applied)
+    assert site is not None
+
+    async def carry_it_out() -> None:
+        async with open_world(site, Nobody()) as there:
+            await carry_out(made, there, approval)
+
+    with pytest.raises(UsageError, match=reason):
+        asyncio.run(carry_it_out())
+    assert world(applied) == before
+
+
 def test_a_writer_that_comes_between_the_look_and_the_write_is_not_overwritten(
     applied: LabSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -377,13 +406,13 @@ def test_the_lab_that_it_was_made_for_is_gone(applied: LabSite) -> None:
 
 def test_a_forged_digest_still_changes_nothing_that_would_not_be_planned(applied: LabSite) -> None:
     """The digest shows accidents. What it cannot show, asking again does: the steps must be those of the wishes."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     applied.write(MORE)
     file = plan(applied)
     made = read(str(file))
     (step,) = made.plan.config_dbs
     forged = replace(made, plan=replace(made.plan, config_dbs=(replace(step, backups_to_keep=0),)))
-    file.write_bytes(to_text(forged))
+    file.write_bytes(b"".join(to_bytes(forged)))
     assert_refused(applied, file)
     assert quota(applied) == 5120

@@ -26,6 +26,7 @@ from reconciler.model.kinds.host import (
     DBMode,
     DesiredDriver,
     DesiredHost,
+    HostSpec,
     Maintenance,
     ObservedHost,
     Presence,
@@ -165,17 +166,19 @@ def _host(name: str, entry: Plain) -> DesiredHost:
         source=NOWHERE,
         address=entry.get("address", name),
         labels=tuple(sorted((entry.get("labels") or {}).items())),
-        driver=driver
-        and DesiredDriver(
-            driver.get("version"),
-            driver.get("source"),
-            driver.get("sha256"),
-            Presence(driver.get("state", "Present")),
-            driver.get("restartHostd", False),
-            driver.get("maintenance") and Maintenance(*driver["maintenance"]),
+        spec=HostSpec(
+            driver=driver
+            and DesiredDriver(
+                driver.get("version"),
+                driver.get("source"),
+                driver.get("sha256"),
+                Presence(driver.get("state", "Present")),
+                driver.get("restartHostd", False),
+                driver.get("maintenance") and Maintenance(*driver["maintenance"]),
+            ),
+            service_running=True if entry.get("service") == "Running" else None,
+            log_level=entry.get("logLevel"),
         ),
-        service_running=True if entry.get("service") == "Running" else None,
-        log_level=entry.get("logLevel"),
     )
 
 
@@ -365,8 +368,9 @@ def observed_db(datastore: str, entry: str | Plain) -> ObservedConfigDB:
         "records": None if records is None else tuple(_record(*row) for row in records),
     }
     if "copied_from" in parts:
-        place, copied = parts.pop("copied_from")
-        fields["copied_from"] = CopiedFrom(place_called(place), copied)
+        name, copied = parts.pop("copied_from")
+        place = place_called(name)
+        fields["copied_from"] = CopiedFrom(place.path, place.host, copied)
     fields |= {key: tuple(value) if isinstance(value, list) else value for key, value in parts.items()}
     fields["schema"] = Schema(fields.get("schema", Schema.V1_2))
     return ObservedConfigDB(path, DBState(state), reason, message, **fields)

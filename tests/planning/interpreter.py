@@ -204,8 +204,8 @@ class Rows(Struct):
             case UpgradeDB(names=names):
                 self.other = replace(self.other, schema=Schema.V1_2)
                 for member in names:
-                    row = self.vms[member.uuid]
-                    self.vms[member.uuid] = row._replace(vm_name=row.vm_name or member.name)
+                    if (named := self.vms.get(member.uuid)) is not None and named.vm_name is None:
+                        self.vms[member.uuid] = named._replace(vm_name=member.name)
             case DeleteRow(table=table, key=key):
                 left = tuple(row for row in self.other.dead_rows if (row.table, row.key) != (table, key))
                 expect(len(left) < len(self.other.dead_rows), "no such dead row")
@@ -356,7 +356,7 @@ class Site:
         here = replace(
             old.other,
             path=move.path,
-            copied_from=CopiedFrom(source, old.fingerprint()),
+            copied_from=CopiedFrom(source.path, source.host, old.fingerprint()),
             writer=plan.writer,
             backups=new.other.backups,
         )

@@ -1,4 +1,7 @@
-"""The config DB of vDVS, schema 1.2, as the service itself creates it, and what a fresh one contains."""
+"""The config DB of vDVS, schema 1.2, as the service creates it, and the rows of a new one.
+
+Source: docs/domain.md#the-config-db-schema-12
+"""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,11 +15,19 @@ DEFAULT_DESCRIPTION = "This is a default vmgroup"
 VM_DS_URL = "_VM_DS://"
 ALL_DS_URL = "_ALL_DS://"
 
+# The values of an access row: (column, key in requests, condition that a usable value meets, why another is none).
+ACCESS = (
+    ("allow_create", "allow_create", "IN (0, 1)", "allow_create on %s is %s, neither 0 nor 1"),
+    ("max_volume_size", "max_mb", ">= 0", "the largest volume on %s is %s, not an integer of at least 0"),
+    ("usage_quota", "total_mb", ">= 0", "the quota on %s is %s, not an integer of at least 0"),
+)
+ACCESS_COLUMNS = tuple(column for column, _, _, _ in ACCESS)
+
 # (table, columns): the order of the columns matters to the service, which reads and inserts by position.
 COLUMNS = (
     ("tenants", ("id", "name", "description", "default_datastore_url")),
     ("vms", ("vm_id", "tenant_id", "vm_name")),
-    ("privileges", ("tenant_id", "datastore_url", "allow_create", "max_volume_size", "usage_quota")),
+    ("privileges", ("tenant_id", "datastore_url") + ACCESS_COLUMNS),
     ("volumes", ("tenant_id", "datastore_url", "volume_name", "volume_size")),
     ("versions", ("id", "major_ver", "minor_ver", "vmodl_major_ver", "vmodl_minor_ver")),
 )
@@ -37,12 +48,11 @@ TABLES = (
     """CREATE TABLE privileges(
     tenant_id TEXT NOT NULL,
     datastore_url TEXT NOT NULL,
-    allow_create INTEGER,
-    max_volume_size INTEGER,
-    usage_quota INTEGER,
+    %s INTEGER,
     PRIMARY KEY(tenant_id, datastore_url),
     FOREIGN KEY(tenant_id) REFERENCES tenants(id)
-)""",
+)"""
+    % " INTEGER,\n    ".join(ACCESS_COLUMNS),
     """CREATE TABLE volumes(
     tenant_id TEXT NOT NULL,
     datastore_url TEXT NOT NULL,
@@ -67,7 +77,10 @@ META = "CREATE TABLE IF NOT EXISTS vdvs_meta(key TEXT PRIMARY KEY, value TEXT)"
 
 def create(connection, with_default):
     # type: (sqlite3.Connection, bool) -> None
-    """Make the tables and the versions row; `with_default` also `_DEFAULT`, which may do everything everywhere."""
+    """Create the tables and the versions row; `with_default`: also `_DEFAULT`, with full access everywhere.
+
+    Source: docs/domain.md#the-config-db-schema-12
+    """
     for table in TABLES:
         connection.execute(table)
     connection.execute("INSERT INTO versions VALUES (?, ?, ?, ?, ?)", VERSION_ROW)
@@ -80,7 +93,10 @@ def create(connection, with_default):
 
 def upgrade(connection, has_names):
     # type: (sqlite3.Connection, bool) -> None
-    """Make the tables of schema 1.1 those of 1.2; the rows that 1.2 needs are for others to write."""
+    """Change the tables of schema 1.1 into those of 1.2. The rows that 1.2 needs are written by the caller.
+
+    Source: docs/domain.md#older-schemas
+    """
     if not has_names:
         connection.execute("ALTER TABLE vms ADD COLUMN vm_name TEXT")
     connection.execute("UPDATE versions SET major_ver = ?, minor_ver = ?", VERSION)
@@ -88,6 +104,6 @@ def upgrade(connection, has_names):
 
 def record_writer(connection, writer):
     # type: (sqlite3.Connection, str) -> None
-    """Write down which host wrote last, in a table of our own."""
+    """Record which host wrote last, in a table of our own."""
     connection.execute(META)
     connection.execute("INSERT OR REPLACE INTO vdvs_meta(key, value) VALUES ('writer', ?)", (writer,))

@@ -116,7 +116,7 @@ class ResolvedStoragePolicy(ResolvedFile, frozen=True):
     content: str
 
 
-class StoragePolicyFile(Strict, frozen=True):
+class StoragePolicyFile(Strict, frozen=True, array_like=True):
     """A file of `dockvols/policies/`, each of which vDVS takes for a policy. `content` None: it could not be read;
     `problem` says why."""
 

@@ -3,14 +3,58 @@
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
+
+from msgspec import Struct
 
 from reconciler.model.base import Step, Strict
 from reconciler.model.refs import ALL_DS, DB_FILE, VM_DS, ObjectRef, Source
+from reconciler.model.units import format_size, parse_size
+
+
+class AccessField(Struct, frozen=True):
+    """A field of an entry of `access`, and its name everywhere: `name` in manifests, `attribute` in Python, `column` of
+    `privileges`, `output` in JSON.
+
+    `parse` makes the value from that of a manifest (raises ValueError with a message for the user), `format` is the
+    reverse. `stored` makes it from the value of the column; None if vDVS cannot use that.
+    """
+
+    name: str
+    attribute: str
+    column: str
+    output: str
+    default: bool | int
+    parse: Callable[[Any], bool | int]
+    format: Callable[[Any], bool | str]
+    stored: Callable[[object], bool | int | None]
+
+
+def _stored_flag(value: object) -> bool | None:
+    return value == 1 if value in (0, 1) else None
+
+
+def _stored_limit(value: object) -> int | None:
+    return value if isinstance(value, int) and value >= 0 else None
+
+
+ACCESS_FIELDS: Final = (
+    AccessField("allowCreate", "allow_create", "allow_create", "allowCreate", False, bool, bool, _stored_flag),
+    AccessField("volumeMaxSize", "max_mb", "max_volume_size", "volumeMaxMB", 0, parse_size, format_size, _stored_limit),
+    AccessField(
+        "volumeTotalSize", "total_mb", "usage_quota", "volumeTotalMB", 0, parse_size, format_size, _stored_limit
+    ),
+)
+"""The fields of `DesiredAccess` and `Access`, datastore aside. Source: docs/domain.md#the-config-db-schema-12"""
+
+access_values: Final = attrgetter(*(field.attribute for field in ACCESS_FIELDS))
+"""Return the values of `ACCESS_FIELDS` in a `DesiredAccess`, an `Access` or a `PrivilegeRow`."""
 
 
 class DesiredAccess(Strict, frozen=True):
-    """What a vmgroup may do on one datastore (a name, `_VM_DS` or `_ALL_DS`). Limits in MB, 0 = unlimited."""
+    """Access of a vmgroup to one datastore (a name, `_VM_DS` or `_ALL_DS`). Limits in MB, 0 = unlimited."""
 
     datastore: str
     allow_create: bool
@@ -19,7 +63,7 @@ class DesiredAccess(Strict, frozen=True):
 
 
 class VMRef(Strict, frozen=True):
-    """A VM as a manifest names it; exactly one field is set. `uuid` is the lower-case BIOS UUID."""
+    """A VM as referred to in a manifest; exactly one field is set. `uuid` is the lower-case BIOS UUID."""
 
     name: str | None = None
     uuid: str | None = None
@@ -30,7 +74,7 @@ class VMRef(Strict, frozen=True):
 
 
 class VMSelector(Strict, frozen=True):
-    """Membership by place in the inventory: every VM below `folder` whose name matches `name_pattern` (fnmatch)."""
+    """Membership by place in the inventory: VMs below `folder` whose name matches `name_pattern` (fnmatch)."""
 
     folder: str
     name_pattern: str
@@ -39,7 +83,7 @@ class VMSelector(Strict, frozen=True):
 class DesiredVMGroup(Strict, frozen=True):
     """A vmgroup. `name` is its vDVS name, `config_db` the `metadata.name` of its ConfigDB.
 
-    `previous_names`: what it may still be called in the config DB; then it is renamed.
+    `previous_names`: names that it may still have in the config DB, and is then renamed from.
     """
 
     ref: ObjectRef
@@ -57,7 +101,9 @@ class DesiredVMGroup(Strict, frozen=True):
 
 
 class Access(Strict, frozen=True, order=True):
-    """One row of `privileges`: what a vmgroup may do on the datastore with this URL. Limits in MB, 0 = unlimited."""
+    """A row of `privileges`: access to the datastore with this URL. Limits in MB, 0 = unlimited. Source:
+    docs/domain.md#the-config-db-schema-12
+    """
 
     url: str
     allow_create: bool
@@ -73,10 +119,11 @@ class Member(Strict, frozen=True, order=True):
 
 
 class ResolvedVMGroup(Strict, frozen=True):
-    """`config_db` is the ref of its ConfigDB. `access` and `members` are sorted; None: left alone.
+    """A vmgroup with names looked up. `config_db` is the ref of its ConfigDB; `access` and `members` are sorted; None:
+    left alone.
 
-    `removes_members` False: VMs that are in the vmgroup and not in `members` stay, because its selector matched
-    nothing and that is no proof that nothing shall match.
+    `removes_members` False: members that are not in `members` stay, because the selector matched nothing, which is no
+    proof that it should.
     """
 
     ref: ObjectRef
@@ -91,8 +138,11 @@ class ResolvedVMGroup(Strict, frozen=True):
     previous_names: tuple[str, ...] = ()
 
 
-class TenantRow(Strict, frozen=True):
-    """A row of `tenants`. Columns may hold what they must not; the planner has to cope."""
+class TenantRow(Strict, frozen=True, array_like=True):
+    """A row of `tenants`. Columns may hold invalid values, which planning has to handle.
+
+    Source: docs/domain.md#rules-for-rows
+    """
 
     id: str
     name: str
@@ -101,15 +151,15 @@ class TenantRow(Strict, frozen=True):
 
 
 class VMRow(NamedTuple):
-    """A row of `vms` (a tuple, which is made much faster: there are tens of thousands)."""
+    """A row of `vms`. A tuple, because creating one is much faster and there are tens of thousands."""
 
     vm_id: str
     tenant_id: str
     vm_name: str | None
 
 
-class PrivilegeRow(Strict, frozen=True):
-    """A row of `privileges`."""
+class PrivilegeRow(Strict, frozen=True, array_like=True):
+    """A row of `privileges`. Columns may hold invalid values. Source: docs/domain.md#rules-for-rows"""
 
     tenant_id: str
     url: str
@@ -118,8 +168,10 @@ class PrivilegeRow(Strict, frozen=True):
     total_mb: int | None
 
 
-class VolumeUse(Strict, frozen=True):
-    """Sum of `volumes` for one vmgroup on one datastore: how much of a quota is used, in MB."""
+class VolumeUse(Strict, frozen=True, array_like=True):
+    """Sum of `volumes` for one vmgroup on one datastore: the used part of a quota, in MB. Source:
+    docs/domain.md#quotas
+    """
 
     tenant_id: str
     url: str
@@ -127,8 +179,10 @@ class VolumeUse(Strict, frozen=True):
     count: int
 
 
-class BookedVolume(Strict, frozen=True):
-    """A row of `volumes`: vDVS counts this volume, of so many MB (None: no number), for a vmgroup on a datastore."""
+class BookedVolume(Strict, frozen=True, array_like=True):
+    """A row of `volumes`: vDVS counts this volume of `mb` (None: not a number) for a vmgroup on a datastore. Source:
+    docs/domain.md#quotas
+    """
 
     tenant_id: str
     url: str
@@ -148,7 +202,7 @@ class CreateVMGroup(Step, frozen=True):
 
 
 class UpdateVMGroup(Step, frozen=True):
-    """Change the description or the default datastore; None leaves it."""
+    """Change the description or the default datastore; None: unchanged."""
 
     uuid: str
     description: str | None
@@ -156,7 +210,9 @@ class UpdateVMGroup(Step, frozen=True):
 
 
 class RenameVMGroup(Step, frozen=True):
-    """Call the vmgroup `name` that is called `before`. It keeps its UUID, and so its volumes, members and access."""
+    """Rename a vmgroup from `before` to `name`. Its UUID, volumes, members and access stay. Source:
+    docs/domain.md#layout-of-dockvols
+    """
 
     uuid: str
     before: str
@@ -178,14 +234,14 @@ class RemoveAccess(Step, frozen=True):
 
 
 class AddMember(Step, frozen=True):
-    """Put a VM that is in no vmgroup into this one."""
+    """Add a VM that is in no vmgroup."""
 
     uuid: str
     member: Member
 
 
 class MoveMember(Step, frozen=True):
-    """Take a VM from the vmgroup `from_uuid` into this one, in one statement: it is never in none."""
+    """Move a VM from the vmgroup `from_uuid` to this one, in one statement: it is never in none."""
 
     uuid: str
     from_uuid: str
@@ -193,23 +249,23 @@ class MoveMember(Step, frozen=True):
 
 
 class NameMember(Step, frozen=True):
-    """Write what a VM of this vmgroup is called now into its row. vDVS authorises by id; people read the name."""
+    """Write the current name of a member into its row. vDVS authorises by id; the name is for people."""
 
     uuid: str
     member: Member
 
 
 class RemoveMember(Step, frozen=True):
-    """Take a VM out of this vmgroup; it falls to `_DEFAULT`, or to nothing."""
+    """Remove a VM from this vmgroup; it falls to `_DEFAULT`, or to nothing. Source: docs/domain.md#who-may-do-what"""
 
     uuid: str
     member: Member
 
 
 class DeleteVMGroup(Step, frozen=True):
-    """Delete a vmgroup without members, with its access rows and its record. Refused while its books show volumes.
+    """Delete a vmgroup without members, with its access rows and its record. Refused while it has booked volumes.
 
-    `only_of`: refused too unless one of these sets applied it last ("": none did). None: whoever did.
+    `only_of`: refused too unless one of these sets applied it last ("": none did). None: whichever did.
     """
 
     uuid: str
@@ -218,7 +274,9 @@ class DeleteVMGroup(Step, frozen=True):
 
 
 class SetNameLink(Step, frozen=True):
-    """Make `dockvols/<name>` on a datastore a link to the folder of the vmgroup with this UUID."""
+    """Make `dockvols/<name>` on a datastore a link to the folder of the vmgroup with this UUID. Source:
+    docs/domain.md#layout-of-dockvols
+    """
 
     url: str
     name: str
@@ -226,7 +284,7 @@ class SetNameLink(Step, frozen=True):
 
 
 class RemoveNameLink(Step, frozen=True):
-    """Remove the link `dockvols/<name>`, if it still points to `target`."""
+    """Remove the link `dockvols/<name>`, if it still points to `target`. Source: docs/domain.md#layout-of-dockvols"""
 
     url: str
     name: str
@@ -254,7 +312,7 @@ _MISREAD: Final = {
 
 
 def why_not_vmgroup_name(name: str) -> str | None:
-    """Why a vmgroup cannot be called so, or None."""
+    """Return why a vmgroup cannot have this name, or None. Source: docs/domain.md#layout-of-dockvols"""
     if _UUID_SHAPED.fullmatch(name):
         return "vDVS would take it for the folder of the vmgroup with this UUID"
     if name.startswith(_DB_FILE_NAME):

@@ -37,7 +37,7 @@ class SettingsState(StrEnum):
     UNKNOWN = "unknown"  # what is in them could not be told
 
 
-class Attached(Strict, frozen=True):
+class Attached(Strict, frozen=True, array_like=True):
     """The VM that a volume is attached to, as its metadata say: its instance UUID (BIOS UUID before vDVS 0.15), and its
     name at that time."""
 

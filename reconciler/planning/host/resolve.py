@@ -39,15 +39,14 @@ def resolve_hosts(desired: Desired, so_far: Resolved, names: InventoryLookup) ->
             unresolved.append(Unresolved(host.ref, f"its {selecting} could not be looked up"))
         else:
             datastore = databases[selecting].datastore if selecting else None
-            wishes = host.driver, host.service_running, host.log_level
-            found.append(ResolvedHost(host.ref, host.address, selecting, datastore, *wishes, entry))
+            found.append(ResolvedHost(host.ref, host.address, selecting, datastore, host.spec, entry))
     found.sort(key=lambda host: host.ref.sort_key)
     return replace(so_far, hosts=tuple(found), unresolved=tuple(unresolved))
 
 
 def _databases_of(host: DesiredHost, desired: Desired, cluster: str | None) -> Iterator[DesiredConfigDB]:
     """The config DBs that select this host; none, once vDVS has to leave it."""
-    if host.driver is None or host.driver.state is not Presence.ABSENT:
+    if host.spec.driver is None or host.spec.driver.state is not Presence.ABSENT:
         yield from (db for db in desired.config_dbs if selects(db, host, cluster))
 
 

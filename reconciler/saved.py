@@ -1,0 +1,128 @@
+"""Plans in files: what was reviewed is what is applied.
+
+A file is one line of JSON: the version of the format, a digest, and the plan, which the digest is of byte by byte.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tempfile
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from msgspec import DecodeError, Raw, Struct, ValidationError, field, json
+
+from reconciler.model.errors import UsageError
+from reconciler.model.plan import SavedPlan
+
+_T = TypeVar("_T", bound=Struct)
+
+VERSION: Final = 2
+_BEGINNING: Final = re.compile(rb'\{\s*"vdvsPlan":')
+
+
+class _File(Struct):
+    """schemas/output/saved-plan.json."""
+
+    version: Any = field(name="vdvsPlan")
+    digest: Any = None
+    content: Raw = Raw(b"null")
+
+
+def read(name: str) -> SavedPlan:
+    """Return the plan in the file `name`. Raises UsageError."""
+    try:
+        text = Path(name).read_bytes()
+    except OSError as error:
+        raise UsageError(f"{name}: {error.strerror}") from error
+    return from_bytes(text, name)
+
+
+def write(name: str, plan: SavedPlan) -> None:
+    """Write the plan to the file `name`, whole or not at all, readable by its owner only.
+
+    Raises UsageError as `check_target` does, or OSError.
+    """
+    check_target(name)
+    path = Path(name)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.writelines(to_bytes(plan))
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def check_target(name: str) -> None:
+    """Raise UsageError unless a plan may be written to `name`: nothing is there, or an older plan."""
+    path = Path(name)
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise UsageError(f"{name}: it is there already and is not a plain file; give another name")
+        with path.open("rb") as stream:
+            beginning = stream.read(64)
+    except FileNotFoundError:
+        if not path.parent.is_dir():
+            raise UsageError(f"{name}: there is no folder {path.parent}") from None
+        return
+    except OSError as error:
+        raise UsageError(f"{name}: {error.strerror}") from error
+    if not _BEGINNING.match(beginning):
+        raise UsageError(f"{name}: it is there already and is not a plan of vdvs; remove it, or give another name")
+
+
+def to_bytes(plan: SavedPlan) -> tuple[bytes, bytes, bytes]:
+    """Return the file of a plan in three parts, the largest of which is not copied."""
+    content = encode(plan)
+    return f'{{"vdvsPlan":{VERSION},"digest":"{_digest(content)}","content":'.encode(), content, b"}\n"
+
+
+def from_bytes(text: bytes, name: str) -> SavedPlan:
+    """Return the plan in a file called `name`. Raises UsageError with the reason for what `to_bytes` did not make."""
+    try:
+        file = json.decode(text, type=_File)
+    except (DecodeError, RecursionError):
+        damaged = _BEGINNING.match(text)
+        raise _unusable(name, "it is damaged or cut off" if damaged else "it is not a plan of vdvs") from None
+    if file.version != VERSION:
+        raise _unusable(name, f"it has format {file.version!r}; this vdvs knows format {VERSION}")
+    content = memoryview(file.content)
+    if file.digest != _digest(content):
+        raise _unusable(name, "it was changed after it was made: its digest does not match")
+    try:
+        return decode(SavedPlan, content)
+    except ValidationError as error:
+        raise _unusable(name, f"{_maker(content)} made it, and this one reads it otherwise ({error})") from error
+
+
+def encode(value: Struct) -> bytes:
+    """Return a value of the model as JSON, always the same for the same value."""
+    return json.encode(value, order="deterministic")
+
+
+def decode(kind: type[_T], data: bytes | memoryview) -> _T:
+    """Return the value of which `encode` made `data`. Raises ValidationError: nothing is guessed or left out."""
+    value = json.decode(data, type=kind)
+    if encode(value) != data:
+        raise ValidationError("a field is missing")
+    return value
+
+
+def _digest(content: bytes | memoryview) -> str:
+    return f"sha256:{sha256(content).hexdigest()}"
+
+
+def _maker(content: bytes | memoryview) -> Any:
+    data = json.decode(content)
+    return data.get("made_by") if isinstance(data, dict) else None
+
+
+def _unusable(name: str, why: str) -> UsageError:
+    return UsageError(f"{name}: {why}; make a new one with `vdvs plan`")
