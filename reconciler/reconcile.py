@@ -35,7 +35,7 @@ from reconciler.planning.differ import diff, without_uuid
 from reconciler.planning.host.undeclared import undeclared_hosts
 from reconciler.planning.invalidated import appeared_since, invalidated
 from reconciler.planning.planner import plan
-from reconciler.planning.resolve import resolve_places, resolve_vmgroups
+from reconciler.planning.resolve import resolve_places, resolve_rest
 from reconciler.ports import Clock, HostAgent, Hosts, InventorySource, MaintenanceMode, Observer
 
 __all__ = [
@@ -107,8 +107,8 @@ async def _looked_up(desired: Desired, world: World) -> tuple[Resolved, asyncio.
     """Where things are, and everything that the manifests name, as soon as that is looked up."""
     inventory, memory = await world.inventory.snapshot(), world.memory
     places = memory.places((desired, inventory), partial(resolve_places, desired, inventory))
-    vmgroups = partial(resolve_vmgroups, desired, places)
-    return places, asyncio.create_task(asyncio.to_thread(memory.resolved, (desired, places), vmgroups))
+    rest = partial(resolve_rest, desired, places)
+    return places, asyncio.create_task(asyncio.to_thread(memory.resolved, (desired, places), rest))
 
 
 async def _foreseen(desired: Desired, world: World, avoid: tuple[str, ...]) -> Prefetched:

@@ -166,7 +166,7 @@ class TestTheWorldMoved:
         file = plan(applied)
         applied.link("esxiz10").symlink_to(target)
         refused = assert_refused(applied, file)
-        assert refused["host/esxiz10"] == "there is nothing to do any more: it is as declared"
+        assert refused["host/esxiz10"] == "nothing is left to do: it is as declared"
 
     def test_a_folder_under_the_name_of_a_vmgroup_to_be_made(self, applied: LabSite) -> None:
         applied.write(SEED + applied.vmgroup("other"))

@@ -17,8 +17,8 @@ from reconciler.model.kinds.storagepolicy import (
 from reconciler.model.ownership import Record
 from reconciler.model.refs import Kind
 from reconciler.model.state import ObservedDatastore
+from reconciler.planning.files.storagepolicy import record_name
 from reconciler.planning.joined import Joined
-from reconciler.planning.storagepolicy import record_name
 from reconciler.render.kinds.view import NONE, UNKNOWN, Pairs, Row, View, listed
 from reconciler.render.text import Data, count
 

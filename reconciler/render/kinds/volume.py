@@ -10,8 +10,8 @@ from reconciler.model.diff import Change
 from reconciler.model.kinds.volume import ResolvedVolume, SettingsState, VolumeAccess
 from reconciler.model.ownership import Record
 from reconciler.model.refs import Kind
+from reconciler.planning.files.volume import attached_to, names_of_vms, settings_of, uuids_of_vmgroups
 from reconciler.planning.joined import Joined
-from reconciler.planning.volume import attached_to, names_of_vms, settings_of, uuids_of_vmgroups
 from reconciler.render.kinds.view import NONE, UNKNOWN, Pairs, Row, View
 from reconciler.render.text import Data
 

@@ -1,10 +1,17 @@
-"""Storage policies of vSAN: where they are, how they differ, what is planned for them, and their export."""
+"""Storage policies of vSAN: where they are, how they differ, and their export.
+
+Source: docs/domain.md#storage-policies
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from reconciler.model.diff import Change, FieldChange, Op, Value
+from reconciler.model.events import Condition, Truth
 from reconciler.model.export import LeftOut, Manifest
 from reconciler.model.inventory import Datastore
 from reconciler.model.kinds.configdb import ResolvedConfigDB
@@ -25,17 +32,20 @@ from reconciler.model.ownership import Applying, ForgetObject, Record
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.risk import Risk
 from reconciler.model.state import Desired, Observed, Resolved, Unresolved
+from reconciler.planning.compare.context import DBContext, SiteContext
 from reconciler.planning.export.expressible import DatastoreSpelling
 from reconciler.planning.export.names import document, kube_names
 from reconciler.planning.lookup import InventoryLookup, NotFoundError
-from reconciler.planning.ownership import Ledger, recorded, spell
+from reconciler.planning.ownership import Place, Places, spell
 from reconciler.planning.scope import incomplete
 
+if TYPE_CHECKING:
+    from reconciler.planning.joined import Joined
 
-def resolve_storage_policies(
-    desired: Desired, names: InventoryLookup, unresolved: list[Unresolved]
-) -> tuple[ResolvedStoragePolicy, ...]:
+
+def resolve_storage_policies(desired: Desired, so_far: Resolved, names: InventoryLookup) -> Resolved:
     """Look up the datastore of each; two manifests of one and the same file both fail."""
+    unresolved = list(so_far.unresolved)
     found: dict[tuple[str, str], list[ResolvedStoragePolicy]] = {}
     for policy in desired.files_of(DesiredStoragePolicy):
         try:
@@ -51,11 +61,12 @@ def resolve_storage_policies(
             reason = f"it is the same file as {others}: both are on {one.datastore.name}"
             unresolved.append(Unresolved(one.ref, reason, (one.name,)))
     kept = [twins[0] for twins in found.values() if len(twins) == 1]
-    return tuple(sorted(kept, key=lambda policy: policy.ref.sort_key))
+    kept.sort(key=lambda policy: policy.ref.sort_key)
+    return replace(so_far, files=(*so_far.files, *kept), unresolved=tuple(unresolved))
 
 
 def record_name(datastore: Datastore, name: str) -> str:
-    """What a record calls a storage policy: several datastores may have one of the same name."""
+    """Return the name of a storage policy in records: several datastores may have one of the same name."""
     return f"{Kind.STORAGE_POLICY.lower()}/{datastore.id}/{name}"
 
 
@@ -67,58 +78,72 @@ def keeper(datastore: Datastore, resolved: Resolved) -> ObjectRef | None:
     return min((db.ref for db in users), key=lambda ref: ref.sort_key, default=None)
 
 
-Ledgers = Mapping[ObjectRef, Ledger | None]
+def policy_records(resolved: Resolved, _observed: Observed, _fresh: Mapping[ObjectRef, str]) -> Places:
+    """A storage policy is recorded in the config DB that is the keeper of its datastore."""
+    why = "no config DB says what was applied to it"
+    return {
+        policy.ref: Place(keeper(policy.datastore, resolved), record_name(policy.datastore, policy.name), why=why)
+        for policy in resolved.files_of(ResolvedStoragePolicy)
+    }
 
 
-def policy_changes(
-    resolved: Resolved, observed: Observed, ledgers: Ledgers, applying: Applying | None
-) -> Iterator[Change]:
-    """How every storage policy differs, whether it is declared or only there. `ledgers`: of the config DBs."""
-    for policy in resolved.files_of(ResolvedStoragePolicy):
-        change = _declared(policy, observed)
-        known = _ledger(policy.datastore, resolved, ledgers)
-        name, digest = record_name(policy.datastore, policy.name), resolved.digests.get(policy.ref)
-        yield recorded(change, name, None, digest, known, applying)
-    for datastore in _by_url(resolved.inventory.datastores):
-        seen = observed.datastores.get(datastore.url)
+def policy_changes(site: SiteContext) -> Iterator[Change]:
+    """How every storage policy differs, whether it is declared or only there."""
+    for policy in site.resolved.files_of(ResolvedStoragePolicy):
+        yield _declared(policy, site.found)
+    for datastore in _by_url(site.resolved.inventory.datastores):
+        seen = site.found.datastores.get(datastore.url)
         if seen is not None and seen.error is None:
-            yield from _others(datastore, seen.files_of(ObservedStoragePolicies), resolved, observed, ledgers, applying)
+            yield from _others(datastore, seen.files_of(ObservedStoragePolicies), site)
 
 
-def forgotten_policies(
-    db: ObjectRef, resolved: Resolved, observed: Observed, known: Ledger | None, applying: Applying | None
-) -> tuple[ForgetObject, ...]:
-    """What drops the records of policies that are neither there nor declared: one that somebody else makes under such
-    a name later was not applied by anybody."""
-    if applying is None or known is None:
-        return ()
+def forgotten_policies(context: DBContext, site: SiteContext) -> list[str]:
+    """The records of policies that are neither there nor declared: one that somebody else makes under such a name later
+    was not applied by anybody."""
+    resolved, records = site.resolved, {} if context.ledger is None else context.ledger.by_object
     kept = {record_name(policy.datastore, policy.name) for policy in resolved.files_of(ResolvedStoragePolicy)}
     failed = {name for each in resolved.unresolved if each.ref.kind is Kind.STORAGE_POLICY for name in each.known_as}
     gone = []
     for datastore in _by_url(resolved.inventory.datastores):
-        seen = observed.datastores.get(datastore.url)
-        if (
-            seen is None
-            or (seen.error or seen.files_of(ObservedStoragePolicies).error) is not None
-            or keeper(datastore, resolved) != db
-        ):
+        seen = site.found.datastores.get(datastore.url)
+        if seen is None or seen.error is not None or keeper(datastore, resolved) != context.db.ref:
             continue
-        kept |= {record_name(datastore, name) for name in (*seen.files_of(ObservedStoragePolicies).files, *failed)}
-        begin = record_name(datastore, "")
-        gone += [name for name in known.by_object if name.startswith(begin) and name not in kept]
-    return tuple(ForgetObject(db, Risk.SAFE, name) for name in sorted(gone))
+        if (policies := seen.files_of(ObservedStoragePolicies)).error is None:
+            kept |= {record_name(datastore, name) for name in (*policies.files, *failed)}
+            begin = record_name(datastore, "")
+            gone += [name for name in records if name.startswith(begin) and name not in kept]
+    return sorted(gone)
+
+
+def policy_conditions(change: Change, joined: Joined) -> Iterator[Condition]:
+    """`NoLeftovers`: whether interrupted or failed updates by vDVS left anything beside the policy."""
+    policy = joined.files.get(change.ref)
+    datastore = joined.assessment.observed.datastores.get(policy.datastore.url) if policy is not None else None
+    if policy is None or datastore is None:
+        return
+    seen = datastore.files_of(ObservedStoragePolicies)
+    if (error := datastore.error or seen.error) is not None:
+        yield Condition(change.ref, "NoLeftovers", Truth.UNKNOWN, "NotRead", error)
+    elif found := leftovers(policy.name, seen):
+        yield Condition(change.ref, "NoLeftovers", Truth.FALSE, "Leftovers", "; ".join(found))
+    else:
+        message = "no update of vDVS left anything beside it"
+        yield Condition(change.ref, "NoLeftovers", Truth.TRUE, "None", message)
 
 
 def leftovers(name: str, seen: ObservedStoragePolicies) -> tuple[str, ...]:
-    """What updates of this policy by vDVS left beside it, in words."""
+    """Return what updates of this policy by vDVS left beside it, in words.
+
+    Source: docs/domain.md#storage-policies
+    """
     shown = "vDVS lists it as a policy of its own; look, then remove it"
     return tuple(f"{name}{end}: {why}; {shown}" for end, why in LEFT_BEHIND.items() if f"{name}{end}" in seen.files)
 
 
 def used_by(name: str, seen: ObservedStoragePolicies) -> str | None:
-    """`2 volumes use it`, or that this cannot be told; None: no volume does."""
+    """Return `2 volumes use it`, or that this is unknown; None: no volume does."""
     if seen.unread is not None:
-        return f"it cannot be told which volumes use it: {seen.unread}"
+        return f"which volumes use it is unknown: {seen.unread}"
     if not (users := seen.users.get(name, ())):
         return None
     return f"{len(users)} volumes use it" if len(users) > 1 else "1 volume uses it"
@@ -127,11 +152,6 @@ def used_by(name: str, seen: ObservedStoragePolicies) -> str | None:
 def _by_url(datastores: Iterable[Datastore]) -> list[Datastore]:
     unique = {datastore.url: datastore for datastore in sorted(datastores, key=lambda each: each.name, reverse=True)}
     return [unique[url] for url in sorted(unique)]
-
-
-def _ledger(datastore: Datastore, resolved: Resolved, ledgers: Ledgers) -> Ledger | None:
-    db = keeper(datastore, resolved)
-    return None if db is None else ledgers.get(db)
 
 
 def _declared(policy: ResolvedStoragePolicy, observed: Observed) -> Change:
@@ -157,7 +177,7 @@ def _declared(policy: ResolvedStoragePolicy, observed: Observed) -> Change:
 
 
 def _not_reached(name: str, seen: ObservedStoragePolicies) -> Iterator[str]:
-    """What writing the file does not do: only vDVS, or objtool, changes volumes that are there."""
+    """Notes on what writing the file does not change: only vDVS, or objtool, changes existing volumes."""
     if (users := used_by(name, seen)) is not None:
         yield (
             f"{users}; apply writes the file, which only new volumes follow: those that are there keep what they have."
@@ -166,15 +186,9 @@ def _not_reached(name: str, seen: ObservedStoragePolicies) -> Iterator[str]:
         )
 
 
-def _others(
-    datastore: Datastore,
-    seen: ObservedStoragePolicies,
-    resolved: Resolved,
-    observed: Observed,
-    ledgers: Ledgers,
-    applying: Applying | None,
-) -> Iterator[Change]:
-    """Files that no manifest declares. What an update left beside a policy is told with that policy."""
+def _others(datastore: Datastore, seen: ObservedStoragePolicies, site: SiteContext) -> Iterator[Change]:
+    """Files that no manifest declares. What an update left beside a policy is a note on that policy."""
+    resolved, applying = site.resolved, site.applying
     mine = {policy.name for policy in resolved.files_of(ResolvedStoragePolicy) if policy.datastore.url == datastore.url}
     failed = [each for each in resolved.unresolved if each.ref.kind is Kind.STORAGE_POLICY]
     mine |= {name for each in failed for name in each.known_as}
@@ -182,7 +196,8 @@ def _others(
         each.ref.name for each in failed
     }
     several = sum(each.is_vsan for each in _by_url(resolved.inventory.datastores)) > 1
-    known = _ledger(datastore, resolved, ledgers)
+    db = keeper(datastore, resolved)
+    known = None if db is None else site.databases[db].ledger
     for name in sorted(seen.files.keys() - mine):
         if policy_of(name) in mine | (seen.files.keys() - {name}):
             continue
@@ -190,7 +205,7 @@ def _others(
         ref = ObjectRef(Kind.STORAGE_POLICY, shown)
         record = known.by_object.get(record_name(datastore, name)) if known is not None else None
         if applying is not None and applying.prune and record is not None and record.set == applying.set != "":
-            yield _pruned(ref, datastore, name, seen, record, incomplete(resolved, observed))
+            yield _pruned(ref, datastore, name, seen, record, incomplete(resolved, site.found))
         else:
             yield Change(ref, Op.UNMANAGED, _why_there(name, record, applying), notes=leftovers(name, seen))
 
@@ -230,19 +245,15 @@ def _pruned(
 _ACTIONS = WriteStoragePolicy | RemoveStoragePolicy
 
 
-def keepers(permitted: Iterable[Change], resolved: Resolved) -> dict[ObjectRef, ObjectRef | None]:
-    """The config DB that records who applied each."""
-    places = {policy.ref: policy.datastore for policy in resolved.files_of(ResolvedStoragePolicy)}
+def pruned_policies(permitted: Iterable[Change], resolved: Resolved) -> dict[ObjectRef, ObjectRef | None]:
+    """The config DB that records each policy that is written, an undeclared one that is removed among them."""
     by_url = {datastore.url: datastore for datastore in resolved.inventory.datastores}
-    for change in permitted:
-        urls = [action.url for action in change.actions if isinstance(action, _ACTIONS)]
-        if urls and urls[0] in by_url:
-            places[change.ref] = by_url[urls[0]]
-    return {ref: keeper(datastore, resolved) for ref, datastore in places.items()}
+    urls = {change.ref: action.url for change in permitted for action in change.actions if isinstance(action, _ACTIONS)}
+    return {ref: keeper(by_url[url], resolved) for ref, url in urls.items() if url in by_url}
 
 
 def adopt_storage_policies(found: Resolved, seen: Observed, left_out: list[LeftOut]) -> Iterator[Manifest]:
-    """One for each file that can be said; why not goes to `left_out`."""
+    """Manifests of the files that a manifest can express; the others go to `left_out`."""
     spelling = DatastoreSpelling(found.inventory.datastores)
     there: dict[str, tuple[str, str, StoragePolicyFile]] = {}
     datastores = {each.url: each for each in found.inventory.datastores if each.is_vsan}
@@ -277,6 +288,6 @@ def _why_left_out(name: str, file: StoragePolicyFile) -> str | None:
     if policy_of(name) != name:
         return f"it is left over from an update of {policy_of(name)}"
     if (why := why_not_policy_name(name)) is not None:
-        return f"no manifest can say its name: {why}"
+        return f"no manifest can express its name: {why}"
     why = why_not_policy(text_of(file.content))
     return None if why is None else f"vSAN cannot take it: {why}"

@@ -1,4 +1,7 @@
-"""Volumes: where they are, how their metadata differ, what is planned for them, and their export."""
+"""Volumes: where they are, how their metadata differ, and their export.
+
+Source: docs/domain.md#volume-metadata
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.model.diff import Change, FieldChange, Op, Value
 from reconciler.model.export import LeftOut, Manifest
 from reconciler.model.inventory import Inventory
-from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, ResolvedConfigDB
+from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
 from reconciler.model.kinds.volume import (
     Attached,
     DesiredVolume,
@@ -22,23 +26,19 @@ from reconciler.model.kinds.volume import (
     VolumeSettings,
     why_not_volume_name,
 )
-from reconciler.model.ownership import Applying, ForgetObject
 from reconciler.model.refs import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, Kind, ObjectRef
 from reconciler.model.risk import Risk
 from reconciler.model.state import Desired, EntryKind, Observed, Resolved, Unresolved
+from reconciler.planning.compare.context import DBContext, SiteContext
 from reconciler.planning.export.expressible import DatastoreSpelling
 from reconciler.planning.export.names import document, kube_names
 from reconciler.planning.lookup import InventoryLookup, NotFoundError
-from reconciler.planning.ownership import Ledger, recorded
+from reconciler.planning.ownership import Place, Places
 
 
-def resolve_volumes(
-    desired: Desired,
-    databases: Mapping[ObjectRef, ResolvedConfigDB],
-    names: InventoryLookup,
-    unresolved: list[Unresolved],
-) -> tuple[ResolvedVolume, ...]:
+def resolve_volumes(desired: Desired, so_far: Resolved, names: InventoryLookup) -> Resolved:
     """Look up the datastore of each; two manifests of one and the same volume both fail."""
+    databases, unresolved = {db.ref for db in so_far.config_dbs}, list(so_far.unresolved)
     groups = {group.ref: group for group in desired.vmgroups}
     found: dict[tuple[str, ObjectRef, str], list[ResolvedVolume]] = {}
     for volume in desired.files_of(DesiredVolume):
@@ -61,7 +61,8 @@ def resolve_volumes(
             reason = f"it is the same volume as {others}: both are on {one.datastore.name}"
             unresolved.append(Unresolved(one.ref, reason, (one.name,)))
     kept = [twins[0] for twins in found.values() if len(twins) == 1]
-    return tuple(sorted(kept, key=lambda volume: volume.ref.sort_key))
+    kept.sort(key=lambda volume: volume.ref.sort_key)
+    return replace(so_far, files=(*so_far.files, *kept), unresolved=tuple(unresolved))
 
 
 def uuids_of_vmgroups(resolved: Resolved, observed: Observed) -> dict[ObjectRef, str]:
@@ -82,11 +83,15 @@ def uuids_of_vmgroups(resolved: Resolved, observed: Observed) -> dict[ObjectRef,
     return found
 
 
-def volume_records(resolved: Resolved, observed: Observed) -> dict[ObjectRef, str]:
-    """What a record calls each volume: by UUID, so that it stays with the volume when the vmgroup is renamed."""
-    uuids = uuids_of_vmgroups(resolved, observed)
-    volumes = (volume for volume in resolved.files_of(ResolvedVolume) if volume.ref in uuids)
-    return {each.ref: f"{RECORDS}{each.datastore.id}/{uuids[each.ref]}/{each.name}" for each in volumes}
+def volume_records(resolved: Resolved, observed: Observed, _fresh: Mapping[ObjectRef, str]) -> Places:
+    """A volume is recorded in the config DB of its vmgroup, by the UUID of that, which a rename leaves as it is."""
+    uuids, nowhere = uuids_of_vmgroups(resolved, observed), Place(None, why="its vmgroup is not there")
+    return {
+        volume.ref: Place(volume.config_db, f"{RECORDS}{volume.datastore.id}/{uuids[volume.ref]}/{volume.name}")
+        if volume.ref in uuids
+        else nowhere
+        for volume in resolved.files_of(ResolvedVolume)
+    }
 
 
 RECORDS = f"{Kind.VOLUME.lower()}/"
@@ -102,45 +107,35 @@ _MISSING = "it is not there; `docker volume create` makes it, vdvs makes no volu
 _ON_VVOL = "only disklib of ESXi knows where the metadata of a volume on VVol are; run `vmdkops_admin.py volume set`"
 
 
-def volume_changes(
-    resolved: Resolved,
-    observed: Observed,
-    ledgers: Mapping[ObjectRef, Ledger | None],
-    applying: Applying | None,
-) -> Iterator[Change]:
-    """How every declared volume differs. Those that nobody declares are never spoken of."""
-    records, uuids = volume_records(resolved, observed), uuids_of_vmgroups(resolved, observed)
-    databases = {db.ref: observed.config_dbs[db.location] for db in resolved.config_dbs}
-    vms = names_of_vms(resolved.inventory) if resolved.files_of(ResolvedVolume) else {}
-    for volume in resolved.files_of(ResolvedVolume):
-        change = _change(volume, databases[volume.config_db], uuids.get(volume.ref), observed, vms)
-        if (name := records.get(volume.ref)) is not None:
-            digest, known = resolved.digests.get(volume.ref), ledgers.get(volume.config_db)
-            change = recorded(change, name, None, digest, known, applying)
-        yield change
+def volume_changes(site: SiteContext) -> Iterator[Change]:
+    """How every declared volume differs. Undeclared ones are left out."""
+    resolved, observed = site.resolved, site.found
+    volumes = resolved.files_of(ResolvedVolume)
+    uuids, vms = uuids_of_vmgroups(resolved, observed), names_of_vms(resolved.inventory) if volumes else {}
+    for volume in volumes:
+        db = site.databases[volume.config_db].stored
+        yield _change(volume, db, uuids.get(volume.ref), observed, vms)
 
 
-def forgotten_volumes(
-    db: ObjectRef, resolved: Resolved, observed: Observed, known: Ledger | None, applying: Applying | None
-) -> tuple[ForgetObject, ...]:
-    """What drops the records of volumes that this set declares no more, when it prunes: that is all that is done."""
-    if applying is None or known is None or not applying.prune or not applying.set:
-        return ()
-    kept = set(volume_records(resolved, observed).values())
+def forgotten_volumes(context: DBContext, site: SiteContext) -> list[str]:
+    """The records of volumes that this set declares no more, when it prunes: nothing else is done about those."""
+    applying, resolved = site.applying, site.resolved
+    if context.ledger is None or applying is None or not applying.prune or not applying.set:
+        return []
+    kept = {place.name for place in volume_records(resolved, site.found, {}).values()}
     unsure = {name for each in resolved.unresolved if each.ref.kind is Kind.VOLUME for name in each.known_as}
-    gone = [
+    return sorted(
         record.object
-        for record in known.by_object.values()
+        for record in context.ledger.by_object.values()
         if record.object.startswith(RECORDS)
         and record.set == applying.set
         and record.object not in kept
         and record.object.rpartition("/")[2] not in unsure
-    ]
-    return tuple(ForgetObject(db, Risk.SAFE, name) for name in sorted(gone))
+    )
 
 
 def settings_of(volume: ResolvedVolume, uuid: str | None, observed: Observed) -> VolumeSettings | None:
-    """Its metadata, in the folder of the vmgroup with this UUID; None if there is no such volume, or nobody looked."""
+    """Return its metadata, from the folder of the vmgroup with this UUID; None: no such volume, or not looked for."""
     datastore = observed.datastores.get(volume.datastore.url)
     if uuid is None or datastore is None or datastore.error is not None:
         return None
@@ -196,11 +191,6 @@ def _compared(volume: ResolvedVolume, uuid: str, found: VolumeSettings, vms: Map
     return Change(ref, Op.UPDATE, "differs from its manifest", (field,), (action,), risk, (note,))
 
 
-def volume_keepers(resolved: Resolved) -> dict[ObjectRef, ObjectRef | None]:
-    """The config DB that records who applied each: that of its vmgroup."""
-    return {volume.ref: volume.config_db for volume in resolved.files_of(ResolvedVolume)}
-
-
 _NOT_TEXT = "\ufffd"  # what the agent shows for bytes that are none
 
 
@@ -225,8 +215,11 @@ def adopt_volumes(
     groups: Mapping[str, str],
     left_out: list[LeftOut],
 ) -> Iterator[Manifest]:
-    """One for each that is read-only; why not goes to `left_out`. `dbs`: the config DBs by name; `groups`: the
-    metadata.name of each vmgroup that is in the manifests, by the name of its ref."""
+    """Manifests of the read-only volumes; those that none can express go to `left_out`.
+
+    `dbs`: the config DBs by name; `groups`: the metadata.name of each vmgroup that is in the manifests, by the name of
+    its ref.
+    """
     volumes = [*_found(found, seen, dbs, groups, left_out)]
     twice = Counter(volume.name for volume in volumes)
     keys = {volume.ref: volume.name if twice[volume.name] == 1 else volume.ref.name for volume in volumes}
@@ -270,7 +263,7 @@ def _found(
 
 
 def _says_something(settings: VolumeSettings) -> bool:
-    """Metadata that are not as vDVS makes them say nothing that a manifest could."""
+    """Return whether the metadata differ from those that vDVS gives a new volume."""
     if settings.state is SettingsState.READ:
         return settings.access not in (None, VolumeAccess.READ_WRITE)
     return settings.state is SettingsState.UNKNOWN
@@ -283,5 +276,5 @@ def _why_left_out(volume: _Found) -> str | None:
     if settings.access != VolumeAccess.READ_ONLY:
         return f'its access is "{settings.access}", which is neither read-only nor read-write'
     if (why := why_not_volume_name(volume.name)) is not None:
-        return f"no manifest can say its name: {why}"
-    return "no manifest can say its name: it is not text" if _NOT_TEXT in volume.name else None
+        return f"no manifest can express its name: {why}"
+    return "no manifest can express its name: it is not text" if _NOT_TEXT in volume.name else None
