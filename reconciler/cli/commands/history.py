@@ -10,6 +10,7 @@ from reconciler.cli import completing, exits, options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from reconciler.planning.history import Applied
 
@@ -49,12 +50,11 @@ def history(
       vdvs history --events host esxiz10 --last 10
     """
     if of is not None:
-        return _past(of, what, paths, site, last, file, output)
+        return _watched(of, what, paths, site, last, file, output)
     if file is not None:
         raise click.UsageError("--history goes with --drifts, --events or --passes")
-    from reconciler.cli.colour import paint
     from reconciler.cli.errors import say
-    from reconciler.cli.printing import emit
+    from reconciler.cli.output import emit, paint
     from reconciler.cli.session import open_session
     from reconciler.model.plan import REPORT_ONLY
     from reconciler.planning.history import history as tell
@@ -73,28 +73,39 @@ def history(
     return exits.FAILED if silent else exits.OK
 
 
-def _past(
+def _watched(
     of: str, what: tuple[str, ...], paths: tuple[str, ...], site: str | None, last: int, file: str | None, output: str
 ) -> int:
     from pathlib import Path
 
-    from reconciler.cli.colour import paint
-    from reconciler.cli.past import reader_of, tell
-    from reconciler.cli.printing import emit
+    from reconciler.cli.output import emit, paint
+    from reconciler.render import past
+    from reconciler.wiring.watch_history import open_history
 
     names = _named(what)
     if of == "passes" and names:
         raise click.UsageError("a pass looks at every object: --passes goes without KIND and NAME")
-    reader = reader_of(paths, site, Path(file) if file else None)
-    try:
-        text, data = tell(of, reader, names, last)
-    finally:
-        reader.close()
+    with open_history(Path(file) if file else _default_file(paths, site)) as reader:
+        match of:
+            case "drifts":
+                found, text, data = reader.drifts(names, last), past.drifts_text, past.drifts_data
+            case "events":
+                found, text, data = reader.events(names, last), past.events_text, past.events_data
+            case _:
+                found, text, data = reader.passes(last), past.passes_text, past.passes_data
     if output == "text":
-        click.echo(text(paint()), nl=False)
+        click.echo(text(found, paint()), nl=False)
     else:
-        emit(data, output)
+        emit(data(found), output)
     return exits.OK
+
+
+def _default_file(paths: tuple[str, ...], site: str | None) -> Path:
+    from reconciler import loader
+    from reconciler.cli.session import site_of
+    from reconciler.wiring.state import history_file
+
+    return history_file(site_of(loader.load(paths, site=site).desired))
 
 
 def _named(what: tuple[str, ...]) -> list[str]:

@@ -6,13 +6,36 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli import beside, exits, options
+from reconciler.cli import exits, options
+from reconciler.cli.options import Command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from reconciler.controller.mode import Mode
-    from reconciler.model.events import Told
+    from reconciler.model.events import Pass, Told
+
+
+def _file(name: str, text: str) -> Callable[[Command], Command]:
+    return click.option(name, metavar="FILE", help=text)
+
+
+_SERVICES = (
+    click.option("--listen", metavar="[ADDRESS:]PORT", help="Serve the page, /metrics and /healthz (on 127.0.0.1)."),
+    _file("--tls-cert", "Certificate of the server, with its chain."),
+    _file("--tls-key", "Private key of the server."),
+    _file("--token-file", "File with the bearer token that clients must send."),
+    click.option("--allow-name", multiple=True, metavar="NAME", help="A name of the server in URLs; may be repeated."),
+    _file("--history", "Where to keep the history; default: a file for each site in $XDG_STATE_HOME."),
+    click.option("--webhook", metavar="URL", help="Post every event to this URL, as CloudEvents."),
+    _file("--webhook-token-file", "File with the bearer token for the webhook."),
+)
+
+
+def _services(command: Command) -> Command:
+    for option in reversed(_SERVICES):
+        command = option(command)
+    return command
 
 
 @click.command(short_help="Say when the site and the manifests part or meet.")
@@ -32,7 +55,7 @@ if TYPE_CHECKING:
     default="",
     help="Change nothing in a pass that would change more objects, or more percent of them.",
 )
-@beside.options
+@_services
 @options.output("text", "json")
 @options.verbose
 def watch(
@@ -43,7 +66,7 @@ def watch(
     auto_apply: str,
     max_changes: str,
     output: str,
-    **wishes: Any,
+    **services: Any,
 ) -> int:
     """Watch the site, and say when it and the manifests part or meet again. Ends with SIGINT or SIGTERM, exit 0.
 
@@ -64,34 +87,39 @@ def watch(
       vdvs watch -f manifests/ --listen 9182
       vdvs watch -f manifests/ -o json | jq .event
     """
-    import asyncio
     import gc
 
     from reconciler.cli.errors import say
-    from reconciler.cli.watching import Manifests, Terminal
-    from reconciler.controller import run
+    from reconciler.wiring.watch import run_watch
+    from reconciler.wiring.watch_services import WatchOptions
 
     if "-" in paths:
         raise click.UsageError("watch reads its manifests again and again, so it cannot take them from standard input")
-    manifests, mode, seconds = Manifests(paths, site), _mode(heal, auto_apply, max_changes), _seconds(interval)
-    loaded = manifests.load()
-    watched = run.site_for_watch(loaded.desired, given=site is not None)
-    more = beside.beside(beside.Wishes(**wishes), watched, str(mode), seconds, say)
-    watching = run.Watching(
-        site=watched,
-        loaded=loaded,
-        paths=paths,
-        load=manifests.load,
-        reread=manifests.reread,
-        interval=seconds,
-        mode=mode,
-        listeners=(Terminal(_printer(output)), *more.listeners),
-        beside=more.running,
-        beat=more.beat,
-    )
     gc.enable()
-    asyncio.run(run.watch(watching))
+    run_watch(
+        paths,
+        site,
+        interval=_seconds(interval),
+        mode=_mode(heal, auto_apply, max_changes),
+        options=WatchOptions(**services),
+        terminal=_Terminal(_printer(output)),
+        report=say,
+    )
     return exits.OK
+
+
+class _Terminal:
+    """Implements `ports.Listener`: prints every event."""
+
+    def __init__(self, text: Callable[[Told], str]) -> None:
+        self._text = text
+
+    def told(self, told: Told) -> None:
+        """See `ports.Listener`."""
+        click.echo(self._text(told), nl=False)  # flushes
+
+    def passed(self, done: Pass) -> None:
+        """See `ports.Listener`."""
 
 
 def _seconds(interval: str) -> float:
@@ -120,7 +148,7 @@ def _mode(heal: bool, auto_apply: str, max_changes: str) -> Mode:
 
 
 def _printer(output: str) -> Callable[[Told], str]:
-    from reconciler.cli.colour import paint
+    from reconciler.cli.output import paint
     from reconciler.render.data import to_json_line
     from reconciler.render.events import event_data, event_text
 

@@ -45,10 +45,10 @@ def plan(
     """
     from msgspec.structs import replace
 
-    from reconciler.cli.on_behalf import applying
     from reconciler.cli.saved_plans import make
     from reconciler.cli.session import open_session
     from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
+    from reconciler.provenance import applying
 
     session = open_session(paths, site, selector)
     policy = replace(APPLY_AND_DESTROY if allow_destroy else APPLY, objects=session.only)

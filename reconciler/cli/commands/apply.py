@@ -66,14 +66,14 @@ def apply(
         )
     if not paths:
         raise click.UsageError("no manifests: give -f PATH, or --plan FILE")
-    from reconciler.cli.on_behalf import applying
     from reconciler.cli.session import open_session
+    from reconciler.provenance import applying
 
     session = open_session(paths, site, selector).on_behalf(
         applying(paths, selector=selector, named=named_set, prune=prune, reason=reason)
     )
     if dry_run:
-        from reconciler.cli.diff import show
+        from reconciler.cli.commands.diff import show
 
         return exits.FAILED if show(session, output) == exits.FAILED else exits.OK
     return _apply(session, output, allow_destroy)
@@ -84,7 +84,7 @@ def _apply(session: Session, output: str, allow_destroy: bool) -> int:
 
     from msgspec.structs import replace
 
-    from reconciler.cli.printing import print_outcome
+    from reconciler.cli.output import print_outcome
     from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
 
     started = time.monotonic()

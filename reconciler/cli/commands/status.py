@@ -20,15 +20,14 @@ def status(paths: tuple[str, ...], site: str | None, output: str) -> int:
       vdvs status
       vdvs status -f manifests/ -o json
     """
-    from reconciler.cli.colour import paint
-    from reconciler.cli.on_behalf import looking
-    from reconciler.cli.printing import emit
+    from reconciler.cli.output import emit, paint
     from reconciler.cli.session import open_session
     from reconciler.model.plan import REPORT_ONLY
     from reconciler.planning.conditions import conditions
+    from reconciler.provenance import reading
     from reconciler.render.status import status_data, status_text
 
-    session = open_session(paths, site).on_behalf(looking(paths))
+    session = open_session(paths, site).on_behalf(reading(paths))
     found = session.run(REPORT_ONLY).before
     if output == "text":
         click.echo(status_text(session.site.name, found, conditions(found), paint()), nl=False)

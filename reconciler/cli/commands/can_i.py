@@ -45,8 +45,7 @@ def can_i(
       vdvs can-i create --vm photon-01 --datastore SHARED-Datastore --size 1GB
       vdvs can-i mount --vm photon-01 --datastore SHARED-Datastore --short
     """
-    from reconciler.cli.colour import paint
-    from reconciler.cli.printing import emit
+    from reconciler.cli.output import emit, paint
     from reconciler.cli.session import open_session
     from reconciler.model.plan import REPORT_ONLY
     from reconciler.planning.rights import can_i as asking

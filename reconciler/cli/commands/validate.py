@@ -23,7 +23,7 @@ def validate(paths: tuple[str, ...], site: str | None, output: str) -> int:
     import sys
 
     from reconciler import loader
-    from reconciler.cli.printing import emit
+    from reconciler.cli.output import emit
     from reconciler.model.errors import InvalidManifestsError
     from reconciler.model.refs import Kind
     from reconciler.render import data, results

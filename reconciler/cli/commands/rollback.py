@@ -61,8 +61,8 @@ def rollback(
       vdvs rollback -f manifests/ --to vmdkops_config.db.bak-20261123T201500Z --allow-destroy
       vdvs rollback -f manifests/ --to vmdkops_config.db.bak-20261123T201500Z --out back.plan
     """
-    from reconciler.cli.on_behalf import applying
     from reconciler.cli.session import open_session
+    from reconciler.provenance import applying
 
     if only_list == (backup is not None):
         raise click.UsageError("give either --list or --to BACKUP")
@@ -80,7 +80,7 @@ def rollback(
 def _list(session: Session, config_db: str | None, output: str) -> int:
     from reconciler.cli import kinds
     from reconciler.cli.errors import say
-    from reconciler.cli.printing import emit
+    from reconciler.cli.output import emit
     from reconciler.execution.rollback import list_backups
     from reconciler.model.refs import Kind
     from reconciler.render.backups import backups_data, backups_text
@@ -138,7 +138,7 @@ def _apply(session: Session, policy: Policy, found: Rollback, output: str) -> in
     from msgspec.structs import replace
 
     from reconciler.cli.errors import say
-    from reconciler.cli.printing import print_outcome
+    from reconciler.cli.output import print_outcome
 
     started = time.monotonic()
     outcome = session.run(policy)

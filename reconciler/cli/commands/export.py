@@ -43,7 +43,7 @@ def export(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, outp
       vdvs diff -f there.yaml --site site.yaml
       vdvs export vmgroup MYVMGROUP --site site.yaml
     """
-    from reconciler.cli.printing import emit
+    from reconciler.cli.output import emit
     from reconciler.cli.session import open_session
     from reconciler.model.export import Export
     from reconciler.render.manifests import adopted_data, left_out_line, manifests_text

@@ -31,15 +31,15 @@ def get(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output:
       vdvs get all -o wide
     """
     from reconciler.cli import kinds
-    from reconciler.cli.on_behalf import looking
     from reconciler.cli.session import open_session
     from reconciler.model.diff import Op
     from reconciler.model.plan import REPORT_ONLY
     from reconciler.model.refs import Kind
+    from reconciler.provenance import reading
     from reconciler.render import tables
 
     wanted, names = kinds.parse(what)
-    session = open_session(paths, site, selector).on_behalf(looking(paths, selector))
+    session = open_session(paths, site, selector).on_behalf(reading(paths, selector))
     found = session.run(REPORT_ONLY).before
     listed = {kind: tables.rows(found, kind, session.only) for kind in wanted}
     if len(wanted) > 1:  # most sites have no vSAN, and declare no volumes, and need not be told so
@@ -54,8 +54,7 @@ def get(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output:
 
 
 def _print(listed: dict[Kind, tuple[Row, ...]], output: str) -> None:
-    from reconciler.cli.colour import paint
-    from reconciler.cli.printing import emit
+    from reconciler.cli.output import emit, paint
     from reconciler.render import tables
     from reconciler.render.rows import rows_data
 
