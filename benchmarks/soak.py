@@ -23,7 +23,7 @@ from run import ACCESS_EACH, DATASTORES, VDVS, VMS_EACH, measure, progress
 from site_of_size import write_manifests
 from watching import Watched, watch
 
-from reconciler.history.store import MOST_DRIFTS, MOST_EVENTS, MOST_PASSES, History
+from reconciler.history.store import MOST_DRIFTS, MOST_EVENTS, MOST_PASSES, HistoryWriter
 from reconciler.model.diff import Change, FieldChange, Op
 from reconciler.model.events import Event, EventKind, Pass, Revision, Told, Trigger
 from reconciler.model.refs import Kind, ObjectRef
@@ -60,7 +60,7 @@ def sample(watched: Watched) -> Sample:
 
 def fill_history(path: Path) -> None:
     """With as much as is ever kept."""
-    history = History(path)
+    history = HistoryWriter(path)
     change = Change(
         ObjectRef(Kind.VMGROUP, "earlier"),
         Op.UPDATE,
@@ -72,7 +72,7 @@ def fill_history(path: Path) -> None:
         at += timedelta(seconds=1)
         for event in (
             Event(EventKind.DRIFTED, change.ref, change.reason, change),
-            Event(EventKind.IN_SYNC, change.ref, "as its manifest says again"),
+            Event(EventKind.IN_SYNC, change.ref, "it matches its manifest again"),
         ):
             history.told(Told(at, event, f"pass-{number}"))
         history.passed(Pass(f"pass-{number}", Trigger.RESYNC, at, at, Revision(), None, "none", ()))

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from run import VDVS
 
-from reconciler.history.store import Reader
+from reconciler.history.store import HistoryReader
 
 
 class Watched:
@@ -33,7 +33,7 @@ class Watched:
 
     def passes(self) -> list[float]:
         """Seconds of each pass, the first one first."""
-        reader = Reader(self.history)
+        reader = HistoryReader(self.history)
         found = reader.passes(100_000)
         reader.close()
         moments = [[datetime.fromisoformat(row[key]) for key in ("started", "ended")] for row in reversed(found)]

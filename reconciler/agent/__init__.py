@@ -1,4 +1,4 @@
-"""The program that runs on the ESXi host: standard library only, Python 2.7 and 3.5 or later, imports nothing of ours.
+"""The program that runs on the ESXi host: standard library of Python 2.7 and 3.5+ only; imports nothing else of vdvs.
 
-Whoever ships it to a host calls `main.main(root, stdin, stdout)` there.
+`reconciler.hosts.bundle` sends it to a host and calls `main.main(root, stdin, stdout)` there.
 """

@@ -1,7 +1,7 @@
-"""What differs between the Pythons of ESXi: text for the operating system, and a clock.
+"""Differences between the Pythons of ESXi: text for the operating system, and a clock.
 
 The protocol is Unicode. A host often runs with LANG=C, where Python would refuse to encode an umlaut in a path; ESXi
-itself always means UTF-8, so that is what is used here, whatever the locale says.
+itself always uses UTF-8, so that is used here, whatever the locale.
 """
 
 import os
@@ -19,10 +19,12 @@ _is_ascii = getattr(str, "isascii", None)  # since 3.7
 
 def native(value):
     # type: (Any) -> str
-    """`value` (text) as this Python's `str` for the operating system: bytes in UTF-8 on Python 2, `os.fsdecode` of
-    them on Python 3. A `str` that already is native stays as it is on Python 2."""
+    """Return text as this Python's `str` for the operating system.
+
+    On Python 2 that is UTF-8 bytes (a `str` stays as it is), on Python 3 `os.fsdecode` of them.
+    """
     if _is_ascii is not None and isinstance(value, str) and _is_ascii(value):
-        return value  # most are, and a look asks for dozens
+        return value  # fast path: nearly all are, and a look converts dozens
     errors = "replace" if PY2 else "surrogateescape"
     encoded = value if isinstance(value, bytes) else value.encode("utf-8", errors)  # type: Any
     return encoded if PY2 else os.fsdecode(encoded)  # novm
@@ -30,17 +32,17 @@ def native(value):
 
 def sentence(value):
     # type: (Any) -> Any
-    """A message, which may be made of native and of other text, as one line that can be shown anywhere."""
+    """Return a message, which may mix native and Unicode text, as one line that can be shown anywhere."""
     try:
         text = readable(native(value))
-    except UnicodeError:  # half of a pair of surrogates, from the request
+    except UnicodeError:  # half of a surrogate pair, from the request
         text = value.encode("utf-8", "replace").decode("utf-8")
     return text.replace("\n", " ")
 
 
 def readable(value):
     # type: (Any) -> Any
-    """`value` (native) as Unicode text for the protocol; bytes that are not UTF-8 become U+FFFD."""
+    """Return native text as Unicode for the protocol; bytes that are not UTF-8 become U+FFFD."""
     if _is_ascii is not None and isinstance(value, str) and _is_ascii(value):
         return value
     raw = value if isinstance(value, bytes) else os.fsencode(value)  # novm

@@ -1,4 +1,4 @@
-"""Steps with files that must not end half-done, and stamps by which a change of a file is noticed."""
+"""File operations that must not end half-done, and stamps that reveal changes of a file."""
 
 import binascii
 import errno
@@ -23,7 +23,7 @@ _TEMPORARY = re.compile(r"\.new-[0-9a-f]{16}(-journal)?$")
 
 def refusal(error, doing):
     # type: (EnvironmentError, str) -> Refused
-    """What an error of the operating system means in the protocol; `doing` says what was tried."""
+    """Convert an OS error to a Refused; `doing` says what was attempted."""
     reason = "ReadError"
     if error.errno in FULL:
         reason = "DiskFull"
@@ -34,19 +34,19 @@ def refusal(error, doing):
 
 def temporary(real):
     # type: (str) -> str
-    """A new name beside `real` for a file that will be renamed: `<real>.new-<random>`."""
+    """Return a new name beside `real` for a file that will be renamed: `<real>.new-<random>`."""
     return "%s.new-%016x" % (real, int(binascii.hexlify(os.urandom(8)), 16))
 
 
 def is_temporary(name):
     # type: (str) -> bool
-    """Whether a file of this name is one of those of `temporary`."""
+    """Return whether a file name was made by `temporary`."""
     return _TEMPORARY.search(name) is not None
 
 
 def make_folders(real):
     # type: (str) -> None
-    """Make the folder `real` and those above it, if missing."""
+    """Make the folder `real` and its parents, if missing."""
     try:
         os.makedirs(real)
     except OSError as error:
@@ -56,7 +56,7 @@ def make_folders(real):
 
 def sync_folder(real):
     # type: (str) -> None
-    """Make the names in a folder durable, where the file system can."""
+    """Make the names in a folder durable, where the file system supports that."""
     try:
         handle = os.open(real, os.O_RDONLY)
     except OSError:
@@ -90,7 +90,7 @@ def remove(real):
 
 def replace_link(real, target):
     # type: (str, str) -> None
-    """Make the link `real` point to `target`, in one step: never is there a moment without it."""
+    """Point the link `real` to `target` in one step, so that there is no moment without it."""
     beside = temporary(real)
     try:
         os.symlink(target, beside)
@@ -104,11 +104,11 @@ def replace_link(real, target):
 
 def publish(finished, real, over_empty=False):
     # type: (str, str, bool) -> bool
-    """Rename the file `finished` to `real`, if nothing is there, or (`over_empty`) if an empty file is there.
-    False: somebody else's file is there, or is just being put there.
+    """Rename the file `finished` to `real` if nothing is there, or (`over_empty`) if an empty file is there.
 
-    A file system of ESXi has no hard links, so the name is first claimed with an empty file of our own. Whoever may
-    rename over an empty file is the one that holds the lock on it, and SQLite looks at the same lock.
+    Returns False if a file of somebody else is there, or is being put there.
+    ESXi's file systems have no hard links, so the name is first claimed with an empty file of our own. Only the holder
+    of the lock on an empty file may rename over it, and SQLite uses the same lock.
     """
     flags = os.O_RDWR if over_empty else os.O_RDWR | os.O_CREAT | os.O_EXCL
     try:
@@ -134,7 +134,7 @@ def publish(finished, real, over_empty=False):
 
 def _lock(handle):
     # type: (int) -> bool
-    """Take the bytes that SQLite locks; True as well where the file system knows no such locks."""
+    """Lock the bytes that SQLite locks. Returns True also where the file system has no such locks."""
     start, length = SQLITE_LOCK_BYTES
     try:
         fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, length, start)
@@ -145,7 +145,7 @@ def _lock(handle):
 
 def _still_empty(handle, real):
     # type: (int, str) -> bool
-    """Whether the name still leads to the open file, and that still has no byte."""
+    """Return whether the name still leads to the open file, and that file is still empty."""
     mine = os.fstat(handle)
     try:
         there = os.lstat(real)
@@ -156,8 +156,10 @@ def _still_empty(handle, real):
 
 def leftovers(real, older_than=None):
     # type: (str, Optional[int]) -> List[str]
-    """The names of what writers of `real` have beside it, or left there when they were interrupted, as `temporary`
-    gave them; only those `older_than` seconds old."""
+    """Return the names of unfinished files of writers of `real`, as `temporary` made them.
+
+    `older_than`: only those of at least this age in seconds.
+    """
     folder, wanted = os.path.split(real)
     try:
         names = sorted(os.listdir(folder))
@@ -169,7 +171,7 @@ def leftovers(real, older_than=None):
 
 def remove_leftovers(real, older_than=3600):
     # type: (str, Optional[int]) -> None
-    """Remove the `leftovers` of `real`; without an age, if a lock is held that lets nobody else make any."""
+    """Remove the `leftovers` of `real`. Pass no age only while holding a lock that keeps others from making any."""
     for name in leftovers(real, older_than):
         remove(os.path.join(os.path.dirname(real), name))
 
@@ -184,8 +186,11 @@ def _age(real):
 
 def stamp(real, look=os.stat):
     # type: (str, Callable[[str], os.stat_result]) -> Any
-    """What a change changes. A file that was changed a moment ago on a file system that counts whole seconds may be
-    changed again within the same one; so it counts as another when the moment is over."""
+    """Return a value that differs after every change of the file; an error number if it cannot be examined.
+
+    A file changed a moment ago on a file system that counts whole seconds may change again within the same second; its
+    stamp differs once that moment is over.
+    """
     try:
         found = look(real)
     except OSError as error:
@@ -197,8 +202,11 @@ def stamp(real, look=os.stat):
 
 def stat_through_open(real):
     # type: (str) -> os.stat_result
-    """For `look`: what the file server says now. On NFS a bare `stat` may be answered from what was heard a minute ago.
-    Not while this process has the file open through SQLite: closing it here would drop SQLite's locks."""
+    """Stat a file through an open descriptor, which asks the file server. Pass it to `stamp` as `look`.
+
+    On NFS a plain `stat` may be answered from a cache that is a minute old. Not to be used while this process has the
+    file open through SQLite: closing the descriptor would drop SQLite's locks.
+    """
     descriptor = os.open(real, os.O_RDONLY)
     try:
         return os.fstat(descriptor)
@@ -208,6 +216,8 @@ def stat_through_open(real):
 
 def is_settled(stamp):
     # type: (Any) -> bool
-    """Whether there is a file, and every change of it would give it another stamp: it was not changed just now. (Where
-    fractions are counted, they still come from a clock that ticks every few milliseconds.)"""
+    """Return whether the stamp is of a file, and old enough that every change would alter it.
+
+    Fractions of a second do not help: they come from a clock that ticks every few milliseconds.
+    """
     return isinstance(stamp, tuple) and abs(time.time() - stamp[4]) >= COARSE

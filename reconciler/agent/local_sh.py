@@ -1,14 +1,13 @@
-"""/etc/rc.local.d/local.sh: its vDVS section as text in and text out, and the edits that ESXi keeps.
+"""/etc/rc.local.d/local.sh: its vDVS section as text in and text out, and edits in the way that ESXi preserves.
 
-ESXi forgets /etc/vmware/vmdkops at every reboot; local.sh runs at boot and makes the link to the config DB again. The
-section stands between two equal tag lines, the ones that the original tool writes and looks for, in the first column.
+ESXi loses /etc/vmware/vmdkops at every reboot; local.sh runs at boot and makes the link to the config DB again. The
+section stands between two equal tag lines in the first column, the ones that the original tool writes and looks for.
 Ours stands first, behind `#!` and comments only: the shell reads line by line, so nothing behind it can keep it from
-running, and no shell has to be understood to say so. Each character of a text is one byte of the file.
-
-ESXi saves files that are changed in place (their sticky bit marks them), when /sbin/auto-backup.sh runs: by itself
-hourly, and at a clean shutdown. So an edit is claimed to be persistent only after that program succeeded; until then a
-marker says so. The marker lies where a reboot loses it, as it loses the unsaved edit.
-Source: docs/domain.md#modes-of-a-host
+running, and no shell syntax has to be understood. Each character of a text is one byte of the file.
+ESXi saves files that are changed in place (the sticky bit marks them) when /sbin/auto-backup.sh runs: hourly, and at a
+clean shutdown. So an edit counts as persistent only after that program succeeded; until then a marker file says so. The
+marker is in a folder that a reboot loses, together with the unsaved edit.
+Source: docs/domain.md#boot-script
 """
 
 import errno
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 LOCAL_SH = "/etc/rc.local.d/local.sh"
 FOLDER = "/etc/vmware/vmdkops"
-BACKUP = FOLDER + "/local.sh.vdvs-before"  # not beside local.sh: what is executable there runs at boot
+BACKUP = FOLDER + "/local.sh.vdvs-before"  # not beside local.sh: ESXi runs every executable there at boot
 MARKER = FOLDER + "/.vdvs-unsaved"
 AUTO_BACKUP = "/sbin/auto-backup.sh"
 AUTO_BACKUP_SECONDS = 120
@@ -61,12 +60,12 @@ unset datastore slink shared_db
 _NO_ID = re.compile(r"['/]|[^ -~]")
 _TAG = re.compile("(?m)^" + TAG)
 _DATASTORE = re.compile(r"(?m)^datastore=(.*)$")
-# What the shell of ESXi is started with, as the host ships the file or with an option that lets our section run.
+# `#!` lines of ESXi's shell: the one the host ships, or with options that still run our section.
 _SHELL = re.compile(r"#![ \t]{0,9}/bin/(sh|ash)([ \t]{1,9}(-[aefuvx]*|--|\+\+\S{1,80}))?[ \t]{0,9}\Z")
 _CR_IN_FIRST = re.compile(r"#!.*\r(\n|\Z)")
 _COMMENTS = re.compile(r"([ \t]*(#[^\n\0]*)?\n)*")
-# Lines that do not keep the shell from those behind them: calls of programs that end, with words that mean nothing to
-# the shell, and a plain `if` around them. Whatever else stands before our section makes it doubtful.
+# Lines that cannot keep the shell from reaching the next: calls of programs that end, with words that mean nothing to
+# the shell, and a plain `if` around them. Anything else before our section makes it doubtful.
 _CALL = r"""[ \t]*(:|true|false|echo|logger|mkdir|touch|esxcli|localcli|esxcfg-\w+|vim-cmd)
     ([ \t]+([\w./:=@%+,-]+|"[^"$`\\\n\0]*"|'[^'\n\0]*'))*[ \t]*\n"""
 _GOES_ON = re.compile(
@@ -76,10 +75,10 @@ _GOES_ON = re.compile(
     % (_CALL, _CALL, _CALL)
 )
 _TOP = re.compile(r"(#![^\n]*(\n|\Z))?([ \t]*#[^\n\0]*(\n|\Z))*")
-# By name only: auth-db, the folder of vDVS (its programs too: `config rm` removes the link), the folder above.
+# By name only: auth-db, the folder of vDVS (also its programs: `config rm` removes the link), the parent folder.
 _MAY_UNDO = re.compile(r"auth-db|vmware/vmdkops|/etc/vmware/?(?![\w./-])")
-# The lines of a section, ours or the original tool's, of any release; with blank lines after all but the tags. An `if`
-# that somebody put something into is not one of them, so it stays whole.
+# The lines of a section, ours or the original tool's, of any release; with blank lines after all but the tags. An
+# `if` with additions of somebody else does not match, so it stays whole.
 _OWN = re.compile(
     r"""(?xm)^(
       %s.*((\n\#.*){0,6}\s*(?=\ndatastore=.*\s*\nslink=/etc/vmware/vmdkops/auth-db\s))?
@@ -93,13 +92,16 @@ _OWN = re.compile(
     )(\n|\Z)"""
     % (re.escape(TAG), re.escape(TAG))
 )
-# A section that may be all that a compound command of others holds: without any, it would be a syntax error.
+# A section that may be the only content of a compound command, which would be a syntax error without it.
 _BEFORE_AN_END = re.compile(r"(?m)^%s.*\n(?=\s*(fi|else|elif|done|esac|\}|\)|;;))" % re.escape(TAG))
 
 
 def section_text(datastore):
     # type: (str) -> str
-    """Our section for the datastore with this id, tags included. Raises ValueError for what cannot be an id."""
+    """Return our section for the datastore with this id, tags included. Raises ValueError for what cannot be an id.
+
+    Source: docs/domain.md#boot-script
+    """
     if not datastore or _NO_ID.search(datastore) or datastore in (".", ".."):
         raise ValueError("%r is not the id of a datastore" % datastore)
     return _SECTION % (TAG, datastore, TAG)
@@ -107,12 +109,13 @@ def section_text(datastore):
 
 def understand(text, executable=True):
     # type: (str, bool) -> Dict[str, Any]
-    """What there is to say of a local.sh.
+    """Return what is known of a local.sh.
 
-    `form`: MISSING, OURS (exactly what we write for `datastore`, and first), NOT_FIRST or OTHER. `datastore`: what the
-    section names, without quotes; it may be a name. `runs`: whether the boot makes that link; if not, or if that cannot
-    be told without understanding the script (None), `why` says so, with the number of the line. `hindrance`: what keeps
-    any section from running, wherever it stands; empty if nothing does.
+    `form`: MISSING, OURS (exactly what we write for `datastore`, and first), NOT_FIRST or OTHER. `datastore`: the one
+    in the section, without quotes; it may be a name. `runs`: whether a boot makes that link; if not, or if that cannot
+    be determined (None), `why` gives the reason with the line number. `hindrance`: what keeps any section from running,
+    wherever it stands; empty if nothing does.
+    Source: docs/domain.md#boot-script
     """
     form, datastore, runs, why = _section(text)
     hindrance = _hindrance(text)
@@ -131,7 +134,7 @@ def understand(text, executable=True):
 
 def with_section(text, datastore):
     # type: (str, str) -> str
-    """The text with our section for this datastore first, and no other. Foreign lines stay as they are."""
+    """Return the text with our section for this datastore first, and no other. Foreign lines stay as they are."""
     if _section(text)[:2] == (OURS, datastore):
         return text
     text = without_section(text)
@@ -142,8 +145,10 @@ def with_section(text, datastore):
 
 def without_section(text):
     # type: (str) -> str
-    """The text without any vDVS section. Only lines that are surely the tools' own are removed, so a foreign line
-    between the tags stays."""
+    """Return the text without any vDVS section.
+
+    Only lines that certainly belong to the tools are removed, so a foreign line between the tags stays.
+    """
     tag = _TAG.search(text)
     if tag is None:
         return text
@@ -155,7 +160,7 @@ def without_section(text):
 
 def _section(text):
     # type: (str) -> Tuple[str, Optional[str], Optional[bool], str]
-    """(form, datastore, runs, why), whatever else keeps local.sh from running."""
+    """Return (form, datastore, runs, why), leaving aside what else keeps local.sh from running."""
     tags = [tag.start() for tag in _TAG.finditer(text)]
     if not tags:
         return MISSING, None, False, ""
@@ -179,7 +184,7 @@ def _section(text):
 
 def _first_command(text, end):
     # type: (str, int) -> int
-    """Where the first line begins that is neither blank nor a comment, at most `end`."""
+    """Return the start of the first line that is neither blank nor a comment, at most `end`."""
     return _COMMENTS.match(text, 0, end).end()  # type: ignore[union-attr]
 
 
@@ -193,7 +198,7 @@ def _is_ours(body, datastore):
 
 def _undoing(text, start, end):
     # type: (str, int, int) -> str
-    """Which lines outside the section may remove or replace the link, as far as names show it."""
+    """Return which lines outside the section may remove or replace the link, judged by the names in them."""
     first, last = _line(text, start), _line(text, end)
     found = [
         str(number)
@@ -221,7 +226,7 @@ def _datastore(body):
 
 def _hindrance(text):
     # type: (str) -> str
-    """Why it is not known that this file runs as a script of the shell. Without `#!`, the shell that starts it does."""
+    """Return why this file may not run as a shell script. Without `#!` the shell that starts it runs it."""
     first = text.split("\n", 1)[0]
     if not first.startswith("#!") or _SHELL.match(first):
         return ""
@@ -232,13 +237,13 @@ def _hindrance(text):
 
 def _readable(text):
     # type: (str) -> str
-    """For people, what is taken from a text of which each character is one byte of the file."""
+    """Return text for people from a text whose characters are bytes of the file."""
     return text.encode("latin-1").decode("utf-8", "replace")
 
 
 def facts(root):
     # type: (Root) -> Dict[str, Any]
-    """The `local_sh` of the protocol."""
+    """Return the `local_sh` entry of the protocol."""
     text = _read(root)
     if text is None:
         found = {"form": NO_FILE, "datastore": None, "runs": False, "why": "", "hindrance": ""}  # type: Dict[str, Any]
@@ -250,7 +255,7 @@ def facts(root):
 
 def write(root, datastore):
     # type: (Root, str) -> None
-    """Have our section for the datastore with this id in local.sh, and saved. Raises Refused."""
+    """Put our section for the datastore with this id into local.sh, and have ESXi save it. Raises Refused."""
     text = _read(root)
     try:
         wanted = with_section(NEW_FILE if text is None else text, datastore)
@@ -268,7 +273,7 @@ def write(root, datastore):
 
 def remove(root):
     # type: (Root) -> None
-    """Have no vDVS section in local.sh, and that saved. Raises Refused."""
+    """Remove every vDVS section from local.sh, and have ESXi save that. Raises Refused."""
     text = _read(root)
     if text is not None and without_section(text) != text:
         _edit(root, text, without_section(text))
@@ -277,7 +282,7 @@ def remove(root):
 
 def _read(root):
     # type: (Root) -> Optional[str]
-    """local.sh as text in which each character is one byte (so that any bytes survive); None: there is no file."""
+    """Return local.sh as text whose characters are the bytes of the file; None if there is no file."""
     try:
         return _content(root.real(LOCAL_SH))
     except EnvironmentError as error:
@@ -343,7 +348,7 @@ def _create(root, text):
 
 def _edit(root, before, after):
     # type: (Root, str, str) -> None
-    """Change the file in place: its inode and mode stay. What it was is copied aside first."""
+    """Change the file in place, so that its inode and mode stay. The old content is copied aside first."""
     real = root.real(LOCAL_SH)
     old = before.encode("latin-1")
     try:
@@ -362,12 +367,12 @@ def _write_in_place(real, new, old):
     # type: (str, bytes, bytes) -> None
     with open(real, "r+b", 0) as stream:
         if stream.read() != old:
-            raise Refused("Moved", "%s was changed by somebody else just now" % LOCAL_SH)
+            raise Refused("Moved", "%s was changed by somebody else a moment ago" % LOCAL_SH)
         try:
-            # Killed before the cut, a shorter text is followed by blank lines and not by the end of the old one.
+            # If we are killed before truncating, a shorter text is followed by blank lines, not by the old end.
             _overwrite(stream, new.ljust(len(old), b"\n"), len(new))
         except EnvironmentError:
-            _overwrite(stream, old, len(old))  # there was room for it before
+            _overwrite(stream, old, len(old))  # there was space for it before
             raise
 
 
@@ -384,7 +389,10 @@ def _overwrite(stream, content, length):
 
 def _save(root):
     # type: (Root) -> None
-    """Have ESXi save its state if an edit of ours is not saved yet. Raises Refused `NotSaved`."""
+    """Have ESXi save its state if an edit of ours is not saved yet. Raises Refused `NotSaved`.
+
+    Source: docs/domain.md#boot-script
+    """
     marker = root.real(MARKER)
     if not os.path.lexists(marker):
         return
@@ -393,6 +401,6 @@ def _save(root):
         raise Refused("NotSaved", "%s is missing, so local.sh is changed but not saved for the next boot" % AUTO_BACKUP)
     done = programs.run(root, [program], AUTO_BACKUP_SECONDS)
     if done.code != 0:
-        message = "local.sh is changed but not saved for the next boot: %s said: %s" % (AUTO_BACKUP, done.complaint)
+        message = "local.sh is changed but not saved for the next boot: %s: %s" % (AUTO_BACKUP, done.complaint)
         raise Refused("NotSaved", message)
     files.remove(marker)

@@ -5,7 +5,7 @@ import os
 import sys
 
 from . import verbs, wire
-from .host import lookout
+from .host import change_watcher
 from .paths import Root
 from .wire import Refused
 
@@ -33,13 +33,18 @@ def main(root, stdin, stdout):
     """Serve the host whose `/` is the folder `root`, over binary streams, until `stdin` ends or nobody reads
     `stdout` any more."""
     place = Root(root)
+
+    def report(changed):
+        # type: (Any) -> None
+        wire.write(stdout, {"event": changed})
+
     try:
         hello = {"protocol": PROTOCOL, "python": "%d.%d.%d" % sys.version_info[:3]}
         wire.write(stdout, {"hello": hello})
         while True:
             try:
-                if place.lookout is not None:  # one request at a time: nothing of the next has been read yet
-                    lookout.until_readable(stdin, place.lookout, lambda found: wire.write(stdout, {"event": found}))
+                if place.watcher is not None:  # one request at a time: no part of the next has been read
+                    change_watcher.wait_for_input(stdin, place.watcher, report)
                 request = wire.read(stdin)
             except Refused as refused:
                 wire.write(stdout, {"id": None, "error": _error(refused)})
@@ -50,7 +55,7 @@ def main(root, stdin, stdout):
     except EnvironmentError as error:
         if error.errno != errno.EPIPE:
             raise
-        # What is left in the buffer would be tried again at the end of the process, and complained about.
+        # Else Python would flush the buffer at exit and report the error again.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stdout.fileno())
         os.close(nowhere)

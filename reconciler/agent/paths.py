@@ -1,7 +1,7 @@
 """Host paths, and where they are inside the root.
 
-A *host path* is a path as the host itself sees it (`/vmfs/volumes/<id>/...`). A *real path* is what this process
-gives to the operating system. They are the same on a real host, where the root is `/`; in a lab the root is a folder.
+A *host path* is a path as the host itself sees it (`/vmfs/volumes/<id>/...`). A *real path* is the one given to the
+operating system. They are equal on a real host, where the root is `/`; in a lab the root is a folder.
 """
 
 import errno
@@ -18,23 +18,26 @@ if TYPE_CHECKING:
 
 VOLUMES = "/vmfs/volumes"
 AUTH_DB = "/etc/vmware/vmdkops/auth-db"  # a link to the config DB, or the config DB of this host alone
-_MOST_LINKS = 40  # one after another
+_MOST_LINKS = 40  # in a row
 
 
 class Root(object):
-    """The folder that is taken for `/`."""
+    """The folder that serves as `/`. `watcher`: what the verb `watch` started."""
 
     def __init__(self, folder):
         # type: (str) -> None
         self.folder = os.path.realpath(native(folder))
-        self.lookout = None  # type: Any # what the verb `watch` has begun
+        self.watcher = None  # type: Any # what the verb `watch` has begun
 
     def real(self, path, last=True):
         # type: (str, bool) -> str
-        """The real path of the host path `path`. Links on the way are followed: an absolute one starts again at the
-        root, `..` stops there, so nothing leads out of it but a datastore of the lab, see `_mount`.
-        The last component is followed only if `last`. What does not exist is simply appended. The answer holds as long
-        as nobody puts a link into the way. Raises Refused `ReadError` for a circle of links."""
+        """Return the real path of the host path `path`.
+
+        Links on the way are followed: an absolute one starts again at the root and `..` stops there, so nothing leads
+        out of it except a datastore of the lab (see `_mount`). The last component is followed only if `last`. Missing
+        components are appended as they are. The answer is valid until somebody puts a link on the way. Raises Refused
+        `ReadError` for a circle of links.
+        """
         here = []  # type: List[str]
         place = self.folder
         todo = list(reversed(_parts(native(path))))
@@ -61,7 +64,7 @@ class Root(object):
 
     def _at(self, here):
         # type: (List[str]) -> str
-        """The real path of these components, of which none is a link but that of a datastore."""
+        """Return the real path of these components; none of them is a link, except that of a datastore."""
         mounted = os.path.join(self.folder, *here[:3])
         target = raw_target(mounted) if len(here) > 2 else None
         mount = None if target is None else self._mount(here[:3], target)
@@ -69,9 +72,11 @@ class Root(object):
 
     def _mount(self, here, target):
         # type: (List[str], str) -> Optional[str]
-        """The real path of the folder that the link at these components mounts, None if it is another link. A lab
-        shares its datastores by relative links `/vmfs/volumes/<id>` to `datastores/<id>`, beside its root or one
-        folder above, which are folders and no links."""
+        """Return the real path of the folder that the link at these components mounts; None if it is another link.
+
+        A lab shares its datastores by relative links `/vmfs/volumes/<id>` to `datastores/<id>`, beside its root or one
+        folder above, which are folders and not links.
+        """
         if self.folder == "/" or here[:-1] != ["vmfs", "volumes"]:
             return None
         lab = self.folder
@@ -85,14 +90,16 @@ class Root(object):
 
     def volume_id(self, name):
         # type: (str) -> str
-        """The id of the volume that is called `name`; `name` itself if it is an id, or is not mounted.
+        """Return the id of the volume called `name`; `name` itself if it is an id, or not mounted.
 
-        On ESXi `/vmfs/volumes/<name>` is a relative link to `<id>` beside it."""
+        On ESXi `/vmfs/volumes/<name>` is a relative link to `<id>` beside it.
+        Source: docs/domain.md#layout-of-dockvols
+        """
         return self._volume_id(self.real(VOLUMES), name)
 
     def canonical(self, path):
         # type: (str) -> str
-        """The host path `path` with a datastore's name replaced by its id, without `.`, `..` and double slashes."""
+        """Return the host path with a datastore's name replaced by its id, without `.`, `..` and double slashes."""
         path = "/" + posixpath.normpath("/" + native(path)).lstrip("/")
         if not path.startswith(VOLUMES + "/"):
             return path
@@ -101,7 +108,7 @@ class Root(object):
 
     def volumes(self):
         # type: () -> Dict[str, str]
-        """The mounted volumes: id to name (to the id again where there is no name)."""
+        """Return the mounted volumes as id to name (to the id again where there is no name)."""
         folder = self.real(VOLUMES)
         try:
             entries = sorted(os.listdir(folder))
@@ -114,7 +121,7 @@ class Root(object):
 
     def mounted(self, path):
         # type: (str) -> bool
-        """Whether the volume that the host path `path` lies on is there; True for a path on no volume."""
+        """Return whether the volume of this host path is mounted; True for a path on no volume."""
         path = self.canonical(path)
         if not path.startswith(VOLUMES + "/"):
             return True
@@ -142,7 +149,7 @@ class Root(object):
 
 def raw_target(real):
     # type: (str) -> Optional[str]
-    """The text of the link at the real path, None if there is no link."""
+    """Return the text of the link at the real path; None if there is no link."""
     try:
         return os.readlink(real)
     except OSError:
@@ -151,8 +158,11 @@ def raw_target(real):
 
 def mode_of(real, follow=False):
     # type: (str, bool) -> Optional[int]
-    """The type and the permissions of what is at the real path (`follow`: of what it leads to), None only if surely
-    nothing is there. Raises OSError: os.path.exists and its like would call absent what could not be looked at."""
+    """Return the type and permissions of what is at the real path; None only if nothing is there.
+
+    `follow`: of what a link there leads to. Raises OSError: os.path.exists and its like would report as absent what
+    could not be examined.
+    """
     try:
         return (os.stat if follow else os.lstat)(real).st_mode
     except OSError as error:
@@ -163,7 +173,10 @@ def mode_of(real, follow=False):
 
 def size_of(real):
     # type: (str) -> Optional[int]
-    """The size of a regular file in bytes, None if nothing is there. Raises Refused `ReadError` for anything else."""
+    """Return the size of a regular file in bytes; None if nothing is there.
+
+    Raises Refused `ReadError` for anything else.
+    """
     try:
         found = os.stat(real)
     except OSError as error:
@@ -182,13 +195,13 @@ def _parts(path):
 
 def inside(folder, name):
     # type: (str, str) -> str
-    """os.path.join of a folder without a slash at its end (but for `/`) and a name, which takes less time."""
+    """Join a folder without a trailing slash (except `/`) and a name; faster than os.path.join."""
     return "/" + name if folder == "/" else "%s/%s" % (folder, name)
 
 
 def is_plain_folder(real):
     # type: (str) -> bool
-    """Whether it is a folder, and not a link to one."""
+    """Return whether a folder, and not a link to one, is at the real path."""
     try:
         return stat.S_ISDIR(os.lstat(real).st_mode)
     except OSError:

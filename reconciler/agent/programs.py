@@ -1,4 +1,4 @@
-"""Running the host's own programs: an argument list, never a shell; bounded time; nothing of ours on their streams."""
+"""Running programs of the host: an argument list and never a shell, bounded time, none of our streams inherited."""
 
 import os
 import re
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MOST_OUTPUT = 4 * 1024 * 1024  # bytes of one stream that are kept
 _PAUSE = 0.02
 _BARE_NAME = re.compile(r"\[\w+\]$")
-# The folder that this process was started in may hold files called like modules.
+# The current folder may contain files named like modules.
 _BEFORE = "import sys\nsys.path[:] = [folder for folder in sys.path if folder]\n"
 _PATH = "/bin:/sbin:/usr/bin:/usr/sbin:/usr/local/bin"
 
@@ -37,18 +37,21 @@ class Finished(object):
     @property
     def complaint(self):
         # type: () -> Any
-        """The first line that means something: not empty, and not esxcli's bare `[InstallationError]`."""
+        """The first meaningful line of output: not empty, and not esxcli's bare `[InstallationError]`."""
         for line in (self.err + "\n" + self.out).splitlines():
             line = line.strip()
             if line and not _BARE_NAME.match(line):
                 return line
-        return "it ended with exit code %d and said nothing" % self.code
+        return "exit code %d, without any output" % self.code
 
 
 def run(root, arguments, timeout):
     # type: (Root, Sequence[str], float) -> Finished
-    """Run a program to its end. Raises Refused `Timeout` after `timeout` seconds (it and its children are killed)
-    and `CannotRun` when it cannot be started."""
+    """Run a program to its end.
+
+    Raises Refused `Timeout` after `timeout` seconds (the program and its children are killed) and `CannotRun` when it
+    cannot be started.
+    """
     words = [native(word) for word in arguments]
     process = _start(root, words)
     try:
@@ -66,7 +69,10 @@ def run(root, arguments, timeout):
 
 def _start(root, words):
     # type: (Root, List[str]) -> Any
-    """A process in a session of its own, so that it can be killed with its children. Raises Refused `CannotRun`."""
+    """Start a process in a session of its own, so that it can be killed with its children.
+
+    Raises Refused `CannotRun`.
+    """
     options = {"cwd": root.folder, "env": _environment(root), "close_fds": True}  # type: Dict[str, Any]
     options.update({"preexec_fn": _lead_a_session} if PY2 else {"start_new_session": True})
     with open(os.devnull, "rb") as nothing:
@@ -78,15 +84,17 @@ def _start(root, words):
 
 def _lead_a_session():
     # type: () -> None
-    """In the child of a Python 2: what Python 3 does by itself."""
+    """Do in the child of a Python 2 what Python 3 does by itself."""
     os.setsid()
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and a program would, too
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and a child would inherit that
 
 
 def _listen(process, until):
     # type: (Any, float) -> List[bytes]
-    """What a process says on its two streams, up to its end, or the moment `until`. A service that it leaves behind may
-    hold the streams open for ever: that is not waited for."""
+    """Return the output of a process on both streams, up to its end or the moment `until`.
+
+    A service that it leaves behind may hold the streams open for ever; that is not waited for.
+    """
     streams = [process.stdout.fileno(), process.stderr.fileno()]
     said = dict.fromkeys(streams, b"")
     heard = list(streams)
@@ -100,17 +108,18 @@ def _listen(process, until):
                 heard.remove(stream)
         if ended and not ready:
             break
-        if not heard:  # most end a moment after their streams
+        if not heard:  # most programs end a moment after closing their streams
             time.sleep(0.001)
     return [said[stream] for stream in streams]
 
 
 def run_python(script, *arguments):
     # type: (str, str) -> Tuple[int, Any]
-    """(exit code, what it complained) of `script`, which finds the arguments in `sys.argv[1:]`.
+    """Run `script` in a child Python with the arguments in `sys.argv[1:]`, and return (exit code, error output).
 
-    For what this process must not do itself: closing any descriptor of a DB drops all the POSIX locks that its process
-    holds there, SQLite's among them."""
+    For what this process must not do itself: closing any descriptor of a DB drops all POSIX locks that its process
+    holds there, SQLite's among them.
+    """
     with open(os.devnull, "r+b") as nothing:
         process = subprocess.Popen(
             [sys.executable, "-E", "-S", "-c", _BEFORE + script] + list(arguments),
@@ -125,7 +134,7 @@ def run_python(script, *arguments):
 
 def first_that_exists(root, paths):
     # type: (Root, Sequence[str]) -> Optional[str]
-    """The real path of the first of these host paths that is a file; None if none is."""
+    """Return the real path of the first of these host paths that is a file; None if none is."""
     for path in paths:
         real = root.real(path)
         if os.path.isfile(real):
@@ -135,7 +144,7 @@ def first_that_exists(root, paths):
 
 def _environment(root):
     # type: (Root) -> Dict[str, str]
-    """Small and the same everywhere. Stand-ins of a lab learn from VDVS_ROOT where they are."""
+    """Return a small, fixed environment. Programs of a lab find their root in VDVS_ROOT."""
     environment = {"PATH": _PATH, "LANG": "C", "LC_ALL": "C", "HOME": "/"}
     if root.folder != "/":
         environment["VDVS_ROOT"] = root.folder

@@ -4,7 +4,7 @@ from . import local_sh
 from .compat import monotonic, readable, sentence
 from .db import creation, database, relocation, sqlite, transaction
 from .dockvols import access, metadata, policies, tree
-from .host import actions, auth_db, facts, log_level, lookout
+from .host import actions, auth_db, change_watcher, facts, log_level
 from .wire import Refused
 
 TYPE_CHECKING = False
@@ -25,7 +25,7 @@ def observe(root, request):
         path = linked.used()
         if path is not None:
             wanted.setdefault(path, request["linked"].get(path))
-    dbs = {path: database.look(root, path, known, until) for path, known in wanted.items()}
+    dbs = {path: database.observe(root, path, known, until) for path, known in wanted.items()}
     wanted_volumes = request.get("volumes") or {}
     datastores = {url: _datastore(root, url, wanted_volumes.get(url, [])) for url in request.get("datastores") or ()}
     return {"host": _host(root, linked, request.get("kept_driver")), "config_dbs": dbs, "datastores": datastores}
@@ -34,8 +34,8 @@ def observe(root, request):
 def watch(root, request):
     # type: (Root, Dict[str, Any]) -> Dict[str, Any]
     """Look out from now on, between requests, in place of whatever was looked out for before. Writes nothing."""
-    root.lookout = None
-    root.lookout = lookout.Lookout(root, request)
+    root.watcher = None
+    root.watcher = change_watcher.ChangeWatcher(root, request)
     return {}
 
 
@@ -44,7 +44,7 @@ def backups(root, request):
     """List the backups of one config DB, or read one. Writes nothing, and takes no notice of the DB itself."""
     if request.get("read") is None:
         return {"backups": database.list_backups(root, request["path"])}
-    return {"config_db": database.look_at_backup(root, request["path"], request["read"], _until(request))}
+    return {"config_db": database.observe_backup(root, request["path"], request["read"], _until(request))}
 
 
 def apply_db(root, request):
@@ -56,7 +56,7 @@ def apply_db(root, request):
             "TooOld", "the SQLite of this host (%s) is too old to write a shared DB; 3.7.16 is needed" % version
         )
     until = _until(request)
-    place = database.mounted_place(root, request["path"])
+    place = database.mounted_db(root, request["path"])
     if request.get("recover"):
         return transaction.recover(place, until)
     if request.get("create"):

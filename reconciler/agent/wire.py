@@ -1,4 +1,4 @@
-"""The lines that go in and out: one JSON object each, ASCII on the wire."""
+"""The lines of the protocol: one JSON object each, ASCII on the wire."""
 
 import json
 import re
@@ -14,7 +14,10 @@ LARGEST_REPLY = 64 * 1024 * 1024
 
 
 class Refused(Exception):
-    """What the agent would not or could not do: `reason` is a CamelCase word of the protocol, `message` a sentence."""
+    """Something that the agent cannot or will not do.
+
+    `reason`: a CamelCase word of the protocol; `message`: a sentence.
+    """
 
     def __init__(self, reason, message):
         # type: (str, str) -> None
@@ -31,7 +34,7 @@ class Refused(Exception):
 
 def read(stream):
     # type: (BinaryIO) -> Optional[Any]
-    """The next value from `stream`; None at its end. Raises Refused `BadRequest` for a line that is not JSON."""
+    """Return the next value from `stream`; None at its end. Raises Refused `BadRequest` for a line that is not JSON."""
     line = stream.readline()
     if not line:
         return None
@@ -54,13 +57,13 @@ def write(stream, value):
 
 def encode(value):
     # type: (Any) -> bytes
-    """`value` as one line of ASCII JSON with its newline."""
+    """Return `value` as one line of ASCII JSON with a newline."""
     return json.dumps(value, separators=(",", ":"), default=_text).encode("ascii") + b"\n"
 
 
 def _text(value):
     # type: (Any) -> Any
-    """On Python 2 messages of the operating system are bytes that may not be UTF-8; show them anyhow."""
+    """Show OS error messages, which on Python 2 are bytes that may not be UTF-8."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return repr(value)

@@ -1,4 +1,4 @@
-"""What the shell completes. Nothing here asks a host or reads a manifest, and nothing slow is imported."""
+"""Shell completion. Contacts no host, reads no manifest, and imports nothing slow."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ INVENTORY = "inventory"
 
 
 def files(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
-    """Files and directories: the shell knows them itself."""
+    """Leave files and directories to the shell."""
     from click.shell_completion import CompletionItem
 
     return [CompletionItem(incomplete, type="file")]
 
 
 def listed(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    """The first word of `get`: hosts, vmgroups ..., all."""
-    return _first(context, [*kinds.plurals(), kinds.ALL], incomplete)
+    """Complete the first word of `get`: hosts, vmgroups ..., all."""
+    return _first(context, [*(spec.plural for spec in kinds.specs()), kinds.ALL], incomplete)
 
 
 def described(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    """The first word of `describe`: host, vmgroup ..."""
-    return _first(context, kinds.singulars(), incomplete)
+    """Complete the first word of `describe`: host, vmgroup ..."""
+    return _first(context, [spec.singular for spec in kinds.specs()], incomplete)
 
 
 def explained(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Kinds, and once there is a dot the fields of the kind."""
+    """Complete kinds; after a dot, the fields of the kind."""
     word, dot, path = incomplete.partition(".")
     if not dot:
         return _starting(explained_kinds(), incomplete)
@@ -40,19 +40,20 @@ def explained(_context: click.Context, _parameter: click.Parameter, incomplete: 
 
 
 def explained_kinds() -> list[str]:
-    """The kinds of manifests, and the inventory file."""
-    from reconciler.model.refs import Kind
+    """Return the names of the schemas: the kinds of manifests, and the inventory file."""
+    from reconciler.model.kinds import KINDS
 
-    return [*(kind.lower() for kind in Kind), INVENTORY]
+    return [*(spec.singular for spec in KINDS.values()), INVENTORY]
 
 
 def explained_kind(word: str) -> str | None:
-    """The kind that is called so: in any case, singular, plural or short."""
+    """Return the name of the schema that `word` means: in any case, singular, plural or short."""
+    from reconciler.model.kinds import KINDS
+
     folded = word.lower()
-    for name in explained_kinds():
-        if folded in (name, f"{name}s", f"{name.removesuffix('y')}ies"):
-            return name
-    return kinds.singular(folded)
+    if folded in (INVENTORY, "inventories"):
+        return INVENTORY
+    return next((spec.singular for spec in KINDS.values() if folded in spec.names), None)
 
 
 def _fields(kind: str, word: str, path: str) -> list[str]:

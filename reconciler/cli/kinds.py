@@ -1,4 +1,4 @@
-"""What kinds and objects are called on the command line."""
+"""Names of kinds and objects on the command line."""
 
 from __future__ import annotations
 
@@ -10,39 +10,23 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from reconciler.model.kinds import KindSpec
     from reconciler.model.refs import Kind
 
-_NAMES = {
-    "Host": ("host", "hosts"),
-    "VMGroup": ("vmgroup", "vmgroups", "vg", "vgs"),
-    "ConfigDB": ("configdb", "configdbs", "db", "dbs"),
-    "StoragePolicy": ("storagepolicy", "storagepolicies", "sp", "sps"),
-    "Volume": ("volume", "volumes", "vol", "vols"),
-}
 ALL = "all"
 _HINTS = 3
 _THERE = "in the manifests or on the site"
 
 
-def singulars() -> list[str]:
-    """`host`, `vmgroup` ..., as one object is named."""
-    return [names[0] for names in _NAMES.values()]
+def specs() -> list[KindSpec]:
+    """Return the kinds that commands list and describe."""
+    from reconciler.model.kinds import KINDS, RECONCILED
 
-
-def plurals() -> list[str]:
-    """`hosts`, `vmgroups` ..., as all of a kind are named."""
-    return [names[1] for names in _NAMES.values()]
-
-
-def singular(word: str) -> str | None:
-    """`vmgroup` for `vg`; nothing for what is no kind."""
-    return next((names[0] for names in _NAMES.values() if word in names), None)
+    return [KINDS[kind] for kind in RECONCILED]
 
 
 def parse(words: Sequence[str]) -> tuple[tuple[Kind, ...], tuple[str, ...]]:
-    """Kinds and names out of `KIND [NAME...]` or `KIND/NAME`. All names when there is no name."""
-    from reconciler.render.tables import KINDS
-
+    """Parse `KIND [NAME...]` or `KIND/NAME` into kinds and names. No names: all objects. Raises click.UsageError."""
     first, names = words[0], tuple(words[1:])
     if "/" in first:
         kind, name = first.split("/", 1)
@@ -50,32 +34,33 @@ def parse(words: Sequence[str]) -> tuple[tuple[Kind, ...], tuple[str, ...]]:
     if first.lower() == ALL:
         if names:
             raise click.UsageError(f'"{ALL}" takes no name')
-        return KINDS, ()
+        return tuple(spec.kind for spec in specs()), ()
     return (_kind(first),), names
 
 
 def _kind(word: str) -> Kind:
-    from reconciler.model.refs import Kind
-
-    for kind, names in _NAMES.items():
-        if word.lower() in names:
-            return Kind(kind)
-    known = [name for names in _NAMES.values() for name in names]
+    for spec in specs():
+        if word.lower() in spec.names:
+            return spec.kind
+    known = [name for spec in specs() for name in spec.names]
     near = get_close_matches(word.lower(), [*known, ALL], 1)
     hint = f' (did you mean "{near[0]}"?)' if near else ""
-    raise click.UsageError(f'no kind "{word}"{hint}; kinds: {", ".join([*plurals(), ALL])}')
+    plurals = [spec.plural for spec in specs()]
+    raise click.UsageError(f'no kind "{word}"{hint}; kinds: {", ".join([*plurals, ALL])}')
 
 
 def require(names: Sequence[str], there: Sequence[str], kind: Kind) -> None:
-    """Refuse names that are not among those that are there."""
+    """Raise click.UsageError for a name that does not exist."""
     for name in names:
         if name not in there:
             raise _unknown(name, there, kind)
 
 
 def resolve(names: Sequence[str], there: Sequence[str], kind: Kind, where: str = _THERE) -> tuple[str, ...]:
-    """The names of the objects that are meant, each once. A name may leave out the config DB, or be in another case,
-    as long as it can mean one object only."""
+    """Return the full names of the objects, each once.
+
+    A name may leave out the config DB or differ in case, as long as it is unambiguous; else raises click.UsageError.
+    """
     meant = []
     for name in names:
         found = [name] if name in there else _alike(name, there)
@@ -101,5 +86,5 @@ def _unknown(name: str, there: Sequence[str], kind: Kind, where: str = _THERE) -
 
 
 def _without_db(name: str) -> str:
-    """`DB/NAME` -> `name`, to compare with."""
+    """Return `name` of `DB/NAME`, for comparisons."""
     return name.split("/", 1)[-1].casefold()

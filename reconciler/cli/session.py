@@ -12,12 +12,12 @@ from msgspec.structs import replace
 
 from reconciler.cli.errors import say
 from reconciler.cli.progress import TerminalProgress
-from reconciler.cli.selector import Selector
 from reconciler.model.diff import Diff
 from reconciler.model.errors import UsageError
 from reconciler.model.kinds.site import SSH, Site
 from reconciler.model.ownership import Applying
 from reconciler.model.refs import ObjectRef
+from reconciler.model.selector import Selector
 from reconciler.model.state import Desired
 from reconciler.wiring.connections import Connections
 

@@ -1,1 +1,1 @@
-"""The watch loop: triggers and resync; knows no protocol."""
+"""The watch loop: triggers and resync. Knows no protocol."""

@@ -1,4 +1,4 @@
-"""When to act on a burst of events: once it has been quiet for a moment, but not later than a limit."""
+"""Debouncing of a burst of events: act once it has been quiet for a moment, but not later than a limit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ LONGEST = 3.0
 
 
 class Debounce:
-    """Pure but for its memory: the caller says what time it is."""
+    """Pure except for its memory: the caller passes the time, in seconds."""
 
     def __init__(self, quiet: float = QUIET, longest: float = LONGEST) -> None:
         self._quiet = quiet
@@ -16,17 +16,17 @@ class Debounce:
         self._last = 0.0
 
     def seen(self, now: float) -> None:
-        """An event came in."""
+        """Note an event."""
         if self._first is None:
             self._first = now
         self._last = now
 
     def due(self) -> float | None:
-        """When to act; None: nothing came in."""
+        """Return when to act; None if there was no event."""
         if self._first is None:
             return None
         return min(self._last + self._quiet, self._first + self._longest)
 
     def reset(self) -> None:
-        """It was acted upon."""
+        """Forget the events; call it when acting."""
         self._first = None

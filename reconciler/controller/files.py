@@ -1,4 +1,4 @@
-"""Notices that manifests changed. It only ever says "look again"; what changed is for the next pass to see."""
+"""Detection of changed manifests. Reports only that something changed; the next pass finds out what."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
-_CHANGES = frozenset({"created", "modified", "deleted", "moved", "closed"})  # reading is not a change
+_CHANGES = frozenset({"created", "modified", "deleted", "moved", "closed"})  # not "opened": reading changes nothing
 _SUFFIXES = (".yaml", ".yml")
 _Identity = tuple[int, int]
 
 
 class ManifestFiles(FileSystemEventHandler):
-    """Watches files and directories, and their parents, so that one which is replaced or comes back is seen.
+    """Watches files and directories, and their parents, so that one that is replaced or recreated is noticed.
 
-    `changed` is called from a thread of watchdog's.
+    `changed` is called from a thread of watchdog.
     """
 
     def __init__(self, paths: Sequence[str], changed: Callable[[], None]) -> None:
@@ -29,20 +29,20 @@ class ManifestFiles(FileSystemEventHandler):
         self._watches: dict[Path, tuple[_Identity, ObservedWatch]] = {}
 
     def start(self) -> None:
-        """Begin to watch."""
-        # What it complains of, such as folders that go while they are watched, is our daily bread: `rearm` sees to it.
+        """Start watching."""
+        # Its warnings, such as folders removed while watched, are normal here: `rearm` handles them.
         logging.getLogger("watchdog").setLevel(logging.CRITICAL)
         self._observer.start()
         self.rearm()
 
     def stop(self) -> None:
-        """End, and wait for the thread."""
+        """Stop watching, and wait for the thread."""
         self._observer.stop()
         self._observer.join()
 
     def rearm(self) -> None:
-        """Watch what has come since, and what has been replaced by another directory of the same name."""
-        # Each folder by itself: a recursive watch would take in hidden ones too, such as all hosts of a lab.
+        """Watch directories created since, or replaced by another of the same name."""
+        # One watch per folder: a recursive one would include hidden folders, such as all hosts of a lab.
         wanted = {folder for path in self._paths for folder in _folders(path)}
         wanted |= {_nearest(path.parent) for path in self._paths}
         for folder in wanted | self._watches.keys():
@@ -54,7 +54,7 @@ class ManifestFiles(FileSystemEventHandler):
                 self._watch(folder, identity)
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        """Called by watchdog."""
+        """Handle an event of watchdog."""
         if event.event_type not in _CHANGES:
             return
         places = [os.fsdecode(place) for place in (event.src_path, event.dest_path) if place]
@@ -64,7 +64,7 @@ class ManifestFiles(FileSystemEventHandler):
     def _matters(self, place: Path, event: FileSystemEvent) -> bool:
         for path in self._paths:
             if place == path or place in path.parents:
-                return place == path or event.event_type != "modified"  # something else in a folder above
+                return place == path or event.event_type != "modified"  # something else in a parent folder
             if path in place.parents:
                 return (event.is_directory or place.suffix in _SUFFIXES) and not _hidden(place.relative_to(path))
         return False
@@ -73,7 +73,7 @@ class ManifestFiles(FileSystemEventHandler):
         try:
             watch = self._observer.schedule(self, str(folder))
         except OSError:
-            return  # it has just gone again; the next call tries anew
+            return  # it is gone again; the next call retries
         self._watches[folder] = (identity, watch)
 
     def _forget(self, folder: Path) -> None:
@@ -81,11 +81,11 @@ class ManifestFiles(FileSystemEventHandler):
         try:
             self._observer.unschedule(watch)
         except (KeyError, OSError):
-            return  # watchdog dropped it by itself when the directory went
+            return  # watchdog dropped it when the directory was removed
 
 
 def _folders(path: Path) -> Iterator[Path]:
-    """The folders below `path`, itself included, that are not hidden; none for a file. Each once, also with links."""
+    """Yield the directories at and below `path` that are not hidden, each once even with links; none for a file."""
     seen: set[_Identity] = set()
     for folder, below, _ in os.walk(path, followlinks=True):
         identity = _identity(Path(folder))
@@ -98,7 +98,7 @@ def _folders(path: Path) -> Iterator[Path]:
 
 
 def _nearest(path: Path) -> Path:
-    """The path, or the nearest directory above it that exists."""
+    """Return the path, or its nearest parent directory that exists."""
     return next((place for place in (path, *path.parents) if place.is_dir()), path)
 
 
@@ -115,5 +115,8 @@ def _hidden(relative: Path) -> bool:
 
 
 def _hidden_name(name: str) -> bool:
-    """Like `.git` or a lab's folder. `..data`, through which Kubernetes swaps a mounted directory, is not hidden."""
+    """Return whether a name is hidden, like `.git` or a lab's folder.
+
+    `..data`, by which Kubernetes swaps mounts, is not.
+    """
     return name.startswith(".") and not name.startswith("..")

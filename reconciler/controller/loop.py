@@ -1,7 +1,7 @@
-"""The loop: takes keys from the queue and works on them, side by side, until it is told to stop.
+"""The loop: takes keys from the queue and works on them concurrently until it is stopped.
 
-There are three kinds of keys. The site: one pass over all of it. The inventory: whether it changed. A host that did not
-answer: whether it does again; meanwhile passes go on without it.
+There are three kinds of keys. The site: a pass over all of it. The inventory: whether it changed. A host that did not
+answer: whether it answers again; meanwhile passes skip it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SITE: Final = "site"
 INVENTORY: Final = "inventory"
 _HOST = "host/"
 _INVENTORY_SECONDS = 1.0
-_MOMENT = 0.1  # seconds: what happens at once on many hosts is looked at in one pass
+_MOMENT = 0.1  # seconds; a simultaneous change on many hosts needs one pass only
 _ORDER = (
     Trigger.START,
     Trigger.SIGNAL,
@@ -38,8 +38,11 @@ _ORDER = (
 
 
 class Loop:
-    """Over one watch. `parked` tells why hosts are not asked now; `hosts` reaches them all the same. `beat` is called
-    at least once a second while the loop runs; `reread` when everything is to be read anew."""
+    """The loop over one watch.
+
+    `parked`: why a host is skipped for now, by name; `hosts` reaches those as well. `beat` is called at least once a
+    second while the loop runs; `reread` when everything must be read anew. `interval`: seconds between resyncs.
+    """
 
     def __init__(
         self,
@@ -71,41 +74,41 @@ class Loop:
         self._now: Callable[[], float] = asyncio.get_running_loop().time
 
     async def run(self) -> None:
-        """Until the triggers say stop. A pass that has begun is finished; nothing else is waited for."""
-        self._look(Trigger.START)
+        """Run until the triggers say stop. A pass that has begun is finished; nothing else is waited for."""
+        self._request_pass(Trigger.START)
         self._queue.add(INVENTORY, self._now() + _INVENTORY_SECONDS, Priority.RESYNC)
         try:
             while not self._triggers.stopped:
                 self._beat()
                 self._triggers.rearm()
-                self._heed_triggers()
+                self._check_triggers()
                 while (taken := self._queue.take(self._now())) is not None:
                     self._begin(*taken)
-                await self._rest()
+                await self._wait_for_work()
             await asyncio.gather(*(task for task, key in self._running.items() if key == SITE))
         finally:
             for task in self._running:
                 task.cancel()
             await asyncio.gather(*self._running, return_exceptions=True)
 
-    def _look(self, why: Trigger, within: float = 0.0, priority: Priority = Priority.CHANGE) -> None:
+    def _request_pass(self, why: Trigger, within: float = 0.0, priority: Priority = Priority.CHANGE) -> None:
         self._why.add(why)
         self._queue.add(SITE, self._now() + within, priority)
         self._triggers.something.set()
 
-    def _heed_triggers(self) -> None:
+    def _check_triggers(self) -> None:
         if self._triggers.was_hung_up():
             self._reread()
             for name in self._parked:
                 self._queue.add(_HOST + name, self._now())
-            self._look(Trigger.SIGNAL)
+            self._request_pass(Trigger.SIGNAL)
         due = self._triggers.manifests_due()
         if due is not None and due <= self._now():
             self._triggers.manifests_read()
-            self._look(Trigger.MANIFESTS)
+            self._request_pass(Trigger.MANIFESTS)
 
-    async def _rest(self) -> None:
-        """Until there is something to do, or to beat again."""
+    async def _wait_for_work(self) -> None:
+        """Wait until there is work, or the next beat is due."""
         moments = [self._queue.due(), self._triggers.manifests_due(), self._now() + _INVENTORY_SECONDS]
         try:
             async with asyncio.timeout_at(min(moment for moment in moments if moment is not None)):
@@ -118,66 +121,66 @@ class Loop:
         task = asyncio.create_task(self._work(key, priority))
         self._running[task] = key
 
-        def over(done: asyncio.Task[None]) -> None:
+        def finished(done: asyncio.Task[None]) -> None:
             self._running.pop(done, None)
             self._queue.done(key)
             self._triggers.something.set()
 
-        task.add_done_callback(over)
+        task.add_done_callback(finished)
 
     async def _work(self, key: str, priority: Priority) -> None:
         if key == SITE:
             await self._pass(priority)
         elif key == INVENTORY:
-            await self._look_at_inventory()
+            await self._check_inventory()
         else:
-            await self._call_again(key.removeprefix(_HOST))
+            await self._retry_host(key.removeprefix(_HOST))
 
     async def _pass(self, priority: Priority) -> None:
-        why = min(self._why, key=_ORDER.index) if priority is Priority.CHANGE and self._why else _unasked(priority)
+        why = min(self._why, key=_ORDER.index) if priority is Priority.CHANGE and self._why else _untriggered(priority)
         self._why.clear()
         done = await self._watch.one_pass(why)
-        follows = next_pass(done, self._watch.desired)
-        wait = self._backoff.failed(SITE) if follows.again else self._interval
-        if not follows.again:
+        upcoming = next_pass(done, self._watch.desired)
+        wait = self._backoff.failed(SITE) if upcoming.again else self._interval
+        if not upcoming.again:
             self._backoff.worked(SITE)
-        self._queue.add(SITE, self._now() + min(wait, self._interval), follows.priority)
+        self._queue.add(SITE, self._now() + min(wait, self._interval), upcoming.priority)
         if done.outcome is not None:
-            self._known, self._addresses = done.outcome.before.resolved.inventory, follows.addresses
-        for name, reason in follows.silent.items():
+            self._known, self._addresses = done.outcome.before.resolved.inventory, upcoming.addresses
+        for name, reason in upcoming.silent.items():
             if name not in self._parked:
                 self._park(name, reason)
-        if await self._post(follows.lookouts):
-            self._look(Trigger.HOST)  # between the look and the beginning of the watch something may have happened
+        if await self._start_watching(upcoming.watches):
+            self._request_pass(Trigger.HOST)  # for changes between the look and the start of the watch
 
     def _park(self, name: str, reason: str) -> None:
         self._parked[name] = reason
         self._queue.add(_HOST + name, self._now() + self._backoff.failed(name), Priority.RETRY)
 
-    async def _post(self, lookouts: Mapping[str, Lookout]) -> bool:
-        """Have every host look out. True: one of them has only begun to."""
+    async def _start_watching(self, watches: Mapping[str, Lookout]) -> bool:
+        """Start change watches on hosts; return whether any of them is new."""
 
-        async def post(name: str, lookout: Lookout) -> bool:
+        async def start(name: str, lookout: Lookout) -> bool:
             try:
-                return await self._hosts.agent(name, self._addresses[name]).watch(lookout, self._noticed)
+                return await self._hosts.agent(name, self._addresses[name]).watch(lookout, self._change_noticed)
             except (HostUnreachableError, AgentRefusedError):
-                return False  # the next pass will find it, too
+                return False  # the next pass notices that as well
 
-        return any(await asyncio.gather(*(post(*one) for one in lookouts.items())))
+        return any(await asyncio.gather(*(start(*one) for one in watches.items())))
 
-    def _noticed(self) -> None:
-        self._look(Trigger.HOST, _MOMENT)
+    def _change_noticed(self) -> None:
+        self._request_pass(Trigger.HOST, _MOMENT)
 
-    async def _look_at_inventory(self) -> None:
-        with suppress(InventoryError):  # the pass that needs it will tell
+    async def _check_inventory(self) -> None:
+        with suppress(InventoryError):  # the pass that needs the inventory reports it
             found = await self._inventory.snapshot()
             if self._known is not None and found is not self._known and found != self._known:
-                self._look(Trigger.INVENTORY)
+                self._request_pass(Trigger.INVENTORY)
             self._known = found
         self._queue.add(INVENTORY, self._now() + _INVENTORY_SECONDS, Priority.RESYNC)
 
-    async def _call_again(self, name: str) -> None:
-        if name not in self._addresses:  # no longer declared, nor in the inventory
+    async def _retry_host(self, name: str) -> None:
+        if name not in self._addresses:  # neither declared nor in the inventory any more
             self._parked.pop(name, None)
             return
         try:
@@ -187,8 +190,8 @@ class Loop:
         else:
             self._parked.pop(name, None)
             self._backoff.worked(name)
-            self._look(Trigger.HOST)
+            self._request_pass(Trigger.HOST)
 
 
-def _unasked(priority: Priority) -> Trigger:
+def _untriggered(priority: Priority) -> Trigger:
     return Trigger.RETRY if priority is Priority.RETRY else Trigger.RESYNC

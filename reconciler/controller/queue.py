@@ -1,11 +1,11 @@
-"""The work queue: which key is to be looked at next, and when. Keys only: what is to be done is for the worker to see.
+"""The work queue: which key to work on next, and when. Holds keys only; the worker finds out what to do.
 
-Promises (tests/controller/test_queue.py holds them against random input):
-1. A key that is added is taken, once its time has come, and `take` is called often enough.
+Guarantees (tests/controller/test_queue.py checks them against random input):
+1. A key that is added is taken, once it is due and if `take` is called often enough.
 2. A key is never taken while it is being worked on, and never twice for being added twice.
 3. Added again while it waits, it keeps the earliest time and the highest priority that it was ever given.
-4. Added while it is being worked on, it waits again as soon as the work is done: nothing that happens is lost.
-5. Of the keys whose time has come, the one of the highest priority is taken first; among equals the earliest.
+4. Added while it is being worked on, it waits again as soon as the work is done: no event is lost.
+5. Of the keys that are due, the one of the highest priority is taken first; among equals the earliest.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _Key = TypeVar("_Key", bound=Hashable)
 
 
 class Priority(IntEnum):
-    """Changes before resyncs."""
+    """Changes before retries before resyncs."""
 
     CHANGE = 0
     RETRY = 1
@@ -30,11 +30,11 @@ class Priority(IntEnum):
 class _Waiting(Struct, frozen=True):
     at: float
     priority: Priority
-    number: int  # in the order in which they came
+    number: int  # order of arrival
 
 
 class WorkQueue(Generic[_Key]):
-    """Tells no time itself: `now` is in seconds of any clock that never goes back."""
+    """The queue. `now` and `at` are in seconds of any monotonic clock."""
 
     def __init__(self) -> None:
         self._waiting: dict[_Key, _Waiting] = {}
@@ -42,7 +42,7 @@ class WorkQueue(Generic[_Key]):
         self._count = 0
 
     def add(self, key: _Key, at: float, priority: Priority = Priority.CHANGE) -> None:
-        """The key is to be looked at, not before `at`."""
+        """Queue the key, to be taken not before `at`."""
         known = self._waiting.get(key)
         self._count += 1
         if known is not None:
@@ -50,7 +50,7 @@ class WorkQueue(Generic[_Key]):
         self._waiting[key] = _Waiting(at, priority, known.number if known is not None else self._count)
 
     def take(self, now: float) -> tuple[_Key, Priority] | None:
-        """The key to work on now, if there is one; `done` must follow."""
+        """Return the key to work on now, or None; `done` must follow."""
         ready = [
             (waiting.priority, waiting.at, waiting.number, key)
             for key, waiting in self._waiting.items()
@@ -64,14 +64,14 @@ class WorkQueue(Generic[_Key]):
         return key, priority
 
     def done(self, key: _Key) -> None:
-        """The work on this key is over."""
+        """Mark the work on this key as finished."""
         self._worked_on.discard(key)
 
     def forget(self, key: _Key) -> None:
-        """The key need not be looked at any more."""
+        """Remove the key."""
         self._waiting.pop(key, None)
 
     def due(self) -> float | None:
-        """When the next key can be taken; None: not before something is added or done."""
+        """Return when the next key can be taken; None: not before something is added or done."""
         free = [waiting.at for key, waiting in self._waiting.items() if key not in self._worked_on]
         return min(free, default=None)

@@ -1,4 +1,4 @@
-"""What follows a pass: the one place that turns what came of it into what is looked at next, and when. Pure."""
+"""What follows a pass: which hosts to retry and to watch, and whether to repeat it. Pure."""
 
 from __future__ import annotations
 
@@ -18,23 +18,26 @@ from reconciler.ports import Lookout
 
 
 class Next(Struct, frozen=True):
-    """`again`: whether the next pass is a repetition of what failed (its time is the back-off's), or a resync.
-    `addresses`: of every host that was asked, declared or not, and `silent` those that did not answer, with why.
-    `lookouts`: what each declared host that answered shall look out for. A pass that failed tells none of this."""
+    """What follows a pass; empty after a pass that failed.
+
+    `again`: the next pass repeats what failed (timed by the back-off), else it is a resync. `addresses`: of every host
+    that was asked, declared or not. `silent`: why a host did not answer, by name. `watches`: what each declared host
+    that answered must watch.
+    """
 
     again: bool
     addresses: Mapping[str, str]
     silent: Mapping[str, str]
-    lookouts: Mapping[str, Lookout]
+    watches: Mapping[str, Lookout]
 
     @property
     def priority(self) -> Priority:
-        """Of the next pass."""
+        """The priority of the next pass."""
         return Priority.RETRY if self.again else Priority.RESYNC
 
 
 def next_pass(done: Pass, desired: Desired) -> Next:
-    """What follows this pass, made with these manifests."""
+    """Return what follows this pass, made with these manifests."""
     if done.outcome is None:
         return Next(True, {}, {}, {})
     seen = done.outcome.after or done.outcome.before
@@ -44,11 +47,11 @@ def next_pass(done: Pass, desired: Desired) -> Next:
     addresses = {name: name for name in others} | {host.ref.name: host.address for host in seen.resolved.hosts}
     silent = {name: "it did not answer" for name in others if name not in seen.observed.strangers}
     silent |= {name: host.reason for name, host in hosts.items() if isinstance(host, UnreachableHost)}
-    return Next(failed, addresses, silent, lookouts(seen))
+    return Next(failed, addresses, silent, watches(seen))
 
 
-def lookouts(seen: Assessment) -> dict[str, Lookout]:
-    """Each host looks out for itself; each config DB and each datastore is looked after by one host that mounts it."""
+def watches(seen: Assessment) -> dict[str, Lookout]:
+    """Return what each host watches: itself, and the config DBs and datastores assigned to it, each to one host."""
     hosts = [host for _, host in sorted(seen.observed.hosts.items()) if isinstance(host, ObservedHost)]
     databases: dict[str, list[str]] = {host.name: [] for host in hosts}
     datastores: dict[str, list[str]] = {host.name: [] for host in hosts}

@@ -1,4 +1,4 @@
-"""Hosts that did not answer are not asked again before their time, so that no pass waits for them."""
+"""Hosts that did not answer are skipped until they are due again, so that no pass waits for them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reconciler.ports import HostAgent, Hosts
 
 
 class SkipUnreachable:
-    """Implements `ports.Hosts`: like `hosts`, but of a host in `parked` there is no agent, for the reason there."""
+    """Implements `ports.Hosts`: like `hosts`, but a host in `parked` has no agent, for the reason given there."""
 
     def __init__(self, hosts: Hosts, parked: Mapping[str, str]) -> None:
         self._hosts = hosts

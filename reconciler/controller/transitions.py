@@ -1,4 +1,4 @@
-"""From one pass to the next: what is worth telling. Pure; the same state is told once."""
+"""The events between one pass and the next. Pure; a state is reported once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NOT_HEALED = {Status.FAILED: EventKind.FAILED, Status.BLOCKED: EventKind.BLOCKE
 
 
 class Seen(Struct, frozen=True):
-    """What was last told of an object. `change` None: it was in sync. `failure`: why it is not healed."""
+    """What was last reported of an object. `change` None: in sync. `failure`: why it is not healed."""
 
     change: Change | None = None
     failure: str = ""
@@ -35,9 +35,9 @@ State = Mapping[ObjectRef, Seen]
 
 
 def transitions(previous: State, outcome: Outcome, *, healing: bool) -> tuple[tuple[Event, ...], State]:
-    """The events between what was last told and this outcome, and what has been told after them.
+    """Return the events between the last reported state and this outcome, and the state reported after them.
 
-    What a pass held back is worth telling only where it was `healing`.
+    What a pass held back is reported only if it was `healing`.
     """
     results = {result.ref: result for result in outcome.objects} if healing else {}
     after = {change.ref: change for change in (outcome.after or outcome.before).diff.changes}
@@ -51,7 +51,9 @@ def transitions(previous: State, outcome: Outcome, *, healing: bool) -> tuple[tu
     absent = previous.keys() - state.keys()
     state |= {ref: previous[ref] for ref in absent if _unreadable(previous[ref], (*before.values(), *after.values()))}
     gone = sorted(absent - state.keys(), key=lambda ref: ref.sort_key)
-    events += [Event(EventKind.GONE, ref, "no longer declared, nor found") for ref in gone if previous[ref].change]
+    events += [
+        Event(EventKind.GONE, ref, "no longer declared, and no longer there") for ref in gone if previous[ref].change
+    ]
     return tuple(events), state
 
 
@@ -77,7 +79,7 @@ def _of_object(
 
 
 def _unreadable(seen: Seen, changes: Iterable[Change]) -> bool:
-    """Whether an object may be missing from this pass only because its config DB could not be read."""
+    """Return whether an object may be missing from this pass only because its config DB could not be read."""
     if seen.change is None or seen.change.op is not Op.UNMANAGED:
         return False
     return any(change.ref.kind is Kind.CONFIG_DB and change.op in (Op.UNKNOWN, Op.BLOCKED) for change in changes)
@@ -86,11 +88,11 @@ def _unreadable(seen: Seen, changes: Iterable[Change]) -> bool:
 def _settled(drift: Change, result: ObjectResult | None) -> Event:
     if result is not None and result.status in (Status.CREATED, Status.CONFIGURED, Status.PRUNED):
         return Event(EventKind.HEALED, drift.ref, result.detail)
-    return Event(EventKind.IN_SYNC, drift.ref, "as its manifest says again")
+    return Event(EventKind.IN_SYNC, drift.ref, "it matches its manifest again")
 
 
 def _same(change: Change, told: Change | None) -> bool:
-    """Whether a reader would see no difference: UUIDs drawn anew for each plan do not count."""
+    """Return whether a reader would see no difference: UUIDs drawn anew for each plan do not count."""
     return told is not None and (change.op, change.reason, change.fields, change.notes, change.held) == (
         told.op,
         told.reason,

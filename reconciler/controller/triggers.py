@@ -1,4 +1,4 @@
-"""What wakes a watch from outside: manifests that change, and signals."""
+"""Triggers of a watch from outside: changed manifests, and signals."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 class Triggers:
-    """An async context: inside it, signals and file events are caught. `something` is set whenever there is a reason to
-    look at the rest. A second SIGINT or SIGTERM ends the process at once."""
+    """An async context that catches signals and file events.
+
+    `something` is set whenever there is a reason to check the other members. A second SIGINT or SIGTERM ends the
+    process.
+    """
 
     def __init__(self, paths: Sequence[str]) -> None:
         self.something = asyncio.Event()
@@ -37,19 +40,19 @@ class Triggers:
             self._loop.remove_signal_handler(number)
 
     def manifests_due(self) -> float | None:
-        """When the manifests are to be read again, because they changed; None: they did not."""
+        """Return when to read the manifests again, because they changed; None if they did not."""
         return self._debounce.due()
 
     def rearm(self) -> None:
-        """Watch folders that have come since."""
+        """Watch folders that were created since."""
         self._files.rearm()
 
     def manifests_read(self) -> None:
-        """It is seen to."""
+        """Clear the pending trigger."""
         self._debounce.reset()
 
     def was_hung_up(self) -> bool:
-        """Whether SIGHUP came since the last call: everything is to be read again."""
+        """Return whether SIGHUP came since the last call: everything must be read again."""
         came, self._hung_up = self._hung_up, False
         return came
 

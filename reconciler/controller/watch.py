@@ -1,4 +1,4 @@
-"""One pass after the other: load, reconcile, tell. Nothing that goes wrong in a pass ends the watch."""
+"""Passes, one after the other: load, reconcile, report. No failure of a pass ends the watch."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from reconciler.model.state import Desired
 from reconciler.planning.history import history
 from reconciler.ports import Clock, Listener
 
-PASS_SECONDS = 1800.0  # longer than installing a driver everywhere takes; a pass that takes longer hangs
+PASS_SECONDS = 1800.0  # more than installing a driver everywhere takes; a longer pass hangs
 _log = logging.getLogger(__name__)
 
 
 class Loaded(Struct, frozen=True):
-    """Manifests, the commit that they come from, and on whose behalf they would be applied (None: they are not)."""
+    """Manifests, their commit, and on whose behalf they are applied (None: they are not)."""
 
     desired: Desired
     revision: Revision = Revision()
@@ -37,8 +37,10 @@ class Loaded(Struct, frozen=True):
 
 
 class Edges(Struct, frozen=True):
-    """What a watch needs from outside. `monotonic`: seconds that never go back; `new_id`: text that is not used again;
-    `load` may be called from another thread."""
+    """What a watch needs from outside.
+
+    `monotonic`: seconds that never go back; `new_id`: a unique text; `load` may be called from another thread.
+    """
 
     load: Callable[[], Loaded]
     reconcile: Callable[[Desired, Policy, Applying | None], Awaitable[Outcome]]
@@ -49,7 +51,7 @@ class Edges(Struct, frozen=True):
 
 
 class Watch:
-    """Watches one site. `started_with` are the manifests as they were when it began."""
+    """Watches one site. `started_with`: the manifests at its start."""
 
     def __init__(self, edges: Edges, started_with: Loaded, site: Site, mode: Mode) -> None:
         self._edges = edges
@@ -62,7 +64,7 @@ class Watch:
         self._invalid = ""
         self._failure = ""
         self._id = ""
-        self._told: list[Told] = []
+        self._events: list[Told] = []
         self._broken: set[int] = set()
 
     @property
@@ -71,37 +73,37 @@ class Watch:
         return self._loaded.desired
 
     async def one_pass(self, trigger: Trigger) -> Pass:
-        """Look once, and do what the mode allows. Raises nothing."""
+        """Look once, and write what the mode allows. Raises nothing."""
         started = self._edges.clock.now()
-        self._id, self._told = f"{started:%Y%m%dT%H%M%SZ}-{self._edges.new_id()[:8]}", []
+        self._id, self._events = f"{started:%Y%m%dT%H%M%SZ}-{self._edges.new_id()[:8]}", []
         await self._load()
         outcome: Outcome | None = None
         try:
             async with asyncio.timeout(PASS_SECONDS):
                 outcome = await self._reconcile()
         except TimeoutError:
-            self._failed(f"it took longer than {PASS_SECONDS:.0f} s and was given up")
+            self._failed(f"the pass took longer than {PASS_SECONDS:.0f} s and was cancelled")
         except Exception as error:
             self._failed(_sentence(error))
         else:
-            self._worked(outcome)
+            self._succeeded(outcome)
         failure, revision = self._failure, self._loaded.revision
         ended = self._edges.clock.now()
-        done = Pass(self._id, trigger, started, ended, revision, outcome, failure, tuple(self._told))
-        self._each(lambda listener: listener.passed(done))
+        done = Pass(self._id, trigger, started, ended, revision, outcome, failure, tuple(self._events))
+        self._notify_listeners(lambda listener: listener.passed(done))
         self._id = ""
         return done
 
-    def foretell(self, found: Assessment) -> None:
-        """Tell what differs before it is healed: a watch that is killed meanwhile has then told of it."""
+    def report_before_heal(self, found: Assessment) -> None:
+        """Report what differs before it is healed, so that a watch that is killed meanwhile has reported it."""
         look = without(Outcome(found, Plan((), ()), (), None, ()), ignored(self._loaded.desired))
         events, self._state = transitions(self._state, look, healing=False)
         for event in events:
-            self._tell(event)
+            self._report(event)
 
     def say(self, kind: EventKind, message: str, ref: ObjectRef | None = None) -> None:
-        """Tell something that is not seen in a pass."""
-        self._tell(Event(kind, ref, message))
+        """Report something that is not part of a pass."""
+        self._report(Event(kind, ref, message))
 
     async def _load(self) -> None:
         problem = ""
@@ -114,33 +116,35 @@ class Watch:
         else:
             self._loaded = loaded
             if loaded.desired.site not in (None, self._site):
-                problem = "the Site was changed; this watch stays with the one it started with until it is restarted"
+                problem = (
+                    "the Site was changed; this watch keeps the one it started with: restart it to use the new one"
+                )
         if problem != self._invalid:
             kind = EventKind.INVALID if problem else EventKind.VALID
-            self._tell(Event(kind, None, problem or "the manifests are valid again"))
+            self._report(Event(kind, None, problem or "the manifests are valid again"))
         self._invalid = problem
 
     async def _reconcile(self) -> Outcome:
         desired = self._loaded.desired
-        braked = self._brake.on(self._edges.monotonic(), dict(desired.digests))
+        braked = self._brake.braked(self._edges.monotonic(), dict(desired.digests))
         policy = self._mode.policy(desired, braked) if self._mode.writes else REPORT_ONLY
         applying = self._loaded.applying if self._mode.auto_apply else None
         return without(await self._edges.reconcile(desired, policy, applying), ignored(desired))
 
-    def _worked(self, outcome: Outcome) -> None:
+    def _succeeded(self, outcome: Outcome) -> None:
         if self._failure:
-            self._tell(Event(EventKind.RECOVERED, None, "the site can be looked at again"))
+            self._report(Event(EventKind.RECOVERED, None, "the site can be looked at again"))
             self._failure = ""
         if outcome.after is None and outcome.before.diff is self._last and not self._mode.writes:
-            return  # the very same as in the last pass, of which all is told
+            return  # the same as in the last pass, which is reported already
         events, self._state = transitions(self._state, outcome, healing=self._mode.writes)
         self._last = (outcome.after or outcome.before).diff
         for event in events:
-            self._tell(event)
+            self._report(event)
             if event.kind is EventKind.HEALED and event.ref is not None:
-                self._heed_brake(event.ref, outcome)
+                self._check_brake(event.ref, outcome)
 
-    def _heed_brake(self, ref: ObjectRef, outcome: Outcome) -> None:
+    def _check_brake(self, ref: ObjectRef, outcome: Outcome) -> None:
         digest = dict(self._loaded.desired.digests).get(ref, "")
         if not self._brake.healed(ref, self._edges.monotonic(), digest):
             return
@@ -150,30 +154,30 @@ class Watch:
             f"somebody keeps changing it ({what}); {_last_applied(ref, outcome.before)}; it is not healed for"
             f" {REST / 60:.0f} minutes, or until its manifest changes"
         )
-        self._tell(Event(EventKind.BRAKED, ref, message))
+        self._report(Event(EventKind.BRAKED, ref, message))
 
     def _failed(self, text: str) -> None:
         if text != self._failure:
-            self._tell(Event(EventKind.FAULT, None, text))
+            self._report(Event(EventKind.FAULT, None, text))
         self._failure = text
 
-    def _tell(self, event: Event) -> None:
+    def _report(self, event: Event) -> None:
         told = Told(self._edges.clock.now(), event, self._id, self._loaded.revision)
-        self._told.append(told)
-        self._each(lambda listener: listener.told(told))
+        self._events.append(told)
+        self._notify_listeners(lambda listener: listener.told(told))
 
-    def _each(self, do: Callable[[Listener], None]) -> None:
+    def _notify_listeners(self, do: Callable[[Listener], None]) -> None:
         for number, listener in enumerate(self._edges.listeners):
             try:
                 do(listener)
             except Exception:
                 if number not in self._broken:
-                    _log.exception("what %s does with what it is told is a bug in vdvs", type(listener).__name__)
+                    _log.exception("%s failed on an event or pass; this is a bug in vdvs", type(listener).__name__)
                 self._broken.add(number)
 
 
 def without(outcome: Outcome, refs: frozenset[ObjectRef]) -> Outcome:
-    """The outcome as if these objects were not there."""
+    """Return the outcome without these objects."""
     if not refs:
         return outcome
 
@@ -192,8 +196,8 @@ def _last_applied(ref: ObjectRef, seen: Assessment) -> str:
             record = applied.record
             when = f" on {record.when:%Y-%m-%d %H:%M} UTC" if record.when else ""
             of = f" of git {record.revision}" if record.commit else ""
-            return f"the last apply that the config DB knows of is by {record.by or 'nobody known'}{when}{of}"
-    return "the config DB does not know who applied it"
+            return f"the last apply recorded in the config DB is by {record.by or 'an unknown user'}{when}{of}"
+    return "the config DB has no record of who applied it"
 
 
 def _sentence(error: Exception) -> str:

@@ -1,1 +1,1 @@
-"""What watches saw and did, kept in a local SQLite file of bounded size."""
+"""Records of what watches saw and did, in a local SQLite file of bounded size."""

@@ -1,4 +1,4 @@
-"""The tables of the history, and how an older file becomes a newer one."""
+"""Tables of the history, and their migrations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 from reconciler.model.errors import UsageError
 
-# Each raises the version by one; what is published is never changed, only added to.
+# Each raises the version by one. A published migration is never changed; only new ones are added.
 MIGRATIONS: Final = (
     """
     CREATE TABLE passes (
@@ -32,12 +32,18 @@ MIGRATIONS: Final = (
 VERSION: Final = len(MIGRATIONS)
 
 
-def bring_up_to_date(connection: sqlite3.Connection, path: str) -> None:
-    """Make the tables, or those that are missing. Raises UsageError for a file of a newer vdvs, or of somebody else."""
+def migrate(connection: sqlite3.Connection, path: str) -> None:
+    """Create the tables, or apply missing migrations.
+
+    Raises UsageError for the file of a newer vdvs or another program.
+    """
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
-        raise UsageError(f"{path} is the history of a newer vdvs (version {version}; this one knows {VERSION})")
+        raise UsageError(
+            f"{path} is the history of a newer vdvs (version {version}, but this one supports {VERSION});"
+            " use a newer vdvs or give another --history FILE"
+        )
     if version == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        raise UsageError(f"{path} is an SQLite file of something else; give another --history FILE")
+        raise UsageError(f"{path} is an SQLite file of another program; give another --history FILE")
     for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
         connection.executescript(f"BEGIN IMMEDIATE; {statements} PRAGMA user_version = {number}; COMMIT;")

@@ -1,4 +1,4 @@
-"""Keeping the history: every event as soon as it is told, so that a watch that is killed has lost nothing."""
+"""The history file. Every event is written at once, so that a watch that is killed loses nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.history.schema import bring_up_to_date
+from reconciler.history.schema import migrate
 from reconciler.model.diff import Op
 from reconciler.model.errors import UsageError
 from reconciler.model.events import EventKind, Pass, Told
@@ -20,10 +20,10 @@ from reconciler.render.data import change_data
 
 MOST_PASSES: Final = 10_000
 MOST_EVENTS: Final = 20_000
-MOST_DRIFTS: Final = 10_000  # that have ended; those that have not are all kept
+MOST_DRIFTS: Final = 10_000  # of ended drifts; open ones are all kept
 _LARGEST_CHANGE: Final = 8_192  # characters of one change as JSON
-_TIDY: Final = 100  # events and passes from one tidying up to the next
-_PATIENCE: Final = 5.0  # seconds to wait for another watch that writes
+_PRUNE_EVERY: Final = 100  # writes between two prunings
+_LOCK_TIMEOUT: Final = 5.0  # seconds to wait for another writing watch
 
 _OPENS: Final = frozenset({EventKind.DRIFTED, EventKind.BLOCKED})
 _ENDS: Final = {EventKind.HEALED: "healed", EventKind.IN_SYNC: "in sync", EventKind.GONE: "gone"}
@@ -31,9 +31,12 @@ _log = logging.getLogger(__name__)
 UNSEEN: Final = "in sync when a watch looked again"
 
 
-class History:
-    """One file; implements `ports.Listener`. Raises UsageError if it cannot be used; what cannot be written later, as
-    on a full disk, is lost, and complained of once until it can be again."""
+class HistoryWriter:
+    """Implements `ports.Listener`: writes events and passes to one file.
+
+    Raises UsageError if the file cannot be used. Later write errors, such as a full disk, lose records and are logged
+    once until a write succeeds again.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -41,10 +44,10 @@ class History:
         self._failing = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
+            self._connection = sqlite3.connect(path, timeout=_LOCK_TIMEOUT, isolation_level=None)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
-            bring_up_to_date(self._connection, str(path))
+            migrate(self._connection, str(path))
         except (OSError, sqlite3.Error) as error:
             why = getattr(error, "strerror", None) or str(error)
             raise UsageError(
@@ -52,16 +55,16 @@ class History:
             ) from error
 
     def close(self) -> None:
-        """End its use."""
+        """Close the file."""
         self._connection.close()
 
     def told(self, told: Told) -> None:
         """See `ports.Listener`."""
-        with self._or_complain():
-            self._keep_event(told)
-            self._tidy_now_and_then()
+        with self._log_errors():
+            self._write_event(told)
+            self._prune_regularly()
 
-    def _keep_event(self, told: Told) -> None:
+    def _write_event(self, told: Told) -> None:
         event, ref = told.event, str(told.event.ref) if told.event.ref else None
         change = _as_json(change_data(event.change)) if event.change is not None else None
         of = (told.revision.commit, told.revision.dirty)
@@ -86,11 +89,11 @@ class History:
 
     def passed(self, done: Pass) -> None:
         """See `ports.Listener`."""
-        with self._or_complain():
-            self._keep_pass(done)
-            self._tidy_now_and_then()
+        with self._log_errors():
+            self._write_pass(done)
+            self._prune_regularly()
 
-    def _keep_pass(self, done: Pass) -> None:
+    def _write_pass(self, done: Pass) -> None:
         written = 0 if done.outcome is None else sum(result.ok for result in done.outcome.results)
         row = (done.id, done.trigger.value, _stamp(done.started), _stamp(done.ended), done.revision.commit)
         with self._transaction() as db:
@@ -100,10 +103,10 @@ class History:
                 (*row, done.revision.dirty, done.failure, len(done.events), written),
             )
             if done.outcome is not None:
-                self._look_after_drifts(done, done.outcome)
+                self._update_drifts(done, done.outcome)
 
-    def _look_after_drifts(self, done: Pass, outcome: Outcome) -> None:
-        """What still drifts was seen once more; what does not, though nobody told so, ended while no watch looked."""
+    def _update_drifts(self, done: Pass, outcome: Outcome) -> None:
+        """Extend the drifts that persist; end those that are gone without an event, as happens between two watches."""
         ops = {str(change.ref): change.op for change in (outcome.after or outcome.before).diff.changes}
         still = self._connection.execute("SELECT object FROM drifts WHERE ended IS NULL").fetchall()
         for (name,) in still:
@@ -123,12 +126,12 @@ class History:
         )
 
     @contextmanager
-    def _or_complain(self) -> Iterator[None]:
+    def _log_errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
             if not self._failing:
-                _log.warning("the history %s cannot be written, and what is told is lost to it: %s", self._path, error)
+                _log.warning("the history %s cannot be written, so events are lost from it: %s", self._path, error)
             self._failing = True
         else:
             self._failing = False
@@ -139,14 +142,14 @@ class History:
         try:
             yield self._connection
         except BaseException:
-            if self._connection.in_transaction:  # SQLite itself gives up after some errors
+            if self._connection.in_transaction:  # SQLite itself rolls back after some errors
                 self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
 
-    def _tidy_now_and_then(self) -> None:
+    def _prune_regularly(self) -> None:
         self._written += 1
-        if self._written % _TIDY:
+        if self._written % _PRUNE_EVERY:
             return
         with self._transaction() as db:
             db.execute("DELETE FROM events WHERE number <= (SELECT max(number) FROM events) - ?", (MOST_EVENTS,))
@@ -161,37 +164,37 @@ class History:
             )
 
 
-class Reader:
-    """The same file, to be looked at only; also while a watch writes it. Raises UsageError where it cannot be read."""
+class HistoryReader:
+    """Reads the same file, also while a watch writes it. Raises UsageError if it cannot be read."""
 
     def __init__(self, path: Path) -> None:
         try:
-            self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=_PATIENCE, uri=True)
+            self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=_LOCK_TIMEOUT, uri=True)
             self._connection.row_factory = sqlite3.Row
             self._connection.execute("SELECT 1 FROM drifts LIMIT 1")
         except sqlite3.Error as error:
             raise UsageError(f"the history {path} cannot be read: {error}; give another --history FILE") from error
 
     def close(self) -> None:
-        """End its use."""
+        """Close the file."""
         self._connection.close()
 
     def events(self, names: Sequence[str] = (), most: int = 100) -> list[dict[str, Any]]:
-        """The last events, newest first; of these objects only, if there are any."""
+        """Return the last events, newest first, as dicts by column; only of these objects if any are named."""
         return self._select("events", names, most)
 
     def drifts(self, names: Sequence[str] = (), most: int = 100) -> list[dict[str, Any]]:
-        """The last drifts, newest first."""
+        """Return the last drifts, newest first, as dicts by column; only of these objects if any are named."""
         return self._select("drifts", names, most)
 
     def passes(self, most: int = 100) -> list[dict[str, Any]]:
-        """The last passes, newest first."""
+        """Return the last passes, newest first, as dicts by column."""
         found = self._connection.execute("SELECT * FROM passes ORDER BY started DESC, id DESC LIMIT ?", (most,))
         return [dict(row) for row in found]
 
     def _select(self, table: str, names: Sequence[str], most: int) -> list[dict[str, Any]]:
         only = f"WHERE object IN ({', '.join('?' * len(names))})" if names else ""
-        statement = f"SELECT * FROM {table} {only} ORDER BY number DESC LIMIT ?"  # noqa: S608 - of our own words only
+        statement = f"SELECT * FROM {table} {only} ORDER BY number DESC LIMIT ?"  # noqa: S608 - only our own names
         found = [dict(row) for row in self._connection.execute(statement, (*names, most))]
         return [
             {key: json.loads(row[key]) if key in ("change", "fields") and row[key] else row[key] for key in row}

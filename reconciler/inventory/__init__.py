@@ -1,1 +1,1 @@
-"""Where names and ids come from."""
+"""Inventories: where names and ids come from."""

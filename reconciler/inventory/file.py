@@ -1,4 +1,4 @@
-"""An inventory from a JSON or YAML file (schema `inventory.v1.json`), in place of a vCenter."""
+"""Inventory in a JSON or YAML file (schema `inventory.v1.json`), used instead of a vCenter."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
-from reconciler.loader.build import datastore_url
 from reconciler.loader.explain import explain
 from reconciler.loader.files import UnreadableError, decode, read_bytes, reason
 from reconciler.loader.manifests import Document, SourceFile
@@ -16,20 +15,23 @@ from reconciler.loader.stamps import Stamps, stamps
 from reconciler.loader.wording import Path, did_you_mean, dotted, escape, quoted
 from reconciler.model.errors import InventoryError
 from reconciler.model.inventory import Connection, Datastore, ESXiHost, Inventory, Lockdown, Power, VirtualMachine
-from reconciler.model.refs import VOLUMES
+from reconciler.model.refs import VOLUMES, datastore_url
 
 LARGEST: Final = 256 * 1024 * 1024
 
 
 class FileInventory:
-    """Reads the file anew if it may have changed. Raises InventoryError, one line, if it cannot be used as a whole."""
+    """Implements `ports.InventorySource`; rereads the file if it may have changed.
+
+    Raises InventoryError, one line, if the file cannot be used as a whole.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._kept: tuple[Stamps, Inventory] | None = None
 
     async def snapshot(self) -> Inventory:
-        """The inventory as the file tells it now."""
+        """Return the inventory as it is in the file now. Raises InventoryError."""
         return await asyncio.to_thread(self._current)
 
     def _current(self) -> Inventory:
@@ -56,14 +58,14 @@ class FileInventory:
         return _build(data)
 
     def _data(self, text: str) -> Any:
-        """The one value in the file."""
+        """Return the single value in the file. Raises InventoryError."""
         if text.lstrip()[:1] != "{":
             return self._yaml(text)
         try:
             return json.loads(text)
         except json.JSONDecodeError as error:
             if not self._path.endswith(".json"):
-                return self._yaml(text)  # YAML may begin with a brace, too
+                return self._yaml(text)  # YAML may begin with a brace as well
             self._refuse(error.lineno, error.colno, f"not valid JSON: {error.msg}")
         except (RecursionError, ValueError) as error:
             self._refuse(1, 1, f"not usable as JSON: {str(error).splitlines()[0]}")
@@ -76,11 +78,11 @@ class FileInventory:
             for problem in document.read.problems if document.read else ():
                 self._refuse(*problem.position, ": ".join(filter(None, (dotted(problem.path), problem.message))))
         if len(documents) != 1:
-            self._refuse(1, 1, f"expected one document, the inventory; there are {len(documents) or 'none'}")
+            self._refuse(1, 1, f"expected a single document, the inventory; found {len(documents) or 'none'}")
         return documents[0].data
 
     def _explain(self, text: str, problems: list[tuple[Path, str]]) -> NoReturn:
-        """Refuse because of the first problem; JSON is near enough to YAML that its place can be found."""
+        """Raise InventoryError for the first problem, with its position. YAML's parser finds it in JSON as well."""
         (path, message), more = problems[0], len(problems) - 1
         line, column = _locate(text, path)
         suffix = f" (and {more} more {'problem' if more == 1 else 'problems'})" if more else ""
@@ -99,13 +101,13 @@ def _locate(text: str, path: Path) -> tuple[int, int]:
 
 
 def _inconsistencies(data: dict[str, Any]) -> Iterator[tuple[Path, str]]:
-    """What a schema cannot say."""
+    """Yield the problems that a schema cannot express."""
     names = set()
     for position, entry in enumerate(data.get("datastores", ())):
         path: Path = ("datastores", position)
         names.add(entry["name"])
         if "id" not in entry and "url" not in entry:
-            yield path, "id or url is missing; one of them is needed"
+            yield path, "id and url are both missing; give one of them"
         elif "id" in entry and "url" in entry and datastore_url(entry["url"]) != VOLUMES + entry["id"]:
             yield (*path, "url"), f"{quoted(entry['url'])} is not the URL of the volume id {quoted(entry['id'])}"
     for position, vm in enumerate(data.get("vms", ())):
@@ -123,9 +125,7 @@ def _build(data: dict[str, Any]) -> Inventory:
     datastores = tuple(map(_datastore, data.get("datastores", ())))
     urls = _URLs({None: None})
     for datastore in datastores:
-        urls[datastore.name] = (
-            None if datastore.name in urls else datastore.url
-        )  # two of one name: which one is unknown
+        urls[datastore.name] = None if datastore.name in urls else datastore.url  # ambiguous name
     return Inventory(
         hosts=tuple(map(_host, data.get("hosts", ()))),
         datastores=datastores,
@@ -160,7 +160,7 @@ def _datastore(entry: dict[str, Any]) -> Datastore:
 
 
 class _URLs(dict[str | None, str | None]):
-    """The URLs of datastores, by what VMs call them: a name, or a URL in one of its spellings."""
+    """URLs of datastores by what VMs call them: a name, or a URL in one of its spellings."""
 
     def __missing__(self, datastore: str) -> str:
         url = self[datastore] = datastore_url(datastore)

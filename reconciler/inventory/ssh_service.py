@@ -1,4 +1,4 @@
-"""The SSH service of hosts, started and stopped by vCenters. That vdvs has started one, a custom attribute notes."""
+"""The SSH service of hosts, started and stopped by vCenters. A custom attribute records that vdvs started one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from collections.abc import Callable, Sequence
 
 from pyVmomi import vmodl
 
-from reconciler.inventory.vcenter import BROKEN, NOTES_OF_HOSTS, SSH_KEY, SSH_SERVICE, Host, VCenterReader, told
+from reconciler.inventory.vcenter import (
+    BROKEN,
+    NOTES_OF_HOSTS,
+    SSH_KEY,
+    SSH_SERVICE,
+    Host,
+    VCenterReader,
+    as_inventory_error,
+)
 from reconciler.model.errors import HostUnreachableError, InventoryError, VCenterRefusedError
 from reconciler.model.kinds.site import Login, VCenter
 
@@ -21,11 +29,11 @@ class SSHServices:
         self._readers = [VCenterReader(vcenter, login, NOTES_OF_HOSTS) for vcenter, login in vcenters]
 
     async def start(self, name: str, address: str) -> bool:
-        """See `hosts.ssh.Services`."""
+        """See `hosts.ssh.Services`. Raises HostUnreachableError."""
         try:
             return await asyncio.to_thread(self._start, name, address)
         except _FAULTS as error:
-            said = told(error, "the vCenter") or error
+            said = as_inventory_error(error, "the vCenter") or error
             raise HostUnreachableError(f"its SSH service cannot be started: {said}") from error
 
     def _start(self, name: str, address: str) -> bool:
@@ -39,7 +47,7 @@ class SSHServices:
         return True
 
     async def put_back(self) -> None:
-        """See `hosts.ssh.Services`."""
+        """See `hosts.ssh.Services`. Raises VCenterRefusedError."""
         complaints = [complaint for one in self._readers for complaint in await asyncio.to_thread(_put_back, one)]
         if complaints:
             raise VCenterRefusedError("VCenterRefused", "; ".join(complaints))
@@ -52,7 +60,7 @@ def _runs(host: Host) -> bool:
 
 
 def _put_back(reader: VCenterReader) -> list[str]:
-    """Stop what has a note; what could not be stopped, in words."""
+    """Stop every SSH service that has a note; return a message for each that could not be stopped."""
     complaints = []
     try:
         for host in reader.noted(SSH_SERVICE):
@@ -62,9 +70,11 @@ def _put_back(reader: VCenterReader) -> list[str]:
                     host.system.configManager.serviceSystem.StopService(id=SSH_KEY)
                 host.note("")
             except _FAULTS as error:
-                complaints.append(f"the SSH service of {name} still runs: {told(error, 'the vCenter') or error}")
+                complaints.append(
+                    f"the SSH service of {name} still runs: {as_inventory_error(error, 'the vCenter') or error}"
+                )
     except _FAULTS as error:
-        said = told(error, "the vCenter") or error
-        complaints.append(f"whether SSH services that vdvs has started still run is not known: {said}")
+        said = as_inventory_error(error, "the vCenter") or error
+        complaints.append(f"cannot determine whether SSH services started by vdvs still run: {said}")
     reader.close()
     return complaints

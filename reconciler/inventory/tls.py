@@ -13,10 +13,10 @@ _ALGORITHMS = {40: "sha1", 64: "sha256"}  # by the number of hexadecimal digits
 
 
 def context(vcenter: VCenter, timeout: float) -> ssl.SSLContext:
-    """How connections to `vcenter` are verified. With a thumbprint this connects once, to see the certificate; what it
-    returns then trusts that very certificate, under whatever name.
+    """Return the TLS context for connections to `vcenter`.
 
-    Raises InventoryError if the certificate is another one; OSError if nobody answers.
+    With a thumbprint this connects once to fetch the certificate; the context then trusts exactly that certificate,
+    under any name. Raises InventoryError if the certificate is another one; OSError if the server does not answer.
     """
     if vcenter.thumbprint is None:
         try:
@@ -29,22 +29,24 @@ def context(vcenter: VCenter, timeout: float) -> ssl.SSLContext:
     if shown != wanted:
         raise InventoryError(
             f"{vcenter.server}: its certificate has the thumbprint {spell(shown)}, not the one in the Site "
-            f"({spell(wanted)}); somebody may be in between, or its certificate was renewed"
+            f"({spell(wanted)}); the connection may be intercepted, or the certificate was renewed"
         )
     pinned = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     pinned.check_hostname = False
-    pinned.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the certificate itself is the anchor, whoever signed it
+    pinned.verify_flags |= (
+        ssl.VERIFY_X509_PARTIAL_CHAIN
+    )  # the certificate itself is the trust anchor, whoever signed it
     pinned.load_verify_locations(cadata=certificate)
     return pinned
 
 
 def spell(thumbprint: str) -> str:
-    """`AB:CD:...`, as vCenter's pages show it."""
+    """Return a thumbprint as `AB:CD:...`, the form in vCenter's user interface."""
     return ":".join(thumbprint[i : i + 2] for i in range(0, len(thumbprint), 2)).upper()
 
 
 def _certificate(vcenter: VCenter, timeout: float) -> bytes:
-    """The certificate that the server shows. Nothing is sent to it that it could misuse."""
+    """Return the server's certificate. Nothing confidential is sent."""
     anyone = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     anyone.check_hostname = False
     anyone.verify_mode = ssl.CERT_NONE

@@ -1,6 +1,6 @@
-"""One vCenter, followed by its PropertyCollector: everything once, in pages, and from then on what has changed.
+"""One vCenter, followed through its PropertyCollector: everything once, in pages, then only changes.
 
-pyVmomi waits where it talks, so all of this runs in a thread.
+pyVmomi blocks while it waits for vCenter, so all of this runs in a thread.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from reconciler.inventory import tls
 from reconciler.model.errors import InventoryError
 from reconciler.model.kinds.site import Login, VCenter
 
-TIMEOUT = 60  # seconds that vCenter may take for one answer
-_PAGE = 2000  # objects in one answer
+TIMEOUT = 60  # seconds to wait for an answer of vCenter
+_PAGE = 2000  # objects per answer
 _Collector = vmodl.query.PropertyCollector
 PROPERTIES = {
     vim.VirtualMachine: (
@@ -42,31 +42,37 @@ PROPERTIES = {
 NOTES_OF_HOSTS = {
     vim.HostSystem: ("name", "availableField", "customValue"),
 }
-_SINCE_7 = {vim.ComputeResource: ("lifecycleManaged",)}  # an older vCenter refuses to hear of it
+_SINCE_7 = {vim.ComputeResource: ("lifecycleManaged",)}  # an older vCenter rejects it
 _DOCKVOLS = "] dockvols/"
-# Custom attributes of hosts: that vdvs put one into maintenance mode, or started its SSH service.
+# Custom attributes of hosts that vdvs put into maintenance mode, or whose SSH service it started.
 MAINTENANCE, SSH_SERVICE = "vdvs.maintenance", "vdvs.ssh"
-SSH_KEY = "TSM-SSH"  # what vCenter calls that service
+SSH_KEY = "TSM-SSH"  # vCenter's key of that service
 BROKEN = (OSError, HTTPException)
 _EXPIRED = (vim.fault.NotAuthenticated, vmodl.fault.ManagedObjectNotFound, vmodl.query.InvalidCollectorVersion)
 
 
 class Seen(Struct, frozen=True):
-    """An object of vCenter: its kind (`VirtualMachine`), and what it tells of itself. A reference is the id of what it
-    refers to; of the devices of a VM only the names of the vDVS disks are kept. `missing`: what could not be read."""
+    """An object of vCenter: its kind (`VirtualMachine`) and its properties.
+
+    A reference is the id of its target; of the devices of a VM only the names of vDVS disks are kept. `missing`:
+    properties that could not be read.
+    """
 
     kind: str
     values: dict[str, Any]
     missing: frozenset[str] = frozenset()
 
     def note(self, mark: str) -> str:
-        """What a custom attribute of a host says; empty if nothing."""
+        """Return the text of a host's custom attribute; empty if there is none."""
         names = self.values.get("availableField", {})
         return "".join(text for key, text in self.values.get("customValue", {}).items() if names.get(key) == mark)
 
 
 class Host(Struct, frozen=True):
-    """A host that is to be changed: itself, what it tells, and what writes a note into its custom attribute."""
+    """A host that is to be changed.
+
+    `system`: its managed object; `seen`: its properties; `note`: writes a text into its custom attribute.
+    """
 
     system: Any
     seen: Seen
@@ -74,8 +80,10 @@ class Host(Struct, frozen=True):
 
 
 class VCenterReader:
-    """Follows one vCenter: these properties of objects of these kinds. `read` logs in when it has to; a session that
-    has expired is nothing that anybody sees."""
+    """Follows these properties of the objects of one vCenter.
+
+    `read` logs in when needed, also after a session expired.
+    """
 
     def __init__(
         self, vcenter: VCenter, login: Callable[[], Login], properties: Mapping[Any, tuple[str, ...]] = PROPERTIES
@@ -85,16 +93,18 @@ class VCenterReader:
         self._login = login
         self._refused: tuple[object, str] | None = None
         self._stub: Any = None
-        self._session: Any = None  # whoever is logged in
+        self._session: Any = None  # logged in
         self._version = ""
         self._seen: dict[str, Seen] = {}
         self._shown: dict[str, Seen] | None = None
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
     def read(self) -> dict[str, Seen]:
-        """Everything that vCenter shows now, by its id; the very object of the last time if nothing changed.
-        Raises InventoryError when it cannot be read."""
-        with self._turn:
+        """Return everything that vCenter shows, by id; the same object as last time if nothing changed.
+
+        Raises InventoryError.
+        """
+        with self._lock:
             return self._read()
 
     def _read(self) -> dict[str, Seen]:
@@ -107,32 +117,34 @@ class VCenterReader:
             return self._follow()
         except BaseException as error:
             self.close()
-            trouble = told(error, f"vCenter {self._vcenter.server}")
+            trouble = as_inventory_error(error, f"vCenter {self._vcenter.server}")
             if trouble is None:
                 raise
             raise trouble from error
 
     def host(self, mark: str, *names: str) -> Host | None:
-        """The one host that has one of these names, to be changed and noted with `mark`; None: there is none, or more
-        than one. Raises InventoryError, and what vCenter does."""
+        """Return the only host with one of these names, to be changed and noted with `mark`; None if there is no such
+        host.
+        Also None if several hosts match. Raises InventoryError or pyVmomi's errors.
+        """
         seen = self.read()
         found = [key for key, one in seen.items() if one.kind == "HostSystem" and one.values.get("name") in names]
-        return self._to_change(mark, found[0], seen[found[0]]) if len(found) == 1 else None
+        return self._changeable(mark, found[0], seen[found[0]]) if len(found) == 1 else None
 
     def noted(self, mark: str) -> list[Host]:
-        """Every host on which `mark` says something. Raises as `host` does."""
+        """Return every host whose custom attribute `mark` is not empty. Raises as `host` does."""
         seen = self.read()
-        return [self._to_change(mark, key, one) for key, one in seen.items() if one.note(mark)]
+        return [self._changeable(mark, key, one) for key, one in seen.items() if one.note(mark)]
 
-    def _to_change(self, mark: str, key: str, seen: Seen) -> Host:
+    def _changeable(self, mark: str, key: str, seen: Seen) -> Host:
         system, fields = vim.HostSystem(key, self._stub), self._session.content.customFieldsManager
-        with self._turn:
+        with self._lock:
             known = [field.key for field in fields.field if field.name == mark]
             field = known[0] if known else fields.AddCustomFieldDef(name=mark, moType=vim.HostSystem).key
         return Host(system, seen, lambda text: fields.SetField(entity=system, key=field, value=text))
 
     def close(self) -> None:
-        """Log out, if that can be done; never raises."""
+        """Log out if possible; never raises."""
         stub, session, self._stub, self._session = self._stub, self._session, None, None
         self._seen, self._version, self._shown = {}, "", None
         if session is not None:
@@ -158,13 +170,13 @@ class VCenterReader:
             session.content.sessionManager.Login(login.user, password, None)
             self._session = session
         except vim.fault.InvalidLogin:
-            said = f"vCenter {self._vcenter.server}: user name or password is wrong; not tried again with the same ones"
+            said = f"vCenter {self._vcenter.server}: user name or password is wrong; the same ones are not tried again"
             self._refused = proof, said
             raise
         self._watch()
 
     def _watch(self) -> None:
-        """Tell the session what is to be followed."""
+        """Register the properties to follow with the session."""
         content = self._session.RetrieveContent()
         kinds = list(self._properties)
         newer = _SINCE_7 if int(content.about.apiVersion.partition(".")[0]) >= 7 else {}
@@ -178,23 +190,23 @@ class VCenterReader:
             ],
         )
         self._collector = content.propertyCollector.CreatePropertyCollector()
-        self._collector.CreateFilter(wanted, partialUpdates=False)  # a change tells the whole property
+        self._collector.CreateFilter(wanted, partialUpdates=False)  # report the whole property on a change
 
     def _follow(self) -> dict[str, Seen]:
-        """Take in what has changed, page after page."""
+        """Apply the changes since the last call, page after page."""
         options = _Collector.WaitOptions(maxWaitSeconds=0, maxObjectUpdates=_PAGE)
         while (news := self._collector.WaitForUpdatesEx(self._version, options)) is not None:
             self._version, self._shown = news.version, None
             for one in news.filterSet:
                 for update in one.objectSet:
-                    self._take(update)
+                    self._apply_update(update)
             if not news.truncated:
                 break
         if self._shown is None:
             self._shown = dict(self._seen)
         return self._shown
 
-    def _take(self, update: Any) -> None:
+    def _apply_update(self, update: Any) -> None:
         key = update.obj._moId
         if update.kind == "leave":
             self._seen.pop(key, None)
@@ -202,13 +214,13 @@ class VCenterReader:
         before = self._seen.get(key)
         values = dict(before.values) if before is not None and update.kind == "modify" else {}
         for change in update.changeSet:
-            values[change.name] = _plain(change.name, change.val)
+            values[change.name] = _property_value(change.name, change.val)
         missing = frozenset(gap.path for gap in update.missingSet)
         self._seen[key] = Seen(type(update.obj).__name__.rpartition(".")[2], values, missing - values.keys())
 
 
-def told(error: BaseException, where: str) -> InventoryError | None:
-    """What went wrong in words that say what to do; None if that is not known."""
+def as_inventory_error(error: BaseException, where: str) -> InventoryError | None:
+    """Return the error as an InventoryError with a remedy; None for unknown errors."""
     match error:
         case InventoryError():
             return error
@@ -224,7 +236,7 @@ def told(error: BaseException, where: str) -> InventoryError | None:
     return None
 
 
-def _plain(name: str, value: Any) -> Any:
+def _property_value(name: str, value: Any) -> Any:
     if name == "config.hardware.device":
         return tuple(_vdvs_disks(value or ()))
     if name == "datastore":

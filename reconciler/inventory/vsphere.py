@@ -29,17 +29,17 @@ _LOCKDOWN = {
 
 
 class VSphereInventory:
-    """Implements `ports.InventorySource`. Each vCenter is read in full once, and then only for what has changed."""
+    """Implements `ports.InventorySource`. Each vCenter is read in full once, then only for changes."""
 
     def __init__(self, vcenters: Sequence[tuple[VCenter, Callable[[], Login]]]) -> None:
         self._readers = [VCenterReader(vcenter, login) for vcenter, login in vcenters]
         self._parts: list[Remembered[Inventory]] = [Remembered() for _ in vcenters]
         self._whole: Remembered[Inventory] = Remembered()
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def snapshot(self) -> Inventory:
-        """See `ports.InventorySource`. One vCenter that cannot be read is a gap in the inventory."""
-        async with self._turn:
+        """See `ports.InventorySource`. A vCenter that cannot be read is a gap in the inventory."""
+        async with self._lock:
             reads = [asyncio.to_thread(reader.read) for reader in self._readers]
             found = await asyncio.gather(*reads, return_exceptions=True)
         parts, gaps = [], []
@@ -52,10 +52,13 @@ class VSphereInventory:
                 parts.append(part((one,), partial(inventory_of, one)))
         if not parts:
             raise InventoryError("; ".join(gaps))
-        return self._whole((*parts, *gaps), lambda: _together(parts, gaps))
+        return self._whole((*parts, *gaps), lambda: _merged(parts, gaps))
 
     def host(self, name: str) -> Host:
-        """The one host of this name, to be changed. Waits for vCenter, and raises InventoryError, and what it does."""
+        """Return the one host of this name, to be changed.
+
+        Blocks on vCenter. Raises InventoryError or pyVmomi's errors.
+        """
         for reader in self._readers:
             if (found := reader.host(MAINTENANCE, name)) is not None:
                 return found
@@ -66,7 +69,7 @@ class VSphereInventory:
         await asyncio.gather(*(asyncio.to_thread(reader.close) for reader in self._readers))
 
 
-def _together(parts: Sequence[Inventory], gaps: Sequence[str]) -> Inventory:
+def _merged(parts: Sequence[Inventory], gaps: Sequence[str]) -> Inventory:
     return Inventory(
         hosts=tuple(host for part in parts for host in part.hosts),
         datastores=tuple(datastore for part in parts for datastore in part.datastores),
@@ -76,7 +79,10 @@ def _together(parts: Sequence[Inventory], gaps: Sequence[str]) -> Inventory:
 
 
 def inventory_of(seen: Mapping[str, Seen]) -> Inventory:
-    """What one vCenter shows, in the terms of vDVS. Pure. An object that does not tell what it is is a gap."""
+    """Return the inventory of one vCenter. Pure. An object without the properties that identify it is a gap.
+
+    Source: docs/domain.md#identity-of-vms-and-datastores
+    """
     hosts = {key: one.values["name"] for key, one in seen.items() if one.kind == "HostSystem" and "name" in one.values}
     mounts: dict[str, set[str]] = {}
     for key, name in hosts.items():
@@ -144,7 +150,11 @@ def _megabytes(size: int | None) -> int | None:
 
 
 def volume_url(url: str) -> str | None:
-    """`/vmfs/volumes/<id>`, as hosts see it and the config DB stores it, of vCenter's `ds:///vmfs/volumes/<id>/`."""
+    """Return `/vmfs/volumes/<id>`, as hosts and the config DB have it, for vCenter's `ds:///vmfs/volumes/<id>/`.
+
+    None if the URL has another form.
+    Source: docs/domain.md#identity-of-vms-and-datastores
+    """
     _, volumes, volume = url.rstrip("/").rpartition(VOLUMES)
     return VOLUMES + volume if volumes and volume else None
 
@@ -170,19 +180,19 @@ def _vm(
 
 
 def _decoded(name: str) -> str:
-    """A name as people see it: vCenter tells `/`, `\\` and `%` as %2f, %5c and %25."""
+    """Return a name as people see it: vCenter encodes `/`, `\\` and `%` as %2f, %5c and %25."""
     return unquote(name) if "%" in name else name
 
 
 class _Paths:
-    """Inventory paths, `/DC0/vm/folder/name`; the parts of it as vCenter tells them (`a%2fb` is one name)."""
+    """Inventory paths, `/DC0/vm/folder/name`, with parts as vCenter encodes them (`a%2fb` is one name)."""
 
     def __init__(self, seen: Mapping[str, Seen]) -> None:
         self._seen = seen
         self._known: dict[str, str] = {}
 
     def of(self, key: str) -> str:
-        """The path of an object; of one whose parents are not shown, what is known of it."""
+        """Return the path of an object, or its known part if its parents are not shown."""
         if key not in self._known:
             lines = list(self._line(key))
             for position in range(len(lines) - 1, -1, -1):
@@ -191,11 +201,11 @@ class _Paths:
         return self._known[key]
 
     def datacenter(self, key: str) -> str:
-        """The id of the datacenter that an object is in."""
+        """Return the id of the object's datacenter, or ""."""
         return next((one for one in self._line(key) if self._seen[one].kind == "Datacenter"), "")
 
     def _line(self, key: str) -> Iterator[str]:
-        """The object, its parent, and so on; not the root, which has no name that anybody uses."""
+        """Yield the object, its parent, and so on, without the root folder, whose name nobody uses."""
         passed: set[str] = set()
         while key in self._seen and key not in passed:
             passed.add(key)

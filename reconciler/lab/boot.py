@@ -1,4 +1,7 @@
-"""Rebooting a host of the lab: what a reboot loses is lost, then the host starts as ESXi does."""
+"""Reboots of a host in the lab: files in memory are lost, then the host starts as ESXi does.
+
+Source: docs/domain.md#boot-script
+"""
 
 from __future__ import annotations
 
@@ -27,11 +30,11 @@ _START_TIMEOUT = 60
 
 
 class RebootReport(Struct, frozen=True):
-    """What a reboot did.
+    """The result of a reboot.
 
-    `lost`: the files of /etc that are gone, or no longer what they were. `service`: `running`, `stopped` or
-    `not installed`. `local_sh`: `ran`, `not executable` or `secure boot` (then it never runs). `not_run`: its lines
-    that a host would run and the lab does not: all that are not our section, comments or a plain `exit 0`.
+    `lost`: files of /etc that are gone or changed. `service`: `running`, `stopped` or `not installed`. `local_sh`:
+    `ran`, `not executable` or `secure boot` (then it never runs). `not_run`: lines that a real host would run and the
+    lab does not: all except our section, comments and a plain `exit 0`.
     """
 
     host: str
@@ -42,12 +45,15 @@ class RebootReport(Struct, frozen=True):
 
 
 def reboot(directory: Path, host: str, *, local_sh_first: bool = False) -> RebootReport:
-    """Reboot a host as a power cut does: nothing is saved before. `local_sh_first`: local.sh wins its race against the
-    service, which is what creates /etc/vmware/vmdkops."""
+    """Reboot a host without saving anything first, as a power failure does. Raises VdvsError.
+
+    `local_sh_first`: local.sh runs before the service, which is what creates /etc/vmware/vmdkops.
+    Source: docs/domain.md#boot-script
+    """
     root = host_root(directory, host)
     try:
         before = _files(root)
-        _lose(root)
+        _clear_memory(root)
         if local_sh_first:
             outcome, service = _run_local_sh(root), _start_service(root)
         else:
@@ -60,7 +66,10 @@ def reboot(directory: Path, host: str, *, local_sh_first: bool = False) -> Reboo
 
 
 def set_secure_boot(directory: Path, host: str, enabled: bool) -> None:
-    """Switch a host's UEFI Secure Boot. While it is on, the host never runs its local.sh."""
+    """Switch a host's UEFI Secure Boot. While it is on, the host never runs its local.sh.
+
+    Source: docs/domain.md#boot-script
+    """
     marker = host_root(directory, host) / SECURE_BOOT
     if enabled:
         marker.touch()
@@ -68,8 +77,8 @@ def set_secure_boot(directory: Path, host: str, enabled: bool) -> None:
         marker.unlink(missing_ok=True)
 
 
-def _lose(root: Path) -> None:
-    """Empty what a host keeps in memory only, and put local.sh back as it was saved."""
+def _clear_memory(root: Path) -> None:
+    """Empty the folders that a host keeps in memory only, and restore local.sh as it was saved."""
     system = Rooted(root)
     for folder in _LOST:
         parts = system.find(folder, follow=False)
@@ -84,7 +93,7 @@ def _lose(root: Path) -> None:
 
 
 def _saved(root: Path) -> Saved:
-    """The local.sh in the boot bank; the stock one if none is there."""
+    """Return the local.sh in the boot bank, or the stock one if it has none."""
     state = root / STATE
     try:
         saved = unpack(state.read_bytes()) if state.is_file() and not state.is_symlink() else None
@@ -94,7 +103,7 @@ def _saved(root: Path) -> Saved:
 
 
 def _files(root: Path) -> dict[str, bytes | str]:
-    """The files of /etc that a reboot may change: their content, or what a link says."""
+    """Return the files of /etc that a reboot may change, with their content or link target."""
     found: dict[str, bytes | str] = {}
     for folder in ("etc/rc.local.d", _CONFIG):
         if (root / folder).is_symlink() or not (root / folder).is_dir():
@@ -108,8 +117,11 @@ def _files(root: Path) -> dict[str, bytes | str]:
 
 
 def _start_service(root: Path) -> str:
-    """Start the service if its VIB is installed, by the init script as the VIB brings it: what a host has in its place
-    is put right from the boot bank first, so no file of the host is run that the lab did not write."""
+    """Start the service if its VIB is installed, and return its state.
+
+    The init script of the host is first replaced by the one in the VIB, so that the lab runs no file of a host that it
+    did not write itself.
+    """
     system = Rooted(root)
     if not (root / _VIB).is_file():
         return "not installed"
@@ -130,8 +142,10 @@ def _start_service(root: Path) -> str:
 
 
 def _run_local_sh(root: Path) -> tuple[str, tuple[str, ...]]:
-    """Do what our section says, where it stands first. Nothing of others is run: a boot script is full of absolute
-    paths, and no shell of this machine can be trusted with it."""
+    """Apply our section if it stands first; return the outcome and the lines that were not run.
+
+    Foreign lines are never run: a boot script is full of absolute paths, which would lead out of the lab.
+    """
     if (root / SECURE_BOOT).exists():
         return "secure boot", ()
     system = Rooted(root)

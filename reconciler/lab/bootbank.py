@@ -1,4 +1,4 @@
-"""The boot bank: what survives a reboot of a host. As on ESXi, `state.tgz` holds a `local.tgz` that holds the files."""
+"""The boot bank of a host, which survives a reboot. As on ESXi, `state.tgz` holds a `local.tgz` with the files."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _MOST = 16 * 1024 * 1024
 
 
 class Saved(Struct, frozen=True):
-    """A saved local.sh."""
+    """A saved local.sh: its bytes and its mode."""
 
     content: bytes
     mode: int
 
 
 def pack(local_sh: bytes, mode: int) -> bytes:
-    """The `state.tgz` that holds this local.sh. The same bytes for the same file."""
+    """Return a `state.tgz` with this local.sh. The output is deterministic."""
     return _tgz(_INNER, _tgz(_LOCAL_SH, local_sh, mode), 0o644)
 
 
 def unpack(state: bytes) -> Saved | None:
-    """The local.sh in a `state.tgz`; None if it holds none, or cannot be read."""
+    """Return the local.sh in a `state.tgz`; None if it has none, or cannot be read."""
     try:
         inner, _ = _member(state, _INNER)
         return Saved(*_member(inner, _LOCAL_SH))

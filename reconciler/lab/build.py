@@ -1,4 +1,4 @@
-"""Making a lab: the folders and files of its hosts and datastores, beside its place and then renamed to it."""
+"""Creation of a lab: the folders and files of its hosts and datastores, built beside the final path, then renamed."""
 
 from __future__ import annotations
 
@@ -68,10 +68,12 @@ def create(
     vmfs_locks: bool = False,
     vsan: bool = False,
 ) -> None:
-    """Make the lab of that size; without a size, the site of the walk-through. `vmfs_locks`: a file on a datastore can
-    be open on one host only; `vsan`: it has a vSAN datastore, too. A lab that is there already stays exactly as it is,
-    and must be of the size asked for, if one is, and have such locks and such a datastore, if they are. A folder with
-    anything else in it is refused."""
+    """Create the lab of this size, or without a size the site of the walk-through. Raises VdvsError or UsageError.
+
+    `vmfs_locks`: a file on a datastore can be open on one host only; `vsan`: add a vSAN datastore. An existing lab
+    stays exactly as it is, and must have the size, locks and datastore asked for. A folder with anything else in it is
+    refused.
+    """
     wanted = size_of(hosts, datastores, vms)
     if _is_there(directory, wanted, vmfs_locks, vsan):
         return
@@ -85,12 +87,12 @@ def create(
             (building / MARKER).write_text(marker_text(wanted))
             building.rename(directory)
     except OSError as error:
-        if not exists(directory):  # else somebody else was faster
+        if not exists(directory):  # else another process was faster
             raise VdvsError(f"cannot make a lab in {directory}: {error.strerror or error}") from error
 
 
 def _is_there(directory: Path, wanted: Size | None, vmfs_locks: bool, vsan: bool) -> bool:
-    """Whether the lab is there. Raises if something else is in its place."""
+    """Return whether the lab exists. Raises VdvsError if something else is at that path, or another lab."""
     if exists(directory):
         if wanted is not None and size(directory) != wanted:
             raise VdvsError(f"the lab {directory} has another size; `vdvs lab down` removes it")
@@ -110,8 +112,10 @@ def _is_there(directory: Path, wanted: Size | None, vmfs_locks: bool, vsan: bool
 
 @contextmanager
 def _beside(directory: Path) -> Iterator[Path]:
-    """A folder next to the lab's place to build it in, locked while it is in use. Removes it, and any such folder
-    that a killed process left behind, unless it was renamed."""
+    """Yield a folder beside the final path to build the lab in, locked while it is in use.
+
+    Unless it was renamed it is removed at the end, as are folders that killed processes left behind.
+    """
     place = directory.absolute()
     prefix = f".{place.name}.vdvs-lab-"
     for left in place.parent.glob(f"{prefix}*"):
@@ -130,7 +134,7 @@ def _beside(directory: Path) -> Iterator[Path]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[bool]:
-    """Hold the lock of a folder. Gives False if another process has it or the folder is gone."""
+    """Hold the lock of a folder. Yields False if another process has it or the folder is gone."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:

@@ -1,4 +1,4 @@
-"""A lab as a folder: what makes it one, which hosts it has, and its removal."""
+"""A lab as a folder: its marker, its hosts, and its removal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reconciler.lab.site import Size
 from reconciler.model.errors import HostUnreachableError, UsageError, VdvsError
 
 MARKER = ".vdvs-lab.json"
-VMFS_LOCKS = "vmfs-locks"  # a folder; it is there if a file on a datastore can be open on one host only
+VMFS_LOCKS = "vmfs-locks"  # a folder that exists if a file on a datastore can be open on one host only
 CONTENT = ("hosts", "datastores", "inventory.json", "site.yaml", VMFS_LOCKS)
 _REMOVING = ".vdvs-lab.removing"
 _FORMAT = 1
@@ -23,36 +23,39 @@ _SHOWN = 10
 
 
 def marker_text(size: Size | None) -> str:
-    """What the marker of a lab of that size holds."""
+    """Return the content of the marker of a lab of that size."""
     return json.dumps({"vdvsLab": _FORMAT, "size": structs.asdict(size) if size else None}) + "\n"
 
 
 def exists(directory: Path) -> bool:
-    """Whether a finished lab is there."""
+    """Return whether the folder is a finished lab."""
     return _marker(directory) is not None
 
 
 def size(directory: Path) -> Size | None:
-    """The size that the lab there was made with; None: the site of the walk-through."""
+    """Return the size that the lab was made with; None: the site of the walk-through.
+
+    Raises UsageError if it is no lab.
+    """
     recorded = _require(directory)["size"]
     return Size(**recorded) if isinstance(recorded, dict) else None
 
 
 def has_vsan(directory: Path) -> bool:
-    """Whether the lab there was made with a vSAN datastore."""
+    """Return whether the lab was made with a vSAN datastore."""
     _require(directory)
     return any(entry.name.startswith("vsan:") for entry in (directory / "datastores").iterdir())
 
 
 def hosts(directory: Path) -> tuple[str, ...]:
-    """The names of the lab's hosts."""
+    """Return the names of the lab's hosts, sorted."""
     _require(directory)
     found = (directory / "hosts").iterdir()
     return tuple(sorted(entry.name for entry in found if entry.is_dir() and not entry.is_symlink()))
 
 
 def host_root(directory: Path, host: str) -> Path:
-    """The folder that is `/` of that host."""
+    """Return the folder that is `/` of that host. Raises HostUnreachableError."""
     if not exists(directory):
         raise HostUnreachableError(f"no lab in {directory}, so no host {host}; `vdvs lab up` makes one")
     root = directory / "hosts" / host
@@ -61,19 +64,24 @@ def host_root(directory: Path, host: str) -> Path:
     return root
 
 
-def peculiarity(directory: Path, host: str) -> str:
-    """What the operating system of that host does otherwise than this machine's, as a Python program to be run in the
-    agent's process before the agent; empty if nothing."""
+def os_patch(directory: Path, host: str) -> str:
+    """Return a Python program that makes an agent's process behave like that host's operating system.
+
+    It runs in the process before the agent; empty if nothing differs.
+    """
     locks = directory.absolute() / VMFS_LOCKS
     if not locks.is_dir():
         return ""
     program = (get_data("reconciler.lab", "vmfs.py") or b"").decode("ascii")
-    return f"{program}\nbe(Host({host!r}, {str(directory.absolute() / 'datastores')!r}, {str(locks)!r}))\n"
+    return f"{program}\nimpersonate(Host({host!r}, {str(directory.absolute() / 'datastores')!r}, {str(locks)!r}))\n"
 
 
 def destroy(directory: Path) -> None:
-    """Remove a lab, and nothing that is not one. Links are removed, never followed; files that others put beside
-    the lab's own stay. One that was killed half-way is finished by the next."""
+    """Remove a lab; refuse anything else. Raises UsageError or VdvsError.
+
+    Links are removed, never followed; files that others put beside the lab's own stay. An interrupted removal is
+    finished by the next call.
+    """
     if not (directory / _REMOVING).is_file():
         _require(directory)
     try:
@@ -113,7 +121,7 @@ def _marker(directory: Path) -> dict[str, object] | None:
 
 
 def near(name: str, names: Sequence[str]) -> str:
-    """What to say of a name that is not among those there: the nearest ones, or else which there are."""
+    """Return a hint for an unknown name: the nearest existing names, or else which names there are."""
     close = get_close_matches(name, names, 3)
     if close:
         return f"; did you mean {' or '.join(close)}?"

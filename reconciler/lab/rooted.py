@@ -1,7 +1,7 @@
-"""Paths of a simulated host: found component by component, so that nothing leads out of its folder.
+"""Paths of a simulated host, resolved component by component so that nothing leads out of its folder.
 
-An absolute link starts again at the root, `..` stops at it. The only ways out are the mounts: a datastore of the lab,
-which the host has as the relative link `vmfs/volumes/ID`, counts as a folder at that place.
+An absolute link starts again at the root, and `..` stops there. The only exits are the mounts: a datastore of the lab,
+which the host has as the relative link `vmfs/volumes/ID`, counts as a folder there.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ class Rooted:
         self._datastores = self._root.parent.parent / "datastores"
 
     def find(self, path: str, *, follow: bool = True) -> Parts:
-        """The components of the place that `path` leads to; the last one need not exist. A link there is followed
-        only if `follow`. Raises OSError as the operating system would."""
+        """Return the components of the location that `path` leads to; the last one need not exist.
+
+        A link there is followed only if `follow`. Raises OSError as the operating system would.
+        """
         return self._walk((), path, follow or path.endswith("/"))
 
     def _walk(self, here: Parts, path: str, follow: bool) -> Parts:
@@ -53,13 +55,13 @@ class Rooted:
         return here
 
     def at(self, parts: Parts) -> Path:
-        """Where these components, as `find` gives them, really are."""
+        """Return the real path of these components, as `find` returns them."""
         if self.is_mount(parts[:3]):
             return self._datastores.joinpath(*parts[2:])
         return self._root.joinpath(*parts)
 
     def is_mount(self, parts: Parts) -> bool:
-        """Whether a datastore is mounted there."""
+        """Return whether a datastore is mounted there."""
         if len(parts) != 3 or parts[:2] != ("vmfs", "volumes"):
             return False
         link, folder = self._root.joinpath(*parts), self._datastores / parts[2]
@@ -69,11 +71,11 @@ class Rooted:
         return str(link.readlink()) == MOUNT_TARGET + parts[2]
 
     def real(self, path: str, *, follow: bool = True) -> Path:
-        """Where `path` of the host really is."""
+        """Return the real path of the host path `path`. Raises OSError."""
         return self.at(self.find(path, follow=follow))
 
     def remove(self, parts: Parts) -> None:
-        """Remove a file, a link or a folder with all that is in it. A mount, and so every folder above one, stays."""
+        """Remove a file, a link, or a folder with its content. A mount, and so every folder above one, stays."""
         if not parts or self.is_mount(parts):
             raise _error(errno.EBUSY, "/" + "/".join(parts))
         place = self.at(parts)
@@ -91,17 +93,17 @@ class Rooted:
         place.rmdir()
 
     def make_folders(self, path: str) -> Path:
-        """`mkdir -p`."""
+        """Create a folder and its parents, as `mkdir -p` does; return the real path."""
         here: Parts = ()
         for step in _split(path):
             named = self._walk(here, step, follow=False)
             here = self._walk(here, step, follow=True)
             if not self.at(here).is_dir():
-                self.at(named).mkdir()  # in the place of a link that leads nowhere, this fails
+                self.at(named).mkdir()  # fails in the place of a dangling link
         return self.at(here)
 
     def _link(self, parts: Parts) -> str | None:
-        """What the link there says; None if there is none. A mount is none."""
+        """Return the target of the link there; None if there is none. A mount is none."""
         if self.is_mount(parts):
             return None
         try:
@@ -118,7 +120,7 @@ class Rooted:
 
 
 def _split(path: str) -> list[str]:
-    """The components of a path. Raises OSError for what cannot be one."""
+    """Return the components of a path. Raises OSError for what cannot be a path."""
     if not path or len(path) > _LONGEST or "\0" in path:
         raise _error(errno.ENAMETOOLONG if path else errno.ENOENT, path)
     return [part for part in path.split("/") if part not in ("", ".")]

@@ -1,4 +1,4 @@
-"""What stands in a lab: names, ids and sizes. Pure, and always the same for the same size."""
+"""Content of a lab: names, ids and sizes. Pure, and always equal for the same size."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Size(Struct, frozen=True):
 
 
 class LabDatastore(Struct, frozen=True):
-    """A datastore: the name vCenter shows, the volume id, and the hosts that mount it."""
+    """A datastore: its name in vCenter, its volume id, and the hosts that mount it."""
 
     name: str
     id: str
@@ -46,7 +46,7 @@ class LabDatastore(Struct, frozen=True):
 
 
 class LabVM(Struct, frozen=True):
-    """A VM with the ids that vCenter would show, on the host and the datastore (by URL) it runs from."""
+    """A VM with its ids in vCenter, its host, and the URL of its datastore."""
 
     name: str
     uuid: str
@@ -64,7 +64,7 @@ class LabSite(Struct, frozen=True):
 
 
 def size_of(hosts: int | None, datastores: int | None, vms: int | None) -> Size | None:
-    """The size asked for; None, the site of the documentation's walk-through, if none was."""
+    """Return the requested size; None, the site of the walk-through, if no number is given. Raises UsageError."""
     if hosts is None and datastores is None and vms is None:
         return None
     for name, number, least in (("hosts", hosts, 1), ("datastores", datastores, 1), ("vms", vms, 0)):
@@ -78,7 +78,7 @@ def size_of(hosts: int | None, datastores: int | None, vms: int | None) -> Size 
 
 
 def site_of(size: Size | None) -> LabSite:
-    """The site of that size."""
+    """Return the site of that size."""
     if size is None:
         return _walk_through()
     hosts = tuple(f"esxi-{number:03}" for number in range(1, size.hosts + 1))
@@ -88,14 +88,14 @@ def site_of(size: Size | None) -> LabSite:
 
 
 def with_vsan(site: LabSite) -> LabSite:
-    """The site with a vSAN datastore on all of its hosts."""
+    """Return the site with a vSAN datastore on all of its hosts."""
     digits = _id("datastore", VSAN).hex
     added = LabDatastore(VSAN, f"vsan:{digits[:16]}-{digits[16:]}", _SHARED_MB, site.hosts, "vsan")
     return replace(site, datastores=(*site.datastores, added))
 
 
 def inventory_of(site: LabSite) -> dict[str, object]:
-    """The site as `inventory.json` tells it."""
+    """Return the content of `inventory.json` for the site."""
     return {
         "hosts": [{"name": host} for host in site.hosts],
         "datastores": [_datastore_entry(datastore) for datastore in site.datastores],
@@ -104,8 +104,10 @@ def inventory_of(site: LabSite) -> dict[str, object]:
 
 
 def _walk_through() -> LabSite:
-    """Two hosts with a datastore of their own each (the second name is what vCenter makes of a duplicate),
-    one datastore that they share, three VMs."""
+    """Two hosts with a datastore of their own each, one shared datastore, and three VMs.
+
+    The name of the second local datastore is the one that vCenter gives a duplicate.
+    """
     hosts = ("esxiz10", "esxiz20")
     shared = LabDatastore("SHARED-Datastore", _SHARED_ID, _SHARED_MB, hosts)
     local = (
@@ -157,6 +159,6 @@ def _id(what: str, name: str) -> UUID:
 
 
 def _volume_id(name: str) -> str:
-    """An id in the form of a VMFS volume's."""
+    """Return an id in the form of a VMFS volume's."""
     digits = _id("datastore", name).hex
     return f"{digits[:8]}-{digits[8:16]}-{digits[16:20]}-{digits[20:]}"

@@ -1,4 +1,4 @@
-"""Manifests: the documents of the files, each with its place."""
+"""Manifests: the documents of the files, each with its position."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from reconciler.loader import yaml_careful, yaml_fast
 from reconciler.loader.wording import Path, dotted, escape
+from reconciler.loader.yaml import careful, fast
 from reconciler.model.errors import ManifestError
-from reconciler.model.refs import Kind, Source
+from reconciler.model.kinds import KINDS
+from reconciler.model.refs import DatastoreRef, Kind, Source, datastore_url
 
+BY_NAME: Final = {kind.value: kind for kind in KINDS}
 _CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
-KINDS = {kind.value: kind for kind in Kind}
 
 
 class SourceFile:
-    """The text of one file. Positions inside it are worked out when somebody asks for them."""
+    """The text of one file. Positions inside it are found on demand."""
 
     def __init__(self, shown: str, folder: str, text: str) -> None:
         self.shown = shown
@@ -28,66 +29,83 @@ class SourceFile:
         self._text = text
 
     @cached_property
-    def _careful(self) -> list[yaml_careful.Document]:
-        return yaml_careful.documents(self._text)
+    def _careful(self) -> list[careful.Document]:
+        return careful.documents(self._text)
 
     def documents(self) -> Iterator[Document]:
-        """Every document, the empty ones too."""
+        """Yield every document, empty ones included."""
         done = 0
         try:
-            for data, line, column in yaml_fast.documents(self._text):
+            for data, line, column in fast.documents(self._text):
                 yield Document(self, done, data, Source(self.shown, line, column))
                 done += 1
-        except yaml_fast.Unusual:
+        except fast.Unusual:
             for index, read in enumerate(self._careful[done:], start=done):
                 yield Document(self, index, read.data, Source(self.shown, *read.position), read)
 
     def locate(self, index: int, path: Path) -> Source:
-        """Where `path` stands in the document with this index."""
+        """Return the position of `path` in the document with this index."""
         return Source(self.shown, *self._careful[index].locate(path))
 
 
 class Document(Struct, frozen=True):
-    """One document of a file. `read` is there when its text was unusual, with all that is wrong with it."""
+    """One document of a file. `read`: the result of the careful reader, with all YAML errors; None if not needed."""
 
     file: SourceFile
     index: int
     data: Any
     source: Source
-    read: yaml_careful.Document | None = None
+    read: careful.Document | None = None
 
     @property
     def kind(self) -> Kind | None:
-        """Its kind, if it is a known one."""
+        """The kind; None if missing or unknown."""
         kind = self.data.get("kind") if isinstance(self.data, dict) else None
-        return KINDS.get(kind) if isinstance(kind, str) else None
+        return BY_NAME.get(kind) if isinstance(kind, str) else None
 
     @property
     def digest(self) -> str:
-        """SHA-256, in hex, of what it says: the same however it is laid out, and in whatever order its fields stand."""
+        """SHA-256, in hex, of the content: independent of layout and of the order of fields."""
         return hashlib.sha256(_CANONICAL.encode(self.data).encode()).hexdigest()
 
     @property
     def metadata_name(self) -> str | None:
-        """`metadata.name`, if it is there."""
+        """`metadata.name`, if present."""
         return _text(self.data, "metadata", "name")
 
     @property
     def name(self) -> str | None:
-        """The name in vDVS: `spec.name`, else `metadata.name`, if one of them is there."""
+        """Name in vDVS: `spec.name`, else `metadata.name`."""
         return _text(self.data, "spec", "name") or self.metadata_name
 
     @property
+    def name_path(self) -> Path:
+        """Path of `name`."""
+        return ("spec", "name") if "name" in self.spec else ("metadata", "name")
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """`spec` of a valid document; empty if left out."""
+        spec: dict[str, Any] = self.data.get("spec", {})
+        return spec
+
+    @property
+    def labels(self) -> tuple[tuple[str, str], ...]:
+        """Labels of a valid document, sorted."""
+        metadata = self.data["metadata"]
+        return tuple(sorted(metadata["labels"].items())) if "labels" in metadata else ()
+
+    @property
     def subject(self) -> str:
-        """How errors call it: `vmgroup/MYVMGROUP`; empty if it has no name."""
+        """Subject of error messages: `vmgroup/MYVMGROUP`; empty without a name."""
         return f"{self.kind.lower()}/{escape(self.name[:80])}" if self.kind and self.name else ""
 
     def locate(self, path: Path) -> Source:
-        """Where `path` is written."""
+        """Return the position of `path`."""
         return self.file.locate(self.index, path)
 
     def error(self, path: Path, message: str) -> ManifestError:
-        """Something wrong at `path`."""
+        """Return the error `message` about the value at `path`."""
         return ManifestError(self.locate(path), self.subject, dotted(path), message)
 
 
@@ -95,3 +113,12 @@ def _text(data: Any, *keys: str) -> str | None:
     for key in keys:
         data = data.get(key) if isinstance(data, dict) else None
     return data if isinstance(data, str) and data else None
+
+
+def datastore_ref(value: str | dict[str, str]) -> DatastoreRef:
+    """Build a reference to a datastore from its name alone, or from a mapping with one of three fields."""
+    if isinstance(value, str):
+        return DatastoreRef(name=value)
+    if "url" in value:
+        return DatastoreRef(url=datastore_url(value["url"]))
+    return DatastoreRef(name=value.get("name"), inventory_path=value.get("inventoryPath"))

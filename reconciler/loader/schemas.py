@@ -1,6 +1,6 @@
-"""The JSON Schemas: the public contract of the manifests, and the one source of what a valid one is.
+"""The JSON Schemas: the public contract of the manifests, and the only definition of a valid one.
 
-They stand in `schemas/` of a checkout and travel as `reconciler/_schemas` inside a wheel.
+In a checkout they are in `schemas/`, in a wheel in `reconciler/_schemas`.
 """
 
 from __future__ import annotations
@@ -11,17 +11,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from reconciler.model.refs import Kind
-
 _PACKAGE = Path(__file__).resolve().parent.parent
 _FOLDERS = (_PACKAGE / "_schemas", _PACKAGE.parent / "schemas")
 API_VERSION = "vdvs.io/v1"
-NAMES = {kind: kind.lower() for kind in Kind}
 
 
 @cache
 def schema(name: str) -> dict[str, Any]:
-    """The schema `name`: `site`, `host`, `configdb`, `vmgroup`, `inventory` or `manifest`. Not to be modified."""
+    """Return the schema of a kind, by its singular name, or of `inventory` or `manifest`. Not to be modified."""
     for folder in _FOLDERS:
         path = folder / f"{name}.v1.json"
         if path.is_file():
@@ -32,7 +29,7 @@ def schema(name: str) -> dict[str, Any]:
 
 @cache
 def accepts(name: str) -> Callable[[object], bool]:
-    """The quick answer to "is this valid?". It says nothing about why not."""
+    """Return the compiled validator of a schema, which answers yes or no only; `explain` has the reasons."""
     from jsonschema_rs import Draft7Validator  # takes a while: only for commands that load manifests
 
     is_valid = Draft7Validator(schema(name)).is_valid

@@ -1,4 +1,4 @@
-"""Is this document a manifest, and a valid one of its kind?"""
+"""Checks of one document: its header, and the schema of its kind."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from reconciler.loader.explain import explain
-from reconciler.loader.manifests import KINDS, Document
-from reconciler.loader.schemas import API_VERSION, NAMES, accepts
+from reconciler.loader.kinds import LOADERS
+from reconciler.loader.manifests import BY_NAME, Document
+from reconciler.loader.schemas import API_VERSION, accepts
 from reconciler.loader.wording import Path, described, did_you_mean, either
 from reconciler.model.errors import ManifestError
-from reconciler.model.refs import Kind
+from reconciler.model.kinds import KINDS
+from reconciler.model.refs import Source
 
 _SPEC_FIELD: Final = re.compile(r"spec\.([A-Za-z0-9_-]+)")
 
 
 def problems(document: Document) -> list[ManifestError]:
-    """Everything wrong with this document by itself; empty: it fits the schema of its kind."""
+    """Return all errors in the document by itself; empty if it fits the schema of its kind."""
     read = document.read
     if read is None or not read.problems:
         return [document.error(path, message) for path, message in _by_schema(document)]
@@ -27,29 +29,26 @@ def problems(document: Document) -> list[ManifestError]:
     found = []
     for problem in read.problems:
         error = document.error(problem.path, problem.message)
-        found.append(
-            ManifestError(type(error.source)(file, *problem.position), error.subject, error.path, error.message)
-        )
+        found.append(ManifestError(Source(file, *problem.position), error.subject, error.path, error.message))
     if not read.readable:
         return found
-    taken = {error.source for error in found} | {(error.path) for error in found}
+    taken = {error.source for error in found} | {error.path for error in found}
     later = [document.error(path, message) for path, message in _by_schema(document)]
     return found + [error for error in later if error.source not in taken and error.path not in taken]
 
 
 def salvage(document: Document, wrong: list[ManifestError]) -> Document | None:
-    """A VMGroup without the fields that are wrong, to be compared with the others all the same.
+    """Return the document without the fields of `spec` that are wrong, so that the rest can be checked.
 
-    None if what is left would not be the same vmgroup, or not valid.
+    None if the kind does not allow that (see `KindLoader.identity`), or if what is left is not valid.
     """
-    fields = {match[1] for error in wrong if (match := _SPEC_FIELD.match(error.path))}
-    if document.kind is not Kind.VMGROUP or not fields.isdisjoint(("name", "configDB")):
-        return None
-    if len(fields) == 0 or any(not _SPEC_FIELD.match(error.path) for error in wrong):
+    fields = {match[1] if (match := _SPEC_FIELD.match(error.path)) else None for error in wrong}
+    identity = None if document.kind is None else LOADERS[document.kind].identity
+    if document.kind is None or identity is None or not fields or None in fields or not fields.isdisjoint(identity):
         return None
     spec = {key: value for key, value in document.data["spec"].items() if key not in fields}
     data = {**document.data, "spec": spec}
-    return replace(document, data=data) if accepts("vmgroup")(data) else None
+    return replace(document, data=data) if accepts(KINDS[document.kind].singular)(data) else None
 
 
 def _by_schema(document: Document) -> Iterator[tuple[Path, str]]:
@@ -57,12 +56,12 @@ def _by_schema(document: Document) -> Iterator[tuple[Path, str]]:
     header = _header(data)
     if header:
         yield from header
-    elif document.kind is not None and not accepts(name := NAMES[document.kind])(data):
+    elif document.kind is not None and not accepts(name := KINDS[document.kind].singular)(data):
         yield from explain(name, data) or [((), f"is not a valid {document.kind}")]
 
 
 def _header(data: Any) -> list[tuple[Path, str]]:
-    """What is wrong with apiVersion and kind: without them nobody can say what the rest should be."""
+    """Errors in apiVersion and kind, without which the rest cannot be checked."""
     if not isinstance(data, dict):
         return [((), f"expected a manifest (a mapping with apiVersion, kind and metadata), got {described(data)}")]
     found: list[tuple[Path, str]] = []
@@ -71,11 +70,11 @@ def _header(data: Any) -> list[tuple[Path, str]]:
         found.append((("apiVersion",), f"is missing; write {API_VERSION}"))
     elif version != API_VERSION:
         found.append((("apiVersion",), f"expected {API_VERSION}, got {described(version)}"))
-    choices = either(list(KINDS))
+    choices = either(list(BY_NAME))
     if "kind" not in data:
         found.append((("kind",), f"is missing; write {choices}"))
     elif not isinstance(kind, str):
         found.append((("kind",), f"expected {choices}, got {described(kind)}"))
-    elif kind not in KINDS:
-        found.append((("kind",), f"expected {choices}, got {described(kind)}{did_you_mean(kind, KINDS)}"))
+    elif kind not in BY_NAME:
+        found.append((("kind",), f"expected {choices}, got {described(kind)}{did_you_mean(kind, BY_NAME)}"))
     return found

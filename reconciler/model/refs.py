@@ -117,3 +117,12 @@ class DatastoreRef(Struct, frozen=True):
 
     def __str__(self) -> str:
         return self.name or self.url or self.inventory_path or ""
+
+
+def datastore_url(url: str) -> str:
+    """Normalise the URL of a datastore to `/vmfs/volumes/<id>`, as the config DB stores it; vCenter writes
+    `ds:///vmfs/volumes/<id>/`.
+
+    Source: docs/domain.md#the-config-db-schema-12
+    """
+    return VOLUMES + url.removeprefix("ds://").removeprefix(VOLUMES).rstrip("/")

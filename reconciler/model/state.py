@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 from msgspec import field
 
@@ -24,7 +25,7 @@ from reconciler.model.kinds.site import Site
 from reconciler.model.kinds.storagepolicy import DesiredStoragePolicy, ObservedStoragePolicies, ResolvedStoragePolicy
 from reconciler.model.kinds.vmgroup import DesiredVMGroup, ResolvedVMGroup
 from reconciler.model.kinds.volume import DesiredVolume, ObservedSettings, ResolvedVolume
-from reconciler.model.refs import Location, ObjectRef
+from reconciler.model.refs import Kind, Location, ObjectRef
 
 
 class Reconcile(StrEnum):
@@ -32,6 +33,9 @@ class Reconcile(StrEnum):
 
     REPORT = "report"
     DISABLED = "disabled"
+
+
+DesiredObject = DesiredHost | DesiredConfigDB | DesiredVMGroup | DesiredStoragePolicy | DesiredVolume
 
 
 class Desired(Strict, frozen=True):
@@ -47,9 +51,33 @@ class Desired(Strict, frozen=True):
     volumes: tuple[DesiredVolume, ...] = ()
     reconcile: tuple[tuple[ObjectRef, Reconcile], ...] = ()
 
+    @classmethod
+    def of(
+        cls,
+        objects: Mapping[Kind, tuple[Any, ...]],
+        digests: tuple[tuple[ObjectRef, str], ...],
+        reconcile: tuple[tuple[ObjectRef, Reconcile], ...],
+    ) -> Desired:
+        """Build it from the declared objects of each kind."""
+        return cls(
+            site=next(iter(objects[Kind.SITE]), None),
+            hosts=objects[Kind.HOST],
+            config_dbs=objects[Kind.CONFIG_DB],
+            vmgroups=objects[Kind.VMGROUP],
+            digests=digests,
+            storage_policies=objects[Kind.STORAGE_POLICY],
+            volumes=objects[Kind.VOLUME],
+            reconcile=reconcile,
+        )
+
+    @property
+    def objects(self) -> tuple[DesiredObject, ...]:
+        """All declared objects, the Site not included."""
+        return (*self.hosts, *self.config_dbs, *self.vmgroups, *self.storage_policies, *self.volumes)
+
     @property
     def count(self) -> int:
-        """How many objects are declared, the Site not among them."""
+        """Number of declared objects, the Site not included."""
         return len(self.digests)
 
 

@@ -122,8 +122,7 @@ def _hosts(
             unresolved.append(Unresolved(host.ref, f"its {selecting} could not be looked up"))
         else:
             datastore = databases[selecting].datastore if selecting else None
-            wishes = host.driver, host.service_running, host.log_level
-            found.append(ResolvedHost(host.ref, host.address, selecting, datastore, *wishes, entry))
+            found.append(ResolvedHost(host.ref, host.address, selecting, datastore, host.spec, entry))
     return found
 
 
@@ -134,7 +133,7 @@ def _cluster(host: DesiredHost, names: InventoryLookup) -> str | None:
 
 def _databases_of(host: DesiredHost, desired: Desired, cluster: str | None) -> Iterator[DesiredConfigDB]:
     """The config DBs that select this host; none, once vDVS has to leave it."""
-    if host.driver is None or host.driver.state is not Presence.ABSENT:
+    if host.spec.driver is None or host.spec.driver.state is not Presence.ABSENT:
         yield from (db for db in desired.config_dbs if selects(db, host, cluster))
 
 

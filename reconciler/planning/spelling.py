@@ -43,9 +43,13 @@ class DisplayNames:
         volume_id, _, rest = path.removeprefix(VOLUMES).partition("/")
         return f"{VOLUMES}{self.volume(volume_id)}/{rest}" if path.startswith(VOLUMES) else path
 
+    def vm_name(self, uuid: str, known_as: str | None) -> str | None:
+        """`photon-03`: the name in the inventory, else the one that `known_as` gives."""
+        return self._vms.get(uuid) or known_as
+
     def vm(self, uuid: str, known_as: str | None) -> str:
         """`photon-03 (564d...)`; the bare UUID where no name is known."""
-        name = self._vms.get(uuid) or known_as
+        name = self.vm_name(uuid, known_as)
         return f"{name} ({uuid})" if name else uuid
 
     def attached(self, uuid: str, known_as: str | None, disk: str) -> str:
@@ -58,7 +62,7 @@ class DisplayNames:
 
     def short_vm(self, uuid: str, known_as: str | None) -> str:
         """`photon-03`; the UUID where no name is known."""
-        return self._vms.get(uuid) or known_as or uuid
+        return self.vm_name(uuid, known_as) or uuid
 
 
 def access_value(row: Access | None) -> Value:

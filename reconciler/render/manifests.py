@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from reconciler.loader.scalars import AMBIGUOUS, resolve
+from reconciler.loader.yaml.scalars import AMBIGUOUS, resolve
 from reconciler.model.diff import Value
 from reconciler.model.export import Export, FieldPath, LeftOut, Manifest
 from reconciler.render.data import Data

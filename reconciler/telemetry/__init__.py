@@ -1,1 +1,1 @@
-"""Telling programs what a watch sees: metrics, webhooks, the service manager."""
+"""Telemetry of a watch: metrics, webhook, service manager."""

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus (docs/watching.md lists them). Every label value is there from the start, at 0."""
+"""Metrics for Prometheus, listed in docs/watching.md. Every label value exists from the start, at 0."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from reconciler.model.refs import Kind, ObjectRef
 from reconciler.planning.host.diff import is_open
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_CREATED = re.compile(rb"(# (HELP|TYPE) )?vdvs_\w+_created\b")  # when we began to count, of which nobody makes use
+_CREATED = re.compile(rb"(# (HELP|TYPE) )?vdvs_\w+_created\b")  # creation times of counters, which nobody uses
 _KINDS = tuple(kind for kind in Kind if kind is not Kind.SITE)
 _DRIFT = frozenset({Op.CREATE, Op.UPDATE, Op.DELETE, Op.BLOCKED})
 _BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 
 class Metrics:
-    """Implements `ports.Listener`."""
+    """Implements `ports.Listener`: counts events and passes."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
@@ -91,7 +91,7 @@ class Metrics:
         self._oldest.set(min((at.timestamp() for at in self._since.values()), default=0))
 
     def text(self) -> bytes:
-        """What Prometheus scrapes."""
+        """Return the metrics in the text format of Prometheus."""
         text = generate_latest(self._registry)
         return b"".join(line for line in text.splitlines(keepends=True) if not _CREATED.match(line))
 
@@ -112,6 +112,6 @@ def _label(kind: EventKind) -> str:
 
 
 def _state(op: Op) -> str:
-    """As a label: `in_sync`, `to_create`, `drifted`, `to_delete`, `blocked`, `unmanaged`, `unknown`."""
+    """Return the label: `in_sync`, `to_create`, `drifted`, `to_delete`, `blocked`, `unmanaged` or `unknown`."""
     names = {Op.KEEP: "in_sync", Op.CREATE: "to_create", Op.UPDATE: "drifted", Op.DELETE: "to_delete"}
     return names.get(op, op.value)

@@ -1,4 +1,4 @@
-"""The service manager's notify protocol (sd_notify): ready, still alive, about to end."""
+"""The notify protocol of service managers (sd_notify): ready, still alive, stopping."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from reconciler.render.text import clean
 
 
 class ServiceManager:
-    """Implements `ports.Listener`. Without `NOTIFY_SOCKET` in the environment there is nobody to tell."""
+    """Implements `ports.Listener`. Does nothing without `NOTIFY_SOCKET` in the environment."""
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._address = environment.get("NOTIFY_SOCKET", "")
         self._ready = False
 
     def beat(self) -> None:
-        """The loop is alive. Cheap enough for every second; `WatchdogSec=` must be longer."""
+        """Report that the loop is alive. Cheap enough for every second; `WatchdogSec=` must be longer."""
         self._send("WATCHDOG=1")
 
     def told(self, told: Told) -> None:
@@ -27,7 +27,7 @@ class ServiceManager:
             self._send("STOPPING=1")
 
     def passed(self, done: Pass) -> None:
-        """See `ports.Listener`. The first pass makes it ready, whatever came of it: the watch goes on."""
+        """See `ports.Listener`. The first pass makes the service ready even if it failed: the watch goes on."""
         status = done.failure or (
             "in sync" if done.outcome and (done.outcome.after or done.outcome.before).diff.in_sync else "drifted"
         )
@@ -43,4 +43,4 @@ class ServiceManager:
                 channel.setblocking(False)
                 channel.sendto(state.encode(), address)
         except OSError:
-            return  # it is gone, or has no room: it will hear the next one
+            return  # it is gone or its buffer is full; the next message may arrive

@@ -1,4 +1,4 @@
-"""Telling a webhook what happened, as CloudEvents (structured JSON). What cannot be delivered is tried again."""
+"""Delivery of events to a webhook as CloudEvents (structured JSON), with retries."""
 
 from __future__ import annotations
 
@@ -19,13 +19,16 @@ from reconciler.render.events import event_data
 
 MOST_WAITING: Final = 1000
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
-_TRY_AGAIN: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+_RETRYABLE: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 _log = logging.getLogger(__name__)
 
 
 class Webhook:
-    """Implements `ports.Listener`. Events are delivered one after the other, in order; `wait` tells how long to wait
-    after a failure in a row (0: it worked). While the receiver is away the oldest of too many are lost, and counted."""
+    """Implements `ports.Listener`. Delivers events in order, one at a time.
+
+    `wait` returns the seconds to wait after an attempt, given whether it succeeded (then 0). While the receiver is
+    down, the oldest events beyond MOST_WAITING are dropped and counted in `lost`.
+    """
 
     def __init__(
         self, url: str, site: str, new_id: Callable[[], str], wait: Callable[[bool], float], token: Secret | None = None
@@ -36,24 +39,24 @@ class Webhook:
         self._wait = wait
         self._token = token
         self._waiting: deque[dict[str, Any]] = deque(maxlen=MOST_WAITING)
-        self._something = asyncio.Event()
+        self._pending = asyncio.Event()
         self.lost = 0
 
     def told(self, told: Told) -> None:
         """See `ports.Listener`."""
         if len(self._waiting) == MOST_WAITING:
             if not self.lost:
-                _log.warning("the webhook has been away for so long that events for it are lost")
+                _log.warning("the webhook has been unreachable for so long that events for it are lost")
             self.lost += 1
         self._waiting.append(self._cloud_event(told))
-        self._something.set()
+        self._pending.set()
 
     def passed(self, done: Pass) -> None:
         """See `ports.Listener`."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Delivers inside the context; at its end what can be delivered at once still is."""
+        """Deliver events inside the context; at its end make one last attempt for those that wait."""
         headers = {} if self._token is None else {"Authorization": f"Bearer {self._token.reveal()}"}
         async with aiohttp.ClientSession(timeout=_TIMEOUT, headers=headers) as session:
             task = asyncio.create_task(self._deliver(session))
@@ -67,8 +70,8 @@ class Webhook:
 
     async def _deliver(self, session: aiohttp.ClientSession) -> None:
         while True:
-            await self._something.wait()
-            self._something.clear()
+            await self._pending.wait()
+            self._pending.clear()
             while self._waiting:
                 first = self._waiting[0]
                 worked = await self._post(session, first)
@@ -78,7 +81,7 @@ class Webhook:
                     await asyncio.sleep(seconds)
 
     async def _post(self, session: aiohttp.ClientSession, event: dict[str, Any]) -> bool:
-        """Whether there is nothing left to do about it: it was taken, or refused for good."""
+        """Return whether the event is done with: accepted, or refused for good."""
         kind = {"Content-Type": "application/cloudevents+json; charset=utf-8"}
         try:
             async with session.post(self._url, data=json.dumps(event), headers=kind, allow_redirects=False) as answer:
@@ -86,10 +89,10 @@ class Webhook:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             _log.info("the webhook cannot be reached: %s", error)
             return False
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _TRY_AGAIN:
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _RETRYABLE:
             return False
         if status >= HTTPStatus.MULTIPLE_CHOICES:
-            _log.warning("the webhook refuses an event for good (HTTP %d)", status)
+            _log.warning("the webhook rejected an event, which is dropped (HTTP %d)", status)
         return True
 
     def _cloud_event(self, told: Told) -> dict[str, Any]:

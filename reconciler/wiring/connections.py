@@ -49,11 +49,11 @@ class Connections:
         if stdin is not None:  # read here: a thread that waits for input could not be interrupted
             stdin = BytesIO(stdin.read(loader.LARGEST + 1))
 
-        def meet(site: Site, host: DesiredHost) -> None:
+        def on_host(site: Site, host: DesiredHost) -> None:
             loop.call_soon_threadsafe(self._connect, site, host)
 
         async def load() -> Desired:
-            return (await asyncio.to_thread(loader.load, paths, site=site, stdin=stdin, meet=meet)).desired
+            return (await asyncio.to_thread(loader.load, paths, site=site, stdin=stdin, on_host=on_host)).desired
 
         return self.run(load)
 

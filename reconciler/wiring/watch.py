@@ -104,7 +104,7 @@ async def _watch(
         listeners = (terminal, *services.listeners)
         edges = Edges(manifests.load, one, listeners, world.clock, monotonic, world.new_uuid)
         watch = Watch(edges, loaded, site, mode)
-        observer.report = watch.foretell
+        observer.report = watch.report_before_heal
         triggers = await stack.enter_async_context(Triggers(paths))
         for service in services.running:
             await stack.enter_async_context(service)

@@ -7,18 +7,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from reconciler.history.store import Reader
+from reconciler.history.store import HistoryReader
 from reconciler.model.errors import UsageError
 from reconciler.model.kinds.site import Site
 from reconciler.wiring.state import history_file
 
 
 @contextmanager
-def open_history(file: Path) -> Iterator[Reader]:
+def open_history(file: Path) -> Iterator[HistoryReader]:
     """Open the history in `file`. Raises UsageError if there is none."""
     if not file.exists():
         raise UsageError(f"no watch has kept a history in {file}; --history FILE names another")
-    reader = Reader(file)
+    reader = HistoryReader(file)
     try:
         yield reader
     finally:

@@ -10,7 +10,7 @@ from time import monotonic
 from msgspec import Struct
 
 from reconciler.controller.backoff import Backoff
-from reconciler.history.store import History
+from reconciler.history.store import HistoryWriter
 from reconciler.model.errors import UsageError
 from reconciler.model.kinds.site import Site
 from reconciler.ports import Listener
@@ -46,7 +46,7 @@ class WatchServices:
     ) -> None:
         self._last_beat = monotonic()
         self._manager = ServiceManager()
-        history = History(Path(options.history) if options.history else history_file(site))
+        history = HistoryWriter(Path(options.history) if options.history else history_file(site))
         self.listeners: list[Listener] = [history, self._manager]
         self.running: list[AbstractAsyncContextManager[object]] = [_closing(history)]
         if options.listen is not None:
@@ -113,7 +113,7 @@ class WatchServices:
 
 
 @asynccontextmanager
-async def _closing(history: History) -> AsyncIterator[None]:
+async def _closing(history: HistoryWriter) -> AsyncIterator[None]:
     try:
         yield
     finally:

@@ -86,9 +86,7 @@ def _of_lab(way: Lab) -> Hosts:
     directory = Path(way.directory)
     if not lab.exists(directory):
         lab.create(directory)
-    return LocalHosts(
-        lambda name: lab.host_root(directory, name), first_on=lambda name: lab.peculiarity(directory, name)
-    )
+    return LocalHosts(lambda name: lab.host_root(directory, name), first_on=lambda name: lab.os_patch(directory, name))
 
 
 def _by_ssh(way: SSH, vcenters: Sequence[VCenter]) -> Hosts:

@@ -58,7 +58,7 @@ def test_no_dockvols_is_nothing_but_no_datastore_is_an_error(agent: Agent) -> No
     agent.dockvols.rmdir()
     assert entries(agent) == {}
     agent.dockvols.symlink_to("gone")
-    assert "leads nowhere" in error(agent)
+    assert "neither a folder nor a link to one" in error(agent)
     shutil.rmtree(agent.volume)
     assert "not mounted" in error(agent)
     assert "not the URL of a datastore" in error(agent, "/etc")

@@ -132,13 +132,13 @@ class TestLooking:
     def test_a_descriptor_that_names_none_is_unusable(self, agent: Agent, line: str) -> None:
         descriptor = volume(agent).with_name("web.vmdk")
         descriptor.write_text(line + "\n")
-        assert (web(agent)["state"], "names no file" in web(agent)["why"]) == ("unusable", True)
+        assert (web(agent)["state"], "names no metadata file" in web(agent)["why"]) == ("unusable", True)
 
     @pytest.mark.parametrize("side", ["../secret.vmfd", "/etc/passwd", "sub/x", "..", "."])
     def test_a_file_in_another_folder_is_never_read(self, agent: Agent, side: str) -> None:
         (agent.dockvols / "secret.vmfd").write_text(json.dumps(METADATA))
         volume(agent).with_name("web.vmdk").write_text(f'sidecars = "web_1,{side}"\n')
-        assert (web(agent)["state"], "not beside it" in web(agent)["why"]) == ("unusable", True)
+        assert (web(agent)["state"], "in another folder" in web(agent)["why"]) == ("unusable", True)
 
     def test_a_large_descriptor_is_data_to_vdvs(self, agent: Agent) -> None:
         descriptor = volume(agent).with_name("web.vmdk")
@@ -148,9 +148,9 @@ class TestLooking:
     def test_a_file_that_is_gone_or_a_link_is_unusable(self, agent: Agent) -> None:
         file = volume(agent)
         file.rename(file.with_name("elsewhere"))
-        assert (web(agent)["state"], "is not there" in web(agent)["why"]) == ("unusable", True)
+        assert (web(agent)["state"], "is missing" in web(agent)["why"]) == ("unusable", True)
         file.symlink_to("elsewhere")
-        assert (web(agent)["state"], "is no file" in web(agent)["why"]) == ("unusable", True)
+        assert (web(agent)["state"], "is not a file" in web(agent)["why"]) == ("unusable", True)
 
     @pytest.mark.parametrize("content", [b"", b"{", b"\0" * 4096, b"[]", b'"x"', b"\xff{}", b"[" * 60000])
     def test_what_is_no_object_is_unknown(self, agent: Agent, content: bytes) -> None:
@@ -227,7 +227,7 @@ class TestChanging:
 
     def test_names_that_are_not_ascii(self, agent: Agent) -> None:
         file = volume(agent, b"{", "wéb")
-        assert "wéb-4b88db79778570b6.vmfd does not hold" in look(agent, ["wéb"])["found"][G1]["wéb"]["why"]
+        assert "wéb-4b88db79778570b6.vmfd is damaged" in look(agent, ["wéb"])["found"][G1]["wéb"]["why"]
         assert do(agent, file, name="wéb") == "ReadError"
         file.unlink()
         assert do(agent, file, name="wéb") == "Unusable"

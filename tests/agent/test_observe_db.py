@@ -170,7 +170,7 @@ def test_a_write_ahead_log_is_not_opened(ready: Agent) -> None:
         ("UPDATE versions SET major_ver = 2", "2.2"),
         ("INSERT INTO versions VALUES (1, 1, 1, 1, 0)", "1.2, 1.1"),
         ("DELETE FROM versions", "no version"),
-        ("DROP TABLE versions", "before vDVS 0.10"),
+        ("DROP TABLE versions", "older than vDVS 0.10"),
     ],
 )
 def test_another_schema(ready: Agent, change: str, said: str) -> None:

@@ -13,7 +13,12 @@ from tests.agent.world import G1, URL, Agent
 
 TEXT = '(("hostFailuresToTolerate" i1))'
 OTHER = '(("hostFailuresToTolerate" i2))'
-NOTHING: dict[str, Any] = {"error": None, "files": {}, "users": {}, "unread": "there is no policy, so nobody looked"}
+NOTHING: dict[str, Any] = {
+    "error": None,
+    "files": {},
+    "users": {},
+    "unread": "there is no policy, so usage was not examined",
+}
 
 
 @pytest.fixture
@@ -70,7 +75,7 @@ class TestLooking:
         os.mkfifo(folder / "pipe")
         found = look(agent)["files"]
         assert [content for content, _ in found.values()] == [None] * 5
-        assert found["link"][1] == "is no file, but a link"
+        assert found["link"][1] == "is a link, not a file"
 
     def test_what_a_writer_of_ours_left_is_none(self, agent: Agent, folder: Path) -> None:
         (folder / "gold.new-0123456789abcdef").write_text("half")
@@ -80,7 +85,7 @@ class TestLooking:
     def test_a_folder_that_is_a_link_is_an_error(self, agent: Agent, folder: Path, target: str) -> None:
         folder.rmdir()
         folder.symlink_to(target)
-        assert "is no folder, but a link" in look(agent)["error"]
+        assert "is a link, not a folder" in look(agent)["error"]
 
     def test_a_folder_that_cannot_be_read_is_an_error_and_not_empty(self, agent: Agent, folder: Path) -> None:
         if os.getuid() == 0:

@@ -284,7 +284,7 @@ def test_a_commit_that_fails_half_way_keeps_the_backup(ready: Agent, monkeypatch
         if statement == "COMMIT":
             connection.close()
             Path(f"{ready.db}-journal").write_bytes(b"\xd9\xd5\x05\xf9 half-written")
-            raise Refused("ReadError", "SQLite says: disk I/O error")
+            raise Refused("ReadError", "SQLite error: disk I/O error")
         return really_execute(connection, statement, *values)
 
     monkeypatch.setattr(agents_sqlite, "execute", execute)

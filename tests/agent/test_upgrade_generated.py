@@ -19,7 +19,7 @@ from reconciler.hosts import wire
 from reconciler.model.diff import Op
 from reconciler.model.inventory import Datastore, ESXiHost, Inventory, VirtualMachine
 from reconciler.model.kinds.configdb import ObservedConfigDB, ResolvedConfigDB, Unmanaged
-from reconciler.model.kinds.host import ResolvedHost
+from reconciler.model.kinds.host import HostSpec, ResolvedHost
 from reconciler.model.plan import APPLY
 from reconciler.model.refs import Kind, Location, ObjectRef
 from reconciler.model.state import Observed, Resolved
@@ -34,7 +34,7 @@ VMS = (VirtualMachine("photon-01", "/vm/photon-01", VM1, None, None, None, ()),)
 RESOLVED = Resolved(
     Inventory((ESXiHost("esx1"),), (STORE,), VMS),
     (ResolvedConfigDB(REF, STORE, ("esx1",), None, Unmanaged.IGNORE, 10),),
-    (ResolvedHost(ObjectRef(Kind.HOST, "esx1"), "esx1", REF, STORE, None, None),),
+    (ResolvedHost(ObjectRef(Kind.HOST, "esx1"), "esx1", REF, STORE, HostSpec()),),
     (),
     (),
 )

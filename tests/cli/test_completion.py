@@ -15,7 +15,7 @@ from tests.cli.test_process import SLOW
 
 ROOT = Path(__file__).parents[2]
 NOT_LOADED = tuple(name for name in SLOW if name != "reconciler.model")
-KINDS_OF_GET = ["hosts", "vmgroups", "configdbs", "storagepolicies", "volumes", "all"]
+KINDS_OF_GET = ["configdbs", "hosts", "vmgroups", "storagepolicies", "volumes", "all"]
 
 
 def offered(line: str, folder: Path) -> list[str]:
@@ -44,7 +44,7 @@ def offered(line: str, folder: Path) -> list[str]:
         ("vdvs get hosts ", []),
         ("vdvs get -o json co", ["configdbs"]),
         ("vdvs get -o ", ["text", "wide", "json", "yaml", "name"]),
-        ("vdvs describe ", ["host", "vmgroup", "configdb", "storagepolicy", "volume"]),
+        ("vdvs describe ", ["configdb", "host", "vmgroup", "storagepolicy", "volume"]),
         ("vdvs explain ho", ["host"]),
         ("vdvs explain configdb.", ["apiVersion", "kind", "metadata", "spec"]),
         ("vdvs explain host.sp", ["spec", "spec."]),

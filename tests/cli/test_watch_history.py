@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from reconciler.cli.main import cli
-from reconciler.history.store import History
+from reconciler.history.store import HistoryWriter
 from reconciler.loader import load
 from reconciler.model.events import EventKind
 from reconciler.wiring.state import history_file
@@ -35,7 +35,7 @@ def vdvs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Vdvs:
 def kept_history(vdvs: Vdvs) -> Path:
     site = load(["manifests"]).desired.site
     assert site is not None
-    history = History(history_file(site))
+    history = HistoryWriter(history_file(site))
     history.told(told(EventKind.DRIFTED, drift(), 1))
     history.passed(made(drift(), minute=1))
     history.told(told(EventKind.HEALED, minute=2))

@@ -14,17 +14,20 @@ import yaml
 from msgspec.structs import fields
 from referencing import Registry, Resource
 
-from reconciler.loader import build
+from reconciler.agent.db.schema import COLUMNS
 from reconciler.loader.explain import explain
-from reconciler.loader.schemas import NAMES, accepts, schema
+from reconciler.loader.kinds import configdb as loads_configdb
+from reconciler.loader.kinds import site as loads_site
+from reconciler.loader.schemas import accepts, schema
 from reconciler.model import refs
 from reconciler.model.inventory import Datastore, VirtualMachine
-from reconciler.model.kinds import configdb, host, vmgroup
+from reconciler.model.kinds import KINDS, configdb, host, vmgroup
 from reconciler.model.refs import Kind
 from reconciler.model.units import parse_size
 
 ROOT = Path(__file__).parents[2]
 ALL = sorted(path.name.removesuffix(".v1.json") for path in (ROOT / "schemas").glob("*.json"))
+NAMES = [spec.singular for spec in KINDS.values()]
 Fields = Iterator[tuple[str, dict[str, Any]]]
 
 
@@ -43,7 +46,7 @@ FIELDS = [(name, path, field) for name in ALL for path, field in each_field(sche
 
 
 def test_there_is_one_for_each_kind() -> None:
-    assert set(ALL) == {*NAMES.values(), "inventory", "manifest"}
+    assert set(ALL) == {*NAMES, "inventory", "manifest"}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -79,9 +82,9 @@ def test_all_kinds_have_the_same_metadata() -> None:
         texts = ("description", "examples", "patternErrorMessage")
         return {k: essence(v) for k, v in node.items() if k not in texts} if isinstance(node, dict) else node
 
-    metadata = [essence(schema(name)["properties"]["metadata"]) for name in NAMES.values()]
+    metadata = [essence(schema(name)["properties"]["metadata"]) for name in NAMES]
     acted_on = [each["properties"]["annotations"].pop("properties", None) for each in metadata]
-    assert acted_on == [None if name == "site" else {"vdvs.io/reconcile": ANY} for name in NAMES.values()]
+    assert acted_on == [{"vdvs.io/reconcile": ANY} if spec.reconciled else None for spec in KINDS.values()]
     assert all(each == metadata[0] for each in metadata)
 
 
@@ -97,7 +100,7 @@ class TestUnion:
         union = schema("manifest")
         assert set(union["properties"]["kind"]["enum"]) == {kind.value for kind in Kind}
         refs = {rule["if"]["properties"]["kind"]["const"]: rule["then"]["$ref"] for rule in union["allOf"]}
-        assert refs == {kind.value: f"{name}.v1.json" for kind, name in NAMES.items()}
+        assert refs == {kind.value: f"{spec.singular}.v1.json" for kind, spec in KINDS.items()}
 
     def test_it_accepts_the_examples(self, validator: jsonschema.Draft7Validator) -> None:
         for path in (ROOT / "manifests").glob("*.yaml"):
@@ -134,10 +137,11 @@ def spec(name: str) -> dict[str, Any]:
 
 
 def test_defaults_in_the_schemas_are_those_of_the_loader() -> None:
-    assert spec("site")["lab"]["properties"]["directory"]["default"] == build.LAB_DIRECTORY
-    assert spec("configdb")["backups"]["properties"]["keep"]["default"] == build.BACKUPS_TO_KEEP
+    assert spec("site")["lab"]["properties"]["directory"]["default"] == loads_site.LAB_DIRECTORY
+    assert spec("configdb")["backups"]["properties"]["keep"]["default"] == loads_configdb.BACKUPS_TO_KEEP
     assert spec("configdb")["unmanaged"]["default"] == configdb.Unmanaged.REPORT
-    assert spec("vmgroup")["access"]["items"]["properties"]["allowCreate"]["default"] is False
+    access = spec("vmgroup")["access"]["items"]["properties"]
+    assert all(access[field.name].get("default", 0) == field.default for field in vmgroup.ACCESS_FIELDS)
     assert spec("vmgroup")["vmSelector"]["properties"]["namePattern"]["default"] == "*"
 
 
@@ -163,6 +167,26 @@ def test_each_field_of_the_schema_is_one_of_the_model(properties: dict[str, Any]
 
     names = getattr(model, "_fields", None) or [field.name for field in fields(model)]
     assert {snake(key) for key in properties if key != "id"} == set(names)
+
+
+def test_the_access_fields_are_those_of_the_schemas_the_model_and_the_config_db() -> None:
+    names = [field.name for field in vmgroup.ACCESS_FIELDS]
+    attributes = [field.attribute for field in vmgroup.ACCESS_FIELDS]
+    columns = [field.column for field in vmgroup.ACCESS_FIELDS]
+    assert list(spec("vmgroup")["access"]["items"]["properties"]) == ["datastore", *names]
+    assert [field.name for field in fields(vmgroup.DesiredAccess)] == ["datastore", *attributes]
+    assert [field.name for field in fields(vmgroup.Access)] == ["url", *attributes]
+    assert [field.name for field in fields(vmgroup.PrivilegeRow)] == ["tenant_id", "url", *attributes]
+    assert dict(COLUMNS)["privileges"] == ("tenant_id", "datastore_url", *columns)
+
+
+@pytest.mark.parametrize("name", [field.name for field in vmgroup.ACCESS_FIELDS])
+def test_an_access_value_survives_being_written_and_read(name: str) -> None:
+    (field,) = (field for field in vmgroup.ACCESS_FIELDS if field.name == name)
+    for value in (True, False) if field.default is False else (1, 200, 5120, 2**40):
+        assert field.parse(field.format(value)) == field.stored(int(value)) == value
+    for broken in (None, -1, "200"):
+        assert field.stored(broken) is None
 
 
 @pytest.mark.parametrize(

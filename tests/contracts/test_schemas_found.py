@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import json, reconciler
 from reconciler.loader import schemas
-names = [*schemas.NAMES.values(), "inventory", "manifest"]
+from reconciler.model.kinds import KINDS
+names = [*(spec.singular for spec in KINDS.values()), "inventory", "manifest"]
 print(json.dumps([reconciler.__file__, {name: schemas.schema(name) for name in names}]))
 """
 EXPECTED = {path.name.removesuffix(".v1.json"): json.loads(path.read_text()) for path in ROOT.glob("schemas/*.json")}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from reconciler.history.store import Reader
+from reconciler.history.store import HistoryReader
 from tests.controller.daemon import ROOT, agents_of
 from tests.processes import kill
 
@@ -73,7 +73,7 @@ def execute(statement: str, *values: object) -> int:
 
 def drifts() -> list[dict[str, object]]:
     """All that the history knows, oldest first."""
-    reader = Reader(Path("history.sqlite"))
+    reader = HistoryReader(Path("history.sqlite"))
     found = reader.drifts(most=100_000)
     reader.close()
     return found[::-1]
@@ -92,7 +92,7 @@ def retarget(host: str) -> None:
 
 def events(about: str) -> list[str]:
     """What was told of an object."""
-    reader = Reader(Path("history.sqlite"))
+    reader = HistoryReader(Path("history.sqlite"))
     found = [str(event["event"]) for event in reader.events([about])]
     reader.close()
     return found

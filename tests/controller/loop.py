@@ -29,7 +29,7 @@ KEPT = Change(HOST, Op.KEEP, "as declared")
 
 def desired(*, address: str = "esxiz10.lab.local", line: int = 1) -> Desired:
     """One host."""
-    return Desired(SITE, (DesiredHost(HOST, Source("hosts.yaml", line, 1), address, (), None, None),), (), ())
+    return Desired(SITE, (DesiredHost(HOST, Source("hosts.yaml", line, 1), address, ()),), (), ())
 
 
 def drift(value: str = "running") -> Change:

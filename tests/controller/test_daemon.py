@@ -125,7 +125,7 @@ def test_the_inventory_is_followed(watch: Callable[..., Daemon]) -> None:
     [
         (["--auto-apply", "safe,destroys"], "destroys is never done by a watch"),
         (["--auto-apply", "all"], "all is no risk"),
-        (["--max-changes", "0"], "neither a number"),
+        (["--max-changes", "0"], "neither a positive number"),
         (["--interval", "often"], "is not a duration"),
     ],
 )

@@ -28,7 +28,7 @@ def test_a_site_in_sync_is_quiet() -> None:
 
 def test_a_drift_is_told_once_and_so_is_its_end() -> None:
     script = Script([(GOOD, outcome(drift()))] * 3 + [(GOOD, outcome(KEPT))] * 2)
-    assert script.run() == ["drifted differs", "in sync as its manifest says again"]
+    assert script.run() == ["drifted differs", "in sync it matches its manifest again"]
     assert script.heard[0].event.change == drift()
 
 
@@ -88,7 +88,7 @@ def test_blocked_unknown_and_unmanaged_have_words_of_their_own() -> None:
 def test_an_object_that_is_no_longer_declared() -> None:
     other = Change(ObjectRef(Kind.HOST, "other"), Op.KEEP, "as declared")
     script = Script([(GOOD, outcome(drift())), (GOOD, outcome(other))])
-    assert script.run() == ["drifted differs", "gone no longer declared, nor found"]
+    assert script.run() == ["drifted differs", "gone no longer declared, and no longer there"]
 
 
 def test_a_vmgroup_whose_config_db_cannot_be_read_is_not_gone() -> None:
@@ -98,7 +98,7 @@ def test_a_vmgroup_whose_config_db_cannot_be_read_is_not_gone() -> None:
         read = Change(unread.ref, Op.KEEP, "as declared")
         script = Script([(GOOD, outcome(change)) for change in (found, unread, found, unread, read)])
         told = [line for line, event in zip(script.run(), script.heard, strict=True) if event.event.ref == found.ref]
-        assert told == ["unmanaged created outside the manifests", "gone no longer declared, nor found"]
+        assert told == ["unmanaged created outside the manifests", "gone no longer declared, and no longer there"]
         assert script.heard[-1].event.kind == "gone"
 
 
@@ -192,7 +192,7 @@ def test_limits(text: str, of_200: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "0", "0%", "101%", "-1", "5 %", "many", "1.5"])
 def test_what_is_no_limit(text: str) -> None:
-    with pytest.raises(ValueError, match="is neither a number"):
+    with pytest.raises(ValueError, match="is neither a positive number"):
         parse_limit(text)
 
 
@@ -203,7 +203,7 @@ def marked(mode: Reconcile) -> Desired:
 def test_an_object_that_is_only_to_be_reported_is_held() -> None:
     script = Script([(marked(Reconcile.REPORT), outcome(drift()))])
     assert script.run(HEALS) == ["drifted differs"]
-    assert dict(script.policies[0].held) == {HOST: "its annotation vdvs.io/reconcile says report"}
+    assert dict(script.policies[0].held) == {HOST: "its annotation vdvs.io/reconcile is report"}
 
 
 def test_no_notice_is_taken_of_an_object_that_is_disabled() -> None:
@@ -221,7 +221,7 @@ def test_what_drifts_back_again_and_again_is_left_alone_until_its_manifest_chang
     told = script.run(HEALS)
     assert [line.split()[0] for line in told] == ["drifted", "healed"] * 3 + ["braked"]
     assert told[-1] == (
-        "braked somebody keeps changing it (service); the last apply that the config DB knows of is by ann@ws on"
+        "braked somebody keeps changing it (service); the last apply recorded in the config DB is by ann@ws on"
         " 2026-11-23 20:15 UTC of git 4f2c1ab; it is not healed for 60 minutes, or until its manifest changes"
     )
     assert [HOST in dict(policy.held) for policy in script.policies] == [False, False, False, True, False]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.lab.breakage import DRIFTS, break_lab
-from reconciler.lab.breakage.place import Place
+from reconciler.lab.breakage.target import Target
 from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.errors import UsageError, VdvsError
 from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
@@ -118,15 +118,15 @@ EXPECTED = {
     "policy-removed": Expected(POLICY, "content None (("),
     "policy-by-hand": Expected("storagepolicy/by-hand", "created outside the manifests", End.STAYS),
     "policy-half-updated": Expected(POLICY, "gold.failed_volume_updates: a `policy update` failed", End.STAYS),
-    "policies-is-link": Expected(POLICY, "dockvols/policies is no folder, but a link", End.STAYS),
+    "policies-is-link": Expected(POLICY, "dockvols/policies is a link, not a folder", End.STAYS),
     "volume-access-changed": Expected(VOLUME, "access read-write read-only"),
     "volume-access-odd": Expected(VOLUME, "access ro read-only"),
     "volume-metadata-not-padded": Expected(VOLUME, "", End.HARMLESS),
-    "volume-metadata-cut-off": Expected(VOLUME, "does not hold metadata of vDVS", End.STAYS),
-    "volume-metadata-removed": Expected(VOLUME, "which should have its metadata, is not there", End.STAYS),
-    "volume-metadata-is-link": Expected(VOLUME, "which should have its metadata, is no file", End.STAYS),
-    "volume-metadata-not-named": Expected(VOLUME, "web.vmdk names no file for them", End.STAYS),
-    "volume-metadata-elsewhere": Expected(VOLUME, "names a file for its metadata that is not beside it", End.STAYS),
+    "volume-metadata-cut-off": Expected(VOLUME, "is damaged: it does not hold a JSON object", End.STAYS),
+    "volume-metadata-removed": Expected(VOLUME, ".vmfd is missing", End.STAYS),
+    "volume-metadata-is-link": Expected(VOLUME, ".vmfd is not a file", End.STAYS),
+    "volume-metadata-not-named": Expected(VOLUME, "web.vmdk names no metadata file", End.STAYS),
+    "volume-metadata-elsewhere": Expected(VOLUME, "names a metadata file in another folder", End.STAYS),
     "volume-removed": Expected(VOLUME, "`docker volume create` makes it", End.STAYS),
     "vm-renamed": Expected(GROUP, 'no VM "photon-01" in the inventory', End.STAYS),
     "vm-gone": Expected(GROUP, 'no VM "photon-01" in the inventory', End.STAYS),
@@ -151,7 +151,7 @@ def healthy(tmp_path_factory: pytest.TempPathFactory) -> LabSite:
 def with_volume(healthy: LabSite, tmp_path_factory: pytest.TempPathFactory) -> LabSite:
     """The same with a volume that is declared."""
     site = copy_of(healthy, tmp_path_factory.mktemp("with-volume") / "site")
-    Place(site.lab, "esxiz10").a_volume("web")
+    Target(site.lab, "esxiz10").a_volume("web")
     site.write(SEED + GOLD + WEB)
     site.reconcile()
     assert said(site.diff()) == {}

@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.history import store
 from reconciler.history.schema import MIGRATIONS, VERSION
-from reconciler.history.store import UNSEEN, History, Reader
+from reconciler.history.store import UNSEEN, HistoryReader, HistoryWriter
 from reconciler.model.errors import UsageError
 from reconciler.model.events import EventKind
 from tests.telemetry.passes import drift, kept, made, told
@@ -24,18 +24,18 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def history(path: Path) -> Iterator[History]:
-    made_ = History(path)
+def history(path: Path) -> Iterator[HistoryWriter]:
+    made_ = HistoryWriter(path)
     yield made_
     made_.close()
 
 
-def read(path: Path) -> Reader:
-    return Reader(path)
+def read(path: Path) -> HistoryReader:
+    return HistoryReader(path)
 
 
 def drifts(path: Path) -> list[tuple[object, ...]]:
-    reader = Reader(path)
+    reader = HistoryReader(path)
     found = reader.drifts()
     reader.close()
     return [(one["object"], one["fields"], _time(one["first_seen"]), _time(one["ended"]), one["how"]) for one in found]
@@ -45,7 +45,7 @@ def _time(stamp: str | None) -> str | None:
     return stamp and stamp[11:16]
 
 
-def test_a_drift_is_kept_from_its_beginning_to_its_end(history: History, path: Path) -> None:
+def test_a_drift_is_kept_from_its_beginning_to_its_end(history: HistoryWriter, path: Path) -> None:
     history.told(told(EventKind.DRIFTED, drift(), 1))
     history.passed(made(drift(), minute=1))
     history.passed(made(drift(), minute=2))
@@ -53,7 +53,7 @@ def test_a_drift_is_kept_from_its_beginning_to_its_end(history: History, path: P
     history.told(told(EventKind.HEALED, minute=3))
     history.passed(made(kept(), minute=3))
     assert drifts(path) == [("host/esxiz10", ["service"], "12:01", "12:03", "healed")]
-    reader = Reader(path)
+    reader = HistoryReader(path)
     assert [event["event"] for event in reader.events()] == ["healed", "drifted"]
     assert [done["id"] for done in reader.passes()] == ["pass-3", "pass-2", "pass-1"]
     (event,) = reader.events(most=1, names=["host/esxiz10"])
@@ -63,7 +63,7 @@ def test_a_drift_is_kept_from_its_beginning_to_its_end(history: History, path: P
 
 def test_what_drifts_on_while_no_watch_runs_is_one_drift(path: Path) -> None:
     for minute in (1, 5):  # the second watch tells it anew, for it has not seen it before
-        history = History(path)
+        history = HistoryWriter(path)
         history.told(told(EventKind.DRIFTED, drift(), minute))
         history.passed(made(drift(), minute=minute))
         history.close()
@@ -71,20 +71,20 @@ def test_what_drifts_on_while_no_watch_runs_is_one_drift(path: Path) -> None:
 
 
 def test_what_came_back_while_no_watch_ran_has_ended(path: Path) -> None:
-    history = History(path)
+    history = HistoryWriter(path)
     history.told(told(EventKind.DRIFTED, drift(), 1))
     history.close()
-    history = History(path)
+    history = HistoryWriter(path)
     history.passed(made(kept(), minute=9))
     history.close()
     assert drifts(path) == [("host/esxiz10", ["service"], "12:01", "12:09", UNSEEN)]
 
 
-def test_what_a_pass_could_not_judge_has_not_ended(history: History, path: Path) -> None:
+def test_what_a_pass_could_not_judge_has_not_ended(history: HistoryWriter, path: Path) -> None:
     history.told(told(EventKind.DRIFTED, drift(), 1))
     history.passed(made(minute=2, failure="vCenter does not answer"))
     assert drifts(path)[0][3] is None
-    reader = Reader(path)
+    reader = HistoryReader(path)
     assert reader.passes()[0]["failure"] == "vCenter does not answer"
     reader.close()
 
@@ -92,22 +92,22 @@ def test_what_a_pass_could_not_judge_has_not_ended(history: History, path: Path)
 def test_its_size_is_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("MOST_EVENTS", "MOST_PASSES", "MOST_DRIFTS"):
         monkeypatch.setattr(store, name, 50)
-    history = History(path)
+    history = HistoryWriter(path)
     for minute in range(600):
         history.told(told(EventKind.DRIFTED, drift(), minute))
         history.told(told(EventKind.IN_SYNC, minute=minute))
         history.passed(made(kept(), minute=minute))
     history.told(told(EventKind.DRIFTED, drift(), 601))
-    reader = Reader(path)
+    reader = HistoryReader(path)
     counts = [len(reader.events(most=9999)), len(reader.drifts(most=9999)), len(reader.passes(most=9999))]
-    assert all(50 <= count <= 50 + store._TIDY for count in counts)
+    assert all(50 <= count <= 50 + store._PRUNE_EVERY for count in counts)
     assert reader.drifts(most=1)[0]["ended"] is None
     reader.close()
     history.close()
 
 
 def test_two_watches_may_write_it_and_others_read_it_meanwhile(path: Path) -> None:
-    first, second, reader = History(path), History(path), Reader(path)
+    first, second, reader = HistoryWriter(path), HistoryWriter(path), HistoryReader(path)
     first.told(told(EventKind.DRIFTED, drift(), 1))
     second.told(told(EventKind.DRIFTED, drift("other"), 2))
     assert len(reader.events()) == 2
@@ -116,10 +116,10 @@ def test_two_watches_may_write_it_and_others_read_it_meanwhile(path: Path) -> No
         each.close()
 
 
-def test_a_huge_change_is_cut(history: History, path: Path) -> None:
+def test_a_huge_change_is_cut(history: HistoryWriter, path: Path) -> None:
     change = drift("x" * 20_000)
     history.told(told(EventKind.DRIFTED, change))
-    reader = Reader(path)
+    reader = HistoryReader(path)
     (event,) = reader.events()
     assert event["change"]["object"] == "host/esxiz10"
     reader.close()
@@ -133,15 +133,15 @@ def test_files_that_are_no_history_are_refused(tmp_path: Path) -> None:
     newer = tmp_path / "newer.sqlite"
     sqlite3.connect(newer).executescript(f"PRAGMA user_version = {VERSION + 1}")
     for path, why in (
-        (other, "something else"),
+        (other, "another program"),
         (garbage, "cannot be used"),
         (newer, "newer vdvs"),
         (tmp_path, "cannot be used"),
     ):
         with pytest.raises(UsageError, match=why):
-            History(path)
+            HistoryWriter(path)
     with pytest.raises(UsageError, match="cannot be read"):
-        Reader(tmp_path / "missing")
+        HistoryReader(tmp_path / "missing")
 
 
 @pytest.mark.parametrize("dump", VERSIONS, ids=lambda path: path.stem)
@@ -151,10 +151,10 @@ def test_a_file_of_an_earlier_version_is_brought_up_to_date(dump: Path, tmp_path
     old = sqlite3.connect(path)
     old.executescript(dump.read_text())
     old.close()
-    history = History(path)
+    history = HistoryWriter(path)
     history.told(told(EventKind.HEALED, minute=30))
     history.close()
-    reader = Reader(path)
+    reader = HistoryReader(path)
     assert [(one["object"], one["how"]) for one in reader.drifts()] == [("host/esxiz10", "healed")]
     assert [event["event"] for event in reader.events()] == ["healed", "drifted"]
     reader.close()
@@ -164,20 +164,20 @@ def test_every_version_has_its_dump() -> None:
     assert [dump.stem for dump in VERSIONS] == [f"version-{number}" for number in range(1, len(MIGRATIONS) + 1)]
 
 
-def test_nothing_is_half_written(history: History, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_half_written(history: HistoryWriter, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A failure in the middle of an event leaves neither its line nor its drift."""
     monkeypatch.setattr(history, "_end", lambda *_: 1 / 0)
     history.told(told(EventKind.DRIFTED, drift(), 1))
     with pytest.raises(ZeroDivisionError):
         history.told(told(EventKind.HEALED, minute=2))
-    reader = Reader(path)
+    reader = HistoryReader(path)
     assert [event["event"] for event in reader.events()] == ["drifted"]
     assert reader.drifts()[0]["ended"] is None
     reader.close()
 
 
 def test_a_full_disk_is_complained_of_once_and_ends_nothing(
-    history: History, path: Path, caplog: pytest.LogCaptureFixture
+    history: HistoryWriter, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     pages = history._connection.execute("PRAGMA page_count").fetchone()[0]
     history._connection.execute(f"PRAGMA max_page_count = {pages}")
@@ -187,6 +187,6 @@ def test_a_full_disk_is_complained_of_once_and_ends_nothing(
     assert "cannot be written" in caplog.text
     history._connection.execute("PRAGMA max_page_count = 1000000")
     history.told(told(EventKind.IN_SYNC, minute=61))
-    reader = Reader(path)
+    reader = HistoryReader(path)
     assert reader.events(most=1)[0]["event"] == "in sync"
     reader.close()

@@ -170,7 +170,10 @@ def test_duplicates_are_for_others_to_judge(tmp_path: Path) -> None:
             'no datastore "shared-datastor" is in this inventory (did you mean "SHARED',
         ),
         ({"datastores__0__id": "other"}, '.url: "ds:///vmfs/volumes/582b1324'),
-        ({"datastores__1": {"name": "x", "type": "NFS"}}, "datastores[1]: id or url is missing; one of them is needed"),
+        (
+            {"datastores__1": {"name": "x", "type": "NFS"}},
+            "datastores[1]: id and url are both missing; give one of them",
+        ),
         ({"datastores__1__capacityMB": -1}, "datastores[1].capacityMB: expected at least 0, got the number -1"),
         ({"datastore": [], "vm": []}, 'datastore: unknown field (did you mean "datastores"?) (and 1 more problem)'),
         ({"vms": {}}, "vms: expected a list, got a mapping"),
@@ -191,8 +194,8 @@ def test_what_does_not_fit(tmp_path: Path, changes: dict[str, Any], message: str
         ('{"hosts": [}', "inventory.json:1:12: not valid JSON: Expecting value"),
         ('{"hosts": ' + "[" * 100_000, "inventory.json:1:1: not usable as JSON: maximum recursion depth exceeded"),
         ('{"hosts": ' + "9" * 5000 + "}", "inventory.json:1:1: not usable as JSON: Exceeds the limit"),
-        ("", "inventory.json:1:1: expected one document, the inventory; there are none"),
-        ("a: 1\n---\nb: 1\n", "inventory.json:1:1: expected one document, the inventory; there are 2"),
+        ("", "inventory.json:1:1: expected a single document, the inventory; found none"),
+        ("a: 1\n---\nb: 1\n", "inventory.json:1:1: expected a single document, the inventory; found 2"),
         ("hosts: [\n", "inventory.json:2:1: expected a value; is a bracket not closed?"),
         (
             "hosts:\n- name: no\n",

@@ -165,7 +165,7 @@ def test_secure_boot_never_runs_local_sh(driven: Host) -> None:
 def test_the_driver_survives_and_its_files_come_back(driven: Host) -> None:
     (driven.root / "etc/init.d/vmdk-opsd").write_text("#!/bin/sh\nrm -rf /\n")
     assert driven.reboot().service == "running"
-    assert "stand-in" in (driven.root / "etc/init.d/vmdk-opsd").read_text()
+    assert "Stand-in" in (driven.root / "etc/init.d/vmdk-opsd").read_text()
     driven.esxcli("software", "vib", "remove", "-n", "esx-vmdkops-service")
     assert driven.reboot().service == "not installed"
     assert not (driven.root / "etc/init.d/vmdk-opsd").exists()

@@ -264,5 +264,5 @@ def test_a_link_out_of_the_host_is_not_written_through(host: Host, tmp_path: Pat
 
 def test_the_stand_ins_say_what_they_are() -> None:
     for name in ("esxcli", "vmdk-opsd", "auto-backup.sh", "secureBoot"):
-        assert "stand-in" in (FILES / name).read_text()
+        assert "Stand-in" in (FILES / name).read_text()
         assert "eval" not in (FILES / name).read_text().split()

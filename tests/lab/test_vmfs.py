@@ -125,7 +125,7 @@ def test_a_process_on_a_host_cannot_get_round_its_locks(tmp_path: Path) -> None:
     db.parent.mkdir(exist_ok=True)
     with closing(sqlite3.connect(db)) as connection:
         connection.execute("CREATE TABLE rows (cell)")
-    program = lab.peculiarity(tmp_path, "esxiz10") + f"import sqlite3\nsqlite3.connect({str(db)!r})\n"
+    program = lab.os_patch(tmp_path, "esxiz10") + f"import sqlite3\nsqlite3.connect({str(db)!r})\n"
     there = Host("esxiz11", str(tmp_path / "datastores"), str(tmp_path / "vmfs-locks"))
     with there.open(db, "rb"):
         refused = subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
@@ -137,8 +137,8 @@ def test_a_lab_has_such_locks_if_it_was_made_so(tmp_path: Path) -> None:
     lab.create(tmp_path / "plain")
     lab.create(tmp_path / "vmfs", vmfs_locks=True)
     lab.create(tmp_path / "vmfs")
-    assert lab.peculiarity(tmp_path / "plain", "esxiz10") == ""
-    assert "'esxiz10'" in lab.peculiarity(tmp_path / "vmfs", "esxiz10")
+    assert lab.os_patch(tmp_path / "plain", "esxiz10") == ""
+    assert "'esxiz10'" in lab.os_patch(tmp_path / "vmfs", "esxiz10")
     with pytest.raises(VdvsError, match="made without VMFS locks"):
         lab.create(tmp_path / "plain", vmfs_locks=True)
     lab.destroy(tmp_path / "vmfs")

@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.loader import load
 from reconciler.model.kinds.configdb import HostSelector, Unmanaged
-from reconciler.model.kinds.host import DesiredDriver, Presence
+from reconciler.model.kinds.host import DesiredDriver, HostSpec, Presence
 from reconciler.model.kinds.site import Lab
 from reconciler.model.kinds.vmgroup import DesiredAccess, VMRef, VMSelector
 from reconciler.model.refs import DatastoreRef, Kind, ObjectRef, Source
@@ -33,7 +33,7 @@ def test_the_examples_are_the_handbooks_scenario() -> None:
     assert desired.site is not None
     assert desired.site.way == Lab(str(MANIFESTS / ".vdvs-lab"))
     assert [str(each.ref) for each in desired.hosts] == ["host/esxiz10", "host/esxiz20"]
-    assert {each.driver.version for each in desired.hosts if each.driver} == {"0.14.0577889-0.0.1"}
+    assert {each.spec.driver.version for each in desired.hosts if each.spec.driver} == {"0.14.0577889-0.0.1"}
     (db,) = desired.config_dbs
     assert db.datastore is not None
     assert (db.datastore.name, db.default_vmgroup, db.hosts) == ("SHARED-Datastore", Presence.ABSENT, None)
@@ -47,7 +47,7 @@ def test_what_is_not_stated_is_none(tmp_path: Path) -> None:
     desired = load_text(tmp_path, CONFIG_DB, host("esxi-1"), vmgroup("team")).desired
     assert desired.site is None
     (esxi,), (db,), (group,) = desired.hosts, desired.config_dbs, desired.vmgroups
-    assert (esxi.address, esxi.driver, esxi.service_running) == ("esxi-1", None, None)
+    assert (esxi.address, esxi.spec) == ("esxi-1", HostSpec())
     assert (db.hosts, db.default_vmgroup, db.unmanaged, db.backups_to_keep) == (None, None, Unmanaged.REPORT, 10)
     assert (group.name, group.config_db) == ("team", "shared")
     assert (group.uuid, group.description, group.default_datastore) == (None, None, None)
@@ -110,8 +110,8 @@ spec:
     (esxi,), (db,), (group,) = desired.hosts, desired.config_dbs, desired.vmgroups
     assert esxi.ref == ObjectRef(Kind.HOST, "ESXi-1")
     assert esxi.labels == (("rack", "r1"), ("site", "1"))
-    assert esxi.driver == DesiredDriver("0.14.1", "https://depot.example.com/a.zip", digest.lower())
-    assert esxi.service_running is True
+    assert esxi.spec.driver == DesiredDriver("0.14.1", "https://depot.example.com/a.zip", digest.lower())
+    assert esxi.spec.service_running is True
     assert db.datastore == DatastoreRef(url="/vmfs/volumes/582b1324-e49d9a0e-9bc3-000c29c1501d")
     assert db.hosts == HostSelector(names=("ESXi-1",))  # by metadata.name in the manifest, by its own name here
     assert (db.default_vmgroup, db.unmanaged, db.backups_to_keep) == (Presence.PRESENT, Unmanaged.IGNORE, 3)

@@ -13,7 +13,8 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from reconciler.loader import load, yaml_careful, yaml_fast
+from reconciler.loader import load
+from reconciler.loader.yaml import careful, fast
 from reconciler.model.errors import InvalidManifestsError
 from tests.loader.helpers import CONFIG_DB, host, vmgroup
 
@@ -81,13 +82,13 @@ def test_good_manifests_with_one_value_replaced(document: dict[str, Any], data: 
 @given(st.lists(values, max_size=3), st.booleans())
 def test_both_parsers_read_the_same(documents: list[Any], flow: bool) -> None:
     text = yaml.safe_dump_all(documents, default_flow_style=flow, allow_unicode=True)
-    careful = yaml_careful.documents(text)
+    documented = careful.documents(text)
     try:
-        fast = list(yaml_fast.documents(text))
-    except yaml_fast.Unusual:
+        plain = list(fast.documents(text))
+    except fast.Unusual:
         return
-    assert repr([(each.data, *each.position) for each in careful]) == repr(fast)
-    assert not any(each.problems for each in careful)
+    assert repr([(each.data, *each.position) for each in documented]) == repr(plain)
+    assert not any(each.problems for each in documented)
 
 
 @pytest.mark.parametrize("unit", ["[", "- ", "{a: ", "? ", "{a: [", "- - ? ", "&a [", "!x {? "])
@@ -136,7 +137,7 @@ def test_good_manifests_are_not_explained() -> None:
 
 @pytest.mark.parametrize("text", ["'<<': null\n", '"<<": {a: 1}\n', "<<: {a: 1}\n", "a: {'<<': 1}\n"])
 def test_a_merge_key_is_refused_in_quotes_too(text: str) -> None:
-    with pytest.raises(yaml_fast.Unusual):
-        list(yaml_fast.documents(text))
-    (document,) = yaml_careful.documents(text)
+    with pytest.raises(fast.Unusual):
+        list(fast.documents(text))
+    (document,) = careful.documents(text)
     assert [problem.message for problem in document.problems] == ["merge keys are not supported; write the fields out"]

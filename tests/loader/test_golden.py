@@ -1,10 +1,11 @@
-"""Bad manifests and what is said about them.
+"""Bad manifests and their errors.
 
-A new case is a new folder `golden/load/CASE/`: manifests, and errors.txt with what must be said.
+A new case is a new folder `golden/load/CASE/` with manifests; UPDATE_GOLDEN=1 writes errors.txt.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -25,4 +26,7 @@ def test_errors(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(GOLDEN)
     with pytest.raises(InvalidManifestsError) as caught:
         load([case])
-    assert str(caught.value) + "\n" == Path(case, "errors.txt").read_text(encoding="utf-8")
+    expected, errors = Path(case, "errors.txt"), str(caught.value) + "\n"
+    if os.environ.get("UPDATE_GOLDEN"):
+        expected.write_text(errors, encoding="utf-8")
+    assert errors == expected.read_text(encoding="utf-8"), "read the change, then run with UPDATE_GOLDEN=1"

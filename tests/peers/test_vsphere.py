@@ -108,8 +108,10 @@ def test_a_renamed_vm_is_seen_without_reading_everything_anew(
     from reconciler.inventory.vcenter import VCenterReader
 
     taken: list[str] = []
-    take = VCenterReader._take
-    monkeypatch.setattr(VCenterReader, "_take", lambda self, update: (taken.append(update.kind), take(self, update)))
+    take = VCenterReader._apply_update
+    monkeypatch.setattr(
+        VCenterReader, "_apply_update", lambda self, update: (taken.append(update.kind), take(self, update))
+    )
 
     def rename() -> None:
         administer(vcenter, lambda admin: finish(admin.vm("DC0_H0_VM0").Rename("photon-01")))

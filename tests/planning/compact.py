@@ -26,6 +26,7 @@ from reconciler.model.kinds.host import (
     DBMode,
     DesiredDriver,
     DesiredHost,
+    HostSpec,
     Maintenance,
     ObservedHost,
     Presence,
@@ -162,17 +163,19 @@ def _host(name: str, entry: Plain) -> DesiredHost:
         source=NOWHERE,
         address=entry.get("address", name),
         labels=tuple(sorted((entry.get("labels") or {}).items())),
-        driver=driver
-        and DesiredDriver(
-            driver.get("version"),
-            driver.get("source"),
-            driver.get("sha256"),
-            Presence(driver.get("state", "Present")),
-            driver.get("restartHostd", False),
-            driver.get("maintenance") and Maintenance(*driver["maintenance"]),
+        spec=HostSpec(
+            driver=driver
+            and DesiredDriver(
+                driver.get("version"),
+                driver.get("source"),
+                driver.get("sha256"),
+                Presence(driver.get("state", "Present")),
+                driver.get("restartHostd", False),
+                driver.get("maintenance") and Maintenance(*driver["maintenance"]),
+            ),
+            service_running=True if entry.get("service") == "Running" else None,
+            log_level=entry.get("logLevel"),
         ),
-        service_running=True if entry.get("service") == "Running" else None,
-        log_level=entry.get("logLevel"),
     )
 
 

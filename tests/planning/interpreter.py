@@ -179,8 +179,8 @@ class Rows(Struct):
             case UpgradeDB(names=names):
                 self.other = replace(self.other, schema=Schema.V1_2)
                 for member in names:
-                    row = self.vms[member.uuid]
-                    self.vms[member.uuid] = row._replace(vm_name=row.vm_name or member.name)
+                    if (named := self.vms.get(member.uuid)) is not None and named.vm_name is None:
+                        self.vms[member.uuid] = named._replace(vm_name=member.name)
             case DeleteRow(table=table, key=key):
                 left = tuple(row for row in self.other.dead_rows if (row.table, row.key) != (table, key))
                 expect(len(left) < len(self.other.dead_rows), "no such dead row")

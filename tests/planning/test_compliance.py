@@ -7,18 +7,17 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from reconciler.model.kinds.host import DesiredDriver, ObservedHost, Presence, ResolvedHost, Service
+from reconciler.model.kinds.host import DesiredDriver, HostSpec, ObservedHost, Presence, ResolvedHost, Service
 from reconciler.planning.host.compliance import Compliance, verdict
 from tests.render import sites
 
 DRIVER = DesiredDriver("0.14", "/x.vib", None)
-NOTHING: dict[str, Any] = {"driver": None, "service_running": None, "log_level": None}
 ALL: dict[str, Any] = {"driver": DRIVER, "service_running": True, "log_level": "INFO"}
 
 
 def of(wishes: dict[str, Any], **seen: Any) -> tuple[str, tuple[str, ...]]:
     assessment = sites.in_sync()
-    host: ResolvedHost = replace(assessment.resolved.hosts[0], **{**NOTHING, **wishes})
+    host: ResolvedHost = replace(assessment.resolved.hosts[0], spec=HostSpec(**wishes))
     found = assessment.observed.hosts[host.ref.name]
     assert isinstance(found, ObservedHost)
     good = {"driver": "0.14", "driver_error": None, "service": Service.RUNNING, "log_level": None, "log_error": None}
@@ -57,7 +56,7 @@ def test_what_cannot_be_told_is_unknown_and_hides_nothing_that_is_known() -> Non
 
 
 def test_hosts_that_do_not_answer_or_have_no_baseline() -> None:
-    host = replace(sites.in_sync().resolved.hosts[0], **ALL)
+    host = replace(sites.in_sync().resolved.hosts[0], spec=HostSpec(**ALL))
     assert verdict(host, None).compliance is Compliance.UNKNOWN
-    assert verdict(replace(host, **NOTHING), None).compliance is Compliance.NONE
+    assert verdict(replace(host, spec=HostSpec()), None).compliance is Compliance.NONE
     assert verdict(None, None).compliance is Compliance.NONE

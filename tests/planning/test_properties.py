@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.kinds.configdb import DBState, ResolvedConfigDB, Schema, Unmanaged
-from reconciler.model.kinds.host import LeaveOwnDB, ObservedHost, Presence, ReplaceDriver, ResolvedHost
+from reconciler.model.kinds.host import HostSpec, LeaveOwnDB, ObservedHost, Presence, ReplaceDriver, ResolvedHost
 from reconciler.model.kinds.vmgroup import (
     Access,
     DeleteVMGroup,
@@ -297,7 +297,9 @@ def test_a_config_db_compared_with_itself_differs_in_nothing(data: st.DataObject
     resolved = Resolved(
         known,
         (ResolvedConfigDB(ref, store, tuple(HOSTS), default, Unmanaged.REPORT, 10),),
-        tuple(ResolvedHost(ObjectRef(Kind.HOST, name), name, ref, store, None, True) for name in HOSTS),
+        tuple(
+            ResolvedHost(ObjectRef(Kind.HOST, name), name, ref, store, HostSpec(service_running=True)) for name in HOSTS
+        ),
         wanted,
         (),
     )

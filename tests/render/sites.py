@@ -12,6 +12,7 @@ from reconciler.model.inventory import Datastore, ESXiHost, Inventory, VirtualMa
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, ResolvedConfigDB, Unmanaged
 from reconciler.model.kinds.host import (
     DBMode,
+    HostSpec,
     ObservedHost,
     Presence,
     ResolvedHost,
@@ -109,7 +110,9 @@ def assessment(
     resolved = Resolved(
         Inventory(tuple(map(ESXiHost, hosts)), (SHARED, LOCAL), (PHOTON,)),
         (ResolvedConfigDB(DB, SHARED, tuple(ref.name for ref in declared), Presence.ABSENT, Unmanaged.REPORT, 10),),
-        tuple(ResolvedHost(ref, f"{ref.name}.lab.local", DB, SHARED, None, True) for ref in declared),
+        tuple(
+            ResolvedHost(ref, f"{ref.name}.lab.local", DB, SHARED, HostSpec(service_running=True)) for ref in declared
+        ),
         (),
         (),
     )

@@ -1,1 +1,1 @@
-"""Config DBs of vDVS: observed, changed in one transaction, created, moved."""
+"""Config DBs of vDVS: read, changed in one transaction, created, moved."""

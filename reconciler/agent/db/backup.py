@@ -1,4 +1,7 @@
-"""A copy of the config DB before it is changed, made by a child process while the parent holds SQLite's write lock."""
+"""Backups of a config DB, copied by a child process while the parent holds SQLite's write lock.
+
+The child is needed because closing any descriptor of the DB drops every POSIX lock of its process.
+"""
 
 import os
 
@@ -8,7 +11,7 @@ from ..wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .database import Place
+    from .database import DBFile
 
 # Copies argv[1] to the new file argv[2], makes it durable, reads it back and compares.
 _COPY = """
@@ -32,25 +35,27 @@ try:
         os.fchmod(target.fileno(), os.fstat(source.fileno()).st_mode & 0o7777)
         os.fsync(target.fileno())
     if total.digest() != digest(sys.argv[2]):
-        sys.exit("what was read back differs from what was written")
+        sys.exit("the copy that was read back differs from what was written")
 except EnvironmentError as error:
     sys.stderr.write("%s" % error.strerror)
     sys.exit(100 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else 101)
 """
 
 
-def make(place, time):
-    # type: (Place, str) -> str
-    """Copy the DB at `place` beside itself as `<name>.bak-<time>`, or `-2` and so on if that is taken; its name.
-    Raises Refused `DiskFull`, `ReadOnly` or `ReadError`; then no copy is left."""
-    files.remove_leftovers(place.copies, older_than=None)  # they are made under the lock that is ours now
-    files.remove_leftovers(place.real)
-    copy = files.temporary(place.copies)
+def make(db, time):
+    # type: (DBFile, str) -> str
+    """Copy the DB beside itself as `<name>.bak-<time>` (or `-2` and so on if that is taken) and return the new name.
+
+    Raises Refused `DiskFull`, `ReadOnly` or `ReadError`; then no copy is left.
+    """
+    files.remove_leftovers(db.copies, older_than=None)  # made only under the lock that we hold
+    files.remove_leftovers(db.real)
+    copy = files.temporary(db.copies)
     try:
-        copy_file(place.real, copy)
-        name = _free_name(place, time)
-        os.rename(copy, os.path.join(place.folder, name))
-        files.sync_folder(place.folder)
+        copy_file(db.real, copy)
+        name = _free_name(db, time)
+        os.rename(copy, os.path.join(db.folder, name))
+        files.sync_folder(db.folder)
         return name
     except EnvironmentError as error:
         raise files.refusal(error, "the DB cannot be copied")
@@ -58,31 +63,34 @@ def make(place, time):
         files.remove(copy)
 
 
-def _free_name(place, time):
-    # type: (Place, str) -> str
-    """A name that is not taken. It need not be claimed: who makes a backup holds the lock on the DB."""
+def _free_name(db, time):
+    # type: (DBFile, str) -> str
+    """Return an unused backup name. It need not be claimed: the caller holds the lock on the DB."""
     number = 1
     while True:
-        name = "%s.bak-%s%s" % (place.name, time, "" if number == 1 else "-%d" % number)
-        if mode_of(os.path.join(place.folder, name)) is None:
+        name = "%s.bak-%s%s" % (db.name, time, "" if number == 1 else "-%d" % number)
+        if mode_of(os.path.join(db.folder, name)) is None:
             return name
         number += 1
 
 
 def copy_file(source, target):
     # type: (str, str) -> None
-    """Copy a DB to a new file, by a child process, while the caller holds the lock on it. Raises Refused."""
+    """Copy a DB to a new file in a child process, while the caller holds the lock on it.
+
+    Raises Refused `DiskFull`, `ReadOnly` or `ReadError`.
+    """
     code, complaint = programs.run_python(_COPY, source, target)
     if code:
         full = code == 100
-        message = "the DB cannot be copied: %s" % (complaint or "the copying process was ended")
+        message = "the DB cannot be copied: %s" % (complaint or "the copying process was killed")
         writable = os.access(os.path.dirname(target), os.W_OK)
         raise Refused("DiskFull" if full else "ReadError" if writable else "ReadOnly", message)
 
 
-def keep_newest(place, count):
-    # type: (Place, int) -> None
+def keep_newest(db, count):
+    # type: (DBFile, int) -> None
     """Delete our oldest backups until `count` are left. Files with other names are never touched."""
-    names = place.backups()
+    names = db.backups()
     for name in names[: max(len(names) - count, 0)]:
-        files.remove(os.path.join(place.folder, name))
+        files.remove(os.path.join(db.folder, name))

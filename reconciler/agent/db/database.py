@@ -1,4 +1,4 @@
-"""One config DB as it is found: whether it is there, whether it can be read, and its rows. Writes nothing."""
+"""One config DB as found: whether it exists, whether it can be read, and its rows. Writes nothing."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from ..compat import monotonic, native, readable
 from ..paths import AUTH_DB, raw_target, size_of
 from ..wire import Refused
 from . import dead_rows, objects, rows, rules, sqlite
-from .journal import journal_bytes, look_before_reading
+from .journal import journal_header, refuse_hot_journal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,40 +23,43 @@ if TYPE_CHECKING:
     Value = TypeVar("Value")
 
 ABSENT = "absent"  # the fingerprint of a file that does not exist
-EMPTY = "empty"  # and of one without a byte
+EMPTY = "empty"  # the fingerprint of an empty file
 _MAGIC = b"SQLite format 3\0"
-_INTERRUPTED = 60  # seconds after which a file that was not finished will not be
-_GOOD_FOR = 600  # seconds after which a file is read again though it seems untouched
-_last_look = {}  # type: Dict[str, Tuple[Any, Dict[str, Any], float]]
+_INTERRUPTED = 60  # seconds after which an unfinished file counts as abandoned
+_CACHE_SECONDS = 600  # seconds after which a file is read again even if it seems untouched
+_cache = {}  # type: Dict[str, Tuple[Any, Dict[str, Any], float]]
 _BACKUP = re.compile(r"\.bak-(\d{8}T\d{6}Z)(?:-(\d+))?$")
 
 
-class Place(object):
-    """Where a config DB is, or would be: `path` as the host says it by volume id, `real` for the operating system.
+class DBFile(object):
+    """The file of a config DB, existing or not: `path` is its host path by volume id, `real` its path for the OS.
 
-    On a datastore links on the way are followed. `auth-db` itself is the host's own config DB only if it is no link.
+    Links on the way to a datastore are followed. `auth-db` is the host's own config DB (`own`) only if it is no link.
+    Source: docs/domain.md#modes-of-a-host
     """
 
     def __init__(self, root, path):
         # type: (Root, str) -> None
         self.root = root
         self.path = root.canonical(path)
-        self.find()
+        self.resolve()
 
-    def find(self):
+    def resolve(self):
         # type: () -> None
-        """Follow the links on the way, again if its folder has just been made."""
+        """Follow the links on the way; call it again once the folder has been made."""
         root = self.root
         self.own = self.path == AUTH_DB
         self.real = root.real(self.path, last=not self.own)
         self.folder = os.path.dirname(self.real)
         self.name = os.path.basename(self.real)
-        self.copies = self.real + ".bak"  # what `files.temporary` calls a backup before it is whole
+        self.copies = self.real + ".bak"  # prefix of unfinished backups (`files.temporary`)
 
     def size(self):
         # type: () -> Optional[int]
-        """The size in bytes; None: the volume is mounted and nothing is there. Raises Refused `NotMounted`, and
-        `ReadError` where one cannot tell."""
+        """Return the size in bytes; None if the volume is mounted and nothing is there.
+
+        Raises Refused `NotMounted`, `HotJournal`, and `ReadError` where that cannot be determined.
+        """
         if not self.root.mounted(self.path):
             raise Refused("NotMounted", "the datastore of %s is not mounted" % self.path)
         try:
@@ -64,21 +67,21 @@ class Place(object):
                 return None
             size = size_of(self.real)
         except EnvironmentError as error:
-            raise sqlite.meaning(error)
+            raise sqlite.as_refused(error)
         if size is not None:
             return size
         for path in (os.path.dirname(self.path), self.path):
             link = raw_target(self.root.real(path, last=False))
             if link is not None and not os.path.exists(self.root.real(path)):
-                raise Refused("ReadError", "%s is a link that leads nowhere" % path)
-        if journal_bytes(self.real):
-            what = "%s is gone, but its journal is still there; a new DB would be ruined by it"
+                raise Refused("ReadError", "%s is a dangling link" % path)
+        if journal_header(self.real):
+            what = "%s is gone, but its journal is still there, and would corrupt a new DB"
             raise Refused("HotJournal", what % self.path)
         return None
 
     def backups(self):
         # type: () -> List[str]
-        """Names of our backup files beside it, oldest first."""
+        """Return the names of our backup files beside the DB, oldest first."""
         try:
             names = os.listdir(self.folder)
         except OSError:
@@ -91,12 +94,14 @@ class Place(object):
         return [name for _, _, name in sorted(found)]
 
     def backup(self, name):
-        # type: (str) -> Place
-        """The place of one of our backups, to be read like any DB and never written. Raises Refused `Missing`, and
-        `ReadError` for what is no regular file."""
+        # type: (str) -> DBFile
+        """Return one of our backups as a DBFile that is only read.
+
+        Raises Refused `Missing`, and `ReadError` for anything but a regular file.
+        """
         if name not in [readable(known) for known in self.backups()]:
             raise Refused("Missing", "%s has no backup called %s" % (self.path, name))
-        copy = Place(self.root, self.path)
+        copy = DBFile(self.root, self.path)
         copy.own, copy.name = False, native(name)
         copy.path = "%s/%s" % (posixpath.dirname(self.path), copy.name)
         copy.real = os.path.join(self.folder, copy.name)
@@ -104,158 +109,172 @@ class Place(object):
             if not stat.S_ISREG(os.lstat(copy.real).st_mode):
                 raise Refused("ReadError", "%s is no regular file" % copy.path)
         except EnvironmentError as error:
-            raise sqlite.meaning(error)
+            raise sqlite.as_refused(error)
         return copy
 
     def leftovers(self):
         # type: () -> List[str]
-        """Names of what interrupted creations and backups left beside it."""
+        """Return the names of files that interrupted creations and backups left beside the DB."""
         return files.leftovers(self.real, _INTERRUPTED) + files.leftovers(self.copies, _INTERRUPTED)
 
 
-def look(root, path, known, until):
+def observe(root, path, known, until):
     # type: (Root, str, Optional[str], float) -> Dict[str, Any]
-    """What the protocol's `observe` says about the config DB at the host path `path`. `known`: a fingerprint whose rows
-    need not be sent again. `until`: how long to try while it is locked (a moment of `clock.monotonic`)."""
+    """Return the protocol's `observe` entry for the config DB at the host path `path`.
+
+    `known`: a fingerprint whose rows need not be sent again. `until`: how long to retry while the DB is locked (a
+    moment of `compat.monotonic`).
+    """
     try:
-        place = Place(root, path)
-        size = place.size()
+        db = DBFile(root, path)
+        size = db.size()
         if not size:
-            answer = _nothing(place, EMPTY if size == 0 else ABSENT)
+            answer = _absent_or_empty(db, EMPTY if size == 0 else ABSENT)
         else:
-            answer = _looked_at(place, known) or _look(place, known, until)
+            answer = _cached(db, known) or _read_db(db, known, until)
     except Refused as refused:
         return {"state": "unknown", "reason": refused.reason, "message": refused.sentence, "fingerprint": ""}
-    answer["backups"] = [readable(name) for name in place.backups()]
-    answer["leftovers"] = [readable(name) for name in place.leftovers()]
+    answer["backups"] = [readable(name) for name in db.backups()]
+    answer["leftovers"] = [readable(name) for name in db.leftovers()]
     return answer
 
 
-def _look(place, known, until):
-    # type: (Place, Optional[str], float) -> Dict[str, Any]
-    stamp = files.stamp(place.real)
-    answer = sqlite.patiently(until, lambda: reading(place, lambda found: _describe(found, known)))
-    _last_look.clear()
+def _read_db(db, known, until):
+    # type: (DBFile, Optional[str], float) -> Dict[str, Any]
+    stamp = files.stamp(db.real)
+    answer = sqlite.retry_while_locked(until, lambda: reading(db, lambda found: _describe(found, known)))
+    _cache.clear()
     if files.is_settled(stamp) and answer["unchanged"]:
-        _last_look[place.real] = (stamp, answer, monotonic() + _GOOD_FOR)
+        _cache[db.real] = (stamp, answer, monotonic() + _CACHE_SECONDS)
     return answer
 
 
-def _looked_at(place, known):
-    # type: (Place, Optional[str]) -> Optional[Dict[str, Any]]
-    """What the last look said, if the file was not touched since, and its rows are known."""
-    stamp, answer, until = _last_look.get(place.real, (None, {"fingerprint": ""}, 0.0))
-    if answer["fingerprint"] != known or monotonic() > until or journal_bytes(place.real):
+def _cached(db, known):
+    # type: (DBFile, Optional[str]) -> Optional[Dict[str, Any]]
+    """Return the last answer if the file was not touched since, and the caller knows its rows; else None."""
+    stamp, answer, until = _cache.get(db.real, (None, {"fingerprint": ""}, 0.0))
+    if answer["fingerprint"] != known or monotonic() > until or journal_header(db.real):
         return None
-    return dict(answer) if files.stamp(place.real, files.stat_through_open) == stamp else None
+    return dict(answer) if files.stamp(db.real, files.stat_through_open) == stamp else None
 
 
-def fingerprint(place, until):
-    # type: (Place, float) -> str
-    """The fingerprint alone. Raises Refused where `look` says that the DB is unknown."""
-    size = place.size()
+def fingerprint(db, until):
+    # type: (DBFile, float) -> str
+    """Return only the fingerprint. Raises Refused where `observe` reports the DB as unknown."""
+    size = db.size()
     if not size:
-        return str(_nothing(place, EMPTY if size == 0 else ABSENT)["fingerprint"])
-    return sqlite.patiently(until, lambda: reading(place, _fingerprint))
+        return str(_absent_or_empty(db, EMPTY if size == 0 else ABSENT)["fingerprint"])
+    return sqlite.retry_while_locked(until, lambda: reading(db, _fingerprint))
 
 
-def look_at_backup(root, path, name, until):
+def observe_backup(root, path, name, until):
     # type: (Root, str, str, float) -> Dict[str, Any]
-    """The same about the backup called `name` of the DB at `path`. Raises Refused."""
-    place = mounted_place(root, path).backup(name)
-    if not size_of(place.real):
-        raise Refused("Corrupt", "%s is empty" % place.path)
-    return sqlite.patiently(until, lambda: reading(place, lambda found: _describe(found, None)))
+    """Return the protocol's entry for the backup `name` of the DB at `path`. Raises Refused."""
+    db = mounted_db(root, path).backup(name)
+    if not size_of(db.real):
+        raise Refused("Corrupt", "%s is empty" % db.path)
+    return sqlite.retry_while_locked(until, lambda: reading(db, lambda found: _describe(found, None)))
 
 
 def list_backups(root, path):
     # type: (Root, str) -> List[List[Any]]
-    """The backups of the DB at `path`, oldest first: (name, bytes; None if that cannot be told). Raises Refused."""
-    place = mounted_place(root, path)
+    """Return [name, size in bytes or None if unknown] of each backup of the DB at `path`, oldest first.
+
+    Raises Refused.
+    """
+    db = mounted_db(root, path)
     found = []  # type: List[List[Any]]
-    for name in place.backups():
+    for name in db.backups():
         try:
-            found.append([readable(name), os.lstat(os.path.join(place.folder, name)).st_size])
+            found.append([readable(name), os.lstat(os.path.join(db.folder, name)).st_size])
         except EnvironmentError:
             found.append([readable(name), None])
     return found
 
 
-def mounted_place(root, path):
-    # type: (Root, str) -> Place
-    """Where the DB at `path` is. Raises Refused `NotMounted`."""
-    place = Place(root, path)
-    if not root.mounted(place.path):
-        raise Refused("NotMounted", "the datastore of %s is not mounted" % place.path)
-    return place
+def mounted_db(root, path):
+    # type: (Root, str) -> DBFile
+    """Return the DBFile at `path`. Raises Refused `NotMounted`."""
+    db = DBFile(root, path)
+    if not root.mounted(db.path):
+        raise Refused("NotMounted", "the datastore of %s is not mounted" % db.path)
+    return db
 
 
-def _nothing(place, state):
-    # type: (Place, str) -> Dict[str, Any]
-    if state == EMPTY and journal_bytes(place.real):
+def _absent_or_empty(db, state):
+    # type: (DBFile, str) -> Dict[str, Any]
+    if state == EMPTY and journal_header(db.real):
         raise Refused(
-            "HotJournal", "%s is being created, or its creation was interrupted: its journal is there" % place.path
+            "HotJournal", "%s is being created, or its creation was interrupted: its journal is there" % db.path
         )
     return {"state": state, "reason": "", "message": "", "fingerprint": state}
 
 
-def reading(place, what):
-    # type: (Place, Callable[[sqlite3.Connection], Value]) -> Value
-    """`what(connection)` inside one read-only transaction on the DB at `place`. One attempt: raises Refused `Locked`,
-    `HotJournal`, `Corrupt`, `Incomplete`, `WrongVersion` or `ReadError`."""
-    check_header(place)
-    look_before_reading(place.real)
+def reading(db, what):
+    # type: (DBFile, Callable[[sqlite3.Connection], Value]) -> Value
+    """Return `what(connection)`, run inside one read-only transaction on the DB.
+
+    Makes one attempt. Raises Refused `Locked`, `HotJournal`, `Corrupt`, `Incomplete`, `WrongVersion` or `ReadError`.
+    """
+    check_header(db)
+    refuse_hot_journal(db.real)
     try:
-        connection = sqlite.open_reading(place.root, place.real)
+        connection = sqlite.open_reading(db.root, db.real)
     except Exception as error:
-        raise _while_reading(error, place)
+        raise reading_error(error, db)
     try:
         sqlite.execute(connection, "BEGIN")
         sqlite.execute(connection, "SELECT count(*) FROM sqlite_master").fetchall()
-        _check_length(connection, place)
+        _check_length(connection, db)
         return what(connection)
     except Exception as error:
-        raise _while_reading(error, place)
+        raise reading_error(error, db)
     finally:
         sqlite.close(connection)
 
 
-def check_header(place):
-    # type: (Place) -> None
-    """Read the first bytes, while this process does not have the DB open through SQLite. Raises Refused `Corrupt` for
-    a file that is no SQLite database, or one with a write-ahead log, which could not be read without writing."""
+def check_header(db):
+    # type: (DBFile) -> None
+    """Check the header of the file, while this process does not have the DB open through SQLite.
+
+    Raises Refused `Corrupt` for a file that is no SQLite database, and for one with a write-ahead log, which could not
+    be read without writing.
+    Source: docs/domain.md#locks-and-journal
+    """
     try:
-        with open(place.real, "rb") as stream:
+        with open(db.real, "rb") as stream:
             header = stream.read(100)
     except EnvironmentError as error:
         if error.errno == errno.ENOENT:
-            raise Refused("Locked", "%s has just been taken away" % place.path)
-        raise sqlite.meaning(error)
+            raise Refused("Locked", "%s was removed a moment ago" % db.path)
+        raise sqlite.as_refused(error)
     if not header.startswith(_MAGIC) or len(header) < 100:
-        raise Refused("Corrupt", "%s is not an SQLite database" % place.path)
+        raise Refused("Corrupt", "%s is not an SQLite database" % db.path)
     if bytearray(header)[18:20] == bytearray((2, 2)):
-        raise Refused("Corrupt", "%s has a write-ahead log, which does not work between hosts" % place.path)
+        raise Refused("Corrupt", "%s has a write-ahead log, which does not work between hosts" % db.path)
 
 
-def _check_length(connection, place):
-    # type: (sqlite3.Connection, Place) -> None
+def _check_length(connection, db):
+    # type: (sqlite3.Connection, DBFile) -> None
     """A file that was cut off may still answer some queries: compare its length with what its header says."""
     pages = sqlite.execute(connection, "PRAGMA page_count").fetchone()
     page_size = sqlite.execute(connection, "PRAGMA page_size").fetchone()
-    if pages and page_size and os.stat(place.real).st_size < pages[0] * page_size[0]:
-        raise Refused("Corrupt", "%s is cut off: it is shorter than its header says" % place.path)
+    if pages and page_size and os.stat(db.real).st_size < pages[0] * page_size[0]:
+        raise Refused("Corrupt", "%s is truncated: it is shorter than its header says" % db.path)
 
 
-def _while_reading(error, place):
-    # type: (Exception, Place) -> Exception
-    refused = sqlite.meaning(error)
+def reading_error(error, db):
+    # type: (Exception, DBFile) -> Exception
+    refused = sqlite.as_refused(error)
     if not isinstance(refused, Refused):
         return refused
     if refused.reason == "ReadOnly":  # SQLite would have to roll back, and may not
-        return Refused("HotJournal", "an interrupted writer left %s half-written (its journal is there)" % place.path)
+        return Refused(
+            "HotJournal", "%s is half-written: its writer was interrupted, and its journal is still there" % db.path
+        )
     if isinstance(error, Refused):
         return error
-    return Refused(refused.reason, "%s: %s" % (place.path, refused.message))
+    return Refused(refused.reason, "%s: %s" % (db.path, refused.message))
 
 
 def _fingerprint(connection):
@@ -271,12 +290,13 @@ def _describe(connection, known):
     answer = {"state": "present", "reason": "", "message": "", "fingerprint": digest, "unchanged": digest == known}
     answer["schema"] = schema
     answer["volume_use"] = [
-        [rows.plain(tenant), rows.plain(url), used, count] for tenant, url, used, count in rows.volume_use(connection)
+        [rows.as_text(tenant), rows.as_text(url), used, count]
+        for tenant, url, used, count in rows.volume_use(connection)
     ]
-    booked = rows.booked(connection)
-    answer["booked"] = booked and [
-        [rows.plain(tenant), rows.plain(url), rows.plain(name), rows.integer(size)]
-        for tenant, url, name, size in booked
+    volume_rows = rows.volume_rows(connection)
+    answer["booked"] = volume_rows and [
+        [rows.as_text(tenant), rows.as_text(url), rows.as_text(name), rows.integer(size)]
+        for tenant, url, name, size in volume_rows
     ]
     answer["violations"] = [found.sentence for found in rules.violations(connection)]
     dead = answer["dead_rows"] = dead_rows.find(connection) if answer["violations"] else []
@@ -291,9 +311,9 @@ def _describe(connection, known):
 def _rows_for_protocol(tables):
     # type: (Dict[str, List[Any]]) -> Dict[str, Any]
     integer, privileges = rows.integer, tables["privileges"]
-    keys = rows.all_plain([row[:2] for row in privileges])
+    keys = rows.rows_as_text([row[:2] for row in privileges])
     return {
-        "tenants": rows.all_plain(tables["tenants"]),
-        "vms": rows.all_plain(tables["vms"]),
+        "tenants": rows.rows_as_text(tables["tenants"]),
+        "vms": rows.rows_as_text(tables["vms"]),
         "privileges": [list(key) + [integer(cell) for cell in row[2:5]] for key, row in zip(keys, privileges)],
     }

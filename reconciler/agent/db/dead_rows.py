@@ -1,5 +1,9 @@
-"""Rows of a config DB that serve nobody, whatever is asked: only a hand at the SQL prompt leaves them, and only one can
-name them, because what vDVS and the other actions look for is text. So they are shown, and deleted, by exact key."""
+"""Rows of a config DB that no request can ever match.
+
+They are made by hand at an SQL prompt, and can only be addressed there, because vDVS and the other actions search for
+text. So they are reported and deleted by exact key.
+Source: docs/domain.md#rules-for-rows
+"""
 
 from ..wire import Refused
 from . import rows
@@ -11,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any, Dict, List  # novm
 
 _KEYS = {"vms": ("vm_id",), "privileges": ("tenant_id", "datastore_url")}
-# (table, why, its condition, the column that people know it by)
+# (table, reason, condition, the column that people know the row by)
 _DEAD = (
     ("vms", "the id is not text, so it matches no VM", "typeof(vm_id) <> 'text'", "vm_id"),
     (
@@ -32,30 +36,33 @@ _DEAD = (
 
 def find(connection):
     # type: (sqlite3.Connection) -> List[Dict[str, Any]]
-    """Every such row: `table`; `key`, its primary key as `type:hex`; `tenant`, the vmgroup id it names; `what` it is
-    known by, and `why` it is dead. Raises Refused."""
+    """Return every dead row as a dict.
+
+    `table`; `key`: its primary key, each column as `type:hex`; `tenant`: the vmgroup id in it; `what`: the column that
+    people know it by; `why`: the reason. Raises Refused.
+    """
     found = []
     for table, why, condition, known_by in _DEAD:
         exact = ", ".join(_exact(column) for column in _KEYS[table])
         query = "SELECT tenant_id, %s, %s FROM %s WHERE %s ORDER BY %s" % (known_by, exact, table, condition, exact)
-        for row in rows.tolerantly(connection, query):
+        for row in rows.fetch_all(connection, query):
             dead = {"table": table, "key": list(row[2:]), "why": why}  # type: Dict[str, Any]
-            dead.update(tenant=rows.plain(row[0]), what=rows.plain(row[1]))
+            dead.update(tenant=rows.as_text(row[0]), what=rows.as_text(row[1]))
             found.append(dead)
     return found
 
 
 def without(tables, dead):
     # type: (Dict[str, List[Any]], List[Dict[str, Any]]) -> Dict[str, List[Any]]
-    """The rows of `rows.read` without the dead ones."""
+    """Return the rows of `rows.read` without the dead ones."""
     if not dead:
         return tables
     vms = {each["what"] for each in dead if each["table"] == "vms"}
     privileges = {(each["tenant"], each["what"]) for each in dead if each["table"] == "privileges"}
-    plain = rows.plain
+    as_text = rows.as_text
     living = dict(tables)
-    living["vms"] = [row for row in tables["vms"] if plain(row[0]) not in vms]
-    living["privileges"] = [row for row in tables["privileges"] if (plain(row[0]), plain(row[1])) not in privileges]
+    living["vms"] = [row for row in tables["vms"] if as_text(row[0]) not in vms]
+    living["privileges"] = [row for row in tables["privileges"] if (as_text(row[0]), as_text(row[1])) not in privileges]
     return living
 
 
@@ -63,7 +70,7 @@ def delete(connection, table, key):
     # type: (sqlite3.Connection, str, List[str]) -> None
     """Delete the row with exactly this key. Raises Refused `Precondition` if it is not there, or not dead."""
     if not any(each["table"] == table and each["key"] == key for each in find(connection)):
-        raise Refused("Precondition", "there is no such row in %s, or it serves somebody" % table)
+        raise Refused("Precondition", "there is no such row in %s, or it is in use" % table)
     condition = " AND ".join("%s = ?" % _exact(column) for column in _KEYS[table])
     execute(connection, "DELETE FROM %s WHERE %s" % (table, condition), *key)
 

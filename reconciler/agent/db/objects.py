@@ -1,7 +1,8 @@
-"""Who applied what: a table of our own in the config DB, which the service does not look at.
+"""The table `vdvs_objects`: who applied what. vDVS ignores it.
 
-It is no part of the fingerprint, and nothing of the service depends on it. Where somebody else has made or filled it,
-nobody can say who applied what: then nothing is read from it and nothing written to it.
+It is not part of the fingerprint. If somebody else made or filled the table, its rows are not trusted: nothing is read
+from it and nothing written to it.
+Source: docs/domain.md#who-applied-what
 """
 
 from ..wire import Refused
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     import sqlite3
     from typing import Any, Dict, List, Optional, Tuple  # novm
 
-    from .books import Statements
+    from .open_transaction import Statements
 
 # `uid`: the id of a vmgroup; `applied_at` in UTC, as 20261123T201500Z; `dirty` 1: with changes that `commit_id` lacks.
 COLUMNS = ("object", "uid", "set_name", "digest", "commit_id", "dirty", "applied_by", "applied_at", "reason")
@@ -36,15 +37,17 @@ _TEXT = type("".encode("ascii").decode("ascii"))  # `unicode` on Python 2
 
 def read(connection):
     # type: (sqlite3.Connection) -> Optional[List[List[Any]]]
-    """Every row, in the order of the columns, sorted by object; [] without the table. None: the table, or a row of it,
-    is not as we make it, or there are more rows than we ever write."""
+    """Return all rows, columns in the order of COLUMNS, sorted by object; [] without the table.
+
+    None if the table or a row of it is not as we make it, or if there are more rows than we ever write.
+    """
     try:
-        if not _is_there(connection):
+        if not _exists(connection):
             return []
         if not _is_ours(connection):
             return None
         statement = "SELECT %s FROM vdvs_objects ORDER BY object LIMIT %d" % (", ".join(COLUMNS), MOST_ROWS + 1)
-        found = [list(row) for row in rows.tolerantly(connection, statement)]
+        found = [list(row) for row in rows.fetch_all(connection, statement)]
     except Refused as refused:
         if refused.reason not in ("Corrupt", "Incomplete", "ReadError"):
             raise
@@ -52,7 +55,7 @@ def read(connection):
     return found if len(found) <= MOST_ROWS and _are_rows(found) else None
 
 
-def _is_there(connection):
+def _exists(connection):
     # type: (sqlite3.Connection) -> bool
     return bool(execute(connection, "SELECT 1 FROM sqlite_master WHERE lower(name) = 'vdvs_objects'").fetchall())
 
@@ -86,7 +89,10 @@ def _are_rows(found):
 
 def _is_column(name, values):
     # type: (str, Tuple[Any, ...]) -> bool
-    """Whether these can stand in a column of ours. Taken together, as there are many alike."""
+    """Return whether these values can be in a column of ours.
+
+    A whole column is checked at once because many are alike.
+    """
     if name == "dirty":
         return all(isinstance(value, int) and value in (0, 1) for value in values)
     texts = [value for value in values if value is not None]
@@ -99,30 +105,36 @@ def _are_texts(values):
     # type: (List[Any]) -> bool
     if not all(isinstance(value, _TEXT) and len(value) <= LONGEST for value in values):
         return False
-    return rows.are_plain(values) or all(rows.plain(value) == value for value in values)
+    return rows.are_text(values) or all(rows.as_text(value) == value for value in values)
 
 
 class Objects(object):
-    """The table in an open transaction. What is asked of it for every object is looked up once: `uid` has no index, and
-    a savepoint that is undone takes nothing away that was there before."""
+    """The table inside an open transaction.
+
+    Lookups that are needed for every object are cached: `uid` has no index, and rolling back a savepoint removes
+    nothing that was there before.
+    """
 
     def __init__(self, statements, stamp):
         # type: (Statements, Dict[str, Any]) -> None
         self._statements = statements
         self._stamp = stamp
         self._known = None  # type: Optional[Dict[Any, set[Any]]]
-        self._told = None  # type: Optional[bool]
-        self.usable = not _is_there(statements.settled()) or _is_ours(statements.settled())
+        self._readable = None  # type: Optional[bool]
+        self.usable = not _exists(statements.flush()) or _is_ours(statements.flush())
 
     def prepare(self):
         # type: () -> None
-        """Make the table, if it is not there."""
+        """Create the table if it does not exist."""
         if self.usable:
-            execute(self._statements.settled(), CREATE)
+            execute(self._statements.flush(), CREATE)
 
     def record(self, action):
         # type: (Dict[str, Any]) -> None
-        """Write down that an object was applied: one row for the object, and none beside it with the same uid."""
+        """Record that an object was applied: one row for the object, and no other row with the same uid.
+
+        Raises Refused `BadRequest` if the values do not fit the columns.
+        """
         if not self.usable:
             return
         uid, stamp = action["uid"], self._stamp
@@ -134,7 +146,7 @@ class Objects(object):
             stamp.get("reason") or _TEXT(),
         ]
         if not _is_row(values):
-            raise Refused("BadRequest", "who applied %s is not told as the protocol says" % action["object"])
+            raise Refused("BadRequest", "the record of who applied %s does not follow the protocol" % action["object"])
         names = self._names()
         if uid is not None:
             self.forget_uid(uid)
@@ -143,37 +155,40 @@ class Objects(object):
 
     def forget(self, name):
         # type: (str) -> None
-        """Drop the row of one object, if there is one."""
-        if self.usable and _is_there(self._statements.settled()):
+        """Delete the row of one object, if there is one."""
+        if self.usable and _exists(self._statements.flush()):
             self._statements.change("DELETE FROM vdvs_objects WHERE object = ?", name)
 
     def forget_uid(self, uid):
         # type: (str) -> None
-        """Drop the row of the vmgroup with this id, if there is one."""
+        """Delete the row of the vmgroup with this id, if there is one."""
         if self.usable:
             for name in self._names().get(uid, ()):
                 self._statements.change("DELETE FROM vdvs_objects WHERE object = ? AND uid = ?", name, uid)
 
     def set_of(self, name, uid):
         # type: (str, str) -> Optional[Any]
-        """The set that applied this object with this id last: '' if none did. None: nobody can say."""
-        if self._told is None:
-            self._told = read(self._statements.settled()) is not None
-        if not self._told:
+        """Return the set that applied this object with this id last; '' if none did.
+
+        None: the table cannot be trusted.
+        """
+        if self._readable is None:
+            self._readable = read(self._statements.flush()) is not None
+        if not self._readable:
             return None
-        if not _is_there(self._statements.settled()):
+        if not _exists(self._statements.flush()):
             return ""
         query = "SELECT set_name FROM vdvs_objects WHERE object = ? AND uid = ?"
-        found = self._statements.one(query, name, uid)
+        found = self._statements.first(query, name, uid)
         return found[0] if found else ""
 
     def _names(self):
         # type: () -> Dict[Any, set[Any]]
-        """By id, every name under which there is a row, or was one in this transaction."""
+        """Return, by id, every name that has a row, or had one in this transaction."""
         if self._known is None:
             self._known = {}
             query = "SELECT uid, object FROM vdvs_objects WHERE uid IS NOT NULL"
-            connection = self._statements.settled()
-            for uid, name in rows.tolerantly(connection, query) if _is_there(connection) else ():
+            connection = self._statements.flush()
+            for uid, name in rows.fetch_all(connection, query) if _exists(connection) else ():
                 self._known.setdefault(uid, set()).add(name)
         return self._known

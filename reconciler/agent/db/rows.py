@@ -1,6 +1,6 @@
 """The rows of a config DB inside one transaction, and the fingerprint over them.
 
-Rows are read whatever they hold: NULL, blobs and text that is not UTF-8 must not stop a diagnosis.
+Rows are read whatever they hold: NULL, blobs and text that is not UTF-8 must not prevent a diagnosis.
 """
 
 import binascii
@@ -9,7 +9,7 @@ import re
 
 from ..wire import Refused
 from .schema import COLUMNS, OLDER, VERSION
-from .sqlite import execute, meaning
+from .sqlite import as_refused, execute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Row = Tuple[Any, ...]
 
 _TEXT = type("".encode("ascii").decode("ascii"))  # `unicode` on Python 2
-# A wrong byte as `_tolerant` shows it, but not half of a pair (which a narrow Python 2 uses for rare characters).
+# An invalid byte as `_decode` returns it, but not half of a surrogate pair (narrow Python 2).
 _WRONG_BYTES = re.compile(b"(?<![\\ud800-\\udbff])[\\udc80-\\udcff]".decode("unicode_escape"))
 _REPLACEMENT = b"\\ufffd".decode("unicode_escape")
 _COLUMNS = dict(COLUMNS)
@@ -30,16 +30,22 @@ FINGERPRINTED = ("tenants", "vms", "privileges", "versions")
 
 def read(connection):
     # type: (sqlite3.Connection) -> Dict[str, List[Row]]
-    """The rows of the tables that hold configuration, each table sorted by its columns.
-    Raises Refused `Incomplete` when a table or a column is missing."""
+    """Return the rows of the tables that hold configuration, each table sorted by its columns.
+
+    Raises Refused `Incomplete` when a table or a column is missing.
+    Source: docs/domain.md#the-config-db-schema-12
+    """
     return {table: _table(connection, table) for table in FINGERPRINTED}
 
 
 def fingerprint(tables):
     # type: (Dict[str, List[Row]]) -> str
-    """The SHA-256 over what `read` gave: the same on every Python, whatever the order in which rows were written.
-    NULL, '', 1 and '1' all differ."""
-    import hashlib  # brings OpenSSL with it, and most looks at a host need no digest
+    """Return the SHA-256 of the rows from `read`, in hex.
+
+    Equal on every Python and for every order in which rows were written. NULL, '', 1 and '1' all differ.
+    Source: docs/domain.md#the-config-db-schema-12
+    """
+    import hashlib  # slow: it loads OpenSSL, and most looks at a host need no digest
 
     digest = hashlib.sha256()
     for table in FINGERPRINTED:
@@ -55,35 +61,35 @@ def _table(connection, table):
         columns[-1] = "NULL"
     order = ", ".join(str(position + 1) for position in range(len(columns)))
     statement = "SELECT %s FROM %s ORDER BY %s" % (", ".join(columns), table, order)
-    return tolerantly(connection, statement)
+    return fetch_all(connection, statement)
 
 
-def tolerantly(connection, statement, *values):
+def fetch_all(connection, statement, *values):
     # type: (sqlite3.Connection, str, Any) -> List[Row]
-    """All rows of a query, even if they hold text that is not UTF-8. Raises Refused."""
+    """Return all rows of a query, even if they hold text that is not UTF-8. Raises Refused."""
     try:
         return connection.execute(statement, values).fetchall()
     except Exception as error:
         if "decode" not in str(error):
-            raise meaning(error)
+            raise as_refused(error)
     usual = connection.text_factory
-    connection.text_factory = _tolerant
+    connection.text_factory = _decode
     try:
         return execute(connection, statement, *values).fetchall()
     finally:
         connection.text_factory = usual
 
 
-def _tolerant(raw):
+def _decode(raw):
     # type: (bytes) -> Any
-    """Text whose wrong bytes 0x80-0xFF appear as U+DC80-U+DCFF, on every Python."""
+    """Decode UTF-8; wrong bytes 0x80-0xFF become U+DC80-U+DCFF on every Python."""
     try:
         return raw.decode("utf-8", "surrogateescape")
     except LookupError:  # Python 2 has no such error handler
-        return _tolerant_2(raw)
+        return _decode_py2(raw)
 
 
-def _tolerant_2(raw):
+def _decode_py2(raw):
     # type: (bytes) -> Any
     text, rest = raw[:0].decode("ascii"), raw
     while True:
@@ -102,15 +108,21 @@ def _blob(value):
 
 def has_names(connection):
     # type: (sqlite3.Connection) -> bool
-    """Whether rows of VMs have a name: schema 1.1 had none."""
+    """Return whether VM rows have a name: schema 1.1 has no such column.
+
+    Source: docs/domain.md#older-schemas
+    """
     return "vm_name" in [row[1] for row in execute(connection, "PRAGMA table_info(vms)")]
 
 
 def schema(connection):
     # type: (sqlite3.Connection) -> str
-    """The schema, as the protocol says it. Raises Refused `WrongVersion` for one that vdvs does not know, saying what
-    was found and what to do."""
-    tables = [row[0] for row in tolerantly(connection, "SELECT name FROM sqlite_master WHERE type = 'table'")]
+    """Return the schema as the protocol names it.
+
+    Raises Refused `WrongVersion` for an unknown one, with what was found and what to do.
+    Source: docs/domain.md#older-schemas
+    """
+    tables = [row[0] for row in fetch_all(connection, "SELECT name FROM sqlite_master WHERE type = 'table'")]
     if "versions" not in tables:
         raise Refused("WrongVersion", _WITHOUT_VERSIONS[any(table in tables for table in _COLUMNS)])
     found = [tuple(row[1:3]) for row in _table(connection, "versions")]
@@ -122,9 +134,9 @@ def schema(connection):
 
 
 _WITHOUT_VERSIONS = {
-    True: "it has no table of versions, so it is from before vDVS 0.10, and nothing upgrades that: keep a copy,"
+    True: "it has no table versions, so it is older than vDVS 0.10 and cannot be upgraded: keep a copy,"
     " delete it and apply again",
-    False: "it has no table of versions nor any other of vDVS, so it is no config DB of vDVS: look what it is",
+    False: "it has neither a table versions nor any other table of vDVS, so it is no config DB: find out what it is",
 }
 
 
@@ -133,57 +145,68 @@ def _wrong_version(found):
     versions = ", ".join("%s.%s" % version for version in found) or "no version"
     if found == [(1, 0)]:
         return (
-            "its schema says 1.0, that of vDVS 0.10 and 0.11: with vDVS 0.11.2 or 0.12 installed run"
-            " /usr/lib/vmware/vmdkops/bin/vmdkops_post_update.11.1.py on its host, which makes 1.1 of it"
+            "its schema is 1.0, that of vDVS 0.10 and 0.11: with vDVS 0.11.2 or 0.12 installed, run"
+            " /usr/lib/vmware/vmdkops/bin/vmdkops_post_update.11.1.py on its host to upgrade it to 1.1"
         )
     if len(found) == 1 and all(isinstance(part, int) for part in found[0]) and found[0] > VERSION:
-        return "its schema says %s, which is newer than this vdvs knows (1.2): use one that knows it" % versions
-    return "its schema says %s, which vdvs does not know (it knows 1.1 and 1.2): bring it back from a backup" % versions
+        return "its schema is %s, newer than the 1.2 that this vdvs supports: use a newer vdvs" % versions
+    return "its schema is %s, but vdvs supports only 1.1 and 1.2: restore it from a backup" % versions
 
 
 def volume_use(connection):
     # type: (sqlite3.Connection) -> List[Row]
-    """What the books of the service say is used: (vmgroup id, URL, MB, number of volumes), sorted."""
+    """Return (vmgroup id, URL, MB, number of volumes) from the table `volumes`, sorted.
+
+    Source: docs/domain.md#quotas
+    """
     statement = (
         "SELECT tenant_id, datastore_url, CAST(TOTAL(volume_size) AS INTEGER), COUNT(*) "
         "FROM volumes GROUP BY 1, 2 ORDER BY 1, 2"
     )
-    return tolerantly(connection, statement)
+    return fetch_all(connection, statement)
 
 
-def booked(connection):
+def volume_rows(connection):
     # type: (sqlite3.Connection) -> Optional[List[Row]]
-    """The books themselves: (vmgroup id, URL, volume, MB), sorted; None if there are too many to tell."""
+    """Return (vmgroup id, URL, volume, MB) of each booked volume, sorted; None if there are more than MOST_BOOKED.
+
+    Source: docs/domain.md#quotas
+    """
     statement = "SELECT tenant_id, datastore_url, volume_name, volume_size FROM volumes ORDER BY 1, 2, 3 LIMIT %d"
-    found = tolerantly(connection, statement % (MOST_BOOKED + 1))
+    found = fetch_all(connection, statement % (MOST_BOOKED + 1))
     return found if len(found) <= MOST_BOOKED else None
 
 
 def writer(connection):
     # type: (sqlite3.Connection) -> Optional[Any]
-    """The host that wrote last, as recorded; None if vdvs never wrote."""
+    """Return the host that wrote last, as recorded; None if vdvs never wrote."""
     tables = execute(connection, "SELECT name FROM sqlite_master WHERE name = 'vdvs_meta'").fetchall()
     if not tables:
         return None
-    found = tolerantly(connection, "SELECT value FROM vdvs_meta WHERE key = 'writer'")
-    return plain(found[0][0]) if found else None
+    found = fetch_all(connection, "SELECT value FROM vdvs_meta WHERE key = 'writer'")
+    return as_text(found[0][0]) if found else None
 
 
 def origin(connection):
     # type: (sqlite3.Connection) -> Optional[Tuple[Any, Any, Any]]
-    """What a copy says of where it was copied from: (path, the host whose own that is or '', fingerprint); None: it is
-    no copy, or the move has ended."""
+    """Return where a copy was copied from: (path, host that owns it or '', fingerprint).
+
+    None if it is no copy any more.
+    Source: docs/domain.md#moving-a-config-db
+    """
     if not execute(connection, "SELECT name FROM main.sqlite_master WHERE name = 'vdvs_meta'").fetchall():
         return None
-    found = dict(tolerantly(connection, "SELECT key, value FROM main.vdvs_meta"))  # type: Dict[Any, Any]
-    path, host, copied = (plain(found.get(key)) for key in ORIGIN)
+    found = dict(fetch_all(connection, "SELECT key, value FROM main.vdvs_meta"))  # type: Dict[Any, Any]
+    path, host, copied = (as_text(found.get(key)) for key in ORIGIN)
     return None if None in (path, host, copied) else (path, host, copied)
 
 
-def plain(value):
+def as_text(value):
     # type: (Any) -> Any
-    """A cell that should be text (or NULL) as text that the protocol can carry: a blob as X'..', a number in digits,
-    bytes that are not UTF-8 as U+FFFD."""
+    """Return a cell as text that the protocol can carry (None for NULL).
+
+    A blob becomes X'..', a number its digits, bytes that are not UTF-8 become U+FFFD.
+    """
     if value is None:
         return None
     if isinstance(value, (int, float)):
@@ -193,17 +216,17 @@ def plain(value):
     return _WRONG_BYTES.sub(_REPLACEMENT, value)
 
 
-def all_plain(table):
+def rows_as_text(table):
     # type: (List[Row]) -> List[Any]
-    """`plain` for every cell. Looks at the whole table first: nearly always all of it is plain already."""
+    """Apply `as_text` to every cell. Checks the whole table first: nearly always all of it is plain text already."""
     return (
-        list(table) if are_plain([cell for row in table for cell in row]) else [list(map(plain, row)) for row in table]
+        list(table) if are_text([cell for row in table for cell in row]) else [list(map(as_text, row)) for row in table]
     )
 
 
-def are_plain(cells):
+def are_text(cells):
     # type: (List[Any]) -> bool
-    """Whether `plain` would change none of these cells. Without a doubt, that is; False is no certainty."""
+    """Return True only if `as_text` would change none of these cells. False is not a proof of the opposite."""
     texts = [cell for cell in cells if cell is not None]
     if not {type(cell) for cell in texts} <= {_TEXT}:
         return False
@@ -216,5 +239,5 @@ def are_plain(cells):
 
 def integer(value):
     # type: (Any) -> Optional[Any]
-    """A cell that should be an integer; None if it is none."""
+    """Return the cell if it is an integer, else None."""
     return value if isinstance(value, int) or type(value).__name__ == "long" else None

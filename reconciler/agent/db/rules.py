@@ -1,11 +1,12 @@
-"""What vDVS itself requires of the rows of a config DB and does not check; of one of schema 1.1 less than of 1.2.
+"""Rules of vDVS for the rows of a config DB, which vDVS itself does not check. Schema 1.1 has fewer than 1.2.
 
-Each of these has been seen to break the service or its tools for everybody, or to open or shut a door silently.
+Each broken rule has been seen to break the service or its tools for everybody, or to grant or deny access silently.
+Source: docs/domain.md#rules-for-rows
 """
 
 from collections import namedtuple
 
-from .rows import plain, tolerantly
+from .rows import as_text, fetch_all
 from .schema import COLUMNS, DEFAULT_NAME, DEFAULT_UUID, OLDER, VERSION
 from .sqlite import execute
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import sqlite3
     from typing import List  # novm
 
-# `tenant` is the id of the vmgroup and `vm` the id of the VM that is to blame (None: nobody in particular).
+# `tenant`: id of the vmgroup to blame; `vm`: id of the VM to blame (None: no single one).
 Violation = namedtuple("Violation", ["sentence", "tenant", "vm"])
 
 _HEX = "[0-9a-f]"
@@ -43,12 +44,12 @@ _RULES = (
         " WHERE typeof(allow_create) <> 'integer' OR allow_create NOT IN (0, 1)",
     ),
     (
-        "vmgroup with id %s: the largest volume on %s is %s, not an integer from 0",
+        "vmgroup with id %s: the largest volume on %s is %s, not an integer of at least 0",
         "SELECT tenant_id, NULL, tenant_id, datastore_url, quote(max_volume_size) FROM privileges"
         " WHERE typeof(max_volume_size) <> 'integer' OR max_volume_size < 0",
     ),
     (
-        "vmgroup with id %s: the quota on %s is %s, not an integer from 0",
+        "vmgroup with id %s: the quota on %s is %s, not an integer of at least 0",
         "SELECT tenant_id, NULL, tenant_id, datastore_url, quote(usage_quota) FROM privileges"
         " WHERE typeof(usage_quota) <> 'integer' OR usage_quota < 0",
     ),
@@ -57,7 +58,8 @@ _RULES = (
         "SELECT tenant_id, NULL, tenant_id, quote(datastore_url) FROM privileges WHERE typeof(datastore_url) <> 'text'",
     ),
     (
-        "vmgroup with id %s: it does not exist, but has an access row for %s, which the next one with this id inherits",
+        "vmgroup with id %s: it does not exist, but has an access row for %s,"
+        " which the next vmgroup with this id would inherit",
         "SELECT tenant_id, NULL, tenant_id, datastore_url FROM privileges"
         " WHERE tenant_id NOT IN (SELECT id FROM tenants)",
     ),
@@ -79,20 +81,27 @@ _RULES = (
 
 def violations(connection):
     # type: (sqlite3.Connection) -> List[Violation]
-    """Every rule that the DB breaks, inside the transaction of `connection`, in a fixed order.
-    Raises Refused when a table is missing."""
+    """Return every violated rule, in a fixed order, as seen inside the transaction of `connection`.
+
+    Raises Refused when a table is missing.
+    Source: docs/domain.md#rules-for-rows
+    """
     old = execute(connection, "SELECT major_ver, minor_ver FROM versions").fetchall() == [OLDER]
     found = _of_schema(connection, old)
     for sentence, query in _RULES if old else _RULES + _SINCE_1_2:
-        for row in tolerantly(connection, query + " ORDER BY 1, 2, 3"):
-            found.append(Violation(sentence % tuple(plain(word) for word in row[2:]), plain(row[0]), plain(row[1])))
+        for row in fetch_all(connection, query + " ORDER BY 1, 2, 3"):
+            found.append(
+                Violation(sentence % tuple(as_text(word) for word in row[2:]), as_text(row[0]), as_text(row[1]))
+            )
     return found
 
 
 def _of_schema(connection, old):
     # type: (sqlite3.Connection, bool) -> List[Violation]
-    """Rules about the tables: columns are read by position, `privileges` takes no more, the version is 1.2, or 1.1
-    (`old`)."""
+    """Check the tables: columns are read by position, `privileges` has no more, the version is 1.2 (1.1 if `old`).
+
+    Source: docs/domain.md#rules-for-rows
+    """
     found = []
     for table, needed in COLUMNS:
         expected = tuple(needed[:2]) if old and table == "vms" else tuple(needed)

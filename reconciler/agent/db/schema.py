@@ -1,4 +1,7 @@
-"""The config DB of vDVS, schema 1.2, as the service itself creates it, and what a fresh one contains."""
+"""The config DB of vDVS, schema 1.2, as the service creates it, and the rows of a new one.
+
+Source: docs/domain.md#the-config-db-schema-12
+"""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +70,10 @@ META = "CREATE TABLE IF NOT EXISTS vdvs_meta(key TEXT PRIMARY KEY, value TEXT)"
 
 def create(connection, with_default):
     # type: (sqlite3.Connection, bool) -> None
-    """Make the tables and the versions row; `with_default` also `_DEFAULT`, which may do everything everywhere."""
+    """Create the tables and the versions row; `with_default`: also `_DEFAULT`, with full access everywhere.
+
+    Source: docs/domain.md#the-config-db-schema-12
+    """
     for table in TABLES:
         connection.execute(table)
     connection.execute("INSERT INTO versions VALUES (?, ?, ?, ?, ?)", VERSION_ROW)
@@ -80,7 +86,10 @@ def create(connection, with_default):
 
 def upgrade(connection, has_names):
     # type: (sqlite3.Connection, bool) -> None
-    """Make the tables of schema 1.1 those of 1.2; the rows that 1.2 needs are for others to write."""
+    """Change the tables of schema 1.1 into those of 1.2. The rows that 1.2 needs are written by the caller.
+
+    Source: docs/domain.md#older-schemas
+    """
     if not has_names:
         connection.execute("ALTER TABLE vms ADD COLUMN vm_name TEXT")
     connection.execute("UPDATE versions SET major_ver = ?, minor_ver = ?", VERSION)
@@ -88,6 +97,6 @@ def upgrade(connection, has_names):
 
 def record_writer(connection, writer):
     # type: (sqlite3.Connection, str) -> None
-    """Write down which host wrote last, in a table of our own."""
+    """Record which host wrote last, in a table of our own."""
     connection.execute(META)
     connection.execute("INSERT OR REPLACE INTO vdvs_meta(key, value) VALUES ('writer', ?)", (writer,))

@@ -1,7 +1,8 @@
-"""Opening a config DB with SQLite: for reading or for writing, with our own patience, and what its errors mean.
+"""SQLite connections to a config DB, with our own retries, and the meaning of SQLite's errors.
 
 Python's own waiting (`timeout`) is off: it cannot be bounded over several statements, and a lock on VMFS shows as
 "unable to open" as well as "locked". A connection is opened for one short transaction and closed.
+Source: docs/domain.md#locks-and-journal
 """
 
 import os
@@ -22,17 +23,20 @@ if TYPE_CHECKING:
     Value = TypeVar("Value")
 
 OLDEST_THAT_WRITES = (3, 7, 16)
-# Python 2 of ESXi has no sqlite3; the driver brings one along.
-DRIVERS_OWN = "/usr/lib/vmware/vmdkops/Python/2"
+# The Python 2 of ESXi has no sqlite3; the driver ships one.
+DRIVER_SQLITE = "/usr/lib/vmware/vmdkops/Python/2"
 
 
 def load(root):
     # type: (Root) -> Any
-    """The module sqlite3 of this Python, else the driver's own; None if there is neither."""
+    """Return the module sqlite3 of this Python, else the one that the driver ships; None if there is neither.
+
+    Source: docs/domain.md#driver-and-service
+    """
     try:
         import sqlite3
     except ImportError:
-        sys.path.insert(0, root.real(DRIVERS_OWN))
+        sys.path.insert(0, root.real(DRIVER_SQLITE))
         try:
             import sqlite3
         except ImportError:
@@ -44,23 +48,27 @@ def load(root):
 
 def version(root):
     # type: (Root) -> Optional[str]
-    """The version of SQLite; None without SQLite."""
+    """Return the version of SQLite; None without SQLite."""
     module = load(root)
     return None if module is None else module.sqlite_version
 
 
 def can_write(root):
     # type: (Root) -> bool
-    """Whether SQLite is new enough to write a shared DB safely (3.7.16; the driver's own for Python 2 is 3.3.6)."""
+    """Return whether SQLite is new enough to write a shared DB safely: 3.7.16 (the driver ships 3.3.6 for Python 2).
+
+    Source: docs/domain.md#locks-and-journal
+    """
     known = version(root)
     return known is not None and tuple(map(int, known.split("."))) >= OLDEST_THAT_WRITES
 
 
 def open_reading(root, real):
     # type: (Root, str) -> sqlite3.Connection
-    """A connection that cannot write: it neither creates a file nor rolls back a journal.
+    """Return a read-only connection: it neither creates a file nor rolls back a journal.
 
-    Python 2 has no way to say so to SQLite; there the caller has looked at the journal before."""
+    Python 2 cannot request that of SQLite; there the caller must have checked the journal (`refuse_hot_journal`).
+    """
     if PY2:
         return _connect(root, real, False)
     return _connect(root, _uri(real, "ro"), True)
@@ -68,7 +76,7 @@ def open_reading(root, real):
 
 def open_writing(root, real):
     # type: (Root, str) -> sqlite3.Connection
-    """A connection for writing. A hot journal is rolled back by the first statement."""
+    """Return a connection for writing. Its first statement rolls back a hot journal."""
     if PY2:
         return _connect(root, real, False)
     return _connect(root, _uri(real, "rw"), True)
@@ -76,7 +84,7 @@ def open_writing(root, real):
 
 def open_creating(root, real):
     # type: (Root, str) -> sqlite3.Connection
-    """A connection to a file that does not exist yet."""
+    """Return a connection to a file that does not exist yet."""
     if PY2:
         return _connect(root, real, False)
     return _connect(root, _uri(real, "rwc"), True)
@@ -84,7 +92,7 @@ def open_creating(root, real):
 
 def attach_reading(connection, real, name):
     # type: (sqlite3.Connection, str, str) -> None
-    """Let a connection see another DB, for reading, as `name`. To be called before its transaction begins."""
+    """Attach another DB read-only as `name`. Call it before the transaction begins."""
     execute(connection, "ATTACH DATABASE ? AS %s" % name, native(real) if PY2 else _uri(real, "ro"))
 
 
@@ -92,28 +100,32 @@ def _connect(root, name, is_uri):
     # type: (Root, str, bool) -> sqlite3.Connection
     module = load(root)
     if module is None:
-        raise Refused("ReadError", "the Python of this host has no sqlite3, and no driver that brings one is installed")
+        raise Refused(
+            "ReadError", "the Python of this host has no sqlite3, and no driver that includes one is installed"
+        )
     if is_uri:
         connection = module.connect(name, timeout=0, isolation_level=None, uri=True)  # novm
     else:
         connection = module.connect(native(name), timeout=0, isolation_level=None)
     # Else the journal of each savepoint is a temporary file: tens of thousands of writes, on ESXi into a ramdisk.
     connection.execute("PRAGMA temp_store = MEMORY")
-    return connection  # type: ignore[no-any-return] # the module is one of two
+    return connection  # type: ignore[no-any-return] # the driver may bring its own module
 
 
 def _uri(real, mode):
     # type: (str, str) -> str
-    """By the rules of SQLite's URIs. What urllib has for that takes longer to import than the DB to read."""
+    """Return an SQLite URI. urllib could build it, but takes longer to import than the DB takes to read."""
     raw = bytearray(os.fsencode(real))  # novm
     quoted = [chr(byte) if 32 < byte < 127 and chr(byte) not in "%?#" else "%%%02X" % byte for byte in raw]
     return "file:%s?mode=%s" % ("".join(quoted), mode)
 
 
-def patiently(until, what):
+def retry_while_locked(until, what):
     # type: (float, Callable[[], Value]) -> Value
-    """The value of `what()`, tried again while it says `Locked`, up to the moment `until` (of `monotonic`).
-    It is tried at least once."""
+    """Return `what()`, retried while it raises Refused `Locked`, up to the moment `until` (of `monotonic`).
+
+    Makes at least one attempt.
+    """
     pause = 0.002
     while True:
         try:
@@ -128,67 +140,72 @@ def patiently(until, what):
 
 def execute(connection, statement, *values):
     # type: (sqlite3.Connection, str, Any) -> sqlite3.Cursor
-    """Run one statement. SQLite's errors come out as Refused, see `meaning`."""
+    """Run one statement. SQLite's errors are raised as Refused, see `as_refused`."""
     try:
         return connection.execute(statement, values)
     except Exception as error:
-        raise meaning(error)
+        raise as_refused(error)
 
 
 def execute_many(connection, statement, rows):
     # type: (sqlite3.Connection, str, List[Any]) -> None
-    """Run one statement for each row of values."""
+    """Run one statement for each row of values. SQLite's errors are raised as Refused."""
     try:
         connection.executemany(statement, rows)
     except Exception as error:
-        raise meaning(error)
+        raise as_refused(error)
 
 
 def close(connection):
     # type: (sqlite3.Connection) -> None
-    """Give up whatever is uncommitted, and every lock."""
+    """Close the connection, which rolls back what is uncommitted and releases every lock."""
     try:
         connection.close()
     except Exception:
         pass
 
 
-_MEANINGS = (
+_REASONS = (
     ("locked", "Locked", "another writer holds the lock"),
     ("disk is full", "DiskFull", "no space is left on the datastore"),
     ("readonly", "ReadOnly", "it cannot be written"),
     ("not a database", "Corrupt", "the file is not an SQLite database"),
-    ("malformed", "Corrupt", "the file is damaged or cut off"),
+    ("malformed", "Corrupt", "the file is damaged or truncated"),
     ("unable to open", "Locked", "it cannot be opened: it is locked by another host, or permission is missing"),
     ("no such table", "Incomplete", None),
     ("no such column", "Incomplete", None),
     ("unsupported file format", "Corrupt", None),
     ("disk i/o error", "ReadError", None),
     ("binding parameter", "BadRequest", None),
-)  # in the order in which they are looked for
+)  # the first match counts
 
 
-def meaning(error):
+def as_refused(error):
     # type: (Exception) -> Exception
-    """What an exception of SQLite or of the operating system means in the protocol, as Refused. Any other exception
-    is a mistake of ours, and given back as it is."""
+    """Convert an exception of SQLite or of the operating system to a Refused.
+
+    Any other exception is a bug of ours and is returned unchanged.
+    """
     if isinstance(error, EnvironmentError):
-        return of_system(error)
+        return os_error_as_refused(error)
     sqlite3 = sys.modules.get("sqlite3")  # type: Any # see `load`
     if sqlite3 is None or not isinstance(error, (sqlite3.Error, sqlite3.Warning)):
         return error
     text = str(error)
     if isinstance(error, sqlite3.IntegrityError):
-        return Refused("Precondition", "SQLite says: %s" % text)
-    for words, reason, explanation in _MEANINGS:
+        return Refused("Precondition", "SQLite error: %s" % text)
+    for words, reason, explanation in _REASONS:
         if words in text.lower():
-            return Refused(reason, explanation or "SQLite says: %s" % text)
-    return Refused("ReadError", "SQLite says: %s" % text)
+            return Refused(reason, explanation or "SQLite error: %s" % text)
+    return Refused("ReadError", "SQLite error: %s" % text)
 
 
-def of_system(error):
+def os_error_as_refused(error):
     # type: (EnvironmentError) -> Refused
-    """What an error of the operating system on the DB's files means; on VMFS EBUSY is another host's lock."""
+    """Convert an OS error on the files of a DB to a Refused; on VMFS EBUSY is a lock of another host.
+
+    Source: docs/domain.md#locks-and-journal
+    """
     number = error.errno
     if number in BUSY:
         return Refused("Locked", "it cannot be opened: it is locked by another host")

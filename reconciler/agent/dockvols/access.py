@@ -1,7 +1,7 @@
-"""Changing the access of a volume, which stands in its metadata, and nothing else in them.
+"""Changes of a volume's access, a field of its metadata; everything else in them stays.
 
-vDVS pads the metadata with blanks and a line feed to blocks. The file is replaced in one step, because vDVS of any host
-may read it at any moment.
+The file is replaced in one step because vDVS of any host may read it at any moment.
+Source: docs/domain.md#volume-metadata
 """
 
 import json
@@ -22,22 +22,27 @@ if TYPE_CHECKING:
     from ..paths import Root
 
 BLOCK = 4096
-KEPT = ".vdvs-backups"  # in `dockvols/`: what was in a file before it was last changed here
+KEPT = ".vdvs-backups"  # in `dockvols/`: the content before our last change
 ACCESS = ("read-only", "read-write")
 TRIES, PAUSE = 5, 0.5
 
 
 def apply(root, action):
     # type: (Root, Dict[str, Any]) -> None
-    """Do one SetVolumeAccess. Raises Refused."""
+    """Run one SetVolumeAccess. Raises Refused.
+
+    Source: docs/domain.md#volumes
+    """
     if action.get("action") != "SetVolumeAccess":
         raise Refused("BadRequest", "there is no action %r on volumes" % (action.get("action"),))
     name = action["name"]
     if action["access"] not in ACCESS or not UUID.match(action["uuid"]):
-        raise Refused("BadRequest", "%r in %r is no access of a volume" % (action["access"], action["uuid"]))
+        raise Refused(
+            "BadRequest", "%r (vmgroup %r) is not an access mode of a volume" % (action["access"], action["uuid"])
+        )
     if not name or tree.NOT_IN_A_NEW_NAME.search(name):
         raise Refused("BadRequest", "%r cannot be the name of a volume" % name)
-    patience = metadata.Patience(TRIES - 1, PAUSE)
+    retries = metadata.Retries(TRIES - 1, PAUSE)
     while True:
         try:
             return _set(root, action)
@@ -47,7 +52,7 @@ def apply(root, action):
         except EnvironmentError as error:
             if error.errno not in files.BUSY:
                 raise files.refusal(error, "the metadata of %s cannot be changed" % name)
-            if not patience.lasts():
+            if not retries.wait():
                 raise Refused("Locked", "the metadata of %s are in use on another host" % name)
 
 
@@ -59,7 +64,7 @@ def _set(root, action):
     there = os.listdir(folder) if metadata.is_folder(folder) else []
     if name + ".vmdk" not in volumes.among(there):
         raise Refused("Missing", "there is no volume %s in %s/dockvols/%s" % (action["name"], url, action["uuid"]))
-    side, before, now = metadata.load(folder, there, name, metadata.Patience(0, 0.0))
+    side, before, now = metadata.load(folder, there, name, metadata.Retries(0, 0.0))
     if ((now.get("volOpts") or {}).get("access") or "read-write") == action["access"]:
         return
     _expect(before, action)
@@ -76,12 +81,16 @@ def _set(root, action):
     files.sync_folder(folder)
     files.remove_leftovers(real)
     if metadata.beginning(real) != wanted:
-        raise Refused("Unverified", "the metadata of %s were written, but they are read back otherwise" % name)
+        raise Refused("Unverified", "the metadata of %s were written, but read back differently" % name)
 
 
 def changed(before, access):
     # type: (bytes, str) -> bytes
-    """These metadata with another access; all else, and its order, stays."""
+    """Return these metadata with another access; everything else, and its order, stays.
+
+    vDVS pads the JSON with blanks and a line feed to a multiple of 4096 bytes.
+    Source: docs/domain.md#volume-metadata
+    """
     found = json.loads(before.decode("utf-8"), object_pairs_hook=OrderedDict)
     if not found.get("volOpts"):
         found["volOpts"] = OrderedDict()
@@ -96,19 +105,22 @@ def _expect(content, action):
     import hashlib  # see `rows.fingerprint`
 
     if hashlib.sha256(content).hexdigest() != action["digest"]:
-        raise Refused("Moved", "the metadata of %s are not what they were when they were looked at" % action["name"])
+        raise Refused("Moved", "the metadata of %s changed since the plan was made" % action["name"])
 
 
 def _keep(place, uuid, side, content):
     # type: (str, str, str, bytes) -> None
-    """A copy of what is replaced, in `dockvols/.vdvs-backups/<uuid>/`: where only vdvs looks, because vDVS cannot
-    remove the folder of a vmgroup while a file is left in it."""
+    """Keep a copy of what is replaced in `dockvols/.vdvs-backups/<uuid>/`.
+
+    In the folder of the vmgroup it would prevent vDVS from removing that folder.
+    Source: docs/domain.md#volumes
+    """
     folder = place
     for part in (KEPT, uuid):
         folder = os.path.join(folder, part)
-        creation.make_one_folder(folder)
+        creation.make_single_folder(folder)
         if not metadata.is_folder(folder):
-            raise Refused("NotAFolder", "%s is no folder, so no backup can be kept there" % part)
+            raise Refused("NotAFolder", "%s is not a folder, so no backup can be kept in it" % part)
     real = os.path.join(folder, side)
     beside = files.temporary(real)
     try:
@@ -122,7 +134,7 @@ def _keep(place, uuid, side, content):
 
 def _write_new(real, content, like):
     # type: (str, bytes, Optional[os.stat_result]) -> None
-    """A durable new file, with the mode and the owner of another (None: with the usual)."""
+    """Write a new, durable file with the mode and owner of another (None: the defaults)."""
     with os.fdopen(os.open(real, os.O_WRONLY | os.O_CREAT | os.O_EXCL | metadata.NO_FOLLOW, 0o600), "wb") as stream:
         stream.write(content)
         stream.flush()

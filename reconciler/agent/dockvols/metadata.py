@@ -1,6 +1,7 @@
-"""The metadata of volumes: a JSON object in a file beside the descriptor, which names it.
+"""The metadata of volumes, read only: a JSON object in a file that the descriptor names.
 
-Here they are only read. What is surely not as vDVS makes it is told apart from what could not be read.
+Metadata that are certainly not as vDVS writes them are reported separately from those that could not be read.
+Source: docs/domain.md#volume-metadata
 """
 
 import errno
@@ -31,24 +32,24 @@ NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
 class Unusable(Exception):
-    """It was looked at, and there is nothing that could be changed: somebody has to look."""
+    """Metadata that were read, and that nobody but an administrator can fix."""
 
 
 class Unreadable(Exception):
-    """What is in it cannot be told now."""
+    """Metadata that cannot be read at the moment."""
 
 
-class Patience(object):
-    """How often what is busy, or just being written, may still be looked at again."""
+class Retries(object):
+    """How often busy or half-written files may still be read again."""
 
     def __init__(self, left, pause):
         # type: (int, float) -> None
         self.left = left
         self.pause = pause
 
-    def lasts(self):
+    def wait(self):
         # type: () -> bool
-        """Wait for one more look, if there is one left."""
+        """Sleep and return True if another attempt is left."""
         if self.left <= 0:
             return False
         self.left -= 1
@@ -58,13 +59,13 @@ class Patience(object):
 
 def listing(root, url, wanted):
     # type: (Root, str, Optional[List[Any]]) -> Dict[str, Any]
-    """The entry `settings` of a datastore in the protocol, of the volumes of these names (None: of all)."""
+    """Return the entry `settings` of a datastore in the protocol, for the volumes of these names (None: for all)."""
     found = {"error": None, "looked": wanted, "found": {}}  # type: Dict[str, Any]
     if wanted is not None and not wanted:
         return found
     try:
         place = tree.folder_of(root, url)
-        found["found"] = _of_all(place, None if wanted is None else {native(name) for name in wanted})
+        found["found"] = _read_all(place, None if wanted is None else {native(name) for name in wanted})
     except Refused as refused:
         found["error"] = refused.sentence
     except EnvironmentError as error:
@@ -74,8 +75,11 @@ def listing(root, url, wanted):
 
 def side_file(descriptor):
     # type: (bytes) -> Optional[str]
-    """The name of the file with the metadata, as the text of a descriptor names it; None: it names none.
-    Raises ValueError for one that is not in its folder."""
+    """Return the name of the metadata file that the text of a descriptor names; None if it names none.
+
+    Raises ValueError for a name outside the folder.
+    Source: docs/domain.md#volume-metadata
+    """
     named = _SIDE_FILE.search(descriptor)
     if named is None:
         return None
@@ -87,15 +91,15 @@ def side_file(descriptor):
 
 def beginning(real, limit=LARGEST):
     # type: (str, int) -> bytes
-    """The content of a file, up to a byte more than `limit`. A link is not followed. Raises OSError."""
+    """Return the content of a file, up to `limit` + 1 bytes. A link is not followed. Raises OSError."""
     with os.fdopen(os.open(real, os.O_RDONLY | NO_FOLLOW), "rb") as stream:
         return stream.read(limit + 1)
 
 
-def _of_all(place, wanted):
+def _read_all(place, wanted):
     # type: (str, Optional[Set[str]]) -> Dict[str, Any]
     found = {}
-    left, patience = MOST_READ, Patience(20, 0.05)
+    left, retries = MOST_READ, Retries(20, 0.05)
     for uuid in sorted(os.listdir(place)) if mode_of(place, follow=True) is not None else ():
         folder = os.path.join(place, uuid)
         if not UUID.match(uuid) or not is_folder(folder):
@@ -105,7 +109,7 @@ def _of_all(place, wanted):
         of_these = {}
         for name in names if wanted is None else sorted(wanted.intersection(names)):
             left -= 1
-            of_these[readable(name)] = _settings(folder, there, name, patience) if left >= 0 else _too_many()
+            of_these[readable(name)] = _settings(folder, there, name, retries) if left >= 0 else _too_many()
         if of_these:
             found[uuid] = of_these
     return found
@@ -119,13 +123,13 @@ def is_folder(real):
 
 def _too_many():
     # type: () -> Dict[str, Any]
-    return {"state": "unknown", "why": "not read: more than %d volumes of its datastore were asked for" % MOST_READ}
+    return {"state": "unknown", "why": "not read: more than %d volumes of its datastore were requested" % MOST_READ}
 
 
-def _settings(folder, there, name, patience):
-    # type: (str, List[str], str, Patience) -> Dict[str, Any]
+def _settings(folder, there, name, retries):
+    # type: (str, List[str], str, Retries) -> Dict[str, Any]
     try:
-        _, content, metadata = load(folder, there, name, patience)
+        _, content, metadata = load(folder, there, name, retries)
     except Unusable as problem:
         return {"state": "unusable", "why": sentence(problem.args[0])}
     except Unreadable as problem:
@@ -150,26 +154,32 @@ def _text(value):
     return value if hasattr(value, "split") else None
 
 
-def load(folder, there, name, patience):
-    # type: (str, List[str], str, Patience) -> Tuple[str, bytes, Dict[str, Any]]
-    """The file with the metadata of a volume, what is in it, and that as an object. `there`: what is in its folder.
-    What is busy, or no object, is looked at again: somebody may be writing it."""
+def load(folder, there, name, retries):
+    # type: (str, List[str], str, Retries) -> Tuple[str, bytes, Dict[str, Any]]
+    """Return the name of a volume's metadata file, its bytes, and the object in it.
+
+    `there`: the names in the folder. A file that is busy, or holds no object, is read again: it may be being written.
+    Raises Unusable, Unreadable or OSError.
+    """
     side = _side_file_of(folder, _newest(folder, there, name))
     while True:
         try:
             content = _content(os.path.join(folder, side), readable(side))
             return side, content, _object(content, readable(side))
         except Unreadable:
-            if not patience.lasts():
+            if not retries.wait():
                 raise
         except EnvironmentError as error:
-            if error.errno not in files.BUSY or not patience.lasts():
+            if error.errno not in files.BUSY or not retries.wait():
                 raise
 
 
 def _newest(folder, there, name):
     # type: (str, List[str], str) -> str
-    """The descriptor that vDVS uses: that of the newest snapshot, if there is any."""
+    """Return the descriptor that vDVS uses: that of the newest snapshot, if there is any.
+
+    Source: docs/domain.md#volume-metadata
+    """
     snapshots = [each for each in there if _SNAPSHOT.search(each) and _SNAPSHOT.sub("", each) == name]
     if not snapshots:
         return name + ".vmdk"
@@ -181,15 +191,15 @@ def _side_file_of(folder, descriptor):
     shown = readable(descriptor)
     found = os.lstat(os.path.join(folder, descriptor))
     if not stat.S_ISREG(found.st_mode):
-        raise Unusable("its descriptor %s is no file" % shown)
+        raise Unusable("its descriptor %s is not a file" % shown)
     if found.st_size >= volumes.LARGEST_DESCRIPTOR:
-        raise Unusable("vDVS does not know it: its descriptor %s has %d bytes" % (shown, found.st_size))
+        raise Unusable("vDVS ignores it: its descriptor %s has %d bytes" % (shown, found.st_size))
     try:
         side = side_file(beginning(os.path.join(folder, descriptor)))
     except ValueError:
-        raise Unusable("its descriptor %s names a file for its metadata that is not beside it" % shown)
+        raise Unusable("its descriptor %s names a metadata file in another folder" % shown)
     if side is None:
-        raise Unusable("it has no metadata of vDVS: its descriptor %s names no file for them" % shown)
+        raise Unusable("it has no metadata of vDVS: its descriptor %s names no metadata file" % shown)
     return side
 
 
@@ -198,11 +208,11 @@ def _content(real, shown):
     try:
         mode = os.lstat(real).st_mode
         if not stat.S_ISREG(mode):
-            raise Unusable("%s, which should have its metadata, is no file" % shown)
+            raise Unusable("its metadata file %s is not a file" % shown)
         content = beginning(real)
     except EnvironmentError as error:
         if error.errno == errno.ENOENT:
-            raise Unusable("%s, which should have its metadata, is not there" % shown)
+            raise Unusable("its metadata file %s is missing" % shown)
         raise
     if len(content) > LARGEST:
         raise Unreadable("%s has more than %d bytes" % (shown, LARGEST))
@@ -213,11 +223,11 @@ def _object(content, shown):
     # type: (bytes, Any) -> Dict[str, Any]
     try:
         metadata = json.loads(content.decode("utf-8"), object_pairs_hook=OrderedDict)
-    except (ValueError, RuntimeError):  # RuntimeError: too deep
+    except (ValueError, RuntimeError):  # RuntimeError: nested too deeply
         metadata = None
     if not isinstance(metadata, dict):
-        raise Unreadable("%s does not hold metadata of vDVS (a JSON object): it is damaged" % shown)
+        raise Unreadable("%s is damaged: it does not hold a JSON object" % shown)
     options = metadata.get("volOpts")
     if options is not None and not isinstance(options, dict):
-        raise Unusable("%s holds no options of a volume: volOpts is no object" % shown)
+        raise Unusable("%s has no volume options: volOpts is not an object" % shown)
     return metadata

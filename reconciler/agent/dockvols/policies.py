@@ -1,7 +1,8 @@
-"""The storage policies of vSAN: a file each in `dockvols/policies`, with the text of the policy and a line feed.
+"""Storage policies of vSAN: one file each in `dockvols/policies`, holding the text of the policy and a line feed.
 
-vDVS takes every file there for a policy, and checks nothing of it. A policy is what new volumes get; those that are
-there keep what they have until `policy update` of vDVS, or objtool, changes them.
+vDVS takes every file there for a policy and validates nothing. A policy applies to new volumes; existing ones keep what
+they have until `policy update` of vDVS, or objtool, changes them.
+Source: docs/domain.md#storage-policies
 """
 
 import errno
@@ -26,13 +27,13 @@ FOLDER = "policies"
 LARGEST = metadata.LARGEST  # bytes of a policy
 MOST_FILES = 1000
 MOST_READ = 2000  # volumes whose metadata are read, of one datastore
-NOT_LOOKED = "there is no policy, so nobody looked"
+NOT_LOOKED = "there is no policy, so usage was not examined"
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
 def listing(root, url):
     # type: (Root, str) -> Dict[str, Any]
-    """The entry `policies` of a datastore in the protocol."""
+    """Return the entry `policies` of a datastore in the protocol."""
     found = {"error": None, "files": {}, "users": {}, "unread": NOT_LOOKED}  # type: Dict[str, Any]
     try:
         place = tree.folder_of(root, url)
@@ -53,7 +54,10 @@ def listing(root, url):
 
 def apply(root, action):
     # type: (Root, Dict[str, Any]) -> None
-    """Do one WriteStoragePolicy or RemoveStoragePolicy. Raises Refused."""
+    """Run one WriteStoragePolicy or RemoveStoragePolicy. Raises Refused.
+
+    Source: docs/domain.md#storage-policies
+    """
     do = _ACTIONS.get(action.get("action", ""))
     if do is None:
         raise Refused("BadRequest", "there is no action %r on storage policies" % (action.get("action"),))
@@ -73,13 +77,16 @@ def _shown(url):
 
 def _folder(place, url):
     # type: (str, str) -> Optional[str]
-    """The real path of the folder; None if it is not there. A link would lead into the folder of a vmgroup."""
+    """Return the real path of the folder; None if it is missing.
+
+    Raises Refused for a link, which may lead to a vmgroup.
+    """
     real = os.path.join(place, FOLDER)
     mode = mode_of(real)
     if mode is None:
         return None
     if not stat.S_ISDIR(mode):
-        raise Refused("ReadError", "%s is no folder, but a %s" % (_shown(url), _kind(mode)))
+        raise Refused("ReadError", "%s is a %s, not a folder" % (_shown(url), _kind(mode)))
     return real
 
 
@@ -90,11 +97,11 @@ def _kind(mode):
 
 def _read(real):
     # type: (str) -> List[Any]
-    """[content, why not]."""
+    """Return [content, reason why it could not be read]."""
     try:
         mode = os.lstat(real).st_mode
         if not stat.S_ISREG(mode):
-            return [None, "is no file, but a %s" % _kind(mode)]
+            return [None, "is a %s, not a file" % _kind(mode)]
         content = metadata.beginning(real)
         if len(content) > LARGEST:
             return [None, "has more than %d bytes" % LARGEST]
@@ -107,7 +114,7 @@ def _read(real):
 
 def _users(place):
     # type: (str) -> Tuple[Dict[str, List[Any]], Any]
-    """The volumes by the policy that their metadata name, and why that could not be told of all."""
+    """Return the volumes by the policy in their metadata, and a reason if not all could be examined."""
     found = {}  # type: Dict[str, List[Any]]
     left = MOST_READ
     try:
@@ -138,11 +145,14 @@ def _is_folder(real):
 
 def _policy_of(descriptor):
     # type: (str) -> Any
-    """The policy that the metadata of a volume name; None: none, or there are no metadata. They are a JSON object in a
-    file beside the descriptor, which names it. Raises EnvironmentError or ValueError when it cannot be told."""
+    """Return the policy in the metadata of a volume; None if there is none, or there are no metadata.
+
+    Raises EnvironmentError or ValueError when it cannot be determined.
+    Source: docs/domain.md#volume-metadata
+    """
     text = metadata.beginning(descriptor)
     if len(text) >= volumes.LARGEST_DESCRIPTOR:
-        return None  # vDVS takes it for data
+        return None  # vDVS treats it as data
     name = metadata.side_file(text)
     if name is None:
         return None
@@ -163,7 +173,7 @@ def _write(root, action):
         creation.make_dockvols(root, native(url) + "/dockvols")
     place = tree.folder_of(root, url)
     if _folder(place, url) is None:
-        creation.make_one_folder(os.path.join(place, FOLDER))
+        creation.make_single_folder(os.path.join(place, FOLDER))
         files.sync_folder(place)
     real = os.path.join(_folder(place, url) or "", name)
     if _found(real) == wanted:
@@ -176,13 +186,13 @@ def _write(root, action):
         if action["before"] is not None:
             os.rename(beside, real)
         elif not files.publish(beside, real):
-            raise Refused("Moved", "the policy %s has just been made by somebody else" % action["name"])
+            raise Refused("Moved", "the policy %s was created by somebody else in the meantime" % action["name"])
     finally:
         files.remove(beside)
     files.sync_folder(os.path.dirname(real))
     files.remove_leftovers(real)
     if _found(real) != wanted:
-        raise Refused("Unverified", "the policy %s was written, but it is read back otherwise" % action["name"])
+        raise Refused("Unverified", "the policy %s was written, but read back differently" % action["name"])
 
 
 def _write_new(real, content):
@@ -205,18 +215,18 @@ def _remove(root, action):
     if action["name"] in users:
         raise Refused("InUse", "the policy %s is in use by %s" % (action["name"], users[action["name"]][0]))
     if unread is not None:
-        raise Refused("ReadError", "it cannot be told whether %s is in use: %s" % (action["name"], unread))
+        raise Refused("ReadError", "whether %s is in use cannot be determined: %s" % (action["name"], unread))
     os.remove(os.path.join(folder, name))
     files.sync_folder(folder)
 
 
 def _found(real):
     # type: (str) -> Optional[bytes]
-    """What is in the file; None if nothing is there. Raises Refused for anything but a file, or OSError."""
+    """Return the content of the file; None if nothing is there. Raises Refused for anything but a file, or OSError."""
     try:
         mode = os.lstat(real).st_mode
         if not stat.S_ISREG(mode):
-            raise Refused("NotAFile", "%s is no file, but a %s" % (readable(os.path.basename(real)), _kind(mode)))
+            raise Refused("NotAFile", "%s is a %s, not a file" % (readable(os.path.basename(real)), _kind(mode)))
         return metadata.beginning(real)
     except EnvironmentError as error:
         if error.errno == errno.ENOENT:
@@ -226,10 +236,10 @@ def _found(real):
 
 def _expect(real, action):
     # type: (str, Dict[str, Any]) -> None
-    """Raises Refused `Moved` if the file is not as the plan found it."""
+    """Raise Refused `Moved` if the file is not as the plan found it."""
     before = action["before"]
     if _found(real) != (None if before is None else before.encode("utf-8")):
-        raise Refused("Moved", "the policy %s is not what it was when it was looked at" % action["name"])
+        raise Refused("Moved", "the policy %s changed since the plan was made" % action["name"])
 
 
 _ACTIONS = {"WriteStoragePolicy": _write, "RemoveStoragePolicy": _remove}

@@ -1,7 +1,8 @@
-"""The folder `dockvols/` of a datastore: what is in it, and the links in it that carry the names of vmgroups.
+"""The folder `dockvols/` of a datastore: its content, and the links in it that have the names of vmgroups.
 
-The service serves a vmgroup from `dockvols/<name>` if that exists, whatever it points to, else from `dockvols/<id>`.
-So a wrong link hands one vmgroup's volumes to another.
+vDVS serves a vmgroup from `dockvols/<name>` if that exists, whatever it points to, else from `dockvols/<id>`. So a
+wrong link hands the volumes of one vmgroup to another.
+Source: docs/domain.md#layout-of-dockvols
 """
 
 import errno
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
     from ..paths import Root
 
 DB_FILES = "vmdkops_config.db"
-MOST_LISTED = 5000  # volumes of one datastore that are named
-NOT_IN_A_NEW_NAME = re.compile(r"[/\x00-\x1f\x7f]")  # of a file that we make
+MOST_LISTED = 5000  # volumes of one datastore that are listed by name
+NOT_IN_A_NEW_NAME = re.compile(r"[/\x00-\x1f\x7f]")  # in the name of a file that we create
 _NOT_IN_A_NAME = re.compile(r"[/\x00]")
 
 
 def listing(root, url):
     # type: (Root, str) -> Dict[str, Any]
-    """The `datastores` entry of the protocol for the datastore with this URL (`/vmfs/volumes/<id>`)."""
+    """Return the `datastores` entry of the protocol for the datastore with this URL (`/vmfs/volumes/<id>`)."""
     try:
         folder = folder_of(root, url)
         entries = _entries(root, folder, root.canonical(url))
@@ -43,7 +44,10 @@ def listing(root, url):
 
 def apply(root, action):
     # type: (Root, Dict[str, Any]) -> None
-    """Do one SetNameLink or RemoveNameLink. Raises Refused."""
+    """Run one SetNameLink or RemoveNameLink. Raises Refused.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     do = _ACTIONS.get(action.get("action", ""))
     if do is None:
         raise Refused("BadRequest", "there is no action %r on name links" % (action.get("action"),))
@@ -55,7 +59,10 @@ def apply(root, action):
 
 def folder_of(root, url):
     # type: (Root, str) -> str
-    """The real path of `dockvols/` (which may not exist). Raises Refused `BadRequest`, `NotMounted`, `ReadError`."""
+    """Return the real path of `dockvols/`, which may not exist.
+
+    Raises Refused `BadRequest`, `NotMounted` or `ReadError`.
+    """
     url = root.canonical(url)
     if posixpath.dirname(url) != VOLUMES:
         raise Refused("BadRequest", "%s is not the URL of a datastore" % url)
@@ -69,7 +76,7 @@ def folder_of(root, url):
     except EnvironmentError as error:
         raise files.refusal(error, "%s/dockvols cannot be read" % url)
     if mode is not None and not stat.S_ISDIR(mode):
-        raise Refused("ReadError", "%s/dockvols is not a folder, or a link that leads nowhere" % url)
+        raise Refused("ReadError", "%s/dockvols is neither a folder nor a link to one" % url)
     return folder
 
 
@@ -84,7 +91,7 @@ def _entries(root, folder, url):
         try:
             entries[readable(name)] = _entry(root, url, os.path.join(folder, name))
         except EnvironmentError as error:
-            if error.errno != errno.ENOENT:  # else it has gone since it was listed
+            if error.errno != errno.ENOENT:  # else it was removed since it was listed
                 raise
     return entries
 
@@ -101,7 +108,7 @@ def _entry(root, url, real):
 
 def _volumes(folder, entries):
     # type: (str, Dict[str, Any]) -> Dict[str, Any]
-    """The volumes of every vmgroup, as far as there is room: who has too many is left out and only counted."""
+    """Return the volumes of each vmgroup; a vmgroup that exceeds what is left of MOST_LISTED is only counted."""
     left, budget = MOST_LISTED, volumes.Budget()
     found = {}
     for name in sorted(name for name in entries if UUID.match(name) and entries[name][2]):
@@ -118,7 +125,7 @@ def _volumes(folder, entries):
 
 def _canonical_target(root, url, target):
     # type: (Root, str, str) -> str
-    """Where a link in `dockvols/` points, as a host path by volume id."""
+    """Return where a link in `dockvols/` points, as a host path by volume id."""
     return root.canonical(posixpath.join(native(url), "dockvols", target))
 
 
@@ -157,7 +164,7 @@ def _remove(root, action):
 
 def _checked(name):
     # type: (Any) -> str
-    """A name that stays inside the folder, native."""
+    """Return the name, which must stay inside the folder, as native text. Raises Refused."""
     if not name or name in (".", "..") or _NOT_IN_A_NAME.search(name):
         raise Refused("BadRequest", "%r cannot be the name of a link" % name)
     return native(name)

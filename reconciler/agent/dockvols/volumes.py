@@ -1,6 +1,7 @@
-"""The volumes in the folder of a vmgroup, and what can be told about them without opening much.
+"""The volumes in the folder of a vmgroup, and what can be known of them while opening few files.
 
-On VMFS every file that is opened takes a lock that other hosts see, so sizes come from `stat` where they can.
+On VMFS every opened file takes a lock that other hosts see, so sizes come from `stat` where possible.
+Source: docs/domain.md#volume-metadata
 """
 
 import errno
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
     from typing import Any, List, Optional  # novm
 
 MOST_READ = 500  # descriptors that are opened for one datastore
-LARGEST_DESCRIPTOR = 5000  # bytes; vDVS takes a larger file for data
+LARGEST_DESCRIPTOR = 5000  # bytes; vDVS treats a larger file as data
 MEGABYTE = 1048576
-# Beside the descriptor of a volume lie files that are not volumes: its data, and those of its snapshots.
+# Other files beside a descriptor: the data of the volume and of its snapshots.
 _NOT_A_VOLUME = re.compile(r"-(flat|delta|ctk|digest|[0-9]{6})\.vmdk$")
 _EXTENT = re.compile(b"(?m)^(?:RW|RDONLY|NOACCESS) ([0-9]+) ")
 _SECTOR = 512
@@ -33,19 +34,22 @@ class Budget(object):
 
 def names(folder):
     # type: (str) -> List[str]
-    """The names of the descriptors of volumes in the folder at this real path, sorted. Raises OSError."""
+    """Return the names of the volume descriptors in the folder at this real path, sorted. Raises OSError."""
     return among(os.listdir(folder))
 
 
 def among(listed):
     # type: (List[str]) -> List[str]
-    """The names of the descriptors of volumes among those of the files of a folder, sorted."""
+    """Return the names of volume descriptors among the names in a folder, sorted.
+
+    Source: docs/domain.md#volume-metadata
+    """
     return sorted(name for name in listed if name.endswith(".vmdk") and not _NOT_A_VOLUME.search(name))
 
 
 def described(folder, found, budget):
     # type: (str, List[str], Budget) -> List[List[Any]]
-    """For each descriptor its volume's name and its capacity in MB (None: it cannot be told, or not cheaply)."""
+    """Return [volume name, capacity in MB or None if unknown or too costly to read] for each descriptor."""
     return [[readable(name[: -len(".vmdk")]), _capacity(os.path.join(folder, name), budget)] for name in found]
 
 
@@ -69,7 +73,7 @@ def _capacity(descriptor, budget):
 def _size(real):
     # type: (str) -> Optional[int]
     try:
-        found = os.lstat(real)  # vDVS makes no links here; one that is there may lead anywhere
+        found = os.lstat(real)  # vDVS makes no links here; a foreign one may lead anywhere
         return found.st_size if stat.S_ISREG(found.st_mode) else None
     except EnvironmentError as error:
         if error.errno == errno.ENOENT:

@@ -1,4 +1,4 @@
-"""What each action does to the host itself."""
+"""Actions on the host itself."""
 
 import os
 import time
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 INSTALL_SECONDS = 900
 SERVICE_SECONDS = 120
-SOURCE_SECONDS = 60  # hosts that install from one datastore read the same file
+SOURCE_SECONDS = 60  # all hosts may be reading the same file
 
 
 def apply(root, action):
     # type: (Root, Dict[str, Any]) -> None
-    """Do one host action. Raises Refused."""
+    """Run one host action. Raises Refused."""
     do = _ACTIONS.get(action.get("action", ""))
     if do is None:
         raise Refused("BadRequest", "there is no action %r on a host" % (action.get("action"),))
@@ -33,7 +33,7 @@ def apply(root, action):
 def _link_db(root, action):
     # type: (Root, Dict[str, Any]) -> None
     real, wanted = root.real(AUTH_DB, last=False), native(action["path"])
-    _refuse_a_file(real)
+    _refuse_own_db(real)
     found = raw_target(real)
     if found == wanted:
         return
@@ -48,7 +48,7 @@ def _link_db(root, action):
 def _unlink_db(root, action):
     # type: (Root, Dict[str, Any]) -> None
     real = root.real(AUTH_DB, last=False)
-    _refuse_a_file(real)
+    _refuse_own_db(real)
     found = raw_target(real)
     if found is None:
         return
@@ -60,9 +60,12 @@ def _unlink_db(root, action):
     files.sync_folder(os.path.dirname(real))
 
 
-def _refuse_a_file(real):
+def _refuse_own_db(real):
     # type: (str) -> None
-    """A plain file there is a config DB of this host alone: replacing it would lose it."""
+    """Refuse to replace a plain file, which is a config DB of this host alone and would be lost.
+
+    Source: docs/domain.md#modes-of-a-host
+    """
     if os.path.lexists(real) and raw_target(real) is None:
         raise Refused("NotALink", "%s is not a link but this host's own config DB" % AUTH_DB)
 
@@ -110,7 +113,7 @@ def _remove_driver(root, action):
 
 def _still_installed(root, before):
     # type: (Root, str) -> bool
-    """Whether the driver is there, in the version `before`. Raises Refused `Moved` if it is there in another one."""
+    """Return whether the driver is installed in the version `before`. Raises Refused `Moved` for another version."""
     facts.forget_driver(root)
     found, error = facts.driver(root)
     if error:
@@ -138,13 +141,17 @@ def _check_source(root, action):
     # type: (Root, Dict[str, Any]) -> None
     source, checksum = action["source"], action.get("sha256")
     if "://" not in source:
-        sqlite.patiently(monotonic() + SOURCE_SECONDS, lambda: _check_file(root, source, checksum))
+        sqlite.retry_while_locked(monotonic() + SOURCE_SECONDS, lambda: _check_file(root, source, checksum))
     elif checksum:
-        raise Refused("Checksum", "the checksum of %s cannot be checked: only that of a file on the host" % source)
+        raise Refused("Checksum", "the checksum of %s cannot be verified: only files on the host can be" % source)
 
 
 def _install(root, action):
     # type: (Root, Dict[str, Any]) -> None
+    """Install a VIB or an offline bundle and check the installed version. Raises Refused `InstallFailed`.
+
+    Source: docs/domain.md#driver-and-service
+    """
     source, version = action["source"], action.get("version")
     option = "-d" if source.endswith(".zip") else "-v"
     words = [facts.esxcli(root), "software", "vib", "install", option, source]
@@ -163,7 +170,7 @@ def _install(root, action):
 
 def _check_file(root, source, checksum):
     # type: (Root, str, Any) -> None
-    """That the file is there and, if a checksum is given, that it is the right one."""
+    """Check that the file exists and, if a checksum is given, matches it. Raises Refused."""
     import hashlib  # see `rows.fingerprint`
 
     digest = hashlib.sha256()
@@ -180,6 +187,10 @@ def _check_file(root, source, checksum):
 
 def _restart_hostd(root, action):
     # type: (Root, Dict[str, Any]) -> None
+    """Restart hostd, which reads the esxcli extensions of a VIB only when it starts.
+
+    Source: docs/domain.md#driver-and-service
+    """
     del action
     script = programs.first_that_exists(root, [facts.HOSTD])
     if script is None:
@@ -207,7 +218,7 @@ def _start_service(root, action):
 
 _ACTIONS = {
     "LinkDB": _link_db,
-    "LeaveOwnDB": own_db.leave,
+    "LeaveOwnDB": own_db.link_to_shared,
     "UnlinkDB": _unlink_db,
     "WriteSection": _write_section,
     "RemoveSection": _remove_section,

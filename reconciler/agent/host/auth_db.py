@@ -1,11 +1,14 @@
-"""`auth-db`, by which vDVS on a host finds its config DB: a link to a shared one, or the DB of this host alone."""
+"""`auth-db`, where vDVS on a host finds its config DB: a link to a shared one, or the DB of this host alone.
+
+Source: docs/domain.md#modes-of-a-host
+"""
 
 import os
 
 from .. import files
 from ..compat import readable
 from ..db import database
-from ..db.journal import journal_bytes, somebody_is_writing
+from ..db.journal import journal_header, writer_is_active
 from ..paths import AUTH_DB, VOLUMES, mode_of, raw_target, size_of
 from ..wire import Refused
 
@@ -19,7 +22,10 @@ _FOLDER = os.path.dirname(AUTH_DB)
 
 
 class AuthDB(object):
-    """It, at one moment. `target`: the text of the link, None if it is none; `path`: what it leads to, by volume id."""
+    """The state of `auth-db` at one moment.
+
+    `target`: the text of the link, None if it is none; `path`: what it points to, by volume id.
+    """
 
     def __init__(self, root):
         # type: (Root) -> None
@@ -32,9 +38,12 @@ class AuthDB(object):
 
     def mode(self):
         # type: () -> Tuple[str, str]
-        """(mode, reason): NotConfigured without auth-db, SingleNode for a file, MultiNode for a link to a file, else
-        BrokenLink with the reason. The file is not opened: every host would, all at once, and on VMFS a file that one
-        host has open may be refused to the others, vDVS among them. Whoever reads it tells whether it can be used."""
+        """Return (mode, reason): NotConfigured, SingleNode, MultiNode, or BrokenLink with the reason.
+
+        The DB is not opened: every host would do so at once, and on VMFS a file that one host has open may be refused
+        to the others, vDVS among them. The host that reads it reports whether it can be used.
+        Source: docs/domain.md#modes-of-a-host
+        """
         try:
             if mode_of(self._real) is None:
                 return "NotConfigured", ""
@@ -43,15 +52,17 @@ class AuthDB(object):
         if self.path is None:
             return "SingleNode", ""
         try:
-            size = database.Place(self._root, self.path).size()
+            size = database.DBFile(self._root, self.path).size()
         except Refused as refused:
             return "BrokenLink", refused.reason
         return ("BrokenLink", "Missing") if size is None else ("MultiNode", "")
 
     def used(self):
         # type: () -> Optional[Any]
-        """The path of the config DB that vDVS on this host uses: AUTH_DB if that is its own. None if it uses none, or
-        one that is not on a datastore."""
+        """Return the path of the config DB that vDVS on this host uses: AUTH_DB if it is the host's own.
+
+        None if there is none, or if it is not on a datastore.
+        """
         try:
             if mode_of(self._real) is None:
                 return None
@@ -63,14 +74,18 @@ class AuthDB(object):
 
     def journal_beside(self):
         # type: () -> bool
-        """Whether the journal of an interrupted writer lies beside auth-db, which is a link. SQLite before 3.10 puts it
-        there and looks for it only there, so nobody but vDVS on this host can finish or undo that write."""
-        if self.target is None or not journal_bytes(self._real):
+        """Return whether the journal of an interrupted writer lies beside auth-db, which is a link.
+
+        SQLite before 3.10 puts it there and looks for it only there, so only vDVS on this host can finish or roll back
+        that write.
+        Source: docs/domain.md#locks-and-journal
+        """
+        if self.target is None or not journal_header(self._real):
             return False
         try:
             db = self._root.real(AUTH_DB)
-            if size_of(db) and somebody_is_writing(db):
+            if size_of(db) and writer_is_active(db):
                 return False
-        except (Refused, EnvironmentError):  # the mode says what is wrong with the DB
+        except (Refused, EnvironmentError):  # `mode` reports what is wrong with the DB
             pass
-        return bool(journal_bytes(self._real))
+        return bool(journal_header(self._real))

@@ -1,4 +1,7 @@
-"""What is read from the host itself: driver, service, Secure Boot."""
+"""Facts of the host itself: driver, service, Secure Boot.
+
+Source: docs/domain.md#driver-and-service
+"""
 
 import csv
 import os
@@ -23,7 +26,7 @@ SECURE_BOOT = "/usr/lib/vmware/secureboot/bin/secureBoot.py"
 RUNNING = "/var/run/vmware"
 SERVICE_TAG = "vmdkops"
 QUESTION_SECONDS = 30
-SERVICE_SECONDS = 20  # for how long an answer of the service is good, at most
+SERVICE_SECONDS = 20  # longest use of a cached answer
 
 _kept_drivers = {}  # type: Dict[str, List[Any]]
 _service_cache = {}  # type: Dict[str, Tuple[Any, str, float]]
@@ -32,9 +35,12 @@ _secure_boot_cache = {}  # type: Dict[str, bool]
 
 def driver(root, kept=None):
     # type: (Root, Optional[List[Any]]) -> Tuple[Optional[str], Optional[str]]
-    """(version of the installed driver or None, why it could not be read or None). esxcli takes seconds on a host, so
-    the answer is good as long as the folder of installed VIBs is as it was. `kept`: what `kept_driver` gave, perhaps
-    by another agent."""
+    """Return (version of the installed driver or None, reason why it could not be read or None).
+
+    esxcli takes seconds, so the answer is cached as long as the folder of installed VIBs is unchanged. `kept`: an
+    earlier `kept_driver`, possibly of another agent.
+    Source: docs/domain.md#driver-and-service
+    """
     state = _installed(root)
     kept = _kept_drivers.pop(root.folder, kept)
     if kept is None or state is None or kept[0] != state:
@@ -49,19 +55,19 @@ def driver(root, kept=None):
 
 def kept_driver(root):
     # type: (Root) -> Optional[List[Any]]
-    """The last answer of `driver`, and when it is good; None: the next one is asked of esxcli."""
+    """Return the last answer of `driver` with the state of the VIB folder; None if esxcli must be asked next time."""
     return _kept_drivers.get(root.folder)
 
 
 def forget_driver(root):
     # type: (Root) -> None
-    """Ask esxcli next time, after an installation."""
+    """Ask esxcli next time; call it after an installation."""
     _kept_drivers.pop(root.folder, None)
 
 
 def esxcli(root):
     # type: (Root) -> str
-    """The real path of esxcli. Raises Refused `CannotRun`."""
+    """Return the real path of esxcli. Raises Refused `CannotRun`."""
     found = programs.first_that_exists(root, ESXCLI)
     if found is None:
         raise Refused("CannotRun", "esxcli was not found in %s" % " or ".join(ESXCLI))
@@ -70,8 +76,11 @@ def esxcli(root):
 
 def service(root):
     # type: (Root) -> str
-    """The state of vmdk-opsd: `running`, `stopped`, `not installed` or `unknown`. Asked anew, unless a lookout asked a
-    moment ago and the pid files are as they were."""
+    """Return the state of vmdk-opsd: `running`, `stopped`, `not installed` or `unknown`.
+
+    The init script is asked each time, unless a change watcher asked a moment ago and the pid files are unchanged.
+    Source: docs/domain.md#driver-and-service
+    """
     pids, state, until = _service_cache.get(root.folder, (None, "", 0.0))
     if state and monotonic() < until and pids == pid_files(root):
         return state
@@ -80,7 +89,7 @@ def service(root):
 
 def ask_service(root):
     # type: (Root) -> str
-    """The same, asked anew, and kept for as long as it takes until a lookout asks again."""
+    """Ask the init script, and cache the answer until a change watcher asks again."""
     pids = pid_files(root)
     state = _status(root)
     _service_cache[root.folder] = (pids, state, monotonic() + SERVICE_SECONDS)
@@ -89,13 +98,13 @@ def ask_service(root):
 
 def forget_service(root):
     # type: (Root) -> None
-    """Ask it next time, after it was started or stopped."""
+    """Ask the init script next time; call it after a start or stop."""
     _service_cache.pop(root.folder, None)
 
 
 def pid_files(root):
     # type: (Root) -> Any
-    """The state of the pid files of the service, and of the watchdog that restarts it; None if there are none."""
+    """Return the state of the pid files of the service and of its watchdog; None if there are none."""
     try:
         folder = root.real(RUNNING)
         names = sorted(name for name in os.listdir(folder) if SERVICE_TAG in name)
@@ -106,6 +115,10 @@ def pid_files(root):
 
 def _status(root):
     # type: (Root) -> str
+    """Return the state of the service by the exit code of its init script.
+
+    Source: docs/domain.md#driver-and-service
+    """
     script = programs.first_that_exists(root, [SERVICE])
     if script is None:
         return "not installed"
@@ -118,11 +131,14 @@ def _status(root):
 
 def secure_boot(root):
     # type: (Root) -> Optional[bool]
-    """Whether UEFI Secure Boot is on (then local.sh never runs); None: ESXi's own tool is missing or did not say."""
+    """Return whether UEFI Secure Boot is on (then local.sh never runs); None if ESXi's own tool is missing or fails.
+
+    Source: docs/domain.md#boot-script
+    """
     known = _secure_boot_cache.get(root.folder)
     if known is None:
         known = _ask_secure_boot(root)
-    if known is not None:  # it changes only with a reboot; but what was not answered is asked again
+    if known is not None:  # changes only at a reboot; a failure is retried
         _secure_boot_cache[root.folder] = known
     return known
 
@@ -141,8 +157,10 @@ def _ask_secure_boot(root):
 
 def _installed(root):
     # type: (Root) -> Optional[str]
-    """The state of the folder of installed VIBs: another one after each change of it, and after each boot, which makes
-    it anew. None if that cannot be told, also because it was changed a moment ago."""
+    """Return the state of the folder of installed VIBs, which differs after each change and each boot.
+
+    None if it cannot be determined, or if the folder was changed a moment ago.
+    """
     found = _installed_vibs(root)
     return None if found is None or not files.is_settled(found[0]) else found[1]
 

@@ -1,7 +1,7 @@
-"""How much vDVS writes into its log: log_config.json, which the service reads when it starts.
+"""The log level of vDVS in log_config.json, which the service reads when it starts.
 
-The service makes the file when there is none, and never changes it afterwards. /etc is lost at a reboot, and the file
-with it.
+The service writes the file when there is none, and never changes it afterwards. It is lost at a reboot, as all of /etc.
+Source: docs/domain.md#log-level
 """
 
 import io
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..paths import Root
 
 FILE = "/etc/vmware/vmdkops/log_config.json"
-HANDLER = "rotate_file"  # the service knows it by this name
+HANDLER = "rotate_file"  # the name that the service requires
 RESTART_SECONDS = 120
 _LARGEST = 1048576
 _LINE = "%(asctime)-12s %(process)d [%(threadName)s] [%(levelname)-7s] %(message)s"
@@ -28,8 +28,11 @@ _LINE = "%(asctime)-12s %(process)d [%(threadName)s] [%(levelname)-7s] %(message
 
 def read(root):
     # type: (Root) -> Tuple[Optional[Any], Optional[str]]
-    """(level, None); the level is `LOGGER/FILE` where the two of them differ, and None if there is no such file, which
-    means INFO from the next start on. (None, why): the file is not one that the service could use."""
+    """Return (level, None), or (None, reason) if the service could not use the file.
+
+    The level is `LOGGER/FILE` where the two differ, and None without a file, which means INFO from the next start on.
+    Source: docs/domain.md#log-level
+    """
     try:
         found = _content(root)
     except Refused as refused:
@@ -45,8 +48,11 @@ def read(root):
 
 def change(root, action):
     # type: (Root, Dict[str, Any]) -> None
-    """Set the level, if it is still as `before`, and restart the service if it runs: it reads the file at no other
-    time. All else in the file stays as it is. Raises Refused."""
+    """Set the level, if it is still `before`, and restart the service if it runs: it reads the file only at its start.
+
+    Everything else in the file stays. Raises Refused.
+    Source: docs/domain.md#log-level
+    """
     level, before = action["level"], action["before"]
     found, why = read(root)
     if why is not None:
@@ -77,7 +83,7 @@ def _content(root):
     try:
         return json.loads(text)
     except ValueError:
-        raise Refused("BadFile", "%s is not JSON, so vDVS does not start; mend it, or remove it" % FILE)
+        raise Refused("BadFile", "%s is not JSON, so vDVS does not start; fix it or remove it" % FILE)
 
 
 def _text(real):
@@ -106,7 +112,10 @@ def _write(root, text):
 
 def _default():
     # type: () -> Dict[str, Any]
-    """What the service would make itself."""
+    """Return the file that the service itself would write.
+
+    Source: docs/domain.md#log-level
+    """
     handler = {
         "class": "logging.handlers.RotatingFileHandler",
         "filename": "/var/log/vmware/vmdk_ops.log",

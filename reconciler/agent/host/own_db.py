@@ -1,4 +1,7 @@
-"""A host that leaves its own config DB (SingleNode) for a shared one that is there already."""
+"""Replacing a host's own config DB (SingleNode) by a link to a shared one that exists already.
+
+Source: docs/domain.md#moving-a-config-db
+"""
 
 import time
 
@@ -11,18 +14,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict  # novm
 
-    from ..db.database import Place
+    from ..db.database import DBFile
     from ..paths import Root
 
-SECONDS = 10  # to wait for each lock
+SECONDS = 10  # of waiting for each lock
 
 
-def leave(root, action):
+def link_to_shared(root, action):
     # type: (Root, Dict[str, Any]) -> None
-    """Put a link to the config DB at `path` in the place of the host's own, which is kept beside that one: a reboot
-    loses what lies in its folder. What it has booked for vmgroups of both is booked there. Raises Refused, `Moved` if
-    the host's own is not as `fingerprint` says."""
-    source, target = database.Place(root, AUTH_DB), database.Place(root, native(action["path"]))
+    """Replace the host's own config DB by a link to the one at `path`, and take over its booked volumes.
+
+    The old file is kept beside the shared DB: a reboot loses what is in its own folder. Volumes are taken over for the
+    vmgroups of both DBs. Raises Refused, `Moved` if the host's own DB does not have the `fingerprint`.
+    Source: docs/domain.md#moving-a-config-db
+    """
+    source, target = database.DBFile(root, AUTH_DB), database.DBFile(root, native(action["path"]))
     if raw_target(source.real) == target.path:
         return
     until = monotonic() + SECONDS
@@ -30,20 +36,20 @@ def leave(root, action):
         raise Refused("TooOld", "the SQLite of this host is too old to write a shared DB; 3.7.16 is needed")
     if not target.size():
         raise Refused("Missing", "there is no config DB at %s" % target.path)
-    transaction.expect_unmoved(transaction.fingerprint(source, until), action["fingerprint"])
-    lock = sqlite.patiently(until, lambda: transaction.begin(source))
+    transaction.expect_fingerprint(transaction.fingerprint(source, until), action["fingerprint"])
+    lock = sqlite.retry_while_locked(until, lambda: transaction.begin(source))
     try:
-        transaction.expect_unmoved(rows.fingerprint(rows.read(lock)), action["fingerprint"])
-        sqlite.patiently(until, lambda: _add_books(source, target, until))
+        transaction.expect_fingerprint(rows.fingerprint(rows.read(lock)), action["fingerprint"])
+        sqlite.retry_while_locked(until, lambda: _add_volumes(source, target, until))
         relocation.put_aside(source, target, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
     except EnvironmentError as error:
-        raise sqlite.meaning(error)
+        raise sqlite.as_refused(error)
     finally:
         sqlite.close(lock)
 
 
-def _add_books(source, target, until):
-    # type: (Place, Place, float) -> None
+def _add_volumes(source, target, until):
+    # type: (DBFile, DBFile, float) -> None
     connection = sqlite.open_writing(target.root, target.real)
     try:
         sqlite.attach_reading(connection, source.real, "old")
@@ -52,6 +58,6 @@ def _add_books(source, target, until):
         sqlite.execute(connection, "INSERT OR IGNORE INTO main.volumes " + of_both)
         transaction.commit(connection, until)
     except Exception as error:
-        raise transaction.while_writing(error, target)
+        raise transaction.writing_error(error, target)
     finally:
         sqlite.close(connection)

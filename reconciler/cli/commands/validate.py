@@ -21,10 +21,12 @@ def validate(paths: tuple[str, ...], site: str | None, output: str) -> int:
       kustomize build . | vdvs validate -f -
     """
     import sys
+    from collections import Counter
 
     from reconciler import loader
     from reconciler.cli.output import emit
     from reconciler.model.errors import InvalidManifestsError
+    from reconciler.model.kinds import RECONCILED
     from reconciler.model.refs import Kind
     from reconciler.render import data, results
 
@@ -36,16 +38,9 @@ def validate(paths: tuple[str, ...], site: str | None, output: str) -> int:
         else:
             emit(data.errors_data(invalid.errors, invalid.files), output)
         return exits.INVALID
-    desired = loaded.desired
-    objects = {
-        Kind.SITE: int(desired.site is not None),
-        Kind.CONFIG_DB: len(desired.config_dbs),
-        Kind.HOST: len(desired.hosts),
-        Kind.VMGROUP: len(desired.vmgroups),
-        Kind.STORAGE_POLICY: len(desired.storage_policies),
-        Kind.VOLUME: len(desired.volumes),
-    }
     if output == "text":
+        declared = Counter(ref.kind for ref, _ in loaded.desired.digests)
+        objects = {Kind.SITE: int(loaded.desired.site is not None), **{kind: declared[kind] for kind in RECONCILED}}
         click.echo(results.valid_text(loaded.files, objects), nl=False)
     else:
         emit(data.errors_data((), loaded.files), output)

@@ -1,71 +1,77 @@
-"""What goes wrong in `dockvols/`: name links, folders, and the books of what is in them."""
+"""Faults in `dockvols/`: name links, folders, and the quota rows of volumes.
+
+Source: docs/domain.md#layout-of-dockvols
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from reconciler.lab.breakage.drift import Drift
-from reconciler.lab.breakage.place import Place, put_link, put_volume
 from reconciler.lab.breakage.row_drifts import BY_HAND, NOBODY
+from reconciler.lab.breakage.target import Target, put_link, put_volume
 
 
-def _link_to(target: Callable[[Place, str], str]) -> Callable[[Place], None]:
-    """A drift that gives the vmgroup, which has a volume, another name link; `target` is told the vmgroup's uuid."""
+def _link_to(destination: Callable[[Target, str], str]) -> Callable[[Target], None]:
+    """Return a drift that replaces the name link of a vmgroup with a volume.
 
-    def make(place: Place) -> None:
-        place.a_volume()
-        uuid, name = place.group
-        put_link(place.dockvols / name, target(place, uuid))
+    `destination` gets the target and the uuid of the vmgroup, and returns the text of the link.
+    """
+
+    def make(target: Target) -> None:
+        target.a_volume()
+        uuid, name = target.group
+        put_link(target.dockvols / name, destination(target, uuid))
 
     return make
 
 
-def _foreign(place: Place) -> None:
-    (place.dockvols / NOBODY).mkdir(exist_ok=True)
-    put_volume(place.dockvols / NOBODY, "secret")
-    _link_to(lambda place, _: f"{place.url}/dockvols/{NOBODY}")(place)
+def _foreign(target: Target) -> None:
+    (target.dockvols / NOBODY).mkdir(exist_ok=True)
+    put_volume(target.dockvols / NOBODY, "secret")
+    _link_to(lambda target, _: f"{target.url}/dockvols/{NOBODY}")(target)
 
 
-def _missing(place: Place) -> None:
-    place.a_volume()
-    (place.dockvols / place.group[1]).unlink()
+def _missing(target: Target) -> None:
+    target.a_volume()
+    (target.dockvols / target.group[1]).unlink()
 
 
-def _is_folder(place: Place) -> None:
-    place.a_volume()
-    link = place.dockvols / place.group[1]
+def _is_folder(target: Target) -> None:
+    target.a_volume()
+    link = target.dockvols / target.group[1]
     link.unlink()
     link.mkdir()
 
 
-def _folder_is_link(place: Place) -> None:
-    folder = place.a_volume()
-    folder.rename(place.dockvols / BY_HAND)
-    folder.symlink_to(f"{place.url}/dockvols/{BY_HAND}")
+def _folder_is_link(target: Target) -> None:
+    folder = target.a_volume()
+    folder.rename(target.dockvols / BY_HAND)
+    folder.symlink_to(f"{target.url}/dockvols/{BY_HAND}")
 
 
-def _stale_books(place: Place) -> None:
-    place.sql("INSERT INTO volumes VALUES (?, ?, 'gone', 1024)", place.group[0], place.url)
+def _stale_books(target: Target) -> None:
+    target.sql("INSERT INTO volumes VALUES (?, ?, 'gone', 1024)", target.group[0], target.url)
 
 
-def _uncounted(place: Place) -> None:
-    place.a_volume()
-    place.sql("DELETE FROM volumes WHERE tenant_id = ?", place.group[0])
+def _uncounted(target: Target) -> None:
+    target.a_volume()
+    target.sql("DELETE FROM volumes WHERE tenant_id = ?", target.group[0])
 
 
 DRIFTS = (
-    Drift("name-link-foreign", "the vmgroup's name link leads to the folder of another", _foreign, 1452),
-    Drift("name-link-broken", "the name link leads nowhere",
-          _link_to(lambda place, _: f"{place.url}/dockvols/{BY_HAND}")),
-    Drift("name-link-by-old-name", "the name link goes by a name that the datastore had once",
+    Drift("name-link-foreign", "the vmgroup's name link points to the folder of another", _foreign, 1452),
+    Drift("name-link-broken", "the name link is dangling",
+          _link_to(lambda target, _: f"{target.url}/dockvols/{BY_HAND}")),
+    Drift("name-link-by-old-name", "the name link contains a former name of the datastore",
           _link_to(lambda _, uuid: f"/vmfs/volumes/old-name/dockvols/{uuid}"), 1659),
-    Drift("name-link-by-name", "the name link goes by the datastore's name, as vDVS makes it",
-          _link_to(lambda place, uuid: f"/vmfs/volumes/{place.datastore}/dockvols/{uuid}"), 1659),
+    Drift("name-link-by-name", "the name link contains the datastore's name, as vDVS makes it",
+          _link_to(lambda target, uuid: f"/vmfs/volumes/{target.datastore}/dockvols/{uuid}"), 1659),
     Drift("name-link-relative", "the name link is relative, as the script of 0.11 makes it",
           _link_to(lambda _, uuid: uuid)),
     Drift("name-link-missing", "the folder has no name link: normal, vDVS finds it by its uuid", _missing, 1485),
-    Drift("name-is-folder", "a folder stands in the place of the name link", _is_folder),
+    Drift("name-is-folder", "a folder is in the place of the name link", _is_folder),
     Drift("folder-is-link", "the vmgroup's folder is a link", _folder_is_link),
-    Drift("volumes-stale", "a volume is counted that is not there", _stale_books, 1036),
-    Drift("volumes-uncounted", "a volume is there that is not counted", _uncounted, 1036),
+    Drift("volumes-stale", "a booked volume does not exist", _stale_books, 1036),
+    Drift("volumes-uncounted", "an existing volume is not booked", _uncounted, 1036),
 )  # fmt: skip

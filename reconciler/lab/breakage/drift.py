@@ -1,4 +1,4 @@
-"""What a drift is."""
+"""The definition of a drift."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from reconciler.lab.breakage.place import Place
+from reconciler.lab.breakage.target import Target
 
 
 class Drift(Struct, frozen=True):
-    """One thing that goes wrong on real sites. `what` is one line; `issue` the number of the issue of vDVS that tells
-    of it, None if none does; `make` does it to a lab as an outsider would, and raises UsageError if it cannot."""
+    """One fault of real sites.
+
+    `what`: a line of description; `issue`: the number of an issue of vDVS that reports it, or None; `make`: makes the
+    fault in a lab as an outsider would, and raises UsageError if it cannot.
+    """
 
     name: str
     what: str
-    make: Callable[[Place], None]
+    make: Callable[[Target], None]
     issue: int | None = None

@@ -1,7 +1,7 @@
 #!/bin/sh
-# A stand-in for /sbin/auto-backup.sh, for one simulated host: the folder that this file's own place is in counts as /
-# of that host. It saves the host's local.sh, with its mode, in bootbank/state.tgz, from where a reboot restores it.
-# Without the folder bootbank it fails, as on a host that lost its boot device.
+# Stand-in for /sbin/auto-backup.sh on one simulated host, whose / is the folder above the one of this file. It saves
+# local.sh and its mode in bootbank/state.tgz, from where a reboot restores it. Without the folder bootbank it fails, as
+# on a host that lost its boot device.
 
 root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd -P) || exit 1
 bank=$root/bootbank

@@ -1,4 +1,4 @@
-"""The kinds: one module each, with what is declared, resolved and observed of it; and what they are called.
+"""The kinds: one module each, with the declared, resolved and observed state of its objects; and their names.
 
 `KINDS` is the one list of kinds. Each layer that treats kinds differently has a table of its own, by `Kind`.
 """
@@ -15,6 +15,7 @@ from reconciler.model.refs import Kind
 class KindSpec(Struct, frozen=True):
     """What a kind is called: on the command line (singular, plural, short names), and in sentences.
 
+    `reconciled` False: a manifest of this kind configures vdvs itself, so a set has at most one.
     `on_datastore`: its objects are files on a datastore, which go one generic way through plan, ports and agent.
     """
 
@@ -22,11 +23,12 @@ class KindSpec(Struct, frozen=True):
     names: tuple[str, ...]
     noun: str
     nouns: str
+    reconciled: bool = True
     on_datastore: bool = False
 
     @property
     def singular(self) -> str:
-        """Name of one object on the command line and in references: `vmgroup`."""
+        """Name of one object on the command line and in references, and of the schema: `vmgroup`."""
         return self.names[0]
 
     @property
@@ -38,7 +40,7 @@ class KindSpec(Struct, frozen=True):
 KINDS: Final[dict[Kind, KindSpec]] = {
     spec.kind: spec
     for spec in (
-        KindSpec(Kind.SITE, ("site", "sites"), "site", "sites"),
+        KindSpec(Kind.SITE, ("site", "sites"), "site", "sites", reconciled=False),
         KindSpec(Kind.CONFIG_DB, ("configdb", "configdbs", "db", "dbs"), "config DB", "config DBs"),
         KindSpec(Kind.HOST, ("host", "hosts"), "host", "hosts"),
         KindSpec(Kind.VMGROUP, ("vmgroup", "vmgroups", "vg", "vgs"), "vmgroup", "vmgroups"),
@@ -52,3 +54,7 @@ KINDS: Final[dict[Kind, KindSpec]] = {
         KindSpec(Kind.VOLUME, ("volume", "volumes", "vol", "vols"), "volume", "volumes", on_datastore=True),
     )
 }
+
+
+RECONCILED: Final = tuple(spec.kind for spec in KINDS.values() if spec.reconciled)
+"""The kinds whose objects are compared and applied, in the order of output."""

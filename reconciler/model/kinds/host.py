@@ -38,34 +38,47 @@ class DesiredDriver(Strict, frozen=True):
     maintenance: Maintenance | None = None
 
 
+class HostSpec(Strict, frozen=True):
+    """The facts of a host that are compared and healed, as declared. None means left alone: the VIB, whether the
+    service runs, its log level."""
+
+    driver: DesiredDriver | None = None
+    service_running: bool | None = None
+    log_level: str | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether all is left alone."""
+        return self == HostSpec()
+
+
 class DesiredHost(Strict, frozen=True):
-    """One ESXi host. None means left alone: the VIB, whether the service runs, how much it writes into its log."""
+    """One ESXi host."""
 
     ref: ObjectRef
     source: Source
     address: str
     labels: tuple[tuple[str, str], ...]
-    driver: DesiredDriver | None
-    service_running: bool | None
-    log_level: str | None = None
+    spec: HostSpec = HostSpec()
 
 
 class ResolvedHost(Strict, frozen=True):
-    """`config_db` is the ConfigDB that selects this host (None: none does), `datastore` where that DB stands (None: on
-    this host itself, SingleNode), `entry` how the inventory shows it."""
+    """An ESXi host, its names looked up.
+
+    `config_db`: the ConfigDB that selects it (None: none does); `datastore`: where that DB is (None: on the host
+    itself, SingleNode); `entry`: the host in the inventory.
+    """
 
     ref: ObjectRef
     address: str
     config_db: ObjectRef | None
     datastore: Datastore | None
-    driver: DesiredDriver | None
-    service_running: bool | None
-    log_level: str | None = None
+    spec: HostSpec
     entry: ESXiHost | None = None
 
     @property
     def location(self) -> Location | None:
-        """Where the config DB is that it shall use; None: it uses none."""
+        """Location of the config DB that it shall use; None: none."""
         if self.config_db is None:
             return None
         return own_location(self.ref.name) if self.datastore is None else Location(self.datastore.db_path)

@@ -3,10 +3,50 @@
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from msgspec import Struct
 
 from reconciler.model.base import Step, Strict
 from reconciler.model.refs import ALL_DS, DB_FILE, VM_DS, ObjectRef, Source
+from reconciler.model.units import format_size, parse_size
+
+
+class AccessField(Struct, frozen=True):
+    """A field of an entry of `access`, and its name everywhere: `name` in manifests, `attribute` in Python, `column` of
+    `privileges`, `output` in JSON.
+
+    `parse` makes the value from that of a manifest (raises ValueError with a message for the user), `format` is the
+    reverse. `stored` makes it from the value of the column; None if vDVS cannot use that.
+    """
+
+    name: str
+    attribute: str
+    column: str
+    output: str
+    default: bool | int
+    parse: Callable[[Any], bool | int]
+    format: Callable[[Any], bool | str]
+    stored: Callable[[object], bool | int | None]
+
+
+def _stored_flag(value: object) -> bool | None:
+    return value == 1 if value in (0, 1) else None
+
+
+def _stored_limit(value: object) -> int | None:
+    return value if isinstance(value, int) and value >= 0 else None
+
+
+ACCESS_FIELDS: Final = (
+    AccessField("allowCreate", "allow_create", "allow_create", "allowCreate", False, bool, bool, _stored_flag),
+    AccessField("volumeMaxSize", "max_mb", "max_volume_size", "volumeMaxMB", 0, parse_size, format_size, _stored_limit),
+    AccessField(
+        "volumeTotalSize", "total_mb", "usage_quota", "volumeTotalMB", 0, parse_size, format_size, _stored_limit
+    ),
+)
+"""The fields of `DesiredAccess` and `Access`, datastore aside. Source: docs/domain.md#the-config-db-schema-12"""
 
 
 class DesiredAccess(Strict, frozen=True):

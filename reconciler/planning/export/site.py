@@ -138,7 +138,7 @@ class _Adoption:
         if seen.driver_error is not None:
             self.left_out.append(LeftOut(host.ref, f"driver: {seen.driver_error}", unread=True))
         elif seen.driver is not None and expressible("version", seen.driver):
-            kept = wish.driver if wish is not None else None
+            kept = wish.spec.driver if wish is not None else None
             origin = {"source": kept.source, "sha256": kept.sha256} if kept is not None else {}
             yield "driver", {"version": seen.driver, **{key: text for key, text in origin.items() if text}}
         elif seen.driver is not None:

@@ -28,7 +28,7 @@ def everything(declared: Desired, inventory: Inventory) -> tuple[Desired, tuple[
         if problem:
             left_out.append(LeftOut(ref, problem, unread=True))
         else:
-            hosts.append(DesiredHost(ref, _NOWHERE, name, (), None, None))
+            hosts.append(DesiredHost(ref, _NOWHERE, name, ()))
     known = {host.ref.name for host in hosts} | {host.address for host in hosts}
     urls = sorted({datastore.url for datastore in inventory.datastores if datastore.hosts & known})
     databases = (*map(_config_db, urls), *(_own(host.ref.name) for host in hosts))

@@ -32,7 +32,7 @@ class Verdict(Struct, frozen=True):
 
 def verdict(host: ResolvedHost | None, seen: ObservedHost | None) -> Verdict:
     """Of one host; `seen` None: it was not observed. What could not be read is unknown, unless more is amiss."""
-    if host is None or (host.driver is None and host.service_running is None and host.log_level is None):
+    if host is None or host.spec.empty:
         return Verdict(Compliance.NONE)
     if seen is None:
         return Verdict(Compliance.UNKNOWN, ("it does not answer",))
@@ -45,20 +45,20 @@ def verdict(host: ResolvedHost | None, seen: ObservedHost | None) -> Verdict:
 
 def _gaps(host: ResolvedHost, seen: ObservedHost) -> Iterator[tuple[str, bool]]:
     """Each with whether it is known."""
-    if host.driver is not None:
+    if host.spec.driver is not None:
         yield from _driver(host, seen)
-    if host.service_running is True and seen.service is not Service.RUNNING:
+    if host.spec.service_running is True and seen.service is not Service.RUNNING:
         yield f"service {seen.service.value}, running is declared", seen.service is not Service.UNKNOWN
-    if host.log_level is not None:
+    if host.spec.log_level is not None:
         found = seen.log_level or DEFAULT_LOG_LEVEL
         if seen.log_error is not None:
             yield "log level not readable", False
-        elif found != host.log_level:
-            yield f"log level {found}, {host.log_level} is declared", True
+        elif found != host.spec.log_level:
+            yield f"log level {found}, {host.spec.log_level} is declared", True
 
 
 def _driver(host: ResolvedHost, seen: ObservedHost) -> Iterator[tuple[str, bool]]:
-    wanted = host.driver
+    wanted = host.spec.driver
     if wanted is None:
         return
     if seen.driver_error is not None:

@@ -61,7 +61,7 @@ def host_change(
         found.notes.append(newer)
     if seen.db_mode is DBMode.BROKEN_LINK:
         found.notes.append(f"{seen.db_mode} ({seen.db_reason}): vDVS refuses every request on this host")
-    if host.driver is not None and host.driver.state is Presence.ABSENT:
+    if host.spec.driver is not None and host.spec.driver.state is Presence.ABSENT:
         leave(host, seen, attached.get(host.ref.name, attached.get(host.address, ())), found)
     else:
         _stays(host, seen, db_usable, found, names, moves_from, own)
@@ -111,7 +111,7 @@ def _change(host: ResolvedHost, found: Findings) -> Change:
 def _what_serves(host: ResolvedHost, seen: ObservedHost, found: Findings, joins: bool) -> None:
     """The driver and the service. Without a config DB they serve everybody, so a host that shall have one waits."""
     if host.config_db is not None and not joins and seen.db_mode is DBMode.NOT_CONFIGURED:
-        if host.driver is not None or host.service_running is not None:
+        if host.spec.driver is not None or host.spec.service_running is not None:
             found.held.append(
                 "its driver and service are left alone until then: without a config DB they serve everybody"
             )

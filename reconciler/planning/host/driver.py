@@ -29,7 +29,7 @@ DEFAULT_LOG_LEVEL = "INFO"
 
 def driver(host: ResolvedHost, seen: ObservedHost, found: Findings, risk: Risk) -> None:
     """The driver: installed where it is missing, replaced where it is of another version. `risk`: of serving at all."""
-    wanted = host.driver
+    wanted = host.spec.driver
     if wanted is None:
         return
     if seen.driver_error is not None:
@@ -92,13 +92,13 @@ def service(host: ResolvedHost, seen: ObservedHost, found: Findings, risk: Risk)
     replacing = any(isinstance(action, ReplaceDriver) for action in found.actions)
     if replacing and seen.service is Service.RUNNING:
         found.actions.append(StartService(host.ref, Risk.SAFE))
-    if host.service_running is not True or seen.service is Service.RUNNING:
+    if host.spec.service_running is not True or seen.service is Service.RUNNING:
         return
     if seen.service is Service.UNKNOWN:
         found.held.append("the state of vmdk-opsd could not be read")
     elif seen.service is Service.STOPPED or replacing or _installs(found):
         found.change("service", seen.service.value, "running", StartService(host.ref, risk))
-    elif host.driver is None:
+    elif host.spec.driver is None:
         found.held.append("vmdk-opsd cannot run: the driver is not installed; declare spec.driver")
     elif not found.held:
         found.held.append("vmdk-opsd cannot run: its init script is missing")
@@ -110,7 +110,7 @@ def _installs(found: Findings) -> bool:
 
 def log_level(host: ResolvedHost, seen: ObservedHost, found: Findings) -> None:
     """How much the service writes into its log. It reads that when it starts, so one that runs is restarted."""
-    wanted = host.log_level
+    wanted = host.spec.log_level
     if wanted is None or ((seen.log_level or DEFAULT_LOG_LEVEL) == wanted and seen.log_error is None):
         return
     if seen.log_error is not None:

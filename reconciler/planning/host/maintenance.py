@@ -60,7 +60,7 @@ def with_maintenance(host: ResolvedHost, found: Findings) -> None:
 
 
 def _wanted(host: ResolvedHost) -> Maintenance | None:
-    return None if host.driver is None else host.driver.maintenance
+    return None if host.spec.driver is None else host.spec.driver.maintenance
 
 
 def in_turns(plans: Sequence[HostPlan], resolved: Resolved) -> tuple[tuple[HostPlan, ...], tuple[Withheld, ...]]:
@@ -107,7 +107,7 @@ def _rollout_words(names: list[str]) -> str:
 
 
 def _most(host: ResolvedHost) -> int:
-    wanted = None if host.driver is None else host.driver.maintenance
+    wanted = None if host.spec.driver is None else host.spec.driver.maintenance
     return 1 if wanted is None else wanted.max_unavailable
 
 

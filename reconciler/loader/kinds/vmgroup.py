@@ -1,27 +1,111 @@
-"""What can be wrong with a VMGroup beyond its schema, by itself and among the others."""
+"""VMGroup: a vmgroup, its access and its members."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Any
 
-from reconciler.loader.crosscheck import Claims, Names
+from reconciler.loader.manifest_set import Claims, ManifestSet
 from reconciler.loader.manifests import Document
 from reconciler.loader.wording import Path, did_you_mean, quoted
 from reconciler.model.errors import ManifestError
-from reconciler.model.kinds import vmgroup
 from reconciler.model.kinds.configdb import DesiredConfigDB
 from reconciler.model.kinds.host import Presence
-from reconciler.model.kinds.vmgroup import DesiredVMGroup
-from reconciler.model.refs import ALL_DS, DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, VM_DS, Kind
-from reconciler.model.units import format_size, parse_size
+from reconciler.model.kinds.vmgroup import (
+    ACCESS_FIELDS,
+    DesiredAccess,
+    DesiredVMGroup,
+    VMRef,
+    VMSelector,
+    why_not_vmgroup_name,
+)
+from reconciler.model.refs import ALL_DS, DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, VM_DS, Kind, ObjectRef
+from reconciler.model.units import format_size
 
 
-class VMGroupChecks:
-    """Sees every VMGroup once, in order, then `finish`; `errors` is what it found."""
+def build(manifests: ManifestSet) -> Iterator[tuple[Document, DesiredVMGroup]]:
+    """Yield every VMGroup; report an error for each with a size that fits the schema, but not the config DB.
 
-    def __init__(self, dbs: list[tuple[Document, DesiredConfigDB]], known: Names) -> None:
+    Without `configDB`, a vmgroup lives in the only ConfigDB. With several ConfigDBs the ref includes it.
+    """
+    names = manifests.names[Kind.CONFIG_DB]
+    only = next(iter(names)) if len(names) == 1 else ""
+    for document in manifests.documents[Kind.VMGROUP]:
+        try:
+            group = vmgroup(document, only, qualified=len(names) > 1)
+        except ValueError:
+            manifests.errors += _sizes_too_large(document)
+        else:
+            yield document, group
+
+
+def vmgroup(document: Document, only_db: str, *, qualified: bool) -> DesiredVMGroup:
+    """Build one VMGroup. Raises ValueError for a size that the config DB cannot store."""
+    metadata, spec = document.data["metadata"], document.spec
+    name = spec.get("name") or metadata["name"]
+    db = spec.get("configDB", only_db)
+    uuid, access, vms, selector = spec.get("uuid"), spec.get("access"), spec.get("vms"), spec.get("vmSelector")
+    return DesiredVMGroup(
+        ref=ObjectRef(Kind.VMGROUP, f"{db}/{name}" if qualified else name),
+        source=document.source,
+        name=name,
+        config_db=db,
+        uuid=None if uuid is None else uuid.lower(),
+        description=spec.get("description"),
+        default_datastore=spec.get("defaultDatastore"),
+        access=None if access is None else tuple([_access(**entry) for entry in access]),
+        vms=None if vms is None else tuple([VMRef(vm) if vm.__class__ is str else _vm(vm) for vm in vms]),
+        vm_selector=None if selector is None else VMSelector(selector["folder"], selector.get("namePattern", "*")),
+        labels=document.labels,
+        previous_names=tuple(spec.get("previousNames", ())),
+    )
+
+
+@lru_cache(maxsize=4096)
+def _access(datastore: str, **entry: Any) -> DesiredAccess:
+    """Build an entry of `access`. Cached: most vmgroups share a few."""
+    values: dict[str, Any] = {
+        field.attribute: field.parse(entry[field.name]) if field.name in entry else field.default
+        for field in ACCESS_FIELDS
+    }
+    return DesiredAccess(datastore, **values)
+
+
+def _vm(vm: dict[str, str]) -> VMRef:
+    uuid = vm.get("uuid")
+    return VMRef(vm.get("name"), uuid.lower() if uuid else None, vm.get("inventoryPath"))
+
+
+def _sizes_too_large(document: Document) -> Iterator[ManifestError]:
+    for position, entry in enumerate(document.spec.get("access", ())):
+        for field in ACCESS_FIELDS:
+            if field.name not in entry:
+                continue
+            try:
+                field.parse(entry[field.name])
+            except ValueError as error:
+                text = entry[field.name]
+                message = str(error) if len(text) <= 40 else f"{quoted(text)} is larger than vDVS can store"
+                yield document.error(("spec", "access", position, field.name), message)
+
+
+def check(manifests: ManifestSet) -> Iterable[ManifestError]:
+    """Check every VMGroup by itself, and names, UUIDs, members and previous names among all."""
+    checks = _Checks(manifests)
+    for document, group in manifests.declared[Kind.VMGROUP]:
+        checks.check(document, group)
+    checks.check_previous_names()
+    return checks.errors
+
+
+class _Checks:
+    """Checks of one set of manifests: `check` for each VMGroup, in order, then `check_previous_names`."""
+
+    def __init__(self, manifests: ManifestSet) -> None:
         self.errors: list[ManifestError] = []
-        self._known_dbs = known[Kind.CONFIG_DB]
+        self._known_dbs = manifests.names[Kind.CONFIG_DB]
+        dbs: list[tuple[Document, DesiredConfigDB]] = manifests.declared[Kind.CONFIG_DB]
         self._without_default = {db.ref.name: document for document, db in dbs if db.default_vmgroup is Presence.ABSENT}
         self._names = Claims()
         self._uuids = Claims()
@@ -29,8 +113,8 @@ class VMGroupChecks:
         self._previous = Claims()
         self._renamed: list[tuple[Document, DesiredVMGroup]] = []
 
-    def finish(self) -> None:
-        """Look at what can be judged only when every VMGroup has been seen."""
+    def check_previous_names(self) -> None:
+        """Check previous names, once the names of all vmgroups are known."""
         for document, group in self._renamed:
             for position, name in enumerate(group.previous_names):
                 path: Path = ("spec", "previousNames", position)
@@ -49,9 +133,8 @@ class VMGroupChecks:
         return None
 
     def check(self, document: Document, group: DesiredVMGroup) -> None:
-        """Look at one VMGroup."""
-        spec = document.data.get("spec", {})
-        name_path = ("spec", "name") if "name" in spec else ("metadata", "name")
+        """Check one VMGroup."""
+        name_path = document.name_path
         self._db(document, group)
         self._name(document, group, name_path)
         if group.name == DEFAULT_VMGROUP:
@@ -59,7 +142,7 @@ class VMGroupChecks:
         if group.uuid is not None:
             self._uuid(document, group)
         if group.access is not None:
-            self.errors.extend(_access(document, group))
+            self.errors.extend(_check_access(document, group))
         if group.default_datastore is not None:
             self.errors.extend(_default_datastore(document, group))
         if group.vms:
@@ -84,7 +167,7 @@ class VMGroupChecks:
 
     def _name(self, document: Document, group: DesiredVMGroup, path: Path) -> None:
         name = group.name
-        if why := vmgroup.why_not_vmgroup_name(name):
+        if why := why_not_vmgroup_name(name):
             self.errors.append(document.error(path, f"a vmgroup cannot be named {quoted(name)}: {why}"))
         if clash := self._names.claim((group.config_db, name), document, path):
             message = f"the vmgroup {quoted(name)} of this config DB is already declared ({clash.at})"
@@ -123,7 +206,7 @@ class VMGroupChecks:
                 self.errors.append(document.error(("spec", "vms", position), message))
 
 
-def _access(document: Document, group: DesiredVMGroup) -> Iterator[ManifestError]:
+def _check_access(document: Document, group: DesiredVMGroup) -> Iterator[ManifestError]:
     first: dict[str, int] = {}
     for position, access in enumerate(group.access or ()):
         path: Path = ("spec", "access", position)
@@ -143,15 +226,3 @@ def _default_datastore(document: Document, group: DesiredVMGroup) -> Iterator[Ma
     elif group.access is not None and name not in {access.datastore for access in group.access}:
         near = did_you_mean(name or "", [access.datastore for access in group.access])
         yield document.error(path, f"{quoted(name or '')} has no entry in spec.access; add one{near}")
-
-
-def sizes_too_large(document: Document) -> Iterator[ManifestError]:
-    """Sizes that fit the schema, yet not the config DB."""
-    for position, entry in enumerate(document.data.get("spec", {}).get("access", ())):
-        for key in ("volumeMaxSize", "volumeTotalSize"):
-            try:
-                parse_size(entry.get(key, "1MB"))
-            except ValueError as error:
-                text = entry[key]
-                message = str(error) if len(text) <= 40 else f"{quoted(text)} is larger than vDVS can store"
-                yield document.error(("spec", "access", position, key), message)

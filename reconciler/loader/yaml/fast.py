@@ -1,7 +1,7 @@
 """YAML text -> Python values, for text in which nothing is unusual: the parser for the good case.
 
 Whatever needs more than a glance (an error, an anchor, a tag, `yes`) makes it give up with `Unusual`; then
-`yaml_careful` reads the same text again, with positions. Where both give an answer it is the same one.
+`careful` reads the same text again, with positions. Where both give an answer it is the same one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
-from reconciler.loader.scalars import AMBIGUOUS, MERGE_KEY, Scalar, resolve
+from reconciler.loader.yaml.scalars import AMBIGUOUS, MERGE_KEY, Scalar, resolve
 
 DEEPEST: Final = 64  # nesting; manifests need 6
 

@@ -1,6 +1,6 @@
 """YAML text -> Python values with positions, and everything that is wrong with the text, each with its place.
 
-Slower than `yaml_fast`, and complete: anchors, tags, and going on at the next document after an error. Nothing here
+Slower than `fast`, and complete: anchors, tags, and going on at the next document after an error. Nothing here
 recurses, and aliases are bounded in number, size and depth, so that no text can exhaust memory, stack or patience.
 Merge keys (`<<`) are refused: YAML 1.2 does not have them.
 """
@@ -26,10 +26,10 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
-from reconciler.loader.scalars import AMBIGUOUS, CORE, MERGE_KEY, resolve, tagged, unknown_tag
 from reconciler.loader.wording import Path, described, quoted
-from reconciler.loader.yaml_errors import syntax_error
-from reconciler.loader.yaml_fast import DEEPEST, MOST_TAG_DIRECTIVES
+from reconciler.loader.yaml.errors import syntax_error
+from reconciler.loader.yaml.fast import DEEPEST, MOST_TAG_DIRECTIVES
+from reconciler.loader.yaml.scalars import AMBIGUOUS, CORE, MERGE_KEY, resolve, tagged, unknown_tag
 
 MOST_ALIASED: Final = 100_000  # values that aliases may add to one text
 MOST_ERRORS: Final = 20  # places at which one text may be unreadable

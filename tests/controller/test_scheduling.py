@@ -23,7 +23,7 @@ def looked(**changes: object) -> Outcome:
 
 def test_a_pass_that_failed_is_repeated_and_says_nothing_of_hosts() -> None:
     follows = next_pass(made(failure="down"), DESIRED)
-    assert (follows.priority, follows.lookouts, follows.silent, follows.addresses) == (Priority.RETRY, {}, {}, {})
+    assert (follows.priority, follows.watches, follows.silent, follows.addresses) == (Priority.RETRY, {}, {}, {})
 
 
 def test_a_pass_that_worked_is_followed_by_a_resync() -> None:
@@ -37,11 +37,11 @@ def test_what_could_not_be_healed_is_tried_again() -> None:
 
 def test_every_host_looks_out_and_one_of_them_for_each_config_db_and_datastore() -> None:
     seen = sites.in_sync()
-    lookouts = next_pass(made(), DESIRED).lookouts
-    assert set(lookouts) == set(seen.observed.hosts)
-    paths = [path for lookout in lookouts.values() for path in lookout.config_dbs]
+    watches = next_pass(made(), DESIRED).watches
+    assert set(watches) == set(seen.observed.hosts)
+    paths = [path for lookout in watches.values() for path in lookout.config_dbs]
     assert sorted(paths) == sorted(db.path for db in seen.observed.config_dbs.values())
-    urls = [url for lookout in lookouts.values() for url in lookout.datastores]
+    urls = [url for lookout in watches.values() for url in lookout.datastores]
     assert len(urls) == len(set(urls))
 
 
@@ -58,4 +58,4 @@ def test_hosts_that_do_not_answer_are_silent_whether_declared_or_not() -> None:
     assert follows.silent[name] == "connection refused"
     assert follows.silent["stranger"] == "it did not answer"
     assert follows.addresses["stranger"] == "stranger"
-    assert name not in follows.lookouts
+    assert name not in follows.watches

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from reconciler.agent.db import database
-from reconciler.agent.host import lookout
-from reconciler.agent.host.lookout import Lookout
+from reconciler.agent.host import change_watcher
+from reconciler.agent.host.change_watcher import ChangeWatcher
 from reconciler.agent.paths import Root
 from tests.agent.pythons import ALL_PYTHONS
 from tests.agent.world import ANOTHER_PYTHON, AUTH_DB, DB, LOCAL_SH, URL, Agent
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.skipif(ANOTHER_PYTHON is not None, reason="about the ag
 LONG_AGO = 1_600_000_000
 
 
-def watched(agent: Agent) -> Lookout:
-    return Lookout(Root(str(agent.root)), {"every": 1, "config_dbs": [DB], "datastores": [URL]})
+def watched(agent: Agent) -> ChangeWatcher:
+    return ChangeWatcher(Root(str(agent.root)), {"every": 1, "config_dbs": [DB], "datastores": [URL]})
 
 
 def write(path: Path, text: str = "changed") -> None:
@@ -76,8 +76,8 @@ def test_the_service_is_asked_now_and_then(ready: Agent) -> None:
     script.chmod(0o755)
     watching = watched(ready)
     write(answer, "6")
-    found = [watching.changed() for _ in range(lookout._SERVICE_LOOKS)]
-    assert found == [[]] * (lookout._SERVICE_LOOKS - 1) + [["service"]]
+    found = [watching.changed() for _ in range(change_watcher._SERVICE_LOOKS)]
+    assert found == [[]] * (change_watcher._SERVICE_LOOKS - 1) + [["service"]]
 
 
 def test_a_time_stamp_of_whole_seconds_is_trusted_only_when_it_is_old(

@@ -1,7 +1,7 @@
-"""Noticing that something changed on the host, on datastores or in a config DB, between two looks.
+"""Detection of changes on the host, on datastores or in a config DB between two looks.
 
-By `stat` alone, which is cheap and disturbs nobody: opening a config DB here would drop the locks of SQLite. What
-changed is not told in detail, as whoever is told looks again anyhow.
+Uses `stat` only, which is cheap and disturbs nobody: opening a config DB here would drop SQLite's locks. Only the place
+of a change is reported, because the receiver looks again anyway.
 """
 
 import os
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from ..paths import Root
 
 LOCAL_SH = "/etc/rc.local.d/local.sh"
-_SERVICE_LOOKS = 15  # the service itself is asked, by a program that has to be started, only every so many looks
+_SERVICE_LOOKS = 15  # checks between two runs of the init script, which is a process of its own
 
 
-class Lookout(object):
-    """What is watched, and how it was when it was last looked at. `every`: seconds from one look to the next."""
+class ChangeWatcher(object):
+    """What is watched, and its state at the last check. `every`: seconds from one check to the next."""
 
     def __init__(self, root, request):
         # type: (Root, Dict[str, Any]) -> None
@@ -37,8 +37,11 @@ class Lookout(object):
 
     def changed(self):
         # type: () -> List[Any]
-        """What is not as it was at the last call: `link`, `local.sh`, `log level`, `driver`, `service`, `volumes`, the
-        path of a config DB, or the URL of a datastore."""
+        """Return what changed since the last call.
+
+        Any of `link`, `local.sh`, `log level`, `driver`, `service`, `volumes`, the path of a config DB, or the URL of a
+        datastore.
+        """
         self._looks += 1
         seen = self._look()
         found = sorted(name for name, state in seen.items() if state != self._seen[name])
@@ -82,10 +85,10 @@ class Lookout(object):
         return (files.stamp(real, os.lstat), raw_target(real))
 
 
-def until_readable(stream, lookout, tell):
-    # type: (Any, Lookout, Callable[[List[Any]], None]) -> None
-    """Wait for something to read from `stream`, and call `tell` meanwhile with what changed."""
-    while not select.select([stream], [], [], lookout.every)[0]:
-        changed = lookout.changed()
+def wait_for_input(stream, watcher, report):
+    # type: (Any, ChangeWatcher, Callable[[List[Any]], None]) -> None
+    """Wait until `stream` can be read, and call `report` with each change meanwhile."""
+    while not select.select([stream], [], [], watcher.every)[0]:
+        changed = watcher.changed()
         if changed:
-            tell(changed)
+            report(changed)

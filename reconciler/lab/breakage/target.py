@@ -1,4 +1,4 @@
-"""Where in a lab something is broken, and what somebody at that host can do there. Never leads out of the lab."""
+"""The target of a drift in a lab, and what an administrator of that host can do there. Never leads out of the lab."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ AUTH_DB = "etc/vmware/vmdkops/auth-db"
 DB_FILE = "vmdkops_config.db"
 
 
-class Place(Struct, frozen=True):
-    """A host of the lab in `directory`; `vmgroup` names the vmgroup that is meant, None: the first by name."""
+class Target(Struct, frozen=True):
+    """A host of the lab in `directory`; `vmgroup` names the affected vmgroup, None: the first by name."""
 
     directory: Path
     host: str
@@ -32,7 +32,7 @@ class Place(Struct, frozen=True):
         return host_root(self.directory, self.host)
 
     def real(self, path: str, *, follow: bool = False) -> Path:
-        """Where a path of the host is; a link there is not followed unless `follow`. Raises OSError."""
+        """Return the real path of a host path; a link there is not followed unless `follow`. Raises OSError."""
         return Rooted(self.root).real(path, follow=follow)
 
     @property
@@ -44,7 +44,7 @@ class Place(Struct, frozen=True):
     def db(self) -> Path:
         """The config DB that the host's link leads to. Raises UsageError if there is none."""
         found = None
-        with suppress(OSError):  # nobody has made its folder yet
+        with suppress(OSError):  # its folder does not exist yet
             if self.auth_db.is_symlink():
                 found = self.real(AUTH_DB, follow=True)
         if found is None or found.name != DB_FILE or not found.is_file():
@@ -53,7 +53,7 @@ class Place(Struct, frozen=True):
 
     @property
     def dockvols(self) -> Path:
-        """The folder `dockvols` of the datastore that the config DB is on."""
+        """The folder `dockvols` of the datastore with the config DB."""
         return self.db.parent
 
     @property
@@ -73,7 +73,7 @@ class Place(Struct, frozen=True):
 
     @property
     def group(self) -> tuple[str, str]:
-        """(uuid, name) of the vmgroup that is meant. Raises UsageError if there is none."""
+        """(uuid, name) of the affected vmgroup. Raises UsageError if there is none."""
         rows = self.sql("SELECT id, name FROM tenants ORDER BY name = '_DEFAULT', name")
         for uuid, name in rows:
             if self.vmgroup in (None, name):
@@ -99,19 +99,19 @@ class Place(Struct, frozen=True):
         return found[0]
 
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        """What somebody at the prompt of sqlite3 does. Raises VdvsError if SQLite does not let them."""
+        """Run a statement on the config DB, as with the sqlite3 shell; return its rows. Raises VdvsError."""
         try:
             with closing(sqlite3.connect(self.db)) as connection, connection:
                 return connection.execute(statement, values).fetchall()
         except sqlite3.Error as error:
-            raise VdvsError(f"{self.db} is not as this drift needs it: {error}") from error
+            raise VdvsError(f"{self.db} does not meet the needs of this drift: {error}") from error
 
     def a_volume(self, name: str = "by-hand") -> Path:
-        """The folder of the vmgroup, with a volume of 1 MB that vDVS made: counted, and reached by the name link."""
+        """Return the folder of the vmgroup, with a volume of 1 MB as vDVS makes it: booked, with a name link."""
         uuid, group = self.group
         folder, link = self.dockvols / uuid, self.dockvols / group
         if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-            raise UsageError(f"dockvols/{uuid} is no folder any more; `vdvs lab down` and `up` begin anew")
+            raise UsageError(f"dockvols/{uuid} is no folder any more; run `vdvs lab down`, then `up`, to start over")
         folder.mkdir(exist_ok=True)
         put_volume(folder, name)
         if not os.path.lexists(link):
@@ -121,24 +121,27 @@ class Place(Struct, frozen=True):
 
     @property
     def metadata(self) -> Path:
-        """The file with the metadata of the first volume of the vmgroup by name; one is made if there is none."""
+        """The metadata file of the vmgroup's first volume by name; a volume is made if there is none."""
         folder = self.dockvols / self.group[0]
         if not any(folder.glob("*.vmfd")):
             self.a_volume()
         return min(folder.glob("*.vmfd"))
 
     def inventory(self) -> dict[str, Any]:
-        """What the stand-in of vCenter says."""
+        """Return the content of the lab's inventory file, which replaces a vCenter."""
         content: dict[str, Any] = json.loads((self.directory / "inventory.json").read_text())
         return content
 
     def write_inventory(self, content: dict[str, Any]) -> None:
-        """Change that."""
+        """Write the inventory file."""
         (self.directory / "inventory.json").write_text(json.dumps(content, indent=1) + "\n")
 
 
 def put_volume(folder: Path, name: str) -> None:
-    """The three files of a volume of 1 MB."""
+    """Write the three files of a volume of 1 MB.
+
+    Source: docs/domain.md#volume-metadata
+    """
     side = f"{name}-4b88db79778570b6.vmfd"
     descriptor = f'RW 2048 VMFS "{name}-flat.vmdk"\nddb.sidecars = "docker-volume-vsphere_1,{side}"\n'
     (folder / f"{name}.vmdk").write_text(descriptor)
@@ -148,7 +151,7 @@ def put_volume(folder: Path, name: str) -> None:
         stream.truncate(1 << 20)
 
 
-def put_link(link: Path, target: str) -> None:
-    """A link in the place of whatever link or file is there. Raises OSError for a folder."""
+def put_link(link: Path, destination: str) -> None:
+    """Replace a link or a file by a link. Raises OSError for a folder."""
     link.unlink(missing_ok=True)
-    link.symlink_to(target)
+    link.symlink_to(destination)

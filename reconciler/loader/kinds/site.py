@@ -1,0 +1,110 @@
+"""Site: how to reach hosts and vCenters. Paths in it are relative to the folder of its file."""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Iterator
+from typing import Any
+
+from reconciler.loader.manifest_set import ManifestSet
+from reconciler.loader.manifests import Document
+from reconciler.model.errors import ManifestError
+from reconciler.model.kinds.site import SSH, Credentials, Lab, SecretFrom, Site, VCenter
+from reconciler.model.refs import Kind
+from reconciler.model.units import parse_duration
+
+LAB_DIRECTORY = ".vdvs-lab"
+SSH_USER, CONNECT_TIMEOUT, CONCURRENCY = "root", "10s", 64
+
+
+def build(manifests: ManifestSet) -> Iterator[tuple[Document, Site]]:
+    """Yield the Site. Further ones are errors."""
+    for document in manifests.documents[Kind.SITE][:1]:
+        yield document, site(document)
+
+
+def check(manifests: ManifestSet) -> Iterator[ManifestError]:
+    """Check all Sites."""
+    for document in manifests.documents[Kind.SITE]:
+        yield from contradictions(document)
+
+
+def contradictions(document: Document) -> Iterator[ManifestError]:
+    """Yield errors unless there is one way to the hosts, one account on them, and one source of names."""
+    spec = document.spec
+    if "inventory" in spec and "vsphere" in spec:
+        message = "names are looked up in vCenters or in a file; leave out vsphere or inventory"
+        yield document.error(("spec", "inventory"), message)
+    if "ssh" not in spec:
+        return
+    if "lab" in spec:
+        yield document.error(("spec", "lab"), "the hosts are those of a lab, or reached by SSH; leave out lab or ssh")
+    elif "inventory" not in spec and "vsphere" not in spec:
+        message = 'hosts reached by SSH need "vsphere", or an "inventory" file, to look up VMs and datastores'
+        yield document.error(("spec", "ssh"), message)
+    elif spec["ssh"].get("service") == "Manage" and "vsphere" not in spec:
+        message = "only a vCenter can start and stop the SSH service of hosts; give spec.vsphere too"
+        yield document.error(("spec", "ssh", "service"), message)
+    if "user" in spec["ssh"] and "usernameFrom" in spec["ssh"].get("credentials", {}):
+        path = ("spec", "ssh", "credentials", "usernameFrom")
+        yield document.error(path, "the account is named by spec.ssh.user already; leave out one of them")
+
+
+def site(document: Document) -> Site:
+    """Build one Site."""
+    spec, folder = document.spec, document.file.folder
+    inventory = spec.get("inventory")
+    allowed = spec.get("allow", {}).get("hosts")
+    return Site(
+        name=document.data["metadata"]["name"],
+        source=document.source,
+        way=_ssh(spec["ssh"], folder) if "ssh" in spec else _lab(spec.get("lab", {}), folder),
+        vcenters=tuple(_vcenter(given, folder) for given in spec.get("vsphere", ())),
+        inventory_file=None if inventory is None else _absolute(folder, inventory["file"]),
+        allowed_hosts=None if allowed is None else tuple(allowed),
+    )
+
+
+def _lab(lab: dict[str, Any], folder: str) -> Lab:
+    return Lab(_absolute(folder, lab.get("directory", LAB_DIRECTORY)))
+
+
+def _ssh(ssh: dict[str, Any], folder: str) -> SSH:
+    identity, known = ssh.get("identityFile"), ssh.get("knownHostsFile")
+    return SSH(
+        user=ssh.get("user", SSH_USER),
+        port=ssh.get("port"),
+        identity_file=None if identity is None else _absolute(folder, identity),
+        known_hosts_file=None if known is None else _absolute(folder, known),
+        credentials=_credentials(ssh.get("credentials", {}), folder),
+        connect_timeout=int(parse_duration(ssh.get("connectTimeout", CONNECT_TIMEOUT))),
+        concurrency=ssh.get("concurrency", CONCURRENCY),
+        ignore_host_keys=ssh.get("insecureIgnoreHostKey", False),
+        manage_service=ssh.get("service") == "Manage",
+    )
+
+
+def _vcenter(given: dict[str, Any], folder: str) -> VCenter:
+    authority = given.get("caFile")
+    return VCenter(
+        server=given["server"],
+        port=given.get("port", 443),
+        credentials=_credentials(given["credentials"], folder),
+        ca_file=None if authority is None else _absolute(folder, authority),
+        thumbprint=given.get("thumbprint"),
+    )
+
+
+def _credentials(given: dict[str, dict[str, str]], folder: str) -> Credentials:
+    return Credentials(*(_secret_from(given.get(key), folder) for key in ("usernameFrom", "passwordFrom")))
+
+
+def _secret_from(given: dict[str, str] | None, folder: str) -> SecretFrom | None:
+    if given is None:
+        return None
+    return SecretFrom(env=given.get("env"), file=_absolute(folder, given["file"]) if "file" in given else None)
+
+
+def _absolute(folder: str, path: str) -> str:
+    """Resolve `path` relative to `folder`; `~` is the home of the user who runs vdvs."""
+    return os.path.abspath(os.path.join(folder, os.path.expanduser(path)))

@@ -1,0 +1,74 @@
+"""Volume: the access of one volume of a vmgroup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciler.loader.manifest_set import Claims, ManifestSet
+from reconciler.loader.manifests import Document, datastore_ref
+from reconciler.loader.wording import did_you_mean, quoted
+from reconciler.model.errors import ManifestError
+from reconciler.model.kinds.vmgroup import DesiredVMGroup
+from reconciler.model.kinds.volume import DesiredVolume, VolumeAccess, why_not_volume_name
+from reconciler.model.refs import DEFAULT_VMGROUP, Kind, ObjectRef
+
+
+def build(manifests: ManifestSet) -> Iterator[tuple[Document, DesiredVolume]]:
+    """Yield every Volume whose vmgroup is declared, or is `_DEFAULT`; report an error for each other one."""
+    for document in manifests.documents[Kind.VOLUME]:
+        vmgroup, config_db = _home(document, manifests)
+        if vmgroup is None:
+            continue
+        spec, name = document.spec, document.name or ""
+        place = datastore_ref(spec["datastore"])
+        ref = ObjectRef(Kind.VOLUME, f"{vmgroup.name}/{name}@{place}")
+        access = VolumeAccess(spec["access"])
+        yield document, DesiredVolume(ref, document.source, name, vmgroup, config_db, place, access, document.labels)
+
+
+def check(manifests: ManifestSet) -> Iterator[ManifestError]:
+    """Check names, which are unique in a vmgroup on a datastore."""
+    for document in manifests.documents[Kind.VOLUME]:
+        name = document.name or ""
+        if why := why_not_volume_name(name):
+            yield document.error(document.name_path, f"a volume cannot be named {quoted(name)}: {why}")
+    claims = Claims()
+    declared: list[tuple[Document, DesiredVolume]] = manifests.declared[Kind.VOLUME]
+    for document, volume in declared:
+        path, place = document.name_path, volume.datastore
+        if clash := claims.claim((volume.vmgroup, volume.name, place), document, path):
+            message = f"the volume {quoted(volume.name)} of {volume.vmgroup} on {place} is already declared"
+            yield document.error(path, f"{message} ({clash.at})")
+
+
+def _home(document: Document, manifests: ManifestSet) -> tuple[ObjectRef | None, str]:
+    """Find the vmgroup of a volume, by `metadata.name`, then by name in vDVS, and the ConfigDB that it lives in.
+
+    None: not found, which is reported unless the manifest of the vmgroup has errors of its own.
+    """
+    wanted, in_db = document.spec["vmgroup"], document.spec.get("configDB")
+    databases = manifests.names[Kind.CONFIG_DB]
+    if in_db is not None and in_db not in databases:
+        message = f"no ConfigDB {quoted(in_db)} is declared{did_you_mean(in_db, databases)}"
+        manifests.errors.append(document.error(("spec", "configDB"), message))
+        return None, ""
+    declared: list[tuple[Document, DesiredVMGroup]] = manifests.declared[Kind.VMGROUP]
+    groups = [(made, group) for made, group in declared if in_db in (None, group.config_db)]
+    found = [group for made, group in groups if made.metadata_name == wanted]
+    found = found or [group for _, group in groups if group.name == wanted]
+    if len(found) == 1:
+        return found[0].ref, found[0].config_db
+    if not found and wanted == DEFAULT_VMGROUP and (in_db or len(databases) == 1):
+        only = in_db or next(iter(databases))
+        return ObjectRef(Kind.VMGROUP, f"{only}/{wanted}" if len(databases) > 1 else wanted), only
+    if found or wanted not in manifests.names[Kind.VMGROUP]:
+        manifests.errors.append(document.error(("spec", "vmgroup"), _why_none(wanted, manifests, several=bool(found))))
+    return None, ""
+
+
+def _why_none(wanted: str, manifests: ManifestSet, *, several: bool) -> str:
+    if several or wanted == DEFAULT_VMGROUP:
+        databases = ", ".join(sorted(manifests.names[Kind.CONFIG_DB]))
+        return f"there is a vmgroup {quoted(wanted)} in several config DBs; name one as spec.configDB: {databases}"
+    names = {group.name for _, group in manifests.declared[Kind.VMGROUP]}
+    return f"no VMGroup {quoted(wanted)} is declared{did_you_mean(wanted, names)}"

@@ -1,0 +1,67 @@
+"""A set of manifests that is being loaded: its documents, what they declare, and all errors."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from typing import Any
+
+from msgspec import Struct
+
+from reconciler.loader.manifests import Document
+from reconciler.loader.wording import Path, quoted
+from reconciler.model.errors import ManifestError
+from reconciler.model.kinds import KINDS
+from reconciler.model.refs import Kind
+
+
+class ManifestSet:
+    """Everything by kind.
+
+    `documents`: the valid ones, in the order of files; `declared`: the same with the objects built from them, filled
+    kind by kind; `names`: every `metadata.name`, those of invalid documents too, so that a reference to one of these is
+    not a second error.
+    """
+
+    def __init__(self) -> None:
+        self.documents: dict[Kind, list[Document]] = {kind: [] for kind in KINDS}
+        self.declared: dict[Kind, list[tuple[Document, Any]]] = {kind: [] for kind in KINDS}
+        self.names: dict[Kind, set[str]] = {kind: set() for kind in KINDS}
+        self.errors: list[ManifestError] = []
+
+    def duplicates(self) -> Iterator[ManifestError]:
+        """Yield an error for each document that declares an object a second time."""
+        for kind, documents in self.documents.items():
+            claims = Claims()
+            for document in documents:
+                if not KINDS[kind].reconciled:
+                    if clash := claims.claim(kind, document, ()):
+                        yield document.error((), f"there is a {kind} already, {clash.who} ({clash.at}); keep one")
+                elif clash := claims.claim(document.metadata_name, document, path := ("metadata", "name")):
+                    name = quoted(document.metadata_name or "")
+                    yield document.error(path, f"{kind} {name} is already declared ({clash.at})")
+
+
+class Clash(Struct, frozen=True):
+    """An earlier claim to the same thing: the subject that made it, and where."""
+
+    who: str
+    at: str
+
+
+class Claims:
+    """First claim to each thing that only one manifest can have."""
+
+    def __init__(self) -> None:
+        self._taken: dict[Hashable, tuple[Document, Path]] = {}
+
+    def claim(self, key: Hashable, document: Document, path: Path) -> Clash | None:
+        """Claim `key` for the value at `path`. Returns the earlier claim, if there is one."""
+        first, first_path = self._taken.setdefault(key, (document, path))
+        if first is document and first_path == path:
+            return None
+        return Clash(first.subject, str(first.locate(first_path)))
+
+    def first(self, key: Hashable) -> Clash | None:
+        """Return the first claim to `key`."""
+        taken = self._taken.get(key)
+        return None if taken is None else Clash(taken[0].subject, str(taken[0].locate(taken[1])))
