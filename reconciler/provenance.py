@@ -73,7 +73,7 @@ def reading(paths: Sequence[str], selector: str | None = None) -> Applying:
 
 
 def who() -> str:
-    """Return `user@host` of whoever runs this, the user behind `sudo` if there is one."""
+    """Return `user@host` of the user of this process, or the one behind `sudo`."""
     try:
         user = os.environ.get("SUDO_USER") or getpass.getuser()
     except (OSError, KeyError):  # the user of a container may have no name
@@ -91,7 +91,7 @@ def _folder(path: Path) -> Path:
 
 
 def _as_set(paths: Sequence[str], checkouts: Sequence[Checkout | None], name: str) -> str:
-    """`acme/site:manifests`: the repository and the folder in it. Only whole folders in git are a set by themselves."""
+    """Return the name of the set, `acme/site:manifests` for a folder in a repository. Only whole folders have one."""
     if name or not all(path != "-" and Path(path).is_dir() for path in paths):
         return name
     names = {f"{each.repository}:{each.below}".rstrip(":") for each in checkouts if each is not None}
@@ -99,15 +99,19 @@ def _as_set(paths: Sequence[str], checkouts: Sequence[Checkout | None], name: st
 
 
 def _is_whole(paths: Sequence[str], selector: str | None, named: str | None) -> bool:
-    """Whether these may be all manifests that there are."""
+    """Return whether these may be all manifests of the set."""
     return not selector and all(Path(path).is_dir() if path != "-" else bool(named) for path in paths)
 
 
 def _check_prune(paths: Sequence[str], selector: str | None, named: str | None) -> None:
     if selector:
-        raise UsageError("--prune goes without -l: what -l leaves out would look as if it were not declared any more")
+        raise UsageError(
+            "--prune goes without -l: objects that -l leaves out would look as if they were no longer declared"
+        )
     if "-" in paths and not named:
-        raise UsageError("--prune with standard input needs --set NAME: nothing else tells what was applied before")
+        raise UsageError(
+            "--prune with standard input needs --set NAME: without a name it is unknown what was applied before"
+        )
     single = [path for path in paths if path != "-" and not Path(path).is_dir()]
     if single:
         raise UsageError(

@@ -39,7 +39,7 @@ Exit codes:
 )
 @click.version_option(reconciler.__version__, prog_name="vdvs", message="%(prog)s %(version)s")
 def cli() -> None:
-    """Makes the vDVS configuration of a fleet of ESXi hosts what the manifests say.
+    """Bring the vDVS configuration of a fleet of ESXi hosts in line with manifests.
 
     \b
     Try it on an embedded site:

@@ -1,4 +1,4 @@
-"""Printing results. Colour only on a terminal, never with NO_COLOR, and it only repeats what the words say."""
+"""Print results. Colour is used on a terminal only, never with NO_COLOR, and only repeats the words."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from reconciler import loader, saved
 from reconciler.cli import exits
-from reconciler.cli.errors import say
+from reconciler.cli.errors import report
 from reconciler.cli.output import emit, paint, print_outcome
 from reconciler.cli.session import Session, connections, site_of
 from reconciler.model.plan import APPLY, APPLY_AND_DESTROY, Policy, SavedPlan
@@ -56,7 +56,7 @@ def show(plan: SavedPlan, output: str) -> int:
     chosen = plan.policy.objects
     left_out = [held for held in plan.plan.withheld if chosen is None or held.ref in chosen]
     for held in left_out:
-        say(f"not in the plan: {held.ref}: {held.reason}")
+        report(f"not in the plan: {held.ref}: {held.reason}")
     return exits.FAILED if left_out else exits.worse_only(plan.diff)
 
 
@@ -65,7 +65,7 @@ def show_saved(name: str, output: str) -> int:
     plan = saved.read(name)
     gone = " (expired)" if SystemClock().now() >= plan.expires_at else ""
     made, until = plan.made_at.strftime(_MOMENT), plan.expires_at.strftime(_MOMENT)
-    say(f"{name}: made {made} by {plan.made_by}, to be applied before {until}{gone}")
+    report(f"{name}: made {made} by {plan.made_by}, to be applied before {until}{gone}")
     return show(plan, output)
 
 
@@ -82,5 +82,5 @@ def apply_saved(name: str, site: str | None, allow_destroy: bool, output: str) -
         shown = replace(outcome, objects=tuple(item for item in outcome.objects if item.ref in session.only))
     print_outcome(shown, plan.applying, time.monotonic() - started, output)
     if not plan.plan.empty and outcome.plan.empty and outcome.plan.withheld:
-        say("nothing was written: the site is not as the plan found it; look at it and make a new plan")
+        report("nothing was written: the site is not as the plan found it; look at it and make a new plan")
     return exits.of_outcome(shown)

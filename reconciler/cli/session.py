@@ -10,7 +10,7 @@ import click
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.cli.errors import say
+from reconciler.cli.errors import report
 from reconciler.cli.progress import TerminalProgress
 from reconciler.model.diff import Diff
 from reconciler.model.errors import UsageError
@@ -48,7 +48,7 @@ class Session(Struct, frozen=True):
     def in_world(self, do: Callable[[World], Awaitable[Value]]) -> Value:
         """Run `do` with the world of the site and return its result."""
         if isinstance(self.site.way, SSH) and self.site.way.ignore_host_keys:
-            say("warning: host keys are not checked (insecureIgnoreHostKey): whoever answers is taken for the host")
+            report("warning: host keys are not checked (insecureIgnoreHostKey): whoever answers is taken for the host")
 
         async def look() -> Value:
             with TerminalProgress(self.selected) as observer:
@@ -57,7 +57,7 @@ class Session(Struct, frozen=True):
 
         return self.connections.run(look)
 
-    def on_behalf(self, applying: Applying) -> Session:
+    def with_applying(self, applying: Applying) -> Session:
         """Return the same session, applying as this."""
         return replace(self, applying=applying)
 
@@ -89,5 +89,5 @@ def open_session(paths: Sequence[str], site: str | None, selector: str | None = 
     reached = site_of(desired)
     only = Selector.parse(selector).select(desired) if selector else None
     if only is not None and not only:
-        say(f"warning: no object has these labels ({selector})")
+        report(f"warning: no object has these labels ({selector})")
     return Session(made, desired, reached, tuple(paths), only)

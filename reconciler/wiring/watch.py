@@ -1,4 +1,4 @@
-"""The watch of a site: the loop joined to the world, the manifests, the signals, and whoever listens."""
+"""The watch of a site: the loop joined to the world, the manifests and the listeners."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _GIT_SECONDS: Final = 30.0  # committing what is there already touches no manife
 
 
 class Manifests:
-    """The manifests at `paths`, with the Site of the file `site`, read anew only if somebody may have touched them."""
+    """The manifests at `paths`, with the Site of the file `site`, read again only if they may have changed."""
 
     def __init__(self, paths: tuple[str, ...], site: str | None) -> None:
         self._paths = paths
@@ -57,7 +57,7 @@ class Manifests:
         return loaded
 
     def reread(self) -> None:
-        """Read everything anew at the next load."""
+        """Read everything again at the next load."""
         self._kept = None
 
 

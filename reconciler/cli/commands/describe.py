@@ -16,8 +16,8 @@ _EVENTS = 5
 @options.output("text", "json", "yaml")
 @options.verbose
 def describe(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output: str) -> int:
-    """Show everything about one object: what is there, its conditions, how it differs from its manifest,
-    and what watches on this machine told of it last.
+    """Show everything about one object: its state, its conditions, how it differs from its manifest,
+    and the last events that watches on this machine reported of it.
 
     \b
     Examples:
@@ -38,7 +38,7 @@ def describe(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, ou
     wanted, names = kinds.parse(what)
     if len(wanted) != 1 or len(names) != 1:
         raise click.UsageError("name one object: vdvs describe KIND NAME")
-    session = open_session(paths, site).on_behalf(reading(paths))
+    session = open_session(paths, site).with_applying(reading(paths))
     found = session.run(REPORT_ONLY).before
     rows = tables.rows(found, wanted[0])
     (name,) = kinds.resolve(names, [row.change.ref.name for row in rows], wanted[0])

@@ -34,7 +34,7 @@ def diff(
     from reconciler.provenance import applying
 
     session = open_session(paths, site, selector)
-    return show(session.on_behalf(applying(paths, selector=selector, named=named_set, prune=prune)), output)
+    return show(session.with_applying(applying(paths, selector=selector, named=named_set, prune=prune)), output)
 
 
 def show(session: Session, output: str) -> int:

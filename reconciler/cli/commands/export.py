@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from reconciler.model.export import Export
 
 
-@click.command(short_help="Write manifests of what is there.")
+@click.command(short_help="Write manifests of the site as it is.")
 @click.argument("what", metavar="[KIND [NAME...]]", nargs=-1)
 @click.option(
     "-f",
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     "paths",
     multiple=True,
     metavar="PATH",
-    help="Manifests that say which hosts there are and how to reach them; may be repeated.",
+    help="Manifests with the hosts and how to reach them; may be repeated.",
 )
 @options.site
 @options.output("yaml", "json")
 @options.verbose
 def export(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output: str) -> int:
-    """Write manifests of what is there: config DBs, hosts, vmgroups, storage policies and read-only volumes, with the
-    UUIDs of vmgroups and VMs.
+    """Write manifests of the site as it is: config DBs, hosts, vmgroups, storage policies and read-only volumes, with
+    the UUIDs of vmgroups and VMs.
 
-    Hosts are those declared with -f, or else all of the inventory. What no manifest can say goes to standard error,
-    a line each. The manifests hold no Site.
+    Exports the hosts declared with -f, or else all of the inventory. What cannot be expressed in a manifest goes to
+    standard error, a line each. The manifests hold no Site.
 
     \b
     Examples:
@@ -38,7 +38,7 @@ def export(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, outp
       vdvs diff -f there.yaml --site site.yaml
       vdvs export vmgroup MYVMGROUP --site site.yaml
     """
-    from reconciler.cli.errors import say
+    from reconciler.cli.errors import report
     from reconciler.cli.output import emit
     from reconciler.cli.session import open_session
     from reconciler.export import export_site
@@ -47,7 +47,7 @@ def export(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, outp
     session = open_session(paths, site)
     adopted = _chosen(session.in_world(lambda world: export_site(session.desired, world)), what)
     for left in adopted.left_out:
-        say(left_out_line(left))
+        report(left_out_line(left))
     if output == "yaml":
         click.echo(manifests_text(adopted.manifests), nl=False)
     else:

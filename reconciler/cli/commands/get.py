@@ -39,10 +39,10 @@ def get(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output:
     from reconciler.render import tables
 
     wanted, names = kinds.parse(what)
-    session = open_session(paths, site, selector).on_behalf(reading(paths, selector))
+    session = open_session(paths, site, selector).with_applying(reading(paths, selector))
     found = session.run(REPORT_ONLY).before
     listed = {kind: tables.rows(found, kind, session.only) for kind in wanted}
-    if len(wanted) > 1:  # most sites have no vSAN, and declare no volumes, and need not be told so
+    if len(wanted) > 1:  # most sites have no vSAN and declare no volumes: no empty tables
         listed = {kind: rows for kind, rows in listed.items() if rows or kind not in (Kind.STORAGE_POLICY, Kind.VOLUME)}
     if names:
         kind = wanted[0]

@@ -23,11 +23,11 @@ def lab() -> None:
 )
 @click.option("--datastores", type=click.IntRange(1), metavar="N", help="How many datastores.")
 @click.option("--vms", type=click.IntRange(0), metavar="N", help="How many VMs.")
-@click.option("--vmfs-locks", is_flag=True, help="A file on a datastore can be open on one host only, as on VMFS.")
-@click.option("--vsan", is_flag=True, help="With a vSAN datastore, vsanDatastore: storage policies are on such only.")
+@click.option("--vmfs-locks", is_flag=True, help="Only one host at a time can open a file on a datastore, as on VMFS.")
+@click.option("--vsan", is_flag=True, help="Add a vSAN datastore, vsanDatastore, which storage policies need.")
 @options.verbose
 def up(directory: str, hosts: int | None, datastores: int | None, vms: int | None, vmfs_locks: bool, vsan: bool) -> int:
-    """Make a lab, with its DIR/site.yaml and DIR/inventory.json. One that is there already is left as it is.
+    """Make a lab, with its DIR/site.yaml and DIR/inventory.json. An existing lab is left as it is.
 
     Without sizes it is the site of the walk-through: two hosts, one shared datastore, three VMs.
 
@@ -100,11 +100,11 @@ def reboot(host: str, directory: str) -> int:
 
 
 class _Breaking(click.Command):
-    """Its help lists the drifts, which are read only then."""
+    """A command whose help lists the drifts, imported only then."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx
-        with formatter.section("Drifts (with the number of the issue of vDVS that tells of it)"):
+        with formatter.section("Drifts (with the number of the vDVS issue)"):
             formatter.write_dl(_lines())
 
 
@@ -129,7 +129,7 @@ def _complete(context: click.Context, parameter: click.Parameter, incomplete: st
 def break_lab(drift: str | None, host: str | None, vmgroup: str | None, listing: bool, directory: str) -> int:
     """Break a lab as people, reboots and other programs break a site: by SQL, by hand, never through vdvs.
 
-    Afterwards `vdvs diff` names what is wrong, and `vdvs apply` heals it or says why it does not.
+    Afterwards `vdvs diff` names what is wrong, and `vdvs apply` heals it or explains why it does not.
 
     \b
     Examples:

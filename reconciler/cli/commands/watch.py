@@ -38,10 +38,10 @@ def _services(command: Command) -> Command:
     return command
 
 
-@click.command(short_help="Say when the site and the manifests part or meet.")
+@click.command(short_help="Report drift continuously, and heal it if asked to.")
 @options.manifests
 @options.site
-@click.option("--interval", default="30s", show_default=True, metavar="TIME", help="Look at everything this often.")
+@click.option("--interval", default="30s", show_default=True, metavar="TIME", help="How often to check everything.")
 @click.option("--heal", is_flag=True, help="Bring back what was applied before, if that is safe or restricts access.")
 @click.option(
     "--auto-apply",
@@ -53,7 +53,7 @@ def _services(command: Command) -> Command:
     "--max-changes",
     metavar="N|N%",
     default="",
-    help="Change nothing in a pass that would change more objects, or more percent of them.",
+    help="Change nothing in a pass that would change more objects, or a larger share of them.",
 )
 @_services
 @options.output("text", "json")
@@ -68,15 +68,15 @@ def watch(
     output: str,
     **services: Any,
 ) -> int:
-    """Watch the site, and say when it and the manifests part or meet again. Ends with SIGINT or SIGTERM, exit 0.
+    """Watch the site and report each drift from the manifests and its end. Ends with SIGINT or SIGTERM, exit 0.
 
-    It looks when manifests, the inventory, a host or a config DB changed, and at everything every --interval. SIGHUP
-    makes it read everything anew. Invalid manifests do not end it: the last good ones stay in force.
+    It checks when manifests, the inventory, a host or a config DB changed, and everything every --interval. SIGHUP
+    makes it read everything again. Invalid manifests do not end it: the last good ones stay in force.
 
-    With --heal it brings back what `vdvs apply` applied last, as long as the manifests still say the same. A new
+    With --heal it brings back what `vdvs apply` applied last, as long as the manifests are still the same. A new
     commit is reported, not applied, and so is what was never applied, or is on a host that uses no config DB, where
-    nothing records it; --auto-apply RISK lets it carry out those too. Nothing that destroys is done, and no config DB
-    is created. An object whose annotation vdvs.io/reconcile says report or disabled is left alone, and so is for a
+    nothing records it; --auto-apply RISK lets it carry out those too. Nothing destructive is done, and no config DB
+    is created. An object whose annotation vdvs.io/reconcile is report or disabled is left alone, and so is for a
     while one that keeps drifting back.
 
     \b
@@ -89,7 +89,7 @@ def watch(
     """
     import gc
 
-    from reconciler.cli.errors import say
+    from reconciler.cli.errors import report
     from reconciler.wiring.watch import run_watch
     from reconciler.wiring.watch_services import WatchOptions
 
@@ -103,7 +103,7 @@ def watch(
         mode=_mode(heal, auto_apply, max_changes),
         options=WatchOptions(**services),
         terminal=_Terminal(_printer(output)),
-        report=say,
+        report=report,
     )
     return exits.OK
 
