@@ -25,7 +25,7 @@ from watching import Watched, watch
 
 from reconciler.history.store import MOST_DRIFTS, MOST_EVENTS, MOST_PASSES, HistoryWriter
 from reconciler.model.diff import Change, FieldChange, Op
-from reconciler.model.events import Event, EventKind, Pass, Revision, Told, Trigger
+from reconciler.model.events import Event, EventKind, Pass, ReportedEvent, Revision, Trigger
 from reconciler.model.refs import Kind, ObjectRef
 
 GROUPS, HOSTS, A_SECOND = 200, 5, 10
@@ -74,7 +74,7 @@ def fill_history(path: Path) -> None:
             Event(EventKind.DRIFTED, change.ref, change.reason, change),
             Event(EventKind.IN_SYNC, change.ref, "it matches its manifest again"),
         ):
-            history.told(Told(at, event, f"pass-{number}"))
+            history.told(ReportedEvent(at, event, f"pass-{number}"))
         history.passed(Pass(f"pass-{number}", Trigger.RESYNC, at, at, Revision(), None, "none", ()))
     history.close()
 

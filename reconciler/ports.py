@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconciler.model.diff import Diff
-    from reconciler.model.events import Pass, Told
+    from reconciler.model.events import Pass, ReportedEvent
     from reconciler.model.inventory import Inventory
     from reconciler.model.kinds.configdb import Backup, ObservedConfigDB
     from reconciler.model.kinds.host import HostAction, ObservedHost
@@ -178,7 +178,7 @@ class Listener(Protocol):
     Called in the event loop, and must return soon. What it raises is a bug, told once, and never ends the watch.
     """
 
-    def told(self, told: Told) -> None:
+    def told(self, told: ReportedEvent) -> None:
         """An event, as soon as it happened."""
         ...
 

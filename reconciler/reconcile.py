@@ -24,11 +24,11 @@ from reconciler.model.diff import Diff
 from reconciler.model.errors import UsageError
 from reconciler.model.kinds.host import MaintenanceAction
 from reconciler.model.kinds.site import Site
+from reconciler.model.memo import Memo
 from reconciler.model.outcome import ActionResult, Assessment, BackupMade, Outcome, first_differences
 from reconciler.model.ownership import Applying
 from reconciler.model.plan import APPLY, APPLY_AND_DESTROY, REPORT_ONLY, Plan, Policy, SavedPlan
 from reconciler.model.refs import ObjectRef
-from reconciler.model.remembered import Remembered
 from reconciler.model.risk import Risk
 from reconciler.model.state import Desired, Observed, Resolved
 from reconciler.planning.differ import diff, without_uuid
@@ -60,9 +60,9 @@ class Memory:
 
     def __init__(self) -> None:
         self.observed: Observed | None = None
-        self.places: Remembered[Resolved] = Remembered()
-        self.resolved: Remembered[Resolved] = Remembered()
-        self.diff: Remembered[Diff] = Remembered()
+        self.places: Memo[Resolved] = Memo()
+        self.resolved: Memo[Resolved] = Memo()
+        self.diff: Memo[Diff] = Memo()
 
 
 class World(Struct, frozen=True):

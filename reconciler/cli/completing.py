@@ -58,7 +58,7 @@ def explained_kind(word: str) -> str | None:
 
 def _fields(kind: str, word: str, path: str) -> list[str]:
     from reconciler.loader.schemas import schema
-    from reconciler.render.fields import every_field
+    from reconciler.render.explain import every_field
 
     above, _, _ = path.rpartition(".")
     found = {field.path: field for field in every_field(schema(kind))}

@@ -11,7 +11,7 @@ from reconciler.model.outcome import Outcome
 from reconciler.model.ownership import Applying
 from reconciler.render import data
 from reconciler.render.results import outcome_text
-from reconciler.render.text import Paint, plain
+from reconciler.render.text import Data, Paint, plain
 
 _GOOD = dict.fromkeys(("create", "created", "healed", "in sync", "back in sync", "enforced"), "green")
 _CHANGED = dict.fromkeys(("update", "configured", "drifted", "missing", "stopped", "stale", "unmanaged"), "yellow")
@@ -25,7 +25,7 @@ def paint() -> Paint:
     return _paint if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else plain
 
 
-def emit(value: data.Data, output: str) -> None:
+def emit(value: Data, output: str) -> None:
     """Print data as JSON or YAML."""
     click.echo(data.to_yaml(value) if output == "yaml" else data.to_json(value), nl=False)
 

@@ -14,7 +14,7 @@ from reconciler.controller.mode import Mode, ignored
 from reconciler.controller.transitions import State, transitions
 from reconciler.model.diff import Diff
 from reconciler.model.errors import InvalidManifestsError, VdvsError
-from reconciler.model.events import Event, EventKind, Pass, Revision, Told, Trigger
+from reconciler.model.events import Event, EventKind, Pass, ReportedEvent, Revision, Trigger
 from reconciler.model.kinds.site import Site
 from reconciler.model.outcome import Assessment, Outcome
 from reconciler.model.ownership import Applying
@@ -37,7 +37,7 @@ class Loaded(Struct, frozen=True):
 
 
 class Edges(Struct, frozen=True):
-    """What a watch needs from outside.
+    """The connections of a watch to the outside.
 
     `monotonic`: seconds that never go back; `new_id`: a unique text; `load` may be called from another thread.
     """
@@ -64,7 +64,7 @@ class Watch:
         self._invalid = ""
         self._failure = ""
         self._id = ""
-        self._events: list[Told] = []
+        self._events: list[ReportedEvent] = []
         self._broken: set[int] = set()
 
     @property
@@ -95,7 +95,7 @@ class Watch:
         return done
 
     def report_before_heal(self, found: Assessment) -> None:
-        """Report what differs before it is healed, so that a watch that is killed meanwhile has reported it."""
+        """Report differences before they are healed, so that a watch that is killed in between has reported them."""
         look = without(Outcome(found, Plan((), ()), (), None, ()), ignored(self._loaded.desired))
         events, self._state = transitions(self._state, look, healing=False)
         for event in events:
@@ -162,7 +162,7 @@ class Watch:
         self._failure = text
 
     def _report(self, event: Event) -> None:
-        told = Told(self._edges.clock.now(), event, self._id, self._loaded.revision)
+        told = ReportedEvent(self._edges.clock.now(), event, self._id, self._loaded.revision)
         self._events.append(told)
         self._notify_listeners(lambda listener: listener.told(told))
 

@@ -1,43 +1,39 @@
-"""What the page shows: the last pass and the last events. Worked out when somebody asks, not in the pass."""
+"""The data of the page: the last pass and the last events. Made on request, in a thread, never in the pass."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 
-from reconciler.model.events import EventKind, Pass, Told
+from reconciler.model.events import EventKind, Pass, ReportedEvent
 from reconciler.model.outcome import Assessment
-from reconciler.model.refs import Kind
 from reconciler.planning.conditions import conditions
+from reconciler.planning.joined import Joined
 from reconciler.render.data import change_data
 from reconciler.render.events import event_data
-from reconciler.render.rows import rows_data
+from reconciler.render.kinds import VIEWS
 from reconciler.render.status import status_data
-from reconciler.render.tables import rows
+from reconciler.render.tables import row_data, rows
 
 MOST_EVENTS: Final = 200
 MOST_CLIENTS: Final = 100
-_BACKLOG: Final = 500  # messages that a client may be behind before it is told to come again
+_BACKLOG: Final = 500  # messages that a client may be behind before it has to connect again
 _SILENT: Final = (EventKind.STARTED, EventKind.STOPPED)
-_KINDS: Final = {
-    "hosts": Kind.HOST,
-    "vmgroups": Kind.VMGROUP,
-    "configDBs": Kind.CONFIG_DB,
-    "storagePolicies": Kind.STORAGE_POLICY,
-    "volumes": Kind.VOLUME,
-}
 
 Message = tuple[str, str]  # the name of a server-sent event, and its data as JSON
 
 
 class Board:
-    """Implements `ports.Listener`, for one site. `mode`: what the watch may write, in words; `stale_after`: seconds
-    without a pass that worked."""
+    """The last pass and the last events of one site; a `ports.Listener`.
+
+    `mode`: what the watch may write, in words. `stale_after`: seconds without a successful pass.
+    """
 
     def __init__(self, site: str, mode: str, stale_after: float, now: Callable[[], datetime]) -> None:
         self._site = site
@@ -51,15 +47,16 @@ class Board:
         self._since: datetime | None = None
         self._events: deque[dict[str, Any]] = deque(maxlen=MOST_EVENTS)
         self._clients: set[asyncio.Queue[Message | None]] = set()
-        self._text: tuple[int, bytes] | None = None
+        self._making = asyncio.Lock()
+        self._made: tuple[int, bytes] | None = None  # by version
 
-    def told(self, told: Told) -> None:
+    def told(self, told: ReportedEvent) -> None:
         """See `ports.Listener`."""
         self._version += 1
         data = event_data(told)
         if told.event.kind not in _SILENT:
             self._events.appendleft(data)
-        self._send("told", data)
+        self._send("event", data)
 
     def passed(self, done: Pass) -> None:
         """See `ports.Listener`."""
@@ -77,36 +74,43 @@ class Board:
 
     def _take(self, seen: Assessment, at: datetime) -> None:
         before, self._seen, self._last_good = self._seen, seen, at
-        if before is None or (before.diff, before.observed, before.resolved) != (
-            seen.diff,
-            seen.observed,
-            seen.resolved,
-        ):
+        # The same Diff is kept from pass to pass while nothing that it was made from has changed.
+        if before is None or before.diff is not seen.diff:
             self._version += 1
         if before is None or before.diff.in_sync != seen.diff.in_sync:
             self._since = at
 
     @property
     def tag(self) -> str:
-        """Another one whenever `state` is another."""
-        return f"{self._version}-{self._pass['id'] if self._pass else 'none'}"
+        """Tag of the current state; it changes whenever `state` does."""
+        return self._tag(self._version)
 
-    def state(self) -> bytes:
-        """Everything, as JSON. All but the pass is worked out anew only if something is not as it was."""
-        if self._text is None or self._text[0] != self._version:
-            self._text = self._version, json.dumps(self._state(), separators=(",", ":")).encode("ascii")
-        return b'{"pass":%s,%s' % (json.dumps(self._pass).encode("ascii"), self._text[1][1:])
+    async def state(self) -> tuple[str, bytes]:
+        """Return the tag of the state, and the state as JSON.
+
+        All but the pass is made again only after a change, once for all clients, and in a thread, so that the event
+        loop of the watch goes on.
+        """
+        async with self._making:
+            if self._made is None or self._made[0] != self._version:
+                version, snapshot, seen = self._version, self._snapshot(), self._seen
+                self._made = version, await asyncio.to_thread(page_json, snapshot, seen)
+            version, text = self._made
+            return self._tag(version), b'{"pass":%s,%s' % (json.dumps(self._pass).encode("ascii"), text[1:])
+
+    def _tag(self, version: int) -> str:
+        return f"{version}-{self._pass['id'] if self._pass else 'none'}"
 
     def ready(self) -> str:
-        """Why nobody should rely on what is shown; empty: there is no reason."""
+        """Why the state is missing or stale; empty: it is not."""
         if self._last_good is None:
-            return "no pass has looked at the site yet"
+            return "no pass has ended yet"
         age = (self._now() - self._last_good).total_seconds()
-        return f"the last pass that worked was {age:.0f} s ago" if age > self._stale_after else ""
+        return f"the last successful pass was {age:.0f} s ago" if age > self._stale_after else ""
 
     @contextmanager
     def listening(self) -> Iterator[asyncio.Queue[Message | None]]:
-        """What is told from now on; None: come again."""
+        """Queue of the messages from now on; None in it: connect again."""
         queue: asyncio.Queue[Message | None] = asyncio.Queue(_BACKLOG + 1)
         self._clients.add(queue)
         try:
@@ -116,7 +120,7 @@ class Board:
 
     @property
     def clients(self) -> int:
-        """How many listen."""
+        """Number of connected clients."""
         return len(self._clients)
 
     def _send(self, name: str, data: dict[str, Any]) -> None:
@@ -128,20 +132,55 @@ class Board:
             else:
                 queue.put_nowait(message)
 
-    def _state(self) -> dict[str, Any]:
-        state: dict[str, Any] = {
+    def _snapshot(self) -> dict[str, Any]:
+        """Copy what may change while the data of the page is made."""
+        return {
             "version": self._version,
             "site": self._site,
             "mode": self._mode,
             "since": self._since.isoformat() if self._since else None,
             "events": list(self._events),
-            "status": None,
         }
-        if self._seen is None:
-            return state | {name: [] for name in _KINDS}
-        seen = self._seen
-        changes = {
-            str(change.ref): change_data(change) for change in seen.diff.changes if change.fields or change.notes
-        }
-        tables = {name: rows_data(rows(seen, kind))["items"] for name, kind in _KINDS.items()}
-        return state | tables | {"status": status_data(self._site, seen, conditions(seen)), "changes": changes}
+
+
+def page_json(snapshot: dict[str, Any], seen: Assessment | None) -> bytes:
+    """Write `snapshot` and all objects of `seen`, by kind, as JSON in ASCII.
+
+    No step may hold the interpreter lock, and with it the event loop of the watch, for long: objects are encoded one by
+    one, and the garbage collector, which would visit every object of the site, is paused (nothing here makes cycles).
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return _page_json(snapshot, seen)
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _page_json(snapshot: dict[str, Any], seen: Assessment | None) -> bytes:
+    parts = {key: _encode(value) for key, value in snapshot.items()}
+    if seen is None:
+        parts |= {"status": "null", **{view.key: "[]" for view in VIEWS.values()}}
+    else:
+        joined = Joined(seen)
+        parts |= {view.key: _list(map(row_data, rows(joined, kind))) for kind, view in VIEWS.items()}
+        status = status_data(snapshot["site"], seen, conditions(seen))
+        judged = _list(status.pop("conditions"))
+        parts["status"] = _mapping({**{key: _encode(value) for key, value in status.items()}, "conditions": judged})
+        shown = (change for change in seen.diff.changes if change.fields or change.notes)
+        parts["changes"] = _mapping({str(change.ref): _encode(change_data(change)) for change in shown})
+    return _mapping(parts).encode("ascii")
+
+
+def _encode(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _list(values: Iterable[Any]) -> str:
+    return f"[{','.join(map(_encode, values))}]"
+
+
+def _mapping(parts: Mapping[str, str]) -> str:
+    """A JSON object of values that are JSON already."""
+    return "{" + ",".join(f"{_encode(key)}:{value}" for key, value in parts.items()) + "}"

@@ -14,7 +14,7 @@ from typing import Any, Final
 from reconciler.history.schema import migrate
 from reconciler.model.diff import Op
 from reconciler.model.errors import UsageError
-from reconciler.model.events import EventKind, Pass, Told
+from reconciler.model.events import EventKind, Pass, ReportedEvent
 from reconciler.model.outcome import Outcome
 from reconciler.render.data import change_data
 
@@ -58,13 +58,13 @@ class HistoryWriter:
         """Close the file."""
         self._connection.close()
 
-    def told(self, told: Told) -> None:
+    def told(self, told: ReportedEvent) -> None:
         """See `ports.Listener`."""
         with self._log_errors():
             self._write_event(told)
             self._prune_regularly()
 
-    def _write_event(self, told: Told) -> None:
+    def _write_event(self, told: ReportedEvent) -> None:
         event, ref = told.event, str(told.event.ref) if told.event.ref else None
         change = _as_json(change_data(event.change)) if event.change is not None else None
         of = (told.revision.commit, told.revision.dirty)

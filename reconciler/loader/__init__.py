@@ -1,4 +1,4 @@
-"""Files -> Manifests -> checked against the schemas -> Desired. Never touches the network."""
+"""From files to Desired: manifests are read, checked against the schemas, and built. No network access."""
 
 from reconciler.loader.files import LARGEST
 from reconciler.loader.load import Loaded, load

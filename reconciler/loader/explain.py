@@ -1,4 +1,4 @@
-"""Why a document does not fit its schema, in words. Only asked after the compiled schema said that it does not fit."""
+"""Errors of a document that does not fit its schema, in words. Used only after the compiled schema has refused it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MATTERS_FIRST = ("type", "minLength", "maxLength", "pattern")
 
 
 def explain(name: str, data: Any) -> list[tuple[Path, str]]:
-    """Everything by which `data` misses the schema `name`: the place and what is wrong there, one message a place."""
+    """Return all errors of `data` under the schema `name`: path and message, one message per path."""
     found: dict[Path, str] = {}
     for error in sorted(_validator(name).iter_errors(data), key=_weight):
         for path, message in _messages(error):
@@ -25,13 +25,13 @@ def explain(name: str, data: Any) -> list[tuple[Path, str]]:
 
 @cache
 def _validator(name: str) -> Any:
-    import jsonschema  # takes a while: only when something is wrong
+    import jsonschema  # slow to import: only for errors
 
     return jsonschema.validators.extend(jsonschema.Draft7Validator, {"pattern": _pattern})(schema(name))
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[Any]:
-    """`pattern` as ECMAScript and the compiled schema read it: `$` is the very end, not "before a last newline"."""
+    """Match `pattern` as ECMAScript and the compiled schema do: `$` is the very end, not "before a last newline"."""
     import jsonschema
 
     if validator.is_type(instance, "string") and not re.search(re.sub(r"\$$", r"\\Z", pattern), instance):
@@ -123,6 +123,6 @@ def _type_message(instance: Any, types: Any) -> str:
 
 
 def _first_sentence(field: dict[str, Any]) -> str:
-    """What a missing field is for, to help filling it in."""
+    """Return what a missing field is for, to help the user fill it in."""
     sentence = str(field.get("description", "it is required")).split(". ")[0].rstrip(".")
     return sentence if sentence[1:2].isupper() else sentence[0].lower() + sentence[1:]

@@ -1,4 +1,4 @@
-"""Paths on the command line -> texts. Never hangs on a pipe or device, never reads more than it will use."""
+"""From paths on the command line to texts. Pipes and devices are never waited for, and sizes are bounded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BOMS: Final = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
 class UnreadableError(Exception):
-    """This file cannot be read as text; `str()` says why, `line` where it was noticed."""
+    """A file that cannot be read as text. `str()` is the reason, `line` and `column` where it was noticed."""
 
     def __init__(self, message: str, line: int = 1, column: int = 1) -> None:
         super().__init__(message)
@@ -28,7 +28,7 @@ class UnreadableError(Exception):
 
 
 class Found(Struct, frozen=True):
-    """A file to read (`path` None: standard input), or why one cannot be found. `shown` is its name in messages."""
+    """A file to read (`path` None: standard input), or the `error`. `shown`: its name in messages."""
 
     shown: str
     path: str | None
@@ -43,7 +43,7 @@ class Found(Struct, frozen=True):
 
 
 def find(paths: Sequence[str]) -> Iterator[Found]:
-    """The files that `paths` name, directories with everything below them, each file once."""
+    """Yield the files that `paths` name, for folders everything below them, each file once."""
     seen: set[str] = set()
     for path in paths:
         for found in _below(path):
@@ -62,7 +62,7 @@ def _below(path: str) -> Iterator[Found]:
 
 
 def _walk(top: str) -> Iterator[Found]:
-    """Manifest files below `top`, sorted, without hidden ones. Follows links to folders, each folder once."""
+    """Yield the manifests below `top`, sorted, without hidden ones. Links to folders are followed, each folder once."""
     seen: set[str] = set()
     pending = [top]
     while pending:
@@ -88,7 +88,7 @@ def _walk(top: str) -> Iterator[Found]:
 
 
 def read(found: Found, stdin: IO[bytes] | None) -> str:
-    """The text of a file. Raises UnreadableError."""
+    """Return the text of a file. Raises UnreadableError."""
     if found.error is not None:
         raise UnreadableError(found.error)
     try:
@@ -102,7 +102,10 @@ def read(found: Found, stdin: IO[bytes] | None) -> str:
 
 
 def read_bytes(path: str, largest: int = LARGEST) -> bytes:
-    """The content of a regular file. Raises UnreadableError and OSError; never waits for a pipe or a device."""
+    """Return the content of a regular file. Pipes and devices are not read.
+
+    Raises UnreadableError and OSError.
+    """
     if "\0" in path:
         raise UnreadableError("a file name cannot contain a NUL character")
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -129,7 +132,7 @@ def _too_large(largest: int) -> str:
 
 
 def decode(content: bytes) -> str:
-    """UTF-8 bytes, with or without a byte order mark -> text. Raises UnreadableError."""
+    """Decode UTF-8, with or without a byte order mark. Raises UnreadableError."""
     if content[:2] in _BOMS:
         raise UnreadableError(f"is {_BOMS[content[:2]]} text; save it as UTF-8")
     try:
@@ -146,6 +149,6 @@ def decode(content: bytes) -> str:
 
 
 def reason(error: OSError) -> str:
-    """An OSError in words, without the path."""
+    """Describe an OSError in words, without the path."""
     known = {errno.ENOENT: "there is no such file or folder", errno.ELOOP: "its links go round in a circle"}
     return known.get(error.errno or 0) or (error.strerror or str(error)).lower()

@@ -27,7 +27,7 @@ _RECONCILE = "vdvs.io/reconcile"
 
 
 class Loaded(Struct, frozen=True):
-    """What a set of manifests declares, and from how many files."""
+    """What a set of manifests declares, and the number of files."""
 
     desired: Desired
     files: int
@@ -90,7 +90,7 @@ class _Loading:
         self.manifests.errors.append(ManifestError(source, "", "", message))
 
     def _site_file(self, path: str) -> None:
-        """--site FILE: exactly one document, a Site."""
+        """Read the file of --site, which must hold exactly one document, a Site."""
         found = files.Found(escape(path), path)
         documents = self._read(found, None)
         if documents and [document.kind for document in documents] != [Kind.SITE]:
@@ -100,7 +100,7 @@ class _Loading:
             self._fail(Source(found.shown, 1, 1), "no Site in this file")
 
     def _read(self, found: files.Found, stdin: IO[bytes] | None) -> list[Document]:
-        """Read and validate one file; the documents that have content."""
+        """Read and validate one file. Returns the documents that are not empty."""
         self.files.setdefault(found.shown, len(self.files))
         try:
             text = files.read(found, stdin)
@@ -145,7 +145,7 @@ class _Loading:
         return Desired.of(objects, tuple(digests), tuple(reconcile))
 
     def _salvage(self) -> None:
-        """Add what can be used of broken documents to the valid ones, in the order of files."""
+        """Add the usable part of invalid documents to the valid ones, in the order of files."""
         for document, wrong in self.broken:
             if (usable := salvage(document, wrong)) is not None and usable.kind is not None:
                 documents = self.manifests.documents[usable.kind]

@@ -30,14 +30,14 @@ def schema(name: str) -> dict[str, Any]:
 @cache
 def accepts(name: str) -> Callable[[object], bool]:
     """Return the compiled validator of a schema, which answers yes or no only; `explain` has the reasons."""
-    from jsonschema_rs import Draft7Validator  # takes a while: only for commands that load manifests
+    from jsonschema_rs import Draft7Validator  # slow to import: only for commands that load manifests
 
     is_valid = Draft7Validator(schema(name)).is_valid
 
     def accept(data: object) -> bool:
         try:
             return is_valid(data)
-        except ValueError:  # no JSON at all, such as a key that is a number
+        except ValueError:  # not JSON, such as a key that is a number
             return False
 
     return accept

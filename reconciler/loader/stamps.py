@@ -1,4 +1,4 @@
-"""Whether manifests may have changed since they were read, told without reading them."""
+"""Detecting changes of manifests without reading them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from typing import Final, TypeAlias
 
 from reconciler.loader import files
 
-_MOMENT: Final = 2.0  # seconds: a file changed so lately may change again without another time stamp
+_MOMENT: Final = 2.0  # seconds: a file changed so recently may change again and keep its time stamp
 
 Stamps: TypeAlias = tuple[tuple[object, ...], ...]
 
 
 def stamps(paths: Sequence[str], site: str | None) -> Stamps | None:
-    """Equal to those of another time only if nobody touched any of these files, came, or went, in between. None: that
-    cannot be told now, because something is missing, or has been changed only just now."""
+    """Return values that are equal at two times only if no file was changed, added or removed in between.
+
+    None: unknown, because something is missing or was changed only just now.
+    """
     found = []
     for one in (*files.find(paths), *([files.Found(site, site)] if site is not None else [])):
         if one.path is None or one.error is not None:

@@ -1,4 +1,4 @@
-"""How values, paths and near misses are written in error messages. Whatever a user wrote is escaped and shortened."""
+"""How error messages spell values, paths and near misses. User input is escaped and shortened."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import Any
 
 Path = tuple[str | int, ...]
-"""A place inside a document: keys and list positions from its top."""
+"""Path to a value in a document: keys and list indexes from its top."""
 
 _LONGEST = 60
 _LONGEST_PATH = 160
@@ -19,21 +19,21 @@ _KINDS |= {"integer": "a whole number", "number": "a number", "null": "nothing"}
 
 
 def escape(text: str) -> str:
-    """`text` with everything that is not printable (control characters, bidirectional marks ...) as an escape."""
+    """Escape everything in `text` that is not printable (control characters, bidirectional marks ...)."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text).replace("\x7f", "\\u007f")
 
 
 def quoted(text: str) -> str:
-    """`text` in double quotes, escaped, and shortened in the middle if it is long."""
+    """Quote and escape `text`; a long one is shortened in the middle."""
     if len(text) > _LONGEST:
         text = f"{text[: _LONGEST - 20]}...{text[-10:]}"
     return '"' + escape(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
 
 
 def described(value: Any) -> str:
-    """What `value` is, as in "expected a string, got ..."."""
+    """Describe `value`, as in "expected a string, got ..."."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -47,17 +47,17 @@ def described(value: Any) -> str:
 
 
 def expected(types: str | Sequence[str]) -> str:
-    """The JSON Schema types in words: `a string or a mapping`."""
+    """Spell JSON Schema types: `a string or a mapping`."""
     return either([_KINDS[name] for name in ([types] if isinstance(types, str) else types)])
 
 
 def either(choices: Sequence[str]) -> str:
-    """`a`, `a or b`, `a, b or c`."""
+    """Join choices: `a`, `a or b`, `a, b or c`."""
     return choices[0] if len(choices) == 1 else f"{', '.join(choices[:-1])} or {choices[-1]}"
 
 
 def dotted(path: Path) -> str:
-    """`path` as messages show it: `spec.access[0].volumeMaxSize`."""
+    """Spell `path`: `spec.access[0].volumeMaxSize`."""
     out = ""
     for part in path:
         if isinstance(part, int):
@@ -72,13 +72,13 @@ def dotted(path: Path) -> str:
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:
-    """The choice that `word` was probably meant to be, if any comes near."""
+    """Return the choice that `word` was probably meant to be, if one is close."""
     folded = {choice.lower(): choice for choice in sorted(choices)}
     found = get_close_matches(word[:100].lower(), folded, n=1, cutoff=0.6)
     return folded[found[0]] if found else None
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """` (did you mean "x"?)`, or nothing."""
+    """Return ` (did you mean "x"?)`, or an empty string."""
     found = nearest(word, choices)
     return f" (did you mean {quoted(found)}?)" if found else ""

@@ -1,1 +1,1 @@
-"""The vocabulary: frozen dataclasses and enums, standard library only; no I/O, no clock, no randomness."""
+"""The vocabulary: immutable values (msgspec Structs) and enums. No I/O, no clock, no randomness."""

@@ -1,4 +1,4 @@
-"""The base classes of what travels: into plan files, and to and from hosts."""
+"""Base classes of values that are stored in plan files and exchanged with hosts."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from reconciler.model.risk import Risk
 
 
 class Strict(Struct, frozen=True, forbid_unknown_fields=True):
-    """A value that, decoded, has exactly its fields, each of its type."""
+    """A value that is decoded strictly: exactly its fields, each of its type."""
 
 
 class Step(Strict, frozen=True, tag_field="is", tag=True):
-    """An action: one step that the agent or vCenter can do, for which object, and how risky it is."""
+    """An action: one step that the agent or vCenter can carry out, the object that it is for, and its risk."""
 
     ref: ObjectRef
     risk: Risk

@@ -1,4 +1,4 @@
-"""Diff: object by object, how the world differs from the manifests, why, and what would be done about it."""
+"""Diff: for each object how the site differs from the manifests, why, and what would be done about it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ else:
 
 
 class Op(StrEnum):
-    """What a Change is. The last three are never applied."""
+    """Kind of a Change. The last three are never applied."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -32,7 +32,7 @@ class Op(StrEnum):
 class FieldChange(Strict, frozen=True):
     """One field: its path in the manifest (`access[SHARED-Datastore].volumeTotalSize`), and its value before and after.
 
-    Values are as a manifest spells them. `before` None: not there yet; `after` None: goes away.
+    Values are spelled as in a manifest. `before` None: does not exist yet; `after` None: is removed.
     """
 
     path: str
@@ -41,10 +41,10 @@ class FieldChange(Strict, frozen=True):
 
 
 class RightsChange(Strict, frozen=True):
-    """What a change means in rights: what `who` may do on `where` (words for people), before and after.
+    """Effect of a change on rights: what `who` may do on `where` (words for people), before and after.
 
-    None: nothing. `gains`: something becomes possible that was not. `releases` names the releases of vDVS for which
-    this holds; empty: for all.
+    None: nothing. `gains`: something becomes possible. `releases`: names of the releases of vDVS with this effect;
+    empty: all. Source: docs/domain.md#who-may-do-what
     """
 
     who: str
@@ -56,14 +56,14 @@ class RightsChange(Strict, frozen=True):
 
 
 class Change(Strict, frozen=True):
-    """One object. `reason` is never empty, not even for KEEP. `notes` are what a reader must not overlook;
-    `held` says what of it must not be done now, and why, while the rest may.
+    """One object.
 
-    `actions` are what would make it so: empty unless `op` is CREATE, UPDATE or DELETE, and then possibly empty too
-    when another object's action does it (the old vmgroup of a VM that moves). `tied` names the objects that must be
-    written together with this one. `risk` is the worst of its actions; `rights` says what they mean to whom. `claim`:
-    what applying writes down of who applied it, where that is worth a word; it makes no
-    difference to vDVS, so KEEP may have the action that does it.
+    `reason` is never empty, not even for KEEP. `notes` are important remarks; `held`: parts of the change that must not
+    be made now, and why, while the rest may. `actions` would make the change: empty unless `op` is CREATE, UPDATE or
+    DELETE, and then too if the action of another object does it (the former vmgroup of a VM that moves). `tied`:
+    objects that must be written together with this one. `risk`: the worst of its actions; `rights`: their effect on
+    rights. `claim`: what applying records about who applied it, if worth mentioning; it makes no difference to vDVS, so
+    KEEP may have the action for it.
     """
 
     ref: ObjectRef
@@ -80,7 +80,7 @@ class Change(Strict, frozen=True):
 
 
 class Diff(Strict, frozen=True):
-    """All changes, one an object, in the order of `ObjectRef.sort_key`."""
+    """All changes, one per object, in the order of `ObjectRef.sort_key`."""
 
     changes: tuple[Change, ...]
 
@@ -89,10 +89,10 @@ class Diff(Strict, frozen=True):
         return self if objects is None else Diff(tuple(change for change in self.changes if change.ref in objects))
 
     def count(self, op: Op) -> int:
-        """How many objects have this op."""
+        """Number of objects with this op."""
         return sum(change.op is op for change in self.changes)
 
     @property
     def in_sync(self) -> bool:
-        """Whether there is nothing to do, nothing in the way and nothing unknown."""
+        """Whether there is nothing to do, nothing blocked and nothing unknown."""
         return all(change.op in (Op.KEEP, Op.UNMANAGED) for change in self.changes)

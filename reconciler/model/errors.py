@@ -1,4 +1,4 @@
-"""The errors that a user may see. Each is one line that says what, where and what to do."""
+"""Errors shown to users. Each is one line: what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from reconciler.model.refs import Source
 
 
 class VdvsError(Exception):
-    """Any failure that is not a bug. `str()` is the one line shown to the user."""
+    """Any failure that is not a bug. `str()` is the line shown to the user."""
 
 
 class UsageError(VdvsError):
-    """The user asked for something that cannot be done as asked (exit code 2)."""
+    """A request that cannot be carried out as given (exit code 2)."""
 
 
 class HostUnreachableError(VdvsError):
-    """A host could not be reached, or did not answer in time."""
+    """A host that could not be reached, or did not answer in time."""
 
 
 class RefusedError(VdvsError):
-    """Somebody who was asked to do something would not, or could not. `reason` is one CamelCase word."""
+    """A request that the other side refused or could not carry out. `reason` is one CamelCase word."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -27,22 +27,22 @@ class RefusedError(VdvsError):
 
 
 class AgentRefusedError(RefusedError):
-    """The agent on a host. `reason` is a word of the wire protocol, such as `Moved`, `Locked` or `DiskFull`."""
+    """Refused by the agent. `reason`: a word of the wire protocol, such as `Moved`, `Locked` or `DiskFull`."""
 
 
 class VCenterRefusedError(RefusedError):
-    """A vCenter; or none could be asked."""
+    """Refused by a vCenter; or there is none to ask."""
 
 
 class InventoryError(VdvsError):
-    """The inventory could not be read at all."""
+    """An inventory that could not be read at all."""
 
 
 class ManifestError(Strict, frozen=True):
-    """One thing wrong in the manifests.
+    """One error in the manifests.
 
-    `source` says where, `subject` which object (`vmgroup/MYVMGROUP`; empty when the document has no name),
-    `path` the place inside the document (`spec.access[0].volumeMaxSize`; may be empty), `message` what and what to do.
+    `source`: its position; `subject`: the object (`vmgroup/MYVMGROUP`; empty if the document has no name); `path`: the
+    path inside the document (`spec.access[0].volumeMaxSize`; may be empty); `message`: what is wrong and what to do.
     """
 
     source: Source
@@ -55,7 +55,7 @@ class ManifestError(Strict, frozen=True):
 
 
 class InvalidManifestsError(VdvsError):
-    """The manifests as a set cannot be used. Carries every error found, in the order of the files."""
+    """Manifests that cannot be used as a set. Carries all errors, in the order of the files."""
 
     def __init__(self, errors: tuple[ManifestError, ...], files: int) -> None:
         super().__init__("\n".join(str(error) for error in errors))

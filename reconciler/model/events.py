@@ -12,7 +12,7 @@ from reconciler.model.refs import ObjectRef
 
 
 class Truth(StrEnum):
-    """The status of a condition. Unknown is not False."""
+    """Status of a condition. Unknown is not False."""
 
     TRUE = "True"
     FALSE = "False"
@@ -20,9 +20,10 @@ class Truth(StrEnum):
 
 
 class Condition(Strict, frozen=True):
-    """`type` is what is judged (`InSync`, `Enforced` ...); `reason` one CamelCase word; `message` a sentence.
+    """A judgement about an object: `type` is what is judged (`InSync`, `Enforced` ...), `reason` one CamelCase word,
+    `message` a sentence.
 
-    `since`: when this status was first seen; None: not known, for example because nothing remembers earlier passes.
+    `since`: when this status was first seen; None: not known, for example because there is no history.
     """
 
     ref: ObjectRef
@@ -54,7 +55,7 @@ class EventKind(StrEnum):
 
 
 class Event(Strict, frozen=True):
-    """`ref` None: about the whole site. `change`: how the object differs, where that is what happened."""
+    """`ref` None: about the whole site. `change`: how the object differs, if that is what happened."""
 
     kind: EventKind
     ref: ObjectRef | None
@@ -63,14 +64,14 @@ class Event(Strict, frozen=True):
 
 
 class Revision(Strict, frozen=True):
-    """The commit that the manifests came from (None: not known), and whether they differ from it."""
+    """Commit of the manifests (None: not known), and whether they differ from it."""
 
     commit: str | None = None
     dirty: bool = False
 
 
-class Told(Strict, frozen=True):
-    """An event, when it was told, in which pass ("": in none), and of which revision the manifests in force were."""
+class ReportedEvent(Strict, frozen=True):
+    """An event, when it was reported, in which pass ("": none), and the revision of the manifests in force."""
 
     at: datetime
     event: Event
@@ -91,9 +92,9 @@ class Trigger(StrEnum):
 
 
 class Pass(Strict, frozen=True):
-    """One pass of the watch. `id` is unique for good.
+    """One pass of the watch. `id` is globally unique.
 
-    `outcome` None: it failed, and `failure` says why in a sentence. `events` happened in this pass, in this order.
+    `outcome` None: it failed, and `failure` is the reason, a sentence. `events` are those of this pass, in order.
     """
 
     id: str
@@ -103,9 +104,9 @@ class Pass(Strict, frozen=True):
     revision: Revision
     outcome: Outcome | None
     failure: str
-    events: tuple[Told, ...]
+    events: tuple[ReportedEvent, ...]
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """Duration."""
         return (self.ended - self.started).total_seconds()

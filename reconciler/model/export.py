@@ -1,4 +1,4 @@
-"""Export: manifests of what is there, and what no manifest can express."""
+"""Export: manifests of the existing objects, and what no manifest can express."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FieldPath = tuple[str | int, ...]
 
 
 class Manifest(Strict, frozen=True):
-    """One object as a manifest says it. `comments`: what a reader wants to know beside some of its values."""
+    """Manifest of one object. `comments`: remarks for the reader beside some of its values."""
 
     ref: ObjectRef
     data: Mapping[str, Value]
@@ -23,7 +23,7 @@ class Manifest(Strict, frozen=True):
 
 
 class LeftOut(Strict, frozen=True):
-    """Something that is there, or may be, and in no manifest; `why` is for people. `unread`: nobody could look."""
+    """Something that (possibly) exists and is in no manifest; `why` is for people. `unread`: it could not be read."""
 
     ref: ObjectRef
     why: str
@@ -31,7 +31,7 @@ class LeftOut(Strict, frozen=True):
 
 
 class Export(Strict, frozen=True):
-    """All manifests in the order of `ObjectRef.sort_key`, and all that is left out."""
+    """All manifests in the order of `ObjectRef.sort_key`, and everything left out."""
 
     manifests: tuple[Manifest, ...]
     left_out: tuple[LeftOut, ...]

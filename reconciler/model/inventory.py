@@ -1,4 +1,4 @@
-"""Inventory: the names and ids of a site at one moment, as vCenter (or a file in its place) tells them."""
+"""Inventory: names and ids of a site at one moment, from vCenter or a file."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from reconciler.model.refs import DB_FILE, VOLUMES
 
 
 class Datastore(Strict, frozen=True, eq=False):
-    """A datastore. `url` is `/vmfs/volumes/<id>`, exactly as the config DB stores it; `hosts` are those mounting it.
+    """A datastore. `url` is `/vmfs/volumes/<id>`, exactly as in the config DB; `hosts` are those that mount it.
 
-    `free_mb` changes all the time, and nothing is decided by it: two that differ in nothing else are the same.
+    `free_mb` changes all the time and decides nothing, so it does not take part in comparisons. Source:
+    docs/domain.md#identity-of-vms-and-datastores
     """
 
     name: str
@@ -35,22 +36,22 @@ class Datastore(Strict, frozen=True, eq=False):
 
     @property
     def id(self) -> str:
-        """The volume id: the last component of the URL."""
+        """Volume id: the last component of the URL."""
         return self.url.removeprefix(VOLUMES)
 
     @property
     def is_vsan(self) -> bool:
-        """Whether it is a vSAN datastore, the only ones with storage policies."""
+        """Whether it is a vSAN datastore. Only these have storage policies. Source: docs/domain.md#storage-policies"""
         return self.type.lower() == "vsan"
 
     @property
     def db_path(self) -> str:
-        """Where a config DB on this datastore stands, by volume id, as a host sees it."""
+        """Path of a config DB on this datastore, by volume id, as hosts see it. Source: docs/domain.md#the-parts"""
         return f"{self.url}/{DB_FILE}"
 
 
 class Connection(StrEnum):
-    """Whether vCenter talks with a host."""
+    """Connection state of a host in vCenter."""
 
     CONNECTED = "connected"
     NOT_RESPONDING = "not responding"
@@ -58,7 +59,7 @@ class Connection(StrEnum):
 
 
 class Lockdown(StrEnum):
-    """The lockdown mode of a host: unless it is OFF, only Exception Users get in by SSH."""
+    """Lockdown mode of a host: unless OFF, only Exception Users can log in by SSH."""
 
     OFF = "off"
     NORMAL = "normal"
@@ -66,7 +67,7 @@ class Lockdown(StrEnum):
 
 
 class Power(StrEnum):
-    """Whether a VM runs."""
+    """Power state of a VM."""
 
     ON = "on"
     OFF = "off"
@@ -74,11 +75,11 @@ class Power(StrEnum):
 
 
 class ESXiHost(Strict, frozen=True):
-    """A host, and how vCenter sees it. What it does not tell is None.
+    """A host in vCenter. None: not known.
 
-    `version` is that of ESXi, `cluster` the inventory path of its cluster. `image_managed`: a vLCM image says which
-    VIBs the hosts of its cluster have. `entered_by_vdvs`: whether vCenter has a note that vdvs put the host into
-    maintenance mode (None: there is no vCenter that could). `ssh_runs`: whether its SSH service does.
+    `version` is that of ESXi, `cluster` the inventory path of its cluster. `image_managed`: a vLCM image defines the
+    VIBs of its cluster. `entered_by_vdvs`: vCenter has a note that vdvs put the host into maintenance mode (None: there
+    is no vCenter). `ssh_runs`: its SSH service runs.
     """
 
     name: str
@@ -93,11 +94,11 @@ class ESXiHost(Strict, frozen=True):
 
 
 class VirtualMachine(NamedTuple):
-    """A VM (a tuple, which is made much faster: there are tens of thousands).
+    """A VM. A tuple, because creating one is much faster and there are tens of thousands.
 
-    `uuid` is its lower-case BIOS UUID (what vDVS authorises by), `path` its inventory path, `datastore` the URL of the
-    datastore its .vmx is on (None: unknown), `volumes` the vDVS disks attached now (`[DATASTORE] dockvols/...`),
-    `power` whether it runs (None: unknown).
+    `uuid` is its lower-case BIOS UUID, by which vDVS authorises, `path` its inventory path, `datastore` the URL of the
+    datastore of its .vmx (None: unknown), `volumes` the vDVS disks attached now (`[DATASTORE] dockvols/...`), `power`
+    its power state (None: unknown). Source: docs/domain.md#identity-of-vms-and-datastores
     """
 
     name: str
@@ -111,7 +112,7 @@ class VirtualMachine(NamedTuple):
 
 
 class Inventory(Strict, frozen=True):
-    """One snapshot. `gaps`: what could not be read, and why; then absence from it proves nothing."""
+    """One snapshot. `gaps`: what could not be read, and why; with gaps, absence proves nothing."""
 
     hosts: tuple[ESXiHost, ...]
     datastores: tuple[Datastore, ...]
@@ -124,5 +125,7 @@ class Inventory(Strict, frozen=True):
         return not self.gaps
 
     def vm_names(self) -> dict[str, str]:
-        """The names of VMs by BIOS UUID. Of several with one UUID the first name counts, whatever their order."""
+        """Return the names of VMs by BIOS UUID. Of several VMs with one UUID the first name counts. Source:
+        docs/domain.md#identity-of-vms-and-datastores
+        """
         return {vm.uuid: vm.name for vm in sorted(self.vms, key=lambda vm: vm.name, reverse=True)}

@@ -14,7 +14,7 @@ from reconciler.model.state import Observed, Resolved
 
 
 class ActionResult(Strict, frozen=True):
-    """What came of the actions of one object. `reason` is a word of the agent's protocol; empty if ok."""
+    """Result of the actions of one object. `reason` is a word of the agent's protocol; empty if ok."""
 
     ref: ObjectRef
     ok: bool
@@ -23,7 +23,7 @@ class ActionResult(Strict, frozen=True):
 
 
 class Assessment(Strict, frozen=True):
-    """The world compared with the manifests, nothing written."""
+    """The site compared with the manifests; nothing was written."""
 
     resolved: Resolved
     observed: Observed
@@ -32,7 +32,7 @@ class Assessment(Strict, frozen=True):
 
 
 class Status(StrEnum):
-    """What happened to one object, as `apply` prints it."""
+    """What happened to one object, as printed by `apply`."""
 
     CREATED = "created"
     CONFIGURED = "configured"
@@ -43,8 +43,11 @@ class Status(StrEnum):
 
 
 class ObjectResult(Strict, frozen=True):
-    """One object after a reconcile: its status, one line of detail, the fields that were written, and what they mean
-    in rights. `claim`: what was recorded of who applied it, where that is worth a word."""
+    """One object after a reconcile: its status, one line of detail, the fields that were written, and the effect on
+    rights.
+
+    `claim`: what was recorded about who applied it, if it is worth mentioning.
+    """
 
     ref: ObjectRef
     status: Status
@@ -55,17 +58,17 @@ class ObjectResult(Strict, frozen=True):
 
 
 class BackupMade(Strict, frozen=True):
-    """A copy that was made of a config DB before it was changed: whose, and the name of the file beside it."""
+    """A copy of a config DB made before a change: of which, and the name of the file beside it."""
 
     ref: ObjectRef
     name: str
 
 
 class Outcome(Strict, frozen=True):
-    """One reconcile. `after` is the verifying look (None: nothing was to be done); `before` is the first look.
+    """One reconcile. `before` is the first look, `after` the verifying one (None: nothing had to be done).
 
-    `replanned`: the diffs of the plans made anew because the world had moved. `backups`: the copies made before
-    writing. `verified_from`: the hosts that the config DBs were read back from.
+    `replanned`: diffs of plans made anew because the site had changed. `backups`: copies made before writing.
+    `verified_from`: hosts through which the config DBs were read back.
     """
 
     before: Assessment
@@ -79,12 +82,12 @@ class Outcome(Strict, frozen=True):
 
     @property
     def found(self) -> Diff:
-        """What there was to do: a new plan also sees what somebody did after the first look."""
+        """Everything that had to be done: a new plan also includes what somebody changed after the first look."""
         return first_differences([self.before.diff, *self.replanned])
 
 
 def first_differences(looks: Sequence[Diff]) -> Diff:
-    """Every object as the first look that could judge it found it: what an earlier plan did must not be forgotten."""
+    """Return each object as first judged: what an earlier plan did must not be forgotten."""
     chosen = {change.ref: change for change in looks[-1].changes}
     for look in reversed(looks[:-1]):
         for change in look.changes:

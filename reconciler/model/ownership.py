@@ -1,4 +1,6 @@
-"""Ownership: which set of manifests applied an object last, and who did it, when and why."""
+"""Ownership: which set of manifests applied an object last, and who did it, when and why. Source:
+docs/domain.md#who-applied-what
+"""
 
 from __future__ import annotations
 
@@ -20,18 +22,18 @@ class Stamp(Strict, frozen=True):
 
     @property
     def revision(self) -> str | None:
-        """`4f2c1ab`, or `4f2c1ab + uncommitted changes`, if it is known."""
+        """`4f2c1ab`, or `4f2c1ab + uncommitted changes`; None if not known."""
         if not self.commit:
             return None
         return f"{self.commit[:_SHORT]} + uncommitted changes" if self.dirty else self.commit[:_SHORT]
 
 
 class Applying(Strict, frozen=True):
-    """On whose behalf a pass looks or writes.
+    """On whose behalf a pass reads or writes.
 
-    `set`: the name of the set of manifests ("": they are no set). `whole`: they may be all that there are, and not a
-    part. `prune`: what the set applied last and does not declare any more shall go. `backup`: what stands in place of
-    the manifests is all that this backup of a config DB holds (None: nothing does).
+    `set`: name of the set of manifests ("": none). `whole`: the manifests may be complete, rather than a part. `prune`:
+    delete what the set applied last and no longer declares. `backup`: the desired state is the content of this backup
+    of a config DB, not manifests (None: it is manifests).
     """
 
     set: str
@@ -42,9 +44,9 @@ class Applying(Strict, frozen=True):
 
 
 class Record(Strict, frozen=True):
-    """What the config DB says of the apply that changed the record of `object` last.
+    """Who applied an object, as recorded in the config DB.
 
-    `uid`: the UUID of a vmgroup; `digest`: of its manifest; `when` None: what is written there is no time.
+    `uid`: UUID of a vmgroup; `digest`: of its manifest; `when` None: the value in the config DB is not a time.
     """
 
     object: str
@@ -59,14 +61,14 @@ class Record(Strict, frozen=True):
 
     @property
     def revision(self) -> str:
-        """`4f2c1ab`, `4f2c1ab-dirty`, or nothing."""
+        """`4f2c1ab`, `4f2c1ab-dirty`, or empty."""
         return f"{self.commit[:_SHORT]}{'-dirty' if self.dirty else ''}" if self.commit else ""
 
 
 class RecordObject(Step, frozen=True):
-    """Write down that `object` was applied: its uuid (vmgroups only), the set ("": none), the digest of its manifest.
+    """Record that `object` was applied: its UUID (vmgroups only), the set ("": none), the digest of its manifest.
 
-    Who applies it, when and why is said once for the whole plan (`Stamp`).
+    Who applies it, when and why is stated once for the whole plan (`Stamp`).
     """
 
     object: str
@@ -76,6 +78,6 @@ class RecordObject(Step, frozen=True):
 
 
 class ForgetObject(Step, frozen=True):
-    """Drop the record of `object`."""
+    """Delete the record of `object`."""
 
     object: str

@@ -1,4 +1,4 @@
-"""What objects are called, where they are, and the names that vDVS itself fixes."""
+"""References to objects and places, and the names that vDVS itself defines. Source: docs/domain.md"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from msgspec import Struct
 
 
 class Kind(StrEnum):
-    """The kinds a manifest can be of, in the order in which output lists them."""
+    """The kinds of manifests, in the order of output."""
 
     SITE = "Site"
     CONFIG_DB = "ConfigDB"
@@ -22,9 +22,9 @@ _ORDER = {kind: position for position, kind in enumerate(Kind)}
 
 
 class ObjectRef(Struct, frozen=True):
-    """Identity of an object: its kind and its name in vDVS, shown as `vmgroup/MYVMGROUP`.
+    """Identity of an object: kind and name in vDVS, shown as `vmgroup/MYVMGROUP`.
 
-    Where a site has several config DBs, the name of a vmgroup is `DB/NAME`: vDVS names are unique in one DB only.
+    On a site with several config DBs the name of a vmgroup is `DB/NAME`: in vDVS names are unique per config DB only.
     """
 
     kind: Kind
@@ -35,7 +35,7 @@ class ObjectRef(Struct, frozen=True):
 
     @property
     def sort_key(self) -> tuple[int, str]:
-        """Kinds in the order of `Kind`, names alphabetically."""
+        """Sort key: kinds in the order of `Kind`, names alphabetically."""
         return (_ORDER[self.kind], self.name)
 
     def __lt__(self, other: ObjectRef) -> bool:
@@ -43,7 +43,7 @@ class ObjectRef(Struct, frozen=True):
 
 
 class Source(Struct, frozen=True):
-    """Where something is written in a manifest. `line` and `column` count from 1."""
+    """Position in a manifest. `line` and `column` count from 1."""
 
     file: str
     line: int
@@ -54,10 +54,10 @@ class Source(Struct, frozen=True):
 
 
 class Location(Struct, frozen=True, order=True):
-    """The file of a config DB: `path` as hosts see it, by volume id.
+    """The file of a config DB: `path` by volume id, as hosts see it.
 
-    On a datastore that is one file for all hosts, and `host` is empty. The file of a SingleNode config DB has the same
-    path on every host and is another one on each, so `host` says whose it is.
+    On a datastore that is one file for all hosts, and `host` is empty. A SingleNode config DB has the same path on
+    every host but is a different file on each, so `host` is its owner. Source: docs/domain.md#modes-of-a-host
     """
 
     path: str
@@ -68,7 +68,7 @@ class Location(Struct, frozen=True, order=True):
 
 
 def own_location(host: str) -> Location:
-    """The config DB that is this host's own (SingleNode)."""
+    """Location of the SingleNode config DB of this host."""
     return Location(AUTH_DB, host)
 
 
@@ -109,7 +109,7 @@ AUTH_DB = "/etc/vmware/vmdkops/auth-db"
 
 
 class DatastoreRef(Struct, frozen=True):
-    """A datastore as a manifest names it; exactly one field is set."""
+    """A datastore as referred to in a manifest; exactly one field is set."""
 
     name: str | None = None
     url: str | None = None
@@ -123,6 +123,6 @@ def datastore_url(url: str) -> str:
     """Normalise the URL of a datastore to `/vmfs/volumes/<id>`, as the config DB stores it; vCenter writes
     `ds:///vmfs/volumes/<id>/`.
 
-    Source: docs/domain.md#the-config-db-schema-12
+    Source: docs/domain.md#identity-of-vms-and-datastores
     """
     return VOLUMES + url.removeprefix("ds://").removeprefix(VOLUMES).rstrip("/")

@@ -1,4 +1,4 @@
-"""How risky an action is."""
+"""Risk of an action."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class Risk(Enum):
-    """What an action may do to those who work with vDVS, from harmless to irreversible. Compares by severity."""
+    """Possible effect of an action on users of vDVS, from harmless to irreversible. Compared by severity."""
 
     SAFE = "safe"
     RESTRICTS = "restricts"
@@ -24,5 +24,5 @@ class Risk(Enum):
 
 
 def worst(risks: list[Risk]) -> Risk:
-    """The most severe of `risks`; SAFE when there is none."""
+    """Return the most severe of `risks`; SAFE if empty."""
     return max(risks, default=Risk.SAFE)

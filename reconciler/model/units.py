@@ -1,6 +1,6 @@
-"""Sizes and durations as people write them: `200MB`, `10s`.
+"""Sizes and durations: `200MB`, `10s`.
 
-Sizes are megabytes inside; 0 means unlimited, as in the config DB.
+Sizes are megabytes internally; 0 means unlimited, as in the config DB. Source: docs/domain.md#the-config-db-schema-12
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ LARGEST_MB = 2**63 - 1  # an SQLite INTEGER
 
 
 def parse_size(text: str) -> int:
-    """Megabytes of `text`, such as `200MB` or `5GB` (1 GB = 1024 MB).
+    """Parse a size, such as `200MB` or `5GB` (1 GB = 1024 MB), into megabytes.
 
-    Raises ValueError with a message for the user when `text` is anything else, zero included:
-    in the config DB zero means "no limit", so a manifest says that by leaving the limit out.
+    Raises ValueError with a message for the user, for zero too: in the config DB zero means "no limit", which a
+    manifest states by leaving the limit out. Source: docs/domain.md#the-config-db-schema-12
     """
     match = _SIZE.fullmatch(text)
     if match is None:
@@ -36,7 +36,7 @@ def parse_size(text: str) -> int:
 
 @lru_cache(maxsize=1024)  # there are few different ones
 def format_size(megabytes: int) -> str:
-    """The shortest exact spelling of a limit: 200 -> `200MB`, 5120 -> `5GB`, 0 -> `unlimited`."""
+    """Format a limit as the shortest exact size: 200 -> `200MB`, 5120 -> `5GB`, 0 -> `unlimited`."""
     if megabytes == 0:
         return "unlimited"
     unit = max((u for u, factor in _SIZE_UNITS.items() if megabytes % factor == 0), key=_SIZE_UNITS.__getitem__)
@@ -57,7 +57,7 @@ _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h)")
 
 
 def parse_duration(text: str) -> float:
-    """Seconds of `text`. Raises ValueError with a message for the user when it is anything else, zero included."""
+    """Parse a duration into seconds. Raises ValueError with a message for the user, for zero too."""
     match = _DURATION.fullmatch(text)
     if match is None or int(match[1]) == 0:
         raise ValueError(f'"{text}" is not a duration; write an integer and a unit, such as 30s (units: ms, s, m, h)')

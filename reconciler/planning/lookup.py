@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from reconciler.model.inventory import Connection, Datastore, ESXiHost, Inventory, VirtualMachine
 from reconciler.model.kinds.host import DesiredHost
-from reconciler.model.kinds.vmgroup import Access, DesiredAccess, Member, VMRef, VMSelector
+from reconciler.model.kinds.vmgroup import Access, DesiredAccess, Member, VMRef, VMSelector, access_values
 from reconciler.model.refs import SPECIAL_DATASTORES, VOLUMES, DatastoreRef
 
 _K = TypeVar("_K")
@@ -148,7 +148,7 @@ class InventoryLookup:
         row = self._rows.get(wanted)
         if row is None:
             url = self.datastore_url(wanted.datastore)
-            row = self._rows[wanted] = Access(url, wanted.allow_create, wanted.max_mb, wanted.total_mb)
+            row = self._rows[wanted] = Access(url, *access_values(wanted))
         return row
 
     def members(self, wanted: Iterable[VMRef]) -> list[Member]:

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 from reconciler.model.diff import FieldChange, Value
 from reconciler.model.inventory import Inventory, Power
-from reconciler.model.kinds.vmgroup import Access
+from reconciler.model.kinds.vmgroup import ACCESS_FIELDS, Access, access_values
 from reconciler.model.refs import SPECIAL_DATASTORES, VOLUMES
-from reconciler.model.units import format_size
 from reconciler.planning.vmgroup.state import VMGroupState
 
 UNREADABLE = "not readable by vDVS"
@@ -69,12 +68,8 @@ def access_value(row: Access | None) -> Value:
     """A whole access entry, limits that are not set left out."""
     if row is None:
         return UNREADABLE
-    entry: dict[str, Value] = {"allowCreate": row.allow_create}
-    if row.max_mb:
-        entry["volumeMaxSize"] = format_size(row.max_mb)
-    if row.total_mb:
-        entry["volumeTotalSize"] = format_size(row.total_mb)
-    return entry
+    values = zip(ACCESS_FIELDS, access_values(row), strict=True)
+    return {field.name: field.format(value) for field, value in values if value or isinstance(value, bool)}
 
 
 def scalar_fields(before: VMGroupState | None, after: VMGroupState, names: DisplayNames) -> Iterator[FieldChange]:
@@ -108,9 +103,6 @@ def _row_fields(path: str, old: Access | None, new: Access | None) -> Iterator[F
     if old is None or new is None:
         yield FieldChange(path, access_value(old), access_value(new))
         return
-    if old.allow_create != new.allow_create:
-        yield FieldChange(f"{path}.allowCreate", old.allow_create, new.allow_create)
-    if old.max_mb != new.max_mb:
-        yield FieldChange(f"{path}.volumeMaxSize", format_size(old.max_mb), format_size(new.max_mb))
-    if old.total_mb != new.total_mb:
-        yield FieldChange(f"{path}.volumeTotalSize", format_size(old.total_mb), format_size(new.total_mb))
+    for field, was, now in zip(ACCESS_FIELDS, access_values(old), access_values(new), strict=True):
+        if was != now:
+            yield FieldChange(f"{path}.{field.name}", field.format(was), field.format(now))

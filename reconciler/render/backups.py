@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reconciler.model.kinds.configdb import Backup, Backups
-from reconciler.render.data import Data
-from reconciler.render.text import columns, lines
+from reconciler.render.text import Data, columns, lines
 
 _HEADING = ("CONFIG DB", "BACKUP", "TAKEN AT", "SIZE", "READ FROM")
 _UNKNOWN = "?"
 
 
 def backups_text(found: Sequence[Backups]) -> str:
-    """A line for each, oldest first."""
+    """Write a line for each backup, oldest first."""
     rows = [(each.ref.name, *_row(backup), each.host or _UNKNOWN) for each in found for backup in each.found]
     rows += [(each.ref.name, _UNKNOWN, _UNKNOWN, _UNKNOWN, _UNKNOWN) for each in found if each.host is None]
     if not rows:
@@ -27,7 +26,7 @@ def _row(backup: Backup) -> tuple[str, str, str]:
 
 
 def backups_data(found: Sequence[Backups]) -> Data:
-    """schemas/output/backups.json"""
+    """Backups as described by schemas/output/backups.json."""
     return {"items": [_data(each) for each in found]}
 
 

@@ -1,20 +1,25 @@
-"""Who applied what, and when, as a table and as data."""
+"""The last apply of each object, as recorded in config DBs, and the history of watches: as tables and as data.
+
+Rows of the history of watches are mappings as `history.store` returns them, newest first.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from reconciler.model.ownership import Record
 from reconciler.planning.history import Applied
-from reconciler.render.data import Data
-from reconciler.render.text import Paint, columns, lines, plain
+from reconciler.render.text import Data, Paint, columns, lines, plain
 
-_HEADING = ("APPLIED", "OBJECT", "SET", "COMMIT", "BY", "REASON")
 _NONE = "-"
+_HEADING = ("APPLIED", "OBJECT", "SET", "COMMIT", "BY", "REASON")
+Rows = Sequence[Mapping[str, Any]]
+_SHORT = 7  # characters of a commit
 
 
 def history_text(found: Sequence[Applied], paint: Paint = plain) -> str:
-    """A line for each object."""
+    """Write a line for each object."""
     if not found:
         return "Nothing is recorded.\n"
     return lines(columns([_HEADING, *map(_row, found)], paint=paint))
@@ -27,12 +32,12 @@ def _row(applied: Applied) -> tuple[str, ...]:
 
 
 def moment(record: Record) -> str:
-    """When it was applied."""
+    """Time of the apply, in UTC."""
     return record.when.strftime("%Y-%m-%d %H:%M:%S UTC") if record.when else _NONE
 
 
 def history_data(found: Sequence[Applied]) -> Data:
-    """schemas/output/history.json"""
+    """Records as described by schemas/output/history.json."""
     items = [
         {"object": applied.object, "configDB": applied.config_db.name, "applied": applied_data(applied.record)}
         for applied in found
@@ -41,7 +46,7 @@ def history_data(found: Sequence[Applied]) -> Data:
 
 
 def applied_data(record: Record | None) -> Data:
-    """Who applied an object last; null: nobody, or nobody can say."""
+    """The last apply of an object; null: none, or unknown."""
     if record is None:
         return None
     return {
@@ -51,3 +56,106 @@ def applied_data(record: Record | None) -> Data:
         "git": {"commit": record.commit, "dirty": record.dirty} if record.commit else None,
         "reason": record.reason or None,
     }
+
+
+def drifts_text(found: Rows, paint: Paint = plain) -> str:
+    """Write a line for each drift: when it began and ended, how it ended, and the fields that differed."""
+    heading = ("FIRST SEEN", "LAST SEEN", "ENDED", "OBJECT", "FIELDS", "COMMIT")
+    rows = [
+        (
+            _moment(row["first_seen"]),
+            _moment(row["last_seen"]),
+            f"{row['how']} {_moment(row['ended'])}" if row["ended"] else "still drifts",
+            row["object"],
+            ", ".join(row["fields"]) or row["reason"],
+            _commit(row),
+        )
+        for row in found
+    ]
+    return _table(heading, rows, "No drift is known.", paint)
+
+
+def events_text(found: Rows, paint: Paint = plain) -> str:
+    """Write a line for each event."""
+    heading = ("TIME", "EVENT", "OBJECT", "PASS", "COMMIT", "MESSAGE")
+    rows = [
+        (
+            _moment(row["at"]),
+            row["event"],
+            row["object"] or _NONE,
+            row["pass"] or _NONE,
+            _commit(row),
+            row["message"].splitlines()[0] if row["message"] else _NONE,
+        )
+        for row in found
+    ]
+    return _table(heading, rows, "No event is known.", paint)
+
+
+def passes_text(found: Rows, paint: Paint = plain) -> str:
+    """Write a line for each pass."""
+    heading = ("STARTED", "ENDED", "PASS", "BECAUSE OF", "EVENTS", "WRITTEN", "COMMIT", "RESULT")
+    rows = [
+        (
+            _moment(row["started"]),
+            _moment(row["ended"]),
+            row["id"],
+            row["trigger"],
+            str(row["told"]),
+            str(row["written"]),
+            _commit(row),
+            row["failure"].splitlines()[0] if row["failure"] else "ok",
+        )
+        for row in found
+    ]
+    return _table(heading, rows, "No pass is known.", paint)
+
+
+def drifts_data(found: Rows) -> Data:
+    """Rows as described by schemas/output/past.json."""
+    names = {"object": "object", "reason": "reason", "fields": "fields", "firstSeen": "first_seen", "ended": "ended"}
+    names |= {"lastSeen": "last_seen", "how": "how", "firstPass": "first_pass", "lastPass": "last_pass"}
+    return {"items": [{**{key: row[name] for key, name in names.items()}, "git": _git(row)} for row in found]}
+
+
+def events_data(found: Rows) -> Data:
+    """Rows as described by schemas/output/past.json."""
+    names = {
+        "time": "at",
+        "event": "event",
+        "object": "object",
+        "message": "message",
+        "change": "change",
+        "pass": "pass",
+    }
+    return {"items": [{**{key: row[name] for key, name in names.items()}, "git": _git(row)} for row in found]}
+
+
+def passes_data(found: Rows) -> Data:
+    """Rows as described by schemas/output/past.json."""
+    names = {"pass": "id", "trigger": "trigger", "started": "started", "ended": "ended", "events": "told"}
+    names["written"] = "written"
+    return {
+        "items": [
+            {**{key: row[name] for key, name in names.items()}, "failure": row["failure"] or None, "git": _git(row)}
+            for row in found
+        ]
+    }
+
+
+def _table(heading: tuple[str, ...], rows: Sequence[tuple[str, ...]], nothing: str, paint: Paint) -> str:
+    return lines(columns([heading, *rows], paint=paint)) if rows else f"{nothing}\n"
+
+
+def _moment(stamp: str) -> str:
+    """`2026-11-23 20:15:00`, in UTC."""
+    return stamp[:19].replace("T", " ")
+
+
+def _commit(row: Mapping[str, Any]) -> str:
+    commit = row["git_commit"]
+    return f"{commit[:_SHORT]}{'-dirty' if row['dirty'] else ''}" if commit else _NONE
+
+
+def _git(row: Mapping[str, Any]) -> Data:
+    return {"commit": row["git_commit"], "dirty": bool(row["dirty"])} if row["git_commit"] else None

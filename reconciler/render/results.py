@@ -1,17 +1,20 @@
-"""What apply did, as text; and what is wrong with manifests."""
+"""The results of apply and of validate, as text."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 
+from reconciler.model.diff import FieldChange
 from reconciler.model.errors import ManifestError
 from reconciler.model.outcome import BackupMade, ObjectResult, Outcome, Status
 from reconciler.model.ownership import RecordObject
 from reconciler.model.refs import Kind
-from reconciler.render.brief import in_brief
-from reconciler.render.rights import rights_lines
-from reconciler.render.text import Paint, clean, columns, count, lines, plain
+from reconciler.render.diff import rights_lines
+from reconciler.render.kinds import VIEWS
+from reconciler.render.text import Paint, clean, columns, count, lines, plain, show
 
 _SUMMARY = (
     Status.CREATED,
@@ -21,18 +24,12 @@ _SUMMARY = (
     Status.BLOCKED,
     Status.FAILED,
 )
-_NOUNS = {
-    Kind.SITE: "Site",
-    Kind.CONFIG_DB: "ConfigDB",
-    Kind.HOST: "Host",
-    Kind.VMGROUP: "VMGroup",
-    Kind.STORAGE_POLICY: "StoragePolicy",
-    Kind.VOLUME: "Volume",
-}
+_UUID = re.compile(r" \([0-9a-f-]{36}\)$")
+_FIELDS_SHOWN = 3
 
 
 def outcome_text(outcome: Outcome, seconds: float, paint: Paint = plain) -> str:
-    """A line for each object and below it the rights that somebody gained by it; then the summary."""
+    """Write a line for each object, below it the rights that somebody gained, and the summary."""
     rows = [(str(result.ref), result.status.value, detail(result)) for result in outcome.objects]
     parts: list[str] = []
     for line, result in zip(columns(rows, paint=paint), outcome.objects, strict=True):
@@ -42,15 +39,15 @@ def outcome_text(outcome: Outcome, seconds: float, paint: Paint = plain) -> str:
 
 
 def detail(result: ObjectResult) -> str:
-    """What happened to the object, in one line: its fields in brief, and what planning says."""
-    written = ", ".join(in_brief(result))
+    """The result for one object, in one line: its changed fields in brief, and details from planning."""
+    written = ", ".join(_in_brief(result))
     if result.status is Status.BLOCKED and written:
         return f"written: {written}; held back: {result.detail}"
     return "; ".join(part for part in (result.detail or written, result.claim) if part)
 
 
 def errors_text(errors: Sequence[ManifestError], files: int) -> str:
-    """A line for each error, then how many there are."""
+    """Write a line for each error, then their number."""
     where = len({error.source.file for error in errors})
     return lines(
         [
@@ -61,8 +58,8 @@ def errors_text(errors: Sequence[ManifestError], files: int) -> str:
 
 
 def valid_text(files: int, objects: Mapping[Kind, int]) -> str:
-    """That the manifests are valid, and what is in them."""
-    found = ", ".join(count(number, _NOUNS[kind]) for kind, number in objects.items() if number)
+    """Write that the manifests are valid, and the number of objects of each kind."""
+    found = ", ".join(count(number, kind.value) for kind, number in objects.items() if number)
     return f"{count(files, 'file')} valid: {found or 'nothing declared'}.\n"
 
 
@@ -81,14 +78,43 @@ def _summary(outcome: Outcome, seconds: float) -> str:
 
 
 def _only_recorded(outcome: Outcome) -> int:
-    """How many objects are as they were, while who applied them is written down anew."""
+    """Number of unchanged objects whose record is new: another set, commit or digest."""
     steps = outcome.plan.config_dbs
     refs = {action.ref for step in steps for action in step.actions if isinstance(action, RecordObject)}
     return sum(result.status is Status.UNCHANGED and result.ref in refs for result in outcome.objects)
 
 
 def _copies(backups: Sequence[BackupMade]) -> Iterator[str]:
-    """Their names, and of what they are copies unless of one config DB only: beside each the same name may lie."""
+    """Names of the backups, with their config DBs if there are several: names may repeat."""
     several = len({backup.ref for backup in backups}) > 1
     for backup in backups:
         yield f"{backup.ref} {clean(backup.name)}" if several else clean(backup.name)
+
+
+def _in_brief(result: ObjectResult) -> Iterator[str]:
+    """A few words for each field, or for several of the same name."""
+    view = VIEWS.get(result.ref.kind)
+    for path, group in groupby(result.fields, key=lambda field: field.path):
+        fields = list(group)
+        if len(fields) > _FIELDS_SHOWN:
+            yield _counted(path, fields)
+        else:
+            yield from ((view and view.brief(field)) or _words(field) for field in fields)
+
+
+def _words(field: FieldChange) -> str:
+    if field.path.endswith("]"):  # a whole access entry
+        name = field.path
+    elif None not in (field.before, field.after):
+        name = f"{field.path.rsplit('.', 1)[-1]} {show(field.before)} -> {show(field.after)}"
+    else:
+        value = show(field.before if field.after is None else field.after)
+        name = _UUID.sub("", value) if field.path == "vms" else f"{field.path} {value}"
+    return f"+ {name}" if field.before is None else f"- {name}" if field.after is None else name
+
+
+def _counted(path: str, fields: list[FieldChange]) -> str:
+    added = sum(field.before is None for field in fields)
+    removed = sum(field.after is None for field in fields)
+    noun = path.rsplit(".", 1)[-1].removesuffix("s")
+    return ", ".join(f"{sign} {count(n, noun)}" for sign, n in (("+", added), ("-", removed)) if n)

@@ -1,27 +1,21 @@
-"""How the site is: one sentence, then what is wrong, then counts."""
+"""The state of the site: one sentence, then what is wrong, then counts."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from reconciler.model.diff import Op
 from reconciler.model.events import Condition, Truth
+from reconciler.model.kinds import KINDS
 from reconciler.model.outcome import Assessment
-from reconciler.model.refs import Kind
-from reconciler.render.data import Data, summary_data
+from reconciler.planning.joined import Joined
+from reconciler.render.data import summary_data
 from reconciler.render.describe import condition_data
 from reconciler.render.diff import summary
-from reconciler.render.facts import Facts
-from reconciler.render.text import Paint, clean, columns, count, lines, plain
+from reconciler.render.kinds import VIEWS
+from reconciler.render.text import Data, Paint, clean, columns, count, lines, plain
 
-_NOUNS = {
-    Kind.HOST: "host",
-    Kind.CONFIG_DB: "config DB",
-    Kind.VMGROUP: "vmgroup",
-    Kind.STORAGE_POLICY: "storage policy",
-    Kind.VOLUME: "volume",
-    Kind.SITE: "site",
-}
 _WORDS = (
     (frozenset({Op.CREATE}), "missing"),
     (frozenset({Op.UPDATE, Op.DELETE}), "drifted"),
@@ -31,7 +25,7 @@ _WORDS = (
 
 
 def status_text(site: str, found: Assessment, conditions: Sequence[Condition], paint: Paint = plain) -> str:
-    """The sentence; a line for each condition that is not as it should be; the counts."""
+    """Write the sentence, a line for each condition that is not True, and the counts."""
     wrong = [(str(c.ref), c.type, c.status.value, c.message) for c in _wrong(conditions)]
     parts = [f"site {clean(site)}: {sentence(found)}", ""]
     if wrong:
@@ -40,7 +34,7 @@ def status_text(site: str, found: Assessment, conditions: Sequence[Condition], p
 
 
 def status_data(site: str, found: Assessment, conditions: Sequence[Condition]) -> Data:
-    """schemas/output/status.json"""
+    """The state of the site as described by schemas/output/status.json."""
     return {
         "site": site,
         "inSync": found.diff.in_sync,
@@ -52,16 +46,16 @@ def status_data(site: str, found: Assessment, conditions: Sequence[Condition]) -
 
 
 def sentence(found: Assessment) -> str:
-    """`in sync`, or `1 host drifted, 2 vmgroups missing, 1 host stands OPEN`."""
-    said = []
+    """Sum the site up: `in sync`, or `1 host drifted, 2 vmgroups missing, 1 host stands OPEN`."""
+    counts = Counter((change.op, change.ref.kind) for change in found.diff.changes)
+    parts = []
     for ops, word in _WORDS:
-        for kind, noun in _NOUNS.items():
-            number = sum(change.op in ops and change.ref.kind is kind for change in found.diff.changes)
-            said += [f"{count(number, noun)} {word}"] if number else []
-    standing = sum(host.access == "OPEN" for host in Facts(found).hosts())
-    if standing:
-        said.append(f"{count(standing, 'host')} {'stands' if standing == 1 else 'stand'} OPEN")
-    return ", ".join(said) or "in sync"
+        for kind, spec in KINDS.items():
+            number = sum(counts[op, kind] for op in ops)
+            parts += [f"{count(number, spec.noun)} {word}"] if number else []
+    joined = Joined(found)
+    parts += [alarm for view in VIEWS.values() if (alarm := view.alarm(joined))]
+    return ", ".join(parts) or "in sync"
 
 
 def _wrong(conditions: Sequence[Condition]) -> list[Condition]:
@@ -69,8 +63,8 @@ def _wrong(conditions: Sequence[Condition]) -> list[Condition]:
 
 
 def _quiet(found: Assessment) -> list[str]:
-    kinds = [change.ref.kind for change in found.diff.changes if change.op is Op.KEEP]
-    said = [count(kinds.count(kind), noun) for kind, noun in _NOUNS.items() if kind in kinds]
+    kept = Counter(change.ref.kind for change in found.diff.changes if change.op is Op.KEEP)
+    parts = [count(kept[kind], spec.noun) for kind, spec in KINDS.items() if kept[kind]]
     extra = found.diff.count(Op.UNMANAGED)
-    said += [f"{extra} unmanaged"] if extra else []
-    return [(", ".join(said) or "nothing declared") + "."]
+    parts += [f"{extra} unmanaged"] if extra else []
+    return [(", ".join(parts) or "nothing declared") + "."]

@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Mapping
 
-from reconciler.model.events import EventKind, Pass, Told
+from reconciler.model.events import EventKind, Pass, ReportedEvent
 from reconciler.render.text import clean
 
 
@@ -21,7 +21,7 @@ class ServiceManager:
         """Report that the loop is alive. Cheap enough for every second; `WatchdogSec=` must be longer."""
         self._send("WATCHDOG=1")
 
-    def told(self, told: Told) -> None:
+    def told(self, told: ReportedEvent) -> None:
         """See `ports.Listener`."""
         if told.event.kind is EventKind.STOPPED:
             self._send("STOPPING=1")

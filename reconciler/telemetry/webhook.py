@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from reconciler.model.events import Pass, Told
+from reconciler.model.events import Pass, ReportedEvent
 from reconciler.model.kinds.site import Secret
 from reconciler.render.events import event_data
 
@@ -42,7 +42,7 @@ class Webhook:
         self._pending = asyncio.Event()
         self.lost = 0
 
-    def told(self, told: Told) -> None:
+    def told(self, told: ReportedEvent) -> None:
         """See `ports.Listener`."""
         if len(self._waiting) == MOST_WAITING:
             if not self.lost:
@@ -95,7 +95,7 @@ class Webhook:
             _log.warning("the webhook rejected an event, which is dropped (HTTP %d)", status)
         return True
 
-    def _cloud_event(self, told: Told) -> dict[str, Any]:
+    def _cloud_event(self, told: ReportedEvent) -> dict[str, Any]:
         event = {
             "specversion": "1.0",
             "id": self._new_id(),

@@ -156,14 +156,14 @@ def test_what_cannot_be_read_is_unknown_and_exits_with_3(applied: Folder) -> Non
 
 def test_describe(applied: Folder) -> None:
     shown = applied.vdvs("describe", "vmgroup", "MYVMGROUP").stdout
-    assert "SHARED-Datastore: create and mount; volume 200MB, total 5GB; used 0MB of 5GB (0%)" in shown
+    assert "SHARED-Datastore: create and mount; volumeMaxSize 200MB, volumeTotalSize 5GB; used 0MB of 5GB (0%)" in shown
     assert "photon-01 (564d" in shown
     assert "CONDITION" in shown
 
 
 def test_status(applied: Folder) -> None:
     quiet = applied.vdvs("status")
-    assert (quiet.exit_code, quiet.stdout) == (0, "site lab: in sync\n2 hosts, 1 config DB, 1 vmgroup.\n")
+    assert (quiet.exit_code, quiet.stdout) == (0, "site lab: in sync\n1 config DB, 2 hosts, 1 vmgroup.\n")
     applied.unlink("esxiz20")
     assert applied.vdvs("status").stdout.startswith("site lab: 1 host drifted, 1 host stands OPEN\n")
 

@@ -1,4 +1,4 @@
-"""The loop with its edges scripted: no files, no site, no sleep."""
+"""The loop with scripted edges: no files, no site, no sleep."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from reconciler.controller.mode import Mode
 from reconciler.controller.watch import Edges, Loaded, Watch
 from reconciler.model.diff import Change, Diff, FieldChange, Op
-from reconciler.model.events import Pass, Revision, Told, Trigger
+from reconciler.model.events import Pass, ReportedEvent, Revision, Trigger
 from reconciler.model.kinds.host import DesiredHost
 from reconciler.model.kinds.site import Lab, Site
 from reconciler.model.outcome import Assessment, ObjectResult, Outcome
@@ -28,7 +28,7 @@ KEPT = Change(HOST, Op.KEEP, "as declared")
 
 
 def desired(*, address: str = "esxiz10.lab.local", line: int = 1) -> Desired:
-    """One host."""
+    """Return manifests with one host."""
     return Desired(SITE, (DesiredHost(HOST, Source("hosts.yaml", line, 1), address, ()),), (), ())
 
 
@@ -51,11 +51,13 @@ class StoppedClock:
 
 @dataclass
 class Script:
-    """A pass for each entry: what the manifests say (or raise), and what comes of the pass (or is raised). Each takes a
-    minute. Implements `ports.Listener`."""
+    """A pass for each entry: the manifests (or an exception), and the outcome of the pass (or an exception).
+
+    Each takes a minute. Implements `ports.Listener`.
+    """
 
     passes: Sequence[tuple[Desired | Exception, Outcome | Exception]]
-    heard: list[Told] = field(default_factory=list)
+    heard: list[ReportedEvent] = field(default_factory=list)
     done: list[Pass] = field(default_factory=list)
     policies: list[Policy] = field(default_factory=list)
     behalves: list[Applying | None] = field(default_factory=list)
@@ -75,7 +77,7 @@ class Script:
         asyncio.run(all_passes())
         return [f"{told.event.kind} {told.event.message}".strip() for told in self.heard]
 
-    def told(self, told: Told) -> None:
+    def told(self, told: ReportedEvent) -> None:
         self.heard.append(told)
 
     def passed(self, done: Pass) -> None:

@@ -43,6 +43,10 @@ class Served:
             self._ready.set()
             await self._stop.wait()
 
+    @property
+    def loop_thread(self) -> int | None:
+        return self._thread.ident
+
     def do(self, what: Any, *arguments: Any) -> None:
         """Have the board told something, in its own loop."""
         done = threading.Event()

@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import ssl
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reconciler.dashboard import board
+from reconciler.dashboard.board import page_json
 from reconciler.dashboard.listening import Listen, host_of, listen
 from reconciler.dashboard.server import COOKIE
 from reconciler.model.errors import UsageError
 from reconciler.model.events import EventKind
 from reconciler.model.kinds.site import Secret
-from tests.dashboard.serving import Served, served
+from reconciler.model.outcome import Assessment
+from tests.dashboard.serving import SOON, Served, served
 from tests.telemetry.passes import drift, kept, made, told
 
 TOKEN = "correct-horse-battery-staple"  # noqa: S105 - of these tests
@@ -182,6 +187,34 @@ def test_a_quiet_pass_changes_nothing_but_the_pass() -> None:
         assert first["version"] == second["version"]
 
 
+def test_the_loop_goes_on_while_the_data_of_the_page_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop is that of the watch: it answers a probe while two browsers wait for data that is made once."""
+    making, go_on, made_by = threading.Event(), threading.Event(), list[int]()
+
+    def slow(snapshot: dict[str, Any], seen: Assessment | None) -> bytes:
+        made_by.append(threading.get_ident())
+        making.set()
+        assert go_on.wait(SOON)
+        return page_json(snapshot, seen)
+
+    monkeypatch.setattr(board, "page_json", slow)
+    with served() as server, ThreadPoolExecutor() as browsers:
+        server.do(server.board.passed, made(drift(), minute=1))
+        asked = [browsers.submit(server.ask, "GET", "/api/state") for _ in range(2)]
+        assert making.wait(SOON)
+        assert server.ask("GET", "/healthz").status == 200
+        server.do(server.board.passed, made(kept(), minute=2))
+        go_on.set()
+        answers = [each.result(SOON) for each in asked]
+        later = json.loads(text(server.ask("GET", "/api/state")))
+        assert server.loop_thread not in made_by
+    versions = [json.loads(text(answer))["version"] for answer in answers]
+    assert versions[0] < later["version"], "what was seen meanwhile is in the next answer"
+    assert len(made_by) == len({*versions, later["version"]}), "each version is made once"
+    tags = {answer.headers["ETag"].strip('"').partition("-")[0] for answer in answers}
+    assert tags == {str(version) for version in versions}, "a tag is that of the data it comes with"
+
+
 def test_health_and_readiness() -> None:
     with served() as server:
         assert server.ask("GET", "/healthz").status == 200
@@ -190,7 +223,7 @@ def test_health_and_readiness() -> None:
         assert server.ask("GET", "/readyz").status == 200
         server.later(minutes=5)
         late = server.ask("GET", "/readyz")
-        assert (late.status, text(late)) == (503, "the last pass that worked was 298 s ago\n")
+        assert (late.status, text(late)) == (503, "the last successful pass was 298 s ago\n")
         server.stuck = "the loop has not turned for 99 s"
         assert server.ask("GET", "/healthz").status == 503
 
@@ -207,6 +240,6 @@ def test_what_happens_is_told_while_one_listens() -> None:
         server.do(server.board.passed, made(drift(), minute=1))
         lines = [answer.readline().decode().strip() for _ in range(7)]
         connection.close()
-    assert [line for line in lines if line.startswith("event:")] == ["event: told", "event: pass"]
+    assert [line for line in lines if line.startswith("event:")] == ["event: event", "event: pass"]
     event = json.loads(next(line for line in lines if line.startswith("data:")).removeprefix("data:"))
     assert (event["event"], event["object"], event["git"]["dirty"]) == ("drifted", "host/esxiz10", True)

@@ -9,8 +9,11 @@ import pytest
 
 from reconciler import lab
 from reconciler.model.diff import Op
+from reconciler.model.kinds.host import ObservedHost
+from reconciler.model.refs import Kind, ObjectRef
+from reconciler.planning.joined import Joined
 from reconciler.reconcile import REPORT_ONLY
-from reconciler.render.facts import Facts
+from reconciler.render.kinds.host import access
 from tests.e2e.site import LabSite, assert_in_sync, statuses
 
 NEWER = "0.21.2.96d2ce7-0.0.1"
@@ -38,10 +41,9 @@ def declare(site: LabSite, digest: str = "") -> None:
 
 def facts(site: LabSite, host: str) -> tuple[str, str, str]:
     """DB mode, driver and access, as `get hosts` has them."""
-    found = Facts(site.reconcile(REPORT_ONLY).before).hosts()
-    (seen,) = (row for row in found if row.change.ref.name == host)
-    assert seen.seen is not None
-    return seen.seen.db_mode.value, seen.seen.driver or "none", seen.access
+    item = Joined(site.reconcile(REPORT_ONLY).before).hosts[ObjectRef(Kind.HOST, host)]
+    assert isinstance(item.seen, ObservedHost)
+    return item.seen.db_mode.value, item.seen.driver or "none", access(item)
 
 
 def test_another_version_is_installed_in_its_place_and_the_link_stays(site: LabSite) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reconciler.model.refs import Kind
 from reconciler.planning.conditions import conditions
+from reconciler.planning.joined import Joined
 from reconciler.reconcile import REPORT_ONLY
 from reconciler.render.describe import describe_data, describe_text
 from reconciler.render.tables import rows, table_text
@@ -30,7 +31,7 @@ def test_books_that_drifted_are_told_and_are_no_drift(site: LabSite) -> None:
     assert [(str(c.ref), c.status.value, c.reason) for c in judged] == [
         ("vmgroup/MYVMGROUP", "False", "GoneAndNotBooked")
     ]
-    (row,) = rows(found, Kind.VMGROUP)
+    (row,) = rows(Joined(found), Kind.VMGROUP)
     text = describe_text(row, judged)
     assert "SHARED-Datastore: 2 volumes (200MB); 2 booked (150MB): 1 of them gone, 1 never booked" in text
     assert "150MB of 5GB (2%)" in table_text(Kind.VMGROUP, (row,))

@@ -5,8 +5,15 @@ from __future__ import annotations
 import pytest
 
 from reconciler.loader.schemas import schema
-from reconciler.render.explain import field_text, kind_text
-from reconciler.render.fields import Field, every_field, field_called, full_type, short_type
+from reconciler.render.explain import (
+    Field,
+    every_field,
+    field_called,
+    field_text,
+    full_type,
+    kind_text,
+    short_type,
+)
 from reconciler.render.text import width
 
 KINDS = ("site", "configdb", "host", "vmgroup", "inventory")

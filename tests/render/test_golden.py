@@ -2,11 +2,14 @@
 
 golden/render/diff/CASE/{diff.json,diff.txt}       golden/render/apply/CASE/{apply.json,apply.txt}
 golden/render/sites/SITE/*.txt                     a function of sites.py, rendered in every way
+
+`UPDATE_GOLDEN=1 pytest tests/render` writes the text files anew; read their diff.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,28 +19,38 @@ from msgspec.structs import replace
 
 from reconciler.model.diff import Change, Diff, FieldChange, Op, RightsChange
 from reconciler.model.inventory import ESXiHost
+from reconciler.model.kinds import KINDS, RECONCILED
 from reconciler.model.outcome import Assessment, BackupMade, ObjectResult, Outcome, Status
 from reconciler.model.ownership import Applying, RecordObject, Stamp
 from reconciler.model.plan import Plan
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.risk import Risk
 from reconciler.planning.history import history
-from reconciler.render import data, rows, tables
+from reconciler.planning.joined import Joined
+from reconciler.render import data, tables
 from reconciler.render.describe import describe_data, describe_text
 from reconciler.render.diff import diff_text
 from reconciler.render.history import history_data, history_text
+from reconciler.render.kinds import VIEWS
 from reconciler.render.results import outcome_text
 from reconciler.render.status import status_data, status_text
 from tests.render import schemas, sites
 
+UPDATE = os.environ.get("UPDATE_GOLDEN")
 GOLDEN = Path(__file__).parents[1] / "golden" / "render"
-KINDS = {kind.value.lower(): kind for kind in Kind}
+BY_NAME = {spec.singular: kind for kind, spec in KINDS.items()}
 SITES: dict[str, Callable[[], Assessment]] = {
     "in-sync": sites.in_sync,
     "troubled": sites.troubled,
     "policies": sites.policies,
     "volumes": sites.volumes,
 }
+
+
+def check_text(path: Path, text: str) -> None:
+    if UPDATE:
+        path.write_text(text)
+    assert text == path.read_text(), f"{path} differs; UPDATE_GOLDEN=1 writes it anew"
 
 
 def cases(folder: str) -> list[Path]:
@@ -48,7 +61,7 @@ def cases(folder: str) -> list[Path]:
 
 def ref(text: str) -> ObjectRef:
     kind, name = text.split("/", 1)
-    return ObjectRef(KINDS[kind], name)
+    return ObjectRef(BY_NAME[kind], name)
 
 
 def fields(items: list[dict[str, Any]]) -> tuple[FieldChange, ...]:
@@ -97,7 +110,7 @@ def test_a_diff(case: Path) -> None:
     schemas.check("diff", told)
     assert data.diff_data(diff_of(told), behalf(told)) == told
     text = diff_text(diff_of(told), "site lab   2 hosts   1 config DB   git 4f2c1ab")
-    assert text == (case / "diff.txt").read_text()
+    check_text(case / "diff.txt", text)
 
 
 @pytest.mark.parametrize("case", cases("apply"), ids=lambda path: path.name)
@@ -125,7 +138,7 @@ def test_an_apply(case: Path) -> None:
         verified_from=tuple(told["verifiedFrom"]),
     )
     assert data.outcome_data(outcome, behalf(told), told["seconds"]) == told
-    assert outcome_text(outcome, told["seconds"]) == (case / "apply.txt").read_text()
+    check_text(case / "apply.txt", outcome_text(outcome, told["seconds"]))
 
 
 def views(found: Assessment) -> dict[str, str]:
@@ -133,13 +146,13 @@ def views(found: Assessment) -> dict[str, str]:
     shown = {"status.txt": status_text("lab", found, sites.judged(found))}
     told = history(found.resolved, found.observed)
     shown["history.txt"] = history_text(told)
-    for kind in tables.KINDS:
-        listed = tables.rows(found, kind)
+    for kind in VIEWS:
+        listed = tables.rows(Joined(found), kind)
         name = kind.value.lower()
         shown[f"get-{name}.txt"] = tables.table_text(kind, listed)
         shown[f"get-{name}-wide.txt"] = tables.table_text(kind, listed, wide=True)
         shown[f"get-{name}-name.txt"] = tables.names_text(listed)
-        for row in listed if kind in (Kind.STORAGE_POLICY, Kind.VOLUME) else listed[:2]:
+        for row in listed if KINDS[kind].on_datastore else listed[:2]:
             conditions = [condition for condition in sites.judged(found) if condition.ref == row.change.ref]
             shown[f"describe-{name}-{listed.index(row)}.txt"] = describe_text(row, conditions)
     return shown
@@ -149,9 +162,9 @@ def views(found: Assessment) -> dict[str, str]:
 def test_a_site_as_text(site: str) -> None:
     shown = views(SITES[site]())
     folder = GOLDEN / "sites" / site
-    assert shown.keys() == {path.name for path in folder.iterdir()}
     for name, text in shown.items():
-        assert text == (folder / name).read_text(), name
+        check_text(folder / name, text)
+    assert shown.keys() == {path.name for path in folder.iterdir()}
 
 
 @pytest.mark.parametrize("site", SITES)
@@ -160,9 +173,9 @@ def test_a_site_as_data(site: str) -> None:
     conditions = sites.judged(found)
     schemas.check("history", history_data(history(found.resolved, found.observed)))
     schemas.check("status", status_data("lab", found, conditions))
-    for kind in tables.KINDS:
-        listed = tables.rows(found, kind)
-        schemas.check("get", rows.rows_data(listed))
+    for kind in VIEWS:
+        listed = tables.rows(Joined(found), kind)
+        schemas.check("get", tables.rows_data(listed))
         for row in listed:
             schemas.check("describe", describe_data(row, conditions))
 
@@ -179,12 +192,16 @@ def test_what_vcenter_says_of_a_host_as_data(told: dict[str, Any], entered: bool
     entry = replace(ESXiHost("esxiz10"), **told)
     found = sites.in_sync()
     hosts = tuple(replace(host, entry=entry) for host in found.resolved.hosts)
-    listed = tables.rows(replace(found, resolved=replace(found.resolved, hosts=hosts)), Kind.HOST)
-    schemas.check("get", rows.rows_data(listed))
-    shown = rows.row_data(listed[0])["vcenter"]
+    listed = tables.rows(Joined(replace(found, resolved=replace(found.resolved, hosts=hosts))), Kind.HOST)
+    schemas.check("get", tables.rows_data(listed))
+    shown = tables.row_data(listed[0])["vcenter"]
     assert (shown["enteredByVdvs"], shown["sshService"]) == (entered, service)
 
 
 @pytest.mark.parametrize("name", schemas.names())
 def test_the_schemas_themselves(name: str) -> None:
     schemas.check_schema(name)
+
+
+def test_every_kind_that_is_applied_is_shown_in_the_order_of_output() -> None:
+    assert tuple(VIEWS) == RECONCILED

@@ -1,4 +1,4 @@
-"""Passes as a watch would tell of them, made of the sites that rendering is tested with."""
+"""Passes as a watch reports them, made from the sites of the rendering tests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from msgspec.structs import replace
 
 from reconciler.model.diff import Change, Diff, FieldChange, Op
-from reconciler.model.events import Event, EventKind, Pass, Revision, Told, Trigger
+from reconciler.model.events import Event, EventKind, Pass, ReportedEvent, Revision, Trigger
 from reconciler.model.outcome import Outcome
 from reconciler.model.plan import Plan
 from reconciler.model.refs import Kind, ObjectRef
@@ -26,13 +26,13 @@ def kept() -> Change:
     return Change(HOST, Op.KEEP, "as its manifest says")
 
 
-def told(kind: EventKind, change: Change | None = None, minute: int = 0, message: str = "") -> Told:
+def told(kind: EventKind, change: Change | None = None, minute: int = 0, message: str = "") -> ReportedEvent:
     ref = HOST if change is not None or kind in (EventKind.HEALED, EventKind.IN_SYNC, EventKind.GONE) else None
     event = Event(kind, ref, message or (change.reason if change else "why"), change)
-    return Told(NOON + timedelta(minutes=minute), event, f"pass-{minute}", REVISION)
+    return ReportedEvent(NOON + timedelta(minutes=minute), event, f"pass-{minute}", REVISION)
 
 
-def made(*changes: Change, minute: int = 0, failure: str = "", events: tuple[Told, ...] = ()) -> Pass:
+def made(*changes: Change, minute: int = 0, failure: str = "", events: tuple[ReportedEvent, ...] = ()) -> Pass:
     at = NOON + timedelta(minutes=minute)
     look = sites.in_sync()
     whole = {change.ref: change for change in (*look.diff.changes, *changes)}

@@ -7,7 +7,7 @@ Source: docs/domain.md#rules-for-rows
 from collections import namedtuple
 
 from .rows import as_text, fetch_all
-from .schema import COLUMNS, DEFAULT_NAME, DEFAULT_UUID, OLDER, VERSION
+from .schema import ACCESS, COLUMNS, DEFAULT_NAME, DEFAULT_UUID, OLDER, VERSION
 from .sqlite import execute
 
 TYPE_CHECKING = False
@@ -33,25 +33,18 @@ _SINCE_1_2 = (
         " AND NOT EXISTS (SELECT 1 FROM privileges WHERE tenant_id = t.id AND datastore_url = t.default_datastore_url)",
     ),
 )
+_ACCESS = tuple(
+    (
+        "vmgroup with id %s: " + why,
+        "SELECT tenant_id, NULL, tenant_id, datastore_url, quote({0}) FROM privileges"
+        " WHERE typeof({0}) <> 'integer' OR NOT {0} {1}".format(column, condition),
+    )
+    for column, _, condition, why in ACCESS
+)
 _RULES = (
     (
         "vmgroup %s: the description is NULL, which breaks the listing of all vmgroups",
         "SELECT id, NULL, name FROM tenants WHERE description IS NULL",
-    ),
-    (
-        "vmgroup with id %s: allow_create on %s is %s, neither 0 nor 1",
-        "SELECT tenant_id, NULL, tenant_id, datastore_url, quote(allow_create) FROM privileges"
-        " WHERE typeof(allow_create) <> 'integer' OR allow_create NOT IN (0, 1)",
-    ),
-    (
-        "vmgroup with id %s: the largest volume on %s is %s, not an integer of at least 0",
-        "SELECT tenant_id, NULL, tenant_id, datastore_url, quote(max_volume_size) FROM privileges"
-        " WHERE typeof(max_volume_size) <> 'integer' OR max_volume_size < 0",
-    ),
-    (
-        "vmgroup with id %s: the quota on %s is %s, not an integer of at least 0",
-        "SELECT tenant_id, NULL, tenant_id, datastore_url, quote(usage_quota) FROM privileges"
-        " WHERE typeof(usage_quota) <> 'integer' OR usage_quota < 0",
     ),
     (
         "vmgroup with id %s: the datastore of an access row is %s, which is not text",
@@ -88,7 +81,7 @@ def violations(connection):
     """
     old = execute(connection, "SELECT major_ver, minor_ver FROM versions").fetchall() == [OLDER]
     found = _of_schema(connection, old)
-    for sentence, query in _RULES if old else _RULES + _SINCE_1_2:
+    for sentence, query in _RULES + _ACCESS if old else _RULES + _ACCESS + _SINCE_1_2:
         for row in fetch_all(connection, query + " ORDER BY 1, 2, 3"):
             found.append(
                 Violation(sentence % tuple(as_text(word) for word in row[2:]), as_text(row[0]), as_text(row[1]))

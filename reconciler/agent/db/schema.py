@@ -15,11 +15,19 @@ DEFAULT_DESCRIPTION = "This is a default vmgroup"
 VM_DS_URL = "_VM_DS://"
 ALL_DS_URL = "_ALL_DS://"
 
+# The values of an access row: (column, key in requests, condition that a usable value meets, why another is none).
+ACCESS = (
+    ("allow_create", "allow_create", "IN (0, 1)", "allow_create on %s is %s, neither 0 nor 1"),
+    ("max_volume_size", "max_mb", ">= 0", "the largest volume on %s is %s, not an integer of at least 0"),
+    ("usage_quota", "total_mb", ">= 0", "the quota on %s is %s, not an integer of at least 0"),
+)
+ACCESS_COLUMNS = tuple(column for column, _, _, _ in ACCESS)
+
 # (table, columns): the order of the columns matters to the service, which reads and inserts by position.
 COLUMNS = (
     ("tenants", ("id", "name", "description", "default_datastore_url")),
     ("vms", ("vm_id", "tenant_id", "vm_name")),
-    ("privileges", ("tenant_id", "datastore_url", "allow_create", "max_volume_size", "usage_quota")),
+    ("privileges", ("tenant_id", "datastore_url") + ACCESS_COLUMNS),
     ("volumes", ("tenant_id", "datastore_url", "volume_name", "volume_size")),
     ("versions", ("id", "major_ver", "minor_ver", "vmodl_major_ver", "vmodl_minor_ver")),
 )
@@ -40,12 +48,11 @@ TABLES = (
     """CREATE TABLE privileges(
     tenant_id TEXT NOT NULL,
     datastore_url TEXT NOT NULL,
-    allow_create INTEGER,
-    max_volume_size INTEGER,
-    usage_quota INTEGER,
+    %s INTEGER,
     PRIMARY KEY(tenant_id, datastore_url),
     FOREIGN KEY(tenant_id) REFERENCES tenants(id)
-)""",
+)"""
+    % " INTEGER,\n    ".join(ACCESS_COLUMNS),
     """CREATE TABLE volumes(
     tenant_id TEXT NOT NULL,
     datastore_url TEXT NOT NULL,

@@ -30,6 +30,7 @@ def describe(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, ou
     from reconciler.model.diff import Op
     from reconciler.model.plan import REPORT_ONLY
     from reconciler.planning.conditions import conditions
+    from reconciler.planning.joined import Joined
     from reconciler.provenance import reading
     from reconciler.render import tables
     from reconciler.render.describe import describe_data, describe_text
@@ -40,9 +41,9 @@ def describe(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, ou
         raise click.UsageError("name one object: vdvs describe KIND NAME")
     session = open_session(paths, site).with_applying(reading(paths))
     found = session.run(REPORT_ONLY).before
-    rows = tables.rows(found, wanted[0])
-    (name,) = kinds.resolve(names, [row.change.ref.name for row in rows], wanted[0])
-    row = next(row for row in rows if row.change.ref.name == name)
+    rows = tables.rows(Joined(found), wanted[0])
+    (name,) = kinds.resolve(names, [row.name for row in rows], wanted[0])
+    row = next(row for row in rows if row.name == name)
     judged = tuple(condition for condition in conditions(found) if condition.ref == row.change.ref)
     past = last_events(session.site, str(row.change.ref), _EVENTS)
     if output == "text":

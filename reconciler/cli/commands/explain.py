@@ -10,7 +10,7 @@ import click
 from reconciler.cli import completing, exits, options
 
 if TYPE_CHECKING:
-    from reconciler.render.fields import Field, Schema
+    from reconciler.render.explain import Field, Schema
 
 _WIDTH = 80
 _POSITION = re.compile(r"\[[^\]]*\]")
@@ -64,7 +64,7 @@ def _schema_name(word: str) -> str:
 
 def _field(schema: Schema, names: list[str]) -> Field:
     from reconciler.loader.wording import quoted
-    from reconciler.render.fields import field_called
+    from reconciler.render.explain import field_called
 
     node, path, found = schema, "", None
     for name in names:
@@ -80,7 +80,7 @@ def _field(schema: Schema, names: list[str]) -> Field:
 def _hint(schema: Schema, node: Schema, path: str, name: str) -> str:
     """The field that was meant: one of this mapping; at the top, also one of spec. Else all that there are."""
     from reconciler.loader.wording import did_you_mean
-    from reconciler.render.fields import fields
+    from reconciler.render.explain import fields
 
     known = [field.name for field in fields(node)]
     spec = schema["properties"].get("spec", {})

@@ -79,7 +79,7 @@ def _watched(
     from pathlib import Path
 
     from reconciler.cli.output import emit, paint
-    from reconciler.render import past
+    from reconciler.render import history as rendered
     from reconciler.wiring.watch_history import open_history
 
     names = _named(what)
@@ -88,11 +88,11 @@ def _watched(
     with open_history(Path(file) if file else _default_file(paths, site)) as reader:
         match of:
             case "drifts":
-                found, text, data = reader.drifts(names, last), past.drifts_text, past.drifts_data
+                found, text, data = reader.drifts(names, last), rendered.drifts_text, rendered.drifts_data
             case "events":
-                found, text, data = reader.events(names, last), past.events_text, past.events_data
+                found, text, data = reader.events(names, last), rendered.events_text, rendered.events_data
             case _:
-                found, text, data = reader.passes(last), past.passes_text, past.passes_data
+                found, text, data = reader.passes(last), rendered.passes_text, rendered.passes_data
     if output == "text":
         click.echo(text(found, paint()), nl=False)
     else:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from reconciler.controller.mode import Mode
-    from reconciler.model.events import Pass, Told
+    from reconciler.model.events import Pass, ReportedEvent
 
 
 def _file(name: str, text: str) -> Callable[[Command], Command]:
@@ -111,10 +111,10 @@ def watch(
 class _Terminal:
     """Implements `ports.Listener`: prints every event."""
 
-    def __init__(self, text: Callable[[Told], str]) -> None:
+    def __init__(self, text: Callable[[ReportedEvent], str]) -> None:
         self._text = text
 
-    def told(self, told: Told) -> None:
+    def told(self, told: ReportedEvent) -> None:
         """See `ports.Listener`."""
         click.echo(self._text(told), nl=False)  # flushes
 
@@ -147,7 +147,7 @@ def _mode(heal: bool, auto_apply: str, max_changes: str) -> Mode:
     return Mode(heal, frozenset(map(Risk, names)), most)
 
 
-def _printer(output: str) -> Callable[[Told], str]:
+def _printer(output: str) -> Callable[[ReportedEvent], str]:
     from reconciler.cli.output import paint
     from reconciler.render.data import to_json_line
     from reconciler.render.events import event_data, event_text

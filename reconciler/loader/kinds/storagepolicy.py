@@ -25,7 +25,7 @@ def build(manifests: ManifestSet) -> Iterator[tuple[Document, DesiredStoragePoli
 
 
 def check(manifests: ManifestSet) -> Iterator[ManifestError]:
-    """Check names, which are unique on a datastore, and contents."""
+    """Check names, which are unique on a datastore, and contents. Source: docs/domain.md#storage-policies"""
     claims = Claims()
     declared: list[tuple[Document, DesiredStoragePolicy]] = manifests.declared[Kind.STORAGE_POLICY]
     for document, policy in declared:

@@ -174,6 +174,7 @@ class _Checks:
             self.errors.append(document.error(path, message))
 
     def _default(self, document: Document, group: DesiredVMGroup, name_path: Path) -> None:
+        """Check what only `_DEFAULT` may not have. Source: docs/domain.md#identity-of-vms-and-datastores"""
         db = self._without_default.get(group.config_db)
         if db is not None:
             at = db.locate(("spec", "defaultVMGroup"))
@@ -196,6 +197,7 @@ class _Checks:
             self.errors.append(document.error(path, f"this UUID belongs to {DEFAULT_VMGROUP}"))
 
     def _members(self, document: Document, group: DesiredVMGroup) -> None:
+        """Check that each VM is in one vmgroup of a config DB only. Source: docs/domain.md#who-may-do-what"""
         vms, db = self._vms, group.config_db
         for position, vm in enumerate(group.vms or ()):
             first, first_position = vms.setdefault((db, vm), (document, position))
@@ -207,6 +209,7 @@ class _Checks:
 
 
 def _check_access(document: Document, group: DesiredVMGroup) -> Iterator[ManifestError]:
+    """Check that each datastore has one entry, and limits that allow volumes of the maximum size."""
     first: dict[str, int] = {}
     for position, access in enumerate(group.access or ()):
         path: Path = ("spec", "access", position)
@@ -220,6 +223,10 @@ def _check_access(document: Document, group: DesiredVMGroup) -> Iterator[Manifes
 
 
 def _default_datastore(document: Document, group: DesiredVMGroup) -> Iterator[ManifestError]:
+    """Check that the default datastore is one datastore, with an entry in `access`.
+
+    Source: docs/domain.md#rules-for-rows
+    """
     path, name = ("spec", "defaultDatastore"), group.default_datastore
     if name == ALL_DS:
         yield document.error(path, f"{ALL_DS} is not one datastore; name one, or write {VM_DS}")

@@ -1,8 +1,8 @@
-"""YAML text -> Python values with positions, and everything that is wrong with the text, each with its place.
+"""The careful reader: YAML text to values with positions, and all errors with theirs.
 
-Slower than `fast`, and complete: anchors, tags, and going on at the next document after an error. Nothing here
-recurses, and aliases are bounded in number, size and depth, so that no text can exhaust memory, stack or patience.
-Merge keys (`<<`) are refused: YAML 1.2 does not have them.
+Slower than `fast`, and complete: it knows anchors and tags, and resumes at the next document after an error. It does
+not recurse, and aliases are bounded in number, size and depth, so that no text can exhaust memory, stack or time. Merge
+keys (`<<`) are refused: YAML 1.2 does not have them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Position = tuple[int, int]
 
 
 class Problem(Struct, frozen=True):
-    """Something wrong with the text of a document."""
+    """An error in the text of a document."""
 
     position: Position
     path: Path
@@ -49,7 +49,7 @@ class Problem(Struct, frozen=True):
 
 @dataclass(slots=True)
 class Document:
-    """One document. `readable` False: it was given up at the last of its `problems`, and has no data."""
+    """One document. `readable` False: reading stopped at the last of its `problems`, and there is no data."""
 
     position: Position
     data: Any = None
@@ -58,7 +58,9 @@ class Document:
     _marks: dict[int, dict[str | int, Position]] = field(default_factory=dict)
 
     def locate(self, path: Path) -> Position:
-        """Where `path` is written (the key of a field, the beginning of a list item); else what comes nearest."""
+        """Return the position of `path` (the key of a field, the start of a list item), or of its nearest existing
+        parent.
+        """
         found, node = self.position, self.data
         for part in path:
             marks = self._marks.get(id(node), {})
@@ -68,12 +70,12 @@ class Document:
         return found
 
     def mark(self, container: Any, marks: dict[str | int, Position]) -> None:
-        """Remember where the entries of `container` are written."""
+        """Store the positions of the entries of `container`."""
         self._marks[id(container)] = marks
 
 
 def documents(text: str) -> list[Document]:
-    """All documents of `text`, in order, also those that cannot be read."""
+    """Read all documents of `text`, in order, unreadable ones included."""
     if text.count("\n%TAG") > MOST_TAG_DIRECTIVES:
         problem = Problem((1, 1), (), "too many %TAG directives; manifests need none")
         return [Document((1, 1), readable=False, problems=[problem])]
@@ -103,7 +105,7 @@ def documents(text: str) -> list[Document]:
 
 
 def _next_document(text: str, line: int) -> int | None:
-    """Offset of the first `---` at or after `line` (from 1)."""
+    """Return the offset of the first `---` at or after `line` (from 1)."""
     offset = 0
     for _ in range(line - 1):
         offset = text.find("\n", offset) + 1
@@ -114,7 +116,7 @@ def _next_document(text: str, line: int) -> int | None:
 
 
 class _GiveUpError(Exception):
-    """The rest of this document is not worth reading."""
+    """Reading of this document must stop."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.message)
@@ -176,7 +178,7 @@ class _Reader:
                 self._document = None
 
     def give_up(self, problem: Problem) -> None:
-        """Close the document that is being read as unreadable."""
+        """Close the document being read as unreadable."""
         if self._found and self._found[-1].problems[-1:] == [problem]:
             return  # the `---` line where reading was taken up again is itself broken
         document = self._document or Document(problem.position)
@@ -195,7 +197,7 @@ class _Reader:
 
     @property
     def _path(self) -> Path:
-        """Where the next value belongs."""
+        """Path of the next value."""
         path: list[str | int] = []
         for frame in self._open:
             if isinstance(frame.container, list):
@@ -205,7 +207,7 @@ class _Reader:
         return tuple(path)
 
     def _problem(self, position: Position, message: str) -> Problem:
-        """A problem of the value at `position`, shown at its key if it has one."""
+        """Return an error about the value at `position`, placed at its key if it has one."""
         if self._open and self._open[-1].key is not None:
             position = self._open[-1].key_position
         return Problem(position, self._path, message)
@@ -241,7 +243,7 @@ class _Reader:
         self._attach(anchored.value, position, anchored.size, anchored.height, None)
 
     def _attach(self, value: Any, position: Position, size: int, height: int, anchor: str | None) -> None:
-        """Put a finished value into what is open: as the document, a list item, a key or the value of a key."""
+        """Add a finished value to the open container: as the document, a list item, a key or the value of a key."""
         if anchor is not None:
             self._anchors[anchor] = _Anchored(value, size, height)
         if not self._open:
@@ -276,7 +278,7 @@ class _Reader:
             self._complain(position, f"this key is already given at line {line}, column {column}")
 
     def _scalar(self, event: Any) -> Any:
-        """The value of a scalar. A problem is noted, and the text taken as it is."""
+        """Return the value of a scalar. In case of a problem, which is reported, that is its text."""
         text, tag = event.value, event.tag
         if tag is None and event.style:
             return text

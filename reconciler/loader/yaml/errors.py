@@ -1,4 +1,4 @@
-"""What libyaml complains about, said so that somebody who never read the YAML specification can mend it."""
+"""Errors of libyaml in words for users who have not read the YAML specification."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ _CLEARER: Final = {
 
 
 def syntax_error(error: Exception, text: str, lines_before: int) -> tuple[tuple[int, int], str]:
-    """Line, column and message for the error that reading `text` raised. `lines_before` lines come before `text`."""
+    """Return line, column and message for the error raised while reading `text`.
+
+    `lines_before`: number of lines of the file before `text`.
+    """
     if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
         problem = error.problem or "not valid YAML"
         mark = error.problem_mark
@@ -51,7 +54,7 @@ def syntax_error(error: Exception, text: str, lines_before: int) -> tuple[tuple[
 
 
 def position_of(text: str, offset: int) -> tuple[int, int]:
-    """Line and column, from 1, of an offset in `text`."""
+    """Return line and column, from 1, of an offset in `text`."""
     return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
 
 

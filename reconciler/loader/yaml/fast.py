@@ -1,7 +1,7 @@
-"""YAML text -> Python values, for text in which nothing is unusual: the parser for the good case.
+"""The fast reader: YAML text to values, for the common case.
 
-Whatever needs more than a glance (an error, an anchor, a tag, `yes`) makes it give up with `Unusual`; then
-`careful` reads the same text again, with positions. Where both give an answer it is the same one.
+It gives up with `Unusual` at anything else (an error, an anchor, a tag, `yes`), and `careful` reads the text again,
+with positions.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ MOST_TAG_DIRECTIVES: Final = 100  # libyaml compares each with each: thousands w
 
 
 class Unusual(Exception):
-    """This text needs the careful parser."""
+    """Text that needs the careful reader."""
 
 
 class _Plain(dict[str, Scalar]):
-    """Plain scalars and their values; manifests repeat most of them."""
+    """Plain scalars and their values. A cache: manifests repeat most of them."""
 
     def __missing__(self, text: str) -> Scalar:
         if text in AMBIGUOUS or text == MERGE_KEY:
@@ -44,7 +44,7 @@ class _Plain(dict[str, Scalar]):
 
 
 def documents(text: str) -> Iterator[tuple[Any, int, int]]:
-    """Each document of `text` with the line and column (from 1) where it begins. Raises Unusual at the first oddity."""
+    """Yield each document of `text` with the line and column (from 1) where it begins. Raises Unusual."""
     next_event: Callable[[], Any] = CParser(text).get_event
     plain = _Plain()
     if text.count("\n%TAG") > MOST_TAG_DIRECTIVES:
@@ -60,7 +60,7 @@ def documents(text: str) -> Iterator[tuple[Any, int, int]]:
 
 
 def _node(event: Any, next_event: Callable[[], Any], plain: _Plain) -> Any:
-    """The value that begins with `event`, up to the end of its document. No recursion: `outer` is the stack."""
+    """Return the value that begins with `event`, up to the end of its document. Iterative: `outer` is the stack."""
     outer: list[list[Any]] = []
     values: list[Any] = []
     while True:
@@ -90,8 +90,10 @@ def _node(event: Any, next_event: Callable[[], Any], plain: _Plain) -> Any:
 
 
 def _mapping(values: list[Any]) -> dict[str, Any]:
-    """Keys and values in turn -> a dict. Keys that are not strings, not unique, or `<<` in quotes, are for the careful
-    parser."""
+    """Build a dict from keys and values in turn.
+
+    Raises Unusual for keys that are not strings, not unique, or a quoted `<<`.
+    """
     keys = values[::2]
     for key in keys:
         if key.__class__ is not str:

@@ -1,4 +1,4 @@
-"""What a plain (unquoted) YAML scalar means: the core schema of YAML 1.2, where only true and false are booleans."""
+"""Plain (unquoted) scalars by the core schema of YAML 1.2, where only true and false are booleans."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MERGE_KEY: Final = "<<"
 AMBIGUOUS: Final = frozenset(
     spelling for word in ("yes", "no", "on", "off", "y", "n") for spelling in (word, word.capitalize(), word.upper())
 )
-"""Booleans in YAML 1.1, strings in YAML 1.2: nobody can tell what the author meant."""
+"""Booleans in YAML 1.1, strings in YAML 1.2: the intention is unclear."""
 
 _WORDS: Final[dict[str, Scalar]] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
@@ -25,7 +25,7 @@ _INTEGER: Final = re.compile(r"[-+]?[0-9]+")
 _BASED: Final = re.compile(r"0o([0-7]+)|0x([0-9a-fA-F]+)")
 _FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SPECIAL_FLOAT: Final = re.compile(r"([-+]?)\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_LONGEST_INTEGER: Final = 400  # Python refuses to convert very long ones; no field wants one
+_LONGEST_INTEGER: Final = 400  # Python refuses to convert very long ones; no field needs one
 
 CORE: Final = "tag:yaml.org,2002:"
 _TAGS: Final[dict[str, tuple[type, ...]]] = {
@@ -37,7 +37,7 @@ _TAGS: Final[dict[str, tuple[type, ...]]] = {
 
 
 def resolve(text: str) -> Scalar:
-    """The value of the plain scalar `text`. The words of AMBIGUOUS are strings here; the parsers refuse them."""
+    """Return the value of the plain scalar `text`. Words of AMBIGUOUS are strings here; the readers refuse them."""
     if text in _WORDS:
         return _WORDS[text]
     if text[0] not in _MAY_BE_NUMBER:
@@ -54,7 +54,7 @@ def resolve(text: str) -> Scalar:
 
 
 def tagged(text: str, tag: str) -> tuple[Scalar, str]:
-    """The value of `text` with an explicit tag, and what is wrong with that (empty: nothing)."""
+    """Return the value of `text` with an explicit tag, and the error message (empty: none)."""
     if tag in ("!", CORE + "str"):
         return text, ""
     if tag not in _TAGS:
@@ -66,6 +66,6 @@ def tagged(text: str, tag: str) -> tuple[Scalar, str]:
 
 
 def unknown_tag(tag: str) -> str:
-    """The complaint about a tag that no manifest needs."""
+    """Return the error message for an unknown tag."""
     shown = f"!!{tag.removeprefix(CORE)}" if tag.startswith(CORE) else tag
     return f"unknown tag {quoted(shown)[1:-1]}; remove it"

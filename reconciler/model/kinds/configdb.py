@@ -30,8 +30,10 @@ class HostSelector(Strict, frozen=True):
 
 
 class DesiredConfigDB(Strict, frozen=True):
-    """A config DB: on `datastore`, or (None) SingleNode, on the one host that selects it. `hosts` None: every Host;
-    `default_vmgroup` None: `_DEFAULT` is left alone."""
+    """A config DB, on `datastore` or (None) SingleNode, on the one host that it selects.
+
+    `hosts` None: every Host; `default_vmgroup` None: `_DEFAULT` is left alone.
+    """
 
     ref: ObjectRef
     source: Source
@@ -44,7 +46,7 @@ class DesiredConfigDB(Strict, frozen=True):
 
 
 class ResolvedConfigDB(Strict, frozen=True):
-    """`datastore` None: SingleNode, the one host's own. `hosts`: names of the hosts that shall use it, sorted."""
+    """A config DB. `datastore` None: SingleNode. `hosts`: names of the hosts that must use it, sorted."""
 
     ref: ObjectRef
     datastore: Datastore | None
@@ -55,23 +57,26 @@ class ResolvedConfigDB(Strict, frozen=True):
 
     @property
     def mode(self) -> DBMode:
-        """The mode that its hosts shall be in."""
+        """Mode of its hosts, once applied."""
         return DBMode.SINGLE_NODE if self.datastore is None else DBMode.MULTI_NODE
 
     @property
     def location(self) -> Location:
-        """Where it is, or shall be."""
+        """Location, existing or not."""
         return own_location(self.hosts[0]) if self.datastore is None else Location(self.datastore.db_path)
 
     @property
     def place(self) -> str:
-        """The same in words: `MultiNode (SHARED-Datastore)`, or `SingleNode`."""
+        """Location in words: `MultiNode (SHARED-Datastore)`, or `SingleNode`."""
         return self.mode.value if self.datastore is None else f"{self.mode} ({self.datastore.name})"
 
 
 class DeadRow(Strict, frozen=True):
-    """A row of `table` that serves nobody: `key` is its exact primary key (`type:hex`, a column each), `tenant_id` the
-    vmgroup that it names, `what` the VM or datastore as far as it can be shown, `why` a sentence for people."""
+    """A row of `table` that serves nobody.
+
+    `key`: its exact primary key (`type:hex`, one per column); `tenant_id`: the vmgroup in it; `what`: the VM or
+    datastore, as far as it can be shown; `why`: a sentence for people. Source: docs/domain.md#rules-for-rows
+    """
 
     table: str
     key: tuple[str, ...]
@@ -81,7 +86,7 @@ class DeadRow(Strict, frozen=True):
 
 
 class DBState(StrEnum):
-    """Whether a config DB can be used. Only ABSENT and EMPTY mean that nothing is there."""
+    """Whether a config DB can be used. Only ABSENT and EMPTY mean that there is none."""
 
     PRESENT = "present"
     ABSENT = "absent"  # the datastore is mounted and the file does not exist
@@ -90,7 +95,9 @@ class DBState(StrEnum):
 
 
 class Schema(StrEnum):
-    """The schema of a config DB that vdvs can read. vDVS 0.14 and later use 1.2, 0.11.1 to 0.13 use 1.1."""
+    """The schemas that vdvs can read. vDVS 0.14 and later use 1.2, 0.11.1 to 0.13 use 1.1. Source:
+    docs/domain.md#older-schemas
+    """
 
     V1_1 = "1.1"
     V1_2 = "1.2"
@@ -98,7 +105,9 @@ class Schema(StrEnum):
 
 
 class CopiedFrom(Strict, frozen=True):
-    """Where a config DB was copied from, in a move that has not ended; `rows` is the fingerprint of what was copied."""
+    """Origin of a copy in an unfinished move; `rows`: fingerprint of the copied content. Source:
+    docs/domain.md#moving-a-config-db
+    """
 
     location: Location
     rows: str
@@ -108,12 +117,12 @@ class ObservedConfigDB(Strict, frozen=True):
     """The config DB at one path, read through `read_from`.
 
     `reason` is one word (`Locked`, `HotJournal`, `Corrupt`, `Incomplete`, `WrongVersion`, `NotMounted` ...), `message`
-    the sentence. `fingerprint` digests tenants, vms, privileges and versions; it is opaque and compared by the agent.
-    `violations`: rules of vDVS that the rows break, as sentences. `dead_rows` are not among the other rows.
-    `writer`: the host that wrote last, as recorded. `backups`: names of our backup files beside it, oldest first;
-    `leftovers`: those of files that interrupted writers of ours left there. `booked`: what `volume_use` sums up,
-    row by row (None: not told). `records`: who applied what; None: nobody can say.
-    `copied_from`: it is the copy of another one, which is being moved here.
+    a sentence. `fingerprint` digests tenants, vms, privileges and versions; it is opaque and compared by the agent.
+    `violations`: broken rules of vDVS, as sentences. `dead_rows` are not among the other rows. `writer`: the host that
+    wrote last, as recorded. `backups`: names of our backup files beside it, oldest first; `leftovers`: names of files
+    left there by interrupted writes of ours. `booked`: the rows that `volume_use` sums up (None: not read). `records`:
+    who applied what; None: unknown. `copied_from`: it is the copy of another config DB that is being moved here.
+    Source: docs/domain.md#the-config-db-schema-12
     """
 
     path: str
@@ -138,7 +147,7 @@ class ObservedConfigDB(Strict, frozen=True):
 
 
 class Backup(Strict, frozen=True):
-    """One of them. `taken_at` is in its name (None: it is not); `size` in bytes (None: it could not be told)."""
+    """A backup of a config DB. `taken_at`: from its name (None: not in it); `size` in bytes (None: unknown)."""
 
     name: str
     taken_at: datetime | None
@@ -146,7 +155,7 @@ class Backup(Strict, frozen=True):
 
 
 class Backups(Strict, frozen=True):
-    """Those of one config DB, oldest first, as `host` told of them; None: nobody could, and `problem` says why."""
+    """Backups of one config DB, oldest first, as read through `host`; None: not readable, `problem` says why."""
 
     ref: ObjectRef
     path: str
@@ -156,30 +165,31 @@ class Backups(Strict, frozen=True):
 
 
 class DeleteRow(Step, frozen=True):
-    """Delete a row of `table` that serves nobody, by its exact primary key (`type:hex`, a column each)."""
+    """Delete a row of `table` that serves nobody, by its exact primary key (`type:hex`, one per column)."""
 
     table: str
     key: tuple[str, ...]
 
 
 class UpgradeDB(Step, frozen=True):
-    """Bring the tables of a config DB of schema 1.1 to 1.2, and name VMs whose row has no name (`names`).
+    """Upgrade the tables of a config DB from schema 1.1 to 1.2, and name VMs whose row has no name (`names`).
 
-    Its transaction is refused as a whole if this, or what shares its savepoint, cannot be done.
+    If this, or anything in its savepoint, fails, the whole transaction is refused. Source: docs/domain.md#older-schemas
     """
 
     names: tuple[Member, ...]
 
 
 class RecoverDB(Step, frozen=True):
-    """Let SQLite roll back what an interrupted writer left half-written (a hot journal)."""
+    """Let SQLite roll back an interrupted write (a hot journal). Source: docs/domain.md#locks-and-journal"""
 
 
 class MoveDB(Step, frozen=True):
-    """Make the config DB at `source` the one at `path`: copy it there (`copies`), and, when every host uses that, take
-    over what was booked meanwhile and put the old file aside. `source_host`: whose own it is; empty: a shared one.
+    """Make the config DB at `source` the one at `path`: copy it there (`copies`); once every host uses the copy, take
+    over what was booked meanwhile and rename the old file.
 
-    The fingerprints are those of what is in both places now.
+    `source_host`: owner of a SingleNode one; empty: a shared one. The fingerprints are those of the content in both
+    places now. Source: docs/domain.md#moving-a-config-db
     """
 
     path: str

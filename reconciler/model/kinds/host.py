@@ -11,24 +11,29 @@ from reconciler.model.refs import Location, ObjectRef, Source, own_location
 
 
 class Presence(StrEnum):
-    """Whether something shall exist."""
+    """Whether something must exist."""
 
     PRESENT = "Present"
     ABSENT = "Absent"
 
 
 class Maintenance(Strict, frozen=True):
-    """That a host is in maintenance mode while its driver changes: `seconds` to enter it, and how many hosts of its
-    cluster may be unavailable meanwhile, itself among them."""
+    """Maintenance mode while the driver changes: `seconds` to enter it, and how many hosts of the cluster may be
+    unavailable at a time, this one included.
+    """
 
     seconds: int
     max_unavailable: int
 
 
 class DesiredDriver(Strict, frozen=True):
-    """The vDVS VIB: `source` is a path on the host (or an URL) that esxcli can install from, `sha256` its digest.
-    `state` ABSENT: vDVS shall leave the host. `restart_hostd`: after an installation, so that hostd knows of it.
-    `maintenance` None: while it changes, the host goes on running VMs."""
+    """The vDVS VIB: `source` is a path on the host or a URL that esxcli can install from, `sha256` its digest.
+
+    `state` ABSENT: vDVS must be removed from the host. `restart_hostd`: after an installation, so that hostd loads its
+    commands. `maintenance` None: the host keeps running VMs while the driver changes.
+
+    Source: docs/domain.md#driver-and-service
+    """
 
     version: str | None
     source: str | None
@@ -85,7 +90,9 @@ class ResolvedHost(Strict, frozen=True):
 
 
 class DBMode(StrEnum):
-    """Which config DB a host uses. NotConfigured is an open door; BrokenLink refuses every request."""
+    """Which config DB a host uses. NotConfigured is open to everybody; BrokenLink refuses every request. Source:
+    docs/domain.md#modes-of-a-host
+    """
 
     NOT_CONFIGURED = "NotConfigured"
     SINGLE_NODE = "SingleNode"
@@ -94,7 +101,7 @@ class DBMode(StrEnum):
 
 
 class Service(StrEnum):
-    """The state of vmdk-opsd."""
+    """State of vmdk-opsd. Source: docs/domain.md#driver-and-service"""
 
     RUNNING = "running"
     STOPPED = "stopped"
@@ -103,7 +110,7 @@ class Service(StrEnum):
 
 
 class SectionForm(StrEnum):
-    """What the vDVS section of local.sh looks like."""
+    """State of the vDVS section of local.sh."""
 
     MISSING = "missing"  # local.sh has no section
     NO_FILE = "no file"  # there is no local.sh
@@ -113,11 +120,13 @@ class SectionForm(StrEnum):
 
 
 class Section(Strict, frozen=True):
-    """The vDVS section of local.sh. `datastore`: the value it names (an id or a name), None if it names none;
-    `saved` False: an edit of ours has not yet been written to the boot bank. `runs`: whether the boot makes the link
-    that it names and leaves it; if not, or if that cannot be told (None), `why` says so, with the number of the line.
-    `hindrance`: what keeps any section in this local.sh from running; empty if nothing does.
-    Source: docs/domain.md#modes-of-a-host"""
+    """The vDVS section of local.sh.
+
+    `datastore`: the value in it (an id or a name), None if there is none; `saved` False: an edit of ours is not yet in
+    the boot bank. `runs`: whether the boot makes that link and leaves it; if not, or if unknown (None), `why` is the
+    reason, with the number of the line. `hindrance`: what keeps any section in this local.sh from running; empty if
+    nothing does. Source: docs/domain.md#boot-script
+    """
 
     form: SectionForm
     datastore: str | None
@@ -128,15 +137,15 @@ class Section(Strict, frozen=True):
 
 
 class ObservedHost(Strict, frozen=True):
-    """One host that answered.
+    """A host that answered.
 
     `link` is the raw target of /etc/vmware/vmdkops/auth-db (None: not a link), `link_path` the same by volume id.
-    `db_reason` says why the mode is BrokenLink (`Missing`, `Locked`, `Corrupt` ...; empty otherwise).
-    `volumes` maps the ids of mounted volumes to their names. `secure_boot` True: local.sh never runs; None: unknown.
-    `driver` is the version of the VIB, None if it is not installed, `driver_error` why that could not be read.
-    `can_write` False: its SQLite is too old to write a config DB. `journal` True: an interrupted write of its vDVS left
-    a journal beside the link, which only vDVS on that host can use. `log_level`: of the service from its next start on,
-    as `LOGGER/FILE` where the two differ; None: its own default, INFO. `log_error`: why that could not be read.
+    `db_reason`: why the mode is BrokenLink (`Missing`, `Locked`, `Corrupt` ...; empty otherwise). `volumes` maps the
+    ids of mounted volumes to their names. `secure_boot` True: local.sh never runs; None: unknown. `driver`: version of
+    the VIB, None if it is not installed; `driver_error`: why that could not be read. `can_write` False: its SQLite is
+    too old to write a config DB. `journal`: an interrupted write of its vDVS left a journal beside the link, which only
+    vDVS on that host can use. `log_level`: of the service from its next start on, as `LOGGER/FILE` if the two differ;
+    None: its default, INFO. `log_error`: why that could not be read. Source: docs/domain.md#modes-of-a-host
     """
 
     name: str
@@ -157,22 +166,25 @@ class ObservedHost(Strict, frozen=True):
 
 
 class UnreachableHost(Strict, frozen=True):
-    """One host that did not answer, and why."""
+    """A host that did not answer, and why."""
 
     name: str
     reason: str
 
 
 class LinkDB(Step, frozen=True):
-    """Point /etc/vmware/vmdkops/auth-db at `path`, if that is still as `before` (raw target; None: nothing)."""
+    """Link /etc/vmware/vmdkops/auth-db to `path`, if it is still as `before` (raw target; None: nothing)."""
 
     path: str
     before: str | None
 
 
 class LeaveOwnDB(Step, frozen=True):
-    """Put a link to `path` in the place of the host's own config DB (SingleNode), if that still has this fingerprint.
-    It is kept beside the DB at `path`, where what it has booked for vmgroups of both is booked too."""
+    """Replace the config DB of the host itself (SingleNode) by a link to `path`, if it still has this fingerprint.
+
+    It is kept beside the DB at `path`; what it has booked for vmgroups of both is booked there too. Source:
+    docs/domain.md#moving-a-config-db
+    """
 
     path: str
     fingerprint: str
@@ -195,7 +207,7 @@ class RemoveSection(Step, frozen=True):
 
 
 class InstallDriver(Step, frozen=True):
-    """Install the VIB from `source` (a path on the host or an URL); a given `sha256` is checked first."""
+    """Install the VIB from `source` (a path on the host or a URL); `sha256`, if given, is checked first."""
 
     source: str
     version: str | None
@@ -203,9 +215,9 @@ class InstallDriver(Step, frozen=True):
 
 
 class ReplaceDriver(Step, frozen=True):
-    """Remove the VIB if it is still of the version `before`, and install the one from `source` in its place.
+    """Remove the VIB if it still has the version `before`, and install the one from `source`.
 
-    The source, and a given `sha256`, are checked before anything is removed.
+    The source, and `sha256` if given, are checked before anything is removed.
     """
 
     before: str
@@ -215,13 +227,15 @@ class ReplaceDriver(Step, frozen=True):
 
 
 class RemoveDriver(Step, frozen=True):
-    """Remove the VIB, if it is still of the version `before`. Its service stops with it."""
+    """Remove the VIB, if it still has the version `before`. Its service stops with it."""
 
     before: str
 
 
 class RestartHostd(Step, frozen=True):
-    """Restart hostd, which learns the commands of a driver when it starts, and wait until it runs again."""
+    """Restart hostd, which loads the commands of a driver at its start, and wait until it runs. Source:
+    docs/domain.md#driver-and-service
+    """
 
 
 class StartService(Step, frozen=True):
@@ -229,22 +243,27 @@ class StartService(Step, frozen=True):
 
 
 class SetLogLevel(Step, frozen=True):
-    """Set the log level if it is still `before` (None: no file says it), and restart the service if it runs."""
+    """Set the log level if it is still `before` (None: set in no file), and restart the service if it runs.
+
+    Source: docs/domain.md#log-level
+    """
 
     level: str
     before: str | None
 
 
 class EnterMaintenance(Step, frozen=True):
-    """Have vCenter put the host, which it calls `host`, into maintenance mode; given up if it takes longer than
-    `seconds`. vCenter keeps a note that vdvs did it."""
+    """Have vCenter put the host, named `host` there, into maintenance mode, within `seconds`.
+
+    vCenter keeps a note that vdvs did it.
+    """
 
     host: str
     seconds: int
 
 
 class ExitMaintenance(Step, frozen=True):
-    """Have vCenter end the maintenance mode that vdvs put the host into, within `seconds`."""
+    """Have vCenter end the maintenance mode that vdvs entered, within `seconds`."""
 
     host: str
     seconds: int

@@ -9,7 +9,7 @@ from reconciler.model.refs import Source
 
 
 class Secret:
-    """Text that prints as `***`, is equal to nothing but itself, and can be neither pickled nor copied into JSON."""
+    """Text that prints as `***`, equals only itself, and can be neither pickled nor encoded as JSON."""
 
     __slots__ = ("_text",)
 
@@ -17,7 +17,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """The text. Only for the call that hands it to the peer."""
+        """Return the text. Only for the call that sends it to the peer."""
         return self._text
 
     def __repr__(self) -> str:
@@ -28,7 +28,7 @@ class Secret:
 
 
 class Login(Strict, frozen=True):
-    """Who logs in, and with what. `password` None: by key, from a file or the SSH agent."""
+    """Account and password. `password` None: log in by key, from a file or the SSH agent."""
 
     user: str
     password: Secret | None
@@ -52,8 +52,11 @@ class Credentials(Strict, frozen=True):
 
 
 class VCenter(Strict, frozen=True):
-    """A vCenter that knows the names of VMs, datastores and hosts. Its certificate is verified by the CAs of the
-    machine, by those of `ca_file`, or by its `thumbprint` (hexadecimal, SHA-256 or SHA-1, colons or not) alone."""
+    """A vCenter, the source of names of VMs, datastores and hosts.
+
+    Its certificate is verified by the CAs of the machine, by those of `ca_file`, or by `thumbprint` alone (hexadecimal,
+    SHA-256 or SHA-1, with or without colons).
+    """
 
     server: str
     port: int
@@ -63,17 +66,17 @@ class VCenter(Strict, frozen=True):
 
 
 class Lab(Strict, frozen=True, tag_field="is", tag=True):
-    """The hosts are folders of this one: the embedded site."""
+    """The embedded site: the hosts are folders below `directory`."""
 
     directory: str
 
 
 class SSH(Strict, frozen=True, tag_field="is", tag=True):
-    """The hosts are reached by SSH. What is None is as `~/.ssh/config` says, or OpenSSH has it.
+    """Hosts reached by SSH. None: as in `~/.ssh/config`, or the default of OpenSSH.
 
-    `connect_timeout` in seconds, until the login is done; `concurrency`: how many connections are made at once;
-    `ignore_host_keys`: whoever answers is taken for the host. `manage_service`: where the SSH service of a host does
-    not run, vCenter starts it for the time of a run.
+    `connect_timeout`: seconds until the login is done; `concurrency`: number of connections made at once;
+    `ignore_host_keys`: accept any host key; `manage_service`: have vCenter start the SSH service of a host for the time
+    of a run, if it is not running.
     """
 
     user: str
@@ -88,8 +91,9 @@ class SSH(Strict, frozen=True, tag_field="is", tag=True):
 
 
 class Site(Strict, frozen=True):
-    """How to reach things: the way to the hosts, where names are looked up (in neither: the lab's own inventory), and
-    which addresses manifests may name (None: all)."""
+    """How to reach a site: the way to the hosts, the source of names (neither vCenters nor a file: the inventory of the
+    lab), and the addresses that manifests may name (None: all).
+    """
 
     name: str
     source: Source

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
@@ -48,9 +49,12 @@ ACCESS_FIELDS: Final = (
 )
 """The fields of `DesiredAccess` and `Access`, datastore aside. Source: docs/domain.md#the-config-db-schema-12"""
 
+access_values: Final = attrgetter(*(field.attribute for field in ACCESS_FIELDS))
+"""Return the values of `ACCESS_FIELDS` in a `DesiredAccess`, an `Access` or a `PrivilegeRow`."""
+
 
 class DesiredAccess(Strict, frozen=True):
-    """What a vmgroup may do on one datastore (a name, `_VM_DS` or `_ALL_DS`). Limits in MB, 0 = unlimited."""
+    """Access of a vmgroup to one datastore (a name, `_VM_DS` or `_ALL_DS`). Limits in MB, 0 = unlimited."""
 
     datastore: str
     allow_create: bool
@@ -59,7 +63,7 @@ class DesiredAccess(Strict, frozen=True):
 
 
 class VMRef(Strict, frozen=True):
-    """A VM as a manifest names it; exactly one field is set. `uuid` is the lower-case BIOS UUID."""
+    """A VM as referred to in a manifest; exactly one field is set. `uuid` is the lower-case BIOS UUID."""
 
     name: str | None = None
     uuid: str | None = None
@@ -70,7 +74,7 @@ class VMRef(Strict, frozen=True):
 
 
 class VMSelector(Strict, frozen=True):
-    """Membership by place in the inventory: every VM below `folder` whose name matches `name_pattern` (fnmatch)."""
+    """Membership by place in the inventory: VMs below `folder` whose name matches `name_pattern` (fnmatch)."""
 
     folder: str
     name_pattern: str
@@ -79,7 +83,7 @@ class VMSelector(Strict, frozen=True):
 class DesiredVMGroup(Strict, frozen=True):
     """A vmgroup. `name` is its vDVS name, `config_db` the `metadata.name` of its ConfigDB.
 
-    `previous_names`: what it may still be called in the config DB; then it is renamed.
+    `previous_names`: names that it may still have in the config DB, and is then renamed from.
     """
 
     ref: ObjectRef
@@ -97,7 +101,9 @@ class DesiredVMGroup(Strict, frozen=True):
 
 
 class Access(Strict, frozen=True, order=True):
-    """One row of `privileges`: what a vmgroup may do on the datastore with this URL. Limits in MB, 0 = unlimited."""
+    """A row of `privileges`: access to the datastore with this URL. Limits in MB, 0 = unlimited. Source:
+    docs/domain.md#the-config-db-schema-12
+    """
 
     url: str
     allow_create: bool
@@ -113,10 +119,11 @@ class Member(Strict, frozen=True, order=True):
 
 
 class ResolvedVMGroup(Strict, frozen=True):
-    """`config_db` is the ref of its ConfigDB. `access` and `members` are sorted; None: left alone.
+    """A vmgroup with names looked up. `config_db` is the ref of its ConfigDB; `access` and `members` are sorted; None:
+    left alone.
 
-    `removes_members` False: VMs that are in the vmgroup and not in `members` stay, because its selector matched
-    nothing and that is no proof that nothing shall match.
+    `removes_members` False: members that are not in `members` stay, because the selector matched nothing, which is no
+    proof that it should.
     """
 
     ref: ObjectRef
@@ -132,7 +139,10 @@ class ResolvedVMGroup(Strict, frozen=True):
 
 
 class TenantRow(Strict, frozen=True):
-    """A row of `tenants`. Columns may hold what they must not; the planner has to cope."""
+    """A row of `tenants`. Columns may hold invalid values, which planning has to handle.
+
+    Source: docs/domain.md#rules-for-rows
+    """
 
     id: str
     name: str
@@ -141,7 +151,7 @@ class TenantRow(Strict, frozen=True):
 
 
 class VMRow(NamedTuple):
-    """A row of `vms` (a tuple, which is made much faster: there are tens of thousands)."""
+    """A row of `vms`. A tuple, because creating one is much faster and there are tens of thousands."""
 
     vm_id: str
     tenant_id: str
@@ -149,7 +159,7 @@ class VMRow(NamedTuple):
 
 
 class PrivilegeRow(Strict, frozen=True):
-    """A row of `privileges`."""
+    """A row of `privileges`. Columns may hold invalid values. Source: docs/domain.md#rules-for-rows"""
 
     tenant_id: str
     url: str
@@ -159,7 +169,9 @@ class PrivilegeRow(Strict, frozen=True):
 
 
 class VolumeUse(Strict, frozen=True):
-    """Sum of `volumes` for one vmgroup on one datastore: how much of a quota is used, in MB."""
+    """Sum of `volumes` for one vmgroup on one datastore: the used part of a quota, in MB. Source:
+    docs/domain.md#quotas
+    """
 
     tenant_id: str
     url: str
@@ -168,7 +180,9 @@ class VolumeUse(Strict, frozen=True):
 
 
 class BookedVolume(Strict, frozen=True):
-    """A row of `volumes`: vDVS counts this volume, of so many MB (None: no number), for a vmgroup on a datastore."""
+    """A row of `volumes`: vDVS counts this volume of `mb` (None: not a number) for a vmgroup on a datastore. Source:
+    docs/domain.md#quotas
+    """
 
     tenant_id: str
     url: str
@@ -188,7 +202,7 @@ class CreateVMGroup(Step, frozen=True):
 
 
 class UpdateVMGroup(Step, frozen=True):
-    """Change the description or the default datastore; None leaves it."""
+    """Change the description or the default datastore; None: unchanged."""
 
     uuid: str
     description: str | None
@@ -196,7 +210,9 @@ class UpdateVMGroup(Step, frozen=True):
 
 
 class RenameVMGroup(Step, frozen=True):
-    """Call the vmgroup `name` that is called `before`. It keeps its UUID, and so its volumes, members and access."""
+    """Rename a vmgroup from `before` to `name`. Its UUID, volumes, members and access stay. Source:
+    docs/domain.md#layout-of-dockvols
+    """
 
     uuid: str
     before: str
@@ -218,14 +234,14 @@ class RemoveAccess(Step, frozen=True):
 
 
 class AddMember(Step, frozen=True):
-    """Put a VM that is in no vmgroup into this one."""
+    """Add a VM that is in no vmgroup."""
 
     uuid: str
     member: Member
 
 
 class MoveMember(Step, frozen=True):
-    """Take a VM from the vmgroup `from_uuid` into this one, in one statement: it is never in none."""
+    """Move a VM from the vmgroup `from_uuid` to this one, in one statement: it is never in none."""
 
     uuid: str
     from_uuid: str
@@ -233,23 +249,23 @@ class MoveMember(Step, frozen=True):
 
 
 class NameMember(Step, frozen=True):
-    """Write what a VM of this vmgroup is called now into its row. vDVS authorises by id; people read the name."""
+    """Write the current name of a member into its row. vDVS authorises by id; the name is for people."""
 
     uuid: str
     member: Member
 
 
 class RemoveMember(Step, frozen=True):
-    """Take a VM out of this vmgroup; it falls to `_DEFAULT`, or to nothing."""
+    """Remove a VM from this vmgroup; it falls to `_DEFAULT`, or to nothing. Source: docs/domain.md#who-may-do-what"""
 
     uuid: str
     member: Member
 
 
 class DeleteVMGroup(Step, frozen=True):
-    """Delete a vmgroup without members, with its access rows and its record. Refused while its books show volumes.
+    """Delete a vmgroup without members, with its access rows and its record. Refused while it has booked volumes.
 
-    `only_of`: refused too unless one of these sets applied it last ("": none did). None: whoever did.
+    `only_of`: refused too unless one of these sets applied it last ("": none did). None: whichever did.
     """
 
     uuid: str
@@ -258,7 +274,9 @@ class DeleteVMGroup(Step, frozen=True):
 
 
 class SetNameLink(Step, frozen=True):
-    """Make `dockvols/<name>` on a datastore a link to the folder of the vmgroup with this UUID."""
+    """Make `dockvols/<name>` on a datastore a link to the folder of the vmgroup with this UUID. Source:
+    docs/domain.md#layout-of-dockvols
+    """
 
     url: str
     name: str
@@ -266,7 +284,7 @@ class SetNameLink(Step, frozen=True):
 
 
 class RemoveNameLink(Step, frozen=True):
-    """Remove the link `dockvols/<name>`, if it still points to `target`."""
+    """Remove the link `dockvols/<name>`, if it still points to `target`. Source: docs/domain.md#layout-of-dockvols"""
 
     url: str
     name: str
@@ -294,7 +312,7 @@ _MISREAD: Final = {
 
 
 def why_not_vmgroup_name(name: str) -> str | None:
-    """Why a vmgroup cannot be called so, or None."""
+    """Return why a vmgroup cannot have this name, or None. Source: docs/domain.md#layout-of-dockvols"""
     if _UUID_SHAPED.fullmatch(name):
         return "vDVS would take it for the folder of the vmgroup with this UUID"
     if name.startswith(_DB_FILE_NAME):

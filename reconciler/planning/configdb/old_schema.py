@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from reconciler.model.inventory import Inventory
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, Schema
-from reconciler.model.kinds.vmgroup import Access, PrivilegeRow
+from reconciler.model.kinds.vmgroup import ACCESS_FIELDS, Access, PrivilegeRow
 from reconciler.model.refs import ALL_DS_URL, DEFAULT_VMGROUP_UUID, OLD_DEFAULT_URL, VM_DS_URL
 from reconciler.model.state import Observed
 from reconciler.planning.vmgroup.state import VMGroupState, normalised, observed_states
@@ -110,5 +110,4 @@ def _former_default(db: ObservedConfigDB) -> PrivilegeRow | None:
 
 
 def _readable(row: PrivilegeRow) -> bool:
-    limits = (row.max_mb, row.total_mb)
-    return row.allow_create in (0, 1) and all(mb is not None and mb >= 0 for mb in limits)
+    return all(field.stored(getattr(row, field.attribute)) is not None for field in ACCESS_FIELDS)

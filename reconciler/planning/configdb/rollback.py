@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from reconciler.model.export import LeftOut
 from reconciler.model.kinds.configdb import DesiredConfigDB, ObservedConfigDB, Unmanaged
 from reconciler.model.kinds.host import Presence
-from reconciler.model.kinds.vmgroup import DesiredAccess, DesiredVMGroup, VMRef
+from reconciler.model.kinds.vmgroup import DesiredAccess, DesiredVMGroup, VMRef, access_values
 from reconciler.model.refs import (
     ALL_DS_URL,
     DEFAULT_VMGROUP,
@@ -98,7 +98,7 @@ def _wish(ref: ObjectRef, db: ObjectRef, state: VMGroupState, backup: str) -> De
         uuid=state.uuid,
         description=state.description or "",
         default_datastore=_spelt(state.default_url or ""),
-        access=tuple(DesiredAccess(_spelt(row.url), row.allow_create, row.max_mb, row.total_mb) for row in rows),
+        access=tuple(DesiredAccess(_spelt(row.url), *access_values(row)) for row in rows),
         vms=None if state.name == DEFAULT_VMGROUP else tuple(VMRef(uuid=vm) for vm in state.members if pinnable(vm)),
         vm_selector=None,
     )

@@ -1,6 +1,6 @@
 """What a change means in rights: who may do what, and where, that they could not before, or no longer.
 
-Told of effective rights, before and after: a row that goes may widen, because another row decides then.
+Computed from effective rights, before and after: removing a row may widen, because another row decides then.
 """
 
 from __future__ import annotations

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from reconciler.model.kinds.configdb import ObservedConfigDB
-from reconciler.model.kinds.vmgroup import Access
+from reconciler.model.kinds.vmgroup import ACCESS_FIELDS, Access, access_values
 from reconciler.model.refs import DEFAULT_VMGROUP
 
 _V = TypeVar("_V")
@@ -34,7 +34,7 @@ def observed_states(db: ObservedConfigDB) -> dict[str, VMGroupState]:
     """
     access: dict[str, dict[str, Access | None]] = {}
     for row in db.privileges:
-        access.setdefault(row.tenant_id, {})[row.url] = _access(row.url, row.allow_create, row.max_mb, row.total_mb)
+        access.setdefault(row.tenant_id, {})[row.url] = _access(row.url, access_values(row))
     members: dict[str, dict[str, str | None]] = {}
     for vm in db.vms:
         members.setdefault(vm.tenant_id, {})[vm.vm_id] = vm.vm_name
@@ -70,10 +70,9 @@ def default_vmgroup(states: Iterable[VMGroupState]) -> VMGroupState | None:
 
 
 @lru_cache(maxsize=4096, typed=True)  # most vmgroups share a few
-def _access(url: str, allow_create: int | None, max_mb: int | None, total_mb: int | None) -> Access | None:
-    if allow_create not in (0, 1) or not all(isinstance(mb, int) and mb >= 0 for mb in (max_mb, total_mb)):
-        return None
-    return Access(url, allow_create == 1, max_mb or 0, total_mb or 0)
+def _access(url: str, stored: tuple[object, ...]) -> Access | None:
+    values: list[Any] = [field.stored(value) for field, value in zip(ACCESS_FIELDS, stored, strict=True)]
+    return None if None in values else Access(url, *values)
 
 
 def _sorted(mapping: Mapping[str, _V]) -> dict[str, _V]:
