@@ -16,8 +16,8 @@ _EVENTS = 5
 @options.output("text", "json", "yaml")
 @options.verbose
 def describe(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output: str) -> int:
-    """Show everything about one object: what is there, its conditions, how it differs from its manifest,
-    and what watches on this machine told of it last.
+    """Show everything about one object: what is there, its conditions, the differences from its manifest, and the last
+    events that watches on this machine reported about it.
 
     \b
     Examples:
