@@ -25,7 +25,7 @@ from reconciler.agent import local_sh
 from reconciler.agent.db import rules
 from tests.agent import old_db
 from tests.agent.test_observe_db import leave_hot_journal
-from tests.agent.test_relocation import NEW, OWN, Move, book, strike
+from tests.agent.test_relocation import NEW, OWN, Move, book, unbook
 from tests.agent.test_upgrade import upgrade
 from tests.agent.world import (
     AUTH_DB,
@@ -138,10 +138,10 @@ def check_db(killed: Agent, before: Agent, after: Agent) -> None:
 
 
 def settled(agent: Agent) -> str:
-    return settled_at(agent, DB)
+    return recovered_at(agent, DB)
 
 
-def settled_at(agent: Agent, path: str) -> str:
+def recovered_at(agent: Agent, path: str) -> str:
     """Recover the DB if a journal is hot, as the next pass does first."""
 
     def look() -> Any:
@@ -216,7 +216,7 @@ def copied(prepare: Callable[[Agent], None]) -> Callable[[Agent], None]:
         move = of(agent)
         move.copy()
         book(move.old, "c")
-        strike(move.old, "a")
+        unbook(move.old, "a")
 
     return copied
 
@@ -235,7 +235,7 @@ def both(agent: Agent) -> State:
     move = of(agent)
     old = "nothing" if move.old.is_symlink() else rows(agent, move.old)
     new = rows(agent, move.new)
-    return old, new, "nothing" if new == "nothing" or settled_at(agent, NEW) != "present" else move.books()
+    return old, new, "nothing" if new == "nothing" or recovered_at(agent, NEW) != "present" else move.books()
 
 
 def check_move(killed: Agent, before: Agent, after: Agent) -> None:
@@ -249,7 +249,7 @@ def check_move(killed: Agent, before: Agent, after: Agent) -> None:
 
 def move_again(verb: str) -> Callable[[Agent], None]:
     def again(agent: Agent) -> None:
-        settled_at(agent, NEW)
+        recovered_at(agent, NEW)
         agent.ask(verb, **of(agent).request(deadline=30))
 
     return again
@@ -266,7 +266,7 @@ def leaving_own(agent: Agent) -> dict[str, Any]:
 
 
 def leave_again(agent: Agent) -> None:
-    settled_at(agent, NEW)
+    recovered_at(agent, NEW)
     assert agent.on_host(*leaving_own(agent)["actions"]) == ["ok"]
 
 

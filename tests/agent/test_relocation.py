@@ -64,7 +64,7 @@ def book(path: Path, *names: str) -> None:
         connection.executemany(BOOKED, [(G1, URL, name, 100) for name in names])
 
 
-def strike(path: Path, name: str) -> None:
+def unbook(path: Path, name: str) -> None:
     with sqlite(path) as connection:
         connection.execute("DELETE FROM volumes WHERE volume_name = ?", (name,))
 
@@ -140,9 +140,9 @@ def test_a_link_to_the_old_one_is_broken_then(agent: Agent) -> None:
 def test_what_was_booked_on_both_sides_meanwhile_is_merged(move: Move) -> None:
     move.copy()
     book(move.old, "old")
-    strike(move.old, "a")
+    unbook(move.old, "a")
     book(move.new, "new")
-    strike(move.new, "b")
+    unbook(move.new, "b")
     move.retire()
     assert move.books() == ["c", "new", "old"]
 
