@@ -45,9 +45,9 @@ def describe(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, ou
     (name,) = kinds.resolve(names, [row.name for row in rows], wanted[0])
     row = next(row for row in rows if row.name == name)
     judged = tuple(condition for condition in conditions(found) if condition.ref == row.change.ref)
-    past = last_events(session.site, str(row.change.ref), _EVENTS)
+    events = last_events(session.site, str(row.change.ref), _EVENTS)
     if output == "text":
-        click.echo(describe_text(row, judged, past, paint()), nl=False)
+        click.echo(describe_text(row, judged, events, paint()), nl=False)
     else:
-        emit(describe_data(row, judged, past), output)
+        emit(describe_data(row, judged, events), output)
     return exits.FAILED if row.change.op is Op.UNKNOWN else exits.OK

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from reconciler.render.tables import AnyRow
 
 
-@click.command(short_help="List hosts, vmgroups, configdbs, storagepolicies or volumes.")
+@click.command(short_help="List the objects of a kind.")
 @click.argument("what", metavar="KIND [NAME...]", nargs=-1, required=True, shell_complete=completing.listed)
 @options.manifests_or_default
 @options.site
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 @options.selector
 @options.verbose
 def get(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output: str, selector: str | None) -> int:
-    """List hosts, vmgroups, configdbs, storagepolicies or volumes (or all), as they are now, and whether they are in
-    sync. Of volumes only those that are declared.
+    """List the objects of a kind (`vdvs explain` shows the kinds), or of all kinds, as they are now, and whether they
+    are in sync. Of volumes only those that are declared.
 
     \b
     Examples:
