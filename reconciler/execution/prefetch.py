@@ -1,8 +1,8 @@
-"""What can be asked before names are looked up: every host of itself, one of each config DB of the DB that it uses, and
-whoever read a datastore in the last look of that datastore.
+"""Observation ahead of name look-up: every host, the DB in use on one host of each config DB, and the datastores of the
+last pass through their readers.
 
-That DB is most often the declared one, and reading it takes longer than all else that is asked of a host. And a host
-that is asked everything at once is not waited for twice.
+The DB in use is most often the declared one, and reading it takes longest. A host that is asked for everything at once
+costs one round trip.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ Prefetched = Mapping[str, Report | UnreachableHost]
 
 
 async def prefetch(desired: Desired, hosts: Hosts, last: Observed | None = None) -> Prefetched:
-    """Every host, and through the first of each declared config DB the DB that it uses now, whichever that is; and the
-    datastores of the `last` look, through the hosts that read them then."""
+    """Observe every host; through the first host of each declared config DB, also the DB that it uses now; and the
+    datastores of the `last` pass, through the hosts that read them then."""
     readers = set()
     for db in desired.config_dbs:
         users = [host.ref.name for host in desired.hosts if selects(db, host, None)]
@@ -46,7 +46,7 @@ async def prefetch(desired: Desired, hosts: Hosts, last: Observed | None = None)
 
 
 def is_answered(report: Report, url: str, files: Mapping[Kind, FileNames]) -> bool:
-    """Whether a report says of this datastore what is to be known, these files among it."""
+    """Whether a report has this datastore, with these files."""
     datastore = report.datastores.get(url)
     if datastore is None:
         return False
@@ -59,6 +59,6 @@ def _covers(looked: FileNames, names: FileNames) -> bool:
 
 
 def _looked(datastore: ObservedDatastore) -> dict[Kind, FileNames]:
-    """The names that were looked for, of each kind of which any were."""
+    """Return the names that were looked for, of each kind with any."""
     looked = {found.kind: found.looked for found in datastore.files if found.looked != frozenset()}
     return {kind: None if names is None else tuple(sorted(names)) for kind, names in looked.items()}

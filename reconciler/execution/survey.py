@@ -1,4 +1,4 @@
-"""Looking beyond what is declared: at all that is there, and at hosts that no manifest declares."""
+"""Observation beyond the manifests: everything of a site, and undeclared hosts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from reconciler.ports import Hosts, InventorySource, Observer, Question
 
 
 class Survey(Struct, frozen=True):
-    """What was seen, and the manifests of it."""
+    """The observed site, and manifests of it."""
 
     resolved: Resolved
     observed: Observed
@@ -30,9 +30,9 @@ class Survey(Struct, frozen=True):
 
 
 async def survey(declared: Desired, inventory: InventorySource, hosts: Hosts, observer: Observer) -> Survey:
-    """Look at the declared hosts, or at all of the inventory, and at every config DB that one of them could use.
+    """Observe the declared hosts, or all of the inventory, and every config DB that one of them could use.
 
-    Raises InventoryError when the inventory cannot be read at all; everything else is left out and named.
+    Raises InventoryError when the inventory cannot be read at all; every other failure is listed in the export.
     """
     names = await inventory.snapshot()
     wanted, not_asked = everything(declared, names)
@@ -45,13 +45,13 @@ async def survey(declared: Desired, inventory: InventorySource, hosts: Hosts, ob
 
 
 def still_differs(exported: Desired, found: Survey) -> tuple[Change, ...]:
-    """What a diff against the exported manifests would show now: what is not as vdvs leaves it, and cannot be said."""
+    """Return what a diff against the exported manifests shows now: states that no manifest can express."""
     changes = diff(resolve(exported, found.resolved.inventory), found.observed, {}).changes
     return tuple(change for change in changes if change.op not in (Op.KEEP, Op.UNMANAGED))
 
 
 async def observe_undeclared_hosts(names: Iterable[str], hosts: Hosts) -> Mapping[str, ObservedHost]:
-    """Those of these hosts that answer; each is asked for itself only."""
+    """Return those of these hosts that answer, without their config DBs and datastores."""
 
     async def ask(name: str) -> ObservedHost | None:
         try:

@@ -40,7 +40,7 @@ _APPLY_HOST_TIMEOUT = 1500.0  # installing a VIB is the slowest
 
 
 class AgentClient:
-    """Implements `ports.HostAgent` over a channel that `connect` opens when first needed, and again after a break."""
+    """`ports.HostAgent` over a channel that `connect` opens when first needed, and again after a break."""
 
     def __init__(self, host: str, connect: Callable[[], Awaitable[Channel]], driver: KeptDriver | None = None) -> None:
         self._host = host
@@ -204,7 +204,7 @@ class AgentClient:
         return reply
 
     async def _greeted(self) -> Conversation:
-        """With an agent that has said hello."""
+        """Connect, and return the conversation with an agent that has said hello."""
         talk = Conversation(self._host, await self._connect(), lambda: self._noticed())
         try:
             await talk.greet(PROTOCOL)
