@@ -4,7 +4,7 @@ from . import local_sh
 from .compat import monotonic, readable, sentence
 from .db import creation, database, relocation, sqlite, transaction
 from .dockvols import access, metadata, policies, tree
-from .host import actions, auth_db, change_watcher, facts, log_level
+from .host import actions, auth_db, change_watcher, facts, settings
 from .wire import Refused
 
 TYPE_CHECKING = False
@@ -143,7 +143,6 @@ def _apply_file(root, action):
 def _host(root, linked, kept_driver):
     # type: (Root, auth_db.AuthDB, Optional[List[Any]]) -> Dict[str, Any]
     db_mode, db_reason = linked.mode()
-    level, log_error = log_level.read(root)
     driver, driver_error = facts.driver(root, kept_driver)
     return {
         "db_mode": db_mode,
@@ -152,8 +151,7 @@ def _host(root, linked, kept_driver):
         "link_path": _readable(linked.path),
         "journal": linked.journal_beside(),
         "local_sh": local_sh.facts(root),
-        "log_level": level,
-        "log_error": log_error,
+        "settings": settings.read(root),
         "driver": driver,
         "driver_error": driver_error,
         "service": facts.service(root),

@@ -29,12 +29,12 @@ def levels(logger: str, handler: str) -> dict[str, Any]:
 
 
 def level(agent: Agent) -> tuple[Any, Any]:
-    host = agent.host()
-    return host["log_level"], host["log_error"]
+    found = agent.host()["settings"]["service.logLevel"]
+    return found["value"], found["error"]
 
 
 def setting(level: str, before: str | None) -> dict[str, Any]:
-    return {"action": "SetLogLevel", "level": level, "before": before}
+    return {"action": "ChangeSetting", "setting": "service.logLevel", "value": level, "before": before}
 
 
 def test_the_level_in_the_file(agent: Agent) -> None:

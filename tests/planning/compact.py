@@ -29,6 +29,7 @@ from reconciler.model.kinds.host import (
     HostSpec,
     Maintenance,
     ObservedHost,
+    ObservedSetting,
     Presence,
     Section,
     SectionForm,
@@ -177,7 +178,7 @@ def _host(name: str, entry: Plain) -> DesiredHost:
                 driver.get("maintenance") and Maintenance(*driver["maintenance"]),
             ),
             service_running=True if entry.get("service") == "Running" else None,
-            log_level=entry.get("logLevel"),
+            settings={"service.logLevel": entry["logLevel"]} if "logLevel" in entry else {},
         ),
     )
 
@@ -319,7 +320,12 @@ def observed_host(name: str, entry: str | Plain, known: Inventory) -> ObservedHo
         "volumes": {datastore.id: datastore.name for datastore in known.datastores if name in datastore.hosts},
         "can_write": True,
     }
-    types: dict[str, Callable[[Any], Any]] = {"db_mode": DBMode, "service": Service, "section": _section}
+    types: dict[str, Callable[[Any], Any]] = {
+        "db_mode": DBMode,
+        "service": Service,
+        "section": _section,
+        "settings": lambda found: {name: ObservedSetting(**setting) for name, setting in found.items()},
+    }
     fields |= {key: types.get(key, lambda value: value)(value) for key, value in parts.items()}
     return ObservedHost(name=name, **fields)
 

@@ -16,6 +16,7 @@ from reconciler.model.errors import AgentRefusedError
 from reconciler.model.kinds import AnyObservedFiles, FileAction
 from reconciler.model.kinds.configdb import CopiedFrom, DBState, DeleteRow, ObservedConfigDB, Schema, UpgradeDB
 from reconciler.model.kinds.host import (
+    ChangeSetting,
     DBMode,
     HostAction,
     InstallDriver,
@@ -23,6 +24,7 @@ from reconciler.model.kinds.host import (
     LinkDB,
     MaintenanceAction,
     ObservedHost,
+    ObservedSetting,
     RemoveDriver,
     RemoveSection,
     ReplaceDriver,
@@ -30,7 +32,6 @@ from reconciler.model.kinds.host import (
     Section,
     SectionForm,
     Service,
-    SetLogLevel,
     StartService,
     UnlinkDB,
     UnreachableHost,
@@ -443,9 +444,10 @@ def _on_host(host: ObservedHost, action: HostAction) -> ObservedHost:
         case RemoveDriver(before=before):
             expect(host.driver in (before, None), "the driver is another one", "Moved")
             return replace(host, driver=None, service=Service.NOT_INSTALLED)
-        case SetLogLevel(level=level, before=before):
-            expect(host.log_level in (before, level), "the log level is another one", "Moved")
-            return replace(host, log_level=level)
+        case ChangeSetting(setting=setting, value=value, before=before):
+            found = host.settings.get(setting, ObservedSetting())
+            expect(found.value in (before, value), f"{setting} is another one", "Moved")
+            return replace(host, settings={**host.settings, setting: ObservedSetting(value)})
         case RestartHostd():
             return host
         case StartService():

@@ -7,12 +7,21 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from reconciler.model.kinds.host import DesiredDriver, HostSpec, ObservedHost, Presence, ResolvedHost, Service
+from reconciler.model.kinds.host import (
+    DesiredDriver,
+    HostSpec,
+    ObservedHost,
+    ObservedSetting,
+    Presence,
+    ResolvedHost,
+    Service,
+)
 from reconciler.planning.host.compliance import Compliance, verdict
 from tests.render import sites
 
+LEVEL = "service.logLevel"
 DRIVER = DesiredDriver("0.14", "/x.vib", None)
-ALL: dict[str, Any] = {"driver": DRIVER, "service_running": True, "log_level": "INFO"}
+ALL: dict[str, Any] = {"driver": DRIVER, "service_running": True, "settings": {LEVEL: "INFO"}}
 
 
 def of(wishes: dict[str, Any], **seen: Any) -> tuple[str, tuple[str, ...]]:
@@ -20,7 +29,7 @@ def of(wishes: dict[str, Any], **seen: Any) -> tuple[str, tuple[str, ...]]:
     host: ResolvedHost = replace(assessment.resolved.hosts[0], spec=HostSpec(**wishes))
     found = assessment.observed.hosts[host.ref.name]
     assert isinstance(found, ObservedHost)
-    good = {"driver": "0.14", "driver_error": None, "service": Service.RUNNING, "log_level": None, "log_error": None}
+    good: dict[str, Any] = {"driver": "0.14", "driver_error": None, "service": Service.RUNNING, "settings": {}}
     told = verdict(host, replace(found, **{**good, **seen}))
     return told.compliance.value, told.gaps
 
@@ -29,7 +38,7 @@ def test_as_declared() -> None:
     assert of(ALL) == ("compliant", ())
     assert of({"driver": replace(DRIVER, version=None)}, driver="9.9") == ("compliant", ())
     assert of({"driver": replace(DRIVER, state=Presence.ABSENT)}, driver=None) == ("compliant", ())
-    assert of({"log_level": "DEBUG"}, log_level="DEBUG") == ("compliant", ())
+    assert of({"settings": {LEVEL: "DEBUG"}}, settings={LEVEL: ObservedSetting("DEBUG")}) == ("compliant", ())
 
 
 @pytest.mark.parametrize(
@@ -39,7 +48,7 @@ def test_as_declared() -> None:
         ({"driver": DRIVER}, {"driver": "0.11"}, "driver 0.11, 0.14 is declared"),
         ({"driver": replace(DRIVER, state=Presence.ABSENT)}, {}, "driver 0.14, none is declared"),
         ({"service_running": True}, {"service": Service.STOPPED}, "service stopped, running is declared"),
-        ({"log_level": "DEBUG"}, {}, "log level INFO, DEBUG is declared"),
+        ({"settings": {LEVEL: "DEBUG"}}, {}, "log level INFO, DEBUG is declared"),
     ],
 )
 def test_what_is_not_as_declared(wishes: dict[str, Any], seen: dict[str, Any], gap: str) -> None:
@@ -48,7 +57,7 @@ def test_what_is_not_as_declared(wishes: dict[str, Any], seen: dict[str, Any], g
 
 def test_what_cannot_be_told_is_unknown_and_hides_nothing_that_is_known() -> None:
     assert of(ALL, driver=None, driver_error="busy") == ("unknown", ("driver not readable",))
-    assert of(ALL, log_error="no JSON") == ("unknown", ("log level not readable",))
+    assert of(ALL, settings={LEVEL: ObservedSetting(error="no JSON")}) == ("unknown", ("log level not readable",))
     unknown = "service unknown, running is declared"
     assert of(ALL, service=Service.UNKNOWN) == ("unknown", (unknown,))
     stopped = ("service stopped, running is declared",)

@@ -8,7 +8,7 @@ from ..compat import monotonic, native, readable
 from ..db import sqlite
 from ..paths import AUTH_DB, raw_target
 from ..wire import Refused
-from . import facts, log_level, own_db
+from . import facts, own_db, settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -247,5 +247,5 @@ _ACTIONS = {
     "RemoveDriver": _remove_driver,
     "RestartHostd": _restart_hostd,
     "StartService": _start_service,
-    "SetLogLevel": log_level.change,
+    "ChangeSetting": settings.change,
 }

@@ -10,7 +10,7 @@ import select
 from .. import files
 from ..paths import AUTH_DB, VOLUMES, raw_target
 from ..wire import Refused
-from . import facts, log_level
+from . import facts, settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class ChangeWatcher(object):
         seen = {
             "link": self._link(),
             "local.sh": self._at(LOCAL_SH),
-            "log level": self._at(log_level.FILE),
+            "settings": [self._at(setting.FILE) for _, setting in sorted(settings.SETTINGS.items())],
             "driver": (self._at(facts.INSTALLED_VIBS), self._at(facts.SERVICE)),
             "service": facts.pid_files(self._root),
             "volumes": self._at(VOLUMES),

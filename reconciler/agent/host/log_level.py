@@ -8,10 +8,9 @@ import io
 import json
 import os
 
-from .. import files, programs
+from .. import files
 from ..paths import mode_of
 from ..wire import Refused
-from . import facts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 FILE = "/etc/vmware/vmdkops/log_config.json"
 HANDLER = "rotate_file"  # the name that the service requires
-RESTART_SECONDS = 120
 _LARGEST = 1048576
 _LINE = "%(asctime)-12s %(process)d [%(threadName)s] [%(levelname)-7s] %(message)s"
 
@@ -46,27 +44,15 @@ def read(root):
     return "%s" % logger if logger == handler else "%s/%s" % (logger, handler), None
 
 
-def change(root, action):
-    # type: (Root, Dict[str, Any]) -> None
-    """Set the level, if it is still `before`, and restart the service if it runs: it reads the file only at its start.
+def write(root, level):
+    # type: (Root, str) -> None
+    """Set the level. Everything else in the file stays. Raises Refused.
 
-    Everything else in the file stays. Raises Refused.
     Source: docs/domain.md#log-level
     """
-    level, before = action["level"], action["before"]
-    found, why = read(root)
-    if why is not None:
-        raise Refused("BadFile", why)
-    if found not in (before, level):
-        raise Refused("Moved", "the log level is %s now" % found)
     content = _content(root) or _default()
     content["loggers"][""]["level"] = content["handlers"][HANDLER]["level"] = level
     _write(root, json.dumps(content, indent=4, sort_keys=True))
-    script = programs.first_that_exists(root, [facts.SERVICE])
-    if script is not None and facts.service(root) == "running":
-        done = programs.run(root, [script, "restart"], RESTART_SECONDS)
-        if facts.service(root) != "running":
-            raise Refused("NotRunning", "vmdk-opsd does not run after its restart: %s" % done.complaint)
 
 
 def _content(root):

@@ -10,7 +10,7 @@ from reconciler.loader.manifest_set import Claims, ManifestSet
 from reconciler.loader.manifests import Document
 from reconciler.loader.wording import quoted
 from reconciler.model.errors import ManifestError
-from reconciler.model.kinds.host import DesiredDriver, DesiredHost, HostSpec, Maintenance, Presence
+from reconciler.model.kinds.host import HOST_SETTINGS, DesiredDriver, DesiredHost, HostSpec, Maintenance, Presence
 from reconciler.model.kinds.site import Site
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.units import parse_duration
@@ -37,9 +37,16 @@ def host(document: Document) -> DesiredHost:
         spec=HostSpec(
             driver=None if driver is None else _driver(driver),
             service_running=True if "service" in spec else None,
-            log_level=spec.get("service", {}).get("logLevel"),
+            settings=dict(_settings(spec)),
         ),
     )
+
+
+def _settings(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for setting in HOST_SETTINGS:
+        section, _, key = setting.name.partition(".")
+        if (value := spec.get(section, {}).get(key)) is not None:
+            yield setting.name, value
 
 
 def _driver(driver: dict[str, Any]) -> DesiredDriver:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Final
 
-from msgspec import field
+from msgspec import Struct, field
 
 from reconciler.model.base import Step, Strict
 from reconciler.model.inventory import Datastore, ESXiHost
@@ -45,13 +46,30 @@ class DesiredDriver(Strict, frozen=True):
     maintenance: Maintenance | None = None
 
 
+class HostSetting(Struct, frozen=True):
+    """A setting of a host, whose value is text: compared, healed, and read by vmdk-opsd when it starts.
+
+    `name`: its path in the spec of a Host; `noun`: in sentences; `default`: its value where nothing sets it; `output`:
+    its key in JSON.
+    """
+
+    name: str
+    noun: str
+    default: str
+    output: str
+
+
+HOST_SETTINGS: Final = (HostSetting("service.logLevel", "log level", "INFO", "logLevel"),)
+"""The settings of hosts. Source: docs/domain.md#log-level"""
+
+
 class HostSpec(Strict, frozen=True):
     """The facts of a host that are compared and healed, as declared. None means left alone: the VIB, whether the
-    service runs, its log level."""
+    service runs. `settings` by name; those that are left alone are not in it."""
 
     driver: DesiredDriver | None = None
     service_running: bool | None = None
-    log_level: str | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
@@ -138,6 +156,13 @@ class Section(Strict, frozen=True):
     hindrance: str = ""
 
 
+class ObservedSetting(Strict, frozen=True):
+    """A setting of a host: its value (None: nothing sets it, so the default holds), or why it could not be read."""
+
+    value: str | None = None
+    error: str | None = None
+
+
 class ObservedHost(Strict, frozen=True):
     """A host that answered.
 
@@ -146,8 +171,8 @@ class ObservedHost(Strict, frozen=True):
     ids of mounted volumes to their names. `secure_boot` True: local.sh never runs; None: unknown. `driver`: version of
     the VIB, None if it is not installed; `driver_error`: why that could not be read. `can_write` False: its SQLite is
     too old to write a config DB. `journal`: an interrupted write of its vDVS left a journal beside the link, which only
-    vDVS on that host can use. `log_level`: of the service from its next start on, as `LOGGER/FILE` if the two differ;
-    None: its default, INFO. `log_error`: why that could not be read. Source: docs/domain.md#modes-of-a-host
+    vDVS on that host can use. `settings`: by name, as the service reads them at its next start.
+    Source: docs/domain.md#modes-of-a-host
     """
 
     name: str
@@ -163,8 +188,7 @@ class ObservedHost(Strict, frozen=True):
     volumes: Mapping[str, str]
     can_write: bool
     journal: bool = False
-    log_level: str | None = None
-    log_error: str | None = None
+    settings: Mapping[str, ObservedSetting] = field(default_factory=dict)
 
 
 class UnreachableHost(Strict, frozen=True):
@@ -244,13 +268,11 @@ class StartService(Step, frozen=True):
     """Start vmdk-opsd."""
 
 
-class SetLogLevel(Step, frozen=True):
-    """Set the log level if it is still `before` (None: set in no file), and restart the service if it runs.
+class ChangeSetting(Step, frozen=True):
+    """Change a setting if it is still `before` (None: nothing sets it), and restart the service if it runs."""
 
-    Source: docs/domain.md#log-level
-    """
-
-    level: str
+    setting: str
+    value: str
     before: str | None
 
 
@@ -282,7 +304,7 @@ HostAction = (
     | RemoveDriver
     | RestartHostd
     | StartService
-    | SetLogLevel
+    | ChangeSetting
 )
 
 

@@ -10,8 +10,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from reconciler.model.kinds.host import ObservedHost, Presence, ResolvedHost, Service
-from reconciler.planning.host.driver import DEFAULT_LOG_LEVEL
+from reconciler.model.kinds.host import HOST_SETTINGS, ObservedHost, ObservedSetting, Presence, ResolvedHost, Service
 
 
 class Compliance(StrEnum):
@@ -49,12 +48,13 @@ def _gaps(host: ResolvedHost, seen: ObservedHost) -> Iterator[tuple[str, bool]]:
         yield from _driver(host, seen)
     if host.spec.service_running is True and seen.service is not Service.RUNNING:
         yield f"service {seen.service.value}, running is declared", seen.service is not Service.UNKNOWN
-    if host.spec.log_level is not None:
-        found = seen.log_level or DEFAULT_LOG_LEVEL
-        if seen.log_error is not None:
-            yield "log level not readable", False
-        elif found != host.spec.log_level:
-            yield f"log level {found}, {host.spec.log_level} is declared", True
+    for setting in HOST_SETTINGS:
+        wanted, now = host.spec.settings.get(setting.name), seen.settings.get(setting.name, ObservedSetting())
+        found = now.value or setting.default
+        if wanted is not None and now.error is not None:
+            yield f"{setting.noun} not readable", False
+        elif wanted not in (None, found):
+            yield f"{setting.noun} {found}, {wanted} is declared", True
 
 
 def _driver(host: ResolvedHost, seen: ObservedHost) -> Iterator[tuple[str, bool]]:

@@ -25,7 +25,7 @@ from reconciler.model.kinds.host import (
 from reconciler.model.refs import Location, own_location
 from reconciler.model.risk import Risk, worst
 from reconciler.planning.configdb.own_db import OwnDB
-from reconciler.planning.host.driver import driver, leave, log_level, service
+from reconciler.planning.host.driver import driver, leave, service, settings
 from reconciler.planning.host.findings import Findings
 from reconciler.planning.host.maintenance import with_maintenance
 from reconciler.planning.host.vcenter import why_unreachable
@@ -123,7 +123,7 @@ def _what_serves(host: ResolvedHost, seen: ObservedHost, found: Findings, joins:
     risk = Risk.SAFE if joins else Risk.WIDENS
     driver(host, seen, found, risk)
     service(host, seen, found, risk)
-    log_level(host, seen, found)
+    settings(host, seen, found)
 
 
 def _why_not_join(

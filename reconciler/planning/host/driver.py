@@ -6,10 +6,13 @@ Source: docs/domain.md#driver-and-service
 from __future__ import annotations
 
 from reconciler.model.kinds.host import (
+    HOST_SETTINGS,
+    ChangeSetting,
     DBMode,
     DesiredDriver,
     InstallDriver,
     ObservedHost,
+    ObservedSetting,
     RemoveDriver,
     RemoveSection,
     ReplaceDriver,
@@ -17,7 +20,6 @@ from reconciler.model.kinds.host import (
     RestartHostd,
     SectionForm,
     Service,
-    SetLogLevel,
     StartService,
     UnlinkDB,
 )
@@ -26,8 +28,6 @@ from reconciler.planning.host.findings import Findings
 from reconciler.planning.host.maintenance import why_no_maintenance
 from reconciler.planning.host.vcenter import why_no_driver
 from reconciler.planning.rights.releases import Feature, has
-
-DEFAULT_LOG_LEVEL = "INFO"
 
 
 def driver(host: ResolvedHost, seen: ObservedHost, found: Findings, risk: Risk) -> None:
@@ -111,21 +111,21 @@ def _installs(found: Findings) -> bool:
     return any(isinstance(action, InstallDriver) for action in found.actions)
 
 
-def log_level(host: ResolvedHost, seen: ObservedHost, found: Findings) -> None:
-    """How much the service writes into its log. It reads that when it starts, so one that runs is restarted."""
-    wanted = host.spec.log_level
-    if wanted is None or ((seen.log_level or DEFAULT_LOG_LEVEL) == wanted and seen.log_error is None):
-        return
-    if seen.log_error is not None:
-        found.held.append(f"its log level could not be read: {seen.log_error}")
-        return
-    risk = Risk.DISRUPTS if seen.service is Service.RUNNING else Risk.SAFE
-    action = SetLogLevel(host.ref, risk, wanted, seen.log_level)
-    found.change("service.logLevel", seen.log_level or f"{DEFAULT_LOG_LEVEL} (default)", wanted, action)
-    if risk is Risk.DISRUPTS:
-        found.notes.append(
-            "vmdk-opsd is restarted for the log level: Docker requests on this host fail until it is up again"
-        )
+def settings(host: ResolvedHost, seen: ObservedHost, found: Findings) -> None:
+    """Compare the settings of the host. The service reads them when it starts, so one that runs is restarted."""
+    for setting in HOST_SETTINGS:
+        wanted, now = host.spec.settings.get(setting.name), seen.settings.get(setting.name, ObservedSetting())
+        if wanted is None:
+            continue
+        if now.error is not None:
+            found.held.append(f"its {setting.noun} could not be read: {now.error}")
+        elif (now.value or setting.default) != wanted:
+            risk = Risk.DISRUPTS if seen.service is Service.RUNNING else Risk.SAFE
+            action = ChangeSetting(host.ref, risk, setting.name, wanted, now.value)
+            found.change(setting.name, now.value or f"{setting.default} (default)", wanted, action)
+            if risk is Risk.DISRUPTS:
+                until = "Docker requests on this host fail until it is up again"
+                found.notes.append(f"vmdk-opsd is restarted for the {setting.noun}: {until}")
 
 
 def leave(host: ResolvedHost, seen: ObservedHost, attached: tuple[str, ...], found: Findings) -> None:

@@ -7,7 +7,15 @@ import re
 from reconciler.model.diff import FieldChange
 from reconciler.model.inventory import ESXiHost
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
-from reconciler.model.kinds.host import DBMode, ObservedHost, Section, UnreachableHost
+from reconciler.model.kinds.host import (
+    HOST_SETTINGS,
+    DBMode,
+    HostSetting,
+    ObservedHost,
+    ObservedSetting,
+    Section,
+    UnreachableHost,
+)
 from reconciler.model.refs import VOLUMES
 from reconciler.planning.host.compliance import Compliance, verdict
 from reconciler.planning.joined import Joined, JoinedHost
@@ -134,7 +142,7 @@ def _describe(row: _Host) -> Pairs:
         ("Secure Boot", yes_no(seen.secure_boot)),
         ("Driver", f"{_driver(row)} ({seen.driver_error})" if seen.driver_error else _driver(row)),
         ("Service", seen.service.value),
-        ("Log level", seen.log_error or seen.log_level or "INFO (default)"),
+        *((setting.noun.capitalize(), _setting(seen, setting)) for setting in HOST_SETTINGS),
         *listed("Datastore", [f"{name} ({volume})" for volume, name in sorted(seen.volumes.items())]),
     ]
 
@@ -163,6 +171,15 @@ def _maintenance(entry: ESXiHost) -> str | None:
     return yes_no(entry.in_maintenance) + (", entered by vdvs" if by_us else "")
 
 
+def _observed(seen: ObservedHost | None, setting: HostSetting) -> ObservedSetting:
+    return (seen.settings if seen else {}).get(setting.name, ObservedSetting())
+
+
+def _setting(seen: ObservedHost, setting: HostSetting) -> str:
+    found = _observed(seen, setting)
+    return found.error or found.value or f"{setting.default} (default)"
+
+
 def _section(seen: Section) -> str:
     parts = [seen.form.value]
     if why := seen.why or seen.hindrance:
@@ -189,7 +206,7 @@ def _data(row: _Host) -> dict[str, Data]:
         "persistence": seen.section.form.value if seen else None,
         "persistenceProblem": (seen.section.why or None) if seen else None,
         "secureBoot": seen.secure_boot if seen else None,
-        "logLevel": seen.log_level if seen else None,
+        **{setting.output: _observed(seen, setting).value for setting in HOST_SETTINGS},
         "baseline": {"compliance": found.compliance.value, "gaps": list(found.gaps)},
         "vcenter": _vcenter_data(_entry(row)),
     }
