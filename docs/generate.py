@@ -24,16 +24,16 @@ from reconciler.model.kinds import KINDS
 from reconciler.render import explain
 from reconciler.render.explain import Field, Schema
 
-DOCS = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parent.parent
 NOTICE = "<!-- Made by `make docs` from {}; what is changed here by hand is lost. -->\n\n"
 
 
 def pages() -> dict[str, str]:
-    """Return every generated file by its path from docs/."""
+    """Return every generated file by its path."""
     kinds = {name: schema(name) for name in explained_kinds()}
-    made = {f"reference/{name}.md": kind_page(name, found) for name, found in kinds.items()}
-    made |= {"cli.md": cli_page(), "reference/README.md": index_page(kinds)}
-    return {"../schemas/manifest.v1.json": union_schema(), **made}
+    made = {f"docs/reference/{name}.md": kind_page(name, found) for name, found in kinds.items()}
+    made |= {"docs/cli.md": cli_page(), "docs/reference/README.md": index_page(kinds)}
+    return {"schemas/manifest.v1.json": union_schema(), **made}
 
 
 def union_schema() -> str:
@@ -199,23 +199,23 @@ def _yaml(text: str) -> str:
 def main() -> int:
     """Write the files, or report which ones are out of date."""
     made = pages()
-    there = {f"reference/{path.name}" for path in (DOCS / "reference").glob("*.md")}
+    there = {f"docs/reference/{path.name}" for path in (ROOT / "docs/reference").glob("*.md")}
     wrong = sorted(there - set(made))
     for name, text in made.items():
-        path = DOCS / name
+        path = ROOT / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             wrong.append(name)
     if "--check" in sys.argv[1:]:
         for name in wrong:
-            print(f"docs/{name} is out of date; run `make docs`", file=sys.stderr)
+            print(f"{name} is out of date; run `make docs`", file=sys.stderr)
         return 1 if wrong else 0
     for name in wrong:
         if name in made:
-            (DOCS / name).parent.mkdir(exist_ok=True)
-            (DOCS / name).write_text(made[name], encoding="utf-8")
+            (ROOT / name).parent.mkdir(exist_ok=True)
+            (ROOT / name).write_text(made[name], encoding="utf-8")
         else:
-            (DOCS / name).unlink()
-        print(f"docs/{name}")
+            (ROOT / name).unlink()
+        print(name)
     return 0
 
 

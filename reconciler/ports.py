@@ -12,38 +12,38 @@ if TYPE_CHECKING:
 
     from reconciler.model.diff import Diff
     from reconciler.model.events import Pass, ReportedEvent
+    from reconciler.model.files import FileNames
     from reconciler.model.inventory import Inventory
+    from reconciler.model.kinds import FileAction
     from reconciler.model.kinds.configdb import Backup, ObservedConfigDB
     from reconciler.model.kinds.host import HostAction, ObservedHost
-    from reconciler.model.kinds.storagepolicy import StoragePolicyAction
     from reconciler.model.kinds.vmgroup import LinkAction
-    from reconciler.model.kinds.volume import SetVolumeAccess
     from reconciler.model.outcome import ActionResult, Assessment
     from reconciler.model.plan import DBPlan, MovePlan
+    from reconciler.model.refs import Kind
     from reconciler.model.state import ObservedDatastore
 
 
 class InventorySource(Protocol):
-    """Where names and ids come from: a vCenter, or a file in its place."""
+    """The source of names and ids: a vCenter, or a file in its place."""
 
     async def snapshot(self) -> Inventory:
-        """The inventory now. Raises InventoryError when nothing could be read."""
+        """Return the inventory now. Raises InventoryError when nothing could be read."""
         ...
 
 
 class Question(Struct, frozen=True):
-    """What to look at through one host besides the host itself: config DBs by path, datastores by URL; `linked`: the
-    config DB, too, that the host uses now; `volumes`: whose metadata, by name (None: all), on one of the datastores."""
+    """What to observe through one host besides the host itself: config DBs by path, datastores by URL; `linked`: also
+    the config DB that the host uses now; `files`: which files of a kind to read on one of the datastores."""
 
     config_dbs: tuple[str, ...] = ()
     datastores: tuple[str, ...] = ()
     linked: bool = False
-    volumes: tuple[tuple[str, tuple[str, ...] | None], ...] = ()
+    files: tuple[tuple[str, Kind, FileNames], ...] = ()
 
 
 class Lookout(Struct, frozen=True):
-    """What a host shall look out for by itself, besides what is its own: config DBs by path, datastores by URL; `every`
-    so many seconds."""
+    """What a host watches by itself, besides its own state: config DBs by path, datastores by URL. `every`: seconds."""
 
     config_dbs: tuple[str, ...] = ()
     datastores: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ class Lookout(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """What one host answered."""
+    """The answer of one host."""
 
     host: ObservedHost
     config_dbs: Mapping[str, ObservedConfigDB]
@@ -59,36 +59,36 @@ class Report(Struct, frozen=True):
 
 
 class DBResult(Struct, frozen=True):
-    """What came of one transaction: a result for each object, in the order of the plan, and the backup's name."""
+    """The outcome of one transaction: a result for each object, in the order of the plan, and the backup's name."""
 
     results: tuple[ActionResult, ...]
     backup: str | None
 
 
 class HostAgent(Protocol):
-    """The agent on one host. Every method raises HostUnreachableError when it does not answer,
-    and AgentRefusedError when it answers that it would not or could not."""
+    """The agent on one host. Every method raises HostUnreachableError when it does not answer, or not by its protocol,
+    and AgentRefusedError when it refuses or fails."""
 
     def connect(self, first: Question) -> None:
-        """Begin to connect, and to ask the question that will most likely be the first, so that it need not wait for
-        that. Raises nothing: what goes wrong is told when something is asked."""
+        """Begin to connect and to ask what will most likely be asked first, which then has its answer sooner.
+        Raises nothing: a failure is raised by the first request."""
         ...
 
     async def observe(self, question: Question) -> Report:
-        """Look at the host and at what the question names. Writes nothing."""
+        """Observe the host and what the question names. Writes nothing."""
         ...
 
     async def watch(self, lookout: Lookout, noticed: Callable[[], None]) -> bool:
-        """From now on `noticed` is called, in the event loop, soon after something changed on the host or in what is
-        looked out for, and when the connection breaks, which ends it. False: it was so already."""
+        """Have `noticed` called, in the event loop, soon after a change on the host or in the lookout, and when the
+        connection breaks, which ends the watch. False: the host was watched already."""
         ...
 
     async def backups(self, path: str) -> tuple[Backup, ...]:
-        """The backups of the config DB at `path`, oldest first. Writes nothing."""
+        """Return the backups of the config DB at `path`, oldest first. Writes nothing."""
         ...
 
     async def read_backup(self, path: str, name: str) -> ObservedConfigDB:
-        """What is in one of them. Writes nothing. Refused with `Missing` if it is none of these."""
+        """Return the content of the backup called `name`. Writes nothing. Refused with `Missing` if there is none."""
         ...
 
     async def apply_db(self, plan: DBPlan, now: datetime) -> DBResult:
@@ -98,28 +98,25 @@ class HostAgent(Protocol):
 
     async def copy_db(self, plan: MovePlan, now: datetime) -> None:
         """Copy a config DB to its new place, or bring the copy there up to date. Refused with `Moved` if one of them
-        is no longer what the plan was made from."""
+        differs from what the plan was made from."""
         ...
 
     async def retire_db(self, plan: MovePlan, now: datetime) -> str | None:
-        """Put the old file aside, of which no host is left that uses it, after what was booked there meanwhile has
-        been taken over; its new name, which `now` is part of. None: it was gone already."""
+        """Take over what was booked in the old file meanwhile, and rename the file, which no host uses any more. Return
+        its new name, which contains `now`; None: it was gone already."""
         ...
 
     async def apply_links(self, actions: Sequence[LinkAction]) -> tuple[ActionResult, ...]:
         """Set and remove name links in `dockvols/`; each stands alone."""
         ...
 
-    async def apply_policies(self, actions: Sequence[StoragePolicyAction]) -> tuple[ActionResult, ...]:
-        """Write and remove storage policies; each stands alone. Refused with `Moved` if one is not as it was seen."""
-        ...
-
-    async def apply_volumes(self, actions: Sequence[SetVolumeAccess]) -> tuple[ActionResult, ...]:
-        """Change the metadata of volumes; each stands alone. Refused with `Moved` if one is not as it was seen."""
+    async def apply_files(self, actions: Sequence[FileAction]) -> tuple[ActionResult, ...]:
+        """Write and remove files on datastores; each action stands alone. One fails with `Moved` if its file is not as
+        it was seen."""
         ...
 
     async def apply_host(self, actions: Sequence[HostAction]) -> tuple[ActionResult, ...]:
-        """Do these on the host in order. After the first failure the rest is not tried."""
+        """Run actions on the host in order. After the first failure the rest is skipped."""
         ...
 
 
@@ -127,7 +124,7 @@ class Hosts(Protocol):
     """The way to the hosts."""
 
     def agent(self, name: str, address: str) -> HostAgent:
-        """The agent of a host; connects when told to, or when first asked."""
+        """Return the agent of a host, which connects on `connect`, or on its first request."""
         ...
 
     async def close(self) -> None:
@@ -136,14 +133,14 @@ class Hosts(Protocol):
 
 
 class MaintenanceMode(Protocol):
-    """Who puts hosts, by their name in the inventory, into maintenance mode. Both raise VCenterRefusedError."""
+    """Maintenance mode of hosts, by their name in the inventory. Both methods raise VCenterRefusedError."""
 
     async def enter(self, host: str, seconds: int) -> None:
-        """Put a host into it, and note that there. Nothing is left of it when it was refused, or took too long."""
+        """Put a host into maintenance mode, and note that there. A refusal or time-out leaves the host as it was."""
         ...
 
     async def exit(self, host: str, seconds: int) -> None:
-        """End it, if the host is in it, and the note."""
+        """End maintenance mode, if the host is in it, and remove the note."""
         ...
 
 
@@ -156,7 +153,7 @@ class Clock(Protocol):
 
 
 class Observer(Protocol):
-    """Somebody who wants to hear how a pass proceeds (a progress bar, a log). Must not raise."""
+    """A recipient of the progress of a pass (a progress bar, a log). Must not raise."""
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """`done` of `total` steps of `stage` are finished."""

@@ -22,8 +22,7 @@ _VERBS = {
     "copy_db": verbs.copy_db,
     "retire_db": verbs.retire_db,
     "apply_links": verbs.apply_links,
-    "apply_policies": verbs.apply_policies,
-    "apply_volumes": verbs.apply_volumes,
+    "apply_files": verbs.apply_files,
     "apply_host": verbs.apply_host,
 }
 

@@ -9,11 +9,18 @@ from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, List, Optional  # novm
+    from typing import Any, Callable, Dict, List, Optional, Tuple  # novm
 
     from .paths import Root
 
+    Listing = Callable[[Root, str, Optional[List[Any]]], Dict[str, Any]]
+    FileKind = Tuple[Listing, Callable[[Root, Dict[str, Any]], None], Tuple[str, ...]]
+
 DEADLINE = 10
+_FILES = {  # by the kind of object: lists those on a datastore, does an action on one, and the actions that it knows
+    "StoragePolicy": (policies.listing, policies.apply, tuple(policies.ACTIONS)),
+    "Volume": (metadata.listing, access.apply, ("SetVolumeAccess",)),
+}  # type: Dict[str, FileKind]
 
 
 def observe(root, request):
@@ -26,9 +33,10 @@ def observe(root, request):
         if path is not None:
             wanted.setdefault(path, request["linked"].get(path))
     dbs = {path: database.observe(root, path, known, until) for path, known in wanted.items()}
-    wanted_volumes = request.get("volumes") or {}
-    datastores = {url: _datastore(root, url, wanted_volumes.get(url, [])) for url in request.get("datastores") or ()}
-    return {"host": _host(root, linked, request.get("kept_driver")), "config_dbs": dbs, "datastores": datastores}
+    wanted_files = request.get("files") or {}
+    datastores = {url: _datastore(root, url, wanted_files.get(url, {})) for url in request.get("datastores") or ()}
+    host = _host(root, linked, request.get("kept_driver"))
+    return {"host": host, "kept_driver": facts.kept_driver(root), "config_dbs": dbs, "datastores": datastores}
 
 
 def watch(root, request):
@@ -82,16 +90,10 @@ def apply_links(root, request):
     return {"results": [_attempt(tree.apply, root, action) for action in request["actions"]]}
 
 
-def apply_policies(root, request):
+def apply_files(root, request):
     # type: (Root, Dict[str, Any]) -> Dict[str, Any]
-    """Write and remove storage policies; each action stands alone."""
-    return {"results": [_attempt(policies.apply, root, action) for action in request["actions"]]}
-
-
-def apply_volumes(root, request):
-    # type: (Root, Dict[str, Any]) -> Dict[str, Any]
-    """Change the metadata of volumes; each action stands alone."""
-    return {"results": [_attempt(access.apply, root, action) for action in request["actions"]]}
+    """Write and remove files on datastores; each action stands alone."""
+    return {"results": [_attempt(_apply_file, root, action) for action in request["actions"]]}
 
 
 def apply_host(root, request):
@@ -124,10 +126,18 @@ def describe(error):
     return sentence("%s: %s" % (type(error).__name__, error))
 
 
-def _datastore(root, url, wanted_volumes):
-    # type: (Root, str, Optional[List[Any]]) -> Dict[str, Any]
-    settings = metadata.listing(root, url, wanted_volumes)
-    return dict(tree.listing(root, url), policies=policies.listing(root, url), settings=settings)
+def _datastore(root, url, wanted):
+    # type: (Root, str, Dict[str, Optional[List[Any]]]) -> Dict[str, Any]
+    found = [dict(kind[0](root, url, wanted.get(name, [])), kind=name) for name, kind in sorted(_FILES.items())]
+    return dict(tree.listing(root, url), files=found)
+
+
+def _apply_file(root, action):
+    # type: (Root, Dict[str, Any]) -> None
+    for _, do, names in _FILES.values():
+        if action.get("action") in names:
+            return do(root, action)
+    raise Refused("BadRequest", "there is no action %r on files" % (action.get("action"),))
 
 
 def _host(root, linked, kept_driver):
@@ -146,7 +156,6 @@ def _host(root, linked, kept_driver):
         "log_error": log_error,
         "driver": driver,
         "driver_error": driver_error,
-        "kept_driver": facts.kept_driver(root),
         "service": facts.service(root),
         "secure_boot": facts.secure_boot(root),
         "can_write": sqlite.can_write(root),

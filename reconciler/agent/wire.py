@@ -9,6 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, BinaryIO, Dict, Optional  # novm
 
+# An escape of JSON. The group: half of a pair of surrogates, which is no Unicode; a reader may refuse the whole line.
+_ESCAPE = re.compile(r"\\ud[89ab]..\\ud[c-f]..|(\\ud[89a-f]..)|\\.")
 UUID = re.compile("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 LARGEST_REPLY = 64 * 1024 * 1024
 
@@ -57,8 +59,11 @@ def write(stream, value):
 
 def encode(value):
     # type: (Any) -> bytes
-    """Return `value` as one line of ASCII JSON with a newline."""
-    return json.dumps(value, separators=(",", ":"), default=_text).encode("ascii") + b"\n"
+    """Return `value` as one line of ASCII JSON with a newline; half of a pair of surrogates becomes U+FFFD."""
+    line = json.dumps(value, separators=(",", ":"), default=_text)
+    if "\\ud" in line:
+        line = _ESCAPE.sub(lambda found: "\\ufffd" if found.group(1) else found.group(0), line)
+    return line.encode("ascii") + b"\n"
 
 
 def _text(value):

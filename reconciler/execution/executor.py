@@ -1,6 +1,6 @@
-"""Plan -> ActionResults: config DBs side by side, then their hosts side by side; nobody's failure stops the others.
+"""Plan -> ActionResults: config DBs concurrently, then their hosts concurrently; no failure stops the others.
 
-Storage policies and volumes, which depend on nothing, come before. A config DB that moves is copied first,
+Files on datastores, which depend on nothing, come before. A config DB that moves is copied first,
 and its old file is retired when all of its hosts have been led to the copy.
 """
 
@@ -18,7 +18,7 @@ from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.kinds.vmgroup import CreateVMGroup, LinkAction, RenameVMGroup
 from reconciler.model.outcome import ActionResult, BackupMade
 from reconciler.model.ownership import ForgetObject, RecordObject
-from reconciler.model.plan import DBPlan, HostPlan, MovePlan, Plan, StoragePolicyPlan, VolumePlan
+from reconciler.model.plan import DBPlan, FilePlan, HostPlan, MovePlan, Plan
 from reconciler.model.refs import ObjectRef
 from reconciler.ports import HostAgent, MaintenanceMode, Observer
 
@@ -26,7 +26,7 @@ FindAgent = Callable[[str], HostAgent]
 
 
 class Execution(Struct, frozen=True):
-    """What came of a plan: the results, and the backups made on the way."""
+    """The results of a plan, and the backups made on the way."""
 
     results: tuple[ActionResult, ...]
     backups: tuple[BackupMade, ...]
@@ -35,7 +35,7 @@ class Execution(Struct, frozen=True):
 async def execute(
     plan: Plan, agent: FindAgent, now: datetime, observer: Observer, maintenance: MaintenanceMode | None = None
 ) -> Execution:
-    """Carry out `plan`. Never raises for what a host, a config DB or a vCenter does: that is a result."""
+    """Carry out `plan`. A failure of a host, a config DB or a vCenter is a result, and never raises."""
     total = len(plan.steps) + len(plan.moves)
     done = 0
 
@@ -68,15 +68,14 @@ async def execute(
         finally:
             finished()
 
-    async def one_file(step: StoragePolicyPlan | VolumePlan) -> ActionResult:
+    async def one_file(step: FilePlan) -> ActionResult:
         try:
             return await _file(step, agent)
         finally:
             finished()
 
-    in_files: tuple[StoragePolicyPlan | VolumePlan, ...] = (*plan.storage_policies, *plan.volumes)
-    results = await gather_all(one_file(step) for step in in_files)
-    # What is recorded of a storage policy or a volume must not say more than what was done.
+    results = await gather_all(one_file(step) for step in plan.files)
+    # What is recorded of a file must not say more than what was done.
     undone = {result.ref for result in results if not result.ok}
     results += await gather_all(one_copy(step) for step in plan.moves)
     written = await gather_all(one_db(_without(step, undone)[0]) for step in plan.config_dbs)
@@ -101,14 +100,9 @@ async def execute(
     return Execution(tuple(results), tuple(kept))
 
 
-async def _file(step: StoragePolicyPlan | VolumePlan, agent: FindAgent) -> ActionResult:
-    """A storage policy or the metadata of a volume: a file each."""
-    host = agent(step.host)
+async def _file(step: FilePlan, agent: FindAgent) -> ActionResult:
     try:
-        if isinstance(step, VolumePlan):
-            results = await host.apply_volumes(step.actions)
-        else:
-            results = await host.apply_policies(step.actions)
+        results = await agent(step.host).apply_files(step.actions)
     except (HostUnreachableError, AgentRefusedError) as error:
         return failure(step.ref, error)
     return next((result for result in results if not result.ok), ActionResult(step.ref, True))
@@ -150,13 +144,13 @@ async def _config_db(step: DBPlan, agent: FindAgent, now: datetime) -> tuple[lis
 
 
 def _changed(step: DBPlan) -> dict[ObjectRef, None]:
-    """The config DB, and all of whom more is written than who applied them: the others are not worse off for it."""
+    """Return the config DB, and the objects of which more than a record is written: those that fail with it."""
     actions = (action for group in step.groups for action in group)
     return dict.fromkeys([step.ref, *(a.ref for a in actions if not isinstance(a, RecordObject | ForgetObject))])
 
 
 def _without(step: DBPlan, astray: set[ObjectRef]) -> tuple[DBPlan, list[ActionResult]]:
-    """The step without these objects and without what shares a savepoint with them, and a result for the latter."""
+    """Return the step without these objects and those in a savepoint with them, and results for the latter."""
     groups = []
     held_back = dict.fromkeys(astray)
     results = []
@@ -174,7 +168,9 @@ def _without(step: DBPlan, astray: set[ObjectRef]) -> tuple[DBPlan, list[ActionR
 
 
 def _named(step: DBPlan) -> set[ObjectRef]:
-    """The vmgroups that get their name in this step: a link of that name would hand out their volumes if they fail."""
+    """Return the vmgroups that get their name in this step: if they fail, a link of that name would hand out volumes of
+    others. Source: docs/domain.md#layout-of-dockvols
+    """
     naming = (CreateVMGroup, RenameVMGroup)
     return {action.ref for group in step.groups for action in group if isinstance(action, naming)}
 

@@ -1,4 +1,4 @@
-"""Several things side by side, awaited to the very end."""
+"""Concurrent steps, all awaited to their end."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _Other = TypeVar("_Other")
 
 
 async def gather_all(steps: Iterable[Coroutine[Any, Any, _Value]]) -> list[_Value]:
-    """Their results, in order. When it is interrupted, it ends only when each of them has: `asyncio.gather` would go on
-    after the first, and the agents of the others would be ended while they write."""
+    """Run all concurrently and return their results, in order. When interrupted, wait for each step to end first:
+    `asyncio.gather` would return after the first, and the agents of the others would be killed while they write."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(step) for step in steps]
@@ -27,6 +27,6 @@ async def gather_all(steps: Iterable[Coroutine[Any, Any, _Value]]) -> list[_Valu
 
 
 async def gather_both(one: Coroutine[Any, Any, _One], other: Coroutine[Any, Any, _Other]) -> tuple[_One, _Other]:
-    """Like `together`, for two of different kinds."""
+    """Like `gather_all`, for two steps with results of different types."""
     found: list[Any] = await gather_all([one, other])
     return found[0], found[1]

@@ -1,7 +1,8 @@
 """The config DBs that hosts are linked to, and whether vDVS can use them.
 
-A look opens a config DB on one host only: on VMFS a file that one host has open may be refused to the others, vDVS on
-them among those. So no host says by itself whether what it is linked to can be used; who read it has said so for all.
+A pass opens a config DB on one host only: on VMFS a file that one host has open may be refused to the others, and to
+vDVS on them. So a host does not report whether the config DB behind its link can be used; its reader does, for all.
+Source: docs/domain.md#modes-of-a-host
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _USELESS = frozenset({"Locked", "HotJournal", "Corrupt"})
 def undeclared(
     seen: Mapping[str, ObservedHost | UnreachableHost], known: Collection[Location | str]
 ) -> dict[Location, tuple[str, ...]]:
-    """The config DBs that are not `known`, as no manifest declares them, with the hosts linked there."""
+    """Return the config DBs that are not `known`, as no manifest declares them, with the hosts linked there."""
     users: dict[Location, tuple[str, ...]] = {}
     for name, host in sorted(seen.items()):
         place = _linked(host)
@@ -31,8 +32,10 @@ def undeclared(
     return users
 
 
-def judge(seen: dict[str, ObservedHost | UnreachableHost], databases: Mapping[Location, ObservedConfigDB]) -> None:
-    """Let hosts whose config DB cannot be used be broken links."""
+def mark_broken(
+    seen: dict[str, ObservedHost | UnreachableHost], databases: Mapping[Location, ObservedConfigDB]
+) -> None:
+    """Set the mode BrokenLink for hosts that are linked to a config DB that cannot be used."""
     for name, host in seen.items():
         place = _linked(host)
         found = None if place is None else databases.get(place)

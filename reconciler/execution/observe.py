@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -11,18 +11,19 @@ from reconciler.execution import links
 from reconciler.execution.gather import gather_all
 from reconciler.execution.prefetch import Prefetched, is_answered
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
+from reconciler.model.files import WantedFiles
 from reconciler.model.inventory import Datastore
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
 from reconciler.model.kinds.host import ObservedHost, ResolvedHost, UnreachableHost
 from reconciler.model.refs import Location
 from reconciler.model.state import Observed, ObservedDatastore, Resolved
 from reconciler.planning.configdb.relocation import earlier_places, volume_of
-from reconciler.planning.volume import VMGroupNames, wanted_volumes
+from reconciler.planning.files.plans import wanted_files
 from reconciler.ports import Hosts, Observer, Question, Report
 
 
 class _Reading(Struct, frozen=True):
-    """Something to be read once, through the first of `hosts` that can: a config DB, or `dockvols/` at this URL."""
+    """A config DB, or `dockvols/` at this URL, to be read once, through the first of `hosts` that can."""
 
     what: Location | str
     hosts: tuple[str, ...]
@@ -37,15 +38,15 @@ async def observe(
     observer: Observer,
     avoid: Iterable[str] = (),
     foreseen: Prefetched | None = None,
-    volumes: Mapping[str, VMGroupNames] | None = None,
+    files: WantedFiles | None = None,
 ) -> Observed:
-    """One look at all declared hosts and all that they mount.
+    """Observe all declared hosts, and the config DBs and datastores that they mount.
 
-    A host that fails is UnreachableHost, and what it was to read is asked of the next. Hosts in `avoid` read a config
-    DB only if no other can: a commit is best checked from a host that did not make it. What is `foreseen` is not asked
-    again. `volumes`: whose metadata to read, by the URL of the datastore (None: of those that are declared).
+    A host that fails becomes UnreachableHost, and its readings move to the next host. Hosts in `avoid` read a config
+    DB only if no other can: a commit is best checked from a host that did not make it. `foreseen` answers are not
+    requested again. `files`: which files to read (None: those that are declared).
     """
-    volumes = wanted_volumes(resolved) if volumes is None else volumes
+    files = wanted_files(resolved) if files is None else files
     answered = dict(foreseen or {})
     by_name = {host.ref.name: host for host in resolved.hosts}
     seen: dict[str, ObservedHost | UnreachableHost] = {}
@@ -61,7 +62,7 @@ async def observe(
             pending += [_Reading(place, users) for place, users in undeclared.items()]
         routes, pending = _route(pending, seen), []
         asked = set(routes) | (by_name.keys() - seen.keys())
-        reports = await _ask_all([by_name[name] for name in sorted(asked)], routes, hosts, observer, answered, volumes)
+        reports = await _ask_all([by_name[name] for name in sorted(asked)], routes, hosts, observer, answered, files)
         answered = {}
         for name, report in reports.items():
             readings = routes.get(name, [])
@@ -69,7 +70,7 @@ async def observe(
             pending += [reading.without(name) for reading in readings if _fails_here(reading, report)]
             databases |= dict(_databases(readings, report))
             datastores |= dict(_datastores(readings, report))
-    links.judge(seen, databases)
+    links.mark_broken(seen, databases)
     databases = {place: found for place, found in databases.items() if place not in undeclared}
     _fill_gaps(resolved, databases, datastores)
     _distrust(seen, databases)
@@ -97,7 +98,7 @@ def _readings(resolved: Resolved, avoid: frozenset[str]) -> list[_Reading]:
 def _earlier(
     resolved: Resolved, seen: dict[str, ObservedHost | UnreachableHost], databases: dict[Location, ObservedConfigDB]
 ) -> list[_Reading]:
-    """Where config DBs that are not in their places, or not long, may have been before: only the hosts could tell."""
+    """Return readings of earlier places of config DBs that are missing or new: their hosts' links lead there."""
     readings = []
     declared = {host.ref.name for host in resolved.hosts}
     answered = [host for _, host in sorted(seen.items()) if isinstance(host, ObservedHost)]
@@ -113,7 +114,7 @@ def _mounts(host: ResolvedHost, datastore: Datastore) -> bool:
 
 
 def _route(readings: list[_Reading], seen: dict[str, ObservedHost | UnreachableHost]) -> dict[str, list[_Reading]]:
-    """Give each reading to its first host that is not known to be down. Where none is left, it is dropped: a gap."""
+    """Assign each reading to its first host that is not known to be down. Without one it is dropped, and is a gap."""
     routes: dict[str, list[_Reading]] = {}
     for reading in readings:
         host = next((name for name in reading.hosts if not isinstance(seen.get(name), UnreachableHost)), None)
@@ -128,7 +129,7 @@ async def _ask_all(
     hosts: Hosts,
     observer: Observer,
     foreseen: Prefetched,
-    volumes: Mapping[str, VMGroupNames],
+    files: WantedFiles,
 ) -> dict[str, Report | UnreachableHost]:
     done = 0
 
@@ -138,12 +139,12 @@ async def _ask_all(
         readings, before = routes.get(name, []), foreseen.get(name)
         if isinstance(before, UnreachableHost):
             return before
-        question = _left([reading.what for reading in readings], volumes, before)
+        question = _left([reading.what for reading in readings], files, before)
         try:
             if before is not None and question == Question():
                 return before
             report = await hosts.agent(name, host.address).observe(question)
-            return report if before is None else _together(before, report)
+            return report if before is None else _merged(before, report)
         except (HostUnreachableError, AgentRefusedError) as error:
             return UnreachableHost(name, str(error))
         finally:
@@ -154,16 +155,17 @@ async def _ask_all(
     return {host.ref.name: report for host, report in zip(targets, reports, strict=True)}
 
 
-def _left(wanted: Sequence[Location | str], volumes: Mapping[str, VMGroupNames], before: Report | None) -> Question:
-    """What of all that is wanted the report from before does not say."""
+def _left(wanted: Sequence[Location | str], files: WantedFiles, before: Report | None) -> Question:
+    """Return the question for what is wanted and not in the report from before."""
     known = {} if before is None else before.config_dbs
     paths = tuple(what.path for what in wanted if isinstance(what, Location) and what.path not in known)
     urls = [what for what in wanted if isinstance(what, str)]
-    urls = [url for url in urls if before is None or not is_answered(before, url, volumes.get(url, ()))]
-    return Question(paths, tuple(urls), volumes=tuple((url, volumes[url]) for url in urls if url in volumes))
+    urls = [url for url in urls if before is None or not is_answered(before, url, files.get(url, {}))]
+    named = ((url, kind, names) for url in urls for kind, names in files.get(url, {}).items())
+    return Question(paths, tuple(urls), files=tuple(named))
 
 
-def _together(before: Report, report: Report) -> Report:
+def _merged(before: Report, report: Report) -> Report:
     databases, datastores = {**before.config_dbs, **report.config_dbs}, {**before.datastores, **report.datastores}
     return replace(report, config_dbs=databases, datastores=datastores)
 
@@ -171,7 +173,7 @@ def _together(before: Report, report: Report) -> Report:
 def _databases(
     readings: list[_Reading], report: Report | UnreachableHost
 ) -> Iterator[tuple[Location, ObservedConfigDB]]:
-    """The config DBs that were read. One that a host left out of its answer is a gap."""
+    """Yield the config DBs that were read. One that is missing in the answer is a gap."""
     found = {} if isinstance(report, UnreachableHost) else report.config_dbs
     for reading in readings:
         if isinstance(reading.what, Location) and reading.what.path in found:
@@ -186,8 +188,7 @@ def _datastores(readings: list[_Reading], report: Report | UnreachableHost) -> I
 
 
 def _fails_here(reading: _Reading, report: Report | UnreachableHost) -> bool:
-    """Whether another host may be able to read what this one cannot: it is down, does not mount it after all, or not
-    well."""
+    """Whether another host has to try: this one is down, does not mount it after all, or failed to read it."""
     if isinstance(report, UnreachableHost):
         return True
     if isinstance(reading.what, str):
@@ -200,7 +201,7 @@ def _fails_here(reading: _Reading, report: Report | UnreachableHost) -> bool:
 def _fill_gaps(
     resolved: Resolved, databases: dict[Location, ObservedConfigDB], datastores: dict[str, ObservedDatastore]
 ) -> None:
-    """What no host could read is unknown, not absent."""
+    """Add what no host could read, as unknown: never as absent."""
     for db in resolved.config_dbs:
         if db.location not in databases:
             up = f"mounts {db.datastore.name}" if db.datastore is not None else "can be asked for it"
@@ -214,8 +215,11 @@ def _fill_gaps(
 
 
 def _distrust(seen: dict[str, ObservedHost | UnreachableHost], databases: dict[Location, ObservedConfigDB]) -> None:
-    """A config DB whose journal lies beside the link of one host: other hosts read a half-written file as if it were
-    whole, and what they wrote would be undone when vDVS on that host finds its journal again."""
+    """Set config DBs to unknown whose journal lies beside the link of one host: other hosts read a half-written file as
+    if it were whole, and their writes would be undone when vDVS on that host finds its journal again.
+
+    Source: docs/domain.md#locks-and-journal
+    """
     for name, host in sorted(seen.items()):
         location = Location(host.link_path or "") if isinstance(host, ObservedHost) else None
         if not isinstance(host, ObservedHost) or not host.journal or location not in databases:

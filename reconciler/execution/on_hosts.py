@@ -1,4 +1,4 @@
-"""What is done on hosts: by agents, and by vCenter before and after that, where they shall run no VM meanwhile."""
+"""Plans of hosts: actions of agents, and of vCenter before and after them for hosts that need maintenance mode."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from reconciler.ports import HostAgent, MaintenanceMode
 
 
 def failure(ref: ObjectRef, error: HostUnreachableError | RefusedError) -> ActionResult:
-    """That an action on this object failed, and why."""
+    """Return the result of a failed action on this object."""
     return ActionResult(ref, False, error.reason if isinstance(error, RefusedError) else "Unreachable", str(error))
 
 
 async def in_turns(steps: Sequence[HostPlan], one: Callable[[HostPlan], Awaitable[ActionResult]]) -> list[ActionResult]:
-    """All of them side by side, but for those of one rollout. In order."""
+    """Run all steps concurrently, those of one rollout a few at once. Return results in the order of `steps`."""
     rollouts: dict[Rollout, _Turns] = {}
     for step in steps:
         if step.rollout is not None:
@@ -34,7 +34,7 @@ async def in_turns(steps: Sequence[HostPlan], one: Callable[[HostPlan], Awaitabl
 
 
 class _Turns:
-    """The hosts of one cluster, a few at once, as long as none has failed."""
+    """One rollout: a few hosts of one cluster at once, and no more after the first failure."""
 
     def __init__(self, rollout: Rollout) -> None:
         self._cluster = rollout.cluster

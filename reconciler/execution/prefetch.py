@@ -1,8 +1,8 @@
-"""What can be asked before names are looked up: every host of itself, one of each config DB of the DB that it uses, and
-whoever read a datastore in the last look of that datastore.
+"""Observation ahead of name look-up: every host, the DB in use on one host of each config DB, and the datastores of the
+last pass through their readers.
 
-That DB is most often the declared one, and reading it takes longer than all else that is asked of a host. And a host
-that is asked everything at once is not waited for twice.
+The DB in use is most often the declared one, and reading it takes longest. A host that is asked for everything at once
+costs one round trip.
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ from collections.abc import Mapping
 
 from reconciler.execution.gather import gather_all
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
+from reconciler.model.files import FileNames
 from reconciler.model.kinds.host import DesiredHost, UnreachableHost
+from reconciler.model.refs import Kind
 from reconciler.model.state import Desired, Observed, ObservedDatastore
-from reconciler.planning.resolve import selects
-from reconciler.planning.volume import VMGroupNames
+from reconciler.planning.configdb.resolve import selects
 from reconciler.ports import Hosts, Question, Report
 
 Prefetched = Mapping[str, Report | UnreachableHost]
 
 
 async def prefetch(desired: Desired, hosts: Hosts, last: Observed | None = None) -> Prefetched:
-    """Every host, and through the first of each declared config DB the DB that it uses now, whichever that is; and the
-    datastores of the `last` look, through the hosts that read them then."""
+    """Observe every host; through the first host of each declared config DB, also the DB that it uses now; and the
+    datastores of the `last` pass, through the hosts that read them then."""
     readers = set()
     for db in desired.config_dbs:
         users = [host.ref.name for host in desired.hosts if selects(db, host, None)]
@@ -31,8 +32,8 @@ async def prefetch(desired: Desired, hosts: Hosts, last: Observed | None = None)
     async def ask(host: DesiredHost) -> Report | UnreachableHost:
         name = host.ref.name
         read = [] if last is None else [one for one in last.datastores.values() if one.read_from == name]
-        volumes = tuple((one.url, names) for one in read if (names := _names(one)) != ())
-        question = Question((), tuple(one.url for one in read), name in readers, volumes)
+        files = tuple((one.url, kind, names) for one in read for kind, names in _looked(one).items())
+        question = Question((), tuple(one.url for one in read), name in readers, files)
         try:
             return await hosts.agent(name, host.address).observe(question)
         except (HostUnreachableError, AgentRefusedError) as error:
@@ -44,12 +45,20 @@ async def prefetch(desired: Desired, hosts: Hosts, last: Observed | None = None)
     return {host.ref.name: answer for host, answer in zip(asked, answers, strict=True)}
 
 
-def is_answered(report: Report, url: str, volumes: VMGroupNames) -> bool:
-    """Whether a report says of this datastore what is to be known, the metadata of these volumes among it."""
+def is_answered(report: Report, url: str, files: Mapping[Kind, FileNames]) -> bool:
+    """Whether a report has this datastore, with these files."""
     datastore = report.datastores.get(url)
-    return datastore is not None and _names(datastore) == volumes
+    if datastore is None:
+        return False
+    looked = _looked(datastore)
+    return all(_covers(looked.get(kind, ()), names) for kind, names in files.items())
 
 
-def _names(datastore: ObservedDatastore) -> VMGroupNames:
-    looked = datastore.settings.looked
-    return None if looked is None else tuple(sorted(looked))
+def _covers(looked: FileNames, names: FileNames) -> bool:
+    return looked is None or (names is not None and set(names) <= set(looked))
+
+
+def _looked(datastore: ObservedDatastore) -> dict[Kind, FileNames]:
+    """Return the names that were looked for, of each kind with any."""
+    looked = {found.kind: found.looked for found in datastore.files if found.looked != frozenset()}
+    return {kind: None if names is None else tuple(sorted(names)) for kind, names in looked.items()}

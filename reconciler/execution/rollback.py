@@ -1,4 +1,4 @@
-"""The backups of config DBs: which there are, and what one of them says should be desired."""
+"""Backups of config DBs: their list, and the desired state in one of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reconciler.ports import Hosts, InventorySource, Observer
 
 
 async def list_backups(declared: Desired, inventory: InventorySource, hosts: Hosts) -> tuple[Backups, ...]:
-    """The backups of every declared config DB. Raises InventoryError when the inventory cannot be read at all."""
+    """Return the backups of every declared config DB. Raises InventoryError when there is no inventory at all."""
     places = resolve_places(declared, await inventory.snapshot())
     found = [Backups(failed.ref, "", None, (), failed.reason) for failed in places.unresolved]
     found = [each for each in found if each.ref in {db.ref for db in declared.config_dbs}]
@@ -35,7 +35,7 @@ async def _of(db: ResolvedConfigDB, places: Resolved, hosts: Hosts) -> Backups:
 
 
 def _readers(db: ResolvedConfigDB, places: Resolved) -> Iterator[tuple[str, str]]:
-    """The hosts that may see its folder, those that shall use it first."""
+    """Yield the hosts that may see its folder, first those declared for it."""
     known = {host.ref.name: host.address for host in places.hosts}
     names = [name for name in db.hosts if name in known]
     names += [name for name in known if name not in db.hosts and db.datastore is not None]
@@ -51,9 +51,9 @@ async def read_rollback(
     hosts: Hosts,
     observer: Observer,
 ) -> Rollback:
-    """What is desired if the config DB called `name` (None: the only one) is to be as in this backup again.
+    """Return the desired state that brings the config DB called `name` (None: the only one) back to this backup.
 
-    Raises UsageError for a config DB or a backup that there is not, VdvsError when one of them cannot be read, and
+    Raises UsageError for an unknown config DB or backup, VdvsError when one of them cannot be read, and
     InventoryError.
     """
     places = resolve_places(declared, await inventory.snapshot())

@@ -1,4 +1,4 @@
-"""Looking beyond what is declared: at all that is there, and at hosts that no manifest declares."""
+"""Observation beyond the manifests: everything of a site, and undeclared hosts."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from reconciler.execution.observe import observe
 from reconciler.model.diff import Change, Op
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.export import Export
+from reconciler.model.kinds import FILE_KINDS
 from reconciler.model.kinds.host import ObservedHost
 from reconciler.model.state import Desired, Observed, Resolved
 from reconciler.planning.differ import diff
@@ -21,7 +22,7 @@ from reconciler.ports import Hosts, InventorySource, Observer, Question
 
 
 class Survey(Struct, frozen=True):
-    """What was seen, and the manifests of it."""
+    """The observed site, and manifests of it."""
 
     resolved: Resolved
     observed: Observed
@@ -29,28 +30,28 @@ class Survey(Struct, frozen=True):
 
 
 async def survey(declared: Desired, inventory: InventorySource, hosts: Hosts, observer: Observer) -> Survey:
-    """Look at the declared hosts, or at all of the inventory, and at every config DB that one of them could use.
+    """Observe the declared hosts, or all of the inventory, and every config DB that one of them could use.
 
-    Raises InventoryError when the inventory cannot be read at all; everything else is left out and named.
+    Raises InventoryError when the inventory cannot be read at all; every other failure is listed in the export.
     """
     names = await inventory.snapshot()
     wanted, not_asked = everything(declared, names)
     resolved = resolve(wanted, names)
-    every_volume = dict.fromkeys((datastore.url for datastore in names.datastores), None)
-    observed = await observe(resolved, hosts, observer, volumes=every_volume)
+    every_file = {datastore.url: dict.fromkeys(FILE_KINDS) for datastore in names.datastores}
+    observed = await observe(resolved, hosts, observer, files=every_file)
     adopted = export(resolved, observed, declared)
     left_out = sorted((*not_asked, *adopted.left_out), key=lambda left: left.ref.sort_key)
     return Survey(resolved, observed, Export(adopted.manifests, tuple(left_out)))
 
 
 def still_differs(exported: Desired, found: Survey) -> tuple[Change, ...]:
-    """What a diff against the exported manifests would show now: what is not as vdvs leaves it, and cannot be said."""
+    """Return what a diff against the exported manifests shows now: states that no manifest can express."""
     changes = diff(resolve(exported, found.resolved.inventory), found.observed, {}).changes
     return tuple(change for change in changes if change.op not in (Op.KEEP, Op.UNMANAGED))
 
 
 async def observe_undeclared_hosts(names: Iterable[str], hosts: Hosts) -> Mapping[str, ObservedHost]:
-    """Those of these hosts that answer; each is asked for itself only."""
+    """Return those of these hosts that answer, without their config DBs and datastores."""
 
     async def ask(name: str) -> ObservedHost | None:
         try:

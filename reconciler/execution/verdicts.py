@@ -1,4 +1,4 @@
-"""What one reconcile came to, object by object: the first look, the results and the verifying look taken together."""
+"""The result of one pass, object by object, from the first diff, the results of actions and the verifying diff."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _DONE = {Op.CREATE: Status.CREATED, Op.UPDATE: Status.CONFIGURED, Op.DELETE: Sta
 
 
 def verdicts(before: Diff, plan: Plan, results: Iterable[ActionResult], after: Diff | None) -> tuple[ObjectResult, ...]:
-    """The result of every object of `before` that a manifest declares, and of every other that the plan speaks of, in
-    the order of `ObjectRef.sort_key`. Pure.
+    """Return the result of every declared object of `before`, and of every other object of the plan, in the order of
+    `ObjectRef.sort_key`. Pure.
 
-    Only a second look that finds nothing left to do makes a change CREATED or CONFIGURED.
+    A change is CREATED or CONFIGURED only if a second diff finds nothing left to do.
     """
     failures: dict[ObjectRef, ActionResult] = {}
     for result in results:
@@ -61,7 +61,7 @@ def _claimed(result: ObjectResult, change: Change, recorded: Set[ObjectRef]) -> 
 
 
 def _doubt(change: Change, now: Change | None) -> str | None:
-    """Why a change cannot be called done, by what the second look says of its object."""
+    """Return why a change is not done, judged by the second diff; None: it is."""
     gone = now is None or now.op is Op.UNMANAGED
     if (change.op is Op.DELETE and gone) or (now is not None and now.op is Op.KEEP):
         return None

@@ -64,8 +64,8 @@ async def ship(channel: Channel, first: str = "") -> None:
 
 
 def bundle_for(python: str, first: str = "") -> bytes:
-    """Return what is written to an interpreter that says it is this one: a line with the length, the program, and its
-    modules. The Python that runs this gets them compiled: compiling them takes longer than starting and looking. Any
+    """Return the bytes for an interpreter of this version: a line with the length, the program, and its modules. The
+    version that runs this gets them compiled: compiling them takes longer than starting and looking. Any
     other one gets the sources, as what one Python has compiled may crash another."""
     return _bundle(first, compiled=python == " ".join(sys.version.split()))
 
@@ -83,7 +83,7 @@ def _bundle(first: str, *, compiled: bool) -> bytes:
 
 
 def _modules() -> Iterator[tuple[str, str, InspectLoader]]:
-    """The agent's modules: what each is called on a host, what it is called here, and what has loaded it here."""
+    """Yield the agent's modules: their names on a host, their names here, and their loaders."""
     here = reconciler.agent.__name__
     for ours in (here, *(found.name for found in walk_packages(reconciler.agent.__path__, f"{here}."))):
         loader = getattr(find_spec(ours), "loader", None)

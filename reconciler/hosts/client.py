@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
+from msgspec import Struct, ValidationError
+from msgspec.json import decode
+
 from reconciler.hosts import wire
 from reconciler.hosts.conversation import Channel, Conversation
 from reconciler.hosts.kept_drivers import KeptDriver
@@ -13,19 +16,19 @@ from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
 from reconciler.ports import DBResult, Lookout, Question, Report
 
 if TYPE_CHECKING:  # what only annotations name: a command calls its hosts before it imports all that it will need
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
     from datetime import datetime
 
+    from reconciler.model.kinds import FileAction
     from reconciler.model.kinds.configdb import Backup
     from reconciler.model.kinds.host import HostAction
-    from reconciler.model.kinds.storagepolicy import StoragePolicyAction
     from reconciler.model.kinds.vmgroup import LinkAction
-    from reconciler.model.kinds.volume import SetVolumeAccess
     from reconciler.model.outcome import ActionResult
     from reconciler.model.plan import DBPlan, MovePlan
     from reconciler.model.refs import ObjectRef
 
 _Value = TypeVar("_Value")
+_Reply = TypeVar("_Reply", bound=Struct)
 
 PROTOCOL = 1
 REPLY_LIMIT = 64 * 2**20  # bytes of one reply
@@ -34,12 +37,10 @@ REPLY_LIMIT = 64 * 2**20  # bytes of one reply
 _OBSERVE_TIMEOUT = 120.0
 _APPLY_TIMEOUT = 300.0
 _APPLY_HOST_TIMEOUT = 1500.0  # installing a VIB is the slowest
-# What reading an answer raises that is not as the protocol says.
-_NONSENSE = (KeyError, IndexError, TypeError, ValueError, AttributeError)
 
 
 class AgentClient:
-    """Implements `ports.HostAgent` over a channel that `connect` opens when first needed, and again after a break."""
+    """`ports.HostAgent` over a channel that `connect` opens when first needed, and again after a break."""
 
     def __init__(self, host: str, connect: Callable[[], Awaitable[Channel]], driver: KeptDriver | None = None) -> None:
         self._host = host
@@ -75,12 +76,13 @@ class AgentClient:
     async def _observe(self, question: Question) -> Report:
         known = self._known
 
-        def read(reply: wire.Json) -> Report:
+        def read(reply: wire.Seen) -> Report:
             report = wire.report(self._host, reply, known)
             self._driver.said = wire.kept_driver(reply, self._driver.said)
             return report
 
-        report = await self._ask(wire.question(question, known, self._driver.said), _OBSERVE_TIMEOUT, read)
+        request = wire.question(question, known, self._driver.said)
+        report = await self._ask(request, _OBSERVE_TIMEOUT, wire.Seen, read)
         seen = {**known, **report.config_dbs}
         self._known = {path: db for path, db in seen.items() if db.state is DBState.PRESENT}
         return report
@@ -90,57 +92,53 @@ class AgentClient:
         self._noticed = noticed
         if self._talk is not None and not self._talk.is_broken and self._watched == lookout:
             return False
-        await self._ask(wire.lookout(lookout), _OBSERVE_TIMEOUT, lambda reply: reply)
+        await self._ask(wire.lookout(lookout), _OBSERVE_TIMEOUT, wire.Nothing, lambda reply: reply)
         self._watched = lookout
         return True
 
     async def backups(self, path: str) -> tuple[Backup, ...]:
         """See `ports.HostAgent`."""
-        return await self._ask(wire.backups(path, None), _OBSERVE_TIMEOUT, wire.listed)
+        return await self._ask(wire.backups(path, None), _OBSERVE_TIMEOUT, wire.BackupList, wire.listed)
 
     async def read_backup(self, path: str, name: str) -> ObservedConfigDB:
         """See `ports.HostAgent`."""
-        asked = wire.backups(path, name)
-        return await self._ask(asked, _OBSERVE_TIMEOUT, lambda reply: wire.content(self._host, path, reply))
+
+        def read(reply: wire.BackupContent) -> ObservedConfigDB:
+            return wire.config_db(self._host, path, reply.config_db, {})
+
+        return await self._ask(wire.backups(path, name), _OBSERVE_TIMEOUT, wire.BackupContent, read)
 
     async def apply_db(self, plan: DBPlan, now: datetime) -> DBResult:
         """See `ports.HostAgent`."""
 
-        def read(reply: wire.Json) -> DBResult:
+        def read(reply: wire.Transaction) -> DBResult:
             results: dict[ObjectRef, ActionResult] = {}
-            for group, answer in zip(plan.groups, reply["groups"], strict=True):
+            for group, answer in _paired(plan.groups, reply.groups):
                 for ref in dict.fromkeys(action.ref for action in group):
                     earlier = results.get(ref)
                     if earlier is None or earlier.ok:
                         results[ref] = _result(ref, answer)
-            return DBResult(tuple(results.values()), reply["backup"])
+            return DBResult(tuple(results.values()), reply.backup)
 
-        return await self._ask(wire.transaction(plan, now), _APPLY_TIMEOUT, read)
+        return await self._ask(wire.transaction(plan, now), _APPLY_TIMEOUT, wire.Transaction, read)
 
     async def copy_db(self, plan: MovePlan, now: datetime) -> None:
         """See `ports.HostAgent`."""
-        await self._ask(wire.relocation("copy_db", plan, now), _APPLY_TIMEOUT, lambda reply: str(reply["fingerprint"]))
+        request = wire.relocation("copy_db", plan, now)
+        await self._ask(request, _APPLY_TIMEOUT, wire.Copied, lambda reply: reply)
 
     async def retire_db(self, plan: MovePlan, now: datetime) -> str | None:
         """See `ports.HostAgent`."""
-
-        def read(reply: wire.Json) -> str | None:
-            kept = reply["kept"]
-            return None if kept is None else str(kept)
-
-        return await self._ask(wire.relocation("retire_db", plan, now), _APPLY_TIMEOUT, read)
+        request = wire.relocation("retire_db", plan, now)
+        return await self._ask(request, _APPLY_TIMEOUT, wire.Retired, lambda reply: reply.kept)
 
     async def apply_links(self, actions: Sequence[LinkAction]) -> tuple[ActionResult, ...]:
         """See `ports.HostAgent`."""
         return await self._apply("apply_links", actions, _APPLY_TIMEOUT)
 
-    async def apply_policies(self, actions: Sequence[StoragePolicyAction]) -> tuple[ActionResult, ...]:
+    async def apply_files(self, actions: Sequence[FileAction]) -> tuple[ActionResult, ...]:
         """See `ports.HostAgent`."""
-        return await self._apply("apply_policies", actions, _APPLY_TIMEOUT)
-
-    async def apply_volumes(self, actions: Sequence[SetVolumeAccess]) -> tuple[ActionResult, ...]:
-        """See `ports.HostAgent`."""
-        return await self._apply("apply_volumes", actions, _APPLY_TIMEOUT)
+        return await self._apply("apply_files", actions, _APPLY_TIMEOUT)
 
     async def apply_host(self, actions: Sequence[HostAction]) -> tuple[ActionResult, ...]:
         """See `ports.HostAgent`."""
@@ -169,22 +167,23 @@ class AgentClient:
     async def _apply(
         self,
         verb: str,
-        actions: Sequence[LinkAction | StoragePolicyAction | SetVolumeAccess | HostAction],
+        actions: Sequence[LinkAction | FileAction | HostAction],
         timeout: float,
     ) -> tuple[ActionResult, ...]:
-        def read(reply: wire.Json) -> tuple[ActionResult, ...]:
-            pairs = zip(actions, reply["results"], strict=True)
-            return tuple(_result(action.ref, answer) for action, answer in pairs)
+        def read(reply: wire.Applied) -> tuple[ActionResult, ...]:
+            return tuple(_result(action.ref, outcome) for action, outcome in _paired(actions, reply.results))
 
-        return await self._ask(wire.actions(verb, actions), timeout, read)
+        return await self._ask(wire.actions(verb, actions), timeout, wire.Applied, read)
 
-    async def _ask(self, request: wire.Json, timeout: float, read: Callable[[wire.Json], _Value]) -> _Value:
-        """What `read` makes of the result. An agent that is silent or talks nonsense is ended."""
+    async def _ask(
+        self, request: wire.Json, timeout: float, kind: type[_Reply], read: Callable[[_Reply], _Value]
+    ) -> _Value:
+        """Return what `read` makes of the reply, of this kind. An agent that is silent or talks nonsense is ended."""
         async with self._turn:
             try:
                 async with asyncio.timeout(timeout):
                     reply = await self._exchange(request)
-                return self._understand(reply, read)
+                return self._understand(reply, kind, read)
             except TimeoutError:
                 await self._hang_up()
                 raise HostUnreachableError(f"{self._host} did not answer within {timeout:.0f} s") from None
@@ -192,7 +191,7 @@ class AgentClient:
                 await self._hang_up()
                 raise
 
-    async def _exchange(self, request: wire.Json) -> wire.Json:
+    async def _exchange(self, request: wire.Json) -> wire.Line:
         if self._talk is not None and self._talk.is_broken:
             await self._hang_up()  # it broke while nobody asked, which is no failure of this question
         if self._talk is None:
@@ -200,12 +199,12 @@ class AgentClient:
             self._talk = await (connecting or self._greeted())
         self._last_id += 1
         reply = await self._talk.ask(wire.encode({"id": self._last_id, **request}))
-        if reply.get("id") != self._last_id:
+        if reply.id != self._last_id:
             raise HostUnreachableError(f"{self._host}: the agent answered another question than the one asked")
         return reply
 
     async def _greeted(self) -> Conversation:
-        """With an agent that has said hello."""
+        """Connect, and return the conversation with an agent that has said hello."""
         talk = Conversation(self._host, await self._connect(), lambda: self._noticed())
         try:
             await talk.greet(PROTOCOL)
@@ -214,18 +213,26 @@ class AgentClient:
             raise
         return talk
 
-    def _understand(self, reply: wire.Json, read: Callable[[wire.Json], _Value]) -> _Value:
+    def _understand(self, reply: wire.Line, kind: type[_Reply], read: Callable[[_Reply], _Value]) -> _Value:
+        if reply.error is not None:
+            raise AgentRefusedError(reply.error.reason, reply.error.message)
         try:
-            if "error" in reply:
-                raise AgentRefusedError(reply["error"]["reason"], reply["error"]["message"])
-            return read(reply["result"])
-        except _NONSENSE as error:
-            complaint = f"{type(error).__name__}: {error}".splitlines()[0]
+            if not reply.result:
+                raise ValidationError("Object missing required field `result`")
+            return read(decode(reply.result, type=kind))
+        except wire.NONSENSE as error:
+            complaint = str(error).splitlines()[0]
             message = f"{self._host}: the agent's answer is not what its protocol says ({complaint})"
             raise HostUnreachableError(message) from error
 
 
-def _result(ref: ObjectRef, answer: wire.Json) -> ActionResult:
+def _paired(asked: Sequence[_Value], outcomes: Sequence[wire.Outcome]) -> Iterator[tuple[_Value, wire.Outcome]]:
+    if len(asked) != len(outcomes):
+        raise ValidationError(f"Expected {len(asked)} outcomes, got {len(outcomes)}")
+    return zip(asked, outcomes, strict=True)
+
+
+def _result(ref: ObjectRef, outcome: wire.Outcome) -> ActionResult:
     from reconciler.model.outcome import ActionResult  # only who applies needs it, and all that it knows
 
-    return ActionResult(ref, answer["ok"], answer.get("reason", ""), answer.get("message", ""))
+    return ActionResult(ref, outcome.ok, outcome.reason, outcome.message)

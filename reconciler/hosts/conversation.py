@@ -1,17 +1,17 @@
-"""Talking with a running agent: one question at a time, and what it says unasked in between."""
+"""A conversation with a running agent: one request at a time, and its events in between."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec import ValidationError
+
+from reconciler.hosts import wire
 from reconciler.model.errors import HostUnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from reconciler.hosts.wire import Json
 
 
 class Channel(Protocol):
@@ -39,27 +39,27 @@ class Conversation:
         self._host = host
         self._channel = channel
         self._noticed = noticed
-        self._waiting: asyncio.Future[Json] | None = None
+        self._waiting: asyncio.Future[wire.Line] | None = None
         self._broken: Exception | None = None
         self._reader: asyncio.Task[None] | None = None
 
     @property
     def is_broken(self) -> bool:
-        """Whether it is known to have ended."""
+        """Whether the channel is known to have ended."""
         return self._broken is not None
 
     async def greet(self, protocol: int) -> None:
-        """Hear the agent's hello. Raises HostUnreachableError, also for another protocol than this."""
-        hello = _decode(self._host, await self._channel.receive()).get("hello")
-        spoken = hello.get("protocol") if isinstance(hello, dict) else None
-        if spoken != protocol:
-            raise HostUnreachableError(f"{self._host}: the agent speaks protocol {spoken}, not {protocol}")
+        """Read the agent's hello. Raises HostUnreachableError, also for another protocol than this."""
+        hello = _decode(self._host, await self._channel.receive()).hello
+        if hello is None or hello.protocol != protocol:
+            spoken = "no protocol" if hello is None else f"protocol {hello.protocol}"
+            raise HostUnreachableError(f"{self._host}: the agent speaks {spoken}, not {protocol}")
 
-    async def ask(self, line: bytes) -> Json:
-        """The reply to one request. The next may be asked only when it has come."""
+    async def ask(self, line: bytes) -> wire.Line:
+        """Return the reply to one request. The next may be asked only when it has come."""
         if self._broken is not None:
             raise self._broken
-        reply: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
+        reply: asyncio.Future[wire.Line] = asyncio.get_running_loop().create_future()
         self._waiting = reply
         try:
             await self._channel.send(line)
@@ -83,7 +83,7 @@ class Conversation:
         try:
             while True:
                 said = _decode(self._host, await self._channel.receive())
-                if "event" in said:
+                if said.event is not None:
                     self._noticed()
                 elif self._waiting is None or self._waiting.done():
                     raise HostUnreachableError(f"{self._host}: the agent answered though nothing was asked")
@@ -97,11 +97,9 @@ class Conversation:
                 self._waiting.set_exception(error)
 
 
-def _decode(host: str, line: bytes) -> Json:
+def _decode(host: str, line: bytes) -> wire.Line:
     try:
-        reply = json.loads(line)
-    except (ValueError, RecursionError):
-        raise HostUnreachableError(f"{host}: the agent's answer is not JSON: {line[:80]!r}") from None
-    if not isinstance(reply, dict):
-        raise HostUnreachableError(f"{host}: the agent's answer is not an object: {line[:80]!r}")
-    return reply
+        return wire.line(line)
+    except wire.NONSENSE as error:
+        wrong = f"what its protocol says ({error})" if isinstance(error, ValidationError) else "JSON"
+        raise HostUnreachableError(f"{host}: the agent's answer is not {wrong}: {line[:80]!r}") from None

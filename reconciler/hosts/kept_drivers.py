@@ -1,7 +1,7 @@
-"""Which driver each host said it has, remembered from one run to the next.
+"""The driver that each host reported, kept from one run to the next.
 
-A host takes seconds to list its VIBs, so its agent says how the folder of them was when it did, and need not ask again
-as long as the folder is so. What is kept means something to agents alone.
+A host takes seconds to list its VIBs. So its agent reports, with the driver, the state of the folder of VIBs, and does
+not list them again as long as the folder is in that state. Only agents interpret what is kept.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Any
 
 
 class KeptDriver:
-    """What is kept of one host: `said`, None if nothing is."""
+    """The kept report of one host: `said`, or None."""
 
     def __init__(self, said: Any = None) -> None:
         self.said = said
 
 
 class KeptDrivers:
-    """`file`: where they are kept, None: only as long as this object is there. One that cannot be read, or not be
-    written, only costs time."""
+    """The kept reports of all hosts, in `file` (None: in memory). A file that cannot be read or written only costs
+    time."""
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
@@ -30,11 +30,11 @@ class KeptDrivers:
         self._hosts: dict[str, KeptDriver] = {}
 
     def at(self, where: str) -> KeptDriver:
-        """That of the host at this address, to be read and changed."""
+        """Return the report of the host at this address, to be read and changed."""
         return self._hosts.setdefault(where, KeptDriver(self._found.get(where)))
 
     def save(self) -> None:
-        """Keep what has changed, beside what others have kept meanwhile."""
+        """Write what has changed, and leave what others have written meanwhile."""
         changed = {where: host.said for where, host in self._hosts.items() if host.said != self._found.get(where)}
         if self._file is None or not changed:
             return

@@ -26,7 +26,7 @@ class RefusedLogins:
         self._known: dict[str, tuple[str, str]] = {}
 
     def why_not(self, where: str, login: Login, ssh: SSH) -> str | None:
-        """What `where` (`address:port`) said when it refused this very login; None: nothing speaks against trying."""
+        """Return why `where` (`address:port`) refused this very login; None: it did not."""
         said = self._read(where, login, ssh) if self._folder is not None else None
         known = self._known.get(where)
         if said is None and known is not None and known[0] == _proof(login, ssh, ""):
@@ -38,7 +38,7 @@ class RefusedLogins:
         return f"{said}; not tried again with the same login{way_out}"
 
     def remember(self, where: str, login: Login, ssh: SSH, said: str) -> None:
-        """This login was refused. Where it cannot be kept, it is remembered as long as this object is there."""
+        """Keep that this login was refused: in memory, if the file cannot be written."""
         self._known[where] = _proof(login, ssh, ""), said
         kept = self._file(where)
         if kept is None:
@@ -52,7 +52,7 @@ class RefusedLogins:
             beside.replace(kept)
 
     def forget(self, where: str) -> None:
-        """A login was accepted there."""
+        """Forget refused logins, as one was accepted there."""
         self._known.pop(where, None)
         kept = self._file(where)
         if kept is not None:
@@ -74,14 +74,14 @@ class RefusedLogins:
 
 
 def _proof(login: Login, ssh: SSH, salt: str) -> str:
-    """What tells this login from another. Of keys, that their files are as they were; what an SSH agent holds is not
-    known."""
+    """Return a digest that differs for every login. Of keys it covers the state of their files; the content of an SSH
+    agent is not known."""
     folder = Path("~/.ssh").expanduser()
     keys = [Path(ssh.identity_file)] if ssh.identity_file is not None else sorted(folder.glob("id_*"))
-    told = [login.user, *(_state(file) for file in (*keys, folder / "config"))]
+    parts = [login.user, *(_state(file) for file in (*keys, folder / "config"))]
     if login.password is not None:
-        told.append(login.password.reveal())
-    secret = "\0".join(told).encode()
+        parts.append(login.password.reveal())
+    secret = "\0".join(parts).encode()
     return hashlib.scrypt(secret, salt=salt.encode(), n=_COST, r=8, p=1).hex()
 
 

@@ -38,15 +38,15 @@ _COMPLAINT = 500  # bytes of what an agent says of its end that are shown
 
 
 class Services(Protocol):
-    """Who starts the SSH service of a host where it does not run."""
+    """The SSH service of hosts, which can be started where it does not run."""
 
     async def start(self, name: str, address: str) -> bool:
-        """Start it on the host that has this name, or that address for a name. False: it runs already. Raises
+        """Start it on the host with this name, or with this address for a name. False: it runs already. Raises
         HostUnreachableError when it cannot be started."""
         ...
 
     async def put_back(self) -> None:
-        """Stop it wherever it was started, by this run or by one that was killed. Raises VCenterRefusedError."""
+        """Stop it on every host where this run, or one that was killed, started it. Raises VCenterRefusedError."""
         ...
 
 
@@ -146,7 +146,7 @@ class SSHHosts:
         return connection
 
     def _options(self, login: Login) -> dict[str, Any]:
-        """What the Site says; what it does not say is left to `~/.ssh/config`, as asyncssh reads it."""
+        """Return the options of the Site; all others are left to `~/.ssh/config`, as asyncssh reads it."""
         ssh, password = self._ssh, login.password
         given: dict[str, Any] = {
             "port": ssh.port,
@@ -163,8 +163,8 @@ class SSHHosts:
 
 
 def with_quick_ciphers(options: asyncssh.SSHClientConnectionOptions) -> asyncssh.SSHClientConnectionOptions:
-    """The same options, with AES-GCM before other ciphers unless `Ciphers` of the SSH config says which. asyncssh calls
-    OpenSSL once for a packet in AES-GCM and for one in ChaCha20-Poly1305, which it would offer first, several times."""
+    """Return the options with AES-GCM before other ciphers unless `Ciphers` of the SSH config sets them. asyncssh calls
+    OpenSSL once for a packet in AES-GCM, and several times for one in ChaCha20-Poly1305, which it would offer first."""
     if options.config.get("Ciphers") is None:
         names = [name.decode() for name in options.encryption_algs]
         # What `create_connection` makes options of once more.

@@ -1,4 +1,4 @@
-"""What goes wrong on the way to a host, in words that say what to do."""
+"""Errors on the way to a host, as messages that say what to do."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _fingerprint(key: asyncssh.SSHKey) -> str:
 
 
 class Gatekeeper(asyncssh.SSHClient):
-    """What asyncssh asks about a host key that is not among the known ones. It is never trusted, but remembered."""
+    """The client that asyncssh asks about unknown host keys: it remembers them, and trusts none."""
 
     def __init__(self, options: asyncssh.SSHClientConnectionOptions) -> None:
         self._options = options
@@ -57,7 +57,7 @@ class Gatekeeper(asyncssh.SSHClient):
 
 
 def as_unreachable(error: Exception, where: str, stranger: StrangeKey | None, seconds: int) -> HostUnreachableError:
-    """Why there is no connection to `where` (`address:port`); `seconds` is how long was waited for one."""
+    """Return why there is no connection to `where` (`address:port`). `seconds`: the time-out."""
     return HostUnreachableError(f"cannot connect to {where}: {_why(error, stranger, seconds)}")
 
 

@@ -1,4 +1,8 @@
-"""The agent's JSON on one side, the model on the other (docs/agent-protocol.md)."""
+"""The agent's JSON on one side, the model on the other (docs/agent-protocol.md).
+
+Replies are decoded strictly: what has another type, is missing, or is not known raises `msgspec.ValidationError` with
+its path. Rows and facts are decoded straight into the model, whose fields are those of the protocol.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +11,18 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from reconciler.model.kinds.configdb import Backup, CopiedFrom, DBState, DeadRow, ObservedConfigDB, Schema
-from reconciler.model.kinds.host import DBMode, ObservedHost, Section, SectionForm, Service
-from reconciler.model.kinds.storagepolicy import ObservedStoragePolicies, StoragePolicyFile
-from reconciler.model.kinds.vmgroup import BookedVolume, PrivilegeRow, TenantRow, VMRow, VolumeUse
-from reconciler.model.kinds.volume import Attached, ObservedSettings, SettingsState, VolumeSettings
+from msgspec import MsgspecError, Raw, Struct, ValidationError, convert, to_builtins
+from msgspec.json import decode
+from msgspec.structs import replace
+
+from reconciler.model.base import Strict
+from reconciler.model.kinds import FILE_KINDS
+from reconciler.model.kinds.configdb import Backup, DBState, ObservedConfigDB
+from reconciler.model.kinds.host import ObservedHost
 from reconciler.model.ownership import Record
-from reconciler.model.refs import Location
-from reconciler.model.state import DockvolsEntry, EntryKind, ObservedDatastore, VolumeFile
+from reconciler.model.state import ObservedDatastore
 from reconciler.ports import Lookout, Question, Report
 
 if TYPE_CHECKING:
@@ -24,38 +30,138 @@ if TYPE_CHECKING:
     from reconciler.model.plan import DBPlan, MovePlan
 
 Json = dict[str, Any]
+NONSENSE = (MsgspecError, RecursionError)
+"""What decoding raises for a reply that is not as the protocol says."""
+
+_Value = TypeVar("_Value", bound=Struct)
 _TIME = "%Y%m%dT%H%M%SZ"
 _IN_NAME = re.compile(r"\.bak-(\d{8}T\d{6}Z)(?:-\d+)?$")
 _MOST_KEPT = 1000  # characters
-_NOT_SENT = ("ref", "risk")  # matter to people, not to the agent
+
+
+class Hello(Struct, frozen=True):
+    """The greeting of an agent. What else an agent of another protocol may say in it is ignored."""
+
+    protocol: int
+
+
+class Refusal(Strict, frozen=True):
+    """Why a request was not carried out: `reason` for programs, `message` for people."""
+
+    reason: str
+    message: str
+
+
+class Line(Strict, frozen=True):
+    """A line of an agent: its greeting, an event, or the reply to the request `id`."""
+
+    id: int | None = None
+    result: Raw = Raw()
+    error: Refusal | None = None
+    event: tuple[str, ...] | None = None
+    hello: Hello | None = None
+
+
+class Outcome(Strict, frozen=True):
+    """What became of one action, or of a group of them."""
+
+    ok: bool
+    reason: str = ""
+    message: str = ""
+
+
+class Seen(Strict, frozen=True):
+    """The reply to `observe`."""
+
+    host: Json
+    kept_driver: Any
+    config_dbs: dict[str, Json]
+    datastores: dict[str, Json]
+
+
+class Nothing(Strict, frozen=True):
+    """The reply to `watch`."""
+
+
+class BackupList(Strict, frozen=True):
+    """The reply to `backups` without `read`: names and sizes in bytes."""
+
+    backups: tuple[tuple[str, int | None], ...]
+
+
+class BackupContent(Strict, frozen=True):
+    """The reply to `backups` with `read`."""
+
+    config_db: Json
+
+
+class Transaction(Strict, frozen=True):
+    """The reply to `apply_db`."""
+
+    groups: tuple[Outcome, ...]
+    backup: str | None
+    fingerprint: str
+
+
+class Copied(Strict, frozen=True):
+    """The reply to `copy_db`."""
+
+    fingerprint: str
+
+
+class Retired(Strict, frozen=True):
+    """The reply to `retire_db`."""
+
+    kept: str | None
+
+
+class Applied(Strict, frozen=True):
+    """The reply to `apply_links`, `apply_files` and `apply_host`."""
+
+    results: tuple[Outcome, ...]
+
+
+class _RecordRow(NamedTuple):
+    object: str
+    uid: str | None
+    set: str
+    digest: str
+    commit: str | None
+    dirty: int
+    by: str
+    when: str
+    reason: str
+
+
+def line(text: bytes) -> Line:
+    """Decode a line of an agent."""
+    return decode(text, type=Line)
 
 
 def question(asked: Question, known: Mapping[str, ObservedConfigDB], kept_driver: Any = None) -> Json:
-    """The request `observe`. Config DBs in `known` are sent again only if their fingerprint has changed; `kept_driver`:
-    what the last reply said to keep."""
+    """Return the request `observe`. Config DBs in `known` are sent again only if their fingerprint has changed;
+    `kept_driver`: what the last reply said to keep."""
     fingerprints = {path: db.fingerprint for path, db in known.items()}
+    files: dict[str, Json] = {}
+    for url, kind, names in asked.files:
+        files.setdefault(url, {})[kind] = names
     return {
         "do": "observe",
         "config_dbs": [{"path": path, "fingerprint": fingerprints.get(path)} for path in asked.config_dbs],
-        "datastores": list(asked.datastores),
-        "volumes": {url: None if names is None else list(names) for url, names in asked.volumes},
+        "datastores": asked.datastores,
+        "files": files,
         "linked": fingerprints if asked.linked else None,
         "kept_driver": kept_driver,
     }
 
 
 def lookout(wanted: Lookout) -> Json:
-    """The request `watch`."""
-    return {
-        "do": "watch",
-        "every": wanted.every,
-        "config_dbs": list(wanted.config_dbs),
-        "datastores": list(wanted.datastores),
-    }
+    """Return the request `watch`."""
+    return {"do": "watch", **to_builtins(wanted)}
 
 
 def transaction(plan: DBPlan, now: datetime) -> Json:
-    """The request `apply_db`."""
+    """Return the request `apply_db`."""
     return {
         "do": "apply_db",
         "path": plan.path,
@@ -66,19 +172,80 @@ def transaction(plan: DBPlan, now: datetime) -> Json:
         "writer": plan.writer,
         "backups_to_keep": plan.backups_to_keep,
         "time": now.astimezone(UTC).strftime(_TIME),
-        "stamp": None if plan.stamp is None else _fields(plan.stamp),
-        "groups": [[action(step) for step in group] for group in plan.groups],
+        "stamp": plan.stamp,
+        "groups": [[_action(step) for step in group] for group in plan.groups],
     }
 
 
 def backups(path: str, read: str | None) -> Json:
-    """The request `backups`."""
+    """Return the request `backups`."""
     return {"do": "backups", "path": path, "read": read}
 
 
-def listed(reply: Json) -> tuple[Backup, ...]:
-    """The reply to it: what backups there are."""
-    return tuple(Backup(name, _taken_at(name), size) for name, size in reply["backups"])
+def relocation(verb: str, plan: MovePlan, now: datetime) -> Json:
+    """Return the request `copy_db` or `retire_db`."""
+    fields = _action(plan.move)
+    del fields["action"], fields["copies"]
+    return {"do": verb, **fields, "writer": plan.writer, "time": now.astimezone(UTC).strftime(_TIME)}
+
+
+def actions(verb: str, steps: Sequence[Action]) -> Json:
+    """Return the request `apply_links`, `apply_files` or `apply_host`."""
+    return {"do": verb, "actions": [_action(step) for step in steps]}
+
+
+def _action(step: Action) -> Json:
+    """Return its fields and, as `action`, the name of its class; without what matters to people only."""
+    fields: Json = to_builtins(step)
+    del fields["ref"], fields["risk"]
+    return {"action": fields.pop("is"), **fields}
+
+
+def encode(request: Json) -> bytes:
+    """Return a request as one line. ASCII, as names from a command line may hold bytes that are no UTF-8."""
+    return json.dumps(to_builtins(request), separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def report(host: str, seen: Seen, known: Mapping[str, ObservedConfigDB]) -> Report:
+    """Return what a reply to `observe` says."""
+    databases = {path: config_db(host, path, db, known) for path, db in seen.config_dbs.items()}
+    datastores = {url: _datastore(host, url, found) for url, found in seen.datastores.items()}
+    return Report(_whole(ObservedHost, {**seen.host, "name": host}, "host"), databases, datastores)
+
+
+def kept_driver(seen: Seen, known: Any) -> Any:
+    """Return what a reply to `observe` says to keep, for agents to understand; `known`: what is kept already."""
+    if seen.kept_driver != known and len(json.dumps(seen.kept_driver)) > _MOST_KEPT:
+        raise ValidationError(f"more than {_MOST_KEPT} characters to keep - at `$.kept_driver`")
+    return seen.kept_driver
+
+
+def config_db(host: str, path: str, seen: Json, known: Mapping[str, ObservedConfigDB]) -> ObservedConfigDB:
+    """Return a config DB as a reply to `observe` or `backups` has it. `known`: those whose rows may be left out.
+
+    Rows that the model cannot hold make it unknown: whoever may write to one config DB must not cost the host.
+    """
+    unchanged, records = seen.pop("unchanged", False), seen.pop("objects", ())
+    before = known.get(path) if unchanged is True else None
+    if unchanged not in (True, False) or (
+        unchanged and (before is None or before.fingerprint != seen.get("fingerprint"))
+    ):
+        raise ValidationError(f"rows of {path} are left out, but their fingerprint is not the one that was sent")
+    try:
+        rows = convert(records, tuple[_RecordRow, ...] | None)
+        found = convert({**seen, "path": path, "read_from": host}, ObservedConfigDB)
+    except ValidationError as error:
+        why = f"what host/{host} answers of it is not what the agent's protocol says ({error})"
+        return ObservedConfigDB(path, DBState.UNKNOWN, "ReadError", why, host, "")
+    found = replace(found, records=None if rows is None else tuple(_record(row) for row in rows))
+    if before is None:
+        return found
+    return replace(found, tenants=before.tenants, vms=before.vms, privileges=before.privileges)
+
+
+def listed(reply: BackupList) -> tuple[Backup, ...]:
+    """Return the backups that a reply to `backups` lists."""
+    return tuple(Backup(name, _taken_at(name), size) for name, size in reply.backups)
 
 
 def _taken_at(name: str) -> datetime | None:
@@ -86,127 +253,8 @@ def _taken_at(name: str) -> datetime | None:
     return _time(found[1]) if found is not None else None
 
 
-def content(host: str, path: str, reply: Json) -> ObservedConfigDB:
-    """The reply to it: what is in one of them."""
-    return _config_db(host, path, reply["config_db"], {})
-
-
-def relocation(verb: str, plan: MovePlan, now: datetime) -> Json:
-    """The requests `copy_db` and `retire_db`."""
-    fields = _fields(plan.move)
-    del fields["copies"]
-    return {"do": verb, **fields, "writer": plan.writer, "time": now.astimezone(UTC).strftime(_TIME)}
-
-
-def actions(verb: str, steps: Sequence[Action]) -> Json:
-    """The requests `apply_links`, `apply_policies`, `apply_volumes` and `apply_host`."""
-    return {"do": verb, "actions": [action(step) for step in steps]}
-
-
-def action(step: Action) -> Json:
-    """One action: its class name and its fields, without what only people need."""
-    return {"action": type(step).__name__, **_fields(step)}
-
-
-def encode(request: Json) -> bytes:
-    """A request as one line. What is in it may be of the model: then its fields are sent."""
-    return _ENCODER.encode(request).encode("ascii") + b"\n"
-
-
-def _fields(value: Any) -> Json:
-    return {name: getattr(value, name) for name in value.__struct_fields__ if name not in _NOT_SENT}
-
-
-_ENCODER = json.JSONEncoder(separators=(",", ":"), default=_fields)
-
-
-def report(host: str, reply: Json, known: Mapping[str, ObservedConfigDB]) -> Report:
-    """The reply to `observe`."""
-    databases = {path: _config_db(host, path, seen, known) for path, seen in reply["config_dbs"].items()}
-    datastores = {url: _datastore(host, url, seen) for url, seen in reply["datastores"].items()}
-    return Report(_host(host, reply["host"]), databases, datastores)
-
-
-def kept_driver(reply: Json, known: Any) -> Any:
-    """What a reply to `observe` says to keep, for agents to understand; `known`: what is kept already. Raises
-    ValueError when that is too much."""
-    said = reply["host"]["kept_driver"]
-    if said != known and len(json.dumps(said)) > _MOST_KEPT:
-        raise ValueError("it says to keep too much of its driver")
-    return said
-
-
-def _host(name: str, seen: Json) -> ObservedHost:
-    return ObservedHost(
-        name=name,
-        db_mode=DBMode(seen["db_mode"]),
-        db_reason=seen["db_reason"],
-        link=seen["link"],
-        link_path=seen["link_path"],
-        section=_section(**seen["local_sh"]),
-        driver=seen["driver"],
-        driver_error=seen["driver_error"],
-        service=Service(seen["service"]),
-        secure_boot=seen["secure_boot"],
-        log_level=seen["log_level"],
-        log_error=seen["log_error"],
-        volumes=seen["volumes"],
-        can_write=seen["can_write"],
-        journal=seen["journal"],
-    )
-
-
-def _section(form: str, **rest: Any) -> Section:
-    return Section(form=SectionForm(form), **rest)
-
-
-def _config_db(host: str, path: str, seen: Json, known: Mapping[str, ObservedConfigDB]) -> ObservedConfigDB:
-    if seen.get("unchanged"):
-        rows = known[path]
-        if rows.fingerprint != seen["fingerprint"]:
-            raise ValueError(f"rows of {path} are left out, but their fingerprint is not the one that was sent")
-        tenants, vms, privileges = rows.tenants, rows.vms, rows.privileges
-    else:
-        tenants = tuple(TenantRow(*row) for row in seen.get("tenants", ()))
-        vms = tuple(map(VMRow._make, seen.get("vms", ())))
-        privileges = tuple(PrivilegeRow(*row) for row in seen.get("privileges", ()))
-    return ObservedConfigDB(
-        path=path,
-        state=DBState(seen["state"]),
-        reason=seen["reason"],
-        message=seen["message"],
-        read_from=host,
-        fingerprint=seen["fingerprint"],
-        tenants=tenants,
-        vms=vms,
-        privileges=privileges,
-        volume_use=tuple(VolumeUse(*row) for row in seen.get("volume_use", ())),
-        booked=None if seen.get("booked") is None else tuple(BookedVolume(*row) for row in seen["booked"]),
-        violations=tuple(seen.get("violations", ())),
-        dead_rows=tuple(_dead_row(row) for row in seen.get("dead_rows", ())),
-        writer=seen.get("writer"),
-        backups=tuple(seen.get("backups", ())),
-        leftovers=tuple(seen.get("leftovers", ())),
-        records=_records(seen.get("objects", ())),
-        schema=Schema(seen.get("schema", Schema.V1_2)),
-        copied_from=_copied_from(seen.get("copied_from")),
-    )
-
-
-def _copied_from(origin: Sequence[str] | None) -> CopiedFrom | None:
-    if origin is None:
-        return None
-    path, host, copied = origin
-    return CopiedFrom(Location(path, host), copied)
-
-
-def _records(rows: Sequence[Sequence[Any]] | None) -> tuple[Record, ...] | None:
-    if rows is None:
-        return None
-    return tuple(
-        Record(name, uid, of, digest, commit, bool(dirty), by, _time(when), reason)
-        for name, uid, of, digest, commit, dirty, by, when, reason in rows
-    )
+def _record(row: _RecordRow) -> Record:
+    return Record(*row[:5], bool(row.dirty), row.by, _time(row.when), row.reason)
 
 
 @lru_cache  # what one apply records has one time
@@ -218,38 +266,18 @@ def _time(text: str) -> datetime | None:
     return when.astimezone(UTC) if when.tzinfo is not None else None
 
 
-def _dead_row(row: Json) -> DeadRow:
-    return DeadRow(row["table"], tuple(row["key"]), row["tenant"], row["what"], row["why"])
-
-
 def _datastore(host: str, url: str, seen: Json) -> ObservedDatastore:
-    entries = {
-        name: DockvolsEntry(EntryKind(kind), target, volumes)
-        for name, (kind, target, volumes) in seen["entries"].items()
-    }
-    volumes = {uuid: tuple(VolumeFile(*volume) for volume in found) for uuid, found in seen.get("volumes", {}).items()}
-    policies, settings = _policies(seen["policies"]), _all_settings(seen["settings"])
-    return ObservedDatastore(url, host, seen["error"], entries, volumes, policies, settings)
+    found = _whole(ObservedDatastore, {**seen, "url": url, "read_from": host}, f"datastores[{url}]")
+    if sorted(files.kind for files in found.files) != sorted(FILE_KINDS):
+        raise ValidationError(f"Expected `files` of each kind once - at `$.datastores[{url}]`")
+    return found
 
 
-def _policies(seen: Json) -> ObservedStoragePolicies:
-    files = {name: StoragePolicyFile(content, problem) for name, (content, problem) in seen["files"].items()}
-    users = {name: tuple(volumes) for name, volumes in seen["users"].items()}
-    return ObservedStoragePolicies(seen["error"], files, users, seen["unread"])
-
-
-def _all_settings(seen: Json) -> ObservedSettings:
-    looked = None if seen["looked"] is None else frozenset(seen["looked"])
-    found = {
-        uuid: {name: _settings(settings) for name, settings in volumes.items()}
-        for uuid, volumes in seen["found"].items()
-    }
-    return ObservedSettings(seen["error"], looked, found)
-
-
-def _settings(seen: Json) -> VolumeSettings:
-    state = SettingsState(seen["state"])
-    if state is not SettingsState.READ:
-        return VolumeSettings(state, seen["why"])
-    attached = None if seen["attached"] is None else Attached(*seen["attached"])
-    return VolumeSettings(state, "", seen["digest"], seen["access"], attached)
+def _whole(kind: type[_Value], fields: Json, where: str) -> _Value:
+    """Decode a value that has all fields: a default in the model does not make one optional in the protocol."""
+    if missing := [name for name in kind.__struct_encode_fields__ if name not in fields]:
+        raise ValidationError(f"Object missing required field `{missing[0]}` - at `$.{where}`")
+    try:
+        return convert(fields, kind)
+    except ValidationError as error:
+        raise ValidationError(f"{error} in `$.{where}`") from None

@@ -1,10 +1,10 @@
-"""Actions: the steps the agent (or vCenter) can do. Each says for which object, and how risky it is."""
+"""Actions: the steps that the agent (or vCenter) can carry out. Each has its object and its risk."""
 
 from __future__ import annotations
 
+from reconciler.model.kinds import FileAction
 from reconciler.model.kinds.configdb import DeleteRow, MoveDB, RecoverDB, UpgradeDB
 from reconciler.model.kinds.host import HostAction, MaintenanceAction
-from reconciler.model.kinds.storagepolicy import StoragePolicyAction
 from reconciler.model.kinds.vmgroup import (
     AddMember,
     CreateVMGroup,
@@ -18,7 +18,6 @@ from reconciler.model.kinds.vmgroup import (
     SetAccess,
     UpdateVMGroup,
 )
-from reconciler.model.kinds.volume import SetVolumeAccess
 from reconciler.model.ownership import ForgetObject, RecordObject
 
 DBAction = (
@@ -39,6 +38,4 @@ DBAction = (
 )
 
 
-Action = (
-    DBAction | LinkAction | StoragePolicyAction | SetVolumeAccess | HostAction | MaintenanceAction | RecoverDB | MoveDB
-)
+Action = DBAction | LinkAction | FileAction | HostAction | MaintenanceAction | RecoverDB | MoveDB

@@ -1,19 +1,22 @@
 """The whole site, three times: Desired, Resolved, Observed.
 
-Desired is what the manifests say, where `None` means "not stated: leave alone"; Resolved has ids in place of names;
-Observed is what was read, where what could not be read is unknown, never absent.
+Desired is the content of the manifests, where `None` means "not stated: leave alone". Resolved has ids in place of
+names. Observed was read from the site; what could not be read is unknown, never absent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from itertools import chain
+from typing import Any, TypeVar
 
 from msgspec import field
 
 from reconciler.model.base import Strict
+from reconciler.model.files import DesiredFile, ObservedFiles, ResolvedFile
 from reconciler.model.inventory import Inventory
+from reconciler.model.kinds import FILE_KINDS, AnyDesiredFile, AnyObservedFiles
 from reconciler.model.kinds.configdb import DesiredConfigDB, ObservedConfigDB, ResolvedConfigDB
 from reconciler.model.kinds.host import (
     DesiredHost,
@@ -22,33 +25,36 @@ from reconciler.model.kinds.host import (
     UnreachableHost,
 )
 from reconciler.model.kinds.site import Site
-from reconciler.model.kinds.storagepolicy import DesiredStoragePolicy, ObservedStoragePolicies, ResolvedStoragePolicy
 from reconciler.model.kinds.vmgroup import DesiredVMGroup, ResolvedVMGroup
-from reconciler.model.kinds.volume import DesiredVolume, ObservedSettings, ResolvedVolume
 from reconciler.model.refs import Kind, Location, ObjectRef
+
+_Desired = TypeVar("_Desired", bound=DesiredFile)
+_Resolved = TypeVar("_Resolved", bound=ResolvedFile)
+_Observed = TypeVar("_Observed", bound=ObservedFiles)
 
 
 class Reconcile(StrEnum):
-    """What a watch does about one object, where that is less than usual: no more than tell, or nothing."""
+    """Restricted treatment of an object by a watch: report its drift only, or ignore it."""
 
     REPORT = "report"
     DISABLED = "disabled"
 
 
-DesiredObject = DesiredHost | DesiredConfigDB | DesiredVMGroup | DesiredStoragePolicy | DesiredVolume
+DesiredObject = DesiredHost | DesiredConfigDB | DesiredVMGroup | AnyDesiredFile
 
 
 class Desired(Strict, frozen=True):
-    """Everything that a set of manifests declares, checked as a set. `digests`: of the manifest of each object;
-    `reconcile`: the objects that say how a watch is to treat them."""
+    """Everything that a set of manifests declares, checked as a set.
+
+    `digests`: of the manifest of each object; `reconcile`: the objects with a restricted treatment by a watch.
+    """
 
     site: Site | None
     hosts: tuple[DesiredHost, ...]
     config_dbs: tuple[DesiredConfigDB, ...]
     vmgroups: tuple[DesiredVMGroup, ...]
     digests: tuple[tuple[ObjectRef, str], ...] = ()
-    storage_policies: tuple[DesiredStoragePolicy, ...] = ()
-    volumes: tuple[DesiredVolume, ...] = ()
+    files: tuple[AnyDesiredFile, ...] = ()
     reconcile: tuple[tuple[ObjectRef, Reconcile], ...] = ()
 
     @classmethod
@@ -65,15 +71,18 @@ class Desired(Strict, frozen=True):
             config_dbs=objects[Kind.CONFIG_DB],
             vmgroups=objects[Kind.VMGROUP],
             digests=digests,
-            storage_policies=objects[Kind.STORAGE_POLICY],
-            volumes=objects[Kind.VOLUME],
+            files=tuple(chain.from_iterable(objects[kind] for kind in FILE_KINDS)),
             reconcile=reconcile,
         )
 
     @property
     def objects(self) -> tuple[DesiredObject, ...]:
         """All declared objects, the Site not included."""
-        return (*self.hosts, *self.config_dbs, *self.vmgroups, *self.storage_policies, *self.volumes)
+        return (*self.hosts, *self.config_dbs, *self.vmgroups, *self.files)
+
+    def files_of(self, kind: type[_Desired]) -> tuple[_Desired, ...]:
+        """Return the files of one kind, by its class."""
+        return tuple(file for file in self.files if isinstance(file, kind))
 
     @property
     def count(self) -> int:
@@ -84,8 +93,8 @@ class Desired(Strict, frozen=True):
 class Unresolved(Strict, frozen=True):
     """An object that cannot be looked up now, so is left exactly as it is. `reason` is for people.
 
-    `known_as`: previous names and the pinned UUID of a vmgroup, by which the config DB may have it; the name of a
-    storage policy or a volume.
+    `known_as`: its possible names in the config DB: previous names and the pinned UUID of a vmgroup; the name of a
+    file.
     """
 
     ref: ObjectRef
@@ -94,7 +103,7 @@ class Unresolved(Strict, frozen=True):
 
 
 class Resolved(Strict, frozen=True):
-    """All that could be looked up, and all that could not. `digests`: of the manifest of each object."""
+    """Everything that could be looked up, and everything that could not. `digests`: of the manifest of each object."""
 
     inventory: Inventory
     config_dbs: tuple[ResolvedConfigDB, ...]
@@ -102,37 +111,44 @@ class Resolved(Strict, frozen=True):
     vmgroups: tuple[ResolvedVMGroup, ...]
     unresolved: tuple[Unresolved, ...]
     digests: Mapping[ObjectRef, str] = field(default_factory=dict)
-    storage_policies: tuple[ResolvedStoragePolicy, ...] = ()
-    volumes: tuple[ResolvedVolume, ...] = ()
+    files: tuple[ResolvedFile, ...] = ()
+
+    def files_of(self, kind: type[_Resolved]) -> tuple[_Resolved, ...]:
+        """Return the files of one kind, by its class."""
+        return tuple(file for file in self.files if isinstance(file, kind))
 
 
 class EntryKind(StrEnum):
-    """What an entry of `dockvols/` is."""
+    """Type of an entry of `dockvols/`."""
 
     FOLDER = "folder"
     LINK = "link"
     FILE = "file"
 
 
-class DockvolsEntry(Strict, frozen=True):
-    """One entry of `dockvols/`: `target` of a link, by volume id where it can be told; `volumes` in a folder."""
+class DockvolsEntry(Strict, frozen=True, array_like=True):
+    """An entry of `dockvols/`: `target` of a link, by volume id if known; number of `volumes` in a folder.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
 
     kind: EntryKind
     target: str | None
     volumes: int
 
 
-class VolumeFile(Strict, frozen=True):
-    """A volume in the folder of a vmgroup. `mb`: its capacity (None: not told)."""
+class VolumeFile(Strict, frozen=True, array_like=True):
+    """A volume in the folder of a vmgroup. `mb`: its capacity (None: unknown)."""
 
     name: str
     mb: int | None
 
 
 class ObservedDatastore(Strict, frozen=True):
-    """`dockvols/` of one datastore, read through `read_from`. `error` not None: it could not be read.
+    """`dockvols/` of one datastore, read through `read_from`. `error` not None: why it could not be read.
 
-    `volumes` lists those of each vmgroup by its UUID; who has too many is left out, and only counted in `entries`.
+    `volumes` lists the volumes of each vmgroup by its UUID. A vmgroup with too many is left out, and only counted in
+    `entries`. Source: docs/domain.md#layout-of-dockvols
     """
 
     url: str
@@ -140,8 +156,11 @@ class ObservedDatastore(Strict, frozen=True):
     error: str | None
     entries: Mapping[str, DockvolsEntry]
     volumes: Mapping[str, tuple[VolumeFile, ...]] = field(default_factory=dict)
-    storage_policies: ObservedStoragePolicies = field(default_factory=ObservedStoragePolicies)
-    settings: ObservedSettings = field(default_factory=ObservedSettings)
+    files: tuple[AnyObservedFiles, ...] = ()
+
+    def files_of(self, kind: type[_Observed]) -> _Observed:
+        """Return the files of one kind, by its class; the default value if they were not requested."""
+        return next((found for found in self.files if isinstance(found, kind)), kind())
 
 
 class Observed(Strict, frozen=True):

@@ -375,7 +375,7 @@ def test_esxcli_is_asked_again_only_when_a_vib_came_or_went(agent: Agent) -> Non
 
 def test_an_answer_of_esxcli_to_an_earlier_agent_is_used(agent: Agent) -> None:
     vibs, log = installed_vibs(agent), esxcli(agent, "1.0")
-    kept = agent.host()["kept_driver"]
+    kept = agent.ask("observe")["kept_driver"]
     forget_caches(agent)
     assert agent.ask("observe", kept_driver=kept)["host"]["driver"] == "1.0"
     assert len(log.read_text().splitlines()) == 1
@@ -390,7 +390,7 @@ def test_an_answer_of_esxcli_to_an_earlier_agent_is_used(agent: Agent) -> None:
 def test_a_folder_of_vibs_that_has_just_changed_may_change_again_unseen(agent: Agent) -> None:
     (installed_vibs(agent) / "new.xml").touch()
     log = esxcli(agent, "1.0")
-    assert [agent.host()["kept_driver"] for _ in range(2)] == [None, None]
+    assert [agent.ask("observe")["kept_driver"] for _ in range(2)] == [None, None]
     assert len(log.read_text().splitlines()) == 2
 
 

@@ -38,7 +38,8 @@ def volume(agent: Agent, metadata: Any = METADATA, name: str = "web", folder: st
 
 
 def look(agent: Agent, names: list[str] | None = None) -> Any:
-    return agent.ask("observe", datastores=[URL], volumes={URL: names}, deadline=0)["datastores"][URL]["settings"]
+    seen = agent.ask("observe", datastores=[URL], files={URL: {"Volume": names}}, deadline=0)
+    return seen["datastores"][URL]["files"][1]
 
 
 def web(agent: Agent) -> Any:
@@ -48,7 +49,7 @@ def web(agent: Agent) -> Any:
 def do(agent: Agent, file: Path, access: str = "read-only", name: str = "web", **other: str) -> str:
     digest = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
     action = {"action": "SetVolumeAccess", "url": URL, "uuid": G1, "name": name, "access": access, "digest": digest}
-    (result,) = agent.ask("apply_volumes", actions=[{**action, **other}])["results"]
+    (result,) = agent.ask("apply_files", actions=[{**action, **other}])["results"]
     return "ok" if result["ok"] else str(result["reason"])
 
 
@@ -85,8 +86,8 @@ _OBJECTS = st.builds(
 class TestLooking:
     def test_what_nobody_asks_for_is_not_read(self, agent: Agent) -> None:
         volume(agent)
-        seen = agent.ask("observe", datastores=[URL], deadline=0)["datastores"][URL]["settings"]
-        assert seen == {"error": None, "looked": [], "found": {}}
+        seen = agent.ask("observe", datastores=[URL], deadline=0)["datastores"][URL]["files"][1]
+        assert seen == {"kind": "Volume", "error": None, "looked": [], "found": {}}
 
     def test_what_is_asked_for_is_found_in_every_vmgroup_that_has_it(self, agent: Agent) -> None:
         volume(agent)

@@ -14,7 +14,9 @@ from tests.agent.world import G1, URL, Agent
 TEXT = '(("hostFailuresToTolerate" i1))'
 OTHER = '(("hostFailuresToTolerate" i2))'
 NOTHING: dict[str, Any] = {
+    "kind": "StoragePolicy",
     "error": None,
+    "looked": None,
     "files": {},
     "users": {},
     "unread": "there is no policy, so usage was not examined",
@@ -34,14 +36,14 @@ def folder(dockvols: Path) -> Path:
 
 
 def look(agent: Agent) -> Any:
-    return agent.ask("observe", datastores=[URL], deadline=0)["datastores"][URL]["policies"]
+    return agent.ask("observe", datastores=[URL], deadline=0)["datastores"][URL]["files"][0]
 
 
 def do(agent: Agent, name: str, before: str | None, content: str | None = TEXT) -> str:
     action = {"action": "RemoveStoragePolicy", "url": URL, "name": name, "before": before}
     if content is not None:
         action |= {"action": "WriteStoragePolicy", "content": content}
-    (result,) = agent.ask("apply_policies", actions=[action])["results"]
+    (result,) = agent.ask("apply_files", actions=[action])["results"]
     return "ok" if result["ok"] else str(result["reason"])
 
 
@@ -197,5 +199,5 @@ class TestRemoving:
 
 
 def test_an_unknown_action_is_refused(agent: Agent) -> None:
-    (result,) = agent.ask("apply_policies", actions=[{"action": "SetNameLink"}])["results"]
+    (result,) = agent.ask("apply_files", actions=[{"action": "SetNameLink"}])["results"]
     assert result["reason"] == "BadRequest"

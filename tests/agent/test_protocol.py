@@ -8,7 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec.json
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 import reconciler.agent
 from reconciler.agent import verbs, wire
@@ -154,3 +157,14 @@ def test_messages_can_always_be_shown(agent: Agent, python: str, monkeypatch: py
     assert "Gr\u00fcn" in db["error"]["message"]
     for reply in (links, host, seen, db):
         json.dumps(reply, ensure_ascii=False).encode()
+
+
+@given(st.text(st.characters(exclude_categories=()) | st.sampled_from("\ud800\udbff\udc00\udfff\\u")))
+@example("\\ud800 is no escape, \ud800 is half of one, \U0001f600 is two")
+@example("\udc00\ud800")
+def test_every_text_can_be_sent_and_is_unicode(text: str) -> None:
+    """`msgspec` refuses a line with half of a pair of surrogates, which JSON files of a host may hold."""
+    line = wire.encode({"text": text})
+    assert line.isascii()
+    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    assert msgspec.json.decode(line) == {"text": whole}

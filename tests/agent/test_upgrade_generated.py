@@ -12,6 +12,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import convert
 from msgspec.structs import replace
 
 from reconciler.agent.db import rules
@@ -56,7 +57,8 @@ def old_dbs(draw: st.DrawFn) -> dict[str, list[tuple[Any, ...]]]:
 
 def observed(agent: Agent) -> Observed:
     question = [{"path": DB, "fingerprint": None}]
-    report = wire.report("esx1", agent.ask("observe", config_dbs=question, datastores=[URL], deadline=0), {})
+    seen = agent.ask("observe", config_dbs=question, datastores=[URL], deadline=0)
+    report = wire.report("esx1", convert(seen, wire.Seen), {})
     host = replace(report.host, driver="0.21.2-0.0.1", driver_error=None)  # this host has no esxcli to ask
     return Observed({"esx1": host}, {Location(DB): report.config_dbs[DB]}, report.datastores)
 

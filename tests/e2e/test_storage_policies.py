@@ -11,10 +11,11 @@ import pytest
 from reconciler.execution.survey import Survey, still_differs, survey
 from reconciler.loader import load
 from reconciler.model.diff import Op
+from reconciler.model.kinds.storagepolicy import DesiredStoragePolicy
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.plan import HEAL
 from reconciler.render.manifests import manifests_text
-from reconciler.wiring import open_world
+from reconciler.wiring.world import open_world
 from tests.e2e.site import GOLD, SEED, LabSite, Nobody, assert_in_sync, statuses
 
 CONTENT = '(("hostFailuresToTolerate" i1)("forceProvisioning" i1))'
@@ -143,6 +144,9 @@ def test_what_is_exported_is_in_sync(site: LabSite) -> None:
     exported = site.folder / "exported.yaml"
     exported.write_text(text)
     desired = load([str(exported)]).desired
-    assert {policy.name: policy.content for policy in desired.storage_policies} == {"gold": CONTENT, "Gold_2": CONTENT}
+    assert {policy.name: policy.content for policy in desired.files_of(DesiredStoragePolicy)} == {
+        "gold": CONTENT,
+        "Gold_2": CONTENT,
+    }
     assert [str(change.ref) for change in still_differs(desired, found)] == []
     assert [left.ref.name for left in found.adopted.left_out if left.ref.kind == "StoragePolicy"] == ["typo"]

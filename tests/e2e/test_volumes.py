@@ -14,11 +14,12 @@ from msgspec.structs import replace
 from reconciler.execution.survey import Survey, still_differs, survey
 from reconciler.loader import load
 from reconciler.model.diff import Op
+from reconciler.model.kinds.volume import DesiredVolume
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.plan import HEAL
 from reconciler.model.risk import Risk
 from reconciler.render.manifests import manifests_text
-from reconciler.wiring import open_world
+from reconciler.wiring.world import open_world
 from tests.e2e.site import SEED, WEB, LabSite, Nobody, assert_in_sync, statuses
 from tests.e2e.test_saved_plans import vdvs
 from tests.render import schemas
@@ -166,7 +167,7 @@ def test_a_read_only_volume_is_exported_and_then_in_sync(site: LabSite) -> None:
     exported = site.folder / "exported.yaml"
     exported.write_text(manifests_text(found.adopted.manifests))
     desired = load([str(exported)]).desired
-    assert [(str(volume.ref), volume.access) for volume in desired.volumes] == [(NAME, "read-only")]
+    assert [(str(volume.ref), volume.access) for volume in desired.files_of(DesiredVolume)] == [(NAME, "read-only")]
     assert [str(change.ref) for change in still_differs(desired, found)] == []
     assert [left.ref.name for left in found.adopted.left_out if left.unread] == ["MYVMGROUP/torn@SHARED-Datastore"]
 

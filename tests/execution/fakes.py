@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from reconciler.model.actions import DBAction
+from reconciler.model.kinds import FileAction
 from reconciler.model.kinds.configdb import Backup, ObservedConfigDB
 from reconciler.model.kinds.host import HostAction
-from reconciler.model.kinds.storagepolicy import StoragePolicyAction
 from reconciler.model.kinds.vmgroup import AddMember, CreateVMGroup, LinkAction, Member, RemoveNameLink, SetNameLink
-from reconciler.model.kinds.volume import SetVolumeAccess
 from reconciler.model.outcome import ActionResult
 from reconciler.model.plan import DBPlan, MovePlan
 from reconciler.model.refs import Kind, ObjectRef
@@ -69,12 +68,7 @@ class FakeAgent:
             self.told.append((type(action).__name__, action.name))
         return tuple(self._result(action.ref) for action in actions)
 
-    async def apply_policies(self, actions: Sequence[StoragePolicyAction]) -> tuple[ActionResult, ...]:
-        for action in actions:
-            self.told.append((type(action).__name__, action.name))
-        return tuple(self._result(action.ref) for action in actions)
-
-    async def apply_volumes(self, actions: Sequence[SetVolumeAccess]) -> tuple[ActionResult, ...]:
+    async def apply_files(self, actions: Sequence[FileAction]) -> tuple[ActionResult, ...]:
         for action in actions:
             self.told.append((type(action).__name__, action.name))
         return tuple(self._result(action.ref) for action in actions)

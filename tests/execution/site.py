@@ -13,14 +13,15 @@ from msgspec.structs import replace
 from reconciler.model.diff import Diff
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.inventory import Inventory
+from reconciler.model.kinds import FileAction
 from reconciler.model.kinds.configdb import Backup, DBState, ObservedConfigDB
 from reconciler.model.kinds.host import DBMode, HostAction, ObservedHost
-from reconciler.model.kinds.storagepolicy import StoragePolicyAction
+from reconciler.model.kinds.storagepolicy import ObservedStoragePolicies
 from reconciler.model.kinds.vmgroup import LinkAction
-from reconciler.model.kinds.volume import SetVolumeAccess
+from reconciler.model.kinds.volume import ObservedVolumes
 from reconciler.model.outcome import ActionResult, Assessment, Outcome
 from reconciler.model.plan import APPLY, DBPlan, MovePlan, Policy
-from reconciler.model.refs import AUTH_DB, Location, own_location
+from reconciler.model.refs import AUTH_DB, Kind, Location, own_location
 from reconciler.model.state import ObservedDatastore
 from reconciler.ports import DBResult, HostAgent, Lookout, Question, Report
 from reconciler.reconcile import World, reconcile
@@ -121,9 +122,11 @@ class FakeHost:
     def _datastore(self, host: ObservedHost, url: str, question: Question) -> ObservedDatastore:
         if not mounts(host, url) or (self.name, url) in self.hosts.broken:
             return ObservedDatastore(url, self.name, "cannot be read", {})
-        found, names = self.hosts.site.datastores[url], dict(question.volumes).get(url, ())
-        looked = None if names is None else frozenset(names)
-        return replace(found, read_from=self.name, settings=replace(found.settings, looked=looked))
+        wanted = {kind: names for at, kind, names in question.files if at == url}
+        found = self.hosts.site.datastores[url]
+        volumes, names = found.files_of(ObservedVolumes), wanted.get(Kind.VOLUME, ())
+        volumes = replace(volumes, looked=None if names is None else frozenset(names))
+        return replace(found, read_from=self.name, files=(found.files_of(ObservedStoragePolicies), volumes))
 
     async def apply_db(self, plan: DBPlan, now: datetime) -> DBResult:
         """See `ports.HostAgent`."""
@@ -148,15 +151,10 @@ class FakeHost:
         await self._hear("apply_links")
         return tuple([self._one(action, lambda action: self.hosts.site.apply_link(action)) for action in actions])
 
-    async def apply_policies(self, actions: Sequence[StoragePolicyAction]) -> tuple[ActionResult, ...]:
+    async def apply_files(self, actions: Sequence[FileAction]) -> tuple[ActionResult, ...]:
         """See `ports.HostAgent`."""
-        await self._hear("apply_policies")
-        return tuple([self._one(action, lambda action: self.hosts.site.apply_policy(action)) for action in actions])
-
-    async def apply_volumes(self, actions: Sequence[SetVolumeAccess]) -> tuple[ActionResult, ...]:
-        """See `ports.HostAgent`."""
-        await self._hear("apply_volumes")
-        return tuple([self._one(action, lambda action: self.hosts.site.apply_volume(action)) for action in actions])
+        await self._hear("apply_files")
+        return tuple([self._one(action, lambda action: self.hosts.site.apply_file(action)) for action in actions])
 
     async def apply_host(self, actions: Sequence[HostAction]) -> tuple[ActionResult, ...]:
         """See `ports.HostAgent`."""

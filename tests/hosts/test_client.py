@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -15,11 +16,15 @@ from reconciler.agent.host import actions, facts
 from reconciler.hosts import client
 from reconciler.hosts.client import AgentClient
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
+from reconciler.model.kinds.configdb import DBState, MoveDB
 from reconciler.model.kinds.host import LinkDB, StartService
+from reconciler.model.kinds.storagepolicy import ObservedStoragePolicies, StoragePolicyFile, WriteStoragePolicy
 from reconciler.model.kinds.vmgroup import AddMember, Member
-from reconciler.model.plan import DBPlan
+from reconciler.model.kinds.volume import Attached, ObservedVolumes
+from reconciler.model.plan import DBPlan, MovePlan
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.risk import Risk
+from reconciler.model.state import DockvolsEntry, EntryKind, VolumeFile
 from reconciler.ports import Lookout, Question
 
 HELLO = {"hello": {"protocol": 1, "python": "3.8", "sqlite": "3.40"}}
@@ -38,6 +43,9 @@ PLAN = DBPlan(
     clear_links=(),
     make_links=(),
 )
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+POLICY = WriteStoragePolicy(ObjectRef(Kind.STORAGE_POLICY, "gold"), Risk.SAFE, "/vmfs/volumes/v", "gold", "()", None)
+MOVE = MovePlan(PLAN.ref, "esx1", MoveDB(PLAN.ref, Risk.SAFE, "/new", "absent", "/old", "", "f", copies=True))
 SEEN: dict[str, Any] = {
     "db_mode": "NotConfigured",
     "db_reason": "",
@@ -53,7 +61,6 @@ SEEN: dict[str, Any] = {
     },
     "driver": None,
     "driver_error": None,
-    "kept_driver": None,
     "service": "running",
     "secure_boot": None,
     "log_level": None,
@@ -63,7 +70,38 @@ SEEN: dict[str, Any] = {
     "journal": False,
 }
 DB: dict[str, Any] = {"state": "present", "reason": "", "message": "", "fingerprint": "f1", "tenants": []}
-REPORT: dict[str, Any] = {"host": SEEN, "config_dbs": {}, "datastores": {}}
+DATASTORE: dict[str, Any] = {
+    "error": None,
+    "entries": {"MYVMGROUP": ["link", "/vmfs/volumes/v/dockvols/id1", 0]},
+    "volumes": {"id1": [["web", None]]},
+    "files": [
+        {
+            "kind": "StoragePolicy",
+            "error": None,
+            "looked": None,
+            "files": {"gold": ["text", ""]},
+            "users": {},
+            "unread": None,
+        },
+        {
+            "kind": "Volume",
+            "error": None,
+            "looked": ["web"],
+            "found": {
+                "id1": {
+                    "web": {
+                        "state": "read",
+                        "why": "",
+                        "digest": "d",
+                        "access": None,
+                        "attached": ["42", None],
+                    }
+                }
+            },
+        },
+    ],
+}
+REPORT: dict[str, Any] = {"host": SEEN, "kept_driver": None, "config_dbs": {}, "datastores": {}}
 
 
 class Scripted:
@@ -114,33 +152,121 @@ def changed(whole: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return {**whole, **fields}
 
 
+def without(whole: dict[str, Any], field: str) -> dict[str, Any]:
+    return {name: value for name, value in whole.items() if name != field}
+
+
+def on_datastore(**fields: Any) -> dict[str, Any]:
+    """An answer with a datastore that differs in these fields."""
+    return {"result": changed(REPORT, datastores={"/ds": changed(DATASTORE, **fields)})}
+
+
+POLICIES, VOLUMES = DATASTORE["files"]
+
+
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "complaint"),
     [
-        {},
-        {"result": None},
-        {"result": {}},
-        {"result": []},
-        {"result": changed(REPORT, host=changed(SEEN, db_mode="Sideways"))},
-        {"result": changed(REPORT, host=changed(SEEN, local_sh=None))},
-        {"result": changed(REPORT, host=changed(SEEN, kept_driver=["x" * 2000, "1.0"]))},
-        {"result": changed(REPORT, config_dbs={"/db": changed(DB, state="gone")})},
-        {"result": changed(REPORT, config_dbs={"/db": changed(DB, tenants=[["too", "short"]])})},
-        {"result": changed(REPORT, config_dbs={"/db": changed(DB, unchanged=True)})},
-        {"result": changed(REPORT, datastores={"/ds": {"error": None, "entries": {"x": ["door", None, 0]}}})},
-        {"error": "no"},
-        {"error": {}},
-        {"id": 77, "result": REPORT},
-        [],
-        b"[" * 100_000 + b"\n",
-        b"\xff\n",
+        ({}, "missing required field `result`"),
+        ({"result": None}, "Expected `object`, got `null`"),
+        ({"result": {}}, "missing required field `host`"),
+        ({"result": []}, "Expected `object`, got `array`"),
+        ({"result": changed(REPORT, weather="fine")}, "unknown field `weather`"),
+        (
+            {"result": changed(REPORT, host=changed(SEEN, db_mode="Sideways"))},
+            r"'Sideways' - at `\$.db_mode` in `\$.host`",
+        ),
+        ({"result": changed(REPORT, host=changed(SEEN, journal=1))}, r"Expected `bool`, got `int` - at `\$.journal`"),
+        ({"result": changed(REPORT, host=changed(SEEN, local_sh=None))}, r"at `\$.local_sh`"),
+        ({"result": changed(REPORT, host=changed(SEEN, beard=True))}, r"unknown field `beard` in `\$.host`"),
+        ({"result": changed(REPORT, host=without(SEEN, "journal"))}, "missing required field `journal`"),
+        ({"result": changed(REPORT, kept_driver=["x" * 2000, "1.0"])}, r"to keep - at `\$.kept_driver`"),
+        ({"result": changed(REPORT, config_dbs={"/db": 7})}, r"at `\$.config_dbs\[...\]`"),
+        ({"result": changed(REPORT, config_dbs={"/db": changed(DB, unchanged=True)})}, "rows of /db are left out"),
+        ({"result": changed(REPORT, config_dbs={"/db": changed(DB, unchanged="f1")})}, "rows of /db are left out"),
+        (on_datastore(entries={"x": ["door", None, 0]}), r"'door' .* in `\$.datastores\[/ds\]`"),
+        (on_datastore(entries={"x": ["link", None]}), "at least length 3"),
+        (on_datastore(entries={"x": ["link", None, 0, 0]}), "at most length 3"),
+        (on_datastore(volumes={"id1": [["web", "big"]]}), "Expected `int | null`, got `str`"),
+        (on_datastore(files=[POLICIES]), "of each kind once"),
+        (on_datastore(files=[POLICIES, VOLUMES, VOLUMES]), "of each kind once"),
+        (on_datastore(files=[POLICIES, changed(VOLUMES, kind="Firewall")]), "Invalid value 'Firewall'"),
+        (on_datastore(files=[changed(POLICIES, files={"gold": "text"}), VOLUMES]), r"at `\$.files\[0\].files\[...\]`"),
+        (on_datastore(files=[POLICIES, changed(VOLUMES, looked="web")]), r"at `\$.files\[1\].looked`"),
+        ({"error": "no"}, "Expected `object | null`"),
+        ({"error": {}}, "missing required field `reason`"),
+        ({"id": 77, "result": REPORT}, "another question"),
+        ({"id": "1", "result": REPORT}, r"at `\$.id`"),
+        ([], "Expected `object`, got `array`"),
+        (b"[" * 100_000 + b"\n", "Expected `object`"),
+        (b'{"id": 1, "result": ' + b"[" * 100_000 + b"\n", "not JSON"),
+        (b'{"id": 1, "result": {"host": NaN}}\n', "not JSON"),
+        (b"\xff\n", "not JSON"),
     ],
     ids=lambda answer: str(answer)[:60],
 )
-def test_nonsense_in_answer_to_observe(answer: Any) -> None:
+def test_nonsense_in_answer_to_observe(answer: Any, complaint: str) -> None:
     channel = Scripted(answer)
-    with pytest.raises(HostUnreachableError, match="esx1"):
+    with pytest.raises(HostUnreachableError, match=f"esx1.*{complaint}"):
         with_agent(channel, lambda agent: agent.observe(Question()))
+    assert channel.closed
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ({"state": "gone"}, r"'gone' - at `\$.state`"),
+        ({"tenants": [["too", "short"]]}, r"at `\$.tenants\[0\]`"),
+        ({"tenants": [[None, "one", "", ""]]}, r"Expected `str`, got `null` - at `\$.tenants\[0\]\[0\]`"),
+        ({"vms": [["vm", "id1"]]}, r"at `\$.vms\[0\]`"),
+        ({"privileges": [["id1", "url", "1", 0, 0]]}, r"at `\$.privileges\[0\]\[2\]`"),
+        ({"objects": [["vmgroup/G1"]]}, "length 9"),
+        ({"copied_from": ["/db"]}, r"at `\$.copied_from`"),
+        ({"colour": "red"}, "unknown field `colour`"),
+    ],
+    ids=lambda fields: str(fields)[:60],
+)
+def test_nonsense_in_a_config_db_makes_that_unknown_and_nothing_else(fields: dict[str, Any], complaint: str) -> None:
+    channel = Scripted({"result": changed(REPORT, config_dbs={"/db": changed(DB, **fields), "/good": DB})})
+    report = with_agent(channel, lambda agent: agent.observe(Question()))
+    found = report.config_dbs["/db"]
+    assert (found.state, found.reason, found.read_from) == (DBState.UNKNOWN, "ReadError", "esx1")
+    assert re.search(complaint, found.message)
+    assert report.config_dbs["/good"].state is DBState.PRESENT
+
+
+def test_all_of_a_datastore_is_read() -> None:
+    report = with_agent(Scripted(on_datastore()), lambda agent: agent.observe(Question()))
+    found = report.datastores["/ds"]
+    assert (found.url, found.read_from) == ("/ds", "esx1")
+    assert found.entries == {"MYVMGROUP": DockvolsEntry(EntryKind.LINK, "/vmfs/volumes/v/dockvols/id1", 0)}
+    assert found.volumes == {"id1": (VolumeFile("web", None),)}
+    assert found.files_of(ObservedStoragePolicies).files == {"gold": StoragePolicyFile("text")}
+    volumes = found.files_of(ObservedVolumes)
+    assert volumes.looked == {"web"}
+    assert volumes.found["id1"]["web"].attached == Attached("42", None)
+
+
+@pytest.mark.parametrize(
+    ("ask", "result"),
+    [
+        (lambda agent: agent.backups("/db"), {"backups": [["name"]]}),
+        (lambda agent: agent.backups("/db"), {"backups": [["name", "1 MB"]]}),
+        (lambda agent: agent.read_backup("/db", "name"), {"config_db": None}),
+        (lambda agent: agent.watch(Lookout(), print), {"event": []}),
+        (lambda agent: agent.copy_db(MOVE, NOW), {}),
+        (lambda agent: agent.copy_db(MOVE, NOW), {"fingerprint": None}),
+        (lambda agent: agent.retire_db(MOVE, NOW), {}),
+        (lambda agent: agent.retire_db(MOVE, NOW), {"kept": 7}),
+        (lambda agent: agent.apply_files([POLICY]), {"results": []}),
+        (lambda agent: agent.apply_files([POLICY]), {"results": [{"ok": "yes"}]}),
+    ],
+    ids=lambda value: "" if callable(value) else str(value),
+)
+def test_nonsense_in_any_other_answer(ask: Callable[[AgentClient], Awaitable[Any]], result: Any) -> None:
+    channel = Scripted({"result": result})
+    with pytest.raises(HostUnreachableError, match="esx1: the agent's answer is not what its protocol says"):
+        with_agent(channel, ask)
     assert channel.closed
 
 
@@ -154,11 +280,18 @@ def test_nonsense_instead_of_a_greeting(greeting: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "result", [None, {}, {"groups": [], "backup": None}, {"groups": [{}, {}], "backup": None}, {"groups": 2}]
+    "result",
+    [
+        None,
+        {},
+        {"groups": [], "backup": None, "fingerprint": "g"},
+        {"groups": [{}, {}], "backup": None, "fingerprint": "g"},
+        {"groups": 2},
+    ],
 )
 def test_nonsense_in_answer_to_a_transaction(result: Any) -> None:
     with pytest.raises(HostUnreachableError, match="esx1"):
-        with_agent(Scripted({"result": result}), lambda agent: agent.apply_db(PLAN, datetime(2026, 1, 1, tzinfo=UTC)))
+        with_agent(Scripted({"result": result}), lambda agent: agent.apply_db(PLAN, NOW))
 
 
 @pytest.mark.parametrize("results", [None, [], [{}], [{"ok": True}, {"ok": True}], 7])
@@ -170,8 +303,8 @@ def test_nonsense_in_answer_to_host_actions(results: Any) -> None:
 
 def test_an_object_in_two_groups_fails_if_one_of_them_does() -> None:
     groups = [{"ok": False, "reason": "Precondition", "message": "no"}, {"ok": True}]
-    channel = Scripted({"result": {"groups": groups, "backup": None}})
-    done = with_agent(channel, lambda agent: agent.apply_db(PLAN, datetime(2026, 1, 1, tzinfo=UTC)))
+    channel = Scripted({"result": {"groups": groups, "backup": None, "fingerprint": "g"}})
+    done = with_agent(channel, lambda agent: agent.apply_db(PLAN, NOW))
     assert [(result.ref, result.ok, result.reason) for result in done.results] == [(GROUP, False, "Precondition")]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.hosts import client, local
+from reconciler.hosts import client, local, wire
 from reconciler.hosts.local import LocalHosts
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.kinds.configdb import DBState
@@ -150,7 +150,7 @@ def test_a_refusal_carries_its_reason(root: Path) -> None:
     async def use(hosts: LocalHosts) -> None:
         agent = hosts.agent("esxi", "esxi")
         with pytest.raises(AgentRefusedError) as refused:
-            await agent._ask({"do": "no such verb"}, 10, dict)  # type: ignore[attr-defined]
+            await agent._ask({"do": "no such verb"}, 10, wire.Nothing, str)  # type: ignore[attr-defined]
         assert refused.value.reason
 
     with_hosts(root, use)

@@ -27,7 +27,7 @@ TWO = [*ONE, HOST % "esx2", DB % ("db2", "ds2", "esx2"), GROUP % ("team-2", "TEA
 
 def volumes(folder: Path, *documents: str) -> tuple[DesiredVolume, ...]:
     (folder / "all.yaml").write_text("---\n".join(documents))
-    return load([str(folder)]).desired.volumes
+    return load([str(folder)]).desired.files_of(DesiredVolume)
 
 
 def complaint(folder: Path, *documents: str) -> str:
@@ -79,7 +79,7 @@ def test_one_volume_under_two_names_of_its_datastore_is_left_alone(tmp_path: Pat
     volumes(tmp_path, *ONE, *of)
     ds1 = Datastore("ds1", "/vmfs/volumes/id-1", "VMFS", None, frozenset({"esx1"}))
     found = resolve(load([str(tmp_path)]).desired, Inventory((ESXiHost("esx1"),), (ds1,), ()))
-    assert found.volumes == ()
+    assert found.files == ()
     assert [failed.ref.kind for failed in found.unresolved] == ["Volume", "Volume"]
     assert all("is the same volume as" in failed.reason for failed in found.unresolved)
 

@@ -50,7 +50,7 @@ from reconciler.model.kinds.vmgroup import (
 from reconciler.model.kinds.volume import (
     Attached,
     DesiredVolume,
-    ObservedSettings,
+    ObservedVolumes,
     SettingsState,
     VolumeAccess,
     VolumeSettings,
@@ -147,11 +147,14 @@ def desired(plain: Plain) -> Desired:
         hosts=tuple(_host(name, entry or {}) for name, entry in (plain.get("hosts") or {}).items()),
         config_dbs=tuple(_config_db(name, entry) for name, entry in databases.items()),
         vmgroups=tuple(_vmgroup(name, entry or {}, tuple(databases)) for name, entry in groups.items()),
-        storage_policies=tuple(_policy(name, entry) for name, entry in (plain.get("storagepolicies") or {}).items()),
     )
-    found = replace(found, volumes=tuple(_volume(key, access, found) for key, access in _items(plain, "volumes")))
+    files = [
+        *(_policy(name, entry) for name, entry in (plain.get("storagepolicies") or {}).items()),
+        *(_volume(key, access, found) for key, access in _items(plain, "volumes")),
+    ]
+    found = replace(found, files=tuple(files))
     digests = plain.get("digests") or {}
-    kinds = (found.hosts, found.config_dbs, found.vmgroups, found.storage_policies, found.volumes)
+    kinds = (found.hosts, found.config_dbs, found.vmgroups, found.files)
     refs = [item.ref for items in kinds for item in items]
     return replace(found, digests=tuple((ref, digests.get(str(ref), "m1")) for ref in refs))
 
@@ -238,7 +241,7 @@ def _volume(key: str, access: str, found: Desired) -> DesiredVolume:
     vmgroup = ObjectRef(Kind.VMGROUP, group)
     homes = [each.config_db for each in found.vmgroups if each.ref == vmgroup] or [found.config_dbs[0].ref.name]
     place = DatastoreRef(name=datastore)
-    return DesiredVolume(ObjectRef(Kind.VOLUME, key), NOWHERE, name, vmgroup, homes[0], place, VolumeAccess(access))
+    return DesiredVolume(ObjectRef(Kind.VOLUME, key), NOWHERE, name, place, vmgroup, homes[0], VolumeAccess(access))
 
 
 def _vm_ref(entry: Plain | str) -> VMRef:
@@ -269,8 +272,7 @@ def observed(plain: Plain, known: Inventory) -> Observed:
     datastores = [
         replace(
             observed_datastore(name, dockvols.get(name, {})),
-            storage_policies=_policies(policies.get(name, {})),
-            settings=_all_settings(plain.get("settings", {}).get(name, {})),
+            files=(_policies(policies.get(name, {})), _volumes(plain.get("settings", {}).get(name, {}))),
         )
         for name in ids
     ]
@@ -366,8 +368,9 @@ def observed_db(datastore: str, entry: str | Plain) -> ObservedConfigDB:
         "records": None if records is None else tuple(_record(*row) for row in records),
     }
     if "copied_from" in parts:
-        place, copied = parts.pop("copied_from")
-        fields["copied_from"] = CopiedFrom(place_called(place), copied)
+        name, copied = parts.pop("copied_from")
+        place = place_called(name)
+        fields["copied_from"] = CopiedFrom(place.path, place.host, copied)
     fields |= {key: tuple(value) if isinstance(value, list) else value for key, value in parts.items()}
     fields["schema"] = Schema(fields.get("schema", Schema.V1_2))
     return ObservedConfigDB(path, DBState(state), reason, message, **fields)
@@ -409,17 +412,17 @@ def _policies(entry: Plain | str) -> ObservedStoragePolicies:
         for name, file in entry.get("files", {}).items()
     }
     users = {name: tuple(volumes) for name, volumes in entry.get("users", {}).items()}
-    return ObservedStoragePolicies(None, files, users, entry.get("unread"))
+    return ObservedStoragePolicies(None, None, files, users, entry.get("unread"))
 
 
-def _all_settings(entry: Plain | str) -> ObservedSettings:
+def _volumes(entry: Plain | str) -> ObservedVolumes:
     if isinstance(entry, str):
-        return ObservedSettings(entry)
+        return ObservedVolumes(entry)
     found = {
         group_id(group): {name: _settings(settings) for name, settings in volumes.items()}
         for group, volumes in entry.items()
     }
-    return ObservedSettings(None, None, found)
+    return ObservedVolumes(looked=None, found=found)
 
 
 def _settings(entry: str | list[str | None] | Plain | None) -> VolumeSettings:

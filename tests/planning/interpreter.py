@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from reconciler.model.actions import DBAction
 from reconciler.model.errors import AgentRefusedError
+from reconciler.model.kinds import AnyObservedFiles, FileAction
 from reconciler.model.kinds.configdb import CopiedFrom, DBState, DeleteRow, ObservedConfigDB, Schema, UpgradeDB
 from reconciler.model.kinds.host import (
     DBMode,
@@ -35,7 +36,12 @@ from reconciler.model.kinds.host import (
     UnreachableHost,
     WriteSection,
 )
-from reconciler.model.kinds.storagepolicy import StoragePolicyAction, StoragePolicyFile, WriteStoragePolicy
+from reconciler.model.kinds.storagepolicy import (
+    ObservedStoragePolicies,
+    RemoveStoragePolicy,
+    StoragePolicyFile,
+    WriteStoragePolicy,
+)
 from reconciler.model.kinds.vmgroup import (
     Access,
     AddMember,
@@ -56,7 +62,7 @@ from reconciler.model.kinds.vmgroup import (
     UpdateVMGroup,
     VMRow,
 )
-from reconciler.model.kinds.volume import SetVolumeAccess
+from reconciler.model.kinds.volume import ObservedVolumes, SetVolumeAccess
 from reconciler.model.outcome import ActionResult
 from reconciler.model.ownership import ForgetObject, Record, RecordObject
 from reconciler.model.plan import DBPlan, MovePlan
@@ -71,6 +77,25 @@ class RefusedError(Exception):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+def _with_policy(seen: ObservedStoragePolicies, action: WriteStoragePolicy | RemoveStoragePolicy) -> AnyObservedFiles:
+    now = seen.files.get(action.name)
+    expect((None if now is None else now.content) == action.before, "the policy is another", "Moved")
+    files = {name: file for name, file in seen.files.items() if name != action.name}
+    if isinstance(action, WriteStoragePolicy):
+        files[action.name] = StoragePolicyFile(action.content + "\n")
+    else:
+        expect(not seen.users.get(action.name) and seen.unread is None, "the policy is in use", "InUse")
+    return replace(seen, files=files)
+
+
+def _with_access(seen: ObservedVolumes, action: SetVolumeAccess) -> AnyObservedFiles:
+    now = seen.found.get(action.uuid, {}).get(action.name)
+    expect(now is not None and now.digest == action.digest, "the metadata are others", "Moved")
+    assert now is not None
+    after = replace(now, access=action.access.value, digest=f"{now.digest}+")
+    return replace(seen, found={**seen.found, action.uuid: {**seen.found[action.uuid], action.name: after}})
 
 
 def expect(met: bool, message: str, reason: str = "Precondition") -> None:
@@ -270,29 +295,15 @@ class Site:
         mode, reason = (DBMode.MULTI_NODE, "") if good else (DBMode.BROKEN_LINK, "Missing")
         return replace(host, db_mode=mode, db_reason=reason)
 
-    def apply_policy(self, action: StoragePolicyAction) -> None:
-        """Write or remove the file of a storage policy. Raises RefusedError."""
+    def apply_file(self, action: FileAction) -> None:
+        """Write or remove a file on a datastore. Raises RefusedError."""
         seen = self.datastores[action.url]
-        policies = seen.storage_policies
-        now = policies.files.get(action.name)
-        expect((None if now is None else now.content) == action.before, "the policy is another", "Moved")
-        files = {name: file for name, file in policies.files.items() if name != action.name}
-        if isinstance(action, WriteStoragePolicy):
-            files[action.name] = StoragePolicyFile(action.content + "\n")
+        if isinstance(action, SetVolumeAccess):
+            after: AnyObservedFiles = _with_access(seen.files_of(ObservedVolumes), action)
         else:
-            expect(not policies.users.get(action.name) and policies.unread is None, "the policy is in use", "InUse")
-        self.datastores[action.url] = replace(seen, storage_policies=replace(policies, files=files))
-
-    def apply_volume(self, action: SetVolumeAccess) -> None:
-        """Change the access in the metadata of a volume. Raises RefusedError."""
-        seen = self.datastores[action.url]
-        now = seen.settings.found.get(action.uuid, {}).get(action.name)
-        expect(now is not None and now.digest == action.digest, "the metadata are others", "Moved")
-        assert now is not None
-        after = replace(now, access=action.access.value, digest=f"{now.digest}+")
-        of_vmgroup = {**seen.settings.found[action.uuid], action.name: after}
-        settings = replace(seen.settings, found={**seen.settings.found, action.uuid: of_vmgroup})
-        self.datastores[action.url] = replace(seen, settings=settings)
+            after = _with_policy(seen.files_of(ObservedStoragePolicies), action)
+        others = tuple(found for found in seen.files if found.kind is not after.kind)
+        self.datastores[action.url] = replace(seen, files=(*others, after))
 
     def apply_db(self, plan: DBPlan, after_each: Callable[[Rows], None] = lambda _: None) -> list[ActionResult]:
         """The transaction of a plan. Raises AgentRefusedError when all of it is refused."""
@@ -345,7 +356,7 @@ class Site:
         here = replace(
             old.other,
             path=move.path,
-            copied_from=CopiedFrom(source, old.fingerprint()),
+            copied_from=CopiedFrom(source.path, source.host, old.fingerprint()),
             writer=plan.writer,
             backups=new.other.backups,
         )

@@ -42,12 +42,9 @@ def shown_plan(plan: Plan) -> str:
 def _plan(plan: Plan) -> Iterator[str]:
     if plan.empty:
         yield "nothing"
-    for policy in plan.storage_policies:
-        yield f"{policy.ref} by {policy.host}"
-        yield from (f"    {action(step)}" for step in policy.actions)
-    for volume in plan.volumes:
-        yield f"{volume.ref} by {volume.host}"
-        yield from (f"    {action(step)}" for step in volume.actions)
+    for file in plan.files:
+        yield f"{file.ref} by {file.host}"
+        yield from (f"    {action(step)}" for step in file.actions)
     for move in plan.moves:
         yield f"{move.ref} by {move.writer}"
         yield f"    {action(move.move)}"

@@ -19,6 +19,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from hypothesis import event, given, note
+from msgspec import convert
 from msgspec.structs import replace
 
 from reconciler.agent.db import objects
@@ -150,7 +151,7 @@ def by_the_agent(db: ObservedConfigDB, plan: DBPlan) -> Answers:
 
         def observed() -> ObservedConfigDB:
             answer = agent.ask("observe", config_dbs=[{"path": DB, "fingerprint": None}], deadline=0)
-            return wire.report("esx1", answer, {}).config_dbs[DB]
+            return wire.report("esx1", convert(answer, wire.Seen), {}).config_dbs[DB]
 
         before = observed()
         assert seen(before) == seen(db), "it is not the config DB that was generated"

@@ -269,7 +269,7 @@ def _copied(draw: st.DrawFn, db: ObservedConfigDB, others: list[tuple[Location, 
     if db.schema is not Schema.V1_2:  # of an old schema nothing is copied
         return db
     copied = draw(st.sampled_from([db.fingerprint, other.fingerprint, "then"]))
-    return replace(db, copied_from=CopiedFrom(place, copied))
+    return replace(db, copied_from=CopiedFrom(place.path, place.host, copied))
 
 
 def _datastore(draw: st.DrawFn, store: str) -> ObservedDatastore:

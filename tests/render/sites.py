@@ -25,7 +25,7 @@ from reconciler.model.kinds.storagepolicy import ObservedStoragePolicies, Resolv
 from reconciler.model.kinds.vmgroup import PrivilegeRow, TenantRow, VMRow, VolumeUse
 from reconciler.model.kinds.volume import (
     Attached,
-    ObservedSettings,
+    ObservedVolumes,
     ResolvedVolume,
     SettingsState,
     VolumeAccess,
@@ -158,7 +158,7 @@ def policies() -> Assessment:
         "link": StoragePolicyFile(None, "is no file, but a link"),
     }
     users = {"gold": (f"{GROUP}/web", f"{GROUP}/\x1bdb")}
-    seen = ObservedDatastore(vsan.url, "esxiz10", None, {}, {}, ObservedStoragePolicies(None, files, users))
+    seen = ObservedDatastore(vsan.url, "esxiz10", None, {}, {}, (ObservedStoragePolicies(None, None, files, users),))
     ref = {name: ObjectRef(Kind.STORAGE_POLICY, name) for name in ("by\x1bhand", "gold", "link", "nowhere", "silver")}
     change = FieldChange("content", text, text.replace("i1", "i2"))
     changes = (
@@ -173,7 +173,7 @@ def policies() -> Assessment:
     found = assessment(changes, {"esxiz10": host("esxiz10")}, config_db())
     declared = tuple(ResolvedStoragePolicy(ref[name], name, vsan, text) for name in ("gold", "link", "silver"))
     inventory = replace(found.resolved.inventory, datastores=(SHARED, LOCAL, vsan))
-    resolved = replace(found.resolved, inventory=inventory, storage_policies=declared)
+    resolved = replace(found.resolved, inventory=inventory, files=declared)
     return replace(found, resolved=resolved, observed=replace(found.observed, datastores={vsan.url: seen}))
 
 
@@ -199,7 +199,7 @@ def volumes() -> Assessment:
         Change(nowhere, Op.BLOCKED, 'no datastore "nowhere" in the inventory'),
     )
     found = assessment(changes, {"esxiz10": host("esxiz10")}, config_db())
-    of = group_ref("MYVMGROUP"), ("MYVMGROUP",), None, DB, SHARED, VolumeAccess.READ_ONLY
+    of = SHARED, group_ref("MYVMGROUP"), ("MYVMGROUP",), None, DB, VolumeAccess.READ_ONLY
     declared = tuple(
         ResolvedVolume(ref[key], name, *of) for key, name in (("web", "\x1bweb"), ("db", "db"), ("gone", "gone"))
     )
@@ -207,8 +207,9 @@ def volumes() -> Assessment:
         "\x1bweb": VolumeSettings(SettingsState.READ, "", "d", None, Attached(None, "old\x1bname")),
         "db": VolumeSettings(SettingsState.READ, "", "d", "read-only"),
     }
-    seen = ObservedDatastore(SHARED.url, "esxiz10", None, {}, settings=ObservedSettings(None, None, {GROUP: settings}))
-    resolved = replace(found.resolved, volumes=declared)
+    files = (ObservedVolumes(looked=None, found={GROUP: settings}),)
+    seen = ObservedDatastore(SHARED.url, "esxiz10", None, {}, files=files)
+    resolved = replace(found.resolved, files=declared)
     return replace(found, resolved=resolved, observed=replace(found.observed, datastores={SHARED.url: seen}))
 
 

@@ -33,8 +33,6 @@ def apply(root, action):
 
     Source: docs/domain.md#volumes
     """
-    if action.get("action") != "SetVolumeAccess":
-        raise Refused("BadRequest", "there is no action %r on volumes" % (action.get("action"),))
     name = action["name"]
     if action["access"] not in ACCESS or not UUID.match(action["uuid"]):
         raise Refused(

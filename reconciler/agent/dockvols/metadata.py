@@ -59,7 +59,7 @@ class Retries(object):
 
 def listing(root, url, wanted):
     # type: (Root, str, Optional[List[Any]]) -> Dict[str, Any]
-    """Return the entry `settings` of a datastore in the protocol, for the volumes of these names (None: for all)."""
+    """Return the files of the kind Volume of a datastore in the protocol: of these names (None: all)."""
     found = {"error": None, "looked": wanted, "found": {}}  # type: Dict[str, Any]
     if wanted is not None and not wanted:
         return found

@@ -31,10 +31,10 @@ NOT_LOOKED = "there is no policy, so usage was not examined"
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
-def listing(root, url):
-    # type: (Root, str) -> Dict[str, Any]
-    """Return the entry `policies` of a datastore in the protocol."""
-    found = {"error": None, "files": {}, "users": {}, "unread": NOT_LOOKED}  # type: Dict[str, Any]
+def listing(root, url, wanted):  # noqa: ARG001 - as every kind has it
+    # type: (Root, str, Optional[List[Any]]) -> Dict[str, Any]
+    """Return the files of the kind StoragePolicy of a datastore in the protocol: all, whichever are wanted."""
+    found = {"error": None, "looked": None, "files": {}, "users": {}, "unread": NOT_LOOKED}  # type: Dict[str, Any]
     try:
         place = tree.folder_of(root, url)
         folder = _folder(place, url)
@@ -58,14 +58,11 @@ def apply(root, action):
 
     Source: docs/domain.md#storage-policies
     """
-    do = _ACTIONS.get(action.get("action", ""))
-    if do is None:
-        raise Refused("BadRequest", "there is no action %r on storage policies" % (action.get("action"),))
     name = action["name"]
     if not name or name in (".", "..") or tree.NOT_IN_A_NEW_NAME.search(name) or files.is_temporary(name):
         raise Refused("BadRequest", "%r cannot be the name of a policy" % name)
     try:
-        do(root, action)
+        ACTIONS[action["action"]](root, action)
     except EnvironmentError as error:
         raise files.refusal(error, "the policy %s on %s cannot be changed" % (name, action["url"]))
 
@@ -242,4 +239,4 @@ def _expect(real, action):
         raise Refused("Moved", "the policy %s changed since the plan was made" % action["name"])
 
 
-_ACTIONS = {"WriteStoragePolicy": _write, "RemoveStoragePolicy": _remove}
+ACTIONS = {"WriteStoragePolicy": _write, "RemoveStoragePolicy": _remove}

@@ -1,6 +1,7 @@
 """The kinds: one module each, with the declared, resolved and observed state of its objects; and their names.
 
-`KINDS` is the one list of kinds. Each layer that treats kinds differently has a table of its own, by `Kind`.
+`KINDS` is the one list of kinds, and below it are the unions of what those have that are files on a datastore. Each
+layer that treats kinds differently has a table of its own, by `Kind`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,13 @@ from typing import Final
 
 from msgspec import Struct
 
+from reconciler.model.kinds.storagepolicy import (
+    DesiredStoragePolicy,
+    ObservedStoragePolicies,
+    RemoveStoragePolicy,
+    WriteStoragePolicy,
+)
+from reconciler.model.kinds.volume import DesiredVolume, ObservedVolumes, SetVolumeAccess
 from reconciler.model.refs import Kind
 
 
@@ -58,3 +66,15 @@ KINDS: Final[dict[Kind, KindSpec]] = {
 
 RECONCILED: Final = tuple(spec.kind for spec in KINDS.values() if spec.reconciled)
 """The kinds whose objects are compared and applied, in the order of output."""
+
+
+FILE_KINDS: Final = tuple(spec.kind for spec in KINDS.values() if spec.on_datastore)
+
+
+AnyDesiredFile = DesiredStoragePolicy | DesiredVolume
+
+
+AnyObservedFiles = ObservedStoragePolicies | ObservedVolumes
+
+
+FileAction = WriteStoragePolicy | RemoveStoragePolicy | SetVolumeAccess

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
+from msgspec import field
+
 from reconciler.model.base import Step, Strict
 from reconciler.model.inventory import Datastore
 from reconciler.model.kinds.host import DBMode, Presence
@@ -80,7 +82,7 @@ class DeadRow(Strict, frozen=True):
 
     table: str
     key: tuple[str, ...]
-    tenant_id: str
+    tenant_id: str = field(name="tenant")
     what: str
     why: str
 
@@ -104,13 +106,19 @@ class Schema(StrEnum):
     V1_2_WITHOUT_NAMES = "1.2 without vm_name"  # the version was raised, the column was not made
 
 
-class CopiedFrom(Strict, frozen=True):
+class CopiedFrom(Strict, frozen=True, array_like=True):
     """Origin of a copy in an unfinished move; `rows`: fingerprint of the copied content. Source:
     docs/domain.md#moving-a-config-db
     """
 
-    location: Location
+    path: str
+    host: str
     rows: str
+
+    @property
+    def location(self) -> Location:
+        """Where the other one is."""
+        return Location(self.path, self.host)
 
 
 class ObservedConfigDB(Strict, frozen=True):

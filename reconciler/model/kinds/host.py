@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
+from msgspec import field
+
 from reconciler.model.base import Step, Strict
 from reconciler.model.inventory import Datastore, ESXiHost
 from reconciler.model.refs import Location, ObjectRef, Source, own_location
@@ -153,7 +155,7 @@ class ObservedHost(Strict, frozen=True):
     db_reason: str
     link: str | None
     link_path: str | None
-    section: Section
+    section: Section = field(name="local_sh")
     driver: str | None
     driver_error: str | None
     service: Service

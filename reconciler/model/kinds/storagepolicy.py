@@ -1,17 +1,18 @@
-"""StoragePolicy: a vSAN policy as declared, resolved and observed; what one can be called, and what it can contain."""
+"""StoragePolicy: a vSAN policy as declared, resolved and observed, and its valid names and contents. Source:
+docs/domain.md#storage-policies
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Final
 
 from msgspec import field
 
-from reconciler.model.base import Step, Strict
-from reconciler.model.inventory import Datastore
-from reconciler.model.refs import DatastoreRef, ObjectRef, Source
+from reconciler.model.base import Strict
+from reconciler.model.files import DesiredFile, FileStep, ObservedFiles, ResolvedFile
+from reconciler.model.refs import Kind
 
 CAPABILITIES: Final = (
     "cacheReservation",
@@ -51,7 +52,9 @@ _RULE: Final = re.compile(r'\( *"([^"]*)" +(?:i[0-9]+|"[^"]*") *\) *')
 
 
 def why_not_policy_name(name: str) -> str | None:
-    """Why a policy cannot be called so, or None. It is the name of its file."""
+    """Return why a policy cannot have this name, which is that of its file, or None. Source:
+    docs/domain.md#storage-policies
+    """
     if not _NAME.fullmatch(name):
         return "use letters, digits, '_', '.' and '-', beginning with a letter, a digit or '_'; it is a file name"
     if len(name) > LONGEST_POLICY_NAME:
@@ -62,12 +65,17 @@ def why_not_policy_name(name: str) -> str | None:
 
 
 def policy_of(file: str) -> str:
-    """The policy whose update makes a file of this name; the name itself if it is no such file."""
+    """Return the policy whose update leaves a file of this name behind; else the name itself. Source:
+    docs/domain.md#storage-policies
+    """
     return next((file.removesuffix(end) for end in LEFT_BEHIND if file.endswith(end)), file)
 
 
 def why_not_policy(content: str) -> str | None:
-    """Why vSAN, or vDVS on the way to it, cannot take this as a policy, or None."""
+    """Return why vSAN, or vDVS on the way to it, cannot take this as a policy, or None.
+
+    Source: docs/domain.md#storage-policies
+    """
     if "'" in content:
         return "a single quote is not allowed: vDVS puts the content between single quotes into a shell command"
     if not content.isascii() or not content.isprintable():
@@ -92,73 +100,63 @@ def _unusable(capability: str, before: list[str]) -> str | None:
         return f'capability "{capability}" is there twice'
     if capability in CAPABILITIES:
         return None
+    from difflib import get_close_matches  # takes long to import, and only errors need it
+
     near = get_close_matches(capability, CAPABILITIES, 1)
     hint = f' (did you mean "{near[0]}"?)' if near else f"; known: {', '.join(CAPABILITIES)}"
     return f'vSAN has no capability "{capability}"{hint}'
 
 
 def text_of(file: str) -> str:
-    """The policy in a file: vDVS ends the text that it is given with a line feed."""
+    """Return the policy in a file: vDVS appends a line feed to the text."""
     return file.removesuffix("\n")
 
 
-class DesiredStoragePolicy(Strict, frozen=True):
-    """A storage policy of vSAN: the file `name` on `datastore` (None: on the only vSAN datastore)."""
+class DesiredStoragePolicy(DesiredFile, frozen=True):
+    """A storage policy of vSAN. `datastore` None: it is on the only vSAN datastore."""
 
-    ref: ObjectRef
-    source: Source
-    name: str
-    datastore: DatastoreRef | None
     content: str
     labels: tuple[tuple[str, str], ...] = ()
 
 
-class ResolvedStoragePolicy(Strict, frozen=True):
+class ResolvedStoragePolicy(ResolvedFile, frozen=True):
     """A storage policy, and the vSAN datastore that it is on."""
 
-    ref: ObjectRef
-    name: str
-    datastore: Datastore
     content: str
 
 
-class StoragePolicyFile(Strict, frozen=True):
-    """A file of `dockvols/policies/`, each of which vDVS takes for a policy. `content` None: it could not be read;
-    `problem` says why."""
+class StoragePolicyFile(Strict, frozen=True, array_like=True):
+    """A file of `dockvols/policies/`, each of which vDVS takes for a policy.
+
+    `content` None: it could not be read, for the reason `problem`.
+    """
 
     content: str | None
     problem: str = ""
 
 
-class ObservedStoragePolicies(Strict, frozen=True):
-    """What is in `dockvols/policies/` of a datastore, by file name. `error` not None: it could not be read.
+class ObservedStoragePolicies(ObservedFiles, frozen=True, tag=Kind.STORAGE_POLICY.value):
+    """All files of `dockvols/policies/` of a datastore, by name.
 
-    `users` names the volumes (`FOLDER/VOLUME`) whose metadata name a policy, by its name. `unread` not None: of some
-    volumes that could not be told, and it says why.
+    `users`: the volumes (`FOLDER/VOLUME`) whose metadata name a policy, by its name. `unread` not None: why some
+    volumes could not be examined.
     """
 
-    error: str | None = None
     files: Mapping[str, StoragePolicyFile] = field(default_factory=dict)
     users: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unread: str | None = None
 
 
-class WriteStoragePolicy(Step, frozen=True):
-    """Write `content` and a line feed into the file of a storage policy, if that still holds `before` (the whole file;
-    None: it is not there). No volume is changed by it."""
+class WriteStoragePolicy(FileStep, frozen=True):
+    """Write `content` and a line feed into the file of a storage policy, if it still contains `before` (the whole file;
+    None: no file). Volumes are not changed.
+    """
 
-    url: str
-    name: str
     content: str
     before: str | None
 
 
-class RemoveStoragePolicy(Step, frozen=True):
-    """Remove the file of a storage policy, if that still holds `before`, and the metadata of no volume name it."""
+class RemoveStoragePolicy(FileStep, frozen=True):
+    """Remove the file of a storage policy, if it still contains `before` and no volume uses it."""
 
-    url: str
-    name: str
     before: str
-
-
-StoragePolicyAction = WriteStoragePolicy | RemoveStoragePolicy

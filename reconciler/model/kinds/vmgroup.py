@@ -138,7 +138,7 @@ class ResolvedVMGroup(Strict, frozen=True):
     previous_names: tuple[str, ...] = ()
 
 
-class TenantRow(Strict, frozen=True):
+class TenantRow(Strict, frozen=True, array_like=True):
     """A row of `tenants`. Columns may hold invalid values, which planning has to handle.
 
     Source: docs/domain.md#rules-for-rows
@@ -158,7 +158,7 @@ class VMRow(NamedTuple):
     vm_name: str | None
 
 
-class PrivilegeRow(Strict, frozen=True):
+class PrivilegeRow(Strict, frozen=True, array_like=True):
     """A row of `privileges`. Columns may hold invalid values. Source: docs/domain.md#rules-for-rows"""
 
     tenant_id: str
@@ -168,7 +168,7 @@ class PrivilegeRow(Strict, frozen=True):
     total_mb: int | None
 
 
-class VolumeUse(Strict, frozen=True):
+class VolumeUse(Strict, frozen=True, array_like=True):
     """Sum of `volumes` for one vmgroup on one datastore: the used part of a quota, in MB. Source:
     docs/domain.md#quotas
     """
@@ -179,7 +179,7 @@ class VolumeUse(Strict, frozen=True):
     count: int
 
 
-class BookedVolume(Strict, frozen=True):
+class BookedVolume(Strict, frozen=True, array_like=True):
     """A row of `volumes`: vDVS counts this volume of `mb` (None: not a number) for a vmgroup on a datastore. Source:
     docs/domain.md#quotas
     """

@@ -1,4 +1,6 @@
-"""Volume: a volume as declared, resolved and observed; what one can be called, and what its metadata say."""
+"""Volume: a volume as declared, resolved and observed, its valid names, and its metadata. Source:
+docs/domain.md#volume-metadata
+"""
 
 from __future__ import annotations
 
@@ -9,9 +11,9 @@ from typing import Final
 
 from msgspec import field
 
-from reconciler.model.base import Step, Strict
-from reconciler.model.inventory import Datastore
-from reconciler.model.refs import DatastoreRef, ObjectRef, Source
+from reconciler.model.base import Strict
+from reconciler.model.files import DesiredFile, FileStep, ObservedFiles, ResolvedFile
+from reconciler.model.refs import DatastoreRef, Kind, ObjectRef
 
 LONGEST_VOLUME_NAME: Final = 100
 
@@ -23,31 +25,38 @@ _PARTS_OF_ANOTHER: Final = ("-flat", "-delta", "-ctk", "-digest")
 
 
 class VolumeAccess(StrEnum):
-    """How a VM gets a volume when it is attached; vDVS means READ_WRITE where nothing is said."""
+    """Access of VMs to a volume when it is attached. The default of vDVS is READ_WRITE. Source:
+    docs/domain.md#volume-metadata
+    """
 
     READ_ONLY = "read-only"
     READ_WRITE = "read-write"
 
 
 class SettingsState(StrEnum):
-    """What became of a look at the metadata of a volume that is there."""
+    """Result of reading the metadata of an existing volume."""
 
     READ = "read"
     UNUSABLE = "unusable"  # surely not as vDVS makes them, so that nothing in them could be changed
     UNKNOWN = "unknown"  # what is in them could not be told
 
 
-class Attached(Strict, frozen=True):
-    """The VM that a volume is attached to, as its metadata say: its instance UUID (BIOS UUID before vDVS 0.15), and its
-    name at that time."""
+class Attached(Strict, frozen=True, array_like=True):
+    """The VM that a volume is attached to, from its metadata: its instance UUID (BIOS UUID before vDVS 0.15), and its
+    name at that time.
+
+    Source: docs/domain.md#volume-metadata
+    """
 
     uuid: str | None
     name: str | None
 
 
 class VolumeSettings(Strict, frozen=True):
-    """The metadata of a volume. `why`: unless they were READ, why not. `digest`: of the whole file; `access`: as it
-    stands there (None: it does not), which may be no VolumeAccess."""
+    """The metadata of a volume. `why`: the reason, unless they were READ. `digest`: of the whole file.
+
+    `access`: the value in the file (None: missing), which may be no VolumeAccess.
+    """
 
     state: SettingsState
     why: str = ""
@@ -56,16 +65,14 @@ class VolumeSettings(Strict, frozen=True):
     attached: Attached | None = None
 
 
-class ObservedSettings(Strict, frozen=True):
-    """The metadata of volumes of one datastore, by the UUID of their vmgroup and their name. `looked`: the names that
-    were looked for (None: all); of others nothing is known. `error` not None: that could not be done, and why."""
+class ObservedVolumes(ObservedFiles, frozen=True, tag=Kind.VOLUME.value):
+    """The metadata of volumes of one datastore, by the UUID of their vmgroup and their name."""
 
-    error: str | None = None
     looked: frozenset[str] | None = frozenset()
     found: Mapping[str, Mapping[str, VolumeSettings]] = field(default_factory=dict)
 
     def of(self, uuid: str, name: str) -> VolumeSettings | None:
-        """Those of one volume; None only if it is surely not there."""
+        """Return those of one volume; None only if it certainly does not exist."""
         if self.error is not None:
             return VolumeSettings(SettingsState.UNKNOWN, self.error)
         if self.looked is not None and name not in self.looked:
@@ -74,7 +81,10 @@ class ObservedSettings(Strict, frozen=True):
 
 
 def why_not_volume_name(name: str) -> str | None:
-    """Why vDVS would not take this as the name of a volume, or would not find it again; None: it would."""
+    """Return why vDVS would refuse this name of a volume, or not find the volume again; None: it is valid.
+
+    Source: docs/domain.md#volumes
+    """
     if "@" in name:
         return "what follows the '@' is the datastore, which is spec.datastore"
     if re.search(r"[/\\]", name) or not name.isprintable():
@@ -88,40 +98,38 @@ def why_not_volume_name(name: str) -> str | None:
     return None
 
 
-class DesiredVolume(Strict, frozen=True):
-    """What an administrator may say of the volume `name` on `datastore`. It is in `vmgroup`, which has a manifest
-    unless it is `_DEFAULT`, and lives in the ConfigDB with the `metadata.name` `config_db`."""
+class DesiredVolume(DesiredFile, frozen=True):
+    """The settable part of the volume `name` on `datastore`.
 
-    ref: ObjectRef
-    source: Source
-    name: str
+    Its `vmgroup` has a manifest, unless it is `_DEFAULT`, and lives in the ConfigDB with the `metadata.name`
+    `config_db`.
+    """
+
+    datastore: DatastoreRef
     vmgroup: ObjectRef
     config_db: str
-    datastore: DatastoreRef
     access: VolumeAccess
     labels: tuple[tuple[str, str], ...] = ()
 
 
-class ResolvedVolume(Strict, frozen=True):
-    """What a volume shall be. Its vmgroup is that of `config_db` with this `uuid`, or (None: it is not pinned) one that
-    is `known_as` one of these, the first that there is."""
+class ResolvedVolume(ResolvedFile, frozen=True):
+    """A volume with names looked up.
 
-    ref: ObjectRef
-    name: str
+    Its vmgroup is that of `config_db` with this `uuid`, or (None: not pinned) the first one with a name in `known_as`.
+    """
+
     vmgroup: ObjectRef
     known_as: tuple[str, ...]
     uuid: str | None
     config_db: ObjectRef
-    datastore: Datastore
     access: VolumeAccess
 
 
-class SetVolumeAccess(Step, frozen=True):
+class SetVolumeAccess(FileStep, frozen=True):
     """Change the access in the metadata of the volume `name` in the folder `uuid` of a datastore, and nothing else, if
-    the file with them still has this digest (SHA-256, in hex)."""
+    the file still has this digest (SHA-256, in hex).
+    """
 
-    url: str
     uuid: str
-    name: str
     access: VolumeAccess
     digest: str

@@ -33,8 +33,8 @@ _NAMES = {url: name for name, url in SPECIAL_DATASTORES.items()}
 
 
 class Rollback(Struct, frozen=True):
-    """What is wished of the site in place of the manifests, and `objects`, of which alone. `left_out`: what is in the
-    backup and is not brought back."""
+    """The desired site in place of the manifests, and `objects`, those to be written. `left_out`: what is in the backup
+    and is not brought back."""
 
     desired: Desired
     objects: frozenset[ObjectRef]
@@ -77,7 +77,7 @@ def roll_back(
 
 
 def _database(db: DesiredConfigDB, this: bool, default: bool) -> DesiredConfigDB:
-    """Of the other config DBs nothing is said; in this one, everything."""
+    """Leave the other config DBs alone; declare everything in this one."""
     if not this:
         return replace(db, unmanaged=Unmanaged.IGNORE)
     return replace(db, unmanaged=Unmanaged.REPORT, default_vmgroup=None if default else Presence.ABSENT)

@@ -124,7 +124,10 @@ def _on_host(question: Question, name: str, resolved: Resolved, observed: Observ
 
 
 def _by_state(question: Question, host: ObservedHost) -> Verdict | None:
-    """What the host itself decides, whatever any config DB says."""
+    """The decision of the host itself, whatever any config DB says.
+
+    Source: docs/domain.md#modes-of-a-host
+    """
     if host.driver is None and host.driver_error is None and host.service is not Service.RUNNING:
         return Verdict(Answer.DENIED, "no driver", "vDVS is not installed on this host, so nobody is served")
     if not question.short and question.datastore.id not in host.volumes:

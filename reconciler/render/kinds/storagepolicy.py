@@ -8,12 +8,17 @@ from msgspec import Struct
 
 from reconciler.model.diff import Change
 from reconciler.model.inventory import Datastore
-from reconciler.model.kinds.storagepolicy import StoragePolicyFile, text_of
+from reconciler.model.kinds.storagepolicy import (
+    ObservedStoragePolicies,
+    ResolvedStoragePolicy,
+    StoragePolicyFile,
+    text_of,
+)
 from reconciler.model.ownership import Record
 from reconciler.model.refs import Kind
 from reconciler.model.state import ObservedDatastore
+from reconciler.planning.files.storagepolicy import record_name
 from reconciler.planning.joined import Joined
-from reconciler.planning.storagepolicy import record_name
 from reconciler.render.kinds.view import NONE, UNKNOWN, Pairs, Row, View, listed
 from reconciler.render.text import Data, count
 
@@ -38,10 +43,10 @@ _StoragePolicy = Row[StoragePolicyItem]
 
 def _items(joined: Joined) -> Iterator[StoragePolicyItem]:
     resolved, observed = joined.assessment.resolved, joined.assessment.observed
-    places = {policy.ref.name: (policy.datastore, policy.name) for policy in resolved.storage_policies}
+    places = {policy.ref.name: (policy.datastore, policy.name) for policy in resolved.files_of(ResolvedStoragePolicy)}
     for datastore in resolved.inventory.datastores:
         seen = observed.datastores.get(datastore.url)
-        for name in seen.storage_policies.files if seen is not None else ():
+        for name in seen.files_of(ObservedStoragePolicies).files if seen is not None else ():
             places.setdefault(name, (datastore, name))
             places.setdefault(f"{datastore.name}/{name}", (datastore, name))
     for change in joined.of_kind[Kind.STORAGE_POLICY]:
@@ -56,9 +61,9 @@ def _items(joined: Joined) -> Iterator[StoragePolicyItem]:
 def _item(
     change: Change, datastore: Datastore, name: str, seen: ObservedDatastore | None, record: Record | None
 ) -> StoragePolicyItem:
-    if seen is None or seen.error is not None or seen.storage_policies.error is not None:
+    if seen is None or seen.error is not None or seen.files_of(ObservedStoragePolicies).error is not None:
         return StoragePolicyItem(change, datastore.name, record=record)
-    policies = seen.storage_policies
+    policies = seen.files_of(ObservedStoragePolicies)
     file = policies.files.get(name, StoragePolicyFile(None))
     users = None if policies.unread is not None else policies.users.get(name, ())
     content = None if file.content is None else text_of(file.content)

@@ -20,7 +20,7 @@ _RIGHTS: Final[dict[int | None, str]] = {1: "create and mount", 0: "mount only"}
 LIMITS: Final = tuple(field for field in ACCESS_FIELDS if field.attribute != "allow_create")
 """The fields of an access row that limit what it allows.
 
-Source: docs/domain.md#quotas-and-the-books
+Source: docs/domain.md#quotas
 """
 
 
@@ -57,7 +57,7 @@ def _members(row: _VMGroup) -> list[str]:
 def _used(access: JoinedAccess, row: _VMGroup) -> list[tuple[str, int]]:
     """MB that count against an access row, by datastore: each has the whole quota.
 
-    Source: docs/domain.md#quotas-and-the-books
+    Source: docs/domain.md#quotas
     """
     return [(row.names.datastore(use.url) or "", use.used_mb) for use in access.used]
 

@@ -10,8 +10,8 @@ from reconciler.model.diff import Change
 from reconciler.model.kinds.volume import ResolvedVolume, SettingsState, VolumeAccess
 from reconciler.model.ownership import Record
 from reconciler.model.refs import Kind
+from reconciler.planning.files.volume import attached_to, names_of_vms, settings_of, uuids_of_vmgroups
 from reconciler.planning.joined import Joined
-from reconciler.planning.volume import attached_to, names_of_vms, settings_of, uuids_of_vmgroups
 from reconciler.render.kinds.view import NONE, UNKNOWN, Pairs, Row, View
 from reconciler.render.text import Data
 
@@ -38,7 +38,7 @@ def _items(joined: Joined) -> Iterator[VolumeItem]:
     changes = joined.of_kind[Kind.VOLUME]
     if not changes:
         return
-    declared = {volume.ref: volume for volume in resolved.volumes}
+    declared = {volume.ref: volume for volume in resolved.files_of(ResolvedVolume)}
     vms, uuids = names_of_vms(resolved.inventory), uuids_of_vmgroups(resolved, observed)
     for change in changes:
         volume = declared.get(change.ref)
