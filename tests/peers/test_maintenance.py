@@ -155,7 +155,7 @@ def test_what_an_interrupted_apply_left_is_ended_by_a_watch_too(cluster: Cluster
             await VCenterMaintenance(inventory.host).enter(cluster.names[1], 60)
             seen = {host.name: host for host in (await inventory.snapshot()).hosts}
             assert seen[cluster.names[1]].entered_by_vdvs
-            with pytest.raises(VCenterRefusedError, match="somebody has put"):
+            with pytest.raises(VCenterRefusedError, match="somebody else put"):
                 await VCenterMaintenance(inventory.host).enter(cluster.names[1], 60)
         finally:
             await inventory.close()
@@ -179,6 +179,6 @@ class TestSlowly:
         cluster.upgrade(names=(0,), maintenanceTimeout="1s")
         (result,) = (item for item in cluster.reconcile().objects if str(item.ref) == f"host/{cluster.names[0]}")
         assert result.status == "failed"
-        assert "did not enter maintenance mode within 1 s, so that was cancelled" in result.detail
+        assert "did not enter maintenance mode within 1 s, so the task was cancelled" in result.detail
         assert cluster.drivers() == [lab.VIB_VERSION, lab.VIB_VERSION]
         assert cluster.maintenance() == [OUT, OUT]

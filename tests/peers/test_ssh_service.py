@@ -170,6 +170,8 @@ def test_without_the_vcenter_hosts_are_not_reached_and_nobody_says_that_all_is_a
     both = r"connection refused; is SSH enabled on the host\?; its SSH service cannot be started: .* password is wrong"
     with pytest.raises(HostUnreachableError, match=both):
         asyncio.run(connect())
-    with pytest.raises(VCenterRefusedError, match=r"is not known: .* user name or password is wrong"):
+    with pytest.raises(
+        VCenterRefusedError, match=r"cannot determine whether SSH services .* user name or password is wrong"
+    ):
         asyncio.run(services.put_back())
     assert hosts.services() == [OFF, OFF]
