@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reconciler.model.base import Risk
 from reconciler.model.kinds.host import (
     DBMode,
     DesiredDriver,
@@ -18,7 +19,6 @@ from reconciler.model.kinds.host import (
     StartService,
     UnlinkDB,
 )
-from reconciler.model.risk import Risk
 from reconciler.planning.host.findings import Findings
 from reconciler.planning.host.maintenance import why_no_maintenance
 from reconciler.planning.host.vcenter import why_no_driver
