@@ -211,9 +211,11 @@ class Approval(Struct, frozen=True):
 async def carry_out(saved: SavedPlan, world: World, approval: Approval) -> Outcome:
     """Do exactly what a saved plan says, or nothing at all: a new plan is never made.
 
-    The question that the plan answers is asked again first. Where the answer has not every step of the saved plan in
-    it, nothing is written anywhere, and the outcome has no step and says of each object why. Raises UsageError for a
-    plan that has expired, was made for another site, or has a risk that is not approved; InventoryError.
+    First it plans again what the plan was made from. Unless the new plan has every step of the saved one, nothing is
+    written anywhere, and the outcome has no step and the reason for each object.
+
+    Raises UsageError for a plan that has expired, was made for another site, or has a risk that is not approved, and
+    InventoryError.
     """
     _check(saved, approval, world.clock.now())
     saved = _signed(saved, approval.by)

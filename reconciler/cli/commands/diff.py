@@ -30,17 +30,16 @@ def diff(
       vdvs diff -f manifests/
       vdvs diff -f manifests/ -o json | jq .summary
     """
-    from reconciler.cli.on_behalf import applying
     from reconciler.cli.session import open_session
+    from reconciler.provenance import applying
 
     session = open_session(paths, site, selector)
-    return show(session.on_behalf(applying(paths, selector=selector, named=named_set, prune=prune)), output)
+    return show(session.with_applying(applying(paths, selector=selector, named=named_set, prune=prune)), output)
 
 
 def show(session: Session, output: str) -> int:
     """Look, and print the diff."""
-    from reconciler.cli.colour import paint
-    from reconciler.cli.printing import emit
+    from reconciler.cli.output import emit, paint
     from reconciler.model.plan import REPORT_ONLY
     from reconciler.render import data
     from reconciler.render.diff import diff_text, header

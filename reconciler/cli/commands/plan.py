@@ -13,8 +13,8 @@ from reconciler.cli import completing, options
 @options.output("text", "json", "yaml")
 @options.selector
 @click.option("--out", metavar="FILE", shell_complete=completing.files, help="Write the plan to this file.")
-@click.option("--expires", default="24h", show_default=True, metavar="TIME", help="How long it may be applied.")
-@click.option("--allow-destroy", is_flag=True, help="Also plan what destroys something; `apply` must allow it, too.")
+@click.option("--expires", default="24h", show_default=True, metavar="TIME", help="How long the plan may be applied.")
+@click.option("--allow-destroy", is_flag=True, help="Also plan destructive changes; `apply` must allow them, too.")
 @options.named_set
 @options.prune
 @options.reason
@@ -33,9 +33,9 @@ def plan(
 ) -> int:
     """Show what `apply` would do, as `diff` shows it, and with --out save it. Writes nothing to the site.
 
-    `apply --plan FILE` does exactly what was shown, or nothing at all if the site has changed since. FILE says
-    no more than the manifests and the diff, and only its owner may read it. It shows when it was changed or cut off,
-    but not who made it: keep it where nobody else can put another one in its place.
+    `apply --plan FILE` does exactly what was shown, or nothing at all if the site has changed since. FILE holds
+    no more than the manifests and the diff, and only its owner may read it. A digest reveals damage and changes, but
+    not who made it: keep it where nobody else can replace it.
 
     \b
     Examples:
@@ -45,12 +45,12 @@ def plan(
     """
     from msgspec.structs import replace
 
-    from reconciler.cli.on_behalf import applying
     from reconciler.cli.saved_plans import make
     from reconciler.cli.session import open_session
     from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
+    from reconciler.provenance import applying
 
     session = open_session(paths, site, selector)
     policy = replace(APPLY_AND_DESTROY if allow_destroy else APPLY, objects=session.only)
-    behalf = applying(paths, selector=selector, named=named_set, prune=prune, reason=reason)
-    return make(session.on_behalf(behalf), policy, out, expires, output)
+    applied = applying(paths, selector=selector, named=named_set, prune=prune, reason=reason)
+    return make(session.with_applying(applied), policy, out, expires, output)

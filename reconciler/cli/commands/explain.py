@@ -16,12 +16,12 @@ _WIDTH = 80
 _POSITION = re.compile(r"\[[^\]]*\]")
 
 
-@click.command(short_help="Say what a kind or a field means.")
+@click.command(short_help="Explain a kind or a field of manifests.")
 @click.argument("what", metavar="[KIND[.FIELD...]]", default="", shell_complete=completing.explained)
 @click.option("--recursive", is_flag=True, help="Also list the fields inside fields.")
 @options.verbose
 def explain(what: str, recursive: bool) -> int:
-    """Say what a kind or a field of a manifest means, what can be written there, and what holds without it.
+    """Explain a kind or a field of a manifest: its meaning, the values it takes, and its default.
 
     \b
     Examples:

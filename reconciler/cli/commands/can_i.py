@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _DEFAULT_SIZE = "100MB"  # what vDVS takes when a request names none
 
 
-@click.command("can-i", short_help="Say whether a VM may create, delete or mount, and why.")
+@click.command("can-i", short_help="Show whether a VM may create, delete or mount, and why.")
 @click.argument("right", metavar="create|delete|mount", type=click.Choice(("create", "delete", "mount")))
 @click.option("--vm", required=True, metavar="VM", help="The VM by name, uuid or inventory path.")
 @click.option("--datastore", required=True, metavar="NAME", help="The datastore of the volume.")
@@ -35,18 +35,17 @@ def can_i(
     site: str | None,
     output: str,
 ) -> int:
-    """Say whether vDVS lets a VM create, delete or mount a volume, as the site is now; which rule decides, and why.
+    """Show whether vDVS lets a VM create, delete or mount a volume as the site is now, which rule decides, and why.
 
-    It is decided on the VM's host: without a config DB it allows everything, with a broken link it refuses everything.
-    Exits with 0 if allowed, 1 if denied, 3 if that could not be told.
+    The VM's host decides: without a config DB it allows everything, with a broken link it refuses everything.
+    Exits with 0 if allowed, 1 if denied, 3 if unknown.
 
     \b
     Examples:
       vdvs can-i create --vm photon-01 --datastore SHARED-Datastore --size 1GB
       vdvs can-i mount --vm photon-01 --datastore SHARED-Datastore --short
     """
-    from reconciler.cli.colour import paint
-    from reconciler.cli.printing import emit
+    from reconciler.cli.output import emit, paint
     from reconciler.cli.session import open_session
     from reconciler.model.plan import REPORT_ONLY
     from reconciler.planning.rights import can_i as asking

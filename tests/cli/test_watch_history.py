@@ -14,7 +14,7 @@ from reconciler.cli.main import cli
 from reconciler.history.store import HistoryWriter
 from reconciler.loader import load
 from reconciler.model.events import EventKind
-from reconciler.wiring import history_file
+from reconciler.wiring.state import history_file
 from tests.render import schemas
 from tests.telemetry.passes import drift, kept, made, told
 

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from reconciler.cli.session import Session
 
 
-@click.command(short_help="Make the site what the manifests say.")
+@click.command(short_help="Change the site to match the manifests.")
 @options.manifests_or_plan
-@click.option("--plan", "plan", metavar="FILE", shell_complete=completing.files, help="What `vdvs plan --out` wrote.")
+@click.option(
+    "--plan", "plan", metavar="FILE", shell_complete=completing.files, help="Plan written by `vdvs plan --out`."
+)
 @options.site
 @options.output("text", "json", "yaml")
 @options.selector
@@ -36,13 +38,12 @@ def apply(
     reason: str | None,
     dry_run: bool,
 ) -> int:
-    """Make the site what the manifests say, then look again to verify it. Asks no questions.
+    """Change the site to match the manifests, then look again to verify it. Does not prompt.
 
-    Where something changed between the look and the write, it plans again, three times at most, and shows each plan.
+    If something changed between the look and the write, it plans again, three times at most, and shows each plan.
     What is applied is recorded in the config DB (see `vdvs history`). --prune removes the vmgroups that this set
-    applied last and does not declare any more, and VMs that the inventory does not show any more; what holds volumes
-    stays.
-    With --plan it does what that file says, and nothing at all if what it speaks of has changed since.
+    applied before and no longer declares, and VMs that are no longer in the inventory; vmgroups with volumes stay.
+    With --plan it carries out that file, or writes nothing at all if the site has changed since.
 
     \b
     Examples:
@@ -57,7 +58,7 @@ def apply(
 
         if paths or selector or named_set is not None or prune or reason is not None:
             raise click.UsageError(
-                "a plan says itself what it is about: --plan goes without -f, -l, --set, --prune and --reason"
+                "a plan contains its manifests: --plan cannot be combined with -f, -l, --set, --prune and --reason"
             )
         return (
             saved_plans.show_saved(plan, output)
@@ -66,14 +67,14 @@ def apply(
         )
     if not paths:
         raise click.UsageError("no manifests: give -f PATH, or --plan FILE")
-    from reconciler.cli.on_behalf import applying
     from reconciler.cli.session import open_session
+    from reconciler.provenance import applying
 
-    session = open_session(paths, site, selector).on_behalf(
+    session = open_session(paths, site, selector).with_applying(
         applying(paths, selector=selector, named=named_set, prune=prune, reason=reason)
     )
     if dry_run:
-        from reconciler.cli.diff import show
+        from reconciler.cli.commands.diff import show
 
         return exits.FAILED if show(session, output) == exits.FAILED else exits.OK
     return _apply(session, output, allow_destroy)
@@ -84,7 +85,7 @@ def _apply(session: Session, output: str, allow_destroy: bool) -> int:
 
     from msgspec.structs import replace
 
-    from reconciler.cli.printing import print_outcome
+    from reconciler.cli.output import print_outcome
     from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
 
     started = time.monotonic()

@@ -1,9 +1,7 @@
-"""The composition root: the only module that knows every adapter."""
+"""The world of a site: hosts and inventory by whichever adapters its manifest asks for, the clock and chance."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 import random
 import secrets
 import uuid
@@ -15,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler import lab
-from reconciler.credentials import read_secret
 from reconciler.hosts.local import LocalHosts
 from reconciler.inventory.file import FileInventory
 from reconciler.model.errors import UsageError
 from reconciler.model.kinds.site import SSH, Lab, Login, Site, VCenter
 from reconciler.ports import Hosts, InventorySource, MaintenanceMode, Observer
+from reconciler.wiring.credentials import read_secret
+from reconciler.wiring.state import state_folder
 
 if TYPE_CHECKING:
     from reconciler.reconcile import World
@@ -34,19 +33,19 @@ class SystemClock:
         return datetime.now(UTC)
 
 
-def is_there(site: Site) -> bool:
-    """Whether `way_to` would make nothing."""
+def exists(site: Site) -> bool:
+    """Return whether there is such a site, so that `open_hosts` would create nothing."""
     return not isinstance(site.way, Lab) or lab.exists(Path(site.way.directory))
 
 
-def way_to(site: Site) -> Hosts:
-    """The way to the hosts of a site; who asks for it closes it. A lab that is not there yet is made, as the seed's."""
+def open_hosts(site: Site) -> Hosts:
+    """Return the way to the hosts of a site, which the caller closes. A lab that does not exist yet is created."""
     return _of_lab(site.way) if isinstance(site.way, Lab) else _by_ssh(site.way, site.vcenters)
 
 
 @asynccontextmanager
 async def world_of(site: Site, hosts: Hosts, observer: Observer) -> AsyncIterator[World]:
-    """The world of a site, reached by `hosts`, which stay open."""
+    """Open the rest of the world of a site. `hosts` stay open afterwards."""
     # Imported here, as it takes longest: hosts are called and manifests read meanwhile.
     from reconciler.reconcile import World
 
@@ -56,8 +55,8 @@ async def world_of(site: Site, hosts: Hosts, observer: Observer) -> AsyncIterato
 
 @asynccontextmanager
 async def open_world(site: Site, observer: Observer) -> AsyncIterator[World]:
-    """The world of a site; its connections end with the context."""
-    hosts = way_to(site)
+    """Open the world of a site; its connections end with the context."""
+    hosts = open_hosts(site)
     try:
         async with world_of(site, hosts, observer) as world:
             yield world
@@ -106,22 +105,8 @@ def _by_ssh(way: SSH, vcenters: Sequence[VCenter]) -> Hosts:
         from reconciler.inventory.ssh_service import SSHServices
 
         services = SSHServices(_logins(vcenters))
-    refused, drivers = RefusedLogins(_state_folder() / "refused-logins"), KeptDrivers(_state_folder() / "drivers.json")
+    refused, drivers = RefusedLogins(state_folder() / "refused-logins"), KeptDrivers(state_folder() / "drivers.json")
     return SSHHosts(way, login, refused, drivers, services)
-
-
-def history_file(site: Site) -> Path:
-    """Return the default path of a site's history. Its name and what it reaches choose it."""
-    hosts, vcenters, inventory = site.reach
-    place = hashlib.sha256(repr((hosts, list(vcenters), inventory)).encode()).hexdigest()[:12]
-    name = "".join(char if char.isalnum() or char in "-." else "_" for char in site.name)[:60]
-    return _state_folder() / "history" / f"{name}-{place}.sqlite"
-
-
-def _state_folder() -> Path:
-    """Where what one run has to remember for the next is kept, by the XDG Base Directory Specification."""
-    given = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(given) if given.startswith("/") else Path("~/.local/state").expanduser()) / "vdvs"
 
 
 def _logins(vcenters: Sequence[VCenter]) -> list[tuple[VCenter, Callable[[], Login]]]:
@@ -136,15 +121,15 @@ def _vcenter_login(vcenter: VCenter) -> Login:
 
 
 def chance() -> float:
-    """A number from 0 to 1."""
-    return random.random()  # noqa: S311 - nobody is harmed who guesses when a host is called again
+    """Return a random number from 0 to 1."""
+    return random.random()  # noqa: S311 - it only spreads retries
 
 
-def secret_word() -> str:
-    """Text that nobody can guess."""
+def new_token() -> str:
+    """Return text that nobody can guess."""
     return secrets.token_urlsafe(32)
 
 
 def new_uuid() -> str:
-    """Text that is not used again."""
+    """Return text that is never used again."""
     return str(uuid.uuid4())

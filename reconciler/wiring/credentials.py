@@ -1,4 +1,4 @@
-"""Secrets from where a Site says that they are: an environment variable, or a file."""
+"""Secrets from where the Site says: an environment variable, or a file."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 from reconciler.model.errors import UsageError
 from reconciler.model.kinds.site import Secret, SecretFrom
 
-_LONGEST = 65536  # bytes; what is longer is no password but the wrong file
+_LONGEST = 65536  # bytes; a longer file is not a password but the wrong file
 
 
 def read_secret(where: SecretFrom) -> Secret:
-    """The secret, without the line break at its end. Raises UsageError that says where it was looked for."""
+    """Return the secret, without the line break at its end. Raises UsageError, which names the place."""
     if where.env is not None:
         text = os.environ.get(where.env)
         if text is None:

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from reconciler.planning.configdb.rollback import Rollback
 
 
-@click.command(short_help="Bring a config DB back to one of its backups.")
+@click.command(short_help="Restore a config DB from one of its backups.")
 @options.manifests
 @options.site
 @options.output("text", "json", "yaml")
-@click.option("--list", "only_list", is_flag=True, help="Show which backups there are, and do nothing else.")
+@click.option("--list", "only_list", is_flag=True, help="List the backups, and do nothing else.")
 @click.option("--config-db", metavar="NAME", help="Which config DB; needed where several are declared.")
 @click.option("--to", "backup", metavar="BACKUP", help="The name of the backup, as --list shows it.")
-@click.option("--allow-destroy", is_flag=True, help="Also delete the vmgroups that were made since.")
+@click.option("--allow-destroy", is_flag=True, help="Also delete the vmgroups that were created since.")
 @click.option("--dry-run", is_flag=True, help="Print what would be done and write nothing.")
 @click.option("--out", metavar="FILE", shell_complete=completing.files, help="Save the plan for `vdvs apply --plan`.")
 @click.option("--expires", default="24h", show_default=True, metavar="TIME", help="How long --out may be applied.")
@@ -47,7 +47,7 @@ def rollback(
     named_set: str | None,
     reason: str | None,
 ) -> int:
-    """Bring a config DB back to what it was in one of its backups: vmgroups, their access and their VMs.
+    """Restore a config DB from one of its backups: vmgroups, their access and their VMs.
 
     It is a plan like any other. What the backup holds is compared with what is there, guarded as in `apply` (volumes
     and their vmgroups stay, a VM with attached volumes is not moved), written in one transaction after a new backup,
@@ -61,8 +61,8 @@ def rollback(
       vdvs rollback -f manifests/ --to vmdkops_config.db.bak-20261123T201500Z --allow-destroy
       vdvs rollback -f manifests/ --to vmdkops_config.db.bak-20261123T201500Z --out back.plan
     """
-    from reconciler.cli.on_behalf import applying
     from reconciler.cli.session import open_session
+    from reconciler.provenance import applying
 
     if only_list == (backup is not None):
         raise click.UsageError("give either --list or --to BACKUP")
@@ -79,8 +79,8 @@ def rollback(
 
 def _list(session: Session, config_db: str | None, output: str) -> int:
     from reconciler.cli import kinds
-    from reconciler.cli.errors import say
-    from reconciler.cli.printing import emit
+    from reconciler.cli.errors import report
+    from reconciler.cli.output import emit
     from reconciler.execution.rollback import list_backups
     from reconciler.model.refs import Kind
     from reconciler.render.backups import backups_data, backups_text
@@ -95,17 +95,17 @@ def _list(session: Session, config_db: str | None, output: str) -> int:
         emit(backups_data(found), output)
     for each in found:
         if each.host is None:
-            say(f"{each.ref}: {each.problem}")
+            report(f"{each.ref}: {each.problem}")
     return exits.FAILED if any(each.host is None for each in found) else exits.OK
 
 
 def _read(
     session: Session, config_db: str | None, backup: str, by: Applying, allow_destroy: bool
 ) -> tuple[Session, Policy, Rollback]:
-    """The session with what the backup says in place of the manifests, and what of it may be written."""
+    """Return the session with the content of the backup in place of the manifests, and what of it may be written."""
     from msgspec.structs import replace
 
-    from reconciler.cli.errors import say
+    from reconciler.cli.errors import report
     from reconciler.execution.rollback import read_rollback
     from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
 
@@ -115,9 +115,9 @@ def _read(
         )
     )
     for left in found.left_out:
-        say(f"not brought back: {_line(left)}")
+        report(f"not restored: {_line(left)}")
     by = replace(by, whole=True, prune=True, backup=backup)
-    rolling = replace(session, desired=found.desired, only=found.objects).on_behalf(by)
+    rolling = replace(session, desired=found.desired, only=found.objects).with_applying(by)
     return rolling, replace(APPLY_AND_DESTROY if allow_destroy else APPLY, objects=found.objects), found
 
 
@@ -137,8 +137,8 @@ def _apply(session: Session, policy: Policy, found: Rollback, output: str) -> in
 
     from msgspec.structs import replace
 
-    from reconciler.cli.errors import say
-    from reconciler.cli.printing import print_outcome
+    from reconciler.cli.errors import report
+    from reconciler.cli.output import print_outcome
 
     started = time.monotonic()
     outcome = session.run(policy)
@@ -146,9 +146,9 @@ def _apply(session: Session, policy: Policy, found: Rollback, output: str) -> in
     print_outcome(shown, session.applying, time.monotonic() - started, output)
     stays = list(_stays((outcome.after or outcome.before).diff, session))
     for line in stays:
-        say(line)
+        report(line)
     if not outcome.plan.empty:
-        say("the manifests say something else now: `vdvs diff` shows where, `vdvs export` writes what is there")
+        report("the site differs from the manifests now: `vdvs diff` shows where, `vdvs export` writes it as it is")
     return exits.FAILED if stays or found.left_out else exits.of_outcome(shown)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli import watching
-from reconciler.cli.watching import Manifests
+from reconciler.wiring import watch
+from reconciler.wiring.watch import Manifests
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,7 +55,7 @@ def test_a_commit_that_touches_no_manifest_is_noticed_in_time(
     first = manifests.load()
     git("commit", "-q", "--allow-empty", "-m", "second")
     assert manifests.load() is first
-    monkeypatch.setattr(watching, "_GIT_SECONDS", 0.0)
+    monkeypatch.setattr(watch, "_GIT_SECONDS", 0.0)
     second = manifests.load()
     assert second.revision.commit == git("rev-parse", "HEAD") != first.revision.commit
     assert second.desired is first.desired

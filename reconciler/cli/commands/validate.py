@@ -24,7 +24,7 @@ def validate(paths: tuple[str, ...], site: str | None, output: str) -> int:
     from collections import Counter
 
     from reconciler import loader
-    from reconciler.cli.printing import emit
+    from reconciler.cli.output import emit
     from reconciler.model.errors import InvalidManifestsError
     from reconciler.model.kinds import RECONCILED
     from reconciler.model.refs import Kind

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from reconciler.render.tables import AnyRow
 
 
-@click.command(short_help="List hosts, vmgroups, configdbs, storagepolicies or volumes.")
+@click.command(short_help="List the objects of a kind.")
 @click.argument("what", metavar="KIND [NAME...]", nargs=-1, required=True, shell_complete=completing.listed)
 @options.manifests_or_default
 @options.site
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 @options.selector
 @options.verbose
 def get(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output: str, selector: str | None) -> int:
-    """List hosts, vmgroups, configdbs, storagepolicies or volumes (or all), as they are now, and whether they are in
-    sync. Of volumes only those that are declared.
+    """List the objects of a kind (`vdvs explain` shows the kinds), or of all kinds, as they are now, and whether they
+    are in sync. Of volumes only those that are declared.
 
     \b
     Examples:
@@ -31,19 +31,19 @@ def get(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output:
       vdvs get all -o wide
     """
     from reconciler.cli import kinds
-    from reconciler.cli.on_behalf import looking
     from reconciler.cli.session import open_session
     from reconciler.model.diff import Op
     from reconciler.model.kinds import KINDS
     from reconciler.model.plan import REPORT_ONLY
     from reconciler.planning.joined import Joined
+    from reconciler.provenance import reading
     from reconciler.render import tables
 
     wanted, names = kinds.parse(what)
-    session = open_session(paths, site, selector).on_behalf(looking(paths, selector))
+    session = open_session(paths, site, selector).with_applying(reading(paths, selector))
     joined = Joined(session.run(REPORT_ONLY).before)
     listed = {kind: tables.rows(joined, kind, session.only) for kind in wanted}
-    if len(wanted) > 1:  # most sites have no vSAN, and declare no volumes, and need not be told so
+    if len(wanted) > 1:  # most sites have no vSAN and declare no volumes: no empty tables
         listed = {kind: rows for kind, rows in listed.items() if rows or not KINDS[kind].on_datastore}
     if names:
         kind = wanted[0]
@@ -55,8 +55,7 @@ def get(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output:
 
 
 def _print(listed: dict[Kind, tuple[AnyRow, ...]], output: str) -> None:
-    from reconciler.cli.colour import paint
-    from reconciler.cli.printing import emit
+    from reconciler.cli.output import emit, paint
     from reconciler.render import tables
 
     everything = tuple(row for rows in listed.values() for row in rows)
