@@ -20,6 +20,7 @@ from reconciler.execution.observe import observe
 from reconciler.execution.prefetch import Prefetched, prefetch
 from reconciler.execution.survey import observe_undeclared_hosts
 from reconciler.execution.verdicts import verdicts
+from reconciler.model.base import Risk
 from reconciler.model.diff import Diff
 from reconciler.model.errors import UsageError
 from reconciler.model.kinds.host import MaintenanceAction
@@ -29,7 +30,6 @@ from reconciler.model.outcome import ActionResult, Assessment, BackupMade, Outco
 from reconciler.model.ownership import Applying
 from reconciler.model.plan import APPLY, APPLY_AND_DESTROY, REPORT_ONLY, Plan, Policy, SavedPlan
 from reconciler.model.refs import ObjectRef
-from reconciler.model.risk import Risk
 from reconciler.model.state import Desired, Observed, Resolved
 from reconciler.planning.differ import diff, without_uuid
 from reconciler.planning.host.undeclared import undeclared_hosts

@@ -17,8 +17,8 @@ from reconciler.model.errors import UsageError
 from reconciler.model.kinds.site import SSH, Site
 from reconciler.model.ownership import Applying
 from reconciler.model.refs import ObjectRef
-from reconciler.model.selector import Selector
 from reconciler.model.state import Desired
+from reconciler.planning.selector import Selector
 from reconciler.wiring.connections import Connections
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from reconciler.model.base import Risk
 from reconciler.model.plan import HEALING, Policy
 from reconciler.model.refs import ObjectRef
-from reconciler.model.risk import Risk
 from reconciler.model.state import Desired, Reconcile
 
 _LIMIT = re.compile(r"([1-9][0-9]{0,6})(%?)", re.ASCII)

@@ -26,7 +26,7 @@ from reconciler.model.state import ObservedDatastore
 from reconciler.ports import Lookout, Question, Report
 
 if TYPE_CHECKING:
-    from reconciler.model.actions import Action
+    from reconciler.model.diff import Action
     from reconciler.model.plan import DBPlan, MovePlan
 
 Json = dict[str, Any]

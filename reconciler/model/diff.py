@@ -1,4 +1,4 @@
-"""Diff: for each object how the site differs from the manifests, why, and what would be done about it."""
+"""Diff: how each object differs from the manifests, why, and the actions that would change it. All actions are here."""
 
 from __future__ import annotations
 
@@ -6,15 +6,51 @@ from collections.abc import Container, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from reconciler.model.actions import Action
-from reconciler.model.base import Strict
+from reconciler.model.base import Risk, Strict
+from reconciler.model.kinds import FileAction
+from reconciler.model.kinds.configdb import DeleteRow, MoveDB, RecoverDB, UpgradeDB
+from reconciler.model.kinds.host import HostAction, MaintenanceAction
+from reconciler.model.kinds.vmgroup import (
+    AddMember,
+    CreateVMGroup,
+    DeleteVMGroup,
+    LinkAction,
+    MoveMember,
+    NameMember,
+    RemoveAccess,
+    RemoveMember,
+    RenameVMGroup,
+    SetAccess,
+    UpdateVMGroup,
+)
+from reconciler.model.ownership import ForgetObject, RecordObject
 from reconciler.model.refs import ObjectRef
-from reconciler.model.risk import Risk
 
 if TYPE_CHECKING:
     Value: TypeAlias = "str | int | bool | Mapping[str, Value] | Sequence[Value] | None"
 else:
     Value = Any  # msgspec knows no recursive aliases
+
+
+DBAction = (
+    CreateVMGroup
+    | UpdateVMGroup
+    | RenameVMGroup
+    | SetAccess
+    | RemoveAccess
+    | AddMember
+    | MoveMember
+    | NameMember
+    | RemoveMember
+    | DeleteVMGroup
+    | RecordObject
+    | ForgetObject
+    | DeleteRow
+    | UpgradeDB
+)
+
+
+Action = DBAction | LinkAction | FileAction | HostAction | MaintenanceAction | RecoverDB | MoveDB
 
 
 class Op(StrEnum):

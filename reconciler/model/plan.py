@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from reconciler.model.actions import DBAction
-from reconciler.model.base import Strict
-from reconciler.model.diff import Diff
+from reconciler.model.base import Risk, Strict
+from reconciler.model.diff import DBAction, Diff
 from reconciler.model.kinds import FileAction
 from reconciler.model.kinds.configdb import MoveDB
 from reconciler.model.kinds.host import HostAction, MaintenanceAction
 from reconciler.model.kinds.vmgroup import LinkAction
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.refs import AUTH_DB, Location, ObjectRef, own_location
-from reconciler.model.risk import Risk
 from reconciler.model.state import Desired
 
 

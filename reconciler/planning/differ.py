@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
+from reconciler.model.base import Risk
 from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.ownership import Applying
 from reconciler.model.refs import ObjectRef
-from reconciler.model.risk import Risk
 from reconciler.model.state import Observed, Resolved
 from reconciler.planning.compare.context import SiteContext, site_context
 from reconciler.planning.kinds import PLANNED, places

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from reconciler.model.base import Risk
 from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.kinds.configdb import MoveDB, RecoverDB, UpgradeDB
 from reconciler.model.plan import Policy, Withheld
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.risk import Risk
 
 _WRITABLE = (Op.CREATE, Op.UPDATE, Op.DELETE)
 

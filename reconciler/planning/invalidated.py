@@ -7,8 +7,7 @@ from itertools import zip_longest
 
 from msgspec import Struct
 
-from reconciler.model.actions import Action
-from reconciler.model.diff import Change, Diff, FieldChange, Op, Value
+from reconciler.model.diff import Action, Change, Diff, FieldChange, Op, Value
 from reconciler.model.ownership import RecordObject
 from reconciler.model.plan import DBPlan, FilePlan, HostPlan, MovePlan, Plan, SavedPlan, Withheld
 from reconciler.model.refs import ObjectRef

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reconciler.model.base import Risk
 from reconciler.model.diff import Change, Op
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
 from reconciler.model.ownership import Applying, ForgetObject, Record, RecordObject
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.risk import Risk
 
 _RECORDED = (Op.CREATE, Op.UPDATE, Op.KEEP)
 

@@ -7,8 +7,7 @@ from typing import get_args
 
 from msgspec.structs import replace
 
-from reconciler.model.actions import Action, DBAction
-from reconciler.model.diff import Change, Diff, Op
+from reconciler.model.diff import Action, Change, DBAction, Diff, Op
 from reconciler.model.kinds.configdb import DBState, RecoverDB, ResolvedConfigDB, UpgradeDB
 from reconciler.model.kinds.host import HostAction, MaintenanceAction, ObservedHost
 from reconciler.model.kinds.vmgroup import (

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from reconciler.model.base import Risk
 from reconciler.model.diff import Change, Diff, FieldChange, Op, RightsChange, Value
 from reconciler.model.kinds import KINDS
 from reconciler.model.ownership import RecordObject
-from reconciler.model.risk import Risk
 from reconciler.render.kinds import IN_HEADER
 from reconciler.render.text import Paint, clean, count, lines, pad, plain, show, width
 

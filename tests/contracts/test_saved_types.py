@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 from msgspec.structs import fields
 
 from reconciler.model import ownership
-from reconciler.model.actions import Action
 from reconciler.model.base import Step
-from reconciler.model.diff import Change, Diff, Op
+from reconciler.model.diff import Action, Change, Diff, Op
 from reconciler.model.kinds import configdb, host, storagepolicy, vmgroup, volume
 from reconciler.model.plan import APPLY_AND_DESTROY, DBPlan, HostPlan, MovePlan, Policy, SavedPlan
 from reconciler.model.refs import Kind, ObjectRef

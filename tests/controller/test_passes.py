@@ -6,13 +6,13 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler.controller.mode import Mode, parse_limit
+from reconciler.model.base import Risk
 from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.errors import InvalidManifestsError, InventoryError, ManifestError
 from reconciler.model.events import ReportedEvent
 from reconciler.model.outcome import ObjectResult, Outcome, Status
 from reconciler.model.plan import HEAL, REPORT_ONLY, Plan
 from reconciler.model.refs import Kind, ObjectRef, Source
-from reconciler.model.risk import Risk
 from reconciler.model.state import Desired, Reconcile
 from tests.controller.loop import HOST, KEPT, Script, desired, drift, outcome
 from tests.render import sites

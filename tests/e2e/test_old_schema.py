@@ -10,8 +10,8 @@ from click.testing import CliRunner, Result
 
 from reconciler import lab
 from reconciler.cli.main import cli
+from reconciler.model.base import Risk
 from reconciler.model.diff import Op
-from reconciler.model.risk import Risk
 from tests.agent import old_db
 from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses
 from tests.render import schemas

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from reconciler.model.base import Risk
 from reconciler.model.diff import Op
-from reconciler.model.risk import Risk
 from tests.agent.world import DEFAULT
 from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses
 

@@ -9,8 +9,8 @@ from contextlib import closing
 import pytest
 
 from reconciler import lab
+from reconciler.model.base import Risk
 from reconciler.model.diff import Op
-from reconciler.model.risk import Risk
 from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses
 
 

@@ -13,11 +13,11 @@ from msgspec.structs import replace
 
 from reconciler.execution.survey import Survey, still_differs, survey
 from reconciler.loader import load
+from reconciler.model.base import Risk
 from reconciler.model.diff import Op
 from reconciler.model.kinds.volume import DesiredVolume
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.plan import HEAL
-from reconciler.model.risk import Risk
 from reconciler.render.manifests import manifests_text
 from reconciler.wiring.world import open_world
 from tests.e2e.site import SEED, WEB, LabSite, Nobody, assert_in_sync, statuses

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from reconciler.model.actions import DBAction
+from reconciler.model.base import Risk
+from reconciler.model.diff import DBAction
 from reconciler.model.kinds import FileAction
 from reconciler.model.kinds.configdb import Backup, ObservedConfigDB
 from reconciler.model.kinds.host import HostAction
@@ -14,7 +15,6 @@ from reconciler.model.kinds.vmgroup import AddMember, CreateVMGroup, LinkAction,
 from reconciler.model.outcome import ActionResult
 from reconciler.model.plan import DBPlan, MovePlan
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.risk import Risk
 from reconciler.ports import DBResult, Lookout, Question, Report
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

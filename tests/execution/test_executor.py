@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Sequence
 
 from reconciler.execution.executor import Execution, execute
+from reconciler.model.base import Risk
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.kinds.host import LinkDB
 from reconciler.model.kinds.vmgroup import RenameVMGroup
 from reconciler.model.ownership import RecordObject
 from reconciler.model.plan import DBPlan, HostPlan, Plan
-from reconciler.model.risk import Risk
 from tests.execution.fakes import DB, G1, G2, HOST, NOW, FakeAgent, Nobody, add, clear, create, db_plan, link
 
 JOIN = HostPlan(HOST, "esx1", DB, (LinkDB(HOST, Risk.RESTRICTS, "/db", None),))

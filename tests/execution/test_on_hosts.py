@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from reconciler.execution.executor import execute
+from reconciler.model.base import Risk
 from reconciler.model.errors import VCenterRefusedError
 from reconciler.model.kinds.host import EnterMaintenance, ExitMaintenance, RestartHostd
 from reconciler.model.outcome import ActionResult
 from reconciler.model.plan import HostPlan, Plan, Rollout
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.risk import Risk
 from tests.execution.fakes import NOW, FakeAgent, Nobody
 
 CLUSTER = "/DC0/host/C0"

@@ -15,6 +15,7 @@ from reconciler.agent import local_sh, verbs
 from reconciler.agent.host import actions, facts
 from reconciler.hosts import client
 from reconciler.hosts.client import AgentClient
+from reconciler.model.base import Risk
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.kinds.configdb import DBState, MoveDB
 from reconciler.model.kinds.host import LinkDB, StartService
@@ -23,7 +24,6 @@ from reconciler.model.kinds.vmgroup import AddMember, Member
 from reconciler.model.kinds.volume import Attached, ObservedVolumes
 from reconciler.model.plan import DBPlan, MovePlan
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.risk import Risk
 from reconciler.model.state import DockvolsEntry, EntryKind, VolumeFile
 from reconciler.ports import Lookout, Question
 

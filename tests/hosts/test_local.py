@@ -15,11 +15,11 @@ import pytest
 
 from reconciler.hosts import client, local, wire
 from reconciler.hosts.local import LocalHosts
+from reconciler.model.base import Risk
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.kinds.configdb import DBState
 from reconciler.model.kinds.host import DBMode, LinkDB, WriteSection
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.risk import Risk
 from reconciler.ports import Lookout, Question
 
 HOST = ObjectRef(Kind.HOST, "esxi")

@@ -18,11 +18,11 @@ from msgspec.structs import replace
 from reconciler.hosts.kept_drivers import KeptDrivers
 from reconciler.hosts.refused_logins import RefusedLogins
 from reconciler.hosts.ssh import SSHHosts
+from reconciler.model.base import Risk
 from reconciler.model.errors import HostUnreachableError
 from reconciler.model.kinds.host import DBMode, LinkDB
 from reconciler.model.kinds.site import SSH, Credentials, Login, Secret
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.risk import Risk
 from reconciler.ports import HostAgent, Question
 from tests.peers.sshd import PORT, Fleet, Server, descendants
 from tests.processes import kill, wait_until_gone

@@ -22,12 +22,12 @@ from typing import Any
 import yaml
 from msgspec.structs import replace
 
+from reconciler.model.base import Risk
 from reconciler.model.diff import Diff
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.plan import APPLY, APPLY_AND_DESTROY, REPORT_ONLY, Plan, Policy
 from reconciler.model.plan import HEAL as HEAL_APPLIED
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.risk import Risk
 from reconciler.planning.differ import diff, without_uuid
 from reconciler.planning.planner import plan
 from reconciler.planning.resolve import resolve

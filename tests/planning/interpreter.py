@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from reconciler.model.actions import DBAction
+from reconciler.model.base import Risk
+from reconciler.model.diff import DBAction
 from reconciler.model.errors import AgentRefusedError
 from reconciler.model.kinds import AnyObservedFiles, FileAction
 from reconciler.model.kinds.configdb import CopiedFrom, DBState, DeleteRow, ObservedConfigDB, Schema, UpgradeDB
@@ -68,7 +69,6 @@ from reconciler.model.outcome import ActionResult
 from reconciler.model.ownership import ForgetObject, Record, RecordObject
 from reconciler.model.plan import DBPlan, MovePlan
 from reconciler.model.refs import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, VOLUMES, Location, own_location
-from reconciler.model.risk import Risk
 from reconciler.model.state import DockvolsEntry, EntryKind, Observed, ObservedDatastore
 
 

@@ -11,10 +11,10 @@ import yaml
 from hypothesis import given
 from msgspec.structs import replace
 
+from reconciler.model.base import Risk, worst
 from reconciler.model.inventory import Inventory
 from reconciler.model.kinds.vmgroup import Access
 from reconciler.model.refs import VM_DS_URL
-from reconciler.model.risk import Risk, worst
 from reconciler.planning.rights.change import by_release
 from reconciler.planning.rights.decision import Lookup, Request, Right, compare, decide, vmgroup_of
 from reconciler.planning.spelling import DisplayNames

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
+from reconciler.model.base import Risk
 from reconciler.model.diff import Change, Diff, FieldChange, Op
 from reconciler.model.events import Condition, Truth
 from reconciler.model.inventory import Datastore, ESXiHost, Inventory, VirtualMachine
@@ -34,7 +35,6 @@ from reconciler.model.kinds.volume import (
 from reconciler.model.outcome import Assessment
 from reconciler.model.ownership import Record
 from reconciler.model.refs import Kind, Location, ObjectRef
-from reconciler.model.risk import Risk
 from reconciler.model.state import Observed, ObservedDatastore, Resolved
 
 URL = "/vmfs/volumes/5acd0a4e-8e7e1b10-1b1a-000c29000001"

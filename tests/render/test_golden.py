@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from reconciler.model.base import Risk
 from reconciler.model.diff import Change, Diff, FieldChange, Op, RightsChange
 from reconciler.model.inventory import ESXiHost
 from reconciler.model.kinds import KINDS, RECONCILED
@@ -24,7 +25,6 @@ from reconciler.model.outcome import Assessment, BackupMade, ObjectResult, Outco
 from reconciler.model.ownership import Applying, RecordObject, Stamp
 from reconciler.model.plan import Plan
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.risk import Risk
 from reconciler.planning.history import history
 from reconciler.planning.joined import Joined
 from reconciler.render import data, tables

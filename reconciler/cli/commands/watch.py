@@ -133,7 +133,7 @@ def _seconds(interval: str) -> float:
 
 def _mode(heal: bool, auto_apply: str, max_changes: str) -> Mode:
     from reconciler.controller.mode import Mode, parse_limit
-    from reconciler.model.risk import Risk
+    from reconciler.model.base import Risk
 
     names = [name.strip() for name in auto_apply.split(",") if name.strip()]
     allowed = [risk.value for risk in Risk if risk is not Risk.DESTROYS]

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
+from reconciler.model.base import worst
 from reconciler.model.diff import Change, Op
 from reconciler.model.kinds.configdb import DBState
 from reconciler.model.kinds.host import ObservedHost
-from reconciler.model.risk import worst
 from reconciler.planning.compare.context import DBContext, SiteContext, VMGroupContext
 from reconciler.planning.configdb.own_db import own_db
 from reconciler.planning.configdb.relocation import place_of, relocation_change

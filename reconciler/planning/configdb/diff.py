@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 
+from reconciler.model.base import Risk
 from reconciler.model.diff import Change, FieldChange, Op
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, RecoverDB, ResolvedConfigDB
 from reconciler.model.kinds.host import DBMode, ObservedHost, SectionForm
 from reconciler.model.refs import DEFAULT_VMGROUP_UUID, VOLUMES
-from reconciler.model.risk import Risk
 from reconciler.model.state import Observed, Resolved
 from reconciler.planning.scope import declares_default, made_with_default
 from reconciler.planning.spelling import LOST, DisplayNames

@@ -30,11 +30,11 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from reconciler.model.base import Risk
 from reconciler.model.diff import Change, FieldChange, Op
 from reconciler.model.kinds.configdb import DBState, MoveDB, ObservedConfigDB, ResolvedConfigDB
 from reconciler.model.kinds.host import DBMode, ObservedHost, UnreachableHost
 from reconciler.model.refs import VOLUMES, Kind, Location, own_location
-from reconciler.model.risk import Risk
 from reconciler.model.state import Observed, Resolved
 from reconciler.planning.configdb.old_schema import is_old
 from reconciler.planning.spelling import DisplayNames

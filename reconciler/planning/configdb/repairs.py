@@ -9,12 +9,11 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
-from reconciler.model.actions import DBAction
-from reconciler.model.diff import Change, FieldChange, Op
+from reconciler.model.base import Risk, worst
+from reconciler.model.diff import Change, DBAction, FieldChange, Op
 from reconciler.model.kinds.configdb import DeleteRow, ObservedConfigDB
 from reconciler.model.kinds.vmgroup import Member, MoveMember, RemoveMember, UpdateVMGroup, VMRow
 from reconciler.model.refs import DEFAULT_VMGROUP, ObjectRef
-from reconciler.model.risk import Risk, worst
 from reconciler.planning.rights.decision import compare
 from reconciler.planning.spelling import DisplayNames
 from reconciler.planning.vmgroup.membership import Membership

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reconciler.model.actions import DBAction
-from reconciler.model.diff import Change, FieldChange, Op, RightsChange
+from reconciler.model.base import Risk, worst
+from reconciler.model.diff import Change, DBAction, FieldChange, Op, RightsChange
 from reconciler.model.inventory import Inventory
 from reconciler.model.kinds.configdb import ObservedConfigDB, ResolvedConfigDB, Schema, UpgradeDB
 from reconciler.model.kinds.host import DBMode, ObservedHost
 from reconciler.model.kinds.vmgroup import Member, RemoveAccess, SetAccess, UpdateVMGroup
 from reconciler.model.refs import DEFAULT_VMGROUP, ObjectRef
-from reconciler.model.risk import Risk, worst
 from reconciler.model.state import Observed
 from reconciler.planning.configdb.old_schema import as_granted, half_upgraded, is_old, lifted
 from reconciler.planning.rights.change import UNGROUPED, by_release

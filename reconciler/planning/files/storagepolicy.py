@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from reconciler.model.base import Risk
 from reconciler.model.diff import Change, FieldChange, Op, Value
 from reconciler.model.events import Condition, Truth
 from reconciler.model.export import LeftOut, Manifest
@@ -30,7 +31,6 @@ from reconciler.model.kinds.storagepolicy import (
 )
 from reconciler.model.ownership import Applying, ForgetObject, Record
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.risk import Risk
 from reconciler.model.state import Desired, Observed, Resolved, Unresolved
 from reconciler.planning.compare.context import DBContext, SiteContext
 from reconciler.planning.export.expressible import DatastoreSpelling

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reconciler.model.base import Risk
 from reconciler.model.diff import Change, FieldChange, Op, Value
 from reconciler.model.export import LeftOut, Manifest
 from reconciler.model.inventory import Inventory
@@ -27,7 +28,6 @@ from reconciler.model.kinds.volume import (
     why_not_volume_name,
 )
 from reconciler.model.refs import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, Kind, ObjectRef
-from reconciler.model.risk import Risk
 from reconciler.model.state import Desired, EntryKind, Observed, Resolved, Unresolved
 from reconciler.planning.compare.context import DBContext, SiteContext
 from reconciler.planning.export.expressible import DatastoreSpelling

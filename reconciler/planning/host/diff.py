@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from reconciler.model.base import Risk, worst
 from reconciler.model.diff import Change, FieldChange, Op
 from reconciler.model.kinds.host import (
     DBMode,
@@ -23,7 +24,6 @@ from reconciler.model.kinds.host import (
     WriteSection,
 )
 from reconciler.model.refs import Location, own_location
-from reconciler.model.risk import Risk, worst
 from reconciler.planning.configdb.own_db import OwnDB
 from reconciler.planning.host.driver import driver, leave, service, settings
 from reconciler.planning.host.findings import Findings

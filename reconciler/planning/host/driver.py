@@ -5,6 +5,7 @@ Source: docs/domain.md#driver-and-service
 
 from __future__ import annotations
 
+from reconciler.model.base import Risk
 from reconciler.model.kinds.host import (
     HOST_SETTINGS,
     ChangeSetting,
@@ -23,7 +24,6 @@ from reconciler.model.kinds.host import (
     StartService,
     UnlinkDB,
 )
-from reconciler.model.risk import Risk
 from reconciler.planning.host.findings import Findings
 from reconciler.planning.host.maintenance import why_no_maintenance
 from reconciler.planning.host.vcenter import why_no_driver

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from reconciler.model.base import Risk
 from reconciler.model.diff import FieldChange, Value
 from reconciler.model.kinds.host import HostAction, MaintenanceAction
-from reconciler.model.risk import Risk
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
+from reconciler.model.base import Risk
 from reconciler.model.inventory import Connection, ESXiHost
 from reconciler.model.kinds.host import (
     EnterMaintenance,
@@ -19,7 +20,6 @@ from reconciler.model.kinds.host import (
 )
 from reconciler.model.plan import HostPlan, Rollout, Withheld
 from reconciler.model.refs import ObjectRef
-from reconciler.model.risk import Risk
 from reconciler.model.state import Resolved
 from reconciler.planning.host.findings import Findings
 

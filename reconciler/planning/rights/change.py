@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from reconciler.model.actions import Action
-from reconciler.model.diff import Change, RightsChange
+from reconciler.model.base import Risk
+from reconciler.model.diff import Action, Change, RightsChange
 from reconciler.model.kinds.configdb import ObservedConfigDB
 from reconciler.model.kinds.host import (
     DBMode,
@@ -31,7 +31,6 @@ from reconciler.model.kinds.vmgroup import (
     RemoveMember,
 )
 from reconciler.model.refs import DEFAULT_VMGROUP, own_location
-from reconciler.model.risk import Risk
 from reconciler.model.units import format_size
 from reconciler.planning.rights.decision import ANY_OTHER, UNLIMITED, Grant, Lookup, covered, grants, named
 from reconciler.planning.spelling import DisplayNames

@@ -11,9 +11,9 @@ from functools import lru_cache
 
 from msgspec import Struct
 
+from reconciler.model.base import Risk, worst
 from reconciler.model.kinds.vmgroup import Access
 from reconciler.model.refs import ALL_DS_URL, SPECIAL_DATASTORES, VM_DS_URL
-from reconciler.model.risk import Risk, worst
 from reconciler.planning.vmgroup.state import VMGroupState, default_vmgroup
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from reconciler.model.base import Risk
 from reconciler.model.diff import Change, FieldChange, Op
 from reconciler.model.inventory import Inventory
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, ResolvedConfigDB
@@ -21,7 +22,6 @@ from reconciler.model.refs import (
     DEFAULT_VMGROUP_UUID,
     VM_DS_URL,
 )
-from reconciler.model.risk import Risk
 from reconciler.model.state import Observed, Resolved
 from reconciler.planning.scope import declares_default, incomplete
 from reconciler.planning.spelling import DisplayNames

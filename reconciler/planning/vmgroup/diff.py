@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from reconciler.model.actions import Action
-from reconciler.model.diff import Change, FieldChange, Op
+from reconciler.model.base import Risk, worst
+from reconciler.model.diff import Action, Change, FieldChange, Op
 from reconciler.model.kinds.vmgroup import (
     AddMember,
     CreateVMGroup,
@@ -18,7 +18,6 @@ from reconciler.model.kinds.vmgroup import (
     UpdateVMGroup,
 )
 from reconciler.model.refs import DEFAULT_VMGROUP, ObjectRef
-from reconciler.model.risk import Risk, worst
 from reconciler.model.state import ObservedDatastore
 from reconciler.planning.rights.decision import compare
 from reconciler.planning.spelling import DisplayNames, access_fields, scalar_fields

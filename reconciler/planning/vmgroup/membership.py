@@ -11,10 +11,10 @@ from functools import cache
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reconciler.model.base import Risk, worst
 from reconciler.model.diff import FieldChange
 from reconciler.model.kinds.vmgroup import AddMember, Member, MoveMember, NameMember, RemoveMember
 from reconciler.model.refs import DEFAULT_VMGROUP, ObjectRef
-from reconciler.model.risk import Risk, worst
 from reconciler.planning.rights.decision import compare
 from reconciler.planning.spelling import DisplayNames
 from reconciler.planning.vmgroup.default import Fallback

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
+from reconciler.model.base import Risk
 from reconciler.model.diff import FieldChange
 from reconciler.model.kinds.vmgroup import LinkAction, RemoveNameLink, SetNameLink, TenantRow
 from reconciler.model.refs import SPECIAL_DATASTORES, ObjectRef
-from reconciler.model.risk import Risk
 from reconciler.model.state import DockvolsEntry, EntryKind, ObservedDatastore
 from reconciler.planning.spelling import DisplayNames
 from reconciler.planning.vmgroup.link_conflicts import LinkConflicts

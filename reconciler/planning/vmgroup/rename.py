@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from reconciler.model.base import Risk
 from reconciler.model.diff import FieldChange
 from reconciler.model.kinds.vmgroup import RemoveNameLink, SetNameLink
 from reconciler.model.refs import ObjectRef
-from reconciler.model.risk import Risk
 from reconciler.model.state import DockvolsEntry, EntryKind, ObservedDatastore
 from reconciler.planning.spelling import DisplayNames
 from reconciler.planning.vmgroup.link_conflicts import LinkConflicts

@@ -7,13 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.model.actions import Action
-from reconciler.model.diff import Change, FieldChange, Op
+from reconciler.model.base import Risk, worst
+from reconciler.model.diff import Action, Change, FieldChange, Op
 from reconciler.model.kinds.configdb import ObservedConfigDB, ResolvedConfigDB, Unmanaged
 from reconciler.model.kinds.vmgroup import DeleteVMGroup, RemoveNameLink, ResolvedVMGroup
 from reconciler.model.ownership import Applying, Record
 from reconciler.model.refs import DEFAULT_VMGROUP, Kind, ObjectRef
-from reconciler.model.risk import Risk, worst
 from reconciler.model.state import DockvolsEntry, EntryKind, ObservedDatastore, Resolved
 from reconciler.planning.ownership import Ledger, spell
 from reconciler.planning.scope import unresolved_vmgroups, vmgroup_ref

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.model.errors import UsageError
-from reconciler.model.selector import Selector
+from reconciler.planning.selector import Selector
 from tests.loader.helpers import CONFIG_DB, load_text
 
 HEAD = "apiVersion: vdvs.io/v1\nkind: {kind}\nmetadata: {{name: {name}, labels: {labels}}}\nspec: {spec}\n"
