@@ -32,11 +32,12 @@ from pyVim.connect import Disconnect, SmartConnect
 from pyVmomi import vim, vmodl
 from run import PACKAGE, VDVS, Ratio, Sample, measure, progress, spread, table
 
-from reconciler import lab, loader, wiring
+from reconciler import lab, loader
 from reconciler.inventory.vcenter import PROPERTIES
 from reconciler.inventory.vsphere import VSphereInventory
 from reconciler.model.kinds.site import Credentials, Login, Secret, VCenter
 from reconciler.reconcile import assess
+from reconciler.wiring.world import open_world
 from tests.e2e.site import Nobody
 from tests.peers import sshd, vcsim
 
@@ -116,7 +117,7 @@ async def passes(manifests: Path, rounds: int) -> Passes:
         raise SystemExit("the manifests have no Site")
     found = Passes([], [], [])
     for number in range(rounds + 1):
-        async with wiring.open_world(desired.site, Nobody()) as world:
+        async with open_world(desired.site, Nobody()) as world:
             before = time.process_time()
             await assess(desired, world)
             if number:  # the very first one imports asyncssh

@@ -35,7 +35,7 @@ from reconciler.planning.differ import diff, without_uuid
 from reconciler.planning.host.undeclared import undeclared_hosts
 from reconciler.planning.invalidated import appeared_since, invalidated
 from reconciler.planning.planner import plan
-from reconciler.planning.resolve import resolve_places, resolve_vmgroups
+from reconciler.planning.resolve import resolve_places, resolve_rest
 from reconciler.ports import Clock, HostAgent, Hosts, InventorySource, MaintenanceMode, Observer
 
 __all__ = [
@@ -107,8 +107,8 @@ async def _looked_up(desired: Desired, world: World) -> tuple[Resolved, asyncio.
     """Where things are, and everything that the manifests name, as soon as that is looked up."""
     inventory, memory = await world.inventory.snapshot(), world.memory
     places = memory.places((desired, inventory), partial(resolve_places, desired, inventory))
-    vmgroups = partial(resolve_vmgroups, desired, places)
-    return places, asyncio.create_task(asyncio.to_thread(memory.resolved, (desired, places), vmgroups))
+    rest = partial(resolve_rest, desired, places)
+    return places, asyncio.create_task(asyncio.to_thread(memory.resolved, (desired, places), rest))
 
 
 async def _foreseen(desired: Desired, world: World, avoid: tuple[str, ...]) -> Prefetched:
@@ -211,9 +211,11 @@ class Approval(Struct, frozen=True):
 async def carry_out(saved: SavedPlan, world: World, approval: Approval) -> Outcome:
     """Do exactly what a saved plan says, or nothing at all: a new plan is never made.
 
-    The question that the plan answers is asked again first. Where the answer has not every step of the saved plan in
-    it, nothing is written anywhere, and the outcome has no step and says of each object why. Raises UsageError for a
-    plan that has expired, was made for another site, or has a risk that is not approved; InventoryError.
+    First it plans again what the plan was made from. Unless the new plan has every step of the saved one, nothing is
+    written anywhere, and the outcome has no step and the reason for each object.
+
+    Raises UsageError for a plan that has expired, was made for another site, or has a risk that is not approved, and
+    InventoryError.
     """
     _check(saved, approval, world.clock.now())
     saved = _signed(saved, approval.by)

@@ -13,13 +13,13 @@ from reconciler.cli.options import VERBOSE
 
 
 class Vdvs(click.Group):
-    """The root command: turns whatever goes wrong below it into a line and an exit code."""
+    """The root command: turns every failure below it into a line and an exit code."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        """Run, and exit. What click itself finds wrong ends here."""
+        """Run the command line and exit. Handles the errors that click finds."""
         extra |= {"standalone_mode": False}
         if sys.stdout is None:
-            say("standard output is closed")
+            report("standard output is closed")
             sys.exit(exits.FAILED)
         try:
             code = super().main(*args, **extra)
@@ -28,21 +28,21 @@ class Vdvs(click.Group):
             click.echo(error.format_message(), err=True)
             code = exits.USAGE
         except click.ClickException as error:
-            say(_usage_text(error))
+            report(_usage_text(error))
             code = exits.USAGE
         except (click.Abort, KeyboardInterrupt):
-            say("interrupted")
+            report("interrupted")
             code = exits.INTERRUPTED
         except OSError as error:  # the help could not be written; a command's own failures end in `invoke`
             code = _unwritable(error)
         sys.exit(code)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click has it
-        """In the order in which one uses them."""
+        """Return the commands in the order in which they are used."""
         return list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. What we find wrong ends here."""
+        """Run the command. Handles every other error."""
         try:
             code = super().invoke(ctx)
             sys.stdout.flush()
@@ -53,8 +53,8 @@ class Vdvs(click.Group):
         return code
 
 
-def say(message: str) -> None:
-    """One line to standard error, with everything escaped that does not print."""
+def report(message: str) -> None:
+    """Print one line to standard error, with control characters escaped."""
     from reconciler.render.text import clean
 
     click.echo(f"vdvs: {clean(message)}", err=True)
@@ -63,9 +63,9 @@ def say(message: str) -> None:
 def _unwritable(error: OSError) -> int:
     # So that the interpreter's own last flush does not complain about it once more.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    if isinstance(error, BrokenPipeError):  # whoever read our output has gone
+    if isinstance(error, BrokenPipeError):  # the reader of our output has gone
         return exits.BROKEN_PIPE
-    say(f"cannot write to standard output: {error.strerror}")
+    report(f"cannot write to standard output: {error.strerror}")
     return exits.FAILED
 
 
@@ -84,15 +84,15 @@ def _failure(error: Exception, verbose: bool) -> int:
         click.echo(errors_text(error.errors, error.files), err=True, nl=False)
         return exits.USAGE
     if isinstance(error, UsageError):
-        say(str(error))
+        report(str(error))
         return exits.USAGE
     if isinstance(error, VdvsError):
-        say(str(error))
+        report(str(error))
         return exits.FAILED
     if isinstance(error, OSError) and error.filename is None:  # files are opened by name; streams have none
         return _unwritable(error)
     if isinstance(error, OSError):
-        say(f"{error.filename}: {error.strerror}")
+        report(f"{error.filename}: {error.strerror}")
         return exits.FAILED
     return _bug(error, verbose)
 
@@ -103,5 +103,5 @@ def _bug(error: Exception, verbose: bool) -> int:
 
         traceback.print_exception(error)
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    say(f"this is a bug in vdvs, please report it ({what}); -v shows where")
+    report(f"this is a bug in vdvs, please report it ({what}); -v shows where")
     return exits.FAILED

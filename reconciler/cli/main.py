@@ -8,22 +8,22 @@ import sys
 import click
 
 import reconciler
-from reconciler.cli.apply import apply
-from reconciler.cli.can_i import can_i
+from reconciler.cli.commands.apply import apply
+from reconciler.cli.commands.can_i import can_i
+from reconciler.cli.commands.describe import describe
+from reconciler.cli.commands.diff import diff
+from reconciler.cli.commands.explain import explain
+from reconciler.cli.commands.export import export
+from reconciler.cli.commands.get import get
+from reconciler.cli.commands.history import history
+from reconciler.cli.commands.lab import lab
+from reconciler.cli.commands.plan import plan
+from reconciler.cli.commands.rollback import rollback
+from reconciler.cli.commands.status import status
+from reconciler.cli.commands.validate import validate
+from reconciler.cli.commands.watch import watch
 from reconciler.cli.completion import completion
-from reconciler.cli.describe import describe
-from reconciler.cli.diff import diff
 from reconciler.cli.errors import Vdvs
-from reconciler.cli.explain import explain
-from reconciler.cli.export import export
-from reconciler.cli.get import get
-from reconciler.cli.history import history
-from reconciler.cli.lab import lab
-from reconciler.cli.plan import plan
-from reconciler.cli.rollback import rollback
-from reconciler.cli.status import status
-from reconciler.cli.validate import validate
-from reconciler.cli.watch import watch
 
 EXIT_CODES = """\b
 Exit codes:
@@ -39,7 +39,7 @@ Exit codes:
 )
 @click.version_option(reconciler.__version__, prog_name="vdvs", message="%(prog)s %(version)s")
 def cli() -> None:
-    """Makes the vDVS configuration of a fleet of ESXi hosts what the manifests say.
+    """Bring the vDVS configuration of a fleet of ESXi hosts in line with manifests.
 
     \b
     Try it on an embedded site:

@@ -1,5 +1,4 @@
-"""How a pass proceeds, on standard error: plans that are made anew; and how far it is, by a bar, only on a terminal,
-and only when the pass takes long enough to ask."""
+"""Progress of a pass on standard error: new plans, and on a terminal a bar for each stage of a pass that takes long."""
 
 from __future__ import annotations
 
@@ -18,15 +17,15 @@ if TYPE_CHECKING:
     from reconciler.model.diff import Diff
     from reconciler.model.outcome import Assessment
 
-_PATIENCE = 0.5
+_BAR_AFTER = 0.5  # seconds
 
 
 class TerminalProgress:
-    """An Observer that shows a bar for each stage, and of plans made anew what `selected` leaves of them."""
+    """Implements `ports.Observer`. `selected`: the part of a diff that is shown."""
 
     def __init__(self, selected: Callable[[Diff], Diff] = lambda diff: diff) -> None:
         self._selected = selected
-        self._told = False
+        self._reported = False
         self._since = time.monotonic()
         self._shown: Progress | None = None
         self._bars: dict[str, TaskID] = {}
@@ -41,8 +40,8 @@ class TerminalProgress:
         self._stop()
 
     def progress(self, stage: str, done: int, total: int) -> None:
-        """`done` of `total` steps of `stage` are finished."""
-        if not self._wanted or time.monotonic() - self._since < _PATIENCE:
+        """Show a bar for the stage."""
+        if not self._wanted or time.monotonic() - self._since < _BAR_AFTER:
             return
         shown = self._started()
         if stage not in self._bars:
@@ -50,16 +49,16 @@ class TerminalProgress:
         shown.update(self._bars[stage], completed=done, total=total)
 
     def about_to_write(self, found: Assessment) -> None:
-        """Nothing: who applies sees what was done."""
+        """Ignore it: the result is printed at the end."""
 
     def planned_again(self, earlier: Diff, now: Diff) -> None:
-        """Show the new plan before it is carried out, and before the first of them what was planned at first."""
+        """Show the new plan before it is carried out; the first time, the original plan too."""
         from reconciler.render.diff import diff_text
 
         self._stop()
-        if not self._told:
+        if not self._reported:
             click.echo(diff_text(self._selected(earlier), "This was planned:"), err=True)
-        self._told = True
+        self._reported = True
         click.echo(diff_text(self._selected(now), "The site has changed since; planned again:"), err=True)
 
     def _stop(self) -> None:

@@ -8,20 +8,18 @@ from datetime import timedelta
 import click
 from msgspec.structs import replace
 
-from reconciler import loader, saved, wiring
+from reconciler import loader, saved
 from reconciler.cli import exits
-from reconciler.cli.colour import paint
-from reconciler.cli.errors import say
-from reconciler.cli.on_behalf import looking, who
-from reconciler.cli.printing import emit, print_outcome
-from reconciler.cli.session import NO_SITE, Session, calls
-from reconciler.model.errors import UsageError
-from reconciler.model.kinds.site import Site
+from reconciler.cli.errors import report
+from reconciler.cli.output import emit, paint, print_outcome
+from reconciler.cli.session import Session, connections, site_of
 from reconciler.model.plan import APPLY, APPLY_AND_DESTROY, Policy, SavedPlan
 from reconciler.model.units import parse_duration
+from reconciler.provenance import reading, who
 from reconciler.reconcile import Approval, carry_out, prepare
 from reconciler.render import data
 from reconciler.render.diff import diff_text, header
+from reconciler.wiring.world import SystemClock
 
 _MOMENT = "%Y-%m-%d %H:%M:%S UTC"
 
@@ -36,7 +34,7 @@ def lifetime(text: str) -> timedelta:
 
 def make(session: Session, policy: Policy, out: str | None, expires: str, output: str) -> int:
     """Make a plan of what `policy` allows, print it, and write it to the file `out` if there is one."""
-    lasting, by = lifetime(expires), session.applying or looking(session.paths)
+    lasting, by = lifetime(expires), session.applying or reading(session.paths)
     if out is not None:
         saved.check_target(out)
     plan = session.in_world(lambda world: prepare(session.desired, world, policy, by, lasting))
@@ -51,23 +49,23 @@ def make(session: Session, policy: Policy, out: str | None, expires: str, output
 def show(plan: SavedPlan, output: str) -> int:
     """Print a plan as a diff, and what is left out of it."""
     if output == "text":
-        head = header(plan.diff, _site(plan).name, plan.applying.stamp.revision)
+        head = header(plan.diff, site_of(plan.desired).name, plan.applying.stamp.revision)
         click.echo(diff_text(plan.diff, head, paint()), nl=False)
     else:
         emit(data.diff_data(plan.diff, plan.applying), output)
     chosen = plan.policy.objects
     left_out = [held for held in plan.plan.withheld if chosen is None or held.ref in chosen]
     for held in left_out:
-        say(f"not in the plan: {held.ref}: {held.reason}")
+        report(f"not in the plan: {held.ref}: {held.reason}")
     return exits.FAILED if left_out else exits.worse_only(plan.diff)
 
 
 def show_saved(name: str, output: str) -> int:
     """Print the plan in a file, when and by which vdvs it was made, and until when it may be applied."""
     plan = saved.read(name)
-    gone = " (expired)" if wiring.SystemClock().now() >= plan.expires_at else ""
+    gone = " (expired)" if SystemClock().now() >= plan.expires_at else ""
     made, until = plan.made_at.strftime(_MOMENT), plan.expires_at.strftime(_MOMENT)
-    say(f"{name}: made {made} by {plan.made_by}, to be applied before {until}{gone}")
+    report(f"{name}: made {made} by {plan.made_by}, to be applied before {until}{gone}")
     return show(plan, output)
 
 
@@ -75,8 +73,8 @@ def apply_saved(name: str, site: str | None, allow_destroy: bool, output: str) -
     """Do exactly what the plan in a file says, or nothing, and print the result."""
     plan = saved.read(name)
     risks = (APPLY_AND_DESTROY if allow_destroy else APPLY).risks
-    approval = Approval(who(), risks, None if site is None else _load_site(site))
-    session = Session(calls(), plan.desired, _site(plan), (), plan.policy.objects)
+    approval = Approval(who(), risks, None if site is None else site_of(loader.load((), site=site).desired))
+    session = Session(connections(), plan.desired, site_of(plan.desired), (), plan.policy.objects)
     started = time.monotonic()
     outcome = session.in_world(lambda world: carry_out(plan, world, approval))
     shown = outcome
@@ -84,18 +82,5 @@ def apply_saved(name: str, site: str | None, allow_destroy: bool, output: str) -
         shown = replace(outcome, objects=tuple(item for item in outcome.objects if item.ref in session.only))
     print_outcome(shown, plan.applying, time.monotonic() - started, output)
     if not plan.plan.empty and outcome.plan.empty and outcome.plan.withheld:
-        say("nothing was written: the site is not as the plan found it; look at it and make a new plan")
+        report("nothing was written: the site is not as the plan found it; look at it and make a new plan")
     return exits.of_outcome(shown)
-
-
-def _load_site(file: str) -> Site:
-    site = loader.load((), site=file).desired.site
-    if site is None:
-        raise UsageError(NO_SITE)
-    return site
-
-
-def _site(plan: SavedPlan) -> Site:
-    if plan.desired.site is None:
-        raise UsageError(NO_SITE)
-    return plan.desired.site

@@ -1,4 +1,4 @@
-"""What the commands have in common: load the manifests, make one pass over the site, print."""
+"""What the commands share: load the manifests, and make one pass over the site."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import click
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.cli.calls import Calls
-from reconciler.cli.errors import say
+from reconciler.cli.errors import report
 from reconciler.cli.progress import TerminalProgress
 from reconciler.model.diff import Diff
 from reconciler.model.errors import UsageError
@@ -20,6 +19,7 @@ from reconciler.model.ownership import Applying
 from reconciler.model.refs import ObjectRef
 from reconciler.model.selector import Selector
 from reconciler.model.state import Desired
+from reconciler.wiring.connections import Connections
 
 if TYPE_CHECKING:
     from reconciler.model.outcome import Outcome
@@ -27,16 +27,12 @@ if TYPE_CHECKING:
     from reconciler.reconcile import World
 
 Value = TypeVar("Value")
-NO_SITE = (
-    "no Site: give --site FILE, or put a manifest of kind Site among those given with -f "
-    "(`vdvs lab up` writes one to .vdvs-lab/site.yaml)"
-)
 
 
 class Session(Struct, frozen=True):
-    """The manifests of one run, the objects that -l selects (None: all), and on whose behalf (None: nobody's)."""
+    """The manifests of one command, the objects that -l selects (None: all), and who applies them (None: nobody)."""
 
-    calls: Calls
+    connections: Connections
     desired: Desired
     site: Site
     paths: tuple[str, ...]
@@ -50,39 +46,48 @@ class Session(Struct, frozen=True):
         return self.in_world(lambda world: reconcile(self.desired, world, policy, self.applying))
 
     def in_world(self, do: Callable[[World], Awaitable[Value]]) -> Value:
-        """What `do` makes of the world of the site."""
+        """Run `do` with the world of the site and return its result."""
         if isinstance(self.site.way, SSH) and self.site.way.ignore_host_keys:
-            say("warning: host keys are not checked (insecureIgnoreHostKey): whoever answers is taken for the host")
+            report("warning: host keys are not checked (insecureIgnoreHostKey): whoever answers is taken for the host")
 
         async def look() -> Value:
             with TerminalProgress(self.selected) as observer:
-                async with self.calls.world(self.site, observer) as world:
+                async with self.connections.world(self.site, observer) as world:
                     return await do(world)
 
-        return self.calls.run(look)
+        return self.connections.run(look)
 
-    def on_behalf(self, applying: Applying) -> Session:
-        """The same on this behalf."""
+    def with_applying(self, applying: Applying) -> Session:
+        """Return the same session, applying as this."""
         return replace(self, applying=applying)
 
     def selected(self, diff: Diff) -> Diff:
-        """The part of a diff that -l selects."""
+        """Return the part of a diff that -l selects."""
         return diff.of(self.only)
 
 
-def calls() -> Calls:
-    """Those of the command that runs, which end with it."""
-    return click.get_current_context().with_resource(Calls())
+def connections() -> Connections:
+    """Return the connections of the running command, which end with it."""
+    return click.get_current_context().with_resource(Connections())
+
+
+def site_of(desired: Desired) -> Site:
+    """Return the Site of these manifests. Raises UsageError if there is none."""
+    if desired.site is None:
+        raise UsageError(
+            "no Site: give --site FILE, or put a manifest of kind Site among those given with -f "
+            "(`vdvs lab up` writes one to .vdvs-lab/site.yaml)"
+        )
+    return desired.site
 
 
 def open_session(paths: Sequence[str], site: str | None, selector: str | None = None) -> Session:
     """Load the manifests; every error in them is raised at once."""
     stdin = sys.stdin.buffer if "-" in paths else None
-    talk = calls()
-    desired = talk.load(paths, site, stdin)
-    if desired.site is None:
-        raise UsageError(NO_SITE)
+    made = connections()
+    desired = made.load(paths, site, stdin)
+    reached = site_of(desired)
     only = Selector.parse(selector).select(desired) if selector else None
     if only is not None and not only:
-        say(f"warning: no object has these labels ({selector})")
-    return Session(talk, desired, desired.site, tuple(paths), only)
+        report(f"warning: no object has these labels ({selector})")
+    return Session(made, desired, reached, tuple(paths), only)

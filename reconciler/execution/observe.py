@@ -18,7 +18,7 @@ from reconciler.model.kinds.host import ObservedHost, ResolvedHost, UnreachableH
 from reconciler.model.refs import Location
 from reconciler.model.state import Observed, ObservedDatastore, Resolved
 from reconciler.planning.configdb.relocation import earlier_places, volume_of
-from reconciler.planning.files import wanted_files
+from reconciler.planning.files.plans import wanted_files
 from reconciler.ports import Hosts, Observer, Question, Report
 
 

@@ -15,7 +15,7 @@ from reconciler.model.files import FileNames
 from reconciler.model.kinds.host import DesiredHost, UnreachableHost
 from reconciler.model.refs import Kind
 from reconciler.model.state import Desired, Observed, ObservedDatastore
-from reconciler.planning.resolve import selects
+from reconciler.planning.configdb.resolve import selects
 from reconciler.ports import Hosts, Question, Report
 
 Prefetched = Mapping[str, Report | UnreachableHost]

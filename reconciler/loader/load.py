@@ -146,8 +146,10 @@ class _Loading:
 
     def _salvage(self) -> None:
         """Add the usable part of invalid documents to the valid ones, in the order of files."""
+        added = set()
         for document, wrong in self.broken:
             if (usable := salvage(document, wrong)) is not None and usable.kind is not None:
-                documents = self.manifests.documents[usable.kind]
-                documents.append(usable)
-                documents.sort(key=lambda d: (self.files[d.file.shown], d.index))
+                self.manifests.documents[usable.kind].append(usable)
+                added.add(usable.kind)
+        for kind in added:
+            self.manifests.documents[kind].sort(key=lambda document: (self.files[document.file.shown], document.index))

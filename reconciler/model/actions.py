@@ -1,4 +1,4 @@
-"""Actions: the steps the agent (or vCenter) can do. Each says for which object, and how risky it is."""
+"""Actions: the steps that the agent (or vCenter) can carry out. Each has its object and its risk."""
 
 from __future__ import annotations
 

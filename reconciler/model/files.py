@@ -1,4 +1,4 @@
-"""What kinds whose objects are files on a datastore have in common: each class here is the base of one of theirs."""
+"""Common bases of the kinds whose objects are files on a datastore."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WantedFiles = Mapping[str, Mapping[Kind, FileNames]]
 
 
 class DesiredFile(Strict, frozen=True, tag_field="is", tag=True):
-    """An object that a manifest declares: the file `name` on `datastore` (None: on the only one that it can be on)."""
+    """A declared object: the file `name` on `datastore` (None: on the only possible one)."""
 
     ref: ObjectRef
     source: Source
@@ -25,7 +25,7 @@ class DesiredFile(Strict, frozen=True, tag_field="is", tag=True):
 
 
 class ResolvedFile(Strict, frozen=True):
-    """An object, and the datastore that it is on."""
+    """An object, and its datastore."""
 
     ref: ObjectRef
     name: str
@@ -33,15 +33,17 @@ class ResolvedFile(Strict, frozen=True):
 
 
 class ObservedFiles(Strict, frozen=True, tag_field="kind"):
-    """The files of one kind on a datastore. `error` not None: they could not be read, and why. `looked`: the names that
-    were looked for (None: all); of others nothing is known."""
+    """The files of one kind on a datastore. `error` not None: why they could not be read.
+
+    `looked`: the names that were requested (None: all); nothing is known about others.
+    """
 
     error: str | None = None
     looked: frozenset[str] | None = None
 
     @property
     def kind(self) -> Kind:
-        """The kind of the objects that the files are."""
+        """Kind of the objects."""
         return Kind(str(self.__struct_config__.tag))
 
 

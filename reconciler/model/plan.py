@@ -1,4 +1,4 @@
-"""Plan: what a pass may write, the ordered actions that it will take, and plans that are saved.
+"""Plan: what a pass may write, its ordered actions, and saved plans.
 
 A plan is bound to the state that it was made from.
 """
@@ -23,9 +23,9 @@ from reconciler.model.state import Desired
 class Policy(Strict, frozen=True):
     """What may be written: changes of these risks, to these objects only (None: all).
 
-    `config_db_lifecycle`: whether config DBs may be created, upgraded to a newer schema, and moved.
-    `only_applied`: the risks that are taken only to bring back what was applied before (`ownership.not_applied`).
-    `held`: objects that are left alone, and why. `most`: with more changes than this nothing is written (None: any).
+    `config_db_lifecycle`: whether config DBs may be created, upgraded to a newer schema, and moved. `only_applied`:
+    risks that are taken only to restore what was applied before (`ownership.not_applied`). `held`: objects that are
+    left alone, and why. `most`: with more changes than this nothing is written (None: any number).
     """
 
     risks: frozenset[Risk]
@@ -52,12 +52,12 @@ APPLY_AND_DESTROY = Policy(frozenset(Risk), config_db_lifecycle=True)
 
 
 class DBPlan(Strict, frozen=True):
-    """What happens to one config DB: one transaction, on one host, if its fingerprint is still the same.
+    """Changes of one config DB: one transaction, on one host, if its fingerprint is unchanged.
 
-    `groups` are the savepoints of the transaction: each succeeds or fails alone. `create` makes the DB first (with
+    `groups` are the savepoints of the transaction: each succeeds or fails alone. `create` creates the DB first (with
     `_DEFAULT` if `with_default`); `recover` only lets SQLite roll back a hot journal, after which a new plan is made.
-    `clear_links` come before the transaction, `make_links` after it; each is done by the host named beside it.
-    `stamp`: what its records say of who applies it.
+    `clear_links` precede the transaction, `make_links` follow it; each is carried out by the host beside it. `stamp`:
+    who applies, for the records.
     """
 
     ref: ObjectRef
@@ -81,12 +81,14 @@ class DBPlan(Strict, frozen=True):
 
     @property
     def location(self) -> Location:
-        """Where the config DB is: one of a host's own is written by that host."""
+        """Location of the config DB: a SingleNode one is written by its own host."""
         return own_location(self.writer) if self.path == AUTH_DB else Location(self.path)
 
 
 class MovePlan(Strict, frozen=True):
-    """A config DB that moves: `writer` copies it before its hosts are led there, and retires the old one after."""
+    """The move of a config DB: `writer` copies it before its hosts are linked to the copy, and retires the old one
+    after.
+    """
 
     ref: ObjectRef
     writer: str
@@ -99,16 +101,19 @@ class MovePlan(Strict, frozen=True):
 
 
 class Rollout(Strict, frozen=True):
-    """Hosts of one cluster that are in maintenance mode for a while: `at_once` of them, and after the first that fails
-    no other is begun."""
+    """Hosts of one cluster that enter maintenance mode in turns, `at_once` of them at a time. It stops at the first
+    failure.
+    """
 
     cluster: str
     at_once: int
 
 
 class HostPlan(Strict, frozen=True):
-    """What happens on one host, in this order, after the plan of the config DB that it uses (None: uses none).
-    `rollout`: with which hosts it takes turns."""
+    """Actions on one host, in order, after the plan of the config DB that it uses (None: uses none).
+
+    `rollout`: the hosts with which it takes turns.
+    """
 
     ref: ObjectRef
     host: str
@@ -126,14 +131,14 @@ class FilePlan(Strict, frozen=True):
 
 
 class Withheld(Strict, frozen=True):
-    """A change that could be made but may not be: the guards or the caller's policy forbid it."""
+    """A possible change that is forbidden by the guards or by the caller's policy."""
 
     ref: ObjectRef
     reason: str
 
 
 class Plan(Strict, frozen=True):
-    """Everything that will be done, and what was left out on purpose."""
+    """Everything that will be done, and what was left out deliberately."""
 
     config_dbs: tuple[DBPlan, ...]
     hosts: tuple[HostPlan, ...]
@@ -148,23 +153,24 @@ class Plan(Strict, frozen=True):
 
     @property
     def risks(self) -> frozenset[Risk]:
-        """The risks of all actions."""
+        """Risks of all actions."""
         return frozenset(action.risk for step in self.steps for action in step.actions)
 
     @property
     def steps(self) -> tuple[DBPlan | MovePlan | HostPlan | FilePlan, ...]:
-        """What is done together on one host: files and config DBs first."""
+        """The plans of all objects: files and config DBs first."""
         return (*self.files, *self.moves, *self.config_dbs, *self.hosts)
 
 
 class SavedPlan(Strict, frozen=True):
-    """What was asked (`desired`, `policy`, `applying`, the UUIDs `drawn` for new vmgroups), and what came of it
+    """The input of planning (`desired`, `policy`, `applying`, the UUIDs `drawn` for new vmgroups) and its result
     (`diff`, `plan`).
 
-    Planning is a function of what was asked and of what is seen. So a saved plan holds exactly as long as the same
-    question, asked again, is answered with the same steps.
+    Planning is a function of this input and of the observed state. So a saved plan holds exactly as long as planning
+    with the same input returns the same steps.
 
-    `made_by` is the version of vdvs. It may be applied before `expires_at`. `diff` holds the objects of `policy` only.
+    `made_by` is the version of vdvs. The plan can be applied before `expires_at`. `diff` holds the objects of `policy`
+    only.
     """
 
     made_at: datetime

@@ -1,7 +1,7 @@
 """The whole site, three times: Desired, Resolved, Observed.
 
-Desired is what the manifests say, where `None` means "not stated: leave alone"; Resolved has ids in place of names;
-Observed is what was read, where what could not be read is unknown, never absent.
+Desired is the content of the manifests, where `None` means "not stated: leave alone". Resolved has ids in place of
+names. Observed was read from the site; what could not be read is unknown, never absent.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _Observed = TypeVar("_Observed", bound=ObservedFiles)
 
 
 class Reconcile(StrEnum):
-    """What a watch does about one object, where that is less than usual: no more than tell, or nothing."""
+    """Restricted treatment of an object by a watch: report its drift only, or ignore it."""
 
     REPORT = "report"
     DISABLED = "disabled"
@@ -44,8 +44,10 @@ DesiredObject = DesiredHost | DesiredConfigDB | DesiredVMGroup | AnyDesiredFile
 
 
 class Desired(Strict, frozen=True):
-    """Everything that a set of manifests declares, checked as a set. `digests`: of the manifest of each object;
-    `reconcile`: the objects that say how a watch is to treat them."""
+    """Everything that a set of manifests declares, checked as a set.
+
+    `digests`: of the manifest of each object; `reconcile`: the objects with a restricted treatment by a watch.
+    """
 
     site: Site | None
     hosts: tuple[DesiredHost, ...]
@@ -91,8 +93,8 @@ class Desired(Strict, frozen=True):
 class Unresolved(Strict, frozen=True):
     """An object that cannot be looked up now, so is left exactly as it is. `reason` is for people.
 
-    `known_as`: previous names and the pinned UUID of a vmgroup, by which the config DB may have it; the name of a
-    storage policy or a volume.
+    `known_as`: its possible names in the config DB: previous names and the pinned UUID of a vmgroup; the name of a
+    file.
     """
 
     ref: ObjectRef
@@ -101,7 +103,7 @@ class Unresolved(Strict, frozen=True):
 
 
 class Resolved(Strict, frozen=True):
-    """All that could be looked up, and all that could not. `digests`: of the manifest of each object."""
+    """Everything that could be looked up, and everything that could not. `digests`: of the manifest of each object."""
 
     inventory: Inventory
     config_dbs: tuple[ResolvedConfigDB, ...]
@@ -117,7 +119,7 @@ class Resolved(Strict, frozen=True):
 
 
 class EntryKind(StrEnum):
-    """What an entry of `dockvols/` is."""
+    """Type of an entry of `dockvols/`."""
 
     FOLDER = "folder"
     LINK = "link"
@@ -125,7 +127,10 @@ class EntryKind(StrEnum):
 
 
 class DockvolsEntry(Strict, frozen=True, array_like=True):
-    """One entry of `dockvols/`: `target` of a link, by volume id where it can be told; `volumes` in a folder."""
+    """An entry of `dockvols/`: `target` of a link, by volume id if known; number of `volumes` in a folder.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
 
     kind: EntryKind
     target: str | None
@@ -133,16 +138,17 @@ class DockvolsEntry(Strict, frozen=True, array_like=True):
 
 
 class VolumeFile(Strict, frozen=True, array_like=True):
-    """A volume in the folder of a vmgroup. `mb`: its capacity (None: not told)."""
+    """A volume in the folder of a vmgroup. `mb`: its capacity (None: unknown)."""
 
     name: str
     mb: int | None
 
 
 class ObservedDatastore(Strict, frozen=True):
-    """`dockvols/` of one datastore, read through `read_from`. `error` not None: it could not be read.
+    """`dockvols/` of one datastore, read through `read_from`. `error` not None: why it could not be read.
 
-    `volumes` lists those of each vmgroup by its UUID; who has too many is left out, and only counted in `entries`.
+    `volumes` lists the volumes of each vmgroup by its UUID. A vmgroup with too many is left out, and only counted in
+    `entries`. Source: docs/domain.md#layout-of-dockvols
     """
 
     url: str
@@ -153,7 +159,7 @@ class ObservedDatastore(Strict, frozen=True):
     files: tuple[AnyObservedFiles, ...] = ()
 
     def files_of(self, kind: type[_Observed]) -> _Observed:
-        """Return the files of one kind, by its class: what stands there by default if nobody looked for them."""
+        """Return the files of one kind, by its class; the default value if they were not requested."""
         return next((found for found in self.files if isinstance(found, kind)), kind())
 
 

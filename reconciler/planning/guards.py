@@ -97,7 +97,7 @@ def _upgrades_db(change: Change) -> bool:
 
 
 def _partners(candidates: list[Change]) -> dict[ObjectRef, set[ObjectRef]]:
-    """Who is tied to whom, in both directions."""
+    """Map each object to those it is tied to, in both directions."""
     partners: dict[ObjectRef, set[ObjectRef]] = {}
     known = {change.ref for change in candidates}
     for change in candidates:

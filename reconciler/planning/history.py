@@ -1,62 +1,46 @@
-"""What the config DBs record: who applied what, and which manifest is not the one applied last."""
+"""Records in the config DBs: who applied what, and which manifest is not the one applied last.
+
+Source: docs/domain.md#who-applied-what
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
 from reconciler.model.kinds.configdb import DBState
-from reconciler.model.kinds.storagepolicy import ResolvedStoragePolicy
-from reconciler.model.kinds.volume import ResolvedVolume
 from reconciler.model.ownership import Record
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Observed, Resolved
-from reconciler.planning.ownership import ledger, object_name
+from reconciler.planning.kinds import PLANNED
+from reconciler.planning.ownership import Ledger, Place, ledger, object_name
 from reconciler.planning.scope import vmgroup_ref
-from reconciler.planning.storagepolicy import keeper, record_name
-from reconciler.planning.volume import volume_records
 
 
 def not_applied(resolved: Resolved, observed: Observed) -> dict[ObjectRef, str]:
     """The objects whose manifest, or that of the config DB behind them, is not the very one that was applied last, and
     why not."""
     ledgers = {db.ref: ledger(observed.config_dbs[db.location]) for db in resolved.config_dbs}
-
-    def why(db: ObjectRef, name: str, ref: ObjectRef) -> str | None:
-        known = ledgers.get(db)
-        if known is None:
-            return f"nobody can say what was applied last in {db}"
-        record = known.by_object.get(name)
-        if record is None:
-            return "nothing says that it was applied before"
-        return None if record.digest == resolved.digests.get(ref) else "its manifest is not what was applied last"
-
-    found = {db: why(db, object_name(Kind.CONFIG_DB, db.name), db) for db in ledgers}
-    databases = dict(found)
-    for host in resolved.hosts:
-        if host.config_db is None:
-            found[host.ref] = "it uses no config DB, so nothing says what was applied to it"
-        else:
-            found[host.ref] = why(host.config_db, object_name(Kind.HOST, host.ref.name), host.ref)
-    for group in resolved.vmgroups:
-        found[group.ref] = why(group.config_db, object_name(Kind.VMGROUP, group.name), group.ref)
-    owners = {host.ref: host.config_db for host in resolved.hosts} | {g.ref: g.config_db for g in resolved.vmgroups}
-    for policy in resolved.files_of(ResolvedStoragePolicy):
-        owners[policy.ref] = db = keeper(policy.datastore, resolved)
-        if db is None:
-            found[policy.ref] = "no config DB says what was applied to it"
-        else:
-            found[policy.ref] = why(db, record_name(policy.datastore, policy.name), policy.ref)
-    records = volume_records(resolved, observed)
-    for volume in resolved.files_of(ResolvedVolume):
-        owners[volume.ref] = volume.config_db
-        name = records.get(volume.ref)
-        found[volume.ref] = "its vmgroup is not there" if name is None else why(volume.config_db, name, volume.ref)
-    for ref, db in owners.items():
-        if found[ref] is None and db is not None and databases.get(db) is not None:
-            found[ref] = f"the manifest of its {db} is not what was applied last"
+    places = {ref: place for kind in PLANNED for ref, place in kind.records(resolved, observed, {}).items()}
+    found = {ref: _why_not_applied(place, ledgers, resolved.digests.get(ref)) for ref, place in places.items()}
+    databases = {db: found[db] for db in ledgers}
+    for ref, place in places.items():
+        if found[ref] is None and place.db is not None and databases.get(place.db) is not None:
+            found[ref] = f"the manifest of its {place.db} is not what was applied last"
     return {ref: reason for ref, reason in found.items() if reason is not None}
+
+
+def _why_not_applied(place: Place, ledgers: Mapping[ObjectRef, Ledger | None], digest: str | None) -> str | None:
+    if place.db is None:
+        return place.why
+    known = ledgers.get(place.db)
+    if known is None:
+        return f"nobody can say what was applied last in {place.db}"
+    record = known.by_object.get(place.name)
+    if record is None:
+        return "nothing says that it was applied before"
+    return None if record.digest == digest else "its manifest is not what was applied last"
 
 
 class Applied(Struct, frozen=True):
@@ -76,7 +60,7 @@ def history(resolved: Resolved, observed: Observed) -> tuple[Applied, ...]:
 
 
 def unreadable_records(resolved: Resolved, observed: Observed) -> dict[ObjectRef, str]:
-    """The config DBs that do not tell, and why not."""
+    """The config DBs whose records could not be read, each with the reason."""
     found = {}
     for db in resolved.config_dbs:
         seen = observed.config_dbs[db.location]
@@ -88,11 +72,9 @@ def unreadable_records(resolved: Resolved, observed: Observed) -> dict[ObjectRef
 
 
 def _all(resolved: Resolved, observed: Observed) -> Iterator[Applied]:
-    begin = object_name(Kind.VMGROUP, "")
-    called = {
-        record_name(each.datastore, each.name): str(each.ref) for each in resolved.files_of(ResolvedStoragePolicy)
-    }
-    called |= {name: str(ref) for ref, name in volume_records(resolved, observed).items()}
+    begin = object_name(Kind.VMGROUP, "")  # its records have its name in vDVS, which is unique in one config DB only
+    places = ((ref, place) for kind in PLANNED for ref, place in kind.records(resolved, observed, {}).items())
+    called = {place.name: str(ref) for ref, place in places if place.uid is None}
     for db in resolved.config_dbs:
         for record in observed.config_dbs[db.location].records or ():
             name = record.object

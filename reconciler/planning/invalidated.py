@@ -44,11 +44,11 @@ def appeared_since(saved: SavedPlan, now: Diff) -> tuple[Withheld, ...]:
     planned, chosen = {change.ref for change in saved.diff.changes if change.op in _WRITABLE}, saved.policy.objects
     writable = [change.ref for change in now.changes if change.op in _WRITABLE]
     since = [ref for ref in writable if ref not in planned and (chosen is None or ref in chosen)]
-    return tuple(Withheld(ref, "it differs only since the plan was made, which does not speak of it") for ref in since)
+    return tuple(Withheld(ref, "it differs only since the plan was made, and is not part of it") for ref in since)
 
 
 class _Finder:
-    """One call of `moved`."""
+    """Finds what invalidates a saved plan, object by object."""
 
     def __init__(self, saved: SavedPlan, now: Diff, steps: Plan) -> None:
         self._planned = {change.ref: change for change in saved.diff.changes}
@@ -58,7 +58,7 @@ class _Finder:
         self._withheld = {held.ref: held.reason for held in steps.withheld}
 
     def step(self, saved: _Step, now: _Step | None) -> dict[ObjectRef, str]:
-        """What moved under one step: at least one object, with what is to be said of it."""
+        """Return the objects of one step that changed since, at least one, each with the reason."""
         before, after = _by_object(saved), _by_object(now)
         found = {
             ref: self._object(ref, before.get(ref, []), after.get(ref, []))
@@ -81,13 +81,13 @@ class _Finder:
     def _object(self, ref: ObjectRef, before: list[Action], after: list[Action]) -> str:
         planned, change = self._planned.get(ref), self._now.get(ref)
         if change is None or change.op is Op.UNMANAGED:
-            return "it is not there any more"
+            return "it no longer exists"
         if change.op in (Op.BLOCKED, Op.UNKNOWN):
             return f"now {change.op}: {change.reason}"
         if ref in self._withheld:
             return f"now held back: {self._withheld[ref]}"
         if change.op is Op.KEEP:
-            return "there is nothing to do any more: it is as declared"
+            return "nothing is left to do: it is as declared"
         if new := [held for held in change.held if planned is None or held not in planned.held]:
             return f"now held back: {new[0]}"
         return _fields(planned, change) or _first_difference(before, after) or "it would be done otherwise now"
@@ -101,7 +101,7 @@ def _by_object(step: _Step | None) -> dict[ObjectRef, list[Action]]:
 
 
 def _head(saved: _Step, now: _Step | None) -> str | None:
-    """What moved of the config DB itself, or of the way to it; None: nothing but perhaps its actions."""
+    """Return what changed of the config DB itself or its writer; None: at most its actions did."""
     if not isinstance(saved, DBPlan) or not isinstance(now, DBPlan):
         return None
     if saved.path != now.path:

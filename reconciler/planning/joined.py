@@ -1,6 +1,6 @@
 """An assessment joined: for each object how it differs, what is declared, what was found, and who applied it.
 
-What describes or lists objects reads them here and joins nothing itself.
+Descriptions and lists of objects are made from these, without joins of their own.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from typing import TypeVar
 from msgspec import Struct
 
 from reconciler.model.diff import Change
+from reconciler.model.events import Condition
+from reconciler.model.files import ResolvedFile
 from reconciler.model.kinds.configdb import ObservedConfigDB, ResolvedConfigDB
 from reconciler.model.kinds.host import ObservedHost, ResolvedHost, UnreachableHost
 from reconciler.model.kinds.vmgroup import Member, PrivilegeRow, ResolvedVMGroup, TenantRow, VMRow, VolumeUse
 from reconciler.model.outcome import Assessment
 from reconciler.model.ownership import Record
 from reconciler.model.refs import SPECIAL_DATASTORES, Kind, ObjectRef
+from reconciler.planning.configdb.orphans import no_orphans
 from reconciler.planning.configdb.relocation import place_of
 from reconciler.planning.history import history
 from reconciler.planning.scope import vmgroup_ref
@@ -107,13 +110,13 @@ class Joined:
 
     @cached_property
     def hosts(self) -> Mapping[ObjectRef, JoinedHost]:
-        """All hosts, the undeclared ones that answered among them."""
+        """Hosts, including undeclared ones that answered."""
         declared = {host.ref: host for host in self._resolved.hosts}
         return {change.ref: self._host(change, declared.get(change.ref)) for change in self.of_kind[Kind.HOST]}
 
     @cached_property
     def config_dbs(self) -> Mapping[ObjectRef, JoinedConfigDB]:
-        """All config DBs."""
+        """Config DBs."""
         declared = {db.ref: db for db in self._resolved.config_dbs}
         return {
             change.ref: self._config_db(change, declared.get(change.ref)) for change in self.of_kind[Kind.CONFIG_DB]
@@ -121,7 +124,7 @@ class Joined:
 
     @cached_property
     def vmgroups(self) -> Mapping[ObjectRef, JoinedVMGroup]:
-        """All vmgroups, undeclared ones too."""
+        """Vmgroups, including undeclared ones."""
         declared = {group.ref: group for group in self._resolved.vmgroups}
         found = {ref: (tables, row) for tables in self._tables for ref, row in tables.refs.items()}
         joined = {}
@@ -133,8 +136,23 @@ class Joined:
                 joined[ref] = JoinedVMGroup(change, group, None if group is None else group.config_db)
         return joined
 
+    @cached_property
+    def files(self) -> Mapping[ObjectRef, ResolvedFile]:
+        """Declared files on datastores that could be looked up."""
+        return {file.ref: file for file in self._resolved.files}
+
+    @cached_property
+    def unresolved(self) -> Mapping[ObjectRef, str]:
+        """Reasons why objects could not be looked up."""
+        return {failed.ref: failed.reason for failed in self._resolved.unresolved}
+
+    @cached_property
+    def orphans(self) -> Mapping[ObjectRef, Condition]:
+        """`NoOrphans` of each config DB that could be read."""
+        return {condition.ref: condition for condition in no_orphans(self._resolved, self._observed)}
+
     def record(self, db: ObjectRef | None, name: str) -> Record | None:
-        """What `db` records of the object that `history` calls `name`."""
+        """Return the record in `db` of the object that `history` calls `name`."""
         return self._records.get((db, name))
 
     @cached_property

@@ -1,4 +1,7 @@
-"""Looking names up in one inventory: what is missing, ambiguous or unusable is said in words for the user."""
+"""Lookup of names in one inventory; the reasons why a name is missing, ambiguous or unusable are for the user.
+
+Source: docs/domain.md#identity-of-vms-and-datastores
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ class NotFoundError(Exception):
 
 
 def each(look_up: Callable[[_K], _T], wanted: Iterable[_K]) -> list[_T]:
-    """All of them; or one NotFoundError that names everything that could not be looked up, whatever the order."""
+    """Look up all of `wanted`; raise one NotFoundError that names everything not found, whatever the order."""
     found: list[_T] = []
     problems: set[str] = set()
     for one in wanted:
@@ -77,7 +80,7 @@ class InventoryLookup:
 
     @cached_property
     def _hosts(self) -> dict[str, ESXiHost]:
-        """One that several vCenters show is connected to one of them at most."""
+        """Hosts by name. A host that several vCenters show is connected to one of them at most."""
         found: dict[str, ESXiHost] = {}
         for entry in self._inventory.hosts:
             if entry.name not in found or entry.connection is Connection.CONNECTED:
@@ -92,6 +95,11 @@ class InventoryLookup:
     def host(self, wanted: DesiredHost) -> ESXiHost | None:
         """The host, by its name or its address; None if the inventory does not show it."""
         return self._hosts.get(wanted.ref.name) or self._hosts.get(wanted.address)
+
+    def cluster_of(self, wanted: DesiredHost) -> str | None:
+        """The inventory path of the cluster that a host is in; None: in none, or that is not known."""
+        entry = self.host(wanted)
+        return None if entry is None else entry.cluster
 
     def cluster(self, wanted: str) -> str:
         """The inventory path of this cluster, in which there is a host."""

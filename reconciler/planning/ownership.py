@@ -1,4 +1,7 @@
-"""Who applied what: what an apply writes down, and what counts as approved because it was applied."""
+"""Ownership: what an apply records, and what counts as approved because it was applied.
+
+Source: docs/domain.md#who-applied-what
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,28 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.model.actions import DBAction
 from reconciler.model.diff import Change, Op
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
-from reconciler.model.kinds.host import ResolvedHost
 from reconciler.model.ownership import Applying, ForgetObject, Record, RecordObject
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.risk import Risk
 
 _RECORDED = (Op.CREATE, Op.UPDATE, Op.KEEP)
+
+
+class Place(Struct, frozen=True):
+    """Where it is recorded who applied an object: in `db` (None: nowhere, and `why`), as `name`.
+
+    `uid`: the UUID of a vmgroup, by which it is found even if it was called otherwise when it was applied.
+    """
+
+    db: ObjectRef | None
+    name: str = ""
+    uid: str | None = None
+    why: str = ""
+
+
+Places = Mapping[ObjectRef, Place]
 
 
 class Ledger(Struct, frozen=True):
@@ -45,19 +61,18 @@ def ledger(seen: ObservedConfigDB) -> Ledger | None:
 
 
 def object_name(kind: Kind, name: str) -> str:
-    """What a record calls an object: of vmgroups the name in vDVS, which is unique in their config DB."""
+    """Return the name of an object in records: of vmgroups the name in vDVS, which is unique in their config DB."""
     return f"{kind.lower()}/{name}"
 
 
-def recorded(
-    change: Change, name: str, uid: str | None, digest: str | None, known: Ledger | None, applying: Applying | None
-) -> Change:
-    """`change` with the action that writes down who applies it, unless the record says so already.
+def recorded(change: Change, place: Place, digest: str | None, known: Ledger | None, applying: Applying) -> Change:
+    """`change` with the action that writes down who applies it, unless the record (in `known`) says so already.
 
     An apply without a set leaves an object in the set that it is in.
     """
-    if applying is None or known is None or digest is None or change.op not in _RECORDED:
+    if known is None or digest is None or place.db is None or change.op not in _RECORDED:
         return change
+    name, uid = place.name, place.uid
     last = known.of(name, uid)
     of = applying.set or (last.set if last is not None else "")
     if last is not None and (last.object, last.uid, last.set, last.digest) == (name, uid, of, digest):
@@ -68,16 +83,13 @@ def recorded(
     return replace(change, actions=(*change.actions, action), claim=claim)
 
 
+def forgotten(change: Change, names: Iterable[str]) -> Change:
+    """The change of a config DB, with what drops the records called so."""
+    if change.op not in _RECORDED:
+        return change
+    return replace(change, actions=(*change.actions, *(ForgetObject(change.ref, Risk.SAFE, name) for name in names)))
+
+
 def spell(record: Record) -> str:
     """`git 4f2c1ab, by ann@ws`: when an object was applied last, and by whom."""
     return ", ".join(([f"git {record.revision}"] if record.commit else []) + [f"by {record.by or 'nobody known'}"])
-
-
-def forgotten(
-    db: ObjectRef, hosts: Iterable[ResolvedHost], known: Ledger | None, applying: Applying | None
-) -> tuple[DBAction, ...]:
-    """What drops the records of hosts that use another config DB by now: only one may say what was applied last."""
-    if applying is None or known is None:
-        return ()
-    names = ((host, object_name(Kind.HOST, host.ref.name)) for host in hosts if host.config_db != db)
-    return tuple(ForgetObject(db, Risk.SAFE, name) for _, name in names if name in known.by_object)

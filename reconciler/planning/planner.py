@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import get_args
 
 from msgspec.structs import replace
@@ -25,13 +25,12 @@ from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Observed, Resolved
 from reconciler.planning.configdb.moves import move_of, plan_moves
 from reconciler.planning.configdb.old_schema import is_old
-from reconciler.planning.files import file_plans
+from reconciler.planning.files.plans import file_plans
 from reconciler.planning.guards import permit
 from reconciler.planning.history import not_applied
 from reconciler.planning.host.maintenance import in_turns
+from reconciler.planning.kinds import PLANNED
 from reconciler.planning.scope import made_with_default, vmgroup_ref
-from reconciler.planning.storagepolicy import keepers
-from reconciler.planning.volume import volume_keepers
 
 _DB_ACTIONS = get_args(DBAction)
 _LINK_ACTIONS = get_args(LinkAction)
@@ -47,8 +46,7 @@ def plan(diff: Diff, resolved: Resolved, observed: Observed, policy: Policy, sta
     permitted = tuple(change for change in permitted if change.ref not in {held.ref for held in apart})
     withheld += apart
     moving = {change.ref for change in diff.changes if move_of(change) is not None}
-    users = {host.ref: host.config_db for host in resolved.hosts} | keepers(permitted, resolved)
-    users |= volume_keepers(resolved)
+    users = _recorders(permitted, owners, resolved, observed)
     databases: list[DBPlan] = []
     for db in sorted(resolved.config_dbs, key=lambda db: db.ref.sort_key):
         if db.ref in moving:  # a plan made after the move writes to it
@@ -91,8 +89,19 @@ def _databases(resolved: Resolved, observed: Observed) -> dict[ObjectRef, Object
     return owners | {group.ref: group.config_db for group in resolved.vmgroups}
 
 
+def _recorders(
+    permitted: Iterable[Change], owners: Mapping[ObjectRef, ObjectRef], resolved: Resolved, observed: Observed
+) -> dict[ObjectRef, ObjectRef | None]:
+    """The config DB that records each object that is not in a config DB itself."""
+    found: dict[ObjectRef, ObjectRef | None] = {}
+    for kind in PLANNED:
+        found |= {ref: place.db for ref, place in kind.records(resolved, observed, {}).items() if ref != place.db}
+        found |= kind.recorders(permitted, resolved)
+    return {ref: db for ref, db in found.items() if ref not in owners}
+
+
 def _recorded_only(change: Change) -> Change:
-    """What is written of a host or a file into a config DB: that it was applied."""
+    """Return the part of a change of a host or a file that is written into a config DB: that it was applied."""
     return replace(change, actions=tuple(action for action in change.actions if isinstance(action, _DB_ACTIONS)))
 
 

@@ -1,4 +1,4 @@
-"""What a pass speaks of, and whether it sees enough to remove anything."""
+"""The scope of a pass: which objects it concerns, and whether it sees enough to remove anything."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def incomplete(resolved: Resolved, observed: Observed) -> str | None:
 
 
 def vmgroup_ref(db: ObjectRef, name: str, resolved: Resolved) -> ObjectRef:
-    """What a vmgroup of the config DB `db` is called: names are unique in one DB only."""
+    """Return the ref of the vmgroup `name` in the config DB `db`: names are unique within one DB only."""
     databases = {known.ref for known in resolved.config_dbs}
     databases |= {failed.ref for failed in resolved.unresolved if failed.ref.kind is Kind.CONFIG_DB}
     return ObjectRef(Kind.VMGROUP, f"{db.name}/{name}" if len(databases) > 1 else name)

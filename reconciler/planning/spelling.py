@@ -14,7 +14,7 @@ UNREADABLE = "not readable by vDVS"
 
 
 LOST = "lost at the next reboot; the host is then open to everybody"
-"""What becomes of a SingleNode config DB."""
+"""The fate of a SingleNode config DB. Source: docs/domain.md#modes-of-a-host"""
 
 
 class DisplayNames:
@@ -52,8 +52,10 @@ class DisplayNames:
         return f"{name} ({uuid})" if name else uuid
 
     def attached(self, uuid: str, known_as: str | None, disk: str) -> str:
-        """That a VM has this disk attached, and what to do about it. vDVS detaches a disk when its containers stop, or
-        when the VM is powered off; one that a VM which is off still has, vDVS will not."""
+        """State that a VM has this disk attached, and what to do about it.
+
+        vDVS detaches a disk when its containers stop, or when the VM is powered off; never from a VM that is off.
+        """
         shown = self.vm(uuid, known_as)
         if uuid in self._off:
             return f"VM {shown} is off and has {disk} attached; remove that disk from it, and keep its files"

@@ -1,4 +1,4 @@
-"""Every state that a config DB can be found in. Observing writes nothing, whatever it finds."""
+"""Every state in which a config DB can be found. Observing writes nothing."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_a_write_ahead_log_is_not_opened(ready: Agent) -> None:
         ("UPDATE versions SET minor_ver = 3", "newer"),
         ("UPDATE versions SET major_ver = 2", "2.2"),
         ("INSERT INTO versions VALUES (1, 1, 1, 1, 0)", "1.2, 1.1"),
-        ("DELETE FROM versions", "no version"),
+        ("DELETE FROM versions", "version is missing"),
         ("DROP TABLE versions", "older than vDVS 0.10"),
     ],
 )

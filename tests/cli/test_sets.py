@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.on_behalf import applying, who
 from reconciler.model.errors import UsageError
+from reconciler.provenance import applying, who
 from tests.cli.conftest import Folder
 
 

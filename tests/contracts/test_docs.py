@@ -36,6 +36,8 @@ def test_they_are_what_make_docs_makes() -> None:
 
 def test_make_docs_writes_what_is_missing_or_wrong_and_removes_what_is_left_over(tmp_path: Path) -> None:
     shutil.copytree(DOCS, tmp_path / "docs")
+    (tmp_path / "schemas").mkdir()
+    (tmp_path / "schemas/manifest.v1.json").write_text("{}")
     (tmp_path / "docs/cli.md").write_text("old")
     (tmp_path / "docs/reference/host.md").unlink()
     (tmp_path / "docs/reference/gone.md").write_text("a kind that is no more")
@@ -44,6 +46,7 @@ def test_make_docs_writes_what_is_missing_or_wrong_and_removes_what_is_left_over
         "docs/cli.md",
         "docs/reference/gone.md",
         "docs/reference/host.md",
+        "schemas/manifest.v1.json",
     ]
     assert generate(tmp_path, "--check").returncode == 0
     assert not (tmp_path / "docs/reference/gone.md").exists()

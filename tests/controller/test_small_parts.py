@@ -6,10 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler.controller.debounce import Debounce
-from reconciler.controller.run import site_for_watch
 from reconciler.model.errors import UsageError
 from reconciler.model.kinds.site import SSH, Credentials
 from reconciler.model.units import parse_duration
+from reconciler.wiring.watch import site_for_watch
 from tests.controller.loop import SITE, desired
 
 

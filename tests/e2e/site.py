@@ -21,7 +21,7 @@ from reconciler.model.ownership import Applying
 from reconciler.model.plan import APPLY, REPORT_ONLY, Policy
 from reconciler.model.refs import Kind
 from reconciler.reconcile import reconcile
-from reconciler.wiring import open_world
+from reconciler.wiring.world import open_world
 
 SEED = """\
 apiVersion: vdvs.io/v1

@@ -103,7 +103,7 @@ def test_a_db_that_no_host_uses_and_a_part_of_the_hosts(applied: LabSite) -> Non
 def test_what_cannot_be_said_or_read_is_named(applied: LabSite) -> None:
     applied.sql("UPDATE tenants SET name = 'bad name!'")
     shown = export(applied)
-    why = "left out: its name is not one that a manifest can say, so all of it"
+    why = "left out: no manifest can express its name, so all of it"
     assert (shown.exit_code, shown.stderr) == (0, f"vdvs: vmgroup/bad name!: {why}\n")
     applied.sql("UPDATE tenants SET name = 'MYVMGROUP'")
     section = applied.root("esxiz10") / "etc/rc.local.d/local.sh"

@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from reconciler.cli.main import cli
-from reconciler.cli.on_behalf import who
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.plan import APPLY_AND_DESTROY
+from reconciler.provenance import who
 from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses
 from tests.e2e.test_renames import RENAMED, uuid_of, with_a_volume
 from tests.render import schemas

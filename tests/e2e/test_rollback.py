@@ -79,7 +79,7 @@ def test_what_was_changed_since_is_as_it_was(changed: LabSite) -> None:
 
     done = vdvs(changed, "rollback", "--to", backup, "--allow-destroy")
     assert done.exit_code == 0, done.stderr
-    assert "the manifests say something else now" in done.stderr
+    assert "the site differs from the manifests now" in done.stderr
     assert content(changed.db) == was
     assert content(changed.db.parent / newest(changed)) == now  # so there is a way back from it, too
     assert vdvs(changed, "diff").exit_code == 1
@@ -131,7 +131,7 @@ def test_what_broke_a_rule_in_the_backup_stays_as_it_is_and_is_named(changed: La
     before = [row for row in content(changed.db)["privileges"] if row[3] == 300]
     done = vdvs(changed, "rollback", "--to", backup, "--allow-destroy")
     assert done.exit_code == 3
-    assert "not brought back: vmgroup/MYVMGROUP: it had no default datastore" in done.stderr
+    assert "not restored: vmgroup/MYVMGROUP: it had no default datastore" in done.stderr
     assert [row for row in content(changed.db)["privileges"] if row[3] == 300] == before
     assert changed.sql("SELECT COUNT(*) FROM tenants WHERE name = 'new'") == [(0,)]
 

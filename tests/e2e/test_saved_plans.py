@@ -21,7 +21,7 @@ from reconciler.model.plan import APPLY, HEALING
 from reconciler.model.refs import Source
 from reconciler.reconcile import Approval, carry_out
 from reconciler.saved import read, to_bytes
-from reconciler.wiring import open_world
+from reconciler.wiring.world import open_world
 from tests.e2e.site import SEED, LabSite, Nobody, assert_in_sync
 from tests.render import schemas
 
@@ -166,7 +166,7 @@ class TestTheWorldMoved:
         file = plan(applied)
         applied.link("esxiz10").symlink_to(target)
         refused = assert_refused(applied, file)
-        assert refused["host/esxiz10"] == "there is nothing to do any more: it is as declared"
+        assert refused["host/esxiz10"] == "nothing is left to do: it is as declared"
 
     def test_a_folder_under_the_name_of_a_vmgroup_to_be_made(self, applied: LabSite) -> None:
         applied.write(SEED + applied.vmgroup("other"))
@@ -262,14 +262,14 @@ class TestTheFile:
             assert self.refusal(file).startswith(f"vdvs: {file}: it is ")
 
     def test_it_expires_to_the_moment(self, file: Path, applied: LabSite, monkeypatch: pytest.MonkeyPatch) -> None:
-        from reconciler import wiring
+        from reconciler.wiring import world as there
 
         made = read(str(file))
         assert made.expires_at - made.made_at == timedelta(hours=24)
-        monkeypatch.setattr(wiring.SystemClock, "now", lambda _: made.expires_at)
+        monkeypatch.setattr(there.SystemClock, "now", lambda _: made.expires_at)
         assert "the plan expired at" in self.refusal(file)
         assert "(expired)" in apply(file, "--dry-run").stderr
-        monkeypatch.setattr(wiring.SystemClock, "now", lambda _: made.expires_at - timedelta(microseconds=1))
+        monkeypatch.setattr(there.SystemClock, "now", lambda _: made.expires_at - timedelta(microseconds=1))
         assert apply(file).exit_code == 0
         assert quota(applied) == 6144
 

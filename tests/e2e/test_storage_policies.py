@@ -15,7 +15,7 @@ from reconciler.model.kinds.storagepolicy import DesiredStoragePolicy
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.plan import HEAL
 from reconciler.render.manifests import manifests_text
-from reconciler.wiring import open_world
+from reconciler.wiring.world import open_world
 from tests.e2e.site import GOLD, SEED, LabSite, Nobody, assert_in_sync, statuses
 
 CONTENT = '(("hostFailuresToTolerate" i1)("forceProvisioning" i1))'

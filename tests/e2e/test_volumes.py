@@ -19,7 +19,7 @@ from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.plan import HEAL
 from reconciler.model.risk import Risk
 from reconciler.render.manifests import manifests_text
-from reconciler.wiring import open_world
+from reconciler.wiring.world import open_world
 from tests.e2e.site import SEED, WEB, LabSite, Nobody, assert_in_sync, statuses
 from tests.e2e.test_saved_plans import vdvs
 from tests.render import schemas

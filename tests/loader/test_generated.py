@@ -33,11 +33,11 @@ def outcome(text: bytes) -> list[str]:
 
 
 def check(text: bytes) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     for line in outcome(text):
         assert line.startswith("<stdin>:")
         assert line.isprintable()
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 @given(st.binary(max_size=200))
@@ -116,9 +116,9 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_text_takes_no_time(name: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     assert outcome(HOSTILE[name].encode())
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_after_many_broken_documents_it_says_that_it_stopped() -> None:

@@ -103,7 +103,7 @@ OUT = (False, "")
 def test_a_rollout_takes_one_host_after_the_other(cluster: Cluster) -> None:
     cluster.upgrade()
     change = cluster.change(f"host/{cluster.names[0]}")
-    assert "it is in maintenance mode meanwhile, and runs no VM" in change.notes
+    assert "it is in maintenance mode during the change, and runs no VM" in change.notes
     assert set(statuses(cluster.reconcile()).values()) == {"configured", "unchanged"}
     assert_in_sync(cluster)
     assert cluster.drivers() == [NEWER, NEWER]

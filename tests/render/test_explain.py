@@ -33,9 +33,9 @@ def at(kind: str, *names: str) -> Field:
 def test_a_field_is_one_line_and_what_it_means() -> None:
     assert field_text(at("vmgroup", "spec", "access", "volumeTotalSize"), 150).splitlines() == [
         "FIELD  volumeTotalSize  <size>     e.g. 5GB     default: unlimited",
-        "The most that all volumes of this vmgroup may take together on this one datastore. "
-        "With datastore _ALL_DS or _VM_DS it counts on each physical",
-        "datastore separately (vDVS 0.17 or newer). Raising or removing it widens access.",
+        "Maximum total size of all volumes of this vmgroup on this datastore. "
+        "With datastore _ALL_DS or _VM_DS it applies to each physical datastore separately",
+        "(vDVS 0.17 or newer). Raising or removing it widens access.",
     ]
 
 

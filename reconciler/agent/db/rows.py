@@ -142,15 +142,15 @@ _WITHOUT_VERSIONS = {
 
 def _wrong_version(found):
     # type: (List[Tuple[Any, ...]]) -> str
-    versions = ", ".join("%s.%s" % version for version in found) or "no version"
+    versions = ", ".join("%s.%s" % version for version in found) or "missing"
     if found == [(1, 0)]:
         return (
-            "its schema is 1.0, that of vDVS 0.10 and 0.11: with vDVS 0.11.2 or 0.12 installed, run"
+            "its schema version is 1.0, that of vDVS 0.10 and 0.11: with vDVS 0.11.2 or 0.12 installed, run"
             " /usr/lib/vmware/vmdkops/bin/vmdkops_post_update.11.1.py on its host to upgrade it to 1.1"
         )
     if len(found) == 1 and all(isinstance(part, int) for part in found[0]) and found[0] > VERSION:
-        return "its schema is %s, newer than the 1.2 that this vdvs supports: use a newer vdvs" % versions
-    return "its schema is %s, but vdvs supports only 1.1 and 1.2: restore it from a backup" % versions
+        return "its schema version is %s, newer than the 1.2 that this vdvs supports: use a newer vdvs" % versions
+    return "its schema version is %s, but vdvs supports only 1.1 and 1.2: restore it from a backup" % versions
 
 
 def volume_use(connection):

@@ -1,4 +1,6 @@
-"""StoragePolicy: a vSAN policy as declared, resolved and observed; what one can be called, and what it can contain."""
+"""StoragePolicy: a vSAN policy as declared, resolved and observed, and its valid names and contents. Source:
+docs/domain.md#storage-policies
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ _RULE: Final = re.compile(r'\( *"([^"]*)" +(?:i[0-9]+|"[^"]*") *\) *')
 
 
 def why_not_policy_name(name: str) -> str | None:
-    """Why a policy cannot be called so, or None. It is the name of its file."""
+    """Return why a policy cannot have this name, which is that of its file, or None. Source:
+    docs/domain.md#storage-policies
+    """
     if not _NAME.fullmatch(name):
         return "use letters, digits, '_', '.' and '-', beginning with a letter, a digit or '_'; it is a file name"
     if len(name) > LONGEST_POLICY_NAME:
@@ -61,12 +65,17 @@ def why_not_policy_name(name: str) -> str | None:
 
 
 def policy_of(file: str) -> str:
-    """The policy whose update makes a file of this name; the name itself if it is no such file."""
+    """Return the policy whose update leaves a file of this name behind; else the name itself. Source:
+    docs/domain.md#storage-policies
+    """
     return next((file.removesuffix(end) for end in LEFT_BEHIND if file.endswith(end)), file)
 
 
 def why_not_policy(content: str) -> str | None:
-    """Why vSAN, or vDVS on the way to it, cannot take this as a policy, or None."""
+    """Return why vSAN, or vDVS on the way to it, cannot take this as a policy, or None.
+
+    Source: docs/domain.md#storage-policies
+    """
     if "'" in content:
         return "a single quote is not allowed: vDVS puts the content between single quotes into a shell command"
     if not content.isascii() or not content.isprintable():
@@ -99,7 +108,7 @@ def _unusable(capability: str, before: list[str]) -> str | None:
 
 
 def text_of(file: str) -> str:
-    """The policy in a file: vDVS ends the text that it is given with a line feed."""
+    """Return the policy in a file: vDVS appends a line feed to the text."""
     return file.removesuffix("\n")
 
 
@@ -117,18 +126,20 @@ class ResolvedStoragePolicy(ResolvedFile, frozen=True):
 
 
 class StoragePolicyFile(Strict, frozen=True, array_like=True):
-    """A file of `dockvols/policies/`, each of which vDVS takes for a policy. `content` None: it could not be read;
-    `problem` says why."""
+    """A file of `dockvols/policies/`, each of which vDVS takes for a policy.
+
+    `content` None: it could not be read, for the reason `problem`.
+    """
 
     content: str | None
     problem: str = ""
 
 
 class ObservedStoragePolicies(ObservedFiles, frozen=True, tag=Kind.STORAGE_POLICY.value):
-    """What is in `dockvols/policies/` of a datastore, by file name: always all.
+    """All files of `dockvols/policies/` of a datastore, by name.
 
-    `users` names the volumes (`FOLDER/VOLUME`) whose metadata name a policy, by its name. `unread` not None: of some
-    volumes that could not be told, and it says why.
+    `users`: the volumes (`FOLDER/VOLUME`) whose metadata name a policy, by its name. `unread` not None: why some
+    volumes could not be examined.
     """
 
     files: Mapping[str, StoragePolicyFile] = field(default_factory=dict)
@@ -137,14 +148,15 @@ class ObservedStoragePolicies(ObservedFiles, frozen=True, tag=Kind.STORAGE_POLIC
 
 
 class WriteStoragePolicy(FileStep, frozen=True):
-    """Write `content` and a line feed into the file of a storage policy, if that still holds `before` (the whole file;
-    None: it is not there). No volume is changed by it."""
+    """Write `content` and a line feed into the file of a storage policy, if it still contains `before` (the whole file;
+    None: no file). Volumes are not changed.
+    """
 
     content: str
     before: str | None
 
 
 class RemoveStoragePolicy(FileStep, frozen=True):
-    """Remove the file of a storage policy, if that still holds `before`, and the metadata of no volume name it."""
+    """Remove the file of a storage policy, if it still contains `before` and no volume uses it."""
 
     before: str

@@ -1,4 +1,6 @@
-"""Volume: a volume as declared, resolved and observed; what one can be called, and what its metadata say."""
+"""Volume: a volume as declared, resolved and observed, its valid names, and its metadata. Source:
+docs/domain.md#volume-metadata
+"""
 
 from __future__ import annotations
 
@@ -23,14 +25,16 @@ _PARTS_OF_ANOTHER: Final = ("-flat", "-delta", "-ctk", "-digest")
 
 
 class VolumeAccess(StrEnum):
-    """How a VM gets a volume when it is attached; vDVS means READ_WRITE where nothing is said."""
+    """Access of VMs to a volume when it is attached. The default of vDVS is READ_WRITE. Source:
+    docs/domain.md#volume-metadata
+    """
 
     READ_ONLY = "read-only"
     READ_WRITE = "read-write"
 
 
 class SettingsState(StrEnum):
-    """What became of a look at the metadata of a volume that is there."""
+    """Result of reading the metadata of an existing volume."""
 
     READ = "read"
     UNUSABLE = "unusable"  # surely not as vDVS makes them, so that nothing in them could be changed
@@ -38,16 +42,21 @@ class SettingsState(StrEnum):
 
 
 class Attached(Strict, frozen=True, array_like=True):
-    """The VM that a volume is attached to, as its metadata say: its instance UUID (BIOS UUID before vDVS 0.15), and its
-    name at that time."""
+    """The VM that a volume is attached to, from its metadata: its instance UUID (BIOS UUID before vDVS 0.15), and its
+    name at that time.
+
+    Source: docs/domain.md#volume-metadata
+    """
 
     uuid: str | None
     name: str | None
 
 
 class VolumeSettings(Strict, frozen=True):
-    """The metadata of a volume. `why`: unless they were READ, why not. `digest`: of the whole file; `access`: as it
-    stands there (None: it does not), which may be no VolumeAccess."""
+    """The metadata of a volume. `why`: the reason, unless they were READ. `digest`: of the whole file.
+
+    `access`: the value in the file (None: missing), which may be no VolumeAccess.
+    """
 
     state: SettingsState
     why: str = ""
@@ -63,7 +72,7 @@ class ObservedVolumes(ObservedFiles, frozen=True, tag=Kind.VOLUME.value):
     found: Mapping[str, Mapping[str, VolumeSettings]] = field(default_factory=dict)
 
     def of(self, uuid: str, name: str) -> VolumeSettings | None:
-        """Those of one volume; None only if it is surely not there."""
+        """Return those of one volume; None only if it certainly does not exist."""
         if self.error is not None:
             return VolumeSettings(SettingsState.UNKNOWN, self.error)
         if self.looked is not None and name not in self.looked:
@@ -72,7 +81,10 @@ class ObservedVolumes(ObservedFiles, frozen=True, tag=Kind.VOLUME.value):
 
 
 def why_not_volume_name(name: str) -> str | None:
-    """Why vDVS would not take this as the name of a volume, or would not find it again; None: it would."""
+    """Return why vDVS would refuse this name of a volume, or not find the volume again; None: it is valid.
+
+    Source: docs/domain.md#volumes
+    """
     if "@" in name:
         return "what follows the '@' is the datastore, which is spec.datastore"
     if re.search(r"[/\\]", name) or not name.isprintable():
@@ -87,8 +99,11 @@ def why_not_volume_name(name: str) -> str | None:
 
 
 class DesiredVolume(DesiredFile, frozen=True):
-    """What an administrator may say of the volume `name` on `datastore`. It is in `vmgroup`, which has a manifest
-    unless it is `_DEFAULT`, and lives in the ConfigDB with the `metadata.name` `config_db`."""
+    """The settable part of the volume `name` on `datastore`.
+
+    Its `vmgroup` has a manifest, unless it is `_DEFAULT`, and lives in the ConfigDB with the `metadata.name`
+    `config_db`.
+    """
 
     datastore: DatastoreRef
     vmgroup: ObjectRef
@@ -98,8 +113,10 @@ class DesiredVolume(DesiredFile, frozen=True):
 
 
 class ResolvedVolume(ResolvedFile, frozen=True):
-    """What a volume shall be. Its vmgroup is that of `config_db` with this `uuid`, or (None: it is not pinned) one that
-    is `known_as` one of these, the first that there is."""
+    """A volume with names looked up.
+
+    Its vmgroup is that of `config_db` with this `uuid`, or (None: not pinned) the first one with a name in `known_as`.
+    """
 
     vmgroup: ObjectRef
     known_as: tuple[str, ...]
@@ -110,7 +127,8 @@ class ResolvedVolume(ResolvedFile, frozen=True):
 
 class SetVolumeAccess(FileStep, frozen=True):
     """Change the access in the metadata of the volume `name` in the folder `uuid` of a datastore, and nothing else, if
-    the file with them still has this digest (SHA-256, in hex)."""
+    the file still has this digest (SHA-256, in hex).
+    """
 
     uuid: str
     access: VolumeAccess

@@ -1,4 +1,7 @@
-"""One config DB: whether it is there, can be used, or may be made."""
+"""Presence of a config DB: whether it exists, can be used, or may be created.
+
+Source: docs/domain.md#the-config-db-schema-12
+"""
 
 from __future__ import annotations
 
@@ -80,7 +83,7 @@ def _unknown(seen: ObservedConfigDB) -> str:
 
 
 def used_elsewhere(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, names: DisplayNames) -> str | None:
-    """Which other DB, that works and that no manifest declares, all hosts of this one use. One stray host is drift;
+    """Return which undeclared, working DB all hosts of this one use instead, or None. One stray host is drift;
     all of them together mean that `spec.datastore` was changed to where there is one already. (Hosts that vDVS is to
     leave, or has left, say nothing.)"""
     if db.datastore is None:
@@ -96,7 +99,7 @@ def used_elsewhere(db: ResolvedConfigDB, resolved: Resolved, observed: Observed,
 
 
 def _earlier(db: ResolvedConfigDB, seen: ObservedConfigDB, observed: Observed, names: DisplayNames) -> str | None:
-    """What speaks of an earlier DB in this place, if anything does. A new DB would cut it off for good."""
+    """Return the evidence of an earlier DB in this place, or None. A new DB would cut it off for good."""
     if seen.backups:
         return f"its backup {seen.backups[-1]} lies beside it: {_ORPHANS}"
     if db.datastore is None:
@@ -128,7 +131,7 @@ def _perhaps_volumes(observed: Observed, names: DisplayNames) -> str | None:
 
 
 def _elsewhere(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, names: DisplayNames) -> str | None:
-    """Which of its hosts uses a DB in another place that no manifest declares: this one would start empty."""
+    """Return which of its hosts uses an undeclared DB in another place, or None: this one would start empty."""
     if db.datastore is None:
         return _shared(db.location.host, observed, names)
     shared = [known.datastore for known in resolved.config_dbs if known.datastore is not None]
@@ -150,7 +153,10 @@ def _elsewhere(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, nam
 
 
 def _shared(name: str, observed: Observed, names: DisplayNames) -> str | None:
-    """Which shared config DB this host uses, or used: one of its own would start empty, and end at the next reboot."""
+    """Return which shared config DB this host uses or used, or None: its own would start empty and be lost at a reboot.
+
+    Source: docs/domain.md#modes-of-a-host
+    """
     host = observed.hosts.get(name)
     if not isinstance(host, ObservedHost):
         return None

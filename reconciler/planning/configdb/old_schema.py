@@ -1,7 +1,9 @@
 """Config DBs of schema 1.1 (vDVS 0.11.1 to 0.13), and those whose upgrade vDVS left half-done: their rows in 1.2.
 
 Up to 0.13 a vmgroup without a default datastore had the VM's own, and the `_DEFAULT_URL` row of `_DEFAULT` decided
-wherever no other row did, for every vmgroup. From 0.14 on both is refused; rows have to say it.
+wherever no other row did, for every vmgroup. From 0.14 on both are refused; rows have to state it.
+
+Source: docs/domain.md#older-schemas
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ def lifted(db: ObservedConfigDB) -> ObservedConfigDB:
 
 
 def lifted_all(observed: Observed, inventory: Inventory) -> Observed:
-    """The same of a whole look. Of the rows of VMs, those without a name get that which the VM has now."""
+    """Apply `lifted` to every config DB; VM rows without a name get the current name of the VM."""
     if not any(is_old(db) for db in observed.config_dbs.values()):
         return observed
     known = inventory.vm_names()

@@ -1,7 +1,9 @@
-"""What is in `dockvols/` for no vmgroup of any config DB: volumes that nobody can mount, and links that wait for one.
+"""Orphans in `dockvols/`, of no vmgroup of any config DB: volumes that nobody can mount, and name links left over.
 
-No command of vDVS removes either. `vdvs` tells of them and leaves them: the volumes may be all that is left of a
-vmgroup, and only people know whether a vmgroup with its UUID shall come again.
+No command of vDVS removes either. `vdvs` reports them and leaves them: the volumes may be all that is left of a
+vmgroup, and only people know whether a vmgroup with its UUID shall return.
+
+Source: docs/domain.md#orphaned-volumes
 """
 
 from __future__ import annotations
@@ -14,21 +16,21 @@ from reconciler.model.inventory import Datastore
 from reconciler.model.kinds.configdb import DBState
 from reconciler.model.refs import ObjectRef
 from reconciler.model.state import DockvolsEntry, EntryKind, Observed, Resolved
+from reconciler.planning.files.storagepolicy import keeper
 from reconciler.planning.scope import incomplete
-from reconciler.planning.storagepolicy import keeper
 
 # Of a volume there are more files than the one that is called like it.
 _VOLUME_FILE = re.compile(r".*(?<!-flat)(?<!-delta)(?<!-ctk)(?<!-digest)(?<!-[0-9]{6})\.vmdk", re.DOTALL)
 
 
-_MOST_TOLD = 5
+_MOST_SHOWN = 5
 
 
 _TYPE = "NoOrphans"
 
 
 def no_orphans(resolved: Resolved, observed: Observed) -> Iterator[Condition]:
-    """`NoOrphans` of every config DB: of the datastores that hosts of it mount, each told of once.
+    """`NoOrphans` of every config DB: of the datastores that hosts of it mount, each reported once.
 
     Unknown, while any config DB or host could not be read: what seems to be nobody's may be of a vmgroup there.
     """
@@ -45,9 +47,9 @@ def no_orphans(resolved: Resolved, observed: Observed) -> Iterator[Condition]:
             continue
         if unseen is not None:
             yield Condition(one.ref, _TYPE, Truth.UNKNOWN, "NotSeen", unseen)
-        elif told := found[one.ref]:
-            more = [f"and {len(told) - _MOST_TOLD} more"] if len(told) > _MOST_TOLD else []
-            yield Condition(one.ref, _TYPE, Truth.FALSE, "Orphans", "; ".join([*told[:_MOST_TOLD], *more]))
+        elif orphans := found[one.ref]:
+            more = [f"and {len(orphans) - _MOST_SHOWN} more"] if len(orphans) > _MOST_SHOWN else []
+            yield Condition(one.ref, _TYPE, Truth.FALSE, "Orphans", "; ".join([*orphans[:_MOST_SHOWN], *more]))
         else:
             message = "every folder with volumes, and every link, in dockvols is of a vmgroup"
             yield Condition(one.ref, _TYPE, Truth.TRUE, "None", message)

@@ -1,4 +1,7 @@
-"""A host with a config DB of its own (SingleNode) that shall use a shared one which is there: may it be left?"""
+"""A host with a config DB of its own (SingleNode) that shall use an existing shared one: whether it may be left.
+
+Source: docs/domain.md#moving-a-config-db
+"""
 
 from __future__ import annotations
 
@@ -32,8 +35,8 @@ def own_db(
         return None
     own, shared = observed.config_dbs.get(own_location(seen.name)), observed.config_dbs[host.location]
     if own is None or own.state is not DBState.PRESENT:
-        told = f": {own.message}" if own is not None and own.message else ""
-        return OwnDB("", f"it has a config DB of its own (SingleNode) that cannot be read{told}")
+        reason = f": {own.message}" if own is not None and own.message else ""
+        return OwnDB("", f"it has a config DB of its own (SingleNode) that cannot be read{reason}")
     if shared.state is not DBState.PRESENT:
         how = "cannot be read" if shared.state is DBState.UNKNOWN else "is not there"
         return OwnDB("", f"it has a config DB of its own (SingleNode), and {host.config_db} {how}")
@@ -54,7 +57,7 @@ def _lost(
     """The first thing that nothing else would know. What a manifest says of a vmgroup is known; `_DEFAULT` is, unless
     volumes are booked for it, because every config DB may have one, and what it allows there its manifest says."""
     if own.dead_rows:
-        return f"a row that cannot be told ({own.dead_rows[0].why})"
+        return f"a row that cannot be decoded ({own.dead_rows[0].why})"
     there = {row.id for row in shared.tenants}
     mine = [group for group in resolved.vmgroups if group.config_db == host.config_db]
     pairs = [

@@ -3,7 +3,7 @@
 The old place is where its hosts link to, or the one host's own DB (SingleNode); never one that another ConfigDB
 declares. A new DB that is a copy, made by a move, says of itself where it was copied from, and what the rows were then.
 
-| old place        | new place              | hosts    | what is said                                                  |
+| old place        | new place              | hosts    | outcome                                                       |
 |------------------|------------------------|----------|---------------------------------------------------------------|
 | present          | absent, empty          | any      | moves: copy, lead the hosts there, retire the old             |
 | present, as then | a copy of it           | any      | the move goes on: lead the rest there, retire the old         |
@@ -15,11 +15,13 @@ declares. A new DB that is a copy, made by a move, says of itself where it was c
 | unknown, empty   | a copy of it           | some old | blocked                                                       |
 | unknown          | absent, empty          | any      | blocked: unknown is never absent                              |
 | absent, empty    | absent, empty          | some old | blocked: it is gone, and a new one would orphan its vmgroups  |
-| present          | present, no copy of it | all old  | blocked: there are two (`db_diff.used_elsewhere`)             |
+| present          | present, no copy of it | all old  | blocked: there are two (`configdb.diff.used_elsewhere`)       |
 | any              | present, no copy of it | some new | no move: a host that went astray, and is led back             |
 | any              | unknown                | any      | unknown                                                       |
 
 Hosts that use two old places block it, and so does a host that cannot be asked: it may use the old one.
+
+Source: docs/domain.md#moving-a-config-db
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ class Relocation(Struct, frozen=True):
     """A move from `source` that is to be made, or is not finished. `hindrance`: why it cannot go on now; else `move`.
 
     `began`: an earlier pass has copied it. `led`: no host uses another place any more than the new one. `rows`: the
-    config DB as it will be there, where that can be told.
+    config DB as it will be there, where that is known.
     """
 
     source: Location
@@ -59,6 +61,11 @@ class Relocation(Struct, frozen=True):
     began: bool
     led: bool
     rows: ObservedConfigDB | None
+
+    @property
+    def pending(self) -> bool:
+        """Whether its hosts are still to be led there; False: at most the old file is left."""
+        return self.move is not None or not self.led
 
 
 def earlier_places(
@@ -138,7 +145,7 @@ def relocation(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, nam
 
 
 def relocation_change(db: ResolvedConfigDB, found: Relocation, resolved: Resolved, names: DisplayNames) -> Change:
-    """What is said of the config DB itself."""
+    """Return the change of a config DB that moves, or that cannot."""
     place = spelt(found.source, names)
     if found.move is None:
         return Change(db.ref, Op.BLOCKED, f"it is not moved here from {place}: {found.hindrance}")
@@ -183,12 +190,12 @@ def _elsewhere(db: ResolvedConfigDB, resolved: Resolved, hosts: _Hosts) -> dict[
 def _several(places: list[Location], users: Mapping[Location, list[str]], names: DisplayNames) -> str | None:
     if len(places) < 2:
         return None
-    told = [f"host/{users[place][0]} uses {spelt(place, names)}" for place in places if place in users]
-    return f"its hosts use more than one: {', '.join(told)}; let all of them use the right one first"
+    uses = [f"host/{users[place][0]} uses {spelt(place, names)}" for place in places if place in users]
+    return f"its hosts use more than one: {', '.join(uses)}; let all of them use the right one first"
 
 
 def _unseen(resolved: Resolved, observed: Observed) -> str | None:
-    """Who may use the old place and cannot be asked."""
+    """Return which host or config DB may use the old place and is not seen, or None."""
     for failed in sorted(resolved.unresolved, key=lambda failed: failed.ref.sort_key):
         if failed.ref.kind in (Kind.HOST, Kind.CONFIG_DB):
             return f"{failed.ref} could not be looked up"
@@ -206,7 +213,7 @@ def _other_users(db: ResolvedConfigDB, source: Location, resolved: Resolved, obs
 
 
 def _lost_here(db: ResolvedConfigDB, target: ObservedConfigDB, observed: Observed) -> str | None:
-    """What says that there was a DB in the new place, which is gone and must not be forgotten over this one."""
+    """Return the evidence that a DB in the new place is gone, which must not be forgotten over this one, or None."""
     if db.datastore is None or target.state not in _GONE:
         return None
     for name, host in sorted(observed.hosts.items()):
@@ -231,7 +238,7 @@ def _not_mounted(db: ResolvedConfigDB, observed: Observed) -> str | None:
 def _why_not_these(
     source: Location, old: ObservedConfigDB | None, target: ObservedConfigDB, names: DisplayNames
 ) -> str | None:
-    """What of the two files themselves is in the way."""
+    """Return what about the two files themselves is in the way, or None."""
     copied = target.copied_from
     if old is None or old.state is DBState.UNKNOWN:
         return "it cannot be read" + (f": {old.message}" if old is not None and old.message else "")

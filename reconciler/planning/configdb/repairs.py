@@ -1,6 +1,6 @@
-"""Rows that break rules of vDVS and that no manifest decides: what can only be meant one way is put right.
+"""Rows that break rules of vDVS and that no manifest decides: what can only be meant one way is repaired.
 
-The rest is named, with what to do. A vmgroup whose manifest states the value in question mends itself.
+The rest is named, with what to do. A manifest that states the value in question repairs it by itself.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from reconciler.model.actions import DBAction
 from reconciler.model.diff import Change, FieldChange, Op
@@ -24,98 +23,90 @@ from reconciler.planning.vmgroup.state import VMGroupState
 
 
 class Repair(Struct, frozen=True):
-    """One row: what would be done, or why it is held back."""
+    """The repair of one row: what would be done, or why it is held back."""
 
     field: FieldChange
     action: DBAction | None
     held: str | None = None
 
 
-def with_repairs(
-    change: Change, seen: ObservedConfigDB, found: Iterable[Pair], book: Membership, names: DisplayNames
+def repairs(
+    ref: ObjectRef, seen: ObservedConfigDB, found: Iterable[Pair], membership: Membership, names: DisplayNames
 ) -> Change:
-    """The change of a config DB that is there, and what puts its rows right."""
+    """Return the repairs of the rows of the config DB `ref`, those held back among them.
+
+    Source: docs/domain.md#rules-for-rows
+    """
     pairs = {pair.before.uuid: pair for pair in found if pair.before is not None}
-    repairs = list(_repairs(change.ref, seen, pairs, book, names))
-    notes = (*change.notes, *_left(book, pairs))
-    doing = [repair for repair in repairs if repair.action is not None]
-    held = [repair.held for repair in repairs if repair.held is not None]
-    if not doing:
-        blocked = change.op is Op.KEEP and bool(held)
-        return (
-            Change(change.ref, Op.BLOCKED, held[0], notes=(*held[1:], *notes))
-            if blocked
-            else _noted(change, notes, held)
-        )
-    if change.op is Op.BLOCKED:
-        held.insert(0, change.reason)
-    actions = (*change.actions, *(repair.action for repair in doing if repair.action is not None))
-    return replace(
-        change,
-        op=Op.UPDATE,
-        reason=change.reason if change.op is Op.UPDATE else "rows break rules of vDVS",
-        fields=(*change.fields, *(repair.field for repair in doing)),
-        actions=actions,
-        risk=worst([action.risk for action in actions]),
-        notes=notes,
-        held=(*change.held, *held),
+    rows = list(_repairs(ref, seen, pairs, membership, names))
+    doing = [(row.field, row.action) for row in rows if row.action is not None]
+    actions = tuple(action for _, action in doing)
+    return Change(
+        ref,
+        Op.UPDATE if doing else Op.KEEP,
+        "rows break rules of vDVS" if doing else "as declared",
+        tuple(field for field, _ in doing),
+        actions,
+        worst([action.risk for action in actions]),
+        notes=tuple(_left(membership, pairs)),
+        held=tuple(row.held for row in rows if row.held is not None),
     )
 
 
-def _noted(change: Change, notes: tuple[str, ...], held: list[str]) -> Change:
-    return replace(change, notes=notes, held=(*change.held, *held))
-
-
 def _repairs(
-    ref: ObjectRef, seen: ObservedConfigDB, pairs: dict[str, Pair], book: Membership, names: DisplayNames
+    ref: ObjectRef, seen: ObservedConfigDB, pairs: dict[str, Pair], membership: Membership, names: DisplayNames
 ) -> Iterator[Repair]:
-    for state in _staying(book):
+    for state in _staying(membership):
         pair = pairs.get(state.uuid)
         if state.description is None and (pair is None or pair.group.description is None):
             field = FieldChange(f"vmgroups[{state.name}].description", "NULL", "")
             yield Repair(field, UpdateVMGroup(ref, Risk.SAFE, state.uuid, "", None))
         if state.name == DEFAULT_VMGROUP:
-            yield from _listed_in_default(ref, state, book, names)
+            yield from _listed_in_default(ref, state, membership, names)
         elif pair is None or pair.group.members is None:
-            yield from _upper_case(ref, state, book, names)
-    lost = [row for row in seen.vms if row.tenant_id not in book.states]
+            yield from _upper_case(ref, state, membership, names)
+    lost = [row for row in seen.vms if row.tenant_id not in membership.states]
     for row in sorted(lost, key=lambda row: row.vm_id):
-        if (repair := _of_no_vmgroup(ref, row, book, names)) is not None:
+        if (repair := _of_no_vmgroup(ref, row, membership, names)) is not None:
             yield repair
     for dead in sorted(seen.dead_rows, key=lambda dead: (dead.table, dead.key)):
         what = f"{dead.what} of vmgroup {dead.tenant_id}: {dead.why}"
         yield Repair(FieldChange(f"rows[{dead.table}]", what, None), DeleteRow(ref, Risk.SAFE, dead.table, dead.key))
 
 
-def _staying(book: Membership) -> list[VMGroupState]:
+def _staying(membership: Membership) -> list[VMGroupState]:
     """By name. What is to be deleted needs no repair."""
-    states = (state for uuid, state in book.states.items() if uuid not in book.doomed)
+    states = (state for uuid, state in membership.states.items() if uuid not in membership.doomed)
     return sorted(states, key=lambda state: state.name)
 
 
-def _listed_in_default(ref: ObjectRef, state: VMGroupState, book: Membership, names: DisplayNames) -> Iterator[Repair]:
+def _listed_in_default(
+    ref: ObjectRef, state: VMGroupState, membership: Membership, names: DisplayNames
+) -> Iterator[Repair]:
     """Rows of VMs in `_DEFAULT` say no more than no row would, and stand in the way of removing it."""
     for vm in sorted(state.members):
-        if vm.lower() in book.claims:
+        if vm.lower() in membership.claims:
             continue  # the vmgroup that wants it takes it over
         shown = names.vm(vm, state.members[vm])
         field = FieldChange("rows[vms]", f"VM {shown}: it is listed in _DEFAULT, which has no list", None)
-        if book.incomplete is not None:
-            yield Repair(field, None, f"VM {shown} stays listed in _DEFAULT: {book.incomplete}, so nothing is removed")
+        if membership.incomplete is not None:
+            yield Repair(
+                field, None, f"VM {shown} stays listed in _DEFAULT: {membership.incomplete}, so nothing is removed"
+            )
         else:
             yield Repair(field, RemoveMember(ref, Risk.SAFE, state.uuid, Member(vm, state.members[vm])))
 
 
-def _upper_case(ref: ObjectRef, state: VMGroupState, book: Membership, names: DisplayNames) -> Iterator[Repair]:
+def _upper_case(ref: ObjectRef, state: VMGroupState, membership: Membership, names: DisplayNames) -> Iterator[Repair]:
     """A VM whose id is in upper case is served as if it were in no vmgroup; its row means this one."""
     for vm in sorted(state.members):
-        odd = book.misspelt.get(vm.lower())
-        if vm == vm.lower() or odd is None or odd.vm_id != vm or vm.lower() in book.claims:
+        odd = membership.misspelt.get(vm.lower())
+        if vm == vm.lower() or odd is None or odd.vm_id != vm or vm.lower() in membership.claims:
             continue
         shown = names.vm(vm.lower(), state.members[vm])
         field = FieldChange(f"vmgroups[{state.name}].vms", names.vm(vm, state.members[vm]), shown)
-        disks = book.disks.get(vm.lower(), ())
-        if not disks and vm.lower() not in book.disks and not book.all_seen:
+        disks = membership.disks.get(vm.lower(), ())
+        if not disks and vm.lower() not in membership.disks and not membership.all_seen:
             held = f"VM {shown} may have volumes attached: the inventory is incomplete and does not show it"
             yield Repair(field, None, held)
         elif disks:
@@ -125,25 +116,28 @@ def _upper_case(ref: ObjectRef, state: VMGroupState, book: Membership, names: Di
             yield Repair(field, MoveMember(ref, Risk.WIDENS, state.uuid, state.uuid, member))
 
 
-def _of_no_vmgroup(ref: ObjectRef, row: VMRow, book: Membership, names: DisplayNames) -> Repair | None:
-    """All requests of a VM fail whose vmgroup is gone; without its row, `_DEFAULT` serves it."""
-    claim = book.claims.get(row.vm_id.lower())
+def _of_no_vmgroup(ref: ObjectRef, row: VMRow, membership: Membership, names: DisplayNames) -> Repair | None:
+    """Remove the row of a VM whose vmgroup is gone: vDVS refuses its requests; without the row, `_DEFAULT` serves it.
+
+    Source: docs/domain.md#rules-for-rows
+    """
+    claim = membership.claims.get(row.vm_id.lower())
     if claim is not None and claim.uuid != row.tenant_id:
         return None  # the vmgroup that wants it takes it over
     shown = names.vm(row.vm_id, row.vm_name)
     field = FieldChange("rows[vms]", f"VM {shown}: its vmgroup {row.tenant_id} does not exist", None)
-    if book.incomplete is not None:
+    if membership.incomplete is not None:
         return Repair(
-            field, None, f"VM {shown} stays in a vmgroup that is gone: {book.incomplete}, so nothing is removed"
+            field, None, f"VM {shown} stays in a vmgroup that is gone: {membership.incomplete}, so nothing is removed"
         )
-    served = [compare(None, fallback) for fallback in (book.fallback.before, book.fallback.after)]
+    served = [compare(None, fallback) for fallback in (membership.fallback.before, membership.fallback.after)]
     risk = worst(served) if row.vm_id == row.vm_id.lower() else Risk.SAFE
     return Repair(field, RemoveMember(ref, risk, row.tenant_id, Member(row.vm_id, row.vm_name)))
 
 
-def _left(book: Membership, pairs: dict[str, Pair]) -> Iterator[str]:
-    """What is wrong with a vmgroup and can be meant in more than one way: what to do about it."""
-    for state in _staying(book):
+def _left(membership: Membership, pairs: dict[str, Pair]) -> Iterator[str]:
+    """Notes on rules that vmgroups break and that can be meant in more than one way, each with the way out."""
+    for state in _staying(membership):
         pair = pairs.get(state.uuid)
         after = state if pair is None or pair.problem is not None else pair.after
         if (wrong := _wrong(after)) is None:
@@ -155,9 +149,9 @@ def _left(book: Membership, pairs: dict[str, Pair]) -> Iterator[str]:
 
 def _wrong(state: VMGroupState) -> tuple[str, str] | None:
     if not state.default_url:
-        return "nobody but you can say what its default datastore is", "spec.defaultDatastore"
+        return "its default datastore cannot be guessed", "spec.defaultDatastore"
     if state.default_url not in state.access:
-        return "what it may do on its default datastore is not said", "spec.access"
+        return "it has no access row for its default datastore", "spec.access"
     if None in state.access.values():
-        return "what an access row of it allows cannot be told", "spec.access"
+        return "what one of its access rows allows is unclear", "spec.access"
     return None

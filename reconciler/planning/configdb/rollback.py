@@ -77,7 +77,7 @@ def roll_back(
 
 
 def _database(db: DesiredConfigDB, this: bool, default: bool) -> DesiredConfigDB:
-    """Of the other config DBs nothing is said; in this one, everything."""
+    """Leave the other config DBs alone; declare everything in this one."""
     if not this:
         return replace(db, unmanaged=Unmanaged.IGNORE)
     return replace(db, unmanaged=Unmanaged.REPORT, default_vmgroup=None if default else Presence.ABSENT)

@@ -1,10 +1,11 @@
-"""The upgrade of a config DB from schema 1.1 to 1.2, or the rest of one that vDVS left half-done, as a change."""
+"""The upgrade of a config DB from schema 1.1 to 1.2, or the rest of one that vDVS left half-done, as a change.
+
+Source: docs/domain.md#older-schemas
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
-from msgspec.structs import replace
+from collections.abc import Iterator
 
 from reconciler.model.actions import DBAction
 from reconciler.model.diff import Change, FieldChange, Op, RightsChange
@@ -25,9 +26,6 @@ from reconciler.planning.vmgroup.state import VMGroupState, observed_states
 _SHOWN = 3
 
 
-_WRITABLE = (Op.CREATE, Op.UPDATE, Op.DELETE)
-
-
 _BY_ITSELF = (
     "vDVS 0.14 and later make this upgrade by themselves when they first open the config DB, but step by step, and what"
     " stops halfway they never finish; here all of it is one transaction"
@@ -35,8 +33,8 @@ _BY_ITSELF = (
 
 
 def why_not_upgrade(db: ResolvedConfigDB, seen: ObservedConfigDB, observed: Observed) -> str | None:
-    """Which host keeps a config DB from being upgraded now: one whose driver does not understand schema 1.2, or, while
-    the DB still says 1.1, may be one that does not. None: nothing does, or there is nothing to upgrade."""
+    """Return which host keeps a config DB from being upgraded now: one whose driver does not understand schema 1.2, or,
+    while the DB still says 1.1, may be one that does not. None: nothing does, or there is nothing to upgrade."""
     if not is_old(seen):
         return None
     half = half_upgraded(seen)
@@ -73,38 +71,19 @@ def _what(seen: ObservedConfigDB) -> str:
     return "its upgrade is not finished" if half_upgraded(seen) else f"its schema {seen.schema} is to become 1.2"
 
 
-def with_upgrade(
-    change: Change, seen: ObservedConfigDB, hindrance: str | None, inventory: Inventory, names: DisplayNames
-) -> Change:
-    """The change of a config DB, which was made for its rows as they are after the upgrade, and the upgrade itself."""
-    if not is_old(seen):
-        return change
-    if hindrance is not None:
-        return Change(change.ref, Op.BLOCKED, hindrance, notes=change.notes)
-    actions = tuple(_actions(change.ref, seen, inventory))
-    reason = "vDVS left its upgrade half-done" if half_upgraded(seen) else f"its schema is {seen.schema}"
-    held = (change.reason, *change.held) if change.op is Op.BLOCKED else change.held
-    return replace(
-        change,
-        op=Op.UPDATE,
-        reason=reason,
-        fields=(*_fields(seen, actions[0], names), *change.fields),
-        actions=(*actions, *change.actions),
-        risk=worst([change.risk, *(action.risk for action in actions)]),
-        notes=(*([_BY_ITSELF] if seen.schema is Schema.V1_1 else []), *change.notes),
-        held=held,
-        rights=(*_rights(seen, names), *change.rights),
+def upgrade(ref: ObjectRef, seen: ObservedConfigDB, inventory: Inventory, names: DisplayNames) -> Change:
+    """The upgrade of the config DB `ref`, which is old."""
+    actions = tuple(_actions(ref, seen, inventory))
+    return Change(
+        ref,
+        Op.UPDATE,
+        "vDVS left its upgrade half-done" if half_upgraded(seen) else f"its schema is {seen.schema}",
+        tuple(_fields(seen, actions[0], names)),
+        actions,
+        worst([action.risk for action in actions]),
+        notes=(_BY_ITSELF,) if seen.schema is Schema.V1_1 else (),
+        rights=tuple(_rights(seen, names)),
     )
-
-
-def waiting(changes: Iterable[Change], ref: ObjectRef) -> Iterator[Change]:
-    """The changes of vmgroups whose config DB cannot be upgraded now, and so not be written."""
-    for change in changes:
-        if change.op in _WRITABLE and change.ref != ref:
-            reason = f"its {ref} has an old schema and cannot be upgraded now"
-            yield Change(change.ref, Op.BLOCKED, reason, notes=change.notes)
-        else:
-            yield change
 
 
 def _pairs(seen: ObservedConfigDB) -> Iterator[tuple[VMGroupState, VMGroupState]]:
@@ -135,20 +114,20 @@ def _row_actions(ref: ObjectRef, old: VMGroupState, new: VMGroupState, risk: Ris
         yield RemoveAccess(ref, risk, new.uuid, url)
 
 
-def _fields(seen: ObservedConfigDB, upgrade: DBAction, names: DisplayNames) -> Iterator[FieldChange]:
+def _fields(seen: ObservedConfigDB, first: DBAction, names: DisplayNames) -> Iterator[FieldChange]:
     if seen.schema is not Schema.V1_2:
         yield FieldChange("schema", seen.schema.value, Schema.V1_2.value)
     for old, new in _pairs(seen):
         for field in (*scalar_fields(old, new, names), *access_fields(old, new, names)):
             yield FieldChange(f"vmgroups[{old.name}].{field.path}", field.before or None, field.after)
-    if isinstance(upgrade, UpgradeDB) and upgrade.names:
-        shown = [names.short_vm(member.uuid, member.name) for member in upgrade.names[:_SHOWN]]
-        more = len(upgrade.names) - len(shown)
+    if isinstance(first, UpgradeDB) and first.names:
+        shown = [names.short_vm(member.uuid, member.name) for member in first.names[:_SHOWN]]
+        more = len(first.names) - len(shown)
         yield FieldChange("names of VMs", None, ", ".join(shown) + (f" and {more} more" if more else ""))
 
 
 def _rights(seen: ObservedConfigDB, names: DisplayNames) -> Iterator[RightsChange]:
-    """What the upgrade means for the VMs of each vmgroup; those for which it means the same together."""
+    """Rights changed by the upgrade, vmgroups with the same change together."""
     granted, after = as_granted(seen), observed_states(lifted(seen))
     alike: dict[tuple[object, ...], list[VMGroupState]] = {}
     for state in sorted(after.values(), key=lambda state: (state.name, state.uuid)):

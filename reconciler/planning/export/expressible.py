@@ -1,4 +1,4 @@
-"""What a manifest can say: the patterns of its fields (a test holds them against the schemas), and datastores."""
+"""Values that a manifest can express: patterns of its fields (a test holds them against the schemas); datastores."""
 
 from __future__ import annotations
 

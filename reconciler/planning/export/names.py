@@ -53,6 +53,6 @@ def document(kind: Kind, metadata: dict[str, Value], spec: dict[str, Value]) -> 
 
 
 def name_of(manifest: Manifest) -> str:
-    """Its metadata.name."""
+    """Return the metadata.name of a manifest."""
     metadata = manifest.data["metadata"]
     return str(metadata["name"]) if isinstance(metadata, Mapping) else ""

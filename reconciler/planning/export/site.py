@@ -17,19 +17,19 @@ from reconciler.planning.configdb.old_schema import lifted_all
 from reconciler.planning.export.expressible import expressible
 from reconciler.planning.export.names import document, kube_names, name_of
 from reconciler.planning.export.vmgroup import Vocabulary, draft, why_not_at_all
+from reconciler.planning.files.storagepolicy import adopt_storage_policies
+from reconciler.planning.files.volume import adopt_volumes
 from reconciler.planning.resolve import resolve
 from reconciler.planning.spelling import LOST, DisplayNames
-from reconciler.planning.storagepolicy import adopt_storage_policies
 from reconciler.planning.vmgroup.default import OPEN
 from reconciler.planning.vmgroup.state import VMGroupState, default_vmgroup, observed_states, orphaned
-from reconciler.planning.volume import adopt_volumes
 
 
 def export(found: Resolved, seen: Observed, declared: Desired) -> Export:
     """Manifests of all hosts, config DBs, vmgroups, storage policies and read-only volumes that were seen. Pure.
 
     `found` and `seen` are a look at `survey.everything`. Of what is `declared`, names of config DBs, and addresses,
-    labels and driver sources of hosts are kept: no look at a host can tell them.
+    labels and driver sources of hosts are kept: they cannot be read from hosts.
     """
     adoption = _Adoption(found, seen, declared)
     manifests = [*adoption.config_dbs(), *adoption.hosts(), *adoption.vmgroups()]
@@ -41,7 +41,7 @@ def export(found: Resolved, seen: Observed, declared: Desired) -> Export:
 
 
 class _DB(Struct, frozen=True):
-    """A config DB that is there: what it is called, how its datastore is said (None: it is on none, SingleNode), and
+    """A config DB that is there: what it is called, how its datastore is spelled (None: it is on none, SingleNode), and
     the hosts that use it."""
 
     name: str
@@ -52,7 +52,7 @@ class _DB(Struct, frozen=True):
 
 
 class _Adoption:
-    """One call of `adopt`; the parts add to `left_out`."""
+    """State of one export; each part adds to `left_out`."""
 
     def __init__(self, found: Resolved, seen: Observed, declared: Desired) -> None:
         self.left_out = [LeftOut(failed.ref, failed.reason, unread=True) for failed in found.unresolved]
@@ -84,14 +84,14 @@ class _Adoption:
         return sorted(there, key=lambda db: (-len(db.users), db.name))
 
     def _spelling(self, db: ResolvedConfigDB) -> str | None:
-        """What a config DB is called after: its datastore, or `host/NAME`."""
+        """Return the text that a config DB is named after: its datastore, or `host/NAME`."""
         return f"host/{db.location.host}" if db.datastore is None else self._words.datastores.of(db.datastore.url)
 
     def _users(self, db: ResolvedConfigDB) -> tuple[str, ...]:
         return tuple(name for name, host in sorted(self._answered.items()) if _uses(host, db))
 
     def config_dbs(self) -> Iterator[Manifest]:
-        """One for each that is there."""
+        """Manifests of the config DBs that exist."""
         silent = len(self._answered) < len(self._found.hosts) or bool(self._found.unresolved)
         for db in self._dbs:
             everybody = len(self._dbs) == 1 and len(db.users) == len(self._answered) and not silent
@@ -113,7 +113,7 @@ class _Adoption:
             yield Manifest(ref, document(Kind.CONFIG_DB, {"name": db.name}, spec), comments)
 
     def hosts(self) -> Iterator[Manifest]:
-        """One for each that answered."""
+        """Manifests of the hosts that answered."""
         for host in self._found.hosts:
             seen = self._answered.get(host.ref.name)
             if seen is None:
@@ -156,7 +156,7 @@ class _Adoption:
         return f"its link leads to {self._shown.path(seen.link_path or seen.link)}, where none that it can use was seen"
 
     def vmgroups(self) -> Iterator[Manifest]:
-        """One for each; `_DEFAULT` only if it is not as vDVS makes it."""
+        """Manifests of the vmgroups; of `_DEFAULT` only if it is not as vDVS makes it."""
         qualified = len(self._dbs) > 1
         states = {
             f"{db.name}/{state.name}" if qualified else state.name: (db, state)
@@ -173,7 +173,7 @@ class _Adoption:
                 self.left_out.append(LeftOut(ObjectRef(Kind.CONFIG_DB, db.name), why))
 
     def volumes(self, groups: list[Manifest]) -> Iterator[Manifest]:
-        """One for each that is read-only, in one of these vmgroups or in `_DEFAULT`."""
+        """Manifests of the read-only volumes in one of these vmgroups or in `_DEFAULT`."""
         names = {group.ref.name: name_of(group) for group in groups}
         dbs = [(db.name, db.rows) for db in self._dbs]
         return adopt_volumes(self._found, self._seen, dbs, names, self.left_out)

@@ -1,4 +1,4 @@
-"""What there is to look at where nothing is declared yet: every host, and every place for a config DB."""
+"""The survey of a site where nothing is declared yet: every host, and every place for a config DB."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def everything(declared: Desired, inventory: Inventory) -> tuple[Desired, tuple[
 
 def _problem(name: str, site: Site | None, seen: set[str]) -> str | None:
     if not expressible("host", name):
-        return "its name in the inventory is not one that a manifest can say"
+        return "no manifest can express its name in the inventory"
     if name.lower() in seen:
         return "another host of the inventory has the same name but for upper and lower case"
     allowed = None if site is None else site.allowed_hosts

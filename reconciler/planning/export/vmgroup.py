@@ -19,7 +19,7 @@ from reconciler.planning.vmgroup.state import VMGroupState
 
 
 class Vocabulary:
-    """What manifests may call things, and what is taken: a UUID is pinned once, a VM is listed once."""
+    """Names that manifests may use, and those that are taken: a UUID is pinned once, a VM is listed once."""
 
     def __init__(self, inventory: Inventory) -> None:
         self.datastores = DatastoreSpelling(inventory.datastores)
@@ -41,7 +41,7 @@ class Draft:
 def why_not_at_all(state: VMGroupState) -> str | None:
     """Why no manifest can speak of this vmgroup, or None."""
     if not expressible("vmgroup", state.name):
-        return "its name is not one that a manifest can say, so all of it"
+        return "no manifest can express its name, so all of it"
     if (why := vmgroup.why_not_vmgroup_name(state.name)) is not None:
         return f"a manifest must not name it so ({why}), so all of it"
     if state.name == DEFAULT_VMGROUP and state.uuid != DEFAULT_VMGROUP_UUID:

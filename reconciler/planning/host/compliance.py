@@ -1,4 +1,4 @@
-"""Whether a host itself is as its manifest says, as a scan of a baseline would tell: driver, service, log level.
+"""Whether a host itself is as its manifest says, as a baseline scan would report: driver, service, log level.
 
 The config DB that it uses is not part of this: that is what `access` and the rest of the table are about.
 """
@@ -24,7 +24,7 @@ class Compliance(StrEnum):
 
 
 class Verdict(Struct, frozen=True):
-    """`gaps`: what is not as declared, or could not be told, in words."""
+    """`gaps`: what is not as declared, or unknown, in words."""
 
     compliance: Compliance
     gaps: tuple[str, ...] = ()

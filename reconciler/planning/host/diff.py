@@ -1,4 +1,7 @@
-"""One host: its link to the config DB, whether that survives a reboot, its driver and its service."""
+"""Comparison of a host: its link to the config DB, whether that survives a reboot, its driver and its service.
+
+Source: docs/domain.md#modes-of-a-host
+"""
 
 from __future__ import annotations
 

@@ -63,14 +63,14 @@ def _replace(host: ResolvedHost, wanted: DesiredDriver, installed: str, found: F
         action = ReplaceDriver(host.ref, Risk.DISRUPTS, installed, wanted.source, wanted.version, wanted.sha256)
         found.change("driver", installed, wanted.version, action)
         _hostd(host, wanted, found)
-        found.notes.append("Docker requests on this host fail while the driver is replaced; containers go on")
+        found.notes.append("Docker requests on this host fail while the driver is replaced; containers keep running")
 
 
 def _hostd(host: ResolvedHost, wanted: DesiredDriver, found: Findings) -> None:
     """hostd reads the commands that a VIB adds to esxcli when it starts (see "Releases" in docs/domain.md)."""
     if wanted.restart_hostd:
         found.actions.append(RestartHostd(host.ref, Risk.DISRUPTS))
-        found.notes.append("hostd is restarted: vCenter loses this host for a moment; VMs and containers go on")
+        found.notes.append("hostd is restarted: vCenter loses this host for a moment; VMs and containers keep running")
     elif wanted.version is None or has(wanted.version, Feature.ESXCLI) is not False:
         found.notes.append(
             "`esxcli storage guestvol` is known once hostd is restarted (spec.driver.restartHostd does it)"
@@ -120,7 +120,9 @@ def log_level(host: ResolvedHost, seen: ObservedHost, found: Findings) -> None:
     action = SetLogLevel(host.ref, risk, wanted, seen.log_level)
     found.change("service.logLevel", seen.log_level or f"{DEFAULT_LOG_LEVEL} (default)", wanted, action)
     if risk is Risk.DISRUPTS:
-        found.notes.append("vmdk-opsd is restarted for the log level: Docker requests on this host fail meanwhile")
+        found.notes.append(
+            "vmdk-opsd is restarted for the log level: Docker requests on this host fail until it is up again"
+        )
 
 
 def leave(host: ResolvedHost, seen: ObservedHost, attached: tuple[str, ...], found: Findings) -> None:

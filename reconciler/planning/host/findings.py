@@ -1,4 +1,4 @@
-"""What is found while going through one host."""
+"""Findings on one host."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reconciler.model.risk import Risk
 
 @dataclass(slots=True)
 class Findings:
-    """The differences, what would mend them, what must not be mended now, and what is worth a word."""
+    """Differences, the actions that remove them, what is held back for now, and notes."""
 
     fields: list[FieldChange] = field(default_factory=list)
     actions: list[HostAction | MaintenanceAction] = field(default_factory=list)
@@ -20,6 +20,6 @@ class Findings:
     risks: list[Risk] = field(default_factory=list)  # of what the action of another object does to this host
 
     def change(self, path: str, before: Value, after: Value, action: HostAction | MaintenanceAction) -> None:
-        """One difference, and the action that mends it."""
+        """Add a difference, and the action that removes it."""
         self.fields.append(FieldChange(path, before, after))
         self.actions.append(action)

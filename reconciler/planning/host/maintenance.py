@@ -52,11 +52,11 @@ def with_maintenance(host: ResolvedHost, found: Findings) -> None:
         leave = ExitMaintenance(host.ref, Risk.SAFE, entry.name, seconds)
         found.change("maintenanceMode", "entered by vdvs", "left", leave)
     elif first is not None and wanted is not None and entry.in_maintenance:
-        found.notes.append("it stays in maintenance mode, as it was not vdvs that put it into that")
+        found.notes.append("it stays in maintenance mode, because vdvs did not put it there")
     elif first is not None and wanted is not None:
         found.actions.insert(first, EnterMaintenance(host.ref, Risk.DISRUPTS, entry.name, seconds))
         found.actions.append(ExitMaintenance(host.ref, Risk.SAFE, entry.name, seconds))
-        found.notes.append("it is in maintenance mode meanwhile, and runs no VM")
+        found.notes.append("it is in maintenance mode during the change, and runs no VM")
 
 
 def _wanted(host: ResolvedHost) -> Maintenance | None:
@@ -64,7 +64,7 @@ def _wanted(host: ResolvedHost) -> Maintenance | None:
 
 
 def in_turns(plans: Sequence[HostPlan], resolved: Resolved) -> tuple[tuple[HostPlan, ...], tuple[Withheld, ...]]:
-    """The plans, told which of them take turns, and those that must wait as too many hosts are unavailable already.
+    """Return the plans with their rollouts, and those that must wait as too many hosts are unavailable already.
     Hosts that an earlier apply left in maintenance mode come first."""
     hosts = {host.ref: host for host in resolved.hosts}
     clusters: dict[str, list[HostPlan]] = {}

@@ -16,8 +16,8 @@ from reconciler.planning.spelling import DisplayNames
 
 
 def undeclared_hosts(desired: Desired, inventory: Inventory) -> tuple[str, ...]:
-    """Those that may be asked: in a lab all of them; elsewhere only what the Site allows by name, because nobody said
-    that root may log in to others."""
+    """Return the undeclared hosts that may be asked: in a lab all; elsewhere only what the Site allows by name, because
+    root may not log in to others."""
     site = desired.site
     if site is None:
         return ()
@@ -30,7 +30,7 @@ def undeclared_hosts(desired: Desired, inventory: Inventory) -> tuple[str, ...]:
 
 
 def undeclared_host_changes(observed: Observed, names: DisplayNames) -> Iterator[Change]:
-    """A word on each that has vDVS, or had it; and whether it is open."""
+    """Report each that has vDVS, or had it, and whether it is open."""
     for name, seen in sorted(observed.strangers.items()):
         if _has_vdvs(seen):
             notes = (OPEN_NOTE,) if is_open(seen) else ()

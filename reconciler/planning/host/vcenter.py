@@ -1,4 +1,4 @@
-"""What vCenter says of a host, and what follows from it."""
+"""The view of vCenter on a host, and its consequences."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TOO_NEW = 8  # ESXi from this version on takes no VIB without SHA-256 checksums
 
 
 def why_unreachable(entry: ESXiHost | None) -> str:
-    """What explains that no agent answers from this host; empty if vCenter knows nothing that would."""
+    """Return why, by what vCenter shows, no agent answers from this host; empty if nothing explains it."""
     if entry is None:
         return ""
     parts = []
@@ -40,8 +40,8 @@ def why_no_driver(entry: ESXiHost | None) -> str | None:
     return None
 
 
-def host_conditions(ref: ObjectRef, entry: ESXiHost) -> Iterator[Condition]:
-    """Whether vCenter talks with the host, whether it is in maintenance mode and in lockdown mode, where it tells."""
+def vcenter_conditions(ref: ObjectRef, entry: ESXiHost) -> Iterator[Condition]:
+    """Whether vCenter is connected to the host, and its maintenance and lockdown modes, where vCenter shows them."""
     if entry.connection is not None:
         connected = Truth.TRUE if entry.connection is Connection.CONNECTED else Truth.FALSE
         reason = {Connection.NOT_RESPONDING: "NotResponding", Connection.DISCONNECTED: "Disconnected"}

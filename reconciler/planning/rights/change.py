@@ -1,6 +1,8 @@
-"""What a change means in rights: who may do what, and where, that they could not before, or no longer.
+"""A change in terms of rights: who may do what, and where, that they could not before, or no longer.
 
-Computed from effective rights, before and after: removing a row may widen, because another row decides then.
+Effective rights are compared: removing a row may widen, because another row decides then.
+
+Source: docs/domain.md#who-may-do-what
 """
 
 from __future__ import annotations
@@ -59,20 +61,20 @@ _Rows = tuple[str | None, tuple[tuple[str, Access | None], ...]]
 
 
 class RightsChanges:
-    """Says it for the vmgroups of one config DB; what many of them have in common is worked out once."""
+    """Changes of rights in the vmgroups of one config DB; those that many have in common are computed once."""
 
-    def __init__(self, book: Membership, names: DisplayNames) -> None:
-        self._book = book
+    def __init__(self, membership: Membership, names: DisplayNames) -> None:
+        self._membership = membership
         self._names = names
         self._known: dict[tuple[_Rows | None, _Rows | None], tuple[tuple[_Step, str], ...]] = {}
 
     def of(self, change: Change, before: VMGroupState | None, after: VMGroupState | None) -> tuple[RightsChange, ...]:
-        """What the actions of `change` mean, which takes a vmgroup from `before` to `after` (None: not there)."""
+        """Rights changed by the actions of `change`, which takes a vmgroup from `before` to `after` (None: absent)."""
         if not change.actions:
             return ()
         leaving = [action.member for action in change.actions if isinstance(action, RemoveMember)]
         joining = list(self._joining(change, before, after))
-        # Of a vmgroup without VMs, those that come tell all that there is to tell.
+        # In a vmgroup without VMs only those that join are affected.
         staying = before is None or len(before.members) > len(leaving) or not joining
         return (
             *(self._staying(before, after, leaving) if staying else ()),
@@ -81,17 +83,17 @@ class RightsChanges:
         )
 
     def of_repairs(self, change: Change) -> tuple[RightsChange, ...]:
-        """What it means that a config DB mends rows of VMs (see `repairs`)."""
+        """Rights changed by repairs of VM rows (see `repairs`)."""
         return tuple(step for action in change.actions for step in self._of_repair(action))
 
     def _of_repair(self, action: Action) -> Iterator[RightsChange]:
-        served = self._book.fallback
+        served = self._membership.fallback
         match action:
             case MoveMember(uuid=uuid, member=member):
                 who = self._who([member], f"from {served.before.name}" if served.before else "")
-                yield from self._between(who, served.before, self._book.states[uuid])
-                yield _volumes(who, served.before, self._book.states[uuid])
-            case RemoveMember(uuid=uuid, member=member) if uuid not in self._book.states and served.after:
+                yield from self._between(who, served.before, self._membership.states[uuid])
+                yield _volumes(who, served.before, self._membership.states[uuid])
+            case RemoveMember(uuid=uuid, member=member) if uuid not in self._membership.states and served.after:
                 who = self._who([member], f"falls to {served.after.name}")
                 yield from self._between(who, None, served.after)
                 yield _volumes(who, None, served.after)
@@ -100,7 +102,7 @@ class RightsChanges:
         self, before: VMGroupState | None, after: VMGroupState | None, leaving: list[Member]
     ) -> Iterator[RightsChange]:
         if DEFAULT_VMGROUP in (before and before.name, after and after.name):
-            yield from self._between(UNGROUPED, before or self._book.fallback.before, after)
+            yield from self._between(UNGROUPED, before or self._membership.fallback.before, after)
         elif before is not None and after is not None:
             staying = len(before.members) - len(leaving)
             who = {0: "its VMs (none now)", 1: "its VM"}.get(staying, f"its {staying} VMs")
@@ -113,9 +115,9 @@ class RightsChanges:
             return
         sources: dict[str | None, list[Member]] = {}
         for member in _joiners(change):
-            sources.setdefault(self._book.owners.get(member.uuid), []).append(member)
+            sources.setdefault(self._membership.owners.get(member.uuid), []).append(member)
         for owner, members in sources.items():
-            served = self._book.fallback.before if owner is None else self._book.states.get(owner)
+            served = self._membership.fallback.before if owner is None else self._membership.states.get(owner)
             who = self._who(members, f"from {served.name}" if served else "")
             yield from self._between(who, served, after)
             if before is not None:
@@ -125,7 +127,7 @@ class RightsChanges:
         members = [member for member in leaving if member.uuid == member.uuid.lower()]  # vDVS never matched the others
         if before is None or not members:
             return
-        served = self._book.fallback.after
+        served = self._membership.fallback.after
         who = self._who(members, f"falls to {served.name}" if served else "in no vmgroup then")
         yield from self._between(who, before, served)
         yield _volumes(who, before, served)
@@ -147,7 +149,7 @@ class RightsChanges:
 
 
 def of_default(change: Change, seen: ObservedConfigDB, names: DisplayNames) -> tuple[RightsChange, ...]:
-    """What it means for VMs in no vmgroup that the change of a config DB makes `_DEFAULT` come or go."""
+    """Rights of VMs in no vmgroup, where the change of a config DB creates or deletes `_DEFAULT`."""
     before = after = default_vmgroup(observed_states(seen).values()) if change.actions else None
     for action in change.actions:
         match action:
@@ -161,7 +163,10 @@ def of_default(change: Change, seen: ObservedConfigDB, names: DisplayNames) -> t
 
 
 def of_host(change: Change, host: ResolvedHost, seen: ObservedHost | UnreachableHost) -> tuple[RightsChange, ...]:
-    """What it means for the VMs on a host that it uses another config DB, or that vDVS begins to serve them there."""
+    """Rights of the VMs on a host that is pointed at another config DB, or where vDVS begins to serve them.
+
+    Source: docs/domain.md#modes-of-a-host
+    """
     if isinstance(seen, UnreachableHost):
         return ()
     open_door = seen.db_mode is DBMode.NOT_CONFIGURED

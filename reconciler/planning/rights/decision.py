@@ -25,7 +25,7 @@ class Lookup(Enum):
 
 
 class Right(StrEnum):
-    """What may be asked for."""
+    """A kind of request to vDVS."""
 
     MOUNT = "mount"
     CREATE = "create"

@@ -1,7 +1,9 @@
-"""Releases of vDVS, as the version of its driver tells them: `0.14.0577889-0.0.1` is release 0.14.
+"""Releases of vDVS by the version of the driver: `0.14.0577889-0.0.1` is release 0.14.
 
 What a release can do decides what may be declared. One that is newer than all that are known here is taken for the
-newest known, and that is said.
+newest known, with a note.
+
+Source: docs/domain.md#releases
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ _SPECIAL: Final = sorted((url, name) for name, url in SPECIAL_DATASTORES.items()
 
 
 class Feature(Enum):
-    """What not every release can do: since which it can, and what that is."""
+    """A feature that not every release has: since which release, and what it is."""
 
     SCHEMA_1_2 = ((0, 14), "config DBs of schema 1.2, which several hosts may share")
     ESXCLI = ((0, 17), "`esxcli storage guestvol`")
@@ -51,13 +53,13 @@ def release(driver: str) -> tuple[int, int] | None:
 
 
 def has(driver: str, feature: Feature) -> bool | None:
-    """Whether the release of this driver can do that; None: its version does not tell."""
+    """Whether the release of this driver can do that; None: its version does not say."""
     numbers = release(driver)
     return None if numbers is None else numbers >= feature.since
 
 
 def newer_note(driver: str | None) -> str | None:
-    """What is to be said of a driver that came after this was written."""
+    """Return a note on a driver that is newer than any known here."""
     numbers = None if driver is None else release(driver)
     if numbers is None or numbers <= NEWEST_KNOWN:
         return None

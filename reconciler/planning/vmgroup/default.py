@@ -1,4 +1,7 @@
-"""`_DEFAULT` of a config DB that is there: it serves every VM in no vmgroup, unless it is not there either."""
+"""`_DEFAULT` of an existing config DB: it serves every VM in no vmgroup; without it they are refused.
+
+Source: docs/domain.md#who-may-do-what
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,7 @@ OPEN = VMGroupState(
 
 
 class Fallback(Struct, frozen=True):
-    """What serves a VM in no vmgroup, before and after the plan. None: nothing does, its requests are refused.
+    """The vmgroup that serves VMs in no vmgroup, before and after the plan. None: their requests are refused.
 
     `after` may not come about (it is held back, or fails), so who falls back must be judged by both.
     """

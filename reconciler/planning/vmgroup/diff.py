@@ -1,4 +1,4 @@
-"""One vmgroup: how it differs from its manifest, and the actions that would make it so."""
+"""Comparison of one vmgroup with its manifest, and the actions that would make it so."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from reconciler.planning.vmgroup.state import VMGroupState
 
 def vmgroup_change(
     found: Pair,
-    book: Membership,
+    membership: Membership,
     datastores: Mapping[str, ObservedDatastore],
     others: LinkConflicts,
     names: DisplayNames,
@@ -49,23 +49,23 @@ def vmgroup_change(
     if found.problem is not None:
         return Change(ref, Op.BLOCKED, found.problem)
     if before is None:
-        return _creation(found, book, datastores, others, names)
-    after = found.after if found.after is before else with_stale_members(before, found.after, book)
+        return _creation(found, membership, datastores, others, names)
+    after = found.after if found.after is before else with_stale_members(before, found.after, membership)
     renamed = before.name != after.name
-    if renamed and (why := _why_not_rename(before, after, book, datastores, others, names)) is not None:
+    if renamed and (why := _why_not_rename(before, after, membership, datastores, others, names)) is not None:
         return Change(ref, Op.BLOCKED, f"it is called {before.name} and cannot be renamed: {why}")
     if renamed:
         links = list(rename_links(ref, before, after, datastores, others, names))
     else:
-        former = former_links(ref, after, found.group.previous_names, datastores, book.disks, names)
+        former = former_links(ref, after, found.group.previous_names, datastores, membership.disks, names)
         links = [*link_changes(ref, before, datastores, others, names), *former]
-    members = list(member_changes(ref, before, after, False, book, names))
+    members = list(member_changes(ref, before, after, False, membership, names))
     stale = _stale_notes(after, found.after, names)
     called = list(renamed_members(ref, before, after, names))
     notes = (*_rename_notes(found.group, before), *_selector_notes(found.group, before), *stale)
     if not links and not members and not found.held and _same(before, after):
-        told = (f"{change.field.path}: stored as {change.field.before or 'nothing'}" for change in called)
-        return Change(ref, Op.KEEP, "as declared", (), tuple(_actions(called, [])), notes=(*notes, *told))
+        stored = (f"{change.field.path}: stored as {change.field.before or 'nothing'}" for change in called)
+        return Change(ref, Op.KEEP, "as declared", (), tuple(_actions(called, [])), notes=(*notes, *stored))
     members += called
     actions = [*_row_actions(ref, before, after), *_actions(members, links)]
     fields = _fields(before, after, members, links, names)
@@ -76,14 +76,14 @@ def vmgroup_change(
 def _why_not_rename(
     before: VMGroupState,
     after: VMGroupState,
-    book: Membership,
+    membership: Membership,
     datastores: Mapping[str, ObservedDatastore],
     others: LinkConflicts,
     names: DisplayNames,
 ) -> str | None:
-    if not book.all_seen:
+    if not membership.all_seen:
         return "the inventory is incomplete, so disks may be attached by its old name"
-    in_use = disk_by_name(before.name, book.disks, names)
+    in_use = disk_by_name(before.name, membership.disks, names)
     return in_use or why_not_rename(before, after, datastores, others, names)
 
 
@@ -118,7 +118,7 @@ def _selector_notes(group: ResolvedVMGroup, before: VMGroupState) -> Iterator[st
 
 def _creation(
     found: Pair,
-    book: Membership,
+    membership: Membership,
     datastores: Mapping[str, ObservedDatastore],
     others: LinkConflicts,
     names: DisplayNames,
@@ -127,8 +127,8 @@ def _creation(
     if taken := name_taken(after, datastores, names):
         return Change(ref, Op.BLOCKED, taken)
     adopts = volumes_of(after.uuid, datastores, names) is not None
-    free = all_free(after, book, names)
-    members = list(member_changes(ref, None, after, adopts, book, names)) if free is None else []
+    free = all_free(after, membership, names)
+    members = list(member_changes(ref, None, after, adopts, membership, names)) if free is None else []
     # Its folder is there already if its uuid was pinned.
     links = list(link_changes(ref, after, datastores, others, names))
     joining = (change.action.member for change in members if isinstance(change.action, AddMember))
@@ -139,7 +139,7 @@ def _creation(
         return Change(ref, Op.BLOCKED, held[0], notes=tuple(held[1:]))
     risk = Risk.SAFE
     if added or after.name == DEFAULT_VMGROUP:  # the one gets those VMs, the other every VM that is in no vmgroup
-        risk = Risk.WIDENS if added and adopts else compare(book.fallback.before, after)
+        risk = Risk.WIDENS if added and adopts else compare(membership.fallback.before, after)
     create = CreateVMGroup(
         ref=ref,
         risk=risk,

@@ -1,4 +1,7 @@
-"""All vmgroups whose folders may lie on the same datastores: a name link there serves each that bears the name."""
+"""Vmgroups whose folders may lie on the same datastores: a name link there serves each of that name.
+
+Source: docs/domain.md#layout-of-dockvols
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Who joins, moves and leaves which vmgroup, and what must not happen yet."""
+"""Membership of VMs: who joins, moves and leaves which vmgroup, and what must wait.
+
+Source: docs/domain.md#identity-of-vms-and-datastores
+"""
 
 from __future__ import annotations
 
@@ -62,7 +65,7 @@ class Membership(Struct, frozen=True):
 
 
 class MemberChange(Struct, frozen=True):
-    """One VM: the action that does it (None: another vmgroup's action does), or why it is held back."""
+    """A VM that joins or leaves: the action (None: another vmgroup's action does it), or why it is held back."""
 
     field: FieldChange
     action: AddMember | MoveMember | NameMember | RemoveMember | None = None
@@ -75,7 +78,7 @@ def member_changes(
     before: VMGroupState | None,
     after: VMGroupState,
     adopts: bool,
-    book: Membership,
+    membership: Membership,
     names: DisplayNames,
 ) -> Iterator[MemberChange]:
     """Every VM by which `after` differs from `before`: first those that come, then those that go, by name.
@@ -86,25 +89,25 @@ def member_changes(
     if present.keys() == after.members.keys():
         return
 
-    @cache  # many VMs come from the same place, and comparing rights is the dear part
+    @cache  # many VMs come from the same place, and comparing rights is expensive
     def risk_of_joining(owner: str | None) -> Risk:
         if before is not None or adopts:
             return Risk.WIDENS  # the vmgroup may have volumes, and who joins it gains them
-        return compare(book.fallback.before if owner is None else book.states.get(owner), after)
+        return compare(membership.fallback.before if owner is None else membership.states.get(owner), after)
 
     joining = ((names.vm(uuid, after.members[uuid]), uuid) for uuid in after.members.keys() - present.keys())
     for shown, uuid in sorted(joining):
-        yield _join(ref, after, risk_of_joining, Member(uuid, after.members[uuid]), shown, book, names)
+        yield _join(ref, after, risk_of_joining, Member(uuid, after.members[uuid]), shown, membership, names)
     if before is not None:
         for uuid in sorted(present.keys() - after.members.keys(), key=lambda vm: names.vm(vm, present[vm])):
-            if (change := _leave(ref, before, Member(uuid, present[uuid]), book, names)) is not None:
+            if (change := _leave(ref, before, Member(uuid, present[uuid]), membership, names)) is not None:
                 yield change
 
 
-def all_free(after: VMGroupState, book: Membership, names: DisplayNames) -> dict[str, Member] | None:
+def all_free(after: VMGroupState, membership: Membership, names: DisplayNames) -> dict[str, Member] | None:
     """The VMs of a new vmgroup by how they are shown, in that order, if nothing is in the way of any of them; as it is
     with most, and tens of thousands may come at once."""
-    if not all(map(book.is_free, after.members)):
+    if not all(map(membership.is_free, after.members)):
         return None
     shown = {names.vm(uuid, name): Member(uuid, name) for uuid, name in after.members.items()}
     return {name: shown[name] for name in sorted(shown)}
@@ -132,37 +135,37 @@ def _join(
     risk_of_joining: Callable[[str | None], Risk],
     member: Member,
     shown: str,
-    book: Membership,
+    membership: Membership,
     names: DisplayNames,
 ) -> MemberChange:
-    if book.is_free(member.uuid):
+    if membership.is_free(member.uuid):
         return MemberChange(FieldChange("vms", None, shown), AddMember(ref, risk_of_joining(None), after.uuid, member))
-    odd = book.misspelt.get(member.uuid)
+    odd = membership.misspelt.get(member.uuid)
     own = odd is not None and odd.tenant_id == after.uuid
     before = names.vm(odd.vm_id, member.name) if odd is not None and own else None
     field = FieldChange("vms", before, shown)
-    held = _why_not_join(after, member, book, names)
+    held = _why_not_join(after, member, membership, names)
     if held is not None:
         return MemberChange(field, held=held)
-    risk = risk_of_joining(book.owners.get(member.uuid))
-    source = book.row_of(member.uuid)
+    risk = risk_of_joining(membership.owners.get(member.uuid))
+    source = membership.row_of(member.uuid)
     if source is None:
         return MemberChange(field, AddMember(ref, risk, after.uuid, member))
-    tied = None if own else book.declared.get(source)
+    tied = None if own else membership.declared.get(source)
     return MemberChange(field, MoveMember(ref, risk, after.uuid, source, member), tied=tied)
 
 
-def _why_not_join(after: VMGroupState, member: Member, book: Membership, names: DisplayNames) -> str | None:
+def _why_not_join(after: VMGroupState, member: Member, membership: Membership, names: DisplayNames) -> str | None:
     shown = names.vm(member.uuid, member.name)
-    owner = book.states.get(book.row_of(member.uuid) or "")
-    if owner is not None and owner.uuid not in book.declared and owner.name != DEFAULT_VMGROUP:
-        if book.unresolved & {owner.name, owner.uuid}:
+    owner = membership.states.get(membership.row_of(member.uuid) or "")
+    if owner is not None and owner.uuid not in membership.declared and owner.name != DEFAULT_VMGROUP:
+        if membership.unresolved & {owner.name, owner.uuid}:
             return f"VM {shown} is in vmgroup/{owner.name}, which could not be looked up in this pass"
         way_out = "declare that one, or take the VM out of it"
         return f"VM {shown} is in vmgroup/{owner.name}, which no manifest declares; {way_out}"
-    if member.uuid not in book.disks and not book.all_seen:
+    if member.uuid not in membership.disks and not membership.all_seen:
         return f"VM {shown} may have volumes attached: the inventory is incomplete and does not show it"
-    foreign = [disk for disk in book.disks.get(member.uuid, ()) if not _is_below(disk, after)]
+    foreign = [disk for disk in membership.disks.get(member.uuid, ()) if not _is_below(disk, after)]
     if foreign:
         return names.attached(member.uuid, member.name, foreign[0])
     return None
@@ -175,39 +178,39 @@ def _is_below(disk: str, group: VMGroupState) -> bool:
 
 
 def _leave(
-    ref: ObjectRef, before: VMGroupState, member: Member, book: Membership, names: DisplayNames
+    ref: ObjectRef, before: VMGroupState, member: Member, membership: Membership, names: DisplayNames
 ) -> MemberChange | None:
     shown = names.vm(member.uuid, member.name)
     field = FieldChange("vms", shown, None)
     vm = member.uuid.lower()
-    rowed = member.uuid == vm or book.misspelt.get(vm) == Misspelt(member.uuid, before.uuid)
-    claim = book.claims.get(vm) if rowed else None
+    rowed = member.uuid == vm or membership.misspelt.get(vm) == Misspelt(member.uuid, before.uuid)
+    claim = membership.claims.get(vm) if rowed else None
     if claim is not None and claim.uuid == before.uuid:
         return None  # its row is written anew; see `_join`
     if claim is not None:
-        held = _why_not_join(claim, Member(vm, member.name), book, names)
-        return MemberChange(field, held=held, tied=book.declared.get(claim.uuid))
-    if book.incomplete is not None:
-        return MemberChange(field, held=f"VM {shown} stays for now: {book.incomplete}, so nothing is removed")
+        held = _why_not_join(claim, Member(vm, member.name), membership, names)
+        return MemberChange(field, held=held, tied=membership.declared.get(claim.uuid))
+    if membership.incomplete is not None:
+        return MemberChange(field, held=f"VM {shown} stays for now: {membership.incomplete}, so nothing is removed")
     if member.uuid != vm:  # vDVS never matched it, so nothing changes for the VM
         return MemberChange(field, RemoveMember(ref, Risk.SAFE, before.uuid, member))
-    if disks := book.disks.get(vm):
+    if disks := membership.disks.get(vm):
         return MemberChange(field, held=names.attached(vm, member.name, disks[0]))
-    risk = worst([compare(before, served) for served in (book.fallback.before, book.fallback.after)])
+    risk = worst([compare(before, served) for served in (membership.fallback.before, membership.fallback.after)])
     return MemberChange(field, RemoveMember(ref, risk, before.uuid, member))
 
 
-def with_stale_members(before: VMGroupState, after: VMGroupState, book: Membership) -> VMGroupState:
+def with_stale_members(before: VMGroupState, after: VMGroupState, membership: Membership) -> VMGroupState:
     """`after`, with the members that nobody wants any more but that the inventory does not show either.
 
     That a VM is not seen is no order to remove it: its row stays until somebody says so, by pruning.
     """
-    if book.prune:
+    if membership.prune:
         return after
     leaving = before.members.keys() - after.members.keys()
     stale = {
         uuid: before.members[uuid]
         for uuid in leaving
-        if uuid.lower() not in book.disks and uuid.lower() not in book.claims
+        if uuid.lower() not in membership.disks and uuid.lower() not in membership.claims
     }
     return replace(after, members={**after.members, **stale}) if stale else after

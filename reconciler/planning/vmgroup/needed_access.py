@@ -14,20 +14,20 @@ from reconciler.planning.vmgroup.pairing import Pair
 from reconciler.planning.vmgroup.state import VMGroupState
 
 
-def with_needed_access(pair: Pair, book: Membership, names: DisplayNames) -> Pair:
+def with_needed_access(pair: Pair, membership: Membership, names: DisplayNames) -> Pair:
     """`pair` with the rows that its manifest takes away and a VM still needs left where they are, and why they stay."""
     before, after = pair.before, pair.after
     if before is None or not before.access.keys() - after.access.keys():
         return pair
     held: dict[str, str] = {}
-    for vm in _served(before, book):
-        for disk in book.disks.get(vm, ()):
-            row = _last_row(before, after, disk, book.homes.get(vm, frozenset()), names)
+    for vm in _served(before, membership):
+        for disk in membership.disks.get(vm, ()):
+            row = _last_row(before, after, disk, membership.homes.get(vm, frozenset()), names)
             if row is not None and row not in held:
                 who = names.vm(vm, before.members.get(vm))
                 attached = f"VM {who} has {disk} attached and could not detach it; stop its containers first"
                 held[row] = f"access to {names.datastore(row)} stays for now: {attached}"
-    if not book.all_seen:
+    if not membership.all_seen:
         for row in sorted(before.access.keys() - after.access.keys()):
             unseen = "the inventory is incomplete, so disks may be attached there"
             held.setdefault(row, f"access to {names.datastore(row)} stays for now: {unseen}")
@@ -35,10 +35,11 @@ def with_needed_access(pair: Pair, book: Membership, names: DisplayNames) -> Pai
     return replace(pair, after=replace(after, access={**after.access, **kept}), held=tuple(held.values()))
 
 
-def _served(group: VMGroupState, book: Membership) -> Iterator[str]:
-    """The VMs whose requests this vmgroup decides now."""
+def _served(group: VMGroupState, membership: Membership) -> Iterator[str]:
+    """The VMs whose requests this vmgroup decides, now or once rows that serve nobody are repaired."""
     if group.name == DEFAULT_VMGROUP:
-        yield from sorted(vm for vm in book.disks if vm not in book.owners)
+        others = membership.states.keys() - {group.uuid}
+        yield from sorted(vm for vm in membership.disks if membership.owners.get(vm) not in others)
     else:
         yield from sorted(group.members)
 

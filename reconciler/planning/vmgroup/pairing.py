@@ -1,4 +1,4 @@
-"""Which vmgroup of a config DB a manifest speaks of: by its pinned UUID, its name, or one of its previous names."""
+"""Pairing of manifests with vmgroups of a config DB: by pinned UUID, by name, or by one of the previous names."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def _pair(
 
 
 def _state_after(group: ResolvedVMGroup, before: VMGroupState | None, uuid: str) -> VMGroupState:
-    """What `group` shall become: its wishes, and where it says nothing, what is there. `before` itself, if that is the
-    same."""
+    """Return `group` as it shall become: as declared, and where nothing is declared, as it is. `before` itself, if that
+    is the same."""
     now = before or VMGroupState(uuid, group.name, "", None, {}, {})
     members = now.members
     if group.members is not None:
@@ -92,7 +92,7 @@ def _state_after(group: ResolvedVMGroup, before: VMGroupState | None, uuid: str)
 
 
 def _mismatch(group: ResolvedVMGroup, before: VMGroupState | None, by_name: Mapping[str, str]) -> str | None:
-    """Why it cannot be told, or must not be believed, that the vmgroup found is the one of the manifest."""
+    """Return why it is unclear, or not credible, that the vmgroup found is the one of the manifest; or None."""
     taken = by_name.get(group.name)
     earlier = [name for name in group.previous_names if name in by_name]
     if group.uuid and taken and taken != group.uuid:

@@ -7,12 +7,14 @@ were removed by hand stay booked.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from reconciler.model.diff import Change
 from reconciler.model.events import Condition, Truth
 from reconciler.model.inventory import Datastore
-from reconciler.model.kinds.configdb import ObservedConfigDB
+from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
 from reconciler.model.kinds.vmgroup import Access, BookedVolume
 from reconciler.model.refs import ALL_DS_URL, VM_DS_URL, ObjectRef
 from reconciler.model.state import ObservedDatastore, VolumeFile
@@ -20,9 +22,12 @@ from reconciler.model.units import format_size
 from reconciler.planning.spelling import DisplayNames
 from reconciler.planning.vmgroup.state import VMGroupState, observed_states
 
+if TYPE_CHECKING:
+    from reconciler.planning.joined import Joined
+
 
 class Stock(Struct, frozen=True):
-    """What a vmgroup has on one datastore: by the books, and in its folder (None: that could not be seen in full).
+    """Volumes of a vmgroup on one datastore: by the books, and in its folder (None: that could not be seen in full).
 
     `why` says why not. `gone` are booked and not there, `unbooked` are there and not booked.
     """
@@ -39,9 +44,9 @@ Stocks = Mapping[str, tuple[Stock, ...]]
 
 
 def stocks(db: ObservedConfigDB, datastores: Mapping[str, ObservedDatastore]) -> Stocks | None:
-    """What each vmgroup has, by its UUID: every datastore where it has anything by either account, by URL.
+    """Return the stock of each vmgroup by its UUID: every datastore where it has anything by either account, by URL.
 
-    None: the books were not told.
+    None: the books were not read. Source: docs/domain.md#quotas
     """
     if db.booked is None:
         return None
@@ -71,8 +76,19 @@ def _stock(url: str, uuid: str, booked: tuple[BookedVolume, ...], seen: Observed
     return Stock(url, booked, found, gone, tuple(volume for volume in found if volume.name not in counted))
 
 
+def vmgroup_conditions(change: Change, joined: Joined) -> Iterator[Condition]:
+    """`BooksMatch` of every vmgroup in a config DB that could be read."""
+    group = joined.vmgroups[change.ref]
+    db = None if group.config_db is None else joined.config_dbs[group.config_db].seen
+    if group.tenant is not None and db is not None and db.state is DBState.PRESENT:
+        yield books_match(change.ref, None if db.booked is None else group.stocks, joined.names)
+
+
 def books_match(ref: ObjectRef, known: tuple[Stock, ...] | None, names: DisplayNames) -> Condition:
-    """Whether the books count what is there (`known`; None: they were not told): a quota is only as right as they."""
+    """Whether the books count what is there (`known`; None: not read): a quota is only as right as they.
+
+    Source: docs/domain.md#quotas
+    """
     if known is None:
         return Condition(ref, "BooksMatch", Truth.UNKNOWN, "NotRead", "there are too many booked volumes to list")
     wrong = [part for stock in known for part in _gaps(stock, names)]
@@ -129,7 +145,7 @@ def _free(datastore: Datastore) -> str:
 
 
 def _limit(group: VMGroupState, url: str) -> int:
-    """How much a vmgroup may have on a datastore, in MB; 0: nothing, or without limit.
+    """Return how much a vmgroup may have on a datastore, in MB; 0: nothing, or without limit.
 
     Where the datastore has no row, the row of either special name may admit a volume: the larger limit counts.
     """

@@ -27,7 +27,7 @@ def why_not_rename(
     others: LinkConflicts,
     names: DisplayNames,
 ) -> str | None:
-    """What keeps `before` from being called as `after` now, or None."""
+    """Return what keeps `before` from being renamed to `after` now, or None."""
     if "\ufffd" in before.name:
         return f"its name {before.name} is not text, so a link of that name could not be removed"
     for url in sorted(datastores):
@@ -72,7 +72,7 @@ def _is_stale(link: DockvolsEntry, group: VMGroupState, others: LinkConflicts) -
 
 
 def disk_by_name(name: str, disks: Mapping[str, tuple[str, ...]], names: DisplayNames) -> str | None:
-    """Which VM has a disk attached by the path `dockvols/<name>/`, which breaks when the link goes; or None."""
+    """Return which VM has a disk attached by the path `dockvols/<name>/`, which breaks when the link goes; or None."""
     for vm in sorted(disks, key=lambda vm: names.vm(vm, None)):
         for disk in disks[vm]:
             if disk.partition("dockvols/")[2].partition("/")[0] == name:

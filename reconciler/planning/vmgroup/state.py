@@ -1,4 +1,4 @@
-"""One comparable form of a vmgroup, made from observed rows and from resolved wishes alike."""
+"""The comparable form of a vmgroup, made from observed rows and from resolved manifests alike."""
 
 from __future__ import annotations
 

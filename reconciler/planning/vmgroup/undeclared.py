@@ -45,26 +45,26 @@ def undeclared(
     applying: Applying | None,
     resolved: Resolved,
 ) -> Iterator[Undeclared]:
-    """The vmgroups of `db` that are worth a word, though no manifest declares them."""
+    """Return the undeclared vmgroups of `db` that are to be reported or deleted."""
     states = list(states)
-    spared = _spoken_of(db, states, groups, resolved)
+    spared = _mentioned(db, states, groups, resolved)
     prefix = vmgroup_ref(db.ref, "", resolved).name
     for state in states:
         if state.name in spared or state.uuid in spared:
             continue
         ref = ObjectRef(Kind.VMGROUP, prefix + state.name)
         record = known.of_vmgroup(state.name, state.uuid) if known is not None else None
-        found = _doomed(db, ref, state, record, applying) if known is not None else None
+        found = _to_delete(db, ref, state, record, applying) if known is not None else None
         if found is not None:
             yield found
         elif db.unmanaged is not Unmanaged.IGNORE:
             yield Undeclared(ref, state, _report(db, known, record, applying))
 
 
-def _spoken_of(
+def _mentioned(
     db: ResolvedConfigDB, states: Iterable[VMGroupState], groups: Iterable[ResolvedVMGroup], resolved: Resolved
 ) -> set[str]:
-    """Names and UUIDs of vmgroups that the manifests say something about. A previous name says nothing any more once
+    """Names and UUIDs of vmgroups that the manifests mention. A previous name no longer counts once
     the vmgroup is found by its pinned UUID: whatever is called so now is another one."""
     groups = list(groups)
     there = {state.uuid for state in states}
@@ -74,7 +74,7 @@ def _spoken_of(
     return names | uuids | {DEFAULT_VMGROUP}  # ConfigDB.spec.defaultVMGroup speaks of that one, or leaves it alone
 
 
-def _doomed(
+def _to_delete(
     db: ResolvedConfigDB, ref: ObjectRef, state: VMGroupState, record: Record | None, applying: Applying | None
 ) -> Undeclared | None:
     mine = applying.set if applying is not None else ""
@@ -114,8 +114,8 @@ def hindrance(
     others: LinkConflicts,
     names: DisplayNames,
 ) -> str | None:
-    """What keeps this vmgroup from being deleted now, whoever its members are; or None. `unseen`: why this pass does
-    not see everything."""
+    """Return what keeps this vmgroup from being deleted now, whoever its members are; or None. `unseen`: why this
+    pass does not see everything."""
     if (volumes := volumes_of(state.uuid, datastores, names)) is not None:
         return f"{volumes}; remove or migrate them first"
     if any(use.tenant_id == state.uuid and use.count for use in seen.volume_use):
@@ -149,20 +149,20 @@ def _leads_to(link: DockvolsEntry) -> str:
 def undeclared_change(
     found: Undeclared,
     why_not: str | None,
-    book: Membership,
+    membership: Membership,
     datastores: Mapping[str, ObservedDatastore],
     others: LinkConflicts,
     names: DisplayNames,
 ) -> Change:
-    """What becomes of such a vmgroup. `why_not`: what keeps it from being deleted."""
+    """Return the change of an undeclared vmgroup. `why_not`: what keeps it from being deleted."""
     ref, state = found.ref, found.state
     if found.only_of is None:
         return Change(ref, Op.UNMANAGED, found.why)
     if why_not is None:
-        why_not = disk_by_name(state.name, book.disks, names)
+        why_not = disk_by_name(state.name, membership.disks, names)
     if why_not is not None:
         return Change(ref, Op.BLOCKED, f"it cannot be deleted: {why_not}", notes=(found.why,))
-    members = list(member_changes(ref, state, replace(state, members={}), False, book, names))
+    members = list(member_changes(ref, state, replace(state, members={}), False, membership, names))
     tied = frozenset(change.tied for change in members if change.tied is not None)
     if held := [change.held for change in members if change.held is not None]:
         return Change(ref, Op.BLOCKED, f"it cannot be deleted: {held[0]}", notes=(*held[1:], found.why), tied=tied)
@@ -181,8 +181,8 @@ def _links(
     others: LinkConflicts,
     names: DisplayNames,
 ) -> Iterator[LinkChange]:
-    """Its name links go, or the next vmgroup of that name is served from there. Those of a namesake in another config
-    DB stay."""
+    """Remove its name links: the next vmgroup of that name would be served from there. Those of a namesake in another
+    config DB stay."""
     for url in sorted(datastores):
         link = datastores[url].entries.get(state.name)
         if link is None:

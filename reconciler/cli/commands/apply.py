@@ -1,0 +1,96 @@
+"""`vdvs apply`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import completing, exits, options
+
+if TYPE_CHECKING:
+    from reconciler.cli.session import Session
+
+
+@click.command(short_help="Change the site to match the manifests.")
+@options.manifests_or_plan
+@click.option(
+    "--plan", "plan", metavar="FILE", shell_complete=completing.files, help="Plan written by `vdvs plan --out`."
+)
+@options.site
+@options.output("text", "json", "yaml")
+@options.selector
+@click.option("--allow-destroy", is_flag=True, help="Also make changes that destroy something, such as a vmgroup.")
+@options.named_set
+@options.prune
+@options.reason
+@click.option("--dry-run", is_flag=True, help="Print what `diff` prints and write nothing.")
+@options.verbose
+def apply(
+    paths: tuple[str, ...],
+    plan: str | None,
+    site: str | None,
+    output: str,
+    selector: str | None,
+    allow_destroy: bool,
+    named_set: str | None,
+    prune: bool,
+    reason: str | None,
+    dry_run: bool,
+) -> int:
+    """Change the site to match the manifests, then look again to verify it. Does not prompt.
+
+    If something changed between the look and the write, it plans again, three times at most, and shows each plan.
+    What is applied is recorded in the config DB (see `vdvs history`). --prune removes the vmgroups that this set
+    applied before and no longer declares, and VMs that are no longer in the inventory; vmgroups with volumes stay.
+    With --plan it carries out that file, or writes nothing at all if the site has changed since.
+
+    \b
+    Examples:
+      vdvs apply -f manifests/
+      vdvs apply -f manifests/ --dry-run
+      vdvs apply -f manifests/ --prune --allow-destroy --reason "ticket 7"
+      vdvs apply --plan change.plan
+      kustomize build . | vdvs apply -f - --site site.yaml
+    """
+    if plan is not None:
+        from reconciler.cli import saved_plans
+
+        if paths or selector or named_set is not None or prune or reason is not None:
+            raise click.UsageError(
+                "a plan contains its manifests: --plan cannot be combined with -f, -l, --set, --prune and --reason"
+            )
+        return (
+            saved_plans.show_saved(plan, output)
+            if dry_run
+            else saved_plans.apply_saved(plan, site, allow_destroy, output)
+        )
+    if not paths:
+        raise click.UsageError("no manifests: give -f PATH, or --plan FILE")
+    from reconciler.cli.session import open_session
+    from reconciler.provenance import applying
+
+    session = open_session(paths, site, selector).with_applying(
+        applying(paths, selector=selector, named=named_set, prune=prune, reason=reason)
+    )
+    if dry_run:
+        from reconciler.cli.commands.diff import show
+
+        return exits.FAILED if show(session, output) == exits.FAILED else exits.OK
+    return _apply(session, output, allow_destroy)
+
+
+def _apply(session: Session, output: str, allow_destroy: bool) -> int:
+    import time
+
+    from msgspec.structs import replace
+
+    from reconciler.cli.output import print_outcome
+    from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
+
+    started = time.monotonic()
+    outcome = session.run(replace(APPLY_AND_DESTROY if allow_destroy else APPLY, objects=session.only))
+    if session.only is not None:
+        outcome = replace(outcome, objects=tuple(item for item in outcome.objects if item.ref in session.only))
+    print_outcome(outcome, session.applying, time.monotonic() - started, output)
+    return exits.of_outcome(outcome)

@@ -1,0 +1,55 @@
+"""`vdvs diff`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import exits, options
+
+if TYPE_CHECKING:
+    from reconciler.cli.session import Session
+
+
+@click.command(short_help="Show how the site differs from the manifests.")
+@options.manifests
+@options.site
+@options.output("text", "json", "yaml")
+@options.selector
+@options.named_set
+@options.prune
+@options.verbose
+def diff(
+    paths: tuple[str, ...], site: str | None, output: str, selector: str | None, named_set: str | None, prune: bool
+) -> int:
+    """Show how the site differs from the manifests, and what applying them would mean. Writes nothing.
+
+    \b
+    Examples:
+      vdvs diff -f manifests/
+      vdvs diff -f manifests/ -o json | jq .summary
+    """
+    from reconciler.cli.session import open_session
+    from reconciler.provenance import applying
+
+    session = open_session(paths, site, selector)
+    return show(session.with_applying(applying(paths, selector=selector, named=named_set, prune=prune)), output)
+
+
+def show(session: Session, output: str) -> int:
+    """Look, and print the diff."""
+    from reconciler.cli.output import emit, paint
+    from reconciler.model.plan import REPORT_ONLY
+    from reconciler.render import data
+    from reconciler.render.diff import diff_text, header
+
+    found = session.run(REPORT_ONLY).before
+    chosen = session.selected(found.diff)
+    if output == "text":
+        revision = None if session.applying is None else session.applying.stamp.revision
+        head = header(found.diff, session.site.name, revision)
+        click.echo(diff_text(chosen, head, paint()), nl=False)
+    else:
+        emit(data.diff_data(chosen, session.applying), output)
+    return exits.of_diff(chosen)

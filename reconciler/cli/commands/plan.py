@@ -1,0 +1,56 @@
+"""`vdvs plan`."""
+
+from __future__ import annotations
+
+import click
+
+from reconciler.cli import completing, options
+
+
+@click.command(short_help="Show what would be applied, and save it for `apply --plan`.")
+@options.manifests
+@options.site
+@options.output("text", "json", "yaml")
+@options.selector
+@click.option("--out", metavar="FILE", shell_complete=completing.files, help="Write the plan to this file.")
+@click.option("--expires", default="24h", show_default=True, metavar="TIME", help="How long the plan may be applied.")
+@click.option("--allow-destroy", is_flag=True, help="Also plan destructive changes; `apply` must allow them, too.")
+@options.named_set
+@options.prune
+@options.reason
+@options.verbose
+def plan(
+    paths: tuple[str, ...],
+    site: str | None,
+    output: str,
+    selector: str | None,
+    out: str | None,
+    expires: str,
+    allow_destroy: bool,
+    named_set: str | None,
+    prune: bool,
+    reason: str | None,
+) -> int:
+    """Show what `apply` would do, as `diff` shows it, and with --out save it. Writes nothing to the site.
+
+    `apply --plan FILE` does exactly what was shown, or nothing at all if the site has changed since. FILE holds
+    no more than the manifests and the diff, and only its owner may read it. A digest reveals damage and changes, but
+    not who made it: keep it where nobody else can replace it.
+
+    \b
+    Examples:
+      vdvs plan -f manifests/ --out change.plan
+      vdvs apply --plan change.plan --dry-run
+      vdvs apply --plan change.plan
+    """
+    from msgspec.structs import replace
+
+    from reconciler.cli.saved_plans import make
+    from reconciler.cli.session import open_session
+    from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
+    from reconciler.provenance import applying
+
+    session = open_session(paths, site, selector)
+    policy = replace(APPLY_AND_DESTROY if allow_destroy else APPLY, objects=session.only)
+    applied = applying(paths, selector=selector, named=named_set, prune=prune, reason=reason)
+    return make(session.with_applying(applied), policy, out, expires, output)

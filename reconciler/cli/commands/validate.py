@@ -1,0 +1,47 @@
+"""`vdvs validate`."""
+
+from __future__ import annotations
+
+import click
+
+from reconciler.cli import exits, options
+
+
+@click.command(short_help="Check manifests offline.")
+@options.manifests
+@options.site
+@options.output("text", "json", "yaml")
+@options.verbose
+def validate(paths: tuple[str, ...], site: str | None, output: str) -> int:
+    """Check manifests offline. Every error is shown, with file, line and what to write instead.
+
+    \b
+    Examples:
+      vdvs validate -f manifests/
+      kustomize build . | vdvs validate -f -
+    """
+    import sys
+    from collections import Counter
+
+    from reconciler import loader
+    from reconciler.cli.output import emit
+    from reconciler.model.errors import InvalidManifestsError
+    from reconciler.model.kinds import RECONCILED
+    from reconciler.model.refs import Kind
+    from reconciler.render import data, results
+
+    try:
+        loaded = loader.load(paths, site=site, stdin=sys.stdin.buffer if "-" in paths else None)
+    except InvalidManifestsError as invalid:
+        if output == "text":
+            click.echo(results.errors_text(invalid.errors, invalid.files), nl=False)
+        else:
+            emit(data.errors_data(invalid.errors, invalid.files), output)
+        return exits.INVALID
+    if output == "text":
+        declared = Counter(ref.kind for ref, _ in loaded.desired.digests)
+        objects = {Kind.SITE: int(loaded.desired.site is not None), **{kind: declared[kind] for kind in RECONCILED}}
+        click.echo(results.valid_text(loaded.files, objects), nl=False)
+    else:
+        emit(data.errors_data((), loaded.files), output)
+    return exits.OK

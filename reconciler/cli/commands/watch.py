@@ -1,0 +1,158 @@
+"""`vdvs watch`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli import exits, options
+from reconciler.cli.options import Command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reconciler.controller.mode import Mode
+    from reconciler.model.events import Pass, ReportedEvent
+
+
+def _file(name: str, text: str) -> Callable[[Command], Command]:
+    return click.option(name, metavar="FILE", help=text)
+
+
+_SERVICES = (
+    click.option("--listen", metavar="[ADDRESS:]PORT", help="Serve the page, /metrics and /healthz (on 127.0.0.1)."),
+    _file("--tls-cert", "Certificate of the server, with its chain."),
+    _file("--tls-key", "Private key of the server."),
+    _file("--token-file", "File with the bearer token that clients must send."),
+    click.option("--allow-name", multiple=True, metavar="NAME", help="A name of the server in URLs; may be repeated."),
+    _file("--history", "Where to keep the history; default: a file for each site in $XDG_STATE_HOME."),
+    click.option("--webhook", metavar="URL", help="Post every event to this URL, as CloudEvents."),
+    _file("--webhook-token-file", "File with the bearer token for the webhook."),
+)
+
+
+def _services(command: Command) -> Command:
+    for option in reversed(_SERVICES):
+        command = option(command)
+    return command
+
+
+@click.command(short_help="Report drift continuously, and heal it if asked to.")
+@options.manifests
+@options.site
+@click.option("--interval", default="30s", show_default=True, metavar="TIME", help="How often to check everything.")
+@click.option("--heal", is_flag=True, help="Bring back what was applied before, if that is safe or restricts access.")
+@click.option(
+    "--auto-apply",
+    metavar="RISK,...",
+    default="",
+    help="Carry out changes of these risks, new ones too: safe, restricts, widens, disrupts.",
+)
+@click.option(
+    "--max-changes",
+    metavar="N|N%",
+    default="",
+    help="Change nothing in a pass that would change more objects, or a larger share of them.",
+)
+@_services
+@options.output("text", "json")
+@options.verbose
+def watch(
+    paths: tuple[str, ...],
+    site: str | None,
+    interval: str,
+    heal: bool,
+    auto_apply: str,
+    max_changes: str,
+    output: str,
+    **services: Any,
+) -> int:
+    """Watch the site and report each drift from the manifests and its end. Ends with SIGINT or SIGTERM, exit 0.
+
+    It checks when manifests, the inventory, a host or a config DB changed, and everything every --interval. SIGHUP
+    makes it read everything again. Invalid manifests do not end it: the last good ones stay in force.
+
+    With --heal it brings back what `vdvs apply` applied last, as long as the manifests are still the same. A new
+    commit is reported, not applied, and so is what was never applied, or is on a host that uses no config DB, where
+    nothing records it; --auto-apply RISK lets it carry out those too. Nothing destructive is done, and no config DB
+    is created. An object whose annotation vdvs.io/reconcile is report or disabled is left alone, and so is for a
+    while one that keeps drifting back.
+
+    \b
+    Examples:
+      vdvs watch -f manifests/
+      vdvs watch -f manifests/ --heal --max-changes 5% --interval 5m
+      vdvs watch -f manifests/ --site site.yaml --heal --auto-apply safe,restricts
+      vdvs watch -f manifests/ --listen 9182
+      vdvs watch -f manifests/ -o json | jq .event
+    """
+    import gc
+
+    from reconciler.cli.errors import report
+    from reconciler.wiring.watch import run_watch
+    from reconciler.wiring.watch_services import WatchOptions
+
+    if "-" in paths:
+        raise click.UsageError("watch reads its manifests again and again, so it cannot take them from standard input")
+    gc.enable()
+    run_watch(
+        paths,
+        site,
+        interval=_seconds(interval),
+        mode=_mode(heal, auto_apply, max_changes),
+        options=WatchOptions(**services),
+        terminal=_Terminal(_printer(output)),
+        report=report,
+    )
+    return exits.OK
+
+
+class _Terminal:
+    """Implements `ports.Listener`: prints every event."""
+
+    def __init__(self, text: Callable[[ReportedEvent], str]) -> None:
+        self._text = text
+
+    def told(self, told: ReportedEvent) -> None:
+        """See `ports.Listener`."""
+        click.echo(self._text(told), nl=False)  # flushes
+
+    def passed(self, done: Pass) -> None:
+        """See `ports.Listener`."""
+
+
+def _seconds(interval: str) -> float:
+    from reconciler.model.units import parse_duration
+
+    try:
+        return parse_duration(interval)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--interval") from error
+
+
+def _mode(heal: bool, auto_apply: str, max_changes: str) -> Mode:
+    from reconciler.controller.mode import Mode, parse_limit
+    from reconciler.model.risk import Risk
+
+    names = [name.strip() for name in auto_apply.split(",") if name.strip()]
+    allowed = [risk.value for risk in Risk if risk is not Risk.DESTROYS]
+    if wrong := [name for name in names if name not in allowed]:
+        what = "is never done by a watch" if wrong[0] == Risk.DESTROYS.value else "is no risk"
+        raise click.BadParameter(f"{wrong[0]} {what}; choose from {', '.join(allowed)}", param_hint="--auto-apply")
+    try:
+        most = parse_limit(max_changes) if max_changes else None
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--max-changes") from error
+    return Mode(heal, frozenset(map(Risk, names)), most)
+
+
+def _printer(output: str) -> Callable[[ReportedEvent], str]:
+    from reconciler.cli.output import paint
+    from reconciler.render.data import to_json_line
+    from reconciler.render.events import event_data, event_text
+
+    if output == "json":
+        return lambda told: to_json_line(event_data(told))
+    painter = paint()
+    return lambda told: event_text(told, painter)

@@ -1,0 +1,1 @@
+"""The passes of the differ, and the context that they read."""

@@ -1,0 +1,119 @@
+"""The passes of the differ: each reads the context of the site and yields the changes of the objects of one kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from reconciler.model.diff import Change, Op
+from reconciler.model.kinds.configdb import DBState
+from reconciler.model.kinds.host import ObservedHost
+from reconciler.model.risk import worst
+from reconciler.planning.compare.context import DBContext, SiteContext, VMGroupContext
+from reconciler.planning.configdb.own_db import own_db
+from reconciler.planning.configdb.relocation import place_of, relocation_change
+from reconciler.planning.configdb.repairs import repairs
+from reconciler.planning.configdb.upgrade import upgrade
+from reconciler.planning.host.diff import host_change
+from reconciler.planning.host.undeclared import undeclared_host_changes
+from reconciler.planning.rights.change import of_host
+from reconciler.planning.rights.releases import Feature, supported, without
+from reconciler.planning.vmgroup.diff import vmgroup_change
+from reconciler.planning.vmgroup.needed_access import with_needed_access
+from reconciler.planning.vmgroup.undeclared import undeclared_change
+
+_WRITABLE = (Op.CREATE, Op.UPDATE, Op.DELETE)
+
+
+def config_dbs(site: SiteContext) -> Iterator[Change]:
+    """The config DBs themselves."""
+    for context in site.databases.values():
+        yield _config_db(context, site)
+
+
+def _config_db(context: DBContext, site: SiteContext) -> Change:
+    """Return the change of one config DB: its upgrade first, then the DB itself, then repairs of its rows. While it
+    moves, or cannot be upgraded, nothing else is written to it."""
+    ref, names = context.db.ref, site.names
+    if context.relocation is not None:
+        return relocation_change(context.db, context.relocation, site.resolved, names)
+    if not isinstance(context.vmgroups, VMGroupContext):
+        return context.presence
+    parts = [context.presence]
+    if context.seen.state is DBState.PRESENT:
+        found = context.vmgroups
+        rows = repairs(ref, context.seen, found.pairs, found.members, names)
+        parts.append(replace(rows, rights=tuple(found.rights.of_repairs(rows))))
+    if context.old_driver is not None:
+        return Change(ref, Op.BLOCKED, context.old_driver, notes=_combined(parts).notes)
+    if context.old:
+        parts.insert(0, upgrade(ref, context.stored, site.resolved.inventory, names))
+    return _combined(parts)
+
+
+def _combined(parts: list[Change]) -> Change:
+    """Combine several changes of one object: all is done that can be done, the rest is named as held back."""
+    doing = [part for part in parts if part.op in _WRITABLE]
+    blocked = [part for part in parts if part.op is Op.BLOCKED]
+    notes = tuple(note for part in parts for note in part.notes)
+    held = [*(part.reason for part in blocked), *(why for part in parts for why in part.held)]
+    if not doing and blocked:
+        return replace(blocked[0], notes=notes, held=tuple(held[1:]))
+    if not doing and held:
+        return replace(parts[0], op=Op.BLOCKED, reason=held[0], notes=(*held[1:], *notes))
+    first = next(iter(doing), parts[0])
+    return replace(
+        first,
+        fields=tuple(field for part in doing for field in part.fields),
+        actions=tuple(action for part in doing for action in part.actions),
+        risk=worst([part.risk for part in doing]),
+        notes=notes,
+        held=tuple(held),
+        rights=tuple(right for part in doing for right in part.rights),
+    )
+
+
+def vmgroups(site: SiteContext) -> Iterator[Change]:
+    """The declared vmgroups, and those that no manifest declares."""
+    for context in site.databases.values():
+        for change in _vmgroups(context, site):
+            if change.op not in _WRITABLE:
+                yield change
+            elif context.moves:
+                yield Change(change.ref, Op.BLOCKED, f"its {context.db.ref} is moved first", change.fields)
+            elif context.old and (context.old_driver or context.relocation):
+                reason = f"its {context.db.ref} has an old schema and cannot be upgraded now"
+                yield Change(change.ref, Op.BLOCKED, reason, notes=change.notes)
+            else:
+                yield change
+
+
+def _vmgroups(context: DBContext, site: SiteContext) -> Iterator[Change]:
+    found = context.vmgroups
+    if not isinstance(found, VMGroupContext):
+        yield from (Change(group.ref, *found) for group in context.groups)
+        return
+    datastores, rights = site.expected.datastores, found.rights
+    old = without(Feature.SPECIAL_QUOTAS, context.db.hosts, site.expected)
+    for pair in (supported(with_needed_access(pair, found.members, site.names), old) for pair in found.pairs):
+        change = vmgroup_change(pair, found.members, datastores, site.links, site.names)
+        yield replace(change, rights=rights.of(change, pair.before, pair.after))
+    for each, why_not in found.undeclared:
+        change = undeclared_change(each, why_not, found.members, datastores, site.links, site.names)
+        yield replace(change, rights=rights.of(change, each.state, None))
+
+
+def hosts(site: SiteContext) -> Iterator[Change]:
+    """The declared hosts, and those that no manifest declares and that have vDVS."""
+    for host in site.resolved.hosts:
+        context = site.databases.get(host.config_db) if host.config_db is not None else None
+        seen = site.expected.hosts[host.ref.name]
+        moves = context.relocation if context is not None else None
+        source = moves.source if moves is not None and moves.move is not None else None
+        own = own_db(host, seen, site.resolved, site.found, site.names)
+        joinable = context is not None and context.joinable
+        change = host_change(host, seen, joinable, site.attached, site.names, source, own)
+        follows = isinstance(seen, ObservedHost) and source is not None and place_of(seen) == source
+        yield replace(change, rights=() if follows else of_host(change, host, seen))
+    yield from undeclared_host_changes(site.found, site.names)

@@ -1,0 +1,1 @@
+"""Files on datastores: storage policies of vSAN, and the metadata of volumes."""

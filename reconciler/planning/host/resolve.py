@@ -1,0 +1,68 @@
+"""Hosts looked up in the inventory, each with the config DB that it shall use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from msgspec.structs import replace
+
+from reconciler.model.kinds.configdb import DesiredConfigDB
+from reconciler.model.kinds.host import DesiredHost, Presence, ResolvedHost
+from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.state import Desired, Observed, Resolved, Unresolved
+from reconciler.planning.compare.context import DBContext, SiteContext
+from reconciler.planning.configdb.resolve import selects
+from reconciler.planning.lookup import InventoryLookup
+from reconciler.planning.ownership import Place, Places, object_name
+
+
+def resolve_hosts(desired: Desired, so_far: Resolved, names: InventoryLookup) -> Resolved:
+    """Look up each host, and the config DB that selects it."""
+    found, unresolved = [], list(so_far.unresolved)
+    databases = {db.ref: db for db in so_far.config_dbs}
+    by_cluster = [db for db in desired.config_dbs if db.hosts is not None and db.hosts.cluster is not None]
+    lost = next((db.ref for db in by_cluster if db.ref not in databases), None)
+    for host in desired.hosts:
+        entry = names.host(host)
+        cluster = names.cluster_of(host)
+        claims = sorted((db.ref for db in _databases_of(host, desired, cluster)), key=lambda ref: ref.sort_key)
+        selecting = next(iter(claims), None)
+        if entry is None:
+            unresolved.append(Unresolved(host.ref, f'no host "{host.address}" in the inventory'))
+        elif cluster is None and by_cluster and not names.complete:
+            unresolved.append(Unresolved(host.ref, "which cluster it is in is not known now"))
+        elif selecting is None and lost is not None:
+            unresolved.append(Unresolved(host.ref, f"whether {lost} selects it is not known"))
+        elif len(claims) > 1:
+            unresolved.append(Unresolved(host.ref, f"{' and '.join(map(str, claims))} both select it"))
+        elif selecting is not None and selecting not in databases:
+            unresolved.append(Unresolved(host.ref, f"its {selecting} could not be looked up"))
+        else:
+            datastore = databases[selecting].datastore if selecting else None
+            found.append(ResolvedHost(host.ref, host.address, selecting, datastore, host.spec, entry))
+    found.sort(key=lambda host: host.ref.sort_key)
+    return replace(so_far, hosts=tuple(found), unresolved=tuple(unresolved))
+
+
+def _databases_of(host: DesiredHost, desired: Desired, cluster: str | None) -> Iterator[DesiredConfigDB]:
+    """The config DBs that select this host; none, once vDVS has to leave it."""
+    if host.spec.driver is None or host.spec.driver.state is not Presence.ABSENT:
+        yield from (db for db in desired.config_dbs if selects(db, host, cluster))
+
+
+_NO_DB = "it uses no config DB, so nothing says what was applied to it"
+
+
+def host_records(resolved: Resolved, _observed: Observed, _fresh: Mapping[ObjectRef, str]) -> Places:
+    """A host is recorded in the config DB that it shall use."""
+    return {
+        host.ref: Place(host.config_db, object_name(Kind.HOST, host.ref.name), why=_NO_DB) for host in resolved.hosts
+    }
+
+
+def forgotten_hosts(context: DBContext, site: SiteContext) -> Iterator[str]:
+    """The records of hosts that use another config DB by now: only one may say what was applied last."""
+    records = {} if context.ledger is None else context.ledger.by_object
+    for host in site.resolved.hosts:
+        if host.config_db != context.db.ref and (name := object_name(Kind.HOST, host.ref.name)) in records:
+            yield name

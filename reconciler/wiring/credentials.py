@@ -1,0 +1,38 @@
+"""Secrets from where the Site says: an environment variable, or a file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from reconciler.model.errors import UsageError
+from reconciler.model.kinds.site import Secret, SecretFrom
+
+_LONGEST = 65536  # bytes; a longer file is not a password but the wrong file
+
+
+def read_secret(where: SecretFrom) -> Secret:
+    """Return the secret, without the line break at its end. Raises UsageError, which names the place."""
+    if where.env is not None:
+        text = os.environ.get(where.env)
+        if text is None:
+            raise UsageError(f"{where} is not set; the Site takes a secret from it")
+    else:
+        text = _from_file(where)
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
+        raise UsageError(f"{where} is empty; the Site takes a secret from it")
+    return Secret(text)
+
+
+def _from_file(where: SecretFrom) -> str:
+    try:
+        with Path(str(where.file)).open("rb") as file:
+            content = file.read(_LONGEST + 1)
+        if len(content) > _LONGEST:
+            raise UsageError(f"{where} holds more than {_LONGEST} bytes, so it is no secret that the Site could mean")
+        return content.decode()
+    except OSError as error:
+        raise UsageError(f"{where} cannot be read: {error.strerror}; the Site takes a secret from it") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{where} is not UTF-8; the Site takes a secret from it") from None

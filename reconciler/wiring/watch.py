@@ -1,0 +1,153 @@
+"""The watch of a site: the loop joined to the world, the manifests and the listeners."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from time import monotonic
+from typing import Final
+
+from msgspec.structs import replace
+
+from reconciler import loader
+from reconciler.controller.loop import Loop
+from reconciler.controller.mode import Mode
+from reconciler.controller.skip_unreachable import SkipUnreachable
+from reconciler.controller.triggers import Triggers
+from reconciler.controller.watch import Edges, Loaded, Watch
+from reconciler.model.diff import Diff
+from reconciler.model.errors import UsageError
+from reconciler.model.events import EventKind, Revision
+from reconciler.model.kinds.site import SSH, Lab, Site
+from reconciler.model.outcome import Assessment, Outcome
+from reconciler.model.ownership import Applying
+from reconciler.model.plan import Policy
+from reconciler.model.state import Desired
+from reconciler.ports import Listener
+from reconciler.provenance import applying
+from reconciler.reconcile import reconcile
+from reconciler.wiring.watch_services import WatchOptions, WatchServices
+from reconciler.wiring.world import chance, open_world
+
+_GIT_SECONDS: Final = 30.0  # committing what is there already touches no manifest, so git is asked now and then
+
+
+class Manifests:
+    """The manifests at `paths`, with the Site of the file `site`, read again only if they may have changed."""
+
+    def __init__(self, paths: tuple[str, ...], site: str | None) -> None:
+        self._paths = paths
+        self._site = site
+        self._kept: tuple[loader.Stamps, Loaded] | None = None
+        self._asked = 0.0
+
+    def load(self) -> Loaded:
+        """Return the manifests as they are now. Raises InvalidManifestsError."""
+        stamps = loader.stamps(self._paths, self._site)
+        if self._kept is not None and self._kept[0] == stamps:
+            if monotonic() < self._asked + _GIT_SECONDS:
+                return self._kept[1]
+            desired = self._kept[1].desired
+        else:
+            desired = loader.load(self._paths, site=self._site).desired
+        behalf, self._asked = applying(self._paths), monotonic()
+        loaded = Loaded(desired, Revision(behalf.stamp.commit, behalf.stamp.dirty), behalf)
+        self._kept = None if stamps is None else (stamps, loaded)
+        return loaded
+
+    def reread(self) -> None:
+        """Read everything again at the next load."""
+        self._kept = None
+
+
+def run_watch(
+    paths: tuple[str, ...],
+    site: str | None,
+    *,
+    interval: float,
+    mode: Mode,
+    options: WatchOptions,
+    terminal: Listener,
+    report: Callable[[str], None],
+) -> None:
+    """Watch until SIGINT or SIGTERM, with a full pass every `interval` seconds.
+
+    Raises InvalidManifestsError or UsageError if it cannot start; afterwards nothing ends it.
+    """
+    manifests = Manifests(paths, site)
+    loaded = manifests.load()
+    watched = site_for_watch(loaded.desired, given=site is not None)
+    services = WatchServices(options, watched, str(mode), interval, report)
+    asyncio.run(_watch(paths, manifests, loaded, watched, interval, mode, terminal, services))
+
+
+async def _watch(
+    paths: Sequence[str],
+    manifests: Manifests,
+    loaded: Loaded,
+    site: Site,
+    interval: float,
+    mode: Mode,
+    terminal: Listener,
+    services: WatchServices,
+) -> None:
+    observer = _BeforeHealing()
+    async with AsyncExitStack() as stack:
+        world = await stack.enter_async_context(open_world(site, observer))
+        parked: dict[str, str] = {}
+        reached = replace(world, hosts=SkipUnreachable(world.hosts, parked))
+
+        async def one(desired: Desired, policy: Policy, behalf: Applying | None) -> Outcome:
+            return await reconcile(desired, reached, policy, behalf)
+
+        listeners = (terminal, *services.listeners)
+        edges = Edges(manifests.load, one, listeners, world.clock, monotonic, world.new_uuid)
+        watch = Watch(edges, loaded, site, mode)
+        observer.report = watch.report_before_heal
+        triggers = await stack.enter_async_context(Triggers(paths))
+        for service in services.running:
+            await stack.enter_async_context(service)
+        watch.say(EventKind.STARTED, _started(site, mode, interval))
+        loop = Loop(
+            watch, triggers, world.hosts, world.inventory, parked,
+            interval=interval, chance=chance, reread=manifests.reread, beat=services.beat,
+        )  # fmt: skip
+        await loop.run()
+        watch.say(EventKind.STOPPED, "the last pass is finished")
+
+
+class _BeforeHealing:
+    """Implements `ports.Observer` for a watch that is created later."""
+
+    def __init__(self) -> None:
+        self.report: Callable[[Assessment], None] = lambda _found: None
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """Ignore it: a watch shows no progress."""
+
+    def about_to_write(self, found: Assessment) -> None:
+        """See `ports.Observer`."""
+        self.report(found)
+
+    def planned_again(self, earlier: Diff, now: Diff) -> None:
+        """Ignore it: `about_to_write` reports what the new plan is made from."""
+
+
+def _started(site: Site, mode: Mode, interval: float) -> str:
+    text = str(mode)
+    if isinstance(site.way, SSH) and site.way.ignore_host_keys:
+        text += ", host keys are NOT checked (insecureIgnoreHostKey)"
+    return f"site {site.name}, {text}, every {interval:g}s and when something changes"
+
+
+def site_for_watch(desired: Desired, *, given: bool) -> Site:
+    """Return the Site to watch. Raises UsageError.
+
+    From the manifests only a lab: a push to git must not redirect root's sessions elsewhere.
+    """
+    if desired.site is None:
+        raise UsageError("no Site: give --site FILE, or, for a lab, put its Site among the manifests given with -f")
+    if not given and not isinstance(desired.site.way, Lab):
+        raise UsageError("watch takes a Site that is not a lab from --site FILE only, not from the manifests")
+    return desired.site

@@ -1,0 +1,120 @@
+"""What runs along with a watch: the history, the page with metrics and health, a webhook, the service manager."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from time import monotonic
+
+from msgspec import Struct
+
+from reconciler.controller.backoff import Backoff
+from reconciler.history.store import HistoryWriter
+from reconciler.model.errors import UsageError
+from reconciler.model.kinds.site import Site
+from reconciler.ports import Listener
+from reconciler.telemetry.systemd import ServiceManager
+from reconciler.wiring.state import history_file
+from reconciler.wiring.world import SystemClock, chance, new_token, new_uuid
+
+_STUCK = 60.0  # seconds without a beat of the loop
+
+
+class WatchOptions(Struct, frozen=True):
+    """The options of `vdvs watch` for these services; None: not given."""
+
+    listen: str | None
+    tls_cert: str | None
+    tls_key: str | None
+    token_file: str | None
+    allow_name: tuple[str, ...]
+    history: str | None
+    webhook: str | None
+    webhook_token_file: str | None
+
+
+class WatchServices:
+    """The services that `options` ask for. Raises UsageError for options that do not go together or cannot be met.
+
+    `listeners` take what the watch reports; `running` are entered for as long as the watch runs. `interval`: seconds
+    between passes; `report` prints a line for the user.
+    """
+
+    def __init__(
+        self, options: WatchOptions, site: Site, mode: str, interval: float, report: Callable[[str], None]
+    ) -> None:
+        self._last_beat = monotonic()
+        self._manager = ServiceManager()
+        history = HistoryWriter(Path(options.history) if options.history else history_file(site))
+        self.listeners: list[Listener] = [history, self._manager]
+        self.running: list[AbstractAsyncContextManager[object]] = [_closing(history)]
+        if options.listen is not None:
+            self._serve(options, options.listen, site, mode, interval, report)
+        elif any((options.tls_cert, options.tls_key, options.token_file, options.allow_name)):
+            raise UsageError("--tls-cert, --tls-key, --token-file and --allow-name go with --listen")
+        if options.webhook is not None:
+            self._post(options.webhook, options.webhook_token_file, site)
+
+    def beat(self) -> None:
+        """Note that the loop is alive, for the service manager and /healthz."""
+        self._last_beat = monotonic()
+        self._manager.beat()
+
+    def stuck(self) -> str:
+        """Return why the loop counts as dead; empty: it is alive."""
+        silent = monotonic() - self._last_beat
+        return f"the loop has not turned for {silent:.0f} s" if silent > _STUCK else ""
+
+    def _serve(
+        self, options: WatchOptions, address: str, site: Site, mode: str, interval: float, report: Callable[[str], None]
+    ) -> None:
+        # Imported here, as most watches serve no page, and aiohttp is slow to import.
+        from reconciler.dashboard.board import Board
+        from reconciler.dashboard.listening import listen
+        from reconciler.dashboard.server import Server
+        from reconciler.telemetry.metrics import CONTENT_TYPE, Metrics
+
+        where = listen(
+            address, certificate=options.tls_cert, key=options.tls_key, token_file=options.token_file,
+            names=options.allow_name,
+        )  # fmt: skip
+        board = Board(site.name, mode, 3 * interval + _STUCK, SystemClock().now)
+        metrics = Metrics()
+        self.listeners += [board, metrics]
+
+        @asynccontextmanager
+        async def running() -> AsyncIterator[None]:
+            server = Server(where, board, (metrics.text, CONTENT_TYPE), self.stuck, new_token)
+            async with server.running() as url:
+                report(f"listening on {url}")
+                yield
+
+        self.running.append(running())
+
+    def _post(self, url: str, token_file: str | None, site: Site) -> None:
+        from reconciler.dashboard.listening import token_of
+        from reconciler.telemetry.webhook import Webhook
+
+        if not url.startswith(("http://", "https://")):
+            raise UsageError(f"--webhook {url}: give an http:// or https:// URL")
+        token = None if token_file is None else token_of("--webhook-token-file", token_file)
+        backoff = Backoff(chance)
+
+        def wait(worked: bool) -> float:
+            if worked:
+                backoff.worked("webhook")
+                return 0.0
+            return backoff.failed("webhook")
+
+        webhook = Webhook(url, site.name, new_uuid, wait, token)
+        self.listeners.append(webhook)
+        self.running.append(webhook.running())
+
+
+@asynccontextmanager
+async def _closing(history: HistoryWriter) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        history.close()

@@ -1,0 +1,135 @@
+"""The world of a site: hosts and inventory by whichever adapters its manifest asks for, the clock and chance."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler import lab
+from reconciler.hosts.local import LocalHosts
+from reconciler.inventory.file import FileInventory
+from reconciler.model.errors import UsageError
+from reconciler.model.kinds.site import SSH, Lab, Login, Site, VCenter
+from reconciler.ports import Hosts, InventorySource, MaintenanceMode, Observer
+from reconciler.wiring.credentials import read_secret
+from reconciler.wiring.state import state_folder
+
+if TYPE_CHECKING:
+    from reconciler.reconcile import World
+
+
+class SystemClock:
+    """Implements `ports.Clock`."""
+
+    def now(self) -> datetime:
+        """See `ports.Clock`."""
+        return datetime.now(UTC)
+
+
+def exists(site: Site) -> bool:
+    """Return whether there is such a site, so that `open_hosts` would create nothing."""
+    return not isinstance(site.way, Lab) or lab.exists(Path(site.way.directory))
+
+
+def open_hosts(site: Site) -> Hosts:
+    """Return the way to the hosts of a site, which the caller closes. A lab that does not exist yet is created."""
+    return _of_lab(site.way) if isinstance(site.way, Lab) else _by_ssh(site.way, site.vcenters)
+
+
+@asynccontextmanager
+async def world_of(site: Site, hosts: Hosts, observer: Observer) -> AsyncIterator[World]:
+    """Open the rest of the world of a site. `hosts` stay open afterwards."""
+    # Imported here, as it takes longest: hosts are called and manifests read meanwhile.
+    from reconciler.reconcile import World
+
+    async with _inventory(site) as (inventory, maintenance):
+        yield World(inventory, hosts, SystemClock(), new_uuid, observer, maintenance)
+
+
+@asynccontextmanager
+async def open_world(site: Site, observer: Observer) -> AsyncIterator[World]:
+    """Open the world of a site; its connections end with the context."""
+    hosts = open_hosts(site)
+    try:
+        async with world_of(site, hosts, observer) as world:
+            yield world
+    finally:
+        await hosts.close()
+
+
+@asynccontextmanager
+async def _inventory(site: Site) -> AsyncIterator[tuple[InventorySource, MaintenanceMode | None]]:
+    if site.inventory_file is not None:
+        yield FileInventory(site.inventory_file), None
+    elif isinstance(site.way, Lab) and not site.vcenters:
+        yield FileInventory(str(Path(site.way.directory) / "inventory.json")), None
+    else:
+        # Imported here, because pyVmomi takes longer to import than a diff of a small lab takes.
+        from reconciler.inventory.maintenance import VCenterMaintenance
+        from reconciler.inventory.vsphere import VSphereInventory
+
+        vsphere = VSphereInventory(_logins(site.vcenters))
+        try:
+            yield vsphere, VCenterMaintenance(vsphere.host)
+        finally:
+            await vsphere.close()
+
+
+def _of_lab(way: Lab) -> Hosts:
+    directory = Path(way.directory)
+    if not lab.exists(directory):
+        lab.create(directory)
+    return LocalHosts(lambda name: lab.host_root(directory, name), first_on=lambda name: lab.os_patch(directory, name))
+
+
+def _by_ssh(way: SSH, vcenters: Sequence[VCenter]) -> Hosts:
+    # Imported here, as asyncssh is slow to import, too.
+    from reconciler.hosts.kept_drivers import KeptDrivers
+    from reconciler.hosts.refused_logins import RefusedLogins
+    from reconciler.hosts.ssh import SSHHosts
+
+    def login() -> Login:
+        user, password = way.credentials.username, way.credentials.password
+        name = way.user if user is None else read_secret(user).reveal()
+        return Login(name, None if password is None else read_secret(password))
+
+    services = None
+    if way.manage_service:
+        from reconciler.inventory.ssh_service import SSHServices
+
+        services = SSHServices(_logins(vcenters))
+    refused, drivers = RefusedLogins(state_folder() / "refused-logins"), KeptDrivers(state_folder() / "drivers.json")
+    return SSHHosts(way, login, refused, drivers, services)
+
+
+def _logins(vcenters: Sequence[VCenter]) -> list[tuple[VCenter, Callable[[], Login]]]:
+    return [(vcenter, partial(_vcenter_login, vcenter)) for vcenter in vcenters]
+
+
+def _vcenter_login(vcenter: VCenter) -> Login:
+    user, password = vcenter.credentials.username, vcenter.credentials.password
+    if user is None or password is None:  # the schema asks for both
+        raise UsageError(f"vCenter {vcenter.server} needs usernameFrom and passwordFrom in its credentials")
+    return Login(read_secret(user).reveal(), read_secret(password))
+
+
+def chance() -> float:
+    """Return a random number from 0 to 1."""
+    return random.random()  # noqa: S311 - it only spreads retries
+
+
+def new_token() -> str:
+    """Return text that nobody can guess."""
+    return secrets.token_urlsafe(32)
+
+
+def new_uuid() -> str:
+    """Return text that is never used again."""
+    return str(uuid.uuid4())
