@@ -12,7 +12,7 @@ from reconciler.model.refs import ObjectRef
 from reconciler.model.risk import Risk
 from reconciler.model.state import Observed, Resolved
 from reconciler.planning.compare.context import SiteContext, site_context
-from reconciler.planning.kinds import PLANNED
+from reconciler.planning.kinds import PLANNED, places
 from reconciler.planning.ownership import forgotten, recorded
 from reconciler.planning.vmgroup.pairing import uuid_of
 
@@ -44,14 +44,12 @@ def _with_ownership(changes: list[Change], site: SiteContext, fresh: Mapping[Obj
     """The changes, with what writes down who applies them, and drops the records of what is gone."""
     if site.applying is None:
         return changes
-    places = {
-        ref: place for kind in PLANNED for ref, place in kind.records(site.resolved, site.expected, fresh).items()
-    }
+    recorded_at = places(site.resolved, site.expected, fresh)
     found = []
     for change in changes:
         if (own := site.databases.get(change.ref)) is not None and own.ledger is not None:
             change = forgotten(change, [name for kind in PLANNED for name in kind.forgotten(own, site)])
-        if (place := places.get(change.ref)) is not None and place.db is not None:
+        if (place := recorded_at.get(change.ref)) is not None and place.db is not None:
             digest, known = site.resolved.digests.get(change.ref), site.databases[place.db].ledger
             change = recorded(change, place, digest, known, site.applying)
         found.append(change)

@@ -13,7 +13,7 @@ from reconciler.model.kinds.configdb import DBState
 from reconciler.model.ownership import Record
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Observed, Resolved
-from reconciler.planning.kinds import PLANNED
+from reconciler.planning.kinds import places
 from reconciler.planning.ownership import Ledger, Place, ledger, object_name
 from reconciler.planning.scope import vmgroup_ref
 
@@ -22,10 +22,10 @@ def not_applied(resolved: Resolved, observed: Observed) -> dict[ObjectRef, str]:
     """The objects whose manifest, or that of the config DB behind them, is not the very one that was applied last, and
     why not."""
     ledgers = {db.ref: ledger(observed.config_dbs[db.location]) for db in resolved.config_dbs}
-    places = {ref: place for kind in PLANNED for ref, place in kind.records(resolved, observed, {}).items()}
-    found = {ref: _why_not_applied(place, ledgers, resolved.digests.get(ref)) for ref, place in places.items()}
+    recorded = places(resolved, observed)
+    found = {ref: _why_not_applied(place, ledgers, resolved.digests.get(ref)) for ref, place in recorded.items()}
     databases = {db: found[db] for db in ledgers}
-    for ref, place in places.items():
+    for ref, place in recorded.items():
         if found[ref] is None and place.db is not None and databases.get(place.db) is not None:
             found[ref] = f"the manifest of its {place.db} is not what was applied last"
     return {ref: reason for ref, reason in found.items() if reason is not None}
@@ -73,8 +73,7 @@ def unreadable_records(resolved: Resolved, observed: Observed) -> dict[ObjectRef
 
 def _all(resolved: Resolved, observed: Observed) -> Iterator[Applied]:
     begin = object_name(Kind.VMGROUP, "")  # its records have its name in vDVS, which is unique in one config DB only
-    places = ((ref, place) for kind in PLANNED for ref, place in kind.records(resolved, observed, {}).items())
-    called = {place.name: str(ref) for ref, place in places if place.uid is None}
+    called = {place.name: str(ref) for ref, place in places(resolved, observed).items() if place.uid is None}
     for db in resolved.config_dbs:
         for record in observed.config_dbs[db.location].records or ():
             name = record.object

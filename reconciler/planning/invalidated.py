@@ -20,8 +20,9 @@ _WRITABLE = (Op.CREATE, Op.UPDATE, Op.DELETE)
 
 
 def invalidated(saved: SavedPlan, now: Diff, steps: Plan) -> tuple[Withheld, ...]:
-    """What moved, object by object: empty exactly if every step of the saved plan is also one of `steps`, which are
-    what would be planned now, from the diff `now`. What would only be planned now is in nobody's way. Pure.
+    """Return the objects whose saved steps no longer hold, with the reasons; empty if all of them are among `steps`.
+
+    `steps` are planned from the diff `now`; those that are only among these do no harm. Pure.
     """
     would_be = {step.ref: step for step in steps.steps}
     stale = [step for step in saved.plan.steps if would_be.get(step.ref) != step]
@@ -40,7 +41,7 @@ def invalidated(saved: SavedPlan, now: Diff, steps: Plan) -> tuple[Withheld, ...
 
 
 def appeared_since(saved: SavedPlan, now: Diff) -> tuple[Withheld, ...]:
-    """What could be written now and could not when the plan was made, so that the plan does not speak of it. Pure."""
+    """Return what could be written now and could not when the plan was made, so is not part of it. Pure."""
     planned, chosen = {change.ref for change in saved.diff.changes if change.op in _WRITABLE}, saved.policy.objects
     writable = [change.ref for change in now.changes if change.op in _WRITABLE]
     since = [ref for ref in writable if ref not in planned and (chosen is None or ref in chosen)]

@@ -95,3 +95,8 @@ PLANNED: Final = (
         Kind.VMGROUP, resolve_vmgroups, vmgroups, vmgroup_records, conditions=vmgroup_conditions, is_place=False
     ),
 )
+
+
+def places(resolved: Resolved, observed: Observed, fresh: Mapping[ObjectRef, str] | None = None) -> Places:
+    """Return where it is recorded who applied each declared object. `fresh`: UUIDs for new vmgroups."""
+    return {ref: place for kind in PLANNED for ref, place in kind.records(resolved, observed, fresh or {}).items()}

@@ -29,7 +29,7 @@ from reconciler.planning.files.plans import file_plans
 from reconciler.planning.guards import permit
 from reconciler.planning.history import not_applied
 from reconciler.planning.host.maintenance import in_turns
-from reconciler.planning.kinds import PLANNED
+from reconciler.planning.kinds import PLANNED, places
 from reconciler.planning.scope import made_with_default, vmgroup_ref
 
 _DB_ACTIONS = get_args(DBAction)
@@ -93,9 +93,8 @@ def _recorders(
     permitted: Iterable[Change], owners: Mapping[ObjectRef, ObjectRef], resolved: Resolved, observed: Observed
 ) -> dict[ObjectRef, ObjectRef | None]:
     """The config DB that records each object that is not in a config DB itself."""
-    found: dict[ObjectRef, ObjectRef | None] = {}
+    found = {ref: place.db for ref, place in places(resolved, observed).items() if ref != place.db}
     for kind in PLANNED:
-        found |= {ref: place.db for ref, place in kind.records(resolved, observed, {}).items() if ref != place.db}
         found |= kind.recorders(permitted, resolved)
     return {ref: db for ref, db in found.items() if ref not in owners}
 

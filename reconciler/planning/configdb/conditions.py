@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def config_db_conditions(change: Change, joined: Joined) -> Iterator[Condition]:
-    """`Readable`, `Valid`, `LimitsFit`, `NoOrphans`; of SingleNode ones `Persistent` (False)."""
+    """`Readable`, `Valid`, `LimitsFit`, `NoOrphans`; of SingleNode ones `Persistent` (False).
+
+    Source: docs/domain.md#the-config-db-schema-12
+    """
     found = joined.config_dbs[change.ref]
     if found.resolved is None or found.seen is None:
         return

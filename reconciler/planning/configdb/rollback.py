@@ -33,8 +33,8 @@ _NAMES = {url: name for name, url in SPECIAL_DATASTORES.items()}
 
 
 class Rollback(Struct, frozen=True):
-    """What is wished of the site in place of the manifests, and `objects`, of which alone. `left_out`: what is in the
-    backup and is not brought back."""
+    """The desired site in place of the manifests, and `objects`, those to be written. `left_out`: what is in the backup
+    and is not brought back."""
 
     desired: Desired
     objects: frozenset[ObjectRef]

@@ -1,4 +1,7 @@
-"""The driver of one host and its service; and a host that vDVS shall leave."""
+"""The driver of a host and its service; and hosts that vDVS shall leave.
+
+Source: docs/domain.md#driver-and-service
+"""
 
 from __future__ import annotations
 

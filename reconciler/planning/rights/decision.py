@@ -18,7 +18,10 @@ from reconciler.planning.vmgroup.state import VMGroupState, default_vmgroup
 
 
 class Lookup(Enum):
-    """The order in which rows are looked up changed with release 0.17."""
+    """The order in which rows are looked up changed with release 0.17.
+
+    Source: docs/domain.md#who-may-do-what
+    """
 
     SINCE_0_17 = "0.17 and later"
     BEFORE_0_17 = "0.14 to 0.16"
@@ -49,7 +52,10 @@ class Decision(Struct, frozen=True):
 
 
 def vmgroup_of(vm_uuid: str, states: Mapping[str, VMGroupState]) -> VMGroupState | None:
-    """The vmgroup a VM's requests belong to: its own, else `_DEFAULT`, else none (then all is refused)."""
+    """The vmgroup a VM's requests belong to: its own, else `_DEFAULT`, else none (then all is refused).
+
+    Source: docs/domain.md#who-may-do-what
+    """
     own = next((state for state in states.values() if vm_uuid in state.members), None)
     return own or default_vmgroup(states.values())
 
@@ -93,13 +99,19 @@ def _judge(row: Access, request: Request, used_mb: int) -> Decision:
 
 
 def deciding_row(group: VMGroupState, vm_datastore: str, requested: str | None, lookup: Lookup) -> str | None:
-    """The URL of the first row that exists for this request: that row alone decides. None: there is none."""
+    """The URL of the first row that exists for this request: that row alone decides. None: there is none.
+
+    Source: docs/domain.md#who-may-do-what
+    """
     order = lookup_order(group, vm_datastore, requested, lookup)
     return next((url for url in order if url in group.access), None)
 
 
 def lookup_order(group: VMGroupState, vm_datastore: str, requested: str | None, lookup: Lookup) -> list[str]:
-    """The URLs of the rows that vDVS looks for, one after the other, whether they exist or not."""
+    """The URLs of the rows that vDVS looks for, one after the other, whether they exist or not.
+
+    Source: docs/domain.md#who-may-do-what
+    """
     if requested is None:
         short = [group.default_url or ""]
         return [*short, ALL_DS_URL] if lookup is Lookup.BEFORE_0_17 else short
@@ -115,9 +127,11 @@ UNLIMITED = float("inf")
 
 
 class Grant(Struct, frozen=True):
-    """What one row grants: to mount; if `largest` is not 0, also to delete, and to create up to these limits.
+    """Rights granted by one row: to mount; if `largest` is not 0, also to delete, and to create up to these limits.
 
     `unreadable` names the datastore of a row whose meaning nobody knows: it is covered by its like only.
+
+    Source: docs/domain.md#who-may-do-what
     """
 
     largest: float = 0
@@ -131,7 +145,7 @@ class Grant(Struct, frozen=True):
 
 
 def compare(before: VMGroupState | None, after: VMGroupState | None) -> Risk:
-    """What it means for a VM to go from the rights of `before` to those of `after`: SAFE, RESTRICTS or WIDENS.
+    """Compare the rights of a VM by `before` and by `after`: SAFE, RESTRICTS or WIDENS.
 
     None stands for having no rights at all. Something gained anywhere is WIDENS, whatever is lost elsewhere. The hosts
     of a site may run different releases, so the worse of both orders of look-up counts.
@@ -143,7 +157,7 @@ _Rules = tuple[str | None, tuple[tuple[str, Access | None], ...]]
 
 
 def _rules(state: VMGroupState | None) -> _Rules | None:
-    """All of a vmgroup that its rights depend on."""
+    """Return the part of a vmgroup that its rights depend on."""
     return None if state is None else (state.default_url, tuple(state.access.items()))
 
 
@@ -178,7 +192,7 @@ def named(state: VMGroupState | None) -> set[str]:
 
 
 def grants(state: VMGroupState | None, url: str, own: bool, lookup: Lookup) -> list[Grant]:
-    """What a VM may do on the datastore `url`, one entry for each way of naming it; `own`: its .vmx lies there."""
+    """Return the rights of a VM on the datastore `url`, one entry for each way of naming it; `own`: it lies there."""
     if state is None or not state.default_url:
         return []
     vm_datastore = url if own else "/vmfs/volumes/elsewhere"

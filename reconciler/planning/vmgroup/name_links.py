@@ -1,4 +1,7 @@
-"""The links `dockvols/<vmgroup name>`: vDVS follows them blindly, so a wrong one hands out foreign volumes."""
+"""The links `dockvols/<vmgroup name>`: vDVS follows them blindly, so a wrong one hands out foreign volumes.
+
+Source: docs/domain.md#layout-of-dockvols
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Access rows that must not go yet: without any row that decides, a VM cannot detach the disk that it has attached."""
+"""Access rows that must not go yet: without any row that decides, a VM cannot detach the disk that it has attached.
+
+Source: docs/domain.md#who-may-do-what
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-"""A vmgroup that is called otherwise in the config DB: what stands in the way of renaming it, and its name links.
+"""Renames of vmgroups: what stands in the way, and the name links.
 
 vDVS serves a vmgroup from `dockvols/<name>` if that exists, without asking whose folder it leads to. So nothing of the
 old name may stay behind, or the next vmgroup of that name gets these volumes; and nothing foreign may be at the new
 name when the config DB says it, or this vmgroup gets foreign ones.
+
+Source: docs/domain.md#layout-of-dockvols
 """
 
 from __future__ import annotations

@@ -31,6 +31,8 @@ def observed_states(db: ObservedConfigDB) -> dict[str, VMGroupState]:
     """The vmgroups of a config DB by UUID. Rows of no vmgroup are left out; `db.violations` names them.
 
     Values are compared as they are: an upper-case UUID or an odd URL never matches in vDVS, so it must not match here.
+
+    Source: docs/domain.md#identity-of-vms-and-datastores
     """
     access: dict[str, dict[str, Access | None]] = {}
     for row in db.privileges:
@@ -65,7 +67,10 @@ def normalised(
 
 
 def default_vmgroup(states: Iterable[VMGroupState]) -> VMGroupState | None:
-    """The vmgroup that serves VMs in no vmgroup: vDVS looks for it by name."""
+    """The vmgroup that serves VMs in no vmgroup: vDVS looks for it by name.
+
+    Source: docs/domain.md#who-may-do-what
+    """
     return next((state for state in states if state.name == DEFAULT_VMGROUP), None)
 
 
