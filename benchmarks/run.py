@@ -31,6 +31,7 @@ PACKAGE = Path(__file__).parent.parent / "reconciler"
 Command = Sequence[str | Path]
 PARSE = "import sys, yaml; list(yaml.load_all(open(sys.argv[1], encoding='utf-8').read(), Loader=yaml.CSafeLoader))"
 DATASTORES, VMS_EACH, ACCESS_EACH = 4, 10, 2
+LOOKS = ("vdvs get", "vdvs status", "vdvs describe")  # of the same look at the site as diff
 ROUNDS_OF_GROWTH = 3  # with ten times as much, which takes its time
 
 
@@ -88,6 +89,9 @@ def one_site(folder: Path, groups: int) -> dict[str, Sample]:
         "vdvs plan": measure([VDVS, "plan", *inputs, "--out", folder / f"{time.monotonic_ns()}.plan"]),
         "vdvs apply": measure([VDVS, "apply", *inputs]),
         "vdvs diff": measure([VDVS, "diff", *inputs]),
+        "vdvs get": measure([VDVS, "get", "vmgroups", *inputs]),
+        "vdvs status": measure([VDVS, "status", *inputs]),
+        "vdvs describe": measure([VDVS, "describe", "vmgroup", "team-0000", *inputs]),
         "yaml CSafeLoader": measure([sys.executable, "-c", PARSE, manifests]),
     }
 
@@ -110,7 +114,11 @@ def site_ratios(folder: Path, groups: int, rounds: int) -> list[Ratio]:
     return [
         ratio("vdvs diff", "yaml CSafeLoader", "all in sync; at most 2.5 wanted"),
         ratio("vdvs apply", "vdvs diff", "no config DB before; at most 2 wanted"),
-        *(growth(what, small, large, groups) for what in ("vdvs validate", "vdvs diff", "vdvs plan", "vdvs apply")),
+        *(ratio(what, "vdvs diff", "all in sync; at most 1.5 wanted") for what in LOOKS),
+        *(
+            growth(what, small, large, groups)
+            for what in ("vdvs validate", "vdvs diff", "vdvs plan", "vdvs apply", *LOOKS)
+        ),
     ]
 
 

@@ -13,12 +13,15 @@ import sqlite3
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
+from threading import Thread
 
 from peers import fleet_of
 from run import ACCESS_EACH, DATASTORES, VDVS, VMS_EACH, measure, progress, spread
 from site_of_size import write_manifests
-from watching import watch
+from watching import Watched, watch
 
 from tests.peers import sshd
 
@@ -51,6 +54,34 @@ def quiet_passes(folder: Path, groups: int, hosts: int) -> tuple[float, list[flo
             time.sleep(0.5)
         seconds = watched.passes()
         return seconds[0], seconds[before:], (watched.cpu() - cpu) / (len(seconds) - before)
+
+
+def stalls(folder: Path, rounds: int) -> tuple[list[float], list[float], list[float]]:
+    """Seconds to the data of the page; the longest wait for the event loop meanwhile, and for as long without that.
+
+    A wait is a probe's, which the loop answers itself. The site is that of `quiet_passes`; each round is a new watch.
+    """
+    took, meanwhile, idle = [], [], []
+    files = "-f", folder / "lab" / "site.yaml", "-f", folder / "manifests.yaml"
+    for _ in range(rounds):
+        with watch(folder, *files, "--interval", "10m") as watched:
+            while watched.status("readyz") != HTTPStatus.OK:
+                time.sleep(0.2)
+            time.sleep(2)
+            began = time.perf_counter()
+            meanwhile.append(max(waits(watched, Thread(target=watched.get, args=["api/state"]))))
+            took.append(time.perf_counter() - began)
+            idle.append(max(waits(watched, Thread(target=time.sleep, args=[took[-1]]))))
+    return took, meanwhile, idle
+
+
+def waits(watched: Watched, meanwhile: Thread) -> Iterator[float]:
+    """Seconds of each probe, one after the other, while the thread runs."""
+    meanwhile.start()
+    while meanwhile.is_alive():
+        began = time.perf_counter()
+        watched.status("healthz")
+        yield time.perf_counter() - began
 
 
 def to_the_page(folder: Path, hosts: int, changes: int) -> list[float]:
@@ -88,6 +119,9 @@ def main() -> None:
     parser.add_argument("--lab-hosts", type=int, default=100, metavar="N", help="hosts of the lab (default: 100)")
     parser.add_argument("--hosts", type=int, default=50, metavar="N", help="hosts by SSH (default: 50)")
     parser.add_argument("--changes", type=int, default=100, metavar="N", help="changes by hand (default: 100)")
+    parser.add_argument(
+        "--rounds", type=int, default=5, metavar="N", help="times that the page is asked for (default: 5)"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="vdvs-bench-") as place:
         folder = Path(place)
@@ -97,6 +131,11 @@ def main() -> None:
         print(f"{arguments.groups} vmgroups, {arguments.lab_hosts} hosts of a lab: first pass {first:.2f} s; ", end="")
         print(f"quiet passes {spread(quiet, 3)} s, {statistics.median(share):.1f} % of it (at most 5 wanted), ", end="")
         print(f"{1000 * cpu:.0f} ms of our CPU time each, the waiting for the next included")
+        progress("the data of the page")
+        took, meanwhile, idle = stalls(folder, arguments.rounds)
+        print(f"data of the page in {spread(took, 2)} s; the longest wait for the loop meanwhile ", end="")
+        print(f"{spread([1000 * seconds for seconds in meanwhile], 0)} ms (at most 50 wanted), ", end="")
+        print(f"as long without it {spread([1000 * seconds for seconds in idle], 0)} ms")
     if sshd.MISSING:
         parser.error(f"not installed: {', '.join(sshd.MISSING)} (`make peers` installs them)")
     with tempfile.TemporaryDirectory(prefix="vdvs-bench-") as place:

@@ -31,6 +31,16 @@ class Watched:
         with urllib.request.urlopen(self.url + path, timeout=60) as answer:  # noqa: S310 - of loopback
             return str(answer.read().decode())
 
+    def status(self, path: str) -> int:
+        """Status of the answer."""
+        to = urlsplit(self.url)
+        connection = HTTPConnection(to.hostname or "", to.port, timeout=60)
+        try:
+            connection.request("GET", f"/{path}")
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
     def passes(self) -> list[float]:
         """Seconds of each pass, the first one first."""
         reader = HistoryReader(self.history)
@@ -47,7 +57,7 @@ class Watched:
         answer = connection.getresponse()
         try:
             while line := answer.readline():
-                if line.startswith(b"event: told"):
+                if line.startswith(b"event: event"):
                     yield json.loads(answer.readline().decode().removeprefix("data: "))
         finally:
             connection.close()

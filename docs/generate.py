@@ -1,13 +1,14 @@
-"""What `make docs` runs: the reference pages, from the schemas and from click.
+"""Generator of the reference pages, from the schemas and from click, and of the union of the schemas (`make docs`).
 
     python docs/generate.py [--check]
 
-With --check it writes nothing, and exits with 1 if a page is not what it would write.
+With --check it writes nothing, and exits with 1 if a file is out of date.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ import click
 from reconciler.cli.completing import explained_kinds
 from reconciler.cli.main import EXIT_CODES, cli
 from reconciler.loader.schemas import schema
+from reconciler.model.kinds import KINDS
 from reconciler.render import explain
 from reconciler.render.explain import Field, Schema
 
@@ -27,14 +29,30 @@ NOTICE = "<!-- Made by `make docs` from {}; what is changed here by hand is lost
 
 
 def pages() -> dict[str, str]:
-    """Every generated page by its path below docs/."""
+    """Return every generated file by its path from docs/."""
     kinds = {name: schema(name) for name in explained_kinds()}
     made = {f"reference/{name}.md": kind_page(name, found) for name, found in kinds.items()}
-    return {"cli.md": cli_page(), "reference/README.md": index_page(kinds), **made}
+    made |= {"cli.md": cli_page(), "reference/README.md": index_page(kinds)}
+    return {"../schemas/manifest.v1.json": union_schema(), **made}
+
+
+def union_schema() -> str:
+    """The schema of all kinds, for editors: that of the kind applies."""
+    union = schema("manifest")
+    kind = {**union["properties"]["kind"], "enum": [kind.value for kind in KINDS]}
+    rules = [
+        {
+            "if": {"required": ["kind"], "properties": {"kind": {"const": kind.value}}},
+            "then": {"$ref": f"{spec.singular}.v1.json"},
+        }
+        for kind, spec in KINDS.items()
+    ]
+    made = {**union, "properties": {**union["properties"], "kind": kind}, "allOf": rules}
+    return json.dumps(made, indent=2, ensure_ascii=False) + "\n"
 
 
 def index_page(kinds: Mapping[str, Schema]) -> str:
-    """The kinds, in a sentence each."""
+    """List the kinds, a sentence each."""
     lines = [f"- [{found['title']}]({name}.md): {_prose(found['description'])}" for name, found in kinds.items()]
     what = "Every kind of manifest, and the inventory file, field by field. `vdvs explain` says the same in a terminal."
     return "\n\n".join([NOTICE.format("schemas/*.json") + "# Reference", what, "\n".join(lines)]) + "\n"
@@ -56,7 +74,7 @@ def kind_page(name: str, found: Schema) -> str:
 
 
 def _manifest(name: str, found: Schema) -> str:
-    """The smallest example, put together from the examples of the schema."""
+    """Compose the smallest example from the examples of the schema."""
     first = f"# yaml-language-server: $schema=../schemas/{name}.v1.json\n"
     properties = found["properties"]
     manifest = {key: properties[key]["examples"][0] for key in properties if properties[key].get("examples")}
@@ -74,7 +92,7 @@ def _row(field: Field) -> str:
 
 
 def _section(field: Field) -> Iterator[str]:
-    """One field in full. GitHub makes the anchor of a heading from its letters and digits."""
+    """Describe one field in full. GitHub makes the anchor of a heading from its letters and digits."""
     yield f"### `{field.path}`"
     yield f"({', '.join(_facts(field))})"
     yield _prose(field.description)
@@ -100,7 +118,7 @@ def _facts(field: Field) -> Iterator[str]:
 
 
 def _written(node: Schema) -> Iterator[str]:
-    """What is to be written, and examples of it."""
+    """Describe the value, with examples."""
     yield " or ".join(map(_code, map(str, node["enum"]))) if "enum" in node else explain.full_type(node)
     if said := explain.scalar_examples(node):
         yield f"such as {' or '.join(map(_code, said))}"
@@ -158,7 +176,7 @@ def _anchor(path: str) -> str:
 
 
 def _prose(text: str) -> str:
-    """Text in which nothing is taken for Markdown or HTML; words that only a machine would write are set as code."""
+    """Escape Markdown and HTML in a text; identifiers are set as code."""
     parts = re.split(r"(`[^`]*`|\$?[A-Za-z]*_[A-Za-z_]+)", text)
     return "".join(
         re.sub(r"([\\*_<])", r"\\\1", part) if even else part if part.startswith("`") else _code(part)
@@ -179,7 +197,7 @@ def _yaml(text: str) -> str:
 
 
 def main() -> int:
-    """Write the pages, or say which ones differ."""
+    """Write the files, or report which ones are out of date."""
     made = pages()
     there = {f"reference/{path.name}" for path in (DOCS / "reference").glob("*.md")}
     wrong = sorted(there - set(made))
@@ -189,7 +207,7 @@ def main() -> int:
             wrong.append(name)
     if "--check" in sys.argv[1:]:
         for name in wrong:
-            print(f"docs/{name} is not what `make docs` makes", file=sys.stderr)
+            print(f"docs/{name} is out of date; run `make docs`", file=sys.stderr)
         return 1 if wrong else 0
     for name in wrong:
         if name in made:

@@ -29,8 +29,7 @@ _VERBS = {
 
 def main(root, stdin, stdout):
     # type: (str, BinaryIO, BinaryIO) -> None
-    """Serve the host whose `/` is the folder `root`, over binary streams, until `stdin` ends or nobody reads
-    `stdout` any more."""
+    """Serve the host whose `/` is the folder `root`, over binary streams, until `stdin` ends or `stdout` is closed."""
     place = Root(root)
 
     def report(changed):

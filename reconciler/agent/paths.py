@@ -56,7 +56,7 @@ class Root(object):
                 continue
             links += 1
             if links > _MOST_LINKS:
-                raise Refused("ReadError", "%s leads through a circle of symbolic links" % path)
+                raise Refused("ReadError", "%s contains a circle of symbolic links" % path)
             if target.startswith("/"):
                 here, place = [], self.folder
             todo.extend(reversed(_parts(target)))

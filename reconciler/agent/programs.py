@@ -84,7 +84,7 @@ def _start(root, words):
 
 def _lead_a_session():
     # type: () -> None
-    """Do in the child of a Python 2 what Python 3 does by itself."""
+    """Start a session in the child; Python 3 does this with `start_new_session`."""
     os.setsid()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and a child would inherit that
 

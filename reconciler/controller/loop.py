@@ -74,7 +74,7 @@ class Loop:
         self._now: Callable[[], float] = asyncio.get_running_loop().time
 
     async def run(self) -> None:
-        """Run until the triggers say stop. A pass that has begun is finished; nothing else is waited for."""
+        """Run until the triggers request a stop. A running pass is finished; nothing else is waited for."""
         self._request_pass(Trigger.START)
         self._queue.add(INVENTORY, self._now() + _INVENTORY_SECONDS, Priority.RESYNC)
         try:

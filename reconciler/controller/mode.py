@@ -1,4 +1,4 @@
-"""What a watch may write: nothing, restoring what was applied, or more as allowed by options."""
+"""Modes of a watch: report only, restore what was applied, or apply changes of given risks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def parse_limit(text: str) -> Limit:
 
 
 class Mode(Struct, frozen=True):
-    """What a watch may write.
+    """The permissions of a watch.
 
     `heal`: restore what was applied before, if that is safe or restricts. `auto_apply`: apply changes of these risks,
     also new ones. `most`: the limit in one pass.
@@ -47,7 +47,7 @@ class Mode(Struct, frozen=True):
 
     @property
     def writes(self) -> bool:
-        """Whether anything may be written at all."""
+        """True if anything may be written at all."""
         return self.heal or bool(self.auto_apply)
 
     def __str__(self) -> str:

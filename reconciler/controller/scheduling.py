@@ -1,4 +1,4 @@
-"""What follows a pass: which hosts to retry and to watch, and whether to repeat it. Pure."""
+"""Consequences of a pass: which hosts to retry and to watch, and whether to repeat it. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from reconciler.ports import Lookout
 
 
 class Next(Struct, frozen=True):
-    """What follows a pass; empty after a pass that failed.
+    """The next steps after a pass; empty after a pass that failed.
 
     `again`: the next pass repeats what failed (timed by the back-off), else it is a resync. `addresses`: of every host
     that was asked, declared or not. `silent`: why a host did not answer, by name. `watches`: what each declared host
@@ -37,7 +37,7 @@ class Next(Struct, frozen=True):
 
 
 def next_pass(done: Pass, desired: Desired) -> Next:
-    """Return what follows this pass, made with these manifests."""
+    """Return the steps after this pass, made with these manifests."""
     if done.outcome is None:
         return Next(True, {}, {}, {})
     seen = done.outcome.after or done.outcome.before

@@ -25,7 +25,7 @@ _NOT_HEALED = {Status.FAILED: EventKind.FAILED, Status.BLOCKED: EventKind.BLOCKE
 
 
 class Seen(Struct, frozen=True):
-    """What was last reported of an object. `change` None: in sync. `failure`: why it is not healed."""
+    """The last report on an object. `change` None: in sync. `failure`: why it is not healed."""
 
     change: Change | None = None
     failure: str = ""
@@ -92,7 +92,7 @@ def _settled(drift: Change, result: ObjectResult | None) -> Event:
 
 
 def _same(change: Change, told: Change | None) -> bool:
-    """Return whether a reader would see no difference: UUIDs drawn anew for each plan do not count."""
+    """Return whether a reader would see no difference: new random UUIDs in each plan do not count."""
     return told is not None and (change.op, change.reason, change.fields, change.notes, change.held) == (
         told.op,
         told.reason,

@@ -37,7 +37,7 @@ class Loaded(Struct, frozen=True):
 
 
 class Edges(Struct, frozen=True):
-    """What a watch needs from outside.
+    """The connections of a watch to the outside.
 
     `monotonic`: seconds that never go back; `new_id`: a unique text; `load` may be called from another thread.
     """
@@ -95,7 +95,7 @@ class Watch:
         return done
 
     def report_before_heal(self, found: Assessment) -> None:
-        """Report what differs before it is healed, so that a watch that is killed meanwhile has reported it."""
+        """Report differences before they are healed, so that a watch that is killed in between has reported them."""
         look = without(Outcome(found, Plan((), ()), (), None, ()), ignored(self._loaded.desired))
         events, self._state = transitions(self._state, look, healing=False)
         for event in events:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,15 +23,17 @@ from reconciler.render.tables import row_data, rows
 
 MOST_EVENTS: Final = 200
 MOST_CLIENTS: Final = 100
-_BACKLOG: Final = 500  # messages that a client may be behind before it is told to come again
+_BACKLOG: Final = 500  # messages that a client may be behind before it has to connect again
 _SILENT: Final = (EventKind.STARTED, EventKind.STOPPED)
 
 Message = tuple[str, str]  # the name of a server-sent event, and its data as JSON
 
 
 class Board:
-    """Implements `ports.Listener`, for one site. `mode`: what the watch may write, in words; `stale_after`: seconds
-    without a pass that worked."""
+    """The last pass and the last events of one site; a `ports.Listener`.
+
+    `mode`: what the watch may write, in words. `stale_after`: seconds without a successful pass.
+    """
 
     def __init__(self, site: str, mode: str, stale_after: float, now: Callable[[], datetime]) -> None:
         self._site = site
@@ -53,7 +56,7 @@ class Board:
         data = event_data(told)
         if told.event.kind not in _SILENT:
             self._events.appendleft(data)
-        self._send("told", data)
+        self._send("event", data)
 
     def passed(self, done: Pass) -> None:
         """See `ports.Listener`."""
@@ -71,23 +74,23 @@ class Board:
 
     def _take(self, seen: Assessment, at: datetime) -> None:
         before, self._seen, self._last_good = self._seen, seen, at
-        if before is None or (before.diff, before.observed, before.resolved) != (
-            seen.diff,
-            seen.observed,
-            seen.resolved,
-        ):
+        # The same Diff is kept from pass to pass while nothing that it was made from has changed.
+        if before is None or before.diff is not seen.diff:
             self._version += 1
         if before is None or before.diff.in_sync != seen.diff.in_sync:
             self._since = at
 
     @property
     def tag(self) -> str:
-        """Another one whenever `state` is another."""
+        """Tag of the current state; it changes whenever `state` does."""
         return self._tag(self._version)
 
     async def state(self) -> tuple[str, bytes]:
-        """Everything, as JSON, with its tag. All but the pass is made anew only if something has changed: once for all
-        who ask, in a thread, so that the loop of the watch goes on."""
+        """Return the tag of the state, and the state as JSON.
+
+        All but the pass is made again only after a change, once for all clients, and in a thread, so that the event
+        loop of the watch goes on.
+        """
         async with self._making:
             if self._made is None or self._made[0] != self._version:
                 version, snapshot, seen = self._version, self._snapshot(), self._seen
@@ -99,15 +102,15 @@ class Board:
         return f"{version}-{self._pass['id'] if self._pass else 'none'}"
 
     def ready(self) -> str:
-        """Why nobody should rely on what is shown; empty: there is no reason."""
+        """Why the state is missing or stale; empty: it is not."""
         if self._last_good is None:
-            return "no pass has looked at the site yet"
+            return "no pass has ended yet"
         age = (self._now() - self._last_good).total_seconds()
-        return f"the last pass that worked was {age:.0f} s ago" if age > self._stale_after else ""
+        return f"the last successful pass was {age:.0f} s ago" if age > self._stale_after else ""
 
     @contextmanager
     def listening(self) -> Iterator[asyncio.Queue[Message | None]]:
-        """What is told from now on; None: come again."""
+        """Queue of the messages from now on; None in it: connect again."""
         queue: asyncio.Queue[Message | None] = asyncio.Queue(_BACKLOG + 1)
         self._clients.add(queue)
         try:
@@ -117,7 +120,7 @@ class Board:
 
     @property
     def clients(self) -> int:
-        """How many listen."""
+        """Number of connected clients."""
         return len(self._clients)
 
     def _send(self, name: str, data: dict[str, Any]) -> None:
@@ -130,7 +133,7 @@ class Board:
                 queue.put_nowait(message)
 
     def _snapshot(self) -> dict[str, Any]:
-        """What may change while the page's data is made."""
+        """Copy what may change while the data of the page is made."""
         return {
             "version": self._version,
             "site": self._site,
@@ -141,10 +144,21 @@ class Board:
 
 
 def page_json(snapshot: dict[str, Any], seen: Assessment | None) -> bytes:
-    """`snapshot` and everything about the objects of `seen`, by kind, as JSON in ASCII.
+    """Write `snapshot` and all objects of `seen`, by kind, as JSON in ASCII.
 
-    Encoded object by object: one call for all would hold the interpreter, and with it the loop, until the end.
+    No step may hold the interpreter lock, and with it the event loop of the watch, for long: objects are encoded one by
+    one, and the garbage collector, which would visit every object of the site, is paused (nothing here makes cycles).
     """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return _page_json(snapshot, seen)
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _page_json(snapshot: dict[str, Any], seen: Assessment | None) -> bytes:
     parts = {key: _encode(value) for key, value in snapshot.items()}
     if seen is None:
         parts |= {"status": "null", **{view.key: "[]" for view in VIEWS.values()}}

@@ -1,4 +1,4 @@
-"""Where the server listens, and who may ask it: loopback needs no token, everything else needs TLS and one."""
+"""Address and authentication of the server: loopback needs no token, any other address needs TLS and a token."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHORTEST_TOKEN: Final = 16  # characters
 
 
 class Listen(Struct, frozen=True):
-    """An address to listen on; port 0: any that is free. `token` None: everybody who can reach it may ask."""
+    """An address to listen on; port 0: any that is free. `token` None: every client that can connect is allowed."""
 
     host: str
     port: int
@@ -29,14 +29,14 @@ class Listen(Struct, frozen=True):
 
     @property
     def scheme(self) -> str:
-        """Of its URLs."""
+        """Scheme of the URLs of the server."""
         return "http" if self.tls is None else "https"
 
 
 def listen(
     text: str, *, certificate: str | None, key: str | None, token_file: str | None, names: Iterable[str]
 ) -> Listen:
-    """What `--listen [ADDRESS:]PORT` and its fellows say. Raises UsageError."""
+    """Parse `--listen [ADDRESS:]PORT` and the options that go with it. Raises UsageError."""
     host, port = _address(text)
     token = None if token_file is None else token_of("--token-file", token_file)
     tls = _tls(certificate, key)
@@ -52,19 +52,19 @@ def listen(
 
 
 def host_of(header: str) -> str:
-    """The host that a Host header names, without its port and in lower case."""
+    """The host in a Host header, without its port and in lower case."""
     if header.startswith("["):
         return header[1:].partition("]")[0].lower()
     return header.rpartition(":")[0].lower() if header.count(":") == 1 else header.lower()
 
 
 def same(given: str, token: Secret) -> bool:
-    """Compared in a time that tells nothing."""
+    """Compare in constant time."""
     return hmac.compare_digest(given.encode(), token.reveal().encode())
 
 
 class Sessions:
-    """Browsers that have shown the token once: each gets a random word for its cookie, for as long as we run."""
+    """Browsers that have sent the token once: each gets a random word as cookie, valid until the process ends."""
 
     def __init__(self, new_word: Callable[[], str], most: int = 1000) -> None:
         self._new_word = new_word
@@ -72,7 +72,7 @@ class Sessions:
         self._most = most
 
     def begin(self) -> str:
-        """A new one; the oldest makes room."""
+        """Begin a session and return its word; the oldest session ends if there are too many."""
         if len(self._words) >= self._most:
             self._words.pop(next(iter(self._words)))
         word = self._new_word()
@@ -99,14 +99,16 @@ def _is_loopback(host: str) -> bool:
 
 
 def token_of(option: str, path: str) -> Secret:
-    """The token in a file that an option names. Raises UsageError."""
+    """Read the token from the file given by an option. Raises UsageError."""
     try:
         token = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "it is no text"
-        raise UsageError(f"{option} {path} cannot be read: {why.lower()}; give a file with the token in it") from error
+        why = getattr(error, "strerror", None) or "it is not text"
+        raise UsageError(
+            f"{option} {path} cannot be read: {why.lower()}; give a file that contains the token"
+        ) from error
     if len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable():
-        raise UsageError(f"{option} {path}: a token has {_SHORTEST_TOKEN} printable ASCII characters at least")
+        raise UsageError(f"{option} {path}: a token has at least {_SHORTEST_TOKEN} printable ASCII characters")
     return Secret(token)
 
 

@@ -1,5 +1,4 @@
-"""The HTTP server: the page, `/api/state`, `/api/events`, `/metrics`, `/healthz` and `/readyz`. Nothing can be changed
-through it."""
+"""The read-only HTTP server: the page, `/api/state`, `/api/events`, `/metrics`, `/healthz` and `/readyz`."""
 
 from __future__ import annotations
 
@@ -24,10 +23,8 @@ _FILES: Final = {
     "/view.js": ("view.js", "text/javascript"),
     "/style.css": ("style.css", "text/css"),
 }
-_FOR_ALL: Final = frozenset(
-    {"/login", "/style.css", "/favicon.ico", "/healthz", "/readyz"}
-)  # tell nothing about the site
-_PROBES: Final = frozenset({"/healthz", "/readyz"})  # asked by address, whatever we are called
+_FOR_ALL: Final = frozenset({"/login", "/style.css", "/favicon.ico", "/healthz", "/readyz"})  # nothing about the site
+_PROBES: Final = frozenset({"/healthz", "/readyz"})  # kubelets and load balancers ask by address
 _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
     " img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -37,13 +34,13 @@ _HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 _COMPRESSED_HERE: Final = 65536  # bytes; more are compressed in a thread
-_ALIVE: Final = 15.0  # seconds between signs of life to a browser that hears nothing
+_ALIVE: Final = 15.0  # seconds between comments that keep a quiet connection open
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Server:
-    """`metrics`: what Prometheus scrapes, and its content type; `stuck`: why the watch does not do its work any more,
-    empty while it does; `new_word` makes text that nobody can guess."""
+    """The server of one site. `metrics`: the text for Prometheus, and its content type; `stuck`: why the watch makes no
+    progress (empty: it does); `new_word`: makes random text for cookies."""
 
     def __init__(
         self,
@@ -62,7 +59,7 @@ class Server:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
-        """Listens inside the context; yields the URL. Raises UsageError if it cannot."""
+        """Listen inside the context; yield the URL. Raises UsageError if the address cannot be used."""
         app = web.Application(middlewares=[self._guard], client_max_size=4096)
         for path in _FILES:
             app.router.add_get(path, self._file)
@@ -102,7 +99,7 @@ class Server:
 
     def _refusal(self, request: web.Request) -> web.Response | None:
         if request.path not in _PROBES and host_of(request.headers.get("Host", "")) not in self._where.names:
-            return web.Response(status=421, text="this server does not go by that name; see --allow-name\n")
+            return web.Response(status=421, text="this server is not known by that name; see --allow-name\n")
         if self._where.token is None or request.path in _FOR_ALL or self._is_known(request):
             return None
         if request.path == "/":
@@ -118,7 +115,7 @@ class Server:
     async def _login(self, request: web.Request) -> web.Response:
         given = (await request.post()).get("token")
         if self._where.token is None or not isinstance(given, str) or not same(given, self._where.token):
-            await asyncio.sleep(1)  # for whoever tries many
+            await asyncio.sleep(1)  # slows guessing down
             return web.Response(status=303, headers={"Location": "/login#wrong"})
         response = web.Response(status=303, headers={"Location": "/"})
         secure = self._where.tls is not None
@@ -148,7 +145,7 @@ class Server:
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         if self._board.clients >= MOST_CLIENTS:
-            return web.Response(status=503, text="too many browsers are listening\n")
+            return web.Response(status=503, text="too many browsers are connected\n")
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **_HEADERS})
         with self._board.listening() as queue:
             await response.prepare(request)
@@ -176,7 +173,7 @@ class Server:
 async def _pass_on(
     queue: asyncio.Queue[tuple[str, str] | None], response: web.StreamResponse, ending: asyncio.Task[bool]
 ) -> bool:
-    """The next message to one browser; False: it is to come again."""
+    """Send the next message to one browser. False: it is too far behind and has to connect again."""
     getting = asyncio.create_task(queue.get())
     try:
         await asyncio.wait([getting, ending], timeout=_ALIVE, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""One vCenter, followed through its PropertyCollector: everything once, in pages, then only changes.
+"""A connection to one vCenter through its PropertyCollector: reads everything once, in pages, then only changes.
 
 pyVmomi blocks while it waits for vCenter, so all of this runs in a thread.
 """
@@ -251,6 +251,10 @@ def _property_value(name: str, value: Any) -> Any:
 
 
 def _vdvs_disks(devices: Any) -> list[str]:
+    """Return the names of the disks in a `dockvols` folder, sorted.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     names = (
         getattr(device.backing, "fileName", None) for device in devices if isinstance(device, vim.vm.device.VirtualDisk)
     )

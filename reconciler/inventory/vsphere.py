@@ -105,7 +105,7 @@ def inventory_of(seen: Mapping[str, Seen]) -> Inventory:
             continue
         vm = _vm(key, one, hosts, urls, paths)
         if vm is None:
-            gaps.append(f"VM {paths.of(key)} does not tell its configuration")
+            gaps.append(f"VM {paths.of(key)} has no readable configuration")
         else:
             vms.append(vm)
     return Inventory(tuple(esxi), tuple(datastores), tuple(vms), tuple(sorted(gaps)))
@@ -114,7 +114,7 @@ def inventory_of(seen: Mapping[str, Seen]) -> Inventory:
 def _host(name: str, one: Seen, seen: Mapping[str, Seen], paths: _Paths) -> ESXiHost:
     values, parent = one.values, one.values.get("parent", "")
     cluster = seen.get(parent)
-    if cluster is not None and cluster.kind != "ClusterComputeResource":  # what a host by itself is in
+    if cluster is not None and cluster.kind != "ClusterComputeResource":  # a standalone host's ComputeResource
         cluster = None
     return ESXiHost(
         name=name,
@@ -133,7 +133,7 @@ def _datastore(key: str, one: Seen, hosts: Iterable[str], paths: _Paths) -> Data
     values = one.values
     url = volume_url(values.get("summary.url") or "")
     if url is None or "name" not in values:
-        return None  # no host of it can have a config DB there
+        return None  # no config DB can be there
     return Datastore(
         name=_decoded(values["name"]),
         url=url,
@@ -162,6 +162,10 @@ def volume_url(url: str) -> str | None:
 def _vm(
     key: str, one: Seen, hosts: Mapping[str, str], urls: Mapping[tuple[str, str], str], paths: _Paths
 ) -> VirtualMachine | None:
+    """Return the VM by its BIOS UUID in lower case; None if its UUID, name or disks cannot be read.
+
+    Source: docs/domain.md#identity-of-vms-and-datastores
+    """
     values = one.values
     uuid, instance = values.get("config.uuid"), values.get("config.instanceUuid")
     if not uuid or "name" not in values or "config.hardware.device" in one.missing:

@@ -28,7 +28,7 @@ _SHARED_MB, _LOCAL_MB = 512 * 1024, 32 * 1024
 
 
 class Size(Struct, frozen=True):
-    """How many hosts, shared datastores and VMs a lab has."""
+    """The number of hosts, shared datastores and VMs of a lab."""
 
     hosts: int
     datastores: int

@@ -12,7 +12,7 @@ _UNKNOWN = "?"
 
 
 def backups_text(found: Sequence[Backups]) -> str:
-    """A line for each, oldest first."""
+    """Write a line for each backup, oldest first."""
     rows = [(each.ref.name, *_row(backup), each.host or _UNKNOWN) for each in found for backup in each.found]
     rows += [(each.ref.name, _UNKNOWN, _UNKNOWN, _UNKNOWN, _UNKNOWN) for each in found if each.host is None]
     if not rows:
@@ -26,7 +26,7 @@ def _row(backup: Backup) -> tuple[str, str, str]:
 
 
 def backups_data(found: Sequence[Backups]) -> Data:
-    """schemas/output/backups.json"""
+    """Backups as described by schemas/output/backups.json."""
     return {"items": [_data(each) for each in found]}
 
 

@@ -1,4 +1,4 @@
-"""The answer of `can-i`."""
+"""The answer of `vdvs can-i`, as text and as data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Pairs = list[tuple[str, str]]
 
 
 def can_i_text(found: CanI, paint: Paint = plain) -> str:
-    """The answer in one word and what was asked; then, for each way in which it is decided, why."""
+    """Write the answer in one word and the question; then each verdict with its reason."""
     word = found.answer.value
     parts = [f"{paint(word, word)}   {clean(_asked(found.question))}"]
     for verdict in found.verdicts:
@@ -24,7 +24,7 @@ def can_i_text(found: CanI, paint: Paint = plain) -> str:
 
 
 def can_i_data(found: CanI) -> Data:
-    """schemas/output/can-i.json"""
+    """The answer as described by schemas/output/can-i.json."""
     asked = found.question
     return {
         "answer": found.answer.value,
@@ -48,7 +48,7 @@ def _verdict_data(verdict: Verdict) -> Data:
         "configDB": verdict.config_db,
         "vmgroup": verdict.vmgroup,
         "lookedUp": list(verdict.looked_up),
-        **access_data(verdict, LIMITS),
+        **access_data(verdict.access, LIMITS),
         "usedMB": verdict.used_mb,
     }
 
@@ -61,14 +61,14 @@ def _asked(question: Question) -> str:
 
 def _pairs(verdict: Verdict, several: bool) -> Pairs:
     pairs = [("Answer", verdict.answer.value)] if several else []
-    pairs += [("Rule", f"access[{verdict.rule}]" if verdict.max_mb is not None else verdict.rule)]
+    pairs += [("Rule", f"access[{verdict.rule}]" if verdict.access is not None else verdict.rule)]
     pairs += [("Why", verdict.reason)]
     if verdict.vmgroup is not None:
         pairs.append(("VMGroup", f"{verdict.vmgroup} ({verdict.config_db})"))
     if verdict.looked_up:
         pairs.append(("Looked up", ", then ".join(verdict.looked_up)))
-    if verdict.max_mb is not None:
-        pairs.append(("Limits", limits_text(verdict)))
+    if verdict.access is not None:
+        pairs.append(("Limits", limits_text(verdict.access)))
     if verdict.used_mb is not None:
         pairs.append(("Used", about(verdict.used_mb)))
     driver = f", driver {verdict.release}" if verdict.release else ""

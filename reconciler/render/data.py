@@ -1,4 +1,4 @@
-"""The same values as data, and that as JSON or YAML. The shapes are public: `schemas/output/` describes them."""
+"""Diffs and results as data, and data as JSON or YAML. The shapes are public: `schemas/output/` describes them."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from reconciler.render.text import Data
 
 
 def to_json(data: Data) -> str:
-    """JSON, everything beyond ASCII escaped, so that nothing in a name can act on a terminal."""
+    """Write indented JSON. Everything beyond ASCII is escaped, so that no name can act on a terminal."""
     return json.dumps(data, indent=2) + "\n"
 
 
 def to_json_line(data: Data) -> str:
-    """JSON on one line."""
+    """Write JSON on one line."""
     return json.dumps(data) + "\n"
 
 
 def to_yaml(data: Data) -> str:
-    """YAML, escaped like the JSON."""
-    import yaml  # slow to import, and seldom asked for
+    """Write YAML, escaped like the JSON."""
+    import yaml  # slow to import, and seldom needed
 
     return yaml.safe_dump(data, sort_keys=False, width=120)
 
 
 def diff_data(diff: Diff, applying: Applying | None) -> Data:
-    """schemas/output/diff.json"""
+    """A diff as described by schemas/output/diff.json."""
     return {
         **behalf_data(applying),
         "summary": summary_data(diff),
@@ -42,7 +42,7 @@ def diff_data(diff: Diff, applying: Applying | None) -> Data:
 
 
 def behalf_data(applying: Applying | None) -> Data:
-    """Which set of manifests it is, and from which commit."""
+    """The set of manifests, and its commit."""
     stamp = applying.stamp if applying is not None else None
     commit = stamp.commit if stamp is not None else None
     return {
@@ -52,7 +52,7 @@ def behalf_data(applying: Applying | None) -> Data:
 
 
 def summary_data(diff: Diff) -> Data:
-    """How many objects differ in which way."""
+    """The number of objects by kind of difference."""
     return {op.value: diff.count(op) for op in Op}
 
 
@@ -77,7 +77,7 @@ def fields_data(fields: Sequence[FieldChange]) -> Data:
 
 
 def outcome_data(outcome: Outcome, applying: Applying | None, seconds: float) -> Data:
-    """schemas/output/apply.json"""
+    """An outcome as described by schemas/output/apply.json."""
     counts = Counter(result.status for result in outcome.objects)
     return {
         **behalf_data(applying),
@@ -102,7 +102,7 @@ def result_data(result: ObjectResult) -> Data:
 
 
 def errors_data(errors: Sequence[ManifestError], files: int) -> Data:
-    """schemas/output/validate.json"""
+    """Errors as described by schemas/output/validate.json."""
     return {
         "valid": not errors,
         "files": files,

@@ -17,7 +17,7 @@ from reconciler.render.text import Data, Paint, columns, lines, plain
 
 
 def describe_text(row: AnyRow, conditions: Sequence[Condition], events: Rows = (), paint: Paint = plain) -> str:
-    """Facts, then the conditions, then the last events, then the change that would be made."""
+    """Write the facts, the conditions, the last events, and the change that an apply would make."""
     change = row.change
     pairs = [
         ("Object", str(change.ref)),
@@ -32,7 +32,7 @@ def describe_text(row: AnyRow, conditions: Sequence[Condition], events: Rows = (
 
 
 def describe_data(row: AnyRow, conditions: Sequence[Condition], events: Rows = ()) -> Data:
-    """schemas/output/describe.json"""
+    """One object as described by schemas/output/describe.json."""
     return {
         "item": row_data(row),
         "conditions": [condition_data(condition) for condition in conditions],

@@ -1,4 +1,4 @@
-"""A diff as text: what differs, what it would mean, and what was left out because it is as it should be."""
+"""A diff as text: what differs, its risk, the rights that change, and a summary."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _CREATE = "create, delete and mount "
 
 
 def diff_text(diff: Diff, header: str = "", paint: Paint = plain) -> str:
-    """The whole diff: the header, a block for each object that differs, the summary."""
+    """Write the whole diff: the header, a block for each object that differs, the summary."""
     changes = [change for change in diff.changes if worth_showing(change)]
     column = max([_MEANING_COLUMN, *(width(_head(change)) + 2 for change in changes)])
     parts = [header, ""] if header else []
@@ -58,14 +58,14 @@ def diff_text(diff: Diff, header: str = "", paint: Paint = plain) -> str:
 
 
 def header(diff: Diff, site: str, revision: str | None) -> str:
-    """One line that says which site is compared with what: `site lab   2 hosts   1 config DB   git 4f2c1ab`."""
+    """One line about both sides of the comparison: `site lab   2 hosts   1 config DB   git 4f2c1ab`."""
     kinds = Counter(change.ref.kind for change in diff.changes if change.op is not Op.UNMANAGED)
     parts = [f"site {clean(site)}", *(count(kinds[kind], KINDS[kind].noun) for kind in IN_HEADER)]
     return "   ".join([*parts, f"git {clean(revision)}"] if revision else parts)
 
 
 def summary(diff: Diff) -> str:
-    """One line of counts; `In sync.` when there is nothing to say."""
+    """One line of counts; `In sync.` when nothing differs."""
     silent = sum(change.op is Op.KEEP and records(change) for change in diff.changes)
     noted = f" Apply records {count(silent, 'object')} as applied." if silent else ""
     warned = sum(change.op is Op.KEEP and bool(change.notes) for change in diff.changes)
@@ -77,12 +77,12 @@ def summary(diff: Diff) -> str:
 
 
 def worth_showing(change: Change) -> bool:
-    """Whether a reader has to see this object: it differs, or something about it must not be overlooked."""
+    """Whether an object is shown: it differs, has notes, or is taken over from another set."""
     return change.op is not Op.KEEP or bool(change.notes or change.claim)
 
 
 def records(change: Change) -> bool:
-    """Whether applying writes down who applies this object: something about that is new."""
+    """Whether applying would record a new owner, digest or name of this object."""
     return any(isinstance(action, RecordObject) for action in change.actions)
 
 
@@ -92,7 +92,7 @@ def change_text(change: Change, paint: Paint = plain) -> str:
 
 
 def meaning(change: Change) -> str:
-    """What a change means for those who work with vDVS, in two or three words."""
+    """The consequence of a change for users of vDVS, in two or three words."""
     if change.op in (Op.CREATE, Op.UPDATE, Op.DELETE):
         return _MEANINGS[change.risk]
     return _SUMMARY[change.op]
@@ -117,7 +117,7 @@ def _block(change: Change, column: int, paint: Paint) -> list[str]:
 
 
 def change_body(change: Change) -> Iterator[str]:
-    """What differs in one object, a line each, indented."""
+    """The differences of one object, a line each, indented."""
     if change.op not in (Op.CREATE, Op.UPDATE, Op.KEEP) or (change.op is not Op.KEEP and not change.fields):
         yield _INDENT + clean(change.reason)
     column = _path_columns(change.fields)
@@ -139,7 +139,7 @@ def _path_columns(fields: Sequence[FieldChange]) -> int:
 
 
 def rights_lines(changes: Sequence[RightsChange]) -> Iterator[str]:
-    """The first few, a line each, and how many more there are."""
+    """The first few changes of rights, a sentence each, and the number of the others."""
     for change in changes[:_RIGHTS_SHOWN]:
         yield clean(_sentence(change))
     if len(changes) > _RIGHTS_SHOWN:
@@ -147,7 +147,7 @@ def rights_lines(changes: Sequence[RightsChange]) -> Iterator[str]:
 
 
 def rights_data(changes: Sequence[RightsChange]) -> list[dict[str, Value]]:
-    """All of them."""
+    """All changes of rights."""
     return [
         {
             "who": change.who,
@@ -165,7 +165,7 @@ def _sentence(change: RightsChange) -> str:
     where = f" on {change.where}" if change.where else ""
     before = change.before or "nothing"
     if change.after and change.after.startswith(_CREATE):
-        before = before.removeprefix(_CREATE)  # said once is enough
+        before = before.removeprefix(_CREATE)  # the sentence has it once already
     releases = f", in vDVS {change.releases}" if change.releases else ""
     if change.after is None:
         return f"{change.who} may no longer {before}{where}{releases}"

@@ -1,4 +1,4 @@
-"""Events of `watch`: a line each as text (a drift is followed by its fields), or one JSON object a line."""
+"""Events of `vdvs watch`: as text, a line each (a drift is followed by its fields), or as data."""
 
 from __future__ import annotations
 
@@ -11,33 +11,35 @@ from reconciler.render.text import Data, Paint, clean, lines, pad, plain
 
 _WORD_COLUMNS = 11
 _REF_COLUMNS = 24
-_PASS = 8  # characters at the end of a pass's id that tell it from others
+_PASS = 8  # characters at the end of the id of a pass, enough to distinguish passes
 
 
-def event_text(told: ReportedEvent, paint: Paint = plain) -> str:
-    """`2026-11-23T20:15:00Z  drifted      vmgroup/MYVMGROUP   widens access`, and below it what differs."""
-    event = told.event
+def event_text(reported: ReportedEvent, paint: Paint = plain) -> str:
+    """Write `2026-11-23T20:15:00Z  drifted      vmgroup/MYVMGROUP   widens access`, and the differences below it."""
+    event = reported.event
     word = paint(pad(event.kind.value, _WORD_COLUMNS), event.kind.value)
     about = pad(clean(str(event.ref)), _REF_COLUMNS) if event.ref else ""
     what = meaning(event.change) if event.change else event.message
     head, *more = what.split("\n")
-    of = f"(pass {told.pass_id[-_PASS:]})" if told.pass_id else ""
-    line = "  ".join(part for part in (_stamp(told.at), word, about, clean(head), of) if part).rstrip()
+    of = f"(pass {reported.pass_id[-_PASS:]})" if reported.pass_id else ""
+    line = "  ".join(part for part in (_stamp(reported.at), word, about, clean(head), of) if part).rstrip()
     body = change_body(event.change) if event.change else [f"    {clean(part)}" for part in more]
     return lines([line, *body])
 
 
-def event_data(told: ReportedEvent) -> Data:
-    """schemas/output/event.json"""
-    event = told.event
+def event_data(reported: ReportedEvent) -> Data:
+    """An event as described by schemas/output/event.json."""
+    event = reported.event
     return {
-        "time": _stamp(told.at),
+        "time": _stamp(reported.at),
         "event": event.kind.value,
         "object": str(event.ref) if event.ref else None,
         "message": event.message,
         "change": change_data(event.change) if event.change else None,
-        "pass": told.pass_id or None,
-        "git": {"commit": told.revision.commit, "dirty": told.revision.dirty} if told.revision.commit else None,
+        "pass": reported.pass_id or None,
+        "git": {"commit": reported.revision.commit, "dirty": reported.revision.dirty}
+        if reported.revision.commit
+        else None,
     }
 
 

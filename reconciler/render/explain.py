@@ -22,7 +22,7 @@ _ROOM_FOR_EXAMPLES = 40
 
 
 class Field(Struct, frozen=True):
-    """One field. `path` is what is written after the kind: `spec.access.datastore`; list items add nothing to it."""
+    """A field. `path` is the part after the kind: `spec.access.datastore`; list items add nothing to it."""
 
     path: str
     node: Schema
@@ -35,17 +35,17 @@ class Field(Struct, frozen=True):
 
     @property
     def kind_of_value(self) -> str:
-        """What is to be written there, in full: `size`, `Absent | Present`, `number from 1 to 1000`."""
+        """Type of the value in full: `size`, `Absent | Present`, `number from 1 to 1000`."""
         return full_type(self.node)
 
     @property
     def short_kind_of_value(self) -> str:
-        """The same for lists of fields, where there is little room."""
+        """Type of the value in short, for lists of fields."""
         return short_type(self.node)
 
     @property
     def description(self) -> str:
-        """What it means, without its default."""
+        """Description without the default."""
         return _DEFAULT.sub("", self.node.get("description", "")).strip()
 
     @property
@@ -55,15 +55,15 @@ class Field(Struct, frozen=True):
 
     @property
     def default(self) -> str | None:
-        """What holds when it is left out, if it says so."""
+        """Value that applies when the field is left out (None: not stated)."""
         if "default" in self.node:
             return spelled(self.node["default"])
-        said = _DEFAULT.search(self.node.get("description", ""))
-        return said[1] if said else None
+        stated = _DEFAULT.search(self.node.get("description", ""))
+        return stated[1] if stated else None
 
     @property
     def always(self) -> str | None:
-        """The only value that it can have."""
+        """The only value allowed (None: there are several)."""
         return spelled(self.node["const"]) if "const" in self.node else None
 
     @property
@@ -74,7 +74,7 @@ class Field(Struct, frozen=True):
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        """The fields of the mapping, or of the mappings in the list, that it is."""
+        """The fields inside: of the mapping, or of the mappings in the list."""
         return fields(self.item or self.node, self.path)
 
 
@@ -86,14 +86,14 @@ def fields(node: Schema, path: str = "") -> tuple[Field, ...]:
 
 
 def every_field(node: Schema, path: str = "") -> Iterator[Field]:
-    """The fields of a mapping, each followed by all that is inside it."""
+    """The fields of a mapping, each followed by the fields inside it."""
     for field in fields(node, path):
         yield field
         yield from every_field(field.item or field.node, field.path)
 
 
 def field_called(node: Schema, name: str, path: str = "") -> Field | None:
-    """The field of that name; any name will do in a map of strings."""
+    """The field with this name (None: there is none). A map of strings has a field of any name."""
     for field in fields(node, path):
         if field.name == name:
             return field
@@ -102,7 +102,7 @@ def field_called(node: Schema, name: str, path: str = "") -> Field | None:
 
 
 def full_type(node: Schema) -> str:
-    """What is to be written, as in `<size>`."""
+    """Type of a value in full."""
     if "enum" in node:
         return " | ".join(map(str, node["enum"]))
     title = str(node.get("title") or _TYPES[_types(node)[0]])
@@ -113,38 +113,38 @@ def full_type(node: Schema) -> str:
 
 
 def short_type(node: Schema) -> str:
-    """The same, where a mapping's fields are listed anyway."""
+    """Type of a value in short: the fields of a mapping are listed elsewhere."""
     if "properties" not in node:
         return full_type(node)
     return f"{full_type(node).partition(',')[0]} or mapping" if "string" in _types(node) else "mapping"
 
 
 def scalar_examples(node: Schema) -> tuple[str, ...]:
-    """Those that fit on a line. None where the type says already all that can be written."""
+    """Examples that fit on a line. Empty where the type lists every value."""
     if "enum" in node or "const" in node:
         return ()
     return tuple(spelled(value) for value in node.get("examples", ()) if not isinstance(value, dict | list))
 
 
 def block_examples(node: Schema) -> tuple[Any, ...]:
-    """Those that are mappings or lists."""
+    """Examples that are mappings or lists."""
     return tuple(value for value in node.get("examples", ()) if isinstance(value, dict | list))
 
 
 def first_sentence(text: str) -> str:
-    """Up to the first full stop that ends a sentence."""
+    """The first sentence of a text."""
     head, stop, _ = text.partition(". ")
     return head + stop.strip()
 
 
 def spelled(value: Any) -> str:
-    """A value as a manifest would spell it on one line."""
+    """A value on one line, as in a manifest."""
     text: str = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=float("inf"))
     return text.removesuffix("...\n").strip()
 
 
 def block(value: Any) -> str:
-    """A value as a manifest would spell it on lines of its own."""
+    """A value on lines of its own, as in a manifest."""
     text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=float("inf"))
     return text.removesuffix("...\n").rstrip()
 
@@ -155,13 +155,13 @@ def _types(node: Schema) -> list[str]:
 
 
 def kinds_text(kinds: Mapping[str, Schema], room: int) -> str:
-    """Every kind there is, in a sentence each."""
+    """Write a sentence about each kind."""
     rows = [(name, first_sentence(schema["description"])) for name, schema in kinds.items()]
     return lines(["KINDS", *_table(rows, room)])
 
 
 def kind_text(schema: Schema, room: int, *, recursive: bool = False) -> str:
-    """A kind and its fields."""
+    """Write a kind and its fields."""
     heading = ["KIND", str(schema["title"])]
     version = schema["properties"].get("apiVersion", {}).get("const")
     heading += [f"   {version}"] if version else []
@@ -171,7 +171,7 @@ def kind_text(schema: Schema, room: int, *, recursive: bool = False) -> str:
 
 
 def field_text(field: Field, room: int, *, recursive: bool = False) -> str:
-    """A field: what to write, what it means, and the fields inside it."""
+    """Write a field: its type, its meaning, and the fields inside it."""
     inside = list(every_field(field.item or field.node, field.path)) if recursive else list(field.fields)
     return lines(
         [
@@ -185,7 +185,7 @@ def field_text(field: Field, room: int, *, recursive: bool = False) -> str:
 
 
 def _of_kind(schema: Schema, recursive: bool) -> list[Field]:
-    """All fields; or those at the top, with the mappings among them (metadata, spec) opened."""
+    """All fields if `recursive`; else the top-level ones, with mappings (metadata, spec) replaced by their fields."""
     if recursive:
         return list(every_field(schema))
     return [inner for field in fields(schema) for inner in (_opened(field) or (field,))]
@@ -204,7 +204,7 @@ def _heading(field: Field, room: int) -> list[str]:
 
 
 def _item(field: Field, room: int) -> list[str]:
-    """What each item of a list is."""
+    """Type and description of the items of a list."""
     if field.item is None:
         return []
     parts = [f"ITEM   <{full_type(field.item)}>", *_examples(field.item)]
@@ -212,10 +212,10 @@ def _item(field: Field, room: int) -> list[str]:
 
 
 def _examples(node: Schema) -> list[str]:
-    """`e.g. SHARED-Datastore or _VM_DS`; long ones not in such a row."""
-    said = scalar_examples(node)
-    together = " or ".join(said)
-    return [f"e.g. {together if len(together) <= _ROOM_FOR_EXAMPLES else said[0]}"] if said else []
+    """`e.g. SHARED-Datastore or _VM_DS`; only the first if they are long."""
+    found = scalar_examples(node)
+    joined = " or ".join(found)
+    return [f"e.g. {joined if len(joined) <= _ROOM_FOR_EXAMPLES else found[0]}"] if found else []
 
 
 def _example(field: Field) -> list[str]:
@@ -236,7 +236,7 @@ def _type_cell(field: Field) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]], room: int) -> list[str]:
-    """Rows whose last cell is wrapped within its column, or below the others where no room is left for it."""
+    """Rows with the last cell wrapped within its column, or below the others where the column would be too narrow."""
     sizes = [max(map(width, column)) for column in list(zip(*rows, strict=True))[:-1]]
     left = room - 2 - sum(size + len(GAP) for size in sizes)
     made: list[str] = []
@@ -251,7 +251,7 @@ def _table(rows: Sequence[Sequence[str]], room: int) -> list[str]:
 
 
 def _filled(parts: Sequence[str], room: int) -> list[str]:
-    """Parts on one line as far as they go, the rest below the first part's second column."""
+    """Parts on one line as far as they fit, the others on indented lines."""
     made = [parts[0]]
     for part in parts[1:]:
         longer = f"{made[-1]}     {part}"

@@ -1,4 +1,7 @@
-"""Who applied what, as config DBs record it, and what watches saw and did: as tables and as data."""
+"""The last apply of each object, as recorded in config DBs, and the history of watches: as tables and as data.
+
+Rows of the history of watches are mappings as `history.store` returns them, newest first.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,11 @@ from reconciler.render.text import Data, Paint, columns, lines, plain
 _NONE = "-"
 _HEADING = ("APPLIED", "OBJECT", "SET", "COMMIT", "BY", "REASON")
 Rows = Sequence[Mapping[str, Any]]
-_SHORT = 7  # characters of a commit that people need
+_SHORT = 7  # characters of a commit
 
 
 def history_text(found: Sequence[Applied], paint: Paint = plain) -> str:
-    """A line for each object."""
+    """Write a line for each object."""
     if not found:
         return "Nothing is recorded.\n"
     return lines(columns([_HEADING, *map(_row, found)], paint=paint))
@@ -29,12 +32,12 @@ def _row(applied: Applied) -> tuple[str, ...]:
 
 
 def moment(record: Record) -> str:
-    """When it was applied."""
+    """Time of the apply, in UTC."""
     return record.when.strftime("%Y-%m-%d %H:%M:%S UTC") if record.when else _NONE
 
 
 def history_data(found: Sequence[Applied]) -> Data:
-    """schemas/output/history.json"""
+    """Records as described by schemas/output/history.json."""
     items = [
         {"object": applied.object, "configDB": applied.config_db.name, "applied": applied_data(applied.record)}
         for applied in found
@@ -43,7 +46,7 @@ def history_data(found: Sequence[Applied]) -> Data:
 
 
 def applied_data(record: Record | None) -> Data:
-    """Who applied an object last; null: nobody, or nobody can say."""
+    """The last apply of an object; null: none, or unknown."""
     if record is None:
         return None
     return {
@@ -56,7 +59,7 @@ def applied_data(record: Record | None) -> Data:
 
 
 def drifts_text(found: Rows, paint: Paint = plain) -> str:
-    """A line for each drift: since when until when, how it ended, and what it is about."""
+    """Write a line for each drift: when it began and ended, how it ended, and the fields that differed."""
     heading = ("FIRST SEEN", "LAST SEEN", "ENDED", "OBJECT", "FIELDS", "COMMIT")
     rows = [
         (
@@ -73,7 +76,7 @@ def drifts_text(found: Rows, paint: Paint = plain) -> str:
 
 
 def events_text(found: Rows, paint: Paint = plain) -> str:
-    """A line for each event."""
+    """Write a line for each event."""
     heading = ("TIME", "EVENT", "OBJECT", "PASS", "COMMIT", "MESSAGE")
     rows = [
         (
@@ -90,7 +93,7 @@ def events_text(found: Rows, paint: Paint = plain) -> str:
 
 
 def passes_text(found: Rows, paint: Paint = plain) -> str:
-    """A line for each pass."""
+    """Write a line for each pass."""
     heading = ("STARTED", "ENDED", "PASS", "BECAUSE OF", "EVENTS", "WRITTEN", "COMMIT", "RESULT")
     rows = [
         (
@@ -109,14 +112,14 @@ def passes_text(found: Rows, paint: Paint = plain) -> str:
 
 
 def drifts_data(found: Rows) -> Data:
-    """schemas/output/past.json"""
+    """Rows as described by schemas/output/past.json."""
     names = {"object": "object", "reason": "reason", "fields": "fields", "firstSeen": "first_seen", "ended": "ended"}
     names |= {"lastSeen": "last_seen", "how": "how", "firstPass": "first_pass", "lastPass": "last_pass"}
     return {"items": [{**{key: row[name] for key, name in names.items()}, "git": _git(row)} for row in found]}
 
 
 def events_data(found: Rows) -> Data:
-    """schemas/output/past.json"""
+    """Rows as described by schemas/output/past.json."""
     names = {
         "time": "at",
         "event": "event",
@@ -129,7 +132,7 @@ def events_data(found: Rows) -> Data:
 
 
 def passes_data(found: Rows) -> Data:
-    """schemas/output/past.json"""
+    """Rows as described by schemas/output/past.json."""
     names = {"pass": "id", "trigger": "trigger", "started": "started", "ended": "ended", "events": "told"}
     names["written"] = "written"
     return {

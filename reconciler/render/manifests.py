@@ -1,4 +1,4 @@
-"""Manifests as YAML that people like to read: block style, fields in a fixed order, quotes only where needed."""
+"""Manifests as readable YAML: block style, fields in a fixed order, quotes only where needed."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _PLAIN = re.compile(
     r"[A-Za-z_/][A-Za-z0-9_./+-]*"  # a word or a path
     r"|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"  # a UUID
     r"|[0-9]+(MB|GB|TB|PB)"
-    r"|[0-9]+(\.[0-9]+){2,}-[0-9A-Za-z.-]+"  # a version; nobody takes that for a number or a date
+    r"|[0-9]+(\.[0-9]+){2,}-[0-9A-Za-z.-]+"  # a version; no reader takes it for a number or a date
 )
 _WORDS = frozenset(word.lower() for word in AMBIGUOUS) | {"true", "false", "null"}
 _SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 def manifests_text(manifests: Sequence[Manifest]) -> str:
-    """All of them as one YAML stream."""
+    """Write all manifests as one YAML stream."""
     return "---\n".join(_document(manifest) for manifest in manifests)
 
 
 def adopted_data(adopted: Export) -> Data:
-    """schemas/output/export.json"""
+    """An export as described by schemas/output/export.json."""
     return {
         "items": [manifest.data for manifest in adopted.manifests],
         "leftOut": [{"object": str(left.ref), "reason": left.why} for left in adopted.left_out],
@@ -35,7 +35,7 @@ def adopted_data(adopted: Export) -> Data:
 
 
 def left_out_line(left: LeftOut) -> str:
-    """One line about something that is in no manifest."""
+    """One line about an object that was left out."""
     return f"{left.ref}: {'not read' if left.unread else 'left out'}: {left.why}"
 
 
@@ -74,7 +74,7 @@ def _list(value: Sequence[Value], indent: str, place: FieldPath, comments: Mappi
 
 
 def scalar(value: Value) -> str:
-    """One value on one line; text that anything could take for something else is quoted."""
+    """A value on one line. Text that a reader of YAML 1.1 or 1.2 could misread is quoted."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):

@@ -29,7 +29,7 @@ _FIELDS_SHOWN = 3
 
 
 def outcome_text(outcome: Outcome, seconds: float, paint: Paint = plain) -> str:
-    """A line for each object and below it the rights that somebody gained by it; then the summary."""
+    """Write a line for each object, below it the rights that somebody gained, and the summary."""
     rows = [(str(result.ref), result.status.value, detail(result)) for result in outcome.objects]
     parts: list[str] = []
     for line, result in zip(columns(rows, paint=paint), outcome.objects, strict=True):
@@ -39,7 +39,7 @@ def outcome_text(outcome: Outcome, seconds: float, paint: Paint = plain) -> str:
 
 
 def detail(result: ObjectResult) -> str:
-    """What happened to the object, in one line: its fields in brief, and what planning says."""
+    """The result for one object, in one line: its changed fields in brief, and details from planning."""
     written = ", ".join(_in_brief(result))
     if result.status is Status.BLOCKED and written:
         return f"written: {written}; held back: {result.detail}"
@@ -47,7 +47,7 @@ def detail(result: ObjectResult) -> str:
 
 
 def errors_text(errors: Sequence[ManifestError], files: int) -> str:
-    """A line for each error, then how many there are."""
+    """Write a line for each error, then their number."""
     where = len({error.source.file for error in errors})
     return lines(
         [
@@ -58,7 +58,7 @@ def errors_text(errors: Sequence[ManifestError], files: int) -> str:
 
 
 def valid_text(files: int, objects: Mapping[Kind, int]) -> str:
-    """That the manifests are valid, and what is in them."""
+    """Write that the manifests are valid, and the number of objects of each kind."""
     found = ", ".join(count(number, kind.value) for kind, number in objects.items() if number)
     return f"{count(files, 'file')} valid: {found or 'nothing declared'}.\n"
 
@@ -78,14 +78,14 @@ def _summary(outcome: Outcome, seconds: float) -> str:
 
 
 def _only_recorded(outcome: Outcome) -> int:
-    """How many objects are as they were, while who applied them is written down anew."""
+    """Number of unchanged objects whose record is new: another set, commit or digest."""
     steps = outcome.plan.config_dbs
     refs = {action.ref for step in steps for action in step.actions if isinstance(action, RecordObject)}
     return sum(result.status is Status.UNCHANGED and result.ref in refs for result in outcome.objects)
 
 
 def _copies(backups: Sequence[BackupMade]) -> Iterator[str]:
-    """Their names, and of what they are copies unless of one config DB only: beside each the same name may lie."""
+    """Names of the backups, with their config DBs if there are several: names may repeat."""
     several = len({backup.ref for backup in backups}) > 1
     for backup in backups:
         yield f"{backup.ref} {clean(backup.name)}" if several else clean(backup.name)

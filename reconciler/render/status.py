@@ -25,7 +25,7 @@ _WORDS = (
 
 
 def status_text(site: str, found: Assessment, conditions: Sequence[Condition], paint: Paint = plain) -> str:
-    """The sentence; a line for each condition that is not as it should be; the counts."""
+    """Write the sentence, a line for each condition that is not True, and the counts."""
     wrong = [(str(c.ref), c.type, c.status.value, c.message) for c in _wrong(conditions)]
     parts = [f"site {clean(site)}: {sentence(found)}", ""]
     if wrong:
@@ -34,7 +34,7 @@ def status_text(site: str, found: Assessment, conditions: Sequence[Condition], p
 
 
 def status_data(site: str, found: Assessment, conditions: Sequence[Condition]) -> Data:
-    """schemas/output/status.json"""
+    """The state of the site as described by schemas/output/status.json."""
     return {
         "site": site,
         "inSync": found.diff.in_sync,
@@ -46,7 +46,7 @@ def status_data(site: str, found: Assessment, conditions: Sequence[Condition]) -
 
 
 def sentence(found: Assessment) -> str:
-    """`in sync`, or `1 host drifted, 2 vmgroups missing, 1 host stands OPEN`."""
+    """Sum the site up: `in sync`, or `1 host drifted, 2 vmgroups missing, 1 host stands OPEN`."""
     counts = Counter((change.op, change.ref.kind) for change in found.diff.changes)
     parts = []
     for ops, word in _WORDS:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from reconciler.model.diff import Change, Op
+from reconciler.model.kinds import KINDS
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.planning.joined import Joined
 from reconciler.render.history import applied_data
@@ -27,16 +28,16 @@ _SYNC = {
 
 
 def rows(joined: Joined, kind: Kind, only: frozenset[ObjectRef] | None = None) -> tuple[AnyRow, ...]:
-    """The objects of one kind in the order of the diff; of those in `only`, if it is given."""
+    """The objects of one kind, in the order of the diff. `only`: just these (None: all)."""
     found = VIEWS[kind].items(joined)
     return tuple(Row(item, joined.names) for item in found if only is None or item.change.ref in only)
 
 
 def table_text(kind: Kind, found: Sequence[AnyRow], *, wide: bool = False, paint: Paint = plain) -> str:
-    """One kind as a table."""
+    """Write one kind as a table."""
     view = VIEWS[kind]
     if not found:
-        return f"No {view.nothing}.\n"
+        return f"No {'declared ' if view.only_declared else ''}{KINDS[kind].nouns}.\n"
     cells = {"NAME": _name, **view.columns, "SYNC": _sync_of}
     if wide:
         cells |= {**view.wide, "SET": _set, "WHY": _why}
@@ -44,12 +45,12 @@ def table_text(kind: Kind, found: Sequence[AnyRow], *, wide: bool = False, paint
 
 
 def names_text(found: Iterable[AnyRow]) -> str:
-    """`kind/name`, a line each, for scripts."""
+    """Write `kind/name`, a line each, for scripts."""
     return lines([line for row in found for line in columns([(str(row.change.ref),)])])
 
 
 def rows_data(found: Iterable[AnyRow]) -> Data:
-    """schemas/output/get.json"""
+    """Objects as described by schemas/output/get.json."""
     return {"items": [row_data(row) for row in found]}
 
 
@@ -68,7 +69,7 @@ def row_data(row: AnyRow) -> dict[str, Data]:
 
 
 def sync(change: Change) -> str:
-    """Whether an object is as its manifest says, in a word or two."""
+    """The state of an object against its manifest, in a word or two."""
     return _SYNC[change.op]
 
 

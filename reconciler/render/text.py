@@ -1,4 +1,4 @@
-"""What text and data are made of: what may be shown, how wide it is on a terminal, columns, and what JSON can hold."""
+"""Building blocks of output: escaping, width on a terminal, columns, counts and sizes."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from reconciler.model.diff import Value
 GAP = "   "
 _UNITS = (("PB", 1024**3), ("TB", 1024**2), ("GB", 1024))
 Data = Any
-"""What JSON can hold."""
+"""Any value that JSON can hold."""
 
 Paint = Callable[[str, str], str]
-"""Gives a text the colour of a word (`create`, `blocked`, `OPEN` ...); only ever repeats what the words say."""
+"""Colours a text by a word (`create`, `blocked`, `OPEN` ...). Colour only repeats words, it never replaces them."""
 
 
 def plain(text: str, _word: str) -> str:
-    """The Paint that leaves everything as it is."""
+    """Leave text without colour."""
     return text
 
 
 def clean(text: str) -> str:
-    """`text` with everything escaped that does not print: control characters, terminal escapes, direction marks."""
+    """Escape every character that does not print: control characters, terminal escapes, direction marks."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else _escaped(char) for char in text)
@@ -34,19 +34,19 @@ def _escaped(char: str) -> str:
 
 
 def width(text: str) -> int:
-    """How many columns `text` takes on a terminal."""
+    """Number of columns that `text` takes on a terminal."""
     if text.isascii():
         return len(text)
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def pad(text: str, columns: int) -> str:
-    """`text` filled up with blanks to so many columns."""
+    """Fill `text` up with blanks to this number of columns."""
     return text + " " * (columns - width(text))
 
 
 def show(value: Value) -> str:
-    """A value as a manifest would spell it, on one line."""
+    """Spell a value on one line, as in a manifest."""
     if isinstance(value, str):
         return clean(value) if value else '""'
     if isinstance(value, bool):
@@ -61,7 +61,7 @@ def show(value: Value) -> str:
 
 
 def columns(rows: Sequence[Sequence[str]], indent: str = "", paint: Paint = plain) -> list[str]:
-    """Rows as aligned lines. Cells are cleaned here; `paint` sees each cell after it has been given its width."""
+    """Align rows. Cells are cleaned here; `paint` gets each cell padded, so colour does not change its width."""
     cells = [[clean(cell) for cell in row] for row in rows]
     widths = [max(width(cell) for cell in column) for column in zip(*cells, strict=True)]
     return [
@@ -71,19 +71,19 @@ def columns(rows: Sequence[Sequence[str]], indent: str = "", paint: Paint = plai
 
 
 def lines(parts: Sequence[str]) -> str:
-    """The lines as one text that ends with a newline; nothing when there is no line."""
+    """Join lines to a text that ends with a newline; empty without lines."""
     return "\n".join(parts) + "\n" if parts else ""
 
 
 def count(number: int, noun: str) -> str:
-    """`1 host`, `2 hosts`."""
+    """Count a noun: `1 host`, `2 hosts`."""
     if number != 1:
         noun = f"{noun[:-1]}ies" if noun.endswith("icy") else f"{noun}s"
     return f"{number} {noun}"
 
 
 def about(megabytes: int) -> str:
-    """A used size for people: `0MB`, `180MB`, `1.2GB`."""
+    """Round a size for people: `0MB`, `180MB`, `1.2GB`."""
     for unit, factor in _UNITS:
         if megabytes >= factor:
             return f"{megabytes / factor:.1f}".removesuffix(".0") + unit

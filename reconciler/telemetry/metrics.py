@@ -29,31 +29,31 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
         self._passes = Counter(
-            "vdvs_passes", "Passes of the watch, by why they were made and how they ended.", ["trigger", "result"],
+            "vdvs_passes", "Passes of the watch, by trigger and result.", ["trigger", "result"],
             registry=registry,
         )  # fmt: skip
         self._duration = Histogram(
-            "vdvs_pass_duration_seconds", "How long passes took.", registry=registry, buckets=_BUCKETS
+            "vdvs_pass_duration_seconds", "Duration of passes in seconds.", registry=registry, buckets=_BUCKETS
         )
         self._last = Gauge(
             "vdvs_last_pass_timestamp_seconds",
-            "When the last pass ended that could look at the site.",
+            "When the last successful pass ended.",
             registry=registry,
         )
-        self._events = Counter("vdvs_events", "Events told, by what happened.", ["event"], registry=registry)
+        self._events = Counter("vdvs_events", "Events, by kind.", ["event"], registry=registry)
         self._objects = Gauge(
-            "vdvs_objects", "Objects, by kind and by how they compare with the manifests.", ["kind", "state"],
+            "vdvs_objects", "Objects, by kind and state.", ["kind", "state"],
             registry=registry,
         )  # fmt: skip
         self._open = Gauge("vdvs_hosts_open", "Hosts that allow every VM everything.", registry=registry)
         self._unreachable = Gauge("vdvs_hosts_unreachable", "Hosts that do not answer.", registry=registry)
         self._oldest = Gauge(
             "vdvs_oldest_drift_timestamp_seconds",
-            "Since when the object has drifted that has done so for longest; 0 if none has.",
+            "When the longest-lasting drift began; 0 if there is none.",
             registry=registry,
         )
         self._valid = Gauge("vdvs_manifests_valid", "1 if the manifests are valid, 0 if not.", registry=registry)
-        info = Gauge("vdvs_build_info", "The version of vdvs that watches.", ["version"], registry=registry)
+        info = Gauge("vdvs_build_info", "Version of the watching vdvs.", ["version"], registry=registry)
         info.labels(__version__).set(1)
         self._since: dict[ObjectRef, datetime] = {}
         self._begin_at_zero()

@@ -1,4 +1,4 @@
-"""Boot scripts of every shape that people write. `@original@`, `@older@` and `@ours@` stand for a section."""
+"""Boot scripts of every common shape. `@original@`, `@older@` and `@ours@` stand for a section."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ HINDERED = {
 
 
 def texts() -> dict[str, str]:
-    """Every script, as text of which each character is one byte of the file."""
+    """Return every script as text in which each character is one byte of the file."""
     found = {}
     for name, text in {**HARMLESS, **BEHIND, **NAMING, **HINDERED}.items():
         for mark, section in SECTIONS.items():

@@ -12,7 +12,7 @@ from tests.agent.world import ANOTHER_PYTHON, G1, G2, VM1, Agent, outcomes, vmgr
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With another interpreter only those tests say something that ask an agent, and leave its inside alone."""
+    """With another interpreter, run only the tests that talk to an agent and do not use its internals."""
     if ANOTHER_PYTHON is None:
         return
     here = Path(__file__).parent

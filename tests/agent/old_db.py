@@ -31,7 +31,7 @@ def write(
 
 
 def upgrade_as_vdvs(path: Path, names: dict[str, str], until: str = "the end") -> None:
-    """What vDVS 0.14 and later do when they open such a DB, up to a step: the version first, and committed at once."""
+    """Upgrade as vDVS 0.14 and later do on opening such a DB, up to a step: the version first, committed at once."""
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("ALTER TABLE vms ADD COLUMN vm_name TEXT")
         for vm, name in names.items():

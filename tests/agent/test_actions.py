@@ -1,4 +1,4 @@
-"""Each action on the config DB: what it does, and what it insists on before it does it."""
+"""Each action on the config DB: its effect and its preconditions."""
 
 from __future__ import annotations
 

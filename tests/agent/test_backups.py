@@ -1,4 +1,4 @@
-"""The backups beside a config DB: listed, and read as the DB itself would be. Nothing is written, whatever is there."""
+"""Backups beside a config DB: listed, and read like the DB itself. Nothing is written."""
 
 from __future__ import annotations
 

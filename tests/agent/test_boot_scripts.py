@@ -31,14 +31,14 @@ pytestmark = pytest.mark.skipif(BUSYBOX is None, reason="needs busybox")
 
 @dataclass(frozen=True)
 class Boot:
-    """What a boot left: the target of the link (None: no link), and what the script printed."""
+    """The result of a boot: the target of the link (None: no link), and the output of the script."""
 
     link: str | None
     output: bytes
 
 
 def boot(text: str, box: Path) -> Boot:
-    """Run a local.sh in this folder, which is made anew, as /etc/rc.local of ESXi does."""
+    """Run a local.sh in this folder, which is created for it, as /etc/rc.local of ESXi does."""
     shutil.rmtree(box, ignore_errors=True)
     for folder in ("bin", "tmp", "etc/vmware", "vmfs/volumes"):
         (box / folder).mkdir(parents=True)
@@ -69,7 +69,7 @@ def boot(text: str, box: Path) -> Boot:
 
 
 def judge(text: str, box: Path) -> Boot:
-    """Boot, and compare with what is said of the text."""
+    """Boot, and compare with the agent's statement about the text."""
     said, booted = local_sh.understand(text), boot(text, box)
     if said["runs"]:
         assert booted.link == f"/vmfs/volumes/{said['datastore']}/dockvols/vmdkops_config.db"
@@ -81,14 +81,14 @@ def judge(text: str, box: Path) -> Boot:
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_what_is_said_of_it_holds(name: str, tmp_path: Path) -> None:
+def test_the_statement_holds(name: str, tmp_path: Path) -> None:
     judge(SCRIPTS[name], tmp_path / "box")
     said = local_sh.understand(SCRIPTS[name])
     assert (said["form"] == "not first" and said["runs"] is True) is (name in BEHIND)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_what_is_said_of_it_holds_after_our_edit(name: str, tmp_path: Path) -> None:
+def test_the_statement_holds_after_our_edit(name: str, tmp_path: Path) -> None:
     text = SCRIPTS[name]
     edited = local_sh.with_section(text, ID)
     said, booted = local_sh.understand(edited), judge(edited, tmp_path / "box")
@@ -126,7 +126,7 @@ HEADS = ["#!/bin/sh\n", "#!/bin/sh -e\n", ""]
 @given(
     pieces=st.lists(st.sampled_from(PIECES), max_size=4), head=st.sampled_from(["#!/bin/sh\n", "#!/bin/sh -e\n", ""])
 )
-def test_what_is_said_of_any_mixture_holds(
+def test_the_statement_holds_for_any_mixture(
     tmp_path_factory: pytest.TempPathFactory, pieces: list[str], head: str
 ) -> None:
     box = tmp_path_factory.getbasetemp() / "mixture"

@@ -1,4 +1,4 @@
-"""What the agent notices by itself: by `stat`, and of the service now and then by asking it."""
+"""Changes that the agent detects by itself: by `stat`, and now and then by asking the service."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_change_is_noticed_once(ready: Agent, what: str) -> None:
     assert watching.changed() == []
 
 
-def test_a_link_that_is_made_anew_with_the_same_text_counts(ready: Agent) -> None:
+def test_a_link_that_is_made_again_with_the_same_text_counts(ready: Agent) -> None:
     relink(ready)
     watching = watched(ready)
     (ready.root / AUTH_DB).unlink()
@@ -145,7 +145,7 @@ def test_a_service_that_is_looked_after_is_not_asked_for_every_look(ready: Agent
 
 
 @pytest.mark.parametrize("python", ALL_PYTHONS, ids=lambda path: Path(path).parents[1].name)
-def test_every_python_says_unasked_what_changed_and_answers_on(ready: Agent, python: str) -> None:
+def test_every_python_reports_changes_unasked_and_keeps_answering(ready: Agent, python: str) -> None:
     with ready.process(python) as process:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -189,7 +189,7 @@ def test_dockvols_that_somebody_else_makes_meanwhile_will_do(agent: Agent, monke
 
 
 def test_a_claim_that_somebody_else_has_filled_is_not_taken_away(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the file system knows no locks another host may rename its DB over our claim."""
+    """Without file locks another host may rename its DB over our claim."""
     rename = os.rename
 
     def fails(source: str, target: str) -> None:

@@ -1,4 +1,4 @@
-"""Rows that serve nobody: found with their exact key, kept out of the other rows, and deleted, they and no others."""
+"""Dead rows: found with their exact key, kept apart from the other rows, and deleted without touching any other."""
 
 from __future__ import annotations
 

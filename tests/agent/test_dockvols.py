@@ -1,4 +1,4 @@
-"""What is in `dockvols/`, and the links in it that carry the names of vmgroups."""
+"""The content of `dockvols/`, and its links named after vmgroups."""
 
 from __future__ import annotations
 

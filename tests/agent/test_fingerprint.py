@@ -1,4 +1,4 @@
-"""The fingerprint: what it depends on, and what not."""
+"""The fingerprint: what changes it, and what does not."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def test_why_a_link_is_broken(ready: Agent) -> None:
 
 @pytest.mark.parametrize("trouble", ["locked", "hot journal", "garbage", "unreadable"])
 def test_a_look_at_a_host_opens_no_config_db(ready: Agent, trouble: str) -> None:
-    """What is wrong with it is for the one host to say that reads it."""
+    """Faults of the DB are reported by the one host that reads it."""
     auth_db(ready).symlink_to(DB)
     other = sqlite3.connect(ready.db, isolation_level=None)
     if trouble == "locked":
@@ -194,7 +194,7 @@ def section(agent: Agent) -> Section:
     return Section(**{**said, "form": SectionForm(said["form"])})
 
 
-def told(**differing: Any) -> Section:
+def section_with(**differing: Any) -> Section:
     return replace(Section(SectionForm.OURS, VOLUME, saved=True), **differing)
 
 
@@ -203,10 +203,10 @@ def test_a_local_sh_that_is_not_executable_does_not_run_until_it_is_again(agent:
     agent.on_host(SECTION)
     path.chmod(0o1644)
     why = "local.sh is not executable, so the host does not run it"
-    assert section(agent) == told(runs=False, why=why)
+    assert section(agent) == section_with(runs=False, why=why)
     assert agent.on_host(SECTION) == ["ok"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o1755
-    assert section(agent) == told()
+    assert section(agent) == section_with()
     assert saves.read_text() == "saved\nsaved\n"
 
 
@@ -214,9 +214,9 @@ def test_a_section_behind_an_exit_is_moved(agent: Agent) -> None:
     on_boot_bank(agent)
     path = local_sh_of(agent, "#!/bin/sh\nexit 1 # \u00e9\n" + local_sh.section_text(VOLUME))
     why = "line 2 may keep the section below it from running"
-    assert section(agent) == told(form=SectionForm.NOT_FIRST, runs=None, why=why)
+    assert section(agent) == section_with(form=SectionForm.NOT_FIRST, runs=None, why=why)
     assert agent.on_host(SECTION) == ["ok"]
-    assert section(agent) == told()
+    assert section(agent) == section_with()
     assert path.read_text() == "#!/bin/sh\n" + local_sh.section_text(VOLUME) + "exit 1 # \u00e9\n"
 
 
@@ -227,7 +227,7 @@ def test_a_line_of_others_that_may_undo_the_link_is_named_and_stays(agent: Agent
     lines = path.read_text().split("\n")
     number = lines.index("rm -f /etc/vmware/vmdkops/auth-db") + 1
     why = f"line {number}: auth-db or its folder is named, so the link may be undone"
-    assert section(agent) == told(runs=None, why=why)
+    assert section(agent) == section_with(runs=None, why=why)
     stamp = path.stat().st_mtime_ns
     assert agent.on_host(SECTION) == ["ok"]
     assert path.stat().st_mtime_ns == stamp
@@ -237,7 +237,7 @@ def test_a_local_sh_that_is_not_of_the_shell_is_left_alone(agent: Agent) -> None
     on_boot_bank(agent)
     path = local_sh_of(agent, "#!/bin/python\nprint(1)\n")
     why = "line 1: local.sh is not a script of the shell of ESXi (#!/bin/python)"
-    assert section(agent) == told(form=SectionForm.MISSING, datastore=None, runs=False, hindrance=why)
+    assert section(agent) == section_with(form=SectionForm.MISSING, datastore=None, runs=False, hindrance=why)
     assert agent.on_host(SECTION) == ["NeverRuns"]
     assert path.read_text() == "#!/bin/python\nprint(1)\n"
 
@@ -250,7 +250,7 @@ def test_the_section_is_written_in_place_and_saved(agent: Agent) -> None:
     after = path.stat()
     assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
     assert saves.read_text() == "saved\n"
-    assert section(agent) == told(saved=True)
+    assert section(agent) == section_with(saved=True)
     assert (agent.root / "etc/vmware/vmdkops/local.sh.vdvs-before").read_text() == PLAIN
     assert [entry.name for entry in path.parent.iterdir()] == ["local.sh"]
 
@@ -264,11 +264,11 @@ def test_a_correct_and_saved_section_is_left_alone(agent: Agent) -> None:
     assert saves.read_text() == "saved\n"
 
 
-def test_what_could_not_be_saved_is_said_until_it_is(agent: Agent) -> None:
+def test_an_unsaved_edit_is_reported_until_it_is_saved(agent: Agent) -> None:
     path = local_sh_of(agent)
     on_boot_bank(agent, succeeds=False)
     assert agent.on_host(SECTION) == ["NotSaved"]
-    assert section(agent) == told(saved=False)
+    assert section(agent) == section_with(saved=False)
     stamp = path.stat().st_mtime_ns
     on_boot_bank(agent)
     assert agent.on_host(SECTION) == ["ok"]
@@ -284,7 +284,7 @@ def test_without_a_way_to_save_persistence_is_not_claimed(agent: Agent) -> None:
 
 def test_a_missing_local_sh_is_created(agent: Agent) -> None:
     on_boot_bank(agent)
-    assert section(agent) == told(form=SectionForm.NO_FILE, datastore=None, runs=False)
+    assert section(agent) == section_with(form=SectionForm.NO_FILE, datastore=None, runs=False)
     assert agent.on_host(SECTION) == ["ok"]
     path = agent.root / LOCAL_SH
     assert stat.S_IMODE(path.stat().st_mode) == 0o1755
@@ -357,8 +357,8 @@ def grow_older(folder: Path) -> None:
     os.utime(folder, (minute_ago, minute_ago))
 
 
-def start_anew(agent: Agent) -> None:
-    """As an agent that knows nothing of what an earlier one was told."""
+def forget_caches(agent: Agent) -> None:
+    """Clear what an agent remembers, as a new one does."""
     agent.close()
     facts.forget_driver(Root(str(agent.root)))
 
@@ -373,15 +373,15 @@ def test_esxcli_is_asked_again_only_when_a_vib_came_or_went(agent: Agent) -> Non
     assert len(log.read_text().splitlines()) == 2
 
 
-def test_what_an_agent_before_was_told_by_esxcli_need_not_be_asked(agent: Agent) -> None:
+def test_an_answer_of_esxcli_to_an_earlier_agent_is_used(agent: Agent) -> None:
     vibs, log = installed_vibs(agent), esxcli(agent, "1.0")
     kept = agent.ask("observe")["kept_driver"]
-    start_anew(agent)
+    forget_caches(agent)
     assert agent.ask("observe", kept_driver=kept)["host"]["driver"] == "1.0"
     assert len(log.read_text().splitlines()) == 1
     (vibs / "new.xml").touch()
     grow_older(vibs)
-    start_anew(agent)
+    forget_caches(agent)
     esxcli(agent, "2.0")
     assert agent.ask("observe", kept_driver=kept)["host"]["driver"] == "2.0"
     assert len(log.read_text().splitlines()) == 2
@@ -418,7 +418,7 @@ def test_a_source_that_is_not_what_was_declared_is_not_installed(agent: Agent) -
 
 
 def busy(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
-    """Let another host have the file open for as many tries."""
+    """Simulate another host that has the file open for this number of attempts."""
     left = iter(range(times))
 
     def opened(path: str, mode: str) -> Any:
@@ -474,7 +474,7 @@ def test_nothing_is_removed_for_a_source_that_is_not_right(agent: Agent, content
     assert agent.host()["driver"] == "0.14.1"
 
 
-def test_a_replacement_that_fails_halfway_says_so_and_is_taken_up_again(agent: Agent) -> None:
+def test_a_replacement_that_fails_halfway_is_reported_and_continued(agent: Agent) -> None:
     esxcli(agent, "0.14.1")
     broken = {**REPLACE, "source": "https://example.com/broken.vib"}
     (result,) = agent.ask("apply_host", actions=[broken])["results"]
@@ -602,7 +602,7 @@ def test_local_sh_is_a_whole_script_at_every_moment(agent: Agent) -> None:
     path = local_sh_of(agent, local_sh.with_section(PLAIN, VOLUME))
     killed_before(agent, "ftruncate", {"action": "RemoveSection"})
     assert path.read_text().rstrip("\n") + "\n" == PLAIN
-    assert section(agent) == told(form=SectionForm.MISSING, datastore=None, saved=False, runs=False)
+    assert section(agent) == section_with(form=SectionForm.MISSING, datastore=None, saved=False, runs=False)
     on_boot_bank(agent)
     assert agent.on_host({"action": "RemoveSection"}) == ["ok"]
     assert section(agent).saved
@@ -624,7 +624,7 @@ def test_the_link_is_the_old_or_the_new_one_at_every_moment(ready: Agent, step: 
 
 
 def killed_before(agent: Agent, step: str, action: Action) -> None:
-    """Do a host action in a process of its own that is killed when it is about to call this function of `os`."""
+    """Run a host action in a process that is killed just before it calls this function of `os`."""
     script = f"""
 import json, os, signal, sys
 sys.path.insert(0, ".")

@@ -25,7 +25,7 @@ from reconciler.agent import local_sh
 from reconciler.agent.db import rules
 from tests.agent import old_db
 from tests.agent.test_observe_db import leave_hot_journal
-from tests.agent.test_relocation import NEW, OWN, Move, book, strike
+from tests.agent.test_relocation import NEW, OWN, Move, book, unbook
 from tests.agent.test_upgrade import upgrade
 from tests.agent.world import (
     AUTH_DB,
@@ -56,8 +56,11 @@ State = Any
 
 @dataclass(frozen=True)
 class Work:
-    """One thing that the agent does. `state` is what it changes, as plain values; `check` what must hold whenever it is
-    killed, given the site before and after; `again` asks for the same once more, from whatever is there now."""
+    """One operation of the agent.
+
+    `state`: what it changes, as plain values; `check`: what must hold whenever it is killed, given the site before and
+    after; `again`: requests the same once more, from the current state.
+    """
 
     prepare: Callable[[Agent], None]
     request: Callable[[Agent], dict[str, Any]]
@@ -68,7 +71,7 @@ class Work:
 
 
 def copy(agent: Agent, folder: Path) -> Agent:
-    """The same host once more."""
+    """Return the same host in another folder."""
     shutil.copytree(agent.root, folder, symlinks=True)
     made = Agent.__new__(Agent)
     made.root, made.volume = folder, folder / URL[1:]
@@ -125,7 +128,7 @@ def backups(agent: Agent) -> dict[str, bytes]:
 
 
 def check_db(killed: Agent, before: Agent, after: Agent) -> None:
-    """Whole backups, one of them of what was there before if anything changed; no file that nobody can explain."""
+    """Check for complete backups, one of them of the former DB if anything changed, and no unexplained file."""
     whole = {*backups(before).values(), before.db.read_bytes() if before.db.exists() else b""}
     assert set(backups(killed).values()) <= whole
     if rows(killed) != rows(before) and backups(after):
@@ -135,11 +138,11 @@ def check_db(killed: Agent, before: Agent, after: Agent) -> None:
 
 
 def settled(agent: Agent) -> str:
-    return settled_at(agent, DB)
+    return recovered_at(agent, DB)
 
 
-def settled_at(agent: Agent, path: str) -> str:
-    """What the next pass does first: the DB is recovered if a journal is hot."""
+def recovered_at(agent: Agent, path: str) -> str:
+    """Recover the DB if a journal is hot, as the next pass does first."""
 
     def look() -> Any:
         wanted = [{"path": path, "fingerprint": None}]
@@ -213,7 +216,7 @@ def copied(prepare: Callable[[Agent], None]) -> Callable[[Agent], None]:
         move = of(agent)
         move.copy()
         book(move.old, "c")
-        strike(move.old, "a")
+        unbook(move.old, "a")
 
     return copied
 
@@ -228,11 +231,11 @@ def moving(verb: str) -> Callable[[Agent], dict[str, Any]]:
 
 
 def both(agent: Agent) -> State:
-    """The rows of both DBs and the books of the new one; the old one may be a link by now, which nobody reads as it."""
+    """Return the rows of both DBs and the booked volumes of the new one. A link in place of the old one is not read."""
     move = of(agent)
     old = "nothing" if move.old.is_symlink() else rows(agent, move.old)
     new = rows(agent, move.new)
-    return old, new, "nothing" if new == "nothing" or settled_at(agent, NEW) != "present" else move.books()
+    return old, new, "nothing" if new == "nothing" or recovered_at(agent, NEW) != "present" else move.books()
 
 
 def check_move(killed: Agent, before: Agent, after: Agent) -> None:
@@ -246,7 +249,7 @@ def check_move(killed: Agent, before: Agent, after: Agent) -> None:
 
 def move_again(verb: str) -> Callable[[Agent], None]:
     def again(agent: Agent) -> None:
-        settled_at(agent, NEW)
+        recovered_at(agent, NEW)
         agent.ask(verb, **of(agent).request(deadline=30))
 
     return again
@@ -263,7 +266,7 @@ def leaving_own(agent: Agent) -> dict[str, Any]:
 
 
 def leave_again(agent: Agent) -> None:
-    settled_at(agent, NEW)
+    recovered_at(agent, NEW)
     assert agent.on_host(*leaving_own(agent)["actions"]) == ["ok"]
 
 
@@ -401,7 +404,7 @@ def chance(request: pytest.FixtureRequest) -> random.Random:
 
 
 def do(agent: Agent, work: Work, fatal: int | None = None) -> int:
-    """Let an agent of its own do the work, and die after so many changes on disk; how many it made."""
+    """Run the work in an agent that is killed after this number of changes on disk; return how many it made."""
     request = {"id": 1, **work.request(agent)}
     with agent.process() as process:
         assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""log_config.json: what the service would take from it, and how it is changed."""
+"""log_config.json: how it is read and changed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def setting(level: str, before: str | None) -> dict[str, Any]:
     return {"action": "SetLogLevel", "level": level, "before": before}
 
 
-def test_the_level_that_the_file_says(agent: Agent) -> None:
+def test_the_level_in_the_file(agent: Agent) -> None:
     assert level(agent) == (None, None)
     written(agent, levels("INFO", "INFO"))
     assert level(agent) == ("INFO", None)
@@ -46,7 +46,7 @@ def test_the_level_that_the_file_says(agent: Agent) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"loggers": {"": []}}', '{"loggers": null}'])
-def test_a_file_that_the_service_cannot_use_is_said_and_not_overwritten(agent: Agent, content: str) -> None:
+def test_an_unusable_file_is_reported_and_not_overwritten(agent: Agent, content: str) -> None:
     path = written(agent, content)
     assert level(agent)[0] is None
     assert "log_config.json" in level(agent)[1]

@@ -1,4 +1,4 @@
-"""The metadata of volumes: what is read of them, and that only their access is changed."""
+"""Metadata of volumes: how they are read, and that only the access is changed."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def read_only(metadata: dict[str, Any]) -> str:
 
 
 def fail_at(monkeypatch: pytest.MonkeyPatch, name: str, path: Path, number: int, times: int = 99) -> None:
-    """Let this function of the operating system fail so often for this path (as its last argument)."""
+    """Make this function of the operating system fail this many times for this path (its last argument)."""
     really, left = getattr(os, name), [times]
 
     def call(*arguments: Any, **more: Any) -> Any:
@@ -98,7 +98,7 @@ class TestLooking:
         assert {uuid: list(names) for uuid, names in found["found"].items()} == {G1: ["web"], G2: ["web"]}
         assert sorted(look(agent, None)["found"][G1]) == ["other", "web"]
 
-    def test_what_is_told_of_it(self, agent: Agent) -> None:
+    def test_the_fields_of_its_settings(self, agent: Agent) -> None:
         file = volume(agent)
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         assert web(agent) == {
@@ -109,7 +109,7 @@ class TestLooking:
         ("metadata", "access"),
         [({}, None), ({"volOpts": None}, None), ({"volOpts": {}}, None), ({"volOpts": {"access": 1}}, "1")],
     )
-    def test_an_access_that_is_not_said_or_odd(self, agent: Agent, metadata: Any, access: str | None) -> None:
+    def test_a_missing_or_unknown_access(self, agent: Agent, metadata: Any, access: str | None) -> None:
         volume(agent, metadata)
         assert web(agent)["access"] == access
 
@@ -121,7 +121,7 @@ class TestLooking:
         volume(agent, {"status": "detached", "attachedVMUuid": "50aa"})
         assert web(agent)["attached"] is None
 
-    def test_the_newest_snapshot_says_where_they_are(self, agent: Agent) -> None:
+    def test_the_newest_snapshot_names_the_file(self, agent: Agent) -> None:
         volume(agent)
         for number, access in ((2, "old"), (1, "new")):
             side = volume(agent, {"volOpts": {"access": access}}, f"web-{number:06}").parent / f"web-{number:06}.vmdk"
@@ -209,7 +209,7 @@ class TestChanging:
         assert os.listdir(agent.dockvols / ".vdvs-backups" / G1) == [file.name]
 
     @pytest.mark.parametrize("metadata", [{}, {"volOpts": None}, {"volOpts": {}}, {"volOpts": {"size": "1gb"}}])
-    def test_an_access_that_is_not_said_is_added(self, agent: Agent, metadata: Any) -> None:
+    def test_a_missing_access_is_added(self, agent: Agent, metadata: Any) -> None:
         file = volume(agent, metadata)
         assert do(agent, file) == "ok"
         expected = {**metadata, "volOpts": {**(metadata.get("volOpts") or {}), "access": "read-only"}}
@@ -296,7 +296,7 @@ class TestChanging:
         assert os.listdir(tmp_path / "outside") == []
 
     @pytest.mark.skipif(os.getuid() == 0, reason="root writes everywhere")
-    def test_a_read_only_datastore_is_said(self, agent: Agent) -> None:
+    def test_a_read_only_datastore_is_reported(self, agent: Agent) -> None:
         file = volume(agent)
         before = file.read_bytes()
         agent.dockvols.chmod(0o555)

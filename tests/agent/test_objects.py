@@ -1,4 +1,4 @@
-"""Who applied what: recorded with the change it belongs to, believed only where the table is as we make it."""
+"""Records of who applied what: written with the change itself, trusted only if the table is as we make it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_it_is_the_same_on_every_python(agent: Agent, python: str) -> None:
     assert observed["result"]["config_dbs"][DB]["objects"] == agent.look()["objects"] == [row(of="t\u00e9am")]
 
 
-def test_an_unchanged_db_still_says_who_applied_what(ready: Agent) -> None:
+def test_an_unchanged_db_still_has_its_records(ready: Agent) -> None:
     known = ready.look()["fingerprint"]
     ready.apply([record()], stamp=ANN)
     found = ready.look(known=known)
@@ -121,7 +121,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("name", DAMAGE)
-def test_a_table_that_is_not_ours_says_nothing_and_stops_nothing(ready: Agent, name: str) -> None:
+def test_a_foreign_table_is_ignored_and_blocks_nothing(ready: Agent, name: str) -> None:
     ready.apply([record("vmgroup/G2", G2)], stamp=ANN)
     ready.sql(*DAMAGE[name])
     found = ready.look()

@@ -1,4 +1,4 @@
-"""Every state that a config DB can be found in. Observing writes nothing, whatever it finds."""
+"""Every state in which a config DB can be found. Observing writes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Host paths inside a root: nothing leads out of it but the datastores of its lab."""
+"""Host paths inside a root: nothing leads out of it except the datastores of its lab."""
 
 from __future__ import annotations
 

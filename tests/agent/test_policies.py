@@ -191,7 +191,7 @@ class TestRemoving:
         assert do(agent, "gold", TEXT, None) == "InUse"
         assert os.listdir(folder) == ["gold"]
 
-    def test_one_of_which_it_cannot_be_told_stays(self, agent: Agent, dockvols: Path, folder: Path) -> None:
+    def test_a_policy_of_unknown_usage_stays(self, agent: Agent, dockvols: Path, folder: Path) -> None:
         (folder / "gold").write_text(TEXT)
         volume(dockvols, "web", "{")
         assert do(agent, "gold", TEXT, None) == "ReadError"

@@ -1,4 +1,4 @@
-"""The agent as a process: its greeting, its answers, and that nothing can break the stream."""
+"""The agent as a process: its greeting, its answers, and a stream that nothing can corrupt."""
 
 from __future__ import annotations
 
@@ -135,8 +135,8 @@ def test_vermin_finds_nothing_newer_than_the_pythons_of_esxi() -> None:
 
 
 @pytest.mark.parametrize("python", ALL_PYTHONS, ids=lambda path: Path(path).parents[1].name)
-def test_what_is_said_can_always_be_shown(agent: Agent, python: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names on a host may be any bytes; half of a pair of surrogates would break whoever prints it."""
+def test_messages_can_always_be_shown(agent: Agent, python: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names on a host may be any bytes; half of a surrogate pair would break the reader."""
     for name, value in (("LC_ALL", "POSIX"), ("PYTHONCOERCECLOCALE", "0"), ("PYTHONUTF8", "0")):
         monkeypatch.setenv(name, value)  # as over SSH on ESXi
     wrong = {"action": "SetNameLink", "url": "/vmfs/volumes/Gr\u00fcn", "name": "a", "uuid": G1}

@@ -1,4 +1,4 @@
-"""Moving a config DB: the copy that says where it comes from, what is taken over, and the end of the old one."""
+"""Moves of a config DB: the copy with its origin, the volumes taken over, and the old DB retired."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def book(path: Path, *names: str) -> None:
         connection.executemany(BOOKED, [(G1, URL, name, 100) for name in names])
 
 
-def strike(path: Path, name: str) -> None:
+def unbook(path: Path, name: str) -> None:
     with sqlite(path) as connection:
         connection.execute("DELETE FROM volumes WHERE volume_name = ?", (name,))
 
@@ -97,7 +97,7 @@ def move(request: pytest.FixtureRequest, agent: Agent) -> Move:
     return found
 
 
-def test_the_copy_has_every_row_and_says_where_it_comes_from(move: Move) -> None:
+def test_the_copy_has_every_row_and_its_origin(move: Move) -> None:
     before = move.old.read_bytes()
     move.copy()
     assert content(move.new) == content(move.old)
@@ -140,9 +140,9 @@ def test_a_link_to_the_old_one_is_broken_then(agent: Agent) -> None:
 def test_what_was_booked_on_both_sides_meanwhile_is_merged(move: Move) -> None:
     move.copy()
     book(move.old, "old")
-    strike(move.old, "a")
+    unbook(move.old, "a")
     book(move.new, "new")
-    strike(move.new, "b")
+    unbook(move.new, "b")
     move.retire()
     assert move.books() == ["c", "new", "old"]
 

@@ -1,4 +1,4 @@
-"""The rules of vDVS for the rows of a config DB: each broken rule is found, named, and attributed."""
+"""The rules of vDVS for rows of a config DB: each violation is found, named, and attributed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""apply_db on a DB that is there: all or nothing, only on what the plan saw, and with a copy first."""
+"""apply_db on an existing DB: all or nothing, only on the rows of the plan, and after a backup."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BACKUP = f"vmdkops_config.db.bak-{TIME}"
 
 
 def untouched(agent: Agent, before: bytes) -> bool:
-    """Whether the DB has not changed by a byte and nothing was left beside it."""
+    """Return whether the DB is unchanged to the byte and nothing was left beside it."""
     return agent.db.read_bytes() == before and agent.files() == ["vmdkops_config.db"]
 
 
@@ -254,7 +254,7 @@ os.rename = kill
     assert ready.files() == ["vmdkops_config.db", BACKUP]
 
 
-def test_what_an_interrupted_creation_left_is_told_and_goes_when_it_is_old(ready: Agent) -> None:
+def test_leftovers_of_a_creation_are_reported_and_removed_when_old(ready: Agent) -> None:
     name = f"vmdkops_config.db.new-{'0' * 16}"
     (ready.dockvols / name).touch()
     assert ready.look()["leftovers"] == []  # somebody may be at it
@@ -275,7 +275,7 @@ def test_only_leftovers_of_our_own_are_removed(ready: Agent) -> None:
 
 
 def test_a_commit_that_fails_half_way_keeps_the_backup(ready: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As long as a journal lies beside the DB, the backup may be the only good copy."""
+    """While a journal is beside the DB, the backup may be the only good copy."""
     before = ready.db.read_bytes()
     request = ready.request([[ADD]])
     really_execute = agents_sqlite.execute
@@ -293,7 +293,7 @@ def test_a_commit_that_fails_half_way_keeps_the_backup(ready: Agent, monkeypatch
 
 
 def test_a_commit_does_not_hold_up_the_service_for_long(ready: Agent) -> None:
-    """While it waits for a reader to end, nobody else can read: vDVS on all hosts gives up after five seconds."""
+    """While a commit waits for a reader, nobody else can read: vDVS on all hosts gives up after 5 seconds."""
     reader = sqlite3.connect(ready.db, isolation_level=None)
     reader.execute("BEGIN")
     request = {**ready.request([[ADD]]), "deadline": 30}

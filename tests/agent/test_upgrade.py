@@ -1,4 +1,4 @@
-"""A config DB of schema 1.1: read as it is, written only together with its upgrade, and that wholly or not at all."""
+"""A config DB of schema 1.1: read as it is, written only together with its upgrade, in one transaction."""
 
 from __future__ import annotations
 

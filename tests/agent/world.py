@@ -137,7 +137,7 @@ class Agent:
         return self.apply(*groups, **{"create": True, "fingerprint": "absent", **changes})
 
     def on_host(self, *actions: Action) -> list[str]:
-        """What came of host actions: `ok` or the reason, in order."""
+        """Return the results of host actions, `ok` or the reason, in order."""
         results = self.ask("apply_host", actions=list(actions))["results"]
         return ["ok" if result["ok"] else result["reason"] for result in results]
 
@@ -194,7 +194,7 @@ def sqlite(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def break_at(monkeypatch: pytest.MonkeyPatch, broken: Path, number: int = errno.ESTALE) -> None:
-    """Let the operating system fail with this error whenever it is asked about a path, whatever it is asked."""
+    """Make the operating system fail with this error for every call on a path."""
 
     def breaking(name: str) -> None:
         really = getattr(os, name)
@@ -211,7 +211,7 @@ def break_at(monkeypatch: pytest.MonkeyPatch, broken: Path, number: int = errno.
 
 
 def break_open(monkeypatch: pytest.MonkeyPatch, broken: Path, number: int) -> None:
-    """Let the operating system fail with this error whenever a file is opened."""
+    """Make the operating system fail with this error for every open of a file."""
 
     def call(path: Any, *arguments: Any) -> Any:
         if os.fspath(path) == str(broken):

@@ -22,7 +22,7 @@ def test_allowed(applied: Folder) -> None:
         "  Why         within the limits\n"
         "  VMGroup     MYVMGROUP (configdb/shared)\n"
         "  Looked up   SHARED-Datastore, then _ALL_DS, then _VM_DS\n"
-        "  Limits      volume 200MB, total 5GB\n"
+        "  Limits      volumeMaxSize 200MB, volumeTotalSize 5GB\n"
         "  Used        0MB\n"
         "  Host        esxiz10 (MultiNode, driver 0.14.0577889-0.0.1)\n"
     )

@@ -156,7 +156,7 @@ def test_what_cannot_be_read_is_unknown_and_exits_with_3(applied: Folder) -> Non
 
 def test_describe(applied: Folder) -> None:
     shown = applied.vdvs("describe", "vmgroup", "MYVMGROUP").stdout
-    assert "SHARED-Datastore: create and mount; volume 200MB, total 5GB; used 0MB of 5GB (0%)" in shown
+    assert "SHARED-Datastore: create and mount; volumeMaxSize 200MB, volumeTotalSize 5GB; used 0MB of 5GB (0%)" in shown
     assert "photon-01 (564d" in shown
     assert "CONDITION" in shown
 

@@ -1,4 +1,4 @@
-"""A site of many hosts and vmgroups in a lab, in sync, and what somebody may do to it by hand."""
+"""A large site in a lab, in sync, and manual changes to it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Large:
 
 
 def run(*args: str) -> str:
-    """One command of vdvs, which must work."""
+    """Run a command of vdvs, which must succeed."""
     line = [sys.executable, "-m", "reconciler", *args]
     done = subprocess.run(line, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -84,14 +84,14 @@ def link(host: str) -> Path:
 
 
 def retarget(host: str) -> None:
-    """To where no config DB is: vDVS then refuses everything, so that to link it again widens access."""
+    """Link the host to a place without a config DB, where vDVS refuses everything; linking it again widens access."""
     place = link(host)
     place.unlink()
     place.symlink_to("/vmfs/volumes/elsewhere/dockvols/vmdkops_config.db")
 
 
 def events(about: str) -> list[str]:
-    """What was told of an object."""
+    """Return what was reported of an object."""
     reader = HistoryReader(Path("history.sqlite"))
     found = [str(event["event"]) for event in reader.events([about])]
     reader.close()

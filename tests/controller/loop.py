@@ -1,4 +1,4 @@
-"""The loop with its edges scripted: no files, no site, no sleep."""
+"""The loop with scripted edges: no files, no site, no sleep."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KEPT = Change(HOST, Op.KEEP, "as declared")
 
 
 def desired(*, address: str = "esxiz10.lab.local", line: int = 1) -> Desired:
-    """One host."""
+    """Return manifests with one host."""
     return Desired(SITE, (DesiredHost(HOST, Source("hosts.yaml", line, 1), address, ()),), (), ())
 
 
@@ -51,8 +51,10 @@ class StoppedClock:
 
 @dataclass
 class Script:
-    """A pass for each entry: what the manifests say (or raise), and what comes of the pass (or is raised). Each takes a
-    minute. Implements `ports.Listener`."""
+    """A pass for each entry: the manifests (or an exception), and the outcome of the pass (or an exception).
+
+    Each takes a minute. Implements `ports.Listener`.
+    """
 
     passes: Sequence[tuple[Desired | Exception, Outcome | Exception]]
     heard: list[ReportedEvent] = field(default_factory=list)

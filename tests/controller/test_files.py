@@ -1,4 +1,4 @@
-"""Real files, real inotify: every way in which manifests change is noticed, and what is none of ours is not."""
+"""Real files, real inotify: every way in which manifests change is noticed, and other changes are not."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
 
 
 def replace_file(path: Path) -> None:
-    """As editors and git do it."""
+    """Replace a file as editors and git do."""
     beside = path.with_suffix(".tmp")
     beside.write_text("new")
     beside.rename(path)

@@ -105,9 +105,7 @@ def chaos(site: Large, chance: Random, watches: list[Daemon], number: int) -> No
     assert daemon.end() == 0
 
 
-def test_whatever_somebody_does_by_hand_is_told_and_healed_once(
-    site: Large, chance: Random, watches: list[Daemon]
-) -> None:
+def test_manual_changes_are_reported_and_healed_once(site: Large, chance: Random, watches: list[Daemon]) -> None:
     chaos(site, chance, watches, 12)
 
 
@@ -189,7 +187,7 @@ def test_a_host_that_is_gone_keeps_nobody_waiting_and_is_welcome_back(site: Larg
     assert daemon.end() == 0
 
 
-def test_what_keeps_drifting_back_is_left_alone_and_told(site: Large, watches: list[Daemon]) -> None:
+def test_an_object_that_keeps_drifting_back_is_left_alone_and_reported(site: Large, watches: list[Daemon]) -> None:
     daemon = start(watches)
     daemon.passes(2)
     name = site.group_names()[0]
@@ -207,7 +205,7 @@ def test_what_keeps_drifting_back_is_left_alone_and_told(site: Large, watches: l
     assert daemon.end() == 0
 
 
-def test_a_host_that_nobody_declares_is_told_once_whatever_is_healed(site: Large, watches: list[Daemon]) -> None:
+def test_an_undeclared_host_is_reported_once(site: Large, watches: list[Daemon]) -> None:
     stranger, other = site.host_names()[-1], site.host_names()[0]
     manifests = Path("manifests/all.yaml")
     documents = manifests.read_text().split("\n---\n")
@@ -220,7 +218,7 @@ def test_a_host_that_nobody_declares_is_told_once_whatever_is_healed(site: Large
     assert watches[-1].end() == 0
 
 
-def test_a_config_db_that_is_swapped_for_an_old_copy_is_told_group_by_group(site: Large, watches: list[Daemon]) -> None:
+def test_an_old_copy_of_a_config_db_is_reported_group_by_group(site: Large, watches: list[Daemon]) -> None:
     (database,) = Path("lab/datastores").glob("*/dockvols/vmdkops_config.db")
     shutil.copy(database, "old.db")
     manifests = Path("manifests/all.yaml")
@@ -268,7 +266,7 @@ def test_the_end_waits_for_what_is_being_written(site: Large, watches: list[Daem
     assert watches[-1].end() == 0
 
 
-def test_a_link_that_is_replaced_by_a_file_is_told_of_its_host(site: Large, watches: list[Daemon]) -> None:
+def test_a_link_replaced_by_a_file_is_reported_for_its_host(site: Large, watches: list[Daemon]) -> None:
     host = site.host_names()[0]
     daemon = start(watches)
     daemon.passes(2)
@@ -286,7 +284,7 @@ def test_a_link_that_is_replaced_by_a_file_is_told_of_its_host(site: Large, watc
     assert daemon.end() == 0
 
 
-def test_rows_that_nobody_owns_are_told_of_their_config_db(site: Large, watches: list[Daemon]) -> None:
+def test_dead_rows_are_reported_for_their_config_db(site: Large, watches: list[Daemon]) -> None:
     daemon = start(watches)
     daemon.passes(2)
     execute("INSERT INTO vms (vm_id, tenant_id, vm_name) VALUES ('564d0000-0000-0000-0000-00000000dead', 'gone', 'x')")

@@ -1,4 +1,4 @@
-"""What the loop tells, what it may write, and that nothing ends it."""
+"""Reports and writes of the watch, and that no failure ends it."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def test_a_site_in_sync_is_quiet() -> None:
     assert Script([(GOOD, outcome(KEPT))] * 3).run() == []
 
 
-def test_a_drift_is_told_once_and_so_is_its_end() -> None:
+def test_a_drift_and_its_end_are_reported_once() -> None:
     script = Script([(GOOD, outcome(drift()))] * 3 + [(GOOD, outcome(KEPT))] * 2)
     assert script.run() == ["drifted differs", "in sync it matches its manifest again"]
     assert script.heard[0].event.change == drift()
 
 
-def test_a_drift_that_becomes_another_is_told_again() -> None:
+def test_a_drift_that_changes_is_reported_again() -> None:
     script = Script([(GOOD, outcome(drift("a"))), (GOOD, outcome(drift("b")))])
     assert script.run() == ["drifted differs", "drifted differs"]
 
@@ -43,13 +43,13 @@ def test_report_only_writes_nothing() -> None:
     assert script.policies == [REPORT_ONLY]
 
 
-def test_what_is_healed_is_told_with_what_it_was() -> None:
+def test_a_heal_is_reported_with_the_drift() -> None:
     done = ObjectResult(HOST, Status.CONFIGURED, "service running")
     script = Script([(GOOD, outcome(drift(), KEPT, done)), (GOOD, outcome(KEPT))])
     assert script.run(HEALS) == ["drifted differs", "healed service running"]
 
 
-def test_what_somebody_does_between_the_look_and_the_write_is_told_too() -> None:
+def test_a_change_between_the_look_and_the_write_is_reported() -> None:
     """A plan that is made anew heals it with the rest: the first look does not know of it."""
     other = ObjectRef(Kind.HOST, "other")
     done = (ObjectResult(HOST, Status.CONFIGURED, "service"), ObjectResult(other, Status.CONFIGURED, "log level"))
@@ -66,13 +66,13 @@ def test_what_somebody_does_between_the_look_and_the_write_is_told_too() -> None
     assert Script([(ignoring, healed)]).run(HEALS) == ["drifted differs", "healed service"]
 
 
-def test_a_healing_that_fails_is_told_once() -> None:
+def test_a_failed_heal_is_reported_once() -> None:
     failed = ObjectResult(HOST, Status.FAILED, "disk full")
     script = Script([(GOOD, outcome(drift(), drift(), failed))] * 3)
     assert script.run(HEALS) == ["drifted differs", "failed not healed: disk full"]
 
 
-def test_a_drift_that_may_not_be_healed_says_why() -> None:
+def test_a_drift_that_may_not_be_healed_has_a_reason() -> None:
     held = ObjectResult(HOST, Status.BLOCKED, "widens access")
     script = Script([(GOOD, outcome(drift(), result=held))] * 2)
     assert script.run(HEALS) == ["drifted differs", "blocked not healed: widens access"]
@@ -102,7 +102,7 @@ def test_a_vmgroup_whose_config_db_cannot_be_read_is_not_gone() -> None:
         assert script.heard[-1].event.kind == "gone"
 
 
-def test_a_pass_that_fails_is_told_once_and_tried_again() -> None:
+def test_a_failed_pass_is_reported_once_and_repeated() -> None:
     down = InventoryError("vCenter does not answer")
     script = Script([(GOOD, down), (GOOD, down), (GOOD, outcome(drift())), (GOOD, outcome(drift()))])
     assert script.run() == [
@@ -144,7 +144,7 @@ def test_healing_is_limited_to_what_is_harmless_and_was_applied_before() -> None
     assert not HEAL.config_db_lifecycle
 
 
-def test_every_event_says_in_which_pass_and_of_which_commit() -> None:
+def test_every_event_has_its_pass_and_commit() -> None:
     script = Script([(GOOD, outcome(drift())), (GOOD, outcome(KEPT))])
     script.run()
     assert [(told.pass_id, told.revision.commit) for told in script.heard] == [
@@ -155,7 +155,7 @@ def test_every_event_says_in_which_pass_and_of_which_commit() -> None:
     assert all(done.outcome is not None and not done.failure for done in script.done)
 
 
-def test_a_pass_that_failed_says_why() -> None:
+def test_a_failed_pass_has_a_reason() -> None:
     script = Script([(GOOD, InventoryError("vCenter does not answer")), (GOOD, outcome(KEPT))])
     script.run()
     assert [(done.failure, done.outcome is None) for done in script.done] == [

@@ -1,4 +1,4 @@
-"""The promises of the work queue, against a model of it and random input (hypothesis prints what reproduces it)."""
+"""The guarantees of the work queue, against a model and random input (hypothesis prints how to reproduce a failure)."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_back_off_doubles_up_to_its_limit_and_no_two_wait_quite_alike(chances: l
         assert due / 2 <= waited <= due
 
 
-def test_back_off_begins_anew_after_a_success_and_each_key_has_its_own() -> None:
+def test_back_off_restarts_after_a_success_and_is_kept_per_key() -> None:
     backoff = Backoff(lambda: 1.0)
     assert [backoff.failed("a"), backoff.failed("a"), backoff.failed("b")] == [1.0, 2.0, 1.0]
     backoff.worked("a")

@@ -1,4 +1,4 @@
-"""What is looked at next, and when, by what came of a pass."""
+"""The steps after a pass: what is looked at next, and when."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def looked(**changes: object) -> Outcome:
     return replace(Outcome(sites.in_sync(), Plan((), ()), (), None, ()), **changes)
 
 
-def test_a_pass_that_failed_is_repeated_and_says_nothing_of_hosts() -> None:
+def test_a_failed_pass_is_repeated_and_has_no_hosts() -> None:
     follows = next_pass(made(failure="down"), DESIRED)
     assert (follows.priority, follows.watches, follows.silent, follows.addresses) == (Priority.RETRY, {}, {}, {})
 

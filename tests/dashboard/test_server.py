@@ -223,7 +223,7 @@ def test_health_and_readiness() -> None:
         assert server.ask("GET", "/readyz").status == 200
         server.later(minutes=5)
         late = server.ask("GET", "/readyz")
-        assert (late.status, text(late)) == (503, "the last pass that worked was 298 s ago\n")
+        assert (late.status, text(late)) == (503, "the last successful pass was 298 s ago\n")
         server.stuck = "the loop has not turned for 99 s"
         assert server.ask("GET", "/healthz").status == 503
 
@@ -240,6 +240,6 @@ def test_what_happens_is_told_while_one_listens() -> None:
         server.do(server.board.passed, made(drift(), minute=1))
         lines = [answer.readline().decode().strip() for _ in range(7)]
         connection.close()
-    assert [line for line in lines if line.startswith("event:")] == ["event: told", "event: pass"]
+    assert [line for line in lines if line.startswith("event:")] == ["event: event", "event: pass"]
     event = json.loads(next(line for line in lines if line.startswith("data:")).removeprefix("data:"))
     assert (event["event"], event["object"], event["git"]["dirty"]) == ("drifted", "host/esxiz10", True)

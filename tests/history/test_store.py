@@ -1,4 +1,4 @@
-"""The history file: what is kept, for how long, and what becomes of it when a watch is killed or replaced."""
+"""The history file: what is kept, for how long, and what happens when a watch is killed or replaced."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def refusal(path: Path) -> str:
 
 
 def with_change(**changes: Any) -> dict[str, Any]:
-    """The full inventory with one thing changed: `vms__0__uuid=5`."""
+    """Return the full inventory with one change: `vms__0__uuid=5`."""
     data: dict[str, Any] = json.loads(json.dumps(FULL))
     for place, value in changes.items():
         *way, last = [int(part) if part.isdigit() else part for part in place.split("__")]
@@ -141,7 +141,7 @@ def test_how_much_is_free_makes_no_other_inventory(tmp_path: Path) -> None:
     assert [inventory.datastores[0].free_mb for inventory in found] == [1024, 1023]
 
 
-def test_it_is_read_anew_each_time(tmp_path: Path) -> None:
+def test_it_is_read_again_each_time(tmp_path: Path) -> None:
     path = tmp_path / "inventory.json"
     path.write_text("{}")
     source = FileInventory(str(path))

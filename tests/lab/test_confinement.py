@@ -1,4 +1,4 @@
-"""Nothing that a host of a lab does reaches anything outside its folder and the datastores mounted there."""
+"""No action of a lab's host reaches anything outside its folder and the datastores mounted there."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def canary(directory: Path) -> Path:
 
 
 def do(system: Rooted, step: str) -> None:
-    """One step (`remove PATH`, `mkdir PATH`, `link PATH TARGET`) as the lab does it, if that can be done."""
+    """Run one step (`remove PATH`, `mkdir PATH`, `link PATH TARGET`) as the lab does, if possible."""
     what, path, *target = step.split(" ")
     try:
         if what == "remove":

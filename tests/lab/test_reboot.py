@@ -1,4 +1,4 @@
-"""What a host has lost after a reboot, and what it has made again."""
+"""State of a host after a reboot: what is lost, and what is created again."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_the_driver_survives_and_its_files_come_back(driven: Host) -> None:
     assert not (driven.root / "etc/init.d/vmdk-opsd").exists()
 
 
-def test_a_service_that_does_not_start_is_told(driven: Host) -> None:
+def test_a_service_that_does_not_start_is_reported(driven: Host) -> None:
     (driven.root / ".lab/service-fails").touch()
     assert driven.reboot().service == "stopped"
 

@@ -1,4 +1,4 @@
-"""What a lab holds when it is made, what it is made in place of, and what its removal leaves."""
+"""Content of a new lab, what it may replace, and what its removal leaves."""
 
 from __future__ import annotations
 

@@ -232,7 +232,7 @@ def test_saving_fails_without_a_boot_bank(host: Host) -> None:
     assert not (host.root / "bootbank").exists()
 
 
-def test_secure_boot_is_told(host: Host) -> None:
+def test_secure_boot_is_reported(host: Host) -> None:
     program = "usr/lib/vmware/secureboot/bin/secureBoot.py"
     assert host.run(program, "-s").stdout == "Disabled\n"
     lab.set_secure_boot(host.directory, host.name, True)

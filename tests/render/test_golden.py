@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from reconciler.model.diff import Change, Diff, FieldChange, Op, RightsChange
 from reconciler.model.inventory import ESXiHost
-from reconciler.model.kinds import KINDS
+from reconciler.model.kinds import KINDS, RECONCILED
 from reconciler.model.outcome import Assessment, BackupMade, ObjectResult, Outcome, Status
 from reconciler.model.ownership import Applying, RecordObject, Stamp
 from reconciler.model.plan import Plan
@@ -201,3 +201,7 @@ def test_what_vcenter_says_of_a_host_as_data(told: dict[str, Any], entered: bool
 @pytest.mark.parametrize("name", schemas.names())
 def test_the_schemas_themselves(name: str) -> None:
     schemas.check_schema(name)
+
+
+def test_every_kind_that_is_applied_is_shown_in_the_order_of_output() -> None:
+    assert tuple(VIEWS) == RECONCILED

@@ -1,4 +1,4 @@
-"""Passes as a watch would tell of them, made of the sites that rendering is tested with."""
+"""Passes as a watch reports them, made from the sites of the rendering tests."""
 
 from __future__ import annotations
 

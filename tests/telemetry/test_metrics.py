@@ -1,4 +1,4 @@
-"""What Prometheus is told."""
+"""Metrics as Prometheus reads them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the service manager is told, over a real socket."""
+"""Messages to the service manager, over a real socket."""
 
 from __future__ import annotations
 
@@ -31,6 +31,6 @@ def test_ready_alive_and_stopping(tmp_path: Path) -> None:
         ]
 
 
-def test_nobody_to_tell(tmp_path: Path) -> None:
+def test_without_a_service_manager_nothing_is_sent(tmp_path: Path) -> None:
     ServiceManager({}).beat()
     ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "gone")}).beat()

@@ -1,4 +1,4 @@
-"""Events reach a real HTTP server, in order, whole, and after it was away."""
+"""Delivery of events to a real HTTP server: in order, complete, and after it was unreachable."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_what_is_refused_for_good_does_not_stand_in_the_way() -> None:
     assert delivered(Receiver(400, 302), 3, 1) == ["id-3"]
 
 
-def test_what_is_told_last_is_delivered_before_the_end() -> None:
+def test_the_last_event_is_delivered_before_the_end() -> None:
     receiver = Receiver()
 
     async def use(url: str) -> None:

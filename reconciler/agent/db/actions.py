@@ -69,6 +69,10 @@ def _expect_new(tx, uuid, name):
 
 def _update(tx, action):
     # type: (OpenTransaction, Dict[str, Any]) -> None
+    """Set the description or the default datastore, whichever is given.
+
+    Source: docs/domain.md#the-config-db-schema-12
+    """
     uuid = action["uuid"]
     tx.tenant_name(uuid)
     if action.get("description") is not None:
@@ -79,6 +83,10 @@ def _update(tx, action):
 
 def _rename(tx, action):
     # type: (OpenTransaction, Dict[str, Any]) -> None
+    """Rename a vmgroup. `_DEFAULT` keeps its name, and no other vmgroup gets it.
+
+    Source: docs/domain.md#identity-of-vms-and-datastores
+    """
     uuid, name = action["uuid"], action["name"]
     found = tx.tenant_name(uuid)
     if found != action["before"]:
@@ -99,6 +107,10 @@ def _set_access(tx, action):
 
 def _write_access(tx, uuid, access):
     # type: (OpenTransaction, str, Dict[str, Any]) -> None
+    """Insert or replace the access row of a datastore; limits in MB, 0 for none.
+
+    Source: docs/domain.md#the-config-db-schema-12
+    """
     values = _access_values(access) + (uuid, access["url"])
     assignments = ", ".join("%s = ?" % column for column in schema.ACCESS_COLUMNS)
     if not tx.change("UPDATE privileges SET %s WHERE tenant_id = ? AND datastore_url = ?" % assignments, *values):
@@ -137,6 +149,10 @@ def _add(tx, action):
 
 def _insert_member(tx, uuid, member):
     # type: (OpenTransaction, str, Dict[str, Any]) -> None
+    """Add a VM to a vmgroup. Raises Refused `Precondition` if it is in one already: a VM has one vmgroup.
+
+    Source: docs/domain.md#identity-of-vms-and-datastores
+    """
     there = tx.vm(member["uuid"])
     if there is not None:
         raise precondition_failed("VM %s is already in the vmgroup with the id %s" % (_vm_words(member), there[1]))
@@ -157,6 +173,10 @@ def _insert_members(tx, uuid, members):
 
 def _move(tx, action):
     # type: (OpenTransaction, Dict[str, Any]) -> None
+    """Move a VM to another vmgroup in one statement, so that `_DEFAULT` never applies to it in between.
+
+    Source: docs/domain.md#identity-of-vms-and-datastores
+    """
     member = action["member"]
     tx.tenant_name(action["uuid"])
     written = _membership(tx, action["from_uuid"], member)
@@ -184,6 +204,10 @@ def _remove_member(tx, action):
 
 def _membership(tx, uuid, member):
     # type: (OpenTransaction, str, Dict[str, Any]) -> Any
+    """Return the VM's id as written.
+
+    Raises Refused `Precondition` if the VM is not in the vmgroup with the id `uuid`.
+    """
     there = tx.vm(member["uuid"])
     if there is None or there[1] != uuid:
         where = "in no vmgroup" if there is None else "in the vmgroup with the id %s" % there[1]
@@ -215,7 +239,7 @@ def _delete(tx, action):
 
 def _expect_set(tx, sets, name, uuid):
     # type: (OpenTransaction, List[Any], Any, str) -> None
-    """Raise Refused `Precondition` unless one of these sets applied the vmgroup last ('' stands for "none did").
+    """Raise Refused `Precondition` unless one of these sets applied the vmgroup last ('': no set did).
 
     Source: docs/domain.md#who-applied-what
     """
@@ -224,7 +248,7 @@ def _expect_set(tx, sets, name, uuid):
         raise precondition_failed("it cannot be determined who applied vmgroup %s last" % name)
     if last not in sets:
         raise precondition_failed(
-            "vmgroup %s was meanwhile applied by %s" % (name, "set %s" % last if last else "nobody")
+            "vmgroup %s was meanwhile applied by %s" % (name, "set %s" % last if last else "no set")
         )
 
 

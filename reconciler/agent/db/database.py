@@ -1,4 +1,4 @@
-"""One config DB as found: whether it exists, whether it can be read, and its rows. Writes nothing."""
+"""The state of one config DB: whether it exists, whether it can be read, and its rows. Writes nothing."""
 
 import errno
 import os

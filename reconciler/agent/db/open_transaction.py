@@ -123,8 +123,10 @@ class OpenTransaction(Statements):
 
     def vm(self, uuid):
         # type: (str) -> Optional[Tuple[Any, Any]]
-        """Return (vm_id as written, vmgroup id) of the VM with this BIOS UUID in any case; None: it is in no
-        vmgroup."""
+        """Return (vm_id as written, vmgroup id) of the VM with this BIOS UUID in any case; None if it has no vmgroup.
+
+        Source: docs/domain.md#identity-of-vms-and-datastores
+        """
         for spelling in (uuid, self.mixed_case_vms.get(uuid)):
             row = None if spelling is None else self.first("SELECT tenant_id FROM vms WHERE vm_id = ?", spelling)
             if row is not None:

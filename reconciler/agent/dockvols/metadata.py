@@ -32,7 +32,7 @@ NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
 class Unusable(Exception):
-    """Metadata that were read, and that nobody but an administrator can fix."""
+    """Metadata that can be read, but that only an administrator can repair."""
 
 
 class Unreadable(Exception):
@@ -40,7 +40,7 @@ class Unreadable(Exception):
 
 
 class Retries(object):
-    """How often busy or half-written files may still be read again."""
+    """The number of attempts left on busy or half-written files, and the pause before each in seconds."""
 
     def __init__(self, left, pause):
         # type: (int, float) -> None

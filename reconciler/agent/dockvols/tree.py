@@ -131,6 +131,10 @@ def _canonical_target(root, url, target):
 
 def _set(root, action):
     # type: (Root, Dict[str, Any]) -> None
+    """Make the name link point to the folder of the vmgroup with this uuid, by the datastore's volume id.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     url, name = root.canonical(action["url"]), _checked(action["name"])
     if not UUID.match(action["uuid"]):
         raise Refused("BadRequest", "%r is not a UUID in lower case" % action["uuid"])
@@ -147,6 +151,10 @@ def _set(root, action):
 
 def _remove(root, action):
     # type: (Root, Dict[str, Any]) -> None
+    """Remove a name link that still points to `target`. Raises Refused `NotALink` or `Moved`.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     url, name = root.canonical(action["url"]), _checked(action["name"])
     folder = folder_of(root, url)
     real = os.path.join(folder, name)

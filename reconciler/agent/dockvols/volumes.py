@@ -25,7 +25,7 @@ _SECTOR = 512
 
 
 class Budget(object):
-    """How many descriptors may still be opened."""
+    """The number of descriptors that may still be opened."""
 
     def __init__(self, left=MOST_READ):
         # type: (int) -> None
@@ -55,6 +55,10 @@ def described(folder, found, budget):
 
 def _capacity(descriptor, budget):
     # type: (str, Budget) -> Optional[int]
+    """Return the capacity in MB: the size of the flat file, else the extents in the descriptor, else None.
+
+    Source: docs/domain.md#volume-metadata
+    """
     try:
         flat = _size(descriptor[: -len(".vmdk")] + "-flat.vmdk")
         if flat is not None:

@@ -32,6 +32,10 @@ def apply(root, action):
 
 def _link_db(root, action):
     # type: (Root, Dict[str, Any]) -> None
+    """Link `auth-db` to the config DB at `path`, if it is still as in `before`. Raises Refused `NotALink` or `Moved`.
+
+    Source: docs/domain.md#modes-of-a-host
+    """
     real, wanted = root.real(AUTH_DB, last=False), native(action["path"])
     _refuse_own_db(real)
     found = raw_target(real)
@@ -47,6 +51,10 @@ def _link_db(root, action):
 
 def _unlink_db(root, action):
     # type: (Root, Dict[str, Any]) -> None
+    """Remove the link `auth-db`, if it is still as in `before`. Raises Refused `NotALink` or `Moved`.
+
+    Source: docs/domain.md#modes-of-a-host
+    """
     real = root.real(AUTH_DB, last=False)
     _refuse_own_db(real)
     found = raw_target(real)
@@ -96,6 +104,10 @@ def _install_driver(root, action):
 
 def _replace_driver(root, action):
     # type: (Root, Dict[str, Any]) -> None
+    """Remove the installed driver, then install another version.
+
+    Source: docs/domain.md#driver-and-service
+    """
     if _still_installed(root, action["before"]):
         _check_source(root, action)
         _remove(root)
@@ -125,6 +137,10 @@ def _still_installed(root, before):
 
 def _remove(root):
     # type: (Root) -> None
+    """Remove the VIB of the driver. Raises Refused `RemoveFailed`.
+
+    Source: docs/domain.md#driver-and-service
+    """
     words = [facts.esxcli(root), "software", "vib", "remove", "-n", facts.DRIVER]
     try:
         done = programs.run(root, words, INSTALL_SECONDS)
@@ -205,6 +221,10 @@ def _restart_hostd(root, action):
 
 def _start_service(root, action):
     # type: (Root, Dict[str, Any]) -> None
+    """Start vmdk-opsd, if it does not run. Raises Refused `NotRunning` if it does not run afterwards.
+
+    Source: docs/domain.md#driver-and-service
+    """
     del action
     script = programs.first_that_exists(root, [facts.SERVICE])
     if script is None:

@@ -23,7 +23,7 @@ _SERVICE_LOOKS = 15  # checks between two runs of the init script, which is a pr
 
 
 class ChangeWatcher(object):
-    """What is watched, and its state at the last check. `every`: seconds from one check to the next."""
+    """The watched files and services, and their state at the last check. `every`: seconds between two checks."""
 
     def __init__(self, root, request):
         # type: (Root, Dict[str, Any]) -> None

@@ -178,6 +178,10 @@ def _installed_vibs(root):
 
 def _ask_esxcli(root):
     # type: (Root) -> Optional[str]
+    """Return the version of the installed driver by esxcli's list of VIBs; None without a driver.
+
+    Source: docs/domain.md#driver-and-service
+    """
     done = programs.run(root, [esxcli(root), "--formatter=csv", "software", "vib", "list"], QUESTION_SECONDS)
     if done.code != 0:
         raise Refused("CannotRun", "esxcli cannot list the installed VIBs: %s" % done.complaint)

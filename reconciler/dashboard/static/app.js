@@ -109,7 +109,7 @@ function listen() {
   const source = new EventSource("/api/events");
   source.addEventListener("open", refresh);
   source.addEventListener("error", () => warn("The watch does not answer; what is shown may be old."));
-  source.addEventListener("told", (message) => {
+  source.addEventListener("event", (message) => {
     const event = JSON.parse(message.data);
     if (state === null || event.event === "started" || event.event === "stopped") return;
     state.events = [event, ...state.events].slice(0, MOST_EVENTS);

@@ -10,7 +10,7 @@ from reconciler.lab.breakage.target import Target
 
 
 class Drift(Struct, frozen=True):
-    """One fault of real sites.
+    """A fault of real sites.
 
     `what`: a line of description; `issue`: the number of an issue of vDVS that reports it, or None; `make`: makes the
     fault in a lab as an outsider would, and raises UsageError if it cannot.

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from reconciler.model.inventory import Datastore, Inventory, VirtualMachine
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, Schema
 from reconciler.model.kinds.host import DBMode, ObservedHost, Service, UnreachableHost
-from reconciler.model.kinds.vmgroup import VMRef
+from reconciler.model.kinds.vmgroup import Access, VMRef
 from reconciler.model.refs import ALL_DS_URL, VM_DS_URL, DatastoreRef, Location, own_location
 from reconciler.model.state import Observed, Resolved
 from reconciler.planning.configdb.old_schema import as_vdvs_upgrades
@@ -51,7 +51,7 @@ class Question(Struct, frozen=True):
 
 class Verdict(Struct, frozen=True):
     """The answer on some hosts. `rule` is the access row that decided, by the datastore's name, or a state such as
-    `NotConfigured`. `looked_up`: the rows looked for, in order. Limits in MB, 0 = unlimited, None: no row has one."""
+    `NotConfigured`. `looked_up`: the rows looked for, in order. `access`: the row that decided, if one did."""
 
     answer: Answer
     rule: str
@@ -62,8 +62,7 @@ class Verdict(Struct, frozen=True):
     config_db: str | None = None
     vmgroup: str | None = None
     looked_up: tuple[str, ...] = ()
-    max_mb: int | None = None
-    total_mb: int | None = None
+    access: Access | None = None
     used_mb: int | None = None
 
 
@@ -227,15 +226,13 @@ def _decided(
     answer = Answer.ALLOWED if decision.allowed else Answer.DENIED
     if group is None or not group.default_url:
         return Verdict(answer, decision.rule, decision.reason, vmgroup=group.name if group else None)
-    row = group.access.get(decision.rule)
     return Verdict(
         answer,
         names.datastore(decision.rule) or decision.rule,
         decision.reason,
         vmgroup=group.name,
         looked_up=tuple(names.datastore(url) or url for url in lookup_order(group, place, request.datastore, lookup)),
-        max_mb=row.max_mb if row else None,
-        total_mb=row.total_mb if row else None,
+        access=group.access.get(decision.rule),
         used_mb=used,
     )
 

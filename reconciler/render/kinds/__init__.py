@@ -1,4 +1,4 @@
-"""The kinds as they are shown: a module for each, registered in `VIEWS`. The rest of `render` names no kind."""
+"""The presentation of each kind: a module each, registered in `VIEWS`. The rest of `render` names no kind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VIEWS: Final[dict[Kind, View[Any]]] = {
     Kind.STORAGE_POLICY: storagepolicy.VIEW,
     Kind.VOLUME: volume.VIEW,
 }
-"""Every kind that can be listed, in the order in which all of them are listed."""
+"""All kinds that are listed, in the order of output."""
 
 IN_HEADER: Final = (Kind.HOST, Kind.CONFIG_DB)
-"""The kinds that make up a site, which the header of a diff counts."""
+"""Kinds that the header of a diff counts."""

@@ -1,4 +1,4 @@
-"""Config DBs as they are shown."""
+"""Config DBs: tables, descriptions and JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ConfigDB = Row[JoinedConfigDB]
 
 
 def _readable(row: _ConfigDB) -> ObservedConfigDB | None:
-    """What was found, if anything can be said of what is in it."""
+    """The observed config DB, unless it could not be read."""
     seen = row.item.seen
     return None if seen is None or seen.state is DBState.UNKNOWN else seen
 
@@ -33,7 +33,7 @@ def _path(row: _ConfigDB) -> str | None:
 
 
 def _state(row: _ConfigDB) -> str:
-    """Whether the config DB can be used, and why not."""
+    """State of the config DB; the reason where it could not be read."""
     seen = row.item.seen
     if seen is None:
         return UNKNOWN
@@ -93,7 +93,6 @@ def _data(row: _ConfigDB) -> dict[str, Data]:
 
 VIEW = View[JoinedConfigDB](
     key="configDBs",
-    nothing="config DBs",
     items=lambda joined: joined.config_dbs.values(),
     columns={
         "DATASTORE": _datastore,

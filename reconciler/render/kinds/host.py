@@ -1,4 +1,4 @@
-"""Hosts as they are shown."""
+"""Hosts: tables, descriptions and JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ACCESS = {
     DBMode.MULTI_NODE: "enforced",
     DBMode.BROKEN_LINK: "refused",
 }
-_UNUSABLE = ("Corrupt", "Incomplete", "WrongVersion")  # to vDVS too; what is merely locked may be free in a moment
+_UNUSABLE = ("Corrupt", "Incomplete", "WrongVersion")  # by vDVS either; a locked one may be free in a moment
 _IN_JSON = {UNKNOWN: "unknown", NONE: "none"}
 _BASELINE = {Compliance.NONE: NONE, Compliance.UNKNOWN: UNKNOWN}
 _IN_DATASTORE = re.compile(r"^[A-Za-z]+ \((.*)\)$", re.DOTALL)
@@ -30,7 +30,7 @@ _Host = Row[JoinedHost]
 
 
 def access(item: JoinedHost) -> str:
-    """Whether vDVS on a host enforces anything: `OPEN` means that every VM may do everything.
+    """What vDVS on a host does with requests: `OPEN` means that every VM may do everything.
 
     Source: docs/domain.md#modes-of-a-host
     """
@@ -38,14 +38,17 @@ def access(item: JoinedHost) -> str:
     if not isinstance(seen, ObservedHost):
         return UNKNOWN
     if seen.db_mode is DBMode.NOT_CONFIGURED and seen.driver is None:
-        return UNKNOWN if seen.driver_error else NONE  # without a driver nobody is served
+        return UNKNOWN if seen.driver_error else NONE  # without a driver no request is served
     if seen.db_mode in (DBMode.SINGLE_NODE, DBMode.MULTI_NODE) and item.uses is not None:
         return _enforced_by(item.uses)
     return _ACCESS[seen.db_mode]
 
 
 def _enforced_by(db: ObservedConfigDB) -> str:
-    """What vDVS does with a config DB in this state: it refuses every request if it cannot understand it."""
+    """What vDVS does with a config DB in this state: it refuses every request if it cannot read it.
+
+    Source: docs/domain.md#modes-of-a-host
+    """
     if db.state is DBState.PRESENT:
         return "enforced"
     return "refused" if db.state is not DBState.UNKNOWN or db.reason in _UNUSABLE else UNKNOWN
@@ -61,12 +64,12 @@ def _seen(row: _Host) -> ObservedHost | None:
 
 
 def _problem(row: _Host) -> str | None:
-    """Why the host did not answer."""
+    """Reason why the host did not answer."""
     return row.item.seen.reason if isinstance(row.item.seen, UnreachableHost) else None
 
 
 def _entry(row: _Host) -> ESXiHost:
-    """The host in the inventory, without anything where that has none."""
+    """The host in the inventory; without any value if it is not there."""
     return (row.item.resolved and row.item.resolved.entry) or ESXiHost("")
 
 
@@ -91,7 +94,7 @@ def _datastore(row: _Host) -> str | None:
 
 
 def _db(row: _Host) -> str:
-    """Which config DB the host uses."""
+    """The config DB that the host uses."""
     seen = _seen(row)
     if seen is None:
         return UNKNOWN
@@ -137,7 +140,7 @@ def _describe(row: _Host) -> Pairs:
 
 
 def _vcenter(entry: ESXiHost) -> Pairs:
-    """What the inventory knows of a host beside its name."""
+    """Facts of the inventory about a host."""
     known = {
         "vCenter": entry.connection,
         "ESXi": entry.version,
@@ -193,7 +196,7 @@ def _data(row: _Host) -> dict[str, Data]:
 
 
 def _vcenter_data(entry: ESXiHost) -> Data:
-    """The host in the inventory; null for what that does not know."""
+    """Facts of the inventory about a host; null where unknown."""
     return {
         "connection": entry.connection.value if entry.connection else None,
         "esxiVersion": entry.version,
@@ -221,7 +224,6 @@ def _brief(field: FieldChange) -> str | None:
 
 VIEW = View[JoinedHost](
     key="hosts",
-    nothing="hosts",
     items=lambda joined: joined.hosts.values(),
     columns={
         "STATE": _state,

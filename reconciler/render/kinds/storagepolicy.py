@@ -1,4 +1,4 @@
-"""Storage policies as they are shown."""
+"""Storage policies: tables, descriptions and JSON."""
 
 from __future__ import annotations
 
@@ -24,8 +24,11 @@ from reconciler.render.text import Data, count
 
 
 class StoragePolicyItem(Struct, frozen=True):
-    """A storage policy, declared or found. `content`: what is in its file (None: no such file, or it could not be
-    read, as `readable` says); `users`: the volumes that name it (None: unknown)."""
+    """A storage policy, declared or found.
+
+    `content` of its file: None if there is no such file or, `readable` False, it could not be read. `users`: volumes
+    that name it (None: unknown).
+    """
 
     change: Change
     datastore: str | None = None
@@ -68,7 +71,7 @@ def _item(
 
 
 def _users(row: _StoragePolicy) -> str:
-    """How many volumes name the storage policy."""
+    """Number of volumes that name the storage policy."""
     return UNKNOWN if row.item.users is None else count(len(row.item.users), "volume")
 
 
@@ -90,7 +93,6 @@ def _data(row: _StoragePolicy) -> dict[str, Data]:
 
 VIEW = View[StoragePolicyItem](
     key="storagePolicies",
-    nothing="storage policies",
     items=_items,
     columns={"DATASTORE": lambda row: row.item.datastore or UNKNOWN, "USED BY": _users, "CONTENT": _content},
     describe=_describe,

@@ -1,4 +1,4 @@
-"""How the objects of a kind are shown: the form of a row in the table of kinds, and what its cells have in common."""
+"""The presentation of a kind (`View`), its rows, and what the cells of all kinds share."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ I = TypeVar("I", bound=Item)  # noqa: E741 - the item of a view
 
 
 class Row(Struct, Generic[I], frozen=True):
-    """An object to show, and display names for the ids in it."""
+    """An object to show, with display names for the ids in it."""
 
     item: I
     names: DisplayNames
@@ -56,28 +56,28 @@ Cell = Callable[[Row[I]], str]
 
 
 class View(Struct, Generic[I], frozen=True):
-    """How one kind is shown.
+    """The presentation of one kind.
 
     `key`: its name in the data of the page. `items`: the objects of an assessment, in the order of its diff. `columns`
-    and `wide`: what stands in the cells below each heading; name, sync, set and reason are added for every kind.
-    `describe` and `data`: what is special to the kind in `vdvs describe` and in JSON. `brief`: a changed field in a few
-    words, None for the usual ones. `alarm`: what the sentence about the site adds, empty for nothing. `nothing`: what
-    an empty table says is missing.
+    and `wide`: headings of the table and their cells; name, sync, set and reason are common to all kinds. `describe`
+    and `data`: the facts of this kind in `vdvs describe` and in JSON. `brief`: a changed field in a few words (None: in
+    the words common to all kinds). `alarm`: an addition to the sentence about the site, empty for none.
+    `only_declared`: objects without a manifest are not listed.
     """
 
     key: str
-    nothing: str
     items: Callable[[Joined], Iterable[I]]
     columns: Mapping[str, Cell[I]]
     describe: Callable[[Row[I]], Pairs]
     data: Callable[[Row[I]], dict[str, Data]]
     wide: Mapping[str, Cell[I]] = field(default_factory=dict)
+    only_declared: bool = False
     brief: Callable[[FieldChange], str | None] = lambda _field: None
     alarm: Callable[[Joined], str] = lambda _joined: ""
 
 
 def yes_no(value: bool | None) -> str:
-    """A fact that may be unknown."""
+    """Spell a fact that may be unknown."""
     return UNKNOWN if value is None else "yes" if value else "no"
 
 

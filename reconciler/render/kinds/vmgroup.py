@@ -1,70 +1,48 @@
-"""Vmgroups as they are shown: their access rows, and how much of each quota is used."""
+"""Vmgroups: tables, descriptions and JSON, with access rows and the use of quotas."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
-
-from msgspec import Struct
+from collections.abc import Iterable
+from typing import Final
 
 from reconciler.model.diff import Op
+from reconciler.model.kinds.vmgroup import ACCESS_FIELDS, Access, AccessField, PrivilegeRow
 from reconciler.model.units import format_size
 from reconciler.planning.joined import JoinedAccess, JoinedVMGroup
 from reconciler.planning.vmgroup.quotas import Stock
 from reconciler.render.kinds.view import NONE, UNKNOWN, Pairs, Row, View, listed
-from reconciler.render.text import Data, about, count
+from reconciler.render.text import Data, about, count, show
 
 _VMGroup = Row[JoinedVMGroup]
+_RIGHTS: Final[dict[int | None, str]] = {1: "create and mount", 0: "mount only"}
 
 
-class AccessField(Struct, frozen=True):
-    """A field of an access row: its attribute on rows and on verdicts, its name in JSON, its value there and in words.
-
-    None (the column holds what it must not) is null in JSON.
-    """
-
-    attribute: str
-    key: str
-    words: Callable[[Any], str]
-    value: Callable[[Any], Data] = lambda value: value
-
-    def of(self, row: Any) -> Any:
-        """The value in `row`."""
-        return getattr(row, self.attribute)
-
-
-def _size(megabytes: int | None) -> str:
-    return UNKNOWN if megabytes is None else format_size(megabytes)
-
-
-ALLOW_CREATE: Final = AccessField(
-    "allow_create",
-    "allowCreate",
-    lambda on: UNKNOWN if on is None else "create and mount" if on else "mount only",
-    bool,
-)
-LIMITS: Final = (
-    AccessField("max_mb", "volumeMaxMB", lambda mb: f"volume {_size(mb)}"),
-    AccessField("total_mb", "volumeTotalMB", lambda mb: f"total {_size(mb)}"),
-)
-"""The limits of an access row. A further one is a line here.
+LIMITS: Final = tuple(field for field in ACCESS_FIELDS if field.attribute != "allow_create")
+"""The fields of an access row that limit what it allows.
 
 Source: docs/domain.md#quotas-and-the-books
 """
 
 
-def limits_text(row: object) -> str:
-    """`volume 200MB, total 5GB`: the limits of an access row, or of the verdict by one."""
-    return ", ".join(limit.words(limit.of(row)) for limit in LIMITS)
+def limits_text(row: PrivilegeRow | Access) -> str:
+    """Spell the limits of an access row: `volumeMaxSize 200MB, volumeTotalSize 5GB`."""
+    values = ((field, field.stored(getattr(row, field.attribute))) for field in LIMITS)
+    return ", ".join(
+        f"{field.name} {UNKNOWN if value is None else show(field.format(value))}" for field, value in values
+    )
 
 
-def access_data(row: object, fields: tuple[AccessField, ...] = (ALLOW_CREATE, *LIMITS)) -> dict[str, Data]:
-    """Fields of an access row, or of the verdict by one, in JSON."""
-    return {field.key: None if (value := field.of(row)) is None else field.value(value) for field in fields}
+def access_data(row: PrivilegeRow | Access | None, fields: Iterable[AccessField] = ACCESS_FIELDS) -> dict[str, Data]:
+    """Fields of an access row in JSON; null where vDVS cannot use the value, and without a row."""
+    return {field.output: row and field.stored(getattr(row, field.attribute)) for field in fields}
+
+
+def _rights(row: PrivilegeRow) -> str:
+    return _RIGHTS.get(row.allow_create, UNKNOWN)
 
 
 def _unread(row: _VMGroup) -> str:
-    """What stands for the rows of a vmgroup that has none: nothing, or that this is unknown."""
+    """Cell of a vmgroup without a row: `-`, or `?` where the config DB could not be read."""
     return UNKNOWN if row.change.op in (Op.UNKNOWN, Op.BLOCKED) else NONE
 
 
@@ -77,7 +55,10 @@ def _members(row: _VMGroup) -> list[str]:
 
 
 def _used(access: JoinedAccess, row: _VMGroup) -> list[tuple[str, int]]:
-    """How many MB count against an access row on each datastore, which have a quota each."""
+    """MB that count against an access row, by datastore: each has the whole quota.
+
+    Source: docs/domain.md#quotas-and-the-books
+    """
     return [(row.names.datastore(use.url) or "", use.used_mb) for use in access.used]
 
 
@@ -108,7 +89,7 @@ def _of(used: int, total: int) -> str:
 
 
 def _uses(access: JoinedAccess, row: _VMGroup) -> list[str]:
-    """What is used under an access row, a text for each datastore that it decides for."""
+    """Use of the quota of an access row, a text for each datastore that the row applies to."""
     used, total = _used(access, row), access.row.total_mb
     if not total:
         return [f"{about(mb)} on {name}" for name, mb in used]
@@ -118,7 +99,7 @@ def _uses(access: JoinedAccess, row: _VMGroup) -> list[str]:
 
 
 def _stock_text(stock: Stock) -> str:
-    """What is there and what the books count: `3 volumes (300MB)`, and how they differ."""
+    """Volumes found against volumes booked: `3 volumes (300MB)`, and the differences."""
     booked = f"{len(stock.booked)} booked ({about(sum(volume.mb or 0 for volume in stock.booked))})"
     if stock.found is None:
         return f"not seen ({stock.why}); {booked}"
@@ -141,7 +122,7 @@ def _describe(row: _VMGroup) -> Pairs:
         ("Default datastore", _default_datastore(row) or NONE),
     ]
     for position, access in enumerate(item.access):
-        rights = f"{row.names.datastore(access.row.url)}: {ALLOW_CREATE.words(access.row.allow_create)}"
+        rights = f"{row.names.datastore(access.row.url)}: {_rights(access.row)}"
         text = "; ".join([rights, limits_text(access.row), *(f"used {use}" for use in _uses(access, row))])
         pairs.append(("" if position else "Access", text))
     volumes = [f"{datastore}: {_stock_text(stock)}" for datastore, stock in _stocks(row)]
@@ -184,7 +165,6 @@ def _stock_data(datastore: str, stock: Stock) -> Data:
 
 VIEW = View[JoinedVMGroup](
     key="vmgroups",
-    nothing="vmgroups",
     items=lambda joined: joined.vmgroups.values(),
     columns={
         "DEFAULT DATASTORE": lambda row: _default_datastore(row) or _unread(row),

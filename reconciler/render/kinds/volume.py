@@ -1,4 +1,4 @@
-"""Volumes as they are shown."""
+"""Declared volumes: tables, descriptions and JSON."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ from reconciler.render.text import Data
 
 
 class VolumeItem(Struct, frozen=True):
-    """A declared volume. `resolved` None: it could not be looked up. `access`: as it is now (None: not known);
-    `attached`: the VM that has it, in words (None: none has, or that is not known)."""
+    """A declared volume.
+
+    `resolved` None: it could not be looked up. `access`: the current one (None: unknown). `attached`: the VM it is
+    attached to, in words (None: to none, or unknown).
+    """
 
     change: Change
     resolved: ResolvedVolume | None
@@ -72,7 +75,7 @@ def _data(row: _Volume) -> dict[str, Data]:
 
 VIEW = View[VolumeItem](
     key="volumes",
-    nothing="declared volumes",
+    only_declared=True,
     items=_items,
     columns={"ACCESS": lambda row: row.item.access or UNKNOWN, "ATTACHED TO": _attached},
     describe=_describe,

@@ -1,5 +1,4 @@
-"""Groups of actions in one request, which are written together where that is possible, come to the same as one request
-for each."""
+"""Groups of actions in one request: written together where possible, with the result of one request each."""
 
 from __future__ import annotations
 
