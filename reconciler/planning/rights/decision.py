@@ -192,7 +192,7 @@ def named(state: VMGroupState | None) -> set[str]:
 
 
 def grants(state: VMGroupState | None, url: str, own: bool, lookup: Lookup) -> list[Grant]:
-    """Return the rights of a VM on the datastore `url`, one entry for each way of naming it; `own`: it lies there."""
+    """Return the rights of a VM on the datastore `url`, one for each way of naming it; `own`: its .vmx is there."""
     if state is None or not state.default_url:
         return []
     vm_datastore = url if own else "/vmfs/volumes/elsewhere"
