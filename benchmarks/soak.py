@@ -74,8 +74,8 @@ def fill_history(path: Path) -> None:
             Event(EventKind.DRIFTED, change.ref, change.reason, change),
             Event(EventKind.IN_SYNC, change.ref, "it matches its manifest again"),
         ):
-            history.told(ReportedEvent(at, event, f"pass-{number}"))
-        history.passed(Pass(f"pass-{number}", Trigger.RESYNC, at, at, Revision(), None, "none", ()))
+            history.on_event(ReportedEvent(at, event, f"pass-{number}"))
+        history.on_pass(Pass(f"pass-{number}", Trigger.RESYNC, at, at, Revision(), None, "none", ()))
     history.close()
 
 

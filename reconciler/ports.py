@@ -42,7 +42,7 @@ class Question(Struct, frozen=True):
     files: tuple[tuple[str, Kind, FileNames], ...] = ()
 
 
-class Lookout(Struct, frozen=True):
+class WatchRequest(Struct, frozen=True):
     """What a host watches by itself, besides its own state: config DBs by path, datastores by URL. `every`: seconds."""
 
     config_dbs: tuple[str, ...] = ()
@@ -78,8 +78,8 @@ class HostAgent(Protocol):
         """Observe the host and what the question names. Writes nothing."""
         ...
 
-    async def watch(self, lookout: Lookout, noticed: Callable[[], None]) -> bool:
-        """Have `noticed` called, in the event loop, soon after a change on the host or in the lookout, and when the
+    async def watch(self, request: WatchRequest, noticed: Callable[[], None]) -> bool:
+        """Have `noticed` called, in the event loop, soon after a change on the host or in the request, and when the
         connection breaks, which ends the watch. False: the host was watched already."""
         ...
 
@@ -170,15 +170,15 @@ class Observer(Protocol):
 
 
 class Listener(Protocol):
-    """Whoever is told what a watch sees and does: the terminal, the history, metrics, the dashboard, a webhook.
+    """A recipient of what a watch sees and does: the terminal, the history, metrics, the dashboard, a webhook.
 
-    Called in the event loop, and must return soon. What it raises is a bug, told once, and never ends the watch.
+    Called in the event loop, and must return soon. What it raises is a bug, reported once, and never ends the watch.
     """
 
-    def told(self, told: ReportedEvent) -> None:
+    def on_event(self, reported: ReportedEvent) -> None:
         """An event, as soon as it happened."""
         ...
 
-    def passed(self, done: Pass) -> None:
-        """A pass is over; its events have been told."""
+    def on_pass(self, done: Pass) -> None:
+        """A pass is over; its events have been reported."""
         ...

@@ -98,7 +98,7 @@ async def assess(
         observe(places, world.hosts, world.observer, avoid, foreseen),
         observe_undeclared_hosts(undeclared_hosts(desired, places.inventory), world.hosts),
     )
-    observed = world.memory.observed = replace(observed, strangers=others)
+    observed = world.memory.observed = replace(observed, undeclared_hosts=others)
     resolved = await resolving
     return _compared(resolved, observed, world, applying, {} if drawn is None else drawn)
 
@@ -128,7 +128,7 @@ async def _verify(
     if any(isinstance(action, MaintenanceAction) for step in steps.hosts for action in step.actions):
         return await assess(desired, world, applying, drawn, _writers(steps))
     observed = await observe(done.resolved, world.hosts, world.observer, _writers(steps))
-    observed = replace(observed, strangers=done.observed.strangers)  # nothing was written there
+    observed = replace(observed, undeclared_hosts=done.observed.undeclared_hosts)  # nothing was written there
     return _compared(done.resolved, observed, world, applying, drawn)
 
 

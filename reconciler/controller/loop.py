@@ -19,7 +19,7 @@ from reconciler.controller.watch import Watch
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError, InventoryError
 from reconciler.model.events import Trigger
 from reconciler.model.inventory import Inventory
-from reconciler.ports import Hosts, InventorySource, Lookout, Question
+from reconciler.ports import Hosts, InventorySource, Question, WatchRequest
 
 SITE: Final = "site"
 INVENTORY: Final = "inventory"
@@ -157,12 +157,12 @@ class Loop:
         self._parked[name] = reason
         self._queue.add(_HOST + name, self._now() + self._backoff.failed(name), Priority.RETRY)
 
-    async def _start_watching(self, watches: Mapping[str, Lookout]) -> bool:
+    async def _start_watching(self, watches: Mapping[str, WatchRequest]) -> bool:
         """Start change watches on hosts; return whether any of them is new."""
 
-        async def start(name: str, lookout: Lookout) -> bool:
+        async def start(name: str, request: WatchRequest) -> bool:
             try:
-                return await self._hosts.agent(name, self._addresses[name]).watch(lookout, self._change_noticed)
+                return await self._hosts.agent(name, self._addresses[name]).watch(request, self._change_noticed)
             except (HostUnreachableError, AgentRefusedError):
                 return False  # the next pass notices that as well
 

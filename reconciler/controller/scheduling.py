@@ -14,7 +14,7 @@ from reconciler.model.kinds.host import ObservedHost, UnreachableHost
 from reconciler.model.outcome import Assessment, Status
 from reconciler.model.state import Desired
 from reconciler.planning.host.undeclared import undeclared_hosts
-from reconciler.ports import Lookout
+from reconciler.ports import WatchRequest
 
 
 class Next(Struct, frozen=True):
@@ -28,7 +28,7 @@ class Next(Struct, frozen=True):
     again: bool
     addresses: Mapping[str, str]
     silent: Mapping[str, str]
-    watches: Mapping[str, Lookout]
+    watches: Mapping[str, WatchRequest]
 
     @property
     def priority(self) -> Priority:
@@ -45,12 +45,12 @@ def next_pass(done: Pass, desired: Desired) -> Next:
     hosts = seen.observed.hosts
     others = undeclared_hosts(desired, seen.resolved.inventory)
     addresses = {name: name for name in others} | {host.ref.name: host.address for host in seen.resolved.hosts}
-    silent = {name: "it did not answer" for name in others if name not in seen.observed.strangers}
+    silent = {name: "it did not answer" for name in others if name not in seen.observed.undeclared_hosts}
     silent |= {name: host.reason for name, host in hosts.items() if isinstance(host, UnreachableHost)}
     return Next(failed, addresses, silent, watches(seen))
 
 
-def watches(seen: Assessment) -> dict[str, Lookout]:
+def watches(seen: Assessment) -> dict[str, WatchRequest]:
     """Return what each host watches: itself, and the config DBs and datastores assigned to it, each to one host."""
     hosts = [host for _, host in sorted(seen.observed.hosts.items()) if isinstance(host, ObservedHost)]
     databases: dict[str, list[str]] = {host.name: [] for host in hosts}
@@ -62,7 +62,7 @@ def watches(seen: Assessment) -> dict[str, Lookout]:
         keeper = next((host.name for host in hosts if url.rpartition("/")[2] in host.volumes), None)
         if keeper is not None:
             datastores[keeper].append(url)
-    return {host.name: Lookout(tuple(databases[host.name]), tuple(datastores[host.name])) for host in hosts}
+    return {host.name: WatchRequest(tuple(databases[host.name]), tuple(datastores[host.name])) for host in hosts}
 
 
 def _urls(inventory: Inventory, seen: Assessment) -> list[str]:

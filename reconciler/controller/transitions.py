@@ -46,8 +46,8 @@ def transitions(previous: State, outcome: Outcome, *, healing: bool) -> tuple[tu
     state: dict[ObjectRef, Seen] = {}
     for ref in sorted(before.keys() | after.keys(), key=lambda ref: ref.sort_key):
         seen = previous.get(ref, Seen())
-        told, state[ref] = _of_object(seen, before.get(ref), after.get(ref), results.get(ref))
-        events += told
+        found, state[ref] = _of_object(seen, before.get(ref), after.get(ref), results.get(ref))
+        events += found
     absent = previous.keys() - state.keys()
     state |= {ref: previous[ref] for ref in absent if _unreadable(previous[ref], (*before.values(), *after.values()))}
     gone = sorted(absent - state.keys(), key=lambda ref: ref.sort_key)
@@ -91,12 +91,12 @@ def _settled(drift: Change, result: ObjectResult | None) -> Event:
     return Event(EventKind.IN_SYNC, drift.ref, "it matches its manifest again")
 
 
-def _same(change: Change, told: Change | None) -> bool:
+def _same(change: Change, reported: Change | None) -> bool:
     """Return whether a reader would see no difference: new random UUIDs in each plan do not count."""
-    return told is not None and (change.op, change.reason, change.fields, change.notes, change.held) == (
-        told.op,
-        told.reason,
-        told.fields,
-        told.notes,
-        told.held,
+    return reported is not None and (change.op, change.reason, change.fields, change.notes, change.held) == (
+        reported.op,
+        reported.reason,
+        reported.fields,
+        reported.notes,
+        reported.held,
     )

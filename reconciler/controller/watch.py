@@ -90,7 +90,7 @@ class Watch:
         failure, revision = self._failure, self._loaded.revision
         ended = self._edges.clock.now()
         done = Pass(self._id, trigger, started, ended, revision, outcome, failure, tuple(self._events))
-        self._notify_listeners(lambda listener: listener.passed(done))
+        self._notify_listeners(lambda listener: listener.on_pass(done))
         self._id = ""
         return done
 
@@ -162,9 +162,9 @@ class Watch:
         self._failure = text
 
     def _report(self, event: Event) -> None:
-        told = ReportedEvent(self._edges.clock.now(), event, self._id, self._loaded.revision)
-        self._events.append(told)
-        self._notify_listeners(lambda listener: listener.told(told))
+        reported = ReportedEvent(self._edges.clock.now(), event, self._id, self._loaded.revision)
+        self._events.append(reported)
+        self._notify_listeners(lambda listener: listener.on_event(reported))
 
     def _notify_listeners(self, do: Callable[[Listener], None]) -> None:
         for number, listener in enumerate(self._edges.listeners):

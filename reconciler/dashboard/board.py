@@ -50,15 +50,15 @@ class Board:
         self._making = asyncio.Lock()
         self._made: tuple[int, bytes] | None = None  # by version
 
-    def told(self, told: ReportedEvent) -> None:
+    def on_event(self, reported: ReportedEvent) -> None:
         """See `ports.Listener`."""
         self._version += 1
-        data = event_data(told)
-        if told.event.kind not in _SILENT:
+        data = event_data(reported)
+        if reported.event.kind not in _SILENT:
             self._events.appendleft(data)
         self._send("event", data)
 
-    def passed(self, done: Pass) -> None:
+    def on_pass(self, done: Pass) -> None:
         """See `ports.Listener`."""
         self._pass = {
             "id": done.id,

@@ -58,36 +58,36 @@ class HistoryWriter:
         """Close the file."""
         self._connection.close()
 
-    def told(self, told: ReportedEvent) -> None:
+    def on_event(self, reported: ReportedEvent) -> None:
         """See `ports.Listener`."""
         with self._log_errors():
-            self._write_event(told)
+            self._write_event(reported)
             self._prune_regularly()
 
-    def _write_event(self, told: ReportedEvent) -> None:
-        event, ref = told.event, str(told.event.ref) if told.event.ref else None
+    def _write_event(self, reported: ReportedEvent) -> None:
+        event, ref = reported.event, str(reported.event.ref) if reported.event.ref else None
         change = _as_json(change_data(event.change)) if event.change is not None else None
-        of = (told.revision.commit, told.revision.dirty)
+        of = (reported.revision.commit, reported.revision.dirty)
         with self._transaction() as db:
             db.execute(
                 "INSERT INTO events (at, pass, event, object, message, change, git_commit, dirty)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (_stamp(told.at), told.pass_id or None, event.kind.value, ref, event.message, change, *of),
+                (_stamp(reported.at), reported.pass_id or None, event.kind.value, ref, event.message, change, *of),
             )
             if event.kind in _OPENS and event.change is not None:
                 fields = json.dumps([field.path for field in event.change.fields])
-                seen = _stamp(told.at)
+                seen = _stamp(reported.at)
                 db.execute(
                     "INSERT INTO drifts (object, reason, fields, first_seen, last_seen, first_pass, last_pass,"
                     " git_commit, dirty) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
                     " ON CONFLICT (object) WHERE ended IS NULL DO UPDATE SET reason = excluded.reason,"
                     " fields = excluded.fields, last_seen = excluded.last_seen, last_pass = excluded.last_pass",
-                    (ref, event.change.reason, fields, seen, seen, told.pass_id, told.pass_id, *of),
+                    (ref, event.change.reason, fields, seen, seen, reported.pass_id, reported.pass_id, *of),
                 )
             elif event.kind in _ENDS:
-                self._end(ref, told.at, told.pass_id, _ENDS[event.kind])
+                self._end(ref, reported.at, reported.pass_id, _ENDS[event.kind])
 
-    def passed(self, done: Pass) -> None:
+    def on_pass(self, done: Pass) -> None:
         """See `ports.Listener`."""
         with self._log_errors():
             self._write_pass(done)

@@ -13,7 +13,7 @@ from reconciler.hosts.conversation import Channel, Conversation
 from reconciler.hosts.kept_drivers import KeptDriver
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
-from reconciler.ports import DBResult, Lookout, Question, Report
+from reconciler.ports import DBResult, Question, Report, WatchRequest
 
 if TYPE_CHECKING:  # what only annotations name: a command calls its hosts before it imports all that it will need
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -52,7 +52,7 @@ class AgentClient:
         self._last_id = 0
         self._turn = asyncio.Lock()
         self._known: dict[str, ObservedConfigDB] = {}
-        self._watched: Lookout | None = None
+        self._watched: WatchRequest | None = None
         self._noticed: Callable[[], None] = lambda: None
 
     def connect(self, first: Question) -> None:
@@ -87,13 +87,13 @@ class AgentClient:
         self._known = {path: db for path, db in seen.items() if db.state is DBState.PRESENT}
         return report
 
-    async def watch(self, lookout: Lookout, noticed: Callable[[], None]) -> bool:
+    async def watch(self, request: WatchRequest, noticed: Callable[[], None]) -> bool:
         """See `ports.HostAgent`."""
         self._noticed = noticed
-        if self._talk is not None and not self._talk.is_broken and self._watched == lookout:
+        if self._talk is not None and not self._talk.is_broken and self._watched == request:
             return False
-        await self._ask(wire.lookout(lookout), _OBSERVE_TIMEOUT, wire.Nothing, lambda reply: reply)
-        self._watched = lookout
+        await self._ask(wire.watch(request), _OBSERVE_TIMEOUT, wire.Nothing, lambda reply: reply)
+        self._watched = request
         return True
 
     async def backups(self, path: str) -> tuple[Backup, ...]:

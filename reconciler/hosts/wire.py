@@ -23,7 +23,7 @@ from reconciler.model.kinds.configdb import Backup, DBState, ObservedConfigDB
 from reconciler.model.kinds.host import ObservedHost
 from reconciler.model.ownership import Record
 from reconciler.model.state import ObservedDatastore
-from reconciler.ports import Lookout, Question, Report
+from reconciler.ports import Question, Report, WatchRequest
 
 if TYPE_CHECKING:
     from reconciler.model.diff import Action
@@ -155,7 +155,7 @@ def question(asked: Question, known: Mapping[str, ObservedConfigDB], kept_driver
     }
 
 
-def lookout(wanted: Lookout) -> Json:
+def watch(wanted: WatchRequest) -> Json:
     """Return the request `watch`."""
     return {"do": "watch", **to_builtins(wanted)}
 

@@ -164,10 +164,10 @@ class ObservedDatastore(Strict, frozen=True):
 
 
 class Observed(Strict, frozen=True):
-    """One look at the world: hosts by name, config DBs by where they are, datastores by URL; `strangers`: hosts that
-    answered though no manifest declares them."""
+    """The world as observed at one time: hosts by name, config DBs by location, datastores by URL. `undeclared_hosts`:
+    hosts that answered and that no manifest declares."""
 
     hosts: Mapping[str, ObservedHost | UnreachableHost]
     config_dbs: Mapping[Location, ObservedConfigDB]
     datastores: Mapping[str, ObservedDatastore]
-    strangers: Mapping[str, ObservedHost] = field(default_factory=dict)
+    undeclared_hosts: Mapping[str, ObservedHost] = field(default_factory=dict)

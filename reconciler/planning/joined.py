@@ -167,7 +167,7 @@ class Joined:
 
     def _host(self, change: Change, declared: ResolvedHost | None) -> JoinedHost:
         name = change.ref.name
-        seen = self._observed.hosts.get(name) or self._observed.strangers.get(name)
+        seen = self._observed.hosts.get(name) or self._observed.undeclared_hosts.get(name)
         uses = (
             self._observed.config_dbs.get(place)
             if isinstance(seen, ObservedHost) and (place := place_of(seen))

@@ -69,14 +69,14 @@ class Metrics:
                 self._objects.labels(which.value, _state(op))
         self._valid.set(1)
 
-    def told(self, told: ReportedEvent) -> None:
+    def on_event(self, reported: ReportedEvent) -> None:
         """See `ports.Listener`."""
-        kind = told.event.kind
+        kind = reported.event.kind
         self._events.labels(_label(kind)).inc()
         if kind in (EventKind.INVALID, EventKind.VALID):
             self._valid.set(kind is EventKind.VALID)
 
-    def passed(self, done: Pass) -> None:
+    def on_pass(self, done: Pass) -> None:
         """See `ports.Listener`."""
         self._passes.labels(done.trigger.value, "failed" if done.failure else "ok").inc()
         self._duration.observe(done.seconds)

@@ -21,12 +21,12 @@ class ServiceManager:
         """Report that the loop is alive. Cheap enough for every second; `WatchdogSec=` must be longer."""
         self._send("WATCHDOG=1")
 
-    def told(self, told: ReportedEvent) -> None:
+    def on_event(self, reported: ReportedEvent) -> None:
         """See `ports.Listener`."""
-        if told.event.kind is EventKind.STOPPED:
+        if reported.event.kind is EventKind.STOPPED:
             self._send("STOPPING=1")
 
-    def passed(self, done: Pass) -> None:
+    def on_pass(self, done: Pass) -> None:
         """See `ports.Listener`. The first pass makes the service ready even if it failed: the watch goes on."""
         status = done.failure or (
             "in sync" if done.outcome and (done.outcome.after or done.outcome.before).diff.in_sync else "drifted"

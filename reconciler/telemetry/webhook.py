@@ -42,16 +42,16 @@ class Webhook:
         self._pending = asyncio.Event()
         self.lost = 0
 
-    def told(self, told: ReportedEvent) -> None:
+    def on_event(self, reported: ReportedEvent) -> None:
         """See `ports.Listener`."""
         if len(self._waiting) == MOST_WAITING:
             if not self.lost:
                 _log.warning("the webhook has been unreachable for so long that events for it are lost")
             self.lost += 1
-        self._waiting.append(self._cloud_event(told))
+        self._waiting.append(self._cloud_event(reported))
         self._pending.set()
 
-    def passed(self, done: Pass) -> None:
+    def on_pass(self, done: Pass) -> None:
         """See `ports.Listener`."""
 
     @asynccontextmanager
@@ -95,14 +95,14 @@ class Webhook:
             _log.warning("the webhook rejected an event, which is dropped (HTTP %d)", status)
         return True
 
-    def _cloud_event(self, told: ReportedEvent) -> dict[str, Any]:
+    def _cloud_event(self, reported: ReportedEvent) -> dict[str, Any]:
         event = {
             "specversion": "1.0",
             "id": self._new_id(),
             "source": self._source,
-            "type": f"io.vdvs.{told.event.kind.value.replace(' ', '-')}",
-            "time": told.at.isoformat().replace("+00:00", "Z"),
+            "type": f"io.vdvs.{reported.event.kind.value.replace(' ', '-')}",
+            "time": reported.at.isoformat().replace("+00:00", "Z"),
             "datacontenttype": "application/json",
-            "data": event_data(told),
+            "data": event_data(reported),
         }
-        return event | ({"subject": str(told.event.ref)} if told.event.ref else {})
+        return event | ({"subject": str(reported.event.ref)} if reported.event.ref else {})

@@ -36,12 +36,12 @@ def kept_history(vdvs: Vdvs) -> Path:
     site = load(["manifests"]).desired.site
     assert site is not None
     history = HistoryWriter(history_file(site))
-    history.told(told(EventKind.DRIFTED, drift(), 1))
-    history.passed(made(drift(), minute=1))
-    history.told(told(EventKind.HEALED, minute=2))
-    history.passed(made(kept(), minute=2))
-    history.told(told(EventKind.FAULT, minute=3, message="vCenter is down"))
-    history.passed(made(minute=3, failure="vCenter is down"))
+    history.on_event(told(EventKind.DRIFTED, drift(), 1))
+    history.on_pass(made(drift(), minute=1))
+    history.on_event(told(EventKind.HEALED, minute=2))
+    history.on_pass(made(kept(), minute=2))
+    history.on_event(told(EventKind.FAULT, minute=3, message="vCenter is down"))
+    history.on_pass(made(minute=3, failure="vCenter is down"))
     history.close()
     return history_file(site)
 

@@ -75,12 +75,12 @@ class Script:
                 await watch.one_pass(Trigger.RESYNC)
 
         asyncio.run(all_passes())
-        return [f"{told.event.kind} {told.event.message}".strip() for told in self.heard]
+        return [f"{reported.event.kind} {reported.event.message}".strip() for reported in self.heard]
 
-    def told(self, told: ReportedEvent) -> None:
-        self.heard.append(told)
+    def on_event(self, reported: ReportedEvent) -> None:
+        self.heard.append(reported)
 
-    def passed(self, done: Pass) -> None:
+    def on_pass(self, done: Pass) -> None:
         self.done.append(done)
 
     def _load(self) -> Loaded:

@@ -235,8 +235,8 @@ def test_what_drifts_now_and_then_is_healed_each_time() -> None:
 
 def test_a_listener_that_breaks_is_complained_of_once_and_the_others_hear_all(caplog: pytest.LogCaptureFixture) -> None:
     class Breaking(Script):
-        def told(self, told: ReportedEvent) -> None:
-            super().told(told)
+        def on_event(self, event: ReportedEvent) -> None:
+            super().on_event(event)
             raise RuntimeError("oops")
 
     script = Breaking([(GOOD, outcome(drift())), (GOOD, outcome(KEPT))])

@@ -39,9 +39,9 @@ def test_every_host_looks_out_and_one_of_them_for_each_config_db_and_datastore()
     seen = sites.in_sync()
     watches = next_pass(made(), DESIRED).watches
     assert set(watches) == set(seen.observed.hosts)
-    paths = [path for lookout in watches.values() for path in lookout.config_dbs]
+    paths = [path for request in watches.values() for path in request.config_dbs]
     assert sorted(paths) == sorted(db.path for db in seen.observed.config_dbs.values())
-    urls = [url for lookout in watches.values() for url in lookout.datastores]
+    urls = [url for request in watches.values() for url in request.datastores]
     assert len(urls) == len(set(urls))
 
 

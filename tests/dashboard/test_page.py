@@ -78,7 +78,7 @@ def site(hosts: int, groups: int) -> Assessment:
 
 
 def test_the_site_at_a_glance(page: Any, server: Served) -> None:
-    server.do(server.board.passed, made(drift(), minute=1))
+    server.do(server.board.on_pass, made(drift(), minute=1))
     wait_for(page, "#sentence", "1 host drifted")
     assert page.locator("#site").inner_text() == "site lab"
     assert "git 4f2c1ab + uncommitted changes" in page.locator("#facts").inner_text()
@@ -88,34 +88,34 @@ def test_the_site_at_a_glance(page: Any, server: Served) -> None:
 
 
 def test_what_happens_appears_by_itself_and_opens_to_its_diff(page: Any, server: Served) -> None:
-    server.do(server.board.passed, made(kept(), minute=0))
+    server.do(server.board.on_pass, made(kept(), minute=0))
     wait_for(page, "#sentence", "In sync since")
-    server.do(server.board.told, told(EventKind.DRIFTED, drift(), 1))
-    server.do(server.board.passed, made(drift(), minute=1))
+    server.do(server.board.on_event, told(EventKind.DRIFTED, drift(), 1))
+    server.do(server.board.on_pass, made(drift(), minute=1))
     wait_for(page, "#events li", "host/esxiz10")
     page.locator("#events summary").first.click()
     assert "stopped \u2192 running" in page.locator("#events .fields").first.inner_text()
     wait_for(page, "#sentence", "1 host drifted")
-    server.do(server.board.told, told(EventKind.IN_SYNC, minute=2))
-    server.do(server.board.passed, made(kept(), minute=2))
+    server.do(server.board.on_event, told(EventKind.IN_SYNC, minute=2))
+    server.do(server.board.on_pass, made(kept(), minute=2))
     wait_for(page, "#sentence", "In sync since")
     assert page.locator("#events li").count() == 2
     assert page.locator("#events details[open]").count() == 1, "what was opened stays open"
 
 
 def test_a_pass_that_fails_is_an_alert(page: Any, server: Served) -> None:
-    server.do(server.board.passed, made(kept(), minute=0))
+    server.do(server.board.on_pass, made(kept(), minute=0))
     wait_for(page, "#sentence", "In sync")
-    server.do(server.board.passed, made(minute=1, failure="vCenter does not answer"))
+    server.do(server.board.on_pass, made(minute=1, failure="vCenter does not answer"))
     wait_for(page, "[role=alert]", "vCenter does not answer")
-    server.do(server.board.passed, made(kept(), minute=2))
+    server.do(server.board.on_pass, made(kept(), minute=2))
     page.locator("#problem").wait_for(state="hidden", timeout=SOON)
 
 
 def test_no_name_is_taken_for_html(page: Any, server: Served) -> None:
     nasty = replace(drift(NASTY), ref=ObjectRef(Kind.HOST, NASTY), reason=NASTY, notes=(NASTY,))
-    server.do(server.board.told, told(EventKind.DRIFTED, nasty, 1, NASTY))
-    server.do(server.board.passed, made(nasty, minute=1, failure=""))
+    server.do(server.board.on_event, told(EventKind.DRIFTED, nasty, 1, NASTY))
+    server.do(server.board.on_pass, made(nasty, minute=1, failure=""))
     wait_for(page, "#hosts li", "<script>")
     page.locator("#events summary").first.click()
     page.locator("#hosts button").first.click()
@@ -125,8 +125,8 @@ def test_no_name_is_taken_for_html(page: Any, server: Served) -> None:
 
 
 def test_the_filter_works_on_all_three(page: Any, server: Served) -> None:
-    server.do(server.board.told, told(EventKind.DRIFTED, drift(), 1))
-    server.do(server.board.passed, made(drift(), minute=1))
+    server.do(server.board.on_event, told(EventKind.DRIFTED, drift(), 1))
+    server.do(server.board.on_pass, made(drift(), minute=1))
     wait_for(page, "#events li", "host/esxiz10")
     page.locator("#filter").fill("myvm")
     wait_for(page, "#hosts-count", "0 of")
@@ -138,7 +138,7 @@ def test_the_filter_works_on_all_three(page: Any, server: Served) -> None:
 
 
 def test_everything_is_reached_by_keyboard(page: Any, server: Served) -> None:
-    server.do(server.board.passed, made(drift(), minute=1))
+    server.do(server.board.on_pass, made(drift(), minute=1))
     wait_for(page, "#hosts li", "esxiz10")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the filter"
@@ -154,7 +154,7 @@ def test_everything_is_reached_by_keyboard(page: Any, server: Served) -> None:
 
 
 def test_what_a_screen_reader_needs_is_there(page: Any, server: Served) -> None:
-    server.do(server.board.passed, made(drift(), minute=1))
+    server.do(server.board.on_pass, made(drift(), minute=1))
     wait_for(page, "#hosts li", "esxiz10")
     assert page.locator("html").get_attribute("lang") == "en"
     assert [each.inner_text().split("\n")[0].split(" ")[0] for each in page.locator("main h2").all()] == [
@@ -172,7 +172,7 @@ def test_what_a_screen_reader_needs_is_there(page: Any, server: Served) -> None:
 @pytest.mark.parametrize(("width", "columns"), [(390, 1), (1280, 3)])
 def test_a_phone_has_one_column(page: Any, server: Served, width: int, columns: int) -> None:
     page.set_viewport_size({"width": width, "height": 800})
-    server.do(server.board.passed, made(drift(), minute=1))
+    server.do(server.board.on_pass, made(drift(), minute=1))
     wait_for(page, "#hosts li", "esxiz10")
     lefts = {round(box["x"]) for each in page.locator("main > section").all() if (box := each.bounding_box())}
     assert len(lefts) == columns
@@ -183,7 +183,7 @@ def test_a_phone_has_one_column(page: Any, server: Served, width: int, columns: 
 def test_text_stands_out_in_light_and_in_dark(page: Any, server: Served, scheme: str) -> None:
     """At least the 4.5 : 1 that WCAG 2.1 AA asks for."""
     page.emulate_media(color_scheme=scheme)
-    server.do(server.board.passed, made(drift(), minute=1))
+    server.do(server.board.on_pass, made(drift(), minute=1))
     wait_for(page, "#hosts li", "esxiz10")
     ratios = page.evaluate(
         """() => {
@@ -204,7 +204,7 @@ def test_text_stands_out_in_light_and_in_dark(page: Any, server: Served, scheme:
 def test_thousands_of_hosts_and_vmgroups_are_shown_a_part_at_a_time(page: Any, server: Served) -> None:
     seen = site(2500, 2000)
     outcome = Outcome(seen, Plan((), ()), (), None, ())
-    server.do(server.board.passed, replace(made(kept(), minute=1), outcome=outcome))
+    server.do(server.board.on_pass, replace(made(kept(), minute=1), outcome=outcome))
     wait_for(page, "#hosts-count", "2500")
     assert page.locator("#hosts li").count() == 600
     assert page.locator("#hosts li").first.inner_text() == "?esx-0000", "what is wrong comes first"
@@ -220,7 +220,7 @@ def test_it_says_when_the_watch_is_gone(browser: Any) -> None:
     context = browser.new_context()
     page = context.new_page()
     with served() as server:
-        server.do(server.board.passed, made(kept(), minute=0))
+        server.do(server.board.on_pass, made(kept(), minute=0))
         page.goto(server.url)
         wait_for(page, "#sentence", "In sync")
     wait_for(page, "[role=alert]", "The watch does not answer")

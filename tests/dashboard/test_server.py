@@ -166,23 +166,23 @@ def test_a_port_that_is_taken_is_a_clear_error() -> None:
 
 def test_the_state_is_sent_again_only_when_it_is_another() -> None:
     with served() as server:
-        server.do(server.board.passed, made(drift(), minute=1))
+        server.do(server.board.on_pass, made(drift(), minute=1))
         first = server.ask("GET", "/api/state")
         data = json.loads(text(first))
         assert (data["site"], data["status"]["inSync"], data["pass"]["id"]) == ("lab", False, "pass-1")
         assert data["changes"]["host/esxiz10"]["fields"][0]["path"] == "service"
         tag = first.headers["ETag"]
         assert server.ask("GET", "/api/state", If_None_Match=tag).status == 304
-        server.do(server.board.passed, made(kept(), minute=2))
+        server.do(server.board.on_pass, made(kept(), minute=2))
         assert server.ask("GET", "/api/state", If_None_Match=tag).status == 200
 
 
 def test_a_quiet_pass_changes_nothing_but_the_pass() -> None:
     with served() as server:
         same = made(kept(), minute=1)
-        server.do(server.board.passed, same)
+        server.do(server.board.on_pass, same)
         first = json.loads(text(server.ask("GET", "/api/state")))
-        server.do(server.board.passed, same)
+        server.do(server.board.on_pass, same)
         second = json.loads(text(server.ask("GET", "/api/state")))
         assert first["version"] == second["version"]
 
@@ -199,11 +199,11 @@ def test_the_loop_goes_on_while_the_data_of_the_page_is_made(monkeypatch: pytest
 
     monkeypatch.setattr(board, "page_json", slow)
     with served() as server, ThreadPoolExecutor() as browsers:
-        server.do(server.board.passed, made(drift(), minute=1))
+        server.do(server.board.on_pass, made(drift(), minute=1))
         asked = [browsers.submit(server.ask, "GET", "/api/state") for _ in range(2)]
         assert making.wait(SOON)
         assert server.ask("GET", "/healthz").status == 200
-        server.do(server.board.passed, made(kept(), minute=2))
+        server.do(server.board.on_pass, made(kept(), minute=2))
         go_on.set()
         answers = [each.result(SOON) for each in asked]
         later = json.loads(text(server.ask("GET", "/api/state")))
@@ -219,7 +219,7 @@ def test_health_and_readiness() -> None:
     with served() as server:
         assert server.ask("GET", "/healthz").status == 200
         assert server.ask("GET", "/readyz").status == 503
-        server.do(server.board.passed, made(drift(), minute=0))
+        server.do(server.board.on_pass, made(drift(), minute=0))
         assert server.ask("GET", "/readyz").status == 200
         server.later(minutes=5)
         late = server.ask("GET", "/readyz")
@@ -236,8 +236,8 @@ def test_what_happens_is_told_while_one_listens() -> None:
         connection.request("GET", "/api/events")
         answer = connection.getresponse()
         assert answer.readline() == b"retry: 2000\n"
-        server.do(server.board.told, told(EventKind.DRIFTED, drift(), 1))
-        server.do(server.board.passed, made(drift(), minute=1))
+        server.do(server.board.on_event, told(EventKind.DRIFTED, drift(), 1))
+        server.do(server.board.on_pass, made(drift(), minute=1))
         lines = [answer.readline().decode().strip() for _ in range(7)]
         connection.close()
     assert [line for line in lines if line.startswith("event:")] == ["event: event", "event: pass"]

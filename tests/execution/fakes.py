@@ -15,7 +15,7 @@ from reconciler.model.kinds.vmgroup import AddMember, CreateVMGroup, LinkAction,
 from reconciler.model.outcome import ActionResult
 from reconciler.model.plan import DBPlan, MovePlan
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.ports import DBResult, Lookout, Question, Report
+from reconciler.ports import DBResult, Question, Report, WatchRequest
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 DB = ObjectRef(Kind.CONFIG_DB, "shared")
@@ -41,7 +41,7 @@ class FakeAgent:
     async def observe(self, question: Question) -> Report:
         raise NotImplementedError
 
-    async def watch(self, lookout: Lookout, noticed: Callable[[], None]) -> bool:
+    async def watch(self, request: WatchRequest, noticed: Callable[[], None]) -> bool:
         raise NotImplementedError
 
     async def backups(self, path: str) -> tuple[Backup, ...]:

@@ -23,7 +23,7 @@ from reconciler.model.outcome import ActionResult, Assessment, Outcome
 from reconciler.model.plan import APPLY, DBPlan, MovePlan, Policy
 from reconciler.model.refs import AUTH_DB, Kind, Location, own_location
 from reconciler.model.state import ObservedDatastore
-from reconciler.ports import DBResult, HostAgent, Lookout, Question, Report
+from reconciler.ports import DBResult, HostAgent, Question, Report, WatchRequest
 from reconciler.reconcile import World, reconcile
 from tests.planning import compact
 from tests.planning.interpreter import RefusedError, Site, mounts
@@ -70,7 +70,7 @@ class FakeHost:
     def connect(self, first: Question) -> None:
         """See `ports.HostAgent`."""
 
-    async def watch(self, lookout: Lookout, noticed: Callable[[], None]) -> bool:
+    async def watch(self, request: WatchRequest, noticed: Callable[[], None]) -> bool:
         """See `ports.HostAgent`."""
         raise NotImplementedError
 

@@ -46,12 +46,12 @@ def _time(stamp: str | None) -> str | None:
 
 
 def test_a_drift_is_kept_from_its_beginning_to_its_end(history: HistoryWriter, path: Path) -> None:
-    history.told(told(EventKind.DRIFTED, drift(), 1))
-    history.passed(made(drift(), minute=1))
-    history.passed(made(drift(), minute=2))
+    history.on_event(told(EventKind.DRIFTED, drift(), 1))
+    history.on_pass(made(drift(), minute=1))
+    history.on_pass(made(drift(), minute=2))
     assert drifts(path) == [("host/esxiz10", ["service"], "12:01", None, None)]
-    history.told(told(EventKind.HEALED, minute=3))
-    history.passed(made(kept(), minute=3))
+    history.on_event(told(EventKind.HEALED, minute=3))
+    history.on_pass(made(kept(), minute=3))
     assert drifts(path) == [("host/esxiz10", ["service"], "12:01", "12:03", "healed")]
     reader = HistoryReader(path)
     assert [event["event"] for event in reader.events()] == ["healed", "drifted"]
@@ -64,25 +64,25 @@ def test_a_drift_is_kept_from_its_beginning_to_its_end(history: HistoryWriter, p
 def test_what_drifts_on_while_no_watch_runs_is_one_drift(path: Path) -> None:
     for minute in (1, 5):  # the second watch tells it anew, for it has not seen it before
         history = HistoryWriter(path)
-        history.told(told(EventKind.DRIFTED, drift(), minute))
-        history.passed(made(drift(), minute=minute))
+        history.on_event(told(EventKind.DRIFTED, drift(), minute))
+        history.on_pass(made(drift(), minute=minute))
         history.close()
     assert drifts(path) == [("host/esxiz10", ["service"], "12:01", None, None)]
 
 
 def test_what_came_back_while_no_watch_ran_has_ended(path: Path) -> None:
     history = HistoryWriter(path)
-    history.told(told(EventKind.DRIFTED, drift(), 1))
+    history.on_event(told(EventKind.DRIFTED, drift(), 1))
     history.close()
     history = HistoryWriter(path)
-    history.passed(made(kept(), minute=9))
+    history.on_pass(made(kept(), minute=9))
     history.close()
     assert drifts(path) == [("host/esxiz10", ["service"], "12:01", "12:09", UNSEEN)]
 
 
 def test_what_a_pass_could_not_judge_has_not_ended(history: HistoryWriter, path: Path) -> None:
-    history.told(told(EventKind.DRIFTED, drift(), 1))
-    history.passed(made(minute=2, failure="vCenter does not answer"))
+    history.on_event(told(EventKind.DRIFTED, drift(), 1))
+    history.on_pass(made(minute=2, failure="vCenter does not answer"))
     assert drifts(path)[0][3] is None
     reader = HistoryReader(path)
     assert reader.passes()[0]["failure"] == "vCenter does not answer"
@@ -94,10 +94,10 @@ def test_its_size_is_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr(store, name, 50)
     history = HistoryWriter(path)
     for minute in range(600):
-        history.told(told(EventKind.DRIFTED, drift(), minute))
-        history.told(told(EventKind.IN_SYNC, minute=minute))
-        history.passed(made(kept(), minute=minute))
-    history.told(told(EventKind.DRIFTED, drift(), 601))
+        history.on_event(told(EventKind.DRIFTED, drift(), minute))
+        history.on_event(told(EventKind.IN_SYNC, minute=minute))
+        history.on_pass(made(kept(), minute=minute))
+    history.on_event(told(EventKind.DRIFTED, drift(), 601))
     reader = HistoryReader(path)
     counts = [len(reader.events(most=9999)), len(reader.drifts(most=9999)), len(reader.passes(most=9999))]
     assert all(50 <= count <= 50 + store._PRUNE_EVERY for count in counts)
@@ -108,8 +108,8 @@ def test_its_size_is_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_two_watches_may_write_it_and_others_read_it_meanwhile(path: Path) -> None:
     first, second, reader = HistoryWriter(path), HistoryWriter(path), HistoryReader(path)
-    first.told(told(EventKind.DRIFTED, drift(), 1))
-    second.told(told(EventKind.DRIFTED, drift("other"), 2))
+    first.on_event(told(EventKind.DRIFTED, drift(), 1))
+    second.on_event(told(EventKind.DRIFTED, drift("other"), 2))
     assert len(reader.events()) == 2
     assert len(reader.drifts()) == 1
     for each in (first, second, reader):
@@ -118,7 +118,7 @@ def test_two_watches_may_write_it_and_others_read_it_meanwhile(path: Path) -> No
 
 def test_a_huge_change_is_cut(history: HistoryWriter, path: Path) -> None:
     change = drift("x" * 20_000)
-    history.told(told(EventKind.DRIFTED, change))
+    history.on_event(told(EventKind.DRIFTED, change))
     reader = HistoryReader(path)
     (event,) = reader.events()
     assert event["change"]["object"] == "host/esxiz10"
@@ -152,7 +152,7 @@ def test_a_file_of_an_earlier_version_is_brought_up_to_date(dump: Path, tmp_path
     old.executescript(dump.read_text())
     old.close()
     history = HistoryWriter(path)
-    history.told(told(EventKind.HEALED, minute=30))
+    history.on_event(told(EventKind.HEALED, minute=30))
     history.close()
     reader = HistoryReader(path)
     assert [(one["object"], one["how"]) for one in reader.drifts()] == [("host/esxiz10", "healed")]
@@ -167,9 +167,9 @@ def test_every_version_has_its_dump() -> None:
 def test_nothing_is_half_written(history: HistoryWriter, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A failure in the middle of an event leaves neither its line nor its drift."""
     monkeypatch.setattr(history, "_end", lambda *_: 1 / 0)
-    history.told(told(EventKind.DRIFTED, drift(), 1))
+    history.on_event(told(EventKind.DRIFTED, drift(), 1))
     with pytest.raises(ZeroDivisionError):
-        history.told(told(EventKind.HEALED, minute=2))
+        history.on_event(told(EventKind.HEALED, minute=2))
     reader = HistoryReader(path)
     assert [event["event"] for event in reader.events()] == ["drifted"]
     assert reader.drifts()[0]["ended"] is None
@@ -182,11 +182,11 @@ def test_a_full_disk_is_complained_of_once_and_ends_nothing(
     pages = history._connection.execute("PRAGMA page_count").fetchone()[0]
     history._connection.execute(f"PRAGMA max_page_count = {pages}")
     for minute in range(60):
-        history.told(told(EventKind.DRIFTED, drift("x" * 4000), minute))
+        history.on_event(told(EventKind.DRIFTED, drift("x" * 4000), minute))
     assert len(caplog.records) == 1
     assert "cannot be written" in caplog.text
     history._connection.execute("PRAGMA max_page_count = 1000000")
-    history.told(told(EventKind.IN_SYNC, minute=61))
+    history.on_event(told(EventKind.IN_SYNC, minute=61))
     reader = HistoryReader(path)
     assert reader.events(most=1)[0]["event"] == "in sync"
     reader.close()

@@ -25,7 +25,7 @@ from reconciler.model.kinds.volume import Attached, ObservedVolumes
 from reconciler.model.plan import DBPlan, MovePlan
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import DockvolsEntry, EntryKind, VolumeFile
-from reconciler.ports import Lookout, Question
+from reconciler.ports import Question, WatchRequest
 
 HELLO = {"hello": {"protocol": 1, "python": "3.8", "sqlite": "3.40"}}
 HOST = ObjectRef(Kind.HOST, "esx1")
@@ -252,7 +252,7 @@ def test_all_of_a_datastore_is_read() -> None:
         (lambda agent: agent.backups("/db"), {"backups": [["name"]]}),
         (lambda agent: agent.backups("/db"), {"backups": [["name", "1 MB"]]}),
         (lambda agent: agent.read_backup("/db", "name"), {"config_db": None}),
-        (lambda agent: agent.watch(Lookout(), print), {"event": []}),
+        (lambda agent: agent.watch(WatchRequest(), print), {"event": []}),
         (lambda agent: agent.copy_db(MOVE, NOW), {}),
         (lambda agent: agent.copy_db(MOVE, NOW), {"fingerprint": None}),
         (lambda agent: agent.retire_db(MOVE, NOW), {}),
@@ -417,7 +417,7 @@ def watching(channel: Scripted, until: int) -> int:
             if heard >= until:
                 enough.set()
 
-        assert await agent.watch(Lookout(), noticed)
+        assert await agent.watch(WatchRequest(), noticed)
         await asyncio.wait_for(enough.wait(), 10)
         return heard
 
@@ -449,7 +449,7 @@ def test_a_connection_that_breaks_while_nobody_asks_is_heard_and_made_again(trou
     async def run() -> None:
         agent = AgentClient("esx1", connect)
         heard = asyncio.Event()
-        assert await agent.watch(Lookout(), heard.set)
+        assert await agent.watch(WatchRequest(), heard.set)
         first._questions.release()
         await asyncio.wait_for(heard.wait(), 10)
         report = await agent.observe(Question())
@@ -464,7 +464,7 @@ def test_an_agent_is_asked_once_to_look_out_and_again_for_something_else() -> No
     channel = Scripted({"result": {}}, {"result": {}})
 
     async def watch(agent: AgentClient) -> list[bool]:
-        places = (Lookout(), Lookout(), Lookout(("/db",)))
+        places = (WatchRequest(), WatchRequest(), WatchRequest(("/db",)))
         return [await agent.watch(place, lambda: None) for place in places]
 
     assert with_agent(channel, watch) == [True, False, True]

@@ -20,7 +20,7 @@ from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.kinds.configdb import DBState
 from reconciler.model.kinds.host import DBMode, LinkDB, WriteSection
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.ports import Lookout, Question
+from reconciler.ports import Question, WatchRequest
 
 HOST = ObjectRef(Kind.HOST, "esxi")
 VOLUME = "582b1324-e49d9a0e-9bc3-000c29c1501d"
@@ -234,7 +234,7 @@ def test_an_apply_that_is_given_up_is_finished_by_the_agent(root: Path) -> None:
 def test_what_changes_on_a_host_is_told_by_its_agent(root: Path, where: str) -> None:
     async def use(hosts: LocalHosts) -> None:
         agent, heard = hosts.agent("esxi", "esxi"), asyncio.Event()
-        assert await agent.watch(Lookout(("/own.db",), every=0.05), heard.set)
+        assert await agent.watch(WatchRequest(("/own.db",), every=0.05), heard.set)
         (root / where).parent.mkdir(parents=True, exist_ok=True)
         (root / where).write_text("changed by hand")
         await asyncio.wait_for(heard.wait(), 10)
@@ -245,10 +245,10 @@ def test_what_changes_on_a_host_is_told_by_its_agent(root: Path, where: str) -> 
 def test_the_death_of_a_watched_agent_is_told(root: Path) -> None:
     async def use(hosts: LocalHosts) -> None:
         agent, heard = hosts.agent("esxi", "esxi"), asyncio.Event()
-        assert await agent.watch(Lookout(), heard.set)
+        assert await agent.watch(WatchRequest(), heard.set)
         os.kill(_pid_of(agent), signal.SIGKILL)
         await asyncio.wait_for(heard.wait(), 10)
-        assert await agent.watch(Lookout(), heard.set)  # by a new one
+        assert await agent.watch(WatchRequest(), heard.set)  # by a new one
 
     with_hosts(root, use)
 
@@ -262,7 +262,7 @@ def test_agents_that_are_killed_before_they_are_asked_leave_no_complaint(root: P
         asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["message"]))
         for number in range(5):
             agent = hosts.agent("esxi", "esxi")
-            await agent.watch(Lookout(every=60.0 + number), lambda: None)
+            await agent.watch(WatchRequest(every=60.0 + number), lambda: None)
             os.kill(_pid_of(agent), signal.SIGKILL)
             time.sleep(0.05)
             with contextlib.suppress(HostUnreachableError):

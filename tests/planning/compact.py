@@ -264,7 +264,7 @@ def observed(plain: Plain, known: Inventory) -> Observed:
 
     `"settings": {DATASTORE: ERROR or {VMGROUP: {NAME: ACCESS or [ACCESS, VM] or {STATE: WHY}}}}`: of volumes.
     `"policies": {DATASTORE: ERROR or {"files": {NAME: CONTENT or [PROBLEM]}, "users": {NAME: [VOLUME]}}}`.
-    A config DB under `own HOST` is that host's own (SingleNode). `strangers`: hosts that no manifest declares.
+    A config DB under `own HOST` is that host's own (SingleNode). `undeclared_hosts`: hosts that no manifest declares.
     """
     ids = {datastore.name: datastore for datastore in known.datastores}
     databases = {name: observed_db(name, entry) for name, entry in plain.get("config_dbs", {}).items()}
@@ -281,7 +281,7 @@ def observed(plain: Plain, known: Inventory) -> Observed:
         hosts={name: observed_host(name, entry, known) for name, entry in plain.get("hosts", {}).items()},
         config_dbs={place_called(name): db for name, db in databases.items()},
         datastores={datastore.url: datastore for datastore in datastores},
-        strangers={
+        undeclared_hosts={
             name: found
             for name, entry in plain.get("strangers", {}).items()
             if isinstance(found := observed_host(name, entry, known), ObservedHost)

@@ -21,18 +21,18 @@ def values(metrics: Metrics) -> dict[str, float]:
 def test_every_series_is_there_from_the_start() -> None:
     before, metrics = values(Metrics()), Metrics()
     for kind in EventKind:
-        metrics.told(told(kind))
-    metrics.passed(made(drift(), minute=1))
-    metrics.passed(made(minute=2, failure="down"))
+        metrics.on_event(told(kind))
+    metrics.on_pass(made(drift(), minute=1))
+    metrics.on_pass(made(minute=2, failure="down"))
     assert values(metrics).keys() == before.keys()
     assert sum(value for name, value in before.items() if "build_info" not in name and "valid" not in name) == 0
 
 
 def test_passes_and_events_are_counted() -> None:
     metrics = Metrics()
-    metrics.told(told(EventKind.IN_SYNC))
-    metrics.passed(made(kept(), minute=1))
-    metrics.passed(made(minute=2, failure="down"))
+    metrics.on_event(told(EventKind.IN_SYNC))
+    metrics.on_pass(made(kept(), minute=1))
+    metrics.on_pass(made(minute=2, failure="down"))
     seen = values(metrics)
     assert seen['vdvs_passes_total{result="ok",trigger="resync"}'] == 1
     assert seen['vdvs_passes_total{result="failed",trigger="resync"}'] == 1
@@ -43,18 +43,18 @@ def test_passes_and_events_are_counted() -> None:
 
 def test_objects_are_counted_by_state() -> None:
     metrics = Metrics()
-    metrics.passed(made(drift(), minute=1))
+    metrics.on_pass(made(drift(), minute=1))
     seen = values(metrics)
     assert seen['vdvs_objects{kind="Host",state="drifted"}'] == 1
     assert seen['vdvs_objects{kind="Host",state="unknown"}'] == 0
-    metrics.passed(made(kept(), minute=2))
+    metrics.on_pass(made(kept(), minute=2))
     assert values(metrics)['vdvs_objects{kind="Host",state="drifted"}'] == 0
 
 
 def test_the_oldest_drift_is_that_which_has_lasted() -> None:
     metrics = Metrics()
     for minute, change in enumerate([kept(), drift(), replace(drift("x"), op=Op.BLOCKED), kept()]):
-        metrics.passed(made(change, minute=minute))
+        metrics.on_pass(made(change, minute=minute))
         since = values(metrics)["vdvs_oldest_drift_timestamp_seconds"]
         assert since == (NOON.timestamp() + 61.5 if minute in (1, 2) else 0)
 
@@ -70,17 +70,17 @@ def opened(done: Pass, *, reachable: bool) -> Pass:
 
 def test_open_and_unreachable_hosts() -> None:
     metrics = Metrics()
-    metrics.passed(opened(made(kept()), reachable=True))
+    metrics.on_pass(opened(made(kept()), reachable=True))
     assert (values(metrics)["vdvs_hosts_open"], values(metrics)["vdvs_hosts_unreachable"]) == (1, 0)
-    metrics.passed(opened(made(kept()), reachable=False))
+    metrics.on_pass(opened(made(kept()), reachable=False))
     assert (values(metrics)["vdvs_hosts_open"], values(metrics)["vdvs_hosts_unreachable"]) == (0, 1)
 
 
 def test_invalid_manifests() -> None:
     metrics = Metrics()
-    metrics.told(told(EventKind.INVALID))
+    metrics.on_event(told(EventKind.INVALID))
     assert values(metrics)["vdvs_manifests_valid"] == 0
-    metrics.told(told(EventKind.VALID))
+    metrics.on_event(told(EventKind.VALID))
     assert values(metrics)["vdvs_manifests_valid"] == 1
 
 

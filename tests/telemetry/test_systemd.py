@@ -16,12 +16,12 @@ def test_ready_alive_and_stopping(tmp_path: Path) -> None:
         manager.bind(path)
         manager.settimeout(10)
         service = ServiceManager({"NOTIFY_SOCKET": path})
-        service.passed(made(kept()))
-        service.passed(made(drift()))
-        service.passed(made(failure="vCenter\nis down"))
+        service.on_pass(made(kept()))
+        service.on_pass(made(drift()))
+        service.on_pass(made(failure="vCenter\nis down"))
         service.beat()
-        service.told(told(EventKind.DRIFTED, drift()))
-        service.told(told(EventKind.STOPPED))
+        service.on_event(told(EventKind.DRIFTED, drift()))
+        service.on_event(told(EventKind.STOPPED))
         assert [manager.recv(1000).decode() for _ in range(5)] == [
             "READY=1\nSTATUS=in sync",
             "STATUS=drifted",

@@ -65,7 +65,7 @@ def delivered(receiver: Receiver, told_: int, taken: int) -> list[str]:
         hook = caller(url)
         async with hook.running():
             for minute in range(told_):
-                hook.told(told(EventKind.DRIFTED, drift(), minute))
+                hook.on_event(told(EventKind.DRIFTED, drift(), minute))
             await until(lambda: len(receiver.taken) == taken)
 
     with_receiver(receiver, use)
@@ -83,8 +83,8 @@ def test_an_event_arrives_as_a_cloud_event() -> None:
     async def use(url: str) -> None:
         hook = caller(url, token=Secret("s3cret"))
         async with hook.running():
-            hook.told(told(EventKind.DRIFTED, drift(), 1))
-            hook.told(told(EventKind.FAULT, minute=2))
+            hook.on_event(told(EventKind.DRIFTED, drift(), 1))
+            hook.on_event(told(EventKind.FAULT, minute=2))
             await until(lambda: len(receiver.taken) == 2)
 
     with_receiver(receiver, use)
@@ -120,7 +120,7 @@ def test_the_last_event_is_delivered_before_the_end() -> None:
     async def use(url: str) -> None:
         hook = caller(url)
         async with hook.running():
-            hook.told(told(EventKind.STOPPED))
+            hook.on_event(told(EventKind.STOPPED))
 
     with_receiver(receiver, use)
     assert [event["type"] for event in receiver.taken] == ["io.vdvs.stopped"]
@@ -133,7 +133,7 @@ def test_a_receiver_that_is_away_costs_a_bounded_amount(monkeypatch: pytest.Monk
         hook = caller("http://127.0.0.1:9/")
         async with hook.running():
             for minute in range(25):
-                hook.told(told(EventKind.DRIFTED, drift(), minute))
+                hook.on_event(told(EventKind.DRIFTED, drift(), minute))
             await asyncio.sleep(0)
         assert len(hook._waiting) == 10
         assert hook.lost == 15

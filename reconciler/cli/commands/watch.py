@@ -114,11 +114,11 @@ class _Terminal:
     def __init__(self, text: Callable[[ReportedEvent], str]) -> None:
         self._text = text
 
-    def told(self, told: ReportedEvent) -> None:
+    def on_event(self, reported: ReportedEvent) -> None:
         """See `ports.Listener`."""
-        click.echo(self._text(told), nl=False)  # flushes
+        click.echo(self._text(reported), nl=False)  # flushes
 
-    def passed(self, done: Pass) -> None:
+    def on_pass(self, done: Pass) -> None:
         """See `ports.Listener`."""
 
 
@@ -153,6 +153,6 @@ def _printer(output: str) -> Callable[[ReportedEvent], str]:
     from reconciler.render.events import event_data, event_text
 
     if output == "json":
-        return lambda told: to_json_line(event_data(told))
+        return lambda reported: to_json_line(event_data(reported))
     painter = paint()
-    return lambda told: event_text(told, painter)
+    return lambda reported: event_text(reported, painter)

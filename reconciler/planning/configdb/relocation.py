@@ -162,9 +162,9 @@ def relocation_change(db: ResolvedConfigDB, found: Relocation, resolved: Resolve
             "vDVS refuses requests for the moments in which the old file is copied and put aside; it is kept as "
             f"{names.path(where)}.moved-TIME"
         )
-    if strangers := _strangers(found.source, resolved):
+    if undeclared := _undeclared_hosts(found.source, resolved):
         notes.append(
-            f"no manifest declares {strangers}, which may use the old one too: it is refused every request then"
+            f"no manifest declares {undeclared}, which may use the old one too: it is refused every request then"
         )
     reason = f"its move from {place} goes on" if found.began else f"its hosts use the one at {place}"
     return Change(db.ref, Op.UPDATE, reason, (field,), (found.move,), Risk.DISRUPTS, tuple(notes))
@@ -260,7 +260,7 @@ def _backups(old: ObservedConfigDB) -> str:
     return f" (the newest beside it is {old.backups[-1]})" if old.backups else ""
 
 
-def _strangers(source: Location, resolved: Resolved) -> str:
+def _undeclared_hosts(source: Location, resolved: Resolved) -> str:
     """Hosts of the inventory that mount the old place and are not declared."""
     if source.host:
         return ""

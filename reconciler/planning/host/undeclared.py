@@ -31,7 +31,7 @@ def undeclared_hosts(desired: Desired, inventory: Inventory) -> tuple[str, ...]:
 
 def undeclared_host_changes(observed: Observed, names: DisplayNames) -> Iterator[Change]:
     """Report each that has vDVS, or had it, and whether it is open."""
-    for name, seen in sorted(observed.strangers.items()):
+    for name, seen in sorted(observed.undeclared_hosts.items()):
         if _has_vdvs(seen):
             notes = (OPEN_NOTE,) if is_open(seen) else ()
             why = f"no manifest declares it; {_what(seen, names)}"
