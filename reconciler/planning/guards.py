@@ -31,7 +31,7 @@ def permit(
         if (why := held.get(change.ref) or _refusal(change, policy, not_applied)) is not None
     }
     not_made = {change.ref for change in candidates if _creates_db(change) and change.ref in refused}
-    still_old = {change.ref for change in candidates if _upgrades_db(change) and change.ref in refused}
+    still_old = {change.ref for change in candidates if upgrades_db(change) and change.ref in refused}
     for change in candidates:
         if change.ref not in refused and (db := databases.get(change.ref)) in not_made:
             refused[change.ref] = f"its {db} is not there and is not made in this pass"
@@ -72,7 +72,7 @@ def _refusal(change: Change, policy: Policy, not_applied: Mapping[ObjectRef, str
         return f"{not_applied[change.ref]}; `vdvs apply` carries it out"
     if _creates_db(change) and not policy.config_db_lifecycle:
         return "a config DB is made only by `vdvs apply`"
-    if _upgrades_db(change) and not policy.config_db_lifecycle:
+    if upgrades_db(change) and not policy.config_db_lifecycle:
         return "a config DB is upgraded only by `vdvs apply`"
     if any(isinstance(action, MoveDB) for action in change.actions) and not policy.config_db_lifecycle:
         return "a config DB is moved only by `vdvs apply`"
@@ -92,7 +92,8 @@ def _creates_db(change: Change) -> bool:
     return change.ref.kind is Kind.CONFIG_DB and change.op is Op.CREATE
 
 
-def _upgrades_db(change: Change) -> bool:
+def upgrades_db(change: Change) -> bool:
+    """Return whether the change upgrades a config DB to a newer schema."""
     return any(isinstance(action, UpgradeDB) for action in change.actions)
 
 

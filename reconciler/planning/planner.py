@@ -25,7 +25,7 @@ from reconciler.model.state import Observed, Resolved
 from reconciler.planning.configdb.moves import move_of, plan_moves
 from reconciler.planning.configdb.old_schema import is_old
 from reconciler.planning.files.plans import file_plans
-from reconciler.planning.guards import permit
+from reconciler.planning.guards import permit, upgrades_db
 from reconciler.planning.history import not_applied
 from reconciler.planning.host.maintenance import in_turns
 from reconciler.planning.kinds import PLANNED, places
@@ -51,7 +51,7 @@ def plan(diff: Diff, resolved: Resolved, observed: Observed, policy: Policy, sta
         if db.ref in moving:  # a plan made after the move writes to it
             continue
         mine = [change for change in permitted if owners.get(change.ref, change.ref) == db.ref]
-        if is_old(observed.config_dbs[db.location]) and not any(_upgrades(change) for change in mine):
+        if is_old(observed.config_dbs[db.location]) and not any(upgrades_db(change) for change in mine):
             continue  # as it is nothing must be written to it
         there = observed.config_dbs[db.location].state is DBState.PRESENT
         records = there or any(change.ref == db.ref and change.op is Op.CREATE for change in mine)
@@ -101,10 +101,6 @@ def _recorders(
 def _recorded_only(change: Change) -> Change:
     """Return the part of a change of a host or a file that is written into a config DB: that it was applied."""
     return replace(change, actions=tuple(action for action in change.actions if isinstance(action, _DB_ACTIONS)))
-
-
-def _upgrades(change: Change) -> bool:
-    return any(isinstance(action, UpgradeDB) for action in change.actions)
 
 
 def choose_writer(db: ResolvedConfigDB, observed: Observed) -> str | None:

@@ -115,7 +115,7 @@ def _users(place):
     found = {}  # type: Dict[str, List[Any]]
     left = MOST_READ
     try:
-        folders = sorted(name for name in os.listdir(place) if _is_folder(os.path.join(place, name)))
+        folders = sorted(name for name in os.listdir(place) if metadata.is_folder(os.path.join(place, name)))
         for folder in ["."] + [name for name in folders if name != FOLDER]:
             for name in volumes.names(os.path.join(place, folder)):
                 if left == 0:
@@ -132,12 +132,6 @@ def _users(place):
     except EnvironmentError as error:
         return found, "the volumes cannot be listed: %s" % error.strerror
     return found, None
-
-
-def _is_folder(real):
-    # type: (str) -> bool
-    mode = mode_of(real)
-    return mode is not None and stat.S_ISDIR(mode)
 
 
 def _policy_of(descriptor):
