@@ -44,8 +44,9 @@ def each(look_up: Callable[[_K], _T], wanted: Iterable[_K]) -> list[_T]:
 
 
 class InventoryLookup:
-    """Look-ups in one inventory, whatever its order. Those that have no other answer for what is missing or ambiguous
-    raise NotFoundError."""
+    """Look-ups in one inventory, whatever its order. They raise NotFoundError for a missing or ambiguous name unless
+    their docstring says otherwise.
+    """
 
     def __init__(self, inventory: Inventory) -> None:
         self._all = sorted(inventory.datastores, key=lambda d: (d.name, d.url, d.inventory_path or ""))
@@ -73,7 +74,7 @@ class InventoryLookup:
 
     @cached_property
     def _unmistakable(self) -> dict[str | None, Member]:
-        """By name, the VMs that nobody can take for another: nearly always all of them."""
+        """The VMs with a unique name and UUID, by name: nearly always all of them."""
         vms = self._inventory.vms
         names, uuids = Counter(vm.name for vm in vms), Counter(vm.uuid for vm in vms)
         return {vm.name: Member(vm.uuid, vm.name) for vm in vms if names[vm.name] == 1 == uuids[vm.uuid]}
@@ -89,7 +90,7 @@ class InventoryLookup:
 
     @property
     def complete(self) -> bool:
-        """Whether everything was read, so that what is not found is not there."""
+        """Whether everything was read, so that what is not found does not exist."""
         return self._inventory.complete
 
     def host(self, wanted: DesiredHost) -> ESXiHost | None:
@@ -128,7 +129,7 @@ class InventoryLookup:
         return replace(found[0], hosts=frozenset().union(*(d.hosts for d in found)))
 
     def vsan_datastore(self, wanted: DatastoreRef | None) -> Datastore:
-        """The vSAN datastore that `wanted` names; without one, the only one that there is."""
+        """The vSAN datastore that `wanted` names; without a name, the only one."""
         if wanted is not None:
             found = self.datastore(wanted)
             if not found.is_vsan:
@@ -152,7 +153,7 @@ class InventoryLookup:
         return self._urls[name]
 
     def access(self, wanted: DesiredAccess) -> Access:
-        """The row that says what `wanted` says, with the URL of its datastore."""
+        """The row for `wanted`, with the URL of its datastore."""
         row = self._rows.get(wanted)
         if row is None:
             url = self.datastore_url(wanted.datastore)

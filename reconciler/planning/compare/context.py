@@ -43,8 +43,8 @@ class VMGroupContext(Struct, frozen=True):
 class DBContext(Struct, frozen=True):
     """A config DB, as it was read (`stored`), and as it is once it is upgraded and moved (`seen`).
 
-    `presence`: how the DB itself differs, its rows and its move left aside. `ledger`: who applied what in it, and where
-    that is recorded (None: nobody knows, or nothing is written to it now). `old_driver`: why it cannot be upgraded.
+    `presence`: how the DB itself differs, apart from its rows and its move. `ledger`: who applied what in it, and where
+    that is recorded (None: unknown, or nothing may be written to it now). `old_driver`: why it cannot be upgraded.
     `joinable`: hosts may be pointed at it. `vmgroups`: what its vmgroups are compared with, or why they cannot be.
     """
 
@@ -61,7 +61,7 @@ class DBContext(Struct, frozen=True):
 
     @property
     def moves(self) -> bool:
-        """Whether it moves, or would if nothing were in the way: until then nothing else is written to it."""
+        """Whether a move of it is pending, blocked or not: until it is done, nothing else is written to it."""
         return self.relocation is not None and self.relocation.pending
 
     @property
@@ -74,7 +74,7 @@ class SiteContext(Struct, frozen=True):
     """The whole site: what is wanted, what was `found`, and what is found once config DBs are upgraded and moved
     (`expected`).
 
-    `applying`: on whose behalf (None: nobody's). `links`: who else bears the name of a vmgroup. `attached`: the names
+    `applying`: on whose behalf (None: nobody's). `links`: other vmgroups with the same name. `attached`: the names
     of the VMs with vDVS disks attached, by host; `disks`, `homes`: see `Membership`. `databases` by ref.
     """
 
@@ -93,7 +93,7 @@ class SiteContext(Struct, frozen=True):
 def site_context(
     resolved: Resolved, found: Observed, fresh: Mapping[ObjectRef, str], applying: Applying | None
 ) -> SiteContext:
-    """Everything that the passes need. `fresh`: UUIDs for the vmgroups to be made."""
+    """Build everything that the passes need. `fresh`: UUIDs for new vmgroups."""
     inventory = resolved.inventory
     names = DisplayNames(inventory)
     relocations = {db.ref: relocation(db, resolved, found, names) for db in resolved.config_dbs}
@@ -137,7 +137,7 @@ def _db_context(
     barred = _barred(db, seen, presence, moves, elsewhere)
     applying = None if pending else site.applying
     if applying is not None and applying.prune:
-        # That a selector matches nothing is now an order to remove whom it does not match.
+        # Pruning removes all members where a selector matches nothing.
         groups = [replace(group, removes_members=True) for group in groups]
     return DBContext(
         db,

@@ -84,8 +84,9 @@ def _unknown(seen: ObservedConfigDB) -> str:
 
 def used_elsewhere(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, names: DisplayNames) -> str | None:
     """Return which undeclared, working DB all hosts of this one use instead, or None. One stray host is drift;
-    all of them together mean that `spec.datastore` was changed to where there is one already. (Hosts that vDVS is to
-    leave, or has left, say nothing.)"""
+    all of them together mean that `spec.datastore` now names a place that has a DB already. (Hosts from which vDVS is
+    or was removed do not count.)
+    """
     if db.datastore is None:
         return None
     users = [host.ref.name for host in resolved.hosts if host.config_db == db.ref]
@@ -118,7 +119,9 @@ def _earlier(db: ResolvedConfigDB, seen: ObservedConfigDB, observed: Observed, n
 
 
 def _perhaps_volumes(observed: Observed, names: DisplayNames) -> str | None:
-    """Where there are volumes, or may be. What only silent hosts mount does not count: every host has such a one."""
+    """Return where there are, or may be, volumes. A datastore that only unreachable hosts mount does not count: every
+    host has one of its own.
+    """
     answered = [host for host in observed.hosts.values() if isinstance(host, ObservedHost)]
     mounted = {VOLUMES + volume for host in answered for volume in host.volumes}
     for url, datastore in sorted(observed.datastores.items()):
@@ -182,6 +185,6 @@ def _orphans(resolved: Resolved, observed: Observed, names: DisplayNames) -> str
 
 
 def usable(change: Change, seen: ObservedConfigDB) -> bool:
-    """Whether hosts may be pointed at this DB: it is there, is being made in this plan, or is merely busy."""
+    """Whether hosts may be linked to this DB: it exists, is created in this plan, or is merely busy."""
     busy = seen.state is DBState.UNKNOWN and seen.reason in ("Locked", "HotJournal", "HostJournal")
     return seen.state is DBState.PRESENT or change.op is Op.CREATE or busy

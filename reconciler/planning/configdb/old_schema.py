@@ -29,7 +29,7 @@ def half_upgraded(db: ObservedConfigDB) -> bool:
 
 
 def is_old(db: ObservedConfigDB) -> bool:
-    """Whether a config DB that could be read has to be upgraded, wholly or the rest."""
+    """Whether a config DB that could be read has to be upgraded, or its upgrade finished."""
     return db.state is DBState.PRESENT and (db.schema is not Schema.V1_2 or half_upgraded(db))
 
 
@@ -61,7 +61,7 @@ def _named(db: ObservedConfigDB, known: Mapping[str, str]) -> ObservedConfigDB:
 
 
 def as_vdvs_upgrades(db: ObservedConfigDB) -> ObservedConfigDB:
-    """The rows that vDVS 0.14 or later itself goes by: it upgrades schema 1.1 before it answers. What it adds allows
+    """Return the rows that vDVS 0.14 or later uses: it upgrades schema 1.1 before it answers. What it adds allows
     everything, and a row that is there already makes it stop halfway."""
     stops = any((row.tenant_id, row.url) == (DEFAULT_VMGROUP_UUID, ALL_DS_URL) for row in db.privileges)
     return db if db.schema is not Schema.V1_1 or stops else _lifted(db, _FULL)
@@ -104,7 +104,7 @@ def _unset(default_url: str | None) -> bool:
 
 
 def _former_default(db: ObservedConfigDB) -> PrivilegeRow | None:
-    """The row of `_DEFAULT` that counted for everybody."""
+    """Return the row of `_DEFAULT` that applied to every vmgroup."""
     rows = (row for row in db.privileges if row.url == OLD_DEFAULT_URL and row.tenant_id == DEFAULT_VMGROUP_UUID)
     found = next(rows, None)
     there = found is not None and any(tenant.id == DEFAULT_VMGROUP_UUID for tenant in db.tenants)

@@ -51,7 +51,7 @@ _Hosts = Mapping[str, ObservedHost | UnreachableHost]
 class Relocation(Struct, frozen=True):
     """A move from `source` that is to be made, or is not finished. `hindrance`: why it cannot go on now; else `move`.
 
-    `began`: an earlier pass has copied it. `led`: no host uses another place any more than the new one. `rows`: the
+    `began`: an earlier pass has copied it. `led`: no host uses any place but the new one. `rows`: the
     config DB as it will be there, where that is known.
     """
 
@@ -64,15 +64,14 @@ class Relocation(Struct, frozen=True):
 
     @property
     def pending(self) -> bool:
-        """Whether its hosts are still to be led there; False: at most the old file is left."""
+        """Whether hosts still have to be linked to the new place; False: at most the old file is left."""
         return self.move is not None or not self.led
 
 
 def earlier_places(
     resolved: Resolved, hosts: _Hosts, config_dbs: Mapping[Location, ObservedConfigDB]
 ) -> frozenset[Location]:
-    """The places, beside those declared, that must be looked at to judge a move, or a host that leaves its own
-    config DB."""
+    """Return the places to observe, besides those declared, to judge moves and hosts that leave their own config DB."""
     found: set[Location] = set()
     for db in resolved.config_dbs:
         seen = config_dbs.get(db.location)
@@ -87,7 +86,7 @@ def earlier_places(
 
 
 def place_of(host: ObservedHost) -> Location | None:
-    """Where the config DB is that a host uses; None: it uses none, or a link that leads to no datastore."""
+    """Return where the config DB is that a host uses; None: it uses none, or its link leads to no datastore."""
     if host.db_mode is DBMode.SINGLE_NODE:
         return own_location(host.name)
     path = host.link_path or ""
@@ -100,7 +99,7 @@ def volume_of(location: Location) -> str:
 
 
 def relocation(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, names: DisplayNames) -> Relocation | None:
-    """The move of a config DB to where its manifest says; None: there is nothing to be moved. Pure; see the table."""
+    """Return the move of a config DB to the place in its manifest; None: nothing to move. Pure; see the table."""
     target = observed.config_dbs[db.location]
     origin = target.copied_from.location if target.copied_from is not None else None
     if db.datastore is None or target.state is DBState.UNKNOWN or origin == db.location:
@@ -171,12 +170,12 @@ def relocation_change(db: ResolvedConfigDB, found: Relocation, resolved: Resolve
 
 
 def spelt(place: Location, names: DisplayNames) -> str:
-    """A place in words."""
+    """Spell a place."""
     return f"{place.path} of host/{place.host} alone" if place.host else names.path(place.path)
 
 
 def _elsewhere(db: ResolvedConfigDB, resolved: Resolved, hosts: _Hosts) -> dict[Location, list[str]]:
-    """The places that hosts of this DB use in its stead, and that no ConfigDB declares."""
+    """Return the places that hosts of this DB use instead, and that no ConfigDB declares."""
     declared = {known.location for known in resolved.config_dbs}
     found: dict[Location, list[str]] = {}
     for name in sorted(db.hosts):
@@ -195,7 +194,7 @@ def _several(places: list[Location], users: Mapping[Location, list[str]], names:
 
 
 def _unseen(resolved: Resolved, observed: Observed) -> str | None:
-    """Return which host or config DB may use the old place and is not seen, or None."""
+    """Return which host or config DB may use the old place but could not be read, or None."""
     for failed in sorted(resolved.unresolved, key=lambda failed: failed.ref.sort_key):
         if failed.ref.kind in (Kind.HOST, Kind.CONFIG_DB):
             return f"{failed.ref} could not be looked up"
@@ -213,7 +212,7 @@ def _other_users(db: ResolvedConfigDB, source: Location, resolved: Resolved, obs
 
 
 def _lost_here(db: ResolvedConfigDB, target: ObservedConfigDB, observed: Observed) -> str | None:
-    """Return the evidence that a DB in the new place is gone, which must not be forgotten over this one, or None."""
+    """Return the evidence that a DB in the new place was lost, which a move there would cover up, or None."""
     if db.datastore is None or target.state not in _GONE:
         return None
     for name, host in sorted(observed.hosts.items()):
@@ -238,7 +237,7 @@ def _not_mounted(db: ResolvedConfigDB, observed: Observed) -> str | None:
 def _why_not_these(
     source: Location, old: ObservedConfigDB | None, target: ObservedConfigDB, names: DisplayNames
 ) -> str | None:
-    """Return what about the two files themselves is in the way, or None."""
+    """Return what in the two files themselves prevents the move, or None."""
     copied = target.copied_from
     if old is None or old.state is DBState.UNKNOWN:
         return "it cannot be read" + (f": {old.message}" if old is not None and old.message else "")

@@ -1,4 +1,4 @@
-"""Rolling a config DB back: what would have to be desired for it to become what it was in one of its backups."""
+"""Rollback of a config DB: the desired state that makes it what it was in one of its backups."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ _NAMES = {url: name for name, url in SPECIAL_DATASTORES.items()}
 
 class Rollback(Struct, frozen=True):
     """The desired site in place of the manifests, and `objects`, those to be written. `left_out`: what is in the backup
-    and is not brought back."""
+    and is not restored.
+    """
 
     desired: Desired
     objects: frozenset[ObjectRef]
@@ -50,7 +51,8 @@ def roll_back(
     name: str,
     applied_by: str,
 ) -> Rollback:
-    """The vmgroups of `backup` (called `name`) with their UUIDs, and no others, in the config DB `ref`, now as `now`.
+    """Desire the vmgroups of `backup` (called `name`) with their UUIDs, and no others, in the config DB `ref`, now as
+    `now`.
 
     Hosts and config DBs stay as `declared`, which is the set `applied_by`. A vmgroup that broke a rule of vDVS stays
     as it is now, and is named. Pure.
@@ -113,7 +115,7 @@ def _spelt(url: str) -> str:
 
 
 def _problem(state: VMGroupState, there: bool, twins: set[str]) -> str | None:
-    """Why a vmgroup is not brought back to what it was."""
+    """Return why a vmgroup cannot be restored, or None."""
     if (state.name == DEFAULT_VMGROUP) != (state.uuid == DEFAULT_VMGROUP_UUID):
         return f"its uuid was {state.uuid}; _DEFAULT, and only it, has the uuid {DEFAULT_VMGROUP_UUID}"
     if not there and not pinnable(state.uuid):
@@ -133,8 +135,7 @@ def _problem(state: VMGroupState, there: bool, twins: set[str]) -> str | None:
 
 
 def _taken(state: VMGroupState, holders: dict[str, str]) -> str | None:
-    """Names are unique. Who bears this one now is deleted or gets its own back in this pass, or is in the way for
-    good."""
+    """Return why the name is taken, or None. Its current holder may be deleted or renamed back in this very pass."""
     holder = holders.get(state.name, state.uuid)
     if holder == state.uuid:
         return None

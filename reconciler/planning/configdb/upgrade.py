@@ -92,7 +92,9 @@ def _pairs(seen: ObservedConfigDB) -> Iterator[tuple[VMGroupState, VMGroupState]
 
 
 def _actions(ref: ObjectRef, seen: ObservedConfigDB, inventory: Inventory) -> Iterator[DBAction]:
-    """The tables first. Losing what the row of `_DEFAULT` allowed is a matter of no row of theirs, so it is of all."""
+    """Yield the upgrade of the tables, then changes of rows. Its risk is the worst of all: losing what the row of
+    `_DEFAULT` allowed is the effect of no other action.
+    """
     granted, after = as_granted(seen), observed_states(lifted(seen))
     risks = {uuid: compare(granted[uuid], state) for uuid, state in after.items()}
     known = inventory.vm_names()

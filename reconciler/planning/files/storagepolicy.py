@@ -98,8 +98,9 @@ def policy_changes(site: SiteContext) -> Iterator[Change]:
 
 
 def forgotten_policies(context: DBContext, site: SiteContext) -> list[str]:
-    """The records of policies that are neither there nor declared: one that somebody else makes under such a name later
-    was not applied by anybody."""
+    """The records of policies that are neither there nor declared: a policy made later under such a name was never
+    applied by vdvs.
+    """
     resolved, records = site.resolved, {} if context.ledger is None else context.ledger.by_object
     kept = {record_name(policy.datastore, policy.name) for policy in resolved.files_of(ResolvedStoragePolicy)}
     failed = {name for each in resolved.unresolved if each.ref.kind is Kind.STORAGE_POLICY for name in each.known_as}
@@ -177,7 +178,7 @@ def _declared(policy: ResolvedStoragePolicy, observed: Observed) -> Change:
 
 
 def _not_reached(name: str, seen: ObservedStoragePolicies) -> Iterator[str]:
-    """Notes on what writing the file does not change: only vDVS, or objtool, changes existing volumes."""
+    """Return notes on volumes that writing the file does not change: only vDVS, or objtool, changes existing ones."""
     if (users := used_by(name, seen)) is not None:
         yield (
             f"{users}; apply writes the file, which only new volumes follow: those that are there keep what they have."
@@ -187,7 +188,7 @@ def _not_reached(name: str, seen: ObservedStoragePolicies) -> Iterator[str]:
 
 
 def _others(datastore: Datastore, seen: ObservedStoragePolicies, site: SiteContext) -> Iterator[Change]:
-    """Files that no manifest declares. What an update left beside a policy is a note on that policy."""
+    """Yield the changes of undeclared files. What an update left beside a policy is a note on that policy."""
     resolved, applying = site.resolved, site.applying
     mine = {policy.name for policy in resolved.files_of(ResolvedStoragePolicy) if policy.datastore.url == datastore.url}
     failed = [each for each in resolved.unresolved if each.ref.kind is Kind.STORAGE_POLICY]

@@ -118,7 +118,7 @@ def volume_changes(site: SiteContext) -> Iterator[Change]:
 
 
 def forgotten_volumes(context: DBContext, site: SiteContext) -> list[str]:
-    """The records of volumes that this set declares no more, when it prunes: nothing else is done about those."""
+    """Return the records of volumes that this set no longer declares, when it prunes: nothing else is done."""
     applying, resolved = site.applying, site.resolved
     if context.ledger is None or applying is None or not applying.prune or not applying.set:
         return []
@@ -191,7 +191,7 @@ def _compared(volume: ResolvedVolume, uuid: str, found: VolumeSettings, vms: Map
     return Change(ref, Op.UPDATE, "differs from its manifest", (field,), (action,), risk, (note,))
 
 
-_NOT_TEXT = "\ufffd"  # what the agent shows for bytes that are none
+_NOT_TEXT = "\ufffd"  # the agent's replacement for invalid bytes
 
 
 class _Found(Struct, frozen=True):
@@ -242,7 +242,7 @@ def _found(
     groups: Mapping[str, str],
     left_out: list[LeftOut],
 ) -> Iterator[_Found]:
-    """The volumes of vmgroups that a manifest speaks of, or `_DEFAULT`, of which something is to be said."""
+    """Yield the volumes worth exporting, in vmgroups that have a manifest or in `_DEFAULT`."""
     spelling = DatastoreSpelling(found.inventory.datastores)
     names = {datastore.url: datastore.name for datastore in found.inventory.datastores}
     for url, datastore in sorted(seen.datastores.items()):

@@ -50,7 +50,8 @@ def host_change(
     moves_from: Location | None = None,
     own: OwnDB | None = None,
 ) -> Change:
-    """How one host differs from its manifest. The link comes before the driver, so that no door opens in between.
+    """How one host differs from its manifest. The link comes before the driver, so that the host is never open in
+    between.
 
     `attached`: the names of the VMs that run on a host, by its name, and have vDVS disks attached. `moves_from`: the
     place that its config DB moves away from in this pass. `own`: its own config DB (SingleNode), if it has one.
@@ -81,7 +82,7 @@ def _stays(
     moves_from: Location | None,
     own: OwnDB | None,
 ) -> None:
-    """A host that vDVS serves."""
+    """Compare a host on which vDVS is to stay."""
     joins = host.config_db is not None
     if (hindrance := _why_not_join(host, seen, db_usable, moves_from, own)) is not None:
         found.held.append(hindrance)
@@ -112,7 +113,9 @@ def _change(host: ResolvedHost, found: Findings) -> Change:
 
 
 def _what_serves(host: ResolvedHost, seen: ObservedHost, found: Findings, joins: bool) -> None:
-    """The driver and the service. Without a config DB they serve everybody, so a host that shall have one waits."""
+    """Compare the driver and the service. Without a config DB they serve every VM, so they wait until the host has its
+    own.
+    """
     if host.config_db is not None and not joins and seen.db_mode is DBMode.NOT_CONFIGURED:
         if host.spec.driver is not None or host.spec.service_running is not None:
             found.held.append(

@@ -1,4 +1,4 @@
-"""The driver of a host and its service; and hosts that vDVS shall leave.
+"""The driver of a host and its service; and the removal of vDVS from a host.
 
 Source: docs/domain.md#driver-and-service
 """
@@ -31,7 +31,7 @@ from reconciler.planning.rights.releases import Feature, has
 
 
 def driver(host: ResolvedHost, seen: ObservedHost, found: Findings, risk: Risk) -> None:
-    """The driver: installed where it is missing, replaced where it is of another version. `risk`: of serving at all."""
+    """Compare the driver: install a missing one, replace one of another version. `risk`: that of serving at all."""
     wanted = host.spec.driver
     if wanted is None:
         return
@@ -91,7 +91,7 @@ def _too_old(host: ResolvedHost, wanted: DesiredDriver) -> str | None:
 
 
 def service(host: ResolvedHost, seen: ObservedHost, found: Findings, risk: Risk) -> None:
-    """Whether vmdk-opsd runs. After its driver is replaced it runs again if it did before."""
+    """Compare the service, vmdk-opsd. After its driver is replaced it runs again if it did before."""
     replacing = any(isinstance(action, ReplaceDriver) for action in found.actions)
     if replacing and seen.service is Service.RUNNING:
         found.actions.append(StartService(host.ref, Risk.SAFE))
@@ -129,7 +129,7 @@ def settings(host: ResolvedHost, seen: ObservedHost, found: Findings) -> None:
 
 
 def leave(host: ResolvedHost, seen: ObservedHost, attached: tuple[str, ...], found: Findings) -> None:
-    """A host that vDVS shall leave: the driver goes first, because without its config DB it would serve everybody.
+    """Remove vDVS from a host: the driver first, because without its config DB it would serve every VM.
 
     `attached`: the VMs on this host that have vDVS disks attached.
     """

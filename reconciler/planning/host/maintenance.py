@@ -1,4 +1,4 @@
-"""Maintenance mode around the change of a driver, and which hosts take turns in it."""
+"""Maintenance mode around the change of a driver, and the hosts that take turns in it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def why_no_maintenance(host: ResolvedHost) -> str | None:
 
 
 def with_maintenance(host: ResolvedHost, found: Findings) -> None:
-    """Add to what is found what vCenter has to do before and after it."""
+    """Add the actions of vCenter before and after the change."""
     wanted, entry = _wanted(host), host.entry
     if entry is None:
         return

@@ -1,4 +1,4 @@
-"""Hosts that the inventory knows and no manifest declares: one with vDVS on it may be an open door."""
+"""Hosts that the inventory knows and no manifest declares: one with vDVS on it may be open to every VM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""May a VM create, delete or mount a volume on a datastore, as the site is now? With the rule that decides it."""
+"""Whether a VM may create, delete or mount a volume on a datastore as the site is now, and the rule that decides."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ELSEWHERE = "/vmfs/volumes/elsewhere"  # stands for the datastore of a VM that 
 
 
 class Answer(StrEnum):
-    """UNKNOWN: it could not be read, or the hosts that the VM may be on do not agree."""
+    """Answer to a question. UNKNOWN: the state could not be read, or the hosts that the VM may be on do not agree."""
 
     ALLOWED = "allowed"
     DENIED = "denied"
@@ -39,7 +39,7 @@ class Answer(StrEnum):
 
 class Question(Struct, frozen=True):
     """`short`: the volume is named without `@DATASTORE`, which means the default datastore of the vmgroup.
-    `other_case`: the datastore is spelt with other capitals than its own, which vDVS takes since 0.17."""
+    `other_case`: the datastore has other capitals than in the inventory, which vDVS accepts since 0.17."""
 
     right: Right
     vm: VirtualMachine
@@ -105,7 +105,7 @@ def can_i(question: Question, resolved: Resolved, observed: Observed) -> CanI:
 
 
 def _merged(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
-    """Hosts on which everything is the same, together."""
+    """Merge the verdicts of hosts on which everything is equal."""
     alike: dict[Verdict, list[str]] = {}
     for verdict in verdicts:
         alike.setdefault(replace(verdict, hosts=()), []).extend(verdict.hosts)
@@ -183,7 +183,7 @@ def _by_rows(question: Question, host: ObservedHost, db: ObservedConfigDB, names
     lookups = _lookups(host.driver)
     if lookups is None:
         return Verdict(Answer.UNKNOWN, "old release", f"what driver {host.driver} does is not known to vdvs")
-    # Whatever is not known about the VM or the driver is tried both ways; only if that matters nothing can be said.
+    # What is not known about the VM or the driver is tried both ways; only if the results differ is the answer unknown.
     known = question.vm.datastore
     places = [known] if known is not None else [question.datastore.url, _ELSEWHERE]
     tried = [_decided(question, host, db, group, place, lookup, names) for place in places for lookup in lookups]
@@ -240,7 +240,7 @@ def _decided(
 def _short_name_astray(
     question: Question, host: ObservedHost, group: VMGroupState, place: str, names: DisplayNames
 ) -> Verdict | None:
-    """A short name that means another datastore than the one asked about, or none at all."""
+    """Return the verdict on a short name that refers to another datastore than the one in question, or to none."""
     means = place if group.default_url == VM_DS_URL else group.default_url
     if means == ALL_DS_URL:
         return Verdict(Answer.DENIED, "short name", "the default datastore is _ALL_DS, which is no place for a volume")

@@ -1,4 +1,4 @@
-"""A change in terms of rights: who may do what, and where, that they could not before, or no longer.
+"""The effect of a change on rights: who gains or loses which, and where.
 
 Effective rights are compared: removing a row may widen, because another row decides then.
 
@@ -204,7 +204,7 @@ def _rows(state: VMGroupState | None) -> _Rows | None:
 def by_release(
     before: VMGroupState | None, after: VMGroupState | None, names: DisplayNames
 ) -> Iterator[tuple[_Step, str]]:
-    """Every step, with the releases for which alone it holds."""
+    """Return every step, with the releases that it is limited to."""
     steps = {lookup: list(_steps(before, after, lookup, names)) for lookup in Lookup}
     common = [step for step in steps[Lookup.SINCE_0_17] if step in steps[Lookup.BEFORE_0_17]]
     yield from ((step, "") for step in common)
@@ -215,7 +215,7 @@ def by_release(
 def _steps(
     before: VMGroupState | None, after: VMGroupState | None, lookup: Lookup, names: DisplayNames
 ) -> Iterator[_Step]:
-    """Where rights differ, places of the same difference together."""
+    """Yield the differences of rights, each with all the places where it applies."""
     urls = [*sorted(named(before) | named(after), key=lambda url: names.datastore(url) or url), ANY_OTHER]
     cases = {
         (url, own): (_best(grants(before, url, own, lookup)), _best(grants(after, url, own, lookup)))
@@ -253,7 +253,7 @@ def _places(
 
 
 def _best(found: list[Grant]) -> tuple[Grant, ...]:
-    """Without those that another one covers."""
+    """Leave out grants that another one covers."""
     unique = list(dict.fromkeys(found))
     return tuple(one for one in unique if not any(one.within(other) for other in unique if other != one))
 

@@ -69,7 +69,7 @@ def decide(
 ) -> Decision:
     """Whether vDVS grants `request` of a VM of `group` whose .vmx lies on `vm_datastore`, and which rule says so.
 
-    `used_mb` is what the books count for the vmgroup on the datastore of the request.
+    `used_mb`: booked for the vmgroup on the datastore of the request.
     """
     if group is None:
         return Decision(False, "no vmgroup", "the VM is in no vmgroup and there is no _DEFAULT")
@@ -129,7 +129,7 @@ UNLIMITED = float("inf")
 class Grant(Struct, frozen=True):
     """Rights granted by one row: to mount; if `largest` is not 0, also to delete, and to create up to these limits.
 
-    `unreadable` names the datastore of a row whose meaning nobody knows: it is covered by its like only.
+    `unreadable` names the datastore of a row that cannot be interpreted: only an equal grant covers it.
 
     Source: docs/domain.md#who-may-do-what
     """
@@ -182,7 +182,7 @@ def _compare(before: VMGroupState | None, after: VMGroupState | None, lookup: Lo
 
 
 def covered(some: list[Grant], by: list[Grant]) -> bool:
-    """Whether nothing can be done by `some` that cannot be done by one of `by`."""
+    """Whether each of `some` is within one of `by`."""
     return all(any(grant.within(other) for other in by) for grant in some)
 
 

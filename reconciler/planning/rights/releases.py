@@ -30,7 +30,7 @@ _SPECIAL: Final = sorted((url, name) for name, url in SPECIAL_DATASTORES.items()
 
 
 class Feature(Enum):
-    """A feature that not every release has: since which release, and what it is."""
+    """A feature of newer releases: the first release that has it, and a description."""
 
     SCHEMA_1_2 = ((0, 14), "config DBs of schema 1.2, which several hosts may share")
     ESXCLI = ((0, 17), "`esxcli storage guestvol`")
@@ -42,18 +42,18 @@ class Feature(Enum):
 
     @property
     def since(self) -> tuple[int, int]:
-        """The first release that can."""
+        """The first release that has the feature."""
         return self.value[0]
 
 
 def release(driver: str) -> tuple[int, int] | None:
-    """The two numbers of the release; None for a version that does not say them."""
+    """Return the two numbers of the release; None for a version without them."""
     found = _RELEASE.match(driver)
     return None if found is None else (int(found[1]), int(found[2]))
 
 
 def has(driver: str, feature: Feature) -> bool | None:
-    """Whether the release of this driver can do that; None: its version does not say."""
+    """Whether the release of this driver has the feature; None: its version does not show the release."""
     numbers = release(driver)
     return None if numbers is None else numbers >= feature.since
 

@@ -43,7 +43,7 @@ def vmgroup_change(
     others: LinkConflicts,
     names: DisplayNames,
 ) -> Change:
-    """How the vmgroup of `found` differs, why, and what would be done."""
+    """Return how the vmgroup of `found` differs, why, and the actions."""
     ref, before = found.group.ref, found.before
     if found.problem is not None:
         return Change(ref, Op.BLOCKED, found.problem)
@@ -94,7 +94,7 @@ def _rename_notes(group: ResolvedVMGroup, before: VMGroupState) -> Iterator[str]
 
 
 def _same(before: VMGroupState, after: VMGroupState) -> bool:
-    """Equal but for the members: their display names identify nobody, and their changes are counted apart."""
+    """Whether they are equal apart from the members, which are compared separately: display names identify no VM."""
     return (before.name, before.description, before.default_url, before.access) == (
         after.name,
         after.description,
@@ -197,10 +197,9 @@ def _change(
 
 
 def _row_actions(ref: ObjectRef, before: VMGroupState, after: VMGroupState) -> Iterator[Action]:
-    """Access rows that come, then the vmgroup's own row, then access rows that go: the default always has its row.
-
-    Each is judged by what it does to the rights of the members when it follows the ones before it; but as they all
-    happen at once, none is riskier than all of them together.
+    """Yield new access rows, the vmgroup's own row, then removed access rows: the default datastore always has its row.
+    Each action is judged by its effect on the rights of the members after the ones before it; but as all are one
+    transaction, none is riskier than all of them together.
     """
     state = before
     together = compare(before, replace(after, members=before.members))

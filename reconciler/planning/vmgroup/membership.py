@@ -32,12 +32,12 @@ class Membership(Struct, frozen=True):
     """The VMs of one config DB: who owns each now, which declared vmgroup wants it, and what the inventory knows.
 
     `owners`: UUID of the vmgroup by VM (orphaned rows included); `misspelt`: by VM, for VMs that no proper row names.
-    `claims`: by VM, the declared vmgroup that wants it, as it shall become. `declared`: refs of the declared vmgroups
+    `claims`: by VM, the declared vmgroup that it is to be in, as it will be. `declared`: refs of the declared vmgroups
     by UUID; `unresolved`: names and UUIDs of those that could not be looked up. `disks`: vDVS disks attached now, by
     VM, for every VM that the inventory shows; `all_seen` False: there may be more. `homes`: the URLs of the datastores
-    that VMs with disks lie on. `incomplete`: why nobody may be removed in this pass (or None). `prune`: VMs that the
+    that VMs with disks lie on. `incomplete`: why no VM may be removed in this pass (or None). `prune`: VMs that the
     inventory does not show any more are removed too.
-    `doomed`: UUIDs of the vmgroups that are to be deleted though no manifest speaks of them.
+    `doomed`: UUIDs of the undeclared vmgroups that are to be deleted.
     """
 
     owners: Mapping[str, str]
@@ -81,7 +81,7 @@ def member_changes(
     membership: Membership,
     names: DisplayNames,
 ) -> Iterator[MemberChange]:
-    """Every VM by which `after` differs from `before`: first those that come, then those that go, by name.
+    """Yield every VM by which `after` differs from `before`: first those that join, then those that leave, by name.
 
     `adopts`: `after` is new in the DB but there are volumes in its folder.
     """
@@ -105,8 +105,9 @@ def member_changes(
 
 
 def all_free(after: VMGroupState, membership: Membership, names: DisplayNames) -> dict[str, Member] | None:
-    """The VMs of a new vmgroup by how they are shown, in that order, if nothing is in the way of any of them; as it is
-    with most, and tens of thousands may come at once."""
+    """Return the VMs of a new vmgroup by their display names, sorted, if all are free; else None. A fast path: most
+    are, and tens of thousands may join at once.
+    """
     if not all(map(membership.is_free, after.members)):
         return None
     shown = {names.vm(uuid, name): Member(uuid, name) for uuid, name in after.members.items()}
@@ -116,9 +117,9 @@ def all_free(after: VMGroupState, membership: Membership, names: DisplayNames) -
 def renamed_members(
     ref: ObjectRef, before: VMGroupState, after: VMGroupState, names: DisplayNames
 ) -> Iterator[MemberChange]:
-    """The VMs that stay and are called otherwise now: vDVS stores a name when a VM is added, and goes on showing it.
+    """Yield the VMs that stay and have another name now: vDVS stores a name when a VM is added, and keeps showing it.
 
-    That alone makes no difference, as the name identifies nobody; it is brought up to date whenever somebody applies.
+    A stale name alone is no difference, as it identifies no VM; the next apply updates it.
     """
     if before.members == after.members:
         return
@@ -201,9 +202,8 @@ def _leave(
 
 
 def with_stale_members(before: VMGroupState, after: VMGroupState, membership: Membership) -> VMGroupState:
-    """`after`, with the members that nobody wants any more but that the inventory does not show either.
-
-    That a VM is not seen is no order to remove it: its row stays until somebody says so, by pruning.
+    """Add to `after` the members that are no longer declared and that the inventory does not show. Their rows stay
+    until they are pruned: a VM that is not seen may still exist.
     """
     if membership.prune:
         return after

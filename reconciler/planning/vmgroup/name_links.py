@@ -70,7 +70,7 @@ def _astray(
     datastores: Mapping[str, ObservedDatastore],
     shown: str,
 ) -> LinkChange:
-    """`wanted`: there shall be a link of this name."""
+    """Correct a link that leads elsewhere; `wanted`: a link of this name is needed."""
     path = f"links[{shown}]"
     if link.kind is not EntryKind.LINK:
         held = f"dockvols/{group.name} on {shown} is a {link.kind}, and vDVS uses it in place of the vmgroup's folder"
@@ -92,7 +92,7 @@ def _astray(
 
 def leads_nowhere(link: DockvolsEntry, datastores: Mapping[str, ObservedDatastore]) -> bool:
     """Whether a link certainly leads to nothing: vDVS then serves the vmgroup from the folder of its UUID, as if there
-    were no link. It does not, as soon as somebody makes that folder."""
+    were no link. That ends as soon as the folder is created."""
     url, _, name = (link.target or "").partition("/dockvols/")
     seen = datastores.get(url)
     return (
@@ -105,7 +105,7 @@ def leads_nowhere(link: DockvolsEntry, datastores: Mapping[str, ObservedDatastor
 
 
 def name_taken(group: VMGroupState, datastores: Mapping[str, ObservedDatastore], names: DisplayNames) -> str | None:
-    """Why a new vmgroup must not be made: something in `dockvols/` bears its name; vDVS would serve it from there."""
+    """Why a new vmgroup must not be made: something in `dockvols/` has its name; vDVS would serve it from there."""
     for url in sorted(datastores):
         entry = datastores[url].entries.get(group.name)
         if entry is not None and entry.target != folder_of(url, group.uuid):

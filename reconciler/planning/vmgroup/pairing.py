@@ -13,8 +13,9 @@ from reconciler.planning.vmgroup.state import VMGroupState, normalised
 
 
 class Pair(Struct, frozen=True):
-    """A declared vmgroup beside what is there: as it is (None: not there) and as it shall become. `held`: what of its
-    manifest must not be done yet, and why; `after` is without it."""
+    """A declared vmgroup: as it is in the config DB (None: not there) and as it will be. `held`: parts of its manifest
+    that must wait, and why; they are not in `after`.
+    """
 
     group: ResolvedVMGroup
     before: VMGroupState | None
@@ -45,7 +46,7 @@ def pairs(
 
 
 def uuid_of(group: ResolvedVMGroup, by_name: Mapping[str, str]) -> str | None:
-    """The UUID of the vmgroup that a manifest speaks of; None: it is to be made, and not pinned."""
+    """Return the UUID of the vmgroup of a manifest; None: it is to be created, and not pinned."""
     names = (group.name, *group.previous_names)
     return group.uuid or next((by_name[name] for name in names if name in by_name), None)
 
@@ -75,7 +76,7 @@ def _pair(
 
 
 def _state_after(group: ResolvedVMGroup, before: VMGroupState | None, uuid: str) -> VMGroupState:
-    """Return `group` as it shall become: as declared, and where nothing is declared, as it is. `before` itself, if that
+    """Return `group` as it will be: as declared, and where nothing is declared, as it is. `before` itself, if that
     is the same."""
     now = before or VMGroupState(uuid, group.name, "", None, {}, {})
     members = now.members

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Stock(Struct, frozen=True):
-    """Volumes of a vmgroup on one datastore: by the books, and in its folder (None: that could not be seen in full).
+    """Volumes of a vmgroup on one datastore: by the books, and in its folder (None: it could not be listed in full).
 
     `why` says why not. `gone` are booked and not there, `unbooked` are there and not booked.
     """
@@ -85,7 +85,7 @@ def vmgroup_conditions(change: Change, joined: Joined) -> Iterator[Condition]:
 
 
 def books_match(ref: ObjectRef, known: tuple[Stock, ...] | None, names: DisplayNames) -> Condition:
-    """Whether the books count what is there (`known`; None: not read): a quota is only as right as they.
+    """Whether the books count what is there (`known`; None: not read): a quota is only as accurate as they are.
 
     Source: docs/domain.md#quotas
     """

@@ -119,7 +119,7 @@ def former_links(
     disks: Mapping[str, tuple[str, ...]],
     names: DisplayNames,
 ) -> Iterator[LinkChange]:
-    """Links of previous names that still lead to this vmgroup: whoever is called so next would get its volumes."""
+    """Links of previous names that still lead to this vmgroup: the next one of such a name would get its volumes."""
     former = sorted(previous)
     for url in sorted(datastores) if former else ():
         entries = datastores[url].entries

@@ -16,7 +16,7 @@ _V = TypeVar("_V")
 
 
 class VMGroupState(Struct, frozen=True):
-    """A vmgroup as it is or shall be. `access` by datastore URL (None: a row that vDVS itself could not read),
+    """A vmgroup as it is or will be. `access` by datastore URL (None: a row that vDVS itself could not read),
     `members` by BIOS UUID with the display name. Two equal states mean the same to vDVS, names of VMs aside."""
 
     uuid: str

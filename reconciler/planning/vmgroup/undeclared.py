@@ -25,9 +25,9 @@ from reconciler.planning.vmgroup.state import VMGroupState
 
 
 class Undeclared(Struct, frozen=True):
-    """A vmgroup that no manifest declares, and why it is reported or shall go.
+    """A vmgroup that no manifest declares, and why it is reported or to be deleted.
 
-    `only_of`: it shall go if one of these sets applied it last ("": if none did); None: it is only reported.
+    `only_of`: it is to be deleted if one of these sets applied it last ("": if none did); None: it is only reported.
     """
 
     ref: ObjectRef
@@ -94,7 +94,7 @@ def _report(db: ResolvedConfigDB, known: Ledger | None, record: Record | None, a
         part = applying is not None and not applying.whole
         stays = "; it stays, as only a part of the manifests is given" if part else "; it stays"
     if known is None:
-        return f"no manifest declares it, and nobody can say who applied it{stays}"
+        return f"no manifest declares it, and who applied it is unknown{stays}"
     if record is None:
         return f"created outside the manifests{stays}"
     if not record.set:
