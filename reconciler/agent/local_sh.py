@@ -78,7 +78,7 @@ _TOP = re.compile(r"(#![^\n]*(\n|\Z))?([ \t]*#[^\n\0]*(\n|\Z))*")
 # By name only: auth-db, the folder of vDVS (also its programs: `config rm` removes the link), the parent folder.
 _MAY_UNDO = re.compile(r"auth-db|vmware/vmdkops|/etc/vmware/?(?![\w./-])")
 # The lines of a section, ours or the original tool's, of any release; with blank lines after all but the tags. An
-# `if` with additions of somebody else does not match, so it stays whole.
+# `if` with foreign additions does not match, so it stays whole.
 _OWN = re.compile(
     r"""(?xm)^(
       %s.*((\n\#.*){0,6}\s*(?=\ndatastore=.*\s*\nslink=/etc/vmware/vmdkops/auth-db\s))?

@@ -1,4 +1,4 @@
-"""What the commands share: load the manifests, and make one pass over the site."""
+"""The common part of the commands: loading the manifests, and one pass over the site."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Session(Struct, frozen=True):
 
     def run(self, policy: Policy) -> Outcome:
         """One pass over the site."""
-        from reconciler.reconcile import reconcile  # hosts have been called by now, and go on meanwhile
+        from reconciler.reconcile import reconcile  # imported while the hosts answer
 
         return self.in_world(lambda world: reconcile(self.desired, world, policy, self.applying))
 

@@ -75,7 +75,7 @@ async def execute(
             finished()
 
     results = await gather_all(one_file(step) for step in plan.files)
-    # What is recorded of a file must not say more than what was done.
+    # A record must not claim a file that was not written.
     undone = {result.ref for result in results if not result.ok}
     results += await gather_all(one_copy(step) for step in plan.moves)
     written = await gather_all(one_db(_without(step, undone)[0]) for step in plan.config_dbs)

@@ -15,7 +15,7 @@ from reconciler.model.kinds.configdb import ObservedConfigDB
 from reconciler.model.kinds.host import DBMode, ObservedHost, UnreachableHost
 from reconciler.model.refs import VOLUMES, Location
 
-# What is wrong with a config DB whoever reads it. (In one of another version, or
+# Faults of a config DB that do not depend on the reader. (In one of another version, or
 # with a table missing, vDVS still finds its mode.)
 _USELESS = frozenset({"Locked", "HotJournal", "Corrupt"})
 

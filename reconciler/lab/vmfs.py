@@ -3,8 +3,8 @@
 VMFS locks a file for the host that opens it; another host cannot even open it then: EBUSY, which SQLite reports as
 "unable to open database file". This module runs inside the agent's process on a host of a lab with such datastores
 (standard library only), between the agent and the operating system, so that the agent needs no switch for it. Tests use
-it as another program of a host. Programs that the agent starts belong to the same host and run while it has the file
-open, so they are not restricted.
+it to act as another program of a host. Programs that the agent starts belong to the same host and run while it has the
+file open, so they are not restricted.
 Source: docs/domain.md#locks-and-journal
 """
 

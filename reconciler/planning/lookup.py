@@ -73,7 +73,7 @@ class InventoryLookup:
         return _index((vm.uuid, vm) for vm in self._inventory.vms)
 
     @cached_property
-    def _unmistakable(self) -> dict[str | None, Member]:
+    def _unambiguous(self) -> dict[str | None, Member]:
         """The VMs with a unique name and UUID, by name: nearly always all of them."""
         vms = self._inventory.vms
         names, uuids = Counter(vm.name for vm in vms), Counter(vm.uuid for vm in vms)
@@ -162,7 +162,7 @@ class InventoryLookup:
 
     def members(self, wanted: Iterable[VMRef]) -> list[Member]:
         """The VMs that these name; see `each`."""
-        refs, known = list(wanted), self._unmistakable
+        refs, known = list(wanted), self._unambiguous
         found = [known.get(ref.name) for ref in refs]
         return each(self.member, refs) if None in found else cast("list[Member]", found)
 

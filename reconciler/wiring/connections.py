@@ -1,7 +1,7 @@
-"""The hosts of one command, and the event loop in which they are talked to from its beginning to its end.
+"""Connections to the hosts of one command, and the event loop that serves them from its beginning to its end.
 
-Logging in and starting an agent take time. So each host is connected to as soon as its manifest is read, and asked
-about itself, while other manifests are still being read. Nothing is written before all of them are known to be valid.
+Logging in and starting an agent take time. So each host is connected to, and observed, as soon as its manifest is read,
+while other manifests are still being read. Nothing is written before all of them are known to be valid.
 """
 
 from __future__ import annotations

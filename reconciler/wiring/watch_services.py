@@ -1,4 +1,4 @@
-"""What runs along with a watch: the history, the page with metrics and health, a webhook, the service manager."""
+"""Services of a watch: the history, the page with metrics and health, a webhook, the service manager."""
 
 from __future__ import annotations
 

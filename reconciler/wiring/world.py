@@ -126,7 +126,7 @@ def chance() -> float:
 
 
 def new_token() -> str:
-    """Return text that nobody can guess."""
+    """Return text that cannot be guessed."""
     return secrets.token_urlsafe(32)
 
 

@@ -79,7 +79,7 @@ def make_single_folder(real):
     try:
         os.mkdir(real, 0o755)
     except OSError:
-        if not os.path.isdir(real):  # else somebody else made it in the meantime
+        if not os.path.isdir(real):  # else another program made it in the meantime
             raise
 
 

@@ -256,7 +256,7 @@ def check_header(db):
 
 def _check_length(connection, db):
     # type: (sqlite3.Connection, DBFile) -> None
-    """A file that was cut off may still answer some queries: compare its length with what its header says."""
+    """Compare the length of the file with its header: a truncated file may still answer some queries."""
     pages = sqlite.execute(connection, "PRAGMA page_count").fetchone()
     page_size = sqlite.execute(connection, "PRAGMA page_size").fetchone()
     if pages and page_size and os.stat(db.real).st_size < pages[0] * page_size[0]:

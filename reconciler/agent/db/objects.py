@@ -1,7 +1,7 @@
 """The table `vdvs_objects`: who applied what. vDVS ignores it.
 
-It is not part of the fingerprint. If somebody else made or filled the table, its rows are not trusted: nothing is read
-from it and nothing written to it.
+It is not part of the fingerprint. If another program made or filled the table, its rows are not trusted: nothing is
+read from it and nothing written to it.
 Source: docs/domain.md#who-applied-what
 """
 

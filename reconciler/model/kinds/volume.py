@@ -37,8 +37,8 @@ class SettingsState(StrEnum):
     """Result of reading the metadata of an existing volume."""
 
     READ = "read"
-    UNUSABLE = "unusable"  # surely not as vDVS makes them, so that nothing in them could be changed
-    UNKNOWN = "unknown"  # what is in them could not be told
+    UNUSABLE = "unusable"  # certainly not as vDVS makes them, so they cannot be changed
+    UNKNOWN = "unknown"  # their content could not be read
 
 
 class Attached(Strict, frozen=True, array_like=True):

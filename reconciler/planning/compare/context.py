@@ -134,7 +134,7 @@ def _db_context(
     old_driver = None if pending else why_not_upgrade(db, stored, observed)
     joinable = usable(presence, seen) and old_driver is None and not elsewhere
     writable = seen.state is DBState.PRESENT or presence.op is Op.CREATE
-    barred = _barred(db, seen, presence, moves, elsewhere)
+    not_comparable = _why_not_comparable(db, seen, presence, moves, elsewhere)
     applying = None if pending else site.applying
     if applying is not None and applying.prune:
         # Pruning removes all members where a selector matches nothing.
@@ -149,11 +149,11 @@ def _db_context(
         joinable if moves is None or not pending else moves.move is not None,
         ledger(seen) if writable and not pending else None,
         tuple(groups),
-        barred or _vmgroups(db, site, seen, groups, applying, fresh, unseen),
+        not_comparable or _vmgroups(db, site, seen, groups, applying, fresh, unseen),
     )
 
 
-def _barred(
+def _why_not_comparable(
     db: ResolvedConfigDB, seen: ObservedConfigDB, presence: Change, moves: Relocation | None, elsewhere: bool
 ) -> tuple[Op, str] | None:
     """Why the vmgroups of a config DB cannot be compared with anything."""

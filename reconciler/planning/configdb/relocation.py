@@ -117,7 +117,7 @@ def relocation(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, nam
         for name in db.hosts
     )
     hindrance = (
-        _several(places, users, names)
+        _why_several(places, users, names)
         or _unseen(resolved, observed)
         or _other_users(db, source, resolved, observed)
         or _lost_here(db, target, observed)
@@ -145,7 +145,7 @@ def relocation(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, nam
 
 def relocation_change(db: ResolvedConfigDB, found: Relocation, resolved: Resolved, names: DisplayNames) -> Change:
     """Return the change of a config DB that moves, or that cannot."""
-    place = spelt(found.source, names)
+    place = in_words(found.source, names)
     if found.move is None:
         return Change(db.ref, Op.BLOCKED, f"it is not moved here from {place}: {found.hindrance}")
     before = "SingleNode" if found.source.host else names.volume(volume_of(found.source))
@@ -169,7 +169,7 @@ def relocation_change(db: ResolvedConfigDB, found: Relocation, resolved: Resolve
     return Change(db.ref, Op.UPDATE, reason, (field,), (found.move,), Risk.DISRUPTS, tuple(notes))
 
 
-def spelt(place: Location, names: DisplayNames) -> str:
+def in_words(place: Location, names: DisplayNames) -> str:
     """Spell a place."""
     return f"{place.path} of host/{place.host} alone" if place.host else names.path(place.path)
 
@@ -186,10 +186,10 @@ def _elsewhere(db: ResolvedConfigDB, resolved: Resolved, hosts: _Hosts) -> dict[
     return found
 
 
-def _several(places: list[Location], users: Mapping[Location, list[str]], names: DisplayNames) -> str | None:
+def _why_several(places: list[Location], users: Mapping[Location, list[str]], names: DisplayNames) -> str | None:
     if len(places) < 2:
         return None
-    uses = [f"host/{users[place][0]} uses {spelt(place, names)}" for place in places if place in users]
+    uses = [f"host/{users[place][0]} uses {in_words(place, names)}" for place in places if place in users]
     return f"its hosts use more than one: {', '.join(uses)}; let all of them use the right one first"
 
 

@@ -66,9 +66,9 @@ def roll_back(
         problem = _problem(state, state.uuid in present, twins) or _taken(state, holders)
         left_out += [LeftOut(group, why) for why in ([problem] if problem else _members_left_out(state))]
         if problem is None:
-            groups.append(_wish(group, ref, state, name))
+            groups.append(_desired(group, ref, state, name))
         elif (as_it_is := present.get(state.uuid)) is not None:
-            groups.append(_left_alone(_wish(vmgroup_ref(ref, as_it_is.name, found), ref, as_it_is, name)))
+            groups.append(_left_alone(_desired(vmgroup_ref(ref, as_it_is.name, found), ref, as_it_is, name)))
         if problem is None and present.get(state.uuid) != state and _was_applied(state, known, applied_by):
             digests.append((group, f"rollback to {name}"))  # its manifest is not what was applied last any more
     default = any(state.name == DEFAULT_VMGROUP for state in then.values())
@@ -90,7 +90,7 @@ def _was_applied(state: VMGroupState, known: Ledger | None, applied_by: str) -> 
     return last is not None and last.set in ("", applied_by)
 
 
-def _wish(ref: ObjectRef, db: ObjectRef, state: VMGroupState, backup: str) -> DesiredVMGroup:
+def _desired(ref: ObjectRef, db: ObjectRef, state: VMGroupState, backup: str) -> DesiredVMGroup:
     rows = [row for row in state.access.values() if row is not None]
     return DesiredVMGroup(
         ref=ref,
@@ -99,18 +99,18 @@ def _wish(ref: ObjectRef, db: ObjectRef, state: VMGroupState, backup: str) -> De
         config_db=db.name,
         uuid=state.uuid,
         description=state.description or "",
-        default_datastore=_spelt(state.default_url or ""),
-        access=tuple(DesiredAccess(_spelt(row.url), *access_values(row)) for row in rows),
+        default_datastore=_datastore_name(state.default_url or ""),
+        access=tuple(DesiredAccess(_datastore_name(row.url), *access_values(row)) for row in rows),
         vms=None if state.name == DEFAULT_VMGROUP else tuple(VMRef(uuid=vm) for vm in state.members if pinnable(vm)),
         vm_selector=None,
     )
 
 
-def _left_alone(wish: DesiredVMGroup) -> DesiredVMGroup:
-    return replace(wish, description=None, default_datastore=None, access=None, vms=None)
+def _left_alone(group: DesiredVMGroup) -> DesiredVMGroup:
+    return replace(group, description=None, default_datastore=None, access=None, vms=None)
 
 
-def _spelt(url: str) -> str:
+def _datastore_name(url: str) -> str:
     return _NAMES.get(url, url)
 
 

@@ -66,12 +66,12 @@ class _Adoption:
         self._dbs = self._find_dbs(_declared_names(declared, found.inventory))
 
     def _find_dbs(self, declared: dict[Location, str]) -> list[_DB]:
-        spelt = {db.ref: self._spelling(db) for db in self._found.config_dbs}
-        free = [text for db in self._found.config_dbs if (text := spelt[db.ref]) and db.location not in declared]
+        spellings = {db.ref: self._spelling(db) for db in self._found.config_dbs}
+        free = [text for db in self._found.config_dbs if (text := spellings[db.ref]) and db.location not in declared]
         names = kube_names(free, set(declared.values()))
         there = []
         for db in self._found.config_dbs:
-            text, rows = spelt[db.ref], self._seen.config_dbs[db.location]
+            text, rows = spellings[db.ref], self._seen.config_dbs[db.location]
             name = declared.get(db.location) or names.get(text or "") or (db.datastore.id if db.datastore else "")
             ref = ObjectRef(Kind.CONFIG_DB, name)
             if rows.state is DBState.UNKNOWN:

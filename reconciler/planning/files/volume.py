@@ -258,11 +258,11 @@ def _found(
                 if key not in groups and row.name != DEFAULT_VMGROUP:
                     continue
                 for name, settings in sorted(volumes.found.get(row.id, {}).items()):
-                    if _says_something(settings):
+                    if _differs_from_new(settings):
                         yield _Found(name, key, home, spelling.of(url) or url, settings)
 
 
-def _says_something(settings: VolumeSettings) -> bool:
+def _differs_from_new(settings: VolumeSettings) -> bool:
     """Return whether the metadata differ from those that vDVS gives a new volume."""
     if settings.state is SettingsState.READ:
         return settings.access not in (None, VolumeAccess.READ_WRITE)

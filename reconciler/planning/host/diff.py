@@ -68,12 +68,12 @@ def host_change(
     if host.spec.driver is not None and host.spec.driver.state is Presence.ABSENT:
         leave(host, seen, attached.get(host.ref.name, attached.get(host.address, ())), found)
     else:
-        _stays(host, seen, db_usable, found, names, moves_from, own)
+        _serving(host, seen, db_usable, found, names, moves_from, own)
     with_maintenance(host, found)
     return _change(host, found)
 
 
-def _stays(
+def _serving(
     host: ResolvedHost,
     seen: ObservedHost,
     db_usable: bool,

@@ -58,10 +58,10 @@ def link_changes(
                 action = SetNameLink(ref, Risk.SAFE, url, group.name, group.uuid)
                 yield LinkChange(FieldChange(f"links[{shown}]", "missing", group.name), action)
         elif link.target != folder_of(url, group.uuid):
-            yield _astray(ref, group, url, link, folder is not None and alone, datastores, shown)
+            yield _wrong_link(ref, group, url, link, folder is not None and alone, datastores, shown)
 
 
-def _astray(
+def _wrong_link(
     ref: ObjectRef,
     group: VMGroupState,
     url: str,

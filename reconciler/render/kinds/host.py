@@ -38,7 +38,7 @@ _Host = Row[JoinedHost]
 
 
 def access(item: JoinedHost) -> str:
-    """What vDVS on a host does with requests: `OPEN` means that every VM may do everything.
+    """Spell how vDVS on a host treats requests: `OPEN` means that every VM may do everything.
 
     Source: docs/domain.md#modes-of-a-host
     """
@@ -53,7 +53,7 @@ def access(item: JoinedHost) -> str:
 
 
 def _enforced_by(db: ObservedConfigDB) -> str:
-    """What vDVS does with a config DB in this state: it refuses every request if it cannot read it.
+    """Return how vDVS uses a config DB in this state: it refuses every request if it cannot read it.
 
     Source: docs/domain.md#modes-of-a-host
     """
