@@ -23,7 +23,10 @@ _USELESS = frozenset({"Locked", "HotJournal", "Corrupt"})
 def undeclared(
     seen: Mapping[str, ObservedHost | UnreachableHost], known: Collection[Location | str]
 ) -> dict[Location, tuple[str, ...]]:
-    """Return the config DBs that are not `known`, as no manifest declares them, with the hosts linked there."""
+    """Return the config DBs that are not `known`, as no manifest declares them, with the hosts linked there.
+
+    Source: docs/domain.md#modes-of-a-host
+    """
     users: dict[Location, tuple[str, ...]] = {}
     for name, host in sorted(seen.items()):
         place = _linked(host)
@@ -35,7 +38,10 @@ def undeclared(
 def mark_broken(
     seen: dict[str, ObservedHost | UnreachableHost], databases: Mapping[Location, ObservedConfigDB]
 ) -> None:
-    """Set the mode BrokenLink for hosts that are linked to a config DB that cannot be used."""
+    """Set the mode BrokenLink for hosts that are linked to a config DB that cannot be used.
+
+    Source: docs/domain.md#modes-of-a-host
+    """
     for name, host in seen.items():
         place = _linked(host)
         found = None if place is None else databases.get(place)

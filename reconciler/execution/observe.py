@@ -98,7 +98,10 @@ def _readings(resolved: Resolved, avoid: frozenset[str]) -> list[_Reading]:
 def _earlier(
     resolved: Resolved, seen: dict[str, ObservedHost | UnreachableHost], databases: dict[Location, ObservedConfigDB]
 ) -> list[_Reading]:
-    """Return readings of earlier places of config DBs that are missing or new: their hosts' links lead there."""
+    """Return readings of earlier places of config DBs that are missing or new: their hosts' links lead there.
+
+    Source: docs/domain.md#moving-a-config-db
+    """
     readings = []
     declared = {host.ref.name for host in resolved.hosts}
     answered = [host for _, host in sorted(seen.items()) if isinstance(host, ObservedHost)]
@@ -188,7 +191,10 @@ def _datastores(readings: list[_Reading], report: Report | UnreachableHost) -> I
 
 
 def _fails_here(reading: _Reading, report: Report | UnreachableHost) -> bool:
-    """Whether another host has to try: this one is down, does not mount it after all, or failed to read it."""
+    """Whether another host has to try: this one is down, does not mount it after all, or failed to read it.
+
+    Source: docs/domain.md#locks-and-journal
+    """
     if isinstance(report, UnreachableHost):
         return True
     if isinstance(reading.what, str):

@@ -28,6 +28,8 @@ def create(db, request, until):
     """Create the DB at `db` with the groups of `request` applied.
 
     Raises Refused `Moved` if something is there, or appears there while the DB is built.
+
+    Source: docs/domain.md#locks-and-journal
     """
     if request["fingerprint"] not in (database.ABSENT, database.EMPTY):
         raise Refused("Moved", "the plan was made while a config DB existed there, so none can be created: plan again")
@@ -46,7 +48,10 @@ def create(db, request, until):
 
 def make_folder(db):
     # type: (DBFile) -> None
-    """Make the folder of the DB if it is missing: `dockvols`, or that of `auth-db`. Raises Refused or OSError."""
+    """Make the folder of the DB if it is missing: `dockvols`, or that of `auth-db`. Raises Refused or OSError.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     folder = os.path.dirname(db.path)
     if os.path.isdir(db.folder):
         return

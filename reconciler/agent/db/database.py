@@ -46,7 +46,10 @@ class DBFile(object):
 
     def resolve(self):
         # type: () -> None
-        """Follow the links on the way; call it again once the folder has been made."""
+        """Follow the links on the way; call it again once the folder has been made.
+
+        Source: docs/domain.md#modes-of-a-host
+        """
         root = self.root
         self.own = self.path == AUTH_DB
         self.real = root.real(self.path, last=not self.own)
@@ -215,6 +218,8 @@ def reading(db, what):
     """Return `what(connection)`, run inside one read-only transaction on the DB.
 
     Makes one attempt. Raises Refused `Locked`, `HotJournal`, `Corrupt`, `Incomplete`, `WrongVersion` or `ReadError`.
+
+    Source: docs/domain.md#locks-and-journal
     """
     check_header(db)
     refuse_hot_journal(db.real)

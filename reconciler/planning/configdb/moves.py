@@ -14,14 +14,17 @@ from reconciler.planning.configdb.relocation import volume_of
 
 
 def move_of(change: Change) -> MoveDB | None:
-    """Return the move of a config DB in this change; None: there is none."""
+    """Return the move of a config DB in this change; None: there is none. Source: docs/domain.md#moving-a-config-db"""
     return next((action for action in change.actions if isinstance(action, MoveDB)), None)
 
 
 def plan_moves(
     diff: Diff, permitted: Iterable[Change], resolved: Resolved, observed: Observed
 ) -> tuple[tuple[MovePlan, ...], tuple[Withheld, ...]]:
-    """Return the moves, and the permitted changes that would be half of a move, with the reason."""
+    """Return the moves, and the permitted changes that would be half of a move, with the reason.
+
+    Source: docs/domain.md#moving-a-config-db
+    """
     let_through = {change.ref: change for change in permitted}
     databases = {db.ref: db for db in resolved.config_dbs}
     moves: list[MovePlan] = []
@@ -46,6 +49,8 @@ def plan_moves(
 def _is_led(change: Change, move: MoveDB) -> bool:
     """Whether a permitted change is the move, or links its host to the new place; the move itself links that of a
     SingleNode DB.
+
+    Source: docs/domain.md#moving-a-config-db
     """
     if change.ref in (move.ref, ObjectRef(Kind.HOST, move.source_host)):
         return change.ref == move.ref or any(field.path == "configDB" for field in change.fields)
@@ -61,6 +66,8 @@ def _followers(db: ResolvedConfigDB, observed: Observed) -> list[ObjectRef]:
 def _writer(db: ResolvedConfigDB, move: MoveDB, observed: Observed) -> str | None:
     """Return the host that carries out the move: of those that see both places and can write, the last writer, else the
     first.
+
+    Source: docs/domain.md#moving-a-config-db
     """
     source = Location(move.source, move.source_host)
     needed = {db.datastore.id} if db.datastore is not None else set()

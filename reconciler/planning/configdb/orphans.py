@@ -33,6 +33,8 @@ def no_orphans(resolved: Resolved, observed: Observed) -> Iterator[Condition]:
     """`NoOrphans` of every config DB: of the datastores that hosts of it mount, each reported once.
 
     Unknown if any config DB or host could not be read: apparent orphans may belong to a vmgroup there.
+
+    Source: docs/domain.md#orphaned-volumes
     """
     unseen = incomplete(resolved, observed)
     uuids = {row.id for db in observed.config_dbs.values() for row in db.tenants}

@@ -53,6 +53,8 @@ class Relocation(Struct, frozen=True):
 
     `began`: an earlier pass has copied it. `led`: no host uses any place but the new one. `rows`: the
     config DB as it will be there, where that is known.
+
+    Source: docs/domain.md#moving-a-config-db
     """
 
     source: Location
@@ -86,7 +88,10 @@ def earlier_places(
 
 
 def place_of(host: ObservedHost) -> Location | None:
-    """Return where the config DB is that a host uses; None: it uses none, or its link leads to no datastore."""
+    """Return where the config DB is that a host uses; None: it uses none, or its link leads to no datastore.
+
+    Source: docs/domain.md#moving-a-config-db
+    """
     if host.db_mode is DBMode.SINGLE_NODE:
         return own_location(host.name)
     path = host.link_path or ""
@@ -99,7 +104,10 @@ def volume_of(location: Location) -> str:
 
 
 def relocation(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, names: DisplayNames) -> Relocation | None:
-    """Return the move of a config DB to the place in its manifest; None: nothing to move. Pure; see the table."""
+    """Return the move of a config DB to the place in its manifest; None: nothing to move. Pure; see the table.
+
+    Source: docs/domain.md#moving-a-config-db
+    """
     target = observed.config_dbs[db.location]
     origin = target.copied_from.location if target.copied_from is not None else None
     if db.datastore is None or target.state is DBState.UNKNOWN or origin == db.location:
@@ -144,7 +152,7 @@ def relocation(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, nam
 
 
 def relocation_change(db: ResolvedConfigDB, found: Relocation, resolved: Resolved, names: DisplayNames) -> Change:
-    """Return the change of a config DB that moves, or that cannot."""
+    """Return the change of a config DB that moves, or that cannot. Source: docs/domain.md#moving-a-config-db"""
     place = in_words(found.source, names)
     if found.move is None:
         return Change(db.ref, Op.BLOCKED, f"it is not moved here from {place}: {found.hindrance}")
@@ -194,7 +202,10 @@ def _why_several(places: list[Location], users: Mapping[Location, list[str]], na
 
 
 def _unseen(resolved: Resolved, observed: Observed) -> str | None:
-    """Return which host or config DB may use the old place but could not be read, or None."""
+    """Return which host or config DB may use the old place but could not be read, or None.
+
+    Source: docs/domain.md#moving-a-config-db
+    """
     for failed in sorted(resolved.unresolved, key=lambda failed: failed.ref.sort_key):
         if failed.ref.kind in (Kind.HOST, Kind.CONFIG_DB):
             return f"{failed.ref} could not be looked up"
@@ -237,7 +248,7 @@ def _not_mounted(db: ResolvedConfigDB, observed: Observed) -> str | None:
 def _why_not_these(
     source: Location, old: ObservedConfigDB | None, target: ObservedConfigDB, names: DisplayNames
 ) -> str | None:
-    """Return what in the two files themselves prevents the move, or None."""
+    """Return what in the two files themselves prevents the move, or None. Source: docs/domain.md#moving-a-config-db"""
     copied = target.copied_from
     if old is None or old.state is DBState.UNKNOWN:
         return "it cannot be read" + (f": {old.message}" if old is not None and old.message else "")

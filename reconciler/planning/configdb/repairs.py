@@ -82,7 +82,10 @@ def _staying(membership: Membership) -> list[VMGroupState]:
 def _listed_in_default(
     ref: ObjectRef, state: VMGroupState, membership: Membership, names: DisplayNames
 ) -> Iterator[Repair]:
-    """Remove rows of VMs in `_DEFAULT`: they have no effect, and keep `_DEFAULT` from being removed."""
+    """Remove rows of VMs in `_DEFAULT`: they have no effect, and keep `_DEFAULT` from being removed.
+
+    Source: docs/domain.md#rules-for-rows
+    """
     for vm in sorted(state.members):
         if vm.lower() in membership.claims:
             continue  # the vmgroup that wants it takes it over
@@ -97,7 +100,10 @@ def _listed_in_default(
 
 
 def _upper_case(ref: ObjectRef, state: VMGroupState, membership: Membership, names: DisplayNames) -> Iterator[Repair]:
-    """Write VM ids in lower case: vDVS never matches others, so it serves their VMs as if they were in no vmgroup."""
+    """Write VM ids in lower case: vDVS never matches others, so it serves their VMs as if they were in no vmgroup.
+
+    Source: docs/domain.md#identity-of-vms-and-datastores
+    """
     for vm in sorted(state.members):
         odd = membership.misspelt.get(vm.lower())
         if vm == vm.lower() or odd is None or odd.vm_id != vm or vm.lower() in membership.claims:
@@ -135,7 +141,10 @@ def _of_no_vmgroup(ref: ObjectRef, row: VMRow, membership: Membership, names: Di
 
 
 def _left(membership: Membership, pairs: dict[str, Pair]) -> Iterator[str]:
-    """Yield a note on each broken rule of a vmgroup that has more than one possible repair, with a remedy."""
+    """Yield a note on each broken rule of a vmgroup that has more than one possible repair, with a remedy.
+
+    Source: docs/domain.md#rules-for-rows
+    """
     for state in _staying(membership):
         pair = pairs.get(state.uuid)
         after = state if pair is None or pair.problem is not None else pair.after

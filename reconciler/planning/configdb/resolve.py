@@ -58,5 +58,5 @@ def selects(db: DesiredConfigDB, host: DesiredHost, cluster: str | None) -> bool
 
 
 def config_db_records(resolved: Resolved, _observed: Observed, _fresh: Mapping[ObjectRef, str]) -> Places:
-    """Each config DB records itself."""
+    """Each config DB records itself. Source: docs/domain.md#who-applied-what"""
     return {db.ref: Place(db.ref, object_name(Kind.CONFIG_DB, db.ref.name)) for db in resolved.config_dbs}

@@ -115,7 +115,7 @@ def _datastore_name(url: str) -> str:
 
 
 def _problem(state: VMGroupState, there: bool, twins: set[str]) -> str | None:
-    """Return why a vmgroup cannot be restored, or None."""
+    """Return why a vmgroup cannot be restored, or None. Source: docs/domain.md#rules-for-rows"""
     if (state.name == DEFAULT_VMGROUP) != (state.uuid == DEFAULT_VMGROUP_UUID):
         return f"its uuid was {state.uuid}; _DEFAULT, and only it, has the uuid {DEFAULT_VMGROUP_UUID}"
     if not there and not pinnable(state.uuid):

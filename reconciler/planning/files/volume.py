@@ -66,7 +66,10 @@ def resolve_volumes(desired: Desired, so_far: Resolved, names: InventoryLookup) 
 
 
 def uuids_of_vmgroups(resolved: Resolved, observed: Observed) -> dict[ObjectRef, str]:
-    """The UUID of the vmgroup that each volume is in, which is the name of its folder. Left out: there is none."""
+    """The UUID of the vmgroup that each volume is in, which is the name of its folder. Left out: there is none.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     users = {volume.config_db for volume in resolved.files_of(ResolvedVolume)}
     rows = {db.ref: observed.config_dbs[db.location].tenants for db in resolved.config_dbs if db.ref in users}
     by_name = {db: {row.name: row.id for row in tenants} for db, tenants in rows.items()}
@@ -84,7 +87,10 @@ def uuids_of_vmgroups(resolved: Resolved, observed: Observed) -> dict[ObjectRef,
 
 
 def volume_records(resolved: Resolved, observed: Observed, _fresh: Mapping[ObjectRef, str]) -> Places:
-    """A volume is recorded in the config DB of its vmgroup, by the UUID of that, which a rename leaves as it is."""
+    """A volume is recorded in the config DB of its vmgroup, by the UUID of that, which a rename leaves as it is.
+
+    Source: docs/domain.md#volumes
+    """
     uuids, nowhere = uuids_of_vmgroups(resolved, observed), Place(None, why="its vmgroup is not there")
     return {
         volume.ref: Place(volume.config_db, f"{RECORDS}{volume.datastore.id}/{uuids[volume.ref]}/{volume.name}")
@@ -108,7 +114,7 @@ _ON_VVOL = "only disklib of ESXi knows where the metadata of a volume on VVol ar
 
 
 def volume_changes(site: SiteContext) -> Iterator[Change]:
-    """How every declared volume differs. Undeclared ones are left out."""
+    """How every declared volume differs. Undeclared ones are left out. Source: docs/domain.md#volumes"""
     resolved, observed = site.resolved, site.found
     volumes = resolved.files_of(ResolvedVolume)
     uuids, vms = uuids_of_vmgroups(resolved, observed), names_of_vms(resolved.inventory) if volumes else {}
@@ -118,7 +124,10 @@ def volume_changes(site: SiteContext) -> Iterator[Change]:
 
 
 def forgotten_volumes(context: DBContext, site: SiteContext) -> list[str]:
-    """Return the records of volumes that this set no longer declares, when it prunes: nothing else is done."""
+    """Return the records of volumes that this set no longer declares, when it prunes: nothing else is done.
+
+    Source: docs/domain.md#volumes
+    """
     applying, resolved = site.applying, site.resolved
     if context.ledger is None or applying is None or not applying.prune or not applying.set:
         return []
@@ -135,7 +144,10 @@ def forgotten_volumes(context: DBContext, site: SiteContext) -> list[str]:
 
 
 def settings_of(volume: ResolvedVolume, uuid: str | None, observed: Observed) -> VolumeSettings | None:
-    """Return its metadata, from the folder of the vmgroup with this UUID; None: no such volume, or not looked for."""
+    """Return its metadata, from the folder of the vmgroup with this UUID; None: no such volume, or not looked for.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     datastore = observed.datastores.get(volume.datastore.url)
     if uuid is None or datastore is None or datastore.error is not None:
         return None
@@ -143,12 +155,18 @@ def settings_of(volume: ResolvedVolume, uuid: str | None, observed: Observed) ->
 
 
 def names_of_vms(inventory: Inventory) -> dict[str, str]:
-    """The names of VMs by their UUIDs: vDVS notes the instance UUID, before 0.15 the BIOS UUID."""
+    """The names of VMs by their UUIDs: vDVS notes the instance UUID, before 0.15 the BIOS UUID.
+
+    Source: docs/domain.md#volume-metadata
+    """
     return inventory.vm_names() | {vm.instance_uuid: vm.name for vm in inventory.vms if vm.instance_uuid}
 
 
 def attached_to(attached: Attached, vms: Mapping[str, str]) -> str:
-    """The VM that a volume is attached to, in words. `vms`: the names of VMs by their UUIDs."""
+    """The VM that a volume is attached to, in words. `vms`: the names of VMs by their UUIDs.
+
+    Source: docs/domain.md#volume-metadata
+    """
     name = vms.get(attached.uuid or "") or attached.name
     return f"VM {name}" if name else f"the VM {attached.uuid}" if attached.uuid else "a VM"
 
@@ -219,6 +237,8 @@ def adopt_volumes(
 
     `dbs`: the config DBs by name; `groups`: the metadata.name of each vmgroup that is in the manifests, by the name of
     its ref.
+
+    Source: docs/domain.md#volumes
     """
     volumes = [*_found(found, seen, dbs, groups, left_out)]
     twice = Counter(volume.name for volume in volumes)
@@ -263,7 +283,10 @@ def _found(
 
 
 def _differs_from_new(settings: VolumeSettings) -> bool:
-    """Return whether the metadata differ from those that vDVS gives a new volume."""
+    """Return whether the metadata differ from those that vDVS gives a new volume.
+
+    Source: docs/domain.md#volume-metadata
+    """
     if settings.state is SettingsState.READ:
         return settings.access not in (None, VolumeAccess.READ_WRITE)
     return settings.state is SettingsState.UNKNOWN

@@ -54,14 +54,20 @@ _NO_DB = "it uses no config DB, so nothing says what was applied to it"
 
 
 def host_records(resolved: Resolved, _observed: Observed, _fresh: Mapping[ObjectRef, str]) -> Places:
-    """Return where each host is recorded: in the config DB that it is to use."""
+    """Return where each host is recorded: in the config DB that it is to use.
+
+    Source: docs/domain.md#who-applied-what
+    """
     return {
         host.ref: Place(host.config_db, object_name(Kind.HOST, host.ref.name), why=_NO_DB) for host in resolved.hosts
     }
 
 
 def forgotten_hosts(context: DBContext, site: SiteContext) -> Iterator[str]:
-    """Return the records of hosts that now use another config DB: only one DB may record what was applied last."""
+    """Return the records of hosts that now use another config DB: only one DB may record what was applied last.
+
+    Source: docs/domain.md#who-applied-what
+    """
     records = {} if context.ledger is None else context.ledger.by_object
     for host in site.resolved.hosts:
         if host.config_db != context.db.ref and (name := object_name(Kind.HOST, host.ref.name)) in records:

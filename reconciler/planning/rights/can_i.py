@@ -39,7 +39,10 @@ class Answer(StrEnum):
 
 class Question(Struct, frozen=True):
     """`short`: the volume is named without `@DATASTORE`, which means the default datastore of the vmgroup.
-    `other_case`: the datastore has other capitals than in the inventory, which vDVS accepts since 0.17."""
+    `other_case`: the datastore has other capitals than in the inventory, which vDVS accepts since 0.17.
+
+    Source: docs/domain.md#who-may-do-what
+    """
 
     right: Right
     vm: VirtualMachine
@@ -75,7 +78,10 @@ class CanI(Struct, frozen=True):
 
 
 def find_vm(inventory: Inventory, wanted: str) -> VirtualMachine | None:
-    """The VM by name, uuid or inventory path. Raises NotFoundError; None: a uuid that is not there."""
+    """The VM by name, uuid or inventory path. Raises NotFoundError; None: a uuid that is not there.
+
+    Source: docs/domain.md#identity-of-vms-and-datastores
+    """
     if _UUID.fullmatch(wanted):
         ref = VMRef(uuid=wanted.lower())
     else:
@@ -94,7 +100,10 @@ def find_datastore(inventory: Inventory, name: str) -> Datastore:
 
 
 def can_i(question: Question, resolved: Resolved, observed: Observed) -> CanI:
-    """The answer. Of a VM whose host is not known, every declared host is asked, for it may be on any of them."""
+    """The answer. Of a VM whose host is not known, every declared host is asked, for it may be on any of them.
+
+    Source: docs/domain.md#who-may-do-what
+    """
     addresses = {host.address: host.ref.name for host in resolved.hosts}
     host = addresses.get(question.vm.host or "", question.vm.host)
     names = [host] if host is not None else [declared.ref.name for declared in resolved.hosts]
@@ -141,7 +150,10 @@ def _by_state(question: Question, host: ObservedHost) -> Verdict | None:
 
 
 def _open(question: Question) -> Verdict:
-    """A host without a config DB: every VM is in `_DEFAULT` there, and a short name is a volume beside the VM."""
+    """A host without a config DB: every VM is in `_DEFAULT` there, and a short name is a volume beside the VM.
+
+    Source: docs/domain.md#who-may-do-what
+    """
     rule = DBMode.NOT_CONFIGURED.value
     if question.short and question.vm.datastore is None:
         return Verdict(Answer.UNKNOWN, rule, "the inventory does not say on which datastore the VM is")
@@ -152,6 +164,7 @@ def _open(question: Question) -> Verdict:
 
 
 def _by_db(question: Question, host: ObservedHost, resolved: Resolved, observed: Observed) -> Verdict:
+    """Return the decision of the config DB of a host. Source: docs/domain.md#who-may-do-what"""
     location = own_location(host.name) if host.db_mode is DBMode.SINGLE_NODE else Location(host.link_path or "")
     ref = next((str(db.ref) for db in resolved.config_dbs if db.location == location), None)
     db = observed.config_dbs.get(location)
@@ -174,6 +187,7 @@ def _by_db(question: Question, host: ObservedHost, resolved: Resolved, observed:
 
 
 def _by_rows(question: Question, host: ObservedHost, db: ObservedConfigDB, names: DisplayNames) -> Verdict:
+    """Return the decision of the rows of a config DB. Source: docs/domain.md#who-may-do-what"""
     states = observed_states(db)
     orphan = next((row for row in db.vms if row.vm_id == question.vm.uuid and row.tenant_id not in states), None)
     if orphan is not None:
@@ -194,7 +208,10 @@ def _by_rows(question: Question, host: ObservedHost, db: ObservedConfigDB, names
 
 
 def _lookups(driver: str | None) -> list[Lookup] | None:
-    """The orders in which this driver may look rows up; None: it is older than what vdvs knows."""
+    """The orders in which this driver may look rows up; None: it is older than what vdvs knows.
+
+    Source: docs/domain.md#releases
+    """
     specific_first = has(driver or "", Feature.SPECIFIC_FIRST)
     if specific_first is None:
         return list(Lookup)
@@ -240,7 +257,10 @@ def _decided(
 def _short_name_astray(
     question: Question, host: ObservedHost, group: VMGroupState, place: str, names: DisplayNames
 ) -> Verdict | None:
-    """Return the verdict on a short name that refers to another datastore than the one in question, or to none."""
+    """Return the verdict on a short name that refers to another datastore than the one in question, or to none.
+
+    Source: docs/domain.md#who-may-do-what
+    """
     means = place if group.default_url == VM_DS_URL else group.default_url
     if means == ALL_DS_URL:
         return Verdict(Answer.DENIED, "short name", "the default datastore is _ALL_DS, which is no place for a volume")

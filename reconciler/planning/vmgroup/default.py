@@ -43,6 +43,8 @@ class Fallback(Struct, frozen=True):
     """The vmgroup that serves VMs in no vmgroup, before and after the plan. None: their requests are refused.
 
     `after` may not be reached (it is held back, or fails), so VMs that fall back are judged by both.
+
+    Source: docs/domain.md#who-may-do-what
     """
 
     before: VMGroupState | None
@@ -55,6 +57,8 @@ def fallback(
     """The `_DEFAULT` of a config DB; `declared`: its own manifest, resolved, if it has one.
 
     A DB that is still to be made leaves its hosts open until it is there.
+
+    Source: docs/domain.md#who-may-do-what
     """
     before = default_vmgroup(states) if seen.state is DBState.PRESENT else OPEN
     if declared is not None:
@@ -121,7 +125,10 @@ def _why_not_make(seen: ObservedConfigDB) -> str | None:
 def _why_keep(
     uuid: str, seen: ObservedConfigDB, resolved: Resolved, observed: Observed, names: DisplayNames
 ) -> str | None:
-    """Why `_DEFAULT` must not be removed now. Without it, a disk that is attached can no longer be detached."""
+    """Why `_DEFAULT` must not be removed now. Without it, a disk that is attached can no longer be detached.
+
+    Source: docs/domain.md#who-may-do-what
+    """
     if (volumes := volumes_of(uuid, observed.datastores, names)) is not None:
         return f"{volumes}; remove or migrate them first"
     if any(use.tenant_id == uuid and use.count for use in seen.volume_use):

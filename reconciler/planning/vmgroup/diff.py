@@ -94,7 +94,10 @@ def _rename_notes(group: ResolvedVMGroup, before: VMGroupState) -> Iterator[str]
 
 
 def _same(before: VMGroupState, after: VMGroupState) -> bool:
-    """Whether they are equal apart from the members, which are compared separately: display names identify no VM."""
+    """Whether they are equal apart from the members, which are compared separately: display names identify no VM.
+
+    Source: docs/domain.md#identity-of-vms-and-datastores
+    """
     return (before.name, before.description, before.default_url, before.access) == (
         after.name,
         after.description,
@@ -200,6 +203,8 @@ def _row_actions(ref: ObjectRef, before: VMGroupState, after: VMGroupState) -> I
     """Yield new access rows, the vmgroup's own row, then removed access rows: the default datastore always has its row.
     Each action is judged by its effect on the rights of the members after the ones before it; but as all are one
     transaction, none is riskier than all of them together.
+
+    Source: docs/domain.md#rules-for-rows
     """
     state = before
     together = compare(before, replace(after, members=before.members))

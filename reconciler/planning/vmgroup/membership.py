@@ -22,7 +22,10 @@ from reconciler.planning.vmgroup.state import VMGroupState
 
 
 class Misspelt(Struct, frozen=True):
-    """A row whose VM id is not in lower case: vDVS never matches it, so its VM is served as if it were not there."""
+    """A row whose VM id is not in lower case: vDVS never matches it, so its VM is served as if it were not there.
+
+    Source: docs/domain.md#identity-of-vms-and-datastores
+    """
 
     vm_id: str
     tenant_id: str
@@ -55,7 +58,10 @@ class Membership(Struct, frozen=True):
     doomed: frozenset[str] = frozenset()
 
     def row_of(self, uuid: str) -> str | None:
-        """UUID of the vmgroup that the row of this VM names, however the row spells it."""
+        """UUID of the vmgroup that the row of this VM names, however the row spells it.
+
+        Source: docs/domain.md#identity-of-vms-and-datastores
+        """
         odd = self.misspelt.get(uuid)
         return self.owners.get(uuid) or (odd.tenant_id if odd else None)
 
@@ -120,6 +126,8 @@ def renamed_members(
     """Yield the VMs that stay and have another name now: vDVS stores a name when a VM is added, and keeps showing it.
 
     A stale name alone is no difference, as it identifies no VM; the next apply updates it.
+
+    Source: docs/domain.md#the-config-db-schema-12
     """
     if before.members == after.members:
         return
@@ -173,7 +181,10 @@ def _why_not_join(after: VMGroupState, member: Member, membership: Membership, n
 
 
 def _is_below(disk: str, group: VMGroupState) -> bool:
-    """Whether an attached disk (`[DATASTORE] dockvols/FOLDER/volume.vmdk`) lies in the folder of `group`."""
+    """Whether an attached disk (`[DATASTORE] dockvols/FOLDER/volume.vmdk`) lies in the folder of `group`.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     parts = disk.partition("dockvols/")[2].split("/")
     return parts[0] in (group.uuid, group.name)
 
@@ -204,6 +215,8 @@ def _leave(
 def with_stale_members(before: VMGroupState, after: VMGroupState, membership: Membership) -> VMGroupState:
     """Add to `after` the members that are no longer declared and that the inventory does not show. Their rows stay
     until they are pruned: a VM that is not seen may still exist.
+
+    Source: docs/domain.md#who-applied-what
     """
     if membership.prune:
         return after

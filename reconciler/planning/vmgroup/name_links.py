@@ -41,6 +41,8 @@ def link_changes(
 
     A link is wanted only where the folder is (vDVS makes both together, at the first volume), and where it serves
     nobody else: without it, vDVS goes to the folder of each one's UUID.
+
+    Source: docs/domain.md#layout-of-dockvols
     """
     alone = others.alone(group.name, group.uuid)
     for url in sorted(datastores):
@@ -70,7 +72,10 @@ def _wrong_link(
     datastores: Mapping[str, ObservedDatastore],
     shown: str,
 ) -> LinkChange:
-    """Correct a link that leads elsewhere; `wanted`: a link of this name is needed."""
+    """Correct a link that leads elsewhere; `wanted`: a link of this name is needed.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     path = f"links[{shown}]"
     if link.kind is not EntryKind.LINK:
         held = f"dockvols/{group.name} on {shown} is a {link.kind}, and vDVS uses it in place of the vmgroup's folder"
@@ -92,7 +97,10 @@ def _wrong_link(
 
 def leads_nowhere(link: DockvolsEntry, datastores: Mapping[str, ObservedDatastore]) -> bool:
     """Whether a link certainly leads to nothing: vDVS then serves the vmgroup from the folder of its UUID, as if there
-    were no link. That ends as soon as the folder is created."""
+    were no link. That ends as soon as the folder is created.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     url, _, name = (link.target or "").partition("/dockvols/")
     seen = datastores.get(url)
     return (
@@ -105,7 +113,10 @@ def leads_nowhere(link: DockvolsEntry, datastores: Mapping[str, ObservedDatastor
 
 
 def name_taken(group: VMGroupState, datastores: Mapping[str, ObservedDatastore], names: DisplayNames) -> str | None:
-    """Why a new vmgroup must not be made: something in `dockvols/` has its name; vDVS would serve it from there."""
+    """Why a new vmgroup must not be made: something in `dockvols/` has its name; vDVS would serve it from there.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     for url in sorted(datastores):
         entry = datastores[url].entries.get(group.name)
         if entry is not None and entry.target != folder_of(url, group.uuid):
@@ -122,7 +133,10 @@ def name_taken(group: VMGroupState, datastores: Mapping[str, ObservedDatastore],
 
 
 def exposing_names(tenants: Sequence[TenantRow]) -> Iterator[str]:
-    """Vmgroups that vDVS serves from a folder that is not theirs, because they are named like it."""
+    """Vmgroups that vDVS serves from a folder that is not theirs, because they are named like it.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     of_id = {tenant.id: tenant.name for tenant in tenants}
     for tenant in tenants:
         if tenant.name in of_id and tenant.name != tenant.id:
@@ -135,7 +149,7 @@ def exposing_names(tenants: Sequence[TenantRow]) -> Iterator[str]:
 
 
 def folder_of(url: str, uuid: str) -> str:
-    """The folder of a vmgroup on a datastore."""
+    """The folder of a vmgroup on a datastore. Source: docs/domain.md#layout-of-dockvols"""
     return f"{url}/dockvols/{uuid}"
 
 

@@ -30,7 +30,10 @@ def pairs(
     fresh: Mapping[ObjectRef, str],
     orphaned: frozenset[str],
 ) -> list[Pair]:
-    """Find the vmgroup of each manifest; no two get the same one. `fresh`: UUIDs for new ones."""
+    """Find the vmgroup of each manifest; no two get the same one. `fresh`: UUIDs for new ones.
+
+    Source: docs/domain.md#identity-of-vms-and-datastores
+    """
     by_name = {state.name: state.uuid for state in states.values()}
     groups = list(groups)
     uuids = {group.ref: uuid_of(group, by_name) for group in groups}
@@ -93,7 +96,10 @@ def _state_after(group: ResolvedVMGroup, before: VMGroupState | None, uuid: str)
 
 
 def _mismatch(group: ResolvedVMGroup, before: VMGroupState | None, by_name: Mapping[str, str]) -> str | None:
-    """Return why it is unclear, or not credible, that the vmgroup found is the one of the manifest; or None."""
+    """Return why it is unclear, or not credible, that the vmgroup found is the one of the manifest; or None.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     taken = by_name.get(group.name)
     earlier = [name for name in group.previous_names if name in by_name]
     if group.uuid and taken and taken != group.uuid:

@@ -28,6 +28,8 @@ class Undeclared(Struct, frozen=True):
     """A vmgroup that no manifest declares, and why it is reported or to be deleted.
 
     `only_of`: it is to be deleted if one of these sets applied it last ("": if none did); None: it is only reported.
+
+    Source: docs/domain.md#who-applied-what
     """
 
     ref: ObjectRef
@@ -44,7 +46,10 @@ def undeclared(
     applying: Applying | None,
     resolved: Resolved,
 ) -> Iterator[Undeclared]:
-    """Return the undeclared vmgroups of `db` that are to be reported or deleted."""
+    """Return the undeclared vmgroups of `db` that are to be reported or deleted.
+
+    Source: docs/domain.md#who-applied-what
+    """
     states = list(states)
     spared = _mentioned(db, states, groups, resolved)
     prefix = vmgroup_ref(db.ref, "", resolved).name
@@ -114,7 +119,10 @@ def hindrance(
     names: DisplayNames,
 ) -> str | None:
     """Return what keeps this vmgroup from being deleted now, whoever its members are; or None. `unseen`: why this
-    pass does not see everything."""
+    pass does not see everything.
+
+    Source: docs/domain.md#who-applied-what
+    """
     if (volumes := volumes_of(state.uuid, datastores, names)) is not None:
         return f"{volumes}; remove or migrate them first"
     if any(use.tenant_id == state.uuid and use.count for use in seen.volume_use):
@@ -181,7 +189,10 @@ def _links(
     names: DisplayNames,
 ) -> Iterator[LinkChange]:
     """Remove its name links: the next vmgroup of that name would be served from there. Those of a namesake in another
-    config DB stay."""
+    config DB stay.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     for url in sorted(datastores):
         link = datastores[url].entries.get(state.name)
         if link is None:

@@ -102,7 +102,7 @@ def _datastore(row: _Host) -> str | None:
 
 
 def _db(row: _Host) -> str:
-    """The config DB that the host uses."""
+    """The config DB that the host uses. Source: docs/domain.md#modes-of-a-host"""
     seen = _seen(row)
     if seen is None:
         return UNKNOWN
