@@ -390,7 +390,7 @@ def _write_in_place(real, new, old):
     # type: (str, bytes, bytes) -> None
     with open(real, "r+b", 0) as stream:
         if stream.read() != old:
-            raise Refused("Moved", "%s was changed by somebody else a moment ago" % LOCAL_SH)
+            raise Refused("Moved", "%s was changed by another program a moment ago" % LOCAL_SH)
         try:
             # If we are killed before truncating, a shorter text is followed by blank lines, not by the old end.
             _overwrite(stream, new.ljust(len(old), b"\n"), len(new))

@@ -30,7 +30,9 @@ Value = TypeVar("Value")
 
 
 class Session(Struct, frozen=True):
-    """The manifests of one command, the objects that -l selects (None: all), and who applies them (None: nobody)."""
+    """The manifests of one command, the objects that -l selects (None: all), and who applies them (None: they are not
+    applied).
+    """
 
     connections: Connections
     desired: Desired

@@ -43,7 +43,7 @@ async def observe(
     """Observe all declared hosts, and the config DBs and datastores that they mount.
 
     A host that fails becomes UnreachableHost, and its readings move to the next host. Hosts in `avoid` read a config
-    DB only if no other can: a commit is best checked from a host that did not make it. `foreseen` answers are not
+    DB only if no other can: a commit is best verified through a host that did not make it. `foreseen` answers are not
     requested again. `files`: which files to read (None: those that are declared).
     """
     files = wanted_files(resolved) if files is None else files

@@ -51,7 +51,7 @@ class Bundle(object):
 sys.meta_path.insert(0, Bundle())
 from vdvs_agent.main import main
 main(sys.argv[1] if len(sys.argv) > 1 else "/", i, o)
-os._exit(0)  # all is said: what is left in memory need not be taken apart
+os._exit(0)  # all output is written: skip the clean-up of the interpreter
 """
 _READ_EVERYWHERE = 2  # the newest version of marshal that Python 2.7 can read
 

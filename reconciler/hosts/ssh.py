@@ -106,7 +106,7 @@ class SSHHosts:
         return channel
 
     async def _reach(self, name: str, address: str) -> asyncssh.SSHClientConnection:
-        """Log in; where nobody answers, when the SSH service has been started."""
+        """Log in; if the port does not answer, start the SSH service and log in again."""
         try:
             return await self._connect(address)
         except HostUnreachableError as error:

@@ -1,4 +1,4 @@
-"""Errors on the way to a host, as messages that say what to do."""
+"""Connection errors, as messages with a remedy."""
 
 from __future__ import annotations
 

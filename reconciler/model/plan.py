@@ -164,7 +164,7 @@ class SavedPlan(Strict, frozen=True):
     """The input of planning (`desired`, `policy`, `applying`, the UUIDs `drawn` for new vmgroups) and its result
     (`diff`, `plan`).
 
-    Planning is a function of this input and of the observed state. So a saved plan holds exactly as long as planning
+    Planning is a function of this input and of the observed state. So a saved plan is valid exactly as long as planning
     with the same input returns the same steps.
 
     `made_by` is the version of vdvs. The plan can be applied before `expires_at`. `diff` holds the objects of `policy`

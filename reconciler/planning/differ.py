@@ -23,7 +23,7 @@ def diff(
     """Compare everything. Pure and total: what could not be looked up or read becomes a Change that says so.
 
     `fresh` holds UUIDs for new vmgroups (see `without_uuid`). The order of the inputs does not matter.
-    `applying`: on whose behalf; None: nobody applies, so nothing is recorded or pruned.
+    `applying`: on whose behalf; None: nothing is recorded or pruned.
     """
     site = site_context(resolved, observed, fresh, applying)
     changes = [Change(failed.ref, Op.BLOCKED, failed.reason) for failed in resolved.unresolved]

@@ -84,7 +84,7 @@ class JoinedConfigDB(Struct, frozen=True):
 
 
 class Joined:
-    """The objects of one assessment by ref, each kind joined at once when first asked for, in linear time.
+    """The objects of one assessment by ref, each kind joined at once on first access, in linear time.
 
     Every mapping is in the order of the diff. `names`: display names for the ids of its inventory.
     """

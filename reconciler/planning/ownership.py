@@ -92,4 +92,4 @@ def forgotten(change: Change, names: Iterable[str]) -> Change:
 
 def spell(record: Record) -> str:
     """Spell who applied an object last, and from which commit: `git 4f2c1ab, by ann@ws`."""
-    return ", ".join(([f"git {record.revision}"] if record.commit else []) + [f"by {record.by or 'nobody known'}"])
+    return ", ".join(([f"git {record.revision}"] if record.commit else []) + [f"by {record.by or 'an unknown user'}"])

@@ -108,7 +108,7 @@ def _upgrades(change: Change) -> bool:
 
 
 def choose_writer(db: ResolvedConfigDB, observed: Observed) -> str | None:
-    """The one host that writes a config DB: the one that did so last, as long as it can; else the first that can."""
+    """Return the host that writes a config DB: the last writer if it still can, else the first that can."""
     able = [
         name
         for name in sorted(db.hosts)

@@ -44,7 +44,7 @@ class Connections:
                 runner.run(self._hosts.close())
 
     def load(self, paths: Sequence[str], site: str | None, stdin: IO[bytes] | None) -> Desired:
-        """Load the manifests, see `loader.load`, and connect to their hosts meanwhile, if their site exists."""
+        """Load the manifests, see `loader.load`, and connect to their hosts in parallel, if their site exists."""
         loop = self._runner.get_loop()
         if stdin is not None:  # read here: a thread that waits for input could not be interrupted
             stdin = BytesIO(stdin.read(loader.LARGEST + 1))

@@ -95,7 +95,7 @@ def _build_and_publish(db, request, until):
         results, digest = _build(db, beside, request)
         files.sync_file(beside)
         if not files.publish(beside, db.real, over_empty=request["fingerprint"] == database.EMPTY):
-            raise Refused("Moved", "somebody else created %s in the meantime" % db.path)
+            raise Refused("Moved", "another program created %s in the meantime" % db.path)
     finally:
         files.remove(beside)
         files.remove(beside + "-journal")

@@ -93,7 +93,7 @@ def _is_column(name, values):
     # type: (str, Tuple[Any, ...]) -> bool
     """Return whether these values can be in a column of ours.
 
-    A whole column is checked at once because many are alike.
+    A whole column is checked at once because many of its values are equal.
     """
     if name == "dirty":
         return all(isinstance(value, int) and value in (0, 1) for value in values)

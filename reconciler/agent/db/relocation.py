@@ -119,7 +119,7 @@ def _publish_copy(source, target, request, until):
         _mark(target, beside, request)
         files.sync_file(beside)
         if not files.publish(beside, target.real, over_empty=request["fingerprint"] == database.EMPTY):
-            raise Refused("Moved", "somebody else created %s in the meantime" % target.path)
+            raise Refused("Moved", "another program created %s in the meantime" % target.path)
     except EnvironmentError as error:
         raise files.refusal(error, "%s cannot be created" % target.path)
     finally:

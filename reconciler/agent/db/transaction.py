@@ -68,7 +68,7 @@ def change(db, request, until):
 
 def commit(connection, until):
     # type: (sqlite3.Connection, float) -> None
-    """Commit. While it waits for readers to finish, nobody else can start reading, and vDVS gives up after 5 seconds.
+    """Commit. While it waits for readers to finish, no other reader can start, and vDVS gives up after 5 seconds.
 
     Source: docs/domain.md#locks-and-journal
     """

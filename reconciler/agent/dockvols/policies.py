@@ -188,7 +188,7 @@ def _write(root, action):
         if action["before"] is not None:
             os.rename(beside, real)
         elif not files.publish(beside, real):
-            raise Refused("Moved", "the policy %s was created by somebody else in the meantime" % action["name"])
+            raise Refused("Moved", "the policy %s was created by another program in the meantime" % action["name"])
     finally:
         files.remove(beside)
     files.sync_folder(os.path.dirname(real))

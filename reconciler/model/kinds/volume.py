@@ -76,7 +76,7 @@ class ObservedVolumes(ObservedFiles, frozen=True, tag=Kind.VOLUME.value):
         if self.error is not None:
             return VolumeSettings(SettingsState.UNKNOWN, self.error)
         if self.looked is not None and name not in self.looked:
-            return VolumeSettings(SettingsState.UNKNOWN, "nobody looked for it")
+            return VolumeSettings(SettingsState.UNKNOWN, "it was not requested")
         return self.found.get(uuid, {}).get(name)
 
 

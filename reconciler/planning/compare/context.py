@@ -31,8 +31,9 @@ from reconciler.planning.vmgroup.undeclared import Undeclared, hindrance, undecl
 
 
 class VMGroupContext(Struct, frozen=True):
-    """The vmgroups of one config DB: declared ones beside what is there, and the `undeclared`, each with what keeps it
-    from being deleted (None: nothing does, or it is only reported)."""
+    """The vmgroups of one config DB: declared ones paired with existing ones, and the `undeclared`, each with what
+    keeps it from being deleted (None: nothing does, or it is only reported).
+    """
 
     pairs: tuple[Pair, ...]
     undeclared: tuple[tuple[Undeclared, str | None], ...]

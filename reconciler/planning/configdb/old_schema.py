@@ -40,7 +40,7 @@ def is_old(db: ObservedConfigDB) -> bool:
 
 
 def lifted(db: ObservedConfigDB) -> ObservedConfigDB:
-    """The config DB as our upgrade leaves it; one that needs none as it is.
+    """Return the config DB as our upgrade leaves it; unchanged if it needs none.
 
     What is added allows what the `_DEFAULT_URL` row allowed where it applied; everything, if there is none.
 

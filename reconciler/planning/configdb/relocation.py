@@ -1,7 +1,8 @@
 """A config DB whose hosts use it in another place than its manifest says: whether, and how, it is moved there.
 
 The old place is where its hosts link to, or the one host's own DB (SingleNode); never one that another ConfigDB
-declares. A new DB that is a copy, made by a move, says of itself where it was copied from, and what the rows were then.
+declares. A new DB that is a copy, made by a move, records where it was copied from, and the fingerprint of the rows
+then.
 
 | old place        | new place              | hosts    | outcome                                                       |
 |------------------|------------------------|----------|---------------------------------------------------------------|

@@ -70,7 +70,7 @@ def roll_back(
         elif (as_it_is := present.get(state.uuid)) is not None:
             groups.append(_left_alone(_desired(vmgroup_ref(ref, as_it_is.name, found), ref, as_it_is, name)))
         if problem is None and present.get(state.uuid) != state and _was_applied(state, known, applied_by):
-            digests.append((group, f"rollback to {name}"))  # its manifest is not what was applied last any more
+            digests.append((group, f"rollback to {name}"))  # its manifest is no longer the one applied last
     default = any(state.name == DEFAULT_VMGROUP for state in then.values())
     databases = tuple(_database(db, db.ref == ref, default) for db in declared.config_dbs)
     desired = replace(declared, config_dbs=databases, vmgroups=tuple(groups), digests=tuple(digests))
@@ -139,7 +139,7 @@ def _taken(state: VMGroupState, holders: dict[str, str]) -> str | None:
     holder = holders.get(state.name, state.uuid)
     if holder == state.uuid:
         return None
-    return f"another vmgroup (uuid {holder}) is called so now; roll back once more when it is gone or renamed"
+    return f"another vmgroup (uuid {holder}) has this name now; roll back again when it is gone or renamed"
 
 
 def _members_left_out(state: VMGroupState) -> Iterator[str]:

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 def resolve_storage_policies(desired: Desired, so_far: Resolved, names: InventoryLookup) -> Resolved:
-    """Look up the datastore of each; two manifests of one and the same file both fail.
+    """Look up the datastore of each; two manifests of the same file both fail.
 
     Source: docs/domain.md#storage-policies
     """
@@ -243,9 +243,7 @@ def _why_there(name: str, record: Record | None, applying: Applying | None) -> s
     if record is None:
         return "created outside the manifests"
     if applying is not None and applying.set and record.set == applying.set:
-        return (
-            f"set {record.set} applied it last ({spell(record)}) and does not declare it any more; --prune removes it"
-        )
+        return f"set {record.set} applied it last ({spell(record)}) and no longer declares it; --prune removes it"
     return (
         f"set {record.set} applied it last ({spell(record)})"
         if record.set
@@ -256,7 +254,7 @@ def _why_there(name: str, record: Record | None, applying: Applying | None) -> s
 def _pruned(
     ref: ObjectRef, datastore: Datastore, name: str, seen: ObservedStoragePolicies, record: Record, unseen: str | None
 ) -> Change:
-    why = f"set {record.set} applied it last and does not declare it any more"
+    why = f"set {record.set} applied it last and no longer declares it"
     content, users = seen.files[name].content, used_by(name, seen)
     hindrance = users or (f"{unseen}, so nothing is removed" if unseen else None)
     if content is None:

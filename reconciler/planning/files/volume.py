@@ -37,7 +37,7 @@ from reconciler.planning.ownership import Place, Places
 
 
 def resolve_volumes(desired: Desired, so_far: Resolved, names: InventoryLookup) -> Resolved:
-    """Look up the datastore of each; two manifests of one and the same volume both fail."""
+    """Look up the datastore of each; two manifests of the same volume both fail."""
     databases, unresolved = {db.ref for db in so_far.config_dbs}, list(so_far.unresolved)
     groups = {group.ref: group for group in desired.vmgroups}
     found: dict[tuple[str, ObjectRef, str], list[ResolvedVolume]] = {}
@@ -87,7 +87,8 @@ def uuids_of_vmgroups(resolved: Resolved, observed: Observed) -> dict[ObjectRef,
 
 
 def volume_records(resolved: Resolved, observed: Observed, _fresh: Mapping[ObjectRef, str]) -> Places:
-    """A volume is recorded in the config DB of its vmgroup, by the UUID of that, which a rename leaves as it is.
+    """Return where each volume is recorded: in the config DB of its vmgroup, by the UUID of the vmgroup, which survives
+    renames.
 
     Source: docs/domain.md#volumes
     """

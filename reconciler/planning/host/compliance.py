@@ -23,7 +23,7 @@ class Compliance(StrEnum):
 
 
 class Verdict(Struct, frozen=True):
-    """`gaps`: what is not as declared, or unknown, in words."""
+    """Result of one host. `gaps`: what differs or is unknown, as phrases."""
 
     compliance: Compliance
     gaps: tuple[str, ...] = ()

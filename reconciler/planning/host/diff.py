@@ -126,7 +126,7 @@ def _what_serves(host: ResolvedHost, seen: ObservedHost, found: Findings, joins:
     if host.config_db is not None and not joins and seen.db_mode is DBMode.NOT_CONFIGURED:
         if host.spec.driver is not None or host.spec.service_running is not None:
             found.held.append(
-                "its driver and service are left alone until then: without a config DB they serve everybody"
+                "its driver and service are left alone until then: without a config DB they serve every VM"
             )
         return
     # What the declared config DB grants is known; what another one grants is not, and none grants everything.

@@ -157,7 +157,7 @@ def leave(host: ResolvedHost, seen: ObservedHost, attached: tuple[str, ...], fou
         return
     if seen.driver is not None and attached:
         them = ", ".join(attached)
-        found.held.append(f"vDVS disks are attached to {them} on this host; without the driver nobody can detach them")
+        found.held.append(f"vDVS disks are attached to {them} on this host; without the driver they cannot be detached")
         return
     if seen.driver is not None and (hindrance := why_no_maintenance(host)) is not None:
         found.held.append(hindrance)

@@ -78,7 +78,7 @@ class CanI(Struct, frozen=True):
 
 
 def find_vm(inventory: Inventory, wanted: str) -> VirtualMachine | None:
-    """The VM by name, uuid or inventory path. Raises NotFoundError; None: a uuid that is not there.
+    """Return the VM by name, uuid or inventory path; None: an unknown uuid. Raises NotFoundError.
 
     Source: docs/domain.md#identity-of-vms-and-datastores
     """
@@ -91,7 +91,7 @@ def find_vm(inventory: Inventory, wanted: str) -> VirtualMachine | None:
 
 
 def find_datastore(inventory: Inventory, name: str) -> Datastore:
-    """The datastore by name, in whatever case if no other is called so. Raises NotFoundError."""
+    """Return the datastore by name, in any case if the match is unique. Raises NotFoundError."""
     known = {datastore.name for datastore in inventory.datastores}
     alike = sorted(other for other in known if other.lower() == name.lower())
     if name not in known and len(alike) > 1:
@@ -133,12 +133,12 @@ def _on_host(question: Question, name: str, resolved: Resolved, observed: Observ
 
 
 def _by_state(question: Question, host: ObservedHost) -> Verdict | None:
-    """The decision of the host itself, whatever any config DB says.
+    """Return the decision of the host itself, if it does not depend on the rows of a config DB.
 
     Source: docs/domain.md#modes-of-a-host
     """
     if host.driver is None and host.driver_error is None and host.service is not Service.RUNNING:
-        return Verdict(Answer.DENIED, "no driver", "vDVS is not installed on this host, so nobody is served")
+        return Verdict(Answer.DENIED, "no driver", "vDVS is not installed on this host, so no VM is served")
     if not question.short and question.datastore.id not in host.volumes:
         return Verdict(Answer.DENIED, "not mounted", f"{question.datastore.name} is not mounted on this host")
     if host.db_mode is DBMode.NOT_CONFIGURED:
@@ -150,7 +150,8 @@ def _by_state(question: Question, host: ObservedHost) -> Verdict | None:
 
 
 def _open(question: Question) -> Verdict:
-    """A host without a config DB: every VM is in `_DEFAULT` there, and a short name is a volume beside the VM.
+    """Decide on a host without a config DB: every VM is in `_DEFAULT` there, and a short name is a volume beside the
+    VM.
 
     Source: docs/domain.md#who-may-do-what
     """

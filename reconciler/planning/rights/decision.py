@@ -73,7 +73,7 @@ def decide(
     used_mb: int = 0,
     lookup: Lookup = Lookup.SINCE_0_17,
 ) -> Decision:
-    """Whether vDVS grants `request` of a VM of `group` whose .vmx lies on `vm_datastore`, and which rule says so.
+    """Whether vDVS grants `request` of a VM of `group` whose .vmx lies on `vm_datastore`, and which rule decides.
 
     `used_mb`: booked for the vmgroup on the datastore of the request.
 
@@ -156,7 +156,7 @@ class Grant(Struct, frozen=True):
 def compare(before: VMGroupState | None, after: VMGroupState | None) -> Risk:
     """Compare the rights of a VM by `before` and by `after`: SAFE, RESTRICTS or WIDENS.
 
-    None stands for having no rights at all. Something gained anywhere is WIDENS, whatever is lost elsewhere. The hosts
+    None: no rights at all. Any gain is WIDENS, even if something else is lost. The hosts
     of a site may run different releases, so the worse of both orders of look-up counts.
 
     Source: docs/domain.md#who-may-do-what
@@ -172,7 +172,7 @@ def _rules(state: VMGroupState | None) -> _Rules | None:
     return None if state is None else (state.default_url, tuple(state.access.items()))
 
 
-@lru_cache(maxsize=4096)  # on a large site most vmgroups are alike
+@lru_cache(maxsize=4096)  # on a large site most vmgroups have equal rules
 def _compare_rules(before: _Rules | None, after: _Rules | None) -> Risk:
     if before == after:
         return Risk.SAFE

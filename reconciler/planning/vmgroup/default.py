@@ -36,7 +36,7 @@ OPEN = VMGroupState(
     access={url: Access(url, allow_create=True, max_mb=0, total_mb=0) for url in (ALL_DS_URL, VM_DS_URL)},
     members={},
 )
-"""`_DEFAULT` as vDVS makes it: everybody may do everything. A host without a config DB behaves the same."""
+"""`_DEFAULT` as vDVS makes it: every VM may do everything. A host without a config DB behaves the same."""
 
 
 class Fallback(Struct, frozen=True):

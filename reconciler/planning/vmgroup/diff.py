@@ -115,7 +115,7 @@ def _selector_notes(group: ResolvedVMGroup, before: VMGroupState) -> Iterator[st
     if group.members is None or group.removes_members:
         return
     if before.members.keys() - {member.uuid for member in group.members}:
-        yield "spec.vmSelector matches no VM now, so nobody is removed"
+        yield "spec.vmSelector matches no VM now, so no VM is removed"
 
 
 def _creation(
@@ -136,7 +136,7 @@ def _creation(
     joining = (change.action.member for change in members if isinstance(change.action, AddMember))
     added = tuple(joining if free is None else free.values())
     if members and all(change.held is not None for change in members):
-        # An empty vmgroup serves nobody, and stands in the way when the VMs turn out to be in one that was renamed.
+        # An empty vmgroup serves no VM, and would be a conflict if its VMs turned out to be in one that was renamed.
         held = [change.held for change in members if change.held is not None]
         return Change(ref, Op.BLOCKED, held[0], notes=tuple(held[1:]))
     risk = Risk.SAFE

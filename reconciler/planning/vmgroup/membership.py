@@ -39,7 +39,7 @@ class Membership(Struct, frozen=True):
     by UUID; `unresolved`: names and UUIDs of those that could not be looked up. `disks`: vDVS disks attached now, by
     VM, for every VM that the inventory shows; `all_seen` False: there may be more. `homes`: the URLs of the datastores
     that VMs with disks lie on. `incomplete`: why no VM may be removed in this pass (or None). `prune`: VMs that the
-    inventory does not show any more are removed too.
+    inventory no longer shows are removed too.
     `doomed`: UUIDs of the undeclared vmgroups that are to be deleted.
     """
 
@@ -66,7 +66,7 @@ class Membership(Struct, frozen=True):
         return self.owners.get(uuid) or (odd.tenant_id if odd else None)
 
     def is_free(self, uuid: str) -> bool:
-        """Whether nothing is in the way of this VM: no row names it, and it is seen to have no vDVS disk attached."""
+        """Whether this VM can join at once: no row names it, and it certainly has no vDVS disk attached."""
         return self.disks.get(uuid) == () and uuid not in self.owners and uuid not in self.misspelt
 
 

@@ -40,7 +40,7 @@ def link_changes(
     """Every datastore where the name link of an existing vmgroup is missing or leads elsewhere.
 
     A link is wanted only where the folder is (vDVS makes both together, at the first volume), and where it serves
-    nobody else: without it, vDVS goes to the folder of each one's UUID.
+    no other vmgroup: without it, vDVS uses the folder of each UUID.
 
     Source: docs/domain.md#layout-of-dockvols
     """
@@ -84,7 +84,7 @@ def _wrong_link(
     risk, note = Risk.RESTRICTS, None
     if leads_nowhere(link, datastores):
         risk = Risk.SAFE
-        note = f"dockvols/{group.name} on {shown} leads to {link.target}, which is not there, and vDVS passes it over"
+        note = f"dockvols/{group.name} on {shown} leads to {link.target}, which does not exist, and vDVS ignores it"
     elif (link.target or "").rpartition("/")[2] != group.uuid:
         exposure = f"leads to {link.target}, so this vmgroup sees volumes that are not its own"
         note = f"EXPOSED: dockvols/{group.name} on {shown} {exposure}"

@@ -42,7 +42,7 @@ def with_needed_access(pair: Pair, membership: Membership, names: DisplayNames) 
 
 
 def _served(group: VMGroupState, membership: Membership) -> Iterator[str]:
-    """The VMs whose requests this vmgroup decides, now or once rows that serve nobody are repaired.
+    """The VMs whose requests this vmgroup decides, now or after the repair of rows that serve no VM.
 
     Source: docs/domain.md#who-may-do-what
     """
@@ -56,7 +56,7 @@ def _served(group: VMGroupState, membership: Membership) -> Iterator[str]:
 def _last_row(
     before: VMGroupState, after: VMGroupState, disk: str, homes: frozenset[str], names: DisplayNames
 ) -> str | None:
-    """The row that lets this disk (`[DATASTORE] dockvols/...`) be detached now, if none would any more.
+    """The row that lets this disk (`[DATASTORE] dockvols/...`) be detached now, if no other row would.
 
     Source: docs/domain.md#who-may-do-what
     """

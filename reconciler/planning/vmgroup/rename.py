@@ -1,4 +1,4 @@
-"""Renames of vmgroups: what stands in the way, and the name links.
+"""Renames of vmgroups: obstacles, and the name links.
 
 vDVS serves a vmgroup from `dockvols/<name>` if that exists, without asking whose folder it leads to. So nothing of the
 old name may stay behind, or the next vmgroup of that name gets these volumes; and nothing foreign may be at the new
@@ -71,7 +71,7 @@ def _in_the_way(
 
 
 def _is_stale(link: DockvolsEntry, group: VMGroupState, others: LinkConflicts) -> bool:
-    """Whether a link of the new name is certainly left over: it leads to a vmgroup that is not called so.
+    """Whether a link of the new name is certainly left over: it leads to a vmgroup of another name.
 
     Source: docs/domain.md#layout-of-dockvols
     """
@@ -100,7 +100,7 @@ def rename_links(
     names: DisplayNames,
 ) -> Iterator[LinkChange]:
     """The links of the old name go, and what is left at the new one; then the new links come, where the folder is and
-    nobody else is called so.
+    no other vmgroup has the name.
 
     Source: docs/domain.md#layout-of-dockvols
     """

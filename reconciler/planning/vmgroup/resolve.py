@@ -43,7 +43,7 @@ def _vmgroup(group: DesiredVMGroup, db: ObjectRef, names: InventoryLookup) -> Re
     if group.access is not None:
         access = tuple(sorted(each(names.access, group.access)))
         if len({row.url for row in access}) < len(access):
-            raise NotFoundError("two entries of spec.access are one and the same datastore")
+            raise NotFoundError("two entries of spec.access name the same datastore")
     return ResolvedVMGroup(
         ref=group.ref,
         name=group.name,

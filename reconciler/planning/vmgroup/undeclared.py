@@ -69,7 +69,7 @@ def _mentioned(
     db: ResolvedConfigDB, states: Iterable[VMGroupState], groups: Iterable[ResolvedVMGroup], resolved: Resolved
 ) -> set[str]:
     """Names and UUIDs of vmgroups that the manifests mention. A previous name no longer counts once
-    the vmgroup is found by its pinned UUID: whatever is called so now is another one."""
+    the vmgroup is found by its pinned UUID: a vmgroup with that name is another one."""
     groups = list(groups)
     there = {state.uuid for state in states}
     names = {group.name for group in groups} | unresolved_vmgroups(db.ref, resolved)
@@ -86,7 +86,7 @@ def _to_delete(
     if applying is not None and applying.backup is not None and last in ("", mine):
         return Undeclared(ref, state, f"it is not in {applying.backup}", tuple(sorted({"", mine})))
     if applying is not None and applying.prune and mine and last == mine:
-        return Undeclared(ref, state, f"set {mine} applied it last and does not declare it any more", (mine,))
+        return Undeclared(ref, state, f"set {mine} applied it last and no longer declares it", (mine,))
     if db.unmanaged is Unmanaged.DELETE and last in ("", mine) and (applying is None or applying.whole):
         why = f"no manifest declares it, and spec.unmanaged of {db.ref} is Delete"
         return Undeclared(ref, state, why, tuple(sorted({"", mine})))
@@ -103,10 +103,10 @@ def _report(db: ResolvedConfigDB, known: Ledger | None, record: Record | None, a
     if record is None:
         return f"created outside the manifests{stays}"
     if not record.set:
-        return f"applied from no set ({spell(record)}), and not declared any more{stays}"
+        return f"applied from no set ({spell(record)}), and no longer declared{stays}"
     if applying is not None and record.set == applying.set:
         way_out = "`vdvs apply --prune --allow-destroy` removes it"
-        return f"set {record.set} applied it last ({spell(record)}) and does not declare it any more; {way_out}"
+        return f"set {record.set} applied it last ({spell(record)}) and no longer declares it; {way_out}"
     return f"set {record.set} applied it last ({spell(record)}){stays}"
 
 
