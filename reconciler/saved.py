@@ -1,6 +1,6 @@
 """Plans in files: what was reviewed is what is applied.
 
-A file is one line of JSON: the version of the format, a digest, and the plan, which the digest is of byte by byte.
+A file is one line of JSON: the version of the format, a digest, and the plan, whose bytes the digest covers.
 """
 
 from __future__ import annotations

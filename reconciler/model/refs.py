@@ -93,7 +93,7 @@ ALL_DS = "_ALL_DS"
 ALL_DS_URL = "_ALL_DS://"
 
 
-OLD_DEFAULT_URL = "_DEFAULT_URL"  # of _DEFAULT, up to vDVS 0.13: what everybody may do where no row says more
+OLD_DEFAULT_URL = "_DEFAULT_URL"  # of _DEFAULT, up to vDVS 0.13: the rights of every vmgroup where no other row decides
 
 
 SPECIAL_DATASTORES = {VM_DS: VM_DS_URL, ALL_DS: ALL_DS_URL}

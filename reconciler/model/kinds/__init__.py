@@ -1,7 +1,7 @@
 """The kinds: one module each, with the declared, resolved and observed state of its objects; and their names.
 
-`KINDS` is the one list of kinds, and below it are the unions of what those have that are files on a datastore. Each
-layer that treats kinds differently has a table of its own, by `Kind`.
+`KINDS` is the only list of kinds; below it are unions for those that are files on a datastore. Each layer that treats
+kinds differently has its own table by `Kind`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from reconciler.model.refs import Kind
 
 
 class KindSpec(Struct, frozen=True):
-    """What a kind is called: on the command line (singular, plural, short names), and in sentences.
+    """Names of a kind: on the command line (singular, plural, short names), and in sentences.
 
     `reconciled` False: a manifest of this kind configures vdvs itself, so a set has at most one.
     `on_datastore`: its objects are files on a datastore, which go one generic way through plan, ports and agent.
