@@ -283,7 +283,7 @@ def observed(plain: Plain, known: Inventory) -> Observed:
         datastores={datastore.url: datastore for datastore in datastores},
         undeclared_hosts={
             name: found
-            for name, entry in plain.get("strangers", {}).items()
+            for name, entry in plain.get("undeclared_hosts", {}).items()
             if isinstance(found := observed_host(name, entry, known), ObservedHost)
         },
     )
