@@ -187,5 +187,5 @@ def statuses(outcome: Outcome) -> dict[str, str]:
 def assert_in_sync(site: LabSite) -> None:
     """Nothing differs. (A host that no manifest declares may be told of.)"""
     wrong = [change for change in site.diff().changes if change.op != "keep"]
-    strangers = [change for change in wrong if change.ref.kind is Kind.HOST and change.op == "unmanaged"]
-    assert {str(change.ref): change.op.value for change in wrong if change not in strangers} == {}
+    undeclared = [change for change in wrong if change.ref.kind is Kind.HOST and change.op == "unmanaged"]
+    assert {str(change.ref): change.op.value for change in wrong if change not in undeclared} == {}

@@ -117,7 +117,7 @@ class Target(Struct, frozen=True):
         uuid, group = self.group
         folder, link = self.dockvols / uuid, self.dockvols / group
         if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-            raise UsageError(f"dockvols/{uuid} is no folder any more; run `vdvs lab down`, then `up`, to start over")
+            raise UsageError(f"dockvols/{uuid} is no longer a folder; run `vdvs lab down`, then `up`, to start over")
         folder.mkdir(exist_ok=True)
         put_volume(folder, name)
         if not os.path.lexists(link):
