@@ -14,6 +14,7 @@ from msgspec import Struct
 from reconciler.lab.folder import host_root, near
 from reconciler.lab.rooted import Rooted
 from reconciler.model.errors import UsageError, VdvsError
+from reconciler.model.kinds.vmgroup import ACCESS_FIELDS, FULL_ACCESS
 
 AUTH_DB = "etc/vmware/vmdkops/auth-db"
 DB_FILE = "vmdkops_config.db"
@@ -105,6 +106,13 @@ class Target(Struct, frozen=True):
                 return connection.execute(statement, values).fetchall()
         except sqlite3.Error as error:
             raise VdvsError(f"{self.db} does not meet the needs of this drift: {error}") from error
+
+    def allow_all(self, uuid: str, url: str) -> None:
+        """Give a vmgroup an access row without limits, unless it has one."""
+        values = {field.column: int(FULL_ACCESS[field.attribute]) for field in ACCESS_FIELDS}
+        columns, places = ", ".join(values), ", ?" * len(values)
+        statement = f"INSERT OR IGNORE INTO privileges(tenant_id, datastore_url, {columns}) VALUES (?, ?{places})"  # noqa: S608 - names of our own
+        self.sql(statement, uuid, url, *values.values())
 
     def a_volume(self, name: str = "by-hand") -> Path:
         """Return the folder of the vmgroup, with a volume of 1 MB as vDVS makes it: booked, with a name link."""

@@ -31,8 +31,7 @@ from reconciler.model.kinds.vmgroup import (
     RemoveMember,
 )
 from reconciler.model.refs import DEFAULT_VMGROUP, own_location
-from reconciler.model.units import format_size
-from reconciler.planning.rights.decision import ANY_OTHER, UNLIMITED, Grant, Lookup, covered, grants, named
+from reconciler.planning.rights.decision import ANY_OTHER, Grant, Lookup, covered, grants, named
 from reconciler.planning.spelling import DisplayNames
 from reconciler.planning.vmgroup.default import OPEN
 from reconciler.planning.vmgroup.membership import Membership
@@ -259,19 +258,4 @@ def _best(found: list[Grant]) -> tuple[Grant, ...]:
 
 
 def _words(found: Iterable[Grant], each: bool) -> str | None:
-    return " or ".join(_grant_words(grant, each) for grant in found) or None
-
-
-def _grant_words(grant: Grant, each: bool) -> str:
-    if grant.unreadable:
-        return "do what vDVS makes of an unreadable row"
-    return f"create, delete and mount {_limits(grant, each)}" if grant.largest else "mount"
-
-
-def _limits(grant: Grant, each: bool) -> str:
-    """`each`: a quota counts on each of several datastores by itself."""
-    volume = format_size(int(grant.largest)) if grant.largest < grant.total else None
-    if grant.total == UNLIMITED:
-        return "without limit" if volume is None else f"volumes up to {volume}"
-    total = f"{format_size(int(grant.total))} {'on each' if each else 'in all'}"
-    return f"up to {total}" if volume is None else f"volumes up to {volume}, {total}"
+    return " or ".join(grant.spelled(each) for grant in found) or None
