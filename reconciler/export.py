@@ -15,7 +15,7 @@ from reconciler.render.manifests import manifests_text
 async def export_site(declared: Desired, world: World) -> Export:
     """Return manifests of what is there, and what no manifest can express. Raises InventoryError.
 
-    The manifests are read back and compared, as anybody would who applies them: what still differs is left out.
+    The manifests are loaded and compared like any others: what still differs is left out.
     """
     found = await survey(declared, world.inventory, world.hosts, world.observer)
     manifests, left_out = found.adopted.manifests, list(found.adopted.left_out)

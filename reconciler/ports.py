@@ -1,4 +1,4 @@
-"""The edges of the core: what it needs from the world, as Protocols. `wiring` connects them with adapters."""
+"""The edges of the core: its dependencies on the world, as Protocols. `wiring` connects them with adapters."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ class InventorySource(Protocol):
 
 
 class Question(Struct, frozen=True):
-    """What to observe through one host besides the host itself: config DBs by path, datastores by URL; `linked`: also
-    the config DB that the host uses now; `files`: which files of a kind to read on one of the datastores."""
+    """Request to observe, through one host, besides the host itself: config DBs by path, datastores by URL; `linked`:
+    also the config DB that the host uses now; `files`: which files of a kind to read on one of the datastores.
+    """
 
     config_dbs: tuple[str, ...] = ()
     datastores: tuple[str, ...] = ()
@@ -43,7 +44,7 @@ class Question(Struct, frozen=True):
 
 
 class WatchRequest(Struct, frozen=True):
-    """What a host watches by itself, besides its own state: config DBs by path, datastores by URL. `every`: seconds."""
+    """Request to watch, besides the state of the host: config DBs by path, datastores by URL. `every`: seconds."""
 
     config_dbs: tuple[str, ...] = ()
     datastores: tuple[str, ...] = ()
@@ -70,7 +71,7 @@ class HostAgent(Protocol):
     and AgentRefusedError when it refuses or fails."""
 
     def connect(self, first: Question) -> None:
-        """Begin to connect and to ask what will most likely be asked first, which then has its answer sooner.
+        """Begin to connect, and to send the request that most likely comes first.
         Raises nothing: a failure is raised by the first request."""
         ...
 
@@ -112,7 +113,8 @@ class HostAgent(Protocol):
 
     async def apply_files(self, actions: Sequence[FileAction]) -> tuple[ActionResult, ...]:
         """Write and remove files on datastores; each action stands alone. One fails with `Moved` if its file is not as
-        it was seen."""
+        observed.
+        """
         ...
 
     async def apply_host(self, actions: Sequence[HostAction]) -> tuple[ActionResult, ...]:
@@ -160,12 +162,13 @@ class Observer(Protocol):
         ...
 
     def about_to_write(self, found: Assessment) -> None:
-        """What was found differs, and is about to be changed. For each new plan again, with all found so far."""
+        """Called before differences are changed; for each new plan again, with all differences found so far."""
         ...
 
     def planned_again(self, earlier: Diff, now: Diff) -> None:
-        """The world moved under the plan made from `earlier`, or its config DB had to be recovered first: a new plan
-        was made, from `now`, and is about to be carried out."""
+        """Called before a new plan, made from `now`, is carried out: the site changed under the plan made from
+        `earlier`, or its config DB had to be recovered first.
+        """
         ...
 
 

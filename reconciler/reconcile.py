@@ -55,8 +55,7 @@ _REPLANS = 3
 
 
 class Memory:
-    """What the last look was made of: where nothing of that has changed, it need not be worked out again. `observed`:
-    what was seen then."""
+    """Inputs and results of the last look, reused while the inputs are unchanged. `observed`: the state seen then."""
 
     def __init__(self) -> None:
         self.observed: Observed | None = None
@@ -66,8 +65,9 @@ class Memory:
 
 
 class World(Struct, frozen=True):
-    """Everything outside: where names come from, the way to the hosts, the time, fresh UUIDs, who listens, and who
-    changes maintenance mode (None: nobody can); and what is remembered from one pass to the next."""
+    """Everything outside: where names come from, the way to the hosts, the time, fresh UUIDs, the observer, maintenance
+    mode (None: it cannot be changed); and the memory from one pass to the next.
+    """
 
     inventory: InventorySource
     hosts: Hosts
@@ -85,8 +85,8 @@ async def assess(
     drawn: dict[ObjectRef, str] | None = None,
     avoid: Iterable[str] = (),
 ) -> Assessment:
-    """Look at the world and compare; write nothing. What can be, is done side by side: hosts are called while the
-    inventory is read, and asked while vmgroups are looked up.
+    """Look at the world and compare; write nothing. Hosts are connected to while the inventory is read, and observed
+    while vmgroups are looked up.
 
     `applying`: on whose behalf (None: nobody's, so nothing would be recorded). `drawn` remembers the UUIDs of new
     vmgroups from one look to the next; `avoid` names the hosts that wrote, so that a config DB is read back through
@@ -104,7 +104,7 @@ async def assess(
 
 
 async def _looked_up(desired: Desired, world: World) -> tuple[Resolved, asyncio.Task[Resolved]]:
-    """Where things are, and everything that the manifests name, as soon as that is looked up."""
+    """Look up where things are, then everything else that the manifests name."""
     inventory, memory = await world.inventory.snapshot(), world.memory
     places = memory.places((desired, inventory), partial(resolve_places, desired, inventory))
     rest = partial(resolve_rest, desired, places)
@@ -112,7 +112,7 @@ async def _looked_up(desired: Desired, world: World) -> tuple[Resolved, asyncio.
 
 
 async def _foreseen(desired: Desired, world: World, avoid: tuple[str, ...]) -> Prefetched:
-    """Nothing where hosts are to be avoided: which of them reads then depends on what is looked up."""
+    """Observe ahead of look-up; nothing where hosts are to be avoided: the readers depend on the look-up then."""
     return {} if avoid else await prefetch(desired, world.hosts, world.memory.observed)
 
 
@@ -150,8 +150,8 @@ def _planned(found: Assessment, policy: Policy, applying: Applying | None) -> Pl
 async def reconcile(desired: Desired, world: World, policy: Policy, applying: Applying | None = None) -> Outcome:
     """One pass. With `REPORT_ONLY` nothing is written and `Outcome.before` holds the answer.
 
-    Where the world moved between the look and the write, nothing was written there and a new plan is made, three times
-    at most. Raises InventoryError when the inventory cannot be read at all; everything else is a fact of one object.
+    Where the site changed between the look and the write, nothing is written and a new plan is made, three times at
+    most. Raises InventoryError when the inventory cannot be read at all; everything else is a fact of one object.
     """
     drawn: dict[ObjectRef, str] = {}
     before = now = await assess(desired, world, applying, drawn)
@@ -209,7 +209,7 @@ class Approval(Struct, frozen=True):
 
 
 async def carry_out(saved: SavedPlan, world: World, approval: Approval) -> Outcome:
-    """Do exactly what a saved plan says, or nothing at all: a new plan is never made.
+    """Carry out exactly a saved plan, or nothing at all: a new plan is never made.
 
     First it plans again what the plan was made from. Unless the new plan has every step of the saved one, nothing is
     written anywhere, and the outcome has no step and the reason for each object.
@@ -221,7 +221,7 @@ async def carry_out(saved: SavedPlan, world: World, approval: Approval) -> Outco
     saved = _signed(saved, approval.by)
     before = await assess(saved.desired, world, saved.applying, dict(saved.drawn))
     steps = _planned(before, saved.policy, saved.applying)
-    if steps.empty and before.diff.of(saved.policy.objects).in_sync:  # done already, by this very plan or by somebody
+    if steps.empty and before.diff.of(saved.policy.objects).in_sync:  # done already, by this very plan or otherwise
         return Outcome(before, steps, (), None, verdicts(before.diff, steps, (), None))
     refused = invalidated(saved, before.diff, steps)
     if refused:
@@ -266,7 +266,7 @@ def _readers(seen: Assessment) -> tuple[str, ...]:
 
 
 def _writers(steps: Plan) -> frozenset[str]:
-    """The hosts that wrote: a commit is read back through another."""
+    """Return the hosts that wrote: a commit is read back through another."""
     return frozenset(step.writer for step in steps.config_dbs) | {step.writer for step in steps.moves}
 
 

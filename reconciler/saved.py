@@ -1,6 +1,6 @@
 """Plans in files: what was reviewed is what is applied.
 
-A file is one line of JSON: the version of the format, a digest, and the plan, which the digest is of byte by byte.
+A file is one line of JSON: the version of the format, a digest, and the plan, whose bytes the digest covers.
 """
 
 from __future__ import annotations
@@ -27,9 +27,13 @@ _BEGINNING: Final = re.compile(rb'\{\s*"vdvsPlan":')
 class _File(Struct):
     """schemas/output/saved-plan.json."""
 
-    version: Any = field(name="vdvsPlan")
+    version: int = field(name="vdvsPlan")
     digest: Any = None
     content: Raw = Raw(b"null")
+
+
+class _Made(Struct):
+    made_by: str
 
 
 def read(name: str) -> SavedPlan:
@@ -92,14 +96,17 @@ def from_bytes(text: bytes, name: str) -> SavedPlan:
         damaged = _BEGINNING.match(text)
         raise _unusable(name, "it is damaged or cut off" if damaged else "it is not a plan of vdvs") from None
     if file.version != VERSION:
-        raise _unusable(name, f"it has format {file.version!r}; this vdvs knows format {VERSION}")
+        raise _unusable(name, f"it has format {file.version}; this vdvs knows format {VERSION}")
     content = memoryview(file.content)
     if file.digest != _digest(content):
         raise _unusable(name, "it was changed after it was made: its digest does not match")
     try:
         return decode(SavedPlan, content)
     except ValidationError as error:
-        raise _unusable(name, f"{_maker(content)} made it, and this one reads it otherwise ({error})") from error
+        why = " ".join(str(error).split())  # names of fields are quoted in it as they are
+        raise _unusable(name, f"{_maker(content)} made it, and this one reads it otherwise ({why})") from error
+    except DecodeError as error:
+        raise _unusable(name, "it is damaged or cut off") from error
 
 
 def encode(value: Struct) -> bytes:
@@ -119,9 +126,11 @@ def _digest(content: bytes | memoryview) -> str:
     return f"sha256:{sha256(content).hexdigest()}"
 
 
-def _maker(content: bytes | memoryview) -> Any:
-    data = json.decode(content)
-    return data.get("made_by") if isinstance(data, dict) else None
+def _maker(content: bytes | memoryview) -> str:
+    try:
+        return json.decode(content, type=_Made).made_by
+    except DecodeError:
+        return "another program"
 
 
 def _unusable(name: str, why: str) -> UsageError:

@@ -1,7 +1,7 @@
 """Differences between the Pythons of ESXi: text for the operating system, and a clock.
 
 The protocol is Unicode. A host often runs with LANG=C, where Python would refuse to encode an umlaut in a path; ESXi
-itself always uses UTF-8, so that is used here, whatever the locale.
+itself always uses UTF-8, so that is used here in every locale.
 """
 
 import os

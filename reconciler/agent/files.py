@@ -106,7 +106,7 @@ def publish(finished, real, over_empty=False):
     # type: (str, str, bool) -> bool
     """Rename the file `finished` to `real` if nothing is there, or (`over_empty`) if an empty file is there.
 
-    Returns False if a file of somebody else is there, or is being put there.
+    Returns False if another file is there, or is being put there.
     ESXi's file systems have no hard links, so the name is first claimed with an empty file of our own. Only the holder
     of the lock on an empty file may rename over it, and SQLite uses the same lock.
     """

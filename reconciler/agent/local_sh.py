@@ -78,7 +78,7 @@ _TOP = re.compile(r"(#![^\n]*(\n|\Z))?([ \t]*#[^\n\0]*(\n|\Z))*")
 # By name only: auth-db, the folder of vDVS (also its programs: `config rm` removes the link), the parent folder.
 _MAY_UNDO = re.compile(r"auth-db|vmware/vmdkops|/etc/vmware/?(?![\w./-])")
 # The lines of a section, ours or the original tool's, of any release; with blank lines after all but the tags. An
-# `if` with additions of somebody else does not match, so it stays whole.
+# `if` with foreign additions does not match, so it stays whole.
 _OWN = re.compile(
     r"""(?xm)^(
       %s.*((\n\#.*){0,6}\s*(?=\ndatastore=.*\s*\nslink=/etc/vmware/vmdkops/auth-db\s))?
@@ -134,7 +134,10 @@ def understand(text, executable=True):
 
 def with_section(text, datastore):
     # type: (str, str) -> str
-    """Return the text with our section for this datastore first, and no other. Foreign lines stay as they are."""
+    """Return the text with our section for this datastore first, and no other. Foreign lines stay as they are.
+
+    Source: docs/domain.md#boot-script
+    """
     if _section(text)[:2] == (OURS, datastore):
         return text
     text = without_section(text)
@@ -148,6 +151,8 @@ def without_section(text):
     """Return the text without any vDVS section.
 
     Only lines that certainly belong to the tools are removed, so a foreign line between the tags stays.
+
+    Source: docs/domain.md#boot-script
     """
     tag = _TAG.search(text)
     if tag is None:
@@ -160,7 +165,10 @@ def without_section(text):
 
 def _section(text):
     # type: (str) -> Tuple[str, Optional[str], Optional[bool], str]
-    """Return (form, datastore, runs, why), leaving aside what else keeps local.sh from running."""
+    """Return (form, datastore, runs, why), leaving aside what else keeps local.sh from running.
+
+    Source: docs/domain.md#boot-script
+    """
     tags = [tag.start() for tag in _TAG.finditer(text)]
     if not tags:
         return MISSING, None, False, ""
@@ -198,7 +206,10 @@ def _is_ours(body, datastore):
 
 def _undoing(text, start, end):
     # type: (str, int, int) -> str
-    """Return which lines outside the section may remove or replace the link, judged by the names in them."""
+    """Return which lines outside the section may remove or replace the link, judged by the names in them.
+
+    Source: docs/domain.md#boot-script
+    """
     first, last = _line(text, start), _line(text, end)
     found = [
         str(number)
@@ -226,7 +237,10 @@ def _datastore(body):
 
 def _hindrance(text):
     # type: (str) -> str
-    """Return why this file may not run as a shell script. Without `#!` the shell that starts it runs it."""
+    """Return why this file may not run as a shell script. Without `#!` the shell that starts it runs it.
+
+    Source: docs/domain.md#boot-script
+    """
     first = text.split("\n", 1)[0]
     if not first.startswith("#!") or _SHELL.match(first):
         return ""
@@ -243,7 +257,7 @@ def _readable(text):
 
 def facts(root):
     # type: (Root) -> Dict[str, Any]
-    """Return the `local_sh` entry of the protocol."""
+    """Return the `local_sh` entry of the protocol. Source: docs/domain.md#boot-script"""
     text = _read(root)
     if text is None:
         found = {"form": NO_FILE, "datastore": None, "runs": False, "why": "", "hindrance": ""}  # type: Dict[str, Any]
@@ -255,7 +269,10 @@ def facts(root):
 
 def write(root, datastore):
     # type: (Root, str) -> None
-    """Put our section for the datastore with this id into local.sh, and have ESXi save it. Raises Refused."""
+    """Put our section for the datastore with this id into local.sh, and have ESXi save it. Raises Refused.
+
+    Source: docs/domain.md#boot-script
+    """
     text = _read(root)
     try:
         wanted = with_section(NEW_FILE if text is None else text, datastore)
@@ -273,7 +290,10 @@ def write(root, datastore):
 
 def remove(root):
     # type: (Root) -> None
-    """Remove every vDVS section from local.sh, and have ESXi save that. Raises Refused."""
+    """Remove every vDVS section from local.sh, and have ESXi save that. Raises Refused.
+
+    Source: docs/domain.md#boot-script
+    """
     text = _read(root)
     if text is not None and without_section(text) != text:
         _edit(root, text, without_section(text))
@@ -348,7 +368,10 @@ def _create(root, text):
 
 def _edit(root, before, after):
     # type: (Root, str, str) -> None
-    """Change the file in place, so that its inode and mode stay. The old content is copied aside first."""
+    """Change the file in place, so that its inode and mode stay. The old content is copied aside first.
+
+    Source: docs/domain.md#boot-script
+    """
     real = root.real(LOCAL_SH)
     old = before.encode("latin-1")
     try:
@@ -367,7 +390,7 @@ def _write_in_place(real, new, old):
     # type: (str, bytes, bytes) -> None
     with open(real, "r+b", 0) as stream:
         if stream.read() != old:
-            raise Refused("Moved", "%s was changed by somebody else a moment ago" % LOCAL_SH)
+            raise Refused("Moved", "%s was changed by another program a moment ago" % LOCAL_SH)
         try:
             # If we are killed before truncating, a shorter text is followed by blank lines, not by the old end.
             _overwrite(stream, new.ljust(len(old), b"\n"), len(new))

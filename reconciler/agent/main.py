@@ -61,7 +61,7 @@ def main(root, stdin, stdout):
 
 def answer(root, request):
     # type: (Root, Any) -> Dict[str, Any]
-    """The reply to one request. Never raises."""
+    """Return the reply to one request. Never raises."""
     number = request.get("id") if isinstance(request, dict) else None
     try:
         verb = _VERBS.get(str(request.get("do"))) if isinstance(request, dict) else None

@@ -35,7 +35,7 @@ class Root(object):
 
         Links on the way are followed: an absolute one starts again at the root and `..` stops there, so nothing leads
         out of it except a datastore of the lab (see `_mount`). The last component is followed only if `last`. Missing
-        components are appended as they are. The answer is valid until somebody puts a link on the way. Raises Refused
+        components are appended as they are. The answer is valid until a link on the way changes. Raises Refused
         `ReadError` for a circle of links.
         """
         here = []  # type: List[str]

@@ -41,7 +41,7 @@ def observe(root, request):
 
 def watch(root, request):
     # type: (Root, Dict[str, Any]) -> Dict[str, Any]
-    """Look out from now on, between requests, in place of whatever was looked out for before. Writes nothing."""
+    """Watch for changes from now on, between requests, in place of an earlier watch. Writes nothing."""
     root.watcher = None
     root.watcher = change_watcher.ChangeWatcher(root, request)
     return {}
@@ -49,7 +49,7 @@ def watch(root, request):
 
 def backups(root, request):
     # type: (Root, Dict[str, Any]) -> Dict[str, Any]
-    """List the backups of one config DB, or read one. Writes nothing, and takes no notice of the DB itself."""
+    """List the backups of one config DB, or read one. Writes nothing, and does not read the DB itself."""
     if request.get("read") is None:
         return {"backups": database.list_backups(root, request["path"])}
     return {"config_db": database.observe_backup(root, request["path"], request["read"], _until(request))}
@@ -74,13 +74,13 @@ def apply_db(root, request):
 
 def copy_db(root, request):
     # type: (Root, Dict[str, Any]) -> Dict[str, Any]
-    """The first half of a move: the new DB is there, and no host uses it yet."""
+    """Do the first half of a move: create the new DB, which no host uses yet."""
     return relocation.copy(root, request, _until(request))
 
 
 def retire_db(root, request):
     # type: (Root, Dict[str, Any]) -> Dict[str, Any]
-    """The second half, when every host uses the new DB."""
+    """Do the second half of a move, once every host uses the new DB."""
     return relocation.retire(root, request, _until(request))
 
 
@@ -122,7 +122,7 @@ def _attempt(do, root, action):
 
 def describe(error):
     # type: (Exception) -> Any
-    """An exception that nobody foresaw, as one line."""
+    """Describe an unexpected exception in one line."""
     return sentence("%s: %s" % (type(error).__name__, error))
 
 

@@ -16,7 +16,7 @@ LARGEST_REPLY = 64 * 1024 * 1024
 
 
 class Refused(Exception):
-    """Something that the agent cannot or will not do.
+    """A request that the agent cannot or will not carry out.
 
     `reason`: a CamelCase word of the protocol; `message`: a sentence.
     """

@@ -19,19 +19,19 @@ BROKEN_PIPE = 141
 
 
 def of_diff(diff: Diff) -> int:
-    """What `diff` exits with."""
+    """Return the exit code of `diff`."""
     return worse_only(diff) or (OK if diff.in_sync else DIFFERENT)
 
 
 def worse_only(diff: Diff) -> int:
-    """What `status` exits with: differences are its normal answer, what is blocked or unknown is not."""
+    """Return the exit code of `status`: 0 for differences too, but not for anything blocked or unknown."""
     from reconciler.model.diff import Op
 
     return FAILED if any(change.op in (Op.BLOCKED, Op.UNKNOWN) or change.held for change in diff.changes) else OK
 
 
 def of_outcome(outcome: Outcome) -> int:
-    """What `apply` exits with."""
+    """Return the exit code of `apply`."""
     from reconciler.model.outcome import Status
 
     wrong = any(result.status in (Status.BLOCKED, Status.FAILED) for result in outcome.objects)

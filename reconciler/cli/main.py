@@ -78,7 +78,8 @@ def main() -> None:
     # A command ends soon and makes hardly any cycles, so collecting garbage is a quarter of its time for nothing.
     # `watch`, which stays, turns it on again.
     gc.disable()
-    # Agents are started and heard while an inventory is read in a thread, which would let go every 5 ms only.
+    # Agents are started and read from while a thread reads the inventory, which would release the interpreter every 5
+    # ms only.
     sys.setswitchinterval(0.001)
     try:
         cli(prog_name="vdvs")

@@ -32,9 +32,7 @@ named_set = click.option(
     metavar="NAME",
     help="The name of this set of manifests; default: the folder given with -f, as it is called in its git repository.",
 )
-prune = click.option(
-    "--prune", is_flag=True, help="Also remove what this set applied last and does not declare any more."
-)
+prune = click.option("--prune", is_flag=True, help="Also remove what this set applied last and no longer declares.")
 reason = click.option(
     "--reason", metavar="TEXT", help="Why it is applied, for `vdvs history`: one line of at most 1000 characters."
 )

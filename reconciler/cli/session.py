@@ -1,4 +1,4 @@
-"""What the commands share: load the manifests, and make one pass over the site."""
+"""The common part of the commands: loading the manifests, and one pass over the site."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ Value = TypeVar("Value")
 
 
 class Session(Struct, frozen=True):
-    """The manifests of one command, the objects that -l selects (None: all), and who applies them (None: nobody)."""
+    """The manifests of one command, the objects that -l selects (None: all), and who applies them (None: they are not
+    applied).
+    """
 
     connections: Connections
     desired: Desired
@@ -41,7 +43,7 @@ class Session(Struct, frozen=True):
 
     def run(self, policy: Policy) -> Outcome:
         """One pass over the site."""
-        from reconciler.reconcile import reconcile  # hosts have been called by now, and go on meanwhile
+        from reconciler.reconcile import reconcile  # imported while the hosts answer
 
         return self.in_world(lambda world: reconcile(self.desired, world, policy, self.applying))
 

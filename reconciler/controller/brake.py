@@ -1,4 +1,4 @@
-"""The brake: an object that keeps drifting back is left alone for a while, because somebody else keeps changing it."""
+"""The brake: an object that keeps drifting back is left alone for a while, because something else keeps changing it."""
 
 from __future__ import annotations
 

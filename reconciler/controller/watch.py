@@ -151,7 +151,7 @@ class Watch:
         fields = next((change.fields for change in outcome.found.changes if change.ref == ref), ())
         what = ", ".join(dict.fromkeys(field.path for field in fields)) or "it"
         message = (
-            f"somebody keeps changing it ({what}); {_last_applied(ref, outcome.before)}; it is not healed for"
+            f"something keeps changing it ({what}); {_last_applied(ref, outcome.before)}; it is not healed for"
             f" {REST / 60:.0f} minutes, or until its manifest changes"
         )
         self._report(Event(EventKind.BRAKED, ref, message))

@@ -1,1 +1,1 @@
-"""The read-only web page, its data, and what probes and Prometheus ask."""
+"""The read-only web page, its data, and the endpoints for probes and Prometheus."""

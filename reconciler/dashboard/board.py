@@ -102,7 +102,7 @@ class Board:
         return f"{version}-{self._pass['id'] if self._pass else 'none'}"
 
     def ready(self) -> str:
-        """Why the state is missing or stale; empty: it is not."""
+        """Reason why the state is missing or stale; empty: it is neither."""
         if self._last_good is None:
             return "no pass has ended yet"
         age = (self._now() - self._last_good).total_seconds()

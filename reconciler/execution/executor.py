@@ -35,7 +35,10 @@ class Execution(Struct, frozen=True):
 async def execute(
     plan: Plan, agent: FindAgent, now: datetime, observer: Observer, maintenance: MaintenanceMode | None = None
 ) -> Execution:
-    """Carry out `plan`. A failure of a host, a config DB or a vCenter is a result, and never raises."""
+    """Carry out `plan`. A failure of a host, a config DB or a vCenter is a result, and never raises.
+
+    Source: docs/domain.md#moving-a-config-db
+    """
     total = len(plan.steps) + len(plan.moves)
     done = 0
 
@@ -75,7 +78,7 @@ async def execute(
             finished()
 
     results = await gather_all(one_file(step) for step in plan.files)
-    # What is recorded of a file must not say more than what was done.
+    # A record must not claim a file that was not written.
     undone = {result.ref for result in results if not result.ok}
     results += await gather_all(one_copy(step) for step in plan.moves)
     written = await gather_all(one_db(_without(step, undone)[0]) for step in plan.config_dbs)
@@ -125,7 +128,10 @@ async def _retire(step: MovePlan, agent: FindAgent, now: datetime) -> tuple[Acti
 
 
 async def _config_db(step: DBPlan, agent: FindAgent, now: datetime) -> tuple[list[ActionResult], str | None]:
-    """Wrong name links go first, new ones come last: at no moment does a link lead to a vmgroup that it should not."""
+    """Wrong name links go first, new ones come last: at no moment does a link lead to a vmgroup that it should not.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     results = await _links(step.clear_links, agent)
     # Where a wrong link stays, the vmgroup of that name must not be written as if it were gone; a later pass will.
     step, held_back = _without(step, {result.ref for result in results if not result.ok})

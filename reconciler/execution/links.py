@@ -15,7 +15,7 @@ from reconciler.model.kinds.configdb import ObservedConfigDB
 from reconciler.model.kinds.host import DBMode, ObservedHost, UnreachableHost
 from reconciler.model.refs import VOLUMES, Location
 
-# What is wrong with a config DB whoever reads it. (In one of another version, or
+# Faults of a config DB that do not depend on the reader. (In one of another version, or
 # with a table missing, vDVS still finds its mode.)
 _USELESS = frozenset({"Locked", "HotJournal", "Corrupt"})
 
@@ -23,7 +23,10 @@ _USELESS = frozenset({"Locked", "HotJournal", "Corrupt"})
 def undeclared(
     seen: Mapping[str, ObservedHost | UnreachableHost], known: Collection[Location | str]
 ) -> dict[Location, tuple[str, ...]]:
-    """Return the config DBs that are not `known`, as no manifest declares them, with the hosts linked there."""
+    """Return the config DBs that are not `known`, as no manifest declares them, with the hosts linked there.
+
+    Source: docs/domain.md#modes-of-a-host
+    """
     users: dict[Location, tuple[str, ...]] = {}
     for name, host in sorted(seen.items()):
         place = _linked(host)
@@ -35,7 +38,10 @@ def undeclared(
 def mark_broken(
     seen: dict[str, ObservedHost | UnreachableHost], databases: Mapping[Location, ObservedConfigDB]
 ) -> None:
-    """Set the mode BrokenLink for hosts that are linked to a config DB that cannot be used."""
+    """Set the mode BrokenLink for hosts that are linked to a config DB that cannot be used.
+
+    Source: docs/domain.md#modes-of-a-host
+    """
     for name, host in seen.items():
         place = _linked(host)
         found = None if place is None else databases.get(place)

@@ -43,7 +43,7 @@ async def observe(
     """Observe all declared hosts, and the config DBs and datastores that they mount.
 
     A host that fails becomes UnreachableHost, and its readings move to the next host. Hosts in `avoid` read a config
-    DB only if no other can: a commit is best checked from a host that did not make it. `foreseen` answers are not
+    DB only if no other can: a commit is best verified through a host that did not make it. `foreseen` answers are not
     requested again. `files`: which files to read (None: those that are declared).
     """
     files = wanted_files(resolved) if files is None else files
@@ -98,7 +98,10 @@ def _readings(resolved: Resolved, avoid: frozenset[str]) -> list[_Reading]:
 def _earlier(
     resolved: Resolved, seen: dict[str, ObservedHost | UnreachableHost], databases: dict[Location, ObservedConfigDB]
 ) -> list[_Reading]:
-    """Return readings of earlier places of config DBs that are missing or new: their hosts' links lead there."""
+    """Return readings of earlier places of config DBs that are missing or new: their hosts' links lead there.
+
+    Source: docs/domain.md#moving-a-config-db
+    """
     readings = []
     declared = {host.ref.name for host in resolved.hosts}
     answered = [host for _, host in sorted(seen.items()) if isinstance(host, ObservedHost)]
@@ -188,7 +191,10 @@ def _datastores(readings: list[_Reading], report: Report | UnreachableHost) -> I
 
 
 def _fails_here(reading: _Reading, report: Report | UnreachableHost) -> bool:
-    """Whether another host has to try: this one is down, does not mount it after all, or failed to read it."""
+    """Whether another host has to try: this one is down, does not mount it after all, or failed to read it.
+
+    Source: docs/domain.md#locks-and-journal
+    """
     if isinstance(report, UnreachableHost):
         return True
     if isinstance(reading.what, str):

@@ -53,7 +53,7 @@ class _Turns:
 
 
 async def on_host(step: HostPlan, agent: HostAgent, maintenance: MaintenanceMode | None) -> ActionResult:
-    """Do the actions of `step` in order, up to the first that fails, which tells why."""
+    """Do the actions of `step` in order, up to the first that fails, whose error is the result."""
     try:
         for by_vcenter, actions in groupby(step.actions, lambda action: isinstance(action, MaintenanceAction)):
             if by_vcenter:

@@ -1,8 +1,8 @@
 """Observation ahead of name look-up: every host, the DB in use on one host of each config DB, and the datastores of the
 last pass through their readers.
 
-The DB in use is most often the declared one, and reading it takes longest. A host that is asked for everything at once
-costs one round trip.
+The DB in use is most often the declared one, and reading it takes longest. One request for everything costs one round
+trip.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ async def prefetch(desired: Desired, hosts: Hosts, last: Observed | None = None)
         except (HostUnreachableError, AgentRefusedError) as error:
             return UnreachableHost(name, str(error))
 
-    # Those that read a config DB first: it takes them longest.
+    # Readers of config DBs first: their requests take longest.
     asked = sorted(desired.hosts, key=lambda host: host.ref.name not in readers)
     answers = await gather_all(ask(host) for host in asked)
     return {host.ref.name: answer for host, answer in zip(asked, answers, strict=True)}
@@ -59,6 +59,6 @@ def _covers(looked: FileNames, names: FileNames) -> bool:
 
 
 def _looked(datastore: ObservedDatastore) -> dict[Kind, FileNames]:
-    """Return the names that were looked for, of each kind with any."""
+    """Return the names of files that were requested, by kind."""
     looked = {found.kind: found.looked for found in datastore.files if found.looked != frozenset()}
     return {kind: None if names is None else tuple(sorted(names)) for kind, names in looked.items()}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from reconciler.hosts.conversation import Channel
 
-# Runs on the host with `python -c`: says which Python it is, reads the length of the bundle, then the bundle, and
+# Runs on the host with `python -c`: reports the version of Python, reads the length of the bundle, then the bundle, and
 # executes it. `i` and `o` are the binary streams, which the bundle goes on using. No quote that a shell cares about.
 BOOTSTRAP = (
     "import sys;i=getattr(sys.stdin,'buffer',sys.stdin);o=getattr(sys.stdout,'buffer',sys.stdout);"
@@ -51,9 +51,9 @@ class Bundle(object):
 sys.meta_path.insert(0, Bundle())
 from vdvs_agent.main import main
 main(sys.argv[1] if len(sys.argv) > 1 else "/", i, o)
-os._exit(0)  # all is said: what is left in memory need not be taken apart
+os._exit(0)  # all output is written: skip the clean-up of the interpreter
 """
-_READ_EVERYWHERE = 2  # the version of marshal that Python 2.7 knows too
+_READ_EVERYWHERE = 2  # the newest version of marshal that Python 2.7 can read
 
 
 async def ship(channel: Channel, first: str = "") -> None:
@@ -65,8 +65,9 @@ async def ship(channel: Channel, first: str = "") -> None:
 
 def bundle_for(python: str, first: str = "") -> bytes:
     """Return the bytes for an interpreter of this version: a line with the length, the program, and its modules. The
-    version that runs this gets them compiled: compiling them takes longer than starting and looking. Any
-    other one gets the sources, as what one Python has compiled may crash another."""
+    version that runs this gets them compiled: compiling takes longer than starting and observing. Any other gets the
+    sources, as code compiled by one Python may crash another.
+    """
     return _bundle(first, compiled=python == " ".join(sys.version.split()))
 
 

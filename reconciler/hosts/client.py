@@ -15,7 +15,7 @@ from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
 from reconciler.ports import DBResult, Question, Report, WatchRequest
 
-if TYPE_CHECKING:  # what only annotations name: a command calls its hosts before it imports all that it will need
+if TYPE_CHECKING:  # only for annotations: commands connect to hosts before importing the rest
     from collections.abc import Awaitable, Callable, Iterator, Sequence
     from datetime import datetime
 
@@ -32,8 +32,8 @@ _Reply = TypeVar("_Reply", bound=Struct)
 
 PROTOCOL = 1
 REPLY_LIMIT = 64 * 2**20  # bytes of one reply
-# Seconds; each longer than all that the agent itself waits for in one request, so that a program of ESXi that hangs is
-# one fact among others, and an agent is not given up while it writes.
+# Seconds; each longer than all that the agent itself waits for in one request, so that a hanging program of ESXi costs
+# one fact only, and an agent is not given up while it writes.
 _OBSERVE_TIMEOUT = 120.0
 _APPLY_TIMEOUT = 300.0
 _APPLY_HOST_TIMEOUT = 1500.0  # installing a VIB is the slowest
@@ -60,7 +60,7 @@ class AgentClient:
         if self._talk is None and self._connecting is None:
             self._connecting = asyncio.create_task(self._greeted())
             task = asyncio.create_task(self._observe(first))
-            task.add_done_callback(lambda done: done.cancelled() or done.exception())  # whether or not anybody asks
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())  # even if no request follows
             self._ahead = first, task
 
     async def observe(self, question: Question) -> Report:
@@ -178,7 +178,9 @@ class AgentClient:
     async def _ask(
         self, request: wire.Json, timeout: float, kind: type[_Reply], read: Callable[[_Reply], _Value]
     ) -> _Value:
-        """Return what `read` makes of the reply, of this kind. An agent that is silent or talks nonsense is ended."""
+        """Send a request and return what `read` makes of its reply. An agent that is silent or breaks the protocol is
+        ended.
+        """
         async with self._turn:
             try:
                 async with asyncio.timeout(timeout):
@@ -193,7 +195,7 @@ class AgentClient:
 
     async def _exchange(self, request: wire.Json) -> wire.Line:
         if self._talk is not None and self._talk.is_broken:
-            await self._hang_up()  # it broke while nobody asked, which is no failure of this question
+            await self._hang_up()  # it broke while idle, which is no failure of this request
         if self._talk is None:
             connecting, self._connecting = self._connecting, None
             self._talk = await (connecting or self._greeted())
@@ -233,6 +235,6 @@ def _paired(asked: Sequence[_Value], outcomes: Sequence[wire.Outcome]) -> Iterat
 
 
 def _result(ref: ObjectRef, outcome: wire.Outcome) -> ActionResult:
-    from reconciler.model.outcome import ActionResult  # only who applies needs it, and all that it knows
+    from reconciler.model.outcome import ActionResult  # needed by applying commands only, and slow to import
 
     return ActionResult(ref, outcome.ok, outcome.reason, outcome.message)

@@ -32,8 +32,9 @@ class Channel(Protocol):
 
 class Conversation:
     """Over one channel, which ends with it. `noticed` is called for each event of the agent, and once when the channel
-    breaks while nobody asks. To be begun with `greet`; every method raises HostUnreachableError for a broken channel
-    and for nonsense, and afterwards there is nothing to do but `close`."""
+    breaks while idle. `greet` comes first. Every method raises HostUnreachableError for a broken channel and for a
+    violation of the protocol; then only `close` may follow.
+    """
 
     def __init__(self, host: str, channel: Channel, noticed: Callable[[], None]) -> None:
         self._host = host
@@ -69,7 +70,7 @@ class Conversation:
         finally:
             self._waiting = None
             if reply.done() and not reply.cancelled():
-                reply.exception()  # it may have come while sending failed, and then nobody else takes it
+                reply.exception()  # it may have arrived while sending failed, and nothing else takes it
 
     async def close(self) -> None:
         """End the agent. Never raises."""
@@ -89,7 +90,7 @@ class Conversation:
                     raise HostUnreachableError(f"{self._host}: the agent answered though nothing was asked")
                 else:
                     self._waiting.set_result(said)
-        except Exception as error:  # of the channel, or a bug: whoever asks is to hear of it
+        except Exception as error:  # of the channel, or a bug: the pending request must fail with it
             self._broken = error
             if self._waiting is None or self._waiting.done():
                 self._noticed()

@@ -30,11 +30,11 @@ class KeptDrivers:
         self._hosts: dict[str, KeptDriver] = {}
 
     def at(self, where: str) -> KeptDriver:
-        """Return the report of the host at this address, to be read and changed."""
+        """Return the report of the host at this address, which the caller may change."""
         return self._hosts.setdefault(where, KeptDriver(self._found.get(where)))
 
     def save(self) -> None:
-        """Write what has changed, and leave what others have written meanwhile."""
+        """Write the reports that changed; keep those that other processes wrote meanwhile."""
         changed = {where: host.said for where, host in self._hosts.items() if host.said != self._found.get(where)}
         if self._file is None or not changed:
             return

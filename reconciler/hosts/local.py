@@ -100,12 +100,12 @@ class _ProcessChannel:
                 os.killpg(self._process.pid, signal.SIGKILL)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._end(), _PATIENCE)
-        with contextlib.suppress(OSError, TimeoutError):  # that it could not be written to any more is known by now
+        with contextlib.suppress(OSError, TimeoutError):  # a failed write has been reported already
             await asyncio.wait_for(self._stdin.wait_closed(), _PATIENCE)
 
     async def _end(self) -> None:
-        """Wait for the end of the process, and of what it still says, which it could not say into a full pipe."""
-        with contextlib.suppress(RuntimeError):  # somebody still waits for an answer: then he reads it
+        """Wait for the end of the process, reading its remaining output: a full pipe would block it."""
+        with contextlib.suppress(RuntimeError):  # a pending request is reading it
             while await self._stdout.read(2**16):
                 pass
         await self._process.wait()

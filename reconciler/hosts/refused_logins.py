@@ -1,7 +1,7 @@
 """Logins that a host refused, remembered from one run to the next.
 
-ESXi locks an account after a few refusals, and with it everybody who uses it. So a login that was refused once is not
-tried again before it is another one. What is kept tells a login from another, and tells nothing else of it.
+ESXi locks an account after a few refusals, for all of its users. So a refused login is not tried again until it has
+changed. What is kept distinguishes logins, and reveals nothing else about them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 
 from reconciler.model.kinds.site import SSH, Login
 
-_COST: Final = 2**14  # of scrypt: some 50 ms, so that passwords are not tried out on what is kept
+_COST: Final = 2**14  # of scrypt: some 50 ms, so that passwords cannot be guessed quickly from what is kept
 
 
 class RefusedLogins:

@@ -32,9 +32,9 @@ COMMAND = (
 _KEEPALIVE, _MISSED = 15, 3  # seconds between questions whether the peer is there, and how many it may leave open
 _PATIENCE = 5.0  # seconds for a channel to close
 _UNTIL_IT_LISTENS = (0.1, 0.4, 1.5)  # seconds that an SSH service gets, step by step, once it was started
-_ABORTING = 1.0  # seconds for a connection that is cut to be gone
+_ABORTING = 1.0  # seconds for an aborted connection to end
 _WINDOW = 4 * 2**20  # bytes that may be under way
-_COMPLAINT = 500  # bytes of what an agent says of its end that are shown
+_COMPLAINT = 500  # bytes of an agent's error output that are shown
 
 
 class Services(Protocol):
@@ -52,7 +52,8 @@ class Services(Protocol):
 
 class SSHHosts:
     """Implements `ports.Hosts`. `login` is asked for each connection, so new credentials are taken up; it raises
-    UsageError where there is something wrong with them. `services` None: the SSH service of a host is not touched."""
+    UsageError if they are unusable. `services` None: the SSH service of a host is not touched.
+    """
 
     def __init__(
         self,
@@ -105,7 +106,7 @@ class SSHHosts:
         return channel
 
     async def _reach(self, name: str, address: str) -> asyncssh.SSHClientConnection:
-        """Log in; where nobody answers, when the SSH service has been started."""
+        """Log in; if the port does not answer, start the SSH service and log in again."""
         try:
             return await self._connect(address)
         except HostUnreachableError as error:
@@ -231,7 +232,7 @@ class AgentChannel(asyncssh.SSHClientSession[bytes]):
         """See `client.Channel`."""
         line = await self._lines.get()
         if line is None:
-            self._lines.put_nowait(None)  # for whoever asks again
+            self._lines.put_nowait(None)  # for later calls
             raise self._ended()
         return line
 

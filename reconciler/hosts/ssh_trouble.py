@@ -1,4 +1,4 @@
-"""Errors on the way to a host, as messages that say what to do."""
+"""Connection errors, as messages with a remedy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class StrangeKey(Struct, frozen=True):
         if self.known:
             before = ", ".join(map(_fingerprint, self.known))
             return (
-                f"its host key has CHANGED: it shows {shown}, known is {before}; somebody may be in between. "
+                f"its host key has CHANGED: it shows {shown}, known is {before}; the connection may be intercepted.  "
                 "If the host was installed anew, replace its line in the known hosts file by: " + self._line()
             )
         way_out = f"if that is its key, add this line to the known hosts file: {self._line()}"

@@ -40,7 +40,7 @@ _MOST_KEPT = 1000  # characters
 
 
 class Hello(Struct, frozen=True):
-    """The greeting of an agent. What else an agent of another protocol may say in it is ignored."""
+    """The greeting of an agent. Further fields, as of another protocol version, are ignored."""
 
     protocol: int
 
@@ -63,7 +63,7 @@ class Line(Strict, frozen=True):
 
 
 class Outcome(Strict, frozen=True):
-    """What became of one action, or of a group of them."""
+    """Result of one action, or of a group of them."""
 
     ok: bool
     reason: str = ""
@@ -140,7 +140,7 @@ def line(text: bytes) -> Line:
 
 def question(asked: Question, known: Mapping[str, ObservedConfigDB], kept_driver: Any = None) -> Json:
     """Return the request `observe`. Config DBs in `known` are sent again only if their fingerprint has changed;
-    `kept_driver`: what the last reply said to keep."""
+    `kept_driver`: the driver report kept from the last reply."""
     fingerprints = {path: db.fingerprint for path, db in known.items()}
     files: dict[str, Json] = {}
     for url, kind, names in asked.files:
@@ -195,7 +195,7 @@ def actions(verb: str, steps: Sequence[Action]) -> Json:
 
 
 def _action(step: Action) -> Json:
-    """Return its fields and, as `action`, the name of its class; without what matters to people only."""
+    """Encode an action: its fields and, as `action`, the name of its class; without fields for people only."""
     fields: Json = to_builtins(step)
     del fields["ref"], fields["risk"]
     return {"action": fields.pop("is"), **fields}
@@ -207,14 +207,14 @@ def encode(request: Json) -> bytes:
 
 
 def report(host: str, seen: Seen, known: Mapping[str, ObservedConfigDB]) -> Report:
-    """Return what a reply to `observe` says."""
+    """Decode a reply to `observe`."""
     databases = {path: config_db(host, path, db, known) for path, db in seen.config_dbs.items()}
     datastores = {url: _datastore(host, url, found) for url, found in seen.datastores.items()}
     return Report(_whole(ObservedHost, {**seen.host, "name": host}, "host"), databases, datastores)
 
 
 def kept_driver(seen: Seen, known: Any) -> Any:
-    """Return what a reply to `observe` says to keep, for agents to understand; `known`: what is kept already."""
+    """Return the driver report to keep from a reply to `observe`, opaque here; `known`: the one kept already."""
     if seen.kept_driver != known and len(json.dumps(seen.kept_driver)) > _MOST_KEPT:
         raise ValidationError(f"more than {_MOST_KEPT} characters to keep - at `$.kept_driver`")
     return seen.kept_driver
@@ -223,7 +223,7 @@ def kept_driver(seen: Seen, known: Any) -> Any:
 def config_db(host: str, path: str, seen: Json, known: Mapping[str, ObservedConfigDB]) -> ObservedConfigDB:
     """Return a config DB as a reply to `observe` or `backups` has it. `known`: those whose rows may be left out.
 
-    Rows that the model cannot hold make it unknown: whoever may write to one config DB must not cost the host.
+    Rows that the model cannot hold make it unknown: bad rows in one config DB must not make the host unreachable.
     """
     unchanged, records = seen.pop("unchanged", False), seen.pop("objects", ())
     before = known.get(path) if unchanged is True else None

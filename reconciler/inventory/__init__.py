@@ -1,1 +1,1 @@
-"""Inventories: where names and ids come from."""
+"""Inventories: the sources of names and ids."""

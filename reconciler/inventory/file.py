@@ -160,7 +160,10 @@ def _datastore(entry: dict[str, Any]) -> Datastore:
 
 
 class _URLs(dict[str | None, str | None]):
-    """URLs of datastores by what VMs call them: a name, or a URL in one of its spellings."""
+    """URLs of datastores by what VMs call them: a name, or a URL in one of its spellings.
+
+    Source: docs/domain.md#identity-of-vms-and-datastores
+    """
 
     def __missing__(self, datastore: str) -> str:
         url = self[datastore] = datastore_url(datastore)

@@ -31,7 +31,7 @@ class VCenterMaintenance:
         """See `ports.MaintenanceMode`. Raises VCenterRefusedError."""
         found = await _call(host, lambda: self._find(host))
         if await _call(host, lambda: found.system.runtime.inMaintenanceMode):
-            raise VCenterRefusedError("Moved", f"somebody else put {host} into maintenance mode in the meantime")
+            raise VCenterRefusedError("Moved", f"another client put {host} into maintenance mode in the meantime")
         await _call(host, lambda: found.note("entered by vdvs"))
         try:
             task = await _call(host, lambda: found.system.EnterMaintenanceMode_Task(timeout=seconds))

@@ -35,7 +35,7 @@ def context(vcenter: VCenter, timeout: float) -> ssl.SSLContext:
     pinned.check_hostname = False
     pinned.verify_flags |= (
         ssl.VERIFY_X509_PARTIAL_CHAIN
-    )  # the certificate itself is the trust anchor, whoever signed it
+    )  # the certificate itself is the trust anchor, regardless of its issuer
     pinned.load_verify_locations(cadata=certificate)
     return pinned
 

@@ -69,7 +69,7 @@ class Seen(Struct, frozen=True):
 
 
 class Host(Struct, frozen=True):
-    """A host that is to be changed.
+    """A host of vCenter that is to be changed.
 
     `system`: its managed object; `seen`: its properties; `note`: writes a text into its custom attribute.
     """

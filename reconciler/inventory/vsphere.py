@@ -209,7 +209,7 @@ class _Paths:
         return next((one for one in self._line(key) if self._seen[one].kind == "Datacenter"), "")
 
     def _line(self, key: str) -> Iterator[str]:
-        """Yield the object, its parent, and so on, without the root folder, whose name nobody uses."""
+        """Yield the object, its parent, and so on, without the root folder, whose name is not part of paths."""
         passed: set[str] = set()
         while key in self._seen and key not in passed:
             passed.add(key)

@@ -78,7 +78,10 @@ def set_secure_boot(directory: Path, host: str, enabled: bool) -> None:
 
 
 def _clear_memory(root: Path) -> None:
-    """Empty the folders that a host keeps in memory only, and restore local.sh as it was saved."""
+    """Empty the folders that a host keeps in memory only, and restore local.sh as it was saved.
+
+    Source: docs/domain.md#boot-script
+    """
     system = Rooted(root)
     for folder in _LOST:
         parts = system.find(folder, follow=False)
@@ -93,7 +96,7 @@ def _clear_memory(root: Path) -> None:
 
 
 def _saved(root: Path) -> Saved:
-    """Return the local.sh in the boot bank, or the stock one if it has none."""
+    """Return the local.sh in the boot bank, or the stock one if it has none. Source: docs/domain.md#boot-script"""
     state = root / STATE
     try:
         saved = unpack(state.read_bytes()) if state.is_file() and not state.is_symlink() else None
@@ -121,6 +124,8 @@ def _start_service(root: Path) -> str:
 
     The init script of the host is first replaced by the one in the VIB, so that the lab runs no file of a host that it
     did not write itself.
+
+    Source: docs/domain.md#driver-and-service
     """
     system = Rooted(root)
     if not (root / _VIB).is_file():
@@ -145,6 +150,8 @@ def _run_local_sh(root: Path) -> tuple[str, tuple[str, ...]]:
     """Apply our section if it stands first; return the outcome and the lines that were not run.
 
     Foreign lines are never run: a boot script is full of absolute paths, which would lead out of the lab.
+
+    Source: docs/domain.md#boot-script
     """
     if (root / SECURE_BOOT).exists():
         return "secure boot", ()

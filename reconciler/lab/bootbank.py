@@ -15,19 +15,22 @@ _MOST = 16 * 1024 * 1024
 
 
 class Saved(Struct, frozen=True):
-    """A saved local.sh: its bytes and its mode."""
+    """A saved local.sh: its bytes and its mode. Source: docs/domain.md#boot-script"""
 
     content: bytes
     mode: int
 
 
 def pack(local_sh: bytes, mode: int) -> bytes:
-    """Return a `state.tgz` with this local.sh. The output is deterministic."""
+    """Return a `state.tgz` with this local.sh. The output is deterministic. Source: docs/domain.md#boot-script"""
     return _tgz(_INNER, _tgz(_LOCAL_SH, local_sh, mode), 0o644)
 
 
 def unpack(state: bytes) -> Saved | None:
-    """Return the local.sh in a `state.tgz`; None if it has none, or cannot be read."""
+    """Return the local.sh in a `state.tgz`; None if it has none, or cannot be read.
+
+    Source: docs/domain.md#boot-script
+    """
     try:
         inner, _ = _member(state, _INNER)
         return Saved(*_member(inner, _LOCAL_SH))

@@ -3,8 +3,8 @@
 VMFS locks a file for the host that opens it; another host cannot even open it then: EBUSY, which SQLite reports as
 "unable to open database file". This module runs inside the agent's process on a host of a lab with such datastores
 (standard library only), between the agent and the operating system, so that the agent needs no switch for it. Tests use
-it as another program of a host. Programs that the agent starts belong to the same host and run while it has the file
-open, so they are not restricted.
+it to act as another program of a host. Programs that the agent starts belong to the same host and run while it has the
+file open, so they are not restricted.
 Source: docs/domain.md#locks-and-journal
 """
 
@@ -27,6 +27,8 @@ class Host:
 
     `locks`: a folder in which the hosts record the owner of each file: a guard for all records, and a record for each
     file, named by its inode. Every open file is held by a shared flock, which ends with the program, however that ends.
+
+    Source: docs/domain.md#locks-and-journal
     """
 
     def __init__(self, name: str, datastores: str, locks: str) -> None:
@@ -35,7 +37,10 @@ class Host:
         self._locks = Path(locks)
 
     def open_file(self, path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
-        """Replacement of `os.open`. Raises OSError EBUSY when another host has the file open."""
+        """Replacement of `os.open`. Raises OSError EBUSY when another host has the file open.
+
+        Source: docs/domain.md#locks-and-journal
+        """
         handle = _os_open(path, flags, mode, dir_fd=dir_fd)
         try:
             self._lock(handle, os.fspath(path))
@@ -54,6 +59,8 @@ class Host:
         """Replacement of `sqlite3.connect`.
 
         Raises sqlite3.OperationalError as SQLite does when it cannot open the file.
+
+        Source: docs/domain.md#locks-and-journal
         """
         path = database
         if options.get("uri"):

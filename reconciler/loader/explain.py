@@ -123,6 +123,6 @@ def _type_message(instance: Any, types: Any) -> str:
 
 
 def _first_sentence(field: dict[str, Any]) -> str:
-    """Return what a missing field is for, to help the user fill it in."""
+    """Return the purpose of a missing field, from its description."""
     sentence = str(field.get("description", "it is required")).split(". ")[0].rstrip(".")
     return sentence if sentence[1:2].isupper() else sentence[0].lower() + sentence[1:]

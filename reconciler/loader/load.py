@@ -26,7 +26,7 @@ _RECONCILE = "vdvs.io/reconcile"
 
 
 class Loaded(Struct, frozen=True):
-    """What a set of manifests declares, and the number of files."""
+    """The content of a set of manifests, and the number of files."""
 
     desired: Desired
     files: int

@@ -1,4 +1,4 @@
-"""How error messages spell values, paths and near misses. User input is escaped and shortened."""
+"""Spelling of values, paths and near misses in error messages. User input is escaped and shortened."""
 
 from __future__ import annotations
 

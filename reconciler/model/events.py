@@ -35,7 +35,7 @@ class Condition(Strict, frozen=True):
 
 
 class EventKind(StrEnum):
-    """What happened."""
+    """Kind of an event."""
 
     DRIFTED = "drifted"
     BLOCKED = "blocked"
@@ -55,7 +55,7 @@ class EventKind(StrEnum):
 
 
 class Event(Strict, frozen=True):
-    """`ref` None: about the whole site. `change`: how the object differs, if that is what happened."""
+    """`ref` None: about the whole site. `change`: how the object differs, if the event is about that."""
 
     kind: EventKind
     ref: ObjectRef | None
@@ -80,7 +80,7 @@ class ReportedEvent(Strict, frozen=True):
 
 
 class Trigger(StrEnum):
-    """Why a pass was made."""
+    """Reason for a pass."""
 
     START = "start"
     RESYNC = "resync"

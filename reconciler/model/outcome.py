@@ -32,7 +32,7 @@ class Assessment(Strict, frozen=True):
 
 
 class Status(StrEnum):
-    """What happened to one object, as printed by `apply`."""
+    """Result for one object, as printed by `apply`."""
 
     CREATED = "created"
     CONFIGURED = "configured"
@@ -82,12 +82,12 @@ class Outcome(Strict, frozen=True):
 
     @property
     def found(self) -> Diff:
-        """Everything that had to be done: a new plan also includes what somebody changed after the first look."""
+        """All differences found: a new plan also includes those made after the first look."""
         return first_differences([self.before.diff, *self.replanned])
 
 
 def first_differences(looks: Sequence[Diff]) -> Diff:
-    """Return each object as first judged: what an earlier plan did must not be forgotten."""
+    """Return each object as first judged, before any plan changed it."""
     chosen = {change.ref: change for change in looks[-1].changes}
     for look in reversed(looks[:-1]):
         for change in look.changes:

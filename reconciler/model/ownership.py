@@ -13,7 +13,7 @@ _SHORT: Final = 7  # characters of a commit that people need
 
 
 class Stamp(Strict, frozen=True):
-    """Who applies, and why. `commit`: of the manifests (None: not known); `dirty`: they differ from it."""
+    """Author and reason of an apply. `commit`: of the manifests (None: not known); `dirty`: they differ from it."""
 
     by: str
     reason: str = ""
@@ -29,7 +29,7 @@ class Stamp(Strict, frozen=True):
 
 
 class Applying(Strict, frozen=True):
-    """On whose behalf a pass reads or writes.
+    """The set and user on whose behalf a pass reads or writes.
 
     `set`: name of the set of manifests ("": none). `whole`: the manifests may be complete, rather than a part. `prune`:
     delete what the set applied last and no longer declares. `backup`: the desired state is the content of this backup
@@ -44,7 +44,7 @@ class Applying(Strict, frozen=True):
 
 
 class Record(Strict, frozen=True):
-    """Who applied an object, as recorded in the config DB.
+    """The last apply of an object, as recorded in the config DB.
 
     `uid`: UUID of a vmgroup; `digest`: of its manifest; `when` None: the value in the config DB is not a time.
     """
@@ -68,7 +68,7 @@ class Record(Strict, frozen=True):
 class RecordObject(Step, frozen=True):
     """Record that `object` was applied: its UUID (vmgroups only), the set ("": none), the digest of its manifest.
 
-    Who applies it, when and why is stated once for the whole plan (`Stamp`).
+    Author, time and reason are stated once for the whole plan (`Stamp`).
     """
 
     object: str

@@ -19,7 +19,7 @@ from reconciler.model.state import Desired
 
 
 class Policy(Strict, frozen=True):
-    """What may be written: changes of these risks, to these objects only (None: all).
+    """Permission to write: changes of these risks, to these objects only (None: all).
 
     `config_db_lifecycle`: whether config DBs may be created, upgraded to a newer schema, and moved. `only_applied`:
     risks that are taken only to restore what was applied before (`ownership.not_applied`). `held`: objects that are
@@ -121,7 +121,7 @@ class HostPlan(Strict, frozen=True):
 
 
 class FilePlan(Strict, frozen=True):
-    """What happens to one file on a datastore, through `host`. A config DB only records that it was applied."""
+    """Actions on one file on a datastore, through `host`. A config DB only records that it was applied."""
 
     ref: ObjectRef
     host: str
@@ -164,7 +164,7 @@ class SavedPlan(Strict, frozen=True):
     """The input of planning (`desired`, `policy`, `applying`, the UUIDs `drawn` for new vmgroups) and its result
     (`diff`, `plan`).
 
-    Planning is a function of this input and of the observed state. So a saved plan holds exactly as long as planning
+    Planning is a function of this input and of the observed state. So a saved plan is valid exactly as long as planning
     with the same input returns the same steps.
 
     `made_by` is the version of vdvs. The plan can be applied before `expires_at`. `diff` holds the objects of `policy`

@@ -20,7 +20,7 @@ class Kind(StrEnum):
 
 
 class KindSpec(Struct, frozen=True):
-    """What a kind is called: on the command line (singular, plural, short names), and in sentences.
+    """Names of a kind: on the command line (singular, plural, short names), and in sentences.
 
     `reconciled` False: a manifest of this kind configures vdvs itself, so a set has at most one.
     `on_datastore`: its objects are files on a datastore, which go one generic way through plan, ports and agent.
@@ -145,7 +145,7 @@ ALL_DS = "_ALL_DS"
 ALL_DS_URL = "_ALL_DS://"
 
 
-OLD_DEFAULT_URL = "_DEFAULT_URL"  # of _DEFAULT, up to vDVS 0.13: what everybody may do where no row says more
+OLD_DEFAULT_URL = "_DEFAULT_URL"  # of _DEFAULT, up to vDVS 0.13: the rights of every vmgroup where no other row decides
 
 
 SPECIAL_DATASTORES = {VM_DS: VM_DS_URL, ALL_DS: ALL_DS_URL}

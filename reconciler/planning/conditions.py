@@ -1,4 +1,4 @@
-"""Conditions: what an assessment means for each object, in words that last longer than one diff."""
+"""Conditions: lasting judgements on each object, derived from an assessment."""
 
 from __future__ import annotations
 

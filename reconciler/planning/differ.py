@@ -22,8 +22,8 @@ def diff(
 ) -> Diff:
     """Compare everything. Pure and total: what could not be looked up or read becomes a Change that says so.
 
-    `fresh` holds UUIDs for the vmgroups to be made (see `without_uuid`). The order of the inputs does not matter.
-    `applying`: on whose behalf; None: nobody applies, so nothing is recorded or pruned.
+    `fresh` holds UUIDs for new vmgroups (see `without_uuid`). The order of the inputs does not matter.
+    `applying`: on whose behalf; None: nothing is recorded or pruned.
     """
     site = site_context(resolved, observed, fresh, applying)
     changes = [Change(failed.ref, Op.BLOCKED, failed.reason) for failed in resolved.unresolved]
@@ -33,7 +33,7 @@ def diff(
 
 
 def without_uuid(resolved: Resolved, observed: Observed) -> tuple[ObjectRef, ...]:
-    """The vmgroups that are neither pinned nor there yet: each needs a fresh UUID before it can be planned."""
+    """Return the vmgroups that are neither pinned nor there yet: each needs a fresh UUID before it can be planned."""
     present = {
         db.ref: {row.name: row.id for row in observed.config_dbs[db.location].tenants} for db in resolved.config_dbs
     }
@@ -41,7 +41,7 @@ def without_uuid(resolved: Resolved, observed: Observed) -> tuple[ObjectRef, ...
 
 
 def _with_ownership(changes: list[Change], site: SiteContext, fresh: Mapping[ObjectRef, str]) -> list[Change]:
-    """The changes, with what writes down who applies them, and drops the records of what is gone."""
+    """Add the actions that record who applies each change, and those that drop the records of objects that are gone."""
     if site.applying is None:
         return changes
     recorded_at = places(site.resolved, site.expected, fresh)

@@ -18,10 +18,9 @@ def permit(
 ) -> tuple[tuple[Change, ...], tuple[Withheld, ...]]:
     """The changes that `policy` lets through, and the others with the reason. Objects tied by a move go together.
 
-    `databases`: the config DB of each vmgroup; `not_applied`: the objects of which it cannot be said that
-    their manifest was applied before as it is now, and why.
-    More changes than `policy.most` are none: something is wrong with what they were made from.
-    What only records who applied an object that is in sync goes through with it, or is left out without a word.
+    `databases`: the config DB of each vmgroup; `not_applied`: the objects whose current manifest is not known to have
+    been applied before, and why. With more changes than `policy.most` none is permitted: their input must be wrong.
+    A change that only records who applied an object in sync is permitted, or left out without a reason.
     """
     candidates = [change for change in diff.changes if change.op in _WRITABLE]
     held = dict(policy.held)
@@ -84,7 +83,7 @@ def _refusal(change: Change, policy: Policy, not_applied: Mapping[ObjectRef, str
 
 
 def _only_recovers(change: Change) -> bool:
-    """Whether it does no more than have SQLite roll back an interrupted write, which no manifest has asked for."""
+    """Whether a change only has SQLite roll back an interrupted write, which no manifest asks for."""
     return bool(change.actions) and all(isinstance(action, RecoverDB) for action in change.actions)
 
 

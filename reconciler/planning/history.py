@@ -19,8 +19,7 @@ from reconciler.planning.scope import vmgroup_ref
 
 
 def not_applied(resolved: Resolved, observed: Observed) -> dict[ObjectRef, str]:
-    """The objects whose manifest, or that of the config DB behind them, is not the very one that was applied last, and
-    why not."""
+    """Return the objects whose manifest, or that of their config DB, is not the one applied last, with the reason."""
     ledgers = {db.ref: ledger(observed.config_dbs[db.location]) for db in resolved.config_dbs}
     recorded = places(resolved, observed)
     found = {ref: _why_not_applied(place, ledgers, resolved.digests.get(ref)) for ref, place in recorded.items()}
@@ -36,7 +35,7 @@ def _why_not_applied(place: Place, ledgers: Mapping[ObjectRef, Ledger | None], d
         return place.why
     known = ledgers.get(place.db)
     if known is None:
-        return f"nobody can say what was applied last in {place.db}"
+        return f"what was applied last in {place.db} is unknown"
     record = known.by_object.get(place.name)
     if record is None:
         return "nothing says that it was applied before"
@@ -44,7 +43,7 @@ def _why_not_applied(place: Place, ledgers: Mapping[ObjectRef, Ledger | None], d
 
 
 class Applied(Struct, frozen=True):
-    """The last apply of an object, as its config DB has it. `object` is called as everywhere else (`vmgroup/NAME`, or
+    """The last apply of an object, as its config DB has it. `object` is spelled as everywhere else (`vmgroup/NAME`, or
     `vmgroup/DB/NAME` where there are several config DBs), and may be there no more."""
 
     object: str
@@ -67,7 +66,7 @@ def unreadable_records(resolved: Resolved, observed: Observed) -> dict[ObjectRef
         if seen.state is DBState.UNKNOWN:
             found[db.ref] = f"it cannot be read: {seen.message}"
         elif seen.records is None:
-            found[db.ref] = "its table vdvs_objects is damaged, so nobody can say who applied what"
+            found[db.ref] = "its table vdvs_objects is damaged, so who applied what is unknown"
     return found
 
 

@@ -1,4 +1,4 @@
-"""Whether a plan that was made earlier would still be made now; and if not, what moved since."""
+"""Whether a plan that was made earlier would still be made now; and if not, what changed since."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class _Finder:
         return found or {saved.ref: self._object(saved.ref, [], [])}
 
     def taken_over(self) -> dict[ObjectRef, str]:
-        """The objects that another set has applied since: to take them over is not what the plan says."""
+        """Return the objects that another set has applied since: the plan does not include taking them over."""
         claims = {ref: change.claim for ref, change in self._now.items() if change.claim and ref in self._recorded}
         return {ref: f"it would be {claim}" for ref, claim in claims.items() if self._claim(ref) != claim}
 

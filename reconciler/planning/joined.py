@@ -46,7 +46,7 @@ class JoinedAccess(Struct, frozen=True):
 class JoinedVMGroup(Struct, frozen=True):
     """A vmgroup, declared (`resolved`) or found. `tenant` None: its config DB has no such row, or could not be read.
 
-    `config_db`: where it is or shall be (None: not known). `members` are sorted by name, those without one last;
+    `config_db`: where it is or will be (None: not known). `members` are sorted by name, those without one last;
     `access` by the name of the datastore. `used_mb`: booked on all datastores. `stocks`: by the books and as found, by
     datastore (empty also where the books were not read). `record`: of this UUID.
     """
@@ -73,7 +73,7 @@ class JoinedHost(Struct, frozen=True):
 
 
 class JoinedConfigDB(Struct, frozen=True):
-    """A config DB. Of the hosts that shall use it, those in `linked` do; those in `silent` did not answer."""
+    """A config DB. Of the hosts that are to use it, those in `linked` do; those in `silent` did not answer."""
 
     change: Change
     resolved: ResolvedConfigDB | None = None
@@ -84,7 +84,7 @@ class JoinedConfigDB(Struct, frozen=True):
 
 
 class Joined:
-    """The objects of one assessment by ref, each kind joined at once when first asked for, in linear time.
+    """The objects of one assessment by ref, each kind joined at once on first access, in linear time.
 
     Every mapping is in the order of the diff. `names`: display names for the ids of its inventory.
     """
@@ -225,7 +225,7 @@ class Joined:
         )
 
     def _access(self, rows: Iterable[PrivilegeRow], use: Iterable[VolumeUse]) -> tuple[JoinedAccess, ...]:
-        """Each row with what counts against it: that of a special name decides where no other row does."""
+        """Return each row with what counts against it: that of a special name applies where no other row does."""
         ordered = sorted(rows, key=lambda row: self.names.datastore(row.url) or "")
         own = {row.url for row in ordered}
         elsewhere = tuple(each for each in use if each.url not in own)

@@ -1,4 +1,4 @@
-"""The table of kinds in planning, in the order in which they are looked up.
+"""The kinds in planning, in the order of look-up.
 
 Generic code walks `PLANNED` and names no kind.
 """

@@ -30,7 +30,7 @@ class NotFoundError(Exception):
 
 
 def each(look_up: Callable[[_K], _T], wanted: Iterable[_K]) -> list[_T]:
-    """Look up all of `wanted`; raise one NotFoundError that names everything not found, whatever the order."""
+    """Look up all of `wanted`; raise one NotFoundError that names everything not found, in any order."""
     found: list[_T] = []
     problems: set[str] = set()
     for one in wanted:
@@ -44,17 +44,18 @@ def each(look_up: Callable[[_K], _T], wanted: Iterable[_K]) -> list[_T]:
 
 
 class InventoryLookup:
-    """Look-ups in one inventory, whatever its order. Those that have no other answer for what is missing or ambiguous
-    raise NotFoundError."""
+    """Look-ups in one inventory, whatever its order. They raise NotFoundError for a missing or ambiguous name unless
+    their docstring says otherwise.
+    """
 
     def __init__(self, inventory: Inventory) -> None:
         self._all = sorted(inventory.datastores, key=lambda d: (d.name, d.url, d.inventory_path or ""))
         self._datastores = _index((d.name, d) for d in self._all)
-        self._urls = dict(SPECIAL_DATASTORES)  # by name; filled as they are asked for
-        self._rows: dict[DesiredAccess, Access] = {}  # likewise: most vmgroups share a few
+        self._urls = dict(SPECIAL_DATASTORES)  # by name; filled on demand
+        self._rows: dict[DesiredAccess, Access] = {}  # filled on demand: most vmgroups share a few
         self._inventory = inventory
 
-    # Each is built when first asked for: most sites name VMs in one way only, and hosts need none of them.
+    # Each is built on first access: most sites name VMs in one way only, and hosts need none of them.
     @cached_property
     def _by_path(self) -> list[tuple[str, VirtualMachine]]:
         return [(vm.path, vm) for vm in sorted(self._inventory.vms, key=_place)]
@@ -72,8 +73,8 @@ class InventoryLookup:
         return _index((vm.uuid, vm) for vm in self._inventory.vms)
 
     @cached_property
-    def _unmistakable(self) -> dict[str | None, Member]:
-        """By name, the VMs that nobody can take for another: nearly always all of them."""
+    def _unambiguous(self) -> dict[str | None, Member]:
+        """The VMs with a unique name and UUID, by name: nearly always all of them."""
         vms = self._inventory.vms
         names, uuids = Counter(vm.name for vm in vms), Counter(vm.uuid for vm in vms)
         return {vm.name: Member(vm.uuid, vm.name) for vm in vms if names[vm.name] == 1 == uuids[vm.uuid]}
@@ -89,7 +90,7 @@ class InventoryLookup:
 
     @property
     def complete(self) -> bool:
-        """Whether everything was read, so that what is not found is not there."""
+        """Whether everything was read, so that what is not found does not exist."""
         return self._inventory.complete
 
     def host(self, wanted: DesiredHost) -> ESXiHost | None:
@@ -124,11 +125,11 @@ class InventoryLookup:
         if len({d.url for d in found}) > 1:
             urls = ", ".join(sorted(d.url for d in found))
             raise NotFoundError(f'datastore "{wanted}" is ambiguous ({urls}); name it by its url')
-        # Two vCenters may show one and the same datastore, each with its own hosts.
+        # Two vCenters may show the same datastore, each with its own hosts.
         return replace(found[0], hosts=frozenset().union(*(d.hosts for d in found)))
 
     def vsan_datastore(self, wanted: DatastoreRef | None) -> Datastore:
-        """The vSAN datastore that `wanted` names; without one, the only one that there is."""
+        """The vSAN datastore that `wanted` names; without a name, the only one."""
         if wanted is not None:
             found = self.datastore(wanted)
             if not found.is_vsan:
@@ -143,8 +144,9 @@ class InventoryLookup:
         return self.datastore(DatastoreRef(url=next(iter(known))))
 
     def datastore_url(self, name: str) -> str:
-        """The URL of the datastore called `name`, or of a special one. A URL stands for itself, even one that the
-        inventory does not show: rows outlive datastores."""
+        """The URL of the datastore called `name`, or of a special one. A URL is returned as it is, even one that the
+        inventory does not show: rows outlive datastores.
+        """
         if name.startswith(VOLUMES):
             return name
         if name not in self._urls:
@@ -152,7 +154,7 @@ class InventoryLookup:
         return self._urls[name]
 
     def access(self, wanted: DesiredAccess) -> Access:
-        """The row that says what `wanted` says, with the URL of its datastore."""
+        """The row for `wanted`, with the URL of its datastore."""
         row = self._rows.get(wanted)
         if row is None:
             url = self.datastore_url(wanted.datastore)
@@ -161,7 +163,7 @@ class InventoryLookup:
 
     def members(self, wanted: Iterable[VMRef]) -> list[Member]:
         """The VMs that these name; see `each`."""
-        refs, known = list(wanted), self._unmistakable
+        refs, known = list(wanted), self._unambiguous
         found = [known.get(ref.name) for ref in refs]
         return each(self.member, refs) if None in found else cast("list[Member]", found)
 
@@ -169,7 +171,7 @@ class InventoryLookup:
         """The VM that `wanted` names."""
         if wanted.uuid is not None:
             known = self._uuids.get(wanted.uuid)
-            # A pinned UUID stands for itself: a VM that the inventory does not show now keeps its place.
+            # A pinned UUID needs no look-up: a VM that the inventory does not show now keeps its place.
             return self._checked(min(known, key=_place)) if known else Member(wanted.uuid, None)
         if wanted.inventory_path is not None:
             found = self._paths.get(wanted.inventory_path, [])

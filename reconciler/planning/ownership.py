@@ -22,7 +22,7 @@ _RECORDED = (Op.CREATE, Op.UPDATE, Op.KEEP)
 class Place(Struct, frozen=True):
     """Where it is recorded who applied an object: in `db` (None: nowhere, and `why`), as `name`.
 
-    `uid`: the UUID of a vmgroup, by which it is found even if it was called otherwise when it was applied.
+    `uid`: the UUID of a vmgroup, by which it is found even if it was applied under another name.
     """
 
     db: ObjectRef | None
@@ -41,7 +41,7 @@ class Ledger(Struct, frozen=True):
     by_uid: Mapping[str, Record]
 
     def of(self, name: str, uid: str | None) -> Record | None:
-        """The record of an object, even if it was called otherwise when it was applied."""
+        """The record of an object, even if it was applied under another name."""
         return (self.by_uid.get(uid) if uid else None) or self.by_object.get(name)
 
     def of_vmgroup(self, name: str, uuid: str) -> Record | None:
@@ -51,7 +51,7 @@ class Ledger(Struct, frozen=True):
 
 
 def ledger(seen: ObservedConfigDB) -> Ledger | None:
-    """The records of a config DB; None: nobody can say who applied what."""
+    """Return the records of a config DB; None: who applied what is unknown."""
     if seen.records is None or seen.state is DBState.UNKNOWN:
         return None
     return Ledger(
@@ -66,9 +66,9 @@ def object_name(kind: Kind, name: str) -> str:
 
 
 def recorded(change: Change, place: Place, digest: str | None, known: Ledger | None, applying: Applying) -> Change:
-    """`change` with the action that writes down who applies it, unless the record (in `known`) says so already.
+    """Add to `change` the action that records who applies it, unless the record (in `known`) is up to date.
 
-    An apply without a set leaves an object in the set that it is in.
+    An apply without a set leaves an object in its set.
     """
     if known is None or digest is None or place.db is None or change.op not in _RECORDED:
         return change
@@ -84,12 +84,12 @@ def recorded(change: Change, place: Place, digest: str | None, known: Ledger | N
 
 
 def forgotten(change: Change, names: Iterable[str]) -> Change:
-    """The change of a config DB, with what drops the records called so."""
+    """Add to the change of a config DB the actions that drop the records with these names."""
     if change.op not in _RECORDED:
         return change
     return replace(change, actions=(*change.actions, *(ForgetObject(change.ref, Risk.SAFE, name) for name in names)))
 
 
 def spell(record: Record) -> str:
-    """`git 4f2c1ab, by ann@ws`: when an object was applied last, and by whom."""
-    return ", ".join(([f"git {record.revision}"] if record.commit else []) + [f"by {record.by or 'nobody known'}"])
+    """Spell who applied an object last, and from which commit: `git 4f2c1ab, by ann@ws`."""
+    return ", ".join(([f"git {record.revision}"] if record.commit else []) + [f"by {record.by or 'an unknown user'}"])

@@ -52,7 +52,7 @@ def plan(diff: Diff, resolved: Resolved, observed: Observed, policy: Policy, sta
             continue
         mine = [change for change in permitted if owners.get(change.ref, change.ref) == db.ref]
         if is_old(observed.config_dbs[db.location]) and not any(_upgrades(change) for change in mine):
-            continue  # as it is nothing must be written to it
+            continue  # nothing must be written to it before
         there = observed.config_dbs[db.location].state is DBState.PRESENT
         records = there or any(change.ref == db.ref and change.op is Op.CREATE for change in mine)
         theirs = [_recorded_only(change) for change in permitted if records and users.get(change.ref) == db.ref]
@@ -66,7 +66,7 @@ def plan(diff: Diff, resolved: Resolved, observed: Observed, policy: Policy, sta
         else:
             step = _db_plan(db, writer, [*mine, *theirs], resolved, observed)
             databases.append(replace(step, stamp=stamp))
-    # A host whose config DB was to be made, and is not, must not be pointed at nothing.
+    # A host must not be linked to a config DB that should have been created and is not.
     missing = {
         db.ref
         for db in resolved.config_dbs
@@ -108,7 +108,7 @@ def _upgrades(change: Change) -> bool:
 
 
 def choose_writer(db: ResolvedConfigDB, observed: Observed) -> str | None:
-    """The one host that writes a config DB: the one that did so last, as long as it can; else the first that can."""
+    """Return the host that writes a config DB: the last writer if it still can, else the first that can."""
     able = [
         name
         for name in sorted(db.hosts)
@@ -169,8 +169,9 @@ def _savepoints(changes: list[Change]) -> Iterable[tuple[DBAction, ...]]:
 
 
 def _rank(action: Action) -> int:
-    """The schema is raised first. Vmgroups exist before VMs move in, rows go before their like come, VMs are out before
-    anything is deleted."""
+    """Rank an action: the schema is upgraded first, vmgroups exist before VMs join, rows are removed before others are
+    inserted, and VMs have left before anything is deleted.
+    """
     match action:
         case UpgradeDB():
             return -1

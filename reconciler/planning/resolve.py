@@ -18,13 +18,13 @@ def resolve(desired: Desired, inventory: Inventory) -> Resolved:
 
 
 def resolve_places(desired: Desired, inventory: Inventory) -> Resolved:
-    """Look up what has to be known to begin to look."""
+    """Look up what has to be known before anything can be observed."""
     nothing = Resolved(inventory, (), (), (), (), dict(desired.digests))
     return _resolved(desired, nothing, (kind for kind in PLANNED if kind.is_place))
 
 
 def resolve_rest(desired: Desired, places: Resolved) -> Resolved:
-    """Look up all else, given what `resolve_places` found."""
+    """Look up everything else, given the result of `resolve_places`."""
     return _resolved(desired, places, (kind for kind in PLANNED if not kind.is_place))
 
 

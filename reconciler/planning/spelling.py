@@ -13,7 +13,7 @@ from reconciler.planning.vmgroup.state import VMGroupState
 UNREADABLE = "not readable by vDVS"
 
 
-LOST = "lost at the next reboot; the host is then open to everybody"
+LOST = "lost at the next reboot; the host is then open to every VM"
 """The fate of a SingleNode config DB. Source: docs/domain.md#modes-of-a-host"""
 
 

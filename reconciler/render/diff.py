@@ -92,7 +92,7 @@ def change_text(change: Change, paint: Paint = plain) -> str:
 
 
 def meaning(change: Change) -> str:
-    """The consequence of a change for users of vDVS, in two or three words."""
+    """The consequence of a change for users of vDVS, in two or three words. Source: docs/domain.md#who-may-do-what"""
     if change.op in (Op.CREATE, Op.UPDATE, Op.DELETE):
         return _MEANINGS[change.risk]
     return _SUMMARY[change.op]

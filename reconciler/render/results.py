@@ -29,7 +29,7 @@ _FIELDS_SHOWN = 3
 
 
 def outcome_text(outcome: Outcome, seconds: float, paint: Paint = plain) -> str:
-    """Write a line for each object, below it the rights that somebody gained, and the summary."""
+    """Write a line for each object, below it the rights gained, and the summary."""
     rows = [(str(result.ref), result.status.value, detail(result)) for result in outcome.objects]
     parts: list[str] = []
     for line, result in zip(columns(rows, paint=paint), outcome.objects, strict=True):

@@ -1,7 +1,7 @@
-"""The hosts of one command, and the event loop in which they are talked to from its beginning to its end.
+"""Connections to the hosts of one command, and the event loop that serves them from its beginning to its end.
 
-Logging in and starting an agent take time. So each host is connected to as soon as its manifest is read, and asked
-about itself, while other manifests are still being read. Nothing is written before all of them are known to be valid.
+Logging in and starting an agent take time. So each host is connected to, and observed, as soon as its manifest is read,
+while other manifests are still being read. Nothing is written before all of them are known to be valid.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Connections:
                 runner.run(self._hosts.close())
 
     def load(self, paths: Sequence[str], site: str | None, stdin: IO[bytes] | None) -> Desired:
-        """Load the manifests, see `loader.load`, and connect to their hosts meanwhile, if their site exists."""
+        """Load the manifests, see `loader.load`, and connect to their hosts in parallel, if their site exists."""
         loop = self._runner.get_loop()
         if stdin is not None:  # read here: a thread that waits for input could not be interrupted
             stdin = BytesIO(stdin.read(loader.LARGEST + 1))

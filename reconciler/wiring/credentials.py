@@ -1,4 +1,4 @@
-"""Secrets from where the Site says: an environment variable, or a file."""
+"""Secrets named by the Site: in an environment variable, or in a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where one run keeps what the next one needs, by the XDG Base Directory Specification."""
+"""Folder for state between runs, by the XDG Base Directory Specification."""
 
 from __future__ import annotations
 

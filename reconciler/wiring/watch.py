@@ -30,7 +30,7 @@ from reconciler.reconcile import reconcile
 from reconciler.wiring.watch_services import WatchOptions, WatchServices
 from reconciler.wiring.world import chance, open_world
 
-_GIT_SECONDS: Final = 30.0  # committing what is there already touches no manifest, so git is asked now and then
+_GIT_SECONDS: Final = 30.0  # a commit changes no file of the manifests, so git is asked regularly
 
 
 class Manifests:

@@ -1,4 +1,4 @@
-"""What runs along with a watch: the history, the page with metrics and health, a webhook, the service manager."""
+"""Services of a watch: the history, the page with metrics and health, a webhook, the service manager."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class WatchOptions(Struct, frozen=True):
 class WatchServices:
     """The services that `options` ask for. Raises UsageError for options that do not go together or cannot be met.
 
-    `listeners` take what the watch reports; `running` are entered for as long as the watch runs. `interval`: seconds
+    `listeners` take what the watch reports; `running` are contexts held while the watch runs. `interval`: seconds
     between passes; `report` prints a line for the user.
     """
 

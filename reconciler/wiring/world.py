@@ -1,4 +1,4 @@
-"""The world of a site: hosts and inventory by whichever adapters its manifest asks for, the clock and chance."""
+"""The world of a site: hosts and inventory by the adapters that its manifest selects, the clock and randomness."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SystemClock:
 
 
 def exists(site: Site) -> bool:
-    """Return whether there is such a site, so that `open_hosts` would create nothing."""
+    """Return whether the site exists, so that `open_hosts` would create nothing."""
     return not isinstance(site.way, Lab) or lab.exists(Path(site.way.directory))
 
 
@@ -46,7 +46,7 @@ def open_hosts(site: Site) -> Hosts:
 @asynccontextmanager
 async def world_of(site: Site, hosts: Hosts, observer: Observer) -> AsyncIterator[World]:
     """Open the rest of the world of a site. `hosts` stay open afterwards."""
-    # Imported here, as it takes longest: hosts are called and manifests read meanwhile.
+    # Imported here, as it takes longest: hosts answer and manifests are read at the same time.
     from reconciler.reconcile import World
 
     async with _inventory(site) as (inventory, maintenance):
@@ -126,7 +126,7 @@ def chance() -> float:
 
 
 def new_token() -> str:
-    """Return text that nobody can guess."""
+    """Return text that cannot be guessed."""
     return secrets.token_urlsafe(32)
 
 

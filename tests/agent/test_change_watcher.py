@@ -40,7 +40,7 @@ def relink(agent: Agent) -> None:
 CHANGES: dict[str, tuple[str, Callable[[Agent], object]]] = {
     "a link that comes": ("link", relink),
     "local.sh": ("local.sh", lambda agent: write(agent.root / LOCAL_SH)),
-    "log level": ("log level", lambda agent: write(agent.root / "etc/vmware/vmdkops/log_config.json")),
+    "settings": ("settings", lambda agent: write(agent.root / "etc/vmware/vmdkops/log_config.json")),
     "driver": ("driver", lambda agent: write(agent.root / "var/db/esximg/vibs/one.xml")),
     "pid file": ("service", lambda agent: write(agent.root / "var/run/vmware/vmdkops-opsd.PID")),
     "config DB": (DB, lambda agent: write(agent.db)),
@@ -97,7 +97,7 @@ def test_circles_of_links_are_a_state_like_any_other(ready: Agent) -> None:
     folder = ready.root / "etc/vmware"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vmdkops").symlink_to("vmdkops")
-    assert set(watching.changed()) == {"link", "log level"}
+    assert set(watching.changed()) == {"link", "settings"}
 
 
 def test_a_config_db_that_nobody_touched_is_not_read_again(ready: Agent, monkeypatch: pytest.MonkeyPatch) -> None:

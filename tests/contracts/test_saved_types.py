@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from types import NoneType
@@ -46,6 +47,8 @@ def values(kind: Any, largest: int = 2) -> st.SearchStrategy[Any]:
         return st.builds(kind, **{each.name: values(hints[each.name], largest) for each in fields(kind)})
     if get_origin(kind) is frozenset:
         return st.frozensets(arguments[0], max_size=largest)
+    if get_origin(kind) is Mapping:
+        return st.dictionaries(*arguments, max_size=largest)
     if get_origin(kind) is tuple and Ellipsis in get_args(kind):
         return st.lists(arguments[0], max_size=largest).map(tuple)
     if get_origin(kind) is tuple:

@@ -63,7 +63,7 @@ def test_what_was_never_applied_or_nobody_can_say_is_only_reported(applied: LabS
     why = "nothing says that it was applied before; `vdvs apply` carries it out"
     assert reasons(applied) == {"host/esxiz20": why, "vmgroup/MYVMGROUP": why}
     applied.sql("CREATE VIEW vdvs_objects AS SELECT 1")
-    why = "nobody can say what was applied last in configdb/shared; `vdvs apply` carries it out"
+    why = "what was applied last in configdb/shared is unknown; `vdvs apply` carries it out"
     assert reasons(applied) == {"host/esxiz20": why, "vmgroup/MYVMGROUP": why}
     applied.sql("DROP VIEW vdvs_objects")
 

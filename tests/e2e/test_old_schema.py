@@ -120,8 +120,8 @@ def test_an_upgrade_that_vdvs_left_half_done_is_finished(old: LabSite) -> None:
     ("change", "way_out"),
     [
         ("UPDATE versions SET minor_ver = 0", "vmdkops_post_update.11.1.py"),
-        ("UPDATE versions SET minor_ver = 3", "use one that knows it"),
-        ("DROP TABLE versions", "nothing upgrades that"),
+        ("UPDATE versions SET minor_ver = 3", "use a newer vdvs"),
+        ("DROP TABLE versions", "cannot be upgraded"),
     ],
 )
 def test_other_schemas_are_refused_with_what_to_do(old: LabSite, change: str, way_out: str) -> None:

@@ -9,6 +9,7 @@ import shutil
 import stat
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -319,6 +320,15 @@ class TestTheFile:
         nothing = vdvs("apply")
         assert (nothing.exit_code, nothing.stdout) == (2, "")
         self.refusal(applied.folder / "missing.plan")
+
+    def test_content_that_vdvs_did_not_write_is_refused_whatever_its_digest(self, file: Path) -> None:
+        for content in (b'{"made_by":"\xff"}', b'{"made_at":' + b"9" * 5000 + b"}", b'{"a\\nb":1}', b"null"):
+            digest = sha256(content).hexdigest().encode()
+            file.write_bytes(b'{"vdvsPlan":2,"digest":"sha256:%s","content":%s}\n' % (digest, content))
+            assert self.refusal(file).startswith(f"vdvs: {file}: ")
+        for version in (b"[[]]", b'"\\n"', b"9" * 5000):
+            file.write_bytes(b'{"vdvsPlan":%s,"digest":"","content":{}}\n' % version)
+            assert "it is damaged or cut off" in self.refusal(file)
 
     def test_text_of_any_other_kind_is_no_plan(self, file: Path) -> None:
         for text in (b"", b"kind: VMGroup\n", b"[]", b"{}", b"\xff\xfe", b"[" * 100_000):

@@ -17,7 +17,7 @@ from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses
 UUID = "0f2d53d7-091e-4b04-a6b0-1d2a43c454eb"
 OWN = SEED.replace("mode: MultiNode, datastore: SHARED-Datastore", "mode: SingleNode, hosts: {names: [esxiz10]}")
 PINNED = OWN.replace("  name: MYVMGROUP\n", f"  name: MYVMGROUP\n  uuid: {UUID}\n")
-LOST = "lost at the next reboot; the host is then open to everybody"
+LOST = "lost at the next reboot; the host is then open to every VM"
 
 
 @pytest.fixture

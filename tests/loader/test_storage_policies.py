@@ -47,7 +47,7 @@ def test_whatever_is_accepted_is_safe_in_single_quotes(text: str) -> None:
         ('(("stripeWidth" i1)\n)', "on one line"),
         ('(("stripeWidth" i\N{ARABIC-INDIC DIGIT ONE}))', "plain printable"),
         ("", "in parentheses"),
-        ("()", "it says nothing"),
+        ("()", "it names no capability"),
     ],
 )
 def test_what_is_wrong_is_said(content: str, said: str) -> None:

@@ -155,7 +155,7 @@ def test_what_an_interrupted_apply_left_is_ended_by_a_watch_too(cluster: Cluster
             await VCenterMaintenance(inventory.host).enter(cluster.names[1], 60)
             seen = {host.name: host for host in (await inventory.snapshot()).hosts}
             assert seen[cluster.names[1]].entered_by_vdvs
-            with pytest.raises(VCenterRefusedError, match="somebody else put"):
+            with pytest.raises(VCenterRefusedError, match="another client put"):
                 await VCenterMaintenance(inventory.host).enter(cluster.names[1], 60)
         finally:
             await inventory.close()

@@ -345,7 +345,7 @@ def observed_db(datastore: str, entry: str | Plain) -> ObservedConfigDB:
     A vmgroup is `{"default": DS, "access": {DS: [allow, max, total]}, "vms": [NAME], "description": "", "id": ...}`.
     `copied_from` is `[DATASTORE or "own HOST", FINGERPRINT]`.
     `rows` adds raw rows, `dead` those that serve nobody. `records` are `[object, uid, set, digest]`, or null where
-    nobody can say. Other keys are fields of ObservedConfigDB.
+    unknown. Other keys are fields of ObservedConfigDB.
     """
     path = AUTH_DB if datastore.startswith("own ") else f"{url_of(datastore)}/dockvols/vmdkops_config.db"
     if isinstance(entry, str):

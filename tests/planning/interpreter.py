@@ -259,7 +259,7 @@ class Rows(Struct):
         expect(all(row.tenant_id != action.uuid for row in self.vms.values()), "it has members")
         expect(all(use.tenant_id != action.uuid for use in self.other.volume_use), "it has volumes")
         if action.only_of is not None:
-            expect(self.records is not None, "nobody can say who applied it")
+            expect(self.records is not None, "who applied it is unknown")
             record = (self.records or {}).get(f"vmgroup/{action.name}")
             last = record.set if record is not None and record.uid == action.uuid else ""
             expect(last in action.only_of, f"set {last} applied it")

@@ -39,7 +39,6 @@ VMS = ["v1", "v2", "v3", "v4"]
 ids = st.sampled_from([*(f"id-{name}" for name in GROUPS), "id-x", "id-gone", DEFAULT_VMGROUP_UUID])
 limits = st.sampled_from([0, 0, 100, 200])
 rows_of_access = st.builds(Access, st.sampled_from([*URLS, ALL_DS_URL, VM_DS_URL]), st.booleans(), limits, limits)
-spoilt = st.one_of(st.none(), rows_of_access, rows_of_access, rows_of_access, rows_of_access)
 
 
 @st.composite

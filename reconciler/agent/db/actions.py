@@ -56,7 +56,10 @@ def _create(tx, action):
 
 def _expect_new(tx, uuid, name):
     # type: (OpenTransaction, str, str) -> None
-    """Raise Refused `Precondition` if the id or the name is taken, or if rows of an earlier vmgroup have the id."""
+    """Raise Refused `Precondition` if the id or the name is taken, or if rows of an earlier vmgroup have the id.
+
+    Source: docs/domain.md#rules-for-rows
+    """
     if tx.first("SELECT 1 FROM tenants WHERE id = ?", uuid):
         raise precondition_failed("there is already a vmgroup with the id %s" % uuid)
     if tx.first("SELECT 1 FROM tenants WHERE name = ?", name):
@@ -126,7 +129,7 @@ def _access_values(access):
 
 def _insert_access(tx, uuid, rules):
     # type: (OpenTransaction, str, List[Dict[str, Any]]) -> None
-    """Insert the access rows of a new vmgroup, which has none yet."""
+    """Insert the access rows of a new vmgroup, which has none yet. Source: docs/domain.md#rules-for-rows"""
     if len({access["url"] for access in rules}) < len(rules):
         raise precondition_failed("two access rows of the vmgroup with the id %s are for one datastore" % uuid)
     columns = ("tenant_id", "datastore_url") + schema.ACCESS_COLUMNS
@@ -162,7 +165,10 @@ def _insert_member(tx, uuid, member):
 
 def _insert_members(tx, uuid, members):
     # type: (OpenTransaction, str, List[Dict[str, Any]]) -> None
-    """Insert many members at once; this is most of the work of an apply into a new config DB."""
+    """Insert many members at once; this is most of the work of an apply into a new config DB.
+
+    Source: docs/domain.md#identity-of-vms-and-datastores
+    """
     if tx.has_any_vm([member["uuid"] for member in members]):
         for member in members:  # reports which one is there
             _insert_member(tx, uuid, member)

@@ -47,6 +47,8 @@ def make(db, time):
     """Copy the DB beside itself as `<name>.bak-<time>` (or `-2` and so on if that is taken) and return the new name.
 
     Raises Refused `DiskFull`, `ReadOnly` or `ReadError`; then no copy is left.
+
+    Source: docs/domain.md#locks-and-journal
     """
     files.remove_leftovers(db.copies, older_than=None)  # made only under the lock that we hold
     files.remove_leftovers(db.real)
@@ -79,6 +81,8 @@ def copy_file(source, target):
     """Copy a DB to a new file in a child process, while the caller holds the lock on it.
 
     Raises Refused `DiskFull`, `ReadOnly` or `ReadError`.
+
+    Source: docs/domain.md#locks-and-journal
     """
     code, complaint = programs.run_python(_COPY, source, target)
     if code:

@@ -28,6 +28,8 @@ def create(db, request, until):
     """Create the DB at `db` with the groups of `request` applied.
 
     Raises Refused `Moved` if something is there, or appears there while the DB is built.
+
+    Source: docs/domain.md#locks-and-journal
     """
     if request["fingerprint"] not in (database.ABSENT, database.EMPTY):
         raise Refused("Moved", "the plan was made while a config DB existed there, so none can be created: plan again")
@@ -46,7 +48,10 @@ def create(db, request, until):
 
 def make_folder(db):
     # type: (DBFile) -> None
-    """Make the folder of the DB if it is missing: `dockvols`, or that of `auth-db`. Raises Refused or OSError."""
+    """Make the folder of the DB if it is missing: `dockvols`, or that of `auth-db`. Raises Refused or OSError.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     folder = os.path.dirname(db.path)
     if os.path.isdir(db.folder):
         return
@@ -79,7 +84,7 @@ def make_single_folder(real):
     try:
         os.mkdir(real, 0o755)
     except OSError:
-        if not os.path.isdir(real):  # else somebody else made it in the meantime
+        if not os.path.isdir(real):  # else another program made it in the meantime
             raise
 
 
@@ -90,7 +95,7 @@ def _build_and_publish(db, request, until):
         results, digest = _build(db, beside, request)
         files.sync_file(beside)
         if not files.publish(beside, db.real, over_empty=request["fingerprint"] == database.EMPTY):
-            raise Refused("Moved", "somebody else created %s in the meantime" % db.path)
+            raise Refused("Moved", "another program created %s in the meantime" % db.path)
     finally:
         files.remove(beside)
         files.remove(beside + "-journal")

@@ -46,7 +46,10 @@ class DBFile(object):
 
     def resolve(self):
         # type: () -> None
-        """Follow the links on the way; call it again once the folder has been made."""
+        """Follow the links on the way; call it again once the folder has been made.
+
+        Source: docs/domain.md#modes-of-a-host
+        """
         root = self.root
         self.own = self.path == AUTH_DB
         self.real = root.real(self.path, last=not self.own)
@@ -215,6 +218,8 @@ def reading(db, what):
     """Return `what(connection)`, run inside one read-only transaction on the DB.
 
     Makes one attempt. Raises Refused `Locked`, `HotJournal`, `Corrupt`, `Incomplete`, `WrongVersion` or `ReadError`.
+
+    Source: docs/domain.md#locks-and-journal
     """
     check_header(db)
     refuse_hot_journal(db.real)
@@ -256,7 +261,7 @@ def check_header(db):
 
 def _check_length(connection, db):
     # type: (sqlite3.Connection, DBFile) -> None
-    """A file that was cut off may still answer some queries: compare its length with what its header says."""
+    """Compare the length of the file with its header: a truncated file may still answer some queries."""
     pages = sqlite.execute(connection, "PRAGMA page_count").fetchone()
     page_size = sqlite.execute(connection, "PRAGMA page_size").fetchone()
     if pages and page_size and os.stat(db.real).st_size < pages[0] * page_size[0]:

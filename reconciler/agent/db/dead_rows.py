@@ -40,6 +40,8 @@ def find(connection):
 
     `table`; `key`: its primary key, each column as `type:hex`; `tenant`: the vmgroup id in it; `what`: the column that
     people know it by; `why`: the reason. Raises Refused.
+
+    Source: docs/domain.md#rules-for-rows
     """
     found = []
     for table, why, condition, known_by in _DEAD:
@@ -68,7 +70,10 @@ def without(tables, dead):
 
 def delete(connection, table, key):
     # type: (sqlite3.Connection, str, List[str]) -> None
-    """Delete the row with exactly this key. Raises Refused `Precondition` if it is not there, or not dead."""
+    """Delete the row with exactly this key. Raises Refused `Precondition` if it is not there, or not dead.
+
+    Source: docs/domain.md#rules-for-rows
+    """
     if not any(each["table"] == table and each["key"] == key for each in find(connection)):
         raise Refused("Precondition", "there is no such row in %s, or it is in use" % table)
     condition = " AND ".join("%s = ?" % _exact(column) for column in _KEYS[table])

@@ -33,6 +33,8 @@ def journal_header(real):
 
     A finished journal is truncated, or its header is zeroed. Raises Refused if the journal cannot be read: on VMFS the
     journal of a writer on another host cannot even be opened.
+
+    Source: docs/domain.md#locks-and-journal
     """
     try:
         with open(real + "-journal", "rb") as stream:
@@ -50,6 +52,8 @@ def refuse_hot_journal(real):
     """On Python 2, raise Refused `HotJournal` if reading would roll back a journal.
 
     Python 2 cannot open a DB read-only. On Python 3 SQLite itself refuses, so nothing is checked here.
+
+    Source: docs/domain.md#locks-and-journal
     """
     if PY2 and journal_header(real) and not writer_is_active(real) and journal_header(real):
         raise Refused(
@@ -59,5 +63,8 @@ def refuse_hot_journal(real):
 
 def writer_is_active(real):
     # type: (str) -> bool
-    """Return whether a live writer holds SQLite's lock on the DB at the real path. Runs a child process."""
+    """Return whether a live writer holds SQLite's lock on the DB at the real path. Runs a child process.
+
+    Source: docs/domain.md#locks-and-journal
+    """
     return programs.run_python(_CHECK_WRITER_LOCK, real)[0] == 3

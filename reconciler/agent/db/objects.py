@@ -1,7 +1,7 @@
 """The table `vdvs_objects`: who applied what. vDVS ignores it.
 
-It is not part of the fingerprint. If somebody else made or filled the table, its rows are not trusted: nothing is read
-from it and nothing written to it.
+It is not part of the fingerprint. If another program made or filled the table, its rows are not trusted: nothing is
+read from it and nothing written to it.
 Source: docs/domain.md#who-applied-what
 """
 
@@ -40,6 +40,8 @@ def read(connection):
     """Return all rows, columns in the order of COLUMNS, sorted by object; [] without the table.
 
     None if the table or a row of it is not as we make it, or if there are more rows than we ever write.
+
+    Source: docs/domain.md#who-applied-what
     """
     try:
         if not _exists(connection):
@@ -91,7 +93,7 @@ def _is_column(name, values):
     # type: (str, Tuple[Any, ...]) -> bool
     """Return whether these values can be in a column of ours.
 
-    A whole column is checked at once because many are alike.
+    A whole column is checked at once because many of its values are equal.
     """
     if name == "dirty":
         return all(isinstance(value, int) and value in (0, 1) for value in values)
@@ -113,6 +115,8 @@ class Objects(object):
 
     Lookups that are needed for every object are cached: `uid` has no index, and rolling back a savepoint removes
     nothing that was there before.
+
+    Source: docs/domain.md#who-applied-what
     """
 
     def __init__(self, statements, stamp):
@@ -134,6 +138,8 @@ class Objects(object):
         """Record that an object was applied: one row for the object, and no other row with the same uid.
 
         Raises Refused `BadRequest` if the values do not fit the columns.
+
+        Source: docs/domain.md#who-applied-what
         """
         if not self.usable:
             return
@@ -171,6 +177,8 @@ class Objects(object):
         """Return the set that applied this object with this id last; '' if none did.
 
         None: the table cannot be trusted.
+
+        Source: docs/domain.md#who-applied-what
         """
         if self._readable is None:
             self._readable = read(self._statements.flush()) is not None

@@ -84,6 +84,8 @@ class OpenTransaction(Statements):
     are read once: they only shrink, and `vms` has no index by vmgroup.
     `known_ids`: every vmgroup id, vmgroup name and VM id that is in a row, or was in this transaction. What is not
     among them needs no query, which saves most of the time when thousands of objects are new.
+
+    Source: docs/domain.md#rules-for-rows
     """
 
     def __init__(self, connection, stamp):
@@ -101,7 +103,10 @@ class OpenTransaction(Statements):
 
     def has_any_vm(self, uuids):
         # type: (List[Any]) -> bool
-        """Return whether one of these BIOS UUIDs is in a vmgroup, in any case, or is listed twice here."""
+        """Return whether one of these BIOS UUIDs is in a vmgroup, in any case, or is listed twice here.
+
+        Source: docs/domain.md#identity-of-vms-and-datastores
+        """
         if len(set(uuids)) < len(uuids) or not set(self.mixed_case_vms).isdisjoint(uuids):
             return True
         if self.known_ids.isdisjoint(uuids):

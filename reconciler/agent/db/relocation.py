@@ -34,6 +34,8 @@ def copy(root, request, until):
 
     Raises Refused when nothing was changed: `Moved` if one of them is not as the request says, or if both were changed
     since an earlier copy.
+
+    Source: docs/domain.md#moving-a-config-db
     """
     source, target = _both(root, request)
     _expect_source(source, request, until)
@@ -50,6 +52,8 @@ def retire(root, request, until):
     """Finish a move once all hosts use the new DB. A host whose own DB was the source is linked to the new one here.
 
     Raises Refused `Moved` if configuration rows of the old DB were changed since it was copied.
+
+    Source: docs/domain.md#moving-a-config-db
     """
     source, target = _both(root, request)
     kept = None
@@ -93,7 +97,10 @@ def _expect_source(source, request, until):
 
 def _publish_copy(source, target, request, until):
     # type: (DBFile, DBFile, Dict[str, Any], float) -> None
-    """Build the new DB beside its final path and rename it. The old one is locked only while its file is read."""
+    """Build the new DB beside its final path and rename it. The old one is locked only while its file is read.
+
+    Source: docs/domain.md#moving-a-config-db
+    """
     found = {None: database.ABSENT, 0: database.EMPTY}.get(target.size(), "present")
     transaction.expect_fingerprint(found, request["fingerprint"])
     if journal_header(target.real):
@@ -112,7 +119,7 @@ def _publish_copy(source, target, request, until):
         _mark(target, beside, request)
         files.sync_file(beside)
         if not files.publish(beside, target.real, over_empty=request["fingerprint"] == database.EMPTY):
-            raise Refused("Moved", "somebody else created %s in the meantime" % target.path)
+            raise Refused("Moved", "another program created %s in the meantime" % target.path)
     except EnvironmentError as error:
         raise files.refusal(error, "%s cannot be created" % target.path)
     finally:
@@ -122,7 +129,7 @@ def _publish_copy(source, target, request, until):
 
 def _mark(target, beside, request):
     # type: (DBFile, str, Dict[str, Any]) -> None
-    """Check the copy, and record in it where it was copied from."""
+    """Check the copy, and record in it where it was copied from. Source: docs/domain.md#moving-a-config-db"""
     connection = sqlite.open_writing(target.root, beside)
     try:
         sqlite.execute(connection, "BEGIN IMMEDIATE")
@@ -152,7 +159,10 @@ def _record_origin(connection, request):
 
 def _update_copy(source, target, request, until):
     # type: (DBFile, DBFile, Dict[str, Any], float) -> None
-    """Copy what was changed in the old DB since the copy was made, if nothing was changed in the copy."""
+    """Copy what was changed in the old DB since the copy was made, if nothing was changed in the copy.
+
+    Source: docs/domain.md#moving-a-config-db
+    """
     lock = sqlite.retry_while_locked(until, lambda: transaction.begin(source))
     try:
         connection = _open_both(source, target, request, until)
@@ -251,7 +261,10 @@ def _merge_volumes(connection):
 
 def put_aside(source, target, time):
     # type: (DBFile, DBFile, str) -> str
-    """Rename the old file out of the way and return its new name. The caller holds its lock."""
+    """Rename the old file out of the way and return its new name. The caller holds its lock.
+
+    Source: docs/domain.md#moving-a-config-db
+    """
     if not source.own:
         name = _free_name(source.folder, source.name, time)
         os.rename(source.real, os.path.join(source.folder, name))

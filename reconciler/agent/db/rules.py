@@ -1,6 +1,6 @@
 """Rules of vDVS for the rows of a config DB, which vDVS itself does not check. Schema 1.1 has fewer than 1.2.
 
-Each broken rule has been seen to break the service or its tools for everybody, or to grant or deny access silently.
+Each rule, when broken, is known to break the service or its tools for every VM, or to grant or deny access silently.
 Source: docs/domain.md#rules-for-rows
 """
 

@@ -106,6 +106,6 @@ def upgrade(connection, has_names):
 
 def record_writer(connection, writer):
     # type: (sqlite3.Connection, str) -> None
-    """Record which host wrote last, in a table of our own."""
+    """Record which host wrote last, in a table of our own. Source: docs/domain.md#the-config-db-schema-12"""
     connection.execute(META)
     connection.execute("INSERT OR REPLACE INTO vdvs_meta(key, value) VALUES ('writer', ?)", (writer,))

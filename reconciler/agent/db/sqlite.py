@@ -68,6 +68,8 @@ def open_reading(root, real):
     """Return a read-only connection: it neither creates a file nor rolls back a journal.
 
     Python 2 cannot request that of SQLite; there the caller must have checked the journal (`refuse_hot_journal`).
+
+    Source: docs/domain.md#locks-and-journal
     """
     if PY2:
         return _connect(root, real, False)
@@ -76,7 +78,10 @@ def open_reading(root, real):
 
 def open_writing(root, real):
     # type: (Root, str) -> sqlite3.Connection
-    """Return a connection for writing. Its first statement rolls back a hot journal."""
+    """Return a connection for writing. Its first statement rolls back a hot journal.
+
+    Source: docs/domain.md#locks-and-journal
+    """
     if PY2:
         return _connect(root, real, False)
     return _connect(root, _uri(real, "rw"), True)
@@ -125,6 +130,8 @@ def retry_while_locked(until, what):
     """Return `what()`, retried while it raises Refused `Locked`, up to the moment `until` (of `monotonic`).
 
     Makes at least one attempt.
+
+    Source: docs/domain.md#locks-and-journal
     """
     pause = 0.002
     while True:
@@ -185,6 +192,8 @@ def as_refused(error):
     """Convert an exception of SQLite or of the operating system to a Refused.
 
     Any other exception is a bug of ours and is returned unchanged.
+
+    Source: docs/domain.md#locks-and-journal
     """
     if isinstance(error, EnvironmentError):
         return os_error_as_refused(error)

@@ -68,7 +68,7 @@ def change(db, request, until):
 
 def commit(connection, until):
     # type: (sqlite3.Connection, float) -> None
-    """Commit. While it waits for readers to finish, nobody else can start reading, and vDVS gives up after 5 seconds.
+    """Commit. While it waits for readers to finish, no other reader can start, and vDVS gives up after 5 seconds.
 
     Source: docs/domain.md#locks-and-journal
     """
@@ -78,7 +78,10 @@ def commit(connection, until):
 
 def _journal_left(db):
     # type: (DBFile) -> bool
-    """Return whether a journal is left, or may be: then the backup may be the only good copy."""
+    """Return whether a journal is left, or may be: then the backup may be the only good copy.
+
+    Source: docs/domain.md#locks-and-journal
+    """
     try:
         return bool(journal_header(db.real))
     except Refused:
@@ -87,7 +90,10 @@ def _journal_left(db):
 
 def recover(db, until):
     # type: (DBFile, float) -> Dict[str, Any]
-    """Open the DB for writing, so that SQLite rolls back an interrupted write; return the fingerprint afterwards."""
+    """Open the DB for writing, so that SQLite rolls back an interrupted write; return the fingerprint afterwards.
+
+    Source: docs/domain.md#locks-and-journal
+    """
     size = db.size()
     if size is None:
         raise Refused("Moved", "%s is not there any more" % db.path)
@@ -236,7 +242,10 @@ def _in_savepoint(tx, actions):
 
 def _blame(added, groups, results):
     # type: (List[Any], List[List[Dict[str, Any]]], List[Result]) -> Dict[int, Result]
-    """Return the failed result of each group, by number, that succeeded and touched what now violates a rule."""
+    """Return the failed result of each group, by number, that succeeded and touched what now violates a rule.
+
+    Source: docs/domain.md#rules-for-rows
+    """
     touched = {}  # type: Dict[Any, List[int]]
     for number, group in enumerate(groups):
         for action in group if results[number]["ok"] else ():

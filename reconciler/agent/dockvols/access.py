@@ -56,6 +56,10 @@ def apply(root, action):
 
 def _set(root, action):
     # type: (Root, Dict[str, Any]) -> None
+    """Write the new access into the metadata file, if it still has the digest of the action.
+
+    Source: docs/domain.md#volume-metadata
+    """
     url, name = root.canonical(action["url"]), native(action["name"])
     place = tree.folder_of(root, url)
     folder = os.path.join(place, native(action["uuid"]))

@@ -32,7 +32,7 @@ NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
 class Unusable(Exception):
-    """Metadata that can be read, but that only an administrator can repair."""
+    """Metadata that can be read, but that only an administrator can repair. Source: docs/domain.md#volume-metadata"""
 
 
 class Unreadable(Exception):
@@ -40,7 +40,10 @@ class Unreadable(Exception):
 
 
 class Retries(object):
-    """The number of attempts left on busy or half-written files, and the pause before each in seconds."""
+    """The number of attempts left on busy or half-written files, and the pause before each in seconds.
+
+    Source: docs/domain.md#volume-metadata
+    """
 
     def __init__(self, left, pause):
         # type: (int, float) -> None
@@ -160,6 +163,8 @@ def load(folder, there, name, retries):
 
     `there`: the names in the folder. A file that is busy, or holds no object, is read again: it may be being written.
     Raises Unusable, Unreadable or OSError.
+
+    Source: docs/domain.md#volume-metadata
     """
     side = _side_file_of(folder, _newest(folder, there, name))
     while True:

@@ -33,7 +33,10 @@ _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 def listing(root, url, wanted):  # noqa: ARG001 - as every kind has it
     # type: (Root, str, Optional[List[Any]]) -> Dict[str, Any]
-    """Return the files of the kind StoragePolicy of a datastore in the protocol: all, whichever are wanted."""
+    """Return the files of the kind StoragePolicy of a datastore in the protocol: all, whichever are wanted.
+
+    Source: docs/domain.md#storage-policies
+    """
     found = {"error": None, "looked": None, "files": {}, "users": {}, "unread": NOT_LOOKED}  # type: Dict[str, Any]
     try:
         place = tree.folder_of(root, url)
@@ -77,6 +80,8 @@ def _folder(place, url):
     """Return the real path of the folder; None if it is missing.
 
     Raises Refused for a link, which may lead to a vmgroup.
+
+    Source: docs/domain.md#storage-policies
     """
     real = os.path.join(place, FOLDER)
     mode = mode_of(real)
@@ -183,7 +188,7 @@ def _write(root, action):
         if action["before"] is not None:
             os.rename(beside, real)
         elif not files.publish(beside, real):
-            raise Refused("Moved", "the policy %s was created by somebody else in the meantime" % action["name"])
+            raise Refused("Moved", "the policy %s was created by another program in the meantime" % action["name"])
     finally:
         files.remove(beside)
     files.sync_folder(os.path.dirname(real))

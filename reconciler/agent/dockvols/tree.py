@@ -31,7 +31,10 @@ _NOT_IN_A_NAME = re.compile(r"[/\x00]")
 
 def listing(root, url):
     # type: (Root, str) -> Dict[str, Any]
-    """Return the `datastores` entry of the protocol for the datastore with this URL (`/vmfs/volumes/<id>`)."""
+    """Return the `datastores` entry of the protocol for the datastore with this URL (`/vmfs/volumes/<id>`).
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     try:
         folder = folder_of(root, url)
         entries = _entries(root, folder, root.canonical(url))
@@ -62,6 +65,8 @@ def folder_of(root, url):
     """Return the real path of `dockvols/`, which may not exist.
 
     Raises Refused `BadRequest`, `NotMounted` or `ReadError`.
+
+    Source: docs/domain.md#layout-of-dockvols
     """
     url = root.canonical(url)
     if posixpath.dirname(url) != VOLUMES:
@@ -125,7 +130,10 @@ def _volumes(folder, entries):
 
 def _canonical_target(root, url, target):
     # type: (Root, str, str) -> str
-    """Return where a link in `dockvols/` points, as a host path by volume id."""
+    """Return where a link in `dockvols/` points, as a host path by volume id.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     return root.canonical(posixpath.join(native(url), "dockvols", target))
 
 
@@ -172,7 +180,10 @@ def _remove(root, action):
 
 def _checked(name):
     # type: (Any) -> str
-    """Return the name, which must stay inside the folder, as native text. Raises Refused."""
+    """Return the name, which must stay inside the folder, as native text. Raises Refused.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     if not name or name in (".", "..") or _NOT_IN_A_NAME.search(name):
         raise Refused("BadRequest", "%r cannot be the name of a link" % name)
     return native(name)

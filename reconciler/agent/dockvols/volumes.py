@@ -34,7 +34,10 @@ class Budget(object):
 
 def names(folder):
     # type: (str) -> List[str]
-    """Return the names of the volume descriptors in the folder at this real path, sorted. Raises OSError."""
+    """Return the names of the volume descriptors in the folder at this real path, sorted. Raises OSError.
+
+    Source: docs/domain.md#volume-metadata
+    """
     return among(os.listdir(folder))
 
 
@@ -49,7 +52,10 @@ def among(listed):
 
 def described(folder, found, budget):
     # type: (str, List[str], Budget) -> List[List[Any]]
-    """Return [volume name, capacity in MB or None if unknown or too costly to read] for each descriptor."""
+    """Return [volume name, capacity in MB or None if unknown or too costly to read] for each descriptor.
+
+    Source: docs/domain.md#volume-metadata
+    """
     return [[readable(name[: -len(".vmdk")]), _capacity(os.path.join(folder, name), budget)] for name in found]
 
 

@@ -125,7 +125,10 @@ def _remove_driver(root, action):
 
 def _still_installed(root, before):
     # type: (Root, str) -> bool
-    """Return whether the driver is installed in the version `before`. Raises Refused `Moved` for another version."""
+    """Return whether the driver is installed in the version `before`. Raises Refused `Moved` for another version.
+
+    Source: docs/domain.md#driver-and-service
+    """
     facts.forget_driver(root)
     found, error = facts.driver(root)
     if error:

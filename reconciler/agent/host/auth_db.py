@@ -25,6 +25,8 @@ class AuthDB(object):
     """The state of `auth-db` at one moment.
 
     `target`: the text of the link, None if it is none; `path`: what it points to, by volume id.
+
+    Source: docs/domain.md#modes-of-a-host
     """
 
     def __init__(self, root):
@@ -62,6 +64,8 @@ class AuthDB(object):
         """Return the path of the config DB that vDVS on this host uses: AUTH_DB if it is the host's own.
 
         None if there is none, or if it is not on a datastore.
+
+        Source: docs/domain.md#modes-of-a-host
         """
         try:
             if mode_of(self._real) is None:

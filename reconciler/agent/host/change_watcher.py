@@ -1,7 +1,7 @@
 """Detection of changes on the host, on datastores or in a config DB between two looks.
 
-Uses `stat` only, which is cheap and disturbs nobody: opening a config DB here would drop SQLite's locks. Only the place
-of a change is reported, because the receiver looks again anyway.
+Uses `stat` only, which is cheap and has no side effects: opening a config DB here would drop SQLite's locks. Only the
+place of a change is reported, because the receiver looks again anyway.
 """
 
 import os

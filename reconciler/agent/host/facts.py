@@ -55,7 +55,10 @@ def driver(root, kept=None):
 
 def kept_driver(root):
     # type: (Root) -> Optional[List[Any]]
-    """Return the last answer of `driver` with the state of the VIB folder; None if esxcli must be asked next time."""
+    """Return the last answer of `driver` with the state of the VIB folder; None if esxcli must be asked next time.
+
+    Source: docs/domain.md#driver-and-service
+    """
     return _kept_drivers.get(root.folder)
 
 
@@ -89,7 +92,10 @@ def service(root):
 
 def ask_service(root):
     # type: (Root) -> str
-    """Ask the init script, and cache the answer until a change watcher asks again."""
+    """Ask the init script, and cache the answer until a change watcher asks again.
+
+    Source: docs/domain.md#driver-and-service
+    """
     pids = pid_files(root)
     state = _status(root)
     _service_cache[root.folder] = (pids, state, monotonic() + SERVICE_SECONDS)
@@ -104,7 +110,10 @@ def forget_service(root):
 
 def pid_files(root):
     # type: (Root) -> Any
-    """Return the state of the pid files of the service and of its watchdog; None if there are none."""
+    """Return the state of the pid files of the service and of its watchdog; None if there are none.
+
+    Source: docs/domain.md#driver-and-service
+    """
     try:
         folder = root.real(RUNNING)
         names = sorted(name for name in os.listdir(folder) if SERVICE_TAG in name)
@@ -160,6 +169,8 @@ def _installed(root):
     """Return the state of the folder of installed VIBs, which differs after each change and each boot.
 
     None if it cannot be determined, or if the folder was changed a moment ago.
+
+    Source: docs/domain.md#driver-and-service
     """
     found = _installed_vibs(root)
     return None if found is None or not files.is_settled(found[0]) else found[1]

@@ -23,7 +23,10 @@ def read(root):
 
 def change(root, action):
     # type: (Root, Dict[str, Any]) -> None
-    """Change a setting, if it is still `before`, and restart the service if it runs. Raises Refused."""
+    """Change a setting, if it is still `before`, and restart the service if it runs. Raises Refused.
+
+    Source: docs/domain.md#log-level
+    """
     setting, value = SETTINGS.get(action["setting"]), action["value"]
     if setting is None:
         raise Refused("BadRequest", "there is no setting %s" % action["setting"])

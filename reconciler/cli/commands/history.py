@@ -109,7 +109,7 @@ def _default_file(paths: tuple[str, ...], site: str | None) -> Path:
 
 
 def _named(what: tuple[str, ...]) -> list[str]:
-    """`kind/name` of the objects that are asked for."""
+    """Return `kind/name` of the requested objects."""
     from reconciler.cli import kinds
 
     if not what:

@@ -1,4 +1,4 @@
-"""`vdvs lab`: the embedded site, and `vdvs lab break`: what goes wrong on real sites, done to it."""
+"""`vdvs lab`: the embedded site, and `vdvs lab break`: faults of real sites, made in it."""
 
 from __future__ import annotations
 

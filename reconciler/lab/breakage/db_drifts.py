@@ -108,7 +108,5 @@ DRIFTS = (
     Drift("db-hot-journal", "a writer was killed in the middle of its commit", _hot_journal),
     Drift("db-wal", "the config DB was put into WAL mode, which does not work between hosts", _wal),
     Drift("db-old-copy", "the config DB was replaced by its oldest backup", _old_copy, 1362),
-    Drift(
-        "db-made-anew", "somebody removed the config DB and ran `config init`: only _DEFAULT is left", _made_anew, 987
-    ),
+    Drift("db-made-anew", "the config DB was removed and `config init` run: only _DEFAULT is left", _made_anew, 987),
 )

@@ -16,6 +16,8 @@ def _link_to(destination: Callable[[Target, str], str]) -> Callable[[Target], No
     """Return a drift that replaces the name link of a vmgroup with a volume.
 
     `destination` gets the target and the uuid of the vmgroup, and returns the text of the link.
+
+    Source: docs/domain.md#layout-of-dockvols
     """
 
     def make(target: Target) -> None:

@@ -17,7 +17,10 @@ _OTHER = "/vmfs/volumes/00000000-00000000-0000-000000000000"
 
 
 def _edit(change: Callable[[list[str], int, int], list[str]]) -> Callable[[Target], None]:
-    """Return a drift that changes the lines; `change` gets all lines, and start and end of the section."""
+    """Return a drift that changes the lines; `change` gets all lines, and start and end of the section.
+
+    Source: docs/domain.md#boot-script
+    """
 
     def make(target: Target) -> None:
         path = target.real(LOCAL_SH)

@@ -17,7 +17,10 @@ BY_HAND = "5ca1ab1e-0000-4000-8000-000000000001"
 
 
 def _of_group(statement: str) -> Callable[[Target], None]:
-    """Return a drift that runs one statement on the vmgroup with the uuid `?1`, on the datastore with the URL `?2`."""
+    """Return a drift that runs one statement on the vmgroup with the uuid `?1`, on the datastore with the URL `?2`.
+
+    Source: docs/domain.md#rules-for-rows
+    """
 
     def make(target: Target) -> None:
         values = (target.group[0], target.url)
@@ -27,7 +30,10 @@ def _of_group(statement: str) -> Callable[[Target], None]:
 
 
 def _of_vm(statement: str) -> Callable[[Target], None]:
-    """Return a drift that runs one statement on the first VM of the vmgroup, whose id is `?`."""
+    """Return a drift that runs one statement on the first VM of the vmgroup, whose id is `?`.
+
+    Source: docs/domain.md#rules-for-rows
+    """
 
     def make(target: Target) -> None:
         uuid, name = target.group

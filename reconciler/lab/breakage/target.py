@@ -38,7 +38,7 @@ class Target(Struct, frozen=True):
 
     @property
     def auth_db(self) -> Path:
-        """The host's link to the config DB."""
+        """The host's link to the config DB. Source: docs/domain.md#modes-of-a-host"""
         return self.real(AUTH_DB)
 
     @property
@@ -64,7 +64,7 @@ class Target(Struct, frozen=True):
 
     @property
     def url(self) -> str:
-        """The URL of that datastore, as vDVS writes it."""
+        """The URL of that datastore, as vDVS writes it. Source: docs/domain.md#identity-of-vms-and-datastores"""
         return f"/vmfs/volumes/{self.volume_id}"
 
     @property
@@ -84,7 +84,10 @@ class Target(Struct, frozen=True):
 
     @property
     def policies(self) -> Path:
-        """The folder of the storage policies, on the vSAN datastore. Raises UsageError if there is none."""
+        """The folder of the storage policies, on the vSAN datastore. Raises UsageError if there is none.
+
+        Source: docs/domain.md#storage-policies
+        """
         vsan = [entry["id"] for entry in self.inventory()["datastores"] if entry["type"] == "vsan"]
         if not vsan:
             raise UsageError("the lab has no vSAN datastore; `vdvs lab up --vsan` makes one with it")
@@ -115,7 +118,10 @@ class Target(Struct, frozen=True):
         self.sql(statement, uuid, url, *values.values())
 
     def a_volume(self, name: str = "by-hand") -> Path:
-        """Return the folder of the vmgroup, with a volume of 1 MB as vDVS makes it: booked, with a name link."""
+        """Return the folder of the vmgroup, with a volume of 1 MB as vDVS makes it: booked, with a name link.
+
+        Source: docs/domain.md#layout-of-dockvols
+        """
         uuid, group = self.group
         folder, link = self.dockvols / uuid, self.dockvols / group
         if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
@@ -129,7 +135,10 @@ class Target(Struct, frozen=True):
 
     @property
     def metadata(self) -> Path:
-        """The metadata file of the vmgroup's first volume by name; a volume is made if there is none."""
+        """The metadata file of the vmgroup's first volume by name; a volume is made if there is none.
+
+        Source: docs/domain.md#volume-metadata
+        """
         folder = self.dockvols / self.group[0]
         if not any(folder.glob("*.vmfd")):
             self.a_volume()

@@ -14,7 +14,10 @@ from reconciler.model.kinds.volume import VolumeAccess
 
 
 def _access(change: Callable[[str], str]) -> Callable[[Target], None]:
-    """Return a drift that writes another access into the metadata, as `vmdkops_admin.py volume set` does."""
+    """Return a drift that writes another access into the metadata, as `vmdkops_admin.py volume set` does.
+
+    Source: docs/domain.md#volume-metadata
+    """
 
     def make(target: Target) -> None:
         side = target.metadata
@@ -44,7 +47,7 @@ def _is_link(target: Target) -> None:
 
 
 def _named(line: str) -> Callable[[Target], None]:
-    """Return a drift of the descriptor's line that names the metadata."""
+    """Return a drift of the descriptor's line that names the metadata. Source: docs/domain.md#volume-metadata"""
 
     def make(target: Target) -> None:
         side = target.metadata

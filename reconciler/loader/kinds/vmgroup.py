@@ -209,7 +209,10 @@ class _Checks:
 
 
 def _check_access(document: Document, group: DesiredVMGroup) -> Iterator[ManifestError]:
-    """Check that each datastore has one entry, and limits that allow volumes of the maximum size."""
+    """Check that each datastore has one entry, and limits that allow volumes of the maximum size.
+
+    Source: docs/domain.md#rules-for-rows
+    """
     first: dict[str, int] = {}
     for position, access in enumerate(group.access or ()):
         path: Path = ("spec", "access", position)

@@ -27,7 +27,7 @@ def build(manifests: ManifestSet) -> Iterator[tuple[Document, DesiredVolume]]:
 
 
 def check(manifests: ManifestSet) -> Iterator[ManifestError]:
-    """Check names, which are unique in a vmgroup on a datastore."""
+    """Check names, which are unique in a vmgroup on a datastore. Source: docs/domain.md#volumes"""
     for document in manifests.documents[Kind.VOLUME]:
         name = document.name or ""
         if why := why_not_volume_name(name):

@@ -11,7 +11,6 @@ from yaml.reader import ReaderError
 from reconciler.loader.wording import quoted
 
 _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
-_OPENED: Final = ("while scanning a quoted scalar", "while parsing a flow sequence", "while parsing a flow mapping")
 _UNCLOSED: Final = ("found unexpected end of stream", "found unexpected document indicator")
 _CLEARER: Final = {
     "mapping values are not allowed in this context": "a ':' where no key can be; "

@@ -16,7 +16,7 @@ from reconciler.model.refs import DatastoreRef, Location, ObjectRef, Source, own
 
 
 class Unmanaged(StrEnum):
-    """What to do about vmgroups in the config DB that no manifest declares."""
+    """Treatment of vmgroups in the config DB that no manifest declares."""
 
     REPORT = "Report"
     IGNORE = "Ignore"
@@ -24,7 +24,7 @@ class Unmanaged(StrEnum):
 
 
 class HostSelector(Strict, frozen=True):
-    """Which hosts use a config DB; exactly one field is set."""
+    """Selection of the hosts that use a config DB; exactly one field is set."""
 
     match_labels: tuple[tuple[str, str], ...] | None = None
     names: tuple[str, ...] | None = None
@@ -117,7 +117,7 @@ class CopiedFrom(Strict, frozen=True, array_like=True):
 
     @property
     def location(self) -> Location:
-        """Where the other one is."""
+        """Location of the original."""
         return Location(self.path, self.host)
 
 

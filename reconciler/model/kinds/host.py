@@ -73,7 +73,7 @@ class HostSpec(Strict, frozen=True):
 
     @property
     def empty(self) -> bool:
-        """Whether all is left alone."""
+        """Whether nothing is declared."""
         return self == HostSpec()
 
 
@@ -103,14 +103,14 @@ class ResolvedHost(Strict, frozen=True):
 
     @property
     def location(self) -> Location | None:
-        """Location of the config DB that it shall use; None: none."""
+        """Location of the config DB that it is to use; None: none."""
         if self.config_db is None:
             return None
         return own_location(self.ref.name) if self.datastore is None else Location(self.datastore.db_path)
 
 
 class DBMode(StrEnum):
-    """Which config DB a host uses. NotConfigured is open to everybody; BrokenLink refuses every request. Source:
+    """Kind of config DB that a host uses. NotConfigured is open to every VM; BrokenLink refuses every request. Source:
     docs/domain.md#modes-of-a-host
     """
 

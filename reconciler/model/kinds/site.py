@@ -111,9 +111,8 @@ class Site(Strict, frozen=True):
 
     @property
     def reach(self) -> tuple[str, tuple[str, ...], str | None]:
-        """What makes it this site besides its name: the folder of a lab (or `ssh`), the vCenters, the inventory file.
-
-        Logins, ports, time-outs, certificates and the addresses that may be named do not.
+        """Identity of the site besides its name: the folder of a lab (or `ssh`), the vCenters, the inventory file.
+        Logins, ports, time-outs, certificates and allowed addresses are no part of it.
         """
         hosts = self.way.directory if isinstance(self.way, Lab) else "ssh"
         return hosts, tuple(sorted(vcenter.server for vcenter in self.vcenters)), self.inventory_file

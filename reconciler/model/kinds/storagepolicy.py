@@ -92,7 +92,7 @@ def why_not_policy(content: str) -> str | None:
             return problem
         names.append(rule[1])
         left = left[rule.end() :]
-    return None if names else f"it says nothing; write such as {EXAMPLE}"
+    return None if names else f"it names no capability; write, for example, {EXAMPLE}"
 
 
 def _unusable(capability: str, before: list[str]) -> str | None:

@@ -37,8 +37,8 @@ class SettingsState(StrEnum):
     """Result of reading the metadata of an existing volume."""
 
     READ = "read"
-    UNUSABLE = "unusable"  # surely not as vDVS makes them, so that nothing in them could be changed
-    UNKNOWN = "unknown"  # what is in them could not be told
+    UNUSABLE = "unusable"  # certainly not as vDVS makes them, so they cannot be changed
+    UNKNOWN = "unknown"  # their content could not be read
 
 
 class Attached(Strict, frozen=True, array_like=True):
@@ -76,7 +76,7 @@ class ObservedVolumes(ObservedFiles, frozen=True, tag=Kind.VOLUME.value):
         if self.error is not None:
             return VolumeSettings(SettingsState.UNKNOWN, self.error)
         if self.looked is not None and name not in self.looked:
-            return VolumeSettings(SettingsState.UNKNOWN, "nobody looked for it")
+            return VolumeSettings(SettingsState.UNKNOWN, "it was not requested")
         return self.found.get(uuid, {}).get(name)
 
 

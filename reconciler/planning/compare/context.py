@@ -31,8 +31,9 @@ from reconciler.planning.vmgroup.undeclared import Undeclared, hindrance, undecl
 
 
 class VMGroupContext(Struct, frozen=True):
-    """The vmgroups of one config DB: declared ones beside what is there, and the `undeclared`, each with what keeps it
-    from being deleted (None: nothing does, or it is only reported)."""
+    """The vmgroups of one config DB: declared ones paired with existing ones, and the `undeclared`, each with what
+    keeps it from being deleted (None: nothing does, or it is only reported).
+    """
 
     pairs: tuple[Pair, ...]
     undeclared: tuple[tuple[Undeclared, str | None], ...]
@@ -43,8 +44,8 @@ class VMGroupContext(Struct, frozen=True):
 class DBContext(Struct, frozen=True):
     """A config DB, as it was read (`stored`), and as it is once it is upgraded and moved (`seen`).
 
-    `presence`: how the DB itself differs, its rows and its move left aside. `ledger`: who applied what in it, and where
-    that is recorded (None: nobody knows, or nothing is written to it now). `old_driver`: why it cannot be upgraded.
+    `presence`: how the DB itself differs, apart from its rows and its move. `ledger`: who applied what in it, and where
+    that is recorded (None: unknown, or nothing may be written to it now). `old_driver`: why it cannot be upgraded.
     `joinable`: hosts may be pointed at it. `vmgroups`: what its vmgroups are compared with, or why they cannot be.
     """
 
@@ -61,7 +62,7 @@ class DBContext(Struct, frozen=True):
 
     @property
     def moves(self) -> bool:
-        """Whether it moves, or would if nothing were in the way: until then nothing else is written to it."""
+        """Whether a move of it is pending, blocked or not: until it is done, nothing else is written to it."""
         return self.relocation is not None and self.relocation.pending
 
     @property
@@ -74,7 +75,7 @@ class SiteContext(Struct, frozen=True):
     """The whole site: what is wanted, what was `found`, and what is found once config DBs are upgraded and moved
     (`expected`).
 
-    `applying`: on whose behalf (None: nobody's). `links`: who else bears the name of a vmgroup. `attached`: the names
+    `applying`: on whose behalf (None: nobody's). `links`: other vmgroups with the same name. `attached`: the names
     of the VMs with vDVS disks attached, by host; `disks`, `homes`: see `Membership`. `databases` by ref.
     """
 
@@ -93,7 +94,7 @@ class SiteContext(Struct, frozen=True):
 def site_context(
     resolved: Resolved, found: Observed, fresh: Mapping[ObjectRef, str], applying: Applying | None
 ) -> SiteContext:
-    """Everything that the passes need. `fresh`: UUIDs for the vmgroups to be made."""
+    """Build everything that the passes need. `fresh`: UUIDs for new vmgroups."""
     inventory = resolved.inventory
     names = DisplayNames(inventory)
     relocations = {db.ref: relocation(db, resolved, found, names) for db in resolved.config_dbs}
@@ -134,10 +135,10 @@ def _db_context(
     old_driver = None if pending else why_not_upgrade(db, stored, observed)
     joinable = usable(presence, seen) and old_driver is None and not elsewhere
     writable = seen.state is DBState.PRESENT or presence.op is Op.CREATE
-    barred = _barred(db, seen, presence, moves, elsewhere)
+    not_comparable = _why_not_comparable(db, seen, presence, moves, elsewhere)
     applying = None if pending else site.applying
     if applying is not None and applying.prune:
-        # That a selector matches nothing is now an order to remove whom it does not match.
+        # Pruning removes all members where a selector matches nothing.
         groups = [replace(group, removes_members=True) for group in groups]
     return DBContext(
         db,
@@ -149,11 +150,11 @@ def _db_context(
         joinable if moves is None or not pending else moves.move is not None,
         ledger(seen) if writable and not pending else None,
         tuple(groups),
-        barred or _vmgroups(db, site, seen, groups, applying, fresh, unseen),
+        not_comparable or _vmgroups(db, site, seen, groups, applying, fresh, unseen),
     )
 
 
-def _barred(
+def _why_not_comparable(
     db: ResolvedConfigDB, seen: ObservedConfigDB, presence: Change, moves: Relocation | None, elsewhere: bool
 ) -> tuple[Op, str] | None:
     """Why the vmgroups of a config DB cannot be compared with anything."""

@@ -53,7 +53,7 @@ def _config_db(context: DBContext, site: SiteContext) -> Change:
 
 
 def _combined(parts: list[Change]) -> Change:
-    """Combine several changes of one object: all is done that can be done, the rest is named as held back."""
+    """Combine several changes of one object: what can be done is done, and the rest is reported as held back."""
     doing = [part for part in parts if part.op in _WRITABLE]
     blocked = [part for part in parts if part.op is Op.BLOCKED]
     notes = tuple(note for part in parts for note in part.notes)

@@ -84,8 +84,11 @@ def _unknown(seen: ObservedConfigDB) -> str:
 
 def used_elsewhere(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, names: DisplayNames) -> str | None:
     """Return which undeclared, working DB all hosts of this one use instead, or None. One stray host is drift;
-    all of them together mean that `spec.datastore` was changed to where there is one already. (Hosts that vDVS is to
-    leave, or has left, say nothing.)"""
+    all of them together mean that `spec.datastore` now names a place that has a DB already. (Hosts from which vDVS is
+    or was removed do not count.)
+
+    Source: docs/domain.md#moving-a-config-db
+    """
     if db.datastore is None:
         return None
     users = [host.ref.name for host in resolved.hosts if host.config_db == db.ref]
@@ -118,7 +121,11 @@ def _earlier(db: ResolvedConfigDB, seen: ObservedConfigDB, observed: Observed, n
 
 
 def _perhaps_volumes(observed: Observed, names: DisplayNames) -> str | None:
-    """Where there are volumes, or may be. What only silent hosts mount does not count: every host has such a one."""
+    """Return where there are, or may be, volumes. A datastore that only unreachable hosts mount does not count: every
+    host has one of its own.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     answered = [host for host in observed.hosts.values() if isinstance(host, ObservedHost)]
     mounted = {VOLUMES + volume for host in answered for volume in host.volumes}
     for url, datastore in sorted(observed.datastores.items()):
@@ -170,7 +177,10 @@ def _shared(name: str, observed: Observed, names: DisplayNames) -> str | None:
 
 def _orphans(resolved: Resolved, observed: Observed, names: DisplayNames) -> str | None:
     """Volumes of a vmgroup that no DB has and no manifest pins: those of a DB that is gone. `_DEFAULT` serves hosts
-    without a DB, so its volumes prove nothing."""
+    without a DB, so its volumes prove nothing.
+
+    Source: docs/domain.md#orphaned-volumes
+    """
     known = {row.id for db in observed.config_dbs.values() for row in db.tenants} | {DEFAULT_VMGROUP_UUID}
     known |= {group.uuid for group in resolved.vmgroups if group.uuid is not None}
     folders = {name for datastore in observed.datastores.values() for name in datastore.entries}
@@ -182,6 +192,9 @@ def _orphans(resolved: Resolved, observed: Observed, names: DisplayNames) -> str
 
 
 def usable(change: Change, seen: ObservedConfigDB) -> bool:
-    """Whether hosts may be pointed at this DB: it is there, is being made in this plan, or is merely busy."""
+    """Whether hosts may be linked to this DB: it exists, is created in this plan, or is merely busy.
+
+    Source: docs/domain.md#locks-and-journal
+    """
     busy = seen.state is DBState.UNKNOWN and seen.reason in ("Locked", "HotJournal", "HostJournal")
     return seen.state is DBState.PRESENT or change.op is Op.CREATE or busy

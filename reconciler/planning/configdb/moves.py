@@ -14,14 +14,17 @@ from reconciler.planning.configdb.relocation import volume_of
 
 
 def move_of(change: Change) -> MoveDB | None:
-    """The move that a change consists of, if it does."""
+    """Return the move of a config DB in this change; None: there is none. Source: docs/domain.md#moving-a-config-db"""
     return next((action for action in change.actions if isinstance(action, MoveDB)), None)
 
 
 def plan_moves(
     diff: Diff, permitted: Iterable[Change], resolved: Resolved, observed: Observed
 ) -> tuple[tuple[MovePlan, ...], tuple[Withheld, ...]]:
-    """The moves, and what is permitted but would be half of a move, with the reason."""
+    """Return the moves, and the permitted changes that would be half of a move, with the reason.
+
+    Source: docs/domain.md#moving-a-config-db
+    """
     let_through = {change.ref: change for change in permitted}
     databases = {db.ref: db for db in resolved.config_dbs}
     moves: list[MovePlan] = []
@@ -44,20 +47,28 @@ def plan_moves(
 
 
 def _is_led(change: Change, move: MoveDB) -> bool:
-    """Whether a permitted change is the move, or leads its host there; that of a SingleNode DB is led by the move."""
+    """Whether a permitted change is the move, or links its host to the new place; the move itself links that of a
+    SingleNode DB.
+
+    Source: docs/domain.md#moving-a-config-db
+    """
     if change.ref in (move.ref, ObjectRef(Kind.HOST, move.source_host)):
         return change.ref == move.ref or any(field.path == "configDB" for field in change.fields)
     return any(isinstance(action, LinkDB) for action in change.actions)
 
 
 def _followers(db: ResolvedConfigDB, observed: Observed) -> list[ObjectRef]:
-    """The hosts that have to be led to the new place."""
+    """Return the hosts that have to be linked to the new place."""
     answered = [host for name in db.hosts if isinstance(host := observed.hosts.get(name), ObservedHost)]
     return [ObjectRef(Kind.HOST, host.name) for host in answered if host.link_path != db.location.path]
 
 
 def _writer(db: ResolvedConfigDB, move: MoveDB, observed: Observed) -> str | None:
-    """The one host that sees both places, and may write: the one that wrote last, if it does, else the first."""
+    """Return the host that carries out the move: of those that see both places and can write, the last writer, else the
+    first.
+
+    Source: docs/domain.md#moving-a-config-db
+    """
     source = Location(move.source, move.source_host)
     needed = {db.datastore.id} if db.datastore is not None else set()
     needed |= set() if source.host else {volume_of(source)}

@@ -24,19 +24,27 @@ _FULL = PrivilegeRow("", "", **FULL_ACCESS)
 
 def half_upgraded(db: ObservedConfigDB) -> bool:
     """Whether vDVS began to upgrade this DB and did not finish: it raises the version first, and never tries again.
-    The row that it removes last is still there."""
+    The row that it removes last is still there.
+
+    Source: docs/domain.md#older-schemas
+    """
     return db.schema is not Schema.V1_1 and _former_default(db) is not None
 
 
 def is_old(db: ObservedConfigDB) -> bool:
-    """Whether a config DB that could be read has to be upgraded, wholly or the rest."""
+    """Whether a config DB that could be read has to be upgraded, or its upgrade finished.
+
+    Source: docs/domain.md#older-schemas
+    """
     return db.state is DBState.PRESENT and (db.schema is not Schema.V1_2 or half_upgraded(db))
 
 
 def lifted(db: ObservedConfigDB) -> ObservedConfigDB:
-    """The config DB as our upgrade leaves it; one that needs none as it is.
+    """Return the config DB as our upgrade leaves it; unchanged if it needs none.
 
     What is added allows what the `_DEFAULT_URL` row allowed where it applied; everything, if there is none.
+
+    Source: docs/domain.md#older-schemas
     """
     if not is_old(db):
         return db
@@ -61,8 +69,11 @@ def _named(db: ObservedConfigDB, known: Mapping[str, str]) -> ObservedConfigDB:
 
 
 def as_vdvs_upgrades(db: ObservedConfigDB) -> ObservedConfigDB:
-    """The rows that vDVS 0.14 or later itself goes by: it upgrades schema 1.1 before it answers. What it adds allows
-    everything, and a row that is there already makes it stop halfway."""
+    """Return the rows that vDVS 0.14 or later uses: it upgrades schema 1.1 before it answers. What it adds allows
+    everything, and a row that is there already makes it stop halfway.
+
+    Source: docs/domain.md#older-schemas
+    """
     stops = any((row.tenant_id, row.url) == (DEFAULT_VMGROUP_UUID, ALL_DS_URL) for row in db.privileges)
     return db if db.schema is not Schema.V1_1 or stops else _lifted(db, _FULL)
 
@@ -81,7 +92,10 @@ def _lifted(db: ObservedConfigDB, granted: PrivilegeRow) -> ObservedConfigDB:
 
 
 def as_granted(db: ObservedConfigDB) -> dict[str, VMGroupState]:
-    """The vmgroups of a config DB that is old, by UUID, with rows of 1.2 that allow what its own allow now."""
+    """The vmgroups of a config DB that is old, by UUID, with rows of 1.2 that allow what its own allow now.
+
+    Source: docs/domain.md#older-schemas
+    """
     states = observed_states(db)
     if db.schema is not Schema.V1_1:
         return states
@@ -104,7 +118,7 @@ def _unset(default_url: str | None) -> bool:
 
 
 def _former_default(db: ObservedConfigDB) -> PrivilegeRow | None:
-    """The row of `_DEFAULT` that counted for everybody."""
+    """Return the row of `_DEFAULT` that applied to every vmgroup. Source: docs/domain.md#older-schemas"""
     rows = (row for row in db.privileges if row.url == OLD_DEFAULT_URL and row.tenant_id == DEFAULT_VMGROUP_UUID)
     found = next(rows, None)
     there = found is not None and any(tenant.id == DEFAULT_VMGROUP_UUID for tenant in db.tenants)

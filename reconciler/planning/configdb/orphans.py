@@ -1,7 +1,7 @@
-"""Orphans in `dockvols/`, of no vmgroup of any config DB: volumes that nobody can mount, and name links left over.
+"""Orphans in `dockvols/`, of no vmgroup of any config DB: volumes that no VM can mount, and stale name links.
 
 No command of vDVS removes either. `vdvs` reports them and leaves them: the volumes may be all that is left of a
-vmgroup, and only people know whether a vmgroup with its UUID shall return.
+vmgroup, and only an administrator knows whether it will be created again with its UUID.
 
 Source: docs/domain.md#orphaned-volumes
 """
@@ -19,7 +19,7 @@ from reconciler.model.state import DockvolsEntry, EntryKind, Observed, Resolved
 from reconciler.planning.files.storagepolicy import keeper
 from reconciler.planning.scope import incomplete
 
-# Of a volume there are more files than the one that is called like it.
+# A volume has more files than the one with its name.
 _VOLUME_FILE = re.compile(r".*(?<!-flat)(?<!-delta)(?<!-ctk)(?<!-digest)(?<!-[0-9]{6})\.vmdk", re.DOTALL)
 
 
@@ -32,7 +32,9 @@ _TYPE = "NoOrphans"
 def no_orphans(resolved: Resolved, observed: Observed) -> Iterator[Condition]:
     """`NoOrphans` of every config DB: of the datastores that hosts of it mount, each reported once.
 
-    Unknown, while any config DB or host could not be read: what seems to be nobody's may be of a vmgroup there.
+    Unknown if any config DB or host could not be read: apparent orphans may belong to a vmgroup there.
+
+    Source: docs/domain.md#orphaned-volumes
     """
     unseen = incomplete(resolved, observed)
     uuids = {row.id for db in observed.config_dbs.values() for row in db.tenants}

@@ -1,4 +1,4 @@
-"""A host with a config DB of its own (SingleNode) that shall use an existing shared one: whether it may be left.
+"""Hosts with their own config DB (SingleNode) that are to use an existing shared one: whether they may leave theirs.
 
 Source: docs/domain.md#moving-a-config-db
 """
@@ -15,7 +15,10 @@ from reconciler.planning.spelling import DisplayNames
 
 
 class OwnDB(Struct, frozen=True):
-    """The config DB of one host alone. `hindrance`: why the host must not leave it; None: nothing would be lost."""
+    """The config DB of one host alone. `hindrance`: why the host must not leave it; None: nothing would be lost.
+
+    Source: docs/domain.md#moving-a-config-db
+    """
 
     fingerprint: str
     hindrance: str | None
@@ -28,7 +31,10 @@ def own_db(
     observed: Observed,
     names: DisplayNames,
 ) -> OwnDB | None:
-    """The host's own config DB, where it shall use a shared one; None: it has none, or shall use none other. Pure."""
+    """Return the host's own config DB if the host is to use a shared one; None: it has none, or keeps it. Pure.
+
+    Source: docs/domain.md#moving-a-config-db
+    """
     if isinstance(seen, UnreachableHost) or seen.db_mode is not DBMode.SINGLE_NODE:
         return None
     if host.location is None or host.location.host:
@@ -54,8 +60,11 @@ def own_db(
 def _lost(
     own: ObservedConfigDB, shared: ObservedConfigDB, resolved: Resolved, host: ResolvedHost, names: DisplayNames
 ) -> str | None:
-    """The first thing that nothing else would know. What a manifest says of a vmgroup is known; `_DEFAULT` is, unless
-    volumes are booked for it, because every config DB may have one, and what it allows there its manifest says."""
+    """Return the first item that would be lost. What a manifest states about a vmgroup is not; nor is `_DEFAULT`,
+    unless it has booked volumes, because every config DB may have one, with the rights in its manifest.
+
+    Source: docs/domain.md#moving-a-config-db
+    """
     if own.dead_rows:
         return f"a row that cannot be decoded ({own.dead_rows[0].why})"
     there = {row.id for row in shared.tenants}

@@ -1,7 +1,8 @@
 """A config DB whose hosts use it in another place than its manifest says: whether, and how, it is moved there.
 
 The old place is where its hosts link to, or the one host's own DB (SingleNode); never one that another ConfigDB
-declares. A new DB that is a copy, made by a move, says of itself where it was copied from, and what the rows were then.
+declares. A new DB that is a copy, made by a move, records where it was copied from, and the fingerprint of the rows
+then.
 
 | old place        | new place              | hosts    | outcome                                                       |
 |------------------|------------------------|----------|---------------------------------------------------------------|
@@ -51,8 +52,10 @@ _Hosts = Mapping[str, ObservedHost | UnreachableHost]
 class Relocation(Struct, frozen=True):
     """A move from `source` that is to be made, or is not finished. `hindrance`: why it cannot go on now; else `move`.
 
-    `began`: an earlier pass has copied it. `led`: no host uses another place any more than the new one. `rows`: the
+    `began`: an earlier pass has copied it. `led`: no host uses any place but the new one. `rows`: the
     config DB as it will be there, where that is known.
+
+    Source: docs/domain.md#moving-a-config-db
     """
 
     source: Location
@@ -64,15 +67,14 @@ class Relocation(Struct, frozen=True):
 
     @property
     def pending(self) -> bool:
-        """Whether its hosts are still to be led there; False: at most the old file is left."""
+        """Whether hosts still have to be linked to the new place; False: at most the old file is left."""
         return self.move is not None or not self.led
 
 
 def earlier_places(
     resolved: Resolved, hosts: _Hosts, config_dbs: Mapping[Location, ObservedConfigDB]
 ) -> frozenset[Location]:
-    """The places, beside those declared, that must be looked at to judge a move, or a host that leaves its own
-    config DB."""
+    """Return the places to observe, besides those declared, to judge moves and hosts that leave their own config DB."""
     found: set[Location] = set()
     for db in resolved.config_dbs:
         seen = config_dbs.get(db.location)
@@ -87,7 +89,10 @@ def earlier_places(
 
 
 def place_of(host: ObservedHost) -> Location | None:
-    """Where the config DB is that a host uses; None: it uses none, or a link that leads to no datastore."""
+    """Return where the config DB is that a host uses; None: it uses none, or its link leads to no datastore.
+
+    Source: docs/domain.md#moving-a-config-db
+    """
     if host.db_mode is DBMode.SINGLE_NODE:
         return own_location(host.name)
     path = host.link_path or ""
@@ -100,7 +105,10 @@ def volume_of(location: Location) -> str:
 
 
 def relocation(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, names: DisplayNames) -> Relocation | None:
-    """The move of a config DB to where its manifest says; None: there is nothing to be moved. Pure; see the table."""
+    """Return the move of a config DB to the place in its manifest; None: nothing to move. Pure; see the table.
+
+    Source: docs/domain.md#moving-a-config-db
+    """
     target = observed.config_dbs[db.location]
     origin = target.copied_from.location if target.copied_from is not None else None
     if db.datastore is None or target.state is DBState.UNKNOWN or origin == db.location:
@@ -118,7 +126,7 @@ def relocation(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, nam
         for name in db.hosts
     )
     hindrance = (
-        _several(places, users, names)
+        _why_several(places, users, names)
         or _unseen(resolved, observed)
         or _other_users(db, source, resolved, observed)
         or _lost_here(db, target, observed)
@@ -145,8 +153,8 @@ def relocation(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, nam
 
 
 def relocation_change(db: ResolvedConfigDB, found: Relocation, resolved: Resolved, names: DisplayNames) -> Change:
-    """Return the change of a config DB that moves, or that cannot."""
-    place = spelt(found.source, names)
+    """Return the change of a config DB that moves, or that cannot. Source: docs/domain.md#moving-a-config-db"""
+    place = in_words(found.source, names)
     if found.move is None:
         return Change(db.ref, Op.BLOCKED, f"it is not moved here from {place}: {found.hindrance}")
     before = "SingleNode" if found.source.host else names.volume(volume_of(found.source))
@@ -170,13 +178,13 @@ def relocation_change(db: ResolvedConfigDB, found: Relocation, resolved: Resolve
     return Change(db.ref, Op.UPDATE, reason, (field,), (found.move,), Risk.DISRUPTS, tuple(notes))
 
 
-def spelt(place: Location, names: DisplayNames) -> str:
-    """A place in words."""
+def in_words(place: Location, names: DisplayNames) -> str:
+    """Spell a place."""
     return f"{place.path} of host/{place.host} alone" if place.host else names.path(place.path)
 
 
 def _elsewhere(db: ResolvedConfigDB, resolved: Resolved, hosts: _Hosts) -> dict[Location, list[str]]:
-    """The places that hosts of this DB use in its stead, and that no ConfigDB declares."""
+    """Return the places that hosts of this DB use instead, and that no ConfigDB declares."""
     declared = {known.location for known in resolved.config_dbs}
     found: dict[Location, list[str]] = {}
     for name in sorted(db.hosts):
@@ -187,15 +195,18 @@ def _elsewhere(db: ResolvedConfigDB, resolved: Resolved, hosts: _Hosts) -> dict[
     return found
 
 
-def _several(places: list[Location], users: Mapping[Location, list[str]], names: DisplayNames) -> str | None:
+def _why_several(places: list[Location], users: Mapping[Location, list[str]], names: DisplayNames) -> str | None:
     if len(places) < 2:
         return None
-    uses = [f"host/{users[place][0]} uses {spelt(place, names)}" for place in places if place in users]
+    uses = [f"host/{users[place][0]} uses {in_words(place, names)}" for place in places if place in users]
     return f"its hosts use more than one: {', '.join(uses)}; let all of them use the right one first"
 
 
 def _unseen(resolved: Resolved, observed: Observed) -> str | None:
-    """Return which host or config DB may use the old place and is not seen, or None."""
+    """Return which host or config DB may use the old place but could not be read, or None.
+
+    Source: docs/domain.md#moving-a-config-db
+    """
     for failed in sorted(resolved.unresolved, key=lambda failed: failed.ref.sort_key):
         if failed.ref.kind in (Kind.HOST, Kind.CONFIG_DB):
             return f"{failed.ref} could not be looked up"
@@ -213,7 +224,7 @@ def _other_users(db: ResolvedConfigDB, source: Location, resolved: Resolved, obs
 
 
 def _lost_here(db: ResolvedConfigDB, target: ObservedConfigDB, observed: Observed) -> str | None:
-    """Return the evidence that a DB in the new place is gone, which must not be forgotten over this one, or None."""
+    """Return the evidence that a DB in the new place was lost, which a move there would cover up, or None."""
     if db.datastore is None or target.state not in _GONE:
         return None
     for name, host in sorted(observed.hosts.items()):
@@ -238,7 +249,7 @@ def _not_mounted(db: ResolvedConfigDB, observed: Observed) -> str | None:
 def _why_not_these(
     source: Location, old: ObservedConfigDB | None, target: ObservedConfigDB, names: DisplayNames
 ) -> str | None:
-    """Return what about the two files themselves is in the way, or None."""
+    """Return what in the two files themselves prevents the move, or None. Source: docs/domain.md#moving-a-config-db"""
     copied = target.copied_from
     if old is None or old.state is DBState.UNKNOWN:
         return "it cannot be read" + (f": {old.message}" if old is not None and old.message else "")

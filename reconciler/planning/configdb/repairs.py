@@ -1,6 +1,6 @@
-"""Rows that break rules of vDVS and that no manifest decides: what can only be meant one way is repaired.
+"""Repairs of rows that break rules of vDVS and that no manifest covers, where only one repair is possible.
 
-The rest is named, with what to do. A manifest that states the value in question repairs it by itself.
+The others are reported with a remedy. Where a manifest states the value, applying the manifest repairs it.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _repairs(
 
 
 def _staying(membership: Membership) -> list[VMGroupState]:
-    """By name. What is to be deleted needs no repair."""
+    """Return the vmgroups that are not to be deleted, sorted by name."""
     states = (state for uuid, state in membership.states.items() if uuid not in membership.doomed)
     return sorted(states, key=lambda state: state.name)
 
@@ -82,7 +82,10 @@ def _staying(membership: Membership) -> list[VMGroupState]:
 def _listed_in_default(
     ref: ObjectRef, state: VMGroupState, membership: Membership, names: DisplayNames
 ) -> Iterator[Repair]:
-    """Rows of VMs in `_DEFAULT` say no more than no row would, and stand in the way of removing it."""
+    """Remove rows of VMs in `_DEFAULT`: they have no effect, and keep `_DEFAULT` from being removed.
+
+    Source: docs/domain.md#rules-for-rows
+    """
     for vm in sorted(state.members):
         if vm.lower() in membership.claims:
             continue  # the vmgroup that wants it takes it over
@@ -97,7 +100,10 @@ def _listed_in_default(
 
 
 def _upper_case(ref: ObjectRef, state: VMGroupState, membership: Membership, names: DisplayNames) -> Iterator[Repair]:
-    """A VM whose id is in upper case is served as if it were in no vmgroup; its row means this one."""
+    """Write VM ids in lower case: vDVS never matches others, so it serves their VMs as if they were in no vmgroup.
+
+    Source: docs/domain.md#identity-of-vms-and-datastores
+    """
     for vm in sorted(state.members):
         odd = membership.misspelt.get(vm.lower())
         if vm == vm.lower() or odd is None or odd.vm_id != vm or vm.lower() in membership.claims:
@@ -135,7 +141,10 @@ def _of_no_vmgroup(ref: ObjectRef, row: VMRow, membership: Membership, names: Di
 
 
 def _left(membership: Membership, pairs: dict[str, Pair]) -> Iterator[str]:
-    """Notes on rules that vmgroups break and that can be meant in more than one way, each with the way out."""
+    """Yield a note on each broken rule of a vmgroup that has more than one possible repair, with a remedy.
+
+    Source: docs/domain.md#rules-for-rows
+    """
     for state in _staying(membership):
         pair = pairs.get(state.uuid)
         after = state if pair is None or pair.problem is not None else pair.after

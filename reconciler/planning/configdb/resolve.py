@@ -1,4 +1,4 @@
-"""Config DBs looked up: where each is, and which hosts shall use it."""
+"""Look-up of config DBs: where each is, and which hosts are to use it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def resolve_config_dbs(desired: Desired, so_far: Resolved, names: InventoryLooku
 
 
 def _distinct(databases: list[ResolvedConfigDB], unresolved: list[Unresolved]) -> list[ResolvedConfigDB]:
-    """Without those that are one and the same file under two names: each would undo what the other does."""
+    """Leave out config DBs that are the same file under two names: each would undo the changes of the other."""
     by_location: dict[Location, list[ResolvedConfigDB]] = {}
     for db in databases:
         by_location.setdefault(db.location, []).append(db)
@@ -47,7 +47,7 @@ def _distinct(databases: list[ResolvedConfigDB], unresolved: list[Unresolved]) -
 
 
 def selects(db: DesiredConfigDB, host: DesiredHost, cluster: str | None) -> bool:
-    """Whether this host, which is in that cluster (None: in none, or not known), shall use that config DB."""
+    """Whether a config DB selects this host, which is in that cluster (None: in none, or not known)."""
     if db.hosts is None:
         return True
     if db.hosts.cluster is not None:
@@ -58,5 +58,5 @@ def selects(db: DesiredConfigDB, host: DesiredHost, cluster: str | None) -> bool
 
 
 def config_db_records(resolved: Resolved, _observed: Observed, _fresh: Mapping[ObjectRef, str]) -> Places:
-    """Each config DB records itself."""
+    """Each config DB records itself. Source: docs/domain.md#who-applied-what"""
     return {db.ref: Place(db.ref, object_name(Kind.CONFIG_DB, db.ref.name)) for db in resolved.config_dbs}

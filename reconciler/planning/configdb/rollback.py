@@ -1,4 +1,4 @@
-"""Rolling a config DB back: what would have to be desired for it to become what it was in one of its backups."""
+"""Rollback of a config DB: the desired state that makes it what it was in one of its backups."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ _NAMES = {url: name for name, url in SPECIAL_DATASTORES.items()}
 
 class Rollback(Struct, frozen=True):
     """The desired site in place of the manifests, and `objects`, those to be written. `left_out`: what is in the backup
-    and is not brought back."""
+    and is not restored.
+    """
 
     desired: Desired
     objects: frozenset[ObjectRef]
@@ -50,7 +51,8 @@ def roll_back(
     name: str,
     applied_by: str,
 ) -> Rollback:
-    """The vmgroups of `backup` (called `name`) with their UUIDs, and no others, in the config DB `ref`, now as `now`.
+    """Desire the vmgroups of `backup` (called `name`) with their UUIDs, and no others, in the config DB `ref`, now as
+    `now`.
 
     Hosts and config DBs stay as `declared`, which is the set `applied_by`. A vmgroup that broke a rule of vDVS stays
     as it is now, and is named. Pure.
@@ -64,11 +66,11 @@ def roll_back(
         problem = _problem(state, state.uuid in present, twins) or _taken(state, holders)
         left_out += [LeftOut(group, why) for why in ([problem] if problem else _members_left_out(state))]
         if problem is None:
-            groups.append(_wish(group, ref, state, name))
+            groups.append(_desired(group, ref, state, name))
         elif (as_it_is := present.get(state.uuid)) is not None:
-            groups.append(_left_alone(_wish(vmgroup_ref(ref, as_it_is.name, found), ref, as_it_is, name)))
+            groups.append(_left_alone(_desired(vmgroup_ref(ref, as_it_is.name, found), ref, as_it_is, name)))
         if problem is None and present.get(state.uuid) != state and _was_applied(state, known, applied_by):
-            digests.append((group, f"rollback to {name}"))  # its manifest is not what was applied last any more
+            digests.append((group, f"rollback to {name}"))  # its manifest is no longer the one applied last
     default = any(state.name == DEFAULT_VMGROUP for state in then.values())
     databases = tuple(_database(db, db.ref == ref, default) for db in declared.config_dbs)
     desired = replace(declared, config_dbs=databases, vmgroups=tuple(groups), digests=tuple(digests))
@@ -88,7 +90,7 @@ def _was_applied(state: VMGroupState, known: Ledger | None, applied_by: str) -> 
     return last is not None and last.set in ("", applied_by)
 
 
-def _wish(ref: ObjectRef, db: ObjectRef, state: VMGroupState, backup: str) -> DesiredVMGroup:
+def _desired(ref: ObjectRef, db: ObjectRef, state: VMGroupState, backup: str) -> DesiredVMGroup:
     rows = [row for row in state.access.values() if row is not None]
     return DesiredVMGroup(
         ref=ref,
@@ -97,23 +99,23 @@ def _wish(ref: ObjectRef, db: ObjectRef, state: VMGroupState, backup: str) -> De
         config_db=db.name,
         uuid=state.uuid,
         description=state.description or "",
-        default_datastore=_spelt(state.default_url or ""),
-        access=tuple(DesiredAccess(_spelt(row.url), *access_values(row)) for row in rows),
+        default_datastore=_datastore_name(state.default_url or ""),
+        access=tuple(DesiredAccess(_datastore_name(row.url), *access_values(row)) for row in rows),
         vms=None if state.name == DEFAULT_VMGROUP else tuple(VMRef(uuid=vm) for vm in state.members if pinnable(vm)),
         vm_selector=None,
     )
 
 
-def _left_alone(wish: DesiredVMGroup) -> DesiredVMGroup:
-    return replace(wish, description=None, default_datastore=None, access=None, vms=None)
+def _left_alone(group: DesiredVMGroup) -> DesiredVMGroup:
+    return replace(group, description=None, default_datastore=None, access=None, vms=None)
 
 
-def _spelt(url: str) -> str:
+def _datastore_name(url: str) -> str:
     return _NAMES.get(url, url)
 
 
 def _problem(state: VMGroupState, there: bool, twins: set[str]) -> str | None:
-    """Why a vmgroup is not brought back to what it was."""
+    """Return why a vmgroup cannot be restored, or None. Source: docs/domain.md#rules-for-rows"""
     if (state.name == DEFAULT_VMGROUP) != (state.uuid == DEFAULT_VMGROUP_UUID):
         return f"its uuid was {state.uuid}; _DEFAULT, and only it, has the uuid {DEFAULT_VMGROUP_UUID}"
     if not there and not pinnable(state.uuid):
@@ -133,12 +135,11 @@ def _problem(state: VMGroupState, there: bool, twins: set[str]) -> str | None:
 
 
 def _taken(state: VMGroupState, holders: dict[str, str]) -> str | None:
-    """Names are unique. Who bears this one now is deleted or gets its own back in this pass, or is in the way for
-    good."""
+    """Return why the name is taken, or None. Its current holder may be deleted or renamed back in this very pass."""
     holder = holders.get(state.name, state.uuid)
     if holder == state.uuid:
         return None
-    return f"another vmgroup (uuid {holder}) is called so now; roll back once more when it is gone or renamed"
+    return f"another vmgroup (uuid {holder}) has this name now; roll back again when it is gone or renamed"
 
 
 def _members_left_out(state: VMGroupState) -> Iterator[str]:

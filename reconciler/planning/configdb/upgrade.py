@@ -33,7 +33,10 @@ _BY_ITSELF = (
 
 def why_not_upgrade(db: ResolvedConfigDB, seen: ObservedConfigDB, observed: Observed) -> str | None:
     """Return which host keeps a config DB from being upgraded now: one whose driver does not understand schema 1.2, or,
-    while the DB still says 1.1, may be one that does not. None: nothing does, or there is nothing to upgrade."""
+    while the DB still says 1.1, may be one that does not. None: nothing does, or there is nothing to upgrade.
+
+    Source: docs/domain.md#older-schemas
+    """
     if not is_old(seen):
         return None
     half = half_upgraded(seen)
@@ -71,7 +74,7 @@ def _what(seen: ObservedConfigDB) -> str:
 
 
 def upgrade(ref: ObjectRef, seen: ObservedConfigDB, inventory: Inventory, names: DisplayNames) -> Change:
-    """The upgrade of the config DB `ref`, which is old."""
+    """The upgrade of the config DB `ref`, which is old. Source: docs/domain.md#older-schemas"""
     actions = tuple(_actions(ref, seen, inventory))
     return Change(
         ref,
@@ -92,7 +95,11 @@ def _pairs(seen: ObservedConfigDB) -> Iterator[tuple[VMGroupState, VMGroupState]
 
 
 def _actions(ref: ObjectRef, seen: ObservedConfigDB, inventory: Inventory) -> Iterator[DBAction]:
-    """The tables first. Losing what the row of `_DEFAULT` allowed is a matter of no row of theirs, so it is of all."""
+    """Yield the upgrade of the tables, then changes of rows. Its risk is the worst of all: losing what the row of
+    `_DEFAULT` allowed is the effect of no other action.
+
+    Source: docs/domain.md#older-schemas
+    """
     granted, after = as_granted(seen), observed_states(lifted(seen))
     risks = {uuid: compare(granted[uuid], state) for uuid, state in after.items()}
     known = inventory.vm_names()
@@ -126,7 +133,7 @@ def _fields(seen: ObservedConfigDB, first: DBAction, names: DisplayNames) -> Ite
 
 
 def _rights(seen: ObservedConfigDB, names: DisplayNames) -> Iterator[RightsChange]:
-    """Rights changed by the upgrade, vmgroups with the same change together."""
+    """Rights changed by the upgrade, vmgroups with the same change together. Source: docs/domain.md#older-schemas"""
     granted, after = as_granted(seen), observed_states(lifted(seen))
     alike: dict[tuple[object, ...], list[VMGroupState]] = {}
     for state in sorted(after.values(), key=lambda state: (state.name, state.uuid)):

@@ -1,1 +1,1 @@
-"""Export: manifests of what is there."""
+"""Export: manifests of existing objects."""

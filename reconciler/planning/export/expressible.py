@@ -1,4 +1,4 @@
-"""Values that a manifest can express: patterns of its fields (a test holds them against the schemas); datastores."""
+"""Values that a manifest can express: patterns of its fields (a test compares them with the schemas); datastores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Legal names and documents for manifests of what is there."""
+"""Legal names and documents for manifests of existing objects."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ _ILLEGAL = re.compile(r"[^a-z0-9-]+")
 
 
 def kube_names(originals: Iterable[str], taken: Collection[str] = ()) -> dict[str, str]:
-    """By original name. A name that is legal stands for itself; of several that would become one and the same,
-    each gets a digest. None of `taken` is given to anybody."""
+    """Return a legal name for each original one. A legal name is kept; where several would become equal, each gets a
+    digest. Names in `taken` are not used.
+    """
     bases = {name: _base(name) for name in sorted(originals)}
     crowd = Counter([*bases.values(), *taken])
     avoid = {*bases.values(), *taken}

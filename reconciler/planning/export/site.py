@@ -1,4 +1,4 @@
-"""Observed -> manifests: what would have to be declared so that nothing differs; and what no manifest can say."""
+"""Observed -> manifests: what would have to be declared so that nothing differs; and what no manifest can express."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class _Adoption:
 
     def __init__(self, found: Resolved, seen: Observed, declared: Desired) -> None:
         self.left_out = [LeftOut(failed.ref, failed.reason, unread=True) for failed in found.unresolved]
-        # What is exported is declared of the upgraded DB.
+        # The manifests describe the DB as it will be after its upgrade.
         self._found, self._seen = found, lifted_all(seen, found.inventory)
         self._words = Vocabulary(found.inventory)
         self._shown = DisplayNames(found.inventory)
@@ -64,12 +64,12 @@ class _Adoption:
         self._dbs = self._find_dbs(_declared_names(declared, found.inventory))
 
     def _find_dbs(self, declared: dict[Location, str]) -> list[_DB]:
-        spelt = {db.ref: self._spelling(db) for db in self._found.config_dbs}
-        free = [text for db in self._found.config_dbs if (text := spelt[db.ref]) and db.location not in declared]
+        spellings = {db.ref: self._spelling(db) for db in self._found.config_dbs}
+        free = [text for db in self._found.config_dbs if (text := spellings[db.ref]) and db.location not in declared]
         names = kube_names(free, set(declared.values()))
         there = []
         for db in self._found.config_dbs:
-            text, rows = spelt[db.ref], self._seen.config_dbs[db.location]
+            text, rows = spellings[db.ref], self._seen.config_dbs[db.location]
             name = declared.get(db.location) or names.get(text or "") or (db.datastore.id if db.datastore else "")
             ref = ObjectRef(Kind.CONFIG_DB, name)
             if rows.state is DBState.UNKNOWN:
@@ -100,7 +100,7 @@ class _Adoption:
             else:
                 spec["datastore"] = {"url": db.datastore} if "/" in db.datastore else db.datastore
             if not db.users:
-                # A list of names cannot be empty; a label that nobody has selects nobody.
+                # A list of names cannot be empty; a label that no host has selects none.
                 spec["hosts"] = {"matchLabels": {"vdvs.io/config-db": db.name[:63].rstrip("-.")}}
                 comments["spec", "hosts"] = "no host uses it; one with this label would"
             elif not everybody:

@@ -18,7 +18,7 @@ _NOWHERE = Source("inventory", 1, 1)
 
 def everything(declared: Desired, inventory: Inventory) -> tuple[Desired, tuple[LeftOut, ...]]:
     """The declared hosts (or, if there are none, all of the inventory), a config DB on each datastore that one of
-    them mounts and one on each host; and the hosts that must not be asked. Wishes nothing of any of them."""
+    them mounts and one on each host; and the hosts that must not be asked. Nothing is desired of any of them."""
     hosts, left_out = list(declared.hosts), []
     seen: set[str] = set()
     for name in () if declared.hosts else sorted({host.name for host in inventory.hosts}):
@@ -50,7 +50,7 @@ def _problem(name: str, site: Site | None, seen: set[str]) -> str | None:
 
 
 def _own(host: str) -> DesiredConfigDB:
-    """The place for a SingleNode config DB. (A name of its own: no URL is like it.)"""
+    """Declare a SingleNode config DB on a host, under a name that no URL equals."""
     ref, only = ObjectRef(Kind.CONFIG_DB, f"host/{host}"), HostSelector(names=(host,))
     return DesiredConfigDB(ref, _NOWHERE, None, only, None, Unmanaged.REPORT, 2)
 

@@ -31,7 +31,7 @@ class Vocabulary:
 
 @dataclass(slots=True)
 class Draft:
-    """A manifest's spec on the way: what can be said, and why the rest cannot."""
+    """A spec under construction: what can be expressed, and why the rest cannot."""
 
     spec: dict[str, Value] = field(default_factory=dict)
     comments: dict[FieldPath, str] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Draft:
 
 
 def why_not_at_all(state: VMGroupState) -> str | None:
-    """Why no manifest can speak of this vmgroup, or None."""
+    """Return why no manifest can describe this vmgroup, or None."""
     if not expressible("vmgroup", state.name):
         return "no manifest can express its name, so all of it"
     if (why := vmgroup.why_not_vmgroup_name(state.name)) is not None:
@@ -50,7 +50,7 @@ def why_not_at_all(state: VMGroupState) -> str | None:
 
 
 def draft(state: VMGroupState, words: Vocabulary) -> Draft:
-    """Everything that a manifest can say of this vmgroup. Takes its UUID and its VMs."""
+    """Express as much of this vmgroup as a manifest can. Claims its UUID and its VMs."""
     made = Draft()
     if state.name != DEFAULT_VMGROUP:
         _uuid(state.uuid, made, words)

@@ -1,4 +1,4 @@
-"""Files on datastores, of whichever kind: which to look for, and the steps that write them."""
+"""Files on datastores, of any kind: the names to look for, and the steps that write them."""
 
 from __future__ import annotations
 

@@ -44,7 +44,10 @@ if TYPE_CHECKING:
 
 
 def resolve_storage_policies(desired: Desired, so_far: Resolved, names: InventoryLookup) -> Resolved:
-    """Look up the datastore of each; two manifests of one and the same file both fail."""
+    """Look up the datastore of each; two manifests of the same file both fail.
+
+    Source: docs/domain.md#storage-policies
+    """
     unresolved = list(so_far.unresolved)
     found: dict[tuple[str, str], list[ResolvedStoragePolicy]] = {}
     for policy in desired.files_of(DesiredStoragePolicy):
@@ -72,14 +75,20 @@ def record_name(datastore: Datastore, name: str) -> str:
 
 def keeper(datastore: Datastore, resolved: Resolved) -> ObjectRef | None:
     """The config DB that records who applied the policies of this datastore: the first of which a host mounts it.
-    None: nothing is recorded, so nothing is ever pruned there."""
+    None: nothing is recorded, so nothing is ever pruned there.
+
+    Source: docs/domain.md#storage-policies
+    """
     mounting = {host.ref.name for host in resolved.hosts if {host.ref.name, host.address} & datastore.hosts}
     users: Sequence[ResolvedConfigDB] = [db for db in resolved.config_dbs if mounting & set(db.hosts)]
     return min((db.ref for db in users), key=lambda ref: ref.sort_key, default=None)
 
 
 def policy_records(resolved: Resolved, _observed: Observed, _fresh: Mapping[ObjectRef, str]) -> Places:
-    """A storage policy is recorded in the config DB that is the keeper of its datastore."""
+    """A storage policy is recorded in the config DB that is the keeper of its datastore.
+
+    Source: docs/domain.md#storage-policies
+    """
     why = "no config DB says what was applied to it"
     return {
         policy.ref: Place(keeper(policy.datastore, resolved), record_name(policy.datastore, policy.name), why=why)
@@ -88,7 +97,10 @@ def policy_records(resolved: Resolved, _observed: Observed, _fresh: Mapping[Obje
 
 
 def policy_changes(site: SiteContext) -> Iterator[Change]:
-    """How every storage policy differs, whether it is declared or only there."""
+    """How every storage policy differs, whether it is declared or only there.
+
+    Source: docs/domain.md#storage-policies
+    """
     for policy in site.resolved.files_of(ResolvedStoragePolicy):
         yield _declared(policy, site.found)
     for datastore in _by_url(site.resolved.inventory.datastores):
@@ -98,8 +110,11 @@ def policy_changes(site: SiteContext) -> Iterator[Change]:
 
 
 def forgotten_policies(context: DBContext, site: SiteContext) -> list[str]:
-    """The records of policies that are neither there nor declared: one that somebody else makes under such a name later
-    was not applied by anybody."""
+    """The records of policies that are neither there nor declared: a policy made later under such a name was never
+    applied by vdvs.
+
+    Source: docs/domain.md#storage-policies
+    """
     resolved, records = site.resolved, {} if context.ledger is None else context.ledger.by_object
     kept = {record_name(policy.datastore, policy.name) for policy in resolved.files_of(ResolvedStoragePolicy)}
     failed = {name for each in resolved.unresolved if each.ref.kind is Kind.STORAGE_POLICY for name in each.known_as}
@@ -116,7 +131,10 @@ def forgotten_policies(context: DBContext, site: SiteContext) -> list[str]:
 
 
 def policy_conditions(change: Change, joined: Joined) -> Iterator[Condition]:
-    """`NoLeftovers`: whether interrupted or failed updates by vDVS left anything beside the policy."""
+    """`NoLeftovers`: whether interrupted or failed updates by vDVS left anything beside the policy.
+
+    Source: docs/domain.md#storage-policies
+    """
     policy = joined.files.get(change.ref)
     datastore = joined.assessment.observed.datastores.get(policy.datastore.url) if policy is not None else None
     if policy is None or datastore is None:
@@ -141,7 +159,10 @@ def leftovers(name: str, seen: ObservedStoragePolicies) -> tuple[str, ...]:
 
 
 def used_by(name: str, seen: ObservedStoragePolicies) -> str | None:
-    """Return `2 volumes use it`, or that this is unknown; None: no volume does."""
+    """Return `2 volumes use it`, or that this is unknown; None: no volume does.
+
+    Source: docs/domain.md#storage-policies
+    """
     if seen.unread is not None:
         return f"which volumes use it is unknown: {seen.unread}"
     if not (users := seen.users.get(name, ())):
@@ -177,7 +198,10 @@ def _declared(policy: ResolvedStoragePolicy, observed: Observed) -> Change:
 
 
 def _not_reached(name: str, seen: ObservedStoragePolicies) -> Iterator[str]:
-    """Notes on what writing the file does not change: only vDVS, or objtool, changes existing volumes."""
+    """Return notes on volumes that writing the file does not change: only vDVS, or objtool, changes existing ones.
+
+    Source: docs/domain.md#storage-policies
+    """
     if (users := used_by(name, seen)) is not None:
         yield (
             f"{users}; apply writes the file, which only new volumes follow: those that are there keep what they have."
@@ -187,7 +211,10 @@ def _not_reached(name: str, seen: ObservedStoragePolicies) -> Iterator[str]:
 
 
 def _others(datastore: Datastore, seen: ObservedStoragePolicies, site: SiteContext) -> Iterator[Change]:
-    """Files that no manifest declares. What an update left beside a policy is a note on that policy."""
+    """Yield the changes of undeclared files. What an update left beside a policy is a note on that policy.
+
+    Source: docs/domain.md#storage-policies
+    """
     resolved, applying = site.resolved, site.applying
     mine = {policy.name for policy in resolved.files_of(ResolvedStoragePolicy) if policy.datastore.url == datastore.url}
     failed = [each for each in resolved.unresolved if each.ref.kind is Kind.STORAGE_POLICY]
@@ -216,9 +243,7 @@ def _why_there(name: str, record: Record | None, applying: Applying | None) -> s
     if record is None:
         return "created outside the manifests"
     if applying is not None and applying.set and record.set == applying.set:
-        return (
-            f"set {record.set} applied it last ({spell(record)}) and does not declare it any more; --prune removes it"
-        )
+        return f"set {record.set} applied it last ({spell(record)}) and no longer declares it; --prune removes it"
     return (
         f"set {record.set} applied it last ({spell(record)})"
         if record.set
@@ -229,7 +254,7 @@ def _why_there(name: str, record: Record | None, applying: Applying | None) -> s
 def _pruned(
     ref: ObjectRef, datastore: Datastore, name: str, seen: ObservedStoragePolicies, record: Record, unseen: str | None
 ) -> Change:
-    why = f"set {record.set} applied it last and does not declare it any more"
+    why = f"set {record.set} applied it last and no longer declares it"
     content, users = seen.files[name].content, used_by(name, seen)
     hindrance = users or (f"{unseen}, so nothing is removed" if unseen else None)
     if content is None:

@@ -37,7 +37,7 @@ from reconciler.planning.ownership import Place, Places
 
 
 def resolve_volumes(desired: Desired, so_far: Resolved, names: InventoryLookup) -> Resolved:
-    """Look up the datastore of each; two manifests of one and the same volume both fail."""
+    """Look up the datastore of each; two manifests of the same volume both fail."""
     databases, unresolved = {db.ref for db in so_far.config_dbs}, list(so_far.unresolved)
     groups = {group.ref: group for group in desired.vmgroups}
     found: dict[tuple[str, ObjectRef, str], list[ResolvedVolume]] = {}
@@ -66,7 +66,10 @@ def resolve_volumes(desired: Desired, so_far: Resolved, names: InventoryLookup) 
 
 
 def uuids_of_vmgroups(resolved: Resolved, observed: Observed) -> dict[ObjectRef, str]:
-    """The UUID of the vmgroup that each volume is in, which is the name of its folder. Left out: there is none."""
+    """The UUID of the vmgroup that each volume is in, which is the name of its folder. Left out: there is none.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     users = {volume.config_db for volume in resolved.files_of(ResolvedVolume)}
     rows = {db.ref: observed.config_dbs[db.location].tenants for db in resolved.config_dbs if db.ref in users}
     by_name = {db: {row.name: row.id for row in tenants} for db, tenants in rows.items()}
@@ -84,7 +87,11 @@ def uuids_of_vmgroups(resolved: Resolved, observed: Observed) -> dict[ObjectRef,
 
 
 def volume_records(resolved: Resolved, observed: Observed, _fresh: Mapping[ObjectRef, str]) -> Places:
-    """A volume is recorded in the config DB of its vmgroup, by the UUID of that, which a rename leaves as it is."""
+    """Return where each volume is recorded: in the config DB of its vmgroup, by the UUID of the vmgroup, which survives
+    renames.
+
+    Source: docs/domain.md#volumes
+    """
     uuids, nowhere = uuids_of_vmgroups(resolved, observed), Place(None, why="its vmgroup is not there")
     return {
         volume.ref: Place(volume.config_db, f"{RECORDS}{volume.datastore.id}/{uuids[volume.ref]}/{volume.name}")
@@ -108,7 +115,7 @@ _ON_VVOL = "only disklib of ESXi knows where the metadata of a volume on VVol ar
 
 
 def volume_changes(site: SiteContext) -> Iterator[Change]:
-    """How every declared volume differs. Undeclared ones are left out."""
+    """How every declared volume differs. Undeclared ones are left out. Source: docs/domain.md#volumes"""
     resolved, observed = site.resolved, site.found
     volumes = resolved.files_of(ResolvedVolume)
     uuids, vms = uuids_of_vmgroups(resolved, observed), names_of_vms(resolved.inventory) if volumes else {}
@@ -118,7 +125,10 @@ def volume_changes(site: SiteContext) -> Iterator[Change]:
 
 
 def forgotten_volumes(context: DBContext, site: SiteContext) -> list[str]:
-    """The records of volumes that this set declares no more, when it prunes: nothing else is done about those."""
+    """Return the records of volumes that this set no longer declares, when it prunes: nothing else is done.
+
+    Source: docs/domain.md#volumes
+    """
     applying, resolved = site.applying, site.resolved
     if context.ledger is None or applying is None or not applying.prune or not applying.set:
         return []
@@ -135,7 +145,10 @@ def forgotten_volumes(context: DBContext, site: SiteContext) -> list[str]:
 
 
 def settings_of(volume: ResolvedVolume, uuid: str | None, observed: Observed) -> VolumeSettings | None:
-    """Return its metadata, from the folder of the vmgroup with this UUID; None: no such volume, or not looked for."""
+    """Return its metadata, from the folder of the vmgroup with this UUID; None: no such volume, or not looked for.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     datastore = observed.datastores.get(volume.datastore.url)
     if uuid is None or datastore is None or datastore.error is not None:
         return None
@@ -143,12 +156,18 @@ def settings_of(volume: ResolvedVolume, uuid: str | None, observed: Observed) ->
 
 
 def names_of_vms(inventory: Inventory) -> dict[str, str]:
-    """The names of VMs by their UUIDs: vDVS notes the instance UUID, before 0.15 the BIOS UUID."""
+    """The names of VMs by their UUIDs: vDVS notes the instance UUID, before 0.15 the BIOS UUID.
+
+    Source: docs/domain.md#volume-metadata
+    """
     return inventory.vm_names() | {vm.instance_uuid: vm.name for vm in inventory.vms if vm.instance_uuid}
 
 
 def attached_to(attached: Attached, vms: Mapping[str, str]) -> str:
-    """The VM that a volume is attached to, in words. `vms`: the names of VMs by their UUIDs."""
+    """The VM that a volume is attached to, in words. `vms`: the names of VMs by their UUIDs.
+
+    Source: docs/domain.md#volume-metadata
+    """
     name = vms.get(attached.uuid or "") or attached.name
     return f"VM {name}" if name else f"the VM {attached.uuid}" if attached.uuid else "a VM"
 
@@ -191,7 +210,7 @@ def _compared(volume: ResolvedVolume, uuid: str, found: VolumeSettings, vms: Map
     return Change(ref, Op.UPDATE, "differs from its manifest", (field,), (action,), risk, (note,))
 
 
-_NOT_TEXT = "\ufffd"  # what the agent shows for bytes that are none
+_NOT_TEXT = "\ufffd"  # the agent's replacement for invalid bytes
 
 
 class _Found(Struct, frozen=True):
@@ -209,7 +228,10 @@ class _Found(Struct, frozen=True):
 
 
 def adopt_volumes(site: Adoptable) -> Iterator[Manifest]:
-    """Manifests of the read-only volumes of vmgroups that are in the manifests, and of `_DEFAULT`."""
+    """Manifests of the read-only volumes of vmgroups that are in the manifests, and of `_DEFAULT`.
+
+    Source: docs/domain.md#volumes
+    """
     left_out = site.left_out
     volumes = [*_found(site)]
     twice = Counter(volume.name for volume in volumes)
@@ -227,7 +249,7 @@ def adopt_volumes(site: Adoptable) -> Iterator[Manifest]:
 
 
 def _found(site: Adoptable) -> Iterator[_Found]:
-    """The volumes of vmgroups that a manifest speaks of, or `_DEFAULT`, of which something is to be said."""
+    """Yield the volumes worth exporting, in vmgroups that have a manifest or in `_DEFAULT`."""
     dbs, groups, left_out, inventory = site.dbs, site.groups, site.left_out, site.found.inventory
     spelling = DatastoreSpelling(inventory.datastores)
     names = {datastore.url: datastore.name for datastore in inventory.datastores}
@@ -244,12 +266,15 @@ def _found(site: Adoptable) -> Iterator[_Found]:
                 if key not in groups and row.name != DEFAULT_VMGROUP:
                     continue
                 for name, settings in sorted(volumes.found.get(row.id, {}).items()):
-                    if _says_something(settings):
+                    if _differs_from_new(settings):
                         yield _Found(name, key, home, spelling.of(url) or url, settings)
 
 
-def _says_something(settings: VolumeSettings) -> bool:
-    """Return whether the metadata differ from those that vDVS gives a new volume."""
+def _differs_from_new(settings: VolumeSettings) -> bool:
+    """Return whether the metadata differ from those that vDVS gives a new volume.
+
+    Source: docs/domain.md#volume-metadata
+    """
     if settings.state is SettingsState.READ:
         return settings.access not in (None, VolumeAccess.READ_WRITE)
     return settings.state is SettingsState.UNKNOWN

@@ -1,1 +1,1 @@
-"""Hosts: link, persistence, driver, service, maintenance mode, and what vCenter says of them."""
+"""Hosts: link, persistence, driver, service, maintenance mode, and their state in vCenter."""

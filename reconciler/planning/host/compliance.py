@@ -1,6 +1,6 @@
-"""Whether a host itself is as its manifest says, as a baseline scan would report: driver, service, log level.
+"""Compliance of a host with its manifest, as a baseline scan would report it: driver, service, log level.
 
-The config DB that it uses is not part of this: that is what `access` and the rest of the table are about.
+The config DB in use is not part of it: `access` and the other columns of the table cover that.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from reconciler.model.kinds.host import HOST_SETTINGS, ObservedHost, ObservedSet
 
 
 class Compliance(StrEnum):
-    """As a baseline's scan says it. NONE: the manifest says nothing of it."""
+    """Result of a baseline scan. NONE: the manifest states nothing about the host itself."""
 
     COMPLIANT = "compliant"
     NOT_COMPLIANT = "not compliant"
@@ -23,14 +23,16 @@ class Compliance(StrEnum):
 
 
 class Verdict(Struct, frozen=True):
-    """`gaps`: what is not as declared, or unknown, in words."""
+    """Result of one host. `gaps`: what differs or is unknown, as phrases."""
 
     compliance: Compliance
     gaps: tuple[str, ...] = ()
 
 
 def verdict(host: ResolvedHost | None, seen: ObservedHost | None) -> Verdict:
-    """Of one host; `seen` None: it was not observed. What could not be read is unknown, unless more is amiss."""
+    """Judge one host; `seen` None: it was not observed. What could not be read makes it unknown, unless something
+    differs.
+    """
     if host is None or host.spec.empty:
         return Verdict(Compliance.NONE)
     if seen is None:

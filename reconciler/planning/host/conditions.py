@@ -45,7 +45,7 @@ def _enforced(ref: ObjectRef, seen: ObservedHost) -> Condition:
     if is_open(seen):
         return Condition(ref, "Enforced", Truth.FALSE, "NotConfigured", OPEN_NOTE)
     if seen.db_mode is DBMode.NOT_CONFIGURED:
-        return Condition(ref, "Enforced", Truth.TRUE, "NoDriver", "no driver, so nobody is served")
+        return Condition(ref, "Enforced", Truth.TRUE, "NoDriver", "no driver, so no VM is served")
     if seen.db_mode is DBMode.BROKEN_LINK:
         message = f"the config DB cannot be used ({seen.db_reason}), so every request is refused"
         return Condition(ref, "Enforced", Truth.TRUE, seen.db_reason or "BrokenLink", message)

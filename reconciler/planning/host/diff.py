@@ -36,7 +36,10 @@ OPEN_NOTE = "OPEN: every VM may create volumes without limit on this host"
 
 
 def is_open(host: ObservedHost) -> bool:
-    """Whether every VM on this host may do everything: no config DB, and no certainty that vDVS is absent."""
+    """Whether every VM on this host may do everything: no config DB, and no certainty that vDVS is absent.
+
+    Source: docs/domain.md#modes-of-a-host
+    """
     absent = host.driver is None and host.driver_error is None and host.service is not Service.RUNNING
     return host.db_mode is DBMode.NOT_CONFIGURED and not absent
 
@@ -50,10 +53,13 @@ def host_change(
     moves_from: Location | None = None,
     own: OwnDB | None = None,
 ) -> Change:
-    """How one host differs from its manifest. The link comes before the driver, so that no door opens in between.
+    """How one host differs from its manifest. The link comes before the driver, so that the host is never open in
+    between.
 
     `attached`: the names of the VMs that run on a host, by its name, and have vDVS disks attached. `moves_from`: the
     place that its config DB moves away from in this pass. `own`: its own config DB (SingleNode), if it has one.
+
+    Source: docs/domain.md#modes-of-a-host
     """
     if isinstance(seen, UnreachableHost):
         return Change(host.ref, Op.UNKNOWN, seen.reason + why_unreachable(host.entry))
@@ -67,12 +73,12 @@ def host_change(
     if host.spec.driver is not None and host.spec.driver.state is Presence.ABSENT:
         leave(host, seen, attached.get(host.ref.name, attached.get(host.address, ())), found)
     else:
-        _stays(host, seen, db_usable, found, names, moves_from, own)
+        _serving(host, seen, db_usable, found, names, moves_from, own)
     with_maintenance(host, found)
     return _change(host, found)
 
 
-def _stays(
+def _serving(
     host: ResolvedHost,
     seen: ObservedHost,
     db_usable: bool,
@@ -81,7 +87,7 @@ def _stays(
     moves_from: Location | None,
     own: OwnDB | None,
 ) -> None:
-    """A host that vDVS serves."""
+    """Compare a host on which vDVS is to stay."""
     joins = host.config_db is not None
     if (hindrance := _why_not_join(host, seen, db_usable, moves_from, own)) is not None:
         found.held.append(hindrance)
@@ -112,11 +118,15 @@ def _change(host: ResolvedHost, found: Findings) -> Change:
 
 
 def _what_serves(host: ResolvedHost, seen: ObservedHost, found: Findings, joins: bool) -> None:
-    """The driver and the service. Without a config DB they serve everybody, so a host that shall have one waits."""
+    """Compare the driver and the service. Without a config DB they serve every VM, so they wait until the host has its
+    own.
+
+    Source: docs/domain.md#modes-of-a-host
+    """
     if host.config_db is not None and not joins and seen.db_mode is DBMode.NOT_CONFIGURED:
         if host.spec.driver is not None or host.spec.service_running is not None:
             found.held.append(
-                "its driver and service are left alone until then: without a config DB they serve everybody"
+                "its driver and service are left alone until then: without a config DB they serve every VM"
             )
         return
     # What the declared config DB grants is known; what another one grants is not, and none grants everything.
@@ -146,7 +156,10 @@ def _why_not_join(
 
 
 def _on_this_host(host: ResolvedHost, seen: ObservedHost, found: Findings, names: DisplayNames) -> None:
-    """The file of a SingleNode config DB stands where vDVS looks for it as soon as it is made."""
+    """The file of a SingleNode config DB stands where vDVS looks for it as soon as it is made.
+
+    Source: docs/domain.md#modes-of-a-host
+    """
     if seen.db_mode is not DBMode.SINGLE_NODE:
         found.fields.append(FieldChange("configDB", seen.db_mode.value, f"{DBMode.SINGLE_NODE}, {LOST}"))
         found.risks.append(Risk.RESTRICTS)
@@ -199,6 +212,7 @@ def _target(seen: ObservedHost, names: DisplayNames) -> str:
 
 
 def _persistence(host: ResolvedHost, seen: ObservedHost, found: Findings, names: DisplayNames) -> None:
+    """Compare the boot script: whether the link survives a reboot. Source: docs/domain.md#boot-script"""
     datastore = host.datastore
     if seen.secure_boot:
         found.notes.append("Secure Boot is on: local.sh never runs, so the link is lost at every reboot")
@@ -234,5 +248,8 @@ def _persistence_before(section: Section, wanted: str, names: DisplayNames) -> s
 
 
 def _as_written(section: Section, datastore: str) -> bool:
-    """Whether nothing is left to write. That lines of others may undo the link is no difference."""
+    """Whether nothing is left to write. That lines of others may undo the link is no difference.
+
+    Source: docs/domain.md#boot-script
+    """
     return section.form is SectionForm.OURS and section.datastore == datastore and section.runs is not False

@@ -1,4 +1,4 @@
-"""The driver of a host and its service; and hosts that vDVS shall leave.
+"""The driver of a host and its service; and the removal of vDVS from a host.
 
 Source: docs/domain.md#driver-and-service
 """
@@ -31,7 +31,10 @@ from reconciler.planning.rights.releases import Feature, has
 
 
 def driver(host: ResolvedHost, seen: ObservedHost, found: Findings, risk: Risk) -> None:
-    """The driver: installed where it is missing, replaced where it is of another version. `risk`: of serving at all."""
+    """Compare the driver: install a missing one, replace one of another version. `risk`: that of serving at all.
+
+    Source: docs/domain.md#driver-and-service
+    """
     wanted = host.spec.driver
     if wanted is None:
         return
@@ -70,7 +73,10 @@ def _replace(host: ResolvedHost, wanted: DesiredDriver, installed: str, found: F
 
 
 def _hostd(host: ResolvedHost, wanted: DesiredDriver, found: Findings) -> None:
-    """hostd reads the commands that a VIB adds to esxcli when it starts (see "Releases" in docs/domain.md)."""
+    """hostd reads the commands that a VIB adds to esxcli when it starts (see "Releases" in docs/domain.md).
+
+    Source: docs/domain.md#driver-and-service
+    """
     if wanted.restart_hostd:
         found.actions.append(RestartHostd(host.ref, Risk.DISRUPTS))
         found.notes.append("hostd is restarted: vCenter loses this host for a moment; VMs and containers keep running")
@@ -85,13 +91,17 @@ def _hindrance(host: ResolvedHost, wanted: DesiredDriver) -> str | None:
 
 
 def _too_old(host: ResolvedHost, wanted: DesiredDriver) -> str | None:
+    """Return why the driver is too old for the config DB of the host, or None. Source: docs/domain.md#releases"""
     if host.config_db is None or wanted.version is None or has(wanted.version, Feature.SCHEMA_1_2) is not False:
         return None
     return f"driver {wanted.version} is older than vDVS 0.14, so it does not understand {host.config_db}"
 
 
 def service(host: ResolvedHost, seen: ObservedHost, found: Findings, risk: Risk) -> None:
-    """Whether vmdk-opsd runs. After its driver is replaced it runs again if it did before."""
+    """Compare the service, vmdk-opsd. After its driver is replaced it runs again if it did before.
+
+    Source: docs/domain.md#driver-and-service
+    """
     replacing = any(isinstance(action, ReplaceDriver) for action in found.actions)
     if replacing and seen.service is Service.RUNNING:
         found.actions.append(StartService(host.ref, Risk.SAFE))
@@ -112,7 +122,10 @@ def _installs(found: Findings) -> bool:
 
 
 def settings(host: ResolvedHost, seen: ObservedHost, found: Findings) -> None:
-    """Compare the settings of the host. The service reads them when it starts, so one that runs is restarted."""
+    """Compare the settings of the host. The service reads them when it starts, so one that runs is restarted.
+
+    Source: docs/domain.md#driver-and-service
+    """
     for setting in HOST_SETTINGS:
         wanted, now = host.spec.settings.get(setting.name), seen.settings.get(setting.name, ObservedSetting())
         if wanted is None:
@@ -129,9 +142,11 @@ def settings(host: ResolvedHost, seen: ObservedHost, found: Findings) -> None:
 
 
 def leave(host: ResolvedHost, seen: ObservedHost, attached: tuple[str, ...], found: Findings) -> None:
-    """A host that vDVS shall leave: the driver goes first, because without its config DB it would serve everybody.
+    """Remove vDVS from a host: the driver first, because without its config DB it would serve every VM.
 
     `attached`: the VMs on this host that have vDVS disks attached.
+
+    Source: docs/domain.md#driver-and-service
     """
     if seen.driver_error is not None:
         found.held.append(f"the driver's version could not be read: {seen.driver_error}")
@@ -142,7 +157,7 @@ def leave(host: ResolvedHost, seen: ObservedHost, attached: tuple[str, ...], fou
         return
     if seen.driver is not None and attached:
         them = ", ".join(attached)
-        found.held.append(f"vDVS disks are attached to {them} on this host; without the driver nobody can detach them")
+        found.held.append(f"vDVS disks are attached to {them} on this host; without the driver they cannot be detached")
         return
     if seen.driver is not None and (hindrance := why_no_maintenance(host)) is not None:
         found.held.append(hindrance)

@@ -1,4 +1,4 @@
-"""Maintenance mode around the change of a driver, and which hosts take turns in it."""
+"""Maintenance mode around the change of a driver, and the hosts that take turns in it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from reconciler.planning.host.findings import Findings
 _NEED_IT = (InstallDriver, ReplaceDriver, RemoveDriver, RestartHostd)
 
 
-_USUAL = Maintenance(1800, 1)  # to leave a mode that no manifest asks for any more
+_USUAL = Maintenance(1800, 1)  # to leave maintenance mode that no manifest requests any longer
 
 
 def why_no_maintenance(host: ResolvedHost) -> str | None:
@@ -39,7 +39,7 @@ def why_no_maintenance(host: ResolvedHost) -> str | None:
 
 
 def with_maintenance(host: ResolvedHost, found: Findings) -> None:
-    """Add to what is found what vCenter has to do before and after it."""
+    """Add the actions of vCenter before and after the change."""
     wanted, entry = _wanted(host), host.entry
     if entry is None:
         return
@@ -47,7 +47,7 @@ def with_maintenance(host: ResolvedHost, found: Findings) -> None:
     seconds = (wanted or _USUAL).seconds
     if entry.in_maintenance and entry.entered_by_vdvs:
         if first is None and found.held:
-            found.notes.append("vdvs put it into maintenance mode; it stays in it until nothing is held back any more")
+            found.notes.append("vdvs put it into maintenance mode; it stays there until nothing is held back")
             return
         leave = ExitMaintenance(host.ref, Risk.SAFE, entry.name, seconds)
         found.change("maintenanceMode", "entered by vdvs", "left", leave)

@@ -1,4 +1,4 @@
-"""Hosts looked up in the inventory, each with the config DB that it shall use."""
+"""Look-up of hosts in the inventory, each with the config DB that it is to use."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def resolve_hosts(desired: Desired, so_far: Resolved, names: InventoryLookup) ->
 
 
 def _databases_of(host: DesiredHost, desired: Desired, cluster: str | None) -> Iterator[DesiredConfigDB]:
-    """The config DBs that select this host; none, once vDVS has to leave it."""
+    """Return the config DBs that select this host; none if vDVS is to be removed from it."""
     if host.spec.driver is None or host.spec.driver.state is not Presence.ABSENT:
         yield from (db for db in desired.config_dbs if selects(db, host, cluster))
 
@@ -54,14 +54,20 @@ _NO_DB = "it uses no config DB, so nothing says what was applied to it"
 
 
 def host_records(resolved: Resolved, _observed: Observed, _fresh: Mapping[ObjectRef, str]) -> Places:
-    """A host is recorded in the config DB that it shall use."""
+    """Return where each host is recorded: in the config DB that it is to use.
+
+    Source: docs/domain.md#who-applied-what
+    """
     return {
         host.ref: Place(host.config_db, object_name(Kind.HOST, host.ref.name), why=_NO_DB) for host in resolved.hosts
     }
 
 
 def forgotten_hosts(context: DBContext, site: SiteContext) -> Iterator[str]:
-    """The records of hosts that use another config DB by now: only one may say what was applied last."""
+    """Return the records of hosts that now use another config DB: only one DB may record what was applied last.
+
+    Source: docs/domain.md#who-applied-what
+    """
     records = {} if context.ledger is None else context.ledger.by_object
     for host in site.resolved.hosts:
         if host.config_db != context.db.ref and (name := object_name(Kind.HOST, host.ref.name)) in records:

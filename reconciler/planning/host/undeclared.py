@@ -1,4 +1,4 @@
-"""Hosts that the inventory knows and no manifest declares: one with vDVS on it may be an open door."""
+"""Hosts that the inventory knows and no manifest declares: one with vDVS on it may be open to every VM."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def undeclared_hosts(desired: Desired, inventory: Inventory) -> tuple[str, ...]:
 
 
 def undeclared_host_changes(observed: Observed, names: DisplayNames) -> Iterator[Change]:
-    """Report each that has vDVS, or had it, and whether it is open."""
+    """Report each that has vDVS, or had it, and whether it is open. Source: docs/domain.md#modes-of-a-host"""
     for name, seen in sorted(observed.undeclared_hosts.items()):
         if _has_vdvs(seen):
             notes = (OPEN_NOTE,) if is_open(seen) else ()

@@ -26,7 +26,10 @@ def why_unreachable(entry: ESXiHost | None) -> str:
 
 
 def why_no_driver(entry: ESXiHost | None) -> str | None:
-    """Why no vDVS driver can be installed on this host; None if nothing is known that speaks against it."""
+    """Why no vDVS driver can be installed on this host; None if no reason is known.
+
+    Source: docs/domain.md#driver-and-service
+    """
     if entry is None:
         return None
     major = (entry.version or "").partition(".")[0]

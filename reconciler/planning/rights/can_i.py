@@ -1,4 +1,4 @@
-"""May a VM create, delete or mount a volume on a datastore, as the site is now? With the rule that decides it."""
+"""Whether a VM may create, delete or mount a volume on a datastore as the site is now, and the rule that decides."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ELSEWHERE = "/vmfs/volumes/elsewhere"  # stands for the datastore of a VM that 
 
 
 class Answer(StrEnum):
-    """UNKNOWN: it could not be read, or the hosts that the VM may be on do not agree."""
+    """Answer to a question. UNKNOWN: the state could not be read, or the hosts that the VM may be on do not agree."""
 
     ALLOWED = "allowed"
     DENIED = "denied"
@@ -39,7 +39,10 @@ class Answer(StrEnum):
 
 class Question(Struct, frozen=True):
     """`short`: the volume is named without `@DATASTORE`, which means the default datastore of the vmgroup.
-    `other_case`: the datastore is spelt with other capitals than its own, which vDVS takes since 0.17."""
+    `other_case`: the datastore has other capitals than in the inventory, which vDVS accepts since 0.17.
+
+    Source: docs/domain.md#who-may-do-what
+    """
 
     right: Right
     vm: VirtualMachine
@@ -75,7 +78,10 @@ class CanI(Struct, frozen=True):
 
 
 def find_vm(inventory: Inventory, wanted: str) -> VirtualMachine | None:
-    """The VM by name, uuid or inventory path. Raises NotFoundError; None: a uuid that is not there."""
+    """Return the VM by name, uuid or inventory path; None: an unknown uuid. Raises NotFoundError.
+
+    Source: docs/domain.md#identity-of-vms-and-datastores
+    """
     if _UUID.fullmatch(wanted):
         ref = VMRef(uuid=wanted.lower())
     else:
@@ -85,7 +91,7 @@ def find_vm(inventory: Inventory, wanted: str) -> VirtualMachine | None:
 
 
 def find_datastore(inventory: Inventory, name: str) -> Datastore:
-    """The datastore by name, in whatever case if no other is called so. Raises NotFoundError."""
+    """Return the datastore by name, in any case if the match is unique. Raises NotFoundError."""
     known = {datastore.name for datastore in inventory.datastores}
     alike = sorted(other for other in known if other.lower() == name.lower())
     if name not in known and len(alike) > 1:
@@ -94,7 +100,10 @@ def find_datastore(inventory: Inventory, name: str) -> Datastore:
 
 
 def can_i(question: Question, resolved: Resolved, observed: Observed) -> CanI:
-    """The answer. Of a VM whose host is not known, every declared host is asked, for it may be on any of them."""
+    """The answer. Of a VM whose host is not known, every declared host is asked, for it may be on any of them.
+
+    Source: docs/domain.md#who-may-do-what
+    """
     addresses = {host.address: host.ref.name for host in resolved.hosts}
     host = addresses.get(question.vm.host or "", question.vm.host)
     names = [host] if host is not None else [declared.ref.name for declared in resolved.hosts]
@@ -105,7 +114,7 @@ def can_i(question: Question, resolved: Resolved, observed: Observed) -> CanI:
 
 
 def _merged(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
-    """Hosts on which everything is the same, together."""
+    """Merge the verdicts of hosts on which everything is equal."""
     alike: dict[Verdict, list[str]] = {}
     for verdict in verdicts:
         alike.setdefault(replace(verdict, hosts=()), []).extend(verdict.hosts)
@@ -124,12 +133,12 @@ def _on_host(question: Question, name: str, resolved: Resolved, observed: Observ
 
 
 def _by_state(question: Question, host: ObservedHost) -> Verdict | None:
-    """The decision of the host itself, whatever any config DB says.
+    """Return the decision of the host itself, if it does not depend on the rows of a config DB.
 
     Source: docs/domain.md#modes-of-a-host
     """
     if host.driver is None and host.driver_error is None and host.service is not Service.RUNNING:
-        return Verdict(Answer.DENIED, "no driver", "vDVS is not installed on this host, so nobody is served")
+        return Verdict(Answer.DENIED, "no driver", "vDVS is not installed on this host, so no VM is served")
     if not question.short and question.datastore.id not in host.volumes:
         return Verdict(Answer.DENIED, "not mounted", f"{question.datastore.name} is not mounted on this host")
     if host.db_mode is DBMode.NOT_CONFIGURED:
@@ -141,7 +150,11 @@ def _by_state(question: Question, host: ObservedHost) -> Verdict | None:
 
 
 def _open(question: Question) -> Verdict:
-    """A host without a config DB: every VM is in `_DEFAULT` there, and a short name is a volume beside the VM."""
+    """Decide on a host without a config DB: every VM is in `_DEFAULT` there, and a short name is a volume beside the
+    VM.
+
+    Source: docs/domain.md#who-may-do-what
+    """
     rule = DBMode.NOT_CONFIGURED.value
     if question.short and question.vm.datastore is None:
         return Verdict(Answer.UNKNOWN, rule, "the inventory does not say on which datastore the VM is")
@@ -152,6 +165,7 @@ def _open(question: Question) -> Verdict:
 
 
 def _by_db(question: Question, host: ObservedHost, resolved: Resolved, observed: Observed) -> Verdict:
+    """Return the decision of the config DB of a host. Source: docs/domain.md#who-may-do-what"""
     location = own_location(host.name) if host.db_mode is DBMode.SINGLE_NODE else Location(host.link_path or "")
     ref = next((str(db.ref) for db in resolved.config_dbs if db.location == location), None)
     db = observed.config_dbs.get(location)
@@ -174,6 +188,7 @@ def _by_db(question: Question, host: ObservedHost, resolved: Resolved, observed:
 
 
 def _by_rows(question: Question, host: ObservedHost, db: ObservedConfigDB, names: DisplayNames) -> Verdict:
+    """Return the decision of the rows of a config DB. Source: docs/domain.md#who-may-do-what"""
     states = observed_states(db)
     orphan = next((row for row in db.vms if row.vm_id == question.vm.uuid and row.tenant_id not in states), None)
     if orphan is not None:
@@ -183,7 +198,7 @@ def _by_rows(question: Question, host: ObservedHost, db: ObservedConfigDB, names
     lookups = _lookups(host.driver)
     if lookups is None:
         return Verdict(Answer.UNKNOWN, "old release", f"what driver {host.driver} does is not known to vdvs")
-    # Whatever is not known about the VM or the driver is tried both ways; only if that matters nothing can be said.
+    # What is not known about the VM or the driver is tried both ways; only if the results differ is the answer unknown.
     known = question.vm.datastore
     places = [known] if known is not None else [question.datastore.url, _ELSEWHERE]
     tried = [_decided(question, host, db, group, place, lookup, names) for place in places for lookup in lookups]
@@ -194,7 +209,10 @@ def _by_rows(question: Question, host: ObservedHost, db: ObservedConfigDB, names
 
 
 def _lookups(driver: str | None) -> list[Lookup] | None:
-    """The orders in which this driver may look rows up; None: it is older than what vdvs knows."""
+    """The orders in which this driver may look rows up; None: it is older than what vdvs knows.
+
+    Source: docs/domain.md#releases
+    """
     specific_first = has(driver or "", Feature.SPECIFIC_FIRST)
     if specific_first is None:
         return list(Lookup)
@@ -240,7 +258,10 @@ def _decided(
 def _short_name_astray(
     question: Question, host: ObservedHost, group: VMGroupState, place: str, names: DisplayNames
 ) -> Verdict | None:
-    """A short name that means another datastore than the one asked about, or none at all."""
+    """Return the verdict on a short name that refers to another datastore than the one in question, or to none.
+
+    Source: docs/domain.md#who-may-do-what
+    """
     means = place if group.default_url == VM_DS_URL else group.default_url
     if means == ALL_DS_URL:
         return Verdict(Answer.DENIED, "short name", "the default datastore is _ALL_DS, which is no place for a volume")

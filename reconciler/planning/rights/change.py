@@ -1,4 +1,4 @@
-"""A change in terms of rights: who may do what, and where, that they could not before, or no longer.
+"""The effect of a change on rights: who gains or loses which, and where.
 
 Effective rights are compared: removing a row may widen, because another row decides then.
 
@@ -67,7 +67,10 @@ class RightsChanges:
         self._known: dict[tuple[_Rows | None, _Rows | None], tuple[tuple[_Step, str], ...]] = {}
 
     def of(self, change: Change, before: VMGroupState | None, after: VMGroupState | None) -> tuple[RightsChange, ...]:
-        """Rights changed by the actions of `change`, which takes a vmgroup from `before` to `after` (None: absent)."""
+        """Rights changed by the actions of `change`, which takes a vmgroup from `before` to `after` (None: absent).
+
+        Source: docs/domain.md#who-may-do-what
+        """
         if not change.actions:
             return ()
         leaving = [action.member for action in change.actions if isinstance(action, RemoveMember)]
@@ -81,7 +84,7 @@ class RightsChanges:
         )
 
     def of_repairs(self, change: Change) -> tuple[RightsChange, ...]:
-        """Rights changed by repairs of VM rows (see `repairs`)."""
+        """Rights changed by repairs of VM rows (see `repairs`). Source: docs/domain.md#rules-for-rows"""
         return tuple(step for action in change.actions for step in self._of_repair(action))
 
     def _of_repair(self, action: Action) -> Iterator[RightsChange]:
@@ -99,6 +102,7 @@ class RightsChanges:
     def _staying(
         self, before: VMGroupState | None, after: VMGroupState | None, leaving: list[Member]
     ) -> Iterator[RightsChange]:
+        """Yield changes of rights of VMs that stay. Source: docs/domain.md#who-may-do-what"""
         if DEFAULT_VMGROUP in (before and before.name, after and after.name):
             yield from self._between(UNGROUPED, before or self._membership.fallback.before, after)
         elif before is not None and after is not None:
@@ -109,6 +113,7 @@ class RightsChanges:
     def _joining(
         self, change: Change, before: VMGroupState | None, after: VMGroupState | None
     ) -> Iterator[RightsChange]:
+        """Yield changes of rights of VMs that join. Source: docs/domain.md#who-may-do-what"""
         if after is None:
             return
         sources: dict[str | None, list[Member]] = {}
@@ -122,6 +127,7 @@ class RightsChanges:
                 yield _volumes(who, served, after)
 
     def _leaving(self, before: VMGroupState | None, leaving: list[Member]) -> Iterator[RightsChange]:
+        """Yield changes of rights of VMs that leave. Source: docs/domain.md#who-may-do-what"""
         members = [member for member in leaving if member.uuid == member.uuid.lower()]  # vDVS never matched the others
         if before is None or not members:
             return
@@ -147,7 +153,10 @@ class RightsChanges:
 
 
 def of_default(change: Change, seen: ObservedConfigDB, names: DisplayNames) -> tuple[RightsChange, ...]:
-    """Rights of VMs in no vmgroup, where the change of a config DB creates or deletes `_DEFAULT`."""
+    """Rights of VMs in no vmgroup, where the change of a config DB creates or deletes `_DEFAULT`.
+
+    Source: docs/domain.md#who-may-do-what
+    """
     before = after = default_vmgroup(observed_states(seen).values()) if change.actions else None
     for action in change.actions:
         match action:
@@ -191,7 +200,7 @@ def _joiners(change: Change) -> Iterator[Member]:
 
 
 def _volumes(who: str, before: VMGroupState | None, after: VMGroupState | None) -> RightsChange:
-    """A VM sees the volumes of one vmgroup only."""
+    """A VM sees the volumes of one vmgroup only. Source: docs/domain.md#who-may-do-what"""
     had, has = (None if state is None else f"use the volumes of {state.name}" for state in (before, after))
     return RightsChange(who, "", had, has, gains=has is not None)
 
@@ -203,7 +212,7 @@ def _rows(state: VMGroupState | None) -> _Rows | None:
 def by_release(
     before: VMGroupState | None, after: VMGroupState | None, names: DisplayNames
 ) -> Iterator[tuple[_Step, str]]:
-    """Every step, with the releases for which alone it holds."""
+    """Return every step, with the releases that it is limited to. Source: docs/domain.md#releases"""
     steps = {lookup: list(_steps(before, after, lookup, names)) for lookup in Lookup}
     common = [step for step in steps[Lookup.SINCE_0_17] if step in steps[Lookup.BEFORE_0_17]]
     yield from ((step, "") for step in common)
@@ -214,7 +223,7 @@ def by_release(
 def _steps(
     before: VMGroupState | None, after: VMGroupState | None, lookup: Lookup, names: DisplayNames
 ) -> Iterator[_Step]:
-    """Where rights differ, places of the same difference together."""
+    """Yield the differences of rights, each with all the places where it applies."""
     urls = [*sorted(named(before) | named(after), key=lambda url: names.datastore(url) or url), ANY_OTHER]
     cases = {
         (url, own): (_best(grants(before, url, own, lookup)), _best(grants(after, url, own, lookup)))
@@ -239,7 +248,10 @@ def _steps(
 def _places(
     name: str, cases: Mapping[tuple[str, bool], tuple[tuple[Grant, ...], tuple[Grant, ...]]], url: str
 ) -> Iterator[tuple[str, tuple[tuple[Grant, ...], tuple[Grant, ...]]]]:
-    """A datastore as one place; as two where it matters whether the VM itself is on it."""
+    """A datastore as one place; as two where it matters whether the VM itself is on it.
+
+    Source: docs/domain.md#who-may-do-what
+    """
     elsewhere, own = cases[url, False], cases[url, True]
     if elsewhere == own:
         yield name, own
@@ -252,7 +264,7 @@ def _places(
 
 
 def _best(found: list[Grant]) -> tuple[Grant, ...]:
-    """Without those that another one covers."""
+    """Leave out grants that another one covers."""
     unique = list(dict.fromkeys(found))
     return tuple(one for one in unique if not any(one.within(other) for other in unique if other != one))
 

@@ -29,7 +29,7 @@ class Lookup(Enum):
 
 
 class Right(StrEnum):
-    """A kind of request to vDVS."""
+    """A kind of request to vDVS. Source: docs/domain.md#who-may-do-what"""
 
     MOUNT = "mount"
     CREATE = "create"
@@ -37,7 +37,10 @@ class Right(StrEnum):
 
 
 class Request(Struct, frozen=True):
-    """`datastore`: the URL named after `@` in the volume's name; None: a short name. `size_mb` matters to CREATE."""
+    """`datastore`: the URL named after `@` in the volume's name; None: a short name. `size_mb` matters to CREATE.
+
+    Source: docs/domain.md#who-may-do-what
+    """
 
     right: Right
     datastore: str | None = None
@@ -45,7 +48,10 @@ class Request(Struct, frozen=True):
 
 
 class Decision(Struct, frozen=True):
-    """`rule` is what decided: the URL of a privileges row, or a state such as `no vmgroup`. `reason` is for people."""
+    """`rule` is what decided: the URL of a privileges row, or a state such as `no vmgroup`. `reason` is for people.
+
+    Source: docs/domain.md#who-may-do-what
+    """
 
     allowed: bool
     rule: str
@@ -68,9 +74,11 @@ def decide(
     used_mb: int = 0,
     lookup: Lookup = Lookup.SINCE_0_17,
 ) -> Decision:
-    """Whether vDVS grants `request` of a VM of `group` whose .vmx lies on `vm_datastore`, and which rule says so.
+    """Whether vDVS grants `request` of a VM of `group` whose .vmx lies on `vm_datastore`, and which rule decides.
 
-    `used_mb` is what the books count for the vmgroup on the datastore of the request.
+    `used_mb`: booked for the vmgroup on the datastore of the request.
+
+    Source: docs/domain.md#who-may-do-what
     """
     if group is None:
         return Decision(False, "no vmgroup", "the VM is in no vmgroup and there is no _DEFAULT")
@@ -86,6 +94,7 @@ def decide(
 
 
 def _judge(row: Access, request: Request, used_mb: int) -> Decision:
+    """Judge a request by the row that decides. Source: docs/domain.md#who-may-do-what"""
     if request.right is Right.MOUNT:
         return Decision(True, row.url, "a row allows to mount")
     if not row.allow_create:
@@ -130,7 +139,7 @@ UNLIMITED = float("inf")
 class Grant(Struct, frozen=True):
     """Rights granted by one row: to mount; if `largest` is not 0, also to delete, and to create up to these limits.
 
-    `unreadable` names the datastore of a row whose meaning nobody knows: it is covered by its like only.
+    `unreadable` names the datastore of a row that cannot be interpreted: only an equal grant covers it.
 
     Source: docs/domain.md#who-may-do-what
     """
@@ -140,12 +149,15 @@ class Grant(Struct, frozen=True):
     unreadable: str = ""
 
     def within(self, other: Grant) -> bool:
-        """Whether `other` grants all of this."""
+        """Whether `other` grants all of this. Source: docs/domain.md#who-may-do-what"""
         same = self.unreadable == other.unreadable
         return same and self.largest <= other.largest and self.total <= other.total
 
     def spelled(self, each: bool) -> str:
-        """The rights in words. `each`: a quota counts on each of several datastores by itself."""
+        """Spell the rights in words. `each`: a quota counts on each of several datastores by itself.
+
+        Source: docs/domain.md#who-may-do-what
+        """
         if self.unreadable:
             return "do what vDVS makes of an unreadable row"
         if not self.largest:
@@ -162,8 +174,10 @@ class Grant(Struct, frozen=True):
 def compare(before: VMGroupState | None, after: VMGroupState | None) -> Risk:
     """Compare the rights of a VM by `before` and by `after`: SAFE, RESTRICTS or WIDENS.
 
-    None stands for having no rights at all. Something gained anywhere is WIDENS, whatever is lost elsewhere. The hosts
+    None: no rights at all. Any gain is WIDENS, even if something else is lost. The hosts
     of a site may run different releases, so the worse of both orders of look-up counts.
+
+    Source: docs/domain.md#who-may-do-what
     """
     return _compare_rules(_rules(before), _rules(after))
 
@@ -172,11 +186,11 @@ _Rules = tuple[str | None, tuple[tuple[str, Access | None], ...]]
 
 
 def _rules(state: VMGroupState | None) -> _Rules | None:
-    """Return the part of a vmgroup that its rights depend on."""
+    """Return the part of a vmgroup that its rights depend on. Source: docs/domain.md#who-may-do-what"""
     return None if state is None else (state.default_url, tuple(state.access.items()))
 
 
-@lru_cache(maxsize=4096)  # on a large site most vmgroups are alike
+@lru_cache(maxsize=4096)  # on a large site most vmgroups have equal rules
 def _compare_rules(before: _Rules | None, after: _Rules | None) -> Risk:
     if before == after:
         return Risk.SAFE
@@ -197,7 +211,7 @@ def _compare(before: VMGroupState | None, after: VMGroupState | None, lookup: Lo
 
 
 def covered(some: list[Grant], by: list[Grant]) -> bool:
-    """Whether nothing can be done by `some` that cannot be done by one of `by`."""
+    """Whether each of `some` is within one of `by`."""
     return all(any(grant.within(other) for other in by) for grant in some)
 
 
@@ -207,7 +221,10 @@ def named(state: VMGroupState | None) -> set[str]:
 
 
 def grants(state: VMGroupState | None, url: str, own: bool, lookup: Lookup) -> list[Grant]:
-    """Return the rights of a VM on the datastore `url`, one for each way of naming it; `own`: its .vmx is there."""
+    """Return the rights of a VM on the datastore `url`, one for each way of naming it; `own`: its .vmx is there.
+
+    Source: docs/domain.md#who-may-do-what
+    """
     if state is None or not state.default_url:
         return []
     vm_datastore = url if own else "/vmfs/volumes/elsewhere"
@@ -218,6 +235,7 @@ def grants(state: VMGroupState | None, url: str, own: bool, lookup: Lookup) -> l
 
 
 def _grant(url: str, row: Access | None) -> Grant:
+    """Return the rights that a row grants. Source: docs/domain.md#who-may-do-what"""
     if row is None:
         return Grant(unreadable=url)
     if not row.allow_create:

@@ -30,7 +30,7 @@ _SPECIAL: Final = sorted((url, name) for name, url in SPECIAL_DATASTORES.items()
 
 
 class Feature(Enum):
-    """A feature that not every release has: since which release, and what it is."""
+    """A feature of newer releases: the first release that has it, and a description. Source: docs/domain.md#releases"""
 
     SCHEMA_1_2 = ((0, 14), "config DBs of schema 1.2, which several hosts may share")
     ESXCLI = ((0, 17), "`esxcli storage guestvol`")
@@ -42,24 +42,27 @@ class Feature(Enum):
 
     @property
     def since(self) -> tuple[int, int]:
-        """The first release that can."""
+        """The first release that has the feature."""
         return self.value[0]
 
 
 def release(driver: str) -> tuple[int, int] | None:
-    """The two numbers of the release; None for a version that does not say them."""
+    """Return the two numbers of the release; None for a version without them. Source: docs/domain.md#releases"""
     found = _RELEASE.match(driver)
     return None if found is None else (int(found[1]), int(found[2]))
 
 
 def has(driver: str, feature: Feature) -> bool | None:
-    """Whether the release of this driver can do that; None: its version does not say."""
+    """Whether the release of this driver has the feature; None: its version does not show the release.
+
+    Source: docs/domain.md#releases
+    """
     numbers = release(driver)
     return None if numbers is None else numbers >= feature.since
 
 
 def newer_note(driver: str | None) -> str | None:
-    """Return a note on a driver that is newer than any known here."""
+    """Return a note on a driver that is newer than any known here. Source: docs/domain.md#releases"""
     numbers = None if driver is None else release(driver)
     if numbers is None or numbers <= NEWEST_KNOWN:
         return None
@@ -79,7 +82,10 @@ def without(feature: Feature, hosts: Iterable[str], observed: Observed) -> str |
 
 def supported(pair: Pair, old: str | None) -> Pair:
     """`pair`; or, with its problem, one that would get a limit for all its volumes on a special datastore while a host
-    does not know such limits (`old`, see `without`). What is there already stays."""
+    does not know such limits (`old`, see `without`). What is there already stays.
+
+    Source: docs/domain.md#releases
+    """
     for url, name in _SPECIAL if old is not None and pair.problem is None else ():
         row = pair.after.access.get(url)
         known = pair.before.access.get(url) if pair.before is not None else None

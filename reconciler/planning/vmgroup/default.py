@@ -36,13 +36,15 @@ OPEN = VMGroupState(
     access={url: Access(url, **FULL_ACCESS) for url in (ALL_DS_URL, VM_DS_URL)},
     members={},
 )
-"""`_DEFAULT` as vDVS makes it: everybody may do everything. A host without a config DB behaves the same."""
+"""`_DEFAULT` as vDVS makes it: every VM may do everything. A host without a config DB behaves the same."""
 
 
 class Fallback(Struct, frozen=True):
     """The vmgroup that serves VMs in no vmgroup, before and after the plan. None: their requests are refused.
 
-    `after` may not come about (it is held back, or fails), so who falls back must be judged by both.
+    `after` may not be reached (it is held back, or fails), so VMs that fall back are judged by both.
+
+    Source: docs/domain.md#who-may-do-what
     """
 
     before: VMGroupState | None
@@ -52,9 +54,11 @@ class Fallback(Struct, frozen=True):
 def fallback(
     db: ResolvedConfigDB, seen: ObservedConfigDB, states: Iterable[VMGroupState], declared: VMGroupState | None
 ) -> Fallback:
-    """The `_DEFAULT` of a config DB; `declared`: what its own manifest wants of it, if it has one.
+    """The `_DEFAULT` of a config DB; `declared`: its own manifest, resolved, if it has one.
 
     A DB that is still to be made leaves its hosts open until it is there.
+
+    Source: docs/domain.md#who-may-do-what
     """
     before = default_vmgroup(states) if seen.state is DBState.PRESENT else OPEN
     if declared is not None:
@@ -65,7 +69,7 @@ def fallback(
 
 
 def default_change(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, names: DisplayNames) -> Change:
-    """How `_DEFAULT` differs from `spec.defaultVMGroup`. A manifest of its own decides in its place."""
+    """How `_DEFAULT` differs from `spec.defaultVMGroup`. A manifest of its own takes precedence."""
     seen = observed.config_dbs[db.location]
     notes = tuple(f"breaks a rule of vDVS: {violation}" for violation in seen.violations)
     notes += tuple(exposing_names(seen.tenants))
@@ -74,9 +78,7 @@ def default_change(db: ResolvedConfigDB, resolved: Resolved, observed: Observed,
         notes += (f"an interrupted apply left {files}; one that writes removes it an hour later",)
     if seen.records is None:
         way_out = "drop that table, and `vdvs apply` makes it anew"
-        notes += (
-            f"its table vdvs_objects is damaged, so nobody can say who applied what, and none is pruned; {way_out}",
-        )
+        notes += (f"its table vdvs_objects is damaged, so who applied what is unknown, and none is pruned; {way_out}",)
     default = next((row for row in seen.tenants if row.name == DEFAULT_VMGROUP), None)
     wanted = None if declares_default(db.ref, resolved) else db.default_vmgroup
     if wanted is Presence.ABSENT and default is not None:
@@ -123,7 +125,10 @@ def _why_not_make(seen: ObservedConfigDB) -> str | None:
 def _why_keep(
     uuid: str, seen: ObservedConfigDB, resolved: Resolved, observed: Observed, names: DisplayNames
 ) -> str | None:
-    """Why `_DEFAULT` must not be removed now. Without it, a disk that is attached can no longer be detached."""
+    """Why `_DEFAULT` must not be removed now. Without it, a disk that is attached can no longer be detached.
+
+    Source: docs/domain.md#who-may-do-what
+    """
     if (volumes := volumes_of(uuid, observed.datastores, names)) is not None:
         return f"{volumes}; remove or migrate them first"
     if any(use.tenant_id == uuid and use.count for use in seen.volume_use):

@@ -43,7 +43,7 @@ def vmgroup_change(
     others: LinkConflicts,
     names: DisplayNames,
 ) -> Change:
-    """How the vmgroup of `found` differs, why, and what would be done."""
+    """Return how the vmgroup of `found` differs, why, and the actions."""
     ref, before = found.group.ref, found.before
     if found.problem is not None:
         return Change(ref, Op.BLOCKED, found.problem)
@@ -94,7 +94,10 @@ def _rename_notes(group: ResolvedVMGroup, before: VMGroupState) -> Iterator[str]
 
 
 def _same(before: VMGroupState, after: VMGroupState) -> bool:
-    """Equal but for the members: their display names identify nobody, and their changes are counted apart."""
+    """Whether they are equal apart from the members, which are compared separately: display names identify no VM.
+
+    Source: docs/domain.md#identity-of-vms-and-datastores
+    """
     return (before.name, before.description, before.default_url, before.access) == (
         after.name,
         after.description,
@@ -112,7 +115,7 @@ def _selector_notes(group: ResolvedVMGroup, before: VMGroupState) -> Iterator[st
     if group.members is None or group.removes_members:
         return
     if before.members.keys() - {member.uuid for member in group.members}:
-        yield "spec.vmSelector matches no VM now, so nobody is removed"
+        yield "spec.vmSelector matches no VM now, so no VM is removed"
 
 
 def _creation(
@@ -133,7 +136,7 @@ def _creation(
     joining = (change.action.member for change in members if isinstance(change.action, AddMember))
     added = tuple(joining if free is None else free.values())
     if members and all(change.held is not None for change in members):
-        # An empty vmgroup serves nobody, and stands in the way when the VMs turn out to be in one that was renamed.
+        # An empty vmgroup serves no VM, and would be a conflict if its VMs turned out to be in one that was renamed.
         held = [change.held for change in members if change.held is not None]
         return Change(ref, Op.BLOCKED, held[0], notes=tuple(held[1:]))
     risk = Risk.SAFE
@@ -197,10 +200,11 @@ def _change(
 
 
 def _row_actions(ref: ObjectRef, before: VMGroupState, after: VMGroupState) -> Iterator[Action]:
-    """Access rows that come, then the vmgroup's own row, then access rows that go: the default always has its row.
+    """Yield new access rows, the vmgroup's own row, then removed access rows: the default datastore always has its row.
+    Each action is judged by its effect on the rights of the members after the ones before it; but as all are one
+    transaction, none is riskier than all of them together.
 
-    Each is judged by what it does to the rights of the members when it follows the ones before it; but as they all
-    happen at once, none is riskier than all of them together.
+    Source: docs/domain.md#rules-for-rows
     """
     state = before
     together = compare(before, replace(after, members=before.members))

@@ -16,9 +16,11 @@ from reconciler.planning.vmgroup.pairing import uuid_of
 
 
 class LinkConflicts(Struct, frozen=True):
-    """The vmgroups of every config DB that was read, by the names that they bear now and those that their manifests
-    give them: two config DBs may have one UUID under two names, and one name for two UUIDs. `all_read` False: there
-    may be more."""
+    """The vmgroups of every config DB that was read, by their current names and those in their manifests: two config
+    DBs may have one UUID under two names, and one name for two UUIDs. `all_read` False: there may be more.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
 
     names: Mapping[str, frozenset[str]]
     uuids: Mapping[str, frozenset[str]]
@@ -29,7 +31,10 @@ class LinkConflicts(Struct, frozen=True):
         return sorted(self.uuids.get(name, frozenset()) - {uuid})
 
     def alone(self, name: str, uuid: str) -> bool:
-        """Whether a link of this name to this vmgroup certainly serves nobody else."""
+        """Whether a link of this name to this vmgroup certainly serves no other vmgroup.
+
+        Source: docs/domain.md#layout-of-dockvols
+        """
         return self.all_read and not self.namesakes(name, uuid)
 
 

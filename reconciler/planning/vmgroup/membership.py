@@ -22,7 +22,10 @@ from reconciler.planning.vmgroup.state import VMGroupState
 
 
 class Misspelt(Struct, frozen=True):
-    """A row whose VM id is not in lower case: vDVS never matches it, so its VM is served as if it were not there."""
+    """A row whose VM id is not in lower case: vDVS never matches it, so its VM is served as if it were not there.
+
+    Source: docs/domain.md#identity-of-vms-and-datastores
+    """
 
     vm_id: str
     tenant_id: str
@@ -32,12 +35,12 @@ class Membership(Struct, frozen=True):
     """The VMs of one config DB: who owns each now, which declared vmgroup wants it, and what the inventory knows.
 
     `owners`: UUID of the vmgroup by VM (orphaned rows included); `misspelt`: by VM, for VMs that no proper row names.
-    `claims`: by VM, the declared vmgroup that wants it, as it shall become. `declared`: refs of the declared vmgroups
+    `claims`: by VM, the declared vmgroup that it is to be in, as it will be. `declared`: refs of the declared vmgroups
     by UUID; `unresolved`: names and UUIDs of those that could not be looked up. `disks`: vDVS disks attached now, by
     VM, for every VM that the inventory shows; `all_seen` False: there may be more. `homes`: the URLs of the datastores
-    that VMs with disks lie on. `incomplete`: why nobody may be removed in this pass (or None). `prune`: VMs that the
-    inventory does not show any more are removed too.
-    `doomed`: UUIDs of the vmgroups that are to be deleted though no manifest speaks of them.
+    that VMs with disks lie on. `incomplete`: why no VM may be removed in this pass (or None). `prune`: VMs that the
+    inventory no longer shows are removed too.
+    `doomed`: UUIDs of the undeclared vmgroups that are to be deleted.
     """
 
     owners: Mapping[str, str]
@@ -55,12 +58,15 @@ class Membership(Struct, frozen=True):
     doomed: frozenset[str] = frozenset()
 
     def row_of(self, uuid: str) -> str | None:
-        """UUID of the vmgroup that the row of this VM names, however the row spells it."""
+        """UUID of the vmgroup that the row of this VM names, however the row spells it.
+
+        Source: docs/domain.md#identity-of-vms-and-datastores
+        """
         odd = self.misspelt.get(uuid)
         return self.owners.get(uuid) or (odd.tenant_id if odd else None)
 
     def is_free(self, uuid: str) -> bool:
-        """Whether nothing is in the way of this VM: no row names it, and it is seen to have no vDVS disk attached."""
+        """Whether this VM can join at once: no row names it, and it certainly has no vDVS disk attached."""
         return self.disks.get(uuid) == () and uuid not in self.owners and uuid not in self.misspelt
 
 
@@ -81,7 +87,7 @@ def member_changes(
     membership: Membership,
     names: DisplayNames,
 ) -> Iterator[MemberChange]:
-    """Every VM by which `after` differs from `before`: first those that come, then those that go, by name.
+    """Yield every VM by which `after` differs from `before`: first those that join, then those that leave, by name.
 
     `adopts`: `after` is new in the DB but there are volumes in its folder.
     """
@@ -105,8 +111,9 @@ def member_changes(
 
 
 def all_free(after: VMGroupState, membership: Membership, names: DisplayNames) -> dict[str, Member] | None:
-    """The VMs of a new vmgroup by how they are shown, in that order, if nothing is in the way of any of them; as it is
-    with most, and tens of thousands may come at once."""
+    """Return the VMs of a new vmgroup by their display names, sorted, if all are free; else None. A fast path: most
+    are, and tens of thousands may join at once.
+    """
     if not all(map(membership.is_free, after.members)):
         return None
     shown = {names.vm(uuid, name): Member(uuid, name) for uuid, name in after.members.items()}
@@ -116,9 +123,11 @@ def all_free(after: VMGroupState, membership: Membership, names: DisplayNames) -
 def renamed_members(
     ref: ObjectRef, before: VMGroupState, after: VMGroupState, names: DisplayNames
 ) -> Iterator[MemberChange]:
-    """The VMs that stay and are called otherwise now: vDVS stores a name when a VM is added, and goes on showing it.
+    """Yield the VMs that stay and have another name now: vDVS stores a name when a VM is added, and keeps showing it.
 
-    That alone makes no difference, as the name identifies nobody; it is brought up to date whenever somebody applies.
+    A stale name alone is no difference, as it identifies no VM; the next apply updates it.
+
+    Source: docs/domain.md#the-config-db-schema-12
     """
     if before.members == after.members:
         return
@@ -172,7 +181,10 @@ def _why_not_join(after: VMGroupState, member: Member, membership: Membership, n
 
 
 def _is_below(disk: str, group: VMGroupState) -> bool:
-    """Whether an attached disk (`[DATASTORE] dockvols/FOLDER/volume.vmdk`) lies in the folder of `group`."""
+    """Whether an attached disk (`[DATASTORE] dockvols/FOLDER/volume.vmdk`) lies in the folder of `group`.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     parts = disk.partition("dockvols/")[2].split("/")
     return parts[0] in (group.uuid, group.name)
 
@@ -201,9 +213,10 @@ def _leave(
 
 
 def with_stale_members(before: VMGroupState, after: VMGroupState, membership: Membership) -> VMGroupState:
-    """`after`, with the members that nobody wants any more but that the inventory does not show either.
+    """Add to `after` the members that are no longer declared and that the inventory does not show. Their rows stay
+    until they are pruned: a VM that is not seen may still exist.
 
-    That a VM is not seen is no order to remove it: its row stays until somebody says so, by pruning.
+    Source: docs/domain.md#who-applied-what
     """
     if membership.prune:
         return after

@@ -40,7 +40,9 @@ def link_changes(
     """Every datastore where the name link of an existing vmgroup is missing or leads elsewhere.
 
     A link is wanted only where the folder is (vDVS makes both together, at the first volume), and where it serves
-    nobody else: without it, vDVS goes to the folder of each one's UUID.
+    no other vmgroup: without it, vDVS uses the folder of each UUID.
+
+    Source: docs/domain.md#layout-of-dockvols
     """
     alone = others.alone(group.name, group.uuid)
     for url in sorted(datastores):
@@ -58,10 +60,10 @@ def link_changes(
                 action = SetNameLink(ref, Risk.SAFE, url, group.name, group.uuid)
                 yield LinkChange(FieldChange(f"links[{shown}]", "missing", group.name), action)
         elif link.target != folder_of(url, group.uuid):
-            yield _astray(ref, group, url, link, folder is not None and alone, datastores, shown)
+            yield _wrong_link(ref, group, url, link, folder is not None and alone, datastores, shown)
 
 
-def _astray(
+def _wrong_link(
     ref: ObjectRef,
     group: VMGroupState,
     url: str,
@@ -70,7 +72,10 @@ def _astray(
     datastores: Mapping[str, ObservedDatastore],
     shown: str,
 ) -> LinkChange:
-    """`wanted`: there shall be a link of this name."""
+    """Correct a link that leads elsewhere; `wanted`: a link of this name is needed.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     path = f"links[{shown}]"
     if link.kind is not EntryKind.LINK:
         held = f"dockvols/{group.name} on {shown} is a {link.kind}, and vDVS uses it in place of the vmgroup's folder"
@@ -79,7 +84,7 @@ def _astray(
     risk, note = Risk.RESTRICTS, None
     if leads_nowhere(link, datastores):
         risk = Risk.SAFE
-        note = f"dockvols/{group.name} on {shown} leads to {link.target}, which is not there, and vDVS passes it over"
+        note = f"dockvols/{group.name} on {shown} leads to {link.target}, which does not exist, and vDVS ignores it"
     elif (link.target or "").rpartition("/")[2] != group.uuid:
         exposure = f"leads to {link.target}, so this vmgroup sees volumes that are not its own"
         note = f"EXPOSED: dockvols/{group.name} on {shown} {exposure}"
@@ -92,7 +97,10 @@ def _astray(
 
 def leads_nowhere(link: DockvolsEntry, datastores: Mapping[str, ObservedDatastore]) -> bool:
     """Whether a link certainly leads to nothing: vDVS then serves the vmgroup from the folder of its UUID, as if there
-    were no link. It does not, as soon as somebody makes that folder."""
+    were no link. That ends as soon as the folder is created.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     url, _, name = (link.target or "").partition("/dockvols/")
     seen = datastores.get(url)
     return (
@@ -105,7 +113,10 @@ def leads_nowhere(link: DockvolsEntry, datastores: Mapping[str, ObservedDatastor
 
 
 def name_taken(group: VMGroupState, datastores: Mapping[str, ObservedDatastore], names: DisplayNames) -> str | None:
-    """Why a new vmgroup must not be made: something in `dockvols/` bears its name; vDVS would serve it from there."""
+    """Why a new vmgroup must not be made: something in `dockvols/` has its name; vDVS would serve it from there.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     for url in sorted(datastores):
         entry = datastores[url].entries.get(group.name)
         if entry is not None and entry.target != folder_of(url, group.uuid):
@@ -122,7 +133,10 @@ def name_taken(group: VMGroupState, datastores: Mapping[str, ObservedDatastore],
 
 
 def exposing_names(tenants: Sequence[TenantRow]) -> Iterator[str]:
-    """Vmgroups that vDVS serves from a folder that is not theirs, because they are named like it."""
+    """Vmgroups that vDVS serves from a folder that is not theirs, because they are named like it.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     of_id = {tenant.id: tenant.name for tenant in tenants}
     for tenant in tenants:
         if tenant.name in of_id and tenant.name != tenant.id:
@@ -135,7 +149,7 @@ def exposing_names(tenants: Sequence[TenantRow]) -> Iterator[str]:
 
 
 def folder_of(url: str, uuid: str) -> str:
-    """The folder of a vmgroup on a datastore."""
+    """The folder of a vmgroup on a datastore. Source: docs/domain.md#layout-of-dockvols"""
     return f"{url}/dockvols/{uuid}"
 
 

@@ -18,7 +18,10 @@ from reconciler.planning.vmgroup.state import VMGroupState
 
 
 def with_needed_access(pair: Pair, membership: Membership, names: DisplayNames) -> Pair:
-    """`pair` with the rows that its manifest takes away and a VM still needs left where they are, and why they stay."""
+    """`pair` with the rows that its manifest takes away and a VM still needs left where they are, and why they stay.
+
+    Source: docs/domain.md#who-may-do-what
+    """
     before, after = pair.before, pair.after
     if before is None or not before.access.keys() - after.access.keys():
         return pair
@@ -39,7 +42,10 @@ def with_needed_access(pair: Pair, membership: Membership, names: DisplayNames) 
 
 
 def _served(group: VMGroupState, membership: Membership) -> Iterator[str]:
-    """The VMs whose requests this vmgroup decides, now or once rows that serve nobody are repaired."""
+    """The VMs whose requests this vmgroup decides, now or after the repair of rows that serve no VM.
+
+    Source: docs/domain.md#who-may-do-what
+    """
     if group.name == DEFAULT_VMGROUP:
         others = membership.states.keys() - {group.uuid}
         yield from sorted(vm for vm in membership.disks if membership.owners.get(vm) not in others)
@@ -50,7 +56,10 @@ def _served(group: VMGroupState, membership: Membership) -> Iterator[str]:
 def _last_row(
     before: VMGroupState, after: VMGroupState, disk: str, homes: frozenset[str], names: DisplayNames
 ) -> str | None:
-    """The row that lets this disk (`[DATASTORE] dockvols/...`) be detached now, if none would any more."""
+    """The row that lets this disk (`[DATASTORE] dockvols/...`) be detached now, if no other row would.
+
+    Source: docs/domain.md#who-may-do-what
+    """
     name = disk.partition("]")[0].removeprefix("[")
     rows = (*before.access, *after.access)
     url = next((url for url in rows if names.datastore(url) == name), ANY_OTHER)

@@ -13,8 +13,9 @@ from reconciler.planning.vmgroup.state import VMGroupState, normalised
 
 
 class Pair(Struct, frozen=True):
-    """A declared vmgroup beside what is there: as it is (None: not there) and as it shall become. `held`: what of its
-    manifest must not be done yet, and why; `after` is without it."""
+    """A declared vmgroup: as it is in the config DB (None: not there) and as it will be. `held`: parts of its manifest
+    that must wait, and why; they are not in `after`.
+    """
 
     group: ResolvedVMGroup
     before: VMGroupState | None
@@ -29,7 +30,10 @@ def pairs(
     fresh: Mapping[ObjectRef, str],
     orphaned: frozenset[str],
 ) -> list[Pair]:
-    """Find the vmgroup of each manifest; no two get the same one. `fresh`: UUIDs for new ones."""
+    """Find the vmgroup of each manifest; no two get the same one. `fresh`: UUIDs for new ones.
+
+    Source: docs/domain.md#identity-of-vms-and-datastores
+    """
     by_name = {state.name: state.uuid for state in states.values()}
     groups = list(groups)
     uuids = {group.ref: uuid_of(group, by_name) for group in groups}
@@ -45,7 +49,7 @@ def pairs(
 
 
 def uuid_of(group: ResolvedVMGroup, by_name: Mapping[str, str]) -> str | None:
-    """The UUID of the vmgroup that a manifest speaks of; None: it is to be made, and not pinned."""
+    """Return the UUID of the vmgroup of a manifest; None: it is to be created, and not pinned."""
     names = (group.name, *group.previous_names)
     return group.uuid or next((by_name[name] for name in names if name in by_name), None)
 
@@ -75,7 +79,7 @@ def _pair(
 
 
 def _state_after(group: ResolvedVMGroup, before: VMGroupState | None, uuid: str) -> VMGroupState:
-    """Return `group` as it shall become: as declared, and where nothing is declared, as it is. `before` itself, if that
+    """Return `group` as it will be: as declared, and where nothing is declared, as it is. `before` itself, if that
     is the same."""
     now = before or VMGroupState(uuid, group.name, "", None, {}, {})
     members = now.members
@@ -92,7 +96,10 @@ def _state_after(group: ResolvedVMGroup, before: VMGroupState | None, uuid: str)
 
 
 def _mismatch(group: ResolvedVMGroup, before: VMGroupState | None, by_name: Mapping[str, str]) -> str | None:
-    """Return why it is unclear, or not credible, that the vmgroup found is the one of the manifest; or None."""
+    """Return why it is unclear, or not credible, that the vmgroup found is the one of the manifest; or None.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     taken = by_name.get(group.name)
     earlier = [name for name in group.previous_names if name in by_name]
     if group.uuid and taken and taken != group.uuid:

@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 
 
 class Stock(Struct, frozen=True):
-    """Volumes of a vmgroup on one datastore: by the books, and in its folder (None: that could not be seen in full).
+    """Volumes of a vmgroup on one datastore: by the books, and in its folder (None: it could not be listed in full).
 
     `why` says why not. `gone` are booked and not there, `unbooked` are there and not booked.
+
+    Source: docs/domain.md#quotas
     """
 
     url: str
@@ -77,7 +79,7 @@ def _stock(url: str, uuid: str, booked: tuple[BookedVolume, ...], seen: Observed
 
 
 def vmgroup_conditions(change: Change, joined: Joined) -> Iterator[Condition]:
-    """`BooksMatch` of every vmgroup in a config DB that could be read."""
+    """`BooksMatch` of every vmgroup in a config DB that could be read. Source: docs/domain.md#quotas"""
     group = joined.vmgroups[change.ref]
     db = None if group.config_db is None else joined.config_dbs[group.config_db].seen
     if group.tenant is not None and db is not None and db.state is DBState.PRESENT:
@@ -85,7 +87,7 @@ def vmgroup_conditions(change: Change, joined: Joined) -> Iterator[Condition]:
 
 
 def books_match(ref: ObjectRef, known: tuple[Stock, ...] | None, names: DisplayNames) -> Condition:
-    """Whether the books count what is there (`known`; None: not read): a quota is only as right as they.
+    """Whether the books count what is there (`known`; None: not read): a quota is only as accurate as they are.
 
     Source: docs/domain.md#quotas
     """
@@ -124,7 +126,10 @@ def _volumes(found: tuple[BookedVolume, ...] | tuple[VolumeFile, ...]) -> str:
 
 
 def limits_fit(ref: ObjectRef, db: ObservedConfigDB, datastores: Iterable[Datastore], names: DisplayNames) -> Condition:
-    """Whether every datastore could hold all that the limits promise. A vmgroup without a limit promises nothing."""
+    """Whether every datastore could hold all that the limits promise. A vmgroup without a limit promises nothing.
+
+    Source: docs/domain.md#quotas
+    """
     groups = list(observed_states(db).values())
     wrong = []
     for datastore in sorted(datastores, key=lambda datastore: datastore.name):
@@ -148,6 +153,8 @@ def _limit(group: VMGroupState, url: str) -> int:
     """Return how much a vmgroup may have on a datastore, in MB; 0: nothing, or without limit.
 
     Where the datastore has no row, the row of either special name may admit a volume: the larger limit counts.
+
+    Source: docs/domain.md#quotas
     """
     rows = [group.access[url]] if url in group.access else [group.access.get(u) for u in (VM_DS_URL, ALL_DS_URL)]
     limits = [row.total_mb for row in rows if isinstance(row, Access) and row.allow_create]

@@ -1,4 +1,4 @@
-"""Renames of vmgroups: what stands in the way, and the name links.
+"""Renames of vmgroups: obstacles, and the name links.
 
 vDVS serves a vmgroup from `dockvols/<name>` if that exists, without asking whose folder it leads to. So nothing of the
 old name may stay behind, or the next vmgroup of that name gets these volumes; and nothing foreign may be at the new
@@ -29,7 +29,10 @@ def why_not_rename(
     others: LinkConflicts,
     names: DisplayNames,
 ) -> str | None:
-    """Return what keeps `before` from being renamed to `after` now, or None."""
+    """Return what keeps `before` from being renamed to `after` now, or None.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     if "\ufffd" in before.name:
         return f"its name {before.name} is not text, so a link of that name could not be removed"
     for url in sorted(datastores):
@@ -68,13 +71,19 @@ def _in_the_way(
 
 
 def _is_stale(link: DockvolsEntry, group: VMGroupState, others: LinkConflicts) -> bool:
-    """Whether a link of the new name is certainly left over: it leads to a vmgroup that is not called so."""
+    """Whether a link of the new name is certainly left over: it leads to a vmgroup of another name.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     uuid = (link.target or "").rpartition("/")[2]
     return uuid == group.uuid or (others.all_read and group.name not in others.names.get(uuid, {group.name}))
 
 
 def disk_by_name(name: str, disks: Mapping[str, tuple[str, ...]], names: DisplayNames) -> str | None:
-    """Return which VM has a disk attached by the path `dockvols/<name>/`, which breaks when the link goes; or None."""
+    """Return which VM has a disk attached by the path `dockvols/<name>/`, which breaks when the link goes; or None.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     for vm in sorted(disks, key=lambda vm: names.vm(vm, None)):
         for disk in disks[vm]:
             if disk.partition("dockvols/")[2].partition("/")[0] == name:
@@ -91,7 +100,10 @@ def rename_links(
     names: DisplayNames,
 ) -> Iterator[LinkChange]:
     """The links of the old name go, and what is left at the new one; then the new links come, where the folder is and
-    nobody else is called so."""
+    no other vmgroup has the name.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     for url in sorted(datastores):
         entries, wanted = datastores[url].entries, folder_of(url, after.uuid)
         path = f"links[{names.datastore(url)}]"
@@ -119,7 +131,10 @@ def former_links(
     disks: Mapping[str, tuple[str, ...]],
     names: DisplayNames,
 ) -> Iterator[LinkChange]:
-    """Links of previous names that still lead to this vmgroup: whoever is called so next would get its volumes."""
+    """Links of previous names that still lead to this vmgroup: the next one of such a name would get its volumes.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     former = sorted(previous)
     for url in sorted(datastores) if former else ():
         entries = datastores[url].entries

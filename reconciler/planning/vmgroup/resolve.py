@@ -43,7 +43,7 @@ def _vmgroup(group: DesiredVMGroup, db: ObjectRef, names: InventoryLookup) -> Re
     if group.access is not None:
         access = tuple(sorted(each(names.access, group.access)))
         if len({row.url for row in access}) < len(access):
-            raise NotFoundError("two entries of spec.access are one and the same datastore")
+            raise NotFoundError("two entries of spec.access name the same datastore")
     return ResolvedVMGroup(
         ref=group.ref,
         name=group.name,
@@ -68,7 +68,10 @@ def _members(group: DesiredVMGroup, names: InventoryLookup) -> tuple[tuple[Membe
 
 
 def _without_shared_uuids(groups: list[ResolvedVMGroup], unresolved: list[Unresolved]) -> list[ResolvedVMGroup]:
-    """A UUID is one vmgroup. Those of one config DB that pin the same one all fail."""
+    """A UUID is one vmgroup. Those of one config DB that pin the same one all fail.
+
+    Source: docs/domain.md#identity-of-vms-and-datastores
+    """
     pinned: dict[tuple[ObjectRef, str], list[ObjectRef]] = {}
     for group in groups:
         if group.uuid is not None:
@@ -85,7 +88,10 @@ def _without_shared_uuids(groups: list[ResolvedVMGroup], unresolved: list[Unreso
 
 
 def _without_shared_members(groups: list[ResolvedVMGroup], unresolved: list[Unresolved]) -> list[ResolvedVMGroup]:
-    """A VM can be in one vmgroup only. Groups that claim the same one under different names all fail."""
+    """A VM can be in one vmgroup only. Groups that claim the same one under different names all fail.
+
+    Source: docs/domain.md#identity-of-vms-and-datastores
+    """
     claims = Counter(member.uuid for group in groups for member in group.members or ())
     shared = {uuid for uuid, count in claims.items() if count > 1}
     if not shared:
@@ -107,7 +113,7 @@ def _without_shared_members(groups: list[ResolvedVMGroup], unresolved: list[Unre
 
 
 def vmgroup_records(resolved: Resolved, observed: Observed, fresh: Mapping[ObjectRef, str]) -> Places:
-    """A vmgroup is recorded in its config DB, by name and UUID."""
+    """A vmgroup is recorded in its config DB, by name and UUID. Source: docs/domain.md#who-applied-what"""
     by_name = {
         db.ref: {row.name: row.id for row in observed.config_dbs[db.location].tenants} for db in resolved.config_dbs
     }

@@ -16,8 +16,11 @@ _V = TypeVar("_V")
 
 
 class VMGroupState(Struct, frozen=True):
-    """A vmgroup as it is or shall be. `access` by datastore URL (None: a row that vDVS itself could not read),
-    `members` by BIOS UUID with the display name. Two equal states mean the same to vDVS, names of VMs aside."""
+    """A vmgroup as it is or will be. `access` by datastore URL (None: a row that vDVS itself could not read),
+    `members` by BIOS UUID with the display name. Two equal states mean the same to vDVS, names of VMs aside.
+
+    Source: docs/domain.md#the-config-db-schema-12
+    """
 
     uuid: str
     name: str
@@ -49,7 +52,7 @@ def observed_states(db: ObservedConfigDB) -> dict[str, VMGroupState]:
 
 
 def orphaned(db: ObservedConfigDB) -> frozenset[str]:
-    """The ids of vmgroups that are gone while rows of theirs are still there."""
+    """The ids of vmgroups that are gone while rows of theirs are still there. Source: docs/domain.md#rules-for-rows"""
     owners = {row.tenant_id for rows in (db.vms, db.privileges, db.dead_rows) for row in rows}
     return frozenset(owners - {row.id for row in db.tenants})
 

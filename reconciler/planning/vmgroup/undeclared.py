@@ -25,9 +25,11 @@ from reconciler.planning.vmgroup.state import VMGroupState
 
 
 class Undeclared(Struct, frozen=True):
-    """A vmgroup that no manifest declares, and why it is reported or shall go.
+    """A vmgroup that no manifest declares, and why it is reported or to be deleted.
 
-    `only_of`: it shall go if one of these sets applied it last ("": if none did); None: it is only reported.
+    `only_of`: it is to be deleted if one of these sets applied it last ("": if none did); None: it is only reported.
+
+    Source: docs/domain.md#who-applied-what
     """
 
     ref: ObjectRef
@@ -44,7 +46,10 @@ def undeclared(
     applying: Applying | None,
     resolved: Resolved,
 ) -> Iterator[Undeclared]:
-    """Return the undeclared vmgroups of `db` that are to be reported or deleted."""
+    """Return the undeclared vmgroups of `db` that are to be reported or deleted.
+
+    Source: docs/domain.md#who-applied-what
+    """
     states = list(states)
     spared = _mentioned(db, states, groups, resolved)
     prefix = vmgroup_ref(db.ref, "", resolved).name
@@ -64,7 +69,7 @@ def _mentioned(
     db: ResolvedConfigDB, states: Iterable[VMGroupState], groups: Iterable[ResolvedVMGroup], resolved: Resolved
 ) -> set[str]:
     """Names and UUIDs of vmgroups that the manifests mention. A previous name no longer counts once
-    the vmgroup is found by its pinned UUID: whatever is called so now is another one."""
+    the vmgroup is found by its pinned UUID: a vmgroup with that name is another one."""
     groups = list(groups)
     there = {state.uuid for state in states}
     names = {group.name for group in groups} | unresolved_vmgroups(db.ref, resolved)
@@ -81,7 +86,7 @@ def _to_delete(
     if applying is not None and applying.backup is not None and last in ("", mine):
         return Undeclared(ref, state, f"it is not in {applying.backup}", tuple(sorted({"", mine})))
     if applying is not None and applying.prune and mine and last == mine:
-        return Undeclared(ref, state, f"set {mine} applied it last and does not declare it any more", (mine,))
+        return Undeclared(ref, state, f"set {mine} applied it last and no longer declares it", (mine,))
     if db.unmanaged is Unmanaged.DELETE and last in ("", mine) and (applying is None or applying.whole):
         why = f"no manifest declares it, and spec.unmanaged of {db.ref} is Delete"
         return Undeclared(ref, state, why, tuple(sorted({"", mine})))
@@ -94,14 +99,14 @@ def _report(db: ResolvedConfigDB, known: Ledger | None, record: Record | None, a
         part = applying is not None and not applying.whole
         stays = "; it stays, as only a part of the manifests is given" if part else "; it stays"
     if known is None:
-        return f"no manifest declares it, and nobody can say who applied it{stays}"
+        return f"no manifest declares it, and who applied it is unknown{stays}"
     if record is None:
         return f"created outside the manifests{stays}"
     if not record.set:
-        return f"applied from no set ({spell(record)}), and not declared any more{stays}"
+        return f"applied from no set ({spell(record)}), and no longer declared{stays}"
     if applying is not None and record.set == applying.set:
         way_out = "`vdvs apply --prune --allow-destroy` removes it"
-        return f"set {record.set} applied it last ({spell(record)}) and does not declare it any more; {way_out}"
+        return f"set {record.set} applied it last ({spell(record)}) and no longer declares it; {way_out}"
     return f"set {record.set} applied it last ({spell(record)}){stays}"
 
 
@@ -114,7 +119,10 @@ def hindrance(
     names: DisplayNames,
 ) -> str | None:
     """Return what keeps this vmgroup from being deleted now, whoever its members are; or None. `unseen`: why this
-    pass does not see everything."""
+    pass does not see everything.
+
+    Source: docs/domain.md#who-applied-what
+    """
     if (volumes := volumes_of(state.uuid, datastores, names)) is not None:
         return f"{volumes}; remove or migrate them first"
     if any(use.tenant_id == state.uuid and use.count for use in seen.volume_use):
@@ -181,7 +189,10 @@ def _links(
     names: DisplayNames,
 ) -> Iterator[LinkChange]:
     """Remove its name links: the next vmgroup of that name would be served from there. Those of a namesake in another
-    config DB stay."""
+    config DB stay.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
     for url in sorted(datastores):
         link = datastores[url].entries.get(state.name)
         if link is None:

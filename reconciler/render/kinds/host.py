@@ -38,7 +38,7 @@ _Host = Row[JoinedHost]
 
 
 def access(item: JoinedHost) -> str:
-    """What vDVS on a host does with requests: `OPEN` means that every VM may do everything.
+    """Spell how vDVS on a host treats requests: `OPEN` means that every VM may do everything.
 
     Source: docs/domain.md#modes-of-a-host
     """
@@ -53,7 +53,7 @@ def access(item: JoinedHost) -> str:
 
 
 def _enforced_by(db: ObservedConfigDB) -> str:
-    """What vDVS does with a config DB in this state: it refuses every request if it cannot read it.
+    """Return how vDVS uses a config DB in this state: it refuses every request if it cannot read it.
 
     Source: docs/domain.md#modes-of-a-host
     """
@@ -102,7 +102,7 @@ def _datastore(row: _Host) -> str | None:
 
 
 def _db(row: _Host) -> str:
-    """The config DB that the host uses."""
+    """The config DB that the host uses. Source: docs/domain.md#modes-of-a-host"""
     seen = _seen(row)
     if seen is None:
         return UNKNOWN

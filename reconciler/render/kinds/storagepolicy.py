@@ -28,6 +28,8 @@ class StoragePolicyItem(Struct, frozen=True):
 
     `content` of its file: None if there is no such file or, `readable` False, it could not be read. `users`: volumes
     that name it (None: unknown).
+
+    Source: docs/domain.md#storage-policies
     """
 
     change: Change
@@ -71,7 +73,7 @@ def _item(
 
 
 def _users(row: _StoragePolicy) -> str:
-    """Number of volumes that name the storage policy."""
+    """Number of volumes that name the storage policy. Source: docs/domain.md#storage-policies"""
     return UNKNOWN if row.item.users is None else count(len(row.item.users), "volume")
 
 

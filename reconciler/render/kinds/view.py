@@ -25,11 +25,11 @@ class Item(Protocol):
 
     @property
     def change(self) -> Change:
-        """How it differs from its manifest."""
+        """Difference from its manifest."""
 
     @property
     def record(self) -> Record | None:
-        """Who applied it last; None: nobody, or unknown."""
+        """Last apply of the object; None: never, or unknown."""
 
 
 I = TypeVar("I", bound=Item)  # noqa: E741 - the item of a view
@@ -43,7 +43,7 @@ class Row(Struct, Generic[I], frozen=True):
 
     @property
     def change(self) -> Change:
-        """How the object differs from its manifest."""
+        """Difference of the object from its manifest."""
         return self.item.change
 
     @property

@@ -25,7 +25,10 @@ Source: docs/domain.md#quotas
 
 
 def limits_text(row: PrivilegeRow | Access) -> str:
-    """Spell the limits of an access row: `volumeMaxSize 200MB, volumeTotalSize 5GB`."""
+    """Spell the limits of an access row: `volumeMaxSize 200MB, volumeTotalSize 5GB`.
+
+    Source: docs/domain.md#the-config-db-schema-12
+    """
     values = ((field, field.stored(getattr(row, field.attribute))) for field in LIMITS)
     return ", ".join(
         f"{field.name} {UNKNOWN if value is None else show(field.format(value))}" for field, value in values
@@ -33,7 +36,10 @@ def limits_text(row: PrivilegeRow | Access) -> str:
 
 
 def access_data(row: PrivilegeRow | Access | None, fields: Iterable[AccessField] = ACCESS_FIELDS) -> dict[str, Data]:
-    """Fields of an access row in JSON; null where vDVS cannot use the value, and without a row."""
+    """Fields of an access row in JSON; null where vDVS cannot use the value, and without a row.
+
+    Source: docs/domain.md#the-config-db-schema-12
+    """
     return {field.output: row and field.stored(getattr(row, field.attribute)) for field in fields}
 
 
@@ -69,7 +75,7 @@ def _stocks(row: _VMGroup) -> list[tuple[str, Stock]]:
 
 
 def _tightest(row: _VMGroup) -> str:
-    """The quota nearest to being used up: `1.2GB of 5GB (24%)`."""
+    """The quota nearest to being used up: `1.2GB of 5GB (24%)`. Source: docs/domain.md#quotas"""
     if row.item.tenant is None:
         return _unread(row)
     limits = [
@@ -89,7 +95,10 @@ def _of(used: int, total: int) -> str:
 
 
 def _uses(access: JoinedAccess, row: _VMGroup) -> list[str]:
-    """Use of the quota of an access row, a text for each datastore that the row applies to."""
+    """Use of the quota of an access row, a text for each datastore that the row applies to.
+
+    Source: docs/domain.md#quotas
+    """
     used, total = _used(access, row), access.row.total_mb
     if not total:
         return [f"{about(mb)} on {name}" for name, mb in used]
@@ -99,7 +108,7 @@ def _uses(access: JoinedAccess, row: _VMGroup) -> list[str]:
 
 
 def _stock_text(stock: Stock) -> str:
-    """Volumes found against volumes booked: `3 volumes (300MB)`, and the differences."""
+    """Volumes found against volumes booked: `3 volumes (300MB)`, and the differences. Source: docs/domain.md#quotas"""
     booked = f"{len(stock.booked)} booked ({about(sum(volume.mb or 0 for volume in stock.booked))})"
     if stock.found is None:
         return f"not seen ({stock.why}); {booked}"

@@ -51,7 +51,7 @@ def _items(joined: Joined) -> Iterator[VolumeItem]:
 
 
 def _attached(row: _Volume) -> str:
-    """The VM that has the volume attached."""
+    """The VM that has the volume attached. Source: docs/domain.md#volume-metadata"""
     return row.item.attached or (UNKNOWN if row.item.access is None else NONE)
 
 
