@@ -11,7 +11,7 @@ import itertools
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from inspect import cleandoc
 from pathlib import Path
 
@@ -20,7 +20,7 @@ import click
 from reconciler.cli.completing import explained_kinds
 from reconciler.cli.main import EXIT_CODES, cli
 from reconciler.loader.schemas import schema
-from reconciler.model.kinds import KINDS
+from reconciler.model.refs import KINDS
 from reconciler.render import explain
 from reconciler.render.explain import Field, Schema
 
@@ -32,7 +32,7 @@ def pages() -> dict[str, str]:
     """Return every generated file by its path."""
     kinds = {name: schema(name) for name in explained_kinds()}
     made = {f"docs/reference/{name}.md": kind_page(name, found) for name, found in kinds.items()}
-    made |= {"docs/cli.md": cli_page(), "docs/reference/README.md": index_page(kinds)}
+    made["docs/cli.md"] = cli_page()
     return {"schemas/manifest.v1.json": union_schema(), **made}
 
 
@@ -49,13 +49,6 @@ def union_schema() -> str:
     ]
     made = {**union, "properties": {**union["properties"], "kind": kind}, "allOf": rules}
     return json.dumps(made, indent=2, ensure_ascii=False) + "\n"
-
-
-def index_page(kinds: Mapping[str, Schema]) -> str:
-    """List the kinds, a sentence each."""
-    lines = [f"- [{found['title']}]({name}.md): {_prose(found['description'])}" for name, found in kinds.items()]
-    what = "Every kind of manifest, and the inventory file, field by field. `vdvs explain` says the same in a terminal."
-    return "\n\n".join([NOTICE.format("schemas/*.json") + "# Reference", what, "\n".join(lines)]) + "\n"
 
 
 def kind_page(name: str, found: Schema) -> str:

@@ -96,21 +96,21 @@ def _listen(process, until):
     A service that it leaves behind may hold the streams open for ever; that is not waited for.
     """
     streams = [process.stdout.fileno(), process.stderr.fileno()]
-    said = dict.fromkeys(streams, b"")
+    output = dict.fromkeys(streams, b"")
     heard = list(streams)
     while monotonic() < until:
         ended = process.poll() is not None
         ready = select.select(heard, [], [], 0 if ended else _PAUSE)[0] if heard else []
         for stream in ready:
             chunk = os.read(stream, 65536)
-            said[stream] += chunk[: MOST_OUTPUT - len(said[stream])]
+            output[stream] += chunk[: MOST_OUTPUT - len(output[stream])]
             if not chunk:
                 heard.remove(stream)
         if ended and not ready:
             break
         if not heard:  # most programs end a moment after closing their streams
             time.sleep(0.001)
-    return [said[stream] for stream in streams]
+    return [output[stream] for stream in streams]
 
 
 def run_python(script, *arguments):

@@ -41,14 +41,14 @@ def explained(_context: click.Context, _parameter: click.Parameter, incomplete: 
 
 def explained_kinds() -> list[str]:
     """Return the names of the schemas: the kinds of manifests, and the inventory file."""
-    from reconciler.model.kinds import KINDS
+    from reconciler.model.refs import KINDS
 
     return [*(spec.singular for spec in KINDS.values()), INVENTORY]
 
 
 def explained_kind(word: str) -> str | None:
     """Return the name of the schema that `word` means: in any case, singular, plural or short."""
-    from reconciler.model.kinds import KINDS
+    from reconciler.model.refs import KINDS
 
     folded = word.lower()
     if folded in (INVENTORY, "inventories"):

@@ -10,8 +10,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reconciler.model.kinds import KindSpec
-    from reconciler.model.refs import Kind
+    from reconciler.model.refs import Kind, KindSpec
 
 ALL = "all"
 _HINTS = 3
@@ -20,7 +19,7 @@ _THERE = "in the manifests or on the site"
 
 def specs() -> list[KindSpec]:
     """Return the kinds that commands list and describe."""
-    from reconciler.model.kinds import KINDS, RECONCILED
+    from reconciler.model.refs import KINDS, RECONCILED
 
     return [KINDS[kind] for kind in RECONCILED]
 

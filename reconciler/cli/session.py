@@ -50,7 +50,7 @@ class Session(Struct, frozen=True):
     def in_world(self, do: Callable[[World], Awaitable[Value]]) -> Value:
         """Run `do` with the world of the site and return its result."""
         if isinstance(self.site.way, SSH) and self.site.way.ignore_host_keys:
-            report("warning: host keys are not checked (insecureIgnoreHostKey): whoever answers is taken for the host")
+            report("warning: host keys are not checked (insecureIgnoreHostKey): any server may pose as the host")
 
         async def look() -> Value:
             with TerminalProgress(self.selected) as observer:

@@ -160,6 +160,7 @@ def page_json(snapshot: dict[str, Any], seen: Assessment | None) -> bytes:
 
 def _page_json(snapshot: dict[str, Any], seen: Assessment | None) -> bytes:
     parts = {key: _encode(value) for key, value in snapshot.items()}
+    parts["kinds"] = _encode([view.key for view in VIEWS.values()])
     if seen is None:
         parts |= {"status": "null", **{view.key: "[]" for view in VIEWS.values()}}
     else:

@@ -155,18 +155,18 @@ def _changed(step: DBPlan) -> dict[ObjectRef, None]:
     return dict.fromkeys([step.ref, *(a.ref for a in actions if not isinstance(a, RecordObject | ForgetObject))])
 
 
-def _without(step: DBPlan, astray: set[ObjectRef]) -> tuple[DBPlan, list[ActionResult]]:
+def _without(step: DBPlan, failed: set[ObjectRef]) -> tuple[DBPlan, list[ActionResult]]:
     """Return the step without these objects and those in a savepoint with them, and results for the latter."""
     groups = []
-    held_back = dict.fromkeys(astray)
+    held_back = dict.fromkeys(failed)
     results = []
     for group in step.groups:
-        cause = next((action.ref for action in group if action.ref in astray), None)
+        cause = next((action.ref for action in group if action.ref in failed), None)
         if cause is None:
             groups.append(group)
             continue
         message = f"it is written together with {cause}, which failed"
-        others = dict.fromkeys(action.ref for action in group if action.ref not in astray)
+        others = dict.fromkeys(action.ref for action in group if action.ref not in failed)
         results += [ActionResult(ref, False, "Skipped", message) for ref in others]
         held_back |= others
     links = tuple((host, link) for host, link in step.make_links if link.ref not in held_back)

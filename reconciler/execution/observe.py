@@ -142,7 +142,7 @@ async def _ask_all(
         readings, before = routes.get(name, []), foreseen.get(name)
         if isinstance(before, UnreachableHost):
             return before
-        question = _left([reading.what for reading in readings], files, before)
+        question = _remaining([reading.what for reading in readings], files, before)
         try:
             if before is not None and question == Question():
                 return before
@@ -158,7 +158,7 @@ async def _ask_all(
     return {host.ref.name: report for host, report in zip(targets, reports, strict=True)}
 
 
-def _left(wanted: Sequence[Location | str], files: WantedFiles, before: Report | None) -> Question:
+def _remaining(wanted: Sequence[Location | str], files: WantedFiles, before: Report | None) -> Question:
     """Return the question for what is wanted and not in the report from before."""
     known = {} if before is None else before.config_dbs
     paths = tuple(what.path for what in wanted if isinstance(what, Location) and what.path not in known)

@@ -18,11 +18,11 @@ async def list_backups(declared: Desired, inventory: InventorySource, hosts: Hos
     places = resolve_places(declared, await inventory.snapshot())
     found = [Backups(failed.ref, "", None, (), failed.reason) for failed in places.unresolved]
     found = [each for each in found if each.ref in {db.ref for db in declared.config_dbs}]
-    found += [await _of(db, places, hosts) for db in places.config_dbs]
+    found += [await _backups_of(db, places, hosts) for db in places.config_dbs]
     return tuple(sorted(found, key=lambda each: each.ref.sort_key))
 
 
-async def _of(db: ResolvedConfigDB, places: Resolved, hosts: Hosts) -> Backups:
+async def _backups_of(db: ResolvedConfigDB, places: Resolved, hosts: Hosts) -> Backups:
     problem = "no host that it is declared for is known"
     for name, address in _readers(db, places):
         try:
@@ -63,7 +63,7 @@ async def read_rollback(
     if now.state is not DBState.PRESENT:
         why = now.message or f"it is {now.state.value}"
         raise VdvsError(f"{db.ref} cannot be rolled back: {why}; a rollback changes the rows of a config DB that works")
-    rows = await _read(db, places, hosts, backup, await _of(db, places, hosts))
+    rows = await _read(db, places, hosts, backup, await _backups_of(db, places, hosts))
     return roll_back(declared, places, db.ref, now, rows, backup, applied_by)
 
 
@@ -71,7 +71,7 @@ def _chosen(name: str | None, declared: Desired, places: Resolved) -> ResolvedCo
     names = sorted(db.ref.name for db in declared.config_dbs)
     if name is None and len(names) != 1:
         known = f"give --config-db, one of {', '.join(names)}" if names else "no ConfigDB is declared"
-        raise UsageError(f"it cannot be told which config DB: {known}")
+        raise UsageError(f"which config DB to use is unclear: {known}")
     name = names[0] if name is None else name
     if name not in names:
         raise UsageError(f"there is no configdb/{name} among the manifests; known: {', '.join(names) or 'none'}")

@@ -11,8 +11,8 @@ from reconciler.execution.observe import observe
 from reconciler.model.diff import Change, Op
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.export import Export
-from reconciler.model.kinds import FILE_KINDS
 from reconciler.model.kinds.host import ObservedHost
+from reconciler.model.refs import FILE_KINDS
 from reconciler.model.state import Desired, Observed, Resolved
 from reconciler.planning.differ import diff
 from reconciler.planning.export.site import export

@@ -69,8 +69,8 @@ def _doubt(change: Change, now: Change | None) -> str | None:
         return "no second look confirms it"
     if now.op is Op.UNKNOWN:
         return f"written, but it cannot be read back: {now.reason}"
-    return f"written, but read back otherwise: {_left(now)}"
+    return f"written, but read back otherwise: {_remaining(now)}"
 
 
-def _left(change: Change) -> str:
+def _remaining(change: Change) -> str:
     return ", ".join(field.path for field in change.fields) or change.reason

@@ -78,10 +78,10 @@ class AgentClient:
 
         def read(reply: wire.Seen) -> Report:
             report = wire.report(self._host, reply, known)
-            self._driver.said = wire.kept_driver(reply, self._driver.said)
+            self._driver.report = wire.kept_driver(reply, self._driver.report)
             return report
 
-        request = wire.question(question, known, self._driver.said)
+        request = wire.question(question, known, self._driver.report)
         report = await self._ask(request, _OBSERVE_TIMEOUT, wire.Seen, read)
         seen = {**known, **report.config_dbs}
         self._known = {path: db for path, db in seen.items() if db.state is DBState.PRESENT}

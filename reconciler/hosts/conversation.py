@@ -83,13 +83,13 @@ class Conversation:
     async def _read(self) -> None:
         try:
             while True:
-                said = _decode(self._host, await self._channel.receive())
-                if said.event is not None:
+                received = _decode(self._host, await self._channel.receive())
+                if received.event is not None:
                     self._noticed()
                 elif self._waiting is None or self._waiting.done():
                     raise HostUnreachableError(f"{self._host}: the agent answered though nothing was asked")
                 else:
-                    self._waiting.set_result(said)
+                    self._waiting.set_result(received)
         except Exception as error:  # of the channel, or a bug: the pending request must fail with it
             self._broken = error
             if self._waiting is None or self._waiting.done():

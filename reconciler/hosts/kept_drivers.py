@@ -14,10 +14,10 @@ from typing import Any
 
 
 class KeptDriver:
-    """The kept report of one host: `said`, or None."""
+    """The kept report of one host: `report`, or None."""
 
-    def __init__(self, said: Any = None) -> None:
-        self.said = said
+    def __init__(self, report: Any = None) -> None:
+        self.report = report
 
 
 class KeptDrivers:
@@ -35,7 +35,7 @@ class KeptDrivers:
 
     def save(self) -> None:
         """Write the reports that changed; keep those that other processes wrote meanwhile."""
-        changed = {where: host.said for where, host in self._hosts.items() if host.said != self._found.get(where)}
+        changed = {where: host.report for where, host in self._hosts.items() if host.report != self._found.get(where)}
         if self._file is None or not changed:
             return
         self._found = {**self._read(), **changed}

@@ -27,24 +27,24 @@ class RefusedLogins:
 
     def why_not(self, where: str, login: Login, ssh: SSH) -> str | None:
         """Return why `where` (`address:port`) refused this very login; None: it did not."""
-        said = self._read(where, login, ssh) if self._folder is not None else None
+        reason = self._read(where, login, ssh) if self._folder is not None else None
         known = self._known.get(where)
-        if said is None and known is not None and known[0] == _proof(login, ssh, ""):
-            said = known[1]
-        if said is None:
+        if reason is None and known is not None and known[0] == _proof(login, ssh, ""):
+            reason = known[1]
+        if reason is None:
             return None
         kept = self._file(where)
         way_out = f" (to try it all the same, remove {kept})" if kept is not None and kept.exists() else ""
-        return f"{said}; not tried again with the same login{way_out}"
+        return f"{reason}; not tried again with the same login{way_out}"
 
-    def remember(self, where: str, login: Login, ssh: SSH, said: str) -> None:
+    def remember(self, where: str, login: Login, ssh: SSH, reason: str) -> None:
         """Keep that this login was refused: in memory, if the file cannot be written."""
-        self._known[where] = _proof(login, ssh, ""), said
+        self._known[where] = _proof(login, ssh, ""), reason
         kept = self._file(where)
         if kept is None:
             return
         salt = os.urandom(16).hex()
-        content = json.dumps({"where": where, "salt": salt, "proof": _proof(login, ssh, salt), "said": said})
+        content = json.dumps({"where": where, "salt": salt, "proof": _proof(login, ssh, salt), "said": reason})
         beside = kept.with_suffix(f".{os.getpid()}")
         with contextlib.suppress(OSError):
             kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -138,8 +138,8 @@ class SSHHosts:
             gatekeeper = Gatekeeper(options)
             connection, _ = await asyncssh.create_connection(lambda: gatekeeper, address, options=options)
         except (asyncssh.Error, OSError, ValueError) as error:
-            stranger = gatekeeper.stranger if gatekeeper is not None else None
-            trouble = as_unreachable(error, where, stranger, self._ssh.connect_timeout)
+            strange_key = gatekeeper.strange_key if gatekeeper is not None else None
+            trouble = as_unreachable(error, where, strange_key, self._ssh.connect_timeout)
             if isinstance(error, asyncssh.PermissionDenied):
                 self._refused.remember(where, login, self._ssh, str(trouble))
             raise trouble from error
@@ -252,5 +252,5 @@ class AgentChannel(asyncssh.SSHClientSession[bytes]):
         await asyncio.sleep(0)
 
     def _ended(self) -> HostUnreachableError:
-        said = self._complaint.decode(errors="replace").strip()
-        return HostUnreachableError(f"{self._host}: the agent ended unexpectedly{said and ': ' + said}")
+        output = self._complaint.decode(errors="replace").strip()
+        return HostUnreachableError(f"{self._host}: the agent ended unexpectedly{output and ': ' + output}")

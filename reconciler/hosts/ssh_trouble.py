@@ -42,7 +42,7 @@ class Gatekeeper(asyncssh.SSHClient):
 
     def __init__(self, options: asyncssh.SSHClientConnectionOptions) -> None:
         self._options = options
-        self.stranger: StrangeKey | None = None
+        self.strange_key: StrangeKey | None = None
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
         """See asyncssh."""
@@ -52,19 +52,19 @@ class Gatekeeper(asyncssh.SSHClient):
         except OSError:
             known = ()
         place = host if port == asyncssh.DEFAULT_PORT else f"[{host}]:{port}"
-        self.stranger = StrangeKey(place, key, known)
+        self.strange_key = StrangeKey(place, key, known)
         return False
 
 
-def as_unreachable(error: Exception, where: str, stranger: StrangeKey | None, seconds: int) -> HostUnreachableError:
+def as_unreachable(error: Exception, where: str, strange_key: StrangeKey | None, seconds: int) -> HostUnreachableError:
     """Return why there is no connection to `where` (`address:port`). `seconds`: the time-out."""
-    return HostUnreachableError(f"cannot connect to {where}: {_why(error, stranger, seconds)}")
+    return HostUnreachableError(f"cannot connect to {where}: {_why(error, strange_key, seconds)}")
 
 
-def _why(error: Exception, stranger: StrangeKey | None, seconds: int) -> str:
+def _why(error: Exception, strange_key: StrangeKey | None, seconds: int) -> str:
     match error:
-        case asyncssh.HostKeyNotVerifiable() if stranger is not None:
-            return str(stranger)
+        case asyncssh.HostKeyNotVerifiable() if strange_key is not None:
+            return str(strange_key)
         case asyncssh.PermissionDenied():
             way_out = "check spec.ssh of the Site, and that the host lets this user in"
             return f"the login was refused ({error.reason}); {way_out}"

@@ -18,10 +18,10 @@ from msgspec.json import decode
 from msgspec.structs import replace
 
 from reconciler.model.base import Strict
-from reconciler.model.kinds import FILE_KINDS
 from reconciler.model.kinds.configdb import Backup, DBState, ObservedConfigDB
 from reconciler.model.kinds.host import ObservedHost
 from reconciler.model.ownership import Record
+from reconciler.model.refs import FILE_KINDS
 from reconciler.model.state import ObservedDatastore
 from reconciler.ports import Question, Report, WatchRequest
 

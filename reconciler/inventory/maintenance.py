@@ -82,8 +82,8 @@ async def _finish(host: str, task: Any, what: str, seconds: int) -> None:
     if info.state == "error":
         if isinstance(info.error, vim.fault.Timedout):
             raise _too_slow(host, what, seconds)
-        said = getattr(info.error, "msg", None) or type(info.error).__name__
-        raise VCenterRefusedError("VCenterRefused", f"{host} cannot {what} maintenance mode: {said}")
+        reason = getattr(info.error, "msg", None) or type(info.error).__name__
+        raise VCenterRefusedError("VCenterRefused", f"{host} cannot {what} maintenance mode: {reason}")
 
 
 async def _wait_for_task(host: str, task: Any, seconds: float) -> Any:
@@ -105,5 +105,5 @@ async def _call(host: str, ask: Callable[[], Any]) -> Any:
     try:
         return await asyncio.to_thread(ask)
     except (vmodl.MethodFault, InventoryError, *BROKEN) as error:
-        said = as_inventory_error(error, f"the vCenter of {host}") or error
-        raise VCenterRefusedError("VCenterRefused", str(said)) from error
+        reason = as_inventory_error(error, f"the vCenter of {host}") or error
+        raise VCenterRefusedError("VCenterRefused", str(reason)) from error

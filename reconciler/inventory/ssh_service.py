@@ -33,8 +33,8 @@ class SSHServices:
         try:
             return await asyncio.to_thread(self._start, name, address)
         except _FAULTS as error:
-            said = as_inventory_error(error, "the vCenter") or error
-            raise HostUnreachableError(f"its SSH service cannot be started: {said}") from error
+            reason = as_inventory_error(error, "the vCenter") or error
+            raise HostUnreachableError(f"its SSH service cannot be started: {reason}") from error
 
     def _start(self, name: str, address: str) -> bool:
         found = next((host for one in self._readers if (host := one.host(SSH_SERVICE, name, address))), None)
@@ -74,7 +74,7 @@ def _put_back(reader: VCenterReader) -> list[str]:
                     f"the SSH service of {name} still runs: {as_inventory_error(error, 'the vCenter') or error}"
                 )
     except _FAULTS as error:
-        said = as_inventory_error(error, "the vCenter") or error
-        complaints.append(f"cannot determine whether SSH services started by vdvs still run: {said}")
+        reason = as_inventory_error(error, "the vCenter") or error
+        complaints.append(f"cannot determine whether SSH services started by vdvs still run: {reason}")
     reader.close()
     return complaints

@@ -170,8 +170,10 @@ class VCenterReader:
             session.content.sessionManager.Login(login.user, password, None)
             self._session = session
         except vim.fault.InvalidLogin:
-            said = f"vCenter {self._vcenter.server}: user name or password is wrong; the same ones are not tried again"
-            self._refused = proof, said
+            reason = (
+                f"vCenter {self._vcenter.server}: user name or password is wrong; the same ones are not tried again"
+            )
+            self._refused = proof, reason
             raise
         self._watch()
 

@@ -19,8 +19,7 @@ from reconciler.loader.manifests import Document, SourceFile
 from reconciler.loader.validate import problems, salvage
 from reconciler.loader.wording import escape
 from reconciler.model.errors import InvalidManifestsError, ManifestError
-from reconciler.model.kinds import KINDS
-from reconciler.model.refs import Kind, Source
+from reconciler.model.refs import KINDS, Kind, Source
 from reconciler.model.state import Desired, Reconcile
 
 _RECONCILE = "vdvs.io/reconcile"

@@ -10,8 +10,7 @@ from msgspec import Struct
 from reconciler.loader.manifests import Document
 from reconciler.loader.wording import Path, quoted
 from reconciler.model.errors import ManifestError
-from reconciler.model.kinds import KINDS
-from reconciler.model.refs import Kind
+from reconciler.model.refs import KINDS, Kind
 
 
 class ManifestSet:

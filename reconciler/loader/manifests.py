@@ -13,8 +13,7 @@ from msgspec import Struct
 from reconciler.loader.wording import Path, dotted, escape
 from reconciler.loader.yaml import careful, fast
 from reconciler.model.errors import ManifestError
-from reconciler.model.kinds import KINDS
-from reconciler.model.refs import DatastoreRef, Kind, Source, datastore_url
+from reconciler.model.refs import KINDS, DatastoreRef, Kind, Source, datastore_url
 
 BY_NAME: Final = {kind.value: kind for kind in KINDS}
 _CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))

@@ -14,8 +14,7 @@ from reconciler.loader.manifests import BY_NAME, Document
 from reconciler.loader.schemas import API_VERSION, accepts
 from reconciler.loader.wording import Path, described, did_you_mean, either
 from reconciler.model.errors import ManifestError
-from reconciler.model.kinds import KINDS
-from reconciler.model.refs import Source
+from reconciler.model.refs import KINDS, Source
 
 _SPEC_FIELD: Final = re.compile(r"spec\.([A-Za-z0-9_-]+)")
 

@@ -20,6 +20,7 @@ class DesiredFile(Strict, frozen=True, tag_field="is", tag=True):
 
     ref: ObjectRef
     source: Source
+    labels: tuple[tuple[str, str], ...]
     name: str
     datastore: DatastoreRef | None
 

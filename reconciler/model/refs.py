@@ -1,8 +1,9 @@
-"""References to objects and places, and the names that vDVS itself defines. Source: docs/domain.md"""
+"""The kinds; references to objects and places; and the names that vDVS itself defines. Source: docs/domain.md"""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 
@@ -16,6 +17,57 @@ class Kind(StrEnum):
     VMGROUP = "VMGroup"
     STORAGE_POLICY = "StoragePolicy"
     VOLUME = "Volume"
+
+
+class KindSpec(Struct, frozen=True):
+    """Names of a kind: on the command line (singular, plural, short names), and in sentences.
+
+    `reconciled` False: a manifest of this kind configures vdvs itself, so a set has at most one.
+    `on_datastore`: its objects are files on a datastore, which go one generic way through plan, ports and agent.
+    """
+
+    kind: Kind
+    names: tuple[str, ...]
+    noun: str
+    nouns: str
+    reconciled: bool = True
+    on_datastore: bool = False
+
+    @property
+    def singular(self) -> str:
+        """Name of one object on the command line and in references, and of the schema: `vmgroup`."""
+        return self.names[0]
+
+    @property
+    def plural(self) -> str:
+        """Name of all objects of the kind on the command line: `vmgroups`."""
+        return self.names[1]
+
+
+KINDS: Final[dict[Kind, KindSpec]] = {
+    spec.kind: spec
+    for spec in (
+        KindSpec(Kind.SITE, ("site", "sites"), "site", "sites", reconciled=False),
+        KindSpec(Kind.CONFIG_DB, ("configdb", "configdbs", "db", "dbs"), "config DB", "config DBs"),
+        KindSpec(Kind.HOST, ("host", "hosts"), "host", "hosts"),
+        KindSpec(Kind.VMGROUP, ("vmgroup", "vmgroups", "vg", "vgs"), "vmgroup", "vmgroups"),
+        KindSpec(
+            Kind.STORAGE_POLICY,
+            ("storagepolicy", "storagepolicies", "sp", "sps"),
+            "storage policy",
+            "storage policies",
+            on_datastore=True,
+        ),
+        KindSpec(Kind.VOLUME, ("volume", "volumes", "vol", "vols"), "volume", "volumes", on_datastore=True),
+    )
+}
+
+
+RECONCILED: Final = tuple(spec.kind for spec in KINDS.values() if spec.reconciled)
+"""The kinds whose objects are compared and applied, in the order of output."""
+
+
+FILE_KINDS: Final = tuple(spec.kind for spec in KINDS.values() if spec.on_datastore)
 
 
 _ORDER = {kind: position for position, kind in enumerate(Kind)}

@@ -16,7 +16,7 @@ from msgspec import field
 from reconciler.model.base import Strict
 from reconciler.model.files import DesiredFile, ObservedFiles, ResolvedFile
 from reconciler.model.inventory import Inventory
-from reconciler.model.kinds import FILE_KINDS, AnyDesiredFile, AnyObservedFiles
+from reconciler.model.kinds import AnyDesiredFile, AnyObservedFiles
 from reconciler.model.kinds.configdb import DesiredConfigDB, ObservedConfigDB, ResolvedConfigDB
 from reconciler.model.kinds.host import (
     DesiredHost,
@@ -26,7 +26,7 @@ from reconciler.model.kinds.host import (
 )
 from reconciler.model.kinds.site import Site
 from reconciler.model.kinds.vmgroup import DesiredVMGroup, ResolvedVMGroup
-from reconciler.model.refs import Kind, Location, ObjectRef
+from reconciler.model.refs import FILE_KINDS, Kind, Location, ObjectRef
 
 _Desired = TypeVar("_Desired", bound=DesiredFile)
 _Resolved = TypeVar("_Resolved", bound=ResolvedFile)

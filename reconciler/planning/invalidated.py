@@ -117,11 +117,11 @@ def _fields(planned: Change | None, now: Change) -> str | None:
     earlier = () if planned is None else planned.fields
     new = [field for field in now.fields if field not in earlier]
     if gone := [field for field in earlier if field not in now.fields]:
-        return f"the plan says {_words(gone)}; now it would be {_words(new) or 'nothing'}"
-    return f"it differs in more than the plan says: {_words(new)}" if new else None
+        return f"the plan says {_joined(gone)}; now it would be {_joined(new) or 'nothing'}"
+    return f"it differs in more than the plan says: {_joined(new)}" if new else None
 
 
-def _words(changes: Sequence[FieldChange]) -> str:
+def _joined(changes: Sequence[FieldChange]) -> str:
     return ", ".join(f"{change.path} {_value(change.before)} -> {_value(change.after)}" for change in changes)
 
 

@@ -12,13 +12,16 @@ from msgspec import Struct
 
 from reconciler.model.diff import Change
 from reconciler.model.events import Condition
+from reconciler.model.export import Manifest
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Desired, Observed, Resolved
 from reconciler.planning.compare.context import DBContext, SiteContext
 from reconciler.planning.compare.passes import config_dbs, hosts, vmgroups
 from reconciler.planning.configdb.conditions import config_db_conditions
 from reconciler.planning.configdb.resolve import config_db_records, resolve_config_dbs
+from reconciler.planning.export.expressible import Adoptable
 from reconciler.planning.files.storagepolicy import (
+    adopt_storage_policies,
     forgotten_policies,
     policy_changes,
     policy_conditions,
@@ -26,7 +29,13 @@ from reconciler.planning.files.storagepolicy import (
     pruned_policies,
     resolve_storage_policies,
 )
-from reconciler.planning.files.volume import forgotten_volumes, resolve_volumes, volume_changes, volume_records
+from reconciler.planning.files.volume import (
+    adopt_volumes,
+    forgotten_volumes,
+    resolve_volumes,
+    volume_changes,
+    volume_records,
+)
 from reconciler.planning.host.conditions import host_conditions
 from reconciler.planning.host.resolve import forgotten_hosts, host_records, resolve_hosts
 from reconciler.planning.lookup import InventoryLookup
@@ -56,8 +65,9 @@ class PlannedKind(Struct, frozen=True):
     declared and undeclared objects. `records`: where it is recorded who applied each declared object (given UUIDs for
     new vmgroups). `forgotten`: the names of the records in a config DB that are out of date. `conditions` of an object,
     besides `InSync` and `Resolved`. `recorders`: the config DB that drops the record of an undeclared object when it is
-    removed. `is_place`: it has to be resolved before anything can be observed. `has_names`:
-    it names things of the inventory, so that `Resolved` is a condition of it.
+    removed. `adopt`: manifests of the objects that are there, where these are files on datastores. `is_place`: it has
+    to be resolved before anything can be observed. `has_names`: it names things of the inventory, so that `Resolved` is
+    a condition of it.
     """
 
     kind: Kind
@@ -67,6 +77,7 @@ class PlannedKind(Struct, frozen=True):
     forgotten: Callable[[DBContext, SiteContext], Iterable[str]] = _nothing
     conditions: Callable[[Change, Joined], Iterable[Condition]] = _nothing
     recorders: Callable[[Iterable[Change], Resolved], Recorders] = _nobody
+    adopt: Callable[[Adoptable], Iterable[Manifest]] = _nothing
     is_place: bool = True
     has_names: bool = True
 
@@ -89,8 +100,9 @@ PLANNED: Final = (
         forgotten_policies,
         policy_conditions,
         pruned_policies,
+        adopt_storage_policies,
     ),
-    PlannedKind(Kind.VOLUME, resolve_volumes, volume_changes, volume_records, forgotten_volumes),
+    PlannedKind(Kind.VOLUME, resolve_volumes, volume_changes, volume_records, forgotten_volumes, adopt=adopt_volumes),
     PlannedKind(
         Kind.VMGROUP, resolve_vmgroups, vmgroups, vmgroup_records, conditions=vmgroup_conditions, is_place=False
     ),

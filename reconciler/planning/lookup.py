@@ -29,7 +29,7 @@ class NotFoundError(Exception):
     """A name that cannot be looked up; the message is the reason for the user."""
 
 
-def each(look_up: Callable[[_K], _T], wanted: Iterable[_K]) -> list[_T]:
+def look_up_all(look_up: Callable[[_K], _T], wanted: Iterable[_K]) -> list[_T]:
     """Look up all of `wanted`; raise one NotFoundError that names everything not found, in any order."""
     found: list[_T] = []
     problems: set[str] = set()
@@ -162,10 +162,10 @@ class InventoryLookup:
         return row
 
     def members(self, wanted: Iterable[VMRef]) -> list[Member]:
-        """The VMs that these name; see `each`."""
+        """The VMs that these name; see `look_up_all`."""
         refs, known = list(wanted), self._unambiguous
         found = [known.get(ref.name) for ref in refs]
-        return each(self.member, refs) if None in found else cast("list[Member]", found)
+        return look_up_all(self.member, refs) if None in found else cast("list[Member]", found)
 
     def member(self, wanted: VMRef) -> Member:
         """The VM that `wanted` names."""
@@ -191,7 +191,7 @@ class InventoryLookup:
 
     def selected(self, selector: VMSelector) -> list[Member]:
         """Every VM below the folder whose name matches."""
-        return each(self._checked, (vm for vm in self._below(selector.folder) if _matches(vm, selector)))
+        return look_up_all(self._checked, (vm for vm in self._below(selector.folder) if _matches(vm, selector)))
 
     def _below(self, folder: str) -> Iterator[VirtualMachine]:
         prefix = folder.rstrip("/") + "/"

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from reconciler.model.base import Risk
 from reconciler.model.diff import Change, Diff, FieldChange, Op, RightsChange, Value
-from reconciler.model.kinds import KINDS
 from reconciler.model.ownership import RecordObject
+from reconciler.model.refs import KINDS
 from reconciler.render.kinds import IN_HEADER
 from reconciler.render.text import Paint, clean, count, lines, pad, plain, show, width
 

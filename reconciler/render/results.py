@@ -68,13 +68,13 @@ def _summary(outcome: Outcome, seconds: float) -> str:
     words = {status: f"{counts[status]} {status.value}" for status in _SUMMARY if counts[status]}
     if recorded := _only_recorded(outcome):
         words[Status.UNCHANGED] += f" ({recorded} recorded anew)"
-    said = ", ".join(words.values()) or "nothing to do"
+    summary = ", ".join(words.values()) or "nothing to do"
     proof = []
     if outcome.verified_from:
         proof.append(f"verified from {', '.join(clean(host) for host in outcome.verified_from)}")
     if outcome.backups:
         proof.append(f"backup {', '.join(_copies(outcome.backups))}")
-    return f"{said} in {seconds:.1f}s" + (f" ({'; '.join(proof)})" if proof else "")
+    return f"{summary} in {seconds:.1f}s" + (f" ({'; '.join(proof)})" if proof else "")
 
 
 def _only_recorded(outcome: Outcome) -> int:
@@ -99,10 +99,10 @@ def _in_brief(result: ObjectResult) -> Iterator[str]:
         if len(fields) > _FIELDS_SHOWN:
             yield _counted(path, fields)
         else:
-            yield from ((view and view.brief(field)) or _words(field) for field in fields)
+            yield from ((view and view.brief(field)) or _brief(field) for field in fields)
 
 
-def _words(field: FieldChange) -> str:
+def _brief(field: FieldChange) -> str:
     if field.path.endswith("]"):  # a whole access entry
         name = field.path
     elif None not in (field.before, field.after):

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from reconciler.model.diff import Op
 from reconciler.model.events import Condition, Truth
-from reconciler.model.kinds import KINDS
 from reconciler.model.outcome import Assessment
+from reconciler.model.refs import KINDS
 from reconciler.planning.joined import Joined
 from reconciler.render.data import summary_data
 from reconciler.render.describe import condition_data

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from reconciler.model.diff import Change, Op
-from reconciler.model.kinds import KINDS
-from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.refs import KINDS, Kind, ObjectRef
 from reconciler.planning.joined import Joined
 from reconciler.render.history import applied_data
 from reconciler.render.kinds import VIEWS

@@ -21,8 +21,8 @@ from reconciler.loader.kinds import site as loads_site
 from reconciler.loader.schemas import accepts, schema
 from reconciler.model import refs
 from reconciler.model.inventory import Datastore, VirtualMachine
-from reconciler.model.kinds import KINDS, configdb, host, vmgroup
-from reconciler.model.refs import Kind
+from reconciler.model.kinds import configdb, host, vmgroup
+from reconciler.model.refs import KINDS, Kind
 from reconciler.model.units import parse_size
 
 ROOT = Path(__file__).parents[2]

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import json, reconciler
 from reconciler.loader import schemas
-from reconciler.model.kinds import KINDS
+from reconciler.model.refs import KINDS
 names = [*(spec.singular for spec in KINDS.values()), "inventory", "manifest"]
 print(json.dumps([reconciler.__file__, {name: schemas.schema(name) for name in names}]))
 """

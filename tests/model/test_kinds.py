@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from reconciler.loader.kinds import LOADERS
-from reconciler.model.kinds import KINDS, RECONCILED
-from reconciler.model.refs import Kind
+from reconciler.model.refs import KINDS, RECONCILED, Kind
 
 
 def test_every_kind_is_listed_in_the_order_of_output() -> None:

@@ -229,7 +229,7 @@ def _policy(key: str, entry: Plain | str) -> DesiredStoragePolicy:
     parts = {"content": entry} if isinstance(entry, str) else entry
     datastore = DatastoreRef(name=parts["datastore"]) if "datastore" in parts else None
     ref = ObjectRef(Kind.STORAGE_POLICY, key)
-    return DesiredStoragePolicy(ref, NOWHERE, key.rpartition("/")[2], datastore, parts["content"])
+    return DesiredStoragePolicy(ref, NOWHERE, (), key.rpartition("/")[2], datastore, parts["content"])
 
 
 def _items(plain: Plain, key: str) -> list[tuple[str, Any]]:
@@ -242,7 +242,7 @@ def _volume(key: str, access: str, found: Desired) -> DesiredVolume:
     vmgroup = ObjectRef(Kind.VMGROUP, group)
     homes = [each.config_db for each in found.vmgroups if each.ref == vmgroup] or [found.config_dbs[0].ref.name]
     place = DatastoreRef(name=datastore)
-    return DesiredVolume(ObjectRef(Kind.VOLUME, key), NOWHERE, name, place, vmgroup, homes[0], VolumeAccess(access))
+    return DesiredVolume(ObjectRef(Kind.VOLUME, key), NOWHERE, (), name, place, vmgroup, homes[0], VolumeAccess(access))
 
 
 def _vm_ref(entry: Plain | str) -> VMRef:

@@ -302,6 +302,7 @@ class Site:
         if isinstance(action, SetVolumeAccess):
             after: AnyObservedFiles = _with_access(seen.files_of(ObservedVolumes), action)
         else:
+            assert isinstance(action, WriteStoragePolicy | RemoveStoragePolicy)
             after = _with_policy(seen.files_of(ObservedStoragePolicies), action)
         others = tuple(found for found in seen.files if found.kind is not after.kind)
         self.datastores[action.url] = replace(seen, files=(*others, after))

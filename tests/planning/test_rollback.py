@@ -102,7 +102,7 @@ def test_names_that_others_bear_by_now_come_back_in_the_end(
         now = carried_out(world, steps).dbs[Location(PATH)].observed()
     ours = [change for change in found.changes if change.ref in back.objects]
     # One that is left out for another reason keeps the name that it has now, and whoever shall have that one waits.
-    only_names = all("called so now" in left.why for left in back.left_out)
+    only_names = all("has this name now" in left.why for left in back.left_out)
     if only_names and not any(change.op in (Op.BLOCKED, Op.UNMANAGED) or change.held for change in ours):
         circle = {left.ref.name for left in back.left_out}
         wanted, after = observed_states(then), observed_states(now)
@@ -198,13 +198,13 @@ def test_a_backup_of_schema_1_1_is_taken_as_it_is_upgraded() -> None:
     assert back.left_out == ()
 
 
-def test_a_name_that_another_vmgroup_bears_by_now() -> None:
+def test_a_name_that_another_vmgroup_has_now() -> None:
     """The one made since goes first, and the next rollback gives the name back."""
     now = shared()
     renamed = replace(now, tenants=(*(replace(row, name="g1-old") for row in now.tenants), made_since("g1")))
     renamed = replace(renamed, privileges=(*now.privileges, replace(now.privileges[0], tenant_id=G2)))
     world, back = world_of(KNOWN, now, Rows.of(renamed).observed())
-    assert [(str(left.ref), "called so now" in left.why) for left in back.left_out] == [("vmgroup/g1", True)]
+    assert [(str(left.ref), "has this name now" in left.why) for left in back.left_out] == [("vmgroup/g1", True)]
     resolved = resolve(back.desired, KNOWN)
     steps = plan(diff(resolved, world.observed, {}, BY), resolved, world.observed, world.policy, BY.stamp)
     after = carried_out(world, steps).dbs[Location(PATH)].observed()

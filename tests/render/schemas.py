@@ -9,7 +9,9 @@ import jsonschema
 from referencing import Registry, Resource
 
 OUTPUT = Path(__file__).parents[2] / "schemas" / "output"
-_SCHEMAS = {path.stem: json.loads(path.read_text()) for path in OUTPUT.glob("*.json")}
+_SCHEMAS = {
+    path.relative_to(OUTPUT).with_suffix("").as_posix(): json.loads(path.read_text()) for path in OUTPUT.rglob("*.json")
+}
 _REGISTRY = Registry().with_resources((schema["$id"], Resource.from_contents(schema)) for schema in _SCHEMAS.values())
 
 
@@ -22,5 +24,8 @@ def check_schema(name: str) -> None:
 
 
 def check(name: str, data: object) -> None:
-    """Raises if `data` is not as schemas/output/`name`.json says."""
+    """Raises if `data` is not as schemas/output/`name`.json says, and each shown object as that of its kind says."""
     jsonschema.Draft202012Validator(_SCHEMAS[name], registry=_REGISTRY).validate(data)
+    if isinstance(data, dict) and name in ("get", "describe"):
+        for item in data["items"] if name == "get" else [data["item"]]:
+            check(f"objects/{item['kind'].lower()}", item)

@@ -20,11 +20,10 @@ from msgspec.structs import replace
 from reconciler.model.base import Risk
 from reconciler.model.diff import Change, Diff, FieldChange, Op, RightsChange
 from reconciler.model.inventory import ESXiHost
-from reconciler.model.kinds import KINDS, RECONCILED
 from reconciler.model.outcome import Assessment, BackupMade, ObjectResult, Outcome, Status
 from reconciler.model.ownership import Applying, RecordObject, Stamp
 from reconciler.model.plan import Plan
-from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.refs import KINDS, RECONCILED, Kind, ObjectRef
 from reconciler.planning.history import history
 from reconciler.planning.joined import Joined
 from reconciler.render import data, tables

@@ -320,5 +320,5 @@ def _rows_for_protocol(tables):
     return {
         "tenants": rows.rows_as_text(tables["tenants"]),
         "vms": rows.rows_as_text(tables["vms"]),
-        "privileges": [list(key) + [integer(cell) for cell in row[2:5]] for key, row in zip(keys, privileges)],
+        "privileges": [list(key) + [integer(cell) for cell in row[2:]] for key, row in zip(keys, privileges)],
     }

@@ -149,8 +149,8 @@ def _mark(target, beside, request):
 def _record_origin(connection, request):
     # type: (sqlite3.Connection, Dict[str, Any]) -> None
     schema.record_writer(connection, request["writer"])
-    told = (request["source"], request["source_host"], request["source_fingerprint"])
-    for key, value in zip(rows.ORIGIN, told):
+    origin = (request["source"], request["source_host"], request["source_fingerprint"])
+    for key, value in zip(rows.ORIGIN, origin):
         sqlite.execute(connection, "INSERT OR REPLACE INTO vdvs_meta(key, value) VALUES (?, ?)", key, value)
 
 
@@ -226,8 +226,8 @@ def _open_both(source, target, request, until):
             sqlite.execute(connection, "BEGIN")
             sqlite.execute(connection, schema.META)
             sqlite.execute(connection, "UPDATE main.vdvs_meta SET value = value WHERE key = 'writer'")  # takes the lock
-            told = rows.origin(connection)
-            if told is None or told[:2] != (request["source"], request["source_host"]):
+            origin = rows.origin(connection)
+            if origin is None or origin[:2] != (request["source"], request["source_host"]):
                 raise Refused("Moved", "%s is not a copy of %s" % (target.path, source.path))
             return connection
         except Exception as error:

@@ -22,6 +22,8 @@ ACCESS = (
     ("usage_quota", "total_mb", ">= 0", "the quota on %s is %s, not an integer of at least 0"),
 )
 ACCESS_COLUMNS = tuple(column for column, _, _, _ in ACCESS)
+# A row, for a vmgroup and a datastore, that allows all: in a limit, 0 is none.
+FULL_ACCESS = "privileges VALUES (?, ?, %s)" % ", ".join("01"[column == "allow_create"] for column in ACCESS_COLUMNS)
 
 # (table, columns): the order of the columns matters to the service, which reads and inserts by position.
 COLUMNS = (
@@ -88,7 +90,7 @@ def create(connection, with_default):
         tenant = (DEFAULT_UUID, DEFAULT_NAME, DEFAULT_DESCRIPTION, VM_DS_URL)
         connection.execute("INSERT INTO tenants VALUES (?, ?, ?, ?)", tenant)
         for url in (ALL_DS_URL, VM_DS_URL):
-            connection.execute("INSERT INTO privileges VALUES (?, ?, 1, 0, 0)", (DEFAULT_UUID, url))
+            connection.execute("INSERT INTO " + FULL_ACCESS, (DEFAULT_UUID, url))
 
 
 def upgrade(connection, has_names):

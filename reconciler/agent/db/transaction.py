@@ -96,7 +96,7 @@ def recover(db, until):
     """
     size = db.size()
     if size is None:
-        raise Refused("Moved", "%s is not there any more" % db.path)
+        raise Refused("Moved", "%s no longer exists" % db.path)
     connection = sqlite.retry_while_locked(until, lambda: begin(db))
     sqlite.close(connection)
     digest = fingerprint(db, until)

@@ -1,8 +1,8 @@
-"""Settings of a host, each in a module with `FILE`, `read` and `write`; the service reads them when it starts."""
+"""Settings of a host, each with `FILE`, `read` and `write`; the service reads them when it starts."""
 
 from .. import programs
 from ..wire import Refused
-from . import facts, log_level
+from . import facts, log_config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ..paths import Root
 
 RESTART_SECONDS = 120
-SETTINGS = {"service.logLevel": log_level}
+SETTINGS = log_config.SETTINGS
 
 
 def read(root):

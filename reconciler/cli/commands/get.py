@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @options.verbose
 def get(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output: str, selector: str | None) -> int:
     """List the objects of a kind (`vdvs explain` shows the kinds), or of all kinds, as they are now, and whether they
-    are in sync. Of volumes only those that are declared.
+    are in sync.
 
     \b
     Examples:
@@ -33,8 +33,8 @@ def get(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output:
     from reconciler.cli import kinds
     from reconciler.cli.session import open_session
     from reconciler.model.diff import Op
-    from reconciler.model.kinds import KINDS
     from reconciler.model.plan import REPORT_ONLY
+    from reconciler.model.refs import KINDS
     from reconciler.planning.joined import Joined
     from reconciler.provenance import reading
     from reconciler.render import tables
@@ -43,7 +43,7 @@ def get(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output:
     session = open_session(paths, site, selector).with_applying(reading(paths, selector))
     joined = Joined(session.run(REPORT_ONLY).before)
     listed = {kind: tables.rows(joined, kind, session.only) for kind in wanted}
-    if len(wanted) > 1:  # most sites have no vSAN and declare no volumes: no empty tables
+    if len(wanted) > 1:  # no empty tables of what many sites do not have
         listed = {kind: rows for kind, rows in listed.items() if rows or not KINDS[kind].on_datastore}
     if names:
         kind = wanted[0]

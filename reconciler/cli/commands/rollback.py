@@ -144,7 +144,7 @@ def _apply(session: Session, policy: Policy, found: Rollback, output: str) -> in
     outcome = session.run(policy)
     shown = replace(outcome, objects=tuple(item for item in outcome.objects if item.ref in found.objects))
     print_outcome(shown, session.applying, time.monotonic() - started, output)
-    stays = list(_stays((outcome.after or outcome.before).diff, session))
+    stays = list(_not_restored((outcome.after or outcome.before).diff, session))
     for line in stays:
         report(line)
     if not outcome.plan.empty:
@@ -152,7 +152,7 @@ def _apply(session: Session, policy: Policy, found: Rollback, output: str) -> in
     return exits.FAILED if stays or found.left_out else exits.of_outcome(shown)
 
 
-def _stays(now: Diff, session: Session) -> Iterable[str]:
+def _not_restored(now: Diff, session: Session) -> Iterable[str]:
     from reconciler.model.diff import Op
 
     for change in session.selected(now).changes:

@@ -26,8 +26,7 @@ def validate(paths: tuple[str, ...], site: str | None, output: str) -> int:
     from reconciler import loader
     from reconciler.cli.output import emit
     from reconciler.model.errors import InvalidManifestsError
-    from reconciler.model.kinds import RECONCILED
-    from reconciler.model.refs import Kind
+    from reconciler.model.refs import RECONCILED, Kind
     from reconciler.render import data, results
 
     try:

@@ -93,7 +93,7 @@ async function refresh() {
       const seen = await answer.json();
       seen.hosts = worstFirst(seen.hosts, hostState);
       seen.vmgroups = worstFirst(seen.vmgroups, syncOf);
-      seen.others = worstFirst([...seen.configDBs, ...seen.storagePolicies, ...seen.volumes], syncOf);
+      seen.others = worstFirst(seen.kinds.filter((kind) => !(kind in blocks)).flatMap((kind) => seen[kind]), syncOf);
       state = seen;
       draw();
     }

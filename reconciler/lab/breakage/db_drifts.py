@@ -92,8 +92,8 @@ def _made_anew(target: Target) -> None:
         connection.execute(
             "INSERT INTO tenants VALUES (?, '_DEFAULT', 'This is a default vmgroup', '_VM_DS://')", (DEFAULT,)
         )
-        for url in ("_ALL_DS://", "_VM_DS://"):
-            connection.execute("INSERT INTO privileges VALUES (?, ?, 1, 0, 0)", (DEFAULT, url))
+    for url in ("_ALL_DS://", "_VM_DS://"):
+        target.allow_all(DEFAULT, url)
 
 
 DRIFTS = (

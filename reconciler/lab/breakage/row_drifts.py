@@ -50,11 +50,15 @@ def _default_back(target: Target) -> None:
         "INSERT OR IGNORE INTO tenants VALUES (?, '_DEFAULT', 'This is a default vmgroup', '_VM_DS://')", DEFAULT
     )
     for url in ("_ALL_DS://", "_VM_DS://"):
-        target.sql("INSERT OR IGNORE INTO privileges VALUES (?, ?, 1, 0, 0)", DEFAULT, url)
+        target.allow_all(DEFAULT, url)
 
 
 def _access_of_nobody(target: Target) -> None:
-    target.sql("INSERT INTO privileges VALUES (?, ?, 1, 0, 0)", NOBODY, target.url)
+    target.allow_all(NOBODY, target.url)
+
+
+def _everywhere(target: Target) -> None:
+    target.allow_all(target.group[0], "_ALL_DS://")
 
 
 def _vm_in_default(target: Target) -> None:
@@ -74,7 +78,7 @@ def _vm_added(target: Target) -> None:
 def _a_vmgroup(name: str) -> Callable[[Target], None]:
     def make(target: Target) -> None:
         target.sql("INSERT INTO tenants VALUES (?, ?, '', ?)", BY_HAND, name, target.url)
-        target.sql("INSERT INTO privileges VALUES (?, ?, 1, 0, 0)", BY_HAND, target.url)
+        target.allow_all(BY_HAND, target.url)
 
     return make
 
@@ -113,8 +117,7 @@ DRIFTS = (
     Drift("max-negative", "volumeMaxSize is negative: nothing can be created", _access("max_volume_size", "-1")),
     Drift("quota-null", "volumeTotalSize is NULL: every create fails", _access("usage_quota", "NULL")),
     Drift("limit-lifted", "a limit was set back to unlimited by hand", _access("usage_quota", "0"), 1408),
-    Drift("access-to-all", "the vmgroup was given every datastore by hand",
-          _of_group("INSERT INTO privileges VALUES (?1, '_ALL_DS://', 1, 0, 0)")),
+    Drift("access-to-all", "the vmgroup was given every datastore by hand", _everywhere),
     Drift("access-of-nobody", "an access row of a vmgroup that does not exist",
           _access_of_nobody),
     Drift("vm-id-upper-case", "the id of a VM is in upper case, so it never matches",

@@ -14,6 +14,7 @@ from msgspec import Struct
 from reconciler.lab.folder import host_root, near
 from reconciler.lab.rooted import Rooted
 from reconciler.model.errors import UsageError, VdvsError
+from reconciler.model.kinds.vmgroup import ACCESS_FIELDS, FULL_ACCESS
 
 AUTH_DB = "etc/vmware/vmdkops/auth-db"
 DB_FILE = "vmdkops_config.db"
@@ -109,6 +110,13 @@ class Target(Struct, frozen=True):
         except sqlite3.Error as error:
             raise VdvsError(f"{self.db} does not meet the needs of this drift: {error}") from error
 
+    def allow_all(self, uuid: str, url: str) -> None:
+        """Give a vmgroup an access row without limits, unless it has one."""
+        values = {field.column: int(FULL_ACCESS[field.attribute]) for field in ACCESS_FIELDS}
+        columns, places = ", ".join(values), ", ?" * len(values)
+        statement = f"INSERT OR IGNORE INTO privileges(tenant_id, datastore_url, {columns}) VALUES (?, ?{places})"  # noqa: S608 - names of our own
+        self.sql(statement, uuid, url, *values.values())
+
     def a_volume(self, name: str = "by-hand") -> Path:
         """Return the folder of the vmgroup, with a volume of 1 MB as vDVS makes it: booked, with a name link.
 
@@ -117,7 +125,7 @@ class Target(Struct, frozen=True):
         uuid, group = self.group
         folder, link = self.dockvols / uuid, self.dockvols / group
         if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-            raise UsageError(f"dockvols/{uuid} is no folder any more; run `vdvs lab down`, then `up`, to start over")
+            raise UsageError(f"dockvols/{uuid} is no longer a folder; run `vdvs lab down`, then `up`, to start over")
         folder.mkdir(exist_ok=True)
         put_volume(folder, name)
         if not os.path.lexists(link):

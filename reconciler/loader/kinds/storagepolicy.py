@@ -21,7 +21,7 @@ def build(manifests: ManifestSet) -> Iterator[tuple[Document, DesiredStoragePoli
         spec, name = document.spec, document.name or ""
         place = datastore_ref(spec["datastore"]) if "datastore" in spec else None
         ref = ObjectRef(Kind.STORAGE_POLICY, f"{place}/{name}" if place is not None and names[name] > 1 else name)
-        yield document, DesiredStoragePolicy(ref, document.source, name, place, spec["content"], document.labels)
+        yield document, DesiredStoragePolicy(ref, document.source, document.labels, name, place, spec["content"])
 
 
 def check(manifests: ManifestSet) -> Iterator[ManifestError]:

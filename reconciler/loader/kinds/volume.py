@@ -23,7 +23,7 @@ def build(manifests: ManifestSet) -> Iterator[tuple[Document, DesiredVolume]]:
         place = datastore_ref(spec["datastore"])
         ref = ObjectRef(Kind.VOLUME, f"{vmgroup.name}/{name}@{place}")
         access = VolumeAccess(spec["access"])
-        yield document, DesiredVolume(ref, document.source, name, place, vmgroup, config_db, access, document.labels)
+        yield document, DesiredVolume(ref, document.source, document.labels, name, place, vmgroup, config_db, access)
 
 
 def check(manifests: ManifestSet) -> Iterator[ManifestError]:

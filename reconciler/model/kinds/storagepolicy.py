@@ -116,7 +116,6 @@ class DesiredStoragePolicy(DesiredFile, frozen=True):
     """A storage policy of vSAN. `datastore` None: it is on the only vSAN datastore."""
 
     content: str
-    labels: tuple[tuple[str, str], ...] = ()
 
 
 class ResolvedStoragePolicy(ResolvedFile, frozen=True):

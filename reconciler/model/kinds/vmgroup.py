@@ -49,6 +49,11 @@ ACCESS_FIELDS: Final = (
 )
 """The fields of `DesiredAccess` and `Access`, datastore aside. Source: docs/domain.md#the-config-db-schema-12"""
 
+FULL_ACCESS: Final[dict[str, Any]] = {field.attribute: field.default for field in ACCESS_FIELDS} | {
+    "allow_create": True
+}
+"""Values of an access row that allows all, without limits."""
+
 access_values: Final = attrgetter(*(field.attribute for field in ACCESS_FIELDS))
 """Return the values of `ACCESS_FIELDS` in a `DesiredAccess`, an `Access` or a `PrivilegeRow`."""
 

@@ -109,7 +109,6 @@ class DesiredVolume(DesiredFile, frozen=True):
     vmgroup: ObjectRef
     config_db: str
     access: VolumeAccess
-    labels: tuple[tuple[str, str], ...] = ()
 
 
 class ResolvedVolume(ResolvedFile, frozen=True):

@@ -14,12 +14,12 @@ from msgspec.structs import replace
 
 from reconciler.model.inventory import Inventory
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, Schema
-from reconciler.model.kinds.vmgroup import ACCESS_FIELDS, Access, PrivilegeRow
+from reconciler.model.kinds.vmgroup import ACCESS_FIELDS, FULL_ACCESS, Access, PrivilegeRow
 from reconciler.model.refs import ALL_DS_URL, DEFAULT_VMGROUP_UUID, OLD_DEFAULT_URL, VM_DS_URL
 from reconciler.model.state import Observed
 from reconciler.planning.vmgroup.state import VMGroupState, normalised, observed_states
 
-_FULL = PrivilegeRow("", "", 1, 0, 0)
+_FULL = PrivilegeRow("", "", **FULL_ACCESS)
 
 
 def half_upgraded(db: ObservedConfigDB) -> bool:

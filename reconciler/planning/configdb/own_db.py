@@ -48,7 +48,7 @@ def own_db(
         return OwnDB("", f"it has a config DB of its own (SingleNode), and {host.config_db} {how}")
     if not seen.can_write:
         return OwnDB("", "it has a config DB of its own (SingleNode), and its SQLite is too old to write another")
-    lost = _lost(own, shared, resolved, host, names)
+    lost = _first_loss(own, shared, resolved, host, names)
     if not lost:
         return OwnDB(own.fingerprint, None)
     way_out = (
@@ -57,7 +57,7 @@ def own_db(
     return OwnDB("", f"it has a config DB of its own (SingleNode), with {lost} that {host.config_db} lacks; {way_out}")
 
 
-def _lost(
+def _first_loss(
     own: ObservedConfigDB, shared: ObservedConfigDB, resolved: Resolved, host: ResolvedHost, names: DisplayNames
 ) -> str | None:
     """Return the first item that would be lost. What a manifest states about a vmgroup is not; nor is `_DEFAULT`,

@@ -47,7 +47,7 @@ def repairs(
         tuple(field for field, _ in doing),
         actions,
         worst([action.risk for action in actions]),
-        notes=tuple(_left(membership, pairs)),
+        notes=tuple(_unrepaired(membership, pairs)),
         held=tuple(row.held for row in rows if row.held is not None),
     )
 
@@ -140,7 +140,7 @@ def _of_no_vmgroup(ref: ObjectRef, row: VMRow, membership: Membership, names: Di
     return Repair(field, RemoveMember(ref, risk, row.tenant_id, Member(row.vm_id, row.vm_name)))
 
 
-def _left(membership: Membership, pairs: dict[str, Pair]) -> Iterator[str]:
+def _unrepaired(membership: Membership, pairs: dict[str, Pair]) -> Iterator[str]:
     """Yield a note on each broken rule of a vmgroup that has more than one possible repair, with a remedy.
 
     Source: docs/domain.md#rules-for-rows

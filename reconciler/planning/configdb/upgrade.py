@@ -45,11 +45,13 @@ def why_not_upgrade(db: ResolvedConfigDB, seen: ObservedConfigDB, observed: Obse
         if half and (not isinstance(host, ObservedHost) or host.driver_error is not None):
             continue
         if not isinstance(host, ObservedHost):
-            return f"{_what(seen)}, but host/{name} did not answer, and its driver may be one that needs schema 1.1"
+            return (
+                f"{_description(seen)}, but host/{name} did not answer, and its driver may be one that needs schema 1.1"
+            )
         if host.driver_error is not None:
-            return f"{_what(seen)}, but the driver of host/{name} could not be read: {host.driver_error}"
+            return f"{_description(seen)}, but the driver of host/{name} could not be read: {host.driver_error}"
         if host.driver is not None and (hindrance := _too_old(host.driver)) is not None:
-            return f"{_what(seen)}, but host/{name} has driver {host.driver}, {hindrance}"
+            return f"{_description(seen)}, but host/{name} has driver {host.driver}, {hindrance}"
     return None
 
 
@@ -69,7 +71,7 @@ def _too_old(driver: str) -> str | None:
     return None
 
 
-def _what(seen: ObservedConfigDB) -> str:
+def _description(seen: ObservedConfigDB) -> str:
     return "its upgrade is not finished" if half_upgraded(seen) else f"its schema {seen.schema} is to become 1.2"
 
 

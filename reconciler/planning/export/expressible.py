@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from msgspec import Struct
+
+from reconciler.model.export import LeftOut
 from reconciler.model.inventory import Datastore
+from reconciler.model.kinds.configdb import ObservedConfigDB
 from reconciler.model.refs import SPECIAL_DATASTORES
+from reconciler.model.state import Observed, Resolved
 
 PATTERNS: Final = {
     "host": r"^[A-Za-z0-9_][A-Za-z0-9_.:-]*$",
@@ -51,3 +56,17 @@ class DatastoreSpelling:
     def of(self, url: str) -> str | None:
         """The datastore with this URL; None if a manifest cannot name it."""
         return self._names.get(url) or (url if "/" in url and expressible("datastore", url) else None)
+
+
+class Adoptable(Struct, frozen=True):
+    """What the export of files on datastores works from. What no manifest can express is added to `left_out`.
+
+    `dbs`: the config DBs by name; `groups`: the metadata.name of each vmgroup that is in the manifests, by the name of
+    its ref.
+    """
+
+    found: Resolved
+    seen: Observed
+    dbs: Sequence[tuple[str, ObservedConfigDB]]
+    groups: Mapping[str, str]
+    left_out: list[LeftOut]

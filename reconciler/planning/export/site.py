@@ -14,11 +14,10 @@ from reconciler.model.kinds.host import DBMode, DesiredHost, ObservedHost, Prese
 from reconciler.model.refs import DEFAULT_VMGROUP, Kind, Location, ObjectRef
 from reconciler.model.state import Desired, Observed, Resolved
 from reconciler.planning.configdb.old_schema import lifted_all
-from reconciler.planning.export.expressible import expressible
+from reconciler.planning.export.expressible import Adoptable, expressible
 from reconciler.planning.export.names import document, kube_names, name_of
 from reconciler.planning.export.vmgroup import Vocabulary, draft, why_not_at_all
-from reconciler.planning.files.storagepolicy import adopt_storage_policies
-from reconciler.planning.files.volume import adopt_volumes
+from reconciler.planning.kinds import PLANNED
 from reconciler.planning.resolve import resolve
 from reconciler.planning.spelling import LOST, DisplayNames
 from reconciler.planning.vmgroup.default import OPEN
@@ -26,15 +25,14 @@ from reconciler.planning.vmgroup.state import VMGroupState, default_vmgroup, obs
 
 
 def export(found: Resolved, seen: Observed, declared: Desired) -> Export:
-    """Manifests of all hosts, config DBs, vmgroups, storage policies and read-only volumes that were seen. Pure.
+    """Manifests of all hosts, config DBs, vmgroups and files on datastores that were seen. Pure.
 
     `found` and `seen` are a look at `survey.everything`. Of what is `declared`, names of config DBs, and addresses,
     labels and driver sources of hosts are kept: they cannot be read from hosts.
     """
     adoption = _Adoption(found, seen, declared)
     manifests = [*adoption.config_dbs(), *adoption.hosts(), *adoption.vmgroups()]
-    manifests += adoption.volumes([manifest for manifest in manifests if manifest.ref.kind is Kind.VMGROUP])
-    manifests += adopt_storage_policies(found, seen, adoption.left_out)
+    manifests += adoption.files([manifest for manifest in manifests if manifest.ref.kind is Kind.VMGROUP])
     manifests.sort(key=lambda manifest: manifest.ref.sort_key)
     left_out = sorted(adoption.left_out, key=lambda left: left.ref.sort_key)
     return Export(tuple(manifests), tuple(left_out))
@@ -172,11 +170,13 @@ class _Adoption:
                 why = f"rows of a vmgroup that is gone (id {owner})"
                 self.left_out.append(LeftOut(ObjectRef(Kind.CONFIG_DB, db.name), why))
 
-    def volumes(self, groups: list[Manifest]) -> Iterator[Manifest]:
-        """Manifests of the read-only volumes in one of these vmgroups or in `_DEFAULT`."""
+    def files(self, groups: list[Manifest]) -> Iterator[Manifest]:
+        """Manifests of files on datastores. `groups`: the manifests of vmgroups, which they may refer to."""
         names = {group.ref.name: name_of(group) for group in groups}
         dbs = [(db.name, db.rows) for db in self._dbs]
-        return adopt_volumes(self._found, self._seen, dbs, names, self.left_out)
+        site = Adoptable(self._found, self._seen, dbs, names, self.left_out)
+        for kind in PLANNED:
+            yield from kind.adopt(site)
 
     def _vmgroup(self, ref: ObjectRef, name: str, db: _DB, state: VMGroupState) -> Iterator[Manifest]:
         if (why := why_not_at_all(state)) is not None:

@@ -110,8 +110,8 @@ def _problems_of_access(state: VMGroupState, words: Vocabulary) -> Iterator[str]
 
 
 def _entry(datastore: str, row: Access | None) -> Value:
-    said = access_value(row)
-    return {"datastore": datastore, **said} if isinstance(said, dict) else said
+    entry = access_value(row)
+    return {"datastore": datastore, **entry} if isinstance(entry, dict) else entry
 
 
 def _vms(state: VMGroupState, made: Draft, words: Vocabulary) -> None:

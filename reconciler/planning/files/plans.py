@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import get_args
 
 from reconciler.model.diff import Change
-from reconciler.model.files import WantedFiles
+from reconciler.model.files import FileStep, WantedFiles
 from reconciler.model.kinds import FileAction
 from reconciler.model.plan import FilePlan
 from reconciler.model.refs import Kind
 from reconciler.model.state import Observed, Resolved
-
-_ACTIONS = get_args(FileAction)
 
 
 def wanted_files(resolved: Resolved) -> WantedFiles:
@@ -27,7 +24,7 @@ def file_plans(permitted: Iterable[Change], observed: Observed) -> tuple[FilePla
     """Return a step for each object, through the host that its datastore was read through."""
     plans = []
     for change in permitted:
-        actions: tuple[FileAction, ...] = tuple(a for a in change.actions if isinstance(a, _ACTIONS))
+        actions: tuple[FileAction, ...] = tuple(a for a in change.actions if isinstance(a, FileStep))
         host = observed.datastores[actions[0].url].read_from if actions else None
         if host is not None:
             plans.append(FilePlan(change.ref, host, actions))

@@ -33,7 +33,7 @@ from reconciler.model.ownership import Applying, ForgetObject, Record
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Desired, Observed, Resolved, Unresolved
 from reconciler.planning.compare.context import DBContext, SiteContext
-from reconciler.planning.export.expressible import DatastoreSpelling
+from reconciler.planning.export.expressible import Adoptable, DatastoreSpelling
 from reconciler.planning.export.names import document, kube_names
 from reconciler.planning.lookup import InventoryLookup, NotFoundError
 from reconciler.planning.ownership import Place, Places, spell
@@ -277,8 +277,9 @@ def pruned_policies(permitted: Iterable[Change], resolved: Resolved) -> dict[Obj
     return {ref: keeper(by_url[url], resolved) for ref, url in urls.items() if url in by_url}
 
 
-def adopt_storage_policies(found: Resolved, seen: Observed, left_out: list[LeftOut]) -> Iterator[Manifest]:
-    """Manifests of the files that a manifest can express; the others go to `left_out`."""
+def adopt_storage_policies(site: Adoptable) -> Iterator[Manifest]:
+    """Manifests of the files that a manifest can express."""
+    found, seen, left_out = site.found, site.seen, site.left_out
     spelling = DatastoreSpelling(found.inventory.datastores)
     there: dict[str, tuple[str, str, StoragePolicyFile]] = {}
     datastores = {each.url: each for each in found.inventory.datastores if each.is_vsan}

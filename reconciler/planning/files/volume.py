@@ -6,7 +6,7 @@ Source: docs/domain.md#volume-metadata
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -30,7 +30,7 @@ from reconciler.model.kinds.volume import (
 from reconciler.model.refs import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, Kind, ObjectRef
 from reconciler.model.state import Desired, EntryKind, Observed, Resolved, Unresolved
 from reconciler.planning.compare.context import DBContext, SiteContext
-from reconciler.planning.export.expressible import DatastoreSpelling
+from reconciler.planning.export.expressible import Adoptable, DatastoreSpelling
 from reconciler.planning.export.names import document, kube_names
 from reconciler.planning.lookup import InventoryLookup, NotFoundError
 from reconciler.planning.ownership import Place, Places
@@ -227,21 +227,13 @@ class _Found(Struct, frozen=True):
         return ObjectRef(Kind.VOLUME, f"{self.vmgroup}/{self.name}@{self.datastore}")
 
 
-def adopt_volumes(
-    found: Resolved,
-    seen: Observed,
-    dbs: Sequence[tuple[str, ObservedConfigDB]],
-    groups: Mapping[str, str],
-    left_out: list[LeftOut],
-) -> Iterator[Manifest]:
-    """Manifests of the read-only volumes; those that none can express go to `left_out`.
-
-    `dbs`: the config DBs by name; `groups`: the metadata.name of each vmgroup that is in the manifests, by the name of
-    its ref.
+def adopt_volumes(site: Adoptable) -> Iterator[Manifest]:
+    """Manifests of the read-only volumes of vmgroups that are in the manifests, and of `_DEFAULT`.
 
     Source: docs/domain.md#volumes
     """
-    volumes = [*_found(found, seen, dbs, groups, left_out)]
+    left_out = site.left_out
+    volumes = [*_found(site)]
     twice = Counter(volume.name for volume in volumes)
     keys = {volume.ref: volume.name if twice[volume.name] == 1 else volume.ref.name for volume in volumes}
     names = kube_names(keys.values())
@@ -256,17 +248,12 @@ def adopt_volumes(
         yield Manifest(volume.ref, document(Kind.VOLUME, {"name": name}, spec))
 
 
-def _found(
-    found: Resolved,
-    seen: Observed,
-    dbs: Sequence[tuple[str, ObservedConfigDB]],
-    groups: Mapping[str, str],
-    left_out: list[LeftOut],
-) -> Iterator[_Found]:
+def _found(site: Adoptable) -> Iterator[_Found]:
     """Yield the volumes worth exporting, in vmgroups that have a manifest or in `_DEFAULT`."""
-    spelling = DatastoreSpelling(found.inventory.datastores)
-    names = {datastore.url: datastore.name for datastore in found.inventory.datastores}
-    for url, datastore in sorted(seen.datastores.items()):
+    dbs, groups, left_out, inventory = site.dbs, site.groups, site.left_out, site.found.inventory
+    spelling = DatastoreSpelling(inventory.datastores)
+    names = {datastore.url: datastore.name for datastore in inventory.datastores}
+    for url, datastore in sorted(site.seen.datastores.items()):
         volumes = datastore.files_of(ObservedVolumes)
         if datastore.error is None and volumes.error is not None:
             left_out.append(LeftOut(ObjectRef(Kind.VOLUME, names.get(url, url)), volumes.error, unread=True))

@@ -34,7 +34,7 @@ def undeclared_host_changes(observed: Observed, names: DisplayNames) -> Iterator
     for name, seen in sorted(observed.undeclared_hosts.items()):
         if _has_vdvs(seen):
             notes = (OPEN_NOTE,) if is_open(seen) else ()
-            why = f"no manifest declares it; {_what(seen, names)}"
+            why = f"no manifest declares it; {_description(seen, names)}"
             yield Change(ObjectRef(Kind.HOST, name), Op.UNMANAGED, why, notes=notes)
 
 
@@ -42,7 +42,7 @@ def _has_vdvs(seen: ObservedHost) -> bool:
     return seen.driver is not None or seen.service is Service.RUNNING or seen.db_mode is not DBMode.NOT_CONFIGURED
 
 
-def _what(seen: ObservedHost, names: DisplayNames) -> str:
+def _description(seen: ObservedHost, names: DisplayNames) -> str:
     driver = f"driver {seen.driver}" if seen.driver is not None else "the driver is not installed"
     match seen.db_mode:
         case DBMode.NOT_CONFIGURED:

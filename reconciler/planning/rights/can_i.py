@@ -231,9 +231,9 @@ def _decided(
     names: DisplayNames,
 ) -> Verdict:
     if group is not None and group.default_url and question.short:
-        astray = _short_name_astray(question, host, group, place, names)
-        if astray is not None:
-            return replace(astray, vmgroup=group.name)
+        elsewhere = _short_name_elsewhere(question, host, group, place, names)
+        if elsewhere is not None:
+            return replace(elsewhere, vmgroup=group.name)
     if question.other_case and not question.short and lookup is Lookup.BEFORE_0_17:
         reason = f"this release knows the datastore by its exact name only, {question.datastore.name}"
         return Verdict(Answer.DENIED, "no such datastore", reason, vmgroup=group.name if group else None)
@@ -255,7 +255,7 @@ def _decided(
     )
 
 
-def _short_name_astray(
+def _short_name_elsewhere(
     question: Question, host: ObservedHost, group: VMGroupState, place: str, names: DisplayNames
 ) -> Verdict | None:
     """Return the verdict on a short name that refers to another datastore than the one in question, or to none.

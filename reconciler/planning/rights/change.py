@@ -31,8 +31,7 @@ from reconciler.model.kinds.vmgroup import (
     RemoveMember,
 )
 from reconciler.model.refs import DEFAULT_VMGROUP, own_location
-from reconciler.model.units import format_size
-from reconciler.planning.rights.decision import ANY_OTHER, UNLIMITED, Grant, Lookup, covered, grants, named
+from reconciler.planning.rights.decision import ANY_OTHER, Grant, Lookup, covered, grants, named
 from reconciler.planning.spelling import DisplayNames
 from reconciler.planning.vmgroup.default import OPEN
 from reconciler.planning.vmgroup.membership import Membership
@@ -92,11 +91,11 @@ class RightsChanges:
         served = self._membership.fallback
         match action:
             case MoveMember(uuid=uuid, member=member):
-                who = self._who([member], f"from {served.before.name}" if served.before else "")
+                who = self._members_text([member], f"from {served.before.name}" if served.before else "")
                 yield from self._between(who, served.before, self._membership.states[uuid])
                 yield _volumes(who, served.before, self._membership.states[uuid])
             case RemoveMember(uuid=uuid, member=member) if uuid not in self._membership.states and served.after:
-                who = self._who([member], f"falls to {served.after.name}")
+                who = self._members_text([member], f"falls to {served.after.name}")
                 yield from self._between(who, None, served.after)
                 yield _volumes(who, None, served.after)
 
@@ -122,7 +121,7 @@ class RightsChanges:
             sources.setdefault(self._membership.owners.get(member.uuid), []).append(member)
         for owner, members in sources.items():
             served = self._membership.fallback.before if owner is None else self._membership.states.get(owner)
-            who = self._who(members, f"from {served.name}" if served else "")
+            who = self._members_text(members, f"from {served.name}" if served else "")
             yield from self._between(who, served, after)
             if before is not None:
                 yield _volumes(who, served, after)
@@ -133,11 +132,11 @@ class RightsChanges:
         if before is None or not members:
             return
         served = self._membership.fallback.after
-        who = self._who(members, f"falls to {served.name}" if served else "in no vmgroup then")
+        who = self._members_text(members, f"falls to {served.name}" if served else "in no vmgroup then")
         yield from self._between(who, before, served)
         yield _volumes(who, before, served)
 
-    def _who(self, members: list[Member], how: str) -> str:
+    def _members_text(self, members: list[Member], how: str) -> str:
         who = f"{len(members)} VMs"
         if len(members) <= _SHOWN:
             who = ", ".join(self._names.short_vm(member.uuid, member.name) for member in members)
@@ -243,7 +242,7 @@ def _steps(
         if not (covered(list(then), list(now)) and covered(list(now), list(then))):
             each = len(where) > 1 or where[0].startswith("every")
             gains = not covered(list(now), list(then))
-            yield " and ".join(where), _words(then, each), _words(now, each), gains
+            yield " and ".join(where), _spell(then, each), _spell(now, each), gains
 
 
 def _places(
@@ -270,20 +269,5 @@ def _best(found: list[Grant]) -> tuple[Grant, ...]:
     return tuple(one for one in unique if not any(one.within(other) for other in unique if other != one))
 
 
-def _words(found: Iterable[Grant], each: bool) -> str | None:
-    return " or ".join(_grant_words(grant, each) for grant in found) or None
-
-
-def _grant_words(grant: Grant, each: bool) -> str:
-    if grant.unreadable:
-        return "do what vDVS makes of an unreadable row"
-    return f"create, delete and mount {_limits(grant, each)}" if grant.largest else "mount"
-
-
-def _limits(grant: Grant, each: bool) -> str:
-    """`each`: a quota counts on each of several datastores by itself. Source: docs/domain.md#who-may-do-what"""
-    volume = format_size(int(grant.largest)) if grant.largest < grant.total else None
-    if grant.total == UNLIMITED:
-        return "without limit" if volume is None else f"volumes up to {volume}"
-    total = f"{format_size(int(grant.total))} {'on each' if each else 'in all'}"
-    return f"up to {total}" if volume is None else f"volumes up to {volume}, {total}"
+def _spell(found: Iterable[Grant], each: bool) -> str | None:
+    return " or ".join(grant.spelled(each) for grant in found) or None

@@ -14,6 +14,7 @@ from msgspec import Struct
 from reconciler.model.base import Risk, worst
 from reconciler.model.kinds.vmgroup import Access
 from reconciler.model.refs import ALL_DS_URL, SPECIAL_DATASTORES, VM_DS_URL
+from reconciler.model.units import format_size
 from reconciler.planning.vmgroup.state import VMGroupState, default_vmgroup
 
 
@@ -151,6 +152,23 @@ class Grant(Struct, frozen=True):
         """Whether `other` grants all of this. Source: docs/domain.md#who-may-do-what"""
         same = self.unreadable == other.unreadable
         return same and self.largest <= other.largest and self.total <= other.total
+
+    def spelled(self, each: bool) -> str:
+        """Spell the rights in words. `each`: a quota counts on each of several datastores by itself.
+
+        Source: docs/domain.md#who-may-do-what
+        """
+        if self.unreadable:
+            return "do what vDVS makes of an unreadable row"
+        if not self.largest:
+            return "mount"
+        limits = []
+        if self.largest < self.total:
+            limits.append(f"volumes up to {format_size(int(self.largest))}")
+        if self.total != UNLIMITED:
+            total = f"{format_size(int(self.total))} {'on each' if each else 'in all'}"
+            limits.append(total if limits else f"up to {total}")
+        return f"create, delete and mount {', '.join(limits) or 'without limit'}"
 
 
 def compare(before: VMGroupState | None, after: VMGroupState | None) -> Risk:

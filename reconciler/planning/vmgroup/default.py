@@ -14,7 +14,7 @@ from reconciler.model.diff import Change, FieldChange, Op
 from reconciler.model.inventory import Inventory
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, ResolvedConfigDB
 from reconciler.model.kinds.host import Presence
-from reconciler.model.kinds.vmgroup import Access, CreateVMGroup, DeleteVMGroup
+from reconciler.model.kinds.vmgroup import FULL_ACCESS, Access, CreateVMGroup, DeleteVMGroup
 from reconciler.model.refs import (
     ALL_DS_URL,
     DEFAULT_VMGROUP,
@@ -33,7 +33,7 @@ OPEN = VMGroupState(
     name=DEFAULT_VMGROUP,
     description=DEFAULT_VMGROUP_DESCRIPTION,
     default_url=VM_DS_URL,
-    access={url: Access(url, allow_create=True, max_mb=0, total_mb=0) for url in (ALL_DS_URL, VM_DS_URL)},
+    access={url: Access(url, **FULL_ACCESS) for url in (ALL_DS_URL, VM_DS_URL)},
     members={},
 )
 """`_DEFAULT` as vDVS makes it: every VM may do everything. A host without a config DB behaves the same."""

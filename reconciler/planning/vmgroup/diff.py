@@ -62,7 +62,7 @@ def vmgroup_change(
     stale = _stale_notes(after, found.after, names)
     called = list(renamed_members(ref, before, after, names))
     notes = (*_rename_notes(found.group, before), *_selector_notes(found.group, before), *stale)
-    if not links and not members and not found.held and _same(before, after):
+    if not links and not members and not found.held and _same_but_members(before, after):
         stored = (f"{change.field.path}: stored as {change.field.before or 'nothing'}" for change in called)
         return Change(ref, Op.KEEP, "as declared", (), tuple(_actions(called, [])), notes=(*notes, *stored))
     members += called
@@ -93,7 +93,7 @@ def _rename_notes(group: ResolvedVMGroup, before: VMGroupState) -> Iterator[str]
     yield f"{known}it keeps the uuid {before.uuid}, and so its volumes"
 
 
-def _same(before: VMGroupState, after: VMGroupState) -> bool:
+def _same_but_members(before: VMGroupState, after: VMGroupState) -> bool:
     """Whether they are equal apart from the members, which are compared separately: display names identify no VM.
 
     Source: docs/domain.md#identity-of-vms-and-datastores

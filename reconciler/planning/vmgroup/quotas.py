@@ -137,13 +137,13 @@ def limits_fit(ref: ObjectRef, db: ObservedConfigDB, datastores: Iterable[Datast
         if datastore.capacity_mb is not None and sum(limits) > datastore.capacity_mb:
             whose = f"the limits of {len(limits)} vmgroups add" if len(limits) > 1 else "the limit of a vmgroup adds"
             holds = f"{whose} up to {format_size(sum(limits))}, and it holds {format_size(datastore.capacity_mb)}"
-            wrong.append(f"on {names.datastore(datastore.url)} {holds}{_free(datastore)}")
+            wrong.append(f"on {names.datastore(datastore.url)} {holds}{_free_words(datastore)}")
     if wrong:
         return Condition(ref, "LimitsFit", Truth.FALSE, "Overcommitted", "; ".join(wrong))
     return Condition(ref, "LimitsFit", Truth.TRUE, "Fit", "every datastore could hold what its limits allow together")
 
 
-def _free(datastore: Datastore) -> str:
+def _free_words(datastore: Datastore) -> str:
     if datastore.free_mb is None:
         return ""
     return f", {format_size(datastore.free_mb) if datastore.free_mb else 'nothing'} of it free"

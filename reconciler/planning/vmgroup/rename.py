@@ -39,13 +39,13 @@ def why_not_rename(
         shown = names.datastore(url) or url
         if (error := datastores[url].error) is not None:
             return f"dockvols on {shown} could not be read ({error}), and a link of its old name may be there"
-        if (found := _in_the_way(before, after, datastores[url], others)) is not None:
+        if (found := _obstacle(before, after, datastores[url], others)) is not None:
             path, what = found
             return f"dockvols/{path} on {shown} {what}"
     return None
 
 
-def _in_the_way(
+def _obstacle(
     before: VMGroupState, after: VMGroupState, datastore: ObservedDatastore, others: LinkConflicts
 ) -> tuple[str, str] | None:
     entries = datastore.entries

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from reconciler.model.kinds.vmgroup import DesiredVMGroup, Member, ResolvedVMGroup
 from reconciler.model.refs import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, Kind, ObjectRef
 from reconciler.model.state import Desired, Observed, Resolved, Unresolved
-from reconciler.planning.lookup import InventoryLookup, NotFoundError, each
+from reconciler.planning.lookup import InventoryLookup, NotFoundError, look_up_all
 from reconciler.planning.ownership import Place, Places, object_name
 from reconciler.planning.vmgroup.pairing import uuid_of
 
@@ -41,7 +41,7 @@ def _vmgroup(group: DesiredVMGroup, db: ObjectRef, names: InventoryLookup) -> Re
     members, removes = _members(group, names)
     access = None
     if group.access is not None:
-        access = tuple(sorted(each(names.access, group.access)))
+        access = tuple(sorted(look_up_all(names.access, group.access)))
         if len({row.url for row in access}) < len(access):
             raise NotFoundError("two entries of spec.access name the same datastore")
     return ResolvedVMGroup(

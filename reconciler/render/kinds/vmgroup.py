@@ -87,10 +87,10 @@ def _tightest(row: _VMGroup) -> str:
     if not limits:
         return f"{about(row.item.used_mb)}, unlimited"
     used, total = max(limits, key=lambda limit: limit[0] / limit[1])
-    return _of(used, total)
+    return _share(used, total)
 
 
-def _of(used: int, total: int) -> str:
+def _share(used: int, total: int) -> str:
     return f"{about(used)} of {format_size(total)} ({100 * used // total}%)"
 
 
@@ -103,8 +103,8 @@ def _uses(access: JoinedAccess, row: _VMGroup) -> list[str]:
     if not total:
         return [f"{about(mb)} on {name}" for name, mb in used]
     if [use.url for use in access.used] == [access.row.url]:
-        return [_of(used[0][1], total)]
-    return [f"{_of(mb, total)} on {name}" for name, mb in used] or [_of(0, total)]
+        return [_share(used[0][1], total)]
+    return [f"{_share(mb, total)} on {name}" for name, mb in used] or [_share(0, total)]
 
 
 def _stock_text(stock: Stock) -> str:

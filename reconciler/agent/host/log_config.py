@@ -1,4 +1,4 @@
-"""The log level of vDVS in log_config.json, which the service reads when it starts.
+"""Settings of vDVS in log_config.json, which the service reads when it starts.
 
 The service writes the file when there is none, and never changes it afterwards. It is lost at a reboot, as all of /etc.
 Source: docs/domain.md#log-level
@@ -14,7 +14,7 @@ from ..wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Optional, Tuple  # novm
+    from typing import Any, Callable, Dict, Optional, Tuple  # novm
 
     from ..paths import Root
 
@@ -24,35 +24,57 @@ _LARGEST = 1048576
 _LINE = "%(asctime)-12s %(process)d [%(threadName)s] [%(levelname)-7s] %(message)s"
 
 
-def read(root):
-    # type: (Root) -> Tuple[Optional[Any], Optional[str]]
-    """Return (level, None), or (None, reason) if the service could not use the file.
+class Setting(object):
+    """A setting in the file, named `what` in sentences: `get` takes it from the content, `put` changes it there.
 
-    The level is `LOGGER/FILE` where the two differ, and None without a file, which means INFO from the next start on.
-    Source: docs/domain.md#log-level
+    `get` raises KeyError or TypeError for content without it.
     """
-    try:
-        found = _content(root)
-    except Refused as refused:
-        return None, refused.sentence
-    if found is None:
-        return None, None
-    try:
-        logger, handler = found["loggers"][""]["level"], found["handlers"][HANDLER]["level"]
-    except (KeyError, TypeError):
-        return None, "%s has no level for its logger, or for its file" % FILE
-    return "%s" % logger if logger == handler else "%s/%s" % (logger, handler), None
+
+    FILE = FILE
+
+    def __init__(self, what, get, put):
+        # type: (str, Callable[[Any], str], Callable[[Any, str], None]) -> None
+        self._what, self._get, self._put = what, get, put
+
+    def read(self, root):
+        # type: (Root) -> Tuple[Optional[str], Optional[str]]
+        """Return (value, None), or (None, reason) if the service could not use the file.
+
+        The value is None without a file, which means the default from the next start on.
+        Source: docs/domain.md#log-level
+        """
+        try:
+            found = _content(root)
+        except Refused as refused:
+            return None, refused.sentence
+        if found is None:
+            return None, None
+        try:
+            return self._get(found), None
+        except (KeyError, TypeError):
+            return None, "%s has no %s" % (FILE, self._what)
+
+    def write(self, root, value):
+        # type: (Root, str) -> None
+        """Set the value. Everything else in the file stays. Raises Refused.
+
+        Source: docs/domain.md#log-level
+        """
+        content = _content(root) or _default()
+        self._put(content, value)
+        _write(root, json.dumps(content, indent=4, sort_keys=True))
 
 
-def write(root, level):
-    # type: (Root, str) -> None
-    """Set the level. Everything else in the file stays. Raises Refused.
+def _level(content):
+    # type: (Any) -> str
+    """Return the level; `LOGGER/FILE` where the two differ."""
+    logger, handler = content["loggers"][""]["level"], content["handlers"][HANDLER]["level"]
+    return "%s" % logger if logger == handler else "%s/%s" % (logger, handler)
 
-    Source: docs/domain.md#log-level
-    """
-    content = _content(root) or _default()
+
+def _set_level(content, level):
+    # type: (Any, str) -> None
     content["loggers"][""]["level"] = content["handlers"][HANDLER]["level"] = level
-    _write(root, json.dumps(content, indent=4, sort_keys=True))
 
 
 def _content(root):
@@ -118,3 +140,8 @@ def _default():
         "handlers": {HANDLER: handler},
         "loggers": {"": {"handlers": [HANDLER], "level": "INFO"}},
     }
+
+
+SETTINGS = {
+    "service.logLevel": Setting("level for its logger, or for its file", _level, _set_level),
+}
