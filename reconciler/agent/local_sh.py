@@ -141,7 +141,7 @@ def with_section(text, datastore):
     if _section(text)[:2] == (OURS, datastore):
         return text
     text = without_section(text)
-    top = text[: _TOP.match(text).end()]  # type: ignore[union-attr]
+    top = text[: _TOP.match(text).end()]  # type: ignore[union-attr] # it matches the empty text too
     rest = text[len(top) :]
     return top + "\n" * (top[-1:] not in ("", "\n")) + section_text(datastore) + rest
 
@@ -181,7 +181,7 @@ def _section(text):
     if not _is_ours(text[start:], datastore):
         return OTHER, datastore, None, "line %d: it is older, edited, or of another tool" % _line(text, start)
     form = OURS if _first_command(text, start) == start else NOT_FIRST
-    doubtful = _GOES_ON.match(text, 0, start).end()  # type: ignore[union-attr]
+    doubtful = _GOES_ON.match(text, 0, start).end()  # type: ignore[union-attr] # it matches the empty text too
     if form == NOT_FIRST and doubtful != start:
         return form, datastore, None, "line %d may keep the section below it from running" % _line(text, doubtful)
     undoing = _undoing(text, start, tags[1])
@@ -193,7 +193,7 @@ def _section(text):
 def _first_command(text, end):
     # type: (str, int) -> int
     """Return the start of the first line that is neither blank nor a comment, at most `end`."""
-    return _COMMENTS.match(text, 0, end).end()  # type: ignore[union-attr]
+    return _COMMENTS.match(text, 0, end).end()  # type: ignore[union-attr] # it matches the empty text too
 
 
 def _is_ours(body, datastore):
