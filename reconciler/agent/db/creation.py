@@ -111,8 +111,7 @@ def _build(db, beside, request):
         connection = sqlite.open_creating(db.root, beside)
         sqlite.execute(connection, "BEGIN IMMEDIATE")
         schema.create(connection, request["with_default"])
-        results = transaction.run_groups(connection, request)
-        transaction.record_writer(connection, request["writer"])
+        results = transaction.carry_out(connection, request)
         digest = rows.fingerprint(rows.read(connection))
         sqlite.execute(connection, "COMMIT")
         return results, digest

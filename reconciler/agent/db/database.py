@@ -10,8 +10,8 @@ from .. import files
 from ..compat import monotonic, native, readable
 from ..paths import AUTH_DB, raw_target, size_of
 from ..wire import Refused
-from . import dead_rows, objects, rows, rules, sqlite
-from .journal import journal_header, refuse_hot_journal
+from . import dead_rows, inspection, objects, rows, rules, sqlite
+from .journal import journal_header, read_start, refuse_companions, refuse_hot_journal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ def reading(db, what):
 
     Source: docs/domain.md#locks-and-journal
     """
-    check_header(db)
+    check_file(db)
     refuse_hot_journal(db.real)
     try:
         connection = sqlite.open_reading(db.root, db.real)
@@ -231,6 +231,7 @@ def reading(db, what):
         sqlite.execute(connection, "BEGIN")
         sqlite.execute(connection, "SELECT count(*) FROM sqlite_master").fetchall()
         _check_length(connection, db)
+        inspection.inspect(connection)
         return what(connection)
     except Exception as error:
         raise reading_error(error, db)
@@ -238,25 +239,31 @@ def reading(db, what):
         sqlite.close(connection)
 
 
-def check_header(db):
+def check_file(db):
     # type: (DBFile) -> None
-    """Check the header of the file, while this process does not have the DB open through SQLite.
+    """Check the file, and what lies beside it, while this process does not have the DB open through SQLite.
 
     Raises Refused `Corrupt` for a file that is no SQLite database, and for one with a write-ahead log, which could not
-    be read without writing.
-    Source: docs/domain.md#locks-and-journal
+    be read without writing; `TooLarge`; `Tampered` for text that is not UTF-8, and see `refuse_companions`.
+    Source: docs/domain.md#an-untrusted-file
     """
     try:
-        with open(db.real, "rb") as stream:
-            header = stream.read(100)
+        header = bytearray(read_start(db.real, 100))
+        size = os.stat(db.real).st_size
+        refuse_companions(db.real)
     except EnvironmentError as error:
         if error.errno == errno.ENOENT:
             raise Refused("Locked", "%s was removed a moment ago" % db.path)
         raise sqlite.as_refused(error)
     if not header.startswith(_MAGIC) or len(header) < 100:
         raise Refused("Corrupt", "%s is not an SQLite database" % db.path)
-    if bytearray(header)[18:20] == bytearray((2, 2)):
+    if header[18:20] != bytearray((1, 1)):
         raise Refused("Corrupt", "%s has a write-ahead log, which does not work between hosts" % db.path)
+    if size > inspection.LARGEST_FILE:
+        words = (db.path, inspection.mb(size), inspection.mb(inspection.LARGEST_FILE))
+        raise Refused("TooLarge", "%s is too large: it has %s, at most %s" % words)
+    if header[56:60] not in (bytearray(4), bytearray((0, 0, 0, 1))):
+        raise Refused("Tampered", "%s holds text that is not UTF-8 (UTF-16), which vDVS does not make" % db.path)
 
 
 def _check_length(connection, db):
@@ -277,9 +284,10 @@ def reading_error(error, db):
         return Refused(
             "HotJournal", "%s is half-written: its writer was interrupted, and its journal is still there" % db.path
         )
-    if isinstance(error, Refused):
+    if isinstance(error, Refused) and error.reason not in ("Tampered", "TooLarge", "Corrupt"):
         return error
-    return Refused(refused.reason, "%s: %s" % (db.path, refused.message))
+    shown = "" if db.path in refused.message else "%s: " % db.path
+    return Refused(refused.reason, shown + refused.message)
 
 
 def _fingerprint(connection):
@@ -307,6 +315,7 @@ def _describe(connection, known):
     dead = answer["dead_rows"] = dead_rows.find(connection) if answer["violations"] else []
     answer["writer"] = rows.writer(connection)
     answer["copied_from"] = rows.origin(connection)
+    answer["moving_to"] = rows.destination(connection)
     answer["objects"] = objects.read(connection)
     if digest != known:
         answer.update(_rows_for_protocol(dead_rows.without(tables, dead)))

@@ -6,9 +6,12 @@ Source: docs/domain.md#locks-and-journal
 """
 
 import errno
+import os
+import stat
 
 from .. import programs
 from ..compat import PY2
+from ..paths import mode_of
 from ..wire import Refused
 from .sqlite import os_error_as_refused
 
@@ -37,14 +40,46 @@ def journal_header(real):
     Source: docs/domain.md#locks-and-journal
     """
     try:
-        with open(real + "-journal", "rb") as stream:
-            first = stream.read(1)
+        first = read_start(real + "-journal", 1)
     except EnvironmentError as error:
         if error.errno == errno.ENOENT:
             return b""
         refused = os_error_as_refused(error)
         raise Refused(refused.reason, "the journal %s-journal cannot be read: %s" % (real, refused.message))
     return b"" if first == b"\0" else first
+
+
+def read_start(real, count):
+    # type: (str, int) -> bytes
+    """Return the first bytes of a regular file. Raises Refused `Tampered` for anything else there, or OSError.
+
+    Not to be used while this process has a DB open there through SQLite: closing it would drop SQLite's locks.
+    """
+    try:
+        handle = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise Refused("Tampered", "%s is a symbolic link" % real)
+        raise
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise Refused("Tampered", "%s is no regular file" % real)
+        return os.read(handle, count)
+    finally:
+        os.close(handle)
+
+
+def refuse_companions(real):
+    # type: (str) -> None
+    """Raise Refused `Tampered` for files beside a DB that SQLite would follow, or take rows from in place of the DB's.
+
+    Source: docs/domain.md#an-untrusted-file
+    """
+    mode = mode_of(real + "-journal")
+    if mode is not None and not stat.S_ISREG(mode):
+        raise Refused("Tampered", "%s-journal is no regular file, and SQLite would write through it" % real)
+    if mode_of(real + "-wal") is not None:
+        raise Refused("Tampered", "%s-wal lies beside it, from which SQLite would read other rows" % real)
 
 
 def refuse_hot_journal(real):

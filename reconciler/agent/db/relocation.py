@@ -1,8 +1,8 @@
 """Moving a config DB to another path, or making the DB of one host the shared one, without losing a row.
 
-Three steps, each atomic, so that an interrupted move can be continued: `copy` makes the new DB, which records where it
-was copied from; then every host is linked to it; `retire` takes over what was booked meanwhile and renames the old
-file, so that a host that still uses it is BrokenLink (closed) and not NotConfigured (open).
+Three steps, each atomic, so that an interrupted move can be continued: `copy` makes the new DB, and each of the two
+records the other; then every host is linked to the new one; `retire` takes over what was booked meanwhile and renames
+the old file, so that a host that still uses it is BrokenLink (closed) and not NotConfigured (open).
 Source: docs/domain.md#moving-a-config-db
 """
 
@@ -11,7 +11,7 @@ import os
 from .. import files
 from ..paths import mode_of
 from ..wire import Refused
-from . import backup, creation, database, objects, rows, schema, sqlite, transaction
+from . import backup, creation, database, inspection, objects, rows, schema, sqlite, transaction
 from .journal import journal_header
 
 TYPE_CHECKING = False
@@ -30,7 +30,7 @@ _CONFIGURATION = ("tenants", "vms", "privileges", "versions")
 
 def copy(root, request, until):
     # type: (Root, Dict[str, Any], float) -> Dict[str, Any]
-    """Make the DB at `path` equal to that at `source`, and record its origin in it.
+    """Make the DB at `path` equal to that at `source`, and record in each of them that it is moved.
 
     Raises Refused when nothing was changed: `Moved` if one of them is not as the request says, or if both were changed
     since an earlier copy.
@@ -40,18 +40,20 @@ def copy(root, request, until):
     source, target = _both(root, request)
     _expect_source(source, request, until)
     if request["fingerprint"] in (database.ABSENT, database.EMPTY):
-        _publish_copy(source, target, request, until)
+        digest = _publish_copy(source, target, request, until)
     else:
-        _update_copy(source, target, request, until)
-    transaction.verify(target, request["source_fingerprint"], until)
-    return {"fingerprint": request["source_fingerprint"]}
+        digest = _update_copy(source, target, request, until)
+    transaction.verify(target, digest, until)
+    _record_destination(source, target, until)
+    return {"fingerprint": digest}
 
 
 def retire(root, request, until):
     # type: (Root, Dict[str, Any], float) -> Dict[str, Any]
     """Finish a move once all hosts use the new DB. A host whose own DB was the source is linked to the new one here.
 
-    Raises Refused `Moved` if configuration rows of the old DB were changed since it was copied.
+    Raises Refused `Moved` if configuration rows of the old DB were changed since it was copied, or if it does not
+    record itself that it is moved there: what the new one says about it may be forged.
 
     Source: docs/domain.md#moving-a-config-db
     """
@@ -63,6 +65,8 @@ def retire(root, request, until):
         try:
             found = rows.fingerprint(rows.read(connection))
             transaction.expect_fingerprint(found, request["source_fingerprint"])
+            if rows.destination(connection) != target.path:
+                raise Refused("Moved", "%s does not record that it is moved to %s" % (source.path, target.path))
             _take_over_volumes(source, target, request, found, until)
             kept = put_aside(source, target, request["time"])
         except EnvironmentError as error:
@@ -96,7 +100,7 @@ def _expect_source(source, request, until):
 
 
 def _publish_copy(source, target, request, until):
-    # type: (DBFile, DBFile, Dict[str, Any], float) -> None
+    # type: (DBFile, DBFile, Dict[str, Any], float) -> Any
     """Build the new DB beside its final path and rename it. The old one is locked only while its file is read.
 
     Source: docs/domain.md#moving-a-config-db
@@ -120,6 +124,7 @@ def _publish_copy(source, target, request, until):
         files.sync_file(beside)
         if not files.publish(beside, target.real, over_empty=request["fingerprint"] == database.EMPTY):
             raise Refused("Moved", "another program created %s in the meantime" % target.path)
+        return request["source_fingerprint"]
     except EnvironmentError as error:
         raise files.refusal(error, "%s cannot be created" % target.path)
     finally:
@@ -133,15 +138,29 @@ def _mark(target, beside, request):
     connection = sqlite.open_writing(target.root, beside)
     try:
         sqlite.execute(connection, "BEGIN IMMEDIATE")
-        if sqlite.execute(connection, "PRAGMA integrity_check(1)").fetchone()[0] != "ok":
-            raise Refused("Corrupt", "%s is damaged and cannot be copied" % request["source"])
+        inspection.inspect(connection)
         transaction.expect_fingerprint(rows.fingerprint(rows.read(connection)), request["source_fingerprint"])
         sqlite.execute(connection, "DROP TABLE IF EXISTS %s" % _BASELINE)
         sqlite.execute(connection, "CREATE TABLE %s AS SELECT * FROM volumes" % _BASELINE)
         _record_origin(connection, request)
+        sqlite.execute(connection, "DELETE FROM vdvs_meta WHERE key = ?", rows.DESTINATION)  # of an earlier move
         sqlite.execute(connection, "COMMIT")
     except Exception as error:
         raise transaction.writing_error(error, target)
+    finally:
+        sqlite.close(connection)
+
+
+def _record_destination(source, target, until):
+    # type: (DBFile, DBFile, float) -> None
+    """Record in the old DB where it is moved to. Source: docs/domain.md#moving-a-config-db"""
+    connection = sqlite.retry_while_locked(until, lambda: transaction.begin(source))
+    try:
+        sqlite.execute(connection, schema.META)
+        sqlite.execute(connection, "INSERT OR REPLACE INTO vdvs_meta VALUES (?, ?)", rows.DESTINATION, target.path)
+        transaction.commit(connection, until)
+    except Exception as error:
+        raise transaction.writing_error(error, source)
     finally:
         sqlite.close(connection)
 
@@ -158,8 +177,10 @@ def _record_origin(connection, request):
 
 
 def _update_copy(source, target, request, until):
-    # type: (DBFile, DBFile, Dict[str, Any], float) -> None
+    # type: (DBFile, DBFile, Dict[str, Any], float) -> Any
     """Copy what was changed in the old DB since the copy was made, if nothing was changed in the copy.
+
+    Return the fingerprint of the copy.
 
     Source: docs/domain.md#moving-a-config-db
     """
@@ -170,6 +191,8 @@ def _update_copy(source, target, request, until):
             found = rows.fingerprint(rows.read(connection))
             transaction.expect_fingerprint(found, request["fingerprint"])
             copied = rows.origin(connection)[2]  # type: ignore[index] # _open_both has looked
+            if copied == request["source_fingerprint"]:
+                return found
             if found not in (copied, request["source_fingerprint"]):
                 raise Refused("Moved", "%s and its copy were both changed" % source.path)
             for table in _CONFIGURATION:
@@ -178,7 +201,9 @@ def _update_copy(source, target, request, until):
             _copy_records(connection)
             _merge_volumes(connection)
             _record_origin(connection, request)
+            _expect_rows(connection, request["source_fingerprint"])
             transaction.commit(connection, until)
+            return request["source_fingerprint"]
         except Exception as error:
             raise transaction.writing_error(error, target)
         finally:
@@ -201,9 +226,11 @@ def _take_over_volumes(source, target, request, found, until):
     connection = _open_both(source, target, request, until)
     try:
         copied = rows.origin(connection)[2]  # type: ignore[index] # _open_both has looked
-        if found not in (copied, rows.fingerprint(rows.read(connection))):
+        before = rows.fingerprint(rows.read(connection))
+        if found not in (copied, before):
             raise Refused("Moved", "rows of %s were changed after it was copied" % source.path)
         _merge_volumes(connection)
+        _expect_rows(connection, before)
         transaction.commit(connection, until)
     except Exception as error:
         raise transaction.writing_error(error, target)
@@ -220,10 +247,16 @@ def _open_both(source, target, request, until):
 
     def attempt():
         # type: () -> sqlite3.Connection
-        connection = sqlite.open_writing(target.root, target.real)
+        try:
+            database.check_file(target)
+            connection = sqlite.open_writing(target.root, target.real)
+        except Exception as error:
+            raise transaction.writing_error(error, target)
         try:
             sqlite.attach_reading(connection, source.real, "old")
             sqlite.execute(connection, "BEGIN")
+            inspection.inspect(connection)
+            inspection.inspect(connection, "old")
             sqlite.execute(connection, schema.META)
             sqlite.execute(connection, "UPDATE main.vdvs_meta SET value = value WHERE key = 'writer'")  # takes the lock
             origin = rows.origin(connection)
@@ -235,6 +268,18 @@ def _open_both(source, target, request, until):
             raise transaction.writing_error(error, target)
 
     return sqlite.retry_while_locked(until, attempt)
+
+
+def _expect_rows(connection, fingerprint):
+    # type: (sqlite3.Connection, str) -> None
+    """Raise Refused `Unexpected` unless the configuration has this fingerprint.
+
+    Source: docs/domain.md#an-untrusted-file
+    """
+    if rows.fingerprint(rows.read(connection)) != fingerprint:
+        raise Refused(
+            "Unexpected", "its rows would not be those of the config DB that is moved, so nothing was changed"
+        )
 
 
 def _merge_volumes(connection):
