@@ -8,8 +8,8 @@ import stat
 
 from .. import files
 from ..compat import monotonic, native, readable
-from ..paths import AUTH_DB, raw_target, size_of
-from ..wire import Refused
+from ..paths import AUTH_DB, VOLUMES, raw_target, size_of
+from ..wire import Refused, encode
 from . import dead_rows, inspection, objects, rows, rules, sqlite
 from .journal import journal_header, read_start, refuse_companions, refuse_hot_journal
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 ABSENT = "absent"  # the fingerprint of a file that does not exist
 EMPTY = "empty"  # the fingerprint of an empty file
+_LARGEST_ANSWER = 30 * 1024 * 1024  # bytes of JSON: several config DBs share a reply
+_SMALL = 4 * 1024 * 1024  # a file whose answer is certainly smaller
 _MAGIC = b"SQLite format 3\0"
 _INTERRUPTED = 60  # seconds after which an unfinished file counts as abandoned
 _CACHE_SECONDS = 600  # seconds after which a file is read again even if it seems untouched
@@ -135,6 +137,8 @@ def observe(root, path, known, until):
             answer = _absent_or_empty(db, EMPTY if size == 0 else ABSENT)
         else:
             answer = _cached(db, known) or _read_db(db, known, until)
+            if size > _SMALL and len(encode(answer)) > _LARGEST_ANSWER:
+                raise Refused("TooLarge", "%s is too large: its rows do not fit into a reply" % db.path)
     except Refused as refused:
         return {"state": "unknown", "reason": refused.reason, "message": refused.sentence, "fingerprint": ""}
     answer["backups"] = [readable(name) for name in db.backups()]
@@ -248,6 +252,7 @@ def check_file(db):
     Source: docs/domain.md#an-untrusted-file
     """
     try:
+        _refuse_links(db)
         header = bytearray(read_start(db.real, 100))
         size = os.stat(db.real).st_size
         refuse_companions(db.real)
@@ -264,6 +269,18 @@ def check_file(db):
         raise Refused("TooLarge", "%s is too large: it has %s, at most %s" % words)
     if header[56:60] not in (bytearray(4), bytearray((0, 0, 0, 1))):
         raise Refused("Tampered", "%s holds text that is not UTF-8 (UTF-16), which vDVS does not make" % db.path)
+
+
+def _refuse_links(db):
+    # type: (DBFile) -> None
+    """Raise Refused `Tampered` if a link made on the datastore leads to the file, perhaps that of other hosts."""
+    if db.own or not db.path.startswith(VOLUMES + "/"):
+        return
+    volume = db.root.real("/".join(db.path.split("/")[:4]))
+    if raw_target(db.root.real(db.path, last=False)) is not None or not db.real.startswith(volume + "/"):
+        raise Refused(
+            "Tampered", "%s is a symbolic link, or is reached through one that leaves the datastore" % db.path
+        )
 
 
 def _check_length(connection, db):

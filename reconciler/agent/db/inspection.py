@@ -23,7 +23,7 @@ MOST_ROWS = 200000  # of one table
 _LONGEST_SQL = 5000
 _MOST_ENTRIES = 100
 
-_BLANKS = re.compile("[ \\t\\n\\f\\r]+|--[^\\n\\0]*(?:\\n|$)")
+_BLANKS = re.compile("(?:[ \\t\\n\\f\\r]|--[^\\n\\0]*(?:\\n|$))+")
 _AROUND = re.compile(" ?([(),]) ?")
 _QUOTED = re.compile('"(tenants|vms|privileges|volumes|versions|vdvs_[a-z_]+)"')  # as ALTER TABLE RENAME leaves names
 
@@ -140,4 +140,4 @@ def _check_size(connection, of, table):
 def mb(size):
     # type: (float) -> str
     """Return a number of bytes in words."""
-    return "%.1f MB" % (size / 1e6)
+    return "%.1f MB" % (size / 1e6) if size >= 1e6 else "%d kB" % (size / 1e3)

@@ -11,10 +11,12 @@ import stat
 
 from .. import programs
 from ..compat import PY2
+from ..files import BUSY
 from ..paths import mode_of
 from ..wire import Refused
 from .sqlite import os_error_as_refused
 
+_MAGIC = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"  # of a journal
 RESERVED_BYTE = 0x40000001  # where SQLite's writers lock, in the DB file
 
 _CHECK_WRITER_LOCK = (
@@ -78,8 +80,24 @@ def refuse_companions(real):
     mode = mode_of(real + "-journal")
     if mode is not None and not stat.S_ISREG(mode):
         raise Refused("Tampered", "%s-journal is no regular file, and SQLite would write through it" % real)
+    if mode is not None and _names_another(real + "-journal"):
+        raise Refused("Tampered", "%s-journal names another file, which SQLite would delete" % real)
     if mode_of(real + "-wal") is not None:
         raise Refused("Tampered", "%s-wal lies beside it, from which SQLite would read other rows" % real)
+
+
+def _names_another(real):
+    # type: (str) -> bool
+    """Return whether a journal ends with the name of a super-journal. Neither vDVS nor we write to two DBs at once."""
+    try:
+        with open(real, "rb") as stream:
+            stream.seek(0, os.SEEK_END)
+            stream.seek(max(stream.tell() - len(_MAGIC), 0))
+            return stream.read(len(_MAGIC)) == _MAGIC
+    except EnvironmentError as error:
+        if error.errno == errno.ENOENT or error.errno in BUSY:  # its writer has finished, or is alive
+            return False
+        raise
 
 
 def refuse_hot_journal(real):

@@ -8,7 +8,7 @@ from ..compat import monotonic, sentence
 from ..wire import Refused
 from . import backup, database, expected, inspection, rows, rules, schema, sqlite
 from .actions import affected_ids, run_action
-from .journal import journal_header
+from .journal import journal_header, refuse_companions
 from .open_transaction import OpenTransaction
 
 TYPE_CHECKING = False
@@ -44,6 +44,7 @@ def change(db, request, until):
         results = carry_out(connection, request)
         if any(result["ok"] for result in results):
             digest = rows.fingerprint(rows.read(connection))
+            refuse_companions(db.real)  # the journal is there now
             commit(connection, until)
             committed = True
     except Exception as error:
