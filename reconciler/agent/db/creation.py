@@ -96,6 +96,7 @@ def _build_and_publish(db, request, until):
         files.sync_file(beside)
         if not files.publish(beside, db.real, over_empty=request["fingerprint"] == database.EMPTY):
             raise Refused("Moved", "another program created %s in the meantime" % db.path)
+        files.remove(db.moving)  # of an earlier DB in this place
     finally:
         files.remove(beside)
         files.remove(beside + "-journal")

@@ -58,6 +58,7 @@ class DBFile(object):
         self.folder = os.path.dirname(self.real)
         self.name = os.path.basename(self.real)
         self.copies = self.real + ".bak"  # prefix of unfinished backups (`files.temporary`)
+        self.moving = self.real + ".moving"  # a link whose text is the path that it is moved to; it is never followed
 
     def size(self):
         # type: () -> Optional[int]
@@ -83,6 +84,15 @@ class DBFile(object):
             what = "%s is gone, but its journal is still there, and would corrupt a new DB"
             raise Refused("HotJournal", what % self.path)
         return None
+
+    def destination(self):
+        # type: () -> Any
+        """Return the path that the DB is being moved to, as recorded beside it; None if it is not.
+
+        Source: docs/domain.md#moving-a-config-db
+        """
+        found = raw_target(self.moving)
+        return None if found is None else readable(found)
 
     def backups(self):
         # type: () -> List[str]
@@ -141,6 +151,7 @@ def observe(root, path, known, until):
                 raise Refused("TooLarge", "%s is too large: its rows do not fit into a reply" % db.path)
     except Refused as refused:
         return {"state": "unknown", "reason": refused.reason, "message": refused.sentence, "fingerprint": ""}
+    answer["moving_to"] = db.destination()
     answer["backups"] = [readable(name) for name in db.backups()]
     answer["leftovers"] = [readable(name) for name in db.leftovers()]
     return answer
@@ -332,7 +343,6 @@ def _describe(connection, known):
     dead = answer["dead_rows"] = dead_rows.find(connection) if answer["violations"] else []
     answer["writer"] = rows.writer(connection)
     answer["copied_from"] = rows.origin(connection)
-    answer["moving_to"] = rows.destination(connection)
     answer["objects"] = objects.read(connection)
     if digest != known:
         answer.update(_rows_for_protocol(dead_rows.without(tables, dead)))

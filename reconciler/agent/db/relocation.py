@@ -1,8 +1,9 @@
 """Moving a config DB to another path, or making the DB of one host the shared one, without losing a row.
 
-Three steps, each atomic, so that an interrupted move can be continued: `copy` makes the new DB, and each of the two
-records the other; then every host is linked to the new one; `retire` takes over what was booked meanwhile and renames
-the old file, so that a host that still uses it is BrokenLink (closed) and not NotConfigured (open).
+Three steps, each atomic, so that an interrupted move can be continued: `copy` makes the new DB, which
+records where it was copied from, and puts a link beside the old one that says where it is moved to; then every host is
+linked to the new one; `retire` takes over what was booked meanwhile and renames the old file, so that a host that still
+uses it is BrokenLink (closed) and not NotConfigured (open).
 Source: docs/domain.md#moving-a-config-db
 """
 
@@ -30,7 +31,7 @@ _CONFIGURATION = ("tenants", "vms", "privileges", "versions")
 
 def copy(root, request, until):
     # type: (Root, Dict[str, Any], float) -> Dict[str, Any]
-    """Make the DB at `path` equal to that at `source`, and record in each of them that it is moved.
+    """Make the DB at `path` equal to that at `source`, and record in it, and beside the other, that it is moved.
 
     Raises Refused when nothing was changed: `Moved` if one of them is not as the request says, or if both were changed
     since an earlier copy.
@@ -44,7 +45,10 @@ def copy(root, request, until):
     else:
         digest = _update_copy(source, target, request, until)
     transaction.verify(target, digest, until)
-    _record_destination(source, target, until)
+    try:
+        files.replace_link(source.moving, target.path)
+    except EnvironmentError as error:
+        raise files.refusal(error, "beside %s it cannot be recorded that it is moved" % source.path)
     return {"fingerprint": digest}
 
 
@@ -52,8 +56,8 @@ def retire(root, request, until):
     # type: (Root, Dict[str, Any], float) -> Dict[str, Any]
     """Finish a move once all hosts use the new DB. A host whose own DB was the source is linked to the new one here.
 
-    Raises Refused `Moved` if configuration rows of the old DB were changed since it was copied, or if it does not
-    record itself that it is moved there: what the new one says about it may be forged.
+    Raises Refused `Moved` if configuration rows of the old DB were changed since it was copied, or if nothing beside it
+    says that it is moved there: what the new one says about it may be forged.
 
     Source: docs/domain.md#moving-a-config-db
     """
@@ -65,10 +69,11 @@ def retire(root, request, until):
         try:
             found = rows.fingerprint(rows.read(connection))
             transaction.expect_fingerprint(found, request["source_fingerprint"])
-            if rows.destination(connection) != target.path:
-                raise Refused("Moved", "%s does not record that it is moved to %s" % (source.path, target.path))
+            if source.destination() != target.path:
+                raise Refused("Moved", "nothing beside %s says that it is moved to %s" % (source.path, target.path))
             _take_over_volumes(source, target, request, found, until)
             kept = put_aside(source, target, request["time"])
+            files.remove(source.moving)
         except EnvironmentError as error:
             raise files.refusal(error, "%s cannot be put aside" % source.path)
         finally:
@@ -143,24 +148,9 @@ def _mark(target, beside, request):
         sqlite.execute(connection, "DROP TABLE IF EXISTS %s" % _BASELINE)
         sqlite.execute(connection, "CREATE TABLE %s AS SELECT * FROM volumes" % _BASELINE)
         _record_origin(connection, request)
-        sqlite.execute(connection, "DELETE FROM vdvs_meta WHERE key = ?", rows.DESTINATION)  # of an earlier move
         sqlite.execute(connection, "COMMIT")
     except Exception as error:
         raise transaction.writing_error(error, target)
-    finally:
-        sqlite.close(connection)
-
-
-def _record_destination(source, target, until):
-    # type: (DBFile, DBFile, float) -> None
-    """Record in the old DB where it is moved to. Source: docs/domain.md#moving-a-config-db"""
-    connection = sqlite.retry_while_locked(until, lambda: transaction.begin(source))
-    try:
-        sqlite.execute(connection, schema.META)
-        sqlite.execute(connection, "INSERT OR REPLACE INTO vdvs_meta VALUES (?, ?)", rows.DESTINATION, target.path)
-        transaction.commit(connection, until)
-    except Exception as error:
-        raise transaction.writing_error(error, source)
     finally:
         sqlite.close(connection)
 
@@ -188,22 +178,20 @@ def _update_copy(source, target, request, until):
     try:
         connection = _open_both(source, target, request, until)
         try:
-            found = rows.fingerprint(rows.read(connection))
+            found, digest = rows.fingerprint(rows.read(connection)), request["source_fingerprint"]
             transaction.expect_fingerprint(found, request["fingerprint"])
             copied = rows.origin(connection)[2]  # type: ignore[index] # _open_both has looked
-            if copied == request["source_fingerprint"]:
-                return found
-            if found not in (copied, request["source_fingerprint"]):
+            if copied == digest:  # only the copy was changed since
+                digest = found
+            elif found in (copied, digest):
+                _copy_configuration(connection)
+            else:
                 raise Refused("Moved", "%s and its copy were both changed" % source.path)
-            for table in _CONFIGURATION:
-                sqlite.execute(connection, "DELETE FROM main.%s" % table)
-                sqlite.execute(connection, "INSERT INTO main.%s SELECT * FROM old.%s" % (table, table))
-            _copy_records(connection)
             _merge_volumes(connection)
             _record_origin(connection, request)
-            _expect_rows(connection, request["source_fingerprint"])
+            _expect_rows(connection, digest)
             transaction.commit(connection, until)
-            return request["source_fingerprint"]
+            return digest
         except Exception as error:
             raise transaction.writing_error(error, target)
         finally:
@@ -212,9 +200,12 @@ def _update_copy(source, target, request, until):
         sqlite.close(lock)
 
 
-def _copy_records(connection):
+def _copy_configuration(connection):
     # type: (sqlite3.Connection) -> None
-    """Copy the records of who applied what, if there are any."""
+    """Copy the rows of the old DB, and its records of who applied what, if there are any."""
+    for table in _CONFIGURATION:
+        sqlite.execute(connection, "DELETE FROM main.%s" % table)
+        sqlite.execute(connection, "INSERT INTO main.%s SELECT * FROM old.%s" % (table, table))
     if sqlite.execute(connection, "SELECT 1 FROM old.sqlite_master WHERE name = 'vdvs_objects'").fetchall():
         sqlite.execute(connection, objects.CREATE)
         sqlite.execute(connection, "DELETE FROM main.vdvs_objects")

@@ -24,8 +24,7 @@ _WRONG_BYTES = re.compile(b"(?<![\\ud800-\\udbff])[\\udc80-\\udcff]".decode("uni
 _REPLACEMENT = b"\\ufffd".decode("unicode_escape")
 _COLUMNS = dict(COLUMNS)
 MOST_BOOKED = 5000
-ORIGIN = ("moved_from", "moved_from_host", "moved_rows")  # keys of vdvs_meta, of a copy
-DESTINATION = "moving_to"  # likewise, of what was copied
+ORIGIN = ("moved_from", "moved_from_host", "moved_rows")  # keys of vdvs_meta
 FINGERPRINTED = ("tenants", "vms", "privileges", "versions")
 
 
@@ -182,15 +181,6 @@ def writer(connection):
     # type: (sqlite3.Connection) -> Optional[Any]
     """Return the host that wrote last, as recorded; None if vdvs never wrote."""
     return _meta(connection).get("writer")
-
-
-def destination(connection):
-    # type: (sqlite3.Connection) -> Optional[Any]
-    """Return the path that this DB is being moved to, as recorded; None if it is not.
-
-    Source: docs/domain.md#moving-a-config-db
-    """
-    return _meta(connection).get(DESTINATION)
 
 
 def origin(connection):

@@ -131,7 +131,7 @@ class ObservedConfigDB(Strict, frozen=True):
     wrote last, as recorded. `backups`: names of our backup files beside it, oldest first; `leftovers`: names of files
     left there by interrupted writes of ours. `booked`: the rows that `volume_use` sums up (None: not read). `records`:
     who applied what; None: unknown. `copied_from`: it claims to be the copy of another config DB that is being moved
-    here; `moving_to`: it records that it is being moved to this path.
+    here; `moving_to`: what lies beside it says that it is being moved to this path.
     Source: docs/domain.md#the-config-db-schema-12
     """
 
