@@ -36,6 +36,7 @@ def edit(statement: str) -> list[str]:
 
 TAMPERED = {
     "a view in place of a table": ["ALTER TABLE vms RENAME TO v", "CREATE VIEW vms AS SELECT * FROM v"],
+    "a view in place of the versions": ["ALTER TABLE versions RENAME TO v", "CREATE VIEW versions AS SELECT * FROM v"],
     "a view besides": ["CREATE VIEW rights AS SELECT * FROM privileges"],
     "a trigger": ["CREATE TRIGGER t AFTER INSERT ON vdvs_meta BEGIN UPDATE privileges SET usage_quota = 0; END"],
     "a trigger on a table of vDVS": ["CREATE TRIGGER t AFTER UPDATE ON vms BEGIN DELETE FROM vms; END"],

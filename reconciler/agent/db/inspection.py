@@ -22,6 +22,7 @@ MOST_BYTES = 32 * 1024 * 1024  # of all cells
 MOST_ROWS = 200000  # of one table
 _LONGEST_SQL = 5000
 _MOST_ENTRIES = 100
+_MOST_NAMED = 5
 
 _BLANKS = re.compile("(?:[ \\t\\n\\f\\r]|--[^\\n\\0]*(?:\\n|$))+")
 _AROUND = re.compile(" ?([(),]) ?")
@@ -81,15 +82,14 @@ def _check_schema(connection, of):
     )
     entries = rows.fetch_all(connection, query)
     tables = [entry[1] for entry in entries if entry[0] == "table"]
-    if "versions" not in tables:
+    if "versions" not in [rows.as_text(entry[1] or entry[0]).lower() for entry in entries]:
         raise Refused("WrongVersion", _WITHOUT_VERSIONS[any(table in tables for table, _ in schema.COLUMNS)])
-    for entry in entries:
-        problem = _problem(*entry)
-        if problem is not None:
-            raise Refused("Tampered", problem)
-    twice = [table for table in tables if tables.count(table) > 1]
-    if twice or len(entries) > _MOST_ENTRIES:
-        raise Refused("Tampered", "its schema has %s" % ("two tables " + twice[0] if twice else "too many entries"))
+    strange = [what for what in (_strange(*entry) for entry in entries) if what is not None]
+    strange += ["two tables %s" % table for table in sorted(set(tables)) if tables.count(table) > 1]
+    if strange or len(entries) > _MOST_ENTRIES:
+        more = " and more" if len(strange) > _MOST_NAMED or len(entries) > _MOST_ENTRIES else ""
+        named = ", ".join(strange[:_MOST_NAMED])
+        raise Refused("Tampered", "its schema has what neither vDVS nor vdvs makes: %s%s" % (named, more))
     return tables
 
 
@@ -100,19 +100,18 @@ _WITHOUT_VERSIONS = {
 }
 
 
-def _problem(kind, name, table, sql):
+def _strange(kind, name, table, sql):
     # type: (Any, Any, Any, Any) -> Optional[str]
-    """Return why an entry of sqlite_master is not one that vDVS or we make; None: it is.
+    """Return the name of an entry of sqlite_master that neither vDVS nor we make; None: it is as we know it.
 
     Source: docs/domain.md#an-untrusted-file
     """
     if kind == "table" and name == table and name in _KNOWN:
-        return None if rows.is_text(sql) and _plain(sql) in _KNOWN[name] else "table %s is not as vDVS makes it" % name
+        return None if rows.is_text(sql) and _plain(sql) in _KNOWN[name] else "another table %s" % name
     if kind == "index" and sql is None and table in _KNOWN and re.match("sqlite_autoindex_%s_[12]$" % table, name):
         return None
     kind, name, table = [rows.as_text(value)[:100] if value is not None else "NULL" for value in (kind, name, table)]
-    where = "" if name == table else " on %s" % table
-    return "its schema has the %s %s%s, which neither vDVS nor vdvs makes" % (kind, name, where)
+    return "%s %s%s" % (kind, name, "" if name == table else " on %s" % table)
 
 
 def _check_size(connection, of, table):

@@ -113,8 +113,8 @@ def attach_reading(connection, real, name):
     execute(connection, "ATTACH DATABASE ? AS %s" % name, native(real) if PY2 else _uri(real, "ro"))
 
 
-def _connect(root, name, is_uri, seconds=READING_SECONDS):
-    # type: (Root, str, bool, float) -> sqlite3.Connection
+def _connect(root, name, is_uri, seconds=None):
+    # type: (Root, str, bool, Optional[float]) -> sqlite3.Connection
     """Return a connection on which every statement fails (`Timeout`) once `seconds` are over or the channel is gone."""
     module = load(root)
     if module is None:
@@ -127,7 +127,7 @@ def _connect(root, name, is_uri, seconds=READING_SECONDS):
         connection = module.connect(native(name), timeout=0, isolation_level=None)
     for pragma in _PRAGMAS:
         connection.execute("PRAGMA " + pragma)
-    until = monotonic() + seconds
+    until = monotonic() + (READING_SECONDS if seconds is None else seconds)
     connection.set_progress_handler(lambda: int(channel.is_abandoned() or monotonic() > until), _STEPS)
     return connection  # type: ignore[no-any-return] # the driver may bring its own module
 
