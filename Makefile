@@ -121,6 +121,33 @@ OTHERS := benchmarks/others
 bench-peers: install peers .peers/others/.made  ## Measure with real SSH servers and a vCenter simulator (ARGS="--hosts 40 --vms 1000")
 	$(RUN) PYTHONPATH=. python benchmarks/peers.py $(ARGS)
 
+##@ Release
+.PHONY: release audit image-digest
+# In an environment of their own: with what they bring along, jsonschema would check more than in production, slowly.
+SUPPLY := .ci/supply
+.venv/supply/.made: $(SUPPLY).lock .venv/.made
+	$(BIN)/python -m venv .venv/supply
+	.venv/supply/bin/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes -r $(SUPPLY).lock
+	@touch $@
+
+DIST := dist
+release: install .venv/supply/.made  ## Build sdist, wheel, an SBOM (CycloneDX) of what runs, and checksums in dist/
+	rm -rf $(DIST) && mkdir -p $(DIST)
+	$(RUN) python -m build --no-isolation --outdir $(DIST)
+	@set -e; version=$$($(BIN)/vdvs --version | sed 's/.* //'); \
+	sed "s/^dynamic = .*/version = \"$$version\"/" pyproject.toml > $(DIST)/pyproject.toml; \
+	.venv/supply/bin/python -W ignore -m cyclonedx_py requirements requirements-run.lock --output-reproducible \
+	    --pyproject $(DIST)/pyproject.toml --output-file $(DIST)/vdvs-$$version.cdx.json; \
+	rm $(DIST)/pyproject.toml
+	cd $(DIST) && sha256sum -- vdvs-* > SHA256SUMS && cat SHA256SUMS
+
+audit: install .venv/supply/.made  ## Look for published vulnerabilities of the locked run dependencies, where that can be done
+	.venv/supply/bin/python .ci/audit.py requirements-run.lock $(ARGS)
+
+image-digest:  ## Ask the registry for the digest of the tag that the Dockerfile names (needs docker)
+	@tag=$$(sed -n 's/^ARG PYTHON=\([^@]*\)@.*/\1/p' Dockerfile); \
+	docker buildx imagetools inspect --format "$$tag@{{.Manifest.Digest}}" "docker.io/library/$$tag"
+
 ##@ Keep
 .PHONY: docs
 docs: install  ## Write docs/cli.md and docs/reference/ anew, from the commands and the schemas
@@ -135,6 +162,8 @@ lock: .venv/.locked  ## Resolve the dependencies anew (ARGS=--upgrade for newer 
 	    --constraint requirements.lock --output-file requirements-run.lock pyproject.toml
 	$(RUN) CUSTOM_COMPILE_COMMAND="make lock" python -m piptools compile $(LOCK) $(ARGS) \
 	    --output-file $(OTHERS).lock $(OTHERS).in
+	$(RUN) CUSTOM_COMPILE_COMMAND="make lock" python -m piptools compile $(LOCK) $(ARGS) \
+	    --output-file $(SUPPLY).lock $(SUPPLY).in
 
 # No address of a package index may get into a lock: whoever installs says where from.
 LOCK := --quiet --generate-hashes --strip-extras --allow-unsafe --no-annotate \
