@@ -58,8 +58,9 @@ GO_TOOLCHAIN := golang.org/toolchain@v0.0.1-go1.23.4
 	cd $(VCSIM) && "$$go" build -o "$(CURDIR)/$@" .
 
 ##@ Check
-.PHONY: test test-coverage test-agent test-agent-ci test-slow lint format
-SIDE_BY_SIDE := -n auto --dist worksteal
+.PHONY: test test-coverage test-agent test-agent-ci test-slow fuzz lint format
+WORKERS := auto
+SIDE_BY_SIDE = -n $(WORKERS) --dist worksteal
 test: install  ## Run the tests, as many at once as there are cores (ARGS="-n 0 PATH" for one after the other)
 	$(RUN) python -m pytest $(SIDE_BY_SIDE) -m "not slow" $(ARGS)
 
@@ -68,8 +69,13 @@ COVERAGE := --cov=reconciler --cov-report=term:skip-covered
 test-coverage: install  ## Run the tests, and print how much of each module they ran
 	$(RUN) python -m pytest $(SIDE_BY_SIDE) -m "not slow" $(COVERAGE) $(ARGS)
 
-test-slow: install  ## Run the slow tests too
+test-slow: install  ## Run the slow tests too (VDVS_REPEAT=0.5: what is different each time half as often)
 	$(RUN) python -m pytest $(SIDE_BY_SIDE) $(ARGS)
+
+# Mutations of valid inputs, read by what reads them. `python -m tests.fuzz.run --help` has more, as running one again.
+SECONDS := 60
+fuzz: install  ## Fuzz what is read from others (SECONDS=600, ARGS="--target plans")
+	$(RUN) python -m tests.fuzz.run --seconds $(SECONDS) $(ARGS)
 
 AGENT_PYTHONS ?= $(wildcard $(HOME)/.pyenv/versions/2.7.*/bin/python $(HOME)/.pyenv/versions/3.*/bin/python)
 test-agent: install  ## Run the agent's tests under every other Python that is found (AGENT_PYTHONS="...")

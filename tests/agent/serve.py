@@ -1,5 +1,5 @@
-"""Run the agent for ROOT on standard input and output: `python serve.py ROOT`; without ROOT, in one fork of this process
-for each line on standard input, which names a root and two FIFOs: starting an interpreter costs more than most tests.
+"""Run the agent for ROOT on standard input and output: `python serve.py ROOT`; without ROOT, in a fork for each line of
+standard input, which names a root and two FIFOs: starting an interpreter costs more than most tests.
 
 Only the agent's own modules are imported, so that this runs on the Pythons of ESXi (2.7, 3.5 and later) as well.
 """
@@ -34,7 +34,7 @@ def main():  # type: () -> None
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             root, source, sink = line.rstrip("\n").split("\t")
             reading = os.fdopen(os.open(source, os.O_RDONLY), "rb")
-            serve(root, reading, os.fdopen(os.open(sink, os.O_WRONLY), "wb"))  # type: ignore[arg-type]
+            serve(root, reading, os.fdopen(os.open(sink, os.O_WRONLY), "wb"))
             return
         line = sys.stdin.readline()
 

@@ -69,7 +69,7 @@ class AnotherPython:
                 os.mkfifo(end)
             self._process.stdin.write("\t".join([str(root), *ends]).encode() + b"\n")
             self._process.stdin.flush()
-            return open(ends[0], "wb"), open(ends[1], "rb")
+            return Path(ends[0]).open("wb"), Path(ends[1]).open("rb")
 
 
 ANOTHER = AnotherPython()
