@@ -27,7 +27,8 @@ def history_text(found: Sequence[Applied], paint: Paint = plain) -> str:
 
 def _row(applied: Applied) -> tuple[str, ...]:
     record = applied.record
-    cells = (record.set, record.revision, record.by, record.reason)
+    by = f"{record.author} ({applied.altered})" if applied.altered else record.author
+    cells = (record.set, record.revision, by, record.reason)
     return moment(record), applied.object, *(cell or _NONE for cell in cells)
 
 
@@ -39,7 +40,12 @@ def moment(record: Record) -> str:
 def history_data(found: Sequence[Applied]) -> Data:
     """Records as described by schemas/output/history.json."""
     items = [
-        {"object": applied.object, "configDB": applied.config_db.name, "applied": applied_data(applied.record)}
+        {
+            "object": applied.object,
+            "configDB": applied.config_db.name,
+            "applied": applied_data(applied.record),
+            "altered": applied.altered or None,
+        }
         for applied in found
     ]
     return {"items": items}
@@ -55,6 +61,7 @@ def applied_data(record: Record | None) -> Data:
         "set": record.set or None,
         "git": {"commit": record.commit, "dirty": record.dirty} if record.commit else None,
         "reason": record.reason or None,
+        "claimed": record.claimed,
     }
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.model.errors import UsageError
-from reconciler.provenance import applying, who
+from reconciler.provenance import applying
+from reconciler.who import who
 from tests.cli.conftest import Folder
 
 

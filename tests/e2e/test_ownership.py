@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from reconciler.cli.main import cli
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.plan import APPLY_AND_DESTROY
-from reconciler.provenance import who
+from reconciler.who import who
 from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses
 from tests.e2e.test_renames import RENAMED, uuid_of, with_a_volume
 from tests.render import schemas
