@@ -54,8 +54,8 @@ def beginning(
             "risk": change.risk.value,
             "why": _bounded(change.reason),
             "actions": actions[ref],
-            "fields": _small(fields_data(change.fields)),
-            "deleted": _small(deleted[ref]) if ref in deleted else None,
+            "fields": small(fields_data(change.fields)),
+            "deleted": small(deleted[ref]) if ref in deleted else None,
         }
 
 
@@ -114,7 +114,7 @@ def _deleted(found: Assessment, changes: Sequence[Change]) -> Mapping[ObjectRef,
     }
 
 
-def _small(value: Any) -> Any:
+def small(value: Any) -> Any:
     """Return a value, or its digest if it is too large even after what is large in it was replaced."""
     cut = _bounded(value)
     size = len(json.dumps(cut))

@@ -23,7 +23,6 @@ from reconciler.model.errors import UsageError, VdvsError
 
 FIRST: Final = "0" * 64
 LONGEST_LINE: Final = 262_144  # bytes; entries are far smaller
-MOST_SHOWN: Final = 100_000
 _TAIL: Final = LONGEST_LINE + 1
 
 
@@ -89,15 +88,15 @@ class AuditLog:
             private.write(self._head, msgspec.json.encode(last))
         return made
 
-    def read(self, most: int = MOST_SHOWN) -> Verified:
-        """Read and verify all of it, and return the last entries.
+    def read(self, most: int, names: frozenset[str] = frozenset()) -> Verified:
+        """Read and verify all of it, and return the last entries: only those of these objects, if any are named.
 
         Raises UsageError if there is none, or it cannot be read.
         """
         try:
             handle = os.open(self.file, os.O_RDONLY | os.O_CLOEXEC)
             with os.fdopen(handle, "rb") as stream:
-                return verified(_lines(stream), self._kept_head(), most)
+                return verified(_lines(stream), self._kept_head(), most, names)
         except FileNotFoundError as error:
             head = self._kept_head()
             lost = f", although it had {head.n} entries" if head is not None else ""
@@ -113,10 +112,10 @@ class AuditLog:
             return None
 
 
-def verified(lines: Iterable[bytes], head: Head | None, most: int = MOST_SHOWN) -> Verified:
+def verified(lines: Iterable[bytes], head: Head | None, most: int, names: frozenset[str] = frozenset()) -> Verified:
     """Check the chain of these lines, and that the last one is `head` (None: not known).
 
-    `most`: how many of the last entries to return.
+    `most`: how many of the last entries to return; `names`: only those of these objects (empty: all).
     """
     entries: deque[dict[str, Any]] = deque(maxlen=most)
     open_runs: dict[str, str] = {}
@@ -133,7 +132,8 @@ def verified(lines: Iterable[bytes], head: Head | None, most: int = MOST_SHOWN) 
             notes.append(f"line {cut} was cut off while it was written, as the line after it attests")
         last = Head(entry["n"], sha256(line).hexdigest())
         at_head = at_head or last == head
-        entries.append(entry)
+        if not names or entry.get("object") in names:
+            entries.append(entry)
         _follow(entry, open_runs)
     if cut == number and cut:
         notes.append(f"line {cut}, the last one, was cut off while it was written")

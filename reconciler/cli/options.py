@@ -125,7 +125,7 @@ def _set_audit(context: click.Context, _option: click.Parameter, given: str | No
 def _default_paths(context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
     import os
 
-    if given or context.resilient_parsing:
+    if given or context.resilient_parsing or context.params.get("of") == "audit":  # the audit log is of all sites
         return given
     if named := os.environ.get("VDVS_MANIFESTS"):
         return (named,)

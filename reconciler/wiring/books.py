@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+
 from reconciler.history.kept import KeptFile
 from reconciler.model.errors import VdvsError
 from reconciler.model.kinds.site import Site
@@ -93,6 +95,26 @@ def audit_log(file: str | None) -> AuditLog:
     head = None if folder is None else folder / "audit-heads"
     path = prepared(audit_file()) if file is None else Path(file).absolute()
     return AuditLog(path, None if head is None else head / f"{_hashed(path)}.json")
+
+
+class Audit(Struct, frozen=True):
+    """What is in the audit log `name`: its last entries, newest first, and see `audit.log.Verified`."""
+
+    name: str
+    entries: tuple[dict[str, Any], ...]
+    broken: str
+    unfinished: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def read_audit(file: str | None, names: frozenset[str], most: int) -> Audit:
+    """Read and verify an audit log, see `audit_log`: its last entries, only of these objects if any are named.
+
+    Raises UsageError if there is none, or it cannot be read.
+    """
+    log = audit_log(file)
+    found = log.read(most, names)
+    return Audit(str(log.file), found.entries[::-1], found.broken, found.unfinished, found.notes)
 
 
 def _hashed(path: Path) -> str:
