@@ -50,6 +50,7 @@ class EventKind(StrEnum):
     VALID = "valid"
     FAULT = "pass failed"
     RECOVERED = "pass works"
+    RECORDS = "records"  # those in a config DB contradict what this side keeps, or do so no more
     BRAKED = "braked"  # it keeps drifting back, and is left alone for a while
     STOPPED = "stopped"
 
