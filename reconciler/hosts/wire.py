@@ -97,7 +97,7 @@ _DatastoreReply: Any = _reply(ObservedDatastore, ("url", "read_from"))
 # Its rows are left out if it is `unchanged`.
 _DBReply: Any = _reply(
     ObservedConfigDB,
-    ("path", "read_from", "records"),
+    ("path", "read_from", "records", "unconfirmed"),
     [("unchanged", bool, False), ("objects", tuple[_RecordRow, ...] | None, ())],
 )
 

@@ -50,6 +50,7 @@ class EventKind(StrEnum):
     VALID = "valid"
     FAULT = "pass failed"
     RECOVERED = "pass works"
+    REMARK = "remark"  # what could not be told for certain
     BRAKED = "braked"  # it keeps drifting back, and is left alone for a while
     STOPPED = "stopped"
 

@@ -130,6 +130,7 @@ class ObservedConfigDB(Strict, frozen=True):
     wrote last, as recorded. `backups`: names of our backup files beside it, oldest first; `leftovers`: names of files
     left there by interrupted writes of ours. `booked`: the rows that `volume_use` sums up (None: not read). `records`:
     who applied what; None: unknown. `copied_from`: it is the copy of another config DB that is being moved here.
+    `unconfirmed`: no other host could read it too.
     Source: docs/domain.md#the-config-db-schema-12
     """
 
@@ -152,6 +153,7 @@ class ObservedConfigDB(Strict, frozen=True):
     records: tuple[Record, ...] | None = ()
     schema: Schema = Schema.V1_2
     copied_from: CopiedFrom | None = None
+    unconfirmed: bool = False
 
 
 class Backup(Strict, frozen=True):
