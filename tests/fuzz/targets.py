@@ -12,7 +12,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Coroutine
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -197,10 +197,8 @@ class Plans:
     def run(self, data: bytes) -> None:
         for text in (data, self._sealed(data)):
             self._file.write_bytes(text)
-            try:
+            with suppress(UsageError):
                 saved.read(str(self._file))
-            except UsageError:
-                pass
 
     def _sealed(self, content: bytes) -> bytes:
         return b'{"vdvsPlan":%d,"digest":"%s","content":%s}' % (

@@ -46,7 +46,8 @@ def _config_db(ref: ObjectRef, seen: ObservedConfigDB) -> Iterator[Condition]:
         yield Condition(ref, "Readable", Truth.FALSE, seen.state.value.capitalize(), "there is no config DB")
         yield Condition(ref, "Valid", Truth.UNKNOWN, seen.state.value.capitalize(), "there is no config DB")
         return
-    yield Condition(ref, "Readable", Truth.TRUE, "Read", f"read from {seen.read_from}")
+    alone = " only: no other host could read it too" if seen.unconfirmed else ""
+    yield Condition(ref, "Readable", Truth.TRUE, "Read", f"read from {seen.read_from}{alone}")
     if is_old(seen):
         half = half_upgraded(seen)
         problem = "vDVS left its upgrade half-done" if half else f"its schema is {seen.schema}, not 1.2"
