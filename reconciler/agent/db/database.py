@@ -9,7 +9,7 @@ import stat
 from .. import files
 from ..compat import monotonic, native, readable
 from ..paths import AUTH_DB, VOLUMES, raw_target, size_of
-from ..wire import Refused, encode
+from ..wire import LARGEST_REPLY, Refused, encode
 from . import dead_rows, inspection, objects, rows, rules, sqlite
 from .journal import journal_header, read_start, refuse_companions, refuse_hot_journal
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 ABSENT = "absent"  # the fingerprint of a file that does not exist
 EMPTY = "empty"  # the fingerprint of an empty file
-_LARGEST_ANSWER = 30 * 1024 * 1024  # bytes of JSON: several config DBs share a reply
-_SMALL = 4 * 1024 * 1024  # a file whose answer is certainly smaller
+MOST_BYTES = 3 * LARGEST_REPLY // 4  # of JSON, which the config DBs of a reply share
+_SMALL = 1024 * 1024  # a file whose answer certainly fits
 _MAGIC = b"SQLite format 3\0"
 _INTERRUPTED = 60  # seconds after which an unfinished file counts as abandoned
 _CACHE_SECONDS = 600  # seconds after which a file is read again even if it seems untouched
@@ -133,12 +133,12 @@ class DBFile(object):
         return files.leftovers(self.real, _INTERRUPTED) + files.leftovers(self.copies, _INTERRUPTED)
 
 
-def observe(root, path, known, until):
-    # type: (Root, str, Optional[str], float) -> Dict[str, Any]
+def observe(root, path, known, until, most=MOST_BYTES):
+    # type: (Root, str, Optional[str], float, int) -> Dict[str, Any]
     """Return the protocol's `observe` entry for the config DB at the host path `path`.
 
     `known`: a fingerprint whose rows need not be sent again. `until`: how long to retry while the DB is locked (a
-    moment of `compat.monotonic`).
+    moment of `compat.monotonic`). `most`: bytes of JSON; a larger answer makes it unknown (`TooLarge`).
     """
     try:
         db = DBFile(root, path)
@@ -147,7 +147,7 @@ def observe(root, path, known, until):
             answer = _absent_or_empty(db, EMPTY if size == 0 else ABSENT)
         else:
             answer = _cached(db, known) or _read_db(db, known, until)
-            if size > _SMALL and len(encode(answer)) > _LARGEST_ANSWER:
+            if size > _SMALL and "tenants" in answer and len(encode(answer)) > most:
                 raise Refused("TooLarge", "%s is too large: its rows do not fit into a reply" % db.path)
     except Refused as refused:
         return {"state": "unknown", "reason": refused.reason, "message": refused.sentence, "fingerprint": ""}
