@@ -67,7 +67,7 @@ def _hashable(row):
 
 def _by_key(found, columns):
     # type: (List[Row], int) -> Dict[Row, Row]
-    """Return rows by their key. Several may have the same one if NULL is in it; then the whole row and a number are added."""
+    """Return rows by their key. Where several have the same one, with NULL in it, the row and a number are added."""
     table = {row[:columns]: row for row in found}
     if len(table) < len(found):
         table = {}
@@ -168,8 +168,7 @@ def _take(tables, action):
     vms, vm = tables["vms"], action["member"]["uuid"]
     if (vm,) not in vms:
         vm = next(key for (key,) in vms if rows.is_text(key) and key.lower() == vm)
-    row = vms.pop((vm,))  # type: Row
-    return row
+    return vms.pop((vm,))  # type: ignore[no-any-return]
 
 
 def _delete(tables, action):
