@@ -10,6 +10,7 @@ import pytest
 
 from reconciler.model.errors import UsageError
 from reconciler.provenance import applying
+from reconciler.who import who
 from tests.cli.conftest import Folder
 
 
