@@ -20,6 +20,7 @@ from reconciler.execution.observe import observe
 from reconciler.execution.prefetch import Prefetched, prefetch
 from reconciler.execution.survey import observe_undeclared_hosts
 from reconciler.execution.verdicts import verdicts
+from reconciler.execution.witness import Witnesses
 from reconciler.model.base import Risk
 from reconciler.model.diff import Diff
 from reconciler.model.errors import UsageError
@@ -62,6 +63,7 @@ class Memory:
     def __init__(self) -> None:
         self.observed: Observed | None = None
         self.learned: Diff | None = None
+        self.witnesses = Witnesses()
         self.places: Memo[Resolved] = Memo()
         self.resolved: Memo[Resolved] = Memo()
         self.diff: Memo[Diff] = Memo()
@@ -123,7 +125,9 @@ async def assess(
         observe(places, world.hosts, world.observer, avoid, foreseen),
         observe_undeclared_hosts(undeclared_hosts(desired, places.inventory), world.hosts),
     )
-    observed = world.memory.observed = replace(observed, undeclared_hosts=others, kept=world.books.kept())
+    observed = await world.memory.witnesses.confirm(places, observed, world.hosts)
+    observed = replace(observed, undeclared_hosts=others, kept=world.books.kept())
+    world.memory.observed = observed
     resolved = await resolving
     return _compared(resolved, observed, world, applying, {} if drawn is None else drawn)
 
@@ -153,6 +157,7 @@ async def _verify(
     if any(isinstance(action, MaintenanceAction) for step in steps.hosts for action in step.actions):
         return await assess(desired, world, applying, drawn, _writers(steps))
     observed = await observe(done.resolved, world.hosts, world.observer, _writers(steps))
+    observed = world.memory.witnesses.carried(observed)  # it was read through another host than the one that wrote
     others = done.observed.undeclared_hosts  # nothing was written there
     observed = replace(observed, undeclared_hosts=others, kept=world.books.kept())
     return _compared(done.resolved, observed, world, applying, drawn)

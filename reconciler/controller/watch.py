@@ -21,6 +21,7 @@ from reconciler.model.ownership import Applying
 from reconciler.model.plan import REPORT_ONLY, Plan, Policy
 from reconciler.model.refs import ObjectRef
 from reconciler.model.state import Desired
+from reconciler.planning.conditions import remarks
 from reconciler.planning.history import altered_records, history
 from reconciler.ports import Clock, Listener
 
@@ -64,6 +65,7 @@ class Watch:
         self._altered: dict[ObjectRef, str] = {}
         self._invalid = ""
         self._failure = ""
+        self._remarks: tuple[str, ...] = ()
         self._id = ""
         self._events: list[ReportedEvent] = []
         self._broken: set[int] = set()
@@ -136,6 +138,7 @@ class Watch:
         if self._failure:
             self._report(Event(EventKind.RECOVERED, None, "the site can be looked at again"))
             self._failure = ""
+        self._remark(outcome.after or outcome.before)
         if outcome.after is None and outcome.before.diff is self._last and not self._mode.writes:
             return  # the same as in the last pass, which is reported already
         self._report_records(outcome.before)
@@ -153,6 +156,14 @@ class Watch:
                 told = f"{why}; what this side keeps is what counts, and `vdvs apply` records it anew"
                 self._report(Event(EventKind.RECORDS, ref, told if why else "its records are as this side keeps them"))
             self._altered[ref] = why
+
+    def _remark(self, seen: Assessment) -> None:
+        """Report what could not be told for certain, once, and when that has changed."""
+        found = remarks(seen)
+        for remark in found:
+            if remark not in self._remarks:
+                self._report(Event(EventKind.REMARK, None, remark))
+        self._remarks = found
 
     def _check_brake(self, ref: ObjectRef, outcome: Outcome) -> None:
         digest = dict(self._loaded.desired.digests).get(ref, "")

@@ -49,8 +49,10 @@ def show(session: Session, output: str) -> int:
     """Look, and print the diff."""
     from reconciler.cli.output import emit, paint
     from reconciler.model.plan import REPORT_ONLY
+    from reconciler.planning.conditions import remarks
     from reconciler.render import data
     from reconciler.render.diff import diff_text, header
+    from reconciler.render.text import clean
 
     found = session.run(REPORT_ONLY).before
     chosen = session.selected(found.diff)
@@ -60,4 +62,6 @@ def show(session: Session, output: str) -> int:
         click.echo(diff_text(chosen, head, paint()), nl=False)
     else:
         emit(data.diff_data(chosen, session.applying), output)
+    for remark in remarks(found):
+        click.echo(f"note: {clean(remark)}", err=True)
     return exits.of_diff(chosen)
