@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from pathlib import Path
 from typing import Any
+
+from reconciler.private import write_private
 
 
 class KeptDriver:
@@ -39,15 +40,12 @@ class KeptDrivers:
         if self._file is None or not changed:
             return
         self._found = {**self._read(), **changed}
-        beside = self._file.with_suffix(f".{os.getpid()}")
         with contextlib.suppress(OSError):
-            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            beside.write_text(json.dumps(self._found) + "\n")
-            beside.replace(self._file)
+            write_private(self._file, json.dumps(self._found).encode("ascii") + b"\n")
 
     def _read(self) -> dict[str, Any]:
         try:
             found = json.loads(self._file.read_bytes()) if self._file is not None else {}
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from time import monotonic
@@ -27,6 +28,7 @@ from reconciler.model.state import Desired
 from reconciler.ports import Listener
 from reconciler.provenance import applying
 from reconciler.reconcile import reconcile
+from reconciler.wiring.state import LargeEvents, state_folder
 from reconciler.wiring.watch_services import WatchOptions, WatchServices
 from reconciler.wiring.world import chance, open_world
 
@@ -75,6 +77,7 @@ def run_watch(
 
     Raises InvalidManifestsError or UsageError if it cannot start; afterwards nothing ends it.
     """
+    os.umask(0o077)  # what the watch writes is for its owner: history, state, and what SQLite puts beside them
     manifests = Manifests(paths, site)
     loaded = manifests.load()
     watched = site_for_watch(loaded.desired, given=site is not None)
@@ -102,7 +105,8 @@ async def _watch(
             return await reconcile(desired, reached, policy, behalf)
 
         listeners = (terminal, *services.listeners)
-        edges = Edges(manifests.load, one, listeners, world.clock, monotonic, world.new_uuid)
+        large = LargeEvents(state_folder() / "events", world.clock.now)
+        edges = Edges(manifests.load, one, listeners, world.clock, monotonic, world.new_uuid, large.keep)
         watch = Watch(edges, loaded, site, mode)
         observer.report = watch.report_before_heal
         triggers = await stack.enter_async_context(Triggers(paths))
