@@ -11,7 +11,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from reconciler.private import write_private
+from reconciler import private
+from reconciler.model.errors import UsageError
 
 
 class KeptDriver:
@@ -40,12 +41,12 @@ class KeptDrivers:
         if self._file is None or not changed:
             return
         self._found = {**self._read(), **changed}
-        with contextlib.suppress(OSError):
-            write_private(self._file, json.dumps(self._found).encode("ascii") + b"\n")
+        with contextlib.suppress(OSError, UsageError):
+            private.write(self._file, (json.dumps(self._found) + "\n").encode())
 
     def _read(self) -> dict[str, Any]:
         try:
-            found = json.loads(self._file.read_bytes()) if self._file is not None else {}
-        except (OSError, ValueError, RecursionError):
+            found = json.loads((self._file and private.read(self._file)) or b"{}")
+        except (OSError, ValueError, UsageError):
             return {}
         return found if isinstance(found, dict) else {}

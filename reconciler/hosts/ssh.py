@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -130,6 +131,11 @@ class SSHHosts:
         login = self._login()
         where = f"{address}:{self._ssh.port or asyncssh.DEFAULT_PORT}"
         gatekeeper = None
+        if not os.path.expanduser("~").startswith("/"):  # noqa: PTH111 - Path.expanduser raises there, as asyncssh does
+            raise HostUnreachableError(
+                f"cannot connect to {where}: the user with uid {os.getuid()} has no home folder, where OpenSSH has its"
+                " configuration: set HOME"
+            )
         try:
             options = with_quick_ciphers(asyncssh.SSHClientConnectionOptions(host=address, **self._options(login)))
             where = f"{options.host}:{options.port}"

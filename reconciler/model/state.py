@@ -26,6 +26,7 @@ from reconciler.model.kinds.host import (
 )
 from reconciler.model.kinds.site import Site
 from reconciler.model.kinds.vmgroup import DesiredVMGroup, ResolvedVMGroup
+from reconciler.model.ownership import Kept
 from reconciler.model.refs import FILE_KINDS, Kind, Location, ObjectRef
 
 _Desired = TypeVar("_Desired", bound=DesiredFile)
@@ -165,9 +166,11 @@ class ObservedDatastore(Strict, frozen=True):
 
 class Observed(Strict, frozen=True):
     """The world as observed at one time: hosts by name, config DBs by location, datastores by URL. `undeclared_hosts`:
-    hosts that answered and that no manifest declares."""
+    hosts that answered and that no manifest declares. `kept`: what this side keeps of applies, by name of the
+    ConfigDB."""
 
     hosts: Mapping[str, ObservedHost | UnreachableHost]
     config_dbs: Mapping[Location, ObservedConfigDB]
     datastores: Mapping[str, ObservedDatastore]
     undeclared_hosts: Mapping[str, ObservedHost] = field(default_factory=dict)
+    kept: Mapping[str, Kept] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Folder for state between runs, by the XDG Base Directory Specification."""
+"""Folder for state between runs, by the XDG Base Directory Specification. It is its owner's alone."""
 
 from __future__ import annotations
 
@@ -9,45 +9,85 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from reconciler import private
+from reconciler.model.errors import UsageError
 from reconciler.model.events import Event, ReportedEvent
 from reconciler.model.kinds.site import Site
-from reconciler.private import write_private
 
 MOST_KEPT: Final = 20
 
 
 def state_folder() -> Path:
-    """Return `$XDG_STATE_HOME/vdvs`, by default `~/.local/state/vdvs`."""
+    """Return `$XDG_STATE_HOME/vdvs`, by default `~/.local/state/vdvs`.
+
+    Raises UsageError where neither is known, as in a container that runs as any uid.
+    """
+    if (found := known_state_folder()) is None:
+        raise UsageError(
+            f"the user with uid {os.getuid()} has no home folder to keep state in: set XDG_STATE_HOME (or HOME) to the"
+            " full path of a folder that it may write to"
+        )
+    return found
+
+
+def known_state_folder() -> Path | None:
+    """Return the same; None where it is not known."""
     given = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(given) if given.startswith("/") else Path("~/.local/state").expanduser()) / "vdvs"
+    home = os.path.expanduser("~/.local/state")  # noqa: PTH111 - Path.expanduser raises for a user without a home
+    base = given if given.startswith("/") else home
+    return Path(base) / "vdvs" if base.startswith("/") else None
 
 
 class LargeEvents:
-    """Events that are too large to be sent around, as files in `folder`: the last MOST_KEPT."""
+    """Events that are too large to be sent around, as files in `folder` (None: nowhere): the last MOST_KEPT."""
 
-    def __init__(self, folder: Path, now: Callable[[], datetime]) -> None:
+    def __init__(self, folder: Path | None, now: Callable[[], datetime]) -> None:
         self._folder = folder
         self._now = now
 
     def keep(self, event: Event) -> str:
-        """Store an event; return its file, or why there is none."""
+        """Store an event; return its file, or where else to look."""
+        if self._folder is None:
+            return "the output of `vdvs diff`"
         from reconciler.render.data import to_json  # slow to import, and seldom needed
         from reconciler.render.events import event_data
 
         data = event_data(ReportedEvent(self._now(), event))
         file = self._folder / f"{self._now():%Y%m%dT%H%M%S%fZ}.json"
         try:
-            write_private(file, to_json(data).encode("ascii"))
+            private.write(file, to_json(data).encode("ascii"))
             for old in sorted(self._folder.glob("*Z.json"))[:-MOST_KEPT]:
                 old.unlink()
-        except OSError as error:
-            return f"the output of `vdvs diff` ({file} cannot be written: {error.strerror})"
+        except (OSError, UsageError) as error:
+            return f"the output of `vdvs diff` ({file} cannot be written: {getattr(error, 'strerror', None) or error})"
         return str(file)
 
 
 def history_file(site: Site) -> Path:
     """Return the default path of a site's history. Its name and what it reaches choose it."""
+    return state_folder() / "history" / f"{_file_name(site)}.sqlite"
+
+
+def applied_file(site: Site) -> Path | None:
+    """Return where the last apply of each object of a site is kept; None: there is no place for it."""
+    folder = known_state_folder()
+    return None if folder is None else folder / "applied" / f"{_file_name(site)}.json"
+
+
+def audit_file() -> Path:
+    """Return the default path of the audit log, which is one for all sites."""
+    return state_folder() / "audit.jsonl"
+
+
+def prepared(file: Path) -> Path:
+    """Return a file in the state folder after making its folders. Raises UsageError if one is not ours, or OSError."""
+    for folder in dict.fromkeys((state_folder(), file.parent)):
+        private.make_folder(folder)
+    return file
+
+
+def _file_name(site: Site) -> str:
     hosts, vcenters, inventory = site.reach
     place = hashlib.sha256(repr((hosts, list(vcenters), inventory)).encode()).hexdigest()[:12]
     name = "".join(char if char.isalnum() or char in "-." else "_" for char in site.name)[:60]
-    return state_folder() / "history" / f"{name}-{place}.sqlite"
+    return f"{name}-{place}"

@@ -13,7 +13,6 @@ from reconciler.dashboard.board import page_json
 from reconciler.model.diff import Change, Diff, FieldChange, Op
 from reconciler.model.events import LARGEST_EVENT, Event, EventKind, ReportedEvent, bounded, cut_change
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.private import write_private
 from reconciler.render.events import event_data
 from reconciler.wiring import state
 from tests.render import sites
@@ -73,12 +72,3 @@ def test_a_folder_that_cannot_be_written_costs_the_file_only(tmp_path: Path) -> 
     (tmp_path / "events").write_text("no folder")
     said = state.LargeEvents(tmp_path / "events", lambda: NOON).keep(Event(EventKind.FAULT, None, "x"))
     assert "cannot be written" in said
-
-
-def test_a_link_in_place_of_a_private_file_is_replaced(tmp_path: Path) -> None:
-    (tmp_path / "others").write_text("theirs")
-    (tmp_path / "drivers.json").symlink_to(tmp_path / "others")
-    write_private(tmp_path / "drivers.json", b"ours")
-    assert (tmp_path / "others").read_text() == "theirs"
-    assert not (tmp_path / "drivers.json").is_symlink()
-    assert stat.S_IMODE((tmp_path / "drivers.json").stat().st_mode) == 0o600

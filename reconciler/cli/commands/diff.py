@@ -19,9 +19,16 @@ if TYPE_CHECKING:
 @options.selector
 @options.named_set
 @options.prune
+@options.trust_records
 @options.verbose
 def diff(
-    paths: tuple[str, ...], site: str | None, output: str, selector: str | None, named_set: str | None, prune: bool
+    paths: tuple[str, ...],
+    site: str | None,
+    output: str,
+    selector: str | None,
+    named_set: str | None,
+    prune: bool,
+    trust_records: bool,
 ) -> int:
     """Show how the site differs from the manifests, and what applying them would mean. Writes nothing.
 
@@ -34,7 +41,8 @@ def diff(
     from reconciler.provenance import applying
 
     session = open_session(paths, site, selector)
-    return show(session.with_applying(applying(paths, selector=selector, named=named_set, prune=prune)), output)
+    of = applying(paths, selector=selector, named=named_set, prune=prune)
+    return show(session.with_applying(options.pruning(of, trust_records)), output)
 
 
 def show(session: Session, output: str) -> int:

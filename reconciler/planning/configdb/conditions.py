@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 def config_db_conditions(change: Change, joined: Joined) -> Iterator[Condition]:
-    """`Readable`, `Valid`, `LimitsFit`, `NoOrphans`; of SingleNode ones `Persistent` (False).
+    """`Readable`, `Valid`, `LimitsFit`, `NoOrphans`; of SingleNode ones `Persistent` (False); `RecordsKept` (False)
+    where its records contradict what this side keeps.
 
     Source: docs/domain.md#the-config-db-schema-12
     """
@@ -30,6 +31,8 @@ def config_db_conditions(change: Change, joined: Joined) -> Iterator[Condition]:
         yield Condition(change.ref, "Persistent", Truth.FALSE, "SingleNode", f"it is {LOST}")
     if found.seen.state is DBState.PRESENT:
         yield limits_fit(change.ref, found.seen, joined.assessment.resolved.inventory.datastores, joined.names)
+    if why := joined.altered_records.get(change.ref):
+        yield Condition(change.ref, "RecordsKept", Truth.FALSE, "Altered", why)
     if (orphans := joined.orphans.get(change.ref)) is not None:
         yield orphans
 
