@@ -13,9 +13,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import ValidationError, convert, to_builtins
 from msgspec.structs import replace
 
+from reconciler.controller.scheduling import watches
 from reconciler.controller.skip_unreachable import LONG_PATIENCE, PATIENCE
+from reconciler.dashboard.board import page_json
+from reconciler.execution.links import undeclared
 from reconciler.execution.witness import DISPUTED, EVERY, Witnesses
 from reconciler.hosts import conversation
 from reconciler.hosts.client import AgentClient
@@ -26,10 +30,12 @@ from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
 from reconciler.model.kinds.host import StartService, UnreachableHost
 from reconciler.model.kinds.vmgroup import PrivilegeRow, SetNameLink
 from reconciler.model.outcome import Assessment
+from reconciler.model.plan import APPLY
 from reconciler.model.refs import Location
 from reconciler.model.state import Observed
 from reconciler.planning.conditions import conditions, remarks
 from reconciler.planning.differ import diff
+from reconciler.planning.planner import plan
 from reconciler.ports import Question, Report, WatchRequest
 from reconciler.render.diff import diff_text
 from tests.hosts.test_client import ASKED, DATASTORE, DB, GROUP, HOST, MOVE, PLAN, POLICY, REPORT, Scripted, with_agent
@@ -194,6 +200,7 @@ class Readers:
 SITE: Assessment = sites.in_sync()
 PLACE, TRUE = next((place, db) for place, db in SITE.observed.config_dbs.items() if db.state is DBState.PRESENT)
 FIRST = str(TRUE.read_from)
+URL = SITE.resolved.inventory.datastores[0].url
 OTHER = next(name for name in SITE.observed.hosts if name != FIRST)
 LIE = replace(TRUE, privileges=tuple(PrivilegeRow(row.tenant_id, row.url, 1, 0, 0) for row in TRUE.privileges))
 
@@ -293,3 +300,50 @@ def test_a_config_db_of_the_host_itself_has_no_other_reader() -> None:
     own = [place for place in SITE.observed.config_dbs if place.host]
     assert all(isinstance(place, Location) for place in own)
     assert re.match(r"/vmfs/volumes/", PLACE.path)
+
+
+# ---- values of the right type that mean nothing
+
+ODD: tuple[Any, ...] = (
+    "", "\x00", "\x1b[2J\x1b]0;x\x07", "\u202e", "/", "../..", "/vmfs/volumes/", "/vmfs/volumes/../../etc/passwd",
+    "x" * 60_000, "_DEFAULT", "_ALL_DS://", -1, 0, 2**63 - 1, -(2**63), None, True,
+)  # fmt: skip
+
+
+def odd_ones(value: Any) -> list[Any]:
+    """The value with an odd one in each place, as far as its type allows that."""
+    plain = to_builtins(value)
+    found = []
+    for place in places(plain):
+        for odd in ODD:
+            try:
+                found.append(convert(with_other(plain, place, odd), type(value)))
+            except ValidationError:
+                continue
+    return found
+
+
+def judged(**parts: Any) -> str:
+    """All that is made of a look with these parts, as text."""
+    seen = replace(SITE, observed=replace(SITE.observed, **parts))
+    seen = replace(seen, diff=diff(SITE.resolved, seen.observed, {}))
+    steps = plan(seen.diff, SITE.resolved, seen.observed, APPLY, None)
+    told = "".join(condition.message for condition in conditions(seen)) and diff_text(seen.diff)
+    return told + page_json({"site": "lab"}, seen).decode() + repr(steps) + repr(next_hosts(seen))
+
+
+def next_hosts(seen: Assessment) -> Any:
+    return watches(seen), remarks(seen), undeclared(seen.observed.hosts, ())
+
+
+@pytest.mark.parametrize("kind", ["hosts", "config_dbs", "datastores"])
+def test_odd_values_of_the_right_type_are_judged_like_any(kind: str) -> None:
+    known = getattr(SITE.observed, kind) or {
+        URL: replace(verdict("observe", {"result": FULL}).datastores["/ds"], url=URL)
+    }
+    key, value = next((key, value) for key, value in known.items() if not isinstance(value, UnreachableHost))
+    for odd in odd_ones(value):
+        text = diff_text(diff(SITE.resolved, replace(SITE.observed, **{kind: {**known, key: odd}}), {}))
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+        judged(**{kind: {**known, key: odd}})
