@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from time import monotonic
@@ -28,6 +29,7 @@ from reconciler.ports import Listener
 from reconciler.provenance import applying
 from reconciler.reconcile import learn, reconcile
 from reconciler.wiring.books import SiteBooks
+from reconciler.wiring.state import LargeEvents, known_state_folder
 from reconciler.wiring.watch_services import WatchOptions, WatchServices
 from reconciler.wiring.world import SystemClock, chance, new_uuid, open_world
 
@@ -80,6 +82,7 @@ def run_watch(
 
     Raises InvalidManifestsError or UsageError if it cannot start; afterwards nothing ends it.
     """
+    os.umask(0o077)  # what the watch writes is for its owner: history, state, and what SQLite puts beside them
     manifests = Manifests(paths, site)
     loaded = manifests.load()
     watched = site_for_watch(loaded.desired, given=site is not None)
@@ -112,7 +115,9 @@ async def _watch(
             return outcome
 
         listeners = (terminal, *services.listeners)
-        edges = Edges(manifests.load, one, listeners, world.clock, monotonic, world.new_uuid)
+        state = known_state_folder()
+        large = LargeEvents(state and state / "events", world.clock.now)
+        edges = Edges(manifests.load, one, listeners, world.clock, monotonic, world.new_uuid, large.keep)
         watch = Watch(edges, loaded, site, mode)
         observer.report = watch.report_before_heal
         triggers = await stack.enter_async_context(Triggers(paths))
