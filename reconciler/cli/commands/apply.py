@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--allow-destroy", is_flag=True, help="Also make changes that destroy something, such as a vmgroup.")
 @options.named_set
 @options.prune
+@options.require_signature
 @options.reason
 @click.option("--dry-run", is_flag=True, help="Print what `diff` prints and write nothing.")
 @options.verbose
@@ -35,6 +36,7 @@ def apply(
     allow_destroy: bool,
     named_set: str | None,
     prune: bool,
+    signers: str | None,
     reason: str | None,
     dry_run: bool,
 ) -> int:
@@ -56,9 +58,10 @@ def apply(
     if plan is not None:
         from reconciler.cli import saved_plans
 
-        if paths or selector or named_set is not None or prune or reason is not None:
+        if paths or selector or named_set is not None or prune or reason is not None or signers is not None:
             raise click.UsageError(
-                "a plan contains its manifests: --plan cannot be combined with -f, -l, --set, --prune and --reason"
+                "a plan contains its manifests: --plan cannot be combined with -f, -l, --set, --prune, --reason and "
+                "--require-signature"
             )
         return (
             saved_plans.show_saved(plan, output)
@@ -67,12 +70,16 @@ def apply(
         )
     if not paths:
         raise click.UsageError("no manifests: give -f PATH, or --plan FILE")
+    from reconciler.cli.errors import report
     from reconciler.cli.session import open_session
     from reconciler.provenance import applying
 
-    session = open_session(paths, site, selector).with_applying(
-        applying(paths, selector=selector, named=named_set, prune=prune, reason=reason)
-    )
+    session = open_session(paths, site, selector, early=signers is None)
+    by = applying(
+        paths, session.seen, selector=selector, named=named_set, prune=prune, reason=reason, signers=signers,
+        tell=report,
+    )  # fmt: skip
+    session = session.with_applying(by)
     if dry_run:
         from reconciler.cli.commands.diff import show
 

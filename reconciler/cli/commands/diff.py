@@ -19,9 +19,16 @@ if TYPE_CHECKING:
 @options.selector
 @options.named_set
 @options.prune
+@options.require_signature
 @options.verbose
 def diff(
-    paths: tuple[str, ...], site: str | None, output: str, selector: str | None, named_set: str | None, prune: bool
+    paths: tuple[str, ...],
+    site: str | None,
+    output: str,
+    selector: str | None,
+    named_set: str | None,
+    prune: bool,
+    signers: str | None,
 ) -> int:
     """Show how the site differs from the manifests, and what applying them would mean. Writes nothing.
 
@@ -30,11 +37,13 @@ def diff(
       vdvs diff -f manifests/
       vdvs diff -f manifests/ -o json | jq .summary
     """
+    from reconciler.cli.errors import report
     from reconciler.cli.session import open_session
     from reconciler.provenance import applying
 
-    session = open_session(paths, site, selector)
-    return show(session.with_applying(applying(paths, selector=selector, named=named_set, prune=prune)), output)
+    session = open_session(paths, site, selector, early=signers is None)
+    by = applying(paths, session.seen, selector=selector, named=named_set, prune=prune, signers=signers, tell=report)
+    return show(session.with_applying(by), output)
 
 
 def show(session: Session, output: str) -> int:
