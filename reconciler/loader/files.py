@@ -54,6 +54,11 @@ class Found(Struct, frozen=True):
     real: str = ""
 
     @property
+    def within(self) -> str:
+        """The real path of the folder that files named in this one must be in."""
+        return self.top or os.path.realpath(os.path.dirname(self.path or "."))
+
+    @property
     def identity(self) -> str:
         """Equal for two names of one file."""
         if self.path is None:
@@ -243,7 +248,7 @@ class _Walk:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), place)
             links[step] = target
             if target.startswith("/"):
-                if not _is_inside(target, self._real):
+                if not is_inside(target, self._real):
                     raise _OutsideError
                 here, target = self._real, os.path.relpath(target, self._real)
             todo = _parts(target) + todo
@@ -262,7 +267,8 @@ def _parts(path: str) -> list[str]:
     return [part for part in path.split("/") if part not in ("", ".")]
 
 
-def _is_inside(path: str, folder: str) -> bool:
+def is_inside(path: str, folder: str) -> bool:
+    """Return whether a path, in which links and `..` are resolved, is that of a folder or of something in it."""
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 

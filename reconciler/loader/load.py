@@ -83,7 +83,7 @@ class _Loading:
             identity = files.Found(site, site).identity
             site_is_apart = all(found.identity != identity for found in manifests)
             manifests = [found for found in manifests if found.identity != identity]
-        documents = [self._read(found, stdin, self.seen) for found in manifests]
+        documents = [self._read(found, stdin, self.seen, found.within) for found in manifests]
         if paths and not any(documents) and not self.manifests.errors and site_is_apart:
             where = ", ".join(files.STDIN if path == "-" else escape(path) for path in paths)
             self._fail(Source(files.STDIN if paths[0] == "-" else escape(paths[0]), 1, 1), f"no manifests in {where}")
@@ -116,15 +116,15 @@ class _Loading:
     def _site_file(self, path: str) -> None:
         """Read the file of --site, which must hold exactly one document, a Site."""
         found = files.Found(escape(path), path)
-        documents = self._read(found, None, Seen())
+        documents = self._read(found, None, Seen(), None)
         if documents and [document.kind for document in documents] != [Kind.SITE]:
             message = "a --site file holds one document, the Site"
             self._fail(next((d for d in documents if d.kind is not Kind.SITE), documents[-1]).source, message)
         elif not documents and not self.manifests.errors:
             self._fail(Source(found.shown, 1, 1), "no Site in this file")
 
-    def _read(self, found: files.Found, stdin: IO[bytes] | None, seen: Seen) -> list[Document]:
-        """Read and validate one file. Returns the documents that are not empty."""
+    def _read(self, found: files.Found, stdin: IO[bytes] | None, seen: Seen, top: str | None) -> list[Document]:
+        """Read and validate one file. Returns the documents that are not empty. `top`: see `SourceFile`."""
         self.files.setdefault(found.shown, len(self.files))
         if self._is_late(Source(found.shown, 1, 1)):
             return []
@@ -136,7 +136,7 @@ class _Loading:
         folder = os.path.dirname(found.path) if found.path is not None else ""
         documents: list[Document] = []
         explained = 0
-        for document in SourceFile(found.shown, folder, text).documents():
+        for document in SourceFile(found.shown, folder, text, top).documents():
             if document.data is None and not (document.read and document.read.problems):
                 continue
             documents.append(document)

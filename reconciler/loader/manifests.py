@@ -19,11 +19,15 @@ _CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 class SourceFile:
-    """The text of one file. Positions inside it are found on demand."""
+    """The text of one file. Positions inside it are found on demand.
 
-    def __init__(self, shown: str, folder: str, text: str) -> None:
+    `top`: the real path of the folder that files named in it must be in; None: they may be anywhere.
+    """
+
+    def __init__(self, shown: str, folder: str, text: str, top: str | None = None) -> None:
         self.shown = shown
         self.folder = folder
+        self.top = top
         self._text = text
         self._careful: list[careful.Document] = []
 
