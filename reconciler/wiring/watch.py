@@ -109,7 +109,7 @@ def run_watch(
     loaded = manifests.load()
     watched = site_for_watch(loaded.desired, given=site is not None)
     services = WatchServices(options, watched, str(mode), interval, report)
-    asyncio.run(_watch(paths, manifests, loaded, watched, interval, mode, terminal, services))
+    asyncio.run(_watch(paths, manifests, loaded, watched, interval, mode, terminal, services, report))
 
 
 async def _watch(
@@ -121,6 +121,7 @@ async def _watch(
     mode: Mode,
     terminal: Listener,
     services: WatchServices,
+    report: Callable[[str], None],
 ) -> None:
     observer = _BeforeHealing()
     async with AsyncExitStack() as stack:
@@ -135,7 +136,7 @@ async def _watch(
         edges = Edges(manifests.load, one, listeners, world.clock, monotonic, world.new_uuid)
         watch = Watch(edges, loaded, site, mode)
         observer.report = watch.report_before_heal
-        triggers = await stack.enter_async_context(Triggers(paths))
+        triggers = await stack.enter_async_context(Triggers(paths, report))
         for service in services.running:
             await stack.enter_async_context(service)
         watch.say(EventKind.STARTED, _started(site, mode, interval))
