@@ -66,7 +66,7 @@ class Commit:
         if seen.more:
             yield "standard input is not of this commit"
         for path, contents in seen.blobs.items():
-            entry = self._at(path)
+            entry = self._at(path)[1]
             if entry is None or entry.mode in (_FOLDER, _SUBMODULE, _LINK):
                 yield f"{path} is not in this commit"
             elif entry.name not in contents:
@@ -75,14 +75,16 @@ class Commit:
         for path, target in seen.links.items():
             if not Path(path).is_relative_to(self._repository.top):
                 continue  # named on the command line; what it leads to is compared
-            entry = self._at(path)
+            entry = self._at(path)[1]
             if entry is None or entry.mode != _LINK or entry.name != blob(os.fsencode(target)):
                 yield f"the link {path} is not as in this commit"
         folders = set(seen.folders)
         for path in seen.folders:
-            for name, entry in self._listed(path).items():
+            commit, entry = self._at(path, inside=True)
+            listed = commit._folder(entry.name) if entry is not None and entry.mode == _FOLDER else {}
+            for name, entry in listed.items():
                 place = os.path.join(path, name)
-                if not name.startswith(".") and self._is_missing(place, entry, seen, folders):
+                if not name.startswith(".") and commit._is_missing(place, entry, seen, folders):
                     yield f"{place} is missing"
 
     def _is_missing(self, place: str, entry: _Entry, seen: Seen, folders: set[str]) -> bool:
@@ -113,28 +115,20 @@ class Commit:
                     return True
         return False
 
-    def _at(self, path: str) -> _Entry | None:
-        """Return the entry of a path, whose folders are none of them links; None: it is not in this commit."""
+    def _at(self, path: str, *, inside: bool = False) -> tuple[Commit, _Entry | None]:
+        """Return the entry of a path, whose folders are none of them links, and the commit that it is in: this one, or
+        that of a submodule. No entry: it is in neither. `inside`: of a submodule, the folder in it.
+        """
         relative = os.path.relpath(path, self._repository.top)
         if relative.split("/", 1)[0] == "..":
-            return None
+            return self, None
         entry: _Entry | None = _Entry(_FOLDER, self._top)
         parts = [] if relative == "." else relative.split("/")
-        for number, part in enumerate(parts):
-            if entry is not None and entry.mode == _SUBMODULE:
-                return self._submodule("/".join(parts[:number]), entry.name)._at(path)
+        for number, part in enumerate(parts, 1):
             entry = self._folder(entry.name).get(part) if entry is not None and entry.mode == _FOLDER else None
-        return entry
-
-    def _listed(self, path: str) -> _Folder:
-        """Return the entries of the folder at this path; none if it is not in this commit."""
-        entry = self._at(path)
-        if entry is None or entry.mode not in (_FOLDER, _SUBMODULE):
-            return {}
-        if entry.mode == _SUBMODULE:
-            inner = self._submodule(os.path.relpath(path, self._repository.top), entry.name)
-            return inner._folder(inner._top)
-        return self._folder(entry.name)
+            if entry is not None and entry.mode == _SUBMODULE and (inside or number < len(parts)):
+                return self._submodule("/".join(parts[:number]), entry.name)._at(path, inside=inside)
+        return self, entry
 
     def _submodule(self, relative: str, name: str) -> Commit:
         """Return the commit of a submodule that this commit names."""
