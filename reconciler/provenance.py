@@ -5,10 +5,7 @@ Outside a checkout there is no commit and no set.
 
 from __future__ import annotations
 
-import getpass
-import os
 import re
-import socket
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -22,6 +19,7 @@ from reconciler import checkout
 from reconciler.loader.files import Seen
 from reconciler.model.errors import UsageError
 from reconciler.model.ownership import Applying, Stamp
+from reconciler.who import who
 
 _LONGEST_SET: Final = 200
 _LONGEST_REASON: Final = 1000
@@ -104,16 +102,6 @@ def _allowed(signers: str, place: Checkout) -> Path:
 def reading(paths: Sequence[str], selector: str | None = None) -> Applying:
     """Return the same for a command that only reads: without a user and a commit."""
     return Applying(_as_set(paths, _checkouts(paths)[0], ""), Stamp(""), _is_whole(paths, selector, None))
-
-
-def who() -> str:
-    """Return `user@host` of the user of this process, or the one behind `sudo`."""
-    try:
-        user = os.environ.get("SUDO_USER") or getpass.getuser()
-    except (OSError, KeyError):  # the user of a container may have no name
-        user = str(os.getuid())
-    text = f"{user}@{socket.gethostname()}"
-    return "".join(char if char.isprintable() else "?" for char in text)[:_LONGEST_SET]
 
 
 def _checkouts(paths: Sequence[str]) -> tuple[list[Checkout | None], str]:

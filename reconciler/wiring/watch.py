@@ -26,9 +26,10 @@ from reconciler.model.plan import Policy
 from reconciler.model.state import Desired
 from reconciler.ports import Listener
 from reconciler.provenance import applying
-from reconciler.reconcile import reconcile
+from reconciler.reconcile import learn, reconcile
+from reconciler.wiring.books import SiteBooks
 from reconciler.wiring.watch_services import WatchOptions, WatchServices
-from reconciler.wiring.world import chance, open_world
+from reconciler.wiring.world import SystemClock, chance, new_uuid, open_world
 
 _GIT_SECONDS: Final = 30.0  # a commit changes no file of the manifests, so git is asked regularly
 
@@ -53,24 +54,24 @@ class Manifests:
         self._told = ""
         self._read: tuple[loader.Stamps, loader.Loaded | InvalidManifestsError] | None = None
         self._kept: Loaded | None = None
-        self._asked = 0.0
+        self._asked: float | None = None
 
     def load(self) -> Loaded:
         """Return the manifests as they are now. Raises InvalidManifestsError, and UsageError without a signature."""
         stamps = loader.stamps(self._paths, self._site)
         if self._read is None or self._read[0] != stamps:
-            self._read, self._kept = None, None
+            self._read, self._asked = None, None
             read = self._load()
             self._read = None if stamps is None else (stamps, read)
         else:
             read = self._read[1]
         if isinstance(read, InvalidManifestsError):
             raise InvalidManifestsError(read.errors, read.files)  # anew: one that is raised again grows
-        if self._read is not None and self._kept is not None and monotonic() < self._asked + _GIT_SECONDS:
-            return self._kept
-        self._kept, self._asked = None, monotonic()
-        behalf = applying(self._paths, read.seen, signers=self._signers, tell=self._tell_once)
-        self._kept = Loaded(read.desired, Revision(behalf.stamp.commit, behalf.stamp.dirty), behalf)
+        if self._kept is None or self._asked is None or monotonic() >= self._asked + _GIT_SECONDS:
+            self._asked = None
+            behalf = applying(self._paths, read.seen, signers=self._signers, tell=self._tell_once)
+            self._kept = Loaded(read.desired, Revision(behalf.stamp.commit, behalf.stamp.dirty), behalf)
+            self._asked = monotonic()
         return self._kept
 
     def _load(self) -> loader.Loaded | InvalidManifestsError:
@@ -84,6 +85,10 @@ class Manifests:
         if text != self._told:
             self._tell(text)
         self._told = text
+
+    def behalf(self) -> Applying | None:
+        """Return on whose behalf the manifests in force are applied; None: they were not read yet."""
+        return None if self._kept is None else self._kept.applying
 
     def reread(self) -> None:
         """Read everything again at the next load."""
@@ -109,7 +114,9 @@ def run_watch(
     loaded = manifests.load()
     watched = site_for_watch(loaded.desired, given=site is not None)
     services = WatchServices(options, watched, str(mode), interval, report)
-    asyncio.run(_watch(paths, manifests, loaded, watched, interval, mode, terminal, services, report))
+    asyncio.run(
+        _watch(paths, manifests, loaded, watched, interval, mode, terminal, services, options.audit_log, report)
+    )
 
 
 async def _watch(
@@ -121,16 +128,21 @@ async def _watch(
     mode: Mode,
     terminal: Listener,
     services: WatchServices,
+    audit_log: str | None,
     report: Callable[[str], None],
 ) -> None:
     observer = _BeforeHealing()
     async with AsyncExitStack() as stack:
-        world = await stack.enter_async_context(open_world(site, observer))
+        books = SiteBooks(site, SystemClock(), new_uuid, audit_log, services.log, manifests.behalf)
+        world = await stack.enter_async_context(open_world(site, observer, books))
         parked: dict[str, str] = {}
         reached = replace(world, hosts=SkipUnreachable(world.hosts, parked))
 
         async def one(desired: Desired, policy: Policy, behalf: Applying | None) -> Outcome:
-            return await reconcile(desired, reached, policy, behalf)
+            outcome = await reconcile(desired, reached, policy, behalf)
+            if not policy.risks:
+                learn(reached, outcome.before)
+            return outcome
 
         listeners = (terminal, *services.listeners)
         edges = Edges(manifests.load, one, listeners, world.clock, monotonic, world.new_uuid)

@@ -13,7 +13,7 @@ from reconciler import provenance
 from reconciler.loader.files import look
 from reconciler.model.errors import UsageError
 from reconciler.model.ownership import Applying
-from reconciler.provenance import who
+from reconciler.who import who
 from tests.cli.conftest import Folder
 
 
@@ -112,14 +112,6 @@ def test_a_repository_without_a_commit(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q")
     found = applying([str(tmp_path)])
     assert (found.set, found.stamp.commit) == (tmp_path.name, None)
-
-
-def test_who_it_is_behind_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SUDO_USER", "ann")
-    assert who().startswith("ann@")
-    monkeypatch.delenv("SUDO_USER")
-    monkeypatch.setenv("LOGNAME", "bob\x1b[2J")
-    assert who().startswith("bob?[2J@")
 
 
 def test_pruning_is_refused_where_nobody_can_know_what_is_not_declared(repository: Path, tmp_path: Path) -> None:

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 @options.named_set
 @options.prune
 @options.require_signature
+@options.trust_records
 @options.reason
+@options.audit_log
 @click.option("--dry-run", is_flag=True, help="Print what `diff` prints and write nothing.")
 @options.verbose
 def apply(
@@ -37,6 +39,7 @@ def apply(
     named_set: str | None,
     prune: bool,
     signers: str | None,
+    trust_records: bool,
     reason: str | None,
     dry_run: bool,
 ) -> int:
@@ -58,10 +61,11 @@ def apply(
     if plan is not None:
         from reconciler.cli import saved_plans
 
-        if paths or selector or named_set is not None or prune or reason is not None or signers is not None:
+        chosen = paths or selector or named_set is not None or prune or trust_records or reason is not None
+        if chosen or signers is not None:
             raise click.UsageError(
-                "a plan contains its manifests: --plan cannot be combined with -f, -l, --set, --prune, --reason and "
-                "--require-signature"
+                "a plan contains its manifests: --plan cannot be combined with -f, -l, --set, --prune, --trust-records,"
+                " --reason and --require-signature"
             )
         return (
             saved_plans.show_saved(plan, output)
@@ -79,7 +83,7 @@ def apply(
         paths, session.seen, selector=selector, named=named_set, prune=prune, reason=reason, signers=signers,
         tell=report,
     )  # fmt: skip
-    session = session.with_applying(by)
+    session = session.with_applying(options.pruning(by, trust_records))
     if dry_run:
         from reconciler.cli.commands.diff import show
 

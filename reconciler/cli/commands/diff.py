@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @options.named_set
 @options.prune
 @options.require_signature
+@options.trust_records
 @options.verbose
 def diff(
     paths: tuple[str, ...],
@@ -29,6 +30,7 @@ def diff(
     named_set: str | None,
     prune: bool,
     signers: str | None,
+    trust_records: bool,
 ) -> int:
     """Show how the site differs from the manifests, and what applying them would mean. Writes nothing.
 
@@ -43,15 +45,17 @@ def diff(
 
     session = open_session(paths, site, selector, early=signers is None)
     by = applying(paths, session.seen, selector=selector, named=named_set, prune=prune, signers=signers, tell=report)
-    return show(session.with_applying(by), output)
+    return show(session.with_applying(options.pruning(by, trust_records)), output)
 
 
 def show(session: Session, output: str) -> int:
     """Look, and print the diff."""
     from reconciler.cli.output import emit, paint
     from reconciler.model.plan import REPORT_ONLY
+    from reconciler.planning.conditions import remarks
     from reconciler.render import data
     from reconciler.render.diff import diff_text, header
+    from reconciler.render.text import clean
 
     found = session.run(REPORT_ONLY).before
     chosen = session.selected(found.diff)
@@ -61,4 +65,6 @@ def show(session: Session, output: str) -> int:
         click.echo(diff_text(chosen, head, paint()), nl=False)
     else:
         emit(data.diff_data(chosen, session.applying), output)
+    for remark in remarks(found):
+        click.echo(f"note: {clean(remark)}", err=True)
     return exits.of_diff(chosen)

@@ -18,6 +18,7 @@ from reconciler.cli import completing, options
 @options.named_set
 @options.prune
 @options.require_signature
+@options.trust_records
 @options.reason
 @options.verbose
 def plan(
@@ -31,6 +32,7 @@ def plan(
     named_set: str | None,
     prune: bool,
     signers: str | None,
+    trust_records: bool,
     reason: str | None,
 ) -> int:
     """Show what `apply` would do, as `diff` shows it, and with --out save it. Writes nothing to the site.
@@ -55,8 +57,9 @@ def plan(
 
     session = open_session(paths, site, selector, early=signers is None)
     policy = replace(APPLY_AND_DESTROY if allow_destroy else APPLY, objects=session.only)
-    applied = applying(
+    by = applying(
         paths, session.seen, selector=selector, named=named_set, prune=prune, reason=reason, signers=signers,
         tell=report,
     )  # fmt: skip
+    applied = options.pruning(by, trust_records)
     return make(session.with_applying(applied), policy, out, expires, output)
