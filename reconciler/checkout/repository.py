@@ -49,7 +49,10 @@ class Repository:
             raise UnreadableRepositoryError(f"its refs are stored as {kind}, which vdvs does not read")
         if (kind := self._settings.get("extensions.objectformat", "sha1")) != "sha1":
             raise UnreadableRepositoryError(f"its objects are named by {kind}, which vdvs does not read")
-        value = (_text(self._folder / "HEAD") or "").strip()
+        head = _text(self._folder / "HEAD")
+        if head is None:
+            raise UnreadableRepositoryError(f"{self._folder}, which its .git names, is not there")
+        value = head.strip()
         for _ in range(_MOST_REFS_IN_A_ROW):
             if _OBJECT.fullmatch(value):
                 return value
