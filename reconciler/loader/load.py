@@ -28,6 +28,7 @@ from reconciler.model.state import Desired, Reconcile
 _RECONCILE = "vdvs.io/reconcile"
 LONGEST: Final = 120.0  # seconds for all files
 MOST_ERRORS: Final = 50  # that are explained in one file
+_MOST_COUNTED: Final = 1000  # documents of a file that are wrong and not explained; then it is left
 _MOST_CHECKED: Final = 200  # errors of one kind between documents
 
 
@@ -144,6 +145,8 @@ class _Loading:
                 return documents
             if explained >= MOST_ERRORS and not fits(document):
                 self.more[found.shown] += 1
+                if self.more[found.shown] == _MOST_COUNTED:
+                    break
                 continue
             wrong = problems(document)
             explained += len(wrong)
