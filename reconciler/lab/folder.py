@@ -64,16 +64,27 @@ def host_root(directory: Path, host: str) -> Path:
     return root
 
 
+_NO_NETWORK = """\
+import sys, types
+def _no_network(*_, **__):
+    raise OSError("a simulated host has no network")
+sys.modules["urllib.request"] = types.SimpleNamespace(
+    HTTPSHandler=_no_network, ProxyHandler=_no_network, build_opener=_no_network
+)
+"""
+
+
 def os_patch(directory: Path, host: str) -> str:
     """Return a Python program that makes an agent's process behave like that host's operating system.
 
-    It runs in the process before the agent; empty if nothing differs.
+    It runs in the process before the agent.
     """
     locks = directory.absolute() / VMFS_LOCKS
     if not locks.is_dir():
-        return ""
+        return _NO_NETWORK
     program = (get_data("reconciler.lab", "vmfs.py") or b"").decode("ascii")
-    return f"{program}\nimpersonate(Host({host!r}, {str(directory.absolute() / 'datastores')!r}, {str(locks)!r}))\n"
+    there = f"{host!r}, {str(directory.absolute() / 'datastores')!r}, {str(locks)!r}"
+    return f"{program}\n{_NO_NETWORK}impersonate(Host({there}))\n"
 
 
 def destroy(directory: Path) -> None:
