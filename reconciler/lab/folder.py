@@ -64,15 +64,25 @@ def host_root(directory: Path, host: str) -> Path:
     return root
 
 
+_NO_NETWORK = """\
+import sys, types
+def _no_network(*_, **__):
+    raise OSError("a simulated host has no network")
+sys.modules["urllib.request"] = types.SimpleNamespace(
+    HTTPSHandler=_no_network, ProxyHandler=_no_network, build_opener=_no_network
+)
+"""
+
+
 def os_patch(directory: Path, host: str) -> str:
     """Return a Python program that makes an agent's process behave like that host's operating system.
 
     It runs in the agent's process, whose argument is the folder of the host, before the agent: programs are our
-    stand-ins, and files may be locked by other hosts.
+    stand-ins, there is no network, and files may be locked by other hosts.
     """
     place = directory.absolute()
     made = f"replace_programs(Programs(sys.argv[1], {str(FILES)!r}, {PROGRAMS!r}))"  # the same text for every host
-    program = f"{_source('programs.py')}\n{made}\n"
+    program = f"{_source('programs.py')}\n{made}\n{_NO_NETWORK}"
     locks = place / VMFS_LOCKS
     if locks.is_dir():
         made = f"impersonate(Host({host!r}, {str(place / 'datastores')!r}, {str(locks)!r}))"

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from msgspec.structs import replace
 
+from reconciler.model.inventory import Inventory
 from reconciler.model.kinds.configdb import DesiredConfigDB
 from reconciler.model.kinds.host import DesiredHost, Presence, ResolvedHost
-from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.refs import VOLUMES, Kind, ObjectRef
 from reconciler.model.state import Desired, Observed, Resolved, Unresolved
 from reconciler.planning.compare.context import DBContext, SiteContext
 from reconciler.planning.configdb.resolve import selects
@@ -21,6 +22,7 @@ def resolve_hosts(desired: Desired, so_far: Resolved, names: InventoryLookup) ->
     found, unresolved = [], list(so_far.unresolved)
     databases = {db.ref: db for db in so_far.config_dbs}
     by_cluster = [db for db in desired.config_dbs if db.hosts is not None and db.hosts.cluster is not None]
+    strangers = _strangers(desired, so_far.inventory, names)
     lost = next((db.ref for db in by_cluster if db.ref not in databases), None)
     for host in desired.hosts:
         entry = names.host(host)
@@ -39,9 +41,29 @@ def resolve_hosts(desired: Desired, so_far: Resolved, names: InventoryLookup) ->
             unresolved.append(Unresolved(host.ref, f"its {selecting} could not be looked up"))
         else:
             datastore = databases[selecting].datastore if selecting else None
-            found.append(ResolvedHost(host.ref, host.address, selecting, datastore, host.spec, entry))
+            others = strangers.get(_volume(host), ())
+            found.append(ResolvedHost(host.ref, host.address, selecting, datastore, host.spec, entry, others))
     found.sort(key=lambda host: host.ref.sort_key)
     return replace(so_far, hosts=tuple(found), unresolved=tuple(unresolved))
+
+
+def _strangers(desired: Desired, inventory: Inventory, names: InventoryLookup) -> dict[str, tuple[str, ...]]:
+    """Return the undeclared hosts that mount each datastore which drivers are installed from, by its name and id."""
+    sources = {_volume(host) for host in desired.hosts} - {""}
+    if not sources:
+        return {}
+    declared = {entry.name for host in desired.hosts if (entry := names.host(host)) is not None}
+    found: dict[str, tuple[str, ...]] = {}
+    for datastore in inventory.datastores:
+        for name in {datastore.name, datastore.id} & sources:
+            found[name] = (*found.get(name, ()), *sorted(datastore.hosts - declared))
+    return found
+
+
+def _volume(host: DesiredHost) -> str:
+    """Return the name or id of the datastore that its driver is installed from; empty if from none."""
+    source = (host.spec.driver.source if host.spec.driver is not None else None) or ""
+    return source.removeprefix(VOLUMES).partition("/")[0] if source.startswith(VOLUMES) else ""
 
 
 def _databases_of(host: DesiredHost, desired: Desired, cluster: str | None) -> Iterator[DesiredConfigDB]:
