@@ -69,6 +69,9 @@ def _of_object(
         if seen.change is not None:
             events.append(_settled(seen.change, result))
         return events, Seen()
+    if result is not None and result.status is Status.BLOCKED and result.fields:
+        what = ", ".join(dict.fromkeys(field.path for field in result.fields))
+        events.append(Event(EventKind.HEALED, after.ref, f"what was added is taken back ({what}); the rest waits"))
     if result is not None and result.status in _NOT_HEALED and after.op in _HEALABLE and result.detail != seen.failure:
         events.append(Event(_NOT_HEALED[result.status], after.ref, f"not healed: {result.detail}"))
         seen = Seen(seen.change, result.detail)

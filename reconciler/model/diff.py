@@ -98,8 +98,11 @@ class Change(Strict, frozen=True):
     be made now, and why, while the rest may. `actions` would make the change: empty unless `op` is CREATE, UPDATE or
     DELETE, and then too if the action of another object does it (the former vmgroup of a VM that moves). `tied`:
     objects that must be written together with this one. `risk`: the worst of its actions; `rights`: their effect on
-    rights. `claim`: what applying records about who applied it, if worth mentioning; it makes no difference to vDVS, so
-    KEEP may have the action for it.
+    rights; of an UNMANAGED object: the rights that nobody declared. `claim`: what applying records about who applied
+    it, if worth mentioning; it makes no difference to vDVS, so KEEP may have the action for it.
+
+    `taking_back`: the part of a change, also of a blocked one, that only takes back what was added to what is declared.
+    It ties nothing and can be made alone, while the rest waits. None: there is none, or the whole change is no more.
     """
 
     ref: ObjectRef
@@ -113,6 +116,7 @@ class Change(Strict, frozen=True):
     held: tuple[str, ...] = ()
     rights: tuple[RightsChange, ...] = ()
     claim: str = ""
+    taking_back: Change | None = None
 
 
 class Diff(Strict, frozen=True):
@@ -130,5 +134,5 @@ class Diff(Strict, frozen=True):
 
     @property
     def in_sync(self) -> bool:
-        """Whether there is nothing to do, nothing blocked and nothing unknown."""
-        return all(change.op in (Op.KEEP, Op.UNMANAGED) for change in self.changes)
+        """Whether there is nothing to do, nothing blocked, nothing unknown, and no right that nobody declared."""
+        return all(change.op is Op.KEEP or (change.op is Op.UNMANAGED and not change.rights) for change in self.changes)

@@ -21,6 +21,7 @@ from reconciler.planning.rights.change import of_host
 from reconciler.planning.rights.releases import Feature, supported, without
 from reconciler.planning.vmgroup.diff import vmgroup_change
 from reconciler.planning.vmgroup.needed_access import with_needed_access
+from reconciler.planning.vmgroup.taking_back import HARMLESS, taking_back
 from reconciler.planning.vmgroup.undeclared import undeclared_change
 
 _WRITABLE = (Op.CREATE, Op.UPDATE, Op.DELETE)
@@ -49,7 +50,19 @@ def _config_db(context: DBContext, site: SiteContext) -> Change:
         return Change(ref, Op.BLOCKED, context.old_driver, notes=_combined(parts).notes)
     if context.old:
         parts.insert(0, upgrade(ref, context.stored, site.resolved.inventory, names))
-    return _combined(parts)
+    return _with_taking_back(_combined(parts), parts)
+
+
+def _with_taking_back(change: Change, parts: list[Change]) -> Change:
+    """Add to the change of a config DB what may be made whatever the rest waits for."""
+    back = [part.taking_back or part for part in parts if part.taking_back or _harmless(part)]
+    if not back or (change.op in _WRITABLE and change.risk in HARMLESS):
+        return change
+    return replace(change, taking_back=_combined([replace(part, notes=(), held=()) for part in back]))
+
+
+def _harmless(part: Change) -> bool:
+    return part.op in _WRITABLE and bool(part.actions) and part.risk in HARMLESS
 
 
 def _combined(parts: list[Change]) -> Change:
@@ -98,7 +111,8 @@ def _vmgroups(context: DBContext, site: SiteContext) -> Iterator[Change]:
     old = without(Feature.SPECIAL_QUOTAS, context.db.hosts, site.expected)
     for pair in (supported(with_needed_access(pair, found.members, site.names), old) for pair in found.pairs):
         change = vmgroup_change(pair, found.members, datastores, site.links, site.names)
-        yield replace(change, rights=rights.of(change, pair.before, pair.after))
+        change = replace(change, rights=rights.of(change, pair.before, pair.after))
+        yield taking_back(change, pair, found.members, rights, datastores, site.links, site.names)
     for each, why_not in found.undeclared:
         change = undeclared_change(each, why_not, found.members, datastores, site.links, site.names)
         yield replace(change, rights=rights.of(change, each.state, None))

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from msgspec.structs import replace
-
 from reconciler.model.base import Risk, worst
 from reconciler.model.diff import Action, Change, FieldChange, Op
 from reconciler.model.kinds.vmgroup import (
     AddMember,
     CreateVMGroup,
-    RemoveAccess,
-    RenameVMGroup,
     ResolvedVMGroup,
-    SetAccess,
-    UpdateVMGroup,
 )
 from reconciler.model.refs import DEFAULT_VMGROUP, ObjectRef
 from reconciler.model.state import ObservedDatastore
@@ -33,6 +27,7 @@ from reconciler.planning.vmgroup.membership import (
 from reconciler.planning.vmgroup.name_links import LinkChange, link_changes, name_taken, volumes_of
 from reconciler.planning.vmgroup.pairing import Pair
 from reconciler.planning.vmgroup.rename import disk_by_name, former_links, rename_links, why_not_rename
+from reconciler.planning.vmgroup.rows import row_actions
 from reconciler.planning.vmgroup.state import VMGroupState
 
 
@@ -66,7 +61,7 @@ def vmgroup_change(
         stored = (f"{change.field.path}: stored as {change.field.before or 'nothing'}" for change in called)
         return Change(ref, Op.KEEP, "as declared", (), tuple(_actions(called, [])), notes=(*notes, *stored))
     members += called
-    actions = [*_row_actions(ref, before, after), *_actions(members, links)]
+    actions = [*row_actions(ref, before, after), *_actions(members, links)]
     fields = _fields(before, after, members, links, names)
     reason = "differs from its manifest"
     return _change(ref, Op.UPDATE, reason, fields, actions, members, links, notes, found.held)
@@ -197,35 +192,3 @@ def _change(
     exposures = [link.note for link in links if link.note is not None]
     risk = worst([action.risk for action in actions])
     return Change(ref, op, reason, fields, tuple(actions), risk, (*exposures, *notes), tied, tuple(held))
-
-
-def _row_actions(ref: ObjectRef, before: VMGroupState, after: VMGroupState) -> Iterator[Action]:
-    """Yield new access rows, the vmgroup's own row, then removed access rows: the default datastore always has its row.
-    Each action is judged by its effect on the rights of the members after the ones before it; but as all are one
-    transaction, none is riskier than all of them together.
-
-    Source: docs/domain.md#rules-for-rows
-    """
-    state = before
-    together = compare(before, replace(after, members=before.members))
-
-    def risk(following: VMGroupState) -> Risk:
-        return min(together, compare(state, following), key=lambda risk: risk.severity)
-
-    for url, row in sorted(after.access.items()):
-        if row is not None and state.access.get(url) != row:
-            following = replace(state, access={**state.access, url: row})
-            yield SetAccess(ref, risk(following), after.uuid, row)
-            state = following
-    description = after.description if after.description != before.description else None
-    default = after.default_url if after.default_url != before.default_url else None
-    if after.name != before.name:
-        yield RenameVMGroup(ref, Risk.SAFE, after.uuid, before.name, after.name)
-    if description is not None or default is not None:
-        following = replace(state, description=after.description, default_url=after.default_url)
-        yield UpdateVMGroup(ref, risk(following), after.uuid, description, default)
-        state = following
-    for url in sorted(before.access.keys() - after.access.keys()):
-        following = replace(state, access={kept: row for kept, row in state.access.items() if kept != url})
-        yield RemoveAccess(ref, risk(following), after.uuid, url)
-        state = following
