@@ -63,7 +63,7 @@ def _of_object(
     events: list[Event] = []
     first = before or after
     if first is not None and first.op is not Op.KEEP and not _same(first, seen.change):
-        events.append(Event(_EVENTS[first.op], first.ref, first.reason, first))
+        events.append(Event(_kind(first), first.ref, first.reason, first))
         seen = Seen(first)
     if after is None or after.op is Op.KEEP:
         if seen.change is not None:
@@ -76,9 +76,14 @@ def _of_object(
         events.append(Event(_NOT_HEALED[result.status], after.ref, f"not healed: {result.detail}"))
         seen = Seen(seen.change, result.detail)
     if not _same(after, seen.change):
-        events.append(Event(_EVENTS[after.op], after.ref, after.reason, after))
+        events.append(Event(_kind(after), after.ref, after.reason, after))
         seen = Seen(after, seen.failure)
     return events, seen
+
+
+def _kind(change: Change) -> EventKind:
+    """The event of a difference; an undeclared object that holds rights is drift."""
+    return EventKind.DRIFTED if change.op is Op.UNMANAGED and change.rights else _EVENTS[change.op]
 
 
 def _unreadable(seen: Seen, changes: Iterable[Change]) -> bool:

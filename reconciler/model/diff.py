@@ -133,6 +133,11 @@ class Diff(Strict, frozen=True):
         return sum(change.op is op for change in self.changes)
 
     @property
+    def settled(self) -> bool:
+        """Whether nothing is to do, blocked or unknown of what is declared."""
+        return all(change.op in (Op.KEEP, Op.UNMANAGED) for change in self.changes)
+
+    @property
     def in_sync(self) -> bool:
-        """Whether there is nothing to do, nothing blocked, nothing unknown, and no right that nobody declared."""
-        return all(change.op is Op.KEEP or (change.op is Op.UNMANAGED and not change.rights) for change in self.changes)
+        """Whether it is settled, and nothing holds rights that nobody declared."""
+        return self.settled and not any(change.op is Op.UNMANAGED and change.rights for change in self.changes)

@@ -39,6 +39,8 @@ def conditions(assessment: Assessment) -> tuple[Condition, ...]:
 
 def _in_sync(change: Change) -> Condition:
     status, reason = _IN_SYNC.get(change.op, (Truth.FALSE, "Drifted"))
+    if change.op is Op.UNMANAGED and change.rights:
+        status, reason = Truth.FALSE, "NotDeclared"
     return Condition(change.ref, "InSync", status, reason, change.reason)
 
 

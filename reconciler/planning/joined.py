@@ -143,8 +143,13 @@ class Joined:
 
     @cached_property
     def unresolved(self) -> Mapping[ObjectRef, str]:
-        """Reasons why objects could not be looked up."""
-        return {failed.ref: failed.reason for failed in self._resolved.unresolved}
+        """Reasons why objects, or parts of them, could not be looked up."""
+        parts = {
+            group.ref: "; ".join((*group.unclear, *([group.unselected] if group.unselected else ())))
+            for group in self._resolved.vmgroups
+            if group.unclear or group.unselected
+        }
+        return parts | {failed.ref: failed.reason for failed in self._resolved.unresolved}
 
     @cached_property
     def orphans(self) -> Mapping[ObjectRef, Condition]:

@@ -86,7 +86,7 @@ class Metrics:
         seen = done.outcome.after or done.outcome.before
         self._count(seen.diff)
         self._count_hosts(seen)
-        drifted = {change.ref for change in seen.diff.changes if change.op in _DRIFT}
+        drifted = {change.ref for change in seen.diff.changes if change.op in _DRIFT or change.rights}
         self._since = {ref: self._since.get(ref, done.ended) for ref in drifted}
         self._oldest.set(min((at.timestamp() for at in self._since.values()), default=0))
 

@@ -123,12 +123,22 @@ class Member(Strict, frozen=True, order=True):
     name: str | None
 
 
+class Unclear(Strict, frozen=True):
+    """A name in a manifest that cannot be looked up, and why. `meant`: the UUIDs or URLs that it may stand for, so what
+    the config DB has of these stays as it is; None: it may be any."""
+
+    reason: str
+    meant: frozenset[str] | None = None
+
+
 class ResolvedVMGroup(Strict, frozen=True):
     """A vmgroup with names looked up. `config_db` is the ref of its ConfigDB; `access` and `members` are sorted; None:
     left alone.
 
     `removes_members` False: members that are not in `members` stay, because the selector matched nothing, which is no
-    proof that it should.
+    proof that it should. `selects`: it has a selector, which a VM that is not seen now may match. `unselected`: why its
+    selector matches nothing. `unclear_access`, `unclear_members`: what could not be looked up; `unclear_default`:
+    likewise, and the default datastore is left alone.
     """
 
     ref: ObjectRef
@@ -141,6 +151,17 @@ class ResolvedVMGroup(Strict, frozen=True):
     members: tuple[Member, ...] | None
     removes_members: bool = True
     previous_names: tuple[str, ...] = ()
+    selects: bool = False
+    unselected: str = ""
+    unclear_default: tuple[Unclear, ...] = ()
+    unclear_access: tuple[Unclear, ...] = ()
+    unclear_members: tuple[Unclear, ...] = ()
+
+    @property
+    def unclear(self) -> tuple[str, ...]:
+        """Why parts of it could not be looked up."""
+        found = (*self.unclear_default, *self.unclear_access, *self.unclear_members)
+        return tuple(sorted({each.reason for each in found}))
 
 
 class TenantRow(Strict, frozen=True, array_like=True):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from reconciler.model.base import worst
-from reconciler.model.diff import Change, Op
+from reconciler.model.diff import Change, Op, RightsChange
 from reconciler.model.kinds.configdb import DBState
 from reconciler.model.kinds.host import ObservedHost
 from reconciler.planning.compare.context import DBContext, SiteContext, VMGroupContext
@@ -17,7 +17,7 @@ from reconciler.planning.configdb.repairs import repairs
 from reconciler.planning.configdb.upgrade import upgrade
 from reconciler.planning.host.diff import host_change
 from reconciler.planning.host.undeclared import undeclared_host_changes
-from reconciler.planning.rights.change import of_host
+from reconciler.planning.rights.change import of_host, spelled
 from reconciler.planning.rights.releases import Feature, supported, without
 from reconciler.planning.vmgroup.diff import vmgroup_change
 from reconciler.planning.vmgroup.needed_access import with_needed_access
@@ -115,7 +115,15 @@ def _vmgroups(context: DBContext, site: SiteContext) -> Iterator[Change]:
         yield taking_back(change, pair, found.members, rights, datastores, site.links, site.names)
     for each, why_not in found.undeclared:
         change = undeclared_change(each, why_not, found.members, datastores, site.links, site.names)
-        yield replace(change, rights=rights.of(change, each.state, None))
+        if change.op is Op.UNMANAGED:
+            yield _with_rights(change, rights.held_by(each.state) if each.unknown else ())
+        else:
+            yield replace(change, rights=rights.of(change, each.state, None))
+
+
+def _with_rights(change: Change, held: tuple[RightsChange, ...]) -> Change:
+    """Add the rights that nobody declared, which makes an undeclared object a difference."""
+    return replace(change, reason=f"{change.reason}: {spelled(held)}", rights=held) if held else change
 
 
 def hosts(site: SiteContext) -> Iterator[Change]:

@@ -28,7 +28,7 @@ def resolve_hosts(desired: Desired, so_far: Resolved, names: InventoryLookup) ->
         claims = sorted((db.ref for db in _databases_of(host, desired, cluster)), key=lambda ref: ref.sort_key)
         selecting = next(iter(claims), None)
         if entry is None:
-            unresolved.append(Unresolved(host.ref, f'no host "{host.address}" in the inventory'))
+            unresolved.append(Unresolved(host.ref, f'no host "{host.address}" in the inventory{names.host_like(host)}'))
         elif cluster is None and by_cluster and not names.complete:
             unresolved.append(Unresolved(host.ref, "which cluster it is in is not known now"))
         elif selecting is None and lost is not None:

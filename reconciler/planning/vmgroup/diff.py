@@ -22,7 +22,6 @@ from reconciler.planning.vmgroup.membership import (
     all_free,
     member_changes,
     renamed_members,
-    with_stale_members,
 )
 from reconciler.planning.vmgroup.name_links import LinkChange, link_changes, name_taken, volumes_of
 from reconciler.planning.vmgroup.pairing import Pair
@@ -44,7 +43,7 @@ def vmgroup_change(
         return Change(ref, Op.BLOCKED, found.problem)
     if before is None:
         return _creation(found, membership, datastores, others, names)
-    after = found.after if found.after is before else with_stale_members(before, found.after, membership)
+    after = found.after
     renamed = before.name != after.name
     if renamed and (why := _why_not_rename(before, after, membership, datastores, others, names)) is not None:
         return Change(ref, Op.BLOCKED, f"it is called {before.name} and cannot be renamed: {why}")
@@ -54,9 +53,8 @@ def vmgroup_change(
         former = former_links(ref, after, found.group.previous_names, datastores, membership.disks, names)
         links = [*link_changes(ref, before, datastores, others, names), *former]
     members = list(member_changes(ref, before, after, False, membership, names))
-    stale = _stale_notes(after, found.after, names)
     called = list(renamed_members(ref, before, after, names))
-    notes = (*_rename_notes(found.group, before), *_selector_notes(found.group, before), *stale)
+    notes = (*_rename_notes(found.group, before), *_selector_notes(found))
     if not links and not members and not found.held and _same_but_members(before, after):
         stored = (f"{change.field.path}: stored as {change.field.before or 'nothing'}" for change in called)
         return Change(ref, Op.KEEP, "as declared", (), tuple(_actions(called, [])), notes=(*notes, *stored))
@@ -101,16 +99,10 @@ def _same_but_members(before: VMGroupState, after: VMGroupState) -> bool:
     )
 
 
-def _stale_notes(kept: VMGroupState, wanted: VMGroupState, names: DisplayNames) -> Iterator[str]:
-    for uuid in sorted(kept.members.keys() - wanted.members.keys()):
-        yield f"VM {names.vm(uuid, kept.members[uuid])} is stale: the inventory does not show it"
-
-
-def _selector_notes(group: ResolvedVMGroup, before: VMGroupState) -> Iterator[str]:
-    if group.members is None or group.removes_members:
-        return
-    if before.members.keys() - {member.uuid for member in group.members}:
-        yield "spec.vmSelector matches no VM now, so no VM is removed"
+def _selector_notes(found: Pair) -> tuple[str, ...]:
+    why = found.group.unselected
+    told = not why or any(held.startswith(why) for held in found.held)
+    return () if told else (why,)
 
 
 def _creation(
@@ -150,7 +142,8 @@ def _creation(
     actions = [create, *(action for action in _actions(members, links) if not isinstance(action, AddMember))]
     fields = _fields(None, after, members, links, names)
     fields += tuple(FieldChange("vms", None, shown) for shown in free or ())
-    return _change(ref, Op.CREATE, "not there yet", fields, actions, members, links, ())
+    notes = _selector_notes(found)
+    return _change(ref, Op.CREATE, "not there yet", fields, actions, members, links, notes)
 
 
 def _actions(members: list[MemberChange], links: list[LinkChange]) -> Iterator[Action]:

@@ -18,7 +18,7 @@ from reconciler.planning.rights.change import RightsChanges
 from reconciler.planning.rights.meet import exceeds, narrowed
 from reconciler.planning.spelling import DisplayNames, access_fields, scalar_fields
 from reconciler.planning.vmgroup.link_conflicts import LinkConflicts
-from reconciler.planning.vmgroup.membership import Membership, member_changes, with_stale_members
+from reconciler.planning.vmgroup.membership import Membership, member_changes
 from reconciler.planning.vmgroup.name_links import link_changes
 from reconciler.planning.vmgroup.pairing import Pair
 from reconciler.planning.vmgroup.rows import row_actions
@@ -72,8 +72,7 @@ def _leaving(found: Pair, before: VMGroupState, membership: Membership, names: D
     """The members that no manifest puts here. Those that have to wait (disks, an inventory with gaps) do."""
     own = {vm: claim for vm, claim in membership.claims.items() if claim.uuid == before.uuid}
     here = replace(membership, claims=own)
-    wanted = with_stale_members(before, found.after, here)
-    kept = replace(before, members={vm: name for vm, name in before.members.items() if vm in wanted.members})
+    kept = replace(before, members={vm: name for vm, name in before.members.items() if vm in found.after.members})
     for each in member_changes(found.group.ref, before, kept, False, here, names):
         if isinstance(each.action, RemoveMember) and each.action.risk in HARMLESS:
             yield each.field, each.action

@@ -28,6 +28,7 @@ class Undeclared(Struct, frozen=True):
     """A vmgroup that no manifest declares, and why it is reported or to be deleted.
 
     `only_of`: it is to be deleted if one of these sets applied it last ("": if none did); None: it is only reported.
+    `unknown`: no record says that anybody ever applied it.
 
     Source: docs/domain.md#who-applied-what
     """
@@ -36,6 +37,7 @@ class Undeclared(Struct, frozen=True):
     state: VMGroupState
     why: str
     only_of: tuple[str, ...] | None = None
+    unknown: bool = False
 
 
 def undeclared(
@@ -62,7 +64,7 @@ def undeclared(
         if found is not None:
             yield found
         elif db.unmanaged is not Unmanaged.IGNORE:
-            yield Undeclared(ref, state, _report(db, known, record, applying))
+            yield Undeclared(ref, state, _report(db, known, record, applying), unknown=record is None)
 
 
 def _mentioned(
