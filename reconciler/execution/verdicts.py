@@ -55,7 +55,7 @@ def _verdict(
         return ObjectResult(change.ref, Status.BLOCKED, now.reason, change.fields, change.rights)
     if (doubt := _doubt(change, now)) is not None:
         return ObjectResult(change.ref, Status.FAILED, doubt)
-    return ObjectResult(change.ref, _DONE[change.op], "", change.fields, change.rights)
+    return ObjectResult(change.ref, _DONE[change.op], _remarks(change, now), change.fields, change.rights)
 
 
 def _only_taken_back(change: Change, written: Set[ObjectRef], withheld: Mapping[ObjectRef, str]) -> Change | None:
@@ -82,6 +82,11 @@ def _taken_back(
 def _claimed(result: ObjectResult, change: Change, recorded: Set[ObjectRef]) -> ObjectResult:
     done = result.status not in (Status.BLOCKED, Status.FAILED) and change.ref in recorded
     return replace(result, claim=change.claim) if done and change.claim else result
+
+
+def _remarks(change: Change, now: Change | None) -> str:
+    """The notes that were true before the change and still are."""
+    return "; ".join(note for note in change.notes if now is not None and note in now.notes)
 
 
 def _doubt(change: Change, now: Change | None) -> str | None:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from reconciler.model.diff import Action, Change, DBAction, Diff, Op
 from reconciler.model.kinds.configdb import DBState, RecoverDB, ResolvedConfigDB, UpgradeDB
-from reconciler.model.kinds.host import HostAction, MaintenanceAction, ObservedHost
+from reconciler.model.kinds.host import HostAction, LeaveOwnDB, LinkDB, MaintenanceAction, ObservedHost, WriteSection
 from reconciler.model.kinds.vmgroup import (
     CreateVMGroup,
     DeleteVMGroup,
@@ -184,6 +184,12 @@ def _rank(action: Action) -> int:
     return 2
 
 
+def _joins(change: Change) -> bool:
+    """Whether a change of a host points it at its config DB. Without that, what serves waited for it in the diff."""
+    actions = any(isinstance(action, LinkDB | LeaveOwnDB | WriteSection) for action in change.actions)
+    return actions or any(field.path == "configDB" for field in change.fields)
+
+
 def _host_plans(
     permitted: Iterable[Change], resolved: Resolved, missing: set[ObjectRef]
 ) -> tuple[tuple[HostPlan, ...], tuple[Withheld, ...]]:
@@ -195,7 +201,7 @@ def _host_plans(
         actions = tuple(a for a in change.actions if isinstance(a, _HOST_ACTIONS))
         if host is None:
             continue
-        if host.config_db in missing:
+        if host.config_db in missing and _joins(change):
             stranded.append(Withheld(host.ref, f"its {host.config_db} is not there and is not made in this pass"))
         elif actions:
             plans.append(HostPlan(host.ref, host.ref.name, host.config_db, actions))
