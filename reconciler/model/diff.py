@@ -118,6 +118,13 @@ class Change(Strict, frozen=True):
     claim: str = ""
     taking_back: Change | None = None
 
+    @property
+    def adds(self) -> Change | None:
+        """The part that takes back what somebody has in excess of what is declared; None: there is no such excess."""
+        if self.taking_back is not None or (self.op is Op.UNMANAGED and self.rights):
+            return self.taking_back or self
+        return self if self.op in (Op.UPDATE, Op.DELETE) and self.risk is Risk.RESTRICTS else None
+
 
 class Diff(Strict, frozen=True):
     """All changes, one per object, in the order of `ObjectRef.sort_key`."""

@@ -50,6 +50,8 @@ class EventKind(StrEnum):
     VALID = "valid"
     FAULT = "pass failed"
     RECOVERED = "pass works"
+    EXPOSED = "access stays widened"  # something was added to what was applied, and it is not taken back
+    NARROWED = "watches less"  # something is no longer looked after, or less than before
     BRAKED = "braked"  # it keeps drifting back, and is left alone for a while
     STOPPED = "stopped"
 

@@ -23,7 +23,8 @@ class Policy(Strict, frozen=True):
 
     `config_db_lifecycle`: whether config DBs may be created, upgraded to a newer schema, and moved. `only_applied`:
     risks that are taken only to restore what was applied before (`ownership.not_applied`). `held`: objects that are
-    left alone, and why. `most`: with more changes than this nothing is written (None: any number).
+    left alone, and why; `annotations`: so are those whose own annotation says so. `most`: with more changes than this
+    nothing is written (None: any number).
     """
 
     risks: frozenset[Risk]
@@ -32,6 +33,7 @@ class Policy(Strict, frozen=True):
     only_applied: frozenset[Risk] = frozenset()
     held: tuple[tuple[ObjectRef, str], ...] = ()
     most: int | None = None
+    annotations: bool = False
 
 
 HEALING = frozenset({Risk.SAFE, Risk.RESTRICTS})

@@ -30,6 +30,7 @@ from reconciler.planning.history import not_applied
 from reconciler.planning.host.maintenance import in_turns
 from reconciler.planning.kinds import PLANNED, places
 from reconciler.planning.scope import made_with_default, vmgroup_ref
+from reconciler.planning.treatment import as_applied, in_force
 
 _DB_ACTIONS = get_args(DBAction)
 _LINK_ACTIONS = get_args(LinkAction)
@@ -40,7 +41,11 @@ def plan(diff: Diff, resolved: Resolved, observed: Observed, policy: Policy, sta
     """The ordered actions for all that `policy` permits. Pure; deterministic; touches only what is declared, or what
     the diff deletes. `stamp`: what is recorded of who applies it."""
     owners = _databases(resolved, observed)
-    permitted, withheld = permit(diff, policy, owners, not_applied(resolved, observed))
+    if policy.annotations:
+        asked = in_force(resolved, observed).items()
+        alone = tuple((ref, f"its annotation vdvs.io/reconcile is {mode}") for ref, mode in asked)
+        policy = replace(policy, held=(*alone, *policy.held))
+    permitted, withheld = permit(diff, policy, owners, not_applied(as_applied(resolved, observed), observed))
     moves, apart = plan_moves(diff, permitted, resolved, observed)
     permitted = tuple(change for change in permitted if change.ref not in {held.ref for held in apart})
     withheld += apart

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from msgspec.structs import replace
 
+from reconciler.model.inventory import Inventory
 from reconciler.model.kinds.configdb import DesiredConfigDB
 from reconciler.model.kinds.host import DesiredHost, Presence, ResolvedHost
 from reconciler.model.refs import Kind, ObjectRef
@@ -42,6 +43,23 @@ def resolve_hosts(desired: Desired, so_far: Resolved, names: InventoryLookup) ->
             found.append(ResolvedHost(host.ref, host.address, selecting, datastore, host.spec, entry))
     found.sort(key=lambda host: host.ref.sort_key)
     return replace(so_far, hosts=tuple(found), unresolved=tuple(unresolved))
+
+
+def spelled_as_declared(desired: Desired, inventory: Inventory) -> Inventory:
+    """Return the inventory with hosts in the spelling of their manifests wherever they are named: DNS knows no case.
+    Their own entries keep the name by which vCenter knows them."""
+    known = {name.lower(): name for host in desired.hosts for name in (host.address, host.ref.name)}
+    entries = (entry.name for entry in inventory.hosts)
+    odd = {name: spelled for name in entries if (spelled := known.get(name.lower(), name)) != name}
+    if not odd:
+        return inventory
+    return replace(
+        inventory,
+        datastores=tuple(
+            replace(each, hosts=frozenset(odd.get(name, name) for name in each.hosts)) for each in inventory.datastores
+        ),
+        vms=tuple(vm._replace(host=odd.get(vm.host or "", vm.host)) for vm in inventory.vms),
+    )
 
 
 def _databases_of(host: DesiredHost, desired: Desired, cluster: str | None) -> Iterator[DesiredConfigDB]:

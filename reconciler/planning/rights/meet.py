@@ -30,8 +30,8 @@ def exceeds(state: VMGroupState | None, approved: VMGroupState | None) -> bool:
 def narrowed(state: VMGroupState, approved: VMGroupState) -> VMGroupState:
     """Return `state` with rows that grant only what `approved` does, and what it granted before; its members stay.
 
-    Where no rows can say that (a right that depends on where a VM lies, a row that vDVS itself cannot read), they are
-    those of `approved`: nothing ever exceeds it.
+    Where no rows can say that (a right may depend on where a VM lies), they are those of `approved`: nothing ever
+    exceeds it.
 
     Source: docs/domain.md#who-may-do-what
     """
@@ -49,24 +49,27 @@ def _candidates(state: VMGroupState, approved: VMGroupState) -> Iterator[VMGroup
     yield replace(state, default_url=approved.default_url, access=approved.access)
 
 
-def _meet(one: _Rows, other: _Rows) -> dict[str, Access | None]:
+def _meet(state: _Rows, approved: _Rows) -> dict[str, Access | None]:
+    """The rows that both have, in effect. What vDVS makes of a row that it cannot read is anybody's guess, so what is
+    approved counts alone then."""
     found: dict[str, Access | None] = {}
-    for url in sorted(one.keys() | other.keys()):
-        rows = [*_deciding(one, url), *_deciding(other, url)]
-        known = [row for row in rows if row is not None]
-        if len(known) == len(rows):
-            found[url] = reduce(_both, known[1:], replace(known[0], url=url))
+    for url in sorted(state.keys() | approved.keys()):
+        rows = [row for access in (state, approved) for row in _deciding(access, url)]
+        if all(known for known, _ in rows):
+            readable = [replace(row, url=url) for _, row in rows if row is not None]
+            found[url] = reduce(_both, readable) if readable else approved.get(url)
     return found
 
 
-def _deciding(access: _Rows, url: str) -> list[Access | None]:
-    """The rows that may decide a request for `url`; None: perhaps none does, or vDVS cannot read it."""
+def _deciding(access: _Rows, url: str) -> Iterator[tuple[bool, Access | None]]:
+    """The rows that may decide a request for `url`, each if there is one: by where a VM lies there may be two."""
     if url in access:
-        return [access[url]]
-    rows = [access.get(ALL_DS_URL) if url != ALL_DS_URL else None]
-    if url not in SPECIAL_DATASTORES.values() and VM_DS_URL in access:
-        rows.append(access[VM_DS_URL])
-    return rows
+        yield True, access[url]
+        return
+    special = url in SPECIAL_DATASTORES.values()
+    yield url != ALL_DS_URL and ALL_DS_URL in access, access.get(ALL_DS_URL)
+    if not special and VM_DS_URL in access:
+        yield True, access[VM_DS_URL]
 
 
 def _both(one: Access, other: Access) -> Access:
