@@ -145,9 +145,15 @@ class Joined:
     def unresolved(self) -> Mapping[ObjectRef, str]:
         """Reasons why objects, or parts of them, could not be looked up."""
         parts = {
-            group.ref: "; ".join((*group.unclear, *([group.unselected] if group.unselected else ())))
+            group.ref: "; ".join(why)
             for group in self._resolved.vmgroups
-            if group.unclear or group.unselected
+            if (
+                why := [
+                    *group.unclear,
+                    *group.unknown_among(group.unknown, there=True),
+                    *filter(None, [group.unselected]),
+                ]
+            )
         }
         return parts | {failed.ref: failed.reason for failed in self._resolved.unresolved}
 

@@ -227,9 +227,11 @@ class InventoryLookup:
         if meant is not None:
             reason = f"{uuid} is the instance UUID of VM {meant.name}; vDVS knows it by its BIOS UUID, {meant.uuid}"
             raise NotFoundError(reason, frozenset({meant.uuid}))
-        if self.complete:
-            raise NotFoundError(f"no VM with the BIOS UUID {uuid} in the inventory", frozenset({uuid}))
         return Member(uuid, None)
+
+    def unknown(self, member: Member) -> bool:
+        """Whether there is certainly no such VM."""
+        return self.complete and member.uuid not in self._uuids
 
     def selected(self, selector: VMSelector) -> tuple[list[Member], tuple[Unclear, ...]]:
         """Every VM below the folder whose name matches."""

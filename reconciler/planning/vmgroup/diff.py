@@ -54,7 +54,7 @@ def vmgroup_change(
         links = [*link_changes(ref, before, datastores, others, names), *former]
     members = list(member_changes(ref, before, after, False, membership, names))
     called = list(renamed_members(ref, before, after, names))
-    notes = (*_rename_notes(found.group, before), *_selector_notes(found))
+    notes = (*_rename_notes(found.group, before), *_remarks(found))
     if not links and not members and not found.held and _same_but_members(before, after):
         stored = (f"{change.field.path}: stored as {change.field.before or 'nothing'}" for change in called)
         return Change(ref, Op.KEEP, "as declared", (), tuple(_actions(called, [])), notes=(*notes, *stored))
@@ -99,10 +99,11 @@ def _same_but_members(before: VMGroupState, after: VMGroupState) -> bool:
     )
 
 
-def _selector_notes(found: Pair) -> tuple[str, ...]:
+def _remarks(found: Pair) -> tuple[str, ...]:
     why = found.group.unselected
     told = not why or any(held.startswith(why) for held in found.held)
-    return () if told else (why,)
+    unknown = found.group.unknown_among(found.before.members if found.before else (), there=True)
+    return unknown if told else (*unknown, why)
 
 
 def _creation(
@@ -142,7 +143,7 @@ def _creation(
     actions = [create, *(action for action in _actions(members, links) if not isinstance(action, AddMember))]
     fields = _fields(None, after, members, links, names)
     fields += tuple(FieldChange("vms", None, shown) for shown in free or ())
-    notes = _selector_notes(found)
+    notes = _remarks(found)
     return _change(ref, Op.CREATE, "not there yet", fields, actions, members, links, notes)
 
 

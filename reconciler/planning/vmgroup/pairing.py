@@ -78,7 +78,7 @@ def _pair(
     problem = _mismatch(group, before, by_name) or _unusable(group, before, after)
     if before is None and after.uuid in orphaned:
         problem = problem or f"rows of an earlier vmgroup with its uuid {after.uuid} are still in the config DB"
-    held = group.unclear
+    held = (*group.unclear, *group.unknown_among(before.members if before else (), there=False))
     if before is not None and not group.removes_members and before.members.keys() - _named(group):
         held = (*held, f"{group.unselected}, so no VM is removed; `vdvs apply --prune` removes them")
     if before is None and held:
@@ -97,7 +97,8 @@ def _state_after(group: ResolvedVMGroup, before: VMGroupState | None, uuid: str)
     now = before or VMGroupState(uuid, group.name, "", None, {}, {})
     members = now.members
     if group.members is not None:
-        wanted = {member.uuid: member.name for member in group.members}
+        unknown = group.unknown - members.keys()
+        wanted = {member.uuid: member.name for member in group.members if member.uuid not in unknown}
         kept = members if not group.removes_members else _perhaps_meant(members, group.unclear_members)
         members = {**kept, **wanted}
     access = now.access

@@ -81,6 +81,7 @@ def _with_members(found: ResolvedVMGroup, group: DesiredVMGroup, names: Inventor
         selects=group.vm_selector is not None,
         unselected=unselected,
         unclear_members=tuple(dict.fromkeys(unclear)),
+        unknown=frozenset(member.uuid for member in listed if names.unknown(member)),
     )
 
 
