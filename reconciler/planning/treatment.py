@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from reconciler.model.refs import ObjectRef
 from reconciler.model.state import Observed, Reconcile, Resolved
+from reconciler.planning.history import not_applied
 from reconciler.planning.kinds import places
-from reconciler.planning.ownership import ledger
 
 
 def in_force(resolved: Resolved, observed: Observed) -> dict[ObjectRef, Reconcile]:
@@ -18,17 +18,12 @@ def in_force(resolved: Resolved, observed: Observed) -> dict[ObjectRef, Reconcil
     those of which nothing can say what was applied."""
     if not resolved.treatments:
         return {}
-    recorded = places(resolved, observed)
-    ledgers = {db.ref: ledger(observed.config_dbs[db.location]) for db in resolved.config_dbs}
-    found = {}
-    for asked in resolved.treatments:
-        place = recorded.get(asked.ref)
-        known = ledgers.get(place.db) if place is not None and place.db is not None else None
-        record = known.by_object.get(place.name) if known is not None and place is not None else None
-        nowhere = place is None or place.db is None
-        if nowhere or (record is not None and record.digest == resolved.digests.get(asked.ref)):
-            found[asked.ref] = asked.mode
-    return found
+    missing, recorded = not_applied(resolved, observed), places(resolved, observed)
+    return {
+        asked.ref: asked.mode
+        for asked in resolved.treatments
+        if asked.ref not in missing or (place := recorded.get(asked.ref)) is None or place.db is None
+    }
 
 
 def as_applied(resolved: Resolved, observed: Observed) -> Resolved:
