@@ -39,7 +39,7 @@ class Policy(Strict, frozen=True):
 HEALING = frozenset({Risk.SAFE, Risk.RESTRICTS})
 
 
-HEAL = Policy(HEALING, config_db_lifecycle=False, only_applied=HEALING)
+HEAL = Policy(HEALING, config_db_lifecycle=False, only_applied=HEALING, annotations=True)
 
 
 REPORT_ONLY = Policy(frozenset(), config_db_lifecycle=False)
