@@ -61,7 +61,7 @@ def _verdict(
 def _only_taken_back(change: Change, written: Set[ObjectRef], withheld: Mapping[ObjectRef, str]) -> Change | None:
     """The part of a change that was made though the change itself was held back or blocked."""
     whole = change.op is not Op.BLOCKED and change.ref not in withheld
-    return None if whole or change.ref not in written else change.taking_back
+    return None if whole or change.ref not in written else change.alone
 
 
 def _taken_back(
@@ -73,7 +73,7 @@ def _taken_back(
         return ObjectResult(part.ref, Status.FAILED, failure.message)
     if now is not None and now.op is Op.KEEP:
         return ObjectResult(part.ref, Status.CONFIGURED, "", part.fields, part.rights)
-    if now is None or now.op is Op.UNKNOWN or now.taking_back == part:
+    if now is None or now.op is Op.UNKNOWN or now.alone == part:
         doubt = "no second look confirms it" if now is None else _remaining(now)
         return ObjectResult(part.ref, Status.FAILED, f"written, but read back otherwise: {doubt}")
     return ObjectResult(part.ref, Status.BLOCKED, waits, part.fields, part.rights)

@@ -91,6 +91,15 @@ class RightsChange(Strict, frozen=True):
     releases: str = ""
 
 
+class Part(Strict, frozen=True):
+    """A part of a change that can be made alone: see `Change.taking_back`."""
+
+    reason: str
+    fields: tuple[FieldChange, ...]
+    actions: tuple[Action, ...]
+    rights: tuple[RightsChange, ...] = ()
+
+
 class Change(Strict, frozen=True):
     """One object.
 
@@ -116,13 +125,25 @@ class Change(Strict, frozen=True):
     held: tuple[str, ...] = ()
     rights: tuple[RightsChange, ...] = ()
     claim: str = ""
-    taking_back: Change | None = None
+    taking_back: Part | None = None
+
+    @property
+    def alone(self) -> Change | None:
+        """The part that only takes back, as a change of its own."""
+        part = self.taking_back
+        if part is None:
+            return None
+        return Change(self.ref, Op.UPDATE, part.reason, part.fields, part.actions, Risk.RESTRICTS, rights=part.rights)
+
+    def as_part(self) -> Part:
+        """Return what it does, as a part of another change."""
+        return Part(self.reason, self.fields, self.actions, self.rights)
 
     @property
     def adds(self) -> Change | None:
         """The part that takes back what somebody has in excess of what is declared; None: there is no such excess."""
         if self.taking_back is not None or (self.op is Op.UNMANAGED and self.rights):
-            return self.taking_back or self
+            return self.alone or self
         return self if self.op in (Op.UPDATE, Op.DELETE) and self.risk is Risk.RESTRICTS else None
 
 

@@ -69,7 +69,7 @@ def permit(
 
 def _taking_back(change: Change, policy: Policy, not_applied: Mapping[ObjectRef, str]) -> Change | None:
     """The part of a change that whoever heals may make alone. `vdvs apply` shows and asks for the whole."""
-    part = change.taking_back
+    part = change.alone
     if part is None or policy.config_db_lifecycle or _refusal(part, policy, not_applied) is not None:
         return None
     return part

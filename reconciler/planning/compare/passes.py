@@ -55,10 +55,10 @@ def _config_db(context: DBContext, site: SiteContext) -> Change:
 
 def _with_taking_back(change: Change, parts: list[Change]) -> Change:
     """Add to the change of a config DB what may be made whatever the rest waits for."""
-    back = [part.taking_back or part for part in parts if part.taking_back or _harmless(part)]
+    back = [part.alone or part for part in parts if part.taking_back or _harmless(part)]
     if not back or (change.op in _WRITABLE and change.risk in HARMLESS):
         return change
-    return replace(change, taking_back=_combined([replace(part, notes=(), held=()) for part in back]))
+    return replace(change, taking_back=_combined([replace(part, notes=(), held=()) for part in back]).as_part())
 
 
 def _harmless(part: Change) -> bool:

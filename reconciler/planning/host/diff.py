@@ -115,7 +115,8 @@ def _change(host: ResolvedHost, seen: ObservedHost, found: Findings) -> Change:
         fields, actions, held = tuple(found.fields), tuple(found.actions), tuple(found.held)
         change = Change(host.ref, Op.UPDATE, "differs from its manifest", fields, actions, risk, notes, held=held)
         whole = risk in (Risk.SAFE, Risk.RESTRICTS)
-        return change if whole else replace(change, taking_back=_taking_back(host, seen, found))
+        part = None if whole else _taking_back(host, seen, found)
+        return change if part is None else replace(change, taking_back=part.as_part())
     if found.held:
         return Change(host.ref, Op.BLOCKED, found.held[0], notes=(*notes, *found.held[1:]))
     return Change(host.ref, Op.KEEP, "as declared", notes=notes)

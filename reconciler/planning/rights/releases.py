@@ -95,5 +95,9 @@ def supported(pair: Pair, old: str | None) -> Pair:
                 return replace(pair, problem=problem)
             kept = {key: value for key, value in pair.after.access.items() if key != url}
             kept |= {url: pair.before.access[url]} if url in pair.before.access else {}
-            pair = replace(pair, after=replace(pair.after, access=kept), held=(*pair.held, problem))
+            after = replace(pair.after, access=kept)
+            if (now := pair.before.default_url) is not None and after.default_url not in kept:
+                rows = {now: pair.before.access[now]} if now in pair.before.access else {}
+                after = replace(after, default_url=now, access={**rows, **kept})
+            pair = replace(pair, after=after, held=(*pair.held, problem))
     return pair

@@ -88,7 +88,8 @@ def default_change(db: ResolvedConfigDB, resolved: Resolved, observed: Observed,
         held = _why_keep(default.id, seen, resolved, observed, names)
         delete = DeleteVMGroup(db.ref, Risk.DESTROYS, default.id, DEFAULT_VMGROUP)
         change = _change(db, field, held and f"_DEFAULT cannot be removed: {held}", delete, notes)
-        return replace(change, taking_back=_taking_back(db, default.id, seen, field if held is None else None, names))
+        part = _taking_back(db, default.id, seen, field if held is None else None, names)
+        return replace(change, taking_back=None if part is None else part.as_part())
     if wanted is Presence.PRESENT and default is None:
         field = FieldChange("defaultVMGroup", "Absent", "Present")
         held = _why_not_make(seen) or name_taken(OPEN, observed.datastores, names)

@@ -61,8 +61,8 @@ def taking_back(
     part = Change(change.ref, Op.UPDATE, REASON, fields, actions, Risk.RESTRICTS)
     part = replace(part, rights=rights.of(part, before, rows))
     if change.op is Op.BLOCKED:
-        return replace(change, fields=change.fields or fields, rights=part.rights, taking_back=part)
-    return replace(change, taking_back=part)
+        return replace(change, fields=change.fields or fields, rights=part.rights, taking_back=part.as_part())
+    return replace(change, taking_back=part.as_part())
 
 
 _Part = tuple[FieldChange, Action]
