@@ -55,7 +55,7 @@ def _verdict(
         return ObjectResult(change.ref, Status.BLOCKED, now.reason, change.fields, change.rights)
     if (doubt := _doubt(change, now)) is not None:
         return ObjectResult(change.ref, Status.FAILED, doubt)
-    return ObjectResult(change.ref, _DONE[change.op], _remarks(change, now), change.fields, change.rights)
+    return ObjectResult(change.ref, _DONE[change.op], "", change.fields, change.rights, remarks=_remarks(change, now))
 
 
 def _only_taken_back(change: Change, written: Set[ObjectRef], withheld: Mapping[ObjectRef, str]) -> Change | None:
