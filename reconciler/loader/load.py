@@ -23,7 +23,7 @@ from reconciler.loader.validate import fits, problems, salvage
 from reconciler.loader.wording import escape
 from reconciler.model.errors import InvalidManifestsError, ManifestError
 from reconciler.model.refs import KINDS, Kind, Source
-from reconciler.model.state import Desired, Reconcile
+from reconciler.model.state import Desired, Reconcile, Treatment
 
 _RECONCILE = "vdvs.io/reconcile"
 LONGEST: Final = 120.0  # seconds for all files
@@ -167,7 +167,7 @@ class _Loading:
                 manifests.names[document.kind].add(document.metadata_name)
         manifests.errors += islice(manifests.duplicates(), _MOST_CHECKED)
         self._salvage()
-        digests, reconcile = [], []
+        digests, treatments = [], []
         for kind, loader in LOADERS.items():
             manifests.declared[kind] += loader.build(manifests)
             manifests.errors += islice(loader.check(manifests), _MOST_CHECKED)
@@ -176,9 +176,10 @@ class _Loading:
             for document, item in manifests.declared[kind]:
                 digests.append((item.ref, document.digest))
                 if (annotations := document.data["metadata"].get("annotations")) and _RECONCILE in annotations:
-                    reconcile.append((item.ref, Reconcile(annotations[_RECONCILE])))
+                    mode = Reconcile(annotations[_RECONCILE])
+                    treatments.append(Treatment(item.ref, mode, document.digest_without(_RECONCILE)))
         objects = {kind: tuple([item for _, item in items]) for kind, items in manifests.declared.items()}
-        return Desired.of(objects, tuple(digests), tuple(reconcile))
+        return Desired.of(objects, tuple(digests), tuple(treatments))
 
     def _salvage(self) -> None:
         """Add the usable part of invalid documents to the valid ones, in the order of files."""

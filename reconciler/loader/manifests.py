@@ -50,6 +50,10 @@ class SourceFile:
         return Source(self.shown, *self._careful[index].locate(path))
 
 
+def _digest(data: Any) -> str:
+    return hashlib.sha256(_CANONICAL.encode(data).encode()).hexdigest()
+
+
 class Document(Struct, frozen=True):
     """One document of a file. `read`: the result of the careful reader, with all YAML errors; None if not needed."""
 
@@ -68,7 +72,13 @@ class Document(Struct, frozen=True):
     @property
     def digest(self) -> str:
         """SHA-256, in hex, of the content: independent of layout and of the order of fields."""
-        return hashlib.sha256(_CANONICAL.encode(self.data).encode()).hexdigest()
+        return _digest(self.data)
+
+    def digest_without(self, annotation: str) -> str:
+        """The digest that it would have without one of its annotations."""
+        metadata = dict(self.data["metadata"])
+        annotations = {key: value for key, value in metadata.pop("annotations").items() if key != annotation}
+        return _digest({**self.data, "metadata": metadata | ({"annotations": annotations} if annotations else {})})
 
     @property
     def metadata_name(self) -> str | None:

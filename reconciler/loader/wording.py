@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
-from itertools import islice
 from typing import Any
+
+from reconciler.model.near import nearest
 
 Path = tuple[str | int, ...]
 """Path to a value in a document: keys and list indexes from its top."""
 
 _LONGEST = 60
 _LONGEST_PATH = 160
-_MOST_CHOICES = 2000
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]+")
 _KINDS = {"string": "a string", "object": "a mapping", "array": "a list", "boolean": "true or false"}
 _KINDS |= {"integer": "a whole number", "number": "a number", "null": "nothing"}
@@ -71,13 +70,6 @@ def dotted(path: Path) -> str:
         if len(out) > _LONGEST_PATH:
             return f"{out[:_LONGEST_PATH]}..."
     return out
-
-
-def nearest(word: str, choices: Iterable[str]) -> str | None:
-    """Return the choice that `word` was probably meant to be, if one is close."""
-    folded = {choice.lower(): choice for choice in islice(sorted(choices), _MOST_CHOICES)}
-    found = get_close_matches(word[:100].lower(), folded, n=1, cutoff=0.6)
-    return folded[found[0]] if found else None
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
