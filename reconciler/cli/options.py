@@ -16,8 +16,9 @@ VERBOSE = "vdvs.verbose"
 site = click.option(
     "--site",
     metavar="FILE",
+    envvar="VDVS_SITE",
     shell_complete=completing.files,
-    help="Manifest with the Site; default: the Site among the manifests given with -f.",
+    help="Manifest with the Site. Default: $VDVS_SITE, or the Site among the manifests, which may only be a lab.",
 )
 selector = click.option(
     "-l",

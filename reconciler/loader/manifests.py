@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os.path
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Final
@@ -22,9 +23,10 @@ _CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 class SourceFile:
     """The text of one file. Positions inside it are found on demand."""
 
-    def __init__(self, shown: str, folder: str, text: str) -> None:
+    def __init__(self, shown: str, path: str | None, text: str) -> None:
         self.shown = shown
-        self.folder = folder
+        self.path = path
+        self.folder = os.path.dirname(path) if path is not None else ""
         self._text = text
 
     @cached_property

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from io import BytesIO
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, TypeVar
@@ -16,7 +17,6 @@ from typing import IO, TYPE_CHECKING, TypeVar
 from reconciler import loader
 from reconciler.model.kinds.host import DesiredHost
 from reconciler.model.kinds.site import Site
-from reconciler.model.state import Desired
 from reconciler.ports import Hosts, Observer, Question
 from reconciler.wiring import world
 
@@ -43,7 +43,9 @@ class Connections:
             if self._hosts is not None:
                 runner.run(self._hosts.close())
 
-    def load(self, paths: Sequence[str], site: str | None, stdin: IO[bytes] | None) -> Desired:
+    def load(
+        self, paths: Sequence[str], site: str | None, stdin: IO[bytes] | None, *, keep_documents: bool = False
+    ) -> loader.Loaded:
         """Load the manifests, see `loader.load`, and connect to their hosts in parallel, if their site exists."""
         loop = self._runner.get_loop()
         if stdin is not None:  # read here: a thread that waits for input could not be interrupted
@@ -52,10 +54,8 @@ class Connections:
         def on_host(site: Site, host: DesiredHost) -> None:
             loop.call_soon_threadsafe(self._connect, site, host)
 
-        async def load() -> Desired:
-            return (await asyncio.to_thread(loader.load, paths, site=site, stdin=stdin, on_host=on_host)).desired
-
-        return self.run(load)
+        read = partial(loader.load, paths, site=site, stdin=stdin, on_host=on_host, keep_documents=keep_documents)
+        return self.run(lambda: asyncio.to_thread(read))
 
     def _connect(self, site: Site, host: DesiredHost) -> None:
         reads = self._hosts is None  # a guess: the first host of a config DB reads it for the others, see `prefetch`

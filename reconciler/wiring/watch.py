@@ -17,9 +17,8 @@ from reconciler.controller.skip_unreachable import SkipUnreachable
 from reconciler.controller.triggers import Triggers
 from reconciler.controller.watch import Edges, Loaded, Watch
 from reconciler.model.diff import Diff
-from reconciler.model.errors import UsageError
 from reconciler.model.events import EventKind, Revision
-from reconciler.model.kinds.site import SSH, Lab, Site
+from reconciler.model.kinds.site import SSH, Site
 from reconciler.model.outcome import Assessment, Outcome
 from reconciler.model.ownership import Applying
 from reconciler.model.plan import Policy
@@ -42,6 +41,10 @@ class Manifests:
         self._kept: tuple[loader.Stamps, Loaded] | None = None
         self._asked = 0.0
 
+    def read(self) -> loader.Loaded:
+        """Read the manifests. Raises InvalidManifestsError."""
+        return loader.load(self._paths, site=self._site)
+
     def load(self) -> Loaded:
         """Return the manifests as they are now. Raises InvalidManifestsError."""
         stamps = loader.stamps(self._paths, self._site)
@@ -50,7 +53,7 @@ class Manifests:
                 return self._kept[1]
             desired = self._kept[1].desired
         else:
-            desired = loader.load(self._paths, site=self._site).desired
+            desired = self.read().desired
         behalf, self._asked = applying(self._paths), monotonic()
         loaded = Loaded(desired, Revision(behalf.stamp.commit, behalf.stamp.dirty), behalf)
         self._kept = None if stamps is None else (stamps, loaded)
@@ -76,8 +79,10 @@ def run_watch(
     Raises InvalidManifestsError or UsageError if it cannot start; afterwards nothing ends it.
     """
     manifests = Manifests(paths, site)
-    loaded = manifests.load()
-    watched = site_for_watch(loaded.desired, given=site is not None)
+    found = manifests.read()
+    for note in found.notes:
+        report(note)
+    watched, loaded = found.site, manifests.load()
     services = WatchServices(options, watched, str(mode), interval, report)
     asyncio.run(_watch(paths, manifests, loaded, watched, interval, mode, terminal, services))
 
@@ -139,15 +144,3 @@ def _started(site: Site, mode: Mode, interval: float) -> str:
     if isinstance(site.way, SSH) and site.way.ignore_host_keys:
         text += ", host keys are NOT checked (insecureIgnoreHostKey)"
     return f"site {site.name}, {text}, every {interval:g}s and when something changes"
-
-
-def site_for_watch(desired: Desired, *, given: bool) -> Site:
-    """Return the Site to watch. Raises UsageError.
-
-    From the manifests only a lab: a push to git must not redirect root's sessions elsewhere.
-    """
-    if desired.site is None:
-        raise UsageError("no Site: give --site FILE, or, for a lab, put its Site among the manifests given with -f")
-    if not given and not isinstance(desired.site.way, Lab):
-        raise UsageError("watch takes a Site that is not a lab from --site FILE only, not from the manifests")
-    return desired.site

@@ -103,6 +103,11 @@ class LabSite:
         (twin.manifests / "site.yaml").write_text(site.replace("../lab", str(other.lab)))
         return twin
 
+    @property
+    def site_file(self) -> Path:
+        """The Site, which the operator gives with --site."""
+        return self.manifests / "site.yaml"
+
     def write_host(
         self,
         name: str,
@@ -125,7 +130,7 @@ class LabSite:
         )
 
     def reconcile(self, policy: Policy = APPLY, applying: Applying | None = None) -> Outcome:
-        desired = load([str(self.manifests)]).desired
+        desired = load([str(self.manifests)], site=str(self.site_file)).desired
         site = desired.site
         assert site is not None
 

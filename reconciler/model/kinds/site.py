@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import NoReturn
 
 from reconciler.model.base import Strict
@@ -116,3 +117,8 @@ class Site(Strict, frozen=True):
         """
         hosts = self.way.directory if isinstance(self.way, Lab) else "ssh"
         return hosts, tuple(sorted(vcenter.server for vcenter in self.vcenters)), self.inventory_file
+
+    def allows(self, address: str) -> bool:
+        """Return whether a host at this address may be reached."""
+        patterns = self.allowed_hosts
+        return patterns is None or any(fnmatchcase(address.lower(), pattern.lower()) for pattern in patterns)
