@@ -95,15 +95,20 @@ def _set_verbose(context: click.Context, _option: click.Parameter, given: bool) 
     context.meta[VERBOSE] = given
 
 
-def _default_paths(context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+def default_paths() -> tuple[str, ...]:
+    """Return $VDVS_MANIFESTS or ./manifests; empty if there is neither."""
     import os
 
-    if given or context.resilient_parsing:
-        return given
     if named := os.environ.get("VDVS_MANIFESTS"):
         return (named,)
-    if os.path.isdir(DEFAULT_MANIFESTS):
-        return (DEFAULT_MANIFESTS,)
+    return (DEFAULT_MANIFESTS,) if os.path.isdir(DEFAULT_MANIFESTS) else ()
+
+
+def _default_paths(context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    if given or context.resilient_parsing:
+        return given
+    if found := default_paths():
+        return found
     raise click.UsageError(
         f"no manifests: give -f PATH, set VDVS_MANIFESTS, or run it where ./{DEFAULT_MANIFESTS} is", context
     )

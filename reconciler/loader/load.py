@@ -30,7 +30,7 @@ _RECONCILE = "vdvs.io/reconcile"
 class Loaded(Struct, frozen=True):
     """The content of a set of manifests, and the number of files.
 
-    `documents`: what the objects were declared by, if it was asked for. `unused_sites`: Sites that are not used, and why.
+    `documents`: what the objects were declared by, if it was asked for. `unused_sites`: Sites not used, and why.
     """
 
     desired: Desired

@@ -190,7 +190,7 @@ class TestSiteAmongTheManifests:
         "spec",
         [
             "{ssh: {}, inventory: {file: inv.json}}",
-            "{ssh: {user: root}, vsphere: [{server: vc, credentials: {usernameFrom: {env: U}, passwordFrom: {env: P}}}]}",
+            "{ssh: {user: r}, vsphere: [{server: vc, credentials: {usernameFrom: {env: U}, passwordFrom: {env: P}}}]}",
             "{vsphere: [{server: vc, credentials: {usernameFrom: {file: u}, passwordFrom: {file: p}}}]}",
             "{lab: {}, vsphere: [{server: vc, credentials: {usernameFrom: {env: U}, passwordFrom: {env: P}}}]}",
         ],

@@ -1,7 +1,7 @@
 """Site: how to reach hosts and vCenters. Paths in it are relative to the folder of its file.
 
-Who may be reached, and with which secret, is for the operator to say, with --site. A Site among the manifests, which may
-be anybody's, is used only if it is a lab, and all of it in the folder of its file.
+Who may be reached, and with which secret, is for the operator to say, with --site. A Site among the manifests, which
+may be anybody's, is used only if it is a lab, and all of it in the folder of its file.
 """
 
 from __future__ import annotations

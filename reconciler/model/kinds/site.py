@@ -116,7 +116,12 @@ class Site(Strict, frozen=True):
         Logins, ports, time-outs, certificates and allowed addresses are no part of it.
         """
         hosts = self.way.directory if isinstance(self.way, Lab) else "ssh"
-        return hosts, tuple(sorted(vcenter.server for vcenter in self.vcenters)), self.inventory_file
+        return hosts, self.servers, self.inventory_file
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The names of the vCenters."""
+        return tuple(sorted(vcenter.server for vcenter in self.vcenters))
 
     def allows(self, address: str) -> bool:
         """Return whether a host at this address may be reached."""
