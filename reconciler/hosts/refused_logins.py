@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from reconciler.hosts.ssh_config import home
 from reconciler.model.kinds.site import SSH, Login
 
 _COST: Final = 2**14  # of scrypt: some 50 ms, so that passwords cannot be guessed quickly from what is kept
@@ -76,7 +77,7 @@ class RefusedLogins:
 def _proof(login: Login, ssh: SSH, salt: str) -> str:
     """Return a digest that differs for every login. Of keys it covers the state of their files; the content of an SSH
     agent is not known."""
-    folder = Path("~/.ssh").expanduser()
+    folder = (home() or Path("/")) / ".ssh"
     keys = [Path(ssh.identity_file)] if ssh.identity_file is not None else sorted(folder.glob("id_*"))
     parts = [login.user, *(_state(file) for file in (*keys, folder / "config"))]
     if login.password is not None:

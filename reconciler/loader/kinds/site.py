@@ -106,6 +106,7 @@ def _ssh(ssh: dict[str, Any], folder: str) -> SSH:
         concurrency=ssh.get("concurrency", CONCURRENCY),
         ignore_host_keys=ssh.get("insecureIgnoreHostKey", False),
         manage_service=ssh.get("service") == "Manage",
+        legacy_algorithms=tuple(ssh.get("legacyAlgorithms", ())),
     )
 
 

@@ -77,7 +77,7 @@ class SSH(Strict, frozen=True, tag_field="is", tag=True):
 
     `connect_timeout`: seconds until the login is done; `concurrency`: number of connections made at once;
     `ignore_host_keys`: accept any host key; `manage_service`: have vCenter start the SSH service of a host for the time
-    of a run, if it is not running.
+    of a run, if it is not running; `legacy_algorithms`: with SHA-1, offered to old hosts, too.
     """
 
     user: str
@@ -89,6 +89,7 @@ class SSH(Strict, frozen=True, tag_field="is", tag=True):
     concurrency: int
     ignore_host_keys: bool
     manage_service: bool = False
+    legacy_algorithms: tuple[str, ...] = ()
 
 
 class Site(Strict, frozen=True):
