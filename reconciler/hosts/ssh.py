@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import warnings
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -33,6 +34,7 @@ COMMAND = (
     f'if command -v python >/dev/null 2>&1; then exec python -E -s -S -c "{BOOTSTRAP}"; fi; '
     "echo no python3 and no python in PATH=$PATH >&2; exit 127"
 )
+warnings.filterwarnings("ignore", message="Diffie-Hellman over finite fields")  # it is the host that offers no better
 _KEEPALIVE, _MISSED = 15, 3  # seconds between questions whether the peer is there, and how many it may leave open
 _PATIENCE = 5.0  # seconds for a channel to close
 _UNTIL_IT_LISTENS = (0.1, 0.4, 1.5)  # seconds that an SSH service gets, step by step, once it was started

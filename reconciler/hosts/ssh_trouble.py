@@ -12,6 +12,8 @@ from reconciler.hosts.known_hosts import Trusted
 from reconciler.hosts.ssh_config import Told
 from reconciler.model.errors import HostUnreachableError
 
+_OLD_HOST = "an old host may need one that is off: see spec.ssh.legacyAlgorithms of the Site"
+
 
 class StrangeKey(Struct, frozen=True):
     """A host key that must not be trusted, and what is known of the host called `place`."""
@@ -60,6 +62,21 @@ class Gatekeeper(asyncssh.SSHClient):
         place = told.host if told.port == asyncssh.DEFAULT_PORT else f"[{told.host}]:{told.port}"
         self._place = told.alias or place
         self.strange_key: StrangeKey | None = None
+        self._connection: asyncssh.SSHClientConnection | None = None
+
+    @property
+    def exchanging_keys(self) -> bool:
+        """Whether a server answered, and no encryption is agreed on yet."""
+        about = self._connection
+        return (
+            about is not None
+            and bool(about.get_extra_info("server_version"))
+            and not about.get_extra_info("send_cipher")
+        )
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        """See asyncssh."""
+        self._connection = conn
 
     def validate_host_public_key(self, _host: str, _addr: str, _port: int, key: asyncssh.SSHKey) -> bool:
         """See asyncssh."""
@@ -84,8 +101,11 @@ def _why(error: Exception, strange_key: StrangeKey | None, gatekeeper: Gatekeepe
         case asyncssh.PermissionDenied():  # its reason quotes the account, which may be the text of a credential file
             return "the login was refused; check spec.ssh of the Site, and that the host lets this user in"
         case asyncssh.KeyExchangeFailed():
-            way_out = "an old host may need one that is off: see spec.ssh.legacyAlgorithms of the Site"
-            return f"no algorithm in common: {error.reason}; {way_out}"
+            return f"no algorithm in common: {error.reason}; {_OLD_HOST}"
+        case asyncssh.ConnectionLost() | ConnectionResetError() if (
+            gatekeeper is not None and gatekeeper.exchanging_keys
+        ):
+            return f"the host cut the connection in the key exchange: maybe no algorithm is in common; {_OLD_HOST}"
         case asyncssh.ConnectionLost():
             return "the connection was cut before the login was done"
         case asyncssh.DisconnectError():
