@@ -27,7 +27,8 @@ from tests.e2e.site import SEED, LabSite
 
 SECRET, NAME = "hunter2-of-the-operator", "topsecretname"
 READING = (
-    ("diff", "-f", "manifests"), ("get", "hosts"), ("get", "vmgroups"), ("export", "-f", "manifests"), ("describe", "host", "evil"),
+    ("diff", "-f", "manifests"), ("get", "hosts"), ("get", "vmgroups"), ("export", "-f", "manifests"),
+    ("describe", "host", "evil"),
     ("status",), ("history",), ("can-i", "create", "--vm", "photon-01", "--datastore", "SHARED-Datastore"),
     ("plan", "-f", "manifests"), ("apply", "-f", "manifests"), ("apply", "-f", "manifests", "--dry-run"),
     ("rollback", "-f", "manifests", "--list"), ("validate", "-f", "manifests"),
