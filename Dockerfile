@@ -3,7 +3,10 @@
 # A watch in it is the first process: it takes SIGTERM, finishes its pass and ends. deploy/compose.yaml shows one.
 # tests/contracts/test_image.py does the same build steps (wheel, locked dependencies, installed wheel) without Docker.
 
-FROM python:3.13-slim AS build
+# By digest: the tag alone may be another image tomorrow. `make image-digest` asks the registry for the tag's present one.
+ARG PYTHON=python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
+
+FROM ${PYTHON} AS build
 WORKDIR /src
 COPY requirements.lock requirements-run.lock ./
 # The first environment has the build tools at their locked versions, the second only what runs.
@@ -16,7 +19,7 @@ RUN /build/bin/python -m build --wheel --no-isolation --outdir /dist \
     && /opt/vdvs/bin/pip install --no-cache-dir --no-deps --no-index /dist/*.whl \
     && /opt/vdvs/bin/pip uninstall --yes pip
 
-FROM python:3.13-slim
+FROM ${PYTHON}
 COPY --from=build /opt/vdvs /opt/vdvs
 # git tells from which commit the manifests are; ssh evaluates ~/.ssh/config and goes through bastions.
 RUN apt-get update && apt-get install --yes --no-install-recommends git openssh-client && rm -rf /var/lib/apt/lists/*

@@ -58,8 +58,9 @@ GO_TOOLCHAIN := golang.org/toolchain@v0.0.1-go1.23.4
 	cd $(VCSIM) && "$$go" build -o "$(CURDIR)/$@" .
 
 ##@ Check
-.PHONY: test test-coverage test-agent test-agent-ci test-slow lint format
-SIDE_BY_SIDE := -n auto --dist worksteal
+.PHONY: test test-coverage test-agent test-agent-ci test-slow fuzz lint format
+WORKERS := auto
+SIDE_BY_SIDE = -n $(WORKERS) --dist worksteal
 test: install  ## Run the tests, as many at once as there are cores (ARGS="-n 0 PATH" for one after the other)
 	$(RUN) python -m pytest $(SIDE_BY_SIDE) -m "not slow" $(ARGS)
 
@@ -68,8 +69,13 @@ COVERAGE := --cov=reconciler --cov-report=term:skip-covered
 test-coverage: install  ## Run the tests, and print how much of each module they ran
 	$(RUN) python -m pytest $(SIDE_BY_SIDE) -m "not slow" $(COVERAGE) $(ARGS)
 
-test-slow: install  ## Run the slow tests too
+test-slow: install  ## Run the slow tests too (VDVS_REPEAT=0.5: what is different each time half as often)
 	$(RUN) python -m pytest $(SIDE_BY_SIDE) $(ARGS)
+
+# Mutations of valid inputs, read by what reads them. `python -m tests.fuzz.run --help` has more, as running one again.
+SECONDS := 60
+fuzz: install  ## Fuzz what is read from others (SECONDS=600, ARGS="--target plans")
+	$(RUN) python -m tests.fuzz.run --seconds $(SECONDS) $(ARGS)
 
 AGENT_PYTHONS ?= $(wildcard $(HOME)/.pyenv/versions/2.7.*/bin/python $(HOME)/.pyenv/versions/3.*/bin/python)
 test-agent: install  ## Run the agent's tests under every other Python that is found (AGENT_PYTHONS="...")
@@ -121,6 +127,33 @@ OTHERS := benchmarks/others
 bench-peers: install peers .peers/others/.made  ## Measure with real SSH servers and a vCenter simulator (ARGS="--hosts 40 --vms 1000")
 	$(RUN) PYTHONPATH=. python benchmarks/peers.py $(ARGS)
 
+##@ Release
+.PHONY: release audit image-digest
+# In an environment of their own: with what they bring along, jsonschema would check more than in production, slowly.
+SUPPLY := .ci/supply
+.venv/supply/.made: $(SUPPLY).lock .venv/.made
+	$(BIN)/python -m venv .venv/supply
+	.venv/supply/bin/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes -r $(SUPPLY).lock
+	@touch $@
+
+DIST := dist
+release: install .venv/supply/.made  ## Build sdist, wheel, an SBOM (CycloneDX) of what runs, and checksums in dist/
+	rm -rf $(DIST) && mkdir -p $(DIST)
+	$(RUN) python -m build --no-isolation --outdir $(DIST)
+	@set -e; version=$$($(BIN)/vdvs --version | sed 's/.* //'); \
+	sed "s/^dynamic = .*/version = \"$$version\"/" pyproject.toml > $(DIST)/pyproject.toml; \
+	.venv/supply/bin/python -W ignore -m cyclonedx_py requirements requirements-run.lock --output-reproducible \
+	    --pyproject $(DIST)/pyproject.toml --output-file $(DIST)/vdvs-$$version.cdx.json; \
+	rm $(DIST)/pyproject.toml
+	cd $(DIST) && sha256sum -- vdvs-* > SHA256SUMS && cat SHA256SUMS
+
+audit: install .venv/supply/.made  ## Look for published vulnerabilities of the locked run dependencies, where that can be done
+	.venv/supply/bin/python .ci/audit.py requirements-run.lock $(ARGS)
+
+image-digest:  ## Ask the registry for the digest of the tag that the Dockerfile names (needs docker)
+	@tag=$$(sed -n 's/^ARG PYTHON=\([^@]*\)@.*/\1/p' Dockerfile); \
+	docker buildx imagetools inspect --format "$$tag@{{.Manifest.Digest}}" "docker.io/library/$$tag"
+
 ##@ Keep
 .PHONY: docs
 docs: install  ## Write docs/cli.md and docs/reference/ anew, from the commands and the schemas
@@ -135,6 +168,8 @@ lock: .venv/.locked  ## Resolve the dependencies anew (ARGS=--upgrade for newer 
 	    --constraint requirements.lock --output-file requirements-run.lock pyproject.toml
 	$(RUN) CUSTOM_COMPILE_COMMAND="make lock" python -m piptools compile $(LOCK) $(ARGS) \
 	    --output-file $(OTHERS).lock $(OTHERS).in
+	$(RUN) CUSTOM_COMPILE_COMMAND="make lock" python -m piptools compile $(LOCK) $(ARGS) \
+	    --output-file $(SUPPLY).lock $(SUPPLY).in
 
 # No address of a package index may get into a lock: whoever installs says where from.
 LOCK := --quiet --generate-hashes --strip-extras --allow-unsafe --no-annotate \

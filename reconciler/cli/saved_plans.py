@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from reconciler import loader, saved
 from reconciler.cli import exits
-from reconciler.cli.errors import report
+from reconciler.cli.errors import report, tell
 from reconciler.cli.options import default_paths
 from reconciler.cli.output import emit, paint, print_outcome
 from reconciler.cli.session import Session, Value, connections, site_of
@@ -27,10 +27,11 @@ from reconciler.model.plan import APPLY, APPLY_AND_DESTROY, Plan, Policy, Questi
 from reconciler.model.refs import ObjectRef
 from reconciler.model.state import Desired
 from reconciler.model.units import parse_duration
-from reconciler.provenance import reading, who
+from reconciler.provenance import reading
 from reconciler.reconcile import LONGEST_PLAN, Answer, Approval, World, ask_again, carry_out, check_consent, prepare
 from reconciler.render import data
 from reconciler.render.diff import diff_text, header
+from reconciler.who import who
 from reconciler.wiring import world as worlds
 
 _MOMENT = "%Y-%m-%d %H:%M:%S UTC"
@@ -71,9 +72,7 @@ def make(
     if out is not None:
         digest = saved.write(out, plan)
         until = plan.expires_at.strftime(_MOMENT)
-        click.echo(
-            f"plan written to {out}, digest {digest}; until {until}, `vdvs apply --plan {out}` applies it", err=True
-        )
+        tell(f"plan written to {out}, digest {digest}; until {until}, `vdvs apply --plan {out}` applies it")
     return code
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.world import ANOTHER_PYTHON, G1, G2, VM1, Agent, outcomes, vmgroup
+from tests.agent.world import ANOTHER, ANOTHER_PYTHON, G1, G2, VM1, Agent, outcomes, vmgroup
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,6 +23,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         killed = item.path.name == "test_killed.py"  # which runs processes of its own
         if here in item.path.parents and (not asks or killed or own & {"monkeypatch", "python"}):
             item.add_marker(inside)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def another_python() -> Iterator[None]:
+    """Another interpreter, if one is asked for, runs as long as the tests."""
+    if ANOTHER_PYTHON is not None:
+        ANOTHER.start()
+    yield
+    ANOTHER.stop()
 
 
 @pytest.fixture

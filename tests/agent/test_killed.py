@@ -429,6 +429,7 @@ def kill_and_go_on(work: Work, first: Agent, folder: Path, choose: Callable[[int
         shutil.rmtree(killed.root)
 
 
+@pytest.mark.also_slow
 @pytest.mark.parametrize("name", WORKS)
 def test_killed_in_random_states(name: str, agent: Agent, tmp_path_factory: Any, chance: random.Random) -> None:
     folder = tmp_path_factory.mktemp("killed")

@@ -14,11 +14,12 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -43,6 +44,37 @@ LOCAL_SH = "etc/rc.local.d/local.sh"
 Action = dict[str, Any]
 
 
+class AnotherPython:
+    """The interpreter `ANOTHER_PYTHON`, with the agent imported; it forks for each host."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, which outlives the test."""
+        self._process = subprocess.Popen([str(ANOTHER_PYTHON), "-E", "-s", str(SERVE)], stdin=subprocess.PIPE)
+
+    def stop(self) -> None:
+        """End it."""
+        if self._process is not None:
+            self._process.communicate(timeout=10)
+
+    def serve(self, root: Path) -> tuple[BinaryIO, BinaryIO]:
+        """Start an agent for this host; return what it reads and what it writes."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        with tempfile.TemporaryDirectory() as folder:
+            ends = [os.path.join(folder, name) for name in ("requests", "replies")]
+            for end in ends:
+                os.mkfifo(end)
+            self._process.stdin.write("\t".join([str(root), *ends]).encode() + b"\n")
+            self._process.stdin.flush()
+            return Path(ends[0]).open("wb"), Path(ends[1]).open("rb")
+
+
+ANOTHER = AnotherPython()
+
+
 class Agent:
     """The agent on a host whose `/` is the folder `root`, with one datastore called SHARED, mounted."""
 
@@ -51,7 +83,7 @@ class Agent:
         self.volume = root / URL[1:]
         self.dockvols = self.volume / "dockvols"
         self.db = self.dockvols / "vmdkops_config.db"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._talk: tuple[BinaryIO, BinaryIO] | None = None
         self.dockvols.mkdir(parents=True)
         (root / "vmfs/volumes/SHARED").symlink_to(VOLUME)
         facts._kept_drivers.clear()
@@ -83,25 +115,19 @@ class Agent:
 
     def _elsewhere(self, request: str) -> bytes:
         """The answer of an agent that is run by another interpreter, and stays up."""
-        if self._process is None:
-            command = [str(ANOTHER_PYTHON), "-E", "-s", str(SERVE), str(self.root)]
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            assert b"hello" in self._line()
-        assert self._process.stdin is not None
-        self._process.stdin.write(request.encode() + b"\n")
-        self._process.stdin.flush()
-        return self._line()
-
-    def _line(self) -> bytes:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        return self._process.stdout.readline()
+        if self._talk is None:
+            self._talk = ANOTHER.serve(self.root)
+            assert b"hello" in self._talk[1].readline()
+        self._talk[0].write(request.encode() + b"\n")
+        self._talk[0].flush()
+        return self._talk[1].readline()
 
     def close(self) -> None:
         """End the agent of another interpreter, if there is one."""
-        if self._process is not None:
-            self._process.communicate(timeout=10)
-            self._process = None
+        if self._talk is not None:
+            for stream in self._talk:
+                stream.close()
+            self._talk = None
 
     def look(self, known: str | None = None, deadline: float = 0) -> Any:
         """The config DB as `observe` reports it."""

@@ -18,7 +18,7 @@ from typing import Any
 from tests.render import schemas
 
 ROOT = Path(__file__).parents[2]
-SOON = 20.0
+SOON = 60.0
 LINK = "manifests/.vdvs-lab/hosts/esxiz20/etc/vmware/vmdkops/auth-db"
 HOST_FOLDER = "manifests/.vdvs-lab/hosts/esxiz20"
 LOCAL_SH = "etc/rc.local.d/local.sh"

@@ -19,6 +19,7 @@ import pytest
 
 from tests.controller.daemon import Daemon
 from tests.controller.large import ON_GROUPS, ON_HOSTS, Large, drifts, events, execute, kill_an_agent, link, run
+from tests.repetitions import times
 
 SOON = 60.0
 
@@ -113,7 +114,7 @@ def test_manual_changes_are_reported_and_healed_once(site: Large, chance: Random
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("site", [(20, 200)], indirect=True)
 def test_chaos_on_twenty_hosts(site: Large, chance: Random, watches: list[Daemon]) -> None:
-    chaos(site, chance, watches, 300)
+    chaos(site, chance, watches, times(300))
 
 
 def kills(site: Large, chance: Random, rounds: int) -> None:
@@ -142,6 +143,7 @@ def kills(site: Large, chance: Random, rounds: int) -> None:
     assert len(backups) <= min(10, len(injected)), "what was healed once was not written again"
 
 
+@pytest.mark.also_slow
 def test_a_watch_that_is_killed_loses_nothing(site: Large, chance: Random) -> None:
     kills(site, chance, 6)
 
@@ -150,7 +152,7 @@ def test_a_watch_that_is_killed_loses_nothing(site: Large, chance: Random) -> No
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("site", [(3, 100)], indirect=True)
 def test_a_hundred_kills(site: Large, chance: Random) -> None:
-    kills(site, chance, 100)
+    kills(site, chance, times(100))
 
 
 def test_two_watches_of_one_site_do_no_harm(site: Large, chance: Random, watches: list[Daemon]) -> None:

@@ -14,10 +14,11 @@ import pytest
 from reconciler.model.diff import Op
 from tests.e2e.ready import ReadyVdvs
 from tests.e2e.site import SEED, LabSite, statuses
+from tests.repetitions import times
 
 PROCESSES = 8
 ROUNDS = 3
-MANY_ROUNDS = 50
+MANY_ROUNDS = times(50)
 HOSTS = ("esxiz10", "esxiz20")
 
 
@@ -96,6 +97,7 @@ def check(shared: LabSite, writers: list[Writer], codes: list[int]) -> None:
     assert not [path.name for path in shared.db.parent.iterdir() if path.name.endswith("-journal")]
 
 
+@pytest.mark.also_slow
 def test_who_says_it_is_done_is_done(shared: LabSite, writers: list[Writer]) -> None:
     quarrel(shared, writers, ROUNDS)
 

@@ -25,9 +25,10 @@ from reconciler.agent.db.rules import violations
 from tests.e2e.ready import ReadyVdvs
 from tests.e2e.site import SEED, LabSite, assert_in_sync
 from tests.processes import children_of, is_running, kill, wait_until_nobody_names
+from tests.repetitions import times
 
 KILLS = 16  # of each victim
-MANY = 184
+MANY = times(184)
 AT_ONCE = 2  # sites
 MISSES = 8  # after so many, what an apply takes is measured anew
 ANEW = 0.2  # how often the whole site is made anew, and not changed
@@ -164,6 +165,7 @@ def kill_often(victim: str, times: int, folder: Path, chance: random.Random) -> 
     assert_in_sync(killing.site)
 
 
+@pytest.mark.also_slow
 @pytest.mark.parametrize("victim", ["vdvs", "agent"])
 def test_killed_at_random_moments(victim: str, tmp_path: Path, chance: random.Random) -> None:
     kill_often(victim, KILLS, tmp_path / "site", chance)

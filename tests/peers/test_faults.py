@@ -22,10 +22,11 @@ from tests.peers.sshd import Fleet, Server
 from tests.peers.test_by_ssh import SSHSite
 from tests.peers.vcsim import Simulator, finish
 from tests.processes import kill
+from tests.repetitions import times
 
 __all__ = ["mount"]  # a fixture
 VDVS = Path(sys.executable).with_name("vdvs")
-KILLS = 8
+KILLS = times(8)
 
 
 def vdvs(site: SSHSite, command: str) -> tuple[int, str]:
