@@ -224,7 +224,9 @@ def by_ssh(folder: Path, hosts: int, rounds: int) -> None:
     """Measure and print: passes over many hosts."""
     with fleet_of(folder, hosts) as (manifests, bare):
         ratios = [first_pass(manifests, bare, rounds)]
-        ratios += others.ratios(folder, bare, [VDVS, "diff", "-f", manifests, "--site", manifests.with_name("site.yaml")], rounds)
+        ratios += others.ratios(
+            folder, bare, [VDVS, "diff", "-f", manifests, "--site", manifests.with_name("site.yaml")], rounds
+        )
         ours = asyncio.run(passes(manifests, rounds))
     print(table(ratios))
     print(f"\nfirst look: {each(ours.first_cpu, hosts)} ms of our CPU time per host (at most 6 wanted)")

@@ -179,6 +179,7 @@ def _introduce(name: str, read: saved.Read) -> None:
         f"rolls back to {question.applying.backup}" if question.applying.backup else "",
         f"set {question.applying.set}" if question.applying.set else "",
         "removes what the set no longer declares (--prune)" if question.applying.prune else "",
+        "believes the records in config DBs (--trust-records)" if question.applying.trust_records else "",
         "may destroy (--allow-destroy)" if question.destroy else "",
     ]
     words = "".join(f"; {ask}" for ask in asks if ask)

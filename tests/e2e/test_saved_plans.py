@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import stat
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -407,8 +406,9 @@ def test_what_was_selected_stays_selected(applied: LabSite) -> None:
 def test_the_lab_that_it_was_made_for_is_gone(applied: LabSite) -> None:
     applied.write(MORE)
     file = plan(applied)
-    shutil.rmtree(applied.lab)
+    away = applied.lab.rename(applied.folder / "away")
     result = apply(file)
     assert result.exit_code == 2
     assert "does not exist" in result.stderr
     assert not applied.lab.exists()
+    away.rename(applied.lab)

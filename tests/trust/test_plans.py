@@ -138,10 +138,10 @@ def test_destroying_takes_the_consent_of_whoever_applies(site: LabSite) -> None:
 
 def test_what_it_asks_for_is_told_before_anything_is_done(site: LabSite) -> None:
     made = planned(site, MORE, "--allow-destroy", "--set", "prod").plan
-    applying = replace(made.question.applying, prune=True)
+    applying = replace(made.question.applying, prune=True, trust_records=True)
     said = apply(site, replace(made, question=replace(made.question, applying=applying)), "--dry-run").stderr
     first = said.splitlines()[0]
-    for part in ("set prod", "--prune", "--allow-destroy", "digest sha256:", "for "):
+    for part in ("set prod", "--prune", "--trust-records", "--allow-destroy", "digest sha256:", "for "):
         assert part in first
 
 
