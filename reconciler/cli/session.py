@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from reconciler.cli.errors import report
 from reconciler.cli.options import AUDIT
 from reconciler.cli.progress import TerminalProgress
+from reconciler.loader.files import Seen
 from reconciler.model.diff import Diff
 from reconciler.model.kinds.site import SSH, Site
 from reconciler.model.ownership import Applying
@@ -31,8 +32,8 @@ Value = TypeVar("Value")
 
 
 class Session(Struct, frozen=True):
-    """The manifests of one command, the objects that -l selects (None: all), and who applies them (None: they are not
-    applied). `documents`: the manifests themselves, if they were asked for.
+    """The manifests of one command, the objects that -l selects (None: all), who applies them (None: they are not
+    applied), and what was read of them. `documents`: the manifests themselves, if they were asked for.
     """
 
     connections: Connections
@@ -41,6 +42,7 @@ class Session(Struct, frozen=True):
     paths: tuple[str, ...]
     only: frozenset[ObjectRef] | None
     applying: Applying | None = None
+    seen: Seen = field(default_factory=Seen)
     documents: tuple[Any, ...] = ()
 
     def run(self, policy: Policy) -> Outcome:
@@ -86,14 +88,19 @@ def site_of(loaded: Loaded) -> Site:
 
 
 def open_session(
-    paths: Sequence[str], site: str | None, selector: str | None = None, *, keep_documents: bool = False
+    paths: Sequence[str],
+    site: str | None,
+    selector: str | None = None,
+    *,
+    early: bool = True,
+    keep_documents: bool = False,
 ) -> Session:
-    """Load the manifests; every error in them is raised at once."""
+    """Load the manifests; every error in them is raised at once. `early`: see `Connections.load`."""
     stdin = sys.stdin.buffer if "-" in paths else None
     made = connections()
-    loaded = made.load(paths, site, stdin, keep_documents=keep_documents)
+    loaded = made.load(paths, site, stdin, early=early, keep_documents=keep_documents)
     desired, reached = loaded.desired, site_of(loaded)
     only = Selector.parse(selector).select(desired) if selector else None
     if only is not None and not only:
         report(f"warning: no object has these labels ({selector})")
-    return Session(made, desired, reached, tuple(paths), only, documents=loaded.documents)
+    return Session(made, desired, reached, tuple(paths), only, seen=loaded.seen, documents=loaded.documents)

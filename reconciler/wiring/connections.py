@@ -45,9 +45,18 @@ class Connections:
                 runner.run(self._hosts.close())
 
     def load(
-        self, paths: Sequence[str], site: str | None, stdin: IO[bytes] | None, *, keep_documents: bool = False
+        self,
+        paths: Sequence[str],
+        site: str | None,
+        stdin: IO[bytes] | None,
+        *,
+        early: bool = True,
+        keep_documents: bool = False,
     ) -> loader.Loaded:
-        """Load the manifests, see `loader.load`, and connect to their hosts in parallel, if their site exists."""
+        """Load the manifests, see `loader.load`, and connect to their hosts in parallel, if their site exists.
+
+        `early` False: connect to none before all of them are read.
+        """
         loop = self._runner.get_loop()
         if stdin is not None:  # read here: a thread that waits for input could not be interrupted
             stdin = BytesIO(stdin.read(loader.LARGEST + 1))
@@ -55,7 +64,8 @@ class Connections:
         def on_host(site: Site, host: DesiredHost) -> None:
             loop.call_soon_threadsafe(self._connect, site, host)
 
-        read = partial(loader.load, paths, site=site, stdin=stdin, on_host=on_host, keep_documents=keep_documents)
+        begin = on_host if early else None
+        read = partial(loader.load, paths, site=site, stdin=stdin, on_host=begin, keep_documents=keep_documents)
         return self.run(lambda: asyncio.to_thread(read))
 
     def _connect(self, site: Site, host: DesiredHost) -> None:
