@@ -202,9 +202,8 @@ class TestSiteAmongTheManifests:
     def test_nothing_outside_its_folder_is_a_lab_or_an_inventory(self, path: str) -> None:
         Path("m/.link").symlink_to("../elsewhere")
         assert "spec.lab.directory leads out of its folder" in self.refusal(f"{{lab: {{directory: {path}}}}}")
-        assert "spec.inventory.file leads out of its folder" in self.refusal(
-            f"{{lab: {{}}, inventory: {{file: {path}}}}}"
-        )
+        Path("m/site.yaml").write_text(SITE + f"spec: {{inventory: {{file: {path}}}}}\n")
+        assert "spec.inventory.file: leads out of the folder" in errors_of("m")[0]
 
     def test_the_default_folder_of_a_lab_may_be_a_link_too(self) -> None:
         Path("m/.vdvs-lab").symlink_to("../elsewhere")
