@@ -21,7 +21,7 @@ RUN /build/bin/python -m build --wheel --no-isolation --outdir /dist \
 
 FROM ${PYTHON}
 COPY --from=build /opt/vdvs /opt/vdvs
-# git tells from which commit the manifests are, ssh-keygen whose signature it has.
+# git tells from which commit the manifests are, ssh-keygen whose signature it has; ssh evaluates ~/.ssh/config.
 RUN apt-get update && apt-get install --yes --no-install-recommends git openssh-client && rm -rf /var/lib/apt/lists/*
 # What a watch keeps: its history, and logins that were refused.
 RUN install -d -o 10001 -g 10001 /var/lib/vdvs

@@ -64,7 +64,9 @@ def fleet_of(folder: Path, hosts: int) -> Iterator[tuple[Path, list[str]]]:
             for program in others.ON_HOSTS:
                 (server.folder / "bin" / program).symlink_to(str(shutil.which(program)))
         manifests = folder / "manifests.yaml"
-        manifests.write_text("---\n".join(_documents(fleet, folder / "lab" / "inventory.json")))
+        site, *documents = _documents(fleet, folder / "lab" / "inventory.json")
+        (folder / "site.yaml").write_text(site)
+        manifests.write_text("---\n".join(documents))
         known = [str(fleet.key), str(fleet.known_hosts), str(sshd.PORT), getpass.getuser()]
         yield manifests, [*known, *(server.address for server in fleet.servers.values())]
     finally:
@@ -90,11 +92,11 @@ def _document(kind: str, name: str, spec: Mapping[str, object]) -> str:
 
 def first_pass(manifests: Path, bare: list[str], rounds: int) -> Ratio:
     """A whole `vdvs diff` against connecting and starting Python."""
-    measure([VDVS, "apply", "-f", manifests])
+    measure([VDVS, "apply", "-f", manifests, "--site", manifests.with_name("site.yaml")])
     pairs = []
     for number in range(rounds):
         progress(f"ssh, round {number + 1} of {rounds}")
-        one = measure([VDVS, "diff", "-f", manifests])
+        one = measure([VDVS, "diff", "-f", manifests, "--site", manifests.with_name("site.yaml")])
         pairs.append((one, measure([sys.executable, "-c", FLOOR, *bare])))
     note = f"{len(bare) - 4} hosts by SSH; at most 1.3 wanted"
     return Ratio("vdvs diff", "asyncssh: Python and its imports", tuple(pairs), note)
@@ -112,12 +114,11 @@ class Passes:
 
 async def passes(manifests: Path, rounds: int) -> Passes:
     """Measure looks at all hosts in this process."""
-    desired = loader.load([str(manifests)]).desired
-    if desired.site is None:
-        raise SystemExit("the manifests have no Site")
+    loaded = loader.load([str(manifests)], site=str(manifests.with_name("site.yaml")))
+    desired = loaded.desired
     found = Passes([], [], [])
     for number in range(rounds + 1):
-        async with open_world(desired.site, Nobody()) as world:
+        async with open_world(loaded.site, Nobody()) as world:
             before = time.process_time()
             await assess(desired, world)
             if number:  # the very first one imports asyncssh
@@ -223,7 +224,9 @@ def by_ssh(folder: Path, hosts: int, rounds: int) -> None:
     """Measure and print: passes over many hosts."""
     with fleet_of(folder, hosts) as (manifests, bare):
         ratios = [first_pass(manifests, bare, rounds)]
-        ratios += others.ratios(folder, bare, [VDVS, "diff", "-f", manifests], rounds)
+        ratios += others.ratios(
+            folder, bare, [VDVS, "diff", "-f", manifests, "--site", manifests.with_name("site.yaml")], rounds
+        )
         ours = asyncio.run(passes(manifests, rounds))
     print(table(ratios))
     print(f"\nfirst look: {each(ours.first_cpu, hosts)} ms of our CPU time per host (at most 6 wanted)")

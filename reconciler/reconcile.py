@@ -1,6 +1,6 @@
 """The one use case: look, compare, plan, apply what the policy allows, look again. Every command goes through it.
 
-`prepare` stops before the writing, and `carry_out` goes on from there, later, if nothing has changed since.
+`prepare` stops before the writing; `ask_again` and `carry_out` go on from there, later, if nothing has changed since.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Final
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -25,16 +26,15 @@ from reconciler.model.base import Risk
 from reconciler.model.diff import Diff
 from reconciler.model.errors import UsageError
 from reconciler.model.kinds.host import MaintenanceAction
-from reconciler.model.kinds.site import Site
 from reconciler.model.memo import Memo
 from reconciler.model.outcome import ActionResult, Assessment, BackupMade, Outcome, first_differences
 from reconciler.model.ownership import Applying, Kept
-from reconciler.model.plan import APPLY, APPLY_AND_DESTROY, REPORT_ONLY, Plan, Policy, SavedPlan
+from reconciler.model.plan import APPLY, APPLY_AND_DESTROY, REPORT_ONLY, Plan, Policy, Question, SavedPlan
 from reconciler.model.refs import ObjectRef
 from reconciler.model.state import Desired, Observed, Resolved
 from reconciler.planning.differ import diff, without_uuid
 from reconciler.planning.host.undeclared import undeclared_hosts
-from reconciler.planning.invalidated import appeared_since, invalidated
+from reconciler.planning.invalidated import invalidated, only_planned
 from reconciler.planning.kept import learned, written
 from reconciler.planning.planner import plan
 from reconciler.planning.resolve import resolve_places, resolve_rest
@@ -43,17 +43,23 @@ from reconciler.ports import Books, Clock, HostAgent, Hosts, InventorySource, Ma
 __all__ = [
     "APPLY",
     "APPLY_AND_DESTROY",
+    "LONGEST_PLAN",
     "REPORT_ONLY",
+    "Answer",
     "Approval",
     "Policy",
     "World",
+    "ask_again",
     "assess",
     "carry_out",
+    "check_consent",
     "prepare",
     "reconcile",
 ]
 
 _REPLANS = 3
+LONGEST_PLAN: Final = timedelta(days=30)
+_CLOCKS_APART: Final = timedelta(hours=1)  # between the machine that made a plan and ours
 
 
 class Memory:
@@ -216,58 +222,77 @@ async def reconcile(desired: Desired, world: World, policy: Policy, applying: Ap
     return Outcome(before, steps, results, now, objects, tuple(replanned), tuple(backups), _readers(now))
 
 
-async def prepare(desired: Desired, world: World, policy: Policy, applying: Applying, lasting: timedelta) -> SavedPlan:
+async def prepare(question: Question, desired: Desired, world: World, lasting: timedelta) -> SavedPlan:
     """Look, compare and plan; write nothing. The plan may be applied for as long as `lasting`.
 
-    Raises InventoryError.
+    `desired`: what the question declares. Raises InventoryError.
     """
     drawn: dict[ObjectRef, str] = {}
-    found = await assess(desired, world, applying, drawn)
+    found = await assess(desired, world, question.applying, drawn)
     return SavedPlan(
         made_at=found.observed_at,
         expires_at=found.observed_at + lasting,
         made_by=f"vdvs {__version__}",
-        desired=desired,
-        policy=policy,
-        applying=applying,
-        drawn=tuple(sorted(drawn.items(), key=lambda item: item[0])),
-        diff=found.diff.of(policy.objects),
-        plan=_planned(found, policy, applying),
+        question=replace(question, drawn=tuple(sorted(drawn.items(), key=lambda item: item[0]))),
+        diff=found.diff.of(question.objects),
+        plan=_planned(found, question.policy, question.applying),
     )
 
 
 class Approval(Struct, frozen=True):
-    """Consent to a saved plan: `by` (`user@host`) applies it, to `site` (if given), with actions of these risks."""
+    """Consent to a saved plan: `by` (`user@host`) applies it, with actions of these risks."""
 
     by: str
     risks: frozenset[Risk]
-    site: Site | None = None
 
 
-async def carry_out(saved: SavedPlan, world: World, approval: Approval) -> Outcome:
-    """Carry out exactly a saved plan, or nothing at all: a new plan is never made.
+class Answer(Struct, frozen=True):
+    """What a saved plan comes to now: only `steps` may be carried out. `steps.withheld` has the reason where nothing,
+    or not everything, may be. `done`: nothing is left to do."""
 
-    First it plans again what the plan was made from. Unless the new plan has every step of the saved one, nothing is
-    written anywhere, and the outcome has no step and the reason for each object.
+    saved: SavedPlan
+    desired: Desired
+    before: Assessment
+    steps: Plan
+    done: bool = False
 
-    Raises UsageError for a plan that has expired, was made for another site, or has a risk that is not approved, and
-    InventoryError.
+    @property
+    def refused(self) -> bool:
+        """Whether the site, or the plan itself, is not what it was: nothing may be written."""
+        return self.steps.empty and not self.done and not self.saved.plan.empty
+
+
+async def ask_again(saved: SavedPlan, desired: Desired, world: World, by: str) -> Answer:
+    """Plan again what the plan was made from, and compare. Nothing that the plan says of its own answer is believed:
+    whatever is shown or done comes from the new one.
+
+    `desired`: what the question declares, at the site that is reached. Raises UsageError for a plan that has expired,
+    and InventoryError.
     """
-    _check(saved, approval, world.clock.now())
-    saved = _signed(saved, approval.by)
-    before = await assess(saved.desired, world, saved.applying, dict(saved.drawn))
-    steps = _planned(before, saved.policy, saved.applying)
-    if steps.empty and before.diff.of(saved.policy.objects).settled:  # done already, by this very plan or otherwise
-        return Outcome(before, steps, (), None, verdicts(before.diff, steps, (), None))
-    refused = invalidated(saved, before.diff, steps)
-    if refused:
-        nothing = Plan((), (), refused)
-        return Outcome(before, nothing, (), None, verdicts(before.diff, nothing, (), None))
-    steps = replace(saved.plan, withheld=saved.plan.withheld + appeared_since(saved, before.diff))
+    _check_times(saved, world.clock.now())
+    saved = _signed(saved, by)
+    question = saved.question
+    before = await assess(desired, world, question.applying, dict(question.drawn))
+    steps = _planned(before, question.policy, question.applying)
+    if steps.empty and before.diff.of(question.objects).settled:  # done already, by this very plan or otherwise
+        return Answer(saved, desired, before, steps, done=True)
+    if refused := invalidated(saved, before.diff, steps):
+        return Answer(saved, desired, before, Plan((), (), refused))
+    return Answer(saved, desired, before, only_planned(saved, before.diff, steps))
+
+
+async def carry_out(answer: Answer, world: World, approval: Approval) -> Outcome:
+    """Carry out exactly what was planned, or nothing at all: a new plan is never made.
+
+    Raises UsageError for a risk that is not approved, and InventoryError.
+    """
+    before, steps = answer.before, answer.steps
+    check_consent(steps, approval)
     if steps.empty:
         return Outcome(before, steps, (), None, verdicts(before.diff, steps, (), None))
-    done = await _execute(steps, before, world, saved.applying, "saved plan")
-    after = await _verify(steps, saved.desired, before, world, saved.applying, dict(saved.drawn))
+    question = answer.saved.question
+    done = await _execute(steps, before, world, question.applying, "saved plan")
+    after = await _verify(steps, answer.desired, before, world, question.applying, dict(question.drawn))
     world.books.end(done.results, done.backups, after)
     learn(world, after)
     objects = verdicts(before.diff, steps, done.results, after.diff)
@@ -297,29 +322,36 @@ def _how(policy: Policy, applying: Applying | None) -> str:
     return "apply" if policy.config_db_lifecycle else "watch"
 
 
-def _check(saved: SavedPlan, approval: Approval, now: datetime) -> None:
-    """Raise UsageError if this plan must not be applied now, here, and with this consent."""
+def _check_times(saved: SavedPlan, now: datetime) -> None:
     if now >= saved.expires_at:
         raise UsageError(
             f"the plan expired at {saved.expires_at:%Y-%m-%d %H:%M:%S} UTC; make a new one with `vdvs plan`"
         )
-    made_for, site = saved.desired.site, approval.site
-    if site is not None and (made_for is None or (site.name, site.reach) != (made_for.name, made_for.reach)):
-        raise UsageError(f"the plan was made for {made_for or 'no site'}, not for {site}")
-    if Risk.DESTROYS in saved.plan.risks - approval.risks:
+    if saved.expires_at - saved.made_at > LONGEST_PLAN or saved.made_at > now + _CLOCKS_APART:
+        raise UsageError(
+            f"the plan says that it was made at {saved.made_at:%Y-%m-%d %H:%M:%S} UTC and holds until "
+            f"{saved.expires_at:%Y-%m-%d %H:%M:%S} UTC, which cannot be: a plan is made in the past and holds "
+            f"{LONGEST_PLAN.days} days at most; make a new one with `vdvs plan`"
+        )
+
+
+def check_consent(steps: Plan, approval: Approval) -> None:
+    """Raise UsageError if these steps have a risk that is not approved."""
+    more = steps.risks - approval.risks
+    if Risk.DESTROYS in more:
         raise UsageError("the plan destroys something; look at it with --dry-run, then give --allow-destroy")
-    if more := sorted(saved.plan.risks - approval.risks):
-        raise UsageError(f"the plan has risks that are not approved: {', '.join(risk.value for risk in more)}")
+    if more:
+        raise UsageError(f"the plan has risks that are not approved: {', '.join(sorted(risk.value for risk in more))}")
 
 
 def _signed(saved: SavedPlan, by: str) -> SavedPlan:
     """Return the plan as `by` applies it, who need not have made it."""
-    stamp = saved.applying.stamp
-    if stamp.by == by:
-        return saved
-    stamp = replace(stamp, by=f"{by}, planned by {stamp.by}")
+    stamp = saved.question.applying.stamp
+    if stamp.by != by:
+        stamp = replace(stamp, by=f"{by}, planned by {stamp.by}")
     steps = tuple(replace(step, stamp=stamp) for step in saved.plan.config_dbs)
-    return replace(saved, applying=replace(saved.applying, stamp=stamp), plan=replace(saved.plan, config_dbs=steps))
+    question = replace(saved.question, applying=replace(saved.question.applying, stamp=stamp))
+    return replace(saved, question=question, plan=replace(saved.plan, config_dbs=steps))
 
 
 def _readers(seen: Assessment) -> tuple[str, ...]:

@@ -20,8 +20,9 @@ AUDIT = "vdvs.audit"
 site = click.option(
     "--site",
     metavar="FILE",
+    envvar="VDVS_SITE",
     shell_complete=completing.files,
-    help="Manifest with the Site; default: the Site among the manifests given with -f.",
+    help="Manifest with the Site. Default: $VDVS_SITE, or the Site among the manifests, which may only be a lab.",
 )
 selector = click.option(
     "-l",
@@ -129,17 +130,22 @@ def _set_audit(context: click.Context, _option: click.Parameter, given: str | No
     context.meta[AUDIT] = given
 
 
-def _default_paths(context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+def default_paths() -> tuple[str, ...]:
+    """Return $VDVS_MANIFESTS or ./manifests; empty if there is neither."""
     import os
 
-    if given or context.resilient_parsing or context.params.get("of") == "audit":  # the audit log is of all sites
-        return given
     if named := os.environ.get("VDVS_MANIFESTS"):
         return (named,)
     if os.path.islink(DEFAULT_MANIFESTS):  # nobody named it, so it is as little trusted as the folder that it is in
-        raise click.UsageError(f"./{DEFAULT_MANIFESTS} is a link; give what it leads to with -f", context)
-    if os.path.isdir(DEFAULT_MANIFESTS):
-        return (DEFAULT_MANIFESTS,)
+        raise click.UsageError(f"./{DEFAULT_MANIFESTS} is a link; give what it leads to with -f")
+    return (DEFAULT_MANIFESTS,) if os.path.isdir(DEFAULT_MANIFESTS) else ()
+
+
+def _default_paths(context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    if given or context.resilient_parsing or context.params.get("of") == "audit":  # the audit log is of all sites
+        return given
+    if found := default_paths():
+        return found
     raise click.UsageError(
         f"no manifests: give -f PATH, set VDVS_MANIFESTS, or run it where ./{DEFAULT_MANIFESTS} is", context
     )

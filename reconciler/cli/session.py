@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from msgspec import Struct, field
@@ -15,7 +15,6 @@ from reconciler.cli.options import AUDIT
 from reconciler.cli.progress import TerminalProgress
 from reconciler.loader.files import Seen
 from reconciler.model.diff import Diff
-from reconciler.model.errors import UsageError
 from reconciler.model.kinds.site import SSH, Site
 from reconciler.model.ownership import Applying
 from reconciler.model.refs import ObjectRef
@@ -24,6 +23,7 @@ from reconciler.planning.selector import Selector
 from reconciler.wiring.connections import Connections
 
 if TYPE_CHECKING:
+    from reconciler.loader import Loaded
     from reconciler.model.outcome import Outcome
     from reconciler.model.plan import Policy
     from reconciler.reconcile import World
@@ -33,7 +33,7 @@ Value = TypeVar("Value")
 
 class Session(Struct, frozen=True):
     """The manifests of one command, the objects that -l selects (None: all), who applies them (None: they are not
-    applied), and what was read of them.
+    applied), and what was read of them. `documents`: the manifests themselves, if they were asked for.
     """
 
     connections: Connections
@@ -43,6 +43,7 @@ class Session(Struct, frozen=True):
     only: frozenset[ObjectRef] | None
     applying: Applying | None = None
     seen: Seen = field(default_factory=Seen)
+    documents: tuple[Any, ...] = ()
 
     def run(self, policy: Policy) -> Outcome:
         """One pass over the site."""
@@ -78,24 +79,28 @@ def connections() -> Connections:
     return click.get_current_context().with_resource(Connections())
 
 
-def site_of(desired: Desired) -> Site:
-    """Return the Site of these manifests. Raises UsageError if there is none."""
-    if desired.site is None:
-        raise UsageError(
-            "no Site: give --site FILE, or put a manifest of kind Site among those given with -f "
-            "(`vdvs lab up` writes one to .vdvs-lab/site.yaml)"
-        )
-    return desired.site
+def site_of(loaded: Loaded) -> Site:
+    """Return the Site of these manifests, and report those that are not used. Raises UsageError if there is none."""
+    site = loaded.site
+    for note in loaded.notes:
+        report(note)
+    return site
 
 
-def open_session(paths: Sequence[str], site: str | None, selector: str | None = None, *, early: bool = True) -> Session:
+def open_session(
+    paths: Sequence[str],
+    site: str | None,
+    selector: str | None = None,
+    *,
+    early: bool = True,
+    keep_documents: bool = False,
+) -> Session:
     """Load the manifests; every error in them is raised at once. `early`: see `Connections.load`."""
     stdin = sys.stdin.buffer if "-" in paths else None
     made = connections()
-    loaded = made.load(paths, site, stdin, early=early)
-    desired = loaded.desired
-    reached = site_of(desired)
+    loaded = made.load(paths, site, stdin, early=early, keep_documents=keep_documents)
+    desired, reached = loaded.desired, site_of(loaded)
     only = Selector.parse(selector).select(desired) if selector else None
     if only is not None and not only:
         report(f"warning: no object has these labels ({selector})")
-    return Session(made, desired, reached, tuple(paths), only, seen=loaded.seen)
+    return Session(made, desired, reached, tuple(paths), only, seen=loaded.seen, documents=loaded.documents)

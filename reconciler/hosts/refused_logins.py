@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler import private
+from reconciler.hosts.ssh_config import home
 from reconciler.model.errors import UsageError
 from reconciler.model.kinds.site import SSH, Login
 
@@ -75,7 +76,7 @@ class RefusedLogins:
 def _proof(login: Login, ssh: SSH, salt: str) -> str:
     """Return a digest that differs for every login. Of keys it covers the state of their files; the content of an SSH
     agent is not known."""
-    folder = Path(os.path.expanduser("~/.ssh"))  # noqa: PTH111 - Path.expanduser raises for a user without a home
+    folder = (home() or Path("/")) / ".ssh"
     keys = [Path(ssh.identity_file)] if ssh.identity_file is not None else sorted(folder.glob("id_*"))
     parts = [login.user, *(_state(file) for file in (*keys, folder / "config"))]
     if login.password is not None:

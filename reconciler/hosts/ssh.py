@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import warnings
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -17,8 +18,12 @@ import asyncssh
 from reconciler.hosts.bundle import BOOTSTRAP, ship
 from reconciler.hosts.client import AgentClient
 from reconciler.hosts.kept_drivers import KeptDrivers
+from reconciler.hosts.known_hosts import KnownHosts, Trusted
 from reconciler.hosts.lines import READ_AHEAD, Channel
 from reconciler.hosts.refused_logins import RefusedLogins
+from reconciler.hosts.ssh_algorithms import algorithms
+from reconciler.hosts.ssh_config import SSHConfig, SSHConfigError, Told
+from reconciler.hosts.ssh_keys import login_keys
 from reconciler.hosts.ssh_trouble import Gatekeeper, as_unreachable
 from reconciler.model.errors import HostUnreachableError
 from reconciler.model.kinds.site import SSH, Login
@@ -30,6 +35,7 @@ COMMAND = (
     f'if command -v python >/dev/null 2>&1; then exec python -E -s -S -c "{BOOTSTRAP}"; fi; '
     "echo no python3 and no python in PATH=$PATH >&2; exit 127"
 )
+warnings.filterwarnings("ignore", message="Diffie-Hellman over finite fields")  # it is the host that offers no better
 _KEEPALIVE, _MISSED = 15, 3  # seconds between questions whether the peer is there, and how many it may leave open
 _PATIENCE = 5.0  # seconds for a channel to close
 _UNTIL_IT_LISTENS = (0.1, 0.4, 1.5)  # seconds that an SSH service gets, step by step, once it was started
@@ -53,7 +59,8 @@ class Services(Protocol):
 
 class SSHHosts:
     """Implements `ports.Hosts`. `login` is asked for each connection, so new credentials are taken up; it raises
-    UsageError if they are unusable. `services` None: the SSH service of a host is not touched.
+    UsageError if they are unusable. `services` None: the SSH service of a host is not touched. `allows` says which
+    addresses may be connected to, wherever they come from.
     """
 
     def __init__(
@@ -63,8 +70,12 @@ class SSHHosts:
         refused: RefusedLogins,
         drivers: KeptDrivers,
         services: Services | None = None,
+        allows: Callable[[str], bool] = lambda _address: True,
     ) -> None:
         self._ssh = ssh
+        self._allows = allows
+        self._config = SSHConfig(jump_unchecked=ssh.ignore_host_keys)
+        self._known_hosts = KnownHosts()
         self._services = services
         self._login = login
         self._refused = refused
@@ -128,8 +139,10 @@ class SSHHosts:
 
     async def _connect(self, address: str) -> asyncssh.SSHClientConnection:
         """Log in, once: see `RefusedLogins`."""
-        login = self._login()
-        where = f"{address}:{self._ssh.port or asyncssh.DEFAULT_PORT}"
+        if not self._allows(address):
+            raise HostUnreachableError(f"{address}: the Site does not allow this address (spec.allow.hosts)")
+        login, ssh = self._login(), self._ssh
+        where = f"{address}:{ssh.port or asyncssh.DEFAULT_PORT}"
         gatekeeper = None
         if not os.path.expanduser("~").startswith("/"):  # noqa: PTH111 - Path.expanduser raises there, as asyncssh does
             raise HostUnreachableError(
@@ -137,46 +150,60 @@ class SSHHosts:
                 " configuration: set HOME"
             )
         try:
-            options = with_quick_ciphers(asyncssh.SSHClientConnectionOptions(host=address, **self._options(login)))
-            where = f"{options.host}:{options.port}"
-            if (refused := self._refused.why_not(where, login, self._ssh)) is not None:
+            told = await self._config.of(address, login.user, ssh.port)
+            where = f"{told.host}:{told.port}"
+            if (refused := self._refused.why_not(where, login, ssh)) is not None:
                 raise HostUnreachableError(refused)
-            gatekeeper = Gatekeeper(options)
-            connection, _ = await asyncssh.create_connection(lambda: gatekeeper, address, options=options)
+            gatekeeper = Gatekeeper(self._trusted(told), told)
+            async with login_keys(told, ssh.identity_file) as keys:
+                options = self._options(login, told, gatekeeper.trusted, keys)
+                connection, _ = await asyncssh.create_connection(
+                    lambda: gatekeeper, told.host, told.port, config=None, **options
+                )
+        except SSHConfigError as error:
+            raise HostUnreachableError(f"cannot connect to {where}: {error}") from error
         except (asyncssh.Error, OSError, ValueError) as error:
-            strange_key = gatekeeper.strange_key if gatekeeper is not None else None
-            trouble = as_unreachable(error, where, strange_key, self._ssh.connect_timeout)
+            trouble = as_unreachable(error, where, gatekeeper, ssh.connect_timeout)
             if isinstance(error, asyncssh.PermissionDenied):
-                self._refused.remember(where, login, self._ssh, str(trouble))
+                self._refused.remember(where, login, ssh, str(trouble))
             raise trouble from error
         self._refused.forget(where)
         return connection
 
-    def _options(self, login: Login) -> dict[str, Any]:
-        """Return the options of the Site; all others are left to `~/.ssh/config`, as asyncssh reads it."""
-        ssh, password = self._ssh, login.password
-        given: dict[str, Any] = {
-            "port": ssh.port,
+    def _trusted(self, told: Told) -> Trusted | None:
+        """Return what is known of a host; None: its key is not checked, because the Site says so."""
+        if self._ssh.ignore_host_keys:
+            return None
+        files = told.known_hosts if self._ssh.known_hosts_file is None else (self._ssh.known_hosts_file,)
+        if told.alias is not None:
+            return self._known_hosts.of(files, told.alias, asyncssh.DEFAULT_PORT)
+        return self._known_hosts.of(files, told.host, told.port)
+
+    def _options(
+        self, login: Login, told: Told, trusted: Trusted | None, keys: list[asyncssh.SSHKeyPair]
+    ) -> dict[str, Any]:
+        """Return all that asyncssh may do, which reads no configuration itself: nothing is forwarded or sent along."""
+        password = login.password
+        return {
             "username": login.user,
-            "client_keys": [ssh.identity_file] if ssh.identity_file is not None else None,
-            "known_hosts": ssh.known_hosts_file,
+            "client_keys": keys or None,
+            "known_hosts": None if trusted is None else trusted.as_argument,
+            "x509_trusted_certs": None,
             "password": None if password is None else password.reveal,
+            "proxy_command": told.proxy,
+            "family": told.family,
+            "local_addr": None if told.bind is None else (told.bind, 0),
+            "agent_path": None,
+            "agent_forwarding": False,
+            "x11_forwarding": False,
+            "gss_host": None,
+            "host_based_auth": False,
+            **algorithms(told.algorithms, self._ssh.legacy_algorithms, trusted),
+            "connect_timeout": self._ssh.connect_timeout,
+            "login_timeout": self._ssh.connect_timeout,
+            "keepalive_interval": _KEEPALIVE,
+            "keepalive_count_max": _MISSED,
         }
-        options = {key: value for key, value in given.items() if value is not None}
-        if ssh.ignore_host_keys:
-            options["known_hosts"] = None
-        timeouts = {"connect_timeout": ssh.connect_timeout, "login_timeout": ssh.connect_timeout}
-        return options | timeouts | {"keepalive_interval": _KEEPALIVE, "keepalive_count_max": _MISSED}
-
-
-def with_quick_ciphers(options: asyncssh.SSHClientConnectionOptions) -> asyncssh.SSHClientConnectionOptions:
-    """Return the options with AES-GCM before other ciphers unless `Ciphers` of the SSH config sets them. asyncssh calls
-    OpenSSL once for a packet in AES-GCM, and several times for one in ChaCha20-Poly1305, which it would offer first."""
-    if options.config.get("Ciphers") is None:
-        names = [name.decode() for name in options.encryption_algs]
-        # What `create_connection` makes options of once more.
-        options.kwargs["encryption_algs"] = sorted(names, key=lambda name: "-gcm@" not in name)
-    return options
 
 
 class AgentChannel(asyncssh.SSHClientSession[bytes]):

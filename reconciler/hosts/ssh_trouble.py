@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
-import os
 import socket
+from pathlib import Path
 
 import asyncssh
 from msgspec import Struct
 
+from reconciler.hosts.known_hosts import Trusted
+from reconciler.hosts.ssh_config import Told
 from reconciler.model.errors import HostUnreachableError
+
+_OLD_HOST = "an old host may need one that is off: see spec.ssh.legacyAlgorithms of the Site"
 
 
 class StrangeKey(Struct, frozen=True):
-    """A host key that must not be trusted. `known`: keys of this host that are known (for one that has changed)."""
+    """A host key that must not be trusted, and what is known of the host called `place`."""
 
     place: str
     key: asyncssh.SSHKey
-    known: tuple[asyncssh.SSHKey, ...]
+    trusted: Trusted
 
     def __str__(self) -> str:
-        shown = _fingerprint(self.key)
-        if self.known:
-            before = ", ".join(map(_fingerprint, self.known))
+        shown, trusted = _fingerprint(self.key), self.trusted
+        notes = "".join(f" ({note})" for note in trusted.notes if Path(note.partition(":")[0]) in self._told_of)
+        known = [*map(_fingerprint, trusted.keys)]
+        known += [f"one certified by {_fingerprint(authority)}" for authority in trusted.authorities]
+        if known:
             return (
-                f"its host key has CHANGED: it shows {shown}, known is {before}; the connection may be intercepted.  "
-                "If the host was installed anew, replace its line in the known hosts file by: " + self._line()
+                f"its host key has CHANGED: it shows {shown}, known is {', '.join(known)} in {', '.join(self._files)}; "
+                "the connection may be intercepted.  If the host was installed anew, replace its line in the known "
+                f"hosts file by: {self._line()}"
             )
         way_out = f"if that is its key, add this line to the known hosts file: {self._line()}"
-        return f"its host key is not known: {shown}; {way_out}"
+        return f"its host key is not known: {shown}{notes}; {way_out}"
+
+    @property
+    def _files(self) -> list[str]:
+        return [file for file in self.trusted.files if Path(file).exists()]
+
+    @property
+    def _told_of(self) -> list[Path]:
+        """Files whose trouble is told: each that is there, and one that is not if it is the only one."""
+        files = self.trusted.files
+        return list(map(Path, files if len(files) == 1 else self._files))
 
     def _line(self) -> str:
         return f"{self.place} {self.key.export_public_key().decode('ascii').strip()}"
@@ -40,37 +57,55 @@ def _fingerprint(key: asyncssh.SSHKey) -> str:
 class Gatekeeper(asyncssh.SSHClient):
     """The client that asyncssh asks about unknown host keys: it remembers them, and trusts none."""
 
-    def __init__(self, options: asyncssh.SSHClientConnectionOptions) -> None:
-        self._options = options
+    def __init__(self, trusted: Trusted | None, told: Told) -> None:
+        self.trusted = trusted
+        place = told.host if told.port == asyncssh.DEFAULT_PORT else f"[{told.host}]:{told.port}"
+        self._place = told.alias or place
         self.strange_key: StrangeKey | None = None
+        self._connection: asyncssh.SSHClientConnection | None = None
 
-    def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+    @property
+    def exchanging_keys(self) -> bool:
+        """Whether a server answered, and no encryption is agreed on yet."""
+        about = self._connection
+        return (
+            about is not None
+            and bool(about.get_extra_info("server_version"))
+            and not about.get_extra_info("send_cipher")
+        )
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
         """See asyncssh."""
-        own = os.path.expanduser("~/.ssh/known_hosts")  # noqa: PTH111 - Path.expanduser raises where there is no home
-        files = self._options.known_hosts or [own]
-        try:
-            known = tuple(asyncssh.match_known_hosts(files, host, addr, port)[0])
-        except OSError:
-            known = ()
-        place = host if port == asyncssh.DEFAULT_PORT else f"[{host}]:{port}"
-        self.strange_key = StrangeKey(place, key, known)
+        self._connection = conn
+
+    def validate_host_public_key(self, _host: str, _addr: str, _port: int, key: asyncssh.SSHKey) -> bool:
+        """See asyncssh."""
+        if self.trusted is not None:
+            self.strange_key = StrangeKey(self._place, key, self.trusted)
         return False
 
 
-def as_unreachable(error: Exception, where: str, strange_key: StrangeKey | None, seconds: int) -> HostUnreachableError:
+def as_unreachable(error: Exception, where: str, gatekeeper: Gatekeeper | None, seconds: int) -> HostUnreachableError:
     """Return why there is no connection to `where` (`address:port`). `seconds`: the time-out."""
-    return HostUnreachableError(f"cannot connect to {where}: {_why(error, strange_key, seconds)}")
+    strange_key = None if gatekeeper is None else gatekeeper.strange_key
+    return HostUnreachableError(f"cannot connect to {where}: {_why(error, strange_key, gatekeeper, seconds)}")
 
 
-def _why(error: Exception, strange_key: StrangeKey | None, seconds: int) -> str:
+def _why(error: Exception, strange_key: StrangeKey | None, gatekeeper: Gatekeeper | None, seconds: int) -> str:
     match error:
         case asyncssh.HostKeyNotVerifiable() if strange_key is not None:
             return str(strange_key)
-        case asyncssh.PermissionDenied():
-            way_out = "check spec.ssh of the Site, and that the host lets this user in"
-            return f"the login was refused ({error.reason}); {way_out}"
+        case asyncssh.HostKeyNotVerifiable():
+            files = gatekeeper.trusted.files if gatekeeper is not None and gatekeeper.trusted is not None else ()
+            return f"its host key is not accepted: {error.reason} (known hosts: {', '.join(files)})"
+        case asyncssh.PermissionDenied():  # its reason quotes the account, which may be the text of a credential file
+            return "the login was refused; check spec.ssh of the Site, and that the host lets this user in"
         case asyncssh.KeyExchangeFailed():
-            return f"no algorithm in common: {error.reason}"
+            return f"no algorithm in common: {error.reason}; {_OLD_HOST}"
+        case asyncssh.ConnectionLost() | ConnectionResetError() if (
+            gatekeeper is not None and gatekeeper.exchanging_keys
+        ):
+            return f"the host cut the connection in the key exchange: maybe no algorithm is in common; {_OLD_HOST}"
         case asyncssh.ConnectionLost():
             return "the connection was cut before the login was done"
         case asyncssh.DisconnectError():

@@ -23,15 +23,16 @@ class EarlyConnect:
         self._site: Site | None = None
         self._waiting: list[Document] = []
 
-    def add(self, document: Document) -> None:
-        """Take the next valid document."""
+    def add(self, document: Document, given_site: str | None) -> None:
+        """Take the next valid document. `given_site`: the path of --site."""
         if document.kind is Kind.SITE and self._site is None and not any(site.contradictions(document)):
-            self._site = site.site(document)
+            if site.unusable(document, given_site) is None:
+                self._site = site.site(document)
         elif document.kind is Kind.HOST:
             self._waiting.append(document)
         if self._site is not None:
             for waiting in self._waiting:
                 declared = host.host(waiting)
-                if host.allowed(declared, self._site):
+                if self._site.allows(declared.address):
                     self._on_host(self._site, declared)
             self._waiting = []

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import gc
-import os.path
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, groupby, islice
 from time import monotonic
-from typing import IO, Final
+from typing import IO, Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.loader import files
 from reconciler.loader.early_connect import EarlyConnect, OnHost
 from reconciler.loader.files import Seen
 from reconciler.loader.kinds import LOADERS
+from reconciler.loader.kinds.site import unusable
 from reconciler.loader.manifest_set import ManifestSet
 from reconciler.loader.manifests import Document, SourceFile
 from reconciler.loader.validate import fits, problems, salvage
 from reconciler.loader.wording import escape
-from reconciler.model.errors import InvalidManifestsError, ManifestError
-from reconciler.model.refs import KINDS, Kind, Source
+from reconciler.model.errors import InvalidManifestsError, ManifestError, UsageError
+from reconciler.model.kinds.site import Site
+from reconciler.model.refs import KINDS, RECONCILED, Kind, Source
 from reconciler.model.state import Desired, Reconcile, Treatment
 
 _RECONCILE = "vdvs.io/reconcile"
@@ -33,23 +35,53 @@ _MOST_CHECKED: Final = 200  # errors of one kind between documents
 
 
 class Loaded(Struct, frozen=True):
-    """The content of a set of manifests, the number of files, and what was read for it (without the file `site`)."""
+    """The content of a set of manifests, the number of files, and what was read for it (without the file `site`).
+
+    `documents`: what the objects were declared by, if it was asked for. `unused_sites`: Sites not used, and why.
+    """
 
     desired: Desired
     files: int
     seen: Seen
+    documents: tuple[Any, ...] = ()
+    unused_sites: tuple[tuple[Source, str], ...] = ()
+
+    @property
+    def site(self) -> Site:
+        """The Site. Raises UsageError if there is none that may be used."""
+        if self.desired.site is not None:
+            return self.desired.site
+        for where, why in self.unused_sites:
+            raise UsageError(f"{where}: this Site is not used: {why}; if it is yours, give --site {where.file}")
+        raise UsageError(
+            "no Site: give --site FILE, or, for a lab, put its Site among the manifests given with -f "
+            "(`vdvs lab up` writes one to .vdvs-lab/site.yaml)"
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know: which Sites are not used."""
+        return tuple(f"note: {where}: this Site is not used: {why}" for where, why in self.unused_sites)
 
 
 def load(
-    paths: Sequence[str], *, site: str | None = None, stdin: IO[bytes] | None = None, on_host: OnHost | None = None
+    paths: Sequence[str],
+    *,
+    site: str | None = None,
+    stdin: IO[bytes] | None = None,
+    on_host: OnHost | None = None,
+    keep_documents: bool = False,
 ) -> Loaded:
     """Read and check the manifests at `paths` (files, folders, `-` for `stdin`), and the Site of the file `site`.
 
+    With `site` the Sites among the manifests are not used; without it, at most one that is a lab: see `kinds/site`.
     `on_host` is called for each host that the Site allows, while the rest is still being read: see `EarlyConnect`.
     Raises InvalidManifestsError with all errors in all of them.
     """
     with _collector_paused():
-        return _Loading(EarlyConnect(on_host) if on_host is not None else None).run(paths, site, stdin)
+        loading = _Loading(EarlyConnect(on_host) if on_host is not None else None)
+        loaded = loading.run(paths, site, stdin)
+        return replace(loaded, documents=tuple(loading.documents())) if keep_documents else loaded
 
 
 @contextmanager
@@ -79,6 +111,7 @@ class _Loading:
     def run(self, paths: Sequence[str], site: str | None, stdin: IO[bytes] | None) -> Loaded:
         manifests = list(files.find(paths, self.seen))
         site_is_apart = True
+        self.manifests.given_site = site
         if site is not None:
             self._site_file(site)
             identity = files.Found(site, site).identity
@@ -91,7 +124,14 @@ class _Loading:
         desired = self._desired()
         if self.manifests.errors:
             raise InvalidManifestsError(tuple(self._errors()), len(self.files))
-        return Loaded(desired, len(self.files), self.seen)
+        sites = [(document.source, unusable(document, site)) for document in self.manifests.documents[Kind.SITE]]
+        unused = tuple((where, why) for where, why in sites if why)
+        return Loaded(desired, len(self.files), self.seen, unused_sites=unused)
+
+    def documents(self) -> Iterator[Any]:
+        """Yield the content of the documents that declare objects."""
+        for kind in RECONCILED:
+            yield from (document.data for document in self.manifests.documents[kind])
 
     def _errors(self) -> Iterator[ManifestError]:
         """Yield the errors in the order of the files, one for each place, and of each file no more than MOST_ERRORS."""
@@ -134,10 +174,9 @@ class _Loading:
         except files.UnreadableError as error:
             self._fail(Source(found.shown, error.line, error.column), str(error))
             return []
-        folder = os.path.dirname(found.path) if found.path is not None else ""
         documents: list[Document] = []
         explained = 0
-        for document in SourceFile(found.shown, folder, text, top).documents():
+        for document in SourceFile(found.shown, found.path, text, top).documents():
             if document.data is None and not (document.read and document.read.problems):
                 continue
             documents.append(document)
@@ -154,7 +193,7 @@ class _Loading:
             if document.kind is not None and not wrong:
                 self.manifests.documents[document.kind].append(document)
                 if self.early is not None:
-                    self.early.add(document)
+                    self.early.add(document, self.manifests.given_site)
             else:
                 self.broken.append((document, wrong))
         return documents

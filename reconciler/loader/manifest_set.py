@@ -18,7 +18,7 @@ class ManifestSet:
 
     `documents`: the valid ones, in the order of files; `declared`: the same with the objects built from them, filled
     kind by kind; `names`: every `metadata.name`, those of invalid documents too, so that a reference to one of these is
-    not a second error.
+    not a second error; `given_site`: the path of --site, beside which no other Site counts (None: not given).
     """
 
     def __init__(self) -> None:
@@ -26,11 +26,14 @@ class ManifestSet:
         self.declared: dict[Kind, list[tuple[Document, Any]]] = {kind: [] for kind in KINDS}
         self.names: dict[Kind, set[str]] = {kind: set() for kind in KINDS}
         self.errors: list[ManifestError] = []
+        self.given_site: str | None = None
 
     def duplicates(self) -> Iterator[ManifestError]:
         """Yield an error for each document that declares an object a second time."""
         for kind, documents in self.documents.items():
             claims = Claims()
+            if kind is Kind.SITE and self.given_site is not None:
+                continue
             for document in documents:
                 if not KINDS[kind].reconciled:
                     if clash := claims.claim(kind, document, ()):

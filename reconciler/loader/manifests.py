@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os.path
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -24,9 +25,10 @@ class SourceFile:
     `top`: the real path of the folder that files named in it must be in; None: they may be anywhere.
     """
 
-    def __init__(self, shown: str, folder: str, text: str, top: str | None = None) -> None:
+    def __init__(self, shown: str, path: str | None, text: str, top: str | None = None) -> None:
         self.shown = shown
-        self.folder = folder
+        self.path = path
+        self.folder = os.path.dirname(path) if path is not None else ""
         self.top = top
         self._text = text
         self._careful: list[careful.Document] = []

@@ -35,7 +35,7 @@ class Applying(Strict, frozen=True):
     `set`: name of the set of manifests ("": none). `whole`: the manifests may be complete, rather than a part. `prune`:
     delete what the set applied last and no longer declares. `backup`: the desired state is the content of this backup
     of a config DB, not manifests (None: it is manifests). `trust_records`: prune even what only the config DB claims to
-    be of the set.
+    be of the set. `unverified`: the backup may be one that vdvs is not known to have made.
     """
 
     set: str
@@ -44,6 +44,7 @@ class Applying(Strict, frozen=True):
     prune: bool = False
     backup: str | None = None
     trust_records: bool = False
+    unverified: bool = False
 
 
 class Record(Strict, frozen=True):

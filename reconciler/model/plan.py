@@ -6,6 +6,9 @@ A plan is bound to the state that it was made from.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
+
+from msgspec.structs import replace
 
 from reconciler.model.base import Risk, Strict
 from reconciler.model.diff import DBAction, Diff
@@ -15,7 +18,6 @@ from reconciler.model.kinds.host import HostAction, MaintenanceAction
 from reconciler.model.kinds.vmgroup import LinkAction
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.refs import AUTH_DB, Location, ObjectRef, own_location
-from reconciler.model.state import Desired
 
 
 class Policy(Strict, frozen=True):
@@ -162,23 +164,42 @@ class Plan(Strict, frozen=True):
         return (*self.files, *self.moves, *self.config_dbs, *self.hosts)
 
 
+class Question(Strict, frozen=True):
+    """What a saved plan was made from, besides the state of the site: no more than a request.
+
+    `site` and `vcenters` name the site, and say nothing of how it is reached. `manifests`: the documents, which are
+    checked again like any others. `objects`: those selected (None: all). `destroy`: destructive changes are asked for,
+    too. `config_db`: the one that is rolled back to the backup of `applying` (None: the only one). `drawn`: the UUIDs
+    of new vmgroups.
+    """
+
+    site: str
+    vcenters: tuple[str, ...]
+    manifests: tuple[Any, ...]
+    objects: frozenset[ObjectRef] | None
+    destroy: bool
+    applying: Applying
+    config_db: str | None = None
+    drawn: tuple[tuple[ObjectRef, str], ...] = ()
+
+    @property
+    def policy(self) -> Policy:
+        """What may be written."""
+        return replace(APPLY_AND_DESTROY if self.destroy else APPLY, objects=self.objects)
+
+
 class SavedPlan(Strict, frozen=True):
-    """The input of planning (`desired`, `policy`, `applying`, the UUIDs `drawn` for new vmgroups) and its result
-    (`diff`, `plan`).
+    """A question, and the answer to it when it was asked (`diff` of the selected objects, `plan`).
 
-    Planning is a function of this input and of the observed state. So a saved plan is valid exactly as long as planning
-    with the same input returns the same steps.
+    Planning is a function of the question and of the observed state. So a saved plan is valid exactly as long as asking
+    again gives the same answer. The saved answer is never shown or carried out: it is compared with the new one.
 
-    `made_by` is the version of vdvs. The plan can be applied before `expires_at`. `diff` holds the objects of `policy`
-    only.
+    `made_by` is the version of vdvs. The plan can be applied before `expires_at`.
     """
 
     made_at: datetime
     expires_at: datetime
     made_by: str
-    desired: Desired
-    policy: Policy
-    applying: Applying
-    drawn: tuple[tuple[ObjectRef, str], ...]
+    question: Question
     diff: Diff
     plan: Plan

@@ -15,20 +15,22 @@ from reconciler.model.refs import ObjectRef
 _Step = DBPlan | MovePlan | HostPlan | FilePlan
 
 
+_LONGEST = 2000  # characters of a reason
 _WRITABLE = (Op.CREATE, Op.UPDATE, Op.DELETE)
 
 
 def invalidated(saved: SavedPlan, now: Diff, steps: Plan) -> tuple[Withheld, ...]:
-    """Return the objects whose saved steps no longer hold, with the reasons; empty if all of them are among `steps`.
+    """Return the objects whose saved steps or changes no longer hold, with the reasons; empty if all of them are among
+    `steps` and `now`.
 
     `steps` are planned from the diff `now`; those that are only among these do no harm. Pure.
     """
-    would_be = {step.ref: step for step in steps.steps}
-    stale = [step for step in saved.plan.steps if would_be.get(step.ref) != step]
+    would_be = {(type(step), step.ref): step for step in steps.steps}
     finder = _Finder(saved, now, steps)
-    reasons: dict[ObjectRef, str] = {}
-    for step in stale:
-        reasons.update(finder.step(step, would_be.get(step.ref)))
+    reasons: dict[ObjectRef, str] = finder.shown_otherwise()
+    for step in saved.plan.steps:
+        if (planned := would_be.get((type(step), step.ref))) != step:
+            reasons.update(finder.step(step, planned))
     reasons.update(finder.taken_over())
     if not reasons:
         return ()
@@ -36,12 +38,32 @@ def invalidated(saved: SavedPlan, now: Diff, steps: Plan) -> tuple[Withheld, ...
     for step in saved.plan.steps:
         for ref in (step.ref, *(action.ref for action in step.actions if not isinstance(action, RecordObject))):
             reasons.setdefault(ref, f"not written: {cause} is not as the plan found it")
-    return tuple(Withheld(ref, reasons[ref]) for ref in sorted(reasons, key=lambda ref: ref.sort_key))
+    return tuple(Withheld(ref, _printable(reasons[ref])) for ref in sorted(reasons, key=lambda ref: ref.sort_key))
+
+
+def _printable(reason: str) -> str:
+    """Return a reason that quotes a saved plan, which may say anything, as one printable line."""
+    return "".join(char if char.isprintable() else "?" for char in reason[:_LONGEST])
+
+
+def only_planned(saved: SavedPlan, now: Diff, steps: Plan) -> Plan:
+    """Return those of `steps` that are in the plan, which must hold; the others are withheld. Pure."""
+    refs = {step.ref for step in saved.plan.steps}
+    since = appeared_since(saved, now)
+    known = {held.ref for held in (*steps.withheld, *since)}
+    left = sorted({step.ref for step in steps.steps} - refs - known, key=lambda ref: ref.sort_key)
+    return Plan(
+        tuple(step for step in steps.config_dbs if step.ref in refs),
+        tuple(step for step in steps.hosts if step.ref in refs),
+        (*steps.withheld, *since, *(Withheld(ref, "the plan does not include it") for ref in left)),
+        tuple(step for step in steps.moves if step.ref in refs),
+        tuple(step for step in steps.files if step.ref in refs),
+    )
 
 
 def appeared_since(saved: SavedPlan, now: Diff) -> tuple[Withheld, ...]:
     """Return what could be written now and could not when the plan was made, so is not part of it. Pure."""
-    planned, chosen = {change.ref for change in saved.diff.changes if change.op in _WRITABLE}, saved.policy.objects
+    planned, chosen = {change.ref for change in saved.diff.changes if change.op in _WRITABLE}, saved.question.objects
     writable = [change.ref for change in now.changes if change.op in _WRITABLE]
     since = [ref for ref in writable if ref not in planned and (chosen is None or ref in chosen)]
     return tuple(Withheld(ref, "it differs only since the plan was made, and is not part of it") for ref in since)
@@ -51,6 +73,7 @@ class _Finder:
     """Finds what invalidates a saved plan, object by object."""
 
     def __init__(self, saved: SavedPlan, now: Diff, steps: Plan) -> None:
+        self._saved = saved
         self._planned = {change.ref: change for change in saved.diff.changes}
         self._now = {change.ref: change for change in now.changes}
         steps_saved = (action for step in saved.plan.steps for action in step.actions)
@@ -68,6 +91,15 @@ class _Finder:
         if head := _head(saved, now):
             found[saved.ref] = head
         return found or {saved.ref: self._object(saved.ref, [], [])}
+
+    def shown_otherwise(self) -> dict[ObjectRef, str]:
+        """Return the objects of which the plan shows another change than what its steps would do, with the reasons."""
+        left_out = {held.ref for held in self._saved.plan.withheld}
+        return {
+            ref: self._object(ref, list(shown.actions), list(now.actions) if (now := self._now.get(ref)) else [])
+            for ref, shown in self._planned.items()
+            if shown.op in _WRITABLE and ref not in left_out and shown != self._now.get(ref)
+        }
 
     def taken_over(self) -> dict[ObjectRef, str]:
         """Return the objects that another set has applied since: the plan does not include taking them over."""

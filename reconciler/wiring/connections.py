@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from io import BytesIO
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, TypeVar
@@ -44,7 +45,13 @@ class Connections:
                 runner.run(self._hosts.close())
 
     def load(
-        self, paths: Sequence[str], site: str | None, stdin: IO[bytes] | None, *, early: bool = True
+        self,
+        paths: Sequence[str],
+        site: str | None,
+        stdin: IO[bytes] | None,
+        *,
+        early: bool = True,
+        keep_documents: bool = False,
     ) -> loader.Loaded:
         """Load the manifests, see `loader.load`, and connect to their hosts in parallel, if their site exists.
 
@@ -57,11 +64,9 @@ class Connections:
         def on_host(site: Site, host: DesiredHost) -> None:
             loop.call_soon_threadsafe(self._connect, site, host)
 
-        async def load() -> loader.Loaded:
-            begin = on_host if early else None
-            return await asyncio.to_thread(loader.load, paths, site=site, stdin=stdin, on_host=begin)
-
-        return self.run(load)
+        begin = on_host if early else None
+        read = partial(loader.load, paths, site=site, stdin=stdin, on_host=begin, keep_documents=keep_documents)
+        return self.run(lambda: asyncio.to_thread(read))
 
     def _connect(self, site: Site, host: DesiredHost) -> None:
         reads = self._hosts is None  # a guess: the first host of a config DB reads it for the others, see `prefetch`

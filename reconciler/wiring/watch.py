@@ -18,9 +18,9 @@ from reconciler.controller.skip_unreachable import SkipUnreachable
 from reconciler.controller.triggers import Triggers
 from reconciler.controller.watch import Edges, Loaded, Watch
 from reconciler.model.diff import Diff
-from reconciler.model.errors import InvalidManifestsError, UsageError
+from reconciler.model.errors import InvalidManifestsError
 from reconciler.model.events import EventKind, Revision
-from reconciler.model.kinds.site import SSH, Lab, Site
+from reconciler.model.kinds.site import SSH, Site
 from reconciler.model.outcome import Assessment, Outcome
 from reconciler.model.ownership import Applying
 from reconciler.model.plan import Policy
@@ -58,6 +58,10 @@ class Manifests:
         self._kept: Loaded | None = None
         self._asked: float | None = None
 
+    def read(self) -> loader.Loaded:
+        """Read the manifests. Raises InvalidManifestsError."""
+        return loader.load(self._paths, site=self._site)
+
     def load(self) -> Loaded:
         """Return the manifests as they are now. Raises InvalidManifestsError, and UsageError without a signature."""
         stamps = loader.stamps(self._paths, self._site)
@@ -79,7 +83,7 @@ class Manifests:
     def _load(self) -> loader.Loaded | InvalidManifestsError:
         """Read everything. Errors are kept like manifests: reading them takes as long."""
         try:
-            return loader.load(self._paths, site=self._site)
+            return self.read()
         except InvalidManifestsError as error:
             return error
 
@@ -114,8 +118,10 @@ def run_watch(
     """
     os.umask(0o077)  # what the watch writes is for its owner: history, state, and what SQLite puts beside them
     manifests = Manifests(paths, site, signers, report)
-    loaded = manifests.load()
-    watched = site_for_watch(loaded.desired, given=site is not None)
+    found = manifests.read()
+    for note in found.notes:
+        report(note)
+    watched, loaded = found.site, manifests.load()
     services = WatchServices(options, watched, str(mode), interval, report)
     asyncio.run(
         _watch(paths, manifests, loaded, watched, interval, mode, terminal, services, options.audit_log, report)
@@ -187,15 +193,3 @@ def _started(site: Site, mode: Mode, interval: float) -> str:
     if isinstance(site.way, SSH) and site.way.ignore_host_keys:
         text += ", host keys are NOT checked (insecureIgnoreHostKey)"
     return f"site {site.name}, {text}, every {interval:g}s and when something changes"
-
-
-def site_for_watch(desired: Desired, *, given: bool) -> Site:
-    """Return the Site to watch. Raises UsageError.
-
-    From the manifests only a lab: a push to git must not redirect root's sessions elsewhere.
-    """
-    if desired.site is None:
-        raise UsageError("no Site: give --site FILE, or, for a lab, put its Site among the manifests given with -f")
-    if not given and not isinstance(desired.site.way, Lab):
-        raise UsageError("watch takes a Site that is not a lab from --site FILE only, not from the manifests")
-    return desired.site

@@ -41,7 +41,7 @@ def exists(site: Site) -> bool:
 
 def open_hosts(site: Site) -> Hosts:
     """Return the way to the hosts of a site, which the caller closes. A lab that does not exist yet is created."""
-    return _of_lab(site.way) if isinstance(site.way, Lab) else _by_ssh(site.way, site.vcenters)
+    return _of_lab(site.way) if isinstance(site.way, Lab) else _by_ssh(site.way, site)
 
 
 @asynccontextmanager
@@ -91,7 +91,7 @@ def _of_lab(way: Lab) -> Hosts:
     return LocalHosts(lambda name: lab.host_root(directory, name), first_on=lambda name: lab.os_patch(directory, name))
 
 
-def _by_ssh(way: SSH, vcenters: Sequence[VCenter]) -> Hosts:
+def _by_ssh(way: SSH, site: Site) -> Hosts:
     # Imported here, as asyncssh is slow to import, too.
     from reconciler.hosts.kept_drivers import KeptDrivers
     from reconciler.hosts.refused_logins import RefusedLogins
@@ -106,11 +106,11 @@ def _by_ssh(way: SSH, vcenters: Sequence[VCenter]) -> Hosts:
     if way.manage_service:
         from reconciler.inventory.ssh_service import SSHServices
 
-        services = SSHServices(_logins(vcenters))
+        services = SSHServices(_logins(site.vcenters))
     folder = known_state_folder()
     refused = RefusedLogins(None if folder is None else folder / "refused-logins")
     drivers = KeptDrivers(None if folder is None else folder / "drivers.json")
-    return SSHHosts(way, login, refused, drivers, services)
+    return SSHHosts(way, login, refused, drivers, services, site.allows)
 
 
 def _logins(vcenters: Sequence[VCenter]) -> list[tuple[VCenter, Callable[[], Login]]]:

@@ -107,7 +107,7 @@ spec:
 
 def history_of(folder: Path, site: str) -> Path:
     (folder / "site.yaml").write_text(site)
-    found = load([str(folder / "site.yaml")]).desired.site
+    found = load([], site=str(folder / "site.yaml")).desired.site
     assert found is not None
     return history_file(found)
 

@@ -28,11 +28,12 @@ class Large:
     groups: int
 
     def make(self) -> None:
+        Path("manifests/.lab").mkdir(parents=True)
+        Path("lab").symlink_to("manifests/.lab")
         run("lab", "up", "--directory", "lab", f"--hosts={self.hosts}", "--datastores=2", f"--vms={self.groups * VMS}")
-        Path("manifests").mkdir()
         shutil.copy("lab/site.yaml", "manifests/site.yaml")
         text = Path("manifests/site.yaml").read_text()
-        Path("manifests/site.yaml").write_text(text.replace("directory: .", "directory: ../lab"))
+        Path("manifests/site.yaml").write_text(text.replace("directory: .", "directory: .lab"))
         vms = [vm["name"] for vm in json.loads(Path("lab/inventory.json").read_text())["vms"]]
         documents = [f"kind: Host\nmetadata: {{name: {name}}}\nspec: {{address: {name}}}" for name in self.host_names()]
         spec = "{mode: MultiNode, datastore: shared-01, defaultVMGroup: Absent}"

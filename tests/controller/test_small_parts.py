@@ -1,16 +1,11 @@
-"""Durations, debouncing, and what kind of site may be watched."""
+"""Durations and debouncing."""
 
 from __future__ import annotations
 
 import pytest
-from msgspec.structs import replace
 
 from reconciler.controller.debounce import Debounce
-from reconciler.model.errors import UsageError
-from reconciler.model.kinds.site import SSH, Credentials
 from reconciler.model.units import parse_duration
-from reconciler.wiring.watch import site_for_watch
-from tests.controller.loop import SITE, desired
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("500ms", 0.5), ("10s", 10), ("5m", 300), ("1h", 3600)])
@@ -39,16 +34,3 @@ def test_a_burst_without_end_is_acted_upon_all_the_same() -> None:
     for tick in range(100):
         burst.seen(tick / 10)
     assert burst.due() == 3.0
-
-
-SSH_SITE = SSH("root", None, None, None, Credentials(), 10, 64, False)
-
-
-def test_only_a_lab_may_come_from_the_manifests() -> None:
-    real = replace(desired(), site=replace(SITE, way=SSH_SITE))
-    assert site_for_watch(desired(), given=False) == SITE
-    assert site_for_watch(real, given=True) == real.site
-    with pytest.raises(UsageError, match="from --site FILE only"):
-        site_for_watch(real, given=False)
-    with pytest.raises(UsageError, match="no Site"):
-        site_for_watch(replace(desired(), site=None), given=True)

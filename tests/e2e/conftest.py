@@ -12,9 +12,10 @@ from tests.e2e.site import LabSite, statuses
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[LabSite]:
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LabSite]:
     """The seed's site before anything was done; its config DB keeps the rules of vDVS at the end of every scenario."""
     made = LabSite(tmp_path)
+    monkeypatch.setenv("VDVS_SITE", str(made.site_file))
     yield made
     assert made.broken_rules() == []
 

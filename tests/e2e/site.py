@@ -83,12 +83,12 @@ class LabSite:
 
     def __init__(self, folder: Path, vmfs_locks: bool = False, vsan: bool = False) -> None:
         self.folder = folder
-        self.lab = folder / "lab"
         self.manifests = folder / "manifests"
+        self.lab = self.manifests / ".lab"
         self.manifests.mkdir()
         lab.create(self.lab, vmfs_locks=vmfs_locks, vsan=vsan)
         (self.manifests / "site.yaml").write_text(
-            (self.lab / "site.yaml").read_text().replace("directory: .", "directory: ../lab")
+            (self.lab / "site.yaml").read_text().replace("directory: .", "directory: .lab")
         )
         for host in lab.hosts(self.lab):
             self.write_host(host)
@@ -99,10 +99,15 @@ class LabSite:
         """A second set of manifests for the same lab."""
         twin = cls.__new__(cls)
         twin.folder, twin.lab, twin.manifests = folder, other.lab, folder / "manifests"
-        shutil.copytree(other.manifests, twin.manifests)
+        shutil.copytree(other.manifests, twin.manifests, ignore=shutil.ignore_patterns(".lab"))
         site = (twin.manifests / "site.yaml").read_text()
-        (twin.manifests / "site.yaml").write_text(site.replace("../lab", str(other.lab)))
+        (twin.manifests / "site.yaml").write_text(site.replace(".lab", str(other.lab)))
         return twin
+
+    @property
+    def site_file(self) -> Path:
+        """The Site, which the operator gives with --site."""
+        return self.manifests / "site.yaml"
 
     def write_host(
         self,
@@ -126,7 +131,7 @@ class LabSite:
         )
 
     def reconcile(self, policy: Policy = APPLY, applying: Applying | None = None) -> Outcome:
-        desired = load([str(self.manifests)]).desired
+        desired = load([str(self.manifests)], site=str(self.site_file)).desired
         site = desired.site
         assert site is not None
 

@@ -40,7 +40,7 @@ class Writer:
         text = SEED.replace("5GB", f"{self.contested}MB").replace("[photon-01, photon-02]", ours)
         access = f"[{{datastore: SHARED-Datastore, allowCreate: true, volumeTotalSize: {self.quota}MB}}]"
         self.site.write(text + self.site.vmgroup("other", others) + self.site.vmgroup(self.name, access=access))
-        self.vdvs.start("apply", "-f", str(self.site.manifests))
+        self.vdvs.start("apply", "-f", str(self.site.manifests), "--site", str(self.site.site_file))
 
 
 @pytest.fixture(params=[False, True], ids=["shared", "vmfs"])

@@ -161,7 +161,7 @@ def with_volume(healthy: LabSite, tmp_path_factory: pytest.TempPathFactory) -> L
 def copy_of(site: LabSite, folder: Path) -> LabSite:
     shutil.copytree(site.folder, folder, symlinks=True)
     copy = LabSite.__new__(LabSite)
-    copy.folder, copy.lab, copy.manifests = folder, folder / "lab", folder / "manifests"
+    copy.folder, copy.lab, copy.manifests = folder, folder / "manifests/.lab", folder / "manifests"
     return copy
 
 

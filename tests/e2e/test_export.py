@@ -118,7 +118,7 @@ def test_what_cannot_be_said_or_read_is_named(applied: LabSite) -> None:
     applied.db.unlink()
 
 
-def test_kinds_names_and_json(applied: LabSite) -> None:
+def test_kinds_names_and_json(applied: LabSite, monkeypatch: pytest.MonkeyPatch) -> None:
     only = list(yaml.safe_load_all(export(applied, "vmgroup", "MYVMGROUP").stdout))
     assert [document["spec"]["name"] for document in only] == ["MYVMGROUP"]
     assert export(applied, "host/esxiz10").stdout.count("kind: ") == 1
@@ -126,4 +126,5 @@ def test_kinds_names_and_json(applied: LabSite) -> None:
     schemas.check("export", data)
     assert len(data["items"]) == 4
     assert "did you mean" in export(applied, "host", "esxiz11").stderr
+    monkeypatch.delenv("VDVS_SITE")
     assert "no Site: " in vdvs("export").stderr

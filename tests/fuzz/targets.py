@@ -191,7 +191,7 @@ class Plans:
             os.chdir(here)
         assert made.exists(), done.output
         whole = made.read_bytes()
-        self.seeds = [bytes(saved.to_bytes(saved.read(str(made)))[1]), whole]
+        self.seeds = [bytes(saved.to_bytes(saved.read(str(made)).plan)[1]), whole]
         self._file = folder / "fuzzed.json"
 
     def run(self, data: bytes) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.loader import load
+from reconciler.model.errors import UsageError
 from reconciler.model.kinds.configdb import HostSelector, Unmanaged
 from reconciler.model.kinds.host import DesiredDriver, HostSpec, Presence
 from reconciler.model.kinds.site import Lab
@@ -157,6 +158,58 @@ def test_site_paths_are_relative_to_its_file(tmp_path: Path, monkeypatch: pytest
     assert site.allowed_hosts is None
 
 
+class TestSiteAmongTheManifests:
+    """It may be a stranger's, so it says neither who is reached nor with what."""
+
+    @pytest.fixture(autouse=True)
+    def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        Path("m").mkdir()
+        Path("elsewhere").mkdir()
+
+    def refusal(self, spec: str) -> str:
+        Path("m/site.yaml").write_text(SITE + f"spec: {spec}\n")
+        called: list[object] = []
+        Path("m/host.yaml").write_text(host("esxi-1"))
+        loaded = load(["m"], on_host=lambda *which: called.append(which))
+        assert (called, loaded.desired.site) == ([], None)
+        with pytest.raises(UsageError) as caught:
+            _ = loaded.site
+        assert str(caught.value).endswith("if it is yours, give --site m/site.yaml")
+        return str(caught.value)
+
+    @pytest.mark.parametrize("directory", ["lab", ".", "./deep/lab", "deep/../lab"])
+    def test_a_lab_in_its_folder_is_used(self, directory: str) -> None:
+        Path("m/site.yaml").write_text(
+            SITE + f"spec: {{lab: {{directory: {directory}}}, inventory: {{file: i.json}}}}\n"
+        )
+        loaded = load(["m"])
+        assert (loaded.site.name, loaded.notes) == ("lab", ())
+
+    @pytest.mark.parametrize(
+        "spec",
+        [
+            "{ssh: {}, inventory: {file: inv.json}}",
+            "{ssh: {user: r}, vsphere: [{server: vc, credentials: {usernameFrom: {env: U}, passwordFrom: {env: P}}}]}",
+            "{vsphere: [{server: vc, credentials: {usernameFrom: {file: u}, passwordFrom: {file: p}}}]}",
+            "{lab: {}, vsphere: [{server: vc, credentials: {usernameFrom: {env: U}, passwordFrom: {env: P}}}]}",
+        ],
+    )
+    def test_nobody_is_reached(self, spec: str) -> None:
+        assert "are taken from --site FILE (or VDVS_SITE) only" in self.refusal(spec)
+
+    @pytest.mark.parametrize("path", ["../lab", "~/lab", "/etc", ".link", ".link/lab", "deep/../../lab"])
+    def test_nothing_outside_its_folder_is_a_lab_or_an_inventory(self, path: str) -> None:
+        Path("m/.link").symlink_to("../elsewhere")
+        assert "spec.lab.directory leads out of its folder" in self.refusal(f"{{lab: {{directory: {path}}}}}")
+        Path("m/site.yaml").write_text(SITE + f"spec: {{inventory: {{file: {path}}}}}\n")
+        assert "spec.inventory.file: leads out of the folder" in errors_of("m")[0]
+
+    def test_the_default_folder_of_a_lab_may_be_a_link_too(self) -> None:
+        Path("m/.vdvs-lab").symlink_to("../elsewhere")
+        assert "spec.lab.directory leads out of its folder" in self.refusal("{}")
+
+
 class TestSiteFile:
     """--site FILE beside the manifests."""
 
@@ -175,11 +228,12 @@ class TestSiteFile:
     def test_the_very_same_file_among_the_manifests_is_no_second_site(self) -> None:
         assert load(["."], site="site.yaml").desired.site is not None
 
-    def test_another_site_among_the_manifests_is(self) -> None:
-        Path("m/site.yaml").write_text(SITE)
-        assert errors_of("m", site="site.yaml") == [
-            "m/site.yaml:1:1: site/lab: there is a Site already, site/lab (site.yaml:1:1); keep one"
-        ]
+    def test_it_decides_whatever_the_manifests_say(self) -> None:
+        for other in ("spec: {ssh: {}, inventory: {file: x}}", "spec: {lab: {directory: mine}}"):
+            Path("m/site.yaml").write_text(SITE.replace("lab", "other") + other)
+            loaded = load(["m"], site="site.yaml")
+            assert loaded.site.name == "lab"
+            assert loaded.notes == ("note: m/site.yaml:1:1: this Site is not used: --site names another one",)
 
     def test_it_holds_nothing_else(self) -> None:
         Path("site.yaml").write_text(SITE + "---\n" + host("esxi-1"))

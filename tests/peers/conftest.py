@@ -26,6 +26,12 @@ def state_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg-state"))
 
 
+@pytest.fixture(autouse=True)
+def site_of_the_operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Site of a test is what the operator gives, wherever it lies."""
+    monkeypatch.setenv("VDVS_SITE", str(tmp_path / "manifests/site.yaml"))
+
+
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[sshd.Fleet]:
     """Real OpenSSH servers."""

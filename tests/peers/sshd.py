@@ -32,6 +32,7 @@ class Server:
         self.folder, self.address, self.root = folder, address, root
         self._authorized = authorized
         self._process: subprocess.Popen[bytes] | None = None
+        self.also: dict[str, object] = {}  # options of sshd, from the next start on
         folder.mkdir(parents=True)
         self.new_key()
         self.offer(python3=Path(sys.executable))
@@ -66,7 +67,7 @@ class Server:
             "AuthorizedKeysFile": self._authorized, "ForceCommand": self.folder / "shell", "StrictModes": "no",
             "UsePAM": "no", "PasswordAuthentication": "no", "KbdInteractiveAuthentication": "no", "LogLevel": "VERBOSE",
             "MaxStartups": 1000, "SetEnv": "SHLVL=5",  # else a bash reads the profile of whoever runs the tests
-        }  # fmt: skip
+        } | self.also  # fmt: skip
         settings = self.folder / "sshd_config"
         settings.write_text("".join(f"{key} {value}\n" for key, value in lines.items()))
         if os.geteuid() == 0:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 @click.option(
     "--plan", "plan", metavar="FILE", shell_complete=completing.files, help="Plan written by `vdvs plan --out`."
 )
+@click.option(
+    "--digest", metavar="DIGEST", help="Refuse the plan unless this is its digest, as `vdvs plan` printed it."
+)
 @options.site
 @options.output("text", "json", "yaml")
 @options.selector
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 def apply(
     paths: tuple[str, ...],
     plan: str | None,
+    digest: str | None,
     site: str | None,
     output: str,
     selector: str | None,
@@ -48,14 +52,15 @@ def apply(
     If something changed between the look and the write, it plans again, three times at most, and shows each plan.
     What is applied is recorded in the config DB (see `vdvs history`). --prune removes the vmgroups that this set
     applied before and no longer declares, and VMs that are no longer in the inventory; vmgroups with volumes stay.
-    With --plan it carries out that file, or writes nothing at all if the site has changed since.
+    With --plan it carries out that file, or writes nothing at all if the site has changed since. The Site is that of
+    --site, or a lab in the default folder of manifests: a plan has none.
 
     \b
     Examples:
       vdvs apply -f manifests/
       vdvs apply -f manifests/ --dry-run
       vdvs apply -f manifests/ --prune --allow-destroy --reason "ticket 7"
-      vdvs apply --plan change.plan
+      vdvs apply --plan change.plan --site site.yaml
       kustomize build . | vdvs apply -f - --site site.yaml
     """
     if plan is not None:
@@ -68,10 +73,12 @@ def apply(
                 " --reason and --require-signature"
             )
         return (
-            saved_plans.show_saved(plan, output)
+            saved_plans.show_saved(plan, digest, site, allow_destroy, output)
             if dry_run
-            else saved_plans.apply_saved(plan, site, allow_destroy, output)
+            else saved_plans.apply_saved(plan, digest, site, allow_destroy, output)
         )
+    if digest is not None:
+        raise click.UsageError("--digest is that of a plan: give --plan FILE")
     if not paths:
         raise click.UsageError("no manifests: give -f PATH, or --plan FILE")
     from reconciler.cli.errors import report

@@ -134,7 +134,7 @@ def _default_file(paths: tuple[str, ...], site: str | None) -> Path:
     from reconciler.cli.session import site_of
     from reconciler.wiring.state import history_file
 
-    return history_file(site_of(loader.load(paths, site=site).desired))
+    return history_file(site_of(loader.load(paths, site=site)))
 
 
 def _named(what: tuple[str, ...]) -> list[str]:

@@ -38,14 +38,14 @@ def plan(
     """Show what `apply` would do, as `diff` shows it, and with --out save it. Writes nothing to the site.
 
     `apply --plan FILE` does exactly what was shown, or nothing at all if the site has changed since. FILE holds
-    no more than the manifests and the diff, and only its owner may read it. A digest reveals damage and changes, but
-    not who made it: keep it where nobody else can replace it.
+    no more than the manifests and the diff; how hosts are reached is for whoever applies it to say (--site). Only its
+    owner may read it. Its digest is printed: `apply --plan FILE --digest DIGEST` takes no other plan.
 
     \b
     Examples:
       vdvs plan -f manifests/ --out change.plan
       vdvs apply --plan change.plan --dry-run
-      vdvs apply --plan change.plan
+      vdvs apply --plan change.plan --site site.yaml
     """
     from msgspec.structs import replace
 
@@ -55,7 +55,7 @@ def plan(
     from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
     from reconciler.provenance import applying
 
-    session = open_session(paths, site, selector, early=signers is None)
+    session = open_session(paths, site, selector, early=signers is None, keep_documents=True)
     policy = replace(APPLY_AND_DESTROY if allow_destroy else APPLY, objects=session.only)
     by = applying(
         paths, session.seen, selector=selector, named=named_set, prune=prune, reason=reason, signers=signers,

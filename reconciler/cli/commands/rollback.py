@@ -71,13 +71,13 @@ def rollback(
 
     if only_list == (backup is not None):
         raise click.UsageError("give either --list or --to BACKUP")
-    session = open_session(paths, site)
+    session = open_session(paths, site, keep_documents=True)
     if backup is None:
         return _list(session, config_db, output)
     by = applying(paths, session.seen, named=named_set, reason=reason or f"rollback to {backup}")
     rolling, policy, found = _read(session, config_db, backup, by, allow_destroy, unverified)
     if dry_run or out is not None:
-        code = _plan(rolling, policy, out, expires, output)
+        code = _plan(rolling, policy, out, expires, output, config_db)
         return exits.FAILED if found.left_out else code
     return _apply(rolling, policy, found, output)
 
@@ -131,7 +131,7 @@ def _read(
     )
     for left in found.left_out:
         report(f"not restored: {_line(left)}")
-    by = replace(by, whole=True, prune=True, backup=backup)
+    by = replace(by, whole=True, prune=True, backup=backup, unverified=unverified)
     rolling = replace(session, desired=found.desired, only=found.objects).with_applying(by)
     return rolling, replace(APPLY_AND_DESTROY if allow_destroy else APPLY, objects=found.objects), found
 
@@ -140,10 +140,10 @@ def _line(left: LeftOut) -> str:
     return f"{left.ref}: {left.why}"
 
 
-def _plan(session: Session, policy: Policy, out: str | None, expires: str, output: str) -> int:
+def _plan(session: Session, policy: Policy, out: str | None, expires: str, output: str, config_db: str | None) -> int:
     from reconciler.cli.saved_plans import make
 
-    code = make(session, policy, out, expires, output)
+    code = make(session, policy, out, expires, output, config_db)
     return exits.FAILED if code == exits.FAILED else exits.OK
 
 

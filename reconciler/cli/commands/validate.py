@@ -24,6 +24,7 @@ def validate(paths: tuple[str, ...], site: str | None, output: str) -> int:
     from collections import Counter
 
     from reconciler import loader
+    from reconciler.cli.errors import report
     from reconciler.cli.output import emit
     from reconciler.model.errors import InvalidManifestsError
     from reconciler.model.refs import RECONCILED, Kind
@@ -41,6 +42,8 @@ def validate(paths: tuple[str, ...], site: str | None, output: str) -> int:
         declared = Counter(ref.kind for ref, _ in loaded.desired.digests)
         objects = {Kind.SITE: int(loaded.desired.site is not None), **{kind: declared[kind] for kind in RECONCILED}}
         click.echo(results.valid_text(loaded.files, objects), nl=False)
+        for note in loaded.notes:
+            report(note)
     else:
         emit(data.errors_data((), loaded.files), output)
     return exits.OK

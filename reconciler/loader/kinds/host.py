@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from typing import Any
 
 from reconciler.loader.manifest_set import Claims, ManifestSet
@@ -11,7 +10,6 @@ from reconciler.loader.manifests import Document
 from reconciler.loader.wording import quoted
 from reconciler.model.errors import ManifestError
 from reconciler.model.kinds.host import HOST_SETTINGS, DesiredDriver, DesiredHost, HostSpec, Maintenance, Presence
-from reconciler.model.kinds.site import Site
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.units import parse_duration
 
@@ -80,7 +78,7 @@ def check(manifests: ManifestSet) -> Iterator[ManifestError]:
         if host.spec.driver is not None and host.spec.driver.state is Presence.ABSENT:
             yield from _without_driver(document)
         for site in sites:
-            if not allowed(host, site):
+            if not site.allows(host.address):
                 patterns = ", ".join(map(quoted, site.allowed_hosts or ())) or "none"
                 message = f"{address} is not an address that the Site allows (spec.allow.hosts: {patterns})"
                 yield document.error(address_path, message)
@@ -93,9 +91,3 @@ def _without_driver(document: Document) -> Iterator[ManifestError]:
             yield document.error(("spec", "driver", field), message)
     if "service" in document.spec:
         yield document.error(("spec", "service"), message)
-
-
-def allowed(host: DesiredHost, site: Site) -> bool:
-    """Whether the Site allows manifests to name the address of this host."""
-    patterns, address = site.allowed_hosts, host.address.lower()
-    return patterns is None or any(fnmatchcase(address, pattern.lower()) for pattern in patterns)

@@ -1,4 +1,8 @@
-"""Site: how to reach hosts and vCenters. Paths in it are relative to the folder of its file."""
+"""Site: how to reach hosts and vCenters. Paths in it are relative to the folder of its file.
+
+Who may be reached, and with which secret, is for the operator to say, with --site. A Site among the manifests, which
+may be anybody's, is used only if it is a lab, and all of it in the folder of its file.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import Any
 from reconciler.loader.files import is_inside
 from reconciler.loader.manifest_set import ManifestSet
 from reconciler.loader.manifests import Document
+from reconciler.loader.wording import dotted
 from reconciler.model.errors import ManifestError
 from reconciler.model.kinds.site import SSH, Credentials, Lab, SecretFrom, Site, VCenter
 from reconciler.model.refs import Kind
@@ -19,15 +24,35 @@ SSH_USER, CONNECT_TIMEOUT, CONCURRENCY = "root", "10s", 64
 
 
 def build(manifests: ManifestSet) -> Iterator[tuple[Document, Site]]:
-    """Yield the Site. Further ones are errors."""
+    """Yield the Site, if it may be used: see `unusable`. Further ones are errors."""
     for document in manifests.documents[Kind.SITE][:1]:
-        yield document, site(document)
+        if unusable(document, manifests.given_site) is None:
+            yield document, site(document)
 
 
 def check(manifests: ManifestSet) -> Iterator[ManifestError]:
     """Check all Sites."""
     for document in manifests.documents[Kind.SITE]:
         yield from contradictions(document)
+
+
+def unusable(document: Document, given_site: str | None) -> str | None:
+    """Return why this Site is not used, where `given_site` is the path of --site; None: it is."""
+    if given_site is not None:
+        return None if document.file.path == given_site else "--site names another one"
+    if "ssh" in document.spec or "vsphere" in document.spec:
+        return "hosts and vCenters, and the logins to them, are taken from --site FILE (or VDVS_SITE) only"
+    folder = os.path.realpath(document.file.folder)
+    for path, default in ((("lab", "directory"), LAB_DIRECTORY), (("inventory", "file"), None)):
+        value = document.spec.get(path[0], {}).get(path[1], default)
+        if value is not None and not _is_below(os.path.realpath(_absolute(folder, value)), folder):
+            where = dotted(("spec", *path))
+            return f"{where} leads out of its folder, which only a Site given with --site FILE (or VDVS_SITE) may"
+    return None
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(os.path.join(folder, ""))
 
 
 def contradictions(document: Document) -> Iterator[ManifestError]:
@@ -87,6 +112,7 @@ def _ssh(ssh: dict[str, Any], folder: str) -> SSH:
         concurrency=ssh.get("concurrency", CONCURRENCY),
         ignore_host_keys=ssh.get("insecureIgnoreHostKey", False),
         manage_service=ssh.get("service") == "Manage",
+        legacy_algorithms=tuple(ssh.get("legacyAlgorithms", ())),
     )
 
 

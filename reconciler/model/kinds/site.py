@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import NoReturn
 
 from reconciler.model.base import Strict
@@ -76,7 +77,7 @@ class SSH(Strict, frozen=True, tag_field="is", tag=True):
 
     `connect_timeout`: seconds until the login is done; `concurrency`: number of connections made at once;
     `ignore_host_keys`: accept any host key; `manage_service`: have vCenter start the SSH service of a host for the time
-    of a run, if it is not running.
+    of a run, if it is not running; `legacy_algorithms`: with SHA-1, offered to old hosts, too.
     """
 
     user: str
@@ -88,6 +89,7 @@ class SSH(Strict, frozen=True, tag_field="is", tag=True):
     concurrency: int
     ignore_host_keys: bool
     manage_service: bool = False
+    legacy_algorithms: tuple[str, ...] = ()
 
 
 class Site(Strict, frozen=True):
@@ -115,4 +117,14 @@ class Site(Strict, frozen=True):
         Logins, ports, time-outs, certificates and allowed addresses are no part of it.
         """
         hosts = self.way.directory if isinstance(self.way, Lab) else "ssh"
-        return hosts, tuple(sorted(vcenter.server for vcenter in self.vcenters)), self.inventory_file
+        return hosts, self.servers, self.inventory_file
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The names of the vCenters."""
+        return tuple(sorted(vcenter.server for vcenter in self.vcenters))
+
+    def allows(self, address: str) -> bool:
+        """Return whether a host at this address may be reached."""
+        patterns = self.allowed_hosts
+        return patterns is None or any(fnmatchcase(address.lower(), pattern.lower()) for pattern in patterns)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-
 from reconciler.model.export import LeftOut
 from reconciler.model.inventory import Inventory
 from reconciler.model.kinds.configdb import DesiredConfigDB, HostSelector, Unmanaged
@@ -40,8 +38,7 @@ def _problem(name: str, site: Site | None, seen: set[str]) -> str | None:
         return "no manifest can express its name in the inventory"
     if name.lower() in seen:
         return "another host of the inventory has the same name but for upper and lower case"
-    allowed = None if site is None else site.allowed_hosts
-    if allowed is not None and not any(fnmatchcase(name.lower(), pattern.lower()) for pattern in allowed):
+    if site is not None and not site.allows(name):
         return (
             "the Site does not allow its address (spec.allow.hosts); if its address is not its name in the "
             "inventory, declare it with -f"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 
 from reconciler.model.diff import Change, Op
 from reconciler.model.inventory import Inventory
@@ -22,11 +21,10 @@ def undeclared_hosts(desired: Desired, inventory: Inventory) -> tuple[str, ...]:
     if site is None:
         return ()
     declared = {name.lower() for host in desired.hosts for name in (host.ref.name, host.address)}
-    patterns = site.allowed_hosts
-    if patterns is None:
-        patterns = ("*",) if isinstance(site.way, Lab) else ()
+    if site.allowed_hosts is None and not isinstance(site.way, Lab):
+        return ()
     found = (host.name for host in inventory.hosts if host.name.lower() not in declared)
-    return tuple(sorted({name for name in found if any(fnmatchcase(name.lower(), p.lower()) for p in patterns)}))
+    return tuple(sorted({name for name in found if site.allows(name)}))
 
 
 def undeclared_host_changes(observed: Observed, names: DisplayNames) -> Iterator[Change]:

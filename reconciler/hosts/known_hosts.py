@@ -1,0 +1,93 @@
+"""Known hosts: which keys a host may show. Files are read as leniently as OpenSSH reads them, and trust is as strict.
+
+A line that is not understood, or a file that is not there, knows nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from stat import S_ISREG
+
+import asyncssh
+from asyncssh.known_hosts import SSHKnownHosts
+from msgspec import Struct
+
+_DEFAULT_PORT = 22
+
+
+class Trusted(Struct, frozen=True):
+    """What is known of one host: its keys, the authorities that may certify one, keys that must not be accepted.
+
+    `files`: where it was looked for; `notes`: what was left out there.
+    """
+
+    keys: tuple[asyncssh.SSHKey, ...]
+    authorities: tuple[asyncssh.SSHKey, ...]
+    revoked: tuple[asyncssh.SSHKey, ...]
+    files: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def as_argument(self) -> tuple[list[asyncssh.SSHKey] | list[object], ...]:
+        """The form that asyncssh takes."""
+        return list(self.keys), list(self.authorities), list(self.revoked), [], [], [], []
+
+
+class KnownHosts:
+    """Known hosts files, each read again only when it has changed."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[object, SSHKnownHosts, tuple[str, ...]]] = {}
+
+    def of(self, files: Sequence[str], host: str, port: int) -> Trusted:
+        """Return what the files say of the host with this name (not: of its IP address, which DNS says it has)."""
+        keys: list[asyncssh.SSHKey] = []
+        authorities: list[asyncssh.SSHKey] = []
+        revoked: list[asyncssh.SSHKey] = []
+        notes: list[str] = []
+        name = host.lower()
+        for file in files:
+            known, left_out = self._read(file)
+            notes += left_out
+            found = known.match(name, "", None if port == _DEFAULT_PORT else port)
+            keys += found[0]
+            authorities += found[1]
+            revoked += found[2]
+            if port != _DEFAULT_PORT:
+                revoked += known.match(name, "", None)[2]
+        return Trusted(tuple(keys), tuple(authorities), tuple(revoked), tuple(files), tuple(notes))
+
+    def _read(self, file: str) -> tuple[SSHKnownHosts, tuple[str, ...]]:
+        try:
+            status = Path(file).stat()
+            stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            if file not in self._kept or self._kept[file][0] != stamp:
+                text = Path(file).read_bytes() if S_ISREG(status.st_mode) else b""
+                self._kept[file] = (stamp, *_parsed(file, text.decode("latin-1")))
+        except OSError as error:
+            return SSHKnownHosts(), (f"{file}: {error.strerror}",)
+        return self._kept[file][1:]
+
+
+def _parsed(file: str, text: str) -> tuple[SSHKnownHosts, tuple[str, ...]]:
+    known = SSHKnownHosts()
+    try:
+        known.load(text)
+    except ValueError:
+        known, strange = SSHKnownHosts(), []
+        for number, line in enumerate(text.split("\n"), 1):
+            if _understood(line):
+                known.load(line)
+            else:
+                strange.append(str(number))
+        return known, (f"{file}: not understood: line {', '.join(strange[:10])}",)
+    return known, ()
+
+
+def _understood(line: str) -> bool:
+    try:
+        SSHKnownHosts(line).match("host", "", None)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,129 @@
+"""Keys to log in with: from files, and from the SSH agent, where a file has a passphrase or only the public key."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import re
+import struct
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import asyncssh
+from asyncssh.agent import SSHAgentClient
+from msgspec import Struct
+
+from reconciler.hosts.ssh_config import SSHConfigError, Told
+
+_LARGEST: Final = 2**20  # bytes; a longer file is no key
+_MAGIC: Final = b"openssh-key-v1\0"
+_PEM: Final = re.compile(rb"-----BEGIN OPENSSH PRIVATE KEY-----(.*?)-----END", re.DOTALL)
+
+
+class _File(Struct, frozen=True):
+    """What a file gives: key pairs, or a public key whose private half only the agent may have."""
+
+    name: str
+    pairs: tuple[asyncssh.SSHKeyPair, ...]
+    public: asyncssh.SSHKey | None
+
+
+@asynccontextmanager
+async def login_keys(told: Told, only: str | None) -> AsyncIterator[list[asyncssh.SSHKeyPair]]:
+    """Open the keys to offer, in order: those of the agent that a file names, its others, those in files.
+
+    `only`: the file of the one key that may be offered (spec.ssh.identityFile); then that is looked for in the agent,
+    too. Raises SSHConfigError if it cannot be used.
+    """
+    files = [found for name in ((only,) if only else told.identity_files) if (found := _read(name, told, only))]
+    named = {file.public.public_data: file for file in files if file.public is not None}
+    asks = told.agent is not None and (bool(named) if only or told.identities_only else True)
+    agent = await _agent(told.agent) if asks else None
+    try:
+        held = await _held(agent, told)
+        first = [pair for pair in held if pair.key_public_data in named]
+        if only and named and not first:
+            raise SSHConfigError(_locked(only, told.agent is not None))
+        others = [] if only or told.identities_only else [pair for pair in held if pair not in first]
+        yield [*first, *others, *(pair for file in files for pair in file.pairs)]
+    finally:
+        if agent is not None:
+            agent.close()
+
+
+def _read(name: str, told: Told, only: str | None) -> _File | None:
+    try:
+        with Path(name).open("rb") as file:
+            content = file.read(_LARGEST)
+    except OSError as error:
+        if only:
+            raise SSHConfigError(f"spec.ssh.identityFile: {name}: {error.strerror}") from None
+        return None
+    try:
+        return _File(name, tuple(asyncssh.load_keypairs(name, certlist=_certificates(told))), None)
+    except (OSError, ValueError, asyncssh.KeyEncryptionError):
+        pass
+    if (public := _public(name, content)) is not None:
+        return _File(name, (), public)
+    if only:
+        raise SSHConfigError(
+            f"spec.ssh.identityFile: {name} is not a private key that vdvs can read, and has no {name}.pub beside it"
+        )
+    return None
+
+
+def _certificates(told: Told) -> list[str]:
+    return [name for name in told.certificate_files if Path(name).is_file()]
+
+
+def _public(name: str, content: bytes) -> asyncssh.SSHKey | None:
+    """Return the public key that a file is, has beside it, or has in front of what its passphrase protects."""
+    with contextlib.suppress(ValueError):
+        return asyncssh.import_public_key(content)
+    with contextlib.suppress(OSError, ValueError):
+        return asyncssh.read_public_key(f"{name}.pub")
+    with contextlib.suppress(ValueError, struct.error, binascii.Error):
+        if found := _PEM.search(content):
+            return _in_front(base64.b64decode(found[1]))
+    return None
+
+
+def _in_front(data: bytes) -> asyncssh.SSHKey:
+    """Return the public key in a private key in the format of OpenSSH."""
+    if not data.startswith(_MAGIC):
+        raise ValueError("another format")
+    parts, place = [], len(_MAGIC)
+    for skipped in (0, 0, 4, 0):  # cipher, kdf, its options, the number of keys, the first public key
+        (size,) = struct.unpack_from(">I", data, place)
+        parts.append(data[place + 4 : place + 4 + size])
+        place += 4 + size + skipped
+    (size,) = struct.unpack_from(">I", parts[3])
+    return asyncssh.import_public_key(parts[3][4 : 4 + size] + b" " + base64.b64encode(parts[3]))
+
+
+async def _agent(path: str | None) -> SSHAgentClient | None:
+    with contextlib.suppress(OSError, asyncssh.Error, ValueError):
+        return await asyncssh.connect_agent(path or "")
+    return None
+
+
+async def _held(agent: SSHAgentClient | None, told: Told) -> Sequence[asyncssh.SSHKeyPair]:
+    if agent is None:
+        return ()
+    try:
+        held = list(await agent.get_keys())
+    except (OSError, ValueError, asyncssh.Error):
+        return ()
+    certificates = {each.key.public_data: each for each in asyncssh.load_certificates(_certificates(told))}
+    for pair in held:
+        if (certificate := certificates.get(pair.key_public_data)) is not None and not pair.has_cert:
+            pair.set_certificate(certificate)
+    return held
+
+
+def _locked(name: str, has_agent: bool) -> str:
+    where = "the SSH agent does not hold it" if has_agent else "no SSH agent runs that could hold it (SSH_AUTH_SOCK)"
+    return f"spec.ssh.identityFile: {name} has a passphrase, or is a public key, and {where}: run `ssh-add`"
