@@ -11,8 +11,8 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Coroutine
-from contextlib import closing
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -52,7 +52,7 @@ NAMES = [
 class Target(Protocol):
     """Something that reads."""
 
-    seeds: list[bytes]
+    seeds: Sequence[bytes]
     """Inputs that are right, or almost: what is tried is made from them."""
 
     def run(self, data: bytes) -> None:
@@ -197,10 +197,8 @@ class Plans:
     def run(self, data: bytes) -> None:
         for text in (data, self._sealed(data)):
             self._file.write_bytes(text)
-            try:
+            with suppress(UsageError):
                 saved.read(str(self._file))
-            except UsageError:
-                pass
 
     def _sealed(self, content: bytes) -> bytes:
         return b'{"vdvsPlan":%d,"digest":"%s","content":%s}' % (
