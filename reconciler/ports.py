@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from reconciler.model.kinds.configdb import Backup, ObservedConfigDB
     from reconciler.model.kinds.host import HostAction, ObservedHost
     from reconciler.model.kinds.vmgroup import LinkAction
-    from reconciler.model.outcome import ActionResult, Assessment
-    from reconciler.model.plan import DBPlan, MovePlan
+    from reconciler.model.outcome import ActionResult, Assessment, BackupMade
+    from reconciler.model.ownership import Applying, Kept
+    from reconciler.model.plan import DBPlan, MovePlan, Plan
     from reconciler.model.refs import Kind
     from reconciler.model.state import ObservedDatastore
 
@@ -143,6 +144,27 @@ class MaintenanceMode(Protocol):
 
     async def exit(self, host: str, seconds: int) -> None:
         """End maintenance mode, if the host is in it, and remove the note."""
+        ...
+
+
+class Books(Protocol):
+    """What this side keeps of applies, where no config DB can change it: the last one of each object, and a log of all
+    that was done."""
+
+    def kept(self) -> Mapping[str, Kept]:
+        """Return what is kept, by name of the ConfigDB: the same object while it is unchanged."""
+        ...
+
+    def keep(self, before: Mapping[str, Kept], now: Mapping[str, Kept]) -> None:
+        """Keep what differs between the two, and all that others kept meanwhile. Raises nothing."""
+        ...
+
+    def begin(self, found: Assessment, steps: Plan, behalf: Applying | None, how: str) -> None:
+        """Log what is about to be done; `how`: `apply`, `heal` ... Raises VdvsError: then nothing must be done."""
+        ...
+
+    def end(self, results: Sequence[ActionResult], backups: Sequence[BackupMade], after: Assessment) -> None:
+        """Log what came of it, and what is there `after`. Raises VdvsError."""
         ...
 
 

@@ -5,11 +5,9 @@ Without git, or outside a checkout, there is no commit and no set.
 
 from __future__ import annotations
 
-import getpass
 import os
 import re
 import shutil
-import socket
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +19,7 @@ from msgspec.structs import replace
 
 from reconciler.model.errors import UsageError
 from reconciler.model.ownership import Applying, Stamp
+from reconciler.who import who
 
 _LONGEST_SET: Final = 200
 _LONGEST_REASON: Final = 1000
@@ -70,16 +69,6 @@ def applying(
 def reading(paths: Sequence[str], selector: str | None = None) -> Applying:
     """Return the same for a command that only reads: without a user and a commit."""
     return Applying(_as_set(paths, _checkouts(paths), ""), Stamp(""), _is_whole(paths, selector, None))
-
-
-def who() -> str:
-    """Return `user@host` of the user of this process, or the one behind `sudo`."""
-    try:
-        user = os.environ.get("SUDO_USER") or getpass.getuser()
-    except (OSError, KeyError):  # the user of a container may have no name
-        user = str(os.getuid())
-    text = f"{user}@{socket.gethostname()}"
-    return "".join(char if char.isprintable() else "?" for char in text)[:_LONGEST_SET]
 
 
 def _checkouts(paths: Sequence[str]) -> list[Checkout | None]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -20,6 +20,7 @@ from reconciler.execution.observe import observe
 from reconciler.execution.prefetch import Prefetched, prefetch
 from reconciler.execution.survey import observe_undeclared_hosts
 from reconciler.execution.verdicts import verdicts
+from reconciler.execution.witness import Witnesses
 from reconciler.model.base import Risk
 from reconciler.model.diff import Diff
 from reconciler.model.errors import UsageError
@@ -27,16 +28,17 @@ from reconciler.model.kinds.host import MaintenanceAction
 from reconciler.model.kinds.site import Site
 from reconciler.model.memo import Memo
 from reconciler.model.outcome import ActionResult, Assessment, BackupMade, Outcome, first_differences
-from reconciler.model.ownership import Applying
+from reconciler.model.ownership import Applying, Kept
 from reconciler.model.plan import APPLY, APPLY_AND_DESTROY, REPORT_ONLY, Plan, Policy, SavedPlan
 from reconciler.model.refs import ObjectRef
 from reconciler.model.state import Desired, Observed, Resolved
 from reconciler.planning.differ import diff, without_uuid
 from reconciler.planning.host.undeclared import undeclared_hosts
 from reconciler.planning.invalidated import appeared_since, invalidated
+from reconciler.planning.kept import learned, written
 from reconciler.planning.planner import plan
 from reconciler.planning.resolve import resolve_places, resolve_rest
-from reconciler.ports import Clock, HostAgent, Hosts, InventorySource, MaintenanceMode, Observer
+from reconciler.ports import Books, Clock, HostAgent, Hosts, InventorySource, MaintenanceMode, Observer
 
 __all__ = [
     "APPLY",
@@ -55,18 +57,42 @@ _REPLANS = 3
 
 
 class Memory:
-    """Inputs and results of the last look, reused while the inputs are unchanged. `observed`: the state seen then."""
+    """Inputs and results of the last look, reused while the inputs are unchanged. `observed`: the state seen then;
+    `learned`: the comparison from which the books were kept last."""
 
     def __init__(self) -> None:
         self.observed: Observed | None = None
+        self.learned: Diff | None = None
+        self.witnesses = Witnesses()
         self.places: Memo[Resolved] = Memo()
         self.resolved: Memo[Resolved] = Memo()
         self.diff: Memo[Diff] = Memo()
 
 
+class NoBooks:
+    """Implements `ports.Books` in memory, and logs nothing."""
+
+    def __init__(self) -> None:
+        self._kept: Mapping[str, Kept] = {}
+
+    def kept(self) -> Mapping[str, Kept]:
+        """See `ports.Books`."""
+        return self._kept
+
+    def keep(self, _before: Mapping[str, Kept], now: Mapping[str, Kept]) -> None:
+        """See `ports.Books`."""
+        self._kept = now
+
+    def begin(self, _found: Assessment, _steps: Plan, _behalf: Applying | None, _how: str) -> None:
+        """See `ports.Books`."""
+
+    def end(self, _results: Sequence[ActionResult], _backups: Sequence[BackupMade], _after: Assessment) -> None:
+        """See `ports.Books`."""
+
+
 class World(Struct, frozen=True):
     """Everything outside: where names come from, the way to the hosts, the time, fresh UUIDs, the observer, maintenance
-    mode (None: it cannot be changed); and the memory from one pass to the next.
+    mode (None: it cannot be changed), the books; and the memory from one pass to the next.
     """
 
     inventory: InventorySource
@@ -75,6 +101,7 @@ class World(Struct, frozen=True):
     new_uuid: Callable[[], str]
     observer: Observer
     maintenance: MaintenanceMode | None = None
+    books: Books = field(default_factory=NoBooks)
     memory: Memory = field(default_factory=Memory)
 
 
@@ -98,7 +125,9 @@ async def assess(
         observe(places, world.hosts, world.observer, avoid, foreseen),
         observe_undeclared_hosts(undeclared_hosts(desired, places.inventory), world.hosts),
     )
-    observed = world.memory.observed = replace(observed, undeclared_hosts=others)
+    observed = await world.memory.witnesses.confirm(places, observed, world.hosts)
+    observed = replace(observed, undeclared_hosts=others, kept=world.books.kept())
+    world.memory.observed = observed
     resolved = await resolving
     return _compared(resolved, observed, world, applying, {} if drawn is None else drawn)
 
@@ -128,7 +157,9 @@ async def _verify(
     if any(isinstance(action, MaintenanceAction) for step in steps.hosts for action in step.actions):
         return await assess(desired, world, applying, drawn, _writers(steps))
     observed = await observe(done.resolved, world.hosts, world.observer, _writers(steps))
-    observed = replace(observed, undeclared_hosts=done.observed.undeclared_hosts)  # nothing was written there
+    observed = world.memory.witnesses.carried(observed)  # it was read through another host than the one that wrote
+    others = done.observed.undeclared_hosts  # nothing was written there
+    observed = replace(observed, undeclared_hosts=others, kept=world.books.kept())
     return _compared(done.resolved, observed, world, applying, drawn)
 
 
@@ -157,6 +188,8 @@ async def reconcile(desired: Desired, world: World, policy: Policy, applying: Ap
     before = now = await assess(desired, world, applying, drawn)
     steps = _planned(now, policy, applying)
     if steps.empty:
+        if policy.risks:
+            learn(world, before)
         return Outcome(before, steps, (), None, verdicts(before.diff, steps, (), None))
     replanned: list[Diff] = []
     rounds = 0
@@ -165,17 +198,20 @@ async def reconcile(desired: Desired, world: World, policy: Policy, applying: Ap
     while not steps.empty:
         found = first_differences([before.diff, *replanned])
         world.observer.about_to_write(replace(now, diff=found))
-        done = await execute(steps, _agents(world, now), world.clock.now(), world.observer, world.maintenance)
+        done = await _execute(steps, now, world, applying, _how(policy, applying))
         backups += done.backups
         if rounds == _REPLANS or not _goes_on(steps, done):
             now, results = await _verify(steps, desired, now, world, applying, drawn), done.results
+            world.books.end(results, done.backups, now)
             break
         now = await assess(desired, world, applying, drawn, _writers(steps))
+        world.books.end(done.results, done.backups, now)
         steps = _planned(now, policy, applying)
         rounds += 1
         if not steps.empty and not now.diff.in_sync:  # else it only records what has been done
             world.observer.planned_again((replanned or [before.diff])[-1], now.diff)
             replanned.append(now.diff)
+    learn(world, now)
     objects = verdicts(first_differences([before.diff, *replanned]), steps, results, now.diff)
     return Outcome(before, steps, results, now, objects, tuple(replanned), tuple(backups), _readers(now))
 
@@ -230,10 +266,35 @@ async def carry_out(saved: SavedPlan, world: World, approval: Approval) -> Outco
     steps = replace(saved.plan, withheld=saved.plan.withheld + appeared_since(saved, before.diff))
     if steps.empty:
         return Outcome(before, steps, (), None, verdicts(before.diff, steps, (), None))
-    done = await execute(steps, _agents(world, before), world.clock.now(), world.observer, world.maintenance)
+    done = await _execute(steps, before, world, saved.applying, "saved plan")
     after = await _verify(steps, saved.desired, before, world, saved.applying, dict(saved.drawn))
+    world.books.end(done.results, done.backups, after)
+    learn(world, after)
     objects = verdicts(before.diff, steps, done.results, after.diff)
     return Outcome(before, steps, done.results, after, objects, (), done.backups, _readers(after))
+
+
+def learn(world: World, found: Assessment) -> None:
+    """Keep what a look taught: records in config DBs that correspond to the manifests."""
+    if world.memory.learned is not found.diff:
+        world.books.keep(found.observed.kept, learned(found))
+        world.memory.learned = found.diff
+
+
+async def _execute(steps: Plan, found: Assessment, world: World, applying: Applying | None, how: str) -> Execution:
+    """Carry out `steps`, once the log says so, and keep what was applied."""
+    world.books.begin(found, steps, applying, how)
+    now = world.clock.now()
+    done = await execute(steps, _agents(world, found), now, world.observer, world.maintenance)
+    world.books.keep(found.observed.kept, written(found, steps, done.results, now))
+    return done
+
+
+def _how(policy: Policy, applying: Applying | None) -> str:
+    """Name what writes, for the log."""
+    if applying is not None and applying.backup is not None:
+        return "rollback"
+    return "apply" if policy.config_db_lifecycle else "watch"
 
 
 def _check(saved: SavedPlan, approval: Approval, now: datetime) -> None:

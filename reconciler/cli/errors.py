@@ -25,7 +25,7 @@ class Vdvs(click.Group):
             code = super().main(*args, **extra)
             sys.stdout.flush()
         except click.exceptions.NoArgsIsHelpError as error:
-            click.echo(error.format_message(), err=True)
+            tell(error.format_message())
             code = exits.USAGE
         except click.ClickException as error:
             report(_usage_text(error))
@@ -57,16 +57,30 @@ def report(message: str) -> None:
     """Print one line to standard error, with control characters escaped."""
     from reconciler.render.text import clean
 
-    click.echo(f"vdvs: {clean(message)}", err=True)
+    tell(f"vdvs: {clean(message)}")
+
+
+def tell(text: str) -> None:
+    """Print to standard error, if anybody reads it still: that nobody does must not end what is being done."""
+    try:
+        click.echo(text, err=True)
+    except OSError:
+        _to_nowhere(2)
 
 
 def _unwritable(error: OSError) -> int:
-    # So that the interpreter's own last flush does not complain about it once more.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    _to_nowhere(1)
     if isinstance(error, BrokenPipeError):  # the reader of our output has gone
         return exits.BROKEN_PIPE
     report(f"cannot write to standard output: {error.strerror}")
     return exits.FAILED
+
+
+def _to_nowhere(stream: int) -> None:
+    """Let the interpreter's own last flush of this descriptor not complain about it once more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream)
+    os.close(nowhere)
 
 
 def _usage_text(error: click.ClickException) -> str:
@@ -81,7 +95,7 @@ def _failure(error: Exception, verbose: bool) -> int:
     if isinstance(error, InvalidManifestsError):
         from reconciler.render.results import errors_text
 
-        click.echo(errors_text(error.errors, error.files), err=True, nl=False)
+        tell(errors_text(error.errors, error.files).rstrip("\n"))
         return exits.USAGE
     if isinstance(error, UsageError):
         report(str(error))

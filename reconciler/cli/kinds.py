@@ -55,14 +55,21 @@ def require(names: Sequence[str], there: Sequence[str], kind: Kind) -> None:
             raise _unknown(name, there, kind)
 
 
-def resolve(names: Sequence[str], there: Sequence[str], kind: Kind, where: str = _THERE) -> tuple[str, ...]:
+def resolve(
+    names: Sequence[str], there: Sequence[str], kind: Kind, where: str = _THERE, unread: str | None = None
+) -> tuple[str, ...]:
     """Return the full names of the objects, each once.
 
     A name may leave out the config DB or differ in case, as long as it is unambiguous; else raises click.UsageError.
+    `unread`: why not all objects were read (None: they were); a name that was not found raises VdvsError then.
     """
+    from reconciler.model.errors import VdvsError
+
     meant = []
     for name in names:
         found = [name] if name in there else _alike(name, there)
+        if not found and unread is not None:
+            raise VdvsError(f"{kind.value.lower()}/{name}: whether it is there is unknown: {unread}")
         if len(found) != 1:
             raise _unknown(name, there, kind, where)
         meant += found

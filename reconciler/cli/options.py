@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from reconciler.cli import completing
 
+if TYPE_CHECKING:
+    from reconciler.model.ownership import Applying
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 DEFAULT_MANIFESTS = "manifests"
 VERBOSE = "vdvs.verbose"
+AUDIT = "vdvs.audit"
 
 site = click.option(
     "--site",
@@ -33,6 +37,9 @@ named_set = click.option(
     help="The name of this set of manifests; default: the folder given with -f, as it is called in its git repository.",
 )
 prune = click.option("--prune", is_flag=True, help="Also remove what this set applied last and no longer declares.")
+trust_records = click.option(
+    "--trust-records", is_flag=True, help="Prune even what only the config DB claims that this set applied."
+)
 reason = click.option(
     "--reason", metavar="TEXT", help="Why it is applied, for `vdvs history`: one line of at most 1000 characters."
 )
@@ -43,6 +50,23 @@ def verbose(command: Command) -> Command:
     return click.option(
         "-v", "--verbose", is_flag=True, expose_value=False, callback=_set_verbose, help="Show where a bug comes from."
     )(command)
+
+
+def pruning(applying: Applying, trust_records: bool) -> Applying:
+    """Return the same, pruning by what --trust-records says. Raises click.UsageError where nothing is pruned."""
+    from msgspec.structs import replace
+
+    if trust_records and not applying.prune:
+        raise click.UsageError("--trust-records goes with --prune")
+    return replace(applying, trust_records=trust_records)
+
+
+def audit_log(command: Command) -> Command:
+    """--audit-log, of commands that write."""
+    return click.option(
+        "--audit-log", metavar="FILE", envvar="VDVS_AUDIT_LOG", expose_value=False, callback=_set_audit,
+        help="Where to log what is done; default: $VDVS_AUDIT_LOG, or audit.jsonl in the state folder.",
+    )(command)  # fmt: skip
 
 
 def manifests(command: Command) -> Command:
@@ -94,10 +118,14 @@ def _set_verbose(context: click.Context, _option: click.Parameter, given: bool) 
     context.meta[VERBOSE] = given
 
 
+def _set_audit(context: click.Context, _option: click.Parameter, given: str | None) -> None:
+    context.meta[AUDIT] = given
+
+
 def _default_paths(context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
     import os
 
-    if given or context.resilient_parsing:
+    if given or context.resilient_parsing or context.params.get("of") == "audit":  # the audit log is of all sites
         return given
     if named := os.environ.get("VDVS_MANIFESTS"):
         return (named,)

@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-import click
+from reconciler.cli.errors import tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,9 +57,9 @@ class TerminalProgress:
 
         self._stop()
         if not self._reported:
-            click.echo(diff_text(self._selected(earlier), "This was planned:"), err=True)
+            tell(diff_text(self._selected(earlier), "This was planned:"))
         self._reported = True
-        click.echo(diff_text(self._selected(now), "The site has changed since; planned again:"), err=True)
+        tell(diff_text(self._selected(now), "The site has changed since; planned again:"))
 
     def _stop(self) -> None:
         if self._shown is not None:

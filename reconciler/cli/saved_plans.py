@@ -10,15 +10,16 @@ from msgspec.structs import replace
 
 from reconciler import loader, saved
 from reconciler.cli import exits
-from reconciler.cli.errors import report
+from reconciler.cli.errors import report, tell
 from reconciler.cli.output import emit, paint, print_outcome
 from reconciler.cli.session import Session, connections, site_of
 from reconciler.model.plan import APPLY, APPLY_AND_DESTROY, Policy, SavedPlan
 from reconciler.model.units import parse_duration
-from reconciler.provenance import reading, who
+from reconciler.provenance import reading
 from reconciler.reconcile import Approval, carry_out, prepare
 from reconciler.render import data
 from reconciler.render.diff import diff_text, header
+from reconciler.who import who
 from reconciler.wiring.world import SystemClock
 
 _MOMENT = "%Y-%m-%d %H:%M:%S UTC"
@@ -42,7 +43,7 @@ def make(session: Session, policy: Policy, out: str | None, expires: str, output
     if out is not None:
         saved.write(out, plan)
         until = plan.expires_at.strftime(_MOMENT)
-        click.echo(f"plan written to {out}; until {until}, `vdvs apply --plan {out}` applies it", err=True)
+        tell(f"plan written to {out}; until {until}, `vdvs apply --plan {out}` applies it")
     return code
 
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.cli.errors import report
+from reconciler.cli.options import AUDIT
 from reconciler.cli.progress import TerminalProgress
 from reconciler.model.diff import Diff
 from reconciler.model.errors import UsageError
@@ -52,9 +53,11 @@ class Session(Struct, frozen=True):
         if isinstance(self.site.way, SSH) and self.site.way.ignore_host_keys:
             report("warning: host keys are not checked (insecureIgnoreHostKey): any server may pose as the host")
 
+        audit = click.get_current_context().meta.get(AUDIT)
+
         async def look() -> Value:
             with TerminalProgress(self.selected) as observer:
-                async with self.connections.world(self.site, observer) as world:
+                async with self.connections.world(self.site, observer, audit) as world:
                     return await do(world)
 
         return self.connections.run(look)

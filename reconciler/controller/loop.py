@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from reconciler.controller.backoff import Backoff
@@ -16,8 +17,10 @@ from reconciler.controller.queue import Priority, WorkQueue
 from reconciler.controller.scheduling import next_pass
 from reconciler.controller.triggers import Triggers
 from reconciler.controller.watch import Watch
+from reconciler.model.base import clip
+from reconciler.model.bucket import Bucket
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError, InventoryError
-from reconciler.model.events import Trigger
+from reconciler.model.events import EventKind, Trigger
 from reconciler.model.inventory import Inventory
 from reconciler.ports import Hosts, InventorySource, Question, WatchRequest
 
@@ -26,6 +29,9 @@ INVENTORY: Final = "inventory"
 _HOST = "host/"
 _INVENTORY_SECONDS = 1.0
 _MOMENT = 0.1  # seconds; a simultaneous change on many hosts needs one pass only
+# A host that tells of changes again and again causes a pass only so often.
+_QUICK_PASSES, _QUICK_PASSES_A_SECOND, _DAMPED = 20, 0.1, 5.0
+_STEADY = 300.0  # seconds that a host must have been fine before its next failure counts as its first
 _ORDER = (
     Trigger.START,
     Trigger.SIGNAL,
@@ -71,6 +77,9 @@ class Loop:
         self._running: dict[asyncio.Task[None], str] = {}
         self._known: Inventory | None = None
         self._addresses: Mapping[str, str] = {}
+        self._failed_at: dict[str, float] = {}
+        self._quick: dict[str, Bucket] = {}
+        self._troubles: dict[str, str] = {}
         self._now: Callable[[], float] = asyncio.get_running_loop().time
 
     async def run(self) -> None:
@@ -129,12 +138,24 @@ class Loop:
         task.add_done_callback(finished)
 
     async def _work(self, key: str, priority: Priority) -> None:
-        if key == SITE:
-            await self._pass(priority)
-        elif key == INVENTORY:
-            await self._check_inventory()
+        """Work on a key. Whatever it raises is an event, and the key is worked on again later."""
+        try:
+            if key == SITE:
+                await self._pass(priority)
+            elif key == INVENTORY:
+                await self._check_inventory()
+            else:
+                await self._retry_host(key.removeprefix(_HOST))
+        except Exception as error:
+            trouble = clip(f"{type(error).__name__}: {error}".splitlines()[0])
+            if self._troubles.get(key) != trouble:
+                self._watch.say(EventKind.FAULT, f"{_about(key)} failed, and is tried again: {trouble}")
+            self._troubles[key] = trouble
+            self._queue.add(key, self._now() + self._backoff.failed(f"work on {key}"), Priority.RETRY)
         else:
-            await self._retry_host(key.removeprefix(_HOST))
+            self._backoff.worked(f"work on {key}")
+            if self._troubles.pop(key, None) is not None:
+                self._watch.say(EventKind.RECOVERED, f"{_about(key)} works again")
 
     async def _pass(self, priority: Priority) -> None:
         why = min(self._why, key=_ORDER.index) if priority is Priority.CHANGE and self._why else _untriggered(priority)
@@ -150,26 +171,39 @@ class Loop:
         for name, reason in upcoming.silent.items():
             if name not in self._parked:
                 self._park(name, reason)
+        self._forgive(upcoming.silent)
         if await self._start_watching(upcoming.watches):
             self._request_pass(Trigger.HOST)  # for changes between the look and the start of the watch
 
     def _park(self, name: str, reason: str) -> None:
         self._parked[name] = reason
+        self._failed_at[name] = self._now()
         self._queue.add(_HOST + name, self._now() + self._backoff.failed(name), Priority.RETRY)
+
+    def _forgive(self, silent: Mapping[str, str]) -> None:
+        """Forget the failures of hosts that have been fine for long: one that answers and then fails again does not
+        begin anew each time."""
+        for name, at in tuple(self._failed_at.items()):
+            if name not in silent and name not in self._parked and self._now() - at > _STEADY:
+                del self._failed_at[name]
+                self._backoff.worked(name)
 
     async def _start_watching(self, watches: Mapping[str, WatchRequest]) -> bool:
         """Start change watches on hosts; return whether any of them is new."""
 
         async def start(name: str, request: WatchRequest) -> bool:
             try:
-                return await self._hosts.agent(name, self._addresses[name]).watch(request, self._change_noticed)
+                return await self._hosts.agent(name, self._addresses[name]).watch(
+                    request, partial(self._change_noticed, name)
+                )
             except (HostUnreachableError, AgentRefusedError):
                 return False  # the next pass notices that as well
 
         return any(await asyncio.gather(*(start(*one) for one in watches.items())))
 
-    def _change_noticed(self) -> None:
-        self._request_pass(Trigger.HOST, _MOMENT)
+    def _change_noticed(self, name: str) -> None:
+        quick = self._quick.setdefault(name, Bucket(_QUICK_PASSES_A_SECOND, _QUICK_PASSES)).take(self._now())
+        self._request_pass(Trigger.HOST, _MOMENT if quick else _DAMPED)
 
     async def _check_inventory(self) -> None:
         with suppress(InventoryError):  # the pass that needs the inventory reports it
@@ -189,8 +223,11 @@ class Loop:
             self._park(name, str(error))
         else:
             self._parked.pop(name, None)
-            self._backoff.worked(name)
             self._request_pass(Trigger.HOST)
+
+
+def _about(key: str) -> str:
+    return "the look at " + {SITE: "the site", INVENTORY: "the inventory"}.get(key, key)
 
 
 def _untriggered(priority: Priority) -> Trigger:

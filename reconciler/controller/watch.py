@@ -21,7 +21,8 @@ from reconciler.model.ownership import Applying
 from reconciler.model.plan import REPORT_ONLY, Plan, Policy
 from reconciler.model.refs import ObjectRef
 from reconciler.model.state import Desired
-from reconciler.planning.history import history
+from reconciler.planning.conditions import remarks
+from reconciler.planning.history import altered_records, history
 from reconciler.ports import Clock, Listener
 
 PASS_SECONDS = 1800.0  # more than installing a driver everywhere takes; a longer pass hangs
@@ -61,8 +62,10 @@ class Watch:
         self._brake = Brake()
         self._state: State = {}
         self._last: Diff | None = None
+        self._altered: dict[ObjectRef, str] = {}
         self._invalid = ""
         self._failure = ""
+        self._remarks: tuple[str, ...] = ()
         self._id = ""
         self._events: list[ReportedEvent] = []
         self._broken: set[int] = set()
@@ -135,14 +138,32 @@ class Watch:
         if self._failure:
             self._report(Event(EventKind.RECOVERED, None, "the site can be looked at again"))
             self._failure = ""
+        self._remark(outcome.after or outcome.before)
         if outcome.after is None and outcome.before.diff is self._last and not self._mode.writes:
             return  # the same as in the last pass, which is reported already
+        self._report_records(outcome.before)
         events, self._state = transitions(self._state, outcome, healing=self._mode.writes)
         self._last = (outcome.after or outcome.before).diff
         for event in events:
             self._report(event)
             if event.kind is EventKind.HEALED and event.ref is not None:
                 self._check_brake(event.ref, outcome)
+
+    def _report_records(self, seen: Assessment) -> None:
+        """Report that the records in a config DB contradict what this side keeps, once, and that they do no more."""
+        for ref, why in altered_records(seen.resolved, seen.observed).items():
+            if why != self._altered.get(ref, ""):
+                told = f"{why}; what this side keeps is what counts, and `vdvs apply` records it anew"
+                self._report(Event(EventKind.RECORDS, ref, told if why else "its records are as this side keeps them"))
+            self._altered[ref] = why
+
+    def _remark(self, seen: Assessment) -> None:
+        """Report what could not be told for certain, once, and when that has changed."""
+        found = remarks(seen)
+        for remark in found:
+            if remark not in self._remarks:
+                self._report(Event(EventKind.REMARK, None, remark))
+        self._remarks = found
 
     def _check_brake(self, ref: ObjectRef, outcome: Outcome) -> None:
         digest = dict(self._loaded.desired.digests).get(ref, "")
@@ -196,8 +217,8 @@ def _last_applied(ref: ObjectRef, seen: Assessment) -> str:
             record = applied.record
             when = f" on {record.when:%Y-%m-%d %H:%M} UTC" if record.when else ""
             of = f" of git {record.revision}" if record.commit else ""
-            return f"the last apply recorded in the config DB is by {record.by or 'an unknown user'}{when}{of}"
-    return "the config DB has no record of who applied it"
+            return f"the last known apply is by {record.author}{when}{of}"
+    return "nothing says who applied it"
 
 
 def _sentence(error: Exception) -> str:

@@ -46,7 +46,7 @@ class Board:
         self._last_good: datetime | None = None
         self._since: datetime | None = None
         self._events: deque[dict[str, Any]] = deque(maxlen=MOST_EVENTS)
-        self._clients: set[asyncio.Queue[Message | None]] = set()
+        self._clients: dict[asyncio.Queue[Message | None], None] = {}  # the longest there first
         self._making = asyncio.Lock()
         self._made: tuple[int, bytes] | None = None  # by version
 
@@ -112,11 +112,20 @@ class Board:
     def listening(self) -> Iterator[asyncio.Queue[Message | None]]:
         """Queue of the messages from now on; None in it: connect again."""
         queue: asyncio.Queue[Message | None] = asyncio.Queue(_BACKLOG + 1)
-        self._clients.add(queue)
+        self._clients[queue] = None
         try:
             yield queue
         finally:
-            self._clients.discard(queue)
+            self._clients.pop(queue, None)
+
+    def make_room(self, most: int) -> None:
+        """Have the clients that have been there longest connect again, so that there are fewer than `most`."""
+        for queue in tuple(self._clients)[: max(0, len(self._clients) - most + 1)]:
+            self._dismiss(queue)
+
+    def _dismiss(self, queue: asyncio.Queue[Message | None]) -> None:
+        self._clients.pop(queue, None)
+        queue.put_nowait(None)
 
     @property
     def clients(self) -> int:
@@ -127,8 +136,7 @@ class Board:
         message = name, json.dumps(data)
         for queue in tuple(self._clients):
             if queue.qsize() >= _BACKLOG:
-                self._clients.discard(queue)
-                queue.put_nowait(None)
+                self._dismiss(queue)
             else:
                 queue.put_nowait(message)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import ipaddress
 import ssl
@@ -59,8 +60,12 @@ def host_of(header: str) -> str:
 
 
 def same(given: str, token: Secret) -> bool:
-    """Compare in constant time."""
-    return hmac.compare_digest(given.encode(), token.reveal().encode())
+    """Compare in constant time, whatever text was given."""
+    return hmac.compare_digest(_digest(given), _digest(token.reveal()))
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).digest()
 
 
 class Sessions:
@@ -68,7 +73,7 @@ class Sessions:
 
     def __init__(self, new_word: Callable[[], str], most: int = 1000) -> None:
         self._new_word = new_word
-        self._words: dict[str, None] = {}
+        self._words: dict[bytes, None] = {}
         self._most = most
 
     def begin(self) -> str:
@@ -76,11 +81,11 @@ class Sessions:
         if len(self._words) >= self._most:
             self._words.pop(next(iter(self._words)))
         word = self._new_word()
-        self._words[word] = None
+        self._words[_digest(word)] = None
         return word
 
-    def __contains__(self, word: object) -> bool:
-        return word in self._words
+    def __contains__(self, word: str) -> bool:
+        return _digest(word) in self._words
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Final
 from aiohttp import web
 
 from reconciler.dashboard.board import MOST_CLIENTS, Board
+from reconciler.dashboard.door import BACKLOG, Door, Visitor
 from reconciler.dashboard.listening import Listen, Sessions, host_of, same
 from reconciler.model.errors import UsageError
 
@@ -31,10 +33,19 @@ _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
+    "Server": "vdvs",
 }
 _COMPRESSED_HERE: Final = 65536  # bytes; more are compressed in a thread
 _ALIVE: Final = 15.0  # seconds between comments that keep a quiet connection open
+_UNREAD: Final = 20.0  # seconds for a browser to take what it was sent
+_BODY: Final = 5.0  # seconds for the body of a request
+_log = logging.getLogger(__name__)
+# What does not even parse is no news: aiohttp would write a traceback for each such request.
+_garbage = logging.getLogger(f"{__name__}.garbage")
+_garbage.setLevel(logging.CRITICAL)
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -56,6 +67,8 @@ class Server:
         self._stuck = stuck
         self._sessions = Sessions(new_word)
         self._ending = asyncio.Event()
+        self._door = Door()
+        self._failed = False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
@@ -66,41 +79,69 @@ class Server:
         app.router.add_get("/favicon.ico", self._nothing)
         app.router.add_post("/login", self._login)
         app.router.add_get("/api/state", self._state)
-        app.router.add_get("/api/events", self._events)
+        app.router.add_get("/api/events", self._events, allow_head=False)
         app.router.add_get("/metrics", self._scrape)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2.0)
+        runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, shutdown_timeout=2.0, logger=_garbage, keepalive_timeout=30.0,
+            lingering_time=1.0,
+        )  # fmt: skip
         await runner.setup()
+        server: asyncio.Server | None = None
         try:
-            site = web.TCPSite(runner, self._where.host, self._where.port, ssl_context=self._where.tls)
-            try:
-                await site.start()
-            except OSError as error:
-                where = f"{self._where.host}:{self._where.port}"
-                raise UsageError(f"cannot listen on {where}: {error.strerror or error}") from error
-            host, port = runner.addresses[0][:2]
+            server = await self._listen(runner)
+            host, port = server.sockets[0].getsockname()[:2]
             yield f"{self._where.scheme}://{f'[{host}]' if ':' in host else host}:{port}/"
         finally:
+            if server is not None:
+                server.close()
             self._ending.set()
             await runner.cleanup()
 
+    async def _listen(self, runner: web.AppRunner) -> asyncio.Server:
+        serve = runner.server
+        if serve is None:
+            raise RuntimeError("the runner was set up")
+        try:
+            return await asyncio.get_running_loop().create_server(
+                lambda: Visitor(self._door, serve, self._where.tls),
+                self._where.host,
+                self._where.port,
+                backlog=BACKLOG,
+            )
+        except OSError as error:
+            where = f"{self._where.host}:{self._where.port}"
+            raise UsageError(f"cannot listen on {where}: {error.strerror or error}") from error
+
     @web.middleware
     async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        if (visitor := self._door.at(request.transport)) is not None:
+            visitor.begins()
         response: web.StreamResponse | None = self._refusal(request)
         if response is None:
             try:
                 response = await handler(request)
             except web.HTTPException as error:
                 response = web.Response(status=error.status, text=f"{error.reason}\n", headers=_location(error))
+            except ConnectionError:
+                raise
+            except Exception as error:
+                if not self._failed:
+                    _log.error("the page failed on %s; this is a bug in vdvs (%r)", request.path, error)
+                self._failed = True
+                response = web.Response(status=500, text="the page failed\n")
         if not response.prepared:
             response.headers.update(_HEADERS)
         return response
 
     def _refusal(self, request: web.Request) -> web.Response | None:
+        known = self._where.token is None or self._is_known(request)
+        if not request.raw_path.startswith("/") or len(request.headers.getall("Host", ())) > 1:
+            return web.Response(status=400, text="give one Host and a path\n")
         if request.path not in _PROBES and host_of(request.headers.get("Host", "")) not in self._where.names:
             return web.Response(status=421, text="this server is not known by that name; see --allow-name\n")
-        if self._where.token is None or request.path in _FOR_ALL or self._is_known(request):
+        if known or request.path in _FOR_ALL:
             return None
         if request.path == "/":
             return web.Response(status=303, headers={"Location": "/login"})
@@ -110,10 +151,16 @@ class Server:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self._where.token is not None and same(given.strip(), self._where.token):
             return True
-        return request.cookies.get(COOKIE) in self._sessions
+        return request.cookies.get(COOKIE, "") in self._sessions
 
     async def _login(self, request: web.Request) -> web.Response:
-        given = (await request.post()).get("token")
+        try:
+            async with asyncio.timeout(_BODY):
+                given = (await request.post()).get("token")
+        except TimeoutError:
+            return web.Response(status=408, text="the form did not come\n")
+        except (ValueError, LookupError):  # no form, or in an unknown encoding
+            return web.Response(status=400, text="that is no form\n")
         if self._where.token is None or not isinstance(given, str) or not same(given, self._where.token):
             await asyncio.sleep(1)  # slows guessing down
             return web.Response(status=303, headers={"Location": "/login#wrong"})
@@ -144,18 +191,22 @@ class Server:
         return response
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        if self._board.clients >= MOST_CLIENTS:
-            return web.Response(status=503, text="too many browsers are connected\n")
+        self._board.make_room(min(MOST_CLIENTS, self._door.most // 4))
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **_HEADERS})
+        response.force_close()
+        visitor = self._door.at(request.transport)
         with self._board.listening() as queue:
+            if visitor is not None:
+                visitor.begins(stream=True)
             await response.prepare(request)
             await response.write(b"retry: 2000\n\n")
             ending = asyncio.create_task(self._ending.wait())
             try:
                 while not ending.done() and await _pass_on(queue, response, ending):
                     pass
-            except ConnectionError:
-                return response
+            except (ConnectionError, TimeoutError):
+                if visitor is not None:
+                    visitor.leave()
             finally:
                 ending.cancel()
         return response
@@ -178,7 +229,7 @@ async def _pass_on(
     try:
         await asyncio.wait([getting, ending], timeout=_ALIVE, return_when=asyncio.FIRST_COMPLETED)
         if not getting.done():
-            await response.write(b": alive\n\n")
+            await _write(response, b": alive\n\n")
             return True
         message = getting.result()
     finally:
@@ -186,8 +237,14 @@ async def _pass_on(
     if message is None:
         return False
     name, data = message
-    await response.write(f"event: {name}\ndata: {data}\n\n".encode("ascii"))
+    await _write(response, f"event: {name}\ndata: {data}\n\n".encode("ascii"))
     return True
+
+
+async def _write(response: web.StreamResponse, data: bytes) -> None:
+    """Write to a browser. Raises TimeoutError if it does not take it."""
+    async with asyncio.timeout(_UNREAD):
+        await response.write(data)
 
 
 def _verdict(problem: str) -> web.Response:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler import private
 from reconciler.history.schema import migrate
 from reconciler.model.diff import Op
 from reconciler.model.errors import UsageError
@@ -27,6 +29,7 @@ _LOCK_TIMEOUT: Final = 5.0  # seconds to wait for another writing watch
 
 _OPENS: Final = frozenset({EventKind.DRIFTED, EventKind.BLOCKED})
 _ENDS: Final = {EventKind.HEALED: "healed", EventKind.IN_SYNC: "in sync", EventKind.GONE: "gone"}
+_BESIDE: Final = ("-wal", "-shm", "-journal")
 _log = logging.getLogger(__name__)
 UNSEEN: Final = "in sync when a watch looked again"
 
@@ -44,6 +47,9 @@ class HistoryWriter:
         self._failing = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for file in (path, *(path.with_name(path.name + beside) for beside in _BESIDE)):
+                with suppress(FileNotFoundError):  # what SQLite puts beside it has the mode of the file
+                    os.close(private.open_file(file, os.O_RDWR | (os.O_CREAT if file == path else 0)))
             self._connection = sqlite3.connect(path, timeout=_LOCK_TIMEOUT, isolation_level=None)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")

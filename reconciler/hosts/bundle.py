@@ -12,11 +12,12 @@ from pkgutil import walk_packages
 from typing import TYPE_CHECKING
 
 import reconciler.agent
+from reconciler.hosts.lines import Lines, ProtocolViolationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.hosts.conversation import Channel
+    from reconciler.hosts.lines import Channel
 
 # Runs on the host with `python -c`: reports the version of Python, reads the length of the bundle, then the bundle, and
 # executes it. `i` and `o` are the binary streams, which the bundle goes on using. No quote that a shell cares about.
@@ -53,13 +54,17 @@ from vdvs_agent.main import main
 main(sys.argv[1] if len(sys.argv) > 1 else "/", i, o)
 os._exit(0)  # all output is written: skip the clean-up of the interpreter
 """
+_LONGEST_VERSION = 1000  # bytes
 _READ_EVERYWHERE = 2  # the newest version of marshal that Python 2.7 can read
 
 
-async def ship(channel: Channel, first: str = "") -> None:
+async def ship(host: str, channel: Channel, first: str = "") -> None:
     """Send the agent to an interpreter that was started with `BOOTSTRAP`. `first`: another program that is run before,
     in a namespace of its own. Raises HostUnreachableError."""
-    python = await channel.receive()
+    lines = Lines(host, channel)
+    python = await lines.next(lambda: _LONGEST_VERSION)
+    if lines.waiting:
+        raise ProtocolViolationError(f"{host}: more than the version of its Python came: {python[:80]!r} ...")
     await channel.send(bundle_for(python.decode(errors="replace").strip(), first))
 
 

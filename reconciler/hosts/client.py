@@ -9,9 +9,11 @@ from msgspec import Struct, ValidationError
 from msgspec.json import decode
 
 from reconciler.hosts import wire
-from reconciler.hosts.conversation import Channel, Conversation
+from reconciler.hosts.conversation import Conversation
 from reconciler.hosts.kept_drivers import KeptDriver
-from reconciler.model.errors import AgentRefusedError, HostUnreachableError
+from reconciler.hosts.lines import Channel, ProtocolViolationError
+from reconciler.model.base import clip
+from reconciler.model.errors import AgentRefusedError, HostUnreachableError, VdvsError
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
 from reconciler.ports import DBResult, Question, Report, WatchRequest
 
@@ -31,7 +33,6 @@ _Value = TypeVar("_Value")
 _Reply = TypeVar("_Reply", bound=Struct)
 
 PROTOCOL = 1
-REPLY_LIMIT = 64 * 2**20  # bytes of one reply
 # Seconds; each longer than all that the agent itself waits for in one request, so that a hanging program of ESXi costs
 # one fact only, and an agent is not given up while it writes.
 _OBSERVE_TIMEOUT = 120.0
@@ -77,8 +78,8 @@ class AgentClient:
         known = self._known
 
         def read(reply: wire.Seen) -> Report:
-            report = wire.report(self._host, reply, known)
-            self._driver.report = wire.kept_driver(reply, self._driver.report)
+            report = wire.report(self._host, question, reply, known)
+            self._driver.report = wire.kept_driver(reply)
             return report
 
         request = wire.question(question, known, self._driver.report)
@@ -90,10 +91,13 @@ class AgentClient:
     async def watch(self, request: WatchRequest, noticed: Callable[[], None]) -> bool:
         """See `ports.HostAgent`."""
         self._noticed = noticed
-        if self._talk is not None and not self._talk.is_broken and self._watched == request:
+        if self._talk is not None and self._talk.broken is None and self._watched == request:
             return False
-        await self._ask(wire.watch(request), _OBSERVE_TIMEOUT, wire.Nothing, lambda reply: reply)
-        self._watched = request
+
+        def read(_: wire.Nothing) -> None:
+            self._watched = request
+
+        await self._ask(wire.watch(request), _OBSERVE_TIMEOUT, wire.Nothing, read)
         return True
 
     async def backups(self, path: str) -> tuple[Backup, ...]:
@@ -104,7 +108,10 @@ class AgentClient:
         """See `ports.HostAgent`."""
 
         def read(reply: wire.BackupContent) -> ObservedConfigDB:
-            return wire.config_db(self._host, path, reply.config_db, {})
+            found = wire.config_db(self._host, path, reply.config_db, {})
+            if found.state is DBState.UNKNOWN:  # an agent refuses what it cannot read
+                raise ValidationError(found.message or "no content")
+            return found
 
         return await self._ask(wire.backups(path, name), _OBSERVE_TIMEOUT, wire.BackupContent, read)
 
@@ -192,17 +199,27 @@ class AgentClient:
             except (HostUnreachableError, asyncio.CancelledError):
                 await self._hang_up()
                 raise
+            except VdvsError:
+                raise
+            except Exception as error:  # whatever a host makes a library raise is trouble of that host
+                await self._hang_up()
+                complaint = clip(f"{type(error).__name__}: {error}".splitlines()[0])
+                raise HostUnreachableError(f"{self._host}: it cannot be talked to ({complaint})") from error
 
     async def _exchange(self, request: wire.Json) -> wire.Line:
-        if self._talk is not None and self._talk.is_broken:
+        if self._talk is not None and self._talk.broken is not None:
+            if isinstance(self._talk.broken, ProtocolViolationError):
+                raise self._talk.broken
             await self._hang_up()  # it broke while idle, which is no failure of this request
         if self._talk is None:
             connecting, self._connecting = self._connecting, None
             self._talk = await (connecting or self._greeted())
+        if request["do"] == "watch":  # what an earlier watch saw may still be under way
+            self._talk.watched |= wire.noticeable(request)
         self._last_id += 1
         reply = await self._talk.ask(wire.encode({"id": self._last_id, **request}))
         if reply.id != self._last_id:
-            raise HostUnreachableError(f"{self._host}: the agent answered another question than the one asked")
+            raise ProtocolViolationError(f"{self._host}: the agent answered another question than the one asked")
         return reply
 
     async def _greeted(self) -> Conversation:
@@ -217,15 +234,15 @@ class AgentClient:
 
     def _understand(self, reply: wire.Line, kind: type[_Reply], read: Callable[[_Reply], _Value]) -> _Value:
         if reply.error is not None:
-            raise AgentRefusedError(reply.error.reason, reply.error.message)
+            raise AgentRefusedError(clip(reply.error.reason), clip(reply.error.message))
         try:
             if not reply.result:
                 raise ValidationError("Object missing required field `result`")
             return read(decode(reply.result, type=kind))
         except wire.NONSENSE as error:
-            complaint = str(error).splitlines()[0]
+            complaint = clip(str(error).splitlines()[0])
             message = f"{self._host}: the agent's answer is not what its protocol says ({complaint})"
-            raise HostUnreachableError(message) from error
+            raise ProtocolViolationError(message) from error
 
 
 def _paired(asked: Sequence[_Value], outcomes: Sequence[wire.Outcome]) -> Iterator[tuple[_Value, wire.Outcome]]:
@@ -237,4 +254,4 @@ def _paired(asked: Sequence[_Value], outcomes: Sequence[wire.Outcome]) -> Iterat
 def _result(ref: ObjectRef, outcome: wire.Outcome) -> ActionResult:
     from reconciler.model.outcome import ActionResult  # needed by applying commands only, and slow to import
 
-    return ActionResult(ref, outcome.ok, outcome.reason, outcome.message)
+    return ActionResult(ref, outcome.ok, clip(outcome.reason), clip(outcome.message))

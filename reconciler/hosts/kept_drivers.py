@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from pathlib import Path
 from typing import Any
+
+from reconciler import private
+from reconciler.model.errors import UsageError
 
 
 class KeptDriver:
@@ -39,15 +41,12 @@ class KeptDrivers:
         if self._file is None or not changed:
             return
         self._found = {**self._read(), **changed}
-        beside = self._file.with_suffix(f".{os.getpid()}")
-        with contextlib.suppress(OSError):
-            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            beside.write_text(json.dumps(self._found) + "\n")
-            beside.replace(self._file)
+        with contextlib.suppress(OSError, UsageError):
+            private.write(self._file, (json.dumps(self._found) + "\n").encode())
 
     def _read(self) -> dict[str, Any]:
         try:
-            found = json.loads(self._file.read_bytes()) if self._file is not None else {}
-        except (OSError, ValueError):
+            found = json.loads((self._file and private.read(self._file)) or b"{}")
+        except (OSError, ValueError, UsageError):
             return {}
         return found if isinstance(found, dict) else {}

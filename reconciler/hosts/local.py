@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from reconciler.hosts.bundle import BOOTSTRAP, ship
-from reconciler.hosts.client import REPLY_LIMIT, AgentClient
-from reconciler.hosts.conversation import Channel
+from reconciler.hosts.client import AgentClient
+from reconciler.hosts.lines import CHUNK, READ_AHEAD, Channel
 from reconciler.model.errors import HostUnreachableError
 from reconciler.ports import HostAgent
 
@@ -51,13 +51,13 @@ class LocalHosts:
             # A session of its own: an interrupt at the keyboard must not kill an agent in the middle of a write.
             process = await asyncio.create_subprocess_exec(
                 self._interpreter, "-I", "-S", "-c", BOOTSTRAP, str(root),
-                stdin=PIPE, stdout=PIPE, stderr=DEVNULL, limit=REPLY_LIMIT, start_new_session=True,
+                stdin=PIPE, stdout=PIPE, stderr=DEVNULL, limit=READ_AHEAD // 2, start_new_session=True,
             )  # fmt: skip
         except OSError as error:
             raise HostUnreachableError(f"{name}: the agent cannot be started: {error.strerror}") from error
         channel = _ProcessChannel(name, process)
         try:
-            await ship(channel, self._first_on(name))
+            await ship(name, channel, self._first_on(name))
         except BaseException:
             await channel.close()
             raise
@@ -83,13 +83,10 @@ class _ProcessChannel:
             raise HostUnreachableError(f"{self._host}: the agent ended unexpectedly") from error
 
     async def receive(self) -> bytes:
-        try:
-            line = await self._stdout.readline()
-        except ValueError as error:  # longer than the limit
-            raise HostUnreachableError(f"{self._host}: the agent's answer is too long") from error
-        if not line.endswith(b"\n"):
+        received = await self._stdout.read(CHUNK)
+        if not received:
             raise HostUnreachableError(f"{self._host}: the agent ended unexpectedly")
-        return line
+        return received
 
     async def close(self) -> None:
         self._stdin.close()

@@ -13,6 +13,8 @@ import os
 from pathlib import Path
 from typing import Final
 
+from reconciler import private
+from reconciler.model.errors import UsageError
 from reconciler.model.kinds.site import SSH, Login
 
 _COST: Final = 2**14  # of scrypt: some 50 ms, so that passwords cannot be guessed quickly from what is kept
@@ -45,11 +47,8 @@ class RefusedLogins:
             return
         salt = os.urandom(16).hex()
         content = json.dumps({"where": where, "salt": salt, "proof": _proof(login, ssh, salt), "said": reason})
-        beside = kept.with_suffix(f".{os.getpid()}")
-        with contextlib.suppress(OSError):
-            kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            beside.write_text(content + "\n")
-            beside.replace(kept)
+        with contextlib.suppress(OSError, UsageError):
+            private.write(kept, (content + "\n").encode())
 
     def forget(self, where: str) -> None:
         """Forget refused logins, as one was accepted there."""
@@ -66,17 +65,17 @@ class RefusedLogins:
     def _read(self, where: str, login: Login, ssh: SSH) -> str | None:
         kept = self._file(where)
         try:
-            found = json.loads(kept.read_bytes()) if kept is not None else {}
+            found = json.loads((kept and private.read(kept)) or b"{}")
             same = found["where"] == where and found["proof"] == _proof(login, ssh, found["salt"])
             return str(found["said"]) if same else None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, UsageError):
             return None  # nothing is kept, or not by us
 
 
 def _proof(login: Login, ssh: SSH, salt: str) -> str:
     """Return a digest that differs for every login. Of keys it covers the state of their files; the content of an SSH
     agent is not known."""
-    folder = Path("~/.ssh").expanduser()
+    folder = Path(os.path.expanduser("~/.ssh"))  # noqa: PTH111 - Path.expanduser raises for a user without a home
     keys = [Path(ssh.identity_file)] if ssh.identity_file is not None else sorted(folder.glob("id_*"))
     parts = [login.user, *(_state(file) for file in (*keys, folder / "config"))]
     if login.password is not None:

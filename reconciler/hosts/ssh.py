@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -14,9 +15,9 @@ from typing import Any, Protocol
 import asyncssh
 
 from reconciler.hosts.bundle import BOOTSTRAP, ship
-from reconciler.hosts.client import REPLY_LIMIT, AgentClient
-from reconciler.hosts.conversation import Channel
+from reconciler.hosts.client import AgentClient
 from reconciler.hosts.kept_drivers import KeptDrivers
+from reconciler.hosts.lines import READ_AHEAD, Channel
 from reconciler.hosts.refused_logins import RefusedLogins
 from reconciler.hosts.ssh_trouble import Gatekeeper, as_unreachable
 from reconciler.model.errors import HostUnreachableError
@@ -97,7 +98,7 @@ class SSHHosts:
         try:
             channel = AgentChannel(name, connection)
             await connection.create_session(lambda: channel, COMMAND, encoding=None, window=_WINDOW, request_pty=False)
-            await ship(channel)
+            await ship(name, channel)
         except BaseException as error:
             connection.abort()
             if isinstance(error, asyncssh.Error | OSError):
@@ -130,6 +131,11 @@ class SSHHosts:
         login = self._login()
         where = f"{address}:{self._ssh.port or asyncssh.DEFAULT_PORT}"
         gatekeeper = None
+        if not os.path.expanduser("~").startswith("/"):  # noqa: PTH111 - Path.expanduser raises there, as asyncssh does
+            raise HostUnreachableError(
+                f"cannot connect to {where}: the user with uid {os.getuid()} has no home folder, where OpenSSH has its"
+                " configuration: set HOME"
+            )
         try:
             options = with_quick_ciphers(asyncssh.SSHClientConnectionOptions(host=address, **self._options(login)))
             where = f"{options.host}:{options.port}"
@@ -174,15 +180,16 @@ def with_quick_ciphers(options: asyncssh.SSHClientConnectionOptions) -> asyncssh
 
 
 class AgentChannel(asyncssh.SSHClientSession[bytes]):
-    """The standard streams of an agent. Implements `client.Channel`."""
+    """The standard streams of an agent. Implements `lines.Channel`."""
 
     def __init__(self, host: str, connection: asyncssh.SSHClientConnection) -> None:
         self._host = host
         self._connection = connection
-        self._lines: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._begun: list[bytes] = []  # of the line that has not ended yet
-        self._size = 0
+        self._received = bytearray()  # and not taken yet
+        self._news = asyncio.Event()
+        self._lost = False
         self._complaint = b""
+        self._complained = 0  # bytes
         self._may_write = asyncio.Event()
         self._may_write.set()
 
@@ -194,16 +201,15 @@ class AgentChannel(asyncssh.SSHClientSession[bytes]):
         """See asyncssh."""
         if datatype == asyncssh.EXTENDED_DATA_STDERR:
             self._complaint = (self._complaint + data)[-_COMPLAINT:]
+            self._complained += len(data)
+            if self._complained > READ_AHEAD:
+                self._connection.abort()
             return
-        first, *others = data.split(b"\n")
-        self._begun.append(first)
-        self._size += len(first)
-        for begun in others:
-            self._lines.put_nowait(b"".join(self._begun))
-            self._begun, self._size = [begun], len(begun)
-        if self._size > REPLY_LIMIT:
-            self._complaint = b"its answer is too long"
-            self._channel.abort()
+        self._received += data
+        self._news.set()
+        if len(self._received) > READ_AHEAD + _WINDOW:  # asyncssh takes more than its window from a host that sends it
+            self._complaint = b"it sends without end"
+            self._connection.abort()
 
     def pause_writing(self) -> None:
         """See asyncssh."""
@@ -217,11 +223,12 @@ class AgentChannel(asyncssh.SSHClientSession[bytes]):
         """See asyncssh."""
         if exc is not None and not self._complaint:
             self._complaint = str(exc).encode()
-        self._lines.put_nowait(None)
+        self._lost = True
+        self._news.set()
         self._may_write.set()
 
     async def send(self, line: bytes) -> None:
-        """See `client.Channel`."""
+        """See `lines.Channel`."""
         try:
             self._channel.write(line)
         except OSError as error:  # it is closed
@@ -229,15 +236,17 @@ class AgentChannel(asyncssh.SSHClientSession[bytes]):
         await self._may_write.wait()
 
     async def receive(self) -> bytes:
-        """See `client.Channel`."""
-        line = await self._lines.get()
-        if line is None:
-            self._lines.put_nowait(None)  # for later calls
-            raise self._ended()
-        return line
+        """See `lines.Channel`."""
+        while not self._received:
+            if self._lost:
+                raise self._ended()
+            self._news.clear()
+            await self._news.wait()
+        received, self._received = bytes(self._received), bytearray()
+        return received
 
     async def close(self) -> None:
-        """See `client.Channel`."""
+        """See `lines.Channel`."""
         with contextlib.suppress(TimeoutError, asyncssh.Error, OSError):
             async with asyncio.timeout(_PATIENCE):
                 if not self._channel.is_closing():

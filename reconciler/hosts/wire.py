@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from msgspec import MsgspecError, Raw, Struct, ValidationError, convert, to_builtins
+from msgspec import MsgspecError, Raw, Struct, ValidationError, defstruct, to_builtins
 from msgspec.json import decode
-from msgspec.structs import replace
+from msgspec.structs import asdict, fields
 
-from reconciler.model.base import Strict
+from reconciler.model.base import Strict, Text, Whole, clip
 from reconciler.model.kinds.configdb import Backup, DBState, ObservedConfigDB
 from reconciler.model.kinds.host import ObservedHost
 from reconciler.model.ownership import Record
-from reconciler.model.refs import FILE_KINDS
+from reconciler.model.refs import AUTH_DB, FILE_KINDS
 from reconciler.model.state import ObservedDatastore
 from reconciler.ports import Question, Report, WatchRequest
 
@@ -33,10 +33,10 @@ Json = dict[str, Any]
 NONSENSE = (MsgspecError, RecursionError)
 """What decoding raises for a reply that is not as the protocol says."""
 
-_Value = TypeVar("_Value", bound=Struct)
 _TIME = "%Y%m%dT%H%M%SZ"
 _IN_NAME = re.compile(r"\.bak-(\d{8}T\d{6}Z)(?:-\d+)?$")
 _MOST_KEPT = 1000  # characters
+_OF_A_HOST = frozenset({"link", "local.sh", "settings", "driver", "service", "volumes"})
 
 
 class Hello(Struct, frozen=True):
@@ -58,7 +58,7 @@ class Line(Strict, frozen=True):
     id: int | None = None
     result: Raw = Raw()
     error: Refusal | None = None
-    event: tuple[str, ...] | None = None
+    event: tuple[Text, ...] | None = None
     hello: Hello | None = None
 
 
@@ -70,13 +70,45 @@ class Outcome(Strict, frozen=True):
     message: str = ""
 
 
-class Seen(Strict, frozen=True):
-    """The reply to `observe`."""
+class _RecordRow(NamedTuple):
+    object: Text
+    uid: Text | None
+    set: Text
+    digest: Text
+    commit: Text | None
+    dirty: Whole
+    by: Text
+    when: Text
+    reason: Text
 
-    host: Json
-    kept_driver: Any
-    config_dbs: dict[str, Json]
-    datastores: dict[str, Json]
+
+def _reply(kind: type[Struct], given: tuple[str, ...], more: Sequence[tuple[str, Any, Any]] = ()) -> type[Any]:
+    """Return the class of what a host says of such a value: without the fields that are `given`, which are not its to
+    say. Without `more` it says all others; a default in the model does not make one optional in the protocol.
+    """
+    said = [one for one in fields(kind) if one.name not in given]
+    parts = [(one.name, one.type, one.default) if more else (one.name, one.type) for one in said]
+    names = {one.name: one.encode_name for one in said}
+    return defstruct(kind.__name__, [*parts, *more], rename=names, frozen=True, forbid_unknown_fields=True)
+
+
+_HostReply: Any = _reply(ObservedHost, ("name",))
+_DatastoreReply: Any = _reply(ObservedDatastore, ("url", "read_from"))
+# Its rows are left out if it is `unchanged`.
+_DBReply: Any = _reply(
+    ObservedConfigDB,
+    ("path", "read_from", "records", "unconfirmed"),
+    [("unchanged", bool, False), ("objects", tuple[_RecordRow, ...] | None, ())],
+)
+
+
+class Seen(Strict, frozen=True):
+    """The reply to `observe`. A config DB is decoded by itself: bad rows in one must not make the host unreachable."""
+
+    host: _HostReply
+    kept_driver: Raw
+    config_dbs: dict[str, Raw]
+    datastores: dict[str, _DatastoreReply]
 
 
 class Nothing(Strict, frozen=True):
@@ -86,51 +118,39 @@ class Nothing(Strict, frozen=True):
 class BackupList(Strict, frozen=True):
     """The reply to `backups` without `read`: names and sizes in bytes."""
 
-    backups: tuple[tuple[str, int | None], ...]
+    backups: tuple[tuple[Text, Whole | None], ...]
 
 
 class BackupContent(Strict, frozen=True):
     """The reply to `backups` with `read`."""
 
-    config_db: Json
+    config_db: Raw
 
 
 class Transaction(Strict, frozen=True):
     """The reply to `apply_db`."""
 
     groups: tuple[Outcome, ...]
-    backup: str | None
-    fingerprint: str
+    backup: Text | None
+    fingerprint: Text
 
 
 class Copied(Strict, frozen=True):
     """The reply to `copy_db`."""
 
-    fingerprint: str
+    fingerprint: Text
 
 
 class Retired(Strict, frozen=True):
     """The reply to `retire_db`."""
 
-    kept: str | None
+    kept: Text | None
 
 
 class Applied(Strict, frozen=True):
     """The reply to `apply_links`, `apply_files` and `apply_host`."""
 
     results: tuple[Outcome, ...]
-
-
-class _RecordRow(NamedTuple):
-    object: str
-    uid: str | None
-    set: str
-    digest: str
-    commit: str | None
-    dirty: int
-    by: str
-    when: str
-    reason: str
 
 
 def line(text: bytes) -> Line:
@@ -158,6 +178,11 @@ def question(asked: Question, known: Mapping[str, ObservedConfigDB], kept_driver
 def watch(wanted: WatchRequest) -> Json:
     """Return the request `watch`."""
     return {"do": "watch", **to_builtins(wanted)}
+
+
+def noticeable(request: Json) -> frozenset[str]:
+    """Return what an event may name while this `watch` is in force."""
+    return _OF_A_HOST.union(request["config_dbs"], request["datastores"])
 
 
 def transaction(plan: DBPlan, now: datetime) -> Json:
@@ -206,41 +231,52 @@ def encode(request: Json) -> bytes:
     return json.dumps(to_builtins(request), separators=(",", ":")).encode("ascii") + b"\n"
 
 
-def report(host: str, seen: Seen, known: Mapping[str, ObservedConfigDB]) -> Report:
-    """Decode a reply to `observe`."""
+def report(host: str, asked: Question, seen: Seen, known: Mapping[str, ObservedConfigDB]) -> Report:
+    """Decode a reply to `observe`. What was not asked for is nothing that this host may speak of."""
+    found = ObservedHost(name=host, **asdict(seen.host))
+    linked = {AUTH_DB, found.link_path} if asked.linked else set()
+    _check_asked(seen.config_dbs.keys() - linked - set(asked.config_dbs))
+    _check_asked(seen.datastores.keys() - set(asked.datastores))
     databases = {path: config_db(host, path, db, known) for path, db in seen.config_dbs.items()}
-    datastores = {url: _datastore(host, url, found) for url, found in seen.datastores.items()}
-    return Report(_whole(ObservedHost, {**seen.host, "name": host}, "host"), databases, datastores)
+    datastores = {url: _datastore(host, url, reply) for url, reply in seen.datastores.items()}
+    return Report(found, databases, datastores)
 
 
-def kept_driver(seen: Seen, known: Any) -> Any:
-    """Return the driver report to keep from a reply to `observe`, opaque here; `known`: the one kept already."""
-    if seen.kept_driver != known and len(json.dumps(seen.kept_driver)) > _MOST_KEPT:
+def _check_asked(others: Iterable[str]) -> None:
+    if other := next(iter(others), None):
+        raise ValidationError(f"it tells of {other[:80]!r}, which it was not asked for")
+
+
+def kept_driver(seen: Seen) -> Any:
+    """Return the driver report to keep from a reply to `observe`, opaque here."""
+    text = bytes(seen.kept_driver)
+    if len(text) > _MOST_KEPT:
         raise ValidationError(f"more than {_MOST_KEPT} characters to keep - at `$.kept_driver`")
-    return seen.kept_driver
+    return decode(text)
 
 
-def config_db(host: str, path: str, seen: Json, known: Mapping[str, ObservedConfigDB]) -> ObservedConfigDB:
+def config_db(host: str, path: str, reply: Raw, known: Mapping[str, ObservedConfigDB]) -> ObservedConfigDB:
     """Return a config DB as a reply to `observe` or `backups` has it. `known`: those whose rows may be left out.
 
     Rows that the model cannot hold make it unknown: bad rows in one config DB must not make the host unreachable.
     """
-    unchanged, records = seen.pop("unchanged", False), seen.pop("objects", ())
-    before = known.get(path) if unchanged is True else None
-    if unchanged not in (True, False) or (
-        unchanged and (before is None or before.fingerprint != seen.get("fingerprint"))
-    ):
-        raise ValidationError(f"rows of {path} are left out, but their fingerprint is not the one that was sent")
     try:
-        rows = convert(records, tuple[_RecordRow, ...] | None)
-        found = convert({**seen, "path": path, "read_from": host}, ObservedConfigDB)
+        said = decode(reply, type=_DBReply)
     except ValidationError as error:
-        why = f"what host/{host} answers of it is not what the agent's protocol says ({error})"
+        why = f"what host/{host} answers of it is not what the agent's protocol says ({clip(str(error))})"
         return ObservedConfigDB(path, DBState.UNKNOWN, "ReadError", why, host, "")
-    found = replace(found, records=None if rows is None else tuple(_record(row) for row in rows))
-    if before is None:
-        return found
-    return replace(found, tenants=before.tenants, vms=before.vms, privileges=before.privileges)
+    values = asdict(said)
+    rows = values.pop("objects")
+    values |= {
+        "message": clip(said.message),
+        "records": None if rows is None else tuple(_record(row) for row in rows),
+    }
+    if values.pop("unchanged"):
+        before = known.get(path)
+        if before is None or before.fingerprint != said.fingerprint:
+            raise ValidationError(f"rows of {path} are left out, but their fingerprint is not the one that was sent")
+        values |= {"tenants": before.tenants, "vms": before.vms, "privileges": before.privileges}
+    return ObservedConfigDB(path=path, read_from=host, **values)
 
 
 def listed(reply: BackupList) -> tuple[Backup, ...]:
@@ -261,23 +297,12 @@ def _record(row: _RecordRow) -> Record:
 def _time(text: str) -> datetime | None:
     try:
         when = datetime.fromisoformat(text)  # strptime takes 8 ms to import
-    except ValueError:
+        return when.astimezone(UTC) if when.tzinfo is not None else None
+    except (ValueError, OverflowError):  # the latter at the ends of the calendar
         return None
-    return when.astimezone(UTC) if when.tzinfo is not None else None
 
 
-def _datastore(host: str, url: str, seen: Json) -> ObservedDatastore:
-    found = _whole(ObservedDatastore, {**seen, "url": url, "read_from": host}, f"datastores[{url}]")
-    if sorted(files.kind for files in found.files) != sorted(FILE_KINDS):
+def _datastore(host: str, url: str, said: Any) -> ObservedDatastore:
+    if sorted(files.kind for files in said.files) != sorted(FILE_KINDS):
         raise ValidationError(f"Expected `files` of each kind once - at `$.datastores[{url}]`")
-    return found
-
-
-def _whole(kind: type[_Value], fields: Json, where: str) -> _Value:
-    """Decode a value that has all fields: a default in the model does not make one optional in the protocol."""
-    if missing := [name for name in kind.__struct_encode_fields__ if name not in fields]:
-        raise ValidationError(f"Object missing required field `{missing[0]}` - at `$.{where}`")
-    try:
-        return convert(fields, kind)
-    except ValidationError as error:
-        raise ValidationError(f"{error} in `$.{where}`") from None
+    return ObservedDatastore(url=url, read_from=host, **asdict(said))

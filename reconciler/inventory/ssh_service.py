@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from pyVmomi import vmodl
-
 from reconciler.inventory.vcenter import (
-    BROKEN,
     NOTES_OF_HOSTS,
     SSH_KEY,
     SSH_SERVICE,
@@ -18,8 +15,6 @@ from reconciler.inventory.vcenter import (
 )
 from reconciler.model.errors import HostUnreachableError, InventoryError, VCenterRefusedError
 from reconciler.model.kinds.site import Login, VCenter
-
-_FAULTS = (vmodl.MethodFault, InventoryError, *BROKEN)
 
 
 class SSHServices:
@@ -32,8 +27,8 @@ class SSHServices:
         """See `hosts.ssh.Services`. Raises HostUnreachableError."""
         try:
             return await asyncio.to_thread(self._start, name, address)
-        except _FAULTS as error:
-            reason = as_inventory_error(error, "the vCenter") or error
+        except Exception as error:  # whatever the library of a peer raises
+            reason = as_inventory_error(error, "the vCenter")
             raise HostUnreachableError(f"its SSH service cannot be started: {reason}") from error
 
     def _start(self, name: str, address: str) -> bool:
@@ -69,12 +64,11 @@ def _put_back(reader: VCenterReader) -> list[str]:
                 if _runs(host):
                     host.system.configManager.serviceSystem.StopService(id=SSH_KEY)
                 host.note("")
-            except _FAULTS as error:
-                complaints.append(
-                    f"the SSH service of {name} still runs: {as_inventory_error(error, 'the vCenter') or error}"
-                )
-    except _FAULTS as error:
-        reason = as_inventory_error(error, "the vCenter") or error
+            except Exception as error:
+                reason = as_inventory_error(error, "the vCenter")
+                complaints.append(f"the SSH service of {name} still runs: {reason}")
+    except Exception as error:
+        reason = as_inventory_error(error, "the vCenter")
         complaints.append(f"cannot determine whether SSH services started by vdvs still run: {reason}")
     reader.close()
     return complaints

@@ -5,22 +5,63 @@ from __future__ import annotations
 import hashlib
 import socket
 import ssl
+from time import monotonic
+from typing import Any
 
 from reconciler.model.errors import InventoryError
 from reconciler.model.kinds.site import VCenter
 
+_LARGEST = 2**28  # bytes of one answer; a page of 2,000 VMs has a third of it
+_LONGEST = 300.0  # seconds for one answer
 _ALGORITHMS = {40: "sha1", 64: "sha256"}  # by the number of hexadecimal digits
 
 
+class _Bounded(ssl.SSLSocket):
+    """A connection on which an answer is bounded in bytes and time, however the peer spreads it. The library sets a
+    time-out on some of its connections only."""
+
+    _left = _LARGEST
+    _until = float("inf")
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        self._left, self._until = _LARGEST, monotonic() + _LONGEST
+        return super().send(data, flags)
+
+    def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
+        received = super().recv_into(buffer, nbytes, flags)
+        self._left -= received
+        if self._left < 0 or monotonic() > self._until:
+            raise TimeoutError("its answer does not end")
+        return received
+
+
+class _Context(ssl.SSLContext):
+    """Makes connections that wait `seconds` at most for the peer."""
+
+    sslsocket_class = _Bounded
+    seconds = 60.0
+
+    def wrap_socket(self, sock: socket.socket, *args: Any, **options: Any) -> ssl.SSLSocket:
+        if sock.gettimeout() is None:
+            sock.settimeout(self.seconds)
+        return super().wrap_socket(sock, *args, **options)
+
+
 def context(vcenter: VCenter, timeout: float) -> ssl.SSLContext:
-    """Return the TLS context for connections to `vcenter`.
+    """Return the TLS context for connections to `vcenter`, on which nothing is waited for longer than `timeout`.
 
     With a thumbprint this connects once to fetch the certificate; the context then trusts exactly that certificate,
     under any name. Raises InventoryError if the certificate is another one; OSError if the server does not answer.
     """
     if vcenter.thumbprint is None:
         try:
-            return ssl.create_default_context(cafile=vcenter.ca_file)
+            trusting = _Context(ssl.PROTOCOL_TLS_CLIENT)
+            trusting.seconds = timeout
+            if vcenter.ca_file is not None:
+                trusting.load_verify_locations(vcenter.ca_file)
+            else:
+                trusting.load_default_certs()
+            return trusting
         except (OSError, ssl.SSLError) as error:
             raise InventoryError(f"{vcenter.server}: the CA file {vcenter.ca_file} cannot be used: {error}") from None
     certificate = _certificate(vcenter, timeout)
@@ -31,7 +72,8 @@ def context(vcenter: VCenter, timeout: float) -> ssl.SSLContext:
             f"{vcenter.server}: its certificate has the thumbprint {spell(shown)}, not the one in the Site "
             f"({spell(wanted)}); the connection may be intercepted, or the certificate was renewed"
         )
-    pinned = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    pinned = _Context(ssl.PROTOCOL_TLS_CLIENT)
+    pinned.seconds = timeout
     pinned.check_hostname = False
     pinned.verify_flags |= (
         ssl.VERIFY_X509_PARTIAL_CHAIN

@@ -11,6 +11,7 @@ import ssl
 import threading
 from collections.abc import Callable, Mapping
 from http.client import HTTPException
+from time import monotonic
 from typing import Any
 
 from msgspec import Struct
@@ -18,11 +19,13 @@ from pyVim.connect import SmartStubAdapter
 from pyVmomi import vim, vmodl
 
 from reconciler.inventory import tls
-from reconciler.model.errors import InventoryError
+from reconciler.model.base import clip
+from reconciler.model.errors import InventoryError, UsageError
 from reconciler.model.kinds.site import Login, VCenter
 
 TIMEOUT = 60  # seconds to wait for an answer of vCenter
 _PAGE = 2000  # objects per answer
+_SLOW = 5.0  # seconds; a failure that takes longer is followed by as long a rest
 _Collector = vmodl.query.PropertyCollector
 PROPERTIES = {
     vim.VirtualMachine: (
@@ -47,8 +50,6 @@ _DOCKVOLS = "] dockvols/"
 # Custom attributes of hosts that vdvs put into maintenance mode, or whose SSH service it started.
 MAINTENANCE, SSH_SERVICE = "vdvs.maintenance", "vdvs.ssh"
 SSH_KEY = "TSM-SSH"  # vCenter's key of that service
-BROKEN = (OSError, HTTPException)
-_EXPIRED = (vim.fault.NotAuthenticated, vmodl.fault.ManagedObjectNotFound, vmodl.query.InvalidCollectorVersion)
 
 
 class Seen(Struct, frozen=True):
@@ -98,6 +99,13 @@ class VCenterReader:
         self._seen: dict[str, Seen] = {}
         self._shown: dict[str, Seen] | None = None
         self._lock = threading.Lock()
+        self._trouble: InventoryError | None = None  # of the last attempt
+        self._rest_until = 0.0  # a vCenter that took a minute to fail is not waited for again at once
+
+    @property
+    def name(self) -> str:
+        """The vCenter, in messages."""
+        return f"vCenter {self._vcenter.server}"
 
     def read(self) -> dict[str, Seen]:
         """Return everything that vCenter shows, by id; the same object as last time if nothing changed.
@@ -108,19 +116,25 @@ class VCenterReader:
             return self._read()
 
     def _read(self) -> dict[str, Seen]:
+        begun = monotonic()
+        if self._trouble is not None and begun < self._rest_until:
+            raise InventoryError(str(self._trouble))
+        self._trouble = None
         try:
             if self._session is not None:
-                with contextlib.suppress(*_EXPIRED, *BROKEN):
+                with contextlib.suppress(Exception):  # of an expired session, a restarted vCenter, or what else it says
                     return self._follow()
             self.close()
             self._connect()
             return self._follow()
         except BaseException as error:
             self.close()
-            trouble = as_inventory_error(error, f"vCenter {self._vcenter.server}")
-            if trouble is None:
+            spent = monotonic() - begun
+            self._rest_until = monotonic() + spent if spent > _SLOW else 0.0
+            if not isinstance(error, Exception) or isinstance(error, UsageError):  # credentials that cannot be used
                 raise
-            raise trouble from error
+            self._trouble = as_inventory_error(error, self.name)
+            raise self._trouble from error
 
     def host(self, mark: str, *names: str) -> Host | None:
         """Return the only host with one of these names, to be changed and noted with `mark`; None if there is no such
@@ -148,7 +162,7 @@ class VCenterReader:
         stub, session, self._stub, self._session = self._stub, self._session, None, None
         self._seen, self._version, self._shown = {}, "", None
         if session is not None:
-            with contextlib.suppress(vmodl.MethodFault, *BROKEN):
+            with contextlib.suppress(Exception):
                 session.content.sessionManager.Logout()
         if stub is not None:
             stub.DropConnections()
@@ -170,9 +184,7 @@ class VCenterReader:
             session.content.sessionManager.Login(login.user, password, None)
             self._session = session
         except vim.fault.InvalidLogin:
-            reason = (
-                f"vCenter {self._vcenter.server}: user name or password is wrong; the same ones are not tried again"
-            )
+            reason = f"{self.name}: user name or password is wrong; the same ones are not tried again"
             self._refused = proof, reason
             raise
         self._watch()
@@ -221,21 +233,25 @@ class VCenterReader:
         self._seen[key] = Seen(type(update.obj).__name__.rpartition(".")[2], values, missing - values.keys())
 
 
-def as_inventory_error(error: BaseException, where: str) -> InventoryError | None:
-    """Return the error as an InventoryError with a remedy; None for unknown errors."""
+def as_inventory_error(error: Exception, where: str) -> InventoryError:
+    """Return the error as an InventoryError with a remedy. Whatever the library of a peer raises is of that peer."""
     match error:
         case InventoryError():
             return error
         case vim.fault.InvalidLogin():
             return InventoryError(f"{where}: user name or password is wrong")
         case vmodl.MethodFault():
-            return InventoryError(f"{where} refuses: {error.msg or type(error).__name__}")
+            return InventoryError(f"{where} refuses: {_line(error.msg or type(error).__name__)}")
         case ssl.SSLCertVerificationError():
             way_out = "give spec.vsphere[].caFile or thumbprint"
             return InventoryError(f"{where}: its certificate is not trusted ({error.verify_message}); {way_out}")
         case OSError() | HTTPException():
-            return InventoryError(f"{where} cannot be reached: {getattr(error, 'strerror', None) or error}")
-    return None
+            return InventoryError(f"{where} cannot be reached: {_line(getattr(error, 'strerror', None) or error)}")
+    return InventoryError(f"{where} cannot be reached: it answers what no vCenter does ({_line(error)})")
+
+
+def _line(what: object) -> str:
+    return clip(next(iter(str(what).splitlines()), "") or type(what).__name__, 500)
 
 
 def _property_value(name: str, value: Any) -> Any:

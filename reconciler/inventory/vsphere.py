@@ -43,13 +43,16 @@ class VSphereInventory:
             reads = [asyncio.to_thread(reader.read) for reader in self._readers]
             found = await asyncio.gather(*reads, return_exceptions=True)
         parts, gaps = [], []
-        for one, part in zip(found, self._parts, strict=True):
+        for reader, one, part in zip(self._readers, found, self._parts, strict=True):
             if isinstance(one, InventoryError):
                 gaps.append(str(one))
             elif isinstance(one, BaseException):
                 raise one
             else:
-                parts.append(part((one,), partial(inventory_of, one)))
+                try:
+                    parts.append(part((one,), partial(inventory_of, one)))
+                except Exception as error:  # what one vCenter shows is no matter of the others
+                    gaps.append(f"what {reader.name} shows cannot be understood ({type(error).__name__}: {error})")
         if not parts:
             raise InventoryError("; ".join(gaps))
         return self._whole((*parts, *gaps), lambda: _merged(parts, gaps))

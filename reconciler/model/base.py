@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Annotated, Final
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from reconciler.model.refs import ObjectRef
+
+Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+"""A number that a host reports: what SQLite can hold."""
+
+Text = Annotated[str, Meta(max_length=2**16)]
+"""A text that a host reports."""
+
+_CLIPPED: Final = 2000
+
+
+def clip(text: str, most: int = _CLIPPED) -> str:
+    """Cut a text that others wrote, for a message."""
+    return text if len(text) <= most else f"{text[:most]} ... ({len(text) - most} more characters)"
 
 
 class Strict(Struct, frozen=True, forbid_unknown_fields=True):

@@ -50,6 +50,8 @@ class EventKind(StrEnum):
     VALID = "valid"
     FAULT = "pass failed"
     RECOVERED = "pass works"
+    RECORDS = "records"  # those in a config DB contradict what this side keeps, or do so no more
+    REMARK = "remark"  # what could not be told for certain
     BRAKED = "braked"  # it keeps drifting back, and is left alone for a while
     STOPPED = "stopped"
 

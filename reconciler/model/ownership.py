@@ -4,6 +4,7 @@ docs/domain.md#who-applied-what
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
@@ -33,7 +34,8 @@ class Applying(Strict, frozen=True):
 
     `set`: name of the set of manifests ("": none). `whole`: the manifests may be complete, rather than a part. `prune`:
     delete what the set applied last and no longer declares. `backup`: the desired state is the content of this backup
-    of a config DB, not manifests (None: it is manifests).
+    of a config DB, not manifests (None: it is manifests). `trust_records`: prune even what only the config DB claims to
+    be of the set.
     """
 
     set: str
@@ -41,12 +43,14 @@ class Applying(Strict, frozen=True):
     whole: bool = True
     prune: bool = False
     backup: str | None = None
+    trust_records: bool = False
 
 
 class Record(Strict, frozen=True):
-    """The last apply of an object, as recorded in the config DB.
+    """The last apply of an object.
 
     `uid`: UUID of a vmgroup; `digest`: of its manifest; `when` None: the value in the config DB is not a time.
+    `claimed`: it is what the config DB says, where others can write; else this side made that apply.
     """
 
     object: str
@@ -58,11 +62,25 @@ class Record(Strict, frozen=True):
     by: str
     when: datetime | None
     reason: str
+    claimed: bool = True
+
+    @property
+    def author(self) -> str:
+        """`ann@ws`, or `ann@ws (claimed by the config DB)`."""
+        return f"{self.by or 'an unknown user'}{' (claimed by the config DB)' if self.claimed else ''}"
 
     @property
     def revision(self) -> str:
         """`4f2c1ab`, `4f2c1ab-dirty`, or empty."""
         return f"{self.commit[:_SHORT]}{'-dirty' if self.dirty else ''}" if self.commit else ""
+
+
+class Kept(Strict, frozen=True):
+    """What this side keeps of applies to one config DB, by object: the last apply that it made or that corresponded to
+    the manifests here. `location`: of the config DB."""
+
+    location: str
+    records: Mapping[str, Record]
 
 
 class RecordObject(Step, frozen=True):

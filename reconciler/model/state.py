@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from msgspec import field
 
-from reconciler.model.base import Strict
+from reconciler.model.base import Strict, Text, Whole
 from reconciler.model.files import DesiredFile, ObservedFiles, ResolvedFile
 from reconciler.model.inventory import Inventory
 from reconciler.model.kinds import AnyDesiredFile, AnyObservedFiles
@@ -26,6 +26,7 @@ from reconciler.model.kinds.host import (
 )
 from reconciler.model.kinds.site import Site
 from reconciler.model.kinds.vmgroup import DesiredVMGroup, ResolvedVMGroup
+from reconciler.model.ownership import Kept
 from reconciler.model.refs import FILE_KINDS, Kind, Location, ObjectRef
 
 _Desired = TypeVar("_Desired", bound=DesiredFile)
@@ -133,15 +134,15 @@ class DockvolsEntry(Strict, frozen=True, array_like=True):
     """
 
     kind: EntryKind
-    target: str | None
-    volumes: int
+    target: Text | None
+    volumes: Whole
 
 
 class VolumeFile(Strict, frozen=True, array_like=True):
     """A volume in the folder of a vmgroup. `mb`: its capacity (None: unknown)."""
 
-    name: str
-    mb: int | None
+    name: Text
+    mb: Whole | None
 
 
 class ObservedDatastore(Strict, frozen=True):
@@ -151,11 +152,11 @@ class ObservedDatastore(Strict, frozen=True):
     `entries`. Source: docs/domain.md#layout-of-dockvols
     """
 
-    url: str
-    read_from: str | None
-    error: str | None
-    entries: Mapping[str, DockvolsEntry]
-    volumes: Mapping[str, tuple[VolumeFile, ...]] = field(default_factory=dict)
+    url: Text
+    read_from: Text | None
+    error: Text | None
+    entries: Mapping[Text, DockvolsEntry]
+    volumes: Mapping[Text, tuple[VolumeFile, ...]] = field(default_factory=dict)
     files: tuple[AnyObservedFiles, ...] = ()
 
     def files_of(self, kind: type[_Observed]) -> _Observed:
@@ -165,9 +166,11 @@ class ObservedDatastore(Strict, frozen=True):
 
 class Observed(Strict, frozen=True):
     """The world as observed at one time: hosts by name, config DBs by location, datastores by URL. `undeclared_hosts`:
-    hosts that answered and that no manifest declares."""
+    hosts that answered and that no manifest declares. `kept`: what this side keeps of applies, by name of the
+    ConfigDB."""
 
     hosts: Mapping[str, ObservedHost | UnreachableHost]
     config_dbs: Mapping[Location, ObservedConfigDB]
     datastores: Mapping[str, ObservedDatastore]
     undeclared_hosts: Mapping[str, ObservedHost] = field(default_factory=dict)
+    kept: Mapping[str, Kept] = field(default_factory=dict)

@@ -37,6 +37,16 @@ def conditions(assessment: Assessment) -> tuple[Condition, ...]:
     return tuple(sorted(found, key=lambda condition: (condition.ref.sort_key, condition.type)))
 
 
+def remarks(assessment: Assessment) -> tuple[str, ...]:
+    """What could not be told for certain, though nothing is known to be wrong. Pure."""
+    seen, declared = assessment.observed.config_dbs, assessment.resolved.config_dbs
+    return tuple(
+        f"{db.ref} was read through {seen[db.location].read_from} only: no other host could confirm what it shows"
+        for db in declared
+        if seen[db.location].unconfirmed
+    )
+
+
 def _in_sync(change: Change) -> Condition:
     status, reason = _IN_SYNC.get(change.op, (Truth.FALSE, "Drifted"))
     return Condition(change.ref, "InSync", status, reason, change.reason)

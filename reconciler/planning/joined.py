@@ -23,7 +23,7 @@ from reconciler.model.ownership import Record
 from reconciler.model.refs import SPECIAL_DATASTORES, Kind, ObjectRef
 from reconciler.planning.configdb.orphans import no_orphans
 from reconciler.planning.configdb.relocation import place_of
-from reconciler.planning.history import history
+from reconciler.planning.history import altered_records, history
 from reconciler.planning.scope import vmgroup_ref
 from reconciler.planning.spelling import DisplayNames
 from reconciler.planning.vmgroup.quotas import Stock, stocks
@@ -151,6 +151,11 @@ class Joined:
         """`NoOrphans` of each config DB that could be read."""
         return {condition.ref: condition for condition in no_orphans(self._resolved, self._observed)}
 
+    @cached_property
+    def altered_records(self) -> Mapping[ObjectRef, str]:
+        """How the records of each config DB contradict what this side keeps."""
+        return altered_records(self._resolved, self._observed)
+
     def record(self, db: ObjectRef | None, name: str) -> Record | None:
         """Return the record in `db` of the object that `history` calls `name`."""
         return self._records.get((db, name))
@@ -163,7 +168,10 @@ class Joined:
     @cached_property
     def _records(self) -> dict[tuple[ObjectRef | None, str], Record]:
         applied = history(self._resolved, self._observed)
-        return {(each.config_db, each.object): each.record for each in applied}
+        found: dict[tuple[ObjectRef | None, str], Record] = {
+            (each.config_db, each.object): each.record for each in applied
+        }
+        return found | {(each.config_db, each.object): each.record for each in applied if not each.record.claimed}
 
     def _host(self, change: Change, declared: ResolvedHost | None) -> JoinedHost:
         name = change.ref.name

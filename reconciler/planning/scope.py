@@ -4,8 +4,26 @@ from __future__ import annotations
 
 from reconciler.model.kinds.configdb import DBState, ResolvedConfigDB
 from reconciler.model.kinds.host import Presence, UnreachableHost
-from reconciler.model.refs import DEFAULT_VMGROUP, Kind, ObjectRef
+from reconciler.model.refs import DEFAULT_VMGROUP, KINDS, Kind, ObjectRef
 from reconciler.model.state import Observed, Resolved
+
+
+def unread(kind: Kind, resolved: Resolved, observed: Observed) -> str | None:
+    """Why there may be objects of this kind that were not seen; None: there are none. Unknown is never absent."""
+    if kind is Kind.VMGROUP:
+        failed = [each for each in resolved.unresolved if each.ref.kind is Kind.CONFIG_DB]
+        if failed:
+            return f"{failed[0].ref} could not be looked up: {failed[0].reason}"
+        for db in resolved.config_dbs:
+            if (seen := observed.config_dbs[db.location]).state is DBState.UNKNOWN:
+                return f"{db.ref} cannot be read: {seen.message}"
+    elif KINDS[kind].on_datastore:
+        for url, datastore in sorted(observed.datastores.items()):
+            if datastore.error is not None:
+                return f"datastore {url} cannot be read: {datastore.error}"
+    elif kind is Kind.HOST and resolved.inventory.gaps:
+        return f"the inventory is incomplete: {resolved.inventory.gaps[0]}"
+    return None
 
 
 def incomplete(resolved: Resolved, observed: Observed) -> str | None:

@@ -11,7 +11,7 @@ from reconciler.render.data import change_data
 from reconciler.render.diff import change_text
 from reconciler.render.history import Rows, events_data, events_text, moment
 from reconciler.render.kinds import VIEWS
-from reconciler.render.kinds.view import UNKNOWN, Pairs
+from reconciler.render.kinds.view import Pairs
 from reconciler.render.tables import AnyRow, row_data, sync
 from reconciler.render.text import Data, Paint, columns, lines, plain
 
@@ -58,7 +58,7 @@ def _applied(record: Record | None) -> Pairs:
         return []
     commit = f", git {record.revision}" if record.revision else ""
     of = f", set {record.set}" if record.set else ""
-    last = f"{moment(record)} by {record.by or UNKNOWN}{of}{commit}"
+    last = f"{moment(record)} by {record.author}{of}{commit}"
     return [("Applied", last), *([("Reason", record.reason)] if record.reason else [])]
 
 

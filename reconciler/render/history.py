@@ -5,6 +5,7 @@ Rows of the history of watches are mappings as `history.store` returns them, new
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ _NONE = "-"
 _HEADING = ("APPLIED", "OBJECT", "SET", "COMMIT", "BY", "REASON")
 Rows = Sequence[Mapping[str, Any]]
 _SHORT = 7  # characters of a commit
+_BRIEF = 60  # characters of a value in a line
 
 
 def history_text(found: Sequence[Applied], paint: Paint = plain) -> str:
@@ -27,7 +29,8 @@ def history_text(found: Sequence[Applied], paint: Paint = plain) -> str:
 
 def _row(applied: Applied) -> tuple[str, ...]:
     record = applied.record
-    cells = (record.set, record.revision, record.by, record.reason)
+    by = f"{record.author} ({applied.altered})" if applied.altered else record.author
+    cells = (record.set, record.revision, by, record.reason)
     return moment(record), applied.object, *(cell or _NONE for cell in cells)
 
 
@@ -39,7 +42,12 @@ def moment(record: Record) -> str:
 def history_data(found: Sequence[Applied]) -> Data:
     """Records as described by schemas/output/history.json."""
     items = [
-        {"object": applied.object, "configDB": applied.config_db.name, "applied": applied_data(applied.record)}
+        {
+            "object": applied.object,
+            "configDB": applied.config_db.name,
+            "applied": applied_data(applied.record),
+            "altered": applied.altered or None,
+        }
         for applied in found
     ]
     return {"items": items}
@@ -55,6 +63,7 @@ def applied_data(record: Record | None) -> Data:
         "set": record.set or None,
         "git": {"commit": record.commit, "dirty": record.dirty} if record.commit else None,
         "reason": record.reason or None,
+        "claimed": record.claimed,
     }
 
 
@@ -140,6 +149,64 @@ def passes_data(found: Rows) -> Data:
             {**{key: row[name] for key, name in names.items()}, "failure": row["failure"] or None, "git": _git(row)}
             for row in found
         ]
+    }
+
+
+def audit_text(found: Rows, paint: Paint = plain) -> str:
+    """Write a line for each entry of the audit log."""
+    heading = ("TIME", "RUN", "ENTRY", "OBJECT", "WHAT")
+    rows = [
+        (
+            _moment(str(row.get("at", ""))),
+            str(row.get("run", ""))[:8],
+            str(row.get("event", "")),
+            str(row.get("object") or _NONE),
+            _entry(row),
+        )
+        for row in found
+    ]
+    return _table(heading, rows, "Nothing is logged.", paint)
+
+
+def _entry(row: Mapping[str, Any]) -> str:
+    match row.get("event"):
+        case "begin":
+            by, git = row.get("by") or {}, row.get("git") or {}
+            sudo = f" (sudo by {by['sudo']})" if by.get("sudo") else ""
+            dirty = "-dirty" if git.get("dirty") else ""
+            commit = f", git {str(git['commit'])[:_SHORT]}{dirty}" if git.get("commit") else ""
+            of = f", set {row['set']}" if row.get("set") else ""
+            why = f": {row['reason']}" if row.get("reason") else ""
+            return f"{row.get('how')} by {by.get('user')}@{by.get('host')}{sudo}{of}{commit}{why}"
+        case "change":
+            fields = row.get("fields")
+            changed = [f"{f['path']}: {_brief(f['before'])} -> {_brief(f['after'])}" for f in _dicts(fields)]
+            return f"{row.get('op')} ({row.get('risk')}) {'; '.join(changed)}".rstrip()
+        case "result":
+            return f"{'ok' if row.get('ok') else 'FAILED'}, {row.get('now')}{f': {w}' if (w := row.get('why')) else ''}"
+        case "end":
+            return f"{row.get('failed')} failed"
+    return _NONE
+
+
+def _dicts(fields: Any) -> list[Mapping[str, Any]]:
+    found = fields if isinstance(fields, list) else []
+    return [each for each in found if isinstance(each, dict) and {"path", "before", "after"} <= each.keys()]
+
+
+def _brief(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= _BRIEF else f"{text[:_BRIEF]}..."
+
+
+def audit_data(found: Rows, broken: str, unfinished: Sequence[str], notes: Sequence[str]) -> Data:
+    """Entries as described by schemas/output/audit.json."""
+    return {
+        "intact": not broken,
+        "broken": broken or None,
+        "unfinished": list(unfinished),
+        "notes": list(notes),
+        "items": [dict(row) for row in found],
     }
 
 

@@ -81,7 +81,10 @@ def _sync_of(row: AnyRow) -> str:
 
 
 def _set(row: AnyRow) -> str:
-    return (row.item.record.set if row.item.record else "") or NONE
+    record = row.item.record
+    if record is None or not record.set:
+        return NONE
+    return f"{record.set} (claimed)" if record.claimed else record.set
 
 
 def _why(row: AnyRow) -> str:

@@ -44,11 +44,19 @@ class Webhook:
 
     def on_event(self, reported: ReportedEvent) -> None:
         """See `ports.Listener`."""
+        self._send(self._cloud_event(reported))
+
+    def on_entry(self, entry: dict[str, Any]) -> None:
+        """Deliver an entry of the audit log, too."""
+        subject = {"subject": entry["object"]} if "object" in entry else {}
+        self._send(self._event("audit", entry["at"], entry) | subject)
+
+    def _send(self, event: dict[str, Any]) -> None:
         if len(self._waiting) == MOST_WAITING:
             if not self.lost:
                 _log.warning("the webhook has been unreachable for so long that events for it are lost")
             self.lost += 1
-        self._waiting.append(self._cloud_event(reported))
+        self._waiting.append(event)
         self._pending.set()
 
     def on_pass(self, done: Pass) -> None:
@@ -96,13 +104,17 @@ class Webhook:
         return True
 
     def _cloud_event(self, reported: ReportedEvent) -> dict[str, Any]:
-        event = {
+        kind, at = reported.event.kind.value.replace(" ", "-"), reported.at.isoformat().replace("+00:00", "Z")
+        event = self._event(kind, at, event_data(reported))
+        return event | ({"subject": str(reported.event.ref)} if reported.event.ref else {})
+
+    def _event(self, kind: str, at: str, data: Any) -> dict[str, Any]:
+        return {
             "specversion": "1.0",
             "id": self._new_id(),
             "source": self._source,
-            "type": f"io.vdvs.{reported.event.kind.value.replace(' ', '-')}",
-            "time": reported.at.isoformat().replace("+00:00", "Z"),
+            "type": f"io.vdvs.{kind}",
+            "time": at,
             "datacontenttype": "application/json",
-            "data": event_data(reported),
+            "data": data,
         }
-        return event | ({"subject": str(reported.event.ref)} if reported.event.ref else {})

@@ -19,6 +19,7 @@ from reconciler.model.kinds.site import Site
 from reconciler.model.state import Desired
 from reconciler.ports import Hosts, Observer, Question
 from reconciler.wiring import world
+from reconciler.wiring.books import SiteBooks
 
 if TYPE_CHECKING:
     from reconciler.reconcile import World
@@ -65,10 +66,11 @@ class Connections:
             self._hosts.agent(host.ref.name, host.address).connect(Question(linked=reads))
 
     @asynccontextmanager
-    async def world(self, site: Site, observer: Observer) -> AsyncIterator[World]:
-        """Open the world of a site."""
+    async def world(self, site: Site, observer: Observer, audit: str | None = None) -> AsyncIterator[World]:
+        """Open the world of a site. `audit`: the file of the audit log (None: the default one)."""
         self._hosts = self._hosts or world.open_hosts(site)
-        async with world.world_of(site, self._hosts, observer) as opened:
+        books = SiteBooks(site, world.SystemClock(), world.new_uuid, audit)
+        async with world.world_of(site, self._hosts, observer, books) as opened:
             yield opened
 
     def run(self, do: Callable[[], Awaitable[_Value]]) -> _Value:

@@ -1,4 +1,4 @@
-"""Folder for state between runs, by the XDG Base Directory Specification."""
+"""Folder for state between runs, by the XDG Base Directory Specification. It is its owner's alone."""
 
 from __future__ import annotations
 
@@ -6,18 +6,57 @@ import hashlib
 import os
 from pathlib import Path
 
+from reconciler import private
+from reconciler.model.errors import UsageError
 from reconciler.model.kinds.site import Site
 
 
 def state_folder() -> Path:
-    """Return `$XDG_STATE_HOME/vdvs`, by default `~/.local/state/vdvs`."""
+    """Return `$XDG_STATE_HOME/vdvs`, by default `~/.local/state/vdvs`.
+
+    Raises UsageError where neither is known, as in a container that runs as any uid.
+    """
+    if (found := known_state_folder()) is None:
+        raise UsageError(
+            f"the user with uid {os.getuid()} has no home folder to keep state in: set XDG_STATE_HOME (or HOME) to the"
+            " full path of a folder that it may write to"
+        )
+    return found
+
+
+def known_state_folder() -> Path | None:
+    """Return the same; None where it is not known."""
     given = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(given) if given.startswith("/") else Path("~/.local/state").expanduser()) / "vdvs"
+    home = os.path.expanduser("~/.local/state")  # noqa: PTH111 - Path.expanduser raises for a user without a home
+    base = given if given.startswith("/") else home
+    return Path(base) / "vdvs" if base.startswith("/") else None
 
 
 def history_file(site: Site) -> Path:
     """Return the default path of a site's history. Its name and what it reaches choose it."""
+    return state_folder() / "history" / f"{_file_name(site)}.sqlite"
+
+
+def applied_file(site: Site) -> Path | None:
+    """Return where the last apply of each object of a site is kept; None: there is no place for it."""
+    folder = known_state_folder()
+    return None if folder is None else folder / "applied" / f"{_file_name(site)}.json"
+
+
+def audit_file() -> Path:
+    """Return the default path of the audit log, which is one for all sites."""
+    return state_folder() / "audit.jsonl"
+
+
+def prepared(file: Path) -> Path:
+    """Return a file in the state folder after making its folders. Raises UsageError if one is not ours, or OSError."""
+    for folder in dict.fromkeys((state_folder(), file.parent)):
+        private.make_folder(folder)
+    return file
+
+
+def _file_name(site: Site) -> str:
     hosts, vcenters, inventory = site.reach
     place = hashlib.sha256(repr((hosts, list(vcenters), inventory)).encode()).hexdigest()[:12]
     name = "".join(char if char.isalnum() or char in "-." else "_" for char in site.name)[:60]
-    return state_folder() / "history" / f"{name}-{place}.sqlite"
+    return f"{name}-{place}"

@@ -26,9 +26,10 @@ from reconciler.model.plan import Policy
 from reconciler.model.state import Desired
 from reconciler.ports import Listener
 from reconciler.provenance import applying
-from reconciler.reconcile import reconcile
+from reconciler.reconcile import learn, reconcile
+from reconciler.wiring.books import SiteBooks
 from reconciler.wiring.watch_services import WatchOptions, WatchServices
-from reconciler.wiring.world import chance, open_world
+from reconciler.wiring.world import SystemClock, chance, new_uuid, open_world
 
 _GIT_SECONDS: Final = 30.0  # a commit changes no file of the manifests, so git is asked regularly
 
@@ -56,6 +57,10 @@ class Manifests:
         self._kept = None if stamps is None else (stamps, loaded)
         return loaded
 
+    def behalf(self) -> Applying | None:
+        """Return on whose behalf the manifests in force are applied; None: they were not read yet."""
+        return None if self._kept is None else self._kept[1].applying
+
     def reread(self) -> None:
         """Read everything again at the next load."""
         self._kept = None
@@ -79,7 +84,7 @@ def run_watch(
     loaded = manifests.load()
     watched = site_for_watch(loaded.desired, given=site is not None)
     services = WatchServices(options, watched, str(mode), interval, report)
-    asyncio.run(_watch(paths, manifests, loaded, watched, interval, mode, terminal, services))
+    asyncio.run(_watch(paths, manifests, loaded, watched, interval, mode, terminal, services, options.audit_log))
 
 
 async def _watch(
@@ -91,15 +96,20 @@ async def _watch(
     mode: Mode,
     terminal: Listener,
     services: WatchServices,
+    audit_log: str | None,
 ) -> None:
     observer = _BeforeHealing()
     async with AsyncExitStack() as stack:
-        world = await stack.enter_async_context(open_world(site, observer))
+        books = SiteBooks(site, SystemClock(), new_uuid, audit_log, services.log, manifests.behalf)
+        world = await stack.enter_async_context(open_world(site, observer, books))
         parked: dict[str, str] = {}
         reached = replace(world, hosts=SkipUnreachable(world.hosts, parked))
 
         async def one(desired: Desired, policy: Policy, behalf: Applying | None) -> Outcome:
-            return await reconcile(desired, reached, policy, behalf)
+            outcome = await reconcile(desired, reached, policy, behalf)
+            if not policy.risks:
+                learn(reached, outcome.before)
+            return outcome
 
         listeners = (terminal, *services.listeners)
         edges = Edges(manifests.load, one, listeners, world.clock, monotonic, world.new_uuid)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 from msgspec import Struct
 
@@ -15,7 +16,7 @@ from reconciler.model.errors import UsageError
 from reconciler.model.kinds.site import Site
 from reconciler.ports import Listener
 from reconciler.telemetry.systemd import ServiceManager
-from reconciler.wiring.state import history_file
+from reconciler.wiring.state import history_file, prepared
 from reconciler.wiring.world import SystemClock, chance, new_token, new_uuid
 
 _STUCK = 60.0  # seconds without a beat of the loop
@@ -32,13 +33,14 @@ class WatchOptions(Struct, frozen=True):
     history: str | None
     webhook: str | None
     webhook_token_file: str | None
+    audit_log: str | None = None
 
 
 class WatchServices:
     """The services that `options` ask for. Raises UsageError for options that do not go together or cannot be met.
 
-    `listeners` take what the watch reports; `running` are contexts held while the watch runs. `interval`: seconds
-    between passes; `report` prints a line for the user.
+    `listeners` take what the watch reports, `on_entry` what is written to the audit log; `running` are contexts held
+    while the watch runs. `interval`: seconds between passes; `report` prints a line for the user.
     """
 
     def __init__(
@@ -46,7 +48,8 @@ class WatchServices:
     ) -> None:
         self._last_beat = monotonic()
         self._manager = ServiceManager()
-        history = HistoryWriter(Path(options.history) if options.history else history_file(site))
+        self.on_entry: list[Callable[[dict[str, Any]], None]] = []
+        history = HistoryWriter(Path(options.history) if options.history else prepared(history_file(site)))
         self.listeners: list[Listener] = [history, self._manager]
         self.running: list[AbstractAsyncContextManager[object]] = [_closing(history)]
         if options.listen is not None:
@@ -60,6 +63,11 @@ class WatchServices:
         """Note that the loop is alive, for the service manager and /healthz."""
         self._last_beat = monotonic()
         self._manager.beat()
+
+    def log(self, entry: dict[str, Any]) -> None:
+        """Hand on an entry of the audit log."""
+        for hand_on in self.on_entry:
+            hand_on(entry)
 
     def stuck(self) -> str:
         """Return why the loop counts as dead; empty: it is alive."""
@@ -109,6 +117,7 @@ class WatchServices:
 
         webhook = Webhook(url, site.name, new_uuid, wait, token)
         self.listeners.append(webhook)
+        self.on_entry.append(webhook.on_entry)
         self.running.append(webhook.running())
 
 

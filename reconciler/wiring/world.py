@@ -17,9 +17,10 @@ from reconciler.hosts.local import LocalHosts
 from reconciler.inventory.file import FileInventory
 from reconciler.model.errors import UsageError
 from reconciler.model.kinds.site import SSH, Lab, Login, Site, VCenter
-from reconciler.ports import Hosts, InventorySource, MaintenanceMode, Observer
+from reconciler.ports import Books, Hosts, InventorySource, MaintenanceMode, Observer
+from reconciler.wiring.books import SiteBooks
 from reconciler.wiring.credentials import read_secret
-from reconciler.wiring.state import state_folder
+from reconciler.wiring.state import known_state_folder
 
 if TYPE_CHECKING:
     from reconciler.reconcile import World
@@ -44,21 +45,22 @@ def open_hosts(site: Site) -> Hosts:
 
 
 @asynccontextmanager
-async def world_of(site: Site, hosts: Hosts, observer: Observer) -> AsyncIterator[World]:
-    """Open the rest of the world of a site. `hosts` stay open afterwards."""
+async def world_of(site: Site, hosts: Hosts, observer: Observer, books: Books | None = None) -> AsyncIterator[World]:
+    """Open the rest of the world of a site. `hosts` stay open afterwards. `books`: other ones than the default."""
     # Imported here, as it takes longest: hosts answer and manifests are read at the same time.
     from reconciler.reconcile import World
 
     async with _inventory(site) as (inventory, maintenance):
-        yield World(inventory, hosts, SystemClock(), new_uuid, observer, maintenance)
+        clock = SystemClock()
+        yield World(inventory, hosts, clock, new_uuid, observer, maintenance, books or SiteBooks(site, clock, new_uuid))
 
 
 @asynccontextmanager
-async def open_world(site: Site, observer: Observer) -> AsyncIterator[World]:
+async def open_world(site: Site, observer: Observer, books: Books | None = None) -> AsyncIterator[World]:
     """Open the world of a site; its connections end with the context."""
     hosts = open_hosts(site)
     try:
-        async with world_of(site, hosts, observer) as world:
+        async with world_of(site, hosts, observer, books) as world:
             yield world
     finally:
         await hosts.close()
@@ -105,7 +107,9 @@ def _by_ssh(way: SSH, vcenters: Sequence[VCenter]) -> Hosts:
         from reconciler.inventory.ssh_service import SSHServices
 
         services = SSHServices(_logins(vcenters))
-    refused, drivers = RefusedLogins(state_folder() / "refused-logins"), KeptDrivers(state_folder() / "drivers.json")
+    folder = known_state_folder()
+    refused = RefusedLogins(None if folder is None else folder / "refused-logins")
+    drivers = KeptDrivers(None if folder is None else folder / "drivers.json")
     return SSHHosts(way, login, refused, drivers, services)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec import convert
+from msgspec.json import decode, encode
 from msgspec.structs import replace
 
 from reconciler.agent.db import rules
@@ -27,6 +27,7 @@ from reconciler.model.state import Observed, Resolved
 from reconciler.planning.configdb.old_schema import lifted
 from reconciler.planning.differ import diff
 from reconciler.planning.planner import plan
+from reconciler.ports import Question
 from tests.agent import old_db
 from tests.agent.world import DB, DEFAULT, G1, G2, URL, VM1, VM2, VOLUME, Agent, outcomes
 
@@ -58,7 +59,7 @@ def old_dbs(draw: st.DrawFn) -> dict[str, list[tuple[Any, ...]]]:
 def observed(agent: Agent) -> Observed:
     question = [{"path": DB, "fingerprint": None}]
     seen = agent.ask("observe", config_dbs=question, datastores=[URL], deadline=0)
-    report = wire.report("esx1", convert(seen, wire.Seen), {})
+    report = wire.report("esx1", Question((DB,), (URL,)), decode(encode(seen), type=wire.Seen), {})
     host = replace(report.host, driver="0.21.2-0.0.1", driver_error=None)  # this host has no esxcli to ask
     return Observed({"esx1": host}, {Location(DB): report.config_dbs[DB]}, report.datastores)
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.model.errors import UsageError
-from reconciler.provenance import applying, who
+from reconciler.provenance import applying
+from reconciler.who import who
 from tests.cli.conftest import Folder
 
 
@@ -94,14 +95,6 @@ def test_a_repository_without_a_commit(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q")
     found = applying([str(tmp_path)])
     assert (found.set, found.stamp.commit) == (tmp_path.name, None)
-
-
-def test_who_it_is_behind_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SUDO_USER", "ann")
-    assert who().startswith("ann@")
-    monkeypatch.delenv("SUDO_USER")
-    monkeypatch.setenv("LOGNAME", "bob\x1b[2J")
-    assert who().startswith("bob?[2J@")
 
 
 def test_pruning_is_refused_where_nobody_can_know_what_is_not_declared(repository: Path, tmp_path: Path) -> None:

@@ -31,7 +31,14 @@ class Served:
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._serve()))
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        self._loop.run_until_complete(self._serve())
+        if left := asyncio.all_tasks(self._loop):  # which `asyncio.run` would end
+            for task in left:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.wait(left))
 
     async def _serve(self) -> None:
         words = iter(f"word-{number}" for number in range(10_000))

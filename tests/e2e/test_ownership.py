@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from reconciler.cli.main import cli
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.plan import APPLY_AND_DESTROY
-from reconciler.provenance import who
+from reconciler.who import who
 from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses
 from tests.e2e.test_renames import RENAMED, uuid_of, with_a_volume
 from tests.render import schemas
@@ -244,11 +244,14 @@ def test_a_saved_plan_whose_records_have_moved_is_refused(applied: LabSite) -> N
     assert applied.sql("SELECT usage_quota FROM privileges") == rows
 
 
-def test_history_says_who_applied_each_object_last(site: LabSite) -> None:
+def test_history_says_who_applied_each_object_last(
+    site: LabSite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     apply(site, "--reason", "ticket 7")
     site.write(SEED.replace("5GB", "6GB"))
     apply(site, "--reason", "more room")
     site.sql("UPDATE vdvs_objects SET applied_at = '20300101T000000Z' WHERE object = 'vmgroup/MYVMGROUP'")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another machine"))
     told = json.loads(vdvs("history", site, "-o", "json").stdout)
     schemas.check("history", told)
     assert [item["object"] for item in told["items"]] == [
@@ -263,7 +266,7 @@ def test_history_says_who_applied_each_object_last(site: LabSite) -> None:
     shown = CliRunner().invoke(cli, line, catch_exceptions=False).stdout.splitlines()
     assert [row.split()[:4] for row in shown[1:]] == [["2030-01-01", "00:00:00", "UTC", "vmgroup/MYVMGROUP"]]
     described = CliRunner().invoke(cli, ["describe", *line[1:]], catch_exceptions=False).stdout
-    assert f"2030-01-01 00:00:00 UTC by {who()}, set team\n" in described
+    assert f"2030-01-01 00:00:00 UTC by {who()} (claimed by the config DB), set team\n" in described
     assert "more room" in described
 
 

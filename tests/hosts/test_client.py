@@ -13,7 +13,7 @@ import pytest
 
 from reconciler.agent import local_sh, verbs
 from reconciler.agent.host import actions, facts
-from reconciler.hosts import client
+from reconciler.hosts import client, conversation
 from reconciler.hosts.client import AgentClient
 from reconciler.model.base import Risk
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
@@ -100,6 +100,7 @@ DATASTORE: dict[str, Any] = {
         },
     ],
 }
+ASKED = Question(("/db", "/good"), ("/ds",))
 REPORT: dict[str, Any] = {"host": SEEN, "kept_driver": None, "config_dbs": {}, "datastores": {}}
 
 
@@ -173,25 +174,35 @@ POLICIES, VOLUMES = DATASTORE["files"]
         ({"result": changed(REPORT, weather="fine")}, "unknown field `weather`"),
         (
             {"result": changed(REPORT, host=changed(SEEN, db_mode="Sideways"))},
-            r"'Sideways' - at `\$.db_mode` in `\$.host`",
+            r"'Sideways' - at `\$.host.db_mode`",
         ),
-        ({"result": changed(REPORT, host=changed(SEEN, journal=1))}, r"Expected `bool`, got `int` - at `\$.journal`"),
-        ({"result": changed(REPORT, host=changed(SEEN, local_sh=None))}, r"at `\$.local_sh`"),
-        ({"result": changed(REPORT, host=changed(SEEN, beard=True))}, r"unknown field `beard` in `\$.host`"),
+        (
+            {"result": changed(REPORT, host=changed(SEEN, journal=1))},
+            r"Expected `bool`, got `int` - at `\$.host.journal`",
+        ),
+        ({"result": changed(REPORT, host=changed(SEEN, local_sh=None))}, r"at `\$.host.local_sh`"),
+        ({"result": changed(REPORT, host=changed(SEEN, beard=True))}, r"unknown field `beard` - at `\$.host`"),
         ({"result": changed(REPORT, host=without(SEEN, "journal"))}, "missing required field `journal`"),
         ({"result": changed(REPORT, kept_driver=["x" * 2000, "1.0"])}, r"to keep - at `\$.kept_driver`"),
-        ({"result": changed(REPORT, config_dbs={"/db": 7})}, r"at `\$.config_dbs\[...\]`"),
+        ({"result": changed(REPORT, config_dbs=[DB])}, r"at `\$.config_dbs`"),
+        (
+            {"result": changed(REPORT, config_dbs={"/of/others": DB})},
+            "tells of '/of/others', which it was not asked for",
+        ),
+        ({"result": changed(REPORT, datastores={"/of/others": DATASTORE})}, "tells of '/of/others'"),
+        ({"result": changed(REPORT, host=changed(SEEN, name="esx2"))}, "unknown field `name`"),
+        ({"result": changed(REPORT, host=changed(SEEN, link="x" * 100_000))}, "length <= 65536"),
         ({"result": changed(REPORT, config_dbs={"/db": changed(DB, unchanged=True)})}, "rows of /db are left out"),
-        ({"result": changed(REPORT, config_dbs={"/db": changed(DB, unchanged="f1")})}, "rows of /db are left out"),
-        (on_datastore(entries={"x": ["door", None, 0]}), r"'door' .* in `\$.datastores\[/ds\]`"),
+        (on_datastore(entries={"x": ["door", None, 0]}), r"'door' - at `\$.datastores\[...\].entries"),
         (on_datastore(entries={"x": ["link", None]}), "at least length 3"),
         (on_datastore(entries={"x": ["link", None, 0, 0]}), "at most length 3"),
         (on_datastore(volumes={"id1": [["web", "big"]]}), "Expected `int | null`, got `str`"),
+        (on_datastore(volumes={"id1": [["web", 2**63]]}), "at `"),
         (on_datastore(files=[POLICIES]), "of each kind once"),
         (on_datastore(files=[POLICIES, VOLUMES, VOLUMES]), "of each kind once"),
         (on_datastore(files=[POLICIES, changed(VOLUMES, kind="Firewall")]), "Invalid value 'Firewall'"),
-        (on_datastore(files=[changed(POLICIES, files={"gold": "text"}), VOLUMES]), r"at `\$.files\[0\].files\[...\]`"),
-        (on_datastore(files=[POLICIES, changed(VOLUMES, looked="web")]), r"at `\$.files\[1\].looked`"),
+        (on_datastore(files=[changed(POLICIES, files={"gold": "text"}), VOLUMES]), r"\.files\[0\].files\[...\]`"),
+        (on_datastore(files=[POLICIES, changed(VOLUMES, looked="web")]), r"\.files\[1\].looked`"),
         ({"error": "no"}, "Expected `object | null`"),
         ({"error": {}}, "missing required field `reason`"),
         ({"id": 77, "result": REPORT}, "another question"),
@@ -201,13 +212,15 @@ POLICIES, VOLUMES = DATASTORE["files"]
         (b'{"id": 1, "result": ' + b"[" * 100_000 + b"\n", "not JSON"),
         (b'{"id": 1, "result": {"host": NaN}}\n', "not JSON"),
         (b"\xff\n", "not JSON"),
+        (b"x" * (conversation.REPLY_LIMIT + 1), "too long"),
+        (b'{"id":1,"result":[' + b"{}," * conversation.MOST_VALUES + b"{}]}\n", "too many values"),
     ],
     ids=lambda answer: str(answer)[:60],
 )
 def test_nonsense_in_answer_to_observe(answer: Any, complaint: str) -> None:
     channel = Scripted(answer)
     with pytest.raises(HostUnreachableError, match=f"esx1.*{complaint}"):
-        with_agent(channel, lambda agent: agent.observe(Question()))
+        with_agent(channel, lambda agent: agent.observe(ASKED))
     assert channel.closed
 
 
@@ -222,12 +235,16 @@ def test_nonsense_in_answer_to_observe(answer: Any, complaint: str) -> None:
         ({"objects": [["vmgroup/G1"]]}, "length 9"),
         ({"copied_from": ["/db"]}, r"at `\$.copied_from`"),
         ({"colour": "red"}, "unknown field `colour`"),
+        ({"path": "/other"}, "unknown field `path`"),
+        ({"read_from": "esx2"}, "unknown field `read_from`"),
+        ({"unchanged": "f1"}, "Expected `bool`"),
+        ({"privileges": [["id1", "url", 1, 0, 10**30]]}, r"at `\$.privileges\[0\]\[4\]`"),
     ],
     ids=lambda fields: str(fields)[:60],
 )
 def test_nonsense_in_a_config_db_makes_that_unknown_and_nothing_else(fields: dict[str, Any], complaint: str) -> None:
     channel = Scripted({"result": changed(REPORT, config_dbs={"/db": changed(DB, **fields), "/good": DB})})
-    report = with_agent(channel, lambda agent: agent.observe(Question()))
+    report = with_agent(channel, lambda agent: agent.observe(ASKED))
     found = report.config_dbs["/db"]
     assert (found.state, found.reason, found.read_from) == (DBState.UNKNOWN, "ReadError", "esx1")
     assert re.search(complaint, found.message)
@@ -235,7 +252,7 @@ def test_nonsense_in_a_config_db_makes_that_unknown_and_nothing_else(fields: dic
 
 
 def test_all_of_a_datastore_is_read() -> None:
-    report = with_agent(Scripted(on_datastore()), lambda agent: agent.observe(Question()))
+    report = with_agent(Scripted(on_datastore()), lambda agent: agent.observe(ASKED))
     found = report.datastores["/ds"]
     assert (found.url, found.read_from) == ("/ds", "esx1")
     assert found.entries == {"MYVMGROUP": DockvolsEntry(EntryKind.LINK, "/vmfs/volumes/v/dockvols/id1", 0)}
@@ -429,17 +446,30 @@ def test_what_an_agent_says_unasked_is_heard() -> None:
 
 
 def test_an_event_before_a_reply_is_no_reply() -> None:
-    channel = Scripted({"event": ["link"]}, {"result": REPORT})
-    report = with_agent(channel, lambda agent: agent.observe(Question()))
-    assert report.host.name == "esx1"
+    channel = Scripted({"result": {}}, {"event": ["link"]}, {"result": REPORT})
+
+    async def use(agent: AgentClient) -> Any:
+        await agent.watch(WatchRequest(), lambda: None)
+        return await agent.observe(Question())
+
+    assert with_agent(channel, use).host.name == "esx1"
 
 
 @pytest.mark.parametrize(
-    "trouble",
-    [HostUnreachableError("esx1: cut"), {"result": REPORT}, [], b"?\n"],
-    ids=["cut", "unasked", "list", "noise"],
+    ("trouble", "complaint"),
+    [
+        (HostUnreachableError("esx1: cut"), ""),
+        ({"result": REPORT}, "answered though nothing was asked"),
+        ([], "not what its protocol says"),
+        (b"?\n", "not JSON"),
+        (b"x" * (conversation.EVENT_LIMIT + 1), "too long"),
+        ({"event": ["/db/of/others"]}, "a change of '/db/of/others', unasked"),
+        ((b'{"event":["link"]}\n') * 1000, "more events than it can have seen"),
+    ],
+    ids=["cut", "unasked", "list", "noise", "no end", "others", "flood"],
 )
-def test_a_connection_that_breaks_while_nobody_asks_is_heard_and_made_again(trouble: Any) -> None:
+def test_a_connection_that_breaks_while_nobody_asks_is_heard_and_made_again(trouble: Any, complaint: str) -> None:
+    """But an agent that broke the protocol is not the network: the next request tells what it did."""
     first = Scripted({"result": {}}, trouble)
     channels = [first, Scripted({"result": REPORT})]
 
@@ -452,10 +482,31 @@ def test_a_connection_that_breaks_while_nobody_asks_is_heard_and_made_again(trou
         assert await agent.watch(WatchRequest(), heard.set)
         first._questions.release()
         await asyncio.wait_for(heard.wait(), 10)
+        if complaint:
+            with pytest.raises(HostUnreachableError, match=complaint):
+                await asyncio.wait_for(until_told(agent), 10)
         report = await agent.observe(Question())
         assert report.host.name == "esx1"
         assert first.closed
         await agent.close()
+
+    asyncio.run(run())
+
+
+async def until_told(agent: AgentClient) -> None:
+    """Ask until an answer fails: of a flood, the first events are heard like any."""
+    while True:
+        await agent.observe(Question())
+
+
+@pytest.mark.parametrize("error", [ValueError("?"), KeyError("x"), RuntimeError("a library"), AssertionError()])
+def test_whatever_a_peer_makes_a_library_raise_is_trouble_of_that_host(error: Exception) -> None:
+    async def connect() -> Scripted:
+        raise error
+
+    async def run() -> None:
+        with pytest.raises(HostUnreachableError, match="esx1: it cannot be talked to"):
+            await AgentClient("esx1", connect).observe(Question())
 
     asyncio.run(run())
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.hosts import client, local, wire
+from reconciler.hosts import client, conversation, local, wire
 from reconciler.hosts.local import LocalHosts
 from reconciler.model.base import Risk
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
@@ -126,7 +126,7 @@ def test_a_program_that_is_no_agent_is_unreachable(root: Path, tmp_path: Path) -
 
     async def run() -> None:
         hosts = LocalHosts(lambda _: root, interpreter=str(impostor))
-        with pytest.raises(HostUnreachableError, match="not JSON"):
+        with pytest.raises(HostUnreachableError, match="more than the version of its Python"):
             await hosts.agent("esxi", "esxi").observe(Question())
         await hosts.close()
 
@@ -192,7 +192,7 @@ def test_an_agent_that_never_reads_is_given_up_and_ended(root: Path, monkeypatch
 def test_an_agent_that_never_stops_talking_is_ended_with_its_children(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "REPLY_LIMIT", 100_000)
+    monkeypatch.setattr(conversation, "GREETING_LIMIT", 100_000)
     monkeypatch.setattr(local, "_PATIENCE", 0.2)
     talk = f"(while :; do printf %01000d 0; printf . >> {root}/alive; done) &"
     impostor = impostor_of(root, f"exec 3<&0; cat <&3 >/dev/null & {talk} wait")  # it takes the whole bundle

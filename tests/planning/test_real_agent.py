@@ -19,7 +19,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from hypothesis import event, given, note
-from msgspec import convert
+from msgspec.json import decode, encode
 from msgspec.structs import replace
 
 from reconciler.agent.db import objects
@@ -31,6 +31,7 @@ from reconciler.model.kinds.vmgroup import PrivilegeRow, VMRow
 from reconciler.model.plan import DBPlan
 from reconciler.model.refs import Location
 from reconciler.model.state import Observed
+from reconciler.ports import Question
 from tests.agent.world import DB, Agent
 from tests.planning.interpreter import Rows, Site
 from tests.planning.shown import shown_plan
@@ -151,7 +152,7 @@ def by_the_agent(db: ObservedConfigDB, plan: DBPlan) -> Answers:
 
         def observed() -> ObservedConfigDB:
             answer = agent.ask("observe", config_dbs=[{"path": DB, "fingerprint": None}], deadline=0)
-            return wire.report("esx1", convert(answer, wire.Seen), {}).config_dbs[DB]
+            return wire.report("esx1", Question((DB,)), decode(encode(answer), type=wire.Seen), {}).config_dbs[DB]
 
         before = observed()
         assert seen(before) == seen(db), "it is not the config DB that was generated"

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 @click.option("--allow-destroy", is_flag=True, help="Also make changes that destroy something, such as a vmgroup.")
 @options.named_set
 @options.prune
+@options.trust_records
 @options.reason
+@options.audit_log
 @click.option("--dry-run", is_flag=True, help="Print what `diff` prints and write nothing.")
 @options.verbose
 def apply(
@@ -35,6 +37,7 @@ def apply(
     allow_destroy: bool,
     named_set: str | None,
     prune: bool,
+    trust_records: bool,
     reason: str | None,
     dry_run: bool,
 ) -> int:
@@ -56,9 +59,10 @@ def apply(
     if plan is not None:
         from reconciler.cli import saved_plans
 
-        if paths or selector or named_set is not None or prune or reason is not None:
+        if paths or selector or named_set is not None or prune or trust_records or reason is not None:
             raise click.UsageError(
-                "a plan contains its manifests: --plan cannot be combined with -f, -l, --set, --prune and --reason"
+                "a plan contains its manifests: --plan cannot be combined with -f, -l, --set, --prune, --trust-records"
+                " and --reason"
             )
         return (
             saved_plans.show_saved(plan, output)
@@ -71,7 +75,7 @@ def apply(
     from reconciler.provenance import applying
 
     session = open_session(paths, site, selector).with_applying(
-        applying(paths, selector=selector, named=named_set, prune=prune, reason=reason)
+        options.pruning(applying(paths, selector=selector, named=named_set, prune=prune, reason=reason), trust_records)
     )
     if dry_run:
         from reconciler.cli.commands.diff import show

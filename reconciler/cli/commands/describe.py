@@ -31,6 +31,7 @@ def describe(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, ou
     from reconciler.model.plan import REPORT_ONLY
     from reconciler.planning.conditions import conditions
     from reconciler.planning.joined import Joined
+    from reconciler.planning.scope import unread
     from reconciler.provenance import reading
     from reconciler.render import tables
     from reconciler.render.describe import describe_data, describe_text
@@ -42,7 +43,8 @@ def describe(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, ou
     session = open_session(paths, site).with_applying(reading(paths))
     found = session.run(REPORT_ONLY).before
     rows = tables.rows(Joined(found), wanted[0])
-    (name,) = kinds.resolve(names, [row.name for row in rows], wanted[0])
+    why = unread(wanted[0], found.resolved, found.observed)
+    (name,) = kinds.resolve(names, [row.name for row in rows], wanted[0], unread=why)
     row = next(row for row in rows if row.name == name)
     judged = tuple(condition for condition in conditions(found) if condition.ref == row.change.ref)
     events = last_events(session.site, str(row.change.ref), _EVENTS)

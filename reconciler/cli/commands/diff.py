@@ -19,9 +19,16 @@ if TYPE_CHECKING:
 @options.selector
 @options.named_set
 @options.prune
+@options.trust_records
 @options.verbose
 def diff(
-    paths: tuple[str, ...], site: str | None, output: str, selector: str | None, named_set: str | None, prune: bool
+    paths: tuple[str, ...],
+    site: str | None,
+    output: str,
+    selector: str | None,
+    named_set: str | None,
+    prune: bool,
+    trust_records: bool,
 ) -> int:
     """Show how the site differs from the manifests, and what applying them would mean. Writes nothing.
 
@@ -34,15 +41,18 @@ def diff(
     from reconciler.provenance import applying
 
     session = open_session(paths, site, selector)
-    return show(session.with_applying(applying(paths, selector=selector, named=named_set, prune=prune)), output)
+    of = applying(paths, selector=selector, named=named_set, prune=prune)
+    return show(session.with_applying(options.pruning(of, trust_records)), output)
 
 
 def show(session: Session, output: str) -> int:
     """Look, and print the diff."""
     from reconciler.cli.output import emit, paint
     from reconciler.model.plan import REPORT_ONLY
+    from reconciler.planning.conditions import remarks
     from reconciler.render import data
     from reconciler.render.diff import diff_text, header
+    from reconciler.render.text import clean
 
     found = session.run(REPORT_ONLY).before
     chosen = session.selected(found.diff)
@@ -52,4 +62,6 @@ def show(session: Session, output: str) -> int:
         click.echo(diff_text(chosen, head, paint()), nl=False)
     else:
         emit(data.diff_data(chosen, session.applying), output)
+    for remark in remarks(found):
+        click.echo(f"note: {clean(remark)}", err=True)
     return exits.of_diff(chosen)

@@ -31,27 +31,37 @@ def get(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output:
       vdvs get all -o wide
     """
     from reconciler.cli import kinds
+    from reconciler.cli.errors import report
     from reconciler.cli.session import open_session
     from reconciler.model.diff import Op
     from reconciler.model.plan import REPORT_ONLY
-    from reconciler.model.refs import KINDS
+    from reconciler.model.refs import KINDS, Kind
     from reconciler.planning.joined import Joined
+    from reconciler.planning.scope import unread
     from reconciler.provenance import reading
     from reconciler.render import tables
 
     wanted, names = kinds.parse(what)
     session = open_session(paths, site, selector).with_applying(reading(paths, selector))
-    joined = Joined(session.run(REPORT_ONLY).before)
+    found = session.run(REPORT_ONLY).before
+    joined = Joined(found)
     listed = {kind: tables.rows(joined, kind, session.only) for kind in wanted}
     if len(wanted) > 1:  # no empty tables of what many sites do not have
         listed = {kind: rows for kind, rows in listed.items() if rows or not KINDS[kind].on_datastore}
     if names:
         kind = wanted[0]
-        names = kinds.resolve(names, [row.name for row in listed[kind]], kind)
+        why = unread(kind, found.resolved, found.observed)
+        names = kinds.resolve(names, [row.name for row in listed[kind]], kind, unread=why)
         listed[kind] = tuple(row for row in listed[kind] if row.name in names)
     _print(listed, output)
-    unknown = any(row.change.op is Op.UNKNOWN for rows in listed.values() for row in rows)
-    return exits.FAILED if unknown else exits.OK
+    if any(row.change.op is Op.UNKNOWN for rows in listed.values() for row in rows):
+        return exits.FAILED
+    # (Hosts that a vCenter which is down would add are no objects of ours yet.)
+    asked = [kind for kind in listed if not names and kind is not Kind.HOST]
+    gaps = [why for kind in asked if (why := unread(kind, found.resolved, found.observed))]
+    for why in dict.fromkeys(gaps):
+        report(f"not all objects are listed: {why}")
+    return exits.FAILED if gaps else exits.OK
 
 
 def _print(listed: dict[Kind, tuple[AnyRow, ...]], output: str) -> None:

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 @click.option("--drifts", "of", flag_value="drifts", help="Drifts seen by watches, and how they ended.")
 @click.option("--events", "of", flag_value="events", help="Events reported by watches.")
 @click.option("--passes", "of", flag_value="passes", help="Passes made by watches.")
+@click.option("--audit", "of", flag_value="audit", help="What was applied from this machine; verifies the audit log.")
 @click.option("--last", type=click.IntRange(1, 100_000), default=50, show_default=True, help="Show at most this many.")
 @click.option("--history", "file", metavar="FILE", help="History file of the watch, if not the default one.")
+@options.audit_log
 @options.output("text", "json", "yaml")
 @options.verbose
 def history(
@@ -37,8 +39,12 @@ def history(
 ) -> int:
     """Show who applied each object last: when, from which set of manifests and which commit, and why. Newest first.
 
-    It is read from the config DBs, which record the last apply of each object that still exists, and none before; hosts
-    that use no config DB are not recorded.
+    It is read from what this machine keeps and from the config DBs, which record the last apply of each object that
+    still exists, and none before; hosts that use no config DB are not recorded. What only the config DB says is marked
+    as its claim: others can write there.
+
+    With --audit it shows every change that was made from this machine, object by object, and verifies the log: exit 3,
+    and the first line that is wrong, if somebody changed or cut it. It contacts no host.
 
     With --drifts, --events or --passes it shows what `vdvs watch` saw and did on this machine; it contacts no host.
 
@@ -48,7 +54,10 @@ def history(
       vdvs history vmgroup MYVMGROUP -o json
       vdvs history --drifts
       vdvs history --events host esxiz10 --last 10
+      vdvs history --audit -o json
     """
+    if of == "audit":
+        return _audit(what, last, output)
     if of is not None:
         return _watched(of, what, paths, site, last, file, output)
     if file is not None:
@@ -98,6 +107,25 @@ def _watched(
     else:
         emit(data(found), output)
     return exits.OK
+
+
+def _audit(what: tuple[str, ...], last: int, output: str) -> int:
+    from reconciler.cli.errors import report
+    from reconciler.cli.output import emit, paint
+    from reconciler.render import history as rendered
+    from reconciler.wiring.books import read_audit
+
+    names = frozenset(_named(what))
+    found = read_audit(click.get_current_context().meta[options.AUDIT], names, last)
+    if output == "text":
+        click.echo(rendered.audit_text(found.entries, paint()), nl=False)
+    else:
+        emit(rendered.audit_data(found.entries, found.broken, found.unfinished, found.notes), output)
+    for line in (*found.notes, *found.unfinished):
+        report(f"{found.name}: {line}")
+    if found.broken:
+        report(f"{found.name} is not as it was written: {found.broken}")
+    return exits.FAILED if found.broken else exits.OK
 
 
 def _default_file(paths: tuple[str, ...], site: str | None) -> Path:

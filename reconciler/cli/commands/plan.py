@@ -17,6 +17,7 @@ from reconciler.cli import completing, options
 @click.option("--allow-destroy", is_flag=True, help="Also plan destructive changes; `apply` must allow them, too.")
 @options.named_set
 @options.prune
+@options.trust_records
 @options.reason
 @options.verbose
 def plan(
@@ -29,6 +30,7 @@ def plan(
     allow_destroy: bool,
     named_set: str | None,
     prune: bool,
+    trust_records: bool,
     reason: str | None,
 ) -> int:
     """Show what `apply` would do, as `diff` shows it, and with --out save it. Writes nothing to the site.
@@ -52,5 +54,7 @@ def plan(
 
     session = open_session(paths, site, selector)
     policy = replace(APPLY_AND_DESTROY if allow_destroy else APPLY, objects=session.only)
-    applied = applying(paths, selector=selector, named=named_set, prune=prune, reason=reason)
+    applied = options.pruning(
+        applying(paths, selector=selector, named=named_set, prune=prune, reason=reason), trust_records
+    )
     return make(session.with_applying(applied), policy, out, expires, output)

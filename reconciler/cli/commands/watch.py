@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,8 +28,9 @@ _SERVICES = (
     _file("--token-file", "File with the bearer token that clients must send."),
     click.option("--allow-name", multiple=True, metavar="NAME", help="A name of the server in URLs; may be repeated."),
     _file("--history", "Where to keep the history; default: a file for each site in $XDG_STATE_HOME."),
-    click.option("--webhook", metavar="URL", help="Post every event to this URL, as CloudEvents."),
+    click.option("--webhook", metavar="URL", help="Post every event, and what is logged, to this URL, as CloudEvents."),
     _file("--webhook-token-file", "File with the bearer token for the webhook."),
+    options.audit_log,
 )
 
 
@@ -96,27 +98,41 @@ def watch(
     if "-" in paths:
         raise click.UsageError("watch reads its manifests again and again, so it cannot take them from standard input")
     gc.enable()
+    terminal = _Terminal(_printer(output))
     run_watch(
         paths,
         site,
         interval=_seconds(interval),
         mode=_mode(heal, auto_apply, max_changes),
-        options=WatchOptions(**services),
-        terminal=_Terminal(_printer(output)),
+        options=WatchOptions(**services, audit_log=click.get_current_context().meta[options.AUDIT]),
+        terminal=terminal,
         report=report,
     )
+    if terminal.failure is not None:
+        raise terminal.failure
     return exits.OK
 
 
 class _Terminal:
-    """Implements `ports.Listener`: prints every event."""
+    """Implements `ports.Listener`: prints every event.
+
+    Where nobody reads any more, or the disk is full, it ends the watch as SIGTERM does. `failure`: why.
+    """
 
     def __init__(self, text: Callable[[ReportedEvent], str]) -> None:
         self._text = text
+        self.failure: OSError | None = None
 
     def on_event(self, reported: ReportedEvent) -> None:
         """See `ports.Listener`."""
-        click.echo(self._text(reported), nl=False)  # flushes
+        if self.failure is not None:
+            return
+        text = self._text(reported)
+        try:
+            click.echo(text, nl=False)  # flushes
+        except OSError as error:
+            self.failure = error
+            signal.raise_signal(signal.SIGTERM)
 
     def on_pass(self, done: Pass) -> None:
         """See `ports.Listener`."""

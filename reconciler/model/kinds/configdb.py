@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from msgspec import field
 
-from reconciler.model.base import Step, Strict
+from reconciler.model.base import Step, Strict, Text
 from reconciler.model.inventory import Datastore
 from reconciler.model.kinds.host import DBMode, Presence
 from reconciler.model.kinds.vmgroup import BookedVolume, Member, PrivilegeRow, TenantRow, VMRow, VolumeUse
@@ -80,11 +80,11 @@ class DeadRow(Strict, frozen=True):
     datastore, as far as it can be shown; `why`: a sentence for people. Source: docs/domain.md#rules-for-rows
     """
 
-    table: str
-    key: tuple[str, ...]
-    tenant_id: str = field(name="tenant")
-    what: str
-    why: str
+    table: Text
+    key: tuple[Text, ...]
+    tenant_id: Text = field(name="tenant")
+    what: Text
+    why: Text
 
 
 class DBState(StrEnum):
@@ -111,9 +111,9 @@ class CopiedFrom(Strict, frozen=True, array_like=True):
     docs/domain.md#moving-a-config-db
     """
 
-    path: str
-    host: str
-    rows: str
+    path: Text
+    host: Text
+    rows: Text
 
     @property
     def location(self) -> Location:
@@ -130,28 +130,30 @@ class ObservedConfigDB(Strict, frozen=True):
     wrote last, as recorded. `backups`: names of our backup files beside it, oldest first; `leftovers`: names of files
     left there by interrupted writes of ours. `booked`: the rows that `volume_use` sums up (None: not read). `records`:
     who applied what; None: unknown. `copied_from`: it is the copy of another config DB that is being moved here.
+    `unconfirmed`: no other host could read it too.
     Source: docs/domain.md#the-config-db-schema-12
     """
 
-    path: str
+    path: Text
     state: DBState
-    reason: str
-    message: str
-    read_from: str | None
-    fingerprint: str
+    reason: Text
+    message: Text
+    read_from: Text | None
+    fingerprint: Text
     tenants: tuple[TenantRow, ...] = ()
     vms: tuple[VMRow, ...] = ()
     privileges: tuple[PrivilegeRow, ...] = ()
     volume_use: tuple[VolumeUse, ...] = ()
     booked: tuple[BookedVolume, ...] | None = None
-    violations: tuple[str, ...] = ()
+    violations: tuple[Text, ...] = ()
     dead_rows: tuple[DeadRow, ...] = ()
-    writer: str | None = None
-    backups: tuple[str, ...] = ()
-    leftovers: tuple[str, ...] = ()
+    writer: Text | None = None
+    backups: tuple[Text, ...] = ()
+    leftovers: tuple[Text, ...] = ()
     records: tuple[Record, ...] | None = ()
     schema: Schema = Schema.V1_2
     copied_from: CopiedFrom | None = None
+    unconfirmed: bool = False
 
 
 class Backup(Strict, frozen=True):

@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from reconciler.model.base import Step, Strict
+from reconciler.model.base import Step, Strict, Text
 from reconciler.model.inventory import Datastore, ESXiHost
 from reconciler.model.refs import Location, ObjectRef, Source, own_location
 
@@ -149,18 +149,18 @@ class Section(Strict, frozen=True):
     """
 
     form: SectionForm
-    datastore: str | None
+    datastore: Text | None
     saved: bool
     runs: bool | None = True
-    why: str = ""
-    hindrance: str = ""
+    why: Text = ""
+    hindrance: Text = ""
 
 
 class ObservedSetting(Strict, frozen=True):
     """A setting of a host: its value (None: nothing sets it, so the default holds), or why it could not be read."""
 
-    value: str | None = None
-    error: str | None = None
+    value: Text | None = None
+    error: Text | None = None
 
 
 class ObservedHost(Strict, frozen=True):
@@ -175,20 +175,20 @@ class ObservedHost(Strict, frozen=True):
     Source: docs/domain.md#modes-of-a-host
     """
 
-    name: str
+    name: Text
     db_mode: DBMode
-    db_reason: str
-    link: str | None
-    link_path: str | None
+    db_reason: Text
+    link: Text | None
+    link_path: Text | None
     section: Section = field(name="local_sh")
-    driver: str | None
-    driver_error: str | None
+    driver: Text | None
+    driver_error: Text | None
     service: Service
     secure_boot: bool | None
-    volumes: Mapping[str, str]
+    volumes: Mapping[Text, Text]
     can_write: bool
     journal: bool = False
-    settings: Mapping[str, ObservedSetting] = field(default_factory=dict)
+    settings: Mapping[Text, ObservedSetting] = field(default_factory=dict)
 
 
 class UnreachableHost(Strict, frozen=True):

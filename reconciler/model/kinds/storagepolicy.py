@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import field
 
-from reconciler.model.base import Strict
+from reconciler.model.base import Strict, Text
 from reconciler.model.files import DesiredFile, FileStep, ObservedFiles, ResolvedFile
 from reconciler.model.refs import Kind
 
@@ -130,8 +130,8 @@ class StoragePolicyFile(Strict, frozen=True, array_like=True):
     `content` None: it could not be read, for the reason `problem`.
     """
 
-    content: str | None
-    problem: str = ""
+    content: Text | None
+    problem: Text = ""
 
 
 class ObservedStoragePolicies(ObservedFiles, frozen=True, tag=Kind.STORAGE_POLICY.value):
@@ -141,9 +141,9 @@ class ObservedStoragePolicies(ObservedFiles, frozen=True, tag=Kind.STORAGE_POLIC
     volumes could not be examined.
     """
 
-    files: Mapping[str, StoragePolicyFile] = field(default_factory=dict)
-    users: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    unread: str | None = None
+    files: Mapping[Text, StoragePolicyFile] = field(default_factory=dict)
+    users: Mapping[Text, tuple[Text, ...]] = field(default_factory=dict)
+    unread: Text | None = None
 
 
 class WriteStoragePolicy(FileStep, frozen=True):

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
-from reconciler.model.base import Step, Strict
+from reconciler.model.base import Step, Strict, Text, Whole
 from reconciler.model.refs import ALL_DS, DB_FILE, VM_DS, ObjectRef, Source
 from reconciler.model.units import format_size, parse_size
 
@@ -149,28 +149,28 @@ class TenantRow(Strict, frozen=True, array_like=True):
     Source: docs/domain.md#rules-for-rows
     """
 
-    id: str
-    name: str
-    description: str | None
-    default_url: str | None
+    id: Text
+    name: Text
+    description: Text | None
+    default_url: Text | None
 
 
 class VMRow(NamedTuple):
     """A row of `vms`. A tuple, because creating one is much faster and there are tens of thousands."""
 
-    vm_id: str
-    tenant_id: str
-    vm_name: str | None
+    vm_id: Text
+    tenant_id: Text
+    vm_name: Text | None
 
 
 class PrivilegeRow(Strict, frozen=True, array_like=True):
     """A row of `privileges`. Columns may hold invalid values. Source: docs/domain.md#rules-for-rows"""
 
-    tenant_id: str
-    url: str
-    allow_create: int | None
-    max_mb: int | None
-    total_mb: int | None
+    tenant_id: Text
+    url: Text
+    allow_create: Whole | None
+    max_mb: Whole | None
+    total_mb: Whole | None
 
 
 class VolumeUse(Strict, frozen=True, array_like=True):
@@ -178,10 +178,10 @@ class VolumeUse(Strict, frozen=True, array_like=True):
     docs/domain.md#quotas
     """
 
-    tenant_id: str
-    url: str
-    used_mb: int
-    count: int
+    tenant_id: Text
+    url: Text
+    used_mb: Whole
+    count: Whole
 
 
 class BookedVolume(Strict, frozen=True, array_like=True):
@@ -189,10 +189,10 @@ class BookedVolume(Strict, frozen=True, array_like=True):
     docs/domain.md#quotas
     """
 
-    tenant_id: str
-    url: str
-    name: str | None
-    mb: int | None
+    tenant_id: Text
+    url: Text
+    name: Text | None
+    mb: Whole | None
 
 
 class CreateVMGroup(Step, frozen=True):

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import field
 
-from reconciler.model.base import Strict
+from reconciler.model.base import Strict, Text
 from reconciler.model.files import DesiredFile, FileStep, ObservedFiles, ResolvedFile
 from reconciler.model.refs import DatastoreRef, Kind, ObjectRef
 
@@ -48,8 +48,8 @@ class Attached(Strict, frozen=True, array_like=True):
     Source: docs/domain.md#volume-metadata
     """
 
-    uuid: str | None
-    name: str | None
+    uuid: Text | None
+    name: Text | None
 
 
 class VolumeSettings(Strict, frozen=True):
@@ -59,17 +59,17 @@ class VolumeSettings(Strict, frozen=True):
     """
 
     state: SettingsState
-    why: str = ""
-    digest: str = ""
-    access: str | None = None
+    why: Text = ""
+    digest: Text = ""
+    access: Text | None = None
     attached: Attached | None = None
 
 
 class ObservedVolumes(ObservedFiles, frozen=True, tag=Kind.VOLUME.value):
     """The metadata of volumes of one datastore, by the UUID of their vmgroup and their name."""
 
-    looked: frozenset[str] | None = frozenset()
-    found: Mapping[str, Mapping[str, VolumeSettings]] = field(default_factory=dict)
+    looked: frozenset[Text] | None = frozenset()
+    found: Mapping[Text, Mapping[Text, VolumeSettings]] = field(default_factory=dict)
 
     def of(self, uuid: str, name: str) -> VolumeSettings | None:
         """Return those of one volume; None only if it certainly does not exist."""

@@ -148,7 +148,7 @@ def _db_context(
         moves,
         old_driver,
         joinable if moves is None or not pending else moves.move is not None,
-        ledger(seen) if writable and not pending else None,
+        ledger(db, seen, observed.kept) if writable and not pending else None,
         tuple(groups),
         not_comparable or _vmgroups(db, site, seen, groups, applying, fresh, unseen),
     )
@@ -179,9 +179,15 @@ def _vmgroups(
     datastores, names = site.expected.datastores, site.names
     states = observed_states(seen)
     found = pairs(groups, states, fresh, orphaned(seen))
+    known = ledger(db, seen, site.found.kept)
     rest = [
-        (each, hindrance(each.state, seen, unseen, datastores, site.links, names) if each.only_of is not None else None)
-        for each in undeclared(db, states.values(), groups, ledger(seen), applying, site.resolved)
+        (
+            each,
+            each.unproven or hindrance(each.state, seen, unseen, datastores, site.links, names)
+            if each.only_of is not None
+            else None,
+        )
+        for each in undeclared(db, states.values(), groups, known, applying, site.resolved)
     ]
     doomed = {each.state.uuid: each.ref for each, why in rest if each.only_of is not None and why is None}
     prune = applying is not None and applying.prune

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 def config_db_conditions(change: Change, joined: Joined) -> Iterator[Condition]:
-    """`Readable`, `Valid`, `LimitsFit`, `NoOrphans`; of SingleNode ones `Persistent` (False).
+    """`Readable`, `Valid`, `LimitsFit`, `NoOrphans`; of SingleNode ones `Persistent` (False); `RecordsKept` (False)
+    where its records contradict what this side keeps.
 
     Source: docs/domain.md#the-config-db-schema-12
     """
@@ -30,6 +31,8 @@ def config_db_conditions(change: Change, joined: Joined) -> Iterator[Condition]:
         yield Condition(change.ref, "Persistent", Truth.FALSE, "SingleNode", f"it is {LOST}")
     if found.seen.state is DBState.PRESENT:
         yield limits_fit(change.ref, found.seen, joined.assessment.resolved.inventory.datastores, joined.names)
+    if why := joined.altered_records.get(change.ref):
+        yield Condition(change.ref, "RecordsKept", Truth.FALSE, "Altered", why)
     if (orphans := joined.orphans.get(change.ref)) is not None:
         yield orphans
 
@@ -43,7 +46,8 @@ def _config_db(ref: ObjectRef, seen: ObservedConfigDB) -> Iterator[Condition]:
         yield Condition(ref, "Readable", Truth.FALSE, seen.state.value.capitalize(), "there is no config DB")
         yield Condition(ref, "Valid", Truth.UNKNOWN, seen.state.value.capitalize(), "there is no config DB")
         return
-    yield Condition(ref, "Readable", Truth.TRUE, "Read", f"read from {seen.read_from}")
+    alone = " only: no other host could read it too" if seen.unconfirmed else ""
+    yield Condition(ref, "Readable", Truth.TRUE, "Read", f"read from {seen.read_from}{alone}")
     if is_old(seen):
         half = half_upgraded(seen)
         problem = "vDVS left its upgrade half-done" if half else f"its schema is {seen.schema}, not 1.2"

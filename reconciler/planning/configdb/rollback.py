@@ -57,7 +57,8 @@ def roll_back(
     Hosts and config DBs stay as `declared`, which is the set `applied_by`. A vmgroup that broke a rule of vDVS stays
     as it is now, and is named. Pure.
     """
-    then, present, known = observed_states(lifted(backup)), observed_states(lifted(now)), ledger(now)
+    then, present = observed_states(lifted(backup)), observed_states(lifted(now))
+    known = ledger(next(db for db in found.config_dbs if db.ref == ref), now, {})
     twins = {uuid for uuid, number in Counter(vm.uuid for vm in found.inventory.vms).items() if number > 1}
     holders = {state.name: state.uuid for state in present.values()}
     groups, digests, left_out = [], [], list(_rows_left_out(ref, backup, then))

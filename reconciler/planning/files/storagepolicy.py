@@ -36,7 +36,7 @@ from reconciler.planning.compare.context import DBContext, SiteContext
 from reconciler.planning.export.expressible import Adoptable, DatastoreSpelling
 from reconciler.planning.export.names import document, kube_names
 from reconciler.planning.lookup import InventoryLookup, NotFoundError
-from reconciler.planning.ownership import Place, Places, spell
+from reconciler.planning.ownership import Place, Places, spell, unproven
 from reconciler.planning.scope import incomplete
 
 if TYPE_CHECKING:
@@ -232,7 +232,10 @@ def _others(datastore: Datastore, seen: ObservedStoragePolicies, site: SiteConte
         ref = ObjectRef(Kind.STORAGE_POLICY, shown)
         record = known.by_object.get(record_name(datastore, name)) if known is not None else None
         if applying is not None and applying.prune and record is not None and record.set == applying.set != "":
-            yield _pruned(ref, datastore, name, seen, record, incomplete(resolved, site.found))
+            own = known.kept_set(record.object, record.uid) if known is not None else None
+            unseen = incomplete(resolved, site.found)
+            why_not = unproven(applying.set, own, applying) or (f"{unseen}, so nothing is removed" if unseen else "")
+            yield _pruned(ref, datastore, name, seen, record, why_not)
         else:
             yield Change(ref, Op.UNMANAGED, _why_there(name, record, applying), notes=leftovers(name, seen))
 
@@ -252,11 +255,11 @@ def _why_there(name: str, record: Record | None, applying: Applying | None) -> s
 
 
 def _pruned(
-    ref: ObjectRef, datastore: Datastore, name: str, seen: ObservedStoragePolicies, record: Record, unseen: str | None
+    ref: ObjectRef, datastore: Datastore, name: str, seen: ObservedStoragePolicies, record: Record, why_not: str
 ) -> Change:
     why = f"set {record.set} applied it last and no longer declares it"
     content, users = seen.files[name].content, used_by(name, seen)
-    hindrance = users or (f"{unseen}, so nothing is removed" if unseen else None)
+    hindrance = users or why_not or None
     if content is None:
         hindrance = f"it {seen.files[name].problem}"
     if hindrance is not None or content is None:

@@ -14,7 +14,7 @@ from reconciler.model.kinds.vmgroup import DeleteVMGroup, RemoveNameLink, Resolv
 from reconciler.model.ownership import Applying, Record
 from reconciler.model.refs import DEFAULT_VMGROUP, Kind, ObjectRef
 from reconciler.model.state import DockvolsEntry, EntryKind, ObservedDatastore, Resolved
-from reconciler.planning.ownership import Ledger, spell
+from reconciler.planning.ownership import Ledger, object_name, spell, unproven
 from reconciler.planning.scope import unresolved_vmgroups, vmgroup_ref
 from reconciler.planning.spelling import DisplayNames
 from reconciler.planning.vmgroup.link_conflicts import LinkConflicts
@@ -28,6 +28,7 @@ class Undeclared(Struct, frozen=True):
     """A vmgroup that no manifest declares, and why it is reported or to be deleted.
 
     `only_of`: it is to be deleted if one of these sets applied it last ("": if none did); None: it is only reported.
+    `unproven`: why the config DB's word for that does not do (empty: it does, or this side knows it, too).
 
     Source: docs/domain.md#who-applied-what
     """
@@ -36,6 +37,7 @@ class Undeclared(Struct, frozen=True):
     state: VMGroupState
     why: str
     only_of: tuple[str, ...] | None = None
+    unproven: str = ""
 
 
 def undeclared(
@@ -58,7 +60,7 @@ def undeclared(
             continue
         ref = ObjectRef(Kind.VMGROUP, prefix + state.name)
         record = known.of_vmgroup(state.name, state.uuid) if known is not None else None
-        found = _to_delete(db, ref, state, record, applying) if known is not None else None
+        found = _to_delete(db, ref, state, record, known, applying) if known is not None else None
         if found is not None:
             yield found
         elif db.unmanaged is not Unmanaged.IGNORE:
@@ -79,14 +81,23 @@ def _mentioned(
 
 
 def _to_delete(
-    db: ResolvedConfigDB, ref: ObjectRef, state: VMGroupState, record: Record | None, applying: Applying | None
+    db: ResolvedConfigDB,
+    ref: ObjectRef,
+    state: VMGroupState,
+    record: Record | None,
+    known: Ledger,
+    applying: Applying | None,
 ) -> Undeclared | None:
     mine = applying.set if applying is not None else ""
     last = record.set if record is not None else ""
+    kept = known.kept_set(object_name(Kind.VMGROUP, state.name), state.uuid)
+    if kept is not None and kept not in ("", mine):
+        return None  # whatever the config DB says now: this side knows whose it is
     if applying is not None and applying.backup is not None and last in ("", mine):
         return Undeclared(ref, state, f"it is not in {applying.backup}", tuple(sorted({"", mine})))
     if applying is not None and applying.prune and mine and last == mine:
-        return Undeclared(ref, state, f"set {mine} applied it last and no longer declares it", (mine,))
+        why = f"set {mine} applied it last and no longer declares it"
+        return Undeclared(ref, state, why, (mine,), unproven(mine, kept, applying))
     if db.unmanaged is Unmanaged.DELETE and last in ("", mine) and (applying is None or applying.whole):
         why = f"no manifest declares it, and spec.unmanaged of {db.ref} is Delete"
         return Undeclared(ref, state, why, tuple(sorted({"", mine})))

@@ -1,0 +1,159 @@
+"""What one host says of a shared config DB, compared with what another one reads there.
+
+Whoever has root on one host decides what its agent answers. So a config DB is read through a second host, from time to
+time; after the first has finished, as on VMFS a file that one host has open may be refused to the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from reconciler.execution.gather import gather_all
+from reconciler.model.errors import AgentRefusedError, HostUnreachableError
+from reconciler.model.inventory import Datastore
+from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
+from reconciler.model.kinds.host import ObservedHost, ResolvedHost
+from reconciler.model.refs import Location
+from reconciler.model.state import Observed, Resolved
+from reconciler.ports import HostAgent, Hosts, Question
+
+EVERY = 10  # looks
+DISPUTED = "Disputed"
+_NOT_READ = frozenset(
+    {"NotMounted", "ReadError", "Locked", "Unreachable", "HostJournal"}
+)  # tells nothing of its content
+_MOST_ASKED = 3  # hosts, until one can read it
+
+
+class Witnesses:
+    """Which look it is, and what the last one that was confirmed has shown."""
+
+    def __init__(self) -> None:
+        self._looks = 0
+        self._alone: frozenset[Location] = frozenset()
+        self._disputed: frozenset[Location] = frozenset()
+
+    async def confirm(self, resolved: Resolved, observed: Observed, hosts: Hosts) -> Observed:
+        """Compare each shared config DB with what another host reads, at every tenth look, and at every look while two
+        hosts disagree. Two that disagree make it unknown; one that nobody else could read is marked.
+        """
+        number, due = divmod(self._looks, EVERY)
+        self._looks += 1
+        if due and not self._disputed:
+            return self.carried(observed)
+        by_name = {host.ref.name: host for host in resolved.hosts}
+
+        async def one(place: Location, datastore: Datastore) -> tuple[Location, ObservedConfigDB]:
+            seen = observed.config_dbs[place]
+            able = _able(datastore, by_name, observed, seen.read_from)
+            turn = number % len(able) if able else 0
+            agents = [(name, hosts.agent(name, by_name[name].address)) for name in (*able[turn:], *able[:turn])]
+            reader = hosts.agent(str(seen.read_from), by_name[str(seen.read_from)].address)
+            return place, await _confirmed(seen, reader, agents[:_MOST_ASKED])
+
+        shared = [(db.location, db.datastore) for db in resolved.config_dbs if db.datastore is not None]
+        wanted = [(place, datastore) for place, datastore in shared if _says_something(observed.config_dbs[place])]
+        found = dict(await gather_all(one(place, datastore) for place, datastore in wanted))
+        self._alone = frozenset(place for place, db in found.items() if db.unconfirmed)
+        self._disputed = frozenset(place for place, db in found.items() if db.reason == DISPUTED)
+        return replace(observed, config_dbs={**observed.config_dbs, **found})
+
+    def carried(self, observed: Observed) -> Observed:
+        """Mark what nobody else could read at the last comparison."""
+        alone = [place for place in self._alone if observed.config_dbs[place].state is DBState.PRESENT]
+        if not alone:
+            return observed
+        marked = {place: replace(observed.config_dbs[place], unconfirmed=True) for place in alone}
+        return replace(observed, config_dbs={**observed.config_dbs, **marked})
+
+
+def _says_something(seen: ObservedConfigDB) -> bool:
+    return seen.read_from is not None and seen.reason not in _NOT_READ
+
+
+def _able(
+    datastore: Datastore, by_name: Mapping[str, ResolvedHost], observed: Observed, reader: str | None
+) -> list[str]:
+    """Return the other hosts that answered and mount it."""
+    return [
+        name
+        for name, host in sorted(observed.hosts.items())
+        if isinstance(host, ObservedHost) and name in by_name and name != reader and datastore.id in host.volumes
+    ]
+
+
+async def _confirmed(
+    seen: ObservedConfigDB, reader: HostAgent, others: Sequence[tuple[str, HostAgent]]
+) -> ObservedConfigDB:
+    """Return what two hosts agree on. What changes between their reads is read again, by one after the other."""
+    for _, other in others:
+        second = await _read(other, seen.path)
+        if second is None:
+            continue
+        if _same(seen, second):
+            return seen
+        first = await _read(reader, seen.path)
+        if first is not None and _same(first, second):
+            return first
+        second = await _read(other, seen.path)
+        if first is None or second is None:
+            continue
+        return first if _same(first, second) else _disputed(first, second)
+    return replace(seen, unconfirmed=seen.state is DBState.PRESENT)
+
+
+async def _read(agent: HostAgent, path: str) -> ObservedConfigDB | None:
+    try:
+        found = (await agent.observe(Question((path,)))).config_dbs.get(path)
+    except (HostUnreachableError, AgentRefusedError):
+        return None
+    return found if found is not None and _says_something(found) else None
+
+
+def _disputed(one: ObservedConfigDB, other: ObservedConfigDB) -> ObservedConfigDB:
+    parts = ", ".join(_differing(one, other))
+    message = (
+        f"host/{one.read_from} and host/{other.read_from} read different content there ({parts}); one of them does not"
+        " tell what is in the file: find out which, and take that host out of service. Nothing is written until they"
+        " agree"
+    )
+    return ObservedConfigDB(one.path, DBState.UNKNOWN, DISPUTED, message, one.read_from, "")
+
+
+def _same(one: ObservedConfigDB, other: ObservedConfigDB) -> bool:
+    return not any(_differing(one, other))
+
+
+def _differing(one: ObservedConfigDB, other: ObservedConfigDB) -> Iterable[str]:
+    if (one.state, one.reason) != (other.state, other.reason):
+        yield "whether it is there and can be used"
+        return
+    theirs = _content(other)
+    for part, content in _content(one).items():
+        if content != theirs[part] and not _same_rows(content, theirs[part]):
+            yield part
+
+
+def _content(db: ObservedConfigDB) -> dict[str, Any]:
+    return {words: getattr(db, name) for words, name in _ROWS.items()}
+
+
+# The rest is not in the tables, or is worked out from them in words.
+_ROWS = {
+    "vmgroups": "tenants",
+    "members": "vms",
+    "access rights": "privileges",
+    "volumes": "volume_use",
+    "single volumes": "booked",
+    "records of applies": "records",
+    "schema": "schema",
+    "origin": "copied_from",
+}
+
+
+def _same_rows(one: Any, other: Any) -> bool:
+    """Whether these are the same rows in another order."""
+    return isinstance(one, tuple) and isinstance(other, tuple) and sorted(map(repr, one)) == sorted(map(repr, other))

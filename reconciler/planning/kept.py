@@ -1,0 +1,88 @@
+"""What this side keeps of applies: what it wrote, and what it saw to correspond to the manifests here.
+
+Source: docs/domain.md#who-applied-what
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from reconciler.model.diff import Op
+from reconciler.model.kinds.configdb import ResolvedConfigDB
+from reconciler.model.outcome import ActionResult, Assessment
+from reconciler.model.ownership import Kept, Record, RecordObject, Stamp
+from reconciler.model.plan import DBPlan, Plan
+from reconciler.model.refs import Kind, ObjectRef
+from reconciler.planning.kinds import places
+from reconciler.planning.ownership import kept_at, ledger, object_name
+
+
+def written(found: Assessment, steps: Plan, results: Iterable[ActionResult], now: datetime) -> Mapping[str, Kept]:
+    """Return what this side keeps once `steps` were carried out at `now`. `found`: what they were planned from."""
+    results = list(results)
+    failed = {result.ref for result in results if not result.ok}
+    done = {result.ref for result in results if result.ok}
+    kept = dict(found.observed.kept)
+    databases = {db.ref: db for db in found.resolved.config_dbs}
+    for move in steps.moves:  # the rows go along, and so does what is known of them
+        if move.ref in done - failed and move.ref.name in kept:
+            kept[move.ref.name] = replace(kept[move.ref.name], location=str(databases[move.ref].location))
+    for step in steps.config_dbs:
+        if step.ref in done and step.stamp is not None:
+            news = {record.object: record for record in _records(step, step.stamp, failed, now)}
+            if news:
+                db = databases[step.ref]
+                uids = {record.uid for record in news.values()} - {None}
+                before = {name: own for name, own in kept_at(db, kept).items() if own.uid not in uids}
+                kept[step.ref.name] = Kept(str(db.location), {**before, **news})
+    return kept
+
+
+def _records(step: DBPlan, stamp: Stamp, failed: set[ObjectRef], now: datetime) -> Iterable[Record]:
+    when = now.replace(microsecond=0)  # as the agent writes it
+    for action in step.actions:
+        if isinstance(action, RecordObject) and action.ref not in failed:
+            made = (stamp.commit, stamp.dirty, stamp.by, when, stamp.reason)
+            yield Record(action.object, action.uid, action.set, action.digest, *made, claimed=False)
+
+
+def learned(found: Assessment) -> Mapping[str, Kept]:
+    """Return what this side keeps after a look: more than before where a record in a config DB corresponds to the
+    manifest here. Of a config DB that it knows already, only objects that are in sync count.
+    """
+    resolved, observed = found.resolved, found.observed
+    in_sync = {change.ref for change in found.diff.changes if change.op is Op.KEEP}
+    placed: dict[ObjectRef, list[tuple[ObjectRef, str]]] = {}
+    for ref, place in places(resolved, observed).items():
+        if place.db is not None:
+            placed.setdefault(place.db, []).append((ref, place.name))
+    kept = dict(observed.kept)
+    for db in resolved.config_dbs:
+        here = kept_at(db, observed.kept)
+        now = _learned(db, found, placed.get(db.ref, []), in_sync)
+        if now is not None and (now != here or (now and not here)):
+            kept[db.ref.name] = Kept(str(db.location), now)
+    return kept
+
+
+def _learned(
+    db: ResolvedConfigDB, found: Assessment, placed: list[tuple[ObjectRef, str]], in_sync: set[ObjectRef]
+) -> dict[str, Record] | None:
+    """Return what is kept of one config DB, by object; None: it could not be read."""
+    seen = found.observed.config_dbs[db.location]
+    known = ledger(db, seen, found.observed.kept)
+    if known is None:
+        return None
+    there = {object_name(Kind.VMGROUP, row.name) for row in seen.tenants}
+    there |= known.by_object.keys() | {name for _, name in placed}
+    now = {name: own for name, own in known.kept.items() if name in there}
+    for ref, name in placed:
+        record, own, digest = known.by_object.get(name), known.kept.get(name), found.resolved.digests.get(ref)
+        if record is None or record.digest != digest or (own is not None and own.digest == digest):
+            continue
+        if not known.kept or ref in in_sync:
+            now[name] = record
+    return now

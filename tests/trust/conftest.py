@@ -1,0 +1,5 @@
+"""Fixtures: a running watch."""
+
+from tests.controller.conftest import watch
+
+__all__ = ["watch"]
