@@ -101,7 +101,7 @@ def advisories(vulnerable: str) -> Iterator[str]:
 
 
 def audit(*options: str) -> subprocess.CompletedProcess[str]:
-    command = [PIP_AUDIT, ROOT / ".ci" / "audit.py", ROOT / "requirements-run.lock", *options]
+    command: list[str | Path] = [PIP_AUDIT, ROOT / ".ci" / "audit.py", ROOT / "requirements-run.lock", *options]
     return subprocess.run(command, capture_output=True, text=True, timeout=100)
 
 
@@ -135,8 +135,9 @@ def test_a_release_is_the_same_each_time_and_says_of_what_it_is_made(tmp_path: P
     bom = f"vdvs-{version}.cdx.json"
     assert set(made) == {f"vdvs-{version}-py3-none-any.whl", f"vdvs-{version}.tar.gz", bom, "SHA256SUMS"}
     assert made == again
-    sums = dict(reversed(line.split()) for line in made["SHA256SUMS"].decode().splitlines())
-    assert sums == {name: sha256(content).hexdigest() for name, content in made.items() if name != "SHA256SUMS"}
+    lines = [line.split() for line in made["SHA256SUMS"].decode().splitlines()]
+    files = {name: sha256(content).hexdigest() for name, content in made.items() if name != "SHA256SUMS"}
+    assert {name: digest for digest, name in lines} == files
     listed = json.loads(made[bom])
     assert listed["bomFormat"] == "CycloneDX"
     assert (listed["metadata"]["component"]["name"], listed["metadata"]["component"]["version"]) == ("vdvs", version)

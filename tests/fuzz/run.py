@@ -166,7 +166,9 @@ def fuzz(name: str, seconds: float, start: int) -> bool:
     """Fuzz one target in a process of its own, for so long. False: something was found."""
     with tempfile.TemporaryDirectory(prefix="vdvs-fuzz-") as folder:
         current = Path(folder) / "current"
-        process = multiprocessing.get_context(METHOD).Process(target=_work, args=(name, folder, seconds, start))
+        process: Any = multiprocessing.get_context(METHOD).Process(  # type: ignore[attr-defined] # of a method
+            target=_work, args=(name, folder, seconds, start)
+        )
         process.start()
         began = time.time()
         while process.is_alive():
@@ -180,7 +182,7 @@ def fuzz(name: str, seconds: float, start: int) -> bool:
         if process.exitcode not in (0, 1):  # 1: it has kept what it found, or could not begin
             data = current.read_bytes() if current.exists() else b""
             keep(name, "crash", data, f"the process ended with code {process.exitcode}")
-        return process.exitcode == 0
+        return bool(process.exitcode == 0)
 
 
 def replay(path: Path) -> None:

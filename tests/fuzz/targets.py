@@ -52,8 +52,10 @@ NAMES = [
 class Target(Protocol):
     """Something that reads."""
 
-    seeds: Sequence[bytes]
-    """Inputs that are right, or almost: what is tried is made from them."""
+    @property
+    def seeds(self) -> Sequence[bytes]:
+        """Inputs that are right, or almost: what is tried is made from them."""
+        ...
 
     def run(self, data: bytes) -> None:
         """Read this. Raises what nobody expects."""

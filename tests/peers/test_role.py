@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -14,7 +15,7 @@ from tests.peers.vcsim import Simulator
 ROOT = Path(__file__).parents[2]
 ROLE = yaml.safe_load((ROOT / "deploy" / "vcenter-role.yaml").read_text(encoding="utf-8"))
 PARTS = {part: {one["id"] for one in entries} for part, entries in ROLE.items() if part != "role"}
-CALLS = {
+CALLS: dict[str, dict[str, Any]] = {
     "maintenance.py": {"EnterMaintenanceMode_Task": vim.HostSystem, "ExitMaintenanceMode_Task": vim.HostSystem},
     "ssh_service.py": {"StartService": vim.host.ServiceSystem, "StopService": vim.host.ServiceSystem},
     "vcenter.py": {"AddCustomFieldDef": vim.CustomFieldsManager, "SetField": vim.CustomFieldsManager},
