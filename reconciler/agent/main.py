@@ -4,7 +4,7 @@ import errno
 import os
 import sys
 
-from . import verbs, wire
+from . import channel, verbs, wire
 from .host import change_watcher
 from .paths import Root
 from .wire import Refused
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO, Dict  # novm
 
 PROTOCOL = 1
+_READING = ("observe", "watch", "backups")
 _VERBS = {
     "observe": verbs.observe,
     "watch": verbs.watch,
@@ -31,6 +32,7 @@ def main(root, stdin, stdout):
     # type: (str, BinaryIO, BinaryIO) -> None
     """Serve the host whose `/` is the folder `root`, over binary streams, until `stdin` ends or `stdout` is closed."""
     place = Root(root)
+    channel.watch(stdout)
 
     def report(changed):
         # type: (Any) -> None
@@ -50,6 +52,7 @@ def main(root, stdin, stdout):
             if request is None:
                 return
             wire.write(stdout, answer(place, request))
+            channel.begin(writes=False)
     except EnvironmentError as error:
         if error.errno != errno.EPIPE:
             raise
@@ -67,6 +70,7 @@ def answer(root, request):
         verb = _VERBS.get(str(request.get("do"))) if isinstance(request, dict) else None
         if verb is None:
             raise Refused("BadRequest", "a request is an object whose `do` is one of: %s" % ", ".join(sorted(_VERBS)))
+        channel.begin(writes=str(request.get("do")) not in _READING)
         if not os.path.isdir(root.folder):
             raise Refused("ReadError", "the folder that was `/` is gone: %s" % root.folder)
         return {"id": number, "result": verb(root, request)}

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+from . import channel
 from .compat import PY2, monotonic, native, readable
 from .wire import Refused
 
@@ -98,7 +99,7 @@ def _listen(process, until):
     streams = [process.stdout.fileno(), process.stderr.fileno()]
     output = dict.fromkeys(streams, b"")
     heard = list(streams)
-    while monotonic() < until:
+    while monotonic() < until and not channel.is_abandoned():
         ended = process.poll() is not None
         ready = select.select(heard, [], [], 0 if ended else _PAUSE)[0] if heard else []
         for stream in ready:

@@ -32,7 +32,8 @@ def observe(root, request):
         path = linked.used()
         if path is not None:
             wanted.setdefault(path, request["linked"].get(path))
-    dbs = {path: database.observe(root, path, known, until) for path, known in wanted.items()}
+    most = database.MOST_BYTES // max(len(wanted), 1)
+    dbs = {path: database.observe(root, path, known, until, most) for path, known in wanted.items()}
     wanted_files = request.get("files") or {}
     datastores = {url: _datastore(root, url, wanted_files.get(url, {})) for url in request.get("datastores") or ()}
     host = _host(root, linked, request.get("kept_driver"))

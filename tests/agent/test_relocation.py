@@ -98,10 +98,10 @@ def move(request: pytest.FixtureRequest, agent: Agent) -> Move:
 
 
 def test_the_copy_has_every_row_and_its_origin(move: Move) -> None:
-    before = move.old.read_bytes()
+    before = content(move.old)
     move.copy()
-    assert content(move.new) == content(move.old)
-    assert move.old.read_bytes() == before
+    assert content(move.new) == content(move.old) == before
+    assert (move.look(move.source)["moving_to"], move.look(NEW)["moving_to"]) == (NEW, None)
     seen = move.look(NEW)
     assert seen["copied_from"] == [move.source, move.host, seen["fingerprint"]]
     assert move.look(move.source)["copied_from"] is None

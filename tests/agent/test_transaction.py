@@ -211,17 +211,6 @@ def test_rows_that_somebody_loses_after_the_commit_are_noticed(ready: Agent, mon
     assert ready.refused([ADD]) == "Unverified"
 
 
-def test_a_committed_row_is_in_one_vmgroup_at_every_moment(ready: Agent) -> None:
-    move = act("MoveMember", G2, from_uuid=G1, member=member(VM1))
-    ready.sql(
-        "CREATE TABLE seen(members INTEGER)",
-        "CREATE TRIGGER watch AFTER UPDATE ON vms BEGIN INSERT INTO seen SELECT count(*) FROM vms; END",
-        "CREATE TRIGGER never BEFORE DELETE ON vms BEGIN SELECT raise(ABORT, 'a moved VM was in no vmgroup'); END",
-    )
-    assert outcomes(ready.apply([move])) == ["ok"]
-    assert ready.rows("SELECT members FROM seen") == [(1,)]
-
-
 @pytest.mark.parametrize("python", ALL_PYTHONS, ids=lambda path: Path(path).parents[1].name)
 def test_the_folder_that_vdvs_was_started_in_lends_no_modules(
     ready: Agent, python: str, tmp_path_factory: pytest.TempPathFactory

@@ -239,12 +239,16 @@ def break_at(monkeypatch: pytest.MonkeyPatch, broken: Path, number: int = errno.
 def break_open(monkeypatch: pytest.MonkeyPatch, broken: Path, number: int) -> None:
     """Make the operating system fail with this error for every open of a file."""
 
-    def call(path: Any, *arguments: Any) -> Any:
-        if os.fspath(path) == str(broken):
-            raise OSError(number, os.strerror(number), str(broken))
-        return io.open(path, *arguments)  # noqa: UP020 - `open` is what is replaced
+    def breaking(really: Any) -> Any:
+        def call(path: Any, *arguments: Any) -> Any:
+            if not isinstance(path, int) and os.fspath(path) == str(broken):
+                raise OSError(number, os.strerror(number), str(broken))
+            return really(path, *arguments)
 
-    monkeypatch.setattr("builtins.open", call)
+        return call
+
+    monkeypatch.setattr("builtins.open", breaking(io.open))
+    monkeypatch.setattr("os.open", breaking(os.open))
 
 
 def outcomes(reply: Any) -> list[str]:

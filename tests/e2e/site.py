@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler import lab
+from reconciler.agent.db import objects
 from reconciler.agent.db.rules import violations
 from reconciler.lab.vmfs import Host
 from reconciler.loader import load
@@ -178,6 +179,12 @@ class LabSite:
             return []
         with closing(sqlite3.connect(self.db)) as connection:
             return [violation.sentence for violation in violations(connection)]
+
+
+def spoil_records(site: LabSite) -> None:
+    """Write a record that is none, so that nothing says who applied what."""
+    site.sql(objects.CREATE)
+    site.sql("INSERT INTO vdvs_objects VALUES ('vmgroup/x', NULL, '', '', NULL, 2, '', '', '')")
 
 
 def statuses(outcome: Outcome) -> dict[str, str]:

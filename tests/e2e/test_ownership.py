@@ -13,7 +13,7 @@ from reconciler.cli.main import cli
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.plan import APPLY_AND_DESTROY
 from reconciler.who import who
-from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses
+from tests.e2e.site import SEED, LabSite, assert_in_sync, spoil_records, statuses
 from tests.e2e.test_renames import RENAMED, uuid_of, with_a_volume
 from tests.render import schemas
 
@@ -181,7 +181,7 @@ def test_unmanaged_delete_leaves_what_another_set_applied(owned: LabSite) -> Non
 
 
 def test_a_damaged_table_of_records_prunes_nothing_and_stops_nothing_else(owned: LabSite) -> None:
-    owned.sql("ALTER TABLE vdvs_objects ADD COLUMN surprise TEXT")
+    owned.sql("UPDATE vdvs_objects SET dirty = 2")
     owned.write(SEED.replace("5GB", "6GB"))
     result = vdvs("apply", owned, "--set", "team", "--prune", "--allow-destroy")
     assert result.exit_code == 0
@@ -272,8 +272,8 @@ def test_history_says_who_applied_each_object_last(
 
 def test_history_where_nobody_can_say(applied: LabSite) -> None:
     assert vdvs("history", applied).stdout == "Nothing is recorded.\n"
-    applied.sql("CREATE VIEW vdvs_objects AS SELECT 1")
+    spoil_records(applied)
     result = vdvs("history", applied)
     assert result.exit_code == 3
     assert "vdvs: configdb/shared: its table vdvs_objects is damaged" in result.stderr
-    applied.sql("DROP VIEW vdvs_objects")
+    applied.sql("DROP TABLE vdvs_objects")

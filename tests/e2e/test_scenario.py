@@ -215,14 +215,6 @@ def test_what_a_manifest_does_not_say_is_left_alone(applied: LabSite) -> None:
     assert_in_sync(applied)
 
 
-def test_an_extra_table_of_somebody_else_survives(applied: LabSite) -> None:
-    applied.sql("CREATE TABLE theirs (what TEXT)")
-    applied.sql("INSERT INTO theirs VALUES ('kept')")
-    applied.sql("UPDATE privileges SET usage_quota = 0")
-    applied.reconcile()
-    assert applied.sql("SELECT what FROM theirs") == [("kept",)]
-
-
 def test_each_write_is_preceded_by_a_backup_of_what_was_there(applied: LabSite) -> None:
     applied.sql("UPDATE privileges SET usage_quota = 7")
     outcome = applied.reconcile()

@@ -343,7 +343,7 @@ def observed_db(datastore: str, entry: str | Plain) -> ObservedConfigDB:
     """`absent`, `empty`, or the reason why it is unknown; else `{"vmgroups": {NAME: {...}}, "rows": {TABLE: [...]}}`.
 
     A vmgroup is `{"default": DS, "access": {DS: [allow, max, total]}, "vms": [NAME], "description": "", "id": ...}`.
-    `copied_from` is `[DATASTORE or "own HOST", FINGERPRINT]`.
+    `copied_from` is `[DATASTORE or "own HOST", FINGERPRINT]`, `moving_to` a DATASTORE.
     `rows` adds raw rows, `dead` those that serve nobody. `records` are `[object, uid, set, digest]`, or null where
     unknown. Other keys are fields of ObservedConfigDB.
     """
@@ -377,6 +377,8 @@ def observed_db(datastore: str, entry: str | Plain) -> ObservedConfigDB:
         name, copied = parts.pop("copied_from")
         place = place_called(name)
         fields["copied_from"] = CopiedFrom(place.path, place.host, copied)
+    if "moving_to" in parts:
+        fields["moving_to"] = place_called(parts.pop("moving_to")).path
     fields |= {key: tuple(value) if isinstance(value, list) else value for key, value in parts.items()}
     fields["schema"] = Schema(fields.get("schema", Schema.V1_2))
     return ObservedConfigDB(path, DBState(state), reason, message, **fields)

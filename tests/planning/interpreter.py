@@ -352,13 +352,19 @@ class Site:
         if (old.fingerprint(), new.fingerprint()) != (move.source_fingerprint, move.fingerprint):
             raise AgentRefusedError("Moved", "they are not what the plan was made from")
         if new.other.state is DBState.PRESENT and (
-            told is None or told.location != source or new.fingerprint() not in (told.rows, old.fingerprint())
+            told is None
+            or told.location != source
+            or (told.rows != old.fingerprint() and new.fingerprint() not in (told.rows, old.fingerprint()))
         ):
             raise AgentRefusedError("Moved", "it is no copy, or was changed")
+        self.dbs[source] = replace(old, other=replace(old.other, moving_to=move.path))
+        if told is not None and told.location == source and told.rows == old.fingerprint():
+            return
         here = replace(
             old.other,
             path=move.path,
             copied_from=CopiedFrom(source.path, source.host, old.fingerprint()),
+            moving_to=None,
             writer=plan.writer,
             backups=new.other.backups,
         )
@@ -374,6 +380,8 @@ class Site:
         if old is not None and old.other.state is DBState.PRESENT:
             if old.fingerprint() != move.source_fingerprint or old.fingerprint() not in (told.rows, new.fingerprint()):
                 raise AgentRefusedError("Moved", "the old one was changed")
+            if old.other.moving_to != move.path:
+                raise AgentRefusedError("Moved", "the old one does not record that it is moved")
             gone = ObservedConfigDB(source.path, DBState.ABSENT, "", "", old.other.read_from, "absent")
             self.dbs[source] = Rows.of(gone)
             if source.host and isinstance(host := self.hosts[source.host], ObservedHost):

@@ -89,7 +89,8 @@ def write(path: Path, db: ObservedConfigDB) -> None:
         rows.append((table, (*values, None) if table == "vms" and named else values))
     statements = [table if named else table.replace("    vm_name TEXT,\n", "") for table in TABLES]
     if db.records is None:
-        statements.append("CREATE TABLE vdvs_objects(of_somebody_else)")
+        statements.append(objects.CREATE)
+        rows.append(("vdvs_objects", ("of somebody else", None, "", "", None, 2, "", "", "")))
     elif db.records:
         statements.append(objects.CREATE)
         for each in db.records:

@@ -96,6 +96,7 @@ def _build_and_publish(db, request, until):
         files.sync_file(beside)
         if not files.publish(beside, db.real, over_empty=request["fingerprint"] == database.EMPTY):
             raise Refused("Moved", "another program created %s in the meantime" % db.path)
+        files.remove(db.moving)  # of an earlier DB in this place
     finally:
         files.remove(beside)
         files.remove(beside + "-journal")
@@ -111,8 +112,7 @@ def _build(db, beside, request):
         connection = sqlite.open_creating(db.root, beside)
         sqlite.execute(connection, "BEGIN IMMEDIATE")
         schema.create(connection, request["with_default"])
-        results = transaction.run_groups(connection, request)
-        transaction.record_writer(connection, request["writer"])
+        results = transaction.carry_out(connection, request)
         digest = rows.fingerprint(rows.read(connection))
         sqlite.execute(connection, "COMMIT")
         return results, digest

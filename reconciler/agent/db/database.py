@@ -8,10 +8,10 @@ import stat
 
 from .. import files
 from ..compat import monotonic, native, readable
-from ..paths import AUTH_DB, raw_target, size_of
-from ..wire import Refused
-from . import dead_rows, objects, rows, rules, sqlite
-from .journal import journal_header, refuse_hot_journal
+from ..paths import AUTH_DB, VOLUMES, raw_target, size_of
+from ..wire import LARGEST_REPLY, Refused, encode
+from . import dead_rows, inspection, objects, rows, rules, sqlite
+from .journal import journal_header, read_start, refuse_companions, refuse_hot_journal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 ABSENT = "absent"  # the fingerprint of a file that does not exist
 EMPTY = "empty"  # the fingerprint of an empty file
+MOST_BYTES = 3 * LARGEST_REPLY // 4  # of JSON, which the config DBs of a reply share
+_SMALL = 1024 * 1024  # a file whose answer certainly fits
 _MAGIC = b"SQLite format 3\0"
 _INTERRUPTED = 60  # seconds after which an unfinished file counts as abandoned
 _CACHE_SECONDS = 600  # seconds after which a file is read again even if it seems untouched
@@ -56,6 +58,7 @@ class DBFile(object):
         self.folder = os.path.dirname(self.real)
         self.name = os.path.basename(self.real)
         self.copies = self.real + ".bak"  # prefix of unfinished backups (`files.temporary`)
+        self.moving = self.real + ".moving"  # a link whose text is the path that it is moved to; it is never followed
 
     def size(self):
         # type: () -> Optional[int]
@@ -81,6 +84,15 @@ class DBFile(object):
             what = "%s is gone, but its journal is still there, and would corrupt a new DB"
             raise Refused("HotJournal", what % self.path)
         return None
+
+    def destination(self):
+        # type: () -> Any
+        """Return the path that the DB is being moved to, as recorded beside it; None if it is not.
+
+        Source: docs/domain.md#moving-a-config-db
+        """
+        found = raw_target(self.moving)
+        return None if found is None else readable(found)
 
     def backups(self):
         # type: () -> List[str]
@@ -121,12 +133,12 @@ class DBFile(object):
         return files.leftovers(self.real, _INTERRUPTED) + files.leftovers(self.copies, _INTERRUPTED)
 
 
-def observe(root, path, known, until):
-    # type: (Root, str, Optional[str], float) -> Dict[str, Any]
+def observe(root, path, known, until, most=MOST_BYTES):
+    # type: (Root, str, Optional[str], float, int) -> Dict[str, Any]
     """Return the protocol's `observe` entry for the config DB at the host path `path`.
 
     `known`: a fingerprint whose rows need not be sent again. `until`: how long to retry while the DB is locked (a
-    moment of `compat.monotonic`).
+    moment of `compat.monotonic`). `most`: bytes of JSON; a larger answer makes it unknown (`TooLarge`).
     """
     try:
         db = DBFile(root, path)
@@ -135,8 +147,11 @@ def observe(root, path, known, until):
             answer = _absent_or_empty(db, EMPTY if size == 0 else ABSENT)
         else:
             answer = _cached(db, known) or _read_db(db, known, until)
+            if size > _SMALL and "tenants" in answer and len(encode(answer)) > most:
+                raise Refused("TooLarge", "%s is too large: its rows do not fit into a reply" % db.path)
     except Refused as refused:
         return {"state": "unknown", "reason": refused.reason, "message": refused.sentence, "fingerprint": ""}
+    answer["moving_to"] = db.destination()
     answer["backups"] = [readable(name) for name in db.backups()]
     answer["leftovers"] = [readable(name) for name in db.leftovers()]
     return answer
@@ -221,7 +236,7 @@ def reading(db, what):
 
     Source: docs/domain.md#locks-and-journal
     """
-    check_header(db)
+    check_file(db)
     refuse_hot_journal(db.real)
     try:
         connection = sqlite.open_reading(db.root, db.real)
@@ -231,6 +246,7 @@ def reading(db, what):
         sqlite.execute(connection, "BEGIN")
         sqlite.execute(connection, "SELECT count(*) FROM sqlite_master").fetchall()
         _check_length(connection, db)
+        inspection.inspect(connection)
         return what(connection)
     except Exception as error:
         raise reading_error(error, db)
@@ -238,25 +254,44 @@ def reading(db, what):
         sqlite.close(connection)
 
 
-def check_header(db):
+def check_file(db):
     # type: (DBFile) -> None
-    """Check the header of the file, while this process does not have the DB open through SQLite.
+    """Check the file, and what lies beside it, while this process does not have the DB open through SQLite.
 
     Raises Refused `Corrupt` for a file that is no SQLite database, and for one with a write-ahead log, which could not
-    be read without writing.
-    Source: docs/domain.md#locks-and-journal
+    be read without writing; `TooLarge`; `Tampered` for text that is not UTF-8, and see `refuse_companions`.
+    Source: docs/domain.md#an-untrusted-file
     """
     try:
-        with open(db.real, "rb") as stream:
-            header = stream.read(100)
+        _refuse_links(db)
+        header = bytearray(read_start(db.real, 100))
+        size = os.stat(db.real).st_size
+        refuse_companions(db.real)
     except EnvironmentError as error:
         if error.errno == errno.ENOENT:
             raise Refused("Locked", "%s was removed a moment ago" % db.path)
         raise sqlite.as_refused(error)
     if not header.startswith(_MAGIC) or len(header) < 100:
         raise Refused("Corrupt", "%s is not an SQLite database" % db.path)
-    if bytearray(header)[18:20] == bytearray((2, 2)):
+    if header[18:20] != bytearray((1, 1)):
         raise Refused("Corrupt", "%s has a write-ahead log, which does not work between hosts" % db.path)
+    if size > inspection.LARGEST_FILE:
+        words = (db.path, inspection.mb(size), inspection.mb(inspection.LARGEST_FILE))
+        raise Refused("TooLarge", "%s is too large: it has %s, at most %s" % words)
+    if header[56:60] not in (bytearray(4), bytearray((0, 0, 0, 1))):
+        raise Refused("Tampered", "%s holds text that is not UTF-8 (UTF-16), which vDVS does not make" % db.path)
+
+
+def _refuse_links(db):
+    # type: (DBFile) -> None
+    """Raise Refused `Tampered` if a link made on the datastore leads to the file, perhaps that of other hosts."""
+    if db.own or not db.path.startswith(VOLUMES + "/"):
+        return
+    volume = db.root.real("/".join(db.path.split("/")[:4]))
+    if raw_target(db.root.real(db.path, last=False)) is not None or not db.real.startswith(volume + "/"):
+        raise Refused(
+            "Tampered", "%s is a symbolic link, or is reached through one that leaves the datastore" % db.path
+        )
 
 
 def _check_length(connection, db):
@@ -277,9 +312,10 @@ def reading_error(error, db):
         return Refused(
             "HotJournal", "%s is half-written: its writer was interrupted, and its journal is still there" % db.path
         )
-    if isinstance(error, Refused):
+    if isinstance(error, Refused) and error.reason not in ("Tampered", "TooLarge", "Corrupt"):
         return error
-    return Refused(refused.reason, "%s: %s" % (db.path, refused.message))
+    shown = "" if db.path in refused.message else "%s: " % db.path
+    return Refused(refused.reason, shown + refused.message)
 
 
 def _fingerprint(connection):

@@ -6,12 +6,17 @@ Source: docs/domain.md#locks-and-journal
 """
 
 import errno
+import os
+import stat
 
 from .. import programs
 from ..compat import PY2
+from ..files import BUSY
+from ..paths import mode_of
 from ..wire import Refused
 from .sqlite import os_error_as_refused
 
+_MAGIC = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"  # of a journal
 RESERVED_BYTE = 0x40000001  # where SQLite's writers lock, in the DB file
 
 _CHECK_WRITER_LOCK = (
@@ -37,14 +42,62 @@ def journal_header(real):
     Source: docs/domain.md#locks-and-journal
     """
     try:
-        with open(real + "-journal", "rb") as stream:
-            first = stream.read(1)
+        first = read_start(real + "-journal", 1)
     except EnvironmentError as error:
         if error.errno == errno.ENOENT:
             return b""
         refused = os_error_as_refused(error)
         raise Refused(refused.reason, "the journal %s-journal cannot be read: %s" % (real, refused.message))
     return b"" if first == b"\0" else first
+
+
+def read_start(real, count):
+    # type: (str, int) -> bytes
+    """Return the first bytes of a regular file. Raises Refused `Tampered` for anything else there, or OSError.
+
+    Not to be used while this process has a DB open there through SQLite: closing it would drop SQLite's locks.
+    """
+    try:
+        handle = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise Refused("Tampered", "%s is a symbolic link" % real)
+        raise
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise Refused("Tampered", "%s is no regular file" % real)
+        return os.read(handle, count)
+    finally:
+        os.close(handle)
+
+
+def refuse_companions(real):
+    # type: (str) -> None
+    """Raise Refused `Tampered` for files beside a DB that SQLite would follow, or take rows from in place of the DB's.
+
+    Source: docs/domain.md#an-untrusted-file
+    """
+    mode = mode_of(real + "-journal")
+    if mode is not None and not stat.S_ISREG(mode):
+        raise Refused("Tampered", "%s-journal is no regular file, and SQLite would write through it" % real)
+    if mode is not None and _names_another(real + "-journal"):
+        raise Refused("Tampered", "%s-journal names another file, which SQLite would delete" % real)
+    if mode_of(real + "-wal") is not None:
+        raise Refused("Tampered", "%s-wal lies beside it, from which SQLite would read other rows" % real)
+
+
+def _names_another(real):
+    # type: (str) -> bool
+    """Return whether a journal ends with the name of a super-journal. Neither vDVS nor we write to two DBs at once."""
+    try:
+        with open(real, "rb") as stream:
+            stream.seek(0, os.SEEK_END)
+            stream.seek(max(stream.tell() - len(_MAGIC), 0))
+            return stream.read(len(_MAGIC)) == _MAGIC
+    except EnvironmentError as error:
+        if error.errno == errno.ENOENT or error.errno in BUSY:  # its writer has finished, or is alive
+            return False
+        raise
 
 
 def refuse_hot_journal(real):

@@ -1,7 +1,6 @@
 """The table `vdvs_objects`: who applied what. vDVS ignores it.
 
-It is not part of the fingerprint. If another program made or filled the table, its rows are not trusted: nothing is
-read from it and nothing written to it.
+It is not part of the fingerprint. Rows that another program wrote there are not trusted: then nothing is read from it.
 Source: docs/domain.md#who-applied-what
 """
 
@@ -46,8 +45,6 @@ def read(connection):
     try:
         if not _exists(connection):
             return []
-        if not _is_ours(connection):
-            return None
         statement = "SELECT %s FROM vdvs_objects ORDER BY object LIMIT %d" % (", ".join(COLUMNS), MOST_ROWS + 1)
         found = [list(row) for row in rows.fetch_all(connection, statement)]
     except Refused as refused:
@@ -62,16 +59,8 @@ def _exists(connection):
     return bool(execute(connection, "SELECT 1 FROM sqlite_master WHERE lower(name) = 'vdvs_objects'").fetchall())
 
 
-def _is_ours(connection):
-    # type: (sqlite3.Connection) -> bool
-    kinds = execute(connection, "SELECT type FROM sqlite_master WHERE lower(name) = 'vdvs_objects'").fetchall()
-    columns = execute(connection, "PRAGMA table_info(vdvs_objects)").fetchall()
-    key = [column[1] for column in columns if column[5]]
-    return kinds == [("table",)] and tuple(column[1] for column in columns) == COLUMNS and key == ["object"]
-
-
 def _is_row(row):
-    # type: (List[Any]) -> bool
+    # type: (Tuple[Any, ...]) -> bool
     texts = []
     for name, value in zip(COLUMNS, row):
         if name == "dirty":
@@ -110,6 +99,14 @@ def _are_texts(values):
     return rows.are_text(values) or all(rows.as_text(value) == value for value in values)
 
 
+def row(action, stamp):
+    # type: (Dict[str, Any], Dict[str, Any]) -> Tuple[Any, ...]
+    """Return the row that records an action; `stamp`: who applies it, when and why."""
+    dirty, by, reason = int(bool(stamp.get("dirty"))), stamp.get("by") or _TEXT(), stamp.get("reason") or _TEXT()
+    what = (action["object"], action["uid"], action["set"], action["digest"])
+    return what + (stamp.get("commit"), dirty, by, stamp["time"], reason)
+
+
 class Objects(object):
     """The table inside an open transaction.
 
@@ -125,13 +122,11 @@ class Objects(object):
         self._stamp = stamp
         self._known = None  # type: Optional[Dict[Any, set[Any]]]
         self._readable = None  # type: Optional[bool]
-        self.usable = not _exists(statements.flush()) or _is_ours(statements.flush())
 
     def prepare(self):
         # type: () -> None
         """Create the table if it does not exist."""
-        if self.usable:
-            execute(self._statements.flush(), CREATE)
+        execute(self._statements.flush(), CREATE)
 
     def record(self, action):
         # type: (Dict[str, Any]) -> None
@@ -141,16 +136,7 @@ class Objects(object):
 
         Source: docs/domain.md#who-applied-what
         """
-        if not self.usable:
-            return
-        uid, stamp = action["uid"], self._stamp
-        values = [action["object"], uid, action["set"], action["digest"], stamp.get("commit")]
-        values += [
-            int(bool(stamp.get("dirty"))),
-            stamp.get("by") or _TEXT(),
-            stamp["time"],
-            stamp.get("reason") or _TEXT(),
-        ]
+        uid, values = action["uid"], row(action, self._stamp)
         if not _is_row(values):
             raise Refused("BadRequest", "the record of who applied %s does not follow the protocol" % action["object"])
         names = self._names()
@@ -162,15 +148,14 @@ class Objects(object):
     def forget(self, name):
         # type: (str) -> None
         """Delete the row of one object, if there is one."""
-        if self.usable and _exists(self._statements.flush()):
+        if _exists(self._statements.flush()):
             self._statements.change("DELETE FROM vdvs_objects WHERE object = ?", name)
 
     def forget_uid(self, uid):
         # type: (str) -> None
         """Delete the row of the vmgroup with this id, if there is one."""
-        if self.usable:
-            for name in self._names().get(uid, ()):
-                self._statements.change("DELETE FROM vdvs_objects WHERE object = ? AND uid = ?", name, uid)
+        for name in self._names().get(uid, ()):
+            self._statements.change("DELETE FROM vdvs_objects WHERE object = ? AND uid = ?", name, uid)
 
     def set_of(self, name, uid):
         # type: (str, str) -> Optional[Any]

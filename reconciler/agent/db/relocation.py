@@ -1,8 +1,9 @@
 """Moving a config DB to another path, or making the DB of one host the shared one, without losing a row.
 
-Three steps, each atomic, so that an interrupted move can be continued: `copy` makes the new DB, which records where it
-was copied from; then every host is linked to it; `retire` takes over what was booked meanwhile and renames the old
-file, so that a host that still uses it is BrokenLink (closed) and not NotConfigured (open).
+Three steps, each atomic, so that an interrupted move can be continued: `copy` makes the new DB, which
+records where it was copied from, and puts a link beside the old one that says where it is moved to; then every host is
+linked to the new one; `retire` takes over what was booked meanwhile and renames the old file, so that a host that still
+uses it is BrokenLink (closed) and not NotConfigured (open).
 Source: docs/domain.md#moving-a-config-db
 """
 
@@ -11,7 +12,7 @@ import os
 from .. import files
 from ..paths import mode_of
 from ..wire import Refused
-from . import backup, creation, database, objects, rows, schema, sqlite, transaction
+from . import backup, creation, database, inspection, objects, rows, schema, sqlite, transaction
 from .journal import journal_header
 
 TYPE_CHECKING = False
@@ -30,7 +31,7 @@ _CONFIGURATION = ("tenants", "vms", "privileges", "versions")
 
 def copy(root, request, until):
     # type: (Root, Dict[str, Any], float) -> Dict[str, Any]
-    """Make the DB at `path` equal to that at `source`, and record its origin in it.
+    """Make the DB at `path` equal to that at `source`, and record in it, and beside the other, that it is moved.
 
     Raises Refused when nothing was changed: `Moved` if one of them is not as the request says, or if both were changed
     since an earlier copy.
@@ -40,18 +41,23 @@ def copy(root, request, until):
     source, target = _both(root, request)
     _expect_source(source, request, until)
     if request["fingerprint"] in (database.ABSENT, database.EMPTY):
-        _publish_copy(source, target, request, until)
+        digest = _publish_copy(source, target, request, until)
     else:
-        _update_copy(source, target, request, until)
-    transaction.verify(target, request["source_fingerprint"], until)
-    return {"fingerprint": request["source_fingerprint"]}
+        digest = _update_copy(source, target, request, until)
+    transaction.verify(target, digest, until)
+    try:
+        files.replace_link(source.moving, target.path)
+    except EnvironmentError as error:
+        raise files.refusal(error, "beside %s it cannot be recorded that it is moved" % source.path)
+    return {"fingerprint": digest}
 
 
 def retire(root, request, until):
     # type: (Root, Dict[str, Any], float) -> Dict[str, Any]
     """Finish a move once all hosts use the new DB. A host whose own DB was the source is linked to the new one here.
 
-    Raises Refused `Moved` if configuration rows of the old DB were changed since it was copied.
+    Raises Refused `Moved` if configuration rows of the old DB were changed since it was copied, or if nothing beside it
+    says that it is moved there: what the new one says about it may be forged.
 
     Source: docs/domain.md#moving-a-config-db
     """
@@ -63,8 +69,11 @@ def retire(root, request, until):
         try:
             found = rows.fingerprint(rows.read(connection))
             transaction.expect_fingerprint(found, request["source_fingerprint"])
+            if source.destination() != target.path:
+                raise Refused("Moved", "nothing beside %s says that it is moved to %s" % (source.path, target.path))
             _take_over_volumes(source, target, request, found, until)
             kept = put_aside(source, target, request["time"])
+            files.remove(source.moving)
         except EnvironmentError as error:
             raise files.refusal(error, "%s cannot be put aside" % source.path)
         finally:
@@ -96,7 +105,7 @@ def _expect_source(source, request, until):
 
 
 def _publish_copy(source, target, request, until):
-    # type: (DBFile, DBFile, Dict[str, Any], float) -> None
+    # type: (DBFile, DBFile, Dict[str, Any], float) -> Any
     """Build the new DB beside its final path and rename it. The old one is locked only while its file is read.
 
     Source: docs/domain.md#moving-a-config-db
@@ -120,6 +129,7 @@ def _publish_copy(source, target, request, until):
         files.sync_file(beside)
         if not files.publish(beside, target.real, over_empty=request["fingerprint"] == database.EMPTY):
             raise Refused("Moved", "another program created %s in the meantime" % target.path)
+        return request["source_fingerprint"]
     except EnvironmentError as error:
         raise files.refusal(error, "%s cannot be created" % target.path)
     finally:
@@ -133,8 +143,7 @@ def _mark(target, beside, request):
     connection = sqlite.open_writing(target.root, beside)
     try:
         sqlite.execute(connection, "BEGIN IMMEDIATE")
-        if sqlite.execute(connection, "PRAGMA integrity_check(1)").fetchone()[0] != "ok":
-            raise Refused("Corrupt", "%s is damaged and cannot be copied" % request["source"])
+        inspection.inspect(connection)
         transaction.expect_fingerprint(rows.fingerprint(rows.read(connection)), request["source_fingerprint"])
         sqlite.execute(connection, "DROP TABLE IF EXISTS %s" % _BASELINE)
         sqlite.execute(connection, "CREATE TABLE %s AS SELECT * FROM volumes" % _BASELINE)
@@ -158,8 +167,10 @@ def _record_origin(connection, request):
 
 
 def _update_copy(source, target, request, until):
-    # type: (DBFile, DBFile, Dict[str, Any], float) -> None
+    # type: (DBFile, DBFile, Dict[str, Any], float) -> Any
     """Copy what was changed in the old DB since the copy was made, if nothing was changed in the copy.
+
+    Return the fingerprint of the copy.
 
     Source: docs/domain.md#moving-a-config-db
     """
@@ -167,18 +178,20 @@ def _update_copy(source, target, request, until):
     try:
         connection = _open_both(source, target, request, until)
         try:
-            found = rows.fingerprint(rows.read(connection))
+            found, digest = rows.fingerprint(rows.read(connection)), request["source_fingerprint"]
             transaction.expect_fingerprint(found, request["fingerprint"])
             copied = rows.origin(connection)[2]  # type: ignore[index] # _open_both has looked
-            if found not in (copied, request["source_fingerprint"]):
+            if copied == digest:  # only the copy was changed since
+                digest = found
+            elif found in (copied, digest):
+                _copy_configuration(connection)
+            else:
                 raise Refused("Moved", "%s and its copy were both changed" % source.path)
-            for table in _CONFIGURATION:
-                sqlite.execute(connection, "DELETE FROM main.%s" % table)
-                sqlite.execute(connection, "INSERT INTO main.%s SELECT * FROM old.%s" % (table, table))
-            _copy_records(connection)
             _merge_volumes(connection)
             _record_origin(connection, request)
+            _expect_rows(connection, digest)
             transaction.commit(connection, until)
+            return digest
         except Exception as error:
             raise transaction.writing_error(error, target)
         finally:
@@ -187,9 +200,12 @@ def _update_copy(source, target, request, until):
         sqlite.close(lock)
 
 
-def _copy_records(connection):
+def _copy_configuration(connection):
     # type: (sqlite3.Connection) -> None
-    """Copy the records of who applied what, if there are any."""
+    """Copy the rows of the old DB, and its records of who applied what, if there are any."""
+    for table in _CONFIGURATION:
+        sqlite.execute(connection, "DELETE FROM main.%s" % table)
+        sqlite.execute(connection, "INSERT INTO main.%s SELECT * FROM old.%s" % (table, table))
     if sqlite.execute(connection, "SELECT 1 FROM old.sqlite_master WHERE name = 'vdvs_objects'").fetchall():
         sqlite.execute(connection, objects.CREATE)
         sqlite.execute(connection, "DELETE FROM main.vdvs_objects")
@@ -201,9 +217,11 @@ def _take_over_volumes(source, target, request, found, until):
     connection = _open_both(source, target, request, until)
     try:
         copied = rows.origin(connection)[2]  # type: ignore[index] # _open_both has looked
-        if found not in (copied, rows.fingerprint(rows.read(connection))):
+        before = rows.fingerprint(rows.read(connection))
+        if found not in (copied, before):
             raise Refused("Moved", "rows of %s were changed after it was copied" % source.path)
         _merge_volumes(connection)
+        _expect_rows(connection, before)
         transaction.commit(connection, until)
     except Exception as error:
         raise transaction.writing_error(error, target)
@@ -220,10 +238,16 @@ def _open_both(source, target, request, until):
 
     def attempt():
         # type: () -> sqlite3.Connection
-        connection = sqlite.open_writing(target.root, target.real)
+        try:
+            database.check_file(target)
+            connection = sqlite.open_writing(target.root, target.real)
+        except Exception as error:
+            raise transaction.writing_error(error, target)
         try:
             sqlite.attach_reading(connection, source.real, "old")
             sqlite.execute(connection, "BEGIN")
+            inspection.inspect(connection)
+            inspection.inspect(connection, "old")
             sqlite.execute(connection, schema.META)
             sqlite.execute(connection, "UPDATE main.vdvs_meta SET value = value WHERE key = 'writer'")  # takes the lock
             origin = rows.origin(connection)
@@ -235,6 +259,18 @@ def _open_both(source, target, request, until):
             raise transaction.writing_error(error, target)
 
     return sqlite.retry_while_locked(until, attempt)
+
+
+def _expect_rows(connection, fingerprint):
+    # type: (sqlite3.Connection, str) -> None
+    """Raise Refused `Unexpected` unless the configuration has this fingerprint.
+
+    Source: docs/domain.md#an-untrusted-file
+    """
+    if rows.fingerprint(rows.read(connection)) != fingerprint:
+        raise Refused(
+            "Unexpected", "its rows would not be those of the config DB that is moved, so nothing was changed"
+        )
 
 
 def _merge_volumes(connection):

@@ -122,22 +122,12 @@ def schema(connection):
     Raises Refused `WrongVersion` for an unknown one, with what was found and what to do.
     Source: docs/domain.md#older-schemas
     """
-    tables = [row[0] for row in fetch_all(connection, "SELECT name FROM sqlite_master WHERE type = 'table'")]
-    if "versions" not in tables:
-        raise Refused("WrongVersion", _WITHOUT_VERSIONS[any(table in tables for table in _COLUMNS)])
     found = [tuple(row[1:3]) for row in _table(connection, "versions")]
     if found == [VERSION]:
         return "1.2" if has_names(connection) else "1.2 without vm_name"
     if found == [OLDER]:
         return "1.1"
     raise Refused("WrongVersion", _wrong_version(found))
-
-
-_WITHOUT_VERSIONS = {
-    True: "it has no table versions, so it is older than vDVS 0.10 and cannot be upgraded: keep a copy,"
-    " delete it and apply again",
-    False: "it has neither a table versions nor any other table of vDVS, so it is no config DB: find out what it is",
-}
 
 
 def _wrong_version(found):
@@ -177,14 +167,20 @@ def volume_rows(connection):
     return found if len(found) <= MOST_BOOKED else None
 
 
+def _meta(connection):
+    # type: (sqlite3.Connection) -> Dict[Any, Any]
+    """Return our records about the DB as a whole."""
+    if not execute(connection, "SELECT name FROM main.sqlite_master WHERE name = 'vdvs_meta'").fetchall():
+        return {}
+    return {
+        as_text(key): as_text(value) for key, value in fetch_all(connection, "SELECT key, value FROM main.vdvs_meta")
+    }
+
+
 def writer(connection):
     # type: (sqlite3.Connection) -> Optional[Any]
     """Return the host that wrote last, as recorded; None if vdvs never wrote."""
-    tables = execute(connection, "SELECT name FROM sqlite_master WHERE name = 'vdvs_meta'").fetchall()
-    if not tables:
-        return None
-    found = fetch_all(connection, "SELECT value FROM vdvs_meta WHERE key = 'writer'")
-    return as_text(found[0][0]) if found else None
+    return _meta(connection).get("writer")
 
 
 def origin(connection):
@@ -194,10 +190,8 @@ def origin(connection):
     None if it is no copy any more.
     Source: docs/domain.md#moving-a-config-db
     """
-    if not execute(connection, "SELECT name FROM main.sqlite_master WHERE name = 'vdvs_meta'").fetchall():
-        return None
-    found = dict(fetch_all(connection, "SELECT key, value FROM main.vdvs_meta"))  # type: Dict[Any, Any]
-    path, host, copied = (as_text(found.get(key)) for key in ORIGIN)
+    found = _meta(connection)
+    path, host, copied = (found.get(key) for key in ORIGIN)
     return None if None in (path, host, copied) else (path, host, copied)
 
 
@@ -214,6 +208,26 @@ def as_text(value):
     if not isinstance(value, _TEXT):
         return "X'%s'" % binascii.hexlify(bytes(value)).decode("ascii")
     return _WRONG_BYTES.sub(_REPLACEMENT, value)
+
+
+def is_text(value):
+    # type: (Any) -> bool
+    """Return whether a cell is text."""
+    return isinstance(value, _TEXT)
+
+
+def text(value):
+    # type: (str) -> Any
+    """Return an ASCII literal as the text that SQLite returns."""
+    return _TEXT(value)
+
+
+def as_bytes(value):
+    # type: (Any) -> bytes
+    """Return the bytes of a text cell: `_decode` the other way round."""
+    parts = [part.encode("utf-8") for part in _WRONG_BYTES.split(value)]
+    wrong = [bytearray((ord(found) - 0xDC00,)) for found in _WRONG_BYTES.findall(value)]
+    return parts[0] + b"".join(bytes(byte) + part for byte, part in zip(wrong, parts[1:]))
 
 
 def rows_as_text(table):

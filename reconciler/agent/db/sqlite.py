@@ -9,6 +9,7 @@ import os
 import sys
 import time
 
+from .. import channel
 from ..compat import PY2, monotonic, native
 from ..files import BUSY, FULL
 from ..wire import Refused
@@ -23,6 +24,17 @@ if TYPE_CHECKING:
     Value = TypeVar("Value")
 
 OLDEST_THAT_WRITES = (3, 7, 16)
+READING_SECONDS = 10  # after which what was begun on a connection is ended: its lock keeps vDVS from writing
+WRITING_SECONDS = 60
+_STEPS = 100000  # of SQLite's machine between two looks at the clock
+_PRAGMAS = (
+    # Else the journal of each savepoint is a temporary file: tens of thousands of writes, on ESXi into a ramdisk.
+    "temp_store = MEMORY",
+    # The file may be made to mislead SQLite. An older SQLite ignores what it does not know.
+    "trusted_schema = OFF",
+    "cell_size_check = ON",
+    "mmap_size = 0",
+)
 # The Python 2 of ESXi has no sqlite3; the driver ships one.
 DRIVER_SQLITE = "/usr/lib/vmware/vmdkops/Python/2"
 
@@ -71,9 +83,9 @@ def open_reading(root, real):
 
     Source: docs/domain.md#locks-and-journal
     """
-    if PY2:
-        return _connect(root, real, False)
-    return _connect(root, _uri(real, "ro"), True)
+    connection = _connect(root, real, False) if PY2 else _connect(root, _uri(real, "ro"), True)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
 
 
 def open_writing(root, real):
@@ -82,17 +94,17 @@ def open_writing(root, real):
 
     Source: docs/domain.md#locks-and-journal
     """
-    if PY2:
-        return _connect(root, real, False)
-    return _connect(root, _uri(real, "rw"), True)
+    return (
+        _connect(root, real, False, WRITING_SECONDS) if PY2 else _connect(root, _uri(real, "rw"), True, WRITING_SECONDS)
+    )
 
 
 def open_creating(root, real):
     # type: (Root, str) -> sqlite3.Connection
     """Return a connection to a file that does not exist yet."""
     if PY2:
-        return _connect(root, real, False)
-    return _connect(root, _uri(real, "rwc"), True)
+        return _connect(root, real, False, WRITING_SECONDS)
+    return _connect(root, _uri(real, "rwc"), True, WRITING_SECONDS)
 
 
 def attach_reading(connection, real, name):
@@ -101,8 +113,9 @@ def attach_reading(connection, real, name):
     execute(connection, "ATTACH DATABASE ? AS %s" % name, native(real) if PY2 else _uri(real, "ro"))
 
 
-def _connect(root, name, is_uri):
-    # type: (Root, str, bool) -> sqlite3.Connection
+def _connect(root, name, is_uri, seconds=None):
+    # type: (Root, str, bool, Optional[float]) -> sqlite3.Connection
+    """Return a connection on which every statement fails (`Timeout`) once `seconds` are over or the channel is gone."""
     module = load(root)
     if module is None:
         raise Refused(
@@ -112,8 +125,10 @@ def _connect(root, name, is_uri):
         connection = module.connect(name, timeout=0, isolation_level=None, uri=True)  # novm
     else:
         connection = module.connect(native(name), timeout=0, isolation_level=None)
-    # Else the journal of each savepoint is a temporary file: tens of thousands of writes, on ESXi into a ramdisk.
-    connection.execute("PRAGMA temp_store = MEMORY")
+    for pragma in _PRAGMAS:
+        connection.execute("PRAGMA " + pragma)
+    until = monotonic() + (READING_SECONDS if seconds is None else seconds)
+    connection.set_progress_handler(lambda: int(channel.is_abandoned() or monotonic() > until), _STEPS)
     return connection  # type: ignore[no-any-return] # the driver may bring its own module
 
 
@@ -139,7 +154,7 @@ def retry_while_locked(until, what):
             return what()
         except Refused as refused:
             left = until - monotonic()
-            if refused.reason != "Locked" or left <= 0:
+            if refused.reason != "Locked" or left <= 0 or channel.is_abandoned():
                 raise
         time.sleep(min(pause, left))
         pause = min(pause * 2, 0.25)
@@ -173,6 +188,8 @@ def close(connection):
 
 
 _REASONS = (
+    ("interrupted", "Timeout", "what it takes to read or write it did not end in time"),
+    ("malformed database schema", "Tampered", None),
     ("locked", "Locked", "another writer holds the lock"),
     ("disk is full", "DiskFull", "no space is left on the datastore"),
     ("readonly", "ReadOnly", "it cannot be written"),

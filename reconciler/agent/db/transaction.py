@@ -6,9 +6,9 @@ import os
 from .. import files
 from ..compat import monotonic, sentence
 from ..wire import Refused
-from . import backup, database, rows, rules, schema, sqlite
+from . import backup, database, expected, inspection, rows, rules, schema, sqlite
 from .actions import affected_ids, run_action
-from .journal import journal_header
+from .journal import journal_header, refuse_companions
 from .open_transaction import OpenTransaction
 
 TYPE_CHECKING = False
@@ -40,12 +40,11 @@ def change(db, request, until):
     try:
         expect_fingerprint(rows.fingerprint(rows.read(connection)), request["fingerprint"])
         _expect_schema(connection, request["groups"])
-        _check_pages(connection)
         name = backup.make(db, request["time"]) if request["groups"] else None
-        results = run_groups(connection, request)
+        results = carry_out(connection, request)
         if any(result["ok"] for result in results):
-            record_writer(connection, request["writer"])
             digest = rows.fingerprint(rows.read(connection))
+            refuse_companions(db.real)  # the journal is there now
             commit(connection, until)
             committed = True
     except Exception as error:
@@ -135,34 +134,38 @@ def _upgrades(group):
 
 def begin(db):
     # type: (DBFile) -> sqlite3.Connection
-    """Return a connection that holds the write lock. Makes one attempt."""
+    """Return a connection that holds the write lock on a DB that was inspected. Makes one attempt."""
     try:
+        database.check_file(db)
         connection = sqlite.open_writing(db.root, db.real)
     except Exception as error:
         raise writing_error(error, db)
     try:
         sqlite.execute(connection, "BEGIN IMMEDIATE")
+        inspection.inspect(connection)
     except Exception as error:
         sqlite.close(connection)
         raise writing_error(error, db)
     return connection
 
 
-def _check_pages(connection):
-    # type: (sqlite3.Connection) -> None
-    """Raise Refused `Corrupt` for a damaged file: writing to it could lose what is still readable."""
-    answer = sqlite.execute(connection, "PRAGMA quick_check(1)").fetchone()
-    if answer is None or answer[0] != "ok":
-        raise Refused("Corrupt", "the file is damaged: %s" % (answer[0] if answer else "SQLite gives no details"))
+def carry_out(connection, request):
+    # type: (sqlite3.Connection, Dict[str, Any]) -> List[Result]
+    """Run the groups of `request` and record the writer; the caller commits.
 
-
-def record_writer(connection, writer):
-    # type: (sqlite3.Connection, str) -> None
-    """Record the writer. Raises Refused."""
-    try:
-        schema.record_writer(connection, writer)
-    except Exception as error:
-        raise sqlite.as_refused(error)
+    Raises Refused `Unexpected` if any row of any table is not what the request says it will be. See `run_groups`.
+    Source: docs/domain.md#an-untrusted-file
+    """
+    tables = expected.read(connection)
+    results = run_groups(connection, request)
+    if any(result["ok"] for result in results) or request["create"]:
+        try:
+            schema.record_writer(connection, request["writer"])
+        except Exception as error:
+            raise sqlite.as_refused(error)
+        stamp = dict(request.get("stamp") or {}, time=request["time"])
+        expected.expect(connection, expected.after(tables, request["groups"], results, stamp, request["writer"]))
+    return results
 
 
 def run_groups(connection, request):

@@ -6,7 +6,7 @@ Source: docs/domain.md#moving-a-config-db
 import time
 
 from ..compat import monotonic, native
-from ..db import database, relocation, rows, sqlite, transaction
+from ..db import database, inspection, relocation, rows, sqlite, transaction
 from ..paths import AUTH_DB, raw_target
 from ..wire import Refused
 
@@ -50,10 +50,13 @@ def link_to_shared(root, action):
 
 def _add_volumes(source, target, until):
     # type: (DBFile, DBFile, float) -> None
+    database.check_file(target)
     connection = sqlite.open_writing(target.root, target.real)
     try:
         sqlite.attach_reading(connection, source.real, "old")
         sqlite.execute(connection, "BEGIN")
+        inspection.inspect(connection)
+        inspection.inspect(connection, "old")
         of_both = "SELECT * FROM old.volumes WHERE tenant_id IN (SELECT id FROM main.tenants)"
         sqlite.execute(connection, "INSERT OR IGNORE INTO main.volumes " + of_both)
         transaction.commit(connection, until)

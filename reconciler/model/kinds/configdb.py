@@ -107,7 +107,7 @@ class Schema(StrEnum):
 
 
 class CopiedFrom(Strict, frozen=True, array_like=True):
-    """Origin of a copy in an unfinished move; `rows`: fingerprint of the copied content. Source:
+    """Origin of a copy in an unfinished move, as the copy claims; `rows`: fingerprint of the copied content. Source:
     docs/domain.md#moving-a-config-db
     """
 
@@ -124,13 +124,15 @@ class CopiedFrom(Strict, frozen=True, array_like=True):
 class ObservedConfigDB(Strict, frozen=True):
     """The config DB at one path, read through `read_from`.
 
-    `reason` is one word (`Locked`, `HotJournal`, `Corrupt`, `Incomplete`, `WrongVersion`, `NotMounted` ...), `message`
-    a sentence. `fingerprint` digests tenants, vms, privileges and versions; it is opaque and compared by the agent.
+    `reason` is one word (`Locked`, `HotJournal`, `Corrupt`, `Tampered`, `TooLarge`, `Incomplete`, `WrongVersion`,
+    `NotMounted` ...), `message` a sentence. `fingerprint` digests tenants, vms, privileges and versions; it is opaque
+    and compared by the agent.
     `violations`: broken rules of vDVS, as sentences. `dead_rows` are not among the other rows. `writer`: the host that
     wrote last, as recorded. `backups`: names of our backup files beside it, oldest first; `leftovers`: names of files
     left there by interrupted writes of ours. `booked`: the rows that `volume_use` sums up (None: not read). `records`:
-    who applied what; None: unknown. `copied_from`: it is the copy of another config DB that is being moved here.
-    `unconfirmed`: no other host could read it too.
+    who applied what; None: unknown. `copied_from`: it claims to be the copy of another config DB that is being moved
+    here; `moving_to`: what lies beside it says that it is being moved to this path. `unconfirmed`: no other host could
+    read it too.
     Source: docs/domain.md#the-config-db-schema-12
     """
 
@@ -153,6 +155,7 @@ class ObservedConfigDB(Strict, frozen=True):
     records: tuple[Record, ...] | None = ()
     schema: Schema = Schema.V1_2
     copied_from: CopiedFrom | None = None
+    moving_to: str | None = None
     unconfirmed: bool = False
 
 
@@ -195,8 +198,8 @@ class RecoverDB(Step, frozen=True):
 
 
 class MoveDB(Step, frozen=True):
-    """Make the config DB at `source` the one at `path`: copy it there (`copies`); once every host uses the copy, take
-    over what was booked meanwhile and rename the old file.
+    """Make the config DB at `source` the one at `path`: copy it there and record that in both (`copies`); once every
+    host uses the copy, take over what was booked meanwhile and rename the old file.
 
     `source_host`: owner of a SingleNode one; empty: a shared one. The fingerprints are those of the content in both
     places now. Source: docs/domain.md#moving-a-config-db

@@ -9,6 +9,7 @@ from reconciler.model.diff import Change
 from reconciler.model.events import Condition, Truth
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
 from reconciler.model.refs import AUTH_DB, ObjectRef
+from reconciler.planning.configdb.diff import UNTRUSTED
 from reconciler.planning.configdb.old_schema import half_upgraded, is_old
 from reconciler.planning.spelling import LOST
 from reconciler.planning.vmgroup.quotas import limits_fit
@@ -39,8 +40,10 @@ def config_db_conditions(change: Change, joined: Joined) -> Iterator[Condition]:
 
 def _config_db(ref: ObjectRef, seen: ObservedConfigDB) -> Iterator[Condition]:
     if seen.state is DBState.UNKNOWN:
-        yield Condition(ref, "Readable", Truth.UNKNOWN, seen.reason, seen.message)
-        yield Condition(ref, "Valid", Truth.UNKNOWN, seen.reason, "it could not be read")
+        untrusted = seen.reason in UNTRUSTED
+        yield Condition(ref, "Readable", Truth.FALSE if untrusted else Truth.UNKNOWN, seen.reason, seen.message)
+        valid = Truth.FALSE if seen.reason == "Tampered" else Truth.UNKNOWN
+        yield Condition(ref, "Valid", valid, seen.reason, "it is not read" if untrusted else "it could not be read")
         return
     if seen.state is not DBState.PRESENT:
         yield Condition(ref, "Readable", Truth.FALSE, seen.state.value.capitalize(), "there is no config DB")

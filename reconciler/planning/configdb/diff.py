@@ -33,7 +33,12 @@ _NO_WAY_BACK = (
 )
 
 
+UNTRUSTED = ("Tampered", "TooLarge")  # reasons of a config DB that was not made by vDVS or us alone
+
+
 _WAYS_OUT = {
+    "Tampered": "; find out who did that; remove it, or bring back a copy of yours from before",
+    "TooLarge": "; find out who wrote that; delete it, or bring back a copy of yours from before",
     "Locked": "; try again when that is done",
     "Corrupt": "; bring it back from a copy of yours",
     "Incomplete": "; bring it back from a copy of yours",
@@ -57,7 +62,7 @@ def config_db_change(db: ResolvedConfigDB, resolved: Resolved, observed: Observe
         if seen.reason == "HotJournal":
             undo = FieldChange("database", "interrupted write", "rolled back")
             return Change(db.ref, Op.UPDATE, seen.message, (undo,), (RecoverDB(db.ref, Risk.SAFE),))
-        return Change(db.ref, Op.UNKNOWN, _unknown(seen))
+        return Change(db.ref, Op.BLOCKED if seen.reason in UNTRUSTED else Op.UNKNOWN, _unknown(seen))
     hindrance = (
         _earlier(db, seen, observed, names)
         or _elsewhere(db, resolved, observed, names)

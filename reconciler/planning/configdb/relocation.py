@@ -2,7 +2,8 @@
 
 The old place is where its hosts link to, or the one host's own DB (SingleNode); never one that another ConfigDB
 declares. A new DB that is a copy, made by a move, records where it was copied from, and the fingerprint of the rows
-then.
+then. Whoever can write that DB can forge this record, so it counts only if a host still links to the old place, or the
+old DB itself records that it is moved here, or nothing is left there.
 
 | old place        | new place              | hosts    | outcome                                                       |
 |------------------|------------------------|----------|---------------------------------------------------------------|
@@ -12,6 +13,7 @@ then.
 | changed since    | a copy, with same rows | any      | likewise                                                      |
 | changed since    | a copy, changed too    | any      | blocked: one side would be lost                               |
 | absent           | a copy of it           | any      | the move goes on: lead the rest there, the copy is the DB now |
+| present          | a copy of it, it says  | all new  | blocked: the old one does not say so, and no host links there |
 | unknown, empty   | a copy of it           | all new  | blocked; its vmgroups, which only the copy serves, go on      |
 | unknown, empty   | a copy of it           | some old | blocked                                                       |
 | unknown          | absent, empty          | any      | blocked: unknown is never absent                              |
@@ -27,6 +29,7 @@ Source: docs/domain.md#moving-a-config-db
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from msgspec import Struct
@@ -35,7 +38,7 @@ from reconciler.model.base import Risk
 from reconciler.model.diff import Change, FieldChange, Op
 from reconciler.model.kinds.configdb import DBState, MoveDB, ObservedConfigDB, ResolvedConfigDB
 from reconciler.model.kinds.host import DBMode, ObservedHost, UnreachableHost
-from reconciler.model.refs import VOLUMES, Kind, Location, own_location
+from reconciler.model.refs import AUTH_DB, VOLUMES, Kind, Location, own_location
 from reconciler.model.state import Observed, Resolved
 from reconciler.planning.configdb.old_schema import is_old
 from reconciler.planning.spelling import DisplayNames
@@ -44,6 +47,9 @@ _GONE = (DBState.ABSENT, DBState.EMPTY)
 
 
 _ORPHANS = "bring it back from a backup; a new one would orphan its vmgroups and their volumes"
+
+
+_SHARED = re.compile(VOLUMES + r"(?!\.\.?/)[^/\0]{1,255}/dockvols/vmdkops_config\.db")
 
 
 _Hosts = Mapping[str, ObservedHost | UnreachableHost]
@@ -80,12 +86,19 @@ def earlier_places(
         seen = config_dbs.get(db.location)
         if db.datastore is None or seen is None:
             continue
-        if seen.copied_from is not None:
+        if seen.copied_from is not None and _is_place(seen.copied_from.location, db):
             found.add(seen.copied_from.location)
         elsewhere = _elsewhere(db, resolved, hosts).keys()
         moves = seen.copied_from is not None or seen.state in _GONE
         found |= {place for place in elsewhere if moves or place.host}
     return frozenset(found - config_dbs.keys())
+
+
+def _is_place(location: Location, db: ResolvedConfigDB) -> bool:
+    """Whether a config DB of this one's hosts can be there: a path in a record of a DB is anything."""
+    if location.host:
+        return location.path == AUTH_DB and location.host in db.hosts
+    return _SHARED.fullmatch(location.path) is not None
 
 
 def place_of(host: ObservedHost) -> Location | None:
@@ -131,6 +144,7 @@ def relocation(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, nam
         or _other_users(db, source, resolved, observed)
         or _lost_here(db, target, observed)
         or _not_mounted(db, observed)
+        or _unattested(db, source, old, users, names)
         or _why_not_these(source, old, target, names)
     )
     if hindrance is not None:
@@ -138,7 +152,7 @@ def relocation(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, nam
     present = old is not None and old.state is DBState.PRESENT
     copied = target.copied_from.rows if target.copied_from is not None else None
     fingerprint = old.fingerprint if old is not None else DBState.ABSENT.value
-    copies = present and fingerprint != copied
+    changed = present and fingerprint != copied
     move = MoveDB(
         db.ref,
         Risk.DISRUPTS,
@@ -147,9 +161,9 @@ def relocation(db: ResolvedConfigDB, resolved: Resolved, observed: Observed, nam
         source.path,
         source.host,
         fingerprint,
-        copies,
+        copies=changed or (old is not None and present and old.moving_to != db.location.path),
     )
-    return Relocation(source, None, move, origin is not None, led, old if copies else target)
+    return Relocation(source, None, move, origin is not None, led, old if changed else target)
 
 
 def relocation_change(db: ResolvedConfigDB, found: Relocation, resolved: Resolved, names: DisplayNames) -> Change:
@@ -244,6 +258,23 @@ def _not_mounted(db: ResolvedConfigDB, observed: Observed) -> str | None:
         if isinstance(host, ObservedHost) and db.datastore.id not in host.volumes:
             return f"datastore {db.datastore.name} is not mounted on host/{name}"
     return None
+
+
+def _unattested(
+    db: ResolvedConfigDB,
+    source: Location,
+    old: ObservedConfigDB | None,
+    users: Mapping[Location, list[str]],
+    names: DisplayNames,
+) -> str | None:
+    """Return why the record of a move cannot be believed, or None. Source: docs/domain.md#moving-a-config-db"""
+    if source in users or old is None or old.state is not DBState.PRESENT or old.moving_to == db.location.path:
+        return None
+    return (
+        f"only the records of {db.ref} say that it was; neither the one there nor the link of a host does, so they may "
+        f"be forged. If it was moved, rename {in_words(source, names)}; if not, delete the rows of vdvs_meta whose key "
+        "begins with moved_"
+    )
 
 
 def _why_not_these(

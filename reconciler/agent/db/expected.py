@@ -1,0 +1,225 @@
+"""The rows that a config DB must hold after a transaction, from those before and the actions, worked out without SQL.
+
+Compared with what the tables hold just before COMMIT: whatever else a statement of ours set off is rolled back.
+Source: docs/domain.md#an-untrusted-file
+"""
+
+import binascii
+
+from ..compat import PY2
+from ..wire import Refused
+from . import objects, rows, schema
+from .sqlite import execute
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3
+    from typing import Any, Callable, Dict, Iterable, List, Tuple  # novm
+
+    Row = Tuple[Any, ...]
+    Tables = Dict[str, Dict[Row, Row]]  # by table and primary key
+
+_KEYS = {
+    "tenants": 1,
+    "vms": 1,
+    "privileges": 2,
+    "volumes": 3,
+    "versions": 1,
+    "vdvs_meta": 1,
+    "vdvs_objects": 1,
+    "vdvs_moved_volumes": 3,
+}  # columns of the primary key, which come first
+
+
+def read(connection):
+    # type: (sqlite3.Connection) -> Tables
+    """Return all columns of all rows of the tables that there are. Raises Refused."""
+    names = rows.fetch_all(connection, "SELECT name FROM sqlite_master WHERE type = 'table'")
+    return {
+        name: {tuple(row[: _KEYS[name]]): row for row in _rows(connection, name)} for (name,) in names if name in _KEYS
+    }
+
+
+def _rows(connection, table):
+    # type: (sqlite3.Connection, str) -> Iterable[Row]
+    found = rows.fetch_all(connection, "SELECT * FROM %s NOT INDEXED" % table)
+    return map(_hashable, found) if PY2 else found
+
+
+def _hashable(row):
+    # type: (Row) -> Row
+    return tuple(bytes(cell) if type(cell).__name__ == "buffer" else cell for cell in row)
+
+
+def expect(connection, tables):
+    # type: (sqlite3.Connection, Tables) -> None
+    """Raise Refused `Unexpected` unless the DB holds exactly these rows, of exactly these types."""
+    found = read(connection)
+    for table in sorted(_KEYS):
+        wanted, there = tables.get(table, {}), found.get(table, {})
+        count = execute(connection, "SELECT count(*) FROM %s NOT INDEXED" % table).fetchone()[0] if there else 0
+        if count == len(wanted) and _lines(wanted) == _lines(there):
+            continue
+        keys = [key for key in list(wanted) + list(there) if repr(wanted.get(key)) != repr(there.get(key))]
+        which = (
+            ", ".join(rows.as_text(cell) or "NULL" for cell in keys[0])[:200] if keys else "a row that is there twice"
+        )
+        message = "table %s would not hold what the plan says (%s), so nothing was changed" % (table, which)
+        raise Refused("Unexpected", message)
+
+
+def _lines(table):
+    # type: (Dict[Row, Row]) -> List[str]
+    return sorted(map(repr, table.values()))
+
+
+def after(before, groups, results, stamp, writer):
+    # type: (Tables, List[List[Dict[str, Any]]], List[Dict[str, Any]], Dict[str, Any], Any) -> Tables
+    """Return the rows after the groups that succeeded. Changes `before`, the rows before them."""
+    for name in _KEYS:
+        before.setdefault(name, {})
+    for group, result in zip(groups, results):
+        for action in group if result["ok"] else ():
+            if action["action"] == "RecordObject":
+                _record(before, action, stamp)
+            else:
+                _MEANING[action["action"]](before, action)
+    key = rows.text("writer")
+    before["vdvs_meta"][(key,)] = (key, writer)
+    return before
+
+
+def _create(tables, action):
+    # type: (Tables, Dict[str, Any]) -> None
+    uuid = action["uuid"]
+    tables["tenants"][(uuid,)] = (uuid, action["name"], action["description"], action["default_url"])
+    for access in action["access"]:
+        _set_access(tables, {"uuid": uuid, "access": access})
+    for member in action["members"]:
+        _add(tables, {"uuid": uuid, "member": member})
+
+
+def _update(tables, action):
+    # type: (Tables, Dict[str, Any]) -> None
+    uuid, name, description, url = tables["tenants"][(action["uuid"],)]
+    given, default = action.get("description"), action.get("default_url")
+    after = (uuid, name, description if given is None else given, url if default is None else default)
+    tables["tenants"][(uuid,)] = after
+
+
+def _rename(tables, action):
+    # type: (Tables, Dict[str, Any]) -> None
+    uuid, _, description, url = tables["tenants"][(action["uuid"],)]
+    tables["tenants"][(uuid,)] = (uuid, action["name"], description, url)
+
+
+def _set_access(tables, action):
+    # type: (Tables, Dict[str, Any]) -> None
+    key = (action["uuid"], action["access"]["url"])
+    tables["privileges"][key] = key + tuple(int(action["access"][name]) for _, name, _, _ in schema.ACCESS)
+
+
+def _remove_access(tables, action):
+    # type: (Tables, Dict[str, Any]) -> None
+    del tables["privileges"][(action["uuid"], action["url"])]
+
+
+def _add(tables, action):
+    # type: (Tables, Dict[str, Any]) -> None
+    vm = action["member"]["uuid"]
+    tables["vms"][(vm,)] = (vm, action["uuid"], action["member"]["name"])
+
+
+def _move(tables, action):
+    # type: (Tables, Dict[str, Any]) -> None
+    was = _take(tables, action)
+    vm, name = action["member"]["uuid"], action["member"]["name"]
+    tables["vms"][(vm,)] = (vm, action["uuid"], was[2] if name is None else name)
+
+
+def _name_member(tables, action):
+    # type: (Tables, Dict[str, Any]) -> None
+    was = _take(tables, action)
+    tables["vms"][was[:1]] = was[:2] + (action["member"]["name"],)
+
+
+def _take(tables, action):
+    # type: (Tables, Dict[str, Any]) -> Row
+    """Remove the row of a VM, whose id may be written in capitals, and return it."""
+    vms, vm = tables["vms"], action["member"]["uuid"]
+    if (vm,) not in vms:
+        vm = next(key for (key,) in vms if rows.is_text(key) and key.lower() == vm)
+    return vms.pop((vm,))
+
+
+def _delete(tables, action):
+    # type: (Tables, Dict[str, Any]) -> None
+    uuid = action["uuid"]
+    del tables["tenants"][(uuid,)]
+    for key in [key for key in tables["privileges"] if key[0] == uuid]:
+        del tables["privileges"][key]
+    _forget_uid(tables, uuid)
+
+
+def _forget_uid(tables, uid):
+    # type: (Tables, Any) -> None
+    known = tables["vdvs_objects"]
+    for key in [key for key, row in known.items() if row[1] == uid]:
+        del known[key]
+
+
+def _record(tables, action, stamp):
+    # type: (Tables, Dict[str, Any], Dict[str, Any]) -> None
+    if action["uid"] is not None:
+        _forget_uid(tables, action["uid"])
+    tables["vdvs_objects"][(action["object"],)] = objects.row(action, stamp)
+
+
+def _forget(tables, action):
+    # type: (Tables, Dict[str, Any]) -> None
+    tables["vdvs_objects"].pop((action["object"],), None)
+
+
+def _delete_row(tables, action):
+    # type: (Tables, Dict[str, Any]) -> None
+    table = tables[action["table"]]
+    for key in [key for key in table if [_exact(cell) for cell in key] == action["key"]]:
+        del table[key]
+
+
+def _exact(cell):
+    # type: (Any) -> str
+    """Return `typeof(cell) || ':' || hex(cell)` of SQLite."""
+    if isinstance(cell, float):
+        return "real"  # no row that can be deleted has such a key
+    is_text, is_blob = rows.is_text(cell), isinstance(cell, bytes)
+    kind = "text" if is_text else "blob" if is_blob else "null" if cell is None else "integer"
+    raw = rows.as_bytes(cell) if is_text else cell if is_blob else b"" if cell is None else str(cell).encode("ascii")
+    return "%s:%s" % (kind, binascii.hexlify(raw).decode("ascii").upper())
+
+
+def _upgrade(tables, action):
+    # type: (Tables, Dict[str, Any]) -> None
+    names = {member["uuid"]: member["name"] for member in action["names"]}
+    for key, row in tables["vms"].items():
+        name = row[2] if len(row) > 2 else None
+        tables["vms"][key] = row[:2] + (names.get(key[0]) if name is None else name,)
+    for key, row in tables["versions"].items():
+        tables["versions"][key] = row[:1] + schema.VERSION + row[3:]
+
+
+_MEANING = {
+    "CreateVMGroup": _create,
+    "UpdateVMGroup": _update,
+    "RenameVMGroup": _rename,
+    "SetAccess": _set_access,
+    "RemoveAccess": _remove_access,
+    "AddMember": _add,
+    "MoveMember": _move,
+    "NameMember": _name_member,
+    "RemoveMember": _take,
+    "DeleteVMGroup": _delete,
+    "ForgetObject": _forget,
+    "DeleteRow": _delete_row,
+    "UpgradeDB": _upgrade,
+}  # type: Dict[str, Callable[[Tables, Dict[str, Any]], Any]]
