@@ -102,10 +102,11 @@ def advisories(vulnerable: str) -> Iterator[str]:
 
 def audit(*options: str) -> subprocess.CompletedProcess[str]:
     command: list[str | Path] = [PIP_AUDIT, ROOT / ".ci" / "audit.py", ROOT / "requirements-run.lock", *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100)
+    return subprocess.run(command, capture_output=True, text=True, timeout=250)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @needs_tools
 def test_the_audit_fails_for_a_hole_and_for_nothing_else() -> None:
     with advisories("asyncssh") as server:
@@ -122,12 +123,13 @@ def test_the_audit_fails_for_a_hole_and_for_nothing_else() -> None:
 
 def release(folder: Path) -> dict[str, bytes]:
     make = ["make", "-s", "-o", "install", "-o", ".venv/supply/.made", "release", f"DIST={folder}"]
-    done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, timeout=250)
     assert done.returncode == 0, done.stderr
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @needs_tools
 def test_a_release_is_the_same_each_time_and_says_of_what_it_is_made(tmp_path: Path) -> None:
     made, again = release(tmp_path / "one"), release(tmp_path / "two")
