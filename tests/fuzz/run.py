@@ -37,6 +37,7 @@ GROWTH = 48 * 2**20  # bytes from the second round to the last
 ROUND = 150  # inputs
 LONGEST = 64 * 2**10  # bytes of an input
 STUCK = 3 * SLOW  # seconds without any sign: code in C hangs, which no alarm interrupts
+METHOD = "spawn"  # each process imports what it needs, and inherits nothing
 
 Edit = tuple[str, int, int, bytes]
 
@@ -114,14 +115,15 @@ class Worker:
     def _one(self, data: bytes) -> None:
         self.current.write_bytes(data)
         before = _peak()
-        signal.setitimer(signal.ITIMER_REAL, SLOW)
         try:
-            self.target.run(data)
+            signal.setitimer(signal.ITIMER_REAL, SLOW)
+            try:
+                self.target.run(data)
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
         except TooSlow:
             keep(self.name, "hang", data, traceback.format_exc())
             os._exit(1)
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
         self.tried += 1
         if _peak() - before > MEMORY:
             keep(self.name, "memory", data, f"takes {(_peak() - before) >> 20} MiB")
@@ -164,7 +166,9 @@ def fuzz(name: str, seconds: float, start: int) -> bool:
     """Fuzz one target in a process of its own, for so long. False: something was found."""
     with tempfile.TemporaryDirectory(prefix="vdvs-fuzz-") as folder:
         current = Path(folder) / "current"
-        process = multiprocessing.get_context("spawn").Process(target=_work, args=(name, folder, seconds, start))
+        process: Any = multiprocessing.get_context(METHOD).Process(  # type: ignore[attr-defined] # of a method
+            target=_work, args=(name, folder, seconds, start)
+        )
         process.start()
         began = time.time()
         while process.is_alive():
@@ -175,10 +179,10 @@ def fuzz(name: str, seconds: float, start: int) -> bool:
                 process.join()
                 keep(name, "hang", current.read_bytes() if current.exists() else b"", f"no sign for {silent:.0f} s")
                 return False
-        if process.exitcode not in (0, 1):
+        if process.exitcode not in (0, 1):  # 1: it has kept what it found, or could not begin
             data = current.read_bytes() if current.exists() else b""
             keep(name, "crash", data, f"the process ended with code {process.exitcode}")
-        return process.exitcode == 0
+        return bool(process.exitcode == 0)
 
 
 def replay(path: Path) -> None:

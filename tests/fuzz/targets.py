@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,8 +52,10 @@ NAMES = [
 class Target(Protocol):
     """Something that reads."""
 
-    seeds: list[bytes]
-    """Inputs that are right, or almost: what is tried is made from them."""
+    @property
+    def seeds(self) -> Sequence[bytes]:
+        """Inputs that are right, or almost: what is tried is made from them."""
+        ...
 
     def run(self, data: bytes) -> None:
         """Read this. Raises what nobody expects."""
