@@ -12,9 +12,10 @@ from msgspec.structs import replace
 from reconciler.controller.brake import REST, Brake
 from reconciler.controller.mode import Mode, ignored
 from reconciler.controller.transitions import State, transitions
+from reconciler.model.base import clip
 from reconciler.model.diff import Diff
 from reconciler.model.errors import InvalidManifestsError, VdvsError
-from reconciler.model.events import Event, EventKind, Pass, ReportedEvent, Revision, Trigger
+from reconciler.model.events import Event, EventKind, Pass, ReportedEvent, Revision, Trigger, bounded
 from reconciler.model.kinds.site import Site
 from reconciler.model.outcome import Assessment, Outcome
 from reconciler.model.ownership import Applying
@@ -40,7 +41,8 @@ class Loaded(Struct, frozen=True):
 class Edges(Struct, frozen=True):
     """The connections of a watch to the outside.
 
-    `monotonic`: seconds that never go back; `new_id`: a unique text; `load` may be called from another thread.
+    `monotonic`: seconds that never go back; `new_id`: a unique text; `load` may be called from another thread. `keep`
+    stores an event that is too large for the listeners, and returns where.
     """
 
     load: Callable[[], Loaded]
@@ -49,6 +51,7 @@ class Edges(Struct, frozen=True):
     clock: Clock
     monotonic: Callable[[], float]
     new_id: Callable[[], str]
+    keep: Callable[[Event], str] = lambda _: "the output of `vdvs diff`"
 
 
 class Watch:
@@ -90,7 +93,7 @@ class Watch:
             self._failed(_sentence(error))
         else:
             self._succeeded(outcome)
-        failure, revision = self._failure, self._loaded.revision
+        failure, revision = clip(self._failure), self._loaded.revision
         ended = self._edges.clock.now()
         done = Pass(self._id, trigger, started, ended, revision, outcome, failure, tuple(self._events))
         self._notify_listeners(lambda listener: listener.on_pass(done))
@@ -183,6 +186,7 @@ class Watch:
         self._failure = text
 
     def _report(self, event: Event) -> None:
+        event = bounded(event, self._edges.keep)
         reported = ReportedEvent(self._edges.clock.now(), event, self._id, self._loaded.revision)
         self._events.append(reported)
         self._notify_listeners(lambda listener: listener.on_event(reported))

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 
-from reconciler.model.events import EventKind, Pass, ReportedEvent
+from reconciler.model.events import EventKind, Pass, ReportedEvent, cut_change
 from reconciler.model.outcome import Assessment
 from reconciler.planning.conditions import conditions
 from reconciler.planning.joined import Joined
@@ -24,6 +24,7 @@ from reconciler.render.tables import row_data, rows
 MOST_EVENTS: Final = 200
 MOST_CLIENTS: Final = 100
 _BACKLOG: Final = 500  # messages that a client may be behind before it has to connect again
+_IN_FULL: Final = "the output of `vdvs diff`"
 _SILENT: Final = (EventKind.STARTED, EventKind.STOPPED)
 
 Message = tuple[str, str]  # the name of a server-sent event, and its data as JSON
@@ -178,7 +179,9 @@ def _page_json(snapshot: dict[str, Any], seen: Assessment | None) -> bytes:
         judged = _list(status.pop("conditions"))
         parts["status"] = _mapping({**{key: _encode(value) for key, value in status.items()}, "conditions": judged})
         shown = (change for change in seen.diff.changes if change.fields or change.notes)
-        parts["changes"] = _mapping({str(change.ref): _encode(change_data(change)) for change in shown})
+        parts["changes"] = _mapping(
+            {str(change.ref): _encode(change_data(cut_change(change, _IN_FULL))) for change in shown}
+        )
     return _mapping(parts).encode("ascii")
 
 

@@ -17,6 +17,7 @@ from reconciler.hosts.lines import CHUNK, READ_AHEAD, Channel
 from reconciler.model.errors import HostUnreachableError
 from reconciler.ports import HostAgent
 
+_UMASK = 0o022  # as on ESXi, whatever that of this process is
 _PATIENCE = 5.0  # seconds for an agent to end by itself once its input has ended
 
 
@@ -51,7 +52,7 @@ class LocalHosts:
             # A session of its own: an interrupt at the keyboard must not kill an agent in the middle of a write.
             process = await asyncio.create_subprocess_exec(
                 self._interpreter, "-I", "-S", "-c", BOOTSTRAP, str(root),
-                stdin=PIPE, stdout=PIPE, stderr=DEVNULL, limit=READ_AHEAD // 2, start_new_session=True,
+                stdin=PIPE, stdout=PIPE, stderr=DEVNULL, limit=READ_AHEAD // 2, start_new_session=True, umask=_UMASK,
             )  # fmt: skip
         except OSError as error:
             raise HostUnreachableError(f"{name}: the agent cannot be started: {error.strerror}") from error

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 
 Path = tuple[str | int, ...]
@@ -13,6 +14,7 @@ Path = tuple[str | int, ...]
 
 _LONGEST = 60
 _LONGEST_PATH = 160
+_MOST_CHOICES = 2000
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]+")
 _KINDS = {"string": "a string", "object": "a mapping", "array": "a list", "boolean": "true or false"}
 _KINDS |= {"integer": "a whole number", "number": "a number", "null": "nothing"}
@@ -73,7 +75,7 @@ def dotted(path: Path) -> str:
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:
     """Return the choice that `word` was probably meant to be, if one is close."""
-    folded = {choice.lower(): choice for choice in sorted(choices)}
+    folded = {choice.lower(): choice for choice in islice(sorted(choices), _MOST_CHOICES)}
     found = get_close_matches(word[:100].lower(), folded, n=1, cutoff=0.6)
     return folded[found[0]] if found else None
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
-from reconciler.model.base import Strict
+from msgspec.json import encode
+from msgspec.structs import replace
+
+from reconciler.model.base import Strict, clip
 from reconciler.model.diff import Change
 from reconciler.model.outcome import Outcome
 from reconciler.model.refs import ObjectRef
@@ -63,6 +68,43 @@ class Event(Strict, frozen=True):
     ref: ObjectRef | None
     message: str
     change: Change | None = None
+
+
+LARGEST_EVENT: Final = 16384  # bytes
+_LINES, _LINE = 10, 500  # of a message that is too large: how many are kept, and characters of each
+
+
+def bounded(event: Event, keep: Callable[[Event], str]) -> Event:
+    """Return the event, cut to a size that every listener can take. `keep` is given one that is too large, and returns
+    where all of it can be read.
+    """
+    change = event.change
+    told = event.message, None if change is None else _told(change)
+    if len(encode(told)) <= LARGEST_EVENT:
+        return event
+    where = keep(event)
+    return replace(event, message=_cut(event.message, where), change=change and cut_change(change, where))
+
+
+def cut_change(change: Change, where: str) -> Change:
+    """Return a change as one line, and where all of it can be read."""
+    if len(encode(_told(change))) <= LARGEST_EVENT:
+        return change
+    note = f"{len(change.fields)} fields differ, too much to show here; all of it is in {where}"
+    reason = clip(change.reason, _LINE)
+    return Change(change.ref, change.op, reason, risk=change.risk, notes=(note,), claim=clip(change.claim, _LINE))
+
+
+def _told(change: Change) -> tuple[object, ...]:
+    return change.reason, change.fields, change.notes, change.held, change.rights, change.claim
+
+
+def _cut(message: str, where: str) -> str:
+    first, *more = message.splitlines() or [""]
+    kept = [clip(line, _LINE) for line in (first, *more[:_LINES])]
+    if len(kept) <= len(more):
+        kept.append(f"and {len(more) + 1 - len(kept)} more lines; all of it is in {where}")
+    return "\n".join(kept)
 
 
 class Revision(Strict, frozen=True):

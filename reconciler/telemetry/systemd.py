@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from reconciler.model.events import EventKind, Pass, ReportedEvent
 from reconciler.render.text import clean
 
+_LONGEST = 500  # characters of a status; a longer datagram may not be taken
+
 
 class ServiceManager:
     """Implements `ports.Listener`. Does nothing without `NOTIFY_SOCKET` in the environment."""
@@ -31,7 +33,7 @@ class ServiceManager:
         status = done.failure or (
             "in sync" if done.outcome and (done.outcome.after or done.outcome.before).diff.in_sync else "drifted"
         )
-        self._send(("" if self._ready else "READY=1\n") + f"STATUS={clean(status.splitlines()[0])}")
+        self._send(("" if self._ready else "READY=1\n") + f"STATUS={clean(status.splitlines()[0])[:_LONGEST]}")
         self._ready = True
 
     def _send(self, state: str) -> None:

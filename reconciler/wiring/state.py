@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from reconciler import private
 from reconciler.model.errors import UsageError
+from reconciler.model.events import Event, ReportedEvent
 from reconciler.model.kinds.site import Site
+
+MOST_KEPT: Final = 20
 
 
 def state_folder() -> Path:
@@ -30,6 +36,31 @@ def known_state_folder() -> Path | None:
     home = os.path.expanduser("~/.local/state")  # noqa: PTH111 - Path.expanduser raises for a user without a home
     base = given if given.startswith("/") else home
     return Path(base) / "vdvs" if base.startswith("/") else None
+
+
+class LargeEvents:
+    """Events that are too large to be sent around, as files in `folder` (None: nowhere): the last MOST_KEPT."""
+
+    def __init__(self, folder: Path | None, now: Callable[[], datetime]) -> None:
+        self._folder = folder
+        self._now = now
+
+    def keep(self, event: Event) -> str:
+        """Store an event; return its file, or where else to look."""
+        if self._folder is None:
+            return "the output of `vdvs diff`"
+        from reconciler.render.data import to_json  # slow to import, and seldom needed
+        from reconciler.render.events import event_data
+
+        data = event_data(ReportedEvent(self._now(), event))
+        file = self._folder / f"{self._now():%Y%m%dT%H%M%S%fZ}.json"
+        try:
+            private.write(file, to_json(data).encode("ascii"))
+            for old in sorted(self._folder.glob("*Z.json"))[:-MOST_KEPT]:
+                old.unlink()
+        except (OSError, UsageError) as error:
+            return f"the output of `vdvs diff` ({file} cannot be written: {getattr(error, 'strerror', None) or error})"
+        return str(file)
 
 
 def history_file(site: Site) -> Path:

@@ -99,3 +99,27 @@ def test_the_compose_file_starts_a_watch_beside_a_git_sync() -> None:
     mine, theirs = ({volume.split(":")[0] for volume in service["volumes"]} for service in (watch, sync))
     assert mine & theirs == {"manifests"}
     assert set(data["volumes"]) == {"manifests", "state"}
+
+
+def test_what_the_unit_may_do_is_little(tmp_path: Path) -> None:
+    """Whoever takes over the watch should gain no more than its keys."""
+    if shutil.which("systemd-analyze") is None:
+        text = (DEPLOY / "vdvs-watch.service").read_text()
+        assert {"NoNewPrivileges=yes", "ProtectSystem=strict", "CapabilityBoundingSet=", "MemoryMax=2G"} <= {
+            *text.split()
+        }
+        return
+    line = ["systemd-analyze", "security", "--offline=true", "--threshold=15", str(DEPLOY / "vdvs-watch.service")]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-300:]
+
+
+def test_the_containers_have_no_rights_and_write_into_volumes_only() -> None:
+    data: Any = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    for service in data["services"].values():
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert {"mem_limit", "pids_limit"} <= service.keys()
+    watch = data["services"]["watch"]
+    assert [volume for volume in watch["volumes"] if not volume.endswith(":ro")] == ["state:/var/lib/vdvs"]

@@ -70,7 +70,7 @@ def rollback(
     session = open_session(paths, site)
     if backup is None:
         return _list(session, config_db, output)
-    by = applying(paths, named=named_set, reason=reason or f"rollback to {backup}")
+    by = applying(paths, session.seen, named=named_set, reason=reason or f"rollback to {backup}")
     rolling, policy, found = _read(session, config_db, backup, by, allow_destroy)
     if dry_run or out is not None:
         code = _plan(rolling, policy, out, expires, output)
