@@ -253,7 +253,7 @@ def test_what_drifts_back_again_and_again_is_left_alone_until_its_manifest_chang
     told = script.run(HEALS)
     assert [line.split()[0] for line in told] == ["drifted", "healed"] * 3 + ["braked"]
     assert told[-1] == (
-        "braked something keeps changing it (service); the last apply recorded in the config DB is by ann@ws on"
+        "braked something keeps changing it (service); the last known apply is by ann@ws (claimed by the config DB) on"
         " 2026-11-23 20:15 UTC of git 4f2c1ab; it is not healed for 60 minutes, or until its manifest changes"
     )
     assert [HOST in dict(policy.held) for policy in script.policies] == [False, False, False, True, False]
