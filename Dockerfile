@@ -21,8 +21,8 @@ RUN /build/bin/python -m build --wheel --no-isolation --outdir /dist \
 
 FROM ${PYTHON}
 COPY --from=build /opt/vdvs /opt/vdvs
-# git tells from which commit the manifests are.
-RUN apt-get update && apt-get install --yes --no-install-recommends git && rm -rf /var/lib/apt/lists/*
+# git tells from which commit the manifests are, ssh-keygen whose signature it has.
+RUN apt-get update && apt-get install --yes --no-install-recommends git openssh-client && rm -rf /var/lib/apt/lists/*
 # What a watch keeps: its history, and logins that were refused.
 RUN install -d -o 10001 -g 10001 /var/lib/vdvs
 ENV PATH=/opt/vdvs/bin:$PATH PYTHONUNBUFFERED=1 XDG_STATE_HOME=/var/lib/vdvs

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from reconciler.model.files import FileNames
     from reconciler.model.inventory import Inventory
     from reconciler.model.kinds import FileAction
-    from reconciler.model.kinds.configdb import Backup, ObservedConfigDB
+    from reconciler.model.kinds.configdb import Backup, BackupOrigin, ObservedConfigDB
     from reconciler.model.kinds.host import HostAction, ObservedHost
     from reconciler.model.kinds.vmgroup import LinkAction
     from reconciler.model.outcome import ActionResult, Assessment, BackupMade
@@ -86,11 +86,12 @@ class HostAgent(Protocol):
         ...
 
     async def backups(self, path: str) -> tuple[Backup, ...]:
-        """Return the backups of the config DB at `path`, oldest first. Writes nothing."""
+        """Return the backups of the config DB at `path`: those that vdvs made last, oldest first. Writes nothing."""
         ...
 
-    async def read_backup(self, path: str, name: str) -> ObservedConfigDB:
-        """Return the content of the backup called `name`. Writes nothing. Refused with `Missing` if there is none."""
+    async def read_backup(self, path: str, name: str) -> tuple[ObservedConfigDB, BackupOrigin]:
+        """Return the content of the backup called `name`, and whether vdvs made it so. Writes nothing. Refused with
+        `Missing` if there is none."""
         ...
 
     async def apply_db(self, plan: DBPlan, now: datetime) -> DBResult:

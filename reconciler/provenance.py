@@ -1,15 +1,13 @@
 """Where manifests come from and who applies them: the set, the user, the git commit, the reason.
 
-Without git, or outside a checkout, there is no commit and no set.
+Outside a checkout there is no commit and no set.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -17,15 +15,18 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reconciler import checkout
+from reconciler.loader.files import Seen
 from reconciler.model.errors import UsageError
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.who import who
 
 _LONGEST_SET: Final = 200
 _LONGEST_REASON: Final = 1000
-_TIMEOUT: Final = 5.0
-_COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_LIKE_SCP: Final = re.compile(r"[^/:]+:(?!//)(.*)", re.DOTALL)
+_MOST_DIFFERENCES: Final = 1000
+_LIKE_SCP: Final = re.compile(r"([^/:]+):(?!//)(.*)", re.DOTALL)
+_OLD_AZURE: Final = ".visualstudio.com"
+_AZURE: Final = ("dev.azure.com", _OLD_AZURE)
 
 
 class Checkout(Struct, frozen=True):
@@ -35,44 +36,88 @@ class Checkout(Struct, frozen=True):
     repository: str
     below: str
     commit: str | None
+    git: checkout.Repository
 
 
 def applying(
     paths: Sequence[str],
+    seen: Seen,
     *,
     selector: str | None = None,
     named: str | None = None,
     prune: bool = False,
     reason: str | None = None,
+    signers: str | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Applying:
     """Return who applies these manifests, from which set and commit, and why.
 
-    Raises UsageError for a set that cannot be pruned, and for a name or a reason that cannot be recorded.
+    `seen`: what was read from `paths`; `signers`: a file of allowed signers, one of which must have signed the commit
+    of everything that was read; `tell` is called with what could not be read of a repository. Raises UsageError for a
+    set that cannot be pruned, for a name or a reason that cannot be recorded, and for manifests without such a
+    signature.
     """
     name, why = _one_line("--set", named, _LONGEST_SET), _one_line("--reason", reason, _LONGEST_REASON)
     if prune:
         _check_prune(paths, selector, named)
-    checkouts = _checkouts(paths)
+    checkouts, trouble = _checkouts(paths)
     found = _as_set(paths, checkouts, name)
     if prune and not found:
-        raise UsageError(
-            f"--prune needs --set NAME here: {', '.join(paths)} is not in a git repository, so sets of manifests "
-            "cannot be told apart"
-        )
+        why_not = trouble or f"{', '.join(paths)} is not in a git repository"
+        raise UsageError(f"--prune needs --set NAME here: {why_not}, so sets of manifests cannot be told apart")
+    first = next(iter(checkouts), None)
     stamp = Stamp(who(), why)
-    if checkouts and (first := checkouts[0]) is not None and first.commit is not None:
-        files = [Path(path).absolute() for path in paths if path != "-"]
-        stamp = replace(stamp, commit=first.commit, dirty=_is_dirty(_folder(files[0]), files))
+    differences: list[str] = []
+    if first is not None and first.commit is not None and not trouble:
+        try:
+            differences = _compared(first, seen, None if signers is None else _allowed(signers, first))
+        except checkout.BadSignatureError as error:
+            raise UsageError(f"--require-signature: commit {first.commit[:12]}: {error}") from error
+        except checkout.UnreadableRepositoryError as error:
+            differences = [trouble := f"the repository {first.git.top} cannot be read: {error}"]
+        stamp = replace(stamp, commit=first.commit, dirty=bool(differences))
+    if signers is not None:
+        if stamp.commit is None or trouble:
+            raise UsageError(f"--require-signature: {trouble or 'the manifests are not in a commit of git'}")
+        if differences:
+            raise UsageError(f"--require-signature: {differences[0]}: only what is in the signed commit is applied")
+    untold = [trouble] if trouble else [each for each in differences if "cannot be compared" in each]
+    if untold:
+        tell(f"{untold[0]}; so whether the manifests are those of a commit is not known")
     return Applying(found, stamp, _is_whole(paths, selector, named), prune)
+
+
+def _allowed(signers: str, place: Checkout) -> Path:
+    """Return the file of allowed signers. Raises UsageError if a push can write it, or it is not there."""
+    file = Path(signers).resolve()
+    if not file.is_file():
+        raise UsageError(f"--require-signature {signers}: there is no such file")
+    if file.is_relative_to(place.git.top):
+        raise UsageError(
+            f"--require-signature {signers}: it is in the repository that it is to judge; keep it where no push writes"
+        )
+    return file
 
 
 def reading(paths: Sequence[str], selector: str | None = None) -> Applying:
     """Return the same for a command that only reads: without a user and a commit."""
-    return Applying(_as_set(paths, _checkouts(paths), ""), Stamp(""), _is_whole(paths, selector, None))
+    return Applying(_as_set(paths, _checkouts(paths)[0], ""), Stamp(""), _is_whole(paths, selector, None))
 
 
-def _checkouts(paths: Sequence[str]) -> list[Checkout | None]:
-    return [_checkout(_folder(Path(path).resolve())) for path in paths if path != "-"]
+def _checkouts(paths: Sequence[str]) -> tuple[list[Checkout | None], str]:
+    """Return where each path is in git, and what could not be read of a repository (empty: nothing)."""
+    found: list[Checkout | None] = []
+    trouble = ""
+    for path in paths:
+        if path == "-":
+            continue
+        folder = _folder(Path(path).resolve())
+        try:
+            found.append(_checkout(folder))
+        except checkout.UnreadableRepositoryError as error:
+            found.append(None)
+            trouble = trouble or f"the repository of {folder} cannot be read: {error}"
+    return found, trouble
 
 
 def _folder(path: Path) -> Path:
@@ -118,52 +163,51 @@ def _one_line(option: str, text: str | None, longest: int) -> str:
 
 
 def _checkout(folder: Path) -> Checkout | None:
-    """Return where this folder is in git; None: not in git, or git is not installed."""
-    known = _git(folder, "rev-parse", "--show-toplevel", "--show-prefix", "HEAD", even_failing=True)
-    lines = (known or "").split("\n")
-    if len(lines) < 2 or not lines[0]:
+    """Return where this folder is in git; None: not in git. Raises UnreadableRepositoryError."""
+    found = checkout.find(folder)
+    if found is None:
         return None
-    origin = _repository(_git(folder, "config", "--get", "remote.origin.url") or "")
-    commit = lines[2] if _COMMIT.fullmatch("".join(lines[2:3])) else None
-    return Checkout(origin or Path(lines[0]).name, lines[1].rstrip("/"), commit)
+    below = folder.relative_to(found.top).as_posix()
+    return Checkout(_repository(found.remote) or found.top.name, "" if below == "." else below, found.head, found)
 
 
-def _is_dirty(folder: Path, paths: Sequence[Path]) -> bool:
-    """Return whether these manifests differ from the commit."""
-    changes = _git(folder, "status", "--porcelain", "-z", "--", *map(str, paths)) or ""
-    return any(map(_counts, changes.split("\0")))
+def _compared(place: Checkout, seen: Seen, signers: Path | None) -> list[str]:
+    """Return how what was read differs from the commit. Raises UnreadableRepositoryError and BadSignatureError."""
+    if place.commit is None:
+        return []
+    with checkout.Commit(place.git, place.commit) as commit:
+        if signers is not None:
+            checkout.verify(commit.raw, signers)
+        return list(islice(commit.differences(seen), _MOST_DIFFERENCES))
 
 
 def _repository(url: str) -> str:
-    """Return the name of a repository, `acme/site`, without the protocol, host and credentials of its URL."""
+    """Return the name of a repository, `acme/site`, without the protocol, host, port and credentials of its URL.
+
+    It is the same for all addresses of a repository: Bitbucket's begin with `scm` by https only; Azure's contain `_git`
+    by https, and begin with `v3` by SSH.
+    """
+    host = ""
     if "://" in url:
-        parts = urlsplit(url)
-        path, remote = parts.path, parts.scheme != "file"
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return ""
+        path, remote, host = parts.path, parts.scheme != "file", parts.hostname or ""
     elif scp := _LIKE_SCP.fullmatch(url):
-        path, remote = scp[1], True
+        path, remote, host = scp[2], True, scp[1].rpartition("@")[2].lower()
     else:
         path, remote = url, False
     path = path.strip("/").removesuffix(".git").rstrip("/")
-    return path if remote else path.rpartition("/")[2]
-
-
-def _counts(entry: str) -> bool:
-    """Return whether this is a manifest, or a new folder that may hold some; a lab beside the manifests is neither."""
-    name = entry.rstrip("/").rsplit("/", 1)[-1].rsplit(" ", 1)[-1]
-    return name.endswith((".yaml", ".yml")) or (entry.endswith("/") and not name.startswith("."))
-
-
-def _git(folder: Path, *words: str, even_failing: bool = False) -> str | None:
-    git = shutil.which("git")
-    if git is None:
-        return None
-    # fsmonitor off: a checkout's own configuration must not make us run a program of its choice.
-    line = [git, "-C", str(folder), "-c", "core.fsmonitor=false", *words]
-    environment = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}
-    try:
-        done = subprocess.run(  # noqa: S603 - git, with fixed arguments
-            line, capture_output=True, text=True, timeout=_TIMEOUT, env=environment, check=False, errors="replace"
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 or even_failing else None
+    if not remote:
+        return path.rpartition("/")[2]
+    names = [part for part in path.split("/") if part]
+    if url.startswith("http") and names[:1] == ["scm"] and len(names) == 3:
+        names = names[1:]
+    if host.endswith(_AZURE):
+        names = [part for part in names[names[:1] == ["v3"] :] if part not in ("_git", "DefaultCollection")]
+        if host.endswith(_OLD_AZURE) and not host.startswith(("vs-ssh.", "ssh.")):
+            names.insert(0, host.partition(".")[0])
+        if len(names) == 2:  # the repository that is called like its project
+            names.append(names[1])
+    return "/".join(names)

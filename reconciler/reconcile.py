@@ -208,7 +208,7 @@ async def reconcile(desired: Desired, world: World, policy: Policy, applying: Ap
         world.books.end(done.results, done.backups, now)
         steps = _planned(now, policy, applying)
         rounds += 1
-        if not steps.empty and not now.diff.in_sync:  # else it only records what has been done
+        if not steps.empty and not now.diff.settled:  # else it only records what has been done
             world.observer.planned_again((replanned or [before.diff])[-1], now.diff)
             replanned.append(now.diff)
     learn(world, now)
@@ -257,7 +257,7 @@ async def carry_out(saved: SavedPlan, world: World, approval: Approval) -> Outco
     saved = _signed(saved, approval.by)
     before = await assess(saved.desired, world, saved.applying, dict(saved.drawn))
     steps = _planned(before, saved.policy, saved.applying)
-    if steps.empty and before.diff.of(saved.policy.objects).in_sync:  # done already, by this very plan or otherwise
+    if steps.empty and before.diff.of(saved.policy.objects).settled:  # done already, by this very plan or otherwise
         return Outcome(before, steps, (), None, verdicts(before.diff, steps, (), None))
     refused = invalidated(saved, before.diff, steps)
     if refused:

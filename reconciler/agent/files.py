@@ -7,11 +7,14 @@ import os
 import re
 import time
 
+from .folders import NO_FOLLOW
 from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, List, Optional  # novm
+
+    from .folders import Folder
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 BUSY = (errno.EBUSY, errno.EAGAIN)  # on VMFS: another host has it open
@@ -32,10 +35,10 @@ def refusal(error, doing):
     return Refused(reason, "%s: %s" % (doing, error.strerror or error))
 
 
-def temporary(real):
+def temporary(name):
     # type: (str) -> str
-    """Return a new name beside `real` for a file that will be renamed: `<real>.new-<random>`."""
-    return "%s.new-%016x" % (real, int(binascii.hexlify(os.urandom(8)), 16))
+    """Return a new name for a file that will be renamed to `name`: `<name>.new-<random>`."""
+    return "%s.new-%016x" % (name, int(binascii.hexlify(os.urandom(8)), 16))
 
 
 def is_temporary(name):
@@ -44,67 +47,41 @@ def is_temporary(name):
     return _TEMPORARY.search(name) is not None
 
 
-def make_folders(real):
-    # type: (str) -> None
-    """Make the folder `real` and its parents, if missing."""
-    try:
-        os.makedirs(real)
-    except OSError as error:
-        if error.errno != errno.EEXIST or not os.path.isdir(real):
-            raise
+def replace(folder, name, content, mode=0o644, like=None, last_look=None):
+    # type: (Folder, str, bytes, int, Optional[os.stat_result], Optional[Callable[[], None]]) -> None
+    """Write a file beside its name and rename it in one step. `like`: see `Folder.write_new`.
 
-
-def sync_folder(real):
-    # type: (str) -> None
-    """Make the names in a folder durable, where the file system supports that."""
+    `last_look` is called just before the rename, and may raise.
+    """
+    beside = temporary(name)
     try:
-        handle = os.open(real, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:
-        pass
+        folder.write_new(beside, content, mode, like)
+        if last_look is not None:
+            last_look()
+        folder.rename(beside, name)
     finally:
-        os.close(handle)
+        folder.discard(beside)
+    folder.sync()
+    remove_leftovers(folder, name)
 
 
-def sync_file(real):
-    # type: (str) -> None
-    """Make the content of a file durable."""
-    handle = os.open(real, os.O_RDWR)
+def replace_link(folder, name, target):
+    # type: (Folder, str, str) -> None
+    """Point the link `name` to `target` in one step, so that there is no moment without it."""
+    beside = temporary(name)
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def remove(real):
-    # type: (str) -> None
-    """Remove a file if it is there and can be removed."""
-    try:
-        os.remove(real)
-    except OSError:
-        pass
-
-
-def replace_link(real, target):
-    # type: (str, str) -> None
-    """Point the link `real` to `target` in one step, so that there is no moment without it."""
-    beside = temporary(real)
-    try:
-        os.symlink(target, beside)
-        os.rename(beside, real)
-    except OSError:
-        remove(beside)
+        folder.link(beside, target)
+        folder.rename(beside, name)
+    except EnvironmentError:
+        folder.discard(beside)
         raise
-    remove_leftovers(real)
-    sync_folder(os.path.dirname(real))
+    remove_leftovers(folder, name)
+    folder.sync()
 
 
-def publish(finished, real, over_empty=False):
-    # type: (str, str, bool) -> bool
-    """Rename the file `finished` to `real` if nothing is there, or (`over_empty`) if an empty file is there.
+def publish(folder, finished, name, over_empty=False):
+    # type: (Folder, str, str, bool) -> bool
+    """Rename the file `finished` to `name` if nothing is there, or (`over_empty`) if an empty file is there.
 
     Returns False if another file is there, or is being put there.
     ESXi's file systems have no hard links, so the name is first claimed with an empty file of our own. Only the holder
@@ -112,23 +89,23 @@ def publish(finished, real, over_empty=False):
     """
     flags = os.O_RDWR if over_empty else os.O_RDWR | os.O_CREAT | os.O_EXCL
     try:
-        claim = os.open(real, flags, 0o600)
+        claim = folder.open(name, flags)
     except OSError as error:
         if error.errno in (errno.EEXIST, errno.ENOENT):
             return False
         raise
     try:
-        if not (_still_empty(claim, real) and _lock(claim) and _still_empty(claim, real)):
+        if not (_still_empty(claim, folder, name) and _lock(claim) and _still_empty(claim, folder, name)):
             return False
         try:
-            os.rename(finished, real)
+            folder.rename(finished, name)
         except OSError:
-            if not over_empty and _still_empty(claim, real):
-                remove(real)
+            if not over_empty and _still_empty(claim, folder, name):
+                folder.discard(name)
             raise
     finally:
         os.close(claim)
-    sync_folder(os.path.dirname(real))
+    folder.sync()
     return True
 
 
@@ -143,45 +120,38 @@ def _lock(handle):
     return True
 
 
-def _still_empty(handle, real):
-    # type: (int, str) -> bool
+def _still_empty(handle, folder, name):
+    # type: (int, Folder, str) -> bool
     """Return whether the name still leads to the open file, and that file is still empty."""
-    mine = os.fstat(handle)
-    try:
-        there = os.lstat(real)
-    except OSError:
-        return False
-    return mine.st_size == 0 and (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
+    mine, there = os.fstat(handle), folder.look(name)
+    return there is not None and mine.st_size == 0 and (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
 
 
-def leftovers(real, older_than=None):
-    # type: (str, Optional[int]) -> List[str]
-    """Return the names of unfinished files of writers of `real`, as `temporary` made them.
+def leftovers(folder, name, older_than=None):
+    # type: (Folder, str, Optional[int]) -> List[str]
+    """Return the names of unfinished files of writers of `name`, as `temporary` made them.
 
     `older_than`: only those of at least this age in seconds.
     """
-    folder, wanted = os.path.split(real)
     try:
-        names = sorted(os.listdir(folder))
-    except OSError:
+        names = sorted(folder.names())
+        found = [each for each in names if _TEMPORARY.search(each) and _TEMPORARY.sub("", each) == name]
+        return [each for each in found if older_than is None or _age(folder, each) > older_than]
+    except (EnvironmentError, Refused):
         return []
-    found = [name for name in names if _TEMPORARY.search(name) and _TEMPORARY.sub("", name) == wanted]
-    return [name for name in found if older_than is None or _age(os.path.join(folder, name)) > older_than]
 
 
-def remove_leftovers(real, older_than=3600):
-    # type: (str, Optional[int]) -> None
-    """Remove the `leftovers` of `real`. Pass no age only while holding a lock that keeps others from making any."""
-    for name in leftovers(real, older_than):
-        remove(os.path.join(os.path.dirname(real), name))
+def remove_leftovers(folder, name, older_than=3600):
+    # type: (Folder, str, Optional[int]) -> None
+    """Remove the `leftovers` of `name`. Pass no age only while holding a lock that keeps others from making any."""
+    for each in leftovers(folder, name, older_than):
+        folder.discard(each)
 
 
-def _age(real):
-    # type: (str) -> float
-    try:
-        return time.time() - os.lstat(real).st_mtime
-    except OSError:
-        return 0.0
+def _age(folder, name):
+    # type: (Folder, str) -> float
+    found = folder.look(name)
+    return 0.0 if found is None else time.time() - found.st_mtime
 
 
 def stamp(real, look=os.stat):
@@ -207,7 +177,7 @@ def stat_through_open(real):
     On NFS a plain `stat` may be answered from a cache that is a minute old. Not to be used while this process has the
     file open through SQLite: closing the descriptor would drop SQLite's locks.
     """
-    descriptor = os.open(real, os.O_RDONLY)
+    descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | NO_FOLLOW)
     try:
         return os.fstat(descriptor)
     finally:

@@ -13,6 +13,7 @@ Source: docs/domain.md#boot-script
 import errno
 import os
 import re
+import stat
 
 from . import files, programs
 from .paths import mode_of
@@ -22,6 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, Optional, Tuple  # novm
 
+    from .folders import Folder
     from .paths import Root
 
 LOCAL_SH = "/etc/rc.local.d/local.sh"
@@ -40,6 +42,7 @@ NOT_FIRST = "not first"
 OTHER = "other"
 
 _MODE = 0o1755
+_LARGEST = 1048576
 _SECTION = """%s
 # Written by vdvs, which will replace it: do not edit it.
 # Only "#!" and comments may stand before it.
@@ -312,8 +315,13 @@ def _read(root):
 def _content(real):
     # type: (str) -> Optional[str]
     try:
-        with open(real, "rb", 0) as stream:
-            return stream.read().decode("latin-1")
+        handle = os.open(real, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise Refused("NotAFile", "%s is not a file" % LOCAL_SH)
+            return os.read(handle, _LARGEST).decode("latin-1")
+        finally:
+            os.close(handle)
     except EnvironmentError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return None
@@ -341,29 +349,27 @@ def _make_executable(root):
 
 
 def _mark(root):
-    # type: (Root) -> None
-    files.make_folders(root.real(FOLDER))
-    with open(root.real(MARKER), "wb"):
-        pass
+    # type: (Root) -> Folder
+    """Note that an edit is not saved yet; return the folder of the marker."""
+    folder = root.made(FOLDER)
+    os.close(folder.open(os.path.basename(MARKER), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644))
+    return folder
 
 
 def _create(root, text):
     # type: (Root, str) -> None
-    real = root.real(LOCAL_SH)
-    beside = files.temporary(os.path.join(root.real(FOLDER), "local.sh"))
+    beside = files.temporary("local.sh")
     try:
-        _mark(root)
-        files.make_folders(os.path.dirname(real))
-        with open(beside, "wb") as stream:
-            stream.write(text.encode("latin-1"))
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(beside, _MODE)
-        os.rename(beside, real)
+        aside = _mark(root)
+        root.made(os.path.dirname(LOCAL_SH))
+        try:
+            aside.write_new(beside, text.encode("latin-1"))
+            os.chmod(os.path.join(root.real(FOLDER), beside), _MODE)
+            os.rename(os.path.join(root.real(FOLDER), beside), root.real(LOCAL_SH))
+        finally:
+            aside.discard(beside)
     except EnvironmentError as error:
         raise files.refusal(error, "%s cannot be created" % LOCAL_SH)
-    finally:
-        files.remove(beside)
 
 
 def _edit(root, before, after):
@@ -375,12 +381,7 @@ def _edit(root, before, after):
     real = root.real(LOCAL_SH)
     old = before.encode("latin-1")
     try:
-        _mark(root)
-        with open(root.real(BACKUP), "wb") as stream:
-            stream.write(old)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(root.real(BACKUP), 0o600)
+        files.replace(_mark(root), os.path.basename(BACKUP), old, 0o600)
         _write_in_place(real, after.encode("latin-1"), old)
     except EnvironmentError as error:
         raise files.refusal(error, "%s cannot be changed" % LOCAL_SH)
@@ -426,4 +427,4 @@ def _save(root):
     if done.code != 0:
         message = "local.sh is changed but not saved for the next boot: %s: %s" % (AUTO_BACKUP, done.complaint)
         raise Refused("NotSaved", message)
-    files.remove(marker)
+    os.unlink(marker)

@@ -66,7 +66,9 @@ def answer(root, request):
     # type: (Root, Any) -> Dict[str, Any]
     """Return the reply to one request. Never raises."""
     number = request.get("id") if isinstance(request, dict) else None
+    before = None  # the current folder, which `folders` changes
     try:
+        before = os.open(os.curdir, os.O_RDONLY)
         verb = _VERBS.get(str(request.get("do"))) if isinstance(request, dict) else None
         if verb is None:
             raise Refused("BadRequest", "a request is an object whose `do` is one of: %s" % ", ".join(sorted(_VERBS)))
@@ -78,6 +80,10 @@ def answer(root, request):
         return {"id": number, "error": _error(refused)}
     except Exception as error:
         return {"id": number, "error": {"reason": "AgentError", "message": verbs.describe(error)}}
+    finally:
+        if before is not None:
+            os.fchdir(before)
+            os.close(before)
 
 
 def _error(refused):

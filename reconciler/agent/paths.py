@@ -10,6 +10,7 @@ import posixpath
 import stat
 
 from .compat import native
+from .folders import NO_FOLDER, Folder
 from .wire import Refused
 
 TYPE_CHECKING = False
@@ -31,7 +32,7 @@ class Root(object):
 
     def real(self, path, last=True):
         # type: (str, bool) -> str
-        """Return the real path of the host path `path`.
+        """Return the real path of the host path `path`: for looking, and for what only root of the host can change.
 
         Links on the way are followed: an absolute one starts again at the root and `..` stops there, so nothing leads
         out of it except a datastore of the lab (see `_mount`). The last component is followed only if `last`. Missing
@@ -69,6 +70,90 @@ class Root(object):
         target = raw_target(mounted) if len(here) > 2 else None
         mount = None if target is None else self._mount(here[:3], target)
         return os.path.join(mount or mounted, *here[3:])
+
+    def made(self, path):
+        # type: (str) -> Folder
+        """Open the folder at the host path, made if it is missing. Raises as `hold` does, and Refused `NotMounted`."""
+        found = self.hold(path, make=True)
+        if found is None:
+            raise Refused("NotMounted", "the datastore of %s is not mounted" % path)
+        return found
+
+    def hold(self, path, make=False):
+        # type: (str, bool) -> Optional[Folder]
+        """Open the folder at the host path, one component after the other; None if it is missing.
+
+        On a datastore a link is followed only to a folder beside it, which vSAN makes of `dockvols`; elsewhere links
+        are followed inside the root, as by `real`. `make`: make what is missing, but no datastore. Raises Refused
+        `ReadError` for what is no folder, and OSError.
+        Source: docs/domain.md#layout-of-dockvols
+        """
+        path = self.canonical(path)
+        if not path.startswith(VOLUMES + "/"):
+            return self._hold(path, make)
+        volume, _, rest = path[len(VOLUMES) + 1 :].partition("/")
+        here, found = VOLUMES + "/" + volume, self._hold(VOLUMES + "/" + volume, False)
+        for part in _parts(rest):
+            if found is None:
+                return None
+            within, found = found, self._beside(found, here, part)
+            if found is None and make:
+                found = within.make_folder(part)
+            here += "/" + part
+        return found
+
+    def _beside(self, folder, here, part):
+        # type: (Folder, str, str) -> Optional[Folder]
+        """Return the folder `part` in the folder at the host path `here`, on a datastore."""
+        try:
+            return folder.folder(part)
+        except EnvironmentError as error:
+            if error.errno not in NO_FOLDER:
+                raise
+        target = folder.target(part)
+        where, name = posixpath.split(self.canonical(posixpath.join(here, target or "")))
+        try:
+            found = folder.folder(name) if where == here and name else None
+        except EnvironmentError as error:
+            if error.errno not in NO_FOLDER:
+                raise
+            found = None
+        if found is None:
+            raise Refused("ReadError", "%s/%s is neither a folder nor a link to one beside it" % (here, part))
+        return found
+
+    def _hold(self, path, make):
+        # type: (str, bool) -> Optional[Folder]
+        """See `hold`: the part of a path that others cannot write. Links are followed as `real` does."""
+        here = []  # type: List[str]
+        held = [Folder.at(self.folder)]
+        todo = list(reversed(_parts(native(path))))
+        links = 0
+        while todo:
+            part = todo.pop()
+            if part == "..":
+                here, held = here[:-1], held[: max(1, len(held) - 1)]
+                continue
+            target = held[-1].target(part)
+            mount = None if target is None else self._mount(here + [part], target)
+            if target is not None and mount is None:
+                links += 1
+                if links > _MOST_LINKS:
+                    raise Refused("ReadError", "%s contains a circle of symbolic links" % path)
+                if target.startswith("/"):
+                    here, held = [], held[:1]
+                todo.extend(reversed(_parts(target)))
+                continue
+            try:
+                step = Folder.at(mount) if mount else held[-1].make_folder(part) if make else held[-1].folder(part)
+            except EnvironmentError as error:
+                if error.errno not in NO_FOLDER:
+                    raise
+                raise Refused("ReadError", "%s/%s is no folder" % (held[-1].shown, part))
+            if step is None:
+                return None
+            here, held = here + [part], held + [step]
+        return held[-1]
 
     def _mount(self, here, target):
         # type: (List[str], str) -> Optional[str]
@@ -169,23 +254,6 @@ def mode_of(real, follow=False):
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return None
         raise
-
-
-def size_of(real):
-    # type: (str) -> Optional[int]
-    """Return the size of a regular file in bytes; None if nothing is there.
-
-    Raises Refused `ReadError` for anything else.
-    """
-    try:
-        found = os.stat(real)
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            return None
-        raise
-    if not stat.S_ISREG(found.st_mode):
-        raise Refused("ReadError", "%s is not a file" % real)
-    return found.st_size
 
 
 def _parts(path):

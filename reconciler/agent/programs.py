@@ -114,18 +114,20 @@ def _listen(process, until):
     return [output[stream] for stream in streams]
 
 
-def run_python(script, *arguments):
-    # type: (str, str) -> Tuple[int, Any]
-    """Run `script` in a child Python with the arguments in `sys.argv[1:]`, and return (exit code, error output).
+def run_python(script, argument, output=None):
+    # type: (str, str, Optional[int]) -> Tuple[int, Any]
+    """Run `script` in a child Python with the argument in `sys.argv[1]`, and return (exit code, error output).
+
+    It runs in the current folder; `output`: a descriptor for its standard output.
 
     For what this process must not do itself: closing any descriptor of a DB drops all POSIX locks that its process
     holds there, SQLite's among them.
     """
     with open(os.devnull, "r+b") as nothing:
         process = subprocess.Popen(
-            [sys.executable, "-E", "-S", "-c", _BEFORE + script] + list(arguments),
+            [sys.executable, "-E", "-S", "-c", _BEFORE + script, argument],
             stdin=nothing,
-            stdout=nothing,
+            stdout=nothing if output is None else output,
             stderr=subprocess.PIPE,
             close_fds=True,
         )

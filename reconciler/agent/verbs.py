@@ -2,7 +2,7 @@
 
 from . import local_sh
 from .compat import monotonic, readable, sentence
-from .db import creation, database, relocation, sqlite, transaction
+from .db import backup, creation, database, relocation, sqlite, transaction
 from .dockvols import access, metadata, policies, tree
 from .host import actions, auth_db, change_watcher, facts, settings
 from .wire import Refused
@@ -52,8 +52,8 @@ def backups(root, request):
     # type: (Root, Dict[str, Any]) -> Dict[str, Any]
     """List the backups of one config DB, or read one. Writes nothing, and does not read the DB itself."""
     if request.get("read") is None:
-        return {"backups": database.list_backups(root, request["path"])}
-    return {"config_db": database.observe_backup(root, request["path"], request["read"], _until(request))}
+        return {"backups": backup.listed(database.mounted_db(root, request["path"]))}
+    return database.observe_backup(root, request["path"], request["read"], _until(request))
 
 
 def apply_db(root, request):

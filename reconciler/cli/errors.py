@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Any
@@ -10,6 +11,8 @@ import click
 
 from reconciler.cli import exits
 from reconciler.cli.options import VERBOSE
+
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 
 
 class Vdvs(click.Group):
@@ -102,6 +105,9 @@ def _failure(error: Exception, verbose: bool) -> int:
         return exits.USAGE
     if isinstance(error, VdvsError):
         report(str(error))
+        return exits.FAILED
+    if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+        report(f"{error.strerror}: a limit of this machine or user is reached")
         return exits.FAILED
     if isinstance(error, OSError) and error.filename is None:  # files are opened by name; streams have none
         return _unwritable(error)

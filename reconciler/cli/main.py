@@ -27,7 +27,7 @@ from reconciler.cli.errors import Vdvs
 
 EXIT_CODES = """\b
 Exit codes:
-  0  in sync, or done (what is only unmanaged does not count)
+  0  in sync, or done (what is only unmanaged and holds no rights does not count)
   1  diff: something differs; validate: the manifests are invalid; can-i: denied
   2  wrong usage, or (elsewhere than validate) invalid manifests; nothing was done
   3  something failed, is blocked, or could not be read (outranks 1)

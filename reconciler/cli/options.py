@@ -43,6 +43,13 @@ trust_records = click.option(
 reason = click.option(
     "--reason", metavar="TEXT", help="Why it is applied, for `vdvs history`: one line of at most 1000 characters."
 )
+require_signature = click.option(
+    "--require-signature",
+    "signers",
+    metavar="FILE",
+    shell_complete=completing.files,
+    help="Use only manifests of a commit that one of the allowed signers in FILE (see ssh-keygen) has signed.",
+)
 
 
 def verbose(command: Command) -> Command:
@@ -129,6 +136,8 @@ def _default_paths(context: click.Context, _option: click.Parameter, given: tupl
         return given
     if named := os.environ.get("VDVS_MANIFESTS"):
         return (named,)
+    if os.path.islink(DEFAULT_MANIFESTS):  # nobody named it, so it is as little trusted as the folder that it is in
+        raise click.UsageError(f"./{DEFAULT_MANIFESTS} is a link; give what it leads to with -f", context)
     if os.path.isdir(DEFAULT_MANIFESTS):
         return (DEFAULT_MANIFESTS,)
     raise click.UsageError(

@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import click
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from reconciler.cli.errors import report
 from reconciler.cli.options import AUDIT
 from reconciler.cli.progress import TerminalProgress
+from reconciler.loader.files import Seen
 from reconciler.model.diff import Diff
 from reconciler.model.errors import UsageError
 from reconciler.model.kinds.site import SSH, Site
@@ -31,8 +32,8 @@ Value = TypeVar("Value")
 
 
 class Session(Struct, frozen=True):
-    """The manifests of one command, the objects that -l selects (None: all), and who applies them (None: they are not
-    applied).
+    """The manifests of one command, the objects that -l selects (None: all), who applies them (None: they are not
+    applied), and what was read of them.
     """
 
     connections: Connections
@@ -41,6 +42,7 @@ class Session(Struct, frozen=True):
     paths: tuple[str, ...]
     only: frozenset[ObjectRef] | None
     applying: Applying | None = None
+    seen: Seen = field(default_factory=Seen)
 
     def run(self, policy: Policy) -> Outcome:
         """One pass over the site."""
@@ -86,13 +88,14 @@ def site_of(desired: Desired) -> Site:
     return desired.site
 
 
-def open_session(paths: Sequence[str], site: str | None, selector: str | None = None) -> Session:
-    """Load the manifests; every error in them is raised at once."""
+def open_session(paths: Sequence[str], site: str | None, selector: str | None = None, *, early: bool = True) -> Session:
+    """Load the manifests; every error in them is raised at once. `early`: see `Connections.load`."""
     stdin = sys.stdin.buffer if "-" in paths else None
     made = connections()
-    desired = made.load(paths, site, stdin)
+    loaded = made.load(paths, site, stdin, early=early)
+    desired = loaded.desired
     reached = site_of(desired)
     only = Selector.parse(selector).select(desired) if selector else None
     if only is not None and not only:
         report(f"warning: no object has these labels ({selector})")
-    return Session(made, desired, reached, tuple(paths), only)
+    return Session(made, desired, reached, tuple(paths), only, seen=loaded.seen)

@@ -10,7 +10,7 @@ from msgspec import Struct
 from reconciler.model.base import Risk
 from reconciler.model.plan import HEALING, Policy
 from reconciler.model.refs import ObjectRef
-from reconciler.model.state import Desired, Reconcile
+from reconciler.model.state import Desired
 
 _LIMIT = re.compile(r"([1-9][0-9]{0,6})(%?)", re.ASCII)
 
@@ -60,17 +60,12 @@ class Mode(Struct, frozen=True):
     def policy(self, desired: Desired, braked: Iterable[ObjectRef]) -> Policy:
         """Return the policy of one pass. It never destroys, and never creates, upgrades or moves a config DB."""
         healing = HEALING if self.heal else frozenset()
-        held = [(ref, f"its annotation vdvs.io/reconcile is {mode}") for ref, mode in desired.reconcile]
-        held += [(ref, "it was healed repeatedly, and drifted back each time") for ref in braked]
+        held = [(ref, "it was healed repeatedly, and drifted back each time") for ref in braked]
         return Policy(
             risks=(healing | self.auto_apply) - {Risk.DESTROYS},
             config_db_lifecycle=False,
             only_applied=healing - self.auto_apply,
             held=tuple(held),
             most=None if self.most is None else self.most.of(desired.count),
+            annotations=True,
         )
-
-
-def ignored(desired: Desired) -> frozenset[ObjectRef]:
-    """Return the objects that a watch ignores."""
-    return frozenset(ref for ref, mode in desired.reconcile if mode is Reconcile.DISABLED)

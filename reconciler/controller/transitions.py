@@ -21,6 +21,7 @@ _EVENTS = {
 }
 
 _HEALABLE = frozenset({Op.CREATE, Op.UPDATE, Op.DELETE})
+_RIGHTS_SHOWN = 3
 _NOT_HEALED = {Status.FAILED: EventKind.FAILED, Status.BLOCKED: EventKind.BLOCKED}
 
 
@@ -63,19 +64,39 @@ def _of_object(
     events: list[Event] = []
     first = before or after
     if first is not None and first.op is not Op.KEEP and not _same(first, seen.change):
-        events.append(Event(_EVENTS[first.op], first.ref, first.reason, first))
+        events.append(Event(_kind(first), first.ref, first.reason, first))
         seen = Seen(first)
     if after is None or after.op is Op.KEEP:
         if seen.change is not None:
             events.append(_settled(seen.change, result))
         return events, Seen()
+    if result is not None and result.status is Status.BLOCKED and result.fields:
+        what = ", ".join(dict.fromkeys(field.path for field in result.fields))
+        events.append(Event(EventKind.HEALED, after.ref, f"what was added is taken back ({what}); the rest waits"))
     if result is not None and result.status in _NOT_HEALED and after.op in _HEALABLE and result.detail != seen.failure:
-        events.append(Event(_NOT_HEALED[result.status], after.ref, f"not healed: {result.detail}"))
+        events.append(_not_healed(after, result))
         seen = Seen(seen.change, result.detail)
     if not _same(after, seen.change):
-        events.append(Event(_EVENTS[after.op], after.ref, after.reason, after))
+        events.append(Event(_kind(after), after.ref, after.reason, after))
         seen = Seen(after, seen.failure)
     return events, seen
+
+
+def _not_healed(after: Change, result: ObjectResult) -> Event:
+    """The event of an object that stays as it is; loud where somebody keeps what nobody gave."""
+    if after.adds is None:
+        return Event(_NOT_HEALED[result.status], after.ref, f"not healed: {result.detail}")
+    kept = [right for right in after.adds.rights if not right.gains]
+    shown = [
+        f"{right.who} may {right.before}{f' on {right.where}' if right.where else ''}" for right in kept[:_RIGHTS_SHOWN]
+    ]
+    what = "; ".join(shown) or ", ".join(dict.fromkeys(field.path for field in after.adds.fields))
+    return Event(EventKind.EXPOSED, after.ref, f"ACCESS STAYS WIDENED ({what}); not healed: {result.detail}", after)
+
+
+def _kind(change: Change) -> EventKind:
+    """The event of a difference; an undeclared object that holds rights is drift."""
+    return EventKind.DRIFTED if change.op is Op.UNMANAGED and change.rights else _EVENTS[change.op]
 
 
 def _unreadable(seen: Seen, changes: Iterable[Change]) -> bool:

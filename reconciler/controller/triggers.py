@@ -16,16 +16,16 @@ class Triggers:
     """An async context that catches signals and file events.
 
     `something` is set whenever there is a reason to check the other members. A second SIGINT or SIGTERM ends the
-    process.
+    process. `tell`: see `ManifestFiles`.
     """
 
-    def __init__(self, paths: Sequence[str]) -> None:
+    def __init__(self, paths: Sequence[str], tell: Callable[[str], None] = lambda _: None) -> None:
         self.something = asyncio.Event()
         self.stopped = False
         self._hung_up = False
         self._debounce = Debounce()
         self._loop = asyncio.get_running_loop()
-        self._files = ManifestFiles(paths, self._from_thread)
+        self._files = ManifestFiles(paths, self._from_thread, tell)
 
     async def __aenter__(self) -> Triggers:
         handlers: dict[signal.Signals, Callable[[], None]] = dict.fromkeys(_ENDING, self._stop)

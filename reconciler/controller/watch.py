@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.controller.brake import REST, Brake
-from reconciler.controller.mode import Mode, ignored
+from reconciler.controller.mode import Mode
+from reconciler.controller.narrowing import alone, another_set, narrowed
 from reconciler.controller.transitions import State, transitions
 from reconciler.model.base import clip
 from reconciler.model.diff import Diff
@@ -21,9 +22,10 @@ from reconciler.model.outcome import Assessment, Outcome
 from reconciler.model.ownership import Applying
 from reconciler.model.plan import REPORT_ONLY, Plan, Policy
 from reconciler.model.refs import ObjectRef
-from reconciler.model.state import Desired
+from reconciler.model.state import Desired, Reconcile
 from reconciler.planning.conditions import remarks
 from reconciler.planning.history import altered_records, history
+from reconciler.planning.treatment import in_force
 from reconciler.ports import Clock, Listener
 
 PASS_SECONDS = 1800.0  # more than installing a driver everywhere takes; a longer pass hangs
@@ -64,6 +66,7 @@ class Watch:
         self._mode = mode
         self._brake = Brake()
         self._state: State = {}
+        self._treated: Mapping[ObjectRef, Reconcile] = {}
         self._last: Diff | None = None
         self._altered: dict[ObjectRef, str] = {}
         self._invalid = ""
@@ -102,7 +105,7 @@ class Watch:
 
     def report_before_heal(self, found: Assessment) -> None:
         """Report differences before they are healed, so that a watch that is killed in between has reported them."""
-        look = without(Outcome(found, Plan((), ()), (), None, ()), ignored(self._loaded.desired))
+        look = without(Outcome(found, Plan((), ()), (), None, ()), _ignored(in_force(found.resolved, found.observed)))
         events, self._state = transitions(self._state, look, healing=False)
         for event in events:
             self._report(event)
@@ -120,6 +123,8 @@ class Watch:
         except Exception as error:
             problem = f"the last good manifests stay in force: {_sentence(error)}"
         else:
+            for event in _told_less(self._loaded, loaded):
+                self._report(event)
             self._loaded = loaded
             if loaded.desired.site not in (None, self._site):
                 problem = (
@@ -135,7 +140,12 @@ class Watch:
         braked = self._brake.braked(self._edges.monotonic(), dict(desired.digests))
         policy = self._mode.policy(desired, braked) if self._mode.writes else REPORT_ONLY
         applying = self._loaded.applying if self._mode.auto_apply else None
-        return without(await self._edges.reconcile(desired, policy, applying), ignored(desired))
+        outcome = await self._edges.reconcile(desired, policy, applying)
+        treated = in_force(outcome.before.resolved, outcome.before.observed)
+        for event in alone(self._treated, treated):
+            self._report(event)
+        self._treated = treated
+        return without(outcome, _ignored(treated))
 
     def _succeeded(self, outcome: Outcome) -> None:
         if self._failure:
@@ -199,6 +209,17 @@ class Watch:
                 if number not in self._broken:
                     _log.exception("%s failed on an event or pass; this is a bug in vdvs", type(listener).__name__)
                 self._broken.add(number)
+
+
+def _told_less(before: Loaded, now: Loaded) -> Iterator[Event]:
+    """What the watch looks at no more from now on."""
+    if before.applying is not None and now.applying is not None:
+        yield from another_set(before.applying.set, now.applying.set)
+    yield from narrowed(before.desired, now.desired)
+
+
+def _ignored(treated: Mapping[ObjectRef, Reconcile]) -> frozenset[ObjectRef]:
+    return frozenset(ref for ref, mode in treated.items() if mode is Reconcile.DISABLED)
 
 
 def without(outcome: Outcome, refs: frozenset[ObjectRef]) -> Outcome:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from reconciler.execution.observe import observe
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError, UsageError, VdvsError
-from reconciler.model.kinds.configdb import Backups, DBState, ObservedConfigDB, ResolvedConfigDB
+from reconciler.model.kinds.configdb import BackupOrigin, Backups, DBState, ObservedConfigDB, ResolvedConfigDB
 from reconciler.model.state import Desired, Resolved
 from reconciler.planning.configdb.rollback import Rollback, roll_back
 from reconciler.planning.resolve import resolve_places
@@ -50,21 +51,29 @@ async def read_rollback(
     inventory: InventorySource,
     hosts: Hosts,
     observer: Observer,
+    now: datetime,
+    unverified: bool = False,
 ) -> Rollback:
     """Return the desired state that brings the config DB called `name` (None: the only one) back to this backup.
 
-    Raises UsageError for an unknown config DB or backup, VdvsError when one of them cannot be read, and
+    Raises UsageError for an unknown config DB or backup, and (unless `unverified`) for one that vdvs did not make, or
+    not like that, or that is dated after `now`; VdvsError when one of them cannot be read, and
     InventoryError.
     """
     places = resolve_places(declared, await inventory.snapshot())
     db = _chosen(name, declared, places)
     observed = await observe(places, hosts, observer)
-    now = observed.config_dbs[db.location]
-    if now.state is not DBState.PRESENT:
-        why = now.message or f"it is {now.state.value}"
+    there = observed.config_dbs[db.location]
+    if there.state is not DBState.PRESENT:
+        why = there.message or f"it is {there.state.value}"
         raise VdvsError(f"{db.ref} cannot be rolled back: {why}; a rollback changes the rows of a config DB that works")
-    rows = await _read(db, places, hosts, backup, await _backups_of(db, places, hosts))
-    return roll_back(declared, places, db.ref, now, rows, backup, applied_by)
+    known = await _backups_of(db, places, hosts)
+    rows, origin = await _read(db, places, hosts, backup, known)
+    dated = any(each.name == backup and each.is_from_the_future(now) for each in known.found)
+    if (origin is not BackupOrigin.MADE or dated) and not unverified:
+        why = _DOUBTS[origin] or "it is dated in the future"
+        raise UsageError(f"{backup} is not restored: {why}; --unverified restores it nevertheless")
+    return roll_back(declared, places, db.ref, there, rows, backup, applied_by)
 
 
 def _chosen(name: str | None, declared: Desired, places: Resolved) -> ResolvedConfigDB:
@@ -82,7 +91,16 @@ def _chosen(name: str | None, declared: Desired, places: Resolved) -> ResolvedCo
     return found
 
 
-async def _read(db: ResolvedConfigDB, places: Resolved, hosts: Hosts, backup: str, known: Backups) -> ObservedConfigDB:
+_DOUBTS = {
+    BackupOrigin.MADE: "",
+    BackupOrigin.CHANGED: "its content is not what vdvs wrote there",
+    BackupOrigin.FOREIGN: "vdvs has no record of having made it, so anybody who can write the datastore may have",
+}
+
+
+async def _read(
+    db: ResolvedConfigDB, places: Resolved, hosts: Hosts, backup: str, known: Backups
+) -> tuple[ObservedConfigDB, BackupOrigin]:
     if known.host is None:
         raise VdvsError(f"the backups of {db.ref} cannot be read: {known.problem}")
     names = [each.name for each in known.found]

@@ -28,8 +28,11 @@ def verdicts(before: Diff, plan: Plan, results: Iterable[ActionResult], after: D
     withheld = {held.ref: held.reason for held in plan.withheld}
     later = {change.ref: change for change in after.changes} if after is not None else {}
     recorded = {action.ref for step in plan.config_dbs for action in step.actions if isinstance(action, RecordObject)}
+    written = {action.ref for step in plan.steps for action in step.actions}
     found = [
         _claimed(_verdict(change, withheld.pop(change.ref, None), failures.get(change.ref), later), change, recorded)
+        if (part := _only_taken_back(change, written, withheld)) is None
+        else _taken_back(part, withheld.pop(change.ref, change.reason), failures.get(change.ref), later)
         for change in before.changes
         if change.op is not Op.UNMANAGED
     ]
@@ -52,12 +55,38 @@ def _verdict(
         return ObjectResult(change.ref, Status.BLOCKED, now.reason, change.fields, change.rights)
     if (doubt := _doubt(change, now)) is not None:
         return ObjectResult(change.ref, Status.FAILED, doubt)
-    return ObjectResult(change.ref, _DONE[change.op], "", change.fields, change.rights)
+    return ObjectResult(change.ref, _DONE[change.op], "", change.fields, change.rights, remarks=_remarks(change, now))
+
+
+def _only_taken_back(change: Change, written: Set[ObjectRef], withheld: Mapping[ObjectRef, str]) -> Change | None:
+    """The part of a change that was made though the change itself was held back or blocked."""
+    whole = change.op is not Op.BLOCKED and change.ref not in withheld
+    return None if whole or change.ref not in written else change.alone
+
+
+def _taken_back(
+    part: Change, waits: str, failure: ActionResult | None, later: Mapping[ObjectRef, Change]
+) -> ObjectResult:
+    """The result where only what was added was taken back, and the rest `waits`: its `fields` are those written."""
+    now = later.get(part.ref)
+    if failure is not None:
+        return ObjectResult(part.ref, Status.FAILED, failure.message)
+    if now is not None and now.op is Op.KEEP:
+        return ObjectResult(part.ref, Status.CONFIGURED, "", part.fields, part.rights)
+    if now is None or now.op is Op.UNKNOWN or now.alone == part:
+        doubt = "no second look confirms it" if now is None else _remaining(now)
+        return ObjectResult(part.ref, Status.FAILED, f"written, but read back otherwise: {doubt}")
+    return ObjectResult(part.ref, Status.BLOCKED, waits, part.fields, part.rights)
 
 
 def _claimed(result: ObjectResult, change: Change, recorded: Set[ObjectRef]) -> ObjectResult:
     done = result.status not in (Status.BLOCKED, Status.FAILED) and change.ref in recorded
     return replace(result, claim=change.claim) if done and change.claim else result
+
+
+def _remarks(change: Change, now: Change | None) -> str:
+    """The notes that were true before the change and still are."""
+    return "; ".join(note for note in change.notes if now is not None and note in now.notes)
 
 
 def _doubt(change: Change, now: Change | None) -> str | None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # only for annotations: commands connect to hosts before impo
     from datetime import datetime
 
     from reconciler.model.kinds import FileAction
-    from reconciler.model.kinds.configdb import Backup
+    from reconciler.model.kinds.configdb import Backup, BackupOrigin
     from reconciler.model.kinds.host import HostAction
     from reconciler.model.kinds.vmgroup import LinkAction
     from reconciler.model.outcome import ActionResult
@@ -104,14 +104,14 @@ class AgentClient:
         """See `ports.HostAgent`."""
         return await self._ask(wire.backups(path, None), _OBSERVE_TIMEOUT, wire.BackupList, wire.listed)
 
-    async def read_backup(self, path: str, name: str) -> ObservedConfigDB:
+    async def read_backup(self, path: str, name: str) -> tuple[ObservedConfigDB, BackupOrigin]:
         """See `ports.HostAgent`."""
 
-        def read(reply: wire.BackupContent) -> ObservedConfigDB:
+        def read(reply: wire.BackupContent) -> tuple[ObservedConfigDB, BackupOrigin]:
             found = wire.config_db(self._host, path, reply.config_db, {})
             if found.state is DBState.UNKNOWN:  # an agent refuses what it cannot read
                 raise ValidationError(found.message or "no content")
-            return found
+            return found, reply.made
 
         return await self._ask(wire.backups(path, name), _OBSERVE_TIMEOUT, wire.BackupContent, read)
 

@@ -18,7 +18,7 @@ from msgspec.json import decode
 from msgspec.structs import asdict, fields
 
 from reconciler.model.base import Strict, Text, Whole, clip
-from reconciler.model.kinds.configdb import Backup, DBState, ObservedConfigDB
+from reconciler.model.kinds.configdb import Backup, BackupOrigin, DBState, ObservedConfigDB
 from reconciler.model.kinds.host import ObservedHost
 from reconciler.model.ownership import Record
 from reconciler.model.refs import AUTH_DB, FILE_KINDS
@@ -116,15 +116,16 @@ class Nothing(Strict, frozen=True):
 
 
 class BackupList(Strict, frozen=True):
-    """The reply to `backups` without `read`: names and sizes in bytes."""
+    """The reply to `backups` without `read`: names, sizes in bytes, and where they are from."""
 
-    backups: tuple[tuple[Text, Whole | None], ...]
+    backups: tuple[tuple[Text, Whole | None, BackupOrigin], ...]
 
 
 class BackupContent(Strict, frozen=True):
     """The reply to `backups` with `read`."""
 
     config_db: Raw
+    made: BackupOrigin
 
 
 class Transaction(Strict, frozen=True):
@@ -281,7 +282,7 @@ def config_db(host: str, path: str, reply: Raw, known: Mapping[str, ObservedConf
 
 def listed(reply: BackupList) -> tuple[Backup, ...]:
     """Return the backups that a reply to `backups` lists."""
-    return tuple(Backup(name, _taken_at(name), size) for name, size in reply.backups)
+    return tuple(Backup(name, _taken_at(name), size, origin) for name, size, origin in reply.backups)
 
 
 def _taken_at(name: str) -> datetime | None:

@@ -122,8 +122,8 @@ def _files(root: Path) -> dict[str, bytes | str]:
 def _start_service(root: Path) -> str:
     """Start the service if its VIB is installed, and return its state.
 
-    The init script of the host is first replaced by the one in the VIB, so that the lab runs no file of a host that it
-    did not write itself.
+    The init script of the host is first replaced by the one in the VIB. What runs is our stand-in, never a file of a
+    host.
 
     Source: docs/domain.md#driver-and-service
     """
@@ -139,8 +139,9 @@ def _start_service(root: Path) -> str:
     shell = shutil.which("sh") or "/bin/sh"
     try:
         done = subprocess.run(  # noqa: S603 - our own script
-            [shell, str(script), "start"], capture_output=True, timeout=_START_TIMEOUT, check=False
-        )
+            [shell, str(FILES / "vmdk-opsd"), "start"], capture_output=True, timeout=_START_TIMEOUT, check=False,
+            env={"PATH": os.environ.get("PATH", os.defpath), "VDVS_ROOT": str(root.resolve())},
+        )  # fmt: skip
     except subprocess.TimeoutExpired:
         return "stopped"
     return "running" if done.returncode == 0 else "stopped"

@@ -16,6 +16,7 @@ from reconciler.lab.folder import MARKER, VMFS_LOCKS, exists, has_vsan, marker_t
 from reconciler.lab.site import (
     FILES,
     LOCAL_SH_MODE,
+    PROGRAMS,
     VIB,
     VIB_FILE,
     LabDatastore,
@@ -48,14 +49,8 @@ _FOLDERS = (
     "usr/lib/vmware/secureboot/bin",
 )
 _MORE_FOLDERS = ("var/db/esximg/vibs", "var/log/vmware", "var/run/vmware", "vmfs/volumes", ".lab")
-_SECURE_BOOT = "usr/lib/vmware/secureboot/bin/secureBoot.py"
-_PROGRAMS = {
-    "esxcli": "bin/esxcli",
-    "auto-backup.sh": "sbin/auto-backup.sh",
-    "vmdk-opsd": ".lab/vmdk-opsd",
-    "hostd": "etc/init.d/hostd",
-    "secureBoot": _SECURE_BOOT,
-}
+_SERVICE = "etc/init.d/vmdk-opsd"
+_KEPT_SERVICE = ".lab/vmdk-opsd"
 _STOCK_VIBS = ("esx-base", "esx-ui", "vsan")
 
 
@@ -161,7 +156,9 @@ def _write_site(lab: Path, site: LabSite) -> None:
             (folder / VIB_FILE).write_bytes(VIB)
     local_sh = (FILES / "local.sh").read_bytes()
     state = pack(local_sh, LOCAL_SH_MODE)
-    programs = {place: (FILES / name).read_bytes() for name, place in _PROGRAMS.items()}
+    programs = {
+        _KEPT_SERVICE if place == _SERVICE else place: (FILES / name).read_bytes() for place, name in PROGRAMS.items()
+    }
     for host in site.hosts:
         mounted = [datastore for datastore in site.datastores if host in datastore.hosts]
         _write_host(lab / "hosts" / host, mounted, programs, local_sh, state)

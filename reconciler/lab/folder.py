@@ -11,7 +11,7 @@ from pkgutil import get_data
 
 from msgspec import structs
 
-from reconciler.lab.site import Size
+from reconciler.lab.site import FILES, PROGRAMS, Size
 from reconciler.model.errors import HostUnreachableError, UsageError, VdvsError
 
 MARKER = ".vdvs-lab.json"
@@ -28,8 +28,8 @@ def marker_text(size: Size | None) -> str:
 
 
 def exists(directory: Path) -> bool:
-    """Return whether the folder is a finished lab."""
-    return _marker(directory) is not None
+    """Return whether the folder is a finished lab. One with links for its parts is none, as they may lead out of it."""
+    return _marker(directory) is not None and not any((directory / name).is_symlink() for name in CONTENT)
 
 
 def size(directory: Path) -> Size | None:
@@ -64,16 +64,34 @@ def host_root(directory: Path, host: str) -> Path:
     return root
 
 
+_NO_NETWORK = """\
+import sys, types
+def _no_network(*_, **__):
+    raise OSError("a simulated host has no network")
+sys.modules["urllib.request"] = types.SimpleNamespace(
+    HTTPSHandler=_no_network, ProxyHandler=_no_network, build_opener=_no_network
+)
+"""
+
+
 def os_patch(directory: Path, host: str) -> str:
     """Return a Python program that makes an agent's process behave like that host's operating system.
 
-    It runs in the process before the agent; empty if nothing differs.
+    It runs in the agent's process, whose argument is the folder of the host, before the agent: programs are our
+    stand-ins, there is no network, and files may be locked by other hosts.
     """
-    locks = directory.absolute() / VMFS_LOCKS
-    if not locks.is_dir():
-        return ""
-    program = (get_data("reconciler.lab", "vmfs.py") or b"").decode("ascii")
-    return f"{program}\nimpersonate(Host({host!r}, {str(directory.absolute() / 'datastores')!r}, {str(locks)!r}))\n"
+    place = directory.absolute()
+    made = f"replace_programs(Programs(sys.argv[1], {str(FILES)!r}, {PROGRAMS!r}))"  # the same text for every host
+    program = f"{_source('programs.py')}\n{made}\n{_NO_NETWORK}"
+    locks = place / VMFS_LOCKS
+    if locks.is_dir():
+        made = f"impersonate(Host({host!r}, {str(place / 'datastores')!r}, {str(locks)!r}))"
+        program += f"{_source('vmfs.py')}\n{made}\n"
+    return program
+
+
+def _source(name: str) -> str:
+    return (get_data("reconciler.lab", name) or b"").decode("ascii")
 
 
 def destroy(directory: Path) -> None:
@@ -111,11 +129,11 @@ def _require(directory: Path) -> dict[str, object]:
 
 def _marker(directory: Path) -> dict[str, object] | None:
     path = directory / MARKER
-    if path.is_symlink():
+    if path.is_symlink() or not path.is_file():
         return None
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) and content.get("vdvsLab") == _FORMAT and "size" in content else None
 

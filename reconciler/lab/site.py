@@ -13,6 +13,14 @@ from reconciler.model.errors import UsageError
 from reconciler.model.refs import VOLUMES
 
 FILES = Path(__file__).parent / "files"
+PROGRAMS = {
+    "bin/esxcli": "esxcli",
+    "sbin/auto-backup.sh": "auto-backup.sh",
+    "etc/init.d/hostd": "hostd",
+    "etc/init.d/vmdk-opsd": "vmdk-opsd",
+    "usr/lib/vmware/secureboot/bin/secureBoot.py": "secureBoot",
+}
+"""The stand-in for each program of a host. The service is there once its VIB is installed."""
 LOCAL_SH_MODE = 0o1755
 VIB_VERSION = "0.14.0577889-0.0.1"
 VIB_FILE = f"VMWare_bootbank_esx-vmdkops-service_{VIB_VERSION}.vib"

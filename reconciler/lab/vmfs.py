@@ -83,7 +83,7 @@ class Host:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode) or not os.path.realpath(path).startswith(self._datastores):
             return
-        guard = _os_open(self._locks / "guard", os.O_RDWR | os.O_CREAT, 0o600)
+        guard = _os_open(self._locks / "guard", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(guard, fcntl.LOCK_EX)
             if path.endswith("-journal"):  # SQLite itself opens it, and only while it has the DB open
@@ -91,7 +91,8 @@ class Host:
             note = self._locks / str(found.st_ino)
             if not self._is_own(note) and _is_held(handle):
                 raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), path)
-            with _builtin_open(note, "w") as stream:
+            written = _os_open(note, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+            with _builtin_open(written, "w") as stream:
                 stream.write(self._name)
             fcntl.flock(handle, fcntl.LOCK_SH)
         finally:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from functools import cache
+from itertools import islice
 from typing import Any
 
 from reconciler.loader.schemas import schema
 from reconciler.loader.wording import Path, described, did_you_mean, either, expected, quoted
 from reconciler.model.units import parse_size
 
+MOST = 200
 _MATTERS_FIRST = ("type", "minLength", "maxLength", "pattern")
 
 
 def explain(name: str, data: Any) -> list[tuple[Path, str]]:
-    """Return all errors of `data` under the schema `name`: path and message, one message per path."""
+    """Return the errors of `data` under the schema `name`: path and message, one message per path; all, or MOST."""
     found: dict[Path, str] = {}
-    for error in sorted(_validator(name).iter_errors(data), key=_weight):
-        for path, message in _messages(error):
+    for error in sorted(islice(_validator(name).iter_errors(data), MOST), key=_weight):
+        for path, message in islice(_messages(error), MOST):
             found.setdefault(path, message)
     return list(found.items())
 
@@ -86,9 +89,19 @@ def _text_message(error: Any) -> str:
     if keyword in ("minimum", "maximum"):
         return f"expected {'at least' if keyword == 'minimum' else 'at most'} {value}, got {described(instance)}"
     if keyword == "uniqueItems":
-        twice = next(item for position, item in enumerate(instance) if item in instance[:position])
-        return f"{described(twice)} is in this list twice"
+        return f"{described(_twice(instance))} is in this list twice"
     return "is not allowed here"
+
+
+def _twice(items: list[Any]) -> Any:
+    """Return the first item that is equal to an earlier one."""
+    seen: set[str] = set()
+    for item in items:
+        spelled = json.dumps(item, sort_keys=True)
+        if spelled in seen:
+            return item
+        seen.add(spelled)
+    return None
 
 
 def _size_message(text: str) -> str:

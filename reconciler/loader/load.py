@@ -4,32 +4,40 @@ from __future__ import annotations
 
 import gc
 import os.path
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
-from typing import IO
+from itertools import chain, groupby, islice
+from time import monotonic
+from typing import IO, Final
 
 from msgspec import Struct
 
 from reconciler.loader import files
 from reconciler.loader.early_connect import EarlyConnect, OnHost
+from reconciler.loader.files import Seen
 from reconciler.loader.kinds import LOADERS
 from reconciler.loader.manifest_set import ManifestSet
 from reconciler.loader.manifests import Document, SourceFile
-from reconciler.loader.validate import problems, salvage
+from reconciler.loader.validate import fits, problems, salvage
 from reconciler.loader.wording import escape
 from reconciler.model.errors import InvalidManifestsError, ManifestError
 from reconciler.model.refs import KINDS, Kind, Source
-from reconciler.model.state import Desired, Reconcile
+from reconciler.model.state import Desired, Reconcile, Treatment
 
 _RECONCILE = "vdvs.io/reconcile"
+LONGEST: Final = 120.0  # seconds for all files
+MOST_ERRORS: Final = 50  # that are explained in one file
+_MOST_COUNTED: Final = 1000  # documents of a file that are wrong and not explained; then it is left
+_MOST_CHECKED: Final = 200  # errors of one kind between documents
 
 
 class Loaded(Struct, frozen=True):
-    """The content of a set of manifests, and the number of files."""
+    """The content of a set of manifests, the number of files, and what was read for it (without the file `site`)."""
 
     desired: Desired
     files: int
+    seen: Seen
 
 
 def load(
@@ -62,57 +70,86 @@ class _Loading:
     def __init__(self, early: EarlyConnect | None) -> None:
         self.early = early
         self.manifests = ManifestSet()
+        self.seen = Seen()
         self.files: dict[str, int] = {}
+        self.until = monotonic() + LONGEST
+        self.more: Counter[str] = Counter()
         self.broken: list[tuple[Document, list[ManifestError]]] = []
 
     def run(self, paths: Sequence[str], site: str | None, stdin: IO[bytes] | None) -> Loaded:
-        manifests = list(files.find(paths))
+        manifests = list(files.find(paths, self.seen))
         site_is_apart = True
         if site is not None:
             self._site_file(site)
             identity = files.Found(site, site).identity
             site_is_apart = all(found.identity != identity for found in manifests)
             manifests = [found for found in manifests if found.identity != identity]
-        documents = [self._read(found, stdin) for found in manifests]
+        documents = [self._read(found, stdin, self.seen, found.within) for found in manifests]
         if paths and not any(documents) and not self.manifests.errors and site_is_apart:
             where = ", ".join(files.STDIN if path == "-" else escape(path) for path in paths)
             self._fail(Source(files.STDIN if paths[0] == "-" else escape(paths[0]), 1, 1), f"no manifests in {where}")
         desired = self._desired()
         if self.manifests.errors:
-            order, errors = self.files, self.manifests.errors
-            errors.sort(key=lambda e: (order.get(e.source.file, 0), e.source.line, e.source.column))
-            one_a_place = {(error.source, error.path): error for error in reversed(errors)}
-            raise InvalidManifestsError(tuple(reversed(one_a_place.values())), len(self.files))
-        return Loaded(desired, len(self.files))
+            raise InvalidManifestsError(tuple(self._errors()), len(self.files))
+        return Loaded(desired, len(self.files), self.seen)
+
+    def _errors(self) -> Iterator[ManifestError]:
+        """Yield the errors in the order of the files, one for each place, and of each file no more than MOST_ERRORS."""
+        order, errors = self.files, self.manifests.errors
+        errors.sort(key=lambda e: (order.get(e.source.file, 0), e.source.line, e.source.column))
+        one_a_place = {(error.source, error.path): error for error in reversed(errors)}
+        for shown, grouped in groupby(reversed(one_a_place.values()), key=lambda error: error.source.file):
+            found = list(grouped)
+            yield from found[:MOST_ERRORS]
+            if more := len(found[MOST_ERRORS:]) + self.more[shown]:
+                last = found[MOST_ERRORS - 1].source if len(found) > MOST_ERRORS else found[-1].source
+                yield ManifestError(last, "", "", f"and at least {more:,} more in this file")
 
     def _fail(self, source: Source, message: str) -> None:
         self.manifests.errors.append(ManifestError(source, "", "", message))
 
+    def _is_late(self, source: Source) -> bool:
+        late = monotonic() > self.until
+        if late:
+            self._fail(source, f"the manifests could not be read within {LONGEST:g} s; split them into sets")
+        return late
+
     def _site_file(self, path: str) -> None:
         """Read the file of --site, which must hold exactly one document, a Site."""
         found = files.Found(escape(path), path)
-        documents = self._read(found, None)
+        documents = self._read(found, None, Seen(), None)
         if documents and [document.kind for document in documents] != [Kind.SITE]:
             message = "a --site file holds one document, the Site"
             self._fail(next((d for d in documents if d.kind is not Kind.SITE), documents[-1]).source, message)
         elif not documents and not self.manifests.errors:
             self._fail(Source(found.shown, 1, 1), "no Site in this file")
 
-    def _read(self, found: files.Found, stdin: IO[bytes] | None) -> list[Document]:
-        """Read and validate one file. Returns the documents that are not empty."""
+    def _read(self, found: files.Found, stdin: IO[bytes] | None, seen: Seen, top: str | None) -> list[Document]:
+        """Read and validate one file. Returns the documents that are not empty. `top`: see `SourceFile`."""
         self.files.setdefault(found.shown, len(self.files))
+        if self._is_late(Source(found.shown, 1, 1)):
+            return []
         try:
-            text = files.read(found, stdin)
+            text = files.read(found, stdin, seen)
         except files.UnreadableError as error:
             self._fail(Source(found.shown, error.line, error.column), str(error))
             return []
         folder = os.path.dirname(found.path) if found.path is not None else ""
-        documents = []
-        for document in SourceFile(found.shown, folder, text).documents():
+        documents: list[Document] = []
+        explained = 0
+        for document in SourceFile(found.shown, folder, text, top).documents():
             if document.data is None and not (document.read and document.read.problems):
                 continue
             documents.append(document)
+            if self._is_late(document.source):
+                return documents
+            if explained >= MOST_ERRORS and not fits(document):
+                self.more[found.shown] += 1
+                if self.more[found.shown] == _MOST_COUNTED:
+                    break
+                continue
             wrong = problems(document)
+            explained += len(wrong)
             self.manifests.errors += wrong
             if document.kind is not None and not wrong:
                 self.manifests.documents[document.kind].append(document)
@@ -128,20 +165,21 @@ class _Loading:
         for document in chain(*manifests.documents.values(), (document for document, _ in self.broken)):
             if document.kind is not None and document.metadata_name is not None:
                 manifests.names[document.kind].add(document.metadata_name)
-        manifests.errors += manifests.duplicates()
+        manifests.errors += islice(manifests.duplicates(), _MOST_CHECKED)
         self._salvage()
-        digests, reconcile = [], []
+        digests, treatments = [], []
         for kind, loader in LOADERS.items():
             manifests.declared[kind] += loader.build(manifests)
-            manifests.errors += loader.check(manifests)
+            manifests.errors += islice(loader.check(manifests), _MOST_CHECKED)
             if not KINDS[kind].reconciled:
                 continue
             for document, item in manifests.declared[kind]:
                 digests.append((item.ref, document.digest))
                 if (annotations := document.data["metadata"].get("annotations")) and _RECONCILE in annotations:
-                    reconcile.append((item.ref, Reconcile(annotations[_RECONCILE])))
+                    mode = Reconcile(annotations[_RECONCILE])
+                    treatments.append(Treatment(item.ref, mode, document.digest_without(_RECONCILE)))
         objects = {kind: tuple([item for _, item in items]) for kind, items in manifests.declared.items()}
-        return Desired.of(objects, tuple(digests), tuple(reconcile))
+        return Desired.of(objects, tuple(digests), tuple(treatments))
 
     def _salvage(self) -> None:
         """Add the usable part of invalid documents to the valid ones, in the order of files."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from functools import cached_property
 from typing import Any, Final
 
 from msgspec import Struct
@@ -20,16 +19,17 @@ _CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 class SourceFile:
-    """The text of one file. Positions inside it are found on demand."""
+    """The text of one file. Positions inside it are found on demand.
 
-    def __init__(self, shown: str, folder: str, text: str) -> None:
+    `top`: the real path of the folder that files named in it must be in; None: they may be anywhere.
+    """
+
+    def __init__(self, shown: str, folder: str, text: str, top: str | None = None) -> None:
         self.shown = shown
         self.folder = folder
+        self.top = top
         self._text = text
-
-    @cached_property
-    def _careful(self) -> list[careful.Document]:
-        return careful.documents(self._text)
+        self._careful: list[careful.Document] = []
 
     def documents(self) -> Iterator[Document]:
         """Yield every document, empty ones included."""
@@ -39,12 +39,19 @@ class SourceFile:
                 yield Document(self, done, data, Source(self.shown, line, column))
                 done += 1
         except fast.Unusual:
+            self._careful = careful.documents(self._text)
             for index, read in enumerate(self._careful[done:], start=done):
                 yield Document(self, index, read.data, Source(self.shown, *read.position), read)
 
     def locate(self, index: int, path: Path) -> Source:
         """Return the position of `path` in the document with this index."""
+        if index >= len(self._careful):
+            self._careful = careful.documents(self._text, 2 * index + 1)
         return Source(self.shown, *self._careful[index].locate(path))
+
+
+def _digest(data: Any) -> str:
+    return hashlib.sha256(_CANONICAL.encode(data).encode()).hexdigest()
 
 
 class Document(Struct, frozen=True):
@@ -65,7 +72,13 @@ class Document(Struct, frozen=True):
     @property
     def digest(self) -> str:
         """SHA-256, in hex, of the content: independent of layout and of the order of fields."""
-        return hashlib.sha256(_CANONICAL.encode(self.data).encode()).hexdigest()
+        return _digest(self.data)
+
+    def digest_without(self, annotation: str) -> str:
+        """The digest that it would have without one of its annotations."""
+        metadata = dict(self.data["metadata"])
+        annotations = {key: value for key, value in metadata.pop("annotations").items() if key != annotation}
+        return _digest({**self.data, "metadata": metadata | ({"annotations": annotations} if annotations else {})})
 
     @property
     def metadata_name(self) -> str | None:

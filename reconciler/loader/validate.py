@@ -19,6 +19,13 @@ from reconciler.model.refs import KINDS, Source
 _SPEC_FIELD: Final = re.compile(r"spec\.([A-Za-z0-9_-]+)")
 
 
+def fits(document: Document) -> bool:
+    """Return whether there is no error in the document by itself, without saying which."""
+    if (document.read is not None and document.read.problems) or document.kind is None or _header(document.data):
+        return False
+    return accepts(KINDS[document.kind].singular)(document.data)
+
+
 def problems(document: Document) -> list[ManifestError]:
     """Return all errors in the document by itself; empty if it fits the schema of its kind."""
     read = document.read
@@ -62,18 +69,20 @@ def _by_schema(document: Document) -> Iterator[tuple[Path, str]]:
 def _header(data: Any) -> list[tuple[Path, str]]:
     """Errors in apiVersion and kind, without which the rest cannot be checked."""
     if not isinstance(data, dict):
-        return [((), f"expected a manifest (a mapping with apiVersion, kind and metadata), got {described(data)}")]
-    found: list[tuple[Path, str]] = []
+        # No word of a file that is no manifest: it may be something else, such as a password.
+        found = described(data) if data is None or isinstance(data, list) else "a single value"
+        return [((), f"expected a manifest (a mapping with apiVersion, kind and metadata), got {found}")]
+    wrong: list[tuple[Path, str]] = []
     version, kind = data.get("apiVersion"), data.get("kind")
     if "apiVersion" not in data:
-        found.append((("apiVersion",), f"is missing; write {API_VERSION}"))
+        wrong.append((("apiVersion",), f"is missing; write {API_VERSION}"))
     elif version != API_VERSION:
-        found.append((("apiVersion",), f"expected {API_VERSION}, got {described(version)}"))
+        wrong.append((("apiVersion",), f"expected {API_VERSION}, got {described(version)}"))
     choices = either(list(BY_NAME))
     if "kind" not in data:
-        found.append((("kind",), f"is missing; write {choices}"))
+        wrong.append((("kind",), f"is missing; write {choices}"))
     elif not isinstance(kind, str):
-        found.append((("kind",), f"expected {choices}, got {described(kind)}"))
+        wrong.append((("kind",), f"expected {choices}, got {described(kind)}"))
     elif kind not in BY_NAME:
-        found.append((("kind",), f"expected {choices}, got {described(kind)}{did_you_mean(kind, BY_NAME)}"))
-    return found
+        wrong.append((("kind",), f"expected {choices}, got {described(kind)}{did_you_mean(kind, BY_NAME)}"))
+    return wrong

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from typing import Any
+
+from reconciler.model.near import nearest
 
 Path = tuple[str | int, ...]
 """Path to a value in a document: keys and list indexes from its top."""
@@ -69,13 +70,6 @@ def dotted(path: Path) -> str:
         if len(out) > _LONGEST_PATH:
             return f"{out[:_LONGEST_PATH]}..."
     return out
-
-
-def nearest(word: str, choices: Iterable[str]) -> str | None:
-    """Return the choice that `word` was probably meant to be, if one is close."""
-    folded = {choice.lower(): choice for choice in sorted(choices)}
-    found = get_close_matches(word[:100].lower(), folded, n=1, cutoff=0.6)
-    return folded[found[0]] if found else None
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:

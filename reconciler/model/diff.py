@@ -91,6 +91,15 @@ class RightsChange(Strict, frozen=True):
     releases: str = ""
 
 
+class Part(Strict, frozen=True):
+    """A part of a change that can be made alone: see `Change.taking_back`."""
+
+    reason: str
+    fields: tuple[FieldChange, ...]
+    actions: tuple[Action, ...]
+    rights: tuple[RightsChange, ...] = ()
+
+
 class Change(Strict, frozen=True):
     """One object.
 
@@ -98,8 +107,11 @@ class Change(Strict, frozen=True):
     be made now, and why, while the rest may. `actions` would make the change: empty unless `op` is CREATE, UPDATE or
     DELETE, and then too if the action of another object does it (the former vmgroup of a VM that moves). `tied`:
     objects that must be written together with this one. `risk`: the worst of its actions; `rights`: their effect on
-    rights. `claim`: what applying records about who applied it, if worth mentioning; it makes no difference to vDVS, so
-    KEEP may have the action for it.
+    rights; of an UNMANAGED object: the rights that nobody declared. `claim`: what applying records about who applied
+    it, if worth mentioning; it makes no difference to vDVS, so KEEP may have the action for it.
+
+    `taking_back`: the part of a change, also of a blocked one, that only takes back what was added to what is declared.
+    It ties nothing and can be made alone, while the rest waits. None: there is none, or the whole change is no more.
     """
 
     ref: ObjectRef
@@ -113,6 +125,26 @@ class Change(Strict, frozen=True):
     held: tuple[str, ...] = ()
     rights: tuple[RightsChange, ...] = ()
     claim: str = ""
+    taking_back: Part | None = None
+
+    @property
+    def alone(self) -> Change | None:
+        """The part that only takes back, as a change of its own."""
+        part = self.taking_back
+        if part is None:
+            return None
+        return Change(self.ref, Op.UPDATE, part.reason, part.fields, part.actions, Risk.RESTRICTS, rights=part.rights)
+
+    def as_part(self) -> Part:
+        """Return what it does, as a part of another change."""
+        return Part(self.reason, self.fields, self.actions, self.rights)
+
+    @property
+    def adds(self) -> Change | None:
+        """The part that takes back what somebody has in excess of what is declared; None: there is no such excess."""
+        if self.taking_back is not None or (self.op is Op.UNMANAGED and self.rights):
+            return self.alone or self
+        return self if self.op in (Op.UPDATE, Op.DELETE) and self.risk is Risk.RESTRICTS else None
 
 
 class Diff(Strict, frozen=True):
@@ -129,6 +161,11 @@ class Diff(Strict, frozen=True):
         return sum(change.op is op for change in self.changes)
 
     @property
-    def in_sync(self) -> bool:
-        """Whether there is nothing to do, nothing blocked and nothing unknown."""
+    def settled(self) -> bool:
+        """Whether nothing is to do, blocked or unknown of what is declared."""
         return all(change.op in (Op.KEEP, Op.UNMANAGED) for change in self.changes)
+
+    @property
+    def in_sync(self) -> bool:
+        """Whether it is settled, and nothing holds rights that nobody declared."""
+        return self.settled and not any(change.op is Op.UNMANAGED and change.rights for change in self.changes)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from reconciler.model.base import Strict
 from reconciler.model.refs import Source
+
+_MOST_LINES: Final = 20
+_LONGEST_LINE: Final = 500
 
 
 class VdvsError(Exception):
@@ -55,9 +60,16 @@ class ManifestError(Strict, frozen=True):
 
 
 class InvalidManifestsError(VdvsError):
-    """Manifests that cannot be used as a set. Carries all errors, in the order of the files."""
+    """Manifests that cannot be used as a set. Carries the errors, in the order of the files; `str()` has the first."""
 
     def __init__(self, errors: tuple[ManifestError, ...], files: int) -> None:
-        super().__init__("\n".join(str(error) for error in errors))
+        lines = [_shortened(str(error)) for error in errors[:_MOST_LINES]]
+        if len(errors) > _MOST_LINES:
+            lines.append(f"and {len(errors) - _MOST_LINES:,} more; `vdvs validate` prints more of them")
+        super().__init__("\n".join(lines))
         self.errors = errors
         self.files = files
+
+
+def _shortened(line: str) -> str:
+    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}..."

@@ -55,6 +55,8 @@ class EventKind(StrEnum):
     VALID = "valid"
     FAULT = "pass failed"
     RECOVERED = "pass works"
+    EXPOSED = "access stays widened"  # something was added to what was applied, and it is not taken back
+    NARROWED = "watches less"  # something is no longer looked after, or less than before
     RECORDS = "records"  # those in a config DB contradict what this side keeps, or do so no more
     REMARK = "remark"  # what could not be told for certain
     BRAKED = "braked"  # it keeps drifting back, and is left alone for a while

@@ -46,7 +46,8 @@ class ObjectResult(Strict, frozen=True):
     """One object after a reconcile: its status, one line of detail, the fields that were written, and the effect on
     rights.
 
-    `claim`: what was recorded about who applied it, if it is worth mentioning.
+    `claim`: what was recorded about who applied it, if it is worth mentioning. `remarks`: what was told of it before
+    and is still true.
     """
 
     ref: ObjectRef
@@ -55,6 +56,7 @@ class ObjectResult(Strict, frozen=True):
     fields: tuple[FieldChange, ...] = ()
     rights: tuple[RightsChange, ...] = ()
     claim: str = ""
+    remarks: str = ""
 
 
 class BackupMade(Strict, frozen=True):

@@ -23,7 +23,8 @@ class Policy(Strict, frozen=True):
 
     `config_db_lifecycle`: whether config DBs may be created, upgraded to a newer schema, and moved. `only_applied`:
     risks that are taken only to restore what was applied before (`ownership.not_applied`). `held`: objects that are
-    left alone, and why. `most`: with more changes than this nothing is written (None: any number).
+    left alone, and why; `annotations`: so are those whose own annotation says so. `most`: with more changes than this
+    nothing is written (None: any number).
     """
 
     risks: frozenset[Risk]
@@ -32,12 +33,13 @@ class Policy(Strict, frozen=True):
     only_applied: frozenset[Risk] = frozenset()
     held: tuple[tuple[ObjectRef, str], ...] = ()
     most: int | None = None
+    annotations: bool = False
 
 
 HEALING = frozenset({Risk.SAFE, Risk.RESTRICTS})
 
 
-HEAL = Policy(HEALING, config_db_lifecycle=False, only_applied=HEALING)
+HEAL = Policy(HEALING, config_db_lifecycle=False, only_applied=HEALING, annotations=True)
 
 
 REPORT_ONLY = Policy(frozenset(), config_db_lifecycle=False)

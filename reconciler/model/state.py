@@ -41,13 +41,22 @@ class Reconcile(StrEnum):
     DISABLED = "disabled"
 
 
+class Treatment(Strict, frozen=True):
+    """What the annotation of an object asks of a watch. It counts once it was applied: `digest` is that of its manifest
+    without the annotation, so whoever only adds it changes nothing."""
+
+    ref: ObjectRef
+    mode: Reconcile
+    digest: str
+
+
 DesiredObject = DesiredHost | DesiredConfigDB | DesiredVMGroup | AnyDesiredFile
 
 
 class Desired(Strict, frozen=True):
     """Everything that a set of manifests declares, checked as a set.
 
-    `digests`: of the manifest of each object; `reconcile`: the objects with a restricted treatment by a watch.
+    `digests`: of the manifest of each object; `treatments`: the objects that ask for less of a watch.
     """
 
     site: Site | None
@@ -56,14 +65,14 @@ class Desired(Strict, frozen=True):
     vmgroups: tuple[DesiredVMGroup, ...]
     digests: tuple[tuple[ObjectRef, str], ...] = ()
     files: tuple[AnyDesiredFile, ...] = ()
-    reconcile: tuple[tuple[ObjectRef, Reconcile], ...] = ()
+    treatments: tuple[Treatment, ...] = ()
 
     @classmethod
     def of(
         cls,
         objects: Mapping[Kind, tuple[Any, ...]],
         digests: tuple[tuple[ObjectRef, str], ...],
-        reconcile: tuple[tuple[ObjectRef, Reconcile], ...],
+        treatments: tuple[Treatment, ...],
     ) -> Desired:
         """Build it from the declared objects of each kind."""
         return cls(
@@ -73,7 +82,7 @@ class Desired(Strict, frozen=True):
             vmgroups=objects[Kind.VMGROUP],
             digests=digests,
             files=tuple(chain.from_iterable(objects[kind] for kind in FILE_KINDS)),
-            reconcile=reconcile,
+            treatments=treatments,
         )
 
     @property
@@ -104,7 +113,8 @@ class Unresolved(Strict, frozen=True):
 
 
 class Resolved(Strict, frozen=True):
-    """Everything that could be looked up, and everything that could not. `digests`: of the manifest of each object."""
+    """Everything that could be looked up, and everything that could not. `digests`: of the manifest of each object;
+    `treatments`: see `Desired`."""
 
     inventory: Inventory
     config_dbs: tuple[ResolvedConfigDB, ...]
@@ -113,6 +123,7 @@ class Resolved(Strict, frozen=True):
     unresolved: tuple[Unresolved, ...]
     digests: Mapping[ObjectRef, str] = field(default_factory=dict)
     files: tuple[ResolvedFile, ...] = ()
+    treatments: tuple[Treatment, ...] = ()
 
     def files_of(self, kind: type[_Resolved]) -> tuple[_Resolved, ...]:
         """Return the files of one kind, by its class."""

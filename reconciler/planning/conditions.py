@@ -9,6 +9,7 @@ from reconciler.model.events import Condition, Truth
 from reconciler.model.outcome import Assessment
 from reconciler.planning.joined import Joined
 from reconciler.planning.kinds import PLANNED
+from reconciler.planning.treatment import in_force
 
 _IN_SYNC = {
     Op.KEEP: (Truth.TRUE, "InSync"),
@@ -21,9 +22,11 @@ _IN_SYNC = {
 def conditions(assessment: Assessment) -> tuple[Condition, ...]:
     """The conditions of every object of the diff, ordered by object and type. Pure.
 
-    Every object: `InSync`; of most kinds, where declared, `Resolved`; and those of its kind (see `kinds`).
+    Every object: `InSync`; where a watch leaves it alone, `Watched` (False);
+    of most kinds, where declared, `Resolved`; and those of its kind (see `kinds`).
     """
     joined = Joined(assessment)
+    treated = in_force(assessment.resolved, assessment.observed)
     found = [
         condition
         for kind in PLANNED
@@ -33,6 +36,10 @@ def conditions(assessment: Assessment) -> tuple[Condition, ...]:
             *(_resolved(change, joined) if kind.has_names else ()),
             *kind.conditions(change, joined),
         )
+    ]
+    found += [
+        Condition(ref, "Watched", Truth.FALSE, mode.capitalize(), f"its annotation vdvs.io/reconcile is {mode}")
+        for ref, mode in treated.items()
     ]
     return tuple(sorted(found, key=lambda condition: (condition.ref.sort_key, condition.type)))
 
@@ -49,6 +56,8 @@ def remarks(assessment: Assessment) -> tuple[str, ...]:
 
 def _in_sync(change: Change) -> Condition:
     status, reason = _IN_SYNC.get(change.op, (Truth.FALSE, "Drifted"))
+    if change.op is Op.UNMANAGED and change.rights:
+        status, reason = Truth.FALSE, "NotDeclared"
     return Condition(change.ref, "InSync", status, reason, change.reason)
 
 

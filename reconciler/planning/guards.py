@@ -21,6 +21,9 @@ def permit(
     `databases`: the config DB of each vmgroup; `not_applied`: the objects whose current manifest is not known to have
     been applied before, and why. With more changes than `policy.most` none is permitted: their input must be wrong.
     A change that only records who applied an object in sync is permitted, or left out without a reason.
+
+    Of a change that is held back as a whole, or blocked, a policy that heals still permits the part that only takes
+    back what was added (`Change.taking_back`), unless the object itself is held, or there are too many.
     """
     candidates = [change for change in diff.changes if change.op in _WRITABLE]
     held = dict(policy.held)
@@ -43,15 +46,33 @@ def permit(
         for ref in sorted(ref for ref in partners.get(cause, ()) if ref not in refused):
             refused[ref] = f"a VM moves between it and {cause}, which is held back"
             pending.append(ref)
-    left = [change.ref for change in candidates if change.ref not in refused]
+    stuck = not_made | still_old
+    parts = {
+        change.ref: part
+        for change in diff.changes
+        if (part := _taking_back(change, policy, not_applied)) is not None
+        and (change.ref in refused or change.op not in _WRITABLE)
+        and change.ref not in held
+        and databases.get(change.ref, change.ref) not in stuck
+    }
+    left = [change.ref for change in candidates if change.ref not in refused] + list(parts)
     if policy.most is not None and len(left) > policy.most:
         refused |= dict.fromkeys(left, _too_many(len(left), policy.most))
+        parts = {}
     permitted = tuple(
-        change
+        parts.get(change.ref, change)
         for change in diff.changes
-        if (change.op in _WRITABLE and change.ref not in refused) or _may_record(change, policy)
+        if change.ref in parts or (change.op in _WRITABLE and change.ref not in refused) or _may_record(change, policy)
     )
     return permitted, tuple(Withheld(ref, refused[ref]) for ref in sorted(refused, key=lambda ref: ref.sort_key))
+
+
+def _taking_back(change: Change, policy: Policy, not_applied: Mapping[ObjectRef, str]) -> Change | None:
+    """The part of a change that whoever heals may make alone. `vdvs apply` shows and asks for the whole."""
+    part = change.alone
+    if part is None or policy.config_db_lifecycle or _refusal(part, policy, not_applied) is not None:
+        return None
+    return part
 
 
 def _too_many(changes: int, most: int) -> str:

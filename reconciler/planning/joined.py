@@ -143,8 +143,19 @@ class Joined:
 
     @cached_property
     def unresolved(self) -> Mapping[ObjectRef, str]:
-        """Reasons why objects could not be looked up."""
-        return {failed.ref: failed.reason for failed in self._resolved.unresolved}
+        """Reasons why objects, or parts of them, could not be looked up."""
+        parts = {
+            group.ref: "; ".join(why)
+            for group in self._resolved.vmgroups
+            if (
+                why := [
+                    *group.unclear,
+                    *group.unknown_among(group.unknown, there=True),
+                    *filter(None, [group.unselected]),
+                ]
+            )
+        }
+        return parts | {failed.ref: failed.reason for failed in self._resolved.unresolved}
 
     @cached_property
     def orphans(self) -> Mapping[ObjectRef, Condition]:

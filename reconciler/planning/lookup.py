@@ -5,6 +5,7 @@ Source: docs/domain.md#identity-of-vms-and-datastores
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +17,16 @@ from msgspec.structs import replace
 
 from reconciler.model.inventory import Connection, Datastore, ESXiHost, Inventory, VirtualMachine
 from reconciler.model.kinds.host import DesiredHost
-from reconciler.model.kinds.vmgroup import Access, DesiredAccess, Member, VMRef, VMSelector, access_values
+from reconciler.model.kinds.vmgroup import (
+    Access,
+    DesiredAccess,
+    Member,
+    Unclear,
+    VMRef,
+    VMSelector,
+    access_values,
+)
+from reconciler.model.near import nearest
 from reconciler.model.refs import SPECIAL_DATASTORES, VOLUMES, DatastoreRef
 
 _K = TypeVar("_K")
@@ -26,21 +36,29 @@ _T = TypeVar("_T")
 
 
 class NotFoundError(Exception):
-    """A name that cannot be looked up; the message is the reason for the user."""
+    """A name that cannot be looked up; the message is the reason for the user. `meant`: see `Unclear`."""
+
+    def __init__(self, reason: str, meant: frozenset[str] | None = None) -> None:
+        super().__init__(reason)
+        self.unclear = Unclear(reason, meant)
 
 
-def look_up_all(look_up: Callable[[_K], _T], wanted: Iterable[_K]) -> list[_T]:
-    """Look up all of `wanted`; raise one NotFoundError that names everything not found, in any order."""
+def look_up_all(look_up: Callable[[_K], _T], wanted: Iterable[_K]) -> tuple[list[_T], tuple[Unclear, ...]]:
+    """Look up all of `wanted`: what was found, and what was not."""
     found: list[_T] = []
-    problems: set[str] = set()
+    unclear: list[Unclear] = []
     for one in wanted:
         try:
             found.append(look_up(one))
         except NotFoundError as problem:
-            problems.add(str(problem))
-    if problems:
-        raise NotFoundError("; ".join(sorted(problems)))
-    return found
+            unclear.append(problem.unclear)
+    return found, tuple(dict.fromkeys(unclear))
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """` (did you mean "x"?)`, or nothing. What cannot be seen is escaped."""
+    found = nearest(word, choices, alike=0.8)
+    return "" if found is None else f" (did you mean {json.dumps(found, ensure_ascii=not found.isprintable())}?)"
 
 
 class InventoryLookup:
@@ -81,11 +99,12 @@ class InventoryLookup:
 
     @cached_property
     def _hosts(self) -> dict[str, ESXiHost]:
-        """Hosts by name. A host that several vCenters show is connected to one of them at most."""
+        """Hosts by name, in small letters: DNS knows no case. A host that several vCenters show is connected to one of
+        them at most."""
         found: dict[str, ESXiHost] = {}
         for entry in self._inventory.hosts:
-            if entry.name not in found or entry.connection is Connection.CONNECTED:
-                found[entry.name] = entry
+            if entry.name.lower() not in found or entry.connection is Connection.CONNECTED:
+                found[entry.name.lower()] = entry
         return found
 
     @property
@@ -95,7 +114,11 @@ class InventoryLookup:
 
     def host(self, wanted: DesiredHost) -> ESXiHost | None:
         """The host, by its name or its address; None if the inventory does not show it."""
-        return self._hosts.get(wanted.ref.name) or self._hosts.get(wanted.address)
+        return self._hosts.get(wanted.ref.name.lower()) or self._hosts.get(wanted.address.lower())
+
+    def host_like(self, wanted: DesiredHost) -> str:
+        """What a host that the inventory does not show was probably meant to be."""
+        return did_you_mean(wanted.address, (entry.name for entry in self._inventory.hosts))
 
     def cluster_of(self, wanted: DesiredHost) -> str | None:
         """The inventory path of the cluster that a host is in; None: in none, or that is not known."""
@@ -106,7 +129,8 @@ class InventoryLookup:
         """The inventory path of this cluster, in which there is a host."""
         known = sorted({host.cluster for host in self._inventory.hosts if host.cluster is not None})
         if wanted not in known:
-            others = f"; it shows {', '.join(known)}" if known else ""
+            near = did_you_mean(wanted, known)
+            others = f"; it shows {', '.join(known)}" if known and not near else near
             raise NotFoundError(f'no cluster "{wanted}" with a host in the inventory{others}')
         return wanted
 
@@ -121,10 +145,12 @@ class InventoryLookup:
                 if wanted.url == d.url or (wanted.inventory_path and wanted.inventory_path == d.inventory_path)
             ]
         if not found:
-            raise NotFoundError(f'no datastore "{wanted}" in the inventory')
+            near = did_you_mean(str(wanted), (d.name for d in self._all))
+            raise NotFoundError(f'no datastore "{wanted}" in the inventory{near}')
         if len({d.url for d in found}) > 1:
             urls = ", ".join(sorted(d.url for d in found))
-            raise NotFoundError(f'datastore "{wanted}" is ambiguous ({urls}); name it by its url')
+            meant = frozenset(d.url for d in found)
+            raise NotFoundError(f'datastore "{wanted}" is ambiguous ({urls}); name it by its url', meant)
         # Two vCenters may show the same datastore, each with its own hosts.
         return replace(found[0], hosts=frozenset().union(*(d.hosts for d in found)))
 
@@ -161,37 +187,63 @@ class InventoryLookup:
             row = self._rows[wanted] = Access(url, *access_values(wanted))
         return row
 
-    def members(self, wanted: Iterable[VMRef]) -> list[Member]:
+    def members(self, wanted: Iterable[VMRef]) -> tuple[list[Member], tuple[Unclear, ...]]:
         """The VMs that these name; see `look_up_all`."""
         refs, known = list(wanted), self._unambiguous
         found = [known.get(ref.name) for ref in refs]
-        return look_up_all(self.member, refs) if None in found else cast("list[Member]", found)
+        return look_up_all(self.member, refs) if None in found else (cast("list[Member]", found), ())
 
     def member(self, wanted: VMRef) -> Member:
         """The VM that `wanted` names."""
         if wanted.uuid is not None:
             known = self._uuids.get(wanted.uuid)
-            # A pinned UUID needs no look-up: a VM that the inventory does not show now keeps its place.
-            return self._checked(min(known, key=_place)) if known else Member(wanted.uuid, None)
+            return self._checked(min(known, key=_place)) if known else self._unknown(wanted.uuid)
         if wanted.inventory_path is not None:
             found = self._paths.get(wanted.inventory_path, [])
             if not found:
-                raise NotFoundError(f'no VM at "{wanted.inventory_path}" in the inventory')
+                near = did_you_mean(wanted.inventory_path, self._paths)
+                raise NotFoundError(f'no VM at "{wanted.inventory_path}" in the inventory{near}')
             if len(found) > 1:
                 uuids = ", ".join(sorted(vm.uuid for vm in found))
-                raise NotFoundError(f'several VMs are at "{wanted.inventory_path}" ({uuids}); name it by uuid')
+                reason = f'several VMs are at "{wanted.inventory_path}" ({uuids}); name it by uuid'
+                raise NotFoundError(reason, frozenset(vm.uuid for vm in found))
             return self._checked(found[0])
         found = self._vms.get(wanted.name or "", [])
         if not found:
-            raise NotFoundError(f'no VM "{wanted.name}" in the inventory')
+            raise NotFoundError(f'no VM "{wanted.name}" in the inventory{did_you_mean(wanted.name or "", self._vms)}')
         if len(found) > 1:
             paths = ", ".join(sorted(vm.path for vm in found))
-            raise NotFoundError(f'VM "{wanted.name}" is ambiguous ({paths}); name it by uuid or inventoryPath')
+            reason = f'VM "{wanted.name}" is ambiguous ({paths}); name it by uuid or inventoryPath'
+            raise NotFoundError(reason, frozenset(vm.uuid for vm in found))
         return self._checked(found[0])
 
-    def selected(self, selector: VMSelector) -> list[Member]:
+    def _unknown(self, uuid: str) -> Member:
+        """A VM that nothing in the inventory has the UUID of. It may be behind a gap of the inventory; without gaps, it
+        is none, or was called by an id that vDVS does not know.
+
+        Source: docs/domain.md#identity-of-vms-and-datastores
+        """
+        meant = next((vm for vm in self._inventory.vms if (vm.instance_uuid or "").lower() == uuid), None)
+        if meant is not None:
+            reason = f"{uuid} is the instance UUID of VM {meant.name}; vDVS knows it by its BIOS UUID, {meant.uuid}"
+            raise NotFoundError(reason, frozenset({meant.uuid}))
+        return Member(uuid, None)
+
+    def unknown(self, member: Member) -> bool:
+        """Whether there is certainly no such VM."""
+        return self.complete and member.uuid not in self._uuids
+
+    def selected(self, selector: VMSelector) -> tuple[list[Member], tuple[Unclear, ...]]:
         """Every VM below the folder whose name matches."""
         return look_up_all(self._checked, (vm for vm in self._below(selector.folder) if _matches(vm, selector)))
+
+    def why_none_selected(self, selector: VMSelector) -> str:
+        """Why a selector matches no VM: it may be misspelt, or nobody is there yet."""
+        if any(True for _ in self._below(selector.folder)):
+            return f'no VM below "{selector.folder}" has a name like "{selector.name_pattern}"'
+        folders = {path.rpartition("/")[0] for path, _ in self._by_path}
+        known = {"/".join(folder.split("/")[:depth]) for folder in folders for depth in range(2, folder.count("/") + 2)}
+        return f'no VM is below "{selector.folder}" in the inventory{did_you_mean(selector.folder, known)}'
 
     def _below(self, folder: str) -> Iterator[VirtualMachine]:
         prefix = folder.rstrip("/") + "/"
@@ -207,7 +259,8 @@ class InventoryLookup:
             paths = ", ".join(sorted(twin.path for twin in twins))
             raise NotFoundError(
                 f'VM "{vm.name}" shares its BIOS UUID {vm.uuid} with another ({paths}), and vDVS cannot tell them '
-                "apart; give one of them a new one"
+                "apart; give one of them a new one",
+                frozenset({vm.uuid}),
             )
         return Member(vm.uuid, vm.name)
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from reconciler.model.diff import Action, Change, DBAction, Diff, Op
 from reconciler.model.kinds.configdb import DBState, RecoverDB, ResolvedConfigDB, UpgradeDB
-from reconciler.model.kinds.host import HostAction, MaintenanceAction, ObservedHost
+from reconciler.model.kinds.host import HostAction, LeaveOwnDB, LinkDB, MaintenanceAction, ObservedHost, WriteSection
 from reconciler.model.kinds.vmgroup import (
     CreateVMGroup,
     DeleteVMGroup,
@@ -30,6 +30,7 @@ from reconciler.planning.history import not_applied
 from reconciler.planning.host.maintenance import in_turns
 from reconciler.planning.kinds import PLANNED, places
 from reconciler.planning.scope import made_with_default, vmgroup_ref
+from reconciler.planning.treatment import as_applied, in_force
 
 _DB_ACTIONS = get_args(DBAction)
 _LINK_ACTIONS = get_args(LinkAction)
@@ -40,7 +41,11 @@ def plan(diff: Diff, resolved: Resolved, observed: Observed, policy: Policy, sta
     """The ordered actions for all that `policy` permits. Pure; deterministic; touches only what is declared, or what
     the diff deletes. `stamp`: what is recorded of who applies it."""
     owners = _databases(resolved, observed)
-    permitted, withheld = permit(diff, policy, owners, not_applied(resolved, observed))
+    if policy.annotations:
+        asked = in_force(resolved, observed).items()
+        alone = tuple((ref, f"its annotation vdvs.io/reconcile is {mode}") for ref, mode in asked)
+        policy = replace(policy, held=(*alone, *policy.held))
+    permitted, withheld = permit(diff, policy, owners, not_applied(as_applied(resolved, observed), observed))
     moves, apart = plan_moves(diff, permitted, resolved, observed)
     permitted = tuple(change for change in permitted if change.ref not in {held.ref for held in apart})
     withheld += apart
@@ -184,6 +189,12 @@ def _rank(action: Action) -> int:
     return 2
 
 
+def _joins(change: Change) -> bool:
+    """Whether a change of a host points it at its config DB. Without that, what serves waited for it in the diff."""
+    actions = any(isinstance(action, LinkDB | LeaveOwnDB | WriteSection) for action in change.actions)
+    return actions or any(field.path == "configDB" for field in change.fields)
+
+
 def _host_plans(
     permitted: Iterable[Change], resolved: Resolved, missing: set[ObjectRef]
 ) -> tuple[tuple[HostPlan, ...], tuple[Withheld, ...]]:
@@ -195,7 +206,7 @@ def _host_plans(
         actions = tuple(a for a in change.actions if isinstance(a, _HOST_ACTIONS))
         if host is None:
             continue
-        if host.config_db in missing:
+        if host.config_db in missing and _joins(change):
             stranded.append(Withheld(host.ref, f"its {host.config_db} is not there and is not made in this pass"))
         elif actions:
             plans.append(HostPlan(host.ref, host.ref.name, host.config_db, actions))

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from reconciler.model.inventory import Inventory
 from reconciler.model.state import Desired, Resolved
+from reconciler.planning.host.resolve import spelled_as_declared
 from reconciler.planning.kinds import PLANNED, PlannedKind
 from reconciler.planning.lookup import InventoryLookup
 
@@ -19,7 +20,9 @@ def resolve(desired: Desired, inventory: Inventory) -> Resolved:
 
 def resolve_places(desired: Desired, inventory: Inventory) -> Resolved:
     """Look up what has to be known before anything can be observed."""
-    nothing = Resolved(inventory, (), (), (), (), dict(desired.digests))
+    nothing = Resolved(
+        spelled_as_declared(desired, inventory), (), (), (), (), dict(desired.digests), treatments=desired.treatments
+    )
     return _resolved(desired, nothing, (kind for kind in PLANNED if kind.is_place))
 
 

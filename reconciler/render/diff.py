@@ -128,7 +128,8 @@ def change_body(change: Change) -> Iterator[str]:
         yield f"{_INDENT}{pad(path, column)}   {field_text(field)}"
     for note in (*change.notes, *(f"held back: {reason}" for reason in change.held)):
         yield f"{_INDENT}{pad('', column) + '   ' if change.fields else ''}{clean(note)}"
-    yield from (_INDENT + line for line in rights_lines(change.rights))
+    if change.op is not Op.UNMANAGED:  # its reason spells them
+        yield from (_INDENT + line for line in rights_lines(change.rights))
     if change.claim:
         yield _INDENT + clean(change.claim)
 

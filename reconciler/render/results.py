@@ -43,7 +43,7 @@ def detail(result: ObjectResult) -> str:
     written = ", ".join(_in_brief(result))
     if result.status is Status.BLOCKED and written:
         return f"written: {written}; held back: {result.detail}"
-    return "; ".join(part for part in (result.detail or written, result.claim) if part)
+    return "; ".join(part for part in (result.detail or written, result.remarks, result.claim) if part)
 
 
 def errors_text(errors: Sequence[ManifestError], files: int) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from reconciler.model.diff import Op
 from reconciler.model.events import Condition, Truth
 from reconciler.model.outcome import Assessment
-from reconciler.model.refs import KINDS
+from reconciler.model.refs import KINDS, Kind
 from reconciler.planning.joined import Joined
 from reconciler.render.data import summary_data
 from reconciler.render.describe import condition_data
@@ -22,6 +22,7 @@ _WORDS = (
     (frozenset({Op.BLOCKED}), "blocked"),
     (frozenset({Op.UNKNOWN}), "unknown"),
 )
+_NOT_DECLARED = "with rights that nobody declared"
 
 
 def status_text(site: str, found: Assessment, conditions: Sequence[Condition], paint: Paint = plain) -> str:
@@ -53,6 +54,8 @@ def sentence(found: Assessment) -> str:
         for kind, spec in KINDS.items():
             number = sum(counts[op, kind] for op in ops)
             parts += [f"{count(number, spec.noun)} {word}"] if number else []
+    rogue = sum(change.op is Op.UNMANAGED and bool(change.rights) for change in found.diff.changes)
+    parts += [f"{count(rogue, KINDS[Kind.VMGROUP].noun)} {_NOT_DECLARED}"] if rogue else []
     joined = Joined(found)
     parts += [alarm for view in VIEWS.values() if (alarm := view.alarm(joined))]
     return ", ".join(parts) or "in sync"

@@ -14,7 +14,9 @@ from reconciler.model.events import EventKind, Pass, ReportedEvent, Trigger
 from reconciler.model.kinds.host import ObservedHost, UnreachableHost
 from reconciler.model.outcome import Assessment
 from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.state import Reconcile
 from reconciler.planning.host.diff import is_open
+from reconciler.planning.treatment import in_force
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _CREATED = re.compile(rb"(# (HELP|TYPE) )?vdvs_\w+_created\b")  # creation times of counters, which are of no use here
@@ -46,6 +48,13 @@ class Metrics:
             registry=registry,
         )  # fmt: skip
         self._open = Gauge("vdvs_hosts_open", "Hosts that allow every VM everything.", registry=registry)
+        self._widened = Gauge(
+            "vdvs_objects_widened", "Objects that let somebody do more than is declared.", registry=registry
+        )
+        self._alone = Gauge(
+            "vdvs_objects_left_alone", "Objects that a watch leaves alone, by their annotation.", ["reconcile"],
+            registry=registry,
+        )  # fmt: skip
         self._unreachable = Gauge("vdvs_hosts_unreachable", "Hosts that do not answer.", registry=registry)
         self._oldest = Gauge(
             "vdvs_oldest_drift_timestamp_seconds",
@@ -67,6 +76,8 @@ class Metrics:
         for which in _KINDS:
             for op in Op:
                 self._objects.labels(which.value, _state(op))
+        for mode in Reconcile:
+            self._alone.labels(mode.value)
         self._valid.set(1)
 
     def on_event(self, reported: ReportedEvent) -> None:
@@ -86,7 +97,11 @@ class Metrics:
         seen = done.outcome.after or done.outcome.before
         self._count(seen.diff)
         self._count_hosts(seen)
-        drifted = {change.ref for change in seen.diff.changes if change.op in _DRIFT}
+        self._widened.set(sum(change.adds is not None for change in seen.diff.changes))
+        treated = Count(in_force(seen.resolved, seen.observed).values())
+        for mode in Reconcile:
+            self._alone.labels(mode.value).set(treated[mode])
+        drifted = {change.ref for change in seen.diff.changes if change.op in _DRIFT or change.adds}
         self._since = {ref: self._since.get(ref, done.ended) for ref in drifted}
         self._oldest.set(min((at.timestamp() for at in self._since.values()), default=0))
 

@@ -16,7 +16,6 @@ from typing import IO, TYPE_CHECKING, TypeVar
 from reconciler import loader
 from reconciler.model.kinds.host import DesiredHost
 from reconciler.model.kinds.site import Site
-from reconciler.model.state import Desired
 from reconciler.ports import Hosts, Observer, Question
 from reconciler.wiring import world
 from reconciler.wiring.books import SiteBooks
@@ -44,8 +43,13 @@ class Connections:
             if self._hosts is not None:
                 runner.run(self._hosts.close())
 
-    def load(self, paths: Sequence[str], site: str | None, stdin: IO[bytes] | None) -> Desired:
-        """Load the manifests, see `loader.load`, and connect to their hosts in parallel, if their site exists."""
+    def load(
+        self, paths: Sequence[str], site: str | None, stdin: IO[bytes] | None, *, early: bool = True
+    ) -> loader.Loaded:
+        """Load the manifests, see `loader.load`, and connect to their hosts in parallel, if their site exists.
+
+        `early` False: connect to none before all of them are read.
+        """
         loop = self._runner.get_loop()
         if stdin is not None:  # read here: a thread that waits for input could not be interrupted
             stdin = BytesIO(stdin.read(loader.LARGEST + 1))
@@ -53,8 +57,9 @@ class Connections:
         def on_host(site: Site, host: DesiredHost) -> None:
             loop.call_soon_threadsafe(self._connect, site, host)
 
-        async def load() -> Desired:
-            return (await asyncio.to_thread(loader.load, paths, site=site, stdin=stdin, on_host=on_host)).desired
+        async def load() -> loader.Loaded:
+            begin = on_host if early else None
+            return await asyncio.to_thread(loader.load, paths, site=site, stdin=stdin, on_host=begin)
 
         return self.run(load)
 

@@ -18,7 +18,7 @@ from reconciler.controller.skip_unreachable import SkipUnreachable
 from reconciler.controller.triggers import Triggers
 from reconciler.controller.watch import Edges, Loaded, Watch
 from reconciler.model.diff import Diff
-from reconciler.model.errors import UsageError
+from reconciler.model.errors import InvalidManifestsError, UsageError
 from reconciler.model.events import EventKind, Revision
 from reconciler.model.kinds.site import SSH, Lab, Site
 from reconciler.model.outcome import Assessment, Outcome
@@ -37,41 +37,71 @@ _GIT_SECONDS: Final = 30.0  # a commit changes no file of the manifests, so git 
 
 
 class Manifests:
-    """The manifests at `paths`, with the Site of the file `site`, read again only if they may have changed."""
+    """The manifests at `paths`, with the Site of the file `site`, read again only if they may have changed.
 
-    def __init__(self, paths: tuple[str, ...], site: str | None) -> None:
+    `signers`, `tell`: see `provenance.applying`.
+    """
+
+    def __init__(
+        self,
+        paths: tuple[str, ...],
+        site: str | None,
+        signers: str | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._paths = paths
         self._site = site
-        self._kept: tuple[loader.Stamps, Loaded] | None = None
-        self._asked = 0.0
+        self._signers = signers
+        self._tell = tell
+        self._told = ""
+        self._read: tuple[loader.Stamps, loader.Loaded | InvalidManifestsError] | None = None
+        self._kept: Loaded | None = None
+        self._asked: float | None = None
 
     def load(self) -> Loaded:
-        """Return the manifests as they are now. Raises InvalidManifestsError."""
+        """Return the manifests as they are now. Raises InvalidManifestsError, and UsageError without a signature."""
         stamps = loader.stamps(self._paths, self._site)
-        if self._kept is not None and self._kept[0] == stamps:
-            if monotonic() < self._asked + _GIT_SECONDS:
-                return self._kept[1]
-            desired = self._kept[1].desired
+        if self._read is None or self._read[0] != stamps:
+            self._read, self._asked = None, None
+            read = self._load()
+            self._read = None if stamps is None else (stamps, read)
         else:
-            desired = loader.load(self._paths, site=self._site).desired
-        behalf, self._asked = applying(self._paths), monotonic()
-        loaded = Loaded(desired, Revision(behalf.stamp.commit, behalf.stamp.dirty), behalf)
-        self._kept = None if stamps is None else (stamps, loaded)
-        return loaded
+            read = self._read[1]
+        if isinstance(read, InvalidManifestsError):
+            raise InvalidManifestsError(read.errors, read.files)  # anew: one that is raised again grows
+        if self._kept is None or self._asked is None or monotonic() >= self._asked + _GIT_SECONDS:
+            self._asked = None
+            behalf = applying(self._paths, read.seen, signers=self._signers, tell=self._tell_once)
+            self._kept = Loaded(read.desired, Revision(behalf.stamp.commit, behalf.stamp.dirty), behalf)
+            self._asked = monotonic()
+        return self._kept
+
+    def _load(self) -> loader.Loaded | InvalidManifestsError:
+        """Read everything. Errors are kept like manifests: reading them takes as long."""
+        try:
+            return loader.load(self._paths, site=self._site)
+        except InvalidManifestsError as error:
+            return error
+
+    def _tell_once(self, text: str) -> None:
+        if text != self._told:
+            self._tell(text)
+        self._told = text
 
     def behalf(self) -> Applying | None:
         """Return on whose behalf the manifests in force are applied; None: they were not read yet."""
-        return None if self._kept is None else self._kept[1].applying
+        return None if self._kept is None else self._kept.applying
 
     def reread(self) -> None:
         """Read everything again at the next load."""
-        self._kept = None
+        self._read = None
 
 
 def run_watch(
     paths: tuple[str, ...],
     site: str | None,
     *,
+    signers: str | None,
     interval: float,
     mode: Mode,
     options: WatchOptions,
@@ -83,11 +113,13 @@ def run_watch(
     Raises InvalidManifestsError or UsageError if it cannot start; afterwards nothing ends it.
     """
     os.umask(0o077)  # what the watch writes is for its owner: history, state, and what SQLite puts beside them
-    manifests = Manifests(paths, site)
+    manifests = Manifests(paths, site, signers, report)
     loaded = manifests.load()
     watched = site_for_watch(loaded.desired, given=site is not None)
     services = WatchServices(options, watched, str(mode), interval, report)
-    asyncio.run(_watch(paths, manifests, loaded, watched, interval, mode, terminal, services, options.audit_log))
+    asyncio.run(
+        _watch(paths, manifests, loaded, watched, interval, mode, terminal, services, options.audit_log, report)
+    )
 
 
 async def _watch(
@@ -100,6 +132,7 @@ async def _watch(
     terminal: Listener,
     services: WatchServices,
     audit_log: str | None,
+    report: Callable[[str], None],
 ) -> None:
     observer = _BeforeHealing()
     async with AsyncExitStack() as stack:
@@ -120,7 +153,7 @@ async def _watch(
         edges = Edges(manifests.load, one, listeners, world.clock, monotonic, world.new_uuid, large.keep)
         watch = Watch(edges, loaded, site, mode)
         observer.report = watch.report_before_heal
-        triggers = await stack.enter_async_context(Triggers(paths))
+        triggers = await stack.enter_async_context(Triggers(paths, report))
         for service in services.running:
             await stack.enter_async_context(service)
         watch.say(EventKind.STARTED, _started(site, mode, interval))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.agent.folders import Folder
 from tests.agent.world import DB, DEFAULT, G1, URL, VM1, Agent, access, act, outcomes, vmgroup
 
 FRESH = {
@@ -117,9 +118,9 @@ def test_a_db_that_comes_while_ours_is_built_wins(agent: Agent, monkeypatch: pyt
 
     publish = files.publish
 
-    def somebody_was_quicker(finished: str, real: str, over_empty: bool = False) -> bool:
-        Path(real).write_bytes(b"somebody's")
-        return bool(publish(finished, real, over_empty))
+    def somebody_was_quicker(folder: Folder, finished: str, name: str, over_empty: bool = False) -> bool:
+        agent.db.write_bytes(b"somebody's")
+        return bool(publish(folder, finished, name, over_empty))
 
     monkeypatch.setattr(files, "publish", somebody_was_quicker)
     assert agent.refused([vmgroup()], create=True, fingerprint="absent") == "Moved"
@@ -182,7 +183,8 @@ def test_dockvols_that_somebody_else_makes_meanwhile_will_do(agent: Agent, monke
 
     def both(path: str, mode: int = 0o777) -> None:
         mkdir(path, mode)
-        mkdir(path, mode)
+        if path == "dockvols":
+            mkdir(path, mode)
 
     monkeypatch.setattr(os, "mkdir", both)
     assert outcomes(agent.create([vmgroup()])) == ["ok"]

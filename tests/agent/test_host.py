@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -19,8 +20,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from reconciler.agent import local_sh, programs
-from reconciler.agent.host import actions, facts
+from reconciler.agent import local_sh, programs, scratch
+from reconciler.agent.host import actions, facts, package
 from reconciler.agent.paths import Root
 from reconciler.agent.wire import Refused
 from reconciler.model.kinds.host import Section, SectionForm
@@ -322,9 +323,13 @@ case "$*" in
     echo 'VMwareCertified,2018,x,2018,"other, with a comma",,VMware,6.5,'
     if test -f {agent.root}/installed; then echo A,C,I,D,esx-vmdkops-service,,VMWare,0.21.2-0.0.1,
     elif test ! -f {agent.root}/removed; then echo '{row}'; fi ;;
-*broken*) echo; echo ' [InstallationError]' >&2; echo ' The VIB is broken.' >&2; exit 1 ;;
 *remove*) test ! -f {agent.root}/stuck || {{ echo ' [RemovalError]' >&2; exit 1; }}; touch {agent.root}/removed ;;
-*) touch {agent.root}/installed ;;
+*) for given; do :; done
+    cp {agent.root}$given {agent.root}/given
+    if grep -q broken {agent.root}/given; then
+        echo; echo ' [InstallationError]' >&2; echo ' The VIB is broken.' >&2; exit 1
+    fi
+    touch {agent.root}/installed ;;
 esac""",
     )
     return log
@@ -403,7 +408,12 @@ def test_the_driver_is_installed_from_a_file(agent: Agent, name: str, option: st
     source.write_bytes(b"vib")
     action = {**INSTALL, "source": f"/vmfs/{name}", "sha256": hashlib.sha256(b"vib").hexdigest().upper()}
     assert agent.on_host(action) == ["ok"]
-    assert log.read_text().splitlines()[0] == f"software vib install {option} /vmfs/{name}"
+    *words, path = log.read_text().splitlines()[0].split()
+    assert words == ["software", "vib", "install", option]
+    assert re.fullmatch(scratch.PLACE + r"/vdvs-agent-[0-9a-f]{16}/driver\.(vib|zip)", path)
+    assert Path(path).suffix == Path(name).suffix
+    assert (agent.root / "given").read_bytes() == b"vib"
+    assert os.listdir(agent.root / "tmp") == []
     assert agent.host()["driver"] == "0.21.2-0.0.1"
 
 
@@ -413,20 +423,23 @@ def test_a_source_that_is_not_what_was_declared_is_not_installed(agent: Agent) -
     (agent.root / "vmfs/driver.vib").write_bytes(b"tampered")
     checksum = hashlib.sha256(b"vib").hexdigest()
     assert agent.on_host({**INSTALL, "sha256": checksum}) == ["Checksum"]
-    assert agent.on_host({**INSTALL, "source": "https://example.com/driver.vib", "sha256": checksum}) == ["Checksum"]
+    assert agent.on_host({**INSTALL, "source": "https://example.com/driver.vib"}) == ["Checksum"]
     assert not log.exists()
+    assert os.listdir(agent.root / "tmp") == []
 
 
 def busy(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
     """Simulate another host that has the file open for this number of attempts."""
     left = iter(range(times))
 
-    def opened(path: str, mode: str) -> Any:
-        if next(left, None) is not None:
-            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
-        return Path(path).open(mode)
+    really = os.open
 
-    monkeypatch.setattr(actions, "open", opened, raising=False)
+    def opened(path: str, *arguments: Any) -> Any:
+        if path == "driver.vib" and next(left, None) is not None:
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        return really(path, *arguments)
+
+    monkeypatch.setattr(os, "open", opened)
 
 
 def test_a_source_that_another_host_has_open_is_waited_for(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -434,7 +447,7 @@ def test_a_source_that_another_host_has_open_is_waited_for(agent: Agent, monkeyp
     (agent.root / "vmfs/driver.vib").write_bytes(b"vib")
     busy(monkeypatch, times=3)
     assert agent.on_host(INSTALL) == ["ok"]
-    monkeypatch.setattr(actions, "SOURCE_SECONDS", 0)
+    monkeypatch.setattr(package, "SOURCE_SECONDS", 0)
     log.unlink()
     busy(monkeypatch, times=1)
     assert agent.on_host(INSTALL) == ["Locked"]
@@ -443,14 +456,16 @@ def test_a_source_that_another_host_has_open_is_waited_for(agent: Agent, monkeyp
 
 def test_an_installation_that_fails(agent: Agent) -> None:
     esxcli(agent)
-    result = agent.ask("apply_host", actions=[{**INSTALL, "source": "https://example.com/broken.vib"}])["results"][0]
+    (agent.root / "vmfs/driver.vib").write_bytes(b"broken")
+    (result,) = agent.ask("apply_host", actions=[INSTALL])["results"]
     assert result["reason"] == "InstallFailed"
     assert result["message"].endswith("The VIB is broken.")
 
 
 def test_another_version_than_declared_is_noticed(agent: Agent) -> None:
     esxcli(agent)
-    assert agent.on_host({**INSTALL, "source": "https://example.com/x.vib", "version": "0.20"}) == ["InstallFailed"]
+    (agent.root / "vmfs/driver.vib").write_bytes(b"vib")
+    assert agent.on_host({**INSTALL, "version": "0.20"}) == ["InstallFailed"]
 
 
 REPLACE = {**INSTALL, "action": "ReplaceDriver", "before": "0.14.1"}
@@ -462,7 +477,8 @@ def test_a_driver_is_replaced_by_another_version(agent: Agent) -> None:
     assert agent.on_host({**REPLACE, "sha256": hashlib.sha256(b"vib").hexdigest()}) == ["ok"]
     assert agent.host()["driver"] == "0.21.2-0.0.1"
     done = [line for line in log.read_text().splitlines() if not line.endswith("list")]
-    assert done == ["software vib remove -n esx-vmdkops-service", "software vib install -v /vmfs/driver.vib"]
+    assert done[0] == "software vib remove -n esx-vmdkops-service"
+    assert done[1].startswith("software vib install -v /tmp/vdvs-agent-")
 
 
 @pytest.mark.parametrize(("content", "reason"), [(None, "Missing"), (b"tampered", "Checksum")])
@@ -476,12 +492,13 @@ def test_nothing_is_removed_for_a_source_that_is_not_right(agent: Agent, content
 
 def test_a_replacement_that_fails_halfway_is_reported_and_continued(agent: Agent) -> None:
     esxcli(agent, "0.14.1")
-    broken = {**REPLACE, "source": "https://example.com/broken.vib"}
-    (result,) = agent.ask("apply_host", actions=[broken])["results"]
+    (agent.root / "vmfs/driver.vib").write_bytes(b"broken")
+    (result,) = agent.ask("apply_host", actions=[REPLACE])["results"]
     assert result["reason"] == "InstallFailed"
     assert result["message"].startswith("0.14.1 was removed; esxcli cannot install")
     assert agent.host()["driver"] is None
-    assert agent.on_host({**REPLACE, "source": "https://example.com/driver.vib"}) == ["ok"]
+    (agent.root / "vmfs/driver.vib").write_bytes(b"vib")
+    assert agent.on_host(REPLACE) == ["ok"]
     assert agent.host()["driver"] == "0.21.2-0.0.1"
 
 

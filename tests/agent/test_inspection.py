@@ -276,6 +276,10 @@ def test_every_kind_of_row_is_as_expected_after_it_was_written(ready: Agent) -> 
         connection.execute("INSERT INTO vms VALUES (x'00ff', ?, CAST(x'61ff62' AS TEXT))", (G1,))
         connection.execute("INSERT INTO vms VALUES (?, ?, 1.5)", (VM2.upper(), G1))
         connection.execute("INSERT INTO privileges VALUES ('gone', ?, 1e300, 9223372036854775807, NULL)", (URL,))
+        connection.execute(
+            "INSERT INTO volumes VALUES ('a', 'b', NULL, 1), ('a', 'b', NULL, 1), ('a', 'b', 'c', x'00')"
+        )
+        connection.execute("INSERT INTO vdvs_meta VALUES (NULL, 1), (NULL, 2)")
         connection.execute("INSERT INTO privileges VALUES (?, ?, 9e999, -9e999, 'x')", (G1, "/vmfs/volumes/x"))
     dead = {row["table"]: row for row in ready.look()["dead_rows"]}
     reply = ready.apply(

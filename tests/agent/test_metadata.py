@@ -62,7 +62,7 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, name: str, path: Path, number: int,
     really, left = getattr(os, name), [times]
 
     def call(*arguments: Any, **more: Any) -> Any:
-        if str(path) in arguments[:2] and left[0] > 0:
+        if str(path) in [os.path.abspath(each) for each in arguments[:2] if isinstance(each, str)] and left[0] > 0:
             left[0] -= 1
             raise OSError(number, os.strerror(number), str(path))
         return really(*arguments, **more)
@@ -186,7 +186,7 @@ class TestLooking:
         self, agent: Agent, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         volume(agent)
-        fail_at(monkeypatch, "listdir", agent.dockvols / G1, errno.EIO)
+        fail_at(monkeypatch, "scandir", agent.dockvols / G1, errno.EIO)
         assert "cannot be listed" in look(agent, ["web"])["error"]
 
 
@@ -335,13 +335,13 @@ class TestChanging:
     ) -> None:
         """vDVS notes that a VM has attached it, after the first look and before the rename."""
         file = volume(agent)
-        keep = module._keep
+        changed = module.changed
 
-        def attached_meanwhile(*arguments: Any) -> None:
-            keep(*arguments)
+        def attached_meanwhile(*arguments: Any) -> bytes:
             file.write_text(json.dumps({**METADATA, "status": "attached"}).ljust(4095) + "\n")
+            return changed(*arguments)
 
-        monkeypatch.setattr(module, "_keep", attached_meanwhile)
+        monkeypatch.setattr(module, "changed", attached_meanwhile)
         assert do(agent, file) == "Moved"
         assert json.loads(file.read_text())["status"] == "attached"
         assert sorted(os.listdir(file.parent)) == [file.name, "web.vmdk"]

@@ -152,7 +152,7 @@ def test_a_folder_in_the_place_of_the_db(agent: Agent) -> None:
 
 def test_a_link_that_leads_nowhere_is_not_absence(agent: Agent) -> None:
     agent.db.symlink_to("gone.db")
-    assert state(agent) == ("unknown", "ReadError")
+    assert state(agent) == ("unknown", "Tampered")
 
 
 def test_a_write_ahead_log_is_not_opened(ready: Agent) -> None:

@@ -8,7 +8,6 @@ Nothing is simulated here but the programs of ESXi, which are small shell script
 from __future__ import annotations
 
 import errno
-import io
 import json
 import os
 import sqlite3
@@ -182,8 +181,8 @@ class Agent:
             return connection.execute(query).fetchall()
 
     def files(self) -> list[str]:
-        """The names in `dockvols/`, sorted."""
-        return sorted(entry.name for entry in self.dockvols.iterdir())
+        """The names in `dockvols/`, sorted, without the list of backups."""
+        return sorted(entry.name for entry in self.dockvols.iterdir() if entry.name != f"{self.db.name}.backups")
 
     def program(self, path: str, script: str) -> Path:
         """Put a shell script on the host."""
@@ -226,29 +225,26 @@ def break_at(monkeypatch: pytest.MonkeyPatch, broken: Path, number: int = errno.
         really = getattr(os, name)
 
         def call(path: Any, *arguments: Any, **more: Any) -> Any:
-            if not isinstance(path, int) and os.fspath(path) == str(broken):
+            if not isinstance(path, int) and os.path.abspath(path) == str(broken):  # it may be in the current folder
                 raise OSError(number, os.strerror(number), str(broken))
             return really(path, *arguments, **more)
 
         monkeypatch.setattr(os, name, call)
 
-    for name in ("stat", "lstat", "listdir", "readlink", "open"):
+    for name in ("stat", "lstat", "listdir", "scandir", "readlink", "open"):
         breaking(name)
 
 
 def break_open(monkeypatch: pytest.MonkeyPatch, broken: Path, number: int) -> None:
     """Make the operating system fail with this error for every open of a file."""
+    really = os.open
 
-    def breaking(really: Any) -> Any:
-        def call(path: Any, *arguments: Any) -> Any:
-            if not isinstance(path, int) and os.fspath(path) == str(broken):
-                raise OSError(number, os.strerror(number), str(broken))
-            return really(path, *arguments)
+    def call(path: Any, *arguments: Any) -> Any:
+        if os.path.abspath(path) == str(broken):
+            raise OSError(number, os.strerror(number), str(broken))
+        return really(path, *arguments)
 
-        return call
-
-    monkeypatch.setattr("builtins.open", breaking(io.open))
-    monkeypatch.setattr("os.open", breaking(os.open))
+    monkeypatch.setattr(os, "open", call)
 
 
 def outcomes(reply: Any) -> list[str]:

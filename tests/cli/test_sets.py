@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from reconciler import provenance
+from reconciler.loader.files import look
 from reconciler.model.errors import UsageError
-from reconciler.provenance import applying
+from reconciler.model.ownership import Applying
 from reconciler.who import who
 from tests.cli.conftest import Folder
 
@@ -32,6 +35,11 @@ def git(folder: Path, *words: str) -> str:
     return subprocess.run(line, capture_output=True, text=True, check=True).stdout.strip()
 
 
+def applying(paths: list[str], **options: Any) -> Applying:
+    """Who applies what these paths hold now."""
+    return provenance.applying(paths, look(paths), **options)
+
+
 def set_of(*paths: Path | str) -> str:
     return applying([str(path) for path in paths]).set
 
@@ -51,6 +59,15 @@ def test_a_set_is_the_repository_and_the_folder_in_it(repository: Path) -> None:
         ("/home/ann/src/site.git", "site"),
         ("file:///srv/git/site.git", "site"),
         ("../site", "site"),
+        ("https://bitbucket.example.com/scm/acme/site.git", "acme/site"),
+        ("ssh://git@bitbucket.example.com:7999/acme/site.git", "acme/site"),
+        ("https://ann@dev.azure.com/acme/plant/_git/site", "acme/plant/site"),
+        ("git@ssh.dev.azure.com:v3/acme/plant/site", "acme/plant/site"),
+        ("https://acme.visualstudio.com/DefaultCollection/plant/_git/site", "acme/plant/site"),
+        ("acme@vs-ssh.visualstudio.com:v3/acme/plant/site", "acme/plant/site"),
+        ("https://dev.azure.com/acme/_git/site", "acme/site/site"),
+        ("https://git.example.com/groups/scm/acme/site", "groups/scm/acme/site"),
+        ("https://[bad/site", "clone"),
     ],
 )
 def test_every_clone_is_the_same_set_whatever_way_it_was_made(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+from watchdog.observers.polling import PollingObserver
 
 from reconciler.controller.files import ManifestFiles
 
@@ -102,3 +105,53 @@ def test_one_that_is_not_there_yet(tmp_path: Path) -> None:
         assert heard.wait(SOON)
     finally:
         files.stop()
+
+
+def test_links_out_of_the_folder_are_not_watched(watched: Watched, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (watched.folder / "all").symlink_to("/")
+    (watched.folder / "out").symlink_to("../elsewhere")
+    watched.files.rearm()
+    while not watched.ignores(lambda: None):
+        pass  # the links themselves were noticed
+    assert watched.ignores(lambda: (tmp_path / "elsewhere" / "a.yaml").write_text("x"))
+    assert watched.hears(lambda: (watched.folder / "a.yaml").write_text("b"))
+
+
+def test_the_folder_behind_a_link_inside_is_watched(watched: Watched) -> None:
+    """As Kubernetes mounts a ConfigMap."""
+    (watched.folder / "..2026_1").mkdir()
+    (watched.folder / "..2026_1" / "b.yaml").write_text("x")
+    (watched.folder / "..data").symlink_to("..2026_1")
+    (watched.folder / "b.yaml").symlink_to("..data/b.yaml")
+    watched.files.rearm()
+    assert watched.hears(lambda: (watched.folder / "..2026_1" / "b.yaml").write_text("y"))
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOSPC])
+def test_a_limit_of_inotify_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    class Limited(PollingObserver):
+        def schedule(self, *_args: object, **_options: object) -> NoReturn:
+            raise OSError(number, "inotify limit reached")
+
+    monkeypatch.setattr("reconciler.controller.files.Observer", Limited)
+    told: list[str] = []
+    (tmp_path / "a").mkdir()
+    watching = ManifestFiles([str(tmp_path), str(tmp_path / "a")], lambda: None, told.append)
+    watching.start()
+    watching.stop()
+    assert len(told) == 1
+    assert told[0].startswith("inotify: inotify limit reached (see fs.inotify.max_user_")
+
+
+def test_more_folders_than_can_be_watched_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reconciler.controller.files.MOST_FOLDERS", 3)
+    for number in range(5):
+        (tmp_path / str(number)).mkdir()
+    told: list[str] = []
+    watching = ManifestFiles([str(tmp_path)], lambda: None, told.append)
+    watching.start()
+    watching.stop()
+    assert told == [
+        "there are more than 3 folders of manifests; so changes of manifests are noticed at the next pass, not at once"
+    ]

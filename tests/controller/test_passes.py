@@ -7,19 +7,27 @@ from msgspec.structs import replace
 
 from reconciler.controller.mode import Mode, parse_limit
 from reconciler.model.base import Risk
-from reconciler.model.diff import Change, Diff, Op
+from reconciler.model.diff import Change, Diff, FieldChange, Op, RightsChange
 from reconciler.model.errors import InvalidManifestsError, InventoryError, ManifestError
 from reconciler.model.events import ReportedEvent
+from reconciler.model.kinds.configdb import Unmanaged
 from reconciler.model.outcome import ObjectResult, Outcome, Status
 from reconciler.model.plan import HEAL, REPORT_ONLY, Plan
 from reconciler.model.refs import Kind, ObjectRef, Source
-from reconciler.model.state import Desired, Reconcile
+from reconciler.model.state import Reconcile, Treatment
 from tests.controller.loop import HOST, KEPT, Script, desired, drift, outcome
 from tests.render import sites
 
 GOOD = desired()
 HEALS = Mode(heal=True)
+LEFT_ALONE = "a watch does not look at it any more"
 INVALID = InvalidManifestsError((ManifestError(Source("a.yaml", 3, 1), "host/x", "spec", "wrong"),), 1)
+
+
+def treated(found: Outcome, ref: ObjectRef) -> Outcome:
+    """The outcome where the annotation `disabled` of an object counts, as nothing can say whether it was applied."""
+    asked = (Treatment(ref, Reconcile.DISABLED, "without it"),)
+    return replace(found, before=replace(found.before, resolved=replace(found.before.resolved, treatments=asked)))
 
 
 def test_a_site_in_sync_is_quiet() -> None:
@@ -62,8 +70,8 @@ def test_a_change_between_the_look_and_the_write_is_reported() -> None:
     healed = Outcome(first, Plan((), ()), (), last, done, (again.diff,))
     script = Script([(GOOD, healed), (GOOD, replace(healed, before=last, after=None, objects=(), replanned=()))])
     assert script.run(HEALS) == ["drifted differs", "healed service", "drifted differs", "healed log level"]
-    ignoring = replace(GOOD, reconcile=((other, Reconcile.DISABLED),))
-    assert Script([(ignoring, healed)]).run(HEALS) == ["drifted differs", "healed service"]
+    alone = f"watches less its annotation vdvs.io/reconcile: disabled was applied: {LEFT_ALONE}"
+    assert Script([(GOOD, treated(healed, other))]).run(HEALS) == [alone, "drifted differs", "healed service"]
 
 
 def test_a_failed_heal_is_reported_once() -> None:
@@ -196,21 +204,45 @@ def test_what_is_no_limit(text: str) -> None:
         parse_limit(text)
 
 
-def marked(mode: Reconcile) -> Desired:
-    return replace(GOOD, reconcile=((HOST, mode),))
+def test_what_asks_to_be_left_alone_is_told_when_it_is_asked_and_when_it_counts() -> None:
+    other = ObjectRef(Kind.HOST, "other")  # nothing says what was applied to it
+    drifted = outcome(replace(drift(), ref=other))
+    asking = replace(GOOD, treatments=(Treatment(other, Reconcile.DISABLED, "without it"),))
+    script = Script([(GOOD, outcome(KEPT)), (asking, drifted), (asking, treated(drifted, other)), (GOOD, drifted)])
+    asked = "its manifest has the annotation vdvs.io/reconcile: disabled now, which counts once it was applied"
+    assert script.run() == [
+        f"watches less {asked}",
+        "drifted differs",
+        f"watches less its annotation vdvs.io/reconcile: disabled was applied: {LEFT_ALONE}",
+        "gone no longer declared, and no longer there",
+        "drifted differs",
+    ]
 
 
-def test_an_object_that_is_only_to_be_reported_is_held() -> None:
-    script = Script([(marked(Reconcile.REPORT), outcome(drift()))])
-    assert script.run(HEALS) == ["drifted differs"]
-    assert dict(script.policies[0].held) == {HOST: "its annotation vdvs.io/reconcile is report"}
+def test_what_the_manifests_say_no_more_is_told() -> None:
+    bare = replace(GOOD, hosts=(), config_dbs=tuple(replace(db, unmanaged=Unmanaged.IGNORE) for db in GOOD.config_dbs))
+    told = Script([(GOOD, outcome(KEPT)), (bare, outcome(KEPT))]).run()
+    assert [line.partition(" no manifest")[0] for line in told[: len(GOOD.hosts)]] == ["watches less"] * len(GOOD.hosts)
+    assert len(told) == len(GOOD.hosts) + len(GOOD.config_dbs)
 
 
-def test_no_notice_is_taken_of_an_object_that_is_disabled() -> None:
-    script = Script([(marked(Reconcile.DISABLED), outcome(drift())), (GOOD, outcome(drift()))])
-    assert script.run() == ["drifted differs"]
-    assert script.heard[0].pass_id.endswith("1")
-    assert HOST in dict(Mode(heal=True).policy(marked(Reconcile.DISABLED), ()).held)
+def test_access_that_stays_widened_is_told_loudly() -> None:
+    lifted = replace(
+        drift(), risk=Risk.RESTRICTS, rights=(RightsChange("its VM", "d1", "create without limit", "create", False),)
+    )
+    held = ObjectResult(HOST, Status.BLOCKED, "it was healed repeatedly")
+    told = Script([(GOOD, outcome(lifted, result=held))] * 2).run(HEALS)
+    loud = "ACCESS STAYS WIDENED (its VM may create without limit on d1); not healed: it was healed repeatedly"
+    assert told == ["drifted differs", f"access stays widened {loud}"]
+
+
+def test_what_was_only_taken_back_in_part_is_healed_and_the_rest_waits() -> None:
+    part = ObjectResult(HOST, Status.BLOCKED, "it widens", (FieldChange("access[d1].volumeMaxSize", None, "1MB"),))
+    told = Script([(GOOD, outcome(drift(), drift(), part))] * 2).run(HEALS)
+    assert told[1:3] == [
+        "healed what was added is taken back (access[d1].volumeMaxSize); the rest waits",
+        "blocked not healed: it widens",
+    ]
 
 
 def test_what_drifts_back_again_and_again_is_left_alone_until_its_manifest_changes() -> None:

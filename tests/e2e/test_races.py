@@ -92,10 +92,9 @@ def test_the_rules_are_checked_by_a_function_that_can_fail(applied: LabSite) -> 
 
 def test_interrupted_it_waits_for_what_is_being_written(site: LabSite) -> None:
     """One host is still saving its state when the other is done: Ctrl-C must not end the agent in the middle of it."""
-    started, save = site.folder / "started", site.root("esxiz10") / "sbin" / "auto-backup.sh"
-    save.write_text(f"#!/bin/sh\ntouch {started}\nsleep 1\n")
+    (site.root("esxiz10") / ".lab" / "saves-slowly").touch()
     apply = start_apply(site)
-    while not started.exists():
+    while not any((site.root("esxiz10") / "bootbank").glob(".saving.*")):
         assert apply.poll() is None
         time.sleep(0.001)
     apply.send_signal(signal.SIGINT)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from reconciler.model.base import Risk
 from reconciler.model.diff import DBAction
 from reconciler.model.kinds import FileAction
-from reconciler.model.kinds.configdb import Backup, ObservedConfigDB
+from reconciler.model.kinds.configdb import Backup, BackupOrigin, ObservedConfigDB
 from reconciler.model.kinds.host import HostAction
 from reconciler.model.kinds.vmgroup import AddMember, CreateVMGroup, LinkAction, Member, RemoveNameLink, SetNameLink
 from reconciler.model.outcome import ActionResult
@@ -47,7 +47,7 @@ class FakeAgent:
     async def backups(self, path: str) -> tuple[Backup, ...]:
         raise NotImplementedError
 
-    async def read_backup(self, path: str, name: str) -> ObservedConfigDB:
+    async def read_backup(self, path: str, name: str) -> tuple[ObservedConfigDB, BackupOrigin]:
         raise NotImplementedError
 
     async def copy_db(self, plan: MovePlan, now: datetime) -> None:

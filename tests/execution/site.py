@@ -14,7 +14,7 @@ from reconciler.model.diff import Diff
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.inventory import Inventory
 from reconciler.model.kinds import FileAction
-from reconciler.model.kinds.configdb import Backup, DBState, ObservedConfigDB
+from reconciler.model.kinds.configdb import Backup, BackupOrigin, DBState, ObservedConfigDB
 from reconciler.model.kinds.host import DBMode, HostAction, ObservedHost
 from reconciler.model.kinds.storagepolicy import ObservedStoragePolicies
 from reconciler.model.kinds.vmgroup import LinkAction
@@ -78,7 +78,7 @@ class FakeHost:
         """See `ports.HostAgent`."""
         raise NotImplementedError
 
-    async def read_backup(self, path: str, name: str) -> ObservedConfigDB:
+    async def read_backup(self, path: str, name: str) -> tuple[ObservedConfigDB, BackupOrigin]:
         """See `ports.HostAgent`."""
         raise NotImplementedError
 

@@ -128,17 +128,17 @@ def test_a_process_on_a_host_cannot_get_round_its_locks(tmp_path: Path) -> None:
     program = lab.os_patch(tmp_path, "esxiz10") + f"import sqlite3\nsqlite3.connect({str(db)!r})\n"
     there = Host("esxiz11", str(tmp_path / "datastores"), str(tmp_path / "vmfs-locks"))
     with there.open(db, "rb"):
-        refused = subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
+        refused = subprocess.run([sys.executable, "-c", program, str(tmp_path)], stderr=subprocess.PIPE, text=True)
     assert "OperationalError: unable to open database file" in refused.stderr
-    subprocess.run([sys.executable, "-c", program], check=True)
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
 
 
 def test_a_lab_has_such_locks_if_it_was_made_so(tmp_path: Path) -> None:
     lab.create(tmp_path / "plain")
     lab.create(tmp_path / "vmfs", vmfs_locks=True)
     lab.create(tmp_path / "vmfs")
-    assert lab.os_patch(tmp_path / "plain", "esxiz10") == ""
-    assert "'esxiz10'" in lab.os_patch(tmp_path / "vmfs", "esxiz10")
+    assert "impersonate" not in lab.os_patch(tmp_path / "plain", "esxiz10")
+    assert "impersonate(Host('esxiz10'" in lab.os_patch(tmp_path / "vmfs", "esxiz10")
     with pytest.raises(VdvsError, match="made without VMFS locks"):
         lab.create(tmp_path / "plain", vmfs_locks=True)
     lab.destroy(tmp_path / "vmfs")

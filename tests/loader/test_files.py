@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.loader import load
-from reconciler.loader.files import LARGEST, Found, find
+from reconciler.loader import files, load
+from reconciler.loader.files import LARGEST, Found, UnreadableError, find, read
 from reconciler.model.errors import InvalidManifestsError
 from tests.loader.helpers import CONFIG_DB, errors_of, host
 
@@ -36,13 +36,106 @@ def test_a_file_that_is_named_twice_is_read_once() -> None:
     assert load(["m", "m/db.yaml", "./m"]).files == 1
 
 
-def test_links_to_folders_are_followed_and_may_go_round() -> None:
+def test_links_to_folders_inside_are_followed_and_may_go_round() -> None:
     Path("m/sub").mkdir(parents=True)
-    Path("elsewhere").mkdir()
-    Path("elsewhere/db.yaml").write_text(CONFIG_DB)
+    Path("m/.kept").mkdir()
+    Path("m/.kept/db.yaml").write_text(CONFIG_DB)
     Path("m/sub/up").symlink_to("..")
-    Path("m/linked").symlink_to("../elsewhere")
+    Path("m/linked").symlink_to(".kept")
     assert [each.shown for each in find(["m"])] == ["m/linked/db.yaml"]
+
+
+def test_a_config_map_of_kubernetes_is_read() -> None:
+    """Its files are links through a link, so that all of them change at once."""
+    Path("m/..2026_1").mkdir(parents=True)
+    Path("m/..2026_1/db.yaml").write_text(CONFIG_DB)
+    Path("m/..data").symlink_to("..2026_1")
+    Path("m/db.yaml").symlink_to("..data/db.yaml")
+    assert [each.shown for each in find(["m"])] == ["m/db.yaml"]
+    assert load(["m"]).files == 1
+
+
+OUT = "is a link that leads out of the folder given with -f, so it is not followed"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "../secret.yaml",
+        "../secrets",
+        "/",
+        "/dev/zero",
+        "/proc/self/fd",
+        "..",
+        "../m-too",
+        "{here}/secret.yaml",
+        "gone/../..",
+    ],
+)
+@pytest.mark.parametrize("name", ["link.yaml", "link"])
+def test_a_link_out_of_the_folder_is_refused_by_name(folder: Path, target: str, name: str) -> None:
+    for made in ("m/gone", "m-too", "secrets"):
+        Path(made).mkdir(parents=True)
+        Path(made, "db.yaml").write_text("s3cret")
+    Path("m/gone/db.yaml").unlink()
+    Path("secret.yaml").write_text("s3cret")
+    Path("m", name).symlink_to(target.format(here=folder))
+    if name == "link" and "secret.yaml" in target:
+        assert errors_of("m") == ["m:1:1: no manifests in m"]  # a file that is no manifest, such as a README
+    else:
+        assert [error.partition("; ")[0] for error in errors_of("m")] == [f"m/{name}:1:1: {OUT}"]
+
+
+def test_a_chain_of_links_out_of_the_folder_is_refused() -> None:
+    Path("m").mkdir()
+    Path("secret.yaml").write_text("s3cret")
+    Path("m/.second").symlink_to("../secret.yaml")
+    Path("m/first.yaml").symlink_to(".second")
+    assert [error.partition("; ")[0] for error in errors_of("m")] == [f"m/first.yaml:1:1: {OUT}"]
+
+
+def test_a_link_to_nowhere_may_be_one_to_manifests() -> None:
+    Path("m").mkdir()
+    Path("m/db.yaml").write_text(CONFIG_DB)
+    Path("m/more").symlink_to("gone")
+    assert errors_of("m") == ["m/more:1:1: cannot read: there is no such file or folder"]
+
+
+def test_a_file_that_becomes_a_link_while_it_is_read_is_not_followed() -> None:
+    Path("m").mkdir()
+    Path("m/db.yaml").write_text(CONFIG_DB)
+    Path("secret.yaml").write_text("s3cret")
+    (found,) = find(["m"])
+    Path("m/db.yaml").unlink()
+    Path("m/db.yaml").symlink_to("../secret.yaml")
+    with pytest.raises(UnreadableError, match="cannot read"):
+        read(found, None)
+
+
+def test_a_folder_with_too_much_in_it_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(4):
+        Path(f"m/{number}").mkdir(parents=True)
+        Path(f"m/{number}/a.yaml").write_text(CONFIG_DB)
+    monkeypatch.setattr(files, "MOST_ENTRIES", 6)
+    assert errors_of("m")[-1] == "m:1:1: has more than 6 entries; give the folder of the manifests alone"
+    monkeypatch.setattr(files, "MOST_ENTRIES", 100)
+    monkeypatch.setattr(files, "LONGEST_WALK", -1.0)
+    assert errors_of("m")[-1] == "m:1:1: could not be walked through within -1 s"
+
+
+def test_files_that_are_too_large_together_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("m").mkdir()
+    for name in "abc":
+        Path(f"m/{name}.yaml").write_text("#" * 2**20)
+    monkeypatch.setattr(files, "LARGEST_SET", 2 * 2**20)
+    assert errors_of("m") == ["m/c.yaml:1:1: together these files are larger than 2 MiB"]
+
+
+def test_what_is_no_manifest_is_not_quoted() -> None:
+    """It may be something else, such as a password."""
+    Path("a.yaml").write_text("s3cret\n")
+    (error,) = errors_of("a.yaml")
+    assert "s3cret" not in error
 
 
 def test_other_suffixes_are_read_when_named() -> None:
@@ -129,3 +222,21 @@ def test_names_are_escaped() -> None:
 
 def test_found_is_one_file_by_any_name() -> None:
     assert Found("x", "a/../b").identity == Found("y", "b").identity
+
+
+def test_the_errors_of_a_file_are_bounded() -> None:
+    Path("a.yaml").write_text("---\n".join(f"a: {number}\n" for number in range(1000)))
+    Path("b.yaml").write_text("[]")
+    lines = errors_of("a.yaml", "b.yaml")
+    assert lines[50] == "a.yaml:49:1: and at least 975 more in this file"
+    assert lines[51].startswith("b.yaml:1:1: expected a manifest")
+    with pytest.raises(InvalidManifestsError) as caught:
+        load(["a.yaml", "b.yaml"])
+    assert str(caught.value).splitlines()[20:] == ["and 32 more; `vdvs validate` prints more of them"]
+
+
+def test_an_error_is_never_longer_than_a_line() -> None:
+    Path("a.yaml").write_text(f"apiVersion: vdvs.io/v1\nkind: {'k' * 10**6}\n")
+    with pytest.raises(InvalidManifestsError) as caught:
+        load(["a.yaml"])
+    assert len(str(caught.value)) < 1000

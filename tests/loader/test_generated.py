@@ -99,7 +99,7 @@ def test_nesting_without_end_kills_nothing(unit: str) -> None:
         [sys.executable, "-c", program], input=unit.encode() * 100_000, capture_output=True, timeout=20, check=False
     )
     assert done.returncode == 1
-    assert b"nested deeper than 64 levels" in done.stderr
+    assert (b"unknown tag" if "!" in unit else b"nested deeper than 64 levels") in done.stderr
 
 
 HOSTILE = {

@@ -127,5 +127,5 @@ def test_vmgroups() -> None:
     assert judged["vmgroup/new InSync"] == "False Drifted"
     assert judged["vmgroup/lost InSync"] == "False Blocked"
     assert judged["vmgroup/lost Resolved"] == "False NotFound"
-    assert judged["vmgroup/handmade InSync"] == "True Unmanaged"
+    assert judged["vmgroup/handmade InSync"] == "False NotDeclared"
     assert "vmgroup/handmade Resolved" not in judged

@@ -1,45 +1,71 @@
-"""Backups of a config DB, copied by a child process while the parent holds SQLite's write lock.
+"""Backups of a config DB beside it, and the list of those that were made here.
 
-The child is needed because closing any descriptor of the DB drops every POSIX lock of its process.
+Whoever can write the datastore can put files there that are named like backups and dated as they like. So what is
+ours, and in which order it was made, is in a list of our own, `<name>.backups`, with the size and the SHA-256 of each.
+What is not in it is shown as such, restored only if asked for expressly, and never removed. The list is written under
+SQLite's write lock alone.
+
+Copies are made by a child process: closing any descriptor of the DB drops every POSIX lock of its process.
 """
 
+import json
 import os
+import re
+import stat
 
-from .. import files, programs
-from ..paths import mode_of
+from .. import files, programs, scratch
+from ..compat import native, readable
 from ..wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Dict, List, Tuple  # novm
+
+    from ..folders import Folder
     from .database import DBFile
 
-# Copies argv[1] to the new file argv[2], makes it durable, reads it back and compares.
-_COPY = """
-import errno, hashlib, os, sys
-def chunks(stream):
-    return iter(lambda: stream.read(1048576), b"")
-def digest(name):
-    total = hashlib.sha256()
-    with open(name, "rb") as stream:
-        for chunk in chunks(stream):
-            total.update(chunk)
-    return total.digest()
+MADE = "made"  # in the list, and unchanged
+CHANGED = "changed"  # in the list, with other content
+FOREIGN = "foreign"  # not in the list
+LARGEST = 256 * 1024 * 1024  # bytes of a DB that is copied
+MOST_LISTED = 1000  # names
+_LIST = ".backups"
+_LARGEST_LIST = 1024 * 1024
+_NAME = re.compile(r"\.bak-(\d{8}T\d{6}Z)(?:-(\d{1,9}))?$")
+_SHA256 = re.compile("^[0-9a-f]{64}$")
+_MOST_NUMBERS = 1000
+
+# Copies argv[1], in the current folder, to standard output (a new file), makes it durable, reads it back and compares.
+# Says the SHA-256.
+_COPY = (
+    """
+import errno, hashlib, os, stat, sys
+def chunks(handle):
+    return iter(lambda: os.read(handle, 1048576), b"")
 try:
-    handle = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    total = hashlib.sha256()
-    with os.fdopen(handle, "wb") as target, open(sys.argv[1], "rb") as source:
-        for chunk in chunks(source):
-            total.update(chunk)
-            target.write(chunk)
-        target.flush()
-        os.fchmod(target.fileno(), os.fstat(source.fileno()).st_mode & 0o7777)
-        os.fsync(target.fileno())
-    if total.digest() != digest(sys.argv[2]):
+    source = os.open(sys.argv[1], os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0))
+    found = os.fstat(source)
+    if not stat.S_ISREG(found.st_mode) or found.st_size > %d:
+        sys.exit("it is no file, or too large")
+    total, again = hashlib.sha256(), hashlib.sha256()
+    for chunk in chunks(source):
+        total.update(chunk)
+        while chunk:
+            chunk = chunk[os.write(1, chunk):]
+    os.fchmod(1, stat.S_IMODE(found.st_mode))
+    os.fsync(1)
+    os.lseek(1, 0, 0)
+    for chunk in chunks(1):
+        again.update(chunk)
+    if total.digest() != again.digest():
         sys.exit("the copy that was read back differs from what was written")
+    sys.stderr.write(total.hexdigest())
 except EnvironmentError as error:
-    sys.stderr.write("%s" % error.strerror)
+    sys.stderr.write("%%s" %% error.strerror)
     sys.exit(100 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else 101)
 """
+    % LARGEST
+)
 
 
 def make(db, time):
@@ -50,51 +76,182 @@ def make(db, time):
 
     Source: docs/domain.md#locks-and-journal
     """
-    files.remove_leftovers(db.copies, older_than=None)  # made only under the lock that we hold
-    files.remove_leftovers(db.real)
-    copy = files.temporary(db.copies)
+    folder, copy = db.held(), files.temporary(db.copies)
+    for made_under_our_lock in (db.copies, db.name + _LIST):
+        files.remove_leftovers(folder, made_under_our_lock, older_than=None)
+    files.remove_leftovers(folder, db.name)
     try:
-        copy_file(db.real, copy)
-        name = _free_name(db, time)
-        os.rename(copy, os.path.join(db.folder, name))
-        files.sync_folder(db.folder)
+        size, digest = copy_file(db, folder, copy)
+        known = [each for each in _list(db) if folder.look(each["name"]) is not None]
+        name = _free_name(db, time, known)
+        _write_list(db, known + [{"name": name, "bytes": size, "sha256": digest}])
+        folder.rename(copy, name)
+        folder.sync()
         return name
     except EnvironmentError as error:
         raise files.refusal(error, "the DB cannot be copied")
     finally:
-        files.remove(copy)
+        folder.discard(copy)
 
 
-def _free_name(db, time):
-    # type: (DBFile, str) -> str
+def _free_name(db, time, known):
+    # type: (DBFile, str, List[Dict[str, Any]]) -> str
     """Return an unused backup name. It need not be claimed: the caller holds the lock on the DB."""
-    number = 1
-    while True:
+    taken = {each["name"] for each in known}
+    for number in range(1, _MOST_NUMBERS):
         name = "%s.bak-%s%s" % (db.name, time, "" if number == 1 else "-%d" % number)
-        if mode_of(os.path.join(db.folder, name)) is None:
+        if name not in taken and db.held().look(name) is None:
             return name
-        number += 1
+    raise Refused("ReadError", "all names of a backup made at %s are taken by other files" % time)
 
 
-def copy_file(source, target):
-    # type: (str, str) -> None
-    """Copy a DB to a new file in a child process, while the caller holds the lock on it.
+def copy_file(source, folder, name):
+    # type: (DBFile, Folder, str) -> Tuple[int, str]
+    """Copy a DB to a new file in a child process, while the caller holds the lock on it. Return its size and SHA-256.
 
-    Raises Refused `DiskFull`, `ReadOnly` or `ReadError`.
+    Raises Refused `DiskFull`, `ReadOnly` or `ReadError`, or OSError.
 
     Source: docs/domain.md#locks-and-journal
     """
-    code, complaint = programs.run_python(_COPY, source, target)
-    if code:
-        full = code == 100
-        message = "the DB cannot be copied: %s" % (complaint or "the copying process was killed")
-        writable = os.access(os.path.dirname(target), os.W_OK)
-        raise Refused("DiskFull" if full else "ReadError" if writable else "ReadOnly", message)
+    handle = folder.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    try:
+        code, says = programs.run_python(_COPY, source.real, handle)
+        if not code:
+            return os.fstat(handle).st_size, native(says)
+    finally:
+        os.close(handle)
+    message = "the DB cannot be copied: %s" % (says or "the copying process was killed")
+    raise Refused("DiskFull" if code == 100 else "ReadError", message)
+
+
+def remove(db, name):
+    # type: (DBFile, str) -> None
+    """Remove a backup that was just made. It stays in the list until the next is made."""
+    db.held().discard(name)
 
 
 def keep_newest(db, count):
     # type: (DBFile, int) -> None
-    """Delete our oldest backups until `count` are left. Files with other names are never touched."""
-    names = db.backups()
-    for name in names[: max(len(names) - count, 0)]:
-        files.remove(os.path.join(db.folder, name))
+    """Delete the oldest backups in the list until `count` are left. Other files are never touched."""
+    known = present(db)
+    for each in known[: max(len(known) - count, 0)]:
+        remove(db, each["name"])
+
+
+def present(db):
+    # type: (DBFile) -> List[Dict[str, Any]]
+    """Return the entries of the list whose files are there with the same size, in the order in which they were made."""
+    if db.folder is None:
+        return []
+    found = []
+    for each in _list(db):
+        there = db.folder.look(each["name"])
+        if there is not None and stat.S_ISREG(there.st_mode) and there.st_size == each["bytes"]:
+            found.append(each)
+    return found
+
+
+def named(db):
+    # type: (DBFile) -> List[str]
+    """Return the names of all files that are named like a backup, by the time in them."""
+    found = []
+    for name in db.folder.names() if db.folder is not None else ():
+        match = _NAME.search(name)
+        if match and name == db.name + match.group(0):
+            found.append((match.group(1), int(match.group(2) or 1), name))
+    return [name for _, _, name in sorted(found)]
+
+
+def listed(db):
+    # type: (DBFile) -> List[List[Any]]
+    """Return [name, bytes or None if unknown, MADE, CHANGED or FOREIGN]: ours last, in the order of the list."""
+    return [[readable(name), _size(db, name), origin(db, name)] for name in in_order(db)]
+
+
+def in_order(db):
+    # type: (DBFile) -> List[str]
+    """Return at most MOST_LISTED names of `named`: those in the list last, in the order in which they were made."""
+    order = {each["name"]: number for number, each in enumerate(_list(db))}
+    return sorted(named(db), key=lambda name: order.get(name, -1))[-MOST_LISTED:]
+
+
+def _size(db, name):
+    # type: (DBFile, str) -> Any
+    try:
+        return db.held().size(name)
+    except (EnvironmentError, Refused):
+        return None
+
+
+def origin(db, name, digest=None):
+    # type: (DBFile, str, Any) -> str
+    """Return what the list knows of a backup: MADE, CHANGED or FOREIGN. `digest`: its SHA-256, if it is known."""
+    known = [each for each in _list(db) if each["name"] == name]
+    if not known:
+        return FOREIGN
+    if digest is None:
+        digest = _digest(db, name, known[0]["bytes"])
+    return MADE if digest == known[0]["sha256"] else CHANGED
+
+
+def _digest(db, name, size):
+    # type: (DBFile, str, int) -> Any
+    import hashlib  # see `rows.fingerprint`
+
+    try:
+        if db.held().size(name) != size or size > LARGEST:
+            return None
+        handle = db.held().open(name, os.O_RDONLY)
+        try:
+            total = hashlib.sha256()
+            for chunk in iter(lambda: os.read(handle, 1048576), b""):
+                total.update(chunk)
+            return total.hexdigest()
+        finally:
+            os.close(handle)
+    except (EnvironmentError, Refused):
+        return None
+
+
+def copy_aside(db, name, place):
+    # type: (DBFile, str, scratch.Scratch) -> str
+    """Copy a backup to a folder of our own, where it is read, and return what the list knows of that content."""
+    try:
+        _, digest = scratch.copy(db.held(), name, place.folder, name, LARGEST)
+    except EnvironmentError as error:
+        raise files.refusal(error, "%s cannot be read" % name)
+    return origin(db, name, digest)
+
+
+# The list
+
+
+def _list(db):
+    # type: (DBFile) -> List[Dict[str, Any]]
+    """Return the entries, oldest first; none if there is no list, or one that is not as we write it."""
+    if db.folder is None:
+        return []
+    try:
+        text = db.folder.read(db.name + _LIST, _LARGEST_LIST)
+        found = json.loads(text.decode("ascii"))["backups"]
+        entries = [_entry(db, each) for each in found]
+    except (EnvironmentError, Refused, ValueError, KeyError, TypeError, AttributeError, RuntimeError):
+        return []
+    unique = {each["name"]: each for each in entries}
+    return entries if len(unique) == len(entries) else []
+
+
+def _entry(db, each):
+    # type: (DBFile, Dict[str, Any]) -> Dict[str, Any]
+    """Return an entry of the list with native text. Raises ValueError, KeyError, TypeError or AttributeError."""
+    name, size, digest = native(each["name"]), int(each["bytes"]), native(each["sha256"])
+    match = _NAME.search(name)
+    if not match or name != db.name + match.group(0) or not _SHA256.match(digest) or not 0 <= size <= LARGEST:
+        raise ValueError(name)
+    return {"name": name, "bytes": size, "sha256": digest}
+
+
+def _write_list(db, entries):
+    # type: (DBFile, List[Dict[str, Any]]) -> None
+    text = json.dumps({"backups": entries}, indent=1, sort_keys=True) + "\n"
+    files.replace(db.held(), db.name + _LIST, text.encode("ascii"))

@@ -5,17 +5,17 @@ winner's DB.
 Source: docs/domain.md#locks-and-journal
 """
 
-import os
+import posixpath
 
-from .. import files, programs
+from .. import files, programs, scratch
 from ..wire import Refused
-from . import database, rows, schema, sqlite, transaction
-from .journal import journal_header
+from . import backup, database, rows, schema, sqlite, transaction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Tuple  # novm
 
+    from ..folders import Folder
     from ..paths import Root
     from .database import DBFile
 
@@ -36,80 +36,71 @@ def create(db, request, until):
     size = db.size()
     found = {None: database.ABSENT, 0: database.EMPTY}.get(size, "present")
     transaction.expect_fingerprint(found, request["fingerprint"])
-    if journal_header(db.real):
+    if db.has_journal():
         raise Refused("HotJournal", "a journal was left beside %s, and would corrupt a new DB" % db.path)
     try:
-        make_folder(db)
-        files.remove_leftovers(db.real)
+        files.remove_leftovers(make_folder(db), db.name)
         return _build_and_publish(db, request, until)
     except EnvironmentError as error:
         raise files.refusal(error, "%s cannot be created" % db.path)
 
 
 def make_folder(db):
-    # type: (DBFile) -> None
+    # type: (DBFile) -> Folder
     """Make the folder of the DB if it is missing: `dockvols`, or that of `auth-db`. Raises Refused or OSError.
 
     Source: docs/domain.md#layout-of-dockvols
     """
-    folder = os.path.dirname(db.path)
-    if os.path.isdir(db.folder):
-        return
-    if db.own:
-        files.make_folders(db.folder)
-        return
-    make_dockvols(db.root, folder)
-    db.resolve()
+    if db.folder is None and not db.own:
+        db.folder = make_dockvols(db.root, posixpath.dirname(db.path))
+    return db.held()
 
 
 def make_dockvols(root, folder):
-    # type: (Root, str) -> None
-    """Make the folder `dockvols` of a datastore at this host path. Raises Refused or OSError.
+    # type: (Root, str) -> Folder
+    """Make the folder `dockvols` of a datastore at this host path, and hold it. Raises Refused or OSError.
 
     Source: docs/domain.md#layout-of-dockvols
     """
     program = programs.first_that_exists(root, [OSFS_MKDIR])
+    made = None
     if program is not None:
         done = programs.run(root, [program, "-n", folder], 60)
-        if done.code == 0 and os.path.isdir(root.real(folder)):
-            return
-        if "/vsan:" in folder:
+        made = root.hold(folder) if done.code == 0 else None
+        if made is None and "/vsan:" in folder:
             raise Refused("ReadError", "%s cannot be made: %s" % (folder, done.complaint))
-    make_single_folder(root.real(folder))
-
-
-def make_single_folder(real):
-    # type: (str) -> None
-    """Make the folder at this real path, if it is missing. Its parent must exist. Raises OSError."""
-    try:
-        os.mkdir(real, 0o755)
-    except OSError:
-        if not os.path.isdir(real):  # else another program made it in the meantime
-            raise
+    if made is None:
+        above = root.hold(posixpath.dirname(folder))
+        if above is None:
+            raise Refused("NotMounted", "the datastore of %s is not mounted" % folder)
+        made = above.make_folder(posixpath.basename(folder))
+    return made
 
 
 def _build_and_publish(db, request, until):
     # type: (DBFile, Dict[str, Any], float) -> Dict[str, Any]
-    beside = files.temporary(db.real)
+    folder, beside = db.held(), files.temporary(db.name)
     try:
-        results, digest = _build(db, beside, request)
-        files.sync_file(beside)
-        if not files.publish(beside, db.real, over_empty=request["fingerprint"] == database.EMPTY):
+        with scratch.Scratch(db.root) as place:
+            place.folder.enter()
+            results, digest = _build(db, db.name, request)
+            scratch.copy(place.folder, db.name, folder, beside, backup.LARGEST, 0o644)
+        if not files.publish(folder, beside, db.name, over_empty=request["fingerprint"] == database.EMPTY):
             raise Refused("Moved", "another program created %s in the meantime" % db.path)
-        files.remove(db.moving)  # of an earlier DB in this place
+        folder.discard(db.moving)  # of an earlier DB in this place
     finally:
-        files.remove(beside)
-        files.remove(beside + "-journal")
+        folder.discard(beside)
     transaction.verify(db, digest, until)
     return {"groups": results, "backup": None, "fingerprint": digest}
 
 
-def _build(db, beside, request):
+def _build(db, name, request):
     # type: (DBFile, str, Dict[str, Any]) -> Tuple[List[Dict[str, Any]], str]
-    """Build the whole DB in the file `beside`, and return the results of the groups and the fingerprint."""
+    """Build the whole DB in the new file `name` of the current folder; return the results of the groups, and the
+    fingerprint."""
     connection = None
     try:
-        connection = sqlite.open_creating(db.root, beside)
+        connection = sqlite.open_creating(db.root, name)
         sqlite.execute(connection, "BEGIN IMMEDIATE")
         schema.create(connection, request["with_default"])
         results = transaction.carry_out(connection, request)

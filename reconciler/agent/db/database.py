@@ -3,14 +3,12 @@
 import errno
 import os
 import posixpath
-import re
-import stat
 
-from .. import files
+from .. import files, scratch
 from ..compat import monotonic, native, readable
-from ..paths import AUTH_DB, VOLUMES, raw_target, size_of
+from ..paths import AUTH_DB
 from ..wire import LARGEST_REPLY, Refused, encode
-from . import dead_rows, inspection, objects, rows, rules, sqlite
+from . import backup, dead_rows, inspection, objects, rows, rules, sqlite
 from .journal import journal_header, read_start, refuse_companions, refuse_hot_journal
 
 TYPE_CHECKING = False
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
     import sqlite3
     from typing import Any, Callable, Dict, List, Optional, Tuple, TypeVar  # novm
 
+    from ..folders import Folder
     from ..paths import Root
 
     Value = TypeVar("Value")
@@ -31,13 +30,14 @@ _MAGIC = b"SQLite format 3\0"
 _INTERRUPTED = 60  # seconds after which an unfinished file counts as abandoned
 _CACHE_SECONDS = 600  # seconds after which a file is read again even if it seems untouched
 _cache = {}  # type: Dict[str, Tuple[Any, Dict[str, Any], float]]
-_BACKUP = re.compile(r"\.bak-(\d{8}T\d{6}Z)(?:-(\d+))?$")
 
 
 class DBFile(object):
-    """The file of a config DB, existing or not: `path` is its host path by volume id, `real` its path for the OS.
+    """The file of a config DB, existing or not: `path` is its host path by volume id, `name` its name in `folder`.
 
-    Links on the way to a datastore are followed. `auth-db` is the host's own config DB (`own`) only if it is no link.
+    `folder` is held open (None while it is missing), so that what is done there is done in the folder that was
+    found, whatever others put in its place. `auth-db` is the host's own config DB (`own`) only if it is no link; a link
+    in the place of any other DB is not followed.
     Source: docs/domain.md#modes-of-a-host
     """
 
@@ -45,21 +45,43 @@ class DBFile(object):
         # type: (Root, str) -> None
         self.root = root
         self.path = root.canonical(path)
-        self.resolve()
-
-    def resolve(self):
-        # type: () -> None
-        """Follow the links on the way; call it again once the folder has been made.
-
-        Source: docs/domain.md#modes-of-a-host
-        """
-        root = self.root
         self.own = self.path == AUTH_DB
-        self.real = root.real(self.path, last=not self.own)
-        self.folder = os.path.dirname(self.real)
-        self.name = os.path.basename(self.real)
-        self.copies = self.real + ".bak"  # prefix of unfinished backups (`files.temporary`)
-        self.moving = self.real + ".moving"  # a link whose text is the path that it is moved to; it is never followed
+        folder, self.name = posixpath.split(self.path)
+        try:
+            self.folder = root.hold(folder)
+        except EnvironmentError as error:
+            raise sqlite.as_refused(error)
+
+    @property
+    def real(self):
+        # type: () -> str
+        """Enter its folder and return its name there, for what opens files by name alone, and at once.
+
+        Raises Refused `Missing` without a folder.
+        """
+        if self.folder is None:
+            raise Refused("Missing", "there is no %s" % posixpath.dirname(self.path))
+        self.folder.enter()
+        return self.name
+
+    @property
+    def copies(self):
+        # type: () -> str
+        """What its unfinished backups are called after (`files.temporary`)."""
+        return self.name + ".bak"
+
+    @property
+    def moving(self):
+        # type: () -> str
+        """A link beside it whose text is the path that it is moved to; it is never followed."""
+        return self.name + ".moving"
+
+    def held(self):
+        # type: () -> Folder
+        """Return its folder, made if it is missing. Raises Refused or OSError."""
+        if self.folder is None:
+            self.folder = self.root.made(posixpath.dirname(self.path))
+        return self.folder
 
     def size(self):
         # type: () -> Optional[int]
@@ -69,22 +91,20 @@ class DBFile(object):
         """
         if not self.root.mounted(self.path):
             raise Refused("NotMounted", "the datastore of %s is not mounted" % self.path)
+        if self.folder is None:
+            return None
         try:
-            if self.own and raw_target(self.real) is not None:
+            if self.own and self.folder.target(self.name) is not None:
                 return None
-            size = size_of(self.real)
+            if self.folder.target(self.name) is not None:
+                raise Refused("Tampered", "%s is a symbolic link, which is not followed" % self.path)
+            size = self.folder.size(self.name)
         except EnvironmentError as error:
             raise sqlite.as_refused(error)
-        if size is not None:
-            return size
-        for path in (os.path.dirname(self.path), self.path):
-            link = raw_target(self.root.real(path, last=False))
-            if link is not None and not os.path.exists(self.root.real(path)):
-                raise Refused("ReadError", "%s is a dangling link" % path)
-        if journal_header(self.real):
+        if size is None and self.has_journal():
             what = "%s is gone, but its journal is still there, and would corrupt a new DB"
             raise Refused("HotJournal", what % self.path)
-        return None
+        return size
 
     def destination(self):
         # type: () -> Any
@@ -92,38 +112,40 @@ class DBFile(object):
 
         Source: docs/domain.md#moving-a-config-db
         """
-        found = raw_target(self.moving)
+        found = None if self.folder is None else self.folder.target(self.moving)
         return None if found is None else readable(found)
 
-    def backups(self):
-        # type: () -> List[str]
-        """Return the names of our backup files beside the DB, oldest first."""
-        try:
-            names = os.listdir(self.folder)
-        except OSError:
-            return []
-        found = []
-        for name in names:
-            match = _BACKUP.search(name)
-            if match and name == self.name + match.group(0):
-                found.append((match.group(1), int(match.group(2) or 1), name))
-        return [name for _, _, name in sorted(found)]
+    def has_journal(self):
+        # type: () -> bool
+        """Return whether an unfinished journal is beside it. Raises Refused if that cannot be determined."""
+        return self.folder is not None and bool(journal_header(self.real))
+
+    def expect_opened(self, suffix=""):
+        # type: (str) -> None
+        """Raise Refused `Moved` unless what SQLite has opened, by a path, is the file in `folder`, or its journal."""
+        if self.folder is None or not self.folder.has_opened(self.name + suffix):
+            raise Refused(
+                "Moved", "another file was put in the place of %s, or of its folder, a moment ago" % self.path
+            )
+
+    def stamp(self, look=os.lstat):
+        # type: (Callable[[str], os.stat_result]) -> Any
+        """See `files.stamp`."""
+        return None if self.folder is None else files.stamp(self.real, look)
 
     def backup(self, name):
         # type: (str) -> DBFile
-        """Return one of our backups as a DBFile that is only read.
+        """Return a file beside it that is named like a backup as a DBFile that is only read.
 
         Raises Refused `Missing`, and `ReadError` for anything but a regular file.
         """
-        if name not in [readable(known) for known in self.backups()]:
+        if self.folder is None or name not in [readable(known) for known in backup.named(self)]:
             raise Refused("Missing", "%s has no backup called %s" % (self.path, name))
-        copy = DBFile(self.root, self.path)
-        copy.own, copy.name = False, native(name)
-        copy.path = "%s/%s" % (posixpath.dirname(self.path), copy.name)
-        copy.real = os.path.join(self.folder, copy.name)
+        copy = DBFile(self.root, "%s/%s" % (posixpath.dirname(self.path), native(name)))
+        copy.folder = self.folder
         try:
-            if not stat.S_ISREG(os.lstat(copy.real).st_mode):
-                raise Refused("ReadError", "%s is no regular file" % copy.path)
+            if copy.folder is not None and copy.folder.size(copy.name) is None:
+                raise Refused("Missing", "%s is gone" % copy.path)
         except EnvironmentError as error:
             raise sqlite.as_refused(error)
         return copy
@@ -131,7 +153,10 @@ class DBFile(object):
     def leftovers(self):
         # type: () -> List[str]
         """Return the names of files that interrupted creations and backups left beside the DB."""
-        return files.leftovers(self.real, _INTERRUPTED) + files.leftovers(self.copies, _INTERRUPTED)
+        if self.folder is None:
+            return []
+        names = self.name, self.copies
+        return [left for name in names for left in files.leftovers(self.folder, name, _INTERRUPTED)]
 
 
 def observe(root, path, known, until, most=MOST_BYTES):
@@ -153,28 +178,28 @@ def observe(root, path, known, until, most=MOST_BYTES):
     except Refused as refused:
         return {"state": "unknown", "reason": refused.reason, "message": refused.sentence, "fingerprint": ""}
     answer["moving_to"] = db.destination()
-    answer["backups"] = [readable(name) for name in db.backups()]
+    answer["backups"] = [readable(name) for name in backup.in_order(db)]
     answer["leftovers"] = [readable(name) for name in db.leftovers()]
     return answer
 
 
 def _read_db(db, known, until):
     # type: (DBFile, Optional[str], float) -> Dict[str, Any]
-    stamp = files.stamp(db.real)
+    stamp = db.stamp()
     answer = sqlite.retry_while_locked(until, lambda: reading(db, lambda found: _describe(found, known)))
     _cache.clear()
     if files.is_settled(stamp) and answer["unchanged"]:
-        _cache[db.real] = (stamp, answer, monotonic() + _CACHE_SECONDS)
+        _cache[db.path] = (stamp, answer, monotonic() + _CACHE_SECONDS)
     return answer
 
 
 def _cached(db, known):
     # type: (DBFile, Optional[str]) -> Optional[Dict[str, Any]]
     """Return the last answer if the file was not touched since, and the caller knows its rows; else None."""
-    stamp, answer, until = _cache.get(db.real, (None, {"fingerprint": ""}, 0.0))
-    if answer["fingerprint"] != known or monotonic() > until or journal_header(db.real):
+    stamp, answer, until = _cache.get(db.path, (None, {"fingerprint": ""}, 0.0))
+    if answer["fingerprint"] != known or monotonic() > until or db.has_journal():
         return None
-    return dict(answer) if files.stamp(db.real, files.stat_through_open) == stamp else None
+    return dict(answer) if db.stamp(files.stat_through_open) == stamp else None
 
 
 def fingerprint(db, until):
@@ -188,27 +213,22 @@ def fingerprint(db, until):
 
 def observe_backup(root, path, name, until):
     # type: (Root, str, str, float) -> Dict[str, Any]
-    """Return the protocol's entry for the backup `name` of the DB at `path`. Raises Refused."""
-    db = mounted_db(root, path).backup(name)
-    if not size_of(db.real):
-        raise Refused("Corrupt", "%s is empty" % db.path)
-    return sqlite.retry_while_locked(until, lambda: reading(db, lambda found: _describe(found, None)))
+    """Return the protocol's entry for the backup `name` of the DB at `path`, and where it is from. Raises Refused.
 
-
-def list_backups(root, path):
-    # type: (Root, str) -> List[List[Any]]
-    """Return [name, size in bytes or None if unknown] of each backup of the DB at `path`, oldest first.
-
-    Raises Refused.
+    It is read from a copy of our own, so that what is read is what was compared with the list of backups.
     """
     db = mounted_db(root, path)
-    found = []  # type: List[List[Any]]
-    for name in db.backups():
-        try:
-            found.append([readable(name), os.lstat(os.path.join(db.folder, name)).st_size])
-        except EnvironmentError:
-            found.append([readable(name), None])
-    return found
+    found = db.backup(name)
+    if not found.size():
+        raise Refused("Corrupt", "%s is empty" % found.path)
+    with scratch.Scratch(root) as place:
+        made = backup.copy_aside(db, found.name, place)
+        if made != backup.MADE and found.has_journal():
+            raise Refused("HotJournal", "%s is half-written: its journal is beside it" % found.path)
+        copy = DBFile(root, "%s/%s" % (place.path, found.name))
+        copy.path = found.path  # for messages
+        answer = sqlite.retry_while_locked(until, lambda: reading(copy, lambda found: _describe(found, None)))
+    return {"config_db": answer, "made": made}
 
 
 def mounted_db(root, path):
@@ -222,7 +242,7 @@ def mounted_db(root, path):
 
 def _absent_or_empty(db, state):
     # type: (DBFile, str) -> Dict[str, Any]
-    if state == EMPTY and journal_header(db.real):
+    if state == EMPTY and db.has_journal():
         raise Refused(
             "HotJournal", "%s is being created, or its creation was interrupted: its journal is there" % db.path
         )
@@ -264,9 +284,8 @@ def check_file(db):
     Source: docs/domain.md#an-untrusted-file
     """
     try:
-        _refuse_links(db)
         header = bytearray(read_start(db.real, 100))
-        size = os.stat(db.real).st_size
+        size = os.lstat(db.real).st_size
         refuse_companions(db.real)
     except EnvironmentError as error:
         if error.errno == errno.ENOENT:
@@ -287,18 +306,6 @@ def _weight(line):
     # type: (bytes) -> int
     """Return what a line weighs: its bytes, and its values."""
     return len(line) + _PER_VALUE * (line.count(b",") + line.count(b"["))
-
-
-def _refuse_links(db):
-    # type: (DBFile) -> None
-    """Raise Refused `Tampered` if a link made on the datastore leads to the file, perhaps that of other hosts."""
-    if db.own or not db.path.startswith(VOLUMES + "/"):
-        return
-    volume = db.root.real("/".join(db.path.split("/")[:4]))
-    if raw_target(db.root.real(db.path, last=False)) is not None or not db.real.startswith(volume + "/"):
-        raise Refused(
-            "Tampered", "%s is a symbolic link, or is reached through one that leaves the datastore" % db.path
-        )
 
 
 def _check_length(connection, db):

@@ -9,15 +9,13 @@ import binascii
 from ..compat import PY2
 from ..wire import Refused
 from . import objects, rows, schema
-from .sqlite import execute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from typing import Any, Callable, Dict, Iterable, List, Tuple  # novm
+    from typing import Any, Callable, Dict, List, Tuple  # novm
 
     Row = Tuple[Any, ...]
-    Tables = Dict[str, Dict[Row, Row]]  # by table and primary key
 
 _KEYS = {
     "tenants": 1,
@@ -31,19 +29,35 @@ _KEYS = {
 }  # columns of the primary key, which come first
 
 
+class Tables(dict):  # type: ignore[type-arg] # Python 2 has no other way
+    """Rows by table and primary key; `granted`, `named`: keys of access rows and records by the id of a vmgroup."""
+
+    def index(self):
+        # type: () -> None
+        """Fill `granted` and `named`."""
+        self.granted = {}  # type: Dict[Any, set[Row]]
+        self.named = {}  # type: Dict[Any, set[Row]]
+        for key in self["privileges"]:
+            self.granted.setdefault(key[0], set()).add(key)
+        for key, row in self["vdvs_objects"].items():
+            self.named.setdefault(row[1], set()).add(key)
+
+
 def read(connection):
     # type: (sqlite3.Connection) -> Tables
     """Return all columns of all rows of the tables that there are. Raises Refused."""
     names = rows.fetch_all(connection, "SELECT name FROM sqlite_master WHERE type = 'table'")
-    return {
-        name: {tuple(row[: _KEYS[name]]): row for row in _rows(connection, name)} for (name,) in names if name in _KEYS
-    }
+    tables = Tables((name, {}) for name in _KEYS)
+    for (name,) in names:
+        if name in _KEYS:
+            tables[name] = _by_key(_rows(connection, name), _KEYS[name])
+    return tables
 
 
 def _rows(connection, table):
-    # type: (sqlite3.Connection, str) -> Iterable[Row]
+    # type: (sqlite3.Connection, str) -> List[Row]
     found = rows.fetch_all(connection, "SELECT * FROM %s NOT INDEXED" % table)
-    return map(_hashable, found) if PY2 else found
+    return list(map(_hashable, found)) if PY2 else found
 
 
 def _hashable(row):
@@ -51,33 +65,37 @@ def _hashable(row):
     return tuple(bytes(cell) if type(cell).__name__ == "buffer" else cell for cell in row)
 
 
+def _by_key(found, columns):
+    # type: (List[Row], int) -> Dict[Row, Row]
+    """Return rows by their key. Where several have the same one, with NULL in it, the row and a number are added."""
+    table = {row[:columns]: row for row in found}
+    if len(table) < len(found):
+        table = {}
+        times = {}  # type: Dict[Row, int]
+        for row in found:
+            key = row[:columns]
+            times[row] = times.get(row, 0) + 1
+            table[key + (row, times[row]) if None in key else key] = row
+    return table
+
+
 def expect(connection, tables):
     # type: (sqlite3.Connection, Tables) -> None
-    """Raise Refused `Unexpected` unless the DB holds exactly these rows, of exactly these types."""
+    """Raise Refused `Unexpected` unless the DB holds exactly these rows."""
     found = read(connection)
     for table in sorted(_KEYS):
-        wanted, there = tables.get(table, {}), found.get(table, {})
-        count = execute(connection, "SELECT count(*) FROM %s NOT INDEXED" % table).fetchone()[0] if there else 0
-        if count == len(wanted) and _lines(wanted) == _lines(there):
-            continue
-        keys = [key for key in list(wanted) + list(there) if repr(wanted.get(key)) != repr(there.get(key))]
-        which = (
-            ", ".join(rows.as_text(cell) or "NULL" for cell in keys[0])[:200] if keys else "a row that is there twice"
-        )
-        message = "table %s would not hold what the plan says (%s), so nothing was changed" % (table, which)
-        raise Refused("Unexpected", message)
-
-
-def _lines(table):
-    # type: (Dict[Row, Row]) -> List[str]
-    return sorted(map(repr, table.values()))
+        wanted, there = tables[table], found[table]
+        if wanted != there:
+            key = next(key for key in list(wanted) + list(there) if wanted.get(key) != there.get(key))
+            which = ", ".join(rows.as_text(cell) or "NULL" for cell in key)[:200]
+            message = "table %s would not hold what the plan says (%s), so nothing was changed" % (table, which)
+            raise Refused("Unexpected", message)
 
 
 def after(before, groups, results, stamp, writer):
     # type: (Tables, List[List[Dict[str, Any]]], List[Dict[str, Any]], Dict[str, Any], Any) -> Tables
     """Return the rows after the groups that succeeded. Changes `before`, the rows before them."""
-    for name in _KEYS:
-        before.setdefault(name, {})
+    before.index()
     for group, result in zip(groups, results):
         for action in group if result["ok"] else ():
             if action["action"] == "RecordObject":
@@ -116,6 +134,7 @@ def _rename(tables, action):
 def _set_access(tables, action):
     # type: (Tables, Dict[str, Any]) -> None
     key = (action["uuid"], action["access"]["url"])
+    tables.granted.setdefault(key[0], set()).add(key)
     tables["privileges"][key] = key + tuple(int(action["access"][name]) for _, name, _, _ in schema.ACCESS)
 
 
@@ -149,30 +168,33 @@ def _take(tables, action):
     vms, vm = tables["vms"], action["member"]["uuid"]
     if (vm,) not in vms:
         vm = next(key for (key,) in vms if rows.is_text(key) and key.lower() == vm)
-    return vms.pop((vm,))
+    return vms.pop((vm,))  # type: ignore[no-any-return]
 
 
 def _delete(tables, action):
     # type: (Tables, Dict[str, Any]) -> None
     uuid = action["uuid"]
     del tables["tenants"][(uuid,)]
-    for key in [key for key in tables["privileges"] if key[0] == uuid]:
-        del tables["privileges"][key]
+    for key in tables.granted.pop(uuid, ()):
+        tables["privileges"].pop(key, None)
     _forget_uid(tables, uuid)
 
 
 def _forget_uid(tables, uid):
     # type: (Tables, Any) -> None
     known = tables["vdvs_objects"]
-    for key in [key for key, row in known.items() if row[1] == uid]:
-        del known[key]
+    for key in tables.named.pop(uid, ()):
+        if key in known and known[key][1] == uid:
+            del known[key]
 
 
 def _record(tables, action, stamp):
     # type: (Tables, Dict[str, Any], Dict[str, Any]) -> None
     if action["uid"] is not None:
         _forget_uid(tables, action["uid"])
-    tables["vdvs_objects"][(action["object"],)] = objects.row(action, stamp)
+    key = (action["object"],)
+    tables["vdvs_objects"][key] = objects.row(action, stamp)
+    tables.named.setdefault(action["uid"], set()).add(key)
 
 
 def _forget(tables, action):

@@ -90,10 +90,12 @@ def _names_another(real):
     # type: (str) -> bool
     """Return whether a journal ends with the name of a super-journal. Neither vDVS nor we write to two DBs at once."""
     try:
-        with open(real, "rb") as stream:
-            stream.seek(0, os.SEEK_END)
-            stream.seek(max(stream.tell() - len(_MAGIC), 0))
-            return stream.read(len(_MAGIC)) == _MAGIC
+        handle = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        try:
+            os.lseek(handle, max(os.fstat(handle).st_size - len(_MAGIC), 0), os.SEEK_SET)
+            return os.read(handle, len(_MAGIC)) == _MAGIC
+        finally:
+            os.close(handle)
     except EnvironmentError as error:
         if error.errno == errno.ENOENT or error.errno in BUSY:  # its writer has finished, or is alive
             return False

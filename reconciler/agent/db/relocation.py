@@ -7,19 +7,16 @@ uses it is BrokenLink (closed) and not NotConfigured (open).
 Source: docs/domain.md#moving-a-config-db
 """
 
-import os
-
-from .. import files
-from ..paths import mode_of
+from .. import files, scratch
 from ..wire import Refused
 from . import backup, creation, database, inspection, objects, rows, schema, sqlite, transaction
-from .journal import journal_header
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from typing import Any, Dict, Tuple  # novm
 
+    from ..folders import Folder
     from ..paths import Root
     from .database import DBFile
 
@@ -46,7 +43,7 @@ def copy(root, request, until):
         digest = _update_copy(source, target, request, until)
     transaction.verify(target, digest, until)
     try:
-        files.replace_link(source.moving, target.path)
+        files.replace_link(source.held(), source.moving, target.path)
     except EnvironmentError as error:
         raise files.refusal(error, "beside %s it cannot be recorded that it is moved" % source.path)
     return {"fingerprint": digest}
@@ -73,7 +70,7 @@ def retire(root, request, until):
                 raise Refused("Moved", "nothing beside %s says that it is moved to %s" % (source.path, target.path))
             _take_over_volumes(source, target, request, found, until)
             kept = put_aside(source, target, request["time"])
-            files.remove(source.moving)
+            source.held().discard(source.moving)
         except EnvironmentError as error:
             raise files.refusal(error, "%s cannot be put aside" % source.path)
         finally:
@@ -90,9 +87,16 @@ def _both(root, request):
     for db in (source, target):
         if not root.mounted(db.path):
             raise Refused("NotMounted", "the datastore of %s is not mounted" % db.path)
-    if source.real == target.real:
+    if source.path == target.path or _is_same(source, target):
         raise Refused("BadRequest", "%s and %s are the same file" % (source.path, target.path))
     return source, target
+
+
+def _is_same(source, target):
+    # type: (DBFile, DBFile) -> bool
+    found = [db.folder.look(db.name) for db in (source, target) if db.folder is not None]
+    known = [(each.st_dev, each.st_ino) for each in found if each is not None]
+    return len(known) == 2 and known[0] == known[1]
 
 
 def _expect_source(source, request, until):
@@ -112,35 +116,39 @@ def _publish_copy(source, target, request, until):
     """
     found = {None: database.ABSENT, 0: database.EMPTY}.get(target.size(), "present")
     transaction.expect_fingerprint(found, request["fingerprint"])
-    if journal_header(target.real):
+    if target.has_journal():
         raise Refused("HotJournal", "a journal was left beside %s, and would corrupt a new DB" % target.path)
-    beside = files.temporary(target.real)
+    beside = files.temporary(target.name)
     try:
-        creation.make_folder(target)
-        beside = files.temporary(target.real)
-        files.remove_leftovers(target.real)
-        connection = sqlite.retry_while_locked(until, lambda: transaction.begin(source))
-        try:
-            transaction.expect_fingerprint(rows.fingerprint(rows.read(connection)), request["source_fingerprint"])
-            backup.copy_file(source.real, beside)
-        finally:
-            sqlite.close(connection)
-        _mark(target, beside, request)
-        files.sync_file(beside)
-        if not files.publish(beside, target.real, over_empty=request["fingerprint"] == database.EMPTY):
+        folder = creation.make_folder(target)
+        files.remove_leftovers(folder, target.name)
+        with scratch.Scratch(target.root) as place:
+            connection = sqlite.retry_while_locked(until, lambda: transaction.begin(source))
+            try:
+                transaction.expect_fingerprint(rows.fingerprint(rows.read(connection)), request["source_fingerprint"])
+                backup.copy_file(source, place.folder, target.name)
+            finally:
+                sqlite.close(connection)
+            place.folder.enter()
+            _mark(target, target.name, request)
+            scratch.copy(place.folder, target.name, folder, beside, backup.LARGEST, 0o644)
+        if not files.publish(folder, beside, target.name, over_empty=request["fingerprint"] == database.EMPTY):
             raise Refused("Moved", "another program created %s in the meantime" % target.path)
         return request["source_fingerprint"]
     except EnvironmentError as error:
         raise files.refusal(error, "%s cannot be created" % target.path)
     finally:
-        files.remove(beside)
-        files.remove(beside + "-journal")
+        if target.folder is not None:
+            target.folder.discard(beside)
 
 
-def _mark(target, beside, request):
+def _mark(target, name, request):
     # type: (DBFile, str, Dict[str, Any]) -> None
-    """Check the copy, and record in it where it was copied from. Source: docs/domain.md#moving-a-config-db"""
-    connection = sqlite.open_writing(target.root, beside)
+    """Check the copy `name` in the current folder, and record in it where it was copied from.
+
+    Source: docs/domain.md#moving-a-config-db
+    """
+    connection = sqlite.open_writing(target.root, name)
     try:
         sqlite.execute(connection, "BEGIN IMMEDIATE")
         inspection.inspect(connection)
@@ -302,31 +310,31 @@ def put_aside(source, target, time):
     Source: docs/domain.md#moving-a-config-db
     """
     if not source.own:
-        name = _free_name(source.folder, source.name, time)
-        os.rename(source.real, os.path.join(source.folder, name))
-        files.sync_folder(source.folder)
+        name = _free_name(source.held(), source.name, time)
+        source.held().rename(source.name, name)
+        source.held().sync()
         return name
     # A reboot loses what lies beside it, so it is kept beside the new DB. There is no moment without a DB or a link.
-    name = _free_name(target.folder, target.name, time)
-    unfinished = files.temporary(target.real)
+    folder = target.held()
+    name = _free_name(folder, target.name, time)
+    unfinished = files.temporary(target.name)
     try:
-        backup.copy_file(source.real, unfinished)
-        os.rename(unfinished, os.path.join(target.folder, name))
+        backup.copy_file(source, folder, unfinished)
+        folder.rename(unfinished, name)
     finally:
-        files.remove(unfinished)
-    files.sync_folder(target.folder)
-    files.replace_link(source.real, target.path)
+        folder.discard(unfinished)
+    folder.sync()
+    files.replace_link(source.held(), source.name, target.path)
     return name
 
 
 def _free_name(folder, name, time):
-    # type: (str, str, str) -> str
-    number = 1
-    while True:
+    # type: (Folder, str, str) -> str
+    for number in range(1, 1000):
         free = "%s.moved-%s%s" % (name, time, "" if number == 1 else "-%d" % number)
-        if mode_of(os.path.join(folder, free)) is None:
+        if folder.look(free) is None:
             return free
-        number += 1
+    raise Refused("ReadError", "all names of an old DB retired at %s are taken by other files" % time)
 
 
 def _finish(target, until):

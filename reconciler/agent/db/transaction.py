@@ -1,14 +1,12 @@
 """Changes of a config DB: one transaction, each group of actions atomic, and no new violation of a rule."""
 
 import itertools
-import os
 
-from .. import files
 from ..compat import monotonic, sentence
 from ..wire import Refused
 from . import backup, database, expected, inspection, rows, rules, schema, sqlite
 from .actions import affected_ids, run_action
-from .journal import journal_header, refuse_companions
+from .journal import refuse_companions
 from .open_transaction import OpenTransaction
 
 TYPE_CHECKING = False
@@ -45,6 +43,7 @@ def change(db, request, until):
         if any(result["ok"] for result in results):
             digest = rows.fingerprint(rows.read(connection))
             refuse_companions(db.real)  # the journal is there now
+            db.expect_opened("-journal")
             commit(connection, until)
             committed = True
     except Exception as error:
@@ -52,7 +51,7 @@ def change(db, request, until):
     finally:
         sqlite.close(connection)
         if name is not None and not committed and not _journal_left(db):
-            files.remove(os.path.join(db.folder, name))
+            backup.remove(db, name)
     if not committed:
         return {"groups": results, "backup": None, "fingerprint": request["fingerprint"]}
     same = digest == request["fingerprint"]  # only records of who applied what were written
@@ -60,7 +59,7 @@ def change(db, request, until):
         backup.keep_newest(db, request["backups_to_keep"])
     verify(db, digest, until)
     if same and name is not None:  # no longer needed, and it would push out an older, more useful one
-        files.remove(os.path.join(db.folder, name))
+        backup.remove(db, name)
         name = None
     return {"groups": results, "backup": name, "fingerprint": digest}
 
@@ -82,7 +81,7 @@ def _journal_left(db):
     Source: docs/domain.md#locks-and-journal
     """
     try:
-        return bool(journal_header(db.real))
+        return db.has_journal()
     except Refused:
         return True
 
@@ -141,6 +140,7 @@ def begin(db):
     except Exception as error:
         raise writing_error(error, db)
     try:
+        db.expect_opened()
         sqlite.execute(connection, "BEGIN IMMEDIATE")
         inspection.inspect(connection)
     except Exception as error:
@@ -288,7 +288,8 @@ def writing_error(error, db):
     if not isinstance(refused, Refused):
         return refused
     reason, message = refused.reason, refused.message
-    can_write = os.access(db.real, os.W_OK) and os.access(db.folder, os.W_OK)
+    folder = db.folder
+    can_write = folder is not None and folder.is_writable(db.name) and folder.is_writable()
     if reason in ("Locked", "ReadError") and "open" in message and not can_write:
         reason, message = "ReadOnly", "the file or its folder cannot be written"
     if reason == "ReadError" and _no_space(db):
@@ -300,7 +301,4 @@ def writing_error(error, db):
 
 def _no_space(db):
     # type: (DBFile) -> bool
-    try:
-        return os.statvfs(db.folder).f_bavail == 0
-    except OSError:
-        return False
+    return db.folder is not None and not db.folder.has_space(1)

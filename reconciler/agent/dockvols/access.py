@@ -5,24 +5,24 @@ Source: docs/domain.md#volume-metadata
 """
 
 import json
-import os
-import stat
 from collections import OrderedDict
 
 from .. import files
 from ..compat import native
-from ..db import creation
 from ..wire import UUID, Refused
 from . import metadata, tree, volumes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Optional  # novm
+    from typing import Any, Dict  # novm
 
+    from ..folders import Folder
     from ..paths import Root
 
 BLOCK = 4096
-KEPT = ".vdvs-backups"  # in `dockvols/`: the content before our last change
+# In `dockvols/`, a folder for each vmgroup: the content before our last change. In the folder of the vmgroup it would
+# prevent vDVS from removing that folder.
+KEPT = ".vdvs-backups"
 ACCESS = ("read-only", "read-write")
 TRIES, PAUSE = 5, 0.5
 
@@ -61,28 +61,21 @@ def _set(root, action):
     Source: docs/domain.md#volume-metadata
     """
     url, name = root.canonical(action["url"]), native(action["name"])
-    place = tree.folder_of(root, url)
-    folder = os.path.join(place, native(action["uuid"]))
-    there = os.listdir(folder) if metadata.is_folder(folder) else []
-    if name + ".vmdk" not in volumes.among(there):
+    place, uuid = tree.folder_of(root, url), native(action["uuid"])
+    folder = place.folder(uuid) if place is not None and place.is_folder(uuid) else None
+    there = folder.names() if folder is not None else []
+    if place is None or folder is None or name + ".vmdk" not in volumes.among(there):
         raise Refused("Missing", "there is no volume %s in %s/dockvols/%s" % (action["name"], url, action["uuid"]))
     side, before, now = metadata.load(folder, there, name, metadata.Retries(0, 0.0))
     if ((now.get("volOpts") or {}).get("access") or "read-write") == action["access"]:
         return
     _expect(before, action)
     wanted = changed(before, action["access"])
-    real = os.path.join(folder, side)
-    _keep(place, native(action["uuid"]), side, before)
-    beside = files.temporary(real)
-    try:
-        _write_new(beside, wanted, os.lstat(real))
-        _expect(metadata.beginning(real), action)
-        os.rename(beside, real)
-    finally:
-        files.remove(beside)
-    files.sync_folder(folder)
-    files.remove_leftovers(real)
-    if metadata.beginning(real) != wanted:
+    files.replace(place.make_folder(KEPT).make_folder(uuid), side, before, 0o600)
+    again = folder  # type: Folder
+    last_look = lambda: _expect(again.read(side, metadata.LARGEST), action)  # noqa: E731
+    files.replace(folder, side, wanted, 0o600, folder.look(side), last_look)
+    if folder.read(side, metadata.LARGEST) != wanted:
         raise Refused("Unverified", "the metadata of %s were written, but read back differently" % name)
 
 
@@ -108,41 +101,3 @@ def _expect(content, action):
 
     if hashlib.sha256(content).hexdigest() != action["digest"]:
         raise Refused("Moved", "the metadata of %s changed since the plan was made" % action["name"])
-
-
-def _keep(place, uuid, side, content):
-    # type: (str, str, str, bytes) -> None
-    """Keep a copy of what is replaced in `dockvols/.vdvs-backups/<uuid>/`.
-
-    In the folder of the vmgroup it would prevent vDVS from removing that folder.
-    Source: docs/domain.md#volumes
-    """
-    folder = place
-    for part in (KEPT, uuid):
-        folder = os.path.join(folder, part)
-        creation.make_single_folder(folder)
-        if not metadata.is_folder(folder):
-            raise Refused("NotAFolder", "%s is not a folder, so no backup can be kept in it" % part)
-    real = os.path.join(folder, side)
-    beside = files.temporary(real)
-    try:
-        _write_new(beside, content, None)
-        os.rename(beside, real)
-    finally:
-        files.remove(beside)
-    files.sync_folder(folder)
-    files.remove_leftovers(real)
-
-
-def _write_new(real, content, like):
-    # type: (str, bytes, Optional[os.stat_result]) -> None
-    """Write a new, durable file with the mode and owner of another (None: the defaults)."""
-    with os.fdopen(os.open(real, os.O_WRONLY | os.O_CREAT | os.O_EXCL | metadata.NO_FOLLOW, 0o600), "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        if like is not None:
-            mine = os.fstat(stream.fileno())
-            if (mine.st_uid, mine.st_gid) != (like.st_uid, like.st_gid):
-                os.fchown(stream.fileno(), like.st_uid, like.st_gid)
-            os.fchmod(stream.fileno(), stat.S_IMODE(like.st_mode))
-        os.fsync(stream.fileno())

@@ -6,15 +6,12 @@ Source: docs/domain.md#volume-metadata
 
 import errno
 import json
-import os
 import re
-import stat
 import time
 from collections import OrderedDict
 
 from .. import files
 from ..compat import native, readable, sentence
-from ..paths import mode_of
 from ..wire import UUID, Refused
 from . import tree, volumes
 
@@ -22,13 +19,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional, Set, Tuple  # novm
 
+    from ..folders import Folder
     from ..paths import Root
 
 LARGEST = 65536  # bytes of the metadata of a volume
 MOST_READ = 2000  # volumes whose metadata are read, of one datastore
 _SIDE_FILE = re.compile(b'(?m)^[^#\n]*sidecars[^,\n]*,([^"\n]*)')
 _SNAPSHOT = re.compile(r"-[0-9]{6}\.vmdk$")
-NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
 class Unusable(Exception):
@@ -68,7 +65,8 @@ def listing(root, url, wanted):
         return found
     try:
         place = tree.folder_of(root, url)
-        found["found"] = _read_all(place, None if wanted is None else {native(name) for name in wanted})
+        if place is not None:
+            found["found"] = _read_all(place, None if wanted is None else {native(name) for name in wanted})
     except Refused as refused:
         found["error"] = refused.sentence
     except EnvironmentError as error:
@@ -92,22 +90,15 @@ def side_file(descriptor):
     return name
 
 
-def beginning(real, limit=LARGEST):
-    # type: (str, int) -> bytes
-    """Return the content of a file, up to `limit` + 1 bytes. A link is not followed. Raises OSError."""
-    with os.fdopen(os.open(real, os.O_RDONLY | NO_FOLLOW), "rb") as stream:
-        return stream.read(limit + 1)
-
-
 def _read_all(place, wanted):
-    # type: (str, Optional[Set[str]]) -> Dict[str, Any]
+    # type: (Folder, Optional[Set[str]]) -> Dict[str, Any]
     found = {}
     left, retries = MOST_READ, Retries(20, 0.05)
-    for uuid in sorted(os.listdir(place)) if mode_of(place, follow=True) is not None else ():
-        folder = os.path.join(place, uuid)
-        if not UUID.match(uuid) or not is_folder(folder):
+    for uuid in sorted(name for name in place.names() if UUID.match(name)):
+        folder = place.folder(uuid) if place.is_folder(uuid) else None
+        if folder is None:
             continue
-        there = os.listdir(folder)
+        there = folder.names()
         names = [name[: -len(".vmdk")] for name in volumes.among(there)]
         of_these = {}
         for name in names if wanted is None else sorted(wanted.intersection(names)):
@@ -118,19 +109,13 @@ def _read_all(place, wanted):
     return found
 
 
-def is_folder(real):
-    # type: (str) -> bool
-    mode = mode_of(real)
-    return mode is not None and stat.S_ISDIR(mode)
-
-
 def _too_many():
     # type: () -> Dict[str, Any]
     return {"state": "unknown", "why": "not read: more than %d volumes of its datastore were requested" % MOST_READ}
 
 
 def _settings(folder, there, name, retries):
-    # type: (str, List[str], str, Retries) -> Dict[str, Any]
+    # type: (Folder, List[str], str, Retries) -> Dict[str, Any]
     try:
         _, content, metadata = load(folder, there, name, retries)
     except Unusable as problem:
@@ -158,7 +143,7 @@ def _text(value):
 
 
 def load(folder, there, name, retries):
-    # type: (str, List[str], str, Retries) -> Tuple[str, bytes, Dict[str, Any]]
+    # type: (Folder, List[str], str, Retries) -> Tuple[str, bytes, Dict[str, Any]]
     """Return the name of a volume's metadata file, its bytes, and the object in it.
 
     `there`: the names in the folder. A file that is busy, or holds no object, is read again: it may be being written.
@@ -169,7 +154,7 @@ def load(folder, there, name, retries):
     side = _side_file_of(folder, _newest(folder, there, name))
     while True:
         try:
-            content = _content(os.path.join(folder, side), readable(side))
+            content = _content(folder, side)
             return side, content, _object(content, readable(side))
         except Unreadable:
             if not retries.wait():
@@ -180,27 +165,32 @@ def load(folder, there, name, retries):
 
 
 def _newest(folder, there, name):
-    # type: (str, List[str], str) -> str
+    # type: (Folder, List[str], str) -> str
     """Return the descriptor that vDVS uses: that of the newest snapshot, if there is any.
 
     Source: docs/domain.md#volume-metadata
     """
-    snapshots = [each for each in there if _SNAPSHOT.search(each) and _SNAPSHOT.sub("", each) == name]
-    if not snapshots:
-        return name + ".vmdk"
-    return max(snapshots, key=lambda each: (os.lstat(os.path.join(folder, each)).st_ctime, each))
+    found = [(folder.look(each), each) for each in there if _SNAPSHOT.search(each) and _SNAPSHOT.sub("", each) == name]
+    snapshots = [(status.st_ctime, each) for status, each in found if status is not None]
+    return max(snapshots)[1] if snapshots else name + ".vmdk"
 
 
 def _side_file_of(folder, descriptor):
-    # type: (str, str) -> str
+    # type: (Folder, str) -> str
     shown = readable(descriptor)
-    found = os.lstat(os.path.join(folder, descriptor))
-    if not stat.S_ISREG(found.st_mode):
-        raise Unusable("its descriptor %s is not a file" % shown)
-    if found.st_size >= volumes.LARGEST_DESCRIPTOR:
-        raise Unusable("vDVS ignores it: its descriptor %s has %d bytes" % (shown, found.st_size))
     try:
-        side = side_file(beginning(os.path.join(folder, descriptor)))
+        text = folder.read(descriptor, volumes.LARGEST_DESCRIPTOR)
+    except Refused:
+        raise Unusable("its descriptor %s is not a file" % shown)
+    except EnvironmentError as error:
+        if error.errno == errno.ELOOP:
+            raise Unusable("its descriptor %s is not a file" % shown)
+        raise
+    if len(text) >= volumes.LARGEST_DESCRIPTOR:
+        size = folder.size(descriptor)
+        raise Unusable("vDVS ignores it: its descriptor %s has %d bytes" % (shown, size or len(text)))
+    try:
+        side = side_file(text)
     except ValueError:
         raise Unusable("its descriptor %s names a metadata file in another folder" % shown)
     if side is None:
@@ -208,14 +198,16 @@ def _side_file_of(folder, descriptor):
     return side
 
 
-def _content(real, shown):
-    # type: (str, Any) -> bytes
+def _content(folder, name):
+    # type: (Folder, str) -> bytes
+    shown = readable(name)
     try:
-        mode = os.lstat(real).st_mode
-        if not stat.S_ISREG(mode):
-            raise Unusable("its metadata file %s is not a file" % shown)
-        content = beginning(real)
+        content = folder.read(name, LARGEST)
+    except Refused:
+        raise Unusable("its metadata file %s is not a file" % shown)
     except EnvironmentError as error:
+        if error.errno == errno.ELOOP:
+            raise Unusable("its metadata file %s is not a file" % shown)
         if error.errno == errno.ENOENT:
             raise Unusable("its metadata file %s is missing" % shown)
         raise

@@ -5,15 +5,14 @@ they have until `policy update` of vDVS, or objtool, changes them.
 Source: docs/domain.md#storage-policies
 """
 
-import errno
 import json
-import os
+import posixpath
 import stat
 
 from .. import files
 from ..compat import native, readable
 from ..db import creation
-from ..paths import mode_of
+from ..folders import kind
 from ..wire import Refused
 from . import metadata, tree, volumes
 
@@ -21,6 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional, Tuple  # novm
 
+    from ..folders import Folder
     from ..paths import Root
 
 FOLDER = "policies"
@@ -28,7 +28,6 @@ LARGEST = metadata.LARGEST  # bytes of a policy
 MOST_FILES = 1000
 MOST_READ = 2000  # volumes whose metadata are read, of one datastore
 NOT_LOOKED = "there is no policy, so usage was not examined"
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
 def listing(root, url, wanted):  # noqa: ARG001 - as every kind has it
@@ -40,17 +39,17 @@ def listing(root, url, wanted):  # noqa: ARG001 - as every kind has it
     found = {"error": None, "looked": None, "files": {}, "users": {}, "unread": NOT_LOOKED}  # type: Dict[str, Any]
     try:
         place = tree.folder_of(root, url)
-        folder = _folder(place, url)
+        folder = None if place is None else _folder(place, url)
         if folder is not None:
-            names = sorted(name for name in os.listdir(folder) if not files.is_temporary(name))
+            names = sorted(name for name in folder.names() if not files.is_temporary(name))
             if len(names) > MOST_FILES:
                 raise Refused("ReadError", "%s holds more than %d files" % (_shown(url), MOST_FILES))
-            found["files"] = {readable(name): _read(os.path.join(folder, name)) for name in names}
+            found["files"] = {readable(name): _read(folder, name) for name in names}
     except Refused as refused:
         return dict(found, error=refused.sentence, files={})
     except EnvironmentError as error:
         return dict(found, error="%s cannot be read: %s" % (_shown(url), error.strerror), files={})
-    if found["files"]:
+    if place is not None and found["files"]:
         found["users"], found["unread"] = _users(place)
     return found
 
@@ -76,38 +75,32 @@ def _shown(url):
 
 
 def _folder(place, url):
-    # type: (str, str) -> Optional[str]
-    """Return the real path of the folder; None if it is missing.
+    # type: (Folder, str) -> Optional[Folder]
+    """Hold the folder; None if it is missing.
 
     Raises Refused for a link, which may lead to a vmgroup.
 
     Source: docs/domain.md#storage-policies
     """
-    real = os.path.join(place, FOLDER)
-    mode = mode_of(real)
-    if mode is None:
-        return None
-    if not stat.S_ISDIR(mode):
-        raise Refused("ReadError", "%s is a %s, not a folder" % (_shown(url), _kind(mode)))
-    return real
+    found = place.look(FOLDER)
+    if found is not None and not stat.S_ISDIR(found.st_mode):
+        raise Refused("ReadError", "%s is a %s, not a folder" % (_shown(url), kind(found.st_mode)))
+    return place.folder(FOLDER)
 
 
-def _kind(mode):
-    # type: (int) -> str
-    return "link" if stat.S_ISLNK(mode) else "folder" if stat.S_ISDIR(mode) else "file"
-
-
-def _read(real):
-    # type: (str) -> List[Any]
+def _read(folder, name):
+    # type: (Folder, str) -> List[Any]
     """Return [content, reason why it could not be read]."""
     try:
-        mode = os.lstat(real).st_mode
-        if not stat.S_ISREG(mode):
-            return [None, "is a %s, not a file" % _kind(mode)]
-        content = metadata.beginning(real)
+        found = folder.look(name)
+        if found is not None and not stat.S_ISREG(found.st_mode):
+            return [None, "is a %s, not a file" % kind(found.st_mode)]
+        content = folder.read(name, LARGEST)
         if len(content) > LARGEST:
             return [None, "has more than %d bytes" % LARGEST]
         return [content.decode("utf-8"), ""]
+    except Refused as refused:
+        return [None, refused.sentence]
     except UnicodeError:
         return [None, "is not text"]
     except EnvironmentError as error:
@@ -115,44 +108,47 @@ def _read(real):
 
 
 def _users(place):
-    # type: (str) -> Tuple[Dict[str, List[Any]], Any]
+    # type: (Folder) -> Tuple[Dict[str, List[Any]], Any]
     """Return the volumes by the policy in their metadata, and a reason if not all could be examined."""
     found = {}  # type: Dict[str, List[Any]]
     left = MOST_READ
     try:
-        folders = sorted(name for name in os.listdir(place) if metadata.is_folder(os.path.join(place, name)))
-        for folder in ["."] + [name for name in folders if name != FOLDER]:
-            for name in volumes.names(os.path.join(place, folder)):
+        inner = sorted(name for name in place.names() if name != FOLDER and place.is_folder(name))
+        for name in [""] + inner:
+            folder = place.folder(name) if name else place
+            for descriptor in volumes.names(folder) if folder is not None else ():
                 if left == 0:
                     return found, "there are more than %d volumes" % MOST_READ
                 left -= 1
-                shown = readable(os.path.normpath(os.path.join(folder, name[: -len(".vmdk")])))
+                shown = readable(posixpath.join(name, descriptor[: -len(".vmdk")]))
                 try:
-                    policy = _policy_of(os.path.join(place, folder, name))
-                except (EnvironmentError, ValueError) as error:
-                    why = getattr(error, "strerror", None) or error
+                    policy = _policy_of(folder, descriptor)  # type: ignore[arg-type]
+                except (EnvironmentError, ValueError, RuntimeError, Refused) as error:
+                    why = getattr(error, "strerror", None) or getattr(error, "message", None) or error
                     return found, "the metadata of %s cannot be read: %s" % (shown, why)
                 if policy is not None:
                     found.setdefault(policy, []).append(shown)
+    except Refused as refused:
+        return found, refused.message
     except EnvironmentError as error:
         return found, "the volumes cannot be listed: %s" % error.strerror
     return found, None
 
 
-def _policy_of(descriptor):
-    # type: (str) -> Any
+def _policy_of(folder, descriptor):
+    # type: (Folder, str) -> Any
     """Return the policy in the metadata of a volume; None if there is none, or there are no metadata.
 
-    Raises EnvironmentError or ValueError when it cannot be determined.
+    Raises Refused, EnvironmentError, ValueError or RuntimeError (nested too deeply) when it cannot be determined.
     Source: docs/domain.md#volume-metadata
     """
-    text = metadata.beginning(descriptor)
+    text = folder.read(descriptor, volumes.LARGEST_DESCRIPTOR)
     if len(text) >= volumes.LARGEST_DESCRIPTOR:
         return None  # vDVS treats it as data
     name = metadata.side_file(text)
     if name is None:
         return None
-    content = metadata.beginning(os.path.join(os.path.dirname(descriptor), name))
+    content = folder.read(name, LARGEST)
     if len(content) > LARGEST:
         raise ValueError("they have more than %d bytes" % LARGEST)
     found = json.loads(content.decode("utf-8"))
@@ -165,76 +161,68 @@ def _write(root, action):
     # type: (Root, Dict[str, Any]) -> None
     url, name = root.canonical(action["url"]), native(action["name"])
     wanted = (action["content"] + "\n").encode("utf-8")
-    if not os.path.isdir(tree.folder_of(root, url)):
-        creation.make_dockvols(root, native(url) + "/dockvols")
-    place = tree.folder_of(root, url)
-    if _folder(place, url) is None:
-        creation.make_single_folder(os.path.join(place, FOLDER))
-        files.sync_folder(place)
-    real = os.path.join(_folder(place, url) or "", name)
-    if _found(real) == wanted:
+    place = tree.folder_of(root, url) or creation.make_dockvols(root, native(url) + "/dockvols")
+    folder = _folder(place, url)
+    if folder is None:
+        folder = place.make_folder(FOLDER)
+        place.sync()
+    if _found(folder, name) == wanted:
         return
-    _expect(real, action)
-    beside = files.temporary(real)
-    try:
-        _write_new(beside, wanted)
-        _expect(real, action)
-        if action["before"] is not None:
-            os.rename(beside, real)
-        elif not files.publish(beside, real):
-            raise Refused("Moved", "the policy %s was created by another program in the meantime" % action["name"])
-    finally:
-        files.remove(beside)
-    files.sync_folder(os.path.dirname(real))
-    files.remove_leftovers(real)
-    if _found(real) != wanted:
+    _expect(folder, name, action)
+    if action["before"] is not None:
+        here = folder
+        files.replace(folder, name, wanted, last_look=lambda: _expect(here, name, action))
+    else:
+        _publish(folder, name, wanted, action)
+    if _found(folder, name) != wanted:
         raise Refused("Unverified", "the policy %s was written, but read back differently" % action["name"])
 
 
-def _write_new(real, content):
-    # type: (str, bytes) -> None
-    with os.fdopen(os.open(real, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW, 0o644), "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
+def _publish(folder, name, wanted, action):
+    # type: (Folder, str, bytes, Dict[str, Any]) -> None
+    beside = files.temporary(name)
+    try:
+        folder.write_new(beside, wanted)
+        if not files.publish(folder, beside, name):
+            raise Refused("Moved", "the policy %s was created by another program in the meantime" % action["name"])
+    finally:
+        folder.discard(beside)
+    files.remove_leftovers(folder, name)
 
 
 def _remove(root, action):
     # type: (Root, Dict[str, Any]) -> None
     url, name = root.canonical(action["url"]), native(action["name"])
     place = tree.folder_of(root, url)
-    folder = _folder(place, url)
-    if folder is None or _found(os.path.join(folder, name)) is None:
+    folder = None if place is None else _folder(place, url)
+    if place is None or folder is None or _found(folder, name) is None:
         return
-    _expect(os.path.join(folder, name), action)
+    _expect(folder, name, action)
     users, unread = _users(place)
     if action["name"] in users:
         raise Refused("InUse", "the policy %s is in use by %s" % (action["name"], users[action["name"]][0]))
     if unread is not None:
         raise Refused("ReadError", "whether %s is in use cannot be determined: %s" % (action["name"], unread))
-    os.remove(os.path.join(folder, name))
-    files.sync_folder(folder)
+    folder.remove(name)
+    folder.sync()
 
 
-def _found(real):
-    # type: (str) -> Optional[bytes]
+def _found(folder, name):
+    # type: (Folder, str) -> Optional[bytes]
     """Return the content of the file; None if nothing is there. Raises Refused for anything but a file, or OSError."""
-    try:
-        mode = os.lstat(real).st_mode
-        if not stat.S_ISREG(mode):
-            raise Refused("NotAFile", "%s is a %s, not a file" % (readable(os.path.basename(real)), _kind(mode)))
-        return metadata.beginning(real)
-    except EnvironmentError as error:
-        if error.errno == errno.ENOENT:
-            return None
-        raise
+    found = folder.look(name)
+    if found is None:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        raise Refused("NotAFile", "%s is a %s, not a file" % (readable(name), kind(found.st_mode)))
+    return folder.read(name, LARGEST)
 
 
-def _expect(real, action):
-    # type: (str, Dict[str, Any]) -> None
+def _expect(folder, name, action):
+    # type: (Folder, str, Dict[str, Any]) -> None
     """Raise Refused `Moved` if the file is not as the plan found it."""
     before = action["before"]
-    if _found(real) != (None if before is None else before.encode("utf-8")):
+    if _found(folder, name) != (None if before is None else before.encode("utf-8")):
         raise Refused("Moved", "the policy %s changed since the plan was made" % action["name"])
 
 

@@ -5,22 +5,21 @@ wrong link hands the volumes of one vmgroup to another.
 Source: docs/domain.md#layout-of-dockvols
 """
 
-import errno
-import os
 import posixpath
 import re
 import stat
 
 from .. import files
 from ..compat import native, readable
-from ..paths import VOLUMES, mode_of, raw_target
+from ..paths import VOLUMES
 from ..wire import UUID, Refused
 from . import volumes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List  # novm
+    from typing import Any, Dict, List, Optional  # novm
 
+    from ..folders import Folder
     from ..paths import Root
 
 DB_FILES = "vmdkops_config.db"
@@ -37,6 +36,8 @@ def listing(root, url):
     """
     try:
         folder = folder_of(root, url)
+        if folder is None:
+            return {"error": None, "entries": {}, "volumes": {}}
         entries = _entries(root, folder, root.canonical(url))
         return {"error": None, "entries": entries, "volumes": _volumes(folder, entries)}
     except Refused as refused:
@@ -61,8 +62,8 @@ def apply(root, action):
 
 
 def folder_of(root, url):
-    # type: (Root, str) -> str
-    """Return the real path of `dockvols/`, which may not exist.
+    # type: (Root, str) -> Optional[Folder]
+    """Hold `dockvols/`; None if it is missing.
 
     Raises Refused `BadRequest`, `NotMounted` or `ReadError`.
 
@@ -73,58 +74,49 @@ def folder_of(root, url):
         raise Refused("BadRequest", "%s is not the URL of a datastore" % url)
     if not root.mounted(url):
         raise Refused("NotMounted", "the datastore %s is not mounted" % url)
-    folder = root.real(url + "/dockvols")
     try:
-        mode = mode_of(folder, follow=True)
-        if mode is None:
-            mode = mode_of(root.real(url + "/dockvols", last=False))
+        return root.hold(url + "/dockvols")
     except EnvironmentError as error:
         raise files.refusal(error, "%s/dockvols cannot be read" % url)
-    if mode is not None and not stat.S_ISDIR(mode):
-        raise Refused("ReadError", "%s/dockvols is neither a folder nor a link to one" % url)
-    return folder
 
 
 def _entries(root, folder, url):
-    # type: (Root, str, str) -> Dict[str, Any]
-    if mode_of(folder, follow=True) is None:
-        return {}
+    # type: (Root, Folder, str) -> Dict[str, Any]
     entries = {}
-    for name in os.listdir(folder):
+    for name in folder.names():
         if name.startswith(DB_FILES):
             continue
-        try:
-            entries[readable(name)] = _entry(root, url, os.path.join(folder, name))
-        except EnvironmentError as error:
-            if error.errno != errno.ENOENT:  # else it was removed since it was listed
-                raise
+        entry = _entry(root, url, folder, name)
+        if entry is not None:
+            entries[readable(name)] = entry
     return entries
 
 
-def _entry(root, url, real):
-    # type: (Root, str, str) -> List[Any]
-    mode = os.lstat(real).st_mode
-    if stat.S_ISLNK(mode):
-        return ["link", readable(_canonical_target(root, url, os.readlink(real))), 0]
-    if stat.S_ISDIR(mode):
-        return ["folder", None, len(volumes.names(real))]
+def _entry(root, url, folder, name):
+    # type: (Root, str, Folder, str) -> Optional[List[Any]]
+    """Return the entry of the protocol; None if it was removed since it was listed."""
+    found = folder.look(name)
+    if found is None:
+        return None
+    if stat.S_ISLNK(found.st_mode):
+        return ["link", readable(_canonical_target(root, url, folder.target(name) or "")), 0]
+    if stat.S_ISDIR(found.st_mode):
+        inner = folder.folder(name)
+        return None if inner is None else ["folder", None, len(volumes.names(inner))]
     return ["file", None, 0]
 
 
 def _volumes(folder, entries):
-    # type: (str, Dict[str, Any]) -> Dict[str, Any]
+    # type: (Folder, Dict[str, Any]) -> Dict[str, Any]
     """Return the volumes of each vmgroup; a vmgroup that exceeds what is left of MOST_LISTED is only counted."""
     left, budget = MOST_LISTED, volumes.Budget()
     found = {}
     for name in sorted(name for name in entries if UUID.match(name) and entries[name][2]):
         if entries[name][2] <= left:
             left -= entries[name][2]
-            real = os.path.join(folder, native(name))
-            try:
-                found[name] = volumes.described(real, volumes.names(real), budget)
-            except EnvironmentError as error:
-                if error.errno != errno.ENOENT:
-                    raise
+            inner = folder.folder(native(name))
+            if inner is not None:
+                found[name] = volumes.described(inner, volumes.names(inner), budget)
     return found
 
 
@@ -147,14 +139,14 @@ def _set(root, action):
     if not UUID.match(action["uuid"]):
         raise Refused("BadRequest", "%r is not a UUID in lower case" % action["uuid"])
     folder = folder_of(root, url)
-    if not os.path.isdir(folder):
+    if folder is None:
         raise Refused("Missing", "there is no %s/dockvols" % url)
-    real = os.path.join(folder, name)
     target = native("%s/dockvols/%s" % (url, action["uuid"]))
-    if mode_of(real) is not None and raw_target(real) is None:
+    found = folder.target(name)
+    if found is None and folder.look(name) is not None:
         raise Refused("NotALink", "%s/dockvols/%s is a folder or a file, not a link" % (url, action["name"]))
-    if raw_target(real) != target:
-        files.replace_link(real, target)
+    if found != target:
+        files.replace_link(folder, name, target)
 
 
 def _remove(root, action):
@@ -165,17 +157,16 @@ def _remove(root, action):
     """
     url, name = root.canonical(action["url"]), _checked(action["name"])
     folder = folder_of(root, url)
-    real = os.path.join(folder, name)
-    if mode_of(real) is None:
+    if folder is None or folder.look(name) is None:
         return
-    target = raw_target(real)
+    target = folder.target(name)
     if target is None:
         raise Refused("NotALink", "%s/dockvols/%s is a folder or a file, not a link" % (url, action["name"]))
     found = _canonical_target(root, url, target)
     if found != root.canonical(action["target"]):
         raise Refused("Moved", "%s/dockvols/%s points to %s now" % (url, action["name"], readable(found)))
-    os.remove(real)
-    files.sync_folder(folder)
+    folder.remove(name)
+    folder.sync()
 
 
 def _checked(name):

@@ -4,16 +4,16 @@ On VMFS every opened file takes a lock that other hosts see, so sizes come from 
 Source: docs/domain.md#volume-metadata
 """
 
-import errno
-import os
 import re
-import stat
 
 from ..compat import readable
+from ..wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, List, Optional  # novm
+
+    from ..folders import Folder
 
 MOST_READ = 500  # descriptors that are opened for one datastore
 LARGEST_DESCRIPTOR = 5000  # bytes; vDVS treats a larger file as data
@@ -33,12 +33,12 @@ class Budget(object):
 
 
 def names(folder):
-    # type: (str) -> List[str]
-    """Return the names of the volume descriptors in the folder at this real path, sorted. Raises OSError.
+    # type: (Folder) -> List[str]
+    """Return the names of the volume descriptors in the folder, sorted. Raises Refused or OSError.
 
     Source: docs/domain.md#volume-metadata
     """
-    return among(os.listdir(folder))
+    return among(folder.names())
 
 
 def among(listed):
@@ -51,41 +51,30 @@ def among(listed):
 
 
 def described(folder, found, budget):
-    # type: (str, List[str], Budget) -> List[List[Any]]
+    # type: (Folder, List[str], Budget) -> List[List[Any]]
     """Return [volume name, capacity in MB or None if unknown or too costly to read] for each descriptor.
 
     Source: docs/domain.md#volume-metadata
     """
-    return [[readable(name[: -len(".vmdk")]), _capacity(os.path.join(folder, name), budget)] for name in found]
+    return [[readable(name[: -len(".vmdk")]), _capacity(folder, name, budget)] for name in found]
 
 
-def _capacity(descriptor, budget):
-    # type: (str, Budget) -> Optional[int]
+def _capacity(folder, descriptor, budget):
+    # type: (Folder, str, Budget) -> Optional[int]
     """Return the capacity in MB: the size of the flat file, else the extents in the descriptor, else None.
 
+    vDVS makes no links here; a foreign one is not followed.
     Source: docs/domain.md#volume-metadata
     """
     try:
-        flat = _size(descriptor[: -len(".vmdk")] + "-flat.vmdk")
+        flat = folder.size(descriptor[: -len(".vmdk")] + "-flat.vmdk")
         if flat is not None:
             return flat // MEGABYTE
-        size = _size(descriptor)
+        size = folder.size(descriptor)
         if not size or size >= LARGEST_DESCRIPTOR or budget.left <= 0:
             return None
         budget.left -= 1
-        with open(descriptor, "rb") as stream:
-            sectors = _EXTENT.findall(stream.read(LARGEST_DESCRIPTOR))
-    except EnvironmentError:
+        sectors = _EXTENT.findall(folder.read(descriptor, LARGEST_DESCRIPTOR))
+    except (EnvironmentError, Refused):
         return None
     return sum(int(count) for count in sectors) * _SECTOR // MEGABYTE if sectors else None
-
-
-def _size(real):
-    # type: (str) -> Optional[int]
-    try:
-        found = os.lstat(real)  # vDVS makes no links here; a foreign one may lead anywhere
-        return found.st_size if stat.S_ISREG(found.st_mode) else None
-    except EnvironmentError as error:
-        if error.errno == errno.ENOENT:
-            return None
-        raise

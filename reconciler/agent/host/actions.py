@@ -3,22 +3,22 @@
 import os
 import time
 
-from .. import files, local_sh, programs
+from .. import files, local_sh, programs, scratch
 from ..compat import monotonic, native, readable
-from ..db import sqlite
-from ..paths import AUTH_DB, raw_target
+from ..paths import AUTH_DB
 from ..wire import Refused
-from . import facts, own_db, settings
+from . import facts, own_db, package, settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict  # novm
+    from typing import Any, Dict, Optional  # novm
 
+    from ..folders import Folder
     from ..paths import Root
 
 INSTALL_SECONDS = 900
 SERVICE_SECONDS = 120
-SOURCE_SECONDS = 60  # all hosts may be reading the same file
+_FOLDER, _AUTH_DB = os.path.split(AUTH_DB)
 
 
 def apply(root, action):
@@ -36,15 +36,14 @@ def _link_db(root, action):
 
     Source: docs/domain.md#modes-of-a-host
     """
-    real, wanted = root.real(AUTH_DB, last=False), native(action["path"])
-    _refuse_own_db(real)
-    found = raw_target(real)
+    folder, wanted = root.hold(_FOLDER), native(action["path"])
+    _refuse_own_db(folder)
+    found = None if folder is None else folder.target(_AUTH_DB)
     if found == wanted:
         return
     _expect(found, action["before"])
     try:
-        files.make_folders(os.path.dirname(real))
-        files.replace_link(real, wanted)
+        files.replace_link(root.made(_FOLDER), _AUTH_DB, wanted)
     except EnvironmentError as error:
         raise files.refusal(error, "%s cannot be made" % AUTH_DB)
 
@@ -55,26 +54,26 @@ def _unlink_db(root, action):
 
     Source: docs/domain.md#modes-of-a-host
     """
-    real = root.real(AUTH_DB, last=False)
-    _refuse_own_db(real)
-    found = raw_target(real)
-    if found is None:
+    folder = root.hold(_FOLDER)
+    _refuse_own_db(folder)
+    found = None if folder is None else folder.target(_AUTH_DB)
+    if folder is None or found is None:
         return
     _expect(found, action["before"])
     try:
-        os.remove(real)
+        folder.remove(_AUTH_DB)
     except EnvironmentError as error:
         raise files.refusal(error, "%s cannot be removed" % AUTH_DB)
-    files.sync_folder(os.path.dirname(real))
+    folder.sync()
 
 
-def _refuse_own_db(real):
-    # type: (str) -> None
+def _refuse_own_db(folder):
+    # type: (Optional[Folder]) -> None
     """Refuse to replace a plain file, which is a config DB of this host alone and would be lost.
 
     Source: docs/domain.md#modes-of-a-host
     """
-    if os.path.lexists(real) and raw_target(real) is None:
+    if folder is not None and folder.look(_AUTH_DB) is not None and folder.target(_AUTH_DB) is None:
         raise Refused("NotALink", "%s is not a link but this host's own config DB" % AUTH_DB)
 
 
@@ -98,8 +97,8 @@ def _remove_section(root, action):
 
 def _install_driver(root, action):
     # type: (Root, Dict[str, Any]) -> None
-    _check_source(root, action)
-    _install(root, action)
+    with scratch.Scratch(root) as place:
+        _install(root, action, package.fetch(root, action, place))
 
 
 def _replace_driver(root, action):
@@ -108,13 +107,15 @@ def _replace_driver(root, action):
 
     Source: docs/domain.md#driver-and-service
     """
-    if _still_installed(root, action["before"]):
-        _check_source(root, action)
-        _remove(root)
-    try:
-        _install(root, action)
-    except Refused as refused:
-        raise Refused(refused.reason, "%s was removed; %s" % (action["before"], refused.sentence))
+    is_installed = _still_installed(root, action["before"])
+    with scratch.Scratch(root) as place:
+        path = package.fetch(root, action, place)
+        if is_installed:
+            _remove(root)
+        try:
+            _install(root, action, path)
+        except Refused as refused:
+            raise Refused(refused.reason, "%s was removed; %s" % (action["before"], refused.sentence))
 
 
 def _remove_driver(root, action):
@@ -156,24 +157,15 @@ def _remove(root):
         )
 
 
-def _check_source(root, action):
-    # type: (Root, Dict[str, Any]) -> None
-    source, checksum = action["source"], action.get("sha256")
-    if "://" not in source:
-        sqlite.retry_while_locked(monotonic() + SOURCE_SECONDS, lambda: _check_file(root, source, checksum))
-    elif checksum:
-        raise Refused("Checksum", "the checksum of %s cannot be verified: only files on the host can be" % source)
-
-
-def _install(root, action):
-    # type: (Root, Dict[str, Any]) -> None
-    """Install a VIB or an offline bundle and check the installed version. Raises Refused `InstallFailed`.
+def _install(root, action, path):
+    # type: (Root, Dict[str, Any], str) -> None
+    """Install the VIB or the offline bundle at `path`, and check the installed version. Raises Refused `InstallFailed`.
 
     Source: docs/domain.md#driver-and-service
     """
     source, version = action["source"], action.get("version")
     option = "-d" if source.endswith(".zip") else "-v"
-    words = [facts.esxcli(root), "software", "vib", "install", option, source]
+    words = [facts.esxcli(root), "software", "vib", "install", option, path]
     try:
         done = programs.run(root, words, INSTALL_SECONDS)
     finally:
@@ -185,23 +177,6 @@ def _install(root, action):
         raise Refused("InstallFailed", "after the installation the driver is not listed: %s" % (error or "no such VIB"))
     if version is not None and found != version:
         raise Refused("InstallFailed", "%s installed version %s, not %s" % (source, found, version))
-
-
-def _check_file(root, source, checksum):
-    # type: (Root, str, Any) -> None
-    """Check that the file exists and, if a checksum is given, matches it. Raises Refused."""
-    import hashlib  # see `rows.fingerprint`
-
-    digest = hashlib.sha256()
-    try:
-        with open(root.real(source), "rb") as stream:
-            for chunk in iter(lambda: stream.read(1048576), b""):
-                digest.update(chunk)
-    except EnvironmentError as error:
-        reason = "Locked" if error.errno in files.BUSY else "Missing"
-        raise Refused(reason, "%s cannot be read on the host: %s" % (source, error.strerror))
-    if checksum and digest.hexdigest() != checksum.lower():
-        raise Refused("Checksum", "%s has the SHA-256 %s, not %s" % (source, digest.hexdigest(), checksum))
 
 
 def _restart_hostd(root, action):

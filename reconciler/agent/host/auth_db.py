@@ -9,7 +9,7 @@ from .. import files
 from ..compat import readable
 from ..db import database
 from ..db.journal import journal_header, writer_is_active
-from ..paths import AUTH_DB, VOLUMES, mode_of, raw_target, size_of
+from ..paths import AUTH_DB, VOLUMES, mode_of, raw_target
 from ..wire import Refused
 
 TYPE_CHECKING = False
@@ -87,8 +87,8 @@ class AuthDB(object):
         if self.target is None or not journal_header(self._real):
             return False
         try:
-            db = self._root.real(AUTH_DB)
-            if size_of(db) and writer_is_active(db):
+            db = database.DBFile(self._root, self.path or AUTH_DB)
+            if db.size() and writer_is_active(db.real):
                 return False
         except (Refused, EnvironmentError):  # `mode` reports what is wrong with the DB
             pass

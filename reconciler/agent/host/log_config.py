@@ -4,12 +4,10 @@ The service writes the file when there is none, and never changes it afterwards.
 Source: docs/domain.md#log-level
 """
 
-import io
 import json
 import os
 
 from .. import files
-from ..paths import mode_of
 from ..wire import Refused
 
 TYPE_CHECKING = False
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
     from ..paths import Root
 
 FILE = "/etc/vmware/vmdkops/log_config.json"
+_NAME = os.path.basename(FILE)
 HANDLER = "rotate_file"  # the name that the service requires
 _LARGEST = 1048576
 _LINE = "%(asctime)-12s %(process)d [%(threadName)s] [%(levelname)-7s] %(message)s"
@@ -79,11 +78,11 @@ def _set_level(content, level):
 
 def _content(root):
     # type: (Root) -> Optional[Any]
-    real = root.real(FILE)
     try:
-        if mode_of(real) is None:
+        folder = root.hold(os.path.dirname(FILE))
+        if folder is None or folder.look(_NAME) is None:
             return None
-        text = _text(real)
+        text = folder.read(_NAME, _LARGEST)[:_LARGEST].decode("utf-8")
     except EnvironmentError as error:
         raise files.refusal(error, "%s cannot be read" % FILE)
     except UnicodeDecodeError:
@@ -94,28 +93,13 @@ def _content(root):
         raise Refused("BadFile", "%s is not JSON, so vDVS does not start; fix it or remove it" % FILE)
 
 
-def _text(real):
-    # type: (str) -> str
-    with io.open(real, encoding="utf-8") as stream:
-        return stream.read(_LARGEST)
-
-
 def _write(root, text):
     # type: (Root, str) -> None
-    real = root.real(FILE)
-    beside = files.temporary(real)
     try:
-        files.make_folders(os.path.dirname(real))
-        with io.open(beside, "wb") as stream:
-            stream.write(text.encode("ascii") + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(beside, (mode_of(real) or 0o644) & 0o7777)
-        os.rename(beside, real)
+        folder = root.made(os.path.dirname(FILE))
+        files.replace(folder, _NAME, text.encode("ascii") + b"\n", like=folder.look(_NAME))
     except EnvironmentError as error:
-        files.remove(beside)
         raise files.refusal(error, "%s cannot be written" % FILE)
-    files.sync_folder(os.path.dirname(real))
 
 
 def _default():

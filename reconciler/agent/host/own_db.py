@@ -7,7 +7,7 @@ import time
 
 from ..compat import monotonic, native
 from ..db import database, inspection, relocation, rows, sqlite, transaction
-from ..paths import AUTH_DB, raw_target
+from ..paths import AUTH_DB
 from ..wire import Refused
 
 TYPE_CHECKING = False
@@ -29,7 +29,7 @@ def link_to_shared(root, action):
     Source: docs/domain.md#moving-a-config-db
     """
     source, target = database.DBFile(root, AUTH_DB), database.DBFile(root, native(action["path"]))
-    if raw_target(source.real) == target.path:
+    if source.folder is not None and source.folder.target(source.name) == target.path:
         return
     until = monotonic() + SECONDS
     if not sqlite.can_write(root):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--allow-destroy", is_flag=True, help="Also make changes that destroy something, such as a vmgroup.")
 @options.named_set
 @options.prune
+@options.require_signature
 @options.trust_records
 @options.reason
 @options.audit_log
@@ -37,6 +38,7 @@ def apply(
     allow_destroy: bool,
     named_set: str | None,
     prune: bool,
+    signers: str | None,
     trust_records: bool,
     reason: str | None,
     dry_run: bool,
@@ -59,10 +61,11 @@ def apply(
     if plan is not None:
         from reconciler.cli import saved_plans
 
-        if paths or selector or named_set is not None or prune or trust_records or reason is not None:
+        chosen = paths or selector or named_set is not None or prune or trust_records or reason is not None
+        if chosen or signers is not None:
             raise click.UsageError(
-                "a plan contains its manifests: --plan cannot be combined with -f, -l, --set, --prune, --trust-records"
-                " and --reason"
+                "a plan contains its manifests: --plan cannot be combined with -f, -l, --set, --prune, --trust-records,"
+                " --reason and --require-signature"
             )
         return (
             saved_plans.show_saved(plan, output)
@@ -71,12 +74,16 @@ def apply(
         )
     if not paths:
         raise click.UsageError("no manifests: give -f PATH, or --plan FILE")
+    from reconciler.cli.errors import report
     from reconciler.cli.session import open_session
     from reconciler.provenance import applying
 
-    session = open_session(paths, site, selector).with_applying(
-        options.pruning(applying(paths, selector=selector, named=named_set, prune=prune, reason=reason), trust_records)
-    )
+    session = open_session(paths, site, selector, early=signers is None)
+    by = applying(
+        paths, session.seen, selector=selector, named=named_set, prune=prune, reason=reason, signers=signers,
+        tell=report,
+    )  # fmt: skip
+    session = session.with_applying(options.pruning(by, trust_records))
     if dry_run:
         from reconciler.cli.commands.diff import show
 

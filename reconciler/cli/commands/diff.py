@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @options.selector
 @options.named_set
 @options.prune
+@options.require_signature
 @options.trust_records
 @options.verbose
 def diff(
@@ -28,6 +29,7 @@ def diff(
     selector: str | None,
     named_set: str | None,
     prune: bool,
+    signers: str | None,
     trust_records: bool,
 ) -> int:
     """Show how the site differs from the manifests, and what applying them would mean. Writes nothing.
@@ -37,12 +39,13 @@ def diff(
       vdvs diff -f manifests/
       vdvs diff -f manifests/ -o json | jq .summary
     """
+    from reconciler.cli.errors import report
     from reconciler.cli.session import open_session
     from reconciler.provenance import applying
 
-    session = open_session(paths, site, selector)
-    of = applying(paths, selector=selector, named=named_set, prune=prune)
-    return show(session.with_applying(options.pruning(of, trust_records)), output)
+    session = open_session(paths, site, selector, early=signers is None)
+    by = applying(paths, session.seen, selector=selector, named=named_set, prune=prune, signers=signers, tell=report)
+    return show(session.with_applying(options.pruning(by, trust_records)), output)
 
 
 def show(session: Session, output: str) -> int:

@@ -71,12 +71,13 @@ def history(
     from reconciler.render.history import history_data, history_text
 
     found = open_session(paths, site).run(REPORT_ONLY).before
-    chosen = _chosen(applied(found.resolved, found.observed), what)
+    silent = unreadable_records(found.resolved, found.observed)
+    unread = next((f"{ref}: {why}" for ref, why in silent.items()), None)
+    chosen = _chosen(applied(found.resolved, found.observed), what, unread)
     if output == "text":
         click.echo(history_text(chosen, paint()), nl=False)
     else:
         emit(history_data(chosen), output)
-    silent = unreadable_records(found.resolved, found.observed)
     for ref, why in silent.items():
         report(f"{ref}: {why}")
     return exits.FAILED if silent else exits.OK
@@ -148,7 +149,7 @@ def _named(what: tuple[str, ...]) -> list[str]:
     return [f"{wanted[0].lower()}/{name}" for name in names]
 
 
-def _chosen(found: Sequence[Applied], what: tuple[str, ...]) -> Sequence[Applied]:
+def _chosen(found: Sequence[Applied], what: tuple[str, ...], unread: str | None) -> Sequence[Applied]:
     from reconciler.cli import kinds
 
     if not what:
@@ -159,5 +160,5 @@ def _chosen(found: Sequence[Applied], what: tuple[str, ...]) -> Sequence[Applied
     if not names:
         return listed
     known = [applied.object.removeprefix(begins[0]) for applied in listed]
-    meant = kinds.resolve(names, known, wanted[0], where="among what was applied")
+    meant = kinds.resolve(names, known, wanted[0], where="among what was applied", unread=unread)
     return [applied for applied in listed if applied.object.removeprefix(begins[0]) in meant]

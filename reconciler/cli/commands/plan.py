@@ -17,6 +17,7 @@ from reconciler.cli import completing, options
 @click.option("--allow-destroy", is_flag=True, help="Also plan destructive changes; `apply` must allow them, too.")
 @options.named_set
 @options.prune
+@options.require_signature
 @options.trust_records
 @options.reason
 @options.verbose
@@ -30,6 +31,7 @@ def plan(
     allow_destroy: bool,
     named_set: str | None,
     prune: bool,
+    signers: str | None,
     trust_records: bool,
     reason: str | None,
 ) -> int:
@@ -47,14 +49,17 @@ def plan(
     """
     from msgspec.structs import replace
 
+    from reconciler.cli.errors import report
     from reconciler.cli.saved_plans import make
     from reconciler.cli.session import open_session
     from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
     from reconciler.provenance import applying
 
-    session = open_session(paths, site, selector)
+    session = open_session(paths, site, selector, early=signers is None)
     policy = replace(APPLY_AND_DESTROY if allow_destroy else APPLY, objects=session.only)
-    applied = options.pruning(
-        applying(paths, selector=selector, named=named_set, prune=prune, reason=reason), trust_records
-    )
+    by = applying(
+        paths, session.seen, selector=selector, named=named_set, prune=prune, reason=reason, signers=signers,
+        tell=report,
+    )  # fmt: skip
+    applied = options.pruning(by, trust_records)
     return make(session.with_applying(applied), policy, out, expires, output)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @click.option("--list", "only_list", is_flag=True, help="List the backups, and do nothing else.")
 @click.option("--config-db", metavar="NAME", help="Which config DB; needed where several are declared.")
 @click.option("--to", "backup", metavar="BACKUP", help="The name of the backup, as --list shows it.")
+@click.option("--unverified", is_flag=True, help="Restore one that vdvs did not make, or not like that.")
 @click.option("--allow-destroy", is_flag=True, help="Also delete the vmgroups that were created since.")
 @click.option("--dry-run", is_flag=True, help="Print what would be done and write nothing.")
 @click.option("--out", metavar="FILE", shell_complete=completing.files, help="Save the plan for `vdvs apply --plan`.")
@@ -41,6 +42,7 @@ def rollback(
     only_list: bool,
     config_db: str | None,
     backup: str | None,
+    unverified: bool,
     allow_destroy: bool,
     dry_run: bool,
     out: str | None,
@@ -53,7 +55,9 @@ def rollback(
     It is a plan like any other. What the backup holds is compared with what is there, guarded as in `apply` (volumes
     and their vmgroups stay, a VM with attached volumes is not moved), written in one transaction after a new backup,
     and verified. Vmgroups keep the UUIDs that they had, and so their volumes; those that another set made since stay.
-    Hosts are not touched. Afterwards the manifests differ from what is there: `vdvs export` writes them as it is.
+    Hosts are not touched. A backup is compared with the list of those that vdvs made, which is beside the config DB:
+    one that is not in it, that was changed since, or that is dated in the future is restored only with --unverified.
+    Afterwards the manifests differ from what is there: `vdvs export` writes them as it is.
 
     \b
     Examples:
@@ -70,8 +74,8 @@ def rollback(
     session = open_session(paths, site)
     if backup is None:
         return _list(session, config_db, output)
-    by = applying(paths, named=named_set, reason=reason or f"rollback to {backup}")
-    rolling, policy, found = _read(session, config_db, backup, by, allow_destroy)
+    by = applying(paths, session.seen, named=named_set, reason=reason or f"rollback to {backup}")
+    rolling, policy, found = _read(session, config_db, backup, by, allow_destroy, unverified)
     if dry_run or out is not None:
         code = _plan(rolling, policy, out, expires, output)
         return exits.FAILED if found.left_out else code
@@ -85,15 +89,17 @@ def _list(session: Session, config_db: str | None, output: str) -> int:
     from reconciler.execution.rollback import list_backups
     from reconciler.model.refs import Kind
     from reconciler.render.backups import backups_data, backups_text
+    from reconciler.wiring.world import SystemClock
 
     found = session.in_world(lambda world: list_backups(session.desired, world.inventory, world.hosts))
     if config_db is not None:
         kinds.require((config_db,), [each.ref.name for each in found], Kind.CONFIG_DB)
         found = tuple(each for each in found if each.ref.name == config_db)
+    now = SystemClock().now()
     if output == "text":
-        click.echo(backups_text(found), nl=False)
+        click.echo(backups_text(found, now), nl=False)
     else:
-        emit(backups_data(found), output)
+        emit(backups_data(found, now), output)
     for each in found:
         if each.host is None:
             report(f"{each.ref}: {each.problem}")
@@ -101,7 +107,7 @@ def _list(session: Session, config_db: str | None, output: str) -> int:
 
 
 def _read(
-    session: Session, config_db: str | None, backup: str, by: Applying, allow_destroy: bool
+    session: Session, config_db: str | None, backup: str, by: Applying, allow_destroy: bool, unverified: bool
 ) -> tuple[Session, Policy, Rollback]:
     """Return the session with the content of the backup in place of the manifests, and what of it may be written."""
     from msgspec.structs import replace
@@ -112,7 +118,15 @@ def _read(
 
     found = session.in_world(
         lambda world: read_rollback(
-            session.desired, config_db, backup, by.set, world.inventory, world.hosts, world.observer
+            session.desired,
+            config_db,
+            backup,
+            by.set,
+            world.inventory,
+            world.hosts,
+            world.observer,
+            world.clock.now(),
+            unverified,
         )
     )
     for left in found.left_out:

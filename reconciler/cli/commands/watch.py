@@ -57,6 +57,7 @@ def _services(command: Command) -> Command:
     default="",
     help="Change nothing in a pass that would change more objects, or a larger share of them.",
 )
+@options.require_signature
 @_services
 @options.output("text", "json")
 @options.verbose
@@ -67,6 +68,7 @@ def watch(
     heal: bool,
     auto_apply: str,
     max_changes: str,
+    signers: str | None,
     output: str,
     **services: Any,
 ) -> int:
@@ -102,6 +104,7 @@ def watch(
     run_watch(
         paths,
         site,
+        signers=signers,
         interval=_seconds(interval),
         mode=_mode(heal, auto_apply, max_changes),
         options=WatchOptions(**services, audit_log=click.get_current_context().meta[options.AUDIT]),

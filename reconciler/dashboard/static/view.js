@@ -14,6 +14,7 @@ export function element(name, options = {}, ...children) {
 const LOOKS = {
   "in sync": ["good", "\u00b7"], unmanaged: ["unknown", "+"], drifted: ["drift", "~"], missing: ["drift", "~"],
   OPEN: ["bad", "!"], unreachable: ["bad", "?"], blocked: ["bad", "x"], unknown: ["unknown", "?"],
+  "access stays widened": ["bad", "x"], "watches less": ["bad", "!"],
   healed: ["good", "="], gone: ["unknown", "-"], failed: ["bad", "x"], braked: ["bad", "x"], remark: ["unknown", "?"], invalid: ["bad", "!"],
   valid: ["good", "="], "pass failed": ["bad", "!"], "pass works": ["good", "="],
 };

@@ -1,9 +1,9 @@
 #!/bin/sh
 # Stand-in for /sbin/auto-backup.sh on one simulated host, whose / is the folder above the one of this file. It saves
 # local.sh and its mode in bootbank/state.tgz, from where a reboot restores it. Without the folder bootbank it fails, as
-# on a host that lost its boot device.
+# on a host that lost its boot device. While .lab/saves-slowly exists, it takes a second more.
 
-root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd -P) || exit 1
+root=${VDVS_ROOT:-$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd -P)} || exit 1
 bank=$root/bootbank
 work=$bank/.saving.$$
 saved=etc/rc.local.d/local.sh
@@ -15,6 +15,7 @@ fi
 echo "Saving the state of this host in /bootbank"
 trap 'rm -rf -- "$work"' EXIT
 mkdir -- "$work" || exit 1
+[ ! -e "$root/.lab/saves-slowly" ] || sleep 1
 if [ -f "$root/$saved" ]; then
     (cd -- "$root" && tar -czf "$work/local.tgz" "$saved") || exit 1
     (cd -- "$work" && tar -czf state.tgz local.tgz) || exit 1

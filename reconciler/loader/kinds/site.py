@@ -6,6 +6,7 @@ import os.path
 from collections.abc import Iterator
 from typing import Any
 
+from reconciler.loader.files import is_inside
 from reconciler.loader.manifest_set import ManifestSet
 from reconciler.loader.manifests import Document
 from reconciler.model.errors import ManifestError
@@ -35,6 +36,11 @@ def contradictions(document: Document) -> Iterator[ManifestError]:
     if "inventory" in spec and "vsphere" in spec:
         message = "names are looked up in vCenters or in a file; leave out vsphere or inventory"
         yield document.error(("spec", "inventory"), message)
+    if "inventory" in spec and document.file.top is not None:
+        named = os.path.realpath(_absolute(document.file.folder, spec["inventory"]["file"]))
+        if not is_inside(named, document.file.top):
+            message = "leads out of the folder of the manifests; a Site that may read elsewhere is given with --site"
+            yield document.error(("spec", "inventory", "file"), message)
     if "ssh" not in spec:
         return
     if "lab" in spec:

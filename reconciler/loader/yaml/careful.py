@@ -74,8 +74,8 @@ class Document:
         self._marks[id(container)] = marks
 
 
-def documents(text: str) -> list[Document]:
-    """Read all documents of `text`, in order, unreadable ones included."""
+def documents(text: str, most: int | None = None) -> list[Document]:
+    """Read the documents of `text`, in order, unreadable ones included; no more than about `most`."""
     if text.count("\n%TAG") > MOST_TAG_DIRECTIVES:
         problem = Problem((1, 1), (), "too many %TAG directives; manifests need none")
         return [Document((1, 1), readable=False, problems=[problem])]
@@ -85,7 +85,7 @@ def documents(text: str) -> list[Document]:
     while True:
         reader = _Reader(text[start:] if start else text, lines_before, found, budget)
         try:
-            reader.read()
+            reader.read(most)
             return found
         except _GiveUpError as error:
             broken, resume = error.problem, error.problem.position[0] + 1
@@ -156,8 +156,8 @@ class _Reader:
         self._open: list[_Open] = []
         self._anchors: dict[str, _Anchored | None] = {}
 
-    def read(self) -> None:
-        """Read all documents."""
+    def read(self, most: int | None) -> None:
+        """Read documents until there are `most`."""
         next_event = CParser(self.text).get_event
         while (event := next_event()) is not None:
             if isinstance(event, ScalarEvent):
@@ -176,6 +176,8 @@ class _Reader:
             elif isinstance(event, DocumentEndEvent):
                 self._found.append(self._current)
                 self._document = None
+                if len(self._found) == most:
+                    return
 
     def give_up(self, problem: Problem) -> None:
         """Close the document being read as unreadable."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Final
 
@@ -25,7 +26,7 @@ _INTEGER: Final = re.compile(r"[-+]?[0-9]+")
 _BASED: Final = re.compile(r"0o([0-7]+)|0x([0-9a-fA-F]+)")
 _FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SPECIAL_FLOAT: Final = re.compile(r"([-+]?)\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_LONGEST_INTEGER: Final = 400  # Python refuses to convert very long ones; no field needs one
+_LONGEST_INTEGER: Final = 400  # digits; no field needs one, and Python cannot print very long ones
 
 CORE: Final = "tag:yaml.org,2002:"
 _TAGS: Final[dict[str, tuple[type, ...]]] = {
@@ -43,8 +44,10 @@ def resolve(text: str) -> Scalar:
     if text[0] not in _MAY_BE_NUMBER:
         return text
     if _INTEGER.fullmatch(text):
-        return int(text) if len(text) <= _LONGEST_INTEGER else float(text)
+        return int(text) if len(text) <= _LONGEST_INTEGER else math.copysign(math.inf, -1 if text[0] == "-" else 1)
     if match := _BASED.fullmatch(text):
+        if len(text) > _LONGEST_INTEGER:
+            return math.inf
         return int(match[1], 8) if match[1] else int(match[2], 16)
     if _FLOAT.fullmatch(text):
         return float(text)

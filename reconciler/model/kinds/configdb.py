@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from msgspec import field
@@ -13,6 +13,8 @@ from reconciler.model.kinds.host import DBMode, Presence
 from reconciler.model.kinds.vmgroup import BookedVolume, Member, PrivilegeRow, TenantRow, VMRow, VolumeUse
 from reconciler.model.ownership import Record
 from reconciler.model.refs import DatastoreRef, Location, ObjectRef, Source, own_location
+
+_CLOCKS_DIFFER = timedelta(hours=1)
 
 
 class Unmanaged(StrEnum):
@@ -159,16 +161,35 @@ class ObservedConfigDB(Strict, frozen=True):
     unconfirmed: bool = False
 
 
+class BackupOrigin(StrEnum):
+    """What the list of backups that vdvs keeps beside a config DB says of a file that is named like a backup.
+
+    Source: docs/domain.md#backups
+    """
+
+    MADE = "made"  # made by vdvs, and unchanged since
+    CHANGED = "changed"  # a file of that name was made by vdvs, with other content
+    FOREIGN = "foreign"  # not in the list
+
+
 class Backup(Strict, frozen=True):
     """A backup of a config DB. `taken_at`: from its name (None: not in it); `size` in bytes (None: unknown)."""
 
     name: str
     taken_at: datetime | None
     size: int | None
+    origin: BackupOrigin
+
+    def is_from_the_future(self, now: datetime) -> bool:
+        """Whether its name says that it was taken after `now`, by more than clocks of two machines may differ."""
+        return self.taken_at is not None and self.taken_at > now + _CLOCKS_DIFFER
 
 
 class Backups(Strict, frozen=True):
-    """Backups of one config DB, oldest first, as read through `host`; None: not readable, `problem` says why."""
+    """Backups of one config DB, oldest first and those that vdvs made last, as read through `host`.
+
+    None: not readable, `problem` says why.
+    """
 
     ref: ObjectRef
     path: str

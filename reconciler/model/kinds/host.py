@@ -91,7 +91,8 @@ class ResolvedHost(Strict, frozen=True):
     """An ESXi host, its names looked up.
 
     `config_db`: the ConfigDB that selects it (None: none does); `datastore`: where that DB is (None: on the host
-    itself, SingleNode); `entry`: the host in the inventory.
+    itself, SingleNode); `entry`: the host in the inventory; `source_open_to`: hosts that no manifest declares and that
+    mount the datastore of its driver's source, so that they can write there.
     """
 
     ref: ObjectRef
@@ -100,6 +101,7 @@ class ResolvedHost(Strict, frozen=True):
     datastore: Datastore | None
     spec: HostSpec
     entry: ESXiHost | None = None
+    source_open_to: tuple[str, ...] = ()
 
     @property
     def location(self) -> Location | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
@@ -123,12 +123,23 @@ class Member(Strict, frozen=True, order=True):
     name: str | None
 
 
+class Unclear(Strict, frozen=True):
+    """A name in a manifest that cannot be looked up, and why. `meant`: the UUIDs or URLs that it may stand for, so what
+    the config DB has of these stays as it is; None: it may be any."""
+
+    reason: str
+    meant: frozenset[str] | None = None
+
+
 class ResolvedVMGroup(Strict, frozen=True):
     """A vmgroup with names looked up. `config_db` is the ref of its ConfigDB; `access` and `members` are sorted; None:
     left alone.
 
     `removes_members` False: members that are not in `members` stay, because the selector matched nothing, which is no
-    proof that it should.
+    proof that it should. `selects`: it has a selector, which a VM that is not seen now may match. `unselected`: why its
+    selector matches nothing. `unclear_access`, `unclear_members`: what could not be looked up; `unclear_default`:
+    likewise, and the default datastore is left alone. `unknown`: UUIDs in `members` that no VM has; a row that is there
+    stays, and none is made.
     """
 
     ref: ObjectRef
@@ -141,6 +152,23 @@ class ResolvedVMGroup(Strict, frozen=True):
     members: tuple[Member, ...] | None
     removes_members: bool = True
     previous_names: tuple[str, ...] = ()
+    selects: bool = False
+    unselected: str = ""
+    unclear_default: tuple[Unclear, ...] = ()
+    unclear_access: tuple[Unclear, ...] = ()
+    unclear_members: tuple[Unclear, ...] = ()
+    unknown: frozenset[str] = frozenset()
+
+    @property
+    def unclear(self) -> tuple[str, ...]:
+        """Why parts of it could not be looked up."""
+        found = (*self.unclear_default, *self.unclear_access, *self.unclear_members)
+        return tuple(sorted({each.reason for each in found}))
+
+    def unknown_among(self, uuids: Container[str], *, there: bool) -> tuple[str, ...]:
+        """State for each unknown UUID that is (`there`), or is not, among these that no VM has it."""
+        found = sorted(uuid for uuid in self.unknown if (uuid in uuids) is there)
+        return tuple(f"no VM with the BIOS UUID {uuid} in the inventory" for uuid in found)
 
 
 class TenantRow(Strict, frozen=True, array_like=True):

@@ -138,8 +138,8 @@ def _db_context(
     not_comparable = _why_not_comparable(db, seen, presence, moves, elsewhere)
     applying = None if pending else site.applying
     if applying is not None and applying.prune:
-        # Pruning removes all members where a selector matches nothing.
-        groups = [replace(group, removes_members=True) for group in groups]
+        # Pruning removes all members where a selector matches nothing, and those that nobody sees any longer.
+        groups = [replace(group, removes_members=True, selects=False) for group in groups]
     return DBContext(
         db,
         stored,
@@ -190,8 +190,7 @@ def _vmgroups(
         for each in undeclared(db, states.values(), groups, known, applying, site.resolved)
     ]
     doomed = {each.state.uuid: each.ref for each, why in rest if each.only_of is not None and why is None}
-    prune = applying is not None and applying.prune
-    members = _membership(db, site, seen, states, found, unseen, doomed, prune)
+    members = _membership(db, site, seen, states, found, doomed)
     return VMGroupContext(tuple(found), tuple(rest), members, RightsChanges(members, names))
 
 
@@ -228,9 +227,7 @@ def _membership(
     seen: ObservedConfigDB,
     states: Mapping[str, VMGroupState],
     found: list[Pair],
-    unseen: str | None,
     doomed: Mapping[str, ObjectRef],
-    prune: bool,
 ) -> Membership:
     owners = {row.vm_id: row.tenant_id for row in seen.vms}
     odd = sorted((row.vm_id, row.tenant_id) for row in seen.vms if row.vm_id.lower() not in owners)
@@ -244,9 +241,8 @@ def _membership(
         states=states,
         disks=site.disks,
         homes=site.homes,
-        all_seen=site.resolved.inventory.complete,
-        incomplete=unseen,
+        selecting=frozenset(pair.after.uuid for pair in found if pair.group.selects),
+        gap=next(iter(site.resolved.inventory.gaps), None),
         fallback=fallback(db, seen, states.values(), default),
-        prune=prune,
         doomed=frozenset(doomed),
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from reconciler.model.base import worst
-from reconciler.model.diff import Change, Op
+from reconciler.model.diff import Change, Op, RightsChange
 from reconciler.model.kinds.configdb import DBState
 from reconciler.model.kinds.host import ObservedHost
 from reconciler.planning.compare.context import DBContext, SiteContext, VMGroupContext
@@ -17,10 +17,11 @@ from reconciler.planning.configdb.repairs import repairs
 from reconciler.planning.configdb.upgrade import upgrade
 from reconciler.planning.host.diff import host_change
 from reconciler.planning.host.undeclared import undeclared_host_changes
-from reconciler.planning.rights.change import of_host
+from reconciler.planning.rights.change import of_host, spelled
 from reconciler.planning.rights.releases import Feature, supported, without
 from reconciler.planning.vmgroup.diff import vmgroup_change
 from reconciler.planning.vmgroup.needed_access import with_needed_access
+from reconciler.planning.vmgroup.taking_back import HARMLESS, taking_back
 from reconciler.planning.vmgroup.undeclared import undeclared_change
 
 _WRITABLE = (Op.CREATE, Op.UPDATE, Op.DELETE)
@@ -49,7 +50,19 @@ def _config_db(context: DBContext, site: SiteContext) -> Change:
         return Change(ref, Op.BLOCKED, context.old_driver, notes=_combined(parts).notes)
     if context.old:
         parts.insert(0, upgrade(ref, context.stored, site.resolved.inventory, names))
-    return _combined(parts)
+    return _with_taking_back(_combined(parts), parts)
+
+
+def _with_taking_back(change: Change, parts: list[Change]) -> Change:
+    """Add to the change of a config DB what may be made whatever the rest waits for."""
+    back = [part.alone or part for part in parts if part.taking_back or _harmless(part)]
+    if not back or (change.op in _WRITABLE and change.risk in HARMLESS):
+        return change
+    return replace(change, taking_back=_combined([replace(part, notes=(), held=()) for part in back]).as_part())
+
+
+def _harmless(part: Change) -> bool:
+    return part.op in _WRITABLE and bool(part.actions) and part.risk in HARMLESS
 
 
 def _combined(parts: list[Change]) -> Change:
@@ -98,10 +111,19 @@ def _vmgroups(context: DBContext, site: SiteContext) -> Iterator[Change]:
     old = without(Feature.SPECIAL_QUOTAS, context.db.hosts, site.expected)
     for pair in (supported(with_needed_access(pair, found.members, site.names), old) for pair in found.pairs):
         change = vmgroup_change(pair, found.members, datastores, site.links, site.names)
-        yield replace(change, rights=rights.of(change, pair.before, pair.after))
+        change = replace(change, rights=rights.of(change, pair.before, pair.after))
+        yield taking_back(change, pair, found.members, rights, datastores, site.links, site.names)
     for each, why_not in found.undeclared:
         change = undeclared_change(each, why_not, found.members, datastores, site.links, site.names)
-        yield replace(change, rights=rights.of(change, each.state, None))
+        if change.op is Op.UNMANAGED:
+            yield _with_rights(change, rights.held_by(each.state) if each.unknown else ())
+        else:
+            yield replace(change, rights=rights.of(change, each.state, None))
+
+
+def _with_rights(change: Change, held: tuple[RightsChange, ...]) -> Change:
+    """Add the rights that nobody declared, which makes an undeclared object a difference."""
+    return replace(change, reason=f"{change.reason}: {spelled(held)}", rights=held) if held else change
 
 
 def hosts(site: SiteContext) -> Iterator[Change]:

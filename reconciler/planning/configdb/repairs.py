@@ -91,12 +91,7 @@ def _listed_in_default(
             continue  # the vmgroup that wants it takes it over
         shown = names.vm(vm, state.members[vm])
         field = FieldChange("rows[vms]", f"VM {shown}: it is listed in _DEFAULT, which has no list", None)
-        if membership.incomplete is not None:
-            yield Repair(
-                field, None, f"VM {shown} stays listed in _DEFAULT: {membership.incomplete}, so nothing is removed"
-            )
-        else:
-            yield Repair(field, RemoveMember(ref, Risk.SAFE, state.uuid, Member(vm, state.members[vm])))
+        yield Repair(field, RemoveMember(ref, Risk.SAFE, state.uuid, Member(vm, state.members[vm])))
 
 
 def _upper_case(ref: ObjectRef, state: VMGroupState, membership: Membership, names: DisplayNames) -> Iterator[Repair]:
@@ -131,10 +126,8 @@ def _of_no_vmgroup(ref: ObjectRef, row: VMRow, membership: Membership, names: Di
         return None  # the vmgroup that wants it takes it over
     shown = names.vm(row.vm_id, row.vm_name)
     field = FieldChange("rows[vms]", f"VM {shown}: its vmgroup {row.tenant_id} does not exist", None)
-    if membership.incomplete is not None:
-        return Repair(
-            field, None, f"VM {shown} stays in a vmgroup that is gone: {membership.incomplete}, so nothing is removed"
-        )
+    if (why := membership.unseen(row.vm_id)) is not None:
+        return Repair(field, None, f"VM {shown} stays in a vmgroup that is gone: {why} and does not show it")
     served = [compare(None, fallback) for fallback in (membership.fallback.before, membership.fallback.after)]
     risk = worst(served) if row.vm_id == row.vm_id.lower() else Risk.SAFE
     return Repair(field, RemoveMember(ref, risk, row.tenant_id, Member(row.vm_id, row.vm_name)))

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from reconciler.model.base import Risk, worst
 from reconciler.model.diff import Change, FieldChange, Op
 from reconciler.model.kinds.host import (
@@ -75,7 +77,7 @@ def host_change(
     else:
         _serving(host, seen, db_usable, found, names, moves_from, own)
     with_maintenance(host, found)
-    return _change(host, found)
+    return _change(host, seen, found)
 
 
 def _serving(
@@ -106,15 +108,36 @@ def _serving(
     _what_serves(host, seen, found, joins)
 
 
-def _change(host: ResolvedHost, found: Findings) -> Change:
+def _change(host: ResolvedHost, seen: ObservedHost, found: Findings) -> Change:
     notes = tuple(found.notes)
     if found.fields:
         risk = worst([*found.risks, *(action.risk for action in found.actions)])
         fields, actions, held = tuple(found.fields), tuple(found.actions), tuple(found.held)
-        return Change(host.ref, Op.UPDATE, "differs from its manifest", fields, actions, risk, notes, held=held)
+        change = Change(host.ref, Op.UPDATE, "differs from its manifest", fields, actions, risk, notes, held=held)
+        whole = risk in (Risk.SAFE, Risk.RESTRICTS)
+        part = None if whole else _taking_back(host, seen, found)
+        return change if part is None else replace(change, taking_back=part.as_part())
     if found.held:
         return Change(host.ref, Op.BLOCKED, found.held[0], notes=(*notes, *found.held[1:]))
     return Change(host.ref, Op.KEEP, "as declared", notes=notes)
+
+
+def _taking_back(host: ResolvedHost, seen: ObservedHost, found: Findings) -> Change | None:
+    """The part that makes the host obey its config DB again, also after a reboot. What another config DB grants is not
+    known, so leaving it takes back whatever was added there; a host with a broken link refuses everything.
+
+    Source: docs/domain.md#modes-of-a-host
+    """
+    parts = [
+        (field, action)
+        for field, action in found.pairs
+        if isinstance(action, LinkDB | LeaveOwnDB | WriteSection)
+        and not (action.risk is Risk.WIDENS and seen.db_mode is DBMode.BROKEN_LINK)
+    ]
+    if not parts or found.risks or any(action.risk is Risk.DISRUPTS for _, action in parts):  # its config DB moves
+        return None
+    fields, actions = (tuple(column) for column in zip(*parts, strict=True))
+    return Change(host.ref, Op.UPDATE, "it does not obey its config DB", fields, actions, Risk.RESTRICTS)
 
 
 def _what_serves(host: ResolvedHost, seen: ObservedHost, found: Findings, joins: bool) -> None:

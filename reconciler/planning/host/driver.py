@@ -24,6 +24,7 @@ from reconciler.model.kinds.host import (
     StartService,
     UnlinkDB,
 )
+from reconciler.model.refs import VOLUMES
 from reconciler.planning.host.findings import Findings
 from reconciler.planning.host.maintenance import why_no_maintenance
 from reconciler.planning.host.vcenter import why_no_driver
@@ -56,6 +57,7 @@ def _install(host: ResolvedHost, wanted: DesiredDriver, seen: ObservedHost, foun
             found.notes.append("the driver will serve every VM without limit, because this host uses no config DB")
         action = InstallDriver(host.ref, risk, wanted.source, wanted.version, wanted.sha256)
         found.change("driver", "not installed", wanted.version or "installed", action)
+        _note_unchecked(wanted, found)
         _hostd(host, wanted, found)
 
 
@@ -68,6 +70,7 @@ def _replace(host: ResolvedHost, wanted: DesiredDriver, installed: str, found: F
     else:
         action = ReplaceDriver(host.ref, Risk.DISRUPTS, installed, wanted.source, wanted.version, wanted.sha256)
         found.change("driver", installed, wanted.version, action)
+        _note_unchecked(wanted, found)
         _hostd(host, wanted, found)
         found.notes.append("Docker requests on this host fail while the driver is replaced; containers keep running")
 
@@ -87,7 +90,33 @@ def _hostd(host: ResolvedHost, wanted: DesiredDriver, found: Findings) -> None:
 
 
 def _hindrance(host: ResolvedHost, wanted: DesiredDriver) -> str | None:
-    return _too_old(host, wanted) or why_no_driver(host.entry) or why_no_maintenance(host)
+    return _too_old(host, wanted) or _unchecked(host, wanted) or why_no_driver(host.entry) or why_no_maintenance(host)
+
+
+def _unchecked(host: ResolvedHost, wanted: DesiredDriver) -> str | None:
+    """Return why the source must not be installed without its digest, or None.
+
+    Source: docs/domain.md#driver-and-service
+    """
+    if wanted.sha256 is not None or wanted.source is None:
+        return None
+    if "://" in wanted.source:
+        return (
+            "spec.driver.sha256 is missing, and is required for a URL: whoever answers there decides what is installed"
+        )
+    if host.source_open_to:
+        others = f"{host.source_open_to[0]}{' and others' if len(host.source_open_to) > 1 else ''}"
+        return (
+            f"spec.driver.sha256 is missing, and is required here: {others}, undeclared, can write where its source is"
+        )
+    return None
+
+
+def _note_unchecked(wanted: DesiredDriver, found: Findings) -> None:
+    if wanted.sha256 is None and wanted.source is not None and wanted.source.startswith(VOLUMES):
+        found.notes.append(
+            "spec.driver.sha256 is not given: whoever can write that datastore decides what is installed"
+        )
 
 
 def _too_old(host: ResolvedHost, wanted: DesiredDriver) -> str | None:

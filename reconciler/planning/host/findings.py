@@ -18,8 +18,10 @@ class Findings:
     held: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     risks: list[Risk] = field(default_factory=list)  # of what the action of another object does to this host
+    pairs: list[tuple[FieldChange, HostAction | MaintenanceAction]] = field(default_factory=list)
 
     def change(self, path: str, before: Value, after: Value, action: HostAction | MaintenanceAction) -> None:
         """Add a difference, and the action that removes it."""
         self.fields.append(FieldChange(path, before, after))
         self.actions.append(action)
+        self.pairs.append((self.fields[-1], action))

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from msgspec.structs import replace
 
+from reconciler.model.inventory import Inventory
 from reconciler.model.kinds.configdb import DesiredConfigDB
 from reconciler.model.kinds.host import DesiredHost, Presence, ResolvedHost
-from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.refs import VOLUMES, Kind, ObjectRef
 from reconciler.model.state import Desired, Observed, Resolved, Unresolved
 from reconciler.planning.compare.context import DBContext, SiteContext
 from reconciler.planning.configdb.resolve import selects
@@ -21,6 +22,7 @@ def resolve_hosts(desired: Desired, so_far: Resolved, names: InventoryLookup) ->
     found, unresolved = [], list(so_far.unresolved)
     databases = {db.ref: db for db in so_far.config_dbs}
     by_cluster = [db for db in desired.config_dbs if db.hosts is not None and db.hosts.cluster is not None]
+    strangers = _strangers(desired, so_far.inventory, names)
     lost = next((db.ref for db in by_cluster if db.ref not in databases), None)
     for host in desired.hosts:
         entry = names.host(host)
@@ -28,7 +30,7 @@ def resolve_hosts(desired: Desired, so_far: Resolved, names: InventoryLookup) ->
         claims = sorted((db.ref for db in _databases_of(host, desired, cluster)), key=lambda ref: ref.sort_key)
         selecting = next(iter(claims), None)
         if entry is None:
-            unresolved.append(Unresolved(host.ref, f'no host "{host.address}" in the inventory'))
+            unresolved.append(Unresolved(host.ref, f'no host "{host.address}" in the inventory{names.host_like(host)}'))
         elif cluster is None and by_cluster and not names.complete:
             unresolved.append(Unresolved(host.ref, "which cluster it is in is not known now"))
         elif selecting is None and lost is not None:
@@ -39,9 +41,49 @@ def resolve_hosts(desired: Desired, so_far: Resolved, names: InventoryLookup) ->
             unresolved.append(Unresolved(host.ref, f"its {selecting} could not be looked up"))
         else:
             datastore = databases[selecting].datastore if selecting else None
-            found.append(ResolvedHost(host.ref, host.address, selecting, datastore, host.spec, entry))
+            others = strangers.get(_volume(host), ())
+            found.append(ResolvedHost(host.ref, host.address, selecting, datastore, host.spec, entry, others))
     found.sort(key=lambda host: host.ref.sort_key)
     return replace(so_far, hosts=tuple(found), unresolved=tuple(unresolved))
+
+
+def _strangers(desired: Desired, inventory: Inventory, names: InventoryLookup) -> dict[str, tuple[str, ...]]:
+    """Return the undeclared hosts that mount each datastore which drivers are installed from, by its name and id."""
+    sources = {_volume(host) for host in desired.hosts} - {""}
+    if not sources:
+        return {}
+    declared = {entry.name.lower() for host in desired.hosts if (entry := names.host(host)) is not None}
+    found: dict[str, tuple[str, ...]] = {}
+    for datastore in inventory.datastores:
+        for name in {datastore.name, datastore.id} & sources:
+            found[name] = (
+                *found.get(name, ()),
+                *sorted(host for host in datastore.hosts if host.lower() not in declared),
+            )
+    return found
+
+
+def _volume(host: DesiredHost) -> str:
+    """Return the name or id of the datastore that its driver is installed from; empty if from none."""
+    source = (host.spec.driver.source if host.spec.driver is not None else None) or ""
+    return source.removeprefix(VOLUMES).partition("/")[0] if source.startswith(VOLUMES) else ""
+
+
+def spelled_as_declared(desired: Desired, inventory: Inventory) -> Inventory:
+    """Return the inventory with hosts in the spelling of their manifests wherever they are named: DNS knows no case.
+    Their own entries keep the name by which vCenter knows them."""
+    known = {name.lower(): name for host in desired.hosts for name in (host.address, host.ref.name)}
+    entries = (entry.name for entry in inventory.hosts)
+    odd = {name: spelled for name in entries if (spelled := known.get(name.lower(), name)) != name}
+    if not odd:
+        return inventory
+    return replace(
+        inventory,
+        datastores=tuple(
+            replace(each, hosts=frozenset(odd.get(name, name) for name in each.hosts)) for each in inventory.datastores
+        ),
+        vms=tuple(vm._replace(host=odd.get(vm.host or "", vm.host)) for vm in inventory.vms),
+    )
 
 
 def _databases_of(host: DesiredHost, desired: Desired, cluster: str | None) -> Iterator[DesiredConfigDB]:

@@ -21,11 +21,11 @@ def undeclared_hosts(desired: Desired, inventory: Inventory) -> tuple[str, ...]:
     site = desired.site
     if site is None:
         return ()
-    declared = {host.ref.name for host in desired.hosts} | {host.address for host in desired.hosts}
+    declared = {name.lower() for host in desired.hosts for name in (host.ref.name, host.address)}
     patterns = site.allowed_hosts
     if patterns is None:
         patterns = ("*",) if isinstance(site.way, Lab) else ()
-    found = (host.name for host in inventory.hosts if host.name not in declared)
+    found = (host.name for host in inventory.hosts if host.name.lower() not in declared)
     return tuple(sorted({name for name in found if any(fnmatchcase(name.lower(), p.lower()) for p in patterns)}))
 
 

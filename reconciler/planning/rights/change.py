@@ -7,7 +7,7 @@ Source: docs/domain.md#who-may-do-what
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from reconciler.model.base import Risk
 from reconciler.model.diff import Action, Change, RightsChange
@@ -83,6 +83,11 @@ class RightsChanges:
             *self._leaving(before, leaving),
         )
 
+    def held_by(self, state: VMGroupState) -> tuple[RightsChange, ...]:
+        """All rights that a vmgroup gives its VMs. Source: docs/domain.md#who-may-do-what"""
+        members = [Member(uuid, name) for uuid, name in sorted(state.members.items()) if uuid == uuid.lower()]
+        return tuple(self._between(self._members_text(members, "") if members else "its VMs (none now)", None, state))
+
     def of_repairs(self, change: Change) -> tuple[RightsChange, ...]:
         """Rights changed by repairs of VM rows (see `repairs`). Source: docs/domain.md#rules-for-rows"""
         return tuple(step for action in change.actions for step in self._of_repair(action))
@@ -150,6 +155,12 @@ class RightsChanges:
             self._known[key] = tuple(by_release(before, after, self._names))
         for (where, had, has, gains), releases in self._known[key]:
             yield RightsChange(who, where, had, has, gains, releases)
+
+
+def spelled(rights: Sequence[RightsChange]) -> str:
+    """Spell rights that are there, the first few of many: `vm1 may mount on every datastore`."""
+    shown = [f"{each.who} may {each.after}{f' on {each.where}' if each.where else ''}" for each in rights[:_SHOWN]]
+    return "; ".join([*shown, *([f"and {len(rights) - _SHOWN} more"] if len(rights) > _SHOWN else [])])
 
 
 def of_default(change: Change, seen: ObservedConfigDB, names: DisplayNames) -> tuple[RightsChange, ...]:

@@ -81,8 +81,8 @@ def without(feature: Feature, hosts: Iterable[str], observed: Observed) -> str |
 
 
 def supported(pair: Pair, old: str | None) -> Pair:
-    """`pair`; or, with its problem, one that would get a limit for all its volumes on a special datastore while a host
-    does not know such limits (`old`, see `without`). What is there already stays.
+    """`pair` without limits for all volumes on a special datastore while a host does not know such limits (`old`, see
+    `without`): a row that would get one stays as it is, and a new vmgroup is not made. What is there already stays.
 
     Source: docs/domain.md#releases
     """
@@ -91,5 +91,13 @@ def supported(pair: Pair, old: str | None) -> Pair:
         known = pair.before.access.get(url) if pair.before is not None else None
         if row is not None and row.total_mb and (known is None or known.total_mb != row.total_mb):
             problem = f"access[{name}].volumeTotalSize needs vDVS 0.17 or newer on every host, and {old}"
-            return replace(pair, problem=problem)
+            if pair.before is None:
+                return replace(pair, problem=problem)
+            kept = {key: value for key, value in pair.after.access.items() if key != url}
+            kept |= {url: pair.before.access[url]} if url in pair.before.access else {}
+            after = replace(pair.after, access=kept)
+            if (now := pair.before.default_url) is not None and after.default_url not in kept:
+                rows = {now: pair.before.access[now]} if now in pair.before.access else {}
+                after = replace(after, default_url=now, access={**rows, **kept})
+            pair = replace(pair, after=after, held=(*pair.held, problem))
     return pair

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.model.base import Risk
 from reconciler.model.diff import Change, FieldChange, Op
@@ -24,9 +25,10 @@ from reconciler.model.refs import (
 )
 from reconciler.model.state import Observed, Resolved
 from reconciler.planning.scope import declares_default, incomplete
-from reconciler.planning.spelling import DisplayNames
+from reconciler.planning.spelling import DisplayNames, access_fields
 from reconciler.planning.vmgroup.name_links import exposing_names, name_taken, volumes_of
-from reconciler.planning.vmgroup.state import VMGroupState, default_vmgroup, orphaned
+from reconciler.planning.vmgroup.rows import row_actions
+from reconciler.planning.vmgroup.state import VMGroupState, default_vmgroup, observed_states, orphaned
 
 OPEN = VMGroupState(
     uuid=DEFAULT_VMGROUP_UUID,
@@ -85,7 +87,9 @@ def default_change(db: ResolvedConfigDB, resolved: Resolved, observed: Observed,
         field = FieldChange("defaultVMGroup", "Present", "Absent")
         held = _why_keep(default.id, seen, resolved, observed, names)
         delete = DeleteVMGroup(db.ref, Risk.DESTROYS, default.id, DEFAULT_VMGROUP)
-        return _change(db, field, held and f"_DEFAULT cannot be removed: {held}", delete, notes)
+        change = _change(db, field, held and f"_DEFAULT cannot be removed: {held}", delete, notes)
+        part = _taking_back(db, default.id, seen, field if held is None else None, names)
+        return replace(change, taking_back=None if part is None else part.as_part())
     if wanted is Presence.PRESENT and default is None:
         field = FieldChange("defaultVMGroup", "Absent", "Present")
         held = _why_not_make(seen) or name_taken(OPEN, observed.datastores, names)
@@ -103,6 +107,25 @@ def _change(
     if held is not None:
         return Change(db.ref, Op.BLOCKED, held, notes=notes)
     return Change(db.ref, Op.UPDATE, "differs from its manifest", (field,), (action,), action.risk, notes)
+
+
+def _taking_back(
+    db: ResolvedConfigDB, uuid: str, seen: ObservedConfigDB, field: FieldChange | None, names: DisplayNames
+) -> Change | None:
+    """What takes the rights of `_DEFAULT` back: it goes, as it is empty and no VM needs it (`field`); or, None, it lets
+    detach only, until it can go."""
+    if field is not None:  # nothing is lost with it: vDVS's own `_DEFAULT` can be made again, and is always the same
+        delete = DeleteVMGroup(db.ref, Risk.RESTRICTS, uuid, DEFAULT_VMGROUP)
+        return Change(db.ref, Op.UPDATE, "it has a _DEFAULT", (field,), (delete,), Risk.RESTRICTS)
+    state = observed_states(seen)[uuid]
+    rows = {url: row and replace(row, allow_create=False) for url, row in state.access.items()}
+    narrow = replace(state, access=rows)
+    actions = tuple(row_actions(db.ref, state, narrow))
+    fields = tuple(
+        replace(changed, path=f"vmgroups[{DEFAULT_VMGROUP}].{changed.path}")
+        for changed in access_fields(state, narrow, names)
+    )
+    return Change(db.ref, Op.UPDATE, "it has a _DEFAULT", fields, actions, Risk.RESTRICTS) if actions else None
 
 
 def _create(db: ResolvedConfigDB) -> CreateVMGroup:

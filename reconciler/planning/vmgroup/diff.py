@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from msgspec.structs import replace
-
 from reconciler.model.base import Risk, worst
 from reconciler.model.diff import Action, Change, FieldChange, Op
 from reconciler.model.kinds.vmgroup import (
     AddMember,
     CreateVMGroup,
-    RemoveAccess,
-    RenameVMGroup,
     ResolvedVMGroup,
-    SetAccess,
-    UpdateVMGroup,
 )
 from reconciler.model.refs import DEFAULT_VMGROUP, ObjectRef
 from reconciler.model.state import ObservedDatastore
@@ -28,11 +22,11 @@ from reconciler.planning.vmgroup.membership import (
     all_free,
     member_changes,
     renamed_members,
-    with_stale_members,
 )
 from reconciler.planning.vmgroup.name_links import LinkChange, link_changes, name_taken, volumes_of
 from reconciler.planning.vmgroup.pairing import Pair
 from reconciler.planning.vmgroup.rename import disk_by_name, former_links, rename_links, why_not_rename
+from reconciler.planning.vmgroup.rows import row_actions
 from reconciler.planning.vmgroup.state import VMGroupState
 
 
@@ -49,7 +43,7 @@ def vmgroup_change(
         return Change(ref, Op.BLOCKED, found.problem)
     if before is None:
         return _creation(found, membership, datastores, others, names)
-    after = found.after if found.after is before else with_stale_members(before, found.after, membership)
+    after = found.after
     renamed = before.name != after.name
     if renamed and (why := _why_not_rename(before, after, membership, datastores, others, names)) is not None:
         return Change(ref, Op.BLOCKED, f"it is called {before.name} and cannot be renamed: {why}")
@@ -59,14 +53,13 @@ def vmgroup_change(
         former = former_links(ref, after, found.group.previous_names, datastores, membership.disks, names)
         links = [*link_changes(ref, before, datastores, others, names), *former]
     members = list(member_changes(ref, before, after, False, membership, names))
-    stale = _stale_notes(after, found.after, names)
     called = list(renamed_members(ref, before, after, names))
-    notes = (*_rename_notes(found.group, before), *_selector_notes(found.group, before), *stale)
+    notes = (*_rename_notes(found.group, before), *_remarks(found))
     if not links and not members and not found.held and _same_but_members(before, after):
         stored = (f"{change.field.path}: stored as {change.field.before or 'nothing'}" for change in called)
         return Change(ref, Op.KEEP, "as declared", (), tuple(_actions(called, [])), notes=(*notes, *stored))
     members += called
-    actions = [*_row_actions(ref, before, after), *_actions(members, links)]
+    actions = [*row_actions(ref, before, after), *_actions(members, links)]
     fields = _fields(before, after, members, links, names)
     reason = "differs from its manifest"
     return _change(ref, Op.UPDATE, reason, fields, actions, members, links, notes, found.held)
@@ -106,16 +99,11 @@ def _same_but_members(before: VMGroupState, after: VMGroupState) -> bool:
     )
 
 
-def _stale_notes(kept: VMGroupState, wanted: VMGroupState, names: DisplayNames) -> Iterator[str]:
-    for uuid in sorted(kept.members.keys() - wanted.members.keys()):
-        yield f"VM {names.vm(uuid, kept.members[uuid])} is stale: the inventory does not show it"
-
-
-def _selector_notes(group: ResolvedVMGroup, before: VMGroupState) -> Iterator[str]:
-    if group.members is None or group.removes_members:
-        return
-    if before.members.keys() - {member.uuid for member in group.members}:
-        yield "spec.vmSelector matches no VM now, so no VM is removed"
+def _remarks(found: Pair) -> tuple[str, ...]:
+    why = found.group.unselected
+    told = not why or any(held.startswith(why) for held in found.held)
+    unknown = found.group.unknown_among(found.before.members if found.before else (), there=True)
+    return unknown if told else (*unknown, why)
 
 
 def _creation(
@@ -155,7 +143,8 @@ def _creation(
     actions = [create, *(action for action in _actions(members, links) if not isinstance(action, AddMember))]
     fields = _fields(None, after, members, links, names)
     fields += tuple(FieldChange("vms", None, shown) for shown in free or ())
-    return _change(ref, Op.CREATE, "not there yet", fields, actions, members, links, ())
+    notes = _remarks(found)
+    return _change(ref, Op.CREATE, "not there yet", fields, actions, members, links, notes)
 
 
 def _actions(members: list[MemberChange], links: list[LinkChange]) -> Iterator[Action]:
@@ -197,35 +186,3 @@ def _change(
     exposures = [link.note for link in links if link.note is not None]
     risk = worst([action.risk for action in actions])
     return Change(ref, op, reason, fields, tuple(actions), risk, (*exposures, *notes), tied, tuple(held))
-
-
-def _row_actions(ref: ObjectRef, before: VMGroupState, after: VMGroupState) -> Iterator[Action]:
-    """Yield new access rows, the vmgroup's own row, then removed access rows: the default datastore always has its row.
-    Each action is judged by its effect on the rights of the members after the ones before it; but as all are one
-    transaction, none is riskier than all of them together.
-
-    Source: docs/domain.md#rules-for-rows
-    """
-    state = before
-    together = compare(before, replace(after, members=before.members))
-
-    def risk(following: VMGroupState) -> Risk:
-        return min(together, compare(state, following), key=lambda risk: risk.severity)
-
-    for url, row in sorted(after.access.items()):
-        if row is not None and state.access.get(url) != row:
-            following = replace(state, access={**state.access, url: row})
-            yield SetAccess(ref, risk(following), after.uuid, row)
-            state = following
-    description = after.description if after.description != before.description else None
-    default = after.default_url if after.default_url != before.default_url else None
-    if after.name != before.name:
-        yield RenameVMGroup(ref, Risk.SAFE, after.uuid, before.name, after.name)
-    if description is not None or default is not None:
-        following = replace(state, description=after.description, default_url=after.default_url)
-        yield UpdateVMGroup(ref, risk(following), after.uuid, description, default)
-        state = following
-    for url in sorted(before.access.keys() - after.access.keys()):
-        following = replace(state, access={kept: row for kept, row in state.access.items() if kept != url})
-        yield RemoveAccess(ref, risk(following), after.uuid, url)
-        state = following

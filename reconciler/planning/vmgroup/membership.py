@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from reconciler.model.base import Risk, worst
 from reconciler.model.diff import FieldChange
@@ -37,9 +36,8 @@ class Membership(Struct, frozen=True):
     `owners`: UUID of the vmgroup by VM (orphaned rows included); `misspelt`: by VM, for VMs that no proper row names.
     `claims`: by VM, the declared vmgroup that it is to be in, as it will be. `declared`: refs of the declared vmgroups
     by UUID; `unresolved`: names and UUIDs of those that could not be looked up. `disks`: vDVS disks attached now, by
-    VM, for every VM that the inventory shows; `all_seen` False: there may be more. `homes`: the URLs of the datastores
-    that VMs with disks lie on. `incomplete`: why no VM may be removed in this pass (or None). `prune`: VMs that the
-    inventory no longer shows are removed too.
+    VM, for every VM that the inventory shows; `gap`: why there may be more (None: there are not). `homes`: the URLs of
+    the datastores that VMs with disks lie on. `selecting`: UUIDs of the vmgroups that select their VMs.
     `doomed`: UUIDs of the undeclared vmgroups that are to be deleted.
     """
 
@@ -51,10 +49,9 @@ class Membership(Struct, frozen=True):
     states: Mapping[str, VMGroupState]
     disks: Mapping[str, tuple[str, ...]]
     homes: Mapping[str, frozenset[str]]
-    all_seen: bool
-    incomplete: str | None
+    selecting: frozenset[str]
+    gap: str | None
     fallback: Fallback
-    prune: bool = False
     doomed: frozenset[str] = frozenset()
 
     def row_of(self, uuid: str) -> str | None:
@@ -64,6 +61,16 @@ class Membership(Struct, frozen=True):
         """
         odd = self.misspelt.get(uuid)
         return self.owners.get(uuid) or (odd.tenant_id if odd else None)
+
+    @property
+    def all_seen(self) -> bool:
+        """Whether the inventory shows every VM."""
+        return self.gap is None
+
+    def unseen(self, uuid: str) -> str | None:
+        """Why this VM may be there, with disks attached, though the inventory does not show it; None: it shows it, or
+        there is no such VM."""
+        return None if uuid.lower() in self.disks or self.gap is None else f"the inventory is incomplete ({self.gap})"
 
     def is_free(self, uuid: str) -> bool:
         """Whether this VM can join at once: no row names it, and it certainly has no vDVS disk attached."""
@@ -202,28 +209,14 @@ def _leave(
     if claim is not None:
         held = _why_not_join(claim, Member(vm, member.name), membership, names)
         return MemberChange(field, held=held, tied=membership.declared.get(claim.uuid))
-    if membership.incomplete is not None:
-        return MemberChange(field, held=f"VM {shown} stays for now: {membership.incomplete}, so nothing is removed")
     if member.uuid != vm:  # vDVS never matched it, so nothing changes for the VM
         return MemberChange(field, RemoveMember(ref, Risk.SAFE, before.uuid, member))
+    if (why := membership.unseen(vm)) is not None:
+        return MemberChange(field, held=f"VM {shown} stays for now: {why} and does not show it")
+    if before.uuid in membership.selecting and vm not in membership.disks:
+        why = "the inventory does not show it, so spec.vmSelector may match it; `vdvs apply --prune` removes it"
+        return MemberChange(field, held=f"VM {shown} stays for now: {why}")
     if disks := membership.disks.get(vm):
         return MemberChange(field, held=names.attached(vm, member.name, disks[0]))
     risk = worst([compare(before, served) for served in (membership.fallback.before, membership.fallback.after)])
     return MemberChange(field, RemoveMember(ref, risk, before.uuid, member))
-
-
-def with_stale_members(before: VMGroupState, after: VMGroupState, membership: Membership) -> VMGroupState:
-    """Add to `after` the members that are no longer declared and that the inventory does not show. Their rows stay
-    until they are pruned: a VM that is not seen may still exist.
-
-    Source: docs/domain.md#who-applied-what
-    """
-    if membership.prune:
-        return after
-    leaving = before.members.keys() - after.members.keys()
-    stale = {
-        uuid: before.members[uuid]
-        for uuid in leaving
-        if uuid.lower() not in membership.disks and uuid.lower() not in membership.claims
-    }
-    return replace(after, members={**after.members, **stale}) if stale else after

@@ -1,5 +1,7 @@
 """Access rows that must not go yet: without any row that decides, a VM cannot detach the disk that it has attached.
 
+Detaching takes a row that lets mount, no more: what else such a row grants is taken away at once.
+
 Source: docs/domain.md#who-may-do-what
 """
 
@@ -9,6 +11,7 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
+from reconciler.model.kinds.vmgroup import Access
 from reconciler.model.refs import DEFAULT_VMGROUP
 from reconciler.planning.rights.decision import ANY_OTHER, Lookup, deciding_row
 from reconciler.planning.spelling import DisplayNames
@@ -18,7 +21,7 @@ from reconciler.planning.vmgroup.state import VMGroupState
 
 
 def with_needed_access(pair: Pair, membership: Membership, names: DisplayNames) -> Pair:
-    """`pair` with the rows that its manifest takes away and a VM still needs left where they are, and why they stay.
+    """`pair` with the rows that its manifest takes away and a VM still needs left to mount only, and why they stay.
 
     Source: docs/domain.md#who-may-do-what
     """
@@ -32,13 +35,22 @@ def with_needed_access(pair: Pair, membership: Membership, names: DisplayNames) 
             if row is not None and row not in held:
                 who = names.vm(vm, before.members.get(vm))
                 attached = f"VM {who} has {disk} attached and could not detach it; stop its containers first"
-                held[row] = f"access to {names.datastore(row)} stays for now: {attached}"
-    if not membership.all_seen:
+                held[row] = f"access to {names.datastore(row)} stays for now, to mount only: {attached}"
+    if not membership.all_seen and _perhaps_unseen(before, membership):
         for row in sorted(before.access.keys() - after.access.keys()):
             unseen = "the inventory is incomplete, so disks may be attached there"
-            held.setdefault(row, f"access to {names.datastore(row)} stays for now: {unseen}")
-    kept = {row: before.access[row] for row in held}
+            held.setdefault(row, f"access to {names.datastore(row)} stays for now, to mount only: {unseen}")
+    kept = {row: _mount_only(before.access[row]) for row in held}
     return replace(pair, after=replace(after, access={**after.access, **kept}), held=tuple(held.values()))
+
+
+def _mount_only(row: Access | None) -> Access | None:
+    return None if row is None else replace(row, allow_create=False)
+
+
+def _perhaps_unseen(group: VMGroupState, membership: Membership) -> bool:
+    """Whether this vmgroup may serve a VM that an inventory with gaps does not show."""
+    return group.name == DEFAULT_VMGROUP or any(vm not in membership.disks for vm in group.members)
 
 
 def _served(group: VMGroupState, membership: Membership) -> Iterator[str]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from msgspec import Struct
 
-from reconciler.model.kinds.vmgroup import ResolvedVMGroup
-from reconciler.model.refs import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, ObjectRef
+from reconciler.model.kinds.vmgroup import ResolvedVMGroup, Unclear
+from reconciler.model.refs import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, SPECIAL_DATASTORES, ObjectRef
 from reconciler.planning.vmgroup.state import VMGroupState, normalised
+
+_V = TypeVar("_V")
 
 
 class Pair(Struct, frozen=True):
@@ -75,7 +78,17 @@ def _pair(
     problem = _mismatch(group, before, by_name) or _unusable(group, before, after)
     if before is None and after.uuid in orphaned:
         problem = problem or f"rows of an earlier vmgroup with its uuid {after.uuid} are still in the config DB"
-    return Pair(group, before, after, problem)
+    held = (*group.unclear, *group.unknown_among(before.members if before else (), there=False))
+    if before is not None and not group.removes_members and before.members.keys() - _named(group):
+        held = (*held, f"{group.unselected}, so no VM is removed; `vdvs apply --prune` removes them")
+    if before is None and held:
+        return Pair(group, None, after, "; ".join(held))
+    return Pair(group, before, after, problem, held)
+
+
+def _named(group: ResolvedVMGroup) -> set[str]:
+    """The UUIDs of the VMs that a manifest names."""
+    return {member.uuid for member in group.members or ()}
 
 
 def _state_after(group: ResolvedVMGroup, before: VMGroupState | None, uuid: str) -> VMGroupState:
@@ -84,15 +97,30 @@ def _state_after(group: ResolvedVMGroup, before: VMGroupState | None, uuid: str)
     now = before or VMGroupState(uuid, group.name, "", None, {}, {})
     members = now.members
     if group.members is not None:
-        wanted = {member.uuid: member.name for member in group.members}
-        members = wanted if group.removes_members else {**members, **wanted}
-    access = now.access if group.access is None else {row.url: row for row in group.access}
+        unknown = group.unknown - members.keys()
+        wanted = {member.uuid: member.name for member in group.members if member.uuid not in unknown}
+        kept = members if not group.removes_members else _perhaps_meant(members, group.unclear_members)
+        members = {**kept, **wanted}
+    access = now.access
+    if group.access is not None:
+        kept_rows = _perhaps_meant(access, group.unclear_access)
+        special = SPECIAL_DATASTORES.values()  # their names are always clear
+        access = {url: row for url, row in kept_rows.items() if url not in special}
+        access = {**access, **{row.url: row for row in group.access}}
     description = now.description if group.description is None else group.description
     default = now.default_url if group.default_url is None else group.default_url
     same = (group.name, description, default) == (now.name, now.description, now.default_url)
     if before is not None and same and access == now.access and members == now.members:
         return before
     return normalised(now.uuid, group.name, description, default, access, members)
+
+
+def _perhaps_meant(there: Mapping[str, _V], unclear: tuple[Unclear, ...]) -> Mapping[str, _V]:
+    """The part of what is there that a name which could not be looked up may stand for."""
+    if any(each.meant is None for each in unclear):
+        return there
+    meant = frozenset[str]().union(*(each.meant or () for each in unclear))
+    return {key: value for key, value in there.items() if key.lower() in meant or key in meant}
 
 
 def _mismatch(group: ResolvedVMGroup, before: VMGroupState | None, by_name: Mapping[str, str]) -> str | None:

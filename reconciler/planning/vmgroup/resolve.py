@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from reconciler.model.kinds.vmgroup import DesiredVMGroup, Member, ResolvedVMGroup
+from reconciler.model.kinds.vmgroup import Access, DesiredVMGroup, Member, ResolvedVMGroup, Unclear
 from reconciler.model.refs import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, Kind, ObjectRef
 from reconciler.model.state import Desired, Observed, Resolved, Unresolved
-from reconciler.planning.lookup import InventoryLookup, NotFoundError, look_up_all
+from reconciler.planning.lookup import InventoryLookup, look_up_all
 from reconciler.planning.ownership import Place, Places, object_name
 from reconciler.planning.vmgroup.pairing import uuid_of
 
@@ -22,13 +22,11 @@ def resolve_vmgroups(desired: Desired, so_far: Resolved, names: InventoryLookup)
     found = []
     for group in desired.vmgroups:
         db = refs[group.config_db]
-        try:
-            if db not in databases:
-                raise NotFoundError(f"its {db} could not be looked up")
+        if db in databases:
             found.append(_vmgroup(group, db, names))
-        except NotFoundError as problem:
-            unresolved.append(_failed(group, str(problem)))
-    kept = _without_shared_members(_without_shared_uuids(found, unresolved), unresolved)
+        else:
+            unresolved.append(_failed(group, f"its {db} could not be looked up"))
+    kept = _without_shared_members(_without_shared_uuids(found, unresolved))
     kept.sort(key=lambda group: group.ref.sort_key)
     return replace(so_far, vmgroups=tuple(kept), unresolved=tuple(unresolved))
 
@@ -38,33 +36,53 @@ def _failed(group: DesiredVMGroup | ResolvedVMGroup, reason: str) -> Unresolved:
 
 
 def _vmgroup(group: DesiredVMGroup, db: ObjectRef, names: InventoryLookup) -> ResolvedVMGroup:
-    members, removes = _members(group, names)
-    access = None
-    if group.access is not None:
-        access = tuple(sorted(look_up_all(names.access, group.access)))
-        if len({row.url for row in access}) < len(access):
-            raise NotFoundError("two entries of spec.access name the same datastore")
-    return ResolvedVMGroup(
+    """Look up each part by itself: one that cannot be looked up stays as it is, and hides no drift in the others."""
+    default, unclear_default = look_up_all(names.datastore_url, filter(None, [group.default_datastore]))
+    access, unclear_access = _access(group, names)
+    found = ResolvedVMGroup(
         ref=group.ref,
         name=group.name,
         config_db=db,
         uuid=DEFAULT_VMGROUP_UUID if group.name == DEFAULT_VMGROUP else group.uuid,
         description=group.description,
-        default_url=None if group.default_datastore is None else names.datastore_url(group.default_datastore),
+        default_url=next(iter(default), None),
         access=access,
-        members=members,
-        removes_members=removes,
+        members=None,
         previous_names=group.previous_names,
+        unclear_default=unclear_default,
+        unclear_access=unclear_access,
     )
+    return found if group.vms is None and group.vm_selector is None else _with_members(found, group, names)
 
 
-def _members(group: DesiredVMGroup, names: InventoryLookup) -> tuple[tuple[Member, ...] | None, bool]:
-    if group.vms is None and group.vm_selector is None:
-        return None, False
-    listed = names.members(group.vms or ())
-    selected = names.selected(group.vm_selector) if group.vm_selector else []
+def _access(group: DesiredVMGroup, names: InventoryLookup) -> tuple[tuple[Access, ...] | None, tuple[Unclear, ...]]:
+    if group.access is None:
+        return None, ()
+    rows, unclear = look_up_all(names.access, group.access)
+    twice = {url for url, count in Counter(row.url for row in rows).items() if count > 1}
+    if twice:
+        unclear = (*unclear, Unclear("two entries of spec.access name the same datastore", frozenset(twice)))
+    return tuple(sorted(row for row in rows if row.url not in twice)), unclear
+
+
+def _with_members(found: ResolvedVMGroup, group: DesiredVMGroup, names: InventoryLookup) -> ResolvedVMGroup:
+    listed, unclear = names.members(group.vms or ())
+    selected: list[Member] = []
+    unselected = ""
+    if group.vm_selector is not None:
+        selected, doubtful = names.selected(group.vm_selector)
+        unclear += doubtful
+        unselected = "" if selected or doubtful else names.why_none_selected(group.vm_selector)
     unique = {member.uuid: member for member in listed + selected}
-    return tuple(sorted(unique.values(), key=lambda member: member.uuid)), group.vm_selector is None or bool(selected)
+    return replace(
+        found,
+        members=tuple(sorted(unique.values(), key=lambda member: member.uuid)),
+        removes_members=not unselected,
+        selects=group.vm_selector is not None,
+        unselected=unselected,
+        unclear_members=tuple(dict.fromkeys(unclear)),
+        unknown=frozenset(member.uuid for member in listed if names.unknown(member)),
+    )
 
 
 def _without_shared_uuids(groups: list[ResolvedVMGroup], unresolved: list[Unresolved]) -> list[ResolvedVMGroup]:
@@ -87,8 +105,8 @@ def _without_shared_uuids(groups: list[ResolvedVMGroup], unresolved: list[Unreso
     return kept
 
 
-def _without_shared_members(groups: list[ResolvedVMGroup], unresolved: list[Unresolved]) -> list[ResolvedVMGroup]:
-    """A VM can be in one vmgroup only. Groups that claim the same one under different names all fail.
+def _without_shared_members(groups: list[ResolvedVMGroup]) -> list[ResolvedVMGroup]:
+    """A VM can be in one vmgroup only. One that several claim under different names stays where it is.
 
     Source: docs/domain.md#identity-of-vms-and-datastores
     """
@@ -101,15 +119,20 @@ def _without_shared_members(groups: list[ResolvedVMGroup], unresolved: list[Unre
         for member in group.members or ():
             if member.uuid in shared:
                 owners.setdefault(member.uuid, []).append(str(group.ref))
-    kept = []
-    for group in groups:
-        clash = next((m for m in group.members or () if m.uuid in shared), None)
-        if clash is None:
-            kept.append(group)
-            continue
-        others = ", ".join(owner for owner in sorted(owners[clash.uuid]) if owner != str(group.ref))
-        unresolved.append(_failed(group, f"VM {clash.name or clash.uuid} is also claimed by {others}"))
-    return kept
+    return [_without_members(group, owners) for group in groups]
+
+
+def _without_members(group: ResolvedVMGroup, owners: Mapping[str, list[str]]) -> ResolvedVMGroup:
+    clashes = [member for member in group.members or () if member.uuid in owners]
+    if not clashes:
+        return group
+    unclear = []
+    for member in clashes:
+        others = ", ".join(owner for owner in sorted(owners[member.uuid]) if owner != str(group.ref))
+        reason = f"VM {member.name or member.uuid} is also claimed by {others}"
+        unclear.append(Unclear(reason, frozenset({member.uuid})))
+    kept = tuple(member for member in group.members or () if member.uuid not in owners)
+    return replace(group, members=kept, unclear_members=(*group.unclear_members, *unclear))
 
 
 def vmgroup_records(resolved: Resolved, observed: Observed, fresh: Mapping[ObjectRef, str]) -> Places:

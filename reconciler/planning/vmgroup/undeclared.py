@@ -28,6 +28,7 @@ class Undeclared(Struct, frozen=True):
     """A vmgroup that no manifest declares, and why it is reported or to be deleted.
 
     `only_of`: it is to be deleted if one of these sets applied it last ("": if none did); None: it is only reported.
+    `unknown`: no record says that anybody ever applied it.
     `unproven`: why the config DB's word for that does not do (empty: it does, or this side knows it, too).
 
     Source: docs/domain.md#who-applied-what
@@ -37,6 +38,7 @@ class Undeclared(Struct, frozen=True):
     state: VMGroupState
     why: str
     only_of: tuple[str, ...] | None = None
+    unknown: bool = False
     unproven: str = ""
 
 
@@ -64,7 +66,7 @@ def undeclared(
         if found is not None:
             yield found
         elif db.unmanaged is not Unmanaged.IGNORE:
-            yield Undeclared(ref, state, _report(db, known, record, applying))
+            yield Undeclared(ref, state, _report(db, known, record, applying), unknown=record is None)
 
 
 def _mentioned(
@@ -97,7 +99,7 @@ def _to_delete(
         return Undeclared(ref, state, f"it is not in {applying.backup}", tuple(sorted({"", mine})))
     if applying is not None and applying.prune and mine and last == mine:
         why = f"set {mine} applied it last and no longer declares it"
-        return Undeclared(ref, state, why, (mine,), unproven(mine, kept, applying))
+        return Undeclared(ref, state, why, (mine,), unproven=unproven(mine, kept, applying))
     if db.unmanaged is Unmanaged.DELETE and last in ("", mine) and (applying is None or applying.whole):
         why = f"no manifest declares it, and spec.unmanaged of {db.ref} is Delete"
         return Undeclared(ref, state, why, tuple(sorted({"", mine})))
