@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 GREETING_LIMIT = 10_000  # bytes
 EVENT_LIMIT = 2**20  # bytes; an event lists what changed, of what is watched
 REPLY_LIMIT = 2**25  # bytes of one reply: that of a config DB with 100,000 members has a third of it
-MOST_VALUES = 2**20  # in one line: small values take many times their bytes once they are decoded
+# In one line: small values take many times their bytes once they are decoded. An agent sends no more of config DBs.
+MOST_VALUES = 5 * 2**19
 _EVENTS_A_SECOND, _EVENTS_AT_ONCE = 2.0, 30  # an agent looks once a second
 
 
