@@ -417,7 +417,8 @@ def committed_lab(clone: Path, marks: tuple[Path, Path]) -> Path:
             program.chmod(0o755)
     (clone / "m/hosts.yaml").write_text(
         "apiVersion: vdvs.io/v1\nkind: Host\nmetadata: {name: esxiz10}\nspec: {service: {state: Running}, "
-        f"driver: {{version: {lab.VIB_VERSION}, source: /vmfs/volumes/SHARED-Datastore/{lab.VIB_FILE}}}}}\n"
+        f"driver: {{version: {lab.VIB_VERSION}, source: /vmfs/volumes/SHARED-Datastore/{lab.VIB_FILE}, "
+        f"sha256: {lab.VIB_SHA256}}}}}\n"
     )
     return clone / "m"
 
