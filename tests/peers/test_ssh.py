@@ -298,6 +298,9 @@ def test_a_host_behind_a_bastion_is_reached_as_the_ssh_config_says(
     with_agent(settings(fleet), host, use)
 
 
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # the loop may close before `ssh` has ended
 @pytest.mark.parametrize("first", ["known", "unknown"])
 def test_every_bastion_on_the_way_must_be_known_whatever_the_ssh_config_says(
     fleet: Fleet, host: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str
