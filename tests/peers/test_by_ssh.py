@@ -146,7 +146,7 @@ def test_names_from_a_vcenter_and_hosts_by_ssh(tmp_path: Path, fleet: Fleet, vce
     with vcenter.administrator() as admin:
         finish(admin.vm("photon-01").Rename("photon-1"))
     change = site.change("vmgroup/MYVMGROUP")
-    assert (change.op, change.reason) == ("blocked", 'no VM "photon-01" in the inventory')
+    assert (change.op, change.reason) == ("blocked", 'no VM "photon-01" in the inventory (did you mean "photon-1"?)')
 
 
 def test_a_host_that_hangs_is_one_fact_among_others(site: SSHSite, monkeypatch: pytest.MonkeyPatch) -> None:
