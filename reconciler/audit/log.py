@@ -161,8 +161,8 @@ def verified(lines: Iterable[bytes], head: Head | None, most: int, names: frozen
         others, first_other = others + last.n - head.n, first_other or head.n + 1
     if others:
         notes.append(
-            f"{others} of its entries, from entry {first_other} on, were not known on the machine that wrote or reads what"
-            " follows them: another machine wrote them, or a run that was killed just then, or somebody by hand"
+            f"{others} of its entries, from entry {first_other} on, were not known on the machine that wrote or reads"
+            " what follows them: another machine wrote them, or a run that was killed just then, or somebody by hand"
         )
     if cut == number and cut:
         notes.append(f"line {cut}, the last one, was cut off while it was written")

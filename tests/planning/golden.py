@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,11 @@ from msgspec.structs import replace
 
 from reconciler.model.base import Risk
 from reconciler.model.diff import Diff
-from reconciler.model.ownership import Applying, Stamp
+from reconciler.model.ownership import Applying, Kept, Stamp
 from reconciler.model.plan import APPLY, APPLY_AND_DESTROY, REPORT_ONLY, Plan, Policy
 from reconciler.model.plan import HEAL as HEAL_APPLIED
 from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.state import Observed, Resolved
 from reconciler.planning.differ import diff, without_uuid
 from reconciler.planning.planner import plan
 from reconciler.planning.resolve import resolve
@@ -58,9 +60,17 @@ def run(folder: Path) -> tuple[Diff, Plan]:
     known = compact.inventory(json.loads((inventory if inventory.exists() else CASES / "inventory.json").read_text()))
     resolved = resolve(compact.desired(wanted), known)
     observed = compact.observed(json.loads((folder / "observed.json").read_text()), known)
+    observed = replace(observed, kept=dict(_kept(resolved, observed)))
     fresh = {ref: f"new-{ref.name}" for ref in without_uuid(resolved, observed)}
     found = diff(resolved, observed, fresh, _applying(wanted))
     return found, plan(found, resolved, observed, _policy(wanted))
+
+
+def _kept(resolved: Resolved, observed: Observed) -> Iterator[tuple[str, Kept]]:
+    """What this side keeps: it made every apply that the config DBs tell of."""
+    for db in resolved.config_dbs:
+        records = observed.config_dbs[db.location].records or ()
+        yield db.ref.name, Kept(str(db.location), {each.object: replace(each, claimed=False) for each in records})
 
 
 def _applying(wanted: dict[str, Any]) -> Applying | None:

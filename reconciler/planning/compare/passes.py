@@ -123,7 +123,11 @@ def _vmgroups(context: DBContext, site: SiteContext) -> Iterator[Change]:
 
 def _with_rights(change: Change, held: tuple[RightsChange, ...], *, counts: bool) -> Change:
     """Tell the rights that no manifest here declares. If they count, they make an undeclared object a difference."""
-    return replace(change, reason=f"{change.reason}: {spelled(held)}", rights=held if counts else ()) if held else change
+    if not held:
+        return change
+    return replace(
+        change, reason=f"{change.reason}{':' if counts else ';'} {spelled(held)}", rights=held if counts else ()
+    )
 
 
 def hosts(site: SiteContext) -> Iterator[Change]:
