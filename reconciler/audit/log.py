@@ -144,8 +144,12 @@ def verified(lines: Iterable[bytes], head: Head | None, most: int, names: frozen
     for line in lines:
         number += 1
         entry = _entry(line)
-        if entry is None:  # if the next line holds its hash, it was so from the beginning
-            cut, last = number, Head(last.n + 1, sha256(line).hexdigest())
+        if entry is None:
+            if _is_json(line):
+                broken = broken or f"line {number}: it is no entry of an audit log"
+            else:  # if the next line holds its hash, it was so from the beginning
+                cut = number
+            last = Head(last.n + 1, sha256(line).hexdigest())
             continue
         broken = broken or _why_not_next(entry, last, number)
         if cut == number - 1 and cut and not broken:
@@ -200,6 +204,14 @@ def _entry(line: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError, ValidationError):
         return None
     return cast("dict[str, Any]", entry)
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _lines(stream: Any) -> Iterator[bytes]:

@@ -206,7 +206,7 @@ ODD = {
     "an object that is a mapping": b'{"n":1,"prev":"x","at":"","run":"r","event":"change","object":{"a":1}}',
     "nobody as its author": b'{"n":1,"prev":"x","at":"","run":"r","event":"begin","by":7,"git":4}',
     "a number that is none": b'{"n":true,"prev":"x","at":"","run":"r","event":"end"}',
-    "a number without end": b'{"n":1e999,"prev":"x","at":"","run":"r","event":"end"}',
+    "a number that is a word": b'{"n":NaN,"prev":"x","at":"","run":"r","event":"end"}',
     "parts that are lists": b'{"n":1,"prev":"x","at":[],"run":{},"event":[1]}',
     "no object": b"[" * 100_000,
     "no text": b"\xff\xfe",
@@ -219,7 +219,7 @@ def test_lines_of_any_kind_are_told_as_wrong(line: bytes, options: list[str], tm
     (tmp_path / "log").write_bytes(line + b"\n" + line + b"\n")
     command = ["history", "--audit", "--audit-log", str(tmp_path / "log"), *options]
     done = CliRunner().invoke(cli, command, prog_name="vdvs")
-    assert done.exit_code in (0, 3)
+    assert done.exit_code == (3 if line.startswith(b"{") else 0)  # else it may have been cut off
     assert "bug in vdvs" not in done.stderr
 
 

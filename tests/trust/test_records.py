@@ -191,9 +191,11 @@ def test_a_forged_record_does_not_hide_what_a_vmgroup_grants(site: LabSite, of: 
     site.sql("INSERT INTO privileges VALUES (?, '_ALL_DS://', 1, 0, 0)", ROGUE)
     columns = "digest, commit_id, dirty, applied_by, applied_at, reason"
     site.sql(f"INSERT INTO vdvs_objects SELECT 'vmgroup/ops', ?, ?, {columns} FROM vdvs_objects LIMIT 1", ROGUE, of)
-    shown = vdvs(site, "diff", "--set", "team")
-    assert shown.exit_code == code
-    assert "may create, delete and mount without limit on every datastore" in shown.stdout
+    granted = "may create, delete and mount without limit on every datastore"
+    shown, applied = vdvs(site, "diff", "--set", "team"), vdvs(site, "apply", "--set", "team")
+    assert (shown.exit_code, applied.exit_code) == (code, 0)
+    assert granted in shown.stdout
+    assert (granted in applied.stderr) is (code == 1)
 
 
 def test_what_a_vmgroup_grants_is_told_when_its_manifest_is_gone(site: LabSite) -> None:

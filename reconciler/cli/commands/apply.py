@@ -105,10 +105,14 @@ def _apply(session: Session, output: str, allow_destroy: bool) -> int:
 
     from reconciler.cli.output import print_outcome
     from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
+    from reconciler.planning.conditions import undeclared
+    from reconciler.render.text import clean
 
     started = time.monotonic()
     outcome = session.run(replace(APPLY_AND_DESTROY if allow_destroy else APPLY, objects=session.only))
     if session.only is not None:
         outcome = replace(outcome, objects=tuple(item for item in outcome.objects if item.ref in session.only))
     print_outcome(outcome, session.applying, time.monotonic() - started, output)
+    for note in undeclared(outcome.after or outcome.before) if session.only is None else ():
+        click.echo(f"note: {clean(note)}", err=True)
     return exits.of_outcome(outcome)
