@@ -17,14 +17,19 @@ from pathlib import Path
 from reconciler.model.errors import UsageError
 
 
+def new_folders(path: Path) -> None:
+    """Make those of a folder and its parents that are not there. Raises OSError."""
+    for each in (*reversed(path.parents), path):
+        with suppress(FileExistsError):
+            each.mkdir(mode=0o700)
+
+
 def make_folder(path: Path) -> None:
     """Make a folder of ours, and those above it. One of ours that is there loses the rights of others.
 
     Raises UsageError if it is not ours, or OSError.
     """
-    for each in (*reversed(path.parents), path):
-        with suppress(FileExistsError):
-            each.mkdir(mode=0o700)
+    new_folders(path)
     status = path.lstat()
     _check_owner(path, status)
     if stat.S_ISLNK(status.st_mode):

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, cast
 
 import msgspec
-from msgspec import DecodeError, Struct
+from msgspec import DecodeError, Meta, Struct, ValidationError
 
 from reconciler import private
 from reconciler.model.errors import UsageError, VdvsError
@@ -31,6 +32,20 @@ class Head(Struct, frozen=True):
 
     n: int = 0
     hash: str = FIRST
+
+
+class _Shape(Struct, frozen=True):
+    """What readers of an entry rely on; they take the rest as it is."""
+
+    n: Annotated[int, Meta(ge=1, lt=2**53)]
+    prev: str
+    at: str
+    run: str
+    event: str
+    object: str | None = None
+    by: dict[str, Any] | None = None
+    git: dict[str, Any] | None = None
+    others: Annotated[int, Meta(ge=0, lt=2**53)] = 0
 
 
 class Verified(Struct, frozen=True):
@@ -59,7 +74,7 @@ class AuditLog:
         Raises VdvsError if they cannot be written; then none of them is there.
         """
         try:
-            self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private.new_folders(self.file.parent)
             with private.locked(self.file) as handle:
                 return self._append(handle, at, run, entries)
         except OSError as error:
@@ -71,9 +86,11 @@ class AuditLog:
         head = self._kept_head()
         if head is not None and head.n >= last.n:
             last = head  # lines that are missing at the end break the chain here, for whoever reads it
+        others = {"others": last.n - head.n} if head is not None and head.n < last.n else {}
         lines, made = ([] if whole else [b""]), []
         for entry in entries:
-            made.append({"n": last.n + 1, "prev": last.hash, "at": _moment(at), "run": run, **entry})
+            made.append({"n": last.n + 1, "prev": last.hash, "at": _moment(at), "run": run, **others, **entry})
+            others = {}
             line = json.dumps(made[-1], separators=(",", ":")).encode("ascii")
             last = Head(last.n + 1, sha256(line).hexdigest())
             lines.append(line)
@@ -94,8 +111,10 @@ class AuditLog:
         Raises UsageError if there is none, or it cannot be read.
         """
         try:
-            handle = os.open(self.file, os.O_RDONLY | os.O_CLOEXEC)
+            handle = os.open(self.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             with os.fdopen(handle, "rb") as stream:
+                if not stat.S_ISREG(os.fstat(handle).st_mode):
+                    raise UsageError(f"the audit log {self.file} cannot be read: it is not a plain file")
                 return verified(_lines(stream), self._kept_head(), most, names)
         except FileNotFoundError as error:
             head = self._kept_head()
@@ -121,20 +140,34 @@ def verified(lines: Iterable[bytes], head: Head | None, most: int, names: frozen
     open_runs: dict[str, str] = {}
     notes: list[str] = []
     last, number, broken, cut, at_head = Head(), 0, "", 0, head is None or head.n == 0
+    others = first_other = 0
     for line in lines:
         number += 1
         entry = _entry(line)
-        if entry is None:  # if the next line holds its hash, it was so from the beginning
-            cut, last = number, Head(last.n + 1, sha256(line).hexdigest())
+        if entry is None:
+            if _is_json(line):
+                broken = broken or f"line {number}: it is no entry of an audit log"
+            else:  # if the next line holds its hash, it was so from the beginning
+                cut = number
+            last = Head(last.n + 1, sha256(line).hexdigest())
             continue
         broken = broken or _why_not_next(entry, last, number)
         if cut == number - 1 and cut and not broken:
             notes.append(f"line {cut} was cut off while it was written, as the line after it attests")
         last = Head(entry["n"], sha256(line).hexdigest())
         at_head = at_head or last == head
+        if entry.get("others"):
+            others, first_other = others + entry["others"], first_other or entry["n"] - entry["others"]
         if not names or entry.get("object") in names:
             entries.append(entry)
         _follow(entry, open_runs)
+    if head is not None and at_head and last.n > head.n:
+        others, first_other = others + last.n - head.n, first_other or head.n + 1
+    if others:
+        notes.append(
+            f"{others} of its entries, from entry {first_other} on, were not known on the machine that wrote or reads"
+            " what follows them: another machine wrote them, or a run that was killed just then, or somebody by hand"
+        )
     if cut == number and cut:
         notes.append(f"line {cut}, the last one, was cut off while it was written")
     if head is None:
@@ -167,10 +200,18 @@ def _follow(entry: dict[str, Any], open_runs: dict[str, str]) -> None:
 def _entry(line: bytes) -> dict[str, Any] | None:
     try:
         entry = json.loads(line)
-    except (ValueError, RecursionError):
+        msgspec.convert(entry, _Shape)
+    except (ValueError, RecursionError, ValidationError):
         return None
-    fits = isinstance(entry, dict) and isinstance(entry.get("n"), int) and isinstance(entry.get("prev"), str)
-    return entry if fits else None
+    return cast("dict[str, Any]", entry)
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _lines(stream: Any) -> Iterator[bytes]:

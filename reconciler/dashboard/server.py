@@ -159,7 +159,9 @@ class Server:
                 given = (await request.post()).get("token")
         except TimeoutError:
             return web.Response(status=408, text="the form did not come\n")
-        except (ValueError, LookupError):  # no form, or in an unknown encoding
+        except (web.HTTPException, ConnectionError):
+            raise
+        except Exception:  # whatever a body makes the parser raise, it is no form
             return web.Response(status=400, text="that is no form\n")
         if self._where.token is None or not isinstance(given, str) or not same(given, self._where.token):
             await asyncio.sleep(1)  # slows guessing down

@@ -46,7 +46,7 @@ class HistoryWriter:
         self._written = 0
         self._failing = False
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private.new_folders(path.parent)
             for file in (path, *(path.with_name(path.name + beside) for beside in _BESIDE)):
                 with suppress(FileNotFoundError):  # what SQLite puts beside it has the mode of the file
                     os.close(private.open_file(file, os.O_RDWR | (os.O_CREAT if file == path else 0)))

@@ -54,6 +54,12 @@ def remarks(assessment: Assessment) -> tuple[str, ...]:
     )
 
 
+def undeclared(assessment: Assessment) -> tuple[str, ...]:
+    """The undeclared objects that count as a difference, though an apply does not touch them. Pure."""
+    wrong = (change for change in assessment.diff.changes if change.op is Op.UNMANAGED and change.rights)
+    return tuple(f"{change.ref} stays: {change.reason}" for change in wrong)
+
+
 def _in_sync(change: Change) -> Condition:
     status, reason = _IN_SYNC.get(change.op, (Truth.FALSE, "Drifted"))
     if change.op is Op.UNMANAGED and change.rights:

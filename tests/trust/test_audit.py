@@ -81,7 +81,7 @@ def test_what_is_deleted_is_logged_whole(site: LabSite) -> None:
     assert vdvs(site, "apply", "--set", "team", "--prune", "--allow-destroy").exit_code == 0
     _, data, _ = audit("vmgroup", "two")
     deletion = next(item for item in data["items"] if item["event"] == "change" and item["op"] == "delete")
-    assert deletion["deleted"]["vms"] == ["photon-03"]
+    assert [vm.partition(" ")[0] for vm in deletion["deleted"]["vms"]] == ["photon-03"]
     assert deletion["deleted"]["access"]
     assert data["items"][0]["now"] == "gone"
 
@@ -91,7 +91,8 @@ def test_a_rollback_and_a_saved_plan_are_logged_as_what_they_are(site: LabSite, 
     site.write(SEED.replace("5GB", "3GB"))
     plan = str(tmp_path / "change.plan")
     assert vdvs(site, "plan", "--out", plan).exit_code == 0
-    assert CliRunner().invoke(cli, ["apply", "--plan", plan], prog_name="vdvs").exit_code == 0
+    apply = ["apply", "--plan", plan, "--site", str(site.site_file)]
+    assert CliRunner().invoke(cli, apply, prog_name="vdvs").exit_code == 0
     backup = sorted(path.name for path in site.db.parent.glob("*.bak-*"))[-1]
     assert vdvs(site, "rollback", "--to", backup).exit_code == 0
     _, data, _ = audit()
@@ -199,6 +200,58 @@ def test_a_line_that_was_cut_off_by_a_crash_does_not_break_the_chain_after_it(tm
     read = found.read(10)
     assert (read.broken, len(read.entries)) == ("", 2)
     assert "line 2 was cut off" in read.notes[0]
+
+
+ODD = {
+    "an object that is a mapping": b'{"n":1,"prev":"x","at":"","run":"r","event":"change","object":{"a":1}}',
+    "nobody as its author": b'{"n":1,"prev":"x","at":"","run":"r","event":"begin","by":7,"git":4}',
+    "a number that is none": b'{"n":true,"prev":"x","at":"","run":"r","event":"end"}',
+    "a number that is a word": b'{"n":NaN,"prev":"x","at":"","run":"r","event":"end"}',
+    "parts that are lists": b'{"n":1,"prev":"x","at":[],"run":{},"event":[1]}',
+    "no object": b"[" * 100_000,
+    "no text": b"\xff\xfe",
+}
+
+
+@pytest.mark.parametrize("line", ODD.values(), ids=ODD.keys())
+@pytest.mark.parametrize("options", [[], ["vmgroup", "a"], ["-o", "json"]])
+def test_lines_of_any_kind_are_told_as_wrong(line: bytes, options: list[str], tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(line + b"\n" + line + b"\n")
+    command = ["history", "--audit", "--audit-log", str(tmp_path / "log"), *options]
+    done = CliRunner().invoke(cli, command, prog_name="vdvs")
+    assert done.exit_code == (3 if line.startswith(b"{") else 0)  # else it may have been cut off
+    assert "bug in vdvs" not in done.stderr
+
+
+def test_a_pipe_or_a_device_is_no_log_to_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name in (str(tmp_path / "pipe"), "/dev/zero"):
+        done = CliRunner().invoke(cli, ["history", "--audit", "--audit-log", name], prog_name="vdvs")
+        assert done.exit_code == 2
+        assert "not a plain file" in done.stderr
+
+
+def test_entries_that_somebody_appended_by_hand_are_told_then_and_later(tmp_path: Path) -> None:
+    """Whoever knows how the chain is made can go on with it; but not with what is kept of its end."""
+    found, stranger = AuditLog(tmp_path / "log", tmp_path / "head"), AuditLog(tmp_path / "log", None)
+    found.append(NOON, "run", [{"event": "begin"}, {"event": "end"}])
+    assert found.read(10).notes == ()
+    stranger.append(NOON, "forged", [{"event": "begin"}, {"event": "end"}])
+    assert "2 of its entries, from entry 3 on, were not known" in found.read(10).notes[0]
+    found.append(NOON, "next", [{"event": "begin"}, {"event": "end"}])
+    read = found.read(10)
+    assert (read.broken, len(read.entries)) == ("", 6)
+    assert "2 of its entries, from entry 3 on, were not known" in read.notes[0]
+
+
+def test_folders_of_a_log_are_its_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        AuditLog(tmp_path / "a" / "b" / "log", None).append(NOON, "run", [{"event": "begin"}])
+    finally:
+        os.umask(before)
+    made = (tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "log")
+    assert [path.stat().st_mode & 0o777 for path in made] == [0o700, 0o700, 0o600]
 
 
 def test_many_appliers_at_once_make_one_chain(tmp_path: Path) -> None:

@@ -58,8 +58,8 @@ FULL = {**REPORT, "config_dbs": {"/db": DB}, "datastores": {"/ds": DATASTORE}}
 REPLIES: dict[str, Any] = {
     "observe": FULL,
     "watch": {},
-    "backups": {"backups": [["name", 1]]},
-    "read_backup": {"config_db": DB},
+    "backups": {"backups": [["name", 1, "made"]]},
+    "read_backup": {"config_db": DB, "made": "made"},
     "apply_db": {"groups": [{"ok": True}] * 2, "backup": None, "fingerprint": "g"},
     "copy_db": {"fingerprint": "g"},
     "retire_db": {"kept": None},

@@ -180,6 +180,32 @@ def test_a_forged_set_gets_nobody_elses_vmgroup_pruned(site: LabSite) -> None:
     assert names(site) == {"MYVMGROUP", "theirs"}
 
 
+ROGUE = "564d0000-0000-0000-0000-00000000beef"
+
+
+@pytest.mark.parametrize(("of", "code"), [("", 1), ("team", 1), ("others", 0)])
+def test_a_forged_record_does_not_hide_what_a_vmgroup_grants(site: LabSite, of: str, code: int) -> None:
+    """What is of another set is theirs to answer for: it is told, and no difference from the manifests here."""
+    assert vdvs(site, "diff", "--set", "team").exit_code == 0
+    site.sql("INSERT INTO tenants VALUES (?, 'ops', '', '_ALL_DS://')", ROGUE)
+    site.sql("INSERT INTO privileges VALUES (?, '_ALL_DS://', 1, 0, 0)", ROGUE)
+    columns = "digest, commit_id, dirty, applied_by, applied_at, reason"
+    site.sql(f"INSERT INTO vdvs_objects SELECT 'vmgroup/ops', ?, ?, {columns} FROM vdvs_objects LIMIT 1", ROGUE, of)
+    granted = "may create, delete and mount without limit on every datastore"
+    shown, applied = vdvs(site, "diff", "--set", "team"), vdvs(site, "apply", "--set", "team")
+    assert (shown.exit_code, applied.exit_code) == (code, 0)
+    assert granted in shown.stdout
+    assert (granted in applied.stderr) is (code == 1)
+
+
+def test_what_a_vmgroup_grants_is_told_when_its_manifest_is_gone(site: LabSite) -> None:
+    site.write(SEED + site.vmgroup("two", "[photon-03]"))
+    site.reconcile(applying=TEAM)
+    site.write(SEED)
+    site.sql("UPDATE privileges SET max_volume_size = 0, usage_quota = 0")
+    assert "photon-03 may create, delete and mount without limit" in vdvs(site, "diff").stdout
+
+
 def test_what_only_the_config_db_claims_is_pruned_with_consent_only(
     site: LabSite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -116,14 +116,18 @@ def _vmgroups(context: DBContext, site: SiteContext) -> Iterator[Change]:
     for each, why_not in found.undeclared:
         change = undeclared_change(each, why_not, found.members, datastores, site.links, site.names)
         if change.op is Op.UNMANAGED:
-            yield _with_rights(change, rights.held_by(each.state) if each.unknown else ())
+            yield _with_rights(change, rights.held_by(each.state), counts=each.unknown)
         else:
             yield replace(change, rights=rights.of(change, each.state, None))
 
 
-def _with_rights(change: Change, held: tuple[RightsChange, ...]) -> Change:
-    """Add the rights that nobody declared, which makes an undeclared object a difference."""
-    return replace(change, reason=f"{change.reason}: {spelled(held)}", rights=held) if held else change
+def _with_rights(change: Change, held: tuple[RightsChange, ...], *, counts: bool) -> Change:
+    """Tell the rights that no manifest here declares. If they count, they make an undeclared object a difference."""
+    if not held:
+        return change
+    return replace(
+        change, reason=f"{change.reason}{':' if counts else ';'} {spelled(held)}", rights=held if counts else ()
+    )
 
 
 def hosts(site: SiteContext) -> Iterator[Change]:

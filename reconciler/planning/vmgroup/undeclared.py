@@ -28,7 +28,8 @@ class Undeclared(Struct, frozen=True):
     """A vmgroup that no manifest declares, and why it is reported or to be deleted.
 
     `only_of`: it is to be deleted if one of these sets applied it last ("": if none did); None: it is only reported.
-    `unknown`: no record says that anybody ever applied it.
+    `unknown`: no record says that anybody ever applied it, or only one that this side would have to know of, and does
+    not.
     `unproven`: why the config DB's word for that does not do (empty: it does, or this side knows it, too).
 
     Source: docs/domain.md#who-applied-what
@@ -66,7 +67,8 @@ def undeclared(
         if found is not None:
             yield found
         elif db.unmanaged is not Unmanaged.IGNORE:
-            yield Undeclared(ref, state, _report(db, known, record, applying), unknown=record is None)
+            unknown = record is None or _only_claimed(record, known, applying)
+            yield Undeclared(ref, state, _report(db, known, record, applying), unknown=unknown)
 
 
 def _mentioned(
@@ -104,6 +106,12 @@ def _to_delete(
         why = f"no manifest declares it, and spec.unmanaged of {db.ref} is Delete"
         return Undeclared(ref, state, why, tuple(sorted({"", mine})))
     return None
+
+
+def _only_claimed(record: Record, known: Ledger | None, applying: Applying | None) -> bool:
+    """Whether this side knows what was applied in this config DB from this set, or from none, and not this."""
+    ours = record.set in ("", applying.set if applying is not None else "")
+    return known is not None and bool(known.kept) and ours and known.kept.get(record.object) is None
 
 
 def _report(db: ResolvedConfigDB, known: Ledger | None, record: Record | None, applying: Applying | None) -> str:
