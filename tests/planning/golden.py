@@ -4,6 +4,7 @@
                      policy: apply (the default) | report | heal | destroy | applied (heal what was applied before)
                      only: [vmgroup/g1]  (the objects of the pass)
                      applying: {set: team, prune: true, whole: false}  (left out: nobody applies, nothing is recorded)
+                     claimed: true  (this side knows nothing of the applies that the config DBs record)
     inventory.json   left out: the one beside the folders
     observed.json    what was found
     diff.txt         the expected diff,  plan.txt  the expected plan
@@ -24,10 +25,11 @@ from msgspec.structs import replace
 
 from reconciler.model.base import Risk
 from reconciler.model.diff import Diff
-from reconciler.model.ownership import Applying, Stamp
+from reconciler.model.ownership import Applying, Kept, Stamp
 from reconciler.model.plan import APPLY, APPLY_AND_DESTROY, REPORT_ONLY, Plan, Policy
 from reconciler.model.plan import HEAL as HEAL_APPLIED
 from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.state import Observed, Resolved
 from reconciler.planning.differ import diff, without_uuid
 from reconciler.planning.planner import plan
 from reconciler.planning.resolve import resolve
@@ -58,9 +60,21 @@ def run(folder: Path) -> tuple[Diff, Plan]:
     known = compact.inventory(json.loads((inventory if inventory.exists() else CASES / "inventory.json").read_text()))
     resolved = resolve(compact.desired(wanted), known)
     observed = compact.observed(json.loads((folder / "observed.json").read_text()), known)
+    if not wanted.get("claimed"):
+        observed = replace(observed, kept=_kept(resolved, observed))
     fresh = {ref: f"new-{ref.name}" for ref in without_uuid(resolved, observed)}
     found = diff(resolved, observed, fresh, _applying(wanted))
     return found, plan(found, resolved, observed, _policy(wanted))
+
+
+def _kept(resolved: Resolved, observed: Observed) -> dict[str, Kept]:
+    """What this side keeps if it made every apply that the config DBs record."""
+    found = ((db, observed.config_dbs[db.location].records or ()) for db in resolved.config_dbs)
+    return {
+        db.ref.name: Kept(str(db.location), {each.object: replace(each, claimed=False) for each in records})
+        for db, records in found
+        if records
+    }
 
 
 def _applying(wanted: dict[str, Any]) -> Applying | None:
