@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 PY2 = sys.version_info[0] == 2
 monotonic = getattr(time, "monotonic", time.time)  # Python 2 has only the time of day
+_LONGEST = 2000  # characters of a message, which may quote what others wrote
 _is_ascii = getattr(str, "isascii", None)  # since 3.7
 
 
@@ -32,12 +33,12 @@ def native(value):
 
 def sentence(value):
     # type: (Any) -> Any
-    """Return a message, which may mix native and Unicode text, as one line that can be shown anywhere."""
+    """Return a message, which may mix native and Unicode text, as one line, clipped, that can be shown anywhere."""
     try:
         text = readable(native(value))
     except UnicodeError:  # half of a surrogate pair, from the request
         text = value.encode("utf-8", "replace").decode("utf-8")
-    return text.replace("\n", " ")
+    return text[:_LONGEST].replace("\n", " ")
 
 
 def readable(value):

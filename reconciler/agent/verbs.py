@@ -5,7 +5,7 @@ from .compat import monotonic, readable, sentence
 from .db import backup, creation, database, relocation, sqlite, transaction
 from .dockvols import access, metadata, policies, tree
 from .host import actions, auth_db, change_watcher, facts, settings
-from .wire import Refused
+from .wire import LARGEST_REPLY, Refused, encode, weight
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,9 @@ def observe(root, request):
     most = database.MOST_BYTES // max(len(wanted), 1)
     dbs = {path: database.observe(root, path, known, until, most) for path, known in wanted.items()}
     wanted_files = request.get("files") or {}
-    datastores = {url: _datastore(root, url, wanted_files.get(url, {})) for url in request.get("datastores") or ()}
+    parts = {url: _parts(root, url, wanted_files.get(url, {})) for url in request.get("datastores") or ()}
+    _make_room(dbs, [part for each in parts.values() for part in each])
+    datastores = {url: dict(each[0], files=each[1:]) for url, each in parts.items()}
     host = _host(root, linked, request.get("kept_driver"))
     return {"host": host, "kept_driver": facts.kept_driver(root), "config_dbs": dbs, "datastores": datastores}
 
@@ -52,7 +54,7 @@ def backups(root, request):
     # type: (Root, Dict[str, Any]) -> Dict[str, Any]
     """List the backups of one config DB, or read one. Writes nothing, and does not read the DB itself."""
     if request.get("read") is None:
-        return {"backups": backup.listed(database.mounted_db(root, request["path"]))}
+        return {"backups": backup.listed(database.mounted_db(root, request["path"]), _until(request))}
     return database.observe_backup(root, request["path"], request["read"], _until(request))
 
 
@@ -127,10 +129,25 @@ def describe(error):
     return sentence("%s: %s" % (type(error).__name__, error))
 
 
-def _datastore(root, url, wanted):
-    # type: (Root, str, Dict[str, Optional[List[Any]]]) -> Dict[str, Any]
+def _parts(root, url, wanted):
+    # type: (Root, str, Dict[str, Optional[List[Any]]]) -> List[Dict[str, Any]]
+    """Return what `dockvols/` of a datastore holds, and its files of each kind."""
     found = [dict(kind[0](root, url, wanted.get(name, [])), kind=name) for name, kind in sorted(_FILES.items())]
-    return dict(tree.listing(root, url), files=found)
+    return [tree.listing(root, url)] + found
+
+
+def _make_room(dbs, parts):
+    # type: (Dict[str, Any], List[Dict[str, Any]]) -> None
+    """Empty the largest of these parts of datastores, with an error, while all of them do not fit into a reply."""
+    sizes = [weight(encode(part)) for part in parts]
+    room = LARGEST_REPLY - database.MOST_BYTES
+    if sum(sizes) > room:
+        room = 7 * LARGEST_REPLY // 8 - sum(weight(encode(db)) for db in dbs.values())
+    for size, part in sorted(zip(sizes, parts), key=lambda each: -each[0]):
+        if sum(sizes) > room:
+            sizes.remove(size)
+            part.update([(name, {}) for name, value in part.items() if isinstance(value, dict)])
+            part["error"] = "what it holds is too large for a reply: %d bytes" % size
 
 
 def _apply_file(root, action):

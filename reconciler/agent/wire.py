@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _ESCAPE = re.compile(r"\\ud[89ab]..\\ud[c-f]..|(\\ud[89a-f]..)|\\.")
 UUID = re.compile("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 LARGEST_REPLY = 32 * 1024 * 1024
+_PER_VALUE = 12  # bytes that each value counts in addition: who decodes them has limits for both
 
 
 class Refused(Exception):
@@ -64,6 +65,12 @@ def encode(value):
     if "\\ud" in line:
         line = _ESCAPE.sub(lambda found: "\\ufffd" if found.group(1) else found.group(0), line)
     return line.encode("ascii") + b"\n"
+
+
+def weight(line):
+    # type: (bytes) -> int
+    """Return what a line weighs: its bytes, and its values."""
+    return len(line) + _PER_VALUE * (line.count(b",") + line.count(b"["))
 
 
 def _text(value):

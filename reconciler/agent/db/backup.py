@@ -14,12 +14,12 @@ import re
 import stat
 
 from .. import files, programs, scratch
-from ..compat import native, readable
+from ..compat import monotonic, native, readable
 from ..wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List, Tuple  # novm
+    from typing import Any, Callable, Dict, List, Optional, Tuple  # novm
 
     from ..folders import Folder
     from .database import DBFile
@@ -162,10 +162,17 @@ def named(db):
     return [name for _, _, name in sorted(found)]
 
 
-def listed(db):
-    # type: (DBFile) -> List[List[Any]]
-    """Return [name, bytes or None if unknown, MADE, CHANGED or FOREIGN]: ours last, in the order of the list."""
-    return [[readable(name), _size(db, name), origin(db, name)] for name in in_order(db)]
+def listed(db, until):
+    # type: (DBFile, float) -> List[List[Any]]
+    """Return [name, bytes or None if unknown, MADE, CHANGED or FOREIGN]: ours last, in the order of the list.
+
+    Raises Refused `Timeout` when it takes too long to read them.
+    """
+    known = {each["name"]: each for each in _list(db)}
+    return [
+        [readable(name), _size(db, name), _origin(known.get(name), lambda each: _digest(db, each, until))]
+        for name in in_order(db)
+    ]
 
 
 def in_order(db):
@@ -183,34 +190,33 @@ def _size(db, name):
         return None
 
 
-def origin(db, name, digest=None):
-    # type: (DBFile, str, Any) -> str
-    """Return what the list knows of a backup: MADE, CHANGED or FOREIGN. `digest`: its SHA-256, if it is known."""
-    known = [each for each in _list(db) if each["name"] == name]
-    if not known:
-        return FOREIGN
-    if digest is None:
-        digest = _digest(db, name, known[0]["bytes"])
-    return MADE if digest == known[0]["sha256"] else CHANGED
+def _origin(entry, digest):
+    # type: (Optional[Dict[str, Any]], Callable[[Dict[str, Any]], Any]) -> str
+    """Return where a backup is from, by its entry in the list and (`digest`) its SHA-256."""
+    return FOREIGN if entry is None else MADE if digest(entry) == entry["sha256"] else CHANGED
 
 
-def _digest(db, name, size):
-    # type: (DBFile, str, int) -> Any
+def _digest(db, entry, until):
+    # type: (DBFile, Dict[str, Any], float) -> Any
     import hashlib  # see `rows.fingerprint`
 
     try:
-        if db.held().size(name) != size or size > LARGEST:
+        if db.held().size(entry["name"]) != entry["bytes"]:
             return None
-        handle = db.held().open(name, os.O_RDONLY)
-        try:
-            total = hashlib.sha256()
-            for chunk in iter(lambda: os.read(handle, 1048576), b""):
-                total.update(chunk)
-            return total.hexdigest()
-        finally:
-            os.close(handle)
+        handle = db.held().open(entry["name"], os.O_RDONLY)
     except (EnvironmentError, Refused):
         return None
+    try:
+        total = hashlib.sha256()
+        for chunk in iter(lambda: os.read(handle, 1048576), b""):
+            total.update(chunk)
+            if monotonic() > until:
+                raise Refused("Timeout", "it takes too long to read the backups of %s" % db.path)
+        return total.hexdigest()
+    except EnvironmentError:
+        return None
+    finally:
+        os.close(handle)
 
 
 def copy_aside(db, name, place):
@@ -220,7 +226,7 @@ def copy_aside(db, name, place):
         _, digest = scratch.copy(db.held(), name, place.folder, name, LARGEST)
     except EnvironmentError as error:
         raise files.refusal(error, "%s cannot be read" % name)
-    return origin(db, name, digest)
+    return _origin({each["name"]: each for each in _list(db)}.get(name), lambda _: digest)
 
 
 # The list
@@ -244,9 +250,10 @@ def _list(db):
 def _entry(db, each):
     # type: (DBFile, Dict[str, Any]) -> Dict[str, Any]
     """Return an entry of the list with native text. Raises ValueError, KeyError, TypeError or AttributeError."""
-    name, size, digest = native(each["name"]), int(each["bytes"]), native(each["sha256"])
+    name, size, digest = native(each["name"]), each["bytes"], native(each["sha256"])
     match = _NAME.search(name)
-    if not match or name != db.name + match.group(0) or not _SHA256.match(digest) or not 0 <= size <= LARGEST:
+    is_ours = match and name == db.name + match.group(0) and _SHA256.match(digest)
+    if not is_ours or not isinstance(size, int) or not 0 <= size <= LARGEST:
         raise ValueError(name)
     return {"name": name, "bytes": size, "sha256": digest}
 

@@ -7,7 +7,7 @@ import posixpath
 from .. import files, scratch
 from ..compat import monotonic, native, readable
 from ..paths import AUTH_DB
-from ..wire import LARGEST_REPLY, Refused, encode
+from ..wire import LARGEST_REPLY, Refused, encode, weight
 from . import backup, dead_rows, inspection, objects, rows, rules, sqlite
 from .journal import journal_header, read_start, refuse_companions, refuse_hot_journal
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 ABSENT = "absent"  # the fingerprint of a file that does not exist
 EMPTY = "empty"  # the fingerprint of an empty file
 MOST_BYTES = 3 * LARGEST_REPLY // 4  # of JSON, which the config DBs of a reply share
-_PER_VALUE = 12  # bytes that each value counts in addition: who decodes them has limits for both
 _SMALL = 1024 * 1024  # a file whose answer certainly fits
 _MAGIC = b"SQLite format 3\0"
 _INTERRUPTED = 60  # seconds after which an unfinished file counts as abandoned
@@ -164,7 +163,7 @@ def observe(root, path, known, until, most=MOST_BYTES):
     """Return the protocol's `observe` entry for the config DB at the host path `path`.
 
     `known`: a fingerprint whose rows need not be sent again. `until`: how long to retry while the DB is locked (a
-    moment of `compat.monotonic`). `most`: bytes of JSON (see `_weight`); a larger answer makes it unknown (`TooLarge`).
+    moment of `compat.monotonic`). `most`: bytes of JSON (`wire.weight`); a larger answer makes it unknown (`TooLarge`).
     """
     try:
         db = DBFile(root, path)
@@ -173,14 +172,17 @@ def observe(root, path, known, until, most=MOST_BYTES):
             answer = _absent_or_empty(db, EMPTY if size == 0 else ABSENT)
         else:
             answer = _cached(db, known) or _read_db(db, known, until)
-            if size > _SMALL and "tenants" in answer and _weight(encode(answer)) > most:
+            if size > _SMALL and "tenants" in answer and weight(encode(answer)) > most:
                 raise Refused("TooLarge", "%s is too large: its rows do not fit into a reply" % db.path)
-    except Refused as refused:
+        answer["moving_to"] = db.destination()
+        answer["backups"] = [readable(name) for name in backup.in_order(db)]
+        answer["leftovers"] = [readable(name) for name in db.leftovers()]
+        return answer
+    except Exception as error:
+        refused = sqlite.as_refused(error)
+        if not isinstance(refused, Refused):  # a bug of ours must not cost the host, which others' DBs are on too
+            refused = Refused("AgentError", "%s: %s" % (type(error).__name__, error))
         return {"state": "unknown", "reason": refused.reason, "message": refused.sentence, "fingerprint": ""}
-    answer["moving_to"] = db.destination()
-    answer["backups"] = [readable(name) for name in backup.in_order(db)]
-    answer["leftovers"] = [readable(name) for name in db.leftovers()]
-    return answer
 
 
 def _read_db(db, known, until):
@@ -300,12 +302,6 @@ def check_file(db):
         raise Refused("TooLarge", "%s is too large: it has %s, at most %s" % words)
     if header[56:60] not in (bytearray(4), bytearray((0, 0, 0, 1))):
         raise Refused("Tampered", "%s holds text that is not UTF-8 (UTF-16), which vDVS does not make" % db.path)
-
-
-def _weight(line):
-    # type: (bytes) -> int
-    """Return what a line weighs: its bytes, and its values."""
-    return len(line) + _PER_VALUE * (line.count(b",") + line.count(b"["))
 
 
 def _check_length(connection, db):

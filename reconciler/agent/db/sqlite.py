@@ -214,6 +214,8 @@ def as_refused(error):
     """
     if isinstance(error, EnvironmentError):
         return os_error_as_refused(error)
+    if isinstance(error, UnicodeDecodeError):  # SQLite names in its message what it stumbles over
+        return Refused("Corrupt", "the file is damaged: its schema holds what is no text")
     sqlite3 = sys.modules.get("sqlite3")  # type: Any # see `load`
     if sqlite3 is None or not isinstance(error, (sqlite3.Error, sqlite3.Warning)):
         return error

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..paths import Root
 
 LARGEST = 65536  # bytes of the metadata of a volume
+LONGEST = 255  # characters of a value that is told
 MOST_READ = 2000  # volumes whose metadata are read, of one datastore
 _SIDE_FILE = re.compile(b'(?m)^[^#\n]*sidecars[^,\n]*,([^"\n]*)')
 _SNAPSHOT = re.compile(r"-[0-9]{6}\.vmdk$")
@@ -130,7 +131,10 @@ def _settings(folder, there, name, retries):
     access = (metadata.get("volOpts") or {}).get("access")
     shown = _text(access)
     if access is not None and shown is None:
-        shown = json.dumps(access)[:100]
+        try:
+            shown = json.dumps(access)[:100]
+        except RuntimeError:  # nested too deeply
+            shown = "?"
     import hashlib  # see `rows.fingerprint`
 
     digest = hashlib.sha256(content).hexdigest()
@@ -139,7 +143,7 @@ def _settings(folder, there, name, retries):
 
 def _text(value):
     # type: (Any) -> Any
-    return value if hasattr(value, "split") else None
+    return value[:LONGEST] if hasattr(value, "split") else None
 
 
 def load(folder, there, name, retries):

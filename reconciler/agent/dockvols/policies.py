@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 FOLDER = "policies"
 LARGEST = metadata.LARGEST  # bytes of a policy
 MOST_FILES = 1000
+MOST_BYTES = 1024 * 1024  # of all policies of a datastore
+LONGEST_NAME = 255  # bytes of the name of a file
 MOST_READ = 2000  # volumes whose metadata are read, of one datastore
 NOT_LOOKED = "there is no policy, so usage was not examined"
 
@@ -45,6 +47,8 @@ def listing(root, url, wanted):  # noqa: ARG001 - as every kind has it
             if len(names) > MOST_FILES:
                 raise Refused("ReadError", "%s holds more than %d files" % (_shown(url), MOST_FILES))
             found["files"] = {readable(name): _read(folder, name) for name in names}
+            if sum(len(content or "") for content, _ in found["files"].values()) > MOST_BYTES:
+                raise Refused("TooLarge", "the policies in %s have more than %d bytes" % (_shown(url), MOST_BYTES))
     except Refused as refused:
         return dict(found, error=refused.sentence, files={})
     except EnvironmentError as error:
@@ -154,7 +158,7 @@ def _policy_of(folder, descriptor):
     found = json.loads(content.decode("utf-8"))
     options = found.get("volOpts") if isinstance(found, dict) else None
     policy = options.get("vsan-policy-name") if isinstance(options, dict) else None
-    return policy if policy and hasattr(policy, "split") else None
+    return policy if policy and hasattr(policy, "split") and len(policy) <= LONGEST_NAME else None
 
 
 def _write(root, action):

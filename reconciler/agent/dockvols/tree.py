@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..paths import Root
 
 DB_FILES = "vmdkops_config.db"
+MOST_BYTES = 16 * 1024 * 1024  # of names, and of what links point to
 MOST_LISTED = 5000  # volumes of one datastore that are listed by name
 NOT_IN_A_NEW_NAME = re.compile(r"[/\x00-\x1f\x7f]")  # in the name of a file that we create
 _NOT_IN_A_NAME = re.compile(r"[/\x00]")
@@ -82,13 +83,16 @@ def folder_of(root, url):
 
 def _entries(root, folder, url):
     # type: (Root, Folder, str) -> Dict[str, Any]
-    entries = {}
+    entries, size = {}, 0
     for name in folder.names():
         if name.startswith(DB_FILES):
             continue
         entry = _entry(root, url, folder, name)
         if entry is not None:
             entries[readable(name)] = entry
+            size += len(name) + len(entry[1] or "")
+        if size > MOST_BYTES:
+            raise Refused("TooLarge", "%s/dockvols holds names and links of more than %d bytes" % (url, MOST_BYTES))
     return entries
 
 

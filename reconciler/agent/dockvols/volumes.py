@@ -20,7 +20,7 @@ LARGEST_DESCRIPTOR = 5000  # bytes; vDVS treats a larger file as data
 MEGABYTE = 1048576
 # Other files beside a descriptor: the data of the volume and of its snapshots.
 _NOT_A_VOLUME = re.compile(r"-(flat|delta|ctk|digest|[0-9]{6})\.vmdk$")
-_EXTENT = re.compile(b"(?m)^(?:RW|RDONLY|NOACCESS) ([0-9]+) ")
+_EXTENT = re.compile(b"(?m)^(?:RW|RDONLY|NOACCESS) ([0-9]{1,15}) ")
 _SECTOR = 512
 
 

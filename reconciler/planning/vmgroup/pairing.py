@@ -117,6 +117,8 @@ def _state_after(group: ResolvedVMGroup, before: VMGroupState | None, uuid: str)
 
 def _perhaps_meant(there: Mapping[str, _V], unclear: tuple[Unclear, ...]) -> Mapping[str, _V]:
     """The part of what is there that a name which could not be looked up may stand for."""
+    if not unclear:
+        return {}
     if any(each.meant is None for each in unclear):
         return there
     meant = frozenset[str]().union(*(each.meant or () for each in unclear))
