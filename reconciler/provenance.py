@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from reconciler import checkout
 from reconciler.loader.files import Seen
 from reconciler.model.errors import UsageError
-from reconciler.model.ownership import Applying, Stamp
+from reconciler.model.ownership import Applying, Stamp, UsedCommit
 from reconciler.who import who
 
 _LONGEST_SET: Final = 200
@@ -39,6 +39,10 @@ class Checkout(Struct, frozen=True):
     git: checkout.Repository
 
 
+class UnsignedError(UsageError):
+    """Manifests that no allowed signer has signed as they are, or has replaced since. Whoever pushes causes it."""
+
+
 def applying(
     paths: Sequence[str],
     seen: Seen,
@@ -48,19 +52,22 @@ def applying(
     prune: bool = False,
     reason: str | None = None,
     signers: str | None = None,
+    after: UsedCommit | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Applying:
     """Return who applies these manifests, from which set and commit, and why.
 
     `seen`: what was read from `paths`; `signers`: a file of allowed signers, one of which must have signed the commit
-    of everything that was read; `tell` is called with what could not be read of a repository. Raises UsageError for a
-    set that cannot be pruned, for a name or a reason that cannot be recorded, and for manifests without such a
-    signature.
+    of everything that was read; `after`: a commit that must be behind that one; `tell` is called with what could not be
+    read of a repository. Raises UsageError for a set that cannot be pruned, and for a name or a reason that cannot be
+    recorded; UnsignedError for manifests without such a signature, or of an older commit.
     """
     name, why = _one_line("--set", named, _LONGEST_SET), _one_line("--reason", reason, _LONGEST_REASON)
     if prune:
         _check_prune(paths, selector, named)
     checkouts, trouble = _checkouts(paths)
+    if signers is not None:
+        _check_apart(signers, checkouts, seen.site)
     found = _as_set(paths, checkouts, name)
     if prune and not found:
         why_not = trouble or f"{', '.join(paths)} is not in a git repository"
@@ -70,33 +77,40 @@ def applying(
     differences: list[str] = []
     if first is not None and first.commit is not None and not trouble:
         try:
-            differences = _compared(first, seen, None if signers is None else _allowed(signers, first))
+            differences = _compared(first, seen, None if signers is None else Path(signers).resolve(), after)
         except checkout.BadSignatureError as error:
-            raise UsageError(f"--require-signature: commit {first.commit[:12]}: {error}") from error
+            raise UnsignedError(f"--require-signature: commit {first.commit[:12]}: {error}") from error
         except checkout.UnreadableRepositoryError as error:
             differences = [trouble := f"the repository {first.git.top} cannot be read: {error}"]
         stamp = replace(stamp, commit=first.commit, dirty=bool(differences))
     if signers is not None:
         if stamp.commit is None or trouble:
-            raise UsageError(f"--require-signature: {trouble or 'the manifests are not in a commit of git'}")
+            why_not = trouble or "the manifests are not in a commit of git"
+            raise (UsageError if stamp.commit is None else UnsignedError)(f"--require-signature: {why_not}")
         if differences:
-            raise UsageError(f"--require-signature: {differences[0]}: only what is in the signed commit is applied")
+            raise UnsignedError(f"--require-signature: {differences[0]}: only what is in the signed commit is applied")
     untold = [trouble] if trouble else [each for each in differences if "cannot be compared" in each]
     if untold:
         tell(f"{untold[0]}; so whether the manifests are those of a commit is not known")
     return Applying(found, stamp, _is_whole(paths, selector, named), prune)
 
 
-def _allowed(signers: str, place: Checkout) -> Path:
-    """Return the file of allowed signers. Raises UsageError if a push can write it, or it is not there."""
-    file = Path(signers).resolve()
-    if not file.is_file():
+def check_apart(paths: Sequence[str], signers: str, site: str | None) -> None:
+    """Raise UsageError unless the files of the operator are where no push of manifests to `paths` writes."""
+    _check_apart(signers, _checkouts(paths)[0], site)
+
+
+def _check_apart(signers: str, checkouts: Sequence[Checkout | None], site: str | None) -> None:
+    tops = {place.git.top for place in checkouts if place is not None}
+    if not Path(signers).is_file():
         raise UsageError(f"--require-signature {signers}: there is no such file")
-    if file.is_relative_to(place.git.top):
-        raise UsageError(
-            f"--require-signature {signers}: it is in the repository that it is to judge; keep it where no push writes"
-        )
-    return file
+    for option, file in (("--require-signature", signers), ("--site", site)):
+        # Every folder on the way counts: one that is a link in the repository is led elsewhere by the next push.
+        way = Path(file or "/").absolute()  # none: nothing of it is in a repository
+        if any(each.resolve().is_relative_to(top) for each in (way, *way.parents) for top in tops):
+            raise UsageError(
+                f"{option} {file}: it is in the repository whose commits are to be signed; keep it where no push writes"
+            )
 
 
 def reading(paths: Sequence[str], selector: str | None = None) -> Applying:
@@ -171,13 +185,18 @@ def _checkout(folder: Path) -> Checkout | None:
     return Checkout(_repository(found.remote) or found.top.name, "" if below == "." else below, found.head, found)
 
 
-def _compared(place: Checkout, seen: Seen, signers: Path | None) -> list[str]:
+def _compared(place: Checkout, seen: Seen, signers: Path | None, after: UsedCommit | None) -> list[str]:
     """Return how what was read differs from the commit. Raises UnreadableRepositoryError and BadSignatureError."""
     if place.commit is None:
         return []
     with checkout.Commit(place.git, place.commit) as commit:
         if signers is not None:
             checkout.verify(commit.raw, signers)
+        if after is not None and not commit.follows(after.commit):
+            raise checkout.BadSignatureError(
+                f"it is signed, but {after.commit[:12]}, which was in force before, is not behind it: it may be an"
+                f" older one, brought back by somebody who cannot sign; if it is meant, {after.way_out}"
+            )
         return list(islice(commit.differences(seen), _MOST_DIFFERENCES))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +20,7 @@ from reconciler.loader.files import SUFFIXES, Seen, UnreadableError, blob, read_
 _FOLDER: Final = "40000"
 _LINK: Final = "120000"
 _SUBMODULE: Final = "160000"
+_PARENT_LINE: Final = re.compile(rb"^parent ([0-9a-f]{40})$", re.MULTILINE)
 _TREE_LINE: Final = re.compile(rb"tree ([0-9a-f]{40})\n")
 _WRITTEN_BY_PROGRAMS: Final = re.compile(rb"\b(filter|ident|working-tree-encoding)\b")
 _LARGEST_ATTRIBUTES: Final = 1024 * 1024
@@ -39,6 +41,7 @@ class Commit:
 
     def __init__(self, repository: Repository, name: str) -> None:
         self._repository = repository
+        self._name = name
         self._stack = ExitStack()
         self._folders: dict[str, _Folder] = {}
         self._submodules: dict[str, Commit] = {}
@@ -60,6 +63,23 @@ class Commit:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    def follows(self, earlier: str) -> bool:
+        """Return whether this is that commit, or one made after it. Raises UnreadableRepositoryError: it may be."""
+        pending, known = deque([self._name]), {self._name}
+        unread: UnreadableRepositoryError | None = None
+        while pending and earlier not in known:
+            try:
+                raw = self._objects.read("commit", pending.popleft())
+            except UnreadableRepositoryError as error:
+                unread = error
+                continue
+            parents = dict.fromkeys(each.decode() for each in _PARENT_LINE.findall(raw.partition(b"\n\n")[0]))
+            pending.extend(parent for parent in parents if parent not in known)
+            known.update(parents)
+        if unread is not None and earlier not in known:
+            raise unread
+        return earlier in known
 
     def differences(self, seen: Seen) -> Iterator[str]:
         """Yield how what was read differs from this commit, or may differ. Raises UnreadableRepositoryError."""
@@ -97,7 +117,8 @@ class Commit:
             return place not in folders and self._has_manifests(entry.name)
         if entry.mode == _SUBMODULE:
             return place not in folders
-        return place.endswith(SUFFIXES) and place not in seen.blobs
+        is_site = seen.site is not None and place == os.path.realpath(seen.site)
+        return place.endswith(SUFFIXES) and place not in seen.blobs and not is_site
 
     def _has_manifests(self, tree: str) -> bool:
         """Return whether there are manifests, or links, in a folder or below it. Each tree is looked at once."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -40,6 +41,10 @@ class Loaded(Struct, frozen=True):
     applying: Applying | None = None
 
 
+NOTHING: Final = Loaded(Desired(None, (), (), ()))
+"""No manifests: none may be used yet."""
+
+
 class Edges(Struct, frozen=True):
     """The connections of a watch to the outside.
 
@@ -57,7 +62,7 @@ class Edges(Struct, frozen=True):
 
 
 class Watch:
-    """Watches one site. `started_with`: the manifests at its start."""
+    """Watches one site. `started_with`: the manifests at its start, or NOTHING."""
 
     def __init__(self, edges: Edges, started_with: Loaded, site: Site, mode: Mode) -> None:
         self._edges = edges
@@ -116,14 +121,15 @@ class Watch:
 
     async def _load(self) -> None:
         problem = ""
+        in_force = "no manifests are in force" if self._loaded is NOTHING else "the last good manifests stay in force"
         try:
             loaded = await asyncio.to_thread(self._edges.load)
         except InvalidManifestsError as invalid:
-            problem = f"the last good manifests stay in force\n{invalid}"
+            problem = f"{in_force}\n{invalid}"
         except Exception as error:
-            problem = f"the last good manifests stay in force: {_sentence(error)}"
+            problem = f"{in_force}: {_sentence(error)}"
         else:
-            for event in _told_less(self._loaded, loaded):
+            for event in () if self._loaded is NOTHING else _told_less(self._loaded, loaded):
                 self._report(event)
             self._loaded = loaded
             if loaded.desired.site not in (None, self._site):
@@ -136,6 +142,8 @@ class Watch:
         self._invalid = problem
 
     async def _reconcile(self) -> Outcome:
+        if self._loaded is NOTHING:
+            raise VdvsError("nothing is looked at until there are manifests that may be used")
         desired = self._loaded.desired
         braked = self._brake.braked(self._edges.monotonic(), dict(desired.digests))
         policy = self._mode.policy(desired, braked) if self._mode.writes else REPORT_ONLY

@@ -99,6 +99,7 @@ class SSHHosts:
     async def close(self) -> None:
         """See `ports.Hosts`."""
         await asyncio.gather(*(agent.close() for _, agent in self._agents.values()), *self._leaving)
+        self._config.close()
         self._drivers.save()
         if self._services is not None:
             await self._services.put_back()

@@ -14,9 +14,10 @@ import pwd
 import re
 import shutil
 import socket
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from msgspec import Struct
 
@@ -61,7 +62,14 @@ class SSHConfig:
     def __init__(self, *, jump_unchecked: bool = False) -> None:
         self._home = home()
         self._jump_unchecked = jump_unchecked
+        self._guard: IO[str] | None = None
         self._usual: dict[str, list[str]] | None = None
+
+    def close(self) -> None:
+        """Remove what was made for jumps."""
+        if self._guard is not None:
+            self._guard.close()
+            self._guard = None
 
     async def of(self, address: str, user: str, port: int | None) -> Told:
         """Return how to reach `address` as `user`. `port` None: the one that is configured. Raises SSHConfigError."""
@@ -170,11 +178,20 @@ class SSHConfig:
         """Return the command that connects. A jump is left to `ssh`, as `ssh` leaves it to another one."""
         if jump is not None:
             *through, last = (hop if hop.startswith("ssh://") else f"ssh://{hop}" for hop in jump.split(","))
-            checked = () if self._jump_unchecked else ("-o", "StrictHostKeyChecking=yes")
-            never = ("-o", "ForwardAgent=no", "-o", "BatchMode=yes", *checked)
             jumps = ("-J", ",".join(through)) if through else ()
-            return (_ssh(), "-F", str(config), *never, *jumps, "-W", f"[{tokens['h']}]:{tokens['p']}", "--", last)
+            target = f"[{tokens['h']}]:{tokens['p']}"
+            return (_ssh(), "-F", self._guarding(config), *jumps, "-W", target, "--", last)
         return None if command is None else ("/bin/sh", "-c", f"exec {expanded(command, tokens)}")
+
+    def _guarding(self, config: Path) -> str:
+        """Return a configuration for jumps, where ours comes before the user's: all that `ssh` hands on to the `ssh` of
+        the jump before it is -F."""
+        if self._guard is None:
+            self._guard = tempfile.NamedTemporaryFile("w", prefix="vdvs-ssh-")  # noqa: SIM115 - it is needed until we end
+            checked = "" if self._jump_unchecked else "StrictHostKeyChecking yes\n"
+            self._guard.write(f'ForwardAgent no\nPermitLocalCommand no\nBatchMode yes\n{checked}Include "{config}"\n')
+            self._guard.flush()
+        return self._guard.name
 
 
 def home() -> Path | None:

@@ -92,7 +92,7 @@ def _clear_memory(root: Path) -> None:
     saved = _saved(root)
     script = system.real(_LOCAL_SH, follow=False)
     script.write_bytes(saved.content)
-    script.chmod(saved.mode)
+    script.chmod(saved.mode & 0o1777)
 
 
 def _saved(root: Path) -> Saved:

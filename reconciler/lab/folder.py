@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from pkgutil import get_data
 
-from msgspec import structs
+from msgspec import ValidationError, convert, structs
 
 from reconciler.lab.site import FILES, PROGRAMS, Size
 from reconciler.model.errors import HostUnreachableError, UsageError, VdvsError
@@ -37,8 +37,10 @@ def size(directory: Path) -> Size | None:
 
     Raises UsageError if it is no lab.
     """
-    recorded = _require(directory)["size"]
-    return Size(**recorded) if isinstance(recorded, dict) else None
+    try:
+        return convert(_require(directory)["size"], Size | None)
+    except ValidationError as error:
+        raise UsageError(f"{directory / MARKER} does not say the size of a lab: {error}") from error
 
 
 def has_vsan(directory: Path) -> bool:

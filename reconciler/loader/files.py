@@ -73,13 +73,15 @@ class Seen:
     """What was read, for comparison with a commit. All paths are absolute, and free of links except in their end.
 
     `blobs`: the names that git would give to the content of each file, as it is and with line feeds only; `links`:
-    where each link that was followed leads; `folders`: those that were walked through; `more`: something else was read.
+    where each link that was followed leads; `folders`: those that were walked through; `more`: something else was read;
+    `site`: the file of --site, which is none of the manifests.
     """
 
     blobs: dict[str, tuple[str, str]] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     folders: list[str] = field(default_factory=list)
     more: bool = False
+    site: str | None = None
     size: int = 0
 
     def add(self, found: Found, content: bytes) -> None:

@@ -114,6 +114,7 @@ class _Loading:
         self.manifests.given_site = site
         if site is not None:
             self._site_file(site)
+            self.seen.site = site
             identity = files.Found(site, site).identity
             site_is_apart = all(found.identity != identity for found in manifests)
             manifests = [found for found in manifests if found.identity != identity]
@@ -177,11 +178,11 @@ class _Loading:
         documents: list[Document] = []
         explained = 0
         for document in SourceFile(found.shown, found.path, text, top).documents():
+            if self._is_late(document.source):
+                return documents
             if document.data is None and not (document.read and document.read.problems):
                 continue
             documents.append(document)
-            if self._is_late(document.source):
-                return documents
             if explained >= MOST_ERRORS and not fits(document):
                 self.more[found.shown] += 1
                 if self.more[found.shown] == _MOST_COUNTED:

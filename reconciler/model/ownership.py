@@ -33,6 +33,13 @@ class Stamp(Strict, frozen=True):
         return f"{self.commit[:_SHORT]} + uncommitted changes" if self.dirty else self.commit[:_SHORT]
 
 
+class UsedCommit(Strict, frozen=True):
+    """The commit whose manifests were used last, and how to make one that does not follow it the next."""
+
+    commit: str
+    way_out: str
+
+
 class Applying(Strict, frozen=True):
     """The set and user on whose behalf a pass reads or writes.
 

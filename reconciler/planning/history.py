@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 
 from reconciler.model.kinds.configdb import DBState
-from reconciler.model.ownership import Record
+from reconciler.model.ownership import Applying, Record
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Observed, Resolved
 from reconciler.planning.kinds import places
@@ -18,6 +18,33 @@ from reconciler.planning.ownership import Ledger, Place, attested, differs, kept
 from reconciler.planning.scope import vmgroup_ref
 
 _SHOWN = 3
+
+
+def not_pruned(resolved: Resolved, observed: Observed, applying: Applying | None) -> Iterator[str]:
+    """Yield what --prune leaves because its set is called otherwise, when that may be this set: the name of one is made
+    from the URL of the clone.
+
+    Source: docs/domain.md#who-applied-what
+    """
+    if applying is None or not applying.prune:
+        return
+    declared = {(place.db, place.name) for place in places(resolved, observed).values()}
+    for db in resolved.config_dbs:
+        left: dict[str, list[str]] = {}
+        for record in observed.config_dbs[db.location].records or ():
+            if (db.ref, record.object) not in declared and _are_alike(record.set, applying.set):
+                left.setdefault(record.set, []).append(record.object)
+        for name, objects in sorted(left.items()):
+            yield (
+                f"--prune leaves what set {name} applied in {db.ref} ({_some(sorted(objects))}): if it is this set,"
+                f" {applying.set}, applied from a clone with another URL, prune it with --set '{name}'"
+            )
+
+
+def _are_alike(one: str, other: str) -> bool:
+    """Whether two names of sets differ, but in their folder and the last part of the repository."""
+    ends = [(name.partition(":")[0].rpartition("/")[2].casefold(), name.partition(":")[2]) for name in (one, other)]
+    return one != other and "" not in (one, other) and ends[0] == ends[1]
 
 
 def not_applied(resolved: Resolved, observed: Observed) -> dict[ObjectRef, str]:

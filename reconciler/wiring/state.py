@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -13,8 +14,10 @@ from reconciler import private
 from reconciler.model.errors import UsageError
 from reconciler.model.events import Event, ReportedEvent
 from reconciler.model.kinds.site import Site
+from reconciler.model.ownership import UsedCommit
 
 MOST_KEPT: Final = 20
+_COMMIT: Final = re.compile(rb"[0-9a-f]{40}\n")
 
 
 def state_folder() -> Path:
@@ -61,6 +64,45 @@ class LargeEvents:
         except (OSError, UsageError) as error:
             return f"the output of `vdvs diff` ({file} cannot be written: {getattr(error, 'strerror', None) or error})"
         return str(file)
+
+
+class LastUsed:
+    """The commit that a watch used last, in a file (None: in this process only)."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._last: UsedCommit | None = None
+
+    def read(self) -> UsedCommit | None:
+        """Return it; None: none was used yet. Raises UsageError."""
+        if self._file is None:
+            return self._last
+        try:
+            content = private.read(self._file)
+        except OSError as error:
+            raise UsageError(f"{self._file}, the commit that was used last: {error.strerror}") from error
+        if content is None:
+            return None
+        if not _COMMIT.fullmatch(content):
+            raise UsageError(f"{self._file} does not hold the commit that was used last; remove it to use any")
+        return UsedCommit(content[:40].decode(), f"remove {self._file}")
+
+    def note(self, commit: str) -> None:
+        """Keep this one from now on. Raises UsageError."""
+        if self._file is None:
+            self._last = UsedCommit(commit, "start the watch anew")
+        elif (last := self.read()) is None or last.commit != commit:
+            try:
+                private.write(self._file, f"{commit}\n".encode())
+            except OSError as error:
+                raise UsageError(f"{self._file}, the commit that was used last: {error.strerror}") from error
+
+
+def last_used_file(paths: Sequence[str]) -> Path | None:
+    """Return where the last commit is kept that a watch of these paths used; None: there is no place for it."""
+    folder = known_state_folder()
+    place = hashlib.sha256(repr([str(Path(path).absolute()) for path in paths]).encode()).hexdigest()[:32]
+    return None if folder is None else folder / "commits" / place
 
 
 def history_file(site: Site) -> Path:

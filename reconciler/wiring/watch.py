@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from time import monotonic
 from typing import Final
 
@@ -16,7 +16,7 @@ from reconciler.controller.loop import Loop
 from reconciler.controller.mode import Mode
 from reconciler.controller.skip_unreachable import SkipUnreachable
 from reconciler.controller.triggers import Triggers
-from reconciler.controller.watch import Edges, Loaded, Watch
+from reconciler.controller.watch import NOTHING, Edges, Loaded, Watch
 from reconciler.model.diff import Diff
 from reconciler.model.errors import InvalidManifestsError
 from reconciler.model.events import EventKind, Revision
@@ -26,10 +26,10 @@ from reconciler.model.ownership import Applying
 from reconciler.model.plan import Policy
 from reconciler.model.state import Desired
 from reconciler.ports import Listener
-from reconciler.provenance import applying
+from reconciler.provenance import UnsignedError, applying, check_apart
 from reconciler.reconcile import learn, reconcile
 from reconciler.wiring.books import SiteBooks
-from reconciler.wiring.state import LargeEvents, known_state_folder
+from reconciler.wiring.state import LargeEvents, LastUsed, known_state_folder, last_used_file
 from reconciler.wiring.watch_services import WatchOptions, WatchServices
 from reconciler.wiring.world import SystemClock, chance, new_uuid, open_world
 
@@ -39,7 +39,8 @@ _GIT_SECONDS: Final = 30.0  # a commit changes no file of the manifests, so git 
 class Manifests:
     """The manifests at `paths`, with the Site of the file `site`, read again only if they may have changed.
 
-    `signers`, `tell`: see `provenance.applying`.
+    `signers`, `tell`: see `provenance.applying`. `used`: where the last commit that was used is kept, if only signed
+    ones are.
     """
 
     def __init__(
@@ -48,7 +49,9 @@ class Manifests:
         site: str | None,
         signers: str | None = None,
         tell: Callable[[str], None] = lambda _: None,
+        used: LastUsed | None = None,
     ) -> None:
+        self._used = used or LastUsed(None)
         self._paths = paths
         self._site = site
         self._signers = signers
@@ -63,7 +66,7 @@ class Manifests:
         return loader.load(self._paths, site=self._site)
 
     def load(self) -> Loaded:
-        """Return the manifests as they are now. Raises InvalidManifestsError, and UsageError without a signature."""
+        """Return the manifests as they are now. Raises InvalidManifestsError, and UnsignedError without a signature."""
         stamps = loader.stamps(self._paths, self._site)
         if self._read is None or self._read[0] != stamps:
             self._read, self._asked = None, None
@@ -75,7 +78,10 @@ class Manifests:
             raise InvalidManifestsError(read.errors, read.files)  # anew: one that is raised again grows
         if self._kept is None or self._asked is None or monotonic() >= self._asked + _GIT_SECONDS:
             self._asked = None
-            behalf = applying(self._paths, read.seen, signers=self._signers, tell=self._tell_once)
+            last = None if self._signers is None else self._used.read()
+            behalf = applying(self._paths, read.seen, signers=self._signers, after=last, tell=self._tell_once)
+            if self._signers is not None and behalf.stamp.commit is not None:
+                self._used.note(behalf.stamp.commit)
             self._kept = Loaded(read.desired, Revision(behalf.stamp.commit, behalf.stamp.dirty), behalf)
             self._asked = monotonic()
         return self._kept
@@ -114,14 +120,21 @@ def run_watch(
 ) -> None:
     """Watch until SIGINT or SIGTERM, with a full pass every `interval` seconds.
 
-    Raises InvalidManifestsError or UsageError if it cannot start; afterwards nothing ends it.
+    Raises InvalidManifestsError or UsageError if it cannot start; afterwards nothing ends it. Where commits are to be
+    signed and the Site is not of the manifests, it starts whatever was pushed, and waits for some that may be used.
     """
     os.umask(0o077)  # what the watch writes is for its owner: history, state, and what SQLite puts beside them
-    manifests = Manifests(paths, site, signers, report)
-    found = manifests.read()
-    for note in found.notes:
-        report(note)
-    watched, loaded = found.site, manifests.load()
+    manifests = Manifests(paths, site, signers, report, LastUsed(last_used_file(paths)))
+    if signers is None or site is None:
+        found = manifests.read()
+        for note in found.notes:
+            report(note)
+        watched, loaded = found.site, manifests.load()
+    else:
+        check_apart(paths, signers, site)
+        watched, loaded = loader.load((), site=site).site, NOTHING
+        with suppress(InvalidManifestsError, UnsignedError):  # the first pass reports it
+            loaded = manifests.load()
     services = WatchServices(options, watched, str(mode), interval, report)
     asyncio.run(
         _watch(paths, manifests, loaded, watched, interval, mode, terminal, services, options.audit_log, report)

@@ -128,6 +128,24 @@ def test_what_another_set_applied_is_taken_over_with_a_word(owned: LabSite) -> N
     assert apply(owned, of="others").keys() == records(owned).keys()
 
 
+def test_prune_tells_of_a_set_that_may_be_this_one(owned: LabSite) -> None:
+    """Its name is made from the URL of the clone, and servers have several."""
+    apply(owned, of="gitlab/acme/site:m")
+    owned.write(SEED)
+    pruning = ("--prune", "--allow-destroy", "--set")
+    told = vdvs("apply", owned, *pruning, "acme/Site:m")
+    assert (
+        "--prune leaves what set gitlab/acme/site:m applied in configdb/shared (vmgroup/one, vmgroup/two)"
+        in told.stderr
+    )
+    assert "prune it with --set 'gitlab/acme/site:m'" in vdvs("diff", owned, *pruning[::2], "acme/Site:m").stderr
+    for other in ("acme/site:n", "acme/sites:m", "team"):
+        assert "--prune leaves" not in vdvs("diff", owned, *pruning[::2], other).stderr
+    assert vmgroups(owned) == {"MYVMGROUP", "one", "two"}
+    vdvs("apply", owned, *pruning, "gitlab/acme/site:m")
+    assert vmgroups(owned) == {"MYVMGROUP"}
+
+
 def test_a_vmgroup_with_volumes_stays(owned: LabSite) -> None:
     with_a_volume(owned, "one")
     owned.write(SEED)

@@ -101,6 +101,9 @@ def test_another_size_needs_another_place(tmp_path: Path) -> None:
     with pytest.raises(VdvsError, match="has another size; `vdvs lab down` removes it"):
         lab.create(place, hosts=4)
     assert len(lab.hosts(place)) == 3
+    (place / ".vdvs-lab.json").write_text('{"vdvsLab": 1, "size": {"x": 1}}')
+    with pytest.raises(VdvsError, match="does not say the size of a lab"):
+        lab.create(place, hosts=3)
 
 
 @pytest.mark.parametrize(("name", "number"), [("hosts", 0), ("datastores", -1), ("vms", -1), ("vms", 10**9)])

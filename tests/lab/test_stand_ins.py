@@ -262,6 +262,22 @@ def test_a_link_out_of_the_host_is_not_written_through(host: Host, tmp_path: Pat
         host.service("stop")
 
 
+@pytest.mark.parametrize("place", ["etc/init.d/vmdk-opsd.new", "var/run/vmware/vmdkops-opsd.PID", "var/log/hostd.log"])
+def test_a_file_that_is_a_link_out_of_the_host_is_not_written_through(host: Host, tmp_path: Path, place: str) -> None:
+    canary = tmp_path / "canary"
+    canary.mkdir()
+    (canary / "there").write_text("alive")
+    for name in ("there", "not-there"):
+        link = host.root / place
+        link.unlink(missing_ok=True)
+        link.symlink_to(canary / name)
+        host.install()
+        host.service("start")
+        host.run("etc/init.d/hostd", "restart")
+        assert {each.name: each.read_text() for each in canary.iterdir()} == {"there": "alive"}
+        host.esxcli("software", "vib", "remove", "-n", "esx-vmdkops-service")
+
+
 def test_the_stand_ins_say_what_they_are() -> None:
     for name in ("esxcli", "vmdk-opsd", "auto-backup.sh", "secureBoot"):
         assert "Stand-in" in (FILES / name).read_text()

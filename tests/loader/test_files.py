@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,14 @@ def test_a_folder_with_too_much_in_it_is_an_error(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(files, "MOST_ENTRIES", 100)
     monkeypatch.setattr(files, "LONGEST_WALK", -1.0)
     assert errors_of("m")[-1] == "m:1:1: could not be walked through within -1 s"
+
+
+def test_documents_without_content_take_time_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("m").mkdir()
+    Path("m/a.yaml").write_text("---\n" * 3)
+    moments = iter([0.0, 1.0, *([1000.0] * 9)])
+    monkeypatch.setattr(sys.modules["reconciler.loader.load"], "monotonic", lambda: next(moments))
+    assert errors_of("m")[-1].endswith("could not be read within 120 s; split them into sets")
 
 
 def test_files_that_are_too_large_together_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -298,6 +298,36 @@ def test_a_host_behind_a_bastion_is_reached_as_the_ssh_config_says(
     with_agent(settings(fleet), host, use)
 
 
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # the loop may close before `ssh` has ended
+@pytest.mark.parametrize("first", ["known", "unknown"])
+def test_every_bastion_on_the_way_must_be_known_whatever_the_ssh_config_says(
+    fleet: Fleet, host: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    bastions = [fleet.add(name, tmp_path) for name in ("one", "two")]
+    home = tmp_path / "my home" / ".ssh"
+    home.mkdir(parents=True, mode=0o700)
+    known = {"known": fleet.known_hosts, "unknown": "/dev/null"}[first]
+    way = ",".join(f"{bastion.address}:{PORT}" for bastion in bastions)
+    (home / "config").write_text(
+        f"Host {host.address}\n  ProxyJump {way}\n"
+        f"Host {bastions[0].address}\n  StrictHostKeyChecking no\n  UserKnownHostsFile {known}\n"
+        f"Host *\n  IdentityFile {fleet.key}\n  UserKnownHostsFile {fleet.known_hosts}\n"
+    )
+    monkeypatch.setenv("HOME", str(home.parent))
+
+    async def use(agent: HostAgent) -> None:
+        if first == "known":
+            await agent.observe(Question())
+            assert all(bastion.sessions() for bastion in bastions)
+        else:
+            with pytest.raises(HostUnreachableError):
+                await agent.observe(Question())
+
+    with_agent(settings(fleet), host, use)
+
+
 def test_an_agent_of_the_ssh_agent_proves_who_we_are(
     fleet: Fleet, host: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from reconciler import checkout, lab
 from reconciler.checkout import plumbing
 from reconciler.cli.main import cli
+from reconciler.loader import load
 from reconciler.loader.files import look
 from reconciler.model.ownership import Stamp
 from reconciler.provenance import applying
@@ -175,6 +176,13 @@ def test_what_is_not_read_does_not_count(clone: Path) -> None:
     (clone / "m/.lab").mkdir()
     (clone / "m/.lab/site.yaml").write_text("new\n")
     assert not stamp(clone / "m").dirty
+
+
+def test_a_site_among_the_manifests_that_is_given_with_site_is_not_missing(clone: Path) -> None:
+    (clone / "m/site.yaml").write_text(SITE)
+    commit(clone)
+    read = load([str(clone / "m")], site=str(clone / "m/site.yaml")).seen
+    assert not applying([str(clone / "m")], read).stamp.dirty
 
 
 def test_what_lies_outside_of_the_repository_is_not_of_its_commit(clone: Path, tmp_path: Path) -> None:
@@ -417,7 +425,8 @@ def committed_lab(clone: Path, marks: tuple[Path, Path]) -> Path:
             program.chmod(0o755)
     (clone / "m/hosts.yaml").write_text(
         "apiVersion: vdvs.io/v1\nkind: Host\nmetadata: {name: esxiz10}\nspec: {service: {state: Running}, "
-        f"driver: {{version: {lab.VIB_VERSION}, source: /vmfs/volumes/SHARED-Datastore/{lab.VIB_FILE}}}}}\n"
+        f"driver: {{version: {lab.VIB_VERSION}, source: /vmfs/volumes/SHARED-Datastore/{lab.VIB_FILE}, "
+        f"sha256: {lab.VIB_SHA256}}}}}\n"
     )
     return clone / "m"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +17,11 @@ from reconciler import lab
 from reconciler.checkout import BadSignatureError, Commit, find, verify
 from reconciler.cli.main import cli
 from reconciler.model.errors import UsageError
-from reconciler.wiring import watch
+from reconciler.provenance import UnsignedError
+from reconciler.wiring import watch as wired
+from reconciler.wiring.state import LastUsed
 from reconciler.wiring.watch import Manifests
+from tests.controller.daemon import Daemon
 
 pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen")
 MANIFEST = "apiVersion: vdvs.io/v1\nkind: ConfigDB\nmetadata: {name: shared}\nspec: {datastore: SHARED-Datastore}\n"
@@ -83,7 +87,7 @@ class Signed:
         assert done.exit_code == 2, done.output
         assert done.stdout == ""
         (line,) = done.stderr.splitlines()
-        assert line.startswith("vdvs: --require-signature")
+        assert line.startswith(("vdvs: --require-signature", "vdvs: --site"))
         return line
 
 
@@ -218,9 +222,24 @@ def test_what_a_filter_wrote_is_not_in_the_signed_commit(signed: Signed) -> None
 def test_a_signers_file_that_a_push_can_write(signed: Signed) -> None:
     signed.signers = shutil.copyfile(signed.signers, signed.clone / "signers")
     signed.commit("ann")
-    assert "it is in the repository that it is to judge" in signed.refused()
+    assert "it is in the repository whose commits are to be signed" in signed.refused()
     signed.signers = signed.folder / "none"
     assert "there is no such file" in signed.refused()
+
+
+@pytest.mark.parametrize("option", ["signers", "site"])
+def test_a_link_in_the_repository_leads_to_no_file_of_the_operator(signed: Signed, option: str) -> None:
+    """The next push can lead it elsewhere."""
+    (signed.clone / "outside").symlink_to(signed.folder)
+    setattr(signed, option, signed.clone / "outside" / getattr(signed, option).name)
+    signed.commit("ann")
+    assert "it is in the repository whose commits are to be signed" in signed.refused()
+
+
+def test_a_site_that_a_push_can_write(signed: Signed) -> None:
+    signed.site = shutil.copyfile(signed.site, signed.manifests / "site.yaml")
+    signed.commit("ann")
+    assert "--site" in signed.refused()
 
 
 def test_manifests_without_git(signed: Signed) -> None:
@@ -257,7 +276,7 @@ def test_a_saved_plan_has_its_manifests_in_it(signed: Signed) -> None:
 
 
 def test_a_watch_keeps_the_last_good_commit(signed: Signed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "_GIT_SECONDS", 0.0)
+    monkeypatch.setattr(wired, "_GIT_SECONDS", 0.0)
     manifests = Manifests((str(signed.manifests),), str(signed.site), str(signed.signers))
     assert manifests.load().revision.commit == signed.git("rev-parse", "HEAD")
     signed.edit()
@@ -268,3 +287,98 @@ def test_a_watch_keeps_the_last_good_commit(signed: Signed, monkeypatch: pytest.
         manifests.load()
     signed.commit("ann")
     assert manifests.load().revision.commit == signed.git("rev-parse", "HEAD")
+
+
+class Followed:
+    """A watch with a state folder of its own: `loaded` reads its manifests as one that starts now."""
+
+    def __init__(self, signed: Signed) -> None:
+        self._signed = signed
+        self.file = signed.folder / "state/vdvs/commits/x"
+
+    def loaded(self) -> str | None:
+        signed = self._signed
+        found = Manifests((str(signed.manifests),), str(signed.site), str(signed.signers), used=LastUsed(self.file))
+        return found.load().revision.commit
+
+
+def test_an_older_signed_commit_is_not_brought_back(signed: Signed) -> None:
+    """A watch that starts anew knows which one it used last."""
+    watched, first = Followed(signed), signed.git("rev-parse", "HEAD")
+    assert watched.loaded() == first
+    signed.edit()
+    signed.commit("ann")
+    second = signed.git("rev-parse", "HEAD")
+    assert watched.loaded() == second
+    assert stat.S_IMODE(watched.file.stat().st_mode) == 0o600
+    signed.git("reset", "-q", "--hard", first)
+    for _ in range(2):
+        with pytest.raises(UnsignedError, match=f"{second[:12]}, which was in force before, is not behind it"):
+            watched.loaded()
+    signed.git("commit", "-q", "--allow-empty", "-m", "on the side", "--no-gpg-sign")
+    with pytest.raises(UnsignedError, match="it is not signed"):
+        watched.loaded()
+    signed.git("reset", "-q", "--hard", second)
+    signed.git("-c", f"user.signingKey={signed.folder / 'ann'}", "revert", "--no-edit", "-S", "HEAD")
+    assert watched.loaded() == signed.git("rev-parse", "HEAD")
+    watched.file.unlink()  # as the message says
+    signed.git("reset", "-q", "--hard", first)
+    assert watched.loaded() == first
+
+
+def test_a_merge_follows_both_of_its_parents(signed: Signed) -> None:
+    watched = Followed(signed)
+    watched.loaded()
+    main = signed.git("branch", "--show-current")
+    signed.git("checkout", "-q", "-b", "side")
+    signed.edit()
+    signed.commit(None)
+    signed.git("checkout", "-q", main)
+    (signed.manifests / "o.yaml").write_text(HOST.replace("esxiz10", "esxiz20"))
+    signed.commit("ann")
+    watched.loaded()
+    signed.git("-c", f"user.signingKey={signed.folder / 'ann'}", "merge", "-q", "-S", "--no-edit", "side")
+    assert watched.loaded() == signed.git("rev-parse", "HEAD")
+
+
+def test_a_clone_without_history_cannot_tell_what_is_older(signed: Signed) -> None:
+    watched = Followed(signed)
+    watched.loaded()
+    for _ in range(2):
+        signed.edit()
+        signed.commit("ann")
+    shallow = signed.folder / "shallow"
+    subprocess.run(["git", "clone", "-q", "--depth=1", f"file://{signed.clone}", shallow], check=True)
+    signed.manifests = shallow / "m"
+    with pytest.raises(UnsignedError, match="is not in this clone"):
+        watched.loaded()
+
+
+def test_a_note_of_the_last_commit_that_is_damaged_is_no_leave_to_use_any(signed: Signed) -> None:
+    watched = Followed(signed)
+    watched.loaded()
+    watched.file.write_text("x")
+    with pytest.raises(UsageError, match="remove it to use any"):
+        watched.loaded()
+
+
+def test_a_watch_starts_whatever_was_pushed_and_waits_for_what_is_signed(
+    signed: Signed, watch: Callable[..., Daemon], tmp_path: Path
+) -> None:
+    """Else whoever can push, but not sign, keeps it from starting."""
+    shutil.rmtree(tmp_path / "manifests/.git", ignore_errors=True)
+    shutil.move(tmp_path / "manifests", signed.clone)
+    (tmp_path / "manifests").symlink_to(signed.clone / "manifests")
+    site = shutil.copyfile(tmp_path / "manifests/site.yaml", tmp_path / "operator.yaml")
+    site.write_text(site.read_text().replace("directory: .vdvs-lab", f"directory: {tmp_path}/manifests/.vdvs-lab"))
+    (signed.clone / ".gitignore").write_text(".vdvs-lab\n")
+    signed.commit(None)
+    daemon = watch("--site", str(site), "--require-signature", str(signed.signers))
+    invalid = daemon.next()
+    assert invalid["event"] == "invalid"
+    assert "no manifests are in force: --require-signature: commit" in invalid["message"]
+    assert daemon.named() == ("pass failed", None)
+    signed.commit("ann")
+    assert daemon.named() == ("valid", None)
+    assert daemon.named() == ("pass works", None)
+    assert daemon.end() == 0

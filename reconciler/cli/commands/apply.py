@@ -103,12 +103,16 @@ def _apply(session: Session, output: str, allow_destroy: bool) -> int:
 
     from msgspec.structs import replace
 
+    from reconciler.cli.errors import report
     from reconciler.cli.output import print_outcome
     from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
+    from reconciler.planning.history import not_pruned
 
     started = time.monotonic()
     outcome = session.run(replace(APPLY_AND_DESTROY if allow_destroy else APPLY, objects=session.only))
     if session.only is not None:
         outcome = replace(outcome, objects=tuple(item for item in outcome.objects if item.ref in session.only))
     print_outcome(outcome, session.applying, time.monotonic() - started, output)
+    for left in not_pruned(outcome.before.resolved, outcome.before.observed, session.applying):
+        report(f"note: {left}")
     return exits.of_outcome(outcome)

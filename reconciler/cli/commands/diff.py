@@ -53,6 +53,7 @@ def show(session: Session, output: str) -> int:
     from reconciler.cli.output import emit, paint
     from reconciler.model.plan import REPORT_ONLY
     from reconciler.planning.conditions import remarks
+    from reconciler.planning.history import not_pruned
     from reconciler.render import data
     from reconciler.render.diff import diff_text, header
     from reconciler.render.text import clean
@@ -65,6 +66,6 @@ def show(session: Session, output: str) -> int:
         click.echo(diff_text(chosen, head, paint()), nl=False)
     else:
         emit(data.diff_data(chosen, session.applying), output)
-    for remark in remarks(found):
+    for remark in (*remarks(found), *not_pruned(found.resolved, found.observed, session.applying)):
         click.echo(f"note: {clean(remark)}", err=True)
     return exits.of_diff(chosen)
