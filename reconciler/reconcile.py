@@ -32,6 +32,7 @@ from reconciler.model.ownership import Applying, Kept
 from reconciler.model.plan import APPLY, APPLY_AND_DESTROY, REPORT_ONLY, Plan, Policy, Question, SavedPlan
 from reconciler.model.refs import ObjectRef
 from reconciler.model.state import Desired, Observed, Resolved
+from reconciler.planning.applied import measured
 from reconciler.planning.differ import diff, without_uuid
 from reconciler.planning.host.undeclared import undeclared_hosts
 from reconciler.planning.invalidated import invalidated, only_planned
@@ -117,13 +118,14 @@ async def assess(
     applying: Applying | None = None,
     drawn: dict[ObjectRef, str] | None = None,
     avoid: Iterable[str] = (),
+    takes_back: bool = False,
 ) -> Assessment:
     """Look at the world and compare; write nothing. Hosts are connected to while the inventory is read, and observed
     while vmgroups are looked up.
 
     `applying`: on whose behalf (None: nobody's, so nothing would be recorded). `drawn` remembers the UUIDs of new
     vmgroups from one look to the next; `avoid` names the hosts that wrote, so that a config DB is read back through
-    another. Raises InventoryError when the inventory cannot be read at all.
+    another. `takes_back`: see `Policy`. Raises InventoryError when the inventory cannot be read at all.
     """
     avoid = tuple(avoid)
     (places, resolving), foreseen = await gather_both(_looked_up(desired, world), _foreseen(desired, world, avoid))
@@ -135,7 +137,7 @@ async def assess(
     observed = replace(observed, undeclared_hosts=others, kept=world.books.kept())
     world.memory.observed = observed
     resolved = await resolving
-    return _compared(resolved, observed, world, applying, {} if drawn is None else drawn)
+    return _compared(resolved, observed, world, applying, {} if drawn is None else drawn, takes_back)
 
 
 async def _looked_up(desired: Desired, world: World) -> tuple[Resolved, asyncio.Task[Resolved]]:
@@ -158,25 +160,35 @@ async def _verify(
     world: World,
     applying: Applying | None,
     drawn: dict[ObjectRef, str],
+    takes_back: bool = False,
 ) -> Assessment:
     """Look again at what was written, with the names as they were looked up before, unless vCenter wrote, too."""
     if any(isinstance(action, MaintenanceAction) for step in steps.hosts for action in step.actions):
-        return await assess(desired, world, applying, drawn, _writers(steps))
+        return await assess(desired, world, applying, drawn, _writers(steps), takes_back)
     observed = await observe(done.resolved, world.hosts, world.observer, _writers(steps))
     observed = world.memory.witnesses.carried(observed)  # it was read through another host than the one that wrote
     others = done.observed.undeclared_hosts  # nothing was written there
     observed = replace(observed, undeclared_hosts=others, kept=world.books.kept())
-    return _compared(done.resolved, observed, world, applying, drawn)
+    return _compared(done.resolved, observed, world, applying, drawn, takes_back)
 
 
 def _compared(
-    resolved: Resolved, observed: Observed, world: World, applying: Applying | None, drawn: dict[ObjectRef, str]
+    resolved: Resolved,
+    observed: Observed,
+    world: World,
+    applying: Applying | None,
+    drawn: dict[ObjectRef, str],
+    takes_back: bool,
 ) -> Assessment:
     for ref in without_uuid(resolved, observed):
         if ref not in drawn:
             drawn[ref] = world.new_uuid()
-    compare = partial(diff, resolved, observed, drawn, applying)
-    found = world.memory.diff((resolved, observed, dict(drawn), applying), compare)
+
+    def compare() -> Diff:
+        found = diff(resolved, observed, drawn, applying)
+        return measured(found, resolved, observed, drawn) if takes_back else found
+
+    found = world.memory.diff((resolved, observed, dict(drawn), applying, takes_back), compare)
     return Assessment(resolved, observed, found, world.clock.now())
 
 
@@ -191,7 +203,8 @@ async def reconcile(desired: Desired, world: World, policy: Policy, applying: Ap
     most. Raises InventoryError when the inventory cannot be read at all; everything else is a fact of one object.
     """
     drawn: dict[ObjectRef, str] = {}
-    before = now = await assess(desired, world, applying, drawn)
+    takes_back = policy.takes_back
+    before = now = await assess(desired, world, applying, drawn, takes_back=takes_back)
     steps = _planned(now, policy, applying)
     if steps.empty:
         if policy.risks:
@@ -207,10 +220,10 @@ async def reconcile(desired: Desired, world: World, policy: Policy, applying: Ap
         done = await _execute(steps, now, world, applying, _how(policy, applying))
         backups += done.backups
         if rounds == _REPLANS or not _goes_on(steps, done):
-            now, results = await _verify(steps, desired, now, world, applying, drawn), done.results
+            now, results = await _verify(steps, desired, now, world, applying, drawn, takes_back), done.results
             world.books.end(results, done.backups, now)
             break
-        now = await assess(desired, world, applying, drawn, _writers(steps))
+        now = await assess(desired, world, applying, drawn, _writers(steps), takes_back)
         world.books.end(done.results, done.backups, now)
         steps = _planned(now, policy, applying)
         rounds += 1

@@ -32,7 +32,7 @@ def verdicts(before: Diff, plan: Plan, results: Iterable[ActionResult], after: D
     found = [
         _claimed(_verdict(change, withheld.pop(change.ref, None), failures.get(change.ref), later), change, recorded)
         if (part := _only_taken_back(change, written, withheld)) is None
-        else _taken_back(part, withheld.pop(change.ref, change.reason), failures.get(change.ref), later)
+        else _taken_back(change, part, withheld.pop(change.ref, change.reason), failures.get(change.ref), later)
         for change in before.changes
         if change.op is not Op.UNMANAGED
     ]
@@ -65,14 +65,16 @@ def _only_taken_back(change: Change, written: Set[ObjectRef], withheld: Mapping[
 
 
 def _taken_back(
-    part: Change, waits: str, failure: ActionResult | None, later: Mapping[ObjectRef, Change]
+    change: Change, part: Change, waits: str, failure: ActionResult | None, later: Mapping[ObjectRef, Change]
 ) -> ObjectResult:
     """The result where only what was added was taken back, and the rest `waits`: its `fields` are those written."""
     now = later.get(part.ref)
     if failure is not None:
         return ObjectResult(part.ref, Status.FAILED, failure.message)
     if now is not None and now.op is Op.KEEP:
-        return ObjectResult(part.ref, Status.CONFIGURED, "", part.fields, part.rights)
+        unapplied = change.taking_back is not None and change.taking_back.applied
+        detail = f"what was added is taken back; {waits}" if unapplied else ""
+        return ObjectResult(part.ref, Status.CONFIGURED, detail, part.fields, part.rights)
     if now is None or now.op is Op.UNKNOWN or now.alone == part:
         doubt = "no second look confirms it" if now is None else _remaining(now)
         return ObjectResult(part.ref, Status.FAILED, f"written, but read back otherwise: {doubt}")

@@ -14,7 +14,7 @@ from reconciler import private
 from reconciler.model.errors import UsageError, VdvsError
 from reconciler.model.ownership import Kept
 
-VERSION: Final = 1
+VERSION: Final = 2  # files of version 1 do not say what was declared
 _log = logging.getLogger(__name__)
 
 
@@ -79,7 +79,11 @@ def _merged(there: Kept | None, before: Kept | None, now: Kept) -> Kept:
             del records[name]
         else:
             records[name] = new
-    return replace(there, records=records)
+    declared = {name: one for name, one in there.declared.items() if name in records}
+    for name, one in now.declared.items():
+        if one != before.declared.get(name) and name in records and one.digest == records[name].digest:
+            declared[name] = one
+    return replace(there, records=records, declared=declared)
 
 
 def _decoded(file: Path) -> Mapping[str, Kept]:
@@ -90,7 +94,7 @@ def _decoded(file: Path) -> Mapping[str, Kept]:
         found = json.decode(content, type=_File)
     except (DecodeError, RecursionError) as error:
         raise UsageError(f"{file} is damaged ({error}): remove it, and it is made anew") from error
-    if found.version != VERSION:
+    if found.version > VERSION:
         raise UsageError(f"{file} is of a newer vdvs (version {found.version}): use that one")
     return found.config_dbs
 

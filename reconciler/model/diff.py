@@ -92,12 +92,14 @@ class RightsChange(Strict, frozen=True):
 
 
 class Part(Strict, frozen=True):
-    """A part of a change that can be made alone: see `Change.taking_back`."""
+    """A part of a change that can be made alone: see `Change.taking_back`. `applied`: it is measured by what was
+    applied last, not by the manifest, which is not applied yet."""
 
     reason: str
     fields: tuple[FieldChange, ...]
     actions: tuple[Action, ...]
     rights: tuple[RightsChange, ...] = ()
+    applied: bool = False
 
 
 class Change(Strict, frozen=True):

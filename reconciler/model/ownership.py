@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
+from msgspec import field
+
 from reconciler.model.base import Step, Strict
+from reconciler.model.kinds.host import Presence
+from reconciler.model.kinds.vmgroup import ResolvedVMGroup
 
 _SHORT: Final = 7  # characters of a commit that people need
 
@@ -83,12 +87,22 @@ class Record(Strict, frozen=True):
         return f"{self.commit[:_SHORT]}{'-dirty' if self.dirty else ''}" if self.commit else ""
 
 
+class Declared(Strict, frozen=True):
+    """What the manifest with this digest declares that vDVS grants rights by: a vmgroup; of a config DB, whether it has
+    a `_DEFAULT` (None: left alone)."""
+
+    digest: str
+    vmgroup: ResolvedVMGroup | None = None
+    default_vmgroup: Presence | None = None
+
+
 class Kept(Strict, frozen=True):
     """What this side keeps of applies to one config DB, by object: the last apply that it made or that corresponded to
-    the manifests here. `location`: of the config DB."""
+    the manifests here, and what that `declared`, where it is known. `location`: of the config DB."""
 
     location: str
     records: Mapping[str, Record]
+    declared: Mapping[str, Declared] = field(default_factory=dict)
 
 
 class RecordObject(Step, frozen=True):

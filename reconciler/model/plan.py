@@ -37,6 +37,12 @@ class Policy(Strict, frozen=True):
     most: int | None = None
     annotations: bool = False
 
+    @property
+    def takes_back(self) -> bool:
+        """Whether what was added to what was applied last goes, also where the manifest is not applied yet. Where new
+        manifests may widen, they say what may stay."""
+        return Risk.RESTRICTS in self.risks and Risk.WIDENS not in self.risks and not self.config_db_lifecycle
+
 
 HEALING = frozenset({Risk.SAFE, Risk.RESTRICTS})
 

@@ -69,8 +69,10 @@ def permit(
 
 def _taking_back(change: Change, policy: Policy, not_applied: Mapping[ObjectRef, str]) -> Change | None:
     """The part of a change that whoever heals may make alone. `vdvs apply` shows and asks for the whole."""
-    part = change.alone
-    if part is None or policy.config_db_lifecycle or _refusal(part, policy, not_applied) is not None:
+    part, waiting = change.alone, not_applied
+    if change.taking_back is not None and change.taking_back.applied:
+        waiting = {}
+    if part is None or policy.config_db_lifecycle or _refusal(part, policy, waiting) is not None:
         return None
     return part
 
@@ -90,6 +92,8 @@ def _refusal(change: Change, policy: Policy, not_applied: Mapping[ObjectRef, str
     new_too = change.risk in policy.risks - policy.only_applied
     if policy.only_applied and not new_too and change.ref in not_applied and not _only_recovers(change):
         return f"{not_applied[change.ref]}; `vdvs apply` carries it out"
+    if change.taking_back is not None and change.taking_back.applied and not policy.config_db_lifecycle:
+        return "what was added to what was applied last is taken back first"
     if _creates_db(change) and not policy.config_db_lifecycle:
         return "a config DB is made only by `vdvs apply`"
     if upgrades_db(change) and not policy.config_db_lifecycle:

@@ -5,7 +5,7 @@ Source: docs/domain.md#who-applied-what
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from reconciler.model.diff import Op
 from reconciler.model.kinds.configdb import ResolvedConfigDB
 from reconciler.model.outcome import ActionResult, Assessment
-from reconciler.model.ownership import Kept, Record, RecordObject, Stamp
+from reconciler.model.ownership import Declared, Kept, Record, RecordObject, Stamp
 from reconciler.model.plan import DBPlan, Plan
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.planning.kinds import places
@@ -37,7 +37,8 @@ def written(found: Assessment, steps: Plan, results: Iterable[ActionResult], now
                 db = databases[step.ref]
                 uids = {record.uid for record in news.values()} - {None}
                 before = {name: own for name, own in kept_at(db, kept).items() if own.uid not in uids}
-                kept[step.ref.name] = Kept(str(db.location), {**before, **news})
+                now_declared = _declared(found, db, {**before, **news}, lambda ref, _: ref not in failed)
+                kept[step.ref.name] = Kept(str(db.location), {**before, **news}, now_declared)
     return kept
 
 
@@ -61,11 +62,41 @@ def learned(found: Assessment) -> Mapping[str, Kept]:
             placed.setdefault(place.db, []).append((ref, place.name))
     kept = dict(observed.kept)
     for db in resolved.config_dbs:
-        here = kept_at(db, observed.kept)
         now = _learned(db, found, placed.get(db.ref, []), in_sync)
-        if now is not None and (now != here or (now and not here)):
-            kept[db.ref.name] = Kept(str(db.location), now)
+        if now is not None:
+            declared = _declared(found, db, now, lambda ref, last: last is None or ref in in_sync)
+            news = Kept(str(db.location), now, declared)
+            if now != kept_at(db, observed.kept) or (now and news != kept.get(db.ref.name)):
+                kept[db.ref.name] = news
     return kept
+
+
+def _declared(
+    found: Assessment,
+    db: ResolvedConfigDB,
+    records: Mapping[str, Record],
+    current: Callable[[ObjectRef, Declared | None], bool],
+) -> dict[str, Declared]:
+    """Return what the applies in `records` declared. Where the manifest here is the one that was applied, it says so,
+    if it is `current` (given what is known already): names are looked up anew in each pass. One that asks to be left
+    alone is not kept.
+    """
+    resolved, kept = found.resolved, found.observed.kept.get(db.ref.name)
+    before = kept.declared if kept is not None else {}
+    declared = {name: last for name, own in records.items() if (last := before.get(name)) and last.digest == own.digest}
+    alone = {asked.ref for asked in resolved.treatments}
+    groups = [group for group in resolved.vmgroups if group.config_db == db.ref]
+    news = [(db.ref, object_name(db.ref.kind, db.ref.name), Declared("", default_vmgroup=db.default_vmgroup))]
+    news += [(group.ref, object_name(group.ref.kind, group.name), Declared("", vmgroup=group)) for group in groups]
+    for ref, name, new in news:
+        own, digest = records.get(name), resolved.digests.get(ref)
+        if own is None or own.digest != digest:
+            continue
+        if ref in alone:
+            declared.pop(name, None)
+        elif current(ref, declared.get(name)):
+            declared[name] = replace(new, digest=digest)
+    return declared
 
 
 def _learned(
@@ -78,7 +109,8 @@ def _learned(
         return None
     there = {object_name(Kind.VMGROUP, row.name) for row in seen.tenants}
     there |= known.by_object.keys() | {name for _, name in placed}
-    now = {name: own for name, own in known.kept.items() if name in there}
+    uuids = {row.id for row in seen.tenants}
+    now = {name: own for name, own in known.kept.items() if name in there or own.uid in uuids}
     for ref, name in placed:
         record, own, digest = known.by_object.get(name), known.kept.get(name), found.resolved.digests.get(ref)
         if record is None or record.digest != digest or (own is not None and own.digest == digest):

@@ -9,6 +9,7 @@ from hypothesis import assume, given, note
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from reconciler.model import plan as plans
 from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.kinds.configdb import DBState, ResolvedConfigDB, Schema, Unmanaged
 from reconciler.model.kinds.host import HostSpec, LeaveOwnDB, ObservedHost, Presence, ReplaceDriver, ResolvedHost
@@ -21,22 +22,24 @@ from reconciler.model.kinds.vmgroup import (
     TenantRow,
     VMRow,
 )
-from reconciler.model.ownership import ForgetObject, RecordObject
+from reconciler.model.ownership import Declared, ForgetObject, Kept, Record, RecordObject
 from reconciler.model.plan import REPORT_ONLY, Plan
 from reconciler.model.refs import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, Kind, Location, ObjectRef, own_location
-from reconciler.model.state import Resolved
+from reconciler.model.state import Desired, Observed, Resolved
+from reconciler.planning.applied import measured
 from reconciler.planning.configdb.old_schema import is_old, lifted
 from reconciler.planning.differ import diff, without_uuid
 from reconciler.planning.planner import plan
 from reconciler.planning.resolve import resolve
 from reconciler.planning.rights.decision import Lookup, Request, Right, decide
+from reconciler.planning.rights.meet import exceeds
 from reconciler.planning.scope import incomplete
 from reconciler.planning.vmgroup.state import VMGroupState, default_vmgroup, normalised, observed_states
 from tests.planning import compact
 from tests.planning.golden import HEAL
 from tests.planning.interpreter import Rows, Site
 from tests.planning.shown import shown_diff, shown_plan
-from tests.planning.worlds import HOSTS, STORES, URLS, VMS, World, databases, inventories, shuffled, worlds
+from tests.planning.worlds import HOSTS, STORES, URLS, VMS, World, databases, desires, inventories, shuffled, worlds
 
 WRITABLE = (Op.CREATE, Op.UPDATE, Op.DELETE)
 RECORDING = (RecordObject, ForgetObject)
@@ -289,6 +292,57 @@ def test_healing_leaves_nothing_that_was_added(world: World) -> None:
         now = next((later for later in again.changes if later.ref == change.ref), None)
         if change.adds is not None and change.ref in written and now is not None:
             assert now.adds is None or now.adds.actions != change.adds.actions, shown_diff(again)
+
+
+@given(worlds(), desires())
+def test_what_is_pushed_neither_grants_anything_nor_keeps_what_was_added(world: World, pushed: Desired) -> None:
+    """Manifests were applied, others are there now, and whoever heals takes back what exceeds those that were."""
+    assume(not any(is_old(db) for db in world.observed.config_dbs.values()))  # nothing is written there
+    world = replace(world, policy=plans.HEAL, applying=None, observed=replace(world.observed, kept=kept(world)))
+    resolved = resolve(pushed, world.inventory)
+    fresh = {ref: f"fresh-{ref.name}" for ref in without_uuid(resolved, world.observed)}
+
+    def healing(observed: Observed) -> tuple[Diff, Plan]:
+        found = measured(diff(resolved, observed, fresh), resolved, observed, fresh)
+        return found, plan(found, resolved, observed, plans.HEAL)
+
+    found, steps = healing(world.observed)
+    assume(not steps.moves and not any(step.recover for step in steps.config_dbs))
+    note(shown_diff(found) + shown_plan(steps))
+    parts = {change.ref: part for change in found.changes if (part := change.taking_back) and part.applied}
+    site = carried_out(world, steps)
+    again, _ = healing(replace(site.observed(), kept=world.observed.kept))
+    withheld = {held.ref for held in steps.withheld}
+    written = {action.ref for step in steps.config_dbs for action in step.actions}
+    assert all(ref in written or ref in withheld for ref in parts)
+    for change in again.changes:
+        part = change.taking_back
+        assert (
+            part is None or not part.applied or change.ref not in written or part.actions != parts[change.ref].actions
+        )
+    for path, before in world.observed.config_dbs.items():
+        then, now = observed_states(before), observed_states(site.dbs[path].observed())
+        for uuid, state in now.items():
+            pending = any(ref.name.rpartition("/")[2] == state.name for ref in parts)
+            if pending and uuid in then and exceeds(state, then[uuid]):  # a right may depend on where a VM lies
+                assert not exceeds(state, declared(world, path, state))
+
+
+def kept(world: World) -> dict[str, Kept]:
+    """What this side keeps where the manifests of the world were applied, and had another digest than any now."""
+    found = {}
+    resolved = resolve(world.desired, world.inventory)
+    for db in resolved.config_dbs:
+        rows = {row.name: row.id for row in world.observed.config_dbs[db.location].tenants}
+        groups = {group.name: group for group in resolved.vmgroups if group.config_db == db.ref}
+        declared = {f"vmgroup/{name}": Declared("m0", vmgroup=groups[name]) for name in groups.keys() & rows.keys()}
+        declared[f"configdb/{db.ref.name}"] = Declared("m0", default_vmgroup=db.default_vmgroup)
+        uids = {f"vmgroup/{name}": uid for name, uid in rows.items()}
+        records = {
+            n: Record(n, uids.get(n), "", "m0", None, False, "ann@ws", None, "", claimed=False) for n in declared
+        }
+        found[db.ref.name] = Kept(str(db.location), records, declared)
+    return found
 
 
 @given(worlds())

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reconciler.controller.transitions import transitions
+from reconciler.loader import load
 from reconciler.model.base import Risk
 from reconciler.model.diff import Op
+from reconciler.model.events import EventKind
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.plan import HEAL
 from reconciler.planning.conditions import conditions
+from tests.controller.daemon import Daemon, execute
 from tests.e2e.site import SEED, SERVICE, VIB, LabSite
 
 TEAM = Applying("team", Stamp("ann@ws"))
@@ -163,6 +169,161 @@ class TestWhatCannotBeWorkedOut:
         assert change.held == ("VM photon-01 is also claimed by vmgroup/thief",)
 
 
+PUSHED = {
+    "a description": SEED.replace("name: MYVMGROUP", "name: MYVMGROUP\n  description: better"),
+    "a label": SEED.replace("{name: myvmgroup}", "{name: myvmgroup, labels: {tier: gold}}"),
+    "a limit that is 1 MB lower": SEED.replace("5GB", "5119MB"),
+    "a limit that is higher": SEED.replace("200MB", "300MB"),
+    "the very rows": SEED.replace("volumeMaxSize: 200MB, volumeTotalSize: 5GB", "volumeTotalSize: 5GB"),
+    "of the config DB only": SEED.replace("mode: MultiNode", "mode: MultiNode, backups: {keep: 7}"),
+    "a config DB with a _DEFAULT": SEED.replace("Absent", "Present"),
+    "nothing that can be looked up": SEED.replace("defaultDatastore: SHARED", "defaultDatastore: no").replace(
+        "SHARED-Datastore, allow", "no-Datastore, allow"
+    ),
+    "another name": SEED.replace("name: MYVMGROUP", "name: OTHER"),
+    "another name, and the earlier one": SEED.replace("name: MYVMGROUP", "name: OTHER\n  previousNames: [MYVMGROUP]"),
+    "a wrong uuid": SEED.replace("name: MYVMGROUP", f"name: MYVMGROUP\n  uuid: {THEIRS}"),
+    "a VM that nobody knows": SEED.replace("photon-02]", "photon-02, ghost]"),
+    "no vmgroup": SEED.rpartition("---")[0],
+    "no list of VMs": SEED.replace("  vms: [photon-01, photon-02]\n", ""),
+    "more VMs": SEED.replace("photon-02]", "photon-02, photon-03]"),
+    "that nothing be healed": SEED.replace(
+        "{name: myvmgroup}", "{name: myvmgroup, annotations: {vdvs.io/reconcile: disabled}}"
+    ).replace("5GB", "5119MB"),
+}
+WIDENED = {
+    "a lifted limit": "UPDATE privileges SET max_volume_size = 0 WHERE max_volume_size = 200",
+    "a member": "INSERT INTO vms SELECT '{uuid}', id, 'photon-03' FROM tenants WHERE name = 'MYVMGROUP'",
+    "a row": "INSERT INTO privileges SELECT id, '_ALL_DS://', 1, 0, 0 FROM tenants WHERE name = 'MYVMGROUP'",
+    "_DEFAULT": f"INSERT INTO tenants VALUES ('{THEIRS}', '_DEFAULT', '', '_ALL_DS://')",
+}
+ROWS = (
+    "SELECT name, datastore_url, allow_create, max_volume_size, usage_quota"
+    " FROM tenants JOIN privileges ON id = tenant_id"
+)
+
+
+def granted(site: LabSite) -> tuple[list[Any], list[Any], list[Any]]:
+    return site.sql(ROWS), site.sql("SELECT vm_id FROM vms ORDER BY 1"), site.sql("SELECT name FROM tenants")
+
+
+class TestAManifestThatIsNotAppliedYet:
+    """Who may push, but not apply, makes the manifest another one than what was applied, and widens the config DB."""
+
+    @pytest.mark.parametrize("pushed", PUSHED)
+    def test_what_was_added_to_what_was_applied_is_taken_back(self, site: LabSite, pushed: str) -> None:
+        applied = granted(site)
+        site.write(PUSHED[pushed])
+        uuid = next(vm["uuid"] for vm in inventory(site)["vms"] if vm["name"] == "photon-03")
+        for widened in WIDENED.values():
+            site.sql(widened.replace("{uuid}", uuid))
+            assert granted(site) != applied
+            site.reconcile(HEAL)
+            assert granted(site) == applied, widened
+
+    def test_another_manifest_that_takes_its_uuid_hides_nothing(self, site: LabSite) -> None:
+        applied = granted(site)
+        ((uuid,),) = site.sql("SELECT id FROM tenants")
+        site.write(SEED + site.vmgroup("twin").replace("vms: []", f"vms: [], uuid: {uuid}"))
+        site.sql(WIDENED["a lifted limit"])
+        site.reconcile(HEAL)
+        assert granted(site) == applied
+
+    def test_a_vmgroup_that_was_made_anew_under_its_name(self, site: LabSite) -> None:
+        site.write(PUSHED["a description"])
+        site.sql("UPDATE privileges SET tenant_id = ?, max_volume_size = 0", THEIRS)
+        site.sql("UPDATE tenants SET id = ?", THEIRS)
+        site.reconcile(HEAL)
+        assert site.sql(LIMITS) == [(1, 200, 5120)]
+
+    def test_a_limit_that_the_pending_manifest_lowers_stays_as_applied(self, site: LabSite) -> None:
+        site.write(SEED.replace("5GB", "3GB"))
+        site.reconcile(HEAL)
+        assert site.sql(LIMITS) == [(1, 200, 5120)]
+
+    def test_it_is_told_that_the_manifest_waits_and_what_was_taken_back(self, site: LabSite) -> None:
+        site.write(PUSHED["a limit that is higher"])
+        site.sql(WIDENED["a lifted limit"])
+        done = site.reconcile(HEAL)
+        change = next(each for each in done.before.diff.changes if str(each.ref) == "vmgroup/MYVMGROUP")
+        assert change.reason == "its manifest is not applied yet, and it grants more than what was applied last"
+        events, _ = transitions({}, done, healing=True)
+        told = [(event.kind, event.message) for event in events if str(event.ref) == "vmgroup/MYVMGROUP"]
+        assert told[1:] == [
+            (EventKind.HEALED, "what was added is taken back (access[SHARED-Datastore].volumeMaxSize); the rest waits"),
+            (EventKind.BLOCKED, "not healed: its manifest is not what was applied last; `vdvs apply` carries it out"),
+            (EventKind.DRIFTED, "differs from its manifest"),
+        ]
+
+    def test_an_apply_of_it_is_not_hindered(self, site: LabSite) -> None:
+        site.write(PUSHED["a limit that is higher"])
+        site.sql(WIDENED["a lifted limit"])
+        site.reconcile(applying=TEAM)
+        assert site.sql(LIMITS) == [(1, 300, 5120)]
+        site.reconcile(HEAL)
+        assert site.sql(LIMITS) == [(1, 300, 5120)]
+
+    def test_an_apply_of_it_from_another_machine_stands(
+        self, site: LabSite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "watcher"))
+        site.reconcile(HEAL)
+        site.write(PUSHED["a limit that is higher"].replace("photon-02]", "photon-02, photon-03]"))
+        site.reconcile(HEAL)
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "ci"))
+        site.reconcile(applying=TEAM)
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "watcher"))
+        site.reconcile(HEAL)
+        assert (site.sql(LIMITS), len(site.sql(MEMBERS))) == ([(1, 300, 5120)], 3)
+        site.sql(WIDENED["a lifted limit"].replace("200", "300"))
+        site.reconcile(HEAL)
+        assert site.sql(LIMITS) == [(1, 300, 5120)]
+
+    def test_a_forged_record_of_it_gives_no_more_than_it_says(self, site: LabSite) -> None:
+        site.write(PUSHED["a description"])
+        digest = next(str(d) for ref, d in load([str(site.manifests)]).desired.digests if "MYVMGROUP" in str(ref))
+        site.sql("UPDATE vdvs_objects SET digest = ? WHERE object = 'vmgroup/MYVMGROUP'", digest)
+        site.sql(WIDENED["a lifted limit"])
+        site.reconcile(HEAL)
+        assert site.sql(LIMITS) == [(1, 200, 5120)]
+
+    def test_what_was_left_alone_when_it_was_applied_is_left_alone(self, site: LabSite) -> None:
+        site.write(TestWhoSilences.ASKING)
+        site.reconcile(applying=TEAM)
+        site.write(TestWhoSilences.ASKING.replace("5GB", "3GB"))
+        site.sql(WIDENED["a lifted limit"])
+        site.reconcile(HEAL)
+        assert site.sql(LIMITS) == [(1, 0, 5120)]
+
+    def test_a_vmgroup_that_another_set_applied_since_is_theirs(
+        self, site: LabSite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        here = os.environ["XDG_STATE_HOME"]
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "theirs"))
+        site.write(PUSHED["a limit that is higher"])
+        site.reconcile(applying=Applying("theirs", Stamp("bob@ws")))
+        monkeypatch.setenv("XDG_STATE_HOME", here)
+        site.write(PUSHED["no vmgroup"])
+        site.reconcile(HEAL)
+        assert site.sql(LIMITS) == [(1, 300, 5120)]
+
+    def test_a_file_of_an_earlier_version_goes_on_working(self, site: LabSite) -> None:
+        (file,) = Path(os.environ["XDG_STATE_HOME"]).glob("vdvs/applied/*.json")
+        old = json.loads(file.read_text())
+        old["vdvsApplied"] = 1
+        for kept in old["configDBs"].values():
+            assert kept.pop("declared")
+        file.write_text(json.dumps(old))
+        site.write(PUSHED["a description"])
+        site.sql(WIDENED["a lifted limit"])
+        result = next(each for each in site.reconcile(HEAL).objects if str(each.ref) == "vmgroup/MYVMGROUP")
+        assert (result.status, site.sql(LIMITS)) == ("blocked", [(1, 0, 5120)])
+        site.write(SEED)
+        site.reconcile(HEAL)
+        assert json.loads(file.read_text())["configDBs"]["shared"]["declared"]
+        assert site.sql(LIMITS) == [(1, 200, 5120)]
+
+
 class TestWhoSilences:
     ASKING = SEED.replace("{name: myvmgroup}", "{name: myvmgroup, annotations: {vdvs.io/reconcile: disabled}}")
 
@@ -180,3 +341,26 @@ class TestWhoSilences:
         assert site.sql(LIMITS) == [(1, 0, 5120)]
         told = [(each.status, each.reason) for each in conditions(found) if each.type == "Watched"]
         assert told == [("False", "Disabled")]
+
+
+def test_a_running_watch_and_one_that_is_started_again_take_it_back(watch: Callable[..., Daemon]) -> None:
+    """The manifest is pushed and the config DB widened below a running watch, and again while none runs."""
+    manifest = next(path for path in Path("manifests").rglob("*.yaml") if "volumeTotalSize" in path.read_text())
+    daemon = watch("--heal")
+    daemon.passes(1)
+    manifest.write_text(manifest.read_text().replace("volumeTotalSize: 5GB", "volumeTotalSize: 4GB"))
+    while daemon.named() != ("drifted", "vmgroup/MYVMGROUP"):
+        pass
+    execute("UPDATE privileges SET usage_quota = 0")
+    assert "what was added is taken back" in healed(daemon)
+    assert daemon.end() == 0
+    execute("UPDATE privileges SET usage_quota = 0")
+    again = watch("--heal")
+    assert "what was added is taken back" in healed(again)
+    assert again.end() == 0
+
+
+def healed(daemon: Daemon) -> str:
+    while (event := daemon.next())["event"] != "healed":
+        assert event["event"] != "exposed"
+    return str(event["message"])
