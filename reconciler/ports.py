@@ -156,6 +156,14 @@ class Books(Protocol):
         """Return what is kept, by name of the ConfigDB: the same object while it is unchanged."""
         ...
 
+    def looks(self) -> int:
+        """Return how many runs have looked at the site. Raises nothing: 0 where it is not known."""
+        ...
+
+    def count_looks(self, number: int) -> None:
+        """Keep that number. Raises nothing."""
+        ...
+
     def keep(self, before: Mapping[str, Kept], now: Mapping[str, Kept]) -> None:
         """Keep what differs between the two, and all that others kept meanwhile. Raises nothing."""
         ...

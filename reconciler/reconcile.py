@@ -86,6 +86,13 @@ class NoBooks:
         """See `ports.Books`."""
         return self._kept
 
+    def looks(self) -> int:
+        """See `ports.Books`."""
+        return 0
+
+    def count_looks(self, _number: int) -> None:
+        """See `ports.Books`."""
+
     def keep(self, _before: Mapping[str, Kept], now: Mapping[str, Kept]) -> None:
         """See `ports.Books`."""
         self._kept = now
@@ -128,12 +135,13 @@ async def assess(
     another. `takes_back`: see `Policy`. Raises InventoryError when the inventory cannot be read at all.
     """
     avoid = tuple(avoid)
+    turn = world.memory.witnesses.turn(world.books)
     (places, resolving), foreseen = await gather_both(_looked_up(desired, world), _foreseen(desired, world, avoid))
     observed, others = await gather_both(
-        observe(places, world.hosts, world.observer, avoid, foreseen),
+        observe(places, world.hosts, world.observer, avoid, foreseen, turn=turn),
         observe_undeclared_hosts(undeclared_hosts(desired, places.inventory), world.hosts),
     )
-    observed = await world.memory.witnesses.confirm(places, observed, world.hosts)
+    observed = await world.memory.witnesses.confirm(places, observed, world.hosts, world.books)
     observed = replace(observed, undeclared_hosts=others, kept=world.books.kept())
     world.memory.observed = observed
     resolved = await resolving

@@ -39,12 +39,14 @@ async def observe(
     avoid: Iterable[str] = (),
     foreseen: Prefetched | None = None,
     files: WantedFiles | None = None,
+    turn: int = 0,
 ) -> Observed:
     """Observe all declared hosts, and the config DBs and datastores that they mount.
 
     A host that fails becomes UnreachableHost, and its readings move to the next host. Hosts in `avoid` read a config
     DB only if no other can: a commit is best verified through a host that did not make it. `foreseen` answers are not
-    requested again. `files`: which files to read (None: those that are declared).
+    requested again. `files`: which files to read (None: those that are declared). `turn`: how far the order of hosts is
+    rotated, so that runs do not always believe the same one.
     """
     files = wanted_files(resolved) if files is None else files
     answered = dict(foreseen or {})
@@ -52,7 +54,7 @@ async def observe(
     seen: dict[str, ObservedHost | UnreachableHost] = {}
     databases: dict[Location, ObservedConfigDB] = {}
     datastores: dict[str, ObservedDatastore] = {}
-    pending = _readings(resolved, frozenset(avoid))
+    pending = _readings(resolved, frozenset(avoid), turn)
     undeclared: dict[Location, tuple[str, ...]] = {}
     looked_back = False
     while pending or len(seen) < len(by_name) or not looked_back:
@@ -77,7 +79,7 @@ async def observe(
     return Observed(seen, databases, datastores)
 
 
-def _readings(resolved: Resolved, avoid: frozenset[str]) -> list[_Reading]:
+def _readings(resolved: Resolved, avoid: frozenset[str], turn: int) -> list[_Reading]:
     names = {host.ref.name: host for host in resolved.hosts}
     readings = []
     for db in resolved.config_dbs:
@@ -86,13 +88,18 @@ def _readings(resolved: Resolved, avoid: frozenset[str]) -> list[_Reading]:
             continue
         able = [name for name in db.hosts if name in names and _mounts(names[name], db.datastore)]
         others = [name for name in names if name not in db.hosts and _mounts(names[name], db.datastore)]
-        ranked = sorted(able, key=lambda name: name in avoid) + others
+        ranked = sorted(_rotated(able, turn), key=lambda name: name in avoid) + others
         readings.append(_Reading(db.location, tuple(ranked)))
     for datastore in resolved.inventory.datastores:
-        mounting = tuple(name for name in names if _mounts(names[name], datastore))
+        mounting = [name for name in names if _mounts(names[name], datastore)]
         if mounting:
-            readings.append(_Reading(datastore.url, mounting))
+            readings.append(_Reading(datastore.url, tuple(_rotated(mounting, turn))))
     return readings
+
+
+def _rotated(names: list[str], turn: int) -> list[str]:
+    start = turn % len(names) if names else 0
+    return names[start:] + names[:start]
 
 
 def _earlier(

@@ -18,7 +18,7 @@ from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
 from reconciler.model.kinds.host import ObservedHost, ResolvedHost
 from reconciler.model.refs import Location
 from reconciler.model.state import Observed, Resolved
-from reconciler.ports import HostAgent, Hosts, Question
+from reconciler.ports import Books, HostAgent, Hosts, Question
 
 EVERY = 10  # looks
 DISPUTED = "Disputed"
@@ -29,37 +29,54 @@ _MOST_ASKED = 3  # hosts, until one can read it
 
 
 class Witnesses:
-    """Which look it is, and what the last one that was confirmed has shown."""
+    """Which look it is, and what the last one that was confirmed has shown. Looks of one run are counted on from the
+    number of the runs before it."""
 
     def __init__(self) -> None:
+        self._turn: int | None = None
         self._looks = 0
         self._alone: frozenset[Location] = frozenset()
         self._disputed: frozenset[Location] = frozenset()
 
-    async def confirm(self, resolved: Resolved, observed: Observed, hosts: Hosts) -> Observed:
+    def turn(self, books: Books) -> int:
+        """Return how many runs looked at the site before this one."""
+        if self._turn is None:
+            self._turn = self._looks = books.looks()
+        return self._turn
+
+    async def confirm(self, resolved: Resolved, observed: Observed, hosts: Hosts, books: Books) -> Observed:
         """Compare each shared config DB with what another host reads, at every tenth look, and at every look while two
-        hosts disagree. Two that disagree make it unknown; one that nobody else could read is marked.
+        hosts disagree. Two that disagree make it unknown; one that nobody else can read is marked.
         """
+        before = self.turn(books)
+        first = self._looks == before
         number, due = divmod(self._looks, EVERY)
         self._looks += 1
-        if due and not self._disputed:
-            return self.carried(observed)
         by_name = {host.ref.name: host for host in resolved.hosts}
-
-        async def one(place: Location, datastore: Datastore) -> tuple[Location, ObservedConfigDB]:
-            seen = observed.config_dbs[place]
-            able = _able(datastore, by_name, observed, seen.read_from)
-            turn = number % len(able) if able else 0
-            agents = [(name, hosts.agent(name, by_name[name].address)) for name in (*able[turn:], *able[:turn])]
-            reader = hosts.agent(str(seen.read_from), by_name[str(seen.read_from)].address)
-            return place, await _confirmed(seen, reader, agents[:_MOST_ASKED])
-
         shared = [(db.location, db.datastore) for db in resolved.config_dbs if db.datastore is not None]
-        wanted = [(place, datastore) for place, datastore in shared if _says_something(observed.config_dbs[place])]
-        found = dict(await gather_all(one(place, datastore) for place, datastore in wanted))
-        self._alone = frozenset(place for place, db in found.items() if db.unconfirmed)
-        self._disputed = frozenset(place for place, db in found.items() if db.reason == DISPUTED)
-        return replace(observed, config_dbs={**observed.config_dbs, **found})
+        able = {
+            place: _able(datastore, by_name, observed, observed.config_dbs[place].read_from)
+            for place, datastore in shared
+            if _says_something(observed.config_dbs[place])
+        }
+        found: dict[Location, ObservedConfigDB] = {}
+        if due and not self._disputed:
+            self._alone |= {place for place, others in able.items() if not others}
+        else:
+
+            async def one(place: Location, others: list[str]) -> tuple[Location, ObservedConfigDB]:
+                seen = observed.config_dbs[place]
+                turn = number % len(others) if others else 0
+                agents = [(name, hosts.agent(name, by_name[name].address)) for name in (*others[turn:], *others[:turn])]
+                reader = hosts.agent(str(seen.read_from), by_name[str(seen.read_from)].address)
+                return place, await _confirmed(seen, reader, agents[:_MOST_ASKED])
+
+            found = dict(await gather_all(one(place, others) for place, others in able.items()))
+            self._alone = frozenset(place for place, db in found.items() if db.unconfirmed)
+            self._disputed = frozenset(place for place, db in found.items() if db.reason == DISPUTED)
+        if first:  # while two disagree, the next run asks again
+            books.count_looks(self._looks + -self._looks % EVERY if self._disputed else self._looks)
+        return self.carried(replace(observed, config_dbs={**observed.config_dbs, **found}))
 
     def carried(self, observed: Observed) -> Observed:
         """Mark what nobody else could read at the last comparison."""

@@ -14,7 +14,15 @@ from reconciler.model.errors import VdvsError
 from reconciler.model.kinds.site import Site
 from reconciler.model.ownership import Applying, Kept
 from reconciler.ports import Clock
-from reconciler.wiring.state import applied_file, audit_file, known_state_folder, prepared
+from reconciler.wiring.state import (
+    applied_file,
+    audit_file,
+    known_state_folder,
+    looks_file,
+    prepared,
+    read_number,
+    write_number,
+)
 
 if TYPE_CHECKING:
     from reconciler.audit.log import AuditLog
@@ -38,6 +46,7 @@ class SiteBooks:
         behalf: Callable[[], Applying | None] = lambda: None,
     ) -> None:
         self._site = site.name
+        self._looks = looks_file(site)
         self._clock = clock
         self._new_id = new_id
         self._file = log
@@ -50,6 +59,14 @@ class SiteBooks:
     def kept(self) -> Mapping[str, Kept]:
         """See `ports.Books`."""
         return self._kept.read()
+
+    def looks(self) -> int:
+        """See `ports.Books`."""
+        return read_number(self._looks)
+
+    def count_looks(self, number: int) -> None:
+        """See `ports.Books`."""
+        write_number(self._looks, number)
 
     def keep(self, before: Mapping[str, Kept], now: Mapping[str, Kept]) -> None:
         """See `ports.Books`."""

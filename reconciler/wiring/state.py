@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ from reconciler.model.ownership import UsedCommit
 
 MOST_KEPT: Final = 20
 _COMMIT: Final = re.compile(rb"[0-9a-f]{40}\n")
+_NUMBER: Final = re.compile(rb"[0-9]{1,9}\n")
 
 
 def state_folder() -> Path:
@@ -114,6 +116,28 @@ def applied_file(site: Site) -> Path | None:
     """Return where the last apply of each object of a site is kept; None: there is no place for it."""
     folder = known_state_folder()
     return None if folder is None else folder / "applied" / f"{_file_name(site)}.json"
+
+
+def looks_file(site: Site) -> Path | None:
+    """Return where the runs that look at a site are counted; None: there is no place for it."""
+    folder = known_state_folder()
+    return None if folder is None else folder / "looks" / _file_name(site)
+
+
+def read_number(file: Path | None) -> int:
+    """Return the number in a file of ours; 0 where there is none, or it cannot be read."""
+    try:
+        found = (None if file is None else private.read(file)) or b""
+    except (OSError, UsageError):
+        return 0
+    return int(found) if _NUMBER.fullmatch(found) else 0
+
+
+def write_number(file: Path | None, number: int) -> None:
+    """Write a number into a file of ours, if that can be done."""
+    if file is not None:
+        with suppress(OSError, UsageError):
+            private.write(file, b"%d\n" % number)
 
 
 def audit_file() -> Path:

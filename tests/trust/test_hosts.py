@@ -20,6 +20,7 @@ from reconciler.controller.scheduling import watches
 from reconciler.controller.skip_unreachable import LONG_PATIENCE, PATIENCE
 from reconciler.dashboard.board import page_json
 from reconciler.execution.links import undeclared
+from reconciler.execution.observe import _readings
 from reconciler.execution.witness import DISPUTED, EVERY, Witnesses
 from reconciler.hosts import conversation
 from reconciler.hosts.client import AgentClient
@@ -37,6 +38,7 @@ from reconciler.planning.conditions import conditions, remarks
 from reconciler.planning.differ import diff
 from reconciler.planning.planner import plan
 from reconciler.ports import Question, Report, WatchRequest
+from reconciler.reconcile import NoBooks
 from reconciler.render.diff import diff_text
 from tests.hosts.test_client import ASKED, DATASTORE, DB, GROUP, HOST, MOVE, PLAN, POLICY, REPORT, Scripted, with_agent
 from tests.render import sites
@@ -205,14 +207,29 @@ OTHER = next(name for name in SITE.observed.hosts if name != FIRST)
 LIE = replace(TRUE, privileges=tuple(PrivilegeRow(row.tenant_id, row.url, 1, 0, 0) for row in TRUE.privileges))
 
 
-def looked(seen: ObservedConfigDB, *readers: Reader, looks: int = 1) -> ObservedConfigDB:
-    """What is believed of the config DB after so many looks that have shown it so."""
+class Runs(NoBooks):
+    """The books of a site at which so many runs have looked."""
+
+    def __init__(self, number: int = 0) -> None:
+        super().__init__()
+        self.number = number
+
+    def looks(self) -> int:
+        return self.number
+
+    def count_looks(self, number: int) -> None:
+        self.number = number
+
+
+def looked(seen: ObservedConfigDB, *readers: Reader, looks: int = 1, runs: Runs | None = None) -> ObservedConfigDB:
+    """What a run believes of the config DB after so many looks that have shown it so."""
+    books = runs or Runs()
     witnesses = Witnesses()
     observed = replace(SITE.observed, config_dbs={**SITE.observed.config_dbs, PLACE: seen})
 
     async def run() -> Observed:
         for _ in range(looks):
-            found = await witnesses.confirm(SITE.resolved, observed, Readers(*readers))  # type: ignore[arg-type]
+            found = await witnesses.confirm(SITE.resolved, observed, Readers(*readers), books)  # type: ignore[arg-type]
         return found
 
     return asyncio.run(run()).config_dbs[PLACE]
@@ -286,6 +303,34 @@ def test_every_tenth_look_asks_another_host_and_what_was_found_is_kept_in_betwee
     alone = Reader(OTHER, None)
     assert looked(TRUE, Reader(FIRST, TRUE), alone, looks=EVERY).unconfirmed
     assert alone.asked == 1
+
+
+def test_every_tenth_run_asks_another_host() -> None:
+    other, runs = Reader(OTHER, TRUE), Runs()
+    for _ in range(2 * EVERY):
+        looked(TRUE, Reader(FIRST, TRUE), other, runs=runs)
+    assert (other.asked, runs.number) == (2, 2 * EVERY)
+
+
+def test_after_two_hosts_disagreed_the_next_run_asks_both() -> None:
+    runs = Runs(3 * EVERY)
+    for _ in range(3):
+        assert looked(TRUE, Reader(FIRST, TRUE), Reader(OTHER, LIE), runs=runs).reason == DISPUTED
+    assert looked(TRUE, Reader(FIRST, TRUE), Reader(OTHER, TRUE), runs=runs).reason == ""
+    assert runs.number % EVERY == 1
+
+
+def test_runs_take_turns_in_whom_they_ask() -> None:
+    """So one host that does not tell the truth hides nothing for longer than a run."""
+    routes = [_readings(SITE.resolved, frozenset(), turn) for turn in range(3)]
+    first = [next(one.hosts[0] for one in route if one.what == PLACE) for route in routes]
+    assert (first[0] != first[1], first[0]) == (True, first[2])
+
+
+def test_where_no_other_host_mounts_it_every_run_says_so() -> None:
+    alone = replace(SITE.observed, hosts={FIRST: SITE.observed.hosts[FIRST]})
+    found = asyncio.run(Witnesses().confirm(SITE.resolved, alone, Readers(), Runs(3)))  # type: ignore[arg-type]
+    assert found.config_dbs[PLACE].unconfirmed
 
 
 def test_while_two_hosts_disagree_every_look_asks_both() -> None:
