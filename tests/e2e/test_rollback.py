@@ -264,7 +264,7 @@ def test_any_host_that_sees_the_folder_tells_of_the_backups(changed: LabSite) ->
     assert content(changed.db) != was
     shutil.move(changed.root("esxiz20"), changed.folder / "away, too")
     listed = vdvs(changed, "rollback", "--list")
-    assert (listed.exit_code, listed.stdout.split()[-5:]) == (3, ["shared", *"????"])
+    assert (listed.exit_code, listed.stdout.split()[-6:]) == (3, ["shared", *"?????"])
     assert "configdb/shared: host/esxiz20" in listed.stderr
 
 
