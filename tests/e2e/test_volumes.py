@@ -179,8 +179,8 @@ def test_a_saved_plan_refuses_when_the_metadata_have_changed_since(site: LabSite
     assert made.exit_code == 0, made.output
     side.write_text(side.read_text().replace("1gb", "2gb"))
     before = side.read_bytes()
-    refused = vdvs("apply", "--plan", str(file))
-    assert (refused.exit_code, "nothing was written" in refused.stderr) == (3, True)
+    refused = vdvs("apply", "--plan", str(file), "--site", str(site.site_file))
+    assert (refused.exit_code, "nothing was written" in refused.stderr) == (3, True), refused.output
     assert side.read_bytes() == before
 
 

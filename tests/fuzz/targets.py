@@ -90,7 +90,7 @@ class Replies:
         host.apply([act("UpdateVMGroup", G1, description="second", default_url=None)])
         asked = {"config_dbs": [{"path": DB, "fingerprint": None}], "datastores": [{"url": URL}], "deadline": 0}
         answers = [host.reply("observe", **asked), host.reply("observe", deadline=0)]
-        answers += [host.reply("backups", path=DB, read=None, deadline=0)]
+        answers += [host.reply("backups", path=DB, read=None, deadline=60)]
         answers += [host.reply("apply_db", **host.request([])), host.reply("no such verb")]
         for backup in answers[2]["result"]["backups"]:
             answers.append(host.reply("backups", path=DB, read=backup[0], deadline=0))

@@ -79,14 +79,15 @@ def _field(schema: Schema, names: list[str]) -> Field:
 
 def _hint(schema: Schema, node: Schema, path: str, name: str) -> str:
     """The field that was meant: one of this mapping; at the top, also one of spec. Else all that there are."""
-    from reconciler.loader.wording import did_you_mean
+    from reconciler.loader.wording import did_you_mean, quoted
+    from reconciler.model.near import nearest
     from reconciler.render.explain import fields
 
     known = [field.name for field in fields(node)]
     spec = schema["properties"].get("spec", {})
-    below = [] if path else [f"spec.{field.name}" for field in fields(spec)]
-    if f"spec.{name}" in below:
-        return f' (did you mean "spec.{name}"?)'
-    if hint := did_you_mean(name, known) or did_you_mean(f"spec.{name}", below):
+    below = [] if path else [field.name for field in fields(spec)]
+    if name not in below and (hint := did_you_mean(name, known)):
         return hint
+    if meant := nearest(name, below):
+        return f" (did you mean {quoted(f'spec.{meant}')}?)"
     return f"; fields: {', '.join(known)}" if known else "; it has no fields"
