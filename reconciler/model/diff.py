@@ -114,6 +114,7 @@ class Change(Strict, frozen=True):
 
     `taking_back`: the part of a change, also of a blocked one, that only takes back what was added to what is declared.
     It ties nothing and can be made alone, while the rest waits. None: there is none, or the whole change is no more.
+    `pending`: the manifest is not applied yet, and nothing was added to what was applied last.
     """
 
     ref: ObjectRef
@@ -128,6 +129,7 @@ class Change(Strict, frozen=True):
     rights: tuple[RightsChange, ...] = ()
     claim: str = ""
     taking_back: Part | None = None
+    pending: bool = False
 
     @property
     def alone(self) -> Change | None:
@@ -146,7 +148,8 @@ class Change(Strict, frozen=True):
         """The part that takes back what somebody has in excess of what is declared; None: there is no such excess."""
         if self.taking_back is not None or (self.op is Op.UNMANAGED and self.rights):
             return self.alone or self
-        return self if self.op in (Op.UPDATE, Op.DELETE) and self.risk is Risk.RESTRICTS else None
+        restricts = self.op in (Op.UPDATE, Op.DELETE) and self.risk is Risk.RESTRICTS
+        return self if restricts and not self.pending else None
 
 
 class Diff(Strict, frozen=True):

@@ -47,6 +47,8 @@ def measured(found: Diff, resolved: Resolved, observed: Observed, fresh: Mapping
             part = _added(changes[ref])  # an apply from elsewhere stands: only what exceeds both goes
         if part is not None and ref in refs:
             changes[ref] = _with(changes.get(ref), ref, part)
+        elif ref in refs & pending.keys() and ref in changes:
+            changes[ref] = replace(changes[ref], pending=True)
     return Diff(tuple(sorted(changes.values(), key=lambda change: change.ref.sort_key)))
 
 

@@ -52,7 +52,9 @@ def not_applied(resolved: Resolved, observed: Observed) -> dict[ObjectRef, str]:
     reason.
 
     What this side keeps decides. Where it keeps nothing of a config DB, a record there will do, if its digest is that
-    of the manifest: then whoever could forge it wins nothing but what the manifests say.
+    of the manifest: then whoever could forge it wins nothing but what the manifests say. A host goes by its own
+    manifest where this side knows that it was applied to that config DB, at that place: the link that it had there
+    comes back, whatever is pushed for the config DB.
     """
     ledgers = {db.ref: ledger(db, observed.config_dbs[db.location], observed.kept) for db in resolved.config_dbs}
     kept = {db.ref: kept_at(db, observed.kept) for db in resolved.config_dbs}
@@ -60,7 +62,8 @@ def not_applied(resolved: Resolved, observed: Observed) -> dict[ObjectRef, str]:
     found = {ref: _why_not_applied(place, ledgers, kept, resolved.digests.get(ref)) for ref, place in recorded.items()}
     databases = {db: found[db] for db in ledgers}
     for ref, place in recorded.items():
-        if found[ref] is None and place.db is not None and databases.get(place.db) is not None:
+        linked = ref.kind is Kind.HOST and place.db is not None and place.name in kept[place.db]
+        if found[ref] is None and place.db is not None and databases.get(place.db) is not None and not linked:
             found[ref] = f"the manifest of its {place.db} is not what was applied last"
     return {ref: reason for ref, reason in found.items() if reason is not None}
 

@@ -30,7 +30,15 @@ class Large:
     def make(self) -> None:
         Path("manifests/.lab").mkdir(parents=True)
         Path("lab").symlink_to("manifests/.lab")
-        run("lab", "up", "--directory", "lab", f"--hosts={self.hosts}", "--datastores=2", f"--vms={self.groups * VMS}")
+        run(
+            "lab",
+            "up",
+            "--directory",
+            "manifests/.lab",
+            f"--hosts={self.hosts}",
+            "--datastores=2",
+            f"--vms={self.groups * VMS}",
+        )
         shutil.copy("lab/site.yaml", "manifests/site.yaml")
         text = Path("manifests/site.yaml").read_text()
         Path("manifests/site.yaml").write_text(text.replace("directory: .", "directory: .lab"))

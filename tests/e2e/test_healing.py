@@ -50,12 +50,23 @@ def test_a_new_commit_is_not_carried_out(site: LabSite) -> None:
     assert site.sql("SELECT usage_quota FROM privileges") == [(3072,)]
 
 
-def test_a_changed_config_db_changes_its_hosts_and_vmgroups_too(site: LabSite) -> None:
+def test_a_changed_config_db_keeps_nothing_from_being_taken_back(site: LabSite) -> None:
     site.reconcile(applying=TEAM)
     site.write(SEED.replace("mode: MultiNode", "mode: MultiNode, backups: {keep: 3}"))
     meddle(site)
-    why = "the manifest of its configdb/shared is not what was applied last; `vdvs apply` carries it out"
-    assert reasons(site) == {"host/esxiz20": why, "vmgroup/MYVMGROUP": why}
+    assert reasons(site) == {}
+    assert os.path.lexists(site.link("esxiz20"))
+    assert site.sql("SELECT usage_quota FROM privileges") == [(5120,)]
+
+
+def test_a_config_db_that_a_push_moves_links_nobody_to_the_new_place(site: LabSite) -> None:
+    site.reconcile(applying=TEAM)
+    site.write(
+        SEED.replace("datastore: SHARED-Datastore, defaultVMGroup", "datastore: OTHER-Datastore, defaultVMGroup")
+    )
+    meddle(site)
+    site.reconcile(HEAL)
+    assert not os.path.lexists(site.link("esxiz20"))
 
 
 def test_what_was_never_applied_or_nobody_can_say_is_only_reported(applied: LabSite) -> None:
