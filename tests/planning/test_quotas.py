@@ -30,7 +30,7 @@ def judged(groups: Any, rows: Any = None, dockvols: Any = None, told: bool = Tru
         dbs = {path: replace(db, booked=None) for path, db in observed.config_dbs.items()}
         observed = replace(observed, config_dbs=dbs)
     found = diff(resolved, observed, {})
-    assert found.in_sync  # what the books say is no drift
+    assert found.settled  # what the books say is no drift
     when = datetime(2026, 1, 1, tzinfo=UTC)
     every = conditions(Assessment(resolved, observed, found, when))
     return {c.type: c for c in every if str(c.ref) in ("vmgroup/g1", "configdb/a")}
