@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any, List, Optional  # novm
 
 MOST_NAMES = 100000  # in a folder that is listed
+_MOST_DESCRIPTORS = 4096  # that an agent has open
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | NO_FOLLOW
 _CAREFUL = NO_FOLLOW | os.O_NONBLOCK | getattr(os, "O_NOCTTY", 0)
@@ -202,14 +203,15 @@ class Folder(object):
         # type: (str) -> bool
         """Return whether this process has the file of this name open: what was opened by a path is this, or another."""
         wanted = self.look(name)
-        probe = os.dup(self._descriptor)  # the lowest free number: what was opened before has a lower one
-        os.close(probe)
-        for descriptor in range(probe):
+        if wanted is None:
+            return False
+        # Numbers are reused: one that was free before may be in use now, and a lower one free again.
+        for descriptor in range(_MOST_DESCRIPTORS):
             try:
                 found = os.fstat(descriptor)
             except EnvironmentError:
                 continue
-            if wanted is not None and (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
+            if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
                 return True
         return False
 

@@ -259,6 +259,16 @@ class TestHolding:
         assert os.listdir(agent.volume / "aside") == ["file"]
         assert os.listdir(agent.dockvols) == []
 
+    def test_a_file_is_known_to_be_open_whatever_was_closed_since(self, agent: Agent) -> None:
+        """The number of a descriptor says nothing: lower ones become free again."""
+        folder = Root(str(agent.root)).made(f"/vmfs/volumes/{VOLUME}/dockvols")
+        agent.db.write_bytes(b"x")
+        assert not folder.has_opened(agent.db.name)
+        low = os.open(os.devnull, os.O_RDONLY)
+        with agent.db.open("rb"):
+            os.close(low)
+            assert folder.has_opened(agent.db.name)
+
     def test_a_new_file_replaces_nothing(self, agent: Agent, tmp_path: Path) -> None:
         held = Folder.at(str(agent.dockvols))
         (agent.dockvols / "link").symlink_to(tmp_path / "outside")
