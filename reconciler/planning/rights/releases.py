@@ -96,8 +96,9 @@ def supported(pair: Pair, old: str | None) -> Pair:
             kept = {key: value for key, value in pair.after.access.items() if key != url}
             kept |= {url: pair.before.access[url]} if url in pair.before.access else {}
             after = replace(pair.after, access=kept)
-            if (now := pair.before.default_url) is not None and after.default_url not in kept:
-                rows = {now: pair.before.access[now]} if now in pair.before.access else {}
+            if after.default_url not in kept:  # a default without its row cannot stand
+                now = pair.before.default_url
+                rows = {key: value for key, value in pair.before.access.items() if key == now}
                 after = replace(after, default_url=now, access={**rows, **kept})
             pair = replace(pair, after=after, held=(*pair.held, problem))
     return pair

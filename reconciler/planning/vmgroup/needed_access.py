@@ -40,11 +40,11 @@ def with_needed_access(pair: Pair, membership: Membership, names: DisplayNames) 
         for row in sorted(before.access.keys() - after.access.keys()):
             unseen = "the inventory is incomplete, so disks may be attached there"
             held.setdefault(row, f"access to {names.datastore(row)} stays for now, to mount only: {unseen}")
-    kept = {row: _mount_only(before.access[row]) for row in held}
-    return replace(pair, after=replace(after, access={**after.access, **kept}), held=tuple(held.values()))
+    kept = {row: mount_only(before.access[row]) for row in held}
+    return replace(pair, after=replace(after, access={**after.access, **kept}), held=(*pair.held, *held.values()))
 
 
-def _mount_only(row: Access | None) -> Access | None:
+def mount_only(row: Access | None) -> Access | None:
     return None if row is None else replace(row, allow_create=False)
 
 

@@ -20,6 +20,7 @@ from reconciler.planning.spelling import DisplayNames, access_fields, scalar_fie
 from reconciler.planning.vmgroup.link_conflicts import LinkConflicts
 from reconciler.planning.vmgroup.membership import Membership, member_changes
 from reconciler.planning.vmgroup.name_links import link_changes
+from reconciler.planning.vmgroup.needed_access import mount_only
 from reconciler.planning.vmgroup.pairing import Pair
 from reconciler.planning.vmgroup.rows import row_actions
 from reconciler.planning.vmgroup.state import VMGroupState
@@ -46,7 +47,7 @@ def taking_back(
         return change
     if (before.name == DEFAULT_VMGROUP) is not (found.after.name == DEFAULT_VMGROUP):
         return change  # certainly not the vmgroup that the manifest means
-    rows = narrowed(before, found.after)
+    rows = _standing(before, narrowed(before, found.after))
     if found.problem is not None and exceeds(rows, before):
         rows = before  # what the manifest wants is not clear enough to give anything
     parts = [*_leaving(found, before, membership, names), *_links(found, before, datastores, others, names)]
@@ -63,6 +64,20 @@ def taking_back(
     if change.op is Op.BLOCKED:
         return replace(change, fields=change.fields or fields, rights=part.rights, taking_back=part.as_part())
     return replace(change, taking_back=part.as_part())
+
+
+def _standing(before: VMGroupState, rows: VMGroupState) -> VMGroupState:
+    """`rows`, but a manifest that cannot be used may name a default datastore without a row, or take away the row of
+    the one that is there: then the default stays as it is, and its row lets mount only.
+
+    Source: docs/domain.md#rules-for-rows
+    """
+    url = before.default_url
+    if rows.default_url in rows.access:
+        return rows
+    if url is None or url not in before.access:
+        return replace(rows, default_url=url)
+    return replace(rows, default_url=url, access={url: mount_only(before.access[url]), **rows.access})
 
 
 _Part = tuple[FieldChange, Action]
