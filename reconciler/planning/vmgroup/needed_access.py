@@ -41,7 +41,7 @@ def with_needed_access(pair: Pair, membership: Membership, names: DisplayNames) 
             unseen = "the inventory is incomplete, so disks may be attached there"
             held.setdefault(row, f"access to {names.datastore(row)} stays for now, to mount only: {unseen}")
     kept = {row: _mount_only(before.access[row]) for row in held}
-    return replace(pair, after=replace(after, access={**after.access, **kept}), held=tuple(held.values()))
+    return replace(pair, after=replace(after, access={**after.access, **kept}), held=(*pair.held, *held.values()))
 
 
 def _mount_only(row: Access | None) -> Access | None:
