@@ -10,7 +10,7 @@ from reconciler.model.diff import Op
 from reconciler.model.inventory import Inventory
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, Schema
 from reconciler.model.kinds.host import ObservedHost
-from reconciler.model.kinds.vmgroup import TenantRow
+from reconciler.model.kinds.vmgroup import TenantRow, VMRow
 from reconciler.model.ownership import Applying, Record, RecordObject, Stamp
 from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
 from reconciler.model.refs import DEFAULT_VMGROUP, Kind, Location, ObjectRef
@@ -215,3 +215,28 @@ def test_a_name_that_another_vmgroup_has_now() -> None:
     resolved = resolve(back.desired, KNOWN)
     steps = plan(diff(resolved, world.observed, {}, BY), resolved, world.observed, world.policy, BY.stamp)
     assert [row.name for row in carried_out(world, steps).dbs[Location(PATH)].observed().tenants] == ["g1"]
+
+
+VM = "564d171f-2de0-95b7-f9b8-9d9c42841b70"
+
+
+def test_a_vm_that_is_gone_since_is_left_out_and_its_vmgroup_comes_back() -> None:
+    """Nothing is granted to a UUID that no VM has, and a row of it does not keep its vmgroup from being deleted."""
+    then = replace(shared(), vms=(VMRow(VM, G1, "gone"),))
+    row = replace(then.privileges[0], tenant_id=G2)
+    now = replace(then, tenants=(made_since("g2"),), privileges=(row,), vms=(VMRow(VM, G2, "gone"),))
+    world, back = world_of(KNOWN, then, Rows.of(now).observed())
+    assert [(str(left.ref), VM in left.why) for left in back.left_out] == [("vmgroup/g1", True)]
+    resolved = resolve(back.desired, KNOWN)
+    steps = plan(diff(resolved, world.observed, {}, BY), resolved, world.observed, world.policy, BY.stamp)
+    after = carried_out(world, steps).dbs[Location(PATH)].observed()
+    assert [state.name for state in observed_states(after).values()] == ["g1"]
+    assert after.vms == ()
+
+
+def test_the_row_of_a_vm_that_is_gone_stays_where_it_was() -> None:
+    then = replace(shared(), vms=(VMRow(VM, G1, "gone"),))
+    world, back = world_of(KNOWN, then, then)
+    assert back.left_out == ()
+    resolved = resolve(back.desired, KNOWN)
+    assert plan(diff(resolved, world.observed, {}, BY), resolved, world.observed, world.policy).empty

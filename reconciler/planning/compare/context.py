@@ -235,7 +235,9 @@ def _membership(
     return Membership(
         owners=owners,
         misspelt={vm_id.lower(): Misspelt(vm_id, tenant) for vm_id, tenant in reversed(odd)},
-        claims={member.uuid: pair.after for pair in found for member in pair.group.members or ()},
+        claims={
+            vm.uuid: each.after for each in found for vm in each.group.members or () if vm.uuid in each.after.members
+        },
         declared={**{pair.after.uuid: pair.group.ref for pair in found}, **doomed},
         unresolved=unresolved_vmgroups(db.ref, site.resolved),
         states=states,

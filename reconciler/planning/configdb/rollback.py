@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -59,13 +59,16 @@ def roll_back(
     """
     then, present = observed_states(lifted(backup)), observed_states(lifted(now))
     known = ledger(next(db for db in found.config_dbs if db.ref == ref), now, {})
-    twins = {uuid for uuid, number in Counter(vm.uuid for vm in found.inventory.vms).items() if number > 1}
+    numbers = Counter(vm.uuid for vm in found.inventory.vms)
+    twins = {uuid for uuid, number in numbers.items() if number > 1}
     holders = {state.name: state.uuid for state in present.values()}
     groups, digests, left_out = [], [], list(_rows_left_out(ref, backup, then))
-    for state in sorted(then.values(), key=lambda state: (state.name, state.uuid)):
+    for was in sorted(then.values(), key=lambda state: (state.name, state.uuid)):
+        gone = _gone(was, present.get(was.uuid), numbers) if found.inventory.complete else set()
+        state = replace(was, members={vm: name for vm, name in was.members.items() if vm not in gone})
         group = vmgroup_ref(ref, state.name, found)
         problem = _problem(state, state.uuid in present, twins) or _taken(state, holders)
-        left_out += [LeftOut(group, why) for why in ([problem] if problem else _members_left_out(state))]
+        left_out += [LeftOut(group, why) for why in ([problem] if problem else _members_left_out(was, gone))]
         if problem is None:
             groups.append(_desired(group, ref, state, name))
         elif (as_it_is := present.get(state.uuid)) is not None:
@@ -143,12 +146,20 @@ def _taken(state: VMGroupState, holders: dict[str, str]) -> str | None:
     return f"another vmgroup (uuid {holder}) has this name now; roll back again when it is gone or renamed"
 
 
-def _members_left_out(state: VMGroupState) -> Iterator[str]:
+def _gone(then: VMGroupState, now: VMGroupState | None, known: Container[str]) -> set[str]:
+    """The members of `then` that are no VMs any more: nothing is granted to such a UUID. A row that is there stays."""
+    kept = now.members if now is not None else {}
+    return {vm for vm in then.members if pinnable(vm) and vm not in known and vm not in kept}
+
+
+def _members_left_out(state: VMGroupState, gone: set[str]) -> Iterator[str]:
     for vm in state.members:
         if state.name == DEFAULT_VMGROUP:
             yield f"VM {vm} was listed in it, and it has no list"
         elif not pinnable(vm):
             yield f'"{vm}" was listed in it, which is no BIOS UUID in lower case'
+        elif vm in gone:
+            yield f"VM {vm} was listed in it, and the inventory has no VM with this BIOS UUID now"
 
 
 def _rows_left_out(ref: ObjectRef, backup: ObservedConfigDB, then: dict[str, VMGroupState]) -> Iterator[LeftOut]:

@@ -85,7 +85,8 @@ _Part = tuple[FieldChange, Action]
 
 def _leaving(found: Pair, before: VMGroupState, membership: Membership, names: DisplayNames) -> Iterator[_Part]:
     """The members that no manifest puts here. Those that have to wait (disks, an inventory with gaps) do."""
-    own = {vm: claim for vm, claim in membership.claims.items() if claim.uuid == before.uuid}
+    claims = ((vm, membership.claims.get(vm)) for vm in map(str.lower, before.members))
+    own = {vm: claim for vm, claim in claims if claim is not None and claim.uuid == before.uuid}
     here = replace(membership, claims=own)
     kept = replace(before, members={vm: name for vm, name in before.members.items() if vm in found.after.members})
     for each in member_changes(found.group.ref, before, kept, False, here, names):
