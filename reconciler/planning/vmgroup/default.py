@@ -168,7 +168,8 @@ def _why_keep(
 
 
 def _user(seen: ObservedConfigDB, inventory: Inventory) -> str | None:
-    grouped = {row.vm_id for row in seen.vms}
+    others = {row.id for row in seen.tenants if row.name != DEFAULT_VMGROUP}  # rows of no other vmgroup serve no VM
+    grouped = {row.vm_id for row in seen.vms if row.tenant_id in others}
     for vm in sorted(inventory.vms, key=lambda vm: (vm.name, vm.path)):
         if vm.volumes and vm.uuid not in grouped:
             return f"VM {vm.name} is in no vmgroup and has {min(vm.volumes)} attached"
