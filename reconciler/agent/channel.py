@@ -6,7 +6,7 @@ import select
 try:
     import _thread  # novm
 except ImportError:  # Python 2
-    import thread as _thread  # type: ignore[import-not-found,no-redef]  # novm
+    import thread as _thread  # type: ignore[import-not-found,no-redef] # Python 3 does not have it  # novm
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

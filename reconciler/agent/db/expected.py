@@ -168,7 +168,7 @@ def _take(tables, action):
     vms, vm = tables["vms"], action["member"]["uuid"]
     if (vm,) not in vms:
         vm = next(key for (key,) in vms if rows.is_text(key) and key.lower() == vm)
-    return vms.pop((vm,))  # type: ignore[no-any-return]
+    return vms.pop((vm,))  # type: ignore[no-any-return] # see Tables: Python 2 cannot say what is in it
 
 
 def _delete(tables, action):
@@ -230,6 +230,7 @@ def _upgrade(tables, action):
         tables["versions"][key] = row[:1] + schema.VERSION + row[3:]
 
 
+# Beside the table of what carries them out, on purpose: what is expected must not come from the code that is checked.
 _MEANING = {
     "CreateVMGroup": _create,
     "UpdateVMGroup": _update,

@@ -73,7 +73,11 @@ def _set(root, action):
     wanted = changed(before, action["access"])
     files.replace(place.make_folder(KEPT).make_folder(uuid), side, before, 0o600)
     again = folder  # type: Folder
-    last_look = lambda: _expect(again.read(side, metadata.LARGEST), action)  # noqa: E731
+
+    def last_look():
+        # type: () -> None
+        _expect(again.read(side, metadata.LARGEST), action)
+
     files.replace(folder, side, wanted, 0o600, folder.look(side), last_look)
     if folder.read(side, metadata.LARGEST) != wanted:
         raise Refused("Unverified", "the metadata of %s were written, but read back differently" % name)

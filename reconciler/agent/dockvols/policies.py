@@ -120,13 +120,15 @@ def _users(place):
         inner = sorted(name for name in place.names() if name != FOLDER and place.is_folder(name))
         for name in [""] + inner:
             folder = place.folder(name) if name else place
-            for descriptor in volumes.names(folder) if folder is not None else ():
+            if folder is None:
+                continue
+            for descriptor in volumes.names(folder):
                 if left == 0:
                     return found, "there are more than %d volumes" % MOST_READ
                 left -= 1
                 shown = readable(posixpath.join(name, descriptor[: -len(".vmdk")]))
                 try:
-                    policy = _policy_of(folder, descriptor)  # type: ignore[arg-type]
+                    policy = _policy_of(folder, descriptor)
                 except (EnvironmentError, ValueError, RuntimeError, Refused) as error:
                     why = getattr(error, "strerror", None) or getattr(error, "message", None) or error
                     return found, "the metadata of %s cannot be read: %s" % (shown, why)

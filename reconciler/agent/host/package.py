@@ -95,6 +95,6 @@ def _opened(url):
     try:
         from urllib.request import HTTPSHandler, ProxyHandler, build_opener  # novm
     except ImportError:
-        from urllib2 import HTTPSHandler, ProxyHandler, build_opener  # type: ignore # novm
+        from urllib2 import HTTPSHandler, ProxyHandler, build_opener  # type: ignore # Python 3 does not have it  # novm
     unchecked = ssl._create_unverified_context()  # noqa: S323 - the digest is checked
     return build_opener(ProxyHandler({}), HTTPSHandler(context=unchecked)).open(native(url), timeout=SILENCE_SECONDS)
