@@ -32,12 +32,12 @@ from reconciler.model.ownership import Applying, Kept
 from reconciler.model.plan import APPLY, APPLY_AND_DESTROY, REPORT_ONLY, Plan, Policy, Question, SavedPlan
 from reconciler.model.refs import ObjectRef
 from reconciler.model.state import Desired, Observed, Resolved
-from reconciler.planning.applied import measured
 from reconciler.planning.differ import diff, without_uuid
 from reconciler.planning.host.undeclared import undeclared_hosts
 from reconciler.planning.invalidated import invalidated, only_planned
-from reconciler.planning.kept import learned, written
 from reconciler.planning.planner import plan
+from reconciler.planning.records.applied import measured
+from reconciler.planning.records.kept import learned, written
 from reconciler.planning.resolve import resolve_places, resolve_rest
 from reconciler.ports import Books, Clock, HostAgent, Hosts, InventorySource, MaintenanceMode, Observer
 

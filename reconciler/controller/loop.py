@@ -18,9 +18,8 @@ from reconciler.controller.scheduling import next_pass
 from reconciler.controller.triggers import Triggers
 from reconciler.controller.watch import Watch
 from reconciler.model.base import clip
-from reconciler.model.bucket import Bucket
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError, InventoryError
-from reconciler.model.events import EventKind, Trigger
+from reconciler.model.events import Bucket, EventKind, Trigger
 from reconciler.model.inventory import Inventory
 from reconciler.ports import Hosts, InventorySource, Question, WatchRequest
 

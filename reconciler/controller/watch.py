@@ -25,8 +25,8 @@ from reconciler.model.plan import REPORT_ONLY, Plan, Policy
 from reconciler.model.refs import ObjectRef
 from reconciler.model.state import Desired, Reconcile
 from reconciler.planning.conditions import remarks
-from reconciler.planning.history import altered_records, history
-from reconciler.planning.treatment import in_force
+from reconciler.planning.records.history import altered_records, history
+from reconciler.planning.records.treatment import in_force
 from reconciler.ports import Clock, Listener
 
 PASS_SECONDS = 1800.0  # more than installing a driver everywhere takes; a longer pass hangs

@@ -9,7 +9,7 @@ from msgspec import ValidationError
 
 from reconciler.hosts import wire
 from reconciler.hosts.lines import Channel, Lines, ProtocolViolationError
-from reconciler.model.bucket import Bucket
+from reconciler.model.events import Bucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from reconciler.model.near import nearest
+from reconciler.model.errors import nearest
 
 Path = tuple[str | int, ...]
 """Path to a value in a document: keys and list indexes from its top."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Iterable
 from typing import Final
 
 from reconciler.model.base import Strict
@@ -9,6 +11,8 @@ from reconciler.model.refs import Source
 
 _MOST_LINES: Final = 20
 _LONGEST_LINE: Final = 500
+_MOST_COMPARED: Final = 2000  # names compared letter by letter: a site may have tens of thousands
+_LONGEST_NAME: Final = 100
 
 
 class VdvsError(Exception):
@@ -73,3 +77,25 @@ class InvalidManifestsError(VdvsError):
 
 def _shortened(line: str) -> str:
     return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}..."
+
+
+def nearest(word: str, choices: Iterable[str], alike: float = 0.6) -> str | None:
+    """Return the choice that `word` was probably meant to be, if one is close: the same but for case or for what
+    cannot be seen, else at least as similar as `alike` (1: equal)."""
+    from difflib import get_close_matches  # slow to import, and seldom needed
+
+    folded = {_folded(choice): choice for choice in sorted(choices, reverse=True)}
+    wanted = _folded(word[:_LONGEST_NAME])
+    if wanted in folded:
+        return folded[wanted]
+    similar = list(folded)
+    if len(similar) > _MOST_COMPARED:
+        similar = [choice for choice in similar if choice[:2] == wanted[:2]][:_MOST_COMPARED]
+    found = get_close_matches(wanted, similar, n=1, cutoff=alike)
+    return folded[found[0]] if found else None
+
+
+def _folded(text: str) -> str:
+    """The text without its case, blanks and invisible characters."""
+    visible = (char for char in unicodedata.normalize("NFKC", text) if char.isprintable() and not char.isspace())
+    return "".join(visible).casefold()

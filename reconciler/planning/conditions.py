@@ -9,7 +9,7 @@ from reconciler.model.events import Condition, Truth
 from reconciler.model.outcome import Assessment
 from reconciler.planning.joined import Joined
 from reconciler.planning.kinds import PLANNED
-from reconciler.planning.treatment import in_force
+from reconciler.planning.records.treatment import in_force
 
 _IN_SYNC = {
     Op.KEEP: (Truth.TRUE, "InSync"),

@@ -13,7 +13,7 @@ from reconciler.model.refs import ObjectRef
 from reconciler.model.state import Observed, Resolved
 from reconciler.planning.compare.context import SiteContext, site_context
 from reconciler.planning.kinds import PLANNED, places
-from reconciler.planning.ownership import forgotten, recorded
+from reconciler.planning.records.ownership import forgotten, recorded
 from reconciler.planning.vmgroup.pairing import uuid_of
 
 

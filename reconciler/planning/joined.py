@@ -23,7 +23,7 @@ from reconciler.model.ownership import Record
 from reconciler.model.refs import SPECIAL_DATASTORES, Kind, ObjectRef
 from reconciler.planning.configdb.orphans import no_orphans
 from reconciler.planning.configdb.relocation import place_of
-from reconciler.planning.history import altered_records, history
+from reconciler.planning.records.history import altered_records, history
 from reconciler.planning.scope import vmgroup_ref
 from reconciler.planning.spelling import DisplayNames
 from reconciler.planning.vmgroup.quotas import Stock, stocks

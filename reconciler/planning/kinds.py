@@ -39,7 +39,7 @@ from reconciler.planning.files.volume import (
 from reconciler.planning.host.conditions import host_conditions
 from reconciler.planning.host.resolve import forgotten_hosts, host_records, resolve_hosts
 from reconciler.planning.lookup import InventoryLookup
-from reconciler.planning.ownership import Places
+from reconciler.planning.records.ownership import Places
 from reconciler.planning.vmgroup.quotas import vmgroup_conditions
 from reconciler.planning.vmgroup.resolve import resolve_vmgroups, vmgroup_records
 

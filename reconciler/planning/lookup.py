@@ -15,6 +15,7 @@ from typing import TypeVar, cast
 
 from msgspec.structs import replace
 
+from reconciler.model.errors import nearest
 from reconciler.model.inventory import Connection, Datastore, ESXiHost, Inventory, VirtualMachine
 from reconciler.model.kinds.host import DesiredHost
 from reconciler.model.kinds.vmgroup import (
@@ -26,7 +27,6 @@ from reconciler.model.kinds.vmgroup import (
     VMSelector,
     access_values,
 )
-from reconciler.model.near import nearest
 from reconciler.model.refs import SPECIAL_DATASTORES, VOLUMES, DatastoreRef
 
 _K = TypeVar("_K")

@@ -26,11 +26,11 @@ from reconciler.planning.configdb.moves import move_of, plan_moves
 from reconciler.planning.configdb.old_schema import is_old
 from reconciler.planning.files.plans import file_plans
 from reconciler.planning.guards import permit, upgrades_db
-from reconciler.planning.history import not_applied
 from reconciler.planning.host.maintenance import in_turns
 from reconciler.planning.kinds import PLANNED, places
+from reconciler.planning.records.history import not_applied
+from reconciler.planning.records.treatment import as_applied, in_force
 from reconciler.planning.scope import made_with_default, vmgroup_ref
-from reconciler.planning.treatment import as_applied, in_force
 
 _DB_ACTIONS = get_args(DBAction)
 _LINK_ACTIONS = get_args(LinkAction)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reconciler.model.ownership import Record
-from reconciler.planning.history import Applied
+from reconciler.planning.records.history import Applied
 from reconciler.render.text import Data, Paint, columns, lines, plain
 
 _NONE = "-"

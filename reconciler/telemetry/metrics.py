@@ -16,7 +16,7 @@ from reconciler.model.outcome import Assessment
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Reconcile
 from reconciler.planning.host.diff import is_open
-from reconciler.planning.treatment import in_force
+from reconciler.planning.records.treatment import in_force
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _CREATED = re.compile(rb"(# (HELP|TYPE) )?vdvs_\w+_created\b")  # creation times of counters, which are of no use here

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.agent.db import inspection, schema
+from reconciler.agent.db import schema
+from reconciler.agent.db.checks import inspection
 from tests.agent import old_db
 from tests.agent.world import DEFAULT, G1, G2, URL, VM1, VM2, Agent, act, member, outcomes, sqlite, vmgroup
 

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from reconciler.agent import local_sh
-from reconciler.agent.db import rules
+from reconciler.agent.db.checks import rules
 from tests.agent import old_db
 from tests.agent.test_observe_db import leave_hot_journal
 from tests.agent.test_relocation import NEW, OWN, Move, book, unbook

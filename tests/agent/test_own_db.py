@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.agent.db import rules
+from reconciler.agent.db.checks import rules
 from tests.agent.world import AUTH_DB, DB, G1, VM1, Agent, act, outcomes, sqlite, vmgroup
 
 OWN = "/etc/vmware/vmdkops/auth-db"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.agent.db import rules
+from reconciler.agent.db.checks import rules
 from tests.agent.world import AUTH_DB, DB, G1, G2, TIME, URL, VM1, Agent, access, act, outcomes, sqlite, vmgroup
 
 OTHER = "5a7b0002-0a0b0c0d-9bc3-000c29c1501d"

@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from reconciler.agent.db import rules
+from reconciler.agent.db.checks import rules
 from tests.agent.world import DEFAULT, G1, G2, URL, VM1, VM2, Agent, access, act, member, outcomes
 
 BREAK = {
@@ -85,7 +85,7 @@ def test_a_violation_that_was_there_before_does_not_stop_other_changes(ready: Ag
 def test_a_violation_for_which_no_group_is_to_blame_stops_the_whole_change(
     ready: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reconciler.agent.db.inspection.inspect", lambda *_: 0)
+    monkeypatch.setattr("reconciler.agent.db.checks.inspection.inspect", lambda *_: 0)
     ready.sql(
         f"CREATE TRIGGER evil AFTER INSERT ON vms BEGIN UPDATE tenants SET description = NULL WHERE id = '{G1}'; END"
     )

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec.json import decode, encode
 from msgspec.structs import replace
 
-from reconciler.agent.db import rules
+from reconciler.agent.db.checks import rules
 from reconciler.hosts import wire
 from reconciler.model.diff import Op
 from reconciler.model.inventory import Datastore, ESXiHost, Inventory, VirtualMachine

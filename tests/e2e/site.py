@@ -13,7 +13,7 @@ from typing import Any
 
 from reconciler import lab
 from reconciler.agent.db import objects
-from reconciler.agent.db.rules import violations
+from reconciler.agent.db.checks.rules import violations
 from reconciler.lab.vmfs import Host
 from reconciler.loader import load
 from reconciler.model.diff import Change, Diff

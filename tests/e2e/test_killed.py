@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.agent.db.rules import violations
+from reconciler.agent.db.checks.rules import violations
 from tests.e2e.ready import ReadyVdvs
 from tests.e2e.site import SEED, LabSite, assert_in_sync
 from tests.processes import children_of, is_running, kill, wait_until_nobody_names

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.agent.db.rules import violations
+from reconciler.agent.db.checks.rules import violations
 from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses
 
 

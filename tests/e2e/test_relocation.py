@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from reconciler.agent.db import objects
-from reconciler.agent.db.rules import violations
+from reconciler.agent.db.checks.rules import violations
 from reconciler.cli.main import cli
 from reconciler.hosts.client import AgentClient
 from reconciler.model.diff import Op

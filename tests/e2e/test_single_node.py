@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from reconciler import lab
-from reconciler.agent.db.rules import violations
+from reconciler.agent.db.checks.rules import violations
 from reconciler.cli.main import cli
 from reconciler.model.plan import Policy
 from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses

@@ -26,10 +26,10 @@ from reconciler.model.ownership import Declared, ForgetObject, Kept, Record, Rec
 from reconciler.model.plan import REPORT_ONLY, Plan
 from reconciler.model.refs import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, Kind, Location, ObjectRef, own_location
 from reconciler.model.state import Desired, Observed, Resolved
-from reconciler.planning.applied import measured
 from reconciler.planning.configdb.old_schema import is_old, lifted
 from reconciler.planning.differ import diff, without_uuid
 from reconciler.planning.planner import plan
+from reconciler.planning.records.applied import measured
 from reconciler.planning.resolve import resolve
 from reconciler.planning.rights.decision import Lookup, Request, Right, decide
 from reconciler.planning.rights.meet import exceeds

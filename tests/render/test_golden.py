@@ -24,8 +24,8 @@ from reconciler.model.outcome import Assessment, BackupMade, ObjectResult, Outco
 from reconciler.model.ownership import Applying, RecordObject, Stamp
 from reconciler.model.plan import Plan
 from reconciler.model.refs import KINDS, RECONCILED, Kind, ObjectRef
-from reconciler.planning.history import history
 from reconciler.planning.joined import Joined
+from reconciler.planning.records.history import history
 from reconciler.render import data, tables
 from reconciler.render.describe import describe_data, describe_text
 from reconciler.render.diff import diff_text

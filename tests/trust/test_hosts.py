@@ -25,8 +25,8 @@ from reconciler.execution.witness import DISPUTED, EVERY, Witnesses
 from reconciler.hosts import conversation
 from reconciler.hosts.client import AgentClient
 from reconciler.model.base import Risk
-from reconciler.model.bucket import Bucket
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
+from reconciler.model.events import Bucket
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
 from reconciler.model.kinds.host import StartService, UnreachableHost
 from reconciler.model.kinds.vmgroup import PrivilegeRow, SetNameLink

@@ -4,7 +4,8 @@ Source: docs/domain.md#the-config-db-schema-12
 """
 
 from ..wire import UUID, Refused
-from . import dead_rows, objects, rows, schema
+from . import objects, rows, schema
+from .checks import dead_rows
 from .open_transaction import OpenTransaction, precondition_failed
 
 TYPE_CHECKING = False

@@ -8,7 +8,8 @@ from .. import files, scratch
 from ..compat import monotonic, native, readable
 from ..paths import AUTH_DB
 from ..wire import LARGEST_REPLY, Refused, encode, weight
-from . import backup, dead_rows, inspection, objects, rows, rules, sqlite
+from . import backup, objects, rows, sqlite
+from .checks import dead_rows, inspection, rules
 from .journal import journal_header, read_start, refuse_companions, refuse_hot_journal
 
 TYPE_CHECKING = False

@@ -9,7 +9,8 @@ Source: docs/domain.md#moving-a-config-db
 
 from .. import files, scratch
 from ..wire import Refused
-from . import backup, creation, database, inspection, objects, rows, schema, sqlite, transaction
+from . import backup, creation, database, objects, rows, schema, sqlite, transaction
+from .checks import inspection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

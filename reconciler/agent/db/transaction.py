@@ -4,8 +4,9 @@ import itertools
 
 from ..compat import monotonic, sentence
 from ..wire import Refused
-from . import backup, database, expected, inspection, rows, rules, schema, sqlite
+from . import backup, database, rows, schema, sqlite
 from .actions import affected_ids, run_action
+from .checks import expected, inspection, rules
 from .journal import refuse_companions
 from .open_transaction import OpenTransaction
 

@@ -6,7 +6,8 @@ Source: docs/domain.md#moving-a-config-db
 import time
 
 from ..compat import monotonic, native
-from ..db import database, inspection, relocation, rows, sqlite, transaction
+from ..db import database, relocation, rows, sqlite, transaction
+from ..db.checks import inspection
 from ..paths import AUTH_DB
 from ..wire import Refused
 

@@ -107,7 +107,7 @@ def _apply(session: Session, output: str, allow_destroy: bool) -> int:
     from reconciler.cli.output import print_outcome
     from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
     from reconciler.planning.conditions import undeclared
-    from reconciler.planning.history import not_pruned
+    from reconciler.planning.records.history import not_pruned
     from reconciler.render.text import clean
 
     started = time.monotonic()

@@ -53,7 +53,7 @@ def show(session: Session, output: str) -> int:
     from reconciler.cli.output import emit, paint
     from reconciler.model.plan import REPORT_ONLY
     from reconciler.planning.conditions import remarks
-    from reconciler.planning.history import not_pruned
+    from reconciler.planning.records.history import not_pruned
     from reconciler.render import data
     from reconciler.render.diff import diff_text, header
     from reconciler.render.text import clean

@@ -80,7 +80,7 @@ def _field(schema: Schema, names: list[str]) -> Field:
 def _hint(schema: Schema, node: Schema, path: str, name: str) -> str:
     """The field that was meant: one of this mapping; at the top, also one of spec. Else all that there are."""
     from reconciler.loader.wording import did_you_mean, quoted
-    from reconciler.model.near import nearest
+    from reconciler.model.errors import nearest
     from reconciler.render.explain import fields
 
     known = [field.name for field in fields(node)]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from reconciler.planning.history import Applied
+    from reconciler.planning.records.history import Applied
 
 
 @click.command(short_help="Show who applied what, when and why.")
@@ -66,8 +66,8 @@ def history(
     from reconciler.cli.output import emit, paint
     from reconciler.cli.session import open_session
     from reconciler.model.plan import REPORT_ONLY
-    from reconciler.planning.history import history as applied
-    from reconciler.planning.history import unreadable_records
+    from reconciler.planning.records.history import history as applied
+    from reconciler.planning.records.history import unreadable_records
     from reconciler.render.history import history_data, history_text
 
     found = open_session(paths, site).run(REPORT_ONLY).before

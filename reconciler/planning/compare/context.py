@@ -18,7 +18,7 @@ from reconciler.planning.configdb.diff import config_db_change, usable, used_els
 from reconciler.planning.configdb.old_schema import is_old, lifted_all
 from reconciler.planning.configdb.relocation import Relocation, relocation
 from reconciler.planning.configdb.upgrade import why_not_upgrade
-from reconciler.planning.ownership import Ledger, ledger
+from reconciler.planning.records.ownership import Ledger, ledger
 from reconciler.planning.rights.change import RightsChanges, of_default
 from reconciler.planning.scope import incomplete, unresolved_vmgroups
 from reconciler.planning.spelling import DisplayNames

@@ -11,7 +11,7 @@ from reconciler.model.kinds.host import DesiredHost
 from reconciler.model.refs import Kind, Location, ObjectRef
 from reconciler.model.state import Desired, Observed, Resolved, Unresolved
 from reconciler.planning.lookup import InventoryLookup, NotFoundError
-from reconciler.planning.ownership import Place, Places, object_name
+from reconciler.planning.records.ownership import Place, Places, object_name
 
 
 def resolve_config_dbs(desired: Desired, so_far: Resolved, names: InventoryLookup) -> Resolved:

@@ -25,7 +25,7 @@ from reconciler.model.refs import (
 from reconciler.model.state import Desired, Resolved
 from reconciler.planning.configdb.old_schema import lifted
 from reconciler.planning.export.expressible import pinnable
-from reconciler.planning.ownership import Ledger, ledger, object_name
+from reconciler.planning.records.ownership import Ledger, ledger, object_name
 from reconciler.planning.scope import vmgroup_ref
 from reconciler.planning.vmgroup.state import VMGroupState, observed_states
 

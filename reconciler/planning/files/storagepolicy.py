@@ -36,7 +36,7 @@ from reconciler.planning.compare.context import DBContext, SiteContext
 from reconciler.planning.export.expressible import Adoptable, DatastoreSpelling
 from reconciler.planning.export.names import document, kube_names
 from reconciler.planning.lookup import InventoryLookup, NotFoundError
-from reconciler.planning.ownership import Place, Places, spell, unproven
+from reconciler.planning.records.ownership import Place, Places, spell, unproven
 from reconciler.planning.scope import incomplete
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ from reconciler.planning.compare.context import DBContext, SiteContext
 from reconciler.planning.export.expressible import Adoptable, DatastoreSpelling
 from reconciler.planning.export.names import document, kube_names
 from reconciler.planning.lookup import InventoryLookup, NotFoundError
-from reconciler.planning.ownership import Place, Places
+from reconciler.planning.records.ownership import Place, Places
 
 
 def resolve_volumes(desired: Desired, so_far: Resolved, names: InventoryLookup) -> Resolved:

@@ -14,7 +14,7 @@ from reconciler.model.state import Desired, Observed, Resolved, Unresolved
 from reconciler.planning.compare.context import DBContext, SiteContext
 from reconciler.planning.configdb.resolve import selects
 from reconciler.planning.lookup import InventoryLookup
-from reconciler.planning.ownership import Place, Places, object_name
+from reconciler.planning.records.ownership import Place, Places, object_name
 
 
 def resolve_hosts(desired: Desired, so_far: Resolved, names: InventoryLookup) -> Resolved:

@@ -11,7 +11,7 @@ from reconciler.model.kinds.vmgroup import Access, DesiredVMGroup, Member, Resol
 from reconciler.model.refs import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, Kind, ObjectRef
 from reconciler.model.state import Desired, Observed, Resolved, Unresolved
 from reconciler.planning.lookup import InventoryLookup, look_up_all
-from reconciler.planning.ownership import Place, Places, object_name
+from reconciler.planning.records.ownership import Place, Places, object_name
 from reconciler.planning.vmgroup.pairing import uuid_of
 
 

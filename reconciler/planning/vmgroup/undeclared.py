@@ -14,7 +14,7 @@ from reconciler.model.kinds.vmgroup import DeleteVMGroup, RemoveNameLink, Resolv
 from reconciler.model.ownership import Applying, Record
 from reconciler.model.refs import DEFAULT_VMGROUP, Kind, ObjectRef
 from reconciler.model.state import DockvolsEntry, EntryKind, ObservedDatastore, Resolved
-from reconciler.planning.ownership import Ledger, object_name, spell, unproven
+from reconciler.planning.records.ownership import Ledger, object_name, spell, unproven
 from reconciler.planning.scope import unresolved_vmgroups, vmgroup_ref
 from reconciler.planning.spelling import DisplayNames
 from reconciler.planning.vmgroup.link_conflicts import LinkConflicts

@@ -14,7 +14,7 @@ from reconciler.model.ownership import Applying, Record
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Observed, Resolved
 from reconciler.planning.kinds import places
-from reconciler.planning.ownership import Ledger, Place, attested, differs, kept_at, ledger, object_name
+from reconciler.planning.records.ownership import Ledger, Place, attested, differs, kept_at, ledger, object_name
 from reconciler.planning.scope import vmgroup_ref
 
 _SHOWN = 3

@@ -17,7 +17,7 @@ from reconciler.model.ownership import Declared, Kept, Record, RecordObject, Sta
 from reconciler.model.plan import DBPlan, Plan
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.planning.kinds import places
-from reconciler.planning.ownership import kept_at, ledger, object_name
+from reconciler.planning.records.ownership import kept_at, ledger, object_name
 
 
 def written(found: Assessment, steps: Plan, results: Iterable[ActionResult], now: datetime) -> Mapping[str, Kept]:

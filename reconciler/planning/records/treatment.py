@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from reconciler.model.refs import ObjectRef
 from reconciler.model.state import Observed, Reconcile, Resolved
-from reconciler.planning.history import not_applied
 from reconciler.planning.kinds import places
+from reconciler.planning.records.history import not_applied
 
 
 def in_force(resolved: Resolved, observed: Observed) -> dict[ObjectRef, Reconcile]:

@@ -6,9 +6,9 @@ Source: docs/domain.md#rules-for-rows
 
 from collections import namedtuple
 
-from .rows import as_text, fetch_all
-from .schema import ACCESS, COLUMNS, DEFAULT_NAME, DEFAULT_UUID, OLDER, VERSION
-from .sqlite import execute
+from ..rows import as_text, fetch_all
+from ..schema import ACCESS, COLUMNS, DEFAULT_NAME, DEFAULT_UUID, OLDER, VERSION
+from ..sqlite import execute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -18,11 +18,11 @@ from reconciler.model.ownership import Declared, Kept
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Observed, Resolved
 from reconciler.planning.differ import diff
-from reconciler.planning.history import not_applied
 from reconciler.planning.kinds import places
-from reconciler.planning.ownership import Ledger, Places, differs, ledger, object_name
+from reconciler.planning.records.history import not_applied
+from reconciler.planning.records.ownership import Ledger, Places, differs, ledger, object_name
+from reconciler.planning.records.treatment import as_applied
 from reconciler.planning.scope import vmgroup_ref
-from reconciler.planning.treatment import as_applied
 
 _ADDED = "it grants more than what was applied last"
 

@@ -6,9 +6,9 @@ Source: docs/domain.md#an-untrusted-file
 
 import binascii
 
-from ..compat import PY2
-from ..wire import Refused
-from . import objects, rows, schema
+from ...compat import PY2
+from ...wire import Refused
+from .. import objects, rows, schema
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

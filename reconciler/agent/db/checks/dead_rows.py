@@ -5,9 +5,9 @@ text. So they are reported and deleted by exact key.
 Source: docs/domain.md#rules-for-rows
 """
 
-from ..wire import Refused
-from . import rows
-from .sqlite import execute
+from ...wire import Refused
+from .. import rows
+from ..sqlite import execute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ Source: docs/domain.md#an-untrusted-file
 
 import re
 
-from ..wire import Refused
-from . import objects, rows, schema
-from .sqlite import execute
+from ...wire import Refused
+from .. import objects, rows, schema
+from ..sqlite import execute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Who applied what, and what was applied last: records in config DBs, and what this side keeps."""
