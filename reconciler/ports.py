@@ -149,7 +149,7 @@ class MaintenanceMode(Protocol):
 
 
 class Books(Protocol):
-    """What this side keeps of applies, where no config DB can change it: the last one of each object, and a log of all
+    """The applies that this side keeps where no config DB can change them: the last of each object, and a log of all
     that was done."""
 
     def kept(self) -> Mapping[str, Kept]:

@@ -268,7 +268,7 @@ class Approval(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """What a saved plan comes to now: only `steps` may be carried out. `steps.withheld` has the reason where nothing,
+    """The present answer to a saved plan: only `steps` may be done. `steps.withheld` has the reason where nothing,
     or not everything, may be. `done`: nothing is left to do."""
 
     saved: SavedPlan
@@ -279,7 +279,7 @@ class Answer(Struct, frozen=True):
 
     @property
     def refused(self) -> bool:
-        """Whether the site, or the plan itself, is not what it was: nothing may be written."""
+        """Return whether the site, or the plan itself, is not what it was: nothing may be written."""
         return self.steps.empty and not self.done and not self.saved.plan.empty
 
 

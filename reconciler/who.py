@@ -1,4 +1,4 @@
-"""Who runs this process: whom the system says. The environment (USER, LOGNAME, SUDO_USER ...) is what anybody likes."""
+"""The user who runs this process, by the system. Anybody can set the environment (USER, LOGNAME, SUDO_USER ...)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether anybody still reads what the agent says. An agent whose channel is gone must not stay on the host."""
+"""The agent's channel: an agent whose reader is gone must not stay on the host."""
 
 import os
 import select

@@ -1,4 +1,4 @@
-"""What the audit log says of one run: its beginning, each object before and after, what came of each, its end."""
+"""Entries of the audit log for one run: its beginning, each object before and after, each result, its end."""
 
 from __future__ import annotations
 

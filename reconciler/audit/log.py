@@ -35,7 +35,7 @@ class Head(Struct, frozen=True):
 
 
 class _Shape(Struct, frozen=True):
-    """What readers of an entry rely on; they take the rest as it is."""
+    """The fields of an entry that readers rely on; they take the rest as it is."""
 
     n: Annotated[int, Meta(ge=1, lt=2**53)]
     prev: str

@@ -1,4 +1,4 @@
-"""Whether what was read is what a commit holds. No filter is run: what one may have written cannot be told."""
+"""Comparison of the files that were read with a commit. No filter is run, so filtered files cannot be compared."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _OPTIONS: Final = ("-c", "core.commitGraph=false", "-c", "core.packedGitWindowSi
 
 
 class UnreadableRepositoryError(Exception):
-    """What cannot be read of a repository. `str()` says why."""
+    """A part of a repository that cannot be read. `str()` is the reason."""
 
 
 class Objects:

@@ -1,4 +1,4 @@
-"""What a new version of the manifests no longer lets a watch look at. Pure."""
+"""Objects that a new version of the manifests withdraws from a watch. Pure."""
 
 from __future__ import annotations
 

@@ -220,7 +220,7 @@ class Watch:
 
 
 def _told_less(before: Loaded, now: Loaded) -> Iterator[Event]:
-    """What the watch looks at no more from now on."""
+    """Yield an event for each object that the watch no longer looks at."""
     if before.applying is not None and now.applying is not None:
         yield from another_set(before.applying.set, now.applying.set)
     yield from narrowed(before.desired, now.desired)

@@ -1,4 +1,4 @@
-"""What one host says of a shared config DB, compared with what another one reads there.
+"""Confirmation of a shared config DB: the answer of one host, compared with that of another.
 
 Whoever has root on one host decides what its agent answers. So a config DB is read through a second host, from time to
 time; after the first has finished, as on VMFS a file that one host has open may be refused to the others.
@@ -29,7 +29,7 @@ _MOST_ASKED = 3  # hosts, until one can read it
 
 
 class Witnesses:
-    """Which look it is, and what the last one that was confirmed has shown. Looks of one run are counted on from the
+    """The number of the look, and the result of the last confirmation. Looks of one run are counted on from the
     number of the runs before it."""
 
     def __init__(self) -> None:
@@ -172,5 +172,5 @@ _ROWS = {
 
 
 def _same_rows(one: Any, other: Any) -> bool:
-    """Whether these are the same rows in another order."""
+    """Return whether these are the same rows in another order."""
     return isinstance(one, tuple) and isinstance(other, tuple) and sorted(map(repr, one)) == sorted(map(repr, other))

@@ -17,7 +17,7 @@ _DEFAULT_PORT = 22
 
 
 class Trusted(Struct, frozen=True):
-    """What is known of one host: its keys, the authorities that may certify one, keys that must not be accepted.
+    """The known keys of one host, the authorities that may certify one, and the revoked keys.
 
     `files`: where it was looked for; `notes`: what was left out there.
     """

@@ -12,7 +12,7 @@ READ_AHEAD = 2**20  # bytes that a channel keeps before it makes the host wait
 
 
 class ProtocolViolationError(HostUnreachableError):
-    """What a host sent is not what its agent would say. So it is the host that is in trouble, not the way to it."""
+    """A breach of the protocol by a host: the host is in trouble, not the way to it."""
 
 
 class Channel(Protocol):
@@ -43,7 +43,7 @@ class Lines:
 
     @property
     def waiting(self) -> bool:
-        """Whether more than the last line has come already."""
+        """Return whether more than the last line has come already."""
         return self._at < len(self._chunk)
 
     async def next(self, most: Callable[[], int]) -> bytes:

@@ -1,4 +1,4 @@
-"""What the user's `~/.ssh/config` says of a host, evaluated by OpenSSH itself (`ssh -G`).
+"""The user's `~/.ssh/config` for a host, evaluated by OpenSSH itself (`ssh -G`).
 
 No `ssh` is run where there is no such file. Only what has a use here is taken: nothing is ever forwarded or sent to a
 host, and how host keys are checked is not for this file to say.
@@ -36,7 +36,7 @@ class SSHConfigError(Exception):
 
 
 class Told(Struct, frozen=True):
-    """How to reach a host. Paths are absolute.
+    """The SSH options for a host. Paths are absolute.
 
     `proxy`: the command that connects (None: TCP). `agent`: the socket of the SSH agent (None: none). `algorithms`: by
     the name of the option, only those that the user has set.

@@ -24,7 +24,7 @@ _PEM: Final = re.compile(rb"-----BEGIN OPENSSH PRIVATE KEY-----(.*?)-----END", r
 
 
 class _File(Struct, frozen=True):
-    """What a file gives: key pairs, or a public key whose private half only the agent may have."""
+    """The content of an identity file: key pairs, or a public key whose private half only the agent may have."""
 
     name: str
     pairs: tuple[asyncssh.SSHKeyPair, ...]

@@ -66,7 +66,7 @@ class Gatekeeper(asyncssh.SSHClient):
 
     @property
     def exchanging_keys(self) -> bool:
-        """Whether a server answered, and no encryption is agreed on yet."""
+        """Return whether a server answered, and no encryption is agreed on yet."""
         about = self._connection
         return (
             about is not None

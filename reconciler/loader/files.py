@@ -70,7 +70,7 @@ class Found(Struct, frozen=True):
 
 @dataclass(slots=True)
 class Seen:
-    """What was read, for comparison with a commit. All paths are absolute, and free of links except in their end.
+    """The files that were read, for comparison with a commit. All paths are absolute, without links but at their end.
 
     `blobs`: the names that git would give to the content of each file, as it is and with line feeds only; `links`:
     where each link that was followed leads; `folders`: those that were walked through; `more`: something else was read;

@@ -60,7 +60,7 @@ class Loaded(Struct, frozen=True):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should know: which Sites are not used."""
+        """Notes for the user: the Sites that are not used."""
         return tuple(f"note: {where}: this Site is not used: {why}" for where, why in self.unused_sites)
 
 

@@ -167,10 +167,10 @@ class Diff(Strict, frozen=True):
 
     @property
     def settled(self) -> bool:
-        """Whether nothing is to do, blocked or unknown of what is declared."""
+        """Return whether nothing that is declared is to be changed, blocked or unknown."""
         return all(change.op in (Op.KEEP, Op.UNMANAGED) for change in self.changes)
 
     @property
     def in_sync(self) -> bool:
-        """Whether it is settled, and nothing holds rights that nobody declared."""
+        """Return whether it is settled, and no undeclared object holds rights."""
         return self.settled and not any(change.op is Op.UNMANAGED and change.rights for change in self.changes)

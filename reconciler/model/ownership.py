@@ -88,7 +88,7 @@ class Record(Strict, frozen=True):
 
 
 class Declared(Strict, frozen=True):
-    """What the manifest with this digest declares that vDVS grants rights by: a vmgroup; of a config DB, whether it has
+    """The part of the manifest with this digest that vDVS grants rights by: a vmgroup; of a config DB, whether it has
     a `_DEFAULT` (None: left alone)."""
 
     digest: str
@@ -97,7 +97,7 @@ class Declared(Strict, frozen=True):
 
 
 class Kept(Strict, frozen=True):
-    """What this side keeps of applies to one config DB, by object: the last apply that it made or that corresponded to
+    """The applies to one config DB that this side keeps, by object: the last one that it made or that corresponded to
     the manifests here, and what that `declared`, where it is known. `location`: of the config DB."""
 
     location: str

@@ -39,7 +39,7 @@ class Policy(Strict, frozen=True):
 
     @property
     def takes_back(self) -> bool:
-        """Whether what was added to what was applied last goes, also where the manifest is not applied yet. Where new
+        """Return whether additions to what was applied last go, also where the manifest is not applied yet. Where new
         manifests may widen, they say what may stay."""
         return Risk.RESTRICTS in self.risks and Risk.WIDENS not in self.risks and not self.config_db_lifecycle
 
@@ -171,7 +171,7 @@ class Plan(Strict, frozen=True):
 
 
 class Question(Strict, frozen=True):
-    """What a saved plan was made from, besides the state of the site: no more than a request.
+    """The input of a saved plan, besides the state of the site: no more than a request.
 
     `site` and `vcenters` name the site, and say nothing of how it is reached. `manifests`: the documents, which are
     checked again like any others. `objects`: those selected (None: all). `destroy`: destructive changes are asked for,
@@ -190,7 +190,7 @@ class Question(Strict, frozen=True):
 
     @property
     def policy(self) -> Policy:
-        """What may be written."""
+        """The policy under which it may be written."""
         return replace(APPLY_AND_DESTROY if self.destroy else APPLY, objects=self.objects)
 
 

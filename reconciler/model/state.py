@@ -42,7 +42,7 @@ class Reconcile(StrEnum):
 
 
 class Treatment(Strict, frozen=True):
-    """What the annotation of an object asks of a watch. It counts once it was applied: `digest` is that of its manifest
+    """The request of an object's annotation to a watch. It counts once it was applied: `digest` is of its manifest
     without the annotation, so whoever only adds it changes nothing."""
 
     ref: ObjectRef

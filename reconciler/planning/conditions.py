@@ -45,7 +45,7 @@ def conditions(assessment: Assessment) -> tuple[Condition, ...]:
 
 
 def remarks(assessment: Assessment) -> tuple[str, ...]:
-    """What could not be told for certain, though nothing is known to be wrong. Pure."""
+    """Return remarks on what could not be determined for certain, though nothing is known to be wrong."""
     seen, declared = assessment.observed.config_dbs, assessment.resolved.config_dbs
     return tuple(
         f"{db.ref} was read through {seen[db.location].read_from} only: no other host could confirm what it shows"

@@ -164,7 +164,7 @@ class Joined:
 
     @cached_property
     def altered_records(self) -> Mapping[ObjectRef, str]:
-        """How the records of each config DB contradict what this side keeps."""
+        """The contradictions between the records of each config DB and what this side keeps."""
         return altered_records(self._resolved, self._observed)
 
     def record(self, db: ObjectRef | None, name: str) -> Record | None:

@@ -117,7 +117,7 @@ class InventoryLookup:
         return self._hosts.get(wanted.ref.name.lower()) or self._hosts.get(wanted.address.lower())
 
     def host_like(self, wanted: DesiredHost) -> str:
-        """What a host that the inventory does not show was probably meant to be."""
+        """Return the host that was probably meant by one that the inventory does not show."""
         return did_you_mean(wanted.address, (entry.name for entry in self._inventory.hosts))
 
     def cluster_of(self, wanted: DesiredHost) -> str | None:
@@ -230,7 +230,7 @@ class InventoryLookup:
         return Member(uuid, None)
 
     def unknown(self, member: Member) -> bool:
-        """Whether there is certainly no such VM."""
+        """Return whether there is certainly no such VM."""
         return self.complete and member.uuid not in self._uuids
 
     def selected(self, selector: VMSelector) -> tuple[list[Member], tuple[Unclear, ...]]:

@@ -190,7 +190,7 @@ def _rank(action: Action) -> int:
 
 
 def _joins(change: Change) -> bool:
-    """Whether a change of a host points it at its config DB. Without that, what serves waited for it in the diff."""
+    """Return whether a change points a host at its config DB. Without that, what serves waited for it in the diff."""
     actions = any(isinstance(action, LinkDB | LeaveOwnDB | WriteSection) for action in change.actions)
     return actions or any(field.path == "configDB" for field in change.fields)
 

@@ -115,7 +115,7 @@ def audit_log(file: str | None) -> AuditLog:
 
 
 class Audit(Struct, frozen=True):
-    """What is in the audit log `name`: its last entries, newest first, and see `audit.log.Verified`."""
+    """The content of the audit log `name`: its last entries, newest first; see `audit.log.Verified`."""
 
     name: str
     entries: tuple[dict[str, Any], ...]

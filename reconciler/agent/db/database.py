@@ -67,7 +67,7 @@ class DBFile(object):
     @property
     def copies(self):
         # type: () -> str
-        """What its unfinished backups are called after (`files.temporary`)."""
+        """The base of the names of its unfinished backups (see `files.temporary`)."""
         return self.name + ".bak"
 
     @property

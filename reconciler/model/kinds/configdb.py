@@ -162,7 +162,7 @@ class ObservedConfigDB(Strict, frozen=True):
 
 
 class BackupOrigin(StrEnum):
-    """What the list of backups that vdvs keeps beside a config DB says of a file that is named like a backup.
+    """The origin of a file that is named like a backup, by the list that vdvs keeps beside a config DB.
 
     Source: docs/domain.md#backups
     """
@@ -181,7 +181,7 @@ class Backup(Strict, frozen=True):
     origin: BackupOrigin
 
     def is_from_the_future(self, now: datetime) -> bool:
-        """Whether its name says that it was taken after `now`, by more than clocks of two machines may differ."""
+        """Return whether its name dates it after `now`, by more than the clocks of two machines may differ."""
         return self.taken_at is not None and self.taken_at > now + _CLOCKS_DIFFER
 
 

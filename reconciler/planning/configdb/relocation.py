@@ -95,7 +95,7 @@ def earlier_places(
 
 
 def _is_place(location: Location, db: ResolvedConfigDB) -> bool:
-    """Whether a config DB of this one's hosts can be there: a path in a record of a DB is anything."""
+    """Return whether a config DB of this one's hosts can be there: a path in a record of a DB is anything."""
     if location.host:
         return location.path == AUTH_DB and location.host in db.hosts
     return _SHARED.fullmatch(location.path) is not None

@@ -59,7 +59,7 @@ class DatastoreSpelling:
 
 
 class Adoptable(Struct, frozen=True):
-    """What the export of files on datastores works from. What no manifest can express is added to `left_out`.
+    """The input of the export of files on datastores. What no manifest can express is added to `left_out`.
 
     `dbs`: the config DBs by name; `groups`: the metadata.name of each vmgroup that is in the manifests, by the name of
     its ref.

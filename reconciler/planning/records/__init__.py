@@ -1,1 +1,1 @@
-"""Who applied what, and what was applied last: records in config DBs, and what this side keeps."""
+"""Records of applies: those in config DBs, and those that this side keeps."""

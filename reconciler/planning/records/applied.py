@@ -1,4 +1,4 @@
-"""What was added to what was applied last, of objects whose manifest here is another one: whoever can push, but not
+"""Additions to what was applied last, of objects whose manifest here is another one: whoever can push, but not
 apply, neither grants anything nor keeps it from being taken back.
 
 Source: docs/domain.md#who-applied-what
@@ -114,7 +114,7 @@ def _claimed(pending: Mapping[ObjectRef, str], resolved: Resolved, observed: Obs
 
 
 def _declared(kept: Kept, name: str) -> Declared | None:
-    """What the last apply of an object declared, if it is known."""
+    """Return the declaration of the last apply of an object, if it is known."""
     last, own = kept.declared.get(name), kept.records.get(name)
     return last if last is not None and own is not None and last.digest == own.digest else None
 

@@ -1,4 +1,4 @@
-"""Who applied what: the records in the config DBs, which are hints, beside what this side keeps of applies.
+"""History of applies: the records in the config DBs, which are hints, beside those that this side keeps.
 
 Source: docs/domain.md#who-applied-what
 """
@@ -42,7 +42,7 @@ def not_pruned(resolved: Resolved, observed: Observed, applying: Applying | None
 
 
 def _are_alike(one: str, other: str) -> bool:
-    """Whether two names of sets differ, but in their folder and the last part of the repository."""
+    """Return whether two names of sets differ, but agree in their folder and the last part of the repository."""
     ends = [(name.partition(":")[0].rpartition("/")[2].casefold(), name.partition(":")[2]) for name in (one, other)]
     return one != other and "" not in (one, other) and ends[0] == ends[1]
 
@@ -126,7 +126,7 @@ def unreadable_records(resolved: Resolved, observed: Observed) -> dict[ObjectRef
 
 
 def altered_records(resolved: Resolved, observed: Observed) -> dict[ObjectRef, str]:
-    """How the records of each config DB contradict what this side keeps, as a sentence; empty: they do not. A config DB
+    """Return, for each config DB, how its records contradict what this side keeps; empty: they do not. A config DB
     whose records cannot be read, or of which nothing is kept, is left out."""
     found = {}
     placed: dict[ObjectRef, list[Place]] = {}

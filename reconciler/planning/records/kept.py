@@ -1,4 +1,4 @@
-"""What this side keeps of applies: what it wrote, and what it saw to correspond to the manifests here.
+"""Applies that this side keeps: those that it made, and those that it saw to correspond to the manifests here.
 
 Source: docs/domain.md#who-applied-what
 """

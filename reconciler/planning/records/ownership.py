@@ -85,7 +85,7 @@ def attested(record: Record, kept: Mapping[str, Record]) -> Record:
 
 
 def differs(record: Record, own: Record) -> bool:
-    """Whether a record of a config DB is not the one that this side keeps."""
+    """Return whether a record of a config DB differs from the one that this side keeps."""
     return replace(record, claimed=own.claimed) != own
 
 

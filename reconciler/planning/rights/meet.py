@@ -1,4 +1,4 @@
-"""What two states of a vmgroup both grant: the most that may stay when something was added without approval.
+"""The common rights of two states of a vmgroup: the most that may stay when something was added without approval.
 
 Source: docs/domain.md#who-may-do-what
 """
@@ -20,7 +20,7 @@ _Rows = Mapping[str, Access | None]
 
 
 def exceeds(state: VMGroupState | None, approved: VMGroupState | None) -> bool:
-    """Whether the rows of `state` grant anything that those of `approved` do not, whoever its members are.
+    """Return whether the rows of `state` grant anything that those of `approved` do not, whoever its members are.
 
     Source: docs/domain.md#who-may-do-what
     """

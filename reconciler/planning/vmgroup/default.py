@@ -112,7 +112,7 @@ def _change(
 def _taking_back(
     db: ResolvedConfigDB, uuid: str, seen: ObservedConfigDB, field: FieldChange | None, names: DisplayNames
 ) -> Change | None:
-    """What takes the rights of `_DEFAULT` back: it goes, as it is empty and no VM needs it (`field`); or, None, it lets
+    """Change that takes back the rights of `_DEFAULT`: it goes if it is empty and unneeded (`field`); or, None, it lets
     detach only, until it can go."""
     if field is not None:  # nothing is lost with it: vDVS's own `_DEFAULT` can be made again, and is always the same
         delete = DeleteVMGroup(db.ref, Risk.RESTRICTS, uuid, DEFAULT_VMGROUP)

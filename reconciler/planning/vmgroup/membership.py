@@ -64,7 +64,7 @@ class Membership(Struct, frozen=True):
 
     @property
     def all_seen(self) -> bool:
-        """Whether the inventory shows every VM."""
+        """Return whether the inventory shows every VM."""
         return self.gap is None
 
     def unseen(self, uuid: str) -> str | None:

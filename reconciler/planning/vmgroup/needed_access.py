@@ -49,7 +49,7 @@ def mount_only(row: Access | None) -> Access | None:
 
 
 def _perhaps_unseen(group: VMGroupState, membership: Membership) -> bool:
-    """Whether this vmgroup may serve a VM that an inventory with gaps does not show."""
+    """Return whether this vmgroup may serve a VM that an inventory with gaps does not show."""
     return group.name == DEFAULT_VMGROUP or any(vm not in membership.disks for vm in group.members)
 
 

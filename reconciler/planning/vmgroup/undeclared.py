@@ -109,7 +109,7 @@ def _to_delete(
 
 
 def _only_claimed(record: Record, known: Ledger | None, applying: Applying | None) -> bool:
-    """Whether this side knows what was applied in this config DB from this set, or from none, and not this."""
+    """Return whether this side knows of applies in this config DB from this set, or from none, but not of this one."""
     ours = record.set in ("", applying.set if applying is not None else "")
     return known is not None and bool(known.kept) and ours and known.kept.get(record.object) is None
 

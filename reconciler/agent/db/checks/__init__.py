@@ -1,1 +1,1 @@
-"""What a config DB may contain, which rules its rows break, and what it must hold after a change."""
+"""Checks of a config DB: its permitted content, the rules for its rows, and its expected state after a change."""

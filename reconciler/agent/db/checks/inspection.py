@@ -1,4 +1,4 @@
-"""What a config DB may contain, checked before a row is read: whoever can write the datastore may have written it.
+"""Inspection of a config DB before a row is read: whoever can write the datastore may have written anything there.
 
 A view, a trigger or an expression in the schema would run inside our transaction, and could show us other rows than
 vDVS. So only tables are accepted that vDVS, or we, make, by their SQL. Size is bounded before anything is fetched.
