@@ -16,8 +16,8 @@ from reconciler.model.kinds.host import DBMode, ObservedHost, UnreachableHost
 from reconciler.model.refs import VOLUMES, Location
 
 # Faults of a config DB that do not depend on the reader. (In one of another version, or
-# with a table missing, vDVS still finds its mode.)
-_USELESS = frozenset({"Locked", "HotJournal", "Corrupt"})
+# with a table missing, vDVS still finds its mode; an interrupted write is recovered by its next request.)
+_USELESS = frozenset({"Locked", "Corrupt"})
 
 
 def undeclared(

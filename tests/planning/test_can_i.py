@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from msgspec.structs import replace
 
 from reconciler.planning.lookup import NotFoundError
 from reconciler.planning.resolve import resolve
@@ -15,6 +16,7 @@ from reconciler.planning.rights.can_i import CanI, Question, can_i, find_datasto
 from reconciler.planning.rights.decision import Right
 from reconciler.render.can_i import can_i_data, can_i_text
 from tests.planning import compact
+from tests.planning.compact import url_of
 from tests.render import schemas
 
 CASES = yaml.safe_load((Path(__file__).parents[1] / "golden" / "can_i" / "cases.yaml").read_text())
@@ -25,7 +27,7 @@ def answer(case: Mapping[str, Any]) -> CanI:
     known = compact.inventory(
         {
             "hosts": ["esx1", "esx2"],
-            "datastores": [{"name": "shared"}, {"name": "ds2"}],
+            "datastores": [{"name": name} for name in ("shared", "ds2", "at@ds", "o'ds")],
             "vms": [{"name": "vm1", "host": case.get("host", "esx1")}],
         }
     )
@@ -35,8 +37,12 @@ def answer(case: Mapping[str, Any]) -> CanI:
     driver = case.get("driver", "0.17.aa-0.0.1")
     plain = {name: host if host == "unreachable" else _with(host, driver) for name, host in seen.items()}
     observed = compact.observed({"hosts": plain, "config_dbs": {"shared": case.get("db", DB)}}, known)
+    missing = {url_of(name) for name in case.get("missing", ())}
+    stores = {url: replace(store, missing=url in missing) for url, store in observed.datastores.items()}
+    observed = replace(observed, datastores=stores)
     right, store, *short = case["ask"]
-    vm = known.vms[0] if "place" not in case else known.vms[0]._replace(datastore=case["place"])
+    place = {"datastore": case["place"]} if "place" in case else {}
+    vm = known.vms[0]._replace(**place)
     found = find_datastore(known, store)
     question = Question(Right(right), vm, found, 100, bool(short), other_case=found.name != store)
     return can_i(question, resolve(declared, known), observed)

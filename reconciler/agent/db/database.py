@@ -278,26 +278,32 @@ def reading(db, what):
         sqlite.close(connection)
 
 
+_NAMES_NO_FILE = ("Tampered", "TooLarge", "Corrupt", "Damaged", "Incomplete", "NoBooks")  # see `inspection`
+
+
 def check_file(db):
     # type: (DBFile) -> None
     """Check the file, and what lies beside it, while this process does not have the DB open through SQLite.
 
-    Raises Refused `Corrupt` for a file that is no SQLite database, and for one with a write-ahead log, which could not
-    be read without writing; `TooLarge`; `Tampered` for text that is not UTF-8, and see `refuse_companions`.
+    Raises Refused `Corrupt` for a file that is no SQLite database; `WriteAheadLog` for one with such a log, which could
+    not be read without writing; `TooLarge`; `Tampered` for text that is not UTF-8, and see `refuse_companions`.
     Source: docs/domain.md#an-untrusted-file
     """
     try:
         header = bytearray(read_start(db.real, 100))
         size = os.lstat(db.real).st_size
-        refuse_companions(db.real)
+        if 2 not in header[18:20]:  # with a write-ahead log a file for it belongs beside the DB
+            refuse_companions(db.real)
     except EnvironmentError as error:
         if error.errno == errno.ENOENT:
             raise Refused("Locked", "%s was removed a moment ago" % db.path)
         raise sqlite.as_refused(error)
     if not header.startswith(_MAGIC) or len(header) < 100:
         raise Refused("Corrupt", "%s is not an SQLite database" % db.path)
-    if header[18:20] != bytearray((1, 1)):
-        raise Refused("Corrupt", "%s has a write-ahead log, which does not work between hosts" % db.path)
+    if max(header[18:20]) > 2:
+        raise Refused("Corrupt", "%s is in a format of SQLite that vDVS does not know" % db.path)
+    if 2 in header[18:20]:
+        raise Refused("WriteAheadLog", "%s has a write-ahead log, which does not work between hosts" % db.path)
     if size > inspection.LARGEST_FILE:
         words = (db.path, inspection.mb(size), inspection.mb(inspection.LARGEST_FILE))
         raise Refused("TooLarge", "%s is too large: it has %s, at most %s" % words)
@@ -311,7 +317,7 @@ def _check_length(connection, db):
     pages = sqlite.execute(connection, "PRAGMA page_count").fetchone()
     page_size = sqlite.execute(connection, "PRAGMA page_size").fetchone()
     if pages and page_size and os.stat(db.real).st_size < pages[0] * page_size[0]:
-        raise Refused("Corrupt", "%s is truncated: it is shorter than its header says" % db.path)
+        raise Refused("Damaged", "%s is truncated: it is shorter than its header says" % db.path)
 
 
 def reading_error(error, db):
@@ -323,7 +329,7 @@ def reading_error(error, db):
         return Refused(
             "HotJournal", "%s is half-written: its writer was interrupted, and its journal is still there" % db.path
         )
-    if isinstance(error, Refused) and error.reason not in ("Tampered", "TooLarge", "Corrupt"):
+    if isinstance(error, Refused) and error.reason not in _NAMES_NO_FILE:
         return error
     shown = "" if db.path in refused.message else "%s: " % db.path
     return Refused(refused.reason, shown + refused.message)
@@ -362,10 +368,10 @@ def _describe(connection, known):
 
 def _rows_for_protocol(tables):
     # type: (Dict[str, List[Any]]) -> Dict[str, Any]
-    integer, privileges = rows.integer, tables["privileges"]
+    privileges = tables["privileges"]
     keys = rows.rows_as_text([row[:2] for row in privileges])
     return {
         "tenants": rows.rows_as_text(tables["tenants"]),
         "vms": rows.rows_as_text(tables["vms"]),
-        "privileges": [list(key) + [integer(cell) for cell in row[2:]] for key, row in zip(keys, privileges)],
+        "privileges": [list(key) + [rows.cell(cell) for cell in row[2:]] for key, row in zip(keys, privileges)],
     }

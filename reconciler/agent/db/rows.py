@@ -117,12 +117,12 @@ def has_names(connection):
 
 def schema(connection):
     # type: (sqlite3.Connection) -> str
-    """Return the schema as the protocol names it.
+    """Return the schema as the protocol names it: vDVS looks at the row 0 of `versions` alone.
 
     Raises Refused `WrongVersion` for an unknown one, with what was found and what to do.
     Source: docs/domain.md#older-schemas
     """
-    found = [tuple(row[1:3]) for row in _table(connection, "versions")]
+    found = [tuple(row[1:3]) for row in _table(connection, "versions") if row[0] == 0]
     if found == [VERSION]:
         return "1.2" if has_names(connection) else "1.2 without vm_name"
     if found == [OLDER]:
@@ -249,6 +249,17 @@ def are_text(cells):
     except UnicodeError:
         return False
     return True
+
+
+def cell(value):
+    # type: (Any) -> Any
+    """Return a cell of an access row as the protocol carries it: an integer or NULL as it is, anything else as text.
+
+    The text is empty exactly if the value counts as false. Source: docs/domain.md#rules-for-rows
+    """
+    if value is None or integer(value) is not None:
+        return value
+    return as_text(value) if value else ""
 
 
 def integer(value):
