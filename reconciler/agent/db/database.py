@@ -172,7 +172,7 @@ def observe(root, path, known, until, most=MOST_BYTES):
         if not size:
             answer = _absent_or_empty(db, EMPTY if size == 0 else ABSENT)
         else:
-            answer = _cached(db, known) or _read_db(db, known, until)
+            answer = _cached(db, known) or _read_unless_retired(db, known, until)
             if size > _SMALL and "tenants" in answer and weight(encode(answer)) > most:
                 raise Refused("TooLarge", "%s is too large: its rows do not fit into a reply" % db.path)
         answer["moving_to"] = db.destination()
@@ -184,6 +184,17 @@ def observe(root, path, known, until, most=MOST_BYTES):
         if not isinstance(refused, Refused):  # a bug of ours must not cost the host, which others' DBs are on too
             refused = Refused("AgentError", "%s: %s" % (type(error).__name__, error))
         return {"state": "unknown", "reason": refused.reason, "message": refused.sentence, "fingerprint": ""}
+
+
+def _read_unless_retired(db, known, until):
+    # type: (DBFile, Optional[str], float) -> Dict[str, Any]
+    """Return the answer; a DB that was moved away is none any more. Source: docs/domain.md#moving-a-config-db"""
+    try:
+        return _read_db(db, known, until)
+    except Refused as refused:
+        if refused.reason != "Retired":
+            raise
+        return _absent_or_empty(db, ABSENT)
 
 
 def _read_db(db, known, until):
@@ -211,7 +222,12 @@ def fingerprint(db, until):
     size = db.size()
     if not size:
         return str(_absent_or_empty(db, EMPTY if size == 0 else ABSENT)["fingerprint"])
-    return sqlite.retry_while_locked(until, lambda: reading(db, _fingerprint))
+    try:
+        return sqlite.retry_while_locked(until, lambda: reading(db, _fingerprint))
+    except Refused as refused:
+        if refused.reason != "Retired":
+            raise
+        return ABSENT
 
 
 def observe_backup(root, path, name, until):
