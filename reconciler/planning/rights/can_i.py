@@ -38,6 +38,9 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ELSEWHERE = "/vmfs/volumes/elsewhere"  # stands for the datastore of a VM that is not on the one asked about
 
 
+BEFORE = (Lookup.BEFORE_0_17,)
+
+
 class Answer(StrEnum):
     """Answer to a question. UNKNOWN: the state could not be read, or the hosts that the VM may be on do not agree."""
 
@@ -150,6 +153,9 @@ def _by_state(question: Question, host: ObservedHost, observed: Observed) -> Ver
         return Verdict(Answer.DENIED, "no driver", "vDVS is not installed on this host, so no VM is served")
     if not question.short and question.datastore.id not in host.volumes:
         return Verdict(Answer.DENIED, "not mounted", f"{question.datastore.name} is not mounted on this host")
+    if not question.short and "@" in question.datastore.name:
+        reason = f"what follows the last @ is the datastore, so no full name can mean {question.datastore.name}"
+        return Verdict(Answer.DENIED, "no such datastore", reason)
     if host.db_mode is DBMode.BROKEN_LINK and host.db_reason == "Locked":
         reason = "another writer holds the lock of the config DB: requests wait 5 seconds for it, and are refused then"
         return Verdict(Answer.UNKNOWN, host.db_reason, reason)
@@ -159,7 +165,7 @@ def _by_state(question: Question, host: ObservedHost, observed: Observed) -> Ver
     if (without := _without_folder(question, observed)) is not None:
         return without
     if host.db_mode is DBMode.NOT_CONFIGURED:
-        tried = [_full_name(question, host, lookup) or _open(question) for lookup in _lookups(host.driver) or Lookup]
+        tried = [_full_name(question, host, lookup) or _open(question) for lookup in _lookups(host.driver) or BEFORE]
         return tried[0] if len({verdict.answer for verdict in tried}) == 1 else _depends(tried[0], "the release")
     return None
 
@@ -188,9 +194,7 @@ def _full_name(question: Question, host: ObservedHost, lookup: Lookup) -> Verdic
         return None
     name, reason = question.datastore.name, None
     alike = sorted(other for other in host.volumes.values() if other.lower() == name.lower())
-    if "@" in name:
-        reason = f"what follows the last @ is the datastore, so no full name can mean {name}"
-    elif lookup is Lookup.SINCE_0_17 and len(alike) > 1:
+    if lookup is Lookup.SINCE_0_17 and len(alike) > 1:
         reason = f"this host has {' and '.join(alike)}, and vDVS refuses a name that means several, whatever its case"
     elif lookup is Lookup.BEFORE_0_17 and question.other_case:
         reason = f"this release knows the datastore by its exact name only, {name}"
