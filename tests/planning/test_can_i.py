@@ -56,7 +56,9 @@ def answer(case: Mapping[str, Any]) -> CanI:
 
 
 def _with(host: str | Mapping[str, Any], driver: str | dict[str, Any]) -> dict[str, Any]:
-    return (driver if isinstance(driver, dict) else {"driver": driver}) | ({"is": host} if isinstance(host, str) else dict(host))
+    return (driver if isinstance(driver, dict) else {"driver": driver}) | (
+        {"is": host} if isinstance(host, str) else dict(host)
+    )
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case["case"]) for case in CASES])
@@ -87,7 +89,9 @@ def table(case: Mapping[str, Any]) -> str:
     lines = [["release", *(f"{right}{' short' if short else ''}" for right, short in asked)]]
     for release in RELEASES:
         driver = {"driver": release and f"{release}.aa-0.0.1"}
-        answers = [answer({**case, **driver, "ask": [right, case.get("store", "shared"), *short]}) for right, short in asked]
+        answers = [
+            answer({**case, **driver, "ask": [right, case.get("store", "shared"), *short]}) for right, short in asked
+        ]
         lines.append([release or "unknown", *(found.answer.value for found in answers)])
     return "".join("  ".join(f"{cell:<12}" for cell in line).rstrip() + "\n" for line in lines)
 

@@ -17,7 +17,7 @@ from reconciler.model.base import Risk, worst
 from reconciler.model.diff import Change, Diff
 from reconciler.model.inventory import Inventory, VirtualMachine
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, ResolvedConfigDB, Schema, Unmanaged, UpgradeDB
-from reconciler.model.kinds.vmgroup import Access, Member, PrivilegeRow, VMRow
+from reconciler.model.kinds.vmgroup import Access, Member, VMRow
 from reconciler.model.refs import DEFAULT_VMGROUP_UUID, OLD_DEFAULT_URL, VM_DS_URL, Kind, Location, ObjectRef
 from reconciler.model.state import Resolved
 from reconciler.planning.configdb.old_schema import as_vdvs_upgrades, is_old, lifted

@@ -198,7 +198,7 @@ def _full_name(question: Question, host: ObservedHost, lookup: Lookup) -> Verdic
         reason = f"this host has {' and '.join(alike)}, and vDVS refuses a name that means several, whatever its case"
     elif lookup is Lookup.BEFORE_0_17 and question.other_case:
         reason = f"this release knows the datastore by its exact name only, {name}"
-    return reason and Verdict(Answer.DENIED, "no such datastore", reason)
+    return None if reason is None else Verdict(Answer.DENIED, "no such datastore", reason)
 
 
 def _depends(verdict: Verdict, what: str) -> Verdict:
@@ -339,8 +339,7 @@ def _booked(
     lookup: Lookup,
 ) -> int:
     """Return how much of a quota is used up, in MB. Source: docs/domain.md#quotas"""
-    rule = group and deciding_row(group, place, request.datastore, lookup)
-    if group is None or rule is None:
+    if group is None or (rule := deciding_row(group, place, request.datastore, lookup)) is None:
         return 0
     url = summed_url(rule, group.default_url, request.datastore, question.datastore.url, lookup)
     return sum(use.used_mb for use in db.volume_use if (use.tenant_id, use.url) == (group.uuid, url))

@@ -184,7 +184,7 @@ class Grant(Struct, frozen=True):
         Source: docs/domain.md#who-may-do-what
         """
         if self.unreadable:
-            return "do what vDVS makes of an unreadable row"
+            return "do what vDVS makes of invalid values"
         if not self.largest:
             return "mount"
         limits = []
