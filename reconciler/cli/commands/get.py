@@ -2,78 +2,115 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct
 
-from reconciler.cli import completing, exits, options
+from reconciler.cli import completing, exits, formats, options
 
 if TYPE_CHECKING:
-    from reconciler.model.refs import Kind
-    from reconciler.render.tables import AnyRow
+    from reconciler.model.outcome import Assessment
+    from reconciler.model.refs import ObjectRef
+    from reconciler.render.jsonpath.path import Path
+    from reconciler.render.tables import Table
+
+    Found = list[tuple[Table[Any], list[Any]]]
 
 
-@click.command(short_help="List the objects of a kind.")
+@click.command(short_help="List the objects of a kind, datastores, or VMs.")
 @click.argument("what", metavar="KIND [NAME...]", nargs=-1, required=True, shell_complete=completing.listed)
 @options.manifests_or_default
 @options.site
-@options.output("text", "wide", "json", "yaml", "name")
+@click.option(
+    "-o",
+    "--output",
+    type=formats.Format(),
+    default="text",
+    metavar="FORMAT",
+    help="How to print the result: text (the default), wide, json, yaml, name, jsonpath=TEMPLATE, "
+    "custom-columns=HEADING:EXPRESSION,...",
+)
+@click.option("--sort-by", type=formats.Order(), metavar="EXPRESSION", help="Sort by a field, as .name or .sync.")
 @options.selector
 @options.verbose
-def get(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output: str, selector: str | None) -> int:
+def get(
+    what: tuple[str, ...],
+    paths: tuple[str, ...],
+    site: str | None,
+    output: Any,
+    sort_by: Path | None,
+    selector: str | None,
+) -> int:
     """List the objects of a kind (`vdvs explain` shows the kinds), or of all kinds, as they are now, and whether they
-    are in sync.
+    are in sync. Or what the inventory has for manifests to name: datastores, with the vmgroups that may use them, and
+    VMs, with the vmgroup that they are in.
+
+    Expressions are JSONPath over what -o json prints, in the manner of kubectl: .name is short for {.name}, and a
+    template may have text, {range .items[*]} ... {end} and {"\\n"}.
 
     \b
     Examples:
       vdvs get hosts
       vdvs get vmgroup MYVMGROUP -o yaml
       vdvs get all -o wide
+      vdvs get datastores --sort-by .freeMB
+      vdvs get vms -o custom-columns=VM:.name,GROUP:.vmgroup
+      vdvs get hosts -o jsonpath='{.items[?(@.sync=="drifted")].name}'
     """
     from reconciler.cli import kinds
     from reconciler.cli.errors import report
     from reconciler.cli.session import open_session
-    from reconciler.model.diff import Op
     from reconciler.model.plan import REPORT_ONLY
-    from reconciler.model.refs import KINDS, Kind
-    from reconciler.planning.joined import Joined
-    from reconciler.planning.scope import unread
     from reconciler.provenance import reading
-    from reconciler.render import tables
+    from reconciler.render.tables import TABLES
 
-    wanted, names = kinds.parse(what)
+    singulars, names = kinds.parse_listed(what)
+    wanted = _Wanted(tuple(TABLES[singular] for singular in singulars), names)
+    wanted.check(selector)
     session = open_session(paths, site, selector).with_applying(reading(paths, selector))
-    found = session.run(REPORT_ONLY).before
-    joined = Joined(found)
-    listed = {kind: tables.rows(joined, kind, session.only) for kind in wanted}
-    if len(wanted) > 1:  # no empty tables of what many sites do not have
-        listed = {kind: rows for kind, rows in listed.items() if rows or not KINDS[kind].on_datastore}
-    if names:
-        kind = wanted[0]
-        why = unread(kind, found.resolved, found.observed)
-        names = kinds.resolve(names, [row.name for row in listed[kind]], kind, unread=why)
-        listed[kind] = tuple(row for row in listed[kind] if row.name in names)
-    _print(listed, output)
-    if any(row.change.op is Op.UNKNOWN for rows in listed.values() for row in rows):
-        return exits.FAILED
-    # (Hosts that a vCenter which is down would add are no objects of ours yet.)
-    asked = [kind for kind in listed if not names and kind is not Kind.HOST]
-    gaps = [why for kind in asked if (why := unread(kind, found.resolved, found.observed))]
-    for why in dict.fromkeys(gaps):
+    seen = wanted.find(session.run(REPORT_ONLY).before, session.only)
+    click.echo(formats.printed(seen.found, output, sort_by, len(what) > 1 or "/" in what[0]), nl=False)
+    for why in seen.gaps:
         report(f"not all objects are listed: {why}")
-    return exits.FAILED if gaps else exits.OK
+    return exits.FAILED if seen.gaps or seen.unknown else exits.OK
 
 
-def _print(listed: dict[Kind, tuple[AnyRow, ...]], output: str) -> None:
-    from reconciler.cli.output import emit, paint
-    from reconciler.render import tables
+class _Seen(Struct, frozen=True):
+    """What was asked for, by table. `gaps`: why there may be more; `unknown`: something of it could not be read."""
 
-    everything = tuple(row for rows in listed.values() for row in rows)
-    if output == "name":
-        click.echo(tables.names_text(everything), nl=False)
-    elif output in ("json", "yaml"):
-        emit(tables.rows_data(everything), output)
-    else:
-        wide = output == "wide"
-        parts = [tables.table_text(kind, rows, wide=wide, paint=paint()) for kind, rows in listed.items()]
-        click.echo("\n".join(parts), nl=False)
+    found: Found
+    gaps: tuple[str, ...]
+    unknown: bool
+
+
+class _Wanted(Struct, frozen=True):
+    """The tables that are asked for, and the names in the only one (none: all)."""
+
+    tables: tuple[Table[Any], ...]
+    names: tuple[str, ...]
+
+    def check(self, selector: str | None) -> None:
+        """Raise UsageError where labels are given for what has none."""
+        for table in self.tables:
+            if selector is not None and not table.labelled:
+                raise click.UsageError(f"a {table.singular} has no labels: leave out -l")
+
+    def find(self, looked: Assessment, only: frozenset[ObjectRef] | None) -> _Seen:
+        """Return what is there. Raises UsageError or VdvsError for a name that is not."""
+        from reconciler.cli import kinds
+        from reconciler.planning.joined import Joined
+
+        joined = Joined(looked)
+        found = [(table, list(table.rows(joined, only))) for table in self.tables]
+        if len(found) > 1:  # no empty tables of what many sites do not have
+            found = [(table, rows) for table, rows in found if rows or not table.optional]
+        if self.names:
+            ((table, rows),) = found
+            there = [known for row in rows for known in row.known_as]
+            meant = kinds.resolve(self.names, there, table.singular, table.where, table.unread(joined))
+            found = [(table, [row for row in rows if not frozenset(row.known_as).isdisjoint(meant)])]
+        gaps = [why for table, _ in found if table.tells_gaps and not self.names and (why := table.unread(joined))]
+        return _Seen(
+            found, tuple(dict.fromkeys(gaps)), any(table.unknown(row) for table, rows in found for row in rows)
+        )
