@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 INVENTORY = "inventory"
+MANIFEST = "manifest"
+"""The name of the schema of all kinds."""
 
 
 def files(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
@@ -22,7 +24,7 @@ def files(_context: click.Context, _parameter: click.Parameter, incomplete: str)
 
 def listed(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Complete the first word of `get`: hosts, vmgroups ..., all."""
-    return _first(context, [*(spec.plural for spec in kinds.specs()), kinds.ALL], incomplete)
+    return _first(context, [*(spec.plural for spec in kinds.listed()), kinds.ALL], incomplete)
 
 
 def described(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -37,6 +39,11 @@ def explained(_context: click.Context, _parameter: click.Parameter, incomplete: 
         return _starting(explained_kinds(), incomplete)
     kind = explained_kind(word)
     return _fields(kind, word, path) if kind else []
+
+
+def schemas(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Complete names of schemas."""
+    return _starting([*explained_kinds(), MANIFEST], incomplete)
 
 
 def explained_kinds() -> list[str]:

@@ -16,9 +16,11 @@ from reconciler.cli.commands.explain import explain
 from reconciler.cli.commands.export import export
 from reconciler.cli.commands.get import get
 from reconciler.cli.commands.history import history
+from reconciler.cli.commands.init import init
 from reconciler.cli.commands.lab import lab
 from reconciler.cli.commands.plan import plan
 from reconciler.cli.commands.rollback import rollback
+from reconciler.cli.commands.schema import schema
 from reconciler.cli.commands.status import status
 from reconciler.cli.commands.validate import validate
 from reconciler.cli.commands.watch import watch
@@ -62,8 +64,10 @@ for command in (
     can_i,
     watch,
     export,
+    init,
     rollback,
     explain,
+    schema,
     lab,
     completion,
 ):

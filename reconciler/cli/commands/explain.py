@@ -38,7 +38,7 @@ def explain(what: str, recursive: bool) -> int:
         click.echo(text.kinds_text({name: schema(name) for name in completing.explained_kinds()}, room), nl=False)
         return exits.OK
     kind, *names = _POSITION.sub("", what).rstrip(".").split(".")
-    found = schema(_schema_name(kind))
+    found = schema(schema_name(kind))
     if names:
         click.echo(text.field_text(_field(found, names), room, recursive=recursive), nl=False)
     else:
@@ -53,7 +53,8 @@ def _room(least: int) -> int:
     return max(least, shutil.get_terminal_size().columns) if sys.stdout.isatty() else _WIDTH
 
 
-def _schema_name(word: str) -> str:
+def schema_name(word: str) -> str:
+    """Return the name of the schema that `word` means. Raises click.UsageError."""
     from reconciler.loader.wording import did_you_mean, quoted
 
     names = completing.explained_kinds()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import exits, options
+from reconciler.cli import completing, exits, options
 
 if TYPE_CHECKING:
     from reconciler.model.export import Export
@@ -24,31 +24,46 @@ if TYPE_CHECKING:
 )
 @options.site
 @options.output("yaml", "json")
+@click.option(
+    "--split",
+    metavar="DIR",
+    shell_complete=completing.files,
+    help="Write a file for each object below DIR instead, and the schemas for editors; nothing is overwritten.",
+)
 @options.verbose
-def export(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output: str) -> int:
+def export(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output: str, split: str | None) -> int:
     """Write manifests of the site as it is: config DBs, hosts, vmgroups, storage policies and read-only volumes, with
     the UUIDs of vmgroups and VMs.
 
-    Exports the hosts declared with -f, or else all of the inventory. What cannot be expressed in a manifest goes to
-    standard error, a line each. The manifests hold no Site.
+    Exports the hosts declared with -f, or else all of the inventory. Labels of objects that are declared with -f are
+    kept. What cannot be expressed in a manifest goes to standard error, a line each. The manifests hold no Site.
 
     \b
     Examples:
       vdvs export --site site.yaml > there.yaml
       vdvs diff -f there.yaml --site site.yaml
+      vdvs export --split there/ --site site.yaml
       vdvs export vmgroup MYVMGROUP --site site.yaml
     """
+    from pathlib import Path
+
     from reconciler.cli.errors import report
     from reconciler.cli.output import emit
     from reconciler.cli.session import open_session
-    from reconciler.export import export_site
+    from reconciler.export import export_site, write_files
     from reconciler.render.manifests import adopted_data, left_out_line, manifests_text
+    from reconciler.render.text import count
 
+    if split is not None and output != "yaml":
+        raise click.UsageError("--split writes YAML: leave out -o")
     session = open_session(paths, site)
     adopted = _chosen(session.in_world(lambda world: export_site(session.desired, world)), what)
     for left in adopted.left_out:
         report(left_out_line(left))
-    if output == "yaml":
+    if split is not None:
+        number = write_files(adopted.manifests, Path(split))
+        click.echo(f"{count(number, 'manifest')} in {split}")
+    elif output == "yaml":
         click.echo(manifests_text(adopted.manifests), nl=False)
     else:
         emit(adopted_data(adopted), output)
