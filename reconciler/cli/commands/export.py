@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Write manifests of the site as it is.")
-@click.argument("what", metavar="[KIND [NAME...]]", nargs=-1)
+@click.argument("what", metavar="[KIND [NAME...]]", nargs=-1, shell_complete=completing.exported)
 @click.option(
     "-f",
     "--filename",
