@@ -94,6 +94,16 @@ def picked(output: Template | Columns, items: Sequence[Mapping[str, Any]], singl
     return output.text(items) if isinstance(output, Columns) else output.text(items, single and len(items) == 1)
 
 
+def picked_each(output: Template | Columns, items: Sequence[Mapping[str, Any]], heading: bool) -> str:
+    """Write the same of each item by itself. `heading`: columns have one."""
+    from reconciler.render.jsonpath.template import Columns
+
+    if not isinstance(output, Columns):
+        return "".join(output.text([_kubectl(item)], True) for item in items)
+    written = output.text([_kubectl(item) for item in items])
+    return written if heading else written.partition("\n")[2]
+
+
 def ordered(table: Table[Any], rows: Sequence[Any], by: Path | None) -> Sequence[Any]:
     """Sort rows; without an expression they stay as they are."""
     if by is None or not rows:

@@ -130,6 +130,16 @@ def _set_audit(context: click.Context, _option: click.Parameter, given: str | No
     context.meta[AUDIT] = given
 
 
+def seconds(interval: str) -> float:
+    """Return the seconds of --interval. Raises click.BadParameter."""
+    from reconciler.model.units import parse_duration
+
+    try:
+        return parse_duration(interval)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--interval") from error
+
+
 def default_paths() -> tuple[str, ...]:
     """Return $VDVS_MANIFESTS or ./manifests; empty if there is neither."""
     import os

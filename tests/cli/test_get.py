@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,7 @@ import yaml
 from tests.cli.conftest import Folder
 from tests.render import schemas
 
+ROOT = Path(__file__).parents[2]
 _OTHER = "22222222-2222-4222-8222-222222222222"
 _DEFAULT = "11111111-1111-1111-1111-111111111111"
 
@@ -57,7 +62,7 @@ def test_the_vmgroup_of_a_vm_and_how_its_host_treats_it(applied: Folder) -> None
     applied.sql(f"INSERT INTO tenants VALUES ('{_DEFAULT}', '_DEFAULT', '', '_VM_DS://')")
     assert treated()["photon-03"] == ("_DEFAULT", "enforced")
     applied.unlink("esxiz10")
-    assert treated() == {"photon-01": (None, "OPEN"), "photon-02": own, "photon-03": (None, "OPEN")}
+    assert treated() == {"photon-01": (None, "open"), "photon-02": own, "photon-03": (None, "open")}
     assert items(applied, "datastores")["datastore1"]["openOn"] == ["esxiz10"]
 
 
@@ -115,6 +120,55 @@ def test_expressions_as_kubectl_has_them(applied: Folder) -> None:
     assert columns.splitlines()[-1].split() == ["SHARED-Datastore", "524288"]
     assert got("ds", "--sort-by", "{.capacityMB}", "-o", "name").splitlines()[-1] == "datastore/SHARED-Datastore"
     assert yaml.safe_load(got("vm/photon-01", "-o", "yaml"))["items"][0]["kind"] == "VM"
+
+
+@contextmanager
+def watching(*args: str) -> Iterator[Callable[[], str]]:
+    """`get --watch` in a process of its own; yields what reads its next line. Its reader goes away at the end."""
+    line = [sys.executable, "-m", "reconciler", "get", *args, "--watch", "--interval", "200ms"]
+    process = subprocess.Popen(
+        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True
+    )
+    assert process.stdout
+    assert process.stderr
+    try:
+        yield process.stdout.readline
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait()) == ("", 141), "it notices, though there is nothing to print"
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()
+
+
+def test_a_watch_prints_what_has_changed(applied: Folder) -> None:
+    with watching("vmgroups") as line:
+        heading, row = line(), line()
+        assert row.split()[0] == "MYVMGROUP"
+        applied.edit("vmgroup.yaml", "5GB", "7GB")
+        changed = line()
+        assert (changed.split()[0], changed.split()[-1]) == ("MYVMGROUP", "drifted")
+        assert changed.index("drifted") == heading.index("SYNC"), "below its heading"
+        applied.sql("INSERT INTO tenants VALUES ('22222222-2222-4222-8222-222222222222', 'new', '', '_VM_DS://')")
+        assert (new := line()).split()[0] == "new"
+        assert new.split()[-1] == "unmanaged"
+        applied.sql("DELETE FROM tenants WHERE name = 'new'")
+        assert line().split() == ["new", "gone"]
+
+
+def test_a_watch_in_json_prints_an_object_a_line(applied: Folder) -> None:
+    with watching("host", "ESXIZ10", "-o", "json") as line:
+        assert json.loads(line())["sync"] == "in sync"
+        applied.unlink("esxiz10")
+        changed = json.loads(line())
+        schemas.check("get", {"items": [changed]})
+        assert (changed["name"], changed["access"]) == ("esxiz10", "open")
+
+
+def test_a_watch_is_of_one_kind(applied: Folder) -> None:
+    refused = applied.vdvs("get", "all", "--watch")
+    assert (refused.exit_code, "--watch takes one kind" in refused.stderr) == (2, True)
 
 
 def test_inside_of_a_strangers_clone_nobody_is_reached(tmp_path: Path, folder: Folder) -> None:

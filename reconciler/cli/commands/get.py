@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.cli import completing, exits, formats, options
 
 if TYPE_CHECKING:
+    from reconciler.cli.session import Session
     from reconciler.model.outcome import Assessment
     from reconciler.model.refs import ObjectRef
     from reconciler.render.jsonpath.path import Path
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
 )
 @click.option("--sort-by", type=formats.Order(), metavar="EXPRESSION", help="Sort by a field, as .name or .sync.")
 @options.selector
+@click.option(
+    "-w", "--watch", is_flag=True, help="Look again and again, and print what has changed, until interrupted."
+)
+@click.option("--interval", default="5s", show_default=True, metavar="TIME", help="How often --watch looks.")
 @options.verbose
 def get(
     what: tuple[str, ...],
@@ -41,6 +47,8 @@ def get(
     output: Any,
     sort_by: Path | None,
     selector: str | None,
+    watch: bool,
+    interval: str,
 ) -> int:
     """List the objects of a kind (`vdvs explain` shows the kinds), or of all kinds, as they are now, and whether they
     are in sync. Or what the inventory has for manifests to name: datastores, with the vmgroups that may use them, and
@@ -56,6 +64,7 @@ def get(
       vdvs get all -o wide
       vdvs get datastores --sort-by .freeMB
       vdvs get vms -o custom-columns=VM:.name,GROUP:.vmgroup
+      vdvs get hosts --watch
       vdvs get hosts -o jsonpath='{.items[?(@.sync=="drifted")].name}'
     """
     from reconciler.cli import kinds
@@ -68,12 +77,47 @@ def get(
     singulars, names = kinds.parse_listed(what)
     wanted = _Wanted(tuple(TABLES[singular] for singular in singulars), names)
     wanted.check(selector)
+    if watch and (len(singulars) > 1 or "-" in paths):
+        raise click.UsageError("--watch takes one kind, and manifests that it can read again")
+    every = options.seconds(interval) if watch else 0
     session = open_session(paths, site, selector).with_applying(reading(paths, selector))
+    if watch:
+        return _follow(session, site, selector, every, wanted, output, sort_by)
     seen = wanted.find(session.run(REPORT_ONLY).before, session.only)
     click.echo(formats.printed(seen.found, output, sort_by, len(what) > 1 or "/" in what[0]), nl=False)
     for why in seen.gaps:
         report(f"not all objects are listed: {why}")
     return exits.FAILED if seen.gaps or seen.unknown else exits.OK
+
+
+def _follow(
+    session: Session,
+    site: str | None,
+    selector: str | None,
+    every: float,
+    wanted: _Wanted,
+    output: Any,
+    by: Path | None,
+) -> int:
+    from reconciler.cli.errors import report
+    from reconciler.cli.following import Changes, follow
+
+    told: dict[str, None] = {}
+    asked = wanted
+
+    def rows(looked: Assessment, only: frozenset[ObjectRef] | None) -> list[Any]:
+        nonlocal asked
+        seen = asked.find(looked, only)
+        asked = asked.among(seen)
+        for why in seen.gaps:
+            if why not in told:
+                report(f"not all objects are listed: {why}")
+        told.clear()
+        told.update(dict.fromkeys(seen.gaps))
+        return seen.found[0][1]
+
+    follow(session, site, selector, every, rows, Changes(wanted.tables[0], output, by))
+    return exits.OK
 
 
 class _Seen(Struct, frozen=True):
@@ -85,10 +129,16 @@ class _Seen(Struct, frozen=True):
 
 
 class _Wanted(Struct, frozen=True):
-    """The tables that are asked for, and the names in the only one (none: all)."""
+    """The tables that are asked for, and the names in the only one (none: all). `found`: they were there before."""
 
     tables: tuple[Table[Any], ...]
     names: tuple[str, ...]
+    found: bool = False
+
+    def among(self, seen: _Seen) -> _Wanted:
+        """Return the same, of which not all must be there any more."""
+        names = self.names if self.found else tuple(row.known_as[-1] for _, rows in seen.found for row in rows)
+        return replace(self, names=names if self.names else (), found=True)
 
     def check(self, selector: str | None) -> None:
         """Raise UsageError where labels are given for what has none."""
@@ -108,7 +158,8 @@ class _Wanted(Struct, frozen=True):
         if self.names:
             ((table, rows),) = found
             there = [known for row in rows for known in row.known_as]
-            meant = kinds.resolve(self.names, there, table.singular, table.where, table.unread(joined))
+            unread = table.unread(joined)
+            meant = self.names if self.found else kinds.resolve(self.names, there, table.singular, table.where, unread)
             found = [(table, [row for row in rows if not frozenset(row.known_as).isdisjoint(meant)])]
         gaps = [why for table, _ in found if table.tells_gaps and not self.names and (why := table.unread(joined))]
         return _Seen(

@@ -58,7 +58,7 @@ def _data(item: VMItem) -> dict[str, Data]:
         "datastore": item.datastore,
         "power": item.vm.power.value if item.vm.power else None,
         "vmgroup": _known(item.vmgroup),
-        "access": {UNKNOWN: "unknown", NONE: "none"}.get(item.access, item.access),
+        "access": {UNKNOWN: "unknown", NONE: "none"}.get(item.access, item.access.lower()),
     }
 
 
