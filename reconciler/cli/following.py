@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 _GONE = "gone"
 
-Find = Callable[["Assessment", "frozenset[ObjectRef] | None"], Sequence[Any]]
+Find = Callable[["Assessment", "frozenset[ObjectRef] | None"], tuple[Sequence[Any], bool]]
 
 
 def follow(
     session: Session, site: str | None, selector: str | None, interval: float, find: Find, shown: Changes
 ) -> None:
     """Look every `interval` seconds, with the manifests as they are then, until somebody interrupts it, or nobody
-    reads any more (BrokenPipeError). `find` returns the rows of a look. What fails at first is raised, later it is
-    told once.
+    reads any more (BrokenPipeError). `find` returns the rows of a look, and whether it saw all that there are. What
+    fails at first is raised, later it is told once.
     """
 
     async def again(world: World) -> None:
@@ -55,14 +55,14 @@ def follow(
                     only = Selector.parse(selector).select(loaded.desired) if selector else None
                     current, stamps = replace(current, desired=loaded.desired, only=only), now
                 looked = (await reconcile(current.desired, world, REPORT_ONLY, current.applying)).before
-                rows = find(looked, current.only)
+                rows, complete = find(looked, current.only)
             except Exception as error:
                 if first:
                     raise
                 known = isinstance(error, VdvsError | OSError)
                 trouble = str(error) if known else f"this is a bug in vdvs ({type(error).__name__}: {error})"
             else:
-                click.echo(shown.text(rows), nl=False)
+                click.echo(shown.text(rows, complete), nl=False)
                 first = False
             if trouble and trouble != told:
                 report(f"{trouble.splitlines()[0]}; what is shown is from before")
@@ -83,13 +83,14 @@ class Changes:
         self._before: dict[Any, tuple[Any, Any]] | None = None
         self._widths: list[int] = []
 
-    def text(self, rows: Sequence[Any]) -> str:
-        """Write the rows that have changed, and those that are gone."""
+    def text(self, rows: Sequence[Any], complete: bool) -> str:
+        """Write the rows that have changed, and those that are gone. What a look missed that was not `complete` is not
+        known to be gone."""
         now = {row.known_as: (self._facts(row), row) for row in formats.ordered(self._table, rows, self._by)}
         first, before = self._before is None, self._before or {}
-        self._before = now
+        self._before = now if complete else before | now
         changed = [row for key, (facts, row) in now.items() if key not in before or before[key][0] != facts]
-        gone = [row for key, (_, row) in before.items() if key not in now]
+        gone = [row for key, (_, row) in before.items() if complete and key not in now]
         return self._written(changed, gone, first)
 
     def _facts(self, row: Any) -> Any:

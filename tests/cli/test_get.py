@@ -15,8 +15,11 @@ from typing import Any
 import pytest
 import yaml
 
+from reconciler.cli.following import Changes
+from reconciler.planning.joined import Joined
+from reconciler.render.tables import TABLES
 from tests.cli.conftest import Folder
-from tests.render import schemas
+from tests.render import schemas, sites
 
 ROOT = Path(__file__).parents[2]
 _OTHER = "22222222-2222-4222-8222-222222222222"
@@ -164,6 +167,19 @@ def test_a_watch_in_json_prints_an_object_a_line(applied: Folder) -> None:
         changed = json.loads(line())
         schemas.check("get", {"items": [changed]})
         assert (changed["name"], changed["access"]) == ("esxiz10", "open")
+
+
+def test_what_a_look_misses_is_not_gone() -> None:
+    table = TABLES["vmgroup"]
+    first = sites.in_sync()
+    shown = Changes(table, "name", None)
+    rows = table.rows(Joined(first), None)
+    assert shown.text(rows, complete=True) == "vmgroup/MYVMGROUP\n"
+    json_lines = Changes(table, "json", None)
+    assert json.loads(json_lines.text(rows, complete=True))["name"] == "MYVMGROUP"
+    assert json_lines.text([], complete=False) == ""
+    assert json_lines.text(rows, complete=True) == "", "it was there all the time"
+    assert json.loads(json_lines.text([], complete=True))["gone"] is True
 
 
 def test_a_watch_is_of_one_kind(applied: Folder) -> None:

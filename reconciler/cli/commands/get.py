@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="List the objects of a kind, datastores, or VMs.")
 @click.argument("what", metavar="KIND [NAME...]", nargs=-1, required=True, shell_complete=completing.listed)
-@options.manifests_or_default
+@options.manifests_if_any
 @options.site
 @click.option(
     "-o",
@@ -77,6 +77,10 @@ def get(
     singulars, names = kinds.parse_listed(what)
     wanted = _Wanted(tuple(TABLES[singular] for singular in singulars), names)
     wanted.check(selector)
+    if site is None or any(table.labelled for table in wanted.tables):
+        options.require_manifests(paths)
+    if not paths:
+        report("note: without manifests no host is asked, so who may use what is not known")
     if watch and (len(singulars) > 1 or "-" in paths):
         raise click.UsageError("--watch takes one kind, and manifests that it can read again")
     every = options.seconds(interval) if watch else 0
@@ -105,7 +109,7 @@ def _follow(
     told: dict[str, None] = {}
     asked = wanted
 
-    def rows(looked: Assessment, only: frozenset[ObjectRef] | None) -> list[Any]:
+    def rows(looked: Assessment, only: frozenset[ObjectRef] | None) -> tuple[list[Any], bool]:
         nonlocal asked
         seen = asked.find(looked, only)
         asked = asked.among(seen)
@@ -114,18 +118,20 @@ def _follow(
                 report(f"not all objects are listed: {why}")
         told.clear()
         told.update(dict.fromkeys(seen.gaps))
-        return seen.found[0][1]
+        return seen.found[0][1], seen.complete
 
     follow(session, site, selector, every, rows, Changes(wanted.tables[0], output, by))
     return exits.OK
 
 
 class _Seen(Struct, frozen=True):
-    """What was asked for, by table. `gaps`: why there may be more; `unknown`: something of it could not be read."""
+    """What was asked for, by table. `unknown`: something of it could not be read; `gaps`: why there may be more, where
+    that does not show already. `complete`: there are no more."""
 
     found: Found
     gaps: tuple[str, ...]
     unknown: bool
+    complete: bool
 
 
 class _Wanted(Struct, frozen=True):
@@ -158,10 +164,12 @@ class _Wanted(Struct, frozen=True):
         if self.names:
             ((table, rows),) = found
             there = [known for row in rows for known in row.known_as]
-            unread = table.unread(joined)
-            meant = self.names if self.found else kinds.resolve(self.names, there, table.singular, table.where, unread)
+            meant = self.names
+            if not self.found:
+                meant = kinds.resolve(meant, there, table.singular, table.where, table.unread(joined))
             found = [(table, [row for row in rows if not frozenset(row.known_as).isdisjoint(meant)])]
-        gaps = [why for table, _ in found if table.tells_gaps and not self.names and (why := table.unread(joined))]
-        return _Seen(
-            found, tuple(dict.fromkeys(gaps)), any(table.unknown(row) for table, rows in found for row in rows)
-        )
+        unknown = any(table.unknown(row) for table, rows in found for row in rows)
+        unread = {table.singular: why for table, _ in found if (why := table.unread(joined))}
+        asked = [] if self.names or unknown else [table.singular for table, _ in found if table.tells_gaps]
+        gaps = dict.fromkeys(unread[singular] for singular in asked if singular in unread)
+        return _Seen(found, tuple(gaps), unknown, complete=not unread)
