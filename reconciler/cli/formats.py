@@ -27,7 +27,10 @@ class Format(click.ParamType[Any]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the name, or what was parsed: a Template or Columns."""
-        if not isinstance(value, str) or value in NAMES:
+        if not isinstance(value, str):
+            return value
+        value = value.removeprefix("=")  # -o=json, as kubectl takes it
+        if value in NAMES:
             return value
         for prefix, form in ((_JSONPATH, "TEMPLATE"), (_COLUMNS, "HEADING:EXPRESSION,...")):
             if value == prefix[:-1]:

@@ -12,15 +12,13 @@ from reconciler.cli.commands.apply import apply
 from reconciler.cli.commands.can_i import can_i
 from reconciler.cli.commands.describe import describe
 from reconciler.cli.commands.diff import diff
-from reconciler.cli.commands.explain import explain
-from reconciler.cli.commands.export import export
+from reconciler.cli.commands.explain import explain, print_schema
+from reconciler.cli.commands.export import export, init
 from reconciler.cli.commands.get import get
 from reconciler.cli.commands.history import history
-from reconciler.cli.commands.init import init
 from reconciler.cli.commands.lab import lab
 from reconciler.cli.commands.plan import plan
 from reconciler.cli.commands.rollback import rollback
-from reconciler.cli.commands.schema import schema
 from reconciler.cli.commands.status import status
 from reconciler.cli.commands.validate import validate
 from reconciler.cli.commands.watch import watch
@@ -67,7 +65,7 @@ for command in (
     init,
     rollback,
     explain,
-    schema,
+    print_schema,
     lab,
     completion,
 ):

@@ -114,6 +114,7 @@ def test_expressions_as_kubectl_has_them(applied: Folder) -> None:
         return applied.vdvs("get", *args).stdout
 
     assert got("hosts", "-o", "jsonpath={.items[*].metadata.name}") == "esxiz10 esxiz20"
+    assert got("hosts", "-o=jsonpath={.items[0].name}") == "esxiz10"
     assert got("host", "esxiz10", "-o", "jsonpath={.sync}") == "in sync"
     assert got("vms", "-o", 'jsonpath={range .items[*]}{.name}={.vmgroup}{"\\n"}{end}').splitlines()[0] == (
         "photon-01=MYVMGROUP"
