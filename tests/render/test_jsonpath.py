@@ -54,6 +54,7 @@ def test_of_one_object_a_template_begins_at_the_object() -> None:
         ("{.items}{end}", 'without a "{range ...}"'),
         ("{range}{end}", "is empty"),
         ('{.a}{"x}', "has no closing brace"),
+        ("{range .items[*]}" * 3000, "inside of 20 others"),
     ],
 )
 def test_what_is_no_template_says_why(template: str, why: str) -> None:
@@ -67,6 +68,11 @@ def test_a_field_that_never_is_there_is_an_error_not_silence(template: str) -> N
     with pytest.raises(UsageError, match='there is no field "s'):
         Template(template).text(ITEMS, single=False)
     assert Template(template).text([], single=False) == "", "nothing is there to compare with"
+
+
+def test_an_expression_without_end_is_refused() -> None:
+    with pytest.raises(UsageError):
+        Path(".a" * 20000).of(ITEMS[0])
 
 
 def test_columns() -> None:

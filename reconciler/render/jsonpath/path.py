@@ -13,6 +13,7 @@ from reconciler.render.text import Data
 
 _QUOTED: Final = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""")
 _FIELD: Final = re.compile(r"\.\s*([A-Za-z_][A-Za-z0-9_]*)(?!\s*\()")
+_SHOWN: Final = 200  # characters of an expression in a message
 _NATURAL: Final = re.compile(r"([0-9]+)")
 
 
@@ -35,8 +36,8 @@ class Path:
             inner = f".{inner}"
         try:
             self._compiled = jsonpath.compile(inner if self.from_root else f"${inner}" if inner != "." else "$")
-        except jsonpath.JSONPathError as error:
-            raise UsageError(f'"{text}" is no JSONPath expression: {str(error).splitlines()[0]}') from error
+        except (jsonpath.JSONPathError, RecursionError) as error:
+            raise UsageError(f'"{text[:_SHOWN]}" is no JSONPath expression: {str(error).splitlines()[0]}') from error
         self._fields = frozenset(_FIELD.findall(_QUOTED.sub("", inner)))
 
     def of(self, data: Data) -> list[Data]:
@@ -45,8 +46,8 @@ class Path:
 
         try:
             return list(self._compiled.findall(data))
-        except jsonpath.JSONPathError as error:
-            raise UsageError(f'"{self.text}" cannot be applied: {str(error).splitlines()[0]}') from error
+        except (jsonpath.JSONPathError, RecursionError) as error:
+            raise UsageError(f'"{self.text[:_SHOWN]}" cannot be applied: {str(error).splitlines()[0]}') from error
 
     def check(self, known: Iterable[str]) -> None:
         """Raise UsageError for a field that the data never has: what is misspelt would select nothing, silently."""

@@ -12,6 +12,7 @@ from reconciler.model.errors import UsageError
 from reconciler.render.jsonpath.path import Path, fields_of, spelled
 from reconciler.render.text import Data, columns, lines
 
+_DEEPEST: Final = 20
 _QUOTES: Final = "'\""
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r"}
@@ -34,7 +35,7 @@ class Template:
         if "{" not in text and text.startswith((".", "$", "[", "@")):
             text = f"{{{text}}}"
         tokens = list(_tokens(text))
-        self._parts, rest = _parsed(tokens, inside=False)
+        self._parts, rest = _parsed(tokens)
         if rest:
             raise UsageError('"{end}" without a "{range ...}" before it')
         if not any(isinstance(part, Path | Range) for part in self._parts):
@@ -92,8 +93,10 @@ def _written(parts: Sequence[Part], root: Data, here: Data) -> Iterator[str]:
                 yield from _written(part.parts, root, value)
 
 
-def _parsed(tokens: list[tuple[bool, str]], inside: bool) -> tuple[tuple[Part, ...], list[tuple[bool, str]]]:
-    """Parse up to the end of the range that they are in; return what is left, beginning with `end`."""
+def _parsed(tokens: list[tuple[bool, str]], depth: int = 0) -> tuple[tuple[Part, ...], list[tuple[bool, str]]]:
+    """Parse up to the end of the range that they are in, if any (`depth`: how many); return what is left."""
+    if depth > _DEEPEST:
+        raise UsageError(f'"{{range ...}}" inside of {_DEEPEST} others')
     parts: list[Part] = []
     while tokens:
         (in_braces, text), *rest = tokens
@@ -101,9 +104,9 @@ def _parsed(tokens: list[tuple[bool, str]], inside: bool) -> tuple[tuple[Part, .
         if not in_braces:
             parts.append(text)
         elif text == "end":
-            return tuple(parts), (rest if inside else tokens)
+            return tuple(parts), (rest if depth else tokens)
         elif word == "range":
-            within, rest = _parsed(rest, inside=True)
+            within, rest = _parsed(rest, depth + 1)
             parts.append(Range(Path(argument), within))
         elif text[:1] in _QUOTES and text:
             parts.append(_unquoted(text))
@@ -112,7 +115,7 @@ def _parsed(tokens: list[tuple[bool, str]], inside: bool) -> tuple[tuple[Part, .
         else:
             raise UsageError(f'"{{{text}}}" is no expression; one begins with a dot, such as {{.items[*].name}}')
         tokens = rest
-    if inside:
+    if depth:
         raise UsageError('"{range ...}" without "{end}"')
     return tuple(parts), []
 
