@@ -75,7 +75,7 @@ def test_what_config_init_of_the_original_tool_made_is_adopted_and_mended(applie
     shown = json.loads(vdvs("diff", "-f", manifests, "--site", site_file(applied), "-o", "json").stdout)
     differing = {change["object"]: [field["path"] for field in change["fields"]] for change in shown["changes"]}
     assert {name: fields for name, fields in differing.items() if fields} == {"host/esxiz10": ["link", "persistence"]}
-    assert vdvs("apply", "-f", manifests, "--site", site_file(applied), "--auto-approve").exit_code == 0
+    assert vdvs("apply", "-f", manifests, "--site", site_file(applied)).exit_code == 0
     assert vdvs("diff", "-f", manifests, "--site", site_file(applied)).exit_code == 0
     assert applied.sql("SELECT * FROM privileges") == before
 
