@@ -208,7 +208,9 @@ def test_what_is_not_to_be_looked_at_any_more_is_not_in_the_next_look() -> None:
     [
         ("Corrupt", DBMode.BROKEN_LINK),
         ("Locked", DBMode.BROKEN_LINK),
-        ("HotJournal", DBMode.BROKEN_LINK),
+        ("HotJournal", DBMode.MULTI_NODE),
+        ("WriteAheadLog", DBMode.MULTI_NODE),
+        ("Damaged", DBMode.MULTI_NODE),
         ("Incomplete", DBMode.MULTI_NODE),
         ("WrongVersion", DBMode.MULTI_NODE),
         ("ReadError", DBMode.MULTI_NODE),
