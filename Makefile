@@ -49,19 +49,6 @@ peers: .peers/vcsim $(KUBE)  ## Install what tests talk to (sshd, busybox, vcsim
 	$$root apt-get update -qq && \
 	$$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PEERS)
 
-# Minutes to build, so they are kept outside the checkout, by their versions.
-$(CACHED)/kube-apiserver-%: KUBE_VERSION = -X k8s.io/component-base/version.gitVersion=$* \
-    -X k8s.io/client-go/pkg/version.gitVersion=$* \
-    -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=$(word 2,$(subst ., ,$*))
-$(KUBE_PEERS): $(CACHED)/%:
-	@set -e; name=$(patsubst %-$(lastword $(subst -, ,$*)),%,$*); folder=tests/kubernetes/$$name; \
-	if ! go env GOVERSION 2>/dev/null | grep -Eq '^go1\.(2[6-9]|[3-9][0-9])'; then \
-	    echo "$$name needs Go 1.26 or newer to build; its tests are skipped" >&2; exit 0; fi; \
-	mkdir -p "$(CACHED)"; echo "building $*, which takes minutes, and once only"; cd "$$folder"; \
-	GOFLAGS=-buildvcs=false CGO_ENABLED=0 go build -trimpath -ldflags "-s -w $(KUBE_VERSION)" \
-	    -o "$@.new" "$$(sed -n 's/^tool //p' go.mod)"; \
-	mv "$@.new" "$@"
-
 # A Go that is too old cannot fetch a newer one by itself, but it can fetch it as a module. Sets $$go.
 GO_TOOLCHAIN := golang.org/toolchain@v0.0.1-go1.26.8
 NEW_GO = go=go; \
