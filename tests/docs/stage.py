@@ -55,6 +55,8 @@ class Stage:
         self.folder = self._now / "site"
         for part in ("manifests", "schemas", "deploy"):
             shutil.copytree(ROOT / part, self.folder / part, ignore=shutil.ignore_patterns(".*"))
+        (self.folder / "docs").mkdir()
+        shutil.copy(ROOT / "docs/demo.sh", self.folder / "docs")
         (self._now / "home/.config/fish/completions").mkdir(parents=True)
         self._program("kustomize", _KUSTOMIZE)
         self._program("jq", _JQ.format(jq=shutil.which("jq") or "jq-is-not-installed"))
@@ -102,7 +104,7 @@ class Stage:
         kept = {name: os.environ[name] for name in ("LANG", "SYSTEMROOT") if name in os.environ}
         return {
             **kept,
-            "PATH": f"{self._now / 'bin'}:{os.environ['PATH']}",
+            "PATH": f"{self._now / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
             "HOME": str(self._now / "home"),
             "XDG_STATE_HOME": str(self._now / "state"),

@@ -71,7 +71,7 @@ def test_every_command_that_a_text_suggests_exists() -> None:
 def test_no_command_is_anywhere_else_than_in_a_block_that_is_run(page: Path) -> None:
     for block in blocks(page.read_text(encoding="utf-8")):
         if block.language not in ("console", "sh"):
-            typed = [line for line in block.text.splitlines() if re.match(r"\s*(\$ |vdvs |make |git |python )", line)]
+            typed = [line for line in block.text.splitlines() if re.match(r"\s*(\$ |vdvs |make |git )", line)]
             assert [line for line in typed if "[OPTIONS]" not in line] == [], "begin the block with ```sh or ```console"
 
 
