@@ -11,10 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
+from reconciler.loader.explain import explain
 from tests.docs import options
 from tests.docs.blocks import PAGES, ROOT, Block, blocks, spans, steps
-from tests.docs.run import NOT_RUN, parts, run, stages, why_not_run
+from tests.docs.run import NOT_RUN, parts, run, stages
 from tests.docs.stage import Stage, shows
 
 PARTS = [(page, section, found) for page in PAGES for section, found in parts(page)]
@@ -51,10 +53,16 @@ def test_what_comes_is_what_is_shown(page: Path, found: list[Block], ready: Call
 def test_every_command_and_option_that_a_page_names_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     typed = [step.command for block in blocks(text) for step in steps(block)]
-    named = [span for span in spans(text) if span.startswith("vdvs ") and "[" not in span]
-    assert [what for command in [*typed, *named] if (what := options.wrong(command))] == []
+    assert [what for command in typed if (what := options.wrong(command))] == []
+    named = [span for span in spans(text) if span.startswith("vdvs ")]
+    assert [what for span in named if (what := wrong_in_prose(span))] == []
     known = options.every_option() | set(OTHERS)
     assert [span for span in spans(text) if span.startswith("--") and span.split()[0] not in known] == []
+
+
+def wrong_in_prose(command: str) -> str | None:
+    """Return what is wrong with a command as prose names it, perhaps without the value of its last option."""
+    return options.wrong(command) and options.wrong(f"{command} VALUE")
 
 
 def test_every_command_that_a_text_suggests_exists() -> None:
@@ -62,9 +70,17 @@ def test_every_command_that_a_text_suggests_exists() -> None:
     wrong = []
     for path in TEXTS:
         for named in re.findall(r"`(vdvs [^`\n]+)`", path.read_text(encoding="utf-8")):
-            if what := options.wrong(re.sub(r"\{[^}]*\}", "X", named)):
+            if what := wrong_in_prose(re.sub(r"\{[^}]*\}", "X", named)):
                 wrong.append(f"{path.relative_to(ROOT)}: {named}: {what}")
     assert wrong == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_every_whole_manifest_is_valid(page: Path) -> None:
+    for block in blocks(page.read_text(encoding="utf-8")):
+        if block.language == "yaml" and "apiVersion" in block.text:
+            manifest = yaml.safe_load(block.text)
+            assert explain(manifest["kind"].lower(), manifest) == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
@@ -77,8 +93,8 @@ def test_no_command_is_anywhere_else_than_in_a_block_that_is_run(page: Path) -> 
 
 def test_what_is_not_run_is_there_and_every_target_of_make_exists() -> None:
     typed = [step.command for _, _, found in PARTS for block in found for step in steps(block)]
-    assert [beginning for beginning in NOT_RUN if not any(why_not_run(command) for command in typed)] == []
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert [one for one in NOT_RUN if not any(f"{command} ".startswith(f"{one} ") for command in typed)] == []
+    targets = set(re.findall(r"^([a-z-]+):(?!=)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     named = {word for command in typed if command.startswith("make ") for word in _targets(command)}
     for page in PAGES:
         for span in spans(page.read_text(encoding="utf-8")):
