@@ -64,7 +64,7 @@ class Stage:
         (self.folder / ".venv/bin").mkdir(parents=True)
         (self.folder / ".venv/bin/vdvs").symlink_to(vdvs)
         (self.folder / ".gitignore").write_text(".venv\n.vdvs-lab\n*.plan\n")
-        self._must("git init -q -b main && git add -A && git -c user.name=you -c user.email=you@site commit -q -m site")
+        self.must("git init -q -b main && git add -A && git -c user.name=you -c user.email=you@site commit -q -m site")
         if applied:
             self._apply()
         shutil.copytree(self._now, self._model, symlinks=True)
@@ -80,16 +80,16 @@ class Stage:
         vmgroup = self.folder / "manifests/vmgroup.yaml"
         text = vmgroup.read_text(encoding="utf-8")
         vmgroup.write_text(text.replace("5GB", "4GB"), encoding="utf-8")
-        self._must("vdvs apply -f manifests/")
+        self.must("vdvs apply -f manifests/")
         vmgroup.write_text(text, encoding="utf-8")
-        self._must("vdvs apply -f manifests/")  # so there is a backup
-        self._must("vdvs plan -f manifests/ --out change.plan")
-        self._must("vdvs watch -f manifests/")
+        self.must("vdvs apply -f manifests/")  # so there is a backup
+        self.must("vdvs plan -f manifests/ --out change.plan")
+        self.must("vdvs watch -f manifests/")
         site = (self.folder / LAB / "site.yaml").read_text(encoding="utf-8")
         (self.folder / "site.yaml").write_text(site.replace("directory: .", f"directory: {LAB}"), encoding="utf-8")
-        (self.folder / ".vdvs-lab").symlink_to(LAB)
 
-    def _must(self, command: str) -> None:
+    def must(self, command: str) -> None:
+        """Run a command that has to succeed."""
         done = self.run(command)
         assert done.code == 0, done.output
 
@@ -114,8 +114,8 @@ class Stage:
         """Run a command as a user types it."""
         command = self._as_here(command)
         split = words(command)
-        if "watch" in split[:2]:
-            return self._watch(command)
+        if "watch" in split[:2] or "--watch" in split:
+            return self._until_begun(command, "started" if "watch" in split[:2] else "^[a-z]")
         if split[0] not in NAMES or any(map(is_special, split)):
             return self.shell(command)
         with chdir(self.folder):
@@ -130,8 +130,8 @@ class Stage:
         )  # fmt: skip
         return Done(self._as_shown(done.stdout), done.returncode)
 
-    def _watch(self, command: str) -> Done:
-        """Run a watch until it prints that it has started, and end it as SIGTERM does."""
+    def _until_begun(self, command: str, line: str) -> Done:
+        """Run a command that goes on for ever until it prints such a line, and end it as Ctrl-C does."""
         with subprocess.Popen(
             ["bash", "-c", f"set -o pipefail; {command}"], cwd=self.folder, env=self.environment, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
@@ -139,9 +139,9 @@ class Stage:
             assert running.stdout is not None
             try:
                 printed = [next(running.stdout, "")]
-                while printed[-1] and "started" not in printed[-1]:
+                while printed[-1] and not re.search(line, printed[-1]):
                     printed.append(next(running.stdout, ""))
-                os.kill(int((self._now / "running").read_text()), signal.SIGTERM)
+                os.kill(int((self._now / "running").read_text()), signal.SIGINT)
                 printed.append(running.communicate(timeout=_ENDS_BY_ITSELF)[0])
             except BaseException:
                 os.killpg(running.pid, signal.SIGKILL)

@@ -19,6 +19,7 @@ from tests.docs.blocks import PAGES, ROOT, Block, blocks, spans, steps
 from tests.docs.run import NOT_RUN, parts, run, stages
 from tests.docs.stage import Stage, shows
 
+Ready = Callable[[Path, str], Stage]
 PARTS = [(page, section, found) for page in PAGES for section, found in parts(page)]
 TEXTS = [
     *PAGES,
@@ -33,19 +34,19 @@ OTHERS = {  # options of other programs
 
 
 @pytest.fixture(scope="session")
-def ready(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Stage]:
+def ready(tmp_path_factory: pytest.TempPathFactory) -> Ready:
     """What gives a stage for a page."""
     return stages(tmp_path_factory.mktemp("stages"))
 
 
 @pytest.mark.parametrize(
-    ("page", "found"), [(page, found) for page, _, found in PARTS],
+    ("page", "section", "found"), PARTS,
     ids=[f"{page.relative_to(ROOT)}-{section}".rstrip("-") for page, section, _ in PARTS],
 )  # fmt: skip
-def test_what_comes_is_what_is_shown(page: Path, found: list[Block], ready: Callable[[Path], Stage]) -> None:
+def test_what_comes_is_what_is_shown(page: Path, section: str, found: list[Block], ready: Ready) -> None:
     if "jq " in "".join(block.text for block in found) and shutil.which("jq") is None:
         pytest.skip("jq is not installed (make peers)")
-    differences = [str(one) for _, _, different in run(page, found, ready(page)) for one in different]
+    differences = [str(one) for _, _, different in run(page, found, ready(page, section)) for one in different]
     assert not differences, "\n\n".join([*differences, "`python -m tests.docs.run --write` writes what comes"])
 
 
