@@ -196,7 +196,9 @@ def shows(shown: tuple[str, ...], output: str) -> bool:
     if _ELIDED not in ours:
         return ours == theirs
     head, tail = ours.index(_ELIDED), len(ours) - ours.index(_ELIDED) - 1
-    return len(theirs) >= head + tail and ours[:head] == theirs[:head] and ours[head + 1 :] == theirs[len(theirs) - tail :]
+    return (
+        len(theirs) >= head + tail and ours[:head] == theirs[:head] and ours[head + 1 :] == theirs[len(theirs) - tail :]
+    )
 
 
 def shown_anew(step: Step, output: str) -> tuple[str, ...]:

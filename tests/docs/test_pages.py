@@ -88,8 +88,8 @@ def test_every_whole_manifest_is_valid(page: Path) -> None:
 def test_no_command_is_anywhere_else_than_in_a_block_that_is_run(page: Path) -> None:
     for block in blocks(page.read_text(encoding="utf-8")):
         if block.language not in ("console", "sh"):
-            typed = [line for line in block.text.splitlines() if re.match(r"\s*(\$ |vdvs |make |git )", line)]
-            assert [line for line in typed if "[OPTIONS]" not in line] == [], "begin the block with ```sh or ```console"
+            typed = re.findall(r"^\s*(?:\$|vdvs|make|git) .*$", block.text, re.MULTILINE)
+            assert [line for line in typed if "[OPTIONS]" not in line] == [], "begin it with ```sh or ```console"
 
 
 def test_what_is_not_run_is_there_and_every_target_of_make_exists() -> None:
