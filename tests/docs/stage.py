@@ -1,4 +1,7 @@
-"""Where the commands of a page run: a folder with the example manifests in git, as in a clone, and a lab."""
+"""Where the commands of a page run: a folder with the example manifests in git, as in a clone, and a lab.
+
+A command of `vdvs` alone runs in this process, any other in bash.
+"""
 
 from __future__ import annotations
 
@@ -101,9 +104,8 @@ class Stage:
     @property
     def environment(self) -> dict[str, str]:
         """The environment of every command."""
-        kept = {name: os.environ[name] for name in ("LANG", "SYSTEMROOT") if name in os.environ}
         return {
-            **kept,
+            "LANG": os.environ.get("LANG", "C.UTF-8"),
             "PATH": f"{self._now / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
             "HOME": str(self._now / "home"),
@@ -176,8 +178,8 @@ _VARIES = (
     (re.compile(r"\d{8}T\d{6}Z"), "<time>"),
     (re.compile(r"\b\d+(\.\d+)?(ms|s| seconds?)( ago)?\b"), "<seconds>"),
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "<uuid>"),
-    (re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{6,64}\b"), "<hash>"),
-    (re.compile(r"\b(verified from|by|planned by) \S+\b"), r"\1 <somebody>"),
+    (re.compile(r"\bgit [0-9a-f]{7,40}\b|\b[0-9a-f]{32,64}\b"), "<hash>"),
+    (re.compile(r"\bverified from [\w.-]+"), "verified from <somebody>"),
     (re.compile(r"\b[\w.-]+@[\w-]+\b"), "<somebody>"),
     (re.compile(r"  +"), "  "),  # columns are as wide as what varies in them
 )
