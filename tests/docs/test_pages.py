@@ -39,6 +39,7 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Ready:
     return stages(tmp_path_factory.mktemp("stages"))
 
 
+@pytest.mark.timeout(600)  # a page runs some thirty commands
 @pytest.mark.parametrize(
     ("page", "section", "found"), PARTS,
     ids=[f"{page.relative_to(ROOT)}-{section}".rstrip("-") for page, section, _ in PARTS],
