@@ -15,9 +15,9 @@ import yaml
 
 from reconciler.loader.explain import explain
 from tests.docs import options
-from tests.docs.blocks import PAGES, ROOT, Block, blocks, spans, steps
+from tests.docs.blocks import PAGES, ROOT, Block, Step, blocks, spans, steps, written
 from tests.docs.run import NOT_RUN, parts, run, stages
-from tests.docs.stage import Stage, shows
+from tests.docs.stage import Stage, shown_anew, shows
 
 Ready = Callable[[Path, str], Stage]
 PARTS = [(page, section, found) for page in PAGES for section, found in parts(page)]
@@ -126,3 +126,15 @@ def _targets(command: str) -> list[str]:
 )
 def test_times_and_hashes_may_differ_and_nothing_else(shown: tuple[str, ...], came: str, same: bool) -> None:
     assert shows(shown, came) is same
+
+
+def test_what_is_written_into_a_page_is_as_much_as_it_showed() -> None:
+    assert shown_anew(Step("x", ("a", "...", "z")), "b\nc\nd\ny\n") == ("b", "...", "y")
+    assert shown_anew(Step("x", ("in 1s",)), "in 2s\n") == ("in 1s",)
+    assert shown_anew(Step("x", ("a",)), "b\n\nc\n") == ("b", "", "c")
+
+
+def test_a_transcript_is_written_as_it_was_read() -> None:
+    found = [block for _, _, part in PARTS for block in part if block.language == "console"]
+    assert found
+    assert [written(steps(block)) for block in found] == [block.text for block in found]
