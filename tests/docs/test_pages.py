@@ -24,7 +24,7 @@ PARTS = [(page, section, found) for page in PAGES for section, found in parts(pa
 TEXTS = [
     *PAGES,
     *sorted((ROOT / "schemas").glob("*.json")),
-    *sorted((ROOT / "deploy").iterdir()),
+    *sorted(path for path in (ROOT / "deploy").rglob("*") if path.is_file() and path.suffix != ".pyc"),
     *sorted((ROOT / "reconciler").rglob("*.py")),
 ]
 OTHERS = {  # options of other programs
