@@ -24,10 +24,10 @@ from tests.docs.stage import Stage, shown_anew, shows
 # What begins with a clone, as what a new user tries. The rest begins with a site that was applied.
 FRESH = (("README.md", ""), ("docs/cli.md", ""))
 INSTEAD = {"make demo": "sh docs/demo.sh"}  # what make would run; it installs nothing here
-# What a section of docs/cli.md needs to be otherwise: no manifests yet; the lab where `vdvs lab up` makes it.
+# What a section of docs/cli.md needs to be otherwise: no manifests yet; the lab also where `vdvs lab up` makes it.
 BEFORE = {
     "vdvs init": "mv manifests/.vdvs-lab . && rm -r manifests && sed -i s,manifests/,, site.yaml",
-    **dict.fromkeys(("vdvs lab down", "vdvs lab reboot", "vdvs lab break"), "mv manifests/.vdvs-lab ."),
+    **dict.fromkeys(("vdvs lab down", "vdvs lab reboot", "vdvs lab break"), "ln -s manifests/.vdvs-lab ."),
 }
 # Exit codes that are an answer, or that of Ctrl-C, by how a command begins.
 ANSWERS = {r"vdvs (diff|can-i) ": (0, 1), r"vdvs get .*--watch": (130,)}
