@@ -24,11 +24,14 @@ from tests.docs.stage import Stage, shown_anew, shows
 # What begins with a clone, as what a new user tries. The rest begins with a site that was applied.
 FRESH = (("README.md", ""), ("docs/cli.md", ""))
 INSTEAD = {"make demo": "sh docs/demo.sh"}  # what make would run; it installs nothing here
-# What a section of docs/cli.md needs to be otherwise: no manifests yet; the lab also where `vdvs lab up` makes it.
+_NO_MANIFESTS = "mv manifests/.vdvs-lab . && rm -r manifests && sed -i s,manifests/,, site.yaml"
+_LAB_AT_BOTH_PLACES = "ln -s manifests/.vdvs-lab ."  # the default of `vdvs lab`, and that of the manifests
 BEFORE = {
-    "vdvs init": "mv manifests/.vdvs-lab . && rm -r manifests && sed -i s,manifests/,, site.yaml",
-    **dict.fromkeys(("vdvs lab down", "vdvs lab reboot", "vdvs lab break"), "ln -s manifests/.vdvs-lab ."),
+    ("docs/cli.md", "vdvs init"): _NO_MANIFESTS,
+    ("docs/real-sites.md", ""): _NO_MANIFESTS,
+    **{("docs/cli.md", f"vdvs lab {name}"): _LAB_AT_BOTH_PLACES for name in ("down", "reboot", "break")},
 }
+"""What is done first, where a page needs something else."""
 # Exit codes that are an answer, or that of Ctrl-C, by how a command begins.
 ANSWERS = {r"vdvs (diff|can-i) ": (0, 1), r"vdvs get .*--watch": (130,)}
 NOT_RUN = {
@@ -116,17 +119,14 @@ def stages(folder: Path) -> Callable[[Path, str], Stage]:
     made: dict[bool, Stage] = {}
 
     def ready(page: Path, section: str) -> Stage:
-        stage = unprepared(page, section)
-        if section in BEFORE:
-            stage.must(BEFORE[section])
-        return stage
-
-    def unprepared(page: Path, section: str) -> Stage:
-        applied = (str(page.relative_to(ROOT)), section) not in FRESH
+        part = (str(page.relative_to(ROOT)), section)
+        applied = part not in FRESH
         if applied in made:
             made[applied].reset()
         else:
             made[applied] = Stage(folder / ("applied" if applied else "fresh"), applied=applied)
+        if part in BEFORE:
+            made[applied].must(BEFORE[part])
         return made[applied]
 
     return ready
