@@ -33,7 +33,7 @@ BEFORE = {
 }
 """What is done first, where a page needs something else."""
 # Exit codes that are an answer, or that of Ctrl-C, by how a command begins.
-ANSWERS = {r"vdvs (diff|can-i) ": (0, 1), r"vdvs get .*--watch": (130,)}
+ANSWERS = {r"vdvs (diff|can-i) ": (0, 1), r"vdvs get [^#]*--watch": (130,)}
 NOT_RUN = {
     "make": "it installs packages, or runs these tests; that the target exists is checked",
     ".venv/bin/pre-commit": "it changes the git hooks of the checkout",
