@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -42,7 +43,7 @@ _PATH_COLUMNS = 12
 _LONGEST_PATH = 48
 _INDENT = " " * 4
 _RIGHTS_SHOWN = 4
-_CREATE = "create, delete and mount "
+_CREATE = re.compile(r"^(create, delete and mount|mount, delete, and create) ")
 
 
 def diff_text(diff: Diff, header: str = "", paint: Paint = plain) -> str:
@@ -165,8 +166,8 @@ def rights_data(changes: Sequence[RightsChange]) -> list[dict[str, Value]]:
 def _sentence(change: RightsChange) -> str:
     where = f" on {change.where}" if change.where else ""
     before = change.before or "nothing"
-    if change.after and change.after.startswith(_CREATE):
-        before = before.removeprefix(_CREATE)  # the sentence has it once already
+    if change.after and _CREATE.match(change.after):
+        before = _CREATE.sub("", before)  # the sentence has it once already
     releases = f", in vDVS {change.releases}" if change.releases else ""
     if change.after is None:
         return f"{change.who} may no longer {before}{where}{releases}"

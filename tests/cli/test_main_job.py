@@ -55,7 +55,7 @@ def test_drift_is_shown_and_healed(applied: Folder) -> None:
         "    every VM on this host may only do what configdb/shared grants (before: everything without limit)\n"
         "~ vmgroup/MYVMGROUP                                     restricts access\n"
         "    access[SHARED-Datastore].volumeTotalSize   10GB -> 5GB\n"
-        "    its 3 VMs may only create, delete and mount volumes up to 200MB, 5GB in all on SHARED-Datastore"
+        "    its 3 VMs may only mount, delete, and create volumes up to 200MB, 5GB in all on SHARED-Datastore"
         " (before: volumes up to 200MB, 10GB in all)\n"
         "\n"
         "2 to update, 2 in sync.\n"

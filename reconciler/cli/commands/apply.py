@@ -50,8 +50,9 @@ def apply(
     """Change the site to match the manifests, then look again to verify it. Does not prompt.
 
     If something changed between the look and the write, it plans again, three times at most, and shows each plan.
-    What is applied is recorded in the config DB (see `vdvs history`). --prune removes the vmgroups that this set
-    applied before and no longer declares, and VMs that are no longer in the inventory; vmgroups with volumes stay.
+    What is applied is recorded in the config DB (see `vdvs history`). --prune removes the vmgroups and storage policies
+    that this set applied before and no longer declares (with --allow-destroy), and members that a selector matched
+    before and the inventory no longer shows; vmgroups with volumes stay.
     With --plan it carries out that file, or writes nothing at all if the site has changed since. The Site is that of
     --site, or a lab in the default folder of manifests: a plan has none.
 

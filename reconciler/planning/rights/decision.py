@@ -193,7 +193,8 @@ class Grant(Struct, frozen=True):
         if self.total != UNLIMITED:
             total = f"{format_size(int(self.total))} {'on each' if each else 'in all'}"
             limits.append(total if limits else f"up to {total}")
-        return f"create, delete and mount {', '.join(limits) or 'without limit'}"
+        # Limits bind creation alone: what is there is mounted and deleted whatever its size.
+        return f"mount, delete, and create {', '.join(limits)}" if limits else "create, delete and mount without limit"
 
 
 def compare(before: VMGroupState | None, after: VMGroupState | None) -> Risk:
