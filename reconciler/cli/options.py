@@ -16,6 +16,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 DEFAULT_MANIFESTS = "manifests"
 VERBOSE = "vdvs.verbose"
 AUDIT = "vdvs.audit"
+DETAIL = "vdvs.detail"
 
 site = click.option(
     "--site",
@@ -51,6 +52,18 @@ require_signature = click.option(
     shell_complete=completing.files,
     help="Use only manifests of a commit that one of the allowed signers in FILE (see ssh-keygen) has signed.",
 )
+
+
+def detail(command: Command) -> Command:
+    """--summary and --full, for whatever prints a diff or its like: see `output.detail`."""
+    for name, text in (
+        ("full", "Print every object, however many differ."),
+        ("summary", "Print counts by kind of change and risk, and the ten worst; the default if more than 50 differ."),
+    ):
+        command = click.option(
+            f"--{name}", "detail", flag_value=name, expose_value=False, callback=_set_detail, help=text
+        )(command)
+    return command
 
 
 def verbose(command: Command) -> Command:
@@ -124,6 +137,10 @@ def output(*formats: str) -> Callable[[Command], Command]:
 
 def _set_verbose(context: click.Context, _option: click.Parameter, given: bool) -> None:
     context.meta[VERBOSE] = given
+
+
+def _set_detail(context: click.Context, _option: click.Parameter, given: str | None) -> None:
+    context.meta[DETAIL] = context.meta.get(DETAIL) or given
 
 
 def _set_audit(context: click.Context, _option: click.Parameter, given: str | None) -> None:

@@ -53,13 +53,14 @@ class TerminalProgress:
 
     def planned_again(self, earlier: Diff, now: Diff) -> None:
         """Show the new plan before it is carried out; the first time, the original plan too."""
+        from reconciler.cli.output import detail
         from reconciler.render.diff import diff_text
 
         self._stop()
         if not self._reported:
-            tell(diff_text(self._selected(earlier), "This was planned:"))
+            tell(diff_text(self._selected(earlier), "This was planned:", detail=detail()))
         self._reported = True
-        tell(diff_text(self._selected(now), "The site has changed since; planned again:"))
+        tell(diff_text(self._selected(now), "The site has changed since; planned again:", detail=detail()))
 
     def _stop(self) -> None:
         if self._shown is not None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 )
 @options.site
 @options.output("text", "json", "yaml")
+@options.detail
 @options.selector
 @click.option("--allow-destroy", is_flag=True, help="Also make changes that destroy something, such as a vmgroup.")
 @options.named_set
