@@ -84,6 +84,11 @@ class SSHHosts:
         self._agents: dict[str, tuple[str, AgentClient]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
 
+    @property
+    def at_once(self) -> int:
+        """See `ports.Hosts`."""
+        return self._ssh.concurrency
+
     def agent(self, name: str, address: str) -> HostAgent:
         """See `ports.Hosts`. A host that has moved to another address is reached there."""
         known = self._agents.get(name)
