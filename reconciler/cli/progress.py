@@ -1,4 +1,4 @@
-"""Progress of a pass on standard error, if it takes long: bars on a terminal, else a line now and then; and new plans."""
+"""Progress of a pass that takes long, on standard error: bars on a terminal, else a line now and then. New plans."""
 
 from __future__ import annotations
 
@@ -93,7 +93,12 @@ class TerminalProgress:
         """Return each stage that is under way: its name, the steps that are finished, their number, what is left."""
         with self._lock:
             return [
-                (stage, pace.done, pace.total, "" if (left := pace.left(self._now())) is None else f"{about(left)} left")
+                (
+                    stage,
+                    pace.done,
+                    pace.total,
+                    "" if (left := pace.left(self._now())) is None else f"{about(left)} left",
+                )
                 for stage, pace in self._stages.items()
             ]
 
@@ -135,7 +140,9 @@ def _progress() -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
-    words = [TextColumn(f"{{task.{field}}}", markup=False) for field in ("description", "fields[count]", "fields[left]")]
+    words = [
+        TextColumn(f"{{task.{field}}}", markup=False) for field in ("description", "fields[count]", "fields[left]")
+    ]
     return Progress(
         words[0], BarColumn(), *words[1:],
         console=Console(stderr=True), transient=True, auto_refresh=False, redirect_stdout=False,

@@ -18,7 +18,7 @@ from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.kinds.vmgroup import CreateVMGroup, LinkAction, RenameVMGroup
 from reconciler.model.outcome import ActionResult, BackupMade
 from reconciler.model.ownership import ForgetObject, RecordObject
-from reconciler.model.plan import DBPlan, FilePlan, HostPlan, MovePlan, Plan
+from reconciler.model.plan import DBPlan, FilePlan, MovePlan, Plan
 from reconciler.model.refs import ObjectRef
 from reconciler.ports import HostAgent, MaintenanceMode, Observer
 

@@ -43,7 +43,9 @@ def test_every_command_that_shows_a_diff_sums_a_big_one_up(big: Folder, command:
 def test_a_summary_changes_neither_the_exit_code_nor_the_data(big: Folder) -> None:
     short, full = (big.vdvs("diff", "-f", "manifests", f"--{name}") for name in ("summary", "full"))
     assert (short.exit_code, full.exit_code) == (1, 1)
-    data = [json.loads(big.vdvs("diff", "-f", "manifests", "-o", "json", *more).stdout) for more in ((), ("--summary",))]
+    data = [
+        json.loads(big.vdvs("diff", "-f", "manifests", "-o", "json", *more).stdout) for more in ((), ("--summary",))
+    ]
     assert data[0] == data[1]
     assert len(data[0]["changes"]) == 60
 

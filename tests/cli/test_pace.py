@@ -44,12 +44,11 @@ def some_fail_at_once(chance: random.Random) -> float:
     return 0.01 if chance.random() < 0.1 else chance.uniform(8, 12)
 
 
-SLOW_START = lambda chance: 20 + chance.uniform(0, 20)  # noqa: E731
 STAGES = {
-    "waves of equal steps": (500, 50, lambda _: 1.0),
-    "waves of long steps": (500, 50, lambda _: 60.0),
+    "waves of equal steps": (500, 50, spread(1, 1)),
+    "waves of long steps": (500, 50, spread(60, 60)),
     "waves of unequal steps": (500, 50, spread(0.5, 1.5)),
-    "all at once, the first after half of the time": (500, None, SLOW_START),
+    "all at once, the first after half of the time": (500, None, spread(20, 40)),
     "a rollout, one by one": (12, 1, spread(250, 350)),
     "a rollout, two at once": (30, 2, spread(250, 350)),
     "few hosts": (20, None, spread(5, 6)),
@@ -61,7 +60,7 @@ STAGES = {
 @pytest.mark.parametrize("stage", STAGES)
 def test_what_is_said_is_never_far_from_the_truth(stage: str) -> None:
     number, at_once, duration = STAGES[stage]
-    chance = random.Random(7)  # noqa: S311 - it only draws durations
+    chance = random.Random(7)
     found = ends([duration(chance) for _ in range(number)], at_once)
     whole = found[-1] - BEGAN
     said = [(truth, left) for truth, left in estimates(found, at_once, whole / 997) if left is not None]

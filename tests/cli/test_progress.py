@@ -141,7 +141,7 @@ def test_connecting_to_many_hosts(at_once: int) -> None:
 
 def test_changing_many_hosts_some_of_which_take_turns() -> None:
     """Two clusters in which one host after the other is changed, and all the other hosts at the same time."""
-    chance = random.Random(3)  # noqa: S311 - it only draws times
+    chance = random.Random(3)
     work = {ref(n).name: chance.uniform(200, 400) for n in range(20)}
     work |= {ref(n).name: chance.uniform(10, 30) for n in range(20, HOSTS)}
 
