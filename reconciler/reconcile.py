@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -58,6 +59,7 @@ __all__ = [
     "reconcile",
 ]
 
+_log = logging.getLogger(__name__)
 _REPLANS = 3
 _READING: Final = "reading the inventory"
 LONGEST_PLAN: Final = timedelta(days=30)
@@ -237,6 +239,7 @@ async def reconcile(desired: Desired, world: World, policy: Policy, applying: Ap
         steps = _planned(now, policy, applying)
         rounds += 1
         if not steps.empty and not now.diff.settled:  # else it only records what has been done
+            _log.info("the site changed under the plan: planned again (%d of %d)", rounds, _REPLANS)
             world.observer.planned_again((replanned or [before.diff])[-1], now.diff)
             replanned.append(now.diff)
     learn(world, now)

@@ -67,10 +67,11 @@ def detail(command: Command) -> Command:
 
 
 def verbose(command: Command) -> Command:
-    """-v."""
+    """-v and -vv."""
     return click.option(
-        "-v", "--verbose", is_flag=True, expose_value=False, callback=_set_verbose, help="Show where a bug comes from."
-    )(command)
+        "-v", "--verbose", count=True, expose_value=False, callback=_set_verbose,
+        help="Log what is done, on which host and for how long, and where a bug comes from; -vv: the protocol, too.",
+    )(command)  # fmt: skip
 
 
 def pruning(applying: Applying, trust_records: bool) -> Applying:
@@ -135,8 +136,12 @@ def output(*formats: str) -> Callable[[Command], Command]:
     )
 
 
-def _set_verbose(context: click.Context, _option: click.Parameter, given: bool) -> None:
+def _set_verbose(context: click.Context, _option: click.Parameter, given: int) -> None:
     context.meta[VERBOSE] = given
+    if given:
+        from reconciler.cli import log
+
+        context.call_on_close(log.start(given))
 
 
 def _set_detail(context: click.Context, _option: click.Parameter, given: str | None) -> None:

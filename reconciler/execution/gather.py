@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Iterable, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from reconciler.ports import Observer
 
+_log = logging.getLogger(__name__)
 _Value = TypeVar("_Value")
 
 
@@ -43,9 +46,13 @@ async def gather_told(
             done += 1
             observer.progress(stage, done, len(steps), at_once)
 
-    if steps:
-        observer.progress(stage, 0, len(steps), at_once)
-    return await gather_all(told(step) for step in steps)
+    if not steps:
+        return []
+    observer.progress(stage, 0, len(steps), at_once)
+    begun = monotonic()
+    found = await gather_all(told(step) for step in steps)
+    _log.info("%s: %d done in %.2f s", stage, len(steps), monotonic() - begun)
+    return found
 
 
 async def gather_both(one: Coroutine[Any, Any, _One], other: Coroutine[Any, Any, _Other]) -> tuple[_One, _Other]:
