@@ -15,6 +15,7 @@ from reconciler.cli import exits
 from reconciler.cli.errors import report, tell
 from reconciler.cli.options import default_paths
 from reconciler.cli.output import emit, print_diff, print_outcome
+from reconciler.cli.renames import suggest_renames
 from reconciler.cli.session import Session, Value, connections, site_of
 from reconciler.execution.rollback import read_rollback
 from reconciler.model.base import Risk
@@ -69,6 +70,7 @@ def make(
     )
     plan = session.in_world(lambda world: prepare(asked, session.desired, world, lasting))
     code = _show(plan.diff, plan.plan, session.site, by, policy.objects, output)
+    suggest_renames(plan.diff, session.desired)
     if out is not None:
         digest = saved.write(out, plan)
         until = plan.expires_at.strftime(_MOMENT)

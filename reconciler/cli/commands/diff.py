@@ -52,6 +52,7 @@ def diff(
 def show(session: Session, output: str) -> int:
     """Look, and print the diff."""
     from reconciler.cli.output import emit, print_diff
+    from reconciler.cli.renames import suggest_renames
     from reconciler.model.plan import REPORT_ONLY
     from reconciler.planning.conditions import remarks
     from reconciler.planning.records.history import not_pruned
@@ -67,6 +68,7 @@ def show(session: Session, output: str) -> int:
         print_diff(chosen, head)
     else:
         emit(data.diff_data(chosen, session.applying), output)
+    suggest_renames(chosen, session.desired)
     for remark in (*remarks(found), *not_pruned(found.resolved, found.observed, session.applying)):
         click.echo(f"note: {clean(remark)}", err=True)
     return exits.of_diff(chosen)
