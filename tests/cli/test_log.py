@@ -13,7 +13,7 @@ from reconciler.wiring import credentials
 from tests.cli.conftest import Folder
 
 LINE = re.compile(r"\d\d:\d\d:\d\d\.\d{3}Z ")
-PASSWORD = 'pass "ö" word'
+PASSWORD = 'pass "ö" word'  # noqa: S105 - of a test
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_the_protocol_with_every_password_hidden(folder: Folder, password: str) 
         ("host ds:///vmfs/volumes/1/ of a@b", "host ds:///vmfs/volumes/1/ of a@b"),
     ],
 )
-def test_what_is_hidden(text: str, shown: str, password: str) -> None:  # noqa: ARG001 - it is known
+def test_what_is_hidden(text: str, shown: str, password: str) -> None:
     assert log.hidden(text) == shown
 
 

@@ -20,8 +20,8 @@ from reconciler.planning.host.undeclared import undeclared_host_changes
 from reconciler.planning.rights.change import of_host, spelled
 from reconciler.planning.rights.releases import Feature, supported, without
 from reconciler.planning.vmgroup.diff import vmgroup_change
-from reconciler.planning.vmgroup.rename import renaming_note
 from reconciler.planning.vmgroup.needed_access import with_needed_access
+from reconciler.planning.vmgroup.rename import renaming_note
 from reconciler.planning.vmgroup.taking_back import HARMLESS, taking_back
 from reconciler.planning.vmgroup.undeclared import undeclared_change
 

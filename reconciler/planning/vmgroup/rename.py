@@ -25,7 +25,9 @@ from reconciler.planning.vmgroup.link_conflicts import LinkConflicts
 from reconciler.planning.vmgroup.name_links import LinkChange, folder_of, leads_nowhere
 from reconciler.planning.vmgroup.state import VMGroupState
 
-_PLAIN: Final = re.compile(r"(?!(?:y|n|yes|no|on|off|true|false|null)$)[a-z_][a-z0-9_.-]*", re.IGNORECASE)  # text in YAML
+_PLAIN: Final = re.compile(
+    r"(?!(?:y|n|yes|no|on|off|true|false|null)$)[a-z_][a-z0-9_.-]*", re.IGNORECASE
+)  # text in YAML
 
 
 def why_not_rename(
