@@ -17,16 +17,13 @@ from reconciler.render.results import outcome_text
 from reconciler.render.text import Data, Paint, plain
 
 _GOOD = dict.fromkeys(("create", "created", "healed", "in sync", "back in sync", "enforced"), "green")
-_CHANGED = dict.fromkeys(
-    ("update", "configured", "drifted", "missing", "stopped", "stale", "unmanaged", "widens access"), "yellow"
-)
-_TAKEN = {"restricts access": "cyan"}
-_WRONG = (
-    "destroys", "disrupts running work",
-    "delete", "pruned", "blocked", "unknown", "failed", "OPEN", "refused", "unreachable", "?", "False", "Unknown",
-)  # fmt: skip
+_CHANGED = dict.fromkeys(("update", "configured", "drifted", "missing", "stopped", "stale", "unmanaged"), "yellow")
+_WRONG = ("delete", "pruned", "blocked", "unknown", "failed", "OPEN", "refused", "unreachable", "?", "False", "Unknown")
 _BAD = dict.fromkeys(_WRONG, "red")
-_COLOURS = _GOOD | _CHANGED | _TAKEN | _BAD
+_RISKS = {
+    "destroys": "red", "disrupts running work": "red", "widens access": "yellow", "restricts access": "cyan"
+}  # fmt: skip
+_COLOURS = _GOOD | _CHANGED | _BAD | _RISKS
 
 
 def paint() -> Paint:

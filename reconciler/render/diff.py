@@ -113,7 +113,7 @@ def _overview(changes: Sequence[Change], paint: Paint) -> list[str]:
     """A line for each op and risk, the worst first: `120 to update   widens access   118 vmgroups, 2 hosts`."""
     groups: dict[tuple[str, str], Counter[Kind]] = {}
     for change in changes:
-        key = (_SUMMARY[change.op], meaning(change) if change.op in WRITABLE else "")
+        key = (_SUMMARY[change.op], _risk(change) if change.op in WRITABLE else "")
         groups.setdefault(key, Counter())[change.ref.kind] += 1
     digits = max((len(str(kinds.total())) for kinds in groups.values()), default=0)
     rows = [
@@ -163,9 +163,12 @@ def change_text(change: Change, paint: Paint = plain) -> str:
 
 def meaning(change: Change) -> str:
     """The consequence of a change for users of vDVS, in two or three words. Source: docs/domain.md#who-may-do-what"""
-    if change.op in WRITABLE:
-        return _MEANINGS[change.risk]
-    return _SUMMARY[change.op]
+    return _risk(change)
+
+
+def _risk(change: Change) -> str:
+    """The risk of what would be done, in two or three words, or why nothing would be."""
+    return _MEANINGS[change.risk] if change.op in WRITABLE else _SUMMARY[change.op]
 
 
 def field_text(field: FieldChange) -> str:
@@ -182,7 +185,7 @@ def _head(change: Change) -> str:
 
 
 def _block(change: Change, column: int, paint: Paint) -> list[str]:
-    head = paint(pad(_head(change), column), change.op.value) + paint(meaning(change), meaning(change))
+    head = paint(pad(_head(change), column), change.op.value) + paint(meaning(change), _risk(change))
     return [head, *change_body(change)]
 
 
