@@ -13,11 +13,11 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from reconciler.cli.errors import tell
-from reconciler.model.base import clip
 from reconciler.render.text import clean
 from reconciler.wiring.credentials import passwords
 
 HIDDEN = "***"
+_MOST = 2000  # characters of a line
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 _USER_INFO = re.compile(r"(?<=://)[^/\s\"'@]+@")
 _QUERY = re.compile(r"(://[^\s\"'?]*\?)[^\s\"']+")
@@ -40,13 +40,17 @@ def start(verbosity: int) -> Callable[[], None]:
 
 
 def hidden(text: str) -> str:
-    """Hide the passwords that were read, and what by its place may be one: in URLs, and in JSON by its key."""
+    """Cut a text, and hide the passwords that were read, and what by its place may be one: in URLs, and in JSON by its
+    key."""
     for password in passwords():
         for spelled in _spellings(password):
             text = text.replace(spelled, HIDDEN)
+    more = len(text) - _MOST
+    text = text[: 2 * _MOST]  # a secret must not be cut before it is found
     text = _USER_INFO.sub(f"{HIDDEN}@", text)
     text = _QUERY.sub(rf"\g<1>{HIDDEN}", text)
-    return _NAMED.sub(rf'\g<1>"{HIDDEN}"', text)
+    text = _NAMED.sub(rf'\g<1>"{HIDDEN}"', text)[:_MOST]
+    return text if more <= 0 else f"{text} ... ({more} more characters)"
 
 
 def _spellings(password: str) -> set[str]:
@@ -58,6 +62,7 @@ def _spellings(password: str) -> set[str]:
 class _Terminal(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         at = time.strftime("%H:%M:%S", time.gmtime(record.created))
-        tell(f"{at}.{int(record.msecs):03}Z {clean(clip(hidden(record.getMessage())))}")
+        tell(f"{at}.{int(record.msecs):03}Z {clean(hidden(record.getMessage()))}")
         if record.exc_info:
-            tell(hidden(logging.Formatter().formatException(record.exc_info)))
+            for line in logging.Formatter().formatException(record.exc_info).splitlines():
+                tell(clean(hidden(line)))

@@ -107,13 +107,11 @@ class TerminalProgress:
         return not self._ended.wait(seconds)
 
     def _lines(self) -> None:
-        """Print a line for each stage of many steps."""
-        pause = max(0.0, self._since + _AFTER - self._now())
-        while self._wait(pause):
+        """Print a line for each stage of many steps. A run that is soon over prints none: cron mails what is printed."""
+        while self._wait(_EVERY):
             for stage, done, total, left in self.told():
                 if total >= _MANY:
                     tell(f"vdvs: {clean(stage)}: {done} of {total}{left and ', ' + left}")
-            pause = _EVERY
 
     def _bars(self) -> None:
         """Draw a bar for each stage."""

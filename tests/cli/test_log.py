@@ -86,6 +86,15 @@ def test_what_is_hidden(text: str, shown: str, password: str) -> None:
     assert log.hidden(text) == shown
 
 
+def test_a_secret_is_hidden_where_a_line_is_cut() -> None:
+    for before in range(1985, 2001):
+        assert "cret" not in log.hidden("x" * before + "https://me:s3cret@depot/x.vib and more")
+
+
+def test_a_hostile_line_takes_no_longer_than_another() -> None:
+    assert log.hidden("://" * 10_000_000).endswith(" more characters)")
+
+
 def test_what_a_host_says_is_escaped_and_cut(capsys: pytest.CaptureFixture[str]) -> None:
     stop = log.start(2)
     logging.getLogger("reconciler.hosts.x").debug("esx1 < %s", "\x1b[2J" + "x" * 5000)

@@ -160,7 +160,7 @@ def test_changing_many_hosts_some_of_which_take_turns() -> None:
 def test_lines_where_nobody_watches_and_bars_only_of_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
     printed = threading.Event()
-    monkeypatch.setattr(progress, "_AFTER", 0.0)
+    monkeypatch.setattr(progress, "_EVERY", 0.01)
     monkeypatch.setattr(progress, "tell", lambda text: (lines.append(text), printed.set()))
     with TerminalProgress() as observer:
         observer.progress("few", 1, 99)
