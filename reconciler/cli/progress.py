@@ -107,7 +107,7 @@ class TerminalProgress:
         return not self._ended.wait(seconds)
 
     def _lines(self) -> None:
-        """Print a line for each stage of many steps. A run that is soon over prints none: cron mails what is printed."""
+        """Print a line for each stage of many steps. A short run prints none: cron mails what is printed."""
         while self._wait(_EVERY):
             for stage, done, total, left in self.told():
                 if total >= _MANY:
