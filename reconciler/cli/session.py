@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from reconciler.cli.errors import report
 from reconciler.cli.options import AUDIT, VERBOSE
-from reconciler.cli.progress import TerminalProgress
+from reconciler.cli.underway.progress import TerminalProgress
 from reconciler.loader.files import Seen
 from reconciler.model.diff import Diff
 from reconciler.model.kinds.site import SSH, Site
@@ -21,6 +21,7 @@ from reconciler.model.refs import ObjectRef
 from reconciler.model.state import Desired
 from reconciler.planning.selector import Selector
 from reconciler.ports import OBSERVING
+from reconciler.wiring import known_names
 from reconciler.wiring.connections import Connections
 
 if TYPE_CHECKING:
@@ -51,7 +52,9 @@ class Session(Struct, frozen=True):
         """One pass over the site."""
         from reconciler.reconcile import reconcile  # imported while the hosts answer
 
-        return self.in_world(lambda world: reconcile(self.desired, world, policy, self.applying))
+        outcome = self.in_world(lambda world: reconcile(self.desired, world, policy, self.applying))
+        known_names.keep(self.site, outcome.after or outcome.before)
+        return outcome
 
     def in_world(self, do: Callable[[World], Awaitable[Value]]) -> Value:
         """Run `do` with the world of the site and return its result."""

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from reconciler.cli import log
+from reconciler.cli.underway import log
 from reconciler.model.kinds.site import SecretFrom
 from reconciler.wiring import credentials
 from tests.cli.conftest import Folder

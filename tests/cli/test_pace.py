@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from reconciler.cli.pace import Pace, about
+from reconciler.cli.underway.pace import Pace, about
 
 BEGAN = 1000.0
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.cli import progress
-from reconciler.cli.progress import TerminalProgress
+from reconciler.cli.underway import progress
+from reconciler.cli.underway.progress import TerminalProgress
 from reconciler.execution.executor import execute
 from reconciler.execution.prefetch import prefetch
 from reconciler.model.base import Risk

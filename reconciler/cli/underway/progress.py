@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from reconciler.cli.errors import tell
-from reconciler.cli.pace import Pace, about
+from reconciler.cli.underway.pace import Pace, about
 from reconciler.render.text import clean
 
 if TYPE_CHECKING:
