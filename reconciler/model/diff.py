@@ -114,7 +114,8 @@ class Change(Strict, frozen=True):
 
     `taking_back`: the part of a change, also of a blocked one, that only takes back what was added to what is declared.
     It ties nothing and can be made alone, while the rest waits. None: there is none, or the whole change is no more.
-    `pending`: the manifest is not applied yet, and nothing was added to what was applied last.
+    `pending`: the manifest is not applied yet, and nothing was added to what was applied last. `formerly`: the name in
+    the config DB of an undeclared vmgroup that this one, which is not there yet, may be.
     """
 
     ref: ObjectRef
@@ -130,6 +131,7 @@ class Change(Strict, frozen=True):
     claim: str = ""
     taking_back: Part | None = None
     pending: bool = False
+    formerly: str = ""
 
     @property
     def alone(self) -> Change | None:

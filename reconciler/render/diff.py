@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from enum import Enum
+from typing import TypeVar
 
 from reconciler.model.base import Risk
 from reconciler.model.diff import Change, Diff, FieldChange, Op, RightsChange, Value
 from reconciler.model.ownership import RecordObject
-from reconciler.model.refs import KINDS
+from reconciler.model.refs import KINDS, Kind
 from reconciler.render.kinds import IN_HEADER
-from reconciler.render.text import Paint, clean, count, lines, pad, plain, show, width
+from reconciler.render.text import Paint, clean, columns, count, lines, pad, plain, show, width
 
 SIGNS = {
     Op.CREATE: "+",
@@ -22,6 +24,7 @@ SIGNS = {
     Op.UNMANAGED: "?",
     Op.UNKNOWN: "!",
 }
+WRITABLE = (Op.DELETE, Op.UPDATE, Op.CREATE)
 _MEANINGS = {
     Risk.SAFE: "disrupts nothing",
     Risk.RESTRICTS: "restricts access",
@@ -38,6 +41,12 @@ _SUMMARY = {
     Op.UNMANAGED: "unmanaged",
     Op.KEEP: "in sync",
 }
+_BY_SEVERITY = (
+    Risk.DESTROYS, Risk.DISRUPTS, Risk.WIDENS, Op.BLOCKED, Op.UNKNOWN, Risk.RESTRICTS, Risk.SAFE, Op.UNMANAGED, Op.KEEP
+)  # fmt: skip
+_RANK = {each: position for position, each in enumerate(_BY_SEVERITY)}
+_MANY = 50  # objects that differ; of more, a summary comes first
+_WORST = 10  # objects that a summary shows in full
 _MEANING_COLUMN = 56
 _PATH_COLUMNS = 12
 _LONGEST_PATH = 48
@@ -46,16 +55,77 @@ _RIGHTS_SHOWN = 4
 _CREATE = re.compile(r"^(create, delete and mount|mount, delete, and create) ")
 
 
-def diff_text(diff: Diff, header: str = "", paint: Paint = plain) -> str:
-    """Write the whole diff: the header, a block for each object that differs, the summary."""
-    changes = [change for change in diff.changes if worth_showing(change)]
-    column = max([_MEANING_COLUMN, *(width(_head(change)) + 2 for change in changes)])
+Item = TypeVar("Item")
+
+
+class Detail(Enum):
+    """How much of a diff or a status is shown: a summary with the worst, everything, or whichever suits its size."""
+
+    SUMMARY = "summary"
+    FULL = "full"
+    BY_SIZE = None
+
+    def shown(self, found: Sequence[Item]) -> tuple[Sequence[Item], bool]:
+        """Return those that are shown one by one, of all in the order of their risk, and whether a summary comes
+        first."""
+        summed_up = self is Detail.SUMMARY or (self is Detail.BY_SIZE and len(found) > _MANY)
+        return found[:_WORST] if summed_up else found, summed_up
+
+
+def diff_text(diff: Diff, header: str = "", paint: Paint = plain, detail: Detail = Detail.BY_SIZE) -> str:
+    """Write a diff: the header, a block for each object that differs, ordered by risk and name, and one line of counts.
+    Of many objects: the header, a line for each op and risk, and the blocks of the worst.
+    """
+    changes = sorted((change for change in diff.changes if worth_showing(change)), key=by_risk)
+    shown, summed_up = detail.shown(changes)
+    column = max([_MEANING_COLUMN, *(width(_head(change)) + 2 for change in shown)])
     parts = [header, ""] if header else []
-    for change in changes:
+    if summed_up:
+        parts += [*_overview(changes, paint), *worst_of(len(shown), len(changes))]
+    for change in shown:
         parts += _block(change, column, paint)
+    parts += left_out(len(shown), len(changes))
     if changes:
         parts.append("")
     return lines([*parts, summary(diff)])
+
+
+def by_risk(change: Change) -> tuple[int, tuple[int, str]]:
+    """Key for sorting changes: the risk of what would be done, the worst first, then the object. What cannot be done,
+    is not known, or holds rights that nobody declared comes before what only takes back."""
+    if change.op is Op.UNMANAGED and change.rights:
+        rank = _RANK[Op.UNKNOWN]
+    else:
+        rank = _RANK[change.risk if change.op in WRITABLE else change.op]
+    return rank, change.ref.sort_key
+
+
+def worst_of(shown: int, found: int) -> list[str]:
+    """Introduce what a summary shows in full."""
+    return ["", f"The worst {shown} of {found}:" if shown < found else "All of them:", ""] if found else []
+
+
+def left_out(shown: int, found: int) -> list[str]:
+    """Say what is not shown, and how it is."""
+    return ["", f"... and {found - shown} more, which --full shows"] if shown < found else []
+
+
+def _overview(changes: Sequence[Change], paint: Paint) -> list[str]:
+    """A line for each op and risk, the worst first: `120 to update   widens access   118 vmgroups, 2 hosts`."""
+    groups: dict[tuple[str, str], Counter[Kind]] = {}
+    for change in changes:
+        key = (_SUMMARY[change.op], _risk(change) if change.op in WRITABLE else "")
+        groups.setdefault(key, Counter())[change.ref.kind] += 1
+    digits = max((len(str(kinds.total())) for kinds in groups.values()), default=0)
+    rows = [
+        (
+            f"{kinds.total():>{digits}} {op}",
+            risk,
+            ", ".join(count(kinds[kind], spec.noun) for kind, spec in KINDS.items() if kinds[kind]),
+        )
+        for (op, risk), kinds in groups.items()
+    ]
+    return columns(rows, indent="  ", paint=paint)
 
 
 def header(diff: Diff, site: str, revision: str | None) -> str:
@@ -94,9 +164,12 @@ def change_text(change: Change, paint: Paint = plain) -> str:
 
 def meaning(change: Change) -> str:
     """The consequence of a change for users of vDVS, in two or three words. Source: docs/domain.md#who-may-do-what"""
-    if change.op in (Op.CREATE, Op.UPDATE, Op.DELETE):
-        return _MEANINGS[change.risk]
-    return _SUMMARY[change.op]
+    return _risk(change)
+
+
+def _risk(change: Change) -> str:
+    """The risk of what would be done, in two or three words, or why nothing would be."""
+    return _MEANINGS[change.risk] if change.op in WRITABLE else _SUMMARY[change.op]
 
 
 def field_text(field: FieldChange) -> str:
@@ -113,7 +186,7 @@ def _head(change: Change) -> str:
 
 
 def _block(change: Change, column: int, paint: Paint) -> list[str]:
-    head = paint(pad(_head(change), column), change.op.value) + meaning(change)
+    head = paint(pad(_head(change), column), change.op.value) + paint(meaning(change), _risk(change))
     return [head, *change_body(change)]
 
 

@@ -190,7 +190,7 @@ class _BeforeHealing:
     def __init__(self) -> None:
         self.report: Callable[[Assessment], None] = lambda _found: None
 
-    def progress(self, stage: str, done: int, total: int) -> None:
+    def progress(self, stage: str, done: int, total: int, at_once: int | None = None) -> None:
         """Ignore it: a watch shows no progress."""
 
     def about_to_write(self, found: Assessment) -> None:

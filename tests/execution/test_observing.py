@@ -137,7 +137,7 @@ def looked_ahead(site: Lab, last: Observed | None = None) -> Observed:
     wanted = compact.desired(site.wanted)
 
     async def both() -> Observed:
-        foreseen = await prefetch(wanted, site.hosts, last)
+        foreseen = await prefetch(wanted, site.hosts, site.fakes, last)
         return await observe(resolve(wanted, site.inventory), site.hosts, site.fakes, (), foreseen)
 
     return asyncio.run(both())

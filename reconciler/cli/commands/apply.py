@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 )
 @options.site
 @options.output("text", "json", "yaml")
+@options.detail
 @options.selector
 @click.option("--allow-destroy", is_flag=True, help="Also make changes that destroy something, such as a vmgroup.")
 @options.named_set
@@ -106,6 +107,7 @@ def _apply(session: Session, output: str, allow_destroy: bool) -> int:
 
     from reconciler.cli.errors import report
     from reconciler.cli.output import print_outcome
+    from reconciler.cli.renames import suggest_renames
     from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
     from reconciler.planning.conditions import undeclared
     from reconciler.planning.records.history import not_pruned
@@ -116,6 +118,7 @@ def _apply(session: Session, output: str, allow_destroy: bool) -> int:
     if session.only is not None:
         outcome = replace(outcome, objects=tuple(item for item in outcome.objects if item.ref in session.only))
     print_outcome(outcome, session.applying, time.monotonic() - started, output)
+    suggest_renames(session.selected(outcome.before.diff), session.desired)
     for note in undeclared(outcome.after or outcome.before) if session.only is None else ():
         report(f"note: {clean(note)}")
     for left in not_pruned(outcome.before.resolved, outcome.before.observed, session.applying):

@@ -21,6 +21,7 @@ from reconciler.planning.rights.change import of_host, spelled
 from reconciler.planning.rights.releases import Feature, supported, without
 from reconciler.planning.vmgroup.diff import vmgroup_change
 from reconciler.planning.vmgroup.needed_access import with_needed_access
+from reconciler.planning.vmgroup.rename import renaming_note
 from reconciler.planning.vmgroup.taking_back import HARMLESS, taking_back
 from reconciler.planning.vmgroup.undeclared import undeclared_change
 
@@ -112,9 +113,15 @@ def _vmgroups(context: DBContext, site: SiteContext) -> Iterator[Change]:
     for pair in (supported(with_needed_access(pair, found.members, site.names), old) for pair in found.pairs):
         change = vmgroup_change(pair, found.members, datastores, site.links, site.names)
         change = replace(change, rights=rights.of(change, pair.before, pair.after))
+        if (former := found.renamed.get(change.ref)) is not None:
+            notes = (renaming_note(pair.group, former), *change.notes)
+            change = replace(change, notes=notes, formerly=former)
         yield taking_back(change, pair, found.members, rights, datastores, site.links, site.names)
+    by_former_name = {former: ref for ref, former in found.renamed.items()}
     for each, why_not in found.undeclared:
         change = undeclared_change(each, why_not, found.members, datastores, site.links, site.names)
+        if (now := by_former_name.get(each.state.name)) is not None:
+            change = replace(change, notes=(*change.notes, f"{now} may be this one under a new name: see there first"))
         if change.op is Op.UNMANAGED:
             yield _with_rights(change, rights.held_by(each.state), counts=each.unknown)
         else:
