@@ -10,6 +10,7 @@ from reconciler.model.diff import Change, Op
 from reconciler.model.events import Event, EventKind
 from reconciler.model.outcome import ObjectResult, Outcome, Status
 from reconciler.model.refs import Kind, ObjectRef
+from reconciler.render.words import told
 
 _EVENTS = {
     Op.CREATE: EventKind.DRIFTED,
@@ -64,7 +65,7 @@ def _of_object(
     events: list[Event] = []
     first = before or after
     if first is not None and first.op is not Op.KEEP and not _same(first, seen.change):
-        events.append(Event(_kind(first), first.ref, first.reason, first))
+        events.append(Event(_kind(first), first.ref, told(first), first))
         seen = Seen(first)
     if after is None or after.op is Op.KEEP:
         if seen.change is not None:
@@ -77,7 +78,7 @@ def _of_object(
         events.append(_not_healed(after, result))
         seen = Seen(seen.change, result.detail)
     if not _same(after, seen.change):
-        events.append(Event(_kind(after), after.ref, after.reason, after))
+        events.append(Event(_kind(after), after.ref, told(after), after))
         seen = Seen(after, seen.failure)
     return events, seen
 

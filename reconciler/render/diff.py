@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from reconciler.model.base import Risk
 from reconciler.model.diff import Change, Diff, FieldChange, Op, RightsChange, Value
 from reconciler.model.ownership import RecordObject
 from reconciler.model.refs import KINDS
 from reconciler.render.kinds import IN_HEADER
+from reconciler.render.words import EFFECTS, RISKS, remarks, sides
 from reconciler.render.text import Paint, clean, count, lines, pad, plain, show, width
 
 SIGNS = {
@@ -20,13 +20,6 @@ SIGNS = {
     Op.BLOCKED: "!",
     Op.UNMANAGED: "?",
     Op.UNKNOWN: "!",
-}
-_MEANINGS = {
-    Risk.SAFE: "disrupts nothing",
-    Risk.RESTRICTS: "restricts access",
-    Risk.WIDENS: "widens access",
-    Risk.DISRUPTS: "disrupts running work",
-    Risk.DESTROYS: "destroys",
 }
 _SUMMARY = {
     Op.CREATE: "to create",
@@ -92,10 +85,14 @@ def change_text(change: Change, paint: Paint = plain) -> str:
 
 
 def meaning(change: Change) -> str:
-    """The consequence of a change for users of vDVS, in two or three words. Source: docs/domain.md#who-may-do-what"""
-    if change.op in (Op.CREATE, Op.UPDATE, Op.DELETE):
-        return _MEANINGS[change.risk]
-    return _SUMMARY[change.op]
+    """The consequence of a change for users of vDVS, in a few words; of a drift, its effect and that of its repair.
+
+    Source: docs/domain.md#who-may-do-what
+    """
+    if change.op not in (Op.CREATE, Op.UPDATE, Op.DELETE):
+        word = change.standing.value if change.op is Op.UNKNOWN else _SUMMARY[change.op]
+        return f"{EFFECTS[change.effect]}; repair {word}" if change.is_drift else word
+    return f"{EFFECTS[change.effect]}; repair {RISKS[change.risk]}" if change.is_drift else RISKS[change.risk]
 
 
 def field_text(field: FieldChange) -> str:
@@ -116,20 +113,22 @@ def _block(change: Change, column: int, paint: Paint) -> list[str]:
     return [head, *change_body(change)]
 
 
-def change_body(change: Change) -> Iterator[str]:
-    """The differences of one object, a line each, indented."""
+def change_body(change: Change, *, happened: bool = False) -> Iterator[str]:
+    """The differences of one object, a line each, indented. `happened`: told as an event. Then, and of a drift, each
+    value is labelled."""
     if change.op not in (Op.CREATE, Op.UPDATE, Op.KEEP) or (change.op is not Op.KEEP and not change.fields):
         yield _INDENT + clean(change.reason)
+    spelled = sides if happened or change.is_drift else field_text
     column = _path_columns(change.fields)
     previous = None
     for field in change.fields:
         path = "" if field.path == previous else clean(field.path)
         previous = field.path
-        yield f"{_INDENT}{pad(path, column)}   {field_text(field)}"
-    for note in (*change.notes, *(f"held back: {reason}" for reason in change.held)):
+        yield f"{_INDENT}{pad(path, column)}   {spelled(field)}"
+    for note in (*remarks(change), *(f"held back: {reason}" for reason in change.held)):
         yield f"{_INDENT}{pad('', column) + '   ' if change.fields else ''}{clean(note)}"
     if change.op is not Op.UNMANAGED:  # its reason spells them
-        yield from (_INDENT + line for line in rights_lines(change.rights))
+        yield from (_INDENT + line for line in rights_lines(change.rights, happened or change.is_drift))
     if change.claim:
         yield _INDENT + clean(change.claim)
 
@@ -139,10 +138,11 @@ def _path_columns(fields: Sequence[FieldChange]) -> int:
     return max([_PATH_COLUMNS, *(size for size in widths if size <= _LONGEST_PATH)])
 
 
-def rights_lines(changes: Sequence[RightsChange]) -> Iterator[str]:
-    """The first few changes of rights, a sentence each, and the number of the others."""
+def rights_lines(changes: Sequence[RightsChange], happened: bool = False) -> Iterator[str]:
+    """The first few changes of rights, a sentence each, and the number of the others. `happened`: both sides, rather
+    than what would change."""
     for change in changes[:_RIGHTS_SHOWN]:
-        yield clean(_sentence(change))
+        yield clean(_both_sides(change) if happened else _sentence(change))
     if len(changes) > _RIGHTS_SHOWN:
         yield f"... and {len(changes) - _RIGHTS_SHOWN} more, which -o json shows"
 
@@ -160,6 +160,13 @@ def rights_data(changes: Sequence[RightsChange]) -> list[dict[str, Value]]:
         }
         for change in changes
     ]
+
+
+def _both_sides(change: RightsChange) -> str:
+    where = f" on {change.where}" if change.where else ""
+    releases = f", in vDVS {change.releases}" if change.releases else ""
+    declared = (change.after or "nothing").removeprefix("do ")
+    return f"live: {change.who} may {change.before or 'do nothing'}{where}; declared: {declared}{releases}"
 
 
 def _sentence(change: RightsChange) -> str:

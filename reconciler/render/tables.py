@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from reconciler.model.diff import Change, Op
+from reconciler.model.diff import Op
 from reconciler.model.refs import KINDS, Kind, ObjectRef
 from reconciler.planning.joined import Joined
 from reconciler.render.history import applied_data
@@ -14,16 +14,6 @@ from reconciler.render.kinds.view import NONE, Row
 from reconciler.render.text import Data, Paint, columns, lines, plain
 
 AnyRow = Row[Any]
-
-_SYNC = {
-    Op.CREATE: "missing",
-    Op.UPDATE: "drifted",
-    Op.DELETE: "drifted",
-    Op.KEEP: "in sync",
-    Op.BLOCKED: "blocked",
-    Op.UNMANAGED: "unmanaged",
-    Op.UNKNOWN: "unknown",
-}
 
 
 def rows(joined: Joined, kind: Kind, only: frozenset[ObjectRef] | None = None) -> tuple[AnyRow, ...]:
@@ -60,16 +50,11 @@ def row_data(row: AnyRow) -> dict[str, Data]:
         "object": str(change.ref),
         "kind": change.ref.kind.value,
         "name": row.name,
-        "sync": sync(change),
+        "sync": change.sync.value,
         "reason": change.reason,
         "applied": applied_data(row.item.record),
         **VIEWS[change.ref.kind].data(row),
     }
-
-
-def sync(change: Change) -> str:
-    """The state of an object against its manifest, in a word or two."""
-    return _SYNC[change.op]
 
 
 def _name(row: AnyRow) -> str:
@@ -77,7 +62,7 @@ def _name(row: AnyRow) -> str:
 
 
 def _sync_of(row: AnyRow) -> str:
-    return sync(row.change)
+    return row.change.sync.value
 
 
 def _set(row: AnyRow) -> str:

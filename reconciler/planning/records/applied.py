@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from msgspec.structs import replace
 
 from reconciler.model.base import Risk
-from reconciler.model.diff import Change, Diff, Op, Part
+from reconciler.model.diff import Change, Diff, Effect, Op, Part
 from reconciler.model.kinds.configdb import ResolvedConfigDB, Unmanaged
 from reconciler.model.kinds.vmgroup import ResolvedVMGroup
 from reconciler.model.ownership import Declared, Kept
@@ -62,10 +62,13 @@ def _added(change: Change) -> Part | None:
 def _with(change: Change | None, ref: ObjectRef, part: Part) -> Change:
     if change is None or change.op is Op.UNMANAGED:
         why = f"no manifest declares it any more, and {_ADDED}"
-        return Change(ref, Op.BLOCKED, why, part.fields, rights=part.rights, taking_back=part)
+        return Change(ref, Op.BLOCKED, why, part.fields, rights=part.rights, taking_back=part, effect=Effect.GAVE)
     why = f"its manifest is not applied yet, and {_ADDED}"
     if change.op is Op.KEEP:
-        return Change(ref, Op.BLOCKED, why, part.fields, notes=change.notes, rights=part.rights, taking_back=part)
+        return Change(
+            ref, Op.BLOCKED, why, part.fields, notes=change.notes, rights=part.rights, taking_back=part,
+            effect=Effect.GAVE, host_state=change.host_state,
+        )  # fmt: skip
     vmgroup = change.op is Op.UPDATE and ref.kind is Kind.VMGROUP  # that of a config DB may be a repair of its rows
     return replace(change, reason=why if vmgroup else change.reason, taking_back=part)
 
