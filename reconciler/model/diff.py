@@ -205,6 +205,11 @@ class Change(Strict, frozen=True):
         return self.op not in (Op.KEEP, Op.UNKNOWN) and self.cause is Cause.SITE
 
     @property
+    def counts(self) -> bool:
+        """Whether it keeps the site from being in sync."""
+        return self.op not in (Op.KEEP, Op.UNMANAGED) or (self.op is Op.UNMANAGED and bool(self.rights))
+
+    @property
     def alone(self) -> Change | None:
         """The part that only takes back, as a change of its own."""
         part = self.taking_back
@@ -245,5 +250,6 @@ class Diff(Strict, frozen=True):
 
     @property
     def in_sync(self) -> bool:
-        """Return whether it is settled, and no undeclared object holds rights."""
-        return self.settled and not any(change.op is Op.UNMANAGED and change.rights for change in self.changes)
+        """Return whether nothing that is declared is to be changed, blocked or unknown, and no undeclared object holds
+        rights."""
+        return not any(change.counts for change in self.changes)

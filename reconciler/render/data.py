@@ -63,7 +63,7 @@ def change_data(change: Change) -> Data:
         "object": str(change.ref),
         "op": change.op.value,
         "standing": change.standing.value,
-        "effect": None if change.op in (Op.KEEP, Op.UNMANAGED) and not change.rights else change.effect.value,
+        "effect": effect_data(change),
         "cause": None if change.op is Op.KEEP else change.cause.value,
         "risk": change.risk.value,
         "reason": change.reason,
@@ -73,6 +73,11 @@ def change_data(change: Change) -> Data:
         "rights": rights_data(change.rights),
         "claim": change.claim or None,
     }
+
+
+def effect_data(change: Change) -> Data:
+    """The effect of a difference on rights; null: there is no difference."""
+    return None if change.op in (Op.KEEP, Op.UNMANAGED) and not change.rights else change.effect.value
 
 
 def fields_data(fields: Sequence[FieldChange]) -> Data:

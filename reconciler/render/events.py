@@ -34,9 +34,12 @@ def event_data(reported: ReportedEvent) -> Data:
     return {
         "time": _stamp(reported.at),
         "event": event.kind.value,
+        "word": event_word(event),
         "object": str(event.ref) if event.ref else None,
         "message": event.message,
         "change": change_data(event.change) if event.change else None,
+        "since": _stamp(event.since.at) if event.since else None,
+        "sinceKind": event.since.kind if event.since else None,
         "pass": reported.pass_id or None,
         "git": {"commit": reported.revision.commit, "dirty": reported.revision.dirty}
         if reported.revision.commit
