@@ -32,7 +32,7 @@ def config_dbs(site: SiteContext) -> Iterator[Change]:
     """The config DBs themselves."""
     for context in site.databases.values():
         change = _config_db(context, site)
-        yield change if change.op is Op.KEEP else replace(change, effect=drift.of_rights(change))
+        yield change if change.op is Op.KEEP else replace(change, effect=drift.of_rights(change, context.stored))
 
 
 def _config_db(context: DBContext, site: SiteContext) -> Change:
@@ -108,7 +108,7 @@ def vmgroups(site: SiteContext) -> Iterator[Change]:
 def _vmgroups(context: DBContext, site: SiteContext) -> Iterator[Change]:
     found = context.vmgroups
     if not isinstance(found, VMGroupContext):
-        yield from (Change(group.ref, *found, effect=Effect.UNKNOWN) for group in context.groups)
+        yield from (Change(group.ref, *found, effect=drift.of_whole(context.stored)) for group in context.groups)
         return
     datastores, rights = site.expected.datastores, found.rights
     old = without(Feature.SPECIAL_QUOTAS, context.db.hosts, site.expected)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from reconciler.model.base import Risk
 from reconciler.model.diff import Change, Effect, Op, RightsChange
+from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
 from reconciler.model.kinds.host import DBMode, ObservedHost, Presence, ResolvedHost, Service, UnreachableHost
 from reconciler.model.kinds.vmgroup import LinkAction
 from reconciler.model.refs import DEFAULT_VMGROUP
@@ -22,6 +23,9 @@ from reconciler.planning.vmgroup.pairing import Pair
 from reconciler.planning.vmgroup.state import VMGroupState
 
 _NOBODY, _BY_CONFIG_DB, _EVERYBODY = range(3)
+_UNUSABLE = ("Corrupt", "Incomplete", "WrongVersion")  # by vDVS either; a locked one may be free in a moment
+_WAL = "write-ahead log"  # the next request of vDVS recovers it, and is served
+_OF_REPAIRS = {Risk.RESTRICTS: Effect.GAVE, Risk.WIDENS: Effect.TOOK}
 
 
 def of_pair(change: Change, found: Pair, membership: Membership) -> Effect:
@@ -32,7 +36,9 @@ def of_pair(change: Change, found: Pair, membership: Membership) -> Effect:
         return Effect.GAVE if change.taking_back is not None else Effect.UNKNOWN
     bent = {action.risk for action in change.actions if isinstance(action, LinkAction)}
     gave, took = _compared(found.before, found.after, membership)
-    return Effect.of(gave=gave or Risk.RESTRICTS in bent, took=took or Risk.WIDENS in bent)
+    effect = Effect.of(gave=gave or Risk.RESTRICTS in bent, took=took or Risk.WIDENS in bent)
+    # What blocks it is not in its rows, then: a folder or a link that is not what vDVS makes, a name that is not found.
+    return Effect.UNKNOWN if change.op is Op.BLOCKED and effect is Effect.NEITHER else effect
 
 
 def of_undeclared(change: Change, state: VMGroupState, membership: Membership) -> Effect:
@@ -46,12 +52,34 @@ def of_undeclared(change: Change, state: VMGroupState, membership: Membership) -
     return Effect.of(gave=gave, took=took)
 
 
-def of_rights(change: Change) -> Effect:
+def is_refused(db: ObservedConfigDB) -> bool:
+    """Whether vDVS certainly refuses every request, as it cannot use this config DB.
+
+    Source: docs/domain.md#modes-of-a-host
+    """
+    if db.state is not DBState.UNKNOWN:
+        return db.state is not DBState.PRESENT
+    return db.reason in _UNUSABLE and _WAL not in db.message
+
+
+def of_whole(db: ObservedConfigDB) -> Effect:
+    """Return the effect on all vmgroups of a config DB that cannot be compared."""
+    return Effect.TOOK if is_refused(db) else Effect.UNKNOWN
+
+
+def of_risk(change: Change) -> Effect:
+    """Return the effect of a difference of one value, whose repair has this risk."""
+    return Effect.UNKNOWN if change.op in (Op.BLOCKED, Op.UNKNOWN) else _OF_REPAIRS.get(change.risk, Effect.NEITHER)
+
+
+def of_rights(change: Change, db: ObservedConfigDB) -> Effect:
     """Return the effect of a difference whose repair changes exactly these rights: a gain of the repair was taken."""
     if change.op is Op.KEEP:
         return Effect.NEITHER
     if change.op in (Op.BLOCKED, Op.UNKNOWN):
         part = change.taking_back
+        if part is None and is_refused(db):
+            return Effect.TOOK
         return Effect.UNKNOWN if part is None or not part.rights else _reversed(part.rights)
     return _reversed(change.rights)
 

@@ -20,6 +20,7 @@ from reconciler.model.refs import VOLUMES
 from reconciler.planning.host.compliance import Compliance, verdict
 from reconciler.planning.host.diff import is_open
 from reconciler.planning.joined import JoinedHost
+from reconciler.planning.rights.drift import is_refused
 from reconciler.render.kinds.view import NONE, UNKNOWN, Pairs, Row, View, listed, yes_no
 from reconciler.render.text import Data, clean, show
 
@@ -28,7 +29,6 @@ _ACCESS = {
     DBMode.MULTI_NODE: "enforced",
     DBMode.BROKEN_LINK: "refused",
 }
-_UNUSABLE = ("Corrupt", "Incomplete", "WrongVersion")  # by vDVS either; a locked one may be free in a moment
 _IN_JSON = {UNKNOWN: "unknown", NONE: "none"}
 _BASELINE = {Compliance.NONE: NONE, Compliance.UNKNOWN: UNKNOWN}
 _IN_DATASTORE = re.compile(r"^[A-Za-z]+ \((.*)\)$", re.DOTALL)
@@ -58,7 +58,7 @@ def _enforced_by(db: ObservedConfigDB) -> str:
     """
     if db.state is DBState.PRESENT:
         return "enforced"
-    return "refused" if db.state is not DBState.UNKNOWN or db.reason in _UNUSABLE else UNKNOWN
+    return "refused" if is_refused(db) else UNKNOWN
 
 
 def _seen(row: _Host) -> ObservedHost | None:
