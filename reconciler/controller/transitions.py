@@ -39,7 +39,7 @@ class Seen(Struct, frozen=True):
     @property
     def since(self) -> Since | None:
         """When the state that was reported began."""
-        return self.lasting and self.lasting.stands
+        return None if self.lasting is None else self.lasting.stands
 
 
 State = Mapping[ObjectRef, Seen]
@@ -52,9 +52,7 @@ class Look(Struct, frozen=True):
     first: bool
 
 
-def transitions(
-    previous: State, outcome: Outcome, look: Look, *, healing: bool
-) -> tuple[tuple[Event, ...], State]:
+def transitions(previous: State, outcome: Outcome, look: Look, *, healing: bool) -> tuple[tuple[Event, ...], State]:
     """Return the events between the last reported state and this outcome, and the state reported after them.
 
     What a pass held back is reported only if it was `healing`.
@@ -106,7 +104,7 @@ def _reported(seen: Seen, change: Change, look: Look) -> Seen:
     was_unknown = seen.change is not None and seen.change.op is Op.UNKNOWN
     now, before = Since(look.at, look.first or was_unknown), seen.lasting
     stands = now if before is None or before.standing not in (None, change.standing) else before.stands
-    differs = before and before.differs
+    differs = None if before is None else before.differs
     if change.op is not Op.UNKNOWN:
         differs = differs or now
     return Seen(change, "", Lasting(change.standing, stands, differs))

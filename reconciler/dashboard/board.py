@@ -156,7 +156,7 @@ class Board:
             "interval": self._pulse.interval,
             "staleAfter": self._pulse.stuck_after,
             "words": words_data(),
-            **_since_data(self._in_sync or _oldest(self._seen, self._lasting)),
+            **_since_data(_oldest(self._seen, self._lasting) if self._in_sync is None else self._in_sync),
             "events": list(self._events),
         }
 
@@ -178,8 +178,9 @@ def _oldest(seen: Assessment | None, lasting: Mapping[ObjectRef, Lasting]) -> Si
 def _row(row: Any, lasting: Mapping[ObjectRef, Lasting]) -> dict[str, Any]:
     """An object as the page needs it: what `vdvs get` has, and its state, in the words of all other outputs."""
     change, known = row.change, lasting.get(row.change.ref)
+    since = None if known is None else known.stands
     state = {"standing": change.standing.value, "effect": effect_data(change), "cause": change.cause.value}
-    return {**row_data(row), **state, **_since_data(known and known.stands)}
+    return {**row_data(row), **state, **_since_data(since)}
 
 
 def page_json(

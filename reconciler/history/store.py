@@ -68,12 +68,12 @@ class HistoryWriter:
 
     def lasting(self) -> dict[ObjectRef, Lasting]:
         """Return the drifts that had not ended when a watch looked last."""
+        rows: list[tuple[Any, ...]] = []
         with self._log_errors():
             rows = self._connection.execute(
                 "SELECT object, first_seen, began, standing, stands_since, stands_began FROM drifts WHERE ended IS NULL"
-            )
-            return dict(found for row in rows if (found := _lasting(*row)) is not None)
-        return {}
+            ).fetchall()
+        return dict(found for row in rows if (found := _lasting(*row)) is not None)
 
     def on_event(self, reported: ReportedEvent) -> None:
         """See `ports.Listener`."""

@@ -81,10 +81,11 @@ class Effect(StrEnum):
 
 
 class Cause(StrEnum):
-    """The side of a difference that changed since the last apply."""
+    """The side of a difference that changed since the last apply. MANIFEST: the site did not, as far as is known."""
 
     SITE = "site"
     MANIFEST = "manifest"
+    BOTH = "both"
     UNKNOWN = "unknown"
 
 
@@ -201,8 +202,8 @@ class Change(Strict, frozen=True):
 
     @property
     def is_drift(self) -> bool:
-        """Whether it is certain that the site was changed, not the manifest."""
-        return self.op not in (Op.KEEP, Op.UNKNOWN) and self.cause is Cause.SITE
+        """Whether it is certain that the site was changed."""
+        return self.op not in (Op.KEEP, Op.UNKNOWN) and self.cause in (Cause.SITE, Cause.BOTH)
 
     @property
     def counts(self) -> bool:

@@ -238,7 +238,7 @@ class Pulse:
     def on_event(self, reported: ReportedEvent) -> None:
         """See `ports.Listener`."""
 
-    def on_pass(self, done: Pass) -> None:
+    def on_pass(self, done: Pass) -> None:  # noqa: ARG002 - that it ended is enough
         """See `ports.Listener`."""
         self._last_pass = self._monotonic()
 

@@ -7,13 +7,23 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from reconciler.model.base import Risk
-from reconciler.model.diff import Cause, Change, Diff, Effect, Op
+from reconciler.model.diff import Cause, Change, Diff, Effect, Op, Standing
 from reconciler.model.ownership import Applying, Record
 from reconciler.model.refs import ObjectRef
 from reconciler.model.state import Observed, Resolved
-from reconciler.planning.compare.context import SiteContext, site_context
+from reconciler.planning.compare.context import SiteContext, VMGroupContext, site_context
 from reconciler.planning.kinds import PLANNED, places
-from reconciler.planning.records.ownership import Ledger, Places, forgotten, kept_at, ledger, recorded
+from reconciler.planning.records.ownership import (
+    Ledger,
+    Place,
+    Places,
+    declared_last,
+    forgotten,
+    kept_at,
+    ledger,
+    recorded,
+)
+from reconciler.planning.rights import drift
 from reconciler.planning.vmgroup.pairing import uuid_of
 
 _NO_CAUSE = (Op.KEEP, Op.UNMANAGED, Op.UNKNOWN)
@@ -52,12 +62,37 @@ def _with_causes(changes: list[Change], site: SiteContext, recorded_at: Places) 
         db.ref: ledger(db, site.found.config_dbs[db.location], site.found.kept) for db in site.resolved.config_dbs
     }
     kept = {db.ref: kept_at(db, site.found.kept) for db in site.resolved.config_dbs}
-    return [
-        change
-        if change.op in _NO_CAUSE or (found := _cause(change.ref, recorded_at, site, ledgers, kept)) is Cause.UNKNOWN
-        else replace(change, cause=found)
-        for change in changes
-    ]
+    found = []
+    for change in changes:
+        cause = Cause.UNKNOWN
+        if change.op not in _NO_CAUSE:
+            cause = _cause(change.ref, recorded_at, site, ledgers, kept)
+        if cause is Cause.MANIFEST:
+            change = _with_drift(change, recorded_at[change.ref], site)
+        elif cause is not Cause.UNKNOWN:
+            change = replace(change, cause=cause)
+        found.append(change)
+    return found
+
+
+def _with_drift(change: Change, place: Place, site: SiteContext) -> Change:
+    """Tell of an object whose manifest is not applied yet whether its site was changed, too, and the effect of that.
+
+    A host that was applied to a config DB was linked to it. Of a vmgroup this side may know what was applied.
+    """
+    if change.host_state is Standing.OPEN:
+        return replace(change, cause=Cause.BOTH)
+    context = site.databases[place.db] if place.db is not None else None
+    kept = site.found.kept.get(context.db.ref.name) if context is not None else None
+    last = declared_last(kept, place.name) if kept is not None else None
+    if context is None or not isinstance(context.vmgroups, VMGroupContext) or last is None or last.vmgroup is None:
+        return replace(change, cause=Cause.MANIFEST)
+    members = context.vmgroups.members
+    live = members.states.get(place.uid or "")
+    effect = drift.since_applied(last.vmgroup, live, members)
+    if effect is None:
+        return replace(change, cause=Cause.MANIFEST)
+    return replace(change, cause=Cause.BOTH, effect=effect)
 
 
 def _cause(

@@ -9,8 +9,8 @@ from reconciler.model.diff import Change, Diff, FieldChange, Op, RightsChange, V
 from reconciler.model.ownership import RecordObject
 from reconciler.model.refs import KINDS
 from reconciler.render.kinds import IN_HEADER
-from reconciler.render.words import EFFECTS, RISKS, remarks, sides
 from reconciler.render.text import Paint, clean, count, lines, pad, plain, show, width
+from reconciler.render.words import EFFECTS, RISKS, remarks, sides
 
 SIGNS = {
     Op.CREATE: "+",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from msgspec import Struct
 
 from reconciler.model.base import Risk
-from reconciler.model.diff import Change, Effect, FieldChange, Op, Standing
+from reconciler.model.diff import Cause, Change, Effect, FieldChange, Op, Standing
 from reconciler.model.events import Event, EventKind
 from reconciler.planning.host.diff import OPEN_NOTE
 from reconciler.render.text import Data, show
@@ -86,6 +86,7 @@ def told(change: Change) -> str:
     if change.standing is Standing.OPEN:
         return _opened(change)
     what = "it is no longer there" if change.op is Op.CREATE else "the site was changed"
+    what += ", and its manifest is not applied yet" if change.cause is Cause.BOTH else ""
     return f"{what}: {EFFECTS[change.effect]}" + (f"; {change.reason}" if change.op is Op.BLOCKED else "")
 
 

@@ -26,7 +26,8 @@ _BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 
 class Metrics:
-    """Implements `ports.Listener`: counts events and passes. `stuck`: why the watch makes no progress; empty: it does."""
+    """Implements `ports.Listener`: counts events and passes. `stuck`: why the watch makes no progress; empty: it
+    does."""
 
     def __init__(self, stuck: Callable[[], str] = lambda: "") -> None:
         self._registry = registry = CollectorRegistry()
@@ -65,7 +66,9 @@ class Metrics:
         info = Gauge("vdvs_build_info", "Version of the watching vdvs.", ["version"], registry=registry)
         info.labels(__version__).set(1)
         hangs = Gauge(
-            "vdvs_watch_stuck", "1 if no pass has ended for three intervals, or the loop stands still.", registry=registry
+            "vdvs_watch_stuck",
+            "1 if no pass has ended for three intervals, or the loop stands still.",
+            registry=registry,
         )
         hangs.set_function(lambda: bool(stuck()))
         self._begin_at_zero()

@@ -39,7 +39,8 @@ class WatchServices:
     """The services that `options` ask for. Raises UsageError for options that do not go together or cannot be met.
 
     `listeners` take what the watch reports, `on_entry` what is written to the audit log; `running` are contexts held
-    while the watch runs. `lasting`: the drifts that had not ended when a watch looked last. `interval`: seconds between passes; `report` prints a line for the user.
+    while the watch runs. `lasting`: the drifts that had not ended when a watch looked last; `pulse`: whether passes
+    end. `interval`: seconds between passes; `report` prints a line for the user.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class WatchServices:
         self.listeners: list[Listener] = [history, self._manager, self.pulse]
         self.running: list[AbstractAsyncContextManager[object]] = [_closing(history)]
         if options.listen is not None:
-            self._serve(options, options.listen, site, mode, interval, report)
+            self._serve(options, options.listen, site, mode, report)
         elif any((options.tls_cert, options.tls_key, options.token_file, options.allow_name)):
             raise UsageError("--tls-cert, --tls-key, --token-file and --allow-name go with --listen")
         if options.webhook is not None:
@@ -69,9 +70,7 @@ class WatchServices:
         for hand_on in self.on_entry:
             hand_on(entry)
 
-    def _serve(
-        self, options: WatchOptions, address: str, site: Site, mode: str, interval: float, report: Callable[[str], None]
-    ) -> None:
+    def _serve(self, options: WatchOptions, address: str, site: Site, mode: str, report: Callable[[str], None]) -> None:
         # Imported here, as most watches serve no page, and aiohttp is slow to import.
         from reconciler.dashboard.board import Board
         from reconciler.dashboard.listening import listen

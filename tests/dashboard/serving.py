@@ -45,7 +45,11 @@ class Served:
     async def _serve(self) -> None:
         words = iter(f"word-{number}" for number in range(10_000))
         server = Server(
-            self._where, self.board, (lambda: b"vdvs_up 1\n", "text/plain"), lambda: self.stuck or self.pulse.stuck(), lambda: next(words)
+            self._where,
+            self.board,
+            (lambda: b"vdvs_up 1\n", "text/plain"),
+            lambda: self.stuck or self.pulse.stuck(),
+            lambda: next(words),
         )
         async with server.running() as url:
             self.url = url

@@ -241,9 +241,7 @@ def test_a_drift_is_told_as_what_happened_in_the_same_words_everywhere(page: Any
     since = Since(NOON - timedelta(days=3), seen=True)
     event = Event(EventKind.DRIFTED, opened.ref, note, opened, since)
     server.do(server.board.on_event, ReportedEvent(NOON, event, "pass-1"))
-    server.do(
-        server.board.on_pass, made(opened, minute=1, lasting={opened.ref: Lasting(Standing.OPEN, since, since)})
-    )
+    server.do(server.board.on_pass, made(opened, minute=1, lasting={opened.ref: Lasting(Standing.OPEN, since, since)}))
     wait_for(page, "#sentence", "1 host stands OPEN, first seen 2026-11-20")
     assert page.locator("#hosts-legend").inner_text().startswith("1 OPEN")
     assert page.locator("#hosts button").first.get_attribute("aria-label") == "esxiz10: OPEN"

@@ -82,12 +82,25 @@ def test_a_manifest_that_was_changed_is_not_applied_and_nobody_took_anything(app
     assert told(change) == "differs from its manifest"
 
 
-def test_what_was_added_is_a_drift_though_the_manifest_is_not_applied(applied: LabSite) -> None:
+@pytest.mark.parametrize(
+    ("statement", "effect"),
+    [("DELETE FROM vms WHERE vm_name = 'photon-02'", Effect.TOOK), ("UPDATE privileges SET usage_quota = 0", Effect.GAVE)],
+)
+def test_a_drift_is_told_though_the_manifest_is_not_applied(applied: LabSite, statement: str, effect: Effect) -> None:
+    """It is measured by what was applied last."""
     applied.write(SEED.replace("200MB", "100MB") + applied.vmgroup(OTHER, "[photon-03]"))
-    applied.sql("UPDATE privileges SET usage_quota = 0")
-    found = applied.reconcile(HEAL).before.diff
-    change = next(each for each in found.changes if str(each.ref) == GROUP)
-    assert change.standing is Standing.DRIFTED
+    applied.sql(statement)
+    change = applied.change(GROUP)
+    assert seen(change) == (Standing.DRIFTED, effect, Cause.BOTH)
+    assert told(change) == f"the site was changed, and its manifest is not applied yet: {effect} access"
+
+
+def test_a_host_whose_manifest_is_not_applied_was_opened_all_the_same(applied: LabSite) -> None:
+    applied.write_host("esxiz10", "{service: {state: Running, logLevel: DEBUG}}")
+    applied.link("esxiz10").unlink()
+    change = applied.change(HOST)
+    assert seen(change) == (Standing.OPEN, Effect.GAVE, Cause.BOTH)
+    assert told(change).startswith("OPENED")
 
 
 def test_a_vmgroup_that_somebody_removed_is_missing(applied: LabSite) -> None:

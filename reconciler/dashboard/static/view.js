@@ -63,7 +63,7 @@ const spelled = (value) => (value === null || value === undefined ? "nothing" : 
 
 export function changeBody(change) {
   const parts = [];
-  if (change.cause === "site") parts.push(element("p", { class: "effect" }, `${words.effects[change.effect]}; repair ${words.risks[change.risk]}`));
+  if (["site", "both"].includes(change.cause)) parts.push(element("p", { class: "effect" }, `${words.effects[change.effect]}; repair ${words.risks[change.risk]}`));
   if (change.fields.length) {
     const list = element("dl", { class: "fields" });
     for (const field of change.fields) {

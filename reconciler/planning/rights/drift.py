@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from reconciler.model.base import Risk
 from reconciler.model.diff import Change, Effect, Op, RightsChange
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
 from reconciler.model.kinds.host import DBMode, ObservedHost, Presence, ResolvedHost, Service, UnreachableHost
-from reconciler.model.kinds.vmgroup import LinkAction
+from reconciler.model.kinds.vmgroup import LinkAction, ResolvedVMGroup
 from reconciler.model.refs import DEFAULT_VMGROUP
 from reconciler.planning.configdb.relocation import place_of
 from reconciler.planning.host.diff import is_open
 from reconciler.planning.rights.decision import compare
 from reconciler.planning.vmgroup.membership import Membership
-from reconciler.planning.vmgroup.pairing import Pair
+from reconciler.planning.vmgroup.pairing import Pair, pairs
 from reconciler.planning.vmgroup.state import VMGroupState
 
 _NOBODY, _BY_CONFIG_DB, _EVERYBODY = range(3)
@@ -39,6 +41,16 @@ def of_pair(change: Change, found: Pair, membership: Membership) -> Effect:
     effect = Effect.of(gave=gave or Risk.RESTRICTS in bent, took=took or Risk.WIDENS in bent)
     # What blocks it is not in its rows, then: a folder or a link that is not what vDVS makes, a name that is not found.
     return Effect.UNKNOWN if change.op is Op.BLOCKED and effect is Effect.NEITHER else effect
+
+
+def since_applied(last: ResolvedVMGroup, live: VMGroupState | None, membership: Membership) -> Effect | None:
+    """Compare a vmgroup with what was applied last; None: it is still that. Source: docs/domain.md#who-may-do-what"""
+    states = {} if live is None else {live.uuid: live}
+    (found,) = pairs([replace(last, uuid=live.uuid if live is not None else None)], states, {}, frozenset())
+    if found.before is found.after:
+        return None
+    gave, took = _compared(found.before, found.after, membership)
+    return Effect.of(gave=gave, took=took)
 
 
 def of_undeclared(change: Change, state: VMGroupState, membership: Membership) -> Effect:
@@ -95,20 +107,20 @@ def _compared(live: VMGroupState | None, declared: VMGroupState | None, membersh
     A VM sees the volumes of one vmgroup only, so whoever is in another one than declared has those of that one, and
     lacks those of its own. Source: docs/domain.md#who-may-do-what
     """
-    pairs: list[tuple[VMGroupState | None, VMGroupState | None]] = []  # live, declared
+    sides: list[tuple[VMGroupState | None, VMGroupState | None]] = []  # live, declared
     if live is not None and declared is not None:
-        pairs.append((live, declared))
+        sides.append((live, declared))
     here = {uuid for uuid in live.members if uuid == uuid.lower()} if live is not None else set()
     wanted = declared.members.keys() if declared is not None else set()
     owners = {membership.owners.get(uuid) for uuid in wanted - here}
     joining = [membership.fallback.before if owner is None else membership.states.get(owner) for owner in owners]
     claims = [membership.claims.get(uuid) or membership.fallback.after for uuid in here - wanted]
     leaving = {id(claim): claim for claim in claims}.values()
-    pairs += [(served, declared) for served in joining] + [(live, claim) for claim in leaving]
+    sides += [(served, declared) for served in joining] + [(live, claim) for claim in leaving]
     if any(state is not None and state.name == DEFAULT_VMGROUP for state in (live, declared)):
-        pairs.append((live or membership.fallback.before, declared))
-    gave = any(compare(declared, live) is Risk.WIDENS for live, declared in pairs)
-    took = any(compare(live, declared) is Risk.WIDENS for live, declared in pairs)
+        sides.append((live or membership.fallback.before, declared))
+    gave = any(compare(declared, live) is Risk.WIDENS for live, declared in sides)
+    took = any(compare(live, declared) is Risk.WIDENS for live, declared in sides)
     strangers = bool(leaving) or any(served is not None for served in joining)
     robbed = any(claim is not None for claim in leaving) or (live is not None and bool(joining))
     return gave or strangers, took or robbed
