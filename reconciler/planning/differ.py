@@ -42,10 +42,13 @@ def diff(
     changes += [change for kind in PLANNED for change in kind.compare(site)]
     changes.sort(key=lambda change: change.ref.sort_key)
     changes = _spread_blocks(changes)
-    if applying is None and all(change.op in _NO_CAUSE for change in changes):
+    recorded = any(observed.config_dbs[db.location].records for db in resolved.config_dbs) or bool(observed.kept)
+    tells = recorded and any(change.op not in _NO_CAUSE for change in changes)
+    if applying is None and not tells:
         return Diff(tuple(changes))
     recorded_at = places(resolved, site.expected, fresh)
-    return Diff(tuple(_with_causes(_with_ownership(changes, site, recorded_at), site, recorded_at)))
+    changes = _with_ownership(changes, site, recorded_at)
+    return Diff(tuple(_with_causes(changes, site, recorded_at) if tells else changes))
 
 
 def without_uuid(resolved: Resolved, observed: Observed) -> tuple[ObjectRef, ...]:

@@ -116,7 +116,9 @@ def _vmgroups(context: DBContext, site: SiteContext) -> Iterator[Change]:
         change = vmgroup_change(pair, found.members, datastores, site.links, site.names)
         change = replace(change, rights=rights.of(change, pair.before, pair.after))
         change = taking_back(change, pair, found.members, rights, datastores, site.links, site.names)
-        yield change if change.op is Op.KEEP else replace(change, effect=drift.of_pair(change, pair, found.members))
+        if change.op is not Op.KEEP and (effect := drift.of_pair(change, pair, found.members)) is not Effect.NEITHER:
+            change = replace(change, effect=effect)
+        yield change
     for each, why_not in found.undeclared:
         change = undeclared_change(each, why_not, found.members, datastores, site.links, site.names)
         if change.op is Op.UNMANAGED:

@@ -32,8 +32,6 @@ _OF_REPAIRS = {Risk.RESTRICTS: Effect.GAVE, Risk.WIDENS: Effect.TOOK}
 
 def of_pair(change: Change, found: Pair, membership: Membership) -> Effect:
     """Compare a declared vmgroup with the one that is live. Source: docs/domain.md#who-may-do-what"""
-    if change.op is Op.KEEP:
-        return Effect.NEITHER
     if found.problem is not None:  # what its manifest grants is not clear; what certainly exceeds it is
         return Effect.GAVE if change.taking_back is not None else Effect.UNKNOWN
     bent = {action.risk for action in change.actions if isinstance(action, LinkAction)}
@@ -107,14 +105,19 @@ def _compared(live: VMGroupState | None, declared: VMGroupState | None, membersh
     A VM sees the volumes of one vmgroup only, so whoever is in another one than declared has those of that one, and
     lacks those of its own. Source: docs/domain.md#who-may-do-what
     """
+    if live is None and declared is not None and declared.name != DEFAULT_VMGROUP:
+        owners = set(map(membership.owners.get, declared.members))
+        if owners <= {None} and membership.fallback.before is None:  # as on a new site: nobody is served
+            return False, bool(owners) and compare(None, declared) is Risk.WIDENS
     sides: list[tuple[VMGroupState | None, VMGroupState | None]] = []  # live, declared
     if live is not None and declared is not None:
         sides.append((live, declared))
-    here = {uuid for uuid in live.members if uuid == uuid.lower()} if live is not None else set()
-    wanted = declared.members.keys() if declared is not None else set()
-    owners = {membership.owners.get(uuid) for uuid in wanted - here}
+    here = {} if live is None else live.members
+    wanted = {} if declared is None else declared.members
+    owners = {membership.owners.get(uuid) for uuid in wanted if uuid not in here}
     joining = [membership.fallback.before if owner is None else membership.states.get(owner) for owner in owners]
-    claims = [membership.claims.get(uuid) or membership.fallback.after for uuid in here - wanted]
+    gone = [uuid for uuid in here if uuid not in wanted and uuid == uuid.lower()]
+    claims = (membership.claims.get(uuid) or membership.fallback.after for uuid in gone)
     leaving = {id(claim): claim for claim in claims}.values()
     sides += [(served, declared) for served in joining] + [(live, claim) for claim in leaving]
     if any(state is not None and state.name == DEFAULT_VMGROUP for state in (live, declared)):
