@@ -166,6 +166,8 @@ def _both_sides(change: RightsChange) -> str:
     where = f" on {change.where}" if change.where else ""
     releases = f", in vDVS {change.releases}" if change.releases else ""
     declared = (change.after or "nothing").removeprefix("do ")
+    if change.before and change.before.startswith(_CREATE):
+        declared = declared.removeprefix(_CREATE)  # the sentence has it once already
     return f"live: {change.who} may {change.before or 'do nothing'}{where}; declared: {declared}{releases}"
 
 
