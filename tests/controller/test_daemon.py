@@ -192,7 +192,9 @@ def test_what_happened_and_since_when_also_after_a_restart(watch: Callable[..., 
     assert daemon.end(signal.SIGKILL) == -signal.SIGKILL
     daemon = watch("--interval", "1h")
     again = daemon.next()
-    assert [again[key] for key in ("word", "since", "sinceKind")] == [first[key] for key in ("word", "since", "sinceKind")]
+    assert [again[key] for key in ("word", "since", "sinceKind")] == [
+        first[key] for key in ("word", "since", "sinceKind")
+    ]
     daemon.passes(1)
     assert metric(daemon, "vdvs_oldest_drift_timestamp_seconds") == pytest.approx(began, abs=0.001)
     state = json.loads(daemon.get("api/state"))

@@ -84,7 +84,10 @@ def test_a_manifest_that_was_changed_is_not_applied_and_nobody_took_anything(app
 
 @pytest.mark.parametrize(
     ("statement", "effect"),
-    [("DELETE FROM vms WHERE vm_name = 'photon-02'", Effect.TOOK), ("UPDATE privileges SET usage_quota = 0", Effect.GAVE)],
+    [
+        ("DELETE FROM vms WHERE vm_name = 'photon-02'", Effect.TOOK),
+        ("UPDATE privileges SET usage_quota = 0", Effect.GAVE),
+    ],
 )
 def test_a_drift_is_told_though_the_manifest_is_not_applied(applied: LabSite, statement: str, effect: Effect) -> None:
     """It is measured by what was applied last."""
