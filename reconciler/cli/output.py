@@ -17,7 +17,9 @@ from reconciler.render.results import outcome_text
 from reconciler.render.text import Data, Paint, plain
 
 _GOOD = dict.fromkeys(("create", "created", "healed", "in sync", "back in sync", "enforced"), "green")
-_CHANGED = dict.fromkeys(("update", "configured", "drifted", "missing", "stopped", "stale", "unmanaged"), "yellow")
+_CHANGED = dict.fromkeys(
+    ("update", "configured", "drifted", "missing", "not applied", "stopped", "stale", "unmanaged"), "yellow"
+)
 _WRONG = ("delete", "pruned", "blocked", "unknown", "failed", "OPEN", "refused", "unreachable", "?", "False", "Unknown")
 _BAD = dict.fromkeys(_WRONG, "red")
 _RISKS = {

@@ -9,11 +9,12 @@ from enum import Enum
 from typing import TypeVar
 
 from reconciler.model.base import Risk
-from reconciler.model.diff import Change, Diff, FieldChange, Op, RightsChange, Value
+from reconciler.model.diff import Change, Diff, Effect, FieldChange, Op, RightsChange, Value
 from reconciler.model.ownership import RecordObject
 from reconciler.model.refs import KINDS, Kind
 from reconciler.render.kinds import IN_HEADER
 from reconciler.render.text import Paint, clean, columns, count, lines, pad, plain, show, width
+from reconciler.render.words import EFFECTS, RISKS, remarks, sides
 
 SIGNS = {
     Op.CREATE: "+",
@@ -25,13 +26,6 @@ SIGNS = {
     Op.UNKNOWN: "!",
 }
 WRITABLE = (Op.DELETE, Op.UPDATE, Op.CREATE)
-_MEANINGS = {
-    Risk.SAFE: "disrupts nothing",
-    Risk.RESTRICTS: "restricts access",
-    Risk.WIDENS: "widens access",
-    Risk.DISRUPTS: "disrupts running work",
-    Risk.DESTROYS: "destroys",
-}
 _SUMMARY = {
     Op.CREATE: "to create",
     Op.UPDATE: "to update",
@@ -97,6 +91,8 @@ def by_risk(change: Change) -> tuple[int, tuple[int, str]]:
         rank = _RANK[Op.UNKNOWN]
     else:
         rank = _RANK[change.risk if change.op in WRITABLE else change.op]
+    if change.is_drift and change.effect in (Effect.GAVE, Effect.BOTH):  # to repair it takes back, but it is there now
+        rank = min(rank, _RANK[Risk.WIDENS])
     return rank, change.ref.sort_key
 
 
@@ -163,13 +159,19 @@ def change_text(change: Change, paint: Paint = plain) -> str:
 
 
 def meaning(change: Change) -> str:
-    """The consequence of a change for users of vDVS, in two or three words. Source: docs/domain.md#who-may-do-what"""
-    return _risk(change)
+    """The consequence of a change for users of vDVS, in a few words; of a drift, its effect and that of its repair.
+
+    Source: docs/domain.md#who-may-do-what
+    """
+    if change.op not in WRITABLE:
+        word = change.standing.value if change.op is Op.UNKNOWN else _SUMMARY[change.op]
+        return f"{EFFECTS[change.effect]}; repair {word}" if change.is_drift else word
+    return f"{EFFECTS[change.effect]}; repair {RISKS[change.risk]}" if change.is_drift else RISKS[change.risk]
 
 
 def _risk(change: Change) -> str:
     """The risk of what would be done, in two or three words, or why nothing would be."""
-    return _MEANINGS[change.risk] if change.op in WRITABLE else _SUMMARY[change.op]
+    return RISKS[change.risk] if change.op in WRITABLE else _SUMMARY[change.op]
 
 
 def field_text(field: FieldChange) -> str:
@@ -190,20 +192,22 @@ def _block(change: Change, column: int, paint: Paint) -> list[str]:
     return [head, *change_body(change)]
 
 
-def change_body(change: Change) -> Iterator[str]:
-    """The differences of one object, a line each, indented."""
+def change_body(change: Change, *, happened: bool = False) -> Iterator[str]:
+    """The differences of one object, a line each, indented. `happened`: told as an event. Then, and of a drift, each
+    value is labelled."""
     if change.op not in (Op.CREATE, Op.UPDATE, Op.KEEP) or (change.op is not Op.KEEP and not change.fields):
         yield _INDENT + clean(change.reason)
+    spelled = sides if happened or change.is_drift else field_text
     column = _path_columns(change.fields)
     previous = None
     for field in change.fields:
         path = "" if field.path == previous else clean(field.path)
         previous = field.path
-        yield f"{_INDENT}{pad(path, column)}   {field_text(field)}"
-    for note in (*change.notes, *(f"held back: {reason}" for reason in change.held)):
+        yield f"{_INDENT}{pad(path, column)}   {spelled(field)}"
+    for note in (*remarks(change), *(f"held back: {reason}" for reason in change.held)):
         yield f"{_INDENT}{pad('', column) + '   ' if change.fields else ''}{clean(note)}"
     if change.op is not Op.UNMANAGED:  # its reason spells them
-        yield from (_INDENT + line for line in rights_lines(change.rights))
+        yield from (_INDENT + line for line in rights_lines(change.rights, happened or change.is_drift))
     if change.claim:
         yield _INDENT + clean(change.claim)
 
@@ -213,10 +217,11 @@ def _path_columns(fields: Sequence[FieldChange]) -> int:
     return max([_PATH_COLUMNS, *(size for size in widths if size <= _LONGEST_PATH)])
 
 
-def rights_lines(changes: Sequence[RightsChange]) -> Iterator[str]:
-    """The first few changes of rights, a sentence each, and the number of the others."""
+def rights_lines(changes: Sequence[RightsChange], happened: bool = False) -> Iterator[str]:
+    """The first few changes of rights, a sentence each, and the number of the others. `happened`: both sides, rather
+    than what would change."""
     for change in changes[:_RIGHTS_SHOWN]:
-        yield clean(_sentence(change))
+        yield clean(_both_sides(change) if happened else _sentence(change))
     if len(changes) > _RIGHTS_SHOWN:
         yield f"... and {len(changes) - _RIGHTS_SHOWN} more, which -o json shows"
 
@@ -234,6 +239,15 @@ def rights_data(changes: Sequence[RightsChange]) -> list[dict[str, Value]]:
         }
         for change in changes
     ]
+
+
+def _both_sides(change: RightsChange) -> str:
+    where = f" on {change.where}" if change.where else ""
+    releases = f", in vDVS {change.releases}" if change.releases else ""
+    declared = (change.after or "nothing").removeprefix("do ")
+    if change.before and _CREATE.match(change.before):
+        declared = _CREATE.sub("", declared)  # the sentence has it once already
+    return f"live: {change.who} may {change.before or 'do nothing'}{where}; declared: {declared}{releases}"
 
 
 def _sentence(change: RightsChange) -> str:

@@ -5,23 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from reconciler.model.diff import Op
+from reconciler.model.diff import Op, Standing
 from reconciler.model.events import Condition, Truth
 from reconciler.model.outcome import Assessment
 from reconciler.model.refs import KINDS, Kind
-from reconciler.planning.joined import Joined
 from reconciler.render.data import summary_data
 from reconciler.render.describe import condition_data
 from reconciler.render.diff import Detail, by_risk, left_out, summary, worst_of
-from reconciler.render.kinds import VIEWS
 from reconciler.render.text import Data, Paint, clean, columns, count, lines, plain
+from reconciler.render.words import STANDINGS
 
-_WORDS = (
-    (frozenset({Op.CREATE}), "missing"),
-    (frozenset({Op.UPDATE, Op.DELETE}), "drifted"),
-    (frozenset({Op.BLOCKED}), "blocked"),
-    (frozenset({Op.UNKNOWN}), "unknown"),
-)
 _NOT_DECLARED = "with rights that nobody declared"
 
 
@@ -60,17 +53,17 @@ def status_data(site: str, found: Assessment, conditions: Sequence[Condition]) -
 
 
 def sentence(found: Assessment) -> str:
-    """Sum the site up: `in sync`, or `1 host drifted, 2 vmgroups missing, 1 host stands OPEN`."""
-    counts = Counter((change.op, change.ref.kind) for change in found.diff.changes)
-    parts = []
-    for ops, word in _WORDS:
-        for kind, spec in KINDS.items():
-            number = sum(counts[op, kind] for op in ops)
-            parts += [f"{count(number, spec.noun)} {word}"] if number else []
+    """Sum the site up: `in sync`, or `1 host stands OPEN, 1 host drifted, 2 vmgroups missing`; each object once."""
+    counts = Counter((change.standing, change.ref.kind) for change in found.diff.changes)
+    parts = [
+        f"{count(number, spec.noun)} {_verb(word, number)}"
+        for word in STANDINGS
+        if word not in (Standing.IN_SYNC, Standing.UNMANAGED)
+        for kind, spec in KINDS.items()
+        if (number := counts[word, kind])
+    ]
     rogue = sum(change.op is Op.UNMANAGED and bool(change.rights) for change in found.diff.changes)
     parts += [f"{count(rogue, KINDS[Kind.VMGROUP].noun)} {_NOT_DECLARED}"] if rogue else []
-    joined = Joined(found)
-    parts += [alarm for view in VIEWS.values() if (alarm := view.alarm(joined))]
     return ", ".join(parts) or "in sync"
 
 
@@ -86,6 +79,10 @@ def _overview(wrong: Sequence[Condition], paint: Paint) -> list[str]:
     counts = Counter((condition.ref.kind, condition.type, condition.status) for condition in wrong)
     rows = [(count(n, KINDS[kind].noun), type_, status.value) for (kind, type_, status), n in counts.items()]
     return columns(rows, indent="  ", paint=paint)
+
+
+def _verb(word: Standing, number: int) -> str:
+    return word.value if word is not Standing.OPEN else f"{'stands' if number == 1 else 'stand'} {word.value}"
 
 
 def _quiet(found: Assessment) -> list[str]:

@@ -169,7 +169,10 @@ async def _watch(
         listeners = (terminal, *services.listeners)
         state = known_state_folder()
         large = LargeEvents(state and state / "events", world.clock.now)
-        edges = Edges(manifests.load, one, listeners, world.clock, monotonic, world.new_uuid, large.keep)
+        edges = Edges(
+            manifests.load, one, listeners, world.clock, monotonic, world.new_uuid, large.keep,
+            services.lasting, services.pulse.stale_after,
+        )  # fmt: skip
         watch = Watch(edges, loaded, site, mode)
         observer.report = watch.report_before_heal
         triggers = await stack.enter_async_context(Triggers(paths, report))

@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.lab.breakage import DRIFTS, break_lab
 from reconciler.lab.breakage.target import Target
-from reconciler.model.diff import Change, Diff, Op
+from reconciler.model.diff import Change, Diff, Effect, Op
 from reconciler.model.errors import UsageError, VdvsError
 from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
 from reconciler.planning.conditions import conditions
@@ -135,6 +135,62 @@ EXPECTED = {
 }
 
 
+GAVE, TOOK, BOTH, UNKNOWN = Effect.GAVE, Effect.TOOK, Effect.BOTH, Effect.UNKNOWN
+EFFECTS = {
+    # the rights that a drift gives or takes; the others change none
+    "link-removed": GAVE,
+    "config-folder-removed": GAVE,
+    "link-retargeted": TOOK,
+    "link-is-file": UNKNOWN,  # what the config DB of its own grants is not compared
+    "journal-beside-link": UNKNOWN,
+    "service-stopped": TOOK,
+    "driver-removed": TOOK,
+    "db-removed": TOOK,
+    "db-truncated": TOOK,
+    "db-empty": TOOK,
+    "db-garbage": TOOK,
+    "db-newer-version": TOOK,
+    "db-older-version": TOOK,
+    "db-no-version": TOOK,
+    "db-no-table": TOOK,
+    "db-wal": UNKNOWN,
+    "db-old-copy": TOOK,
+    "db-made-anew": GAVE,
+    "default-datastore-empty": TOOK,
+    "default-datastore-null": TOOK,
+    "default-access-missing": TOOK,
+    "allow-create-2": BOTH,
+    "allow-create-null": BOTH,
+    "max-negative": BOTH,
+    "quota-null": BOTH,
+    "limit-lifted": GAVE,
+    "access-to-all": GAVE,
+    "vm-id-upper-case": TOOK,
+    "vm-of-nobody": TOOK,
+    "vm-in-default": GAVE,
+    "vm-removed": TOOK,
+    "vm-added": GAVE,
+    "default-back": GAVE,
+    "vmgroup-by-hand": GAVE,
+    "vmgroup-renamed": GAVE,
+    "vmgroup-removed": TOOK,
+    "name-link-foreign": GAVE,
+    "name-link-by-old-name": GAVE,
+    "name-is-folder": UNKNOWN,
+    "folder-is-link": UNKNOWN,
+    "volume-access-changed": GAVE,
+    "volume-access-odd": GAVE,
+    **dict.fromkeys(
+        (name for name in EXPECTED if name.startswith(("volume-metadata", "volume-removed"))), Effect.UNKNOWN
+    ),
+    "volume-metadata-not-padded": Effect.NEITHER,
+    "vm-renamed": UNKNOWN,
+    "vm-gone": UNKNOWN,
+    "vm-copied": UNKNOWN,
+    "datastore-renamed": UNKNOWN,
+}
+
+
 @pytest.fixture(scope="module")
 def healthy(tmp_path_factory: pytest.TempPathFactory) -> LabSite:
     """A site that was applied twice, so that there is a backup; nothing differs."""
@@ -193,6 +249,8 @@ def test_a_drift_is_found_named_and_healed_or_left_with_a_reason(
 
     outcome = site.reconcile(APPLY)
     found = said(outcome.before.diff)
+    effect = next((change.effect for change in outcome.before.diff.changes if str(change.ref) == expected.ref), None)
+    assert effect is EFFECTS.get(name, Effect.NEITHER)
     if expected.end is End.BOOKS:
         books = [c for c in conditions(outcome.before) if c.type == "BooksMatch" and str(c.ref) == expected.ref]
         assert [(c.status.value, c.reason) for c in books] == [("False", expected.says)]
