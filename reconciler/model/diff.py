@@ -54,7 +54,8 @@ Action = DBAction | LinkAction | FileAction | HostAction | MaintenanceAction | R
 
 
 class Op(StrEnum):
-    """Kind of a Change. The last three are never applied."""
+    """Kind of a Change. The last four are never applied. UNMANAGED: nobody here ever declared it; REMOVED: the set of
+    manifests applied it last, and declares it no longer."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -62,6 +63,7 @@ class Op(StrEnum):
     KEEP = "keep"
     BLOCKED = "blocked"
     UNMANAGED = "unmanaged"
+    REMOVED = "removed"
     UNKNOWN = "unknown"
 
 
@@ -109,8 +111,8 @@ class Change(Strict, frozen=True):
     be made now, and why, while the rest may. `actions` would make the change: empty unless `op` is CREATE, UPDATE or
     DELETE, and then too if the action of another object does it (the former vmgroup of a VM that moves). `tied`:
     objects that must be written together with this one. `risk`: the worst of its actions; `rights`: their effect on
-    rights; of an UNMANAGED object: the rights that nobody declared. `claim`: what applying records about who applied
-    it, if worth mentioning; it makes no difference to vDVS, so KEEP may have the action for it.
+    rights; of an UNMANAGED or REMOVED object: the rights that nobody declares. `claim`: what applying records about who
+    applied it, or overwrites, if worth mentioning; it makes no difference to vDVS, so KEEP may have the action for it.
 
     `taking_back`: the part of a change, also of a blocked one, that only takes back what was added to what is declared.
     It ties nothing and can be made alone, while the rest waits. None: there is none, or the whole change is no more.
@@ -130,6 +132,11 @@ class Change(Strict, frozen=True):
     claim: str = ""
     taking_back: Part | None = None
     pending: bool = False
+
+    @property
+    def undeclared(self) -> bool:
+        """Whether no manifest declares the object, and nothing is to be done about it."""
+        return self.op in (Op.UNMANAGED, Op.REMOVED)
 
     @property
     def alone(self) -> Change | None:
@@ -168,9 +175,13 @@ class Diff(Strict, frozen=True):
     @property
     def settled(self) -> bool:
         """Return whether nothing that is declared is to be changed, blocked or unknown."""
-        return all(change.op in (Op.KEEP, Op.UNMANAGED) for change in self.changes)
+        return all(change.op is Op.KEEP or change.undeclared for change in self.changes)
 
     @property
     def in_sync(self) -> bool:
-        """Return whether it is settled, and no undeclared object holds rights."""
-        return self.settled and not any(change.op is Op.UNMANAGED and change.rights for change in self.changes)
+        """Return whether it is settled, no undeclared object holds rights, and none was removed from the manifests."""
+        return self.settled and not any(_is_left(change) for change in self.changes)
+
+
+def _is_left(change: Change) -> bool:
+    return change.op is Op.REMOVED or (change.op is Op.UNMANAGED and bool(change.rights))

@@ -42,7 +42,7 @@ def without_uuid(resolved: Resolved, observed: Observed) -> tuple[ObjectRef, ...
 
 def _with_ownership(changes: list[Change], site: SiteContext, fresh: Mapping[ObjectRef, str]) -> list[Change]:
     """Add the actions that record who applies each change, and those that drop the records of objects that are gone."""
-    if site.applying is None:
+    if site.applying is None or not site.applying.records:
         return changes
     recorded_at = places(site.resolved, site.expected, fresh)
     found = []

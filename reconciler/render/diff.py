@@ -19,6 +19,7 @@ SIGNS = {
     Op.KEEP: " ",
     Op.BLOCKED: "!",
     Op.UNMANAGED: "?",
+    Op.REMOVED: "?",
     Op.UNKNOWN: "!",
 }
 _MEANINGS = {
@@ -35,6 +36,7 @@ _SUMMARY = {
     Op.BLOCKED: "blocked",
     Op.UNKNOWN: "unknown",
     Op.UNMANAGED: "unmanaged",
+    Op.REMOVED: "removed from the manifests",
     Op.KEEP: "in sync",
 }
 _MEANING_COLUMN = 56
@@ -59,7 +61,7 @@ def diff_text(diff: Diff, header: str = "", paint: Paint = plain) -> str:
 
 def header(diff: Diff, site: str, revision: str | None) -> str:
     """One line about both sides of the comparison: `site lab   2 hosts   1 config DB   git 4f2c1ab`."""
-    kinds = Counter(change.ref.kind for change in diff.changes if change.op is not Op.UNMANAGED)
+    kinds = Counter(change.ref.kind for change in diff.changes if not change.undeclared)
     parts = [f"site {clean(site)}", *(count(kinds[kind], KINDS[kind].noun) for kind in IN_HEADER)]
     return "   ".join([*parts, f"git {clean(revision)}"] if revision else parts)
 
@@ -128,7 +130,7 @@ def change_body(change: Change) -> Iterator[str]:
         yield f"{_INDENT}{pad(path, column)}   {field_text(field)}"
     for note in (*change.notes, *(f"held back: {reason}" for reason in change.held)):
         yield f"{_INDENT}{pad('', column) + '   ' if change.fields else ''}{clean(note)}"
-    if change.op is not Op.UNMANAGED:  # its reason spells them
+    if not change.undeclared:  # its reason spells them
         yield from (_INDENT + line for line in rights_lines(change.rights))
     if change.claim:
         yield _INDENT + clean(change.claim)

@@ -21,6 +21,7 @@ _WORDS = (
     (frozenset({Op.UPDATE, Op.DELETE}), "drifted"),
     (frozenset({Op.BLOCKED}), "blocked"),
     (frozenset({Op.UNKNOWN}), "unknown"),
+    (frozenset({Op.REMOVED}), "removed from the manifests"),
 )
 _NOT_DECLARED = "with rights that nobody declared"
 

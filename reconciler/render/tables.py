@@ -27,6 +27,7 @@ _SYNC = {
     Op.KEEP: "in sync",
     Op.BLOCKED: "blocked",
     Op.UNMANAGED: "unmanaged",
+    Op.REMOVED: "removed from the manifests",
     Op.UNKNOWN: "unknown",
 }
 

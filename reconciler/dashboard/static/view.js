@@ -13,12 +13,13 @@ export function element(name, options = {}, ...children) {
 
 const LOOKS = {
   "in sync": ["good", "\u00b7"], unmanaged: ["unknown", "+"], drifted: ["drift", "~"], missing: ["drift", "~"],
+  "removed from the manifests": ["drift", "?"],
   OPEN: ["bad", "!"], unreachable: ["bad", "?"], blocked: ["bad", "x"], unknown: ["unknown", "?"],
   "access stays widened": ["bad", "x"], "watches less": ["bad", "!"],
   healed: ["good", "="], gone: ["unknown", "-"], failed: ["bad", "x"], braked: ["bad", "x"], remark: ["unknown", "?"], invalid: ["bad", "!"],
   valid: ["good", "="], "pass failed": ["bad", "!"], "pass works": ["good", "="],
 };
-const URGENCY = ["OPEN", "unreachable", "blocked", "failed", "unknown", "drifted", "missing", "unmanaged", "in sync"];
+const URGENCY = ["OPEN", "unreachable", "blocked", "failed", "unknown", "drifted", "missing", "removed from the manifests", "unmanaged", "in sync"];
 
 export const look = (word) => LOOKS[word] ?? ["unknown", "?"];
 export const clock = (iso) => new Date(iso).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });

@@ -115,8 +115,8 @@ def _vmgroups(context: DBContext, site: SiteContext) -> Iterator[Change]:
         yield taking_back(change, pair, found.members, rights, datastores, site.links, site.names)
     for each, why_not in found.undeclared:
         change = undeclared_change(each, why_not, found.members, datastores, site.links, site.names)
-        if change.op is Op.UNMANAGED:
-            yield _with_rights(change, rights.held_by(each.state), counts=each.unknown)
+        if change.undeclared:
+            yield _with_rights(change, rights.held_by(each.state), counts=each.unknown or each.removed)
         else:
             yield replace(change, rights=rights.of(change, each.state, None))
 
@@ -125,9 +125,8 @@ def _with_rights(change: Change, held: tuple[RightsChange, ...], *, counts: bool
     """Tell the rights that no manifest here declares. If they count, they make an undeclared object a difference."""
     if not held:
         return change
-    return replace(
-        change, reason=f"{change.reason}{':' if counts else ';'} {spelled(held)}", rights=held if counts else ()
-    )
+    told = "; until then" if change.op is Op.REMOVED else ":" if counts else ";"
+    return replace(change, reason=f"{change.reason}{told} {spelled(held)}", rights=held if counts else ())
 
 
 def hosts(site: SiteContext) -> Iterator[Change]:
@@ -142,4 +141,4 @@ def hosts(site: SiteContext) -> Iterator[Change]:
         change = host_change(host, seen, joinable, site.attached, site.names, source, own)
         follows = isinstance(seen, ObservedHost) and source is not None and place_of(seen) == source
         yield replace(change, rights=() if follows else of_host(change, host, seen))
-    yield from undeclared_host_changes(site.found, site.names)
+    yield from undeclared_host_changes(site)
