@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from reconciler.model.kinds.host import HostAction, ObservedHost
     from reconciler.model.kinds.vmgroup import LinkAction
     from reconciler.model.outcome import ActionResult, Assessment, BackupMade
-    from reconciler.model.ownership import Applying, Kept
+    from reconciler.model.ownership import Applier, Applying, Kept
     from reconciler.model.plan import DBPlan, MovePlan, Plan
     from reconciler.model.refs import Kind
     from reconciler.model.state import ObservedDatastore
@@ -99,6 +99,13 @@ class HostAgent(Protocol):
         if the DB is no longer what the plan was made from."""
         ...
 
+    async def announce(
+        self, path: str, put: tuple[str, str] | None, drop: Sequence[str]
+    ) -> tuple[tuple[str, str], ...]:
+        """Note in the config DB at `path` that the run `put` (its name, and a text) applies, drop the notes of the runs
+        `drop`, and return those of others. With neither, only look."""
+        ...
+
     async def copy_db(self, plan: MovePlan, now: datetime) -> None:
         """Copy a config DB to its new place, or bring the copy there up to date. Refused with `Moved` if one of them
         differs from what the plan was made from."""
@@ -173,8 +180,9 @@ class Books(Protocol):
         """Keep what differs between the two, and all that others kept meanwhile. Raises nothing."""
         ...
 
-    def begin(self, found: Assessment, steps: Plan, behalf: Applying | None, how: str) -> None:
-        """Log what is about to be done; `how`: `apply`, `heal` ... Raises VdvsError: then nothing must be done."""
+    def begin(self, found: Assessment, steps: Plan, behalf: Applying | None, how: str, plan: str = "") -> None:
+        """Log what is about to be done; `how`: `apply`, `heal` ...; `plan`: the digest of the saved plan that is
+        carried out, if it is one. Raises VdvsError: then nothing must be done."""
         ...
 
     def end(self, results: Sequence[ActionResult], backups: Sequence[BackupMade], after: Assessment) -> None:
@@ -204,6 +212,10 @@ class Observer(Protocol):
 
     def about_to_write(self, found: Assessment) -> None:
         """Called before differences are changed; for each new plan again, with all differences found so far."""
+        ...
+
+    def meanwhile(self, others: Sequence[Applier], wait: float) -> None:
+        """These apply at the same moment, as the config DBs have it; they are waited for, `wait` seconds at most."""
         ...
 
     def planned_again(self, earlier: Diff, now: Diff) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -16,6 +17,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from reconciler import __version__
+from reconciler.execution.announcing import announced
 from reconciler.execution.executor import Execution, execute
 from reconciler.execution.gather import gather_both, gather_told
 from reconciler.execution.observe import observe
@@ -24,12 +26,12 @@ from reconciler.execution.survey import observe_undeclared_hosts
 from reconciler.execution.verdicts import verdicts
 from reconciler.execution.witness import Witnesses
 from reconciler.model.base import Risk
-from reconciler.model.diff import Diff
+from reconciler.model.diff import Change, Diff
 from reconciler.model.errors import UsageError
 from reconciler.model.kinds.host import MaintenanceAction
 from reconciler.model.memo import Memo
 from reconciler.model.outcome import ActionResult, Assessment, BackupMade, Outcome, first_differences
-from reconciler.model.ownership import Applying, Kept
+from reconciler.model.ownership import Applier, Applying, Kept
 from reconciler.model.plan import APPLY, APPLY_AND_DESTROY, REPORT_ONLY, Plan, Policy, Question, SavedPlan
 from reconciler.model.refs import ObjectRef
 from reconciler.model.state import Desired, Observed, Resolved
@@ -39,6 +41,7 @@ from reconciler.planning.invalidated import invalidated, only_planned
 from reconciler.planning.planner import plan
 from reconciler.planning.records.applied import measured
 from reconciler.planning.records.kept import learned, written
+from reconciler.planning.records.meanwhile import attributed, unexpected
 from reconciler.planning.resolve import resolve_places, resolve_rest
 from reconciler.ports import Books, Clock, HostAgent, Hosts, InventorySource, MaintenanceMode, Observer
 
@@ -50,12 +53,14 @@ __all__ = [
     "Answer",
     "Approval",
     "Policy",
+    "Preview",
     "World",
     "ask_again",
     "assess",
     "carry_out",
     "check_consent",
     "prepare",
+    "preview",
     "reconcile",
 ]
 
@@ -100,7 +105,7 @@ class NoBooks:
         """See `ports.Books`."""
         self._kept = now
 
-    def begin(self, _found: Assessment, _steps: Plan, _behalf: Applying | None, _how: str) -> None:
+    def begin(self, _found: Assessment, _steps: Plan, _behalf: Applying | None, _how: str, _plan: str = "") -> None:
         """See `ports.Books`."""
 
     def end(self, _results: Sequence[ActionResult], _backups: Sequence[BackupMade], _after: Assessment) -> None:
@@ -204,24 +209,62 @@ def _compared(
 
 
 def _planned(found: Assessment, policy: Policy, applying: Applying | None) -> Plan:
-    return plan(found.diff, found.resolved, found.observed, policy, None if applying is None else applying.stamp)
+    stamp = applying.stamp if applying is not None and applying.records else None
+    steps = plan(found.diff, found.resolved, found.observed, policy, stamp)
+    if applying is not None and applying.expect and (refused := unexpected(steps, found, applying.expect)):
+        known = {held.ref for held in refused}
+        return Plan((), (), (*refused, *(held for held in steps.withheld if held.ref not in known)))
+    return steps
 
 
-async def reconcile(desired: Desired, world: World, policy: Policy, applying: Applying | None = None) -> Outcome:
+async def reconcile(
+    desired: Desired, world: World, policy: Policy, applying: Applying | None = None, wait: float = 0
+) -> Outcome:
     """One pass. With `REPORT_ONLY` nothing is written and `Outcome.before` holds the answer.
 
     Where the site changed between the look and the write, nothing is written and a new plan is made, three times at
-    most. Raises InventoryError when the inventory cannot be read at all; everything else is a fact of one object.
+    most. `wait`: seconds until others who apply have ended. Raises InventoryError when the inventory cannot be read at
+    all; everything else is a fact of one object.
     """
     drawn: dict[ObjectRef, str] = {}
-    takes_back = policy.takes_back
-    before = now = await assess(desired, world, applying, drawn, takes_back=takes_back)
-    steps = _planned(now, policy, applying)
-    if steps.empty:
-        if policy.risks:
-            learn(world, before)
-        return Outcome(before, steps, (), None, verdicts(before.diff, steps, (), None))
+
+    async def look() -> tuple[Assessment, Plan]:
+        found = await assess(desired, world, applying, drawn, takes_back=policy.takes_back)
+        return found, _planned(found, policy, applying)
+
+    before, steps = await look()
+    async with AsyncExitStack() as stack:
+        announces = policy.config_db_lifecycle and applying is not None and not steps.empty
+        if announces and await stack.enter_async_context(_announced(steps, before, world, applying, wait)):
+            before, steps = await look()
+        if steps.empty:
+            if policy.risks:
+                learn(world, before)
+            return Outcome(before, steps, (), None, verdicts(before.diff, steps, (), None))
+        return await _carried_out(desired, world, policy, applying, before, steps, drawn)
+
+
+def _announced(
+    steps: Plan, found: Assessment, world: World, applying: Applying | None, wait: float
+) -> AbstractAsyncContextManager[bool]:
+    of, by = ("", "") if applying is None else (applying.set, applying.stamp.by)
+    applier = Applier(world.new_uuid(), by, world.clock.now(), of)
+    return announced(steps, _agents(world, found), applier, world.clock, world.observer, wait)
+
+
+async def _carried_out(
+    desired: Desired,
+    world: World,
+    policy: Policy,
+    applying: Applying | None,
+    before: Assessment,
+    steps: Plan,
+    drawn: dict[ObjectRef, str],
+) -> Outcome:
+    """Carry out `steps`, and those of new plans where the site changed under them; then verify."""
+    takes_back, now = policy.takes_back, before
     replanned: list[Diff] = []
+    carried = _Carried()
     rounds = 0
     backups: list[BackupMade] = []
     results: tuple[ActionResult, ...] = ()
@@ -230,11 +273,14 @@ async def reconcile(desired: Desired, world: World, policy: Policy, applying: Ap
         world.observer.about_to_write(replace(now, diff=found))
         done = await _execute(steps, now, world, applying, _how(policy, applying))
         backups += done.backups
-        if rounds == _REPLANS or not _goes_on(steps, done):
+        carried.note(now.diff, steps, done.results)
+        if rounds == _REPLANS or not _goes_on(steps, done, applying):
             now, results = await _verify(steps, desired, now, world, applying, drawn, takes_back), done.results
             world.books.end(results, done.backups, now)
             break
-        now = await assess(desired, world, applying, drawn, _writers(steps), takes_back)
+        earlier, now = now, await assess(desired, world, applying, drawn, _writers(steps), takes_back)
+        if moved := {result.ref for result in done.results if result.reason == "Moved"}:
+            now = replace(now, diff=attributed(now, earlier, moved))
         world.books.end(done.results, done.backups, now)
         steps = _planned(now, policy, applying)
         rounds += 1
@@ -243,8 +289,45 @@ async def reconcile(desired: Desired, world: World, policy: Policy, applying: Ap
             world.observer.planned_again((replanned or [before.diff])[-1], now.diff)
             replanned.append(now.diff)
     learn(world, now)
-    objects = verdicts(first_differences([before.diff, *replanned]), steps, results, now.diff)
+    told = carried.in_place(first_differences([before.diff, *replanned]))
+    objects = verdicts(told, steps, results, now.diff)
     return Outcome(before, steps, results, now, objects, tuple(replanned), tuple(backups), _readers(now))
+
+
+class _Carried:
+    """The changes as they were written: of an object, by the first plan that succeeded, or by the last one that did
+    not."""
+
+    def __init__(self) -> None:
+        self._changes: dict[ObjectRef, Change] = {}
+        self._done: set[ObjectRef] = set()
+
+    def note(self, found: Diff, steps: Plan, results: Iterable[ActionResult]) -> None:
+        """Note what was done of `steps`, which were planned from `found`."""
+        changes = {change.ref: change for change in found.changes}
+        failed = {result.ref for result in results if not result.ok}
+        for ref in {action.ref for step in steps.steps for action in step.actions} - self._done:
+            if ref in changes:
+                self._changes[ref] = changes[ref]
+            if ref not in failed:
+                self._done.add(ref)
+
+    def in_place(self, found: Diff) -> Diff:
+        """Return `found` with these changes in place of what was found of them."""
+        return Diff(tuple(self._changes.get(change.ref, change) for change in found.changes))
+
+
+class Preview(Struct, frozen=True):
+    """What one pass would do: `found` differs, and only `steps` would be done."""
+
+    found: Assessment
+    steps: Plan
+
+
+async def preview(desired: Desired, world: World, policy: Policy, applying: Applying | None = None) -> Preview:
+    """Look, compare and plan as `reconcile` does, and write nothing. Raises InventoryError."""
+    found = await assess(desired, world, applying)
+    return Preview(found, _planned(found, policy, applying))
 
 
 async def prepare(question: Question, desired: Desired, world: World, lasting: timedelta) -> SavedPlan:
@@ -265,10 +348,11 @@ async def prepare(question: Question, desired: Desired, world: World, lasting: t
 
 
 class Approval(Struct, frozen=True):
-    """Consent to a saved plan: `by` (`user@host`) applies it, with actions of these risks."""
+    """Consent to a saved plan: `by` (`user@host`) applies it, with actions of these risks. `digest`: of its file."""
 
     by: str
     risks: frozenset[Risk]
+    digest: str = ""
 
 
 class Answer(Struct, frozen=True):
@@ -306,8 +390,8 @@ async def ask_again(saved: SavedPlan, desired: Desired, world: World, by: str) -
     return Answer(saved, desired, before, only_planned(saved, before.diff, steps))
 
 
-async def carry_out(answer: Answer, world: World, approval: Approval) -> Outcome:
-    """Carry out exactly what was planned, or nothing at all: a new plan is never made.
+async def carry_out(answer: Answer, world: World, approval: Approval, wait: float = 0) -> Outcome:
+    """Carry out exactly what was planned, or nothing at all: a new plan is never made. `wait`: see `reconcile`.
 
     Raises UsageError for a risk that is not approved, and InventoryError.
     """
@@ -316,8 +400,9 @@ async def carry_out(answer: Answer, world: World, approval: Approval) -> Outcome
     if steps.empty:
         return Outcome(before, steps, (), None, verdicts(before.diff, steps, (), None))
     question = answer.saved.question
-    done = await _execute(steps, before, world, question.applying, "saved plan")
-    after = await _verify(steps, answer.desired, before, world, question.applying, dict(question.drawn))
+    async with _announced(steps, before, world, question.applying, wait):
+        done = await _execute(steps, before, world, question.applying, "saved plan", approval.digest)
+        after = await _verify(steps, answer.desired, before, world, question.applying, dict(question.drawn))
     world.books.end(done.results, done.backups, after)
     learn(world, after)
     objects = verdicts(before.diff, steps, done.results, after.diff)
@@ -331,9 +416,11 @@ def learn(world: World, found: Assessment) -> None:
         world.memory.learned = found.diff
 
 
-async def _execute(steps: Plan, found: Assessment, world: World, applying: Applying | None, how: str) -> Execution:
+async def _execute(
+    steps: Plan, found: Assessment, world: World, applying: Applying | None, how: str, digest: str = ""
+) -> Execution:
     """Carry out `steps`, once the log says so, and keep what was applied."""
-    world.books.begin(found, steps, applying, how)
+    world.books.begin(found, steps, applying, how, digest)
     now = world.clock.now()
     done = await execute(steps, _agents(world, found), now, world.observer, world.maintenance)
     world.books.keep(found.observed.kept, written(found, steps, done.results, now))
@@ -388,13 +475,16 @@ def _writers(steps: Plan) -> frozenset[str]:
     return frozenset(step.writer for step in steps.config_dbs) | {step.writer for step in steps.moves}
 
 
-def _goes_on(steps: Plan, done: Execution) -> bool:
-    """Whether a new plan is needed: a DB changed under this one, or was recovered or moved, and can only now be
-    changed."""
+def _goes_on(steps: Plan, done: Execution, applying: Applying | None) -> bool:
+    """Whether a new plan is needed: a DB changed under this one, which is not refused, or was recovered or moved, and
+    can only now be changed."""
     failed = {result.ref for result in done.results if not result.ok}
     if any(step.ref not in failed for step in steps.moves):
         return True
-    return any(step.recover for step in steps.config_dbs) or any(result.reason == "Moved" for result in done.results)
+    if any(step.recover for step in steps.config_dbs):
+        return True
+    refuses = applying is not None and applying.expect is not None
+    return not refuses and any(result.reason == "Moved" for result in done.results)
 
 
 def _agents(world: World, now: Assessment) -> Callable[[str], HostAgent]:

@@ -142,6 +142,7 @@ def _strange(plan: SavedPlan) -> Iterator[str]:
         "config_db": question.config_db,
         "set": question.applying.set,
         "backup": question.applying.backup,
+        "expect": question.applying.expect,
         "by": stamp.by,
         "reason": stamp.reason,
         "commit": stamp.commit,
@@ -149,6 +150,8 @@ def _strange(plan: SavedPlan) -> Iterator[str]:
     for field_, text in (*words.items(), *(("objects", ref.name) for ref in refs)):
         if text is not None and (len(text) > _LONGEST or not text.isprintable()):
             yield f"its {field_} is not one line of at most {_LONGEST} characters"
+    if not question.applying.records:
+        yield "it is to be applied without a record of that"
     for ref, uuid in question.drawn:
         if not _UUID.fullmatch(uuid):
             yield f"what it draws for {escape(str(ref))} is not a UUID"

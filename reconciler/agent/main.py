@@ -19,6 +19,7 @@ _VERBS = {
     "observe": verbs.observe,
     "watch": verbs.watch,
     "backups": verbs.backups,
+    "announce": verbs.announce,
     "apply_db": verbs.apply_db,
     "copy_db": verbs.copy_db,
     "retire_db": verbs.retire_db,

@@ -2,7 +2,7 @@
 
 from . import local_sh
 from .compat import monotonic, readable, sentence
-from .db import backup, creation, database, relocation, sqlite, transaction
+from .db import applying, backup, creation, database, relocation, sqlite, transaction
 from .dockvols import access, metadata, policies, tree
 from .host import actions, auth_db, change_watcher, facts, settings
 from .wire import LARGEST_REPLY, Refused, encode, weight
@@ -73,6 +73,14 @@ def apply_db(root, request):
     if request.get("create"):
         return creation.create(place, request, until)
     return transaction.change(place, request, until)
+
+
+def announce(root, request):
+    # type: (Root, Dict[str, Any]) -> Dict[str, Any]
+    """Note in one config DB who applies, or that it has ended, and return who else does."""
+    if not sqlite.can_write(root):
+        return {"others": []}
+    return applying.announce(database.mounted_db(root, request["path"]), request, _until(request))
 
 
 def copy_db(root, request):

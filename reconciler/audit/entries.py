@@ -27,9 +27,10 @@ Entry = dict[str, Any]
 
 
 def beginning(
-    found: Assessment, steps: Plan, behalf: Applying | None, how: str, who: Identity, site: str
+    found: Assessment, steps: Plan, behalf: Applying | None, how: str, who: Identity, site: str, plan: str = ""
 ) -> Iterator[Entry]:
-    """Yield an entry on the run, and one for each object that it is to change: how, before and after."""
+    """Yield an entry on the run, and one for each object that it is to change: how, before and after. `plan`: the
+    digest of the saved plan, as `vdvs plan` printed it (empty: there is none, and the steps have one of their own)."""
     stamp = None if behalf is None else behalf.stamp
     actions = _actions(steps)
     yield {
@@ -40,7 +41,7 @@ def beginning(
         "set": None if behalf is None else behalf.set or None,
         "git": {"commit": stamp.commit, "dirty": stamp.dirty} if stamp is not None and stamp.commit else None,
         "reason": None if stamp is None else stamp.reason or None,
-        "plan": digest(steps),
+        "plan": plan or digest(steps),
         "objects": len(actions),
     }
     changes = {change.ref: change for change in found.diff.changes}

@@ -11,12 +11,32 @@ from reconciler.cli import completing
 
 if TYPE_CHECKING:
     from reconciler.model.ownership import Applying
+    from reconciler.model.plan import Policy
+    from reconciler.model.refs import ObjectRef
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 DEFAULT_MANIFESTS = "manifests"
 VERBOSE = "vdvs.verbose"
 AUDIT = "vdvs.audit"
 DETAIL = "vdvs.detail"
+
+
+def _seconds(given: str) -> float:
+    """Return a time in seconds. Raises BadParameter."""
+    from reconciler.model.units import parse_duration
+
+    try:
+        return 0.0 if given in ("0", "0s") else parse_duration(given)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _commit(_context: click.Context, _option: click.Parameter, given: str | None) -> str | None:
+    """Return a commit, or the beginning of one. Raises BadParameter."""
+    if given is not None and not (7 <= len(given) <= 64 and set(given.lower()) <= set("0123456789abcdef")):
+        raise click.BadParameter(f"{given!r} is not a commit: give 7 hexadecimal digits of it, or more")
+    return None if given is None else given.lower()
+
 
 site = click.option(
     "--site",
@@ -38,10 +58,17 @@ named_set = click.option(
     metavar="NAME",
     help="The name of this set of manifests; default: the folder given with -f, as it is called in its git repository.",
 )
+allow_destroy = click.option(
+    "--allow-destroy", is_flag=True, help="Also make changes that destroy something, such as a vmgroup."
+)
 prune = click.option("--prune", is_flag=True, help="Also remove what this set applied last and no longer declares.")
 trust_records = click.option(
     "--trust-records", is_flag=True, help="Prune even what only the config DB claims that this set applied."
 )
+expect = click.option(
+    "--expect", metavar="COMMIT", callback=_commit,
+    help="Write nothing unless what would change was applied last from this commit.",
+)  # fmt: skip
 reason = click.option(
     "--reason", metavar="TEXT", help="Why it is applied, for `vdvs history`: one line of at most 1000 characters."
 )
@@ -74,13 +101,28 @@ def verbose(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
-def pruning(applying: Applying, trust_records: bool) -> Applying:
-    """Return the same, pruning by what --trust-records says. Raises click.UsageError where nothing is pruned."""
+def asking(applying: Applying, trust_records: bool, expect: str | None) -> Applying:
+    """Return the same, with what --trust-records and --expect say. Raises click.UsageError where nothing is pruned."""
     from msgspec.structs import replace
 
     if trust_records and not applying.prune:
         raise click.UsageError("--trust-records goes with --prune")
-    return replace(applying, trust_records=trust_records)
+    return replace(applying, trust_records=trust_records, expect=expect)
+
+
+wait_lock = click.option(
+    "--wait-lock", "wait", metavar="TIME", default="0s", callback=lambda _context, _option, given: _seconds(given),
+    help="Wait so long until others who apply to the same config DBs have ended, such as 30s.",
+)  # fmt: skip
+
+
+def policy(allow_destroy: bool, only: frozenset[ObjectRef] | None) -> Policy:
+    """Return what may be done, to these objects (None: all)."""
+    from msgspec.structs import replace
+
+    from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
+
+    return replace(APPLY_AND_DESTROY if allow_destroy else APPLY, objects=only)
 
 
 def audit_log(command: Command) -> Command:

@@ -7,14 +7,17 @@ import sys
 
 import click
 
+from reconciler.cli.errors import report
 from reconciler.cli.options import DETAIL
 from reconciler.model.diff import Diff
 from reconciler.model.outcome import Outcome
 from reconciler.model.ownership import Applying
+from reconciler.model.plan import Plan, Withheld
+from reconciler.model.refs import ObjectRef
 from reconciler.render import data
-from reconciler.render.diff import Detail, diff_text
+from reconciler.render.diff import Detail, diff_text, header
 from reconciler.render.results import outcome_text
-from reconciler.render.text import Data, Paint, plain
+from reconciler.render.text import Data, Paint, clean, plain
 
 _GOOD = dict.fromkeys(("create", "created", "healed", "in sync", "back in sync", "enforced"), "green")
 _CHANGED = dict.fromkeys(
@@ -47,6 +50,21 @@ def print_diff(diff: Diff, header: str = "") -> None:
 def emit(value: Data, output: str) -> None:
     """Print data as JSON or YAML."""
     click.echo(data.to_yaml(value) if output == "yaml" else data.to_json(value), nl=False)
+
+
+def print_preview(
+    diff: Diff, steps: Plan, site: str, by: Applying | None, chosen: frozenset[ObjectRef] | None, output: str
+) -> tuple[Withheld, ...]:
+    """Print what an apply would do; on standard error what of it the options given leave out, which it returns."""
+    if output == "text":
+        revision = None if by is None else by.stamp.revision
+        print_diff(diff, header(diff, site, revision))
+    else:
+        emit(data.diff_data(diff, by), output)
+    left_out = tuple(held for held in steps.withheld if chosen is None or held.ref in chosen)
+    for held in left_out:
+        report(f"held back: {held.ref}: {clean(held.reason)}")
+    return left_out
 
 
 def print_outcome(outcome: Outcome, applying: Applying | None, seconds: float, output: str) -> None:

@@ -14,24 +14,19 @@ from reconciler import loader, saved
 from reconciler.cli import exits
 from reconciler.cli.errors import report, tell
 from reconciler.cli.options import default_paths
-from reconciler.cli.output import emit, print_diff, print_outcome
+from reconciler.cli.output import print_outcome, print_preview
 from reconciler.cli.renames import suggest_renames
 from reconciler.cli.session import Session, Value, connections, site_of
 from reconciler.execution.rollback import read_rollback
 from reconciler.model.base import Risk
-from reconciler.model.diff import Diff
 from reconciler.model.errors import InvalidManifestsError, UsageError
 from reconciler.model.kinds.site import Site
 from reconciler.model.outcome import Outcome
-from reconciler.model.ownership import Applying
-from reconciler.model.plan import APPLY, APPLY_AND_DESTROY, Plan, Policy, Question, SavedPlan
-from reconciler.model.refs import ObjectRef
+from reconciler.model.plan import APPLY, APPLY_AND_DESTROY, Policy, Question, SavedPlan
 from reconciler.model.state import Desired
 from reconciler.model.units import parse_duration
 from reconciler.provenance import reading
 from reconciler.reconcile import LONGEST_PLAN, Answer, Approval, World, ask_again, carry_out, check_consent, prepare
-from reconciler.render import data
-from reconciler.render.diff import header
 from reconciler.who import who
 from reconciler.wiring import world as worlds
 
@@ -69,31 +64,19 @@ def make(
         config_db=config_db,
     )
     plan = session.in_world(lambda world: prepare(asked, session.desired, world, lasting))
-    code = _show(plan.diff, plan.plan, session.site, by, policy.objects, output)
+    left_out = print_preview(plan.diff, plan.plan, session.site.name, by, policy.objects, output)
     suggest_renames(plan.diff, session.desired)
     if out is not None:
         digest = saved.write(out, plan)
         until = plan.expires_at.strftime(_MOMENT)
         tell(f"plan written to {out}, digest {digest}; until {until}, `vdvs apply --plan {out}` applies it")
-    return code
-
-
-def _show(diff: Diff, steps: Plan, site: Site, by: Applying, chosen: frozenset[ObjectRef] | None, output: str) -> int:
-    """Print what a plan does, and what is left out of it."""
-    if output == "text":
-        print_diff(diff, header(diff, site.name, by.stamp.revision))
-    else:
-        emit(data.diff_data(diff, by), output)
-    left_out = [held for held in steps.withheld if chosen is None or held.ref in chosen]
-    for held in left_out:
-        report(f"not in the plan: {held.ref}: {held.reason}")
-    return exits.FAILED if left_out else exits.worse_only(diff)
+    return exits.of_preview(plan.diff, left_out)
 
 
 def show_saved(name: str, digest: str | None, site: str | None, allow_destroy: bool, output: str) -> int:
     """Print what the plan in a file would do now: what it did when it was made, or why it does nothing any more."""
 
-    async def preview(answer: Answer, _world: World) -> Answer:
+    async def preview(answer: Answer, _world: World, _digest: str) -> Answer:
         return answer
 
     answer, session = _asked_again(name, digest, site, preview)
@@ -103,19 +86,18 @@ def show_saved(name: str, digest: str | None, site: str | None, allow_destroy: b
         _report_nothing()
         return exits.FAILED
     question = answer.saved.question
-    code = _show(
-        answer.before.diff.of(question.objects), answer.steps, session.site, question.applying, question.objects, output
-    )
+    diff, by, chosen = answer.before.diff.of(question.objects), question.applying, question.objects
+    left_out = print_preview(diff, answer.steps, session.site.name, by, chosen, output)
     check_consent(answer.steps, _approval(allow_destroy))
-    return code
+    return exits.of_preview(diff, left_out)
 
 
-def apply_saved(name: str, digest: str | None, site: str | None, allow_destroy: bool, output: str) -> int:
+def apply_saved(name: str, digest: str | None, site: str | None, allow_destroy: bool, output: str, wait: float) -> int:
     """Do exactly what the plan in a file did when it was made, or nothing, and print the result."""
     started = time.monotonic()
 
-    async def carry(answer: Answer, world: World) -> tuple[Answer, Outcome]:
-        return answer, await carry_out(answer, world, _approval(allow_destroy))
+    async def carry(answer: Answer, world: World, digest: str) -> tuple[Answer, Outcome]:
+        return answer, await carry_out(answer, world, _approval(allow_destroy, digest), wait)
 
     (answer, outcome), session = _asked_again(name, digest, site, carry)
     shown = outcome
@@ -131,14 +113,14 @@ def _report_nothing() -> None:
     report("nothing was written: the site is not as the plan found it; look at it and make a new plan")
 
 
-def _approval(allow_destroy: bool) -> Approval:
-    return Approval(who(), (APPLY_AND_DESTROY if allow_destroy else APPLY).risks)
+def _approval(allow_destroy: bool, digest: str = "") -> Approval:
+    return Approval(who(), (APPLY_AND_DESTROY if allow_destroy else APPLY).risks, digest)
 
 
 def _asked_again(
-    name: str, digest: str | None, site: str | None, do: Callable[[Answer, World], Awaitable[Value]]
+    name: str, digest: str | None, site: str | None, do: Callable[[Answer, World, str], Awaitable[Value]]
 ) -> tuple[Value, Session]:
-    """Read the plan in a file, ask again what it was made from, and run `do` with the answer."""
+    """Read the plan in a file, ask again what it was made from, and run `do` with the answer and the plan's digest."""
     read = saved.read(name)
     if digest is not None and digest.removeprefix("sha256:") != read.digest.removeprefix("sha256:"):
         raise UsageError(f"{name}: it is not the plan that was approved: its digest is {read.digest}, not {digest}")
@@ -169,7 +151,7 @@ def _asked_again(
                 question.applying.unverified,
             )
             desired = rolling.desired
-        return await do(await ask_again(plan, desired, world, who()), world)
+        return await do(await ask_again(plan, desired, world, who()), world, read.digest)
 
     return session.in_world(ask), session
 

@@ -48,11 +48,11 @@ class Session(Struct, frozen=True):
     seen: Seen = field(default_factory=Seen)
     documents: tuple[Any, ...] = ()
 
-    def run(self, policy: Policy) -> Outcome:
-        """One pass over the site."""
+    def run(self, policy: Policy, wait: float = 0) -> Outcome:
+        """One pass over the site. `wait`: see `reconcile`."""
         from reconciler.reconcile import reconcile  # imported while the hosts answer
 
-        outcome = self.in_world(lambda world: reconcile(self.desired, world, policy, self.applying))
+        outcome = self.in_world(lambda world: reconcile(self.desired, world, policy, self.applying, wait))
         known_names.keep(self.site, outcome.after or outcome.before)
         return outcome
 

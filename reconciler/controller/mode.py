@@ -38,12 +38,14 @@ class Mode(Struct, frozen=True):
     """The permissions of a watch.
 
     `heal`: restore what was applied before, if that is safe or restricts. `auto_apply`: apply changes of these risks,
-    also new ones. `most`: the limit in one pass.
+    also new ones; `prune`: and remove what the set of the manifests applied last and no longer declares, as `apply
+    --prune --allow-destroy` does. `most`: the limit in one pass.
     """
 
     heal: bool = False
     auto_apply: frozenset[Risk] = frozenset()
     most: Limit | None = None
+    prune: bool = False
 
     @property
     def writes(self) -> bool:
@@ -55,10 +57,13 @@ class Mode(Struct, frozen=True):
         if self.auto_apply:
             risks = [risk.value for risk in sorted(self.auto_apply, key=lambda risk: risk.severity)]
             words.append(f"applying changes of risk {', '.join(risks)}")
+        if self.prune:
+            words.append("pruning")
         return ", ".join(words) or "reporting only"
 
     def policy(self, desired: Desired, braked: Iterable[ObjectRef]) -> Policy:
-        """Return the policy of one pass. It never destroys, and never creates, upgrades or moves a config DB."""
+        """Return the policy of one pass. It destroys nothing but what is pruned, and never creates, upgrades or moves a
+        config DB."""
         healing = HEALING if self.heal else frozenset()
         held = [(ref, "it was healed repeatedly, and drifted back each time") for ref in braked]
         return Policy(
@@ -68,4 +73,5 @@ class Mode(Struct, frozen=True):
             held=tuple(held),
             most=None if self.most is None else self.most.of(desired.count),
             annotations=True,
+            prunes=self.prune,
         )

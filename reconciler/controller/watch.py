@@ -158,7 +158,9 @@ class Watch:
         desired = self._loaded.desired
         braked = self._brake.braked(self._edges.monotonic(), dict(desired.digests))
         policy = self._mode.policy(desired, braked) if self._mode.writes else REPORT_ONLY
-        applying = self._loaded.applying if self._mode.auto_apply else None
+        applying = self._loaded.applying
+        if applying is not None and not self._mode.auto_apply:
+            applying = replace(applying, records=False)
         outcome = await self._edges.reconcile(desired, policy, applying)
         treated = in_force(outcome.before.resolved, outcome.before.observed)
         for event in alone(self._treated, treated):

@@ -47,7 +47,7 @@ async def survey(declared: Desired, inventory: InventorySource, hosts: Hosts, ob
 def still_differs(exported: Desired, found: Survey) -> tuple[Change, ...]:
     """Return what a diff against the exported manifests shows now: states that no manifest can express."""
     changes = diff(resolve(exported, found.resolved.inventory), found.observed, {}).changes
-    return tuple(change for change in changes if change.op not in (Op.KEEP, Op.UNMANAGED))
+    return tuple(change for change in changes if change.op is not Op.KEEP and not change.undeclared)
 
 
 async def observe_undeclared_hosts(names: Iterable[str], hosts: Hosts) -> Mapping[str, ObservedHost]:

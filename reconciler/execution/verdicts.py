@@ -34,7 +34,7 @@ def verdicts(before: Diff, plan: Plan, results: Iterable[ActionResult], after: D
         if (part := _only_taken_back(change, written, withheld)) is None
         else _taken_back(change, part, withheld.pop(change.ref, change.reason), failures.get(change.ref), later)
         for change in before.changes
-        if change.op is not Op.UNMANAGED
+        if not change.undeclared
     ]
     found += [ObjectResult(ref, Status.BLOCKED, reason) for ref, reason in withheld.items()]
     return tuple(sorted(found, key=lambda result: result.ref.sort_key))
@@ -53,6 +53,9 @@ def _verdict(
     now = later.get(change.ref)
     if now is not None and now.op is Op.BLOCKED:
         return ObjectResult(change.ref, Status.BLOCKED, now.reason, change.fields, change.rights)
+    if change.held and now is not None and _holds_only_what_was_held(change, now):
+        why = f"{change.held[0]}; the rest is done, and the next apply does this too if it can"
+        return ObjectResult(change.ref, Status.BLOCKED, why, change.fields, change.rights)
     if (doubt := _doubt(change, now)) is not None:
         return ObjectResult(change.ref, Status.FAILED, doubt)
     return ObjectResult(change.ref, _DONE[change.op], "", change.fields, change.rights, remarks=_remarks(change, now))
@@ -82,13 +85,20 @@ def _taken_back(
 
 
 def _claimed(result: ObjectResult, change: Change, recorded: Set[ObjectRef]) -> ObjectResult:
-    done = result.status not in (Status.BLOCKED, Status.FAILED) and change.ref in recorded
+    told = change.ref in recorded or change.op is not Op.KEEP
+    done = result.status not in (Status.BLOCKED, Status.FAILED) and told
     return replace(result, claim=change.claim) if done and change.claim else result
 
 
 def _remarks(change: Change, now: Change | None) -> str:
     """The notes that were true before the change and still are."""
     return "; ".join(note for note in change.notes if now is not None and note in now.notes)
+
+
+def _holds_only_what_was_held(change: Change, now: Change) -> bool:
+    """Whether all that was planned is done: what still differs was held back, though nothing may hold it back now."""
+    planned = {field.path for field in change.fields}
+    return now.op is Op.UPDATE and planned.isdisjoint(field.path for field in now.fields)
 
 
 def _doubt(change: Change, now: Change | None) -> str | None:

@@ -135,6 +135,13 @@ class AgentClient:
 
         return await self._ask(wire.transaction(plan, now), _APPLY_TIMEOUT, wire.Transaction, read)
 
+    async def announce(
+        self, path: str, put: tuple[str, str] | None, drop: Sequence[str]
+    ) -> tuple[tuple[str, str], ...]:
+        """See `ports.HostAgent`."""
+        request = wire.announcement(path, put, drop)
+        return await self._ask(request, _APPLY_TIMEOUT, wire.Announced, lambda reply: reply.others)
+
     async def copy_db(self, plan: MovePlan, now: datetime) -> None:
         """See `ports.HostAgent`."""
         request = wire.relocation("copy_db", plan, now)

@@ -35,6 +35,7 @@ NONSENSE = (MsgspecError, RecursionError)
 
 _TIME = "%Y%m%dT%H%M%SZ"
 _IN_NAME = re.compile(r"\.bak-(\d{8}T\d{6}Z)(?:-\d+)?$")
+_ANNOUNCING = 3.0  # seconds; an apply is not held up for a note
 _MOST_KEPT = 1000  # characters
 _OF_A_HOST = frozenset({"link", "local.sh", "settings", "driver", "service", "volumes"})
 
@@ -128,6 +129,12 @@ class BackupContent(Strict, frozen=True):
     made: BackupOrigin
 
 
+class Announced(Strict, frozen=True):
+    """The reply to `announce`: the name and the text of each note."""
+
+    others: tuple[tuple[Text, Text], ...]
+
+
 class Transaction(Strict, frozen=True):
     """The reply to `apply_db`."""
 
@@ -206,6 +213,11 @@ def transaction(plan: DBPlan, now: datetime) -> Json:
 def backups(path: str, read: str | None) -> Json:
     """Return the request `backups`."""
     return {"do": "backups", "path": path, "read": read}
+
+
+def announcement(path: str, put: tuple[str, str] | None, drop: Sequence[str]) -> Json:
+    """Return the request `announce`."""
+    return {"do": "announce", "path": path, "put": put, "drop": list(drop), "deadline": _ANNOUNCING}
 
 
 def relocation(verb: str, plan: MovePlan, now: datetime) -> Json:

@@ -54,7 +54,8 @@ Action = DBAction | LinkAction | FileAction | HostAction | MaintenanceAction | R
 
 
 class Op(StrEnum):
-    """Kind of a Change. The last three are never applied."""
+    """Kind of a Change. The last four are never applied. UNMANAGED: nobody here ever declared it; REMOVED: the set of
+    manifests applied it last, and declares it no longer."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -62,6 +63,7 @@ class Op(StrEnum):
     KEEP = "keep"
     BLOCKED = "blocked"
     UNMANAGED = "unmanaged"
+    REMOVED = "removed"
     UNKNOWN = "unknown"
 
 
@@ -99,6 +101,7 @@ class Standing(StrEnum):
     DRIFTED = "drifted"
     MISSING = "missing"
     NOT_APPLIED = "not applied"
+    REMOVED = "removed from the manifests"
     UNMANAGED = "unmanaged"
     IN_SYNC = "in sync"
 
@@ -110,6 +113,7 @@ _STANDINGS = {
     Op.KEEP: Standing.IN_SYNC,
     Op.BLOCKED: Standing.BLOCKED,
     Op.UNMANAGED: Standing.UNMANAGED,
+    Op.REMOVED: Standing.REMOVED,
     Op.UNKNOWN: Standing.UNKNOWN,
 }
 
@@ -159,8 +163,8 @@ class Change(Strict, frozen=True):
     be made now, and why, while the rest may. `actions` would make the change: empty unless `op` is CREATE, UPDATE or
     DELETE, and then too if the action of another object does it (the former vmgroup of a VM that moves). `tied`:
     objects that must be written together with this one. `risk`: the worst of its actions; `rights`: their effect on
-    rights; of an UNMANAGED object: the rights that nobody declared. `claim`: what applying records about who applied
-    it, if worth mentioning; it makes no difference to vDVS, so KEEP may have the action for it.
+    rights; of an UNMANAGED or REMOVED object: the rights that nobody declares. `claim`: what applying records about who
+    applied it, or overwrites, if worth mentioning; it makes no difference to vDVS, so KEEP may have the action for it.
 
     `taking_back`: the part of a change, also of a blocked one, that only takes back what was added to what is declared.
     It ties nothing and can be made alone, while the rest waits. None: there is none, or the whole change is no more.
@@ -213,6 +217,11 @@ class Change(Strict, frozen=True):
         return self.op not in (Op.KEEP, Op.UNMANAGED) or (self.op is Op.UNMANAGED and bool(self.rights))
 
     @property
+    def undeclared(self) -> bool:
+        """Whether no manifest declares the object, and nothing is to be done about it."""
+        return self.op in (Op.UNMANAGED, Op.REMOVED)
+
+    @property
     def alone(self) -> Change | None:
         """The part that only takes back, as a change of its own."""
         part = self.taking_back
@@ -249,10 +258,10 @@ class Diff(Strict, frozen=True):
     @property
     def settled(self) -> bool:
         """Return whether nothing that is declared is to be changed, blocked or unknown."""
-        return all(change.op in (Op.KEEP, Op.UNMANAGED) for change in self.changes)
+        return all(change.op is Op.KEEP or change.undeclared for change in self.changes)
 
     @property
     def in_sync(self) -> bool:
-        """Return whether nothing that is declared is to be changed, blocked or unknown, and no undeclared object holds
-        rights."""
+        """Return whether nothing that is declared is to be changed, blocked or unknown, no undeclared object holds
+        rights, and none was removed from the manifests."""
         return not any(change.counts for change in self.changes)

@@ -46,7 +46,9 @@ class Applying(Strict, frozen=True):
     `set`: name of the set of manifests ("": none). `whole`: the manifests may be complete, rather than a part. `prune`:
     delete what the set applied last and no longer declares. `backup`: the desired state is the content of this backup
     of a config DB, not manifests (None: it is manifests). `trust_records`: prune even what only the config DB claims to
-    be of the set. `unverified`: the backup may be one that vdvs is not known to have made.
+    be of the set. `unverified`: the backup may be one that vdvs is not known to have made. `records`: it is recorded
+    who applies (False: only the set counts, to tell what was removed from it). `expect`: nothing is written unless what
+    would change was applied last from this commit (None: it does not matter).
     """
 
     set: str
@@ -56,6 +58,18 @@ class Applying(Strict, frozen=True):
     backup: str | None = None
     trust_records: bool = False
     unverified: bool = False
+    records: bool = True
+    expect: str | None = None
+
+
+class Applier(Strict, frozen=True):
+    """Somebody who applies just now, by a note in a config DB: a hint. `run`: a random name of that apply; `since`: by
+    the clock of that machine."""
+
+    run: str
+    by: str
+    since: datetime
+    set: str = ""
 
 
 class Record(Strict, frozen=True):

@@ -14,6 +14,7 @@ from reconciler.planning.records.treatment import in_force
 _IN_SYNC = {
     Op.KEEP: (Truth.TRUE, "InSync"),
     Op.UNMANAGED: (Truth.TRUE, "Unmanaged"),
+    Op.REMOVED: (Truth.FALSE, "RemovedFromManifests"),
     Op.BLOCKED: (Truth.FALSE, "Blocked"),
     Op.UNKNOWN: (Truth.UNKNOWN, "Unknown"),
 }
@@ -56,8 +57,9 @@ def remarks(assessment: Assessment) -> tuple[str, ...]:
 
 def undeclared(assessment: Assessment) -> tuple[str, ...]:
     """The undeclared objects that count as a difference, though an apply does not touch them. Pure."""
-    wrong = (change for change in assessment.diff.changes if change.op is Op.UNMANAGED and change.rights)
-    return tuple(f"{change.ref} stays: {change.reason}" for change in wrong)
+    found = assessment.diff.changes
+    left = (change for change in found if change.op is Op.REMOVED or (change.op is Op.UNMANAGED and change.rights))
+    return tuple(f"{change.ref} stays: {change.reason}" for change in left)
 
 
 def _in_sync(change: Change) -> Condition:
@@ -68,7 +70,7 @@ def _in_sync(change: Change) -> Condition:
 
 
 def _resolved(change: Change, joined: Joined) -> Iterator[Condition]:
-    if change.op is Op.UNMANAGED:
+    if change.undeclared:
         return
     if (reason := joined.unresolved.get(change.ref)) is None:
         yield Condition(change.ref, "Resolved", Truth.TRUE, "Found", "every name is in the inventory")

@@ -121,7 +121,7 @@ def _cause(
 
 def _with_ownership(changes: list[Change], site: SiteContext, recorded_at: Places) -> list[Change]:
     """Add the actions that record who applies each change, and those that drop the records of objects that are gone."""
-    if site.applying is None:
+    if site.applying is None or not site.applying.records:
         return changes
     found = []
     for change in changes:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from reconciler.model.base import Risk
 from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.kinds.configdb import MoveDB, RecoverDB, UpgradeDB
+from reconciler.model.kinds.vmgroup import DeleteVMGroup
 from reconciler.model.plan import Policy, Withheld
 from reconciler.model.refs import Kind, ObjectRef
 
@@ -100,11 +101,17 @@ def _refusal(change: Change, policy: Policy, not_applied: Mapping[ObjectRef, str
         return "a config DB is upgraded only by `vdvs apply`"
     if any(isinstance(action, MoveDB) for action in change.actions) and not policy.config_db_lifecycle:
         return "a config DB is moved only by `vdvs apply`"
-    if change.risk in policy.risks:
+    if change.risk in policy.risks or (policy.prunes and _prunes(change)):
         return None
     if change.risk is Risk.DESTROYS:
         return "it destroys; `vdvs apply --allow-destroy` lets it"
     return f"it {change.risk.value}; `vdvs apply` lets it"
+
+
+def _prunes(change: Change) -> bool:
+    """Whether a change removes what a set applied last and no longer declares."""
+    doomed = [action for action in change.actions if isinstance(action, DeleteVMGroup)]
+    return change.op is Op.DELETE and all(action.only_of and "" not in action.only_of for action in doomed)
 
 
 def _only_recovers(change: Change) -> bool:

@@ -23,6 +23,7 @@ SIGNS = {
     Op.KEEP: " ",
     Op.BLOCKED: "!",
     Op.UNMANAGED: "?",
+    Op.REMOVED: "?",
     Op.UNKNOWN: "!",
 }
 WRITABLE = (Op.DELETE, Op.UPDATE, Op.CREATE)
@@ -33,10 +34,12 @@ _SUMMARY = {
     Op.BLOCKED: "blocked",
     Op.UNKNOWN: "unknown",
     Op.UNMANAGED: "unmanaged",
+    Op.REMOVED: "removed from the manifests",
     Op.KEEP: "in sync",
 }
 _BY_SEVERITY = (
-    Risk.DESTROYS, Risk.DISRUPTS, Risk.WIDENS, Op.BLOCKED, Op.UNKNOWN, Risk.RESTRICTS, Risk.SAFE, Op.UNMANAGED, Op.KEEP
+    Risk.DESTROYS, Risk.DISRUPTS, Risk.WIDENS, Op.BLOCKED, Op.UNKNOWN, Op.REMOVED, Risk.RESTRICTS, Risk.SAFE,
+    Op.UNMANAGED, Op.KEEP
 )  # fmt: skip
 _RANK = {each: position for position, each in enumerate(_BY_SEVERITY)}
 _MANY = 50  # objects that differ; of more, a summary comes first
@@ -126,7 +129,7 @@ def _overview(changes: Sequence[Change], paint: Paint) -> list[str]:
 
 def header(diff: Diff, site: str, revision: str | None) -> str:
     """One line about both sides of the comparison: `site lab   2 hosts   1 config DB   git 4f2c1ab`."""
-    kinds = Counter(change.ref.kind for change in diff.changes if change.op is not Op.UNMANAGED)
+    kinds = Counter(change.ref.kind for change in diff.changes if not change.undeclared)
     parts = [f"site {clean(site)}", *(count(kinds[kind], KINDS[kind].noun) for kind in IN_HEADER)]
     return "   ".join([*parts, f"git {clean(revision)}"] if revision else parts)
 
@@ -206,7 +209,7 @@ def change_body(change: Change, *, happened: bool = False) -> Iterator[str]:
         yield f"{_INDENT}{pad(path, column)}   {spelled(field)}"
     for note in (*remarks(change), *(f"held back: {reason}" for reason in change.held)):
         yield f"{_INDENT}{pad('', column) + '   ' if change.fields else ''}{clean(note)}"
-    if change.op is not Op.UNMANAGED:  # its reason spells them
+    if not change.undeclared:  # its reason spells them
         yield from (_INDENT + line for line in rights_lines(change.rights, happened or change.is_drift))
     if change.claim:
         yield _INDENT + clean(change.claim)

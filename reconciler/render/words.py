@@ -31,6 +31,7 @@ STANDINGS: Final[Mapping[Standing, Look]] = {
     Standing.DRIFTED: Look(_DRIFT, "~"),
     Standing.MISSING: Look(_DRIFT, "~"),
     Standing.NOT_APPLIED: Look(_DRIFT, "~"),
+    Standing.REMOVED: Look(_DRIFT, "?"),
     Standing.UNMANAGED: Look(_UNKNOWN, "+"),
     Standing.IN_SYNC: Look(_GOOD, "\u00b7"),
 }

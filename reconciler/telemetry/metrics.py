@@ -133,6 +133,7 @@ def _label(kind: EventKind) -> str:
 
 
 def _state(op: Op) -> str:
-    """Return the label: `in_sync`, `to_create`, `drifted`, `to_delete`, `blocked`, `unmanaged` or `unknown`."""
+    """Return the label: `in_sync`, `to_create`, `drifted`, `to_delete`, `blocked`, `unmanaged`, `removed` or
+    `unknown`."""
     names = {Op.KEEP: "in_sync", Op.CREATE: "to_create", Op.UPDATE: "drifted", Op.DELETE: "to_delete"}
     return names.get(op, op.value)

@@ -77,13 +77,13 @@ class SiteBooks:
                 _log.warning("%s", error)
             self._told = str(error)
 
-    def begin(self, found: Assessment, steps: Plan, behalf: Applying | None, how: str) -> None:
+    def begin(self, found: Assessment, steps: Plan, behalf: Applying | None, how: str, plan: str = "") -> None:
         """See `ports.Books`."""
         from reconciler.audit.entries import beginning
         from reconciler.who import identity
 
         log, run = audit_log(self._file), self._new_id()
-        entries = beginning(found, steps, behalf or self._behalf(), how, identity(), self._site)
+        entries = beginning(found, steps, behalf or self._behalf(), how, identity(), self._site, plan)
         self._write(log, run, entries)
         self._begun = log, run, steps
 

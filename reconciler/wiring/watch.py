@@ -22,7 +22,7 @@ from reconciler.model.errors import InvalidManifestsError
 from reconciler.model.events import EventKind, Revision
 from reconciler.model.kinds.site import SSH, Site
 from reconciler.model.outcome import Assessment, Outcome
-from reconciler.model.ownership import Applying
+from reconciler.model.ownership import Applier, Applying
 from reconciler.model.plan import Policy
 from reconciler.model.state import Desired
 from reconciler.ports import Listener
@@ -39,8 +39,8 @@ _GIT_SECONDS: Final = 30.0  # a commit changes no file of the manifests, so git 
 class Manifests:
     """The manifests at `paths`, with the Site of the file `site`, read again only if they may have changed.
 
-    `signers`, `tell`: see `provenance.applying`. `used`: where the last commit that was used is kept, if only signed
-    ones are.
+    `signers`, `tell`, `named`, `prune`: see `provenance.applying`. `used`: where the last commit that was used is kept,
+    if only signed ones are.
     """
 
     def __init__(
@@ -50,11 +50,15 @@ class Manifests:
         signers: str | None = None,
         tell: Callable[[str], None] = lambda _: None,
         used: LastUsed | None = None,
+        named: str | None = None,
+        prune: bool = False,
     ) -> None:
         self._used = used or LastUsed(None)
         self._paths = paths
         self._site = site
         self._signers = signers
+        self._named = named
+        self._prune = prune
         self._tell = tell
         self._told = ""
         self._read: tuple[loader.Stamps, loader.Loaded | InvalidManifestsError] | None = None
@@ -79,7 +83,10 @@ class Manifests:
         if self._kept is None or self._asked is None or monotonic() >= self._asked + _GIT_SECONDS:
             self._asked = None
             last = None if self._signers is None else self._used.read()
-            behalf = applying(self._paths, read.seen, signers=self._signers, after=last, tell=self._tell_once)
+            behalf = applying(
+                self._paths, read.seen, named=self._named, prune=self._prune,
+                signers=self._signers, after=last, tell=self._tell_once,
+            )  # fmt: skip
             if self._signers is not None and behalf.stamp.commit is not None:
                 self._used.note(behalf.stamp.commit)
             self._kept = Loaded(read.desired, Revision(behalf.stamp.commit, behalf.stamp.dirty), behalf)
@@ -112,6 +119,7 @@ def run_watch(
     site: str | None,
     *,
     signers: str | None,
+    named: str | None = None,
     interval: float,
     mode: Mode,
     options: WatchOptions,
@@ -124,7 +132,7 @@ def run_watch(
     signed and the Site is not of the manifests, it starts whatever was pushed, and waits for some that may be used.
     """
     os.umask(0o077)  # what the watch writes is for its owner: history, state, and what SQLite puts beside them
-    manifests = Manifests(paths, site, signers, report, LastUsed(last_used_file(paths)))
+    manifests = Manifests(paths, site, signers, report, LastUsed(last_used_file(paths)), named, mode.prune)
     if signers is None or site is None:
         found = manifests.read()
         for note in found.notes:
@@ -199,6 +207,9 @@ class _BeforeHealing:
     def about_to_write(self, found: Assessment) -> None:
         """See `ports.Observer`."""
         self.report(found)
+
+    def meanwhile(self, others: Sequence[Applier], wait: float) -> None:
+        """Ignore it: a watch announces nothing, and waits for nobody."""
 
     def planned_again(self, earlier: Diff, now: Diff) -> None:
         """Ignore it: `about_to_write` reports what the new plan is made from."""

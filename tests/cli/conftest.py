@@ -41,6 +41,11 @@ class Folder:
         with closing(sqlite3.connect(database)) as connection, connection:
             connection.execute(statement)
 
+    def rows(self, query: str) -> list[tuple[object, ...]]:
+        (database,) = self.lab.glob("datastores/*/dockvols/vmdkops_config.db")
+        with closing(sqlite3.connect(database)) as connection:
+            return connection.execute(query).fetchall()
+
     def unlink(self, host: str) -> None:
         """Lose the link to the config DB: from now on every VM on this host may do everything."""
         (self.lab / "hosts" / host / "etc/vmware/vmdkops/auth-db").unlink()

@@ -79,7 +79,7 @@ def test_every_json_output_is_as_its_schema_says(applied: Folder) -> None:
     applied.unlink("esxiz20")
     diff = json.loads(applied.vdvs("diff", "-f", "manifests", "-o", "json").stdout)
     schemas.check("diff", diff)
-    assert diff["summary"] == dict.fromkeys(("create", "delete", "blocked", "unmanaged", "unknown"), 0) | {
+    assert diff["summary"] == dict.fromkeys(("create", "delete", "blocked", "unmanaged", "removed", "unknown"), 0) | {
         "update": 1,
         "keep": 3,
     }

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.controller.daemon import HOST_FOLDER, LINK, ROOT, SOON, Daemon, agents_of, execute
+from tests.controller.daemon import DB, HOST_FOLDER, LINK, ROOT, SOON, Daemon, agents_of, execute
 from tests.processes import kill
 
 
@@ -226,4 +228,29 @@ def test_a_pass_that_hangs_is_seen(watch: Callable[..., Daemon]) -> None:
         os.kill(agent, signal.SIGCONT)
     daemon.passes(1)
     assert health(daemon) == 200
+
+
+def test_what_was_removed_from_the_manifests_is_told_and_pruned_if_asked_to(watch: Callable[..., Daemon]) -> None:
+    line = [sys.executable, "-m", "reconciler", "apply", "-f", "manifests", "--set", "team"]
+    subprocess.run(line, check=True, capture_output=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    manifest = Path("manifests/vmgroup.yaml")
+    text = manifest.read_text()
+    manifest.unlink()
+    daemon = watch("--interval", "1h", "--set", "team")
+    event = daemon.next()
+    assert (event["event"], event["object"], event["change"]["op"]) == ("drifted", "vmgroup/MYVMGROUP", "removed")
+    daemon.end()
+    manifest.write_text(text)
+    daemon = watch("--interval", "1h", "--set", "team", "--auto-apply", "safe", "--prune")
+    daemon.passes(1)
+    manifest.unlink()
+    assert daemon.named() == ("watches less", "vmgroup/MYVMGROUP")
+    event = daemon.next()
+    assert (event["event"], event["change"]["op"]) == ("drifted", "delete")
+    while (event := daemon.next())["event"] not in ("healed", "gone"):
+        pass
+    assert event["object"] == "vmgroup/MYVMGROUP"
+    (path,) = Path(DB).glob("*/dockvols/vmdkops_config.db")
+    with closing(sqlite3.connect(path, timeout=30)) as connection:
+        assert connection.execute("SELECT name FROM tenants").fetchall() == []
     assert daemon.end() == 0

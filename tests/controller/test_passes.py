@@ -191,7 +191,7 @@ def test_applying_new_commits_is_limited_to_the_risks_that_somebody_named() -> N
 def test_nobody_applies_by_healing() -> None:
     script = Script([(GOOD, outcome(KEPT))])
     script.run(HEALS)
-    assert script.behalves == [None]
+    assert [behalf is not None and behalf.records for behalf in script.behalves] == [False]
 
 
 def test_nothing_that_destroys_is_ever_allowed() -> None:

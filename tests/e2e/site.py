@@ -71,6 +71,9 @@ class Nobody:
     def about_to_write(self, found: object) -> None:
         pass
 
+    def meanwhile(self, others: object, wait: float) -> None:
+        """See `ports.Observer`."""
+
     def planned_again(self, earlier: object, now: object) -> None:
         pass
 

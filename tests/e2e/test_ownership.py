@@ -178,9 +178,11 @@ def test_what_becomes_of_an_unmanaged_vmgroup(site: LabSite, policy: str, left: 
     site.write(SEED + site.vmgroup("wild"))
     site.reconcile()  # on nobody's behalf, so it is as if it were made by hand
     site.write(SEED.replace("mode: MultiNode", f"mode: MultiNode, unmanaged: {policy}"))
-    told = vdvs("diff", site, "--set", "team")
+    told = vdvs("diff", site, "--set", "team", "--allow-destroy")
     assert ("vmgroup/wild" in told.stdout) == (policy != "Ignore")
     assert told.exit_code == (0 if policy == "Ignore" else 1)  # it holds rights, and nobody is known to have given them
+    if policy == "Delete":
+        assert vdvs("diff", site, "--set", "team").exit_code == 3
     apply(site, "--allow-destroy")
     assert vmgroups(site) == left
 

@@ -347,7 +347,7 @@ def test_what_destroys_must_be_allowed_when_it_is_applied_too(applied: LabSite) 
     applied.write(SEED)
     left_out = vdvs("plan", "-f", str(applied.manifests))
     assert left_out.exit_code == 3
-    assert "not in the plan: configdb/shared: it destroys" in left_out.stderr
+    assert "held back: configdb/shared: it destroys" in left_out.stderr
     file = plan(applied, "--allow-destroy")
     refused = apply(file)
     assert refused.exit_code == 2

@@ -50,6 +50,10 @@ class FakeAgent:
     async def read_backup(self, path: str, name: str) -> tuple[ObservedConfigDB, BackupOrigin]:
         raise NotImplementedError
 
+    async def announce(self, path: str, put: object, drop: Sequence[str]) -> tuple[tuple[str, str], ...]:  # noqa: ARG002
+        """See `ports.HostAgent`: nobody else applies."""
+        return ()
+
     async def copy_db(self, plan: MovePlan, now: datetime) -> None:
         raise NotImplementedError
 
@@ -93,6 +97,9 @@ class Nobody:
 
     def about_to_write(self, found: object) -> None:
         pass
+
+    def meanwhile(self, others: object, wait: float) -> None:
+        """See `ports.Observer`."""
 
     def planned_again(self, earlier: object, now: object) -> None:
         pass

@@ -136,6 +136,10 @@ class FakeHost:
         await self._hear("apply_db")
         return DBResult(tuple(self.hosts.site.apply_db(plan)), f"backup-{now:%H}")
 
+    async def announce(self, path: str, put: object, drop: Sequence[str]) -> tuple[tuple[str, str], ...]:  # noqa: ARG002
+        """See `ports.HostAgent`: nobody else applies."""
+        return ()
+
     async def copy_db(self, plan: MovePlan, now: datetime) -> None:  # noqa: ARG002 - as the port has it
         """See `ports.HostAgent`."""
         await self._hear("copy_db")
@@ -196,6 +200,9 @@ class Fakes:
     def about_to_write(self, found: Assessment) -> None:
         """See `ports.Observer`."""
         self.announced.append(found.diff)
+
+    def meanwhile(self, others: object, wait: float) -> None:
+        """See `ports.Observer`."""
 
     def planned_again(self, earlier: Diff, now: Diff) -> None:
         """See `ports.Observer`."""

@@ -55,6 +55,13 @@ def outputs(case: str) -> dict[str, str]:
 
 def run(folder: Path) -> tuple[Diff, Plan]:
     """The diff and the plan of the case in `folder`."""
+    resolved, observed, fresh, applying, policy = asked(folder)
+    found = diff(resolved, observed, fresh, applying)
+    return found, plan(found, resolved, observed, policy)
+
+
+def asked(folder: Path) -> tuple[Resolved, Observed, dict[ObjectRef, str], Applying | None, Policy]:
+    """The inputs of the case in `folder`."""
     wanted = yaml.safe_load((folder / "desired.yaml").read_text())
     inventory = folder / "inventory.json"
     known = compact.inventory(json.loads((inventory if inventory.exists() else CASES / "inventory.json").read_text()))
@@ -63,8 +70,7 @@ def run(folder: Path) -> tuple[Diff, Plan]:
     if not wanted.get("claimed"):
         observed = replace(observed, kept=_kept(resolved, observed))
     fresh = {ref: f"new-{ref.name}" for ref in without_uuid(resolved, observed)}
-    found = diff(resolved, observed, fresh, _applying(wanted))
-    return found, plan(found, resolved, observed, _policy(wanted))
+    return resolved, observed, fresh, _applying(wanted), _policy(wanted)
 
 
 def _kept(resolved: Resolved, observed: Observed) -> dict[str, Kept]:

@@ -22,6 +22,7 @@ from click.testing import CliRunner, Result
 from reconciler.audit.entries import LARGEST, small
 from reconciler.audit.log import FIRST, AuditLog
 from reconciler.cli.main import cli
+from reconciler.saved import read
 from reconciler.who import Identity, identity, who
 from tests.controller.daemon import Daemon, execute
 from tests.e2e.site import SEED, LabSite
@@ -93,6 +94,7 @@ def test_a_rollback_and_a_saved_plan_are_logged_as_what_they_are(site: LabSite, 
     assert vdvs(site, "plan", "--out", plan).exit_code == 0
     apply = ["apply", "--plan", plan, "--site", str(site.site_file)]
     assert CliRunner().invoke(cli, apply, prog_name="vdvs").exit_code == 0
+    digest = read(plan).digest
     backup = sorted(path.name for path in site.db.parent.glob("*.bak-*"))[-1]
     assert vdvs(site, "rollback", "--to", backup).exit_code == 0
     _, data, _ = audit()
@@ -101,6 +103,8 @@ def test_a_rollback_and_a_saved_plan_are_logged_as_what_they_are(site: LabSite, 
         "saved plan",
         "rollback",
     ]
+    (logged,) = [item["plan"] for item in data["items"] if item.get("how") == "saved plan"]
+    assert logged == digest  # as `vdvs plan` printed it
 
 
 def test_a_heal_is_logged(watch: Callable[..., Daemon]) -> None:

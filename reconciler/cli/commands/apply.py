@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 @options.output("text", "json", "yaml")
 @options.detail
 @options.selector
-@click.option("--allow-destroy", is_flag=True, help="Also make changes that destroy something, such as a vmgroup.")
+@options.allow_destroy
 @options.named_set
 @options.prune
 @options.require_signature
 @options.trust_records
+@options.expect
 @options.reason
+@options.wait_lock
 @options.audit_log
 @click.option("--dry-run", is_flag=True, help="Print what `diff` prints and write nothing.")
 @options.verbose
@@ -45,15 +47,19 @@ def apply(
     prune: bool,
     signers: str | None,
     trust_records: bool,
+    expect: str | None,
     reason: str | None,
+    wait: float,
     dry_run: bool,
 ) -> int:
     """Change the site to match the manifests, then look again to verify it. Does not prompt.
 
-    If something changed between the look and the write, it plans again, three times at most, and shows each plan.
-    What is applied is recorded in the config DB (see `vdvs history`). --prune removes the vmgroups and storage policies
-    that this set applied before and no longer declares (with --allow-destroy), and members that a selector matched
-    before and the inventory no longer shows; vmgroups with volumes stay.
+    If something changed between the look and the write, it plans again, three times at most, shows each plan, and says
+    whose change it overwrites. Who applies to the same config DBs at this moment is told; --wait-lock waits for them.
+    --expect COMMIT refuses instead, and writes nothing over what was applied from another commit. What is applied is
+    recorded in the config DB (see `vdvs history`). --prune removes the vmgroups and storage policies that this set
+    applied before and no longer declares (with --allow-destroy), and members that a selector matched before and the
+    inventory no longer shows; vmgroups with volumes stay.
     With --plan it carries out that file, or writes nothing at all if the site has changed since. The Site is that of
     --site, or a lab in the default folder of manifests: a plan has none.
 
@@ -69,15 +75,15 @@ def apply(
         from reconciler.cli import saved_plans
 
         chosen = paths or selector or named_set is not None or prune or trust_records or reason is not None
-        if chosen or signers is not None:
+        if chosen or signers is not None or expect is not None:
             raise click.UsageError(
                 "a plan contains its manifests: --plan cannot be combined with -f, -l, --set, --prune, --trust-records,"
-                " --reason and --require-signature"
+                " --expect, --reason and --require-signature"
             )
         return (
             saved_plans.show_saved(plan, digest, site, allow_destroy, output)
             if dry_run
-            else saved_plans.apply_saved(plan, digest, site, allow_destroy, output)
+            else saved_plans.apply_saved(plan, digest, site, allow_destroy, output, wait)
         )
     if digest is not None:
         raise click.UsageError("--digest is that of a plan: give --plan FILE")
@@ -92,15 +98,15 @@ def apply(
         paths, session.seen, selector=selector, named=named_set, prune=prune, reason=reason, signers=signers,
         tell=report,
     )  # fmt: skip
-    session = session.with_applying(options.pruning(by, trust_records))
+    session = session.with_applying(options.asking(by, trust_records, expect))
     if dry_run:
         from reconciler.cli.commands.diff import show
 
-        return exits.FAILED if show(session, output) == exits.FAILED else exits.OK
-    return _apply(session, output, allow_destroy)
+        return exits.of_preview(*show(session, allow_destroy, output))
+    return _apply(session, output, allow_destroy, wait)
 
 
-def _apply(session: Session, output: str, allow_destroy: bool) -> int:
+def _apply(session: Session, output: str, allow_destroy: bool, wait: float) -> int:
     import time
 
     from msgspec.structs import replace
@@ -108,13 +114,12 @@ def _apply(session: Session, output: str, allow_destroy: bool) -> int:
     from reconciler.cli.errors import report
     from reconciler.cli.output import print_outcome
     from reconciler.cli.renames import suggest_renames
-    from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
     from reconciler.planning.conditions import undeclared
     from reconciler.planning.records.history import not_pruned
     from reconciler.render.text import clean
 
     started = time.monotonic()
-    outcome = session.run(replace(APPLY_AND_DESTROY if allow_destroy else APPLY, objects=session.only))
+    outcome = session.run(options.policy(allow_destroy, session.only), wait)
     if session.only is not None:
         outcome = replace(outcome, objects=tuple(item for item in outcome.objects if item.ref in session.only))
     print_outcome(outcome, session.applying, time.monotonic() - started, output)

@@ -10,6 +10,8 @@ from reconciler.cli import exits, options
 
 if TYPE_CHECKING:
     from reconciler.cli.session import Session
+    from reconciler.model.diff import Diff
+    from reconciler.model.plan import Withheld
 
 
 @click.command(short_help="Show how the site differs from the manifests.")
@@ -18,22 +20,28 @@ if TYPE_CHECKING:
 @options.output("text", "json", "yaml")
 @options.detail
 @options.selector
+@options.allow_destroy
 @options.named_set
 @options.prune
 @options.require_signature
 @options.trust_records
+@options.expect
 @options.verbose
 def diff(
     paths: tuple[str, ...],
     site: str | None,
     output: str,
     selector: str | None,
+    allow_destroy: bool,
     named_set: str | None,
     prune: bool,
     signers: str | None,
     trust_records: bool,
+    expect: str | None,
 ) -> int:
     """Show how the site differs from the manifests, and what applying them would mean. Writes nothing.
+
+    What `apply` with the same options would leave out is named on standard error: then both exit with 3.
 
     \b
     Examples:
@@ -46,29 +54,25 @@ def diff(
 
     session = open_session(paths, site, selector, early=signers is None)
     by = applying(paths, session.seen, selector=selector, named=named_set, prune=prune, signers=signers, tell=report)
-    return show(session.with_applying(options.pruning(by, trust_records)), output)
+    return exits.of_diff(*show(session.with_applying(options.asking(by, trust_records, expect)), allow_destroy, output))
 
 
-def show(session: Session, output: str) -> int:
-    """Look, and print the diff."""
-    from reconciler.cli.output import emit, print_diff
+def show(session: Session, allow_destroy: bool, output: str) -> tuple[Diff, tuple[Withheld, ...]]:
+    """Look, and print what an apply would do; return the differences, and what it would leave out."""
+    from reconciler.cli.output import print_preview
     from reconciler.cli.renames import suggest_renames
-    from reconciler.model.plan import REPORT_ONLY
     from reconciler.planning.conditions import remarks
     from reconciler.planning.records.history import not_pruned
-    from reconciler.render import data
-    from reconciler.render.diff import header
+    from reconciler.reconcile import preview
     from reconciler.render.text import clean
+    from reconciler.wiring import known_names
 
-    found = session.run(REPORT_ONLY).before
-    chosen = session.selected(found.diff)
-    if output == "text":
-        revision = None if session.applying is None else session.applying.stamp.revision
-        head = header(found.diff, session.site.name, revision)
-        print_diff(chosen, head)
-    else:
-        emit(data.diff_data(chosen, session.applying), output)
+    policy = options.policy(allow_destroy, session.only)
+    seen = session.in_world(lambda world: preview(session.desired, world, policy, session.applying))
+    found, chosen = seen.found, session.selected(seen.found.diff)
+    known_names.keep(session.site, found)
+    left_out = print_preview(chosen, seen.steps, session.site.name, session.applying, session.only, output)
     suggest_renames(chosen, session.desired)
     for remark in (*remarks(found), *not_pruned(found.resolved, found.observed, session.applying)):
         click.echo(f"note: {clean(remark)}", err=True)
-    return exits.of_diff(chosen)
+    return chosen, left_out

@@ -15,11 +15,12 @@ from reconciler.cli import completing, options
 @options.selector
 @click.option("--out", metavar="FILE", shell_complete=completing.files, help="Write the plan to this file.")
 @click.option("--expires", default="24h", show_default=True, metavar="TIME", help="How long the plan may be applied.")
-@click.option("--allow-destroy", is_flag=True, help="Also plan destructive changes; `apply` must allow them, too.")
+@options.allow_destroy
 @options.named_set
 @options.prune
 @options.require_signature
 @options.trust_records
+@options.expect
 @options.reason
 @options.verbose
 def plan(
@@ -34,6 +35,7 @@ def plan(
     prune: bool,
     signers: str | None,
     trust_records: bool,
+    expect: str | None,
     reason: str | None,
 ) -> int:
     """Show what `apply` would do, as `diff` shows it, and with --out save it. Writes nothing to the site.
@@ -48,19 +50,16 @@ def plan(
       vdvs apply --plan change.plan --dry-run
       vdvs apply --plan change.plan --site site.yaml
     """
-    from msgspec.structs import replace
-
     from reconciler.cli.errors import report
     from reconciler.cli.saved_plans import make
     from reconciler.cli.session import open_session
-    from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
     from reconciler.provenance import applying
 
     session = open_session(paths, site, selector, early=signers is None, keep_documents=True)
-    policy = replace(APPLY_AND_DESTROY if allow_destroy else APPLY, objects=session.only)
+    policy = options.policy(allow_destroy, session.only)
     by = applying(
         paths, session.seen, selector=selector, named=named_set, prune=prune, reason=reason, signers=signers,
         tell=report,
     )  # fmt: skip
-    applied = options.pruning(by, trust_records)
+    applied = options.asking(by, trust_records, expect)
     return make(session.with_applying(applied), policy, out, expires, output)

@@ -180,8 +180,6 @@ def _apply(session: Session, policy: Policy, found: Rollback, output: str) -> in
 
 
 def _not_restored(now: Diff, session: Session) -> Iterable[str]:
-    from reconciler.model.diff import Op
-
     for change in session.selected(now).changes:
-        if change.op is Op.UNMANAGED:
+        if change.undeclared:
             yield f"{change.ref} is not in the backup, but it stays: {change.reason}"

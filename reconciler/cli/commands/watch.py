@@ -57,6 +57,8 @@ def _services(command: Command) -> Command:
     default="",
     help="Change nothing in a pass that would change more objects, or a larger share of them.",
 )
+@options.named_set
+@click.option("--prune", is_flag=True, help="Also remove what this set applied last and no longer declares.")
 @options.require_signature
 @_services
 @options.output("text", "json")
@@ -68,6 +70,8 @@ def watch(
     heal: bool,
     auto_apply: str,
     max_changes: str,
+    named_set: str | None,
+    prune: bool,
     signers: str | None,
     output: str,
     **services: Any,
@@ -80,14 +84,16 @@ def watch(
     With --heal it brings back what `vdvs apply` applied last, as long as the manifests are still the same; what was
     added since is taken back even where they are not. A new commit is reported, not applied, and so is what was never
     applied, or is on a host that uses no config DB, where nothing records it; --auto-apply RISK lets it carry out those
-    too. Nothing destructive is done, and no config DB is created. An object whose annotation vdvs.io/reconcile is
-    report or disabled is left alone, and so is for a while one that keeps drifting back.
+    too. Nothing destructive is done, and no config DB is created; but with --prune too it removes what was removed from
+    the manifests, as `vdvs apply --prune --allow-destroy` does. An object whose annotation vdvs.io/reconcile is report
+    or disabled is left alone, and so is for a while one that keeps drifting back.
 
     \b
     Examples:
       vdvs watch -f manifests/
       vdvs watch -f manifests/ --heal --max-changes 5% --interval 5m
       vdvs watch -f manifests/ --site site.yaml --heal --auto-apply safe,restricts
+      vdvs watch -f manifests/ --auto-apply safe,restricts --prune --max-changes 5
       vdvs watch -f manifests/ --listen 9182
       vdvs watch -f manifests/ -o json | jq .event
     """
@@ -105,8 +111,9 @@ def watch(
         paths,
         site,
         signers=signers,
+        named=named_set,
         interval=options.seconds(interval),
-        mode=_mode(heal, auto_apply, max_changes),
+        mode=_mode(heal, auto_apply, max_changes, prune),
         options=WatchOptions(**services, audit_log=click.get_current_context().meta[options.AUDIT]),
         terminal=terminal,
         report=report,
@@ -141,7 +148,7 @@ class _Terminal:
         """See `ports.Listener`."""
 
 
-def _mode(heal: bool, auto_apply: str, max_changes: str) -> Mode:
+def _mode(heal: bool, auto_apply: str, max_changes: str, prune: bool) -> Mode:
     from reconciler.controller.mode import Mode, parse_limit
     from reconciler.model.base import Risk
 
@@ -154,7 +161,9 @@ def _mode(heal: bool, auto_apply: str, max_changes: str) -> Mode:
         most = parse_limit(max_changes) if max_changes else None
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--max-changes") from error
-    return Mode(heal, frozenset(map(Risk, names)), most)
+    if prune and not names:
+        raise click.UsageError("--prune goes with --auto-apply: the risks of what else may be changed")
+    return Mode(heal, frozenset(map(Risk, names)), most, prune)
 
 
 def _printer(output: str) -> Callable[[ReportedEvent], str]:

@@ -7,18 +7,19 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from reconciler.cli.errors import tell
+from reconciler.cli.errors import report, tell
 from reconciler.cli.underway.pace import Pace, about
 from reconciler.render.text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from rich.progress import Progress, TaskID
 
     from reconciler.model.diff import Diff
     from reconciler.model.outcome import Assessment
+    from reconciler.model.ownership import Applier
 
 _AFTER = 0.4  # seconds before anything is shown
 _EVERY = 10.0  # seconds between lines
@@ -41,6 +42,7 @@ class TerminalProgress:
         self._stages: dict[str, Pace] = {}
         self._lock = threading.Lock()
         self._reported = False
+        self._waited = False
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
 
@@ -68,6 +70,21 @@ class TerminalProgress:
 
     def about_to_write(self, found: Assessment) -> None:
         """Ignore it: the result is printed at the end."""
+
+    def meanwhile(self, others: Sequence[Applier], wait: float) -> None:
+        """Say who applies at the same moment, and whether they are waited for."""
+        self.stop()
+        for other in others:
+            of = f" set {other.set}" if other.set else ""
+            who = f"{other.by} applies{of} too, since {other.since:%H:%M:%S} UTC (claimed by the config DB)"
+            if wait:
+                then = f"waiting for it, {wait:g}s at most"
+            elif self._waited:
+                then = "it has not ended, and is waited for no longer"
+            else:
+                then = "what it changes before this apply writes is looked at again; --wait-lock 30s waits for it"
+            report(f"note: {clean(who)}; {then}")
+        self._waited = wait > 0
 
     def planned_again(self, earlier: Diff, now: Diff) -> None:
         """Show the new plan before it is carried out; the first time, the original plan too."""

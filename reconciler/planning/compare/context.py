@@ -186,8 +186,9 @@ def _vmgroups(
     rest = [
         (
             each,
-            each.unproven or hindrance(each.state, seen, unseen, datastores, site.links, names)
-            if each.only_of is not None
+            (each.unproven if each.only_of is not None else "")
+            or hindrance(each.state, seen, unseen, datastores, site.links, names)
+            if each.only_of is not None or each.removed
             else None,
         )
         for each in undeclared(db, states.values(), groups, known, applying, site.resolved)

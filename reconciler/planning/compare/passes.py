@@ -128,8 +128,8 @@ def _vmgroups(context: DBContext, site: SiteContext) -> Iterator[Change]:
         change = undeclared_change(each, why_not, found.members, datastores, site.links, site.names)
         if (now := by_former_name.get(each.state.name)) is not None:
             change = replace(change, notes=(*change.notes, f"{now} may be this one under a new name: see there first"))
-        if change.op is Op.UNMANAGED:
-            change = _with_rights(change, rights.held_by(each.state), counts=each.unknown)
+        if change.undeclared:
+            change = _with_rights(change, rights.held_by(each.state), counts=each.unknown or each.removed)
         else:
             change = replace(change, rights=rights.of(change, each.state, None))
         yield replace(change, effect=drift.of_undeclared(change, each.state, found.members))
@@ -139,9 +139,8 @@ def _with_rights(change: Change, held: tuple[RightsChange, ...], *, counts: bool
     """Tell the rights that no manifest here declares. If they count, they make an undeclared object a difference."""
     if not held:
         return change
-    return replace(
-        change, reason=f"{change.reason}{':' if counts else ';'} {spelled(held)}", rights=held if counts else ()
-    )
+    told = "; until then" if change.op is Op.REMOVED else ":" if counts else ";"
+    return replace(change, reason=f"{change.reason}{told} {spelled(held)}", rights=held if counts else ())
 
 
 def hosts(site: SiteContext) -> Iterator[Change]:
@@ -157,4 +156,4 @@ def hosts(site: SiteContext) -> Iterator[Change]:
         follows = isinstance(seen, ObservedHost) and source is not None and place_of(seen) == source
         effect = Effect.NEITHER if change.op is Op.KEEP else drift.of_host(host, seen, follows=follows)
         yield replace(change, rights=() if follows else of_host(change, host, seen), effect=effect)
-    yield from undeclared_host_changes(site.found, site.names)
+    yield from undeclared_host_changes(site)

@@ -29,14 +29,14 @@ from reconciler.model.kinds.storagepolicy import (
     why_not_policy,
     why_not_policy_name,
 )
-from reconciler.model.ownership import Applying, ForgetObject, Record
+from reconciler.model.ownership import ForgetObject, Record
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Desired, Observed, Resolved, Unresolved
 from reconciler.planning.compare.context import DBContext, SiteContext
 from reconciler.planning.export.expressible import Adoptable, DatastoreSpelling
 from reconciler.planning.export.names import document, kube_names
 from reconciler.planning.lookup import InventoryLookup, NotFoundError
-from reconciler.planning.records.ownership import Place, Places, spell, unproven
+from reconciler.planning.records.ownership import Place, Places, gone_from_set, spell, unproven
 from reconciler.planning.scope import incomplete
 
 if TYPE_CHECKING:
@@ -237,16 +237,19 @@ def _others(datastore: Datastore, seen: ObservedStoragePolicies, site: SiteConte
             why_not = unproven(applying.set, own, applying) or (f"{unseen}, so nothing is removed" if unseen else "")
             yield _pruned(ref, datastore, name, seen, record, why_not)
         else:
-            yield Change(ref, Op.UNMANAGED, _why_there(name, record, applying), notes=leftovers(name, seen))
+            removed = policy_of(name) == name and gone_from_set(record, applying)
+            op = Op.REMOVED if removed else Op.UNMANAGED
+            yield Change(ref, op, _why_there(name, record, removed), notes=leftovers(name, seen))
 
 
-def _why_there(name: str, record: Record | None, applying: Applying | None) -> str:
+def _why_there(name: str, record: Record | None, removed: bool) -> str:
     if policy_of(name) != name:
         return f"left over from an update of {policy_of(name)}, which is gone; look, then remove it"
     if record is None:
         return "created outside the manifests"
-    if applying is not None and applying.set and record.set == applying.set:
-        return f"set {record.set} applied it last ({spell(record)}) and no longer declares it; --prune removes it"
+    if removed:
+        way_out = "`vdvs apply --prune` removes it, once no volume uses it"
+        return f"set {record.set} applied it last ({spell(record)}) and no longer declares it; {way_out}"
     return (
         f"set {record.set} applied it last ({spell(record)})"
         if record.set

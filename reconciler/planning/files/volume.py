@@ -33,8 +33,9 @@ from reconciler.planning.compare.context import DBContext, SiteContext
 from reconciler.planning.export.expressible import Adoptable, DatastoreSpelling
 from reconciler.planning.export.names import document, kube_names
 from reconciler.planning.lookup import InventoryLookup, NotFoundError
-from reconciler.planning.records.ownership import Place, Places
+from reconciler.planning.records.ownership import Place, Places, gone_from_set, spell
 from reconciler.planning.rights.drift import of_risk
+from reconciler.planning.scope import vmgroup_ref
 
 
 def resolve_volumes(desired: Desired, so_far: Resolved, names: InventoryLookup) -> Resolved:
@@ -116,7 +117,7 @@ _ON_VVOL = "only disklib of ESXi knows where the metadata of a volume on VVol ar
 
 
 def volume_changes(site: SiteContext) -> Iterator[Change]:
-    """How every declared volume differs. Undeclared ones are left out. Source: docs/domain.md#volumes"""
+    """How every declared volume differs; of the others, those that were declared. Source: docs/domain.md#volumes"""
     resolved, observed = site.resolved, site.found
     volumes = resolved.files_of(ResolvedVolume)
     uuids, vms = uuids_of_vmgroups(resolved, observed), names_of_vms(resolved.inventory) if volumes else {}
@@ -124,6 +125,34 @@ def volume_changes(site: SiteContext) -> Iterator[Change]:
         db = site.databases[volume.config_db].stored
         change = _change(volume, db, uuids.get(volume.ref), observed, vms)
         yield change if change.op is Op.KEEP else replace(change, effect=of_risk(change))
+    yield from _removed(site)
+
+
+def _removed(site: SiteContext) -> Iterator[Change]:
+    """Report the volumes that are there, and that the set of the manifests here no longer declares."""
+    if site.applying is None or site.applying.prune:
+        return
+    kept = {place.name for place in volume_records(site.resolved, site.found, {}).values()}
+    unsure = {name for each in site.resolved.unresolved if each.ref.kind is Kind.VOLUME for name in each.known_as}
+    by_id = {datastore.id: datastore for datastore in site.resolved.inventory.datastores}
+    for db in site.databases.values():
+        for record in () if db.ledger is None else db.ledger.by_object.values():
+            id_, _, rest = record.object.removeprefix(RECORDS).partition("/")
+            uuid, _, name = rest.partition("/")
+            datastore = by_id.get(id_) if record.object.startswith(RECORDS) else None
+            if datastore is None or record.object in kept or name in unsure or not gone_from_set(record, site.applying):
+                continue
+            seen = site.found.datastores.get(datastore.url)
+            if seen is None or seen.error is not None or name not in {file.name for file in seen.volumes.get(uuid, ())}:
+                continue
+            group = next((row.name for row in db.stored.tenants if row.id == uuid), uuid)
+            home = vmgroup_ref(db.db.ref, group, site.resolved).name
+            ref = ObjectRef(Kind.VOLUME, f"{home}/{name}@{datastore.name}")
+            why = f"set {record.set} applied it last ({spell(record)}) and no longer declares it; {_STAYS}"
+            yield Change(ref, Op.REMOVED, why)
+
+
+_STAYS = "its settings stay as they are; `vdvs apply --prune` forgets them"
 
 
 def forgotten_volumes(context: DBContext, site: SiteContext) -> list[str]:

@@ -13,6 +13,7 @@ from reconciler.model.refs import VOLUMES, Kind, ObjectRef
 from reconciler.model.state import Desired, Observed, Resolved, Unresolved
 from reconciler.planning.compare.context import DBContext, SiteContext
 from reconciler.planning.configdb.resolve import selects
+from reconciler.planning.host.undeclared import records_of_removed
 from reconciler.planning.lookup import InventoryLookup
 from reconciler.planning.records.ownership import Place, Places, object_name
 
@@ -106,7 +107,8 @@ def host_records(resolved: Resolved, _observed: Observed, _fresh: Mapping[Object
 
 
 def forgotten_hosts(context: DBContext, site: SiteContext) -> Iterator[str]:
-    """Return the records of hosts that now use another config DB: only one DB may record what was applied last.
+    """Return the records of hosts that now use another config DB: only one DB may record what was applied last; and,
+    when a set prunes, of those that it no longer declares: nothing else is done about them.
 
     Source: docs/domain.md#who-applied-what
     """
@@ -114,3 +116,6 @@ def forgotten_hosts(context: DBContext, site: SiteContext) -> Iterator[str]:
     for host in site.resolved.hosts:
         if host.config_db != context.db.ref and (name := object_name(Kind.HOST, host.ref.name)) in records:
             yield name
+    if site.applying is not None and site.applying.prune:
+        gone = (record.object for record in records_of_removed(site).values())
+        yield from sorted(name for name in gone if name in records)

@@ -60,7 +60,7 @@ def _added(change: Change) -> Part | None:
 
 
 def _with(change: Change | None, ref: ObjectRef, part: Part) -> Change:
-    if change is None or change.op is Op.UNMANAGED:
+    if change is None or change.undeclared:
         why = f"no manifest declares it any more, and {_ADDED}"
         return Change(ref, Op.BLOCKED, why, part.fields, rights=part.rights, taking_back=part, effect=Effect.GAVE)
     why = f"its manifest is not applied yet, and {_ADDED}"

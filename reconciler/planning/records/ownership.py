@@ -141,6 +141,17 @@ def unproven(of: str, kept: str | None, applying: Applying) -> str:
     )
 
 
+def gone_from_set(record: Record | None, applying: Applying | None) -> bool:
+    """Return whether an object that no manifest declares was applied last by the set of the manifests here, all of
+    which are given: then it was removed from them.
+
+    Source: docs/domain.md#who-applied-what
+    """
+    if record is None or applying is None or applying.backup is not None:
+        return False
+    return applying.whole and record.set == applying.set != ""
+
+
 def spell(record: Record) -> str:
     """Spell who applied an object last, and from which commit: `git 4f2c1ab, by ann@ws`."""
     return ", ".join(([f"git {record.revision}"] if record.commit else []) + [f"by {record.author}"])

@@ -14,7 +14,7 @@ from reconciler.model.kinds.vmgroup import DeleteVMGroup, RemoveNameLink, Resolv
 from reconciler.model.ownership import Applying, Record
 from reconciler.model.refs import DEFAULT_VMGROUP, Kind, ObjectRef
 from reconciler.model.state import DockvolsEntry, EntryKind, ObservedDatastore, Resolved
-from reconciler.planning.records.ownership import Ledger, object_name, spell, unproven
+from reconciler.planning.records.ownership import Ledger, gone_from_set, object_name, spell, unproven
 from reconciler.planning.scope import unresolved_vmgroups, vmgroup_ref
 from reconciler.planning.spelling import DisplayNames
 from reconciler.planning.vmgroup.link_conflicts import LinkConflicts
@@ -29,7 +29,7 @@ class Undeclared(Struct, frozen=True):
 
     `only_of`: it is to be deleted if one of these sets applied it last ("": if none did); None: it is only reported.
     `unknown`: no record says that anybody ever applied it, or only one that this side would have to know of, and does
-    not.
+    not. `removed`: the set of the manifests here applied it last and no longer declares it.
     `unproven`: why the config DB's word for that does not do (empty: it does, or this side knows it, too).
 
     Source: docs/domain.md#who-applied-what
@@ -40,6 +40,7 @@ class Undeclared(Struct, frozen=True):
     why: str
     only_of: tuple[str, ...] | None = None
     unknown: bool = False
+    removed: bool = False
     unproven: str = ""
 
 
@@ -66,6 +67,10 @@ def undeclared(
         found = _to_delete(db, ref, state, record, known, applying) if known is not None else None
         if found is not None:
             yield found
+        elif applying is not None and known is not None and (last := _removed(state, record, known, applying)):
+            why = f"set {last.set} applied it last ({spell(last)}) and no longer declares it"
+            kept = known.kept_set(object_name(Kind.VMGROUP, state.name), state.uuid)
+            yield Undeclared(ref, state, why, removed=True, unproven=unproven(last.set, kept, applying))
         elif db.unmanaged is not Unmanaged.IGNORE:
             unknown = record is None or _only_claimed(record, known, applying)
             yield Undeclared(ref, state, _report(db, known, record, applying), unknown=unknown)
@@ -114,6 +119,17 @@ def _only_claimed(record: Record, known: Ledger | None, applying: Applying | Non
     return known is not None and bool(known.kept) and ours and known.kept.get(record.object) is None
 
 
+def _removed(state: VMGroupState, record: Record | None, known: Ledger, applying: Applying) -> Record | None:
+    """The last apply of a vmgroup that the set here declares no longer; None: it is none of this set, or its manifest
+    may just not be given."""
+    own = known.kept.get(object_name(Kind.VMGROUP, state.name))
+    if own is not None and own.uid != state.uuid:
+        own = None
+    if not gone_from_set((own if own is not None and own.set else record), applying):
+        return None
+    return record if record is not None and record.set == applying.set else own
+
+
 def _report(db: ResolvedConfigDB, known: Ledger | None, record: Record | None, applying: Applying | None) -> str:
     stays = ""
     if db.unmanaged is Unmanaged.DELETE:
@@ -125,9 +141,6 @@ def _report(db: ResolvedConfigDB, known: Ledger | None, record: Record | None, a
         return f"created outside the manifests{stays}"
     if not record.set:
         return f"applied from no set ({spell(record)}), and no longer declared{stays}"
-    if applying is not None and record.set == applying.set:
-        way_out = "`vdvs apply --prune --allow-destroy` removes it"
-        return f"set {record.set} applied it last ({spell(record)}) and no longer declares it; {way_out}"
     return f"set {record.set} applied it last ({spell(record)}){stays}"
 
 
@@ -184,6 +197,8 @@ def undeclared_change(
 ) -> Change:
     """Return the change of an undeclared vmgroup. `why_not`: what keeps it from being deleted."""
     ref, state = found.ref, found.state
+    if found.removed:
+        return Change(ref, Op.REMOVED, f"{found.why}; {_way_out(found, why_not)}")
     if found.only_of is None:
         return Change(ref, Op.UNMANAGED, found.why)
     if why_not is None:
@@ -200,6 +215,13 @@ def undeclared_change(
     actions.append(DeleteVMGroup(ref, Risk.DESTROYS, state.uuid, state.name, found.only_of))
     fields = (*(change.field for change in members), *(change.field for change in links))
     return Change(ref, Op.DELETE, found.why, fields, tuple(actions), worst([a.risk for a in actions]), (), tied)
+
+
+def _way_out(found: Undeclared, why_not: str | None) -> str:
+    if why_not is not None:
+        return f"--prune leaves it: {why_not}"
+    command = "`vdvs apply --prune --allow-destroy`"
+    return f"{found.unproven} with {command}" if found.unproven else f"{command} removes it"
 
 
 def _links(
