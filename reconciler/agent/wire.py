@@ -61,7 +61,7 @@ def fitted(reply, make_room):
     What is too large even then is replaced by the error `TooLarge`. Encoding takes long: nearly always once is enough.
     """
     line = encode(reply)
-    if weight(line) > LARGEST_REPLY:
+    if len(line) * (1 + _PER_VALUE) > LARGEST_REPLY and weight(line) > LARGEST_REPLY:
         make_room(reply)
         line = encode(reply)
     if len(line) > LARGEST_REPLY:

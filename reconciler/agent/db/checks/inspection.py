@@ -70,10 +70,9 @@ def inspect(connection, of="main"):
     tables = [table for table in tables if not table.startswith("sqlite_")]
     for table in tables:
         _check_size(connection, of, table)
-    pages, size = [
-        execute(connection, "PRAGMA %s.%s" % (of, what)).fetchone()[0] for what in ("page_count", "page_size")
-    ]
-    if pages * size > MOST_BYTES:  # else its cells cannot hold as much: no two share a byte of the file
+    pages = execute(connection, "PRAGMA %s.page_count" % of).fetchone()[0]
+    # A smaller file cannot hold as much: no two cells share a byte of it.
+    if pages * execute(connection, "PRAGMA %s.page_size" % of).fetchone()[0] > MOST_BYTES:
         total = sum(_total(connection, of, table) for table in tables)
         if total > MOST_BYTES:
             raise Refused("TooLarge", "it is too large: its rows hold %s, at most %s" % (mb(total), mb(MOST_BYTES)))
