@@ -102,6 +102,23 @@ def _manifests(required: bool) -> Callable[[Command], Command]:
 
 def manifests_or_default(command: Command) -> Command:
     """-f, by default $VDVS_MANIFESTS or ./manifests."""
+    return _with_default(_default_paths)(command)
+
+
+def manifests_if_any(command: Command) -> Command:
+    """The same, where there may be none: the command calls `require_manifests`."""
+    return _with_default(lambda _context, _option, given: given or default_paths())(command)
+
+
+def require_manifests(paths: tuple[str, ...]) -> None:
+    """Raise UsageError if there are none."""
+    if not paths:
+        raise click.UsageError(
+            f"no manifests: give -f PATH, set VDVS_MANIFESTS, or run it where ./{DEFAULT_MANIFESTS} is"
+        )
+
+
+def _with_default(callback: Callable[..., Any]) -> Callable[[Command], Command]:
     return click.option(
         "-f",
         "--filename",
@@ -109,10 +126,10 @@ def manifests_or_default(command: Command) -> Command:
         multiple=True,
         metavar="PATH",
         shell_complete=completing.files,
-        callback=_default_paths,
+        callback=callback,
         help="File or directory with manifests, - for standard input; may be repeated. "
         "Default: $VDVS_MANIFESTS, or ./manifests.",
-    )(command)
+    )
 
 
 def output(*formats: str) -> Callable[[Command], Command]:
@@ -130,6 +147,16 @@ def _set_audit(context: click.Context, _option: click.Parameter, given: str | No
     context.meta[AUDIT] = given
 
 
+def seconds(interval: str) -> float:
+    """Return the seconds of --interval. Raises click.BadParameter."""
+    from reconciler.model.units import parse_duration
+
+    try:
+        return parse_duration(interval)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--interval") from error
+
+
 def default_paths() -> tuple[str, ...]:
     """Return $VDVS_MANIFESTS or ./manifests; empty if there is neither."""
     import os
@@ -144,8 +171,6 @@ def default_paths() -> tuple[str, ...]:
 def _default_paths(context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
     if given or context.resilient_parsing or context.params.get("of") == "audit":  # the audit log is of all sites
         return given
-    if found := default_paths():
-        return found
-    raise click.UsageError(
-        f"no manifests: give -f PATH, set VDVS_MANIFESTS, or run it where ./{DEFAULT_MANIFESTS} is", context
-    )
+    found = default_paths()
+    require_manifests(found)
+    return found
