@@ -144,7 +144,9 @@ async def assess(
     """
     avoid = tuple(avoid)
     turn = world.memory.witnesses.turn(world.books)
-    (places, resolving), foreseen = await gather_both(_looked_up(desired, world), _foreseen(desired, world, avoid))
+    (places, resolving), foreseen = await gather_both(
+        _looked_up(desired, world), _foreseen(desired, world, avoid, turn)
+    )
     observed, others = await gather_both(
         observe(places, world.hosts, world.observer, avoid, foreseen, turn=turn),
         observe_undeclared_hosts(undeclared_hosts(desired, places.inventory), world.hosts),
@@ -164,9 +166,9 @@ async def _looked_up(desired: Desired, world: World) -> tuple[Resolved, asyncio.
     return places, asyncio.create_task(asyncio.to_thread(memory.resolved, (desired, places), rest))
 
 
-async def _foreseen(desired: Desired, world: World, avoid: tuple[str, ...]) -> Prefetched:
+async def _foreseen(desired: Desired, world: World, avoid: tuple[str, ...], turn: int) -> Prefetched:
     """Observe ahead of look-up; nothing where hosts are to be avoided: the readers depend on the look-up then."""
-    return {} if avoid else await prefetch(desired, world.hosts, world.observer, world.memory.observed)
+    return {} if avoid else await prefetch(desired, world.hosts, world.observer, world.memory.observed, turn)
 
 
 async def _verify(

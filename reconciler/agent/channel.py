@@ -19,7 +19,9 @@ _state = {"gone": False, "writes": False}
 def watch(stdout):
     # type: (BinaryIO) -> None
     """Watch, in a thread that takes no time, for the end of whoever reads `stdout`."""
-    _thread.start_new_thread(_wait, (stdout.fileno(),))
+    poll = select.poll()  # here: a short agent may end before the thread runs, and Python 2 forgets modules then
+    poll.register(stdout.fileno(), 0)  # the end of the reader is reported whatever is asked for
+    _thread.start_new_thread(_wait, (poll, stdout.fileno()))
 
 
 def is_abandoned():
@@ -37,10 +39,8 @@ def begin(writes):
     _state["writes"] = writes
 
 
-def _wait(descriptor):
-    # type: (int) -> None
-    poll = select.poll()
-    poll.register(descriptor, 0)  # the end of the reader is reported whatever is asked for
+def _wait(poll, descriptor):
+    # type: (select.poll, int) -> None
     if not any(what & (select.POLLERR | select.POLLHUP) for _, what in poll.poll()):
         return
     _state["gone"] = True

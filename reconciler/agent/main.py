@@ -37,22 +37,22 @@ def main(root, stdin, stdout):
 
     def report(changed):
         # type: (Any) -> None
-        wire.write(stdout, {"event": changed})
+        wire.write(stdout, wire.encode({"event": changed}))
 
     try:
         hello = {"protocol": PROTOCOL, "python": "%d.%d.%d" % sys.version_info[:3]}
-        wire.write(stdout, {"hello": hello})
+        wire.write(stdout, wire.encode({"hello": hello}))
         while True:
             try:
                 if place.watcher is not None:  # one request at a time: no part of the next has been read
                     change_watcher.wait_for_input(stdin, place.watcher, report)
                 request = wire.read(stdin)
             except Refused as refused:
-                wire.write(stdout, {"id": None, "error": _error(refused)})
+                wire.write(stdout, wire.encode({"id": None, "error": _error(refused)}))
                 continue
             if request is None:
                 return
-            wire.write(stdout, answer(place, request))
+            wire.write(stdout, wire.fitted(answer(place, request), verbs.make_room))
             channel.begin(writes=False)
     except EnvironmentError as error:
         if error.errno != errno.EPIPE:

@@ -1,11 +1,11 @@
 """The verbs of the protocol: a request in, a result out."""
 
-from . import local_sh
+from . import local_sh, wire
 from .compat import monotonic, readable, sentence
 from .db import applying, backup, creation, database, relocation, sqlite, transaction
 from .dockvols import access, metadata, policies, tree
 from .host import actions, auth_db, change_watcher, facts, settings
-from .wire import LARGEST_REPLY, Refused, encode, weight
+from .wire import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,11 +32,9 @@ def observe(root, request):
         path = linked.used()
         if path is not None:
             wanted.setdefault(path, request["linked"].get(path))
-    most = database.MOST_BYTES // max(len(wanted), 1)
-    dbs = {path: database.observe(root, path, known, until, most) for path, known in wanted.items()}
+    dbs = {path: database.observe(root, path, known, until) for path, known in wanted.items()}
     wanted_files = request.get("files") or {}
     parts = {url: _parts(root, url, wanted_files.get(url, {})) for url in request.get("datastores") or ()}
-    _make_room(dbs, [part for each in parts.values() for part in each])
     datastores = {url: dict(each[0], files=each[1:]) for url, each in parts.items()}
     host = _host(root, linked, request.get("kept_driver"))
     return {"host": host, "kept_driver": facts.kept_driver(root), "config_dbs": dbs, "datastores": datastores}
@@ -144,18 +142,32 @@ def _parts(root, url, wanted):
     return [tree.listing(root, url)] + found
 
 
-def _make_room(dbs, parts):
-    # type: (Dict[str, Any], List[Dict[str, Any]]) -> None
-    """Empty the largest of these parts of datastores, with an error, while all of them do not fit into a reply."""
-    sizes = [weight(encode(part)) for part in parts]
-    room = LARGEST_REPLY - database.MOST_BYTES
-    if sum(sizes) > room:
-        room = 7 * LARGEST_REPLY // 8 - sum(weight(encode(db)) for db in dbs.values())
-    for size, part in sorted(zip(sizes, parts), key=lambda each: -each[0]):
-        if sum(sizes) > room:
-            sizes.remove(size)
-            part.update([(name, {}) for name, value in part.items() if isinstance(value, dict)])
-            part["error"] = "what it holds is too large for a reply: %d bytes" % size
+def make_room(reply):
+    # type: (Dict[str, Any]) -> None
+    """Leave out of an answer of `observe` what keeps it from fitting into a reply, and say so in its place.
+
+    That is a config DB with more than its part of three quarters, and then the largest parts of datastores.
+    """
+    result = reply.get("result") or {}
+    dbs, datastores = result.get("config_dbs") or {}, result.get("datastores") or {}
+    for path, db in dbs.items():
+        if _weight(db) > 3 * wire.LARGEST_REPLY // 4 // len(dbs):
+            dbs[path] = database.unknown(
+                Refused("TooLarge", "%s is too large: its rows do not fit into a reply" % path)
+            )
+    sizes = [(_weight(dict(each, files=[])), each) for each in datastores.values()]
+    sizes += [(_weight(part), part) for each in datastores.values() for part in each["files"]]
+    sizes.sort(key=lambda each: -each[0])
+    room = 7 * wire.LARGEST_REPLY // 8 - sum(_weight(db) for db in dbs.values())
+    while sizes and sum(size for size, _ in sizes) > room:
+        size, part = sizes.pop(0)
+        part.update([(name, {}) for name, value in part.items() if isinstance(value, dict)])
+        part["error"] = "what it holds is too large for a reply: %d bytes" % size
+
+
+def _weight(value):
+    # type: (Dict[str, Any]) -> int
+    return wire.weight(wire.encode(value))
 
 
 def _apply_file(root, action):

@@ -7,7 +7,7 @@ from .compat import sentence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, BinaryIO, Dict, Optional  # novm
+    from typing import Any, BinaryIO, Callable, Dict, Optional  # novm
 
 # An escape of JSON. The group: half of a pair of surrogates, which is no Unicode; a reader may refuse the whole line.
 _ESCAPE = re.compile(r"\\ud[89ab]..\\ud[c-f]..|(\\ud[89a-f]..)|\\.")
@@ -47,15 +47,27 @@ def read(stream):
         raise Refused("BadRequest", "the request is not a line of JSON: %s" % error)
 
 
-def write(stream, value):
-    # type: (BinaryIO, Dict[str, Any]) -> None
-    """Send one reply; one that would be too large is replaced by the error `TooLarge`."""
-    line = encode(value)
-    if len(line) > LARGEST_REPLY:
-        message = "the reply would be %d bytes long, more than %d" % (len(line), LARGEST_REPLY)
-        line = encode({"id": value.get("id"), "error": {"reason": "TooLarge", "message": message}})
+def write(stream, line):
+    # type: (BinaryIO, bytes) -> None
+    """Send one line."""
     stream.write(line)
     stream.flush()
+
+
+def fitted(reply, make_room):
+    # type: (Dict[str, Any], Callable[[Dict[str, Any]], None]) -> bytes
+    """Return a reply as a line that its reader takes: `make_room` makes one smaller that is too large.
+
+    What is too large even then is replaced by the error `TooLarge`. Encoding takes long: nearly always once is enough.
+    """
+    line = encode(reply)
+    if len(line) * (1 + _PER_VALUE) > LARGEST_REPLY and weight(line) > LARGEST_REPLY:
+        make_room(reply)
+        line = encode(reply)
+    if len(line) > LARGEST_REPLY:
+        message = "the reply would be %d bytes long, more than %d" % (len(line), LARGEST_REPLY)
+        line = encode({"id": reply["id"], "error": {"reason": "TooLarge", "message": message}})
+    return line
 
 
 def encode(value):

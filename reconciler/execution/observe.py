@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from reconciler.execution import links
 from reconciler.execution.gather import gather_told
 from reconciler.execution.prefetch import Prefetched, is_answered
+from reconciler.execution.turns import in_turn
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.files import WantedFiles
 from reconciler.model.inventory import Datastore
@@ -46,8 +47,8 @@ async def observe(
 
     A host that fails becomes UnreachableHost, and its readings move to the next host. Hosts in `avoid` read a config
     DB only if no other can: a commit is best verified through a host that did not make it. `foreseen` answers are not
-    requested again. `files`: which files to read (None: those that are declared). `turn`: how far the order of hosts is
-    rotated, so that runs do not always believe the same one. `stage`: see `Observer.progress`.
+    requested again. `files`: which files to read (None: those that are declared). `turn`: see `turns`. `stage`: see
+    `Observer.progress`.
     """
     files = wanted_files(resolved) if files is None else files
     answered = dict(foreseen or {})
@@ -90,18 +91,13 @@ def _readings(resolved: Resolved, avoid: frozenset[str], turn: int) -> list[_Rea
             continue
         able = [name for name in db.hosts if name in names and _mounts(names[name], db.datastore)]
         others = [name for name in names if name not in db.hosts and _mounts(names[name], db.datastore)]
-        ranked = sorted(_rotated(able, turn), key=lambda name: name in avoid) + others
+        ranked = sorted(in_turn(able, turn), key=lambda name: name in avoid) + others
         readings.append(_Reading(db.location, tuple(ranked)))
     for datastore in resolved.inventory.datastores:
         mounting = [name for name in names if _mounts(names[name], datastore)]
         if mounting:
-            readings.append(_Reading(datastore.url, tuple(_rotated(mounting, turn))))
+            readings.append(_Reading(datastore.url, tuple(in_turn(mounting, turn))))
     return readings
-
-
-def _rotated(names: list[str], turn: int) -> list[str]:
-    start = turn % len(names) if names else 0
-    return names[start:] + names[:start]
 
 
 def _earlier(

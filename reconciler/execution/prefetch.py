@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reconciler.execution.gather import gather_told
+from reconciler.execution.turns import in_turn
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.files import FileNames
 from reconciler.model.kinds.host import DesiredHost, UnreachableHost
@@ -21,13 +22,15 @@ from reconciler.ports import OBSERVING, Hosts, Observer, Question, Report
 Prefetched = Mapping[str, Report | UnreachableHost]
 
 
-async def prefetch(desired: Desired, hosts: Hosts, observer: Observer, last: Observed | None = None) -> Prefetched:
-    """Observe every host; through the first host of each declared config DB, also the DB that it uses now; and the
-    datastores of the `last` pass, through the hosts that read them then."""
+async def prefetch(
+    desired: Desired, hosts: Hosts, observer: Observer, last: Observed | None = None, turn: int = 0
+) -> Prefetched:
+    """Observe every host; through that one of each declared config DB whose turn it is, also the DB that it uses now;
+    and the datastores of the `last` pass, through the hosts that read them then."""
     readers = set()
     for db in desired.config_dbs:
         users = [host.ref.name for host in desired.hosts if selects(db, host, None)]
-        readers |= {min(users)} if users else set()
+        readers |= set(in_turn(sorted(users), turn)[:1])
 
     async def ask(host: DesiredHost) -> Report | UnreachableHost:
         name = host.ref.name

@@ -28,7 +28,8 @@ BOOTSTRAP = (
     "exec(i.read(int(i.readline())))"
 )
 
-# `modules` maps a name to (whether it is a package, its code or source). The last two methods are for Python 2.
+# `modules` maps a name to (whether it is a package, its code or source); that without a name is `first` of `ship`. The
+# last two methods are for Python 2.
 _PROGRAM = """
 sys.path[:] = [folder for folder in sys.path if folder]
 import marshal, os, zlib
@@ -51,6 +52,7 @@ class Bundle(object):
         self.exec_module(module)
         return module
 sys.meta_path.insert(0, Bundle())
+exec(modules.pop("")[1], {{}})
 from vdvs_agent.main import main
 main(sys.argv[1] if len(sys.argv) > 1 else "/", i, o)
 os._exit(0)  # all output is written: skip the clean-up of the interpreter
@@ -82,13 +84,13 @@ def bundle_for(python: str, first: str = "") -> bytes:
 
 @cache
 def _bundle(first: str, *, compiled: bool) -> bytes:
-    modules = {
+    modules: dict[str, tuple[bool, object]] = {
         name: (loader.is_package(ours), (loader.get_code if compiled else loader.get_source)(ours))
         for name, ours, loader in _modules()
     }
+    modules[""] = (False, compile(first, "<first>", "exec") if compiled else first)
     packed = zlib.compress(marshal.dumps(modules, marshal.version if compiled else _READ_EVERYWHERE), 1)
-    before = f"exec({first!r}, {{}})\n" if first else ""
-    program = f"{before}{_PROGRAM.format(length=len(packed))}".encode("ascii")
+    program = _PROGRAM.format(length=len(packed)).encode("ascii")
     return b"%d\n" % len(program) + program + packed
 
 

@@ -15,11 +15,13 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, TypeVar
 
 from reconciler import loader
+from reconciler.execution.turns import is_of_first
 from reconciler.model.kinds.host import DesiredHost
 from reconciler.model.kinds.site import Site
 from reconciler.ports import Hosts, Observer, Question
 from reconciler.wiring import world
 from reconciler.wiring.books import SiteBooks
+from reconciler.wiring.state import looks_file, read_number
 
 if TYPE_CHECKING:
     from reconciler.reconcile import World
@@ -69,7 +71,8 @@ class Connections:
         return self.run(lambda: asyncio.to_thread(read))
 
     def _connect(self, site: Site, host: DesiredHost) -> None:
-        reads = self._hosts is None  # a guess: the first host of a config DB reads it for the others, see `prefetch`
+        # A guess: the first host of a config DB reads it for the others, if it has the turn, see `prefetch`.
+        reads = self._hosts is None and is_of_first(read_number(looks_file(site)))
         if self._hosts is None and world.exists(site):
             self._hosts = world.open_hosts(site)
         if self._hosts is not None:

@@ -85,7 +85,7 @@ def test_a_violation_that_was_there_before_does_not_stop_other_changes(ready: Ag
 def test_a_violation_for_which_no_group_is_to_blame_stops_the_whole_change(
     ready: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reconciler.agent.db.checks.inspection.inspect", lambda *_: 0)
+    monkeypatch.setattr("reconciler.agent.db.checks.inspection.inspect", lambda *_: None)
     ready.sql(
         f"CREATE TRIGGER evil AFTER INSERT ON vms BEGIN UPDATE tenants SET description = NULL WHERE id = '{G1}'; END"
     )

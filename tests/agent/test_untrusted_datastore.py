@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.agent import folders, verbs
+from reconciler.agent import folders, wire
 from reconciler.agent.db import database
 from reconciler.agent.dockvols import policies, tree
 from reconciler.agent.wire import encode
@@ -107,22 +107,23 @@ def test_metadata_nested_to_any_depth(ready: Agent, depth: int) -> None:
 
 
 @in_process
-@pytest.mark.parametrize("what", ["the folder", "the metadata"])
+@pytest.mark.parametrize("what", ["the folder", "the metadata", "the config DB"])
 def test_what_does_not_fit_into_a_reply_is_left_out(ready: Agent, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     """The rest of the reply still comes."""
-    monkeypatch.setattr(verbs, "LARGEST_REPLY", 20000)
-    monkeypatch.setattr(database, "MOST_BYTES", 15000)
+    monkeypatch.setattr(wire, "LARGEST_REPLY", 20000)
     if what == "the folder":
         for number in range(90):
             (ready.dockvols / f"{number:0200}").touch()
+    elif what == "the config DB":
+        ready.sql("UPDATE tenants SET description = hex(zeroblob(8000))")
     else:
         for number in range(50):
             volume(ready.dockvols, str(number), json.dumps({"volOpts": {"access": "x" * 200}}))
     db, datastore = look(ready)
-    assert db["state"] == "present"
-    errors = [datastore["error"], datastore["files"][1]["error"]]
-    assert ["too large for a reply" in str(error) for error in errors] == [what == "the folder", what != "the folder"]
-    assert len(encode(datastore)) < 20000
+    assert (db["state"], db["reason"]) == (("unknown", "TooLarge") if what == "the config DB" else ("present", ""))
+    errors = {"the folder": datastore["error"], "the metadata": datastore["files"][1]["error"]}
+    assert {part for part, error in errors.items() if error is not None} == {what} & errors.keys()
+    assert all("too large for a reply" in error for error in errors.values() if error is not None)
 
 
 def rename(connection: sqlite3.Connection, name: bytes) -> None:

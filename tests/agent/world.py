@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
+from reconciler.agent import verbs, wire
 from reconciler.agent.host import facts
 from reconciler.agent.main import answer
 from reconciler.agent.paths import Root
@@ -106,7 +107,7 @@ class Agent:
         request = json.dumps({"id": 1, "do": do, **fields})
         if ANOTHER_PYTHON is not None:
             return json.loads(self._elsewhere(request))
-        return json.loads(json.dumps(answer(self._place, json.loads(request))))
+        return json.loads(wire.fitted(answer(self._place, json.loads(request)), verbs.make_room))
 
     @cached_property
     def _place(self) -> Root:

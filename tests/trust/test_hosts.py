@@ -21,6 +21,7 @@ from reconciler.controller.skip_unreachable import LONG_PATIENCE, PATIENCE
 from reconciler.dashboard.board import page_json
 from reconciler.execution.links import undeclared
 from reconciler.execution.observe import _readings
+from reconciler.execution.turns import in_turn
 from reconciler.execution.witness import DISPUTED, EVERY, Witnesses
 from reconciler.hosts import conversation
 from reconciler.hosts.client import AgentClient
@@ -325,6 +326,8 @@ def test_runs_take_turns_in_whom_they_ask() -> None:
     routes = [_readings(SITE.resolved, frozenset(), turn) for turn in range(3)]
     first = [next(one.hosts[0] for one in route if one.what == PLACE) for route in routes]
     assert (first[0] != first[1], first[0]) == (True, first[2])
+    assert {in_turn("abc", turn)[0] for turn in range(1, 5, 2)} == {"b", "c"}
+    assert {in_turn("abc", turn)[0] for turn in range(0, 6, 2)} == {"a"}
 
 
 def test_where_no_other_host_mounts_it_every_run_says_so() -> None:

@@ -7,7 +7,7 @@ import posixpath
 from .. import files, scratch
 from ..compat import monotonic, native, readable
 from ..paths import AUTH_DB
-from ..wire import LARGEST_REPLY, Refused, encode, weight
+from ..wire import Refused
 from . import backup, objects, rows, sqlite
 from .checks import dead_rows, inspection, rules
 from .journal import journal_header, read_start, refuse_companions, refuse_hot_journal
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 ABSENT = "absent"  # the fingerprint of a file that does not exist
 EMPTY = "empty"  # the fingerprint of an empty file
-MOST_BYTES = 3 * LARGEST_REPLY // 4  # of JSON, which the config DBs of a reply share
-_SMALL = 1024 * 1024  # a file whose answer certainly fits
 _MAGIC = b"SQLite format 3\0"
 _INTERRUPTED = 60  # seconds after which an unfinished file counts as abandoned
 _CACHE_SECONDS = 600  # seconds after which a file is read again even if it seems untouched
@@ -159,12 +157,12 @@ class DBFile(object):
         return [left for name in names for left in files.leftovers(self.folder, name, _INTERRUPTED)]
 
 
-def observe(root, path, known, until, most=MOST_BYTES):
-    # type: (Root, str, Optional[str], float, int) -> Dict[str, Any]
+def observe(root, path, known, until):
+    # type: (Root, str, Optional[str], float) -> Dict[str, Any]
     """Return the protocol's `observe` entry for the config DB at the host path `path`.
 
     `known`: a fingerprint whose rows need not be sent again. `until`: how long to retry while the DB is locked (a
-    moment of `compat.monotonic`). `most`: bytes of JSON (`wire.weight`); a larger answer makes it unknown (`TooLarge`).
+    moment of `compat.monotonic`).
     """
     try:
         db = DBFile(root, path)
@@ -173,8 +171,6 @@ def observe(root, path, known, until, most=MOST_BYTES):
             answer = _absent_or_empty(db, EMPTY if size == 0 else ABSENT)
         else:
             answer = _cached(db, known) or _read_unless_retired(db, known, until)
-            if size > _SMALL and "tenants" in answer and weight(encode(answer)) > most:
-                raise Refused("TooLarge", "%s is too large: its rows do not fit into a reply" % db.path)
         answer["moving_to"] = db.destination()
         answer["backups"] = [readable(name) for name in backup.in_order(db)]
         answer["leftovers"] = [readable(name) for name in db.leftovers()]
@@ -183,7 +179,13 @@ def observe(root, path, known, until, most=MOST_BYTES):
         refused = sqlite.as_refused(error)
         if not isinstance(refused, Refused):  # a bug of ours must not cost the host, which others' DBs are on too
             refused = Refused("AgentError", "%s: %s" % (type(error).__name__, error))
-        return {"state": "unknown", "reason": refused.reason, "message": refused.sentence, "fingerprint": ""}
+        return unknown(refused)
+
+
+def unknown(refused):
+    # type: (Refused) -> Dict[str, Any]
+    """Return the entry of a config DB that was not read."""
+    return {"state": "unknown", "reason": refused.reason, "message": refused.sentence, "fingerprint": ""}
 
 
 def _read_unless_retired(db, known, until):
@@ -389,5 +391,8 @@ def _rows_for_protocol(tables):
     return {
         "tenants": rows.rows_as_text(tables["tenants"]),
         "vms": rows.rows_as_text(tables["vms"]),
-        "privileges": [list(key) + [rows.cell(cell) for cell in row[2:]] for key, row in zip(keys, privileges)],
+        "privileges": [
+            list(key) + [cell if type(cell) is int else rows.cell(cell) for cell in row[2:]]
+            for key, row in zip(keys, privileges)
+        ],
     }

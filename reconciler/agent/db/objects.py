@@ -94,7 +94,7 @@ def _is_column(name, values):
 
 def _are_texts(values):
     # type: (List[Any]) -> bool
-    if not all(isinstance(value, _TEXT) and len(value) <= LONGEST for value in values):
+    if not {type(value) for value in values} <= {_TEXT} or any(size > LONGEST for size in set(map(len, values))):
         return False
     return rows.are_text(values) or all(rows.as_text(value) == value for value in values)
 

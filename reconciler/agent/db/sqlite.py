@@ -34,6 +34,8 @@ _PRAGMAS = (
     "trusted_schema = OFF",
     "cell_size_check = ON",
     "mmap_size = 0",
+    # Each check goes through the whole file: it is read from the datastore once, unless it is larger than this (KiB).
+    "cache_size = -8192",
 )
 # The Python 2 of ESXi has no sqlite3; the driver ships one.
 DRIVER_SQLITE = "/usr/lib/vmware/vmdkops/Python/2"

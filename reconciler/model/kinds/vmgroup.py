@@ -163,10 +163,12 @@ class ResolvedVMGroup(Strict, frozen=True):
     def unclear(self) -> tuple[str, ...]:
         """Why parts of it could not be looked up."""
         found = (*self.unclear_default, *self.unclear_access, *self.unclear_members)
-        return tuple(sorted({each.reason for each in found}))
+        return tuple(sorted({each.reason for each in found})) if found else ()
 
     def unknown_among(self, uuids: Container[str], *, there: bool) -> tuple[str, ...]:
         """State for each unknown UUID that is (`there`), or is not, among these that no VM has it."""
+        if not self.unknown:
+            return ()
         found = sorted(uuid for uuid in self.unknown if (uuid in uuids) is there)
         return tuple(f"no VM with the BIOS UUID {uuid} in the inventory" for uuid in found)
 

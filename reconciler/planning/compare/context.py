@@ -138,6 +138,7 @@ def _db_context(
     old_driver = None if pending else why_not_upgrade(db, stored, observed)
     joinable = usable(presence, seen) and old_driver is None and not elsewhere
     writable = seen.state is DBState.PRESENT or presence.op is Op.CREATE
+    known = ledger(db, seen, observed.kept)
     not_comparable = _why_not_comparable(db, seen, presence, moves, elsewhere)
     applying = None if pending else site.applying
     if applying is not None and applying.prune:
@@ -151,9 +152,9 @@ def _db_context(
         moves,
         old_driver,
         joinable if moves is None or not pending else moves.move is not None,
-        ledger(db, seen, observed.kept) if writable and not pending else None,
+        known if writable and not pending else None,
         tuple(groups),
-        not_comparable or _vmgroups(db, site, seen, groups, applying, fresh, unseen),
+        not_comparable or _vmgroups(db, site, seen, groups, applying, fresh, unseen, known),
     )
 
 
@@ -178,11 +179,11 @@ def _vmgroups(
     applying: Applying | None,
     fresh: Mapping[ObjectRef, str],
     unseen: str | None,
+    known: Ledger | None,
 ) -> VMGroupContext:
     datastores, names = site.expected.datastores, site.names
     states = observed_states(seen)
     found = pairs(groups, states, fresh, orphaned(seen))
-    known = ledger(db, seen, site.found.kept)
     rest = [
         (
             each,

@@ -113,7 +113,7 @@ def recorded(change: Change, place: Place, digest: str | None, known: Ledger | N
     of = applying.set or known.kept_set(name, uid) or (last.set if last is not None else "")
     if last is not None and (last.object, last.uid, last.set, last.digest) == (name, uid, of, digest):
         own = known.kept.get(name)
-        if own is None or own.claimed or not differs(last, own):
+        if own is None or own.claimed or not last.claimed:
             return change
     action = RecordObject(change.ref, Risk.SAFE, name, uid, of, digest)
     taken_over = last is not None and last.set and last.set != of

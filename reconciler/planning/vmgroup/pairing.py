@@ -53,8 +53,8 @@ def pairs(
 
 def uuid_of(group: ResolvedVMGroup, by_name: Mapping[str, str]) -> str | None:
     """Return the UUID of the vmgroup of a manifest; None: it is to be created, and not pinned."""
-    names = (group.name, *group.previous_names)
-    return group.uuid or next((by_name[name] for name in names if name in by_name), None)
+    found = group.uuid or by_name.get(group.name)
+    return found or next((by_name[name] for name in group.previous_names if name in by_name), None)
 
 
 def _given_away(group: ResolvedVMGroup, uuid: str) -> Pair:
@@ -97,10 +97,12 @@ def _state_after(group: ResolvedVMGroup, before: VMGroupState | None, uuid: str)
     now = before or VMGroupState(uuid, group.name, "", None, {}, {})
     members = now.members
     if group.members is not None:
-        unknown = group.unknown - members.keys()
-        wanted = {member.uuid: member.name for member in group.members if member.uuid not in unknown}
+        wanted = {member.uuid: member.name for member in group.members}
+        for unknown in group.unknown:
+            if unknown not in members:
+                wanted.pop(unknown, None)
         kept = members if not group.removes_members else _perhaps_meant(members, group.unclear_members)
-        members = {**kept, **wanted}
+        members = {**kept, **wanted} if kept else wanted
     access = now.access
     if group.access is not None:
         kept_rows = _perhaps_meant(access, group.unclear_access)

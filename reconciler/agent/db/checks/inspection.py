@@ -57,8 +57,8 @@ for _sql in (
 
 
 def inspect(connection, of="main"):
-    # type: (sqlite3.Connection, str) -> int
-    """Check the DB `of` a connection inside its transaction, and return the bytes in all of its cells.
+    # type: (sqlite3.Connection, str) -> None
+    """Check the DB `of` a connection inside its transaction.
 
     Raises Refused `Tampered`, `TooLarge`, `Damaged`, `Incomplete` or `NoBooks` where a table is missing, or
     `WrongVersion` for a file that is no config DB.
@@ -67,10 +67,15 @@ def inspect(connection, of="main"):
     tables = _check_schema(connection, of)
     _check_integrity(connection, of)
     _check_tables(tables)
-    sizes = [_check_size(connection, of, table) for table in tables if not table.startswith("sqlite_")]
-    if sum(sizes) > MOST_BYTES:
-        raise Refused("TooLarge", "it is too large: its rows hold %s, at most %s" % (mb(sum(sizes)), mb(MOST_BYTES)))
-    return sum(sizes)
+    tables = [table for table in tables if not table.startswith("sqlite_")]
+    for table in tables:
+        _check_size(connection, of, table)
+    pages = execute(connection, "PRAGMA %s.page_count" % of).fetchone()[0]
+    # A smaller file cannot hold as much: no two cells share a byte of it.
+    if pages * execute(connection, "PRAGMA %s.page_size" % of).fetchone()[0] > MOST_BYTES:
+        total = sum(_total(connection, of, table) for table in tables)
+        if total > MOST_BYTES:
+            raise Refused("TooLarge", "it is too large: its rows hold %s, at most %s" % (mb(total), mb(MOST_BYTES)))
 
 
 def _check_integrity(connection, of):
@@ -138,25 +143,40 @@ def _strange(kind, name, table, sql):
 
 
 def _check_size(connection, of, table):
-    # type: (sqlite3.Connection, str, str) -> int
-    """Return the bytes in the cells of a table. Raises Refused `TooLarge`.
+    # type: (sqlite3.Connection, str, str) -> None
+    """Check the rows of a table, and their cells. Raises Refused `TooLarge`."""
+    rows_of = "FROM %s.%s NOT INDEXED" % (of, table)
+    number = execute(connection, "SELECT count(*) %s" % rows_of).fetchone()[0]
+    if number > MOST_ROWS:
+        raise Refused("TooLarge", "it is too large: table %s has %d rows, at most %d" % (table, number, MOST_ROWS))
+    columns = _columns(connection, of, table)
+    large = " OR ".join("%s > %d" % (_size(column), LARGEST_CELL) for column in columns)
+    found = execute(connection, "SELECT rowid %s WHERE %s LIMIT 1" % (rows_of, large)).fetchone()
+    if found is not None:
+        wanted = ", ".join(["substr(CAST(%s AS BLOB), 1, 100)" % columns[0]] + [_size(column) for column in columns])
+        row = execute(connection, "SELECT %s %s WHERE rowid = ?" % (wanted, rows_of), found[0]).fetchone()
+        largest = max(size or 0 for size in row[1:])
+        key, column = bytes(row[0] or b"").decode("utf-8", "replace"), columns[row.index(largest, 1) - 1]
+        words = (table, found[0], key, column, mb(largest), mb(LARGEST_CELL))
+        raise Refused("TooLarge", "it is too large: table %s, row %d (%s): %s holds %s, at most %s" % words)
 
-    length() of text stops at a NUL, that of a blob does not.
-    """
-    columns = [column[0] for column in execute(connection, "SELECT * FROM %s.%s LIMIT 0" % (of, table)).description]
-    sizes = ["length(CAST(%s AS BLOB))" % column for column in columns]
-    wanted = ["count(*)"] + ["max(%s)" % size for size in sizes] + ["total(%s)" % size for size in sizes]
-    found = execute(connection, "SELECT %s FROM %s.%s NOT INDEXED" % (", ".join(wanted), of, table)).fetchone()
-    if found[0] > MOST_ROWS:
-        raise Refused("TooLarge", "it is too large: table %s has %d rows, at most %d" % (table, found[0], MOST_ROWS))
-    for column, size, largest in zip(columns, sizes, found[1:]):
-        if largest is not None and largest > LARGEST_CELL:
-            query = "SELECT rowid, substr(CAST(%s AS BLOB), 1, 100) FROM %s.%s WHERE %s > %d LIMIT 1"
-            row = execute(connection, query % (columns[0], of, table, size, LARGEST_CELL)).fetchone()
-            key = bytes(row[1] or b"").decode("utf-8", "replace")
-            words = (table, row[0], key, column, mb(largest), mb(LARGEST_CELL))
-            raise Refused("TooLarge", "it is too large: table %s, row %d (%s): %s holds %s, at most %s" % words)
-    return int(sum(found[1 + len(columns) :]))
+
+def _total(connection, of, table):
+    # type: (sqlite3.Connection, str, str) -> int
+    """Return the bytes in all cells of a table."""
+    sizes = " + ".join("ifnull(%s, 0)" % _size(column) for column in _columns(connection, of, table))
+    return int(execute(connection, "SELECT total(%s) FROM %s.%s NOT INDEXED" % (sizes, of, table)).fetchone()[0])
+
+
+def _columns(connection, of, table):
+    # type: (sqlite3.Connection, str, str) -> List[str]
+    return [column[0] for column in execute(connection, "SELECT * FROM %s.%s LIMIT 0" % (of, table)).description]
+
+
+def _size(column):
+    # type: (str) -> str
+    """Return the SQL for the bytes in a cell: length() of text stops at a NUL, that of a blob does not."""
+    return "length(CAST(%s AS BLOB))" % column
 
 
 def mb(size):
