@@ -282,13 +282,16 @@ def check_file(db):
     # type: (DBFile) -> None
     """Check the file, and what lies beside it, while this process does not have the DB open through SQLite.
 
-    Raises Refused `Corrupt` for a file that is no SQLite database, and for one with a write-ahead log, which could not
-    be read without writing; `TooLarge`; `Tampered` for text that is not UTF-8, and see `refuse_companions`.
+    Raises Refused `Corrupt` for a file that is no SQLite database; `WriteAheadLog` for one in that journal mode, which
+    could not be read without writing; `TooLarge`; `Tampered` for text that is not UTF-8, and see `refuse_companions`.
     Source: docs/domain.md#an-untrusted-file
     """
     try:
         header = bytearray(read_start(db.real, 100))
         size = os.lstat(db.real).st_size
+        if header[18:20] in (bytearray((1, 2)), bytearray((2, 1)), bytearray((2, 2))):  # what lies beside it is its own
+            what = "%s is in the journal mode WAL: it has a write-ahead log, which does not work between hosts"
+            raise Refused("WriteAheadLog", what % db.path)
         refuse_companions(db.real)
     except EnvironmentError as error:
         if error.errno == errno.ENOENT:
@@ -297,7 +300,7 @@ def check_file(db):
     if not header.startswith(_MAGIC) or len(header) < 100:
         raise Refused("Corrupt", "%s is not an SQLite database" % db.path)
     if header[18:20] != bytearray((1, 1)):
-        raise Refused("Corrupt", "%s has a write-ahead log, which does not work between hosts" % db.path)
+        raise Refused("Corrupt", "%s is in a format that SQLite 3 does not write" % db.path)
     if size > inspection.LARGEST_FILE:
         words = (db.path, inspection.mb(size), inspection.mb(inspection.LARGEST_FILE))
         raise Refused("TooLarge", "%s is too large: it has %s, at most %s" % words)

@@ -126,9 +126,9 @@ class CopiedFrom(Strict, frozen=True, array_like=True):
 class ObservedConfigDB(Strict, frozen=True):
     """The config DB at one path, read through `read_from`.
 
-    `reason` is one word (`Locked`, `HotJournal`, `Corrupt`, `Tampered`, `TooLarge`, `Incomplete`, `WrongVersion`,
-    `NotMounted` ...), `message` a sentence. `fingerprint` digests tenants, vms, privileges and versions; it is opaque
-    and compared by the agent.
+    `reason` is one word (`Locked`, `HotJournal`, `WriteAheadLog`, `Corrupt`, `Tampered`, `TooLarge`, `Incomplete`,
+    `WrongVersion`, `NotMounted` ...), `message` a sentence. `fingerprint` digests tenants, vms, privileges and
+    versions; it is opaque and compared by the agent.
     `violations`: broken rules of vDVS, as sentences. `dead_rows` are not among the other rows. `writer`: the host that
     wrote last, as recorded. `backups`: names of our backup files beside it, oldest first; `leftovers`: names of files
     left there by interrupted writes of ours. `booked`: the rows that `volume_use` sums up (None: not read). `records`:

@@ -42,6 +42,8 @@ _WAYS_OUT = {
     "Locked": "; try again when that is done",
     "Corrupt": "; bring it back from a copy of yours",
     "Incomplete": "; bring it back from a copy of yours",
+    "WriteAheadLog": "; nothing in it is lost: on the host that set it, while no request is served, SQLite's "
+    "`PRAGMA journal_mode = DELETE` sets it back",
     "NotMounted": "; mount it, or correct spec.datastore",
 }
 
