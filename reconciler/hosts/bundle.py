@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import marshal
+import re
 import sys
 import zlib
 from functools import cache
@@ -55,6 +56,7 @@ main(sys.argv[1] if len(sys.argv) > 1 else "/", i, o)
 os._exit(0)  # all output is written: skip the clean-up of the interpreter
 """
 _LONGEST_VERSION = 1000  # bytes
+_VERSION = re.compile(rb"\d+\.\d+\.\d+")
 _READ_EVERYWHERE = 2  # the newest version of marshal that Python 2.7 can read
 
 
@@ -63,6 +65,11 @@ async def ship(host: str, channel: Channel, first: str = "") -> None:
     in a namespace of its own. Raises HostUnreachableError."""
     lines = Lines(host, channel)
     python = await lines.next(lambda: _LONGEST_VERSION)
+    if not _VERSION.match(python):
+        raise ProtocolViolationError(
+            f"{host}: a login prints a line of its own before the agent answers: {python[:80]!r}; let nothing there "
+            "(profile, ForceCommand) print to where no terminal is"
+        )
     if lines.waiting:
         raise ProtocolViolationError(f"{host}: more than the version of its Python came: {python[:80]!r} ...")
     await channel.send(bundle_for(python.decode(errors="replace").strip(), first))

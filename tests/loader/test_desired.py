@@ -242,8 +242,10 @@ class TestSiteFile:
     def test_it_must_hold_one(self) -> None:
         Path("site.yaml").write_text("")
         assert errors_of("m", site="site.yaml") == ["site.yaml:1:1: no Site in this file"]
-        assert errors_of("m", site="none.yaml") == ["none.yaml:1:1: cannot read: there is no such file or folder"]
+        assert errors_of("m", site="none.yaml") == [
+            'none.yaml:1:1: cannot read: there is no such file or folder (did you mean "site.yaml"?)'
+        ]
 
     def test_it_does_not_stand_in_for_manifests(self) -> None:
         Path("empty").mkdir()
-        assert errors_of("empty", site="site.yaml") == ["empty:1:1: no manifests in empty"]
+        assert errors_of("empty", site="site.yaml") == ["empty:1:1: no manifests in empty (files *.yaml and *.yml)"]
