@@ -77,31 +77,17 @@ def audit_log(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
-def manifests(command: Command) -> Command:
-    """-f, required."""
-    return _manifests(required=True)(command)
+def manifests_or_default(command: Command) -> Command:
+    """-f, by default $VDVS_MANIFESTS or ./manifests."""
+    return _manifests(_default_paths)(command)
 
 
 def manifests_or_plan(command: Command) -> Command:
-    """-f, where --plan may stand in its place."""
-    return _manifests(required=False)(command)
+    """-f, where --plan may stand in its place, and `or_default` is for the command to ask."""
+    return _manifests(None)(command)
 
 
-def _manifests(required: bool) -> Callable[[Command], Command]:
-    return click.option(
-        "-f",
-        "--filename",
-        "paths",
-        multiple=True,
-        required=required,
-        metavar="PATH",
-        shell_complete=completing.files,
-        help="File or directory with manifests, - for standard input; may be repeated.",
-    )
-
-
-def manifests_or_default(command: Command) -> Command:
-    """-f, by default $VDVS_MANIFESTS or ./manifests."""
+def _manifests(callback: Callable[..., tuple[str, ...]] | None) -> Callable[[Command], Command]:
     return click.option(
         "-f",
         "--filename",
@@ -109,10 +95,10 @@ def manifests_or_default(command: Command) -> Command:
         multiple=True,
         metavar="PATH",
         shell_complete=completing.files,
-        callback=_default_paths,
+        callback=callback,
         help="File or directory with manifests, - for standard input; may be repeated. "
         "Default: $VDVS_MANIFESTS, or ./manifests.",
-    )(command)
+    )
 
 
 def output(*formats: str) -> Callable[[Command], Command]:
@@ -137,15 +123,18 @@ def default_paths() -> tuple[str, ...]:
     if named := os.environ.get("VDVS_MANIFESTS"):
         return (named,)
     if os.path.islink(DEFAULT_MANIFESTS):  # nobody named it, so it is as little trusted as the folder that it is in
-        raise click.UsageError(f"./{DEFAULT_MANIFESTS} is a link; give what it leads to with -f")
+        raise click.UsageError(f"./{DEFAULT_MANIFESTS} is a link; give what it leads to with -f, or in VDVS_MANIFESTS")
     return (DEFAULT_MANIFESTS,) if os.path.isdir(DEFAULT_MANIFESTS) else ()
 
 
 def _default_paths(context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
     if given or context.resilient_parsing or context.params.get("of") == "audit":  # the audit log is of all sites
         return given
-    if found := default_paths():
+    return or_default(given)
+
+
+def or_default(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the paths, or the default ones. Raises click.UsageError if there are none."""
+    if found := paths or default_paths():
         return found
-    raise click.UsageError(
-        f"no manifests: give -f PATH, set VDVS_MANIFESTS, or run it where ./{DEFAULT_MANIFESTS} is", context
-    )
+    raise click.UsageError(f"no manifests: give -f PATH, set VDVS_MANIFESTS, or run it where ./{DEFAULT_MANIFESTS} is")

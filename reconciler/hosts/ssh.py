@@ -156,7 +156,7 @@ class SSHHosts:
             if (refused := self._refused.why_not(where, login, ssh)) is not None:
                 raise HostUnreachableError(refused)
             gatekeeper = Gatekeeper(self._trusted(told), told)
-            async with login_keys(told, ssh.identity_file) as keys:
+            async with login_keys(told, ssh) as keys:
                 options = self._options(login, told, gatekeeper.trusted, keys)
                 connection, _ = await asyncssh.create_connection(
                     lambda: gatekeeper, told.host, told.port, config=None, **options

@@ -22,7 +22,6 @@ def one_line(stderr: str) -> str:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (("diff",), "Missing option '-f'"),
         (("diff", "--nope"), "No such option"),
         (("dif", "-f", "manifests"), "diff"),
         (("get", "hots"), 'no kind "hots" (did you mean "hosts"?)'),

@@ -11,7 +11,7 @@ from reconciler.loader import load
 from reconciler.model.errors import UsageError
 from reconciler.model.kinds.configdb import HostSelector, Unmanaged
 from reconciler.model.kinds.host import DesiredDriver, HostSpec, Presence
-from reconciler.model.kinds.site import Lab
+from reconciler.model.kinds.site import SSH, Lab
 from reconciler.model.kinds.vmgroup import DesiredAccess, VMRef, VMSelector
 from reconciler.model.refs import DatastoreRef, Kind, ObjectRef, Source
 from tests.loader.helpers import CONFIG_DB, SITE, errors_of, host, load_text, vmgroup
@@ -238,6 +238,16 @@ class TestSiteFile:
     def test_it_holds_nothing_else(self) -> None:
         Path("site.yaml").write_text(SITE + "---\n" + host("esxi-1"))
         assert errors_of("m", site="site.yaml") == ["site.yaml:5:1: a --site file holds one document, the Site"]
+
+    def test_where_it_names_the_key_is_known(self) -> None:
+        Path("real.yaml").write_text(
+            "apiVersion: vdvs.io/v1\nkind: Site\nmetadata: {name: real}\n"
+            "spec:\n  inventory: {file: x.json}\n  ssh:\n    identityFile: id\n"
+        )
+        loaded = load(["m"], site="real.yaml").desired.site
+        assert loaded is not None
+        assert isinstance(loaded.way, SSH)
+        assert str(loaded.way.identity_source) == "real.yaml:7:19"
 
     def test_it_must_hold_one(self) -> None:
         Path("site.yaml").write_text("")

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from reconciler.hosts.ssh_config import SSHConfig, SSHConfigError
 from reconciler.model.kinds.site import SSH
+from reconciler.model.refs import Source
 from reconciler.ports import HostAgent, Question
 from tests.peers.sshd import KEYGEN, PORT, Fleet, Server, make_key
 from tests.peers.test_ssh import refusal, settings, with_agent
@@ -285,8 +286,9 @@ class TestIdentityFile:
     def test_one_that_nobody_can_use_is_named(self, fleet: Fleet, host: Server, locked: Path, tmp_path: Path) -> None:
         said = refusal(replace(settings(fleet), identity_file=str(locked)), host)
         assert f"spec.ssh.identityFile: {locked} has a passphrase" in said
-        said = refusal(replace(settings(fleet), identity_file=str(tmp_path / "none")), host)
-        assert f"spec.ssh.identityFile: {tmp_path / 'none'}: No such file" in said
+        missing = replace(settings(fleet), identity_file=str(tmp_path / "none"), identity_source=Source("s.yaml", 7, 19))
+        said = refusal(missing, host)
+        assert f"s.yaml:7:19: spec.ssh.identityFile: {tmp_path / 'none'}: No such file" in said
         (tmp_path / "secret").write_text("hunter2 of the operator\n")
         said = refusal(replace(settings(fleet), identity_file=str(tmp_path / "secret")), host)
         assert "is not a private key" in said

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     "paths",
     multiple=True,
     metavar="PATH",
-    help="Manifests with the hosts and how to reach them; may be repeated.",
+    help="Manifests with the hosts and how to reach them; may be repeated. "
+    "Default without --site: $VDVS_MANIFESTS, or ./manifests.",
 )
 @options.site
 @options.output("yaml", "json")
@@ -44,7 +45,7 @@ def export(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, outp
     from reconciler.export import export_site
     from reconciler.render.manifests import adopted_data, left_out_line, manifests_text
 
-    session = open_session(paths, site)
+    session = open_session(paths or (() if site is not None else options.or_default(())), site)
     adopted = _chosen(session.in_world(lambda world: export_site(session.desired, world)), what)
     for left in adopted.left_out:
         report(left_out_line(left))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Restore a config DB from one of its backups.")
-@options.manifests
+@options.manifests_or_default
 @options.site
 @options.output("text", "json", "yaml")
 @click.option("--list", "only_list", is_flag=True, help="List the backups, and do nothing else.")
