@@ -247,7 +247,7 @@ class TestSiteFile:
         loaded = load(["m"], site="real.yaml").desired.site
         assert loaded is not None
         assert isinstance(loaded.way, SSH)
-        assert str(loaded.way.identity_source) == "real.yaml:7:19"
+        assert str(loaded.way.identity_source) == "real.yaml:7:5"
 
     def test_it_must_hold_one(self) -> None:
         Path("site.yaml").write_text("")
