@@ -48,13 +48,6 @@ def _kind(word: str) -> Kind:
     raise click.UsageError(f'no kind "{word}"{hint}; kinds: {", ".join([*plurals, ALL])}')
 
 
-def require(names: Sequence[str], there: Sequence[str], kind: Kind) -> None:
-    """Raise click.UsageError for a name that does not exist."""
-    for name in names:
-        if name not in there:
-            raise _unknown(name, there, kind)
-
-
 def resolve(
     names: Sequence[str], there: Sequence[str], kind: Kind, where: str = _THERE, unread: str | None = None
 ) -> tuple[str, ...]:

@@ -176,9 +176,9 @@ class SSHHosts:
         if self._ssh.ignore_host_keys:
             return None
         files = told.known_hosts if self._ssh.known_hosts_file is None else (self._ssh.known_hosts_file,)
-        if told.alias is not None:
-            return self._known_hosts.of(files, told.alias, asyncssh.DEFAULT_PORT)
-        return self._known_hosts.of(files, told.host, told.port)
+        place = (told.host, told.port) if told.alias is None else (told.alias, asyncssh.DEFAULT_PORT)
+        trusted = self._known_hosts.of(files, *place)
+        return trusted if told.revoked is None else self._known_hosts.without(trusted, told.revoked)
 
     def _options(
         self, login: Login, told: Told, trusted: Trusted | None, keys: list[asyncssh.SSHKeyPair]

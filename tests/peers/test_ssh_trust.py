@@ -78,7 +78,7 @@ class TestWhatSshTakes:
             "Host *\n UserKnownHostsFile ${HOME}/.ssh/known_%u ~/.ssh/known_hosts\n",
             "Host *\n ServerAliveInterval 1m\n ConnectTimeout 1m30s\n RekeyLimit 1G 1h\n",
             "Host *\n # caf\xe9\n",
-            "Host *\n IdentityFile ~/.ssh/%h-%r\n CertificateFile ~/.ssh/none-%n\n",
+            "Host *\n IdentityFile ~/.ssh/%h-%r-%C%j\n CertificateFile ~/.ssh/none-%n\n",
             "Match exec true\n TCPKeepAlive no\nMatch final\n Compression no\n",
             "Include not-there*\nIgnoreUnknown UseKeychain\nUseKeychain yes\n",
             "Host *\n AddKeysToAgent yes\n ControlMaster auto\n ControlPath ~/.ssh/%C\n",
@@ -212,6 +212,22 @@ class TestAHostWhoseKeyIsAnotherThanTheKnownOne:
         said = refusal(users, host)
         assert "revoked" in said
         assert str(known) in said
+
+
+    def test_one_that_the_config_lists_as_revoked_is_not_accepted(
+        self, users: SSH, host: Server, known: Path, dot_ssh: Path
+    ) -> None:
+        revoked = dot_ssh / "revoked"
+        (dot_ssh / "config").write_text("Host *\n RevokedHostKeys ~/.ssh/revoked\n")
+        assert f"RevokedHostKeys {revoked}: No such file" in refusal(users, host)
+        revoked.write_text("# none yet\n=======\n")
+        with_agent(users, host, look)
+        revoked.write_text("# these\n" + (host.folder / "host_key.pub").read_text())
+        said = refusal(users, host)
+        assert "revoked" in said
+        assert str(revoked) in said
+        subprocess.run([KEYGEN, "-q", "-k", "-f", str(revoked), str(host.folder / "host_key.pub")], check=True)
+        assert "is a key revocation list" in refusal(users, host)
 
 
 class TestNothingIsGivenToAHost:

@@ -57,17 +57,20 @@ def export(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, outp
 
 
 def _chosen(adopted: Export, what: tuple[str, ...]) -> Export:
+    """Return what is asked for, and what could not be read: it may be in that."""
     from reconciler.cli import kinds
     from reconciler.model.export import Export
+    from reconciler.render.manifests import left_out_line
 
     if not what:
         return adopted
     wanted, names = kinds.parse(what)
     manifests = tuple(manifest for manifest in adopted.manifests if manifest.ref.kind in wanted)
-    left_out = tuple(left for left in adopted.left_out if left.ref.kind in wanted)
+    left_out = tuple(left for left in adopted.left_out if left.ref.kind in wanted or left.unread)
     if names:
-        there = [manifest.ref.name for manifest in manifests] + [left.ref.name for left in left_out]
-        kinds.require(names, there, wanted[0])
+        there = [each.ref.name for each in (*manifests, *left_out) if each.ref.kind in wanted]
+        unread = next((left_out_line(left) for left in left_out if left.unread), None)
+        names = kinds.resolve(names, there, wanted[0], unread=unread)
         manifests = tuple(manifest for manifest in manifests if manifest.ref.name in names)
-        left_out = tuple(left for left in left_out if left.ref.name in names)
+        left_out = tuple(left for left in left_out if left.ref.kind in wanted and left.ref.name in names)
     return Export(manifests, left_out)

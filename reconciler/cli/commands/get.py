@@ -54,14 +54,13 @@ def get(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output:
         names = kinds.resolve(names, [row.name for row in listed[kind]], kind, unread=why)
         listed[kind] = tuple(row for row in listed[kind] if row.name in names)
     _print(listed, output)
-    if any(row.change.op is Op.UNKNOWN for rows in listed.values() for row in rows):
-        return exits.FAILED
     # (Hosts that a vCenter which is down would add are no objects of ours yet.)
     asked = [kind for kind in listed if not names and kind is not Kind.HOST]
     gaps = [why for kind in asked if (why := unread(kind, found.resolved, found.observed))]
     for why in dict.fromkeys(gaps):
         report(f"not all objects are listed: {why}")
-    return exits.FAILED if gaps else exits.OK
+    unknown = any(row.change.op is Op.UNKNOWN for rows in listed.values() for row in rows)
+    return exits.FAILED if gaps or unknown else exits.OK
 
 
 def _print(listed: dict[Kind, tuple[AnyRow, ...]], output: str) -> None:
