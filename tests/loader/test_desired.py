@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.loader import load
-from reconciler.model.errors import UsageError
+from reconciler.model.errors import InvalidManifestsError, UsageError
 from reconciler.model.kinds.configdb import HostSelector, Unmanaged
 from reconciler.model.kinds.host import DesiredDriver, HostSpec, Presence
 from reconciler.model.kinds.site import SSH, Lab
@@ -259,3 +259,21 @@ class TestSiteFile:
     def test_it_does_not_stand_in_for_manifests(self) -> None:
         Path("empty").mkdir()
         assert errors_of("empty", site="site.yaml") == ["empty:1:1: no manifests in empty (files *.yaml and *.yml)"]
+
+
+def test_an_annotation_of_ours_that_is_misspelt_is_no_note_for_others(tmp_path: Path) -> None:
+    """Else an object that a watch shall leave alone would be changed."""
+    text = host("esx").replace("metadata: {name: esx", "metadata: {annotations: {vdvs.io/reconsile: disabled}, name: esx")
+    assert "reconsile" in text
+    with pytest.raises(InvalidManifestsError, match=r"of vdvs.io/ only vdvs.io/reconcile is known"):
+        load_text(tmp_path, text)
+    load_text(tmp_path, text.replace("vdvs.io/reconsile", "example.com/reconsile"))
+
+
+def test_labels_that_no_host_has_leave_no_host_open_in_silence(tmp_path: Path) -> None:
+    labelled = host("esx").replace("{name: esx}", "{name: esx, labels: {rack: r1}}")
+    selecting = CONFIG_DB.replace("spec: {", "spec: {hosts: {matchLabels: {rak: r1}}, ")
+    assert "matchLabels" in selecting
+    with pytest.raises(InvalidManifestsError, match=r'no Host has the label rak=r1 \(did you mean "rack=r1"\?\)'):
+        load_text(tmp_path, labelled, selecting)
+    load_text(tmp_path, labelled, selecting.replace("rak:", "rack:"))
