@@ -36,26 +36,52 @@ install: .venv/.installed  ## Install the locked dependencies, and vdvs itself (
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-PEERS := openssh-server openssh-client busybox openssl chromium prometheus
+PEERS := openssh-server openssh-client busybox openssl chromium prometheus kubernetes-client
 VCSIM := tests/peers/vcsim-more
-peers: .peers/vcsim  ## Install what tests talk to (sshd, busybox, vcsim, chromium, promtool); without it those tests are skipped
+CACHED := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vdvs-peers
+KUBE := $(foreach one,etcd kube-apiserver,$(CACHED)/$(one)-$(shell \
+    sed -n 's,.*\(k8s.io/kubernetes\|/etcd/server/v3\) \(v[^ ]*\).*,\2,p' tests/kubernetes/$(one)/go.mod))
+peers: .peers/vcsim $(KUBE)  ## Install what tests talk to (sshd, busybox, vcsim, chromium, promtool, a Kubernetes API); without it those tests are skipped
 	@if PATH="$$PATH:/usr/sbin" && command -v sshd >/dev/null && command -v busybox >/dev/null && \
 	    command -v ssh-keygen >/dev/null && command -v openssl >/dev/null && \
-	    command -v chromium >/dev/null && command -v promtool >/dev/null; then exit 0; fi; \
+	    command -v chromium >/dev/null && command -v promtool >/dev/null && command -v kubectl >/dev/null; then exit 0; fi; \
 	if [ "$$(id -u)" -ne 0 ]; then root=sudo; fi; \
 	$$root apt-get update -qq && \
 	$$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PEERS)
 
-# A Go before 1.21 cannot fetch the newer one that vcsim needs by itself, but it can fetch it as a module.
-GO_TOOLCHAIN := golang.org/toolchain@v0.0.1-go1.23.4
-.peers/vcsim: $(wildcard $(VCSIM)/*)
-	@set -e; go=go; \
-	case "$$(go env GOVERSION)" in go1.?|go1.?.*|go1.1?|go1.1?.*|go1.20|go1.20.*) \
+# Minutes to build, so they are kept outside the checkout, by their versions.
+$(CACHED)/kube-apiserver-%: KUBE_VERSION = -X k8s.io/component-base/version.gitVersion=$* \
+    -X k8s.io/client-go/pkg/version.gitVersion=$* \
+    -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=$(word 2,$(subst ., ,$*))
+$(KUBE_PEERS): $(CACHED)/%:
+	@set -e; name=$(patsubst %-$(lastword $(subst -, ,$*)),%,$*); folder=tests/kubernetes/$$name; \
+	if ! go env GOVERSION 2>/dev/null | grep -Eq '^go1\.(2[6-9]|[3-9][0-9])'; then \
+	    echo "$$name needs Go 1.26 or newer to build; its tests are skipped" >&2; exit 0; fi; \
+	mkdir -p "$(CACHED)"; echo "building $*, which takes minutes, and once only"; cd "$$folder"; \
+	GOFLAGS=-buildvcs=false CGO_ENABLED=0 go build -trimpath -ldflags "-s -w $(KUBE_VERSION)" \
+	    -o "$@.new" "$$(sed -n 's/^tool //p' go.mod)"; \
+	mv "$@.new" "$@"
+
+# A Go that is too old cannot fetch a newer one by itself, but it can fetch it as a module. Sets $$go.
+GO_TOOLCHAIN := golang.org/toolchain@v0.0.1-go1.26.8
+NEW_GO = go=go; \
+	case "$$(go env GOVERSION)" in go1.2[6-9]*|go1.[3-9][0-9]*) ;; *) \
 	    found=$$(cd / && go mod download -json "$(GO_TOOLCHAIN).$$(go env GOOS)-$$(go env GOARCH)"); \
 	    folder=$$(printf '%s\n' "$$found" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p'); \
 	    chmod -R u+x "$$folder/bin" "$$folder/pkg/tool"; export GOROOT="$$folder"; go="$$folder/bin/go";; \
-	esac; \
-	cd $(VCSIM) && "$$go" build -o "$(CURDIR)/$@" .
+	esac
+.peers/vcsim: $(wildcard $(VCSIM)/*)
+	@set -e; $(NEW_GO); cd $(VCSIM) && "$$go" build -o "$(CURDIR)/$@" .
+
+# Minutes to build, so they are kept outside the checkout, by their versions.
+VERSION_FLAGS = -X k8s.io/component-base/version.gitVersion=$(1) -X k8s.io/client-go/pkg/version.gitVersion=$(1) \
+    -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=$(word 2,$(subst ., ,$(1)))
+$(KUBE): $(CACHED)/%:
+	@set -e; $(NEW_GO); mkdir -p "$(CACHED)"; echo "building $*: minutes, but once only"; \
+	cd tests/kubernetes/$(basename $(basename $(basename $(subst -v,.,$*)))); \
+	CGO_ENABLED=0 "$$go" build -buildvcs=false -trimpath -o "$@.new" \
+	    -ldflags "-s -w $(call VERSION_FLAGS,v$(lastword $(subst -v, ,$*)))" "$$(sed -n 's/^tool //p' go.mod)"; \
+	mv "$@.new" "$@"
 
 ##@ Check
 .PHONY: test test-coverage test-agent test-agent-ci test-slow fuzz lint format
@@ -155,7 +181,10 @@ image-digest:  ## Ask the registry for the digest of the tag that the Dockerfile
 	docker buildx imagetools inspect --format "$$tag@{{.Manifest.Digest}}" "docker.io/library/$$tag"
 
 ##@ Keep
-.PHONY: docs
+.PHONY: docs crds
+crds: install  ## Write deploy/kubernetes/crds/ anew, from the schemas
+	$(RUN) python deploy/kubernetes/generate.py
+
 docs: install  ## Write docs/cli.md and docs/reference/ anew, from the commands and the schemas
 	$(RUN) python docs/generate.py
 

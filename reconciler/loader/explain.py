@@ -84,6 +84,8 @@ def _text_message(error: Any) -> str:
         return "must not be empty"
     if keyword == "maxLength":
         return f"{quoted(instance)} has {len(instance)} characters; at most {value} are allowed"
+    if keyword == "maxItems":
+        return f"{len(instance)} are listed here; at most {value} are allowed"
     if keyword == "pattern":
         return f"{quoted(instance)} is not allowed here: {error.schema.get('patternErrorMessage', value)}"
     if keyword in ("minimum", "maximum"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_SIZE_UNITS = {"MB": 1, "GB": 1024, "TB": 1024**2, "PB": 1024**3}
+SIZE_UNITS = {"MB": 1, "GB": 1024, "TB": 1024**2, "PB": 1024**3}
 
 
 _SIZE = re.compile(r"([0-9]+)(MB|GB|TB|PB)")
@@ -26,7 +26,7 @@ def parse_size(text: str) -> int:
     match = _SIZE.fullmatch(text)
     if match is None:
         raise ValueError(_what_is_wrong(text))
-    megabytes = int(match[1]) * _SIZE_UNITS[match[2]]
+    megabytes = int(match[1]) * SIZE_UNITS[match[2]]
     if megabytes == 0:
         raise ValueError(f'"{text}" would mean unlimited to vDVS; leave the field out for no limit')
     if megabytes > LARGEST_MB:
@@ -39,8 +39,8 @@ def format_size(megabytes: int) -> str:
     """Format a limit as the shortest exact size: 200 -> `200MB`, 5120 -> `5GB`, 0 -> `unlimited`."""
     if megabytes == 0:
         return "unlimited"
-    unit = max((u for u, factor in _SIZE_UNITS.items() if megabytes % factor == 0), key=_SIZE_UNITS.__getitem__)
-    return f"{megabytes // _SIZE_UNITS[unit]}{unit}"
+    unit = max((u for u, factor in SIZE_UNITS.items() if megabytes % factor == 0), key=SIZE_UNITS.__getitem__)
+    return f"{megabytes // SIZE_UNITS[unit]}{unit}"
 
 
 def _what_is_wrong(text: str) -> str:

@@ -137,7 +137,7 @@ def write_number(file: Path | None, number: int) -> None:
     """Write a number into a file of ours, if that can be done."""
     if file is not None:
         with suppress(OSError, UsageError):
-            private.write(file, b"%d\n" % number)
+            private.write(prepared(file), b"%d\n" % number)
 
 
 def audit_file() -> Path:

@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.loader.schemas import schema
 from reconciler.model.kinds.vmgroup import LONGEST_VMGROUP_NAME
-from reconciler.planning.export.expressible import LONGEST, PATTERNS
+from reconciler.planning.export.expressible import LONGEST, MOST, PATTERNS
 
 
 def spec(name: str) -> dict[str, Any]:
@@ -35,3 +35,7 @@ VMGROUP, HOST = spec("vmgroup"), spec("host")
 def test_the_patterns_are_those_of_the_schemas(what: str, field: dict[str, Any]) -> None:
     assert PATTERNS[what] == field["pattern"]
     assert field.get("maxLength") == (LONGEST_VMGROUP_NAME if what == "vmgroup" else LONGEST.get(what))
+
+
+def test_lists_are_as_long_as_in_the_schemas() -> None:
+    assert {name: VMGROUP[name]["maxItems"] for name in MOST} == MOST

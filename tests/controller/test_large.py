@@ -324,9 +324,9 @@ def test_too_many_changes_at_once_are_none(site: Large, watches: list[Daemon]) -
     groups = len(site.group_names())
     assert execute("UPDATE privileges SET usage_quota = 99999") == groups
     told = [daemon.next() for _ in range(2 * groups)]
-    blocked = [event for event in told if event["event"] == "blocked"]
-    assert len(blocked) == groups
-    assert all("12 objects would be changed at once, and --max-changes allows 8" in e["message"] for e in blocked)
+    widened = [event for event in told if event["event"] == "access stays widened"]
+    assert len(widened) == groups
+    assert all("12 objects would be changed at once, and --max-changes allows 8" in e["message"] for e in widened)
     assert execute("UPDATE privileges SET usage_quota = 5120 WHERE usage_quota = 99999") == groups
     until_settled(groups)
     assert daemon.end() == 0

@@ -142,7 +142,7 @@ def test_what_another_host_has_open_is_unknown_and_not_written(tmp_path: Path) -
     site.write(SEED + WEB)
     side = volume(site)
     before = side.read_bytes()
-    with site.program_on("esxiz20").open(side, "r+"):
+    with site.program_on("esxiz30").open(side, "r+"):
         assert statuses(site.reconcile())[NAME] == "failed"
         assert site.change(NAME).op is Op.UNKNOWN
     assert side.read_bytes() == before

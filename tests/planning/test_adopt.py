@@ -11,15 +11,19 @@ from hypothesis import strategies as st
 from reconciler.loader import load
 from reconciler.model.diff import Diff, Op
 from reconciler.model.export import Export
+from reconciler.model.inventory import Inventory
 from reconciler.model.kinds.configdb import DBState
 from reconciler.model.kinds.host import ObservedHost
 from reconciler.model.refs import Kind
 from reconciler.model.state import Desired
 from reconciler.planning.differ import diff
+from reconciler.planning.export.expressible import MOST
 from reconciler.planning.export.names import kube_names
 from reconciler.planning.export.site import export
 from reconciler.planning.export.survey import everything
+from reconciler.planning.export.vmgroup import Vocabulary, draft
 from reconciler.planning.resolve import resolve
+from reconciler.planning.vmgroup.state import VMGroupState
 from reconciler.render.manifests import manifests_text
 from tests.planning.adoptable import GROUP_NAMES, HOSTS, STORE_NAMES, UNSAYABLE_NAMES, Site, sites
 from tests.planning.shown import shown_diff
@@ -102,3 +106,11 @@ def test_a_legal_name_stands_for_itself() -> None:
     names = kube_names(["team", "TEAM", "a.b", "My Group"])
     assert (names["team"], names["a.b"], names["My Group"]) == ("team", "a.b", "my-group")
     assert names["TEAM"].startswith("team-")
+
+
+def test_more_vms_than_a_manifest_lists_are_left_out_and_told() -> None:
+    members = {f"564d171f-2de0-95b7-f9b8-{number:012x}": "vm" for number in range(MOST["vms"] + 1)}
+    state = VMGroupState("0f2d53d7-091e-4b04-a6b0-1d2a43c454eb", "big", "", "/vmfs/volumes/a", {}, members)
+    made = draft(state, Vocabulary(Inventory((), (), ())))
+    assert "vms" not in made.spec
+    assert "vms: there are 5,001, and a manifest lists at most 5,000" in made.left_out

@@ -330,13 +330,13 @@ LinkAction = SetNameLink | RemoveNameLink
 LONGEST_VMGROUP_NAME: Final = 64
 
 
-_UUID_SHAPED: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+UUID_SHAPED: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
-_DB_FILE_NAME: Final = DB_FILE.rpartition("/")[2]
+DB_FILE_NAME: Final = DB_FILE.rpartition("/")[2]
 
 
-_MISREAD: Final = {
+MISREAD_NAMES: Final = {
     "policies": "dockvols/policies is where vDVS keeps storage policies",
     "_ORPHAN": "vDVS shows volumes of no known vmgroup under it",
     VM_DS: "it means a datastore to vDVS",
@@ -346,10 +346,10 @@ _MISREAD: Final = {
 
 def why_not_vmgroup_name(name: str) -> str | None:
     """Return why a vmgroup cannot have this name, or None. Source: docs/domain.md#layout-of-dockvols"""
-    if _UUID_SHAPED.fullmatch(name):
+    if UUID_SHAPED.fullmatch(name):
         return "vDVS would take it for the folder of the vmgroup with this UUID"
-    if name.startswith(_DB_FILE_NAME):
+    if name.startswith(DB_FILE_NAME):
         return "it is the name of the file of the config DB"
     if len(name) > LONGEST_VMGROUP_NAME:
         return f"it has {len(name)} characters; at most {LONGEST_VMGROUP_NAME} are allowed"
-    return _MISREAD.get(name)
+    return MISREAD_NAMES.get(name)

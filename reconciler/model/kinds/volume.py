@@ -18,10 +18,10 @@ from reconciler.model.refs import DatastoreRef, Kind, ObjectRef
 LONGEST_VOLUME_NAME: Final = 100
 
 
-_SNAPSHOT: Final = re.compile(r"-[0-9]{6}$")
+SNAPSHOT_NAME: Final = re.compile(r"-[0-9]{6}$")
 
 
-_PARTS_OF_ANOTHER: Final = ("-flat", "-delta", "-ctk", "-digest")
+PART_SUFFIXES: Final = ("-flat", "-delta", "-ctk", "-digest")
 
 
 class VolumeAccess(StrEnum):
@@ -91,9 +91,9 @@ def why_not_volume_name(name: str) -> str | None:
         return "a name has no '/', no '\\' and no control characters"
     if len(name) > LONGEST_VOLUME_NAME:
         return f"it has {len(name)} characters; at most {LONGEST_VOLUME_NAME} are allowed"
-    if _SNAPSHOT.search(name):
+    if SNAPSHOT_NAME.search(name):
         return "vDVS takes what ends in '-' and six digits for a snapshot of another volume"
-    if part := next((end for end in _PARTS_OF_ANOTHER if name.endswith(end)), None):
+    if part := next((end for end in PART_SUFFIXES if name.endswith(end)), None):
         return f"vDVS takes what ends in '{part}' for a part of another volume"
     return None
 

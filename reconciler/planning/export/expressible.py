@@ -25,7 +25,11 @@ PATTERNS: Final = {
 }
 
 
-LONGEST: Final = {"host": 253, "version": 128, "description": 256}
+LONGEST: Final = {"host": 253, "version": 128, "description": 256, "uuid": 36, "datastore": 253}
+
+
+MOST: Final = {"access": 256, "vms": 5000}
+"""How many entries a list of a manifest may have."""
 
 
 _COMPILED: Final = {what: re.compile(pattern.removesuffix("$")) for what, pattern in PATTERNS.items()}

@@ -13,7 +13,7 @@ from reconciler.model.kinds import vmgroup
 from reconciler.model.kinds.vmgroup import Access
 from reconciler.model.refs import ALL_DS_URL, DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID
 from reconciler.model.units import format_size
-from reconciler.planning.export.expressible import DatastoreSpelling, expressible, pinnable
+from reconciler.planning.export.expressible import MOST, DatastoreSpelling, expressible, pinnable
 from reconciler.planning.spelling import access_value
 from reconciler.planning.vmgroup.state import VMGroupState
 
@@ -95,6 +95,7 @@ def _access(state: VMGroupState, made: Draft, words: Vocabulary) -> None:
 
 
 def _problems_of_access(state: VMGroupState, words: Vocabulary) -> Iterator[str]:
+    yield from _too_many("access", len(state.access))
     if not state.default_url:
         yield "there is no default datastore"
     elif state.default_url not in state.access:
@@ -109,13 +110,19 @@ def _problems_of_access(state: VMGroupState, words: Vocabulary) -> Iterator[str]
             yield f"the row for {words.datastores.of(url)} allows {sizes}"
 
 
+def _too_many(what: str, number: int) -> Iterator[str]:
+    if number > MOST[what]:
+        yield f"there are {number:,}, and a manifest lists at most {MOST[what]:,}"
+
+
 def _entry(datastore: str, row: Access | None) -> Value:
     entry = access_value(row)
     return {"datastore": datastore, **entry} if isinstance(entry, dict) else entry
 
 
 def _vms(state: VMGroupState, made: Draft, words: Vocabulary) -> None:
-    problems = [problem for uuid in state.members if (problem := _problem_of_vm(uuid, words)) is not None]
+    problems = list(_too_many("vms", len(state.members)))
+    problems += [problem for uuid in state.members if (problem := _problem_of_vm(uuid, words)) is not None]
     if problems:
         made.left_out.extend(f"vms: {problem}" for problem in problems)
         return

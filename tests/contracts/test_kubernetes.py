@@ -1,0 +1,55 @@
+"""The definitions for Kubernetes are those that the schemas say, and the deployment names what there is."""
+
+from __future__ import annotations
+
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from reconciler.loader.schemas import schema
+from reconciler.model.refs import KINDS
+
+ROOT = Path(__file__).parents[2]
+KUBERNETES = ROOT / "deploy" / "kubernetes"
+
+
+def test_the_definitions_are_current() -> None:
+    check = subprocess.run(
+        [sys.executable, KUBERNETES / "generate.py", "--check"],
+        capture_output=True, text=True, check=False, cwd=ROOT, env={"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert (check.returncode, check.stdout) == (0, "")
+
+
+def each_node(node: Any) -> Any:
+    if isinstance(node, dict):
+        yield node
+        for one in node.values():
+            yield from each_node(one)
+    elif isinstance(node, list):
+        for one in node:
+            yield from each_node(one)
+
+
+@pytest.mark.parametrize("plural", [spec.plural for spec in KINDS.values()])
+def test_nothing_of_a_spec_is_stored_that_was_not_written(plural: str) -> None:
+    """A default would be stored, an associative list would lose `[]`."""
+    definition = yaml.safe_load((KUBERNETES / "crds" / f"{plural}.yaml").read_text())
+    (version,) = definition["spec"]["versions"]
+    spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    for node in each_node(spec):
+        assert "default" not in node or isinstance(node["default"], dict)
+        assert node.get("x-kubernetes-list-type") != "map"
+        if node.get("type") == "array":
+            assert "maxItems" in node or "enum" in node["items"], node
+
+
+def test_a_rule_for_a_field_that_is_not_there_is_an_error() -> None:
+    made = runpy.run_path(str(KUBERNETES / "generate.py"))
+    with pytest.raises(KeyError):
+        made["_add"](made["structural"](schema("vmgroup")), made["Rule"]("spec.nosuch", "true", "no"))

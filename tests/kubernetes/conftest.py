@@ -1,0 +1,21 @@
+"""One API server for all tests of a worker. Without its binaries they are skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.kubernetes.cluster import MISSING, Cluster
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    if MISSING:
+        pytest.skip(f"{', '.join(MISSING)} missing: run `make peers`")
+    made = Cluster(tmp_path_factory.mktemp("kubernetes") / "cluster")
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()

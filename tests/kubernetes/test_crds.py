@@ -1,0 +1,233 @@
+"""The definitions and policies on a real API server: what manifests it takes, and what it refuses, as `vdvs` does."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from reconciler.loader.schemas import accepts
+from reconciler.model.errors import InvalidManifestsError
+from reconciler.model.refs import KINDS, Kind
+from tests.kubernetes.cluster import Cluster
+from tests.loader import bad
+from tests.loader.helpers import CONFIG_DB, host, load_text
+from tests.loader.helpers import vmgroup as vmgroup_text
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy" / "kubernetes"
+PATHS = {kind.value: spec.plural for kind, spec in KINDS.items()}
+UUID = "11111111-1111-1111-1111-111111111111"
+OTHER = "0f2d53d7-091e-4b04-a6b0-1d2a43c454eb"
+
+
+@pytest.fixture(scope="module")
+def api(cluster: Cluster) -> Cluster:
+    """The API server with the definitions, established, and the policies, in force."""
+    for path in ("crds", "policies.yaml"):
+        made = cluster.admin.kubectl("apply", "--server-side", "-f", str(DEPLOY / path))
+        assert made.returncode == 0, made.stderr
+    waited = cluster.admin.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+    assert waited.returncode == 0, waited.stderr
+    until = time.monotonic() + 30
+    while create(cluster, vmgroup(vms=[1]))[0] == 201:
+        assert time.monotonic() < until, "the policies do not come into force"
+        time.sleep(0.1)
+    return cluster
+
+
+def manifest(kind: Kind, spec: Any, name: str = "team") -> dict[str, Any]:
+    return {"apiVersion": "vdvs.io/v1", "kind": kind.value, "metadata": {"name": name}, "spec": spec}
+
+
+def vmgroup(**spec: Any) -> dict[str, Any]:
+    return manifest(Kind.VMGROUP, spec)
+
+
+def create(api: Cluster, document: dict[str, Any]) -> tuple[int, Any]:
+    """Ask whether it would be taken, as kubectl does."""
+    plural = PATHS.get(str(document.get("kind")), "vmgroups")
+    where = "" if plural == "sites" else "namespaces/default/"
+    path = f"/apis/vdvs.io/v1/{where}{plural}?dryRun=All&fieldValidation=Strict"
+    return api.admin.request("POST", path, document)
+
+
+@pytest.mark.parametrize("folder", ["manifests"])
+def test_the_manifests_are_taken_as_they_are(api: Cluster, folder: str) -> None:
+    made = api.admin.kubectl("apply", "-f", str(ROOT / folder))
+    assert made.returncode == 0, made.stderr
+    listed = api.admin.kubectl("get", "vdvs", "-o", "name").stdout.split()
+    assert "vmgroup.vdvs.io/myvmgroup" in listed
+    for path in (ROOT / folder).glob("*.yaml"):
+        for document in yaml.safe_load_all(path.read_text()):
+            kind, name = document["kind"].lower(), document["metadata"]["name"]
+            stored = yaml.safe_load(api.admin.kubectl("get", kind, name, "-o", "yaml").stdout)
+            assert stored["spec"] == document["spec"]
+            assert stored["status"]["observedGeneration"] == -1
+    selected = api.admin.kubectl("get", "vmg", "--field-selector", "spec.configDB=nosuch", "-o", "name")
+    assert (selected.returncode, selected.stdout) == (0, "")
+    assert api.admin.kubectl("explain", "vmgroup.spec.access.volumeMaxSize").returncode == 0
+
+
+REFUSED = {
+    "a-size-above-the-total": vmgroup(access=[{"datastore": "A", "volumeMaxSize": "2GB", "volumeTotalSize": "1GB"}]),
+    "a-size-that-cannot-be-stored": vmgroup(access=[{"datastore": "A", "volumeMaxSize": "9223372036854775808MB"}]),
+    "a-datastore-twice": vmgroup(access=[{"datastore": "A"}, {"datastore": "A"}]),
+    "a-default-without-its-entry": vmgroup(defaultDatastore="A", access=[{"datastore": "B"}]),
+    "every-datastore-as-the-default": vmgroup(defaultDatastore="_ALL_DS"),
+    "a-number-as-a-vm": vmgroup(vms=[12]),
+    "a-list-as-a-vm": vmgroup(vms=[["a"]]),
+    "a-vm-with-two-keys": vmgroup(vms=[{"name": "a", "uuid": OTHER}]),
+    "a-vm-with-another-key": vmgroup(vms=[{"nome": "a"}]),
+    "members-of-default": vmgroup(name="_DEFAULT", vms=["a"]),
+    "a-selector-of-default": vmgroup(name="_DEFAULT", vmSelector={"folder": "/DC0/vm"}),
+    "another-uuid-of-default": vmgroup(name="_DEFAULT", uuid=OTHER),
+    "the-uuid-of-default": vmgroup(uuid=UUID),
+    "the-name-of-a-folder": vmgroup(name="policies"),
+    "the-name-of-the-config-db": vmgroup(name="vmdkops_config.db"),
+    "a-name-like-a-uuid": vmgroup(name=OTHER),
+    "a-long-name": manifest(Kind.VMGROUP, {}, "a" * 65),
+    "its-own-previous-name": vmgroup(previousNames=["team"]),
+    "a-previous-name-twice": vmgroup(previousNames=["a", "a"]),
+    "default-renamed": vmgroup(previousNames=["_DEFAULT"]),
+    "an-unknown-field": vmgroup(accesss=[]),
+    "a-datastore-as-a-number": manifest(Kind.CONFIG_DB, {"datastore": 5}),
+    "a-datastore-of-another-key": manifest(Kind.CONFIG_DB, {"datastore": {"nome": "a"}}),
+    "no-datastore": manifest(Kind.CONFIG_DB, {"hosts": {"names": ["a"]}}),
+    "a-datastore-of-a-single-node": manifest(Kind.CONFIG_DB, {"mode": "SingleNode", "datastore": "A"}),
+    "an-annotation-of-ours": {
+        **vmgroup(),
+        "metadata": {"name": "team", "annotations": {"vdvs.io/reconcile": "never"}},
+    },
+    "lab-and-ssh": manifest(Kind.SITE, {"lab": {}, "ssh": {}, "inventory": {"file": "a"}}),
+    "ssh-without-names": manifest(Kind.SITE, {"ssh": {}}),
+    "two-sources-of-names": manifest(
+        Kind.SITE,
+        {
+            "inventory": {"file": "a"},
+            "vsphere": [{"server": "a", "credentials": {"usernameFrom": {"env": "A"}, "passwordFrom": {"env": "B"}}}],
+        },
+    ),
+    "a-user-twice": manifest(
+        Kind.SITE,
+        {"ssh": {"user": "a", "credentials": {"usernameFrom": {"env": "A"}}}, "inventory": {"file": "a"}},
+    ),
+    "a-service-without-a-vcenter": manifest(Kind.SITE, {"ssh": {"service": "Manage"}, "inventory": {"file": "a"}}),
+    "a-version-of-no-driver": manifest(Kind.HOST, {"driver": {"state": "Absent", "version": "1"}}),
+    "a-service-of-no-driver": manifest(Kind.HOST, {"driver": {"state": "Absent"}, "service": {"state": "Running"}}),
+    "a-policy-with-a-quote": manifest(Kind.STORAGE_POLICY, {"content": "((\"locality\" 'i1'))"}),
+    "an-unknown-capability": manifest(Kind.STORAGE_POLICY, {"content": '(("speed" i1))'}),
+    "a-capability-twice": manifest(Kind.STORAGE_POLICY, {"content": '(("locality" i1)("locality" i2))'}),
+    "what-an-update-leaves": manifest(Kind.STORAGE_POLICY, {"name": "gold.tmp", "content": '(("locality" i1))'}),
+    "a-snapshot": manifest(Kind.VOLUME, {"name": "a-000001", "vmgroup": "t", "datastore": "A", "access": "read-only"}),
+    "a-part-of-a-volume": manifest(
+        Kind.VOLUME, {"name": "a-flat", "vmgroup": "t", "datastore": "A", "access": "read-only"}
+    ),
+    "a-volume-with-its-datastore": manifest(
+        Kind.VOLUME, {"name": "a@b", "vmgroup": "t", "datastore": "A", "access": "read-only"}
+    ),
+}
+
+
+@pytest.mark.parametrize("document", REFUSED.values(), ids=REFUSED)
+def test_what_vdvs_refuses_of_an_object_is_refused(api: Cluster, document: dict[str, Any]) -> None:
+    status, answer = create(api, document)
+    assert status in (400, 422), answer
+    assert "vdvs" not in answer["message"] or "expression" not in answer["message"], answer["message"]
+
+
+TAKEN = {
+    "revoked-access": vmgroup(access=[], vms=[]),
+    "vms-by-each-key": vmgroup(vms=["a", {"uuid": OTHER}, {"name": "b"}, {"inventoryPath": "/DC0/vm/a"}]),
+    "default": vmgroup(name="_DEFAULT", uuid=UUID, access=[{"datastore": "_ALL_DS", "allowCreate": True}]),
+    "equal-sizes": vmgroup(access=[{"datastore": "A", "volumeMaxSize": "1024MB", "volumeTotalSize": "1GB"}]),
+    "the-largest-size": vmgroup(access=[{"datastore": "A", "volumeTotalSize": "9223372036854775807MB"}]),
+    "the-default-among-entries": vmgroup(defaultDatastore="B", access=[{"datastore": "A"}, {"datastore": "B"}]),
+    "many-of-each": vmgroup(
+        access=[{"datastore": f"ds{n:0251}", "volumeMaxSize": "1GB"} for n in range(256)],
+        vms=[f"vm-{n}" for n in range(5000)],
+    ),
+    "a-single-node": manifest(Kind.CONFIG_DB, {"mode": "SingleNode", "hosts": {"names": ["a"]}}),
+    "a-policy": manifest(Kind.STORAGE_POLICY, {"content": '( ("locality"  "a b") ("stripeWidth" i2) )'}),
+    "no-driver": manifest(Kind.HOST, {"driver": {"state": "Absent"}}),
+}
+
+
+@pytest.mark.parametrize("document", TAKEN.values(), ids=TAKEN)
+def test_what_is_right_is_taken_unchanged(api: Cluster, document: dict[str, Any]) -> None:
+    status, answer = create(api, document)
+    assert status == 201, answer["message"]
+    assert answer["spec"] == document["spec"]
+
+
+IN_JSON = (
+    bad.unknown_field,
+    bad.wrong_kind_of_value,
+    bad.bad_number,
+    bad.bad_size,
+    bad.bad_name,
+    bad.missing_field,
+    bad.wrong_head,
+    bad.contradiction,
+)
+
+
+@pytest.mark.parametrize("change", IN_JSON, ids=lambda change: change.__name__)
+def test_what_does_not_fit_the_schema_is_refused(api: Cluster, change: bad.Change) -> None:
+    """A manifest with one thing wrong. (Of a field that is null the server sees nothing: it is left out.)"""
+    chance = random.Random(change.__name__)
+    refused = 0
+    for _ in range(40):
+        try:
+            documents = [
+                json.loads(json.dumps(one, allow_nan=False)) for one in yaml.safe_load_all(change(chance, bad.GROUP))
+            ]
+        except (yaml.YAMLError, ValueError, TypeError):
+            continue
+        for document in without_null(documents):
+            if not isinstance(document, dict) or (kind := document.get("kind")) not in ("ConfigDB", "VMGroup"):
+                continue
+            if not accepts(kind.lower())(document):
+                status, answer = create(api, document)
+                assert status in (400, 422), (document, answer)
+                refused += 1
+    assert refused > 0 or change in (bad.wrong_head, bad.contradiction)
+
+
+def without_null(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: without_null(one) for key, one in value.items() if one is not None}
+    return [without_null(one) for one in value] if isinstance(value, list) else value
+
+
+def test_a_deletion_is_confirmed(api: Cluster) -> None:
+    path = "/apis/vdvs.io/v1/namespaces/default/vmgroups"
+    assert api.admin.request("POST", path, {**vmgroup(), "metadata": {"name": "leaving"}})[0] == 201
+    status, answer = api.admin.request("DELETE", f"{path}/leaving")
+    assert status == 422
+    assert "vdvs.io/confirm-delete: leaving" in answer["message"]
+    confirm = {"metadata": {"annotations": {"vdvs.io/confirm-delete": "leaving"}}}
+    assert api.admin.request("PATCH", f"{path}/leaving", confirm, "application/merge-patch+json")[0] == 200
+    assert api.admin.request("DELETE", f"{path}/leaving")[0] == 200
+
+
+def companions(document: dict[str, Any]) -> list[str]:
+    """What the manifest refers to, if it is of the default set: a ConfigDB, a Host, a vmgroup."""
+    others = {Kind.CONFIG_DB: CONFIG_DB, Kind.HOST: host("a"), Kind.VMGROUP: vmgroup_text("t")}
+    return [text for kind, text in others.items() if kind.value != document["kind"]]
+
+
+@pytest.mark.parametrize("document", REFUSED.values(), ids=REFUSED)
+def test_vdvs_refuses_it_too(tmp_path: Path, document: dict[str, Any]) -> None:
+    with pytest.raises(InvalidManifestsError):
+        load_text(tmp_path, json.dumps(document) + "\n", *companions(document))
+
+
+@pytest.mark.parametrize("document", TAKEN.values(), ids=TAKEN)
+def test_vdvs_takes_it_too(tmp_path: Path, document: dict[str, Any]) -> None:
+    load_text(tmp_path, json.dumps(document) + "\n", *companions(document))
