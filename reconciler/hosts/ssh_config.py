@@ -131,9 +131,7 @@ class SSHConfig:
             },
         )
 
-    def _tokens(
-        self, host: str, port: int, user: str, address: str, alias: str | None, jump: str
-    ) -> dict[str, str]:
+    def _tokens(self, host: str, port: int, user: str, address: str, alias: str | None, jump: str) -> dict[str, str]:
         machine = socket.gethostname()
         connection = f"{machine}{host}{port}{user}{jump}".encode()
         return {

@@ -91,8 +91,9 @@ def test_a_type_that_a_restored_dump_changed_is_named(ready: Agent) -> None:
     with closing(sqlite3.connect(ready.db, isolation_level=None)) as connection:
         for statement in edit("sql = replace(sql, 'INTEGER', 'TEXT') WHERE name = 'versions'"):
             connection.execute(statement)
-    assert "another table versions (with `id TEXT PRIMARY KEY NOT NULL` in place of `id INTEGER PRIMARY KEY NOT NULL`)" in (
-        ready.look()["message"]
+    assert (
+        "another table versions (with `id TEXT PRIMARY KEY NOT NULL` in place of `id INTEGER PRIMARY KEY NOT NULL`)"
+        in (ready.look()["message"])
     )
 
 

@@ -99,7 +99,9 @@ def test_invalid_manifests(folder: Folder) -> None:
     assert not folder.lab.exists()
 
 
-def test_a_folder_that_is_gone_is_not_blamed_on_standard_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_is_gone_is_not_blamed_on_standard_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()

@@ -263,7 +263,9 @@ class TestSiteFile:
 
 def test_an_annotation_of_ours_that_is_misspelt_is_no_note_for_others(tmp_path: Path) -> None:
     """Else an object that a watch shall leave alone would be changed."""
-    text = host("esx").replace("metadata: {name: esx", "metadata: {annotations: {vdvs.io/reconsile: disabled}, name: esx")
+    text = host("esx").replace(
+        "metadata: {name: esx", "metadata: {annotations: {vdvs.io/reconsile: disabled}, name: esx"
+    )
     assert "reconsile" in text
     with pytest.raises(InvalidManifestsError, match=r"of vdvs.io/ only vdvs.io/reconcile is known"):
         load_text(tmp_path, text)

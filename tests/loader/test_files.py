@@ -83,7 +83,9 @@ def test_a_link_out_of_the_folder_is_refused_by_name(folder: Path, target: str, 
     Path("secret.yaml").write_text("s3cret")
     Path("m", name).symlink_to(target.format(here=folder))
     if name == "link" and "secret.yaml" in target:
-        assert errors_of("m") == ["m:1:1: no manifests in m (files *.yaml and *.yml)"]  # a file that is no manifest, such as a README
+        assert errors_of("m") == [
+            "m:1:1: no manifests in m (files *.yaml and *.yml)"
+        ]  # a file that is no manifest, such as a README
     else:
         assert [error.partition("; ")[0] for error in errors_of("m")] == [f"m/{name}:1:1: {OUT}"]
 

@@ -213,9 +213,9 @@ class TestAHostWhoseKeyIsAnotherThanTheKnownOne:
         assert "revoked" in said
         assert str(known) in said
 
-
+    @pytest.mark.usefixtures("known")
     def test_one_that_the_config_lists_as_revoked_is_not_accepted(
-        self, users: SSH, host: Server, known: Path, dot_ssh: Path
+        self, users: SSH, host: Server, dot_ssh: Path
     ) -> None:
         revoked = dot_ssh / "revoked"
         (dot_ssh / "config").write_text("Host *\n RevokedHostKeys ~/.ssh/revoked\n")
@@ -302,7 +302,9 @@ class TestIdentityFile:
     def test_one_that_nobody_can_use_is_named(self, fleet: Fleet, host: Server, locked: Path, tmp_path: Path) -> None:
         said = refusal(replace(settings(fleet), identity_file=str(locked)), host)
         assert f"spec.ssh.identityFile: {locked} has a passphrase" in said
-        missing = replace(settings(fleet), identity_file=str(tmp_path / "none"), identity_source=Source("s.yaml", 7, 19))
+        missing = replace(
+            settings(fleet), identity_file=str(tmp_path / "none"), identity_source=Source("s.yaml", 7, 19)
+        )
         said = refusal(missing, host)
         assert f"s.yaml:7:19: spec.ssh.identityFile: {tmp_path / 'none'}: No such file" in said
         (tmp_path / "secret").write_text("hunter2 of the operator\n")

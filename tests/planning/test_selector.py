@@ -53,7 +53,10 @@ def test_anything_else_is_refused(text: str) -> None:
         ("!legacy,zone!=b,rack!=r7", []),
         ("rak=r1", ["no object has the label rak=r1 (did you mean rack?)"]),
         ("!Tier", ["no object has the label Tier (did you mean tier?)"]),
-        ("tier=gld,site", ["no object has the label tier=gld (did you mean tier=gold?)", "no object has the label site"]),
+        (
+            "tier=gld,site",
+            ["no object has the label tier=gld (did you mean tier=gold?)", "no object has the label site"],
+        ),
     ],
 )
 def test_what_no_object_has_is_named(tmp_path: Path, text: str, said: list[str]) -> None:

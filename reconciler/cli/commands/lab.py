@@ -26,7 +26,9 @@ def _default_lab(context: click.Context, _option: click.Parameter, given: str | 
     try:
         found = load(() if site else paths, site=site).desired.site
     except InvalidManifestsError:
-        raise click.UsageError(f"the manifests, which say where the lab is, are invalid: give --directory, or see `vdvs validate`", context) from None
+        raise click.UsageError(
+            "the manifests, which say where the lab is, are invalid: give --directory, or see `vdvs validate`", context
+        ) from None
     return os.path.relpath(found.way.directory) if found is not None and isinstance(found.way, Lab) else _DIRECTORY
 
 

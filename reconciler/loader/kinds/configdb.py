@@ -87,7 +87,9 @@ def _mode(document: Document, db: DesiredConfigDB, hosts: Sequence[DesiredHost])
         labels = sorted({f"{key}={value}" for host in hosts for key, value in host.labels})
         wanted = [f"{key}={value}" for key, value in db.hosts.match_labels]
         lost = next((label for label in wanted if label not in labels), ", ".join(wanted))
-        yield document.error(("spec", "hosts", "matchLabels"), f"no Host has the label {lost}{did_you_mean(lost, labels)}")
+        yield document.error(
+            ("spec", "hosts", "matchLabels"), f"no Host has the label {lost}{did_you_mean(lost, labels)}"
+        )
 
 
 def _claim_hosts(
