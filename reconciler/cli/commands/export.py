@@ -68,7 +68,8 @@ def _chosen(adopted: Export, what: tuple[str, ...]) -> Export:
     manifests = tuple(manifest for manifest in adopted.manifests if manifest.ref.kind in wanted)
     left_out = tuple(left for left in adopted.left_out if left.ref.kind in wanted or left.unread)
     if names:
-        there = [each.ref.name for each in (*manifests, *left_out) if each.ref.kind in wanted]
+        there = [manifest.ref.name for manifest in manifests]
+        there += [left.ref.name for left in left_out if left.ref.kind in wanted]
         unread = next((left_out_line(left) for left in left_out if left.unread), None)
         names = kinds.resolve(names, there, wanted[0], unread=unread)
         manifests = tuple(manifest for manifest in manifests if manifest.ref.name in names)
