@@ -1,15 +1,21 @@
-"""The use case of `vdvs export`: the site as it is, as manifests."""
+"""The use case of `vdvs export` and `vdvs init`: the site as it is, as manifests, in one stream or a file each."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from io import BytesIO
+from pathlib import Path
 
 from reconciler import loader
 from reconciler.execution.survey import still_differs, survey
-from reconciler.model.export import Export, LeftOut
+from reconciler.loader.schemas import schema
+from reconciler.model.errors import UsageError
+from reconciler.model.export import Export, LeftOut, Manifest
+from reconciler.model.refs import KINDS
 from reconciler.model.state import Desired
 from reconciler.reconcile import World
-from reconciler.render.manifests import manifests_text
+from reconciler.render.manifests import SCHEMAS_FOLDER, manifest_files, manifests_text
 
 
 async def export_site(declared: Desired, world: World) -> Export:
@@ -25,3 +31,45 @@ async def export_site(declared: Desired, world: World) -> Export:
             fields = ", ".join(field.path for field in change.fields)
             left_out.append(LeftOut(change.ref, f"vdvs apply would change it: {fields}" if fields else change.reason))
     return Export(manifests, tuple(sorted(left_out, key=lambda left: left.ref)))
+
+
+def write_files(manifests: Sequence[Manifest], folder: Path) -> int:
+    """Write each manifest into a file of its own below `folder`, with the schemas that editors need; return how many.
+
+    Files that are there already must be the same. Raises UsageError for another one, before anything is written, and
+    OSError.
+    """
+    kinds = dict.fromkeys(KINDS[manifest.ref.kind].singular for manifest in manifests)
+    files = manifest_files(manifests)
+    files |= {f"{SCHEMAS_FOLDER}/{kind}.v1.json": schema_text(kind) for kind in kinds}
+    missing = {path: text for name, text in files.items() if not _is_there(path := folder / name, text)}
+    for path, text in missing.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    return len(manifests)
+
+
+def schema_text(name: str) -> str:
+    """Write the schema of a kind, of `inventory`, or of `manifest` (all kinds), with all that it needs inside."""
+    found = schema(name)
+    rules = [_resolved(rule) for rule in found.get("allOf", ())]
+    return json.dumps({**found, **({"allOf": rules} if rules else {})}, indent=2, ensure_ascii=False) + "\n"
+
+
+def _resolved(rule: Mapping[str, Mapping[str, str]]) -> Mapping[str, object]:
+    file = rule["then"]["$ref"]
+    return {**rule, "then": schema(file.removesuffix(".v1.json"))}
+
+
+def _is_there(path: Path, text: str) -> bool:
+    """Return whether a file is there and has this content. Raises UsageError if it is anything else."""
+    if path.parent.is_symlink() or path.is_symlink():
+        raise UsageError(f"{path} is a link, or in one, and nothing is written through it; give another folder")
+    try:
+        same = path.read_bytes() == text.encode()
+    except FileNotFoundError:
+        return False
+    if not same:
+        raise UsageError(f"{path} is there already, and is different; remove it, or give another folder")
+    return True

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reconciler.model.refs import Kind, KindSpec
+    from reconciler.model.refs import Kind, KindSpec, Words
+
+AnyWords = TypeVar("AnyWords", bound="Words")
 
 ALL = "all"
 _HINTS = 3
@@ -24,32 +26,53 @@ def specs() -> list[KindSpec]:
     return [KINDS[kind] for kind in RECONCILED]
 
 
+def listed() -> list[Words]:
+    """Return what `get` lists: the kinds, and what the inventory has."""
+    from reconciler.model.refs import INVENTORY
+
+    return [*specs(), *INVENTORY]
+
+
 def parse(words: Sequence[str]) -> tuple[tuple[Kind, ...], tuple[str, ...]]:
     """Parse `KIND [NAME...]` or `KIND/NAME` into kinds and names. No names: all objects. Raises click.UsageError."""
-    first, names = words[0], tuple(words[1:])
-    if "/" in first:
-        kind, name = first.split("/", 1)
-        return (_kind(kind),), (name, *names)
-    if first.lower() == ALL:
-        if names:
-            raise click.UsageError(f'"{ALL}" takes no name')
+    first, names = _split(words)
+    if _all(first, names):
         return tuple(spec.kind for spec in specs()), ()
-    return (_kind(first),), names
+    return (_called(first, specs()).kind,), names
 
 
-def _kind(word: str) -> Kind:
-    for spec in specs():
+def parse_listed(words: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Parse the same, for what `get` lists, into singular names. All: of the kinds. Raises click.UsageError."""
+    first, names = _split(words)
+    if _all(first, names):
+        return tuple(spec.singular for spec in specs()), ()
+    return (_called(first, listed()).singular,), names
+
+
+def _split(words: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    kind, slash, name = words[0].partition("/")
+    return (kind, (name, *words[1:])) if slash else (kind, tuple(words[1:]))
+
+
+def _all(first: str, names: tuple[str, ...]) -> bool:
+    if first.lower() == ALL and names:
+        raise click.UsageError(f'"{ALL}" takes no name')
+    return first.lower() == ALL
+
+
+def _called(word: str, among: Sequence[AnyWords]) -> AnyWords:
+    for spec in among:
         if word.lower() in spec.names:
-            return spec.kind
-    known = [name for spec in specs() for name in spec.names]
+            return spec
+    known = [name for spec in among for name in spec.names]
     near = get_close_matches(word.lower(), [*known, ALL], 1)
     hint = f' (did you mean "{near[0]}"?)' if near else ""
-    plurals = [spec.plural for spec in specs()]
+    plurals = [spec.plural for spec in among]
     raise click.UsageError(f'no kind "{word}"{hint}; kinds: {", ".join([*plurals, ALL])}')
 
 
 def resolve(
-    names: Sequence[str], there: Sequence[str], kind: Kind, where: str = _THERE, unread: str | None = None
+    names: Sequence[str], there: Sequence[str], kind: str, where: str = _THERE, unread: str | None = None
 ) -> tuple[str, ...]:
     """Return the full names of the objects, each once.
 
@@ -62,7 +85,7 @@ def resolve(
     for name in names:
         found = [name] if name in there else _alike(name, there)
         if not found and unread is not None:
-            raise VdvsError(f"{kind.value.lower()}/{name}: whether it is there is unknown: {unread}")
+            raise VdvsError(f"{kind.lower()}/{name}: whether it is there is unknown: {unread}")
         if len(found) != 1:
             raise _unknown(name, there, kind, where)
         meant += found
@@ -74,14 +97,14 @@ def _alike(name: str, there: Sequence[str]) -> list[str]:
     return whole or [other for other in there if _without_db(other) == name.casefold()]
 
 
-def _unknown(name: str, there: Sequence[str], kind: Kind, where: str = _THERE) -> click.UsageError:
+def _unknown(name: str, there: Sequence[str], kind: str, where: str = _THERE) -> click.UsageError:
     near = _alike(name, there)
     if not near:
         closest = get_close_matches(_without_db(name), [_without_db(other) for other in there], 1)
         near = [other for other in there if _without_db(other) in closest]
-    hint = " or ".join(f"{kind.value.lower()}/{other}" for other in near[:_HINTS])
+    hint = " or ".join(f"{kind.lower()}/{other}" for other in near[:_HINTS])
     hint = f" (did you mean {hint}?)" if hint else ""
-    return click.UsageError(f"no {kind.value.lower()}/{name} {where}{hint}")
+    return click.UsageError(f"no {kind.lower()}/{name} {where}{hint}")
 
 
 def _without_db(name: str) -> str:

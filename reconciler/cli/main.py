@@ -12,8 +12,8 @@ from reconciler.cli.commands.apply import apply
 from reconciler.cli.commands.can_i import can_i
 from reconciler.cli.commands.describe import describe
 from reconciler.cli.commands.diff import diff
-from reconciler.cli.commands.explain import explain
-from reconciler.cli.commands.export import export
+from reconciler.cli.commands.explain import explain, print_schema
+from reconciler.cli.commands.export import export, init
 from reconciler.cli.commands.get import get
 from reconciler.cli.commands.history import history
 from reconciler.cli.commands.lab import lab
@@ -62,8 +62,10 @@ for command in (
     can_i,
     watch,
     export,
+    init,
     rollback,
     explain,
+    print_schema,
     lab,
     completion,
 ):

@@ -79,15 +79,28 @@ def audit_log(command: Command) -> Command:
 
 def manifests_or_default(command: Command) -> Command:
     """-f, by default $VDVS_MANIFESTS or ./manifests."""
-    return _manifests(_default_paths)(command)
+    return _with_default(_default_paths)(command)
 
 
 def manifests_or_plan(command: Command) -> Command:
     """-f, where --plan may stand in its place, and `or_default` is for the command to ask."""
-    return _manifests(None)(command)
+    return _with_default(None)(command)
 
 
-def _manifests(callback: Callable[..., tuple[str, ...]] | None) -> Callable[[Command], Command]:
+def manifests_if_any(command: Command) -> Command:
+    """-f, where there may be none: the command calls `require_manifests`."""
+    return _with_default(lambda _context, _option, given: given or default_paths())(command)
+
+
+def require_manifests(paths: tuple[str, ...]) -> None:
+    """Raise UsageError if there are none."""
+    if not paths:
+        raise click.UsageError(
+            f"no manifests: give -f PATH, set VDVS_MANIFESTS, or run it where ./{DEFAULT_MANIFESTS} is"
+        )
+
+
+def _with_default(callback: Callable[..., Any] | None) -> Callable[[Command], Command]:
     return click.option(
         "-f",
         "--filename",
@@ -116,6 +129,16 @@ def _set_audit(context: click.Context, _option: click.Parameter, given: str | No
     context.meta[AUDIT] = given
 
 
+def seconds(interval: str) -> float:
+    """Return the seconds of --interval. Raises click.BadParameter."""
+    from reconciler.model.units import parse_duration
+
+    try:
+        return parse_duration(interval)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--interval") from error
+
+
 def default_paths() -> tuple[str, ...]:
     """Return $VDVS_MANIFESTS or ./manifests; empty if there is neither."""
     import os
@@ -135,6 +158,6 @@ def _default_paths(context: click.Context, _option: click.Parameter, given: tupl
 
 def or_default(paths: tuple[str, ...]) -> tuple[str, ...]:
     """Return the paths, or the default ones. Raises click.UsageError if there are none."""
-    if found := paths or default_paths():
-        return found
-    raise click.UsageError(f"no manifests: give -f PATH, set VDVS_MANIFESTS, or run it where ./{DEFAULT_MANIFESTS} is")
+    found = paths or default_paths()
+    require_manifests(found)
+    return found

@@ -20,6 +20,7 @@ from reconciler.model.ownership import Applying
 from reconciler.model.refs import ObjectRef
 from reconciler.model.state import Desired
 from reconciler.planning.selector import Selector
+from reconciler.wiring import known_names
 from reconciler.wiring.connections import Connections
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ class Session(Struct, frozen=True):
         """One pass over the site."""
         from reconciler.reconcile import reconcile  # imported while the hosts answer
 
-        return self.in_world(lambda world: reconcile(self.desired, world, policy, self.applying))
+        outcome = self.in_world(lambda world: reconcile(self.desired, world, policy, self.applying))
+        known_names.keep(self.site, outcome.after or outcome.before)
+        return outcome
 
     def in_world(self, do: Callable[[World], Awaitable[Value]]) -> Value:
         """Run `do` with the world of the site and return its result."""

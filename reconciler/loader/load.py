@@ -25,9 +25,8 @@ from reconciler.loader.wording import escape
 from reconciler.model.errors import InvalidManifestsError, ManifestError, UsageError
 from reconciler.model.kinds.site import Site
 from reconciler.model.refs import KINDS, RECONCILED, Kind, Source
-from reconciler.model.state import Desired, Reconcile, Treatment
+from reconciler.model.state import RECONCILE, Desired, Reconcile, Treatment
 
-_RECONCILE = "vdvs.io/reconcile"
 LONGEST: Final = 120.0  # seconds for all files
 MOST_ERRORS: Final = 50  # that are explained in one file
 _MOST_COUNTED: Final = 1000  # documents of a file that are wrong and not explained; then it is left
@@ -218,9 +217,9 @@ class _Loading:
                 continue
             for document, item in manifests.declared[kind]:
                 digests.append((item.ref, document.digest))
-                if (annotations := document.data["metadata"].get("annotations")) and _RECONCILE in annotations:
-                    mode = Reconcile(annotations[_RECONCILE])
-                    treatments.append(Treatment(item.ref, mode, document.digest_without(_RECONCILE)))
+                if (annotations := document.data["metadata"].get("annotations")) and RECONCILE in annotations:
+                    mode = Reconcile(annotations[RECONCILE])
+                    treatments.append(Treatment(item.ref, mode, document.digest_without(RECONCILE)))
         objects = {kind: tuple([item for _, item in items]) for kind, items in manifests.declared.items()}
         return Desired.of(objects, tuple(digests), tuple(treatments))
 

@@ -19,19 +19,12 @@ class Kind(StrEnum):
     VOLUME = "Volume"
 
 
-class KindSpec(Struct, frozen=True):
-    """Names of a kind: on the command line (singular, plural, short names), and in sentences.
+class Words(Struct, frozen=True):
+    """What objects are called: on the command line (singular, plural, short names), and in sentences."""
 
-    `reconciled` False: a manifest of this kind configures vdvs itself, so a set has at most one.
-    `on_datastore`: its objects are files on a datastore, which go one generic way through plan, ports and agent.
-    """
-
-    kind: Kind
     names: tuple[str, ...]
     noun: str
     nouns: str
-    reconciled: bool = True
-    on_datastore: bool = False
 
     @property
     def singular(self) -> str:
@@ -40,31 +33,50 @@ class KindSpec(Struct, frozen=True):
 
     @property
     def plural(self) -> str:
-        """Name of all objects of the kind on the command line: `vmgroups`."""
+        """Name of all of them on the command line: `vmgroups`."""
         return self.names[1]
+
+
+class KindSpec(Words, frozen=True):
+    """A kind and its names.
+
+    `reconciled` False: a manifest of this kind configures vdvs itself, so a set has at most one.
+    `on_datastore`: its objects are files on a datastore, which go one generic way through plan, ports and agent.
+    """
+
+    kind: Kind
+    reconciled: bool = True
+    on_datastore: bool = False
 
 
 KINDS: Final[dict[Kind, KindSpec]] = {
     spec.kind: spec
     for spec in (
-        KindSpec(Kind.SITE, ("site", "sites"), "site", "sites", reconciled=False),
-        KindSpec(Kind.CONFIG_DB, ("configdb", "configdbs", "db", "dbs"), "config DB", "config DBs"),
-        KindSpec(Kind.HOST, ("host", "hosts"), "host", "hosts"),
-        KindSpec(Kind.VMGROUP, ("vmgroup", "vmgroups", "vg", "vgs"), "vmgroup", "vmgroups"),
+        KindSpec(("site", "sites"), "site", "sites", Kind.SITE, reconciled=False),
+        KindSpec(("configdb", "configdbs", "db", "dbs"), "config DB", "config DBs", Kind.CONFIG_DB),
+        KindSpec(("host", "hosts"), "host", "hosts", Kind.HOST),
+        KindSpec(("vmgroup", "vmgroups", "vg", "vgs"), "vmgroup", "vmgroups", Kind.VMGROUP),
         KindSpec(
-            Kind.STORAGE_POLICY,
             ("storagepolicy", "storagepolicies", "sp", "sps"),
             "storage policy",
             "storage policies",
+            Kind.STORAGE_POLICY,
             on_datastore=True,
         ),
-        KindSpec(Kind.VOLUME, ("volume", "volumes", "vol", "vols"), "volume", "volumes", on_datastore=True),
+        KindSpec(("volume", "volumes", "vol", "vols"), "volume", "volumes", Kind.VOLUME, on_datastore=True),
     )
 }
 
 
 RECONCILED: Final = tuple(spec.kind for spec in KINDS.values() if spec.reconciled)
 """The kinds whose objects are compared and applied, in the order of output."""
+
+
+INVENTORY: Final = (
+    Words(("datastore", "datastores", "ds"), "datastore", "datastores"),
+    Words(("vm", "vms"), "VM", "VMs"),
+)
+"""What `vdvs get` lists besides: entries of the inventory, which manifests name, and which are no objects of them."""
 
 
 FILE_KINDS: Final = tuple(spec.kind for spec in KINDS.values() if spec.on_datastore)

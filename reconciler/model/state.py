@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from msgspec import field
 
@@ -32,6 +32,10 @@ from reconciler.model.refs import FILE_KINDS, Kind, Location, ObjectRef
 _Desired = TypeVar("_Desired", bound=DesiredFile)
 _Resolved = TypeVar("_Resolved", bound=ResolvedFile)
 _Observed = TypeVar("_Observed", bound=ObservedFiles)
+
+
+RECONCILE: Final = "vdvs.io/reconcile"
+"""The annotation that asks for less of a watch."""
 
 
 class Reconcile(StrEnum):

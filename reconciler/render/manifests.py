@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from reconciler.loader.yaml.scalars import AMBIGUOUS, resolve
 from reconciler.model.diff import Value
 from reconciler.model.export import Export, FieldPath, LeftOut, Manifest
-from reconciler.render.text import Data, clean
+from reconciler.model.refs import KINDS, Kind
+from reconciler.render.text import Data, clean, count, lines
 
-MODELINE = "# yaml-language-server: $schema=schemas/{kind}.v1.json"
+_MODELINE = "# yaml-language-server: $schema={schemas}{kind}.v1.json"
+_SCHEMAS = "https://vdvs.io/schemas/"  # for a stream, which is in no folder; as the $id of our output has it
+SCHEMAS_FOLDER = ".schemas"
+"""Folder of the schemas beside manifests in files, hidden from whoever loads the manifests."""
+
 _PLAIN = re.compile(
     r"[A-Za-z_/][A-Za-z0-9_./+-]*"  # a word or a path
     r"|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"  # a UUID
@@ -23,7 +29,18 @@ _SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 def manifests_text(manifests: Sequence[Manifest]) -> str:
     """Write all manifests as one YAML stream."""
-    return "---\n".join(_document(manifest) for manifest in manifests)
+    return "---\n".join(_document(manifest, _SCHEMAS) for manifest in manifests)
+
+
+def manifest_files(manifests: Sequence[Manifest]) -> dict[str, str]:
+    """Write a file for each manifest, by its path in a folder that has the schemas in SCHEMAS_FOLDER."""
+    found = {}
+    for manifest in manifests:
+        metadata = manifest.data["metadata"]
+        name = metadata["name"] if isinstance(metadata, Mapping) else ""
+        path = f"{KINDS[manifest.ref.kind].plural}/{name}.yaml"
+        found[path] = _document(manifest, f"../{SCHEMAS_FOLDER}/")
+    return found
 
 
 def adopted_data(adopted: Export) -> Data:
@@ -34,14 +51,29 @@ def adopted_data(adopted: Export) -> Data:
     }
 
 
+def first_steps(found: Export, folder: str, site: str) -> str:
+    """Tell what was written, and what to do next."""
+    numbers = Counter(manifest.ref.kind for manifest in found.manifests)
+    counts = ", ".join(count(numbers[kind], spec.noun) for kind, spec in KINDS.items() if numbers[kind])
+    told = [f"{folder}: {counts or 'nothing was found to write'}"]
+    if found.manifests:
+        told.append(f"next: vdvs diff -f {folder} --site {site}")
+    if numbers[Kind.HOST] and not numbers[Kind.CONFIG_DB]:
+        told.append(
+            "no config DB was found, so every VM may do everything: `vdvs get datastores` shows where one can be, "
+            "`vdvs explain configdb` how to declare it"
+        )
+    return lines(list(map(clean, told)))
+
+
 def left_out_line(left: LeftOut) -> str:
     """One line about an object that was left out."""
     return f"{left.ref}: {'not read' if left.unread else 'left out'}: {left.why}"
 
 
-def _document(manifest: Manifest) -> str:
-    kind = manifest.ref.kind.value.lower()
-    return "\n".join([MODELINE.format(kind=kind), *_mapping(manifest.data, "", (), manifest.comments)]) + "\n"
+def _document(manifest: Manifest, schemas: str) -> str:
+    modeline = _MODELINE.format(schemas=schemas, kind=KINDS[manifest.ref.kind].singular)
+    return "\n".join([modeline, *_mapping(manifest.data, "", (), manifest.comments)]) + "\n"
 
 
 def _mapping(

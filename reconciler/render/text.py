@@ -60,12 +60,20 @@ def show(value: Value) -> str:
     return str(value)
 
 
-def columns(rows: Sequence[Sequence[str]], indent: str = "", paint: Paint = plain) -> list[str]:
-    """Align rows. Cells are cleaned here; `paint` gets each cell padded, so colour does not change its width."""
+def widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    """Return the width of each column."""
+    return [max(width(clean(cell)) for cell in column) for column in zip(*rows, strict=True)]
+
+
+def columns(
+    rows: Sequence[Sequence[str]], indent: str = "", paint: Paint = plain, least: Sequence[int] | None = None
+) -> list[str]:
+    """Align rows. Cells are cleaned here; `paint` gets each cell padded, so colour does not change its width. `least`:
+    the widths, if they are not those of the rows."""
     cells = [[clean(cell) for cell in row] for row in rows]
-    widths = [max(width(cell) for cell in column) for column in zip(*cells, strict=True)]
+    sizes = least or [max(width(cell) for cell in column) for column in zip(*cells, strict=True)]
     return [
-        (indent + GAP.join(paint(pad(cell, size), cell) for cell, size in zip(row, widths, strict=True))).rstrip()
+        (indent + GAP.join(paint(pad(cell, size), cell) for cell, size in zip(row, sizes, strict=True))).rstrip()
         for row in cells
     ]
 

@@ -124,6 +124,12 @@ def looks_file(site: Site) -> Path | None:
     return None if folder is None else folder / "looks" / _file_name(site)
 
 
+def names_file(site: Site) -> Path | None:
+    """Return where the names are kept that the last look at a site saw; None: there is no place for it."""
+    folder = known_state_folder()
+    return None if folder is None else folder / "names" / f"{_file_name(site)}.json"
+
+
 def read_number(file: Path | None) -> int:
     """Return the number in a file of ours; 0 where there is none, or it cannot be read."""
     try:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
 from reconciler.cli import completing
-from tests.cli.conftest import Folder
+from tests.cli.conftest import EXAMPLES, Folder
 
 
 @pytest.fixture
@@ -68,3 +71,19 @@ def test_a_mistake(nowhere: Folder, what: str, said: str) -> None:
     assert (done.exit_code, done.stdout) == (2, "")
     assert said in done.stderr
     assert "\x1b" not in done.stderr
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_schemas_are_printed_with_all_that_they_need(nowhere: Folder, path: Path) -> None:
+    every = json.loads(nowhere.vdvs("schema").stdout)
+    for document in yaml.safe_load_all(path.read_text()):
+        own = json.loads(nowhere.vdvs("schema", document["kind"]).stdout)
+        for schema in (every, own):
+            jsonschema.Draft7Validator(schema).validate(document)
+            wrong = {**document, "spec": {**document.get("spec", {}), "misspelt": 1}}
+            assert not jsonschema.Draft7Validator(schema).is_valid(wrong)
+
+
+def test_a_schema_that_there_is_not(nowhere: Folder) -> None:
+    done = nowhere.vdvs("schema", "vmgruop")
+    assert (done.exit_code, 'did you mean "vmgroup"' in done.stderr) == (2, True)

@@ -17,6 +17,7 @@ CONTRACTS = {contract["id"]: contract for contract in PYPROJECT["tool"]["importl
 IMPORT_NAMES = {
     "jsonschema-rs": "jsonschema_rs",
     "prometheus-client": "prometheus_client",
+    "python-jsonpath": "jsonpath",
     "pyvmomi": "pyVmomi",
     "pyyaml": "yaml",
 }

@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 from click.testing import CliRunner, Result
@@ -128,3 +129,83 @@ def test_kinds_names_and_json(applied: LabSite, monkeypatch: pytest.MonkeyPatch)
     assert "did you mean" in export(applied, "host", "esxiz11").stderr
     monkeypatch.delenv("VDVS_SITE")
     assert "no Site: " in vdvs("export").stderr
+
+
+def test_each_in_a_file_with_the_schema_that_its_first_line_names(applied: LabSite) -> None:
+    there = applied.folder / "there"
+    written = export(applied, "--split", str(there))
+    assert (written.exit_code, written.stdout, written.stderr) == (0, f"4 manifests in {there}\n", "")
+    files = sorted(there.rglob("*.yaml"))
+    assert [str(path.relative_to(there)) for path in files] == [
+        "configdbs/shared-datastore.yaml",
+        "hosts/esxiz10.yaml",
+        "hosts/esxiz20.yaml",
+        "vmgroups/myvmgroup.yaml",
+    ]
+    for path in files:
+        modeline = path.read_text().splitlines()[0]
+        schema = json.loads((path.parent / modeline.removeprefix("# yaml-language-server: $schema=")).read_text())
+        jsonschema.Draft7Validator(schema).validate(yaml.safe_load(path.read_text()))
+    assert vdvs("diff", "-f", str(there), "--site", site_file(applied)).exit_code == 0
+    assert export(applied, "--split", str(there)).exit_code == 0, "the same once more"
+
+
+@pytest.mark.parametrize("trap", ["changed", "link", "folder is a link"])
+def test_nothing_of_others_is_overwritten(applied: LabSite, trap: str) -> None:
+    there, target = applied.folder / "there", applied.folder / "theirs"
+    if trap == "folder is a link":
+        target.mkdir()
+        there.mkdir()
+        (there / "hosts").symlink_to(target)
+    else:
+        (there / "hosts").mkdir(parents=True)
+        target.write_text("theirs")
+        mine = there / "hosts" / "esxiz20.yaml"
+        mine.write_text("mine") if trap == "changed" else mine.symlink_to(target)
+    refused = export(applied, "--split", str(there))
+    assert (refused.exit_code, "hosts/esxiz" in refused.stderr) == (2, True)
+    assert [path.name for path in there.rglob("*.yaml")] == ([] if "folder" in trap else ["esxiz20.yaml"])
+    assert list(target.iterdir()) == [] if target.is_dir() else target.read_text() == "theirs"
+
+
+def test_labels_and_what_is_asked_of_a_watch_are_kept(applied: LabSite) -> None:
+    marks = {"labels": {"team": "blue"}, "annotations": {"vdvs.io/reconcile": "report"}}
+    for path in sorted(applied.manifests.glob("*.yaml")):
+        documents = list(yaml.safe_load_all(path.read_text()))
+        for document in documents:
+            document["metadata"] |= marks if document["kind"] != "Site" else {}
+        path.write_text(yaml.safe_dump_all(documents))
+    exported = list(yaml.safe_load_all(vdvs("export", "-f", str(applied.manifests)).stdout))
+    assert len(exported) == 4
+    assert [document["metadata"] for document in exported] == [
+        {"name": document["metadata"]["name"], **marks} for document in exported
+    ]
+
+
+def test_the_first_manifests(applied: LabSite) -> None:
+    there = applied.folder / "there"
+    made = vdvs("init", str(there), "--site", site_file(applied))
+    assert (made.exit_code, made.stderr) == (0, "")
+    assert made.stdout.splitlines() == [
+        f"{there}: 1 config DB, 2 hosts, 1 vmgroup",
+        f"next: vdvs diff -f {there} --site {site_file(applied)}",
+    ]
+    compared = vdvs("diff", "-f", str(there), "--site", site_file(applied))
+    assert (compared.exit_code, compared.stdout.splitlines()[-1][:7]) == (0, "In sync")
+    again = vdvs("init", str(there), "--site", site_file(applied))
+    assert (again.exit_code, "is not empty" in again.stderr) == (2, True)
+
+
+def test_the_first_manifests_of_a_site_that_nobody_configured(site: LabSite) -> None:
+    there = site.folder / "there"
+    made = vdvs("init", str(there), "--site", site_file(site))
+    assert (made.exit_code, made.stdout.splitlines()[0]) == (0, f"{there}: 2 hosts")
+    assert "no config DB was found, so every VM may do everything" in made.stdout
+
+
+def test_first_manifests_need_a_site_that_the_user_names(applied: LabSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VDVS_SITE")
+    monkeypatch.chdir(applied.folder)
+    refused = vdvs("init", "there")
+    assert (refused.exit_code, "--site FILE" in refused.stderr) == (2, True)
+    assert not (applied.folder / "there").exists()

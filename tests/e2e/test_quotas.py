@@ -7,7 +7,7 @@ from reconciler.planning.conditions import conditions
 from reconciler.planning.joined import Joined
 from reconciler.reconcile import REPORT_ONLY
 from reconciler.render.describe import describe_data, describe_text
-from reconciler.render.tables import rows, table_text
+from reconciler.render.tables import TABLES, rows, table_text
 from tests.e2e.site import LabSite, assert_in_sync
 from tests.render import schemas
 
@@ -34,7 +34,7 @@ def test_books_that_drifted_are_told_and_are_no_drift(site: LabSite) -> None:
     (row,) = rows(Joined(found), Kind.VMGROUP)
     text = describe_text(row, judged)
     assert "SHARED-Datastore: 2 volumes (200MB); 2 booked (150MB): 1 of them gone, 1 never booked" in text
-    assert "150MB of 5GB (2%)" in table_text(Kind.VMGROUP, (row,))
+    assert "150MB of 5GB (2%)" in table_text(TABLES["vmgroup"], (row,))
     told = describe_data(row, judged)
     schemas.check("describe", told)
     assert told["item"]["volumes"] == [

@@ -24,7 +24,7 @@ from reconciler.planning.resolve import resolve
 from reconciler.render.describe import describe_data, describe_text
 from reconciler.render.kinds import VIEWS
 from reconciler.render.status import status_text
-from reconciler.render.tables import rows, rows_data, table_text
+from reconciler.render.tables import TABLES, rows, table_text
 from tests.planning import compact
 
 KINDS = ["in sync", "selected", "every VM moves on", "new"]
@@ -95,10 +95,10 @@ def planning(size: int, kind: str) -> Callable[[], Assessment]:
 
 def tables(found: Assessment) -> None:
     joined = Joined(found)
-    for kind in VIEWS:
-        listed = rows(joined, kind)
-        table_text(kind, listed, wide=True)
-        rows_data(listed)
+    for table in TABLES.values():
+        listed = table.rows(joined, None)
+        table_text(table, listed, wide=True)
+        list(map(table.data, listed))
 
 
 def descriptions(found: Assessment) -> None:

@@ -145,12 +145,14 @@ def views(found: Assessment) -> dict[str, str]:
     shown = {"status.txt": status_text("lab", found, sites.judged(found))}
     told = history(found.resolved, found.observed)
     shown["history.txt"] = history_text(told)
+    for name, table in tables.TABLES.items():
+        rows = table.rows(Joined(found), None)
+        shown[f"get-{name}.txt"] = tables.table_text(table, rows)
+        shown[f"get-{name}-wide.txt"] = tables.table_text(table, rows, wide=True)
+        shown[f"get-{name}-name.txt"] = tables.names_text(table, rows)
     for kind in VIEWS:
         listed = tables.rows(Joined(found), kind)
         name = kind.value.lower()
-        shown[f"get-{name}.txt"] = tables.table_text(kind, listed)
-        shown[f"get-{name}-wide.txt"] = tables.table_text(kind, listed, wide=True)
-        shown[f"get-{name}-name.txt"] = tables.names_text(listed)
         for row in listed if KINDS[kind].on_datastore else listed[:2]:
             conditions = [condition for condition in sites.judged(found) if condition.ref == row.change.ref]
             shown[f"describe-{name}-{listed.index(row)}.txt"] = describe_text(row, conditions)
@@ -172,10 +174,10 @@ def test_a_site_as_data(site: str) -> None:
     conditions = sites.judged(found)
     schemas.check("history", history_data(history(found.resolved, found.observed)))
     schemas.check("status", status_data("lab", found, conditions))
+    for table in tables.TABLES.values():
+        schemas.check("get", tables.items_data(map(table.data, table.rows(Joined(found), None))))
     for kind in VIEWS:
-        listed = tables.rows(Joined(found), kind)
-        schemas.check("get", tables.rows_data(listed))
-        for row in listed:
+        for row in tables.rows(Joined(found), kind):
             schemas.check("describe", describe_data(row, conditions))
 
 
@@ -192,7 +194,7 @@ def test_what_vcenter_says_of_a_host_as_data(told: dict[str, Any], entered: bool
     found = sites.in_sync()
     hosts = tuple(replace(host, entry=entry) for host in found.resolved.hosts)
     listed = tables.rows(Joined(replace(found, resolved=replace(found.resolved, hosts=hosts))), Kind.HOST)
-    schemas.check("get", tables.rows_data(listed))
+    schemas.check("get", tables.items_data(map(tables.row_data, listed)))
     shown = tables.row_data(listed[0])["vcenter"]
     assert (shown["enteredByVdvs"], shown["sshService"]) == (entered, service)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import exits, options
+from reconciler.cli import completing, exits, options
 
 if TYPE_CHECKING:
     from reconciler.model.inventory import Inventory
@@ -17,8 +17,20 @@ _DEFAULT_SIZE = "100MB"  # what vDVS takes when a request names none
 
 @click.command("can-i", short_help="Show whether a VM may create, delete or mount, and why.")
 @click.argument("right", metavar="create|delete|mount", type=click.Choice(("create", "delete", "mount")))
-@click.option("--vm", required=True, metavar="VM", help="The VM by name, uuid or inventory path.")
-@click.option("--datastore", required=True, metavar="NAME", help="The datastore of the volume.")
+@click.option(
+    "--vm",
+    required=True,
+    metavar="VM",
+    shell_complete=completing.names_of("vm"),
+    help="The VM by name, uuid or inventory path.",
+)
+@click.option(
+    "--datastore",
+    required=True,
+    metavar="NAME",
+    shell_complete=completing.names_of("datastore"),
+    help="The datastore of the volume.",
+)
 @click.option("--size", metavar="SIZE", help=f"How large a volume to create; default: {_DEFAULT_SIZE}.")
 @click.option("--short", is_flag=True, help="The volume is named without @DATASTORE.")
 @options.manifests_or_default

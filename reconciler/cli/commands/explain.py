@@ -1,4 +1,4 @@
-"""`vdvs explain`."""
+"""`vdvs explain`, and `vdvs schema`, which prints what it explains."""
 
 from __future__ import annotations
 
@@ -43,6 +43,25 @@ def explain(what: str, recursive: bool) -> int:
         click.echo(text.field_text(_field(found, names), room, recursive=recursive), nl=False)
     else:
         click.echo(text.kind_text(found, room, recursive=recursive), nl=False)
+    return exits.OK
+
+
+@click.command("schema", short_help="Print the JSON Schema of a kind.")
+@click.argument("kind", default="manifest", shell_complete=completing.schemas)
+@options.verbose
+def print_schema(kind: str) -> int:
+    """Print the JSON Schema (draft 7) that manifests of a kind fit, for editors and other checkers; without a KIND that
+    of all kinds. `vdvs explain` shows the same for reading.
+
+    \b
+    Examples:
+      vdvs schema > manifest.v1.json
+      vdvs schema vmgroup | jq .properties.spec
+    """
+    from reconciler.export import schema_text
+
+    name = kind if kind == completing.MANIFEST else _schema_name(kind)
+    click.echo(schema_text(name), nl=False)
     return exits.OK
 
 

@@ -1,4 +1,4 @@
-"""`vdvs export`."""
+"""`vdvs export`, and `vdvs init`, which writes the same into a folder for the first time."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import exits, options
+from reconciler.cli import completing, exits, options
 
 if TYPE_CHECKING:
     from reconciler.model.export import Export
 
 
 @click.command(short_help="Write manifests of the site as it is.")
-@click.argument("what", metavar="[KIND [NAME...]]", nargs=-1)
+@click.argument("what", metavar="[KIND [NAME...]]", nargs=-1, shell_complete=completing.exported)
 @click.option(
     "-f",
     "--filename",
@@ -25,31 +25,46 @@ if TYPE_CHECKING:
 )
 @options.site
 @options.output("yaml", "json")
+@click.option(
+    "--split",
+    metavar="DIR",
+    shell_complete=completing.files,
+    help="Write a file for each object below DIR instead, and the schemas for editors; nothing is overwritten.",
+)
 @options.verbose
-def export(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output: str) -> int:
+def export(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output: str, split: str | None) -> int:
     """Write manifests of the site as it is: config DBs, hosts, vmgroups, storage policies and read-only volumes, with
     the UUIDs of vmgroups and VMs.
 
-    Exports the hosts declared with -f, or else all of the inventory. What cannot be expressed in a manifest goes to
-    standard error, a line each. The manifests hold no Site.
+    Exports the hosts declared with -f, or else all of the inventory. Labels of objects that are declared with -f are
+    kept. What cannot be expressed in a manifest goes to standard error, a line each. The manifests hold no Site.
 
     \b
     Examples:
       vdvs export --site site.yaml > there.yaml
       vdvs diff -f there.yaml --site site.yaml
+      vdvs export --split there/ --site site.yaml
       vdvs export vmgroup MYVMGROUP --site site.yaml
     """
+    from pathlib import Path
+
     from reconciler.cli.errors import report
     from reconciler.cli.output import emit
     from reconciler.cli.session import open_session
-    from reconciler.export import export_site
+    from reconciler.export import export_site, write_files
     from reconciler.render.manifests import adopted_data, left_out_line, manifests_text
+    from reconciler.render.text import count
 
+    if split is not None and output != "yaml":
+        raise click.UsageError("--split writes YAML: leave out -o")
     session = open_session(paths or (() if site is not None else options.or_default(())), site)
     adopted = _chosen(session.in_world(lambda world: export_site(session.desired, world)), what)
     for left in adopted.left_out:
         report(left_out_line(left))
-    if output == "yaml":
+    if split is not None:
+        number = write_files(adopted.manifests, Path(split))
+        click.echo(f"{count(number, 'manifest')} in {split}")
+    elif output == "yaml":
         click.echo(manifests_text(adopted.manifests), nl=False)
     else:
         emit(adopted_data(adopted), output)
@@ -75,3 +90,42 @@ def _chosen(adopted: Export, what: tuple[str, ...]) -> Export:
         manifests = tuple(manifest for manifest in manifests if manifest.ref.name in names)
         left_out = tuple(left for left in left_out if left.ref.kind in wanted and left.ref.name in names)
     return Export(manifests, left_out)
+
+
+@click.command(short_help="Write the first manifests, by asking the site.")
+@click.argument("folder", metavar="[DIR]", default=options.DEFAULT_MANIFESTS, shell_complete=completing.files)
+@options.site
+@options.verbose
+def init(folder: str, site: str | None) -> int:
+    """Ask the site what it has, and write it as manifests into DIR (by default ./manifests): a file for each host,
+    config DB, vmgroup and so on, with the schemas for editors. From then on, they say how the site is to be.
+
+    Nothing is changed on the site, and DIR must not have any manifests yet. The Site (see `vdvs explain site`) stays
+    where it is.
+
+    \b
+    Examples:
+      vdvs init --site site.yaml
+      vdvs init acme/ --site site.yaml
+    """
+    from pathlib import Path
+
+    from reconciler.cli.errors import report
+    from reconciler.cli.session import open_session
+    from reconciler.export import export_site, write_files
+    from reconciler.render.manifests import first_steps, left_out_line
+
+    if site is None:
+        raise click.UsageError("which site? Give its Site with --site FILE, or in $VDVS_SITE (see `vdvs explain site`)")
+    into = Path(folder)
+    if into.is_symlink() or (into.exists() and not into.is_dir()):
+        raise click.UsageError(f"{folder} is not a folder")
+    if into.is_dir() and any(not entry.name.startswith(".") for entry in into.iterdir()):
+        raise click.UsageError(f"{folder} is not empty; give another folder, or use `vdvs export --split`")
+    session = open_session((), site)
+    found = session.in_world(lambda world: export_site(session.desired, world))
+    write_files(found.manifests, into)
+    click.echo(first_steps(found, folder, site), nl=False)
+    for left in found.left_out:
+        report(left_out_line(left))
+    return exits.FAILED if any(left.unread for left in found.left_out) else exits.OK

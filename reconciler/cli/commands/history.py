@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Show who applied what, when and why.")
-@click.argument("what", metavar="[KIND [NAME...]]", nargs=-1, shell_complete=completing.listed)
+@click.argument("what", metavar="[KIND [NAME...]]", nargs=-1, shell_complete=completing.exported)
 @options.manifests_or_default
 @options.site
 @click.option("--drifts", "of", flag_value="drifts", help="Drifts seen by watches, and how they ended.")

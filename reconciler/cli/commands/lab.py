@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import CompletionItem
 
-from reconciler.cli import exits, options
+from reconciler.cli import completing, exits, options
 
 _DIRECTORY = ".vdvs-lab"
 
@@ -98,7 +98,7 @@ def down(directory: str) -> int:
 
 
 @lab.command()
-@click.argument("host")
+@click.argument("host", shell_complete=completing.lab_hosts)
 @_directory
 @options.verbose
 def reboot(host: str, directory: str) -> int:
@@ -150,7 +150,7 @@ def _complete(context: click.Context, parameter: click.Parameter, incomplete: st
 
 @lab.command("break", cls=_Breaking)
 @click.argument("drift", required=False, shell_complete=_complete)
-@click.option("--host", metavar="HOST", help="On which host; default: the first.")
+@click.option("--host", metavar="HOST", shell_complete=completing.lab_hosts, help="On which host; default: the first.")
 @click.option("--vmgroup", metavar="NAME", help="Which vmgroup; default: the first by name that is not _DEFAULT.")
 @click.option("--list", "listing", is_flag=True, help="List the drifts and do nothing.")
 @_directory

@@ -24,8 +24,19 @@ if TYPE_CHECKING:
 @options.site
 @options.output("text", "json", "yaml")
 @click.option("--list", "only_list", is_flag=True, help="List the backups, and do nothing else.")
-@click.option("--config-db", metavar="NAME", help="Which config DB; needed where several are declared.")
-@click.option("--to", "backup", metavar="BACKUP", help="The name of the backup, as --list shows it.")
+@click.option(
+    "--config-db",
+    metavar="NAME",
+    shell_complete=completing.names_of("configdb"),
+    help="Which config DB; needed where several are declared.",
+)
+@click.option(
+    "--to",
+    "backup",
+    metavar="BACKUP",
+    shell_complete=completing.names_of("backup"),
+    help="The name of the backup, as --list shows it.",
+)
 @click.option("--unverified", is_flag=True, help="Restore one that vdvs did not make, or not like that.")
 @click.option("--allow-destroy", is_flag=True, help="Also delete the vmgroups that were created since.")
 @click.option("--dry-run", is_flag=True, help="Print what would be done and write nothing.")

@@ -105,7 +105,7 @@ def watch(
         paths,
         site,
         signers=signers,
-        interval=_seconds(interval),
+        interval=options.seconds(interval),
         mode=_mode(heal, auto_apply, max_changes),
         options=WatchOptions(**services, audit_log=click.get_current_context().meta[options.AUDIT]),
         terminal=terminal,
@@ -139,15 +139,6 @@ class _Terminal:
 
     def on_pass(self, done: Pass) -> None:
         """See `ports.Listener`."""
-
-
-def _seconds(interval: str) -> float:
-    from reconciler.model.units import parse_duration
-
-    try:
-        return parse_duration(interval)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--interval") from error
 
 
 def _mode(heal: bool, auto_apply: str, max_changes: str) -> Mode:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.model.diff import Value
 from reconciler.model.export import Export, FieldPath, LeftOut, Manifest
@@ -12,7 +13,7 @@ from reconciler.model.inventory import Inventory
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, ResolvedConfigDB
 from reconciler.model.kinds.host import DBMode, DesiredHost, ObservedHost, Presence, ResolvedHost, Service
 from reconciler.model.refs import DEFAULT_VMGROUP, Kind, Location, ObjectRef
-from reconciler.model.state import Desired, Observed, Resolved
+from reconciler.model.state import RECONCILE, Desired, Observed, Resolved
 from reconciler.planning.configdb.old_schema import lifted_all
 from reconciler.planning.export.expressible import Adoptable, expressible
 from reconciler.planning.export.names import document, kube_names, name_of
@@ -27,15 +28,28 @@ from reconciler.planning.vmgroup.state import VMGroupState, default_vmgroup, obs
 def export(found: Resolved, seen: Observed, declared: Desired) -> Export:
     """Manifests of all hosts, config DBs, vmgroups and files on datastores that were seen. Pure.
 
-    `found` and `seen` are a look at `survey.everything`. Of what is `declared`, names of config DBs, and addresses,
-    labels and driver sources of hosts are kept: they cannot be read from hosts.
+    `found` and `seen` are a look at `survey.everything`. Of what is `declared`, names of config DBs, addresses and
+    driver sources of hosts, labels, and annotations that ask for less of a watch are kept: they cannot be read from
+    hosts.
     """
     adoption = _Adoption(found, seen, declared)
     manifests = [*adoption.config_dbs(), *adoption.hosts(), *adoption.vmgroups()]
     manifests += adoption.files([manifest for manifest in manifests if manifest.ref.kind is Kind.VMGROUP])
+    kept = {declared_object.ref: declared_object.labels for declared_object in declared.objects}
+    asked = {treatment.ref: treatment.mode.value for treatment in declared.treatments}
+    manifests = [_marked(each, dict(kept.get(each.ref, ())), asked.get(each.ref)) for each in manifests]
     manifests.sort(key=lambda manifest: manifest.ref.sort_key)
     left_out = sorted(adoption.left_out, key=lambda left: left.ref.sort_key)
     return Export(tuple(manifests), tuple(left_out))
+
+
+def _marked(manifest: Manifest, labels: dict[str, Value], reconcile: str | None) -> Manifest:
+    marks: dict[str, Value] = {"labels": labels} if labels else {}
+    if reconcile is not None:
+        marks["annotations"] = {RECONCILE: reconcile}
+    if not marks:
+        return manifest
+    return replace(manifest, data={**manifest.data, "metadata": {"name": name_of(manifest), **marks}})
 
 
 class _DB(Struct, frozen=True):
@@ -121,14 +135,11 @@ class _Adoption:
                 continue
             name = self._host_names[host.ref.name]
             wish = self._wishes.get(host.ref.name)
-            metadata: dict[str, Value] = {"name": name}
-            if wish is not None and wish.labels:
-                metadata["labels"] = dict(wish.labels)
             spec: dict[str, Value] = {} if name == host.ref.name else {"name": host.ref.name}
             if host.address != host.ref.name:
                 spec["address"] = host.address
             spec |= self._host_spec(host, seen, wish)
-            yield Manifest(host.ref, document(Kind.HOST, metadata, spec))
+            yield Manifest(host.ref, document(Kind.HOST, {"name": name}, spec))
 
     def _host_spec(
         self, host: ResolvedHost, seen: ObservedHost, wish: DesiredHost | None

@@ -51,6 +51,11 @@ class Row(Struct, Generic[I], frozen=True):
         """Name of the object."""
         return self.item.change.ref.name
 
+    @property
+    def known_as(self) -> tuple[str, ...]:
+        """What it can be asked for by."""
+        return (self.name,)
+
 
 Cell = Callable[[Row[I]], str]
 
