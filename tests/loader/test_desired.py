@@ -270,12 +270,3 @@ def test_an_annotation_of_ours_that_is_misspelt_is_no_note_for_others(tmp_path: 
     with pytest.raises(InvalidManifestsError, match=r"of vdvs.io/ only vdvs.io/reconcile is known"):
         load_text(tmp_path, text)
     load_text(tmp_path, text.replace("vdvs.io/reconsile", "example.com/reconsile"))
-
-
-def test_labels_that_no_host_has_leave_no_host_open_in_silence(tmp_path: Path) -> None:
-    labelled = host("esx").replace("{name: esx}", "{name: esx, labels: {rack: r1}}")
-    selecting = CONFIG_DB.replace("spec: {", "spec: {hosts: {matchLabels: {rak: r1}}, ")
-    assert "matchLabels" in selecting
-    with pytest.raises(InvalidManifestsError, match=r'no Host has the label rak=r1 \(did you mean "rack=r1"\?\)'):
-        load_text(tmp_path, labelled, selecting)
-    load_text(tmp_path, labelled, selecting.replace("rak:", "rack:"))

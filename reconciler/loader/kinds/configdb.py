@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from reconciler.loader.manifest_set import Claims, ManifestSet
@@ -67,7 +67,7 @@ def check(manifests: ManifestSet) -> Iterator[ManifestError]:
         yield from _claim_hosts(claims, document, db, hosts)
 
 
-def _mode(document: Document, db: DesiredConfigDB, hosts: Sequence[DesiredHost]) -> Iterator[ManifestError]:
+def _mode(document: Document, db: DesiredConfigDB, hosts: Iterable[DesiredHost]) -> Iterator[ManifestError]:
     """A MultiNode config DB needs a datastore; a SingleNode one has none, and exactly one host.
 
     Source: docs/domain.md#modes-of-a-host
@@ -83,13 +83,6 @@ def _mode(document: Document, db: DesiredConfigDB, hosts: Sequence[DesiredHost])
         where: Path = ("spec", "hosts") if db.hosts is not None else ("spec",)
         message = f"a SingleNode config DB is that of exactly one Host, and this one selects {number}"
         yield document.error(where, message)
-    elif hosts and db.hosts is not None and db.hosts.match_labels and not any(_selects(db, host) for host in hosts):
-        labels = sorted({f"{key}={value}" for host in hosts for key, value in host.labels})
-        wanted = [f"{key}={value}" for key, value in db.hosts.match_labels]
-        lost = next((label for label in wanted if label not in labels), ", ".join(wanted))
-        yield document.error(
-            ("spec", "hosts", "matchLabels"), f"no Host has the label {lost}{did_you_mean(lost, labels)}"
-        )
 
 
 def _claim_hosts(
