@@ -36,31 +36,18 @@ install: .venv/.installed  ## Install the locked dependencies, and vdvs itself (
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-PEERS := openssh-server openssh-client busybox openssl chromium prometheus kubernetes-client
+PEERS := openssh-server openssh-client busybox openssl chromium prometheus jq kubernetes-client
 VCSIM := tests/peers/vcsim-more
 CACHED := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vdvs-peers
 KUBE := $(foreach one,etcd kube-apiserver,$(CACHED)/$(one)-$(shell \
     sed -n 's,.*\(k8s.io/kubernetes\|/etcd/server/v3\) \(v[^ ]*\).*,\2,p' tests/kubernetes/$(one)/go.mod))
-peers: .peers/vcsim $(KUBE)  ## Install what tests talk to (sshd, busybox, vcsim, chromium, promtool, a Kubernetes API); without it those tests are skipped
+peers: .peers/vcsim $(KUBE)  ## Install what tests talk to (sshd, busybox, vcsim, chromium, promtool, jq, a Kubernetes API); without it those tests are skipped
 	@if PATH="$$PATH:/usr/sbin" && command -v sshd >/dev/null && command -v busybox >/dev/null && \
 	    command -v ssh-keygen >/dev/null && command -v openssl >/dev/null && \
-	    command -v chromium >/dev/null && command -v promtool >/dev/null && command -v kubectl >/dev/null; then exit 0; fi; \
+	    command -v chromium >/dev/null && command -v promtool >/dev/null && command -v jq >/dev/null && command -v kubectl >/dev/null; then exit 0; fi; \
 	if [ "$$(id -u)" -ne 0 ]; then root=sudo; fi; \
 	$$root apt-get update -qq && \
 	$$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PEERS)
-
-# Minutes to build, so they are kept outside the checkout, by their versions.
-$(CACHED)/kube-apiserver-%: KUBE_VERSION = -X k8s.io/component-base/version.gitVersion=$* \
-    -X k8s.io/client-go/pkg/version.gitVersion=$* \
-    -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=$(word 2,$(subst ., ,$*))
-$(KUBE_PEERS): $(CACHED)/%:
-	@set -e; name=$(patsubst %-$(lastword $(subst -, ,$*)),%,$*); folder=tests/kubernetes/$$name; \
-	if ! go env GOVERSION 2>/dev/null | grep -Eq '^go1\.(2[6-9]|[3-9][0-9])'; then \
-	    echo "$$name needs Go 1.26 or newer to build; its tests are skipped" >&2; exit 0; fi; \
-	mkdir -p "$(CACHED)"; echo "building $*, which takes minutes, and once only"; cd "$$folder"; \
-	GOFLAGS=-buildvcs=false CGO_ENABLED=0 go build -trimpath -ldflags "-s -w $(KUBE_VERSION)" \
-	    -o "$@.new" "$$(sed -n 's/^tool //p' go.mod)"; \
-	mv "$@.new" "$@"
 
 # A Go that is too old cannot fetch a newer one by itself, but it can fetch it as a module. Sets $$go.
 GO_TOOLCHAIN := golang.org/toolchain@v0.0.1-go1.26.8
@@ -87,12 +74,12 @@ $(KUBE): $(CACHED)/%:
 .PHONY: test test-coverage test-agent test-agent-ci test-slow fuzz lint format
 WORKERS := auto
 SIDE_BY_SIDE = -n $(WORKERS) --dist worksteal
-test: install  ## Run the tests, as many at once as there are cores (ARGS="-n 0 PATH" for one after the other)
+test: install  ## Run the tests but the slow ones, as many at once as there are cores (ARGS="-n 0 PATH" for one after the other)
 	$(RUN) python -m pytest $(SIDE_BY_SIDE) -m "not slow" $(ARGS)
 
 # Of what runs in the tests' own processes: agents and commands that they start are not counted. A figure to read, no aim.
 COVERAGE := --cov=reconciler --cov-report=term:skip-covered
-test-coverage: install  ## Run the tests, and print how much of each module they ran
+test-coverage: install  ## Run the same tests, and print how much of each module they ran
 	$(RUN) python -m pytest $(SIDE_BY_SIDE) -m "not slow" $(COVERAGE) $(ARGS)
 
 test-slow: install  ## Run the slow tests too (VDVS_REPEAT=0.5: what is different each time half as often)
@@ -104,7 +91,7 @@ fuzz: install  ## Fuzz what is read from others (SECONDS=600, ARGS="--target pla
 	$(RUN) python -m tests.fuzz.run --seconds $(SECONDS) $(ARGS)
 
 AGENT_PYTHONS ?= $(wildcard $(HOME)/.pyenv/versions/2.7.*/bin/python $(HOME)/.pyenv/versions/3.*/bin/python)
-test-agent: install  ## Run the agent's tests under every other Python that is found (AGENT_PYTHONS="...")
+test-agent: install  ## Run the agent's tests (but the slow ones) under every other Python that is found (AGENT_PYTHONS="...")
 	@set -e; for python in $(AGENT_PYTHONS); do \
 	    echo "the agent under $$("$$python" --version 2>&1)"; \
 	    $(RUN) VDVS_AGENT_PYTHON="$$python" python -m pytest $(SIDE_BY_SIDE) -m "not slow" tests/agent $(ARGS); \
@@ -181,12 +168,15 @@ image-digest:  ## Ask the registry for the digest of the tag that the Dockerfile
 	docker buildx imagetools inspect --format "$$tag@{{.Manifest.Digest}}" "docker.io/library/$$tag"
 
 ##@ Keep
-.PHONY: docs crds
+.PHONY: docs docs-shown crds
 crds: install  ## Write deploy/kubernetes/crds/ anew, from the schemas
 	$(RUN) python deploy/kubernetes/generate.py
 
-docs: install  ## Write docs/cli.md and docs/reference/ anew, from the commands and the schemas
+docs: install  ## Write docs/cli.md, docs/reference/ and schemas/manifest.v1.json anew, from the commands and the schemas
 	$(RUN) python docs/generate.py
+
+docs-shown: install  ## Run the commands of README and docs/, and write what comes into them (ARGS=README.md for one page)
+	$(RUN) python -m tests.docs.run --write $(ARGS)
 
 .PHONY: lock clean help
 lock: .venv/.locked  ## Resolve the dependencies anew (ARGS=--upgrade for newer releases)
@@ -204,11 +194,11 @@ lock: .venv/.locked  ## Resolve the dependencies anew (ARGS=--upgrade for newer 
 LOCK := --quiet --generate-hashes --strip-extras --allow-unsafe --no-annotate \
     --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
-clean:  ## Remove everything that was made here, .venv and the demo's lab included
+clean:  ## Remove what was made here, .venv and the demo's lab included; .peers and tests/fuzz/found stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist manifests/.vdvs-lab
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## Show this
 	@awk 'BEGIN { FS = ":.*## " } \
 	    /^##@/ { printf "\n%s\n", substr($$0, 5) } \
-	    /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	    /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

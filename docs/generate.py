@@ -26,6 +26,7 @@ from reconciler.render.explain import Field, Schema
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTICE = "<!-- Made by `make docs` from {}; what is changed here by hand is lost. -->\n\n"
+COMMANDS = ("vdvs ", "source ")  # how an example in a help text begins
 
 
 def pages() -> dict[str, str]:
@@ -145,7 +146,7 @@ def _command(context: click.Context) -> Iterator[str]:
     command = context.command
     yield f"## {context.command_path}"
     if not isinstance(command, click.Group):
-        yield f"```\n{context.command_path} {' '.join(command.collect_usage_pieces(context))}\n```"
+        yield f"```text\n{context.command_path} {' '.join(command.collect_usage_pieces(context))}\n```"
     yield from _help(command.help or "")
     options = [option for option in command.params if isinstance(option, click.Option)]
     shown = [record for option in options if (record := option.get_help_record(context))]
@@ -161,7 +162,8 @@ def _help(text: str) -> Iterator[str]:
             continue
         heading, *lines = paragraph.removeprefix("\b").strip("\n").splitlines()
         yield heading
-        yield f"```\n{cleandoc(chr(10).join(['', *lines]))}\n```"
+        text = cleandoc("\n".join(["", *lines]))
+        yield f"```{'sh' if text.startswith(COMMANDS) else 'text'}\n{text}\n```"
 
 
 def _anchor(path: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec import Struct
 
@@ -127,6 +127,11 @@ class HostAgent(Protocol):
 class Hosts(Protocol):
     """The way to the hosts."""
 
+    @property
+    def at_once(self) -> int | None:
+        """Number of hosts that are connected to at the same time; None: all of them."""
+        ...
+
     def agent(self, name: str, address: str) -> HostAgent:
         """Return the agent of a host, which connects on `connect`, or on its first request."""
         ...
@@ -185,11 +190,16 @@ class Clock(Protocol):
         ...
 
 
+OBSERVING: Final = "observing hosts"
+"""The stage of a pass in which hosts are observed."""
+
+
 class Observer(Protocol):
     """A recipient of the progress of a pass (a progress bar, a log). Must not raise."""
 
-    def progress(self, stage: str, done: int, total: int) -> None:
-        """`done` of `total` steps of `stage` are finished."""
+    def progress(self, stage: str, done: int, total: int, at_once: int | None = None) -> None:
+        """`done` of `total` steps of `stage` are finished; 0 when it begins. `at_once`: how many of them are under way
+        at the same time (None: all)."""
         ...
 
     def about_to_write(self, found: Assessment) -> None:

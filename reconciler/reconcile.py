@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,7 +17,7 @@ from msgspec.structs import replace
 
 from reconciler import __version__
 from reconciler.execution.executor import Execution, execute
-from reconciler.execution.gather import gather_both
+from reconciler.execution.gather import gather_both, gather_told
 from reconciler.execution.observe import observe
 from reconciler.execution.prefetch import Prefetched, prefetch
 from reconciler.execution.survey import observe_undeclared_hosts
@@ -58,7 +59,9 @@ __all__ = [
     "reconcile",
 ]
 
+_log = logging.getLogger(__name__)
 _REPLANS = 3
+_READING: Final = "reading the inventory"
 LONGEST_PLAN: Final = timedelta(days=30)
 _CLOCKS_APART: Final = timedelta(hours=1)  # between the machine that made a plan and ours
 
@@ -150,7 +153,7 @@ async def assess(
 
 async def _looked_up(desired: Desired, world: World) -> tuple[Resolved, asyncio.Task[Resolved]]:
     """Look up where things are, then everything else that the manifests name."""
-    inventory, memory = await world.inventory.snapshot(), world.memory
+    (inventory,), memory = await gather_told(world.observer, _READING, [world.inventory.snapshot()]), world.memory
     places = memory.places((desired, inventory), partial(resolve_places, desired, inventory))
     rest = partial(resolve_rest, desired, places)
     return places, asyncio.create_task(asyncio.to_thread(memory.resolved, (desired, places), rest))
@@ -158,7 +161,7 @@ async def _looked_up(desired: Desired, world: World) -> tuple[Resolved, asyncio.
 
 async def _foreseen(desired: Desired, world: World, avoid: tuple[str, ...]) -> Prefetched:
     """Observe ahead of look-up; nothing where hosts are to be avoided: the readers depend on the look-up then."""
-    return {} if avoid else await prefetch(desired, world.hosts, world.memory.observed)
+    return {} if avoid else await prefetch(desired, world.hosts, world.observer, world.memory.observed)
 
 
 async def _verify(
@@ -173,7 +176,7 @@ async def _verify(
     """Look again at what was written, with the names as they were looked up before, unless vCenter wrote, too."""
     if any(isinstance(action, MaintenanceAction) for step in steps.hosts for action in step.actions):
         return await assess(desired, world, applying, drawn, _writers(steps), takes_back)
-    observed = await observe(done.resolved, world.hosts, world.observer, _writers(steps))
+    observed = await observe(done.resolved, world.hosts, world.observer, _writers(steps), stage="verifying")
     observed = world.memory.witnesses.carried(observed)  # it was read through another host than the one that wrote
     others = done.observed.undeclared_hosts  # nothing was written there
     observed = replace(observed, undeclared_hosts=others, kept=world.books.kept())
@@ -236,6 +239,7 @@ async def reconcile(desired: Desired, world: World, policy: Policy, applying: Ap
         steps = _planned(now, policy, applying)
         rounds += 1
         if not steps.empty and not now.diff.settled:  # else it only records what has been done
+            _log.info("the site changed under the plan: planned again (%d of %d)", rounds, _REPLANS)
             world.observer.planned_again((replanned or [before.diff])[-1], now.diff)
             replanned.append(now.diff)
     learn(world, now)

@@ -15,6 +15,7 @@ from reconciler import loader
 from reconciler.cli import formats
 from reconciler.cli.errors import report
 from reconciler.cli.output import paint
+from reconciler.cli.session import progress
 from reconciler.model.errors import VdvsError
 from reconciler.model.plan import REPORT_ONLY
 from reconciler.planning.selector import Selector
@@ -70,6 +71,7 @@ def follow(
             _check_reader()
             await asyncio.sleep(interval)
 
+    progress().stop()  # there is no end that it could lead to
     session.in_world(again)
 
 
@@ -127,7 +129,7 @@ class Changes:
 class _Quiet:
     """Implements `ports.Observer`: shows no progress."""
 
-    def progress(self, stage: str, done: int, total: int) -> None:
+    def progress(self, stage: str, done: int, total: int, at_once: int | None = None) -> None:
         """See `ports.Observer`."""
 
     def about_to_write(self, found: Assessment) -> None:

@@ -16,6 +16,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 DEFAULT_MANIFESTS = "manifests"
 VERBOSE = "vdvs.verbose"
 AUDIT = "vdvs.audit"
+DETAIL = "vdvs.detail"
 
 site = click.option(
     "--site",
@@ -53,11 +54,24 @@ require_signature = click.option(
 )
 
 
+def detail(command: Command) -> Command:
+    """--summary and --full, for whatever prints a diff or its like: see `output.detail`."""
+    for name, text in (
+        ("full", "Print every object, however many differ."),
+        ("summary", "Print counts by kind of change and risk, and the ten worst; the default if more than 50 differ."),
+    ):
+        command = click.option(
+            f"--{name}", "detail", flag_value=name, expose_value=False, callback=_set_detail, help=text
+        )(command)
+    return command
+
+
 def verbose(command: Command) -> Command:
-    """-v."""
+    """-v and -vv."""
     return click.option(
-        "-v", "--verbose", is_flag=True, expose_value=False, callback=_set_verbose, help="Show where a bug comes from."
-    )(command)
+        "-v", "--verbose", count=True, expose_value=False, callback=_set_verbose,
+        help="Log what is done, on which host and for how long, and where a bug comes from; -vv: the protocol, too.",
+    )(command)  # fmt: skip
 
 
 def pruning(applying: Applying, trust_records: bool) -> Applying:
@@ -121,8 +135,16 @@ def output(*formats: str) -> Callable[[Command], Command]:
     )
 
 
-def _set_verbose(context: click.Context, _option: click.Parameter, given: bool) -> None:
+def _set_verbose(context: click.Context, _option: click.Parameter, given: int) -> None:
     context.meta[VERBOSE] = given
+    if given:
+        from reconciler.cli.underway import log
+
+        context.call_on_close(log.start(given))
+
+
+def _set_detail(context: click.Context, _option: click.Parameter, given: str | None) -> None:
+    context.meta[DETAIL] = context.meta.get(DETAIL) or given
 
 
 def _set_audit(context: click.Context, _option: click.Parameter, given: str | None) -> None:

@@ -7,22 +7,41 @@ import sys
 
 import click
 
+from reconciler.cli.options import DETAIL
+from reconciler.model.diff import Diff
 from reconciler.model.outcome import Outcome
 from reconciler.model.ownership import Applying
 from reconciler.render import data
+from reconciler.render.diff import Detail, diff_text
 from reconciler.render.results import outcome_text
 from reconciler.render.text import Data, Paint, plain
 
 _GOOD = dict.fromkeys(("create", "created", "healed", "in sync", "back in sync", "enforced"), "green")
-_CHANGED = dict.fromkeys(("update", "configured", "drifted", "missing", "stopped", "stale", "unmanaged"), "yellow")
+_CHANGED = dict.fromkeys(
+    ("update", "configured", "drifted", "missing", "not applied", "stopped", "stale", "unmanaged"), "yellow"
+)
 _WRONG = ("delete", "pruned", "blocked", "unknown", "failed", "OPEN", "refused", "unreachable", "?", "False", "Unknown")
 _BAD = dict.fromkeys(_WRONG, "red")
-_COLOURS = _GOOD | _CHANGED | _BAD
+_RISKS = {
+    "destroys": "red", "disrupts running work": "red", "widens access": "yellow", "restricts access": "cyan"
+}  # fmt: skip
+_COLOURS = _GOOD | _CHANGED | _BAD | _RISKS
 
 
 def paint() -> Paint:
     """Return the Paint for standard output."""
-    return _paint if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else plain
+    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return _paint if coloured else plain
+
+
+def detail() -> Detail:
+    """Return how much the command was asked to show."""
+    return Detail(click.get_current_context().meta.get(DETAIL))
+
+
+def print_diff(diff: Diff, header: str = "") -> None:
+    """Print a diff as text."""
+    click.echo(diff_text(diff, header, paint(), detail()), nl=False)
 
 
 def emit(value: Data, output: str) -> None:
@@ -33,7 +52,7 @@ def emit(value: Data, output: str) -> None:
 def print_outcome(outcome: Outcome, applying: Applying | None, seconds: float, output: str) -> None:
     """Print the result of an apply."""
     if output == "text":
-        click.echo(outcome_text(outcome, seconds, paint()), nl=False)
+        click.echo(outcome_text(outcome, seconds, paint(), brief=detail() is Detail.SUMMARY), nl=False)
     else:
         emit(data.outcome_data(outcome, applying, seconds), output)
 

@@ -14,7 +14,8 @@ from reconciler import loader, saved
 from reconciler.cli import exits
 from reconciler.cli.errors import report, tell
 from reconciler.cli.options import default_paths
-from reconciler.cli.output import emit, paint, print_outcome
+from reconciler.cli.output import emit, print_diff, print_outcome
+from reconciler.cli.renames import suggest_renames
 from reconciler.cli.session import Session, Value, connections, site_of
 from reconciler.execution.rollback import read_rollback
 from reconciler.model.base import Risk
@@ -30,7 +31,7 @@ from reconciler.model.units import parse_duration
 from reconciler.provenance import reading
 from reconciler.reconcile import LONGEST_PLAN, Answer, Approval, World, ask_again, carry_out, check_consent, prepare
 from reconciler.render import data
-from reconciler.render.diff import diff_text, header
+from reconciler.render.diff import header
 from reconciler.who import who
 from reconciler.wiring import world as worlds
 
@@ -69,6 +70,7 @@ def make(
     )
     plan = session.in_world(lambda world: prepare(asked, session.desired, world, lasting))
     code = _show(plan.diff, plan.plan, session.site, by, policy.objects, output)
+    suggest_renames(plan.diff, session.desired)
     if out is not None:
         digest = saved.write(out, plan)
         until = plan.expires_at.strftime(_MOMENT)
@@ -79,7 +81,7 @@ def make(
 def _show(diff: Diff, steps: Plan, site: Site, by: Applying, chosen: frozenset[ObjectRef] | None, output: str) -> int:
     """Print what a plan does, and what is left out of it."""
     if output == "text":
-        click.echo(diff_text(diff, header(diff, site.name, by.stamp.revision), paint()), nl=False)
+        print_diff(diff, header(diff, site.name, by.stamp.revision))
     else:
         emit(data.diff_data(diff, by), output)
     left_out = [held for held in steps.withheld if chosen is None or held.ref in chosen]

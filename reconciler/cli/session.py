@@ -11,8 +11,8 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from reconciler.cli.errors import report
-from reconciler.cli.options import AUDIT
-from reconciler.cli.progress import TerminalProgress
+from reconciler.cli.options import AUDIT, VERBOSE
+from reconciler.cli.underway.progress import TerminalProgress
 from reconciler.loader.files import Seen
 from reconciler.model.diff import Diff
 from reconciler.model.kinds.site import SSH, Site
@@ -20,6 +20,7 @@ from reconciler.model.ownership import Applying
 from reconciler.model.refs import ObjectRef
 from reconciler.model.state import Desired
 from reconciler.planning.selector import Selector
+from reconciler.ports import OBSERVING
 from reconciler.wiring import known_names
 from reconciler.wiring.connections import Connections
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from reconciler.reconcile import World
 
 Value = TypeVar("Value")
+_PROGRESS = "vdvs.progress"
 
 
 class Session(Struct, frozen=True):
@@ -61,12 +63,17 @@ class Session(Struct, frozen=True):
 
         audit = click.get_current_context().meta.get(AUDIT)
 
-        async def look() -> Value:
-            with TerminalProgress(self.selected) as observer:
-                async with self.connections.world(self.site, observer, audit) as world:
-                    return await do(world)
+        observer = progress()
+        observer.selected = self.selected
 
-        return self.connections.run(look)
+        async def look() -> Value:
+            async with self.connections.world(self.site, observer, audit) as world:
+                return await do(world)
+
+        try:
+            return self.connections.run(look)
+        finally:
+            observer.stop()
 
     def with_applying(self, applying: Applying) -> Session:
         """Return the same session, applying as this."""
@@ -80,6 +87,16 @@ class Session(Struct, frozen=True):
 def connections() -> Connections:
     """Return the connections of the running command, which end with it."""
     return click.get_current_context().with_resource(Connections())
+
+
+def progress() -> TerminalProgress:
+    """Return what shows the progress of the running command, and ends with it."""
+    context = click.get_current_context()
+    if _PROGRESS not in context.meta:
+        quiet = bool(context.meta.get(VERBOSE))  # the log says more
+        context.meta[_PROGRESS] = context.with_resource(TerminalProgress(quiet=quiet))
+    found: TerminalProgress = context.meta[_PROGRESS]
+    return found
 
 
 def site_of(loaded: Loaded) -> Site:
@@ -101,6 +118,8 @@ def open_session(
     """Load the manifests; every error in them is raised at once. `early`: see `Connections.load`."""
     stdin = sys.stdin.buffer if "-" in paths else None
     made = connections()
+    if early:
+        progress().progress(OBSERVING, 0, 0)  # hosts are connected to while manifests are read
     loaded = made.load(paths, site, stdin, early=early, keep_documents=keep_documents)
     desired, reached = loaded.desired, site_of(loaded)
     only = None

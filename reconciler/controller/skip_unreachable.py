@@ -25,6 +25,11 @@ class SkipUnreachable:
         self._patience: dict[str, float] = {}
         self._late: set[asyncio.Task[Report]] = set()
 
+    @property
+    def at_once(self) -> int | None:
+        """See `ports.Hosts`."""
+        return self._hosts.at_once
+
     def agent(self, name: str, address: str) -> HostAgent:
         """See `ports.Hosts`. Raises HostUnreachableError."""
         if (reason := self._parked.get(name)) is not None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.model.diff import Change, Op
-from reconciler.model.events import Event, EventKind
+from reconciler.model.events import Event, EventKind, Lasting, Since
 from reconciler.model.outcome import ObjectResult, Outcome, Status
 from reconciler.model.refs import Kind, ObjectRef
+from reconciler.render.words import told
 
 _EVENTS = {
     Op.CREATE: EventKind.DRIFTED,
@@ -26,16 +29,30 @@ _NOT_HEALED = {Status.FAILED: EventKind.FAILED, Status.BLOCKED: EventKind.BLOCKE
 
 
 class Seen(Struct, frozen=True):
-    """The last report on an object. `change` None: in sync. `failure`: why it is not healed."""
+    """The last report on an object. `change` None: in sync, or not reported yet. `failure`: why it is not healed.
+    `lasting`: since when it differs, also while it is unknown."""
 
     change: Change | None = None
     failure: str = ""
+    lasting: Lasting | None = None
+
+    @property
+    def since(self) -> Since | None:
+        """When the state that was reported began."""
+        return None if self.lasting is None else self.lasting.stands
 
 
 State = Mapping[ObjectRef, Seen]
 
 
-def transitions(previous: State, outcome: Outcome, *, healing: bool) -> tuple[tuple[Event, ...], State]:
+class Look(Struct, frozen=True):
+    """When a pass looked. `first`: what it sees may be older than that, as nobody looked shortly before."""
+
+    at: datetime
+    first: bool
+
+
+def transitions(previous: State, outcome: Outcome, look: Look, *, healing: bool) -> tuple[tuple[Event, ...], State]:
     """Return the events between the last reported state and this outcome, and the state reported after them.
 
     What a pass held back is reported only if it was `healing`.
@@ -47,7 +64,7 @@ def transitions(previous: State, outcome: Outcome, *, healing: bool) -> tuple[tu
     state: dict[ObjectRef, Seen] = {}
     for ref in sorted(before.keys() | after.keys(), key=lambda ref: ref.sort_key):
         seen = previous.get(ref, Seen())
-        found, state[ref] = _of_object(seen, before.get(ref), after.get(ref), results.get(ref))
+        found, state[ref] = _of_object(seen, before.get(ref), after.get(ref), results.get(ref), look)
         events += found
     absent = previous.keys() - state.keys()
     state |= {ref: previous[ref] for ref in absent if _unreadable(previous[ref], (*before.values(), *after.values()))}
@@ -59,13 +76,13 @@ def transitions(previous: State, outcome: Outcome, *, healing: bool) -> tuple[tu
 
 
 def _of_object(
-    seen: Seen, before: Change | None, after: Change | None, result: ObjectResult | None
+    seen: Seen, before: Change | None, after: Change | None, result: ObjectResult | None, look: Look
 ) -> tuple[list[Event], Seen]:
     events: list[Event] = []
     first = before or after
     if first is not None and first.op is not Op.KEEP and not _same(first, seen.change):
-        events.append(Event(_kind(first), first.ref, first.reason, first))
-        seen = Seen(first)
+        seen = _reported(seen, first, look)
+        events.append(Event(_kind(first), first.ref, told(first), first, seen.since))
     if after is None or after.op is Op.KEEP:
         if seen.change is not None:
             events.append(_settled(seen.change, result))
@@ -75,11 +92,22 @@ def _of_object(
         events.append(Event(EventKind.HEALED, after.ref, f"what was added is taken back ({what}); the rest waits"))
     if result is not None and result.status in _NOT_HEALED and after.op in _HEALABLE and result.detail != seen.failure:
         events.append(_not_healed(after, result))
-        seen = Seen(seen.change, result.detail)
+        seen = replace(seen, failure=result.detail)
     if not _same(after, seen.change):
-        events.append(Event(_kind(after), after.ref, after.reason, after))
-        seen = Seen(after, seen.failure)
+        seen = replace(_reported(seen, after, look), failure=seen.failure)
+        events.append(Event(_kind(after), after.ref, told(after), after, seen.since))
     return events, seen
+
+
+def _reported(seen: Seen, change: Change, look: Look) -> Seen:
+    """Return the state of an object after a report that it differs, or is unknown."""
+    was_unknown = seen.change is not None and seen.change.op is Op.UNKNOWN
+    now, before = Since(look.at, look.first or was_unknown), seen.lasting
+    stands = now if before is None or before.standing not in (None, change.standing) else before.stands
+    differs = None if before is None else before.differs
+    if change.op is not Op.UNKNOWN:
+        differs = differs or now
+    return Seen(change, "", Lasting(change.standing, stands, differs))
 
 
 def _not_healed(after: Change, result: ObjectResult) -> Event:
@@ -114,10 +142,8 @@ def _settled(drift: Change, result: ObjectResult | None) -> Event:
 
 def _same(change: Change, reported: Change | None) -> bool:
     """Return whether a reader would see no difference: new random UUIDs in each plan do not count."""
-    return reported is not None and (change.op, change.reason, change.fields, change.notes, change.held) == (
-        reported.op,
-        reported.reason,
-        reported.fields,
-        reported.notes,
-        reported.held,
-    )
+    return reported is not None and _seen_of(change) == _seen_of(reported)
+
+
+def _seen_of(change: Change) -> tuple[object, ...]:
+    return change.op, change.standing, change.reason, change.fields, change.notes, change.held

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from msgspec import Struct
@@ -13,11 +14,11 @@ from msgspec.structs import replace
 from reconciler.controller.brake import REST, Brake
 from reconciler.controller.mode import Mode
 from reconciler.controller.narrowing import alone, another_set, narrowed
-from reconciler.controller.transitions import State, transitions
+from reconciler.controller.transitions import Look, Seen, State, transitions
 from reconciler.model.base import clip
 from reconciler.model.diff import Diff
 from reconciler.model.errors import InvalidManifestsError, VdvsError
-from reconciler.model.events import Event, EventKind, Pass, ReportedEvent, Revision, Trigger, bounded
+from reconciler.model.events import Event, EventKind, Lasting, Pass, ReportedEvent, Revision, Trigger, bounded
 from reconciler.model.kinds.site import Site
 from reconciler.model.outcome import Assessment, Outcome
 from reconciler.model.ownership import Applying
@@ -49,7 +50,8 @@ class Edges(Struct, frozen=True):
     """The connections of a watch to the outside.
 
     `monotonic`: seconds that never go back; `new_id`: a unique text; `load` may be called from another thread. `keep`
-    stores an event that is too large for the listeners, and returns where.
+    stores an event that is too large for the listeners, and returns where. `lasting`: what an earlier watch knew
+    of differences that had not ended; `fresh`: seconds after a look in which what is new began after it.
     """
 
     load: Callable[[], Loaded]
@@ -59,6 +61,8 @@ class Edges(Struct, frozen=True):
     monotonic: Callable[[], float]
     new_id: Callable[[], str]
     keep: Callable[[Event], str] = lambda _: "the output of `vdvs diff`"
+    lasting: Mapping[ObjectRef, Lasting] = {}
+    fresh: float = 150.0
 
 
 class Watch:
@@ -70,7 +74,8 @@ class Watch:
         self._site = site
         self._mode = mode
         self._brake = Brake()
-        self._state: State = {}
+        self._state: State = {ref: Seen(lasting=lasting) for ref, lasting in edges.lasting.items()}
+        self._looked: datetime | None = None
         self._treated: Mapping[ObjectRef, Reconcile] = {}
         self._last: Diff | None = None
         self._altered: dict[ObjectRef, str] = {}
@@ -90,10 +95,10 @@ class Watch:
         """Look once, and write what the mode allows. Raises nothing."""
         started = self._edges.clock.now()
         self._id, self._events = f"{started:%Y%m%dT%H%M%SZ}-{self._edges.new_id()[:8]}", []
-        await self._load()
         outcome: Outcome | None = None
         try:
             async with asyncio.timeout(PASS_SECONDS):
+                await self._load()
                 outcome = await self._reconcile()
         except TimeoutError:
             self._failed(f"the pass took longer than {PASS_SECONDS:.0f} s and was cancelled")
@@ -103,7 +108,8 @@ class Watch:
             self._succeeded(outcome)
         failure, revision = clip(self._failure), self._loaded.revision
         ended = self._edges.clock.now()
-        done = Pass(self._id, trigger, started, ended, revision, outcome, failure, tuple(self._events))
+        lasting = {ref: seen.lasting for ref, seen in self._state.items() if seen.change is not None and seen.lasting}
+        done = Pass(self._id, trigger, started, ended, revision, outcome, failure, tuple(self._events), lasting)
         self._notify_listeners(lambda listener: listener.on_pass(done))
         self._id = ""
         return done
@@ -111,9 +117,14 @@ class Watch:
     def report_before_heal(self, found: Assessment) -> None:
         """Report differences before they are healed, so that a watch that is killed in between has reported them."""
         look = without(Outcome(found, Plan((), ()), (), None, ()), _ignored(in_force(found.resolved, found.observed)))
-        events, self._state = transitions(self._state, look, healing=False)
+        events, self._state = transitions(self._state, look, self._look(), healing=False)
         for event in events:
             self._report(event)
+
+    def _look(self) -> Look:
+        now = self._edges.clock.now()
+        looked = self._looked
+        return Look(now, first=looked is None or (now - looked).total_seconds() > self._edges.fresh)
 
     def say(self, kind: EventKind, message: str, ref: ObjectRef | None = None) -> None:
         """Report something that is not part of a pass."""
@@ -160,10 +171,11 @@ class Watch:
             self._report(Event(EventKind.RECOVERED, None, "the site can be looked at again"))
             self._failure = ""
         self._remark(outcome.after or outcome.before)
+        look, self._looked = self._look(), self._edges.clock.now()
         if outcome.after is None and outcome.before.diff is self._last and not self._mode.writes:
             return  # the same as in the last pass, which is reported already
         self._report_records(outcome.before)
-        events, self._state = transitions(self._state, outcome, healing=self._mode.writes)
+        events, self._state = transitions(self._state, outcome, look, healing=self._mode.writes)
         self._last = (outcome.after or outcome.before).diff
         for event in events:
             self._report(event)

@@ -11,15 +11,17 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 
-from reconciler.model.events import EventKind, Pass, ReportedEvent, cut_change
+from reconciler.model.events import EventKind, Lasting, Pass, Pulse, ReportedEvent, Since, cut_change
 from reconciler.model.outcome import Assessment
+from reconciler.model.refs import ObjectRef
 from reconciler.planning.conditions import conditions
 from reconciler.planning.joined import Joined
-from reconciler.render.data import change_data
+from reconciler.render.data import change_data, effect_data
 from reconciler.render.events import event_data
 from reconciler.render.kinds import VIEWS
 from reconciler.render.status import status_data
 from reconciler.render.tables import row_data, rows
+from reconciler.render.words import words_data
 
 MOST_EVENTS: Final = 200
 MOST_CLIENTS: Final = 100
@@ -33,19 +35,20 @@ Message = tuple[str, str]  # the name of a server-sent event, and its data as JS
 class Board:
     """The last pass and the last events of one site; a `ports.Listener`.
 
-    `mode`: what the watch may write, in words. `stale_after`: seconds without a successful pass.
+    `mode`: what the watch may write, in words. `pulse`: whether passes still end.
     """
 
-    def __init__(self, site: str, mode: str, stale_after: float, now: Callable[[], datetime]) -> None:
+    def __init__(self, site: str, mode: str, pulse: Pulse, now: Callable[[], datetime]) -> None:
         self._site = site
         self._mode = mode
-        self._stale_after = stale_after
+        self._pulse = pulse
         self._now = now
         self._version = 0
         self._seen: Assessment | None = None
         self._pass: dict[str, Any] | None = None
         self._last_good: datetime | None = None
-        self._since: datetime | None = None
+        self._in_sync: Since | None = None  # None: it is not
+        self._lasting: Mapping[ObjectRef, Lasting] = {}
         self._events: deque[dict[str, Any]] = deque(maxlen=MOST_EVENTS)
         self._clients: dict[asyncio.Queue[Message | None], None] = {}  # the longest there first
         self._making = asyncio.Lock()
@@ -70,16 +73,18 @@ class Board:
             "git": {"commit": done.revision.commit, "dirty": done.revision.dirty} if done.revision.commit else None,
         }
         if done.outcome is not None:
-            self._take(done.outcome.after or done.outcome.before, done.ended)
-        self._send("pass", {"version": self._version, "pass": self._pass})
+            self._take(done.outcome.after or done.outcome.before, done)
+        self._send("pass", {"version": self._version, "pass": self._pass, "age": 0.0})
 
-    def _take(self, seen: Assessment, at: datetime) -> None:
-        before, self._seen, self._last_good = self._seen, seen, at
+    def _take(self, seen: Assessment, done: Pass) -> None:
+        before, self._seen, self._last_good, self._lasting = self._seen, seen, done.ended, done.lasting
         # The same Diff is kept from pass to pass while nothing that it was made from has changed.
         if before is None or before.diff is not seen.diff:
             self._version += 1
-        if before is None or before.diff.in_sync != seen.diff.in_sync:
-            self._since = at
+        if not seen.diff.in_sync:
+            self._in_sync = None
+        elif self._in_sync is None:
+            self._in_sync = Since(done.ended, before is None)
 
     @property
     def tag(self) -> str:
@@ -94,10 +99,11 @@ class Board:
         """
         async with self._making:
             if self._made is None or self._made[0] != self._version:
-                version, snapshot, seen = self._version, self._snapshot(), self._seen
-                self._made = version, await asyncio.to_thread(page_json, snapshot, seen)
+                version, snapshot, seen, lasting = self._version, self._snapshot(), self._seen, self._lasting
+                self._made = version, await asyncio.to_thread(page_json, snapshot, seen, lasting)
             version, text = self._made
-            return self._tag(version), b'{"pass":%s,%s' % (json.dumps(self._pass).encode("ascii"), text[1:])
+            now = {"pass": self._pass, "age": round(self._pulse.age, 1), "stuck": self._pulse.stuck() or None}
+            return self._tag(version), json.dumps(now).encode("ascii")[:-1] + b"," + text[1:]
 
     def _tag(self, version: int) -> str:
         return f"{version}-{self._pass['id'] if self._pass else 'none'}"
@@ -107,7 +113,7 @@ class Board:
         if self._last_good is None:
             return "no pass has ended yet"
         age = (self._now() - self._last_good).total_seconds()
-        return f"the last successful pass was {age:.0f} s ago" if age > self._stale_after else ""
+        return f"the last successful pass was {age:.0f} s ago" if age > self._pulse.stale_after else ""
 
     @contextmanager
     def listening(self) -> Iterator[asyncio.Queue[Message | None]]:
@@ -147,12 +153,39 @@ class Board:
             "version": self._version,
             "site": self._site,
             "mode": self._mode,
-            "since": self._since.isoformat() if self._since else None,
+            "interval": self._pulse.interval,
+            "staleAfter": self._pulse.stuck_after,
+            "words": words_data(),
+            **_since_data(_oldest(self._seen, self._lasting) if self._in_sync is None else self._in_sync),
             "events": list(self._events),
         }
 
 
-def page_json(snapshot: dict[str, Any], seen: Assessment | None) -> bytes:
+_NOTHING: Final[Mapping[ObjectRef, Lasting]] = {}
+
+
+def _since_data(since: Since | None) -> dict[str, Any]:
+    return {"since": since and since.at.isoformat(), "sinceKind": since and since.kind}
+
+
+def _oldest(seen: Assessment | None, lasting: Mapping[ObjectRef, Lasting]) -> Since | None:
+    """Return since when the oldest of the states lasts that keep the site from being in sync."""
+    counts = (change for change in seen.diff.changes if change.counts) if seen is not None else ()
+    found = [lasting[change.ref].stands for change in counts if change.ref in lasting]
+    return min(found, key=lambda since: since.at, default=None)
+
+
+def _row(row: Any, lasting: Mapping[ObjectRef, Lasting]) -> dict[str, Any]:
+    """An object as the page needs it: what `vdvs get` has, and its state, in the words of all other outputs."""
+    change, known = row.change, lasting.get(row.change.ref)
+    since = None if known is None else known.stands
+    state = {"standing": change.standing.value, "effect": effect_data(change), "cause": change.cause.value}
+    return {**row_data(row), **state, **_since_data(since)}
+
+
+def page_json(
+    snapshot: dict[str, Any], seen: Assessment | None, lasting: Mapping[ObjectRef, Lasting] = _NOTHING
+) -> bytes:
     """Write `snapshot` and all objects of `seen`, by kind, as JSON in ASCII.
 
     No step may hold the interpreter lock, and with it the event loop of the watch, for long: objects are encoded one by
@@ -161,20 +194,20 @@ def page_json(snapshot: dict[str, Any], seen: Assessment | None) -> bytes:
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        return _page_json(snapshot, seen)
+        return _page_json(snapshot, seen, lasting)
     finally:
         if was_enabled:
             gc.enable()
 
 
-def _page_json(snapshot: dict[str, Any], seen: Assessment | None) -> bytes:
+def _page_json(snapshot: dict[str, Any], seen: Assessment | None, lasting: Mapping[ObjectRef, Lasting]) -> bytes:
     parts = {key: _encode(value) for key, value in snapshot.items()}
     parts["kinds"] = _encode([view.key for view in VIEWS.values()])
     if seen is None:
         parts |= {"status": "null", **{view.key: "[]" for view in VIEWS.values()}}
     else:
         joined = Joined(seen)
-        parts |= {view.key: _list(map(row_data, rows(joined, kind))) for kind, view in VIEWS.items()}
+        parts |= {view.key: _list(_row(row, lasting) for row in rows(joined, kind)) for kind, view in VIEWS.items()}
         status = status_data(snapshot["site"], seen, conditions(seen))
         judged = _list(status.pop("conditions"))
         parts["status"] = _mapping({**{key: _encode(value) for key, value in status.items()}, "conditions": judged})

@@ -12,13 +12,13 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.execution.gather import gather_all
+from reconciler.execution.gather import gather_all, gather_told
 from reconciler.execution.on_hosts import failure, in_turns, on_host
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.kinds.vmgroup import CreateVMGroup, LinkAction, RenameVMGroup
 from reconciler.model.outcome import ActionResult, BackupMade
 from reconciler.model.ownership import ForgetObject, RecordObject
-from reconciler.model.plan import DBPlan, FilePlan, HostPlan, MovePlan, Plan
+from reconciler.model.plan import DBPlan, FilePlan, MovePlan, Plan
 from reconciler.model.refs import ObjectRef
 from reconciler.ports import HostAgent, MaintenanceMode, Observer
 
@@ -39,49 +39,12 @@ async def execute(
 
     Source: docs/domain.md#moving-a-config-db
     """
-    total = len(plan.steps) + len(plan.moves)
-    done = 0
-
-    def finished() -> None:
-        nonlocal done
-        done += 1
-        observer.progress("applying", done, total)
-
-    async def one_db(step: DBPlan) -> tuple[list[ActionResult], str | None]:
-        try:
-            return await _config_db(step, agent, now)
-        finally:
-            finished()
-
-    async def one_host(step: HostPlan) -> ActionResult:
-        try:
-            return await on_host(step, agent(step.host), maintenance)
-        finally:
-            finished()
-
-    async def one_copy(step: MovePlan) -> ActionResult:
-        try:
-            return await _copy(step, agent, now)
-        finally:
-            finished()
-
-    async def one_end(step: MovePlan) -> tuple[ActionResult, str | None]:
-        try:
-            return await _retire(step, agent, now)
-        finally:
-            finished()
-
-    async def one_file(step: FilePlan) -> ActionResult:
-        try:
-            return await _file(step, agent)
-        finally:
-            finished()
-
-    results = await gather_all(one_file(step) for step in plan.files)
+    results = await gather_told(observer, "writing files", [_file(step, agent) for step in plan.files])
     # A record must not claim a file that was not written.
     undone = {result.ref for result in results if not result.ok}
-    results += await gather_all(one_copy(step) for step in plan.moves)
-    written = await gather_all(one_db(_without(step, undone)[0]) for step in plan.config_dbs)
+    results += await gather_told(observer, "copying config DBs", [_copy(step, agent, now) for step in plan.moves])
+    writing = [_config_db(_without(step, undone)[0], agent, now) for step in plan.config_dbs]
+    written = await gather_told(observer, "writing config DBs", writing)
     results += [result for found, _ in written for result in found]
     # A DB that was to be made and was not: its hosts must not be pointed at nothing.
     failed = {result.ref: result for result in results if not result.ok}
@@ -91,11 +54,12 @@ async def execute(
     for step in plan.hosts:
         if step.config_db in not_made:
             results.append(ActionResult(step.ref, False, "Skipped", f"{step.config_db} was not made"))
-    results += await in_turns(joining, one_host)
+    results += await in_turns(joining, lambda step: on_host(step, agent(step.host), maintenance), observer)
     # A host that still uses the old place must not find it empty: the next apply leads it on, and ends the move.
     lagging = {result.ref for result in results if not result.ok}
     used = {step.config_db for step in plan.hosts if step.ref in lagging}
-    ended = await gather_all(one_end(step) for step in plan.moves if step.ref not in used | not_made)
+    ending = [_retire(step, agent, now) for step in plan.moves if step.ref not in used | not_made]
+    ended = await gather_told(observer, "retiring moved config DBs", ending)
     results += [result for result, _ in ended]
     copies = zip(plan.config_dbs, written, strict=True)
     kept = [BackupMade(step.ref, name) for step, (_, name) in copies if name]

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
-from typing import Any, TypeVar
+import logging
+from collections.abc import Coroutine, Iterable, Sequence
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
 
+if TYPE_CHECKING:
+    from reconciler.ports import Observer
+
+_log = logging.getLogger(__name__)
 _Value = TypeVar("_Value")
 
 
@@ -24,6 +30,29 @@ async def gather_all(steps: Iterable[Coroutine[Any, Any, _Value]]) -> list[_Valu
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
     return [task.result() for task in tasks]
+
+
+async def gather_told(
+    observer: Observer, stage: str, steps: Sequence[Coroutine[Any, Any, _Value]], at_once: int | None = None
+) -> list[_Value]:
+    """Like `gather_all`; the observer is told of each step that is finished. `at_once`: see `Observer.progress`."""
+    done = 0
+
+    async def told(step: Coroutine[Any, Any, _Value]) -> _Value:
+        nonlocal done
+        try:
+            return await step
+        finally:
+            done += 1
+            observer.progress(stage, done, len(steps), at_once)
+
+    if not steps:
+        return []
+    observer.progress(stage, 0, len(steps), at_once)
+    begun = monotonic()
+    found = await gather_all(told(step) for step in steps)
+    _log.info("%s: %d done in %.2f s", stage, len(steps), monotonic() - begun)
+    return found
 
 
 async def gather_both(one: Coroutine[Any, Any, _One], other: Coroutine[Any, Any, _Other]) -> tuple[_One, _Other]:

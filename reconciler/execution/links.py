@@ -11,13 +11,13 @@ from collections.abc import Collection, Mapping
 
 from msgspec.structs import replace
 
-from reconciler.model.kinds.configdb import ObservedConfigDB
+from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
 from reconciler.model.kinds.host import DBMode, ObservedHost, UnreachableHost
 from reconciler.model.refs import VOLUMES, Location
 
 # Faults of a config DB that do not depend on the reader. (In one of another version, or
-# with a table missing, vDVS still finds its mode.)
-_USELESS = frozenset({"Locked", "HotJournal", "Corrupt"})
+# with a table missing, vDVS still finds its mode; an interrupted write is recovered by its next request.)
+_USELESS = frozenset({"Locked", "Corrupt"})
 
 
 def undeclared(
@@ -45,8 +45,10 @@ def mark_broken(
     for name, host in seen.items():
         place = _linked(host)
         found = None if place is None else databases.get(place)
-        if isinstance(host, ObservedHost) and found is not None and found.reason in _USELESS:
-            seen[name] = replace(host, db_mode=DBMode.BROKEN_LINK, db_reason=found.reason)
+        if isinstance(host, ObservedHost) and found is not None:
+            reason = "Missing" if found.state is DBState.ABSENT else found.reason  # one that was moved away is none
+            if reason == "Missing" or reason in _USELESS:
+                seen[name] = replace(host, db_mode=DBMode.BROKEN_LINK, db_reason=reason)
 
 
 def _linked(host: ObservedHost | UnreachableHost) -> Location | None:

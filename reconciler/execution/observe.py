@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.execution import links
-from reconciler.execution.gather import gather_all
+from reconciler.execution.gather import gather_told
 from reconciler.execution.prefetch import Prefetched, is_answered
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.files import WantedFiles
@@ -19,7 +19,7 @@ from reconciler.model.refs import Location
 from reconciler.model.state import Observed, ObservedDatastore, Resolved
 from reconciler.planning.configdb.relocation import earlier_places, volume_of
 from reconciler.planning.files.plans import wanted_files
-from reconciler.ports import Hosts, Observer, Question, Report
+from reconciler.ports import OBSERVING, Hosts, Observer, Question, Report
 
 
 class _Reading(Struct, frozen=True):
@@ -40,13 +40,14 @@ async def observe(
     foreseen: Prefetched | None = None,
     files: WantedFiles | None = None,
     turn: int = 0,
+    stage: str = OBSERVING,
 ) -> Observed:
     """Observe all declared hosts, and the config DBs and datastores that they mount.
 
     A host that fails becomes UnreachableHost, and its readings move to the next host. Hosts in `avoid` read a config
     DB only if no other can: a commit is best verified through a host that did not make it. `foreseen` answers are not
     requested again. `files`: which files to read (None: those that are declared). `turn`: how far the order of hosts is
-    rotated, so that runs do not always believe the same one.
+    rotated, so that runs do not always believe the same one. `stage`: see `Observer.progress`.
     """
     files = wanted_files(resolved) if files is None else files
     answered = dict(foreseen or {})
@@ -64,7 +65,8 @@ async def observe(
             pending += [_Reading(place, users) for place, users in undeclared.items()]
         routes, pending = _route(pending, seen), []
         asked = set(routes) | (by_name.keys() - seen.keys())
-        reports = await _ask_all([by_name[name] for name in sorted(asked)], routes, hosts, observer, answered, files)
+        targets = [by_name[name] for name in sorted(asked)]
+        reports = await _ask_all(targets, routes, hosts, answered, files, observer, stage)
         answered = {}
         for name, report in reports.items():
             readings = routes.get(name, [])
@@ -137,32 +139,34 @@ async def _ask_all(
     targets: Sequence[ResolvedHost],
     routes: dict[str, list[_Reading]],
     hosts: Hosts,
-    observer: Observer,
     foreseen: Prefetched,
     files: WantedFiles,
+    observer: Observer,
+    stage: str,
 ) -> dict[str, Report | UnreachableHost]:
-    done = 0
+    """Ask the hosts what they have not answered yet."""
 
-    async def ask(host: ResolvedHost) -> Report | UnreachableHost:
-        nonlocal done
-        name = host.ref.name
-        readings, before = routes.get(name, []), foreseen.get(name)
-        if isinstance(before, UnreachableHost):
-            return before
-        question = _remaining([reading.what for reading in readings], files, before)
+    async def ask(host: ResolvedHost, question: Question, before: Report | None) -> Report | UnreachableHost:
         try:
-            if before is not None and question == Question():
-                return before
-            report = await hosts.agent(name, host.address).observe(question)
+            report = await hosts.agent(host.ref.name, host.address).observe(question)
             return report if before is None else _merged(before, report)
         except (HostUnreachableError, AgentRefusedError) as error:
-            return UnreachableHost(name, str(error))
-        finally:
-            done += 1
-            observer.progress("observing hosts", done, len(targets))
+            return UnreachableHost(host.ref.name, str(error))
 
-    reports = await gather_all(ask(host) for host in targets)
-    return {host.ref.name: report for host, report in zip(targets, reports, strict=True)}
+    reports: dict[str, Report | UnreachableHost] = {}
+    asking = {}
+    for host in targets:
+        name = host.ref.name
+        before = foreseen.get(name)
+        if isinstance(before, UnreachableHost):
+            reports[name] = before
+            continue
+        question = _remaining([reading.what for reading in routes.get(name, [])], files, before)
+        if before is not None and question == Question():
+            reports[name] = before
+        else:
+            asking[name] = ask(host, question, before)
+    return reports | dict(zip(asking, await gather_told(observer, stage, list(asking.values())), strict=True))
 
 
 def _remaining(wanted: Sequence[Location | str], files: WantedFiles, before: Report | None) -> Question:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from itertools import groupby
+from typing import Any
 
-from reconciler.execution.gather import gather_all
+from reconciler.execution.gather import gather_all, gather_told
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError, RefusedError, VCenterRefusedError
 from reconciler.model.kinds.host import EnterMaintenance, ExitMaintenance, HostAction, MaintenanceAction
 from reconciler.model.outcome import ActionResult
 from reconciler.model.plan import HostPlan, Rollout
 from reconciler.model.refs import ObjectRef
-from reconciler.ports import HostAgent, MaintenanceMode
+from reconciler.ports import HostAgent, MaintenanceMode, Observer
 
 
 def failure(ref: ObjectRef, error: HostUnreachableError | RefusedError) -> ActionResult:
@@ -20,17 +21,25 @@ def failure(ref: ObjectRef, error: HostUnreachableError | RefusedError) -> Actio
     return ActionResult(ref, False, error.reason if isinstance(error, RefusedError) else "Unreachable", str(error))
 
 
-async def in_turns(steps: Sequence[HostPlan], one: Callable[[HostPlan], Awaitable[ActionResult]]) -> list[ActionResult]:
+async def in_turns(
+    steps: Sequence[HostPlan], one: Callable[[HostPlan], Coroutine[Any, Any, ActionResult]], observer: Observer
+) -> list[ActionResult]:
     """Run all steps concurrently, those of one rollout a few at once. Return results in the order of `steps`."""
-    rollouts: dict[Rollout, _Turns] = {}
+    rollouts: dict[Rollout | None, list[HostPlan]] = {}
     for step in steps:
-        if step.rollout is not None:
-            rollouts.setdefault(step.rollout, _Turns(step.rollout))
+        rollouts.setdefault(step.rollout, []).append(step)
 
-    async def waiting(step: HostPlan) -> ActionResult:
-        return await (one(step) if step.rollout is None else rollouts[step.rollout].one(step, one))
+    async def together(rollout: Rollout | None, steps: Sequence[HostPlan]) -> list[ActionResult]:
+        if rollout is None:
+            return await gather_told(observer, "changing hosts", [one(step) for step in steps])
+        turns = _Turns(rollout)
+        stage = f"changing hosts of cluster {rollout.cluster}"
+        return await gather_told(observer, stage, [turns.one(step, one) for step in steps], rollout.at_once)
 
-    return await gather_all(waiting(step) for step in steps)
+    found = await gather_all(together(rollout, some) for rollout, some in rollouts.items())
+    pairs = zip(rollouts.values(), found, strict=True)
+    results = {step.ref: result for some, done in pairs for step, result in zip(some, done, strict=True)}
+    return [results[step.ref] for step in steps]
 
 
 class _Turns:

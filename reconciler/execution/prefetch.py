@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.execution.gather import gather_all
+from reconciler.execution.gather import gather_told
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.files import FileNames
 from reconciler.model.kinds.host import DesiredHost, UnreachableHost
 from reconciler.model.refs import Kind
 from reconciler.model.state import Desired, Observed, ObservedDatastore
 from reconciler.planning.configdb.resolve import selects
-from reconciler.ports import Hosts, Question, Report
+from reconciler.ports import OBSERVING, Hosts, Observer, Question, Report
 
 Prefetched = Mapping[str, Report | UnreachableHost]
 
 
-async def prefetch(desired: Desired, hosts: Hosts, last: Observed | None = None) -> Prefetched:
+async def prefetch(desired: Desired, hosts: Hosts, observer: Observer, last: Observed | None = None) -> Prefetched:
     """Observe every host; through the first host of each declared config DB, also the DB that it uses now; and the
     datastores of the `last` pass, through the hosts that read them then."""
     readers = set()
@@ -41,7 +41,7 @@ async def prefetch(desired: Desired, hosts: Hosts, last: Observed | None = None)
 
     # Readers of config DBs first: their requests take longest.
     asked = sorted(desired.hosts, key=lambda host: host.ref.name not in readers)
-    answers = await gather_all(ask(host) for host in asked)
+    answers = await gather_told(observer, OBSERVING, [ask(host) for host in asked], hosts.at_once)
     return {host.ref.name: answer for host, answer in zip(asked, answers, strict=True)}
 
 

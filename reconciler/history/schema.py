@@ -28,6 +28,13 @@ MIGRATIONS: Final = (
     CREATE INDEX drifts_object ON drifts (object);
     CREATE UNIQUE INDEX drifts_open ON drifts (object) WHERE ended IS NULL;
     """,
+    # Whether a drift was seen to begin, at `first_seen`; the state of the object, and since when it is in that one.
+    """
+    ALTER TABLE drifts ADD COLUMN began INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE drifts ADD COLUMN standing TEXT;
+    ALTER TABLE drifts ADD COLUMN stands_since TEXT;
+    ALTER TABLE drifts ADD COLUMN stands_began INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 VERSION: Final = len(MIGRATIONS)
 

@@ -14,10 +14,11 @@ from typing import Any, Final
 
 from reconciler import private
 from reconciler.history.schema import migrate
-from reconciler.model.diff import Op
+from reconciler.model.diff import Op, Standing
 from reconciler.model.errors import UsageError
-from reconciler.model.events import EventKind, Pass, ReportedEvent
+from reconciler.model.events import EventKind, Lasting, Pass, ReportedEvent, Since
 from reconciler.model.outcome import Outcome
+from reconciler.model.refs import KINDS, ObjectRef
 from reconciler.render.data import change_data
 
 MOST_PASSES: Final = 10_000
@@ -29,6 +30,7 @@ _LOCK_TIMEOUT: Final = 5.0  # seconds to wait for another writing watch
 
 _OPENS: Final = frozenset({EventKind.DRIFTED, EventKind.BLOCKED})
 _ENDS: Final = {EventKind.HEALED: "healed", EventKind.IN_SYNC: "in sync", EventKind.GONE: "gone"}
+_BY_NAME: Final = {spec.singular: kind for kind, spec in KINDS.items()}
 _BESIDE: Final = ("-wal", "-shm", "-journal")
 _log = logging.getLogger(__name__)
 UNSEEN: Final = "in sync when a watch looked again"
@@ -63,6 +65,15 @@ class HistoryWriter:
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+    def lasting(self) -> dict[ObjectRef, Lasting]:
+        """Return the drifts that had not ended when a watch looked last."""
+        rows: list[tuple[Any, ...]] = []
+        with self._log_errors():
+            rows = self._connection.execute(
+                "SELECT object, first_seen, began, standing, stands_since, stands_began FROM drifts WHERE ended IS NULL"
+            ).fetchall()
+        return dict(found for row in rows if (found := _lasting(*row)) is not None)
 
     def on_event(self, reported: ReportedEvent) -> None:
         """See `ports.Listener`."""
@@ -124,6 +135,17 @@ class HistoryWriter:
                     "UPDATE drifts SET last_seen = ?, last_pass = ? WHERE object = ? AND ended IS NULL",
                     (_stamp(done.ended), done.id, name),
                 )
+        for ref, lasting in done.lasting.items():
+            if (differs := lasting.differs) is not None:
+                stands = lasting.stands
+                self._connection.execute(
+                    "UPDATE drifts SET first_seen = ?, began = ?, standing = ?, stands_since = ?, stands_began = ?"
+                    " WHERE object = ? AND ended IS NULL",
+                    (
+                        _stamp(differs.at), not differs.seen, lasting.standing, _stamp(stands.at), not stands.seen,
+                        str(ref),
+                    ),
+                )  # fmt: skip
 
     def _end(self, name: str | None, at: datetime, of_pass: str, how: str) -> None:
         self._connection.execute(
@@ -206,6 +228,19 @@ class HistoryReader:
             {key: json.loads(row[key]) if key in ("change", "fields") and row[key] else row[key] for key in row}
             for row in found
         ]
+
+
+def _lasting(
+    name: str, first_seen: str, began: int, standing: str | None, stands_since: str | None, stands_began: int
+) -> tuple[ObjectRef, Lasting] | None:
+    """Return a row as a value; None: it is not one that we wrote."""
+    kind, _, rest = name.partition("/")
+    try:
+        differs = Since(datetime.fromisoformat(first_seen), not began)
+        stands = Since(datetime.fromisoformat(stands_since), not stands_began) if stands_since else differs
+        return ObjectRef(_BY_NAME[kind], rest), Lasting(Standing(standing) if standing else None, stands, differs)
+    except (KeyError, ValueError):
+        return None
 
 
 def _as_json(change: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import marshal
 import re
 import sys
@@ -55,6 +56,7 @@ from vdvs_agent.main import main
 main(sys.argv[1] if len(sys.argv) > 1 else "/", i, o)
 os._exit(0)  # all output is written: skip the clean-up of the interpreter
 """
+_log = logging.getLogger(__name__)
 _LONGEST_VERSION = 1000  # bytes
 _VERSION = re.compile(rb"\d+\.\d+\.\d+")
 _READ_EVERYWHERE = 2  # the newest version of marshal that Python 2.7 can read
@@ -72,7 +74,9 @@ async def ship(host: str, channel: Channel, first: str = "") -> None:
         )
     if lines.waiting:
         raise ProtocolViolationError(f"{host}: more than the version of its Python came: {python[:80]!r} ...")
-    await channel.send(bundle_for(python.decode(errors="replace").strip(), first))
+    bundle = bundle_for(python.decode(errors="replace").strip(), first)
+    _log.debug("%s > the agent, %d bytes", host, len(bundle))
+    await channel.send(bundle)
 
 
 def bundle_for(python: str, first: str = "") -> bytes:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections import Counter
+from itertools import chain
+from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct, ValidationError
@@ -31,6 +35,8 @@ if TYPE_CHECKING:  # only for annotations: commands connect to hosts before impo
 
 _Value = TypeVar("_Value")
 _Reply = TypeVar("_Reply", bound=Struct)
+
+_log = logging.getLogger(__name__)
 
 PROTOCOL = 1
 # Seconds; each longer than all that the agent itself waits for in one request, so that a hanging program of ESXi costs
@@ -185,9 +191,21 @@ class AgentClient:
     async def _ask(
         self, request: wire.Json, timeout: float, kind: type[_Reply], read: Callable[[_Reply], _Value]
     ) -> _Value:
-        """Send a request and return what `read` makes of its reply. An agent that is silent or breaks the protocol is
-        ended.
-        """
+        """Send a request and return what `read` makes of its reply."""
+        begun = monotonic()
+        try:
+            found = await self._answer(request, timeout, kind, read)
+        except (VdvsError, asyncio.CancelledError) as error:
+            why = str(error) or "interrupted"
+            _log.info("%s: %s failed after %.2f s: %s", self._host, request["do"], monotonic() - begun, why)
+            raise
+        _log.info("%s: %s took %.2f s%s", self._host, request["do"], monotonic() - begun, _about(request))
+        return found
+
+    async def _answer(
+        self, request: wire.Json, timeout: float, kind: type[_Reply], read: Callable[[_Reply], _Value]
+    ) -> _Value:
+        """An agent that is silent or breaks the protocol is ended."""
         async with self._turn:
             try:
                 async with asyncio.timeout(timeout):
@@ -210,6 +228,7 @@ class AgentClient:
         if self._talk is not None and self._talk.broken is not None:
             if isinstance(self._talk.broken, ProtocolViolationError):
                 raise self._talk.broken
+            _log.info("%s: connecting again, as the connection broke: %s", self._host, self._talk.broken)
             await self._hang_up()  # it broke while idle, which is no failure of this request
         if self._talk is None:
             connecting, self._connecting = self._connecting, None
@@ -224,12 +243,14 @@ class AgentClient:
 
     async def _greeted(self) -> Conversation:
         """Connect, and return the conversation with an agent that has said hello."""
+        begun = monotonic()
         talk = Conversation(self._host, await self._connect(), lambda: self._noticed())
         try:
             await talk.greet(PROTOCOL)
         except BaseException:
             await talk.close()
             raise
+        _log.info("%s: connected in %.2f s", self._host, monotonic() - begun)
         return talk
 
     def _understand(self, reply: wire.Line, kind: type[_Reply], read: Callable[[_Reply], _Value]) -> _Value:
@@ -243,6 +264,15 @@ class AgentClient:
             complaint = clip(str(error).splitlines()[0])
             message = f"{self._host}: the agent's answer is not what its protocol says ({complaint})"
             raise ProtocolViolationError(message) from error
+
+
+def _about(request: wire.Json) -> str:
+    """What a request is about: ` (config_dbs 1, datastores 2)`, ` (LinkDB, WriteSection)`."""
+    found = [f"{name} {len(request[name])}" for name in ("config_dbs", "datastores") if request.get(name)]
+    steps = [*request.get("actions", ()), *chain.from_iterable(request.get("groups", ()))]
+    names = Counter(step["action"] for step in steps)
+    found += [name if number == 1 else f"{number} {name}" for name, number in names.items()]
+    return f" ({', '.join(found)})" if found else ""
 
 
 def _paired(asked: Sequence[_Value], outcomes: Sequence[wire.Outcome]) -> Iterator[tuple[_Value, wire.Outcome]]:

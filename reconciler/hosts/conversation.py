@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 from msgspec import ValidationError
@@ -14,6 +15,7 @@ from reconciler.model.events import Bucket
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_log = logging.getLogger(__name__)
 
 GREETING_LIMIT = 10_000  # bytes
 EVENT_LIMIT = 2**20  # bytes; an event lists what changed, of what is watched
@@ -45,7 +47,9 @@ class Conversation:
 
     async def greet(self, protocol: int) -> None:
         """Read the agent's hello. Raises HostUnreachableError, also for another protocol than this."""
-        hello = _decode(self._host, await self._lines.next(lambda: GREETING_LIMIT)).hello
+        line = await self._lines.next(lambda: GREETING_LIMIT)
+        self._trace("<", line)
+        hello = _decode(self._host, line).hello
         if hello is None or hello.protocol != protocol:
             spoken = "no protocol" if hello is None else f"protocol {hello.protocol}"
             raise ProtocolViolationError(f"{self._host}: the agent speaks {spoken}, not {protocol}")
@@ -56,6 +60,7 @@ class Conversation:
             raise self.broken
         reply: asyncio.Future[wire.Line] = asyncio.get_running_loop().create_future()
         self._waiting = reply
+        self._trace(">", line)
         try:
             await self._channel.send(line)
             if self._reader is None:
@@ -77,7 +82,9 @@ class Conversation:
     async def _read(self) -> None:
         try:
             while True:
-                received = _decode(self._host, await self._lines.next(self._limit))
+                line = await self._lines.next(self._limit)
+                self._trace("<", line)
+                received = _decode(self._host, line)
                 if received.event is not None:
                     self._take(received.event)
                 elif self._idle:
@@ -90,6 +97,10 @@ class Conversation:
                 self._noticed()
             else:
                 self._waiting.set_exception(error)
+
+    def _trace(self, direction: str, line: bytes) -> None:
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("%s %s %s", self._host, direction, line.decode(errors="replace").rstrip("\n"))
 
     @property
     def _idle(self) -> bool:

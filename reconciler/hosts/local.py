@@ -10,6 +10,7 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from reconciler.hosts.bundle import BOOTSTRAP, ship
 from reconciler.hosts.client import AgentClient
@@ -24,6 +25,8 @@ _PATIENCE = 5.0  # seconds for an agent to end by itself once its input has ende
 class LocalHosts:
     """Implements `ports.Hosts`. `root_of` gives the folder of a host, or raises HostUnreachableError; `first_on` a
     Python program that is run in the agent's process before the agent, because that host differs from this machine."""
+
+    at_once: Final = None
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 import warnings
@@ -36,6 +37,7 @@ COMMAND = (
     "echo no python3 and no python in PATH=$PATH >&2; exit 127"
 )
 warnings.filterwarnings("ignore", message="Diffie-Hellman over finite fields")  # it is the host that offers no better
+_log = logging.getLogger(__name__)
 _KEEPALIVE, _MISSED = 15, 3  # seconds between questions whether the peer is there, and how many it may leave open
 _PATIENCE = 5.0  # seconds for a channel to close
 _UNTIL_IT_LISTENS = (0.1, 0.4, 1.5)  # seconds that an SSH service gets, step by step, once it was started
@@ -83,6 +85,11 @@ class SSHHosts:
         self._few = asyncio.Semaphore(ssh.concurrency)
         self._agents: dict[str, tuple[str, AgentClient]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
+
+    @property
+    def at_once(self) -> int:
+        """See `ports.Hosts`."""
+        return self._ssh.concurrency
 
     def agent(self, name: str, address: str) -> HostAgent:
         """See `ports.Hosts`. A host that has moved to another address is reached there."""
@@ -132,10 +139,13 @@ class SSHHosts:
                 raise HostUnreachableError(f"{error}; {trouble}") from trouble
             if not started:
                 raise
+            _log.info("%s: its SSH service was started", name)
         for pause in _UNTIL_IT_LISTENS:
             await asyncio.sleep(pause)
-            with contextlib.suppress(HostUnreachableError):
+            try:
                 return await self._connect(address)
+            except HostUnreachableError as error:
+                _log.info("%s: connecting again, as it does not listen yet: %s", name, error)
         return await self._connect(address)
 
     async def _connect(self, address: str) -> asyncssh.SSHClientConnection:
@@ -158,6 +168,7 @@ class SSHHosts:
             gatekeeper = Gatekeeper(self._trusted(told), told)
             async with login_keys(told, ssh) as keys:
                 options = self._options(login, told, gatekeeper.trusted, keys)
+                _log.info("%s: logging in to %s as %s", address, where, login.user)
                 connection, _ = await asyncssh.create_connection(
                     lambda: gatekeeper, told.host, told.port, config=None, **options
                 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import ssl
 import threading
 from collections.abc import Callable, Mapping
@@ -23,6 +24,7 @@ from reconciler.model.base import clip
 from reconciler.model.errors import InventoryError, UsageError
 from reconciler.model.kinds.site import Login, VCenter
 
+_log = logging.getLogger(__name__)
 TIMEOUT = 60  # seconds to wait for an answer of vCenter
 _PAGE = 2000  # objects per answer
 _SLOW = 5.0  # seconds; a failure that takes longer is followed by as long a rest
@@ -122,11 +124,15 @@ class VCenterReader:
         self._trouble = None
         try:
             if self._session is not None:
-                with contextlib.suppress(Exception):  # of an expired session, a restarted vCenter, or what else it says
+                try:
                     return self._follow()
+                except Exception as error:  # of an expired session, a restarted vCenter, or what else it says
+                    _log.info("%s: logging in again, as it could not be followed: %s", self.name, _line(error))
             self.close()
             self._connect()
-            return self._follow()
+            found = self._follow()
+            _log.info("%s: %d objects read in %.2f s", self.name, len(found), monotonic() - begun)
+            return found
         except BaseException as error:
             self.close()
             spent = monotonic() - begun
@@ -211,6 +217,7 @@ class VCenterReader:
         options = _Collector.WaitOptions(maxWaitSeconds=0, maxObjectUpdates=_PAGE)
         while (news := self._collector.WaitForUpdatesEx(self._version, options)) is not None:
             self._version, self._shown = news.version, None
+            _log.debug("%s < changes up to version %s", self.name, self._version)
             for one in news.filterSet:
                 for update in one.objectSet:
                     self._apply_update(update)

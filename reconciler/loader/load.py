@@ -207,7 +207,10 @@ class _Loading:
         for document in chain(*manifests.documents.values(), (document for document, _ in self.broken)):
             if document.kind is not None and document.metadata_name is not None:
                 manifests.names[document.kind].add(document.metadata_name)
-        manifests.errors += islice(manifests.duplicates(), _MOST_CHECKED)
+        every = [document for found in manifests.documents.values() for document in found]
+        every += [document for document, _ in self.broken if document.kind is not None]
+        every.sort(key=lambda document: (self.files[document.file.shown], document.index))
+        manifests.errors += islice(manifests.duplicates(every), _MOST_CHECKED)
         self._salvage()
         digests, treatments = [], []
         for kind, loader in LOADERS.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Any
 
 from msgspec import Struct
@@ -28,19 +28,18 @@ class ManifestSet:
         self.errors: list[ManifestError] = []
         self.given_site: str | None = None
 
-    def duplicates(self) -> Iterator[ManifestError]:
-        """Yield an error for each document that declares an object a second time."""
-        for kind, documents in self.documents.items():
-            claims = Claims()
-            if kind is Kind.SITE and self.given_site is not None:
+    def duplicates(self, documents: Iterable[Document]) -> Iterator[ManifestError]:
+        """Yield an error for each of these documents, valid or not, that declares an object a second time."""
+        claims = Claims()
+        for document in documents:
+            kind, name = document.kind, document.metadata_name
+            if kind is None or (kind is Kind.SITE and self.given_site is not None):
                 continue
-            for document in documents:
-                if not KINDS[kind].reconciled:
-                    if clash := claims.claim(kind, document, ()):
-                        yield document.error((), f"there is a {kind} already, {clash.who} ({clash.at}); keep one")
-                elif clash := claims.claim(document.metadata_name, document, path := ("metadata", "name")):
-                    name = quoted(document.metadata_name or "")
-                    yield document.error(path, f"{kind} {name} is already declared ({clash.at})")
+            if not KINDS[kind].reconciled:
+                if clash := claims.claim(kind, document, ()):
+                    yield document.error((), f"there is a {kind} already, {clash.who} ({clash.at}); keep one")
+            elif name and (clash := claims.claim((kind, name), document, path := ("metadata", "name"))):
+                yield document.error(path, f"{kind} {quoted(name)} is already declared ({clash.at})")
 
 
 class Clash(Struct, frozen=True):

@@ -65,6 +65,55 @@ class Op(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Effect(StrEnum):
+    """Rights that are live, measured by those that are declared; whatever a repair would do."""
+
+    GAVE = "gave"
+    TOOK = "took"
+    BOTH = "gave and took"
+    NEITHER = "neither"
+    UNKNOWN = "unknown"
+
+    @classmethod
+    def of(cls, *, gave: bool, took: bool) -> Effect:
+        """Combine both directions."""
+        return cls.BOTH if gave and took else cls.GAVE if gave else cls.TOOK if took else cls.NEITHER
+
+
+class Cause(StrEnum):
+    """The side of a difference that changed since the last apply. MANIFEST: the site did not, as far as is known."""
+
+    SITE = "site"
+    MANIFEST = "manifest"
+    BOTH = "both"
+    UNKNOWN = "unknown"
+
+
+class Standing(StrEnum):
+    """The word for the state of an object, the most urgent first. Text, JSON, page and events have no other."""
+
+    OPEN = "OPEN"
+    UNREACHABLE = "unreachable"
+    BLOCKED = "blocked"
+    UNKNOWN = "unknown"
+    DRIFTED = "drifted"
+    MISSING = "missing"
+    NOT_APPLIED = "not applied"
+    UNMANAGED = "unmanaged"
+    IN_SYNC = "in sync"
+
+
+_STANDINGS = {
+    Op.CREATE: Standing.MISSING,
+    Op.UPDATE: Standing.DRIFTED,
+    Op.DELETE: Standing.DRIFTED,
+    Op.KEEP: Standing.IN_SYNC,
+    Op.BLOCKED: Standing.BLOCKED,
+    Op.UNMANAGED: Standing.UNMANAGED,
+    Op.UNKNOWN: Standing.UNKNOWN,
+}
+
+
 class FieldChange(Strict, frozen=True):
     """One field: its path in the manifest (`access[SHARED-Datastore].volumeTotalSize`), and its value before and after.
 
@@ -79,8 +128,8 @@ class FieldChange(Strict, frozen=True):
 class RightsChange(Strict, frozen=True):
     """Effect of a change on rights: what `who` may do on `where` (words for people), before and after.
 
-    None: nothing. `gains`: something becomes possible. `releases`: names of the releases of vDVS with this effect;
-    empty: all. Source: docs/domain.md#who-may-do-what
+    None: nothing. `gains`: something becomes possible; `loses`: something becomes impossible. `releases`: names of the
+    releases of vDVS with this effect; empty: all. Source: docs/domain.md#who-may-do-what
     """
 
     who: str
@@ -89,6 +138,7 @@ class RightsChange(Strict, frozen=True):
     after: str | None
     gains: bool
     releases: str = ""
+    loses: bool = False
 
 
 class Part(Strict, frozen=True):
@@ -114,7 +164,11 @@ class Change(Strict, frozen=True):
 
     `taking_back`: the part of a change, also of a blocked one, that only takes back what was added to what is declared.
     It ties nothing and can be made alone, while the rest waits. None: there is none, or the whole change is no more.
-    `pending`: the manifest is not applied yet, and nothing was added to what was applied last.
+    `pending`: the manifest is not applied yet, and nothing was added to what was applied last. `formerly`: the name in
+    the config DB of an undeclared vmgroup that this one, which is not there yet, may be.
+
+    `effect`: of the difference on rights; `cause`: of the difference, as far as records tell. `host_state`: of a host
+    that is open, or does not answer.
     """
 
     ref: ObjectRef
@@ -130,6 +184,33 @@ class Change(Strict, frozen=True):
     claim: str = ""
     taking_back: Part | None = None
     pending: bool = False
+    formerly: str = ""
+    effect: Effect = Effect.NEITHER
+    cause: Cause = Cause.UNKNOWN
+    host_state: Standing | None = None
+
+    @property
+    def standing(self) -> Standing:
+        """The word for its state."""
+        return self.host_state or self.sync
+
+    @property
+    def sync(self) -> Standing:
+        """The word for its state against its manifest alone."""
+        added = self.taking_back is not None and self.taking_back.applied
+        if self.op in (Op.UPDATE, Op.DELETE) and self.cause is Cause.MANIFEST and not added:
+            return Standing.NOT_APPLIED
+        return _STANDINGS[self.op]
+
+    @property
+    def is_drift(self) -> bool:
+        """Whether it is certain that the site was changed."""
+        return self.op not in (Op.KEEP, Op.UNKNOWN) and self.cause in (Cause.SITE, Cause.BOTH)
+
+    @property
+    def counts(self) -> bool:
+        """Whether it keeps the site from being in sync."""
+        return self.op not in (Op.KEEP, Op.UNMANAGED) or (self.op is Op.UNMANAGED and bool(self.rights))
 
     @property
     def alone(self) -> Change | None:
@@ -172,5 +253,6 @@ class Diff(Strict, frozen=True):
 
     @property
     def in_sync(self) -> bool:
-        """Return whether it is settled, and no undeclared object holds rights."""
-        return self.settled and not any(change.op is Op.UNMANAGED and change.rights for change in self.changes)
+        """Return whether nothing that is declared is to be changed, blocked or unknown, and no undeclared object holds
+        rights."""
+        return not any(change.counts for change in self.changes)

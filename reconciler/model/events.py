@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -11,7 +11,7 @@ from msgspec.json import encode
 from msgspec.structs import replace
 
 from reconciler.model.base import Strict, clip
-from reconciler.model.diff import Change
+from reconciler.model.diff import Change, Standing
 from reconciler.model.outcome import Outcome
 from reconciler.model.refs import ObjectRef
 
@@ -63,13 +63,35 @@ class EventKind(StrEnum):
     STOPPED = "stopped"
 
 
+class Since(Strict, frozen=True):
+    """When a state began. `seen`: it was there already when it was first seen, then."""
+
+    at: datetime
+    seen: bool
+
+    @property
+    def kind(self) -> str:
+        """`began`, or `first seen`."""
+        return "first seen" if self.seen else "began"
+
+
+class Lasting(Strict, frozen=True):
+    """Since when an object is in its present state, and since when it differs, in whatever way (None: not known to)."""
+
+    standing: Standing | None
+    stands: Since
+    differs: Since | None
+
+
 class Event(Strict, frozen=True):
-    """`ref` None: about the whole site. `change`: how the object differs, if the event is about that."""
+    """`ref` None: about the whole site. `change`: how the object differs, if the event is about that, and `since` when
+    it is in that state."""
 
     kind: EventKind
     ref: ObjectRef | None
     message: str
     change: Change | None = None
+    since: Since | None = None
 
 
 LARGEST_EVENT: Final = 16384  # bytes
@@ -141,6 +163,7 @@ class Pass(Strict, frozen=True):
     """One pass of the watch. `id` is globally unique.
 
     `outcome` None: it failed, and `failure` is the reason, a sentence. `events` are those of this pass, in order.
+    `lasting`: of each object that differed, or could not be looked at, when a pass looked last.
     """
 
     id: str
@@ -151,6 +174,7 @@ class Pass(Strict, frozen=True):
     outcome: Outcome | None
     failure: str
     events: tuple[ReportedEvent, ...]
+    lasting: Mapping[ObjectRef, Lasting] = {}
 
     @property
     def seconds(self) -> float:
@@ -175,3 +199,54 @@ class Bucket:
             return False
         self._left -= 1
         return True
+
+
+_LOOP: Final = 60.0  # seconds without a beat of the loop
+_INTERVALS: Final = 3  # without a pass that ended
+
+
+class Pulse:
+    """Whether the loop of a watch turns, and its passes end; a `ports.Listener`.
+
+    `monotonic`: seconds that never go back; `interval`: seconds between passes.
+    """
+
+    def __init__(self, monotonic: Callable[[], float], interval: float) -> None:
+        self._monotonic = monotonic
+        self.interval = interval
+        self._last_beat = self._last_pass = monotonic()
+
+    @property
+    def stuck_after(self) -> float:
+        """Seconds without a pass that ended, be it by failing, after which the watch hangs."""
+        return _INTERVALS * self.interval
+
+    @property
+    def stale_after(self) -> float:
+        """Seconds after which the last successful pass says nothing about now."""
+        return self.stuck_after + _LOOP
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last pass ended, or since the start."""
+        return self._monotonic() - self._last_pass
+
+    def beat(self) -> None:
+        """Note that the loop turns."""
+        self._last_beat = self._monotonic()
+
+    def on_event(self, reported: ReportedEvent) -> None:
+        """See `ports.Listener`."""
+
+    def on_pass(self, done: Pass) -> None:  # noqa: ARG002 - that it ended is enough
+        """See `ports.Listener`."""
+        self._last_pass = self._monotonic()
+
+    def stuck(self) -> str:
+        """Return why the watch makes no progress; empty: it does."""
+        silent = self._monotonic() - self._last_beat
+        if silent > _LOOP:
+            return f"the loop has not turned for {silent:.0f} s"
+        if self.age > self.stuck_after:
+            return f"no pass has ended for {self.age:.0f} s, and one is due every {self.interval:g} s"
+        return ""

@@ -164,7 +164,7 @@ class ObservedDatastore(Strict, frozen=True):
     """`dockvols/` of one datastore, read through `read_from`. `error` not None: why it could not be read.
 
     `volumes` lists the volumes of each vmgroup by its UUID. A vmgroup with too many is left out, and only counted in
-    `entries`. Source: docs/domain.md#layout-of-dockvols
+    `entries`. `missing`: the folder is not there. Source: docs/domain.md#layout-of-dockvols
     """
 
     url: Text
@@ -173,6 +173,7 @@ class ObservedDatastore(Strict, frozen=True):
     entries: Mapping[Text, DockvolsEntry]
     volumes: Mapping[Text, tuple[VolumeFile, ...]] = field(default_factory=dict)
     files: tuple[AnyObservedFiles, ...] = ()
+    missing: bool = False
 
     def files_of(self, kind: type[_Observed]) -> _Observed:
         """Return the files of one kind, by its class; the default value if they were not requested."""

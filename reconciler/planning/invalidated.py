@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.model.diff import Action, Change, Diff, FieldChange, Op, Value
 from reconciler.model.ownership import RecordObject
@@ -98,7 +99,7 @@ class _Finder:
         return {
             ref: self._object(ref, list(shown.actions), list(now.actions) if (now := self._now.get(ref)) else [])
             for ref, shown in self._planned.items()
-            if shown.op in _WRITABLE and ref not in left_out and shown != self._now.get(ref)
+            if shown.op in _WRITABLE and ref not in left_out and not _alike(shown, self._now.get(ref))
         }
 
     def taken_over(self) -> dict[ObjectRef, str]:
@@ -123,6 +124,11 @@ class _Finder:
         if new := [held for held in change.held if planned is None or held not in planned.held]:
             return f"now held back: {new[0]}"
         return _fields(planned, change) or _first_difference(before, after) or "it would be done otherwise now"
+
+
+def _alike(shown: Change, now: Change | None) -> bool:
+    """Return whether two changes are the same; their cause is what the records of whoever asks tell."""
+    return now is not None and replace(shown, cause=now.cause) == now
 
 
 def _by_object(step: _Step | None) -> dict[ObjectRef, list[Action]]:

@@ -10,7 +10,7 @@ from reconciler.model.kinds.vmgroup import ACCESS_FIELDS, Access, access_values
 from reconciler.model.refs import SPECIAL_DATASTORES, VOLUMES
 from reconciler.planning.vmgroup.state import VMGroupState
 
-UNREADABLE = "not readable by vDVS"
+UNREADABLE = "invalid values"
 
 
 LOST = "lost at the next reboot; the host is then open to every VM"

@@ -12,6 +12,7 @@ from reconciler.model.outcome import ObjectResult, Outcome, Status
 from reconciler.model.ownership import Applying
 from reconciler.render.diff import records, rights_data, worth_showing
 from reconciler.render.text import Data
+from reconciler.render.words import remarks
 
 
 def to_json(data: Data) -> str:
@@ -61,14 +62,22 @@ def change_data(change: Change) -> Data:
     return {
         "object": str(change.ref),
         "op": change.op.value,
+        "standing": change.standing.value,
+        "effect": effect_data(change),
+        "cause": None if change.op is Op.KEEP else change.cause.value,
         "risk": change.risk.value,
         "reason": change.reason,
         "fields": fields_data(change.fields),
-        "notes": list(change.notes),
+        "notes": list(remarks(change)),
         "held": list(change.held),
         "rights": rights_data(change.rights),
         "claim": change.claim or None,
     }
+
+
+def effect_data(change: Change) -> Data:
+    """The effect of a difference on rights; null: there is no difference."""
+    return None if change.op in (Op.KEEP, Op.UNMANAGED) and not change.rights else change.effect.value
 
 
 def fields_data(fields: Sequence[FieldChange]) -> Data:

@@ -12,7 +12,7 @@ from reconciler.render.diff import change_text
 from reconciler.render.history import Rows, events_data, events_text, moment
 from reconciler.render.kinds import VIEWS
 from reconciler.render.kinds.view import Pairs
-from reconciler.render.tables import AnyRow, row_data, sync
+from reconciler.render.tables import AnyRow, row_data
 from reconciler.render.text import Data, Paint, columns, lines, plain
 
 
@@ -21,7 +21,7 @@ def describe_text(row: AnyRow, conditions: Sequence[Condition], events: Rows = (
     change = row.change
     pairs = [
         ("Object", str(change.ref)),
-        ("Sync", sync(change)),
+        ("Sync", change.sync.value),
         *_applied(row.item.record),
         *VIEWS[change.ref.kind].describe(row),
     ]

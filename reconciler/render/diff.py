@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from enum import Enum
+from typing import TypeVar
 
 from reconciler.model.base import Risk
-from reconciler.model.diff import Change, Diff, FieldChange, Op, RightsChange, Value
+from reconciler.model.diff import Change, Diff, Effect, FieldChange, Op, RightsChange, Value
 from reconciler.model.ownership import RecordObject
-from reconciler.model.refs import KINDS
+from reconciler.model.refs import KINDS, Kind
 from reconciler.render.kinds import IN_HEADER
-from reconciler.render.text import Paint, clean, count, lines, pad, plain, show, width
+from reconciler.render.text import Paint, clean, columns, count, lines, pad, plain, show, width
+from reconciler.render.words import EFFECTS, RISKS, remarks, sides
 
 SIGNS = {
     Op.CREATE: "+",
@@ -21,13 +25,7 @@ SIGNS = {
     Op.UNMANAGED: "?",
     Op.UNKNOWN: "!",
 }
-_MEANINGS = {
-    Risk.SAFE: "disrupts nothing",
-    Risk.RESTRICTS: "restricts access",
-    Risk.WIDENS: "widens access",
-    Risk.DISRUPTS: "disrupts running work",
-    Risk.DESTROYS: "destroys",
-}
+WRITABLE = (Op.DELETE, Op.UPDATE, Op.CREATE)
 _SUMMARY = {
     Op.CREATE: "to create",
     Op.UPDATE: "to update",
@@ -37,24 +35,93 @@ _SUMMARY = {
     Op.UNMANAGED: "unmanaged",
     Op.KEEP: "in sync",
 }
+_BY_SEVERITY = (
+    Risk.DESTROYS, Risk.DISRUPTS, Risk.WIDENS, Op.BLOCKED, Op.UNKNOWN, Risk.RESTRICTS, Risk.SAFE, Op.UNMANAGED, Op.KEEP
+)  # fmt: skip
+_RANK = {each: position for position, each in enumerate(_BY_SEVERITY)}
+_MANY = 50  # objects that differ; of more, a summary comes first
+_WORST = 10  # objects that a summary shows in full
 _MEANING_COLUMN = 56
 _PATH_COLUMNS = 12
 _LONGEST_PATH = 48
 _INDENT = " " * 4
 _RIGHTS_SHOWN = 4
-_CREATE = "create, delete and mount "
+_CREATE = re.compile(r"^(create, delete and mount|mount, delete, and create) ")
 
 
-def diff_text(diff: Diff, header: str = "", paint: Paint = plain) -> str:
-    """Write the whole diff: the header, a block for each object that differs, the summary."""
-    changes = [change for change in diff.changes if worth_showing(change)]
-    column = max([_MEANING_COLUMN, *(width(_head(change)) + 2 for change in changes)])
+Item = TypeVar("Item")
+
+
+class Detail(Enum):
+    """How much of a diff or a status is shown: a summary with the worst, everything, or whichever suits its size."""
+
+    SUMMARY = "summary"
+    FULL = "full"
+    BY_SIZE = None
+
+    def shown(self, found: Sequence[Item]) -> tuple[Sequence[Item], bool]:
+        """Return those that are shown one by one, of all in the order of their risk, and whether a summary comes
+        first."""
+        summed_up = self is Detail.SUMMARY or (self is Detail.BY_SIZE and len(found) > _MANY)
+        return found[:_WORST] if summed_up else found, summed_up
+
+
+def diff_text(diff: Diff, header: str = "", paint: Paint = plain, detail: Detail = Detail.BY_SIZE) -> str:
+    """Write a diff: the header, a block for each object that differs, ordered by risk and name, and one line of counts.
+    Of many objects: the header, a line for each op and risk, and the blocks of the worst.
+    """
+    changes = sorted((change for change in diff.changes if worth_showing(change)), key=by_risk)
+    shown, summed_up = detail.shown(changes)
+    column = max([_MEANING_COLUMN, *(width(_head(change)) + 2 for change in shown)])
     parts = [header, ""] if header else []
-    for change in changes:
+    if summed_up:
+        parts += [*_overview(changes, paint), *worst_of(len(shown), len(changes))]
+    for change in shown:
         parts += _block(change, column, paint)
+    parts += left_out(len(shown), len(changes))
     if changes:
         parts.append("")
     return lines([*parts, summary(diff)])
+
+
+def by_risk(change: Change) -> tuple[int, tuple[int, str]]:
+    """Key for sorting changes: the risk of what would be done, the worst first, then the object. What cannot be done,
+    is not known, or holds rights that nobody declared comes before what only takes back."""
+    if change.op is Op.UNMANAGED and change.rights:
+        rank = _RANK[Op.UNKNOWN]
+    else:
+        rank = _RANK[change.risk if change.op in WRITABLE else change.op]
+    if change.is_drift and change.effect in (Effect.GAVE, Effect.BOTH):  # to repair it takes back, but it is there now
+        rank = min(rank, _RANK[Risk.WIDENS])
+    return rank, change.ref.sort_key
+
+
+def worst_of(shown: int, found: int) -> list[str]:
+    """Introduce what a summary shows in full."""
+    return ["", f"The worst {shown} of {found}:" if shown < found else "All of them:", ""] if found else []
+
+
+def left_out(shown: int, found: int) -> list[str]:
+    """Say what is not shown, and how it is."""
+    return ["", f"... and {found - shown} more, which --full shows"] if shown < found else []
+
+
+def _overview(changes: Sequence[Change], paint: Paint) -> list[str]:
+    """A line for each op and risk, the worst first: `120 to update   widens access   118 vmgroups, 2 hosts`."""
+    groups: dict[tuple[str, str], Counter[Kind]] = {}
+    for change in changes:
+        key = (_SUMMARY[change.op], _risk(change) if change.op in WRITABLE else "")
+        groups.setdefault(key, Counter())[change.ref.kind] += 1
+    digits = max((len(str(kinds.total())) for kinds in groups.values()), default=0)
+    rows = [
+        (
+            f"{kinds.total():>{digits}} {op}",
+            risk,
+            ", ".join(count(kinds[kind], spec.noun) for kind, spec in KINDS.items() if kinds[kind]),
+        )
+        for (op, risk), kinds in groups.items()
+    ]
+    return columns(rows, indent="  ", paint=paint)
 
 
 def header(diff: Diff, site: str, revision: str | None) -> str:
@@ -92,10 +159,19 @@ def change_text(change: Change, paint: Paint = plain) -> str:
 
 
 def meaning(change: Change) -> str:
-    """The consequence of a change for users of vDVS, in two or three words. Source: docs/domain.md#who-may-do-what"""
-    if change.op in (Op.CREATE, Op.UPDATE, Op.DELETE):
-        return _MEANINGS[change.risk]
-    return _SUMMARY[change.op]
+    """The consequence of a change for users of vDVS, in a few words; of a drift, its effect and that of its repair.
+
+    Source: docs/domain.md#who-may-do-what
+    """
+    if change.op not in WRITABLE:
+        word = change.standing.value if change.op is Op.UNKNOWN else _SUMMARY[change.op]
+        return f"{EFFECTS[change.effect]}; repair {word}" if change.is_drift else word
+    return f"{EFFECTS[change.effect]}; repair {RISKS[change.risk]}" if change.is_drift else RISKS[change.risk]
+
+
+def _risk(change: Change) -> str:
+    """The risk of what would be done, in two or three words, or why nothing would be."""
+    return RISKS[change.risk] if change.op in WRITABLE else _SUMMARY[change.op]
 
 
 def field_text(field: FieldChange) -> str:
@@ -112,24 +188,26 @@ def _head(change: Change) -> str:
 
 
 def _block(change: Change, column: int, paint: Paint) -> list[str]:
-    head = paint(pad(_head(change), column), change.op.value) + meaning(change)
+    head = paint(pad(_head(change), column), change.op.value) + paint(meaning(change), _risk(change))
     return [head, *change_body(change)]
 
 
-def change_body(change: Change) -> Iterator[str]:
-    """The differences of one object, a line each, indented."""
+def change_body(change: Change, *, happened: bool = False) -> Iterator[str]:
+    """The differences of one object, a line each, indented. `happened`: told as an event. Then, and of a drift, each
+    value is labelled."""
     if change.op not in (Op.CREATE, Op.UPDATE, Op.KEEP) or (change.op is not Op.KEEP and not change.fields):
         yield _INDENT + clean(change.reason)
+    spelled = sides if happened or change.is_drift else field_text
     column = _path_columns(change.fields)
     previous = None
     for field in change.fields:
         path = "" if field.path == previous else clean(field.path)
         previous = field.path
-        yield f"{_INDENT}{pad(path, column)}   {field_text(field)}"
-    for note in (*change.notes, *(f"held back: {reason}" for reason in change.held)):
+        yield f"{_INDENT}{pad(path, column)}   {spelled(field)}"
+    for note in (*remarks(change), *(f"held back: {reason}" for reason in change.held)):
         yield f"{_INDENT}{pad('', column) + '   ' if change.fields else ''}{clean(note)}"
     if change.op is not Op.UNMANAGED:  # its reason spells them
-        yield from (_INDENT + line for line in rights_lines(change.rights))
+        yield from (_INDENT + line for line in rights_lines(change.rights, happened or change.is_drift))
     if change.claim:
         yield _INDENT + clean(change.claim)
 
@@ -139,10 +217,11 @@ def _path_columns(fields: Sequence[FieldChange]) -> int:
     return max([_PATH_COLUMNS, *(size for size in widths if size <= _LONGEST_PATH)])
 
 
-def rights_lines(changes: Sequence[RightsChange]) -> Iterator[str]:
-    """The first few changes of rights, a sentence each, and the number of the others."""
+def rights_lines(changes: Sequence[RightsChange], happened: bool = False) -> Iterator[str]:
+    """The first few changes of rights, a sentence each, and the number of the others. `happened`: both sides, rather
+    than what would change."""
     for change in changes[:_RIGHTS_SHOWN]:
-        yield clean(_sentence(change))
+        yield clean(_both_sides(change) if happened else _sentence(change))
     if len(changes) > _RIGHTS_SHOWN:
         yield f"... and {len(changes) - _RIGHTS_SHOWN} more, which -o json shows"
 
@@ -162,11 +241,20 @@ def rights_data(changes: Sequence[RightsChange]) -> list[dict[str, Value]]:
     ]
 
 
+def _both_sides(change: RightsChange) -> str:
+    where = f" on {change.where}" if change.where else ""
+    releases = f", in vDVS {change.releases}" if change.releases else ""
+    declared = (change.after or "nothing").removeprefix("do ")
+    if change.before and _CREATE.match(change.before):
+        declared = _CREATE.sub("", declared)  # the sentence has it once already
+    return f"live: {change.who} may {change.before or 'do nothing'}{where}; declared: {declared}{releases}"
+
+
 def _sentence(change: RightsChange) -> str:
     where = f" on {change.where}" if change.where else ""
     before = change.before or "nothing"
-    if change.after and change.after.startswith(_CREATE):
-        before = before.removeprefix(_CREATE)  # the sentence has it once already
+    if change.after and _CREATE.match(change.after):
+        before = _CREATE.sub("", before)  # the sentence has it once already
     releases = f", in vDVS {change.releases}" if change.releases else ""
     if change.after is None:
         return f"{change.who} may no longer {before}{where}{releases}"

@@ -69,10 +69,10 @@ def applied_data(record: Record | None) -> Data:
 
 def drifts_text(found: Rows, paint: Paint = plain) -> str:
     """Write a line for each drift: when it began and ended, how it ended, and the fields that differed."""
-    heading = ("FIRST SEEN", "LAST SEEN", "ENDED", "OBJECT", "FIELDS", "COMMIT")
+    heading = ("SINCE", "LAST SEEN", "ENDED", "OBJECT", "FIELDS", "COMMIT")
     rows = [
         (
-            _moment(row["first_seen"]),
+            f"{'began' if row.get('began') else 'first seen'} {_moment(row['first_seen'])}",
             _moment(row["last_seen"]),
             f"{row['how']} {_moment(row['ended'])}" if row["ended"] else "still drifts",
             row["object"],
@@ -124,7 +124,12 @@ def drifts_data(found: Rows) -> Data:
     """Rows as described by schemas/output/past.json."""
     names = {"object": "object", "reason": "reason", "fields": "fields", "firstSeen": "first_seen", "ended": "ended"}
     names |= {"lastSeen": "last_seen", "how": "how", "firstPass": "first_pass", "lastPass": "last_pass"}
-    return {"items": [{**{key: row[name] for key, name in names.items()}, "git": _git(row)} for row in found]}
+    return {
+        "items": [
+            {**{key: row[name] for key, name in names.items()}, "began": bool(row.get("began")), "git": _git(row)}
+            for row in found
+        ]
+    }
 
 
 def events_data(found: Rows) -> Data:

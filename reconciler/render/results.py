@@ -28,11 +28,13 @@ _UUID = re.compile(r" \([0-9a-f-]{36}\)$")
 _FIELDS_SHOWN = 3
 
 
-def outcome_text(outcome: Outcome, seconds: float, paint: Paint = plain) -> str:
-    """Write a line for each object, below it the rights gained, and the summary."""
-    rows = [(str(result.ref), result.status.value, detail(result)) for result in outcome.objects]
+def outcome_text(outcome: Outcome, seconds: float, paint: Paint = plain, *, brief: bool = False) -> str:
+    """Write a line for each object, below it the rights gained, and the summary. `brief`: only objects that failed or
+    are blocked."""
+    shown = [result for result in outcome.objects if not brief or result.status in (Status.BLOCKED, Status.FAILED)]
+    rows = [(str(result.ref), result.status.value, detail(result)) for result in shown]
     parts: list[str] = []
-    for line, result in zip(columns(rows, paint=paint), outcome.objects, strict=True):
+    for line, result in zip(columns(rows, paint=paint), shown, strict=True):
         gained = [right for right in result.rights if right.gains]
         parts += [line, *(f"    {right}" for right in rights_lines(gained))]
     return lines([*parts, *([""] if rows else []), _summary(outcome, seconds)])

@@ -7,7 +7,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
-from reconciler.model.diff import Change, Op
+from reconciler.model.diff import Op
 from reconciler.model.refs import INVENTORY, KINDS, Kind, ObjectRef, Words
 from reconciler.planning.joined import Joined
 from reconciler.planning.scope import unread
@@ -19,16 +19,6 @@ from reconciler.render.kinds.view import NONE, Row
 from reconciler.render.text import Data, Paint, columns, lines, plain
 
 AnyRow = Row[Any]
-
-_SYNC = {
-    Op.CREATE: "missing",
-    Op.UPDATE: "drifted",
-    Op.DELETE: "drifted",
-    Op.KEEP: "in sync",
-    Op.BLOCKED: "blocked",
-    Op.UNMANAGED: "unmanaged",
-    Op.UNKNOWN: "unknown",
-}
 
 
 class Entry(Protocol):
@@ -110,16 +100,11 @@ def row_data(row: AnyRow) -> dict[str, Data]:
         "object": str(change.ref),
         "kind": change.ref.kind.value,
         "name": row.name,
-        "sync": sync(change),
+        "sync": change.sync.value,
         "reason": change.reason,
         "applied": applied_data(row.item.record),
         **VIEWS[change.ref.kind].data(row),
     }
-
-
-def sync(change: Change) -> str:
-    """The state of an object against its manifest, in a word or two."""
-    return _SYNC[change.op]
 
 
 def _set(row: AnyRow) -> str:
@@ -143,7 +128,7 @@ def _of_kind(kind: Kind) -> Table[AnyRow]:
         singular=spec.singular,
         none=f"No {'declared ' if view.only_declared else ''}{spec.nouns}.",
         rows=lambda joined, only: rows(joined, kind, only),
-        cells={"NAME": _name, **view.columns, "SYNC": lambda row: sync(row.change)},
+        cells={"NAME": _name, **view.columns, "SYNC": lambda row: row.change.sync.value},
         wide={**view.wide, "SET": _set, "WHY": _why},
         data=row_data,
         unread=lambda joined: unread(kind, joined.assessment.resolved, joined.assessment.observed),

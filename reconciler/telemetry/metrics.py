@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter as Count
-from datetime import datetime
+from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -13,7 +13,7 @@ from reconciler.model.diff import Diff, Op
 from reconciler.model.events import EventKind, Pass, ReportedEvent, Trigger
 from reconciler.model.kinds.host import ObservedHost, UnreachableHost
 from reconciler.model.outcome import Assessment
-from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.refs import Kind
 from reconciler.model.state import Reconcile
 from reconciler.planning.host.diff import is_open
 from reconciler.planning.records.treatment import in_force
@@ -26,9 +26,10 @@ _BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 
 class Metrics:
-    """Implements `ports.Listener`: counts events and passes."""
+    """Implements `ports.Listener`: counts events and passes. `stuck`: why the watch makes no progress; empty: it
+    does."""
 
-    def __init__(self) -> None:
+    def __init__(self, stuck: Callable[[], str] = lambda: "") -> None:
         self._registry = registry = CollectorRegistry()
         self._passes = Counter(
             "vdvs_passes", "Passes of the watch, by trigger and result.", ["trigger", "result"],
@@ -58,13 +59,18 @@ class Metrics:
         self._unreachable = Gauge("vdvs_hosts_unreachable", "Hosts that do not answer.", registry=registry)
         self._oldest = Gauge(
             "vdvs_oldest_drift_timestamp_seconds",
-            "When the longest-lasting drift began; 0 if there is none.",
+            "When the longest-lasting drift began, or was first seen; 0 if there is none.",
             registry=registry,
         )
         self._valid = Gauge("vdvs_manifests_valid", "1 if the manifests are valid, 0 if not.", registry=registry)
         info = Gauge("vdvs_build_info", "Version of the watching vdvs.", ["version"], registry=registry)
         info.labels(__version__).set(1)
-        self._since: dict[ObjectRef, datetime] = {}
+        hangs = Gauge(
+            "vdvs_watch_stuck",
+            "1 if no pass has ended for three intervals, or the loop stands still.",
+            registry=registry,
+        )
+        hangs.set_function(lambda: bool(stuck()))
         self._begin_at_zero()
 
     def _begin_at_zero(self) -> None:
@@ -102,8 +108,8 @@ class Metrics:
         for mode in Reconcile:
             self._alone.labels(mode.value).set(treated[mode])
         drifted = {change.ref for change in seen.diff.changes if change.op in _DRIFT or change.adds}
-        self._since = {ref: self._since.get(ref, done.ended) for ref in drifted}
-        self._oldest.set(min((at.timestamp() for at in self._since.values()), default=0))
+        began = [each.differs.at for ref, each in done.lasting.items() if ref in drifted and each.differs is not None]
+        self._oldest.set(min((at.timestamp() for at in began), default=0))
 
     def text(self) -> bytes:
         """Return the metrics in the text format of Prometheus."""

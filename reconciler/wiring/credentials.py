@@ -8,6 +8,7 @@ from pathlib import Path
 from reconciler.model.errors import UsageError
 from reconciler.model.kinds.site import Secret, SecretFrom
 
+_passwords: set[str] = set()
 _LONGEST = 65536  # bytes; a longer file is not a password but the wrong file
 
 
@@ -23,6 +24,18 @@ def read_secret(where: SecretFrom) -> Secret:
     if not text:
         raise UsageError(f"{where} is empty; the Site takes a secret from it")
     return Secret(text)
+
+
+def read_password(where: SecretFrom) -> Secret:
+    """Like `read_secret`; the password is known to `passwords` from now on."""
+    found = read_secret(where)
+    _passwords.add(found.reveal())
+    return found
+
+
+def passwords() -> frozenset[str]:
+    """Return every password that was read, so that a log can hide them."""
+    return frozenset(_passwords)
 
 
 def _from_file(where: SecretFrom) -> str:

@@ -169,7 +169,10 @@ async def _watch(
         listeners = (terminal, *services.listeners)
         state = known_state_folder()
         large = LargeEvents(state and state / "events", world.clock.now)
-        edges = Edges(manifests.load, one, listeners, world.clock, monotonic, world.new_uuid, large.keep)
+        edges = Edges(
+            manifests.load, one, listeners, world.clock, monotonic, world.new_uuid, large.keep,
+            services.lasting, services.pulse.stale_after,
+        )  # fmt: skip
         watch = Watch(edges, loaded, site, mode)
         observer.report = watch.report_before_heal
         triggers = await stack.enter_async_context(Triggers(paths, report))
@@ -190,7 +193,7 @@ class _BeforeHealing:
     def __init__(self) -> None:
         self.report: Callable[[Assessment], None] = lambda _found: None
 
-    def progress(self, stage: str, done: int, total: int) -> None:
+    def progress(self, stage: str, done: int, total: int, at_once: int | None = None) -> None:
         """Ignore it: a watch shows no progress."""
 
     def about_to_write(self, found: Assessment) -> None:

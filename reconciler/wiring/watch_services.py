@@ -13,13 +13,12 @@ from msgspec import Struct
 from reconciler.controller.backoff import Backoff
 from reconciler.history.store import HistoryWriter
 from reconciler.model.errors import UsageError
+from reconciler.model.events import Pulse
 from reconciler.model.kinds.site import Site
 from reconciler.ports import Listener
 from reconciler.telemetry.systemd import ServiceManager
 from reconciler.wiring.state import history_file, prepared
 from reconciler.wiring.world import SystemClock, chance, new_token, new_uuid
-
-_STUCK = 60.0  # seconds without a beat of the loop
 
 
 class WatchOptions(Struct, frozen=True):
@@ -40,20 +39,22 @@ class WatchServices:
     """The services that `options` ask for. Raises UsageError for options that do not go together or cannot be met.
 
     `listeners` take what the watch reports, `on_entry` what is written to the audit log; `running` are contexts held
-    while the watch runs. `interval`: seconds between passes; `report` prints a line for the user.
+    while the watch runs. `lasting`: the drifts that had not ended when a watch looked last; `pulse`: whether passes
+    end. `interval`: seconds between passes; `report` prints a line for the user.
     """
 
     def __init__(
         self, options: WatchOptions, site: Site, mode: str, interval: float, report: Callable[[str], None]
     ) -> None:
-        self._last_beat = monotonic()
         self._manager = ServiceManager()
+        self.pulse = Pulse(monotonic, interval)
         self.on_entry: list[Callable[[dict[str, Any]], None]] = []
         history = HistoryWriter(Path(options.history) if options.history else prepared(history_file(site)))
-        self.listeners: list[Listener] = [history, self._manager]
+        self.lasting = history.lasting()
+        self.listeners: list[Listener] = [history, self._manager, self.pulse]
         self.running: list[AbstractAsyncContextManager[object]] = [_closing(history)]
         if options.listen is not None:
-            self._serve(options, options.listen, site, mode, interval, report)
+            self._serve(options, options.listen, site, mode, report)
         elif any((options.tls_cert, options.tls_key, options.token_file, options.allow_name)):
             raise UsageError("--tls-cert, --tls-key, --token-file and --allow-name go with --listen")
         if options.webhook is not None:
@@ -61,7 +62,7 @@ class WatchServices:
 
     def beat(self) -> None:
         """Note that the loop is alive, for the service manager and /healthz."""
-        self._last_beat = monotonic()
+        self.pulse.beat()
         self._manager.beat()
 
     def log(self, entry: dict[str, Any]) -> None:
@@ -69,14 +70,7 @@ class WatchServices:
         for hand_on in self.on_entry:
             hand_on(entry)
 
-    def stuck(self) -> str:
-        """Return why the loop counts as dead; empty: it is alive."""
-        silent = monotonic() - self._last_beat
-        return f"the loop has not turned for {silent:.0f} s" if silent > _STUCK else ""
-
-    def _serve(
-        self, options: WatchOptions, address: str, site: Site, mode: str, interval: float, report: Callable[[str], None]
-    ) -> None:
+    def _serve(self, options: WatchOptions, address: str, site: Site, mode: str, report: Callable[[str], None]) -> None:
         # Imported here, as most watches serve no page, and aiohttp is slow to import.
         from reconciler.dashboard.board import Board
         from reconciler.dashboard.listening import listen
@@ -87,13 +81,13 @@ class WatchServices:
             address, certificate=options.tls_cert, key=options.tls_key, token_file=options.token_file,
             names=options.allow_name,
         )  # fmt: skip
-        board = Board(site.name, mode, 3 * interval + _STUCK, SystemClock().now)
-        metrics = Metrics()
+        board = Board(site.name, mode, self.pulse, SystemClock().now)
+        metrics = Metrics(self.pulse.stuck)
         self.listeners += [board, metrics]
 
         @asynccontextmanager
         async def running() -> AsyncIterator[None]:
-            server = Server(where, board, (metrics.text, CONTENT_TYPE), self.stuck, new_token)
+            server = Server(where, board, (metrics.text, CONTENT_TYPE), self.pulse.stuck, new_token)
             async with server.running() as url:
                 report(f"listening on {url}")
                 yield

@@ -19,7 +19,7 @@ from reconciler.model.errors import UsageError
 from reconciler.model.kinds.site import SSH, Lab, Login, Site, VCenter
 from reconciler.ports import Books, Hosts, InventorySource, MaintenanceMode, Observer
 from reconciler.wiring.books import SiteBooks
-from reconciler.wiring.credentials import read_secret
+from reconciler.wiring.credentials import read_password, read_secret
 from reconciler.wiring.state import known_state_folder
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _by_ssh(way: SSH, site: Site) -> Hosts:
     def login() -> Login:
         user, password = way.credentials.username, way.credentials.password
         name = way.user if user is None else read_secret(user).reveal()
-        return Login(name, None if password is None else read_secret(password))
+        return Login(name, None if password is None else read_password(password))
 
     services = None
     if way.manage_service:
@@ -121,7 +121,7 @@ def _vcenter_login(vcenter: VCenter) -> Login:
     user, password = vcenter.credentials.username, vcenter.credentials.password
     if user is None or password is None:  # the schema asks for both
         raise UsageError(f"vCenter {vcenter.server} needs usernameFrom and passwordFrom in its credentials")
-    return Login(read_secret(user).reveal(), read_secret(password))
+    return Login(read_secret(user).reveal(), read_password(password))
 
 
 def chance() -> float:

@@ -113,6 +113,14 @@ def test_without_a_section_the_rest_does_what_it_did(name: str, tmp_path: Path) 
         assert boot(bare, tmp_path / "box").link is None
 
 
+def test_the_original_section_runs_with_a_name_that_is_not_ascii(tmp_path: Path) -> None:
+    """The shell takes the bytes as they are. The daemon makes the folder of the link before, here the script does."""
+    golden = Path(__file__).parents[1] / "golden" / "local_sh" / "original-name-non-ascii" / "before"
+    text = golden.read_bytes().decode("latin-1").replace("\n", "\nmkdir -p /etc/vmware/vmdkops\n", 1)
+    booted = judge(text, tmp_path / "box")
+    assert booted.link == "/vmfs/volumes/Größe-1/dockvols/vmdkops_config.db"
+
+
 def test_there_are_scripts_of_every_kind() -> None:
     assert len(SCRIPTS) == len(HARMLESS) + len(BEHIND) + len(NAMING) + len(HINDERED) >= 60
 

@@ -255,7 +255,7 @@ def test_an_index_that_tells_something_else_than_its_table(ready: Agent) -> None
     assert raw.count(VM2.encode()) == 2
     first = raw.index(VM2.encode())
     ready.db.write_bytes(raw[:first] + VM2.replace("564d", "564e").encode() + raw[first + len(VM2) :])
-    assert state(ready) == ("unknown", "Corrupt")
+    assert state(ready) == ("unknown", "Damaged")
 
 
 def test_what_is_done_behind_our_statements_is_rolled_back(ready: Agent, monkeypatch: pytest.MonkeyPatch) -> None:

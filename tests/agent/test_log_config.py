@@ -45,13 +45,34 @@ def test_the_level_in_the_file(agent: Agent) -> None:
     assert level(agent) == ("INFO/DEBUG", None)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"loggers": {"": []}}', '{"loggers": null}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", "null", "0", '{"loggers": {"": []}}', '{"loggers": null}'])
 def test_an_unusable_file_is_reported_and_not_overwritten(agent: Agent, content: str) -> None:
     path = written(agent, content)
     assert level(agent)[0] is None
     assert "log_config.json" in level(agent)[1]
     assert agent.on_host(setting("DEBUG", None)) == ["BadFile"]
     assert path.read_text() == content
+
+
+def test_a_handler_that_is_not_defined_keeps_the_service_from_starting(agent: Agent) -> None:
+    content = levels("INFO", "INFO")
+    content["loggers"][""]["handlers"] = ["rotate_file", "console"]
+    written(agent, content)
+    assert "names the handler console, which it does not define, so vDVS does not start" in level(agent)[1]
+
+
+def test_a_formatter_that_is_not_defined_too(agent: Agent) -> None:
+    content = levels("INFO", "INFO")
+    content["handlers"]["rotate_file"]["formatter"] = "short"
+    written(agent, content)
+    assert "the formatter short, which it does not define, so vDVS does not start" in level(agent)[1]
+
+
+def test_a_level_that_python_does_not_know_is_told_as_it_is_and_replaced(agent: Agent) -> None:
+    path = written(agent, levels("info", "INFO"))
+    assert level(agent) == ("info/INFO", None)
+    assert agent.on_host(setting("INFO", "info/INFO")) == ["ok"]
+    assert json.loads(path.read_text()) == levels("INFO", "INFO")
 
 
 def test_setting_it_changes_both_levels_and_nothing_else(agent: Agent) -> None:

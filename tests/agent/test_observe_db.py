@@ -170,7 +170,7 @@ def test_a_write_ahead_log_is_not_opened(ready: Agent) -> None:
         ("UPDATE versions SET minor_ver = 0", "vmdkops_post_update.11.1.py"),
         ("UPDATE versions SET minor_ver = 3", "newer"),
         ("UPDATE versions SET major_ver = 2", "2.2"),
-        ("INSERT INTO versions VALUES (1, 1, 1, 1, 0)", "1.2, 1.1"),
+        ("UPDATE versions SET id = 1", "version is missing"),
         ("DELETE FROM versions", "version is missing"),
         ("DROP TABLE versions", "older than vDVS 0.10"),
     ],
@@ -181,15 +181,24 @@ def test_another_schema(ready: Agent, change: str, said: str) -> None:
     assert said in ready.look()["message"]
 
 
+def test_only_row_0_of_versions_counts(ready: Agent) -> None:
+    ready.sql("INSERT INTO versions VALUES (1, 1, 1, 1, 0)")
+    look = ready.look()
+    assert (look["state"], look["schema"], look["violations"]) == ("present", "1.2", [])
+
+
 def test_an_sqlite_database_of_somebody_else(agent: Agent) -> None:
     agent.sql("CREATE TABLE songs(title TEXT)")
     assert state(agent) == ("unknown", "WrongVersion")
 
 
-@pytest.mark.parametrize("change", ["DROP TABLE privileges", "DROP TABLE volumes"])
-def test_a_missing_table(ready: Agent, change: str) -> None:
-    ready.sql(change)
-    assert state(ready) == ("unknown", "Incomplete")
+@pytest.mark.parametrize(
+    ("table", "reason"), [("privileges", "Incomplete"), ("vms", "Incomplete"), ("volumes", "NoBooks")]
+)
+def test_a_missing_table(ready: Agent, table: str, reason: str) -> None:
+    ready.sql(f"DROP TABLE {table}")
+    assert state(ready) == ("unknown", reason)
+    assert f"it has no table {table}" in ready.look()["message"]
 
 
 @pytest.mark.parametrize(
@@ -198,8 +207,10 @@ def test_a_missing_table(ready: Agent, change: str) -> None:
         ("UPDATE tenants SET description = NULL", "tenants", [G1, "G1", None, URL]),
         ("UPDATE tenants SET description = x'ff00'", "tenants", [G1, "G1", "X'ff00'", URL]),
         ("UPDATE tenants SET description = CAST(x'61ff62' AS TEXT)", "tenants", [G1, "G1", "a�b", URL]),
-        ("UPDATE privileges SET allow_create = 'yes'", "privileges", [G1, URL, None, 200, 5120]),
-        ("UPDATE privileges SET usage_quota = 1.5, max_volume_size = NULL", "privileges", [G1, URL, 1, None, None]),
+        ("UPDATE privileges SET allow_create = 'yes'", "privileges", [G1, URL, "yes", 200, 5120]),
+        ("UPDATE privileges SET allow_create = ''", "privileges", [G1, URL, "", 200, 5120]),
+        ("UPDATE privileges SET allow_create = x''", "privileges", [G1, URL, "", 200, 5120]),
+        ("UPDATE privileges SET usage_quota = 1.5, max_volume_size = NULL", "privileges", [G1, URL, 1, None, "1.5"]),
     ],
 )
 def test_odd_values_can_be_read(ready: Agent, change: str, query: str, expected: list[object]) -> None:

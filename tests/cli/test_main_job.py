@@ -49,14 +49,14 @@ def test_drift_is_shown_and_healed(applied: Folder) -> None:
     assert shown.stdout == (
         "site lab   2 hosts   1 config DB\n"
         "\n"
-        "~ host/esxiz20                                          restricts access\n"
-        "    configDB       NotConfigured -> MultiNode (SHARED-Datastore)\n"
-        "                   OPEN: every VM may create volumes without limit on this host\n"
-        "    every VM on this host may only do what configdb/shared grants (before: everything without limit)\n"
-        "~ vmgroup/MYVMGROUP                                     restricts access\n"
-        "    access[SHARED-Datastore].volumeTotalSize   10GB -> 5GB\n"
-        "    its 3 VMs may only create, delete and mount volumes up to 200MB, 5GB in all on SHARED-Datastore"
-        " (before: volumes up to 200MB, 10GB in all)\n"
+        "~ host/esxiz20                                          gave access; repair restricts access\n"
+        "    configDB       live NotConfigured, declared MultiNode (SHARED-Datastore)\n"
+        "                   OPENED: every VM may create volumes without limit on esxiz20\n"
+        "    live: every VM on this host may do everything without limit; declared: what configdb/shared grants\n"
+        "~ vmgroup/MYVMGROUP                                     gave access; repair restricts access\n"
+        "    access[SHARED-Datastore].volumeTotalSize   live 10GB, declared 5GB\n"
+        "    live: its 3 VMs may create, delete and mount volumes up to 200MB, 10GB in all on SHARED-Datastore;"
+        " declared: volumes up to 200MB, 5GB in all\n"
         "\n"
         "2 to update, 2 in sync.\n"
     )
@@ -165,7 +165,7 @@ def test_status(applied: Folder) -> None:
     quiet = applied.vdvs("status")
     assert (quiet.exit_code, quiet.stdout) == (0, "site lab: in sync\n1 config DB, 2 hosts, 1 vmgroup.\n")
     applied.unlink("esxiz20")
-    assert applied.vdvs("status").stdout.startswith("site lab: 1 host drifted, 1 host stands OPEN\n")
+    assert applied.vdvs("status").stdout.startswith("site lab: 1 host stands OPEN\n")
 
 
 def test_the_lab(folder: Folder) -> None:

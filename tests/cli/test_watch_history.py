@@ -53,7 +53,8 @@ def shape(result: Result) -> list[list[str]]:
 
 def test_drifts(vdvs: Vdvs, kept_history: Path) -> None:
     heading, line = vdvs("history", "--drifts").output.splitlines()
-    assert heading.split()[:2] == ["FIRST", "SEEN"]
+    assert heading.split()[:2] == ["SINCE", "LAST"]
+    assert line.startswith("first seen 2026-11-23 12:01:00")
     assert "healed 2026-11-23 12:02:00" in line
     assert "host/esxiz10" in line
     assert "service" in line

@@ -50,7 +50,7 @@ def test_prometheus_takes_the_metrics() -> None:
 
 @needs_promtool
 def test_prometheus_takes_the_rules_and_they_fire_when_they_should() -> None:
-    assert "6 rules found" in promtool("check", "rules", "prometheus-rules.yml")
+    assert "7 rules found" in promtool("check", "rules", "prometheus-rules.yml")
     assert "SUCCESS" in promtool("test", "rules", "prometheus-rules-test.yml")
 
 

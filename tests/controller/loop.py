@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
 
 from reconciler.controller.mode import Mode
 from reconciler.controller.watch import Edges, Loaded, Watch
 from reconciler.model.diff import Change, Diff, FieldChange, Op
-from reconciler.model.events import Pass, ReportedEvent, Revision, Trigger
+from reconciler.model.events import Lasting, Pass, ReportedEvent, Revision, Since, Trigger
 from reconciler.model.kinds.host import DesiredHost
 from reconciler.model.kinds.site import Lab, Site
 from reconciler.model.outcome import Assessment, ObjectResult, Outcome
@@ -44,9 +44,7 @@ def outcome(before: Change, after: Change | None = None, result: ObjectResult | 
     return Outcome(look(before), Plan((), ()), (), look(after) if after else None, results)
 
 
-class StoppedClock:
-    def now(self) -> datetime:
-        return datetime(2026, 11, 23, 20, 15, tzinfo=UTC)
+START = datetime(2026, 11, 23, 20, 15, tzinfo=UTC)
 
 
 @dataclass
@@ -63,10 +61,20 @@ class Script:
     behalves: list[Applying | None] = field(default_factory=list)
     used: list[Desired] = field(default_factory=list)
     at: int = 0
+    lasting: Mapping[ObjectRef, Lasting] = field(default_factory=dict)
+
+    def now(self) -> datetime:
+        return START + timedelta(minutes=self.at)
+
+    def since(self) -> list[str]:
+        """Of the host, after each pass: its state, since when, and since when it differs, as minutes from the start."""
+        return [_spelled(done.lasting.get(HOST)) for done in self.done]
 
     def run(self, mode: Mode | None = None) -> list[str]:
         """`kind message` of every event."""
-        edges = Edges(self._load, self._reconcile, (self,), StoppedClock(), self._seconds, lambda: f"{self.at:08}")
+        edges = Edges(
+            self._load, self._reconcile, (self,), self, self._seconds, lambda: f"{self.at:08}", lasting=self.lasting
+        )
         watch = Watch(edges, Loaded(desired()), SITE, mode or Mode())
 
         async def all_passes() -> None:
@@ -100,3 +108,13 @@ class Script:
 
     def _seconds(self) -> float:
         return 60.0 * self.at
+
+
+def _spelled(lasting: Lasting | None) -> str:
+    if lasting is None:
+        return "in sync"
+    return f"{lasting.standing} {_minute(lasting.stands)}, differs {_minute(lasting.differs)}"
+
+
+def _minute(since: Since | None) -> str:
+    return "-" if since is None else f"{since.kind} {(since.at - START).total_seconds() / 60:g}"

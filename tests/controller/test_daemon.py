@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
+import urllib.error
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.controller.daemon import HOST_FOLDER, LINK, ROOT, Daemon, agents_of, execute
+from tests.controller.daemon import HOST_FOLDER, LINK, ROOT, SOON, Daemon, agents_of, execute
 from tests.processes import kill
 
 
@@ -170,4 +172,58 @@ def test_an_object_may_say_that_it_is_to_be_left_alone(
     assert daemon.named() == ("drifted", "host/esxiz20"), "and nothing of the vmgroup before it"
     assert daemon.named() == ("healed", "host/esxiz20")
     execute("UPDATE privileges SET usage_quota = usage_quota WHERE usage_quota = 999999")  # fails where there is none
+    assert daemon.end() == 0
+
+
+def metric(daemon: Daemon, name: str) -> float:
+    return next(float(line.split()[1]) for line in daemon.get("metrics").splitlines() if line.startswith(f"{name} "))
+
+
+def test_what_happened_and_since_when_also_after_a_restart(watch: Callable[..., Daemon]) -> None:
+    daemon = watch("--interval", "1h")
+    daemon.passes(2)
+    Path(LINK).unlink()
+    first = daemon.next()
+    assert (first["word"], first["sinceKind"]) == ("OPEN", "began")
+    assert first["message"] == "OPENED: every VM may create volumes without limit on esxiz20"
+    assert (first["change"]["effect"], first["change"]["cause"]) == ("gave", "site")
+    daemon.passes(1)
+    began = metric(daemon, "vdvs_oldest_drift_timestamp_seconds")
+    assert daemon.end(signal.SIGKILL) == -signal.SIGKILL
+    daemon = watch("--interval", "1h")
+    again = daemon.next()
+    assert [again[key] for key in ("word", "since", "sinceKind")] == [
+        first[key] for key in ("word", "since", "sinceKind")
+    ]
+    daemon.passes(1)
+    assert metric(daemon, "vdvs_oldest_drift_timestamp_seconds") == pytest.approx(began, abs=0.001)
+    state = json.loads(daemon.get("api/state"))
+    assert (state["sinceKind"], state["status"]["message"]) == ("began", "1 host stands OPEN")
+    assert daemon.end() == 0
+
+
+def health(daemon: Daemon) -> int:
+    try:
+        daemon.get("healthz")
+    except urllib.error.HTTPError as error:
+        return error.code
+    return 200
+
+
+def test_a_pass_that_hangs_is_seen(watch: Callable[..., Daemon]) -> None:
+    daemon = watch("--interval", "1s")
+    daemon.passes(2)
+    agents = agents_of(daemon.process.pid)
+    for agent in agents:
+        os.kill(agent, signal.SIGSTOP)
+    until = time.monotonic() + SOON
+    while health(daemon) != 503:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert metric(daemon, "vdvs_watch_stuck") == 1
+    assert json.loads(daemon.get("api/state"))["stuck"].endswith("s, and one is due every 1 s")
+    for agent in agents:
+        os.kill(agent, signal.SIGCONT)
+    daemon.passes(1)
+    assert health(daemon) == 200
     assert daemon.end() == 0

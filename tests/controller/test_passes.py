@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Mapping
+from datetime import timedelta
+
 import pytest
 from msgspec.structs import replace
 
 from reconciler.controller.mode import Mode, parse_limit
+from reconciler.controller.watch import Loaded
 from reconciler.model.base import Risk
-from reconciler.model.diff import Change, Diff, FieldChange, Op, RightsChange
+from reconciler.model.diff import Cause, Change, Diff, Effect, FieldChange, Op, RightsChange, Standing
 from reconciler.model.errors import InvalidManifestsError, InventoryError, ManifestError
-from reconciler.model.events import ReportedEvent
+from reconciler.model.events import Lasting, ReportedEvent, Since
 from reconciler.model.kinds.configdb import Unmanaged
 from reconciler.model.outcome import ObjectResult, Outcome, Status
 from reconciler.model.plan import HEAL, REPORT_ONLY, Plan
 from reconciler.model.refs import Kind, ObjectRef, Source
 from reconciler.model.state import Reconcile, Treatment
-from tests.controller.loop import HOST, KEPT, Script, desired, drift, outcome
+from reconciler.render.events import event_data, event_text
+from tests.controller.loop import HOST, KEPT, START, Script, desired, drift, outcome
 from tests.render import sites
 
 GOOD = desired()
@@ -157,7 +163,7 @@ def test_every_event_has_its_pass_and_commit() -> None:
     script.run()
     assert [(told.pass_id, told.revision.commit) for told in script.heard] == [
         ("20261123T201500Z-00000000", "c0"),
-        ("20261123T201500Z-00000001", "c1"),
+        ("20261123T201600Z-00000001", "c1"),
     ]
     assert [done.events for done in script.done] == [(told,) for told in script.heard]
     assert all(done.outcome is not None and not done.failure for done in script.done)
@@ -275,3 +281,82 @@ def test_a_listener_that_breaks_is_complained_of_once_and_the_others_hear_all(ca
     assert [line.split()[0] for line in script.run()] == ["drifted", "in"]
     assert len(script.done) == 2
     assert len(caplog.records) == 1
+
+
+OPENED = replace(drift(), host_state=Standing.OPEN, cause=Cause.SITE, effect=Effect.GAVE)
+SILENT = Change(HOST, Op.UNKNOWN, "no answer", host_state=Standing.UNREACHABLE)
+
+
+def since(*changes: Change, lasting: Mapping[ObjectRef, Lasting] | None = None) -> list[str]:
+    script = Script([(GOOD, outcome(change)) for change in changes], lasting=lasting or {})
+    script.run()
+    return script.since()
+
+
+def test_what_is_seen_to_begin_began_and_what_is_there_already_was_first_seen() -> None:
+    assert since(drift(), drift()) == ["drifted first seen 0, differs first seen 0"] * 2
+    assert since(KEPT, drift(), KEPT, drift())[1:] == [
+        "drifted began 1, differs began 1",
+        "in sync",
+        "drifted began 3, differs began 3",
+    ]
+
+
+def test_each_state_has_its_beginning_and_the_difference_its_own() -> None:
+    assert since(KEPT, drift(), OPENED, SILENT, OPENED)[1:] == [
+        "drifted began 1, differs began 1",
+        "OPEN began 2, differs began 1",
+        "unreachable began 3, differs began 1",
+        "OPEN first seen 4, differs began 1",  # nobody saw when the host that was silent was opened, or closed
+    ]
+    assert since(KEPT, SILENT, drift())[1:] == [
+        "unreachable began 1, differs -",
+        "drifted first seen 2, differs first seen 2",
+    ]
+
+
+def test_a_look_that_is_long_ago_does_not_tell_when_something_began() -> None:
+    silent = (GOOD, InventoryError("vCenter does not answer"))
+    script = Script([(GOOD, outcome(KEPT)), silent, silent, silent, (GOOD, outcome(drift()))])
+    script.run()
+    assert script.since()[-1] == "drifted first seen 4, differs first seen 4"
+
+
+def test_a_watch_that_starts_anew_goes_on_with_what_lasts() -> None:
+    began, opened = Since(START - timedelta(minutes=9), seen=False), Since(START - timedelta(minutes=5), seen=True)
+    known = {HOST: Lasting(Standing.OPEN, opened, began)}
+    assert since(OPENED, lasting=known) == ["OPEN first seen -5, differs began -9"]
+    assert since(drift(), lasting=known) == ["drifted first seen 0, differs began -9"]
+    assert since(KEPT, drift(), lasting=known) == ["in sync", "drifted began 1, differs began 1"]
+
+
+def test_an_event_tells_what_happened_and_since_when() -> None:
+    script = Script([(GOOD, outcome(KEPT)), (GOOD, outcome(OPENED))])
+    assert script.run() == ["drifted OPENED: every VM may create volumes without limit on esxiz10"]
+    told = event_data(script.heard[0])
+    assert (told["word"], told["sinceKind"], told["change"]["effect"]) == ("OPEN", "began", "gave")
+    text = event_text(script.heard[0])
+    assert "  OPEN         host/esxiz10" in text
+    assert "gave access; repair disrupts nothing" in text
+    assert "service        live stopped, declared running" in text
+
+
+def test_manifests_that_cannot_be_read_do_not_hold_the_watch_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that does not answer keeps the thread that reads, but not the watch."""
+    monkeypatch.setattr("reconciler.controller.watch.PASS_SECONDS", 0.05)
+    answers = threading.Event()
+    script = Script([(GOOD, outcome(KEPT))] * 2)
+    load = script._load
+
+    def silent() -> Loaded:
+        if script.at == 0:
+            answers.wait()
+        else:
+            answers.set()
+        return load()
+
+    monkeypatch.setattr(script, "_load", silent)
+    assert script.run() == [
+        "pass failed the pass took longer than 0 s and was cancelled",
+        "pass works the site can be looked at again",
+    ]

@@ -14,19 +14,21 @@ from urllib.parse import urlsplit
 from reconciler.dashboard.board import Board
 from reconciler.dashboard.listening import Listen
 from reconciler.dashboard.server import Server
+from reconciler.model.events import Pulse
 from tests.telemetry.passes import NOON
 
 SOON = 20.0
 
 
 class Served:
-    """`at` moves the clock by which the board judges its age."""
+    """`later` moves the clocks by which the board judges its age. A pass is due every 20 s."""
 
     def __init__(self, where: Listen) -> None:
         self.now = NOON
         self.stuck = ""
         self.url = ""
-        self.board = Board("lab", "reporting only", 60.0, lambda: self.now)
+        self.pulse = Pulse(lambda: (self.now - NOON).total_seconds(), 20.0)
+        self.board = Board("lab", "reporting only", self.pulse, lambda: self.now)
         self._where = where
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
@@ -43,7 +45,11 @@ class Served:
     async def _serve(self) -> None:
         words = iter(f"word-{number}" for number in range(10_000))
         server = Server(
-            self._where, self.board, (lambda: b"vdvs_up 1\n", "text/plain"), lambda: self.stuck, lambda: next(words)
+            self._where,
+            self.board,
+            (lambda: b"vdvs_up 1\n", "text/plain"),
+            lambda: self.stuck or self.pulse.stuck(),
+            lambda: next(words),
         )
         async with server.running() as url:
             self.url = url
@@ -55,13 +61,16 @@ class Served:
         return self._thread.ident
 
     def do(self, what: Any, *arguments: Any) -> None:
-        """Have the board told something, in its own loop."""
+        """Have the board told something, in its own loop; of a pass the pulse is told as well."""
+        if what == self.board.on_pass:
+            self.pulse.on_pass(*arguments)
         done = threading.Event()
         self._loop.call_soon_threadsafe(lambda: (what(*arguments), done.set()))
         assert done.wait(SOON)
 
     def later(self, **more: float) -> None:
         self.now = NOON + timedelta(**more)
+        self.pulse.beat()
 
     def ask(self, method: str, path: str, *, tls: Any = None, body: str | None = None, **headers: str) -> HTTPResponse:
         """An answer, its body read: `.text`."""

@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from reconciler.model.diff import Change, Diff, Op
-from reconciler.model.events import EventKind
+from reconciler.model.base import Risk
+from reconciler.model.diff import Cause, Change, Diff, Effect, FieldChange, Op, Standing
+from reconciler.model.events import Event, EventKind, Lasting, ReportedEvent, Since
 from reconciler.model.inventory import Inventory
 from reconciler.model.kinds.host import UnreachableHost
 from reconciler.model.outcome import Assessment, Outcome
 from reconciler.model.plan import Plan
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Observed, Resolved
+from reconciler.planning.host.diff import OPEN_NOTE
 from tests.dashboard.serving import Served, served
 from tests.telemetry.passes import NOON, drift, kept, made, told
 
@@ -89,12 +92,12 @@ def test_the_site_at_a_glance(page: Any, server: Served) -> None:
 
 def test_what_happens_appears_by_itself_and_opens_to_its_diff(page: Any, server: Served) -> None:
     server.do(server.board.on_pass, made(kept(), minute=0))
-    wait_for(page, "#sentence", "In sync since")
+    wait_for(page, "#sentence", "In sync, first seen")
     server.do(server.board.on_event, told(EventKind.DRIFTED, drift(), 1))
     server.do(server.board.on_pass, made(drift(), minute=1))
     wait_for(page, "#events li", "host/esxiz10")
     page.locator("#events summary").first.click()
-    assert "stopped \u2192 running" in page.locator("#events .fields").first.inner_text()
+    assert "live stopped, declared running" in page.locator("#events .fields").first.inner_text()
     wait_for(page, "#sentence", "1 host drifted")
     server.do(server.board.on_event, told(EventKind.IN_SYNC, minute=2))
     server.do(server.board.on_pass, made(kept(), minute=2))
@@ -224,4 +227,59 @@ def test_it_says_when_the_watch_is_gone(browser: Any) -> None:
         page.goto(server.url)
         wait_for(page, "#sentence", "In sync")
     wait_for(page, "[role=alert]", "The watch does not answer")
+    context.close()
+
+
+def test_a_drift_is_told_as_what_happened_in_the_same_words_everywhere(page: Any, server: Served) -> None:
+    """Headline, legend, tile, details and event have one word for one state, and label what is live and declared."""
+    note = "OPENED: every VM may create volumes without limit on esxiz10"
+    link = FieldChange("configDB", "NotConfigured", "MultiNode (SHARED-Datastore)")
+    opened = replace(
+        drift(), fields=(link,), notes=(OPEN_NOTE,), risk=Risk.RESTRICTS,
+        cause=Cause.SITE, effect=Effect.GAVE, host_state=Standing.OPEN,
+    )  # fmt: skip
+    since = Since(NOON - timedelta(days=3), seen=True)
+    event = Event(EventKind.DRIFTED, opened.ref, note, opened, since)
+    server.do(server.board.on_event, ReportedEvent(NOON, event, "pass-1"))
+    server.do(server.board.on_pass, made(opened, minute=1, lasting={opened.ref: Lasting(Standing.OPEN, since, since)}))
+    wait_for(page, "#sentence", "1 host stands OPEN, first seen 2026-11-20")
+    assert page.locator("#hosts-legend").inner_text().startswith("1 OPEN")
+    assert page.locator("#hosts button").first.get_attribute("aria-label") == "esxiz10: OPEN"
+    assert page.locator("#events .word").first.inner_text() == "OPEN"
+    page.locator("#events summary").first.click()
+    told = page.locator("#events li").first.inner_text()
+    assert told.count(note) == 2, "as the message, and as a note of the difference"
+    assert "gave access; repair restricts access" in told
+    assert "live NotConfigured, declared MultiNode (SHARED-Datastore)" in told
+    page.locator("#hosts button").first.click()
+    assert "OPEN, first seen 2026-11-20" in page.locator("#details-body").inner_text()
+
+
+def test_a_watch_that_hangs_is_seen_to_hang(browser: Any, server: Served) -> None:
+    """The page knows it by its own clock, as a watch that hangs says nothing."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.clock.install()
+    server.do(server.board.on_pass, made(kept(), minute=0))
+    page.goto(server.url)
+    wait_for(page, "#sentence", "In sync")
+    page.clock.run_for(45_000)
+    wait_for(page, "#age", "45 s ago")
+    assert page.locator("#problem").is_hidden()
+    page.clock.run_for(20_000)
+    wait_for(page, "[role=alert]", "No pass has ended for more than 60 s, and one is due every 20 s: the watch hangs")
+    assert page.title().startswith("(!)")
+    server.do(server.board.on_pass, made(kept(), minute=1))
+    page.locator("#problem").wait_for(state="hidden", timeout=SOON)
+    context.close()
+
+
+def test_a_watch_that_hangs_already_is_seen_at_once(browser: Any, server: Served) -> None:
+    server.do(server.board.on_pass, made(kept(), minute=0))
+    server.later(minutes=5)
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(server.url)
+    wait_for(page, "[role=alert]", "the watch hangs")
+    wait_for(page, "#age", "s ago")
     context.close()

@@ -11,17 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.dashboard import board
 from reconciler.dashboard.board import page_json
 from reconciler.dashboard.listening import Listen, host_of, listen
 from reconciler.dashboard.server import COOKIE
+from reconciler.model.diff import Cause, Effect, Standing
 from reconciler.model.errors import UsageError
-from reconciler.model.events import EventKind
+from reconciler.model.events import EventKind, Lasting, Since
 from reconciler.model.kinds.site import Secret
 from reconciler.model.outcome import Assessment
 from tests.dashboard.serving import SOON, Served, served
-from tests.telemetry.passes import drift, kept, made, told
+from tests.telemetry.passes import HOST, NOON, drift, kept, made, told
 
 TOKEN = "correct-horse-battery-staple"  # noqa: S105 - of these tests
 PAGES = ["/", "/app.js", "/view.js", "/style.css", "/login"]
@@ -191,11 +193,11 @@ def test_the_loop_goes_on_while_the_data_of_the_page_is_made(monkeypatch: pytest
     """The loop is that of the watch: it answers a probe while two browsers wait for data that is made once."""
     making, go_on, made_by = threading.Event(), threading.Event(), list[int]()
 
-    def slow(snapshot: dict[str, Any], seen: Assessment | None) -> bytes:
+    def slow(snapshot: dict[str, Any], seen: Assessment | None, lasting: Any) -> bytes:
         made_by.append(threading.get_ident())
         making.set()
         assert go_on.wait(SOON)
-        return page_json(snapshot, seen)
+        return page_json(snapshot, seen, lasting)
 
     monkeypatch.setattr(board, "page_json", slow)
     with served() as server, ThreadPoolExecutor() as browsers:
@@ -225,8 +227,43 @@ def test_health_and_readiness() -> None:
         server.later(minutes=5)
         late = server.ask("GET", "/readyz")
         assert (late.status, text(late)) == (503, "the last successful pass was 298 s ago\n")
+        server.do(server.board.on_pass, made(drift(), minute=5))
+        assert server.ask("GET", "/healthz").status == 200
         server.stuck = "the loop has not turned for 99 s"
         assert server.ask("GET", "/healthz").status == 503
+
+
+def test_a_watch_whose_passes_do_not_end_is_not_healthy() -> None:
+    with served() as server:
+        server.later(seconds=60)
+        assert server.ask("GET", "/healthz").status == 200, "the first pass may take three intervals"
+        server.later(seconds=61)
+        assert server.ask("GET", "/healthz").status == 503
+        server.do(server.board.on_pass, made(minute=1, failure="vCenter does not answer"))
+        assert server.ask("GET", "/healthz").status == 200, "a pass that fails has ended"
+        server.later(seconds=122)
+        hangs = server.ask("GET", "/healthz")
+        assert (hangs.status, text(hangs)) == (503, "no pass has ended for 61 s, and one is due every 20 s\n")
+        told = json.loads(text(server.ask("GET", "/api/state")))
+        assert (told["age"], told["interval"], told["staleAfter"]) == (61.0, 20.0, 60.0)
+        assert told["stuck"] == text(hangs).strip()
+
+
+def test_the_page_is_given_the_words_and_since_when() -> None:
+    with served() as server:
+        opened = replace(drift(), cause=Cause.SITE, effect=Effect.GAVE, host_state=Standing.OPEN)
+        lasting = {HOST: Lasting(Standing.OPEN, Since(NOON, seen=True), Since(NOON, seen=True))}
+        server.do(server.board.on_pass, made(opened, minute=1, lasting=lasting))
+        told = json.loads(text(server.ask("GET", "/api/state")))
+        host = next(each for each in told["hosts"] if each["name"] == "esxiz10")
+        at = "2026-11-23T12:00:00+00:00"
+        assert (host["standing"], host["effect"], host["cause"]) == ("OPEN", "gave", "site")
+        assert (host["since"], host["sinceKind"]) == (at, "first seen")
+        assert (told["since"], told["sinceKind"]) == (at, "first seen"), "the site is not in sync for as long"
+        assert set(told["words"]["standings"]) >= {each["standing"] for kind in told["kinds"] for each in told[kind]}
+        server.do(server.board.on_pass, made(kept(), minute=2))
+        told = json.loads(text(server.ask("GET", "/api/state")))
+        assert (told["since"], told["sinceKind"]) == ("2026-11-23T12:02:01.500000+00:00", "began")
 
 
 def test_what_happens_is_told_while_one_listens() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.lab.breakage import DRIFTS, break_lab
 from reconciler.lab.breakage.target import Target
-from reconciler.model.diff import Change, Diff, Op
+from reconciler.model.diff import Change, Diff, Effect, Op
 from reconciler.model.errors import UsageError, VdvsError
 from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
 from reconciler.planning.conditions import conditions
@@ -83,10 +83,10 @@ EXPECTED = {
     "default-datastore-empty": Expected(GROUP, "defaultDatastore  SHARED-Datastore"),
     "default-datastore-null": Expected(GROUP, "defaultDatastore None SHARED-Datastore"),
     "default-access-missing": Expected(GROUP, f"{LIMIT} None"),
-    "allow-create-2": Expected(GROUP, f"{LIMIT} not readable by vDVS"),
-    "allow-create-null": Expected(GROUP, f"{LIMIT} not readable by vDVS"),
-    "max-negative": Expected(GROUP, f"{LIMIT} not readable by vDVS"),
-    "quota-null": Expected(GROUP, f"{LIMIT} not readable by vDVS"),
+    "allow-create-2": Expected(GROUP, f"{LIMIT} invalid values"),
+    "allow-create-null": Expected(GROUP, f"{LIMIT} invalid values"),
+    "max-negative": Expected(GROUP, f"{LIMIT} invalid values"),
+    "quota-null": Expected(GROUP, f"{LIMIT} invalid values"),
     "limit-lifted": Expected(GROUP, f"{LIMIT}.volumeTotalSize unlimited 5GB"),
     "access-to-all": Expected(GROUP, "access[_ALL_DS] {'allowCreate': True} None"),
     "access-of-nobody": Expected(SHARED, "rows[privileges]"),
@@ -132,6 +132,62 @@ EXPECTED = {
     "vm-gone": Expected(GROUP, 'no VM "photon-01" in the inventory', End.STAYS),
     "vm-copied": Expected(GROUP, "shares its BIOS UUID", End.STAYS),
     "datastore-renamed": Expected(SHARED, 'no datastore "SHARED-Datastore" in the inventory', End.STAYS),
+}
+
+
+GAVE, TOOK, BOTH, UNKNOWN = Effect.GAVE, Effect.TOOK, Effect.BOTH, Effect.UNKNOWN
+EFFECTS = {
+    # the rights that a drift gives or takes; the others change none
+    "link-removed": GAVE,
+    "config-folder-removed": GAVE,
+    "link-retargeted": TOOK,
+    "link-is-file": UNKNOWN,  # what the config DB of its own grants is not compared
+    "journal-beside-link": UNKNOWN,
+    "service-stopped": TOOK,
+    "driver-removed": TOOK,
+    "db-removed": TOOK,
+    "db-truncated": TOOK,
+    "db-empty": TOOK,
+    "db-garbage": TOOK,
+    "db-newer-version": TOOK,
+    "db-older-version": TOOK,
+    "db-no-version": TOOK,
+    "db-no-table": TOOK,
+    "db-wal": UNKNOWN,
+    "db-old-copy": TOOK,
+    "db-made-anew": GAVE,
+    "default-datastore-empty": TOOK,
+    "default-datastore-null": TOOK,
+    "default-access-missing": TOOK,
+    "allow-create-2": BOTH,
+    "allow-create-null": BOTH,
+    "max-negative": BOTH,
+    "quota-null": BOTH,
+    "limit-lifted": GAVE,
+    "access-to-all": GAVE,
+    "vm-id-upper-case": TOOK,
+    "vm-of-nobody": TOOK,
+    "vm-in-default": GAVE,
+    "vm-removed": TOOK,
+    "vm-added": GAVE,
+    "default-back": GAVE,
+    "vmgroup-by-hand": GAVE,
+    "vmgroup-renamed": GAVE,
+    "vmgroup-removed": TOOK,
+    "name-link-foreign": GAVE,
+    "name-link-by-old-name": GAVE,
+    "name-is-folder": UNKNOWN,
+    "folder-is-link": UNKNOWN,
+    "volume-access-changed": GAVE,
+    "volume-access-odd": GAVE,
+    **dict.fromkeys(
+        (name for name in EXPECTED if name.startswith(("volume-metadata", "volume-removed"))), Effect.UNKNOWN
+    ),
+    "volume-metadata-not-padded": Effect.NEITHER,
+    "vm-renamed": UNKNOWN,
+    "vm-gone": UNKNOWN,
+    "vm-copied": UNKNOWN,
+    "datastore-renamed": UNKNOWN,
 }
 
 
@@ -193,6 +249,8 @@ def test_a_drift_is_found_named_and_healed_or_left_with_a_reason(
 
     outcome = site.reconcile(APPLY)
     found = said(outcome.before.diff)
+    effect = next((change.effect for change in outcome.before.diff.changes if str(change.ref) == expected.ref), None)
+    assert effect is EFFECTS.get(name, Effect.NEITHER)
     if expected.end is End.BOOKS:
         books = [c for c in conditions(outcome.before) if c.type == "BooksMatch" and str(c.ref) == expected.ref]
         assert [(c.status.value, c.reason) for c in books] == [("False", expected.says)]

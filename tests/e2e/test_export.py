@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from reconciler import lab
 from reconciler.cli.main import cli
+from reconciler.lab.breakage import break_lab
 from tests.e2e.site import LabSite
 from tests.render import schemas
 
@@ -60,6 +61,23 @@ def test_what_is_exported_is_the_same_under_the_names_of_the_manifests(applied: 
     exported = list(yaml.safe_load_all(vdvs("export", "-f", str(applied.manifests)).stdout))
     assert [document["metadata"]["name"] for document in exported] == ["shared", "esxiz10", "esxiz20", "myvmgroup"]
     assert exported[1]["spec"]["driver"]["source"].endswith(lab.VIB_FILE)
+
+
+def test_what_config_init_of_the_original_tool_made_is_adopted_and_mended(applied: LabSite) -> None:
+    """Its link and its section go by the name of the datastore: that is all that differs from what is exported."""
+    for drift in ("link-by-name", "section-by-name"):
+        break_lab(applied.lab, drift)
+    before = applied.sql("SELECT * FROM privileges")
+    exported = export(applied)
+    compared = diff_of(applied, exported)
+    assert (exported.exit_code, compared.exit_code) == (0, 1)
+    manifests = str(applied.folder / "exported.yaml")
+    shown = json.loads(vdvs("diff", "-f", manifests, "--site", site_file(applied), "-o", "json").stdout)
+    differing = {change["object"]: [field["path"] for field in change["fields"]] for change in shown["changes"]}
+    assert {name: fields for name, fields in differing.items() if fields} == {"host/esxiz10": ["link", "persistence"]}
+    assert vdvs("apply", "-f", manifests, "--site", site_file(applied)).exit_code == 0
+    assert vdvs("diff", "-f", manifests, "--site", site_file(applied)).exit_code == 0
+    assert applied.sql("SELECT * FROM privileges") == before
 
 
 def test_what_the_original_tool_and_people_leave_behind(applied: LabSite) -> None:

@@ -22,7 +22,7 @@ from reconciler.hosts.client import AgentClient
 from reconciler.model.diff import Op
 from reconciler.model.outcome import Outcome
 from reconciler.model.plan import Policy
-from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses
+from tests.e2e.site import SEED, LabSite, assert_in_sync, is_retired, statuses
 
 UUID = "0f2d53d7-091e-4b04-a6b0-1d2a43c454eb"
 PINNED = SEED.replace("  name: MYVMGROUP\n", f"  name: MYVMGROUP\n  uuid: {UUID}\n")
@@ -62,12 +62,19 @@ class MovingSite:
             assert os.readlink(self.site.link(host)) == self.target
             script = (self.site.root(host) / "etc/rc.local.d/local.sh").read_text()
             assert self.new.parent.parent.name in script
-        assert self.old.is_symlink() if self.own else not self.old.exists()
+        assert self.old.is_symlink() if self.own else self.is_retired()
         assert {name for (name,) in query(self.new, "SELECT name FROM sqlite_master WHERE name LIKE 'vdvs%'")} <= {
             "vdvs_meta",
             "vdvs_objects",
         }
         assert len(self.kept()) == 1
+
+    def is_retired(self) -> bool:
+        """Whether the old file is none any more, to vDVS and to us."""
+        if self.old.is_symlink():
+            return True
+        with closing(sqlite3.connect(self.old)) as connection:
+            return is_retired(connection)
 
     def closed(self) -> bool:
         """Whether no host that used a config DB is without one, which would be an open door."""
@@ -252,11 +259,11 @@ def test_killed_between_any_two_steps_the_next_apply_finishes_it(
     monkeypatch.undo()
     assert len(asked) > at, "there are not so many steps"
     assert moving.closed()
-    if moving.old.exists() and not moving.old.is_symlink():  # it may still be in use
+    if not moving.is_retired():  # it may still be in use
         book(moving.old, "since")
     elif moving.new.exists():
         book(moving.new, "since")
-    expected = content(moving.new if moving.old.is_symlink() or not moving.old.exists() else moving.old)
+    expected = content(moving.new if moving.is_retired() else moving.old)
     outcome = moving.site.reconcile()
     assert {"failed", "blocked"}.isdisjoint(statuses(outcome).values()), outcome.objects
     assert {name for *_, name, _ in expected["volumes"]} == {"first", "since"}

@@ -91,3 +91,19 @@ def test_a_vmgroup_that_was_renamed_by_hand_is_called_right_again_if_its_uuid_is
     assert statuses(applied.reconcile())["vmgroup/MYVMGROUP"] == "configured"
     assert uuid_of(applied, "MYVMGROUP") == uuid
     assert_in_sync(applied)
+
+
+def test_a_rename_that_is_not_declared_is_suggested_and_the_suggestion_is_one(applied: LabSite) -> None:
+    uuid = uuid_of(applied, "MYVMGROUP")
+    applied.write(SEED.replace("name: MYVMGROUP", "name: WEB"))
+    new, old = applied.change("vmgroup/WEB"), applied.change("vmgroup/MYVMGROUP")
+    assert new.notes[0] == (
+        "if it is vmgroup MYVMGROUP under a new name: `previousNames: [MYVMGROUP]` in its spec keeps the uuid, and so"
+        " the volumes"
+    )
+    assert (new.formerly, old.op) == ("MYVMGROUP", Op.UNMANAGED)
+    assert "vmgroup/WEB may be this one under a new name: see there first" in old.notes
+    applied.write(RENAMED)
+    applied.reconcile()
+    assert uuid_of(applied, "WEB") == uuid
+    assert_in_sync(applied)

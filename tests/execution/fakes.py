@@ -88,7 +88,7 @@ class FakeAgent:
 class Nobody:
     """An observer that does not care."""
 
-    def progress(self, stage: str, done: int, total: int) -> None:
+    def progress(self, stage: str, done: int, total: int, at_once: int | None = None) -> None:
         pass
 
     def about_to_write(self, found: object) -> None:

@@ -47,6 +47,7 @@ class FakeHosts:
     before: list[Callable[[Site], None]] = field(default_factory=list)
     log: list[tuple[str, str]] = field(default_factory=list)
     readings: list[tuple[str, str]] = field(default_factory=list)
+    at_once: int | None = None
 
     def agent(self, name: str, address: str) -> HostAgent:  # noqa: ARG002 - as the port has it
         """See `ports.Hosts`."""
@@ -188,9 +189,9 @@ class Fakes:
         """See `ports.Clock`."""
         return NOON
 
-    def progress(self, stage: str, done: int, total: int) -> None:  # noqa: ARG002 - as the port has it
+    def progress(self, stage: str, done: int, total: int, at_once: int | None = None) -> None:  # noqa: ARG002 - as the port has it
         """See `ports.Observer`."""
-        assert 0 < done <= total
+        assert 0 <= done <= total
 
     def about_to_write(self, found: Assessment) -> None:
         """See `ports.Observer`."""

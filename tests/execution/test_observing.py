@@ -137,7 +137,7 @@ def looked_ahead(site: Lab, last: Observed | None = None) -> Observed:
     wanted = compact.desired(site.wanted)
 
     async def both() -> Observed:
-        foreseen = await prefetch(wanted, site.hosts, last)
+        foreseen = await prefetch(wanted, site.hosts, site.fakes, last)
         return await observe(resolve(wanted, site.inventory), site.hosts, site.fakes, (), foreseen)
 
     return asyncio.run(both())
@@ -208,7 +208,9 @@ def test_what_is_not_to_be_looked_at_any_more_is_not_in_the_next_look() -> None:
     [
         ("Corrupt", DBMode.BROKEN_LINK),
         ("Locked", DBMode.BROKEN_LINK),
-        ("HotJournal", DBMode.BROKEN_LINK),
+        ("HotJournal", DBMode.MULTI_NODE),
+        ("WriteAheadLog", DBMode.MULTI_NODE),
+        ("Damaged", DBMode.MULTI_NODE),
         ("Incomplete", DBMode.MULTI_NODE),
         ("WrongVersion", DBMode.MULTI_NODE),
         ("ReadError", DBMode.MULTI_NODE),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ import pytest
 from reconciler.history import store
 from reconciler.history.schema import MIGRATIONS, VERSION
 from reconciler.history.store import UNSEEN, HistoryReader, HistoryWriter
+from reconciler.model.diff import Standing
 from reconciler.model.errors import UsageError
-from reconciler.model.events import EventKind
-from tests.telemetry.passes import drift, kept, made, told
+from reconciler.model.events import EventKind, Lasting, Since
+from tests.telemetry.passes import HOST, NOON, drift, kept, made, told
 
 VERSIONS = sorted(Path(__file__).parent.glob("version-*.sql"))
 
@@ -59,6 +61,22 @@ def test_a_drift_is_kept_from_its_beginning_to_its_end(history: HistoryWriter, p
     (event,) = reader.events(most=1, names=["host/esxiz10"])
     assert (event["git_commit"], event["dirty"], event["pass"]) == ("4f2c1ab0" * 5, 1, "pass-3")
     reader.close()
+
+
+def test_a_watch_that_starts_anew_knows_since_when(path: Path) -> None:
+    began, opened = (Since(NOON + timedelta(minutes=minute), seen=minute == 0) for minute in (0, 7))
+    lasting = {HOST: Lasting(Standing.OPEN, opened, began)}
+    history = HistoryWriter(path)
+    assert history.lasting() == {}
+    history.on_event(told(EventKind.DRIFTED, drift(), 1))
+    history.on_pass(made(drift(), minute=1, lasting=lasting))
+    history.close()
+    history = HistoryWriter(path)
+    assert history.lasting() == lasting
+    assert drifts(path) == [("host/esxiz10", ["service"], "12:00", None, None)]
+    history.on_event(told(EventKind.HEALED, minute=9))
+    assert history.lasting() == {}
+    history.close()
 
 
 def test_what_drifts_on_while_no_watch_runs_is_one_drift(path: Path) -> None:
@@ -152,6 +170,7 @@ def test_a_file_of_an_earlier_version_is_brought_up_to_date(dump: Path, tmp_path
     old.executescript(dump.read_text())
     old.close()
     history = HistoryWriter(path)
+    assert [ref.name for ref in history.lasting()] == ["esxiz10"]
     history.on_event(told(EventKind.HEALED, minute=30))
     history.close()
     reader = HistoryReader(path)

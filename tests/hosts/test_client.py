@@ -73,6 +73,7 @@ DATASTORE: dict[str, Any] = {
     "error": None,
     "entries": {"MYVMGROUP": ["link", "/vmfs/volumes/v/dockvols/id1", 0]},
     "volumes": {"id1": [["web", None]]},
+    "missing": False,
     "files": [
         {
             "kind": "StoragePolicy",
@@ -231,7 +232,7 @@ def test_nonsense_in_answer_to_observe(answer: Any, complaint: str) -> None:
         ({"tenants": [["too", "short"]]}, r"at `\$.tenants\[0\]`"),
         ({"tenants": [[None, "one", "", ""]]}, r"Expected `str`, got `null` - at `\$.tenants\[0\]\[0\]`"),
         ({"vms": [["vm", "id1"]]}, r"at `\$.vms\[0\]`"),
-        ({"privileges": [["id1", "url", "1", 0, 0]]}, r"at `\$.privileges\[0\]\[2\]`"),
+        ({"privileges": [["id1", "url", 1.5, 0, 0]]}, r"at `\$.privileges\[0\]\[2\]`"),
         ({"objects": [["vmgroup/G1"]]}, "length 9"),
         ({"copied_from": ["/db"]}, r"at `\$.copied_from`"),
         ({"colour": "red"}, "unknown field `colour`"),

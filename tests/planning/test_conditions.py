@@ -31,6 +31,22 @@ def found(host: Any = "joined", db: Any = None, vmgroups: Any = None) -> dict[st
     return {f"{condition.ref} {condition.type}": f"{condition.status} {condition.reason}" for condition in judged}
 
 
+@pytest.mark.parametrize(
+    ("setting", "status"),
+    [
+        ({"value": "INFO/DEBUG"}, None),
+        ({"value": "25"}, None),
+        ({"error": "cannot be read"}, None),
+        ({"value": "info"}, "False BadValue"),
+        ({"value": "INFO/verbose"}, "False BadValue"),
+        ({"error": "it is not JSON, so vDVS does not start", "fatal": True}, "False BadFile"),
+    ],
+)
+def test_a_log_config_with_which_the_service_does_not_start(setting: dict[str, Any], status: str | None) -> None:
+    host = {"is": "joined", "settings": {"service.logLevel": setting}}
+    assert found(host).get("host/esx1 ServiceStarts") == status
+
+
 LINK = "/vmfs/volumes/id-shared/dockvols/vmdkops_config.db"
 
 

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import random
+import sqlite3
+import tempfile
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
 
 from hypothesis import assume, example, given, note
 from hypothesis import strategies as st
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from reconciler.model.base import Risk, worst
 from reconciler.model.diff import Change, Diff
 from reconciler.model.inventory import Inventory, VirtualMachine
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, ResolvedConfigDB, Schema, Unmanaged, UpgradeDB
-from reconciler.model.kinds.vmgroup import Access, Member, PrivilegeRow, VMRow
+from reconciler.model.kinds.vmgroup import Access, Member, VMRow
 from reconciler.model.refs import DEFAULT_VMGROUP_UUID, OLD_DEFAULT_URL, VM_DS_URL, Kind, Location, ObjectRef
 from reconciler.model.state import Resolved
 from reconciler.planning.configdb.old_schema import as_vdvs_upgrades, is_old, lifted
 from reconciler.planning.differ import diff
 from reconciler.planning.rights.decision import Lookup
 from reconciler.planning.vmgroup.state import VMGroupState, observed_states
+from tests.agent import old_db
 from tests.planning import compact
+from tests.planning.compact import url_of
 from tests.planning.interpreter import Rows
 from tests.planning.shown import shown_diff
 from tests.planning.test_properties import SIZES, allowed
@@ -110,15 +117,29 @@ def test_after_it_nothing_is_old_and_no_default_datastore_is_missing(db: Observe
     assert done.vms == db.vms
 
 
-@given(st.sampled_from([Schema.V1_1]), databases("d1", DBState.PRESENT, old=True))
-def test_where_everything_was_open_the_rows_are_those_of_vdvs(schema: Schema, db: ObservedConfigDB) -> None:
-    """On a DB as 0.13 made it; a default datastore that is NULL or `_DEFAULT_URL` vDVS would leave broken."""
-    rows = {(row.tenant_id, row.url): row for row in db.privileges}
-    if any(row.id == DEFAULT_VMGROUP_UUID for row in db.tenants):
-        rows[DEFAULT_VMGROUP_UUID, OLD_DEFAULT_URL] = PrivilegeRow(DEFAULT_VMGROUP_UUID, OLD_DEFAULT_URL, 1, 0, 0)
-    db = replace(db, schema=schema, privileges=tuple(rows.values()))
-    itself = as_vdvs_upgrades(db)
-    assert itself in (db, lifted(db))
+@given(old_dbs, st.lists(st.sampled_from(["", OLD_DEFAULT_URL, None, "d1"]), min_size=9, max_size=9))
+def test_the_rows_of_vdvs_are_those_that_its_own_statements_leave(db: ObservedConfigDB, defaults: list[Any]) -> None:
+    tenants = tuple(
+        replace(row, default_url=url_of(default) if default else default)
+        for row, default in zip(db.tenants, defaults, strict=False)
+    )
+    db = replace(db, tenants=tenants)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "old.db")
+        old_db.write(
+            path,
+            [(row.id, row.name, row.description, row.default_url) for row in tenants],
+            access=[tuple(astuple(row)) for row in db.privileges],
+        )
+        with suppress(sqlite3.IntegrityError):  # a row that it adds is there: it stops, and what it did is undone
+            old_db.upgrade_as_vdvs(path, {})
+        with closing(sqlite3.connect(path)) as connection:
+            left = {table: set(connection.execute(f"SELECT * FROM {table}")) for table in ("tenants", "privileges")}
+    found = as_vdvs_upgrades(db)
+    assert left == {
+        "tenants": {(row.id, row.name, row.description, row.default_url) for row in found.tenants},
+        "privileges": {tuple(astuple(row)) for row in found.privileges},
+    }
 
 
 def test_of_vms_with_one_uuid_the_first_name_is_stored_in_whatever_order_they_come() -> None:

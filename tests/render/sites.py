@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from reconciler.model.base import Risk
-from reconciler.model.diff import Change, Diff, FieldChange, Op
+from reconciler.model.diff import Cause, Change, Diff, Effect, FieldChange, Op, Standing
 from reconciler.model.events import Condition, Truth
 from reconciler.model.inventory import Datastore, ESXiHost, Inventory, VirtualMachine
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, ResolvedConfigDB, Unmanaged
@@ -139,8 +139,18 @@ def troubled() -> Assessment:
     changes = (
         Change(DB, Op.UNKNOWN, "the config DB is locked"),
         Change(host_ref("esxi\x1b[2J"), Op.BLOCKED, "the file behind the link is gone"),
-        Change(host_ref("esxiz10"), Op.UPDATE, "drifted", (link,), risk=Risk.RESTRICTS, notes=(note,)),
-        Change(host_ref("esxiz30"), Op.UNKNOWN, "connection refused"),
+        Change(
+            host_ref("esxiz10"),
+            Op.UPDATE,
+            "drifted",
+            (link,),
+            risk=Risk.RESTRICTS,
+            notes=(note,),
+            effect=Effect.GAVE,
+            cause=Cause.SITE,
+            host_state=Standing.OPEN,
+        ),
+        Change(host_ref("esxiz30"), Op.UNKNOWN, "connection refused", host_state=Standing.UNREACHABLE),
         Change(host_ref("fresh"), Op.UPDATE, "no driver", (FieldChange("driver.version", None, "0.14"),)),
         keep(host_ref("主机一")),
         Change(group_ref("MYVMGROUP"), Op.UNKNOWN, "the config DB could not be read"),

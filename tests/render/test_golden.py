@@ -18,7 +18,7 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler.model.base import Risk
-from reconciler.model.diff import Change, Diff, FieldChange, Op, RightsChange
+from reconciler.model.diff import Cause, Change, Diff, Effect, FieldChange, Op, RightsChange, Standing
 from reconciler.model.inventory import ESXiHost
 from reconciler.model.outcome import Assessment, BackupMade, ObjectResult, Outcome, Status
 from reconciler.model.ownership import Applying, RecordObject, Stamp
@@ -58,6 +58,9 @@ def cases(folder: str) -> list[Path]:
     return found
 
 
+HOST_STATES = (Standing.OPEN, Standing.UNREACHABLE)
+
+
 def ref(text: str) -> ObjectRef:
     kind, name = text.split("/", 1)
     return ObjectRef(BY_NAME[kind], name)
@@ -78,6 +81,9 @@ def change(item: dict[str, Any]) -> Change:
         notes=tuple(item["notes"]),
         rights=rights(item["rights"]),
         claim=item["claim"] or "",
+        effect=Effect(item["effect"] or "neither"),
+        cause=Cause(item["cause"] or "unknown"),
+        host_state=Standing(item["standing"]) if item["standing"] in HOST_STATES else None,
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
 
 from reconciler.model.diff import Change, Diff, FieldChange, Op
-from reconciler.model.events import Event, EventKind, Pass, ReportedEvent, Revision, Trigger
+from reconciler.model.events import Event, EventKind, Lasting, Pass, ReportedEvent, Revision, Trigger
 from reconciler.model.outcome import Outcome
 from reconciler.model.plan import Plan
 from reconciler.model.refs import Kind, ObjectRef
@@ -32,11 +33,18 @@ def told(kind: EventKind, change: Change | None = None, minute: int = 0, message
     return ReportedEvent(NOON + timedelta(minutes=minute), event, f"pass-{minute}", REVISION)
 
 
-def made(*changes: Change, minute: int = 0, failure: str = "", events: tuple[ReportedEvent, ...] = ()) -> Pass:
+def made(
+    *changes: Change,
+    minute: int = 0,
+    failure: str = "",
+    events: tuple[ReportedEvent, ...] = (),
+    lasting: Mapping[ObjectRef, Lasting] = {},
+) -> Pass:
+    """A pass that finds the site in sync but for `changes`."""
     at = NOON + timedelta(minutes=minute)
     look = sites.in_sync()
     whole = {change.ref: change for change in (*look.diff.changes, *changes)}
     look = replace(look, diff=Diff(tuple(whole.values())))
     outcome = None if failure else Outcome(look, Plan((), ()), (), None, ())
     ended = at + timedelta(seconds=1.5)
-    return Pass(f"pass-{minute}", Trigger.RESYNC, at, ended, REVISION, outcome, failure, events)
+    return Pass(f"pass-{minute}", Trigger.RESYNC, at, ended, REVISION, outcome, failure, events, lasting)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 from msgspec.structs import replace
 
-from reconciler.model.diff import Op
-from reconciler.model.events import EventKind, Pass
+from reconciler.model.diff import Op, Standing
+from reconciler.model.events import EventKind, Lasting, Pass, Since
 from reconciler.model.kinds.host import DBMode, ObservedHost, UnreachableHost
 from reconciler.telemetry.metrics import Metrics
-from tests.telemetry.passes import NOON, drift, kept, made, told
+from tests.telemetry.passes import HOST, NOON, drift, kept, made, told
 
 
 def values(metrics: Metrics) -> dict[str, float]:
@@ -51,12 +52,22 @@ def test_objects_are_counted_by_state() -> None:
     assert values(metrics)['vdvs_objects{kind="Host",state="drifted"}'] == 0
 
 
-def test_the_oldest_drift_is_that_which_has_lasted() -> None:
+def test_the_oldest_drift_is_that_which_has_lasted_whatever_it_is_called_now() -> None:
     metrics = Metrics()
-    for minute, change in enumerate([kept(), drift(), replace(drift("x"), op=Op.BLOCKED), kept()]):
-        metrics.on_pass(made(change, minute=minute))
-        since = values(metrics)["vdvs_oldest_drift_timestamp_seconds"]
-        assert since == (NOON.timestamp() + 61.5 if minute in (1, 2) else 0)
+    earlier, now = (Since(NOON - timedelta(days=days), seen=False) for days in (2, 0))
+    lasting = {HOST: Lasting(Standing.BLOCKED, now, earlier)}
+    metrics.on_pass(made(replace(drift("x"), op=Op.BLOCKED), lasting=lasting))
+    assert values(metrics)["vdvs_oldest_drift_timestamp_seconds"] == earlier.at.timestamp()
+    metrics.on_pass(made(kept(), minute=1))
+    assert values(metrics)["vdvs_oldest_drift_timestamp_seconds"] == 0
+
+
+def test_a_watch_that_hangs_is_seen_in_the_metrics() -> None:
+    said = ""
+    metrics = Metrics(lambda: said)
+    assert values(metrics)["vdvs_watch_stuck"] == 0
+    said = "no pass has ended for 95 s"
+    assert values(metrics)["vdvs_watch_stuck"] == 1
 
 
 def opened(done: Pass, *, reachable: bool) -> Pass:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.controller.transitions import transitions
+from reconciler.controller.transitions import Look, transitions
 from reconciler.loader import load
 from reconciler.model.base import Risk
 from reconciler.model.diff import Op
@@ -247,7 +247,7 @@ class TestAManifestThatIsNotAppliedYet:
         done = site.reconcile(HEAL)
         change = next(each for each in done.before.diff.changes if str(each.ref) == "vmgroup/MYVMGROUP")
         assert change.reason == "its manifest is not applied yet, and it grants more than what was applied last"
-        events, _ = transitions({}, done, healing=True)
+        events, _ = transitions({}, done, Look(done.before.observed_at, first=True), healing=True)
         told = [(event.kind, event.message) for event in events if str(event.ref) == "vmgroup/MYVMGROUP"]
         assert told[1:] == [
             (EventKind.HEALED, "what was added is taken back (access[SHARED-Datastore].volumeMaxSize); the rest waits"),

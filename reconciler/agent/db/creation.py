@@ -33,9 +33,7 @@ def create(db, request, until):
     """
     if request["fingerprint"] not in (database.ABSENT, database.EMPTY):
         raise Refused("Moved", "the plan was made while a config DB existed there, so none can be created: plan again")
-    size = db.size()
-    found = {None: database.ABSENT, 0: database.EMPTY}.get(size, "present")
-    transaction.expect_fingerprint(found, request["fingerprint"])
+    transaction.expect_fingerprint(transaction.fingerprint(db, until), request["fingerprint"])
     if db.has_journal():
         raise Refused("HotJournal", "a journal was left beside %s, and would corrupt a new DB" % db.path)
     try:
@@ -85,6 +83,7 @@ def _build_and_publish(db, request, until):
             place.folder.enter()
             results, digest = _build(db, db.name, request)
             scratch.copy(place.folder, db.name, folder, beside, backup.LARGEST, 0o644)
+        put_retired_aside(db, request, until)
         if not files.publish(folder, beside, db.name, over_empty=request["fingerprint"] == database.EMPTY):
             raise Refused("Moved", "another program created %s in the meantime" % db.path)
         folder.discard(db.moving)  # of an earlier DB in this place
@@ -92,6 +91,34 @@ def _build_and_publish(db, request, until):
         folder.discard(beside)
     transaction.verify(db, digest, until)
     return {"groups": results, "backup": None, "fingerprint": digest}
+
+
+def put_retired_aside(db, request, until):
+    # type: (DBFile, Dict[str, Any], float) -> None
+    """Rename a retired DB, in whose place another is to be published. Raises Refused `Moved` for any other.
+
+    Source: docs/domain.md#moving-a-config-db
+    """
+    if request["fingerprint"] != database.ABSENT or not db.size():
+        return
+    lock = sqlite.retry_while_locked(until, lambda: transaction.begin(db))
+    try:
+        db.expect_opened()
+        if not rows.is_retired(lock):
+            raise Refused("Moved", "another program created %s in the meantime" % db.path)
+        db.held().rename(db.name, retired_name(db.held(), db.name, request["time"]))
+    finally:
+        sqlite.close(lock)
+
+
+def retired_name(folder, name, time):
+    # type: (Folder, str, str) -> str
+    """Return a free name for a DB that was moved away at that time."""
+    for number in range(1, 1000):
+        free = "%s.moved-%s%s" % (name, time, "" if number == 1 else "-%d" % number)
+        if folder.look(free) is None:
+            return free
+    raise Refused("ReadError", "all names of an old DB retired at %s are taken by other files" % time)
 
 
 def _build(db, name, request):

@@ -172,7 +172,7 @@ def observe(root, path, known, until, most=MOST_BYTES):
         if not size:
             answer = _absent_or_empty(db, EMPTY if size == 0 else ABSENT)
         else:
-            answer = _cached(db, known) or _read_db(db, known, until)
+            answer = _cached(db, known) or _read_unless_retired(db, known, until)
             if size > _SMALL and "tenants" in answer and weight(encode(answer)) > most:
                 raise Refused("TooLarge", "%s is too large: its rows do not fit into a reply" % db.path)
         answer["moving_to"] = db.destination()
@@ -184,6 +184,17 @@ def observe(root, path, known, until, most=MOST_BYTES):
         if not isinstance(refused, Refused):  # a bug of ours must not cost the host, which others' DBs are on too
             refused = Refused("AgentError", "%s: %s" % (type(error).__name__, error))
         return {"state": "unknown", "reason": refused.reason, "message": refused.sentence, "fingerprint": ""}
+
+
+def _read_unless_retired(db, known, until):
+    # type: (DBFile, Optional[str], float) -> Dict[str, Any]
+    """Return the answer; a DB that was moved away is none any more. Source: docs/domain.md#moving-a-config-db"""
+    try:
+        return _read_db(db, known, until)
+    except Refused as refused:
+        if refused.reason != "Retired":
+            raise
+        return _absent_or_empty(db, ABSENT)
 
 
 def _read_db(db, known, until):
@@ -211,7 +222,12 @@ def fingerprint(db, until):
     size = db.size()
     if not size:
         return str(_absent_or_empty(db, EMPTY if size == 0 else ABSENT)["fingerprint"])
-    return sqlite.retry_while_locked(until, lambda: reading(db, _fingerprint))
+    try:
+        return sqlite.retry_while_locked(until, lambda: reading(db, _fingerprint))
+    except Refused as refused:
+        if refused.reason != "Retired":
+            raise
+        return ABSENT
 
 
 def observe_backup(root, path, name, until):
@@ -278,29 +294,32 @@ def reading(db, what):
         sqlite.close(connection)
 
 
+_NAMES_NO_FILE = ("Tampered", "TooLarge", "Corrupt", "Damaged", "Incomplete", "NoBooks")  # see `inspection`
+
+
 def check_file(db):
     # type: (DBFile) -> None
     """Check the file, and what lies beside it, while this process does not have the DB open through SQLite.
 
-    Raises Refused `Corrupt` for a file that is no SQLite database; `WriteAheadLog` for one in that journal mode, which
-    could not be read without writing; `TooLarge`; `Tampered` for text that is not UTF-8, and see `refuse_companions`.
+    Raises Refused `Corrupt` for a file that is no SQLite database; `WriteAheadLog` for one with such a log, which could
+    not be read without writing; `TooLarge`; `Tampered` for text that is not UTF-8, and see `refuse_companions`.
     Source: docs/domain.md#an-untrusted-file
     """
     try:
         header = bytearray(read_start(db.real, 100))
         size = os.lstat(db.real).st_size
-        if header[18:20] in (bytearray((1, 2)), bytearray((2, 1)), bytearray((2, 2))):  # what lies beside it is its own
-            what = "%s is in the journal mode WAL: it has a write-ahead log, which does not work between hosts"
-            raise Refused("WriteAheadLog", what % db.path)
-        refuse_companions(db.real)
+        if 2 not in header[18:20]:  # with a write-ahead log a file for it belongs beside the DB
+            refuse_companions(db.real)
     except EnvironmentError as error:
         if error.errno == errno.ENOENT:
             raise Refused("Locked", "%s was removed a moment ago" % db.path)
         raise sqlite.as_refused(error)
     if not header.startswith(_MAGIC) or len(header) < 100:
         raise Refused("Corrupt", "%s is not an SQLite database" % db.path)
-    if header[18:20] != bytearray((1, 1)):
-        raise Refused("Corrupt", "%s is in a format that SQLite 3 does not write" % db.path)
+    if max(header[18:20]) > 2:
+        raise Refused("Corrupt", "%s is in a format of SQLite that vDVS does not know" % db.path)
+    if 2 in header[18:20]:
+        raise Refused("WriteAheadLog", "%s has a write-ahead log, which does not work between hosts" % db.path)
     if size > inspection.LARGEST_FILE:
         words = (db.path, inspection.mb(size), inspection.mb(inspection.LARGEST_FILE))
         raise Refused("TooLarge", "%s is too large: it has %s, at most %s" % words)
@@ -314,7 +333,7 @@ def _check_length(connection, db):
     pages = sqlite.execute(connection, "PRAGMA page_count").fetchone()
     page_size = sqlite.execute(connection, "PRAGMA page_size").fetchone()
     if pages and page_size and os.stat(db.real).st_size < pages[0] * page_size[0]:
-        raise Refused("Corrupt", "%s is truncated: it is shorter than its header says" % db.path)
+        raise Refused("Damaged", "%s is truncated: it is shorter than its header says" % db.path)
 
 
 def reading_error(error, db):
@@ -326,7 +345,7 @@ def reading_error(error, db):
         return Refused(
             "HotJournal", "%s is half-written: its writer was interrupted, and its journal is still there" % db.path
         )
-    if isinstance(error, Refused) and error.reason not in ("Tampered", "TooLarge", "Corrupt"):
+    if isinstance(error, Refused) and error.reason not in _NAMES_NO_FILE:
         return error
     shown = "" if db.path in refused.message else "%s: " % db.path
     return Refused(refused.reason, shown + refused.message)
@@ -365,10 +384,10 @@ def _describe(connection, known):
 
 def _rows_for_protocol(tables):
     # type: (Dict[str, List[Any]]) -> Dict[str, Any]
-    integer, privileges = rows.integer, tables["privileges"]
+    privileges = tables["privileges"]
     keys = rows.rows_as_text([row[:2] for row in privileges])
     return {
         "tenants": rows.rows_as_text(tables["tenants"]),
         "vms": rows.rows_as_text(tables["vms"]),
-        "privileges": [list(key) + [integer(cell) for cell in row[2:]] for key, row in zip(keys, privileges)],
+        "privileges": [list(key) + [rows.cell(cell) for cell in row[2:]] for key, row in zip(keys, privileges)],
     }

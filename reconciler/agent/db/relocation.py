@@ -2,12 +2,17 @@
 
 Three steps, each atomic, so that an interrupted move can be continued: `copy` makes the new DB, which
 records where it was copied from, and puts a link beside the old one that says where it is moved to; then every host is
-linked to the new one; `retire` takes over what was booked meanwhile and renames the old file, so that a host that still
-uses it is BrokenLink (closed) and not NotConfigured (open).
+linked to the new one; `retire` takes over what was booked meanwhile, keeps a copy of the old file, and takes the
+version out of the old one. It stays in its place: a request that has it open ends well (SQLite refuses to write a file
+that was renamed), and any later one through it is refused (closed, not open).
 Source: docs/domain.md#moving-a-config-db
 """
 
+import posixpath
+
 from .. import files, scratch
+from ..compat import native, readable
+from ..paths import VOLUMES
 from ..wire import Refused
 from . import backup, creation, database, objects, rows, schema, sqlite, transaction
 from .checks import inspection
@@ -15,7 +20,7 @@ from .checks import inspection
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from typing import Any, Dict, Tuple  # novm
+    from typing import Any, Dict, Optional, Tuple  # novm
 
     from ..folders import Folder
     from ..paths import Root
@@ -61,9 +66,9 @@ def retire(root, request, until):
     """
     source, target = _both(root, request)
     kept = None
-    if source.size() is not None:
+    if source.size() is not None and transaction.fingerprint(source, until) != database.ABSENT:
         _expect_source(source, request, until)
-        connection = sqlite.retry_while_locked(until, lambda: transaction.begin(source))
+        connection = sqlite.retry_while_locked(until, lambda: transaction.begin(source, without_journal=True))
         try:
             found = rows.fingerprint(rows.read(connection))
             transaction.expect_fingerprint(found, request["source_fingerprint"])
@@ -71,11 +76,15 @@ def retire(root, request, until):
                 raise Refused("Moved", "nothing beside %s says that it is moved to %s" % (source.path, target.path))
             _take_over_volumes(source, target, request, found, until)
             kept = put_aside(source, target, request["time"])
-            source.held().discard(source.moving)
+            if not source.own:
+                schema.retire(connection)
+                transaction.commit(connection, until)
         except EnvironmentError as error:
             raise files.refusal(error, "%s cannot be put aside" % source.path)
         finally:
             sqlite.close(connection)
+    if source.folder is not None and source.destination() == target.path:
+        source.folder.discard(source.moving)
     _finish(target, until)
     return {"kept": kept}
 
@@ -115,8 +124,7 @@ def _publish_copy(source, target, request, until):
 
     Source: docs/domain.md#moving-a-config-db
     """
-    found = {None: database.ABSENT, 0: database.EMPTY}.get(target.size(), "present")
-    transaction.expect_fingerprint(found, request["fingerprint"])
+    transaction.expect_fingerprint(transaction.fingerprint(target, until), request["fingerprint"])
     if target.has_journal():
         raise Refused("HotJournal", "a journal was left beside %s, and would corrupt a new DB" % target.path)
     beside = files.temporary(target.name)
@@ -133,6 +141,7 @@ def _publish_copy(source, target, request, until):
             place.folder.enter()
             _mark(target, target.name, request)
             scratch.copy(place.folder, target.name, folder, beside, backup.LARGEST, 0o644)
+        creation.put_retired_aside(target, request, until)
         if not files.publish(folder, beside, target.name, over_empty=request["fingerprint"] == database.EMPTY):
             raise Refused("Moved", "another program created %s in the meantime" % target.path)
         return request["source_fingerprint"]
@@ -196,7 +205,7 @@ def _update_copy(source, target, request, until):
                 _copy_configuration(connection)
             else:
                 raise Refused("Moved", "%s and its copy were both changed" % source.path)
-            _merge_volumes(connection)
+            _merge_volumes(target.root, connection)
             _record_origin(connection, request)
             _expect_rows(connection, digest)
             transaction.commit(connection, until)
@@ -229,7 +238,7 @@ def _take_over_volumes(source, target, request, found, until):
         before = rows.fingerprint(rows.read(connection))
         if found not in (copied, before):
             raise Refused("Moved", "rows of %s were changed after it was copied" % source.path)
-        _merge_volumes(connection)
+        _merge_volumes(target.root, connection)
         _expect_rows(connection, before)
         transaction.commit(connection, until)
     except Exception as error:
@@ -282,23 +291,51 @@ def _expect_rows(connection, fingerprint):
         )
 
 
-def _merge_volumes(connection):
-    # type: (sqlite3.Connection) -> None
+def _merge_volumes(root, connection):
+    # type: (Root, sqlite3.Connection) -> None
     """Apply to the new DB the volume rows added to and removed from the old one since both were last equal.
 
-    Source: docs/domain.md#quotas
+    A volume may have been removed, or made anew, through the new one meanwhile, which leaves no trace in rows: then
+    its file decides. Source: docs/domain.md#quotas
     """
-    execute = sqlite.execute
-    known = "SELECT 1 FROM main.%s b WHERE %s" % (_BASELINE, _KEYS)
-    left = "SELECT 1 FROM old.volumes o WHERE %s" % (_KEYS % (("o", "volumes") * 3))
-    struck = "DELETE FROM main.volumes WHERE EXISTS (%s) AND NOT EXISTS (%s)"
-    execute(connection, struck % (known % (("b", "volumes") * 3), left))
-    volume_rows = (
-        "INSERT OR REPLACE INTO main.volumes SELECT * FROM old.volumes o WHERE NOT EXISTS (%s AND b.%s IS o.%s)"
-    )
-    execute(connection, volume_rows % (known % (("b", "o") * 3), "volume_size", "volume_size"))
+    execute, keys = sqlite.execute, "tenant_id, datastore_url, volume_name"
+    left = "SELECT 1 FROM old.volumes o WHERE %s" % (_KEYS % (("o", "b") * 3))
+    struck = "SELECT rowid, %s FROM main.%s b WHERE NOT EXISTS (%s)" % (keys, _BASELINE, left)
+    strike = "DELETE FROM main.volumes WHERE EXISTS (SELECT 1 FROM main.%s b WHERE b.rowid = ? AND %s)"
+    for row in rows.fetch_all(connection, struck):
+        if not _is_there(root, connection, row[1:]):
+            execute(connection, strike % (_BASELINE, _KEYS % (("b", "volumes") * 3)), row[0])
+    known = "SELECT 1 FROM main.%s b WHERE %s" % (_BASELINE, _KEYS % (("b", "o") * 3))
+    added = "SELECT rowid, %s FROM old.volumes o WHERE NOT EXISTS (%s AND b.volume_size IS o.volume_size)"
+    for row in rows.fetch_all(connection, added % (keys, known)):
+        if _is_there(root, connection, row[1:]) is not False:
+            add = "INSERT OR REPLACE INTO main.volumes SELECT * FROM old.volumes WHERE rowid = ?"
+            execute(connection, add, row[0])
     execute(connection, "DELETE FROM main.%s" % _BASELINE)
     execute(connection, "INSERT INTO main.%s SELECT * FROM old.volumes" % _BASELINE)
+
+
+def _is_there(root, connection, key):
+    # type: (Root, sqlite3.Connection, Any) -> Optional[bool]
+    """Return whether the file of a volume is in the folder of its vmgroup; None: that cannot be told.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
+    tenant, url, volume = [rows.as_text(cell) or "" for cell in key]
+    named = rows.fetch_all(connection, "SELECT name FROM main.tenants WHERE id = ?", key[0])
+    if not named or not url.startswith(VOLUMES + "/") or "/" in tenant + volume or tenant in ("", ".", ".."):
+        return None
+    try:
+        dockvols = root.hold(native(url) + "/dockvols")
+        folder = root.hold(native("%s/dockvols/%s" % (url, tenant)))
+        if dockvols is None or folder is None:
+            return None
+        target = dockvols.target(native(rows.as_text(named[0][0])))
+        if target is not None and posixpath.basename(readable(target).rstrip("/")) != tenant:
+            return None  # vDVS serves this vmgroup from another folder
+        return folder.look(native(volume + ".vmdk")) is not None
+    except (Refused, EnvironmentError, UnicodeError):
+        return None
 
 
 # Step 3: retiring the old DB
@@ -306,36 +343,24 @@ def _merge_volumes(connection):
 
 def put_aside(source, target, time):
     # type: (DBFile, DBFile, str) -> str
-    """Rename the old file out of the way and return its new name. The caller holds its lock.
+    """Keep a copy of the old file, and return its name. The caller holds its lock.
 
+    That of a host is kept beside the new DB, as a reboot loses what lies beside it, and a link to that takes its place.
     Source: docs/domain.md#moving-a-config-db
     """
-    if not source.own:
-        name = _free_name(source.held(), source.name, time)
-        source.held().rename(source.name, name)
-        source.held().sync()
-        return name
-    # A reboot loses what lies beside it, so it is kept beside the new DB. There is no moment without a DB or a link.
-    folder = target.held()
-    name = _free_name(folder, target.name, time)
-    unfinished = files.temporary(target.name)
+    beside = target if source.own else source
+    folder = beside.held()
+    name = creation.retired_name(folder, beside.name, time)
+    unfinished = files.temporary(beside.name)
     try:
         backup.copy_file(source, folder, unfinished)
         folder.rename(unfinished, name)
     finally:
         folder.discard(unfinished)
     folder.sync()
-    files.replace_link(source.held(), source.name, target.path)
+    if source.own:  # there is no moment without a DB or a link
+        files.replace_link(source.held(), source.name, target.path)
     return name
-
-
-def _free_name(folder, name, time):
-    # type: (Folder, str, str) -> str
-    for number in range(1, 1000):
-        free = "%s.moved-%s%s" % (name, time, "" if number == 1 else "-%d" % number)
-        if folder.look(free) is None:
-            return free
-    raise Refused("ReadError", "all names of an old DB retired at %s are taken by other files" % time)
 
 
 def _finish(target, until):

@@ -8,7 +8,7 @@ import json
 import re
 
 from ..wire import Refused
-from .schema import COLUMNS, OLDER, VERSION
+from .schema import COLUMNS, OLDER, RETIRED, VERSION
 from .sqlite import as_refused, execute
 
 TYPE_CHECKING = False
@@ -117,17 +117,25 @@ def has_names(connection):
 
 def schema(connection):
     # type: (sqlite3.Connection) -> str
-    """Return the schema as the protocol names it.
+    """Return the schema as the protocol names it: vDVS looks at the row 0 of `versions` alone.
 
-    Raises Refused `WrongVersion` for an unknown one, with what was found and what to do.
-    Source: docs/domain.md#older-schemas
+    Raises Refused `Retired` for a DB that was moved away, and `WrongVersion` for an unknown one, with what was found
+    and what to do. Source: docs/domain.md#older-schemas
     """
-    found = [tuple(row[1:3]) for row in _table(connection, "versions")]
+    found = [tuple(row[1:3]) for row in _table(connection, "versions") if row[0] == 0]
     if found == [VERSION]:
         return "1.2" if has_names(connection) else "1.2 without vm_name"
     if found == [OLDER]:
         return "1.1"
+    if is_retired(connection):
+        raise Refused("Retired", "it was moved away")
     raise Refused("WrongVersion", _wrong_version(found))
+
+
+def is_retired(connection):
+    # type: (sqlite3.Connection) -> bool
+    """Return whether a DB was moved away, and is refused by vDVS since. Source: docs/domain.md#moving-a-config-db"""
+    return [tuple(row[1:4]) for row in _table(connection, "versions") if row[0] == 0] == [RETIRED]
 
 
 def _wrong_version(found):
@@ -249,6 +257,17 @@ def are_text(cells):
     except UnicodeError:
         return False
     return True
+
+
+def cell(value):
+    # type: (Any) -> Any
+    """Return a cell of an access row as the protocol carries it: an integer or NULL as it is, anything else as text.
+
+    The text is empty exactly if the value counts as false. Source: docs/domain.md#rules-for-rows
+    """
+    if value is None or integer(value) is not None:
+        return value
+    return as_text(value) if value else ""
 
 
 def integer(value):

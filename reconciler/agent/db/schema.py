@@ -72,6 +72,7 @@ TABLES = (
 )""",
 )
 VERSION_ROW = (0, 1, 2, 1, 0)
+RETIRED = (0, 0, 0x76647673)  # in a DB that was moved away; "vdvs" is ours
 
 # Ours. The service ignores tables that it does not know.
 META = "CREATE TABLE IF NOT EXISTS vdvs_meta(key TEXT PRIMARY KEY, value TEXT)"
@@ -102,6 +103,15 @@ def upgrade(connection, has_names):
     if not has_names:
         connection.execute("ALTER TABLE vms ADD COLUMN vm_name TEXT")
     connection.execute("UPDATE versions SET major_ver = ?, minor_ver = ?", VERSION)
+
+
+def retire(connection):
+    # type: (sqlite3.Connection) -> None
+    """Take the version out of a DB that was moved away: vDVS refuses what opens it from now on.
+
+    Source: docs/domain.md#moving-a-config-db
+    """
+    connection.execute("UPDATE versions SET major_ver = ?, minor_ver = ?, vmodl_major_ver = ? WHERE id = 0", RETIRED)
 
 
 def record_writer(connection, writer):

@@ -132,9 +132,12 @@ def _upgrades(group):
     return any(action.get("action") == "UpgradeDB" for action in group)
 
 
-def begin(db):
-    # type: (DBFile) -> sqlite3.Connection
-    """Return a connection that holds the write lock on a DB that was inspected. Makes one attempt."""
+def begin(db, without_journal=False):
+    # type: (DBFile, bool) -> sqlite3.Connection
+    """Return a connection that holds the write lock on a DB that was inspected. Makes one attempt.
+
+    `without_journal`: for a change of one row, which is whole in any case; interrupted, it leaves no hot journal.
+    """
     try:
         database.check_file(db)
         connection = sqlite.open_writing(db.root, db.real)
@@ -142,6 +145,8 @@ def begin(db):
         raise writing_error(error, db)
     try:
         db.expect_opened()
+        if without_journal:
+            sqlite.execute(connection, "PRAGMA journal_mode = MEMORY").fetchall()
         sqlite.execute(connection, "BEGIN IMMEDIATE")
         inspection.inspect(connection)
     except Exception as error:

@@ -38,13 +38,18 @@ def listing(root, url):
     try:
         folder = folder_of(root, url)
         if folder is None:
-            return {"error": None, "entries": {}, "volumes": {}}
+            return _answer(missing=True)
         entries = _entries(root, folder, root.canonical(url))
-        return {"error": None, "entries": entries, "volumes": _volumes(folder, entries)}
+        return _answer(entries=entries, volumes=_volumes(folder, entries))
     except Refused as refused:
-        return {"error": refused.sentence, "entries": {}, "volumes": {}}
+        return _answer(error=refused.sentence)
     except EnvironmentError as error:
-        return {"error": "%s/dockvols cannot be read: %s" % (url, error.strerror), "entries": {}, "volumes": {}}
+        return _answer(error="%s/dockvols cannot be read: %s" % (url, error.strerror))
+
+
+def _answer(**found):
+    # type: (Any) -> Dict[str, Any]
+    return dict({"error": None, "entries": {}, "volumes": {}, "missing": False}, **found)
 
 
 def apply(root, action):

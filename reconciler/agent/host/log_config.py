@@ -36,22 +36,23 @@ class Setting(object):
         self._what, self._get, self._put = what, get, put
 
     def read(self, root):
-        # type: (Root) -> Tuple[Optional[str], Optional[str]]
-        """Return (value, None), or (None, reason) if the service could not use the file.
+        # type: (Root) -> Tuple[Optional[str], Optional[str], bool]
+        """Return (value, None, False), or (None, reason, whether the service cannot start with this file).
 
-        The value is None without a file, which means the default from the next start on.
+        The value is None without a file, which means the default from the next start on. It may be one with which the
+        service does not start.
         Source: docs/domain.md#log-level
         """
         try:
             found = _content(root)
         except Refused as refused:
-            return None, refused.sentence
+            return None, refused.sentence, refused.reason == "BadFile"
         if found is None:
-            return None, None
+            return None, None, False
         try:
-            return self._get(found), None
+            return self._get(found), None, False
         except (KeyError, TypeError):
-            return None, "%s has no %s" % (FILE, self._what)
+            return None, "%s has no %s" % (FILE, self._what), HANDLER not in (found.get("handlers") or ())
 
     def write(self, root, value):
         # type: (Root, str) -> None
@@ -88,9 +89,36 @@ def _content(root):
     except UnicodeDecodeError:
         raise Refused("BadFile", "%s is not UTF-8, so vDVS does not start" % FILE)
     try:
-        return json.loads(text)
+        content = json.loads(text)
     except ValueError:
         raise Refused("BadFile", "%s is not JSON, so vDVS does not start; fix it or remove it" % FILE)
+    wrong = _wrong(content)
+    if wrong:
+        raise Refused("BadFile", "%s %s, so vDVS does not start; fix it or remove it" % (FILE, wrong))
+    return content
+
+
+def _wrong(content):
+    # type: (Any) -> str
+    """Return why Python's logging refuses this content, levels aside; empty if it takes it, as far as can be seen here.
+
+    Source: docs/domain.md#log-level
+    """
+    if not isinstance(content, dict):
+        return "holds no JSON object"
+    parts = [content.get(key, {}) for key in ("formatters", "handlers", "loggers")]
+    if not all(isinstance(part, dict) and all(isinstance(each, dict) for each in part.values()) for part in parts):
+        return "has no objects of formatters, handlers and loggers"
+    formatters, handlers, loggers = parts
+    root = content.get("root", {})
+    for name, handler in sorted(handlers.items()):
+        if handler.get("formatter", None) not in (None, "") and handler["formatter"] not in formatters:
+            return "gives handler %s the formatter %s, which it does not define" % (name, handler["formatter"])
+    for logger in list(loggers.values()) + [root if isinstance(root, dict) else {}]:
+        for name in logger.get("handlers", ()):
+            if name not in handlers:
+                return "names the handler %s, which it does not define" % (name,)
+    return ""
 
 
 def _write(root, text):

@@ -18,7 +18,7 @@ def read(root):
     # type: (Root) -> Dict[str, Dict[str, Any]]
     """Return the value of each setting, or why it could not be read."""
     found = {name: setting.read(root) for name, setting in SETTINGS.items()}
-    return {name: {"value": value, "error": error} for name, (value, error) in found.items()}
+    return {name: {"value": value, "error": error, "fatal": fatal} for name, (value, error, fatal) in found.items()}
 
 
 def change(root, action):
@@ -30,7 +30,7 @@ def change(root, action):
     setting, value = SETTINGS.get(action["setting"]), action["value"]
     if setting is None:
         raise Refused("BadRequest", "there is no setting %s" % action["setting"])
-    found, why = setting.read(root)
+    found, why, _ = setting.read(root)
     if why is not None:
         raise Refused("BadFile", why)
     if found not in (action["before"], value):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 )
 @options.site
 @options.output("text", "json", "yaml")
+@options.detail
 @options.selector
 @click.option("--allow-destroy", is_flag=True, help="Also make changes that destroy something, such as a vmgroup.")
 @options.named_set
@@ -50,8 +51,9 @@ def apply(
     """Change the site to match the manifests, then look again to verify it. Does not prompt.
 
     If something changed between the look and the write, it plans again, three times at most, and shows each plan.
-    What is applied is recorded in the config DB (see `vdvs history`). --prune removes the vmgroups that this set
-    applied before and no longer declares, and VMs that are no longer in the inventory; vmgroups with volumes stay.
+    What is applied is recorded in the config DB (see `vdvs history`). --prune removes the vmgroups and storage policies
+    that this set applied before and no longer declares (with --allow-destroy), and members that a selector matched
+    before and the inventory no longer shows; vmgroups with volumes stay.
     With --plan it carries out that file, or writes nothing at all if the site has changed since. The Site is that of
     --site, or a lab in the default folder of manifests: a plan has none.
 
@@ -104,6 +106,7 @@ def _apply(session: Session, output: str, allow_destroy: bool) -> int:
 
     from reconciler.cli.errors import report
     from reconciler.cli.output import print_outcome
+    from reconciler.cli.renames import suggest_renames
     from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
     from reconciler.planning.conditions import undeclared
     from reconciler.planning.records.history import not_pruned
@@ -114,6 +117,7 @@ def _apply(session: Session, output: str, allow_destroy: bool) -> int:
     if session.only is not None:
         outcome = replace(outcome, objects=tuple(item for item in outcome.objects if item.ref in session.only))
     print_outcome(outcome, session.applying, time.monotonic() - started, output)
+    suggest_renames(session.selected(outcome.before.diff), session.desired)
     for note in undeclared(outcome.after or outcome.before) if session.only is None else ():
         report(f"note: {clean(note)}")
     for left in not_pruned(outcome.before.resolved, outcome.before.observed, session.applying):

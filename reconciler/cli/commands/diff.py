@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 @options.manifests_or_default
 @options.site
 @options.output("text", "json", "yaml")
+@options.detail
 @options.selector
 @options.named_set
 @options.prune
@@ -50,12 +51,13 @@ def diff(
 
 def show(session: Session, output: str) -> int:
     """Look, and print the diff."""
-    from reconciler.cli.output import emit, paint
+    from reconciler.cli.output import emit, print_diff
+    from reconciler.cli.renames import suggest_renames
     from reconciler.model.plan import REPORT_ONLY
     from reconciler.planning.conditions import remarks
     from reconciler.planning.records.history import not_pruned
     from reconciler.render import data
-    from reconciler.render.diff import diff_text, header
+    from reconciler.render.diff import header
     from reconciler.render.text import clean
 
     found = session.run(REPORT_ONLY).before
@@ -63,9 +65,10 @@ def show(session: Session, output: str) -> int:
     if output == "text":
         revision = None if session.applying is None else session.applying.stamp.revision
         head = header(found.diff, session.site.name, revision)
-        click.echo(diff_text(chosen, head, paint()), nl=False)
+        print_diff(chosen, head)
     else:
         emit(data.diff_data(chosen, session.applying), output)
+    suggest_renames(chosen, session.desired)
     for remark in (*remarks(found), *not_pruned(found.resolved, found.observed, session.applying)):
         click.echo(f"note: {clean(remark)}", err=True)
     return exits.of_diff(chosen)

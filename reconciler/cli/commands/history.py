@@ -43,7 +43,7 @@ def history(
     still exists, and none before; hosts that use no config DB are not recorded. What only the config DB says is marked
     as its claim: others can write there.
 
-    With --audit it shows every change that was made from this machine, object by object, and verifies the log: exit 3,
+    With --audit it shows the changes that were made from this machine, object by object, and verifies the log: exit 3,
     and the first line that is wrong, if somebody changed or cut it. It contacts no host.
 
     With --drifts, --events or --passes it shows what `vdvs watch` saw and did on this machine; it contacts no host.

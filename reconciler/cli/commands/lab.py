@@ -158,7 +158,8 @@ def _complete(context: click.Context, parameter: click.Parameter, incomplete: st
 def break_lab(drift: str | None, host: str | None, vmgroup: str | None, listing: bool, directory: str) -> int:
     """Break a lab as people, reboots and other programs break a site: by SQL, by hand, never through vdvs.
 
-    Afterwards `vdvs diff` names what is wrong, and `vdvs apply` heals it or explains why it does not.
+    Afterwards `vdvs diff` names what differs, and `vdvs apply` heals it or explains why it does not. What is wrong
+    with the books of volumes only `vdvs describe vmgroup` shows; a few drifts are harmless, so nothing differs.
 
     \b
     Examples:

@@ -11,6 +11,7 @@ from reconciler.cli import completing, options
 @options.manifests_or_default
 @options.site
 @options.output("text", "json", "yaml")
+@options.detail
 @options.selector
 @click.option("--out", metavar="FILE", shell_complete=completing.files, help="Write the plan to this file.")
 @click.option("--expires", default="24h", show_default=True, metavar="TIME", help="How long the plan may be applied.")

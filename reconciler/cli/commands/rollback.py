@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 @click.option("--expires", default="24h", show_default=True, metavar="TIME", help="How long --out may be applied.")
 @options.named_set
 @options.reason
+@options.detail
 @options.audit_log
 @options.verbose
 def rollback(

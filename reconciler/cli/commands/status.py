@@ -11,6 +11,7 @@ from reconciler.cli import exits, options
 @options.manifests_or_default
 @options.site
 @options.output("text", "json", "yaml")
+@options.detail
 @options.verbose
 def status(paths: tuple[str, ...], site: str | None, output: str) -> int:
     """Sum up the state of the site in one sentence, then list the problems.
@@ -20,7 +21,7 @@ def status(paths: tuple[str, ...], site: str | None, output: str) -> int:
       vdvs status
       vdvs status -f manifests/ -o json
     """
-    from reconciler.cli.output import emit, paint
+    from reconciler.cli.output import detail, emit, paint
     from reconciler.cli.session import open_session
     from reconciler.model.plan import REPORT_ONLY
     from reconciler.planning.conditions import conditions
@@ -30,7 +31,7 @@ def status(paths: tuple[str, ...], site: str | None, output: str) -> int:
     session = open_session(paths, site).with_applying(reading(paths))
     found = session.run(REPORT_ONLY).before
     if output == "text":
-        click.echo(status_text(session.site.name, found, conditions(found), paint()), nl=False)
+        click.echo(status_text(session.site.name, found, conditions(found), paint(), detail()), nl=False)
     else:
         emit(status_data(session.site.name, found, conditions(found)), output)
     return exits.worse_only(found.diff)

@@ -13,7 +13,9 @@ from reconciler.cli import exits, options
 @options.output("text", "json", "yaml")
 @options.verbose
 def validate(paths: tuple[str, ...], site: str | None, output: str) -> int:
-    """Check manifests offline. Every error is shown, with file, line and what to write instead.
+    """Check manifests offline. The errors of all files are shown at once, with file, line and what to write instead.
+
+    At most 50 are shown of a file. What depends on a manifest that does not fit its schema is checked once it does.
 
     \b
     Examples:

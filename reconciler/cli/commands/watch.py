@@ -77,11 +77,11 @@ def watch(
     It checks when manifests, the inventory, a host or a config DB changed, and everything every --interval. SIGHUP
     makes it read everything again. Invalid manifests do not end it: the last good ones stay in force.
 
-    With --heal it brings back what `vdvs apply` applied last, as long as the manifests are still the same. A new
-    commit is reported, not applied, and so is what was never applied, or is on a host that uses no config DB, where
-    nothing records it; --auto-apply RISK lets it carry out those too. Nothing destructive is done, and no config DB
-    is created. An object whose annotation vdvs.io/reconcile is report or disabled is left alone, and so is for a
-    while one that keeps drifting back.
+    With --heal it brings back what `vdvs apply` applied last, as long as the manifests are still the same; what was
+    added since is taken back even where they are not. A new commit is reported, not applied, and so is what was never
+    applied, or is on a host that uses no config DB, where nothing records it; --auto-apply RISK lets it carry out those
+    too. Nothing destructive is done, and no config DB is created. An object whose annotation vdvs.io/reconcile is
+    report or disabled is left alone, and so is for a while one that keeps drifting back.
 
     \b
     Examples:

@@ -11,25 +11,28 @@ export function element(name, options = {}, ...children) {
   return made;
 }
 
-const LOOKS = {
-  "in sync": ["good", "\u00b7"], unmanaged: ["unknown", "+"], drifted: ["drift", "~"], missing: ["drift", "~"],
-  OPEN: ["bad", "!"], unreachable: ["bad", "?"], blocked: ["bad", "x"], unknown: ["unknown", "?"],
-  "access stays widened": ["bad", "x"], "watches less": ["bad", "!"],
-  healed: ["good", "="], gone: ["unknown", "-"], failed: ["bad", "x"], braked: ["bad", "x"], remark: ["unknown", "?"], invalid: ["bad", "!"],
-  valid: ["good", "="], "pass failed": ["bad", "!"], "pass works": ["good", "="],
-};
-const URGENCY = ["OPEN", "unreachable", "blocked", "failed", "unknown", "drifted", "missing", "unmanaged", "in sync"];
+// The words for states, events, effects and risks come with the state: the server has the only table of them.
+let words = { standings: {}, events: {}, effects: {}, risks: {} };
+export const useWords = (given) => { words = given; };
 
-export const look = (word) => LOOKS[word] ?? ["unknown", "?"];
+export const look = (word) => words.standings[word] ?? words.events[word] ?? ["unknown", "?"];
 export const clock = (iso) => new Date(iso).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 
-export function hostState(host) {
-  if (host.access === "open") return "OPEN";
-  return host.state === "unreachable" ? "unreachable" : host.sync;
+export const standingOf = (item) => item.standing;
+
+export function moment(iso) {
+  const day = new Date(iso).toDateString() === new Date().toDateString() ? "" : `${new Date(iso).toLocaleDateString("sv")} `;
+  return day + clock(iso);
+}
+
+export function since(item) {
+  if (!item.since) return "";
+  return item.sinceKind === "began" ? ` since ${moment(item.since)}` : `, first seen ${moment(item.since)}`;
 }
 
 export function worstFirst(items, stateOf) {
-  const rank = (item) => { const at = URGENCY.indexOf(stateOf(item)); return at < 0 ? 0 : at; };
+  const urgency = Object.keys(words.standings);
+  const rank = (item) => { const at = urgency.indexOf(stateOf(item)); return at < 0 ? 0 : at; };
   return [...items].sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));
 }
 
@@ -48,7 +51,7 @@ export function size(mb) {
 export function tally(items, stateOf) {
   const counts = new Map();
   for (const item of items) counts.set(stateOf(item), (counts.get(stateOf(item)) ?? 0) + 1);
-  return URGENCY.filter((word) => counts.has(word)).map((word) => `${counts.get(word)} ${word}`).join(", ");
+  return Object.keys(words.standings).filter((word) => counts.has(word)).map((word) => `${counts.get(word)} ${word}`).join(", ");
 }
 
 export function badge(word) {
@@ -60,10 +63,11 @@ const spelled = (value) => (value === null || value === undefined ? "nothing" : 
 
 export function changeBody(change) {
   const parts = [];
+  if (["site", "both"].includes(change.cause)) parts.push(element("p", { class: "effect" }, `${words.effects[change.effect]}; repair ${words.risks[change.risk]}`));
   if (change.fields.length) {
     const list = element("dl", { class: "fields" });
     for (const field of change.fields) {
-      list.append(element("dt", {}, field.path), element("dd", {}, `${spelled(field.before)} \u2192 ${spelled(field.after)}`));
+      list.append(element("dt", {}, field.path), element("dd", {}, `live ${spelled(field.before)}, declared ${spelled(field.after)}`));
     }
     parts.push(list);
   }
@@ -72,7 +76,7 @@ export function changeBody(change) {
 }
 
 export function hostTile(host, open) {
-  const state = hostState(host);
+  const state = host.standing;
   const [kind, mark] = look(state);
   const button = element("button", { type: "button", class: kind, "aria-label": `${host.name}: ${state}`, onclick: () => open(host) },
     element("span", { class: "mark", "aria-hidden": "true" }, mark), host.name);
@@ -96,14 +100,14 @@ function quotas(group) {
 }
 
 export function objectRow(item, change) {
-  const summary = element("summary", {}, badge(item.sync), ` ${item.name}`);
+  const summary = element("summary", {}, badge(item.standing), ` ${item.name}`);
   if (item.vms) summary.append(element("span", { class: "count" }, ` ${item.vms.length} VM${item.vms.length === 1 ? "" : "s"}`));
-  const details = element("details", {}, summary, element("p", { class: "reason" }, item.reason), ...(change ? changeBody(change) : []));
+  const details = element("details", {}, summary, element("p", { class: "reason" }, `${item.standing}${since(item)}: ${item.reason}`), ...(change ? changeBody(change) : []));
   return element("li", {}, details, ...quotas(item));
 }
 
 export function eventItem(event, fresh) {
-  const title = element("summary", {}, element("time", { dateTime: event.time }, clock(event.time)), " ", badge(event.event), ` ${event.object ?? ""}`);
+  const title = element("summary", {}, element("time", { dateTime: event.time }, clock(event.time)), " ", badge(event.word), ` ${event.object ?? ""}`);
   const git = event.git ? `git ${event.git.commit.slice(0, 7)}${event.git.dirty ? " + uncommitted changes" : ""}, ` : "";
   const body = [element("p", { class: "reason" }, event.message), ...(event.change ? changeBody(event.change) : [])];
   if (event.pass) body.push(element("p", { class: "reason count" }, `${git}pass ${event.pass}`));

@@ -126,7 +126,7 @@ class CopiedFrom(Strict, frozen=True, array_like=True):
 class ObservedConfigDB(Strict, frozen=True):
     """The config DB at one path, read through `read_from`.
 
-    `reason` is one word (`Locked`, `HotJournal`, `WriteAheadLog`, `Corrupt`, `Tampered`, `TooLarge`, `Incomplete`,
+    `reason` is one word (`Locked`, `HotJournal`, `Corrupt`, `Damaged`, `Tampered`, `TooLarge`, `Incomplete`,
     `WrongVersion`, `NotMounted` ...), `message` a sentence. `fingerprint` digests tenants, vms, privileges and
     versions; it is opaque and compared by the agent.
     `violations`: broken rules of vDVS, as sentences. `dead_rows` are not among the other rows. `writer`: the host that

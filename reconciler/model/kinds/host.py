@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -50,16 +50,22 @@ class HostSetting(Struct, frozen=True):
     """A setting of a host, whose value is text: compared, healed, and read by vmdk-opsd when it starts.
 
     `name`: its path in the spec of a Host; `noun`: in sentences; `default`: its value where nothing sets it; `output`:
-    its key in JSON.
+    its key in JSON. `usable`: whether vmdk-opsd starts with this value.
     """
 
     name: str
     noun: str
     default: str
     output: str
+    usable: Callable[[str], bool]
 
 
-HOST_SETTINGS: Final = (HostSetting("service.logLevel", "log level", "INFO", "logLevel"),)
+def _are_levels(value: str) -> bool:
+    return all(level in _LEVELS or level.isdigit() for level in value.split("/"))
+
+
+_LEVELS: Final = frozenset({"CRITICAL", "ERROR", "WARNING", "WARN", "INFO", "DEBUG", "NOTSET", "None"})  # of Python
+HOST_SETTINGS: Final = (HostSetting("service.logLevel", "log level", "INFO", "logLevel", _are_levels),)
 """The settings of hosts. Source: docs/domain.md#log-level"""
 
 
@@ -159,10 +165,13 @@ class Section(Strict, frozen=True):
 
 
 class ObservedSetting(Strict, frozen=True):
-    """A setting of a host: its value (None: nothing sets it, so the default holds), or why it could not be read."""
+    """A setting of a host: its value (None: nothing sets it, so the default holds), or why it could not be read.
+    `fatal`: the service does not start with the file that it is in.
+    """
 
     value: Text | None = None
     error: Text | None = None
+    fatal: bool = False
 
 
 class ObservedHost(Strict, frozen=True):

@@ -192,13 +192,15 @@ class VMRow(NamedTuple):
 
 
 class PrivilegeRow(Strict, frozen=True, array_like=True):
-    """A row of `privileges`. Columns may hold invalid values. Source: docs/domain.md#rules-for-rows"""
+    """A row of `privileges`. Columns may hold invalid values: NULL is None, and what is no integer is text, empty if it
+    counts as false. Source: docs/domain.md#rules-for-rows
+    """
 
     tenant_id: Text
     url: Text
-    allow_create: Whole | None
-    max_mb: Whole | None
-    total_mb: Whole | None
+    allow_create: Whole | Text | None
+    max_mb: Whole | Text | None
+    total_mb: Whole | Text | None
 
 
 class VolumeUse(Strict, frozen=True, array_like=True):

@@ -26,19 +26,22 @@ from reconciler.planning.vmgroup.default import fallback
 from reconciler.planning.vmgroup.link_conflicts import LinkConflicts, link_conflicts
 from reconciler.planning.vmgroup.membership import Membership, Misspelt
 from reconciler.planning.vmgroup.pairing import Pair, pairs
+from reconciler.planning.vmgroup.rename import perhaps_renamed
 from reconciler.planning.vmgroup.state import VMGroupState, observed_states, orphaned
-from reconciler.planning.vmgroup.undeclared import Undeclared, hindrance, undeclared
+from reconciler.planning.vmgroup.undeclared import Undeclared, hindrance, mentioned, undeclared
 
 
 class VMGroupContext(Struct, frozen=True):
     """The vmgroups of one config DB: declared ones paired with existing ones, and the `undeclared`, each with what
-    keeps it from being deleted (None: nothing does, or it is only reported).
+    keeps it from being deleted (None: nothing does, or it is only reported). `renamed`: the undeclared ones that
+    declared ones may be, see `rename.perhaps_renamed`.
     """
 
     pairs: tuple[Pair, ...]
     undeclared: tuple[tuple[Undeclared, str | None], ...]
     members: Membership
     rights: RightsChanges
+    renamed: Mapping[ObjectRef, str]
 
 
 class DBContext(Struct, frozen=True):
@@ -191,7 +194,32 @@ def _vmgroups(
     ]
     doomed = {each.state.uuid: each.ref for each, why in rest if each.only_of is not None and why is None}
     members = _membership(db, site, seen, states, found, doomed)
-    return VMGroupContext(tuple(found), tuple(rest), members, RightsChanges(members, names))
+    renamed = _renamed(db, site, states, found, known)
+    return VMGroupContext(tuple(found), tuple(rest), members, RightsChanges(members, names), renamed)
+
+
+def _renamed(
+    db: ResolvedConfigDB,
+    site: SiteContext,
+    states: Mapping[str, VMGroupState],
+    found: list[Pair],
+    known: Ledger | None,
+) -> Mapping[ObjectRef, str]:
+    """Return the names that vmgroups which are not there yet may have had."""
+    missing = [(pair.group, pair.after) for pair in found if pair.before is None and pair.group.uuid is None]
+    if not missing:
+        return {}
+    ours = ("", site.applying.set if site.applying is not None else "")
+    spared = mentioned(db, states.values(), [pair.group for pair in found], site.resolved)
+    left, applied = [], set()
+    for state in states.values():
+        record = known.of_vmgroup(state.name, state.uuid) if known is not None else None
+        if state.name in spared or state.uuid in spared or (record is not None and record.set not in ours):
+            continue
+        left.append(state)
+        if record is not None:
+            applied.add(state.uuid)
+    return perhaps_renamed(missing, left, applied)
 
 
 def _attached(inventory: Inventory) -> dict[str, tuple[str, ...]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from reconciler.model.base import worst
-from reconciler.model.diff import Change, Op, RightsChange
+from reconciler.model.diff import Change, Effect, Op, RightsChange
 from reconciler.model.kinds.configdb import DBState
 from reconciler.model.kinds.host import ObservedHost
 from reconciler.planning.compare.context import DBContext, SiteContext, VMGroupContext
@@ -17,10 +17,12 @@ from reconciler.planning.configdb.repairs import repairs
 from reconciler.planning.configdb.upgrade import upgrade
 from reconciler.planning.host.diff import host_change
 from reconciler.planning.host.undeclared import undeclared_host_changes
+from reconciler.planning.rights import drift
 from reconciler.planning.rights.change import of_host, spelled
 from reconciler.planning.rights.releases import Feature, supported, without
 from reconciler.planning.vmgroup.diff import vmgroup_change
 from reconciler.planning.vmgroup.needed_access import with_needed_access
+from reconciler.planning.vmgroup.rename import renaming_note
 from reconciler.planning.vmgroup.taking_back import HARMLESS, taking_back
 from reconciler.planning.vmgroup.undeclared import undeclared_change
 
@@ -30,7 +32,8 @@ _WRITABLE = (Op.CREATE, Op.UPDATE, Op.DELETE)
 def config_dbs(site: SiteContext) -> Iterator[Change]:
     """The config DBs themselves."""
     for context in site.databases.values():
-        yield _config_db(context, site)
+        change = _config_db(context, site)
+        yield change if change.op is Op.KEEP else replace(change, effect=drift.of_rights(change, context.stored))
 
 
 def _config_db(context: DBContext, site: SiteContext) -> Change:
@@ -94,10 +97,11 @@ def vmgroups(site: SiteContext) -> Iterator[Change]:
             if change.op not in _WRITABLE:
                 yield change
             elif context.moves:
-                yield Change(change.ref, Op.BLOCKED, f"its {context.db.ref} is moved first", change.fields)
+                why = f"its {context.db.ref} is moved first"
+                yield Change(change.ref, Op.BLOCKED, why, change.fields, effect=change.effect)
             elif context.old and (context.old_driver or context.relocation):
                 reason = f"its {context.db.ref} has an old schema and cannot be upgraded now"
-                yield Change(change.ref, Op.BLOCKED, reason, notes=change.notes)
+                yield Change(change.ref, Op.BLOCKED, reason, notes=change.notes, effect=change.effect)
             else:
                 yield change
 
@@ -105,20 +109,30 @@ def vmgroups(site: SiteContext) -> Iterator[Change]:
 def _vmgroups(context: DBContext, site: SiteContext) -> Iterator[Change]:
     found = context.vmgroups
     if not isinstance(found, VMGroupContext):
-        yield from (Change(group.ref, *found) for group in context.groups)
+        yield from (Change(group.ref, *found, effect=drift.of_whole(context.stored)) for group in context.groups)
         return
     datastores, rights = site.expected.datastores, found.rights
     old = without(Feature.SPECIAL_QUOTAS, context.db.hosts, site.expected)
     for pair in (supported(with_needed_access(pair, found.members, site.names), old) for pair in found.pairs):
         change = vmgroup_change(pair, found.members, datastores, site.links, site.names)
         change = replace(change, rights=rights.of(change, pair.before, pair.after))
-        yield taking_back(change, pair, found.members, rights, datastores, site.links, site.names)
+        if (former := found.renamed.get(change.ref)) is not None:
+            notes = (renaming_note(pair.group, former), *change.notes)
+            change = replace(change, notes=notes, formerly=former)
+        change = taking_back(change, pair, found.members, rights, datastores, site.links, site.names)
+        if change.op is not Op.KEEP and (effect := drift.of_pair(change, pair, found.members)) is not Effect.NEITHER:
+            change = replace(change, effect=effect)
+        yield change
+    by_former_name = {former: ref for ref, former in found.renamed.items()}
     for each, why_not in found.undeclared:
         change = undeclared_change(each, why_not, found.members, datastores, site.links, site.names)
+        if (now := by_former_name.get(each.state.name)) is not None:
+            change = replace(change, notes=(*change.notes, f"{now} may be this one under a new name: see there first"))
         if change.op is Op.UNMANAGED:
-            yield _with_rights(change, rights.held_by(each.state), counts=each.unknown)
+            change = _with_rights(change, rights.held_by(each.state), counts=each.unknown)
         else:
-            yield replace(change, rights=rights.of(change, each.state, None))
+            change = replace(change, rights=rights.of(change, each.state, None))
+        yield replace(change, effect=drift.of_undeclared(change, each.state, found.members))
 
 
 def _with_rights(change: Change, held: tuple[RightsChange, ...], *, counts: bool) -> Change:
@@ -141,5 +155,6 @@ def hosts(site: SiteContext) -> Iterator[Change]:
         joinable = context is not None and context.joinable
         change = host_change(host, seen, joinable, site.attached, site.names, source, own)
         follows = isinstance(seen, ObservedHost) and source is not None and place_of(seen) == source
-        yield replace(change, rights=() if follows else of_host(change, host, seen))
+        effect = Effect.NEITHER if change.op is Op.KEEP else drift.of_host(host, seen, follows=follows)
+        yield replace(change, rights=() if follows else of_host(change, host, seen), effect=effect)
     yield from undeclared_host_changes(site.found, site.names)

@@ -41,9 +41,10 @@ _WAYS_OUT = {
     "TooLarge": "; find out who wrote that; delete it, or bring back a copy of yours from before",
     "Locked": "; try again when that is done",
     "Corrupt": "; bring it back from a copy of yours",
+    "Damaged": "; bring it back from a copy of yours",
     "Incomplete": "; bring it back from a copy of yours",
-    "WriteAheadLog": "; nothing in it is lost: on the host that set it, while no request is served, SQLite's "
-    "`PRAGMA journal_mode = DELETE` sets it back",
+    "NoBooks": "; bring it back from a copy of yours",
+    "WriteAheadLog": "; on the host that wrote it last, run sqlite3 FILE 'PRAGMA journal_mode = DELETE'",
     "NotMounted": "; mount it, or correct spec.datastore",
 }
 
@@ -84,7 +85,7 @@ def _unknown(seen: ObservedConfigDB) -> str:
     """Why a DB cannot be used, where it is, and what to do."""
     where = "" if seen.path in seen.message else f"{seen.path}: "
     way_out = _WAYS_OUT.get(seen.reason, "")
-    if seen.reason in ("Corrupt", "Incomplete") and seen.backups:
+    if seen.reason in ("Corrupt", "Damaged", "Incomplete", "NoBooks") and seen.backups:
         way_out = f"; the newest backup beside it is {seen.backups[-1]}"
     return f"{where}{seen.message}{way_out}"
 

@@ -69,13 +69,28 @@ def _named(db: ObservedConfigDB, known: Mapping[str, str]) -> ObservedConfigDB:
 
 
 def as_vdvs_upgrades(db: ObservedConfigDB) -> ObservedConfigDB:
-    """Return the rows that vDVS 0.14 or later uses: it upgrades schema 1.1 before it answers. What it adds allows
+    """Return the rows that vDVS 0.14 or later uses: it upgrades schema 1.1 before it answers.
+
+    It mends a default datastore that is empty text, not one that is NULL or `_DEFAULT_URL`. What it adds allows
     everything, and a row that is there already makes it stop halfway.
 
     Source: docs/domain.md#older-schemas
     """
-    stops = any((row.tenant_id, row.url) == (DEFAULT_VMGROUP_UUID, ALL_DS_URL) for row in db.privileges)
-    return db if db.schema is not Schema.V1_1 or stops else _lifted(db, _FULL)
+    if db.schema is not Schema.V1_1:
+        return db
+    rows = {(row.tenant_id, row.url): row for row in db.privileges}
+    tenants = tuple(replace(row, default_url=VM_DS_URL) if row.default_url == "" else row for row in db.tenants)
+    for row in tenants:
+        if row.default_url is not None:
+            full = replace(_FULL, tenant_id=row.id, url=row.default_url)
+            rows.setdefault((row.id, row.default_url), full)
+    if any(row.id == DEFAULT_VMGROUP_UUID for row in tenants):
+        anywhere = (DEFAULT_VMGROUP_UUID, ALL_DS_URL)
+        if anywhere in rows:
+            return db
+        rows[anywhere] = replace(_FULL, tenant_id=DEFAULT_VMGROUP_UUID, url=ALL_DS_URL)
+        rows.pop((DEFAULT_VMGROUP_UUID, OLD_DEFAULT_URL), None)
+    return replace(db, schema=Schema.V1_2, tenants=tenants, privileges=tuple(rows.values()))
 
 
 def _lifted(db: ObservedConfigDB, granted: PrivilegeRow) -> ObservedConfigDB:

@@ -129,7 +129,7 @@ def _problem(state: VMGroupState, there: bool, twins: set[str]) -> str | None:
     if state.default_url not in state.access:
         return "it had no access row for its default datastore"
     if None in state.access.values():
-        return "an access row of it had values that vDVS cannot read"
+        return "an access row of it had invalid values"
     odd = [url for url in state.access if url not in _NAMES and not url.startswith(VOLUMES)]
     if odd:
         return f'an access row of it named "{min(odd)}", which is no datastore'

@@ -146,5 +146,5 @@ def _rights(seen: ObservedConfigDB, names: DisplayNames) -> Iterator[RightsChang
         shown = ", ".join(state.name for state in groups[:_SHOWN])
         more = f" and {len(groups) - _SHOWN} more" if groups[_SHOWN:] else ""
         who = UNGROUPED if groups[0].name == DEFAULT_VMGROUP else f"the VMs of {shown}{more}"
-        for step, releases in by_release(granted[groups[0].uuid], groups[0], names):
-            yield RightsChange(who, *step, releases)
+        for (where, then, now, gains, loses), releases in by_release(granted[groups[0].uuid], groups[0], names):
+            yield RightsChange(who, where, then, now, gains, releases, loses)

@@ -104,7 +104,7 @@ def _problems_of_access(state: VMGroupState, words: Vocabulary) -> Iterator[str]
         if words.datastores.of(url) is None:
             yield f'"{url}" is neither a datastore of the inventory nor the URL of one'
         elif row is None:
-            yield f"the row for {words.datastores.of(url)} has values that vDVS cannot read"
+            yield f"the row for {words.datastores.of(url)} has invalid values"
         elif 0 < row.total_mb < row.max_mb:
             sizes = f"volumes of {format_size(row.max_mb)}, but {format_size(row.total_mb)} in all"
             yield f"the row for {words.datastores.of(url)} allows {sizes}"

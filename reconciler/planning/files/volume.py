@@ -34,6 +34,7 @@ from reconciler.planning.export.expressible import Adoptable, DatastoreSpelling
 from reconciler.planning.export.names import document, kube_names
 from reconciler.planning.lookup import InventoryLookup, NotFoundError
 from reconciler.planning.records.ownership import Place, Places
+from reconciler.planning.rights.drift import of_risk
 
 
 def resolve_volumes(desired: Desired, so_far: Resolved, names: InventoryLookup) -> Resolved:
@@ -121,7 +122,8 @@ def volume_changes(site: SiteContext) -> Iterator[Change]:
     uuids, vms = uuids_of_vmgroups(resolved, observed), names_of_vms(resolved.inventory) if volumes else {}
     for volume in volumes:
         db = site.databases[volume.config_db].stored
-        yield _change(volume, db, uuids.get(volume.ref), observed, vms)
+        change = _change(volume, db, uuids.get(volume.ref), observed, vms)
+        yield change if change.op is Op.KEEP else replace(change, effect=of_risk(change))
 
 
 def forgotten_volumes(context: DBContext, site: SiteContext) -> list[str]:

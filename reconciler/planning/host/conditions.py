@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 from reconciler.model.diff import Change
 from reconciler.model.events import Condition, Truth
-from reconciler.model.kinds.host import DBMode, ObservedHost, SectionForm, UnreachableHost
+from reconciler.model.kinds.host import (
+    HOST_SETTINGS,
+    DBMode,
+    ObservedHost,
+    ObservedSetting,
+    SectionForm,
+    UnreachableHost,
+)
 from reconciler.model.refs import ObjectRef
 from reconciler.planning.host.diff import OPEN_NOTE, is_open
 from reconciler.planning.host.vcenter import vcenter_conditions
@@ -18,8 +25,8 @@ if TYPE_CHECKING:
 
 
 def host_conditions(change: Change, joined: Joined) -> Iterator[Condition]:
-    """`Reachable`, `Enforced` (False: open to everybody), `Persistent`; of declared hosts, where vCenter reports it,
-    also `Connected`, `Maintenance` and `Lockdown`.
+    """`Reachable`, `Enforced` (False: open to everybody), `Persistent`; `ServiceStarts` (False only) if a file keeps it
+    from starting; of declared hosts, where vCenter reports it, also `Connected`, `Maintenance` and `Lockdown`.
 
     Source: docs/domain.md#modes-of-a-host
     """
@@ -39,6 +46,18 @@ def _host(ref: ObjectRef, seen: ObservedHost | UnreachableHost | None) -> Iterat
     yield Condition(ref, "Reachable", Truth.TRUE, "Answered", "the agent answered")
     yield _enforced(ref, seen)
     yield _persistent(ref, seen)
+    yield from _service_starts(ref, seen)
+
+
+def _service_starts(ref: ObjectRef, seen: ObservedHost) -> Iterator[Condition]:
+    """Yield a condition on each setting with which vmdk-opsd does not start. Source: docs/domain.md#log-level"""
+    for setting in HOST_SETTINGS:
+        now = seen.settings.get(setting.name, ObservedSetting())
+        if now.fatal:
+            yield Condition(ref, "ServiceStarts", Truth.FALSE, "BadFile", now.error or "")
+        elif now.value is not None and not setting.usable(now.value):
+            message = f'vmdk-opsd does not start with the {setting.noun} "{now.value}", which Python does not know'
+            yield Condition(ref, "ServiceStarts", Truth.FALSE, "BadValue", message)
 
 
 def _enforced(ref: ObjectRef, seen: ObservedHost) -> Condition:

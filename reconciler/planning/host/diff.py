@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from reconciler.model.base import Risk, worst
-from reconciler.model.diff import Change, FieldChange, Op
+from reconciler.model.diff import Change, FieldChange, Op, Standing
 from reconciler.model.kinds.host import (
     DBMode,
     LeaveOwnDB,
@@ -64,7 +64,8 @@ def host_change(
     Source: docs/domain.md#modes-of-a-host
     """
     if isinstance(seen, UnreachableHost):
-        return Change(host.ref, Op.UNKNOWN, seen.reason + why_unreachable(host.entry))
+        why = seen.reason + why_unreachable(host.entry)
+        return Change(host.ref, Op.UNKNOWN, why, host_state=Standing.UNREACHABLE)
     found = Findings()
     if is_open(seen):
         found.notes.append(OPEN_NOTE)
@@ -77,7 +78,8 @@ def host_change(
     else:
         _serving(host, seen, db_usable, found, names, moves_from, own)
     with_maintenance(host, found)
-    return _change(host, seen, found)
+    change = _change(host, seen, found)
+    return replace(change, host_state=Standing.OPEN) if is_open(seen) else change
 
 
 def _serving(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reconciler.model.diff import Change, Op
+from reconciler.model.diff import Change, Op, Standing
 from reconciler.model.inventory import Inventory
 from reconciler.model.kinds.host import DBMode, ObservedHost, Service
 from reconciler.model.kinds.site import Lab
@@ -31,9 +31,9 @@ def undeclared_host_changes(observed: Observed, names: DisplayNames) -> Iterator
     """Report each that has vDVS, or had it, and whether it is open. Source: docs/domain.md#modes-of-a-host"""
     for name, seen in sorted(observed.undeclared_hosts.items()):
         if _has_vdvs(seen):
-            notes = (OPEN_NOTE,) if is_open(seen) else ()
+            notes, state = ((OPEN_NOTE,), Standing.OPEN) if is_open(seen) else ((), None)
             why = f"no manifest declares it; {_description(seen, names)}"
-            yield Change(ObjectRef(Kind.HOST, name), Op.UNMANAGED, why, notes=notes)
+            yield Change(ObjectRef(Kind.HOST, name), Op.UNMANAGED, why, notes=notes, host_state=state)
 
 
 def _has_vdvs(seen: ObservedHost) -> bool:

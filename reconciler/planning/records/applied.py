@@ -11,16 +11,16 @@ from collections.abc import Iterator, Mapping
 from msgspec.structs import replace
 
 from reconciler.model.base import Risk
-from reconciler.model.diff import Change, Diff, Op, Part
+from reconciler.model.diff import Change, Diff, Effect, Op, Part
 from reconciler.model.kinds.configdb import ResolvedConfigDB, Unmanaged
 from reconciler.model.kinds.vmgroup import ResolvedVMGroup
-from reconciler.model.ownership import Declared, Kept
+from reconciler.model.ownership import Kept
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Observed, Resolved
 from reconciler.planning.differ import diff
 from reconciler.planning.kinds import places
 from reconciler.planning.records.history import not_applied
-from reconciler.planning.records.ownership import Ledger, Places, differs, ledger, object_name
+from reconciler.planning.records.ownership import Ledger, Places, declared_last, differs, ledger, object_name
 from reconciler.planning.records.treatment import as_applied
 from reconciler.planning.scope import vmgroup_ref
 
@@ -62,10 +62,13 @@ def _added(change: Change) -> Part | None:
 def _with(change: Change | None, ref: ObjectRef, part: Part) -> Change:
     if change is None or change.op is Op.UNMANAGED:
         why = f"no manifest declares it any more, and {_ADDED}"
-        return Change(ref, Op.BLOCKED, why, part.fields, rights=part.rights, taking_back=part)
+        return Change(ref, Op.BLOCKED, why, part.fields, rights=part.rights, taking_back=part, effect=Effect.GAVE)
     why = f"its manifest is not applied yet, and {_ADDED}"
     if change.op is Op.KEEP:
-        return Change(ref, Op.BLOCKED, why, part.fields, notes=change.notes, rights=part.rights, taking_back=part)
+        return Change(
+            ref, Op.BLOCKED, why, part.fields, notes=change.notes, rights=part.rights, taking_back=part,
+            effect=Effect.GAVE, host_state=change.host_state,
+        )  # fmt: skip
     vmgroup = change.op is Op.UPDATE and ref.kind is Kind.VMGROUP  # that of a config DB may be a repair of its rows
     return replace(change, reason=why if vmgroup else change.reason, taking_back=part)
 
@@ -85,7 +88,7 @@ def _as_it_was(
             databases.append(db)
             groups += mine
             continue
-        last = _declared(kept, recorded[db.ref].name)
+        last = declared_last(kept, recorded[db.ref].name)
         if db.ref in pending and last is not None:
             refs.add(db.ref)
             db = replace(db, default_vmgroup=last.default_vmgroup)
@@ -113,12 +116,6 @@ def _claimed(pending: Mapping[ObjectRef, str], resolved: Resolved, observed: Obs
     return found
 
 
-def _declared(kept: Kept, name: str) -> Declared | None:
-    """Return the declaration of the last apply of an object, if it is known."""
-    last, own = kept.declared.get(name), kept.records.get(name)
-    return last if last is not None and own is not None and last.digest == own.digest else None
-
-
 def _others(
     db: ResolvedConfigDB,
     mine: list[ResolvedVMGroup],
@@ -137,7 +134,7 @@ def _others(
     now = {recorded[group.ref].uid: group.ref for group in mine}
     unresolved = {failed.ref for failed in resolved.unresolved}
     for name, own in kept.records.items():
-        last, row = _declared(kept, name), by_uuid.get(own.uid or "") or by_name.get(name)
+        last, row = declared_last(kept, name), by_uuid.get(own.uid or "") or by_name.get(name)
         if last is None or last.vmgroup is None or row is None or row.id in taken:
             continue
         taken.add(row.id)

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from reconciler.model.base import Risk
 from reconciler.model.diff import Change, Op
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, ResolvedConfigDB
-from reconciler.model.ownership import Applying, ForgetObject, Kept, Record, RecordObject
+from reconciler.model.ownership import Applying, Declared, ForgetObject, Kept, Record, RecordObject
 from reconciler.model.refs import Kind, ObjectRef
 
 _RECORDED = (Op.CREATE, Op.UPDATE, Op.KEEP)
@@ -76,6 +76,12 @@ def kept_at(db: ResolvedConfigDB, kept: Mapping[str, Kept]) -> Mapping[str, Reco
     """Return what this side keeps of applies to a config DB, by object: nothing of what it knows of another place."""
     known = kept.get(db.ref.name)
     return known.records if known is not None and known.location == str(db.location) else {}
+
+
+def declared_last(kept: Kept, name: str) -> Declared | None:
+    """Return the declaration of the last apply of an object, if this side knows it."""
+    last, own = kept.declared.get(name), kept.records.get(name)
+    return last if last is not None and own is not None and last.digest == own.digest else None
 
 
 def attested(record: Record, kept: Mapping[str, Record]) -> Record:

@@ -18,7 +18,16 @@ from reconciler.model.state import Observed, Resolved
 from reconciler.planning.configdb.old_schema import as_vdvs_upgrades
 from reconciler.planning.host.diff import OPEN_NOTE
 from reconciler.planning.lookup import InventoryLookup, NotFoundError
-from reconciler.planning.rights.decision import Lookup, Request, Right, decide, lookup_order, vmgroup_of
+from reconciler.planning.rights.decision import (
+    Lookup,
+    Request,
+    Right,
+    decide,
+    deciding_row,
+    lookup_order,
+    summed_url,
+    vmgroup_of,
+)
 from reconciler.planning.rights.releases import Feature, has
 from reconciler.planning.spelling import DisplayNames
 from reconciler.planning.vmgroup.state import VMGroupState, observed_states
@@ -27,6 +36,9 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 _ELSEWHERE = "/vmfs/volumes/elsewhere"  # stands for the datastore of a VM that is not on the one asked about
+
+
+BEFORE = (Lookup.BEFORE_0_17,)
 
 
 class Answer(StrEnum):
@@ -128,11 +140,11 @@ def _on_host(question: Question, name: str, resolved: Resolved, observed: Observ
         return replace(verdict, hosts=(name,), state="not looked at")
     if isinstance(seen, UnreachableHost):
         return Verdict(Answer.UNKNOWN, "unreachable", seen.reason, (name,), "unreachable")
-    verdict = _by_state(question, seen) or _by_db(question, seen, resolved, observed)
+    verdict = _by_state(question, seen, observed) or _by_db(question, seen, resolved, observed)
     return replace(verdict, hosts=(name,), state=seen.db_mode.value, release=seen.driver or "")
 
 
-def _by_state(question: Question, host: ObservedHost) -> Verdict | None:
+def _by_state(question: Question, host: ObservedHost, observed: Observed) -> Verdict | None:
     """Return the decision of the host itself, if it does not depend on the rows of a config DB.
 
     Source: docs/domain.md#modes-of-a-host
@@ -141,12 +153,56 @@ def _by_state(question: Question, host: ObservedHost) -> Verdict | None:
         return Verdict(Answer.DENIED, "no driver", "vDVS is not installed on this host, so no VM is served")
     if not question.short and question.datastore.id not in host.volumes:
         return Verdict(Answer.DENIED, "not mounted", f"{question.datastore.name} is not mounted on this host")
-    if host.db_mode is DBMode.NOT_CONFIGURED:
-        return _open(question)
+    if not question.short and "@" in question.datastore.name:
+        reason = f"what follows the last @ is the datastore, so no full name can mean {question.datastore.name}"
+        return Verdict(Answer.DENIED, "no such datastore", reason)
+    if host.db_mode is DBMode.BROKEN_LINK and host.db_reason == "Locked":
+        reason = "another writer holds the lock of the config DB: requests wait 5 seconds for it, and are refused then"
+        return Verdict(Answer.UNKNOWN, host.db_reason, reason)
     if host.db_mode is DBMode.BROKEN_LINK:
         reason = f"the config DB cannot be used ({host.db_reason or 'BrokenLink'}), so every request is refused"
         return Verdict(Answer.DENIED, host.db_mode.value, reason)
+    if (without := _without_folder(question, observed)) is not None:
+        return without
+    if host.db_mode is DBMode.NOT_CONFIGURED:
+        tried = [_full_name(question, host, lookup) or _open(question) for lookup in _lookups(host.driver) or BEFORE]
+        return tried[0] if len({verdict.answer for verdict in tried}) == 1 else _depends(tried[0], "the release")
     return None
+
+
+def _without_folder(question: Question, observed: Observed) -> Verdict | None:
+    """Return the verdict where vDVS would have to make `dockvols` first, and cannot: the path goes to a shell between
+    single quotes.
+
+    Source: docs/domain.md#names-of-datastores
+    """
+    name, store = question.datastore.name, observed.datastores.get(question.datastore.url)
+    if "'" not in name or (store is not None and not store.missing and store.error is None):
+        return None
+    rule = "no dockvols"
+    if store is None or not store.missing:
+        return Verdict(Answer.UNKNOWN, rule, f"whether {name} has a folder dockvols is not known")
+    return Verdict(Answer.DENIED, rule, f"vDVS cannot make dockvols on {name}: it has an apostrophe in its name")
+
+
+def _full_name(question: Question, host: ObservedHost, lookup: Lookup) -> Verdict | None:
+    """Return the verdict on a volume named with a datastore by which this release does not find that datastore.
+
+    Source: docs/domain.md#names-of-datastores
+    """
+    if question.short:
+        return None
+    name, reason = question.datastore.name, None
+    alike = sorted(other for other in host.volumes.values() if other.lower() == name.lower())
+    if lookup is Lookup.SINCE_0_17 and len(alike) > 1:
+        reason = f"this host has {' and '.join(alike)}, and vDVS refuses a name that means several, whatever its case"
+    elif lookup is Lookup.BEFORE_0_17 and question.other_case:
+        reason = f"this release knows the datastore by its exact name only, {name}"
+    return None if reason is None else Verdict(Answer.DENIED, "no such datastore", reason)
+
+
+def _depends(verdict: Verdict, what: str) -> Verdict:
+    return replace(verdict, answer=Answer.UNKNOWN, rule="not known", reason=f"it depends on {what}")
 
 
 def _open(question: Question) -> Verdict:
@@ -174,17 +230,35 @@ def _by_db(question: Question, host: ObservedHost, resolved: Resolved, observed:
             return Verdict(Answer.UNKNOWN, host.db_mode.value, "no manifest declares the host's own config DB")
         shown = DisplayNames(resolved.inventory).path(location.path) or host.link
         return Verdict(Answer.UNKNOWN, "other config DB", f"no manifest declares the config DB {shown}")
-    if db.state is DBState.UNKNOWN and db.reason == "WrongVersion":
-        verdict = Verdict(Answer.DENIED, db.reason, f"vDVS refuses every request: {db.message}")
+    if db.state is DBState.UNKNOWN:
+        verdict = _unread(question, db)
     elif db.state is DBState.EMPTY:
         verdict = Verdict(Answer.DENIED, "empty config DB", "the config DB is an empty file; every request fails")
     elif db.state is not DBState.PRESENT:
-        verdict = Verdict(Answer.UNKNOWN, db.reason or db.state.value, db.message or "the config DB is gone")
+        verdict = Verdict(Answer.UNKNOWN, db.state.value, "the config DB is gone")
     else:
         verdict = _by_rows(question, host, as_vdvs_upgrades(db), DisplayNames(resolved.inventory))
         if db.schema is Schema.V1_1 and verdict.answer is not Answer.UNKNOWN:
             verdict = replace(verdict, reason=f"{verdict.reason}; vDVS first upgrades the config DB from schema 1.1")
     return replace(verdict, config_db=ref)
+
+
+_RECOVERED = ("HotJournal", "WriteAheadLog")
+_REFUSED = ("WrongVersion", "Corrupt", "Incomplete")
+
+
+def _unread(question: Question, db: ObservedConfigDB) -> Verdict:
+    """Decide where we could not read the config DB: whether vDVS can is another question.
+
+    Source: docs/domain.md#who-may-do-what
+    """
+    if db.reason in _REFUSED or (db.reason == "NoBooks" and question.right is Right.CREATE):
+        return Verdict(Answer.DENIED, db.reason, f"vDVS refuses {_REFUSAL[db.reason == 'NoBooks']}: {db.message}")
+    more = "; it will be recovered by the next request, which its rows then decide" if db.reason in _RECOVERED else ""
+    return Verdict(Answer.UNKNOWN, db.reason, f"{db.message}{more}")
+
+
+_REFUSAL = {False: "every request", True: "to create"}
 
 
 def _by_rows(question: Question, host: ObservedHost, db: ObservedConfigDB, names: DisplayNames) -> Verdict:
@@ -204,8 +278,7 @@ def _by_rows(question: Question, host: ObservedHost, db: ObservedConfigDB, names
     tried = [_decided(question, host, db, group, place, lookup, names) for place in places for lookup in lookups]
     if len({verdict.answer for verdict in tried}) == 1:
         return tried[0]
-    missing = "the datastore that the VM is on" if known is None else "the release of the driver"
-    return replace(tried[0], answer=Answer.UNKNOWN, rule="not known", reason=f"it depends on {missing}")
+    return _depends(tried[0], "the datastore that the VM is on" if known is None else "the release of the driver")
 
 
 def _lookups(driver: str | None) -> list[Lookup] | None:
@@ -234,14 +307,13 @@ def _decided(
         elsewhere = _short_name_elsewhere(question, host, group, place, names)
         if elsewhere is not None:
             return replace(elsewhere, vmgroup=group.name)
-    if question.other_case and not question.short and lookup is Lookup.BEFORE_0_17:
-        reason = f"this release knows the datastore by its exact name only, {question.datastore.name}"
-        return Verdict(Answer.DENIED, "no such datastore", reason, vmgroup=group.name if group else None)
-    target = question.datastore.url
-    used = sum(use.used_mb for use in db.volume_use if group and (use.tenant_id, use.url) == (group.uuid, target))
-    request = Request(question.right, None if question.short else target, question.size_mb)
-    decision = decide(group, place, request, used, lookup)
-    answer = Answer.ALLOWED if decision.allowed else Answer.DENIED
+    if (unknown := _full_name(question, host, lookup)) is not None:
+        return replace(unknown, vmgroup=group.name if group else None)
+    request = Request(question.right, None if question.short else question.datastore.url, question.size_mb)
+    used = _booked(question, db, group, place, request, lookup)
+    odd = {row.url: row for row in db.privileges if group and row.tenant_id == group.uuid}
+    decision = decide(group, place, request, used, lookup, odd)
+    answer = _ANSWERS[decision.allowed]
     if group is None or not group.default_url:
         return Verdict(answer, decision.rule, decision.reason, vmgroup=group.name if group else None)
     return Verdict(
@@ -253,6 +325,24 @@ def _decided(
         access=group.access.get(decision.rule),
         used_mb=used,
     )
+
+
+_ANSWERS = {True: Answer.ALLOWED, False: Answer.DENIED, None: Answer.UNKNOWN}
+
+
+def _booked(
+    question: Question,
+    db: ObservedConfigDB,
+    group: VMGroupState | None,
+    place: str,
+    request: Request,
+    lookup: Lookup,
+) -> int:
+    """Return how much of a quota is used up, in MB. Source: docs/domain.md#quotas"""
+    if group is None or (rule := deciding_row(group, place, request.datastore, lookup)) is None:
+        return 0
+    url = summed_url(rule, group.default_url, request.datastore, question.datastore.url, lookup)
+    return sum(use.used_mb for use in db.volume_use if (use.tenant_id, use.url) == (group.uuid, url))
 
 
 def _short_name_elsewhere(

@@ -52,7 +52,7 @@ _ANYTHING = "do everything without limit"
 _SHOWN = 3
 
 
-_Step = tuple[str, str | None, str | None, bool]  # where, before, after, gains
+_Step = tuple[str, str | None, str | None, bool, bool]  # where, before, after, gains, loses
 
 
 _Rows = tuple[str | None, tuple[tuple[str, Access | None], ...]]
@@ -153,8 +153,8 @@ class RightsChanges:
             return
         if key not in self._known:
             self._known[key] = tuple(by_release(before, after, self._names))
-        for (where, had, has, gains), releases in self._known[key]:
-            yield RightsChange(who, where, had, has, gains, releases)
+        for (where, had, has, gains, loses), releases in self._known[key]:
+            yield RightsChange(who, where, had, has, gains, releases, loses)
 
 
 def spelled(rights: Sequence[RightsChange]) -> str:
@@ -177,7 +177,10 @@ def of_default(change: Change, seen: ObservedConfigDB, names: DisplayNames) -> t
                 after = None
     if before == after:
         return ()
-    return tuple(RightsChange(UNGROUPED, *step, releases) for step, releases in by_release(before, after, names))
+    return tuple(
+        RightsChange(UNGROUPED, where, had, has, gains, releases, loses)
+        for (where, had, has, gains, loses), releases in by_release(before, after, names)
+    )
 
 
 def of_host(change: Change, host: ResolvedHost, seen: ObservedHost | UnreachableHost) -> tuple[RightsChange, ...]:
@@ -213,7 +216,7 @@ def _joiners(change: Change) -> Iterator[Member]:
 def _volumes(who: str, before: VMGroupState | None, after: VMGroupState | None) -> RightsChange:
     """A VM sees the volumes of one vmgroup only. Source: docs/domain.md#who-may-do-what"""
     had, has = (None if state is None else f"use the volumes of {state.name}" for state in (before, after))
-    return RightsChange(who, "", had, has, gains=has is not None)
+    return RightsChange(who, "", had, has, gains=has is not None, loses=had is not None)
 
 
 def _rows(state: VMGroupState | None) -> _Rows | None:
@@ -252,8 +255,8 @@ def _steps(
     for (then, now), where in places.items():
         if not (covered(list(then), list(now)) and covered(list(now), list(then))):
             each = len(where) > 1 or where[0].startswith("every")
-            gains = not covered(list(now), list(then))
-            yield " and ".join(where), _spell(then, each), _spell(now, each), gains
+            gains, loses = not covered(list(now), list(then)), not covered(list(then), list(now))
+            yield " and ".join(where), _spell(then, each), _spell(now, each), gains, loses
 
 
 def _places(

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum, StrEnum
 from functools import lru_cache
+from typing import Final
 
 from msgspec import Struct
 
 from reconciler.model.base import Risk, worst
-from reconciler.model.kinds.vmgroup import Access
+from reconciler.model.kinds.vmgroup import Access, PrivilegeRow
 from reconciler.model.refs import ALL_DS_URL, SPECIAL_DATASTORES, VM_DS_URL
 from reconciler.model.units import format_size
 from reconciler.planning.vmgroup.state import VMGroupState, default_vmgroup
@@ -47,13 +48,17 @@ class Request(Struct, frozen=True):
     size_mb: int = 100
 
 
+NO_ROWS: Final[Mapping[str, PrivilegeRow]] = {}
+
+
 class Decision(Struct, frozen=True):
     """`rule` is what decided: the URL of a privileges row, or a state such as `no vmgroup`. `reason` is for people.
+    `allowed` None: it is not known.
 
     Source: docs/domain.md#who-may-do-what
     """
 
-    allowed: bool
+    allowed: bool | None
     rule: str
     reason: str
 
@@ -73,10 +78,12 @@ def decide(
     request: Request,
     used_mb: int = 0,
     lookup: Lookup = Lookup.SINCE_0_17,
+    odd: Mapping[str, PrivilegeRow] = NO_ROWS,
 ) -> Decision:
     """Whether vDVS grants `request` of a VM of `group` whose .vmx lies on `vm_datastore`, and which rule decides.
 
-    `used_mb`: booked for the vmgroup on the datastore of the request.
+    `used_mb`: booked for the vmgroup under the URL that counts (see `summed_url`). `odd`: rows of the vmgroup as they
+    are stored, by URL, for those whose values are no `Access`.
 
     Source: docs/domain.md#who-may-do-what
     """
@@ -87,24 +94,31 @@ def decide(
     rule = deciding_row(group, vm_datastore, request.datastore, lookup)
     if rule is None:
         return Decision(False, "no row", "no access privilege exists")
-    row = group.access[rule]
+    row = group.access[rule] or odd.get(rule)
     if row is None:
-        return Decision(False, rule, "its access row cannot be read by vDVS")
+        return Decision(None, rule, "what its access row holds is not known")
     return _judge(row, request, used_mb)
 
 
-def _judge(row: Access, request: Request, used_mb: int) -> Decision:
-    """Judge a request by the row that decides. Source: docs/domain.md#who-may-do-what"""
+def _judge(row: Access | PrivilegeRow, request: Request, used_mb: int) -> Decision:
+    """Judge a request by the row that decides: a column counts only if the request needs it, whatever is in the others.
+
+    Source: docs/domain.md#who-may-do-what
+    """
     if request.right is Right.MOUNT:
         return Decision(True, row.url, "a row allows to mount")
     if not row.allow_create:
         return Decision(False, row.url, "the row allows to mount only")
     if request.right is Right.DELETE:
         return Decision(True, row.url, "the row allows to create and delete")
-    if row.max_mb and request.size_mb > row.max_mb:
+    if isinstance(row.max_mb, int) and row.max_mb and request.size_mb > row.max_mb:
         return Decision(False, row.url, "the volume would exceed the largest size allowed")
-    if row.total_mb and used_mb + request.size_mb > row.total_mb:
+    if isinstance(row.total_mb, int) and row.total_mb and used_mb + request.size_mb > row.total_mb:
         return Decision(False, row.url, "the volumes together would exceed the quota of this datastore")
+    if row.max_mb is None or row.total_mb is None:
+        return Decision(False, row.url, "a limit of the row is NULL, with which vDVS creates nothing")
+    if isinstance(row.max_mb, str) or isinstance(row.total_mb, str):
+        return Decision(None, row.url, "a limit of the row is no integer; what vDVS makes of that is not known")
     return Decision(True, row.url, "within the limits")
 
 
@@ -115,6 +129,17 @@ def deciding_row(group: VMGroupState, vm_datastore: str, requested: str | None, 
     """
     order = lookup_order(group, vm_datastore, requested, lookup)
     return next((url for url in order if url in group.access), None)
+
+
+def summed_url(rule: str, default_url: str | None, requested: str | None, place: str, lookup: Lookup) -> str:
+    """Return the URL under which the booked volumes are summed for a quota, for a volume on the datastore `place`.
+
+    Until 0.16 it is the one that was authorised, which may be `_VM_DS://`, where nothing is ever booked.
+
+    Source: docs/domain.md#quotas
+    """
+    own = rule == VM_DS_URL or (requested is None and default_url == VM_DS_URL)
+    return VM_DS_URL if own and lookup is Lookup.BEFORE_0_17 else place
 
 
 def lookup_order(group: VMGroupState, vm_datastore: str, requested: str | None, lookup: Lookup) -> list[str]:
@@ -159,7 +184,7 @@ class Grant(Struct, frozen=True):
         Source: docs/domain.md#who-may-do-what
         """
         if self.unreadable:
-            return "do what vDVS makes of an unreadable row"
+            return "do what vDVS makes of invalid values"
         if not self.largest:
             return "mount"
         limits = []
@@ -168,7 +193,8 @@ class Grant(Struct, frozen=True):
         if self.total != UNLIMITED:
             total = f"{format_size(int(self.total))} {'on each' if each else 'in all'}"
             limits.append(total if limits else f"up to {total}")
-        return f"create, delete and mount {', '.join(limits) or 'without limit'}"
+        # Limits bind creation alone: what is there is mounted and deleted whatever its size.
+        return f"mount, delete, and create {', '.join(limits)}" if limits else "create, delete and mount without limit"
 
 
 def compare(before: VMGroupState | None, after: VMGroupState | None) -> Risk:

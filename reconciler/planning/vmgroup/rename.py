@@ -1,4 +1,4 @@
-"""Renames of vmgroups: obstacles, and the name links.
+"""Renames of vmgroups: obstacles, the name links, and renames that nobody declared.
 
 vDVS serves a vmgroup from `dockvols/<name>` if that exists, without asking whose folder it leads to. So nothing of the
 old name may stay behind, or the next vmgroup of that name gets these volumes; and nothing foreign may be at the new
@@ -9,17 +9,25 @@ Source: docs/domain.md#layout-of-dockvols
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import json
+import re
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 from reconciler.model.base import Risk
 from reconciler.model.diff import FieldChange
-from reconciler.model.kinds.vmgroup import RemoveNameLink, SetNameLink
+from reconciler.model.kinds.vmgroup import RemoveNameLink, ResolvedVMGroup, SetNameLink
 from reconciler.model.refs import ObjectRef
 from reconciler.model.state import DockvolsEntry, EntryKind, ObservedDatastore
 from reconciler.planning.spelling import DisplayNames
 from reconciler.planning.vmgroup.link_conflicts import LinkConflicts
 from reconciler.planning.vmgroup.name_links import LinkChange, folder_of, leads_nowhere
 from reconciler.planning.vmgroup.state import VMGroupState
+
+_PLAIN: Final = re.compile(
+    r"(?!(?:y|n|yes|no|on|off|true|false|null)$)[a-z_][a-z0-9_.-]*", re.IGNORECASE
+)  # text in YAML
 
 
 def why_not_rename(
@@ -145,3 +153,64 @@ def former_links(
                 held = disk_by_name(name, disks, names)
                 action = None if held else RemoveNameLink(ref, Risk.RESTRICTS, url, name, target)
                 yield LinkChange(field, action, held=held)
+
+
+def perhaps_renamed(
+    missing: Iterable[tuple[ResolvedVMGroup, VMGroupState]], left: Sequence[VMGroupState], applied: Container[str]
+) -> dict[ObjectRef, str]:
+    """Return the names that `missing` vmgroups may have had, which are declared and not there yet: those of undeclared
+    ones, `left`, that have most of the same VMs, or that were `applied` (UUIDs) and are like the declared one without
+    VMs. Where several may be the same one, it is that with most of its VMs; else none.
+
+    Source: docs/domain.md#layout-of-dockvols
+    """
+    if not left:
+        return {}
+    by_vm = {vm: state for state in left for vm in state.members}
+    like: dict[object, list[VMGroupState]] = {}
+    for state in left:
+        if state.uuid in applied:
+            for content in ((), _content(state)):
+                like.setdefault(content, []).append(state)
+    found: dict[str, list[tuple[int, ObjectRef]]] = {}
+    for group, after in missing:
+        if (former := _former(group, after, by_vm, like)) is not None:
+            found.setdefault(former.name, []).append((-len(former.members.keys() & after.members.keys()), group.ref))
+    best = {name: sorted(claims) for name, claims in found.items()}
+    return {claims[0][1]: name for name, claims in best.items() if len(claims) == 1 or claims[0][0] < claims[1][0]}
+
+
+def _former(
+    group: ResolvedVMGroup,
+    after: VMGroupState,
+    by_vm: Mapping[str, VMGroupState],
+    like: Mapping[object, Sequence[VMGroupState]],
+) -> VMGroupState | None:
+    if shared := Counter(by_vm[vm].uuid for vm in after.members if vm in by_vm):
+        uuid, number = shared.most_common(1)[0]
+        former = next(by_vm[vm] for vm in after.members if vm in by_vm and by_vm[vm].uuid == uuid)
+        return former if 2 * number >= max(len(former.members), len(after.members)) else None
+    stated = group.access is not None and group.default_url is not None
+    alike = [
+        state
+        for state in like.get(_content(after) if stated else (), ())
+        if group.description in (None, state.description)
+        and (group.members is None or not (after.members or state.members))
+    ]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _content(state: VMGroupState) -> object:
+    return state.default_url, tuple(state.access.items())
+
+
+def renaming_note(group: ResolvedVMGroup, former: str) -> str:
+    """Return what makes a new vmgroup the one of another name, in words."""
+    line = previous_names_line((former, *group.previous_names))
+    return f"if it is vmgroup {former} under a new name: `{line}` in its spec keeps the uuid, and so the volumes"
+
+
+def previous_names_line(names: Iterable[str]) -> str:
+    """Return the line of a manifest that says it was called so: `previousNames: [web]`."""
+    spelled = (name if _PLAIN.fullmatch(name) else json.dumps(name, ensure_ascii=False) for name in names)
+    return f"previousNames: [{', '.join(spelled)}]"

@@ -56,7 +56,7 @@ def undeclared(
     Source: docs/domain.md#who-applied-what
     """
     states = list(states)
-    spared = _mentioned(db, states, groups, resolved)
+    spared = mentioned(db, states, groups, resolved)
     prefix = vmgroup_ref(db.ref, "", resolved).name
     for state in states:
         if state.name in spared or state.uuid in spared:
@@ -71,7 +71,7 @@ def undeclared(
             yield Undeclared(ref, state, _report(db, known, record, applying), unknown=unknown)
 
 
-def _mentioned(
+def mentioned(
     db: ResolvedConfigDB, states: Iterable[VMGroupState], groups: Iterable[ResolvedVMGroup], resolved: Resolved
 ) -> set[str]:
     """Names and UUIDs of vmgroups that the manifests mention. A previous name no longer counts once

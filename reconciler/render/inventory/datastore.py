@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from reconciler.model.diff import Standing
 from reconciler.model.inventory import Datastore
 from reconciler.planning.joined import Joined
 from reconciler.planning.rights.users import Use, use_of
 from reconciler.render.inventory.entry import Listing, Servings, Together
-from reconciler.render.kinds.host import OPEN
 from reconciler.render.kinds.view import NONE, UNKNOWN
 from reconciler.render.text import Data, about
 
@@ -47,12 +47,12 @@ def _items(joined: Joined) -> Iterator[DatastoreItem]:
         groups = sorted(together.with_rows_for(datastore.url).items())
         uses = ((name, use_of(group, datastore.url)) for name, group in groups)
         users = tuple((name, use) for name, use in uses if use is not None)
-        open_on = tuple(name for name, serving in on.items() if serving.access == OPEN)
+        open_on = tuple(name for name, serving in on.items() if serving.access == Standing.OPEN)
         yield DatastoreItem(datastore, users, open_on, together.unknown, together.unread)
 
 
 def _users(item: DatastoreItem) -> str:
-    named = [f"{OPEN} on {_some(item.open_on)}"] if item.open_on else []
+    named = [f"{Standing.OPEN} on {_some(item.open_on)}"] if item.open_on else []
     named += [_some([_user(name, use) for name, use in item.users])] if item.users else []
     return ", ".join([*named, *([UNKNOWN] if item.unknown else [])]) or NONE
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from reconciler.model.diff import FieldChange
+from reconciler.model.diff import FieldChange, Standing
 from reconciler.model.inventory import ESXiHost
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
 from reconciler.model.kinds.host import (
@@ -18,18 +18,17 @@ from reconciler.model.kinds.host import (
 )
 from reconciler.model.refs import VOLUMES
 from reconciler.planning.host.compliance import Compliance, verdict
-from reconciler.planning.joined import Joined, JoinedHost
+from reconciler.planning.host.diff import is_open
+from reconciler.planning.joined import JoinedHost
+from reconciler.planning.rights.drift import is_refused
 from reconciler.render.kinds.view import NONE, UNKNOWN, Pairs, Row, View, listed, yes_no
-from reconciler.render.text import Data, clean, count, show
+from reconciler.render.text import Data, clean, show
 
-OPEN = "OPEN"
 _ACCESS = {
-    DBMode.NOT_CONFIGURED: OPEN,
     DBMode.SINGLE_NODE: "enforced",
     DBMode.MULTI_NODE: "enforced",
     DBMode.BROKEN_LINK: "refused",
 }
-_UNUSABLE = ("Corrupt", "Incomplete", "WrongVersion")  # by vDVS either; a locked one may be free in a moment
 _IN_JSON = {UNKNOWN: "unknown", NONE: "none"}
 _BASELINE = {Compliance.NONE: NONE, Compliance.UNKNOWN: UNKNOWN}
 _IN_DATASTORE = re.compile(r"^[A-Za-z]+ \((.*)\)$", re.DOTALL)
@@ -45,8 +44,8 @@ def access(item: JoinedHost) -> str:
     seen = item.seen
     if not isinstance(seen, ObservedHost):
         return UNKNOWN
-    if seen.db_mode is DBMode.NOT_CONFIGURED and seen.driver is None:
-        return UNKNOWN if seen.driver_error else NONE  # without a driver no request is served
+    if seen.db_mode is DBMode.NOT_CONFIGURED:
+        return Standing.OPEN.value if is_open(seen) else NONE  # without a driver no request is served
     if seen.db_mode in (DBMode.SINGLE_NODE, DBMode.MULTI_NODE) and item.uses is not None:
         return _enforced_by(item.uses)
     return _ACCESS[seen.db_mode]
@@ -59,12 +58,7 @@ def _enforced_by(db: ObservedConfigDB) -> str:
     """
     if db.state is DBState.PRESENT:
         return "enforced"
-    return "refused" if db.state is not DBState.UNKNOWN or db.reason in _UNUSABLE else UNKNOWN
-
-
-def _open_hosts(joined: Joined) -> str:
-    number = sum(access(item) == OPEN for item in joined.hosts.values())
-    return f"{count(number, 'host')} {'stands' if number == 1 else 'stand'} {OPEN}" if number else ""
+    return "refused" if is_refused(db) else UNKNOWN
 
 
 def _seen(row: _Host) -> ObservedHost | None:
@@ -260,5 +254,4 @@ VIEW = View[JoinedHost](
     describe=_describe,
     data=_data,
     brief=_brief,
-    alarm=_open_hosts,
 )

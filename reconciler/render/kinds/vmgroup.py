@@ -14,7 +14,7 @@ from reconciler.render.kinds.view import NONE, UNKNOWN, Pairs, Row, View, listed
 from reconciler.render.text import Data, about, count, show
 
 _VMGroup = Row[JoinedVMGroup]
-_RIGHTS: Final[dict[int | None, str]] = {1: "create and mount", 0: "mount only"}
+_RIGHTS: Final = {True: "create and mount", False: "mount only"}
 
 
 LIMITS: Final = tuple(field for field in ACCESS_FIELDS if field.attribute != "allow_create")
@@ -44,7 +44,7 @@ def access_data(row: PrivilegeRow | Access | None, fields: Iterable[AccessField]
 
 
 def _rights(row: PrivilegeRow) -> str:
-    return _RIGHTS.get(row.allow_create, UNKNOWN)
+    return _RIGHTS[bool(row.allow_create)]
 
 
 def _unread(row: _VMGroup) -> str:
@@ -79,15 +79,21 @@ def _tightest(row: _VMGroup) -> str:
     if row.item.tenant is None:
         return _unread(row)
     limits = [
-        (used, access.row.total_mb)
+        (used, total)
         for access in row.item.access
-        if access.row.total_mb
+        if (total := _quota(access))
         for used in [use.used_mb for use in access.used] or [0]
     ]
     if not limits:
         return f"{about(row.item.used_mb)}, unlimited"
     used, total = max(limits, key=lambda limit: limit[0] / limit[1])
     return _share(used, total)
+
+
+def _quota(access: JoinedAccess) -> int:
+    """Return the quota of a row, in MB; 0 where it has none that counts."""
+    total = access.row.total_mb
+    return total if isinstance(total, int) and total > 0 else 0
 
 
 def _share(used: int, total: int) -> str:
@@ -99,7 +105,7 @@ def _uses(access: JoinedAccess, row: _VMGroup) -> list[str]:
 
     Source: docs/domain.md#quotas
     """
-    used, total = _used(access, row), access.row.total_mb
+    used, total = _used(access, row), _quota(access)
     if not total:
         return [f"{about(mb)} on {name}" for name, mb in used]
     if [use.url for use in access.used] == [access.row.url]:

@@ -62,17 +62,40 @@ def inspect(connection, of="main"):
     # type: (sqlite3.Connection, str) -> int
     """Check the DB `of` a connection inside its transaction, and return the bytes in all of its cells.
 
-    Raises Refused `Tampered`, `TooLarge`, `Corrupt`, or `WrongVersion` for a file that is no config DB.
+    Raises Refused `Tampered`, `TooLarge`, `Damaged`, `Incomplete` or `NoBooks` where a table is missing, or
+    `WrongVersion` for a file that is no config DB.
     Source: docs/domain.md#an-untrusted-file
     """
     tables = _check_schema(connection, of)
-    answer = execute(connection, "PRAGMA %s.integrity_check(1)" % of).fetchone()
-    if answer is None or answer[0] != "ok":
-        raise Refused("Corrupt", "the file is damaged: %s" % (answer[0] if answer else "SQLite gives no details"))
+    _check_integrity(connection, of)
+    _check_tables(tables)
     sizes = [_check_size(connection, of, table) for table in tables if not table.startswith("sqlite_")]
     if sum(sizes) > MOST_BYTES:
         raise Refused("TooLarge", "it is too large: its rows hold %s, at most %s" % (mb(sum(sizes)), mb(MOST_BYTES)))
     return sum(sizes)
+
+
+def _check_integrity(connection, of):
+    # type: (sqlite3.Connection, str) -> None
+    """Raise Refused `Damaged` for what SQLite finds wrong: vDVS, which does not look for it, may be served still."""
+    try:
+        answer = execute(connection, "PRAGMA %s.integrity_check(1)" % of).fetchone()
+    except Refused as refused:
+        raise Refused("Damaged" if refused.reason == "Corrupt" else refused.reason, refused.message)
+    if answer is None or answer[0] != "ok":
+        raise Refused("Damaged", "the file is damaged: %s" % (answer[0] if answer else "SQLite gives no details"))
+
+
+def _check_tables(tables):
+    # type: (List[Any]) -> None
+    """Raise Refused unless all tables are there. Without `volumes` vDVS creates none, and goes on mounting.
+
+    Source: docs/domain.md#who-may-do-what
+    """
+    missing = [table for table, _ in schema.COLUMNS if table not in tables]
+    if missing:
+        reason = "NoBooks" if missing == ["volumes"] else "Incomplete"
+        raise Refused(reason, "it has no table %s" % ", ".join(missing))
 
 
 def _check_schema(connection, of):

@@ -72,6 +72,9 @@ _RULES = (
 )
 
 
+_VERSION = "SELECT major_ver, minor_ver FROM versions WHERE id = 0"
+
+
 def violations(connection):
     # type: (sqlite3.Connection) -> List[Violation]
     """Return every violated rule, in a fixed order, as seen inside the transaction of `connection`.
@@ -79,7 +82,7 @@ def violations(connection):
     Raises Refused when a table is missing.
     Source: docs/domain.md#rules-for-rows
     """
-    old = execute(connection, "SELECT major_ver, minor_ver FROM versions").fetchall() == [OLDER]
+    old = execute(connection, _VERSION).fetchall() == [OLDER]
     found = _of_schema(connection, old)
     for sentence, query in _RULES + _ACCESS if old else _RULES + _ACCESS + _SINCE_1_2:
         for row in fetch_all(connection, query + " ORDER BY 1, 2, 3"):
@@ -103,9 +106,9 @@ def _of_schema(connection, old):
         if (columns if exact else columns[: len(expected)]) != expected:
             words = (table, ", ".join(str(column) for column in columns), ", ".join(expected))
             found.append(Violation("table %s: its columns are %s; vDVS needs %s" % words, None, None))
-    versions = execute(connection, "SELECT major_ver, minor_ver FROM versions").fetchall()
+    versions = execute(connection, _VERSION).fetchall()
     if versions != [OLDER if old else VERSION]:
-        found.append(Violation("table versions: it does not say 1.2 once, so vDVS refuses every request", None, None))
+        found.append(Violation("table versions: its row 0 does not say 1.2, so vDVS refuses every request", None, None))
     journal = execute(connection, "PRAGMA journal_mode").fetchone()
     if journal[0] == "wal":
         found.append(Violation("the journal is a write-ahead log, which does not work between hosts", None, None))
