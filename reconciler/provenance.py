@@ -24,9 +24,11 @@ from reconciler.who import who
 _LONGEST_SET: Final = 200
 _LONGEST_REASON: Final = 1000
 _MOST_DIFFERENCES: Final = 1000
-_LIKE_SCP: Final = re.compile(r"([^/:]+):(?!//)(.*)", re.DOTALL)
+_LIKE_SCP: Final = re.compile(r"\[?([^/:]+)(?::\d+\])?:(?!//)(.*)", re.DOTALL)
 _OLD_AZURE: Final = ".visualstudio.com"
 _AZURE: Final = ("dev.azure.com", _OLD_AZURE)
+_NO_PART_OF_IT: Final = ("_git", "_ssh", "_full", "_optimized", "DefaultCollection")  # in addresses of Azure
+_CASELESS: Final = ("github.com", "gitlab.com", "bitbucket.org", *_AZURE)  # to them, Acme/Site is acme/site
 
 
 class Checkout(Struct, frozen=True):
@@ -204,15 +206,16 @@ def _repository(url: str) -> str:
     """Return the name of a repository, `acme/site`, without the protocol, host, port and credentials of its URL.
 
     It is the same for all addresses of a repository: Bitbucket's begin with `scm` by https only; Azure's contain `_git`
-    by https, and begin with `v3` by SSH.
+    by https, and begin with `v3` by SSH, or contain `_ssh` and have the organization for the user; letters of any case
+    are the same to hosters that are known to take them so.
     """
-    host = ""
+    host = user = ""
     if "://" in url:
         try:
             parts = urlsplit(url)
         except ValueError:
             return ""
-        path, remote, host = parts.path, parts.scheme != "file", parts.hostname or ""
+        path, remote, host, user = parts.path, parts.scheme != "file", parts.hostname or "", parts.username or ""
     elif scp := _LIKE_SCP.fullmatch(url):
         path, remote, host = scp[2], True, scp[1].rpartition("@")[2].lower()
     else:
@@ -224,9 +227,11 @@ def _repository(url: str) -> str:
     if url.startswith("http") and names[:1] == ["scm"] and len(names) == 3:
         names = names[1:]
     if host.endswith(_AZURE):
-        names = [part for part in names[names[:1] == ["v3"] :] if part not in ("_git", "DefaultCollection")]
-        if host.endswith(_OLD_AZURE) and not host.startswith(("vs-ssh.", "ssh.")):
-            names.insert(0, host.partition(".")[0])
+        by_user, apart = "_ssh" in names, host.startswith(("vs-ssh.", "ssh."))
+        names = [part for part in names[names[:1] == ["v3"] :] if part not in _NO_PART_OF_IT]
+        if host.endswith(_OLD_AZURE) and (by_user or not apart):
+            names.insert(0, user if by_user else host.partition(".")[0])
         if len(names) == 2:  # the repository that is called like its project
             names.append(names[1])
-    return "/".join(names)
+    name = "/".join(names)
+    return name.lower() if host.endswith(_CASELESS) else name

@@ -37,7 +37,7 @@ class Vdvs(click.Group):
             report("interrupted")
             code = exits.INTERRUPTED
         except OSError as error:  # the help could not be written; a command's own failures end in `invoke`
-            code = _unwritable(error)
+            code = _failure(error, False)
         sys.exit(code)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click has it
@@ -106,15 +106,38 @@ def _failure(error: Exception, verbose: bool) -> int:
     if isinstance(error, VdvsError):
         report(str(error))
         return exits.FAILED
+    if isinstance(error, MemoryError):
+        report("out of memory: a limit of this machine or user is reached")
+        return exits.FAILED
     if isinstance(error, OSError) and error.errno in _EXHAUSTED:
         report(f"{error.strerror}: a limit of this machine or user is reached")
         return exits.FAILED
-    if isinstance(error, OSError) and error.filename is None:  # files are opened by name; streams have none
+    if isinstance(error, OSError) and _is_of_output(error):
         return _unwritable(error)
+    if isinstance(error, FileNotFoundError) and error.filename is None and not _has_current_folder():
+        report("the current folder was removed; change to one that is there")
+        return exits.FAILED
     if isinstance(error, OSError):
-        report(f"{error.filename}: {error.strerror}")
+        report(": ".join(str(each) for each in (error.filename, error.strerror or error) if each is not None))
         return exits.FAILED
     return _bug(error, verbose)
+
+
+def _is_of_output(error: OSError) -> bool:
+    """Return whether the error was raised by writing to standard output: by click, or by a flush of ours."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = "" if trace is None else trace.tb_frame.f_globals.get("__name__", "")
+    return error.filename is None and (where.partition(".")[0] == "click" or where == __name__)
+
+
+def _has_current_folder() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 - pathlib is slow to import
+    except OSError:
+        return False
+    return True
 
 
 def _bug(error: Exception, verbose: bool) -> int:

@@ -71,13 +71,6 @@ def _called(word: str, among: Sequence[AnyWords]) -> AnyWords:
     raise click.UsageError(f'no kind "{word}"{hint}; kinds: {", ".join([*plurals, ALL])}')
 
 
-def require(names: Sequence[str], there: Sequence[str], kind: str) -> None:
-    """Raise click.UsageError for a name that does not exist."""
-    for name in names:
-        if name not in there:
-            raise _unknown(name, there, kind)
-
-
 def resolve(
     names: Sequence[str], there: Sequence[str], kind: str, where: str = _THERE, unread: str | None = None
 ) -> tuple[str, ...]:

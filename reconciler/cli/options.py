@@ -133,36 +133,18 @@ def audit_log(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
-def manifests(command: Command) -> Command:
-    """-f, required."""
-    return _manifests(required=True)(command)
-
-
-def manifests_or_plan(command: Command) -> Command:
-    """-f, where --plan may stand in its place."""
-    return _manifests(required=False)(command)
-
-
-def _manifests(required: bool) -> Callable[[Command], Command]:
-    return click.option(
-        "-f",
-        "--filename",
-        "paths",
-        multiple=True,
-        required=required,
-        metavar="PATH",
-        shell_complete=completing.files,
-        help="File or directory with manifests, - for standard input; may be repeated.",
-    )
-
-
 def manifests_or_default(command: Command) -> Command:
     """-f, by default $VDVS_MANIFESTS or ./manifests."""
     return _with_default(_default_paths)(command)
 
 
+def manifests_or_plan(command: Command) -> Command:
+    """-f, where --plan may stand in its place, and `or_default` is for the command to ask."""
+    return _with_default(None)(command)
+
+
 def manifests_if_any(command: Command) -> Command:
-    """The same, where there may be none: the command calls `require_manifests`."""
+    """-f, where there may be none: the command calls `require_manifests`."""
     return _with_default(lambda _context, _option, given: given or default_paths())(command)
 
 
@@ -174,7 +156,7 @@ def require_manifests(paths: tuple[str, ...]) -> None:
         )
 
 
-def _with_default(callback: Callable[..., Any]) -> Callable[[Command], Command]:
+def _with_default(callback: Callable[..., Any] | None) -> Callable[[Command], Command]:
     return click.option(
         "-f",
         "--filename",
@@ -228,13 +210,18 @@ def default_paths() -> tuple[str, ...]:
     if named := os.environ.get("VDVS_MANIFESTS"):
         return (named,)
     if os.path.islink(DEFAULT_MANIFESTS):  # nobody named it, so it is as little trusted as the folder that it is in
-        raise click.UsageError(f"./{DEFAULT_MANIFESTS} is a link; give what it leads to with -f")
+        raise click.UsageError(f"./{DEFAULT_MANIFESTS} is a link; give what it leads to with -f, or in VDVS_MANIFESTS")
     return (DEFAULT_MANIFESTS,) if os.path.isdir(DEFAULT_MANIFESTS) else ()
 
 
 def _default_paths(context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
     if given or context.resilient_parsing or context.params.get("of") == "audit":  # the audit log is of all sites
         return given
-    found = default_paths()
+    return or_default(given)
+
+
+def or_default(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the paths, or the default ones. Raises click.UsageError if there are none."""
+    found = paths or default_paths()
     require_manifests(found)
     return found

@@ -122,7 +122,13 @@ def open_session(
         progress().progress(OBSERVING, 0, 0)  # hosts are connected to while manifests are read
     loaded = made.load(paths, site, stdin, early=early, keep_documents=keep_documents)
     desired, reached = loaded.desired, site_of(loaded)
-    only = Selector.parse(selector).select(desired) if selector else None
-    if only is not None and not only:
-        report(f"warning: no object has these labels ({selector})")
+    only = None
+    if selector:
+        labels = Selector.parse(selector)
+        only = labels.select(desired)
+        misspelt = list(labels.misspelt(desired))
+        if not only:
+            misspelt.insert(0, f"no object has these labels ({selector})")
+        if misspelt:
+            report(f"warning: {'; '.join(misspelt)}")
     return Session(made, desired, reached, tuple(paths), only, seen=loaded.seen, documents=loaded.documents)

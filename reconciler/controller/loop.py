@@ -145,7 +145,10 @@ class Loop:
                 await self._check_inventory()
             else:
                 await self._retry_host(key.removeprefix(_HOST))
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # by us; else what was waited for was cancelled by somebody
+                raise
             trouble = clip(f"{type(error).__name__}: {error}".splitlines()[0])
             if self._troubles.get(key) != trouble:
                 self._watch.say(EventKind.FAULT, f"{_about(key)} failed, and is tried again: {trouble}")

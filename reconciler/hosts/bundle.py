@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import marshal
+import re
 import sys
 import zlib
 from functools import cache
@@ -59,6 +60,7 @@ os._exit(0)  # all output is written: skip the clean-up of the interpreter
 """
 _log = logging.getLogger(__name__)
 _LONGEST_VERSION = 1000  # bytes
+_VERSION = re.compile(rb"\d+\.\d+\.\d+")
 _READ_EVERYWHERE = 2  # the newest version of marshal that Python 2.7 can read
 
 
@@ -67,6 +69,11 @@ async def ship(host: str, channel: Channel, first: str = "") -> None:
     in a namespace of its own. Raises HostUnreachableError."""
     lines = Lines(host, channel)
     python = await lines.next(lambda: _LONGEST_VERSION)
+    if not _VERSION.match(python):
+        raise ProtocolViolationError(
+            f"{host}: a login prints a line of its own before the agent answers: {python[:80]!r}; let nothing there "
+            "(profile, ForceCommand) print to where no terminal is"
+        )
     if lines.waiting:
         raise ProtocolViolationError(f"{host}: more than the version of its Python came: {python[:80]!r} ...")
     bundle = bundle_for(python.decode(errors="replace").strip(), first)

@@ -5,6 +5,7 @@ A line that is not understood, or a file that is not there, knows nobody.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from stat import S_ISREG
@@ -12,8 +13,12 @@ from stat import S_ISREG
 import asyncssh
 from asyncssh.known_hosts import SSHKnownHosts
 from msgspec import Struct
+from msgspec.structs import replace
+
+from reconciler.hosts.ssh_config import SSHConfigError
 
 _DEFAULT_PORT = 22
+_KRL = b"SSHKRL\n\0"  # how a key revocation list begins
 
 
 class Trusted(Struct, frozen=True):
@@ -57,6 +62,25 @@ class KnownHosts:
             if port != _DEFAULT_PORT:
                 revoked += known.match(name, "", None)[2]
         return Trusted(tuple(keys), tuple(authorities), tuple(revoked), tuple(files), tuple(notes))
+
+    @staticmethod
+    def without(trusted: Trusted, file: str) -> Trusted:
+        """Return the same with the keys in `file` (RevokedHostKeys of OpenSSH) revoked, too. Raises SSHConfigError if
+        it cannot be read: then OpenSSH trusts no host."""
+        try:
+            content = Path(file).read_bytes()
+        except OSError as error:
+            raise SSHConfigError(f"~/.ssh/config: RevokedHostKeys {file}: {error.strerror}") from None
+        if content.startswith(_KRL):
+            raise SSHConfigError(
+                f"~/.ssh/config: RevokedHostKeys {file} is a key revocation list, which vdvs cannot read; list the keys"
+                " as text"
+            )
+        revoked = list(trusted.revoked)
+        for line in content.splitlines():
+            with contextlib.suppress(ValueError):  # a comment, or what is no key to OpenSSH either
+                revoked.append(asyncssh.import_public_key(line))
+        return replace(trusted, revoked=tuple(revoked), files=(*trusted.files, file))
 
     def _read(self, file: str) -> tuple[SSHKnownHosts, tuple[str, ...]]:
         try:

@@ -166,7 +166,7 @@ class SSHHosts:
             if (refused := self._refused.why_not(where, login, ssh)) is not None:
                 raise HostUnreachableError(refused)
             gatekeeper = Gatekeeper(self._trusted(told), told)
-            async with login_keys(told, ssh.identity_file) as keys:
+            async with login_keys(told, ssh) as keys:
                 options = self._options(login, told, gatekeeper.trusted, keys)
                 _log.info("%s: logging in to %s as %s", address, where, login.user)
                 connection, _ = await asyncssh.create_connection(
@@ -187,9 +187,9 @@ class SSHHosts:
         if self._ssh.ignore_host_keys:
             return None
         files = told.known_hosts if self._ssh.known_hosts_file is None else (self._ssh.known_hosts_file,)
-        if told.alias is not None:
-            return self._known_hosts.of(files, told.alias, asyncssh.DEFAULT_PORT)
-        return self._known_hosts.of(files, told.host, told.port)
+        place = (told.host, told.port) if told.alias is None else (told.alias, asyncssh.DEFAULT_PORT)
+        trusted = self._known_hosts.of(files, *place)
+        return trusted if told.revoked is None else self._known_hosts.without(trusted, told.revoked)
 
     def _options(
         self, login: Login, told: Told, trusted: Trusted | None, keys: list[asyncssh.SSHKeyPair]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import getpass
+import hashlib
 import os
 import pwd
 import re
@@ -36,7 +37,7 @@ class SSHConfigError(Exception):
 
 
 class Told(Struct, frozen=True):
-    """The SSH options for a host. Paths are absolute.
+    """The SSH options for a host. Paths are absolute. `revoked`: a file with host keys that are never trusted.
 
     `proxy`: the command that connects (None: TCP). `agent`: the socket of the SSH agent (None: none). `algorithms`: by
     the name of the option, only those that the user has set.
@@ -50,6 +51,7 @@ class Told(Struct, frozen=True):
     identities_only: bool = False
     agent: str | None = None
     known_hosts: tuple[str, ...] = ()
+    revoked: str | None = None
     alias: str | None = None
     family: int = 0
     bind: str | None = None
@@ -102,7 +104,7 @@ class SSHConfig:
             return None if value == "none" else value
 
         host, port, alias = one("hostname") or address, int(one("port") or _DEFAULT_PORT), one("hostkeyalias")
-        tokens = self._tokens(host, port, user, address, alias)
+        tokens = self._tokens(host, port, user, address, alias, one("proxyjump") or "")
         return Told(
             host=host,
             port=port,
@@ -118,6 +120,7 @@ class SSHConfig:
                 for key in ("userknownhostsfile", "globalknownhostsfile")
                 for file in self._paths(one(key) or "", tokens)
             ),
+            revoked=None if (file := one("revokedhostkeys")) is None else self._path(file, tokens),
             alias=None if alias is None else expanded(alias, tokens),
             family=_FAMILIES.get(one("addressfamily") or "", 0),
             bind=one("bindaddress"),
@@ -128,10 +131,12 @@ class SSHConfig:
             },
         )
 
-    def _tokens(self, host: str, port: int, user: str, address: str, alias: str | None) -> dict[str, str]:
+    def _tokens(self, host: str, port: int, user: str, address: str, alias: str | None, jump: str) -> dict[str, str]:
         machine = socket.gethostname()
+        connection = f"{machine}{host}{port}{user}{jump}".encode()
         return {
-            "%": "%", "h": host, "n": address, "p": str(port), "r": user, "k": alias or address, "j": "",
+            "%": "%", "h": host, "n": address, "p": str(port), "r": user, "k": alias or address, "j": jump,
+            "C": hashlib.sha1(connection, usedforsecurity=False).hexdigest(),
             "u": _local_user(), "i": str(os.getuid()), "d": str(self._home or "/"),
             "l": machine, "L": machine.partition(".")[0],
         }  # fmt: skip

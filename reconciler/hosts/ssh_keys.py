@@ -17,6 +17,7 @@ from asyncssh.agent import SSHAgentClient
 from msgspec import Struct
 
 from reconciler.hosts.ssh_config import SSHConfigError, Told
+from reconciler.model.kinds.site import SSH
 
 _LARGEST: Final = 2**20  # bytes; a longer file is no key
 _MAGIC: Final = b"openssh-key-v1\0"
@@ -32,13 +33,15 @@ class _File(Struct, frozen=True):
 
 
 @asynccontextmanager
-async def login_keys(told: Told, only: str | None) -> AsyncIterator[list[asyncssh.SSHKeyPair]]:
+async def login_keys(told: Told, ssh: SSH) -> AsyncIterator[list[asyncssh.SSHKeyPair]]:
     """Open the keys to offer, in order: those of the agent that a file names, its others, those in files.
 
-    `only`: the file of the one key that may be offered (spec.ssh.identityFile); then that is looked for in the agent,
-    too. Raises SSHConfigError if it cannot be used.
+    If the Site names a file, that is the one key that may be offered, and it is looked for in the agent, too.
+    Raises SSHConfigError if it cannot be used.
     """
-    files = [found for name in ((only,) if only else told.identity_files) if (found := _read(name, told, only))]
+    only = ssh.identity_file
+    named_in = f"{ssh.identity_source or 'the Site'}: spec.ssh.identityFile: {only}" if only else ""
+    files = [found for name in ((only,) if only else told.identity_files) if (found := _read(name, told, named_in))]
     named = {file.public.public_data: file for file in files if file.public is not None}
     asks = told.agent is not None and (bool(named) if only or told.identities_only else True)
     agent = await _agent(told.agent) if asks else None
@@ -46,7 +49,7 @@ async def login_keys(told: Told, only: str | None) -> AsyncIterator[list[asyncss
         held = await _held(agent, told)
         first = [pair for pair in held if pair.key_public_data in named]
         if only and named and not first:
-            raise SSHConfigError(_locked(only, told.agent is not None))
+            raise SSHConfigError(_locked(named_in, told.agent is not None))
         others = [] if only or told.identities_only else [pair for pair in held if pair not in first]
         yield [*first, *others, *(pair for file in files for pair in file.pairs)]
     finally:
@@ -54,13 +57,15 @@ async def login_keys(told: Told, only: str | None) -> AsyncIterator[list[asyncss
             agent.close()
 
 
-def _read(name: str, told: Told, only: str | None) -> _File | None:
+def _read(name: str, told: Told, named_in: str) -> _File | None:
+    """Return the content of an identity file; None: it is not to be used. Raises SSHConfigError instead if it is
+    `named_in` the Site."""
     try:
         with Path(name).open("rb") as file:
             content = file.read(_LARGEST)
     except OSError as error:
-        if only:
-            raise SSHConfigError(f"spec.ssh.identityFile: {name}: {error.strerror}") from None
+        if named_in:
+            raise SSHConfigError(f"{named_in}: {error.strerror}") from None
         return None
     try:
         return _File(name, tuple(asyncssh.load_keypairs(name, certlist=_certificates(told))), None)
@@ -68,10 +73,8 @@ def _read(name: str, told: Told, only: str | None) -> _File | None:
         pass
     if (public := _public(name, content)) is not None:
         return _File(name, (), public)
-    if only:
-        raise SSHConfigError(
-            f"spec.ssh.identityFile: {name} is not a private key that vdvs can read, and has no {name}.pub beside it"
-        )
+    if named_in:
+        raise SSHConfigError(f"{named_in} is not a private key that vdvs can read, and has no {name}.pub beside it")
     return None
 
 
@@ -124,6 +127,6 @@ async def _held(agent: SSHAgentClient | None, told: Told) -> Sequence[asyncssh.S
     return held
 
 
-def _locked(name: str, has_agent: bool) -> str:
+def _locked(named_in: str, has_agent: bool) -> str:
     where = "the SSH agent does not hold it" if has_agent else "no SSH agent runs that could hold it (SSH_AUTH_SOCK)"
-    return f"spec.ssh.identityFile: {name} has a passphrase, or is a public key, and {where}: run `ssh-add`"
+    return f"{named_in} has a passphrase, or is a public key, and {where}: run `ssh-add`"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from typing import IO, Final
 
 from msgspec import Struct
 
-from reconciler.loader.wording import escape
+from reconciler.loader.wording import did_you_mean, escape
 
 LARGEST: Final = 32 * 1024 * 1024
 LARGEST_SET: Final = 64 * 1024 * 1024  # bytes of all files together
@@ -29,6 +30,7 @@ STDIN: Final = "<stdin>"
 SUFFIXES: Final = (".yaml", ".yml")
 _FILE: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_ELSEWHERE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[\w.-]+@[\w.-]+:")
 _BOMS: Final = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
@@ -286,7 +288,8 @@ def read(found: Found, stdin: IO[bytes] | None, seen: Seen | None = None) -> str
         else:
             content = _bounded(stdin)
     except OSError as error:
-        raise UnreadableError(f"cannot read: {reason(error)}") from error
+        missing = found.path is not None and found.top is None and error.errno == errno.ENOENT
+        raise UnreadableError(f"cannot read: {_missing(str(found.path)) if missing else reason(error)}") from error
     if seen is not None:
         seen.add(found, content)
     return decode(content)
@@ -355,6 +358,25 @@ def decode(content: bytes) -> str:
             f"byte 0x{wrong:02x} is not UTF-8; is this a text file, saved as UTF-8?", line, column
         ) from error
     return text
+
+
+def _missing(path: str) -> str:
+    """Describe why there is no file that was named by hand, and what was meant, as far as the name shows it."""
+    if not path:
+        return "the name is empty; is a variable not set?"
+    if _ELSEWHERE.match(path):
+        return "that is a URL, and only files are read; download it, or clone the repository, and give the path"
+    if path.startswith("~"):
+        return "there is no such file or folder: the shell did not expand ~; write $HOME"
+    if set(path) & set("*?["):
+        return "there is no such file or folder: the shell did not expand the pattern; give the folder"
+    if os.path.islink(path):
+        return f"is a link to {escape(os.readlink(path))}, which is not there"
+    folder, name = os.path.split(path.rstrip("/"))
+    try:
+        return f"there is no such file or folder{did_you_mean(name, os.listdir(folder or '.'))}"
+    except OSError:
+        return f"there is no folder {escape(folder)}"
 
 
 def reason(error: OSError) -> str:

@@ -120,7 +120,10 @@ class _Loading:
         documents = [self._read(found, stdin, self.seen, found.within) for found in manifests]
         if paths and not any(documents) and not self.manifests.errors and site_is_apart:
             where = ", ".join(files.STDIN if path == "-" else escape(path) for path in paths)
-            self._fail(Source(files.STDIN if paths[0] == "-" else escape(paths[0]), 1, 1), f"no manifests in {where}")
+            kept_as = " (files *.yaml and *.yml)" if not manifests else ""
+            self._fail(
+                Source(files.STDIN if paths[0] == "-" else escape(paths[0]), 1, 1), f"no manifests in {where}{kept_as}"
+            )
         desired = self._desired()
         if self.manifests.errors:
             raise InvalidManifestsError(tuple(self._errors()), len(self.files))

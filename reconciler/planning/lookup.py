@@ -118,7 +118,12 @@ class InventoryLookup:
 
     def host_like(self, wanted: DesiredHost) -> str:
         """Return the host that was probably meant by one that the inventory does not show."""
-        return did_you_mean(wanted.address, (entry.name for entry in self._inventory.hosts))
+        names = {entry.name for entry in self._inventory.hosts}
+        short = {name.partition(".")[0]: name for name in names}
+        if near := did_you_mean(wanted.address, names):
+            return near
+        found = nearest(wanted.address.partition(".")[0], short, alike=0.8)
+        return did_you_mean(short[found], names) if found is not None else ""
 
     def cluster_of(self, wanted: DesiredHost) -> str | None:
         """The inventory path of the cluster that a host is in; None: in none, or that is not known."""

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from typing import Final
+
 from msgspec import Struct
 
-from reconciler.model.errors import UsageError
+from reconciler.model.errors import UsageError, nearest
 from reconciler.model.refs import ObjectRef
 from reconciler.model.state import Desired
+
+_KEY: Final = re.compile(r"[-A-Za-z0-9_./]+")
+_VALUE: Final = re.compile(r"[-A-Za-z0-9_.]*")
 
 
 class Term(Struct, frozen=True):
@@ -36,6 +43,25 @@ class Selector(Struct, frozen=True):
         """Return the declared objects with matching labels."""
         return frozenset(item.ref for item in desired.objects if self._matches(dict(item.labels)))
 
+    def misspelt(self, desired: Desired) -> Iterator[str]:
+        """Yield what no object has as a label; of what must not be there, only what is nearly the label of one."""
+        known: dict[str, set[str]] = {}
+        for item in desired.objects:
+            for key, value in item.labels:
+                known.setdefault(key, set()).add(value)
+        for term in self.terms:
+            unknown, choices = term.key, set(known)
+            if term.key in known and term.value is not None:
+                unknown, choices = term.value, known[term.key]
+            if unknown not in choices:
+                near = nearest(unknown, choices)
+                what = term.key if term.value is None else f"{term.key}={term.value}"
+                if near is not None:
+                    meant = near if unknown == term.key else f"{term.key}={near}"
+                    yield f"no object has the label {what} (did you mean {meant}?)"
+                elif not term.negated:
+                    yield f"no object has the label {what}"
+
     def _matches(self, labels: dict[str, str]) -> bool:
         return all(term.matches(labels) for term in self.terms)
 
@@ -43,6 +69,7 @@ class Selector(Struct, frozen=True):
 def _term(part: str, text: str) -> Term:
     negated = part.startswith("!") or "!=" in part
     key, equals, value = part.replace("!=", "=").replace("==", "=").removeprefix("!").partition("=")
-    if not key.strip() or "=" in value or (equals and part.startswith("!")):
+    written = _KEY.fullmatch(key.strip()) and _VALUE.fullmatch(value.strip())
+    if not written or (equals and part.startswith("!")):
         raise UsageError(f'"{text}" is not a label selector; write a=b, a!=b, a or !a, several with commas')
     return Term(key.strip(), value.strip() if equals else None, negated)

@@ -87,6 +87,16 @@ def test_what_neither_vdvs_nor_we_make_is_named_and_nothing_is_written(ready: Ag
     assert (ready.db.read_bytes(), ready.files()) == (before, [ready.db.name])
 
 
+def test_a_type_that_a_restored_dump_changed_is_named(ready: Agent) -> None:
+    with closing(sqlite3.connect(ready.db, isolation_level=None)) as connection:
+        for statement in edit("sql = replace(sql, 'INTEGER', 'TEXT') WHERE name = 'versions'"):
+            connection.execute(statement)
+    assert (
+        "another table versions (with `id TEXT PRIMARY KEY NOT NULL` in place of `id INTEGER PRIMARY KEY NOT NULL`)"
+        in (ready.look()["message"])
+    )
+
+
 def make(agent: Agent, tables: list[str], *more: str) -> None:
     """A config DB with these tables, and the rows of a new one."""
     with closing(sqlite3.connect(agent.db, isolation_level=None)) as connection:
@@ -136,12 +146,15 @@ def test_text_that_is_not_utf8(agent: Agent) -> None:
     assert state(agent) == ("unknown", "Tampered")
 
 
-@pytest.mark.parametrize("versions", [(1, 2), (2, 1), (2, 2), (3, 1)])
-def test_a_header_that_asks_for_another_journal(ready: Agent, versions: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("versions", "reason"),
+    [((1, 2), "WriteAheadLog"), ((2, 1), "WriteAheadLog"), ((2, 2), "WriteAheadLog"), ((3, 1), "Corrupt")],
+)
+def test_a_header_that_asks_for_another_journal(ready: Agent, versions: tuple[int, int], reason: str) -> None:
     raw = bytearray(ready.db.read_bytes())
     raw[18:20] = bytes(versions)
     ready.db.write_bytes(raw)
-    assert state(ready) == ("unknown", "Corrupt" if 3 in versions else "WriteAheadLog")
+    assert state(ready) == ("unknown", reason)
     assert ready.files() == [ready.db.name]
 
 

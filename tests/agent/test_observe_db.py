@@ -158,7 +158,9 @@ def test_a_link_that_leads_nowhere_is_not_absence(agent: Agent) -> None:
 def test_a_write_ahead_log_is_not_opened(ready: Agent) -> None:
     with sqlite(ready.db) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
-    assert state(ready) == ("unknown", "WriteAheadLog")
+        assert state(ready) == ("unknown", "WriteAheadLog")
+        connection.execute("CREATE TABLE more(x)")
+        assert state(ready) == ("unknown", "WriteAheadLog")  # not: that somebody put the log there
     assert ready.files() == ["vmdkops_config.db"]
 
 

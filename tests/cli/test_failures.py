@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +23,6 @@ def one_line(stderr: str) -> str:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (("diff",), "Missing option '-f'"),
         (("diff", "--nope"), "No such option"),
         (("dif", "-f", "manifests"), "diff"),
         (("get", "hots"), 'no kind "hots" (did you mean "hosts"?)'),
@@ -97,6 +97,32 @@ def test_invalid_manifests(folder: Folder) -> None:
         done = folder.vdvs(*command.split())
         assert (done.exit_code, done.stdout, done.stderr) == (2, "", checked.stdout), command
     assert not folder.lab.exists()
+
+
+def test_a_folder_that_is_gone_is_not_blamed_on_standard_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    done = Folder(tmp_path).vdvs("validate", "-f", "manifests")
+    monkeypatch.chdir(tmp_path)
+    assert (done.exit_code, done.stderr) == (3, "vdvs: the current folder was removed; change to one that is there\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "vdvs: out of memory: a limit of this machine or user is reached\n"),
+        (OSError(errno.ENOTCONN, "Transport endpoint is not connected"), "vdvs: Transport endpoint is not connected\n"),
+    ],
+)
+def test_what_the_system_refuses_is_neither_a_bug_nor_blamed_on_standard_output(
+    folder: Folder, broken_pass: Broken, error: Exception, said: str
+) -> None:
+    broken_pass(error)
+    done = folder.vdvs("diff", "-f", "manifests")
+    assert (done.exit_code, done.stderr) == (3, said)
 
 
 def test_a_known_failure(folder: Folder, broken_pass: Broken) -> None:

@@ -170,10 +170,10 @@ def test_status(applied: Folder) -> None:
 
 def test_the_lab(folder: Folder) -> None:
     assert folder.vdvs("lab", "up", "--hosts", "3", "--datastores", "2", "--vms", "4").exit_code == 0
-    assert sorted(path.name for path in (folder.path / ".vdvs-lab/hosts").iterdir())[0] == "esxi-001"
+    assert sorted(path.name for path in (folder.lab / "hosts").iterdir())[0] == "esxi-001"
     assert folder.vdvs("lab", "reboot", "esxi-002").stdout.startswith("esxi-002 rebooted: local.sh ")
     assert folder.vdvs("lab", "down").exit_code == 0
-    assert not (folder.path / ".vdvs-lab").exists()
+    assert not folder.lab.exists()
     assert folder.vdvs("lab", "down").exit_code == 2
 
 

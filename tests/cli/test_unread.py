@@ -15,7 +15,7 @@ from tests.cli.conftest import Folder
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("command", ["get", "describe", "history"])
+@pytest.mark.parametrize("command", ["get", "describe", "history", "export"])
 def test_a_vmgroup_of_a_config_db_that_cannot_be_read_is_not_said_to_be_absent(applied: Folder, command: str) -> None:
     absent = applied.vdvs(command, "vmgroup", "NOBODY")
     assert (absent.exit_code, "no vmgroup/NOBODY" in absent.stderr) == (2, True)
@@ -32,8 +32,13 @@ def test_a_list_says_what_it_lacks(applied: Folder) -> None:
     (applied.path / "manifests" / "vmgroup.yaml").unlink()
     (database,) = applied.lab.glob("datastores/*/dockvols/vmdkops_config.db")
     database.write_bytes(b"this is not a database " * 100)
-    listed = applied.vdvs("get", "vmgroups")
-    assert (listed.exit_code, "not all objects are listed: configdb/shared" in listed.stderr) == (3, True)
+    for command, said in (
+        ("get vmgroups", "not all objects are listed: configdb/shared"),
+        ("get all", "not all objects are listed: configdb/shared"),
+        ("export vmgroups", "not read"),
+    ):
+        listed = applied.vdvs(*command.split())
+        assert (listed.exit_code, said in listed.stderr) == (3, True), command
 
 
 def test_a_watch_whose_reader_has_gone_ends_quietly(applied: Folder) -> None:

@@ -25,7 +25,7 @@ def looping(snapshots: list[Any], then: Callable[[Loop, list[str]], Any]) -> Any
 
     async def snapshot() -> Any:
         found = snapshots.pop(0)
-        if isinstance(found, Exception):
+        if isinstance(found, BaseException):
             raise found
         return found
 
@@ -50,6 +50,12 @@ def test_an_inventory_that_fails_in_an_unforeseen_way_is_looked_at_again() -> No
         "pass failed: the look at the inventory failed, and is tried again: ValueError: what is this",
         "pass works: the look at the inventory works again",
     ]
+
+
+def test_what_somebody_else_cancels_is_looked_at_again() -> None:
+    """A library that cancels what a key waits for must not take the key out of the queue for good."""
+    told = looping([asyncio.CancelledError(), "an inventory"], lambda _, told: told)
+    assert [line.partition(":")[0] for line in told] == ["pass failed", "pass works"]
 
 
 def test_what_fails_again_and_again_is_tried_less_and_less_often() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import subprocess
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.hosts.bundle import BOOTSTRAP, bundle_for
+from reconciler.hosts.bundle import BOOTSTRAP, bundle_for, ship
+from reconciler.hosts.lines import ProtocolViolationError
 
 PYENV = Path.home() / ".pyenv" / "versions"
 
@@ -71,3 +73,25 @@ def test_the_bootstrap_needs_no_quoting_in_a_double_quoted_word() -> None:
     assert shell is not None
     said = subprocess.run([shell, "-c", f'printf %s "{BOOTSTRAP}"'], capture_output=True, check=True)
     assert said.stdout.decode() == BOOTSTRAP
+
+
+class Login:
+    """A `lines.Channel` to a host that prints this before its Python does."""
+
+    def __init__(self, printed: bytes) -> None:
+        self._printed = printed
+
+    async def send(self, line: bytes) -> None:
+        raise AssertionError(f"something was sent: {line!r}")
+
+    async def receive(self) -> bytes:
+        return self._printed
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("rest", [b"", b"3.11.7 (main) [GCC 12.2.0]\n"])
+def test_what_a_login_prints_before_the_agent_is_shown(rest: bytes) -> None:
+    with pytest.raises(ProtocolViolationError, match=r"^esx: a login prints .*Authorized users only.*ForceCommand"):
+        asyncio.run(ship("esx", Login(b"Welcome. Authorized users only.\n" + rest)))

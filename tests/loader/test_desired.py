@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from reconciler.loader import load
-from reconciler.model.errors import UsageError
+from reconciler.model.errors import InvalidManifestsError, UsageError
 from reconciler.model.kinds.configdb import HostSelector, Unmanaged
 from reconciler.model.kinds.host import DesiredDriver, HostSpec, Presence
-from reconciler.model.kinds.site import Lab
+from reconciler.model.kinds.site import SSH, Lab
 from reconciler.model.kinds.vmgroup import DesiredAccess, VMRef, VMSelector
 from reconciler.model.refs import DatastoreRef, Kind, ObjectRef, Source
 from tests.loader.helpers import CONFIG_DB, SITE, errors_of, host, load_text, vmgroup
@@ -239,11 +239,34 @@ class TestSiteFile:
         Path("site.yaml").write_text(SITE + "---\n" + host("esxi-1"))
         assert errors_of("m", site="site.yaml") == ["site.yaml:5:1: a --site file holds one document, the Site"]
 
+    def test_where_it_names_the_key_is_known(self) -> None:
+        Path("real.yaml").write_text(
+            "apiVersion: vdvs.io/v1\nkind: Site\nmetadata: {name: real}\n"
+            "spec:\n  inventory: {file: x.json}\n  ssh:\n    identityFile: id\n"
+        )
+        loaded = load(["m"], site="real.yaml").desired.site
+        assert loaded is not None
+        assert isinstance(loaded.way, SSH)
+        assert str(loaded.way.identity_source) == "real.yaml:7:5"
+
     def test_it_must_hold_one(self) -> None:
         Path("site.yaml").write_text("")
         assert errors_of("m", site="site.yaml") == ["site.yaml:1:1: no Site in this file"]
-        assert errors_of("m", site="none.yaml") == ["none.yaml:1:1: cannot read: there is no such file or folder"]
+        assert errors_of("m", site="none.yaml") == [
+            'none.yaml:1:1: cannot read: there is no such file or folder (did you mean "site.yaml"?)'
+        ]
 
     def test_it_does_not_stand_in_for_manifests(self) -> None:
         Path("empty").mkdir()
-        assert errors_of("empty", site="site.yaml") == ["empty:1:1: no manifests in empty"]
+        assert errors_of("empty", site="site.yaml") == ["empty:1:1: no manifests in empty (files *.yaml and *.yml)"]
+
+
+def test_an_annotation_of_ours_that_is_misspelt_is_no_note_for_others(tmp_path: Path) -> None:
+    """Else an object that a watch shall leave alone would be changed."""
+    text = host("esx").replace(
+        "metadata: {name: esx", "metadata: {annotations: {vdvs.io/reconsile: disabled}, name: esx"
+    )
+    assert "reconsile" in text
+    with pytest.raises(InvalidManifestsError, match=r"of vdvs.io/ only vdvs.io/reconcile is known"):
+        load_text(tmp_path, text)
+    load_text(tmp_path, text.replace("vdvs.io/reconsile", "example.com/reconsile"))

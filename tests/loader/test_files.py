@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -82,7 +83,9 @@ def test_a_link_out_of_the_folder_is_refused_by_name(folder: Path, target: str, 
     Path("secret.yaml").write_text("s3cret")
     Path("m", name).symlink_to(target.format(here=folder))
     if name == "link" and "secret.yaml" in target:
-        assert errors_of("m") == ["m:1:1: no manifests in m"]  # a file that is no manifest, such as a README
+        assert errors_of("m") == [
+            "m:1:1: no manifests in m (files *.yaml and *.yml)"
+        ]  # a file that is no manifest, such as a README
     else:
         assert [error.partition("; ")[0] for error in errors_of("m")] == [f"m/{name}:1:1: {OUT}"]
 
@@ -157,7 +160,7 @@ def test_missing_ones() -> None:
     Path("loop.yaml").symlink_to("loop.yaml")
     assert errors_of("none", "dangling.yaml", "loop.yaml", "-") == [
         "none:1:1: cannot read: there is no such file or folder",
-        "dangling.yaml:1:1: cannot read: there is no such file or folder",
+        "dangling.yaml:1:1: cannot read: is a link to nowhere, which is not there",
         "loop.yaml:1:1: cannot read: its links go round in a circle",
         "<stdin>:1:1: there is no standard input here",
     ]
@@ -249,3 +252,24 @@ def test_an_error_is_never_longer_than_a_line() -> None:
     with pytest.raises(InvalidManifestsError) as caught:
         load(["a.yaml"])
     assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ("https://example.com/site.yaml", "is a URL"),
+        ("git@example.com:acme/site.git", "is a URL"),
+        ("", "the name is empty"),
+        ("~/m", "did not expand ~"),
+        ("m/*.yaml", "did not expand the pattern"),
+        ("m/hots.yaml", 'did you mean "hosts.yaml"?'),
+        ("n/hosts.yaml", "there is no folder n"),
+    ],
+)
+def test_what_was_meant_by_a_name_that_no_file_has_is_said(named: str, said: str) -> None:
+    Path("m").mkdir()
+    Path("m/hosts.yaml").write_text(host("esx"))
+    (error,) = errors_of(named)
+    assert said in error
+    with pytest.raises(InvalidManifestsError, match=re.escape(said)):
+        load(["m"], site=named)

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from reconciler.hosts.ssh_config import SSHConfig, SSHConfigError
 from reconciler.model.kinds.site import SSH
+from reconciler.model.refs import Source
 from reconciler.ports import HostAgent, Question
 from tests.peers.sshd import KEYGEN, PORT, Fleet, Server, make_key
 from tests.peers.test_ssh import refusal, settings, with_agent
@@ -77,7 +78,7 @@ class TestWhatSshTakes:
             "Host *\n UserKnownHostsFile ${HOME}/.ssh/known_%u ~/.ssh/known_hosts\n",
             "Host *\n ServerAliveInterval 1m\n ConnectTimeout 1m30s\n RekeyLimit 1G 1h\n",
             "Host *\n # caf\xe9\n",
-            "Host *\n IdentityFile ~/.ssh/%h-%r\n CertificateFile ~/.ssh/none-%n\n",
+            "Host *\n IdentityFile ~/.ssh/%h-%r-%C%j\n CertificateFile ~/.ssh/none-%n\n",
             "Match exec true\n TCPKeepAlive no\nMatch final\n Compression no\n",
             "Include not-there*\nIgnoreUnknown UseKeychain\nUseKeychain yes\n",
             "Host *\n AddKeysToAgent yes\n ControlMaster auto\n ControlPath ~/.ssh/%C\n",
@@ -212,6 +213,22 @@ class TestAHostWhoseKeyIsAnotherThanTheKnownOne:
         assert "revoked" in said
         assert str(known) in said
 
+    @pytest.mark.usefixtures("known")
+    def test_one_that_the_config_lists_as_revoked_is_not_accepted(
+        self, users: SSH, host: Server, dot_ssh: Path
+    ) -> None:
+        revoked = dot_ssh / "revoked"
+        (dot_ssh / "config").write_text("Host *\n RevokedHostKeys ~/.ssh/revoked\n")
+        assert f"RevokedHostKeys {revoked}: No such file" in refusal(users, host)
+        revoked.write_text("# none yet\n=======\n")
+        with_agent(users, host, look)
+        revoked.write_text("# these\n" + (host.folder / "host_key.pub").read_text())
+        said = refusal(users, host)
+        assert "revoked" in said
+        assert str(revoked) in said
+        subprocess.run([KEYGEN, "-q", "-k", "-f", str(revoked), str(host.folder / "host_key.pub")], check=True)
+        assert "is a key revocation list" in refusal(users, host)
+
 
 class TestNothingIsGivenToAHost:
     GENEROUS = (
@@ -285,8 +302,11 @@ class TestIdentityFile:
     def test_one_that_nobody_can_use_is_named(self, fleet: Fleet, host: Server, locked: Path, tmp_path: Path) -> None:
         said = refusal(replace(settings(fleet), identity_file=str(locked)), host)
         assert f"spec.ssh.identityFile: {locked} has a passphrase" in said
-        said = refusal(replace(settings(fleet), identity_file=str(tmp_path / "none")), host)
-        assert f"spec.ssh.identityFile: {tmp_path / 'none'}: No such file" in said
+        missing = replace(
+            settings(fleet), identity_file=str(tmp_path / "none"), identity_source=Source("s.yaml", 7, 19)
+        )
+        said = refusal(missing, host)
+        assert f"s.yaml:7:19: spec.ssh.identityFile: {tmp_path / 'none'}: No such file" in said
         (tmp_path / "secret").write_text("hunter2 of the operator\n")
         said = refusal(replace(settings(fleet), identity_file=str(tmp_path / "secret")), host)
         assert "is not a private key" in said

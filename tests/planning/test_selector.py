@@ -40,7 +40,24 @@ def test_objects_of_every_kind_are_selected(tmp_path: Path, text: str, selected:
     assert {str(ref) for ref in Selector.parse(text).select(desired)} == selected
 
 
-@pytest.mark.parametrize("text", ["", "a=b=c", "=b", "!a=b", "a,,b"])
+@pytest.mark.parametrize("text", ["", "a=b=c", "=b", "!a=b", "a,,b", "rack in (r1)", "rack=r 1"])
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is not a label selector"):
         Selector.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("rack=r1,tier", []),
+        ("!legacy,zone!=b,rack!=r7", []),
+        ("rak=r1", ["no object has the label rak=r1 (did you mean rack?)"]),
+        ("!Tier", ["no object has the label Tier (did you mean tier?)"]),
+        (
+            "tier=gld,site",
+            ["no object has the label tier=gld (did you mean tier=gold?)", "no object has the label site"],
+        ),
+    ],
+)
+def test_what_no_object_has_is_named(tmp_path: Path, text: str, said: list[str]) -> None:
+    assert list(Selector.parse(text).misspelt(load_text(tmp_path, *DOCUMENTS).desired)) == said

@@ -87,8 +87,7 @@ def apply(
         )
     if digest is not None:
         raise click.UsageError("--digest is that of a plan: give --plan FILE")
-    if not paths:
-        raise click.UsageError("no manifests: give -f PATH, or --plan FILE")
+    paths = options.or_default(paths)
     from reconciler.cli.errors import report
     from reconciler.cli.session import open_session
     from reconciler.provenance import applying

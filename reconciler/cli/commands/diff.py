@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Show how the site differs from the manifests.")
-@options.manifests
+@options.manifests_or_default
 @options.site
 @options.output("text", "json", "yaml")
 @options.detail

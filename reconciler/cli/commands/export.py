@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     "paths",
     multiple=True,
     metavar="PATH",
-    help="Manifests with the hosts and how to reach them; may be repeated.",
+    help="Manifests with the hosts and how to reach them; may be repeated. "
+    "Default without --site: $VDVS_MANIFESTS, or ./manifests.",
 )
 @options.site
 @options.output("yaml", "json")
@@ -56,7 +57,7 @@ def export(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, outp
 
     if split is not None and output != "yaml":
         raise click.UsageError("--split writes YAML: leave out -o")
-    session = open_session(paths, site)
+    session = open_session(paths or (() if site is not None else options.or_default(())), site)
     adopted = _chosen(session.in_world(lambda world: export_site(session.desired, world)), what)
     for left in adopted.left_out:
         report(left_out_line(left))
@@ -71,19 +72,23 @@ def export(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, outp
 
 
 def _chosen(adopted: Export, what: tuple[str, ...]) -> Export:
+    """Return what is asked for, and what could not be read: it may be in that."""
     from reconciler.cli import kinds
     from reconciler.model.export import Export
+    from reconciler.render.manifests import left_out_line
 
     if not what:
         return adopted
     wanted, names = kinds.parse(what)
     manifests = tuple(manifest for manifest in adopted.manifests if manifest.ref.kind in wanted)
-    left_out = tuple(left for left in adopted.left_out if left.ref.kind in wanted)
+    left_out = tuple(left for left in adopted.left_out if left.ref.kind in wanted or left.unread)
     if names:
-        there = [manifest.ref.name for manifest in manifests] + [left.ref.name for left in left_out]
-        kinds.require(names, there, wanted[0])
+        there = [manifest.ref.name for manifest in manifests]
+        there += [left.ref.name for left in left_out if left.ref.kind in wanted]
+        unread = next((left_out_line(left) for left in left_out if left.unread), None)
+        names = kinds.resolve(names, there, wanted[0], unread=unread)
         manifests = tuple(manifest for manifest in manifests if manifest.ref.name in names)
-        left_out = tuple(left for left in left_out if left.ref.name in names)
+        left_out = tuple(left for left in left_out if left.ref.kind in wanted and left.ref.name in names)
     return Export(manifests, left_out)
 
 

@@ -170,6 +170,7 @@ class _Wanted(Struct, frozen=True):
             found = [(table, [row for row in rows if not frozenset(row.known_as).isdisjoint(meant)])]
         unknown = any(table.unknown(row) for table, rows in found for row in rows)
         unread = {table.singular: why for table, _ in found if (why := table.unread(joined))}
-        asked = [] if self.names or unknown else [table.singular for table, _ in found if table.tells_gaps]
-        gaps = dict.fromkeys(unread[singular] for singular in asked if singular in unread)
+        shown = {table.singular for table, rows in found if any(table.unknown(row) for row in rows)}
+        asked = [] if self.names else [table.singular for table, _ in found if table.tells_gaps]
+        gaps = dict.fromkeys(unread[singular] for singular in asked if singular in unread and singular not in shown)
         return _Seen(found, tuple(gaps), unknown, complete=not unread)

@@ -8,7 +8,36 @@ from click.shell_completion import CompletionItem
 from reconciler.cli import completing, exits, options
 
 _DIRECTORY = ".vdvs-lab"
-_directory = click.option("--directory", default=_DIRECTORY, show_default=True, metavar="DIR", help="Where the lab is.")
+
+
+def _default_lab(context: click.Context, _option: click.Parameter, given: str | None) -> str | None:
+    """Return the lab that the other commands are about, unless one is given."""
+    if given is not None or context.resilient_parsing:
+        return given
+    import os
+
+    paths, site = options.default_paths(), os.environ.get("VDVS_SITE")
+    if not paths and not site:
+        return _DIRECTORY
+    from reconciler.loader import load
+    from reconciler.model.errors import InvalidManifestsError
+    from reconciler.model.kinds.site import Lab
+
+    try:
+        found = load(() if site else paths, site=site).desired.site
+    except InvalidManifestsError:
+        raise click.UsageError(
+            "the manifests, which say where the lab is, are invalid: give --directory, or see `vdvs validate`", context
+        ) from None
+    return os.path.relpath(found.way.directory) if found is not None and isinstance(found.way, Lab) else _DIRECTORY
+
+
+_directory = click.option(
+    "--directory",
+    callback=_default_lab,
+    metavar="DIR",
+    help=f"Where the lab is. Default: as the Site of $VDVS_SITE, $VDVS_MANIFESTS or ./manifests says, or {_DIRECTORY}.",
+)
 
 
 @click.group()

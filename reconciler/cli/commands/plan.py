@@ -8,7 +8,7 @@ from reconciler.cli import completing, options
 
 
 @click.command(short_help="Show what would be applied, and save it for `apply --plan`.")
-@options.manifests
+@options.manifests_or_default
 @options.site
 @options.output("text", "json", "yaml")
 @options.detail

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Restore a config DB from one of its backups.")
-@options.manifests
+@options.manifests_or_default
 @options.site
 @options.output("text", "json", "yaml")
 @click.option("--list", "only_list", is_flag=True, help="List the backups, and do nothing else.")
@@ -105,8 +105,8 @@ def _list(session: Session, config_db: str | None, output: str) -> int:
 
     found = session.in_world(lambda world: list_backups(session.desired, world.inventory, world.hosts))
     if config_db is not None:
-        kinds.require((config_db,), [each.ref.name for each in found], Kind.CONFIG_DB)
-        found = tuple(each for each in found if each.ref.name == config_db)
+        meant = kinds.resolve((config_db,), [each.ref.name for each in found], Kind.CONFIG_DB)
+        found = tuple(each for each in found if each.ref.name in meant)
     now = SystemClock().now()
     if output == "text":
         click.echo(backups_text(found, now), nl=False)

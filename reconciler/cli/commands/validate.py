@@ -8,7 +8,7 @@ from reconciler.cli import exits, options
 
 
 @click.command(short_help="Check manifests offline.")
-@options.manifests
+@options.manifests_or_default
 @options.site
 @options.output("text", "json", "yaml")
 @options.verbose

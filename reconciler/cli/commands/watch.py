@@ -41,7 +41,7 @@ def _services(command: Command) -> Command:
 
 
 @click.command(short_help="Report drift continuously, and heal it if asked to.")
-@options.manifests
+@options.manifests_or_default
 @options.site
 @click.option("--interval", default="30s", show_default=True, metavar="TIME", help="How often to check everything.")
 @click.option("--heal", is_flag=True, help="Bring back what was applied before, if that is safe or restricts access.")

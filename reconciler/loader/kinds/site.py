@@ -89,7 +89,7 @@ def site(document: Document) -> Site:
     return Site(
         name=document.data["metadata"]["name"],
         source=document.source,
-        way=_ssh(spec["ssh"], folder) if "ssh" in spec else _lab(spec.get("lab", {}), folder),
+        way=_ssh(document) if "ssh" in spec else _lab(spec.get("lab", {}), folder),
         vcenters=tuple(_vcenter(given, folder) for given in spec.get("vsphere", ())),
         inventory_file=None if inventory is None else _absolute(folder, inventory["file"]),
         allowed_hosts=None if allowed is None else tuple(allowed),
@@ -100,7 +100,8 @@ def _lab(lab: dict[str, Any], folder: str) -> Lab:
     return Lab(_absolute(folder, lab.get("directory", LAB_DIRECTORY)))
 
 
-def _ssh(ssh: dict[str, Any], folder: str) -> SSH:
+def _ssh(document: Document) -> SSH:
+    ssh, folder = document.spec["ssh"], document.file.folder
     identity, known = ssh.get("identityFile"), ssh.get("knownHostsFile")
     return SSH(
         user=ssh.get("user", SSH_USER),
@@ -113,6 +114,7 @@ def _ssh(ssh: dict[str, Any], folder: str) -> SSH:
         ignore_host_keys=ssh.get("insecureIgnoreHostKey", False),
         manage_service=ssh.get("service") == "Manage",
         legacy_algorithms=tuple(ssh.get("legacyAlgorithms", ())),
+        identity_source=None if identity is None else document.locate(("spec", "ssh", "identityFile")),
     )
 
 

@@ -77,7 +77,8 @@ class SSH(Strict, frozen=True, tag_field="is", tag=True):
 
     `connect_timeout`: seconds until the login is done; `concurrency`: number of connections made at once;
     `ignore_host_keys`: accept any host key; `manage_service`: have vCenter start the SSH service of a host for the time
-    of a run, if it is not running; `legacy_algorithms`: with SHA-1, offered to old hosts, too.
+    of a run, if it is not running; `legacy_algorithms`: with SHA-1, offered to old hosts, too; `identity_source`: where
+    the Site names `identity_file`.
     """
 
     user: str
@@ -90,6 +91,7 @@ class SSH(Strict, frozen=True, tag_field="is", tag=True):
     ignore_host_keys: bool
     manage_service: bool = False
     legacy_algorithms: tuple[str, ...] = ()
+    identity_source: Source | None = None
 
 
 class Site(Strict, frozen=True):

@@ -5,6 +5,7 @@ vDVS. So only tables are accepted that vDVS, or we, make, by their SQL. Size is 
 Source: docs/domain.md#an-untrusted-file
 """
 
+import posixpath
 import re
 
 from ...wire import Refused
@@ -23,6 +24,7 @@ MOST_ROWS = 200000  # of one table
 _LONGEST_SQL = 5000
 _MOST_ENTRIES = 100
 _MOST_NAMED = 5
+_LONGEST_PART = 100  # of SQL that is shown
 
 _BLANKS = re.compile("(?:[ \\t\\n\\f\\r]|--[^\\n\\0]*(?:\\n|$))+")
 _AROUND = re.compile(" ?([(),]) ?")
@@ -135,11 +137,25 @@ def _strange(kind, name, table, sql):
     Source: docs/domain.md#an-untrusted-file
     """
     if kind == "table" and name == table and name in _KNOWN:
-        return None if rows.is_text(sql) and _plain(sql) in _KNOWN[name] else "another table %s" % name
+        if rows.is_text(sql) and _plain(sql) in _KNOWN[name]:
+            return None
+        return "another table %s%s" % (name, _difference(_plain(sql), _KNOWN[name]) if rows.is_text(sql) else "")
     if kind == "index" and sql is None and table in _KNOWN and re.match("sqlite_autoindex_%s_[12]$" % table, name):
         return None
     kind, name, table = [rows.as_text(value)[:100] if value is not None else "NULL" for value in (kind, name, table)]
     return "%s %s%s" % (kind, name, "" if name == table else " on %s" % table)
+
+
+def _difference(sql, known):
+    # type: (Any, set[Any]) -> str
+    """Return where a definition first differs from the nearest one that is known, in words."""
+    nearest = max(known, key=lambda usual: len(posixpath.commonprefix([sql, usual])))
+    found, usual = [text[text.find("(") + 1 : -1].split(",") for text in (sql, nearest)]
+    for number, want in enumerate(usual):
+        have = found[number] if number < len(found) else "nothing"
+        if have != want:
+            return " (with `%s` in place of `%s`)" % (rows.as_text(have)[:_LONGEST_PART], want)
+    return " (with `%s` besides)" % rows.as_text(",".join(found[len(usual) :]))[:_LONGEST_PART]
 
 
 def _check_size(connection, of, table):
