@@ -20,9 +20,8 @@ from reconciler.render.results import outcome_text
 from reconciler.render.text import Data, Paint, clean, plain
 
 _GOOD = dict.fromkeys(("create", "created", "healed", "in sync", "back in sync", "enforced"), "green")
-_CHANGED = dict.fromkeys(
-    ("update", "configured", "drifted", "missing", "not applied", "stopped", "stale", "unmanaged"), "yellow"
-)
+_DIFFERS = ("update", "configured", "drifted", "missing", "not applied", "removed from the manifests", "unmanaged")
+_CHANGED = dict.fromkeys((*_DIFFERS, "stopped", "stale"), "yellow")
 _WRONG = ("delete", "pruned", "blocked", "unknown", "failed", "OPEN", "refused", "unreachable", "?", "False", "Unknown")
 _BAD = dict.fromkeys(_WRONG, "red")
 _RISKS = {

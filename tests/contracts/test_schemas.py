@@ -20,6 +20,7 @@ from reconciler.loader.kinds import configdb as loads_configdb
 from reconciler.loader.kinds import site as loads_site
 from reconciler.loader.schemas import accepts, schema
 from reconciler.model import refs
+from reconciler.model.diff import Standing
 from reconciler.model.inventory import Datastore, VirtualMachine
 from reconciler.model.kinds import configdb, host, vmgroup
 from reconciler.model.refs import KINDS, Kind
@@ -212,3 +213,13 @@ def test_schema_files_are_formatted() -> None:
 @pytest.mark.parametrize("value", [{1: 2}, {None: 1}, b"text", 10**400, float("nan"), "\ud800"], ids=ascii)
 def test_what_is_no_json_is_no_manifest(value: object) -> None:
     assert not accepts("vmgroup")(value)
+
+
+def test_the_words_for_states_are_those_of_the_model() -> None:
+    (words,) = (field["enum"] for path, field in each_field(output("diff")["$defs"]["change"]) if path == ".standing")
+    assert words == [standing.value for standing in Standing]
+
+
+def output(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / "schemas" / "output" / f"{name}.json").read_text(encoding="utf-8"))
+    return found
