@@ -75,7 +75,7 @@ def broken_pass(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], No
         async def fail(*_: object) -> None:
             raise error
 
-        for one_pass in ("reconcile", "preview"):  # of commands that apply, and of those that only look
-            monkeypatch.setattr(f"reconciler.reconcile.{one_pass}", fail)
+        for entry in ("reconcile", "preview"):
+            monkeypatch.setattr(f"reconciler.reconcile.{entry}", fail)
 
     return install

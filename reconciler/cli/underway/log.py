@@ -23,9 +23,9 @@ _MOST = 2000  # characters of a line
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 _USER_INFO = re.compile(r"(?<=://)[^/\s\"']+@")
 _QUERY = re.compile(r"(://[^\s\"'?]*\?)[^\s\"']+")
-_SECRET = r"(?:password|passwd|passphrase|secret|token|credential|session-id|api[_-]?key)"
+_KEYS = r"(?:password|passwd|passphrase|secret|token|credential|session-id|api[_-]?key)"
 _NAMED = re.compile(
-    rf"""(?P<before>(?P<quote>["'])[^"']*{_SECRET}[^"']*(?P=quote)\s*:\s*)"""
+    rf"""(?P<before>(?P<quote>["'])[^"']*{_KEYS}[^"']*(?P=quote)\s*:\s*)"""
     r"""(?P<mark>["'])(?:(?!(?P=mark))[^\\]|\\.)*(?:(?P=mark)|\\?\Z)""",
     re.IGNORECASE,
 )
@@ -62,7 +62,7 @@ def hidden(text: str) -> str:
 
 
 def _spellings(password: str) -> set[str]:
-    """Return how a password may stand in a text: as it is, in JSON (also within JSON), in Python, XML, a URL, base64."""
+    """Return how a password may stand in a text: as it is, in JSON (also nested), Python, XML, a URL, or base64."""
     in_json = (json.dumps(password)[1:-1], json.dumps(password, ensure_ascii=False)[1:-1])
     nested = (json.dumps(each)[1:-1] for each in in_json)
     in_url = (quote(password), quote(password, safe=""), quote_plus(password))
