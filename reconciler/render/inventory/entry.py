@@ -59,8 +59,8 @@ Groups = Mapping[str, VMGroupState]
 
 
 class Rules(Struct, frozen=True):
-    """What a config DB says. `by_url`: the vmgroups that have an access row for a datastore. `owners`: the vmgroups of
-    VMs by BIOS UUID; `default` serves the others (NONE: nobody does)."""
+    """The contents of a config DB. `by_url`: the vmgroups that have an access row for a datastore. `owners`: the
+    vmgroups of VMs by BIOS UUID; `default` serves the others (NONE: nobody does)."""
 
     by_url: Mapping[str, Groups]
     owners: Mapping[str, str]
