@@ -25,9 +25,11 @@ def _default_lab(context: click.Context, _option: click.Parameter, given: str | 
 
     try:
         found = load(() if site else paths, site=site).desired.site
-    except InvalidManifestsError:
+    except InvalidManifestsError as invalid:
         raise click.UsageError(
-            "the manifests, which say where the lab is, are invalid: give --directory, or see `vdvs validate`", context
+            f"the manifests or Site that would name the lab are invalid ({invalid.errors[0]}): "
+            "give --directory, or see `vdvs validate`",
+            context,
         ) from None
     return os.path.relpath(found.way.directory) if found is not None and isinstance(found.way, Lab) else _DIRECTORY
 
