@@ -41,7 +41,9 @@ def test_the_lab_is_the_one_of_the_manifests(folder: Folder) -> None:
     assert folder.vdvs("lab", "break", "link-removed").exit_code == 0
     assert "OPEN" in folder.vdvs("diff").stdout
     folder.edit("site.yaml", "kind: Site", "kind: Sight")
-    assert "give --directory" in folder.vdvs("lab", "down").stderr
+    refused = folder.vdvs("lab", "down").stderr
+    assert "manifests/site.yaml:" in refused, "where the fault is"
+    assert "give --directory" in refused
     assert folder.lab.exists()
     assert folder.vdvs("lab", "down", "--directory", str(folder.lab)).exit_code == 0
 
