@@ -63,7 +63,7 @@ def test_while_a_program_of_the_host_does_not_end(ready: Agent) -> None:
 def test_a_thread_that_begins_when_all_is_over_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Python 2 forgets modules before threads, which then write to standard error what they lack."""
     begun: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
-    monkeypatch.setattr(channel._thread, "start_new_thread", lambda what, given: begun.append((what, given)))
+    monkeypatch.setattr("_thread.start_new_thread", lambda what, given: begun.append((what, given)))
     with Path(os.devnull).open("wb") as stdout:
         channel.watch(stdout)
     monkeypatch.setattr(channel, "select", None)

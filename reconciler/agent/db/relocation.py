@@ -306,7 +306,9 @@ def _merge_volumes(root, connection):
     _keep_unless(root, connection, "struck", struck, lambda there: not there)
     same = "v.tenant_id = s.tenant_id AND v.datastore_url = s.datastore_url AND v.volume_name"
     found = "SELECT v.rowid FROM temp.struck s CROSS JOIN main.volumes v ON %s %s"
-    either = " UNION ALL ".join(found % (same, name) for name in ("= s.volume_name", "IS NULL AND s.volume_name IS NULL"))
+    either = " UNION ALL ".join(
+        found % (same, name) for name in ("= s.volume_name", "IS NULL AND s.volume_name IS NULL")
+    )
     execute(connection, "DELETE FROM main.volumes WHERE rowid IN (%s)" % either)
     added = "SELECT %s FROM old.volumes EXCEPT SELECT %s FROM main.%s" % (_ALL, _ALL, _BASELINE)
     _keep_unless(root, connection, "added", added, lambda there: there is not False)
