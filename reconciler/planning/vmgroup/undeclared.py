@@ -30,7 +30,8 @@ class Undeclared(Struct, frozen=True):
     `only_of`: it is to be deleted if one of these sets applied it last ("": if none did); None: it is only reported.
     `unknown`: no record says that anybody ever applied it, or only one that this side would have to know of, and does
     not. `removed`: the set of the manifests here applied it last and no longer declares it.
-    `unproven`: why the config DB's word for that does not do (empty: it does, or this side knows it, too).
+    `unproven`: why the config DB's word for that does not do (empty: it does, or this side knows it, too); `disputed`:
+    how the config DB contradicts what this side knows of that, so that it is not pruned.
 
     Source: docs/domain.md#who-applied-what
     """
@@ -42,6 +43,7 @@ class Undeclared(Struct, frozen=True):
     unknown: bool = False
     removed: bool = False
     unproven: str = ""
+    disputed: str = ""
 
 
 def undeclared(
@@ -70,7 +72,8 @@ def undeclared(
         elif applying is not None and known is not None and (last := _removed(state, record, known, applying)):
             why = f"set {last.set} applied it last ({spell(last)}) and no longer declares it"
             kept = known.kept_set(object_name(Kind.VMGROUP, state.name), state.uuid)
-            yield Undeclared(ref, state, why, removed=True, unproven=unproven(last.set, kept, applying))
+            doubt = unproven(last.set, kept, applying)
+            yield Undeclared(ref, state, why, removed=True, unproven=doubt, disputed=_disputed(last, record))
         elif db.unmanaged is not Unmanaged.IGNORE:
             unknown = record is None or _only_claimed(record, known, applying)
             yield Undeclared(ref, state, _report(db, known, record, applying), unknown=unknown)
@@ -123,11 +126,20 @@ def _removed(state: VMGroupState, record: Record | None, known: Ledger, applying
     """The last apply of a vmgroup that the set here declares no longer; None: it is none of this set, or its manifest
     may just not be given."""
     own = known.kept.get(object_name(Kind.VMGROUP, state.name))
-    if own is not None and own.uid != state.uuid:
+    if own is not None and (own.uid != state.uuid or (applying.trust_records and record is not None)):
         own = None
     if not gone_from_set((own if own is not None and own.set else record), applying):
         return None
     return record if record is not None and record.set == applying.set else own
+
+
+def _disputed(last: Record, record: Record | None) -> str:
+    if last is record:
+        return ""
+    if record is None:
+        return "its record in the config DB is gone; apply it once more before it is removed"
+    of = f"set {record.set} applied it" if record.set else "it was applied from no set"
+    return f"the config DB claims that {of} since ({spell(record)}); --trust-records believes it"
 
 
 def _report(db: ResolvedConfigDB, known: Ledger | None, record: Record | None, applying: Applying | None) -> str:
@@ -198,7 +210,7 @@ def undeclared_change(
     """Return the change of an undeclared vmgroup. `why_not`: what keeps it from being deleted."""
     ref, state = found.ref, found.state
     if found.removed:
-        return Change(ref, Op.REMOVED, f"{found.why}; {_way_out(found, why_not)}")
+        return Change(ref, Op.REMOVED, f"{found.why}; {_way_out(found, found.disputed or why_not)}")
     if found.only_of is None:
         return Change(ref, Op.UNMANAGED, found.why)
     if why_not is None:
