@@ -46,6 +46,11 @@ def test_a_vmgroup_is_told_and_counts(owned: LabSite) -> None:
     assert "1 removed from the manifests" in text.splitlines()[-1]
 
 
+def test_every_command_that_shows_it_takes_the_name_of_the_set(owned: LabSite) -> None:
+    for command in (("status",), ("get", "vmgroups"), ("describe", "vmgroup", "one")):
+        assert "removed from the manifests" in vdvs(command[0], owned, *command[1:], *TEAM).stdout
+
+
 def test_an_apply_leaves_it_with_a_word_and_prune_removes_it(owned: LabSite) -> None:
     done = vdvs("apply", owned, *TEAM)
     assert done.exit_code == 0
