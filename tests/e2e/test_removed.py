@@ -46,6 +46,13 @@ def test_a_vmgroup_is_told_and_counts(owned: LabSite) -> None:
     assert "1 removed from the manifests" in text.splitlines()[-1]
 
 
+def test_what_would_be_pruned_is_called_what_it_is(owned: LabSite) -> None:
+    for prune in ((), ("--prune", "--allow-destroy")):
+        data = json.loads(vdvs("diff", owned, *TEAM, *prune, "-o", "json").stdout)
+        (change,) = data["changes"]
+        assert (change["standing"], change["cause"]) == ("removed from the manifests", "manifest")
+
+
 def test_every_command_that_shows_it_takes_the_name_of_the_set(owned: LabSite) -> None:
     for command in (("status",), ("get", "vmgroups"), ("describe", "vmgroup", "one")):
         assert "removed from the manifests" in vdvs(command[0], owned, *command[1:], *TEAM).stdout

@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.model.base import Risk, worst
-from reconciler.model.diff import Action, Change, FieldChange, Op
+from reconciler.model.diff import Action, Cause, Change, FieldChange, Op
 from reconciler.model.kinds.configdb import ObservedConfigDB, ResolvedConfigDB, Unmanaged
 from reconciler.model.kinds.vmgroup import DeleteVMGroup, RemoveNameLink, ResolvedVMGroup
 from reconciler.model.ownership import Applying, Record
@@ -29,7 +29,8 @@ class Undeclared(Struct, frozen=True):
 
     `only_of`: it is to be deleted if one of these sets applied it last ("": if none did); None: it is only reported.
     `unknown`: no record says that anybody ever applied it, or only one that this side would have to know of, and does
-    not. `removed`: the set of the manifests here applied it last and no longer declares it.
+    not. `removed`: the set of the manifests here applied it last and no longer declares it, and `pruned`: it is to be
+    deleted for that.
     `unproven`: why the config DB's word for that does not do (empty: it does, or this side knows it, too); `disputed`:
     how the config DB contradicts what this side knows of that, so that it is not pruned.
 
@@ -42,6 +43,7 @@ class Undeclared(Struct, frozen=True):
     only_of: tuple[str, ...] | None = None
     unknown: bool = False
     removed: bool = False
+    pruned: bool = False
     unproven: str = ""
     disputed: str = ""
 
@@ -109,7 +111,7 @@ def _to_delete(
         return Undeclared(ref, state, f"it is not in {applying.backup}", tuple(sorted({"", mine})))
     if applying is not None and applying.prune and mine and last == mine:
         why = f"set {mine} applied it last and no longer declares it"
-        return Undeclared(ref, state, why, (mine,), unproven=unproven(mine, kept, applying))
+        return Undeclared(ref, state, why, (mine,), pruned=True, unproven=unproven(mine, kept, applying))
     if db.unmanaged is Unmanaged.DELETE and last in ("", mine) and (applying is None or applying.whole):
         why = f"no manifest declares it, and spec.unmanaged of {db.ref} is Delete"
         return Undeclared(ref, state, why, tuple(sorted({"", mine})))
@@ -210,7 +212,7 @@ def undeclared_change(
     """Return the change of an undeclared vmgroup. `why_not`: what keeps it from being deleted."""
     ref, state = found.ref, found.state
     if found.removed:
-        return Change(ref, Op.REMOVED, f"{found.why}; {_way_out(found, found.disputed or why_not)}")
+        return Change(ref, Op.REMOVED, f"{found.why}; {_way_out(found, found.disputed or why_not)}", cause=Cause.MANIFEST)
     if found.only_of is None:
         return Change(ref, Op.UNMANAGED, found.why)
     if why_not is None:
@@ -226,7 +228,9 @@ def undeclared_change(
     actions += [change.action for change in links if change.action is not None]
     actions.append(DeleteVMGroup(ref, Risk.DESTROYS, state.uuid, state.name, found.only_of))
     fields = (*(change.field for change in members), *(change.field for change in links))
-    return Change(ref, Op.DELETE, found.why, fields, tuple(actions), worst([a.risk for a in actions]), (), tied)
+    cause = Cause.MANIFEST if found.pruned else Cause.UNKNOWN
+    risk = worst([action.risk for action in actions])
+    return Change(ref, Op.DELETE, found.why, fields, tuple(actions), risk, tied=tied, cause=cause)
 
 
 def _way_out(found: Undeclared, why_not: str | None) -> str:
