@@ -71,6 +71,10 @@ def tell(text: str) -> None:
         _to_nowhere(2)
 
 
+class NobodyReadsError(BrokenPipeError):
+    """The reader of standard output has gone, found out without writing to it."""
+
+
 def _unwritable(error: OSError) -> int:
     _to_nowhere(1)
     if isinstance(error, BrokenPipeError):  # the reader of our output has gone
@@ -125,6 +129,8 @@ def _failure(error: Exception, verbose: bool) -> int:
 
 def _is_of_output(error: OSError) -> bool:
     """Return whether the error was raised by writing to standard output: by click, or by a flush of ours."""
+    if isinstance(error, NobodyReadsError):
+        return True
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

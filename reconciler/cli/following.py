@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from reconciler import loader
 from reconciler.cli import formats
-from reconciler.cli.errors import report
+from reconciler.cli.errors import NobodyReadsError, report
 from reconciler.cli.output import paint
 from reconciler.cli.session import progress
 from reconciler.model.errors import VdvsError
@@ -38,7 +38,7 @@ def follow(
     session: Session, site: str | None, selector: str | None, interval: float, find: Find, shown: Changes
 ) -> None:
     """Look every `interval` seconds, with the manifests as they are then, until somebody interrupts it, or nobody
-    reads any more (BrokenPipeError). `find` returns the rows of a look, and whether it saw all that there are. What
+    reads any more (NobodyReadsError). `find` returns the rows of a look, and whether it saw all that there are. What
     fails at first is raised, later it is told once.
     """
 
@@ -140,11 +140,11 @@ class _Quiet:
 
 
 def _check_reader() -> None:
-    """Raise BrokenPipeError where nobody reads standard output any more: there may be nothing to print for hours."""
+    """Raise NobodyReadsError where nobody reads standard output any more: there may be nothing to print for hours."""
     try:
         poll = select.poll()
         poll.register(sys.stdout.fileno(), 0)
     except (OSError, ValueError):  # it is no file
         return
     if any(event & select.POLLERR for _, event in poll.poll(0)):
-        raise BrokenPipeError
+        raise NobodyReadsError

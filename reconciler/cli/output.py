@@ -25,7 +25,8 @@ _CHANGED = dict.fromkeys((*_DIFFERS, "stopped", "stale"), "yellow")
 _WRONG = ("delete", "pruned", "blocked", "unknown", "failed", "OPEN", "refused", "unreachable", "?", "False", "Unknown")
 _BAD = dict.fromkeys(_WRONG, "red")
 _RISKS = {
-    "destroys": "red", "disrupts running work": "red", "widens access": "yellow", "restricts access": "cyan"
+    "destroys": "red", "disrupts running work": "red", "widens access": "yellow", "restricts access": "cyan",
+    "gave access": "red", "gave and took access": "red", "took access": "yellow",
 }  # fmt: skip
 _COLOURS = _GOOD | _CHANGED | _BAD | _RISKS
 

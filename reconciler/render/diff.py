@@ -161,15 +161,14 @@ def change_text(change: Change, paint: Paint = plain) -> str:
     return lines(_block(change, max(_MEANING_COLUMN, width(_head(change)) + 2), paint))
 
 
-def meaning(change: Change) -> str:
+def meaning(change: Change, paint: Paint = plain) -> str:
     """The consequence of a change for users of vDVS, in a few words; of a drift, its effect and that of its repair.
 
     Source: docs/domain.md#who-may-do-what
     """
-    if change.op not in WRITABLE:
-        word = change.standing.value if change.op is Op.UNKNOWN else _SUMMARY[change.op]
-        return f"{EFFECTS[change.effect]}; repair {word}" if change.is_drift else word
-    return f"{EFFECTS[change.effect]}; repair {RISKS[change.risk]}" if change.is_drift else RISKS[change.risk]
+    repair = change.standing.value if change.op is Op.UNKNOWN else _risk(change)
+    effect = EFFECTS[change.effect]
+    return f"{paint(effect, effect)}; repair {paint(repair, repair)}" if change.is_drift else paint(repair, repair)
 
 
 def _risk(change: Change) -> str:
@@ -191,7 +190,7 @@ def _head(change: Change) -> str:
 
 
 def _block(change: Change, column: int, paint: Paint) -> list[str]:
-    head = paint(pad(_head(change), column), change.op.value) + paint(meaning(change), _risk(change))
+    head = paint(pad(_head(change), column), change.op.value) + meaning(change, paint)
     return [head, *change_body(change)]
 
 

@@ -30,7 +30,6 @@ BREAK = {
     "VM under the id of _DEFAULT": ("UPDATE tenants SET id = '{DEFAULT}' WHERE id = '{G1}'", None),
     "a column too many": ("ALTER TABLE privileges ADD COLUMN extra TEXT", (None, None)),
     "another version": ("UPDATE versions SET minor_ver = 3", (None, None)),
-    "two versions": ("INSERT INTO versions VALUES (1, 1, 2, 1, 0)", (None, None)),
     "write-ahead log": ("PRAGMA journal_mode = WAL", (None, None)),
 }
 

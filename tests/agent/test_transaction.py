@@ -158,7 +158,7 @@ def test_a_damaged_file_is_not_written(ready: Agent) -> None:
         pages = ready.db.stat().st_size // 4096
         stream.seek(4096 * (pages - 2))
         stream.write(b"\xff" * 200)
-    assert ready.refused([ADD], fingerprint=fingerprint) in ("Corrupt", "WrongVersion", "Moved")
+    assert ready.refused([ADD], fingerprint=fingerprint) in ("Damaged", "WrongVersion", "Moved")
 
 
 def test_a_full_disk_leaves_everything_as_it_was(ready: Agent, monkeypatch: pytest.MonkeyPatch) -> None:

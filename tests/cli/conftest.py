@@ -75,6 +75,7 @@ def broken_pass(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], No
         async def fail(*_: object) -> None:
             raise error
 
-        monkeypatch.setattr("reconciler.reconcile.reconcile", fail)
+        for entry in ("reconcile", "preview"):
+            monkeypatch.setattr(f"reconciler.reconcile.{entry}", fail)
 
     return install

@@ -51,7 +51,7 @@ def test_a_schema_that_vdvs_does_not_know_refuses(applied: Folder) -> None:
 
 
 def test_what_cannot_be_read_is_3(applied: Folder) -> None:
-    applied.sql("DROP TABLE vms")
+    applied.sql("PRAGMA journal_mode = WAL")
     done = applied.vdvs("can-i", "mount", *ASKED)
     assert done.exit_code == 3
     assert done.stdout.startswith("unknown   photon-01: mount a volume on SHARED-Datastore\n")

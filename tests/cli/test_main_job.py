@@ -55,7 +55,7 @@ def test_drift_is_shown_and_healed(applied: Folder) -> None:
         "    live: every VM on this host may do everything without limit; declared: what configdb/shared grants\n"
         "~ vmgroup/MYVMGROUP                                     gave access; repair restricts access\n"
         "    access[SHARED-Datastore].volumeTotalSize   live 10GB, declared 5GB\n"
-        "    live: its 3 VMs may create, delete and mount volumes up to 200MB, 10GB in all on SHARED-Datastore;"
+        "    live: its 3 VMs may mount, delete, and create volumes up to 200MB, 10GB in all on SHARED-Datastore;"
         " declared: volumes up to 200MB, 5GB in all\n"
         "\n"
         "2 to update, 2 in sync.\n"

@@ -74,7 +74,7 @@ EXPECTED = {
     "db-newer-version": Expected(SHARED, "schema version is 2.2", End.STAYS),
     "db-older-version": Expected(SHARED, "schema version is 1.0", End.STAYS),
     "db-no-version": Expected(SHARED, "schema version is missing", End.STAYS),
-    "db-no-table": Expected(SHARED, "no such table: privileges", End.STAYS),
+    "db-no-table": Expected(SHARED, "it has no table privileges", End.STAYS),
     "db-hot-journal": Expected(SHARED, "database interrupted write rolled back"),
     "db-wal": Expected(SHARED, "write-ahead log, which does not work between hosts", End.STAYS),
     "db-old-copy": Expected(GROUP, f"{LIMIT}.volumeTotalSize 4GB 5GB"),

@@ -126,7 +126,7 @@ def test_a_program_that_is_no_agent_is_unreachable(root: Path, tmp_path: Path) -
 
     async def run() -> None:
         hosts = LocalHosts(lambda _: root, interpreter=str(impostor))
-        with pytest.raises(HostUnreachableError, match="more than the version of its Python"):
+        with pytest.raises(HostUnreachableError, match="prints a line of its own before the agent answers"):
             await hosts.agent("esxi", "esxi").observe(Question())
         await hosts.close()
 

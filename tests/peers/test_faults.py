@@ -112,7 +112,7 @@ def test_one_host(site: SSHSite, break_host: Callable[[Server], Callable[[], Non
     code, said = vdvs(site, "diff")
     assert code == 3
     (line,) = (line for line in said.splitlines() if line.lstrip("?! ").startswith("host/esxiz10"))
-    assert "unknown" in line
+    assert "unreachable" in line
     assert message in said
     code, said = vdvs(site, "apply")
     assert code == 3
