@@ -87,7 +87,10 @@ def test_what_the_other_changed_while_it_waited_is_said_to_be_overwritten(
     done = changed.vdvs("apply", "-f", "manifests", "--wait-lock", "30s")
     assert done.exit_code == 0
     assert "volumeMaxSize 111MB -> 200MB" in done.stdout
-    assert "overwrites what somebody changed by hand, or from elsewhere without a record, since the first look" in done.stdout
+    assert (
+        "overwrites what somebody changed by hand, or from elsewhere without a record, since the first look"
+        in done.stdout
+    )
 
 
 def test_a_note_that_stays_holds_up_only_those_who_wait_and_only_so_long(changed: Folder) -> None:

@@ -257,7 +257,9 @@ def test_a_drift_is_told_as_what_happened_in_the_same_words_everywhere(page: Any
 
 def test_a_blocked_drift_promises_no_repair(page: Any, server: Served) -> None:
     blocked = replace(drift(), op=Op.BLOCKED, cause=Cause.SITE, effect=Effect.TOOK)
-    server.do(server.board.on_event, ReportedEvent(NOON, Event(EventKind.BLOCKED, blocked.ref, "why", blocked), "pass-1"))
+    server.do(
+        server.board.on_event, ReportedEvent(NOON, Event(EventKind.BLOCKED, blocked.ref, "why", blocked), "pass-1")
+    )
     wait_for(page, "#events .word", "blocked")
     page.locator("#events summary").first.click()
     assert "took access; repair blocked" in page.locator("#events li").first.inner_text()

@@ -16,7 +16,9 @@ _EVENTS = 5
 @options.output("text", "json", "yaml")
 @options.named_set
 @options.verbose
-def describe(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output: str, named_set: str | None) -> int:
+def describe(
+    what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output: str, named_set: str | None
+) -> int:
     """Show everything about one object: its state, its conditions, how it differs from its manifest,
     and the last events that watches on this machine reported of it.
 

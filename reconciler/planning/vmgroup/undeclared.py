@@ -212,7 +212,9 @@ def undeclared_change(
     """Return the change of an undeclared vmgroup. `why_not`: what keeps it from being deleted."""
     ref, state = found.ref, found.state
     if found.removed:
-        return Change(ref, Op.REMOVED, f"{found.why}; {_way_out(found, found.disputed or why_not)}", cause=Cause.MANIFEST)
+        return Change(
+            ref, Op.REMOVED, f"{found.why}; {_way_out(found, found.disputed or why_not)}", cause=Cause.MANIFEST
+        )
     if found.only_of is None:
         return Change(ref, Op.UNMANAGED, found.why)
     if why_not is None:
