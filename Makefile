@@ -41,13 +41,16 @@ VCSIM := tests/peers/vcsim-more
 CACHED := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vdvs-peers
 KUBE := $(foreach one,etcd kube-apiserver,$(CACHED)/$(one)-$(shell \
     sed -n 's,.*\(k8s.io/kubernetes\|/etcd/server/v3\) \(v[^ ]*\).*,\2,p' tests/kubernetes/$(one)/go.mod))
-peers: .peers/vcsim $(KUBE)  ## Install what tests talk to (sshd, busybox, vcsim, chromium, promtool, jq, a Kubernetes API); without it those tests are skipped
-	@if PATH="$$PATH:/usr/sbin" && command -v sshd >/dev/null && command -v busybox >/dev/null && \
-	    command -v ssh-keygen >/dev/null && command -v openssl >/dev/null && \
-	    command -v chromium >/dev/null && command -v promtool >/dev/null && command -v jq >/dev/null && command -v kubectl >/dev/null; then exit 0; fi; \
-	if [ "$$(id -u)" -ne 0 ]; then root=sudo; fi; \
-	$$root apt-get update -qq && \
-	$$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PEERS)
+peers: .peers/vcsim  ## Install what tests talk to (sshd, busybox, vcsim, chromium, promtool, jq, a Kubernetes API); without it those tests are skipped
+	@code=0; \
+	for program in sshd ssh-keygen busybox openssl chromium promtool jq kubectl; do \
+	    PATH="$$PATH:/usr/sbin" command -v $$program >/dev/null || missing=yes; done; \
+	if [ -n "$$missing" ]; then \
+	    if [ "$$(id -u)" -ne 0 ]; then root=sudo; fi; \
+	    $$root apt-get update -qq && \
+	    $$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PEERS) || code=1; \
+	fi; \
+	$(MAKE) --no-print-directory $(KUBE) && exit $$code
 
 # A Go that is too old cannot fetch a newer one by itself, but it can fetch it as a module. Sets $$go.
 GO_TOOLCHAIN := golang.org/toolchain@v0.0.1-go1.26.8

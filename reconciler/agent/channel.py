@@ -21,7 +21,7 @@ def watch(stdout):
     """Watch, in a thread that takes no time, for the end of whoever reads `stdout`."""
     poll = select.poll()  # here: a short agent may end before the thread runs, and Python 2 forgets modules then
     poll.register(stdout.fileno(), 0)  # the end of the reader is reported whatever is asked for
-    _thread.start_new_thread(_wait, (poll, stdout.fileno()))
+    _thread.start_new_thread(_wait, (poll, stdout.fileno(), select.POLLERR | select.POLLHUP))
 
 
 def is_abandoned():
@@ -39,9 +39,9 @@ def begin(writes):
     _state["writes"] = writes
 
 
-def _wait(poll, descriptor):
-    # type: (select.poll, int) -> None
-    if not any(what & (select.POLLERR | select.POLLHUP) for _, what in poll.poll()):
+def _wait(poll, descriptor, gone):
+    # type: (select.poll, int, int) -> None
+    if not any(what & gone for _, what in poll.poll()):
         return
     _state["gone"] = True
     poll.unregister(descriptor)

@@ -6,11 +6,14 @@ import json
 import os
 import sqlite3
 import subprocess
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from reconciler.agent import channel
 from reconciler.agent.db import sqlite
 from reconciler.agent.paths import Root
 from reconciler.agent.wire import Refused
@@ -55,6 +58,17 @@ def test_while_a_program_of_the_host_does_not_end(ready: Agent) -> None:
     if (ready.root / "pid").exists():  # it was started before the end was noticed
         with pytest.raises(ProcessLookupError):
             os.kill(int((ready.root / "pid").read_text()), 0)
+
+
+def test_a_thread_that_begins_when_all_is_over_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 2 forgets modules before threads, which then write to standard error what they lack."""
+    begun: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+    monkeypatch.setattr("_thread.start_new_thread", lambda what, given: begun.append((what, given)))
+    with Path(os.devnull).open("wb") as stdout:
+        channel.watch(stdout)
+    monkeypatch.setattr(channel, "select", None)
+    for what, given in begun:
+        what(*given)
 
 
 def test_what_is_being_written_is_finished(ready: Agent) -> None:

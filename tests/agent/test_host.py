@@ -123,6 +123,21 @@ def test_why_a_link_is_broken(ready: Agent) -> None:
     assert mode(ready) == ("BrokenLink", "NotMounted")
 
 
+@pytest.mark.parametrize("link", ["file", "folder"])
+def test_a_db_behind_another_link_is_not_called_broken(ready: Agent, link: str) -> None:
+    """vDVS follows it and serves, so the host is not closed, though we do not read what is there."""
+    auth_db(ready).symlink_to(DB)
+    moved = ready.db if link == "file" else ready.dockvols
+    hidden = ready.volume / "hidden" / "there"
+    hidden.parent.mkdir()
+    moved.rename(hidden)
+    moved.symlink_to(os.path.relpath(hidden, moved.parent))
+    assert mode(ready) == ("MultiNode", "")
+    assert ready.look()["state"] == "unknown"
+    hidden.rename(ready.root / "gone")
+    assert mode(ready)[0] == "BrokenLink"
+
+
 @pytest.mark.parametrize("trouble", ["locked", "hot journal", "garbage", "unreadable"])
 def test_a_look_at_a_host_opens_no_config_db(ready: Agent, trouble: str) -> None:
     """Faults of the DB are reported by the one host that reads it."""

@@ -148,7 +148,7 @@ def test_text_that_is_not_utf8(agent: Agent) -> None:
 
 @pytest.mark.parametrize(
     ("versions", "reason"),
-    [((1, 2), "WriteAheadLog"), ((2, 1), "WriteAheadLog"), ((2, 2), "WriteAheadLog"), ((3, 1), "Corrupt")],
+    [((1, 2), "WriteAheadLog"), ((2, 1), "WriteAheadLog"), ((2, 2), "WriteAheadLog"), ((1, 3), "Corrupt")],
 )
 def test_a_header_that_asks_for_another_journal(ready: Agent, versions: tuple[int, int], reason: str) -> None:
     raw = bytearray(ready.db.read_bytes())
@@ -156,6 +156,26 @@ def test_a_header_that_asks_for_another_journal(ready: Agent, versions: tuple[in
     ready.db.write_bytes(raw)
     assert state(ready) == ("unknown", reason)
     assert ready.files() == [ready.db.name]
+
+
+def test_a_db_that_sqlite_only_reads_is_not_called_useless(ready: Agent) -> None:
+    """vDVS serves what needs no write."""
+    raw = bytearray(ready.db.read_bytes())
+    raw[18] = 3
+    ready.db.write_bytes(raw)
+    with sqlite(ready.db) as connection:
+        assert connection.execute("SELECT major_ver FROM versions WHERE id = 0").fetchall() == [(1,)]
+    assert state(ready) == ("unknown", "Tampered")
+
+
+def test_a_version_behind_too_many_tables_is_not_called_missing(ready: Agent) -> None:
+    """vDVS minds none of them: it serves by the rows, and a new config DB in its place would orphan all."""
+    with closing(sqlite3.connect(ready.db, isolation_level=None)) as connection:
+        for number in range(101):
+            connection.execute(f"CREATE TABLE t{number}(x)")
+        connection.execute(EDIT)
+        connection.execute("UPDATE sqlite_master SET rowid = 1000 WHERE name = 'versions'")
+    assert state(ready) == ("unknown", "Tampered")
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 5000])

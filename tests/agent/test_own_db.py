@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from reconciler.agent.db import schema
 from reconciler.agent.db.checks import rules
 from tests.agent.world import AUTH_DB, DB, G1, VM1, Agent, act, outcomes, sqlite, vmgroup
 
@@ -62,3 +63,14 @@ def test_an_empty_file_of_an_interrupted_start_becomes_a_config_db(agent: Agent)
     assert look(agent)["state"] == "empty"
     assert outcomes(agent.apply([vmgroup()], path=OWN, create=True, fingerprint="empty")) == ["ok"]
     assert look(agent)["state"] == "present"
+
+
+def test_the_mark_of_a_shared_one_that_was_moved_away_frees_no_place(own: Agent) -> None:
+    """Whoever wrote it there, nobody moved this one: ours have a link in their place then."""
+    with sqlite(own.root / AUTH_DB) as connection, connection:
+        connection.execute("UPDATE versions SET (major_ver, minor_ver, vmodl_major_ver) = (?, ?, ?)", schema.RETIRED)
+    found = look(own)
+    assert (found["state"], found["reason"]) == ("unknown", "WrongVersion")
+    before = (own.root / AUTH_DB).read_bytes()
+    assert own.refused(path=OWN, create=True, fingerprint="absent") == "WrongVersion"
+    assert (own.root / AUTH_DB).read_bytes() == before

@@ -324,3 +324,39 @@ def test_an_own_db_that_changed_since_the_plan_or_that_is_in_use_is_not_left(lea
     assert leave(leaving) == "Corrupt"
     assert not leaving.old.is_symlink()
     assert list(leaving.new.parent.glob("*.moved-*")) == []
+
+
+def test_what_is_booked_under_no_name_of_a_file_is_taken_over_too(move: Move) -> None:
+    """Whoever can write the old one must not keep it from being moved."""
+    move.copy()
+    (move.agent.dockvols / G1).mkdir(exist_ok=True)
+    odd = ["'a' || char(0)", "x'ff00'", "CAST(x'ff' AS TEXT)", "'../b'", "NULL", "hex(zeroblob(500))"]
+    with sqlite(move.old) as connection, connection:
+        for name in odd:
+            connection.execute(f"INSERT INTO volumes VALUES ('{G1}', '{URL}', {name}, 1)")
+        for tenant, url in (("CAST(x'ff' AS TEXT)", f"'{URL}'"), (f"'{G1}'", f"'{URL}' || char(0)"), ("'/'", "'x'")):
+            connection.execute(f"INSERT INTO volumes VALUES ({tenant}, {url}, 'v', 1)")
+    booked = "SELECT count(*), total(volume_size) FROM volumes"
+    with sqlite(move.old) as connection:
+        expected = connection.execute(booked).fetchone()
+    move.retire()
+    with sqlite(move.new) as connection:
+        there = connection.execute(booked).fetchone()
+    assert there == (expected[0] - 3, expected[1] - 3)  # bytes and NULL name files, which are not there
+    assert move.look(NEW)["state"] == "present"
+
+
+def test_many_changes_of_what_is_booked_do_not_hold_the_locks_for_long(move: Move) -> None:
+    """vDVS refuses every request meanwhile, and what takes a minute is given up."""
+    if move.host:
+        pytest.skip("it is the same for a host's own DB")
+    (move.agent.dockvols / G1).mkdir(exist_ok=True)
+    before = set(move.books(move.old))
+    many = [f"v{number}" for number in range(20000)]
+    book(move.old, *many)
+    move.copy()
+    with sqlite(move.old) as connection, connection:
+        connection.execute("UPDATE volumes SET volume_name = 'w' || volume_name WHERE volume_name GLOB 'v*[02468]'")
+    (move.agent.dockvols / G1 / "wv0.vmdk").touch()
+    move.retire()
+    assert set(move.books()) == before | {"wv0", *many[1::2]}

@@ -89,6 +89,8 @@ def test_what_is_hidden(text: str, shown: str, password: str) -> None:
 def test_a_secret_is_hidden_where_a_line_is_cut() -> None:
     for before in range(1985, 2001):
         assert "cret" not in log.hidden("x" * before + "https://me:s3cret@depot/x.vib and more")
+    for end in range(12):
+        assert "cret" not in log.hidden('{"userPassword": "' + 'cret\\"' * 1000 + "x" * end)
 
 
 def test_a_hostile_line_takes_no_longer_than_another() -> None:

@@ -101,3 +101,10 @@ def test_numbers_sort_by_size_also_inside_of_names_and_what_is_not_known_comes_l
     ]
     mixed: list[list[Any]] = [[], ["b"], [2], ["a10"], ["a9"], [None], [True]]
     assert sorted(mixed, key=order) == [[True], [2], ["a9"], ["a10"], ["b"], [], [None]]
+
+
+def test_digits_sort_by_size_however_many_others_wrote() -> None:
+    """Python makes no number of more than 4300 digits."""
+    names = ["a10", "a" + "9" * 5000, "a9", "a009b", "b"]
+    found = sorted(names, key=lambda name: order([name]))
+    assert found == ["a009b", "a9", "a10", "a" + "9" * 5000, "b"]

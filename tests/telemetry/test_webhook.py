@@ -88,7 +88,8 @@ def test_an_event_arrives_as_a_cloud_event() -> None:
             await until(lambda: len(receiver.taken) == 2)
 
     with_receiver(receiver, use)
-    first, second = receiver.taken
+    first, second, *again = receiver.taken
+    assert all(event == second for event in again), "one whose answer is on the way at the end may be sent once more"
     assert {key: first[key] for key in ("specversion", "id", "source", "type", "time", "subject")} == {
         "specversion": "1.0",
         "id": "id-1",

@@ -196,7 +196,7 @@ def _read_unless_retired(db, known, until):
     except Refused as refused:
         if refused.reason != "Retired":
             raise
-        return _absent_or_empty(db, ABSENT)
+        return dict(_absent_or_empty(db, ABSENT), message=refused.message)
 
 
 def _read_db(db, known, until):
@@ -304,7 +304,8 @@ def check_file(db):
     """Check the file, and what lies beside it, while this process does not have the DB open through SQLite.
 
     Raises Refused `Corrupt` for a file that is no SQLite database; `WriteAheadLog` for one with such a log, which could
-    not be read without writing; `TooLarge`; `Tampered` for text that is not UTF-8, and see `refuse_companions`.
+    not be read without writing; `TooLarge`; `Tampered` for one that SQLite, and so vDVS, only reads, for text that is
+    not UTF-8, and see `refuse_companions`.
     Source: docs/domain.md#an-untrusted-file
     """
     try:
@@ -318,8 +319,10 @@ def check_file(db):
         raise sqlite.as_refused(error)
     if not header.startswith(_MAGIC) or len(header) < 100:
         raise Refused("Corrupt", "%s is not an SQLite database" % db.path)
-    if max(header[18:20]) > 2:
+    if header[19] > 2:
         raise Refused("Corrupt", "%s is in a format of SQLite that vDVS does not know" % db.path)
+    if header[18] > 2:
+        raise Refused("Tampered", "%s is marked as one that SQLite may read but not write" % db.path)
     if 2 in header[18:20]:
         raise Refused("WriteAheadLog", "%s has a write-ahead log, which does not work between hosts" % db.path)
     if size > inspection.LARGEST_FILE:
@@ -347,6 +350,8 @@ def reading_error(error, db):
         return Refused(
             "HotJournal", "%s is half-written: its writer was interrupted, and its journal is still there" % db.path
         )
+    if refused.reason == "Retired" and db.own:  # ours have a link in their place then
+        return Refused("WrongVersion", "%s is marked as one that was moved away, which it was not" % db.path)
     if isinstance(error, Refused) and error.reason not in _NAMES_NO_FILE:
         return error
     shown = "" if db.path in refused.message else "%s: " % db.path

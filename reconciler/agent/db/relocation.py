@@ -20,7 +20,7 @@ from .checks import inspection
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from typing import Any, Dict, Optional, Tuple  # novm
+    from typing import Any, Callable, Dict, Optional, Tuple  # novm
 
     from ..folders import Folder
     from ..paths import Root
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 # The volume rows at the time of the copy; the difference to them shows what each side added or removed since.
 _BASELINE = "vdvs_moved_volumes"
-_KEYS = " AND ".join("%s.{0} IS %s.{0}".format(name) for name in ("tenant_id", "datastore_url", "volume_name"))
+_KEY = "tenant_id, datastore_url, volume_name"
+_ALL = _KEY + ", volume_size"
+_UNNAMEABLE = (TypeError, ValueError)  # with a NUL in a name, or what is no text
 _CONFIGURATION = ("tenants", "vms", "privileges", "versions")
 
 
@@ -296,36 +298,53 @@ def _merge_volumes(root, connection):
     """Apply to the new DB the volume rows added to and removed from the old one since both were last equal.
 
     A volume may have been removed, or made anew, through the new one meanwhile, which leaves no trace in rows: then
-    its file decides. Source: docs/domain.md#quotas
+    its file decides. Both DBs are locked, so each statement takes no longer than it takes to sort the rows.
+    Source: docs/domain.md#quotas
     """
-    execute, keys = sqlite.execute, "tenant_id, datastore_url, volume_name"
-    left = "SELECT 1 FROM old.volumes o WHERE %s" % (_KEYS % (("o", "b") * 3))
-    struck = "SELECT rowid, %s FROM main.%s b WHERE NOT EXISTS (%s)" % (keys, _BASELINE, left)
-    strike = "DELETE FROM main.volumes WHERE EXISTS (SELECT 1 FROM main.%s b WHERE b.rowid = ? AND %s)"
-    for row in rows.fetch_all(connection, struck):
-        if not _is_there(root, connection, row[1:]):
-            execute(connection, strike % (_BASELINE, _KEYS % (("b", "volumes") * 3)), row[0])
-    known = "SELECT 1 FROM main.%s b WHERE %s" % (_BASELINE, _KEYS % (("b", "o") * 3))
-    added = "SELECT rowid, %s FROM old.volumes o WHERE NOT EXISTS (%s AND b.volume_size IS o.volume_size)"
-    for row in rows.fetch_all(connection, added % (keys, known)):
-        if _is_there(root, connection, row[1:]) is not False:
-            add = "INSERT OR REPLACE INTO main.volumes SELECT * FROM old.volumes WHERE rowid = ?"
-            execute(connection, add, row[0])
+    execute = sqlite.execute
+    struck = "SELECT %s FROM main.%s EXCEPT SELECT %s FROM old.volumes" % (_KEY, _BASELINE, _KEY)
+    _keep_unless(root, connection, "struck", struck, lambda there: not there)
+    same = "v.tenant_id = s.tenant_id AND v.datastore_url = s.datastore_url AND v.volume_name"
+    found = "SELECT v.rowid FROM temp.struck s CROSS JOIN main.volumes v ON %s %s"
+    either = " UNION ALL ".join(
+        found % (same, name) for name in ("= s.volume_name", "IS NULL AND s.volume_name IS NULL")
+    )
+    execute(connection, "DELETE FROM main.volumes WHERE rowid IN (%s)" % either)
+    added = "SELECT %s FROM old.volumes EXCEPT SELECT %s FROM main.%s" % (_ALL, _ALL, _BASELINE)
+    _keep_unless(root, connection, "added", added, lambda there: there is not False)
+    execute(connection, "INSERT OR REPLACE INTO main.volumes(%s) SELECT %s FROM temp.added" % (_ALL, _ALL))
     execute(connection, "DELETE FROM main.%s" % _BASELINE)
     execute(connection, "INSERT INTO main.%s SELECT * FROM old.volumes" % _BASELINE)
 
 
-def _is_there(root, connection, key):
-    # type: (Root, sqlite3.Connection, Any) -> Optional[bool]
-    """Return whether the file of a volume is in the folder of its vmgroup; None: that cannot be told.
+def _keep_unless(root, connection, name, query, counts):
+    # type: (Root, sqlite3.Connection, str, str, Callable[[Optional[bool]], bool]) -> None
+    """Make the temporary table `name` of those rows of a query that count, given whether their files are there."""
+    sqlite.execute(connection, "CREATE TEMP TABLE %s AS %s" % (name, query))
+    folders = {}  # type: Dict[Any, Optional[Folder]] # the last one only: the rows are sorted
+    drop = []
+    for row in rows.fetch_all(connection, "SELECT rowid, %s FROM temp.%s" % (_KEY, name)):
+        if row[1:3] not in folders:
+            folders.clear()
+            folders[row[1:3]] = _served_folder(root, connection, *row[1:3])
+        if not counts(_is_there(folders[row[1:3]], row[3])):
+            drop.append(row[:1])
+    sqlite.execute_many(connection, "DELETE FROM temp.%s WHERE rowid = ?" % name, drop)
+
+
+def _served_folder(root, connection, tenant_id, datastore_url):
+    # type: (Root, sqlite3.Connection, Any, Any) -> Optional[Folder]
+    """Return the folder of a vmgroup on a datastore, from which vDVS serves it; None: that cannot be told.
 
     Source: docs/domain.md#layout-of-dockvols
     """
-    tenant, url, volume = [rows.as_text(cell) or "" for cell in key]
-    named = rows.fetch_all(connection, "SELECT name FROM main.tenants WHERE id = ?", key[0])
-    if not named or not url.startswith(VOLUMES + "/") or "/" in tenant + volume or tenant in ("", ".", ".."):
+    tenant, url = rows.as_text(tenant_id) or "", rows.as_text(datastore_url) or ""
+    if not url.startswith(VOLUMES + "/") or "/" in tenant or tenant in ("", ".", ".."):
         return None
     try:
+        named = rows.fetch_all(connection, "SELECT name FROM main.tenants WHERE id = ?", tenant_id)
+        if not named:
+            return None
         dockvols = root.hold(native(url) + "/dockvols")
         folder = root.hold(native("%s/dockvols/%s" % (url, tenant)))
         if dockvols is None or folder is None:
@@ -333,8 +352,20 @@ def _is_there(root, connection, key):
         target = dockvols.target(native(rows.as_text(named[0][0])))
         if target is not None and posixpath.basename(readable(target).rstrip("/")) != tenant:
             return None  # vDVS serves this vmgroup from another folder
+        return folder
+    except _UNNAMEABLE + (Refused, EnvironmentError):
+        return None
+
+
+def _is_there(folder, volume_name):
+    # type: (Optional[Folder], Any) -> Optional[bool]
+    """Return whether the file of a volume is in the folder; None: that cannot be told."""
+    volume = rows.as_text(volume_name) or ""
+    if folder is None or "/" in volume:
+        return None
+    try:
         return folder.look(native(volume + ".vmdk")) is not None
-    except (Refused, EnvironmentError, UnicodeError):
+    except _UNNAMEABLE + (EnvironmentError,):
         return None
 
 

@@ -128,7 +128,7 @@ def schema(connection):
     if found == [OLDER]:
         return "1.1"
     if is_retired(connection):
-        raise Refused("Retired", "it was moved away")
+        raise Refused("Retired", "it is marked as moved away")
     raise Refused("WrongVersion", _wrong_version(found))
 
 

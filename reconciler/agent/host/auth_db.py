@@ -4,6 +4,7 @@ Source: docs/domain.md#modes-of-a-host
 """
 
 import os
+import stat
 
 from .. import files
 from ..compat import readable
@@ -43,7 +44,8 @@ class AuthDB(object):
         """Return (mode, reason): NotConfigured, SingleNode, MultiNode, or BrokenLink with the reason.
 
         The DB is not opened: every host would do so at once, and on VMFS a file that one host has open may be refused
-        to the others, vDVS among them. The host that reads it reports whether it can be used.
+        to the others, vDVS among them. The host that reads it reports whether it can be used. vDVS follows every link,
+        where we follow none: the mode goes by what it finds.
         Source: docs/domain.md#modes-of-a-host
         """
         try:
@@ -56,8 +58,16 @@ class AuthDB(object):
         try:
             size = database.DBFile(self._root, self.path).size()
         except Refused as refused:
-            return "BrokenLink", refused.reason
+            return ("MultiNode", "") if self._leads_to_a_file() else ("BrokenLink", refused.reason)
         return ("BrokenLink", "Missing") if size is None else ("MultiNode", "")
+
+    def _leads_to_a_file(self):
+        # type: () -> bool
+        """Return whether the link leads to a file, through whatever other links."""
+        try:
+            return stat.S_ISREG(mode_of(self._root.real(AUTH_DB)) or 0)
+        except (Refused, EnvironmentError):
+            return False
 
     def used(self):
         # type: () -> Optional[Any]

@@ -21,7 +21,9 @@ _MOST = 2000  # characters of a line
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 _USER_INFO = re.compile(r"(?<=://)[^/\s\"'@]+@")
 _QUERY = re.compile(r"(://[^\s\"'?]*\?)[^\s\"']+")
-_NAMED = re.compile(r'("[^"]*(?:password|passwd|secret|token|credential)[^"]*"\s*:\s*)"(?:[^"\\]|\\.)*"', re.IGNORECASE)
+_NAMED = re.compile(
+    r'("[^"]*(?:password|passwd|secret|token|credential)[^"]*"\s*:\s*)"(?:[^"\\]|\\.)*(?:"|\\?\Z)', re.IGNORECASE
+)
 
 
 def start(verbosity: int) -> Callable[[], None]:

@@ -73,6 +73,8 @@ def config_db_change(db: ResolvedConfigDB, resolved: Resolved, observed: Observe
     )
     if hindrance is not None:
         gone = "is empty" if seen.state is DBState.EMPTY else "is not there"
+        if seen.message:
+            gone = f"{gone} ({seen.message})"
         return Change(db.ref, Op.BLOCKED, f"{db.location} {gone}, but {hindrance}")
     fields = [FieldChange("database", "missing", f"{db.place}, {LOST}" if db.datastore is None else db.place)]
     if not declares_default(db.ref, resolved):

@@ -231,7 +231,7 @@ def _by_db(question: Question, host: ObservedHost, resolved: Resolved, observed:
         shown = DisplayNames(resolved.inventory).path(location.path) or host.link
         return Verdict(Answer.UNKNOWN, "other config DB", f"no manifest declares the config DB {shown}")
     if db.state is DBState.UNKNOWN:
-        verdict = _unread(question, db)
+        verdict = _unread(question, host, db)
     elif db.state is DBState.EMPTY:
         verdict = Verdict(Answer.DENIED, "empty config DB", "the config DB is an empty file; every request fails")
     elif db.state is not DBState.PRESENT:
@@ -247,11 +247,13 @@ _RECOVERED = ("HotJournal", "WriteAheadLog")
 _REFUSED = ("WrongVersion", "Corrupt", "Incomplete")
 
 
-def _unread(question: Question, db: ObservedConfigDB) -> Verdict:
+def _unread(question: Question, host: ObservedHost, db: ObservedConfigDB) -> Verdict:
     """Decide where we could not read the config DB: whether vDVS can is another question.
 
     Source: docs/domain.md#who-may-do-what
     """
+    if db.reason == "WrongVersion" and _lookups(host.driver) is None:
+        return _old_release(host)  # whose own schema it may be
     if db.reason in _REFUSED or (db.reason == "NoBooks" and question.right is Right.CREATE):
         return Verdict(Answer.DENIED, db.reason, f"vDVS refuses {_REFUSAL[db.reason == 'NoBooks']}: {db.message}")
     more = "; it will be recovered by the next request, which its rows then decide" if db.reason in _RECOVERED else ""
@@ -271,7 +273,7 @@ def _by_rows(question: Question, host: ObservedHost, db: ObservedConfigDB, names
     group = vmgroup_of(question.vm.uuid, states)
     lookups = _lookups(host.driver)
     if lookups is None:
-        return Verdict(Answer.UNKNOWN, "old release", f"what driver {host.driver} does is not known to vdvs")
+        return _old_release(host)
     # What is not known about the VM or the driver is tried both ways; only if the results differ is the answer unknown.
     known = question.vm.datastore
     places = [known] if known is not None else [question.datastore.url, _ELSEWHERE]
@@ -279,6 +281,10 @@ def _by_rows(question: Question, host: ObservedHost, db: ObservedConfigDB, names
     if len({verdict.answer for verdict in tried}) == 1:
         return tried[0]
     return _depends(tried[0], "the datastore that the VM is on" if known is None else "the release of the driver")
+
+
+def _old_release(host: ObservedHost) -> Verdict:
+    return Verdict(Answer.UNKNOWN, "old release", f"what driver {host.driver} does is not known to vdvs")
 
 
 def _lookups(driver: str | None) -> list[Lookup] | None:

@@ -87,4 +87,10 @@ def order(values: list[Data]) -> tuple[Any, ...]:
     if isinstance(value, bool | int | float):
         return (0, value)
     parts = _NATURAL.split(spelled(value).casefold())
-    return (1, [((part.isdecimal() and part.isascii() and int(part)) or 0, part) for part in parts], spelled(value))
+    return (1, [(*_size(part), part) for part in parts], spelled(value))
+
+
+def _size(part: str) -> tuple[int, str]:
+    """Return what sorts digits by size, however many: others may have written them."""
+    digits = part.lstrip("0") if _NATURAL.fullmatch(part) else ""
+    return len(digits), digits
