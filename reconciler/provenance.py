@@ -115,9 +115,10 @@ def _check_apart(signers: str, checkouts: Sequence[Checkout | None], site: str |
             )
 
 
-def reading(paths: Sequence[str], selector: str | None = None) -> Applying:
-    """Return the same for a command that only reads: without a user and a commit."""
-    return Applying(_as_set(paths, _checkouts(paths)[0], ""), Stamp(""), _is_whole(paths, selector, None))
+def reading(paths: Sequence[str], selector: str | None = None, named: str | None = None) -> Applying:
+    """Return the same for a command that only reads: without a user and a commit. Raises UsageError."""
+    of = _as_set(paths, _checkouts(paths)[0], _one_line("--set", named, _LONGEST_SET))
+    return Applying(of, Stamp(""), _is_whole(paths, selector, named))
 
 
 def _checkouts(paths: Sequence[str]) -> tuple[list[Checkout | None], str]:

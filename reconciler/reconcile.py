@@ -238,7 +238,8 @@ async def reconcile(
     async with AsyncExitStack() as stack:
         announces = policy.config_db_lifecycle and applying is not None and not steps.empty
         if announces and await stack.enter_async_context(_announced(steps, before, world, applying, wait)):
-            before, steps = await look()
+            first, (before, steps) = before, await look()
+            before = replace(before, diff=attributed(before, first, {step.ref for step in steps.config_dbs}))
         if steps.empty:
             if policy.risks:
                 learn(world, before)

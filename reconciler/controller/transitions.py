@@ -130,7 +130,7 @@ def _kind(change: Change) -> EventKind:
 
 def _unreadable(seen: Seen, changes: Iterable[Change]) -> bool:
     """Return whether an object may be missing from this pass only because its config DB could not be read."""
-    if seen.change is None or not seen.change.undeclared:
+    if seen.lasting is None or (seen.change is not None and not seen.change.undeclared):
         return False
     return any(change.ref.kind is Kind.CONFIG_DB and change.op in (Op.UNKNOWN, Op.BLOCKED) for change in changes)
 

@@ -108,7 +108,7 @@ class Watch:
             self._succeeded(outcome)
         failure, revision = clip(self._failure), self._loaded.revision
         ended = self._edges.clock.now()
-        lasting = {ref: seen.lasting for ref, seen in self._state.items() if seen.change is not None and seen.lasting}
+        lasting = {ref: seen.lasting for ref, seen in self._state.items() if seen.lasting}
         done = Pass(self._id, trigger, started, ended, revision, outcome, failure, tuple(self._events), lasting)
         self._notify_listeners(lambda listener: listener.on_pass(done))
         self._id = ""

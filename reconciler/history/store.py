@@ -125,24 +125,27 @@ class HistoryWriter:
     def _update_drifts(self, done: Pass, outcome: Outcome) -> None:
         """Extend the drifts that persist; end those that are gone without an event, as happens between two watches."""
         ops = {str(change.ref): change.op for change in (outcome.after or outcome.before).diff.changes}
+        lasting = {str(ref) for ref in done.lasting}  # with those that may only not be seen now
         still = self._connection.execute("SELECT object FROM drifts WHERE ended IS NULL").fetchall()
         for (name,) in still:
             op = ops.get(name)
             if op is Op.KEEP:
                 self._end(name, done.ended, done.id, UNSEEN)
+            elif op is None and name not in lasting:
+                self._end(name, done.ended, done.id, _ENDS[EventKind.GONE])
             elif op is not None:
                 self._connection.execute(
                     "UPDATE drifts SET last_seen = ?, last_pass = ? WHERE object = ? AND ended IS NULL",
                     (_stamp(done.ended), done.id, name),
                 )
-        for ref, lasting in done.lasting.items():
-            if (differs := lasting.differs) is not None:
-                stands = lasting.stands
+        for ref, known in done.lasting.items():
+            if (differs := known.differs) is not None:
+                stands = known.stands
                 self._connection.execute(
                     "UPDATE drifts SET first_seen = ?, began = ?, standing = ?, stands_since = ?, stands_began = ?"
                     " WHERE object = ? AND ended IS NULL",
                     (
-                        _stamp(differs.at), not differs.seen, lasting.standing, _stamp(stands.at), not stands.seen,
+                        _stamp(differs.at), not differs.seen, known.standing, _stamp(stands.at), not stands.seen,
                         str(ref),
                     ),
                 )  # fmt: skip

@@ -202,7 +202,9 @@ class Change(Strict, frozen=True):
     def sync(self) -> Standing:
         """The word for its state against its manifest alone."""
         added = self.taking_back is not None and self.taking_back.applied
-        if self.op in (Op.UPDATE, Op.DELETE) and self.cause is Cause.MANIFEST and not added:
+        if self.op is Op.DELETE and self.cause is Cause.MANIFEST:
+            return Standing.REMOVED
+        if self.op is Op.UPDATE and self.cause is Cause.MANIFEST and not added:
             return Standing.NOT_APPLIED
         return _STANDINGS[self.op]
 

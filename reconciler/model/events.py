@@ -11,7 +11,7 @@ from msgspec.json import encode
 from msgspec.structs import replace
 
 from reconciler.model.base import Strict, clip
-from reconciler.model.diff import Change, Standing
+from reconciler.model.diff import Change, Part, Standing
 from reconciler.model.outcome import Outcome
 from reconciler.model.refs import ObjectRef
 
@@ -115,8 +115,19 @@ def cut_change(change: Change, where: str) -> Change:
     if len(encode(_told(change))) <= LARGEST_EVENT:
         return change
     note = f"{len(change.fields)} fields differ, too much to show here; all of it is in {where}"
-    reason = clip(change.reason, _LINE)
-    return Change(change.ref, change.op, reason, risk=change.risk, notes=(note,), claim=clip(change.claim, _LINE))
+    part = change.taking_back
+    return replace(
+        change,
+        reason=clip(change.reason, _LINE),
+        fields=(),
+        actions=(),
+        notes=(note,),
+        tied=frozenset(),
+        held=(),
+        rights=(),
+        claim=clip(change.claim, _LINE),
+        taking_back=part and Part(clip(part.reason, _LINE), (), (), applied=part.applied),
+    )
 
 
 def _told(change: Change) -> tuple[object, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from reconciler import __version__
-from reconciler.model.diff import Diff, Op
+from reconciler.model.diff import Change, Diff, Effect, Op
 from reconciler.model.events import EventKind, Pass, ReportedEvent, Trigger
 from reconciler.model.kinds.host import ObservedHost, UnreachableHost
 from reconciler.model.outcome import Assessment
@@ -21,7 +21,7 @@ from reconciler.planning.records.treatment import in_force
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _CREATED = re.compile(rb"(# (HELP|TYPE) )?vdvs_\w+_created\b")  # creation times of counters, which are of no use here
 _KINDS = tuple(kind for kind in Kind if kind is not Kind.SITE)
-_DRIFT = frozenset({Op.CREATE, Op.UPDATE, Op.DELETE, Op.BLOCKED})
+_DRIFT = frozenset({Op.CREATE, Op.UPDATE, Op.DELETE, Op.BLOCKED, Op.REMOVED})
 _BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 
@@ -103,7 +103,7 @@ class Metrics:
         seen = done.outcome.after or done.outcome.before
         self._count(seen.diff)
         self._count_hosts(seen)
-        self._widened.set(sum(change.adds is not None for change in seen.diff.changes))
+        self._widened.set(sum(map(_widened, seen.diff.changes)))
         treated = Count(in_force(seen.resolved, seen.observed).values())
         for mode in Reconcile:
             self._alone.labels(mode.value).set(treated[mode])
@@ -126,6 +126,12 @@ class Metrics:
         hosts = seen.observed.hosts.values()
         self._open.set(sum(isinstance(host, ObservedHost) and is_open(host) for host in hosts))
         self._unreachable.set(sum(isinstance(host, UnreachableHost) for host in hosts))
+
+
+def _widened(change: Change) -> bool:
+    """Return whether an object gives more than is declared. What no manifest declares any more is not for a watch to
+    take back without --prune, but gives it."""
+    return change.adds is not None or (change.op is Op.REMOVED and change.effect in (Effect.GAVE, Effect.BOTH))
 
 
 def _label(kind: EventKind) -> str:

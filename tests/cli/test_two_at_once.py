@@ -72,6 +72,27 @@ def test_it_waits_until_the_other_has_ended(changed: Folder, monkeypatch: pytest
     assert "planned again" not in done.stderr  # it looked again once bob had ended
 
 
+def test_what_the_other_changed_while_it_waited_is_said_to_be_overwritten(
+    changed: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from reconciler.cli.underway.progress import TerminalProgress
+
+    note(changed, "r1")
+
+    def ended(_self: TerminalProgress, _others: Any, _wait: float) -> None:
+        changed.sql("UPDATE privileges SET max_volume_size = 111")
+        changed.sql("DELETE FROM vdvs_meta WHERE key = 'applying:r1'")
+
+    monkeypatch.setattr(TerminalProgress, "meanwhile", ended)
+    done = changed.vdvs("apply", "-f", "manifests", "--wait-lock", "30s")
+    assert done.exit_code == 0
+    assert "volumeMaxSize 111MB -> 200MB" in done.stdout
+    assert (
+        "overwrites what somebody changed by hand, or from elsewhere without a record, since the first look"
+        in done.stdout
+    )
+
+
 def test_a_note_that_stays_holds_up_only_those_who_wait_and_only_so_long(changed: Folder) -> None:
     note(changed, "r1")
     done = changed.vdvs("apply", "-f", "manifests", "--wait-lock", "1s")

@@ -255,6 +255,16 @@ def test_a_drift_is_told_as_what_happened_in_the_same_words_everywhere(page: Any
     assert "OPEN, first seen 2026-11-20" in page.locator("#details-body").inner_text()
 
 
+def test_a_blocked_drift_promises_no_repair(page: Any, server: Served) -> None:
+    blocked = replace(drift(), op=Op.BLOCKED, cause=Cause.SITE, effect=Effect.TOOK)
+    server.do(
+        server.board.on_event, ReportedEvent(NOON, Event(EventKind.BLOCKED, blocked.ref, "why", blocked), "pass-1")
+    )
+    wait_for(page, "#events .word", "blocked")
+    page.locator("#events summary").first.click()
+    assert "took access; repair blocked" in page.locator("#events li").first.inner_text()
+
+
 def test_a_watch_that_hangs_is_seen_to_hang(browser: Any, server: Served) -> None:
     """The page knows it by its own clock, as a watch that hangs says nothing."""
     context = browser.new_context()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,18 @@ def test_a_vmgroup_is_told_and_counts(owned: LabSite) -> None:
     assert "? vmgroup/one" in text
     assert "removed from the manifests" in text
     assert "1 removed from the manifests" in text.splitlines()[-1]
+
+
+def test_what_would_be_pruned_is_called_what_it_is(owned: LabSite) -> None:
+    for prune in ((), ("--prune", "--allow-destroy")):
+        data = json.loads(vdvs("diff", owned, *TEAM, *prune, "-o", "json").stdout)
+        (change,) = data["changes"]
+        assert (change["standing"], change["cause"]) == ("removed from the manifests", "manifest")
+
+
+def test_every_command_that_shows_it_takes_the_name_of_the_set(owned: LabSite) -> None:
+    for command in (("status",), ("get", "vmgroups"), ("describe", "vmgroup", "one")):
+        assert "removed from the manifests" in vdvs(command[0], owned, *command[1:], *TEAM).stdout
 
 
 def test_an_apply_leaves_it_with_a_word_and_prune_removes_it(owned: LabSite) -> None:
@@ -88,6 +101,32 @@ def test_of_another_set_or_of_a_part_of_the_manifests_it_is_unmanaged(owned: Lab
     part = LabSite.__new__(LabSite)
     part.manifests = owned.manifests / "site-content.yaml"
     assert told(part, *hosts, *TEAM, "--site", str(owned.site_file))[1]["vmgroup/one"][0] == "unmanaged"
+
+
+def test_what_another_set_took_over_elsewhere_is_told_as_that(
+    owned: LabSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = os.environ["XDG_STATE_HOME"]
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "elsewhere"))
+    owned.write(SEED + owned.vmgroup("one", "[photon-03]"))
+    assert vdvs("apply", owned, "--set", "others").exit_code == 0
+    owned.write(SEED)
+    monkeypatch.setenv("XDG_STATE_HOME", here)
+    for options in (TEAM, (*TEAM, "--prune", "--allow-destroy")):
+        code, found = told(owned, *options)
+        op, reason = found["vmgroup/one"]
+        assert (code, op) == (1, "removed"), "that others have it now is only a claim"
+        assert "--prune leaves it: the config DB claims that set others applied it since (by" in reason
+        assert "removes it" not in reason
+    assert told(owned, *TEAM, "--prune", "--trust-records")[1]["vmgroup/one"][0] == "unmanaged"
+
+
+def test_what_lost_its_record_is_not_said_to_be_pruned(owned: LabSite) -> None:
+    owned.sql("DELETE FROM vdvs_objects WHERE object = 'vmgroup/one'")
+    code, found = told(owned, *TEAM, "--prune", "--allow-destroy")
+    op, reason = found["vmgroup/one"]
+    assert (code, op) == (1, "removed")
+    assert "--prune leaves it: its record in the config DB is gone; apply it once more before" in reason
 
 
 def test_a_host_is_told_until_prune_forgets_it(owned: LabSite) -> None:

@@ -51,6 +51,21 @@ def test_a_row_that_somebody_changed(applied: LabSite, statement: str, effect: E
     assert seen(applied.change(GROUP)) == (Standing.DRIFTED, effect, Cause.SITE)
 
 
+ODD = f"UPDATE privileges SET usage_quota = NULL WHERE tenant_id = {MINE}"
+
+
+def test_what_odd_values_give_or_take_is_not_claimed_to_be_known(applied: LabSite) -> None:
+    applied.sql(ODD)
+    change = applied.change(GROUP)
+    assert seen(change) == (Standing.DRIFTED, Effect.UNKNOWN, Cause.SITE)
+    assert told(change) == "the site was changed: effect on access unknown"
+    applied.sql(f"INSERT INTO vms VALUES ('{STRANGER}', {MINE}, 'evil')")
+    assert applied.change(GROUP).effect is Effect.GAVE, "that is certain, whatever the odd values mean"
+    applied.write(SEED.replace("5GB", "6GB") + applied.vmgroup(OTHER, "[photon-03]"))
+    assert seen(applied.change(GROUP)) == (Standing.DRIFTED, Effect.GAVE, Cause.BOTH)
+    applied.sql(ODD.replace("NULL", "0"))
+
+
 def test_a_host_whose_link_is_gone_was_opened(applied: LabSite) -> None:
     applied.link("esxiz10").unlink()
     found = applied.reconcile(applying=TEAM, policy=HEAL).before

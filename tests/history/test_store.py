@@ -8,13 +8,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.history import store
 from reconciler.history.schema import MIGRATIONS, VERSION
 from reconciler.history.store import UNSEEN, HistoryReader, HistoryWriter
-from reconciler.model.diff import Standing
+from reconciler.model.diff import Change, Op, Standing
 from reconciler.model.errors import UsageError
-from reconciler.model.events import EventKind, Lasting, Since
+from reconciler.model.events import Event, EventKind, Lasting, Since
+from reconciler.model.refs import Kind, ObjectRef
 from tests.telemetry.passes import HOST, NOON, drift, kept, made, told
 
 VERSIONS = sorted(Path(__file__).parent.glob("version-*.sql"))
@@ -96,6 +98,19 @@ def test_what_came_back_while_no_watch_ran_has_ended(path: Path) -> None:
     history.on_pass(made(kept(), minute=9))
     history.close()
     assert drifts(path) == [("host/esxiz10", ["service"], "12:01", "12:09", UNSEEN)]
+
+
+def test_what_vanished_while_no_watch_ran_has_ended(path: Path) -> None:
+    one = ObjectRef(Kind.VMGROUP, "one")
+    since = Since(NOON, seen=False)
+    removed = Change(one, Op.REMOVED, "no longer declared")
+    history = HistoryWriter(path)
+    history.on_event(replace(told(EventKind.DRIFTED, removed), event=Event(EventKind.DRIFTED, one, "x", removed)))
+    history.on_pass(made(minute=1, lasting={one: Lasting(None, since, since)}))
+    assert drifts(path)[0][3] is None, "its config DB could not be read, so it may be there"
+    history.on_pass(made(minute=9))
+    history.close()
+    assert drifts(path) == [("vmgroup/one", [], "12:00", "12:09", "gone")]
 
 
 def test_what_a_pass_could_not_judge_has_not_ended(history: HistoryWriter, path: Path) -> None:

@@ -7,11 +7,14 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from reconciler.model.diff import Op, Standing
+from reconciler.model.diff import Change, Effect, Op, Standing
 from reconciler.model.events import EventKind, Lasting, Pass, Since
 from reconciler.model.kinds.host import DBMode, ObservedHost, UnreachableHost
+from reconciler.model.refs import Kind, ObjectRef
 from reconciler.telemetry.metrics import Metrics
 from tests.telemetry.passes import HOST, NOON, drift, kept, made, told
+
+GROUP = ObjectRef(Kind.VMGROUP, "one")
 
 
 def values(metrics: Metrics) -> dict[str, float]:
@@ -60,6 +63,16 @@ def test_the_oldest_drift_is_that_which_has_lasted_whatever_it_is_called_now() -
     assert values(metrics)["vdvs_oldest_drift_timestamp_seconds"] == earlier.at.timestamp()
     metrics.on_pass(made(kept(), minute=1))
     assert values(metrics)["vdvs_oldest_drift_timestamp_seconds"] == 0
+
+
+def test_what_was_removed_from_the_manifests_counts_as_the_difference_that_it_is() -> None:
+    metrics = Metrics()
+    since = Since(NOON, seen=False)
+    removed = Change(GROUP, Op.REMOVED, "no longer declared", effect=Effect.GAVE)
+    metrics.on_pass(made(removed, lasting={GROUP: Lasting(Standing.REMOVED, since, since)}))
+    seen = values(metrics)
+    assert seen["vdvs_oldest_drift_timestamp_seconds"] == NOON.timestamp()
+    assert seen["vdvs_objects_widened"] == 1, "its rights are declared nowhere"
 
 
 def test_a_watch_that_hangs_is_seen_in_the_metrics() -> None:

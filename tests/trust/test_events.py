@@ -10,7 +10,7 @@ from msgspec.json import encode
 from msgspec.structs import replace
 
 from reconciler.dashboard.board import page_json
-from reconciler.model.diff import Change, Diff, FieldChange, Op
+from reconciler.model.diff import Cause, Change, Diff, Effect, FieldChange, Op, Standing
 from reconciler.model.events import LARGEST_EVENT, Event, EventKind, ReportedEvent, bounded, cut_change
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.render.events import event_data
@@ -58,6 +58,15 @@ def test_the_page_shows_a_huge_change_as_one_line() -> None:
     text = page_json({"site": "lab"}, replace(seen, diff=Diff((HUGE,))))
     assert len(encode(json.loads(text)["changes"])) < LARGEST_EVENT
     assert cut_change(HUGE, "it").op is Op.UPDATE
+
+
+def test_a_huge_change_is_still_called_what_it_is() -> None:
+    opened = replace(HUGE, host_state=Standing.OPEN, effect=Effect.GAVE, cause=Cause.SITE)
+    added = replace(HUGE, cause=Cause.MANIFEST, taking_back=replace(HUGE.as_part(), applied=True))
+    for change in (opened, added, replace(HUGE, cause=Cause.MANIFEST)):
+        cut = cut_change(change, "it")
+        assert (cut.standing, cut.effect, cut.cause) == (change.standing, change.effect, change.cause)
+        assert len(encode(cut)) < LARGEST_EVENT
 
 
 def test_large_events_do_not_fill_the_disk(tmp_path: Path) -> None:

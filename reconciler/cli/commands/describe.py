@@ -14,8 +14,11 @@ _EVENTS = 5
 @options.manifests_or_default
 @options.site
 @options.output("text", "json", "yaml")
+@options.named_set
 @options.verbose
-def describe(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output: str) -> int:
+def describe(
+    what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output: str, named_set: str | None
+) -> int:
     """Show everything about one object: its state, its conditions, how it differs from its manifest,
     and the last events that watches on this machine reported of it.
 
@@ -40,7 +43,7 @@ def describe(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, ou
     wanted, names = kinds.parse(what)
     if len(wanted) != 1 or len(names) != 1:
         raise click.UsageError("name one object: vdvs describe KIND NAME")
-    session = open_session(paths, site).with_applying(reading(paths))
+    session = open_session(paths, site).with_applying(reading(paths, named=named_set))
     found = session.run(REPORT_ONLY).before
     rows = tables.rows(Joined(found), wanted[0])
     why = unread(wanted[0], found.resolved, found.observed)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 )
 @click.option("--sort-by", type=formats.Order(), metavar="EXPRESSION", help="Sort by a field, as .name or .sync.")
 @options.selector
+@options.named_set
 @click.option(
     "-w", "--watch", is_flag=True, help="Look again and again, and print what has changed, until interrupted."
 )
@@ -47,6 +48,7 @@ def get(
     output: Any,
     sort_by: Path | None,
     selector: str | None,
+    named_set: str | None,
     watch: bool,
     interval: str,
 ) -> int:
@@ -84,7 +86,7 @@ def get(
     if watch and (len(singulars) > 1 or "-" in paths):
         raise click.UsageError("--watch takes one kind, and manifests that it can read again")
     every = options.seconds(interval) if watch else 0
-    session = open_session(paths, site, selector).with_applying(reading(paths, selector))
+    session = open_session(paths, site, selector).with_applying(reading(paths, selector, named_set))
     if watch:
         return _follow(session, site, selector, every, wanted, output, sort_by)
     seen = wanted.find(session.run(REPORT_ONLY).before, session.only)

@@ -12,8 +12,9 @@ from reconciler.cli import exits, options
 @options.site
 @options.output("text", "json", "yaml")
 @options.detail
+@options.named_set
 @options.verbose
-def status(paths: tuple[str, ...], site: str | None, output: str) -> int:
+def status(paths: tuple[str, ...], site: str | None, output: str, named_set: str | None) -> int:
     """Sum up the state of the site in one sentence, then list the problems.
 
     \b
@@ -28,7 +29,7 @@ def status(paths: tuple[str, ...], site: str | None, output: str) -> int:
     from reconciler.provenance import reading
     from reconciler.render.status import status_data, status_text
 
-    session = open_session(paths, site).with_applying(reading(paths))
+    session = open_session(paths, site).with_applying(reading(paths, named=named_set))
     found = session.run(REPORT_ONLY).before
     if output == "text":
         click.echo(status_text(session.site.name, found, conditions(found), paint(), detail()), nl=False)

@@ -63,7 +63,8 @@ const spelled = (value) => (value === null || value === undefined ? "nothing" : 
 
 export function changeBody(change) {
   const parts = [];
-  if (["site", "both"].includes(change.cause)) parts.push(element("p", { class: "effect" }, `${words.effects[change.effect]}; repair ${words.risks[change.risk]}`));
+  const repair = change.op === "blocked" ? change.op : words.risks[change.risk];
+  if (["site", "both"].includes(change.cause)) parts.push(element("p", { class: "effect" }, `${words.effects[change.effect]}; repair ${repair}`));
   if (change.fields.length) {
     const list = element("dl", { class: "fields" });
     for (const field of change.fields) {

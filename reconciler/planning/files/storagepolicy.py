@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from reconciler.model.base import Risk
-from reconciler.model.diff import Change, FieldChange, Op, Value
+from reconciler.model.diff import Cause, Change, FieldChange, Op, Value
 from reconciler.model.events import Condition, Truth
 from reconciler.model.export import LeftOut, Manifest
 from reconciler.model.inventory import Datastore
@@ -239,7 +239,8 @@ def _others(datastore: Datastore, seen: ObservedStoragePolicies, site: SiteConte
         else:
             removed = policy_of(name) == name and gone_from_set(record, applying)
             op = Op.REMOVED if removed else Op.UNMANAGED
-            yield Change(ref, op, _why_there(name, record, removed), notes=leftovers(name, seen))
+            cause = Cause.MANIFEST if removed else Cause.UNKNOWN
+            yield Change(ref, op, _why_there(name, record, removed), notes=leftovers(name, seen), cause=cause)
 
 
 def _why_there(name: str, record: Record | None, removed: bool) -> str:
@@ -270,7 +271,8 @@ def _pruned(
     remove = RemoveStoragePolicy(ref, Risk.RESTRICTS, datastore.url, name, content)
     forget = ForgetObject(ref, Risk.SAFE, record.object)
     field = FieldChange("content", text_of(content), None)
-    return Change(ref, Op.DELETE, why, (field,), (remove, forget), Risk.RESTRICTS, leftovers(name, seen))
+    notes = leftovers(name, seen)
+    return Change(ref, Op.DELETE, why, (field,), (remove, forget), Risk.RESTRICTS, notes, cause=Cause.MANIFEST)
 
 
 _ACTIONS = WriteStoragePolicy | RemoveStoragePolicy

@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.model.base import Risk
-from reconciler.model.diff import Change, FieldChange, Op, Value
+from reconciler.model.diff import Cause, Change, FieldChange, Op, Value
 from reconciler.model.export import LeftOut, Manifest
 from reconciler.model.inventory import Inventory
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
@@ -149,7 +149,7 @@ def _removed(site: SiteContext) -> Iterator[Change]:
             home = vmgroup_ref(db.db.ref, group, site.resolved).name
             ref = ObjectRef(Kind.VOLUME, f"{home}/{name}@{datastore.name}")
             why = f"set {record.set} applied it last ({spell(record)}) and no longer declares it; {_STAYS}"
-            yield Change(ref, Op.REMOVED, why)
+            yield Change(ref, Op.REMOVED, why, cause=Cause.MANIFEST)
 
 
 _STAYS = "its settings stay as they are; `vdvs apply --prune` forgets them"

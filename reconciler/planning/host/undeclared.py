@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from reconciler.model.diff import Change, Op, Standing
+from reconciler.model.diff import Cause, Change, Op, Standing
 from reconciler.model.inventory import Inventory
 from reconciler.model.kinds.host import DBMode, ObservedHost, Service
 from reconciler.model.kinds.site import Lab
@@ -54,7 +54,7 @@ def undeclared_host_changes(site: SiteContext) -> Iterator[Change]:
             )
             continue
         why = f"set {record.set} applied it last ({spell(record)}) and no longer declares it; {shown}; {_WAY_OUT}"
-        yield Change(ObjectRef(Kind.HOST, name), Op.REMOVED, why, notes=notes, host_state=state)
+        yield Change(ObjectRef(Kind.HOST, name), Op.REMOVED, why, notes=notes, host_state=state, cause=Cause.MANIFEST)
 
 
 def removed_hosts(site: SiteContext) -> dict[str, Record]:

@@ -7,7 +7,7 @@ Source: docs/domain.md#who-may-do-what
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from msgspec.structs import replace
 
@@ -35,8 +35,7 @@ def of_pair(change: Change, found: Pair, membership: Membership) -> Effect:
     if found.problem is not None:  # what its manifest grants is not clear; what certainly exceeds it is
         return Effect.GAVE if change.taking_back is not None else Effect.UNKNOWN
     bent = {action.risk for action in change.actions if isinstance(action, LinkAction)}
-    gave, took = _compared(found.before, found.after, membership)
-    effect = Effect.of(gave=gave or Risk.RESTRICTS in bent, took=took or Risk.WIDENS in bent)
+    effect = _effect(found.before, found.after, membership, gave=Risk.RESTRICTS in bent, took=Risk.WIDENS in bent)
     # What blocks it is not in its rows, then: a folder or a link that is not what vDVS makes, a name that is not found.
     return Effect.UNKNOWN if change.op is Op.BLOCKED and effect is Effect.NEITHER else effect
 
@@ -47,8 +46,7 @@ def since_applied(last: ResolvedVMGroup, live: VMGroupState | None, membership: 
     (found,) = pairs([replace(last, uuid=live.uuid if live is not None else None)], states, {}, frozenset())
     if found.before is found.after:
         return None
-    gave, took = _compared(found.before, found.after, membership)
-    return Effect.of(gave=gave, took=took)
+    return _effect(found.before, found.after, membership)
 
 
 def of_undeclared(change: Change, state: VMGroupState, membership: Membership) -> Effect:
@@ -97,6 +95,32 @@ def of_rights(change: Change, db: ObservedConfigDB) -> Effect:
 def _reversed(rights: Iterable[RightsChange]) -> Effect:
     rights = tuple(rights)
     return Effect.of(gave=any(right.loses for right in rights), took=any(right.gains for right in rights))
+
+
+def _effect(
+    live: VMGroupState | None,
+    declared: VMGroupState | None,
+    membership: Membership,
+    *,
+    gave: bool = False,
+    took: bool = False,
+) -> Effect:
+    """Return the effect of the difference of two states, and of what else `gave` or `took`. What rows with odd values
+    grant depends on the release, so of them only what others give in any case is known.
+
+    Source: docs/domain.md#who-may-do-what
+    """
+    odd = set() if live is None else {url for url, row in live.access.items() if row is None}
+    gives, takes = _compared(_without(odd, live), _without(odd, declared), membership)
+    if odd and not (gave or gives):
+        return Effect.UNKNOWN
+    return Effect.of(gave=gave or gives, took=took or takes)
+
+
+def _without(urls: Set[str], state: VMGroupState | None) -> VMGroupState | None:
+    if state is None or not urls:
+        return state
+    return replace(state, access={url: row for url, row in state.access.items() if url not in urls})
 
 
 def _compared(live: VMGroupState | None, declared: VMGroupState | None, membership: Membership) -> tuple[bool, bool]:

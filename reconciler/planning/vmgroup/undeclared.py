@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.model.base import Risk, worst
-from reconciler.model.diff import Action, Change, FieldChange, Op
+from reconciler.model.diff import Action, Cause, Change, FieldChange, Op
 from reconciler.model.kinds.configdb import ObservedConfigDB, ResolvedConfigDB, Unmanaged
 from reconciler.model.kinds.vmgroup import DeleteVMGroup, RemoveNameLink, ResolvedVMGroup
 from reconciler.model.ownership import Applying, Record
@@ -29,8 +29,10 @@ class Undeclared(Struct, frozen=True):
 
     `only_of`: it is to be deleted if one of these sets applied it last ("": if none did); None: it is only reported.
     `unknown`: no record says that anybody ever applied it, or only one that this side would have to know of, and does
-    not. `removed`: the set of the manifests here applied it last and no longer declares it.
-    `unproven`: why the config DB's word for that does not do (empty: it does, or this side knows it, too).
+    not. `removed`: the set of the manifests here applied it last and no longer declares it, and `pruned`: it is to be
+    deleted for that.
+    `unproven`: why the config DB's word for that does not do (empty: it does, or this side knows it, too); `disputed`:
+    how the config DB contradicts what this side knows of that, so that it is not pruned.
 
     Source: docs/domain.md#who-applied-what
     """
@@ -41,7 +43,9 @@ class Undeclared(Struct, frozen=True):
     only_of: tuple[str, ...] | None = None
     unknown: bool = False
     removed: bool = False
+    pruned: bool = False
     unproven: str = ""
+    disputed: str = ""
 
 
 def undeclared(
@@ -70,7 +74,8 @@ def undeclared(
         elif applying is not None and known is not None and (last := _removed(state, record, known, applying)):
             why = f"set {last.set} applied it last ({spell(last)}) and no longer declares it"
             kept = known.kept_set(object_name(Kind.VMGROUP, state.name), state.uuid)
-            yield Undeclared(ref, state, why, removed=True, unproven=unproven(last.set, kept, applying))
+            doubt = unproven(last.set, kept, applying)
+            yield Undeclared(ref, state, why, removed=True, unproven=doubt, disputed=_disputed(last, record))
         elif db.unmanaged is not Unmanaged.IGNORE:
             unknown = record is None or _only_claimed(record, known, applying)
             yield Undeclared(ref, state, _report(db, known, record, applying), unknown=unknown)
@@ -106,7 +111,7 @@ def _to_delete(
         return Undeclared(ref, state, f"it is not in {applying.backup}", tuple(sorted({"", mine})))
     if applying is not None and applying.prune and mine and last == mine:
         why = f"set {mine} applied it last and no longer declares it"
-        return Undeclared(ref, state, why, (mine,), unproven=unproven(mine, kept, applying))
+        return Undeclared(ref, state, why, (mine,), pruned=True, unproven=unproven(mine, kept, applying))
     if db.unmanaged is Unmanaged.DELETE and last in ("", mine) and (applying is None or applying.whole):
         why = f"no manifest declares it, and spec.unmanaged of {db.ref} is Delete"
         return Undeclared(ref, state, why, tuple(sorted({"", mine})))
@@ -123,11 +128,20 @@ def _removed(state: VMGroupState, record: Record | None, known: Ledger, applying
     """The last apply of a vmgroup that the set here declares no longer; None: it is none of this set, or its manifest
     may just not be given."""
     own = known.kept.get(object_name(Kind.VMGROUP, state.name))
-    if own is not None and own.uid != state.uuid:
+    if own is not None and (own.uid != state.uuid or (applying.trust_records and record is not None)):
         own = None
     if not gone_from_set((own if own is not None and own.set else record), applying):
         return None
     return record if record is not None and record.set == applying.set else own
+
+
+def _disputed(last: Record, record: Record | None) -> str:
+    if last is record:
+        return ""
+    if record is None:
+        return "its record in the config DB is gone; apply it once more before it is removed"
+    of = f"set {record.set} applied it" if record.set else "it was applied from no set"
+    return f"the config DB claims that {of} since ({spell(record)}); --trust-records believes it"
 
 
 def _report(db: ResolvedConfigDB, known: Ledger | None, record: Record | None, applying: Applying | None) -> str:
@@ -198,7 +212,9 @@ def undeclared_change(
     """Return the change of an undeclared vmgroup. `why_not`: what keeps it from being deleted."""
     ref, state = found.ref, found.state
     if found.removed:
-        return Change(ref, Op.REMOVED, f"{found.why}; {_way_out(found, why_not)}")
+        return Change(
+            ref, Op.REMOVED, f"{found.why}; {_way_out(found, found.disputed or why_not)}", cause=Cause.MANIFEST
+        )
     if found.only_of is None:
         return Change(ref, Op.UNMANAGED, found.why)
     if why_not is None:
@@ -214,7 +230,9 @@ def undeclared_change(
     actions += [change.action for change in links if change.action is not None]
     actions.append(DeleteVMGroup(ref, Risk.DESTROYS, state.uuid, state.name, found.only_of))
     fields = (*(change.field for change in members), *(change.field for change in links))
-    return Change(ref, Op.DELETE, found.why, fields, tuple(actions), worst([a.risk for a in actions]), (), tied)
+    cause = Cause.MANIFEST if found.pruned else Cause.UNKNOWN
+    risk = worst([action.risk for action in actions])
+    return Change(ref, Op.DELETE, found.why, fields, tuple(actions), risk, tied=tied, cause=cause)
 
 
 def _way_out(found: Undeclared, why_not: str | None) -> str:
