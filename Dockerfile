@@ -14,6 +14,7 @@ RUN python -m venv /build && /build/bin/pip install --no-cache-dir --require-has
     && python -m venv /opt/vdvs && /opt/vdvs/bin/pip install --no-cache-dir --require-hashes -r requirements-run.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY schemas schemas
+COPY manifests/*.yaml manifests/
 COPY reconciler reconciler
 RUN /build/bin/python -m build --wheel --no-isolation --outdir /dist \
     && /opt/vdvs/bin/pip install --no-cache-dir --no-deps --no-index /dist/*.whl \

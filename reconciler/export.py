@@ -36,18 +36,43 @@ async def export_site(declared: Desired, world: World) -> Export:
 def write_files(manifests: Sequence[Manifest], folder: Path) -> int:
     """Write each manifest into a file of its own below `folder`, with the schemas that editors need; return how many.
 
-    Files that are there already must be the same. Raises UsageError for another one, before anything is written, and
-    OSError.
+    Raises UsageError and OSError: see `_write`.
     """
     kinds = dict.fromkeys(KINDS[manifest.ref.kind].singular for manifest in manifests)
     files = manifest_files(manifests)
     files |= {f"{SCHEMAS_FOLDER}/{kind}.v1.json": schema_text(kind) for kind in kinds}
+    _write(files, folder)
+    return len(manifests)
+
+
+def write_examples(folder: Path) -> None:
+    """Write the manifests of the walk-through below `folder`, with the schema that editors need.
+
+    Raises UsageError and OSError: see `_write`.
+    """
+    name, in_checkout = f"{SCHEMAS_FOLDER}/manifest.v1.json", "$schema=../schemas/manifest.v1.json"
+    texts = {path.name: path.read_text(encoding="utf-8") for path in _examples()}
+    files = {file: text.replace(in_checkout, f"$schema={name}") for file, text in texts.items()}
+    _write({**files, name: schema_text("manifest")}, folder)
+
+
+def _examples() -> list[Path]:
+    """Return the files of the example manifests: in a wheel inside the package, in a checkout beside it."""
+    package = Path(__file__).resolve().parent
+    folder = package / "_manifests"
+    return sorted((folder if folder.is_dir() else package.parent / "manifests").glob("*.yaml"))
+
+
+def _write(files: Mapping[str, str], folder: Path) -> None:
+    """Write texts into files below `folder`. Files that are there already must be the same.
+
+    Raises UsageError for one that differs, before anything is written, and OSError.
+    """
     missing = {path: text for name, text in files.items() if not _is_there(path := folder / name, text)}
     for path, text in missing.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
-    return len(manifests)
 
 
 def schema_text(name: str) -> str:

@@ -215,7 +215,7 @@ class Observer(Protocol):
         ...
 
     def meanwhile(self, others: Sequence[Applier], wait: float) -> None:
-        """These apply at the same moment, as the config DBs have it; they are waited for, `wait` seconds at most."""
+        """Report other applies in progress, by the config DBs; they are waited for, `wait` seconds at most."""
         ...
 
     def planned_again(self, earlier: Diff, now: Diff) -> None:

@@ -321,7 +321,7 @@ class _Carried:
 
 
 class Preview(Struct, frozen=True):
-    """What one pass would do: `found` differs, and only `steps` would be done."""
+    """The outcome of a dry run: the differences `found`, and the `steps` that a pass would carry out."""
 
     found: Assessment
     steps: Plan

@@ -91,7 +91,8 @@ def _to_nowhere(stream: int) -> None:
 
 
 def _usage_text(error: click.ClickException) -> str:
-    message = error.format_message().rstrip(".").replace("\n", " ")
+    message = " ".join(error.format_message().split())
+    message = message if message.endswith("...") else message.rstrip(".")
     context = getattr(error, "ctx", None)
     return f"{message} (see `{context.command_path} --help`)" if context else message
 

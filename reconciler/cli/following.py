@@ -39,7 +39,7 @@ def follow(
 ) -> None:
     """Look every `interval` seconds, with the manifests as they are then, until somebody interrupts it, or nobody
     reads any more (NobodyReadsError). `find` returns the rows of a look, and whether it saw all that there are. What
-    fails at first is raised, later it is told once.
+    fails at first is raised; a later failure is reported once.
     """
 
     async def again(world: World) -> None:
@@ -76,7 +76,7 @@ def follow(
 
 
 class Changes:
-    """What is printed of each look: all at first, then what differs from the look before."""
+    """The output of each look: everything at first, then whatever differs from the previous look."""
 
     def __init__(self, table: Table[Any], output: Any, by: Any) -> None:
         self._table = table

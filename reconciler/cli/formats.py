@@ -21,7 +21,7 @@ _COLUMNS = "custom-columns="
 
 
 class Format(click.ParamType[Any]):
-    """One of `NAMES`, `jsonpath=TEMPLATE` or `custom-columns=COLUMNS`."""
+    """An output format: one of `NAMES`, `jsonpath=TEMPLATE` or `custom-columns=COLUMNS`."""
 
     name = "format"
 

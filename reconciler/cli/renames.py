@@ -1,4 +1,4 @@
-"""What to add to which file, where a vmgroup was renamed in its manifest and the manifest does not say so."""
+"""Suggestions of the line to add where a vmgroup was renamed in its manifest without `previousNames`."""
 
 from __future__ import annotations
 

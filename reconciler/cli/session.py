@@ -49,7 +49,7 @@ class Session(Struct, frozen=True):
     documents: tuple[Any, ...] = ()
 
     def run(self, policy: Policy, wait: float = 0) -> Outcome:
-        """One pass over the site. `wait`: see `reconcile`."""
+        """Run one pass over the site. `wait`: see `reconcile`."""
         from reconciler.reconcile import reconcile  # imported while the hosts answer
 
         outcome = self.in_world(lambda world: reconcile(self.desired, world, policy, self.applying, wait))

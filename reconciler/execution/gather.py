@@ -35,7 +35,7 @@ async def gather_all(steps: Iterable[Coroutine[Any, Any, _Value]]) -> list[_Valu
 async def gather_told(
     observer: Observer, stage: str, steps: Sequence[Coroutine[Any, Any, _Value]], at_once: int | None = None
 ) -> list[_Value]:
-    """Like `gather_all`; the observer is told of each step that is finished. `at_once`: see `Observer.progress`."""
+    """Like `gather_all`; each finished step is reported to the observer. `at_once`: see `Observer.progress`."""
     done = 0
 
     async def told(step: Coroutine[Any, Any, _Value]) -> _Value:

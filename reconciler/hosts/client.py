@@ -274,7 +274,7 @@ class AgentClient:
 
 
 def _about(request: wire.Json) -> str:
-    """What a request is about: ` (config_dbs 1, datastores 2)`, ` (LinkDB, WriteSection)`."""
+    """Return the gist of a request, for the log: ` (config_dbs 1, datastores 2)`, ` (LinkDB, WriteSection)`."""
     found = [f"{name} {len(request[name])}" for name in ("config_dbs", "datastores") if request.get(name)]
     steps = [*request.get("actions", ()), *chain.from_iterable(request.get("groups", ()))]
     names = Counter(step["action"] for step in steps)

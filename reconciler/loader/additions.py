@@ -1,4 +1,4 @@
-"""Where in a file a field is to be added to a manifest that was read from it."""
+"""The place in a file where a field can be added to a manifest read from it."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Loaded(Struct, frozen=True):
             raise UsageError(f"{where}: this Site is not used: {why}; if it is yours, give --site {where.file}")
         raise UsageError(
             "no Site: give --site FILE, or, for a lab, put its Site among the manifests given with -f "
-            "(`vdvs lab up` writes one to .vdvs-lab/site.yaml)"
+            "(`vdvs lab up` names the one that it writes)"
         )
 
     @property

@@ -20,7 +20,7 @@ class Kind(StrEnum):
 
 
 class Words(Struct, frozen=True):
-    """What objects are called: on the command line (singular, plural, short names), and in sentences."""
+    """The words for a kind: on the command line (singular, plural, short names), and in sentences."""
 
     names: tuple[str, ...]
     noun: str
@@ -76,7 +76,7 @@ INVENTORY: Final = (
     Words(("datastore", "datastores", "ds"), "datastore", "datastores"),
     Words(("vm", "vms"), "VM", "VMs"),
 )
-"""What `vdvs get` lists besides: entries of the inventory, which manifests name, and which are no objects of them."""
+"""Entries of the inventory, which `vdvs get` lists too: manifests refer to them but do not declare them."""
 
 
 FILE_KINDS: Final = tuple(spec.kind for spec in KINDS.values() if spec.on_datastore)

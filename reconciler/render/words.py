@@ -56,7 +56,7 @@ EVENTS: Final[Mapping[EventKind, Look]] = {
     EventKind.REMARK: Look(_UNKNOWN, "?"),
     EventKind.BRAKED: Look(_BAD, "x"),
 }
-"""Those that tell a state are shown with its word: see `event_word`."""
+"""Events that report a state are shown with its word: see `event_word`."""
 
 EFFECTS: Final[Mapping[Effect, str]] = {
     Effect.GAVE: "gave access",
@@ -81,7 +81,7 @@ def event_word(event: Event) -> str:
 
 
 def told(change: Change) -> str:
-    """What happened to an object, if it is certain that its site was changed; else how it differs."""
+    """Return what happened to an object, if it is certain that its site was changed; else how it differs."""
     if not change.is_drift:
         return change.reason
     if change.standing is Standing.OPEN:
@@ -101,7 +101,7 @@ def _opened(change: Change) -> str:
 
 
 def sides(field: FieldChange) -> str:
-    """One field, both sides named: `live 10GB, declared 5GB`."""
+    """Return one field with both sides named: `live 10GB, declared 5GB`."""
     if field.before is None:
         return f"declared {show(field.after)}, not live"
     if field.after is None:

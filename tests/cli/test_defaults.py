@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -40,9 +41,36 @@ def test_the_lab_is_the_one_of_the_manifests(folder: Folder) -> None:
     assert folder.vdvs("lab", "break", "link-removed").exit_code == 0
     assert "OPEN" in folder.vdvs("diff").stdout
     folder.edit("site.yaml", "kind: Site", "kind: Sight")
-    assert "give --directory" in folder.vdvs("lab", "down").stderr
+    refused = folder.vdvs("lab", "down").stderr
+    assert "manifests/site.yaml:" in refused, "where the fault is"
+    assert "give --directory" in refused
     assert folder.lab.exists()
     assert folder.vdvs("lab", "down", "--directory", str(folder.lab)).exit_code == 0
+
+
+def test_what_the_help_says_to_try_works_in_an_empty_folder(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir("empty")
+    steps = re.findall(r"^ +vdvs (.*)", folder.vdvs("--help").stdout.partition("Options:")[0], re.MULTILINE)
+    assert len(steps) == 4
+    assert [folder.vdvs(*step.split()).exit_code for step in steps] == [0, 1, 0, 0]
+    assert folder.vdvs("lab", "break", "link-removed").exit_code == 0
+    assert "OPENED" in folder.vdvs("diff").stdout
+    schema = re.search(r"\$schema=(\S+)", Path("manifests/vmgroup.yaml").read_text())
+    assert schema
+    assert Path("manifests", schema[1]).is_file()
+
+
+@pytest.mark.parametrize("args", ["--directory .vdvs-lab", "--hosts 3"])
+def test_a_lab_of_ones_own_comes_without_manifests(
+    folder: Folder, args: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir("empty")
+    assert "lab .vdvs-lab made" in folder.vdvs("lab", "up", *args.split()).stdout
+    assert not Path("manifests").exists()
 
 
 def test_a_site_on_the_command_line_goes_before_that_of_the_manifests(

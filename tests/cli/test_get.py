@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +126,19 @@ def test_expressions_as_kubectl_has_them(applied: Folder) -> None:
     assert columns.splitlines()[-1].split() == ["SHARED-Datastore", "524288"]
     assert got("ds", "--sort-by", "{.capacityMB}", "-o", "name").splitlines()[-1] == "datastore/SHARED-Datastore"
     assert yaml.safe_load(got("vm/photon-01", "-o", "yaml"))["items"][0]["kind"] == "VM"
+
+
+@pytest.mark.parametrize(
+    ("kind", "row"), [("vms", r"photon-01 +\? +\? "), ("datastores", r"SHARED-Datastore .* \? +/vmfs")]
+)
+def test_a_locked_config_db_is_not_one_without_vmgroups(applied: Folder, kind: str, row: str) -> None:
+    (database,) = applied.lab.glob("datastores/*/dockvols/vmdkops_config.db")
+    with closing(sqlite3.connect(database, isolation_level=None)) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+        done = applied.vdvs("get", kind, "-o", "wide", "-f", "manifests")
+    assert done.exit_code == 3
+    assert "another writer holds the lock" in done.stdout
+    assert re.search(row, done.stdout), done.stdout
 
 
 @contextmanager

@@ -79,11 +79,27 @@ def test_the_protocol_with_every_password_hidden(folder: Folder, password: str) 
         ('"https://depot/x.vib?sig=s3cret&a=b", 1', '"https://depot/x.vib?***", 1'),
         ('{"userPassword": "s3\\"cret", "b": 1}', '{"userPassword": "***", "b": 1}'),
         ('{"api_token":"s3cret"}', '{"api_token":"***"}'),
+        ("{'password': 's3\\'cret', 'b': 1}", "{'password': '***', 'b': 1}"),
+        ('{"passphrase":"s3cret', '{"passphrase":"***"'),
+        ("from https://me:p@s3cret@depot/x.vib", "from https://***@depot/x.vib"),
+        ("Authorization: Basic bWU6czNjcmV0", "Authorization: ***"),
+        (r'{"d":"{\"e\":\"pass \\\"\\u00f6\\\" word\"}"}', r'{"d":"{\"e\":\"***\"}"}'),
+        ("<password>pass &quot;ö&quot; word</password>", "<password>***</password>"),
+        ("pass=pass+%22%C3%B6%22+word", "pass=***"),
+        ("cGFzcyAiw7YiIHdvcmQ=", "***"),
         ("host ds:///vmfs/volumes/1/ of a@b", "host ds:///vmfs/volumes/1/ of a@b"),
     ],
 )
 def test_what_is_hidden(text: str, shown: str, password: str) -> None:
     assert log.hidden(text) == shown
+
+
+def test_a_password_that_begins_with_another_is_hidden_to_its_end(
+    password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOST_PASSWORD", f"{password}-of-esx1")
+    credentials.read_password(SecretFrom(env="HOST_PASSWORD", file=None))
+    assert log.hidden(f"({password}-of-esx1, {password})") == "(***, ***)"
 
 
 def test_a_secret_is_hidden_where_a_line_is_cut() -> None:

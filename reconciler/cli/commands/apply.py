@@ -55,7 +55,7 @@ def apply(
     """Change the site to match the manifests, then look again to verify it. Does not prompt.
 
     If something changed between the look and the write, it plans again, three times at most, shows each plan, and says
-    whose change it overwrites. Who applies to the same config DBs at this moment is told; --wait-lock waits for them.
+    whose change it overwrites. Whoever else is applying to the same config DBs is reported; --wait-lock waits for them.
     --expect COMMIT refuses instead, and writes nothing over what was applied from another commit. What is applied is
     recorded in the config DB (see `vdvs history`). --prune removes the vmgroups and storage policies that this set
     applied before and no longer declares (with --allow-destroy), and members that a selector matched before and the

@@ -55,6 +55,8 @@ def export(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, outp
     from reconciler.render.manifests import adopted_data, left_out_line, manifests_text
     from reconciler.render.text import count
 
+    if split == "":
+        raise click.UsageError("--split is empty; give the folder to write to, such as . for this one")
     if split is not None and output != "yaml":
         raise click.UsageError("--split writes YAML: leave out -o")
     session = open_session(paths or (() if site is not None else options.or_default(())), site)

@@ -127,7 +127,7 @@ def _follow(
 
 
 class _Seen(Struct, frozen=True):
-    """What was asked for, by table. `unknown`: something of it could not be read; `gaps`: why there may be more, where
+    """The rows asked for, by table. `unknown`: something of it could not be read; `gaps`: why there may be more, where
     that does not show already. `complete`: there are no more."""
 
     found: Found

@@ -16,20 +16,47 @@ def _default_lab(context: click.Context, _option: click.Parameter, given: str | 
         return given
     import os
 
-    paths, site = options.default_paths(), os.environ.get("VDVS_SITE")
-    if not paths and not site:
+    if _nothing_declared():
         return _DIRECTORY
+    paths, site = options.default_paths(), os.environ.get("VDVS_SITE")
     from reconciler.loader import load
     from reconciler.model.errors import InvalidManifestsError
     from reconciler.model.kinds.site import Lab
 
     try:
         found = load(() if site else paths, site=site).desired.site
-    except InvalidManifestsError:
+    except InvalidManifestsError as invalid:
         raise click.UsageError(
-            "the manifests, which say where the lab is, are invalid: give --directory, or see `vdvs validate`", context
+            f"the manifests or Site that would name the lab are invalid ({invalid.errors[0]}): "
+            "give --directory, or see `vdvs validate`",
+            context,
         ) from None
     return os.path.relpath(found.way.directory) if found is not None and isinstance(found.way, Lab) else _DIRECTORY
+
+
+def _nothing_declared() -> bool:
+    """Return whether neither the environment nor the current folder names a site."""
+    import os
+
+    return not options.default_paths() and not os.environ.get("VDVS_SITE")
+
+
+def _given(option: str) -> bool:
+    source = click.get_current_context().get_parameter_source(option)
+    return source is click.core.ParameterSource.COMMANDLINE
+
+
+def _walk_through(directory: str) -> str:
+    """Write the example manifests into ./manifests, if nothing else names a site, and return the lab that they name."""
+    from pathlib import Path
+
+    if directory != _DIRECTORY or Path(_DIRECTORY).exists() or not _nothing_declared():
+        return directory
+    from reconciler.export import write_examples
+
+    write_examples(Path(options.DEFAULT_MANIFESTS))
+    click.echo(f"example manifests written to {options.DEFAULT_MANIFESTS}/")
+    return f"{options.DEFAULT_MANIFESTS}/{_DIRECTORY}"
 
 
 _directory = click.option(
@@ -58,7 +85,8 @@ def lab() -> None:
 def up(directory: str, hosts: int | None, datastores: int | None, vms: int | None, vmfs_locks: bool, vsan: bool) -> int:
     """Make a lab, with its DIR/site.yaml and DIR/inventory.json. An existing lab is left as it is.
 
-    Without sizes it is the site of the walk-through: two hosts, one shared datastore, three VMs.
+    Without sizes it is the site of the walk-through: two hosts, one shared datastore, three VMs. Where neither
+    manifests nor a Site are found, the example manifests are written to ./manifests first, and the lab is made there.
 
     \b
     Examples:
@@ -70,6 +98,8 @@ def up(directory: str, hosts: int | None, datastores: int | None, vms: int | Non
     from reconciler import lab as labs
     from reconciler.render.text import count
 
+    if all(size is None for size in (hosts, datastores, vms)) and not _given("directory"):
+        directory = _walk_through(directory)
     folder = Path(directory)
     was_there = labs.exists(folder)
     labs.create(folder, hosts=hosts, datastores=datastores, vms=vms, vmfs_locks=vmfs_locks, vsan=vsan)

@@ -1,1 +1,1 @@
-"""What is told on standard error while a command is under way: its progress, and the log of -v."""
+"""Output on standard error while a command runs: its progress, and the log of -v."""

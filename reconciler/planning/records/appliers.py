@@ -1,4 +1,4 @@
-"""Who applies at the same moment, by the notes in config DBs: hints, which whoever can write there can forge.
+"""Concurrent applies, by the notes in config DBs: hints, which anyone who can write there can forge.
 
 So a note counts for LIMIT only, whatever it says, and holds nobody up who did not ask to wait.
 Source: docs/domain.md#who-applied-what

@@ -14,7 +14,7 @@ _Rules = tuple[str | None, tuple[tuple[str, Access | None], ...]]
 
 
 class Use(Struct, frozen=True):
-    """What a vmgroup may do on a datastore, in words. `mounts`: mount, and nothing else. `beside`: only its VMs whose
+    """The rights of a vmgroup on a datastore, in words. `mounts`: mount, and nothing else. `beside`: only its VMs whose
     own datastore it is may.
 
     Source: docs/domain.md#who-may-do-what

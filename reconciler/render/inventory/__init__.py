@@ -1,4 +1,4 @@
-"""What the inventory has for manifests to name, and how vDVS treats it: a module each, registered in `LISTINGS`."""
+"""Listings of inventory entries that manifests can name, with how vDVS treats them: a module each, see `LISTINGS`."""
 
 from __future__ import annotations
 

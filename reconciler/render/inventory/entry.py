@@ -15,7 +15,7 @@ from reconciler.planning.configdb.relocation import place_of
 from reconciler.planning.joined import Joined
 from reconciler.planning.scope import vmgroup_ref
 from reconciler.planning.vmgroup.state import VMGroupState, default_vmgroup, observed_states
-from reconciler.render.kinds.host import access
+from reconciler.render.kinds.host import access, is_locked
 from reconciler.render.kinds.view import NONE, UNKNOWN
 from reconciler.render.text import Data
 
@@ -59,8 +59,8 @@ Groups = Mapping[str, VMGroupState]
 
 
 class Rules(Struct, frozen=True):
-    """What a config DB says. `by_url`: the vmgroups that have an access row for a datastore. `owners`: the vmgroups of
-    VMs by BIOS UUID; `default` serves the others (NONE: nobody does)."""
+    """The contents of a config DB. `by_url`: the vmgroups that have an access row for a datastore. `owners`: the
+    vmgroups of VMs by BIOS UUID; `default` serves the others (NONE: nobody does)."""
 
     by_url: Mapping[str, Groups]
     owners: Mapping[str, str]
@@ -166,6 +166,8 @@ class Servings:
         place = place_of(host.seen)
         if word == ENFORCED and host.uses is not None and place is not None:
             return Serving(word, self._rules_of(host.uses, place))
+        if is_locked(host.seen):
+            return Serving(word, unknown=f"host/{name}: another writer holds the lock of its config DB", unread=True)
         if word in (UNKNOWN, ENFORCED):
             if host.uses is None and not host.seen.driver_error:
                 return Serving(UNKNOWN, unknown=f"host/{name}: no manifest declares the config DB that it uses")

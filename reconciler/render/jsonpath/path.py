@@ -1,4 +1,4 @@
-"""One JSONPath expression, with or without the `$` or the braces that kubectl lets out."""
+"""A JSONPath expression, with or without the `$` and the braces, which kubectl allows to be left out."""
 
 from __future__ import annotations
 

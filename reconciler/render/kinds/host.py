@@ -48,7 +48,14 @@ def access(item: JoinedHost) -> str:
         return Standing.OPEN.value if is_open(seen) else NONE  # without a driver no request is served
     if seen.db_mode in (DBMode.SINGLE_NODE, DBMode.MULTI_NODE) and item.uses is not None:
         return _enforced_by(item.uses)
+    if is_locked(seen):
+        return UNKNOWN  # requests wait for the lock, and are refused only if it is not released in time
     return _ACCESS[seen.db_mode]
+
+
+def is_locked(seen: ObservedHost) -> bool:
+    """Return whether another writer holds the lock of the config DB that a host is linked to."""
+    return seen.db_mode is DBMode.BROKEN_LINK and seen.db_reason == "Locked"
 
 
 def _enforced_by(db: ObservedConfigDB) -> str:

@@ -53,7 +53,7 @@ class Row(Struct, Generic[I], frozen=True):
 
     @property
     def known_as(self) -> tuple[str, ...]:
-        """What it can be asked for by."""
+        """Return the names by which it can be asked for."""
         return (self.name,)
 
 
