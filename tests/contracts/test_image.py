@@ -13,7 +13,7 @@ import pytest
 import reconciler
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("pyproject.toml", "README.md", "LICENSE", "schemas", "reconciler")
+SOURCES = ("pyproject.toml", "README.md", "LICENSE", "schemas", "manifests", "reconciler")
 
 
 def run(*command: str | Path, cwd: Path) -> str:
@@ -29,7 +29,7 @@ def test_the_wheel_works_with_the_locked_dependencies_alone(tmp_path: Path) -> N
     source.mkdir()
     for name in SOURCES:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", ".vdvs-lab"))
         else:
             shutil.copy(ROOT / name, source)
     run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path / "dist", cwd=source)

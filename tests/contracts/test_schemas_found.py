@@ -45,8 +45,8 @@ def build_wheel(source: Path, into: Path, hook: str) -> Path:
 def checkout(tmp_path: Path) -> Path:
     """A copy of what the wheel is made from: building leaves nothing in the working tree."""
     copy = tmp_path / "checkout"
-    ignored = shutil.ignore_patterns("__pycache__")
-    for name in ("reconciler", "schemas"):
+    ignored = shutil.ignore_patterns("__pycache__", ".vdvs-lab")
+    for name in ("reconciler", "schemas", "manifests"):
         shutil.copytree(ROOT / name, copy / name, ignore=ignored)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         if (ROOT / name).exists():
