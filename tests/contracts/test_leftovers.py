@@ -48,7 +48,7 @@ def test_leaving_a_thread_a_process_or_a_task_fails(tmp_path: Path) -> None:
         "/dev/null",
         ".",
     ]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=110)
     assert "4 errors" in result.stdout, result.stdout + result.stderr
     for what in ("left behind: thread ", "left behind: process ", "left behind: task "):
         assert what in result.stdout

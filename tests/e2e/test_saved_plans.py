@@ -319,9 +319,13 @@ class TestTheFile:
         assert world(applied) == before
         assert not list(applied.folder.glob("*.plan"))
 
-    def test_what_goes_with_it_on_the_command_line(self, file: Path, applied: LabSite) -> None:
+    def test_what_goes_with_it_on_the_command_line(
+        self, file: Path, applied: LabSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         self.refusal(file, "-f", str(applied.manifests))
         self.refusal(file, "-l", "a=b")
+        (empty := tmp_path / "empty").mkdir()
+        monkeypatch.chdir(empty)
         nothing = vdvs("apply")
         assert (nothing.exit_code, nothing.stdout) == (2, "")
         self.refusal(applied.folder / "missing.plan")
