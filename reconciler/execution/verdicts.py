@@ -47,6 +47,8 @@ def _verdict(
         return ObjectResult(change.ref, Status.FAILED, failure.message)
     if withheld is not None:
         return ObjectResult(change.ref, Status.BLOCKED, withheld)
+    if change.op is Op.UNKNOWN and (seen := later.get(change.ref)) is not None and seen.op is Op.KEEP:
+        change = seen  # it can be read by now, as after an interrupted write was rolled back
     if change.op not in _DONE:
         status = {Op.KEEP: Status.UNCHANGED, Op.BLOCKED: Status.BLOCKED}.get(change.op, Status.FAILED)
         return ObjectResult(change.ref, status, "; ".join(change.notes) if change.op is Op.KEEP else change.reason)

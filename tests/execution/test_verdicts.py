@@ -34,6 +34,7 @@ def verdict(before: Op, after: Op | None, *results: ActionResult, plan: Plan = N
         (Op.KEEP, Op.KEEP, Status.UNCHANGED),
         (Op.BLOCKED, Op.BLOCKED, Status.BLOCKED),
         (Op.UNKNOWN, Op.UNKNOWN, Status.FAILED),
+        (Op.UNKNOWN, Op.KEEP, Status.UNCHANGED),
         (Op.CREATE, Op.BLOCKED, Status.BLOCKED),
         (Op.CREATE, Op.CREATE, Status.FAILED),
         (Op.UPDATE, Op.UPDATE, Status.FAILED),
