@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 # An escape of JSON. The group: half of a pair of surrogates, which is no Unicode; a reader may refuse the whole line.
 _ESCAPE = re.compile(r"\\ud[89ab]..\\ud[c-f]..|(\\ud[89a-f]..)|\\.")
 UUID = re.compile("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
-LARGEST_REPLY = 32 * 1024 * 1024
+LARGEST_REPLY = 64 * 1024 * 1024
 _PER_VALUE = 12  # bytes that each value counts in addition: who decodes them has limits for both
 
 

@@ -19,9 +19,9 @@ _log = logging.getLogger(__name__)
 
 GREETING_LIMIT = 10_000  # bytes
 EVENT_LIMIT = 2**20  # bytes; an event lists what changed, of what is watched
-REPLY_LIMIT = 2**25  # bytes of one reply: that of a config DB with 100,000 members has a third of it
+REPLY_LIMIT = 2**26  # bytes of one reply: that of a config DB with 200,000 members has a third of it
 # In one line: small values take many times their bytes once they are decoded. An agent sends no more of config DBs.
-MOST_VALUES = 5 * 2**19
+MOST_VALUES = 5 * 2**20
 _EVENTS_A_SECOND, _EVENTS_AT_ONCE = 2.0, 30  # an agent looks once a second
 
 
