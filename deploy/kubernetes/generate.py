@@ -52,7 +52,7 @@ class Rule(Struct, frozen=True):
 
 
 class Resource(Struct, frozen=True):
-    """What the definition of a kind has beside the schema of its manifests.
+    """The part of a definition that the schema of the manifests does not give.
 
     `selectable`: fields below `spec` for `kubectl get --field-selector`; `one_of`: alternatives of `spec`, where rules
     cannot see a union.
