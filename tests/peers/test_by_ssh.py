@@ -17,7 +17,7 @@ from reconciler.hosts.ssh import AgentChannel
 from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses
 from tests.peers.sshd import PORT, Fleet
 from tests.peers.vcsim import PASSWORD, USER, Simulator, finish
-from tests.processes import kill
+from tests.processes import kill, wait_until_gone
 
 
 class SSHSite(LabSite):
@@ -116,18 +116,28 @@ def test_a_channel_that_is_cut_in_the_middle_of_an_apply_loses_nothing(
 ) -> None:
     """The writer's sessions end when the request to write has gone out: nobody hears the answer."""
     send = AgentChannel.send
-    cut: list[object] = []
+    agents: list[int] = []
 
     async def send_and_cut(channel: AgentChannel, line: bytes) -> None:
+        if agents or b'"do":"apply_db"' not in line:
+            await send(channel, line)
+            return
+        server = site.fleet.servers["esxiz10"]
+        agents.extend(server.agents())
+        for pid in agents:  # an answer could be quicker than the cut
+            kill(pid, signal.SIGSTOP)
+        on_the_way = [pid for pid in server.sessions() if pid not in agents]
         await send(channel, line)
-        if b'"do":"apply_db"' in line and not cut:
-            cut.append(line)
-            for pid in site.fleet.servers["esxiz10"].sessions():
-                kill(pid, signal.SIGKILL)
+        for pid in on_the_way:
+            kill(pid, signal.SIGKILL)
+        wait_until_gone(on_the_way)
+        for pid in agents:
+            kill(pid, signal.SIGCONT)
 
     monkeypatch.setattr(AgentChannel, "send", send_and_cut)
     outcome = site.reconcile()
-    assert cut
+    assert agents
+    wait_until_gone(agents)
     assert "failed" in statuses(outcome).values()
     assert site.broken_rules() == []
     site.reconcile()

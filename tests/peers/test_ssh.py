@@ -333,15 +333,15 @@ def test_an_agent_of_the_ssh_agent_proves_who_we_are(
 ) -> None:
     socket = tmp_path / "agent"
     program = subprocess.Popen(
-        ["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
     try:
-        while not socket.exists():
-            time.sleep(0.01)
+        assert program.stdout is not None
+        assert program.stdout.readline()  # it listens by then; its socket is there a little earlier
         monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
         subprocess.run(["ssh-add", "-q", str(fleet.key)], check=True)
         ssh = replace(settings(fleet), identity_file=None)
         with_agent(ssh, host, lambda agent: agent.observe(Question()))  # type: ignore[arg-type, return-value]
     finally:
         program.terminate()
-        program.wait()
+        program.communicate()
