@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from reconciler.controller.mode import Mode
 from reconciler.controller.watch import without
 from reconciler.model.base import Risk
+from reconciler.model.diff import Diff, FieldChange
 from reconciler.model.refs import ObjectRef
 from reconciler.model.state import Reconcile, Treatment
 from reconciler.operator.keys import ObjectKey
