@@ -13,7 +13,7 @@ must never wait behind others (leases) takes an API of its own.
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from http.client import responses
@@ -25,7 +25,7 @@ import msgspec
 
 from reconciler import __version__
 from reconciler.model.base import clip
-from reconciler.model.errors import VdvsError
+from reconciler.model.errors import UsageError, VdvsError
 from reconciler.operator.access import Access, Login
 
 Object = dict[str, Any]
@@ -141,7 +141,7 @@ class API:
         """Delete an object; return it, or what the API says about it."""
         return _decoded(_OBJECTS, await self._request("DELETE", path, params), path)
 
-    async def pages(self, path: str) -> AsyncIterator[Page]:
+    async def pages(self, path: str) -> AsyncGenerator[Page, None]:
         """Yield the pages of a list. It is complete only if this ends without an error.
 
         An APIError with status 410: the token of the next page has expired, so the list must begin anew.
@@ -160,7 +160,7 @@ class API:
             if not (further := page.metadata.further):
                 return
 
-    async def watch(self, path: str, version: str) -> AsyncIterator[Event]:
+    async def watch(self, path: str, version: str) -> AsyncGenerator[Event, None]:
         """Yield the events of a list after `version`, for up to WATCH seconds.
 
         Raises APIError, also for an error inside the stream (status 410: `version` is too old) or a cut stream.
@@ -203,7 +203,10 @@ class API:
         headers = {} if body is None else {"Content-Type": content}
         data = None if body is None else msgspec.json.encode(body)
         for again in (True, False):
-            login = await self._access.login()
+            try:
+                login = await self._access.login()
+            except UsageError as error:
+                raise APIError(0, "NoLogin", str(error)) from error
             try:
                 async with self._session.request(
                     method,
@@ -212,22 +215,33 @@ class API:
                     data=data,
                     headers=headers | _authorization(login),
                     ssl=login.tls or True,
+                    server_hostname=login.server_name,
                     timeout=timeout,
                     allow_redirects=False,  # a token must not go elsewhere
                 ) as answer:
                     if answer.status == HTTPStatus.UNAUTHORIZED and again:
-                        self._access.forget()
+                        self._access.forget(login)
                         continue
                     if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
                         said = await _body(answer, path)
                         raise _refusal(answer.status, said, answer.headers, f"{method} {path}")
-                    yield answer
+                    try:
+                        yield answer
+                    except BaseException:
+                        _hang_up(answer)
+                        raise
                     return
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 if isinstance(error, ssl.SSLError | aiohttp.ClientSSLError):
-                    self._access.forget()  # certificates may have been replaced
+                    self._access.forget(login)  # certificates may have been replaced
                 where = f"the Kubernetes API at {self._access.server}"
                 raise APIError(0, "Unreachable", f"{where} cannot be reached: {_words(error)}") from error
+
+
+def _hang_up(answer: aiohttp.ClientResponse) -> None:
+    """Drop the connection of an answer that nobody reads to its end, without the farewell of TLS, which takes time."""
+    if answer.connection is not None and answer.connection.transport is not None:
+        answer.connection.transport.abort()
 
 
 class _TooLargeError(APIError):

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from http import HTTPStatus
 from time import monotonic
 from typing import Final, Never
@@ -93,12 +94,13 @@ class Mirror:
     async def _list(self) -> None:
         fresh: dict[Key, Object] = {}
         version = ""
-        async for page in self._api.pages(self._path):
-            version = page.metadata.version
-            for item in page.items or ():
-                key = _stripped(item)
-                known = self._objects.get(key)
-                fresh[key] = known if known == item else item  # most are as they were, and need no memory again
+        async with aclosing(self._api.pages(self._path)) as pages:
+            async for page in pages:
+                version = page.metadata.version
+                for item in page.items or ():
+                    key = _stripped(item)
+                    known = self._objects.get(key)
+                    fresh[key] = known if known == item else item  # most are as they were, and need no memory again
         if not version:
             raise APIError(0, "Malformed", f"the Kubernetes API gives {self._path} without a version")
         differs = fresh.keys() != self._objects.keys() or any(
@@ -114,12 +116,13 @@ class Mirror:
         """Take in the events of one watch. One that brought nothing at all, not even a bookmark, may be dead."""
         heard = False
         try:
-            async for event in self._api.watch(self._path, self._version):
-                heard = True
-                self._worked()
-                self._version = _version(event.object)
-                if event.type != "BOOKMARK":
-                    self._take(event.type, event.object)
+            async with aclosing(self._api.watch(self._path, self._version)) as events:
+                async for event in events:
+                    heard = True
+                    self._worked()
+                    self._version = _version(event.object)
+                    if event.type != "BOOKMARK":
+                        self._take(event.type, event.object)
         except APIError as error:
             if error.status or not heard:
                 raise
