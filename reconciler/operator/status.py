@@ -97,8 +97,7 @@ def statuses(
         made |= {key: written.not_observed(key) for key in objects.refs}
     if outcome is not None or failure:
         site = ObjectKey(Kind.SITE, "", objects.site)
-        judged = _of_site(outcome, failure, mode)
-        made[site] = written.status(site, judged)
+        made[site] = written.status(site, _of_site(outcome, failure, mode), _planned(plans, ObjectRef(site.kind, site.name)))
     for key, held in objects.held.items():
         verdict = Verdict(Truth.FALSE, held.reason, held.message, "Stalled")
         made[key] = written.status(key, _spelled(verdict), written.lasting(key), objects.refs.get(key))
@@ -259,8 +258,7 @@ class _Writer:
         if (change := found.change(ref)) is not None and change.op is not Op.KEEP and change.fields:
             more["pending"] = [_pending(change, field) for field in change.fields[:MOST_PENDING]]
             more["pendingTotal"] = len(change.fields)
-        if (plan := found.plans.get(ref)) is not None:
-            more["plan"] = {"id": plan.id, "summary": clip(plan.summary, _MESSAGE)}
+        more |= _planned(found.plans, ref)
         return self.status(key, [*_spelled(found.verdict(ref)), *others], more, ref)
 
     def not_observed(self, key: ObjectKey) -> StatusData:
@@ -302,6 +300,11 @@ class _Writer:
 
     def _conditions(self, key: ObjectKey) -> Iterator[Mapping[str, Any]]:
         yield from self._previous.get(key, {}).get("conditions", ())
+
+
+def _planned(plans: Mapping[ObjectRef, WaitingPlan] | None, ref: ObjectRef) -> StatusData:
+    plan = (plans or {}).get(ref)
+    return {} if plan is None else {"plan": {"id": plan.id, "summary": clip(plan.summary, _MESSAGE)}}
 
 
 def _applied(record: Record) -> StatusData:
