@@ -289,7 +289,9 @@ class SiteWatch:
         done = await carry_out_exactly(steps, found, desired, world, applying, drawn, decided.ids[0])
         if all(result.ok for result in done.results):
             self._later(self._spend(decided.ids))
-        return replace(done, objects=tuple(each for each in done.objects if each.ref in decided.objects)), refused
+        told = f"as approved: plan {', '.join(each[:12] for each in decided.ids)}"
+        mine = (replace(each, detail=each.detail or told) for each in done.objects if each.ref in decided.objects)
+        return replace(done, objects=tuple(mine)), refused
 
     async def _remove(
         self, desired: Desired, world: World, behalf: Applying, going: Mapping[ObjectRef, ObjectKey]
