@@ -125,6 +125,24 @@ def policy(allow_destroy: bool, only: frozenset[ObjectRef] | None) -> Policy:
     return replace(APPLY_AND_DESTROY if allow_destroy else APPLY, objects=only)
 
 
+def file(name: str, text: str) -> Callable[[Command], Command]:
+    """An option that names a file."""
+    return click.option(name, metavar="FILE", help=text)
+
+
+def server(command: Command) -> Command:
+    """--listen, and what goes with it."""
+    for option in (
+        click.option("--allow-name", multiple=True, metavar="NAME", help="A name of the server in URLs; may be repeated."),
+        file("--token-file", "File with the bearer token that clients must send."),
+        file("--tls-key", "Private key of the server."),
+        file("--tls-cert", "Certificate of the server, with its chain."),
+        click.option("--listen", metavar="[ADDRESS:]PORT", help="Serve the page, /metrics and /healthz (on 127.0.0.1)."),
+    ):
+        command = option(command)
+    return command
+
+
 def audit_log(command: Command) -> Command:
     """--audit-log, of commands that write."""
     return click.option(
