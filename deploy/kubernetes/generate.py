@@ -255,6 +255,12 @@ _COLUMNS: Final = (
     ("Reason", '.status.conditions[?(@.type=="Ready")].reason', "string", {}),
     ("Age", ".metadata.creationTimestamp", "date", {}),
 )
+# With a definition all its objects go: uninstalling, and pruning by Argo CD or Flux, leave it.
+_KEPT: Final = {
+    "helm.sh/resource-policy": "keep",
+    "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+    "kustomize.toolkit.fluxcd.io/prune": "disabled",
+}
 _CONDITION: Final[Schema] = {
     "type": "object",
     "required": ["type", "status", "reason", "lastTransitionTime"],
@@ -336,7 +342,7 @@ def definition(spec: KindSpec) -> Schema:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{spec.plural}.{GROUP}"},
+        "metadata": {"name": f"{spec.plural}.{GROUP}", "annotations": _KEPT},
         "spec": {
             "group": GROUP,
             "scope": resource.scope,

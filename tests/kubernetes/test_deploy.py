@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import yaml
 
 from reconciler import __version__
 from reconciler.model.refs import KINDS
-from tests.kubernetes.cluster import Cluster
+from tests.kubernetes.cluster import HELM, KUBECTL, Cluster
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "kubernetes"
 OPERATOR = "system:serviceaccount:vdvs-system:vdvs-operator"
@@ -145,3 +147,111 @@ def test_every_definition_is_in_the_base() -> None:
     assert sorted(one for one in listed if one.startswith("crds/")) == [
         f"crds/{path.name}" for path in sorted((DEPLOY / "crds").iterdir())
     ]
+
+
+@pytest.fixture
+def helm(tmp_path: Path) -> Any:
+    """Render the chart with values that were set; return the exit code, the objects and the errors."""
+    if HELM is None:
+        pytest.skip("helm missing: run `make peers`")
+
+    def template(*values: str) -> tuple[int, list[Any], str]:
+        chart = ["template", "vdvs", str(DEPLOY / "chart"), "--namespace", OURS, "--kube-version", "1.37.2"]
+        options = [word for value in values for word in ("--set-json", value)]
+        homes = {name: str(tmp_path) for name in ("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME")}
+        done = subprocess.run(
+            [str(HELM), *chart, *options], capture_output=True, text=True, check=False, env={**os.environ, **homes}
+        )
+        return done.returncode, [one for one in yaml.safe_load_all(done.stdout) if one], done.stderr
+
+    return template
+
+
+def by_name(objects: list[Any]) -> dict[tuple[str, str], Any]:
+    return {(one["kind"], one["metadata"]["name"]): one for one in objects}
+
+
+@pytest.mark.skipif(KUBECTL is None and not os.environ.get("CI"), reason="kubectl is missing")
+def test_the_chart_with_its_default_values_is_the_base(helm: Any) -> None:
+    built = subprocess.run([str(KUBECTL), "kustomize", DEPLOY], capture_output=True, text=True, check=True)
+    base = by_name(list(yaml.safe_load_all(built.stdout)))
+    del base["Namespace", OURS]
+    code, rendered, error = helm()
+    assert (code, error) == (0, "")
+    assert by_name(rendered) == base
+
+
+VALUES = {
+    "of-a-registry": ('image={"repository":"registry.example.com:5000/vdvs","digest":"sha256:' + "a" * 64 + '"}',),
+    "placed": (
+        "replicas=5",
+        'args=["--namespaces","team-a"]',
+        'pod={"imagePullSecrets":[{"name":"pull"}],"nodeSelector":{"a":"b"},"tolerations":[{"operator":"Exists"}]}',
+        'resources={"requests":{"cpu":"1","memory":"1Gi"}}',
+    ),
+    "narrow": (
+        'secrets=["vcenter","ssh"]',
+        'configMaps=["known-hosts"]',
+        'networkPolicy.hosts=[{"ipBlock":{"cidr":"10.1.0.0/16"}}]',
+        'networkPolicy.apiServer=[{"ipBlock":{"cidr":"10.0.0.1/32"}}]',
+    ),
+    "without-what-others-manage": ('crds.install=false', "networkPolicy.enabled=false"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
+def test_the_chart_with_other_values_is_taken(deployed: Cluster, helm: Any, values: tuple[str, ...]) -> None:
+    code, rendered, error = helm(*values)
+    assert code == 0, error
+    dry = ["--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict"]
+    done = deployed.admin.kubectl("apply", *dry, "-f", "-", stdin=yaml.safe_dump_all(rendered))
+    assert done.returncode == 0, done.stderr
+    objects = by_name(rendered)
+    (container,) = objects["Deployment", "vdvs-operator"]["spec"]["template"]["spec"]["containers"]
+    rules = objects["Role", "vdvs-operator"]["rules"]
+    named = [rule.get("resourceNames") for rule in rules if rule["resources"] == ["secrets"]]
+    assert container["image"].startswith("registry.example.com:5000/vdvs:") == ("registry" in values[0])
+    assert (container["args"][-1] == "team-a") == ("replicas=5" in values)
+    assert named == [["vcenter", "ssh"] if "secrets" in values[0] else None]
+    assert any(kind == "CustomResourceDefinition" for kind, _ in objects) == ("crds.install=false" not in values)
+
+
+NONSENSE = {
+    "a-value-that-there-is-not": 'replicaCount=2',
+    "no-replica": "replicas=0",
+    "a-tag-as-a-number": "image.tag=1.1",
+    "a-digest-that-is-none": 'image.digest="latest"',
+    "arguments-as-text": 'args="--namespaces a"',
+    "another-user": 'pod={"securityContext":{"runAsUser":0}}',
+    "everybody-asks-for-metrics": "networkPolicy.metricsFrom=[]",
+    "nothing-said-of-metrics": "networkPolicy.metricsFrom=null",
+    "a-network-without-its-cidr": 'networkPolicy.hosts=[{"ipBlock":{}}]',
+    "a-secret-that-has-no-such-name": 'secrets=["*"]',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("value", NONSENSE.values(), ids=NONSENSE)
+def test_the_chart_refuses_nonsense(helm: Any, value: str) -> None:
+    code, _, error = helm(value)
+    assert code == 1
+    assert "don't meet the specifications of the schema" in error
+
+
+def test_the_alerts_are_those_of_the_file(helm: Any) -> None:
+    _, rendered, _ = helm("monitoring.rules=true", "monitoring.serviceMonitor=true")
+    objects = by_name(rendered)
+    rules = yaml.safe_load((DEPLOY.parent / "prometheus-rules.yml").read_text())
+    assert objects["PrometheusRule", "vdvs-operator"]["spec"] == rules
+    service, monitor = objects["Service", "vdvs-operator"], objects["ServiceMonitor", "vdvs-operator"]
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert [one["port"] for one in monitor["spec"]["endpoints"]] == [one["name"] for one in service["spec"]["ports"]]
+
+
+def test_what_lets_objects_go_is_kept(deployed: Cluster) -> None:
+    """With a definition all its objects go: neither Helm, nor Argo CD, nor Flux removes it."""
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    for plural in [spec.plural for spec in KINDS.values()]:
+        annotations = deployed.admin.request("GET", f"{path}/{plural}.vdvs.io")[1]["metadata"]["annotations"]
+        assert annotations["helm.sh/resource-policy"] == "keep"
+        assert "Prune=false" in annotations["argocd.argoproj.io/sync-options"]
+        assert annotations["kustomize.toolkit.fluxcd.io/prune"] == "disabled"
