@@ -46,7 +46,7 @@ def files() -> dict[Path, str]:
 
 def template(text: str, source: Path) -> str:
     """Translate a file of the base into a template. See the module."""
-    lines = text.replace("{{", '{{ "{{" }}').replace("namespace: vdvs-system", "namespace: {{ .Release.Namespace }}")
+    lines = text.replace("{{", '{{ "{{" }}').replace("vdvs-system", "{{ .Release.Namespace }}")
     made, condition = [], ".Values.crds.install" if source.parent.name == "crds" else ""
     rest = lines.splitlines(keepends=True)
     while rest:

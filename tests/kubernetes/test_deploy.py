@@ -95,7 +95,7 @@ def test_the_operator_may_do_what_it_has_to(deployed: Cluster) -> None:
         assert may(deployed, OPERATOR, verb, "namespaces", group="")
     for verb in ("create", "patch"):
         assert may(deployed, OPERATOR, verb, "events", "default", group="events.k8s.io")
-    for verb in ("get", "list", "create", "update", "patch"):
+    for verb in ("get", "list", "create", "update", "patch", "delete"):
         assert may(deployed, OPERATOR, verb, "leases", OURS, group="coordination.k8s.io")
     assert may(deployed, OPERATOR, "get", "secrets", OURS, group="")
     assert may(deployed, OPERATOR, "get", "configmaps", OURS, group="")
@@ -109,7 +109,6 @@ def test_the_operator_may_do_nothing_else(deployed: Cluster) -> None:
         for verb in ("list", "watch", "create", "update", "patch", "delete"):
             assert not may(deployed, OPERATOR, verb, resource, OURS, group=""), (verb, resource)
         assert not may(deployed, OPERATOR, "get", resource, "default", group="")
-    assert not may(deployed, OPERATOR, "delete", "leases", OURS, group="coordination.k8s.io")
     assert not may(deployed, OPERATOR, "update", "leases", "default", group="coordination.k8s.io")
     for verb, resource, group in (
         ("patch", "namespaces", ""),
