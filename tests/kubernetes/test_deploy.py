@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import yaml
 
 from reconciler import __version__
 from reconciler.model.refs import KINDS
-from tests.kubernetes.cluster import HELM, KUBECTL, Cluster
+from tests.kubernetes.cluster import HELM, KUBECTL, Cluster, User
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "kubernetes"
 OPERATOR = "system:serviceaccount:vdvs-system:vdvs-operator"
@@ -29,7 +30,7 @@ def deployed(cluster: Cluster) -> Cluster:
         done = cluster.admin.kubectl("apply", "--server-side", "--validate=strict", *dry, "-k", str(DEPLOY))
         assert done.returncode == 0, done.stderr
         assert "would violate PodSecurity" not in done.stderr
-    for role in ("vdvs-viewer", "vdvs-team-editor"):
+    for role in ("vdvs-viewer", "vdvs-team-editor", "vdvs-site-admin"):
         binding = {
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "RoleBinding",
@@ -39,6 +40,12 @@ def deployed(cluster: Cluster) -> Cluster:
         }
         path = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings"
         assert cluster.admin.request("POST", path, binding)[0] == 201
+    editor, until = cluster.user("vdvs-team-editor"), time.monotonic() + 30
+    group = {"apiVersion": "vdvs.io/v1", "kind": "VMGroup", "spec": {}}
+    group["metadata"] = {"name": "a", "annotations": {"vdvs.io/approve": "1"}}
+    while editor.request("POST", "/apis/vdvs.io/v1/namespaces/default/vmgroups?dryRun=All", group)[0] != 422:
+        assert time.monotonic() < until, "the policies do not come into force"
+        time.sleep(0.1)
     return cluster
 
 
@@ -254,3 +261,28 @@ def test_what_lets_objects_go_is_kept(deployed: Cluster) -> None:
         assert annotations["helm.sh/resource-policy"] == "keep"
         assert "Prune=false" in annotations["argocd.argoproj.io/sync-options"]
         assert annotations["kustomize.toolkit.fluxcd.io/prune"] == "disabled"
+
+
+def test_whoever_edits_a_manifest_may_not_approve_what_it_does(deployed: Cluster) -> None:
+    editor, admin = deployed.user("vdvs-team-editor"), deployed.user("vdvs-site-admin")
+    path, content = "/apis/vdvs.io/v1/namespaces/default/vmgroups", "application/merge-patch+json"
+    group = {"apiVersion": "vdvs.io/v1", "kind": "VMGroup", "metadata": {"name": "waiting"}, "spec": {}}
+
+    def annotate(user: User, **annotations: str) -> tuple[int, Any]:
+        named = {"metadata": {"annotations": {f"vdvs.io/{name}": value for name, value in annotations.items()}}}
+        return user.request("PATCH", f"{path}/waiting", named, content)
+
+    assert editor.request("POST", path, group)[0] == 201
+    status, answer = annotate(editor, approve="plan-1")
+    assert status == 422
+    assert "you need the verb approve on vmgroups" in answer["message"]
+    assert annotate(admin, approve="plan-1")[0] == 200
+    assert annotate(editor, reconcile="report")[0] == 200
+    assert annotate(editor, approve="plan-2")[0] == 422
+    site = {
+        "apiVersion": "vdvs.io/v1",
+        "kind": "Site",
+        "metadata": {"name": "a", "annotations": {"vdvs.io/approve": "1"}},
+    }
+    status, answer = deployed.admin.request("POST", "/apis/vdvs.io/v1/sites?dryRun=All", site)
+    assert status == 201, answer
