@@ -121,6 +121,23 @@ _SITE_RULES: Final = (
     ),
 )
 
+_NAMESPACE_RULES: Final = (
+    Rule(
+        "spec.allow.namespaces.[]",
+        "has(self.names) != has(self.matchLabels)",
+        "namespaces are chosen by names or by matchLabels; give one of them",
+    ),
+)
+
+_SECRET_RULES: Final = tuple(
+    Rule(path, f"!has(self.{file}) || !has(self.{source})", f"leave out {file} or {source}", f".{source}")
+    for path, file, source in (
+        ("spec.ssh", "identityFile", "identityFrom"),
+        ("spec.ssh", "knownHostsFile", "knownHostsFrom"),
+        ("spec.vsphere.[]", "caFile", "caFrom"),
+    )
+)
+
 _HOST_RULES: Final = (
     *(
         Rule(
@@ -232,7 +249,7 @@ _VOLUME_RULES: Final = (
 )
 
 RESOURCES: Final[dict[Kind, Resource]] = {
-    Kind.SITE: Resource("vsite", _SITE_RULES, scope="Cluster"),
+    Kind.SITE: Resource("vsite", (*_SITE_RULES, *_NAMESPACE_RULES, *_SECRET_RULES), scope="Cluster"),
     Kind.CONFIG_DB: Resource(
         "cdb",
         one_of=(
@@ -372,6 +389,8 @@ def structural(node: Schema) -> Schema:
         elif key == "additionalProperties":
             if value is not False:
                 made[key] = structural(value)
+        elif key == "type" and sorted(value) == ["integer", "string"]:
+            made["x-kubernetes-int-or-string"] = True
         elif key == "type" and isinstance(value, list):
             made["x-kubernetes-preserve-unknown-fields"] = True
         else:
