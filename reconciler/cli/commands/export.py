@@ -60,8 +60,9 @@ def export(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, outp
         raise click.UsageError("--split is empty; give the folder to write to, such as . for this one")
     if split is not None and output != "yaml":
         raise click.UsageError("--split writes YAML: leave out -o")
-    asked = paths if paths or site is not None or options.is_against() else options.or_default(())
-    session = open_session(asked, site)
+    if not paths and site is None:
+        paths = options.default_paths() if options.is_against() else options.or_default(())
+    session = open_session(paths, site)
     adopted = _chosen(session.in_world(lambda world: export_site(session.desired, world)), what)
     for left in adopted.left_out:
         report(left_out_line(left))
@@ -160,13 +161,13 @@ def snapshot(paths: tuple[str, ...], site: str | None, out: str) -> int:
     from reconciler import snapshot as snapshots
     from reconciler.cli.errors import report, tell
     from reconciler.cli.session import open_session
+    from reconciler.export import look_at_everything
     from reconciler.planning.scope import incomplete
-    from reconciler.reconcile import assess
     from reconciler.render.text import count
 
     snapshots.check_target(out)
     session = open_session(paths, site)
-    found = session.in_world(lambda world: assess(session.desired, world))
+    found = session.in_world(lambda world: look_at_everything(session.desired, world))
     session.keep_names(found)
     snapshots.write(out, snapshots.of(session.site, found))
     tell(f"{count(len(found.observed.hosts), 'host')} of site {session.site.name} written to {out}")
