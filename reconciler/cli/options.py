@@ -19,6 +19,7 @@ DEFAULT_MANIFESTS = "manifests"
 VERBOSE = "vdvs.verbose"
 AUDIT = "vdvs.audit"
 DETAIL = "vdvs.detail"
+AGAINST = "vdvs.against"
 
 
 def _seconds(given: str) -> float:
@@ -151,6 +152,20 @@ def audit_log(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
+def against(command: Command) -> Command:
+    """--against and what goes with it, of commands that only look: see `session.Against`."""
+    for name, metavar, text in (
+        ("token_file", "FILE", "File with the bearer token for the URL given with --against."),
+        ("max_age", "TIME", "Refuse a snapshot that is older; default: 15m."),
+        ("against", "FILE|URL", "Look at this snapshot (see `vdvs snapshot`) instead of the site; nobody is reached."),
+    ):
+        command = click.option(
+            f"--{name.replace('_', '-')}", name, metavar=metavar, shell_complete=completing.files, expose_value=False,
+            callback=_set_against, help=text,
+        )(command)  # fmt: skip
+    return command
+
+
 def manifests_or_default(command: Command) -> Command:
     """-f, by default $VDVS_MANIFESTS or ./manifests."""
     return _with_default(_default_paths)(command)
@@ -209,6 +224,16 @@ def _set_detail(context: click.Context, _option: click.Parameter, given: str | N
 
 def _set_audit(context: click.Context, _option: click.Parameter, given: str | None) -> None:
     context.meta[AUDIT] = given
+
+
+def _set_against(context: click.Context, option: click.Parameter, given: str | None) -> None:
+    if given is not None:
+        context.meta.setdefault(AGAINST, {})[option.name] = given
+
+
+def is_against() -> bool:
+    """Return whether the running command looks at a snapshot."""
+    return AGAINST in click.get_current_context().meta
 
 
 def seconds(interval: str) -> float:
