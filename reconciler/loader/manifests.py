@@ -56,6 +56,13 @@ def _digest(data: Any) -> str:
     return hashlib.sha256(_CANONICAL.encode(data).encode()).hexdigest()
 
 
+def digests(text: str) -> Iterator[str]:
+    """Yield the digest of each manifest in a file, whether or not it is valid."""
+    for document in SourceFile("", None, text).documents():
+        if document.kind is not None:
+            yield document.digest
+
+
 class Document(Struct, frozen=True):
     """One document of a file. `read`: the result of the careful reader, with all YAML errors; None if not needed."""
 
