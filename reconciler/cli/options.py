@@ -68,7 +68,7 @@ trust_records = click.option(
 )
 expect = click.option(
     "--expect", metavar="COMMIT", callback=_commit,
-    help="Write nothing unless what would change was applied last from this commit.",
+    help="Write nothing unless what would change was applied last as this commit has it.",
 )  # fmt: skip
 reason = click.option(
     "--reason", metavar="TEXT", help="Why it is applied, for `vdvs history`: one line of at most 1000 characters."
@@ -102,13 +102,17 @@ def verbose(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
-def asking(applying: Applying, trust_records: bool, expect: str | None) -> Applying:
+def asking(applying: Applying, paths: tuple[str, ...], trust_records: bool, expect: str | None) -> Applying:
     """Return the same, with what --trust-records and --expect say. Raises click.UsageError where nothing is pruned."""
     from msgspec.structs import replace
 
+    from reconciler.cli.errors import report
+    from reconciler.provenance import expected
+
     if trust_records and not applying.prune:
         raise click.UsageError("--trust-records goes with --prune")
-    return replace(applying, trust_records=trust_records, expect=expect)
+    as_of = None if expect is None else expected(paths, expect, report)
+    return replace(applying, trust_records=trust_records, expect=as_of)
 
 
 wait_lock = click.option(

@@ -55,7 +55,9 @@ def diff(
 
     session = open_session(paths, site, selector, early=signers is None)
     by = applying(paths, session.seen, selector=selector, named=named_set, prune=prune, signers=signers, tell=report)
-    return exits.of_diff(*show(session.with_applying(options.asking(by, trust_records, expect)), allow_destroy, output))
+    return exits.of_diff(
+        *show(session.with_applying(options.asking(by, paths, trust_records, expect)), allow_destroy, output)
+    )
 
 
 def show(session: Session, allow_destroy: bool, output: str) -> tuple[Diff, tuple[Withheld, ...]]:
