@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec import Struct
@@ -188,6 +189,14 @@ class Books(Protocol):
     def end(self, results: Sequence[ActionResult], backups: Sequence[BackupMade], after: Assessment) -> None:
         """Log what came of it, and what is there `after`. Raises VdvsError."""
         ...
+
+
+def _always() -> None:
+    """Raise nothing."""
+
+
+BEFORE_SENDING: ContextVar[Callable[[], None]] = ContextVar("BEFORE_SENDING", default=_always)
+"""Called by whatever sends requests that write, right before each leaves. Raises VdvsError to keep it back."""
 
 
 class Clock(Protocol):

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from reconciler.loader.wording import Path, dotted, escape
 from reconciler.loader.yaml import careful, fast
-from reconciler.model.errors import ManifestError
+from reconciler.model.errors import ManifestError, Refusal
 from reconciler.model.refs import KINDS, DatastoreRef, Kind, Source, datastore_url
 
 BY_NAME: Final = {kind.value: kind for kind in KINDS}
@@ -56,14 +56,30 @@ def _digest(data: Any) -> str:
     return hashlib.sha256(_CANONICAL.encode(data).encode()).hexdigest()
 
 
-class Document(Struct, frozen=True):
-    """One document of a file. `read`: the result of the careful reader, with all YAML errors; None if not needed."""
+class NoFile(Struct, frozen=True):
+    """In place of the file of a document that is an object on an API server. `path`: names a Site that may be used;
+    `shown`: `vmgroup team-a/db`, in place of a position."""
 
-    file: SourceFile
+    shown: str
+    path: str | None = None
+    folder: str = ""
+    top: str | None = None
+
+    def locate(self, _index: int, _path: Path) -> Source:
+        """Return the name of the object."""
+        return Source(self.shown, 0, 0)
+
+
+class Document(Struct, frozen=True):
+    """One document of a file. `read`: the result of the careful reader, with all YAML errors; None if not needed;
+    `namespace`: that of an object on an API server, within which its `metadata.name` is unique."""
+
+    file: SourceFile | NoFile
     index: int
     data: Any
     source: Source
     read: careful.Document | None = None
+    namespace: str = ""
 
     @property
     def kind(self) -> Kind | None:
@@ -118,9 +134,9 @@ class Document(Struct, frozen=True):
         """Return the position of `path`."""
         return self.file.locate(self.index, path)
 
-    def error(self, path: Path, message: str) -> ManifestError:
+    def error(self, path: Path, message: str, reason: Refusal = Refusal.INVALID) -> ManifestError:
         """Return the error `message` about the value at `path`."""
-        return ManifestError(self.locate(path), self.subject, dotted(path), message)
+        return ManifestError(self.locate(path), self.subject, dotted(path), message, reason)
 
 
 def _text(data: Any, *keys: str) -> str | None:

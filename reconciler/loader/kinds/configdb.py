@@ -8,7 +8,7 @@ from typing import Any
 from reconciler.loader.manifest_set import Claims, ManifestSet
 from reconciler.loader.manifests import Document, datastore_ref
 from reconciler.loader.wording import Path, did_you_mean, quoted
-from reconciler.model.errors import ManifestError
+from reconciler.model.errors import ManifestError, Refusal
 from reconciler.model.kinds.configdb import DesiredConfigDB, HostSelector, Unmanaged
 from reconciler.model.kinds.host import DBMode, DesiredHost, Presence
 from reconciler.model.refs import Kind, ObjectRef
@@ -59,7 +59,7 @@ def check(manifests: ManifestSet) -> Iterator[ManifestError]:
         path: Path = ("spec", "datastore")
         if db.datastore is not None and (clash := claims.claim(db.datastore, document, path)):
             message = f"{clash.who} is already on this datastore ({clash.at}); a datastore holds one config DB"
-            yield document.error(path, message)
+            yield document.error(path, message, Refusal.CONFLICT)
         for position, name in enumerate(document.spec.get("hosts", {}).get("names", ())):
             if name not in known_hosts:
                 message = f"no Host {quoted(name)} is declared{did_you_mean(name, known_hosts)}"
@@ -95,7 +95,9 @@ def _claim_hosts(
     if shared:
         host, clash = shared[0]
         more = f" and {len(shared) - 1} more already belong" if len(shared) > 1 else " already belongs"
-        yield document.error(path, f"{host.ref}{more} to {clash.who} ({clash.at}); a host uses one config DB")
+        yield document.error(
+            path, f"{host.ref}{more} to {clash.who} ({clash.at}); a host uses one config DB", Refusal.CONFLICT
+        )
 
 
 def _selects(db: DesiredConfigDB, host: DesiredHost) -> bool:

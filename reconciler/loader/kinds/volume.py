@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from reconciler.loader.manifest_set import Claims, ManifestSet
 from reconciler.loader.manifests import Document, datastore_ref
 from reconciler.loader.wording import did_you_mean, quoted
-from reconciler.model.errors import ManifestError
+from reconciler.model.errors import ManifestError, Refusal
 from reconciler.model.kinds.vmgroup import DesiredVMGroup
 from reconciler.model.kinds.volume import DesiredVolume, VolumeAccess, why_not_volume_name
 from reconciler.model.refs import DEFAULT_VMGROUP, Kind, ObjectRef
@@ -38,7 +38,7 @@ def check(manifests: ManifestSet) -> Iterator[ManifestError]:
         path, place = document.name_path, volume.datastore
         if clash := claims.claim((volume.vmgroup, volume.name, place), document, path):
             message = f"the volume {quoted(volume.name)} of {volume.vmgroup} on {place} is already declared"
-            yield document.error(path, f"{message} ({clash.at})")
+            yield document.error(path, f"{message} ({clash.at})", Refusal.CONFLICT)
 
 
 def _home(document: Document, manifests: ManifestSet) -> tuple[ObjectRef | None, str]:
