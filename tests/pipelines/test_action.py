@@ -63,7 +63,7 @@ def test_the_comment_is_made_once_and_then_brought_up_to_date(runner: Runner, co
 
 def test_a_token_that_may_not_comment_is_an_error(runner: Runner, comments: Comments) -> None:
     (runner.temp / "vdvs.md").write_text("<!-- vdvs diff: lab -->\n")
-    refused = runner.step("Comment", github_token="of somebody else")
+    refused = runner.step("Comment", **{"github-token": "of somebody else"})
     assert refused.returncode != 0
     assert "401" in refused.stderr
     assert "of somebody else" not in refused.stdout + refused.stderr
@@ -74,5 +74,5 @@ def test_a_token_that_may_not_comment_is_an_error(runner: Runner, comments: Comm
 def test_it_installs_itself_from_the_locked_dependencies(runner: Runner) -> None:
     installed = runner.step("Install")
     assert installed.returncode == 0, installed.stderr
-    os.remove(runner.temp.parent / "bin" / "vdvs")
+    (runner.temp.parent / "bin" / "vdvs").unlink()
     assert runner.step("Validate").returncode == 0
