@@ -276,6 +276,12 @@ _COLUMNS: Final = (
     ("Pending", ".status.pendingTotal", "integer", {"priority": 1}),
     ("Message", '.status.conditions[?(@.type=="Ready")].message', "string", {"priority": 1}),
 )
+# With a definition all its objects go: uninstalling, and pruning by Argo CD or Flux, leave it.
+_KEPT: Final = {
+    "helm.sh/resource-policy": "keep",
+    "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+    "kustomize.toolkit.fluxcd.io/prune": "disabled",
+}
 _CONDITION: Final[Schema] = {
     "type": "object",
     "required": ["type", "status", "reason", "lastTransitionTime"],
@@ -364,7 +370,7 @@ def definition(spec: KindSpec) -> Schema:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{spec.plural}.{GROUP}"},
+        "metadata": {"name": f"{spec.plural}.{GROUP}", "annotations": _KEPT},
         "spec": {
             "group": GROUP,
             "scope": resource.scope,

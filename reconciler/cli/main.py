@@ -13,7 +13,7 @@ from reconciler.cli.commands.can_i import can_i
 from reconciler.cli.commands.describe import describe
 from reconciler.cli.commands.diff import diff
 from reconciler.cli.commands.explain import explain, print_schema
-from reconciler.cli.commands.export import export, init
+from reconciler.cli.commands.export import export, init, snapshot
 from reconciler.cli.commands.get import get
 from reconciler.cli.commands.history import history
 from reconciler.cli.commands.lab import lab
@@ -63,6 +63,7 @@ for command in (
     can_i,
     watch,
     operator,
+    snapshot,
     export,
     init,
     rollback,

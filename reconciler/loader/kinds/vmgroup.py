@@ -172,7 +172,8 @@ class _Checks:
                 f"no ConfigDB {quoted(group.config_db)} is declared{did_you_mean(group.config_db, self._known_dbs)}"
             )
         elif self._known_dbs:
-            message = f"is missing; name one of the {len(self._known_dbs)} ConfigDBs: {', '.join(map(escape, sorted(self._known_dbs)))}"
+            known = ", ".join(map(escape, sorted(self._known_dbs)))
+            message = f"is missing; name one of the {len(self._known_dbs)} ConfigDBs: {known}"
         else:
             message = "no ConfigDB is declared that this vmgroup could live in"
         self.errors.append(document.error(("spec", "configDB"), message))

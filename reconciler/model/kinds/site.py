@@ -119,6 +119,13 @@ class SSH(Strict, frozen=True, tag_field="is", tag=True):
     identity: KeyRef | None = None
     known_hosts: KeyRef | None = None
 
+    @property
+    def refs(self) -> tuple[KeyRef, ...]:
+        """What a login takes from the API server."""
+        given = (self.credentials.username, self.credentials.password)
+        refs = (self.identity, self.known_hosts, *(where.ref for where in given if where is not None))
+        return tuple(ref for ref in refs if ref is not None)
+
 
 class Admitted(Strict, frozen=True):
     """Namespaces whose objects belong to a site, by name or by labels (None: not by these), and what these may be and
