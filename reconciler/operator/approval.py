@@ -17,10 +17,10 @@ from msgspec.structs import replace
 
 from reconciler import saved
 from reconciler.model.base import worst
-from reconciler.model.diff import Cause, Change, Effect, Op
+from reconciler.model.diff import Change, Op
 from reconciler.model.kinds.vmgroup import CreateVMGroup
 from reconciler.model.outcome import Assessment
-from reconciler.model.ownership import Stamp
+from reconciler.model.ownership import ForgetObject, RecordObject, Stamp
 from reconciler.model.plan import APPLY_AND_DESTROY, Plan, Policy
 from reconciler.model.refs import ObjectRef
 from reconciler.model.state import RECONCILE
@@ -156,9 +156,11 @@ def _proposal(changes: list[Change], digests: Mapping[ObjectRef, str]) -> Propos
 def _id(changes: Iterable[Change], digests: Mapping[ObjectRef, str]) -> str:
     found = sha256()
     for change in changes:
-        lasting = replace(
-            change, reason="", notes=(), claim="", cause=Cause.UNKNOWN, effect=Effect.UNKNOWN, pending=False, taking_back=None
-        )
+        actions = tuple(action for action in change.actions if not isinstance(action, RecordObject | ForgetObject))
+        lasting = Change(
+            change.ref, change.op, "", change.fields, actions, change.risk, tied=change.tied, held=change.held,
+            rights=change.rights,
+        )  # fmt: skip
         text = saved.encode(lasting)
         for action in change.actions:
             if isinstance(action, CreateVMGroup):

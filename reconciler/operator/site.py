@@ -276,6 +276,7 @@ class SiteWatch:
     ) -> tuple[Outcome | None, dict[ObjectRef, str]]:
         """Carry out what is approved, exactly or not at all. Return the outcome, and why something was not."""
         drawn: dict[ObjectRef, str] = {}
+        behalf = replace(behalf, records=True)
         found = await assess(desired, world, behalf, drawn, takes_back=policy.takes_back)
         withheld = plan(found.diff, found.resolved, found.observed, policy).withheld
         decided = granted(proposals(found, {held.ref for held in withheld}), approvals, ObjectRef(Kind.SITE, self.name))
@@ -285,7 +286,7 @@ class SiteWatch:
         refused |= {held.ref: f"approved, and not carried out: {held.reason}" for held in steps.withheld}
         if steps.empty:
             return None, refused
-        applying = replace(behalf, stamp=stamp, records=True)
+        applying = replace(behalf, stamp=stamp)
         done = await carry_out_exactly(steps, found, desired, world, applying, drawn, decided.ids[0])
         if all(result.ok for result in done.results):
             self._later(self._spend(decided.ids))
