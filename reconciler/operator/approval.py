@@ -70,8 +70,8 @@ class Granted(Struct, frozen=True):
     refused: Mapping[ObjectRef, str]
 
 
-def proposals(found: Assessment, waiting: Collection[ObjectRef]) -> Proposals:
-    """Return the plans for the objects that wait, as far as there is anything that can be done about them now."""
+def proposals(site: str, found: Assessment, waiting: Collection[ObjectRef]) -> Proposals:
+    """Return the plans for the objects of a site that wait, as far as there is anything that can be done about them now."""
     policy = _policy(found, frozenset(waiting))
     steps = plan(found.diff, found.resolved, found.observed, policy)
     left = {held.ref for held in steps.withheld}
@@ -83,8 +83,8 @@ def proposals(found: Assessment, waiting: Collection[ObjectRef]) -> Proposals:
     digests = found.resolved.digests
     by_object: dict[ObjectRef, Proposal] = {}
     for part in _tied(changes):
-        by_object |= dict.fromkeys(part, _proposal([changes[ref] for ref in sorted(part)], digests))
-    return Proposals(by_object, _proposal(list(changes.values()), digests) if changes else None)
+        by_object |= dict.fromkeys(part, _proposal(site, [changes[ref] for ref in sorted(part)], digests))
+    return Proposals(by_object, _proposal(site, list(changes.values()), digests) if changes else None)
 
 
 def granted(proposed: Proposals, approvals: Approvals, site: ObjectRef) -> Granted:
@@ -149,12 +149,12 @@ def _tied(changes: Mapping[ObjectRef, Change]) -> Iterator[frozenset[ObjectRef]]
             yield frozenset(part)
 
 
-def _proposal(changes: list[Change], digests: Mapping[ObjectRef, str]) -> Proposal:
-    return Proposal(_id(changes, digests), _summary(changes), frozenset(change.ref for change in changes))
+def _proposal(site: str, changes: list[Change], digests: Mapping[ObjectRef, str]) -> Proposal:
+    return Proposal(_id(site, changes, digests), _summary(changes), frozenset(change.ref for change in changes))
 
 
-def _id(changes: Iterable[Change], digests: Mapping[ObjectRef, str]) -> str:
-    found = sha256()
+def _id(site: str, changes: Iterable[Change], digests: Mapping[ObjectRef, str]) -> str:
+    found = sha256(f"{site}\n".encode())
     for change in changes:
         actions = tuple(action for action in change.actions if not isinstance(action, RecordObject | ForgetObject))
         lasting = Change(
@@ -165,7 +165,9 @@ def _id(changes: Iterable[Change], digests: Mapping[ObjectRef, str]) -> str:
         for action in change.actions:
             if isinstance(action, CreateVMGroup):
                 text = text.replace(action.uuid.encode(), b"drawn")
-        found.update(b"%s %s %d %s\n" % (str(change.ref).encode(), digests.get(change.ref, "").encode(), len(text), text))
+        found.update(
+            b"%s %s %d %s\n" % (str(change.ref).encode(), digests.get(change.ref, "").encode(), len(text), text)
+        )
     return found.hexdigest()[:_DIGITS]
 
 
@@ -181,6 +183,4 @@ def _summary(changes: list[Change]) -> str:
 
 def _outdated(given: str, proposal: Proposal | None) -> str:
     now = "nothing waits for approval now" if proposal is None else f"now it would be {proposal.id[:12]}"
-    return (
-        f"the approval of plan {given[:12]} is not carried out, as the site or the manifests are not as they were: {now}"
-    )
+    return f"the approval of plan {given[:12]} is not carried out, as the site or the manifests are not as they were: {now}"

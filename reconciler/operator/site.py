@@ -34,7 +34,7 @@ from reconciler.operator.keys import ObjectKey
 from reconciler.operator.source import Held, SiteObjects
 from reconciler.operator.status import WaitingPlan
 from reconciler.planning.planner import plan
-from reconciler.ports import Listener
+from reconciler.ports import Listener, Secrets
 from reconciler.reconcile import World, assess, carry_out_exactly, reconcile
 from reconciler.wiring.books import SiteBooks
 from reconciler.wiring.watch import watch_site
@@ -143,6 +143,7 @@ class Services(Struct, frozen=True):
     pass; `audit_log`: its file (None: the default one)."""
 
     api: API
+    secrets: Secrets
     permit: Callable[[str], Callable[[], bool]]
     passes: asyncio.Semaphore
     ended: Callable[[], None]
@@ -197,7 +198,7 @@ class SiteWatch:
                 self.site, self.mode, self.site.reconcile.interval, self.seen.objects.loaded, self._triggers,
                 load=self._load, reread=lambda: None, beat=self.pulse.beat, books=books,
                 listeners=(*self._listeners, self.pulse, self), lasting={}, fresh=self.pulse.stale_after,
-                guarded=self._guarded, each_pass=self._pass, gate=self.gate,
+                guarded=self._guarded, each_pass=self._pass, gate=self.gate, secrets=services.secrets,
             )  # fmt: skip
         finally:
             for task in self._background:
@@ -219,7 +220,8 @@ class SiteWatch:
             found[ObjectRef(Kind.SITE, self.name)] = whole
         refused = self.findings.refused
         return {
-            ref: WaitingPlan(each.id, "; ".join(filter(None, (refused.get(ref), each.summary)))) for ref, each in found.items()
+            ref: WaitingPlan(each.id, "; ".join(filter(None, (refused.get(ref), each.summary))))
+            for ref, each in found.items()
         }
 
     def on_event(self, reported: ReportedEvent) -> None:
@@ -279,7 +281,9 @@ class SiteWatch:
         behalf = replace(behalf, records=True)
         found = await assess(desired, world, behalf, drawn, takes_back=policy.takes_back)
         withheld = plan(found.diff, found.resolved, found.observed, policy).withheld
-        decided = granted(proposals(found, {held.ref for held in withheld}), approvals, ObjectRef(Kind.SITE, self.name))
+        decided = granted(
+            proposals(self.name, found, {held.ref for held in withheld}), approvals, ObjectRef(Kind.SITE, self.name)
+        )
         refused = dict(decided.refused)
         stamp = replace(behalf.stamp, reason=f"approved: {', '.join(decided.ids)}"[:1000])
         steps = planned(found, decided.objects, stamp)
@@ -308,7 +312,7 @@ class SiteWatch:
     def _proposals(self, outcome: Outcome) -> Proposals:
         last = outcome.after or outcome.before
         waiting = {held.ref for held in outcome.plan.withheld}
-        return proposals(last, waiting) if waiting else Proposals()
+        return proposals(self.name, last, waiting) if waiting else Proposals()
 
     def _finalize(self, outcome: Outcome, behalf: Applying) -> None:
         """Put the finalizer on what is applied."""

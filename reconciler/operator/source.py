@@ -27,7 +27,7 @@ ObjectsByKind: TypeAlias = Mapping[Kind, Mapping[tuple[str, str], Object]]
 class Held(Struct, frozen=True):
     """Why an object stays as it is in vDVS, for people, beginning with the path of the field."""
 
-    reason: Refusal
+    reason: str
     message: str
 
 

@@ -169,6 +169,11 @@ class Cluster:
                     process.kill()
                     process.wait()
 
+    def kill(self, name: str) -> None:
+        """Kill one of its processes."""
+        self._running[name].kill()
+        self.stop(name)
+
     def _run(self, name: str, *command: str) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(

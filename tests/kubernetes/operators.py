@@ -178,7 +178,12 @@ class Lab:
             return str(plan["id"]) if plan.get("summary", "").startswith("4 objects") else None
 
         self.annotate("sites", self.name, approve=eventually(of_all, "no plan of everything", operator.said))
-        for kind, name in (("configdbs", "shared"), ("hosts", "esxiz10"), ("hosts", "esxiz20"), ("vmgroups", "myvmgroup")):
+        for kind, name in (
+            ("configdbs", "shared"),
+            ("hosts", "esxiz10"),
+            ("hosts", "esxiz20"),
+            ("vmgroups", "myvmgroup"),
+        ):
             self.waits(kind, name, "InSync", operator, "True")
 
     def sql(self, statement: str) -> list[Any]:
@@ -238,5 +243,7 @@ class Lab:
 
     def limit(self) -> int:
         """Return the limit of MYVMGROUP for one volume, in MB, in the config DB."""
-        found = self.sql("SELECT p.max_volume_size FROM privileges p JOIN tenants t ON t.id = p.tenant_id WHERE t.name = 'MYVMGROUP'")
+        found = self.sql(
+            "SELECT p.max_volume_size FROM privileges p JOIN tenants t ON t.id = p.tenant_id WHERE t.name = 'MYVMGROUP'"
+        )
         return int(found[0][0])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.kubernetes.cluster import Cluster
+from tests.kubernetes.cluster import MISSING, Cluster
 from tests.kubernetes.operators import Lab, Operator, applied, eventually, installed
 
 EVERYTHING = ["safe", "restricts", "widens", "disrupts"]
@@ -86,7 +86,9 @@ def test_a_change_beyond_the_mode_waits_and_is_carried_out_exactly_or_not_at_all
 
 def test_a_paused_site_is_left_as_it_is(lab: Lab, operator: Operator) -> None:
     lab.annotate("sites", lab.name, reconcile="report")
-    eventually(lambda: "reporting only" in (lab.condition("sites", lab.name) or {"message": ""})["message"], "not paused")
+    eventually(
+        lambda: "reporting only" in (lab.condition("sites", lab.name) or {"message": ""})["message"], "not paused"
+    )
     lab.sql("UPDATE privileges SET max_volume_size = 100")
     lab.waits(*GROUP, "NotAllowedToHeal", operator)
     assert lab.limit() == 100
@@ -196,11 +198,12 @@ def test_a_team_edits_its_vmgroup_and_nothing_else(cluster: Cluster, operator: O
     mine = {"apiVersion": "vdvs.io/v1", "kind": "VMGroup", "metadata": {"name": "mine", "namespace": "team-a"}}
     path = "/apis/vdvs.io/v1/namespaces/team-a/vmgroups"
 
-    mine["spec"] = {"name": "TEAM-A", "access": [{"datastore": "SHARED-Datastore", "allowCreate": False}], "vms": []}
+    rows = [{"datastore": "SHARED-Datastore", "allowCreate": False}]
+    mine["spec"] = {"name": "TEAM-A", "defaultDatastore": "SHARED-Datastore", "access": rows, "vms": []}
     assert team.request("POST", path, mine)[0] == 201
     eventually(lambda: "TEAM-A" in lab.tenants(), "not applied", operator.said)
 
-    elsewhere = {"spec": {"access": [{"datastore": "datastore1", "allowCreate": True}]}}
+    elsewhere = {"spec": {"access": [*rows, {"datastore": "datastore1", "allowCreate": True}]}}
     assert team.request("PATCH", f"{path}/mine", elsewhere, "application/merge-patch+json")[0] == 200
 
     def stalled() -> str | None:
@@ -222,15 +225,28 @@ def test_a_team_edits_its_vmgroup_and_nothing_else(cluster: Cluster, operator: O
     lab.end(operator)
 
 
-def test_drift_is_healed_while_the_api_is_away(cluster: Cluster, lab: Lab, operator: Operator) -> None:
-    eventually(lambda: lab.condition("vmgroups", "myvmgroup"), "not looked at")
-    cluster.stop("kube-apiserver")
+def test_drift_is_healed_while_the_api_is_away(tmp_path: Path) -> None:
+    """As long as the lease lasts, what the API said last is in force."""
+    if MISSING:
+        pytest.skip(f"{', '.join(MISSING)} missing: run `make peers`")
+    cluster = Cluster(tmp_path / "cluster")
     try:
-        lab.sql("UPDATE privileges SET max_volume_size = 999")
-        eventually(lambda: lab.limit() == 200, "not healed", operator.said)
+        cluster.start()
+        installed(cluster)
+        operator = Operator(cluster.user("operator"), tmp_path / "replica-1")
+        try:
+            lab = Lab(cluster, tmp_path, "away", reconcile=HEAL)
+            lab.apply()
+            lab.ready(operator)
+            cluster.kill("kube-apiserver")
+            lab.sql("UPDATE privileges SET max_volume_size = 999")
+            eventually(lambda: lab.limit() == 200, "not healed", operator.said)
+            cluster.start_apiserver()
+            lab.waits(*GROUP, "InSync", operator, "True")
+        finally:
+            assert operator.end() == 0, operator.said()
     finally:
-        cluster.start_apiserver()
-    lab.waits(*GROUP, "InSync", operator, "True")
+        cluster.stop()
 
 
 def test_a_deleted_definition_destroys_nothing(cluster: Cluster, lab: Lab, operator: Operator) -> None:
