@@ -71,7 +71,7 @@ class Granted(Struct, frozen=True):
 
 
 def proposals(site: str, found: Assessment, waiting: Collection[ObjectRef]) -> Proposals:
-    """Return the plans for the objects of a site that wait, as far as there is anything that can be done about them now."""
+    """Return the plans for the objects of a site that wait, as far as anything can be done about them now."""
     policy = _policy(found, frozenset(waiting))
     steps = plan(found.diff, found.resolved, found.observed, policy)
     left = {held.ref for held in steps.withheld}
@@ -107,10 +107,8 @@ def granted(proposed: Proposals, approvals: Approvals, site: ObjectRef) -> Grant
         named = approvals.namespaces
         agreed = {named.get(each) for each in proposal.objects if approvals.objects.get(each) == given}
         if missing := sorted({named.get(each, "") for each in proposal.objects} - agreed):
-            refused[ref] = (
-                f"the approval of {given[:12]} waits for one of an object in namespace {missing[0]}, which the same plan"
-                " changes"
-            )
+            other = f"one of an object in namespace {missing[0]}"
+            refused[ref] = f"the approval of plan {given[:12]} waits for {other}, which the same plan changes"
             continue
         objects |= proposal.objects
         ids += [given] if given not in ids else []
@@ -183,4 +181,5 @@ def _summary(changes: list[Change]) -> str:
 
 def _outdated(given: str, proposal: Proposal | None) -> str:
     now = "nothing waits for approval now" if proposal is None else f"now it would be {proposal.id[:12]}"
-    return f"the approval of plan {given[:12]} is not carried out, as the site or the manifests are not as they were: {now}"
+    why = "the site or the manifests are not as they were"
+    return f"the approval of plan {given[:12]} is not carried out, as {why}: {now}"

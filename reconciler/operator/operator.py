@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import signal
 import socket
@@ -23,6 +24,7 @@ from msgspec import Struct
 from reconciler.controller.backoff import Backoff
 from reconciler.execution.gather import gather_all
 from reconciler.model.base import clip
+from reconciler.model.events import Pulse
 from reconciler.model.refs import KINDS, Kind
 from reconciler.model.state import RECONCILE, Reconcile
 from reconciler.operator import deletion
@@ -37,6 +39,7 @@ from reconciler.operator.secrets import ClusterSecrets
 from reconciler.operator.site import Document, Services, SiteWatch, Snapshot, release
 from reconciler.operator.source import Sources
 from reconciler.ports import Listener
+from reconciler.wiring.pages import Pages, ServerOptions
 from reconciler.wiring.world import SystemClock, chance
 
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
@@ -55,11 +58,7 @@ class OperatorOptions(Struct, frozen=True):
     namespace: str | None
     replica_id: str | None
     at_once: int
-    listen: str | None = None
-    tls_cert: str | None = None
-    tls_key: str | None = None
-    token_file: str | None = None
-    allow_name: tuple[str, ...] = ()
+    server: ServerOptions = ServerOptions()
     audit_log: str | None = None
 
 
@@ -79,6 +78,8 @@ async def _run(options: OperatorOptions, terminal: Callable[[str], Listener], re
         stack.push_async_callback(api.close)
         stack.push_async_callback(apart.close)
         operator = Operator(options, api, apart, options.namespace or access.namespace, terminal, report)
+        if operator.pages is not None:
+            await stack.enter_async_context(operator.pages.running(operator.stuck, operator.ready, report))
         loop = asyncio.get_running_loop()
         for number in _ENDING:
             loop.add_signal_handler(number, operator.stop)
@@ -118,7 +119,9 @@ class Operator:
         self._namespaces = Mirror(api, path("namespaces", api=_CORE), self._changed)
         within = options.namespaces or ("",)
         self._mirrors = {
-            kind: [Mirror(api, path(spec.plural, where), self._changed) for where in (within if spec.reconciled else ("",))]
+            kind: [
+                Mirror(api, path(spec.plural, where), self._changed) for where in (within if spec.reconciled else ("",))
+            ]
             for kind, spec in KINDS.items()
         }
         publishing = Backoff(chance)
@@ -130,10 +133,49 @@ class Operator:
             return publishing.failed("api")
 
         self._publisher = Publisher(api, lambda key: self._documents.get(key), wait, identity)
+        self._mirrored = [self._namespaces, *(each for some in self._mirrors.values() for each in some)]
+        self._pulse = Pulse(monotonic, math.inf)  # of the loop alone: each site has one of its own
+        self.pages = None if options.server.listen is None else Pages(options.server, self._gauges())
         self._services = Services(
-            api, ClusterSecrets(api, namespace), self._leases.permit, asyncio.Semaphore(options.at_once), self._leases.wake, options.audit_log,
-            lambda _entry: None,
-        )  # fmt: skip
+            api,
+            ClusterSecrets(api, namespace),
+            self._leases.permit,
+            asyncio.Semaphore(options.at_once),
+            self._leases.wake,
+            options.audit_log,
+        )
+
+    def stuck(self) -> str:
+        """Return why this replica makes no progress; empty: it does. A site that makes none is told by its metrics."""
+        return self._pulse.stuck()
+
+    def ready(self) -> str:
+        """Return why this replica cannot work yet; empty: it can."""
+        if self._sources is not None:
+            return ""
+        troubles = (mirror.trouble for mirror in self._mirrored if mirror.trouble)
+        return next(troubles, "not all objects of the Kubernetes API are known yet")
+
+    def _gauges(self) -> dict[str, tuple[str, Callable[[], float]]]:
+        watches = self._watches.values
+        return {
+            "vdvs_operator_sites": ("Sites that this replica watches.", lambda: len(self._watches)),
+            "vdvs_operator_replicas": ("Replicas that live.", lambda: len(self._leases.live)),
+            "vdvs_operator_objects": ("Objects of the API that are mirrored.", lambda: len(self._documents)),
+            "vdvs_operator_passes": ("Passes that run.", lambda: sum(watch.gate.busy for watch in watches())),
+            "vdvs_operator_passes_waiting": (
+                "Passes that wait for others to end.",
+                lambda: sum(watch.gate.waits for watch in watches()),
+            ),
+            "vdvs_operator_lists_outdated": (
+                "Lists of the API that are not up to date.",
+                lambda: sum(bool(each.trouble) for each in self._mirrored),
+            ),
+            "vdvs_operator_events_lost": (
+                "Events that were not written, as the API was away.",
+                lambda: self._publisher.lost,
+            ),
+        }
 
     def stop(self) -> None:
         """End after the running passes. A second signal ends the process."""
@@ -144,17 +186,17 @@ class Operator:
 
     async def run(self) -> None:
         """Run until `stop` is called."""
-        mirrors = [self._namespaces, *(each for some in self._mirrors.values() for each in some)]
-        work = [*(mirror.run() for mirror in mirrors), self._publisher.run()]
+        work = [*(mirror.run() for mirror in self._mirrored), self._publisher.run()]
         background = [asyncio.create_task(each) for each in work]
         leases = asyncio.create_task(self._leases.run())
         try:
             while not self._stopped:
                 await self._wait()
+                self._pulse.beat()
                 for task in (leases, *background):
                     if task.done():
                         task.result()  # it never ends but by a bug, without which nothing is right
-                if all(mirror.synced.is_set() for mirror in mirrors) and self._due():
+                if all(mirror.synced.is_set() for mirror in self._mirrored) and self._due():
                     self._changed_at = None
                     await self._read()
                 self._supervise()
@@ -238,11 +280,15 @@ class Operator:
     def _begin(self, name: str, snapshot: Snapshot) -> None:
         published = SitePublisher(self._publisher, lambda: watch.told, SystemClock())
         watch = SiteWatch(snapshot, self._services, (self._terminal(name), published))
+        if self.pages is not None:
+            watch.listeners += self.pages.add(name, watch.site, str(watch.mode), watch.pulse)
         self._watches[name] = watch
         self._tasks[name] = task = asyncio.create_task(self._watched(watch, published))
 
         def ended(done: asyncio.Task[None]) -> None:
             del self._watches[name], self._tasks[name]
+            if self.pages is not None:
+                self.pages.drop(name)
             self._something.set()
             if done.cancelled() or (error := done.exception()) is None:
                 self._backoff.worked(name)

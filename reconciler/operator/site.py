@@ -66,15 +66,20 @@ def path_of(key: ObjectKey) -> str:
 
 
 class Gate:
-    """A context in which a pass runs: at most so many of all sites at once. `busy`: a pass is running."""
+    """A context in which a pass runs: at most so many of all sites at once. `waits`: one waits for others to end;
+    `busy`: one is running."""
 
     def __init__(self, passes: asyncio.Semaphore, ended: Callable[[], None]) -> None:
         self._passes = passes
         self._ended = ended
-        self.busy = False
+        self.waits = self.busy = False
 
     async def __aenter__(self) -> None:
-        await self._passes.acquire()
+        self.waits = True
+        try:
+            await self._passes.acquire()
+        finally:
+            self.waits = False
         self.busy = True
 
     async def __aexit__(
@@ -148,7 +153,6 @@ class Services(Struct, frozen=True):
     passes: asyncio.Semaphore
     ended: Callable[[], None]
     audit_log: str | None
-    log: Callable[[dict[str, Any]], None]
 
 
 class SiteWatch:
@@ -165,7 +169,7 @@ class SiteWatch:
         self.pulse = Pulse(monotonic, float(site.reconcile.interval))
         self.gate = Gate(services.passes, services.ended)
         self._services = services
-        self._listeners = listeners
+        self.listeners = listeners
         self._done: Pass | None = None
         self._ended = asyncio.Event()
         self._triggers = Triggers(Debounce(quiet=0.0))
@@ -192,12 +196,12 @@ class SiteWatch:
         """Watch until `stop` is called."""
         behalf = self.seen.objects.loaded.applying
         services = self._services
-        books = SiteBooks(self.site, SystemClock(), new_uuid, services.audit_log, services.log, lambda: behalf)
+        books = SiteBooks(self.site, SystemClock(), new_uuid, services.audit_log, behalf=lambda: behalf)
         try:
             await watch_site(
                 self.site, self.mode, self.site.reconcile.interval, self.seen.objects.loaded, self._triggers,
                 load=self._load, reread=lambda: None, beat=self.pulse.beat, books=books,
-                listeners=(*self._listeners, self.pulse, self), lasting={}, fresh=self.pulse.stale_after,
+                listeners=(*self.listeners, self.pulse, self), lasting={}, fresh=self.pulse.stale_after,
                 guarded=self._guarded, each_pass=self._pass, gate=self.gate, secrets=services.secrets,
             )  # fmt: skip
         finally:

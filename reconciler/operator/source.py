@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from reconciler.controller.watch import NOTHING, Loaded
 from reconciler.loader.objects import Read, load_objects, read_object
-from reconciler.model.errors import ManifestError, Refusal
+from reconciler.model.errors import ManifestError
 from reconciler.model.events import Revision
 from reconciler.model.kinds.site import Site
 from reconciler.model.ownership import Applying, Stamp

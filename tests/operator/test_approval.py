@@ -17,7 +17,10 @@ from tests.operator.looks import GROUP, NOON, look, site_of
 
 OTHER, NEW = ObjectRef(Kind.VMGROUP, "g2"), ObjectRef(Kind.VMGROUP, "new")
 SITE = ObjectRef(Kind.SITE, "lab")
-GROUPS = {"configdbs": {"shared": {"datastore": "shared"}}, "vmgroups": {"g1": {"vms": ["vm1", "vm2"]}, "g2": {"vms": []}}}
+GROUPS: dict[str, Any] = {
+    "configdbs": {"shared": {"datastore": "shared"}},
+    "vmgroups": {"g1": {"vms": ["vm1", "vm2"]}, "g2": {"vms": []}},
+}
 CREATED = {"defaultDatastore": "shared", "access": {"shared": {"allowCreate": True}}}
 LIVE = {"config_dbs": {"shared": {"vmgroups": {"g1": {"vms": ["vm1"]}, "g2": {"vms": []}}}}}
 MOVED = {"config_dbs": {"shared": {"vmgroups": {"g1": {"vms": ["vm1"]}, "g2": {"vms": ["vm2"]}}}}}
@@ -43,7 +46,7 @@ def test_an_id_does_not_change_with_what_is_drawn_anew_for_each_look() -> None:
     resolved, observed = site_of({"vmgroups": {"new": CREATED}})
     looks = []
     for number in range(2):
-        fresh = {ref: f"0000-{number}" for ref in without_uuid(resolved, observed)}
+        fresh = dict.fromkeys(without_uuid(resolved, observed), f"0000-{number}")
         looks.append(Assessment(resolved, observed, diff(resolved, observed, fresh), NOON))
     assert looks[0].diff != looks[1].diff
     assert waiting(looks[0]).by_object[NEW].id == waiting(looks[1]).by_object[NEW].id
@@ -54,7 +57,9 @@ def test_an_id_changes_with_the_manifest_with_the_rows_and_with_the_site() -> No
         of().by_object[GROUP].id,
         of({**GROUPS, "vmgroups": {**GROUPS["vmgroups"], "g1": {"vms": ["vm1", "vm3"]}}}).by_object[GROUP].id,
         of({**GROUPS, "digests": {"vmgroup/g1": "another"}}).by_object[GROUP].id,
-        of(observed={"config_dbs": {"shared": {"vmgroups": {"g1": {"vms": []}, "g2": {"vms": []}}}}}).by_object[GROUP].id,
+        of(observed={"config_dbs": {"shared": {"vmgroups": {"g1": {"vms": []}, "g2": {"vms": []}}}}})
+        .by_object[GROUP]
+        .id,
         of(site="other").by_object[GROUP].id,
     }
     assert len(ids) == 5
@@ -85,7 +90,9 @@ def test_a_plan_of_two_namespaces_needs_approval_in_both_or_of_the_site() -> Non
 
 def test_an_approval_of_another_plan_is_refused_in_words() -> None:
     refused = decide(of(), g1="0" * 40, site="1" * 40).refused
-    assert refused[GROUP].startswith("the approval of plan 000000000000 is not carried out, as the site or the manifests")
+    assert refused[GROUP].startswith(
+        "the approval of plan 000000000000 is not carried out, as the site or the manifests"
+    )
     assert refused[GROUP].endswith(f"now it would be {of().by_object[GROUP].id[:12]}")
     assert "111111111111" in refused[SITE]
 
@@ -99,7 +106,9 @@ def test_a_plan_has_only_what_was_approved_and_all_of_it() -> None:
     found = look(*site_of(wanted, LIVE))
     steps = planned(found, frozenset({GROUP}), None)
     assert {action.ref for step in steps.steps for action in step.actions} == {GROUP}
-    absent = look(*site_of({"vmgroups": {"new": CREATED}}, {"config_dbs": {"shared": "absent"}, "hosts": {"esx1": "open"}}))
+    absent = look(
+        *site_of({"vmgroups": {"new": CREATED}}, {"config_dbs": {"shared": "absent"}, "hosts": {"esx1": "open"}})
+    )
     refused = planned(absent, frozenset({NEW}), None)
     assert refused.empty
     assert "configdb/shared is not there" in refused.withheld[0].reason

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from reconciler.execution.verdicts import verdicts
 from reconciler.model.outcome import Outcome
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.operator.deletion import DeletionPolicy, applied, obstacles, policy, removing
-from reconciler.execution.verdicts import verdicts
 from reconciler.planning.differ import diff
 from reconciler.planning.planner import plan
 from tests.operator.looks import APPLIED, DECLARED, GROUP, HOST, LIVE, NOON, look, site_of
@@ -97,4 +97,4 @@ def test_the_finalizer_goes_on_what_the_set_applied_and_is_as_declared() -> None
     assert applied(found, "team") == {DB, HOST, GROUP}
     assert applied(found, "another") == frozenset()
     assert applied(look(*site_of({"vmgroups": {"g1": {"vms": ["vm2"]}}})), "team") == {DB, HOST}
-    assert NOON == found.observed_at
+    assert found.observed_at == NOON
