@@ -12,6 +12,7 @@ must never wait behind others (leases) takes an API of its own.
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -37,7 +38,7 @@ LARGEST: Final = 2**24  # bytes of one answer, or of one event of a watch; the s
 PAGE: Final = 500  # objects asked for at once
 WATCH: Final = 60  # seconds after which the server ends a watch
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=10)
-_WATCHING: Final = aiohttp.ClientTimeout(total=WATCH + 15, sock_connect=10)  # a watch that has not ended then is dead
+_WATCHING: Final = aiohttp.ClientTimeout(total=WATCH + 15, sock_connect=10)  # what has not ended then is dead
 _LONGEST: Final = 1000  # characters of an error
 _LONGEST_WAIT: Final = 60.0  # seconds that an answer may make us wait before we ask again
 _MERGE, _APPLY = "application/merge-patch+json", "application/apply-patch+yaml"
@@ -165,8 +166,8 @@ class API:
     async def watch(self, path: str, version: str) -> AsyncGenerator[Event, None]:
         """Yield the events of a list after `version`, for up to WATCH seconds.
 
-        None need come: what happened to other kinds is no event, and bookmarks are a favour. Raises APIError, also for an
-        error inside the stream (status 410: `version` is too old), or for its cut, which has the reason Cut.
+        None need come: bookmarks are a favour. Raises APIError, also for an error inside the stream (status 410:
+        `version` is too old), or for its cut, which has the reason Cut.
         """
         params: dict[str, str | int] = {
             "watch": "true",
@@ -312,6 +313,9 @@ def _words(error: Exception) -> str:
         return "it does not answer in time"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return f"its certificate is not trusted: {error.certificate_error}"
+    if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(error, aiohttp.ClientSSLError):
+        number = error.errno or 0
+        return os.strerror(number) if number > 0 else str(error.strerror)  # numbers of DNS are below 0
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return f"{type(error).__name__} {error}".strip()

@@ -115,6 +115,7 @@ class Mirror:
         """Take in the events of one watch, to its end. That may bring nothing: then nothing has happened, unless it was
         dead, or ended at once. A watch that was cut goes on where it was."""
         began, heard = monotonic(), False
+        ended = APIError(0, "Brief", f"the Kubernetes API ends each watch of {self._path} at once")
         try:
             async with aclosing(self._api.watch(self._path, self._version)) as events:
                 async for event in events:
@@ -127,8 +128,9 @@ class Mirror:
         except APIError as error:
             if error.reason != "Cut":
                 raise
+            ended = error
         if not heard and monotonic() - began < _BRIEF:
-            raise APIError(0, "Brief", f"the Kubernetes API ends each watch of {self._path} at once")
+            raise ended
 
     def _take(self, type: str, item: Object) -> None:
         key = _stripped(item)

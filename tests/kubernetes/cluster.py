@@ -159,6 +159,12 @@ class Cluster:
                     process.kill()
                     process.wait()
 
+    def crash(self, name: str) -> None:
+        """Kill one of its processes. (An API server that is to end first waits for those who watch.)"""
+        process = self._running.pop(name)
+        process.kill()
+        process.wait()
+
     def _run(self, name: str, *command: str) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(

@@ -13,7 +13,7 @@ from reconciler.operator import api as requests
 from reconciler.operator.access import Access, InCluster, open_access
 from reconciler.operator.api import API, APIError, path
 from reconciler.operator.mirror import Mirror
-from tests.kubernetes.cluster import Cluster, User
+from tests.kubernetes.cluster import MISSING, Cluster, User
 
 CONFIG_MAPS = path("configmaps", api="api/v1")
 
@@ -92,9 +92,9 @@ def test_follows_what_others_do(cluster: Cluster) -> None:
     asyncio.run(scenario())
 
 
-def test_pages_and_bookmarks_of_a_real_server(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_and_watches_that_end_of_a_real_server(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "PAGE", 2)
-    monkeypatch.setattr(requests, "WATCH", 3)
+    monkeypatch.setattr(requests, "WATCH", 1)
     names = {f"paged{number}" for number in range(5)}
 
     async def scenario() -> None:
@@ -104,23 +104,24 @@ def test_pages_and_bookmarks_of_a_real_server(cluster: Cluster, monkeypatch: pyt
             pages = [page async for page in api.pages(at())]
             assert len(pages) >= 3
             assert names <= {item["metadata"]["name"] for page in pages for item in page.items or ()}
-            events = [event async for event in api.watch(at(), pages[-1].metadata.version)]
-            assert [event.type for event in events] == ["BOOKMARK"]
-            with pytest.raises(APIError) as gone:
-                [event async for event in api.watch(at(), "1")]
-            assert gone.value.status == 410
+            async for event in api.watch(at(), pages[-1].metadata.version):
+                assert event.type == "BOOKMARK"
             for name in names:
                 await api.delete(at(name))
 
     asyncio.run(scenario())
 
 
-def test_goes_on_after_restarts_of_the_api_server_and_of_etcd(cluster: Cluster) -> None:
+@pytest.mark.slow
+@pytest.mark.skipif(bool(MISSING), reason="run `make peers`")
+def test_goes_on_after_restarts_of_the_api_server_and_of_etcd(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path / "cluster")
+
     async def scenario() -> None:
         async with api_of(cluster.admin) as api, mirrored(api, at()) as one:
             await api.create(at(), config_map("restarted", a="1"))
             await one.until(lambda: ("default", "restarted") in one.mirror.objects)
-            await asyncio.to_thread(cluster.stop, "kube-apiserver")
+            await asyncio.to_thread(cluster.crash, "kube-apiserver")
             while "cannot be reached: Connection refused" not in one.mirror.trouble:
                 await asyncio.sleep(0.01)
             assert one.mirror.objects["default", "restarted"]["data"] == {"a": "1"}
@@ -128,22 +129,33 @@ def test_goes_on_after_restarts_of_the_api_server_and_of_etcd(cluster: Cluster) 
             await api.patch(at("restarted"), {"data": {"a": "2"}})
             await one.until(lambda: one.mirror.objects["default", "restarted"]["data"] == {"a": "2"})
             assert one.mirror.trouble == ""
-            await asyncio.to_thread(cluster.stop, "etcd")
+            await asyncio.to_thread(cluster.crash, "etcd")
             await asyncio.to_thread(cluster.start_etcd)
             await asyncio.to_thread(cluster.wait)
             await api.patch(at("restarted"), {"data": {"a": "3"}})
             await one.until(lambda: one.mirror.objects["default", "restarted"]["data"] == {"a": "3"})
-            await api.delete(at("restarted"))
 
-    asyncio.run(scenario())
+    try:
+        cluster.start()
+        asyncio.run(scenario())
+    finally:
+        cluster.stop()
 
 
 def test_a_service_account_whose_token_is_wrong_then_not_allowed_then_right_and_rotates(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     """In a pod: the token file is all that changes, and the mirror goes on by itself."""
-    account: dict[str, object] = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "mirror", "namespace": "default"}}
-    binding: dict[str, object] = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "first", "namespace": "default"}}
+    account: dict[str, object] = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "mirror", "namespace": "default"},
+    }
+    binding: dict[str, object] = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "first", "namespace": "default"},
+    }
     (tmp_path / "ca.crt").write_bytes((cluster.folder / "ca.crt").read_bytes())
     (tmp_path / "namespace").write_text("default")
     (tmp_path / "token").write_text("wrong")
