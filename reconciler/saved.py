@@ -118,7 +118,7 @@ def _strange(plan: SavedPlan) -> Iterator[str]:
         "config_db": question.config_db,
         "set": question.applying.set,
         "backup": question.applying.backup,
-        "expect": question.applying.expect,
+        "expect": question.applying.expect and question.applying.expect.commit,
         "by": stamp.by,
         "reason": stamp.reason,
         "commit": stamp.commit,

@@ -68,7 +68,7 @@ trust_records = click.option(
 )
 expect = click.option(
     "--expect", metavar="COMMIT", callback=_commit,
-    help="Write nothing unless what would change was applied last from this commit.",
+    help="Write nothing unless what would change was applied last as this commit has it.",
 )  # fmt: skip
 reason = click.option(
     "--reason", metavar="TEXT", help="Why it is applied, for `vdvs history`: one line of at most 1000 characters."
@@ -102,13 +102,17 @@ def verbose(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
-def asking(applying: Applying, trust_records: bool, expect: str | None) -> Applying:
+def asking(applying: Applying, paths: tuple[str, ...], trust_records: bool, expect: str | None) -> Applying:
     """Return the same, with what --trust-records and --expect say. Raises click.UsageError where nothing is pruned."""
     from msgspec.structs import replace
 
+    from reconciler.cli.errors import report
+    from reconciler.provenance import expected
+
     if trust_records and not applying.prune:
         raise click.UsageError("--trust-records goes with --prune")
-    return replace(applying, trust_records=trust_records, expect=expect)
+    as_of = None if expect is None else expected(paths, expect, report)
+    return replace(applying, trust_records=trust_records, expect=as_of)
 
 
 wait_lock = click.option(
@@ -124,6 +128,24 @@ def policy(allow_destroy: bool, only: frozenset[ObjectRef] | None) -> Policy:
     from reconciler.model.plan import APPLY, APPLY_AND_DESTROY
 
     return replace(APPLY_AND_DESTROY if allow_destroy else APPLY, objects=only)
+
+
+def file(name: str, text: str) -> Callable[[Command], Command]:
+    """An option that names a file."""
+    return click.option(name, metavar="FILE", help=text)
+
+
+def server(command: Command) -> Command:
+    """--listen, and what goes with it."""
+    for option in (
+        click.option("--allow-name", multiple=True, metavar="NAME", help="A name of the server in URLs; may be repeated."),
+        file("--token-file", "File with the bearer token that clients must send."),
+        file("--tls-key", "Private key of the server."),
+        file("--tls-cert", "Certificate of the server, with its chain."),
+        click.option("--listen", metavar="[ADDRESS:]PORT", help="Serve the page, /metrics and /healthz (on 127.0.0.1)."),
+    ):
+        command = option(command)
+    return command
 
 
 def audit_log(command: Command) -> Command:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @options.manifests_or_default
 @options.site
 @options.against
-@options.output("text", "json", "yaml")
+@options.output("text", "json", "yaml", "markdown")
 @options.detail
 @options.selector
 @options.allow_destroy
@@ -42,12 +42,14 @@ def diff(
 ) -> int:
     """Show how the site differs from the manifests, and what applying them would mean. Writes nothing.
 
-    What `apply` with the same options would leave out is named on standard error: then both exit with 3.
+    What `apply` with the same options would leave out is named on standard error: then both exit with 3. -o markdown
+    writes a comment for a pull request.
 
     \b
     Examples:
       vdvs diff -f manifests/
       vdvs diff -f manifests/ -o json | jq .summary
+      vdvs diff -f manifests/ -o markdown > comment.md
     """
     from reconciler.cli.errors import report
     from reconciler.cli.session import open_session
@@ -55,7 +57,9 @@ def diff(
 
     session = open_session(paths, site, selector, early=signers is None)
     by = applying(paths, session.seen, selector=selector, named=named_set, prune=prune, signers=signers, tell=report)
-    return exits.of_diff(*show(session.with_applying(options.asking(by, trust_records, expect)), allow_destroy, output))
+    return exits.of_diff(
+        *show(session.with_applying(options.asking(by, paths, trust_records, expect)), allow_destroy, output)
+    )
 
 
 def show(session: Session, allow_destroy: bool, output: str) -> tuple[Diff, tuple[Withheld, ...]]:

@@ -62,5 +62,5 @@ def plan(
         paths, session.seen, selector=selector, named=named_set, prune=prune, reason=reason, signers=signers,
         tell=report,
     )  # fmt: skip
-    applied = options.asking(by, trust_records, expect)
+    applied = options.asking(by, paths, trust_records, expect)
     return make(session.with_applying(applied), policy, out, expires, output)
