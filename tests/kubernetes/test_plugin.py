@@ -110,8 +110,8 @@ def test_what_the_operator_saw_is_shown(objects: Cluster) -> None:
     assert done.exit_code == 1
     assert done.stdout.splitlines() == [
         f"vmgroup/blue in namespace {TEAM}: AwaitingApproval: to apply it widens access",
-        "    access[SHARED-Datastore].volumeTotalSize  5GB -> 6GB  widens access",
-        "    description                               + ours      disrupts nothing",
+        "    access[SHARED-Datastore].volumeTotalSize   5GB -> 6GB   widens access",
+        "    description                                + ours       disrupts nothing",
         "        gives photon-01 more \\x1b[31mroom",
         "    and 1 more field",
         f"    plan {PLAN}: 1 to update, widens access",
@@ -139,7 +139,7 @@ def test_kubectl_finds_it_and_its_options_are_the_users(objects: Cluster, tmp_pa
     done = run("get", "vmgroups", "-A", "--context", "test")
     assert [TEAM, "blue"] in [line.split()[:2] for line in done.stdout.splitlines()], done.stderr
     refused = run("get", "vmgroups", "--context", "nowhere")
-    assert (refused.returncode, 'context "nowhere" does not exist' in refused.stderr) == (3, True)
+    assert (refused.returncode, "nowhere" in refused.stderr) == (3, True)
     assert "bug" not in refused.stderr
 
 
