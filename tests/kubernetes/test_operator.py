@@ -238,7 +238,7 @@ def test_drift_is_healed_while_the_api_is_away(tmp_path: Path) -> None:
             lab = Lab(cluster, tmp_path, "away", reconcile=HEAL)
             lab.apply()
             lab.ready(operator)
-            cluster.kill("kube-apiserver")
+            cluster.crash("kube-apiserver")
             lab.sql("UPDATE privileges SET max_volume_size = 999")
             eventually(lambda: lab.limit() == 200, "not healed", operator.said)
             cluster.start_apiserver()
