@@ -245,7 +245,7 @@ class SitePublisher:
         objects, ref = self._objects(), reported.event.ref
         if self._keys[0] is not objects.refs:
             self._keys = objects.refs, {ref: key for key, ref in objects.refs.items()}
-        site = ObjectKey(Kind.SITE, "", objects.site)
+        site = ObjectKey(Kind.SITE, "", objects.name)
         key = site if ref is None else self._keys[1].get(ref, site)
         if key in objects.seen:
             self._publisher.tell(key, objects.seen[key]["metadata"]["uid"], reported)
@@ -279,7 +279,7 @@ class _Told(Struct, frozen=True):
 
 def _identity(objects: SiteObjects) -> tuple[object, ...]:
     versions = {key: (seen["metadata"]["uid"], seen["metadata"]["generation"]) for key, seen in objects.seen.items()}
-    return objects.site, versions, objects.refs, objects.held, objects.loaded.desired.digests
+    return objects.name, versions, objects.refs, objects.held, objects.loaded.desired.digests
 
 
 def _found(done: Pass) -> tuple[object, ...]:

@@ -33,13 +33,15 @@ class Held(Struct, frozen=True):
 class SiteObjects(Struct, frozen=True):
     """The objects of one Site. `loaded` is NOTHING where the Site itself cannot be used.
 
-    `refs`: the object in vDVS of each that is declared; `held`: those that cannot be used.
+    `refs`: the object in vDVS of each that is declared; `held`: those that cannot be used; `seen`: all of them, and
+    the Site, as the API gave them.
     """
 
     name: str
     loaded: Loaded
     refs: Mapping[ObjectKey, ObjectRef]
     held: Mapping[ObjectKey, Held]
+    seen: Mapping[ObjectKey, Object]
 
 
 def source(
@@ -56,7 +58,8 @@ def source(
         for kind in RECONCILED:
             every += [(ObjectKey(kind, *key), each) for key, each in objects.get(kind, {}).items()]
         every.sort(key=_age)
-        found[name] = _site(name, {key: read_object(key.kind, each) for key, each in every}, cluster, by)
+        seen = dict(every)
+        found[name] = _site(name, {key: read_object(key.kind, each) for key, each in every}, seen, cluster, by)
     return found
 
 
@@ -65,7 +68,9 @@ def _age(item: tuple[ObjectKey, Object]) -> tuple[str, str, str, str]:
     return str(found["metadata"].get("creationTimestamp", "")), key.namespace, key.name, key.kind
 
 
-def _site(name: str, read: Mapping[ObjectKey, Read], cluster: str, by: str) -> SiteObjects:
+def _site(
+    name: str, read: Mapping[ObjectKey, Read], seen: Mapping[ObjectKey, Object], cluster: str, by: str
+) -> SiteObjects:
     keys = {each.document.source.file: key for key, each in read.items()}
     found = load_objects(read.values())
     applying = Applying(f"k8s/{cluster}/{name}", Stamp(by))
@@ -75,4 +80,5 @@ def _site(name: str, read: Mapping[ObjectKey, Read], cluster: str, by: str) -> S
         loaded,
         {keys[place]: ref for place, ref in found.refs.items()},
         {keys[place]: Held(*why) for place, why in found.held.items()},
+        seen,
     )

@@ -96,7 +96,7 @@ def statuses(
     elif failure:
         made |= {key: written.not_observed(key) for key in objects.refs}
     if outcome is not None or failure:
-        site = ObjectKey(Kind.SITE, "", objects.site)
+        site = ObjectKey(Kind.SITE, "", objects.name)
         judged = _of_site(outcome, failure, mode)
         made[site] = written.status(site, judged)
     for key, held in objects.held.items():
@@ -284,7 +284,7 @@ class _Writer:
         """A status with these conditions."""
         generation = self._objects.seen[key]["metadata"]["generation"]
         since = {(old["type"], old["status"]): old["lastTransitionTime"] for old in self._conditions(key)}
-        made: StatusData = {"observedGeneration": generation, "site": self._objects.site}
+        made: StatusData = {"observedGeneration": generation, "site": self._objects.name}
         if ref is not None and ref in self._digests:
             made["observedDigest"] = self._digests[ref]
         made["conditions"] = [

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.controller.mode import Mode
 from reconciler.model.events import Pass, Revision, Trigger
@@ -16,9 +17,10 @@ from reconciler.operator.access import KubeConfig
 from reconciler.operator.api import API, path
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.publish import Publisher, SitePublisher
+from reconciler.operator.source import SiteObjects
 from tests.kubernetes.cluster import Cluster, User
 from tests.kubernetes.test_crds import DEPLOY, manifest
-from tests.operator.looks import APPLIED, GROUP, NOON, Objects, key, look, objects_of, outcome_of, site_of
+from tests.operator.looks import APPLIED, GROUP, NOON, SiteObjects, key, look, objects_of, outcome_of, site_of
 
 HEAL = Mode(heal=True)
 GROUPS = "/apis/vdvs.io/v1/namespaces/default/vmgroups"
@@ -75,7 +77,7 @@ def user(cluster: Cluster) -> User:
 
 
 @pytest.fixture
-def there(cluster: Cluster, user: User) -> Iterator[Objects]:
+def there(cluster: Cluster, user: User) -> Iterator[SiteObjects]:
     """The objects of the small site of `tests.operator.looks`, on the server."""
     objects = objects_of(look(*site_of()).resolved)
     specs = {
@@ -87,7 +89,7 @@ def there(cluster: Cluster, user: User) -> Iterator[Objects]:
     for of in objects.seen:
         answer = cluster.admin.request("POST", where(of, list_only=True), manifest(of.kind, specs[of.kind], of.name))
         assert answer[0] == 201, answer
-    yield Objects(objects.site, objects.loaded, objects.refs, {of: stored(cluster, of) for of in objects.seen})
+    yield replace(objects, seen={of: stored(cluster, of) for of in objects.seen})
     for of in objects.seen:
         cluster.admin.request("DELETE", where(of))
 
@@ -110,7 +112,7 @@ def a_pass(outcome: Outcome | None, failure: str = "") -> Pass:
 def publishing(
     cluster: Cluster,
     user: User,
-    objects: Objects,
+    objects: SiteObjects,
     work: Callable[[Publisher, SitePublisher, Counting], Awaitable[None]],
 ) -> None:
     """Do `work` while a publisher runs, whose mirror is always current."""
@@ -144,7 +146,7 @@ def waited(cluster: Cluster, ref: ObjectRef, condition: str) -> bool:
     return found.returncode == 0
 
 
-def test_kubectl_waits_until_an_object_is_ready(cluster: Cluster, user: User, there: Objects) -> None:
+def test_kubectl_waits_until_an_object_is_ready(cluster: Cluster, user: User, there: SiteObjects) -> None:
     drifted, mended = look(*site_of(observed=MOVED)), look(*site_of())
     assert not waited(cluster, GROUP, "Ready")
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.controller.mode import Mode
@@ -19,6 +18,7 @@ from reconciler.model.plan import REPORT_ONLY, Plan
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Desired, Observed, Resolved
 from reconciler.operator.keys import ObjectKey
+from reconciler.operator.source import Held, SiteObjects
 from reconciler.operator.status import StatusData, WaitingPlan, statuses
 from reconciler.planning.differ import diff, without_uuid
 from reconciler.planning.planner import plan
@@ -43,21 +43,6 @@ APPLIED = [[name, "id-g1" if name == "vmgroup/g1" else None, "team"] for name in
 GROUP, HOST = ObjectRef(Kind.VMGROUP, "g1"), ObjectRef(Kind.HOST, "esx1")
 
 
-class Held(NamedTuple):
-    reason: str
-    message: str
-
-
-class Objects(Struct, frozen=True):
-    """The objects of one site; see `operator.source.SiteObjects`."""
-
-    site: str
-    loaded: Loaded
-    refs: Mapping[ObjectKey, ObjectRef]
-    seen: Mapping[ObjectKey, dict[str, Any]]
-    held: Mapping[ObjectKey, Held] = {}
-
-
 def key(ref: ObjectRef, namespace: str = "default") -> ObjectKey:
     """The key of an object that is called as it is in vDVS, where a name of Kubernetes allows."""
     name = "".join(char if char.isalnum() else "-" for char in ref.name.lower()).strip("-")
@@ -72,13 +57,13 @@ def document(of: ObjectKey, generation: int = 1) -> dict[str, Any]:
     return {"metadata": {"name": of.name, "uid": f"uid-{of.name}", "generation": generation, "resourceVersion": "1"}}
 
 
-def objects_of(resolved: Resolved, generation: int = 1, held: Mapping[ObjectKey, Held] = {}) -> Objects:
+def objects_of(resolved: Resolved, generation: int = 1, held: Mapping[ObjectKey, Held] = {}) -> SiteObjects:
     """The objects that a pass saw which resolved this."""
     digests = tuple(resolved.digests.items())
     refs = {key(ref): ref for ref, _ in digests}
     seen = {of: document(of, generation) for of in (*refs, site(), *held)}
     loaded = Loaded(Desired(None, (), (), (), digests, treatments=resolved.treatments))
-    return Objects("lab", loaded, {of: ref for of, ref in refs.items() if of not in held}, seen, held)
+    return SiteObjects("lab", loaded, {of: ref for of, ref in refs.items() if of not in held}, held, seen)
 
 
 def site_of(wanted: Mapping[str, Any] = {}, observed: Mapping[str, Any] = {}) -> tuple[Resolved, Observed]:

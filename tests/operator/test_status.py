@@ -12,9 +12,11 @@ from reconciler.controller.mode import Mode
 from reconciler.controller.watch import without
 from reconciler.model.base import Risk
 from reconciler.model.diff import Diff, FieldChange
+from reconciler.model.errors import Refusal
 from reconciler.model.refs import ObjectRef
 from reconciler.model.state import Reconcile, Treatment
 from reconciler.operator.keys import ObjectKey
+from reconciler.operator.source import Held
 from reconciler.operator.status import BESIDE, CONDITIONS, StatusData, WaitingPlan, same, severity, statuses
 from reconciler.planning.planner import plan
 from tests.operator.kstatus import computed
@@ -23,7 +25,6 @@ from tests.operator.looks import (
     GROUP,
     HOST,
     NOON,
-    Held,
     conditions,
     document,
     key,
@@ -155,8 +156,8 @@ def test_too_many_changes_are_held_back() -> None:
     assert "--max-changes" in status["conditions"][0]["message"]
 
 
-@pytest.mark.parametrize("reason", ["Invalid", "Conflict", "NotAllowed", "HoldsVolumes"])
-def test_a_held_object_is_stalled_whether_or_not_the_pass_worked(reason: str) -> None:
+@pytest.mark.parametrize("reason", Refusal)
+def test_a_held_object_is_stalled_whether_or_not_the_pass_worked(reason: Refusal) -> None:
     found = look(*site_of())
     objects = objects_of(found.resolved, held={key(GROUP): Held(reason, "why")})
     for outcome, failure in ((outcome_of(found, HEAL), ""), (None, "no vCenter"), (None, "")):
@@ -220,7 +221,7 @@ def test_a_site_sums_up_what_is_there() -> None:
 def test_texts_are_bounded() -> None:
     found = look(*site_of())
     long = "x" * 100_000
-    objects = objects_of(found.resolved, held={key(GROUP): Held("Invalid", long)})
+    objects = objects_of(found.resolved, held={key(GROUP): Held(Refusal.INVALID, long)})
     made = statuses(objects, None, long, {}, NOON, HEAL)
     assert all(len(each["message"]) < 1200 for status in made.values() for each in status["conditions"])
 
