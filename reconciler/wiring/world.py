@@ -56,11 +56,9 @@ async def world_of(site: Site, hosts: Hosts, observer: Observer, books: Books | 
 
 
 @asynccontextmanager
-async def open_world(
-    site: Site, observer: Observer, books: Books | None = None, reached: Callable[[Hosts], Hosts] = lambda hosts: hosts
-) -> AsyncIterator[World]:
-    """Open the world of a site; its connections end with the context. `reached` wraps the way to its hosts."""
-    hosts = reached(open_hosts(site))
+async def open_world(site: Site, observer: Observer, books: Books | None = None) -> AsyncIterator[World]:
+    """Open the world of a site; its connections end with the context."""
+    hosts = open_hosts(site)
     try:
         async with world_of(site, hosts, observer, books) as world:
             yield world
