@@ -12,11 +12,11 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 
@@ -24,7 +24,7 @@ from reconciler.controller.backoff import Backoff
 from reconciler.execution.gather import gather_all
 from reconciler.model.base import clip
 from reconciler.model.events import Pass, Pulse
-from reconciler.model.refs import KINDS, Kind, ObjectRef
+from reconciler.model.refs import KINDS, Kind
 from reconciler.model.state import RECONCILE, Reconcile
 from reconciler.operator import deletion
 from reconciler.operator.access import open_access
@@ -36,7 +36,6 @@ from reconciler.operator.mirror import Mirror
 from reconciler.operator.publish import Publisher, SitePublisher
 from reconciler.operator.site import Document, Services, SiteWatch, Snapshot, annotations_of, release
 from reconciler.operator.source import NO_SITE, SiteObjects, source
-from reconciler.operator.status import WaitingPlan
 from reconciler.ports import Listener
 from reconciler.wiring.world import SystemClock, chance
 

@@ -14,24 +14,21 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.controller.mode import Mode
 from reconciler.execution.gather import gather_all
 from reconciler.model.base import clip
 from reconciler.model.events import EventKind, Pass, ReportedEvent
 from reconciler.model.refs import KINDS, Kind, ObjectRef
 from reconciler.operator.api import APIError, path
 from reconciler.operator.keys import ObjectKey
-from reconciler.operator.status import WaitingPlan, same, severity, statuses
+from reconciler.operator.source import SiteObjects
+from reconciler.operator.status import Terms, same, severity, statuses
 from reconciler.ports import Clock
 from reconciler.render.words import event_word, sides
-
-if TYPE_CHECKING:
-    from reconciler.operator.source import SiteObjects
 
 MOST_WAITING: Final = 1000  # events
 _MOST_COUNTED: Final = 1000  # events of which a repeat is noticed
@@ -253,14 +250,14 @@ class SitePublisher:
     def on_pass(self, done: Pass) -> None:
         """See `ports.Listener`."""
 
-    async def publish(self, done: Pass, mode: Mode, plans: Mapping[ObjectRef, WaitingPlan] | None = None) -> None:
+    async def publish(self, done: Pass, terms: Terms) -> None:
         """Publish the statuses after a pass; see `statuses`. Nothing is computed where nothing changed."""
         objects, now = self._objects(), self._clock.now()
-        arguments = (_identity(objects), _found(done), mode, dict(plans or {}))
+        arguments = (_identity(objects), _found(done), terms)
         if arguments == self._published and self._at is not None and now - self._at < _AGAIN:
             return
         previous = {key: self._publisher.known(key) for key in objects.seen}
-        made = await asyncio.to_thread(statuses, objects, done.outcome, done.failure, previous, now, mode, plans)
+        made = await asyncio.to_thread(statuses, objects, done.outcome, done.failure, previous, now, terms)
         self._publisher.publish(objects, made)
         self._published, self._at = arguments, now
 

@@ -13,14 +13,15 @@ from reconciler.controller.mode import Mode
 from reconciler.model.events import Pass, Revision, Trigger
 from reconciler.model.outcome import Outcome
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.operator.access import KubeConfig
+from reconciler.operator.access import open_access
 from reconciler.operator.api import API, path
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.publish import Publisher, SitePublisher
 from reconciler.operator.source import SiteObjects
+from reconciler.operator.status import Terms
 from tests.kubernetes.cluster import Cluster, User
 from tests.kubernetes.test_crds import DEPLOY, manifest
-from tests.operator.looks import APPLIED, GROUP, NOON, SiteObjects, key, look, objects_of, outcome_of, site_of
+from tests.operator.looks import APPLIED, GROUP, NOON, REPORT, key, look, objects_of, outcome_of, site_of
 
 HEAL = Mode(heal=True)
 GROUPS = "/apis/vdvs.io/v1/namespaces/default/vmgroups"
@@ -118,7 +119,7 @@ def publishing(
     """Do `work` while a publisher runs, whose mirror is always current."""
 
     async def run() -> None:
-        api = Counting(KubeConfig(user.kubeconfig))
+        api = Counting(open_access(user.kubeconfig))
         mirrored = lambda of: cluster.admin.request("GET", where(of))[1]  # noqa: E731
         publisher = Publisher(api, mirrored, lambda worked: 0.0 if worked else 0.05, "test")
         running = asyncio.create_task(publisher.run())
@@ -151,11 +152,11 @@ def test_kubectl_waits_until_an_object_is_ready(cluster: Cluster, user: User, th
     assert not waited(cluster, GROUP, "Ready")
 
     async def work(publisher: Publisher, site: SitePublisher, api: Counting) -> None:
-        await site.publish(a_pass(outcome_of(drifted, Mode())), Mode())
+        await site.publish(a_pass(outcome_of(drifted, REPORT)), Terms(REPORT))
         await written(publisher)
         assert waited(cluster, GROUP, "Stalled")
         assert stored(cluster, key(GROUP))["status"]["pending"][0]["field"] == "vms"
-        await site.publish(a_pass(outcome_of(drifted, HEAL, mended)), HEAL)
+        await site.publish(a_pass(outcome_of(drifted, HEAL, mended)), Terms(HEAL))
         await written(publisher)
         assert waited(cluster, GROUP, "Ready")
         assert not waited(cluster, GROUP, "Stalled")

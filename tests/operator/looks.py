@@ -17,9 +17,10 @@ from reconciler.model.ownership import Kept
 from reconciler.model.plan import REPORT_ONLY, Plan
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Desired, Observed, Resolved
+from reconciler.operator.approval import Proposal, Proposals
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.source import Held, SiteObjects
-from reconciler.operator.status import StatusData, WaitingPlan, statuses
+from reconciler.operator.status import StatusData, Terms, statuses
 from reconciler.planning.differ import diff, without_uuid
 from reconciler.planning.planner import plan
 from reconciler.planning.resolve import resolve
@@ -104,11 +105,12 @@ def status_of(
     wanted: Mapping[str, Any] = {},
     observed: Mapping[str, Any] = {},
     mode: Mode = REPORT,
-    plans: Mapping[ObjectRef, WaitingPlan] = {},
+    proposal: Proposal | None = None,
 ) -> StatusData:
     """The status of one object after a pass that could not write, or needed not to."""
     found = look(*site_of(wanted, observed))
-    made = statuses(objects_of(found.resolved), outcome_of(found, mode), "", {}, NOON, mode, plans)
+    terms = Terms(mode, Proposals({ref: proposal} if proposal else {}))
+    made = statuses(objects_of(found.resolved), outcome_of(found, mode), "", {}, NOON, terms)
     return made[key(ref)]
 
 
