@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from itertools import islice
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -23,7 +23,7 @@ from reconciler.execution.gather import gather_all
 from reconciler.model.base import clip
 from reconciler.model.events import EventKind, Pass, ReportedEvent
 from reconciler.model.refs import KINDS, Kind, ObjectRef
-from reconciler.operator.api import APIError, path
+from reconciler.operator.api import API, APIError, path
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.source import SiteObjects
 from reconciler.operator.status import Terms, same, severity, statuses
@@ -37,7 +37,7 @@ _AGAIN: Final = timedelta(minutes=10)  # after which statuses are compared thoug
 _LATER: Final = 10  # more than any rank
 _NOTE: Final = 1024  # bytes that the API takes
 _OBJECT: Final = 200  # characters of the name of an object within that of an event
-_GONE: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)  # the object, or it is another one by now
+_GONE: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 _REFUSED: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 _NORMAL: Final = frozenset(
     {
@@ -50,22 +50,10 @@ _EVENTS_API: Final = "apis/events.k8s.io/v1"
 _log = logging.getLogger(__name__)
 
 
-class Writes(Protocol):
-    """The part of `operator.api.API` that writes."""
-
-    async def apply(self, path: str, body: dict[str, Any], manager: str = ..., force: bool = ...) -> dict[str, Any]:
-        """Server-side apply."""
-
-    async def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Create."""
-
-    async def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Merge patch."""
-
-
 class _Waiting(Struct, frozen=True):
     """A status to be written. `uid`: of the object that it is about; `rank`: the smaller, the sooner."""
 
+    site: str
     uid: str
     status: Mapping[str, Any]
     rank: int
@@ -81,19 +69,21 @@ class _Sent(Struct, frozen=True):
 class Publisher:
     """Writes statuses and events of all sites, as long as `run` runs.
 
-    `mirrored`: an object as the mirror has it; `wait`: the seconds to wait after an attempt, given whether it worked
-    (then 0); `instance`: who writes, in events. While the API is away, the newest status of each object waits, and so
-    do MOST_WAITING events; older ones are dropped and counted in `lost`.
+    `mirrored`: an object as the mirror has it; `held`: whether the lease of a site is ours, without which no status is
+    written; `wait`: the seconds to wait after an attempt, given whether it worked (then 0); `instance`: who writes, in
+    events. While the API is away, the newest status of each object waits, and so do MOST_WAITING events; older ones are
+    dropped and counted in `lost`.
     """
 
     def __init__(
         self,
-        api: Writes,
+        api: API,
         mirrored: Callable[[ObjectKey], Mapping[str, Any] | None],
+        held: Callable[[str], bool],
         wait: Callable[[bool], float],
         instance: str,
     ) -> None:
-        self._api, self._mirrored, self._wait, self._instance = api, mirrored, wait, instance
+        self._api, self._mirrored, self._held, self._wait, self._instance = api, mirrored, held, wait, instance
         self._statuses: dict[ObjectKey, _Waiting] = {}
         self._sent: dict[ObjectKey, _Sent] = {}
         self._events: deque[_Told] = deque()
@@ -117,7 +107,7 @@ class Publisher:
             known = self.known(key)
             if not same(status, known):
                 uid = objects.seen[key]["metadata"]["uid"]
-                self._statuses[key] = _Waiting(uid, status, severity(known) - severity(status))
+                self._statuses[key] = _Waiting(objects.name, uid, status, severity(known) - severity(status))
         if self._statuses:
             self._statuses = dict(sorted(self._statuses.items(), key=lambda item: item[1].rank))
             self._due.set()
@@ -152,16 +142,13 @@ class Publisher:
                     await asyncio.sleep(seconds)
 
     async def _write(self, key: ObjectKey, waiting: _Waiting) -> bool:
-        """Write a status; return whether the API answered as it should."""
-        body = {
-            "apiVersion": "vdvs.io/v1",
-            "kind": key.kind.value,
-            "metadata": {"name": key.name, "uid": waiting.uid}
-            | ({"namespace": key.namespace} if key.namespace else {}),
-            "status": waiting.status,
-        }
+        """Write a status, if its site is ours and its object is there; return whether the API answered as it should."""
+        metadata = {"name": key.name} | ({"namespace": key.namespace} if key.namespace else {})
+        body = {"apiVersion": "vdvs.io/v1", "kind": key.kind.value, "metadata": metadata, "status": waiting.status}
         try:
-            made = await self._api.apply(f"{_path(key)}/status", body)
+            if self._held(waiting.site) and self._is_there(key, waiting.uid):
+                made = await self._api.apply(f"{path(KINDS[key.kind].plural, key.namespace, key.name)}/status", body)
+                self._sent[key] = _Sent(int(made["metadata"]["resourceVersion"]), waiting.status)
         except APIError as error:
             if error.status in _REFUSED:
                 _log.error("the status of %s is not written, which is a bug in vdvs: %s", key, error)
@@ -171,11 +158,14 @@ class Publisher:
                     del self._statuses[key]
                     self._statuses[key] = replace(waiting, rank=waiting.rank + _LATER)
                 return False
-        else:
-            self._sent[key] = _Sent(int(made["metadata"]["resourceVersion"]), waiting.status)
         if self._statuses.get(key) is waiting:  # else there is a newer one by now
             del self._statuses[key]
         return True
+
+    def _is_there(self, key: ObjectKey, uid: str) -> bool:
+        """Return whether an object is still the same one. The API itself compares no UID when a status is applied."""
+        seen = self._mirrored(key)
+        return seen is not None and bool(seen["metadata"]["uid"] == uid)
 
     async def _write_events(self) -> None:
         while True:
@@ -260,10 +250,6 @@ class SitePublisher:
         made = await asyncio.to_thread(statuses, objects, done.outcome, done.failure, previous, now, terms)
         self._publisher.publish(objects, made)
         self._published, self._at = arguments, now
-
-
-def _path(key: ObjectKey) -> str:
-    return path(KINDS[key.kind].plural, key.namespace, key.name)
 
 
 class _Told(Struct, frozen=True):

@@ -24,7 +24,7 @@ from reconciler.model.state import RECONCILE, Reconcile
 from reconciler.operator.approval import APPROVE, Proposal, Proposals
 from reconciler.operator.deletion import Obstacle
 from reconciler.operator.keys import ObjectKey
-from reconciler.operator.source import SiteObjects
+from reconciler.operator.source import NO_SITE, SiteObjects
 from reconciler.planning.conditions import conditions
 from reconciler.planning.joined import Joined
 from reconciler.planning.records.history import not_applied
@@ -292,7 +292,9 @@ class _Writer:
         """A status with these conditions."""
         generation = self._objects.seen[key]["metadata"]["generation"]
         since = {(old["type"], old["status"]): old["lastTransitionTime"] for old in self._conditions(key)}
-        made: StatusData = {"observedGeneration": generation, "site": self._objects.name}
+        made: StatusData = {"observedGeneration": generation}
+        if self._objects.name != NO_SITE:
+            made["site"] = self._objects.name
         if ref is not None and ref in self._digests:
             made["observedDigest"] = self._digests[ref]
         made["conditions"] = [
