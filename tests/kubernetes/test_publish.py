@@ -24,11 +24,10 @@ from reconciler.operator.source import SiteObjects
 from reconciler.operator.status import Terms, same, statuses
 from tests.kubernetes.cluster import Cluster, User
 from tests.kubernetes.test_crds import DEPLOY, manifest
-from tests.operator.looks import APPLIED, GROUP, HOST, NOON, REPORT, key, look, objects_of, outcome_of, site_of
+from tests.operator.looks import GROUP, HOST, MOVED, NOON, REPORT, key, look, objects_of, outcome_of, site_of
 
 HEAL = Mode(heal=True)
 MERGE = "application/merge-patch+json"
-MOVED = {"config_dbs": {"shared": {"vmgroups": {"g1": {"vms": ["vm1", "vm3"]}}, "records": APPLIED}}}
 RIGHTS = """
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole

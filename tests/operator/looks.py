@@ -41,6 +41,10 @@ DECLARED: dict[str, Any] = {
 LIVE: dict[str, Any] = {"vms": ["vm1"]}
 APPLIED = [[name, "id-g1" if name == "vmgroup/g1" else None, "team"] for name in
            ("configdb/shared", "host/esx1", "vmgroup/g1")]  # fmt: skip
+MOVED: dict[str, Any] = {"config_dbs": {"shared": {"vmgroups": {"g1": {"vms": ["vm1", "vm3"]}}, "records": APPLIED}}}
+"""Somebody added a VM to the vmgroup."""
+NEW: dict[str, Any] = {"digests": {"vmgroup/g1": "m2"}, "vmgroups": {"g1": {"vms": ["vm1", "vm2"]}}}
+"""The manifest of the vmgroup has another VM than when it was applied."""
 GROUP, HOST = ObjectRef(Kind.VMGROUP, "g1"), ObjectRef(Kind.HOST, "esx1")
 
 

@@ -26,6 +26,8 @@ from tests.operator.looks import (
     APPLIED,
     GROUP,
     HOST,
+    MOVED,
+    NEW,
     NOON,
     conditions,
     document,
@@ -41,9 +43,7 @@ from tests.planning import golden
 
 REPORT, HEAL = Mode(), Mode(heal=True)
 ALL = Mode(heal=True, auto_apply=frozenset(Risk) - {Risk.DESTROYS})
-MOVED = {"config_dbs": {"shared": {"vmgroups": {"g1": {"vms": ["vm1", "vm3"]}}, "records": APPLIED}}}
 SHRUNK = {"config_dbs": {"shared": {"vmgroups": {"g1": {"vms": []}}, "records": APPLIED}}}
-NEW = {"digests": {"vmgroup/g1": "m2"}, "vmgroups": {"g1": {"vms": ["vm1", "vm2"]}}}
 LOCKED = {"config_dbs": {"shared": "Locked"}}
 LATER = NOON + timedelta(minutes=5)
 
