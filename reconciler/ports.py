@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from reconciler.model.kinds import FileAction
     from reconciler.model.kinds.configdb import Backup, BackupOrigin, ObservedConfigDB
     from reconciler.model.kinds.host import HostAction, ObservedHost
+    from reconciler.model.kinds.site import KeyRef, Secret
     from reconciler.model.kinds.vmgroup import LinkAction
     from reconciler.model.outcome import ActionResult, Assessment, BackupMade
     from reconciler.model.ownership import Applier, Applying, Kept
@@ -31,6 +32,15 @@ class InventorySource(Protocol):
 
     async def snapshot(self) -> Inventory:
         """Return the inventory now. Raises InventoryError when nothing could be read."""
+        ...
+
+
+class Secrets(Protocol):
+    """Secrets and ConfigMaps on an API server, of one namespace."""
+
+    def read(self, ref: KeyRef) -> Secret:
+        """Return the value of a key as it is now. Waits for the server, so not to be called in its event loop. Raises
+        UsageError, which names the key."""
         ...
 
 

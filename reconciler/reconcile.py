@@ -76,20 +76,20 @@ class Memory:
     """Inputs and results of the last look, reused while the inputs are unchanged. `observed`: the state seen then;
     `learned`: the comparison from which the books were kept last."""
 
-    def __init__(self) -> None:
+    def __init__(self, witnesses: Witnesses | None = None) -> None:
         self.observed: Observed | None = None
         self.learned: Diff | None = None
-        self.witnesses = Witnesses()
+        self.witnesses = witnesses or Witnesses()
         self.places: Memo[Resolved] = Memo()
         self.resolved: Memo[Resolved] = Memo()
         self.diff: Memo[Diff] = Memo()
 
 
 class NoBooks:
-    """Implements `ports.Books` in memory, and logs nothing."""
+    """Implements `ports.Books` in memory, and logs nothing. `kept`: at the beginning."""
 
-    def __init__(self) -> None:
-        self._kept: Mapping[str, Kept] = {}
+    def __init__(self, kept: Mapping[str, Kept] | None = None) -> None:
+        self._kept: Mapping[str, Kept] = kept or {}
 
     def kept(self) -> Mapping[str, Kept]:
         """See `ports.Books`."""

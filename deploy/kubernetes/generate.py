@@ -123,6 +123,23 @@ _SITE_RULES: Final = (
     ),
 )
 
+_NAMESPACE_RULES: Final = (
+    Rule(
+        "spec.allow.namespaces.[]",
+        "has(self.names) != has(self.matchLabels)",
+        "namespaces are chosen by names or by matchLabels; give one of them",
+    ),
+)
+
+_SECRET_RULES: Final = tuple(
+    Rule(path, f"!has(self.{file}) || !has(self.{source})", f"leave out {file} or {source}", f".{source}")
+    for path, file, source in (
+        ("spec.ssh", "identityFile", "identityFrom"),
+        ("spec.ssh", "knownHostsFile", "knownHostsFrom"),
+        ("spec.vsphere.[]", "caFile", "caFrom"),
+    )
+)
+
 _HOST_RULES: Final = (
     *(
         Rule(
@@ -234,7 +251,7 @@ _VOLUME_RULES: Final = (
 )
 
 RESOURCES: Final[dict[Kind, Resource]] = {
-    Kind.SITE: Resource("vsite", _SITE_RULES, scope="Cluster"),
+    Kind.SITE: Resource("vsite", (*_SITE_RULES, *_NAMESPACE_RULES, *_SECRET_RULES), scope="Cluster"),
     Kind.CONFIG_DB: Resource(
         "cdb",
         one_of=(
@@ -261,6 +278,12 @@ _COLUMNS: Final = (
     ("Pending", ".status.pendingTotal", "integer", {"priority": 1}),
     ("Message", '.status.conditions[?(@.type=="Ready")].message', "string", {"priority": 1}),
 )
+# With a definition all its objects go: uninstalling, and pruning by Argo CD or Flux, leave it.
+_KEPT: Final = {
+    "helm.sh/resource-policy": "keep",
+    "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+    "kustomize.toolkit.fluxcd.io/prune": "disabled",
+}
 _CONDITION: Final[Schema] = {
     "type": "object",
     "required": ["type", "status", "reason", "lastTransitionTime"],
@@ -352,7 +375,7 @@ def definition(spec: KindSpec) -> Schema:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{spec.plural}.{GROUP}"},
+        "metadata": {"name": f"{spec.plural}.{GROUP}", "annotations": _KEPT},
         "spec": {
             "group": GROUP,
             "scope": resource.scope,
@@ -382,6 +405,8 @@ def structural(node: Schema) -> Schema:
         elif key == "additionalProperties":
             if value is not False:
                 made[key] = structural(value)
+        elif key == "type" and sorted(value) == ["integer", "string"]:
+            made["x-kubernetes-int-or-string"] = True
         elif key == "type" and isinstance(value, list):
             made["x-kubernetes-preserve-unknown-fields"] = True
         else:

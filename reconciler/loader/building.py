@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from collections.abc import Iterator
+from itertools import chain, islice
 
 from reconciler.loader.kinds import LOADERS
 from reconciler.loader.manifest_set import ManifestSet
-from reconciler.model.refs import KINDS, ObjectRef
+from reconciler.loader.wording import quoted
+from reconciler.model.errors import ManifestError
+from reconciler.model.refs import KINDS, Kind, ObjectRef
 from reconciler.model.state import RECONCILE, Desired, Reconcile, Treatment, Unresolved
 
 
@@ -14,7 +17,16 @@ def build(manifests: ManifestSet, most: int | None = None) -> None:
     """Build what the valid documents declare, and check it as a set: at most `most` errors of a kind are added."""
     for kind, loader in LOADERS.items():
         manifests.declared[kind] += loader.build(manifests)
-        manifests.errors += islice(loader.check(manifests), most)
+        manifests.errors += islice(chain(loader.check(manifests), _of_other_sites(manifests, kind)), most)
+
+
+def _of_other_sites(manifests: ManifestSet, kind: Kind) -> Iterator[ManifestError]:
+    """Yield an error for each object of another Site than that of the run."""
+    for _, site in manifests.declared[Kind.SITE]:
+        for document, _ in manifests.declared[kind] if KINDS[kind].reconciled else ():
+            if (named := document.spec.get("site", site.name)) != site.name:
+                message = f"it belongs to Site {quoted(named)}, and this run is for Site {quoted(site.name)}"
+                yield document.error(("spec", "site"), message)
 
 
 def declared(manifests: ManifestSet, held: tuple[Unresolved, ...] = ()) -> Desired:

@@ -205,8 +205,7 @@ class _Loading:
         """Build and check the valid documents as a set. With errors the result must not be used."""
         manifests = self.manifests
         for document in chain(*manifests.documents.values(), (document for document, _ in self.broken)):
-            if document.kind is not None and document.metadata_name is not None:
-                manifests.names[document.kind].add(document.metadata_name)
+            manifests.note(document)
         every = [document for found in manifests.documents.values() for document in found]
         every += [document for document, _ in self.broken if document.kind is not None]
         every.sort(key=lambda document: (self.files[document.file.shown], document.index))

@@ -39,15 +39,23 @@ class ManifestSet:
 
     `documents`: the valid ones, in the order of files; `declared`: the same with the objects built from them, filled
     kind by kind; `names`: every `metadata.name`, those of invalid documents too, so that a reference to one of these is
-    not a second error; `given_site`: the path of --site, beside which no other Site counts (None: not given).
+    not a second error; `in_namespaces`: the same with the namespace, in which it is unique; `given_site`: the path of
+    --site, beside which no other Site counts (None: not given).
     """
 
     def __init__(self) -> None:
         self.documents: dict[Kind, list[Document]] = {kind: [] for kind in KINDS}
         self.declared: dict[Kind, list[tuple[Document, Any]]] = {kind: [] for kind in KINDS}
         self.names: dict[Kind, set[str]] = {kind: set() for kind in KINDS}
+        self.in_namespaces: set[tuple[Kind, str, str]] = set()
         self.errors: list[ManifestError] = []
         self.given_site: str | None = None
+
+    def note(self, document: Document) -> None:
+        """Note the name of a document, valid or not."""
+        if document.kind is not None and (name := document.metadata_name) is not None:
+            self.names[document.kind].add(name)
+            self.in_namespaces.add((document.kind, document.namespace, name))
 
     def duplicates(self, documents: Iterable[Document]) -> Iterator[ManifestError]:
         """Yield an error for each of these documents, valid or not, that declares an object a second time."""
@@ -62,7 +70,7 @@ class ManifestSet:
                         (), f"there is a {kind} already, {clash.who} ({clash.at}); keep one", Refusal.CONFLICT
                     )
             elif name and (clash := claims.claim((kind, name), document, path := ("metadata", "name"))):
-                yield document.error(path, f"{kind} {quoted(name)} is already declared ({clash.at})", Refusal.CONFLICT)
+                yield document.conflict(path, f"{kind} {quoted(name)} is already declared ({clash.at})")
 
 
 class Clash(Struct, frozen=True):

@@ -14,6 +14,7 @@ from reconciler.loader.wording import Path, dotted, escape
 from reconciler.loader.yaml import careful, fast
 from reconciler.model.errors import ManifestError, Refusal
 from reconciler.model.refs import KINDS, DatastoreRef, Kind, Source, datastore_url
+from reconciler.model.state import DELETION_POLICY
 
 BY_NAME: Final = {kind.value: kind for kind in KINDS}
 _CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
@@ -56,6 +57,13 @@ def _digest(data: Any) -> str:
     return hashlib.sha256(_CANONICAL.encode(data).encode()).hexdigest()
 
 
+def digests(text: str) -> Iterator[str]:
+    """Yield the digest of each manifest in a file, whether or not it is valid."""
+    for document in SourceFile("", None, text).documents():
+        if document.kind is not None:
+            yield document.digest
+
+
 class NoFile(Struct, frozen=True):
     """In place of the file of a document that is an object on an API server. `path`: names a Site that may be used;
     `shown`: `vmgroup team-a/db`, in place of a position."""
@@ -89,14 +97,19 @@ class Document(Struct, frozen=True):
 
     @property
     def digest(self) -> str:
-        """SHA-256, in hex, of the content: independent of layout and of the order of fields."""
-        return _digest(self.data)
+        """SHA-256, in hex, of the content: independent of layout and of the order of fields. How an object is to be
+        deleted is no part of it."""
+        return self.digest_without()
 
-    def digest_without(self, annotation: str) -> str:
-        """The digest that it would have without one of its annotations."""
-        metadata = dict(self.data["metadata"])
-        annotations = {key: value for key, value in metadata.pop("annotations").items() if key != annotation}
-        return _digest({**self.data, "metadata": metadata | ({"annotations": annotations} if annotations else {})})
+    def digest_without(self, *annotations: str) -> str:
+        """The digest that it would have without these annotations."""
+        metadata = self.data["metadata"]
+        left_out = {DELETION_POLICY, *annotations}
+        if left_out.isdisjoint(given := metadata.get("annotations", {})):
+            return _digest(self.data)
+        rest = {key: value for key, value in metadata.items() if key != "annotations"}
+        kept = {key: value for key, value in given.items() if key not in left_out}
+        return _digest({**self.data, "metadata": rest | ({"annotations": kept} if kept else {})})
 
     @property
     def metadata_name(self) -> str | None:
@@ -115,9 +128,9 @@ class Document(Struct, frozen=True):
 
     @property
     def spec(self) -> dict[str, Any]:
-        """`spec` of a valid document; empty if left out."""
-        spec: dict[str, Any] = self.data.get("spec", {})
-        return spec
+        """`spec`; empty if left out, or not a mapping."""
+        spec = self.data.get("spec")
+        return spec if isinstance(spec, dict) else {}
 
     @property
     def labels(self) -> tuple[tuple[str, str], ...]:
@@ -137,6 +150,10 @@ class Document(Struct, frozen=True):
     def error(self, path: Path, message: str, reason: Refusal = Refusal.INVALID) -> ManifestError:
         """Return the error `message` about the value at `path`."""
         return ManifestError(self.locate(path), self.subject, dotted(path), message, reason)
+
+    def conflict(self, path: Path, message: str) -> ManifestError:
+        """Return the error that the value at `path` is another document's already."""
+        return self.error(path, message, Refusal.CONFLICT)
 
 
 def _text(data: Any, *keys: str) -> str | None:

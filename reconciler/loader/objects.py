@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.loader.building import build, declared
 from reconciler.loader.kinds import LOADERS
@@ -24,10 +25,11 @@ DELIVERED: Final = re.compile(
 )
 """Labels and annotations of whoever delivers an object. They are no part of the manifest."""
 
-ASKED: Final = frozenset(("vdvs.io/approve", "vdvs.io/confirm-delete", "vdvs.io/deletion-policy"))
+ASKED: Final = frozenset(("vdvs.io/approve", "vdvs.io/confirm-delete"))
 """Annotations by which people answer the operator."""
 
 _MOST_TOLD: Final = 5  # errors of one object
+_NO_FOLDERS: Final[dict[str, tuple[str, ...]]] = {}
 
 
 class Read(Struct, frozen=True):
@@ -70,15 +72,20 @@ def _metadata(given: Mapping[str, Any]) -> dict[str, Any]:
     return metadata
 
 
-def load_objects(objects: Iterable[Read], refused: Iterable[ManifestError] = ()) -> Objects:
+def load_objects(
+    objects: Iterable[Read], refused: Iterable[ManifestError] = (), folders: Mapping[str, tuple[str, ...]] = _NO_FOLDERS
+) -> Objects:
     """Build and check a set of objects, oldest first: of two that claim the same, the later one is held. What a held
-    one claims stays its own. `refused`: errors that whoever knows the cluster found."""
+    one claims stays its own.
+
+    `refused`: errors that whoever knows the cluster found; `folders`: of the VMs that some vmgroups may have.
+    """
     manifests, given = ManifestSet(), list(objects)
     manifests.errors += refused
     for each in given:
         document, kind = each.document, each.document.kind
         assert kind is not None  # noqa: S101 - read_object gave it one
-        manifests.names[kind].add(document.data["metadata"]["name"])
+        manifests.note(document)
         manifests.errors += each.errors
         if kind is Kind.SITE:
             manifests.given_site = document.file.path
@@ -89,6 +96,11 @@ def load_objects(objects: Iterable[Read], refused: Iterable[ManifestError] = ())
     manifests.errors += manifests.duplicates(config_dbs)
     with collector_paused():
         build(manifests)
+        if folders:
+            manifests.declared[Kind.VMGROUP] = [
+                (document, replace(group, folders=folders.get(document.source.file)))
+                for document, group in manifests.declared[Kind.VMGROUP]
+            ]
         return _without_held(manifests, [each.document for each in given])
 
 

@@ -49,7 +49,7 @@ class InventoryError(VdvsError):
 
 
 class Refusal(StrEnum):
-    """Why a manifest cannot be used: it is wrong by itself, another one claims the same, or it names what it may not."""
+    """Why a manifest cannot be used: it is wrong, another one claims the same, or it names what it may not."""
 
     INVALID = "Invalid"
     CONFLICT = "Conflict"

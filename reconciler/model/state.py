@@ -37,6 +37,9 @@ _Observed = TypeVar("_Observed", bound=ObservedFiles)
 RECONCILE: Final = "vdvs.io/reconcile"
 """The annotation that asks for less of a watch."""
 
+DELETION_POLICY: Final = "vdvs.io/deletion-policy"
+"""The annotation that says what becomes of an object of vDVS when its object on the API server is deleted."""
+
 
 class Reconcile(StrEnum):
     """Restricted treatment of an object by a watch: report its drift only, or ignore it."""

@@ -22,6 +22,7 @@ from urllib.parse import quote
 
 import aiohttp
 import msgspec
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from reconciler import __version__
 from reconciler.model.base import clip
@@ -37,6 +38,7 @@ PAGE: Final = 500  # objects asked for at once
 WATCH: Final = 60  # seconds after which the server ends a watch; it sends a bookmark shortly before
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=10)
 _WATCHING: Final = aiohttp.ClientTimeout(total=WATCH + 15, sock_connect=10)
+_LONGEST: Final = 1000  # characters of an error
 _LONGEST_WAIT: Final = 60.0  # seconds that an answer may make us wait before we ask again
 _MERGE, _APPLY = "application/merge-patch+json", "application/apply-patch+yaml"
 
@@ -48,9 +50,9 @@ class APIError(VdvsError):
     Unreachable; `wait`: seconds that the server asks us to wait, or 0."""
 
     def __init__(self, status: int, reason: str, message: str, wait: float = 0.0) -> None:
-        super().__init__(message)
+        super().__init__(clip("".join(char if char.isprintable() else " " for char in message), _LONGEST))
         self.status = status
-        self.reason = reason
+        self.reason = clip(reason, 100)
         self.wait = wait
 
 
@@ -231,7 +233,7 @@ class API:
                         _hang_up(answer)
                         raise
                     return
-            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            except (aiohttp.ClientError, HttpProcessingError, OSError, TimeoutError) as error:
                 if isinstance(error, ssl.SSLError | aiohttp.ClientSSLError):
                     self._access.forget(login)  # certificates may have been replaced
                 where = f"the Kubernetes API at {self._access.server}"
@@ -269,7 +271,7 @@ async def _line(answer: aiohttp.ClientResponse, path: str) -> bytes:
     """The next line of a stream; empty at its end."""
     try:
         line = await answer.content.readline(max_line_length=LARGEST)
-    except ValueError:
+    except LineTooLong:
         raise _TooLargeError(path) from None
     if line and not line.endswith(b"\n"):
         raise APIError(0, "Unreachable", f"the stream of {path} from the Kubernetes API was cut")
@@ -280,7 +282,7 @@ def _decoded(decoder: msgspec.json.Decoder[T], text: bytes, path: str) -> T:
     try:
         return decoder.decode(text)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        said = f"the Kubernetes API answers {path} with what is none of its objects: {clip(str(error), 200)}"
+        said = f"the Kubernetes API answers {path} with what is none of its objects: {error}"
         raise APIError(0, "Malformed", said) from None
 
 
@@ -288,13 +290,12 @@ def _refusal(status: int, said: bytes, headers: Mapping[str, str], what: str) ->
     try:
         told = _STATUSES.decode(said)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        told = _Status(clip(said.decode(errors="replace"), 200))
+        told = _Status(said[:200].decode(errors="replace"))
     status = status or told.code
     named = told.reason or responses.get(status, str(status))
-    words = "".join(char if char.isprintable() else " " for char in clip(told.message.strip(), 1000))
     asked = headers.get("Retry-After", "")
     wait = min(_LONGEST_WAIT, float(asked)) if asked.isascii() and asked.isdecimal() else 0.0
-    return APIError(status, clip(named, 100), f"the Kubernetes API refuses {what}: {words or named}", wait)
+    return APIError(status, named, f"the Kubernetes API refuses {what}: {told.message.strip() or named}", wait)
 
 
 def _words(error: Exception) -> str:
@@ -304,4 +305,4 @@ def _words(error: Exception) -> str:
         return f"its certificate is not trusted: {error.certificate_error}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return clip(f"{type(error).__name__} {error}".strip(), 200)
+    return f"{type(error).__name__} {error}".strip()

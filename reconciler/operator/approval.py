@@ -23,6 +23,7 @@ from reconciler.model.outcome import Assessment
 from reconciler.model.ownership import Stamp
 from reconciler.model.plan import APPLY_AND_DESTROY, Plan, Policy
 from reconciler.model.refs import ObjectRef
+from reconciler.model.state import RECONCILE
 from reconciler.planning.planner import plan
 from reconciler.render.words import RISKS, told
 
@@ -62,11 +63,11 @@ class Approvals(Struct, frozen=True):
 
 class Granted(Struct, frozen=True):
     """What is approved: the objects that may be changed, on the word of which ids; and why other approvals are not
-    carried out: of objects, and of the Site (None)."""
+    carried out."""
 
     objects: frozenset[ObjectRef]
     ids: tuple[str, ...]
-    refused: Mapping[ObjectRef | None, str]
+    refused: Mapping[ObjectRef, str]
 
 
 def proposals(found: Assessment, waiting: Collection[ObjectRef]) -> Proposals:
@@ -86,18 +87,18 @@ def proposals(found: Assessment, waiting: Collection[ObjectRef]) -> Proposals:
     return Proposals(by_object, _proposal(list(changes.values()), digests) if changes else None)
 
 
-def granted(proposed: Proposals, approvals: Approvals) -> Granted:
+def granted(proposed: Proposals, approvals: Approvals, site: ObjectRef) -> Granted:
     """Return what is approved of the plans that wait.
 
     A plan that changes objects of several namespaces needs the approval of an object in each of them, or of the Site.
     """
     objects: set[ObjectRef] = set()
     ids: list[str] = []
-    refused: dict[ObjectRef | None, str] = {}
+    refused: dict[ObjectRef, str] = {}
     if approvals.site:
         if proposed.whole is not None and proposed.whole.id == approvals.site:
             return Granted(proposed.whole.objects, (approvals.site,), {})
-        refused[None] = _outdated(approvals.site, proposed.whole)
+        refused[site] = _outdated(approvals.site, proposed.whole)
     for ref, given in approvals.objects.items():
         proposal = proposed.by_object.get(ref)
         if proposal is None or proposal.id != given:
@@ -124,8 +125,9 @@ def planned(found: Assessment, objects: frozenset[ObjectRef], stamp: Stamp | Non
 
 
 def _policy(found: Assessment, objects: frozenset[ObjectRef]) -> Policy:
-    absent = tuple((change.ref, _BY_ABSENCE) for change in found.diff.changes if change.op is Op.DELETE)
-    return replace(APPLY_AND_DESTROY, objects=objects, annotations=True, held=absent)
+    absent = ((change.ref, _BY_ABSENCE) for change in found.diff.changes if change.op is Op.DELETE)
+    paused = ((each.ref, f"its annotation {RECONCILE} is {each.mode}") for each in found.resolved.treatments)
+    return replace(APPLY_AND_DESTROY, objects=objects, held=(*absent, *paused))
 
 
 def _tied(changes: Mapping[ObjectRef, Change]) -> Iterator[frozenset[ObjectRef]]:
@@ -154,7 +156,9 @@ def _proposal(changes: list[Change], digests: Mapping[ObjectRef, str]) -> Propos
 def _id(changes: Iterable[Change], digests: Mapping[ObjectRef, str]) -> str:
     found = sha256()
     for change in changes:
-        lasting = replace(change, reason="", notes=(), claim="", cause=Cause.UNKNOWN, effect=Effect.UNKNOWN)
+        lasting = replace(
+            change, reason="", notes=(), claim="", cause=Cause.UNKNOWN, effect=Effect.UNKNOWN, pending=False, taking_back=None
+        )
         text = saved.encode(lasting)
         for action in change.actions:
             if isinstance(action, CreateVMGroup):

@@ -53,6 +53,11 @@ def is_going(document: Mapping[str, Any]) -> bool:
     return "deletionTimestamp" in document["metadata"]
 
 
+def is_awaited(document: Mapping[str, Any]) -> bool:
+    """Return whether the API keeps an object that is being deleted until we remove our finalizer."""
+    return is_going(document) and is_finalized(document)
+
+
 def policy(document: Mapping[str, Any], default: DeletionPolicy, *, namespace_going: bool) -> DeletionPolicy:
     """Return what becomes of an object that is being deleted. `default`: of its Site.
 

@@ -24,7 +24,6 @@ from typing import Final, Never
 import msgspec
 
 from reconciler.controller.backoff import Backoff
-from reconciler.model.base import clip
 from reconciler.operator.api import API, APIError, Object
 from reconciler.ports import Clock
 from reconciler.wiring.world import SystemClock, chance
@@ -120,12 +119,13 @@ class Mirror:
                 async for event in events:
                     heard = True
                     self._worked()
-                    self._version = _version(event.object)
+                    version = _version(event.object)
                     if event.type != "BOOKMARK":
                         self._take(event.type, event.object)
+                    self._version = version
         except APIError as error:
-            if error.status or not heard:
-                raise
+            if error.reason != "Unreachable" or not heard:
+                raise  # else it was only cut, and goes on where it was
         if not heard:
             raise APIError(0, "Silent", f"a watch of {self._path} brought nothing, not even a bookmark")
 
@@ -161,9 +161,7 @@ def _stripped(item: Object) -> Key:
     try:
         meta = msgspec.convert(item.get("metadata"), _Meta)
     except msgspec.ValidationError as error:
-        raise APIError(
-            0, "Malformed", f"an object of the Kubernetes API has no name: {clip(str(error), 200)}"
-        ) from None
+        raise APIError(0, "Malformed", f"an object of the Kubernetes API has no name: {error}") from None
     item["metadata"].pop("managedFields", None)
     if isinstance(annotations := item["metadata"].get("annotations"), dict):
         annotations.pop(_LAST_APPLIED, None)
@@ -174,6 +172,4 @@ def _version(item: Object) -> str:
     try:
         return msgspec.convert(item.get("metadata"), _Versioned).resource_version
     except msgspec.ValidationError as error:
-        raise APIError(
-            0, "Malformed", f"an event of the Kubernetes API has no version: {clip(str(error), 200)}"
-        ) from None
+        raise APIError(0, "Malformed", f"an event of the Kubernetes API has no version: {error}") from None

@@ -8,7 +8,6 @@ A site's failure is its own: its watch is begun anew after a while, and the othe
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import socket
@@ -23,7 +22,6 @@ from msgspec import Struct
 from reconciler.controller.backoff import Backoff
 from reconciler.execution.gather import gather_all
 from reconciler.model.base import clip
-from reconciler.model.events import Pass, Pulse
 from reconciler.model.refs import KINDS, Kind
 from reconciler.model.state import RECONCILE, Reconcile
 from reconciler.operator import deletion
@@ -34,8 +32,8 @@ from reconciler.operator.keys import ObjectKey
 from reconciler.operator.leases import Leases
 from reconciler.operator.mirror import Mirror
 from reconciler.operator.publish import Publisher, SitePublisher
-from reconciler.operator.site import Document, Services, SiteWatch, Snapshot, annotations_of, release
-from reconciler.operator.source import NO_SITE, SiteObjects, source
+from reconciler.operator.site import Document, Services, SiteWatch, Snapshot, release
+from reconciler.operator.source import Sources
 from reconciler.ports import Listener
 from reconciler.wiring.world import SystemClock, chance
 
@@ -43,7 +41,6 @@ _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 _QUIET: Final = 0.05  # seconds; what one `kubectl apply` changes is looked at together
 _BEAT: Final = 1.0  # seconds
 _CORE: Final = "api/v1"
-_log = logging.getLogger(__name__)
 
 
 class OperatorOptions(Struct, frozen=True):
@@ -55,12 +52,15 @@ class OperatorOptions(Struct, frozen=True):
     namespace: str | None
     replica_id: str | None
     at_once: int
+    listen: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    token_file: str | None = None
+    allow_name: tuple[str, ...] = ()
     audit_log: str | None = None
 
 
-def run_operator(
-    options: OperatorOptions, terminal: Callable[[str], Listener], report: Callable[[str], None]
-) -> None:
+def run_operator(options: OperatorOptions, terminal: Callable[[str], Listener], report: Callable[[str], None]) -> None:
     """Run until SIGINT or SIGTERM. `terminal` returns the listener of a site; `report` prints a line for the user.
 
     Raises UsageError if it cannot start; afterwards nothing ends it.
@@ -103,12 +103,11 @@ class Operator:
         self._changed_at: float | None = None
         self._sites: dict[str, Snapshot] = {}
         self._documents: dict[ObjectKey, Document] = {}
-        self._going: frozenset[str] = frozenset()
+        self._sources: Sources | None = None
         self._watches: dict[str, SiteWatch] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._backoff = Backoff(chance)
         self._not_before: dict[str, float] = {}
-        self._publishing: dict[str, asyncio.Task[None]] = {}
         identity = options.replica_id or os.environ.get("HOSTNAME") or socket.gethostname()
         self._leases = Leases(
             apart, namespace, identity.lower(), SystemClock(), busy=self._busy, changed=self._something.set
@@ -129,7 +128,7 @@ class Operator:
                 return 0.0
             return publishing.failed("api")
 
-        self._publisher = Publisher(api, self._documents.get, wait, identity)
+        self._publisher = Publisher(api, lambda key: self._documents.get(key), self._leases.held, wait, identity)
         self._services = Services(
             api, self._leases.permit, asyncio.Semaphore(options.at_once), self._leases.wake, options.audit_log,
             lambda _entry: None,
@@ -154,14 +153,13 @@ class Operator:
                 for task in (leases, *background):
                     if task.done():
                         task.result()  # it never ends but by a bug, without which nothing is right
-                if self._due() and all(mirror.synced.is_set() for mirror in mirrors):
+                if all(mirror.synced.is_set() for mirror in mirrors) and self._due():
                     self._changed_at = None
                     await self._read()
                 self._supervise()
             for watch in self._watches.values():
                 watch.stop()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-            await asyncio.gather(*self._publishing.values(), return_exceptions=True)
             with suppress(TimeoutError):
                 async with asyncio.timeout(5):
                     while not self._publisher.idle:
@@ -181,7 +179,9 @@ class Operator:
 
     async def _wait(self) -> None:
         """Wait for something to do, or the next beat."""
-        seconds = _BEAT if self._changed_at is None else max(0.0, self._changed_at + _QUIET - monotonic())
+        seconds = _BEAT
+        if self._changed_at is not None and (due := self._changed_at + _QUIET - monotonic()) > 0:
+            seconds = due
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._something.wait()
@@ -196,43 +196,33 @@ class Operator:
         namespaces = dict(self._namespaces.objects)
         labels = {name: dict(each["metadata"].get("labels") or {}) for (_, name), each in namespaces.items()}
         cluster = str(namespaces["", "kube-system"]["metadata"]["uid"])
-        found = await asyncio.to_thread(source, objects, labels, cluster)
-        self._documents.clear()
-        self._documents.update(
-            (ObjectKey(kind, *key), each) for kind, some in objects.items() for key, each in some.items()
-        )
-        self._going = frozenset(name for (_, name), each in namespaces.items() if deletion.is_going(each))
-        self._sites = {name: self._snapshot(each) for name, each in found.items() if name != NO_SITE}
+        self._sources = self._sources or Sources(cluster)
+        found = await asyncio.to_thread(self._sources, objects, labels)
+        going = frozenset(name for (_, name), each in namespaces.items() if deletion.is_going(each))
+        self._sites = {name: Snapshot(each, going) for name, each in found.items()}
+        self._documents = {key: each for some in found.values() for key, each in some.seen.items()}
         await self._let_go()
-
-    def _snapshot(self, objects: SiteObjects) -> Snapshot:
-        site = ObjectKey(Kind.SITE, "", objects.name)
-        keys = (site, *objects.refs, *objects.held)
-        return Snapshot(objects, {key: self._documents[key] for key in keys}, self._going)
 
     async def _let_go(self) -> None:
         """Let the API forget what is being deleted and stays in vDVS, and Sites that nothing refers to any more."""
-        sites = {key: each for each in self._sites.values() for key in each.documents}
-        going = {
-            key: document
-            for key, document in self._documents.items()
-            if deletion.is_going(document) and deletion.is_finalized(document)
-        }
 
-        def is_free(key: ObjectKey) -> bool:
+        def is_free(site: Snapshot, key: ObjectKey) -> bool:
             if key.kind is Kind.SITE:
-                return len(self._sites[key.name].documents) == 1
-            policy = deletion.policy(
-                going[key], DeletionPolicy.RETAIN, namespace_going=True
-            ) if key not in sites else sites[key].policy(key)
-            return policy is DeletionPolicy.RETAIN
+                return len(site.objects.seen) == 1
+            return site.policy(key) is DeletionPolicy.RETAIN
 
-        await gather_all([release(self._api, key, document) for key, document in going.items() if is_free(key)])
+        free = [
+            release(self._api, key, each)
+            for site in self._sites.values()
+            for key, each in site.objects.seen.items()
+            if deletion.is_awaited(each) and is_free(site, key)
+        ]
+        await gather_all(free)
 
     def _supervise(self) -> None:
         """Begin and end watches, so that there is one for each site whose lease is held."""
         sites = {name: each for name, each in self._sites.items() if each.site is not None and not _is_off(each)}
-        if self._sites or self._documents:
+        if self._sources is not None:
             self._leases.want(sites)
         mine = self._leases.assigned
         for name, watch in self._watches.items():
@@ -245,12 +235,10 @@ class Operator:
                 self._begin(name, sites[name])
 
     def _begin(self, name: str, snapshot: Snapshot) -> None:
-        pulse = Pulse(monotonic, float(snapshot.site.reconcile.interval if snapshot.site else 30))
-        publisher = SitePublisher(self._publisher, lambda: watch.seen.objects, SystemClock())
-        watch = SiteWatch(snapshot, self._services, (self._terminal(name), publisher), self._passed, pulse)
-        self._publishers[name] = publisher
+        published = SitePublisher(self._publisher, lambda: watch.seen.objects, lambda: watch.terms, SystemClock())
+        watch = SiteWatch(snapshot, self._services, (self._terminal(name), published))
         self._watches[name] = watch
-        self._tasks[name] = task = asyncio.create_task(watch.run())
+        self._tasks[name] = task = asyncio.create_task(self._watched(watch, published))
 
         def ended(done: asyncio.Task[None]) -> None:
             del self._watches[name], self._tasks[name]
@@ -258,19 +246,24 @@ class Operator:
             if done.cancelled() or (error := done.exception()) is None:
                 self._backoff.worked(name)
                 return
-            wait = self._backoff.failed(name)
-            self._not_before[name] = monotonic() + wait
+            self._not_before[name] = monotonic() + self._backoff.failed(name)
             self._report(f"the watch of site {name} ended, and begins anew: {clip(f'{type(error).__name__}: {error}')}")
 
         task.add_done_callback(ended)
+
+    async def _watched(self, watch: SiteWatch, published: SitePublisher) -> None:
+        """Watch a site, and publish the statuses after each pass."""
+        publishing = asyncio.create_task(published.run())
+        try:
+            await watch.run()
+        finally:
+            publishing.cancel()
+            await asyncio.gather(publishing, return_exceptions=True)
 
     def _busy(self, name: str) -> bool:
         watch = self._watches.get(name)
         return watch is not None and watch.gate.busy
 
-    def _passed(self, watch: SiteWatch, done: Pass) -> None:
-        """Publish what a pass found, after what the one before it found."""
-
 
 def _is_off(snapshot: Snapshot) -> bool:
-    return annotations_of(snapshot.document).get(RECONCILE) == Reconcile.DISABLED
+    return snapshot.annotations.get(RECONCILE) == Reconcile.DISABLED

@@ -107,7 +107,7 @@ class Publisher:
             known = self.known(key)
             if not same(status, known):
                 uid = objects.seen[key]["metadata"]["uid"]
-                self._statuses[key] = _Waiting(objects.name, uid, status, severity(known) - severity(status))
+                self._statuses[key] = _Waiting(objects.site, uid, status, severity(known) - severity(status))
         if self._statuses:
             self._statuses = dict(sorted(self._statuses.items(), key=lambda item: item[1].rank))
             self._due.set()
@@ -216,14 +216,23 @@ class Publisher:
 
 
 class SitePublisher:
-    """Implements `ports.Listener`: publishes the events of one site as they happen; and its statuses, by `publish`.
+    """Implements `ports.Listener`: publishes the events of one site as they happen, and, while `run` runs, the statuses
+    after each pass; after the last one, where that takes longer than a pass.
 
-    `objects`: those of the site that the present pass sees.
+    `objects`, `terms`: those of the present pass.
     """
 
-    def __init__(self, publisher: Publisher, objects: Callable[[], SiteObjects], clock: Clock) -> None:
-        self._publisher, self._objects, self._clock = publisher, objects, clock
+    def __init__(
+        self,
+        publisher: Publisher,
+        objects: Callable[[], SiteObjects],
+        terms: Callable[[], Terms],
+        clock: Clock,
+    ) -> None:
+        self._publisher, self._objects, self._terms, self._clock = publisher, objects, terms, clock
         self._keys: tuple[Mapping[ObjectKey, ObjectRef], dict[ObjectRef, ObjectKey]] = ({}, {})
+        self._last: tuple[Pass, SiteObjects, Terms] | None = None
+        self._ended = asyncio.Event()
         self._published: tuple[object, ...] | None = None
         self._at: datetime | None = None
 
@@ -232,17 +241,31 @@ class SitePublisher:
         objects, ref = self._objects(), reported.event.ref
         if self._keys[0] is not objects.refs:
             self._keys = objects.refs, {ref: key for key, ref in objects.refs.items()}
-        site = ObjectKey(Kind.SITE, "", objects.name)
+        site = ObjectKey(Kind.SITE, "", objects.site)
         key = site if ref is None else self._keys[1].get(ref, site)
         if key in objects.seen:
             self._publisher.tell(key, objects.seen[key]["metadata"]["uid"], reported)
 
     def on_pass(self, done: Pass) -> None:
-        """See `ports.Listener`."""
+        """See `ports.Listener`. The next pass may see other objects."""
+        self._last = done, self._objects(), self._terms()
+        self._ended.set()
 
-    async def publish(self, done: Pass, terms: Terms) -> None:
+    async def run(self) -> None:
+        """Publish statuses, until cancelled."""
+        while True:
+            await self._ended.wait()
+            self._ended.clear()
+            if self._last is None:
+                continue
+            try:
+                await self.publish(*self._last)
+            except Exception:
+                _log.exception("the statuses of a site are not published; this is a bug in vdvs")
+
+    async def publish(self, done: Pass, objects: SiteObjects, terms: Terms) -> None:
         """Publish the statuses after a pass; see `statuses`. Nothing is computed where nothing changed."""
-        objects, now = self._objects(), self._clock.now()
+        now = self._clock.now()
         arguments = (_identity(objects), _found(done), terms)
         if arguments == self._published and self._at is not None and now - self._at < _AGAIN:
             return
@@ -262,7 +285,7 @@ class _Told(Struct, frozen=True):
 
 def _identity(objects: SiteObjects) -> tuple[object, ...]:
     versions = {key: (seen["metadata"]["uid"], seen["metadata"]["generation"]) for key, seen in objects.seen.items()}
-    return objects.name, versions, objects.refs, objects.held, objects.loaded.desired.digests
+    return objects.site, versions, objects.refs, objects.held, objects.loaded.desired.digests
 
 
 def _found(done: Pass) -> tuple[object, ...]:

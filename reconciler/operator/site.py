@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from time import monotonic
 from types import TracebackType
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from reconciler.controller.triggers import Triggers
 from reconciler.controller.watch import Loaded
 from reconciler.execution.gather import gather_all
 from reconciler.model.base import Risk
-from reconciler.model.events import Pass, Pulse, ReportedEvent
+from reconciler.model.events import Pulse
 from reconciler.model.kinds.site import Site
 from reconciler.model.outcome import Outcome
 from reconciler.model.ownership import Applying
@@ -31,6 +32,7 @@ from reconciler.operator.deletion import FINALIZER, DeletionPolicy, Obstacle
 from reconciler.operator.fence import FencedHosts, FencedMaintenance
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.source import SiteObjects
+from reconciler.operator.status import Terms
 from reconciler.planning.planner import plan
 from reconciler.ports import Listener
 from reconciler.reconcile import World, assess, carry_out_exactly, reconcile
@@ -44,10 +46,10 @@ _log = logging.getLogger(__name__)
 Document = Mapping[str, Any]
 
 
-def mode_of(site: Site, document: Document) -> Mode:
-    """Return what the operator may do at a site: nothing where its Site is paused."""
+def mode_of(site: Site, annotations: Mapping[str, str]) -> Mode:
+    """Return what the operator may do at a site: nothing where its Site is paused, by one of its annotations."""
     asked = site.reconcile
-    if RECONCILE in annotations_of(document):
+    if RECONCILE in annotations:
         return Mode()
     most = None if asked.max_changes is None else parse_limit(asked.max_changes)
     return Mode(asked.mode == "heal", frozenset(map(Risk, asked.auto_apply)), most)
@@ -84,59 +86,55 @@ class Gate:
 
 
 class Snapshot(Struct, frozen=True):
-    """The objects of a site at one moment. `documents`: as the API has them; `going`: the namespaces that are being
-    deleted."""
+    """The objects of a site at one moment. `going`: the namespaces that are being deleted."""
 
     objects: SiteObjects
-    documents: Mapping[ObjectKey, Document]
     going: frozenset[str] = frozenset()
 
     @property
-    def document(self) -> Document:
-        """The Site itself."""
-        return self.documents[ObjectKey(Kind.SITE, "", self.objects.name)]
+    def key(self) -> ObjectKey:
+        """The key of the Site."""
+        return ObjectKey(Kind.SITE, "", self.objects.site)
 
     @property
     def site(self) -> Site | None:
         """The Site; None: it cannot be used."""
         return self.objects.loaded.desired.site
 
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        """The annotations of the Site."""
+        return annotations_of(self.objects.seen[self.key])
+
     def policy(self, key: ObjectKey) -> DeletionPolicy:
         """Return what becomes of an object that is being deleted."""
         default = DeletionPolicy.RETAIN if self.site is None else DeletionPolicy(self.site.deletion_policy)
-        return deletion.policy(self.documents[key], default, namespace_going=key.namespace in self.going)
+        return deletion.policy(self.objects.seen[key], default, namespace_going=key.namespace in self.going)
 
     def to_remove(self) -> dict[ObjectRef, ObjectKey]:
         """Return the objects that are being deleted, in vDVS too."""
-        return {
-            ref: key
-            for key, ref in self.objects.refs.items()
-            if deletion.is_going(self.documents[key])
-            and deletion.is_finalized(self.documents[key])
-            and self.policy(key) is DeletionPolicy.DELETE
-        }
+        seen = self.objects.seen
+        going = {ref: key for key, ref in self.objects.refs.items() if deletion.is_awaited(seen[key])}
+        return {ref: key for ref, key in going.items() if self.policy(key) is DeletionPolicy.DELETE}
 
     def approvals(self, spent: Mapping[ObjectKey, str]) -> Approvals:
         """Return the approvals in annotations, but for those that are `spent`."""
-        given = {
-            key: annotations_of(self.documents[key]).get(APPROVE, "")
-            for key in (ObjectKey(Kind.SITE, "", self.objects.name), *self.objects.refs)
-        }
-        refs, site = self.objects.refs, ObjectKey(Kind.SITE, "", self.objects.name)
+        refs, seen = self.objects.refs, self.objects.seen
+        given = {key: annotations_of(seen[key]).get(APPROVE, "") for key in (self.key, *refs)}
         found = {key: plan_id for key, plan_id in given.items() if plan_id and spent.get(key) != plan_id}
         return Approvals(
-            found.get(site, ""),
-            {refs[key]: plan_id for key, plan_id in found.items() if key != site},
+            found.pop(self.key, ""),
+            {refs[key]: plan_id for key, plan_id in found.items()},
             {ref: key.namespace for key, ref in refs.items()},
         )
 
 
 class Findings(Struct, frozen=True):
-    """What a pass found besides its outcome: the plans that wait, why approvals were not carried out (of the Site:
-    None), and what keeps objects from being deleted."""
+    """What a pass found besides its outcome: the plans that wait, why approvals were not carried out, and what keeps
+    objects from being deleted."""
 
     proposals: Proposals = Proposals()
-    refused: Mapping[ObjectRef | None, str] = {}
+    refused: Mapping[ObjectRef, str] = {}
     obstacles: Mapping[ObjectKey, Obstacle] = {}
 
 
@@ -153,28 +151,20 @@ class Services(Struct, frozen=True):
 
 
 class SiteWatch:
-    """The watch of one site. `listeners`: besides this; `published` is called after each pass, in the event loop."""
+    """The watch of one site. `listeners`: of its events and passes."""
 
-    def __init__(
-        self,
-        snapshot: Snapshot,
-        services: Services,
-        listeners: tuple[Listener, ...],
-        published: Callable[[SiteWatch, Pass], None],
-        pulse: Pulse,
-    ) -> None:
+    def __init__(self, snapshot: Snapshot, services: Services, listeners: tuple[Listener, ...]) -> None:
         site = snapshot.site
         if site is None:
             raise ValueError("a Site that cannot be used is not watched")
-        self.name, self.site = site.name, site
-        self.mode = mode_of(site, snapshot.document)
+        self.name, self.site = snapshot.objects.site, site
+        self.mode = mode_of(site, snapshot.annotations)
         self.seen = self._next = snapshot
         self.findings = Findings()
-        self.pulse = pulse
+        self.pulse = Pulse(monotonic, float(site.reconcile.interval))
         self.gate = Gate(services.passes, services.ended)
         self._services = services
         self._listeners = listeners
-        self._published = published
         self._triggers = Triggers(Debounce(quiet=0.0))
         self._permit: Callable[[], bool] = lambda: False
         self._spent: dict[ObjectKey, str] = {}
@@ -183,7 +173,7 @@ class SiteWatch:
 
     def follows(self, snapshot: Snapshot) -> bool:
         """Return whether this watch can go on with other objects: the Site itself is the same."""
-        return snapshot.site == self.site and mode_of(self.site, snapshot.document) == self.mode
+        return snapshot.site == self.site and mode_of(self.site, snapshot.annotations) == self.mode
 
     def feed(self, snapshot: Snapshot) -> None:
         """Go on with these objects."""
@@ -204,7 +194,7 @@ class SiteWatch:
             await watch_site(
                 self.site, self.mode, self.site.reconcile.interval, self.seen.objects.loaded, self._triggers,
                 load=self._load, reread=lambda: None, beat=self.pulse.beat, books=books,
-                listeners=(*self._listeners, self.pulse, self), lasting={}, fresh=self.pulse.stale_after,
+                listeners=(*self._listeners, self.pulse), lasting={}, fresh=self.pulse.stale_after,
                 guarded=self._guarded, each_pass=self._pass, gate=self.gate,
             )  # fmt: skip
         finally:
@@ -212,12 +202,11 @@ class SiteWatch:
                 task.cancel()
             await asyncio.gather(*self._background, return_exceptions=True)
 
-    def on_event(self, reported: ReportedEvent) -> None:
-        """See `ports.Listener`."""
-
-    def on_pass(self, done: Pass) -> None:
-        """See `ports.Listener`."""
-        self._published(self, done)
+    @property
+    def terms(self) -> Terms:
+        """What the last pass went by, and what came of it, for the statuses."""
+        found = self.findings
+        return Terms(self.mode, found.proposals, found.refused, found.obstacles)
 
     def _load(self) -> Loaded:
         self.seen = self._next
@@ -237,7 +226,7 @@ class SiteWatch:
         asked = ((each.ref, f"its annotation {RECONCILE} is {each.mode}") for each in desired.treatments)
         policy = replace(policy, held=(*asked, *policy.held))
         desired = deletion.without(desired, frozenset(going))
-        refused: Mapping[ObjectRef | None, str] = {}
+        refused: Mapping[ObjectRef, str] = {}
         carried = None
         if behalf is not None and (approvals := snapshot.approvals(self._spent)):
             carried, refused = await self._approved(desired, world, policy, behalf, approvals)
@@ -254,12 +243,12 @@ class SiteWatch:
 
     async def _approved(
         self, desired: Desired, world: World, policy: Policy, behalf: Applying, approvals: Approvals
-    ) -> tuple[Outcome | None, dict[ObjectRef | None, str]]:
+    ) -> tuple[Outcome | None, dict[ObjectRef, str]]:
         """Carry out what is approved, exactly or not at all. Return the outcome, and why something was not."""
         drawn: dict[ObjectRef, str] = {}
         found = await assess(desired, world, behalf, drawn, takes_back=policy.takes_back)
         withheld = plan(found.diff, found.resolved, found.observed, policy).withheld
-        decided = granted(proposals(found, {held.ref for held in withheld}), approvals)
+        decided = granted(proposals(found, {held.ref for held in withheld}), approvals, ObjectRef(Kind.SITE, self.name))
         refused = dict(decided.refused)
         stamp = replace(behalf.stamp, reason=f"approved: {', '.join(decided.ids)}"[:1000])
         steps = planned(found, decided.objects, stamp)
@@ -297,14 +286,14 @@ class SiteWatch:
         applied = deletion.applied(last, behalf.set)
         keys = [key for key, ref in self.seen.objects.refs.items() if ref in applied]
         if keys:
-            keys.append(ObjectKey(Kind.SITE, "", self.name))
-        documents = self.seen.documents
+            keys.append(self.seen.key)
+        documents = self.seen.objects.seen
         if more := [k for k in keys if not deletion.is_finalized(documents[k]) and not deletion.is_going(documents[k])]:
             self._later(self._add_finalizers(more))
 
     async def _add_finalizers(self, keys: list[ObjectKey]) -> None:
         async def add(key: ObjectKey) -> None:
-            body = _identity(key, self.seen.documents[key]) | {}
+            body = _identity(key, self.seen.objects.seen[key])
             body["metadata"]["finalizers"] = [FINALIZER]
             await self._attempt(key, self._services.api.apply(path_of(key), body, _FINALIZING))
 
@@ -312,12 +301,12 @@ class SiteWatch:
 
     async def release(self, key: ObjectKey) -> None:
         """Let the API forget an object."""
-        await release(self._services.api, key, self.seen.documents[key])
+        await release(self._services.api, key, self.seen.objects.seen[key])
 
     async def _spend(self, ids: tuple[str, ...]) -> None:
         """Remove the annotations of approvals that were carried out: each counts once."""
-        for key in (ObjectKey(Kind.SITE, "", self.name), *self.seen.objects.refs):
-            if (given := annotations_of(self.seen.documents[key]).get(APPROVE)) in ids:
+        for key in (self.seen.key, *self.seen.objects.refs):
+            if (given := annotations_of(self.seen.objects.seen[key]).get(APPROVE)) in ids:
                 self._spent[key] = str(given)
                 patch = {"metadata": {"annotations": {APPROVE: None}}}
                 await self._attempt(key, self._services.api.patch(path_of(key), patch))

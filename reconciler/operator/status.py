@@ -60,13 +60,13 @@ class Terms(Struct, frozen=True):
     """What a pass goes by besides the objects, and what came of it besides its outcome.
 
     `mode`: what the site permits; `waiting`: the plans that wait for approval; `refused`: why approvals are not carried
-    out, of objects and of the Site (None); `obstacles`: why objects that are being deleted are still there.
+    out, the Site's included; `obstacles`: why objects that are being deleted are still there.
     """
 
     mode: Mode
     waiting: Proposals = Proposals()
-    refused: Mapping[ObjectRef | None, str] = {}
-    obstacles: Mapping[ObjectRef, Obstacle] = {}
+    refused: Mapping[ObjectRef, str] = {}
+    obstacles: Mapping[ObjectKey, Obstacle] = {}
 
 
 class Verdict(Struct, frozen=True):
@@ -102,9 +102,11 @@ def statuses(
     elif failure:
         made |= {key: writer.not_observed(key, ref) for key, ref in objects.refs.items()}
     if outcome is not None or failure:
-        site = ObjectKey(Kind.SITE, "", objects.name)
-        made[site] = writer.status(site, _of_site(outcome, failure, terms), _plan(terms.waiting.whole))
-    stalled = {key: terms.obstacles[ref] for key, ref in objects.refs.items() if ref in terms.obstacles}
+        site = ObjectKey(Kind.SITE, "", objects.site)
+        made[site] = writer.status(
+            site, _of_site(outcome, failure, terms, objects.site), _plan(outcome and terms.waiting.whole)
+        )
+    stalled = {key: why for key, why in terms.obstacles.items() if key in objects.seen}
     for key, why in (*stalled.items(), *objects.held.items()):
         verdict = Verdict(Truth.FALSE, str(why.reason), why.message, "Stalled")
         made[key] = writer.status(key, _spelled(verdict), writer.lasting(key), objects.refs.get(key))
@@ -210,7 +212,7 @@ def _paused(change: Change | None, treated: Reconcile) -> Verdict:
     return Verdict(Truth.FALSE, "Paused", f"{why}, so that it is not put right: {told(change)}", "Stalled")
 
 
-def _of_site(outcome: Outcome | None, failure: str, terms: Terms) -> list[_Spelled]:
+def _of_site(outcome: Outcome | None, failure: str, terms: Terms, name: str) -> list[_Spelled]:
     """The conditions of a Site: whether it can be looked at, and whether all that is declared there is in sync."""
     if outcome is None:
         return [
@@ -219,9 +221,9 @@ def _of_site(outcome: Outcome | None, failure: str, terms: Terms) -> list[_Spell
         ]
     last = outcome.after or outcome.before
     in_sync, gaps = last.diff.in_sync, last.resolved.inventory.gaps
-    told_so = f"its inventory and its hosts are looked at: {terms.mode}"
+    parts = (f"its inventory and its hosts are looked at: {terms.mode}", terms.refused.get(ObjectRef(Kind.SITE, name)))
     return [
-        *_spelled(Verdict(Truth.TRUE, "Observed", "; ".join(filter(None, (told_so, terms.refused.get(None)))))),
+        *_spelled(Verdict(Truth.TRUE, "Observed", "; ".join(filter(None, parts)))),
         _Spelled("InSync", Truth(str(in_sync)), "InSync" if in_sync else "Differs", sentence(last)),
         _Spelled(
             "InventoryComplete",
@@ -293,8 +295,8 @@ class _Writer:
         generation = self._objects.seen[key]["metadata"]["generation"]
         since = {(old["type"], old["status"]): old["lastTransitionTime"] for old in self._conditions(key)}
         made: StatusData = {"observedGeneration": generation}
-        if self._objects.name != NO_SITE:
-            made["site"] = self._objects.name
+        if self._objects.site != NO_SITE:
+            made["site"] = self._objects.site
         if ref is not None and ref in self._digests:
             made["observedDigest"] = self._digests[ref]
         made["conditions"] = [

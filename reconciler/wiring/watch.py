@@ -26,7 +26,7 @@ from reconciler.model.ownership import Applier, Applying
 from reconciler.model.plan import Policy
 from reconciler.model.refs import ObjectRef
 from reconciler.model.state import Desired
-from reconciler.ports import Books, Listener
+from reconciler.ports import Books, Listener, Secrets
 from reconciler.provenance import UnsignedError, applying, check_apart
 from reconciler.reconcile import World, learn, reconcile
 from reconciler.wiring.books import SiteBooks
@@ -194,14 +194,15 @@ async def watch_site(
     guarded: Callable[[World], World] = lambda world: world,
     each_pass: Reconciler = reconcile,
     gate: AbstractAsyncContextManager[object] | None = None,
+    secrets: Secrets | None = None,
 ) -> None:
     """Watch one site until the triggers request a stop.
 
     `load`, `started_with`, `listeners`, `lasting`, `fresh`, `gate`: see `Edges` and `Watch`; `reread`, `beat`: see
-    `Loop`. `guarded` wraps the world; `each_pass` does a pass.
+    `Loop`. `guarded` wraps the world; `each_pass` does a pass; `secrets`: see `world.open_hosts`.
     """
     observer = _BeforeHealing()
-    async with open_world(site, observer, books) as opened:
+    async with open_world(site, observer, books, secrets) as opened:
         world = guarded(opened)
         parked: dict[str, str] = {}
         patient = replace(world, hosts=SkipUnreachable(world.hosts, parked))

@@ -130,7 +130,7 @@ def publishing(
         publisher = Publisher(api, mirrored, lambda _site: True, lambda worked: 0.0 if worked else 0.05, "test")
         running = asyncio.create_task(publisher.run())
         try:
-            await work(publisher, SitePublisher(publisher, lambda: objects, Clock()), api)
+            await work(publisher, SitePublisher(publisher, lambda: objects, lambda: Terms(HEAL), Clock()), api)
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
@@ -158,11 +158,11 @@ def test_kubectl_waits_until_an_object_is_ready(cluster: Cluster, user: User, th
     assert not waited(cluster, "Ready")
 
     async def work(publisher: Publisher, site: SitePublisher, api: Counting) -> None:
-        await site.publish(a_pass(outcome_of(drifted, REPORT)), Terms(REPORT))
+        await site.publish(a_pass(outcome_of(drifted, REPORT)), there, Terms(REPORT))
         await written(publisher)
         assert waited(cluster, "Stalled")
         assert stored(cluster, key(GROUP))["status"]["pending"][0]["field"] == "vms"
-        await site.publish(a_pass(outcome_of(drifted, HEAL, mended)), Terms(HEAL))
+        await site.publish(a_pass(outcome_of(drifted, HEAL, mended)), there, Terms(HEAL))
         await written(publisher)
         assert waited(cluster, "Ready")
         assert not waited(cluster, "Stalled")
@@ -179,13 +179,15 @@ def test_kubectl_waits_until_an_object_is_ready(cluster: Cluster, user: User, th
 
 def test_nothing_is_written_on_a_quiet_pass(cluster: Cluster, user: User, there: SiteObjects) -> None:
     async def work(publisher: Publisher, site: SitePublisher, api: Counting) -> None:
-        await site.publish(a_pass(outcome_of(look(*site_of()), HEAL)), Terms(HEAL))
+        await site.publish(a_pass(outcome_of(look(*site_of()), HEAL)), there, Terms(HEAL))
         await written(publisher)
         before = api.written
         for _ in range(5):
-            other = SitePublisher(publisher, lambda: there, Clock())  # as after a restart: it knows what the API knows
+            other = SitePublisher(
+                publisher, lambda: there, lambda: Terms(HEAL), Clock()
+            )  # as after a restart: it knows what the API knows
             for one in (site, other):
-                await one.publish(a_pass(outcome_of(look(*site_of()), HEAL)), Terms(HEAL))
+                await one.publish(a_pass(outcome_of(look(*site_of()), HEAL)), there, Terms(HEAL))
             await written(publisher)
         assert api.written == before > 0
 
@@ -201,7 +203,7 @@ def test_a_status_never_brings_an_object_back(cluster: Cluster, user: User, ther
     assert cluster.admin.request("POST", where(key(GROUP), list_only=True), again)[0] == 201
 
     async def work(publisher: Publisher, site: SitePublisher, _api: Counting) -> None:
-        await site.publish(a_pass(found), Terms(HEAL))
+        await site.publish(a_pass(found), there, Terms(HEAL))
         await written(publisher)
 
     publishing(cluster, user, there, work)

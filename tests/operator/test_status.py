@@ -13,7 +13,7 @@ from reconciler.controller.watch import without
 from reconciler.model.base import Risk
 from reconciler.model.diff import Diff, FieldChange
 from reconciler.model.errors import Refusal
-from reconciler.model.refs import ObjectRef
+from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Reconcile, Treatment
 from reconciler.operator.approval import Proposal, Proposals
 from reconciler.operator.deletion import Obstacle
@@ -130,7 +130,9 @@ def test_a_plan_that_waits_is_named() -> None:
     assert "vdvs.io/approve: 12ab" in status["conditions"][0]["message"]
     found = look(*site_of(NEW))
     terms = Terms(
-        HEAL, Proposals({}, Proposal("34cd", "1 object", frozenset({GROUP}))), {GROUP: "no longer", None: "old"}
+        HEAL,
+        Proposals({}, Proposal("34cd", "1 object", frozenset({GROUP}))),
+        {GROUP: "no longer", ObjectRef(Kind.SITE, "lab"): "old"},
     )
     made = statuses(objects_of(found.resolved), outcome_of(found, HEAL), "", {}, NOON, terms)
     assert made[site()]["plan"]["id"] == "34cd"
@@ -181,7 +183,7 @@ def test_an_object_that_cannot_be_deleted_is_stalled() -> None:
     objects.seen[key(GROUP)]["metadata"]["deletionTimestamp"] = "2026-11-23T12:00:00Z"
     going = statuses(objects, outcome_of(found, HEAL), "", {}, NOON, Terms(HEAL))[key(GROUP)]
     assert conditions(going)["Ready"] == "Unknown Deleting"
-    terms = Terms(HEAL, obstacles={GROUP: Obstacle("HoldsVolumes", "it holds 2 volumes")})
+    terms = Terms(HEAL, obstacles={key(GROUP): Obstacle("HoldsVolumes", "it holds 2 volumes")})
     kept = statuses(objects, outcome_of(found, HEAL), "", {}, NOON, terms)[key(GROUP)]
     assert conditions(kept) == {"Ready": "False HoldsVolumes", "Stalled": "True HoldsVolumes"}
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Show how the site differs from the manifests.")
 @options.manifests_or_default
 @options.site
+@options.against
 @options.output("text", "json", "yaml")
 @options.detail
 @options.selector
@@ -54,7 +55,9 @@ def diff(
 
     session = open_session(paths, site, selector, early=signers is None)
     by = applying(paths, session.seen, selector=selector, named=named_set, prune=prune, signers=signers, tell=report)
-    return exits.of_diff(*show(session.with_applying(options.asking(by, trust_records, expect)), allow_destroy, output))
+    return exits.of_diff(
+        *show(session.with_applying(options.asking(by, paths, trust_records, expect)), allow_destroy, output)
+    )
 
 
 def show(session: Session, allow_destroy: bool, output: str) -> tuple[Diff, tuple[Withheld, ...]]:
@@ -65,12 +68,11 @@ def show(session: Session, allow_destroy: bool, output: str) -> tuple[Diff, tupl
     from reconciler.planning.records.history import not_pruned
     from reconciler.reconcile import preview
     from reconciler.render.text import clean
-    from reconciler.wiring import known_names
 
     policy = options.policy(allow_destroy, session.only)
     seen = session.in_world(lambda world: preview(session.desired, world, policy, session.applying))
     found, chosen = seen.found, session.selected(seen.found.diff)
-    known_names.keep(session.site, found)
+    session.keep_names(found)
     left_out = print_preview(chosen, seen.steps, session.site.name, session.applying, session.only, output)
     suggest_renames(chosen, session.desired)
     for remark in (*remarks(found), *not_pruned(found.resolved, found.observed, session.applying)):

@@ -55,10 +55,16 @@ def operator(namespaces: str, output: str, **given: Any) -> int:
 
     gc.enable()
     text = printer(output)
-    terminal = Terminal(lambda reported: text(reported))
+    terminals: list[Terminal] = []
+
+    def terminal(site: str) -> Terminal:
+        terminals.append(Terminal(lambda reported: f"{site}: {text(reported)}" if output == "text" else text(reported)))
+        return terminals[-1]
+
     names = tuple(name.strip() for name in namespaces.split(",") if name.strip())
     audit_log = click.get_current_context().meta[options.AUDIT]
     run_operator(OperatorOptions(names, audit_log=audit_log, **given), terminal, report)
-    if terminal.failure is not None:
-        raise terminal.failure
+    for each in terminals:
+        if each.failure is not None:
+            raise each.failure
     return exits.OK

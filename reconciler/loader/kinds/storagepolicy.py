@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from reconciler.loader.manifest_set import Claims, ManifestSet
 from reconciler.loader.manifests import Document, datastore_ref
 from reconciler.loader.wording import quoted
-from reconciler.model.errors import ManifestError, Refusal
+from reconciler.model.errors import ManifestError
 from reconciler.model.kinds.storagepolicy import DesiredStoragePolicy, why_not_policy, why_not_policy_name
 from reconciler.model.refs import Kind, ObjectRef
 
@@ -35,4 +35,4 @@ def check(manifests: ManifestSet) -> Iterator[ManifestError]:
         if why := why_not_policy(policy.content):
             yield document.error(("spec", "content"), why)
         if clash := claims.claim((policy.name, policy.datastore), document, path):
-            yield document.error(path, f"the storage policy {name} is already declared ({clash.at})", Refusal.CONFLICT)
+            yield document.conflict(path, f"the storage policy {name} is already declared ({clash.at})")

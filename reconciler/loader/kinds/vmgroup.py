@@ -8,7 +8,7 @@ from typing import Any
 
 from reconciler.loader.manifest_set import Claims, Known, ManifestSet, has_name
 from reconciler.loader.manifests import Document
-from reconciler.loader.wording import Path, did_you_mean, quoted
+from reconciler.loader.wording import Path, did_you_mean, escape, quoted
 from reconciler.model.errors import ManifestError, Refusal
 from reconciler.model.kinds.configdb import DesiredConfigDB
 from reconciler.model.kinds.host import Presence
@@ -144,7 +144,7 @@ class _Checks:
             message = f"{quoted(name)} is already a previous name of {clash.who} ({clash.at})"
         else:
             return None
-        return document.error(path, message, Refusal.CONFLICT)
+        return document.conflict(path, message)
 
     def check(self, document: Document, group: DesiredVMGroup) -> None:
         """Check one VMGroup."""
@@ -172,9 +172,8 @@ class _Checks:
                 f"no ConfigDB {quoted(group.config_db)} is declared{did_you_mean(group.config_db, self._known_dbs)}"
             )
         elif self._known_dbs:
-            message = (
-                f"is missing; name one of the {len(self._known_dbs)} ConfigDBs: {', '.join(sorted(self._known_dbs))}"
-            )
+            known = ", ".join(map(escape, sorted(self._known_dbs)))
+            message = f"is missing; name one of the {len(self._known_dbs)} ConfigDBs: {known}"
         else:
             message = "no ConfigDB is declared that this vmgroup could live in"
         self.errors.append(document.error(("spec", "configDB"), message))
@@ -185,7 +184,7 @@ class _Checks:
             self.errors.append(document.error(path, f"a vmgroup cannot be named {quoted(name)}: {why}"))
         if clash := self._names.claim((group.config_db, name), document, path):
             message = f"the vmgroup {quoted(name)} of this config DB is already declared ({clash.at})"
-            self.errors.append(document.error(path, message, Refusal.CONFLICT))
+            self.errors.append(document.conflict(path, message))
 
     def _default(self, document: Document, group: DesiredVMGroup, name_path: Path) -> None:
         """Check what only `_DEFAULT` may not have. Source: docs/domain.md#identity-of-vms-and-datastores"""
@@ -206,9 +205,7 @@ class _Checks:
         path = ("spec", "uuid")
         if group.uuid != DEFAULT_VMGROUP_UUID:
             if clash := self._uuids.claim(group.uuid, document, path):
-                self.errors.append(
-                    document.error(path, f"is already the UUID of {clash.who} ({clash.at})", Refusal.CONFLICT)
-                )
+                self.errors.append(document.conflict(path, f"is already the UUID of {clash.who} ({clash.at})"))
         elif group.name != DEFAULT_VMGROUP:
             self.errors.append(document.error(path, f"this UUID belongs to {DEFAULT_VMGROUP}"))
 
