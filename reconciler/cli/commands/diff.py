@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @options.manifests_or_default
 @options.site
 @options.against
-@options.output("text", "json", "yaml")
+@options.output("text", "json", "yaml", "markdown")
 @options.detail
 @options.selector
 @options.allow_destroy
@@ -42,12 +42,14 @@ def diff(
 ) -> int:
     """Show how the site differs from the manifests, and what applying them would mean. Writes nothing.
 
-    What `apply` with the same options would leave out is named on standard error: then both exit with 3.
+    What `apply` with the same options would leave out is named on standard error: then both exit with 3. -o markdown
+    writes a comment for a pull request.
 
     \b
     Examples:
       vdvs diff -f manifests/
       vdvs diff -f manifests/ -o json | jq .summary
+      vdvs diff -f manifests/ -o markdown > comment.md
     """
     from reconciler.cli.errors import report
     from reconciler.cli.session import open_session
