@@ -20,6 +20,7 @@ from typing import Final
 from msgspec import Struct
 
 from reconciler.controller.backoff import Backoff
+from reconciler.controller.mode import Mode
 from reconciler.execution.gather import gather_all
 from reconciler.model.base import clip
 from reconciler.model.refs import KINDS, Kind
@@ -32,8 +33,9 @@ from reconciler.operator.keys import ObjectKey
 from reconciler.operator.leases import Leases
 from reconciler.operator.mirror import Mirror
 from reconciler.operator.publish import Publisher, SitePublisher
-from reconciler.operator.site import Document, Services, SiteWatch, Snapshot, release
-from reconciler.operator.source import Sources
+from reconciler.operator.site import Document, Services, SiteWatch, Snapshot, annotations_of, release
+from reconciler.operator.source import SiteObjects, Sources
+from reconciler.operator.status import Terms, statuses
 from reconciler.ports import Listener
 from reconciler.wiring.world import SystemClock, chance
 
@@ -41,6 +43,7 @@ _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 _QUIET: Final = 0.05  # seconds; what one `kubectl apply` changes is looked at together
 _BEAT: Final = 1.0  # seconds
 _CORE: Final = "api/v1"
+_UNASSIGNED: Final = "unassigned"  # the lease of the objects that belong to no Site; a Site of this name shares it
 
 
 class OperatorOptions(Struct, frozen=True):
@@ -105,6 +108,7 @@ class Operator:
         self._documents: dict[ObjectKey, Document] = {}
         self._sources: Sources | None = None
         self._watches: dict[str, SiteWatch] = {}
+        self._unwatched: dict[str, SiteObjects] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._backoff = Backoff(chance)
         self._not_before: dict[str, float] = {}
@@ -128,7 +132,13 @@ class Operator:
                 return 0.0
             return publishing.failed("api")
 
-        self._publisher = Publisher(api, lambda key: self._documents.get(key), self._leases.held, wait, identity)
+        self._publisher = Publisher(
+            api,
+            lambda key: self._documents.get(key),
+            lambda site: self._leases.held(site or _UNASSIGNED),
+            wait,
+            identity,
+        )
         self._services = Services(
             api, self._leases.permit, asyncio.Semaphore(options.at_once), self._leases.wake, options.audit_log,
             lambda _entry: None,
@@ -157,6 +167,7 @@ class Operator:
                     self._changed_at = None
                     await self._read()
                 self._supervise()
+                await self._tell_unwatched()
             for watch in self._watches.values():
                 watch.stop()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -223,7 +234,7 @@ class Operator:
         """Begin and end watches, so that there is one for each site whose lease is held."""
         sites = {name: each for name, each in self._sites.items() if each.site is not None and not _is_off(each)}
         if self._sources is not None:
-            self._leases.want(sites)
+            self._leases.want(name or _UNASSIGNED for name in self._sites)
         mine = self._leases.assigned
         for name, watch in self._watches.items():
             if name not in mine or name not in sites or not watch.follows(sites[name]):
@@ -233,6 +244,20 @@ class Operator:
         for name in sorted(mine & sites.keys() - self._watches.keys()):
             if monotonic() >= self._not_before.get(name, 0.0):
                 self._begin(name, sites[name])
+
+    async def _tell_unwatched(self) -> None:
+        """Publish the statuses of what no watch looks at: Sites that cannot be used or are off, and objects of none."""
+        for name, snapshot in self._sites.items():
+            objects, is_off = snapshot.objects, _is_off(snapshot)
+            is_mine = (name or _UNASSIGNED) in self._leases.assigned
+            if not is_mine or name in self._watches or (snapshot.site is not None and not is_off):
+                self._unwatched.pop(name, None)
+            elif self._unwatched.get(name) is not objects:
+                previous = {key: self._publisher.known(key) for key in objects.seen}
+                now, terms = SystemClock().now(), Terms(Mode(), off=is_off)
+                made = await asyncio.to_thread(statuses, objects, None, "", previous, now, terms)
+                self._publisher.publish(objects, made)
+                self._unwatched[name] = objects
 
     def _begin(self, name: str, snapshot: Snapshot) -> None:
         published = SitePublisher(self._publisher, lambda: watch.seen.objects, lambda: watch.terms, SystemClock())
@@ -266,4 +291,5 @@ class Operator:
 
 
 def _is_off(snapshot: Snapshot) -> bool:
-    return snapshot.annotations.get(RECONCILE) == Reconcile.DISABLED
+    document = snapshot.objects.seen.get(snapshot.key)
+    return document is not None and annotations_of(document).get(RECONCILE) == Reconcile.DISABLED

@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from reconciler.execution.gather import gather_all
 from reconciler.model.base import clip
 from reconciler.model.events import EventKind, Pass, ReportedEvent
+from reconciler.model.outcome import Outcome
 from reconciler.model.refs import KINDS, Kind, ObjectRef
 from reconciler.operator.api import API, APIError, path
 from reconciler.operator.keys import ObjectKey
@@ -259,18 +260,19 @@ class SitePublisher:
             if self._last is None:
                 continue
             try:
-                await self.publish(*self._last)
+                done, objects, terms = self._last
+                await self.publish(done.outcome, done.failure, objects, terms)
             except Exception:
                 _log.exception("the statuses of a site are not published; this is a bug in vdvs")
 
-    async def publish(self, done: Pass, objects: SiteObjects, terms: Terms) -> None:
+    async def publish(self, outcome: Outcome | None, failure: str, objects: SiteObjects, terms: Terms) -> None:
         """Publish the statuses after a pass; see `statuses`. Nothing is computed where nothing changed."""
         now = self._clock.now()
-        arguments = (_identity(objects), _found(done), terms)
+        arguments = (_identity(objects), _found(outcome), failure, terms)
         if arguments == self._published and self._at is not None and now - self._at < _AGAIN:
             return
         previous = {key: self._publisher.known(key) for key in objects.seen}
-        made = await asyncio.to_thread(statuses, objects, done.outcome, done.failure, previous, now, terms)
+        made = await asyncio.to_thread(statuses, objects, outcome, failure, previous, now, terms)
         self._publisher.publish(objects, made)
         self._published, self._at = arguments, now
 
@@ -288,12 +290,12 @@ def _identity(objects: SiteObjects) -> tuple[object, ...]:
     return objects.site, versions, objects.refs, objects.held, objects.loaded.desired.digests
 
 
-def _found(done: Pass) -> tuple[object, ...]:
-    """The part of a pass that statuses are made from."""
-    if done.outcome is None:
-        return (done.failure,)
-    last = done.outcome.after or done.outcome.before
-    return last.resolved, last.observed, last.diff, done.outcome.objects, done.outcome.plan.withheld
+def _found(outcome: Outcome | None) -> tuple[object, ...]:
+    """The part of an outcome that statuses are made from."""
+    if outcome is None:
+        return ()
+    last = outcome.after or outcome.before
+    return last.resolved, last.observed, last.diff, outcome.objects, outcome.plan.withheld
 
 
 def _told(key: ObjectKey, uid: str, reported: ReportedEvent, instance: str) -> _Told:

@@ -39,6 +39,7 @@ StatusData = dict[str, Any]
 MOST_PENDING: Final = 20
 _MESSAGE, _VALUE = 1024, 256  # characters
 _NOT_OBSERVED: Final = "the site could not be looked at; the status of its Site says why"
+_OFF: Final = f"the annotation {RECONCILE} of its Site is {Reconcile.DISABLED}"
 
 
 BESIDE: Final = ("Reconciling", "Stalled")
@@ -60,13 +61,15 @@ class Terms(Struct, frozen=True):
     """What a pass goes by besides the objects, and what came of it besides its outcome.
 
     `mode`: what the site permits; `waiting`: the plans that wait for approval; `refused`: why approvals are not carried
-    out, the Site's included; `obstacles`: why objects that are being deleted are still there.
+    out, the Site's included; `obstacles`: why objects that are being deleted are still there. `off`: the Site asks that
+    nothing is looked at.
     """
 
     mode: Mode
     waiting: Proposals = Proposals()
     refused: Mapping[ObjectRef, str] = {}
     obstacles: Mapping[ObjectKey, Obstacle] = {}
+    off: bool = False
 
 
 class Verdict(Struct, frozen=True):
@@ -91,17 +94,18 @@ def statuses(
 ) -> dict[ObjectKey, StatusData]:
     """Return the status of each object of a site after a pass, the Site included.
 
-    `outcome` None: the pass failed because of `failure`; without one, nothing was looked at yet, and only objects that
-    are held have a status. `objects`: those that the pass saw. `previous`: the statuses of last time, for their times.
+    `outcome` None: the pass failed because of `failure`; without one, there was no pass, and only objects that are held
+    have a status. `objects`: those that the pass saw. `previous`: the statuses of last time, for their times.
     """
     writer = _Writer(objects, previous, now)
     made: dict[ObjectKey, StatusData] = {}
     if outcome is not None:
         found = _Found(outcome, terms)
         made |= {key: writer.observed(key, ref, found) for key, ref in objects.refs.items()}
-    elif failure:
-        made |= {key: writer.not_observed(key, ref) for key, ref in objects.refs.items()}
-    if outcome is not None or failure:
+    elif failure or terms.off:
+        why = ("Paused", _OFF) if terms.off else ("SiteNotObserved", _NOT_OBSERVED)
+        made |= {key: writer.not_observed(key, ref, *why) for key, ref in objects.refs.items()}
+    if outcome is not None or failure or terms.off:
         site = ObjectKey(Kind.SITE, "", objects.site)
         made[site] = writer.status(
             site, _of_site(outcome, failure, terms, objects.site), _plan(outcome and terms.waiting.whole)
@@ -214,6 +218,8 @@ def _paused(change: Change | None, treated: Reconcile) -> Verdict:
 
 def _of_site(outcome: Outcome | None, failure: str, terms: Terms, name: str) -> list[_Spelled]:
     """The conditions of a Site: whether it can be looked at, and whether all that is declared there is in sync."""
+    if terms.off:
+        return _spelled(Verdict(Truth.UNKNOWN, "Paused", _OFF))
     if outcome is None:
         return [
             *_spelled(Verdict(Truth.FALSE, "PassFailed", failure, "Reconciling")),
@@ -273,13 +279,11 @@ class _Writer:
         verdict = _GOING if "deletionTimestamp" in self._objects.seen[key]["metadata"] else found.verdict(ref)
         return self.status(key, [*_spelled(verdict), *others], more, ref)
 
-    def not_observed(self, key: ObjectKey, ref: ObjectRef) -> StatusData:
-        """The status of an object whose site could not be looked at: nothing is known of it now."""
+    def not_observed(self, key: ObjectKey, ref: ObjectRef, reason: str, message: str) -> StatusData:
+        """The status of an object whose site is not looked at: nothing is known of it now."""
         types = dict.fromkeys(["Ready", "InSync", *(old["type"] for old in self._conditions(key))])
         unknown = [
-            _Spelled(each, Truth.UNKNOWN, "SiteNotObserved", _NOT_OBSERVED)
-            for each in types
-            if each in CONDITIONS.difference(BESIDE)
+            _Spelled(each, Truth.UNKNOWN, reason, message) for each in types if each in CONDITIONS.difference(BESIDE)
         ]
         return self.status(key, unknown, self.lasting(key), ref)
 

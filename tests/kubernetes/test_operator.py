@@ -34,3 +34,18 @@ def test_manifests_become_ready_and_drift_is_healed(cluster: Cluster, operator: 
     assert lab.limit() == 200
     lab.sql("UPDATE privileges SET max_volume_size = 999")
     eventually(lambda: lab.limit() == 200, "not healed", operator.said)
+
+
+def test_what_no_watch_looks_at_has_a_status_too(cluster: Cluster, operator: Operator, folder: Path) -> None:
+    """An object that no Site admits; the objects of a Site that is off; and one that is valid, and on, again."""
+    lab = Lab(cluster, folder, "paused", reconcile=WRITES)
+    lab.site["metadata"]["annotations"] = {"vdvs.io/reconcile": "disabled"}
+    lab.apply()
+    lab.waits("sites", "paused", "Paused", operator, "Unknown")
+    lab.waits("vmgroups", "myvmgroup", "Paused", operator, "Unknown")
+    elsewhere = Lab(cluster, folder, "nowhere")
+    elsewhere.site["spec"]["allow"]["namespaces"] = []
+    elsewhere.apply()
+    elsewhere.waits("vmgroups", "myvmgroup", "NotAllowed", operator, "False")
+    lab.annotate("sites", "paused", reconcile=None)
+    lab.ready(operator)

@@ -12,8 +12,7 @@ from msgspec.structs import replace
 
 from reconciler.controller.mode import Mode
 from reconciler.model.diff import Change, FieldChange, Op
-from reconciler.model.events import Event, EventKind, Pass, ReportedEvent, Revision, Trigger
-from reconciler.model.outcome import Outcome
+from reconciler.model.events import Event, EventKind, ReportedEvent
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.operator.access import open_access
 from reconciler.operator.api import API, path
@@ -108,10 +107,6 @@ def stored(cluster: Cluster, of: ObjectKey) -> dict[str, Any]:
     return dict(body)
 
 
-def a_pass(outcome: Outcome | None, failure: str = "") -> Pass:
-    return Pass("p", Trigger.RESYNC, NOON, NOON, Revision(), outcome, failure, ())
-
-
 def publishing(
     cluster: Cluster,
     user: User,
@@ -158,11 +153,11 @@ def test_kubectl_waits_until_an_object_is_ready(cluster: Cluster, user: User, th
     assert not waited(cluster, "Ready")
 
     async def work(publisher: Publisher, site: SitePublisher, api: Counting) -> None:
-        await site.publish(a_pass(outcome_of(drifted, REPORT)), there, Terms(REPORT))
+        await site.publish(outcome_of(drifted, REPORT), "", there, Terms(REPORT))
         await written(publisher)
         assert waited(cluster, "Stalled")
         assert stored(cluster, key(GROUP))["status"]["pending"][0]["field"] == "vms"
-        await site.publish(a_pass(outcome_of(drifted, HEAL, mended)), there, Terms(HEAL))
+        await site.publish(outcome_of(drifted, HEAL, mended), "", there, Terms(HEAL))
         await written(publisher)
         assert waited(cluster, "Ready")
         assert not waited(cluster, "Stalled")
@@ -179,7 +174,7 @@ def test_kubectl_waits_until_an_object_is_ready(cluster: Cluster, user: User, th
 
 def test_nothing_is_written_on_a_quiet_pass(cluster: Cluster, user: User, there: SiteObjects) -> None:
     async def work(publisher: Publisher, site: SitePublisher, api: Counting) -> None:
-        await site.publish(a_pass(outcome_of(look(*site_of()), HEAL)), there, Terms(HEAL))
+        await site.publish(outcome_of(look(*site_of()), HEAL), "", there, Terms(HEAL))
         await written(publisher)
         before = api.written
         for _ in range(5):
@@ -187,7 +182,7 @@ def test_nothing_is_written_on_a_quiet_pass(cluster: Cluster, user: User, there:
                 publisher, lambda: there, lambda: Terms(HEAL), Clock()
             )  # as after a restart: it knows what the API knows
             for one in (site, other):
-                await one.publish(a_pass(outcome_of(look(*site_of()), HEAL)), there, Terms(HEAL))
+                await one.publish(outcome_of(look(*site_of()), HEAL), "", there, Terms(HEAL))
             await written(publisher)
         assert api.written == before > 0
 
@@ -203,7 +198,7 @@ def test_a_status_never_brings_an_object_back(cluster: Cluster, user: User, ther
     assert cluster.admin.request("POST", where(key(GROUP), list_only=True), again)[0] == 201
 
     async def work(publisher: Publisher, site: SitePublisher, _api: Counting) -> None:
-        await site.publish(a_pass(found), there, Terms(HEAL))
+        await site.publish(found, "", there, Terms(HEAL))
         await written(publisher)
 
     publishing(cluster, user, there, work)

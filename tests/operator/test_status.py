@@ -204,6 +204,14 @@ def test_after_a_pass_that_failed_nothing_is_true_from_an_old_look() -> None:
     assert before.keys() == after.keys()
 
 
+def test_of_a_site_that_is_off_nothing_is_true() -> None:
+    found = look(*site_of())
+    objects = objects_of(found.resolved)
+    before = statuses(objects, outcome_of(found, HEAL), "", {}, NOON, Terms(HEAL))
+    for status in statuses(objects, None, "", before, LATER, Terms(REPORT, off=True)).values():
+        assert set(conditions(status).values()) == {"Unknown Paused"}
+
+
 def test_nothing_is_said_before_the_first_look() -> None:
     objects = objects_of(look(*site_of()).resolved)
     assert statuses(objects, None, "", {}, NOON, Terms(HEAL)) == {}
