@@ -192,17 +192,20 @@ class _Found:
         if change.ref not in self._withheld:
             why = result.detail if result is not None and result.status is Status.BLOCKED else told(change)
             return Verdict(Truth.FALSE, _word(change.standing), why, "Reconciling")
+        mode, withheld = self.terms.mode, self._withheld[change.ref]
+        waits, refused = self.terms.waiting.by_object.get(change.ref), self.terms.refused.get(change.ref)
+        how = f"approve it by the annotation {APPROVE}: {waits.id}" if waits else withheld
+
+        def because(what: str, *more: str) -> str:
+            return "; ".join([what, *more, *([refused] if refused else [])])
+
         if change.ref in self._new:
-            waits = self.terms.waiting.by_object.get(change.ref)
-            how = f"approve it by the annotation {APPROVE}: {waits.id}" if waits else self._withheld[change.ref]
-            refused = self.terms.refused.get(change.ref, "")
-            message = f"{change.reason}: to apply it {RISKS[change.risk]}; {how}"
-            return Verdict(Truth.FALSE, "AwaitingApproval", "; ".join(filter(None, (message, refused))))
-        mode = self.terms.mode
+            what = f"{change.reason}: to apply it {RISKS[change.risk]}"
+            return Verdict(Truth.FALSE, "AwaitingApproval", because(what, how))
         if change.risk not in mode.auto_apply and not (mode.heal and change.risk in HEALING):
-            message = f"{told(change)}; to heal it {RISKS[change.risk]}, which this site does not allow ({mode})"
-            return Verdict(Truth.FALSE, "NotAllowedToHeal", message, "Stalled")
-        return Verdict(Truth.FALSE, "HeldBack", self._withheld[change.ref])
+            what = f"{told(change)}; to heal it {RISKS[change.risk]}, which this site does not allow ({mode})"
+            return Verdict(Truth.FALSE, "NotAllowedToHeal", because(what, *([how] if waits else [])), "Stalled")
+        return Verdict(Truth.FALSE, "HeldBack", because(withheld, *([how] if waits else [])))
 
 
 def _paused(change: Change | None, treated: Reconcile) -> Verdict:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from reconciler.controller.mode import Mode
 from reconciler.model.diff import Change, FieldChange, Op
 from reconciler.model.events import Event, EventKind, ReportedEvent
-from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.refs import KINDS, Kind, ObjectRef
 from reconciler.operator.access import open_access
 from reconciler.operator.api import API, path
 from reconciler.operator.approval import Proposal, Proposals
@@ -272,3 +272,15 @@ def test_every_column_and_every_state_is_taken_as_it_is(cluster: Cluster, user: 
 
     publishing(cluster, user, there, work)
     assert "NotAllowedToHeal" in cluster.admin.kubectl("get", "vdvs", "-o", "wide").stdout
+
+
+def test_argo_cd_is_given_the_checks(cluster: Cluster, user: User) -> None:
+    assert user
+    kubectl, folder = cluster.admin.kubectl, DEPLOY / "argocd"
+    assert kubectl("create", "configmap", "argocd-cm", "--from-literal=url=https://cd").returncode == 0
+    patched = kubectl("patch", "configmap", "argocd-cm", "--patch-file", str(folder / "argocd-cm.yaml"))
+    assert patched.returncode == 0, patched.stderr
+    data = json.loads(kubectl("get", "configmap", "argocd-cm", "-o", "json").stdout)["data"]
+    assert data.pop("url") == "https://cd"
+    assert len(data) == len(KINDS)
+    assert set(data.values()) == {(folder / "health.lua").read_text()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -292,3 +293,8 @@ def _check(case: str, of: ObjectKey, status: StatusData) -> None:
     assert not beside or found["Ready"] != "True", (case, of)
     assert all(each["message"] and each["reason"].isalnum() for each in status["conditions"]), (case, of)
     assert document(of)["metadata"]["generation"] == status["observedGeneration"]
+
+
+def test_the_page_has_every_condition() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "kubernetes.md").read_text()
+    assert [each for each in sorted(CONDITIONS) if f"`{each}`" not in page] == []
