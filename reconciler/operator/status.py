@@ -107,9 +107,8 @@ def statuses(
         made |= {key: writer.not_observed(key, ref, *why) for key, ref in objects.refs.items()}
     if outcome is not None or failure or terms.off:
         site = ObjectKey(Kind.SITE, "", objects.site)
-        made[site] = writer.status(
-            site, _of_site(outcome, failure, terms, objects.site), _plan(outcome and terms.waiting.whole)
-        )
+        waits = _plan(None if outcome is None else terms.waiting.whole)
+        made[site] = writer.status(site, _of_site(outcome, failure, terms, objects.site), waits)
     stalled = {key: why for key, why in terms.obstacles.items() if key in objects.seen}
     for key, why in (*stalled.items(), *objects.held.items()):
         verdict = Verdict(Truth.FALSE, str(why.reason), why.message, "Stalled")
