@@ -18,7 +18,7 @@ from reconciler.controller.triggers import Triggers
 from reconciler.controller.watch import Loaded
 from reconciler.execution.gather import gather_all
 from reconciler.model.base import Risk
-from reconciler.model.events import Pass, Pulse, ReportedEvent
+from reconciler.model.events import Pulse
 from reconciler.model.kinds.site import Site
 from reconciler.model.outcome import Outcome
 from reconciler.model.ownership import Applying
@@ -31,8 +31,8 @@ from reconciler.operator.approval import APPROVE, Approvals, Proposals, granted,
 from reconciler.operator.deletion import FINALIZER, DeletionPolicy, Obstacle
 from reconciler.operator.fence import FencedHosts, FencedMaintenance
 from reconciler.operator.keys import ObjectKey
-from reconciler.operator.source import Held, SiteObjects
-from reconciler.operator.status import WaitingPlan
+from reconciler.operator.source import SiteObjects
+from reconciler.operator.status import Terms
 from reconciler.planning.planner import plan
 from reconciler.ports import Listener, Secrets
 from reconciler.reconcile import World, assess, carry_out_exactly, reconcile
@@ -156,7 +156,7 @@ class Services(Struct, frozen=True):
 
 
 class SiteWatch:
-    """The watch of one site. `listeners`: besides this."""
+    """The watch of one site. `listeners`: of its events and passes."""
 
     def __init__(self, snapshot: Snapshot, services: Services, listeners: tuple[Listener, ...]) -> None:
         site = snapshot.site
@@ -170,8 +170,6 @@ class SiteWatch:
         self.gate = Gate(services.passes, services.ended)
         self._services = services
         self.listeners = listeners
-        self._done: Pass | None = None
-        self._ended = asyncio.Event()
         self._triggers = Triggers(Debounce(quiet=0.0))
         self._permit: Callable[[], bool] = lambda: False
         self._spent: dict[ObjectKey, str] = {}
@@ -201,7 +199,7 @@ class SiteWatch:
             await watch_site(
                 self.site, self.mode, self.site.reconcile.interval, self.seen.objects.loaded, self._triggers,
                 load=self._load, reread=lambda: None, beat=self.pulse.beat, books=books,
-                listeners=(*self.listeners, self.pulse, self), lasting={}, fresh=self.pulse.stale_after,
+                listeners=(*self.listeners, self.pulse), lasting={}, fresh=self.pulse.stale_after,
                 guarded=self._guarded, each_pass=self._pass, gate=self.gate, secrets=services.secrets,
             )  # fmt: skip
         finally:
@@ -210,39 +208,10 @@ class SiteWatch:
             await asyncio.gather(*self._background, return_exceptions=True)
 
     @property
-    def told(self) -> SiteObjects:
-        """The objects as the last pass saw them, for their statuses: those that cannot be deleted are held."""
-        objects, obstacles = self.seen.objects, self.findings.obstacles
-        held = {key: Held(each.reason, each.message) for key, each in obstacles.items() if key in objects.seen}
-        return replace(objects, held={**objects.held, **held}) if held else objects
-
-    @property
-    def plans(self) -> dict[ObjectRef, WaitingPlan]:
-        """The plans that wait for approval, that of the whole site by its Site."""
-        found, whole = dict(self.findings.proposals.by_object), self.findings.proposals.whole
-        if whole is not None:
-            found[ObjectRef(Kind.SITE, self.name)] = whole
-        refused = self.findings.refused
-        return {
-            ref: WaitingPlan(each.id, "; ".join(filter(None, (refused.get(ref), each.summary))))
-            for ref, each in found.items()
-        }
-
-    def on_event(self, reported: ReportedEvent) -> None:
-        """See `ports.Listener`."""
-
-    def on_pass(self, done: Pass) -> None:
-        """See `ports.Listener`."""
-        self._done = done
-        self._ended.set()
-
-    async def passed(self) -> Pass:
-        """Wait for the next pass to end, if none has since the last call; return the last one."""
-        while True:
-            await self._ended.wait()
-            self._ended.clear()
-            if self._done is not None:
-                return self._done
+    def terms(self) -> Terms:
+        """What the last pass went by, and what came of it, for the statuses."""
+        found = self.findings
+        return Terms(self.mode, found.proposals, found.refused, found.obstacles)
 
     def _load(self) -> Loaded:
         self.seen = self._next

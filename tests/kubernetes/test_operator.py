@@ -34,10 +34,7 @@ def operator(cluster: Cluster, folder: Path) -> Iterator[Operator]:
 @pytest.fixture
 def lab(cluster: Cluster, operator: Operator, folder: Path, request: pytest.FixtureRequest) -> Iterator[Lab]:
     """A site that is Ready, and is what its parameter says; it and its objects are let go afterwards."""
-    number = len(list(folder.glob("lab-*")))
-    made = Lab(cluster, folder, f"lab-{number}", **getattr(request, "param", {"reconcile": HEAL}))
-    made.folder.mkdir()
-    made.folder.rmdir()
+    made = Lab(cluster, folder, f"lab-{len(list(folder.glob('lab-*')))}", **getattr(request, "param", {"reconcile": HEAL}))
     made.apply()
     made.ready(operator)
     yield made
@@ -223,6 +220,23 @@ def test_a_team_edits_its_vmgroup_and_nothing_else(cluster: Cluster, operator: O
     assert 'cannot patch resource "vmgroups/status"' in refused["message"]
     cluster.admin.request("DELETE", f"{path}/mine")
     lab.end(operator)
+
+
+def test_what_no_watch_looks_at_has_a_status_too(cluster: Cluster, operator: Operator, folder: Path) -> None:
+    """An object that no Site admits; the objects of a Site that is off; and one that is valid, and on, again."""
+    lab = Lab(cluster, folder, "paused", reconcile=ALL)
+    lab.site["metadata"]["annotations"] = {"vdvs.io/reconcile": "disabled"}
+    lab.apply()
+    lab.waits("sites", "paused", "Paused", operator, "Unknown")
+    lab.waits("vmgroups", "myvmgroup", "Paused", operator, "Unknown")
+    elsewhere = Lab(cluster, folder, "nowhere")
+    elsewhere.site["spec"]["allow"]["namespaces"] = []
+    elsewhere.apply()
+    elsewhere.waits("vmgroups", "myvmgroup", "NotAllowed", operator, "False")
+    lab.annotate("sites", "paused", reconcile=None)
+    lab.ready(operator)
+    for each in (lab, elsewhere):
+        each.end(operator)
 
 
 def test_drift_is_healed_while_the_api_is_away(tmp_path: Path) -> None:
