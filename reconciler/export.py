@@ -1,4 +1,5 @@
-"""The use case of `vdvs export` and `vdvs init`: the site as it is, as manifests, in one stream or a file each."""
+"""The use cases of `vdvs export` and `vdvs init`, the site as it is as manifests, in one stream or a file each; and of
+`vdvs snapshot`."""
 
 from __future__ import annotations
 
@@ -7,14 +8,17 @@ from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from reconciler import loader
-from reconciler.execution.survey import still_differs, survey
+from reconciler.execution.survey import observe_everything, still_differs, survey
 from reconciler.loader.schemas import schema
 from reconciler.model.errors import UsageError
 from reconciler.model.export import Export, LeftOut, Manifest
+from reconciler.model.outcome import Assessment
 from reconciler.model.refs import KINDS
-from reconciler.model.state import Desired
-from reconciler.reconcile import World
+from reconciler.model.state import Desired, Observed, ObservedDatastore
+from reconciler.reconcile import World, assess
 from reconciler.render.manifests import SCHEMAS_FOLDER, manifest_files, manifests_text
 
 
@@ -31,6 +35,32 @@ async def export_site(declared: Desired, world: World) -> Export:
             fields = ", ".join(field.path for field in change.fields)
             left_out.append(LeftOut(change.ref, f"vdvs apply would change it: {fields}" if fields else change.reason))
     return Export(manifests, tuple(sorted(left_out, key=lambda left: left.ref)))
+
+
+async def look_at_everything(declared: Desired, world: World) -> Assessment:
+    """Look as a diff does, and then at what only other manifests would ask for, as an export does: every config DB
+    that a host could use, and the metadata of all volumes. Raises InventoryError."""
+    found = await assess(declared, world)
+    everything, more, _ = await observe_everything(declared, found.resolved.inventory, world.hosts, world.observer)
+    seen = found.observed
+    observed = replace(
+        seen,
+        hosts={**more.hosts, **seen.hosts},
+        config_dbs={**more.config_dbs, **seen.config_dbs},
+        datastores={**more.datastores, **{url: _with_files(each, more) for url, each in seen.datastores.items()}},
+    )
+    return replace(found, resolved=replace(found.resolved, hosts=everything.hosts), observed=observed)
+
+
+def _with_files(seen: ObservedDatastore, more: Observed) -> ObservedDatastore:
+    """Return the same, with the files of which only some were looked at."""
+    again = more.datastores.get(seen.url)
+    if again is None or again.error is not None:
+        return seen
+    whole = {files.kind: files for files in again.files if files.looked is None and files.error is None}
+    return replace(
+        seen, files=tuple(each if each.looked is None else whole.get(each.kind, each) for each in seen.files)
+    )
 
 
 def write_files(manifests: Sequence[Manifest], folder: Path) -> int:

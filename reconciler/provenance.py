@@ -16,9 +16,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler import checkout
-from reconciler.loader.files import Seen
+from reconciler.loader.files import Seen, UnreadableError, decode
+from reconciler.loader.manifests import digests
 from reconciler.model.errors import UsageError
-from reconciler.model.ownership import Applying, Stamp, UsedCommit
+from reconciler.model.ownership import Applying, Expected, Stamp, UsedCommit
 from reconciler.who import who
 
 _LONGEST_SET: Final = 200
@@ -95,6 +96,29 @@ def applying(
     if untold:
         tell(f"{untold[0]}; so whether the manifests are those of a commit is not known")
     return Applying(found, stamp, _is_whole(paths, selector, named), prune)
+
+
+def expected(paths: Sequence[str], commit: str, tell: Callable[[str], None]) -> Expected:
+    """Return what is expected to be applied: the manifests at `paths` as this commit has them.
+
+    `tell` is called with why they are not known: then only the commit that an object was recorded with counts.
+    """
+    found: set[str] = set()
+    trouble = ""
+    for path in paths:
+        real = Path(path).resolve()
+        try:
+            place = _checkout(_folder(real)) if path != "-" else None
+            if place is None:
+                raise checkout.UnreadableRepositoryError(f"{path} is not in a git repository")
+            with checkout.Commit(place.git, commit) as at:
+                contents = at.manifests(str(real))
+            found.update(digest for content in contents for digest in digests(decode(content)))
+        except (checkout.UnreadableRepositoryError, UnreadableError) as error:
+            trouble = trouble or f"{path}: {error}"
+    if trouble:
+        tell(f"--expect: {trouble}; so only objects that were recorded with that commit count as of it")
+    return Expected(commit, frozenset(found))
 
 
 def check_apart(paths: Sequence[str], signers: str, site: str | None) -> None:

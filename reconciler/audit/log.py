@@ -25,6 +25,7 @@ from reconciler.model.errors import UsageError, VdvsError
 FIRST: Final = "0" * 64
 LONGEST_LINE: Final = 262_144  # bytes; entries are far smaller
 _TAIL: Final = LONGEST_LINE + 1
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Head(Struct, frozen=True):
@@ -88,10 +89,11 @@ class AuditLog:
             last = head  # lines that are missing at the end break the chain here, for whoever reads it
         others = {"others": last.n - head.n} if head is not None and head.n < last.n else {}
         lines, made = ([] if whole else [b""]), []
+        moment = _moment(at)
         for entry in entries:
-            made.append({"n": last.n + 1, "prev": last.hash, "at": _moment(at), "run": run, **others, **entry})
+            made.append({"n": last.n + 1, "prev": last.hash, "at": moment, "run": run, **others, **entry})
             others = {}
-            line = json.dumps(made[-1], separators=(",", ":")).encode("ascii")
+            line = _encode(made[-1]).encode("ascii")
             last = Head(last.n + 1, sha256(line).hexdigest())
             lines.append(line)
         content = b"".join(line + b"\n" for line in lines)

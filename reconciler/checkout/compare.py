@@ -37,7 +37,8 @@ _Folder = dict[str, _Entry]
 
 
 class Commit:
-    """A commit of a repository, a context manager. `raw`: the commit object. Raises UnreadableRepositoryError."""
+    """A commit of a repository, a context manager. `name`: its id, or the beginning of it; `raw`: the commit object.
+    Raises UnreadableRepositoryError."""
 
     def __init__(self, repository: Repository, name: str) -> None:
         self._repository = repository
@@ -80,6 +81,26 @@ class Commit:
         if unread is not None and earlier not in known:
             raise unread
         return earlier in known
+
+    def manifests(self, path: str) -> list[bytes]:
+        """Return the content of the file at this path, or of all manifests in this folder and below, as this commit has
+        them. Links are not followed, nor submodules entered. Raises UnreadableRepositoryError."""
+        commit, entry = self._at(path, inside=True)
+        return [] if entry is None else list(commit._contents(entry))
+
+    def _contents(self, entry: _Entry) -> Iterator[bytes]:
+        pending, done = [entry], set()
+        while pending:
+            entry = pending.pop()
+            if entry.name in done or entry.mode in (_LINK, _SUBMODULE):
+                continue
+            done.add(entry.name)
+            if entry.mode == _FOLDER:
+                listed = self._folder(entry.name).items()
+                named = ((name, each) for name, each in listed if not name.startswith("."))
+                pending += [each for name, each in named if each.mode == _FOLDER or name.endswith(SUFFIXES)]
+            else:
+                yield self._objects.read("blob", entry.name)
 
     def differences(self, seen: Seen) -> Iterator[str]:
         """Yield how what was read differs from this commit, or may differ. Raises UnreadableRepositoryError."""

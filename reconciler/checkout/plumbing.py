@@ -17,6 +17,7 @@ from typing import Final
 
 TIMEOUT: Final = 10.0  # seconds for all objects of one question
 _MEMORY: Final = 4 * 1024**3  # bytes of address space, most of it packs
+_FULL: Final = 40  # characters of the name of an object
 _LARGEST: Final = 16 * 1024 * 1024  # of a commit or a folder
 _MOST: Final = 128 * 1024 * 1024  # of all together
 _NOTHING: Final = "/dev/null"
@@ -64,19 +65,22 @@ class Objects:
         self._own.cleanup()
 
     def read(self, kind: str, name: str) -> bytes:
-        """Return the content of a `commit`, `tree` or `blob`. Raises UnreadableRepositoryError."""
+        """Return the content of a `commit`, `tree` or `blob`; of a name, the beginning will do. Raises
+        UnreadableRepositoryError."""
         asked, answers = self._process.stdin, self._process.stdout
         if asked is None or answers is None:
             raise ValueError("the process must have been started with pipes")
         try:
-            asked.write(f"{name}\n".encode())
+            asked.write(f"{name}^{{{kind}}}\n".encode() if len(name) < _FULL else f"{name}\n".encode())
             asked.flush()
             header = answers.readline(200).decode(errors="replace").split()
             if header[1:] == ["missing"]:
                 raise UnreadableRepositoryError(
                     f"its {kind} {name[:12]} is not in this clone, which may be partial; nothing is fetched"
                 )
-            if len(header) != 3 or header[1] != kind:
+            if header[1:] == ["ambiguous"]:
+                raise UnreadableRepositoryError(f"{name} is the beginning of more than one {kind}; give more of it")
+            if len(header) != 3 or header[1] != kind or not header[0].startswith(name):
                 raise UnreadableRepositoryError(f"its {kind} {name[:12]} cannot be read")
             size = int(header[2])
             self._read += size
@@ -86,7 +90,7 @@ class Objects:
         except OSError as error:
             raise UnreadableRepositoryError(f"git ended while it read the {kind} {name[:12]}") from error
         hashed = hashlib.sha1(b"%s %d\0" % (kind.encode(), size) + content, usedforsecurity=False)
-        if len(content) != size or hashed.hexdigest() != name:
+        if len(content) != size or hashed.hexdigest() != header[0]:
             raise UnreadableRepositoryError(f"its {kind} {name[:12]} is damaged, or took too long to read")
         return content
 

@@ -14,14 +14,15 @@ _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 class Triggers:
     """What a loop waits for besides its own work. `something` is set whenever there is a reason to check the other
-    members; whoever notices a change calls `changed`, `hang_up` or `stop`, in the event loop.
+    members; whoever notices a change calls `changed`, `hang_up` or `stop`, in the event loop. `debounce`: how long to
+    wait for further changes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, debounce: Debounce | None = None) -> None:
         self.something = asyncio.Event()
         self.stopped = False
         self._hung_up = False
-        self._debounce = Debounce()
+        self._debounce = debounce or Debounce()
         self._loop = asyncio.get_running_loop()
 
     def manifests_due(self) -> float | None:

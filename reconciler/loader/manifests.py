@@ -57,6 +57,13 @@ def _digest(data: Any) -> str:
     return hashlib.sha256(_CANONICAL.encode(data).encode()).hexdigest()
 
 
+def digests(text: str) -> Iterator[str]:
+    """Yield the digest of each manifest in a file, whether or not it is valid."""
+    for document in SourceFile("", None, text).documents():
+        if document.kind is not None:
+            yield document.digest
+
+
 class NoFile(Struct, frozen=True):
     """In place of the file of a document that is an object on an API server. `path`: names a Site that may be used;
     `shown`: `vmgroup team-a/db`, in place of a position."""

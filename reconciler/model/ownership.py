@@ -40,6 +40,13 @@ class UsedCommit(Strict, frozen=True):
     way_out: str
 
 
+class Expected(Strict, frozen=True):
+    """A commit, or the beginning of its id. `digests`: of the manifests that it has, as far as they are known here."""
+
+    commit: str
+    digests: frozenset[str] = frozenset()
+
+
 class Applying(Strict, frozen=True):
     """The set and user on whose behalf a pass reads or writes.
 
@@ -48,7 +55,7 @@ class Applying(Strict, frozen=True):
     of a config DB, not manifests (None: it is manifests). `trust_records`: prune even what only the config DB claims to
     be of the set. `unverified`: the backup may be one that vdvs is not known to have made. `records`: it is recorded
     who applies (False: only the set counts, to tell what was removed from it). `expect`: nothing is written unless what
-    would change was applied last from this commit (None: it does not matter).
+    would change was applied last as this commit has it (None: it does not matter).
     """
 
     set: str
@@ -59,7 +66,7 @@ class Applying(Strict, frozen=True):
     trust_records: bool = False
     unverified: bool = False
     records: bool = True
-    expect: str | None = None
+    expect: Expected | None = None
 
 
 class Applier(Strict, frozen=True):

@@ -13,7 +13,7 @@ must never wait behind others (leases) takes an API of its own.
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from http.client import responses
@@ -22,10 +22,11 @@ from urllib.parse import quote
 
 import aiohttp
 import msgspec
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from reconciler import __version__
 from reconciler.model.base import clip
-from reconciler.model.errors import VdvsError
+from reconciler.model.errors import UsageError, VdvsError
 from reconciler.operator.access import Access, Login
 
 Object = dict[str, Any]
@@ -37,6 +38,7 @@ PAGE: Final = 500  # objects asked for at once
 WATCH: Final = 60  # seconds after which the server ends a watch; it sends a bookmark shortly before
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=10)
 _WATCHING: Final = aiohttp.ClientTimeout(total=WATCH + 15, sock_connect=10)
+_LONGEST: Final = 1000  # characters of an error
 _LONGEST_WAIT: Final = 60.0  # seconds that an answer may make us wait before we ask again
 _MERGE, _APPLY = "application/merge-patch+json", "application/apply-patch+yaml"
 
@@ -48,9 +50,9 @@ class APIError(VdvsError):
     Unreachable; `wait`: seconds that the server asks us to wait, or 0."""
 
     def __init__(self, status: int, reason: str, message: str, wait: float = 0.0) -> None:
-        super().__init__(message)
+        super().__init__(clip("".join(char if char.isprintable() else " " for char in message), _LONGEST))
         self.status = status
-        self.reason = reason
+        self.reason = clip(reason, 100)
         self.wait = wait
 
 
@@ -141,7 +143,7 @@ class API:
         """Delete an object; return it, or what the API says about it."""
         return _decoded(_OBJECTS, await self._request("DELETE", path, params), path)
 
-    async def pages(self, path: str) -> AsyncIterator[Page]:
+    async def pages(self, path: str) -> AsyncGenerator[Page, None]:
         """Yield the pages of a list. It is complete only if this ends without an error.
 
         An APIError with status 410: the token of the next page has expired, so the list must begin anew.
@@ -160,7 +162,7 @@ class API:
             if not (further := page.metadata.further):
                 return
 
-    async def watch(self, path: str, version: str) -> AsyncIterator[Event]:
+    async def watch(self, path: str, version: str) -> AsyncGenerator[Event, None]:
         """Yield the events of a list after `version`, for up to WATCH seconds.
 
         Raises APIError, also for an error inside the stream (status 410: `version` is too old) or a cut stream.
@@ -203,7 +205,10 @@ class API:
         headers = {} if body is None else {"Content-Type": content}
         data = None if body is None else msgspec.json.encode(body)
         for again in (True, False):
-            login = await self._access.login()
+            try:
+                login = await self._access.login()
+            except UsageError as error:
+                raise APIError(0, "NoLogin", str(error)) from error
             try:
                 async with self._session.request(
                     method,
@@ -212,22 +217,33 @@ class API:
                     data=data,
                     headers=headers | _authorization(login),
                     ssl=login.tls or True,
+                    server_hostname=login.server_name,
                     timeout=timeout,
                     allow_redirects=False,  # a token must not go elsewhere
                 ) as answer:
                     if answer.status == HTTPStatus.UNAUTHORIZED and again:
-                        self._access.forget()
+                        self._access.forget(login)
                         continue
                     if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
                         said = await _body(answer, path)
                         raise _refusal(answer.status, said, answer.headers, f"{method} {path}")
-                    yield answer
+                    try:
+                        yield answer
+                    except BaseException:
+                        _hang_up(answer)
+                        raise
                     return
-            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            except (aiohttp.ClientError, HttpProcessingError, OSError, TimeoutError) as error:
                 if isinstance(error, ssl.SSLError | aiohttp.ClientSSLError):
-                    self._access.forget()  # certificates may have been replaced
+                    self._access.forget(login)  # certificates may have been replaced
                 where = f"the Kubernetes API at {self._access.server}"
                 raise APIError(0, "Unreachable", f"{where} cannot be reached: {_words(error)}") from error
+
+
+def _hang_up(answer: aiohttp.ClientResponse) -> None:
+    """Drop the connection of an answer that nobody reads to its end, without the farewell of TLS, which takes time."""
+    if answer.connection is not None and answer.connection.transport is not None:
+        answer.connection.transport.abort()
 
 
 class _TooLargeError(APIError):
@@ -255,7 +271,7 @@ async def _line(answer: aiohttp.ClientResponse, path: str) -> bytes:
     """The next line of a stream; empty at its end."""
     try:
         line = await answer.content.readline(max_line_length=LARGEST)
-    except ValueError:
+    except LineTooLong:
         raise _TooLargeError(path) from None
     if line and not line.endswith(b"\n"):
         raise APIError(0, "Unreachable", f"the stream of {path} from the Kubernetes API was cut")
@@ -266,7 +282,7 @@ def _decoded(decoder: msgspec.json.Decoder[T], text: bytes, path: str) -> T:
     try:
         return decoder.decode(text)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        said = f"the Kubernetes API answers {path} with what is none of its objects: {clip(str(error), 200)}"
+        said = f"the Kubernetes API answers {path} with what is none of its objects: {error}"
         raise APIError(0, "Malformed", said) from None
 
 
@@ -274,13 +290,12 @@ def _refusal(status: int, said: bytes, headers: Mapping[str, str], what: str) ->
     try:
         told = _STATUSES.decode(said)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        told = _Status(clip(said.decode(errors="replace"), 200))
+        told = _Status(said[:200].decode(errors="replace"))
     status = status or told.code
     named = told.reason or responses.get(status, str(status))
-    words = "".join(char if char.isprintable() else " " for char in clip(told.message.strip(), 1000))
     asked = headers.get("Retry-After", "")
     wait = min(_LONGEST_WAIT, float(asked)) if asked.isascii() and asked.isdecimal() else 0.0
-    return APIError(status, clip(named, 100), f"the Kubernetes API refuses {what}: {words or named}", wait)
+    return APIError(status, named, f"the Kubernetes API refuses {what}: {told.message.strip() or named}", wait)
 
 
 def _words(error: Exception) -> str:
@@ -290,4 +305,4 @@ def _words(error: Exception) -> str:
         return f"its certificate is not trusted: {error.certificate_error}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return clip(f"{type(error).__name__} {error}".strip(), 200)
+    return f"{type(error).__name__} {error}".strip()

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from http import HTTPStatus
 from time import monotonic
 from typing import Final, Never
@@ -23,7 +24,6 @@ from typing import Final, Never
 import msgspec
 
 from reconciler.controller.backoff import Backoff
-from reconciler.model.base import clip
 from reconciler.operator.api import API, APIError, Object
 from reconciler.ports import Clock
 from reconciler.wiring.world import SystemClock, chance
@@ -93,12 +93,13 @@ class Mirror:
     async def _list(self) -> None:
         fresh: dict[Key, Object] = {}
         version = ""
-        async for page in self._api.pages(self._path):
-            version = page.metadata.version
-            for item in page.items or ():
-                key = _stripped(item)
-                known = self._objects.get(key)
-                fresh[key] = known if known == item else item  # most are as they were, and need no memory again
+        async with aclosing(self._api.pages(self._path)) as pages:
+            async for page in pages:
+                version = page.metadata.version
+                for item in page.items or ():
+                    key = _stripped(item)
+                    known = self._objects.get(key)
+                    fresh[key] = known if known == item else item  # most are as they were, and need no memory again
         if not version:
             raise APIError(0, "Malformed", f"the Kubernetes API gives {self._path} without a version")
         differs = fresh.keys() != self._objects.keys() or any(
@@ -114,15 +115,17 @@ class Mirror:
         """Take in the events of one watch. One that brought nothing at all, not even a bookmark, may be dead."""
         heard = False
         try:
-            async for event in self._api.watch(self._path, self._version):
-                heard = True
-                self._worked()
-                self._version = _version(event.object)
-                if event.type != "BOOKMARK":
-                    self._take(event.type, event.object)
+            async with aclosing(self._api.watch(self._path, self._version)) as events:
+                async for event in events:
+                    heard = True
+                    self._worked()
+                    version = _version(event.object)
+                    if event.type != "BOOKMARK":
+                        self._take(event.type, event.object)
+                    self._version = version
         except APIError as error:
-            if error.status or not heard:
-                raise
+            if error.reason != "Unreachable" or not heard:
+                raise  # else it was only cut, and goes on where it was
         if not heard:
             raise APIError(0, "Silent", f"a watch of {self._path} brought nothing, not even a bookmark")
 
@@ -158,9 +161,7 @@ def _stripped(item: Object) -> Key:
     try:
         meta = msgspec.convert(item.get("metadata"), _Meta)
     except msgspec.ValidationError as error:
-        raise APIError(
-            0, "Malformed", f"an object of the Kubernetes API has no name: {clip(str(error), 200)}"
-        ) from None
+        raise APIError(0, "Malformed", f"an object of the Kubernetes API has no name: {error}") from None
     item["metadata"].pop("managedFields", None)
     if isinstance(annotations := item["metadata"].get("annotations"), dict):
         annotations.pop(_LAST_APPLIED, None)
@@ -171,6 +172,4 @@ def _version(item: Object) -> str:
     try:
         return msgspec.convert(item.get("metadata"), _Versioned).resource_version
     except msgspec.ValidationError as error:
-        raise APIError(
-            0, "Malformed", f"an event of the Kubernetes API has no version: {clip(str(error), 200)}"
-        ) from None
+        raise APIError(0, "Malformed", f"an event of the Kubernetes API has no version: {error}") from None

@@ -26,7 +26,7 @@ from reconciler.model.ownership import Applier, Applying
 from reconciler.model.plan import Policy
 from reconciler.model.refs import ObjectRef
 from reconciler.model.state import Desired
-from reconciler.ports import Books, Hosts, Listener, Secrets
+from reconciler.ports import Books, Listener, Secrets
 from reconciler.provenance import UnsignedError, applying, check_apart
 from reconciler.reconcile import World, learn, reconcile
 from reconciler.wiring.books import SiteBooks
@@ -191,7 +191,7 @@ async def watch_site(
     listeners: Sequence[Listener],
     lasting: Mapping[ObjectRef, Lasting],
     fresh: float,
-    reached: Callable[[Hosts], Hosts] = lambda hosts: hosts,
+    guarded: Callable[[World], World] = lambda world: world,
     each_pass: Reconciler = reconcile,
     gate: AbstractAsyncContextManager[object] | None = None,
     secrets: Secrets | None = None,
@@ -199,10 +199,11 @@ async def watch_site(
     """Watch one site until the triggers request a stop.
 
     `load`, `started_with`, `listeners`, `lasting`, `fresh`, `gate`: see `Edges` and `Watch`; `reread`, `beat`: see
-    `Loop`. `reached` wraps the way to the hosts; `each_pass` does a pass; `secrets`: see `world.open_hosts`.
+    `Loop`. `guarded` wraps the world; `each_pass` does a pass; `secrets`: see `world.open_hosts`.
     """
     observer = _BeforeHealing()
-    async with open_world(site, observer, books, reached, secrets) as world:
+    async with open_world(site, observer, books, secrets) as opened:
+        world = guarded(opened)
         parked: dict[str, str] = {}
         patient = replace(world, hosts=SkipUnreachable(world.hosts, parked))
 

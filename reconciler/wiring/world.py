@@ -61,15 +61,10 @@ async def world_of(
 
 @asynccontextmanager
 async def open_world(
-    site: Site,
-    observer: Observer,
-    books: Books | None = None,
-    reached: Callable[[Hosts], Hosts] = lambda hosts: hosts,
-    secrets: Secrets | None = None,
+    site: Site, observer: Observer, books: Books | None = None, secrets: Secrets | None = None
 ) -> AsyncIterator[World]:
-    """Open the world of a site; its connections end with the context. `reached` wraps the way to its hosts; `secrets`:
-    see `open_hosts`."""
-    hosts = reached(open_hosts(site, secrets))
+    """Open the world of a site; its connections end with the context. `secrets`: see `open_hosts`."""
+    hosts = open_hosts(site, secrets)
     try:
         async with world_of(site, hosts, observer, books, secrets) as world:
             yield world

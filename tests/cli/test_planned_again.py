@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from typing import Any
@@ -135,6 +136,51 @@ class TestExpect:
             assert done.exit_code == 3, done.output
             assert f"it was applied last git {second[:7]}, by " in done.output
         assert applied.vdvs("apply", "-f", "manifests", "--expect", second).exit_code == 0
+
+    @pytest.fixture
+    def second(self, applied: Folder) -> str:
+        """The vmgroup is as in the second commit, which left the hosts as they were in the first."""
+        commit()
+        assert applied.vdvs("apply", "-f", "manifests").exit_code == 0
+        limit(applied, 5, 6)
+        second = commit()
+        assert applied.vdvs("apply", "-f", "manifests").exit_code == 0
+        return second
+
+    @pytest.mark.parametrize("paths", [("manifests",), ("manifests/hosts.yaml", "manifests/configdb.yaml")])
+    def test_what_a_commit_left_as_it_was_is_as_that_commit_has_it(
+        self, applied: Folder, second: str, paths: tuple[str, ...]
+    ) -> None:
+        applied.unlink("esxiz10")
+        given = ("--site", "manifests/site.yaml", *(word for path in paths for word in ("-f", path)))
+        assert applied.vdvs("diff", *given, "--expect", second).exit_code == 1
+        assert applied.vdvs("plan", *given, "--expect", second[:7], "--out", "change.plan").exit_code == 0
+        assert applied.vdvs("apply", "--plan", "change.plan", "--site", "manifests/site.yaml").exit_code == 0
+        applied.unlink("esxiz10")
+        done = applied.vdvs("apply", *given, "--expect", second[:7])
+        assert (done.exit_code, done.stderr) == (0, "")
+        assert applied.vdvs("diff", "-f", "manifests").exit_code == 0
+
+    def test_what_it_does_not_have_is_not_as_it_has_it(self, applied: Folder, second: str) -> None:
+        limit(applied, 6, 7)
+        assert applied.vdvs("apply", "-f", "manifests").exit_code == 0  # with changes that are in no commit
+        limit(applied, 7, 8)
+        applied.unlink("esxiz10")
+        done = applied.vdvs("apply", "-f", "manifests", "--expect", second)
+        assert done.exit_code == 3
+        assert f"it was applied last git {second[:7]}-dirty, by " in done.stdout
+        assert not (applied.lab / "hosts/esxiz10/etc/vmware/vmdkops/auth-db").is_symlink()  # all of it, or nothing
+
+    def test_a_commit_that_is_not_in_this_clone_goes_by_what_is_recorded(self, applied: Folder, second: str) -> None:
+        shutil.rmtree(".git")
+        limit(applied, 6, 7)
+        assert commit() != second
+        applied.unlink("esxiz10")
+        for mode in ("diff", "apply"):
+            done = applied.vdvs(mode, "-f", "manifests", "--expect", second)
+            assert done.exit_code == 3
+            assert f"--expect: manifests: its commit {second[:12]} is not in this clone" in done.stderr
+            assert "only objects that were recorded with that commit count as of it" in done.stderr
 
     def test_a_change_between_look_and_write_is_refused(
         self, applied: Folder, crossing: Callable[[Callable[[], object]], None]

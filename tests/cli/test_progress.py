@@ -178,6 +178,17 @@ def test_with_a_log_there_are_no_bars(monkeypatch: pytest.MonkeyPatch) -> None:
     assert observer._thread is None
 
 
+def test_a_command_that_has_taken_long_already_shows_bars_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = threading.Event()
+    bars = progress._progress
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(progress, "_AFTER", 1000.0)  # seconds
+    monkeypatch.setattr(progress, "_progress", lambda: (drawn.set(), bars())[1])
+    with TerminalProgress(since=0.0, now=lambda: 1000.0) as observer:
+        observer.progress("many", 0, 0)
+        assert drawn.wait(30)
+
+
 def test_a_bar_is_drawn_while_nobody_has_finished(applied: Folder) -> None:
     """The config DB is locked, so the host that reads it does not answer; the bar is there nevertheless, and gone in
     the end."""

@@ -28,12 +28,15 @@ BINARIES = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "v
 
 def built(name: str) -> str | None:
     """Return the binary that `make peers` built from `tests/kubernetes/NAME/go.mod`; its version is in its name."""
-    requirements = (Path(__file__).parent / name / "go.mod").read_text()
-    (version,) = re.findall(r"(?:k8s\.io/kubernetes|/etcd/server/v3) (v\S+)", requirements)
+    text = (Path(__file__).parent / name / "go.mod").read_text()
+    (tool,) = re.findall(r"^tool (\S+)", text, re.MULTILINE)
+    modules = re.findall(r"^\s+(\S+) (v\S+)", text, re.MULTILINE)
+    (version,) = [version for module, version in modules if f"{tool}/".startswith(f"{module}/")]
     return shutil.which(f"{name}-{version}", path=str(BINARIES))
 
 
 APISERVER, ETCD = built("kube-apiserver"), built("etcd")
+HELM, KUSTOMIZE_CONTROLLER = built("helm"), built("kustomize-controller")  # for few tests, which skip without them
 KUBECTL = shutil.which("kubectl")
 MISSING = [name for name, found in (("kube-apiserver", APISERVER), ("etcd", ETCD), ("kubectl", KUBECTL)) if not found]
 _PATIENCE = 60.0

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from pyVmomi import vim
 
 from reconciler import lab
+from reconciler.cli.main import cli
 from reconciler.hosts import client
 from reconciler.hosts.ssh import AgentChannel
 from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses
@@ -157,6 +159,35 @@ def test_names_from_a_vcenter_and_hosts_by_ssh(tmp_path: Path, fleet: Fleet, vce
         finish(admin.vm("photon-01").Rename("photon-1"))
     change = site.change("vmgroup/MYVMGROUP")
     assert (change.op, change.reason) == ("blocked", 'no VM "photon-01" in the inventory (did you mean "photon-1"?)')
+
+
+def test_what_a_vcenter_has_is_listed_with_who_may_use_it(tmp_path: Path, fleet: Fleet, vcenter: Simulator) -> None:
+    site = SSHSite(tmp_path, fleet)
+    first, second = site.move_into(vcenter, tmp_path)
+    site.reconcile()
+
+    def listed(kind: str, *manifests: str) -> dict[str, dict[str, Any]]:
+        arguments = ["get", kind, *manifests, "--site", str(site.site_file), "-o", "json"]
+        done = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return {item["name"]: item for item in json.loads(done.stdout)["items"]}
+
+    (shared,) = listed("datastores", "-f", str(site.manifests)).values()
+    assert (shared["name"], shared["inventoryPath"]) == ("SHARED-Datastore", "/DC0/datastore/SHARED-Datastore")
+    assert shared["url"] == f"/vmfs/volumes/{site.datastore.name}"
+    assert 0 <= shared["freeMB"] <= shared["capacityMB"]
+    assert {first, second} <= set(shared["hosts"])
+    assert [user["vmgroup"] for user in shared["vmgroups"]] == ["MYVMGROUP"]
+    vms = listed("vms", "-f", str(site.manifests))
+    assert (vms["photon-01"]["inventoryPath"], vms["photon-01"]["vmgroup"]) == ("/DC0/vm/photon-01", "MYVMGROUP")
+    assert vms["photon-03"]["vmgroup"] is None
+    with vcenter.administrator() as admin:
+        on = {vm.name: (vm.runtime.host.name, vm.config.uuid) for vm in admin.all(vim.VirtualMachine)}
+    assert {name: (vm["host"], vm["uuid"]) for name, vm in vms.items()} == on
+    # vCenter alone has the same names; who may use them it does not know.
+    assert {name: (vm["host"], vm["vmgroup"]) for name, vm in listed("vms").items()} == {
+        name: (host, None) for name, (host, _) in on.items()
+    }
 
 
 def test_a_host_that_hangs_is_one_fact_among_others(site: SSHSite, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,8 +56,8 @@ def apply(
 
     If something changed between the look and the write, it plans again, three times at most, shows each plan, and says
     whose change it overwrites. Whoever else is applying to the same config DBs is reported; --wait-lock waits for them.
-    --expect COMMIT refuses instead, and writes nothing over what was applied from another commit. What is applied is
-    recorded in the config DB (see `vdvs history`). --prune removes the vmgroups and storage policies that this set
+    --expect COMMIT refuses instead, and writes nothing over what was not applied as that commit has it. What is applied
+    is recorded in the config DB (see `vdvs history`). --prune removes the vmgroups and storage policies that this set
     applied before and no longer declares (with --allow-destroy), and members that a selector matched before and the
     inventory no longer shows; vmgroups with volumes stay.
     With --plan it carries out that file, or writes nothing at all if the site has changed since. The Site is that of
@@ -97,7 +97,7 @@ def apply(
         paths, session.seen, selector=selector, named=named_set, prune=prune, reason=reason, signers=signers,
         tell=report,
     )  # fmt: skip
-    session = session.with_applying(options.asking(by, trust_records, expect))
+    session = session.with_applying(options.asking(by, paths, trust_records, expect))
     if dry_run:
         from reconciler.cli.commands.diff import show
 

@@ -1,4 +1,4 @@
-"""`vdvs export`, and `vdvs init`, which writes the same into a folder for the first time."""
+"""`vdvs export`; `vdvs init`, which writes the same into a folder for the first time; and `vdvs snapshot`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     "Default without --site: $VDVS_MANIFESTS, or ./manifests.",
 )
 @options.site
+@options.against
 @options.output("yaml", "json")
 @click.option(
     "--split",
@@ -59,7 +60,9 @@ def export(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, outp
         raise click.UsageError("--split is empty; give the folder to write to, such as . for this one")
     if split is not None and output != "yaml":
         raise click.UsageError("--split writes YAML: leave out -o")
-    session = open_session(paths or (() if site is not None else options.or_default(())), site)
+    if not paths and site is None:
+        paths = options.default_paths() if options.is_against() else options.or_default(())
+    session = open_session(paths, site)
     adopted = _chosen(session.in_world(lambda world: export_site(session.desired, world)), what)
     for left in adopted.left_out:
         report(left_out_line(left))
@@ -131,3 +134,44 @@ def init(folder: str, site: str | None) -> int:
     for left in found.left_out:
         report(left_out_line(left))
     return exits.FAILED if any(left.unread for left in found.left_out) else exits.OK
+
+
+@click.command(short_help="Write what the site has to a file, to compare with elsewhere.")
+@options.manifests_or_default
+@options.site
+@click.option(
+    "--out", required=True, metavar="FILE", shell_complete=completing.files, help="Write the snapshot to this file."
+)
+@options.verbose
+def snapshot(paths: tuple[str, ...], site: str | None, out: str) -> int:
+    """Look at the site once, and write everything that was seen to FILE: names and ids of the inventory, hosts, config
+    DBs with their records, files on datastores. No password, key or address of a vCenter login is in it.
+
+    diff, plan, can-i, get, describe, status and export take it with --against and reach nobody, so that a CI job can
+    compare changed manifests with the site and needs no way into it. FILE can be read by its owner only: it says who
+    may do what. `vdvs watch` serves the last one at /api/snapshot (see --listen and --token-file).
+
+    \b
+    Examples:
+      vdvs snapshot -f manifests/ --out site.snapshot
+      vdvs diff -f manifests/ --against site.snapshot
+    """
+    from msgspec.structs import replace
+
+    from reconciler import snapshot as snapshots
+    from reconciler.cli.errors import report, tell
+    from reconciler.cli.session import open_session
+    from reconciler.export import look_at_everything
+    from reconciler.planning.scope import incomplete
+    from reconciler.render.text import count
+
+    snapshots.check_target(out)
+    session = open_session(paths, site)
+    found = session.in_world(lambda world: look_at_everything(session.desired, world))
+    session.keep_names(found)
+    snapshots.write(out, snapshots.of(session.site, found))
+    tell(f"{count(len(found.observed.hosts), 'host')} of site {session.site.name} written to {out}")
+    if (why := incomplete(replace(found.resolved, unresolved=()), found.observed)) is not None:
+        report(f"not everything could be seen: {why}")
+        return exits.FAILED
+    return exits.OK

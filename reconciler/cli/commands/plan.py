@@ -10,6 +10,7 @@ from reconciler.cli import completing, options
 @click.command(short_help="Show what would be applied, and save it for `apply --plan`.")
 @options.manifests_or_default
 @options.site
+@options.against
 @options.output("text", "json", "yaml")
 @options.detail
 @options.selector
@@ -61,5 +62,5 @@ def plan(
         paths, session.seen, selector=selector, named=named_set, prune=prune, reason=reason, signers=signers,
         tell=report,
     )  # fmt: skip
-    applied = options.asking(by, trust_records, expect)
+    applied = options.asking(by, paths, trust_records, expect)
     return make(session.with_applying(applied), policy, out, expires, output)

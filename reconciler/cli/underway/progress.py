@@ -7,6 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from reconciler.cli import STARTED
 from reconciler.cli.errors import report, tell
 from reconciler.cli.underway.pace import Pace, about
 from reconciler.render.text import clean
@@ -21,24 +22,26 @@ if TYPE_CHECKING:
     from reconciler.model.outcome import Assessment
     from reconciler.model.ownership import Applier
 
-_AFTER = 0.4  # seconds before anything is shown
+_AFTER = 0.4  # seconds of a command before anything is shown
 _EVERY = 10.0  # seconds between lines
 _MANY = 100  # steps of a stage that lines are printed for
 _TICK = 0.1  # seconds between two states of the bars
 
 
 class TerminalProgress:
-    """Implements `ports.Observer`, from the beginning of a command until `stop`. `quiet`: show no progress, only plans.
+    """Implements `ports.Observer`, until `stop`. `quiet`: show no progress, only plans; `since`: when the command began.
 
     It is shown by a thread, as the event loop is busy when there is most to do.
     """
 
-    def __init__(self, *, quiet: bool = False, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, *, quiet: bool = False, since: float = STARTED, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self.selected: Callable[[Diff], Diff] = lambda diff: diff  # the part of a diff that is shown
         self._quiet = quiet
         self._terminal = sys.stderr.isatty()
         self._now = now
-        self._since = now()
+        self._since = since
         self._stages: dict[str, Pace] = {}
         self._lock = threading.Lock()
         self._reported = False

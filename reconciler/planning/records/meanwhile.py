@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.outcome import Assessment
-from reconciler.model.ownership import Record
+from reconciler.model.ownership import Expected, Record
 from reconciler.model.plan import Plan, Withheld
 from reconciler.model.refs import ObjectRef
 from reconciler.planning.kinds import places
@@ -39,29 +39,33 @@ def attributed(now: Assessment, before: Assessment, moved: Set[ObjectRef]) -> Di
     return Diff(tuple(map(told, now.diff.changes)))
 
 
-def unexpected(steps: Plan, now: Assessment, commit: str) -> tuple[Withheld, ...]:
-    """Return why nothing of `steps` may be done: the last apply of an object in it was not from `commit`. Empty: it may
-    be, as everything in it was applied last from that, or never. Pure."""
+def unexpected(steps: Plan, now: Assessment, expect: Expected) -> tuple[Withheld, ...]:
+    """Return why nothing of `steps` may be done: an object in it was not applied last as this commit has it. Empty: it
+    may be, as all were, or never applied. Pure."""
     refs = sorted({action.ref for step in steps.steps for action in step.actions}, key=lambda ref: ref.sort_key)
     recorded = places(now.resolved, now.observed)
-    found = {ref: why for ref in refs if (why := _not_from(commit, recorded.get(ref), now))}
+    found = {ref: why for ref in refs if (why := _not_from(expect, recorded.get(ref), now))}
     cause = next(iter(found), None)
-    rest = f"not written: {cause} was not applied last from git {commit}"
+    rest = f"not written: {cause} was not applied last from git {expect.commit}"
     return tuple(Withheld(ref, found.get(ref, rest)) for ref in refs) if cause is not None else ()
 
 
-def _not_from(commit: str, place: Place | None, now: Assessment) -> str:
+def _not_from(expect: Expected, place: Place | None, now: Assessment) -> str:
+    """Return why an object is not as this commit has it: recorded with it, or with a manifest that it has. A commit
+    that left a manifest as it was makes no new record."""
     if place is None or place.db is None:
         return ""
     db = next(db for db in now.resolved.config_dbs if db.ref == place.db)
     known = ledger(db, now.observed.config_dbs[db.location], now.observed.kept)
     if known is None:
-        return f"who applied what in {db.ref} is unknown, so whether it was git {commit} is, too (--expect)"
+        return f"who applied what in {db.ref} is unknown, so whether it was git {expect.commit} is, too (--expect)"
     last = known.of(place.name, place.uid) or known.kept.get(place.name)
-    if last is None or (last.commit and last.commit.startswith(commit) and not last.dirty):
+    if last is None or last.digest in expect.digests:
+        return ""
+    if last.commit and last.commit.startswith(expect.commit) and not last.dirty:
         return ""
     whence = spell(last) if last.commit else f"from no commit, {spell(last)}"
-    return f"it was applied last {whence}, not from git {commit} (--expect)"
+    return f"it was applied last {whence}, not from git {expect.commit} (--expect)"
 
 
 def _author(place: Place, now: Assessment, before: Assessment) -> str:
