@@ -34,7 +34,7 @@ from reconciler.operator.keys import ObjectKey
 from reconciler.operator.source import Held, SiteObjects
 from reconciler.operator.status import WaitingPlan
 from reconciler.planning.planner import plan
-from reconciler.ports import Listener
+from reconciler.ports import Listener, Secrets
 from reconciler.reconcile import World, assess, carry_out_exactly, reconcile
 from reconciler.wiring.books import SiteBooks
 from reconciler.wiring.watch import watch_site
@@ -140,7 +140,7 @@ class Findings(Struct, frozen=True):
 
 class Services(Struct, frozen=True):
     """What all sites share. `permit`: see `Leases`; `passes`: how many passes run at once; `ended` is called after each
-    pass; `audit_log`: its file (None: the default one)."""
+    pass; `audit_log`: its file (None: the default one); `secrets`: those that Sites name."""
 
     api: API
     permit: Callable[[str], Callable[[], bool]]
@@ -148,6 +148,7 @@ class Services(Struct, frozen=True):
     ended: Callable[[], None]
     audit_log: str | None
     log: Callable[[dict[str, Any]], None]
+    secrets: Secrets
 
 
 class SiteWatch:
@@ -197,7 +198,7 @@ class SiteWatch:
                 self.site, self.mode, self.site.reconcile.interval, self.seen.objects.loaded, self._triggers,
                 load=self._load, reread=lambda: None, beat=self.pulse.beat, books=books,
                 listeners=(*self._listeners, self.pulse, self), lasting={}, fresh=self.pulse.stale_after,
-                guarded=self._guarded, each_pass=self._pass, gate=self.gate,
+                guarded=self._guarded, each_pass=self._pass, gate=self.gate, secrets=services.secrets,
             )  # fmt: skip
         finally:
             for task in self._background:
@@ -219,7 +220,8 @@ class SiteWatch:
             found[ObjectRef(Kind.SITE, self.name)] = whole
         refused = self.findings.refused
         return {
-            ref: WaitingPlan(each.id, "; ".join(filter(None, (refused.get(ref), each.summary)))) for ref, each in found.items()
+            ref: WaitingPlan(each.id, "; ".join(filter(None, (refused.get(ref), each.summary))))
+            for ref, each in found.items()
         }
 
     def on_event(self, reported: ReportedEvent) -> None:
