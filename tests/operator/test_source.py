@@ -36,7 +36,7 @@ def as_objects(documents: list[dict[str, Any]], namespace: str = "vdvs") -> Obje
         found[kind][where, metadata["name"]] = {
             **document,
             "metadata": {**added, **metadata},
-            "status": {"observedGeneration": -1},
+            "status": {"observedGeneration": -1, **document.get("status", {})},
         }
     return found
 
@@ -221,7 +221,6 @@ def test_a_namespace_names_only_what_its_site_allows() -> None:
 def test_what_a_site_does_not_admit_has_no_effect_on_it_unless_it_was_reconciled_there() -> None:
     stranger, former = group("other/db"), {**group("other/was"), "status": {"site": "lab"}}
     objects = as_objects([site(INFRA), SHARED, stranger, former, thing("Host", "infra/ok", {"site": "nosuch"})])
-    objects[Kind.VMGROUP]["other", "was"]["status"] = {"site": "lab"}  # type: ignore[index]
     found = source(objects, NAMESPACES, CLUSTER)
     message = "no Site admits the namespace other; spec.allow.namespaces of a Site can"
     assert held(found["lab"]) == {"vmgroup other/was": ("NotAllowed", message)}
