@@ -21,6 +21,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from reconciler.controller.backoff import Backoff
+from reconciler.controller.mode import Mode
 from reconciler.execution.gather import gather_all
 from reconciler.model.base import clip
 from reconciler.model.events import Pass, Pulse
@@ -37,6 +38,7 @@ from reconciler.operator.publish import Publisher, SitePublisher
 from reconciler.operator.secrets import ClusterSecrets
 from reconciler.operator.site import Document, Services, SiteWatch, Snapshot, annotations_of, release
 from reconciler.operator.source import Sources
+from reconciler.operator.status import statuses
 from reconciler.operator.status import WaitingPlan
 from reconciler.ports import Listener
 from reconciler.wiring.world import SystemClock, chance
@@ -208,7 +210,16 @@ class Operator:
         going = frozenset(name for (_, name), each in namespaces.items() if deletion.is_going(each))
         self._sites = {name: Snapshot(each, going) for name, each in found.items()}
         self._documents = {key: each for some in found.values() for key, each in some.seen.items()}
+        self._publish_unwatched()
         await self._let_go()
+
+    def _publish_unwatched(self) -> None:
+        """Publish why a Site cannot be used, and why objects belong to none. Each replica would say the same."""
+        now = SystemClock().now()
+        for site in self._sites.values():
+            if site.site is None:
+                previous = {key: self._publisher.known(key) for key in site.objects.held}
+                self._publisher.publish(site.objects, statuses(site.objects, None, "", previous, now, Mode()))
 
     async def _let_go(self) -> None:
         """Let the API forget what is being deleted and stays in vDVS, and Sites that nothing refers to any more."""

@@ -25,9 +25,10 @@ ObjectsByKind: TypeAlias = Mapping[Kind, Mapping[tuple[str, str], Object]]
 
 
 class Held(Struct, frozen=True):
-    """Why an object stays as it is in vDVS, for people, beginning with the path of the field."""
+    """Why an object stays as it is in vDVS: one word (`Refusal`, or of a deletion that waits), and for people, beginning
+    with the path of the field."""
 
-    reason: Refusal
+    reason: str
     message: str
 
 
