@@ -47,7 +47,7 @@ def sourced(*documents: dict[str, Any]) -> SiteObjects:
 
 
 def without_places(desired: Desired) -> Desired:
-    """Everything but where it is declared."""
+    """Everything but where, and in which namespace, it is declared."""
     nowhere = load([str(MANIFESTS)]).desired.hosts[0].source
 
     def moved(items: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -58,7 +58,7 @@ def without_places(desired: Desired) -> Desired:
         site=None,
         hosts=moved(desired.hosts),
         config_dbs=moved(desired.config_dbs),
-        vmgroups=moved(desired.vmgroups),
+        vmgroups=tuple(replace(each, owner="") for each in moved(desired.vmgroups)),
         files=moved(desired.files),
         digests=tuple(sorted(desired.digests)),
     )

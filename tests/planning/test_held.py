@@ -7,9 +7,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from reconciler.model.diff import Op
+from reconciler.model.kinds.vmgroup import ResolvedVMGroup
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Unresolved
 from reconciler.planning.scope import vmgroup_ref
+from reconciler.planning.vmgroup.pairing import pairs
+from reconciler.planning.vmgroup.state import VMGroupState
 from tests.planning.shown import shown_diff, shown_plan
 from tests.planning.test_properties import carried_out, deleted, look
 from tests.planning.worlds import World, worlds
@@ -61,3 +64,20 @@ def test_nothing_is_removed_while_it_is_not_known_what_a_held_object_is(world: W
     held = Unresolved(ObjectRef(Kind.VMGROUP, "what"), "it is broken", why="Invalid")
     _, _, steps = look(replace(world, desired=replace(world.desired, held=(held,))))
     assert not deleted(steps)
+
+
+def test_a_uuid_takes_no_vmgroup_from_another_owner() -> None:
+    db = ObjectRef(Kind.CONFIG_DB, "shared")
+
+    def group(name: str, owner: str, uuid: str | None = None) -> ResolvedVMGroup:
+        return ResolvedVMGroup(ObjectRef(Kind.VMGROUP, name), name, db, uuid, None, "u", (), (), owner=owner)
+
+    web = VMGroupState("id-web", "web", "", "u", {}, {})
+    mine, thief, renamed = group("web", "a"), group("evil", "b", "id-web"), group("site", "a", "id-web")
+    ours, other = pairs([mine, thief], {"id-web": web}, {}, frozenset())
+    assert ours.before is web
+    assert (other.before, other.problem) == (
+        None, "its uuid id-web is that of the vmgroup web, which somebody else declares",
+    )  # fmt: skip
+    (alone,) = pairs([renamed], {"id-web": web}, {}, frozenset())
+    assert alone.before is web, "nobody else declares it"
