@@ -23,8 +23,8 @@ from reconciler.model import refs
 from reconciler.model.diff import Standing
 from reconciler.model.inventory import Datastore, VirtualMachine
 from reconciler.model.kinds import configdb, host, vmgroup
-from reconciler.model.state import DELETION_POLICY, RECONCILE
 from reconciler.model.refs import KINDS, Kind
+from reconciler.model.state import DELETION_POLICY, RECONCILE
 from reconciler.model.units import parse_size
 
 ROOT = Path(__file__).parents[2]
