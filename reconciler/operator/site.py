@@ -145,7 +145,7 @@ class Findings(Struct, frozen=True):
 
 class Services(Struct, frozen=True):
     """What all sites share. `permit`: see `Leases`; `passes`: how many passes run at once; `ended` is called after each
-    pass; `audit_log`: its file (None: the default one)."""
+    pass; `audit_log`: its file (None: the default one); `secrets`: those that Sites name."""
 
     api: API
     secrets: Secrets
