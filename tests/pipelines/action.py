@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
@@ -91,6 +92,13 @@ class Runner:
         values |= {"inputs.github-token": TOKEN, "github.event.pull_request.number": "7"}
         values |= {f"inputs.{key}": value for key, value in inputs.items()}
         given = {key: resolved(text, values) for key, text in step.get("env", {}).items()}
+        return self._run(step["run"], given)
+
+    def vdvs(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run vdvs in the checkout."""
+        return self._run(shlex.join(["vdvs", *arguments]), {})
+
+    def _run(self, script: str, given: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
         added = [Path(line) for line in self.files["GITHUB_PATH"].read_text().splitlines()]
         environment = {
             "PATH": os.pathsep.join([*map(str, [*added, *self._path]), os.environ["PATH"]]),
@@ -99,7 +107,7 @@ class Runner:
             **{name: str(file) for name, file in self.files.items()}, **given,
         }  # fmt: skip
         return subprocess.run(
-            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
+            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
             cwd=self.checkout, env=environment, capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -46,6 +45,29 @@ def test_valid_manifests_pass_and_bad_ones_are_annotated(runner: Runner) -> None
     bad = runner.step("Validate")
     assert bad.returncode == 1
     assert bad.stdout.startswith("::error file=manifests/bad.yaml,line=1,col=1,title=vdvs validate::")
+
+
+def test_a_change_is_compared_with_a_snapshot(runner: Runner) -> None:
+    """The runner gets the file by other means; nothing of the lab is there."""
+    checkout = runner.checkout
+    made = runner.vdvs("snapshot", "--out", "../site.snapshot")
+    assert made.returncode == 0, made.stderr
+    shutil.rmtree(checkout / "manifests" / ".vdvs-lab")
+    found = runner.step("Diff", snapshot="../site.snapshot")
+    assert (found.returncode, found.stdout) == (0, ""), found.stderr
+    assert runner.files["GITHUB_OUTPUT"].read_text() == "differs=true\n"
+    comment = (runner.temp / "vdvs.md").read_text()
+    assert runner.files["GITHUB_STEP_SUMMARY"].read_text() == comment
+    assert "| `+` | `vmgroup/MYVMGROUP` | restricts access |" in comment
+    assert not (checkout / "manifests" / ".vdvs-lab").exists()
+
+
+def test_a_snapshot_that_cannot_be_used_fails_the_step(runner: Runner) -> None:
+    (runner.checkout / "bad.snapshot").write_bytes(b"no snapshot")
+    failed = runner.step("Diff", snapshot="bad.snapshot")
+    assert failed.returncode == 2
+    assert "bad.snapshot" in failed.stderr
+    assert runner.files["GITHUB_OUTPUT"].read_text() == ""
 
 
 def test_the_comment_is_made_once_and_then_brought_up_to_date(runner: Runner, comments: Comments) -> None:
