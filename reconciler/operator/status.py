@@ -109,9 +109,9 @@ def statuses(
         site = ObjectKey(Kind.SITE, "", objects.site)
         waits = _plan(None if outcome is None else terms.waiting.whole)
         made[site] = writer.status(site, _of_site(outcome, failure, terms, objects.site), waits)
-    stalled = {key: why for key, why in terms.obstacles.items() if key in objects.seen}
-    for key, why in (*stalled.items(), *objects.held.items()):
-        verdict = Verdict(Truth.FALSE, str(why.reason), why.message, "Stalled")
+    stalled = {key: each for key, each in terms.obstacles.items() if key in objects.seen}
+    for key, each in (*stalled.items(), *objects.held.items()):
+        verdict = Verdict(Truth.FALSE, str(each.reason), each.message, "Stalled")
         made[key] = writer.status(key, _spelled(verdict), writer.lasting(key), objects.refs.get(key))
     return made
 
