@@ -39,9 +39,12 @@ install: .venv/.installed  ## Install the locked dependencies, and vdvs itself (
 PEERS := openssh-server openssh-client busybox openssl chromium prometheus jq kubernetes-client
 VCSIM := tests/peers/vcsim-more
 CACHED := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vdvs-peers
-KUBE := $(foreach one,etcd kube-apiserver,$(CACHED)/$(one)-$(shell \
-    sed -n 's,.*\(k8s.io/kubernetes\|/etcd/server/v3\) \(v[^ ]*\).*,\2,p' tests/kubernetes/$(one)/go.mod))
-peers: .peers/vcsim  ## Install what tests talk to (sshd, busybox, vcsim, chromium, promtool, jq, a Kubernetes API); without it those tests are skipped
+# The version is that of the module with the tool.
+built = $(foreach one,$(1),$(CACHED)/$(one)-$(shell awk '$$1 == "tool" { tool = $$2 "/" } \
+    $$2 ~ /^v[0-9]/ && index(tool, $$1 "/") == 1 { print $$2 }' tests/kubernetes/$(one)/go.mod))
+KUBE := $(call built,etcd kube-apiserver)
+KUBE_TOO := $(call built,helm kustomize-controller)
+peers: .peers/vcsim  ## Install what tests talk to (sshd, busybox, vcsim, chromium, promtool, jq, a Kubernetes API, Helm, Flux); without it those tests are skipped
 	@code=0; \
 	for program in sshd ssh-keygen busybox openssl chromium promtool jq kubectl; do \
 	    PATH="$$PATH:/usr/sbin" command -v $$program >/dev/null || missing=yes; done; \
@@ -50,7 +53,9 @@ peers: .peers/vcsim  ## Install what tests talk to (sshd, busybox, vcsim, chromi
 	    $$root apt-get update -qq && \
 	    $$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PEERS) || code=1; \
 	fi; \
-	$(MAKE) --no-print-directory $(KUBE) && exit $$code
+	$(MAKE) --no-print-directory $(KUBE) || code=1; \
+	$(if $(KUBE_TOO),$(MAKE) --no-print-directory --keep-going $(KUBE_TOO) || echo "their tests are skipped" >&2;) \
+	exit $$code
 
 # A Go that is too old cannot fetch a newer one by itself, but it can fetch it as a module. Sets $$go.
 GO_TOOLCHAIN := golang.org/toolchain@v0.0.1-go1.26.8
@@ -66,11 +71,14 @@ NEW_GO = go=go; \
 # Minutes to build, so they are kept outside the checkout, by their versions.
 VERSION_FLAGS = -X k8s.io/component-base/version.gitVersion=$(1) -X k8s.io/client-go/pkg/version.gitVersion=$(1) \
     -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=$(word 2,$(subst ., ,$(1)))
-$(KUBE): $(CACHED)/%:
+$(KUBE) $(KUBE_TOO): $(CACHED)/%:
 	@set -e; $(NEW_GO); mkdir -p "$(CACHED)"; echo "building $*: minutes, but once only"; \
 	cd tests/kubernetes/$(basename $(basename $(basename $(subst -v,.,$*)))); \
+	tool=$$(sed -n 's/^tool //p' go.mod); \
 	CGO_ENABLED=0 "$$go" build -buildvcs=false -trimpath -o "$@.new" \
-	    -ldflags "-s -w $(call VERSION_FLAGS,v$(lastword $(subst -v, ,$*)))" "$$(sed -n 's/^tool //p' go.mod)"; \
+	    -ldflags "-s -w $(if $(filter kube-%,$*),$(call VERSION_FLAGS,v$(lastword $(subst -v, ,$*))))" "$$tool"; \
+	crds=$$("$$go" list -f '{{.Module.Dir}}' "$$tool")/config/crd/bases; \
+	if [ -d "$$crds" ]; then cat "$$crds"/*.yaml > "$@.yaml"; fi; \
 	mv "$@.new" "$@"
 
 ##@ Check
@@ -172,8 +180,9 @@ image-digest:  ## Ask the registry for the digest of the tag that the Dockerfile
 
 ##@ Keep
 .PHONY: docs docs-shown crds
-crds: install  ## Write deploy/kubernetes/crds/ anew, from the schemas
+crds: install  ## Write deploy/kubernetes/crds/ anew, from the schemas, and the templates of the Helm chart
 	$(RUN) python deploy/kubernetes/generate.py
+	$(RUN) python deploy/kubernetes/chart.py
 
 docs: install  ## Write docs/cli.md, docs/reference/ and schemas/manifest.v1.json anew, from the commands and the schemas
 	$(RUN) python docs/generate.py

@@ -1,4 +1,5 @@
-"""The use case of `vdvs export` and `vdvs init`: the site as it is, as manifests, in one stream or a file each."""
+"""The use cases of `vdvs export` and `vdvs init`, the site as it is as manifests, in one stream or a file each; and of
+`vdvs snapshot`."""
 
 from __future__ import annotations
 
@@ -6,15 +7,19 @@ import json
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
 
 from reconciler import loader
-from reconciler.execution.survey import still_differs, survey
+from reconciler.execution.survey import observe_everything, still_differs, survey
 from reconciler.loader.schemas import schema
 from reconciler.model.errors import UsageError
 from reconciler.model.export import Export, LeftOut, Manifest
+from reconciler.model.outcome import Assessment
 from reconciler.model.refs import KINDS
-from reconciler.model.state import Desired
-from reconciler.reconcile import World
+from reconciler.model.state import RECONCILE, Desired, Observed, ObservedDatastore, Reconcile
+from reconciler.reconcile import World, assess
 from reconciler.render.manifests import SCHEMAS_FOLDER, manifest_files, manifests_text
 
 
@@ -31,6 +36,47 @@ async def export_site(declared: Desired, world: World) -> Export:
             fields = ", ".join(field.path for field in change.fields)
             left_out.append(LeftOut(change.ref, f"vdvs apply would change it: {fields}" if fields else change.reason))
     return Export(manifests, tuple(sorted(left_out, key=lambda left: left.ref)))
+
+
+async def look_at_everything(declared: Desired, world: World) -> Assessment:
+    """Look as a diff does, and then at what only other manifests would ask for, as an export does: every config DB
+    that a host could use, and the metadata of all volumes. Raises InventoryError."""
+    found = await assess(declared, world)
+    everything, more, _ = await observe_everything(declared, found.resolved.inventory, world.hosts, world.observer)
+    seen = found.observed
+    observed = replace(
+        seen,
+        hosts={**more.hosts, **seen.hosts},
+        config_dbs={**more.config_dbs, **seen.config_dbs},
+        datastores={**more.datastores, **{url: _with_files(each, more) for url, each in seen.datastores.items()}},
+    )
+    return replace(found, resolved=replace(found.resolved, hosts=everything.hosts), observed=observed)
+
+
+def _with_files(seen: ObservedDatastore, more: Observed) -> ObservedDatastore:
+    """Return the same, with the files of which only some were looked at."""
+    again = more.datastores.get(seen.url)
+    if again is None or again.error is not None:
+        return seen
+    whole = {files.kind: files for files in again.files if files.looked is None and files.error is None}
+    return replace(
+        seen, files=tuple(each if each.looked is None else whole.get(each.kind, each) for each in seen.files)
+    )
+
+
+def for_kubernetes(found: Export, site: str, namespace: str | None) -> Export:
+    """Return the manifests as objects of a Kubernetes API that adopt what is there: an operator reports how they
+    differ, and writes nothing until the annotation is removed. `namespace` None: whoever applies them says it."""
+    return replace(found, manifests=tuple(_adopting(each, site, namespace) for each in found.manifests))
+
+
+def _adopting(manifest: Manifest, site: str, namespace: str | None) -> Manifest:
+    data: dict[str, Any] = dict(manifest.data)
+    metadata = dict(data["metadata"])
+    marks = {"annotations": {RECONCILE: Reconcile.REPORT.value, **metadata.pop("annotations", {})}}
+    where = {} if namespace is None else {"namespace": namespace}
+    data |= {"metadata": {**metadata, **where, **marks}, "spec": {"site": site, **data["spec"]}}
+    return replace(manifest, data=data)
 
 
 def write_files(manifests: Sequence[Manifest], folder: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec import Struct
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from reconciler.model.kinds import FileAction
     from reconciler.model.kinds.configdb import Backup, BackupOrigin, ObservedConfigDB
     from reconciler.model.kinds.host import HostAction, ObservedHost
+    from reconciler.model.kinds.site import KeyRef, Secret
     from reconciler.model.kinds.vmgroup import LinkAction
     from reconciler.model.outcome import ActionResult, Assessment, BackupMade
     from reconciler.model.ownership import Applier, Applying, Kept
@@ -30,6 +32,15 @@ class InventorySource(Protocol):
 
     async def snapshot(self) -> Inventory:
         """Return the inventory now. Raises InventoryError when nothing could be read."""
+        ...
+
+
+class Secrets(Protocol):
+    """Secrets and ConfigMaps on an API server, of one namespace."""
+
+    def read(self, ref: KeyRef) -> Secret:
+        """Return the value of a key as it is now. Waits for the server, so not to be called in its event loop. Raises
+        UsageError, which names the key."""
         ...
 
 
@@ -188,6 +199,14 @@ class Books(Protocol):
     def end(self, results: Sequence[ActionResult], backups: Sequence[BackupMade], after: Assessment) -> None:
         """Log what came of it, and what is there `after`. Raises VdvsError."""
         ...
+
+
+def _always() -> None:
+    """Raise nothing."""
+
+
+BEFORE_SENDING: ContextVar[Callable[[], None]] = ContextVar("BEFORE_SENDING", default=_always)
+"""Called by whatever sends requests that write, right before each leaves. Raises VdvsError to keep it back."""
 
 
 class Clock(Protocol):

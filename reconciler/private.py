@@ -10,11 +10,14 @@ import fcntl
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from reconciler.model.errors import UsageError
+
+_BEGINNING: Final = 64  # bytes by which a file is recognised
 
 
 def new_folders(path: Path) -> None:
@@ -75,10 +78,15 @@ def read(path: Path) -> bytes | None:
 def write(path: Path, content: bytes) -> None:
     """Write a file, whole or not at all. Raises UsageError if its folder is not ours, or OSError."""
     make_folder(path.parent)
+    write_whole(path, [content])
+
+
+def write_whole(path: Path, parts: Iterable[bytes]) -> None:
+    """Write a file into any folder, whole or not at all. Raises OSError."""
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
     try:
         with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
+            stream.writelines(parts)
             stream.flush()
             os.fsync(stream.fileno())
         Path(temporary).replace(path)
@@ -86,6 +94,27 @@ def write(path: Path, content: bytes) -> None:
         with suppress(OSError):
             Path(temporary).unlink()
         raise
+
+
+def check_target(name: str, what: str, is_one: Callable[[bytes], object]) -> None:
+    """Raise UsageError unless a file may be written to `name`: nothing is there, or an older one, by its beginning.
+
+    `what`: what such a file is called.
+    """
+    path = Path(name)
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise UsageError(f"{name}: it is there already and is not a plain file; give another name")
+        with path.open("rb") as stream:
+            beginning = stream.read(_BEGINNING)
+    except FileNotFoundError:
+        if not path.parent.is_dir():
+            raise UsageError(f"{name}: there is no folder {path.parent}") from None
+        return
+    except OSError as error:
+        raise UsageError(f"{name}: {error.strerror}") from error
+    if not is_one(beginning):
+        raise UsageError(f"{name}: it is there already and is not a {what} of vdvs; remove it, or give another name")
 
 
 @contextmanager

@@ -58,6 +58,7 @@ __all__ = [
     "ask_again",
     "assess",
     "carry_out",
+    "carry_out_exactly",
     "check_consent",
     "prepare",
     "preview",
@@ -75,20 +76,20 @@ class Memory:
     """Inputs and results of the last look, reused while the inputs are unchanged. `observed`: the state seen then;
     `learned`: the comparison from which the books were kept last."""
 
-    def __init__(self) -> None:
+    def __init__(self, witnesses: Witnesses | None = None) -> None:
         self.observed: Observed | None = None
         self.learned: Diff | None = None
-        self.witnesses = Witnesses()
+        self.witnesses = witnesses or Witnesses()
         self.places: Memo[Resolved] = Memo()
         self.resolved: Memo[Resolved] = Memo()
         self.diff: Memo[Diff] = Memo()
 
 
 class NoBooks:
-    """Implements `ports.Books` in memory, and logs nothing."""
+    """Implements `ports.Books` in memory, and logs nothing. `kept`: at the beginning."""
 
-    def __init__(self) -> None:
-        self._kept: Mapping[str, Kept] = {}
+    def __init__(self, kept: Mapping[str, Kept] | None = None) -> None:
+        self._kept: Mapping[str, Kept] = kept or {}
 
     def kept(self) -> Mapping[str, Kept]:
         """See `ports.Books`."""
@@ -403,9 +404,29 @@ async def carry_out(answer: Answer, world: World, approval: Approval, wait: floa
     if steps.empty:
         return Outcome(before, steps, (), None, verdicts(before.diff, steps, (), None))
     question = answer.saved.question
-    async with _announced(steps, before, world, question.applying, wait):
-        done = await _execute(steps, before, world, question.applying, "saved plan", approval.digest)
-        after = await _verify(steps, answer.desired, before, world, question.applying, dict(question.drawn))
+    drawn = dict(question.drawn)
+    return await carry_out_exactly(
+        steps, before, answer.desired, world, question.applying, drawn, approval.digest, wait
+    )
+
+
+async def carry_out_exactly(
+    steps: Plan,
+    before: Assessment,
+    desired: Desired,
+    world: World,
+    applying: Applying,
+    drawn: dict[ObjectRef, str],
+    plan: str,
+    wait: float = 0,
+) -> Outcome:
+    """Carry out `steps`, which were planned from `before`, as far as the site is still as it was then.
+
+    `drawn`: the UUIDs of new vmgroups in it; `plan`: by which name it was approved; `wait`: see `reconcile`.
+    """
+    async with _announced(steps, before, world, applying, wait):
+        done = await _execute(steps, before, world, applying, "saved plan", plan)
+        after = await _verify(steps, desired, before, world, applying, drawn)
     world.books.end(done.results, done.backups, after)
     learn(world, after)
     objects = verdicts(before.diff, steps, done.results, after.diff)

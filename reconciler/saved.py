@@ -5,10 +5,7 @@ A file is one line of JSON: the version of the format, a digest, and the plan, w
 
 from __future__ import annotations
 
-import os
 import re
-import stat
-import tempfile
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 from msgspec import DecodeError, Raw, Struct, ValidationError, field, json
 
+from reconciler import private
 from reconciler.loader.files import UnreadableError, read_bytes
 from reconciler.loader.wording import escape
 from reconciler.model.errors import UsageError
@@ -67,36 +65,14 @@ def write(name: str, plan: SavedPlan) -> str:
     Raises UsageError as `check_target` does, or OSError.
     """
     check_target(name)
-    path = Path(name)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.writelines(parts := to_bytes(plan))
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    parts = to_bytes(plan)
+    private.write_whole(Path(name), parts)
     return _digest(parts[1])
 
 
 def check_target(name: str) -> None:
     """Raise UsageError unless a plan may be written to `name`: nothing is there, or an older plan."""
-    path = Path(name)
-    try:
-        if not stat.S_ISREG(path.lstat().st_mode):
-            raise UsageError(f"{name}: it is there already and is not a plain file; give another name")
-        with path.open("rb") as stream:
-            beginning = stream.read(64)
-    except FileNotFoundError:
-        if not path.parent.is_dir():
-            raise UsageError(f"{name}: there is no folder {path.parent}") from None
-        return
-    except OSError as error:
-        raise UsageError(f"{name}: {error.strerror}") from error
-    if not _BEGINNING.match(beginning):
-        raise UsageError(f"{name}: it is there already and is not a plan of vdvs; remove it, or give another name")
+    private.check_target(name, "plan", _BEGINNING.match)
 
 
 def to_bytes(plan: SavedPlan) -> tuple[bytes, bytes, bytes]:

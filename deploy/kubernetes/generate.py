@@ -121,6 +121,23 @@ _SITE_RULES: Final = (
     ),
 )
 
+_NAMESPACE_RULES: Final = (
+    Rule(
+        "spec.allow.namespaces.[]",
+        "has(self.names) != has(self.matchLabels)",
+        "namespaces are chosen by names or by matchLabels; give one of them",
+    ),
+)
+
+_SECRET_RULES: Final = tuple(
+    Rule(path, f"!has(self.{file}) || !has(self.{source})", f"leave out {file} or {source}", f".{source}")
+    for path, file, source in (
+        ("spec.ssh", "identityFile", "identityFrom"),
+        ("spec.ssh", "knownHostsFile", "knownHostsFrom"),
+        ("spec.vsphere.[]", "caFile", "caFrom"),
+    )
+)
+
 _HOST_RULES: Final = (
     *(
         Rule(
@@ -232,7 +249,7 @@ _VOLUME_RULES: Final = (
 )
 
 RESOURCES: Final[dict[Kind, Resource]] = {
-    Kind.SITE: Resource("vsite", _SITE_RULES, scope="Cluster"),
+    Kind.SITE: Resource("vsite", (*_SITE_RULES, *_NAMESPACE_RULES, *_SECRET_RULES), scope="Cluster"),
     Kind.CONFIG_DB: Resource(
         "cdb",
         one_of=(
@@ -251,10 +268,20 @@ RESOURCES: Final[dict[Kind, Resource]] = {
 }
 _COLUMNS: Final = (
     ("Name", ".spec.name", "string", {}),
+    ("ConfigDB", ".spec.configDB", "string", {}),
     ("Ready", '.status.conditions[?(@.type=="Ready")].status', "string", {}),
     ("Reason", '.status.conditions[?(@.type=="Ready")].reason', "string", {}),
     ("Age", ".metadata.creationTimestamp", "date", {}),
+    ("Site", ".status.site", "string", {"priority": 1}),
+    ("Pending", ".status.pendingTotal", "integer", {"priority": 1}),
+    ("Message", '.status.conditions[?(@.type=="Ready")].message', "string", {"priority": 1}),
 )
+# With a definition all its objects go: uninstalling, and pruning by Argo CD or Flux, leave it.
+_KEPT: Final = {
+    "helm.sh/resource-policy": "keep",
+    "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+    "kustomize.toolkit.fluxcd.io/prune": "disabled",
+}
 _CONDITION: Final[Schema] = {
     "type": "object",
     "required": ["type", "status", "reason", "lastTransitionTime"],
@@ -278,6 +305,7 @@ _STATUS: Final[Schema] = {
             "type": "string",
             "description": "Digest of spec, labels and vdvs.io annotations: labels raise no generation.",
         },
+        "site": {"type": "string", "description": "The Site that the object belongs to."},
         "uuid": {"type": "string", "description": "The UUID that vDVS knows the vmgroup by."},
         "conditions": {
             "type": "array",
@@ -287,20 +315,25 @@ _STATUS: Final[Schema] = {
         },
         "lastApplied": {
             "type": "object",
+            "description": "The last apply that is known: the digest of the manifest, its commit, who, and when.",
             "properties": {name: {"type": "string"} for name in ("digest", "commit", "by", "at")},
         },
         "pending": {
             "type": "array",
-            "description": "What differs from this manifest, and is not put right: the first 20.",
+            "description": "The fields that differ from the manifest, the first 20: what is there now, what is to be "
+            "there, the risk of the whole change, and its effect on rights.",
             "maxItems": 20,
             "items": {
                 "type": "object",
-                "properties": {
-                    name: {"type": "string"} for name in ("field", "from", "to", "risk", "effect", "reason")
-                },
+                "properties": {name: {"type": "string"} for name in ("field", "from", "to", "risk", "effect")},
             },
         },
-        "plan": {"type": "object", "properties": {"id": {"type": "string"}}},
+        "pendingTotal": {"type": "integer", "description": "How many fields differ."},
+        "plan": {
+            "type": "object",
+            "description": "The plan that waits for approval, by the annotation vdvs.io/approve with its id.",
+            "properties": {"id": {"type": "string"}, "summary": {"type": "string"}},
+        },
     },
 }
 
@@ -328,7 +361,8 @@ def definition(spec: KindSpec) -> Schema:
         "additionalPrinterColumns": [
             {"name": name, "jsonPath": path, "type": kind, **more}
             for name, path, kind, more in _COLUMNS
-            if path != ".spec.name" or "name" in source["properties"]["spec"]["properties"]
+            if not path.startswith(".spec.")
+            or path.removeprefix(".spec.") in source["properties"]["spec"]["properties"]
         ],
         "selectableFields": [{"jsonPath": f".spec.{field}"} for field in resource.selectable],
         "schema": {"openAPIV3Schema": root},
@@ -336,7 +370,7 @@ def definition(spec: KindSpec) -> Schema:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{spec.plural}.{GROUP}"},
+        "metadata": {"name": f"{spec.plural}.{GROUP}", "annotations": _KEPT},
         "spec": {
             "group": GROUP,
             "scope": resource.scope,
@@ -366,6 +400,8 @@ def structural(node: Schema) -> Schema:
         elif key == "additionalProperties":
             if value is not False:
                 made[key] = structural(value)
+        elif key == "type" and sorted(value) == ["integer", "string"]:
+            made["x-kubernetes-int-or-string"] = True
         elif key == "type" and isinstance(value, list):
             made["x-kubernetes-preserve-unknown-fields"] = True
         else:

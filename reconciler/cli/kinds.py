@@ -33,12 +33,13 @@ def listed() -> list[Words]:
     return [*specs(), *INVENTORY]
 
 
-def parse(words: Sequence[str]) -> tuple[tuple[Kind, ...], tuple[str, ...]]:
-    """Parse `KIND [NAME...]` or `KIND/NAME` into kinds and names. No names: all objects. Raises click.UsageError."""
+def parse(words: Sequence[str], among: Sequence[KindSpec] = ()) -> tuple[tuple[Kind, ...], tuple[str, ...]]:
+    """Parse `KIND [NAME...]` or `KIND/NAME` into kinds and names. No names: all objects. `among`: the kinds that there
+    are, if more than are listed. Raises click.UsageError."""
     first, names = _split(words)
     if _all(first, names):
         return tuple(spec.kind for spec in specs()), ()
-    return (_called(first, specs()).kind,), names
+    return (_called(first, among or specs()).kind,), names
 
 
 def parse_listed(words: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -13,10 +13,11 @@ from reconciler.cli.commands.can_i import can_i
 from reconciler.cli.commands.describe import describe
 from reconciler.cli.commands.diff import diff
 from reconciler.cli.commands.explain import explain, print_schema
-from reconciler.cli.commands.export import export, init
+from reconciler.cli.commands.export import export, init, snapshot
 from reconciler.cli.commands.get import get
 from reconciler.cli.commands.history import history
 from reconciler.cli.commands.lab import lab
+from reconciler.cli.commands.operator import operator
 from reconciler.cli.commands.plan import plan
 from reconciler.cli.commands.rollback import rollback
 from reconciler.cli.commands.status import status
@@ -61,6 +62,8 @@ for command in (
     history,
     can_i,
     watch,
+    operator,
+    snapshot,
     export,
     init,
     rollback,

@@ -19,6 +19,7 @@ DEFAULT_MANIFESTS = "manifests"
 VERBOSE = "vdvs.verbose"
 AUDIT = "vdvs.audit"
 DETAIL = "vdvs.detail"
+AGAINST = "vdvs.against"
 
 
 def _seconds(given: str) -> float:
@@ -129,12 +130,48 @@ def policy(allow_destroy: bool, only: frozenset[ObjectRef] | None) -> Policy:
     return replace(APPLY_AND_DESTROY if allow_destroy else APPLY, objects=only)
 
 
+def file(name: str, text: str) -> Callable[[Command], Command]:
+    """An option that names a file."""
+    return click.option(name, metavar="FILE", help=text)
+
+
+def server(command: Command) -> Command:
+    """--listen, and what goes with it."""
+    for option in (
+        click.option(
+            "--allow-name", multiple=True, metavar="NAME", help="A name of the server in URLs; may be repeated."
+        ),
+        file("--token-file", "File with the bearer token that clients must send."),
+        file("--tls-key", "Private key of the server."),
+        file("--tls-cert", "Certificate of the server, with its chain."),
+        click.option(
+            "--listen", metavar="[ADDRESS:]PORT", help="Serve the page, /metrics and /healthz (on 127.0.0.1)."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def audit_log(command: Command) -> Command:
     """--audit-log, of commands that write."""
     return click.option(
         "--audit-log", metavar="FILE", envvar="VDVS_AUDIT_LOG", expose_value=False, callback=_set_audit,
         help="Where to log what is done; default: $VDVS_AUDIT_LOG, or audit.jsonl in the state folder.",
     )(command)  # fmt: skip
+
+
+def against(command: Command) -> Command:
+    """--against and what goes with it, of commands that only look: see `session.Against`."""
+    for name, metavar, text in (
+        ("token_file", "FILE", "File with the bearer token for the URL given with --against."),
+        ("max_age", "TIME", "Refuse a snapshot that is older; default: 15m."),
+        ("against", "FILE|URL", "Look at this snapshot (see `vdvs snapshot`) instead of the site; nobody is reached."),
+    ):
+        command = click.option(
+            f"--{name.replace('_', '-')}", name, metavar=metavar, shell_complete=completing.files, expose_value=False,
+            callback=_set_against, help=text,
+        )(command)  # fmt: skip
+    return command
 
 
 def manifests_or_default(command: Command) -> Command:
@@ -195,6 +232,16 @@ def _set_detail(context: click.Context, _option: click.Parameter, given: str | N
 
 def _set_audit(context: click.Context, _option: click.Parameter, given: str | None) -> None:
     context.meta[AUDIT] = given
+
+
+def _set_against(context: click.Context, option: click.Parameter, given: str | None) -> None:
+    if given is not None:
+        context.meta.setdefault(AGAINST, {})[option.name] = given
+
+
+def is_against() -> bool:
+    """Return whether the running command looks at a snapshot."""
+    return AGAINST in click.get_current_context().meta
 
 
 def seconds(interval: str) -> float:

@@ -56,12 +56,16 @@ def print_preview(
     diff: Diff, steps: Plan, site: str, by: Applying | None, chosen: frozenset[ObjectRef] | None, output: str
 ) -> tuple[Withheld, ...]:
     """Print what an apply would do; on standard error what of it the options given leave out, which it returns."""
+    left_out = tuple(held for held in steps.withheld if chosen is None or held.ref in chosen)
+    revision = None if by is None else by.stamp.revision
     if output == "text":
-        revision = None if by is None else by.stamp.revision
         print_diff(diff, header(diff, site, revision))
+    elif output == "markdown":
+        from reconciler.render.ci.markdown import diff_markdown
+
+        click.echo(diff_markdown(diff, site, revision, left_out), nl=False)
     else:
         emit(data.diff_data(diff, by), output)
-    left_out = tuple(held for held in steps.withheld if chosen is None or held.ref in chosen)
     for held in left_out:
         report(f"held back: {held.ref}: {clean(held.reason)}")
     return left_out

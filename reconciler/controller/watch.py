@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
 from typing import Final
 
@@ -51,7 +52,8 @@ class Edges(Struct, frozen=True):
 
     `monotonic`: seconds that never go back; `new_id`: a unique text; `load` may be called from another thread. `keep`
     stores an event that is too large for the listeners, and returns where. `lasting`: what an earlier watch knew
-    of differences that had not ended; `fresh`: seconds after a look in which what is new began after it.
+    of differences that had not ended; `fresh`: seconds after a look in which what is new began after it. `gate`: a
+    context in which each pass runs.
     """
 
     load: Callable[[], Loaded]
@@ -63,6 +65,7 @@ class Edges(Struct, frozen=True):
     keep: Callable[[Event], str] = lambda _: "the output of `vdvs diff`"
     lasting: Mapping[ObjectRef, Lasting] = {}
     fresh: float = 150.0
+    gate: AbstractAsyncContextManager[object] = nullcontext()
 
 
 class Watch:
@@ -93,6 +96,10 @@ class Watch:
 
     async def one_pass(self, trigger: Trigger) -> Pass:
         """Look once, and write what the mode allows. Raises nothing."""
+        async with self._edges.gate:
+            return await self._one_pass(trigger)
+
+    async def _one_pass(self, trigger: Trigger) -> Pass:
         started = self._edges.clock.now()
         self._id, self._events = f"{started:%Y%m%dT%H%M%SZ}-{self._edges.new_id()[:8]}", []
         outcome: Outcome | None = None

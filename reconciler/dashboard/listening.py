@@ -41,13 +41,13 @@ def listen(
     host, port = _address(text)
     token = None if token_file is None else token_of("--token-file", token_file)
     tls = _tls(certificate, key)
-    if not _is_loopback(host) and (token is None or tls is None):
+    if not is_loopback(host) and (token is None or tls is None):
         raise UsageError(
             f"--listen {text} can be reached from other machines: give --tls-cert, --tls-key and --token-file, or"
             f" listen on {LOOPBACK} only"
         )
     known = {host.lower(), *(name.lower() for name in names)}
-    if _is_loopback(host):
+    if is_loopback(host):
         known |= {"localhost", LOOPBACK, "::1"}
     return Listen(host, port, token, tls, frozenset(known))
 
@@ -96,7 +96,8 @@ def _address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether this is an address of this machine itself, or `localhost`."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,4 +1,5 @@
-"""The read-only HTTP server: the page, `/api/state`, `/api/events`, `/metrics`, `/healthz` and `/readyz`."""
+"""The read-only HTTP server: the page, `/api/state`, `/api/events`, `/api/snapshot`, `/metrics`, `/healthz` and
+`/readyz`."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from aiohttp import web
 from reconciler.dashboard.board import MOST_CLIENTS, Board
 from reconciler.dashboard.door import BACKLOG, Door, Visitor
 from reconciler.dashboard.listening import Listen, Sessions, host_of, same
+from reconciler.dashboard.snapshots import LastLook
 from reconciler.model.errors import UsageError
 
 COOKIE: Final = "vdvs-session"
@@ -51,7 +53,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 class Server:
     """The server of one site. `metrics`: the text for Prometheus, and its content type; `stuck`: why the watch makes no
-    progress (empty: it does); `new_word`: makes random text for cookies."""
+    progress (empty: it does); `new_word`: makes random text for cookies; `last`: what the snapshot is made of."""
 
     def __init__(
         self,
@@ -60,9 +62,11 @@ class Server:
         metrics: tuple[Callable[[], bytes], str],
         stuck: Callable[[], str],
         new_word: Callable[[], str],
+        last: LastLook,
     ) -> None:
         self._where = where
         self._board = board
+        self._last = last
         self._metrics, self._content_type = metrics
         self._stuck = stuck
         self._sessions = Sessions(new_word)
@@ -80,6 +84,7 @@ class Server:
         app.router.add_post("/login", self._login)
         app.router.add_get("/api/state", self._state)
         app.router.add_get("/api/events", self._events, allow_head=False)
+        app.router.add_get("/api/snapshot", self._snapshot, allow_head=False)
         app.router.add_get("/metrics", self._scrape)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
@@ -212,6 +217,13 @@ class Server:
             finally:
                 ending.cancel()
         return response
+
+    async def _snapshot(self, _request: web.Request) -> web.Response:
+        if self._where.token is None:  # every user of this machine may ask
+            return web.Response(status=403, text="the snapshot is served only by a watch with --token-file\n")
+        if (packed := await self._last.snapshot()) is None:
+            return web.Response(status=503, text="no pass has ended yet\n")
+        return web.Response(body=packed, content_type="application/gzip")
 
     async def _scrape(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._metrics(), headers={"Content-Type": self._content_type})

@@ -10,7 +10,8 @@ from reconciler.execution.gather import gather_all
 from reconciler.execution.observe import observe
 from reconciler.model.diff import Change, Op
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
-from reconciler.model.export import Export
+from reconciler.model.export import Export, LeftOut
+from reconciler.model.inventory import Inventory
 from reconciler.model.kinds.host import ObservedHost
 from reconciler.model.refs import FILE_KINDS
 from reconciler.model.state import Desired, Observed, Resolved
@@ -34,14 +35,21 @@ async def survey(declared: Desired, inventory: InventorySource, hosts: Hosts, ob
 
     Raises InventoryError when the inventory cannot be read at all; every other failure is listed in the export.
     """
-    names = await inventory.snapshot()
-    wanted, not_asked = everything(declared, names)
-    resolved = resolve(wanted, names)
-    every_file = {datastore.url: dict.fromkeys(FILE_KINDS) for datastore in names.datastores}
-    observed = await observe(resolved, hosts, observer, files=every_file)
+    resolved, observed, not_asked = await observe_everything(declared, await inventory.snapshot(), hosts, observer)
     adopted = export(resolved, observed, declared)
     left_out = sorted((*not_asked, *adopted.left_out), key=lambda left: left.ref.sort_key)
     return Survey(resolved, observed, Export(adopted.manifests, tuple(left_out)))
+
+
+async def observe_everything(
+    declared: Desired, names: Inventory, hosts: Hosts, observer: Observer
+) -> tuple[Resolved, Observed, tuple[LeftOut, ...]]:
+    """Observe the declared hosts, or all of the inventory, every config DB that one of them could use, and all files;
+    with it, what must not be asked."""
+    wanted, not_asked = everything(declared, names)
+    resolved = resolve(wanted, names)
+    every_file = {datastore.url: dict.fromkeys(FILE_KINDS) for datastore in names.datastores}
+    return resolved, await observe(resolved, hosts, observer, files=every_file), not_asked
 
 
 def still_differs(exported: Desired, found: Survey) -> tuple[Change, ...]:

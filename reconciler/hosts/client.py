@@ -19,7 +19,7 @@ from reconciler.hosts.lines import Channel, ProtocolViolationError
 from reconciler.model.base import clip
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError, VdvsError
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
-from reconciler.ports import DBResult, Question, Report, WatchRequest
+from reconciler.ports import BEFORE_SENDING, DBResult, Question, Report, WatchRequest
 
 if TYPE_CHECKING:  # only for annotations: commands connect to hosts before importing the rest
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -243,7 +243,9 @@ class AgentClient:
         if request["do"] == "watch":  # what an earlier watch saw may still be under way
             self._talk.watched |= wire.noticeable(request)
         self._last_id += 1
-        reply = await self._talk.ask(wire.encode({"id": self._last_id, **request}))
+        line = wire.encode({"id": self._last_id, **request})
+        BEFORE_SENDING.get()()
+        reply = await self._talk.ask(line)
         if reply.id != self._last_id:
             raise ProtocolViolationError(f"{self._host}: the agent answered another question than the one asked")
         return reply

@@ -47,21 +47,13 @@ class KnownHosts:
 
     def of(self, files: Sequence[str], host: str, port: int) -> Trusted:
         """Return what the files say of the host with this name (not: of its IP address, which DNS says it has)."""
-        keys: list[asyncssh.SSHKey] = []
-        authorities: list[asyncssh.SSHKey] = []
-        revoked: list[asyncssh.SSHKey] = []
-        notes: list[str] = []
-        name = host.lower()
-        for file in files:
-            known, left_out = self._read(file)
-            notes += left_out
-            found = known.match(name, "", None if port == _DEFAULT_PORT else port)
-            keys += found[0]
-            authorities += found[1]
-            revoked += found[2]
-            if port != _DEFAULT_PORT:
-                revoked += known.match(name, "", None)[2]
-        return Trusted(tuple(keys), tuple(authorities), tuple(revoked), tuple(files), tuple(notes))
+        return _match([self._read(file) for file in files], tuple(files), host, port)
+
+    def stated(self, text: str, where: str, host: str, port: int) -> Trusted:
+        """Return the same of a text. `where`: its place, in words."""
+        if where not in self._kept or self._kept[where][0] != text:
+            self._kept[where] = (text, *_parsed(where, text))
+        return _match([self._kept[where][1:]], (where,), host, port)
 
     @staticmethod
     def without(trusted: Trusted, file: str) -> Trusted:
@@ -92,6 +84,25 @@ class KnownHosts:
         except OSError as error:
             return SSHKnownHosts(), (f"{file}: {error.strerror}",)
         return self._kept[file][1:]
+
+
+def _match(
+    read: Sequence[tuple[SSHKnownHosts, tuple[str, ...]]], files: tuple[str, ...], host: str, port: int
+) -> Trusted:
+    keys: list[asyncssh.SSHKey] = []
+    authorities: list[asyncssh.SSHKey] = []
+    revoked: list[asyncssh.SSHKey] = []
+    notes: list[str] = []
+    name = host.lower()
+    for known, left_out in read:
+        notes += left_out
+        found = known.match(name, "", None if port == _DEFAULT_PORT else port)
+        keys += found[0]
+        authorities += found[1]
+        revoked += found[2]
+        if port != _DEFAULT_PORT:
+            revoked += known.match(name, "", None)[2]
+    return Trusted(tuple(keys), tuple(authorities), tuple(revoked), files, tuple(notes))
 
 
 def _parsed(file: str, text: str) -> tuple[SSHKnownHosts, tuple[str, ...]]:

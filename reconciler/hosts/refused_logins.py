@@ -79,8 +79,7 @@ def _proof(login: Login, ssh: SSH, salt: str) -> str:
     folder = (home() or Path("/")) / ".ssh"
     keys = [Path(ssh.identity_file)] if ssh.identity_file is not None else sorted(folder.glob("id_*"))
     parts = [login.user, *(_state(file) for file in (*keys, folder / "config"))]
-    if login.password is not None:
-        parts.append(login.password.reveal())
+    parts += [secret.reveal() for secret in (login.password, login.identity) if secret is not None]
     secret = "\0".join(parts).encode()
     return hashlib.scrypt(secret, salt=salt.encode(), n=_COST, r=8, p=1).hex()
 

@@ -60,9 +60,9 @@ class Services(Protocol):
 
 
 class SSHHosts:
-    """Implements `ports.Hosts`. `login` is asked for each connection, so new credentials are taken up; it raises
-    UsageError if they are unusable. `services` None: the SSH service of a host is not touched. `allows` says which
-    addresses may be connected to, wherever they come from.
+    """Implements `ports.Hosts`. `login` is asked for each connection, so new credentials are taken up (in a thread, if
+    they are on an API server); it raises UsageError if they are unusable. `services` None: the SSH service of a host is
+    not touched. `allows` says which addresses may be connected to, wherever they come from.
     """
 
     def __init__(
@@ -152,7 +152,8 @@ class SSHHosts:
         """Log in, once: see `RefusedLogins`."""
         if not self._allows(address):
             raise HostUnreachableError(f"{address}: the Site does not allow this address (spec.allow.hosts)")
-        login, ssh = self._login(), self._ssh
+        ssh = self._ssh
+        login = await asyncio.to_thread(self._login) if ssh.refs else self._login()
         where = f"{address}:{ssh.port or asyncssh.DEFAULT_PORT}"
         gatekeeper = None
         if not os.path.expanduser("~").startswith("/"):  # noqa: PTH111 - Path.expanduser raises there, as asyncssh does
@@ -165,8 +166,8 @@ class SSHHosts:
             where = f"{told.host}:{told.port}"
             if (refused := self._refused.why_not(where, login, ssh)) is not None:
                 raise HostUnreachableError(refused)
-            gatekeeper = Gatekeeper(self._trusted(told), told)
-            async with login_keys(told, ssh) as keys:
+            gatekeeper = Gatekeeper(self._trusted(told, login), told)
+            async with login_keys(told, ssh, login.identity) as keys:
                 options = self._options(login, told, gatekeeper.trusted, keys)
                 _log.info("%s: logging in to %s as %s", address, where, login.user)
                 connection, _ = await asyncssh.create_connection(
@@ -182,13 +183,16 @@ class SSHHosts:
         self._refused.forget(where)
         return connection
 
-    def _trusted(self, told: Told) -> Trusted | None:
+    def _trusted(self, told: Told, login: Login) -> Trusted | None:
         """Return what is known of a host; None: its key is not checked, because the Site says so."""
         if self._ssh.ignore_host_keys:
             return None
         files = told.known_hosts if self._ssh.known_hosts_file is None else (self._ssh.known_hosts_file,)
         place = (told.host, told.port) if told.alias is None else (told.alias, asyncssh.DEFAULT_PORT)
-        trusted = self._known_hosts.of(files, *place)
+        if login.trusted is not None:
+            trusted = self._known_hosts.stated(login.trusted, str(self._ssh.known_hosts), *place)
+        else:
+            trusted = self._known_hosts.of(files, *place)
         return trusted if told.revoked is None else self._known_hosts.without(trusted, told.revoked)
 
     def _options(

@@ -17,7 +17,7 @@ from asyncssh.agent import SSHAgentClient
 from msgspec import Struct
 
 from reconciler.hosts.ssh_config import SSHConfigError, Told
-from reconciler.model.kinds.site import SSH
+from reconciler.model.kinds.site import SSH, Secret
 
 _LARGEST: Final = 2**20  # bytes; a longer file is no key
 _MAGIC: Final = b"openssh-key-v1\0"
@@ -33,12 +33,15 @@ class _File(Struct, frozen=True):
 
 
 @asynccontextmanager
-async def login_keys(told: Told, ssh: SSH) -> AsyncIterator[list[asyncssh.SSHKeyPair]]:
+async def login_keys(told: Told, ssh: SSH, identity: Secret | None = None) -> AsyncIterator[list[asyncssh.SSHKeyPair]]:
     """Open the keys to offer, in order: those of the agent that a file names, its others, those in files.
 
     If the Site names a file, that is the one key that may be offered, and it is looked for in the agent, too.
-    Raises SSHConfigError if it cannot be used.
+    Raises SSHConfigError if it cannot be used. `identity`: the content of the one key that may be offered.
     """
+    if identity is not None:
+        yield _pairs(identity, ssh)
+        return
     only = ssh.identity_file
     named_in = f"{ssh.identity_source or 'the Site'}: spec.ssh.identityFile: {only}" if only else ""
     files = [found for name in ((only,) if only else told.identity_files) if (found := _read(name, told, named_in))]
@@ -55,6 +58,13 @@ async def login_keys(told: Told, ssh: SSH) -> AsyncIterator[list[asyncssh.SSHKey
     finally:
         if agent is not None:
             agent.close()
+
+
+def _pairs(identity: Secret, ssh: SSH) -> list[asyncssh.SSHKeyPair]:
+    try:
+        return list(asyncssh.load_keypairs([asyncssh.import_private_key(identity.reveal())]))
+    except (ValueError, asyncssh.KeyEncryptionError):
+        raise SSHConfigError(f"{ssh.identity} is no private key without a passphrase that vdvs can read") from None
 
 
 def _read(name: str, told: Told, named_in: str) -> _File | None:

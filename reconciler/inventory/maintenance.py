@@ -11,6 +11,7 @@ from pyVmomi import vim
 
 from reconciler.inventory.vcenter import Host, as_inventory_error
 from reconciler.model.errors import VCenterRefusedError
+from reconciler.ports import BEFORE_SENDING
 
 _POLL = 0.2  # seconds between looks at a task
 _VISIBLE_WITHIN = 10.0  # seconds
@@ -32,6 +33,7 @@ class VCenterMaintenance:
         found = await _call(host, lambda: self._find(host))
         if await _call(host, lambda: found.system.runtime.inMaintenanceMode):
             raise VCenterRefusedError("Moved", f"another client put {host} into maintenance mode in the meantime")
+        BEFORE_SENDING.get()()
         await _call(host, lambda: found.note("entered by vdvs"))
         try:
             task = await _call(host, lambda: found.system.EnterMaintenanceMode_Task(timeout=seconds))
@@ -46,7 +48,9 @@ class VCenterMaintenance:
     async def exit(self, host: str, seconds: int) -> None:
         """See `ports.MaintenanceMode`. Raises VCenterRefusedError."""
         found = await _call(host, lambda: self._find(host))
-        if await _call(host, lambda: found.system.runtime.inMaintenanceMode):
+        entered = await _call(host, lambda: found.system.runtime.inMaintenanceMode)
+        BEFORE_SENDING.get()()
+        if entered:
             task = await _call(host, lambda: found.system.ExitMaintenanceMode_Task(timeout=seconds))
             await _finish(host, task, "leave", seconds)
         await _call(host, lambda: found.note(""))

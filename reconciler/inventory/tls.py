@@ -47,8 +47,9 @@ class _Context(ssl.SSLContext):
         return super().wrap_socket(sock, *args, **options)
 
 
-def context(vcenter: VCenter, timeout: float) -> ssl.SSLContext:
+def context(vcenter: VCenter, timeout: float, trusted: str | None = None) -> ssl.SSLContext:
     """Return the TLS context for connections to `vcenter`, on which nothing is waited for longer than `timeout`.
+    `trusted`: the certificates of authorities, in PEM, if they are in no file.
 
     With a thumbprint this connects once to fetch the certificate; the context then trusts exactly that certificate,
     under any name. Raises InventoryError if the certificate is another one; OSError if the server does not answer.
@@ -57,13 +58,14 @@ def context(vcenter: VCenter, timeout: float) -> ssl.SSLContext:
         try:
             trusting = _Context(ssl.PROTOCOL_TLS_CLIENT)
             trusting.seconds = timeout
-            if vcenter.ca_file is not None:
-                trusting.load_verify_locations(vcenter.ca_file)
+            if vcenter.ca_file is not None or trusted is not None:
+                trusting.load_verify_locations(vcenter.ca_file, cadata=trusted)
             else:
                 trusting.load_default_certs()
             return trusting
-        except (OSError, ssl.SSLError) as error:
-            raise InventoryError(f"{vcenter.server}: the CA file {vcenter.ca_file} cannot be used: {error}") from None
+        except (OSError, ssl.SSLError, ValueError) as error:
+            where = vcenter.ca or f"the CA file {vcenter.ca_file}"
+            raise InventoryError(f"{vcenter.server}: {where} cannot be used: {error}") from None
     certificate = _certificate(vcenter, timeout)
     wanted = vcenter.thumbprint.replace(":", "").lower()
     shown = hashlib.new(_ALGORITHMS[len(wanted)], certificate, usedforsecurity=False).hexdigest()

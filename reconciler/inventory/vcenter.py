@@ -183,7 +183,7 @@ class VCenterReader:
             self._stub = SmartStubAdapter(
                 host=self._vcenter.server,
                 port=self._vcenter.port,
-                sslContext=tls.context(self._vcenter, TIMEOUT),
+                sslContext=tls.context(self._vcenter, TIMEOUT, login.trusted),
                 httpConnectionTimeout=TIMEOUT,
             )
             session: Any = vim.ServiceInstance("ServiceInstance", self._stub)

@@ -14,7 +14,8 @@ def how_to_add(source: Source, field: str, line: str) -> str:
     document = _document(source)
     spec = document.data.get("spec") if document is not None and isinstance(document.data, dict) else None
     if document is None or not isinstance(spec, dict) or not spec:
-        return f'add "{line}" to spec of {source.file}:{source.line}'
+        where = f"{source.file}:{source.line}" if source.line else source.file
+        return f'add "{line}" to spec of {where}'
 
     def at(*path: str) -> tuple[int, int]:
         return document.locate(("spec", *path))

@@ -26,7 +26,7 @@ class EarlyConnect:
     def add(self, document: Document, given_site: str | None) -> None:
         """Take the next valid document. `given_site`: the path of --site."""
         if document.kind is Kind.SITE and self._site is None and not any(site.contradictions(document)):
-            if site.unusable(document, given_site) is None:
+            if site.unusable(document, given_site) is None and not any(site.unreadable(document)):
                 self._site = site.site(document)
         elif document.kind is Kind.HOST:
             self._waiting.append(document)

@@ -14,9 +14,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.loader import files
+from reconciler.loader.building import build, declared
 from reconciler.loader.early_connect import EarlyConnect, OnHost
 from reconciler.loader.files import Seen
-from reconciler.loader.kinds import LOADERS
 from reconciler.loader.kinds.site import unusable
 from reconciler.loader.manifest_set import ManifestSet
 from reconciler.loader.manifests import Document, SourceFile
@@ -24,8 +24,8 @@ from reconciler.loader.validate import fits, problems, salvage
 from reconciler.loader.wording import escape
 from reconciler.model.errors import InvalidManifestsError, ManifestError, UsageError
 from reconciler.model.kinds.site import Site
-from reconciler.model.refs import KINDS, RECONCILED, Kind, Source
-from reconciler.model.state import RECONCILE, Desired, Reconcile, Treatment
+from reconciler.model.refs import RECONCILED, Kind, Source
+from reconciler.model.state import Desired
 
 LONGEST: Final = 120.0  # seconds for all files
 MOST_ERRORS: Final = 50  # that are explained in one file
@@ -77,14 +77,14 @@ def load(
     `on_host` is called for each host that the Site allows, while the rest is still being read: see `EarlyConnect`.
     Raises InvalidManifestsError with all errors in all of them.
     """
-    with _collector_paused():
+    with collector_paused():
         loading = _Loading(EarlyConnect(on_host) if on_host is not None else None)
         loaded = loading.run(paths, site, stdin)
         return replace(loaded, documents=tuple(loading.documents())) if keep_documents else loaded
 
 
 @contextmanager
-def _collector_paused() -> Iterator[None]:
+def collector_paused() -> Iterator[None]:
     """Suspend garbage collection: loading makes many objects, keeps them, and makes no cycles (a fifth faster)."""
     was_enabled = gc.isenabled()
     gc.disable()
@@ -205,26 +205,14 @@ class _Loading:
         """Build and check the valid documents as a set. With errors the result must not be used."""
         manifests = self.manifests
         for document in chain(*manifests.documents.values(), (document for document, _ in self.broken)):
-            if document.kind is not None and document.metadata_name is not None:
-                manifests.names[document.kind].add(document.metadata_name)
+            manifests.note(document)
         every = [document for found in manifests.documents.values() for document in found]
         every += [document for document, _ in self.broken if document.kind is not None]
         every.sort(key=lambda document: (self.files[document.file.shown], document.index))
         manifests.errors += islice(manifests.duplicates(every), _MOST_CHECKED)
         self._salvage()
-        digests, treatments = [], []
-        for kind, loader in LOADERS.items():
-            manifests.declared[kind] += loader.build(manifests)
-            manifests.errors += islice(loader.check(manifests), _MOST_CHECKED)
-            if not KINDS[kind].reconciled:
-                continue
-            for document, item in manifests.declared[kind]:
-                digests.append((item.ref, document.digest))
-                if (annotations := document.data["metadata"].get("annotations")) and RECONCILE in annotations:
-                    mode = Reconcile(annotations[RECONCILE])
-                    treatments.append(Treatment(item.ref, mode, document.digest_without(RECONCILE)))
-        objects = {kind: tuple([item for _, item in items]) for kind, items in manifests.declared.items()}
-        return Desired.of(objects, tuple(digests), tuple(treatments))
+        build(manifests, _MOST_CHECKED)
+        return declared(manifests)
 
     def _salvage(self) -> None:
         """Add the usable part of invalid documents to the valid ones, in the order of files."""

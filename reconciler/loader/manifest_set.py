@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
 from reconciler.loader.manifests import Document
 from reconciler.loader.wording import Path, quoted
-from reconciler.model.errors import ManifestError
-from reconciler.model.refs import KINDS, Kind
+from reconciler.model.errors import ManifestError, Refusal
+from reconciler.model.refs import KINDS, Kind, ObjectRef
+
+
+class Known(NamedTuple):
+    """The object that a document is about, which may be invalid, and the names that vDVS may know it by. `certain`: it
+    is no other one."""
+
+    ref: ObjectRef
+    names: tuple[str, ...]
+    certain: bool
+
+
+def known(document: Document, _: ManifestSet) -> Known:
+    """Return what is known of an object of most kinds. What a host or a config DB holds is not known without it."""
+    kind, name = document.kind or Kind.SITE, document.name or ""
+    on_datastore = KINDS[kind].on_datastore
+    return Known(ObjectRef(kind, name), (name,) if on_datastore else (), on_datastore and has_name(document))
+
+
+def has_name(document: Document) -> bool:
+    """Return whether the name in vDVS is stated as text, or left out."""
+    return isinstance(document.spec.get("name", ""), str)
 
 
 class ManifestSet:
@@ -18,15 +39,23 @@ class ManifestSet:
 
     `documents`: the valid ones, in the order of files; `declared`: the same with the objects built from them, filled
     kind by kind; `names`: every `metadata.name`, those of invalid documents too, so that a reference to one of these is
-    not a second error; `given_site`: the path of --site, beside which no other Site counts (None: not given).
+    not a second error; `in_namespaces`: the same with the namespace, in which it is unique; `given_site`: the path of
+    --site, beside which no other Site counts (None: not given).
     """
 
     def __init__(self) -> None:
         self.documents: dict[Kind, list[Document]] = {kind: [] for kind in KINDS}
         self.declared: dict[Kind, list[tuple[Document, Any]]] = {kind: [] for kind in KINDS}
         self.names: dict[Kind, set[str]] = {kind: set() for kind in KINDS}
+        self.in_namespaces: set[tuple[Kind, str, str]] = set()
         self.errors: list[ManifestError] = []
         self.given_site: str | None = None
+
+    def note(self, document: Document) -> None:
+        """Note the name of a document, valid or not."""
+        if document.kind is not None and (name := document.metadata_name) is not None:
+            self.names[document.kind].add(name)
+            self.in_namespaces.add((document.kind, document.namespace, name))
 
     def duplicates(self, documents: Iterable[Document]) -> Iterator[ManifestError]:
         """Yield an error for each of these documents, valid or not, that declares an object a second time."""
@@ -37,9 +66,11 @@ class ManifestSet:
                 continue
             if not KINDS[kind].reconciled:
                 if clash := claims.claim(kind, document, ()):
-                    yield document.error((), f"there is a {kind} already, {clash.who} ({clash.at}); keep one")
+                    yield document.error(
+                        (), f"there is a {kind} already, {clash.who} ({clash.at}); keep one", Refusal.CONFLICT
+                    )
             elif name and (clash := claims.claim((kind, name), document, path := ("metadata", "name"))):
-                yield document.error(path, f"{kind} {quoted(name)} is already declared ({clash.at})")
+                yield document.conflict(path, f"{kind} {quoted(name)} is already declared ({clash.at})")
 
 
 class Clash(Struct, frozen=True):

@@ -12,8 +12,9 @@ from msgspec import Struct
 
 from reconciler.loader.wording import Path, dotted, escape
 from reconciler.loader.yaml import careful, fast
-from reconciler.model.errors import ManifestError
+from reconciler.model.errors import ManifestError, Refusal
 from reconciler.model.refs import KINDS, DatastoreRef, Kind, Source, datastore_url
+from reconciler.model.state import DELETION_POLICY
 
 BY_NAME: Final = {kind.value: kind for kind in KINDS}
 _CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
@@ -63,14 +64,30 @@ def digests(text: str) -> Iterator[str]:
             yield document.digest
 
 
-class Document(Struct, frozen=True):
-    """One document of a file. `read`: the result of the careful reader, with all YAML errors; None if not needed."""
+class NoFile(Struct, frozen=True):
+    """In place of the file of a document that is an object on an API server. `path`: names a Site that may be used;
+    `shown`: `vmgroup team-a/db`, in place of a position."""
 
-    file: SourceFile
+    shown: str
+    path: str | None = None
+    folder: str = ""
+    top: str | None = None
+
+    def locate(self, _index: int, _path: Path) -> Source:
+        """Return the name of the object."""
+        return Source(self.shown, 0, 0)
+
+
+class Document(Struct, frozen=True):
+    """One document of a file. `read`: the result of the careful reader, with all YAML errors; None if not needed;
+    `namespace`: that of an object on an API server, within which its `metadata.name` is unique."""
+
+    file: SourceFile | NoFile
     index: int
     data: Any
     source: Source
     read: careful.Document | None = None
+    namespace: str = ""
 
     @property
     def kind(self) -> Kind | None:
@@ -80,14 +97,19 @@ class Document(Struct, frozen=True):
 
     @property
     def digest(self) -> str:
-        """SHA-256, in hex, of the content: independent of layout and of the order of fields."""
-        return _digest(self.data)
+        """SHA-256, in hex, of the content: independent of layout and of the order of fields. How an object is to be
+        deleted is no part of it."""
+        return self.digest_without()
 
-    def digest_without(self, annotation: str) -> str:
-        """The digest that it would have without one of its annotations."""
-        metadata = dict(self.data["metadata"])
-        annotations = {key: value for key, value in metadata.pop("annotations").items() if key != annotation}
-        return _digest({**self.data, "metadata": metadata | ({"annotations": annotations} if annotations else {})})
+    def digest_without(self, *annotations: str) -> str:
+        """The digest that it would have without these annotations."""
+        metadata = self.data["metadata"]
+        left_out = {DELETION_POLICY, *annotations}
+        if left_out.isdisjoint(given := metadata.get("annotations", {})):
+            return _digest(self.data)
+        rest = {key: value for key, value in metadata.items() if key != "annotations"}
+        kept = {key: value for key, value in given.items() if key not in left_out}
+        return _digest({**self.data, "metadata": rest | ({"annotations": kept} if kept else {})})
 
     @property
     def metadata_name(self) -> str | None:
@@ -106,9 +128,9 @@ class Document(Struct, frozen=True):
 
     @property
     def spec(self) -> dict[str, Any]:
-        """`spec` of a valid document; empty if left out."""
-        spec: dict[str, Any] = self.data.get("spec", {})
-        return spec
+        """`spec`; empty if left out, or not a mapping."""
+        spec = self.data.get("spec")
+        return spec if isinstance(spec, dict) else {}
 
     @property
     def labels(self) -> tuple[tuple[str, str], ...]:
@@ -125,9 +147,13 @@ class Document(Struct, frozen=True):
         """Return the position of `path`."""
         return self.file.locate(self.index, path)
 
-    def error(self, path: Path, message: str) -> ManifestError:
+    def error(self, path: Path, message: str, reason: Refusal = Refusal.INVALID) -> ManifestError:
         """Return the error `message` about the value at `path`."""
-        return ManifestError(self.locate(path), self.subject, dotted(path), message)
+        return ManifestError(self.locate(path), self.subject, dotted(path), message, reason)
+
+    def conflict(self, path: Path, message: str) -> ManifestError:
+        """Return the error that the value at `path` is another document's already."""
+        return self.error(path, message, Refusal.CONFLICT)
 
 
 def _text(data: Any, *keys: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from enum import StrEnum
 from typing import Final
 
 from reconciler.model.base import Strict
@@ -47,6 +48,14 @@ class InventoryError(VdvsError):
     """An inventory that could not be read at all."""
 
 
+class Refusal(StrEnum):
+    """Why a manifest cannot be used: it is wrong, another one claims the same, or it names what it may not."""
+
+    INVALID = "Invalid"
+    CONFLICT = "Conflict"
+    NOT_ALLOWED = "NotAllowed"
+
+
 class ManifestError(Strict, frozen=True):
     """One error in the manifests.
 
@@ -58,9 +67,16 @@ class ManifestError(Strict, frozen=True):
     subject: str
     path: str
     message: str
+    reason: Refusal = Refusal.INVALID
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (str(self.source), self.subject, self.path, self.message) if part)
+        subject = self.subject if self.source.line else ""  # an object is its own place
+        return ": ".join(part for part in (str(self.source), subject, self.path, self.message) if part)
+
+    @property
+    def within(self) -> str:
+        """Path and message, for whoever knows which document it is."""
+        return f"{self.path}: {self.message}" if self.path else self.message
 
 
 class InvalidManifestsError(VdvsError):

@@ -107,14 +107,14 @@ class ObjectRef(Struct, frozen=True):
 
 
 class Source(Struct, frozen=True):
-    """Position in a manifest. `line` and `column` count from 1."""
+    """Position in a manifest. `line` and `column` count from 1; 0: `file` names an object that is in no file."""
 
     file: str
     line: int
     column: int
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
 class Location(Struct, frozen=True, order=True):

@@ -37,6 +37,9 @@ _Observed = TypeVar("_Observed", bound=ObservedFiles)
 RECONCILE: Final = "vdvs.io/reconcile"
 """The annotation that asks for less of a watch."""
 
+DELETION_POLICY: Final = "vdvs.io/deletion-policy"
+"""The annotation that says what becomes of an object of vDVS when its object on the API server is deleted."""
+
 
 class Reconcile(StrEnum):
     """Restricted treatment of an object by a watch: report its drift only, or ignore it."""
@@ -57,10 +60,26 @@ class Treatment(Strict, frozen=True):
 DesiredObject = DesiredHost | DesiredConfigDB | DesiredVMGroup | AnyDesiredFile
 
 
+class Unresolved(Strict, frozen=True):
+    """An object that is left exactly as it is: it cannot be looked up now, or its manifest cannot be used. `reason` is
+    for people, `why` one CamelCase word.
+
+    `known_as`: its possible names in the config DB: previous names and the pinned UUID of a vmgroup; the name of a
+    file. `certain`: it can be no other object of vDVS, so others may still be removed.
+    """
+
+    ref: ObjectRef
+    reason: str
+    known_as: tuple[str, ...] = ()
+    why: str = "NotFound"
+    certain: bool = False
+
+
 class Desired(Strict, frozen=True):
     """Everything that a set of manifests declares, checked as a set.
 
-    `digests`: of the manifest of each object; `treatments`: the objects that ask for less of a watch.
+    `digests`: of the manifest of each object; `treatments`: the objects that ask for less of a watch; `held`: objects
+    that are declared by manifests that cannot be used, and that stay as they are.
     """
 
     site: Site | None
@@ -70,6 +89,7 @@ class Desired(Strict, frozen=True):
     digests: tuple[tuple[ObjectRef, str], ...] = ()
     files: tuple[AnyDesiredFile, ...] = ()
     treatments: tuple[Treatment, ...] = ()
+    held: tuple[Unresolved, ...] = ()
 
     @classmethod
     def of(
@@ -77,6 +97,7 @@ class Desired(Strict, frozen=True):
         objects: Mapping[Kind, tuple[Any, ...]],
         digests: tuple[tuple[ObjectRef, str], ...],
         treatments: tuple[Treatment, ...],
+        held: tuple[Unresolved, ...] = (),
     ) -> Desired:
         """Build it from the declared objects of each kind."""
         return cls(
@@ -87,6 +108,7 @@ class Desired(Strict, frozen=True):
             digests=digests,
             files=tuple(chain.from_iterable(objects[kind] for kind in FILE_KINDS)),
             treatments=treatments,
+            held=held,
         )
 
     @property
@@ -102,18 +124,6 @@ class Desired(Strict, frozen=True):
     def count(self) -> int:
         """Number of declared objects, the Site not included."""
         return len(self.digests)
-
-
-class Unresolved(Strict, frozen=True):
-    """An object that cannot be looked up now, so is left exactly as it is. `reason` is for people.
-
-    `known_as`: its possible names in the config DB: previous names and the pinned UUID of a vmgroup; the name of a
-    file.
-    """
-
-    ref: ObjectRef
-    reason: str
-    known_as: tuple[str, ...] = ()
 
 
 class Resolved(Strict, frozen=True):

@@ -75,4 +75,4 @@ def _resolved(change: Change, joined: Joined) -> Iterator[Condition]:
     if (reason := joined.unresolved.get(change.ref)) is None:
         yield Condition(change.ref, "Resolved", Truth.TRUE, "Found", "every name is in the inventory")
     else:
-        yield Condition(change.ref, "Resolved", Truth.FALSE, "NotFound", reason)
+        yield Condition(change.ref, "Resolved", Truth.FALSE, joined.unresolved_why.get(change.ref, "NotFound"), reason)

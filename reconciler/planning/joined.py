@@ -158,6 +158,11 @@ class Joined:
         return parts | {failed.ref: failed.reason for failed in self._resolved.unresolved}
 
     @cached_property
+    def unresolved_why(self) -> Mapping[ObjectRef, str]:
+        """One word for each of these reasons, where it concerns the whole object."""
+        return {failed.ref: failed.why for failed in self._resolved.unresolved}
+
+    @cached_property
     def orphans(self) -> Mapping[ObjectRef, Condition]:
         """`NoOrphans` of each config DB that could be read."""
         return {condition.ref: condition for condition in no_orphans(self._resolved, self._observed)}

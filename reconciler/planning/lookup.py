@@ -234,6 +234,10 @@ class InventoryLookup:
             raise NotFoundError(reason, frozenset({meant.uuid}))
         return Member(uuid, None)
 
+    def paths_of(self, uuid: str) -> list[str]:
+        """Return the inventory paths of the VMs with this BIOS UUID."""
+        return [vm.path for vm in self._uuids.get(uuid, ())]
+
     def unknown(self, member: Member) -> bool:
         """Return whether there is certainly no such VM."""
         return self.complete and member.uuid not in self._uuids

@@ -20,9 +20,8 @@ def resolve(desired: Desired, inventory: Inventory) -> Resolved:
 
 def resolve_places(desired: Desired, inventory: Inventory) -> Resolved:
     """Look up what has to be known before anything can be observed."""
-    nothing = Resolved(
-        spelled_as_declared(desired, inventory), (), (), (), (), dict(desired.digests), treatments=desired.treatments
-    )
+    spelled = spelled_as_declared(desired, inventory)
+    nothing = Resolved(spelled, (), (), (), desired.held, dict(desired.digests), treatments=desired.treatments)
     return _resolved(desired, nothing, (kind for kind in PLANNED if kind.is_place))
 
 

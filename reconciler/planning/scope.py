@@ -28,9 +28,8 @@ def unread(kind: Kind, resolved: Resolved, observed: Observed) -> str | None:
 
 def incomplete(resolved: Resolved, observed: Observed) -> str | None:
     """Why this pass does not see everything (so nothing may be removed in it), or None."""
-    if resolved.unresolved:
-        first = min((failed.ref for failed in resolved.unresolved), key=lambda ref: ref.sort_key)
-        return f"{first} could not be looked up"
+    if failed := [each.ref for each in resolved.unresolved if not each.certain]:
+        return f"{min(failed)} could not be looked up"
     if resolved.inventory.gaps:
         return f"the inventory is incomplete ({resolved.inventory.gaps[0]})"
     for name, host in sorted(observed.hosts.items()):

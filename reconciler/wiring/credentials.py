@@ -1,4 +1,4 @@
-"""Secrets named by the Site: in an environment variable, or in a file."""
+"""Secrets named by the Site: in an environment variable, in a file, or on an API server."""
 
 from __future__ import annotations
 
@@ -6,18 +6,28 @@ import os
 from pathlib import Path
 
 from reconciler.model.errors import UsageError
-from reconciler.model.kinds.site import Secret, SecretFrom
+from reconciler.model.kinds.site import KeyRef, Secret, SecretFrom
+from reconciler.ports import Secrets
 
 _passwords: set[str] = set()
 _LONGEST = 65536  # bytes; a longer file is not a password but the wrong file
 
 
-def read_secret(where: SecretFrom) -> Secret:
+def read_key(ref: KeyRef, secrets: Secrets | None) -> Secret:
+    """Return the value of a key on the API server. Raises UsageError, which names it."""
+    if secrets is None:
+        raise UsageError(f"{ref} can be read by `vdvs operator` only")
+    return secrets.read(ref)
+
+
+def read_secret(where: SecretFrom, secrets: Secrets | None = None) -> Secret:
     """Return the secret, without the line break at its end. Raises UsageError, which names the place."""
-    if where.env is not None:
-        text = os.environ.get(where.env)
-        if text is None:
+    if where.ref is not None:
+        text = read_key(where.ref, secrets).reveal()
+    elif where.env is not None:
+        if (found := os.environ.get(where.env)) is None:
             raise UsageError(f"{where} is not set; the Site takes a secret from it")
+        text = found
     else:
         text = _from_file(where)
     text = text.removesuffix("\n").removesuffix("\r")
@@ -26,9 +36,9 @@ def read_secret(where: SecretFrom) -> Secret:
     return Secret(text)
 
 
-def read_password(where: SecretFrom) -> Secret:
+def read_password(where: SecretFrom, secrets: Secrets | None = None) -> Secret:
     """Like `read_secret`; the password is known to `passwords` from now on."""
-    found = read_secret(where)
+    found = read_secret(where, secrets)
     _passwords.add(found.reveal())
     return found
 

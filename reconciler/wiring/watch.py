@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext, suppress
 from time import monotonic
 from typing import Final
 
@@ -15,19 +15,20 @@ from reconciler import loader
 from reconciler.controller.loop import Loop
 from reconciler.controller.mode import Mode
 from reconciler.controller.skip_unreachable import SkipUnreachable
-from reconciler.controller.triggers import Triggers
+from reconciler.controller.triggers import FileTriggers, Triggers
 from reconciler.controller.watch import NOTHING, Edges, Loaded, Watch
 from reconciler.model.diff import Diff
 from reconciler.model.errors import InvalidManifestsError
-from reconciler.model.events import EventKind, Revision
+from reconciler.model.events import EventKind, Lasting, Revision
 from reconciler.model.kinds.site import SSH, Site
 from reconciler.model.outcome import Assessment, Outcome
 from reconciler.model.ownership import Applier, Applying
 from reconciler.model.plan import Policy
+from reconciler.model.refs import ObjectRef
 from reconciler.model.state import Desired
-from reconciler.ports import Listener
+from reconciler.ports import Books, Listener, Secrets
 from reconciler.provenance import UnsignedError, applying, check_apart
-from reconciler.reconcile import learn, reconcile
+from reconciler.reconcile import World, learn, reconcile
 from reconciler.wiring.books import SiteBooks
 from reconciler.wiring.state import LargeEvents, LastUsed, known_state_folder, last_used_file
 from reconciler.wiring.watch_services import WatchOptions, WatchServices
@@ -161,35 +162,69 @@ async def _watch(
     audit_log: str | None,
     report: Callable[[str], None],
 ) -> None:
-    observer = _BeforeHealing()
+    books = SiteBooks(site, SystemClock(), new_uuid, audit_log, services.log, manifests.behalf)
     async with AsyncExitStack() as stack:
-        books = SiteBooks(site, SystemClock(), new_uuid, audit_log, services.log, manifests.behalf)
-        world = await stack.enter_async_context(open_world(site, observer, books))
+        triggers = await stack.enter_async_context(FileTriggers(paths, report))
+        for service in services.running:
+            await stack.enter_async_context(service)
+        await watch_site(
+            site, mode, interval, loaded, triggers,
+            load=manifests.load, reread=manifests.reread, beat=services.beat, books=books,
+            listeners=(terminal, *services.listeners), lasting=services.lasting, fresh=services.pulse.stale_after,
+        )  # fmt: skip
+
+
+Reconciler = Callable[[Desired, World, Policy, Applying | None], Awaitable[Outcome]]
+
+
+async def watch_site(
+    site: Site,
+    mode: Mode,
+    interval: float,
+    started_with: Loaded,
+    triggers: Triggers,
+    *,
+    load: Callable[[], Loaded],
+    reread: Callable[[], None],
+    beat: Callable[[], None],
+    books: Books,
+    listeners: Sequence[Listener],
+    lasting: Mapping[ObjectRef, Lasting],
+    fresh: float,
+    guarded: Callable[[World], World] = lambda world: world,
+    each_pass: Reconciler = reconcile,
+    gate: AbstractAsyncContextManager[object] | None = None,
+    secrets: Secrets | None = None,
+) -> None:
+    """Watch one site until the triggers request a stop.
+
+    `load`, `started_with`, `listeners`, `lasting`, `fresh`, `gate`: see `Edges` and `Watch`; `reread`, `beat`: see
+    `Loop`. `guarded` wraps the world; `each_pass` does a pass; `secrets`: see `world.open_hosts`.
+    """
+    observer = _BeforeHealing()
+    async with open_world(site, observer, books, secrets) as opened:
+        world = guarded(opened)
         parked: dict[str, str] = {}
-        reached = replace(world, hosts=SkipUnreachable(world.hosts, parked))
+        patient = replace(world, hosts=SkipUnreachable(world.hosts, parked))
 
         async def one(desired: Desired, policy: Policy, behalf: Applying | None) -> Outcome:
-            outcome = await reconcile(desired, reached, policy, behalf)
+            outcome = await each_pass(desired, patient, policy, behalf)
             if not policy.risks:
-                learn(reached, outcome.before)
+                learn(patient, outcome.before)
             return outcome
 
-        listeners = (terminal, *services.listeners)
         state = known_state_folder()
         large = LargeEvents(state and state / "events", world.clock.now)
         edges = Edges(
-            manifests.load, one, listeners, world.clock, monotonic, world.new_uuid, large.keep,
-            services.lasting, services.pulse.stale_after,
+            load, one, listeners, world.clock, monotonic, world.new_uuid, large.keep, lasting, fresh,
+            gate or nullcontext(),
         )  # fmt: skip
-        watch = Watch(edges, loaded, site, mode)
+        watch = Watch(edges, started_with, site, mode)
         observer.report = watch.report_before_heal
-        triggers = await stack.enter_async_context(Triggers(paths, report))
-        for service in services.running:
-            await stack.enter_async_context(service)
         watch.say(EventKind.STARTED, _started(site, mode, interval))
         loop = Loop(
             watch, triggers, world.hosts, world.inventory, parked,
-            interval=interval, chance=chance, reread=manifests.reread, beat=services.beat,
+            interval=interval, chance=chance, reread=reread, beat=beat,
         )  # fmt: skip
         await loop.run()
         watch.say(EventKind.STOPPED, "the last pass is finished")

@@ -75,6 +75,7 @@ class WatchServices:
         from reconciler.dashboard.board import Board
         from reconciler.dashboard.listening import listen
         from reconciler.dashboard.server import Server
+        from reconciler.dashboard.snapshots import LastLook
         from reconciler.telemetry.metrics import CONTENT_TYPE, Metrics
 
         where = listen(
@@ -82,12 +83,12 @@ class WatchServices:
             names=options.allow_name,
         )  # fmt: skip
         board = Board(site.name, mode, self.pulse, SystemClock().now)
-        metrics = Metrics(self.pulse.stuck)
-        self.listeners += [board, metrics]
+        metrics, last = Metrics(self.pulse.stuck), LastLook(site)
+        self.listeners += [board, metrics, last]
 
         @asynccontextmanager
         async def running() -> AsyncIterator[None]:
-            server = Server(where, board, (metrics.text, CONTENT_TYPE), self.pulse.stuck, new_token)
+            server = Server(where, board, (metrics.text, CONTENT_TYPE), self.pulse.stuck, new_token, last)
             async with server.running() as url:
                 report(f"listening on {url}")
                 yield

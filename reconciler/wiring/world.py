@@ -17,9 +17,9 @@ from reconciler.hosts.local import LocalHosts
 from reconciler.inventory.file import FileInventory
 from reconciler.model.errors import UsageError
 from reconciler.model.kinds.site import SSH, Lab, Login, Site, VCenter
-from reconciler.ports import Books, Hosts, InventorySource, MaintenanceMode, Observer
+from reconciler.ports import Books, Hosts, InventorySource, MaintenanceMode, Observer, Secrets
 from reconciler.wiring.books import SiteBooks
-from reconciler.wiring.credentials import read_password, read_secret
+from reconciler.wiring.credentials import read_key, read_password, read_secret
 from reconciler.wiring.state import known_state_folder
 
 if TYPE_CHECKING:
@@ -39,35 +39,43 @@ def exists(site: Site) -> bool:
     return not isinstance(site.way, Lab) or lab.exists(Path(site.way.directory))
 
 
-def open_hosts(site: Site) -> Hosts:
-    """Return the way to the hosts of a site, which the caller closes. A lab that does not exist yet is created."""
-    return _of_lab(site.way) if isinstance(site.way, Lab) else _by_ssh(site.way, site)
+def open_hosts(site: Site, secrets: Secrets | None = None) -> Hosts:
+    """Return the way to the hosts of a site, which the caller closes. A lab that does not exist yet is created.
+    `secrets`: those on the API server (None: the Site may name none)."""
+    return _of_lab(site.way) if isinstance(site.way, Lab) else _by_ssh(site.way, site, secrets)
 
 
 @asynccontextmanager
-async def world_of(site: Site, hosts: Hosts, observer: Observer, books: Books | None = None) -> AsyncIterator[World]:
-    """Open the rest of the world of a site. `hosts` stay open afterwards. `books`: other ones than the default."""
+async def world_of(
+    site: Site, hosts: Hosts, observer: Observer, books: Books | None = None, secrets: Secrets | None = None
+) -> AsyncIterator[World]:
+    """Open the rest of the world of a site. `hosts` stay open afterwards. `books`: other ones than the default;
+    `secrets`: see `open_hosts`."""
     # Imported here, as it takes longest: hosts answer and manifests are read at the same time.
     from reconciler.reconcile import World
 
-    async with _inventory(site) as (inventory, maintenance):
+    async with _inventory(site, secrets) as (inventory, maintenance):
         clock = SystemClock()
         yield World(inventory, hosts, clock, new_uuid, observer, maintenance, books or SiteBooks(site, clock, new_uuid))
 
 
 @asynccontextmanager
-async def open_world(site: Site, observer: Observer, books: Books | None = None) -> AsyncIterator[World]:
-    """Open the world of a site; its connections end with the context."""
-    hosts = open_hosts(site)
+async def open_world(
+    site: Site, observer: Observer, books: Books | None = None, secrets: Secrets | None = None
+) -> AsyncIterator[World]:
+    """Open the world of a site; its connections end with the context. `secrets`: see `open_hosts`."""
+    hosts = open_hosts(site, secrets)
     try:
-        async with world_of(site, hosts, observer, books) as world:
+        async with world_of(site, hosts, observer, books, secrets) as world:
             yield world
     finally:
         await hosts.close()
 
 
 @asynccontextmanager
-async def _inventory(site: Site) -> AsyncIterator[tuple[InventorySource, MaintenanceMode | None]]:
+async def _inventory(
+    site: Site, secrets: Secrets | None
+) -> AsyncIterator[tuple[InventorySource, MaintenanceMode | None]]:
     if site.inventory_file is not None:
         yield FileInventory(site.inventory_file), None
     elif isinstance(site.way, Lab) and not site.vcenters:
@@ -77,7 +85,7 @@ async def _inventory(site: Site) -> AsyncIterator[tuple[InventorySource, Mainten
         from reconciler.inventory.maintenance import VCenterMaintenance
         from reconciler.inventory.vsphere import VSphereInventory
 
-        vsphere = VSphereInventory(_logins(site.vcenters))
+        vsphere = VSphereInventory(_logins(site.vcenters, secrets))
         try:
             yield vsphere, VCenterMaintenance(vsphere.host)
         finally:
@@ -91,7 +99,7 @@ def _of_lab(way: Lab) -> Hosts:
     return LocalHosts(lambda name: lab.host_root(directory, name), first_on=lambda name: lab.os_patch(directory, name))
 
 
-def _by_ssh(way: SSH, site: Site) -> Hosts:
+def _by_ssh(way: SSH, site: Site, secrets: Secrets | None) -> Hosts:
     # Imported here, as asyncssh is slow to import, too.
     from reconciler.hosts.kept_drivers import KeptDrivers
     from reconciler.hosts.refused_logins import RefusedLogins
@@ -99,29 +107,34 @@ def _by_ssh(way: SSH, site: Site) -> Hosts:
 
     def login() -> Login:
         user, password = way.credentials.username, way.credentials.password
-        name = way.user if user is None else read_secret(user).reveal()
-        return Login(name, None if password is None else read_password(password))
+        return Login(
+            way.user if user is None else read_secret(user, secrets).reveal(),
+            None if password is None else read_password(password, secrets),
+            None if way.identity is None else read_key(way.identity, secrets),
+            None if way.known_hosts is None else read_key(way.known_hosts, secrets).reveal(),
+        )
 
     services = None
     if way.manage_service:
         from reconciler.inventory.ssh_service import SSHServices
 
-        services = SSHServices(_logins(site.vcenters))
+        services = SSHServices(_logins(site.vcenters, secrets))
     folder = known_state_folder()
     refused = RefusedLogins(None if folder is None else folder / "refused-logins")
     drivers = KeptDrivers(None if folder is None else folder / "drivers.json")
     return SSHHosts(way, login, refused, drivers, services, site.allows)
 
 
-def _logins(vcenters: Sequence[VCenter]) -> list[tuple[VCenter, Callable[[], Login]]]:
-    return [(vcenter, partial(_vcenter_login, vcenter)) for vcenter in vcenters]
+def _logins(vcenters: Sequence[VCenter], secrets: Secrets | None) -> list[tuple[VCenter, Callable[[], Login]]]:
+    return [(vcenter, partial(_vcenter_login, vcenter, secrets)) for vcenter in vcenters]
 
 
-def _vcenter_login(vcenter: VCenter) -> Login:
+def _vcenter_login(vcenter: VCenter, secrets: Secrets | None) -> Login:
     user, password = vcenter.credentials.username, vcenter.credentials.password
     if user is None or password is None:  # the schema asks for both
         raise UsageError(f"vCenter {vcenter.server} needs usernameFrom and passwordFrom in its credentials")
-    return Login(read_secret(user).reveal(), read_password(password))
+    trusted = None if vcenter.ca is None else read_key(vcenter.ca, secrets).reveal()
+    return Login(read_secret(user, secrets).reveal(), read_password(password, secrets), trusted=trusted)
 
 
 def chance() -> float:

@@ -41,6 +41,11 @@ def test_every_command_refuses_it(change: Change, folder: Folder, chance: random
     assert last.endswith(" in 1 of 1 file.")
     told = json.loads(folder.vdvs("validate", "-f", "bad.yaml", "-o", "json").stdout)
     assert len(told["errors"]) == len(errors)
+    annotated = folder.vdvs("validate", "-f", "bad.yaml", "-o", "github")
+    assert annotated.exit_code == 1
+    assert [line[: line.index(",line=")] for line in annotated.stdout.splitlines()] == ["::error file=bad.yaml"] * len(
+        errors
+    )
     for command in COMMANDS:
         done = folder.vdvs(*command.format("bad.yaml").split(), "--site", "manifests/site.yaml")
         assert (done.exit_code, done.stdout) == (2, ""), command

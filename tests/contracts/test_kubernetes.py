@@ -18,9 +18,10 @@ ROOT = Path(__file__).parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 
 
-def test_the_definitions_are_current() -> None:
+@pytest.mark.parametrize("generator", ["generate.py", "chart.py"])
+def test_what_is_generated_is_current(generator: str) -> None:
     check = subprocess.run(
-        [sys.executable, KUBERNETES / "generate.py", "--check"],
+        [sys.executable, KUBERNETES / generator, "--check"],
         capture_output=True, text=True, check=False, cwd=ROOT, env={"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert (check.returncode, check.stdout) == (0, "")

@@ -10,11 +10,14 @@ from datetime import timedelta
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 from reconciler.dashboard.board import Board
 from reconciler.dashboard.listening import Listen
 from reconciler.dashboard.server import Server
+from reconciler.dashboard.snapshots import LastLook
 from reconciler.model.events import Pulse
+from tests.execution.test_snapshots import SITE
 from tests.telemetry.passes import NOON
 
 SOON = 20.0
@@ -29,6 +32,7 @@ class Served:
         self.url = ""
         self.pulse = Pulse(lambda: (self.now - NOON).total_seconds(), 20.0)
         self.board = Board("lab", "reporting only", self.pulse, lambda: self.now)
+        self.last = LastLook(SITE)
         self._where = where
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
@@ -50,6 +54,7 @@ class Served:
             (lambda: b"vdvs_up 1\n", "text/plain"),
             lambda: self.stuck or self.pulse.stuck(),
             lambda: next(words),
+            self.last,
         )
         async with server.running() as url:
             self.url = url
@@ -71,6 +76,11 @@ class Served:
     def later(self, **more: float) -> None:
         self.now = NOON + timedelta(**more)
         self.pulse.beat()
+
+    def fetch(self, path: str, **headers: str) -> bytes:
+        """The body of an answer that is no text."""
+        with urlopen(Request(self.url.rstrip("/") + path, headers=headers), timeout=SOON) as answer:  # noqa: S310
+            return bytes(answer.read())
 
     def ask(self, method: str, path: str, *, tls: Any = None, body: str | None = None, **headers: str) -> HTTPResponse:
         """An answer, its body read: `.text`."""

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from reconciler import snapshot
 from reconciler.dashboard import board
 from reconciler.dashboard.board import page_json
 from reconciler.dashboard.listening import Listen, host_of, listen
@@ -177,6 +178,26 @@ def test_the_state_is_sent_again_only_when_it_is_another() -> None:
         assert server.ask("GET", "/api/state", If_None_Match=tag).status == 304
         server.do(server.board.on_pass, made(kept(), minute=2))
         assert server.ask("GET", "/api/state", If_None_Match=tag).status == 200
+
+
+def test_the_snapshot_is_that_of_the_last_look_and_only_for_the_token() -> None:
+    where = Listen("127.0.0.1", 0, Secret(TOKEN), names=frozenset({"127.0.0.1"}))
+    with served(where) as server:
+        assert server.ask("GET", "/api/snapshot").status == 401
+        assert server.ask("GET", "/api/snapshot", Authorization=f"Bearer {TOKEN}").status == 503
+        for minute in (1, 2):
+            done = made(drift(), minute=minute)
+            assert done.outcome is not None
+            look = replace(done.outcome.before, observed_at=done.started)
+            server.do(server.last.on_pass, replace(done, outcome=replace(done.outcome, before=look)))
+            packed = server.fetch("/api/snapshot", Authorization=f"Bearer {TOKEN}")
+            assert snapshot.from_bytes(packed, "answer").taken_at == done.started
+
+
+def test_without_a_token_there_is_no_snapshot() -> None:
+    with served() as server:
+        server.do(server.last.on_pass, made(drift()))
+        assert server.ask("GET", "/api/snapshot").status == 403
 
 
 def test_a_quiet_pass_changes_nothing_but_the_pass() -> None:

@@ -38,6 +38,8 @@ NOT_RUN = {
     "make": "it installs packages, or runs these tests; that the target exists is checked",
     ".venv/bin/pre-commit": "it changes the git hooks of the checkout",
     "source <(vdvs completion zsh)": "it needs zsh",
+    "kubectl": "it needs a cluster; tests/kubernetes applies the same files",
+    "helm": "it needs a cluster; tests/kubernetes renders the same chart, and applies it",
 }
 """Commands that are not run here, by how they begin, and why. Those of `vdvs` in them are parsed like any others."""
 

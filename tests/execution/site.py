@@ -116,7 +116,7 @@ class FakeHost:
         url = path.removesuffix("/dockvols/vmdkops_config.db")
         if not mounts(host, url):
             return ObservedConfigDB(path, DBState.UNKNOWN, "NotMounted", f"{url} is not mounted", self.name, "")
-        if (self.name, url) in self.hosts.broken:
+        if (self.name, url) in self.hosts.broken or Location(path) not in self.hosts.site.dbs:
             return ObservedConfigDB(path, DBState.UNKNOWN, "ReadError", f"{url}: I/O error", self.name, "")
         return replace(self.hosts.site.dbs[Location(path)].observed(), read_from=self.name)
 

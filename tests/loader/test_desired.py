@@ -267,6 +267,6 @@ def test_an_annotation_of_ours_that_is_misspelt_is_no_note_for_others(tmp_path: 
         "metadata: {name: esx", "metadata: {annotations: {vdvs.io/reconsile: disabled}, name: esx"
     )
     assert "reconsile" in text
-    with pytest.raises(InvalidManifestsError, match=r"of vdvs.io/ only vdvs.io/reconcile is known"):
+    with pytest.raises(InvalidManifestsError, match=r"of vdvs.io/ only reconcile and deletion-policy are known"):
         load_text(tmp_path, text)
     load_text(tmp_path, text.replace("vdvs.io/reconsile", "example.com/reconsile"))

@@ -35,6 +35,7 @@ _DEFAULT_SIZE = "100MB"  # what vDVS takes when a request names none
 @click.option("--short", is_flag=True, help="The volume is named without @DATASTORE.")
 @options.manifests_or_default
 @options.site
+@options.against
 @options.output("text", "json", "yaml")
 @options.verbose
 def can_i(

@@ -13,6 +13,7 @@ _EVENTS = 5
 @click.argument("what", metavar="KIND NAME", nargs=-1, required=True, shell_complete=completing.described)
 @options.manifests_or_default
 @options.site
+@options.against
 @options.output("text", "json", "yaml")
 @options.named_set
 @options.verbose
@@ -50,7 +51,8 @@ def describe(
     (name,) = kinds.resolve(names, [row.name for row in rows], wanted[0], unread=why)
     row = next(row for row in rows if row.name == name)
     judged = tuple(condition for condition in conditions(found) if condition.ref == row.change.ref)
-    events = last_events(session.site, str(row.change.ref), _EVENTS)
+    # What was seen here is no part of a snapshot, whose name of the site anybody may have written.
+    events = () if session.taken else last_events(session.site, str(row.change.ref), _EVENTS)
     if output == "text":
         click.echo(describe_text(row, judged, events, paint()), nl=False)
     else:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 @click.command(short_help="Show how the site differs from the manifests.")
 @options.manifests_or_default
 @options.site
-@options.output("text", "json", "yaml")
+@options.against
+@options.output("text", "json", "yaml", "markdown")
 @options.detail
 @options.selector
 @options.allow_destroy
@@ -41,12 +42,14 @@ def diff(
 ) -> int:
     """Show how the site differs from the manifests, and what applying them would mean. Writes nothing.
 
-    What `apply` with the same options would leave out is named on standard error: then both exit with 3.
+    What `apply` with the same options would leave out is named on standard error: then both exit with 3. -o markdown
+    writes a comment for a pull request.
 
     \b
     Examples:
       vdvs diff -f manifests/
       vdvs diff -f manifests/ -o json | jq .summary
+      vdvs diff -f manifests/ -o markdown > comment.md
     """
     from reconciler.cli.errors import report
     from reconciler.cli.session import open_session
@@ -67,12 +70,11 @@ def show(session: Session, allow_destroy: bool, output: str) -> tuple[Diff, tupl
     from reconciler.planning.records.history import not_pruned
     from reconciler.reconcile import preview
     from reconciler.render.text import clean
-    from reconciler.wiring import known_names
 
     policy = options.policy(allow_destroy, session.only)
     seen = session.in_world(lambda world: preview(session.desired, world, policy, session.applying))
     found, chosen = seen.found, session.selected(seen.found.diff)
-    known_names.keep(session.site, found)
+    session.keep_names(found)
     left_out = print_preview(chosen, seen.steps, session.site.name, session.applying, session.only, output)
     suggest_renames(chosen, session.desired)
     for remark in (*remarks(found), *not_pruned(found.resolved, found.observed, session.applying)):

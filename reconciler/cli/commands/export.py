@@ -1,7 +1,8 @@
-"""`vdvs export`, and `vdvs init`, which writes the same into a folder for the first time."""
+"""`vdvs export`; `vdvs init`, which writes the same into a folder for the first time; and `vdvs snapshot`."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,8 @@ from reconciler.cli import completing, exits, options
 
 if TYPE_CHECKING:
     from reconciler.model.export import Export
+
+_NAMESPACE = re.compile("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 @click.command(short_help="Write manifests of the site as it is.")
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     "Default without --site: $VDVS_MANIFESTS, or ./manifests.",
 )
 @options.site
+@options.against
 @options.output("yaml", "json")
 @click.option(
     "--split",
@@ -31,8 +35,24 @@ if TYPE_CHECKING:
     shell_complete=completing.files,
     help="Write a file for each object below DIR instead, and the schemas for editors; nothing is overwritten.",
 )
+@click.option(
+    "--kubernetes",
+    is_flag=True,
+    help="Write objects for a Kubernetes API, which `vdvs operator` reports of and does not change the site for.",
+)
+@click.option(
+    "--namespace", metavar="NAME", help="The namespace of these objects; default: the one of `kubectl apply`."
+)
 @options.verbose
-def export(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output: str, split: str | None) -> int:
+def export(
+    what: tuple[str, ...],
+    paths: tuple[str, ...],
+    site: str | None,
+    output: str,
+    split: str | None,
+    kubernetes: bool,
+    namespace: str | None,
+) -> int:
     """Write manifests of the site as it is: config DBs, hosts, vmgroups, storage policies and read-only volumes, with
     the UUIDs of vmgroups and VMs.
 
@@ -45,13 +65,14 @@ def export(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, outp
       vdvs diff -f there.yaml --site site.yaml
       vdvs export --split there/ --site site.yaml
       vdvs export vmgroup MYVMGROUP --site site.yaml
+      vdvs export --kubernetes --site site.yaml | kubectl apply -n vdvs -f -
     """
     from pathlib import Path
 
     from reconciler.cli.errors import report
     from reconciler.cli.output import emit
     from reconciler.cli.session import open_session
-    from reconciler.export import export_site, write_files
+    from reconciler.export import export_site, for_kubernetes, write_files
     from reconciler.render.manifests import adopted_data, left_out_line, manifests_text
     from reconciler.render.text import count
 
@@ -59,8 +80,14 @@ def export(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, outp
         raise click.UsageError("--split is empty; give the folder to write to, such as . for this one")
     if split is not None and output != "yaml":
         raise click.UsageError("--split writes YAML: leave out -o")
-    session = open_session(paths or (() if site is not None else options.or_default(())), site)
+    if namespace is not None and not (kubernetes and _NAMESPACE.fullmatch(namespace)):
+        raise click.UsageError("--namespace goes with --kubernetes, and is a name as Kubernetes has it")
+    if not paths and site is None:
+        paths = options.default_paths() if options.is_against() else options.or_default(())
+    session = open_session(paths, site)
     adopted = _chosen(session.in_world(lambda world: export_site(session.desired, world)), what)
+    if kubernetes:
+        adopted = for_kubernetes(adopted, session.site.name, namespace)
     for left in adopted.left_out:
         report(left_out_line(left))
     if split is not None:
@@ -131,3 +158,44 @@ def init(folder: str, site: str | None) -> int:
     for left in found.left_out:
         report(left_out_line(left))
     return exits.FAILED if any(left.unread for left in found.left_out) else exits.OK
+
+
+@click.command(short_help="Write what the site has to a file, to compare with elsewhere.")
+@options.manifests_or_default
+@options.site
+@click.option(
+    "--out", required=True, metavar="FILE", shell_complete=completing.files, help="Write the snapshot to this file."
+)
+@options.verbose
+def snapshot(paths: tuple[str, ...], site: str | None, out: str) -> int:
+    """Look at the site once, and write everything that was seen to FILE: names and ids of the inventory, hosts, config
+    DBs with their records, files on datastores. No password, key or address of a vCenter login is in it.
+
+    diff, plan, can-i, get, describe, status and export take it with --against and reach nobody, so that a CI job can
+    compare changed manifests with the site and needs no way into it. FILE can be read by its owner only: it says who
+    may do what. `vdvs watch` serves the last one at /api/snapshot (see --listen and --token-file).
+
+    \b
+    Examples:
+      vdvs snapshot -f manifests/ --out site.snapshot
+      vdvs diff -f manifests/ --against site.snapshot
+    """
+    from msgspec.structs import replace
+
+    from reconciler import snapshot as snapshots
+    from reconciler.cli.errors import report, tell
+    from reconciler.cli.session import open_session
+    from reconciler.export import look_at_everything
+    from reconciler.planning.scope import incomplete
+    from reconciler.render.text import count
+
+    snapshots.check_target(out)
+    session = open_session(paths, site)
+    found = session.in_world(lambda world: look_at_everything(session.desired, world))
+    session.keep_names(found)
+    snapshots.write(out, snapshots.of(session.site, found))
+    tell(f"{count(len(found.observed.hosts), 'host')} of site {session.site.name} written to {out}")
+    if (why := incomplete(replace(found.resolved, unresolved=()), found.observed)) is not None:
+        report(f"not everything could be seen: {why}")
+        return exits.FAILED
+    return exits.OK

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.argument("what", metavar="KIND [NAME...]", nargs=-1, required=True, shell_complete=completing.listed)
 @options.manifests_if_any
 @options.site
+@options.against
 @click.option(
     "-o",
     "--output",
@@ -79,7 +80,10 @@ def get(
     singulars, names = kinds.parse_listed(what)
     wanted = _Wanted(tuple(TABLES[singular] for singular in singulars), names)
     wanted.check(selector)
-    if site is None or any(table.labelled for table in wanted.tables):
+    against = options.is_against()
+    if watch and against:
+        raise click.UsageError("a snapshot does not change: leave out --watch or --against")
+    if (site is None and not against) or any(table.labelled for table in wanted.tables):
         options.require_manifests(paths)
     if not paths:
         report("note: without manifests no host is asked, so who may use what is not known")

@@ -10,6 +10,7 @@ from reconciler.cli import completing, options
 @click.command(short_help="Show what would be applied, and save it for `apply --plan`.")
 @options.manifests_or_default
 @options.site
+@options.against
 @options.output("text", "json", "yaml")
 @options.detail
 @options.selector

@@ -10,6 +10,7 @@ from reconciler.cli import exits, options
 @click.command(short_help="Sum up the state of the site in one sentence.")
 @options.manifests_or_default
 @options.site
+@options.against
 @options.output("text", "json", "yaml")
 @options.detail
 @options.named_set

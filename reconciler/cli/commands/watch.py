@@ -17,25 +17,16 @@ if TYPE_CHECKING:
     from reconciler.model.events import Pass, ReportedEvent
 
 
-def _file(name: str, text: str) -> Callable[[Command], Command]:
-    return click.option(name, metavar="FILE", help=text)
-
-
-_SERVICES = (
-    click.option("--listen", metavar="[ADDRESS:]PORT", help="Serve the page, /metrics and /healthz (on 127.0.0.1)."),
-    _file("--tls-cert", "Certificate of the server, with its chain."),
-    _file("--tls-key", "Private key of the server."),
-    _file("--token-file", "File with the bearer token that clients must send."),
-    click.option("--allow-name", multiple=True, metavar="NAME", help="A name of the server in URLs; may be repeated."),
-    _file("--history", "Where to keep the history; default: a file for each site in $XDG_STATE_HOME."),
-    click.option("--webhook", metavar="URL", help="Post every event, and what is logged, to this URL, as CloudEvents."),
-    _file("--webhook-token-file", "File with the bearer token for the webhook."),
-    options.audit_log,
-)
-
-
 def _services(command: Command) -> Command:
-    for option in reversed(_SERVICES):
+    for option in (
+        options.audit_log,
+        options.file("--webhook-token-file", "File with the bearer token for the webhook."),
+        click.option(
+            "--webhook", metavar="URL", help="Post every event, and what is logged, to this URL, as CloudEvents."
+        ),
+        options.file("--history", "Where to keep the history; default: a file for each site in $XDG_STATE_HOME."),
+        options.server,
+    ):
         command = option(command)
     return command
 
@@ -106,7 +97,7 @@ def watch(
     if "-" in paths:
         raise click.UsageError("watch reads its manifests again and again, so it cannot take them from standard input")
     gc.enable()
-    terminal = _Terminal(_printer(output))
+    terminal = Terminal(printer(output))
     run_watch(
         paths,
         site,
@@ -123,7 +114,7 @@ def watch(
     return exits.OK
 
 
-class _Terminal:
+class Terminal:
     """Implements `ports.Listener`: prints every event.
 
     Where nobody reads any more, or the disk is full, it ends the watch as SIGTERM does. `failure`: why.
@@ -166,7 +157,7 @@ def _mode(heal: bool, auto_apply: str, max_changes: str, prune: bool) -> Mode:
     return Mode(heal, frozenset(map(Risk, names)), most, prune)
 
 
-def _printer(output: str) -> Callable[[ReportedEvent], str]:
+def printer(output: str) -> Callable[[ReportedEvent], str]:
     from reconciler.cli.output import paint
     from reconciler.render.data import to_json_line
     from reconciler.render.events import event_data, event_text

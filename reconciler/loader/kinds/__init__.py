@@ -11,7 +11,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from reconciler.loader.kinds import configdb, host, site, storagepolicy, vmgroup, volume
-from reconciler.loader.manifest_set import ManifestSet
+from reconciler.loader.manifest_set import Known, ManifestSet, known
 from reconciler.loader.manifests import Document
 from reconciler.model.errors import ManifestError
 from reconciler.model.refs import Kind
@@ -26,19 +26,21 @@ class KindLoader(Struct, frozen=True):
     `build` yields each document with the object that it declares; it reports the errors of documents that declare none.
     `check` yields all that is wrong beyond the schema, within a document or between documents.
     `identity`: top-level fields of `spec` that make up the identity of an object. A document with errors in other
-    fields only is checked without these; None: it is not checked.
+    fields only is checked without these; None: it is not checked. `known`: what is certain about the object of a
+    document that may be invalid.
     """
 
     build: Build
     check: Check
     identity: frozenset[str] | None = None
+    known: Callable[[Document, ManifestSet], Known] = known
 
 
 LOADERS: Final[dict[Kind, KindLoader]] = {
     Kind.SITE: KindLoader(site.build, site.check),
     Kind.HOST: KindLoader(host.build, host.check),
     Kind.CONFIG_DB: KindLoader(configdb.build, configdb.check),
-    Kind.VMGROUP: KindLoader(vmgroup.build, vmgroup.check, identity=frozenset(("name", "configDB"))),
+    Kind.VMGROUP: KindLoader(vmgroup.build, vmgroup.check, frozenset(("name", "configDB")), vmgroup.known),
     Kind.STORAGE_POLICY: KindLoader(storagepolicy.build, storagepolicy.check),
     Kind.VOLUME: KindLoader(volume.build, volume.check),
 }

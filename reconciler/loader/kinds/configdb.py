@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from reconciler.loader.manifest_set import Claims, ManifestSet
 from reconciler.loader.manifests import Document, datastore_ref
 from reconciler.loader.wording import Path, did_you_mean, quoted
-from reconciler.model.errors import ManifestError
+from reconciler.model.errors import ManifestError, Refusal
 from reconciler.model.kinds.configdb import DesiredConfigDB, HostSelector, Unmanaged
 from reconciler.model.kinds.host import DBMode, DesiredHost, Presence
 from reconciler.model.refs import Kind, ObjectRef
@@ -19,7 +19,8 @@ BACKUPS_OF_ONE_NODE = 2  # they are in the host's memory
 
 def build(manifests: ManifestSet) -> Iterator[tuple[Document, DesiredConfigDB]]:
     """Yield every ConfigDB."""
-    host_names = {document.metadata_name: host.ref.name for document, host in manifests.declared[Kind.HOST]}
+    hosts: list[tuple[Document, DesiredHost]] = manifests.declared[Kind.HOST]
+    host_names = {(document.namespace, document.metadata_name): host.ref.name for document, host in hosts}
     for document in manifests.documents[Kind.CONFIG_DB]:
         spec = document.spec
         default = spec.get("defaultVMGroup")
@@ -30,7 +31,7 @@ def build(manifests: ManifestSet) -> Iterator[tuple[Document, DesiredConfigDB]]:
                 ref=ObjectRef(Kind.CONFIG_DB, document.data["metadata"]["name"]),
                 source=document.source,
                 datastore=datastore_ref(spec["datastore"]) if "datastore" in spec else None,
-                hosts=_selector(spec["hosts"], host_names) if "hosts" in spec else None,
+                hosts=_selector(spec["hosts"], document.namespace, host_names) if "hosts" in spec else None,
                 default_vmgroup=None if default is None else Presence(default),
                 unmanaged=Unmanaged(spec.get("unmanaged", Unmanaged.REPORT)),
                 backups_to_keep=int(spec.get("backups", {}).get("keep", keep)),
@@ -39,30 +40,31 @@ def build(manifests: ManifestSet) -> Iterator[tuple[Document, DesiredConfigDB]]:
         )
 
 
-def _selector(hosts: dict[str, Any], host_names: dict[str | None, str]) -> HostSelector:
-    """Build the selector. `host_names`: names in the inventory of declared Hosts, by `metadata.name`."""
+def _selector(hosts: dict[str, Any], namespace: str, host_names: Mapping[tuple[str, str | None], str]) -> HostSelector:
+    """Build the selector. `host_names`: names in the inventory of declared Hosts, by namespace and `metadata.name`."""
     if "matchLabels" in hosts:
         return HostSelector(match_labels=tuple(sorted(hosts["matchLabels"].items())))
     if "cluster" in hosts:
         return HostSelector(cluster=hosts["cluster"].rstrip("/"))
-    return HostSelector(names=tuple(host_names.get(name, name) for name in hosts["names"]))
+    return HostSelector(names=tuple(host_names.get((namespace, name), name) for name in hosts["names"]))
 
 
 def check(manifests: ManifestSet) -> Iterator[ManifestError]:
     """Check the mode; that hosts are declared; and that no two config DBs share a datastore or a host."""
     claims = Claims()
     hosts: list[DesiredHost] = [host for _, host in manifests.declared[Kind.HOST]]
-    known_hosts = manifests.names[Kind.HOST] | {host.ref.name for host in hosts}
+    in_vdvs = {host.ref.name for host in hosts}
     declared: list[tuple[Document, DesiredConfigDB]] = manifests.declared[Kind.CONFIG_DB]
     for document, db in declared:
         yield from _mode(document, db, hosts)
         path: Path = ("spec", "datastore")
         if db.datastore is not None and (clash := claims.claim(db.datastore, document, path)):
             message = f"{clash.who} is already on this datastore ({clash.at}); a datastore holds one config DB"
-            yield document.error(path, message)
+            yield document.conflict(path, message)
         for position, name in enumerate(document.spec.get("hosts", {}).get("names", ())):
-            if name not in known_hosts:
-                message = f"no Host {quoted(name)} is declared{did_you_mean(name, known_hosts)}"
+            if name not in in_vdvs and (Kind.HOST, document.namespace, name) not in manifests.in_namespaces:
+                known = in_vdvs | {host for kind, _, host in manifests.in_namespaces if kind is Kind.HOST}
+                message = f"no Host {quoted(name)} is declared{did_you_mean(name, known)}"
                 yield document.error(("spec", "hosts", "names", position), message)
         yield from _claim_hosts(claims, document, db, hosts)
 
@@ -95,7 +97,9 @@ def _claim_hosts(
     if shared:
         host, clash = shared[0]
         more = f" and {len(shared) - 1} more already belong" if len(shared) > 1 else " already belongs"
-        yield document.error(path, f"{host.ref}{more} to {clash.who} ({clash.at}); a host uses one config DB")
+        yield document.error(
+            path, f"{host.ref}{more} to {clash.who} ({clash.at}); a host uses one config DB", Refusal.CONFLICT
+        )
 
 
 def _selects(db: DesiredConfigDB, host: DesiredHost) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from reconciler.loader.manifest_set import Claims, ManifestSet
 from reconciler.loader.manifests import Document
 from reconciler.loader.wording import quoted
-from reconciler.model.errors import ManifestError
+from reconciler.model.errors import ManifestError, Refusal
 from reconciler.model.kinds.host import HOST_SETTINGS, DesiredDriver, DesiredHost, HostSpec, Maintenance, Presence
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.units import parse_duration
@@ -72,16 +72,20 @@ def check(manifests: ManifestSet) -> Iterator[ManifestError]:
         address_path = ("spec", "address") if "address" in document.spec else name_path
         address = quoted(host.address)
         if clash := claims.claim(host.ref, document, name_path):
-            yield document.error(name_path, f"a host named {quoted(host.ref.name)} is already declared ({clash.at})")
+            yield document.error(
+                name_path, f"a host named {quoted(host.ref.name)} is already declared ({clash.at})", Refusal.CONFLICT
+            )
         elif clash := claims.claim(host.address.lower(), document, address_path):
-            yield document.error(address_path, f"the address {address} is already that of {clash.who} ({clash.at})")
+            yield document.error(
+                address_path, f"the address {address} is already that of {clash.who} ({clash.at})", Refusal.CONFLICT
+            )
         if host.spec.driver is not None and host.spec.driver.state is Presence.ABSENT:
             yield from _without_driver(document)
         for site in sites:
             if not site.allows(host.address):
                 patterns = ", ".join(map(quoted, site.allowed_hosts or ())) or "none"
                 message = f"{address} is not an address that the Site allows (spec.allow.hosts: {patterns})"
-                yield document.error(address_path, message)
+                yield document.error(address_path, message, Refusal.NOT_ALLOWED)
 
 
 def _without_driver(document: Document) -> Iterator[ManifestError]:

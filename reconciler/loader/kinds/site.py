@@ -12,21 +12,33 @@ from typing import Any
 
 from reconciler.loader.files import is_inside
 from reconciler.loader.manifest_set import ManifestSet
-from reconciler.loader.manifests import Document
-from reconciler.loader.wording import dotted
+from reconciler.loader.manifests import Document, SourceFile
+from reconciler.loader.wording import Path, dotted
 from reconciler.model.errors import ManifestError
-from reconciler.model.kinds.site import SSH, Credentials, Lab, SecretFrom, Site, VCenter
+from reconciler.model.kinds.site import (
+    SSH,
+    Admitted,
+    Credentials,
+    KeyRef,
+    Lab,
+    Reconciling,
+    SecretFrom,
+    Site,
+    VCenter,
+)
 from reconciler.model.refs import Kind
 from reconciler.model.units import parse_duration
 
 LAB_DIRECTORY = ".vdvs-lab"
-SSH_USER, CONNECT_TIMEOUT, CONCURRENCY = "root", "10s", 64
+SSH_USER, CONNECT_TIMEOUT, CONCURRENCY, INTERVAL = "root", "10s", 64, "30s"
+_REFERENCES = frozenset(("secretKeyRef", "configMapKeyRef"))
 
 
 def build(manifests: ManifestSet) -> Iterator[tuple[Document, Site]]:
     """Yield the Site, if it may be used: see `unusable`. Further ones are errors."""
     for document in manifests.documents[Kind.SITE][:1]:
         if unusable(document, manifests.given_site) is None:
+            manifests.errors += unreadable(document)
             yield document, site(document)
 
 
@@ -55,9 +67,42 @@ def _is_below(path: str, folder: str) -> bool:
     return path == folder or path.startswith(os.path.join(folder, ""))
 
 
+def unreadable(document: Document) -> Iterator[ManifestError]:
+    """Yield an error for each reference to the API server in a Site that is in a file."""
+    spec = document.spec if isinstance(document.file, SourceFile) else {}
+    ssh = spec.get("ssh", {})
+    places: list[tuple[Path, dict[str, Any], str]] = [
+        (("spec", "ssh", field), ssh[field], f"write {field.removesuffix('From')}File")
+        for field in ("identityFrom", "knownHostsFrom")
+        if field in ssh
+    ]
+    logins: list[tuple[Path, dict[str, Any]]] = [(("spec", "ssh"), ssh)]
+    logins += [(("spec", "vsphere", number), given) for number, given in enumerate(spec.get("vsphere", ()))]
+    for path, given in logins:
+        if "caFrom" in given:
+            places.append(((*path, "caFrom"), given["caFrom"], "write caFile"))
+        for field, where in given.get("credentials", {}).items():
+            places.append(((*path, "credentials", field), where, "write env or file"))
+    for path, where, instead in places:
+        for key in _REFERENCES & where.keys():
+            yield document.error((*path, key), f"only `vdvs operator` can read it; {instead}")
+
+
 def contradictions(document: Document) -> Iterator[ManifestError]:
-    """Yield errors unless there is one way to the hosts, one account on them, and one source of names."""
+    """Yield errors unless there is one way to the hosts, one account on them, and one source of names; and of each key
+    and certificate one source."""
     spec = document.spec
+    for number, given in enumerate(spec.get("allow", {}).get("namespaces", ())):
+        if ("names" in given) == ("matchLabels" in given):
+            message = "namespaces are chosen by names or by matchLabels; give one of them"
+            yield document.error(("spec", "allow", "namespaces", number), message)
+    both: list[tuple[Path, dict[str, Any], str]] = [
+        (("spec", "vsphere", number), given, "ca") for number, given in enumerate(spec.get("vsphere", ()))
+    ]
+    both += [(("spec", "ssh"), spec.get("ssh", {}), field) for field in ("identity", "knownHosts")]
+    for path, given, field in both:
+        if f"{field}File" in given and f"{field}From" in given:
+            yield document.error((*path, f"{field}From"), f"leave out {field}File or {field}From")
     if "inventory" in spec and "vsphere" in spec:
         message = "names are looked up in vCenters or in a file; leave out vsphere or inventory"
         yield document.error(("spec", "inventory"), message)
@@ -93,6 +138,28 @@ def site(document: Document) -> Site:
         vcenters=tuple(_vcenter(given, folder) for given in spec.get("vsphere", ())),
         inventory_file=None if inventory is None else _absolute(folder, inventory["file"]),
         allowed_hosts=None if allowed is None else tuple(allowed),
+        admitted=tuple(_admitted(given) for given in spec.get("allow", {}).get("namespaces", ())),
+        reconcile=_reconciling(spec.get("reconcile", {})),
+        deletion_policy=spec.get("deletionPolicy", "Retain"),
+    )
+
+
+def _admitted(given: dict[str, Any]) -> Admitted:
+    names, labels = given.get("names"), given.get("matchLabels")
+    return Admitted(
+        None if names is None else tuple(names),
+        None if labels is None else tuple(sorted(labels.items())),
+        *(tuple(given.get(field, ())) for field in ("kinds", "datastores", "folders")),
+    )
+
+
+def _reconciling(given: dict[str, Any]) -> Reconciling:
+    most = given.get("maxChanges")
+    return Reconciling(
+        mode=given.get("mode", "report"),
+        auto_apply=tuple(given.get("autoApply", ())),
+        max_changes=None if most is None else str(most),
+        interval=int(parse_duration(given.get("interval", INTERVAL))),
     )
 
 
@@ -115,6 +182,8 @@ def _ssh(document: Document) -> SSH:
         manage_service=ssh.get("service") == "Manage",
         legacy_algorithms=tuple(ssh.get("legacyAlgorithms", ())),
         identity_source=None if identity is None else document.locate(("spec", "ssh", "identityFile")),
+        identity=_key_ref(ssh.get("identityFrom")),
+        known_hosts=_key_ref(ssh.get("knownHostsFrom")),
     )
 
 
@@ -126,17 +195,29 @@ def _vcenter(given: dict[str, Any], folder: str) -> VCenter:
         credentials=_credentials(given["credentials"], folder),
         ca_file=None if authority is None else _absolute(folder, authority),
         thumbprint=given.get("thumbprint"),
+        ca=_key_ref(given.get("caFrom")),
     )
 
 
-def _credentials(given: dict[str, dict[str, str]], folder: str) -> Credentials:
+def _credentials(given: dict[str, dict[str, Any]], folder: str) -> Credentials:
     return Credentials(*(_secret_from(given.get(key), folder) for key in ("usernameFrom", "passwordFrom")))
 
 
-def _secret_from(given: dict[str, str] | None, folder: str) -> SecretFrom | None:
+def _secret_from(given: dict[str, Any] | None, folder: str) -> SecretFrom | None:
     if given is None:
         return None
-    return SecretFrom(env=given.get("env"), file=_absolute(folder, given["file"]) if "file" in given else None)
+    return SecretFrom(
+        env=given.get("env"),
+        file=_absolute(folder, given["file"]) if "file" in given else None,
+        ref=_key_ref(given),
+    )
+
+
+def _key_ref(given: dict[str, Any] | None) -> KeyRef | None:
+    for field in _REFERENCES & (given or {}).keys():
+        ref = (given or {})[field]
+        return KeyRef("Secret" if field == "secretKeyRef" else "ConfigMap", ref["name"], ref["key"])
+    return None
 
 
 def _absolute(folder: str, path: str) -> str:

@@ -35,4 +35,4 @@ def check(manifests: ManifestSet) -> Iterator[ManifestError]:
         if why := why_not_policy(policy.content):
             yield document.error(("spec", "content"), why)
         if clash := claims.claim((policy.name, policy.datastore), document, path):
-            yield document.error(path, f"the storage policy {name} is already declared ({clash.at})")
+            yield document.conflict(path, f"the storage policy {name} is already declared ({clash.at})")

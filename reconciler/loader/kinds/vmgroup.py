@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
-from reconciler.loader.manifest_set import Claims, ManifestSet
+from reconciler.loader.manifest_set import Claims, Known, ManifestSet, has_name
 from reconciler.loader.manifests import Document
-from reconciler.loader.wording import Path, did_you_mean, quoted
-from reconciler.model.errors import ManifestError
+from reconciler.loader.wording import Path, did_you_mean, escape, quoted
+from reconciler.model.errors import ManifestError, Refusal
 from reconciler.model.kinds.configdb import DesiredConfigDB
 from reconciler.model.kinds.host import Presence
 from reconciler.model.kinds.vmgroup import (
@@ -60,6 +60,18 @@ def vmgroup(document: Document, only_db: str, *, qualified: bool) -> DesiredVMGr
         labels=document.labels,
         previous_names=tuple(spec.get("previousNames", ())),
     )
+
+
+def known(document: Document, manifests: ManifestSet) -> Known:
+    """Return what is known of a vmgroup, whose document may be invalid."""
+    spec, names = document.spec, manifests.names[Kind.CONFIG_DB]
+    db = spec.get("configDB", next(iter(names)) if len(names) == 1 else "")
+    name, former = document.name or "", spec.get("previousNames", ())
+    certain = has_name(document) and isinstance(db, str) and db in names
+    given = [*(former if isinstance(former, list) else ()), spec.get("uuid")]
+    known_as = [each for each in given if isinstance(each, str)]
+    ref = ObjectRef(Kind.VMGROUP, f"{db}/{name}" if certain and len(names) > 1 else name)
+    return Known(ref, (*known_as, *(each.lower() for each in known_as)), certain)
 
 
 @lru_cache(maxsize=4096)
@@ -116,19 +128,23 @@ class _Checks:
         for document, group in self._renamed:
             for position, name in enumerate(group.previous_names):
                 path: Path = ("spec", "previousNames", position)
-                if why := self._why_not_previous(group, name, document, path):
-                    self.errors.append(document.error(path, why))
+                if error := self._wrong_previous_name(group, name, document, path):
+                    self.errors.append(error)
 
-    def _why_not_previous(self, group: DesiredVMGroup, name: str, document: Document, path: Path) -> str | None:
+    def _wrong_previous_name(
+        self, group: DesiredVMGroup, name: str, document: Document, path: Path
+    ) -> ManifestError | None:
         if DEFAULT_VMGROUP in (name, group.name):
-            return f"{DEFAULT_VMGROUP} is not renamed: vDVS knows it by this name"
+            return document.error(path, f"{DEFAULT_VMGROUP} is not renamed: vDVS knows it by this name")
         if name == group.name:
-            return "is the name that it has now"
+            return document.error(path, "is the name that it has now")
         if declared := self._names.first((group.config_db, name)):
-            return f"{quoted(name)} is declared as a vmgroup of its own ({declared.at})"
-        if clash := self._previous.claim((group.config_db, name), document, path):
-            return f"{quoted(name)} is already a previous name of {clash.who} ({clash.at})"
-        return None
+            message = f"{quoted(name)} is declared as a vmgroup of its own ({declared.at})"
+        elif clash := self._previous.claim((group.config_db, name), document, path):
+            message = f"{quoted(name)} is already a previous name of {clash.who} ({clash.at})"
+        else:
+            return None
+        return document.conflict(path, message)
 
     def check(self, document: Document, group: DesiredVMGroup) -> None:
         """Check one VMGroup."""
@@ -156,9 +172,8 @@ class _Checks:
                 f"no ConfigDB {quoted(group.config_db)} is declared{did_you_mean(group.config_db, self._known_dbs)}"
             )
         elif self._known_dbs:
-            message = (
-                f"is missing; name one of the {len(self._known_dbs)} ConfigDBs: {', '.join(sorted(self._known_dbs))}"
-            )
+            known = ", ".join(map(escape, sorted(self._known_dbs)))
+            message = f"is missing; name one of the {len(self._known_dbs)} ConfigDBs: {known}"
         else:
             message = "no ConfigDB is declared that this vmgroup could live in"
         self.errors.append(document.error(("spec", "configDB"), message))
@@ -169,7 +184,7 @@ class _Checks:
             self.errors.append(document.error(path, f"a vmgroup cannot be named {quoted(name)}: {why}"))
         if clash := self._names.claim((group.config_db, name), document, path):
             message = f"the vmgroup {quoted(name)} of this config DB is already declared ({clash.at})"
-            self.errors.append(document.error(path, message))
+            self.errors.append(document.conflict(path, message))
 
     def _default(self, document: Document, group: DesiredVMGroup, name_path: Path) -> None:
         """Check what only `_DEFAULT` may not have. Source: docs/domain.md#identity-of-vms-and-datastores"""
@@ -190,7 +205,7 @@ class _Checks:
         path = ("spec", "uuid")
         if group.uuid != DEFAULT_VMGROUP_UUID:
             if clash := self._uuids.claim(group.uuid, document, path):
-                self.errors.append(document.error(path, f"is already the UUID of {clash.who} ({clash.at})"))
+                self.errors.append(document.conflict(path, f"is already the UUID of {clash.who} ({clash.at})"))
         elif group.name != DEFAULT_VMGROUP:
             self.errors.append(document.error(path, f"this UUID belongs to {DEFAULT_VMGROUP}"))
 
@@ -201,9 +216,11 @@ class _Checks:
             first, first_position = vms.setdefault((db, vm), (document, position))
             if first is not document or first_position != position:
                 at = first.locate(("spec", "vms", first_position))
-                where = "in this list" if first is document else f"in {first.subject}"
+                reason, where = Refusal.CONFLICT, f"in {first.subject}"
+                if first is document:
+                    reason, where = Refusal.INVALID, "in this list"
                 message = f"VM {quoted(str(vm))} is already {where} ({at})"
-                self.errors.append(document.error(("spec", "vms", position), message))
+                self.errors.append(document.error(("spec", "vms", position), message, reason))
 
 
 def _check_access(document: Document, group: DesiredVMGroup) -> Iterator[ManifestError]:

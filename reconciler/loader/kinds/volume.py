@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from reconciler.loader.manifest_set import Claims, ManifestSet
 from reconciler.loader.manifests import Document, datastore_ref
-from reconciler.loader.wording import did_you_mean, quoted
+from reconciler.loader.wording import did_you_mean, escape, quoted
 from reconciler.model.errors import ManifestError
 from reconciler.model.kinds.vmgroup import DesiredVMGroup
 from reconciler.model.kinds.volume import DesiredVolume, VolumeAccess, why_not_volume_name
@@ -38,7 +38,7 @@ def check(manifests: ManifestSet) -> Iterator[ManifestError]:
         path, place = document.name_path, volume.datastore
         if clash := claims.claim((volume.vmgroup, volume.name, place), document, path):
             message = f"the volume {quoted(volume.name)} of {volume.vmgroup} on {place} is already declared"
-            yield document.error(path, f"{message} ({clash.at})")
+            yield document.conflict(path, f"{message} ({clash.at})")
 
 
 def _home(document: Document, manifests: ManifestSet) -> tuple[ObjectRef | None, str]:
@@ -53,7 +53,8 @@ def _home(document: Document, manifests: ManifestSet) -> tuple[ObjectRef | None,
         manifests.errors.append(document.error(("spec", "configDB"), message))
         return None, ""
     declared: list[tuple[Document, DesiredVMGroup]] = manifests.declared[Kind.VMGROUP]
-    groups = [(made, group) for made, group in declared if in_db in (None, group.config_db)]
+    here = (each for each in declared if each[0].namespace == document.namespace)
+    groups = [(made, group) for made, group in here if in_db in (None, group.config_db)]
     found = [group for made, group in groups if made.metadata_name == wanted]
     found = found or [group for _, group in groups if group.name == wanted]
     if len(found) == 1:
@@ -61,14 +62,16 @@ def _home(document: Document, manifests: ManifestSet) -> tuple[ObjectRef | None,
     if not found and wanted == DEFAULT_VMGROUP and (in_db or len(databases) == 1):
         only = in_db or next(iter(databases))
         return ObjectRef(Kind.VMGROUP, f"{only}/{wanted}" if len(databases) > 1 else wanted), only
-    if found or wanted not in manifests.names[Kind.VMGROUP]:
-        manifests.errors.append(document.error(("spec", "vmgroup"), _why_none(wanted, manifests, several=bool(found))))
+    if found or (Kind.VMGROUP, document.namespace, wanted) not in manifests.in_namespaces:
+        why = _why_none(wanted, document, manifests, several=bool(found))
+        manifests.errors.append(document.error(("spec", "vmgroup"), why))
     return None, ""
 
 
-def _why_none(wanted: str, manifests: ManifestSet, *, several: bool) -> str:
+def _why_none(wanted: str, document: Document, manifests: ManifestSet, *, several: bool) -> str:
     if several or wanted == DEFAULT_VMGROUP:
-        databases = ", ".join(sorted(manifests.names[Kind.CONFIG_DB]))
+        databases = ", ".join(map(escape, sorted(manifests.names[Kind.CONFIG_DB])))
         return f"there is a vmgroup {quoted(wanted)} in several config DBs; name one as spec.configDB: {databases}"
-    names = {group.name for _, group in manifests.declared[Kind.VMGROUP]}
-    return f"no VMGroup {quoted(wanted)} is declared{did_you_mean(wanted, names)}"
+    here = [each for each in manifests.declared[Kind.VMGROUP] if each[0].namespace == document.namespace]
+    where = f" in the namespace {document.namespace}" if document.namespace else ""
+    return f"no VMGroup {quoted(wanted)} is declared{where}{did_you_mean(wanted, {group.name for _, group in here})}"

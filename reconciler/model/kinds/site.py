@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import NoReturn
+from typing import Final, Literal, NoReturn
 
 from reconciler.model.base import Strict
 from reconciler.model.refs import Source
+
+ALL: Final = "*"
 
 
 class Secret:
@@ -29,19 +32,39 @@ class Secret:
 
 
 class Login(Strict, frozen=True):
-    """Account and password. `password` None: log in by key, from a file or the SSH agent."""
+    """Account and password. `password` None: log in by key, from a file or the SSH agent.
+
+    `identity`: a private key, instead of those; `trusted`: what vouches for the peer, instead of files: known hosts
+    as OpenSSH writes them, or certificates of authorities in PEM.
+    """
 
     user: str
     password: Secret | None
+    identity: Secret | None = None
+    trusted: str | None = None
+
+
+class KeyRef(Strict, frozen=True):
+    """A key of a Secret or ConfigMap in the namespace of the operator."""
+
+    kind: Literal["Secret", "ConfigMap"]
+    name: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"the key {self.key} of the {self.kind} {self.name}"
 
 
 class SecretFrom(Strict, frozen=True):
-    """Where a secret is: in an environment variable, or in a file. Exactly one is set."""
+    """Where a secret is: in an environment variable, in a file, or on the API server. Exactly one is set."""
 
     env: str | None = None
     file: str | None = None
+    ref: KeyRef | None = None
 
     def __str__(self) -> str:
+        if self.ref is not None:
+            return str(self.ref)
         return f"the environment variable {self.env}" if self.env is not None else f"the file {self.file}"
 
 
@@ -56,7 +79,7 @@ class VCenter(Strict, frozen=True):
     """A vCenter, the source of names of VMs, datastores and hosts.
 
     Its certificate is verified by the CAs of the machine, by those of `ca_file`, or by `thumbprint` alone (hexadecimal,
-    SHA-256 or SHA-1, with or without colons).
+    SHA-256 or SHA-1, with or without colons). `ca`: these are on the API server.
     """
 
     server: str
@@ -64,6 +87,7 @@ class VCenter(Strict, frozen=True):
     credentials: Credentials
     ca_file: str | None
     thumbprint: str | None
+    ca: KeyRef | None = None
 
 
 class Lab(Strict, frozen=True, tag_field="is", tag=True):
@@ -78,7 +102,7 @@ class SSH(Strict, frozen=True, tag_field="is", tag=True):
     `connect_timeout`: seconds until the login is done; `concurrency`: number of connections made at once;
     `ignore_host_keys`: accept any host key; `manage_service`: have vCenter start the SSH service of a host for the time
     of a run, if it is not running; `legacy_algorithms`: with SHA-1, offered to old hosts, too; `identity_source`: where
-    the Site names `identity_file`.
+    the Site names `identity_file`. `identity`, `known_hosts`: these are on the API server.
     """
 
     user: str
@@ -92,6 +116,44 @@ class SSH(Strict, frozen=True, tag_field="is", tag=True):
     manage_service: bool = False
     legacy_algorithms: tuple[str, ...] = ()
     identity_source: Source | None = None
+    identity: KeyRef | None = None
+    known_hosts: KeyRef | None = None
+
+    @property
+    def refs(self) -> tuple[KeyRef, ...]:
+        """What a login takes from the API server."""
+        given = (self.credentials.username, self.credentials.password)
+        refs = (self.identity, self.known_hosts, *(where.ref for where in given if where is not None))
+        return tuple(ref for ref in refs if ref is not None)
+
+
+class Admitted(Strict, frozen=True):
+    """Namespaces whose objects belong to a site, by name or by labels (None: not by these), and what these may be and
+    name: patterns of datastores, paths of folders of VMs. `*` is all.
+    """
+
+    names: tuple[str, ...] | None
+    match_labels: tuple[tuple[str, str], ...] | None
+    kinds: tuple[str, ...] = ()
+    datastores: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+
+    def admits(self, namespace: str, labels: Mapping[str, str]) -> bool:
+        """Return whether a namespace is one of these."""
+        if self.names is not None:
+            return namespace in self.names or ALL in self.names
+        return set(self.match_labels or ()) <= labels.items()
+
+
+class Reconciling(Strict, frozen=True):
+    """What the operator may write to a site, as the options of `vdvs watch`: the mode, risks of changes that are
+    applied, the most changes in a pass (`5`, `5%`; None: any number), and seconds between passes.
+    """
+
+    mode: str = "report"
+    auto_apply: tuple[str, ...] = ()
+    max_changes: str | None = None
+    interval: int = 30
 
 
 class Site(Strict, frozen=True):
@@ -105,6 +167,9 @@ class Site(Strict, frozen=True):
     vcenters: tuple[VCenter, ...]
     inventory_file: str | None
     allowed_hosts: tuple[str, ...] | None
+    admitted: tuple[Admitted, ...] = ()
+    reconcile: Reconciling = Reconciling()
+    deletion_policy: str = "Retain"
 
     def __str__(self) -> str:
         if isinstance(self.way, Lab):

@@ -88,7 +88,8 @@ class VMSelector(Strict, frozen=True):
 class DesiredVMGroup(Strict, frozen=True):
     """A vmgroup. `name` is its vDVS name, `config_db` the `metadata.name` of its ConfigDB.
 
-    `previous_names`: names that it may still have in the config DB, and is then renamed from.
+    `previous_names`: names that it may still have in the config DB, and is then renamed from; `folders`: inventory
+    paths of the folders whose VMs it may have (None: of any).
     """
 
     ref: ObjectRef
@@ -103,6 +104,7 @@ class DesiredVMGroup(Strict, frozen=True):
     vm_selector: VMSelector | None
     labels: tuple[tuple[str, str], ...] = ()
     previous_names: tuple[str, ...] = ()
+    folders: tuple[str, ...] | None = None
 
 
 class Access(Strict, frozen=True, order=True):

@@ -42,6 +42,7 @@ def resolve_volumes(desired: Desired, so_far: Resolved, names: InventoryLookup) 
     """Look up the datastore of each; two manifests of the same volume both fail."""
     databases, unresolved = {db.ref for db in so_far.config_dbs}, list(so_far.unresolved)
     groups = {group.ref: group for group in desired.vmgroups}
+    held = {each.ref for each in desired.held}
     found: dict[tuple[str, ObjectRef, str], list[ResolvedVolume]] = {}
     for volume in desired.files_of(DesiredVolume):
         db = ObjectRef(Kind.CONFIG_DB, volume.config_db)
@@ -51,6 +52,8 @@ def resolve_volumes(desired: Desired, so_far: Resolved, names: InventoryLookup) 
         try:
             if db not in databases:
                 raise NotFoundError(f"its {db} could not be looked up")
+            if volume.vmgroup in held:
+                raise NotFoundError(f"the manifest of its {volume.vmgroup} cannot be used")
             datastore = names.datastore(volume.datastore)
         except NotFoundError as problem:
             unresolved.append(Unresolved(volume.ref, str(problem), (volume.name,)))

@@ -25,6 +25,7 @@ def resolve_hosts(desired: Desired, so_far: Resolved, names: InventoryLookup) ->
     by_cluster = [db for db in desired.config_dbs if db.hosts is not None and db.hosts.cluster is not None]
     strangers = _strangers(desired, so_far.inventory, names)
     lost = next((db.ref for db in by_cluster if db.ref not in databases), None)
+    lost = lost or next((each.ref for each in desired.held if each.ref.kind is Kind.CONFIG_DB), None)
     for host in desired.hosts:
         entry = names.host(host)
         cluster = names.cluster_of(host)

@@ -18,14 +18,17 @@ from reconciler.planning.vmgroup.pairing import uuid_of
 def resolve_vmgroups(desired: Desired, so_far: Resolved, names: InventoryLookup) -> Resolved:
     """Look up the datastores and the VMs of each vmgroup."""
     databases, unresolved = {db.ref for db in so_far.config_dbs}, list(so_far.unresolved)
-    refs = {db.ref.name: db.ref for db in desired.config_dbs}
     found = []
     for group in desired.vmgroups:
-        db = refs[group.config_db]
-        if db in databases:
-            found.append(_vmgroup(group, db, names))
-        else:
+        db = ObjectRef(Kind.CONFIG_DB, group.config_db)
+        if db not in databases:
             unresolved.append(_failed(group, f"its {db} could not be looked up"))
+            continue
+        resolved = _vmgroup(group, db, names)
+        if (outside := _outside(group, resolved, names)) is None:
+            found.append(resolved)
+        else:
+            unresolved.append(replace(_failed(group, outside), why="NotAllowed", certain=True))
     kept = _without_shared_members(_without_shared_uuids(found, unresolved))
     kept.sort(key=lambda group: group.ref.sort_key)
     return replace(so_far, vmgroups=tuple(kept), unresolved=tuple(unresolved))
@@ -83,6 +86,16 @@ def _with_members(found: ResolvedVMGroup, group: DesiredVMGroup, names: Inventor
         unclear_members=tuple(dict.fromkeys(unclear)),
         unknown=frozenset(member.uuid for member in listed if names.unknown(member)),
     )
+
+
+def _outside(group: DesiredVMGroup, resolved: ResolvedVMGroup, names: InventoryLookup) -> str | None:
+    """Return why a vmgroup may not have one of its VMs; None: it may have all of them."""
+    for member in resolved.members or () if group.folders is not None else ():
+        for path in names.paths_of(member.uuid):
+            if not any(path.startswith(f"{folder}/") for folder in group.folders or ()):
+                allowed = ", ".join(group.folders or ()) or "none"
+                return f"VM {path} is in no folder whose VMs it may have (spec.allow.namespaces of the Site: {allowed})"
+    return None
 
 
 def _without_shared_uuids(groups: list[ResolvedVMGroup], unresolved: list[Unresolved]) -> list[ResolvedVMGroup]:

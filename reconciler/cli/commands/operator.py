@@ -1,0 +1,75 @@
+"""`vdvs operator`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from reconciler.cli import exits, options
+from reconciler.cli.commands.watch import Terminal, printer
+
+
+@click.command(short_help="Reconcile the manifests on a Kubernetes API.")
+@click.option(
+    "--namespaces",
+    metavar="NAME,...",
+    default="",
+    help="Look at objects of these namespaces only; default: of all, as far as a Site admits them.",
+)
+@click.option("--kubeconfig", metavar="FILE", help="How to reach the API; default: $KUBECONFIG, or as a pod does.")
+@click.option("--context", metavar="NAME", help="The context of the kubeconfig; default: its current one.")
+@click.option(
+    "--namespace",
+    metavar="NAME",
+    help="The operator's own namespace, for Leases and Secrets; default: that of its pod, or of the context.",
+)
+@click.option("--replica-id", metavar="NAME", help="The name of this replica; default: $HOSTNAME, or that of the host.")
+@click.option(
+    "--at-once",
+    type=click.IntRange(1, 1000),
+    default=4,
+    show_default=True,
+    metavar="N",
+    help="Passes at once, at most.",
+)
+@options.server
+@options.audit_log
+@options.output("text", "json")
+@options.verbose
+def operator(namespaces: str, output: str, **given: Any) -> int:
+    """Reconcile the objects of a Kubernetes API as `vdvs watch` does with manifests in files. Ends with SIGINT or
+    SIGTERM, exit 0.
+
+    What a Site permits stands in its spec.reconcile; without it, drift is only reported. A change that goes beyond it
+    waits, with the id of its plan in status.plan, until the annotation vdvs.io/approve names that id. Deleting an
+    object leaves vDVS as it is, unless vdvs.io/deletion-policy is Delete and vdvs.io/confirm-delete has its name.
+
+    Replicas share the sites by Leases; each writes to a site only as long as it holds that site's Lease.
+
+    \b
+    Examples:
+      vdvs operator
+      vdvs operator --kubeconfig ~/.kube/config --namespace vdvs-system
+      vdvs operator --namespaces team-a,team-b --listen 9182
+    """
+    import gc
+
+    from reconciler.cli.errors import report
+    from reconciler.operator.operator import OperatorOptions, run_operator
+
+    gc.enable()
+    text = printer(output)
+    terminals: list[Terminal] = []
+
+    def terminal(site: str) -> Terminal:
+        terminals.append(Terminal(lambda reported: f"{site}: {text(reported)}" if output == "text" else text(reported)))
+        return terminals[-1]
+
+    names = tuple(name.strip() for name in namespaces.split(",") if name.strip())
+    audit_log = click.get_current_context().meta[options.AUDIT]
+    run_operator(OperatorOptions(names, audit_log=audit_log, **given), terminal, report)
+    for each in terminals:
+        if each.failure is not None:
+            raise each.failure
+    return exits.OK

@@ -1,0 +1,134 @@
+"""From objects of a Kubernetes API to Desired. One that cannot be used is held: it stays as it is, and others go on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from reconciler.loader.building import build, declared
+from reconciler.loader.kinds import LOADERS
+from reconciler.loader.load import collector_paused
+from reconciler.loader.manifest_set import ManifestSet
+from reconciler.loader.manifests import Document, NoFile
+from reconciler.loader.schemas import API_VERSION
+from reconciler.loader.validate import problems, salvage
+from reconciler.model.errors import ManifestError, Refusal
+from reconciler.model.refs import KINDS, Kind, ObjectRef, Source
+from reconciler.model.state import Desired, Unresolved
+
+DELIVERED: Final = re.compile(
+    r"([a-z0-9.-]+\.)?(argoproj\.io|fluxcd\.io|kubernetes\.io|k8s\.io|helm\.sh|k14s\.io|cattle\.io)/.*"
+)
+"""Labels and annotations of whoever delivers an object. They are no part of the manifest."""
+
+ASKED: Final = frozenset(("vdvs.io/approve", "vdvs.io/confirm-delete"))
+"""Annotations by which people answer the operator."""
+
+_MOST_TOLD: Final = 5  # errors of one object
+_NO_FOLDERS: Final[dict[str, tuple[str, ...]]] = {}
+
+
+class Read(Struct, frozen=True):
+    """The document of an object, and all that is wrong in it by itself."""
+
+    document: Document
+    errors: tuple[ManifestError, ...] = ()
+
+
+class Objects(Struct, frozen=True):
+    """What a set of objects declares. `refs`: the object in vDVS of each, `held`: those that cannot be used, with the
+    reason and the message; both by the place of the document (`vmgroup team-a/db`)."""
+
+    desired: Desired
+    refs: Mapping[str, ObjectRef]
+    held: Mapping[str, tuple[Refusal, str]]
+
+
+def read_object(kind: Kind, found: Mapping[str, Any]) -> Read:
+    """Return the manifest that an object was made from, without what the server and whoever delivered it added."""
+    metadata = found["metadata"]
+    namespace, name = metadata.get("namespace", ""), metadata["name"]
+    shown = f"{KINDS[kind].singular} {namespace}{'/' if namespace else ''}{name}"
+    data = {"apiVersion": API_VERSION, "kind": kind.value, "metadata": _metadata(metadata)}
+    if "spec" in found:
+        data["spec"] = found["spec"]
+    document = Document(NoFile(shown, shown), 0, data, Source(shown, 0, 0), None, namespace)
+    return Read(document, tuple(problems(document)))
+
+
+def _metadata(given: Mapping[str, Any]) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"name": given["name"]}
+    for field in ("labels", "annotations"):
+        if kept := {
+            key: value
+            for key, value in (given.get(field) or {}).items()
+            if key not in ASKED and not DELIVERED.fullmatch(key)
+        }:
+            metadata[field] = kept
+    return metadata
+
+
+def load_objects(
+    objects: Iterable[Read], refused: Iterable[ManifestError] = (), folders: Mapping[str, tuple[str, ...]] = _NO_FOLDERS
+) -> Objects:
+    """Build and check a set of objects, oldest first: of two that claim the same, the later one is held. What a held
+    one claims stays its own.
+
+    `refused`: errors that whoever knows the cluster found; `folders`: of the VMs that some vmgroups may have.
+    """
+    manifests, given = ManifestSet(), list(objects)
+    manifests.errors += refused
+    for each in given:
+        document, kind = each.document, each.document.kind
+        assert kind is not None  # noqa: S101 - read_object gave it one
+        manifests.note(document)
+        manifests.errors += each.errors
+        if kind is Kind.SITE:
+            manifests.given_site = document.file.path
+        usable = salvage(document, list(each.errors)) if each.errors else document
+        if usable is not None:
+            manifests.documents[kind].append(usable)
+    config_dbs = (each.document for each in given if each.document.kind is Kind.CONFIG_DB)
+    manifests.errors += manifests.duplicates(config_dbs)
+    with collector_paused():
+        build(manifests)
+        if folders:
+            manifests.declared[Kind.VMGROUP] = [
+                (document, replace(group, folders=folders.get(document.source.file)))
+                for document, group in manifests.declared[Kind.VMGROUP]
+            ]
+        return _without_held(manifests, [each.document for each in given])
+
+
+def _without_held(manifests: ManifestSet, documents: list[Document]) -> Objects:
+    errors: dict[str, list[ManifestError]] = {}
+    for error in manifests.errors:
+        errors.setdefault(error.source.file, []).append(error)
+    refs = {
+        document.source.file: item.ref
+        for kind, items in manifests.declared.items()
+        for document, item in items
+        if KINDS[kind].reconciled and document.source.file not in errors
+    }
+    declared_refs, held = set(refs.values()), {}
+    for document in documents:
+        place, kind = document.source.file, document.kind
+        if kind is None or place in refs or (kind is Kind.SITE and place not in errors):
+            continue
+        why = errors.get(place) or [document.error((), "what it refers to cannot be used")]
+        reason, told = why[0].reason, "; ".join(error.within for error in why[:_MOST_TOLD])
+        held[place] = reason, f"{told}; and {more} more" if (more := len(why) - _MOST_TOLD) > 0 else told
+    unresolved: dict[ObjectRef, Unresolved] = {}
+    for document in documents:
+        if document.source.file in held and document.kind is not None and KINDS[document.kind].reconciled:
+            known = LOADERS[document.kind].known(document, manifests)
+            if known.ref not in declared_refs:
+                reason, message = held[document.source.file]
+                unresolved.setdefault(known.ref, Unresolved(known.ref, message, known.names, reason, known.certain))
+    for kind, items in manifests.declared.items():
+        manifests.declared[kind] = [each for each in items if each[0].source.file not in held]
+    return Objects(declared(manifests, tuple(unresolved.values())), refs, held)

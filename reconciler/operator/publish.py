@@ -1,0 +1,319 @@
+"""Writing what a pass found to the API: the status of objects, and events.
+
+Rights that it needs, on all kinds of vdvs.io: `patch` of the subresource `status`; of events in events.k8s.io: `create`
+and `patch`, in every namespace with objects, and in `default` for those of Sites.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from reconciler.controller.mode import Mode
+from reconciler.execution.gather import gather_all
+from reconciler.model.base import clip
+from reconciler.model.events import EventKind, Pass, ReportedEvent
+from reconciler.model.refs import KINDS, Kind, ObjectRef
+from reconciler.operator.api import APIError, path
+from reconciler.operator.keys import ObjectKey
+from reconciler.operator.status import WaitingPlan, same, severity, statuses
+from reconciler.ports import Clock
+from reconciler.render.words import event_word, sides
+
+if TYPE_CHECKING:
+    from reconciler.operator.source import SiteObjects
+
+MOST_WAITING: Final = 1000  # events
+_MOST_COUNTED: Final = 1000  # events of which a repeat is noticed
+_AT_ONCE: Final = 16  # statuses
+_AGAIN: Final = timedelta(minutes=10)  # after which statuses are compared though nothing changed: others may write them
+_LATER: Final = 10  # more than any rank
+_NOTE: Final = 1024  # bytes that the API takes
+_OBJECT: Final = 200  # characters of the name of an object within that of an event
+_GONE: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)  # the object, or it is another one by now
+_REFUSED: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
+_NORMAL: Final = frozenset(
+    {
+        EventKind.HEALED, EventKind.IN_SYNC, EventKind.GONE, EventKind.STARTED, EventKind.STOPPED, EventKind.VALID,
+        EventKind.RECOVERED, EventKind.REMARK,
+    }
+)  # fmt: skip
+_ACTS: Final = (EventKind.HEALED, EventKind.FAILED, EventKind.BRAKED, EventKind.EXPOSED)
+_EVENTS_API: Final = "apis/events.k8s.io/v1"
+_log = logging.getLogger(__name__)
+
+
+class Writes(Protocol):
+    """The part of `operator.api.API` that writes."""
+
+    async def apply(self, path: str, body: dict[str, Any], manager: str = ..., force: bool = ...) -> dict[str, Any]:
+        """Server-side apply."""
+
+    async def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Create."""
+
+    async def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Merge patch."""
+
+
+class _Waiting(Struct, frozen=True):
+    """A status to be written. `uid`: of the object that it is about; `rank`: the smaller, the sooner."""
+
+    uid: str
+    status: Mapping[str, Any]
+    rank: int
+
+
+class _Sent(Struct, frozen=True):
+    """A status that the mirror may not have yet, and the version of its object."""
+
+    version: int
+    status: Mapping[str, Any]
+
+
+class Publisher:
+    """Writes statuses and events of all sites, as long as `run` runs.
+
+    `mirrored`: an object as the mirror has it; `wait`: the seconds to wait after an attempt, given whether it worked
+    (then 0); `instance`: who writes, in events. While the API is away, the newest status of each object waits, and so
+    do MOST_WAITING events; older ones are dropped and counted in `lost`.
+    """
+
+    def __init__(
+        self,
+        api: Writes,
+        mirrored: Callable[[ObjectKey], Mapping[str, Any] | None],
+        wait: Callable[[bool], float],
+        instance: str,
+    ) -> None:
+        self._api, self._mirrored, self._wait, self._instance = api, mirrored, wait, instance
+        self._statuses: dict[ObjectKey, _Waiting] = {}
+        self._sent: dict[ObjectKey, _Sent] = {}
+        self._events: deque[_Told] = deque()
+        self._counts: OrderedDict[str, int] = OrderedDict()
+        self._due, self._events_due = asyncio.Event(), asyncio.Event()
+        self.lost = 0
+
+    def known(self, key: ObjectKey) -> Mapping[str, Any]:
+        """Return the status that an object has, or will have once all is written; empty: none."""
+        if (waiting := self._statuses.get(key)) is not None:
+            return waiting.status
+        seen, sent = self._mirrored(key), self._sent.get(key)
+        if sent is not None and seen is not None and int(seen["metadata"]["resourceVersion"]) < sent.version:
+            return sent.status
+        self._sent.pop(key, None)
+        return {} if seen is None else seen.get("status", {})
+
+    def publish(self, objects: SiteObjects, statuses: Mapping[ObjectKey, Mapping[str, Any]]) -> None:
+        """Have those written that differ, those that got worse first. `objects`: those that they are about."""
+        for key, status in statuses.items():
+            known = self.known(key)
+            if not same(status, known):
+                uid = objects.seen[key]["metadata"]["uid"]
+                self._statuses[key] = _Waiting(uid, status, severity(known) - severity(status))
+        if self._statuses:
+            self._statuses = dict(sorted(self._statuses.items(), key=lambda item: item[1].rank))
+            self._due.set()
+
+    def tell(self, key: ObjectKey, uid: str, reported: ReportedEvent) -> None:
+        """Have an event written about the object with this key and UID."""
+        if len(self._events) == MOST_WAITING:
+            if not self.lost:
+                _log.warning("the Kubernetes API has been away for so long that events are lost")
+            self.lost += 1
+            self._events.popleft()
+        self._events.append(_told(key, uid, reported, self._instance))
+        self._events_due.set()
+
+    async def run(self) -> None:
+        """Write, until cancelled."""
+        await gather_all([self._write_statuses(), self._write_events()])
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits."""
+        return not self._statuses and not self._events
+
+    async def _write_statuses(self) -> None:
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            while self._statuses:
+                first = list(islice(self._statuses.items(), _AT_ONCE))
+                done = await gather_all(self._write(key, waiting) for key, waiting in first)
+                if (seconds := self._wait(all(done))) > 0:
+                    await asyncio.sleep(seconds)
+
+    async def _write(self, key: ObjectKey, waiting: _Waiting) -> bool:
+        """Write a status; return whether the API answered as it should."""
+        body = {
+            "apiVersion": "vdvs.io/v1",
+            "kind": key.kind.value,
+            "metadata": {"name": key.name, "uid": waiting.uid}
+            | ({"namespace": key.namespace} if key.namespace else {}),
+            "status": waiting.status,
+        }
+        try:
+            made = await self._api.apply(f"{_path(key)}/status", body)
+        except APIError as error:
+            if error.status in _REFUSED:
+                _log.error("the status of %s is not written, which is a bug in vdvs: %s", key, error)
+            elif error.status not in _GONE:
+                _log.info("the status of %s is not written yet: %s", key, error)
+                if self._statuses.get(key) is waiting:  # behind the others, which may be accepted
+                    del self._statuses[key]
+                    self._statuses[key] = replace(waiting, rank=waiting.rank + _LATER)
+                return False
+        else:
+            self._sent[key] = _Sent(int(made["metadata"]["resourceVersion"]), waiting.status)
+        if self._statuses.get(key) is waiting:  # else there is a newer one by now
+            del self._statuses[key]
+        return True
+
+    async def _write_events(self) -> None:
+        while True:
+            await self._events_due.wait()
+            self._events_due.clear()
+            while self._events:
+                first = self._events[0]
+                worked = await self._write_event(first)
+                if worked and self._events and self._events[0] is first:
+                    self._events.popleft()
+                if (seconds := self._wait(worked)) > 0:
+                    await asyncio.sleep(seconds)
+
+    async def _write_event(self, told: _Told) -> bool:
+        """Write an event; return whether it is done with."""
+        try:
+            count = await self._counted(told)
+        except APIError as error:
+            _log.info("an event on %s is not written: %s", told.name, error)
+            return error.status in (*_REFUSED, *_GONE, HTTPStatus.FORBIDDEN)
+        self._counts[told.name] = count
+        self._counts.move_to_end(told.name)
+        if len(self._counts) > _MOST_COUNTED:
+            self._counts.popitem(last=False)
+        return True
+
+    async def _counted(self, told: _Told) -> int:
+        """Create an event, or count it with the same one before. Return how often it happened."""
+        count = self._counts.get(told.name)
+        if count is None:
+            try:
+                await self._api.create(told.where, told.body)
+            except APIError as error:
+                if error.status != HTTPStatus.CONFLICT:
+                    raise
+                count = 1  # written before a restart, or by another replica
+            else:
+                return 1
+        series = {"count": count + 1, "lastObservedTime": told.body["eventTime"]}
+        try:
+            await self._api.patch(f"{told.where}/{told.name}", {"series": series})
+        except APIError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            await self._api.create(told.where, told.body)  # the server keeps events for an hour or so
+            return 1
+        return count + 1
+
+
+class SitePublisher:
+    """Implements `ports.Listener`: publishes the events of one site as they happen; and its statuses, by `publish`.
+
+    `objects`: those of the site that the present pass sees.
+    """
+
+    def __init__(self, publisher: Publisher, objects: Callable[[], SiteObjects], clock: Clock) -> None:
+        self._publisher, self._objects, self._clock = publisher, objects, clock
+        self._keys: tuple[Mapping[ObjectKey, ObjectRef], dict[ObjectRef, ObjectKey]] = ({}, {})
+        self._published: tuple[object, ...] | None = None
+        self._at: datetime | None = None
+
+    def on_event(self, reported: ReportedEvent) -> None:
+        """See `ports.Listener`. What no object declares is told of the Site."""
+        objects, ref = self._objects(), reported.event.ref
+        if self._keys[0] is not objects.refs:
+            self._keys = objects.refs, {ref: key for key, ref in objects.refs.items()}
+        site = ObjectKey(Kind.SITE, "", objects.site)
+        key = site if ref is None else self._keys[1].get(ref, site)
+        if key in objects.seen:
+            self._publisher.tell(key, objects.seen[key]["metadata"]["uid"], reported)
+
+    def on_pass(self, done: Pass) -> None:
+        """See `ports.Listener`."""
+
+    async def publish(self, done: Pass, mode: Mode, plans: Mapping[ObjectRef, WaitingPlan] | None = None) -> None:
+        """Publish the statuses after a pass; see `statuses`. Nothing is computed where nothing changed."""
+        objects, now = self._objects(), self._clock.now()
+        arguments = (_identity(objects), _found(done), mode, dict(plans or {}))
+        if arguments == self._published and self._at is not None and now - self._at < _AGAIN:
+            return
+        previous = {key: self._publisher.known(key) for key in objects.seen}
+        made = await asyncio.to_thread(statuses, objects, done.outcome, done.failure, previous, now, mode, plans)
+        self._publisher.publish(objects, made)
+        self._published, self._at = arguments, now
+
+
+def _path(key: ObjectKey) -> str:
+    return path(KINDS[key.kind].plural, key.namespace, key.name)
+
+
+class _Told(Struct, frozen=True):
+    """An event for the API: the path of the list that it goes into, its name, and the object itself."""
+
+    where: str
+    name: str
+    body: dict[str, Any]
+
+
+def _identity(objects: SiteObjects) -> tuple[object, ...]:
+    versions = {key: (seen["metadata"]["uid"], seen["metadata"]["generation"]) for key, seen in objects.seen.items()}
+    return objects.site, versions, objects.refs, objects.held, objects.loaded.desired.digests
+
+
+def _found(done: Pass) -> tuple[object, ...]:
+    """The part of a pass that statuses are made from."""
+    if done.outcome is None:
+        return (done.failure,)
+    last = done.outcome.after or done.outcome.before
+    return last.resolved, last.observed, last.diff, done.outcome.objects, done.outcome.plan.withheld
+
+
+def _told(key: ObjectKey, uid: str, reported: ReportedEvent, instance: str) -> _Told:
+    event = reported.event
+    reason = "".join(part[:1].upper() + part[1:].lower() for part in event_word(event).split())
+    fields = () if event.change is None else event.change.fields
+    note = _cut("\n".join([event.message, *(f"{field.path}: {sides(field)}" for field in fields)]))
+    same = hashlib.sha256("\0".join([uid, reason, note]).encode()).hexdigest()[:16]
+    name, namespace = f"{key.name[:_OBJECT].rstrip('.-')}.{same}", key.namespace or "default"
+    body = {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": namespace},
+        "eventTime": reported.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "reportingController": "vdvs.io/operator",
+        "reportingInstance": clip(instance, 100),
+        "action": "Heal" if event.kind in _ACTS else "Observe",
+        "reason": reason,
+        "regarding": {"apiVersion": "vdvs.io/v1", "kind": key.kind.value, "name": key.name, "uid": uid}
+        | ({"namespace": key.namespace} if key.namespace else {}),
+        "note": note,
+        "type": "Normal" if event.kind in _NORMAL else "Warning",
+    }
+    return _Told(path("events", namespace, api=_EVENTS_API), name, body)
+
+
+def _cut(note: str) -> str:
+    text = note.encode()
+    return note if len(text) <= _NOTE else text[: _NOTE - 4].decode(errors="ignore") + " ..."

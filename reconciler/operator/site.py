@@ -1,0 +1,385 @@
+"""One site of the operator: its watch, fed with objects of the API, and what comes of a pass besides its outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from time import monotonic
+from types import TracebackType
+from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from reconciler.controller.debounce import Debounce
+from reconciler.controller.mode import Mode, parse_limit
+from reconciler.controller.triggers import Triggers
+from reconciler.controller.watch import Loaded
+from reconciler.execution.gather import gather_all
+from reconciler.model.base import Risk
+from reconciler.model.events import Pass, Pulse, ReportedEvent
+from reconciler.model.kinds.site import Site
+from reconciler.model.outcome import Outcome
+from reconciler.model.ownership import Applying
+from reconciler.model.plan import Policy
+from reconciler.model.refs import KINDS, Kind, ObjectRef
+from reconciler.model.state import RECONCILE, Desired
+from reconciler.operator import deletion
+from reconciler.operator.api import API, APIError, path
+from reconciler.operator.approval import APPROVE, Approvals, Proposals, granted, planned, proposals
+from reconciler.operator.deletion import FINALIZER, DeletionPolicy, Obstacle
+from reconciler.operator.fence import FencedHosts, FencedMaintenance
+from reconciler.operator.keys import ObjectKey
+from reconciler.operator.source import Held, SiteObjects
+from reconciler.operator.status import WaitingPlan
+from reconciler.planning.planner import plan
+from reconciler.ports import Listener
+from reconciler.reconcile import World, assess, carry_out_exactly, reconcile
+from reconciler.wiring.books import SiteBooks
+from reconciler.wiring.watch import watch_site
+from reconciler.wiring.world import SystemClock, new_uuid
+
+_FINALIZING: Final = "vdvs-finalizer"  # the owner of the finalizers, apart from that of the status
+_log = logging.getLogger(__name__)
+
+Document = Mapping[str, Any]
+
+
+def mode_of(site: Site, annotations: Mapping[str, str]) -> Mode:
+    """Return what the operator may do at a site: nothing where its Site is paused, by one of its annotations."""
+    asked = site.reconcile
+    if RECONCILE in annotations:
+        return Mode()
+    most = None if asked.max_changes is None else parse_limit(asked.max_changes)
+    return Mode(asked.mode == "heal", frozenset(map(Risk, asked.auto_apply)), most)
+
+
+def annotations_of(document: Document) -> Mapping[str, str]:
+    """Return the annotations of an object."""
+    return document["metadata"].get("annotations") or {}
+
+
+def path_of(key: ObjectKey) -> str:
+    """Return the path of an object on the API server."""
+    return path(KINDS[key.kind].plural, key.namespace, key.name)
+
+
+class Gate:
+    """A context in which a pass runs: at most so many of all sites at once. `busy`: a pass is running."""
+
+    def __init__(self, passes: asyncio.Semaphore, ended: Callable[[], None]) -> None:
+        self._passes = passes
+        self._ended = ended
+        self.busy = False
+
+    async def __aenter__(self) -> None:
+        await self._passes.acquire()
+        self.busy = True
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.busy = False
+        self._passes.release()
+        self._ended()
+
+
+class Snapshot(Struct, frozen=True):
+    """The objects of a site at one moment. `going`: the namespaces that are being deleted."""
+
+    objects: SiteObjects
+    going: frozenset[str] = frozenset()
+
+    @property
+    def key(self) -> ObjectKey:
+        """The key of the Site."""
+        return ObjectKey(Kind.SITE, "", self.objects.site)
+
+    @property
+    def site(self) -> Site | None:
+        """The Site; None: it cannot be used."""
+        return self.objects.loaded.desired.site
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        """The annotations of the Site."""
+        return annotations_of(self.objects.seen[self.key])
+
+    def policy(self, key: ObjectKey) -> DeletionPolicy:
+        """Return what becomes of an object that is being deleted."""
+        default = DeletionPolicy.RETAIN if self.site is None else DeletionPolicy(self.site.deletion_policy)
+        return deletion.policy(self.objects.seen[key], default, namespace_going=key.namespace in self.going)
+
+    def to_remove(self) -> dict[ObjectRef, ObjectKey]:
+        """Return the objects that are being deleted, in vDVS too."""
+        seen = self.objects.seen
+        going = {ref: key for key, ref in self.objects.refs.items() if deletion.is_awaited(seen[key])}
+        return {ref: key for ref, key in going.items() if self.policy(key) is DeletionPolicy.DELETE}
+
+    def approvals(self, spent: Mapping[ObjectKey, str]) -> Approvals:
+        """Return the approvals in annotations, but for those that are `spent`."""
+        refs, seen = self.objects.refs, self.objects.seen
+        given = {key: annotations_of(seen[key]).get(APPROVE, "") for key in (self.key, *refs)}
+        found = {key: plan_id for key, plan_id in given.items() if plan_id and spent.get(key) != plan_id}
+        return Approvals(
+            found.pop(self.key, ""),
+            {refs[key]: plan_id for key, plan_id in found.items()},
+            {ref: key.namespace for key, ref in refs.items()},
+        )
+
+
+class Findings(Struct, frozen=True):
+    """What a pass found besides its outcome: the plans that wait, why approvals were not carried out, and what keeps
+    objects from being deleted."""
+
+    proposals: Proposals = Proposals()
+    refused: Mapping[ObjectRef, str] = {}
+    obstacles: Mapping[ObjectKey, Obstacle] = {}
+
+
+class Services(Struct, frozen=True):
+    """What all sites share. `permit`: see `Leases`; `passes`: how many passes run at once; `ended` is called after each
+    pass; `audit_log`: its file (None: the default one)."""
+
+    api: API
+    permit: Callable[[str], Callable[[], bool]]
+    passes: asyncio.Semaphore
+    ended: Callable[[], None]
+    audit_log: str | None
+    log: Callable[[dict[str, Any]], None]
+
+
+class SiteWatch:
+    """The watch of one site. `listeners`: besides this."""
+
+    def __init__(self, snapshot: Snapshot, services: Services, listeners: tuple[Listener, ...]) -> None:
+        site = snapshot.site
+        if site is None:
+            raise ValueError("a Site that cannot be used is not watched")
+        self.name, self.site = snapshot.objects.site, site
+        self.mode = mode_of(site, snapshot.annotations)
+        self.seen = self._next = snapshot
+        self.findings = Findings()
+        self.pulse = Pulse(monotonic, float(site.reconcile.interval))
+        self.gate = Gate(services.passes, services.ended)
+        self._services = services
+        self._listeners = listeners
+        self._done: Pass | None = None
+        self._ended = asyncio.Event()
+        self._triggers = Triggers(Debounce(quiet=0.0))
+        self._permit: Callable[[], bool] = lambda: False
+        self._spent: dict[ObjectKey, str] = {}
+        self._looked: object = None
+        self._background: set[asyncio.Task[None]] = set()
+
+    def follows(self, snapshot: Snapshot) -> bool:
+        """Return whether this watch can go on with other objects: the Site itself is the same."""
+        return snapshot.site == self.site and mode_of(self.site, snapshot.annotations) == self.mode
+
+    def feed(self, snapshot: Snapshot) -> None:
+        """Go on with these objects."""
+        if snapshot != self._next:
+            self._next = snapshot
+            self._triggers.changed()
+
+    def stop(self) -> None:
+        """End after the running pass."""
+        self._triggers.stop()
+
+    async def run(self) -> None:
+        """Watch until `stop` is called."""
+        behalf = self.seen.objects.loaded.applying
+        services = self._services
+        books = SiteBooks(self.site, SystemClock(), new_uuid, services.audit_log, services.log, lambda: behalf)
+        try:
+            await watch_site(
+                self.site, self.mode, self.site.reconcile.interval, self.seen.objects.loaded, self._triggers,
+                load=self._load, reread=lambda: None, beat=self.pulse.beat, books=books,
+                listeners=(*self._listeners, self.pulse, self), lasting={}, fresh=self.pulse.stale_after,
+                guarded=self._guarded, each_pass=self._pass, gate=self.gate,
+            )  # fmt: skip
+        finally:
+            for task in self._background:
+                task.cancel()
+            await asyncio.gather(*self._background, return_exceptions=True)
+
+    @property
+    def told(self) -> SiteObjects:
+        """The objects as the last pass saw them, for their statuses: those that cannot be deleted are held."""
+        objects, obstacles = self.seen.objects, self.findings.obstacles
+        held = {key: Held(each.reason, each.message) for key, each in obstacles.items() if key in objects.seen}
+        return replace(objects, held={**objects.held, **held}) if held else objects
+
+    @property
+    def plans(self) -> dict[ObjectRef, WaitingPlan]:
+        """The plans that wait for approval, that of the whole site by its Site."""
+        found, whole = dict(self.findings.proposals.by_object), self.findings.proposals.whole
+        if whole is not None:
+            found[ObjectRef(Kind.SITE, self.name)] = whole
+        refused = self.findings.refused
+        return {
+            ref: WaitingPlan(each.id, "; ".join(filter(None, (refused.get(ref), each.summary))))
+            for ref, each in found.items()
+        }
+
+    def on_event(self, reported: ReportedEvent) -> None:
+        """See `ports.Listener`."""
+
+    def on_pass(self, done: Pass) -> None:
+        """See `ports.Listener`."""
+        self._done = done
+        self._ended.set()
+
+    async def passed(self) -> Pass:
+        """Wait for the next pass to end, if none has since the last call; return the last one."""
+        while True:
+            await self._ended.wait()
+            self._ended.clear()
+            if self._done is not None:
+                return self._done
+
+    def _load(self) -> Loaded:
+        self.seen = self._next
+        return self.seen.objects.loaded
+
+    def _guarded(self, world: World) -> World:
+        def held() -> bool:
+            return self._permit()
+
+        maintenance = world.maintenance and FencedMaintenance(world.maintenance, held)
+        return replace(world, hosts=FencedHosts(world.hosts, held), maintenance=maintenance)
+
+    async def _pass(self, desired: Desired, world: World, policy: Policy, behalf: Applying | None) -> Outcome:
+        self._permit = self._services.permit(self.name)
+        snapshot = self.seen
+        going = snapshot.to_remove()
+        asked = ((each.ref, f"its annotation {RECONCILE} is {each.mode}") for each in desired.treatments)
+        policy = replace(policy, held=(*asked, *policy.held))
+        desired = deletion.without(desired, frozenset(going))
+        refused: Mapping[ObjectRef, str] = {}
+        carried = None
+        if behalf is not None and (approvals := snapshot.approvals(self._spent)):
+            carried, refused = await self._approved(desired, world, policy, behalf, approvals)
+        outcome = await reconcile(desired, world, policy, behalf)
+        if carried is not None:
+            outcome = _after(carried, outcome)
+        obstacles: Mapping[ObjectKey, Obstacle] = {}
+        if going and behalf is not None:
+            obstacles = await self._remove(desired, world, behalf, going)
+        self.findings = Findings(self._proposals(outcome), refused, obstacles)
+        if behalf is not None:
+            self._finalize(outcome, behalf)
+        return outcome
+
+    async def _approved(
+        self, desired: Desired, world: World, policy: Policy, behalf: Applying, approvals: Approvals
+    ) -> tuple[Outcome | None, dict[ObjectRef, str]]:
+        """Carry out what is approved, exactly or not at all. Return the outcome, and why something was not."""
+        drawn: dict[ObjectRef, str] = {}
+        found = await assess(desired, world, behalf, drawn, takes_back=policy.takes_back)
+        withheld = plan(found.diff, found.resolved, found.observed, policy).withheld
+        decided = granted(proposals(found, {held.ref for held in withheld}), approvals, ObjectRef(Kind.SITE, self.name))
+        refused = dict(decided.refused)
+        stamp = replace(behalf.stamp, reason=f"approved: {', '.join(decided.ids)}"[:1000])
+        steps = planned(found, decided.objects, stamp)
+        refused |= {held.ref: f"approved, and not carried out: {held.reason}" for held in steps.withheld}
+        if steps.empty:
+            return None, refused
+        applying = replace(behalf, stamp=stamp, records=True)
+        done = await carry_out_exactly(steps, found, desired, world, applying, drawn, decided.ids[0])
+        if all(result.ok for result in done.results):
+            self._later(self._spend(decided.ids))
+        return replace(done, objects=tuple(each for each in done.objects if each.ref in decided.objects)), refused
+
+    async def _remove(
+        self, desired: Desired, world: World, behalf: Applying, going: Mapping[ObjectRef, ObjectKey]
+    ) -> dict[ObjectKey, Obstacle]:
+        """Remove from vDVS what is being deleted; return what keeps the rest."""
+        outcome = await reconcile(desired, world, *deletion.removing(frozenset(going), behalf))
+        declared = self.seen.objects.loaded.desired
+        places = {group.ref: ObjectRef(Kind.CONFIG_DB, group.config_db) for group in declared.vmgroups}
+        found = deletion.obstacles(outcome, going, places)
+        await gather_all([self.release(key) for ref, key in going.items() if ref not in found])
+        return {going[ref]: obstacle for ref, obstacle in found.items()}
+
+    def _proposals(self, outcome: Outcome) -> Proposals:
+        last = outcome.after or outcome.before
+        waiting = {held.ref for held in outcome.plan.withheld}
+        return proposals(last, waiting) if waiting else Proposals()
+
+    def _finalize(self, outcome: Outcome, behalf: Applying) -> None:
+        """Put the finalizer on what is applied."""
+        last = outcome.after or outcome.before
+        if self._looked == (last.diff, self.seen):
+            return
+        self._looked = last.diff, self.seen
+        applied = deletion.applied(last, behalf.set)
+        keys = [key for key, ref in self.seen.objects.refs.items() if ref in applied]
+        if keys:
+            keys.append(self.seen.key)
+        documents = self.seen.objects.seen
+        if more := [k for k in keys if not deletion.is_finalized(documents[k]) and not deletion.is_going(documents[k])]:
+            self._later(self._add_finalizers(more))
+
+    async def _add_finalizers(self, keys: list[ObjectKey]) -> None:
+        async def add(key: ObjectKey) -> None:
+            body = _identity(key, self.seen.objects.seen[key])
+            body["metadata"]["finalizers"] = [FINALIZER]
+            await self._attempt(key, self._services.api.apply(path_of(key), body, _FINALIZING))
+
+        await gather_all([add(key) for key in keys])
+
+    async def release(self, key: ObjectKey) -> None:
+        """Let the API forget an object."""
+        await release(self._services.api, key, self.seen.objects.seen[key])
+
+    async def _spend(self, ids: tuple[str, ...]) -> None:
+        """Remove the annotations of approvals that were carried out: each counts once."""
+        for key in (self.seen.key, *self.seen.objects.refs):
+            if (given := annotations_of(self.seen.objects.seen[key]).get(APPROVE)) in ids:
+                self._spent[key] = str(given)
+                patch = {"metadata": {"annotations": {APPROVE: None}}}
+                await self._attempt(key, self._services.api.patch(path_of(key), patch))
+
+    async def _attempt(self, key: ObjectKey, request: Any) -> None:
+        try:
+            await request
+        except APIError as error:
+            _log.info("%s is tried again with the next change: %s", key, error)
+
+    def _later(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+async def release(api: API, key: ObjectKey, document: Document) -> None:
+    """Remove our finalizer from an object. What somebody else changed meanwhile is looked at anew."""
+    metadata = document["metadata"]
+    others = [each for each in metadata.get("finalizers", ()) if each != FINALIZER]
+    patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": others}}
+    try:
+        await api.patch(path_of(key), patch)
+    except APIError as error:
+        _log.info("the finalizer of %s is not removed yet: %s", key, error)
+
+
+def _identity(key: ObjectKey, document: Document) -> dict[str, Any]:
+    place = {"namespace": key.namespace} if key.namespace else {}
+    metadata = {"name": key.name, "uid": document["metadata"]["uid"], **place}
+    return {"apiVersion": "vdvs.io/v1", "kind": key.kind.value, "metadata": metadata}
+
+
+def _after(carried: Outcome, outcome: Outcome) -> Outcome:
+    """Return both as one: what was found before either, and after both."""
+    done = {each.ref for each in carried.objects}
+    objects = (*carried.objects, *(each for each in outcome.objects if each.ref not in done))
+    return replace(
+        outcome,
+        before=carried.before,
+        results=(*carried.results, *outcome.results),
+        after=outcome.after or outcome.before,
+        objects=tuple(sorted(objects, key=lambda each: each.ref.sort_key)),
+        backups=(*carried.backups, *outcome.backups),
+    )

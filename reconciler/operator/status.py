@@ -1,0 +1,347 @@
+"""Status of each object after a pass: its conditions by the rules of kstatus, and what differs. Pure.
+
+What each condition means to whoever waits is in docs/kubernetes.md#what-you-see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
+
+from reconciler.controller.mode import Mode
+from reconciler.model.base import clip
+from reconciler.model.diff import Change, FieldChange, Op, RightsChange, Standing
+from reconciler.model.events import Condition, Truth
+from reconciler.model.outcome import Outcome, Status
+from reconciler.model.ownership import Record
+from reconciler.model.plan import HEALING
+from reconciler.model.refs import RECONCILED, Kind, ObjectRef
+from reconciler.model.state import RECONCILE, Reconcile
+from reconciler.operator.keys import ObjectKey
+from reconciler.planning.conditions import conditions
+from reconciler.planning.joined import Joined
+from reconciler.planning.records.history import not_applied
+from reconciler.planning.records.treatment import as_applied, in_force
+from reconciler.render.diff import rights_lines
+from reconciler.render.kinds import VIEWS
+from reconciler.render.status import sentence
+from reconciler.render.text import show
+from reconciler.render.words import RISKS, told
+
+if TYPE_CHECKING:
+    from reconciler.operator.source import SiteObjects
+
+StatusData = dict[str, Any]
+MOST_PENDING: Final = 20
+_MESSAGE, _VALUE = 1024, 256  # characters
+APPROVE: Final = "vdvs.io/approve"
+_NOT_OBSERVED: Final = "the site could not be looked at; the status of its Site says why"
+
+
+BESIDE: Final = ("Reconciling", "Stalled")
+"""Conditions of kstatus that are there only while they are True; never both."""
+
+CONDITIONS: Final = frozenset(
+    {
+        "Ready", *BESIDE, "InSync", "Resolved", "Watched",
+        "Readable", "Valid", "RecordsKept", "NoOrphans",
+        "Reachable", "Enforced", "Persistent", "ServiceStarts", "Connected", "Maintenance", "Lockdown",
+        "BooksMatch", "LimitsFit", "NoLeftovers", "InventoryComplete",
+    }
+)  # fmt: skip
+"""Types of all conditions that are ours."""
+_SEVERITY: Final = {"True": 0, "Unknown": 1, "False": 2}  # of Ready
+
+
+class WaitingPlan(Struct, frozen=True):
+    """A plan that waits for approval: its id, and what it would do in a few words."""
+
+    id: str
+    summary: str
+
+
+class Verdict(Struct, frozen=True):
+    """The condition Ready, and the one beside it that is True: `Reconciling`, `Stalled`, or neither (empty)."""
+
+    ready: Truth
+    reason: str
+    message: str
+    beside: str = ""
+
+
+def statuses(
+    objects: SiteObjects,
+    outcome: Outcome | None,
+    failure: str,
+    previous: Mapping[ObjectKey, Mapping[str, Any]],
+    now: datetime,
+    mode: Mode,
+    plans: Mapping[ObjectRef, WaitingPlan] | None = None,
+) -> dict[ObjectKey, StatusData]:
+    """Return the status of each object of a site after a pass, the Site included.
+
+    `outcome` None: the pass failed because of `failure`; without one, nothing was looked at yet, and only held objects
+    have a status. `objects`: those that the pass saw. `previous`: the statuses of last time, for the times in them.
+    `mode`: what the site permits; `plans`: those that wait for approval.
+    """
+    written = _Writer(objects, previous, now)
+    made: dict[ObjectKey, StatusData] = {}
+    if outcome is not None:
+        found = Found(outcome, mode, plans or {})
+        made |= {key: written.observed(key, ref, found) for key, ref in objects.refs.items()}
+    elif failure:
+        made |= {key: written.not_observed(key) for key in objects.refs}
+    if outcome is not None or failure:
+        site = ObjectKey(Kind.SITE, "", objects.site)
+        made[site] = written.status(
+            site, _of_site(outcome, failure, mode), _planned(plans, ObjectRef(site.kind, site.name))
+        )
+    for key, held in objects.held.items():
+        verdict = Verdict(Truth.FALSE, held.reason, held.message, "Stalled")
+        made[key] = written.status(key, _spelled(verdict), written.lasting(key), objects.refs.get(key))
+    return made
+
+
+def same(status: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two statuses are the same, whatever the order of their conditions, and whatever others added."""
+
+    def ours(of: Mapping[str, Any]) -> dict[str, Any]:
+        found = {each["type"]: each for each in of.get("conditions", ()) if each["type"] in CONDITIONS}
+        return {**of, "conditions": found}
+
+    return ours(status) == ours(other)
+
+
+def severity(status: Mapping[str, Any]) -> int:
+    """Rank a status: ready, unknown, not ready, stalled."""
+    found = {each["type"]: each["status"] for each in status.get("conditions", ())}
+    return 3 if found.get("Stalled") == "True" else _SEVERITY.get(found.get("Ready", "Unknown"), 1)
+
+
+class Found:
+    """An outcome by object, as its status needs it."""
+
+    def __init__(self, outcome: Outcome, mode: Mode, plans: Mapping[ObjectRef, WaitingPlan]) -> None:
+        self._outcome, self._mode = outcome, mode
+        self._last = outcome.after or outcome.before
+        self._joined = Joined(self._last)
+        self._results = {result.ref: result for result in outcome.objects}
+        self._withheld = {held.ref: held.reason for held in outcome.plan.withheld}
+        self._treated = in_force(self._last.resolved, self._last.observed)
+        self._new = not_applied(as_applied(self._last.resolved, self._last.observed), self._last.observed)
+        self.plans = plans
+
+    def change(self, ref: ObjectRef) -> Change | None:
+        """Return how an object differs after the pass; None: it was not looked at."""
+        found = self._joined.changes.get(ref)
+        return None if found is None or found.undeclared else found
+
+    @cached_property
+    def conditions(self) -> Mapping[ObjectRef, tuple[Condition, ...]]:
+        """The conditions of planning, by object."""
+        found: dict[ObjectRef, list[Condition]] = {}
+        for condition in conditions(self._last):
+            found.setdefault(condition.ref, []).append(condition)
+        return {ref: tuple(of) for ref, of in found.items()}
+
+    @cached_property
+    def records(self) -> Mapping[ObjectRef, Record]:
+        """The last apply of each object."""
+        items = (item for kind in RECONCILED for item in VIEWS[kind].items(self._joined))
+        return {item.change.ref: item.record for item in items if item.record is not None}
+
+    def uuid(self, ref: ObjectRef) -> str:
+        """Return the UUID of a vmgroup; empty: it has none, or the object is none."""
+        found = self._joined.vmgroups.get(ref)
+        return "" if found is None or found.tenant is None else found.tenant.id
+
+    def verdict(self, ref: ObjectRef) -> Verdict:
+        """Judge an object."""
+        change, treated = self.change(ref), self._treated.get(ref)
+        if treated is not None:
+            return _paused(change, treated)
+        if change is None:
+            return Verdict(Truth.UNKNOWN, "NotObserved", "the last pass did not look at it")
+        if change.op is Op.KEEP:
+            return Verdict(Truth.TRUE, "InSync", change.reason)
+        if change.op is Op.UNKNOWN:
+            return Verdict(Truth.UNKNOWN, _word(change.standing), change.reason)
+        if change.op is Op.BLOCKED:
+            reason = "NotFound" if ref in self._joined.unresolved else _word(change.standing)
+            return Verdict(Truth.FALSE, reason, change.reason)
+        return self._differs(change)
+
+    def _differs(self, change: Change) -> Verdict:
+        result = self._results.get(change.ref)
+        if result is not None and result.status is Status.FAILED:
+            return Verdict(Truth.FALSE, "Failed", result.detail, "Reconciling")
+        if change.ref not in self._withheld:
+            why = result.detail if result is not None and result.status is Status.BLOCKED else told(change)
+            return Verdict(Truth.FALSE, _word(change.standing), why, "Reconciling")
+        if change.ref in self._new:
+            plan = self.plans.get(change.ref)
+            how = f"approve it by the annotation {APPROVE}: {plan.id}" if plan else "it waits for approval"
+            message = f"{change.reason}: to apply it {RISKS[change.risk]}; {how}"
+            return Verdict(Truth.FALSE, "AwaitingApproval", message)
+        if change.risk not in self._mode.auto_apply and not (self._mode.heal and change.risk in HEALING):
+            message = f"{told(change)}; to heal it {RISKS[change.risk]}, which this site does not allow ({self._mode})"
+            return Verdict(Truth.FALSE, "NotAllowedToHeal", message, "Stalled")
+        return Verdict(Truth.FALSE, "HeldBack", self._withheld[change.ref])
+
+
+def _paused(change: Change | None, treated: Reconcile) -> Verdict:
+    why = f"its annotation {RECONCILE} is {treated}"
+    if change is None:
+        return Verdict(Truth.UNKNOWN, "Paused", f"{why}: it is not looked at")
+    if change.op is Op.KEEP:
+        return Verdict(Truth.TRUE, "Paused", f"{why}; it is in sync")
+    if change.op is Op.UNKNOWN:
+        return Verdict(Truth.UNKNOWN, "Paused", f"{why}; {change.reason}")
+    return Verdict(Truth.FALSE, "Paused", f"{why}, so that it is not put right: {told(change)}", "Stalled")
+
+
+def _of_site(outcome: Outcome | None, failure: str, mode: Mode) -> list[_Spelled]:
+    """The conditions of a Site: whether it can be looked at, and whether all that is declared there is in sync."""
+    if outcome is None:
+        return [
+            *_spelled(Verdict(Truth.FALSE, "PassFailed", failure, "Reconciling")),
+            _Spelled("InSync", Truth.UNKNOWN, "PassFailed", "it could not be looked at"),
+        ]
+    last = outcome.after or outcome.before
+    in_sync, gaps = last.diff.in_sync, last.resolved.inventory.gaps
+    return [
+        *_spelled(Verdict(Truth.TRUE, "Observed", f"its hosts and its inventory are looked at: {mode}")),
+        _Spelled("InSync", Truth(str(in_sync)), "InSync" if in_sync else "Differs", sentence(last)),
+        _Spelled(
+            "InventoryComplete",
+            Truth(str(not gaps)),
+            "Gaps" if gaps else "Complete",
+            "; ".join(gaps) or "everything in it could be read",
+        ),
+    ]
+
+
+class _Spelled(Struct, frozen=True):
+    """A condition, before it has times."""
+
+    type: str
+    status: Truth
+    reason: str
+    message: str
+
+
+def _spelled(verdict: Verdict) -> list[_Spelled]:
+    found = [_Spelled("Ready", verdict.ready, verdict.reason, verdict.message)]
+    if verdict.beside:
+        found.append(_Spelled(verdict.beside, Truth.TRUE, verdict.reason, verdict.message))
+    return found
+
+
+class _Writer:
+    """Puts statuses together, with the times of the previous ones where nothing changed."""
+
+    def __init__(self, objects: SiteObjects, previous: Mapping[ObjectKey, Mapping[str, Any]], now: datetime) -> None:
+        self._objects, self._previous = objects, previous
+        self._digests = dict(objects.loaded.desired.digests)
+        self._now = _moment(now)
+
+    def observed(self, key: ObjectKey, ref: ObjectRef, found: Found) -> StatusData:
+        """The status of an object that a pass looked at."""
+        others = (_Spelled(each.type, each.status, each.reason, each.message) for each in found.conditions.get(ref, ()))
+        more: StatusData = {}
+        if uuid := found.uuid(ref):
+            more["uuid"] = uuid
+        if (record := found.records.get(ref)) is not None:
+            more["lastApplied"] = _applied(record)
+        if (change := found.change(ref)) is not None and change.op is not Op.KEEP and change.fields:
+            more["pending"] = [_pending(change, field) for field in change.fields[:MOST_PENDING]]
+            more["pendingTotal"] = len(change.fields)
+        more |= _planned(found.plans, ref)
+        return self.status(key, [*_spelled(found.verdict(ref)), *others], more, ref)
+
+    def not_observed(self, key: ObjectKey) -> StatusData:
+        """The status of an object whose site could not be looked at: nothing is known of it now."""
+        types = dict.fromkeys(["Ready", "InSync", *(old["type"] for old in self._conditions(key))])
+        unknown = [
+            _Spelled(each, Truth.UNKNOWN, "SiteNotObserved", _NOT_OBSERVED)
+            for each in types
+            if each in CONDITIONS.difference(BESIDE)
+        ]
+        return self.status(key, unknown, self.lasting(key), self._objects.refs.get(key))
+
+    def lasting(self, key: ObjectKey) -> StatusData:
+        """What is true of an object whether or not it is looked at."""
+        previous = self._previous.get(key, {})
+        return {name: previous[name] for name in ("uuid", "lastApplied") if name in previous}
+
+    def status(
+        self, key: ObjectKey, judged: Iterable[_Spelled], more: StatusData | None = None, ref: ObjectRef | None = None
+    ) -> StatusData:
+        """A status with these conditions."""
+        generation = self._objects.seen[key]["metadata"]["generation"]
+        since = {(old["type"], old["status"]): old["lastTransitionTime"] for old in self._conditions(key)}
+        made: StatusData = {"observedGeneration": generation, "site": self._objects.site}
+        if ref is not None and ref in self._digests:
+            made["observedDigest"] = self._digests[ref]
+        made["conditions"] = [
+            {
+                "type": each.type,
+                "status": each.status.value,
+                "reason": each.reason,
+                "message": clip(each.message, _MESSAGE),
+                "lastTransitionTime": since.get((each.type, each.status.value), self._now),
+                "observedGeneration": generation,
+            }
+            for each in judged
+        ]
+        return made | (more or {})
+
+    def _conditions(self, key: ObjectKey) -> Iterator[Mapping[str, Any]]:
+        yield from self._previous.get(key, {}).get("conditions", ())
+
+
+def _planned(plans: Mapping[ObjectRef, WaitingPlan] | None, ref: ObjectRef) -> StatusData:
+    plan = (plans or {}).get(ref)
+    return {} if plan is None else {"plan": {"id": plan.id, "summary": clip(plan.summary, _MESSAGE)}}
+
+
+def _applied(record: Record) -> StatusData:
+    found = {
+        "digest": record.digest,
+        "commit": record.revision,
+        "by": clip(record.author, _VALUE),
+        "at": "" if record.when is None else _moment(record.when),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _pending(change: Change, field: FieldChange) -> StatusData:
+    """One field that differs, and what it would mean to put it right."""
+    effect = "; ".join(rights_lines(_rights(change, field)))
+    found = {
+        "field": clip(field.path, _VALUE),
+        "from": "" if field.before is None else clip(show(field.before), _VALUE),
+        "to": "" if field.after is None else clip(show(field.after), _VALUE),
+        "risk": change.risk.value,
+        "effect": clip(effect, _MESSAGE),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _rights(change: Change, field: FieldChange) -> tuple[RightsChange, ...]:
+    """The rights that a field is about: those on its datastore, if it names one."""
+    named = [right for right in change.rights if right.where and f"[{right.where}]" in field.path]
+    return tuple(named) or change.rights
+
+
+def _word(standing: Standing) -> str:
+    """Return a state as one word: `NotApplied`."""
+    return "".join(part.capitalize() for part in standing.split())
+
+
+def _moment(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

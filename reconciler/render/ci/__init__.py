@@ -1,0 +1,1 @@
+"""Output for where changes are reviewed: comments on pull requests, annotations, reports of a pipeline."""

@@ -1,0 +1,195 @@
+"""A running `vdvs operator`, and sites for it: labs, each with a namespace of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from tests.kubernetes.cluster import ROOT, Cluster, User
+
+SOON = 60.0
+API = "apis/vdvs.io/v1"
+DEPLOY = ROOT / "deploy" / "kubernetes"
+RIGHTS = """
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: vdvs-operator}
+rules:
+- {apiGroups: [vdvs.io], resources: ["*"], verbs: [get, list, watch, patch]}
+- {apiGroups: [""], resources: [namespaces], verbs: [get, list, watch]}
+- {apiGroups: [events.k8s.io], resources: [events], verbs: [create, patch]}
+- {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, list, watch, create, update, delete]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: vdvs-operator}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: vdvs-operator}
+subjects: [{kind: User, name: operator, apiGroup: rbac.authorization.k8s.io}]
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: vdvs-system}
+"""
+Value = TypeVar("Value")
+
+
+def installed(cluster: Cluster) -> None:
+    """Install the definitions, and the rights of the user `operator`."""
+    applied(cluster.admin, "--server-side", "-f", str(DEPLOY / "crds"))
+    waited = cluster.admin.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+    assert waited.returncode == 0, waited.stderr
+    applied(cluster.admin, "-f", "-", stdin=RIGHTS)
+
+
+def applied(user: User, *arguments: str, stdin: str | None = None) -> None:
+    done = user.kubectl("apply", *arguments, stdin=stdin)
+    assert done.returncode == 0, done.stderr
+
+
+def eventually(find: Callable[[], Value | None], what: str, more: Callable[[], str] = lambda: "") -> Value:
+    """Return what is found, once it is."""
+    until = time.monotonic() + SOON
+    while (found := find()) is None or found is False:
+        assert time.monotonic() < until, f"{what}: {more()}"
+        time.sleep(0.05)
+    return found
+
+
+class Operator:
+    """A running operator, as this user. Its output goes to files in `folder`."""
+
+    def __init__(self, user: User, folder: Path, *arguments: str) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        self._said = (folder / "stdout").open("ab"), (folder / "stderr").open("ab")
+        line = [
+            sys.executable, "-m", "reconciler", "operator", "--kubeconfig", str(user.kubeconfig),
+            "--namespace", "vdvs-system", "--replica-id", folder.name, "-o", "json", *arguments,
+        ]  # fmt: skip
+        self.process = subprocess.Popen(
+            line, stdout=self._said[0], stderr=self._said[1], cwd=folder,
+            env=os.environ | {"PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(folder)},
+        )  # fmt: skip
+
+    def said(self) -> str:
+        """Return the last of what it printed."""
+        return "".join((self.folder / name).read_text()[-3000:] for name in ("stdout", "stderr"))
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End it; return its exit code."""
+        self.process.send_signal(number)
+        code = self.process.wait(SOON)
+        for each in self._said:
+            each.close()
+        return code
+
+
+class Lab:
+    """A site with a namespace of its own, `manifests/` of this repository in it, as somebody applies them."""
+
+    def __init__(self, cluster: Cluster, folder: Path, name: str, **spec: Any) -> None:
+        self.cluster, self.name, self.folder = cluster, name, folder / name
+        self.admin = cluster.admin
+        admitted = {"names": [name], "kinds": ["*"], "datastores": ["*"], "folders": ["*"]}
+        lab = {
+            "lab": {"directory": str(self.folder)},
+            "allow": {"hosts": ["*.lab.local"], "namespaces": [admitted]},
+            "reconcile": {"interval": "5s"},
+        }
+        self.site = {"apiVersion": "vdvs.io/v1", "kind": "Site", "metadata": {"name": name}, "spec": lab | spec}
+        self.objects = [
+            document
+            for file in sorted((ROOT / "manifests").glob("*.yaml"))
+            for document in yaml.safe_load_all(file.read_text())
+            if document["kind"] != "Site"
+        ]
+
+    def apply(self) -> None:
+        """Create the namespace, the Site and its objects."""
+        applied(self.admin, "-f", "-", stdin=f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {self.name}}}")
+        everything = yaml.safe_dump_all([self.site])
+        applied(self.admin, "-f", "-", stdin=everything)
+        applied(self.admin, "-n", self.name, "-f", "-", stdin=yaml.safe_dump_all(self.objects))
+
+    def path(self, kind: str, name: str) -> str:
+        place = "" if kind == "sites" else f"namespaces/{self.name}/"
+        return f"/{API}/{place}{kind}/{name}"
+
+    def get(self, kind: str, name: str) -> Any:
+        """Return an object; None: it is not there."""
+        status, found = self.admin.request("GET", self.path(kind, name))
+        assert status in (200, 404), found
+        return found if status == 200 else None
+
+    def patch(self, kind: str, name: str, patch: Any) -> Any:
+        status, found = self.admin.request("PATCH", self.path(kind, name), patch, "application/merge-patch+json")
+        assert status == 200, found
+        return found
+
+    def annotate(self, kind: str, name: str, **annotations: str | None) -> None:
+        given = {f"vdvs.io/{key.replace('_', '-')}": value for key, value in annotations.items()}
+        self.patch(kind, name, {"metadata": {"annotations": given}})
+
+    def condition(self, kind: str, name: str, type: str = "Ready") -> Any:
+        """Return a condition of an object about its present manifest; None: there is none yet."""
+        found = self.get(kind, name)
+        if found is None or found["status"].get("observedGeneration") != found["metadata"]["generation"]:
+            return None
+        return next((each for each in found["status"].get("conditions", ()) if each["type"] == type), None)
+
+    def waits(self, kind: str, name: str, reason: str, operator: Operator, status: str | None = None) -> str:
+        """Wait until Ready has this reason; return its message."""
+
+        def is_there() -> str | None:
+            found = self.condition(kind, name)
+            if found is None or found["reason"] != reason or status not in (None, found["status"]):
+                return None
+            return str(found["message"])
+
+        def shown() -> str:
+            return f"{json.dumps(self.get(kind, name), indent=1)}\n{operator.said()}"
+
+        return eventually(is_there, f"{kind}/{name} is not {reason}", shown)
+
+    def plan(self, kind: str, name: str, operator: Operator) -> str:
+        """Wait for a plan that waits for approval; return its id."""
+
+        def found() -> str | None:
+            return ((self.get(kind, name) or {}).get("status", {}).get("plan") or {}).get("id")
+
+        return eventually(found, f"{kind}/{name} has no plan", lambda: f"{self.get(kind, name)}\n{operator.said()}")
+
+    def ready(self, operator: Operator) -> None:
+        """Have the first plan of the site carried out, and wait until everything is Ready."""
+        self.annotate("sites", self.name, approve=self.plan("sites", self.name, operator))
+        for kind, name in (
+            ("configdbs", "shared"),
+            ("hosts", "esxiz10"),
+            ("hosts", "esxiz20"),
+            ("vmgroups", "myvmgroup"),
+        ):
+            self.waits(kind, name, "InSync", operator, "True")
+
+    def sql(self, statement: str) -> list[Any]:
+        """Run SQL in the config DB of the site, as somebody at a prompt on a host does."""
+        (file,) = self.folder.glob("datastores/*/dockvols/vmdkops_config.db")
+        with closing(sqlite3.connect(file)) as connection, connection:
+            return connection.execute(statement).fetchall()
+
+    def limit(self) -> int:
+        """Return the limit of MYVMGROUP for one volume, in MB, in the config DB."""
+        found = self.sql(
+            "SELECT p.max_volume_size FROM privileges p JOIN tenants t ON t.id = p.tenant_id WHERE t.name = 'MYVMGROUP'"
+        )
+        return int(found[0][0])

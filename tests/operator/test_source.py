@@ -1,0 +1,263 @@
+"""Objects of an API server as manifests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from msgspec.structs import replace
+
+from reconciler.controller.watch import NOTHING
+from reconciler.loader import load
+from reconciler.model.refs import Kind
+from reconciler.model.state import Desired
+from reconciler.operator.keys import ObjectKey
+from reconciler.operator.source import NO_SITE, ObjectsByKind, SiteObjects, source
+
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+CLUSTER = "0f2d53d7-091e-4b04-a6b0-1d2a43c454eb"
+
+
+def as_objects(documents: list[dict[str, Any]], namespace: str = "vdvs") -> ObjectsByKind:
+    """The documents as an API server gives them."""
+    found: dict[Kind, dict[tuple[str, str], dict[str, Any]]] = {kind: {} for kind in Kind}
+    for number, document in enumerate(documents):
+        kind, metadata = Kind(document["kind"]), document["metadata"]
+        where = "" if kind is Kind.SITE else metadata.get("namespace", namespace)
+        added = {
+            "namespace": where,
+            "uid": f"u{number}",
+            "resourceVersion": str(number),
+            "generation": 1,
+            "creationTimestamp": f"2026-11-29T10:{number // 60:02}:{number % 60:02}Z",
+            "managedFields": [{"manager": "kubectl"}],
+        }
+        found[kind][where, metadata["name"]] = {
+            **document,
+            "metadata": {**added, **metadata},
+            "status": {"observedGeneration": -1},
+        }
+    return found
+
+
+def sourced(*documents: dict[str, Any]) -> SiteObjects:
+    (found,) = source(as_objects(list(documents)), {"vdvs": {}}, CLUSTER).values()
+    return found
+
+
+def without_places(desired: Desired) -> Desired:
+    """Everything but where it is declared."""
+    nowhere = load([str(MANIFESTS)]).desired.hosts[0].source
+
+    def moved(items: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(sorted((replace(item, source=nowhere) for item in items), key=lambda item: str(item.ref)))
+
+    return replace(
+        desired,
+        site=None,
+        hosts=moved(desired.hosts),
+        config_dbs=moved(desired.config_dbs),
+        vmgroups=moved(desired.vmgroups),
+        files=moved(desired.files),
+        digests=tuple(sorted(desired.digests)),
+    )
+
+
+def documents(folder: Path) -> list[dict[str, Any]]:
+    return [each for path in sorted(folder.glob("*.yaml")) for each in yaml.safe_load_all(path.read_text())]
+
+
+def test_objects_declare_what_files_do() -> None:
+    found = sourced(*documents(MANIFESTS))
+    assert found.held == {}
+    assert without_places(found.loaded.desired) == without_places(load([str(MANIFESTS)]).desired)
+    assert str(found.refs[ObjectKey(Kind.VMGROUP, "vdvs", "myvmgroup")]) == "vmgroup/MYVMGROUP"
+    assert found.loaded.applying is not None
+    assert found.loaded.applying.set == f"k8s/{CLUSTER}/lab"
+
+
+SITE = next(each for each in documents(MANIFESTS) if each["kind"] == "Site")
+EVERYTHING = {"kinds": ["*"], "datastores": ["*"], "folders": ["*"]}
+TEAM = {"kinds": ["VMGroup", "Volume"], "datastores": ["a-*"], "folders": ["/DC0/vm/a"]}
+
+
+def site(*namespaces: dict[str, Any], name: str = "lab") -> dict[str, Any]:
+    return {**SITE, "metadata": {"name": name}, "spec": {"allow": {"namespaces": list(namespaces)}}}
+
+
+def thing(kind: str, where: str, spec: Any) -> dict[str, Any]:
+    """An object at `namespace/name`."""
+    namespace, name = where.split("/")
+    return {
+        "apiVersion": "vdvs.io/v1",
+        "kind": kind,
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": spec,
+    }
+
+
+def group(where: str, **spec: Any) -> dict[str, Any]:
+    return thing("VMGroup", where, spec)
+
+
+SHARED = thing("ConfigDB", "infra/shared", {"datastore": "SHARED-Datastore"})
+INFRA = {"names": ["infra"], **EVERYTHING}
+TEAMS = {"matchLabels": {"team": "yes"}, **TEAM}
+NAMESPACES = {"infra": {}, "team-a": {"team": "yes"}, "team-b": {"team": "yes"}, "other": {}}
+
+
+def the_site(*documents: dict[str, Any], admitted: tuple[dict[str, Any], ...] = (INFRA, TEAMS)) -> SiteObjects:
+    return source(as_objects([site(*admitted), SHARED, *documents]), NAMESPACES, CLUSTER)["lab"]
+
+
+def held(found: SiteObjects) -> dict[str, tuple[str, str]]:
+    return {str(key): (why.reason.value, why.message) for key, why in found.held.items()}
+
+
+def declared(found: SiteObjects) -> list[str]:
+    return [str(each.ref) for each in found.loaded.desired.objects]
+
+
+def kept_as_they_are(found: SiteObjects) -> list[str]:
+    return [str(each.ref) for each in found.loaded.desired.held]
+
+
+def test_names_are_unique_in_a_namespace_only_and_the_config_db_is_the_site_s() -> None:
+    found = the_site(group("team-a/db", name="a-db"), group("team-b/db", name="b-db", configDB="shared"))
+    assert held(found) == {}
+    assert declared(found) == ["configdb/shared", "vmgroup/a-db", "vmgroup/b-db"]
+
+
+def test_the_older_of_two_claims_wins_and_the_other_stays_as_it_is() -> None:
+    found = the_site(
+        group("team-a/db"),
+        group("team-b/db"),
+        group("team-a/web", vms=[{"inventoryPath": "/DC0/vm/a/x"}]),
+        group("team-b/app", vms=[{"inventoryPath": "/DC0/vm/a/x"}]),
+        thing("Host", "infra/one", {"address": "same.lab.local"}),
+        thing("Host", "infra/two", {"address": "same.lab.local"}),
+    )
+    assert held(found) == {
+        "vmgroup team-b/db": (
+            "Conflict",
+            'metadata.name: the vmgroup "db" of this config DB is already declared (vmgroup team-a/db)',
+        ),
+        "vmgroup team-b/app": (
+            "Conflict",
+            'spec.vms[0]: VM "/DC0/vm/a/x" is already in vmgroup/web (vmgroup team-a/web)',
+        ),
+        "host infra/two": (
+            "Conflict",
+            'spec.address: the address "same.lab.local" is already that of host/one (host infra/one)',
+        ),
+    }
+    assert declared(found) == ["host/one", "configdb/shared", "vmgroup/db", "vmgroup/web"]
+    assert sorted(kept_as_they_are(found)) == ["host/two", "vmgroup/app"]
+
+
+def test_an_invalid_object_is_held_with_the_path_and_still_claims_its_name() -> None:
+    broken = group("team-a/db", name="DB", access=[{"datastore": "a-1"}, {"datastore": "a-2", "allowCreate": 5}])
+    found = the_site(broken, group("team-b/db", name="DB"), group("team-b/ok"))
+    assert held(found) == {
+        "vmgroup team-a/db": (
+            "Invalid",
+            "spec.access[1].allowCreate: expected true or false, got the number 5",
+        ),
+        "vmgroup team-b/db": (
+            "Conflict",
+            'spec.name: the vmgroup "DB" of this config DB is already declared (vmgroup team-a/db)',
+        ),
+    }
+    assert kept_as_they_are(found) == ["vmgroup/DB"]
+    assert declared(found) == ["configdb/shared", "vmgroup/ok"]
+
+
+def test_what_refers_to_a_held_object_is_held_or_not_looked_up() -> None:
+    found = the_site(
+        group("team-a/db", configDB="nosuch"),
+        thing("Volume", "team-a/v", {"vmgroup": "db", "datastore": "a-1", "access": "read-only"}),
+        thing("Volume", "team-b/v", {"vmgroup": "db", "datastore": "a-1", "access": "read-only"}),
+    )
+    assert held(found)["vmgroup team-a/db"] == ("Invalid", 'spec.configDB: no ConfigDB "nosuch" is declared')
+    assert held(found)["volume team-b/v"] == (
+        "Invalid",
+        'spec.vmgroup: no VMGroup "db" is declared in the namespace team-b',
+    )
+
+
+def test_a_namespace_names_only_what_its_site_allows() -> None:
+    found = the_site(
+        group("team-a/ds", access=[{"datastore": "a-1"}, {"datastore": "b-1"}]),
+        group("team-a/all", access=[{"datastore": "_ALL_DS"}]),
+        group("team-a/folder", vmSelector={"folder": "/DC0/vm/b"}),
+        group("team-a/path", vms=[{"inventoryPath": "/DC0/vm/ab/x"}]),
+        group("team-a/everybody", name="_DEFAULT"),
+        group("team-a/mine", access=[{"datastore": "a-1"}], vms=["x"], vmSelector={"folder": "/DC0/vm/a/b"}),
+    )
+    where = "spec.allow.namespaces of Site lab does not allow"
+    assert held(found) == {
+        "vmgroup team-a/ds": (
+            "NotAllowed",
+            f'spec.access[1].datastore: {where} the datastore "b-1" here (datastores: "a-*")',
+        ),
+        "vmgroup team-a/all": (
+            "NotAllowed",
+            f'spec.access[0].datastore: {where} the datastore "_ALL_DS" here (datastores: "a-*")',
+        ),
+        "vmgroup team-a/folder": (
+            "NotAllowed",
+            f'spec.vmSelector.folder: {where} VMs of "/DC0/vm/b" here (folders: "/DC0/vm/a")',
+        ),
+        "vmgroup team-a/path": ("NotAllowed", f'spec.vms[0]: {where} this VM here (folders: "/DC0/vm/a")'),
+        "vmgroup team-a/everybody": (
+            "NotAllowed",
+            f'spec.name: {where} _DEFAULT here, which has VMs of every folder (folders: "/DC0/vm/a")',
+        ),
+    }
+    assert [each.folders for each in found.loaded.desired.vmgroups] == [("/DC0/vm/a",)]
+
+
+def test_what_a_site_does_not_admit_has_no_effect_on_it_unless_it_was_reconciled_there() -> None:
+    stranger, former = group("other/db"), {**group("other/was"), "status": {"site": "lab"}}
+    objects = as_objects([site(INFRA), SHARED, stranger, former, thing("Host", "infra/ok", {"site": "nosuch"})])
+    objects[Kind.VMGROUP]["other", "was"]["status"] = {"site": "lab"}  # type: ignore[index]
+    found = source(objects, NAMESPACES, CLUSTER)
+    message = "no Site admits the namespace other; spec.allow.namespaces of a Site can"
+    assert held(found["lab"]) == {"vmgroup other/was": ("NotAllowed", message)}
+    assert kept_as_they_are(found["lab"]) == ["vmgroup/was"]
+    assert held(found[NO_SITE]) == {
+        "vmgroup other/db": ("NotAllowed", message),
+        "host infra/ok": ("Invalid", 'spec.site: there is no Site "nosuch"'),
+    }
+
+
+def test_the_site_of_an_object_is_the_only_one_that_admits_its_namespace() -> None:
+    objects = as_objects([
+        site(INFRA), site(INFRA, name="two"), SHARED, group("infra/one", site="two"),
+    ])  # fmt: skip
+    found = source(objects, NAMESPACES, CLUSTER)
+    assert held(found[NO_SITE]) == {
+        "configdb infra/shared": (
+            "Invalid",
+            "spec.site: is missing; the Sites lab and two all admit the namespace infra; name one",
+        )
+    }
+    assert list(found["two"].seen) == [ObjectKey(Kind.SITE, "", "two"), ObjectKey(Kind.VMGROUP, "infra", "one")]
+
+
+def test_a_kind_that_is_not_allowed() -> None:
+    found = source(as_objects([site(TEAMS), thing("Host", "team-a/esx", {})]), NAMESPACES, CLUSTER)
+    assert held(found[NO_SITE]) == {
+        "host team-a/esx": (
+            "NotAllowed",
+            "spec.allow.namespaces of Site lab allows no hosts in the namespace team-a",
+        )
+    }
+
+
+def test_a_site_that_cannot_be_used_stands_still() -> None:
+    wrong = {**SITE, "spec": {"ssh": {}}}
+    found = source(as_objects([wrong, SHARED, group("infra/one", site="lab")]), NAMESPACES, CLUSTER)["lab"]
+    assert found.loaded is NOTHING
+    assert list(held(found)) == ["site lab"]

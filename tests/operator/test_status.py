@@ -1,0 +1,263 @@
+"""The status of objects after a pass: what each state is called, and what those who wait make of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from reconciler.controller.mode import Mode
+from reconciler.controller.watch import without
+from reconciler.model.base import Risk
+from reconciler.model.diff import Diff, FieldChange
+from reconciler.model.refs import ObjectRef
+from reconciler.model.state import Reconcile, Treatment
+from reconciler.operator.keys import ObjectKey
+from reconciler.operator.status import BESIDE, CONDITIONS, StatusData, WaitingPlan, same, severity, statuses
+from reconciler.planning.planner import plan
+from tests.operator.kstatus import computed
+from tests.operator.looks import (
+    APPLIED,
+    GROUP,
+    HOST,
+    NOON,
+    Held,
+    conditions,
+    document,
+    key,
+    look,
+    objects_of,
+    outcome_of,
+    site,
+    site_of,
+    status_of,
+)
+from tests.planning import golden
+
+REPORT, HEAL = Mode(), Mode(heal=True)
+ALL = Mode(heal=True, auto_apply=frozenset(Risk) - {Risk.DESTROYS})
+MOVED = {"config_dbs": {"shared": {"vmgroups": {"g1": {"vms": ["vm1", "vm3"]}}, "records": APPLIED}}}
+SHRUNK = {"config_dbs": {"shared": {"vmgroups": {"g1": {"vms": []}}, "records": APPLIED}}}
+NEW = {"digests": {"vmgroup/g1": "m2"}, "vmgroups": {"g1": {"vms": ["vm1", "vm2"]}}}
+LOCKED = {"config_dbs": {"shared": "Locked"}}
+LATER = NOON + timedelta(minutes=5)
+
+
+def kstatus(status: StatusData, generation: int = 1) -> str:
+    return computed({"metadata": {"generation": generation}, "status": status})
+
+
+STATES: dict[str, tuple[ObjectRef, dict[str, Any], dict[str, Any], Mode, str, str, str]] = {
+    # object, manifests, observed, mode; then Ready, what is beside it, and the verdict of kstatus
+    "in sync": (GROUP, {}, {}, REPORT, "True InSync", "", "Current"),
+    "drift, only reported": (GROUP, {}, MOVED, REPORT, "False NotAllowedToHeal", "Stalled", "Failed"),
+    "drift whose healing would widen": (GROUP, {}, SHRUNK, HEAL, "False NotAllowedToHeal", "Stalled", "Failed"),
+    "a new manifest": (GROUP, NEW, {}, HEAL, "False AwaitingApproval", "", "InProgress"),
+    "a new manifest, only reported": (GROUP, NEW, {}, REPORT, "False AwaitingApproval", "", "InProgress"),
+    "a VM that is not there": (
+        GROUP, {"vmgroups": {"g1": {"vms": ["vm9"]}}}, {}, HEAL, "False NotFound", "", "InProgress"
+    ),
+    "a host that does not answer": (
+        HOST, {}, {"hosts": {"esx1": "unreachable"}}, HEAL, "Unknown Unreachable", "", "InProgress"
+    ),
+    "a config DB that cannot be read": (GROUP, {}, LOCKED, HEAL, "Unknown Unknown", "", "InProgress"),
+    "an open host, only reported": (
+        HOST, {}, {"hosts": {"esx1": "open"}}, REPORT, "False NotAllowedToHeal", "Stalled", "Failed"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("ref", "wanted", "observed", "mode", "ready", "beside", "verdict"), STATES.values(), ids=STATES
+)
+def test_a_state(
+    ref: ObjectRef,
+    wanted: dict[str, Any],
+    observed: dict[str, Any],
+    mode: Mode,
+    ready: str,
+    beside: str,
+    verdict: str,
+) -> None:
+    status = status_of(ref, wanted, observed, mode)
+    found = conditions(status)
+    assert found["Ready"] == ready
+    assert [each for each in BESIDE if each in found] == ([beside] if beside else [])
+    assert kstatus(status) == verdict
+    assert kstatus(status, generation=2) == "InProgress"  # the object was changed since
+
+
+def test_drift_that_is_healed_is_reconciling_until_it_is() -> None:
+    drifted, mended = look(*site_of(observed=MOVED)), look(*site_of())
+    objects = objects_of(drifted.resolved)
+    failed = statuses(objects, outcome_of(drifted, HEAL, drifted, "disk full"), "", {}, NOON, HEAL)[key(GROUP)]
+    assert conditions(failed)["Ready"] == "False Failed"
+    assert kstatus(failed) == "InProgress"
+    assert "Reconciling" in conditions(failed)
+    healed = statuses(objects, outcome_of(drifted, HEAL, mended), "", {}, NOON, HEAL)[key(GROUP)]
+    assert kstatus(healed) == "Current"
+    assert "pending" not in healed
+
+
+def test_what_differs_is_pending() -> None:
+    status = status_of(GROUP, observed=MOVED)
+    (pending,) = status["pending"]
+    assert (pending["field"], pending["from"], pending["risk"]) == ("vms", "vm3 (uuid-vm3)", "restricts")
+    assert "may no longer create" in pending["effect"]
+    assert status["pendingTotal"] == 1
+    assert status["lastApplied"] == {"digest": "m1", "commit": "4f2c1ab", "by": "ann@ws"}
+    assert status["uuid"] == "id-g1"
+
+
+def test_of_many_fields_the_first_twenty_are_shown() -> None:
+    found = look(*site_of(observed=MOVED))
+    fields = tuple(FieldChange(f"access[ds{n}].allowCreate", "y" * 10_000, True) for n in range(30))
+    changes = (replace(each, fields=fields) if each.ref == GROUP else each for each in found.diff.changes)
+    found = replace(found, diff=Diff(tuple(changes)))
+    status = statuses(objects_of(found.resolved), outcome_of(found, REPORT), "", {}, NOON, REPORT)[key(GROUP)]
+    assert (len(status["pending"]), status["pendingTotal"]) == (20, 30)
+    assert len(status["pending"][0]["from"]) < 300
+
+
+def test_a_plan_that_waits_is_named() -> None:
+    plans = {GROUP: WaitingPlan("sha256-1", "1 to update")}
+    status = status_of(GROUP, NEW, {}, HEAL, plans)
+    assert status["plan"] == {"id": "sha256-1", "summary": "1 to update"}
+    assert "vdvs.io/approve: sha256-1" in status["conditions"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "observed", "ready", "verdict"),
+    [
+        (Reconcile.REPORT, {}, "True Paused", "Current"),
+        (Reconcile.REPORT, MOVED, "False Paused", "Failed"),
+        (Reconcile.DISABLED, MOVED, "Unknown Paused", "InProgress"),
+    ],
+)
+def test_a_paused_object_says_so(mode: Reconcile, observed: dict[str, Any], ready: str, verdict: str) -> None:
+    resolved, seen = site_of(observed=observed)
+    resolved = replace(resolved, treatments=(Treatment(GROUP, mode, "m1"),))
+    found = look(resolved, seen)
+    outcome = without(outcome_of(found, HEAL), frozenset({GROUP} if mode is Reconcile.DISABLED else ()))
+    status = statuses(objects_of(resolved), outcome, "", {}, NOON, HEAL)[key(GROUP)]
+    assert conditions(status)["Ready"] == ready
+    assert kstatus(status) == verdict
+
+
+def test_too_many_changes_are_held_back() -> None:
+    found = look(*site_of(observed=MOVED | {"hosts": {"esx1": "open"}}))
+    few = replace(HEAL.policy(objects_of(found.resolved).loaded.desired, ()), most=1)
+    outcome = replace(outcome_of(found, HEAL), plan=plan(found.diff, found.resolved, found.observed, few), objects=())
+    status = statuses(objects_of(found.resolved), outcome, "", {}, NOON, HEAL)[key(GROUP)]
+    assert conditions(status)["Ready"] == "False HeldBack"
+    assert "--max-changes" in status["conditions"][0]["message"]
+
+
+@pytest.mark.parametrize("reason", ["Invalid", "Conflict", "NotAllowed", "HoldsVolumes"])
+def test_a_held_object_is_stalled_whether_or_not_the_pass_worked(reason: str) -> None:
+    found = look(*site_of())
+    objects = objects_of(found.resolved, held={key(GROUP): Held(reason, "why")})
+    for outcome, failure in ((outcome_of(found, HEAL), ""), (None, "no vCenter"), (None, "")):
+        status = statuses(objects, outcome, failure, {}, NOON, HEAL)[key(GROUP)]
+        assert conditions(status) == {"Ready": f"False {reason}", "Stalled": f"True {reason}"}
+        assert kstatus(status) == "Failed"
+
+
+def test_after_a_pass_that_failed_nothing_is_true_from_an_old_look() -> None:
+    found = look(*site_of())
+    objects = objects_of(found.resolved)
+    before = statuses(objects, outcome_of(found, HEAL), "", {}, NOON, HEAL)
+    after = statuses(objects, None, "the inventory cannot be read: no answer", before, LATER, HEAL)
+    assert conditions(after[site()]) == {
+        "Ready": "False PassFailed", "Reconciling": "True PassFailed", "InSync": "Unknown PassFailed"
+    }  # fmt: skip
+    assert "no answer" in after[site()]["conditions"][0]["message"]
+    for of in objects.refs:
+        assert set(conditions(after[of]).values()) == {"Unknown SiteNotObserved"}
+        assert kstatus(after[of]) == "InProgress"
+    assert after[key(GROUP)]["uuid"] == "id-g1"
+    assert before.keys() == after.keys()
+
+
+def test_nothing_is_said_before_the_first_look() -> None:
+    objects = objects_of(look(*site_of()).resolved)
+    assert statuses(objects, None, "", {}, NOON, HEAL) == {}
+
+
+def test_a_time_moves_only_with_its_status() -> None:
+    found, drifted = look(*site_of()), look(*site_of(observed=MOVED))
+    objects = objects_of(found.resolved)
+    first = statuses(objects, outcome_of(found, REPORT), "", {}, NOON, REPORT)
+    again = statuses(objects, outcome_of(found, REPORT), "", first, LATER, REPORT)
+    assert again == first
+    drift = statuses(objects, outcome_of(drifted, REPORT), "", first, LATER, REPORT)[key(GROUP)]
+    times = {each["type"]: each["lastTransitionTime"] for each in drift["conditions"]}
+    assert times["Ready"] == times["Stalled"] == times["InSync"] == "2026-11-23T12:05:00Z"
+    assert times["Resolved"] == "2026-11-23T12:00:00Z"
+
+
+def test_the_generation_is_that_of_the_object_that_the_pass_saw() -> None:
+    found = look(*site_of())
+    made = statuses(objects_of(found.resolved, generation=7), outcome_of(found, HEAL), "", {}, NOON, HEAL)
+    for status in made.values():
+        assert status["observedGeneration"] == 7
+        assert {each["observedGeneration"] for each in status["conditions"]} == {7}
+        assert status["site"] == "lab"
+    assert made[key(GROUP)]["observedDigest"] == "m1"
+
+
+def test_a_site_sums_up_what_is_there() -> None:
+    drifted = look(*site_of(observed=MOVED))
+    made = statuses(objects_of(drifted.resolved), outcome_of(drifted, HEAL), "", {}, NOON, HEAL)[site()]
+    found = {each["type"]: each for each in made["conditions"]}
+    assert (found["Ready"]["status"], found["InSync"]["status"]) == ("True", "False")
+    assert found["InSync"]["message"] == "1 vmgroup drifted"
+    assert "healing" in found["Ready"]["message"]
+
+
+def test_texts_are_bounded() -> None:
+    found = look(*site_of())
+    long = "x" * 100_000
+    objects = objects_of(found.resolved, held={key(GROUP): Held("Invalid", long)})
+    made = statuses(objects, None, long, {}, NOON, HEAL)
+    assert all(len(each["message"]) < 1200 for status in made.values() for each in status["conditions"])
+
+
+def test_the_order_of_conditions_and_those_of_others_make_no_difference() -> None:
+    status = status_of(GROUP)
+    other = {"type": "Audited", "status": "True"}
+    assert same(status, {**status, "conditions": [other, *reversed(status["conditions"])]})
+    assert not same(status, {**status, "conditions": status["conditions"][1:]})
+    assert not same(status, {**status, "uuid": "another"})
+
+
+def test_the_worse_the_higher() -> None:
+    ready, waiting, drifted = status_of(GROUP), status_of(GROUP, NEW), status_of(GROUP, observed=MOVED)
+    unknown = status_of(HOST, observed={"hosts": {"esx1": "unreachable"}})
+    found = [severity(each) for each in (ready, unknown, waiting, drifted)]
+    assert found == sorted(set(found))
+
+
+@pytest.mark.parametrize("mode", [REPORT, HEAL, ALL], ids=str)
+def test_never_reconciling_and_stalled_at_once_in_any_golden_world(mode: Mode) -> None:
+    """Nor Ready with one of them, nor a condition that `same` does not know as ours."""
+    for case in golden.cases():
+        resolved, observed, *_ = golden.asked(golden.CASES / case)
+        found = look(resolved, observed)
+        outcomes = [outcome_of(found, mode), outcome_of(found, mode, found), outcome_of(found, mode, found, "failed")]
+        for outcome in outcomes:
+            for of, status in statuses(objects_of(resolved), outcome, "", {}, NOON, mode).items():
+                _check(case, of, status)
+
+
+def _check(case: str, of: ObjectKey, status: StatusData) -> None:
+    found = {each["type"]: each["status"] for each in status["conditions"]}
+    assert len(found) == len(status["conditions"]), (case, of)
+    assert found.keys() <= CONDITIONS, (case, of)
+    beside = [each for each in BESIDE if each in found]
+    assert len(beside) <= 1, (case, of)
+    assert not beside or found["Ready"] != "True", (case, of)
+    assert all(each["message"] and each["reason"].isalnum() for each in status["conditions"]), (case, of)
+    assert document(of)["metadata"]["generation"] == status["observedGeneration"]
