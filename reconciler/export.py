@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -17,7 +18,7 @@ from reconciler.model.errors import UsageError
 from reconciler.model.export import Export, LeftOut, Manifest
 from reconciler.model.outcome import Assessment
 from reconciler.model.refs import KINDS
-from reconciler.model.state import Desired, Observed, ObservedDatastore
+from reconciler.model.state import RECONCILE, Desired, Observed, ObservedDatastore, Reconcile
 from reconciler.reconcile import World, assess
 from reconciler.render.manifests import SCHEMAS_FOLDER, manifest_files, manifests_text
 
@@ -61,6 +62,21 @@ def _with_files(seen: ObservedDatastore, more: Observed) -> ObservedDatastore:
     return replace(
         seen, files=tuple(each if each.looked is None else whole.get(each.kind, each) for each in seen.files)
     )
+
+
+def for_kubernetes(found: Export, site: str, namespace: str | None) -> Export:
+    """Return the manifests as objects of a Kubernetes API that adopt what is there: an operator reports how they
+    differ, and writes nothing until the annotation is removed. `namespace` None: whoever applies them says it."""
+    return replace(found, manifests=tuple(_adopting(each, site, namespace) for each in found.manifests))
+
+
+def _adopting(manifest: Manifest, site: str, namespace: str | None) -> Manifest:
+    data: dict[str, Any] = dict(manifest.data)
+    metadata = dict(data["metadata"])
+    marks = {"annotations": {RECONCILE: Reconcile.REPORT.value, **metadata.pop("annotations", {})}}
+    where = {} if namespace is None else {"namespace": namespace}
+    data |= {"metadata": {**metadata, **where, **marks}, "spec": {"site": site, **data["spec"]}}
+    return replace(manifest, data=data)
 
 
 def write_files(manifests: Sequence[Manifest], folder: Path) -> int:

@@ -7,6 +7,7 @@ or understood in the way that is agreed: any exception but the ones named here i
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import os
 import shutil
@@ -18,22 +19,31 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import asyncssh
+import yaml
 from click.testing import CliRunner
+from msgspec.structs import replace
 
-from reconciler import saved
+from reconciler import saved, snapshot
 from reconciler.cli.main import cli
+from reconciler.export import export_site
 from reconciler.hosts.client import AgentClient
 from reconciler.hosts.kept_drivers import KeptDrivers
 from reconciler.hosts.refused_logins import RefusedLogins
 from reconciler.hosts.ssh import SSHHosts
 from reconciler.loader.load import load
+from reconciler.model.diff import Diff
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError, InvalidManifestsError, UsageError
-from reconciler.model.kinds.site import SSH, Credentials, Login
-from reconciler.model.plan import DBPlan
-from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.kinds.site import SSH, Credentials, Lab, Login, Site
+from reconciler.model.outcome import Assessment
+from reconciler.model.plan import APPLY, DBPlan
+from reconciler.model.refs import Kind, ObjectRef, Source
 from reconciler.ports import HostAgent, Question
+from reconciler.reconcile import preview
+from reconciler.wiring.snapshots import world_of
 from tests.agent import old_db
 from tests.agent.world import DB, G1, G2, LOCAL_SH, URL, VM1, VM2, Agent, act, vmgroup
+from tests.execution.site import Fakes
+from tests.planning import compact, golden
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
@@ -210,6 +220,29 @@ class Plans:
         )
 
 
+class Snapshots:
+    """What a snapshot says, and a diff and an export from it."""
+
+    def __init__(self, folder: Path) -> None:
+        del folder
+        self._desired = {}
+        self.seeds = []
+        for case in ("db-old", "move-copied", "policy-changed", "volume-attached", "two-dbs-one-unreadable"):
+            resolved, observed, *_ = golden.asked(golden.CASES / case)
+            self._desired[case] = compact.desired(yaml.safe_load((golden.CASES / case / "desired.yaml").read_text()))
+            seen = Assessment(resolved, observed, Diff(()), datetime(2026, 1, 1, tzinfo=UTC))
+            site = Site(case, Source("site", 1, 1), Lab(""), (), None, None)
+            self.seeds.append(gzip.decompress(snapshot.to_bytes(snapshot.of(site, seen))))
+
+    def run(self, data: bytes) -> None:
+        with suppress(UsageError, InvalidManifestsError):  # the latter: what no export may write is told there
+            taken = snapshot.from_bytes(gzip.compress(data, 1), "given")
+            for desired in self._desired.values():
+                asked, fakes = replace(desired, site=taken.as_site), Fakes(taken.inventory)
+                asyncio.run(preview(asked, world_of(taken, fakes, fakes.new_uuid), APPLY))
+                asyncio.run(export_site(asked, world_of(taken, fakes, fakes.new_uuid)))
+
+
 class KnownHosts:
     """The file of known hosts, read when a real SSH server shows its key."""
 
@@ -270,6 +303,7 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
     "replies": Replies,
     "config-db": ConfigDB,
     "plans": Plans,
+    "snapshots": Snapshots,
     "known-hosts": KnownHosts,
     "local-sh": LocalSh,
 }

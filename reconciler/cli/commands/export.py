@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,8 @@ from reconciler.cli import completing, exits, options
 
 if TYPE_CHECKING:
     from reconciler.model.export import Export
+
+_NAMESPACE = re.compile("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 @click.command(short_help="Write manifests of the site as it is.")
@@ -32,8 +35,24 @@ if TYPE_CHECKING:
     shell_complete=completing.files,
     help="Write a file for each object below DIR instead, and the schemas for editors; nothing is overwritten.",
 )
+@click.option(
+    "--kubernetes",
+    is_flag=True,
+    help="Write objects for a Kubernetes API, which `vdvs operator` reports of and does not change the site for.",
+)
+@click.option(
+    "--namespace", metavar="NAME", help="The namespace of these objects; default: the one of `kubectl apply`."
+)
 @options.verbose
-def export(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, output: str, split: str | None) -> int:
+def export(
+    what: tuple[str, ...],
+    paths: tuple[str, ...],
+    site: str | None,
+    output: str,
+    split: str | None,
+    kubernetes: bool,
+    namespace: str | None,
+) -> int:
     """Write manifests of the site as it is: config DBs, hosts, vmgroups, storage policies and read-only volumes, with
     the UUIDs of vmgroups and VMs.
 
@@ -46,13 +65,14 @@ def export(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, outp
       vdvs diff -f there.yaml --site site.yaml
       vdvs export --split there/ --site site.yaml
       vdvs export vmgroup MYVMGROUP --site site.yaml
+      vdvs export --kubernetes --site site.yaml | kubectl apply -n vdvs -f -
     """
     from pathlib import Path
 
     from reconciler.cli.errors import report
     from reconciler.cli.output import emit
     from reconciler.cli.session import open_session
-    from reconciler.export import export_site, write_files
+    from reconciler.export import export_site, for_kubernetes, write_files
     from reconciler.render.manifests import adopted_data, left_out_line, manifests_text
     from reconciler.render.text import count
 
@@ -60,10 +80,14 @@ def export(what: tuple[str, ...], paths: tuple[str, ...], site: str | None, outp
         raise click.UsageError("--split is empty; give the folder to write to, such as . for this one")
     if split is not None and output != "yaml":
         raise click.UsageError("--split writes YAML: leave out -o")
+    if namespace is not None and not (kubernetes and _NAMESPACE.fullmatch(namespace)):
+        raise click.UsageError("--namespace goes with --kubernetes, and is a name as Kubernetes has it")
     if not paths and site is None:
         paths = options.default_paths() if options.is_against() else options.or_default(())
     session = open_session(paths, site)
     adopted = _chosen(session.in_world(lambda world: export_site(session.desired, world)), what)
+    if kubernetes:
+        adopted = for_kubernetes(adopted, session.site.name, namespace)
     for left in adopted.left_out:
         report(left_out_line(left))
     if split is not None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from typing import Any, Final
 
 import msgspec
 from msgspec import DecodeError, Raw, Struct, ValidationError, json
 
+from reconciler.loader.objects import DELIVERED
 from reconciler.loader.wording import escape
 from reconciler.model.errors import UsageError, VdvsError
 from reconciler.model.refs import KINDS, Kind, ObjectRef
@@ -116,7 +116,8 @@ class Object(Struct, frozen=True, rename="camel"):
         """The manifest of which it was made, as far as that is for a comparison."""
         kept = {name: text for name, text in self.metadata.annotations.items() if name == RECONCILE}
         metadata: dict[str, Any] = {"name": self.metadata.name}
-        metadata |= {"labels": self.metadata.labels} if self.metadata.labels else {}
+        labels = {name: text for name, text in self.metadata.labels.items() if not DELIVERED.match(name)}
+        metadata |= {"labels": labels} if labels else {}
         metadata |= {"annotations": kept} if kept else {}
         return {"apiVersion": self.api_version, "kind": self.kind.value, "metadata": metadata, "spec": self.spec}
 
@@ -159,16 +160,15 @@ class Kubectl(Struct, frozen=True):
         program = shutil.which("kubectl")
         if program is None:
             raise UsageError("kubectl is not on the PATH")
-        with ExitStack() as stack:
-            # Its standard error is ours: it says in its own words what is wrong, and a plugin may ask for a login.
-            process = subprocess.Popen([program, verb, *words], stdout=subprocess.PIPE)  # noqa: S603 - no shell
-            stack.callback(process.wait)
-            stack.callback(process.kill)
-            if process.stdout is None:
-                raise RuntimeError("it was asked for")
-            text = process.stdout.read(_LARGEST + 1)
-            if len(text) > _LARGEST:
-                raise VdvsError(f"kubectl prints more than {_LARGEST // 2**20} MiB; name fewer objects")
-            if code := process.wait(_PATIENCE):
-                raise VdvsError(f"`kubectl {verb}` failed (exit code {code})")
-            return text
+        # Its standard error is ours: it says in its own words what is wrong, and a plugin of it may ask for a login.
+        with subprocess.Popen([program, verb, *words], stdout=subprocess.PIPE) as process:  # noqa: S603 - no shell
+            try:
+                text = process.stdout.read(_LARGEST + 1) if process.stdout is not None else b""
+                if len(text) > _LARGEST:
+                    raise VdvsError(f"kubectl prints more than {_LARGEST // 2**20} MiB; name fewer objects")
+                code = process.wait(_PATIENCE)
+            finally:
+                process.kill()
+        if code:
+            raise VdvsError(f"`kubectl {verb}` failed (exit code {code})")
+        return text
