@@ -124,6 +124,19 @@ def test_follows_events_without_listing_again() -> None:
     play(scenario, three)
 
 
+def test_watches_take_no_turn_of_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "MOST_AT_ONCE", 1)
+
+    async def scenario(scene: Scene) -> None:
+        await scene.until(a=1, b=1, c=1)
+        scene.fake.put("a", spec=2)
+        await scene.until(a=2, b=1, c=1)  # it watches
+        async with asyncio.timeout(SOON):
+            assert [len(page.items or ()) async for page in scene.api.pages(AT)] == [3]
+
+    play(scenario, three)
+
+
 def test_objects_that_did_not_change_stay_the_same_objects() -> None:
     async def scenario(scene: Scene) -> None:
         await scene.until(a=1, b=1, c=1)
