@@ -27,7 +27,7 @@ from reconciler.operator.mirror import Mirror
 from tests.kubernetes.cluster import MISSING, ROOT, Cluster
 
 SECONDS, MIB = 3.0, 150.0
-AT_ONCE = 32
+AT_ONCE, ROUNDS = 32, 5
 ACCESS, VMS = 2, 5  # of each vmgroup
 
 
@@ -102,14 +102,19 @@ def main() -> None:
             progress("mirroring them")
             kubeconfig = str(cluster.admin.kubeconfig)
             line = [sys.executable, __file__, "--mirror", kubeconfig, f"--changes={options.changes}"]
-            took = json.loads(subprocess.run(line, stdout=subprocess.PIPE, check=True).stdout)
+            rounds = [
+                json.loads(subprocess.run(line, stdout=subprocess.PIPE, check=True).stdout) for _ in range(ROUNDS)
+            ]
         finally:
             cluster.stop()
-    print(f"{took['objects']:,} vmgroups mirrored in {took['seconds']:.2f} s, {took['cpu']:.2f} s of our CPU time")
-    print(f"peak memory {took['mib']:.0f} MiB")
-    waits = took["milliseconds"]
+    seconds, cpu, mib = ([took[key] for took in rounds] for key in ("seconds", "cpu", "mib"))
+    waits = [wait for took in rounds for wait in took["milliseconds"]]
+    print(f"{options.objects:,} vmgroups mirrored, least - median - most of {ROUNDS} rounds:")
+    print(f"seconds {spread(seconds, 2)}; of our CPU time {spread(cpu, 2)}; peak memory, MiB {spread(mib, 0)}")
     print(f"from the request that changes one to its event, ms: {spread(waits, 1)}; 99 % within {at_most(waits):.1f}")
-    if took["objects"] != options.objects or took["seconds"] > SECONDS or took["mib"] > MIB:
+    if any(took["objects"] != options.objects for took in rounds):
+        raise SystemExit("objects are missing")
+    if statistics.median(seconds) > SECONDS or max(mib) > MIB:
         raise SystemExit(f"more than {SECONDS:g} s or {MIB:g} MiB")
 
 

@@ -49,7 +49,7 @@ T = TypeVar("T")
 
 class APIError(VdvsError):
     """A request that failed. `status`: of HTTP, or 0: no answer; `reason`: a word of the API, such as NotFound, or
-    ours: Unreachable, Timeout, Cut, Malformed, TooLarge, NoLogin; `wait`: seconds that the server asks us to wait, or 0."""
+    ours: Unreachable, Timeout, Cut, Malformed, TooLarge, NoLogin; `wait`: seconds that the server asks for, or 0."""
 
     def __init__(self, status: int, reason: str, message: str, wait: float = 0.0) -> None:
         super().__init__(clip("".join(char if char.isprintable() else " " for char in message), _LONGEST))

@@ -411,6 +411,21 @@ def test_what_a_server_says_is_one_line_of_bounded_length() -> None:
     play(scenario)
 
 
+def test_a_redirection_is_not_followed() -> None:
+    """It would take our token along."""
+
+    async def scenario(scene: Scene) -> None:
+        await scene.until()
+        asked = len(scene.fake.asked)
+        scene.fake.lists.append(refused(302, Location=f"{AT}?limit=1"))
+        with pytest.raises(APIError) as raised:
+            await scene.api.get(AT, limit=1)
+        assert raised.value.status == 302
+        assert [query for query in scene.fake.asked[asked:] if "watch" not in query] == [{"limit": "1"}]
+
+    play(scenario)
+
+
 def test_a_token_that_was_replaced_is_read_again(tmp_path: Path) -> None:
     async def run() -> None:
         fake = FakeAPI()
