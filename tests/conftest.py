@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio.runners
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 from tests.processes import adopt_orphans, children_of, is_running
@@ -23,6 +26,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 SHRINKING = 600  # seconds: hypothesis shrinks what fails for up to five minutes
 GRACE = 2.0  # seconds that something which is just ending may still take
+MANIFESTS = Path(__file__).parents[1] / "manifests"
 LASTING_THREADS = ("asyncio_", "pytest_timeout")  # by beginning of the name: pools that outlive a test on purpose
 
 Thing = TypeVar("Thing")
@@ -77,3 +81,40 @@ def nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     left += [f"task {task}" for task in tasks]
     if left:
         pytest.fail("left behind: " + ", ".join(left), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def put_back(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """Put a folder with the example manifests, whose lab is in sync, and the state of vdvs back to how they were, and
+    return it. Applied once only: the agents of an apply take longer than most tests. Always the same folder, as the
+    state of a site is kept by its place."""
+    top = tmp_path_factory.mktemp("in-sync")
+    folder, model = top / "site", top / "model"
+
+    def put() -> Path:
+        shutil.rmtree(folder, ignore_errors=True)
+        if model.exists():
+            shutil.copytree(model, folder, symlinks=True)
+            return folder
+        shutil.copytree(MANIFESTS, folder / "manifests", ignore=shutil.ignore_patterns(".*"))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+            from reconciler.cli.main import cli
+
+            done = CliRunner().invoke(cli, ["apply", "-f", "manifests"], catch_exceptions=False, prog_name="vdvs")
+        assert done.exit_code == 0, done.output
+        shutil.copytree(folder, model, symlinks=True)
+        return folder
+
+    return put
+
+
+@pytest.fixture
+def in_sync(put_back: Callable[[], Path], own_state: None, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: ARG001 - before
+    """The current folder has the example manifests, and its lab is as they say."""
+    folder = put_back()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
+    monkeypatch.delenv("VDVS_MANIFESTS", raising=False)
+    return folder

@@ -4,7 +4,8 @@
 
 With --check it writes nothing, and exits with 1 if a file is out of date.
 
-The chart with its default values is the base, but for the namespace, which Helm makes. What is a value of the chart is
+The chart with its default values is the base, but for the namespace, which Helm makes; its definitions are those of
+the base, by a link. What is a value of the chart is
 marked there by a comment, `# chart: EXPRESSION`, which stands
 
 - behind a value, or a key with lines below it: for that value, or these lines;
@@ -26,6 +27,7 @@ BASE: Final = Path(__file__).resolve().parent
 TEMPLATES: Final = BASE / "chart" / "templates"
 ABOUT: Final = BASE / "chart" / "Chart.yaml"
 OPERATOR: Final = BASE / "operator.yaml"
+SERVICE_MONITOR: Final = BASE / "monitoring" / "servicemonitor.yaml"
 RULES: Final = BASE / "monitoring" / "rules.yaml"
 _NOTICE: Final = "# Made by `make crds` from {}; what is changed here by hand is lost.\n"
 _NOT_OF_THE_CHART: Final = {"kustomization.yaml", "namespace.yaml"}
@@ -34,8 +36,7 @@ _MARK: Final = re.compile(r"^( *)((?:- )?\w+:|)(.*?) *# chart: (?:(\w+): )?(.+)\
 
 def files() -> dict[Path, str]:
     """Return the content of every file by its path: the alerts as an object, the templates, what names the version."""
-    folders = (BASE, BASE / "crds", BASE / "monitoring")
-    paths = [path for folder in folders for path in folder.glob("*.yaml") if path.name not in _NOT_OF_THE_CHART]
+    paths = [path for path in (*BASE.glob("*.yaml"), SERVICE_MONITOR) if path.name not in _NOT_OF_THE_CHART]
     base = {path: path.read_text(encoding="utf-8") for path in paths} | {RULES: _rules()}
     base[OPERATOR] = re.sub(r"image: vdvs:\S+", f"image: vdvs:{__version__}", base[OPERATOR])
     sources = {path.relative_to(BASE): text for path, text in base.items()}
@@ -47,7 +48,7 @@ def files() -> dict[Path, str]:
 def template(text: str, source: Path) -> str:
     """Translate a file of the base into a template. See the module."""
     lines = text.replace("{{", '{{ "{{" }}').replace("vdvs-system", "{{ .Release.Namespace }}")
-    made, condition = [], ".Values.crds.install" if source.parent.name == "crds" else ""
+    made, condition = [], ""
     rest = lines.splitlines(keepends=True)
     while rest:
         line = rest.pop(0)
@@ -94,17 +95,12 @@ def main(arguments: list[str]) -> int:
     """Write the files, or check that they are current."""
     wanted = files()
     stale = [path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
-    stale += [path for path in TEMPLATES.glob("*.yaml") if path not in wanted]
-    if "--check" in arguments:
-        for path in stale:
-            print(f"{path} is out of date; run `make crds`")
-        return 1 if stale else 0
     for path in stale:
-        if path in wanted:
-            path.write_text(wanted[path], encoding="utf-8")
+        if "--check" in arguments:
+            print(f"{path} is out of date; run `make crds`")
         else:
-            path.unlink()
-    return 0
+            path.write_text(wanted[path], encoding="utf-8")
+    return 1 if stale and "--check" in arguments else 0
 
 
 if __name__ == "__main__":

@@ -138,11 +138,15 @@ def file(name: str, text: str) -> Callable[[Command], Command]:
 def server(command: Command) -> Command:
     """--listen, and what goes with it."""
     for option in (
-        click.option("--allow-name", multiple=True, metavar="NAME", help="A name of the server in URLs; may be repeated."),
+        click.option(
+            "--allow-name", multiple=True, metavar="NAME", help="A name of the server in URLs; may be repeated."
+        ),
         file("--token-file", "File with the bearer token that clients must send."),
         file("--tls-key", "Private key of the server."),
         file("--tls-cert", "Certificate of the server, with its chain."),
-        click.option("--listen", metavar="[ADDRESS:]PORT", help="Serve the page, /metrics and /healthz (on 127.0.0.1)."),
+        click.option(
+            "--listen", metavar="[ADDRESS:]PORT", help="Serve the page, /metrics and /healthz (on 127.0.0.1)."
+        ),
     ):
         command = option(command)
     return command

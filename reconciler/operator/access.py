@@ -37,6 +37,7 @@ from reconciler.wiring.world import SystemClock
 
 PLUGIN_TIME: Final = 60.0  # seconds
 PLUGIN_OUTPUT: Final = 2**20  # bytes
+_FAREWELL: Final = 5.0  # seconds that a plugin that was killed may take to end
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _PLUGIN_APIS: Final = tuple(f"client.authentication.k8s.io/{version}" for version in ("v1", "v1beta1"))
 _EARLY: Final = timedelta(seconds=10)  # a login that is valid for less is not used any more
@@ -77,14 +78,15 @@ def open_access(kubeconfig: Path | None = None, context: str | None = None) -> A
     if named := os.environ.get("KUBECONFIG"):
         return KubeConfig([Path(one) for one in named.split(os.pathsep) if one], context)
     if context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
-        return InCluster(os.environ["KUBERNETES_SERVICE_HOST"], os.environ.get("KUBERNETES_SERVICE_PORT", "443"))
+        port = os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+        return InCluster(os.environ["KUBERNETES_SERVICE_HOST"], port, SERVICE_ACCOUNT)
     return KubeConfig([Path.home() / ".kube" / "config"], context)
 
 
 class InCluster:
     """Implements Access by the service account of a pod. Its token is read anew for each request, as it rotates."""
 
-    def __init__(self, host: str, port: str, folder: Path = SERVICE_ACCOUNT) -> None:
+    def __init__(self, host: str, port: str, folder: Path) -> None:
         self.server = f"https://{f'[{host}]' if ':' in host else host}:{port}"
         self._folder = folder
         self._tls: ssl.SSLContext | None = self._trusting()
@@ -323,9 +325,8 @@ def _parsed(file: Path) -> _Config:
     except msgspec.ValidationError as error:
         raise UsageError(f"{file} is no kubeconfig: {error}") from None
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        mark = getattr(
-            error.__cause__, "problem_mark", None
-        )  # its message would show the line, which may hold a secret
+        # Its message would show the line, which may hold a secret.
+        mark = getattr(error.__context__, "problem_mark", None)
         line = f": line {mark.line + 1}" if mark is not None else ""
         raise UsageError(f"{file} is not valid YAML{line}") from None
 
@@ -419,7 +420,10 @@ async def _ask(plugin: _Exec, cluster: _Cluster, cluster_folder: Path, folder: P
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            with suppress(TimeoutError):  # who has left its group may still hold its output
+                async with asyncio.timeout(_FAREWELL):  # until its output is read, asyncio does not see its end
+                    await asyncio.gather(_bounded(process.stdout), _bounded(process.stderr))
+                    await process.wait()
     if process.returncode:
         lines = [line for line in complaint.decode(errors="replace").splitlines() if line.strip()]
         said = "".join(char if char.isprintable() else " " for char in clip(lines[-1].strip() if lines else "", 200))

@@ -12,6 +12,7 @@ must never wait behind others (leases) takes an API of its own.
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -35,9 +36,9 @@ Object = dict[str, Any]
 MOST_AT_ONCE: Final = 64
 LARGEST: Final = 2**24  # bytes of one answer, or of one event of a watch; the server takes no object above 3 MiB
 PAGE: Final = 500  # objects asked for at once
-WATCH: Final = 60  # seconds after which the server ends a watch; it sends a bookmark shortly before
+WATCH: Final = 60  # seconds after which the server ends a watch
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=10)
-_WATCHING: Final = aiohttp.ClientTimeout(total=WATCH + 15, sock_connect=10)
+_WATCHING: Final = aiohttp.ClientTimeout(total=WATCH + 15, sock_connect=10)  # what has not ended then is dead
 _LONGEST: Final = 1000  # characters of an error
 _LONGEST_WAIT: Final = 60.0  # seconds that an answer may make us wait before we ask again
 _MERGE, _APPLY = "application/merge-patch+json", "application/apply-patch+yaml"
@@ -47,7 +48,7 @@ T = TypeVar("T")
 
 class APIError(VdvsError):
     """A request that failed. `status`: of HTTP, or 0: no answer; `reason`: a word of the API, such as NotFound, or
-    Unreachable; `wait`: seconds that the server asks us to wait, or 0."""
+    ours: Unreachable, Timeout, Cut, Malformed, TooLarge, NoLogin; `wait`: seconds that the server asks us to wait, or 0."""
 
     def __init__(self, status: int, reason: str, message: str, wait: float = 0.0) -> None:
         super().__init__(clip("".join(char if char.isprintable() else " " for char in message), _LONGEST))
@@ -165,7 +166,8 @@ class API:
     async def watch(self, path: str, version: str) -> AsyncGenerator[Event, None]:
         """Yield the events of a list after `version`, for up to WATCH seconds.
 
-        Raises APIError, also for an error inside the stream (status 410: `version` is too old) or a cut stream.
+        None need come: bookmarks are a favour. Raises APIError, also for an error inside the stream (status 410:
+        `version` is too old), or for its cut, which has the reason Cut.
         """
         params: dict[str, str | int] = {
             "watch": "true",
@@ -173,12 +175,19 @@ class API:
             "resourceVersion": version,
             "timeoutSeconds": WATCH,
         }
-        async with self._answer("GET", path, params, timeout=_WATCHING) as answer:
-            while line := await _line(answer, path):
-                event = _decoded(_EVENTS, line, path)
-                if event.type == "ERROR":
-                    raise _refusal(0, msgspec.json.encode(event.object), {}, f"a watch of {path}")
-                yield event
+        accepted = False
+        try:
+            async with self._answer("GET", path, params, timeout=_WATCHING) as answer:
+                accepted = True
+                while line := await _line(answer, path):
+                    event = _decoded(_EVENTS, line, path)
+                    if event.type == "ERROR":
+                        raise _refusal(0, msgspec.json.encode(event.object), {}, f"a watch of {path}")
+                    yield event
+        except APIError as error:
+            if accepted and error.reason == "Unreachable":
+                error.reason = "Cut"
+            raise
 
     async def _request(
         self,
@@ -236,8 +245,9 @@ class API:
             except (aiohttp.ClientError, HttpProcessingError, OSError, TimeoutError) as error:
                 if isinstance(error, ssl.SSLError | aiohttp.ClientSSLError):
                     self._access.forget(login)  # certificates may have been replaced
+                reason = "Timeout" if isinstance(error, TimeoutError) else "Unreachable"
                 where = f"the Kubernetes API at {self._access.server}"
-                raise APIError(0, "Unreachable", f"{where} cannot be reached: {_words(error)}") from error
+                raise APIError(0, reason, f"{where} cannot be reached: {_words(error)}") from error
 
 
 def _hang_up(answer: aiohttp.ClientResponse) -> None:
@@ -303,6 +313,9 @@ def _words(error: Exception) -> str:
         return "it does not answer in time"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return f"its certificate is not trusted: {error.certificate_error}"
+    if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(error, aiohttp.ClientSSLError):
+        number = error.errno or 0
+        return os.strerror(number) if number > 0 else str(error.strerror)  # numbers of DNS are below 0
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return f"{type(error).__name__} {error}".strip()

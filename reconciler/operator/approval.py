@@ -157,13 +157,22 @@ def _id(changes: Iterable[Change], digests: Mapping[ObjectRef, str]) -> str:
     found = sha256()
     for change in changes:
         lasting = replace(
-            change, reason="", notes=(), claim="", cause=Cause.UNKNOWN, effect=Effect.UNKNOWN, pending=False, taking_back=None
+            change,
+            reason="",
+            notes=(),
+            claim="",
+            cause=Cause.UNKNOWN,
+            effect=Effect.UNKNOWN,
+            pending=False,
+            taking_back=None,
         )
         text = saved.encode(lasting)
         for action in change.actions:
             if isinstance(action, CreateVMGroup):
                 text = text.replace(action.uuid.encode(), b"drawn")
-        found.update(b"%s %s %d %s\n" % (str(change.ref).encode(), digests.get(change.ref, "").encode(), len(text), text))
+        found.update(
+            b"%s %s %d %s\n" % (str(change.ref).encode(), digests.get(change.ref, "").encode(), len(text), text)
+        )
     return found.hexdigest()[:_DIGITS]
 
 
@@ -179,6 +188,4 @@ def _summary(changes: list[Change]) -> str:
 
 def _outdated(given: str, proposal: Proposal | None) -> str:
     now = "nothing waits for approval now" if proposal is None else f"now it would be {proposal.id[:12]}"
-    return (
-        f"the approval of plan {given[:12]} is not carried out, as the site or the manifests are not as they were: {now}"
-    )
+    return f"the approval of plan {given[:12]} is not carried out, as the site or the manifests are not as they were: {now}"

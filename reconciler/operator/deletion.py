@@ -14,11 +14,11 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reconciler.model.base import Risk
 from reconciler.model.diff import Op
 from reconciler.model.outcome import Assessment, Outcome, Status
 from reconciler.model.ownership import Applying
 from reconciler.model.plan import Policy
-from reconciler.model.base import Risk
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Desired
 from reconciler.planning.records.history import history
@@ -102,7 +102,9 @@ def applied(found: Assessment, of: str) -> frozenset[ObjectRef]:
     return frozenset(c.ref for c in found.diff.changes if c.op is Op.KEEP and str(c.ref) in mine)
 
 
-def obstacles(outcome: Outcome, refs: Iterable[ObjectRef], places: Mapping[ObjectRef, ObjectRef]) -> dict[ObjectRef, Obstacle]:
+def obstacles(
+    outcome: Outcome, refs: Iterable[ObjectRef], places: Mapping[ObjectRef, ObjectRef]
+) -> dict[ObjectRef, Obstacle]:
     """Return which of the objects could not be removed, and why; the others are gone, or were not the set's to remove.
 
     `places`: the config DB of each vmgroup.

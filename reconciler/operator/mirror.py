@@ -112,8 +112,10 @@ class Mirror:
             self._changed()
 
     async def _follow(self) -> None:
-        """Take in the events of one watch. One that brought nothing at all, not even a bookmark, may be dead."""
-        heard = False
+        """Take in the events of one watch, to its end. That may bring nothing: then nothing has happened, unless it was
+        dead, or ended at once. A watch that was cut goes on where it was."""
+        began, heard = monotonic(), False
+        ended = APIError(0, "Brief", f"the Kubernetes API ends each watch of {self._path} at once")
         try:
             async with aclosing(self._api.watch(self._path, self._version)) as events:
                 async for event in events:
@@ -124,10 +126,11 @@ class Mirror:
                         self._take(event.type, event.object)
                     self._version = version
         except APIError as error:
-            if error.reason != "Unreachable" or not heard:
-                raise  # else it was only cut, and goes on where it was
-        if not heard:
-            raise APIError(0, "Silent", f"a watch of {self._path} brought nothing, not even a bookmark")
+            if error.reason != "Cut":
+                raise
+            ended = error
+        if not heard and monotonic() - began < _BRIEF:
+            raise ended
 
     def _take(self, type: str, item: Object) -> None:
         key = _stripped(item)

@@ -12,19 +12,18 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 
 from reconciler.controller.backoff import Backoff
 from reconciler.execution.gather import gather_all
 from reconciler.model.base import clip
-from reconciler.model.events import Pass, Pulse
-from reconciler.model.refs import KINDS, Kind, ObjectRef
+from reconciler.model.refs import KINDS, Kind
 from reconciler.model.state import RECONCILE, Reconcile
 from reconciler.operator import deletion
 from reconciler.operator.access import open_access
@@ -34,9 +33,8 @@ from reconciler.operator.keys import ObjectKey
 from reconciler.operator.leases import Leases
 from reconciler.operator.mirror import Mirror
 from reconciler.operator.publish import Publisher, SitePublisher
-from reconciler.operator.site import Document, Services, SiteWatch, Snapshot, annotations_of, release
+from reconciler.operator.site import Document, Services, SiteWatch, Snapshot, release
 from reconciler.operator.source import Sources
-from reconciler.operator.status import WaitingPlan
 from reconciler.ports import Listener
 from reconciler.wiring.world import SystemClock, chance
 
@@ -64,9 +62,7 @@ class OperatorOptions(Struct, frozen=True):
     audit_log: str | None = None
 
 
-def run_operator(
-    options: OperatorOptions, terminal: Callable[[str], Listener], report: Callable[[str], None]
-) -> None:
+def run_operator(options: OperatorOptions, terminal: Callable[[str], Listener], report: Callable[[str], None]) -> None:
     """Run until SIGINT or SIGTERM. `terminal` returns the listener of a site; `report` prints a line for the user.
 
     Raises UsageError if it cannot start; afterwards nothing ends it.

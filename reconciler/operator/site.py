@@ -219,7 +219,8 @@ class SiteWatch:
             found[ObjectRef(Kind.SITE, self.name)] = whole
         refused = self.findings.refused
         return {
-            ref: WaitingPlan(each.id, "; ".join(filter(None, (refused.get(ref), each.summary)))) for ref, each in found.items()
+            ref: WaitingPlan(each.id, "; ".join(filter(None, (refused.get(ref), each.summary))))
+            for ref, each in found.items()
         }
 
     def on_event(self, reported: ReportedEvent) -> None:

@@ -97,7 +97,9 @@ def statuses(
         made |= {key: written.not_observed(key) for key in objects.refs}
     if outcome is not None or failure:
         site = ObjectKey(Kind.SITE, "", objects.site)
-        made[site] = written.status(site, _of_site(outcome, failure, mode), _planned(plans, ObjectRef(site.kind, site.name)))
+        made[site] = written.status(
+            site, _of_site(outcome, failure, mode), _planned(plans, ObjectRef(site.kind, site.name))
+        )
     for key, held in objects.held.items():
         verdict = Verdict(Truth.FALSE, held.reason, held.message, "Stalled")
         made[key] = written.status(key, _spelled(verdict), written.lasting(key), objects.refs.get(key))

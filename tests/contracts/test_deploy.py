@@ -123,3 +123,10 @@ def test_the_containers_have_no_rights_and_write_into_volumes_only() -> None:
         assert {"mem_limit", "pids_limit"} <= service.keys()
     watch = data["services"]["watch"]
     assert [volume for volume in watch["volumes"] if not volume.endswith(":ro")] == ["state:/var/lib/vdvs"]
+
+
+def test_the_deployment_starts_an_operator() -> None:
+    (deployment, *_) = yaml.safe_load_all((DEPLOY / "kubernetes" / "operator.yaml").read_text())
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    command, *words = container["args"]
+    assert {word.split("=")[0] for word in words} <= options_of(command)

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.controller.daemon import ROOT, Daemon
+from tests.controller.daemon import Daemon
 
 
 @pytest.fixture
-def watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Daemon]]:
-    """Start a watch on a site in sync."""
-    shutil.copytree(ROOT / "manifests", tmp_path / "manifests", ignore=shutil.ignore_patterns(".*"))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    line = [sys.executable, "-m", "reconciler", "apply", "-f", "manifests"]
-    subprocess.run(line, check=True, capture_output=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+def watch(in_sync: Path) -> Iterator[Callable[..., Daemon]]:  # noqa: ARG001 - where it runs
+    """Start a watch on a site in sync, which is the current folder."""
     started: list[Daemon] = []
 
     def start(*args: str) -> Daemon:

@@ -144,7 +144,7 @@ class Cluster:
             "--service-account-signing-key-file", "sa.key", "--service-cluster-ip-range", "10.0.0.0/24",
             "--endpoint-reconciler-type", "none",
         )  # fmt: skip
-        self._wait("/readyz")
+        self.wait()
 
     def stop(self, *names: str) -> None:
         """End these processes of it, or all."""
@@ -159,17 +159,24 @@ class Cluster:
                     process.kill()
                     process.wait()
 
+    def crash(self, name: str) -> None:
+        """Kill one of its processes. (An API server that is to end first waits for those who watch.)"""
+        process = self._running.pop(name)
+        process.kill()
+        process.wait()
+
     def _run(self, name: str, *command: str) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
                 command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
 
-    def _wait(self, path: str) -> None:
+    def wait(self) -> None:
+        """Wait until the API server is ready."""
         until = time.monotonic() + _PATIENCE
         while time.monotonic() < until and all(process.poll() is None for process in self._running.values()):
             try:
-                if self.admin.request("GET", path)[0] == 200:
+                if self.admin.request("GET", "/readyz")[0] == 200:
                     return
             except OSError:
                 pass

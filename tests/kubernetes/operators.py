@@ -173,7 +173,12 @@ class Lab:
     def ready(self, operator: Operator) -> None:
         """Have the first plan of the site carried out, and wait until everything is Ready."""
         self.annotate("sites", self.name, approve=self.plan("sites", self.name, operator))
-        for kind, name in (("configdbs", "shared"), ("hosts", "esxiz10"), ("hosts", "esxiz20"), ("vmgroups", "myvmgroup")):
+        for kind, name in (
+            ("configdbs", "shared"),
+            ("hosts", "esxiz10"),
+            ("hosts", "esxiz20"),
+            ("vmgroups", "myvmgroup"),
+        ):
             self.waits(kind, name, "InSync", operator, "True")
 
     def sql(self, statement: str) -> list[Any]:
@@ -184,5 +189,7 @@ class Lab:
 
     def limit(self) -> int:
         """Return the limit of MYVMGROUP for one volume, in MB, in the config DB."""
-        found = self.sql("SELECT p.max_volume_size FROM privileges p JOIN tenants t ON t.id = p.tenant_id WHERE t.name = 'MYVMGROUP'")
+        found = self.sql(
+            "SELECT p.max_volume_size FROM privileges p JOIN tenants t ON t.id = p.tenant_id WHERE t.name = 'MYVMGROUP'"
+        )
         return int(found[0][0])

@@ -156,3 +156,12 @@ def test_whoever_edits_a_manifest_may_not_approve_what_it_does(deployed: Cluster
     }
     status, answer = deployed.admin.request("POST", "/apis/vdvs.io/v1/sites?dryRun=All", site)
     assert status == 201, answer
+
+
+def test_the_manifests_of_the_examples_are_taken_as_they_are(deployed: Cluster) -> None:
+    texts = {path: path.read_text() for path in (DEPLOY.parents[1] / "examples").rglob("*.yaml")}
+    ours = [path for path, text in texts.items() if "apiVersion: vdvs.io/v1" in text]
+    assert len(ours) > 1
+    named = [word for path in ours for word in ("-f", str(path))]
+    done = deployed.admin.kubectl("apply", "--dry-run=server", "--validate=strict", *named)
+    assert done.returncode == 0, done.stderr

@@ -84,7 +84,7 @@ def test_reads_need_no_lease(method: str) -> None:
 def test_maintenance_mode_is_changed_with_the_lease_only(method: str) -> None:
     async def run() -> None:
         vcenter, held = Recorder(), [True]
-        fenced = FencedMaintenance(vcenter, lambda: held[0])  # type: ignore[arg-type]
+        fenced = FencedMaintenance(vcenter, lambda: held[0])
         await getattr(fenced, method)("esxi", 60)
         held[0] = False
         with pytest.raises(LostLeaseError):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from aiohttp import ClientTimeout
+from aiohttp import ClientTimeout, web
 
 from reconciler.operator import api as requests
 from reconciler.operator import mirror as mirrors
@@ -246,6 +246,29 @@ def test_a_bookmark_says_where_to_go_on() -> None:
         assert scene.lists == 1
 
     play(scenario, three)
+
+
+def test_a_watch_that_ends_with_no_news_is_no_trouble(caplog: pytest.LogCaptureFixture) -> None:
+    """As a real server does where nothing happens: not even a bookmark comes."""
+
+    async def quiet(request: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(0.01)
+        return web.Response()
+
+    async def scenario(scene: Scene) -> None:
+        await scene.until(a=1, b=1, c=1)
+        while scene.fake.watches:
+            await asyncio.sleep(0.001)
+        scene.fake.put("a", spec=2)
+        await scene.until(a=2, b=1, c=1)
+        assert scene.lists == 1
+        assert not caplog.records
+
+    def prepare(fake: FakeAPI) -> None:
+        three(fake)
+        fake.watches.extend([quiet] * 3)
+
+    play(scenario, prepare)
 
 
 def test_a_silent_watch_is_given_up_and_the_list_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -363,14 +363,13 @@ def test_a_note_of_the_last_commit_that_is_damaged_is_no_leave_to_use_any(signed
 
 
 def test_a_watch_starts_whatever_was_pushed_and_waits_for_what_is_signed(
-    signed: Signed, watch: Callable[..., Daemon], tmp_path: Path
+    signed: Signed, watch: Callable[..., Daemon], in_sync: Path
 ) -> None:
     """Else whoever can push, but not sign, keeps it from starting."""
-    shutil.rmtree(tmp_path / "manifests/.git", ignore_errors=True)
-    shutil.move(tmp_path / "manifests", signed.clone)
-    (tmp_path / "manifests").symlink_to(signed.clone / "manifests")
-    site = shutil.copyfile(tmp_path / "manifests/site.yaml", tmp_path / "operator.yaml")
-    site.write_text(site.read_text().replace("directory: .vdvs-lab", f"directory: {tmp_path}/manifests/.vdvs-lab"))
+    shutil.move(in_sync / "manifests", signed.clone)
+    (in_sync / "manifests").symlink_to(signed.clone / "manifests")
+    site = shutil.copyfile(in_sync / "manifests/site.yaml", in_sync / "operator.yaml")
+    site.write_text(site.read_text().replace("directory: .vdvs-lab", f"directory: {in_sync}/manifests/.vdvs-lab"))
     (signed.clone / ".gitignore").write_text(".vdvs-lab\n")
     signed.commit(None)
     daemon = watch("--site", str(site), "--require-signature", str(signed.signers))

@@ -26,7 +26,12 @@ from reconciler.cli.commands.watch import Terminal, printer
 )
 @click.option("--replica-id", metavar="NAME", help="The name of this replica; default: $HOSTNAME, or that of the host.")
 @click.option(
-    "--at-once", type=click.IntRange(1, 1000), default=4, show_default=True, metavar="N", help="Passes at once, at most."
+    "--at-once",
+    type=click.IntRange(1, 1000),
+    default=4,
+    show_default=True,
+    metavar="N",
+    help="Passes at once, at most.",
 )
 @options.server
 @options.audit_log
