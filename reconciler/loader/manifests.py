@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.loader.wording import Path, dotted, escape
 from reconciler.loader.yaml import careful, fast
@@ -80,7 +81,8 @@ class NoFile(Struct, frozen=True):
 
 class Document(Struct, frozen=True):
     """One document of a file. `read`: the result of the careful reader, with all YAML errors; None if not needed;
-    `namespace`: that of an object on an API server, within which its `metadata.name` is unique."""
+    `namespace`: that of an object on an API server, within which its `metadata.name` is unique; `parts`: digests of the
+    documents that add to its object."""
 
     file: SourceFile | NoFile
     index: int
@@ -88,6 +90,7 @@ class Document(Struct, frozen=True):
     source: Source
     read: careful.Document | None = None
     namespace: str = ""
+    parts: tuple[str, ...] = ()
 
     @property
     def kind(self) -> Kind | None:
@@ -103,6 +106,8 @@ class Document(Struct, frozen=True):
 
     def digest_without(self, *annotations: str) -> str:
         """The digest that it would have without these annotations."""
+        if self.parts:
+            return _digest([replace(self, parts=()).digest_without(*annotations), *self.parts])
         metadata = self.data["metadata"]
         left_out = {DELETION_POLICY, *annotations}
         if left_out.isdisjoint(given := metadata.get("annotations", {})):

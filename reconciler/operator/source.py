@@ -13,7 +13,7 @@ from reconciler.model.errors import ManifestError, Refusal
 from reconciler.model.events import Revision
 from reconciler.model.kinds.site import Site
 from reconciler.model.ownership import Applying, Stamp
-from reconciler.model.refs import RECONCILED, Kind, ObjectRef
+from reconciler.model.refs import KINDS, Kind, ObjectRef
 from reconciler.operator.admission import Labels, NotHereError, folders_of, not_allowed, site_of
 from reconciler.operator.keys import ObjectKey
 
@@ -57,11 +57,7 @@ class Sources:
 
         `objects`: by kind, then by namespace and name, as the API gives them; `namespaces`: the labels of each.
         """
-        found = {
-            ObjectKey(kind, *place): each
-            for kind in (Kind.SITE, *RECONCILED)
-            for place, each in objects.get(kind, {}).items()
-        }
+        found = {ObjectKey(kind, *place): each for kind in KINDS for place, each in objects.get(kind, {}).items()}
         self._kept = {key: self._read(key, each) for key, each in found.items()}
         read = {key: kept[1] for key, kept in self._kept.items()}
         alone = {key.name: load_objects([each]) for key, each in read.items() if key.kind is Kind.SITE}
