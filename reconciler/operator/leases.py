@@ -12,18 +12,21 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, Final, Protocol
+from http import HTTPStatus
+from typing import Any, Final
 
 from msgspec import Struct
 
 from reconciler.execution.gather import gather_all
 from reconciler.model.base import clip
+from reconciler.operator.api import API, APIError, path
 from reconciler.operator.shards import owner
 from reconciler.ports import Clock
 
 SITE: Final = "vdvs-site-"
 REPLICA: Final = "vdvs-replica-"
-_CONFLICT, _NOT_FOUND = 409, 404
+_COORDINATION: Final = "apis/coordination.k8s.io/v1"
+_CHANGED: Final = (HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND)  # by somebody else
 _FORGOTTEN: Final = 20  # times as long as a lease lasts: then that of a replica that died is deleted
 _NEVER: Final = float("-inf")
 _log = logging.getLogger(__name__)
@@ -40,18 +43,6 @@ class Timing(Struct, frozen=True):
 
 
 USUAL: Final = Timing()
-
-
-class API(Protocol):
-    """The requests to the Kubernetes API that leases need."""
-
-    async def get(self, path: str, **params: str) -> dict[str, Any]: ...
-
-    async def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]: ...
-
-    async def replace(self, path: str, body: dict[str, Any]) -> dict[str, Any]: ...
-
-    async def delete(self, path: str, **params: str) -> dict[str, Any]: ...
 
 
 def boottime() -> float:
@@ -106,7 +97,6 @@ class Leases:
     ) -> None:
         self._api = api
         self._namespace = namespace
-        self._path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._identity = identity
         self._clock = clock
         self._busy = busy
@@ -116,6 +106,7 @@ class Leases:
         self._wanted: frozenset[str] | None = None
         self._wake = asyncio.Event()
         self._began: float | None = None
+        self._met = _NEVER  # when a lease of another replica was last seen to change, even of one with our identity
         self._seen: dict[str, _Seen] = {}
         self._vanished: dict[str, float] = {}
         self._sent: dict[str, set[str]] = {}  # the times in the renewals that may have been written, by lease
@@ -200,9 +191,12 @@ class Leases:
             self._told = self.assigned
             self._changed()
 
+    def _at(self, name: str = "") -> str:
+        return path("leases", self._namespace, name, api=_COORDINATION)
+
     async def _look(self) -> None:
         """Read all leases, and note which of them have changed."""
-        found = await self._api.get(self._path)
+        found = await self._api.get(self._at())
         now = self._now()
         self._began = now if self._began is None else self._began
         documents = {str(document["metadata"]["name"]): document for document in found["items"]}
@@ -210,6 +204,8 @@ class Leases:
         self._vanished |= dict.fromkeys(self._seen.keys() - listed.keys(), now)
         self._vanished = {name: at for name, at in self._vanished.items() if name not in listed}
         self._seen = {name: self._observed(name, document, now) for name, document in listed.items()}
+        others = (seen.since for name, seen in self._seen.items() if seen.holder and not self._is_ours(name))
+        self._met = max([self._met, *others])
 
     def _observed(self, name: str, document: Mapping[str, Any], now: float) -> _Seen:
         before, seen = self._seen.get(name), _Seen(document, now)
@@ -226,7 +222,7 @@ class Leases:
 
     async def _bury(self, name: str, now: float) -> None:
         if now - self._seen[name].since > _FORGOTTEN * self._timing.lasts:
-            await self._attempted(name, self._api.delete(f"{self._path}/{name}"))
+            await self._attempted(name, self._api.delete(self._at(name)))
 
     async def _site(self, site: str, replica: str | None, now: float) -> None:
         """Renew, take or release the lease of a site, which `replica` should have."""
@@ -244,7 +240,7 @@ class Leases:
             return not seen.holder or now - seen.since >= self._timing.lasts
         # Somebody may have deleted it while a replica that is there writes by it.
         gone = max(self._vanished.get(name, _NEVER), now if self._began is None else self._began)
-        return self.live == {self._identity} or now - gone >= self._timing.lasts
+        return now - min(gone, self._met) >= self._timing.lasts
 
     async def _hold(self, site: str) -> None:
         """Renew the lease of the site, or take it."""
@@ -276,9 +272,9 @@ class Leases:
         body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
         self._sent.setdefault(name, set()).add(renewed)
         if seen is None:
-            document = await self._api.create(self._path, body)
+            document = await self._api.create(self._at(), body)
         else:
-            document = await self._api.replace(f"{self._path}/{name}", body)
+            document = await self._api.replace(self._at(name), body)
         self._sent[name] = {renewed}
         self._seen[name] = _Seen(document, self._now())
 
@@ -291,7 +287,7 @@ class Leases:
             trouble = f"the Kubernetes API did not answer within {self._timing.patience:.0f} s"
         except Exception as error:  # no answer, whatever it is, may end the renewing of the others
             trouble = clip(str(error) or type(error).__name__)
-            if getattr(error, "status", 0) in (_CONFLICT, _NOT_FOUND):
+            if isinstance(error, APIError) and error.status in _CHANGED:
                 for site in _less(SITE, [name]):
                     self._drop(site)
         else:
@@ -307,7 +303,7 @@ class Leases:
             self._drop(site)
         if self._began is not None and await self._attempted("", self._look()):
             ours = _less(SITE, filter(self._is_ours, tuple(self._seen)))
-            gone = self._api.delete(f"{self._path}/{REPLICA}{self._identity}")
+            gone = self._api.delete(self._at(REPLICA + self._identity))
             await gather_all([self._attempted("", gone), *(self._release(site) for site in ours)])
 
 

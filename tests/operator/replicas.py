@@ -6,19 +6,13 @@ import asyncio
 import copy
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
-from reconciler.model.errors import VdvsError
+from reconciler.operator.api import API, APIError
 from reconciler.operator.leases import SITE, Leases
 
 Lease = dict[str, Any]
 STEP = 0.25  # seconds in which nothing but answers happens
-
-
-class Refusal(VdvsError):
-    def __init__(self, status: int) -> None:
-        super().__init__(f"refused with {status}")
-        self.status = status
 
 
 class Request:
@@ -28,14 +22,14 @@ class Request:
         self.replica = replica
         self.do = do
         self.answer: asyncio.Future[Lease | None] = replica.loop.create_future()
-        self.served: tuple[Lease | None, Refusal | None] | None = None
+        self.served: tuple[Lease | None, APIError | None] | None = None
 
     def serve(self, answered: bool = True) -> None:
         """Have the server do it, even if nobody waits for it any more; `answered`: the answer arrives, too."""
         if self.served is None:
             try:
                 self.served = self.do(), None
-            except Refusal as refused:
+            except APIError as refused:
                 self.served = None, refused
         found, refusal = self.served
         if not answered or self.answer.done():
@@ -111,20 +105,20 @@ class World:
 
     def create(self, body: Lease) -> Lease:
         if body["metadata"]["name"] in self.leases:
-            raise Refusal(409)
+            raise APIError(409, "Conflict", "it has changed")
         return self._stored(body)
 
     def replace(self, body: Lease) -> Lease:
         known = self.leases.get(body["metadata"]["name"])
         if known is None:
-            raise Refusal(404)
+            raise APIError(404, "NotFound", "there is none")
         if known["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"]:
-            raise Refusal(409)
+            raise APIError(409, "Conflict", "it has changed")
         return self._stored(body)
 
     def delete(self, name: str) -> Lease:
         if self.leases.pop(name, None) is None:
-            raise Refusal(404)
+            raise APIError(404, "NotFound", "there is none")
         return {}
 
     def _stored(self, body: Lease) -> Lease:
@@ -177,11 +171,12 @@ class Replica:
 
     def now(self) -> datetime:
         """The time of day, of which nothing depends: this clock is wrong by years."""
-        return datetime(2000, 1, 1, tzinfo=UTC) + timedelta(days=365 * len(self.name), seconds=self.clock())
+        number = self.world.replicas.index(self)
+        return datetime(2000, 1, 1, tzinfo=UTC) + timedelta(days=99 * number, seconds=self.clock(), microseconds=number)
 
     async def _made(self) -> Leases:
         leases = Leases(
-            self, "vdvs", self.name, self, now=self.clock, busy=self.busy.__contains__, changed=self._changed
+            cast(API, self), "vdvs", self.name, self, now=self.clock, busy=self.busy.__contains__, changed=self._changed
         )
         leases.want(self.sites)
         return leases
@@ -228,7 +223,7 @@ class Replica:
 
     async def _asked(self, do: Callable[[], Lease]) -> Lease:
         if self.ended:
-            raise Refusal(0)
+            raise APIError(0, "Unreachable", "nobody asks any more")
         request = Request(self, do)
         self.world.network.append(request)
         answer = await request.answer
