@@ -267,16 +267,7 @@ class Operator:
         going = frozenset(name for (_, name), each in namespaces.items() if deletion.is_going(each))
         self._sites = {name: Snapshot(each, going) for name, each in found.items()}
         self._documents = {key: each for some in found.values() for key, each in some.seen.items()}
-        self._publish_unwatched()
         await self._let_go()
-
-    def _publish_unwatched(self) -> None:
-        """Publish why a Site cannot be used, and why objects belong to none. Each replica would say the same."""
-        now = SystemClock().now()
-        for site in self._sites.values():
-            if site.site is None:
-                previous = {key: self._publisher.known(key) for key in site.objects.held}
-                self._publisher.publish(site.objects, statuses(site.objects, None, "", previous, now, Mode()))
 
     async def _let_go(self) -> None:
         """Let the API forget what is being deleted and stays in vDVS, and Sites that nothing refers to any more."""

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from reconciler.controller.watch import NOTHING, Loaded
 from reconciler.loader.objects import Objects, Read, load_objects, read_object
-from reconciler.model.errors import ManifestError
+from reconciler.model.errors import ManifestError, Refusal
 from reconciler.model.events import Revision
 from reconciler.model.kinds.site import Site
 from reconciler.model.ownership import Applying, Stamp
@@ -25,10 +25,9 @@ ObjectsByKind: TypeAlias = Mapping[Kind, Mapping[tuple[str, str], Object]]
 
 
 class Held(Struct, frozen=True):
-    """Why an object stays as it is in vDVS: one word (`Refusal`, or of a deletion that waits), and for people, beginning
-    with the path of the field."""
+    """Why an object stays as it is in vDVS, for people, beginning with the path of the field."""
 
-    reason: str
+    reason: Refusal
     message: str
 
 

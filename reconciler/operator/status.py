@@ -24,7 +24,7 @@ from reconciler.model.state import RECONCILE, Reconcile
 from reconciler.operator.approval import APPROVE, Proposal, Proposals
 from reconciler.operator.deletion import Obstacle
 from reconciler.operator.keys import ObjectKey
-from reconciler.operator.source import NO_SITE, SiteObjects
+from reconciler.operator.source import NO_SITE, Held, SiteObjects
 from reconciler.planning.conditions import conditions
 from reconciler.planning.joined import Joined
 from reconciler.planning.records.history import not_applied
@@ -109,9 +109,11 @@ def statuses(
         site = ObjectKey(Kind.SITE, "", objects.site)
         waits = _plan(None if outcome is None else terms.waiting.whole)
         made[site] = writer.status(site, _of_site(outcome, failure, terms, objects.site), waits)
-    stalled = {key: why for key, why in terms.obstacles.items() if key in objects.seen}
-    for key, why in (*stalled.items(), *objects.held.items()):
-        verdict = Verdict(Truth.FALSE, str(why.reason), why.message, "Stalled")
+    stalled: dict[ObjectKey, Held | Obstacle] = {}
+    stalled.update((key, each) for key, each in terms.obstacles.items() if key in objects.seen)
+    stalled.update(objects.held)
+    for key, each in stalled.items():
+        verdict = Verdict(Truth.FALSE, str(each.reason), each.message, "Stalled")
         made[key] = writer.status(key, _spelled(verdict), writer.lasting(key), objects.refs.get(key))
     return made
 

@@ -107,7 +107,12 @@ class Lab:
             "allow": {"hosts": ["*.lab.local"], "namespaces": [admitted]},
             "reconcile": {"interval": "5s"},
         }
-        self.site = {"apiVersion": "vdvs.io/v1", "kind": "Site", "metadata": {"name": name}, "spec": lab | spec}
+        self.site: dict[str, Any] = {
+            "apiVersion": "vdvs.io/v1",
+            "kind": "Site",
+            "metadata": {"name": name},
+            "spec": lab | spec,
+        }
         self.objects = [
             document
             for file in sorted((ROOT / "manifests").glob("*.yaml"))

@@ -34,7 +34,9 @@ def operator(cluster: Cluster, folder: Path) -> Iterator[Operator]:
 @pytest.fixture
 def lab(cluster: Cluster, operator: Operator, folder: Path, request: pytest.FixtureRequest) -> Iterator[Lab]:
     """A site that is Ready, and is what its parameter says; it and its objects are let go afterwards."""
-    made = Lab(cluster, folder, f"lab-{len(list(folder.glob('lab-*')))}", **getattr(request, "param", {"reconcile": HEAL}))
+    made = Lab(
+        cluster, folder, f"lab-{len(list(folder.glob('lab-*')))}", **getattr(request, "param", {"reconcile": HEAL})
+    )
     made.apply()
     made.ready(operator)
     yield made
@@ -66,7 +68,12 @@ def test_a_change_beyond_the_mode_waits_and_is_carried_out_exactly_or_not_at_all
 
     access(lab, volumeMaxSize="800MB")  # the world moves after somebody has looked at the plan
     lab.annotate(*GROUP, approve=first)
-    second = eventually(lambda: (now := lab.plan(*GROUP, operator)) != first and now, "the plan stays", operator.said)
+
+    def other() -> str | None:
+        now = lab.plan(*GROUP, operator)
+        return now if now != first else None
+
+    second = eventually(other, "the plan stays", operator.said)
 
     def refused() -> bool:
         return f"the approval of plan {first[:12]} is not carried out" in lab.get(*GROUP)["status"]["plan"]["summary"]
@@ -192,7 +199,11 @@ def test_a_team_edits_its_vmgroup_and_nothing_else(cluster: Cluster, operator: O
     lab.ready(operator)
     applied(cluster.admin, "-f", "-", stdin=TEAM.format(team="team-a"))
     team = cluster.service_account("team-a", "deployer")
-    mine = {"apiVersion": "vdvs.io/v1", "kind": "VMGroup", "metadata": {"name": "mine", "namespace": "team-a"}}
+    mine: dict[str, Any] = {
+        "apiVersion": "vdvs.io/v1",
+        "kind": "VMGroup",
+        "metadata": {"name": "mine", "namespace": "team-a"},
+    }
     path = "/apis/vdvs.io/v1/namespaces/team-a/vmgroups"
 
     rows = [{"datastore": "SHARED-Datastore", "allowCreate": False}]
@@ -214,7 +225,7 @@ def test_a_team_edits_its_vmgroup_and_nothing_else(cluster: Cluster, operator: O
     status, refused = team.request("GET", "/api/v1/namespaces/vdvs-system/secrets/root-of-esxi")
     assert (status, refused["reason"]) == (403, "Forbidden")
     assert 'cannot get resource "secrets"' in refused["message"]
-    ready = {"status": {"conditions": []}}
+    ready: dict[str, Any] = {"status": {"conditions": []}}
     status, refused = team.request("PATCH", f"{path}/mine/status", ready, "application/merge-patch+json")
     assert (status, refused["reason"]) == (403, "Forbidden")
     assert 'cannot patch resource "vmgroups/status"' in refused["message"]
