@@ -111,7 +111,7 @@ def put_back(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
 
 
 @pytest.fixture
-def in_sync(put_back: Callable[[], Path], own_state: None, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: ARG001 - before
+def in_sync(put_back: Callable[[], Path], own_state: None, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder has the example manifests, and its lab is as they say."""
     folder = put_back()
     monkeypatch.chdir(folder)

@@ -1,4 +1,5 @@
-"""Generator of the custom resource definitions, from the schemas of the manifests (`make crds`).
+"""Generator of the custom resource definitions, from the schemas of the manifests, and of what Argo CD has to know of
+the kinds (`make crds`).
 
     python deploy/kubernetes/generate.py [--check]
 
@@ -32,6 +33,7 @@ from reconciler.model.refs import ALL_DS, DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID,
 from reconciler.model.units import LARGEST_MB, SIZE_UNITS
 
 FOLDER: Final = Path(__file__).resolve().parent / "crds"
+ARGOCD: Final = FOLDER.parent / "argocd"
 GROUP, VERSION = "vdvs.io", "v1"
 Schema = dict[str, Any]
 _DROPPED: Final = frozenset(
@@ -340,7 +342,10 @@ _STATUS: Final[Schema] = {
 
 def files() -> dict[Path, str]:
     """Return the content of every file by its path."""
-    return {FOLDER / f"{spec.plural}.yaml": _text_of(spec) for spec in KINDS.values()}
+    return {
+        **{FOLDER / f"{spec.plural}.yaml": _text_of(spec) for spec in KINDS.values()},
+        ARGOCD / "argocd-cm.yaml": _health_checks(),
+    }
 
 
 def definition(spec: KindSpec) -> Schema:
@@ -432,6 +437,24 @@ def _add(root: Schema, rule: Rule) -> None:
 def _text_of(spec: KindSpec) -> str:
     notice = f"# Made by `make crds` from schemas/{spec.singular}.v1.json; what is changed here by hand is lost.\n"
     return notice + yaml.safe_dump(definition(spec), sort_keys=False, width=120, allow_unicode=True)
+
+
+def _health_checks() -> str:
+    """Return the part of the ConfigMap of Argo CD that gives each kind the same check."""
+    first, *others = KINDS
+    script = (ARGOCD / "health.lua").read_text(encoding="utf-8")
+    key = f"  resource.customizations.health.{GROUP}_"
+    notice = (
+        "# Made by `make crds` from health.lua; what is changed here by hand is lost.\n"
+        "# kubectl patch configmap argocd-cm --namespace argocd --patch-file argocd-cm.yaml\n"
+    )
+    return "".join(
+        [
+            f"{notice}data:\n{key}{first}: &health |\n",
+            *(f"    {line}".rstrip() + "\n" for line in script.splitlines()),
+            *(f"{key}{kind}: *health\n" for kind in others),
+        ]
+    )
 
 
 def main(arguments: list[str]) -> int:

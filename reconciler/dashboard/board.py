@@ -19,7 +19,7 @@ from reconciler.planning.joined import Joined
 from reconciler.render.data import change_data, effect_data
 from reconciler.render.events import event_data
 from reconciler.render.kinds import VIEWS
-from reconciler.render.status import status_data
+from reconciler.render.status import sentence, status_data
 from reconciler.render.tables import row_data, rows
 from reconciler.render.words import words_data
 
@@ -107,6 +107,11 @@ class Board:
 
     def _tag(self, version: int) -> str:
         return f"{version}-{self._pass['id'] if self._pass else 'none'}"
+
+    @property
+    def sentence(self) -> str:
+        """The state of the site in one sentence."""
+        return self.ready() or ("" if self._seen is None else sentence(self._seen))
 
     def ready(self) -> str:
         """Reason why the state is missing or stale; empty: it is neither."""

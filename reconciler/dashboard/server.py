@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from html import escape
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from aiohttp import web
+from msgspec import Struct
 
 from reconciler.dashboard.board import MOST_CLIENTS, Board
 from reconciler.dashboard.door import BACKLOG, Door, Visitor
@@ -51,22 +54,32 @@ _garbage.setLevel(logging.CRITICAL)
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+class Shown(Struct, frozen=True):
+    """What is served of a site: its page, and the snapshot of its last look."""
+
+    board: Board
+    last: LastLook
+
+
 class Server:
-    """The server of one site. `metrics`: the text for Prometheus, and its content type; `stuck`: why the watch makes no
-    progress (empty: it does); `new_word`: makes random text for cookies; `last`: what the snapshot is made of."""
+    """The server of one site, whose name is empty, or of several, below `/sites/`.
+
+    `metrics`: the text for Prometheus, and its content type; `stuck`: why no progress is made (empty: it is), and
+    `ready`: why the pages say nothing yet (empty: they do); `new_word`: makes random text for cookies.
+    """
 
     def __init__(
         self,
         where: Listen,
-        board: Board,
+        sites: Mapping[str, Shown],
         metrics: tuple[Callable[[], bytes], str],
         stuck: Callable[[], str],
+        ready: Callable[[], str],
         new_word: Callable[[], str],
-        last: LastLook,
     ) -> None:
         self._where = where
-        self._board = board
-        self._last = last
+        self._sites = sites
+        self._ready = ready
         self._metrics, self._content_type = metrics
         self._stuck = stuck
         self._sessions = Sessions(new_word)
@@ -82,9 +95,11 @@ class Server:
             app.router.add_get(path, self._file)
         app.router.add_get("/favicon.ico", self._nothing)
         app.router.add_post("/login", self._login)
-        app.router.add_get("/api/state", self._state)
-        app.router.add_get("/api/events", self._events, allow_head=False)
-        app.router.add_get("/api/snapshot", self._snapshot, allow_head=False)
+        app.router.add_get("/sites/{site}/", self._file)
+        for of in ("", "/sites/{site}"):
+            app.router.add_get(f"{of}/api/state", self._state)
+            app.router.add_get(f"{of}/api/events", self._events, allow_head=False)
+            app.router.add_get(f"{of}/api/snapshot", self._snapshot, allow_head=False)
         app.router.add_get("/metrics", self._scrape)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
@@ -176,18 +191,30 @@ class Server:
         response.set_cookie(COOKIE, self._sessions.begin(), httponly=True, samesite="Strict", secure=secure, path="/")
         return response
 
+    def _shown(self, request: web.Request) -> Shown:
+        shown = self._sites.get(request.match_info.get("site", ""))
+        if shown is None:
+            raise web.HTTPNotFound
+        return shown
+
     async def _file(self, request: web.Request) -> web.Response:
-        name, kind = _FILES[request.path]
+        if request.path == "/" and "" not in self._sites:
+            listed = {name: shown.board.sentence for name, shown in sorted(self._sites.items())}
+            return web.Response(text=_list(listed), content_type="text/html", charset="utf-8")
+        if "site" in request.match_info:
+            self._shown(request)
+        name, kind = _FILES.get(request.path, _FILES["/"])
         return web.Response(body=(_STATIC / name).read_bytes(), content_type=kind, charset="utf-8")
 
     async def _nothing(self, _request: web.Request) -> web.Response:
         return web.Response(status=204)
 
     async def _state(self, request: web.Request) -> web.Response:
-        tag = f'"{self._board.tag}"'
+        board = self._shown(request).board
+        tag = f'"{board.tag}"'
         if request.headers.get("If-None-Match") == tag:
             return web.Response(status=304, headers={"ETag": tag})
-        tag, body = await self._board.state()
+        tag, body = await board.state()
         response = web.Response(
             body=body,
             content_type="application/json",
@@ -198,11 +225,12 @@ class Server:
         return response
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        self._board.make_room(min(MOST_CLIENTS, self._door.most // 4))
+        board = self._shown(request).board
+        board.make_room(min(MOST_CLIENTS, self._door.most // 4))
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **_HEADERS})
         response.force_close()
         visitor = self._door.at(request.transport)
-        with self._board.listening() as queue:
+        with board.listening() as queue:
             if visitor is not None:
                 visitor.begins(stream=True)
             await response.prepare(request)
@@ -218,10 +246,10 @@ class Server:
                 ending.cancel()
         return response
 
-    async def _snapshot(self, _request: web.Request) -> web.Response:
+    async def _snapshot(self, request: web.Request) -> web.Response:
         if self._where.token is None:  # every user of this machine may ask
             return web.Response(status=403, text="the snapshot is served only by a watch with --token-file\n")
-        if (packed := await self._last.snapshot()) is None:
+        if (packed := await self._shown(request).last.snapshot()) is None:
             return web.Response(status=503, text="no pass has ended yet\n")
         return web.Response(body=packed, content_type="application/gzip")
 
@@ -232,7 +260,7 @@ class Server:
         return _verdict(self._stuck())
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        return _verdict(self._board.ready())
+        return _verdict(self._ready())
 
 
 async def _pass_on(
@@ -259,6 +287,17 @@ async def _write(response: web.StreamResponse, data: bytes) -> None:
     """Write to a browser. Raises TimeoutError if it does not take it."""
     async with asyncio.timeout(_UNREAD):
         await response.write(data)
+
+
+def _list(sites: Mapping[str, str]) -> str:
+    """Return the page that lists the sites, each with its state in words."""
+    rows = "".join(
+        f'<li><a href="/sites/{escape(quote(name, ""))}/">{escape(name)}</a> {escape(words)}</li>'
+        for name, words in sites.items()
+    )
+    beginning, _, rest = (_STATIC / "index.html").read_text("utf-8").partition("<script")
+    head = beginning + rest.partition("</script>")[2].partition("<body")[0]
+    return f'{head}<body><header><h1>vdvs</h1></header><main><ul class="rows">{rows}</ul></main></body></html>\n'
 
 
 def _verdict(problem: str) -> web.Response:

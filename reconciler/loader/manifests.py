@@ -80,7 +80,8 @@ class NoFile(Struct, frozen=True):
 
 class Document(Struct, frozen=True):
     """One document of a file. `read`: the result of the careful reader, with all YAML errors; None if not needed;
-    `namespace`: that of an object on an API server, within which its `metadata.name` is unique."""
+    `namespace`: that of an object on an API server, within which its `metadata.name` is unique; `known_digest`: its
+    digest, where that was made already."""
 
     file: SourceFile | NoFile
     index: int
@@ -88,6 +89,7 @@ class Document(Struct, frozen=True):
     source: Source
     read: careful.Document | None = None
     namespace: str = ""
+    known_digest: str = ""
 
     @property
     def kind(self) -> Kind | None:
@@ -99,7 +101,7 @@ class Document(Struct, frozen=True):
     def digest(self) -> str:
         """SHA-256, in hex, of the content: independent of layout and of the order of fields. How an object is to be
         deleted is no part of it."""
-        return self.digest_without()
+        return self.known_digest or self.digest_without()
 
     def digest_without(self, *annotations: str) -> str:
         """The digest that it would have without these annotations."""

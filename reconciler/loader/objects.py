@@ -57,7 +57,8 @@ def read_object(kind: Kind, found: Mapping[str, Any]) -> Read:
     if "spec" in found:
         data["spec"] = found["spec"]
     document = Document(NoFile(shown, shown), 0, data, Source(shown, 0, 0), None, namespace)
-    return Read(document, tuple(problems(document)))
+    errors = tuple(problems(document))
+    return Read(document if errors else replace(document, known_digest=document.digest), errors)
 
 
 def _metadata(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,10 +17,10 @@ from msgspec.structs import replace
 
 from reconciler import saved
 from reconciler.model.base import worst
-from reconciler.model.diff import Cause, Change, Effect, Op
+from reconciler.model.diff import Change, Op
 from reconciler.model.kinds.vmgroup import CreateVMGroup
 from reconciler.model.outcome import Assessment
-from reconciler.model.ownership import Stamp
+from reconciler.model.ownership import ForgetObject, RecordObject, Stamp
 from reconciler.model.plan import APPLY_AND_DESTROY, Plan, Policy
 from reconciler.model.refs import ObjectRef
 from reconciler.model.state import RECONCILE
@@ -70,8 +70,8 @@ class Granted(Struct, frozen=True):
     refused: Mapping[ObjectRef, str]
 
 
-def proposals(found: Assessment, waiting: Collection[ObjectRef]) -> Proposals:
-    """Return the plans for the objects that wait, as far as there is anything that can be done about them now."""
+def proposals(site: str, found: Assessment, waiting: Collection[ObjectRef]) -> Proposals:
+    """Return the plans for the objects of a site that wait, as far as anything can be done about them now."""
     policy = _policy(found, frozenset(waiting))
     steps = plan(found.diff, found.resolved, found.observed, policy)
     left = {held.ref for held in steps.withheld}
@@ -83,8 +83,8 @@ def proposals(found: Assessment, waiting: Collection[ObjectRef]) -> Proposals:
     digests = found.resolved.digests
     by_object: dict[ObjectRef, Proposal] = {}
     for part in _tied(changes):
-        by_object |= dict.fromkeys(part, _proposal([changes[ref] for ref in sorted(part)], digests))
-    return Proposals(by_object, _proposal(list(changes.values()), digests) if changes else None)
+        by_object |= dict.fromkeys(part, _proposal(site, [changes[ref] for ref in sorted(part)], digests))
+    return Proposals(by_object, _proposal(site, list(changes.values()), digests) if changes else None)
 
 
 def granted(proposed: Proposals, approvals: Approvals, site: ObjectRef) -> Granted:
@@ -107,10 +107,8 @@ def granted(proposed: Proposals, approvals: Approvals, site: ObjectRef) -> Grant
         named = approvals.namespaces
         agreed = {named.get(each) for each in proposal.objects if approvals.objects.get(each) == given}
         if missing := sorted({named.get(each, "") for each in proposal.objects} - agreed):
-            refused[ref] = (
-                f"the approval of {given[:12]} waits for one of an object in namespace {missing[0]}, which the same plan"
-                " changes"
-            )
+            other = f"one of an object in namespace {missing[0]}"
+            refused[ref] = f"the approval of plan {given[:12]} waits for {other}, which the same plan changes"
             continue
         objects |= proposal.objects
         ids += [given] if given not in ids else []
@@ -149,23 +147,18 @@ def _tied(changes: Mapping[ObjectRef, Change]) -> Iterator[frozenset[ObjectRef]]
             yield frozenset(part)
 
 
-def _proposal(changes: list[Change], digests: Mapping[ObjectRef, str]) -> Proposal:
-    return Proposal(_id(changes, digests), _summary(changes), frozenset(change.ref for change in changes))
+def _proposal(site: str, changes: list[Change], digests: Mapping[ObjectRef, str]) -> Proposal:
+    return Proposal(_id(site, changes, digests), _summary(changes), frozenset(change.ref for change in changes))
 
 
-def _id(changes: Iterable[Change], digests: Mapping[ObjectRef, str]) -> str:
-    found = sha256()
+def _id(site: str, changes: Iterable[Change], digests: Mapping[ObjectRef, str]) -> str:
+    found = sha256(f"{site}\n".encode())
     for change in changes:
-        lasting = replace(
-            change,
-            reason="",
-            notes=(),
-            claim="",
-            cause=Cause.UNKNOWN,
-            effect=Effect.UNKNOWN,
-            pending=False,
-            taking_back=None,
-        )
+        actions = tuple(action for action in change.actions if not isinstance(action, RecordObject | ForgetObject))
+        lasting = Change(
+            change.ref, change.op, "", change.fields, actions, change.risk, tied=change.tied, held=change.held,
+            rights=change.rights,
+        )  # fmt: skip
         text = saved.encode(lasting)
         for action in change.actions:
             if isinstance(action, CreateVMGroup):
@@ -188,4 +181,5 @@ def _summary(changes: list[Change]) -> str:
 
 def _outdated(given: str, proposal: Proposal | None) -> str:
     now = "nothing waits for approval now" if proposal is None else f"now it would be {proposal.id[:12]}"
-    return f"the approval of plan {given[:12]} is not carried out, as the site or the manifests are not as they were: {now}"
+    why = "the site or the manifests are not as they were"
+    return f"the approval of plan {given[:12]} is not carried out, as {why}: {now}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import signal
 import socket
@@ -21,8 +22,10 @@ from typing import Final
 from msgspec import Struct
 
 from reconciler.controller.backoff import Backoff
+from reconciler.controller.mode import Mode
 from reconciler.execution.gather import gather_all
 from reconciler.model.base import clip
+from reconciler.model.events import Pulse
 from reconciler.model.refs import KINDS, Kind
 from reconciler.model.state import RECONCILE, Reconcile
 from reconciler.operator import deletion
@@ -33,16 +36,21 @@ from reconciler.operator.keys import ObjectKey
 from reconciler.operator.leases import Leases
 from reconciler.operator.mirror import Mirror
 from reconciler.operator.publish import Publisher, SitePublisher
-from reconciler.operator.site import Document, Services, SiteWatch, Snapshot, release
-from reconciler.operator.source import Sources
+from reconciler.operator.secrets import ClusterSecrets
+from reconciler.operator.site import Document, Services, SiteWatch, Snapshot, annotations_of, release
+from reconciler.operator.source import SiteObjects, Sources
+from reconciler.operator.status import Terms, statuses
 from reconciler.ports import Listener
+from reconciler.wiring.pages import Pages, ServerOptions
 from reconciler.wiring.world import SystemClock, chance
 
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 _QUIET: Final = 0.05  # seconds; what one `kubectl apply` changes is looked at together
 _BEAT: Final = 1.0  # seconds
-_CORE: Final = "api/v1"
+_AGAIN: Final = 5.0  # seconds after what should not fail did
 _log = logging.getLogger(__name__)
+_CORE: Final = "api/v1"
+_UNASSIGNED: Final = "unassigned"  # the lease of the objects that belong to no Site; a Site of this name shares it
 
 
 class OperatorOptions(Struct, frozen=True):
@@ -54,11 +62,7 @@ class OperatorOptions(Struct, frozen=True):
     namespace: str | None
     replica_id: str | None
     at_once: int
-    listen: str | None = None
-    tls_cert: str | None = None
-    tls_key: str | None = None
-    token_file: str | None = None
-    allow_name: tuple[str, ...] = ()
+    server: ServerOptions = ServerOptions()
     audit_log: str | None = None
 
 
@@ -78,6 +82,8 @@ async def _run(options: OperatorOptions, terminal: Callable[[str], Listener], re
         stack.push_async_callback(api.close)
         stack.push_async_callback(apart.close)
         operator = Operator(options, api, apart, options.namespace or access.namespace, terminal, report)
+        if operator.pages is not None:
+            await stack.enter_async_context(operator.pages.running(operator.stuck, operator.ready, report))
         loop = asyncio.get_running_loop()
         for number in _ENDING:
             loop.add_signal_handler(number, operator.stop)
@@ -102,11 +108,13 @@ class Operator:
         self._report = report
         self._something = asyncio.Event()
         self._stopped = False
+        self._trouble = ""
         self._changed_at: float | None = None
         self._sites: dict[str, Snapshot] = {}
         self._documents: dict[ObjectKey, Document] = {}
         self._sources: Sources | None = None
         self._watches: dict[str, SiteWatch] = {}
+        self._unwatched: dict[str, SiteObjects] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._backoff = Backoff(chance)
         self._not_before: dict[str, float] = {}
@@ -117,11 +125,11 @@ class Operator:
         self._namespaces = Mirror(api, path("namespaces", api=_CORE), self._changed)
         within = options.namespaces or ("",)
         self._mirrors = {
-            kind: [Mirror(api, path(KINDS[kind].plural, where), self._changed) for where in within]
-            for kind in KINDS
-            if kind is not Kind.SITE
+            kind: [
+                Mirror(api, path(spec.plural, where), self._changed) for where in (within if spec.reconciled else ("",))
+            ]
+            for kind, spec in KINDS.items()
         }
-        self._mirrors[Kind.SITE] = [Mirror(api, path(KINDS[Kind.SITE].plural), self._changed)]
         publishing = Backoff(chance)
 
         def wait(worked: bool) -> float:
@@ -130,11 +138,56 @@ class Operator:
                 return 0.0
             return publishing.failed("api")
 
-        self._publisher = Publisher(api, lambda key: self._documents.get(key), wait, identity)
+        self._publisher = Publisher(
+            api,
+            lambda key: self._documents.get(key),
+            lambda site: self._leases.held(site or _UNASSIGNED),
+            wait,
+            identity,
+        )
+        self._mirrored = [self._namespaces, *(each for some in self._mirrors.values() for each in some)]
+        self._pulse = Pulse(monotonic, math.inf)  # of the loop alone: each site has one of its own
+        self.pages = None if options.server.listen is None else Pages(options.server, self._gauges())
         self._services = Services(
-            api, self._leases.permit, asyncio.Semaphore(options.at_once), self._leases.wake, options.audit_log,
-            lambda _entry: None,
-        )  # fmt: skip
+            api,
+            ClusterSecrets(api, namespace),
+            self._leases.permit,
+            asyncio.Semaphore(options.at_once),
+            self._leases.wake,
+            options.audit_log,
+        )
+
+    def stuck(self) -> str:
+        """Return why this replica makes no progress; empty: it does. A site that makes none is told by its metrics."""
+        return self._pulse.stuck()
+
+    def ready(self) -> str:
+        """Return why this replica cannot work yet; empty: it can."""
+        if self._sources is not None:
+            return ""
+        troubles = (mirror.trouble for mirror in self._mirrored if mirror.trouble)
+        return next(troubles, "not all objects of the Kubernetes API are known yet")
+
+    def _gauges(self) -> dict[str, tuple[str, Callable[[], float]]]:
+        watches = self._watches.values
+        return {
+            "vdvs_operator_sites": ("Sites that this replica watches.", lambda: len(self._watches)),
+            "vdvs_operator_replicas": ("Replicas that live.", lambda: len(self._leases.live)),
+            "vdvs_operator_objects": ("Objects of the API that are mirrored.", lambda: len(self._documents)),
+            "vdvs_operator_passes": ("Passes that run.", lambda: sum(watch.gate.busy for watch in watches())),
+            "vdvs_operator_passes_waiting": (
+                "Passes that wait for others to end.",
+                lambda: sum(watch.gate.waits for watch in watches()),
+            ),
+            "vdvs_operator_lists_outdated": (
+                "Lists of the API that are not up to date.",
+                lambda: sum(bool(each.trouble) for each in self._mirrored),
+            ),
+            "vdvs_operator_events_lost": (
+                "Events that were not written, as the API was away.",
+                lambda: self._publisher.lost,
+            ),
+        }
 
     def stop(self) -> None:
         """End after the running passes. A second signal ends the process."""
@@ -145,20 +198,23 @@ class Operator:
 
     async def run(self) -> None:
         """Run until `stop` is called."""
-        mirrors = [self._namespaces, *(each for some in self._mirrors.values() for each in some)]
-        work = [*(mirror.run() for mirror in mirrors), self._publisher.run()]
+        work = [*(mirror.run() for mirror in self._mirrored), self._publisher.run()]
         background = [asyncio.create_task(each) for each in work]
         leases = asyncio.create_task(self._leases.run())
         try:
             while not self._stopped:
                 await self._wait()
+                self._pulse.beat()
                 for task in (leases, *background):
                     if task.done():
                         task.result()  # it never ends but by a bug, without which nothing is right
-                if all(mirror.synced.is_set() for mirror in mirrors) and self._due():
-                    self._changed_at = None
-                    await self._read()
-                self._supervise()
+                try:
+                    await self._step()
+                except Exception as error:
+                    self._changed_at = monotonic() + _AGAIN
+                    if repr(error) != self._trouble:
+                        _log.exception("the objects of the Kubernetes API are not looked at; this is a bug in vdvs")
+                    self._trouble = repr(error)
             for watch in self._watches.values():
                 watch.stop()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -170,6 +226,14 @@ class Operator:
             for task in (*self._tasks.values(), leases, *background):
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), leases, *background, return_exceptions=True)
+
+    async def _step(self) -> None:
+        if all(mirror.synced.is_set() for mirror in self._mirrored) and self._due():
+            self._changed_at = None
+            await self._read()
+            self._trouble = ""
+        self._supervise()
+        await self._tell_unwatched()
 
     def _changed(self) -> None:
         if self._changed_at is None:
@@ -225,7 +289,7 @@ class Operator:
         """Begin and end watches, so that there is one for each site whose lease is held."""
         sites = {name: each for name, each in self._sites.items() if each.site is not None and not _is_off(each)}
         if self._sources is not None:
-            self._leases.want(sites)
+            self._leases.want(name or _UNASSIGNED for name in self._sites)
         mine = self._leases.assigned
         for name, watch in self._watches.items():
             if name not in mine or name not in sites or not watch.follows(sites[name]):
@@ -236,14 +300,32 @@ class Operator:
             if monotonic() >= self._not_before.get(name, 0.0):
                 self._begin(name, sites[name])
 
+    async def _tell_unwatched(self) -> None:
+        """Publish the statuses of what no watch looks at: Sites that cannot be used or are off, and objects of none."""
+        for name, snapshot in self._sites.items():
+            objects, is_off = snapshot.objects, _is_off(snapshot)
+            is_mine = (name or _UNASSIGNED) in self._leases.assigned
+            if not is_mine or name in self._watches or (snapshot.site is not None and not is_off):
+                self._unwatched.pop(name, None)
+            elif self._unwatched.get(name) is not objects:
+                previous = {key: self._publisher.known(key) for key in objects.seen}
+                now, terms = SystemClock().now(), Terms(Mode(), off=is_off)
+                made = await asyncio.to_thread(statuses, objects, None, "", previous, now, terms)
+                self._publisher.publish(objects, made)
+                self._unwatched[name] = objects
+
     def _begin(self, name: str, snapshot: Snapshot) -> None:
-        published = SitePublisher(self._publisher, lambda: watch.told, SystemClock())
+        published = SitePublisher(self._publisher, lambda: watch.seen.objects, lambda: watch.terms, SystemClock())
         watch = SiteWatch(snapshot, self._services, (self._terminal(name), published))
+        if self.pages is not None:
+            watch.listeners += self.pages.add(name, watch.site, str(watch.mode), watch.pulse)
         self._watches[name] = watch
         self._tasks[name] = task = asyncio.create_task(self._watched(watch, published))
 
         def ended(done: asyncio.Task[None]) -> None:
             del self._watches[name], self._tasks[name]
+            if self.pages is not None:
+                self.pages.drop(name)
             self._something.set()
             if done.cancelled() or (error := done.exception()) is None:
                 self._backoff.worked(name)
@@ -255,7 +337,7 @@ class Operator:
 
     async def _watched(self, watch: SiteWatch, published: SitePublisher) -> None:
         """Watch a site, and publish the statuses after each pass."""
-        publishing = asyncio.create_task(_publish(watch, published))
+        publishing = asyncio.create_task(published.run())
         try:
             await watch.run()
         finally:
@@ -267,15 +349,6 @@ class Operator:
         return watch is not None and watch.gate.busy
 
 
-async def _publish(watch: SiteWatch, published: SitePublisher) -> None:
-    """Publish the statuses after each pass; if that takes long, after the last one."""
-    while True:
-        done = await watch.passed()
-        try:
-            await published.publish(done, watch.mode, watch.plans)
-        except Exception:
-            _log.exception("the statuses of site %s are not published; this is a bug in vdvs", watch.name)
-
-
 def _is_off(snapshot: Snapshot) -> bool:
-    return snapshot.annotations.get(RECONCILE) == Reconcile.DISABLED
+    document = snapshot.objects.seen.get(snapshot.key)
+    return document is not None and annotations_of(document).get(RECONCILE) == Reconcile.DISABLED

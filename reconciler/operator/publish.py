@@ -14,24 +14,22 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.controller.mode import Mode
 from reconciler.execution.gather import gather_all
 from reconciler.model.base import clip
 from reconciler.model.events import EventKind, Pass, ReportedEvent
+from reconciler.model.outcome import Outcome
 from reconciler.model.refs import KINDS, Kind, ObjectRef
-from reconciler.operator.api import APIError, path
+from reconciler.operator.api import API, APIError, path
 from reconciler.operator.keys import ObjectKey
-from reconciler.operator.status import WaitingPlan, same, severity, statuses
+from reconciler.operator.source import SiteObjects
+from reconciler.operator.status import Terms, same, severity, statuses
 from reconciler.ports import Clock
 from reconciler.render.words import event_word, sides
-
-if TYPE_CHECKING:
-    from reconciler.operator.source import SiteObjects
 
 MOST_WAITING: Final = 1000  # events
 _MOST_COUNTED: Final = 1000  # events of which a repeat is noticed
@@ -40,7 +38,7 @@ _AGAIN: Final = timedelta(minutes=10)  # after which statuses are compared thoug
 _LATER: Final = 10  # more than any rank
 _NOTE: Final = 1024  # bytes that the API takes
 _OBJECT: Final = 200  # characters of the name of an object within that of an event
-_GONE: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)  # the object, or it is another one by now
+_GONE: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 _REFUSED: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 _NORMAL: Final = frozenset(
     {
@@ -53,22 +51,10 @@ _EVENTS_API: Final = "apis/events.k8s.io/v1"
 _log = logging.getLogger(__name__)
 
 
-class Writes(Protocol):
-    """The part of `operator.api.API` that writes."""
-
-    async def apply(self, path: str, body: dict[str, Any], manager: str = ..., force: bool = ...) -> dict[str, Any]:
-        """Server-side apply."""
-
-    async def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Create."""
-
-    async def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Merge patch."""
-
-
 class _Waiting(Struct, frozen=True):
     """A status to be written. `uid`: of the object that it is about; `rank`: the smaller, the sooner."""
 
+    site: str
     uid: str
     status: Mapping[str, Any]
     rank: int
@@ -84,19 +70,21 @@ class _Sent(Struct, frozen=True):
 class Publisher:
     """Writes statuses and events of all sites, as long as `run` runs.
 
-    `mirrored`: an object as the mirror has it; `wait`: the seconds to wait after an attempt, given whether it worked
-    (then 0); `instance`: who writes, in events. While the API is away, the newest status of each object waits, and so
-    do MOST_WAITING events; older ones are dropped and counted in `lost`.
+    `mirrored`: an object as the mirror has it; `held`: whether the lease of a site is ours, without which no status is
+    written; `wait`: the seconds to wait after an attempt, given whether it worked (then 0); `instance`: who writes, in
+    events. While the API is away, the newest status of each object waits, and so do MOST_WAITING events; older ones are
+    dropped and counted in `lost`.
     """
 
     def __init__(
         self,
-        api: Writes,
+        api: API,
         mirrored: Callable[[ObjectKey], Mapping[str, Any] | None],
+        held: Callable[[str], bool],
         wait: Callable[[bool], float],
         instance: str,
     ) -> None:
-        self._api, self._mirrored, self._wait, self._instance = api, mirrored, wait, instance
+        self._api, self._mirrored, self._held, self._wait, self._instance = api, mirrored, held, wait, instance
         self._statuses: dict[ObjectKey, _Waiting] = {}
         self._sent: dict[ObjectKey, _Sent] = {}
         self._events: deque[_Told] = deque()
@@ -120,7 +108,7 @@ class Publisher:
             known = self.known(key)
             if not same(status, known):
                 uid = objects.seen[key]["metadata"]["uid"]
-                self._statuses[key] = _Waiting(uid, status, severity(known) - severity(status))
+                self._statuses[key] = _Waiting(objects.site, uid, status, severity(known) - severity(status))
         if self._statuses:
             self._statuses = dict(sorted(self._statuses.items(), key=lambda item: item[1].rank))
             self._due.set()
@@ -155,16 +143,13 @@ class Publisher:
                     await asyncio.sleep(seconds)
 
     async def _write(self, key: ObjectKey, waiting: _Waiting) -> bool:
-        """Write a status; return whether the API answered as it should."""
-        body = {
-            "apiVersion": "vdvs.io/v1",
-            "kind": key.kind.value,
-            "metadata": {"name": key.name, "uid": waiting.uid}
-            | ({"namespace": key.namespace} if key.namespace else {}),
-            "status": waiting.status,
-        }
+        """Write a status, if its site is ours and its object is there; return whether the API answered as it should."""
+        metadata = {"name": key.name} | ({"namespace": key.namespace} if key.namespace else {})
+        body = {"apiVersion": "vdvs.io/v1", "kind": key.kind.value, "metadata": metadata, "status": waiting.status}
         try:
-            made = await self._api.apply(f"{_path(key)}/status", body)
+            if self._held(waiting.site) and self._is_there(key, waiting.uid):
+                made = await self._api.apply(f"{path(KINDS[key.kind].plural, key.namespace, key.name)}/status", body)
+                self._sent[key] = _Sent(int(made["metadata"]["resourceVersion"]), waiting.status)
         except APIError as error:
             if error.status in _REFUSED:
                 _log.error("the status of %s is not written, which is a bug in vdvs: %s", key, error)
@@ -174,11 +159,14 @@ class Publisher:
                     del self._statuses[key]
                     self._statuses[key] = replace(waiting, rank=waiting.rank + _LATER)
                 return False
-        else:
-            self._sent[key] = _Sent(int(made["metadata"]["resourceVersion"]), waiting.status)
         if self._statuses.get(key) is waiting:  # else there is a newer one by now
             del self._statuses[key]
         return True
+
+    def _is_there(self, key: ObjectKey, uid: str) -> bool:
+        """Return whether an object is still the same one. The API itself compares no UID when a status is applied."""
+        seen = self._mirrored(key)
+        return seen is not None and bool(seen["metadata"]["uid"] == uid)
 
     async def _write_events(self) -> None:
         while True:
@@ -229,14 +217,23 @@ class Publisher:
 
 
 class SitePublisher:
-    """Implements `ports.Listener`: publishes the events of one site as they happen; and its statuses, by `publish`.
+    """Implements `ports.Listener`: publishes the events of one site as they happen, and, while `run` runs, the statuses
+    after each pass; after the last one, where that takes longer than a pass.
 
-    `objects`: those of the site that the present pass sees.
+    `objects`, `terms`: those of the present pass.
     """
 
-    def __init__(self, publisher: Publisher, objects: Callable[[], SiteObjects], clock: Clock) -> None:
-        self._publisher, self._objects, self._clock = publisher, objects, clock
+    def __init__(
+        self,
+        publisher: Publisher,
+        objects: Callable[[], SiteObjects],
+        terms: Callable[[], Terms],
+        clock: Clock,
+    ) -> None:
+        self._publisher, self._objects, self._terms, self._clock = publisher, objects, terms, clock
         self._keys: tuple[Mapping[ObjectKey, ObjectRef], dict[ObjectRef, ObjectKey]] = ({}, {})
+        self._last: tuple[Pass, SiteObjects, Terms] | None = None
+        self._ended = asyncio.Event()
         self._published: tuple[object, ...] | None = None
         self._at: datetime | None = None
 
@@ -251,22 +248,33 @@ class SitePublisher:
             self._publisher.tell(key, objects.seen[key]["metadata"]["uid"], reported)
 
     def on_pass(self, done: Pass) -> None:
-        """See `ports.Listener`."""
+        """See `ports.Listener`. The next pass may see other objects."""
+        self._last = done, self._objects(), self._terms()
+        self._ended.set()
 
-    async def publish(self, done: Pass, mode: Mode, plans: Mapping[ObjectRef, WaitingPlan] | None = None) -> None:
+    async def run(self) -> None:
+        """Publish statuses, until cancelled."""
+        while True:
+            await self._ended.wait()
+            self._ended.clear()
+            if self._last is None:
+                continue
+            try:
+                done, objects, terms = self._last
+                await self.publish(done.outcome, done.failure, objects, terms)
+            except Exception:
+                _log.exception("the statuses of a site are not published; this is a bug in vdvs")
+
+    async def publish(self, outcome: Outcome | None, failure: str, objects: SiteObjects, terms: Terms) -> None:
         """Publish the statuses after a pass; see `statuses`. Nothing is computed where nothing changed."""
-        objects, now = self._objects(), self._clock.now()
-        arguments = (_identity(objects), _found(done), mode, dict(plans or {}))
+        now = self._clock.now()
+        arguments = (_identity(objects), _found(outcome), failure, terms)
         if arguments == self._published and self._at is not None and now - self._at < _AGAIN:
             return
         previous = {key: self._publisher.known(key) for key in objects.seen}
-        made = await asyncio.to_thread(statuses, objects, done.outcome, done.failure, previous, now, mode, plans)
+        made = await asyncio.to_thread(statuses, objects, outcome, failure, previous, now, terms)
         self._publisher.publish(objects, made)
         self._published, self._at = arguments, now
-
-
-def _path(key: ObjectKey) -> str:
-    return path(KINDS[key.kind].plural, key.namespace, key.name)
 
 
 class _Told(Struct, frozen=True):
@@ -282,12 +290,12 @@ def _identity(objects: SiteObjects) -> tuple[object, ...]:
     return objects.site, versions, objects.refs, objects.held, objects.loaded.desired.digests
 
 
-def _found(done: Pass) -> tuple[object, ...]:
-    """The part of a pass that statuses are made from."""
-    if done.outcome is None:
-        return (done.failure,)
-    last = done.outcome.after or done.outcome.before
-    return last.resolved, last.observed, last.diff, done.outcome.objects, done.outcome.plan.withheld
+def _found(outcome: Outcome | None) -> tuple[object, ...]:
+    """The part of an outcome that statuses are made from."""
+    if outcome is None:
+        return ()
+    last = outcome.after or outcome.before
+    return last.resolved, last.observed, last.diff, outcome.objects, outcome.plan.withheld
 
 
 def _told(key: ObjectKey, uid: str, reported: ReportedEvent, instance: str) -> _Told:

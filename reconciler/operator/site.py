@@ -18,7 +18,7 @@ from reconciler.controller.triggers import Triggers
 from reconciler.controller.watch import Loaded
 from reconciler.execution.gather import gather_all
 from reconciler.model.base import Risk
-from reconciler.model.events import Pass, Pulse, ReportedEvent
+from reconciler.model.events import Pulse
 from reconciler.model.kinds.site import Site
 from reconciler.model.outcome import Outcome
 from reconciler.model.ownership import Applying
@@ -31,10 +31,10 @@ from reconciler.operator.approval import APPROVE, Approvals, Proposals, granted,
 from reconciler.operator.deletion import FINALIZER, DeletionPolicy, Obstacle
 from reconciler.operator.fence import FencedHosts, FencedMaintenance
 from reconciler.operator.keys import ObjectKey
-from reconciler.operator.source import Held, SiteObjects
-from reconciler.operator.status import WaitingPlan
+from reconciler.operator.source import NO_SITE, SiteObjects
+from reconciler.operator.status import Terms
 from reconciler.planning.planner import plan
-from reconciler.ports import Listener
+from reconciler.ports import Listener, Secrets
 from reconciler.reconcile import World, assess, carry_out_exactly, reconcile
 from reconciler.wiring.books import SiteBooks
 from reconciler.wiring.watch import watch_site
@@ -66,15 +66,20 @@ def path_of(key: ObjectKey) -> str:
 
 
 class Gate:
-    """A context in which a pass runs: at most so many of all sites at once. `busy`: a pass is running."""
+    """A context in which a pass runs: at most so many of all sites at once. `waits`: one waits for others to end;
+    `busy`: one is running."""
 
     def __init__(self, passes: asyncio.Semaphore, ended: Callable[[], None]) -> None:
         self._passes = passes
         self._ended = ended
-        self.busy = False
+        self.waits = self.busy = False
 
     async def __aenter__(self) -> None:
-        await self._passes.acquire()
+        self.waits = True
+        try:
+            await self._passes.acquire()
+        finally:
+            self.waits = False
         self.busy = True
 
     async def __aexit__(
@@ -108,6 +113,8 @@ class Snapshot(Struct, frozen=True):
 
     def policy(self, key: ObjectKey) -> DeletionPolicy:
         """Return what becomes of an object that is being deleted."""
+        if self.objects.site == NO_SITE:
+            return DeletionPolicy.RETAIN
         default = DeletionPolicy.RETAIN if self.site is None else DeletionPolicy(self.site.deletion_policy)
         return deletion.policy(self.objects.seen[key], default, namespace_going=key.namespace in self.going)
 
@@ -140,18 +147,18 @@ class Findings(Struct, frozen=True):
 
 class Services(Struct, frozen=True):
     """What all sites share. `permit`: see `Leases`; `passes`: how many passes run at once; `ended` is called after each
-    pass; `audit_log`: its file (None: the default one)."""
+    pass; `audit_log`: its file (None: the default one); `secrets`: those that Sites name."""
 
     api: API
+    secrets: Secrets
     permit: Callable[[str], Callable[[], bool]]
     passes: asyncio.Semaphore
     ended: Callable[[], None]
     audit_log: str | None
-    log: Callable[[dict[str, Any]], None]
 
 
 class SiteWatch:
-    """The watch of one site. `listeners`: besides this."""
+    """The watch of one site. `listeners`: of its events and passes."""
 
     def __init__(self, snapshot: Snapshot, services: Services, listeners: tuple[Listener, ...]) -> None:
         site = snapshot.site
@@ -164,9 +171,7 @@ class SiteWatch:
         self.pulse = Pulse(monotonic, float(site.reconcile.interval))
         self.gate = Gate(services.passes, services.ended)
         self._services = services
-        self._listeners = listeners
-        self._done: Pass | None = None
-        self._ended = asyncio.Event()
+        self.listeners = listeners
         self._triggers = Triggers(Debounce(quiet=0.0))
         self._permit: Callable[[], bool] = lambda: False
         self._spent: dict[ObjectKey, str] = {}
@@ -191,13 +196,13 @@ class SiteWatch:
         """Watch until `stop` is called."""
         behalf = self.seen.objects.loaded.applying
         services = self._services
-        books = SiteBooks(self.site, SystemClock(), new_uuid, services.audit_log, services.log, lambda: behalf)
+        books = SiteBooks(self.site, SystemClock(), new_uuid, services.audit_log, behalf=lambda: behalf)
         try:
             await watch_site(
                 self.site, self.mode, self.site.reconcile.interval, self.seen.objects.loaded, self._triggers,
                 load=self._load, reread=lambda: None, beat=self.pulse.beat, books=books,
-                listeners=(*self._listeners, self.pulse, self), lasting={}, fresh=self.pulse.stale_after,
-                guarded=self._guarded, each_pass=self._pass, gate=self.gate,
+                listeners=(*self.listeners, self.pulse), lasting={}, fresh=self.pulse.stale_after,
+                guarded=self._guarded, each_pass=self._pass, gate=self.gate, secrets=services.secrets,
             )  # fmt: skip
         finally:
             for task in self._background:
@@ -205,39 +210,10 @@ class SiteWatch:
             await asyncio.gather(*self._background, return_exceptions=True)
 
     @property
-    def told(self) -> SiteObjects:
-        """The objects as the last pass saw them, for their statuses: those that cannot be deleted are held."""
-        objects, obstacles = self.seen.objects, self.findings.obstacles
-        held = {key: Held(each.reason, each.message) for key, each in obstacles.items() if key in objects.seen}
-        return replace(objects, held={**objects.held, **held}) if held else objects
-
-    @property
-    def plans(self) -> dict[ObjectRef, WaitingPlan]:
-        """The plans that wait for approval, that of the whole site by its Site."""
-        found, whole = dict(self.findings.proposals.by_object), self.findings.proposals.whole
-        if whole is not None:
-            found[ObjectRef(Kind.SITE, self.name)] = whole
-        refused = self.findings.refused
-        return {
-            ref: WaitingPlan(each.id, "; ".join(filter(None, (refused.get(ref), each.summary))))
-            for ref, each in found.items()
-        }
-
-    def on_event(self, reported: ReportedEvent) -> None:
-        """See `ports.Listener`."""
-
-    def on_pass(self, done: Pass) -> None:
-        """See `ports.Listener`."""
-        self._done = done
-        self._ended.set()
-
-    async def passed(self) -> Pass:
-        """Wait for the next pass to end, if none has since the last call; return the last one."""
-        while True:
-            await self._ended.wait()
-            self._ended.clear()
-            if self._done is not None:
-                return self._done
+    def terms(self) -> Terms:
+        """What the last pass went by, and what came of it, for the statuses."""
+        found = self.findings
+        return Terms(self.mode, found.proposals, found.refused, found.obstacles)
 
     def _load(self) -> Loaded:
         self.seen = self._next
@@ -277,20 +253,25 @@ class SiteWatch:
     ) -> tuple[Outcome | None, dict[ObjectRef, str]]:
         """Carry out what is approved, exactly or not at all. Return the outcome, and why something was not."""
         drawn: dict[ObjectRef, str] = {}
+        behalf = replace(behalf, records=True)
         found = await assess(desired, world, behalf, drawn, takes_back=policy.takes_back)
         withheld = plan(found.diff, found.resolved, found.observed, policy).withheld
-        decided = granted(proposals(found, {held.ref for held in withheld}), approvals, ObjectRef(Kind.SITE, self.name))
+        decided = granted(
+            proposals(self.name, found, {held.ref for held in withheld}), approvals, ObjectRef(Kind.SITE, self.name)
+        )
         refused = dict(decided.refused)
         stamp = replace(behalf.stamp, reason=f"approved: {', '.join(decided.ids)}"[:1000])
         steps = planned(found, decided.objects, stamp)
         refused |= {held.ref: f"approved, and not carried out: {held.reason}" for held in steps.withheld}
         if steps.empty:
             return None, refused
-        applying = replace(behalf, stamp=stamp, records=True)
+        applying = replace(behalf, stamp=stamp)
         done = await carry_out_exactly(steps, found, desired, world, applying, drawn, decided.ids[0])
         if all(result.ok for result in done.results):
             self._later(self._spend(decided.ids))
-        return replace(done, objects=tuple(each for each in done.objects if each.ref in decided.objects)), refused
+        told = f"as approved: plan {', '.join(each[:12] for each in decided.ids)}"
+        mine = (replace(each, detail=each.detail or told) for each in done.objects if each.ref in decided.objects)
+        return replace(done, objects=tuple(mine)), refused
 
     async def _remove(
         self, desired: Desired, world: World, behalf: Applying, going: Mapping[ObjectRef, ObjectKey]
@@ -306,7 +287,7 @@ class SiteWatch:
     def _proposals(self, outcome: Outcome) -> Proposals:
         last = outcome.after or outcome.before
         waiting = {held.ref for held in outcome.plan.withheld}
-        return proposals(last, waiting) if waiting else Proposals()
+        return proposals(self.name, last, waiting) if waiting else Proposals()
 
     def _finalize(self, outcome: Outcome, behalf: Applying) -> None:
         """Put the finalizer on what is applied."""

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 from msgspec import Struct
 
 from reconciler.controller.watch import NOTHING, Loaded
-from reconciler.loader.objects import Read, load_objects, read_object
+from reconciler.loader.objects import Objects, Read, load_objects, read_object
 from reconciler.model.errors import ManifestError, Refusal
 from reconciler.model.events import Revision
 from reconciler.model.kinds.site import Site
@@ -43,6 +43,24 @@ class SiteObjects(Struct, frozen=True):
     seen: Mapping[ObjectKey, Object]
 
 
+class _Kept(Struct):
+    """What was read of an object, and found about it by the Site and the labels of its namespace `by`."""
+
+    found: Object
+    read: Read
+    by: tuple[Site, Labels] | None = None
+    errors: tuple[ManifestError, ...] = ()
+    folders: tuple[str, ...] | None = None
+
+    def check(self, site: Site, labels: Labels) -> None:
+        """Check what the object names against what its namespace may."""
+        if self.by is None or self.by[0] is not site or self.by[1] != labels:
+            document = self.read.document
+            self.errors = tuple(not_allowed(document, labels, site))
+            self.folders = folders_of(document, labels, site)
+            self.by = site, labels
+
+
 class Sources:
     """The objects of every Site. What was read of an object is kept until it changes."""
 
@@ -50,78 +68,84 @@ class Sources:
         """`cluster`: the UID of the namespace kube-system; `by`: who applies."""
         self._cluster = cluster
         self._by = by
-        self._kept: dict[ObjectKey, tuple[Object, Read]] = {}
+        self._kept: dict[ObjectKey, _Kept] = {}
+        self._alone: dict[str, tuple[Read, Objects]] = {}
 
     def __call__(self, objects: ObjectsByKind, namespaces: Mapping[str, Labels]) -> dict[str, SiteObjects]:
         """Return the objects of each Site by its name, and those of none as NO_SITE.
 
         `objects`: by kind, then by namespace and name, as the API gives them; `namespaces`: the labels of each.
         """
-        found = {
-            ObjectKey(kind, *place): each
+        kept = self._kept = {
+            key: self._keep(key, each)
             for kind in (Kind.SITE, *RECONCILED)
             for place, each in objects.get(kind, {}).items()
+            for key in (ObjectKey(kind, *place),)
         }
-        self._kept = {key: self._read(key, each) for key, each in found.items()}
-        read = {key: kept[1] for key, kept in self._kept.items()}
-        alone = {key.name: load_objects([each]) for key, each in read.items() if key.kind is Kind.SITE}
-        sites = {name: loaded.desired.site for name, loaded in alone.items()}
+        alone = self._alone = {key.name: self._site_alone(key.name) for key in kept if key.kind is Kind.SITE}
+        sites = {name: loaded.desired.site for name, (_, loaded) in alone.items()}
         members: dict[str, list[ObjectKey]] = {name: [ObjectKey(Kind.SITE, "", name)] for name in sites}
         refused: dict[ObjectKey, ManifestError] = {}
-        for key, each in read.items():
+        for key, each in kept.items():
             if key.kind is Kind.SITE:
                 continue
             try:
-                name = site_of(each.document, namespaces.get(key.namespace, {}), sites)
+                name = site_of(each.read.document, namespaces.get(key.namespace, {}), sites)
             except NotHereError as error:
-                refused[key] = each.document.error((), str(error), error.reason)
+                refused[key] = each.read.document.error((), str(error), error.reason)
                 # What was reconciled there stays as it is; what never was has no effect.
-                earlier = str((found[key].get("status") or {}).get("site", NO_SITE))
+                earlier = str((each.found.get("status") or {}).get("site", NO_SITE))
                 name = earlier if earlier in sites else NO_SITE
             members.setdefault(name, []).append(key)
         made = {}
         for name, keys in members.items():
-            keys.sort(key=lambda key: _age(key, found[key]))
-            site, seen = sites.get(name), {key: found[key] for key in keys}
-            if site is not None:
-                made[name] = self._site(site, seen, refused, read, namespaces)
+            keys.sort(key=lambda key: _age(key, kept[key].found))
+            if (site := sites.get(name)) is not None:
+                made[name] = self._site(site, keys, refused, namespaces)
                 continue
             held = {key: Held(refused[key].reason, refused[key].within) for key in keys if key in refused}
             if name in alone:
-                held |= {ObjectKey(Kind.SITE, "", name): Held(*why) for why in alone[name].held.values()}
-            made[name] = SiteObjects(name, NOTHING, {}, held, seen)
+                held |= {ObjectKey(Kind.SITE, "", name): Held(*why) for why in alone[name][1].held.values()}
+            made[name] = SiteObjects(name, NOTHING, {}, held, {key: kept[key].found for key in keys})
         return made
 
-    def _read(self, key: ObjectKey, found: Object) -> tuple[Object, Read]:
+    def _keep(self, key: ObjectKey, found: Object) -> _Kept:
         kept = self._kept.get(key)
-        if kept is not None and _version(kept[0]) == _version(found) != (None, None):
-            return found, kept[1]
-        return found, read_object(key.kind, found)
+        if kept is None or not _version(kept.found) == _version(found) != (None, None):
+            return _Kept(found, read_object(key.kind, found))
+        kept.found = found
+        return kept
+
+    def _site_alone(self, name: str) -> tuple[Read, Objects]:
+        read, known = self._kept[ObjectKey(Kind.SITE, "", name)].read, self._alone.get(name)
+        return known if known is not None and known[0] is read else (read, load_objects([read]))
 
     def _site(
         self,
         site: Site,
-        seen: Mapping[ObjectKey, Object],
+        keys: list[ObjectKey],
         refused: Mapping[ObjectKey, ManifestError],
-        read: Mapping[ObjectKey, Read],
         namespaces: Mapping[str, Labels],
     ) -> SiteObjects:
-        errors = [refused[key] for key in seen if key in refused]
+        errors: list[ManifestError] = []
         places, folders = {}, {}
-        for key in seen:
-            document, labels = read[key].document, namespaces.get(key.namespace, {})
-            places[document.source.file] = key
-            if key.kind is not Kind.SITE and key not in refused:
-                errors += not_allowed(document, labels, site)
-                if (allowed := folders_of(document, labels, site)) is not None:
-                    folders[document.source.file] = allowed
-        made = load_objects([read[key] for key in seen], errors, folders)
+        for key in keys:
+            kept, place = self._kept[key], self._kept[key].read.document.source.file
+            places[place] = key
+            if key in refused:
+                errors.append(refused[key])
+            elif key.kind is not Kind.SITE:
+                kept.check(site, namespaces.get(key.namespace, {}))
+                errors += kept.errors
+                if kept.folders is not None:
+                    folders[place] = kept.folders
+        made = load_objects([self._kept[key].read for key in keys], errors, folders)
         return SiteObjects(
             site.name,
             Loaded(made.desired, Revision(), Applying(f"k8s/{self._cluster}/{site.name}", Stamp(self._by))),
             {places[place]: ref for place, ref in made.refs.items()},
             {places[place]: Held(*why) for place, why in made.held.items()},
-            seen,
+            {key: self._kept[key].found for key in keys},
         )
 
 

@@ -8,20 +8,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from msgspec import Struct
 
 from reconciler.controller.mode import Mode
 from reconciler.model.base import clip
 from reconciler.model.diff import Change, FieldChange, Op, RightsChange, Standing
+from reconciler.model.errors import Refusal
 from reconciler.model.events import Condition, Truth
 from reconciler.model.outcome import Outcome, Status
 from reconciler.model.ownership import Record
 from reconciler.model.plan import HEALING
 from reconciler.model.refs import RECONCILED, Kind, ObjectRef
 from reconciler.model.state import RECONCILE, Reconcile
+from reconciler.operator.approval import APPROVE, Proposal, Proposals
+from reconciler.operator.deletion import Obstacle
 from reconciler.operator.keys import ObjectKey
+from reconciler.operator.source import NO_SITE, Held, SiteObjects
 from reconciler.planning.conditions import conditions
 from reconciler.planning.joined import Joined
 from reconciler.planning.records.history import not_applied
@@ -32,14 +36,11 @@ from reconciler.render.status import sentence
 from reconciler.render.text import show
 from reconciler.render.words import RISKS, told
 
-if TYPE_CHECKING:
-    from reconciler.operator.source import SiteObjects
-
 StatusData = dict[str, Any]
 MOST_PENDING: Final = 20
 _MESSAGE, _VALUE = 1024, 256  # characters
-APPROVE: Final = "vdvs.io/approve"
 _NOT_OBSERVED: Final = "the site could not be looked at; the status of its Site says why"
+_OFF: Final = f"the annotation {RECONCILE} of its Site is {Reconcile.DISABLED}"
 
 
 BESIDE: Final = ("Reconciling", "Stalled")
@@ -57,11 +58,19 @@ CONDITIONS: Final = frozenset(
 _SEVERITY: Final = {"True": 0, "Unknown": 1, "False": 2}  # of Ready
 
 
-class WaitingPlan(Struct, frozen=True):
-    """A plan that waits for approval: its id, and what it would do in a few words."""
+class Terms(Struct, frozen=True):
+    """What a pass goes by besides the objects, and what came of it besides its outcome.
 
-    id: str
-    summary: str
+    `mode`: what the site permits; `waiting`: the plans that wait for approval; `refused`: why approvals are not carried
+    out, the Site's included; `obstacles`: why objects that are being deleted are still there. `off`: the Site asks that
+    nothing is looked at.
+    """
+
+    mode: Mode
+    waiting: Proposals = Proposals()
+    refused: Mapping[ObjectRef, str] = {}
+    obstacles: Mapping[ObjectKey, Obstacle] = {}
+    off: bool = False
 
 
 class Verdict(Struct, frozen=True):
@@ -73,36 +82,40 @@ class Verdict(Struct, frozen=True):
     beside: str = ""
 
 
+_GOING: Final = Verdict(Truth.UNKNOWN, "Deleting", "it is being deleted")
+
+
 def statuses(
     objects: SiteObjects,
     outcome: Outcome | None,
     failure: str,
     previous: Mapping[ObjectKey, Mapping[str, Any]],
     now: datetime,
-    mode: Mode,
-    plans: Mapping[ObjectRef, WaitingPlan] | None = None,
+    terms: Terms,
 ) -> dict[ObjectKey, StatusData]:
     """Return the status of each object of a site after a pass, the Site included.
 
-    `outcome` None: the pass failed because of `failure`; without one, nothing was looked at yet, and only held objects
-    have a status. `objects`: those that the pass saw. `previous`: the statuses of last time, for the times in them.
-    `mode`: what the site permits; `plans`: those that wait for approval.
+    `outcome` None: the pass failed because of `failure`; without one, there was no pass, and only objects that are held
+    have a status. `objects`: those that the pass saw. `previous`: the statuses of last time, for their times.
     """
-    written = _Writer(objects, previous, now)
+    writer = _Writer(objects, previous, now)
     made: dict[ObjectKey, StatusData] = {}
     if outcome is not None:
-        found = Found(outcome, mode, plans or {})
-        made |= {key: written.observed(key, ref, found) for key, ref in objects.refs.items()}
-    elif failure:
-        made |= {key: written.not_observed(key) for key in objects.refs}
-    if outcome is not None or failure:
+        found = _Found(outcome, terms)
+        made |= {key: writer.observed(key, ref, found) for key, ref in objects.refs.items()}
+    elif failure or terms.off:
+        why = ("Paused", _OFF) if terms.off else ("SiteNotObserved", _NOT_OBSERVED)
+        made |= {key: writer.not_observed(key, ref, *why) for key, ref in objects.refs.items()}
+    if outcome is not None or failure or terms.off:
         site = ObjectKey(Kind.SITE, "", objects.site)
-        made[site] = written.status(
-            site, _of_site(outcome, failure, mode), _planned(plans, ObjectRef(site.kind, site.name))
-        )
-    for key, held in objects.held.items():
-        verdict = Verdict(Truth.FALSE, held.reason, held.message, "Stalled")
-        made[key] = written.status(key, _spelled(verdict), written.lasting(key), objects.refs.get(key))
+        waits = _plan(None if outcome is None else terms.waiting.whole)
+        made[site] = writer.status(site, _of_site(outcome, failure, terms, objects.site), waits)
+    stalled: dict[ObjectKey, Held | Obstacle] = {}
+    stalled.update((key, each) for key, each in terms.obstacles.items() if key in objects.seen)
+    stalled.update(objects.held)
+    for key, each in stalled.items():
+        verdict = Verdict(Truth.FALSE, str(each.reason), each.message, "Stalled")
+        made[key] = writer.status(key, _spelled(verdict), writer.lasting(key), objects.refs.get(key))
     return made
 
 
@@ -122,18 +135,17 @@ def severity(status: Mapping[str, Any]) -> int:
     return 3 if found.get("Stalled") == "True" else _SEVERITY.get(found.get("Ready", "Unknown"), 1)
 
 
-class Found:
+class _Found:
     """An outcome by object, as its status needs it."""
 
-    def __init__(self, outcome: Outcome, mode: Mode, plans: Mapping[ObjectRef, WaitingPlan]) -> None:
-        self._outcome, self._mode = outcome, mode
+    def __init__(self, outcome: Outcome, terms: Terms) -> None:
+        self.terms = terms
         self._last = outcome.after or outcome.before
         self._joined = Joined(self._last)
         self._results = {result.ref: result for result in outcome.objects}
         self._withheld = {held.ref: held.reason for held in outcome.plan.withheld}
         self._treated = in_force(self._last.resolved, self._last.observed)
         self._new = not_applied(as_applied(self._last.resolved, self._last.observed), self._last.observed)
-        self.plans = plans
 
     def change(self, ref: ObjectRef) -> Change | None:
         """Return how an object differs after the pass; None: it was not looked at."""
@@ -171,6 +183,8 @@ class Found:
         if change.op is Op.UNKNOWN:
             return Verdict(Truth.UNKNOWN, _word(change.standing), change.reason)
         if change.op is Op.BLOCKED:
+            if (why := self._joined.unresolved_why.get(ref)) == Refusal.NOT_ALLOWED:
+                return Verdict(Truth.FALSE, why, change.reason, "Stalled")
             reason = "NotFound" if ref in self._joined.unresolved else _word(change.standing)
             return Verdict(Truth.FALSE, reason, change.reason)
         return self._differs(change)
@@ -182,15 +196,20 @@ class Found:
         if change.ref not in self._withheld:
             why = result.detail if result is not None and result.status is Status.BLOCKED else told(change)
             return Verdict(Truth.FALSE, _word(change.standing), why, "Reconciling")
+        mode, withheld = self.terms.mode, self._withheld[change.ref]
+        waits, refused = self.terms.waiting.by_object.get(change.ref), self.terms.refused.get(change.ref)
+        how = f"approve it by the annotation {APPROVE}: {waits.id}" if waits else withheld
+
+        def because(what: str, *more: str) -> str:
+            return "; ".join([what, *more, *([refused] if refused else [])])
+
         if change.ref in self._new:
-            plan = self.plans.get(change.ref)
-            how = f"approve it by the annotation {APPROVE}: {plan.id}" if plan else "it waits for approval"
-            message = f"{change.reason}: to apply it {RISKS[change.risk]}; {how}"
-            return Verdict(Truth.FALSE, "AwaitingApproval", message)
-        if change.risk not in self._mode.auto_apply and not (self._mode.heal and change.risk in HEALING):
-            message = f"{told(change)}; to heal it {RISKS[change.risk]}, which this site does not allow ({self._mode})"
-            return Verdict(Truth.FALSE, "NotAllowedToHeal", message, "Stalled")
-        return Verdict(Truth.FALSE, "HeldBack", self._withheld[change.ref])
+            what = f"{change.reason}: to apply it {RISKS[change.risk]}"
+            return Verdict(Truth.FALSE, "AwaitingApproval", because(what, how))
+        if change.risk not in mode.auto_apply and not (mode.heal and change.risk in HEALING):
+            what = f"{told(change)}; to heal it {RISKS[change.risk]}, which this site does not allow ({mode})"
+            return Verdict(Truth.FALSE, "NotAllowedToHeal", because(what, *([how] if waits else [])), "Stalled")
+        return Verdict(Truth.FALSE, "HeldBack", because(withheld, *([how] if waits else [])))
 
 
 def _paused(change: Change | None, treated: Reconcile) -> Verdict:
@@ -204,8 +223,10 @@ def _paused(change: Change | None, treated: Reconcile) -> Verdict:
     return Verdict(Truth.FALSE, "Paused", f"{why}, so that it is not put right: {told(change)}", "Stalled")
 
 
-def _of_site(outcome: Outcome | None, failure: str, mode: Mode) -> list[_Spelled]:
+def _of_site(outcome: Outcome | None, failure: str, terms: Terms, name: str) -> list[_Spelled]:
     """The conditions of a Site: whether it can be looked at, and whether all that is declared there is in sync."""
+    if terms.off:
+        return _spelled(Verdict(Truth.UNKNOWN, "Paused", _OFF))
     if outcome is None:
         return [
             *_spelled(Verdict(Truth.FALSE, "PassFailed", failure, "Reconciling")),
@@ -213,8 +234,9 @@ def _of_site(outcome: Outcome | None, failure: str, mode: Mode) -> list[_Spelled
         ]
     last = outcome.after or outcome.before
     in_sync, gaps = last.diff.in_sync, last.resolved.inventory.gaps
+    parts = (f"its inventory and its hosts are looked at: {terms.mode}", terms.refused.get(ObjectRef(Kind.SITE, name)))
     return [
-        *_spelled(Verdict(Truth.TRUE, "Observed", f"its hosts and its inventory are looked at: {mode}")),
+        *_spelled(Verdict(Truth.TRUE, "Observed", "; ".join(filter(None, parts)))),
         _Spelled("InSync", Truth(str(in_sync)), "InSync" if in_sync else "Differs", sentence(last)),
         _Spelled(
             "InventoryComplete",
@@ -249,7 +271,7 @@ class _Writer:
         self._digests = dict(objects.loaded.desired.digests)
         self._now = _moment(now)
 
-    def observed(self, key: ObjectKey, ref: ObjectRef, found: Found) -> StatusData:
+    def observed(self, key: ObjectKey, ref: ObjectRef, found: _Found) -> StatusData:
         """The status of an object that a pass looked at."""
         others = (_Spelled(each.type, each.status, each.reason, each.message) for each in found.conditions.get(ref, ()))
         more: StatusData = {}
@@ -260,18 +282,17 @@ class _Writer:
         if (change := found.change(ref)) is not None and change.op is not Op.KEEP and change.fields:
             more["pending"] = [_pending(change, field) for field in change.fields[:MOST_PENDING]]
             more["pendingTotal"] = len(change.fields)
-        more |= _planned(found.plans, ref)
-        return self.status(key, [*_spelled(found.verdict(ref)), *others], more, ref)
+        more |= _plan(found.terms.waiting.by_object.get(ref))
+        verdict = _GOING if "deletionTimestamp" in self._objects.seen[key]["metadata"] else found.verdict(ref)
+        return self.status(key, [*_spelled(verdict), *others], more, ref)
 
-    def not_observed(self, key: ObjectKey) -> StatusData:
-        """The status of an object whose site could not be looked at: nothing is known of it now."""
+    def not_observed(self, key: ObjectKey, ref: ObjectRef, reason: str, message: str) -> StatusData:
+        """The status of an object whose site is not looked at: nothing is known of it now."""
         types = dict.fromkeys(["Ready", "InSync", *(old["type"] for old in self._conditions(key))])
         unknown = [
-            _Spelled(each, Truth.UNKNOWN, "SiteNotObserved", _NOT_OBSERVED)
-            for each in types
-            if each in CONDITIONS.difference(BESIDE)
+            _Spelled(each, Truth.UNKNOWN, reason, message) for each in types if each in CONDITIONS.difference(BESIDE)
         ]
-        return self.status(key, unknown, self.lasting(key), self._objects.refs.get(key))
+        return self.status(key, unknown, self.lasting(key), ref)
 
     def lasting(self, key: ObjectKey) -> StatusData:
         """What is true of an object whether or not it is looked at."""
@@ -284,7 +305,9 @@ class _Writer:
         """A status with these conditions."""
         generation = self._objects.seen[key]["metadata"]["generation"]
         since = {(old["type"], old["status"]): old["lastTransitionTime"] for old in self._conditions(key)}
-        made: StatusData = {"observedGeneration": generation, "site": self._objects.site}
+        made: StatusData = {"observedGeneration": generation}
+        if self._objects.site != NO_SITE:
+            made["site"] = self._objects.site
         if ref is not None and ref in self._digests:
             made["observedDigest"] = self._digests[ref]
         made["conditions"] = [
@@ -304,9 +327,8 @@ class _Writer:
         yield from self._previous.get(key, {}).get("conditions", ())
 
 
-def _planned(plans: Mapping[ObjectRef, WaitingPlan] | None, ref: ObjectRef) -> StatusData:
-    plan = (plans or {}).get(ref)
-    return {} if plan is None else {"plan": {"id": plan.id, "summary": clip(plan.summary, _MESSAGE)}}
+def _plan(waits: Proposal | None) -> StatusData:
+    return {} if waits is None else {"plan": {"id": waits.id, "summary": clip(waits.summary, _MESSAGE)}}
 
 
 def _applied(record: Record) -> StatusData:

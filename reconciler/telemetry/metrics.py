@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter as Count
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from reconciler import __version__
 from reconciler.model.diff import Change, Diff, Effect, Op
@@ -113,8 +115,11 @@ class Metrics:
 
     def text(self) -> bytes:
         """Return the metrics in the text format of Prometheus."""
-        text = generate_latest(self._registry)
-        return b"".join(line for line in text.splitlines(keepends=True) if not _CREATED.match(line))
+        return _text(self._registry)
+
+    def families(self) -> Iterable[Metric]:
+        """Return the metrics."""
+        return self._registry.collect()
 
     def _count(self, diff: Diff) -> None:
         found = Count((change.ref.kind, change.op) for change in diff.changes)
@@ -126,6 +131,39 @@ class Metrics:
         hosts = seen.observed.hosts.values()
         self._open.set(sum(isinstance(host, ObservedHost) and is_open(host) for host in hosts))
         self._unreachable.set(sum(isinstance(host, UnreachableHost) for host in hosts))
+
+
+Gauges = Mapping[str, tuple[str, Callable[[], float]]]
+"""What each gauge is for, and its value, by name."""
+
+
+def of_sites(sites: Mapping[str, Metrics], gauges: Gauges) -> bytes:
+    """Return the metrics of several sites, each with the label `site`, and gauges of none, in the text format."""
+    found: dict[str, Metric] = {}
+    for site, metrics in sites.items():
+        for each in metrics.families():
+            family = found.setdefault(each.name, Metric(each.name, each.documentation, each.type))
+            family.samples += [sample._replace(labels={"site": site, **sample.labels}) for sample in each.samples]
+    for name, (about, value) in gauges.items():
+        found[name] = GaugeMetricFamily(name, about, value=value())
+    registry = CollectorRegistry()
+    registry.register(_Found(found.values()))
+    return _text(registry)
+
+
+class _Found(Collector):
+    """Metrics that were collected already."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def _text(registry: CollectorRegistry) -> bytes:
+    text = generate_latest(registry)
+    return b"".join(line for line in text.splitlines(keepends=True) if not _CREATED.match(line))
 
 
 def _widened(change: Change) -> bool:

@@ -18,7 +18,7 @@ from reconciler.model.kinds.site import Site
 from reconciler.ports import Listener
 from reconciler.telemetry.systemd import ServiceManager
 from reconciler.wiring.state import history_file, prepared
-from reconciler.wiring.world import SystemClock, chance, new_token, new_uuid
+from reconciler.wiring.world import chance, new_uuid
 
 
 class WatchOptions(Struct, frozen=True):
@@ -71,29 +71,12 @@ class WatchServices:
             hand_on(entry)
 
     def _serve(self, options: WatchOptions, address: str, site: Site, mode: str, report: Callable[[str], None]) -> None:
-        # Imported here, as most watches serve no page, and aiohttp is slow to import.
-        from reconciler.dashboard.board import Board
-        from reconciler.dashboard.listening import listen
-        from reconciler.dashboard.server import Server
-        from reconciler.dashboard.snapshots import LastLook
-        from reconciler.telemetry.metrics import CONTENT_TYPE, Metrics
+        from reconciler.wiring.pages import Pages, ServerOptions  # aiohttp is slow to import, and most serve no page
 
-        where = listen(
-            address, certificate=options.tls_cert, key=options.tls_key, token_file=options.token_file,
-            names=options.allow_name,
-        )  # fmt: skip
-        board = Board(site.name, mode, self.pulse, SystemClock().now)
-        metrics, last = Metrics(self.pulse.stuck), LastLook(site)
-        self.listeners += [board, metrics, last]
-
-        @asynccontextmanager
-        async def running() -> AsyncIterator[None]:
-            server = Server(where, board, (metrics.text, CONTENT_TYPE), self.pulse.stuck, new_token, last)
-            async with server.running() as url:
-                report(f"listening on {url}")
-                yield
-
-        self.running.append(running())
+        server = ServerOptions(address, options.tls_cert, options.tls_key, options.token_file, options.allow_name)
+        pages = Pages(server)
+        self.listeners += pages.add("", site, mode, self.pulse)
+        self.running.append(pages.running(self.pulse.stuck, pages.ready, report))
 
     def _post(self, url: str, token_file: str | None, site: Site) -> None:
         from reconciler.dashboard.listening import token_of

@@ -24,6 +24,7 @@ from reconciler.model.diff import Standing
 from reconciler.model.inventory import Datastore, VirtualMachine
 from reconciler.model.kinds import configdb, host, vmgroup
 from reconciler.model.refs import KINDS, Kind
+from reconciler.model.state import DELETION_POLICY, RECONCILE
 from reconciler.model.units import parse_size
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +78,7 @@ def test_no_mapping_takes_unknown_fields(name: str) -> None:
 
 
 def test_all_kinds_have_the_same_metadata() -> None:
-    """But for the one annotation that says what a watch does about an object, which a Site is not."""
+    """But for the annotations that say what a watch or the operator does about an object, which a Site is not."""
 
     def essence(node: Any) -> Any:
         texts = ("description", "examples", "patternErrorMessage")
@@ -85,7 +86,8 @@ def test_all_kinds_have_the_same_metadata() -> None:
 
     metadata = [essence(schema(name)["properties"]["metadata"]) for name in NAMES]
     acted_on = [each["properties"]["annotations"].pop("properties", None) for each in metadata]
-    assert acted_on == [{"vdvs.io/reconcile": ANY} if spec.reconciled else None for spec in KINDS.values()]
+    ours = {RECONCILE: ANY, DELETION_POLICY: ANY}
+    assert acted_on == [ours if spec.reconciled else None for spec in KINDS.values()]
     assert all(each == metadata[0] for each in metadata)
 
 

@@ -11,7 +11,7 @@ from tests.controller.daemon import Daemon
 
 
 @pytest.fixture
-def watch(in_sync: Path) -> Iterator[Callable[..., Daemon]]:  # noqa: ARG001 - where it runs
+def watch(in_sync: Path) -> Iterator[Callable[..., Daemon]]:
     """Start a watch on a site in sync, which is the current folder."""
     started: list[Daemon] = []
 

@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 
 from reconciler.dashboard.board import Board
 from reconciler.dashboard.listening import Listen
-from reconciler.dashboard.server import Server
+from reconciler.dashboard.server import Server, Shown
 from reconciler.dashboard.snapshots import LastLook
 from reconciler.model.events import Pulse
 from tests.execution.test_snapshots import SITE
@@ -33,6 +33,7 @@ class Served:
         self.pulse = Pulse(lambda: (self.now - NOON).total_seconds(), 20.0)
         self.board = Board("lab", "reporting only", self.pulse, lambda: self.now)
         self.last = LastLook(SITE)
+        self.sites = {"": Shown(self.board, self.last)}
         self._where = where
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
@@ -50,11 +51,11 @@ class Served:
         words = iter(f"word-{number}" for number in range(10_000))
         server = Server(
             self._where,
-            self.board,
+            self.sites,
             (lambda: b"vdvs_up 1\n", "text/plain"),
             lambda: self.stuck or self.pulse.stuck(),
+            self.board.ready,
             lambda: next(words),
-            self.last,
         )
         async with server.running() as url:
             self.url = url

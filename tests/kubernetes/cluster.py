@@ -118,6 +118,16 @@ class Cluster:
         self._users.append(User(self, name))
         return self._users[-1]
 
+    def service_account(self, namespace: str, name: str) -> User:
+        """Return the service account as a user, known by a token."""
+        asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
+        status, made = self.admin.request("POST", path, asked)
+        if status != 201:
+            raise RuntimeError(f"no token for {namespace}/{name}: {made}")
+        self._users.append(User(self, f"{namespace}-{name}", made["status"]["token"]))
+        return self._users[-1]
+
     def start(self) -> None:
         """Start both, and wait until the API is ready."""
         self.start_etcd()
@@ -191,14 +201,16 @@ class Cluster:
 
 
 class User:
-    """Somebody with a certificate: requests as JSON, and `kubectl`."""
+    """Somebody with a certificate, or a token: requests as JSON, and `kubectl`."""
 
-    def __init__(self, cluster: Cluster, name: str) -> None:
+    def __init__(self, cluster: Cluster, name: str, token: str | None = None) -> None:
         self.name = name
         self._cluster = cluster
         folder = cluster.folder
         self._tls = ssl.create_default_context(cafile=str(folder / "ca.crt"))
-        self._tls.load_cert_chain(folder / f"{name}.crt", folder / f"{name}.key")
+        self._token = token
+        if token is None:
+            self._tls.load_cert_chain(folder / f"{name}.crt", folder / f"{name}.key")
         self._kept: http.client.HTTPSConnection | None = None
         self.kubeconfig = folder / f"{name}.kubeconfig"
         self.kubeconfig.write_text(yaml.safe_dump(self._configuration(folder)))
@@ -209,7 +221,8 @@ class User:
         if self._kept is None:
             self._kept = http.client.HTTPSConnection("127.0.0.1", self._cluster.port, context=self._tls, timeout=30)
         try:
-            self._kept.request(method, path, None if body is None else json.dumps(body), {"Content-Type": content})
+            headers = {"Content-Type": content} | ({"Authorization": f"Bearer {self._token}"} if self._token else {})
+            self._kept.request(method, path, None if body is None else json.dumps(body), headers)
             answer = self._kept.getresponse()
             text = answer.read()
         except (OSError, http.client.HTTPException) as error:
@@ -237,6 +250,8 @@ class User:
     def _configuration(self, folder: Path) -> dict[str, Any]:
         cluster = {"server": f"https://127.0.0.1:{self._cluster.port}", "certificate-authority": str(folder / "ca.crt")}
         user = {"client-certificate": f"{folder / self.name}.crt", "client-key": f"{folder / self.name}.key"}
+        if self._token is not None:
+            user = {"token": self._token}
         return {
             "apiVersion": "v1",
             "kind": "Config",

@@ -107,7 +107,12 @@ class Lab:
             "allow": {"hosts": ["*.lab.local"], "namespaces": [admitted]},
             "reconcile": {"interval": "5s"},
         }
-        self.site = {"apiVersion": "vdvs.io/v1", "kind": "Site", "metadata": {"name": name}, "spec": lab | spec}
+        self.site: dict[str, Any] = {
+            "apiVersion": "vdvs.io/v1",
+            "kind": "Site",
+            "metadata": {"name": name},
+            "spec": lab | spec,
+        }
         self.objects = [
             document
             for file in sorted((ROOT / "manifests").glob("*.yaml"))
@@ -171,8 +176,13 @@ class Lab:
         return eventually(found, f"{kind}/{name} has no plan", lambda: f"{self.get(kind, name)}\n{operator.said()}")
 
     def ready(self, operator: Operator) -> None:
-        """Have the first plan of the site carried out, and wait until everything is Ready."""
-        self.annotate("sites", self.name, approve=self.plan("sites", self.name, operator))
+        """Have the plan of the whole site carried out, and wait until everything is Ready."""
+
+        def of_all() -> str | None:
+            plan = self.get("sites", self.name)["status"].get("plan", {})
+            return str(plan["id"]) if plan.get("summary", "").startswith("4 objects") else None
+
+        self.annotate("sites", self.name, approve=eventually(of_all, "no plan of everything", operator.said))
         for kind, name in (
             ("configdbs", "shared"),
             ("hosts", "esxiz10"),
@@ -186,6 +196,55 @@ class Lab:
         (file,) = self.folder.glob("datastores/*/dockvols/vmdkops_config.db")
         with closing(sqlite3.connect(file)) as connection, connection:
             return connection.execute(statement).fetchall()
+
+    def tenants(self) -> list[str]:
+        """Return the names of the vmgroups in the config DB, by name."""
+        return [name for (name,) in self.sql("SELECT name FROM tenants ORDER BY name")]
+
+    def volume(self) -> Path:
+        """Make a volume of MYVMGROUP, as its driver does; return its folder."""
+        (file,) = self.folder.glob("datastores/*/dockvols/vmdkops_config.db")
+        folder = file.parent / str(self.sql("SELECT id FROM tenants WHERE name = 'MYVMGROUP'")[0][0])
+        folder.mkdir(exist_ok=True)
+        (folder / "data.vmdk").write_text("# Disk DescriptorFile\n")
+        return folder
+
+    def delete(self, kind: str, name: str) -> None:
+        done = self.admin.kubectl("delete", "--wait=false", f"{kind}.vdvs.io", name, "-n", self.name)
+        assert done.returncode == 0, done.stderr
+
+    def gone(self, kind: str, name: str, operator: Operator) -> None:
+        """Wait until the API has forgotten an object."""
+        left = f"{kind}/{name} is still there"
+        eventually(lambda: self.get(kind, name) is None, left, lambda: f"{self.get(kind, name)}\n{operator.said()}")
+
+    def finalized(self, kind: str, name: str, operator: Operator) -> None:
+        """Wait until an object has the finalizer."""
+        there = lambda: bool(self.get(kind, name)["metadata"].get("finalizers"))  # noqa: E731
+        eventually(there, f"{kind}/{name} has no finalizer", operator.said)
+
+    def empty(self) -> None:
+        """Delete all objects in its namespace."""
+        kinds = ",".join(f"{kind}.vdvs.io" for kind in ("vmgroups", "hosts", "configdbs"))
+        done = self.admin.kubectl("delete", kinds, "--all", "-n", self.name, "--wait=false")
+        assert done.returncode == 0, done.stderr
+
+    def end(self, operator: Operator) -> None:
+        """Delete the Site and its objects, whatever is left of them, and wait until the API has forgotten them."""
+        self.empty()
+        self.admin.kubectl("delete", "site.vdvs.io", self.name, "--wait=false", "--ignore-not-found")
+        self.gone("sites", self.name, operator)
+
+    def yaml(self, kind: str) -> str:
+        """Return its manifests of a kind."""
+        return yaml.safe_dump_all([each for each in self.objects if each["kind"] == kind])
+
+    def break_hosts(self) -> None:
+        """Make the hosts of the lab unreachable."""
+        (self.folder / "hosts").rename(self.folder / "away")
+
+    def mend_hosts(self) -> None:
+        (self.folder / "away").rename(self.folder / "hosts")
 
     def limit(self) -> int:
         """Return the limit of MYVMGROUP for one volume, in MB, in the config DB."""

@@ -72,6 +72,8 @@ def test_the_manifests_are_taken_as_they_are(api: Cluster, folder: str) -> None:
     selected = api.admin.kubectl("get", "vmg", "--field-selector", "spec.configDB=nosuch", "-o", "name")
     assert (selected.returncode, selected.stdout) == (0, "")
     assert api.admin.kubectl("explain", "vmgroup.spec.access.volumeMaxSize").returncode == 0
+    made = api.admin.kubectl("annotate", "site", "lab", "vdvs.io/confirm-delete=lab")  # it admits every namespace
+    assert api.admin.kubectl("delete", "site", "lab").returncode == 0, made.stderr
 
 
 REFUSED = {
@@ -118,6 +120,39 @@ REFUSED = {
         {"ssh": {"user": "a", "credentials": {"usernameFrom": {"env": "A"}}}, "inventory": {"file": "a"}},
     ),
     "a-service-without-a-vcenter": manifest(Kind.SITE, {"ssh": {"service": "Manage"}, "inventory": {"file": "a"}}),
+    "namespaces-twice": manifest(
+        Kind.SITE, {"allow": {"namespaces": [{"names": ["a"], "matchLabels": {"team": "a"}}]}}
+    ),
+    "namespaces-not-at-all": manifest(Kind.SITE, {"allow": {"namespaces": [{"kinds": ["VMGroup"]}]}}),
+    "too-many-changes": manifest(Kind.SITE, {"reconcile": {"maxChanges": "101%"}}),
+    "no-changes": manifest(Kind.SITE, {"reconcile": {"maxChanges": 0}}),
+    "a-risk-that-is-never-applied": manifest(Kind.SITE, {"reconcile": {"autoApply": ["destroys"]}}),
+    "a-key-twice": manifest(
+        Kind.SITE,
+        {
+            "ssh": {"identityFile": "a", "identityFrom": {"secretKeyRef": {"name": "a", "key": "b"}}},
+            "inventory": {"file": "a"},
+        },
+    ),
+    "a-secret-without-its-key": manifest(
+        Kind.SITE,
+        {"ssh": {"identityFrom": {"secretKeyRef": {"name": "a"}}}, "inventory": {"file": "a"}},
+    ),
+    "a-password-in-a-config-map": manifest(
+        Kind.SITE,
+        {
+            "ssh": {"credentials": {"passwordFrom": {"configMapKeyRef": {"name": "a", "key": "b"}}}},
+            "inventory": {"file": "a"},
+        },
+    ),
+    "an-unknown-annotation-of-ours": {
+        **vmgroup(),
+        "metadata": {"name": "team", "annotations": {"vdvs.io/reconsile": "report"}},
+    },
+    "another-deletion-policy": {
+        **vmgroup(),
+        "metadata": {"name": "team", "annotations": {"vdvs.io/deletion-policy": "Orphan"}},
+    },
     "a-version-of-no-driver": manifest(Kind.HOST, {"driver": {"state": "Absent", "version": "1"}}),
     "a-service-of-no-driver": manifest(Kind.HOST, {"driver": {"state": "Absent"}, "service": {"state": "Running"}}),
     "a-policy-with-a-quote": manifest(Kind.STORAGE_POLICY, {"content": "((\"locality\" 'i1'))"}),
@@ -154,7 +189,21 @@ TAKEN = {
     ),
     "a-single-node": manifest(Kind.CONFIG_DB, {"mode": "SingleNode", "hosts": {"names": ["a"]}}),
     "a-policy": manifest(Kind.STORAGE_POLICY, {"content": '( ("locality"  "a b") ("stripeWidth" i2) )'}),
-    "no-driver": manifest(Kind.HOST, {"driver": {"state": "Absent"}}),
+    "no-driver": manifest(Kind.HOST, {"address": "a.lab.local", "driver": {"state": "Absent"}}),
+    "a-site-of-the-operator": manifest(
+        Kind.SITE,
+        {
+            "allow": {
+                "namespaces": [
+                    {"names": ["a"], "kinds": ["VMGroup"], "datastores": ["a-*"], "folders": ["/DC0/vm/a"]},
+                    {"matchLabels": {"team": "b"}, "kinds": ["*"], "datastores": ["*"], "folders": ["*"]},
+                ]
+            },
+            "reconcile": {"mode": "heal", "autoApply": ["safe"], "maxChanges": "5%", "interval": "1m"},
+            "deletionPolicy": "Delete",
+        },
+    ),
+    "a-number-of-changes": manifest(Kind.SITE, {"reconcile": {"maxChanges": 5}}),
 }
 
 
@@ -231,3 +280,83 @@ def test_vdvs_refuses_it_too(tmp_path: Path, document: dict[str, Any]) -> None:
 @pytest.mark.parametrize("document", TAKEN.values(), ids=TAKEN)
 def test_vdvs_takes_it_too(tmp_path: Path, document: dict[str, Any]) -> None:
     load_text(tmp_path, json.dumps(document) + "\n", *companions(document))
+
+
+def admitting(name: str, namespace: str, **more: Any) -> dict[str, Any]:
+    rule = {"names": [namespace], "kinds": ["VMGroup", "Host"], "datastores": ["a-*", "x.y"], "folders": ["*"]}
+    return manifest(Kind.SITE, {"allow": {"namespaces": [{**rule, **more}], "hosts": ["*.A.example"]}}, name)
+
+
+@pytest.fixture(scope="module")
+def team(api: Cluster) -> str:
+    """A namespace that one Site admits; another Site, which it may not name, is there, too."""
+    for path, document in (
+        ("/api/v1/namespaces", {"metadata": {"name": "team-a", "labels": {"team": "a"}}}),
+        ("/apis/vdvs.io/v1/sites", admitting("a", "team-a")),
+        ("/apis/vdvs.io/v1/sites", admitting("b", "team-b")),
+    ):
+        assert api.admin.request("POST", path, document)[0] == 201
+    until = time.monotonic() + 30
+    while (
+        api.admin.request("POST", "/apis/vdvs.io/v1/namespaces/team-a/volumes?dryRun=All", READ_ONLY)[0] == 201
+    ):  # until the policy knows of the Sites
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    return "team-a"
+
+
+READ_ONLY = manifest(Kind.VOLUME, {"vmgroup": "team", "datastore": "a-1", "access": "read-only"})
+NOT_ALLOWED = {
+    "spec.allow.namespaces of Site a does not allow the datastore b-1 here": vmgroup(
+        access=[{"datastore": "a-1"}, {"datastore": "b-1"}]
+    ),
+    "spec.allow.namespaces of Site a does not allow the datastore _ALL_DS here": vmgroup(
+        access=[{"datastore": "_ALL_DS"}]
+    ),
+    "spec.allow.namespaces of Site a does not allow the datastore xzy here": vmgroup(defaultDatastore="xzy"),
+    "spec.allow.namespaces of Site a allows no volumes in the namespace team-a": READ_ONLY,
+    "spec.allow.namespaces of Site b does not admit the namespace team-a": vmgroup(site="b"),
+    "c.b.example is not an address that Site a allows (spec.allow.hosts)": manifest(
+        Kind.HOST, {"address": "c.b.example"}
+    ),
+    "team is not an address that Site a allows (spec.allow.hosts)": manifest(Kind.HOST, {}),
+}
+
+
+@pytest.mark.parametrize("message", NOT_ALLOWED)
+def test_what_a_site_does_not_allow_is_refused_in_words(api: Cluster, team: str, message: str) -> None:
+    document = NOT_ALLOWED[message]
+    path = f"/apis/vdvs.io/v1/namespaces/{team}/{PATHS[document['kind']]}?dryRun=All"
+    status, answer = api.admin.request("POST", path, document)
+    assert status == 422, answer
+    assert message in answer["message"]
+
+
+ALLOWED = (
+    vmgroup(access=[{"datastore": "a-1"}, {"datastore": "x.y"}], defaultDatastore="a-1"),
+    vmgroup(site="a"),
+    manifest(Kind.HOST, {"address": "esx.a.example"}),
+)
+
+
+@pytest.mark.parametrize("document", ALLOWED)
+def test_what_a_site_allows_is_taken(api: Cluster, team: str, document: dict[str, Any]) -> None:
+    path = f"/apis/vdvs.io/v1/namespaces/{team}/{PATHS[document['kind']]}?dryRun=All"
+    assert api.admin.request("POST", path, document)[0] == 201
+
+
+def test_a_finalizer_can_be_removed_from_what_is_not_allowed_any_more(api: Cluster, team: str) -> None:
+    path = f"/apis/vdvs.io/v1/namespaces/{team}/vmgroups"
+    document = vmgroup(site="a", access=[{"datastore": "a-1"}])
+    document["metadata"] |= {"name": "former", "finalizers": ["vdvs.io/config-db"]}
+    assert api.admin.request("POST", path, document)[0] == 201
+    merge = "application/merge-patch+json"
+    narrowed = admitting("a", "team-a", datastores=["b-*"])["spec"]
+    assert api.admin.request("PATCH", "/apis/vdvs.io/v1/sites/a", {"spec": narrowed}, merge)[0] == 200
+    until = time.monotonic() + 30
+    while api.admin.request("POST", f"{path}?dryRun=All", vmgroup(access=[{"datastore": "a-1"}]))[0] == 201:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert api.admin.request("PATCH", f"{path}/former", {"metadata": {"finalizers": None}}, merge)[0] == 200
+    widened = admitting("a", "team-a")["spec"]
+    assert api.admin.request("PATCH", "/apis/vdvs.io/v1/sites/a", {"spec": widened}, merge)[0] == 200

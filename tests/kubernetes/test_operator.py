@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.kubernetes.cluster import Cluster
-from tests.kubernetes.operators import Lab, Operator, eventually, installed
+from tests.kubernetes.cluster import MISSING, Cluster
+from tests.kubernetes.operators import Lab, Operator, applied, eventually, installed
 
-WRITES = {"mode": "heal", "autoApply": ["safe", "restricts", "widens", "disrupts"], "interval": "5s"}
+EVERYTHING = ["safe", "restricts", "widens", "disrupts"]
+HEAL, ALL = {"mode": "heal", "interval": "5s"}, {"mode": "heal", "autoApply": EVERYTHING, "interval": "5s"}
+GROUP = "vmgroups", "myvmgroup"
 
 
 @pytest.fixture(scope="module")
@@ -27,10 +31,255 @@ def operator(cluster: Cluster, folder: Path) -> Iterator[Operator]:
     assert running.end() == 0, running.said()
 
 
-def test_manifests_become_ready_and_drift_is_healed(cluster: Cluster, operator: Operator, folder: Path) -> None:
-    lab = Lab(cluster, folder, "seed", reconcile=WRITES)
+@pytest.fixture
+def lab(cluster: Cluster, operator: Operator, folder: Path, request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """A site that is Ready, and is what its parameter says; it and its objects are let go afterwards."""
+    made = Lab(
+        cluster, folder, f"lab-{len(list(folder.glob('lab-*')))}", **getattr(request, "param", {"reconcile": HEAL})
+    )
+    made.apply()
+    made.ready(operator)
+    yield made
+    made.end(operator)
+
+
+def access(lab: Lab, **entry: Any) -> None:
+    """Set the only entry of `access` of the vmgroup."""
+    kept = {"datastore": "SHARED-Datastore", "allowCreate": True, "volumeMaxSize": "200MB", "volumeTotalSize": "5GB"}
+    lab.patch(*GROUP, {"spec": {"access": [kept | entry]}})
+
+
+@pytest.mark.parametrize("lab", [{"reconcile": ALL}], indirect=True)
+def test_a_change_is_applied_and_drift_is_healed(lab: Lab, operator: Operator) -> None:
+    assert lab.limit() == 200
+    access(lab, volumeMaxSize="400MB")
+    lab.waits(*GROUP, "InSync", operator, "True")
+    assert lab.limit() == 400
+    lab.sql("UPDATE privileges SET max_volume_size = 999")
+    eventually(lambda: lab.limit() == 400, "not healed", operator.said)
+
+
+def test_a_change_beyond_the_mode_waits_and_is_carried_out_exactly_or_not_at_all(lab: Lab, operator: Operator) -> None:
+    access(lab, volumeMaxSize="400MB")
+    message = lab.waits(*GROUP, "AwaitingApproval", operator)
+    first = lab.plan(*GROUP, operator)
+    assert first in message
+    assert lab.get(*GROUP)["status"]["pending"][0]["to"] == "400MB"
+
+    access(lab, volumeMaxSize="800MB")  # the world moves after somebody has looked at the plan
+    lab.annotate(*GROUP, approve=first)
+
+    def other() -> str | None:
+        now = lab.plan(*GROUP, operator)
+        return now if now != first else None
+
+    second = eventually(other, "the plan stays", operator.said)
+
+    def refused() -> bool:
+        return f"the approval of plan {first[:12]} is not carried out" in lab.get(*GROUP)["status"]["plan"]["summary"]
+
+    eventually(refused, "not refused in words", lambda: f"{lab.get(*GROUP)}")
+    assert lab.limit() == 200
+
+    lab.annotate(*GROUP, approve=second)
+    lab.waits(*GROUP, "InSync", operator, "True")
+    assert lab.limit() == 800
+    spent = lambda: "vdvs.io/approve" not in lab.get(*GROUP)["metadata"]["annotations"]  # noqa: E731
+    eventually(spent, "an approval that was carried out counts again", operator.said)
+
+
+def test_a_paused_site_is_left_as_it_is(lab: Lab, operator: Operator) -> None:
+    lab.annotate("sites", lab.name, reconcile="report")
+    eventually(
+        lambda: "reporting only" in (lab.condition("sites", lab.name) or {"message": ""})["message"], "not paused"
+    )
+    lab.sql("UPDATE privileges SET max_volume_size = 100")
+    lab.waits(*GROUP, "NotAllowedToHeal", operator)
+    assert lab.limit() == 100
+    lab.annotate("sites", lab.name, reconcile=None)
+    lab.waits(*GROUP, "NotAllowedToHeal", operator)  # to give more again widens
+
+
+def test_a_deleted_object_is_retained(lab: Lab, operator: Operator) -> None:
+    lab.finalized(*GROUP, operator)
+    lab.delete(*GROUP)
+    lab.gone(*GROUP, operator)
+    assert lab.tenants() == ["MYVMGROUP"]
+
+
+def test_a_deletion_that_says_so_waits_for_volumes_and_is_done_without(lab: Lab, operator: Operator) -> None:
+    lab.finalized(*GROUP, operator)
+    volume = lab.volume()
+    lab.annotate(*GROUP, deletion_policy="Delete", confirm_delete="myvmgroup")
+    lab.delete(*GROUP)
+    message = lab.waits(*GROUP, "HoldsVolumes", operator)
+    assert "1 volume in dockvols on SHARED-Datastore" in message
+    assert lab.tenants() == ["MYVMGROUP"]
+    shutil.rmtree(volume)
+    lab.gone(*GROUP, operator)
+    assert lab.tenants() == []
+
+
+def test_a_deletion_that_is_not_confirmed_retains(lab: Lab, operator: Operator) -> None:
+    lab.finalized(*GROUP, operator)
+    lab.annotate(*GROUP, deletion_policy="Delete")
+    lab.delete(*GROUP)
+    lab.gone(*GROUP, operator)
+    assert lab.tenants() == ["MYVMGROUP"]
+
+
+def test_an_unreachable_site_can_be_let_go(lab: Lab, operator: Operator) -> None:
+    lab.finalized(*GROUP, operator)
+    lab.break_hosts()
+    lab.annotate(*GROUP, deletion_policy="Delete", confirm_delete="myvmgroup")
+    lab.delete(*GROUP)
+    assert "vdvs.io/deletion-policy: Retain lets it go" in lab.waits(*GROUP, "NotObserved", operator)
+    lab.annotate(*GROUP, deletion_policy="Retain")
+    lab.gone(*GROUP, operator)
+    lab.mend_hosts()
+    assert lab.tenants() == ["MYVMGROUP"]
+
+
+@pytest.mark.parametrize("lab", [{"reconcile": ALL, "deletionPolicy": "Delete"}], indirect=True)
+def test_a_deleted_namespace_destroys_nothing(lab: Lab, operator: Operator) -> None:
+    lab.finalized(*GROUP, operator)
+    lab.annotate(*GROUP, confirm_delete="myvmgroup")
+    gone = lab.admin.kubectl("delete", "namespace", lab.name, "--wait=false")
+    assert gone.returncode == 0, gone.stderr
+    lab.empty()  # as the controller of namespaces does, which is not part of the API server
+    for kind, name in (GROUP, ("configdbs", "shared"), ("hosts", "esxiz10"), ("hosts", "esxiz20")):
+        lab.gone(kind, name, operator)
+    assert lab.tenants() == ["MYVMGROUP"]
+
+
+def test_a_site_in_use_stays_until_nothing_refers_to_it(lab: Lab, operator: Operator) -> None:
+    lab.finalized("sites", lab.name, operator)
+    assert lab.admin.kubectl("delete", "--wait=false", "site.vdvs.io", lab.name).returncode == 0
+    lab.delete("hosts", "esxiz20")
+    lab.gone("hosts", "esxiz20", operator)
+    assert lab.get("sites", lab.name) is not None
+    lab.empty()
+    lab.gone("sites", lab.name, operator)
+    assert lab.tenants() == ["MYVMGROUP"]
+
+
+TEAM = """
+apiVersion: v1
+kind: Namespace
+metadata: {{name: {team}}}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {{name: deployer, namespace: {team}}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {{name: vmgroups, namespace: {team}}}
+rules: [{{apiGroups: [vdvs.io], resources: [vmgroups], verbs: [get, list, watch, create, update, patch, delete]}}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: vmgroups, namespace: {team}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: vmgroups}}
+subjects: [{{kind: ServiceAccount, name: deployer, namespace: {team}}}]
+---
+apiVersion: v1
+kind: Secret
+metadata: {{name: root-of-esxi, namespace: vdvs-system}}
+stringData: {{password: hunter2}}
+"""
+
+
+def test_a_team_edits_its_vmgroup_and_nothing_else(cluster: Cluster, operator: Operator, folder: Path) -> None:
+    everything = {"kinds": ["*"], "datastores": ["*"], "folders": ["*"]}
+    of_team = {"names": ["team-a"], "kinds": ["VMGroup"], "datastores": ["SHARED-*"], "folders": ["*"]}
+    allow = {"hosts": ["*.lab.local"], "namespaces": [{"names": ["tenancy"], **everything}, of_team]}
+    lab = Lab(cluster, folder, "tenancy", reconcile=ALL, allow=allow)
     lab.apply()
     lab.ready(operator)
-    assert lab.limit() == 200
-    lab.sql("UPDATE privileges SET max_volume_size = 999")
-    eventually(lambda: lab.limit() == 200, "not healed", operator.said)
+    applied(cluster.admin, "-f", "-", stdin=TEAM.format(team="team-a"))
+    team = cluster.service_account("team-a", "deployer")
+    mine: dict[str, Any] = {
+        "apiVersion": "vdvs.io/v1",
+        "kind": "VMGroup",
+        "metadata": {"name": "mine", "namespace": "team-a"},
+    }
+    path = "/apis/vdvs.io/v1/namespaces/team-a/vmgroups"
+
+    rows = [{"datastore": "SHARED-Datastore", "allowCreate": False}]
+    mine["spec"] = {"name": "TEAM-A", "defaultDatastore": "SHARED-Datastore", "access": rows, "vms": []}
+    assert team.request("POST", path, mine)[0] == 201
+    eventually(lambda: "TEAM-A" in lab.tenants(), "not applied", operator.said)
+
+    elsewhere = {"spec": {"access": [*rows, {"datastore": "datastore1", "allowCreate": True}]}}
+    assert team.request("PATCH", f"{path}/mine", elsewhere, "application/merge-patch+json")[0] == 200
+
+    def stalled() -> str | None:
+        conditions = cluster.admin.request("GET", f"{path}/mine")[1]["status"].get("conditions", ())
+        found = {each["type"]: each for each in conditions}
+        return found["Stalled"]["message"] if found.get("Stalled", {}).get("reason") == "NotAllowed" else None
+
+    assert "datastore1" in eventually(stalled, "not refused", operator.said)
+    assert lab.sql("SELECT count(*) FROM privileges WHERE datastore_url LIKE '%datastore1%'") == [(0,)]
+
+    status, refused = team.request("GET", "/api/v1/namespaces/vdvs-system/secrets/root-of-esxi")
+    assert (status, refused["reason"]) == (403, "Forbidden")
+    assert 'cannot get resource "secrets"' in refused["message"]
+    ready: dict[str, Any] = {"status": {"conditions": []}}
+    status, refused = team.request("PATCH", f"{path}/mine/status", ready, "application/merge-patch+json")
+    assert (status, refused["reason"]) == (403, "Forbidden")
+    assert 'cannot patch resource "vmgroups/status"' in refused["message"]
+    cluster.admin.request("DELETE", f"{path}/mine")
+    lab.end(operator)
+
+
+def test_what_no_watch_looks_at_has_a_status_too(cluster: Cluster, operator: Operator, folder: Path) -> None:
+    """An object that no Site admits; the objects of a Site that is off; and one that is valid, and on, again."""
+    lab = Lab(cluster, folder, "paused", reconcile=ALL)
+    lab.site["metadata"]["annotations"] = {"vdvs.io/reconcile": "disabled"}
+    lab.apply()
+    lab.waits("sites", "paused", "Paused", operator, "Unknown")
+    lab.waits("vmgroups", "myvmgroup", "Paused", operator, "Unknown")
+    elsewhere = Lab(cluster, folder, "nowhere")
+    elsewhere.site["spec"]["allow"]["namespaces"] = []
+    elsewhere.apply()
+    elsewhere.waits("vmgroups", "myvmgroup", "NotAllowed", operator, "False")
+    lab.annotate("sites", "paused", reconcile=None)
+    lab.ready(operator)
+    for each in (lab, elsewhere):
+        each.end(operator)
+
+
+def test_drift_is_healed_while_the_api_is_away(tmp_path: Path) -> None:
+    """As long as the lease lasts, what the API said last is in force."""
+    if MISSING:
+        pytest.skip(f"{', '.join(MISSING)} missing: run `make peers`")
+    cluster = Cluster(tmp_path / "cluster")
+    try:
+        cluster.start()
+        installed(cluster)
+        operator = Operator(cluster.user("operator"), tmp_path / "replica-1")
+        try:
+            lab = Lab(cluster, tmp_path, "away", reconcile=HEAL)
+            lab.apply()
+            lab.ready(operator)
+            cluster.crash("kube-apiserver")
+            lab.sql("UPDATE privileges SET max_volume_size = 999")
+            eventually(lambda: lab.limit() == 200, "not healed", operator.said)
+            cluster.start_apiserver()
+            lab.waits(*GROUP, "InSync", operator, "True")
+        finally:
+            assert operator.end() == 0, operator.said()
+    finally:
+        cluster.stop()
+
+
+def test_a_deleted_definition_destroys_nothing(cluster: Cluster, lab: Lab, operator: Operator) -> None:
+    lab.finalized(*GROUP, operator)
+    lab.annotate(*GROUP, deletion_policy="Delete")
+    gone = cluster.admin.kubectl("delete", "crd", "vmgroups.vdvs.io", "--timeout=60s")
+    assert gone.returncode == 0, gone.stderr + operator.said()
+    assert lab.tenants() == ["MYVMGROUP"]
+    installed(cluster)
+    applied(cluster.admin, "-n", lab.name, "-f", "-", stdin=lab.yaml("VMGroup"))
+    lab.waits(*GROUP, "InSync", operator, "True")

@@ -270,3 +270,49 @@ def test_an_annotation_of_ours_that_is_misspelt_is_no_note_for_others(tmp_path: 
     with pytest.raises(InvalidManifestsError, match=r"of vdvs.io/ only reconcile and deletion-policy are known"):
         load_text(tmp_path, text)
     load_text(tmp_path, text.replace("vdvs.io/reconsile", "example.com/reconsile"))
+
+
+REMOTE_SITE = """
+apiVersion: vdvs.io/v1
+kind: Site
+metadata: {name: real}
+spec:
+  ssh:
+    identityFrom: {secretKeyRef: {name: esxi, key: key}}
+    credentials: {passwordFrom: {secretKeyRef: {name: esxi, key: password}}}
+  vsphere:
+  - server: vc
+    caFrom: {configMapKeyRef: {name: ca, key: ca.crt}}
+    credentials: {usernameFrom: {env: VC_USER}, passwordFrom: {secretKeyRef: {name: vc, key: password}}}
+"""
+
+
+def test_a_site_that_only_the_operator_can_use_is_refused_on_the_command_line(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text(REMOTE_SITE)
+    with pytest.raises(InvalidManifestsError) as caught:
+        load([], site=str(path))
+    assert [f"{error.path}: {error.message}" for error in caught.value.errors] == [
+        "spec.ssh.identityFrom.secretKeyRef: only `vdvs operator` can read it; write identityFile",
+        "spec.ssh.credentials.passwordFrom.secretKeyRef: only `vdvs operator` can read it; write env or file",
+        "spec.vsphere[0].caFrom.configMapKeyRef: only `vdvs operator` can read it; write caFile",
+        "spec.vsphere[0].credentials.passwordFrom.secretKeyRef: only `vdvs operator` can read it; write env or file",
+    ]
+    assert load_text(tmp_path, CONFIG_DB, REMOTE_SITE).desired.site is None, "beside --site it does not matter"
+
+
+def test_an_object_of_another_site_is_an_error_with_its_place(tmp_path: Path) -> None:
+    here = vmgroup("here", "{site: lab}")
+    there = vmgroup("there", "{site: other}")
+    assert load_text(tmp_path, CONFIG_DB, there).desired.count == 2, "no Site is known here"
+    with pytest.raises(InvalidManifestsError) as caught:
+        load_text(tmp_path, SITE, CONFIG_DB, here, there)
+    assert str(caught.value).endswith(
+        ':18:8: vmgroup/there: spec.site: it belongs to Site "other", and this run is for Site "lab"'
+    )
+
+
+def test_how_an_object_is_to_be_deleted_is_no_part_of_what_is_applied(tmp_path: Path) -> None:
+    text = vmgroup("team")
+    noted = text.replace("{name: team}", "{name: team, annotations: {vdvs.io/deletion-policy: Delete}}")
+    assert load_text(tmp_path, CONFIG_DB, text).desired.digests == load_text(tmp_path, CONFIG_DB, noted).desired.digests

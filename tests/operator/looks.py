@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.controller.mode import Mode
@@ -18,8 +17,10 @@ from reconciler.model.ownership import Kept
 from reconciler.model.plan import REPORT_ONLY, Plan
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Desired, Observed, Resolved
+from reconciler.operator.approval import Proposal, Proposals
 from reconciler.operator.keys import ObjectKey
-from reconciler.operator.status import StatusData, WaitingPlan, statuses
+from reconciler.operator.source import Held, SiteObjects
+from reconciler.operator.status import StatusData, Terms, statuses
 from reconciler.planning.differ import diff, without_uuid
 from reconciler.planning.planner import plan
 from reconciler.planning.resolve import resolve
@@ -40,22 +41,11 @@ DECLARED: dict[str, Any] = {
 LIVE: dict[str, Any] = {"vms": ["vm1"]}
 APPLIED = [[name, "id-g1" if name == "vmgroup/g1" else None, "team"] for name in
            ("configdb/shared", "host/esx1", "vmgroup/g1")]  # fmt: skip
+MOVED: dict[str, Any] = {"config_dbs": {"shared": {"vmgroups": {"g1": {"vms": ["vm1", "vm3"]}}, "records": APPLIED}}}
+"""Somebody added a VM to the vmgroup."""
+NEW: dict[str, Any] = {"digests": {"vmgroup/g1": "m2"}, "vmgroups": {"g1": {"vms": ["vm1", "vm2"]}}}
+"""The manifest of the vmgroup has another VM than when it was applied."""
 GROUP, HOST = ObjectRef(Kind.VMGROUP, "g1"), ObjectRef(Kind.HOST, "esx1")
-
-
-class Held(NamedTuple):
-    reason: str
-    message: str
-
-
-class Objects(Struct, frozen=True):
-    """The objects of one site; see `operator.source.SiteObjects`."""
-
-    site: str
-    loaded: Loaded
-    refs: Mapping[ObjectKey, ObjectRef]
-    seen: Mapping[ObjectKey, dict[str, Any]]
-    held: Mapping[ObjectKey, Held] = {}
 
 
 def key(ref: ObjectRef, namespace: str = "default") -> ObjectKey:
@@ -72,13 +62,13 @@ def document(of: ObjectKey, generation: int = 1) -> dict[str, Any]:
     return {"metadata": {"name": of.name, "uid": f"uid-{of.name}", "generation": generation, "resourceVersion": "1"}}
 
 
-def objects_of(resolved: Resolved, generation: int = 1, held: Mapping[ObjectKey, Held] = {}) -> Objects:
+def objects_of(resolved: Resolved, generation: int = 1, held: Mapping[ObjectKey, Held] = {}) -> SiteObjects:
     """The objects that a pass saw which resolved this."""
     digests = tuple(resolved.digests.items())
     refs = {key(ref): ref for ref, _ in digests}
     seen = {of: document(of, generation) for of in (*refs, site(), *held)}
     loaded = Loaded(Desired(None, (), (), (), digests, treatments=resolved.treatments))
-    return Objects("lab", loaded, {of: ref for of, ref in refs.items() if of not in held}, seen, held)
+    return SiteObjects("lab", loaded, {of: ref for of, ref in refs.items() if of not in held}, held, seen)
 
 
 def site_of(wanted: Mapping[str, Any] = {}, observed: Mapping[str, Any] = {}) -> tuple[Resolved, Observed]:
@@ -119,11 +109,12 @@ def status_of(
     wanted: Mapping[str, Any] = {},
     observed: Mapping[str, Any] = {},
     mode: Mode = REPORT,
-    plans: Mapping[ObjectRef, WaitingPlan] = {},
+    proposal: Proposal | None = None,
 ) -> StatusData:
     """The status of one object after a pass that could not write, or needed not to."""
     found = look(*site_of(wanted, observed))
-    made = statuses(objects_of(found.resolved), outcome_of(found, mode), "", {}, NOON, mode, plans)
+    terms = Terms(mode, Proposals({ref: proposal} if proposal else {}))
+    made = statuses(objects_of(found.resolved), outcome_of(found, mode), "", {}, NOON, terms)
     return made[key(ref)]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from msgspec.structs import replace
 
+from reconciler.controller.narrowing import narrowed
 from reconciler.controller.watch import NOTHING
 from reconciler.loader import load
 from reconciler.model.refs import Kind
@@ -36,7 +37,7 @@ def as_objects(documents: list[dict[str, Any]], namespace: str = "vdvs") -> Obje
         found[kind][where, metadata["name"]] = {
             **document,
             "metadata": {**added, **metadata},
-            "status": {"observedGeneration": -1},
+            "status": {"observedGeneration": -1, **document.get("status", {})},
         }
     return found
 
@@ -47,7 +48,7 @@ def sourced(*documents: dict[str, Any]) -> SiteObjects:
 
 
 def without_places(desired: Desired) -> Desired:
-    """Everything but where it is declared."""
+    """Everything but where, and in which namespace, it is declared."""
     nowhere = load([str(MANIFESTS)]).desired.hosts[0].source
 
     def moved(items: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -58,7 +59,7 @@ def without_places(desired: Desired) -> Desired:
         site=None,
         hosts=moved(desired.hosts),
         config_dbs=moved(desired.config_dbs),
-        vmgroups=moved(desired.vmgroups),
+        vmgroups=tuple(replace(each, owner="") for each in moved(desired.vmgroups)),
         files=moved(desired.files),
         digests=tuple(sorted(desired.digests)),
     )
@@ -221,7 +222,6 @@ def test_a_namespace_names_only_what_its_site_allows() -> None:
 def test_what_a_site_does_not_admit_has_no_effect_on_it_unless_it_was_reconciled_there() -> None:
     stranger, former = group("other/db"), {**group("other/was"), "status": {"site": "lab"}}
     objects = as_objects([site(INFRA), SHARED, stranger, former, thing("Host", "infra/ok", {"site": "nosuch"})])
-    objects[Kind.VMGROUP]["other", "was"]["status"] = {"site": "lab"}  # type: ignore[index]
     found = source(objects, NAMESPACES, CLUSTER)
     message = "no Site admits the namespace other; spec.allow.namespaces of a Site can"
     assert held(found["lab"]) == {"vmgroup other/was": ("NotAllowed", message)}
@@ -261,3 +261,13 @@ def test_a_site_that_cannot_be_used_stands_still() -> None:
     found = source(as_objects([wrong, SHARED, group("infra/one", site="lab")]), NAMESPACES, CLUSTER)["lab"]
     assert found.loaded is NOTHING
     assert list(held(found)) == ["site lab"]
+
+
+def test_an_object_that_is_held_from_now_on_is_not_told_to_be_gone() -> None:
+    good = group("team-a/db", access=[{"datastore": "a-1"}])
+    before = the_site(good, group("team-a/left"))
+    now = the_site({**good, "spec": {**good["spec"], "uuid": "no uuid"}})
+    told = [str(event.ref) for event in narrowed(before.loaded.desired, now.loaded.desired)]
+    assert (held(now).keys(), told) == ({"vmgroup team-a/db"}, ["vmgroup/left"])
+    everywhere = the_site(good, admitted=(INFRA, {**TEAMS, "folders": ["*"]}))
+    assert list(narrowed(the_site(good).loaded.desired, everywhere.loaded.desired)) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,18 +13,23 @@ from reconciler.controller.mode import Mode
 from reconciler.controller.watch import without
 from reconciler.model.base import Risk
 from reconciler.model.diff import Diff, FieldChange
-from reconciler.model.refs import ObjectRef
+from reconciler.model.errors import Refusal
+from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Reconcile, Treatment
+from reconciler.operator.approval import Proposal, Proposals
+from reconciler.operator.deletion import Obstacle
 from reconciler.operator.keys import ObjectKey
-from reconciler.operator.status import BESIDE, CONDITIONS, StatusData, WaitingPlan, same, severity, statuses
+from reconciler.operator.source import Held
+from reconciler.operator.status import BESIDE, CONDITIONS, StatusData, Terms, same, severity, statuses
 from reconciler.planning.planner import plan
 from tests.operator.kstatus import computed
 from tests.operator.looks import (
     APPLIED,
     GROUP,
     HOST,
+    MOVED,
+    NEW,
     NOON,
-    Held,
     conditions,
     document,
     key,
@@ -38,9 +44,7 @@ from tests.planning import golden
 
 REPORT, HEAL = Mode(), Mode(heal=True)
 ALL = Mode(heal=True, auto_apply=frozenset(Risk) - {Risk.DESTROYS})
-MOVED = {"config_dbs": {"shared": {"vmgroups": {"g1": {"vms": ["vm1", "vm3"]}}, "records": APPLIED}}}
 SHRUNK = {"config_dbs": {"shared": {"vmgroups": {"g1": {"vms": []}}, "records": APPLIED}}}
-NEW = {"digests": {"vmgroup/g1": "m2"}, "vmgroups": {"g1": {"vms": ["vm1", "vm2"]}}}
 LOCKED = {"config_dbs": {"shared": "Locked"}}
 LATER = NOON + timedelta(minutes=5)
 
@@ -92,11 +96,11 @@ def test_a_state(
 def test_drift_that_is_healed_is_reconciling_until_it_is() -> None:
     drifted, mended = look(*site_of(observed=MOVED)), look(*site_of())
     objects = objects_of(drifted.resolved)
-    failed = statuses(objects, outcome_of(drifted, HEAL, drifted, "disk full"), "", {}, NOON, HEAL)[key(GROUP)]
+    failed = statuses(objects, outcome_of(drifted, HEAL, drifted, "disk full"), "", {}, NOON, Terms(HEAL))[key(GROUP)]
     assert conditions(failed)["Ready"] == "False Failed"
     assert kstatus(failed) == "InProgress"
     assert "Reconciling" in conditions(failed)
-    healed = statuses(objects, outcome_of(drifted, HEAL, mended), "", {}, NOON, HEAL)[key(GROUP)]
+    healed = statuses(objects, outcome_of(drifted, HEAL, mended), "", {}, NOON, Terms(HEAL))[key(GROUP)]
     assert kstatus(healed) == "Current"
     assert "pending" not in healed
 
@@ -116,16 +120,25 @@ def test_of_many_fields_the_first_twenty_are_shown() -> None:
     fields = tuple(FieldChange(f"access[ds{n}].allowCreate", "y" * 10_000, True) for n in range(30))
     changes = (replace(each, fields=fields) if each.ref == GROUP else each for each in found.diff.changes)
     found = replace(found, diff=Diff(tuple(changes)))
-    status = statuses(objects_of(found.resolved), outcome_of(found, REPORT), "", {}, NOON, REPORT)[key(GROUP)]
+    status = statuses(objects_of(found.resolved), outcome_of(found, REPORT), "", {}, NOON, Terms(REPORT))[key(GROUP)]
     assert (len(status["pending"]), status["pendingTotal"]) == (20, 30)
     assert len(status["pending"][0]["from"]) < 300
 
 
 def test_a_plan_that_waits_is_named() -> None:
-    plans = {GROUP: WaitingPlan("sha256-1", "1 to update")}
-    status = status_of(GROUP, NEW, {}, HEAL, plans)
-    assert status["plan"] == {"id": "sha256-1", "summary": "1 to update"}
-    assert "vdvs.io/approve: sha256-1" in status["conditions"][0]["message"]
+    status = status_of(GROUP, NEW, {}, HEAL, Proposal("12ab", "vms differ", frozenset({GROUP})))
+    assert status["plan"] == {"id": "12ab", "summary": "vms differ"}
+    assert "vdvs.io/approve: 12ab" in status["conditions"][0]["message"]
+    found = look(*site_of(NEW))
+    terms = Terms(
+        HEAL,
+        Proposals({}, Proposal("34cd", "1 object", frozenset({GROUP}))),
+        {GROUP: "no longer", ObjectRef(Kind.SITE, "lab"): "old"},
+    )
+    made = statuses(objects_of(found.resolved), outcome_of(found, HEAL), "", {}, NOON, terms)
+    assert made[site()]["plan"]["id"] == "34cd"
+    assert made[site()]["conditions"][0]["message"].endswith("; old")
+    assert made[key(GROUP)]["conditions"][0]["message"].endswith("; no longer")
 
 
 @pytest.mark.parametrize(
@@ -141,7 +154,7 @@ def test_a_paused_object_says_so(mode: Reconcile, observed: dict[str, Any], read
     resolved = replace(resolved, treatments=(Treatment(GROUP, mode, "m1"),))
     found = look(resolved, seen)
     outcome = without(outcome_of(found, HEAL), frozenset({GROUP} if mode is Reconcile.DISABLED else ()))
-    status = statuses(objects_of(resolved), outcome, "", {}, NOON, HEAL)[key(GROUP)]
+    status = statuses(objects_of(resolved), outcome, "", {}, NOON, Terms(HEAL))[key(GROUP)]
     assert conditions(status)["Ready"] == ready
     assert kstatus(status) == verdict
 
@@ -150,26 +163,37 @@ def test_too_many_changes_are_held_back() -> None:
     found = look(*site_of(observed=MOVED | {"hosts": {"esx1": "open"}}))
     few = replace(HEAL.policy(objects_of(found.resolved).loaded.desired, ()), most=1)
     outcome = replace(outcome_of(found, HEAL), plan=plan(found.diff, found.resolved, found.observed, few), objects=())
-    status = statuses(objects_of(found.resolved), outcome, "", {}, NOON, HEAL)[key(GROUP)]
+    status = statuses(objects_of(found.resolved), outcome, "", {}, NOON, Terms(HEAL))[key(GROUP)]
     assert conditions(status)["Ready"] == "False HeldBack"
     assert "--max-changes" in status["conditions"][0]["message"]
 
 
-@pytest.mark.parametrize("reason", ["Invalid", "Conflict", "NotAllowed", "HoldsVolumes"])
-def test_a_held_object_is_stalled_whether_or_not_the_pass_worked(reason: str) -> None:
+@pytest.mark.parametrize("reason", Refusal)
+def test_a_held_object_is_stalled_whether_or_not_the_pass_worked(reason: Refusal) -> None:
     found = look(*site_of())
     objects = objects_of(found.resolved, held={key(GROUP): Held(reason, "why")})
     for outcome, failure in ((outcome_of(found, HEAL), ""), (None, "no vCenter"), (None, "")):
-        status = statuses(objects, outcome, failure, {}, NOON, HEAL)[key(GROUP)]
+        status = statuses(objects, outcome, failure, {}, NOON, Terms(HEAL))[key(GROUP)]
         assert conditions(status) == {"Ready": f"False {reason}", "Stalled": f"True {reason}"}
         assert kstatus(status) == "Failed"
+
+
+def test_an_object_that_cannot_be_deleted_is_stalled() -> None:
+    found = look(*site_of())
+    objects = objects_of(found.resolved)
+    objects.seen[key(GROUP)]["metadata"]["deletionTimestamp"] = "2026-11-23T12:00:00Z"
+    going = statuses(objects, outcome_of(found, HEAL), "", {}, NOON, Terms(HEAL))[key(GROUP)]
+    assert conditions(going)["Ready"] == "Unknown Deleting"
+    terms = Terms(HEAL, obstacles={key(GROUP): Obstacle("HoldsVolumes", "it holds 2 volumes")})
+    kept = statuses(objects, outcome_of(found, HEAL), "", {}, NOON, terms)[key(GROUP)]
+    assert conditions(kept) == {"Ready": "False HoldsVolumes", "Stalled": "True HoldsVolumes"}
 
 
 def test_after_a_pass_that_failed_nothing_is_true_from_an_old_look() -> None:
     found = look(*site_of())
     objects = objects_of(found.resolved)
-    before = statuses(objects, outcome_of(found, HEAL), "", {}, NOON, HEAL)
-    after = statuses(objects, None, "the inventory cannot be read: no answer", before, LATER, HEAL)
+    before = statuses(objects, outcome_of(found, HEAL), "", {}, NOON, Terms(HEAL))
+    after = statuses(objects, None, "the inventory cannot be read: no answer", before, LATER, Terms(HEAL))
     assert conditions(after[site()]) == {
         "Ready": "False PassFailed", "Reconciling": "True PassFailed", "InSync": "Unknown PassFailed"
     }  # fmt: skip
@@ -181,18 +205,26 @@ def test_after_a_pass_that_failed_nothing_is_true_from_an_old_look() -> None:
     assert before.keys() == after.keys()
 
 
+def test_of_a_site_that_is_off_nothing_is_true() -> None:
+    found = look(*site_of())
+    objects = objects_of(found.resolved)
+    before = statuses(objects, outcome_of(found, HEAL), "", {}, NOON, Terms(HEAL))
+    for status in statuses(objects, None, "", before, LATER, Terms(REPORT, off=True)).values():
+        assert set(conditions(status).values()) == {"Unknown Paused"}
+
+
 def test_nothing_is_said_before_the_first_look() -> None:
     objects = objects_of(look(*site_of()).resolved)
-    assert statuses(objects, None, "", {}, NOON, HEAL) == {}
+    assert statuses(objects, None, "", {}, NOON, Terms(HEAL)) == {}
 
 
 def test_a_time_moves_only_with_its_status() -> None:
     found, drifted = look(*site_of()), look(*site_of(observed=MOVED))
     objects = objects_of(found.resolved)
-    first = statuses(objects, outcome_of(found, REPORT), "", {}, NOON, REPORT)
-    again = statuses(objects, outcome_of(found, REPORT), "", first, LATER, REPORT)
+    first = statuses(objects, outcome_of(found, REPORT), "", {}, NOON, Terms(REPORT))
+    again = statuses(objects, outcome_of(found, REPORT), "", first, LATER, Terms(REPORT))
     assert again == first
-    drift = statuses(objects, outcome_of(drifted, REPORT), "", first, LATER, REPORT)[key(GROUP)]
+    drift = statuses(objects, outcome_of(drifted, REPORT), "", first, LATER, Terms(REPORT))[key(GROUP)]
     times = {each["type"]: each["lastTransitionTime"] for each in drift["conditions"]}
     assert times["Ready"] == times["Stalled"] == times["InSync"] == "2026-11-23T12:05:00Z"
     assert times["Resolved"] == "2026-11-23T12:00:00Z"
@@ -200,7 +232,7 @@ def test_a_time_moves_only_with_its_status() -> None:
 
 def test_the_generation_is_that_of_the_object_that_the_pass_saw() -> None:
     found = look(*site_of())
-    made = statuses(objects_of(found.resolved, generation=7), outcome_of(found, HEAL), "", {}, NOON, HEAL)
+    made = statuses(objects_of(found.resolved, generation=7), outcome_of(found, HEAL), "", {}, NOON, Terms(HEAL))
     for status in made.values():
         assert status["observedGeneration"] == 7
         assert {each["observedGeneration"] for each in status["conditions"]} == {7}
@@ -210,7 +242,7 @@ def test_the_generation_is_that_of_the_object_that_the_pass_saw() -> None:
 
 def test_a_site_sums_up_what_is_there() -> None:
     drifted = look(*site_of(observed=MOVED))
-    made = statuses(objects_of(drifted.resolved), outcome_of(drifted, HEAL), "", {}, NOON, HEAL)[site()]
+    made = statuses(objects_of(drifted.resolved), outcome_of(drifted, HEAL), "", {}, NOON, Terms(HEAL))[site()]
     found = {each["type"]: each for each in made["conditions"]}
     assert (found["Ready"]["status"], found["InSync"]["status"]) == ("True", "False")
     assert found["InSync"]["message"] == "1 vmgroup drifted"
@@ -220,8 +252,8 @@ def test_a_site_sums_up_what_is_there() -> None:
 def test_texts_are_bounded() -> None:
     found = look(*site_of())
     long = "x" * 100_000
-    objects = objects_of(found.resolved, held={key(GROUP): Held("Invalid", long)})
-    made = statuses(objects, None, long, {}, NOON, HEAL)
+    objects = objects_of(found.resolved, held={key(GROUP): Held(Refusal.INVALID, long)})
+    made = statuses(objects, None, long, {}, NOON, Terms(HEAL))
     assert all(len(each["message"]) < 1200 for status in made.values() for each in status["conditions"])
 
 
@@ -248,7 +280,7 @@ def test_never_reconciling_and_stalled_at_once_in_any_golden_world(mode: Mode) -
         found = look(resolved, observed)
         outcomes = [outcome_of(found, mode), outcome_of(found, mode, found), outcome_of(found, mode, found, "failed")]
         for outcome in outcomes:
-            for of, status in statuses(objects_of(resolved), outcome, "", {}, NOON, mode).items():
+            for of, status in statuses(objects_of(resolved), outcome, "", {}, NOON, Terms(mode)).items():
                 _check(case, of, status)
 
 
@@ -261,3 +293,8 @@ def _check(case: str, of: ObjectKey, status: StatusData) -> None:
     assert not beside or found["Ready"] != "True", (case, of)
     assert all(each["message"] and each["reason"].isalnum() for each in status["conditions"]), (case, of)
     assert document(of)["metadata"]["generation"] == status["observedGeneration"]
+
+
+def test_the_page_has_every_condition() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "kubernetes.md").read_text()
+    assert [each for each in sorted(CONDITIONS) if f"`{each}`" not in page] == []

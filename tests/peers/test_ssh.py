@@ -21,7 +21,7 @@ from reconciler.hosts.ssh import SSHHosts
 from reconciler.model.base import Risk
 from reconciler.model.errors import HostUnreachableError
 from reconciler.model.kinds.host import DBMode, LinkDB
-from reconciler.model.kinds.site import SSH, Credentials, Login, Secret
+from reconciler.model.kinds.site import SSH, Credentials, KeyRef, Login, Secret
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.ports import HostAgent, Question
 from tests.peers.sshd import PORT, Fleet, Server, descendants
@@ -345,3 +345,29 @@ def test_an_agent_of_the_ssh_agent_proves_who_we_are(
     finally:
         program.terminate()
         program.communicate()
+
+
+def test_the_key_and_the_known_hosts_may_be_texts_that_no_file_holds(fleet: Fleet, host: Server) -> None:
+    ref = KeyRef("Secret", "esxi", "key")
+    ssh = replace(settings(fleet), identity_file=None, known_hosts_file=None, identity=ref, known_hosts=ref)
+    user = os.environ.get("USER") or "root"
+    logins = iter([
+        Login(user, None, Secret("no key"), fleet.known_hosts.read_text()),
+        Login(user, None, Secret(fleet.key.read_text()), "another.host ssh-ed25519 AAAA"),
+        Login(user, None, Secret(fleet.key.read_text()), fleet.known_hosts.read_text()),
+    ])  # fmt: skip
+    said = []
+
+    async def run() -> None:
+        hosts = SSHHosts(ssh, lambda: next(logins), RefusedLogins(), KeptDrivers(None))
+        agent = hosts.agent("esx1", host.address)
+        for _ in range(2):
+            with pytest.raises(HostUnreachableError) as caught:
+                await agent.observe(Question())
+            said.append(str(caught.value))
+        await agent.observe(Question())
+        await hosts.close()
+
+    asyncio.run(run())
+    assert "the key key of the Secret esxi is no private key without a passphrase" in said[0]
+    assert "its host key is not known" in said[1]

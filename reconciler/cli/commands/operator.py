@@ -57,6 +57,7 @@ def operator(namespaces: str, output: str, **given: Any) -> int:
 
     from reconciler.cli.errors import report
     from reconciler.operator.operator import OperatorOptions, run_operator
+    from reconciler.wiring.pages import ServerOptions
 
     gc.enable()
     text = printer(output)
@@ -68,7 +69,8 @@ def operator(namespaces: str, output: str, **given: Any) -> int:
 
     names = tuple(name.strip() for name in namespaces.split(",") if name.strip())
     audit_log = click.get_current_context().meta[options.AUDIT]
-    run_operator(OperatorOptions(names, audit_log=audit_log, **given), terminal, report)
+    server = ServerOptions(**{name: given.pop(name) for name in ServerOptions.__struct_fields__})
+    run_operator(OperatorOptions(names, server=server, audit_log=audit_log, **given), terminal, report)
     for each in terminals:
         if each.failure is not None:
             raise each.failure

@@ -95,7 +95,7 @@ async function refresh() {
   if (fetching) { again = true; return; }
   fetching = true;
   try {
-    const answer = await fetch("/api/state", { headers: tag ? { "If-None-Match": tag } : {} });
+    const answer = await fetch("api/state", { headers: tag ? { "If-None-Match": tag } : {} });
     if (answer.status === 401) { location.assign("/login"); return; }
     gone = false;
     if (answer.ok) {
@@ -119,7 +119,7 @@ async function refresh() {
 }
 
 function listen() {
-  const source = new EventSource("/api/events");
+  const source = new EventSource("api/events");
   source.addEventListener("open", refresh);
   source.addEventListener("error", () => { gone = true; tick(); });
   source.addEventListener("event", (message) => {

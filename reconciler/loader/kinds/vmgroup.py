@@ -59,6 +59,7 @@ def vmgroup(document: Document, only_db: str, *, qualified: bool) -> DesiredVMGr
         vm_selector=None if selector is None else VMSelector(selector["folder"], selector.get("namePattern", "*")),
         labels=document.labels,
         previous_names=tuple(spec.get("previousNames", ())),
+        owner=document.namespace,
     )
 
 

@@ -89,7 +89,7 @@ class DesiredVMGroup(Strict, frozen=True):
     """A vmgroup. `name` is its vDVS name, `config_db` the `metadata.name` of its ConfigDB.
 
     `previous_names`: names that it may still have in the config DB, and is then renamed from; `folders`: inventory
-    paths of the folders whose VMs it may have (None: of any).
+    paths of the folders whose VMs it may have (None: of any); `owner`: who declares it, and takes it from no other.
     """
 
     ref: ObjectRef
@@ -105,6 +105,7 @@ class DesiredVMGroup(Strict, frozen=True):
     labels: tuple[tuple[str, str], ...] = ()
     previous_names: tuple[str, ...] = ()
     folders: tuple[str, ...] | None = None
+    owner: str = ""
 
 
 class Access(Strict, frozen=True, order=True):
@@ -141,7 +142,7 @@ class ResolvedVMGroup(Strict, frozen=True):
     proof that it should. `selects`: it has a selector, which a VM that is not seen now may match. `unselected`: why its
     selector matches nothing. `unclear_access`, `unclear_members`: what could not be looked up; `unclear_default`:
     likewise, and the default datastore is left alone. `unknown`: UUIDs in `members` that no VM has; a row that is there
-    stays, and none is made.
+    stays, and none is made. `owner`: see `DesiredVMGroup`.
     """
 
     ref: ObjectRef
@@ -160,6 +161,7 @@ class ResolvedVMGroup(Strict, frozen=True):
     unclear_access: tuple[Unclear, ...] = ()
     unclear_members: tuple[Unclear, ...] = ()
     unknown: frozenset[str] = frozenset()
+    owner: str = ""
 
     @property
     def unclear(self) -> tuple[str, ...]:

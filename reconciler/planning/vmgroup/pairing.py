@@ -40,15 +40,28 @@ def pairs(
     by_name = {state.name: state.uuid for state in states.values()}
     groups = list(groups)
     uuids = {group.ref: uuid_of(group, by_name) for group in groups}
-    wanted = Counter(uuid for uuid in uuids.values() if uuid is not None)
+    owners = {group.name: group.owner for group in groups}
+    taken = {group.ref: name for group in groups if (name := _taken_from(group, states, owners)) is not None}
+    wanted = Counter(uuid for ref, uuid in uuids.items() if uuid is not None and ref not in taken)
     found = []
     for group in groups:
         uuid = uuids[group.ref]
-        if uuid is not None and group.uuid is None and wanted[uuid] > 1:
+        if group.ref in taken:
+            problem = f"its uuid {uuid} is that of the vmgroup {taken[group.ref]}, which somebody else declares"
+            found.append(Pair(group, None, _state_after(group, None, ""), problem))
+        elif uuid is not None and group.uuid is None and wanted[uuid] > 1:
             found.append(_given_away(group, uuid))
         else:
             found.append(_pair(group, uuid, states, by_name, fresh.get(group.ref, ""), orphaned))
     return found
+
+
+def _taken_from(group: ResolvedVMGroup, states: Mapping[str, VMGroupState], owners: Mapping[str, str]) -> str | None:
+    """Return the name of the vmgroup whose UUID `group` pins, if it is declared by another owner; else None."""
+    there = states.get(group.uuid or "")
+    if there is None or there.name == group.name or owners.get(there.name, group.owner) == group.owner:
+        return None
+    return there.name
 
 
 def uuid_of(group: ResolvedVMGroup, by_name: Mapping[str, str]) -> str | None:

@@ -54,6 +54,7 @@ def _vmgroup(group: DesiredVMGroup, db: ObjectRef, names: InventoryLookup) -> Re
         previous_names=group.previous_names,
         unclear_default=unclear_default,
         unclear_access=unclear_access,
+        owner=group.owner,
     )
     return found if group.vms is None and group.vm_selector is None else _with_members(found, group, names)
 

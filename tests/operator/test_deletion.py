@@ -1,0 +1,100 @@
+"""Deleting objects: what is removed from vDVS, what stays, and what keeps an object from being let go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from reconciler.execution.verdicts import verdicts
+from reconciler.model.outcome import Outcome
+from reconciler.model.ownership import Applying, Stamp
+from reconciler.model.refs import Kind, ObjectRef
+from reconciler.operator.deletion import DeletionPolicy, applied, obstacles, policy, removing
+from reconciler.planning.differ import diff
+from reconciler.planning.planner import plan
+from tests.operator.looks import APPLIED, DECLARED, GROUP, HOST, LIVE, NOON, look, site_of
+
+RETAIN, DELETE = DeletionPolicy.RETAIN, DeletionPolicy.DELETE
+DB = ObjectRef(Kind.CONFIG_DB, "shared")
+MINE = Applying("team", Stamp("operator"))
+CONFIRMED = {"vdvs.io/confirm-delete": "blue"}
+SAYS_DELETE, SAYS_RETAIN = {"vdvs.io/deletion-policy": "Delete"}, {"vdvs.io/deletion-policy": "Retain"}
+
+POLICIES: dict[str, tuple[dict[str, str], DeletionPolicy, bool, DeletionPolicy]] = {
+    # annotations, default of the Site, whether the namespace goes; then what becomes of it
+    "nothing is said": ({}, RETAIN, False, RETAIN),
+    "the Site says Delete, nobody confirms": ({}, DELETE, False, RETAIN),
+    "it says Delete, nobody confirms": (SAYS_DELETE, RETAIN, False, RETAIN),
+    "another name is confirmed": (SAYS_DELETE | {"vdvs.io/confirm-delete": "green"}, RETAIN, False, RETAIN),
+    "it says Delete, confirmed": (SAYS_DELETE | CONFIRMED, RETAIN, False, DELETE),
+    "the Site says Delete, confirmed": (CONFIRMED, DELETE, False, DELETE),
+    "it says Retain, the Site Delete": (SAYS_RETAIN | CONFIRMED, DELETE, False, RETAIN),
+    "what it says is no policy": ({"vdvs.io/deletion-policy": "delete"} | CONFIRMED, DELETE, False, RETAIN),
+    "the namespace goes, the Site says Delete": (CONFIRMED, DELETE, True, RETAIN),
+    "the namespace goes, it says Delete, confirmed": (SAYS_DELETE | CONFIRMED, RETAIN, True, DELETE),
+}
+
+
+@pytest.mark.parametrize(("annotations", "default", "going", "becomes"), POLICIES.values(), ids=POLICIES)
+def test_what_becomes_of_it(
+    annotations: dict[str, str], default: DeletionPolicy, going: bool, becomes: DeletionPolicy
+) -> None:
+    document = {"metadata": {"name": "blue", "annotations": annotations}}
+    assert policy(document, default, namespace_going=going) is becomes
+
+
+def removal(observed: dict[str, Any], of: str = "team") -> tuple[Outcome, set[ObjectRef]]:
+    """A pass that removes vmgroup g1, which was deleted and is in no manifest; and what it changes."""
+    rest = {kind: objects for kind, objects in DECLARED.items() if kind != "vmgroups"}
+    resolved, found = site_of({**rest, "vmgroups": {}}, observed)
+    allowed, applying = removing(frozenset({GROUP}), replace(MINE, set=of))
+    differs = diff(resolved, found, {}, applying)
+    steps = plan(differs, resolved, found, allowed)
+    before = replace(look(resolved, found), diff=differs)
+    changed = {action.ref for step in steps.steps for action in step.actions}
+    return Outcome(before, steps, (), None, verdicts(differs, steps, (), None)), changed
+
+
+def test_only_what_was_deleted_is_removed() -> None:
+    """Others that the set applied, and no object declares any more, stay: their deletion was not seen."""
+    records = [*APPLIED, ["vmgroup/g2", "id-g2", "team"]]
+    rows = {"vmgroups": {"g1": LIVE, "g2": {"vms": ["vm2"]}}, "records": records}
+    _, changed = removal({"config_dbs": {"shared": rows}})
+    assert changed == {GROUP}
+
+
+def test_what_another_set_applied_last_is_not_removed_and_not_in_the_way() -> None:
+    outcome, changed = removal({}, of="another")
+    assert changed == set()
+    assert obstacles(outcome, [GROUP], {GROUP: DB}) == {}
+
+
+def test_volumes_are_in_the_way() -> None:
+    outcome, changed = removal({"dockvols": {"shared": {"id-g1": 1}}})
+    assert changed == set()
+    (obstacle,) = obstacles(outcome, [GROUP], {GROUP: DB}).values()
+    assert obstacle.reason == "HoldsVolumes"
+    assert "1 volume" in obstacle.message
+    assert "vdvs.io/deletion-policy: Retain lets it go" in obstacle.message
+
+
+def test_a_config_db_that_cannot_be_read_is_in_the_way_of_its_vmgroups_only() -> None:
+    outcome, changed = removal({"config_dbs": {"shared": "Locked"}})
+    assert changed == set()
+    assert obstacles(outcome, [GROUP], {GROUP: DB})[GROUP].reason == "NotObserved"
+    assert obstacles(outcome, [GROUP], {GROUP: ObjectRef(Kind.CONFIG_DB, "other")}) == {}
+
+
+def test_what_is_gone_is_let_go() -> None:
+    rows = {"vmgroups": {}, "records": APPLIED[:2]}
+    assert obstacles(removal({"config_dbs": {"shared": rows}})[0], [GROUP], {GROUP: DB}) == {}
+
+
+def test_the_finalizer_goes_on_what_the_set_applied_and_is_as_declared() -> None:
+    found = look(*site_of())
+    assert applied(found, "team") == {DB, HOST, GROUP}
+    assert applied(found, "another") == frozenset()
+    assert applied(look(*site_of({"vmgroups": {"g1": {"vms": ["vm2"]}}})), "team") == {DB, HOST}
+    assert found.observed_at == NOON

@@ -1,0 +1,83 @@
+"""An object whose manifest cannot be used stays as it is in vDVS, and the others go on."""
+
+from __future__ import annotations
+
+from hypothesis import assume, given, note
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from reconciler.model.diff import Op
+from reconciler.model.kinds.vmgroup import ResolvedVMGroup
+from reconciler.model.refs import Kind, ObjectRef
+from reconciler.model.state import Unresolved
+from reconciler.planning.scope import vmgroup_ref
+from reconciler.planning.vmgroup.pairing import pairs
+from reconciler.planning.vmgroup.state import VMGroupState
+from tests.planning.shown import shown_diff, shown_plan
+from tests.planning.test_properties import carried_out, deleted, look
+from tests.planning.worlds import World, worlds
+
+
+@given(worlds(), st.data())
+def test_a_held_vmgroup_stays_as_it_is(world: World, data: st.DataObject) -> None:
+    assume(world.desired.vmgroups)
+    group = data.draw(st.sampled_from(world.desired.vmgroups))
+    names = (*group.previous_names, *([group.uuid] if group.uuid else ()))
+    held = Unresolved(group.ref, "it is broken", names, "Invalid", certain=True)
+    others = tuple(each for each in world.desired.vmgroups if each is not group)
+    world = replace(world, desired=replace(world.desired, vmgroups=others, held=(held,)))
+    resolved, found, steps = look(world)
+    note(shown_diff(found) + shown_plan(steps))
+    (change,) = (change for change in found.changes if change.ref == group.ref)
+    assert (change.op, change.reason, change.actions) == (Op.BLOCKED, "it is broken", ())
+    db = next((db for db in resolved.config_dbs if db.ref.name == group.config_db), None)
+    if db is None:
+        return
+    named = {each.name for each in others if each.config_db == group.config_db}
+    named |= {name for each in others for name in each.previous_names}
+    pinned = {each.uuid for each in others}
+    rows = {row.id: row for row in world.observed.config_dbs[db.location].tenants}
+    mine = {
+        row.id
+        for row in rows.values()
+        if row.name not in named and row.id not in pinned and (row.name in (group.name, *names) or row.id in names)
+    }
+    assert not mine & deleted(steps)
+    after = carried_out(world, steps).dbs[db.location]
+    for uuid in mine & after.tenants.keys():
+        assert after.tenants[uuid].name == rows[uuid].name
+
+
+@given(worlds())
+def test_others_go_on_beside_a_held_object_that_is_known_for_certain(world: World) -> None:
+    _, alone, _ = look(world)
+    resolved, _, _ = look(world)
+    assume(resolved.config_dbs)
+    ref = vmgroup_ref(resolved.config_dbs[0].ref, "broken", resolved)
+    held = Unresolved(ref, "it is broken", why="Invalid", certain=True)
+    _, beside, _ = look(replace(world, desired=replace(world.desired, held=(held,))))
+    assert [change for change in beside.changes if change.ref != ref] == list(alone.changes)
+
+
+@given(worlds())
+def test_nothing_is_removed_while_it_is_not_known_what_a_held_object_is(world: World) -> None:
+    held = Unresolved(ObjectRef(Kind.VMGROUP, "what"), "it is broken", why="Invalid")
+    _, _, steps = look(replace(world, desired=replace(world.desired, held=(held,))))
+    assert not deleted(steps)
+
+
+def test_a_uuid_takes_no_vmgroup_from_another_owner() -> None:
+    db = ObjectRef(Kind.CONFIG_DB, "shared")
+
+    def group(name: str, owner: str, uuid: str | None = None) -> ResolvedVMGroup:
+        return ResolvedVMGroup(ObjectRef(Kind.VMGROUP, name), name, db, uuid, None, "u", (), (), owner=owner)
+
+    web = VMGroupState("id-web", "web", "", "u", {}, {})
+    mine, thief, renamed = group("web", "a"), group("evil", "b", "id-web"), group("site", "a", "id-web")
+    ours, other = pairs([mine, thief], {"id-web": web}, {}, frozenset())
+    assert ours.before is web
+    assert (other.before, other.problem) == (
+        None, "its uuid id-web is that of the vmgroup web, which somebody else declares",
+    )  # fmt: skip
+    (alone,) = pairs([renamed], {"id-web": web}, {}, frozenset())
+    assert alone.before is web, "nobody else declares it"
