@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -85,6 +87,13 @@ class Operator:
     def said(self) -> str:
         """Return the last of what it printed."""
         return "".join((self.folder / name).read_text()[-3000:] for name in ("stdout", "stderr"))
+
+    def fetch(self, path: str) -> str:
+        """Return what it serves at a path; it was begun with --listen 0."""
+        begun = re.compile(r"listening on (http://127.0.0.1:\d+/)")
+        found = eventually(lambda: begun.search((self.folder / "stderr").read_text()), "it does not listen")
+        with urllib.request.urlopen(found[1] + path, timeout=SOON) as answer:  # noqa: S310 - of loopback
+            return str(answer.read().decode())
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End it; return its exit code."""

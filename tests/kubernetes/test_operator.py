@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def operator(cluster: Cluster, folder: Path) -> Iterator[Operator]:
     """One replica for all tests: each has a site and a namespace of its own."""
     installed(cluster)
-    running = Operator(cluster.user("operator"), folder / "replica-1")
+    running = Operator(cluster.user("operator"), folder / "replica-1", "--listen", "0")
     yield running
     assert running.end() == 0, running.said()
 
@@ -47,6 +48,15 @@ def access(lab: Lab, **entry: Any) -> None:
     """Set the only entry of `access` of the vmgroup."""
     kept = {"datastore": "SHARED-Datastore", "allowCreate": True, "volumeMaxSize": "200MB", "volumeTotalSize": "5GB"}
     lab.patch(*GROUP, {"spec": {"access": [kept | entry]}})
+
+
+def test_it_serves_health_and_metrics_and_a_page_of_each_site(lab: Lab, operator: Operator) -> None:
+    assert operator.fetch("healthz") == operator.fetch("readyz") == "ok\n"
+    eventually(lambda: f'vdvs_passes_total{{result="ok",site="{lab.name}",' in operator.fetch("metrics"), "not counted")
+    assert "vdvs_operator_replicas 1.0" in operator.fetch("metrics")
+    assert f'<a href="/sites/{lab.name}/">{lab.name}</a> in sync' in operator.fetch("")
+    assert '<script type="module" src="/app.js">' in operator.fetch(f"sites/{lab.name}/")
+    assert json.loads(operator.fetch(f"sites/{lab.name}/api/state"))["site"] == lab.name
 
 
 @pytest.mark.parametrize("lab", [{"reconcile": ALL}], indirect=True)
@@ -76,7 +86,8 @@ def test_a_change_beyond_the_mode_waits_and_is_carried_out_exactly_or_not_at_all
     second = eventually(other, "the plan stays", operator.said)
 
     def refused() -> bool:
-        return f"the approval of plan {first[:12]} is not carried out" in lab.get(*GROUP)["status"]["plan"]["summary"]
+        ready = lab.condition(*GROUP)
+        return ready is not None and f"the approval of plan {first[:12]} is not carried out" in ready["message"]
 
     eventually(refused, "not refused in words", lambda: f"{lab.get(*GROUP)}")
     assert lab.limit() == 200
