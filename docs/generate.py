@@ -18,6 +18,7 @@ from pathlib import Path
 import click
 
 from reconciler.cli.completing import explained_kinds
+from reconciler.cli.kubectl.main import plugin
 from reconciler.cli.main import EXIT_CODES, cli
 from reconciler.loader.schemas import schema
 from reconciler.model.refs import KINDS
@@ -26,7 +27,7 @@ from reconciler.render.explain import Field, Schema
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTICE = "<!-- Made by `make docs` from {}; what is changed here by hand is lost. -->\n\n"
-COMMANDS = ("vdvs ", "source ")  # how an example in a help text begins
+COMMANDS = ("vdvs ", "source ", "kubectl ")  # how an example in a help text begins
 
 
 def pages() -> dict[str, str]:
@@ -120,14 +121,14 @@ def _written(node: Schema) -> Iterator[str]:
 
 def cli_page() -> str:
     """Every command with its options, as --help shows them."""
-    root = click.Context(cli, info_name="vdvs")
+    root, other = click.Context(cli, info_name="vdvs"), click.Context(plugin, info_name="kubectl vdvs")
     parts = [
         NOTICE.format("the commands themselves") + "# Commands",
         *_help(cli.help or ""),
         "`-h` or `--help` after any command shows what stands here.",
         *_help(EXIT_CODES),
         "What they mean to a script stands in [exit-codes-and-json.md](exit-codes-and-json.md).",
-        *(part for context in _commands(root) for part in _command(context)),
+        *(part for context in (*_commands(root), other, *_commands(other)) for part in _command(context)),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -12,7 +12,9 @@ from reconciler.model.kinds.configdb import DesiredConfigDB, Unmanaged
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Desired, Reconcile
 
-_ABOUT_IT = frozenset({"ref", "source", "labels", "previous_names"})  # say nothing about what it is to be like
+_ABOUT_IT = frozenset(
+    {"ref", "source", "labels", "previous_names", "folders", "owner"}
+)  # say nothing about what it is to be like
 _MEANS = {
     Reconcile.DISABLED: "a watch does not look at it any more",
     Reconcile.REPORT: "a watch reports its drift and heals nothing",
@@ -22,10 +24,14 @@ _MEANS = {
 def narrowed(before: Desired, now: Desired) -> Iterator[Event]:
     """Yield an event for every object that is declared no more, declares less, or asks to be left alone.
 
-    An annotation counts once it was applied (`alone` tells that); that it was added is told all the same.
+    An annotation counts once it was applied (`alone` tells that); that it was added is told all the same. One that is
+    held now is blocked, which says why.
     """
     after = {item.ref: item for item in now.objects}
+    held = {each.ref for each in now.held}
     for item in before.objects:
+        if item.ref in held:
+            continue
         if item.ref not in after:
             yield _event(item.ref, "no manifest declares it any more, so it is no longer compared with anything")
         elif item is not after[item.ref] and (gone := list(_unstated(item, after[item.ref]))):

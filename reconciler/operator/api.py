@@ -6,12 +6,13 @@
     await api.close()
 
 Paths are absolute and go without the server; `path()` makes those of objects. Whatever fails raises APIError, whose
-`status` is that of HTTP, or 0 if no answer came. At most MOST_AT_ONCE requests run at once, watches among them: whoever
-must never wait behind others (leases) takes an API of its own.
+`status` is that of HTTP, or 0 if no answer came. At most MOST_AT_ONCE requests run at once, watches not among them:
+whoever must never wait behind others (leases) takes an API of its own.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -48,7 +49,7 @@ T = TypeVar("T")
 
 class APIError(VdvsError):
     """A request that failed. `status`: of HTTP, or 0: no answer; `reason`: a word of the API, such as NotFound, or
-    ours: Unreachable, Timeout, Cut, Malformed, TooLarge, NoLogin; `wait`: seconds that the server asks us to wait, or 0."""
+    ours: Unreachable, Timeout, Cut, Malformed, TooLarge, NoLogin; `wait`: seconds that the server asks for, or 0."""
 
     def __init__(self, status: int, reason: str, message: str, wait: float = 0.0) -> None:
         super().__init__(clip("".join(char if char.isprintable() else " " for char in message), _LONGEST))
@@ -106,8 +107,12 @@ class API:
         self._access = access
         headers = {"User-Agent": f"vdvs/{__version__}", "Accept": "application/json", "Accept-Encoding": "identity"}
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=MOST_AT_ONCE), headers=headers, auto_decompress=False
+            connector=aiohttp.TCPConnector(limit=0),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=headers,
+            auto_decompress=False,
         )
+        self._turn = asyncio.Semaphore(MOST_AT_ONCE)
 
     @property
     def namespace(self) -> str:
@@ -197,7 +202,7 @@ class API:
         body: Object | None = None,
         content: str = "application/json",
     ) -> bytes:
-        async with self._answer(method, path, params, body, content) as answer:
+        async with self._turn, self._answer(method, path, params, body, content) as answer:
             return await _body(answer, path)
 
     @asynccontextmanager

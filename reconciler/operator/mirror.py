@@ -5,10 +5,10 @@
     await mirror.synced.wait()                               # a complete list has come
     mirror.objects["team-a", "blue"]["spec"]                 # read only; ask for `objects` anew each time
 
-`changed` is called after each change, once or for many at once: it only says "look again". `synced` is set while
-`objects` is what a complete list said, plus what a watch told since; before the first one, and while the API does not
-know the kind, it is not, and then `objects` says nothing about what there is. `trouble` is empty, or says what keeps
-the objects from being up to date, and since when; meanwhile they are the last that were known.
+`changed` is called after each change, our own writes included, once or for many at once: it only says "look again".
+`synced` is set while `objects` is what a complete list said, plus what a watch told since; before the first one, and
+while the API does not know the kind, it is not, and then `objects` says nothing about what there is. `trouble` is
+empty, or says what keeps the objects from being up to date, and since when; meanwhile they are the last known.
 """
 
 from __future__ import annotations

@@ -114,7 +114,8 @@ class Operator:
         self._documents: dict[ObjectKey, Document] = {}
         self._sources: Sources | None = None
         self._watches: dict[str, SiteWatch] = {}
-        self._unwatched: dict[str, SiteObjects] = {}
+        self._unwatched: dict[str, tuple[SiteObjects, str]] = {}
+        self._failures: dict[str, str] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._backoff = Backoff(chance)
         self._not_before: dict[str, float] = {}
@@ -301,18 +302,19 @@ class Operator:
                 self._begin(name, sites[name])
 
     async def _tell_unwatched(self) -> None:
-        """Publish the statuses of what no watch looks at: Sites that cannot be used or are off, and objects of none."""
+        """Publish the statuses of what no watch looks at: Sites that are off or cannot be used, and objects of none."""
         for name, snapshot in self._sites.items():
             objects, is_off = snapshot.objects, _is_off(snapshot)
             is_mine = (name or _UNASSIGNED) in self._leases.assigned
-            if not is_mine or name in self._watches or (snapshot.site is not None and not is_off):
+            failure = self._failures.get(name, "")
+            if not is_mine or name in self._watches or (snapshot.site is not None and not is_off and not failure):
                 self._unwatched.pop(name, None)
-            elif self._unwatched.get(name) is not objects:
+            elif (told := self._unwatched.get(name)) is None or told[0] is not objects or told[1] != failure:
                 previous = {key: self._publisher.known(key) for key in objects.seen}
                 now, terms = SystemClock().now(), Terms(Mode(), off=is_off)
-                made = await asyncio.to_thread(statuses, objects, None, "", previous, now, terms)
+                made = await asyncio.to_thread(statuses, objects, None, failure, previous, now, terms)
                 self._publisher.publish(objects, made)
-                self._unwatched[name] = objects
+                self._unwatched[name] = objects, failure
 
     def _begin(self, name: str, snapshot: Snapshot) -> None:
         published = SitePublisher(self._publisher, lambda: watch.seen.objects, lambda: watch.terms, SystemClock())
@@ -327,11 +329,13 @@ class Operator:
             if self.pages is not None:
                 self.pages.drop(name)
             self._something.set()
+            self._failures.pop(name, None)
             if done.cancelled() or (error := done.exception()) is None:
                 self._backoff.worked(name)
                 return
+            self._failures[name] = clip(str(error) or type(error).__name__)
             self._not_before[name] = monotonic() + self._backoff.failed(name)
-            self._report(f"the watch of site {name} ended, and begins anew: {clip(f'{type(error).__name__}: {error}')}")
+            self._report(f"site {name} cannot be watched, and is tried again: {self._failures[name]}")
 
         task.add_done_callback(ended)
 

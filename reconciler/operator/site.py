@@ -31,7 +31,7 @@ from reconciler.operator.approval import APPROVE, Approvals, Proposals, granted,
 from reconciler.operator.deletion import FINALIZER, DeletionPolicy, Obstacle
 from reconciler.operator.fence import FencedHosts, FencedMaintenance
 from reconciler.operator.keys import ObjectKey
-from reconciler.operator.source import SiteObjects
+from reconciler.operator.source import NO_SITE, SiteObjects
 from reconciler.operator.status import Terms
 from reconciler.planning.planner import plan
 from reconciler.ports import Listener, Secrets
@@ -129,6 +129,8 @@ class Snapshot(Struct, frozen=True):
 
     def policy(self, key: ObjectKey) -> DeletionPolicy:
         """Return what becomes of an object that is being deleted."""
+        if self.objects.site == NO_SITE:
+            return DeletionPolicy.RETAIN
         default = DeletionPolicy.RETAIN if self.site is None else DeletionPolicy(self.site.deletion_policy)
         return deletion.policy(key.kind, self.objects.seen[key], default, namespace_going=key.namespace in self.going)
 

@@ -15,6 +15,7 @@ from msgspec import Struct
 from reconciler.controller.mode import Mode
 from reconciler.model.base import clip
 from reconciler.model.diff import Change, FieldChange, Op, RightsChange, Standing
+from reconciler.model.errors import Refusal
 from reconciler.model.events import Condition, Truth
 from reconciler.model.outcome import Outcome, Status
 from reconciler.model.ownership import Record
@@ -182,6 +183,8 @@ class _Found:
         if change.op is Op.UNKNOWN:
             return Verdict(Truth.UNKNOWN, _word(change.standing), change.reason)
         if change.op is Op.BLOCKED:
+            if (why := self._joined.unresolved_why.get(ref)) == Refusal.NOT_ALLOWED:
+                return Verdict(Truth.FALSE, why, change.reason, "Stalled")
             reason = "NotFound" if ref in self._joined.unresolved else _word(change.standing)
             return Verdict(Truth.FALSE, reason, change.reason)
         return self._differs(change)

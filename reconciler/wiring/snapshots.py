@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from datetime import datetime, timedelta
-from time import monotonic
+from threading import Thread
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from msgspec import Struct
@@ -29,7 +30,6 @@ NOT_LOOKED: Final = "the snapshot does not cover it; take a new one with these m
 _CLOCKS_APART: Final = timedelta(minutes=5)  # between the machine that took a snapshot and ours
 _LONGEST: Final = 60.0  # seconds for a download
 _SILENCE: Final = 15.0  # seconds
-_PIECE: Final = 2**20
 
 
 def read(source: str, token_file: str | None, max_age: timedelta, clock: Clock) -> tuple[Snapshot, timedelta]:
@@ -210,22 +210,38 @@ def _download(url: str, token_file: str | None) -> bytes:
         def redirect_request(self, *_asked: object) -> None:
             return None
 
-    proxies = [ProxyHandler({})] if is_loopback(host) else []
-    until, found = monotonic() + _LONGEST, bytearray()
+    opener = build_opener(Stay(), *([ProxyHandler({})] if is_loopback(host) else []))
+
+    def fetch() -> bytes:
+        with opener.open(Request(url, headers=headers), timeout=_SILENCE) as answer:  # noqa: S310 - see above
+            return bytes(answer.read(LARGEST + 1))
+
     try:
-        with build_opener(Stay(), *proxies).open(Request(url, headers=headers), timeout=_SILENCE) as answer:  # noqa: S310
-            while piece := answer.read1(_PIECE):
-                found += piece
-                if len(found) > LARGEST:
-                    raise VdvsError(f"{url}: more than {LARGEST // 2**20} MiB came")
-                if monotonic() > until:
-                    raise VdvsError(f"{url}: it did not come within {_LONGEST:g} s")
+        found = _within(_LONGEST, fetch)
+    except TimeoutError:
+        raise VdvsError(f"{url}: it did not come within {_LONGEST:g} s") from None
     except HTTPError as error:
         with error:
             raise VdvsError(f"{url}: the server answers {error.code}{_hint(error.code)}") from error
     except (URLError, HTTPException, OSError) as error:
         raise VdvsError(f"{url}: {getattr(error, 'reason', None) or error or 'no answer'}") from error
-    return bytes(found)
+    if len(found) > LARGEST:
+        raise VdvsError(f"{url}: more than {LARGEST // 2**20} MiB came")
+    return found
+
+
+def _within(seconds: float, do: Callable[[], bytes]) -> bytes:
+    """Return what `do` returns. Raises what it raises, and TimeoutError: however slowly a server sends, it must end."""
+    found: Future[bytes] = Future()
+
+    def run() -> None:
+        try:
+            found.set_result(do())
+        except Exception as error:
+            found.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return found.result(seconds)
 
 
 def _hint(code: int) -> str:

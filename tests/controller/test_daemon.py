@@ -6,8 +6,6 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 import urllib.error
 from collections.abc import Callable
@@ -15,9 +13,16 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from tests.controller.daemon import DB, HOST_FOLDER, LINK, ROOT, SOON, Daemon, agents_of, execute
+from reconciler.cli.main import cli
+from tests.controller.daemon import DB, HOST_FOLDER, LINK, SOON, Daemon, agents_of, execute
 from tests.processes import kill
+
+
+def apply(*options: str) -> None:
+    done = CliRunner().invoke(cli, ["apply", "-f", "manifests", *options], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -134,9 +139,8 @@ def test_the_inventory_is_followed(watch: Callable[..., Daemon]) -> None:
     ],
 )
 def test_options_that_make_no_sense(option: list[str], complaint: str) -> None:
-    line = [sys.executable, "-m", "reconciler", "watch", "-f", "manifests", *option]
-    done = subprocess.run(line, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False)
-    assert done.returncode == 2
+    done = CliRunner().invoke(cli, ["watch", "-f", "manifests", *option], catch_exceptions=False)
+    assert done.exit_code == 2
     assert complaint in done.stderr
 
 
@@ -162,8 +166,7 @@ def test_an_object_may_say_that_it_is_to_be_left_alone(
     manifest = Path("manifests/vmgroup.yaml")
     note = f"annotations: {{vdvs.io/reconcile: {mode}}}"
     manifest.write_text(manifest.read_text().replace("  name: myvmgroup", f"  name: myvmgroup\n  {note}"))
-    line = [sys.executable, "-m", "reconciler", "apply", "-f", "manifests"]
-    subprocess.run(line, check=True, capture_output=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    apply()
     daemon = watch("--interval", "1h", "--heal")
     assert daemon.named() == ("watches less", "vmgroup/MYVMGROUP")
     daemon.passes(2)
@@ -231,8 +234,7 @@ def test_a_pass_that_hangs_is_seen(watch: Callable[..., Daemon]) -> None:
 
 
 def test_what_was_removed_from_the_manifests_is_told_and_pruned_if_asked_to(watch: Callable[..., Daemon]) -> None:
-    line = [sys.executable, "-m", "reconciler", "apply", "-f", "manifests", "--set", "team"]
-    subprocess.run(line, check=True, capture_output=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    apply("--set", "team")
     manifest = Path("manifests/vmgroup.yaml")
     text = manifest.read_text()
     manifest.unlink()

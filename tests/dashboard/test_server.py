@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ from reconciler.dashboard.board import page_json
 from reconciler.dashboard.listening import Listen, host_of, listen
 from reconciler.dashboard.server import COOKIE, Shown
 from reconciler.model.diff import Cause, Effect, Standing
-from reconciler.model.errors import UsageError
+from reconciler.model.errors import UsageError, VdvsError
 from reconciler.model.events import EventKind, Lasting, Since
 from reconciler.model.kinds.site import Secret
 from reconciler.model.outcome import Assessment
+from reconciler.wiring import snapshots
+from reconciler.wiring.world import SystemClock
 from tests.dashboard.serving import SOON, Served, served
 from tests.telemetry.passes import HOST, NOON, drift, kept, made, told
 
@@ -192,6 +195,22 @@ def test_the_snapshot_is_that_of_the_last_look_and_only_for_the_token() -> None:
             server.do(server.last.on_pass, replace(done, outcome=replace(done.outcome, before=look)))
             packed = server.fetch("/api/snapshot", Authorization=f"Bearer {TOKEN}")
             assert snapshot.from_bytes(packed, "answer").taken_at == done.started
+
+
+def test_a_snapshot_is_fetched_from_a_server_with_a_certificate_that_is_trusted(
+    certificate: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cert, key = certificate
+    token = tmp_path / "token"
+    token.write_text(TOKEN)
+    where = listen("127.0.0.1:0", certificate=cert, key=key, token_file=str(token), names=())
+    with served(where) as server:
+        server.do(server.last.on_pass, made(drift()))
+        ask = f"{server.url}api/snapshot", str(token), timedelta(days=99999), SystemClock()
+        with pytest.raises(VdvsError, match="certificate"):
+            snapshots.read(*ask)
+        monkeypatch.setenv("SSL_CERT_FILE", cert)
+        assert snapshots.read(*ask)[0].site == "here"
 
 
 def test_without_a_token_there_is_no_snapshot() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import click
 
+from reconciler.cli.kubectl.main import plugin
 from reconciler.cli.main import cli
 
 NAMES = ("vdvs", ".venv/bin/vdvs")
@@ -28,15 +29,15 @@ def wrong(command: str) -> str | None:
     """Return what is wrong with the `vdvs` commands in a command line, None if nothing is."""
     rest = words(command)
     while starts := [number for number, word in enumerate(rest) if word in NAMES]:
+        root = plugin if rest[: starts[0]][-1:] == ["kubectl"] else cli
         rest = rest[starts[0] + 1 :]
         end = next((number for number, word in enumerate(rest) if set(word) <= set("|&;<>()")), len(rest))
-        if what := _wrong(rest[:end]):
+        if what := _wrong(root, rest[:end]):
             return what
     return None
 
 
-def _wrong(given: list[str]) -> str | None:
-    found: click.Command = cli
+def _wrong(found: click.Command, given: list[str]) -> str | None:
     context = click.Context(found, info_name="vdvs")
     while isinstance(found, click.Group) and given and not given[0].startswith("-"):
         name, *given = given
@@ -57,7 +58,9 @@ def _wrong(given: list[str]) -> str | None:
 
 def every_option() -> set[str]:
     """Return all options of all commands."""
-    return {"--help", "--version"} | {name for command in _below(cli) for one in command.params for name in one.opts}
+    return {"--help", "--version"} | {
+        name for command in (*_below(cli), *_below(plugin)) for one in command.params for name in one.opts
+    }
 
 
 def _below(command: click.Command) -> Iterator[click.Command]:

@@ -107,6 +107,11 @@ class LabSite:
         (twin.manifests / "site.yaml").write_text(site.replace(".lab", str(other.lab)))
         return twin
 
+    def replace_lab(self, other: Path) -> None:
+        """Put a copy of another lab in the place of its own."""
+        shutil.rmtree(self.lab)
+        shutil.copytree(other, self.lab, symlinks=True)
+
     @property
     def site_file(self) -> Path:
         """The Site, which the operator gives with --site."""

@@ -20,9 +20,9 @@ NEWER = "0.21.2.96d2ce7-0.0.1"
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> LabSite:
+def site(tmp_path: Path, lab_in_sync: Path) -> LabSite:
     made = LabSite(tmp_path)
-    made.reconcile()
+    made.replace_lab(lab_in_sync)
     return made
 
 

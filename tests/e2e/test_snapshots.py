@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 import shutil
+import socket
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -217,6 +218,15 @@ def test_what_vdvs_did_not_write_is_refused(elsewhere: Elsewhere, data: bytes, w
     assert (done.exit_code, done.stdout) == (2, "")
     assert why in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for_long(
+    elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconciler.wiring.snapshots._LONGEST", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        done = elsewhere.run("diff", against=f"http://127.0.0.1:{silent.getsockname()[1]}/")
+    assert (done.exit_code, "did not come within 0.2 s" in done.stderr) == (3, True)
 
 
 def test_by_url_with_a_token(elsewhere: Elsewhere, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 
 import pytest
 import yaml
@@ -10,14 +11,14 @@ from hypothesis import given
 
 from reconciler import snapshot
 from reconciler.model.inventory import Inventory
-from reconciler.model.kinds.site import SSH, Credentials, Site
+from reconciler.model.kinds.site import SSH, Credentials, SecretFrom, Site, VCenter
 from reconciler.model.ownership import Applying
 from reconciler.model.plan import APPLY, Policy
 from reconciler.model.refs import Source
 from reconciler.model.state import Desired, Observed
 from reconciler.reconcile import NoBooks, Preview, World, preview
 from reconciler.wiring.snapshots import world_of
-from tests.execution.site import FakeHosts, Fakes
+from tests.execution.site import NOON, FakeHosts, Fakes
 from tests.planning import compact, golden, worlds
 from tests.planning.interpreter import Site as Rows
 from tests.planning.shown import shown_diff, shown_plan
@@ -48,6 +49,18 @@ def look(at: World, desired: Desired, policy: Policy = APPLY, applying: Applying
 
 def shown(seen: Preview) -> tuple[str, str]:
     return shown_diff(seen.found.diff), shown_plan(seen.steps)
+
+
+def test_nothing_of_how_the_site_is_reached_is_in_it() -> None:
+    planted = "planted-of-the-operator"
+    secret = Credentials(SecretFrom(env=planted), SecretFrom(file=planted))
+    ssh = SSH(planted, 22, planted, planted, secret, 1, 1, False, identity_source=Source(planted, 1, 1))
+    vcenter = VCenter("vc.example", 443, secret, planted, planted)
+    site = Site("here", Source(planted, 1, 1), ssh, (vcenter,), planted, ("*.example",))
+    resolved, observed, *_ = golden.asked(golden.CASES / golden.cases()[0])
+    taken = snapshot.taken(site, resolved, observed, NOON)
+    assert planted.encode() not in gzip.decompress(snapshot.to_bytes(taken))
+    assert (taken.as_site.name, taken.as_site.servers) == (site.name, site.servers)
 
 
 @pytest.mark.parametrize("case", golden.cases())

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -174,6 +175,10 @@ class Cluster:
         process = self._running.pop(name)
         process.kill()
         process.wait()
+
+    def send(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to one of its processes: SIGSTOP, and it does not answer."""
+        self._running[name].send_signal(number)
 
     def _run(self, name: str, *command: str) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:

@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 
 from reconciler.operator import api as requests
 from reconciler.operator.access import Access, InCluster, open_access
 from reconciler.operator.api import API, APIError, path
 from reconciler.operator.mirror import Mirror
-from tests.kubernetes.cluster import MISSING, Cluster, User
+from tests.kubernetes.cluster import MISSING, Authority, Cluster, User
 
 CONFIG_MAPS = path("configmaps", api="api/v1")
 
@@ -192,6 +193,21 @@ def test_a_service_account_whose_token_is_wrong_then_not_allowed_then_right_and_
                 await api.create(at(), config_map("other"))
             assert (refused.value.status, refused.value.reason) == (403, "Forbidden")
             await admin.delete(at("rotated"))
+
+    asyncio.run(scenario())
+
+
+def test_a_server_that_another_authority_vouches_for_is_sent_nothing(cluster: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    Authority(tmp_path / "other")
+    content = yaml.safe_load(cluster.admin.kubeconfig.read_text())
+    content["clusters"][0]["cluster"]["certificate-authority"] = str(tmp_path / "other" / "ca.crt")
+    (tmp_path / "config").write_text(yaml.safe_dump(content))
+
+    async def scenario() -> None:
+        async with api_of(open_access(tmp_path / "config")) as api:
+            with pytest.raises(APIError, match="cannot be reached: its certificate is not trusted: .*verify failed"):
+                await api.get(at())
 
     asyncio.run(scenario())
 

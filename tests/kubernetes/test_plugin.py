@@ -206,7 +206,7 @@ def test_files_and_objects_are_compared_with_a_snapshot(
     ask = "can-i create --vm photon-01 --datastore SHARED-Datastore"
     assert vdvs(objects.admin, ask, "-f", str(changed), "--against", file).exit_code == 0
     assert "give a snapshot" in vdvs(objects.admin, ask).stderr
-    assert "-f goes with --against" in vdvs(objects.admin, "diff", "-f", str(changed)).stderr
+    assert "go with --against" in vdvs(objects.admin, "diff", "-f", str(changed)).stderr
 
     # The objects of the namespace in place of files.
     assert objects.admin.kubectl("apply", "-n", TEAM, "-f", str(changed)).returncode == 0

@@ -124,6 +124,19 @@ def test_follows_events_without_listing_again() -> None:
     play(scenario, three)
 
 
+def test_watches_take_no_turn_of_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "MOST_AT_ONCE", 1)
+
+    async def scenario(scene: Scene) -> None:
+        await scene.until(a=1, b=1, c=1)
+        scene.fake.put("a", spec=2)
+        await scene.until(a=2, b=1, c=1)  # it watches
+        async with asyncio.timeout(SOON):
+            assert [len(page.items or ()) async for page in scene.api.pages(AT)] == [3]
+
+    play(scenario, three)
+
+
 def test_objects_that_did_not_change_stay_the_same_objects() -> None:
     async def scenario(scene: Scene) -> None:
         await scene.until(a=1, b=1, c=1)
@@ -394,6 +407,21 @@ def test_what_a_server_says_is_one_line_of_bounded_length() -> None:
             assert str(raised.value).isprintable()
             assert len(str(raised.value)) < 1100
             assert (raised.value.status, raised.value.reason) == (500, "Because")
+
+    play(scenario)
+
+
+def test_a_redirection_is_not_followed() -> None:
+    """It would take our token along."""
+
+    async def scenario(scene: Scene) -> None:
+        await scene.until()
+        asked = len(scene.fake.asked)
+        scene.fake.lists.append(refused(302, Location=f"{AT}?limit=1"))
+        with pytest.raises(APIError) as raised:
+            await scene.api.get(AT, limit=1)
+        assert raised.value.status == 302
+        assert [query for query in scene.fake.asked[asked:] if "watch" not in query] == [{"limit": "1"}]
 
     play(scenario)
 

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from msgspec.structs import replace
 
+from reconciler.controller.narrowing import narrowed
 from reconciler.controller.watch import NOTHING
 from reconciler.loader import load
 from reconciler.model.refs import Kind
@@ -260,3 +261,13 @@ def test_a_site_that_cannot_be_used_stands_still() -> None:
     found = source(as_objects([wrong, SHARED, group("infra/one", site="lab")]), NAMESPACES, CLUSTER)["lab"]
     assert found.loaded is NOTHING
     assert list(held(found)) == ["site lab"]
+
+
+def test_an_object_that_is_held_from_now_on_is_not_told_to_be_gone() -> None:
+    good = group("team-a/db", access=[{"datastore": "a-1"}])
+    before = the_site(good, group("team-a/left"))
+    now = the_site({**good, "spec": {**good["spec"], "uuid": "no uuid"}})
+    told = [str(event.ref) for event in narrowed(before.loaded.desired, now.loaded.desired)]
+    assert (held(now).keys(), told) == ({"vmgroup team-a/db"}, ["vmgroup/left"])
+    everywhere = the_site(good, admitted=(INFRA, {**TEAMS, "folders": ["*"]}))
+    assert list(narrowed(the_site(good).loaded.desired, everywhere.loaded.desired)) == []

@@ -65,7 +65,7 @@ def export(
       vdvs diff -f there.yaml --site site.yaml
       vdvs export --split there/ --site site.yaml
       vdvs export vmgroup MYVMGROUP --site site.yaml
-      vdvs export --kubernetes --site site.yaml | kubectl apply -n vdvs -f -
+      vdvs export --kubernetes --namespace storage --site site.yaml > objects.yaml
     """
     from pathlib import Path
 

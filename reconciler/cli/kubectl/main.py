@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _PROGRAM = "kubectl vdvs"
-_REST = {"ignore_unknown_options": True, "allow_interspersed_args": True}
+_SHORTEST = 12  # digits of an id
+_SNAPSHOT = ("against", "max_age", "token_file")
 
 
 @click.group(cls=Vdvs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -54,7 +55,7 @@ def _cluster(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
-def _keep(context: click.Context, option: click.Parameter, given: str | bool | None) -> None:
+def _keep(context: click.Context, option: click.Parameter, given: object) -> None:
     if given:
         context.meta.setdefault(_PROGRAM, {})[option.name] = given
 
@@ -135,23 +136,29 @@ def status(output: str | None) -> int:
 
 
 def _compares(command: Command) -> Command:
-    """The options of what `vdvs` does with a snapshot; all others are handed on to it."""
-    command = click.option(
-        "-f", "--filename", "paths", multiple=True, metavar="PATH", shell_complete=completing.files,
-        help="With --against: manifests that need not be applied yet; default: the objects on the API.",
-    )(command)  # fmt: skip
-    return click.option(
-        "--against", metavar="FILE|URL", shell_complete=completing.files,
-        help="Compare with this snapshot, as `vdvs` does, which takes all further options.",
-    )(command)  # fmt: skip
+    """The options of what `vdvs` does with a snapshot; they come as `snapshot`."""
+    for flags, metavar, text in (
+        (("--token-file",), "FILE", "File with the bearer token for the URL given with --against."),
+        (("--max-age",), "TIME", "Refuse a snapshot that is older; default: 15m."),
+        (("--against",), "FILE|URL", "Compare with this snapshot, as `vdvs` does (see `vdvs snapshot`)."),
+        (
+            ("-f", "--filename"), "PATH",
+            "With --against: manifests that need not be applied yet; default: the objects on the API.",
+        ),
+    ):  # fmt: skip
+        command = click.option(
+            *flags, metavar=metavar, multiple="-f" in flags, expose_value=False, callback=_keep, help=text,
+            shell_complete=completing.files,
+        )(command)  # fmt: skip
+    return command
 
 
-@plugin.command(short_help="Show how the site differs from objects.", context_settings=_REST)
-@click.argument("what", metavar="[KIND [NAME...]]", nargs=-1, type=click.UNPROCESSED)
+@plugin.command(short_help="Show how the site differs from objects.")
+@click.argument("what", metavar="[KIND [NAME...]]", nargs=-1)
 @_compares
 @_output("text", "json", "yaml")
 @_cluster
-def diff(what: tuple[str, ...], paths: tuple[str, ...], against: str | None, output: str | None) -> int:
+def diff(what: tuple[str, ...], output: str | None) -> int:
     """Show how the site differs from objects, and what putting it right would mean: as the operator saw it last, or by
     a snapshot.
 
@@ -162,52 +169,58 @@ def diff(what: tuple[str, ...], paths: tuple[str, ...], against: str | None, out
     """
     from reconciler.cli.kubectl import shown
 
-    if against is not None:
-        return _compare("diff", against, paths, what, output)
-    objects = _asked(_alone(what, paths))
+    if "against" in _given():
+        return _compare("diff", what, output)
+    objects = _asked(_alone(what))
     _print(objects, output, shown.differences)
     return shown.exit_code(objects)
 
 
-@plugin.command(short_help="Show the plans that wait for approval.", context_settings=_REST)
-@click.argument("what", metavar="[KIND [NAME...]]", nargs=-1, type=click.UNPROCESSED)
+@plugin.command(short_help="Show the plans that wait for approval.")
+@click.argument("what", metavar="[KIND [NAME...]]", nargs=-1)
 @_compares
 @_output("text", "json", "yaml")
 @_cluster
-def plan(what: tuple[str, ...], paths: tuple[str, ...], against: str | None, output: str | None) -> int:
+def plan(what: tuple[str, ...], output: str | None) -> int:
     """Show the objects whose plans wait for approval; or what an apply would do, by a snapshot.
 
     \b
     Examples:
       kubectl vdvs plan -n team-a
-      kubectl vdvs plan -f manifests/ --against site.snapshot --out change.plan
+      kubectl vdvs plan -f manifests/ --against site.snapshot
     """
     from reconciler.cli.kubectl import shown
 
-    if against is not None:
-        return _compare("plan", against, paths, what, output)
-    objects = tuple(one for one in _asked(_alone(what, paths)) if one.status.plan is not None)
+    if "against" in _given():
+        return _compare("plan", what, output)
+    objects = tuple(one for one in _asked(_alone(what)) if one.status.plan is not None)
     if not objects and output not in ("json", "yaml"):
         report("no plan waits for approval")
     _print(objects, output, shown.differences)
     return exits.DIFFERENT if objects else exits.OK
 
 
-@plugin.command("can-i", short_help="Show whether a VM may create, delete or mount.", context_settings=_REST)
-@click.argument("what", metavar="create|delete|mount --vm VM --datastore NAME", nargs=-1, type=click.UNPROCESSED)
+@plugin.command("can-i", short_help="Show whether a VM may create, delete or mount, by a snapshot.")
+@click.argument("right", metavar="create|delete|mount", type=click.Choice(("create", "delete", "mount")))
+@click.option("--vm", required=True, metavar="VM", help="The VM by name, uuid or inventory path.")
+@click.option("--datastore", required=True, metavar="NAME", help="The datastore of the volume.")
+@click.option("--size", metavar="SIZE", help="How large a volume to create.")
+@click.option("--short", is_flag=True, help="The volume is named without @DATASTORE.")
 @_compares
 @_output("text", "json", "yaml")
 @_cluster
-def can_i(what: tuple[str, ...], paths: tuple[str, ...], against: str | None, output: str | None) -> int:
-    """Show whether vDVS lets a VM create, delete or mount a volume, by a snapshot: see `vdvs can-i --help`.
+def can_i(right: str, vm: str, datastore: str, size: str | None, short: bool, output: str | None) -> int:
+    """Show whether vDVS lets a VM create, delete or mount a volume, which rule decides, and why. The status of objects
+    does not tell that, so it takes a snapshot.
 
     \b
     Examples:
       kubectl vdvs can-i create --vm photon-01 --datastore SHARED-Datastore --against site.snapshot
     """
-    if against is None:
+    if "against" not in _given():
         raise click.UsageError("objects do not tell that: give a snapshot with --against")
-    return _compare("can-i", against, paths, what, output)
+    words = [right, f"--vm={vm}", f"--datastore={datastore}", *(["--short"] if short else [])]
+    return _compare("can-i", (*words, *([f"--size={size}"] if size else [])), output)
 
 
 @plugin.command(short_help="Approve the plan of an object.")
@@ -227,8 +240,8 @@ def approve(what: str, plan_id: str | None, yes: bool) -> int:
       kubectl vdvs approve site/main 3f786850e387 --yes
     """
     from reconciler.cli.kubectl import shown
-    from reconciler.cli.kubectl.objects import APPROVE
     from reconciler.model.errors import VdvsError
+    from reconciler.operator.approval import APPROVE
 
     if "/" not in what or "everywhere" in _given():
         raise click.UsageError("name one object: KIND/NAME")
@@ -254,28 +267,31 @@ def approve(what: str, plan_id: str | None, yes: bool) -> int:
     return exits.OK
 
 
-_SHORTEST = 12  # digits of an id
-
-
-def _alone(what: tuple[str, ...], paths: tuple[str, ...]) -> tuple[str, ...]:
+def _alone(what: tuple[str, ...]) -> tuple[str, ...]:
     """Return the objects asked for, where no snapshot is given."""
-    if paths:
-        raise click.UsageError("-f goes with --against: what is not applied can only be compared with a snapshot")
-    if unknown := next((word for word in what if word.startswith("-")), None):
-        raise click.UsageError(f"no such option without --against: {unknown}")
+    if any(name in _given() for name in ("filename", "max_age", "token_file")):
+        raise click.UsageError(
+            "-f, --max-age and --token-file go with --against: what is not applied yet can only be compared with a"
+            " snapshot"
+        )
     return what
 
 
-def _compare(command: str, against: str, paths: tuple[str, ...], rest: tuple[str, ...], output: str | None) -> int:
+def _compare(command: str, words: tuple[str, ...], output: str | None) -> int:
     """Have `vdvs` compare manifests, or the objects on the API, with a snapshot."""
     from reconciler.cli.main import cli
     from reconciler.saved import manifests_text
 
+    if command != "can-i" and words:
+        raise click.UsageError("with --against all objects are compared: name none")
+    given = _given()
+    paths = given.get("filename", ())
     if not paths:
         text = manifests_text(one.manifest for one in _asked(()))
         sys.stdin, paths = io.TextIOWrapper(io.BytesIO(text)), ("-",)
-    words = [*rest, "--against", against, *(word for path in paths for word in ("-f", path))]
-    with cli.make_context(_PROGRAM, [command, *words, *(["-o", output] if output else [])]) as context:
+    options = [f"--{name.replace('_', '-')}={given[name]}" for name in _SNAPSHOT if name in given]
+    line = [command, *words, *options, *(f"--filename={path}" for path in paths), *(["-o", output] if output else [])]
+    with cli.make_context(_PROGRAM, line) as context:
         code: int = cli.invoke(context)
         return code
 

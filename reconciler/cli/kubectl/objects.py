@@ -19,7 +19,6 @@ from reconciler.model.errors import UsageError, VdvsError
 from reconciler.model.refs import KINDS, Kind, ObjectRef
 from reconciler.model.state import RECONCILE
 
-APPROVE: Final = "vdvs.io/approve"
 GROUP: Final = "vdvs.io"
 _LARGEST: Final = 256 * 2**20  # bytes that kubectl prints
 _LONGEST: Final = 300  # characters of an error

@@ -29,7 +29,7 @@ _TICK = 0.1  # seconds between two states of the bars
 
 
 class TerminalProgress:
-    """Implements `ports.Observer`, until `stop`. `quiet`: show no progress, only plans; `since`: when the command began.
+    """Implements `ports.Observer`, until `stop`. `quiet`: show no progress, only plans; `since`: when it all began.
 
     It is shown by a thread, as the event loop is busy when there is most to do.
     """

@@ -1,0 +1,127 @@
+"""What a mirror of a real Kubernetes API costs: objects listed and kept, and how soon a change is in it.
+
+    PYTHONPATH=. python benchmarks/mirror.py [--objects N] [--changes N]
+
+The mirror runs in a process of its own, so that its memory is its own. Exit code 1 if it takes more than it may; the
+limits are for 10,000 objects.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any
+
+from run import progress, spread
+
+from reconciler.operator.access import open_access
+from reconciler.operator.api import API, path
+from reconciler.operator.mirror import Mirror
+from tests.kubernetes.cluster import MISSING, ROOT, Cluster
+
+SECONDS, MIB = 3.0, 150.0
+AT_ONCE, ROUNDS = 32, 5
+ACCESS, VMS = 2, 5  # of each vmgroup
+
+
+def vmgroup(number: int) -> dict[str, Any]:
+    access = [{"datastore": f"DS{each}", "allowCreate": True, "volumeMaxSize": "10GB"} for each in range(ACCESS)]
+    vms = [f"vm-{number}-{each}" for each in range(VMS)]
+    spec = {"configDB": "shared", "defaultDatastore": "DS0", "access": access, "vms": vms}
+    metadata = {"name": f"group-{number:05}", "namespace": "default"}
+    return {"apiVersion": "vdvs.io/v1", "kind": "VMGroup", "metadata": metadata, "spec": spec}
+
+
+async def create(cluster: Cluster, objects: int) -> None:
+    api = API(open_access(cluster.admin.kubeconfig))
+    numbers = iter(range(objects))
+
+    async def some() -> None:
+        for number in numbers:
+            await api.create(path("vmgroups", "default"), vmgroup(number))
+
+    await asyncio.gather(*(some() for _ in range(AT_ONCE)))
+    await api.close()
+
+
+async def mirror(kubeconfig: Path, changes: int) -> dict[str, Any]:
+    """Mirror what is there, then change one object after the other: what that took."""
+    api = API(open_access(kubeconfig))
+    changed = asyncio.Event()
+    one = Mirror(api, path("vmgroups"), changed.set)
+    at = path("vmgroups", "default", "group-00000")
+    before, cpu = perf_counter(), process_time()
+    running = asyncio.create_task(one.run())
+    await one.synced.wait()
+    seconds, cpu = perf_counter() - before, process_time() - cpu
+    waits = []
+    for number in range(changes):
+        changed.clear()
+        wanted = [f"vm-{number}"]
+        before = perf_counter()
+        request = asyncio.create_task(api.patch(at, {"spec": {"vms": wanted}}))
+        while one.objects["default", "group-00000"]["spec"]["vms"] != wanted:
+            await changed.wait()
+            changed.clear()
+        waits.append((perf_counter() - before) * 1000)
+        await request
+    status = Path("/proc/self/status").read_text()
+    peak = next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await api.close()
+    return {"objects": len(one.objects), "seconds": seconds, "cpu": cpu, "mib": peak, "milliseconds": waits}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--objects", type=int, default=10_000)
+    parser.add_argument("--changes", type=int, default=200)
+    parser.add_argument("--mirror", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.mirror:
+        print(json.dumps(asyncio.run(mirror(options.mirror, options.changes))))
+        return
+    if MISSING:
+        raise SystemExit(f"{', '.join(MISSING)} missing: run `make peers`")
+    with tempfile.TemporaryDirectory() as folder:
+        cluster = Cluster(Path(folder) / "cluster")
+        try:
+            cluster.start()
+            cluster.admin.kubectl("apply", "--server-side", "-f", str(ROOT / "deploy" / "kubernetes" / "crds"))
+            cluster.admin.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
+            progress(f"creating {options.objects:,} vmgroups")
+            asyncio.run(create(cluster, options.objects))
+            progress("mirroring them")
+            kubeconfig = str(cluster.admin.kubeconfig)
+            line = [sys.executable, __file__, "--mirror", kubeconfig, f"--changes={options.changes}"]
+            rounds = [
+                json.loads(subprocess.run(line, stdout=subprocess.PIPE, check=True).stdout) for _ in range(ROUNDS)
+            ]
+        finally:
+            cluster.stop()
+    seconds, cpu, mib = ([took[key] for took in rounds] for key in ("seconds", "cpu", "mib"))
+    waits = [wait for took in rounds for wait in took["milliseconds"]]
+    print(f"{options.objects:,} vmgroups mirrored, least - median - most of {ROUNDS} rounds:")
+    print(f"seconds {spread(seconds, 2)}; of our CPU time {spread(cpu, 2)}; peak memory, MiB {spread(mib, 0)}")
+    print(f"from the request that changes one to its event, ms: {spread(waits, 1)}; 99 % within {at_most(waits):.1f}")
+    if any(took["objects"] != options.objects for took in rounds):
+        raise SystemExit("objects are missing")
+    if statistics.median(seconds) > SECONDS or max(mib) > MIB:
+        raise SystemExit(f"more than {SECONDS:g} s or {MIB:g} MiB")
+
+
+def at_most(values: list[float]) -> float:
+    """The 99th percentile."""
+    return statistics.quantiles(values, n=100)[98]
+
+
+if __name__ == "__main__":
+    main()
