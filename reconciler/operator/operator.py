@@ -11,6 +11,7 @@ import asyncio
 import logging
 import math
 import os
+import re
 import signal
 import socket
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from reconciler.controller.backoff import Backoff
 from reconciler.controller.mode import Mode
 from reconciler.execution.gather import gather_all
 from reconciler.model.base import clip
+from reconciler.model.errors import UsageError
 from reconciler.model.events import Pulse
 from reconciler.model.refs import KINDS, Kind
 from reconciler.model.state import RECONCILE, Reconcile
@@ -45,6 +47,7 @@ from reconciler.wiring.pages import Pages, ServerOptions
 from reconciler.wiring.world import SystemClock, chance
 
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,198}[a-z0-9])?")
 _QUIET: Final = 0.05  # seconds; what one `kubectl apply` changes is looked at together
 _BEAT: Final = 1.0  # seconds
 _AGAIN: Final = 5.0  # seconds after what should not fail did
@@ -119,10 +122,10 @@ class Operator:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._backoff = Backoff(chance)
         self._not_before: dict[str, float] = {}
-        identity = options.replica_id or os.environ.get("HOSTNAME") or socket.gethostname()
-        self._leases = Leases(
-            apart, namespace, identity.lower(), SystemClock(), busy=self._busy, changed=self._something.set
-        )
+        identity = (options.replica_id or os.environ.get("HOSTNAME") or socket.gethostname()).lower()
+        if not _NAME.fullmatch(identity):
+            raise UsageError(f"--replica-id {identity}: use lower-case letters, digits, '-' and '.', 200 at most")
+        self._leases = Leases(apart, namespace, identity, SystemClock(), busy=self._busy, changed=self._something.set)
         self._namespaces = Mirror(api, path("namespaces", api=_CORE), self._changed)
         within = options.namespaces or ("",)
         self._mirrors = {

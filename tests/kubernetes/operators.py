@@ -47,11 +47,23 @@ Value = TypeVar("Value")
 
 
 def installed(cluster: Cluster) -> None:
-    """Install the definitions, and the rights of the user `operator`."""
+    """Install the definitions, and the rights of the user `operator`; nothing else of ours is there or in force."""
     applied(cluster.admin, "--server-side", "-f", str(DEPLOY / "crds"))
     waited = cluster.admin.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
     assert waited.returncode == 0, waited.stderr
     applied(cluster.admin, "-f", "-", stdin=RIGHTS)
+    cluster.admin.kubectl("delete", "validatingadmissionpolicybindings", "--all")
+    for kind in ("vmgroups", "volumes", "storagepolicies", "hosts", "configdbs"):
+        cluster.admin.kubectl("delete", f"{kind}.vdvs.io", "--all", "--all-namespaces", "--wait=false")
+    cluster.admin.kubectl("delete", "sites.vdvs.io", "--all", "--wait=false")
+    odd = {
+        "apiVersion": "vdvs.io/v1",
+        "kind": "VMGroup",
+        "metadata": {"name": "odd", "annotations": {"vdvs.io/odd": ""}},
+    }
+    tried = f"/{API}/namespaces/default/vmgroups?dryRun=All"
+    allowed = lambda: cluster.admin.request("POST", tried, odd | {"spec": {"vms": []}})[0] == 201  # noqa: E731
+    eventually(allowed, "the policies stay in force")
 
 
 def applied(user: User, *arguments: str, stdin: str | None = None) -> None:
