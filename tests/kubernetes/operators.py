@@ -40,22 +40,15 @@ Value = TypeVar("Value")
 
 
 def installed(cluster: Cluster) -> None:
-<<<<<<< HEAD
-    """Install the definitions, and give the user `operator` the rights of the deployment. The policies are in force in
-    other tests: the operator has to do without them."""
+    """Install the definitions, and give the user `operator` the rights of the deployment; nothing else of ours is there
+    or in force: the operator has to do without the policies."""
     for path in ("crds", "namespace.yaml", "access.yaml"):
         applied(cluster.admin, "--server-side", "-f", str(DEPLOY / path))
-    removed = cluster.admin.kubectl("delete", "--ignore-not-found", "-f", str(DEPLOY / "policies.yaml"))
-    assert removed.returncode == 0, removed.stderr
-=======
-    """Install the definitions, and the rights of the user `operator`; nothing else of ours is there or in force."""
-    applied(cluster.admin, "--server-side", "-f", str(DEPLOY / "crds"))
->>>>>>> wt/operator
     waited = cluster.admin.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
     assert waited.returncode == 0, waited.stderr
     applied(cluster.admin, "-f", "-", stdin=RIGHTS)
     cluster.admin.kubectl("delete", "validatingadmissionpolicybindings", "--all")
-    for kind in ("vmgroups", "volumes", "storagepolicies", "hosts", "configdbs"):
+    for kind in ("memberships", "vmgroups", "volumes", "storagepolicies", "hosts", "configdbs"):
         cluster.admin.kubectl("delete", f"{kind}.vdvs.io", "--all", "--all-namespaces", "--wait=false")
     cluster.admin.kubectl("delete", "sites.vdvs.io", "--all", "--wait=false")
     odd = {
