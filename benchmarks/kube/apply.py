@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from kube.large_site import ACCESS_EACH, LargeSite, access, group_name
+from kube.large_site import ACCESS_EACH, LargeSite, MeasuredOperator, access, group_name
 from kube.results import Found, apiserver, cpu, mib, of_many, parser, told
 from run import progress
 
@@ -75,7 +75,7 @@ def main() -> int:
         site = LargeSite(cluster, Path(place), "large", groups=given.groups, hosts=given.hosts, vms_each=10)
         progress(f"creating {len(site.objects):,} objects")
         site.create()
-        operator = Operator(cluster.user("operator"), Path(place) / "replica-1")
+        operator = MeasuredOperator(cluster.user("operator"), Path(place) / "replica-1")
         try:
             pid = operator.process.pid
             site.begin(operator)
@@ -84,6 +84,9 @@ def main() -> int:
             found += quiet(site, operator, given.quiet)
         finally:
             operator.end()
+            progress((operator.folder / "holds.json").read_text())
+        seconds, where = operator.longest_hold()
+        found.append(Found("longest step of the event loop", 1000 * seconds, "ms of CPU time", 100, note=where))
     size = f"{given.groups:,} vmgroups, {given.hosts} hosts of a lab, {ACCESS_EACH} access rules each"
     print(f"{size}:")
     return told(found, given.save)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import time
 from contextlib import closing
@@ -129,3 +130,14 @@ async def created(cluster: Cluster, objects: list[dict[str, Any]], namespace: st
 
     await asyncio.gather(*(some() for _ in range(AT_ONCE)))
     await api.close()
+
+
+class MeasuredOperator(Operator):
+    """An operator that, once it has ended, knows how long it held its event loop."""
+
+    program = (str(Path(__file__).with_name("holds.py")), "holds.json")
+
+    def longest_hold(self) -> tuple[float, str]:
+        """Seconds of CPU time of its longest step, and where that was."""
+        found = json.loads((self.folder / "holds.json").read_text())["longest"]
+        return (found[0][0], found[0][2].strip().splitlines()[-1].strip() if found[0][2] else found[0][1]) if found else (0.0, "")
