@@ -61,15 +61,14 @@ class Pair:
 
     def _next(self, since: float) -> Iterator[tuple[float, str]]:
         """Yield the writes from a moment on, as they come: when, and by whom."""
-        done = 0
-        while True:
-            text = self._file.read_text() if self._file.exists() else ""
-            for line in text[done : text.rfind("\n") + 1].splitlines():
-                at, what, name, _ = line.split()
-                if what == "wrote" and float(at) >= since:
-                    yield float(at), name
-            done = text.rfind("\n") + 1
-            time.sleep(0.05)
+        self._file.touch()
+        with self._file.open() as lines:
+            while True:
+                while (line := lines.readline()).endswith("\n"):  # each is written at once
+                    at, what, name, _ = line.split()
+                    if what == "wrote" and float(at) >= since:
+                        yield float(at), name
+                time.sleep(0.02)
 
     def end(self) -> None:
         """End both."""
