@@ -169,6 +169,10 @@ class Chaos:
             lambda: sum(each.has_begun() for each in self.labs) == SITES, "not all is Ready", self.said, PATIENCE
         )
 
+    def have_begun(self) -> bool:
+        """Approve what waits at each site; return whether all are Ready."""
+        return sum(each.has_begun() for each in self.labs) == SITES
+
     def run(self, seconds: float) -> None:
         """Make trouble for that long; afterwards nothing is frozen or away any more."""
         until = time.monotonic() + seconds
