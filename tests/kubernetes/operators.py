@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -23,33 +25,40 @@ API = "apis/vdvs.io/v1"
 DEPLOY = ROOT / "deploy" / "kubernetes"
 RIGHTS = """
 apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: vdvs-operator}
-rules:
-- {apiGroups: [vdvs.io], resources: ["*"], verbs: [get, list, watch, patch]}
-- {apiGroups: [""], resources: [namespaces], verbs: [get, list, watch]}
-- {apiGroups: [events.k8s.io], resources: [events], verbs: [create, patch]}
-- {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, list, watch, create, update, delete]}
----
-apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
-metadata: {name: vdvs-operator}
+metadata: {name: operator-of-tests}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: vdvs-operator}
 subjects: [{kind: User, name: operator, apiGroup: rbac.authorization.k8s.io}]
 ---
-apiVersion: v1
-kind: Namespace
-metadata: {name: vdvs-system}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: operator-of-tests, namespace: vdvs-system}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: vdvs-operator}
+subjects: [{kind: User, name: operator, apiGroup: rbac.authorization.k8s.io}]
 """
 Value = TypeVar("Value")
 
 
 def installed(cluster: Cluster) -> None:
-    """Install the definitions, and the rights of the user `operator`."""
-    applied(cluster.admin, "--server-side", "-f", str(DEPLOY / "crds"))
+    """Install the definitions, and give the user `operator` the rights of the deployment; nothing else of ours is there
+    or in force: the operator has to do without the policies."""
+    for path in ("crds", "namespace.yaml", "access.yaml"):
+        applied(cluster.admin, "--server-side", "-f", str(DEPLOY / path))
     waited = cluster.admin.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
     assert waited.returncode == 0, waited.stderr
     applied(cluster.admin, "-f", "-", stdin=RIGHTS)
+    cluster.admin.kubectl("delete", "validatingadmissionpolicybindings", "--all")
+    for kind in ("memberships", "vmgroups", "volumes", "storagepolicies", "hosts", "configdbs"):
+        cluster.admin.kubectl("delete", f"{kind}.vdvs.io", "--all", "--all-namespaces", "--wait=false")
+    cluster.admin.kubectl("delete", "sites.vdvs.io", "--all", "--wait=false")
+    odd = {
+        "apiVersion": "vdvs.io/v1",
+        "kind": "VMGroup",
+        "metadata": {"name": "odd", "annotations": {"vdvs.io/odd": ""}},
+    }
+    tried = f"/{API}/namespaces/default/vmgroups?dryRun=All"
+    allowed = lambda: cluster.admin.request("POST", tried, odd | {"spec": {"vms": []}})[0] == 201  # noqa: E731
+    eventually(allowed, "the policies stay in force")
 
 
 def applied(user: User, *arguments: str, stdin: str | None = None) -> None:
@@ -87,6 +96,13 @@ class Operator:
     def said(self) -> str:
         """Return the last of what it printed."""
         return "".join((self.folder / name).read_text()[-3000:] for name in ("stdout", "stderr"))
+
+    def fetch(self, path: str) -> str:
+        """Return what it serves at a path; it was begun with --listen 0."""
+        begun = re.compile(r"listening on (http://127.0.0.1:\d+/)")
+        found = eventually(lambda: begun.search((self.folder / "stderr").read_text()), "it does not listen")
+        with urllib.request.urlopen(found[1] + path, timeout=SOON) as answer:  # noqa: S310 - of loopback
+            return str(answer.read().decode())
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End it; return its exit code."""
