@@ -13,7 +13,7 @@ import os
 import subprocess
 import tarfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -67,12 +67,12 @@ class Flux:
         assert done[0] == 200, done[1]
         return revision
 
-    def wait(self, condition: str, name: str = "site") -> None:
-        """Wait for what `kubectl wait --for` knows of the Kustomization."""
+    def wait(self, condition: str, more: Callable[[], str] = lambda: "") -> None:
+        """Wait for what `kubectl wait --for` knows of the Kustomization. `more`: what to say if it does not come."""
         done = self._cluster.admin.kubectl(
-            "wait", f"--for={condition}", "--timeout=50s", "-n", "flux-system", f"kustomization/{name}"
+            "wait", f"--for={condition}", "--timeout=50s", "-n", "flux-system", "kustomization/site"
         )
-        assert done.returncode == 0, f"{done.stderr}{yaml.safe_dump(self.status())}"
+        assert done.returncode == 0, f"{done.stderr}{yaml.safe_dump(self.status())}{more()}"
 
     def status(self) -> dict[str, Any]:
         """The status of the Kustomization."""
@@ -92,7 +92,7 @@ def flux(cluster: Cluster, folder: Path) -> Iterator[Flux]:
     cluster.admin.kubectl("create", "namespace", "flux-system")
     with _serving(folder) as port, (folder / "kustomize-controller.log").open("wb") as log:
         process = subprocess.Popen(
-            [str(KUSTOMIZE_CONTROLLER), "--metrics-addr=0", "--health-addr=0", "--requeue-dependency=1s"],
+            [str(KUSTOMIZE_CONTROLLER), "--metrics-addr=0", "--health-addr=0", "--feature-gates=CancelHealthCheckOnNewRevision=true"],
             cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             env={**os.environ, "KUBECONFIG": str(cluster.admin.kubeconfig), "RUNTIME_NAMESPACE": "flux-system",
                  "TMPDIR": str(folder)},

@@ -25,35 +25,30 @@ API = "apis/vdvs.io/v1"
 DEPLOY = ROOT / "deploy" / "kubernetes"
 RIGHTS = """
 apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: vdvs-operator}
-rules:
-- {apiGroups: [vdvs.io], resources: ["*"], verbs: [get, list, watch, patch]}
-- {apiGroups: [""], resources: [namespaces], verbs: [get, list, watch]}
-- {apiGroups: [events.k8s.io], resources: [events], verbs: [create, patch]}
-- {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, list, watch, create, update, delete]}
----
-apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
-metadata: {name: vdvs-operator}
+metadata: {name: operator-of-tests}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: vdvs-operator}
 subjects: [{kind: User, name: operator, apiGroup: rbac.authorization.k8s.io}]
 ---
-apiVersion: v1
-kind: Namespace
-metadata: {name: vdvs-system}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: operator-of-tests, namespace: vdvs-system}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: vdvs-operator}
+subjects: [{kind: User, name: operator, apiGroup: rbac.authorization.k8s.io}]
 """
 Value = TypeVar("Value")
 
 
 def installed(cluster: Cluster) -> None:
-    """Install the definitions, and the rights of the user `operator`; nothing else of ours is there or in force."""
-    applied(cluster.admin, "--server-side", "-f", str(DEPLOY / "crds"))
+    """Install the definitions, and give the user `operator` the rights of the deployment; nothing else of ours is there
+    or in force: the operator has to do without the policies."""
+    for path in ("crds", "namespace.yaml", "access.yaml"):
+        applied(cluster.admin, "--server-side", "-f", str(DEPLOY / path))
     waited = cluster.admin.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
     assert waited.returncode == 0, waited.stderr
     applied(cluster.admin, "-f", "-", stdin=RIGHTS)
     cluster.admin.kubectl("delete", "validatingadmissionpolicybindings", "--all")
-    for kind in ("vmgroups", "volumes", "storagepolicies", "hosts", "configdbs"):
+    for kind in ("memberships", "vmgroups", "volumes", "storagepolicies", "hosts", "configdbs"):
         cluster.admin.kubectl("delete", f"{kind}.vdvs.io", "--all", "--all-namespaces", "--wait=false")
     cluster.admin.kubectl("delete", "sites.vdvs.io", "--all", "--wait=false")
     odd = {

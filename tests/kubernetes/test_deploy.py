@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import copy
+import re
+import ssl
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,7 @@ import yaml
 from reconciler import __version__
 from reconciler.model.refs import KINDS
 from tests.kubernetes.cluster import Cluster, User
+from tests.kubernetes.operators import Operator, eventually
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "kubernetes"
 OPERATOR = "system:serviceaccount:vdvs-system:vdvs-operator"
@@ -165,3 +170,33 @@ def test_the_manifests_of_the_examples_are_taken_as_they_are(deployed: Cluster) 
     named = [word for path in ours for word in ("-f", str(path))]
     done = deployed.admin.kubectl("apply", "--dry-run=server", "--validate=strict", *named)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_command_of_the_deployment_serves_its_probes(deployed: Cluster, tmp_path: Path) -> None:
+    """With its own arguments, as its service account; only addresses and files are those of the test."""
+    (container,) = pod(deployed)[1]["spec"]["containers"]
+    (tmp_path / "token").write_text("a-token-for-whoever-reads-metrics")
+    for name in ("crt", "key"):
+        (tmp_path / f"tls.{name}").write_bytes((deployed.folder / f"server.{name}").read_bytes())
+    here = {"$(POD_IP):9182": "127.0.0.1:0", "/etc/vdvs/listen": str(tmp_path)}
+    words = [re.sub("|".join(map(re.escape, here)), lambda found: here[found[0]], one) for one in container["args"][1:]]
+    operator = Operator(deployed.service_account(OURS, "vdvs-operator"), tmp_path / "replica", *words)
+    try:
+        url = eventually(lambda: re.search(r"https://127\.0\.0\.1:\d+", operator.said()), "no address", operator.said)[0]
+        tls = ssl.create_default_context(cafile=str(deployed.folder / "ca.crt"))
+
+        def status(path: str, **headers: str) -> int:
+            try:
+                with urllib.request.urlopen(urllib.request.Request(url + path, headers=headers), context=tls) as answer:
+                    return int(answer.status)
+            except urllib.error.HTTPError as error:
+                return error.code
+
+        for probe in (container[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")):
+            assert probe["scheme"] == "HTTPS"
+            eventually(lambda path=probe["path"]: status(path) == 200, f"{probe['path']} fails", operator.said)
+        assert status("/metrics") == 401
+        assert status("/metrics", Authorization="Bearer a-token-for-whoever-reads-metrics") == 200
+    finally:
+        code = operator.end()
+    assert code == 0, operator.said()
