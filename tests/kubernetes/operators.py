@@ -39,13 +39,19 @@ subjects: [{kind: User, name: operator, apiGroup: rbac.authorization.k8s.io}]
 Value = TypeVar("Value")
 
 
+def define(cluster: Cluster) -> None:
+    """Install the definitions."""
+    applied(cluster.admin, "--server-side", "-f", str(DEPLOY / "crds"))
+    waited = cluster.admin.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+    assert waited.returncode == 0, waited.stderr
+
+
 def installed(cluster: Cluster) -> None:
     """Install the definitions, and give the user `operator` the rights of the deployment; nothing else of ours is there
     or in force: the operator has to do without the policies."""
-    for path in ("crds", "namespace.yaml", "access.yaml"):
+    define(cluster)
+    for path in ("namespace.yaml", "access.yaml"):
         applied(cluster.admin, "--server-side", "-f", str(DEPLOY / path))
-    waited = cluster.admin.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
-    assert waited.returncode == 0, waited.stderr
     applied(cluster.admin, "-f", "-", stdin=RIGHTS)
     cluster.admin.kubectl("delete", "validatingadmissionpolicybindings", "--all")
     for kind in ("memberships", "vmgroups", "volumes", "storagepolicies", "hosts", "configdbs"):

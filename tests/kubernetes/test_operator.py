@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.kubernetes.cluster import MISSING, Cluster
-from tests.kubernetes.operators import Lab, Operator, applied, eventually, installed
+from tests.kubernetes.operators import Lab, Operator, applied, define, eventually, installed
 
 EVERYTHING = ["safe", "restricts", "widens", "disrupts"]
 HEAL, ALL = {"mode": "heal", "interval": "5s"}, {"mode": "heal", "autoApply": EVERYTHING, "interval": "5s"}
@@ -341,6 +341,6 @@ def test_a_deleted_definition_destroys_nothing(cluster: Cluster, lab: Lab, opera
     gone = cluster.admin.kubectl("delete", "crd", "vmgroups.vdvs.io", "--timeout=60s")
     assert gone.returncode == 0, gone.stderr + operator.said()
     assert lab.tenants() == ["MYVMGROUP"]
-    installed(cluster)
+    define(cluster)
     applied(cluster.admin, "-n", lab.name, "-f", "-", stdin=lab.yaml("VMGroup"))
     lab.waits(*GROUP, "InSync", operator, "True")
