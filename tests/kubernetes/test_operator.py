@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.kubernetes.cluster import MISSING, Cluster
-from tests.kubernetes.operators import Lab, Operator, applied, define, eventually, installed
+from tests.kubernetes.operators import Lab, Operator, applied, clear, define, eventually, installed
 
 EVERYTHING = ["safe", "restricts", "widens", "disrupts"]
 HEAL, ALL = {"mode": "heal", "interval": "5s"}, {"mode": "heal", "autoApply": EVERYTHING, "interval": "5s"}
@@ -29,6 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def operator(cluster: Cluster, folder: Path) -> Iterator[Operator]:
     """One replica for all tests: each has a site and a namespace of its own."""
     installed(cluster)
+    clear(cluster)
     running = Operator(cluster.user("operator"), folder / "replica-1", "--listen", "0")
     yield running
     assert running.end() == 0, running.said()
@@ -287,7 +289,16 @@ def test_what_no_watch_looks_at_has_a_status_too(cluster: Cluster, operator: Ope
         each.end(operator)
 
 
+def is_healed(lab: Lab) -> bool:
+    """Return whether drift is healed before a lease has ended."""
+    until = time.monotonic() + 15
+    while (healed := lab.limit() == 200) is False and time.monotonic() < until:
+        time.sleep(0.05)
+    return healed
+
+
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_drift_is_healed_while_the_api_is_away(tmp_path: Path) -> None:
     """As long as the lease lasts, what the API said last is in force."""
     if MISSING:
@@ -301,10 +312,15 @@ def test_drift_is_healed_while_the_api_is_away(tmp_path: Path) -> None:
             lab = Lab(cluster, tmp_path, "away", reconcile=HEAL)
             lab.apply()
             lab.ready(operator)
-            cluster.crash("kube-apiserver")
-            lab.sql("UPDATE privileges SET max_volume_size = 999")
-            eventually(lambda: lab.limit() == 200, "not healed", operator.said)
-            cluster.start_apiserver()
+            for _ in range(5):  # a lease does not last long, on a busy machine not always long enough
+                cluster.crash("kube-apiserver")
+                lab.sql("UPDATE privileges SET max_volume_size = 999")
+                healed = is_healed(lab)
+                cluster.start_apiserver()
+                if healed:
+                    break
+                eventually(lambda: lab.limit() == 200, "not healed", operator.said)
+            assert healed, operator.said()
             lab.waits(*GROUP, "InSync", operator, "True")
         finally:
             assert operator.end() == 0, operator.said()
@@ -313,25 +329,27 @@ def test_drift_is_healed_while_the_api_is_away(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_another_replica_takes_over(cluster: Cluster, lab: Lab, operator: Operator, folder: Path) -> None:
+@pytest.mark.timeout(400)
+def test_another_replica_takes_over(cluster: Cluster, operator: Operator, folder: Path) -> None:
+    labs = [Lab(cluster, folder, f"shared-{number}", reconcile=HEAL) for number in range(4)]
     other = Operator(cluster.user("operator"), folder / "replica-2")
+
+    def are_shared() -> bool:
+        leases = cluster.admin.request("GET", LEASES)[1]["items"]
+        theirs = [each for each in leases if each["metadata"]["name"].startswith("vdvs-site-shared-")]
+        return {each["spec"].get("holderIdentity") for each in theirs} == {"replica-1", "replica-2"}
+
     try:
-        eventually(lambda: "vdvs_operator_replicas 2.0" in operator.fetch("metrics"), "it does not live", other.said)
-        for number in range(6):  # some of which the second one gets
-            Lab(cluster, folder, f"shared-{number}", reconcile=HEAL).apply()
-
-        def are_shared() -> bool:
-            leases = cluster.admin.request("GET", LEASES)[1]["items"]
-            theirs = [each for each in leases if each["metadata"]["name"].startswith("vdvs-site-shared-")]
-            return {each["spec"].get("holderIdentity") for each in theirs} == {"replica-1", "replica-2"}
-
+        for lab in labs:
+            lab.apply()
         eventually(are_shared, "the sites are not shared", other.said)
     finally:
         other.end(signal.SIGKILL)
-    for number in range(6):
-        left = Lab(cluster, folder, f"shared-{number}", reconcile=HEAL)
-        left.ready(operator)
-        left.end(operator)
+    for lab in labs:
+        lab.ready(operator)
+        lab.let_go()
+    for lab in labs:
+        lab.gone("sites", lab.name, operator)
 
 
 @pytest.mark.slow
