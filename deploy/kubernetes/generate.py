@@ -265,12 +265,24 @@ RESOURCES: Final[dict[Kind, Resource]] = {
     ),
     Kind.HOST: Resource("vhost", _HOST_RULES),
     Kind.VMGROUP: Resource("vmg", _VMGROUP_RULES, selectable=("configDB",)),
+    Kind.MEMBERSHIP: Resource(
+        "vmem",
+        (
+            Rule(
+                "spec.vmgroup",
+                f"self != '{DEFAULT_VMGROUP}'",
+                f"{DEFAULT_VMGROUP} has no members of its own: it takes every VM that is in no vmgroup",
+            ),
+        ),
+        selectable=("vmgroup",),
+    ),
     Kind.STORAGE_POLICY: Resource("vsp", _POLICY_RULES),
     Kind.VOLUME: Resource("vvol", _VOLUME_RULES, selectable=("vmgroup",)),
 }
 _COLUMNS: Final = (
     ("Name", ".spec.name", "string", {}),
     ("ConfigDB", ".spec.configDB", "string", {}),
+    ("VMGroup", ".spec.vmgroup", "string", {}),
     ("Ready", '.status.conditions[?(@.type=="Ready")].status', "string", {}),
     ("Reason", '.status.conditions[?(@.type=="Ready")].reason', "string", {}),
     ("Age", ".metadata.creationTimestamp", "date", {}),

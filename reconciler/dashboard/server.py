@@ -163,7 +163,7 @@ class Server:
             return web.Response(status=421, text="this server is not known by that name; see --allow-name\n")
         if known or request.path in _FOR_ALL:
             return None
-        if request.path == "/":
+        if request.path.endswith("/"):  # a page
             return web.Response(status=303, headers={"Location": "/login"})
         return web.Response(status=401, text="a token is needed\n", headers={"WWW-Authenticate": "Bearer"})
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 
 from reconciler.loader.kinds import LOADERS
 from reconciler.loader.manifest_set import ManifestSet
+from reconciler.loader.manifests import Document
 from reconciler.loader.wording import quoted
 from reconciler.model.errors import ManifestError
 from reconciler.model.refs import KINDS, Kind, ObjectRef
@@ -23,14 +24,17 @@ def build(manifests: ManifestSet, most: int | None = None) -> None:
 def _of_other_sites(manifests: ManifestSet, kind: Kind) -> Iterator[ManifestError]:
     """Yield an error for each object of another Site than that of the run."""
     for _, site in manifests.declared[Kind.SITE]:
-        for document, _ in manifests.declared[kind] if KINDS[kind].reconciled else ():
+        for document, _ in () if KINDS[kind].alone else manifests.declared[kind]:
             if (named := document.spec.get("site", site.name)) != site.name:
                 message = f"it belongs to Site {quoted(named)}, and this run is for Site {quoted(site.name)}"
                 yield document.error(("spec", "site"), message)
 
 
-def declared(manifests: ManifestSet, held: tuple[Unresolved, ...] = ()) -> Desired:
-    """Return everything that the set declares."""
+def declared(manifests: ManifestSet, held: tuple[Unresolved, ...] = (), unusable: Iterable[Document] = ()) -> Desired:
+    """Return everything that the set declares. `unusable`: documents with a fault of their own."""
+    for kind, loader in LOADERS.items():
+        if loader.fold is not None:
+            loader.fold(manifests, [document for document in unusable if document.kind is kind])
     digests: list[tuple[ObjectRef, str]] = []
     treatments = []
     for kind in LOADERS:

@@ -64,7 +64,7 @@ class ManifestSet:
             kind, name = document.kind, document.metadata_name
             if kind is None or (kind is Kind.SITE and self.given_site is not None):
                 continue
-            if not KINDS[kind].reconciled:
+            if KINDS[kind].alone:
                 if clash := claims.claim(kind, document, ()):
                     yield document.error(
                         (), f"there is a {kind} already, {clash.who} ({clash.at}); keep one", Refusal.CONFLICT

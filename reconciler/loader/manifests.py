@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.loader.wording import Path, dotted, escape
 from reconciler.loader.yaml import careful, fast
@@ -81,7 +82,7 @@ class NoFile(Struct, frozen=True):
 class Document(Struct, frozen=True):
     """One document of a file. `read`: the result of the careful reader, with all YAML errors; None if not needed;
     `namespace`: that of an object on an API server, within which its `metadata.name` is unique; `known_digest`: its
-    digest, where that was made already."""
+    digest, where that was made already; `parts`: digests of the documents that add to its object."""
 
     file: SourceFile | NoFile
     index: int
@@ -90,6 +91,7 @@ class Document(Struct, frozen=True):
     read: careful.Document | None = None
     namespace: str = ""
     known_digest: str = ""
+    parts: tuple[str, ...] = ()
 
     @property
     def kind(self) -> Kind | None:
@@ -101,10 +103,12 @@ class Document(Struct, frozen=True):
     def digest(self) -> str:
         """SHA-256, in hex, of the content: independent of layout and of the order of fields. How an object is to be
         deleted is no part of it."""
-        return self.known_digest or self.digest_without()
+        return (not self.parts and self.known_digest) or self.digest_without()
 
     def digest_without(self, *annotations: str) -> str:
         """The digest that it would have without these annotations."""
+        if self.parts:
+            return _digest([replace(self, parts=()).digest_without(*annotations), *self.parts])
         metadata = self.data["metadata"]
         left_out = {DELETION_POLICY, *annotations}
         if left_out.isdisjoint(given := metadata.get("annotations", {})):

@@ -98,10 +98,11 @@ def load_objects(
     with collector_paused():
         build(manifests)
         if folders:
-            manifests.declared[Kind.VMGROUP] = [
-                (document, replace(group, folders=folders.get(document.source.file)))
-                for document, group in manifests.declared[Kind.VMGROUP]
-            ]
+            for kind in (Kind.VMGROUP, Kind.MEMBERSHIP):
+                manifests.declared[kind] = [
+                    (document, replace(item, folders=folders.get(document.source.file)))
+                    for document, item in manifests.declared[kind]
+                ]
         return _without_held(manifests, [each.document for each in given])
 
 
@@ -113,7 +114,7 @@ def _without_held(manifests: ManifestSet, documents: list[Document]) -> Objects:
         document.source.file: item.ref
         for kind, items in manifests.declared.items()
         for document, item in items
-        if KINDS[kind].reconciled and document.source.file not in errors
+        if not KINDS[kind].alone and document.source.file not in errors
     }
     declared_refs, held = set(refs.values()), {}
     for document in documents:
@@ -132,4 +133,5 @@ def _without_held(manifests: ManifestSet, documents: list[Document]) -> Objects:
                 unresolved.setdefault(known.ref, Unresolved(known.ref, message, known.names, reason, known.certain))
     for kind, items in manifests.declared.items():
         manifests.declared[kind] = [each for each in items if each[0].source.file not in held]
-    return Objects(declared(manifests, tuple(unresolved.values())), refs, held)
+    unusable = [each for each in documents if held.get(each.source.file, ("",))[0] is Refusal.INVALID]
+    return Objects(declared(manifests, tuple(unresolved.values()), unusable), refs, held)

@@ -15,6 +15,7 @@ class Kind(StrEnum):
     CONFIG_DB = "ConfigDB"
     HOST = "Host"
     VMGROUP = "VMGroup"
+    MEMBERSHIP = "Membership"
     STORAGE_POLICY = "StoragePolicy"
     VOLUME = "Volume"
 
@@ -40,13 +41,20 @@ class Words(Struct, frozen=True):
 class KindSpec(Words, frozen=True):
     """A kind and its names.
 
-    `reconciled` False: a manifest of this kind configures vdvs itself, so a set has at most one.
+    `reconciled` False: a manifest of this kind is no object of vDVS; it configures vdvs itself, so a set has at most
+    one, or it is `part_of` an object of another kind.
     `on_datastore`: its objects are files on a datastore, which go one generic way through plan, ports and agent.
     """
 
     kind: Kind
     reconciled: bool = True
     on_datastore: bool = False
+    part_of: Kind | None = None
+
+    @property
+    def alone(self) -> bool:
+        """True if a set has at most one."""
+        return not self.reconciled and self.part_of is None
 
 
 KINDS: Final[dict[Kind, KindSpec]] = {
@@ -56,6 +64,14 @@ KINDS: Final[dict[Kind, KindSpec]] = {
         KindSpec(("configdb", "configdbs", "db", "dbs"), "config DB", "config DBs", Kind.CONFIG_DB),
         KindSpec(("host", "hosts"), "host", "hosts", Kind.HOST),
         KindSpec(("vmgroup", "vmgroups", "vg", "vgs"), "vmgroup", "vmgroups", Kind.VMGROUP),
+        KindSpec(
+            ("membership", "memberships"),
+            "membership",
+            "memberships",
+            Kind.MEMBERSHIP,
+            reconciled=False,
+            part_of=Kind.VMGROUP,
+        ),
         KindSpec(
             ("storagepolicy", "storagepolicies", "sp", "sps"),
             "storage policy",
@@ -70,6 +86,10 @@ KINDS: Final[dict[Kind, KindSpec]] = {
 
 RECONCILED: Final = tuple(spec.kind for spec in KINDS.values() if spec.reconciled)
 """The kinds whose objects are compared and applied, in the order of output."""
+
+
+DECLARING: Final = tuple(spec.kind for spec in KINDS.values() if not spec.alone)
+"""The kinds whose manifests declare something in vDVS, in the order of output."""
 
 
 INVENTORY: Final = (

@@ -69,9 +69,16 @@ def not_allowed(document: Document, labels: Labels, site: Site) -> Iterator[Mani
             allowed = ", ".join(map(quoted, patterns)) or "none"
             message = f"{where} does not allow the datastore {quoted(named)} here (datastores: {allowed})"
             yield document.error(path, message, Refusal.NOT_ALLOWED)
-    if document.kind is Kind.VMGROUP and (folders := folders_of(document, labels, site)) is not None:
+    folders = folders_of(document, labels, site)
+    if document.kind in (Kind.VMGROUP, Kind.MEMBERSHIP) and folders is not None:
         for path, message in _vms(document, folders):
             yield document.error(path, f"{where} {message}", Refusal.NOT_ALLOWED)
+    if document.kind is Kind.MEMBERSHIP:
+        groups = [pattern for rule in rules for pattern in rule.vmgroups]
+        if not any(fnmatchcase(str(document.spec.get("vmgroup")), pattern) for pattern in groups):
+            named, allowed = quoted(str(document.spec.get("vmgroup"))), ", ".join(map(quoted, groups)) or "none"
+            message = f"{where} does not allow the vmgroup {named} here (vmgroups: {allowed})"
+            yield document.error(("spec", "vmgroup"), message, Refusal.NOT_ALLOWED)
 
 
 def is_below(path: str, folders: tuple[str, ...]) -> bool:
@@ -115,7 +122,9 @@ def _vms(document: Document, folders: tuple[str, ...]) -> Iterator[tuple[Path, s
     if isinstance(selector, Mapping) and not is_below(str(selector.get("folder")), folders):
         folder = quoted(str(selector.get("folder")))
         yield ("spec", "vmSelector", "folder"), f"does not allow VMs of {folder} here ({allowed})"
-    for position, vm in enumerate(vms if isinstance(vms, list) else ()):
+    named: list[tuple[Path, Any]] = [(("spec", "vm"), vm)] if (vm := document.spec.get("vm")) else []
+    named += [(("spec", "vms", position), vm) for position, vm in enumerate(vms if isinstance(vms, list) else ())]
+    for path, vm in named:
         place = vm.get("inventoryPath") if isinstance(vm, Mapping) else None
         if not folders or (isinstance(place, str) and not is_below(place, folders)):
-            yield ("spec", "vms", position), f"does not allow this VM here ({allowed})"
+            yield path, f"does not allow this VM here ({allowed})"

@@ -182,7 +182,7 @@ class API:
         }
         accepted = False
         try:
-            async with self._answer("GET", path, params, timeout=_WATCHING) as answer:
+            async with self._reply("GET", path, params, timeout=_WATCHING) as answer:
                 accepted = True
                 while line := await _line(answer, path):
                     event = _decoded(_EVENTS, line, path)
@@ -202,11 +202,11 @@ class API:
         body: Object | None = None,
         content: str = "application/json",
     ) -> bytes:
-        async with self._turn, self._answer(method, path, params, body, content) as answer:
+        async with self._turn, self._reply(method, path, params, body, content) as answer:
             return await _body(answer, path)
 
     @asynccontextmanager
-    async def _answer(
+    async def _reply(
         self,
         method: str,
         path: str,

@@ -48,6 +48,12 @@ class Proposals(Struct, frozen=True):
     by_object: Mapping[ObjectRef, Proposal] = {}
     whole: Proposal | None = None
 
+    @property
+    def ids(self) -> frozenset[str]:
+        """All ids."""
+        every = (*self.by_object.values(), *([] if self.whole is None else [self.whole]))
+        return frozenset(each.id for each in every)
+
 
 class Approvals(Struct, frozen=True):
     """The ids in the annotations `vdvs.io/approve`: of the Site (empty: none), and of objects; and the namespaces of
@@ -57,8 +63,10 @@ class Approvals(Struct, frozen=True):
     objects: Mapping[ObjectRef, str] = {}
     namespaces: Mapping[ObjectRef, str] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self.site or self.objects)
+    @property
+    def ids(self) -> frozenset[str]:
+        """All ids."""
+        return frozenset(filter(None, (self.site, *self.objects.values())))
 
 
 class Granted(Struct, frozen=True):

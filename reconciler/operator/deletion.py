@@ -19,13 +19,14 @@ from reconciler.model.diff import Op
 from reconciler.model.outcome import Assessment, Outcome, Status
 from reconciler.model.ownership import Applying
 from reconciler.model.plan import Policy
-from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.state import Desired
+from reconciler.model.refs import FILE_KINDS, Kind, ObjectRef
+from reconciler.model.state import RECONCILE, Desired
 from reconciler.planning.records.history import history
 
 FINALIZER: Final = "vdvs.io/config-db"
 POLICY: Final = "vdvs.io/deletion-policy"
 CONFIRMED: Final = "vdvs.io/confirm-delete"
+_REMOVED: Final = frozenset({Kind.VMGROUP, *FILE_KINDS})
 _WAY_OUT: Final = f"the annotation {POLICY}: Retain lets it go and leaves it in vDVS"
 
 
@@ -43,6 +44,9 @@ class Obstacle(Struct, frozen=True):
     message: str
 
 
+PAUSED: Final = Obstacle("Paused", f"its Site is paused by the annotation {RECONCILE}; {_WAY_OUT}")
+
+
 def is_finalized(document: Mapping[str, Any]) -> bool:
     """Return whether the object has our finalizer."""
     return FINALIZER in document["metadata"].get("finalizers", ())
@@ -58,12 +62,16 @@ def is_awaited(document: Mapping[str, Any]) -> bool:
     return is_going(document) and is_finalized(document)
 
 
-def policy(document: Mapping[str, Any], default: DeletionPolicy, *, namespace_going: bool) -> DeletionPolicy:
+def policy(
+    kind: Kind, document: Mapping[str, Any], default: DeletionPolicy, *, namespace_going: bool
+) -> DeletionPolicy:
     """Return what becomes of an object that is being deleted. `default`: of its Site.
 
     Delete must be confirmed, by an annotation with the object's name. The default of the Site does not count where
-    the whole namespace goes.
+    the whole namespace goes. Config DBs and hosts are there whatever is declared.
     """
+    if kind not in _REMOVED:
+        return DeletionPolicy.RETAIN
     annotations = document["metadata"].get("annotations") or {}
     if annotations.get(CONFIRMED) != document["metadata"]["name"]:
         return DeletionPolicy.RETAIN
@@ -81,7 +89,7 @@ def without(desired: Desired, refs: frozenset[ObjectRef]) -> Desired:
         tuple(each for each in desired.config_dbs if each.ref not in refs),
         tuple(each for each in desired.vmgroups if each.ref not in refs),
         tuple((ref, digest) for ref, digest in desired.digests if ref not in refs),
-        tuple(each for each in desired.files if each.ref not in refs),
+        tuple(each for each in desired.files if refs.isdisjoint((each.ref, getattr(each, "vmgroup", each.ref)))),
         tuple(each for each in desired.treatments if each.ref not in refs),
     )
 

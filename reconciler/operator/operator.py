@@ -11,6 +11,7 @@ import asyncio
 import logging
 import math
 import os
+import re
 import signal
 import socket
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from reconciler.controller.backoff import Backoff
 from reconciler.controller.mode import Mode
 from reconciler.execution.gather import gather_all
 from reconciler.model.base import clip
+from reconciler.model.errors import UsageError
 from reconciler.model.events import Pulse
 from reconciler.model.refs import KINDS, Kind
 from reconciler.model.state import RECONCILE, Reconcile
@@ -45,6 +47,7 @@ from reconciler.wiring.pages import Pages, ServerOptions
 from reconciler.wiring.world import SystemClock, chance
 
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,198}[a-z0-9])?")
 _QUIET: Final = 0.05  # seconds; what one `kubectl apply` changes is looked at together
 _BEAT: Final = 1.0  # seconds
 _AGAIN: Final = 5.0  # seconds after what should not fail did
@@ -114,14 +117,15 @@ class Operator:
         self._documents: dict[ObjectKey, Document] = {}
         self._sources: Sources | None = None
         self._watches: dict[str, SiteWatch] = {}
-        self._unwatched: dict[str, SiteObjects] = {}
+        self._unwatched: dict[str, tuple[SiteObjects, str]] = {}
+        self._failures: dict[str, str] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._backoff = Backoff(chance)
         self._not_before: dict[str, float] = {}
-        identity = options.replica_id or os.environ.get("HOSTNAME") or socket.gethostname()
-        self._leases = Leases(
-            apart, namespace, identity.lower(), SystemClock(), busy=self._busy, changed=self._something.set
-        )
+        identity = (options.replica_id or os.environ.get("HOSTNAME") or socket.gethostname()).lower()
+        if not _NAME.fullmatch(identity):
+            raise UsageError(f"--replica-id {identity}: use lower-case letters, digits, '-' and '.', 200 at most")
+        self._leases = Leases(apart, namespace, identity, SystemClock(), busy=self._busy, changed=self._something.set)
         self._namespaces = Mirror(api, path("namespaces", api=_CORE), self._changed)
         within = options.namespaces or ("",)
         self._mirrors = {
@@ -301,18 +305,19 @@ class Operator:
                 self._begin(name, sites[name])
 
     async def _tell_unwatched(self) -> None:
-        """Publish the statuses of what no watch looks at: Sites that cannot be used or are off, and objects of none."""
+        """Publish the statuses of what no watch looks at: Sites that are off or cannot be used, and objects of none."""
         for name, snapshot in self._sites.items():
             objects, is_off = snapshot.objects, _is_off(snapshot)
             is_mine = (name or _UNASSIGNED) in self._leases.assigned
-            if not is_mine or name in self._watches or (snapshot.site is not None and not is_off):
+            failure = self._failures.get(name, "")
+            if not is_mine or name in self._watches or (snapshot.site is not None and not is_off and not failure):
                 self._unwatched.pop(name, None)
-            elif self._unwatched.get(name) is not objects:
+            elif (told := self._unwatched.get(name)) is None or told[0] is not objects or told[1] != failure:
                 previous = {key: self._publisher.known(key) for key in objects.seen}
                 now, terms = SystemClock().now(), Terms(Mode(), off=is_off)
-                made = await asyncio.to_thread(statuses, objects, None, "", previous, now, terms)
+                made = await asyncio.to_thread(statuses, objects, None, failure, previous, now, terms)
                 self._publisher.publish(objects, made)
-                self._unwatched[name] = objects
+                self._unwatched[name] = objects, failure
 
     def _begin(self, name: str, snapshot: Snapshot) -> None:
         published = SitePublisher(self._publisher, lambda: watch.seen.objects, lambda: watch.terms, SystemClock())
@@ -327,11 +332,13 @@ class Operator:
             if self.pages is not None:
                 self.pages.drop(name)
             self._something.set()
+            self._failures.pop(name, None)
             if done.cancelled() or (error := done.exception()) is None:
                 self._backoff.worked(name)
                 return
+            self._failures[name] = clip(str(error) or type(error).__name__)
             self._not_before[name] = monotonic() + self._backoff.failed(name)
-            self._report(f"the watch of site {name} ended, and begins anew: {clip(f'{type(error).__name__}: {error}')}")
+            self._report(f"site {name} cannot be watched, and is tried again: {self._failures[name]}")
 
         task.add_done_callback(ended)
 

@@ -111,12 +111,28 @@ class Snapshot(Struct, frozen=True):
         """The annotations of the Site."""
         return annotations_of(self.objects.seen[self.key])
 
+    @property
+    def paused(self) -> bool:
+        """Whether all of the site is to be left as it is, by the annotation of its Site."""
+        return RECONCILE in self.annotations
+
+    @property
+    def asks(self) -> tuple[object, ...]:
+        """What a pass goes by; the API changes objects in many other ways, such as their statuses."""
+        counting = (deletion.POLICY, deletion.CONFIRMED, APPROVE, RECONCILE)
+        extras = {
+            key: (deletion.is_awaited(each), *(annotations.get(name) for name in counting))
+            for key, each in self.objects.seen.items()
+            if (annotations := annotations_of(each)) or deletion.is_going(each)
+        }
+        return self.objects.loaded, self.objects.refs, self.objects.held, self.going, extras
+
     def policy(self, key: ObjectKey) -> DeletionPolicy:
         """Return what becomes of an object that is being deleted."""
         if self.objects.site == NO_SITE:
             return DeletionPolicy.RETAIN
         default = DeletionPolicy.RETAIN if self.site is None else DeletionPolicy(self.site.deletion_policy)
-        return deletion.policy(self.objects.seen[key], default, namespace_going=key.namespace in self.going)
+        return deletion.policy(key.kind, self.objects.seen[key], default, namespace_going=key.namespace in self.going)
 
     def to_remove(self) -> dict[ObjectRef, ObjectKey]:
         """Return the objects that are being deleted, in vDVS too."""
@@ -178,14 +194,20 @@ class SiteWatch:
         self._looked: object = None
         self._background: set[asyncio.Task[None]] = set()
 
+    @property
+    def _ref(self) -> ObjectRef:
+        return ObjectRef(Kind.SITE, self.name)
+
     def follows(self, snapshot: Snapshot) -> bool:
         """Return whether this watch can go on with other objects: the Site itself is the same."""
         return snapshot.site == self.site and mode_of(self.site, snapshot.annotations) == self.mode
 
     def feed(self, snapshot: Snapshot) -> None:
         """Go on with these objects."""
-        if snapshot != self._next:
-            self._next = snapshot
+        if snapshot is self._next:
+            return
+        changed, self._next = snapshot.asks != self._next.asks, snapshot
+        if changed:
             self._triggers.changed()
 
     def stop(self) -> None:
@@ -233,17 +255,21 @@ class SiteWatch:
         asked = ((each.ref, f"its annotation {RECONCILE} is {each.mode}") for each in desired.treatments)
         policy = replace(policy, held=(*asked, *policy.held))
         desired = deletion.without(desired, frozenset(going))
-        refused: Mapping[ObjectRef, str] = {}
-        carried = None
-        if behalf is not None and (approvals := snapshot.approvals(self._spent)):
+        approvals = snapshot.approvals(self._spent)
+        carried, refused = None, granted(self.findings.proposals, approvals, self._ref).refused
+        if behalf is not None and not snapshot.paused and approvals.ids & self.findings.proposals.ids:
             carried, refused = await self._approved(desired, world, policy, behalf, approvals)
         outcome = await reconcile(desired, world, policy, behalf)
         if carried is not None:
             outcome = _after(carried, outcome)
         obstacles: Mapping[ObjectKey, Obstacle] = {}
-        if going and behalf is not None:
+        if going and snapshot.paused:
+            obstacles = dict.fromkeys(going.values(), deletion.PAUSED)
+        elif going and behalf is not None:
             obstacles = await self._remove(desired, world, behalf, going)
         self.findings = Findings(self._proposals(outcome), refused, obstacles)
+        if carried is None and not snapshot.paused and approvals.ids & self.findings.proposals.ids:
+            self._triggers.changed()  # the plan that is approved has only now been seen
         if behalf is not None:
             self._finalize(outcome, behalf)
         return outcome

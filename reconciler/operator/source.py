@@ -13,7 +13,7 @@ from reconciler.model.errors import ManifestError, Refusal
 from reconciler.model.events import Revision
 from reconciler.model.kinds.site import Site
 from reconciler.model.ownership import Applying, Stamp
-from reconciler.model.refs import RECONCILED, Kind, ObjectRef
+from reconciler.model.refs import KINDS, Kind, ObjectRef
 from reconciler.operator.admission import Labels, NotHereError, folders_of, not_allowed, site_of
 from reconciler.operator.keys import ObjectKey
 
@@ -78,7 +78,7 @@ class Sources:
         """
         kept = self._kept = {
             key: self._keep(key, each)
-            for kind in (Kind.SITE, *RECONCILED)
+            for kind in KINDS
             for place, each in objects.get(kind, {}).items()
             for key in (ObjectKey(kind, *place),)
         }

@@ -29,7 +29,7 @@ from reconciler.operator.source import NO_SITE, Held, SiteObjects
 from reconciler.planning.conditions import conditions
 from reconciler.planning.joined import Joined
 from reconciler.planning.records.history import not_applied
-from reconciler.planning.records.treatment import as_applied, in_force
+from reconciler.planning.records.treatment import as_applied
 from reconciler.render.diff import rights_lines
 from reconciler.render.kinds import VIEWS
 from reconciler.render.status import sentence
@@ -144,7 +144,8 @@ class _Found:
         self._joined = Joined(self._last)
         self._results = {result.ref: result for result in outcome.objects}
         self._withheld = {held.ref: held.reason for held in outcome.plan.withheld}
-        self._treated = in_force(self._last.resolved, self._last.observed)
+        # Whoever may write the annotation may do without the object, so that it counts before it was applied.
+        self._treated = {asked.ref: asked.mode for asked in self._last.resolved.treatments}
         self._new = not_applied(as_applied(self._last.resolved, self._last.observed), self._last.observed)
 
     def change(self, ref: ObjectRef) -> Change | None:

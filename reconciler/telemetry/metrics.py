@@ -15,14 +15,14 @@ from reconciler.model.diff import Change, Diff, Effect, Op
 from reconciler.model.events import EventKind, Pass, ReportedEvent, Trigger
 from reconciler.model.kinds.host import ObservedHost, UnreachableHost
 from reconciler.model.outcome import Assessment
-from reconciler.model.refs import Kind
+from reconciler.model.refs import RECONCILED
 from reconciler.model.state import Reconcile
 from reconciler.planning.host.diff import is_open
 from reconciler.planning.records.treatment import in_force
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _CREATED = re.compile(rb"(# (HELP|TYPE) )?vdvs_\w+_created\b")  # creation times of counters, which are of no use here
-_KINDS = tuple(kind for kind in Kind if kind is not Kind.SITE)
+_KINDS = RECONCILED
 _DRIFT = frozenset({Op.CREATE, Op.UPDATE, Op.DELETE, Op.BLOCKED, Op.REMOVED})
 _BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 

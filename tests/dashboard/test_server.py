@@ -18,7 +18,7 @@ from reconciler import snapshot
 from reconciler.dashboard import board
 from reconciler.dashboard.board import page_json
 from reconciler.dashboard.listening import Listen, host_of, listen
-from reconciler.dashboard.server import COOKIE
+from reconciler.dashboard.server import COOKIE, Shown
 from reconciler.model.diff import Cause, Effect, Standing
 from reconciler.model.errors import UsageError, VdvsError
 from reconciler.model.events import EventKind, Lasting, Since
@@ -321,3 +321,17 @@ def test_what_happens_is_told_while_one_listens() -> None:
     assert [line for line in lines if line.startswith("event:")] == ["event: event", "event: pass"]
     event = json.loads(next(line for line in lines if line.startswith("data:")).removeprefix("data:"))
     assert (event["event"], event["object"], event["git"]["dirty"]) == ("drifted", "host/esxiz10", True)
+
+
+def test_of_several_sites_each_has_its_page_and_they_are_listed() -> None:
+    with served() as server:
+        server.do(server.board.on_pass, made(kept(), minute=0))
+        server.sites |= {"dc1": server.sites.pop(""), "dc<2>": Shown(server.board, server.last)}
+        listed = text(server.ask("GET", "/"))
+        assert '<a href="/sites/dc1/">dc1</a> in sync' in listed
+        assert '<a href="/sites/dc%3C2%3E/">dc&lt;2&gt;</a>' in listed
+        assert "<script" not in listed
+        assert server.ask("GET", "/sites/dc1/").headers["Content-Security-Policy"]
+        assert json.loads(server.fetch("/sites/dc1/api/state"))["site"] == "lab"
+        for path in ("/sites/other/", "/sites/other/api/state", "/api/state"):
+            assert server.ask("GET", path).status == 404

@@ -217,6 +217,7 @@ class User:
 
     def request(self, method: str, path: str, body: Any = None, content: str = "application/json") -> tuple[int, Any]:
         """Send a request; return the status, and the body, decoded if it is JSON."""
+        reused = self._kept is not None
         if self._kept is None:
             self._kept = http.client.HTTPSConnection("127.0.0.1", self._cluster.port, context=self._tls, timeout=30)
         try:
@@ -226,6 +227,8 @@ class User:
             text = answer.read()
         except (OSError, http.client.HTTPException) as error:
             self.hang_up()
+            if reused and method == "GET":  # the server may close a connection at any time
+                return self.request(method, path)
             raise OSError(str(error)) from error
         is_json = answer.headers.get_content_type() == "application/json"
         return answer.status, json.loads(text) if is_json else text.decode()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -38,15 +40,25 @@ Value = TypeVar("Value")
 
 
 def installed(cluster: Cluster) -> None:
-    """Install the definitions, and give the user `operator` the rights of the deployment. The policies are in force in
-    other tests: the operator has to do without them."""
+    """Install the definitions, and give the user `operator` the rights of the deployment; nothing else of ours is there
+    or in force: the operator has to do without the policies."""
     for path in ("crds", "namespace.yaml", "access.yaml"):
         applied(cluster.admin, "--server-side", "-f", str(DEPLOY / path))
-    removed = cluster.admin.kubectl("delete", "--ignore-not-found", "-f", str(DEPLOY / "policies.yaml"))
-    assert removed.returncode == 0, removed.stderr
     waited = cluster.admin.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
     assert waited.returncode == 0, waited.stderr
     applied(cluster.admin, "-f", "-", stdin=RIGHTS)
+    cluster.admin.kubectl("delete", "validatingadmissionpolicybindings", "--all")
+    for kind in ("memberships", "vmgroups", "volumes", "storagepolicies", "hosts", "configdbs"):
+        cluster.admin.kubectl("delete", f"{kind}.vdvs.io", "--all", "--all-namespaces", "--wait=false")
+    cluster.admin.kubectl("delete", "sites.vdvs.io", "--all", "--wait=false")
+    odd = {
+        "apiVersion": "vdvs.io/v1",
+        "kind": "VMGroup",
+        "metadata": {"name": "odd", "annotations": {"vdvs.io/odd": ""}},
+    }
+    tried = f"/{API}/namespaces/default/vmgroups?dryRun=All"
+    allowed = lambda: cluster.admin.request("POST", tried, odd | {"spec": {"vms": []}})[0] == 201  # noqa: E731
+    eventually(allowed, "the policies stay in force")
 
 
 def applied(user: User, *arguments: str, stdin: str | None = None) -> None:
@@ -82,6 +94,13 @@ class Operator:
     def said(self) -> str:
         """Return the last of what it printed."""
         return "".join((self.folder / name).read_text()[-3000:] for name in ("stdout", "stderr"))
+
+    def fetch(self, path: str) -> str:
+        """Return what it serves at a path; it was begun with --listen 0."""
+        begun = re.compile(r"listening on (http://127.0.0.1:\d+/)")
+        found = eventually(lambda: begun.search((self.folder / "stderr").read_text()), "it does not listen")
+        with urllib.request.urlopen(found[1] + path, timeout=SOON) as answer:  # noqa: S310 - of loopback
+            return str(answer.read().decode())
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End it; return its exit code."""

@@ -206,7 +206,7 @@ def test_a_server_that_another_authority_vouches_for_is_sent_nothing(cluster: Cl
 
     async def scenario() -> None:
         async with api_of(open_access(tmp_path / "config")) as api:
-            with pytest.raises(APIError, match="cannot be reached: its certificate is not trusted: .*verify failed"):
+            with pytest.raises(APIError, match=r"cannot be reached: its certificate is not trusted: .*verify failed"):
                 await api.get(at())
 
     asyncio.run(scenario())

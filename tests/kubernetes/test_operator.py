@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from tests.kubernetes.operators import Lab, Operator, applied, eventually, insta
 EVERYTHING = ["safe", "restricts", "widens", "disrupts"]
 HEAL, ALL = {"mode": "heal", "interval": "5s"}, {"mode": "heal", "autoApply": EVERYTHING, "interval": "5s"}
 GROUP = "vmgroups", "myvmgroup"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/vdvs-system/leases"
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def operator(cluster: Cluster, folder: Path) -> Iterator[Operator]:
     """One replica for all tests: each has a site and a namespace of its own."""
     installed(cluster)
-    running = Operator(cluster.user("operator"), folder / "replica-1")
+    running = Operator(cluster.user("operator"), folder / "replica-1", "--listen", "0")
     yield running
     assert running.end() == 0, running.said()
 
@@ -47,6 +50,30 @@ def access(lab: Lab, **entry: Any) -> None:
     """Set the only entry of `access` of the vmgroup."""
     kept = {"datastore": "SHARED-Datastore", "allowCreate": True, "volumeMaxSize": "200MB", "volumeTotalSize": "5GB"}
     lab.patch(*GROUP, {"spec": {"access": [kept | entry]}})
+
+
+def test_it_serves_health_and_metrics_and_a_page_of_each_site(lab: Lab, operator: Operator) -> None:
+    assert operator.fetch("healthz") == operator.fetch("readyz") == "ok\n"
+    eventually(lambda: f'vdvs_passes_total{{result="ok",site="{lab.name}",' in operator.fetch("metrics"), "not counted")
+    assert "vdvs_operator_replicas 1.0" in operator.fetch("metrics")
+    assert f'<a href="/sites/{lab.name}/">{lab.name}</a> in sync' in operator.fetch("")
+    assert '<script type="module" src="/app.js">' in operator.fetch(f"sites/{lab.name}/")
+    assert json.loads(operator.fetch(f"sites/{lab.name}/api/state"))["site"] == lab.name
+
+
+def test_a_site_that_cannot_be_opened_says_so_and_keeps_no_other_from_its_work(
+    cluster: Cluster, lab: Lab, operator: Operator, folder: Path
+) -> None:
+    (folder / "broken").write_text("not a folder")
+    broken = Lab(cluster, folder, "broken")
+    broken.apply()
+    broken.waits("sites", "broken", "PassFailed", operator, "False")
+    broken.waits(*GROUP, "SiteNotObserved", operator, "Unknown")
+    lab.sql("UPDATE privileges SET max_volume_size = 999")
+    eventually(lambda: lab.limit() == 200, "not healed", operator.said)
+    (folder / "broken").unlink()  # and it is tried again
+    broken.plan("sites", "broken", operator)
+    broken.end(operator)
 
 
 @pytest.mark.parametrize("lab", [{"reconcile": ALL}], indirect=True)
@@ -76,7 +103,8 @@ def test_a_change_beyond_the_mode_waits_and_is_carried_out_exactly_or_not_at_all
     second = eventually(other, "the plan stays", operator.said)
 
     def refused() -> bool:
-        return f"the approval of plan {first[:12]} is not carried out" in lab.get(*GROUP)["status"]["plan"]["summary"]
+        ready = lab.condition(*GROUP)
+        return ready is not None and f"the approval of plan {first[:12]} is not carried out" in ready["message"]
 
     eventually(refused, "not refused in words", lambda: f"{lab.get(*GROUP)}")
     assert lab.limit() == 200
@@ -86,6 +114,10 @@ def test_a_change_beyond_the_mode_waits_and_is_carried_out_exactly_or_not_at_all
     assert lab.limit() == 800
     spent = lambda: "vdvs.io/approve" not in lab.get(*GROUP)["metadata"]["annotations"]  # noqa: E731
     eventually(spent, "an approval that was carried out counts again", operator.said)
+
+    lab.patch("sites", lab.name, {"spec": {"reconcile": ALL}})  # the Site is another one: its watch begins anew
+    access(lab, volumeMaxSize="300MB")
+    eventually(lambda: lab.limit() == 300, "not applied by the new mode", operator.said)
 
 
 def test_a_paused_site_is_left_as_it_is(lab: Lab, operator: Operator) -> None:
@@ -272,6 +304,27 @@ def test_drift_is_healed_while_the_api_is_away(tmp_path: Path) -> None:
             assert operator.end() == 0, operator.said()
     finally:
         cluster.stop()
+
+
+@pytest.mark.slow
+def test_another_replica_takes_over(cluster: Cluster, lab: Lab, operator: Operator, folder: Path) -> None:
+    other = Operator(cluster.user("operator"), folder / "replica-2")
+    try:
+        eventually(lambda: "vdvs_operator_replicas 2.0" in operator.fetch("metrics"), "it does not live", other.said)
+        for number in range(6):  # some of which the second one gets
+            Lab(cluster, folder, f"shared-{number}", reconcile=HEAL).apply()
+        holders = lambda: {  # noqa: E731
+            lease["spec"].get("holderIdentity")
+            for lease in cluster.admin.request("GET", LEASES)[1]["items"]
+            if lease["metadata"]["name"].startswith("vdvs-site-shared-")
+        }
+        eventually(lambda: holders() == {"replica-1", "replica-2"}, "the sites are not shared", other.said)
+    finally:
+        other.end(signal.SIGKILL)
+    for number in range(6):
+        left = Lab(cluster, folder, f"shared-{number}", reconcile=HEAL)
+        left.ready(operator)
+        left.end(operator)
 
 
 def test_a_deleted_definition_destroys_nothing(cluster: Cluster, lab: Lab, operator: Operator) -> None:

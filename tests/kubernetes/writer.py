@@ -2,8 +2,8 @@
 
     python -m tests.kubernetes.writer KUBECONFIG NAMESPACE IDENTITY FILE SITES LASTS
 
-Every write, and the beginning and end of each permission, is a line of FILE: `SECONDS wrote|began|refused IDENTITY SITE`.
-SIGTERM ends it as it ends an operator.
+Every write, and the beginning and end of each permission, is a line of FILE: `SECONDS wrote|began|refused IDENTITY
+SITE`. SIGTERM ends it as it ends an operator.
 """
 
 from __future__ import annotations

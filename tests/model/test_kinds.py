@@ -8,7 +8,8 @@ from reconciler.model.refs import KINDS, RECONCILED, Kind
 
 def test_every_kind_is_listed_in_the_order_of_output() -> None:
     assert list(KINDS) == list(Kind)
-    assert [kind for kind in Kind if kind not in RECONCILED] == [Kind.SITE]
+    assert [kind for kind in Kind if kind not in RECONCILED] == [Kind.SITE, Kind.MEMBERSHIP]
+    assert [kind for kind, spec in KINDS.items() if spec.alone] == [Kind.SITE]
 
 
 def test_every_kind_can_be_loaded() -> None:

@@ -100,7 +100,7 @@ def outcome_of(found: Assessment, mode: Mode, after: Assessment | None = None, f
     steps: Plan = plan(found.diff, found.resolved, found.observed, policy)
     written = {action.ref for step in steps.steps for action in step.actions}
     results = tuple(ActionResult(ref, not failed, message=failed) for ref in sorted(written))
-    objects = verdicts(found.diff, steps, results, after and after.diff)
+    objects = verdicts(found.diff, steps, results, None if after is None else after.diff)
     return Outcome(found, steps, results, after, objects)
 
 

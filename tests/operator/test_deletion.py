@@ -42,7 +42,13 @@ def test_what_becomes_of_it(
     annotations: dict[str, str], default: DeletionPolicy, going: bool, becomes: DeletionPolicy
 ) -> None:
     document = {"metadata": {"name": "blue", "annotations": annotations}}
-    assert policy(document, default, namespace_going=going) is becomes
+    assert policy(Kind.VMGROUP, document, default, namespace_going=going) is becomes
+
+
+@pytest.mark.parametrize("kind", [Kind.CONFIG_DB, Kind.HOST])
+def test_a_config_db_and_a_host_are_never_removed(kind: Kind) -> None:
+    document = {"metadata": {"name": "blue", "annotations": SAYS_DELETE | CONFIRMED}}
+    assert policy(kind, document, DELETE, namespace_going=False) is RETAIN
 
 
 def removal(observed: dict[str, Any], of: str = "team") -> tuple[Outcome, set[ObjectRef]]:

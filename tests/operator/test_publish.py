@@ -32,20 +32,20 @@ class Server(API):
     async def apply(
         self, path: str, body: dict[str, Any], _manager: str = "vdvs", _force: bool = True
     ) -> dict[str, Any]:
-        await self._answer(path)
+        await self._asked_for(path)
         self.version += 1
         self.statuses[path.rsplit("/", 2)[1]] = body["status"]
         return {"metadata": {"resourceVersion": str(self.version)}}
 
     async def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        await self._answer(path)
+        await self._asked_for(path)
         return body
 
     async def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        await self._answer(path)
+        await self._asked_for(path)
         return body
 
-    async def _answer(self, path: str) -> None:
+    async def _asked_for(self, path: str) -> None:
         await asyncio.sleep(0)
         self.asked.append(path)
         status = self.answers.pop(0) if self.answers else 403 if path.rsplit("/", 2)[1] in self.refused else 200

@@ -152,6 +152,9 @@ def test_a_plan_that_waits_is_named() -> None:
 def test_a_paused_object_says_so(mode: Reconcile, observed: dict[str, Any], ready: str, verdict: str) -> None:
     resolved, seen = site_of(observed=observed)
     resolved = replace(resolved, treatments=(Treatment(GROUP, mode, "m1"),))
+    adopting = replace(resolved, digests={**resolved.digests, GROUP: "m2"})  # it was not applied with its annotation
+    unapplied = statuses(objects_of(adopting), outcome_of(look(adopting, seen), HEAL), "", {}, NOON, Terms(HEAL))
+    assert conditions(unapplied[key(GROUP)])["Ready"].endswith(" Paused")
     found = look(resolved, seen)
     outcome = without(outcome_of(found, HEAL), frozenset({GROUP} if mode is Reconcile.DISABLED else ()))
     status = statuses(objects_of(resolved), outcome, "", {}, NOON, Terms(HEAL))[key(GROUP)]

@@ -11,7 +11,7 @@ from reconciler.model.diff import Change, Effect, Op, Standing
 from reconciler.model.events import EventKind, Lasting, Pass, Since
 from reconciler.model.kinds.host import DBMode, ObservedHost, UnreachableHost
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.telemetry.metrics import Metrics
+from reconciler.telemetry.metrics import Metrics, of_sites
 from tests.telemetry.passes import HOST, NOON, drift, kept, made, told
 
 GROUP = ObjectRef(Kind.VMGROUP, "one")
@@ -113,4 +113,16 @@ def test_names_are_as_prometheus_wants_them() -> None:
     for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE):
         assert name.startswith("vdvs_")
         assert (kind == "counter") == name.endswith("_total"), name
+    assert "_created" not in text
+
+
+def test_metrics_of_several_sites_have_the_name_of_the_site() -> None:
+    one, other = Metrics(), Metrics(lambda: "it hangs")
+    one.on_pass(made(drift(), minute=1))
+    text = of_sites({"dc1": one, "dc2": other}, {"vdvs_operator_sites": ("Sites.", lambda: 2)}).decode()
+    assert 'vdvs_objects{kind="Host",site="dc1",state="drifted"} 1.0' in text
+    assert 'vdvs_objects{kind="Host",site="dc2",state="drifted"} 0.0' in text
+    assert 'vdvs_watch_stuck{site="dc2"} 1.0' in text
+    assert "vdvs_operator_sites 2.0" in text
+    assert text.count("# TYPE vdvs_objects gauge") == 1
     assert "_created" not in text

@@ -60,11 +60,10 @@ def operator(namespaces: str, output: str, **given: Any) -> int:
     from reconciler.wiring.pages import ServerOptions
 
     gc.enable()
-    text = printer(output)
     terminals: list[Terminal] = []
 
     def terminal(site: str) -> Terminal:
-        terminals.append(Terminal(lambda reported: f"{site}: {text(reported)}" if output == "text" else text(reported)))
+        terminals.append(Terminal(printer(output, site)))
         return terminals[-1]
 
     names = tuple(name.strip() for name in namespaces.split(",") if name.strip())

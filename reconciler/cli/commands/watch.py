@@ -157,12 +157,14 @@ def _mode(heal: bool, auto_apply: str, max_changes: str, prune: bool) -> Mode:
     return Mode(heal, frozenset(map(Risk, names)), most, prune)
 
 
-def printer(output: str) -> Callable[[ReportedEvent], str]:
+def printer(output: str, site: str = "") -> Callable[[ReportedEvent], str]:
+    """Return what makes the text of an event; `site`: its name, where there are several."""
     from reconciler.cli.output import paint
     from reconciler.render.data import to_json_line
     from reconciler.render.events import event_data, event_text
 
+    of = {"site": site} if site else {}
     if output == "json":
-        return lambda reported: to_json_line(event_data(reported))
-    painter = paint()
-    return lambda reported: event_text(reported, painter)
+        return lambda reported: to_json_line(of | event_data(reported))
+    painter, before = paint(), f"{site}  " if site else ""
+    return lambda reported: before + event_text(reported, painter)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from reconciler.loader.kinds import configdb, host, site, storagepolicy, vmgroup, volume
+from reconciler.loader.kinds import configdb, host, membership, site, storagepolicy, vmgroup, volume
 from reconciler.loader.manifest_set import Known, ManifestSet, known
 from reconciler.loader.manifests import Document
 from reconciler.model.errors import ManifestError
@@ -27,13 +27,14 @@ class KindLoader(Struct, frozen=True):
     `check` yields all that is wrong beyond the schema, within a document or between documents.
     `identity`: top-level fields of `spec` that make up the identity of an object. A document with errors in other
     fields only is checked without these; None: it is not checked. `known`: what is certain about the object of a
-    document that may be invalid.
+    document that may be invalid. `fold` adds what the valid documents say to objects of another kind.
     """
 
     build: Build
     check: Check
     identity: frozenset[str] | None = None
     known: Callable[[Document, ManifestSet], Known] = known
+    fold: Callable[[ManifestSet, Iterable[Document]], None] | None = None
 
 
 LOADERS: Final[dict[Kind, KindLoader]] = {
@@ -41,6 +42,7 @@ LOADERS: Final[dict[Kind, KindLoader]] = {
     Kind.HOST: KindLoader(host.build, host.check),
     Kind.CONFIG_DB: KindLoader(configdb.build, configdb.check),
     Kind.VMGROUP: KindLoader(vmgroup.build, vmgroup.check, frozenset(("name", "configDB")), vmgroup.known),
+    Kind.MEMBERSHIP: KindLoader(membership.build, membership.check, None, membership.known, membership.fold),
     Kind.STORAGE_POLICY: KindLoader(storagepolicy.build, storagepolicy.check),
     Kind.VOLUME: KindLoader(volume.build, volume.check),
 }

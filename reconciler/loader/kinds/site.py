@@ -149,7 +149,7 @@ def _admitted(given: dict[str, Any]) -> Admitted:
     return Admitted(
         None if names is None else tuple(names),
         None if labels is None else tuple(sorted(labels.items())),
-        *(tuple(given.get(field, ())) for field in ("kinds", "datastores", "folders")),
+        *(tuple(given.get(field, ())) for field in ("kinds", "datastores", "folders", "vmgroups")),
     )
 
 

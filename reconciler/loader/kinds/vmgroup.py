@@ -29,25 +29,34 @@ def build(manifests: ManifestSet) -> Iterator[tuple[Document, DesiredVMGroup]]:
 
     Without `configDB`, a vmgroup lives in the only ConfigDB. With several ConfigDBs the ref includes it.
     """
-    names = manifests.names[Kind.CONFIG_DB]
-    only = next(iter(names)) if len(names) == 1 else ""
     for document in manifests.documents[Kind.VMGROUP]:
         try:
-            group = vmgroup(document, only, qualified=len(names) > 1)
+            group = vmgroup(document, manifests)
         except ValueError:
             manifests.errors += _sizes_too_large(document)
         else:
             yield document, group
 
 
-def vmgroup(document: Document, only_db: str, *, qualified: bool) -> DesiredVMGroup:
+def config_db_of(document: Document, manifests: ManifestSet) -> Any:
+    """Return what a document names as the ConfigDB of its vmgroup; without, the only one, if there is one."""
+    names = manifests.names[Kind.CONFIG_DB]
+    return document.spec.get("configDB", next(iter(names)) if len(names) == 1 else "")
+
+
+def qualified(db: str, name: str, manifests: ManifestSet) -> ObjectRef:
+    """Return the reference to a vmgroup, with its ConfigDB where there are several."""
+    return ObjectRef(Kind.VMGROUP, f"{db}/{name}" if len(manifests.names[Kind.CONFIG_DB]) > 1 else name)
+
+
+def vmgroup(document: Document, manifests: ManifestSet) -> DesiredVMGroup:
     """Build one VMGroup. Raises ValueError for a size that the config DB cannot store."""
     metadata, spec = document.data["metadata"], document.spec
     name = spec.get("name") or metadata["name"]
-    db = spec.get("configDB", only_db)
+    db = config_db_of(document, manifests)
     uuid, access, vms, selector = spec.get("uuid"), spec.get("access"), spec.get("vms"), spec.get("vmSelector")
     return DesiredVMGroup(
-        ref=ObjectRef(Kind.VMGROUP, f"{db}/{name}" if qualified else name),
+        ref=qualified(db, name, manifests),
         source=document.source,
         name=name,
         config_db=db,
@@ -55,7 +64,7 @@ def vmgroup(document: Document, only_db: str, *, qualified: bool) -> DesiredVMGr
         description=spec.get("description"),
         default_datastore=spec.get("defaultDatastore"),
         access=None if access is None else tuple([_access(**entry) for entry in access]),
-        vms=None if vms is None else tuple([VMRef(vm) if vm.__class__ is str else _vm(vm) for vm in vms]),
+        vms=None if vms is None else tuple([VMRef(vm) if vm.__class__ is str else vm_ref(vm) for vm in vms]),
         vm_selector=None if selector is None else VMSelector(selector["folder"], selector.get("namePattern", "*")),
         labels=document.labels,
         previous_names=tuple(spec.get("previousNames", ())),
@@ -65,13 +74,12 @@ def vmgroup(document: Document, only_db: str, *, qualified: bool) -> DesiredVMGr
 
 def known(document: Document, manifests: ManifestSet) -> Known:
     """Return what is known of a vmgroup, whose document may be invalid."""
-    spec, names = document.spec, manifests.names[Kind.CONFIG_DB]
-    db = spec.get("configDB", next(iter(names)) if len(names) == 1 else "")
+    spec, names, db = document.spec, manifests.names[Kind.CONFIG_DB], config_db_of(document, manifests)
     name, former = document.name or "", spec.get("previousNames", ())
     certain = has_name(document) and isinstance(db, str) and db in names
     given = [*(former if isinstance(former, list) else ()), spec.get("uuid")]
     known_as = [each for each in given if isinstance(each, str)]
-    ref = ObjectRef(Kind.VMGROUP, f"{db}/{name}" if certain and len(names) > 1 else name)
+    ref = qualified(db, name, manifests) if certain else ObjectRef(Kind.VMGROUP, name)
     return Known(ref, (*known_as, *(each.lower() for each in known_as)), certain)
 
 
@@ -85,7 +93,10 @@ def _access(datastore: str, **entry: Any) -> DesiredAccess:
     return DesiredAccess(datastore, **values)
 
 
-def _vm(vm: dict[str, str]) -> VMRef:
+def vm_ref(vm: str | dict[str, str]) -> VMRef:
+    """Build a reference to a VM from its name alone, or from a mapping with one of three fields."""
+    if isinstance(vm, str):
+        return VMRef(vm)
     uuid = vm.get("uuid")
     return VMRef(vm.get("name"), uuid.lower() if uuid else None, vm.get("inventoryPath"))
 

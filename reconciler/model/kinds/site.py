@@ -129,7 +129,7 @@ class SSH(Strict, frozen=True, tag_field="is", tag=True):
 
 class Admitted(Strict, frozen=True):
     """Namespaces whose objects belong to a site, by name or by labels (None: not by these), and what these may be and
-    name: patterns of datastores, paths of folders of VMs. `*` is all.
+    name: patterns of datastores, paths of folders of VMs, patterns of vmgroups that a Membership adds to. `*` is all.
     """
 
     names: tuple[str, ...] | None
@@ -137,6 +137,7 @@ class Admitted(Strict, frozen=True):
     kinds: tuple[str, ...] = ()
     datastores: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
+    vmgroups: tuple[str, ...] = ()
 
     def admits(self, namespace: str, labels: Mapping[str, str]) -> bool:
         """Return whether a namespace is one of these."""

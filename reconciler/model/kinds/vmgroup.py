@@ -85,11 +85,21 @@ class VMSelector(Strict, frozen=True):
     name_pattern: str
 
 
+class Joining(Strict, frozen=True):
+    """A VM that a Membership adds to a vmgroup. `folders`: inventory paths of the folders that it must be in (None:
+    any). Without `vm`, which one cannot be told, for the reason `why`."""
+
+    vm: VMRef | None
+    folders: tuple[str, ...] | None = None
+    why: str = ""
+
+
 class DesiredVMGroup(Strict, frozen=True):
     """A vmgroup. `name` is its vDVS name, `config_db` the `metadata.name` of its ConfigDB.
 
     `previous_names`: names that it may still have in the config DB, and is then renamed from; `folders`: inventory
-    paths of the folders whose VMs it may have (None: of any); `owner`: who declares it, and takes it from no other.
+    paths of the folders whose VMs it may have (None: of any); `owner`: who declares it, and takes it from no other;
+    `joining`: VMs that it has besides, by Memberships.
     """
 
     ref: ObjectRef
@@ -106,6 +116,7 @@ class DesiredVMGroup(Strict, frozen=True):
     previous_names: tuple[str, ...] = ()
     folders: tuple[str, ...] | None = None
     owner: str = ""
+    joining: tuple[Joining, ...] = ()
 
 
 class Access(Strict, frozen=True, order=True):

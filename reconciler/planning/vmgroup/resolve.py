@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from reconciler.model.kinds.vmgroup import Access, DesiredVMGroup, Member, ResolvedVMGroup, Unclear
+from reconciler.model.kinds.vmgroup import Access, DesiredVMGroup, Joining, Member, ResolvedVMGroup, Unclear
 from reconciler.model.refs import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, Kind, ObjectRef
 from reconciler.model.state import Desired, Observed, Resolved, Unresolved
 from reconciler.planning.lookup import InventoryLookup, look_up_all
@@ -25,7 +25,7 @@ def resolve_vmgroups(desired: Desired, so_far: Resolved, names: InventoryLookup)
             unresolved.append(_failed(group, f"its {db} could not be looked up"))
             continue
         resolved = _vmgroup(group, db, names)
-        if (outside := _outside(group, resolved, names)) is None:
+        if (outside := _may_not_have(group, resolved, names)) is None:
             found.append(resolved)
         else:
             unresolved.append(replace(_failed(group, outside), why="NotAllowed", certain=True))
@@ -71,6 +71,8 @@ def _access(group: DesiredVMGroup, names: InventoryLookup) -> tuple[tuple[Access
 
 def _with_members(found: ResolvedVMGroup, group: DesiredVMGroup, names: InventoryLookup) -> ResolvedVMGroup:
     listed, unclear = names.members(group.vms or ())
+    joining, doubtful = _joining(group.joining, names)
+    listed, unclear = [*listed, *joining], (*unclear, *doubtful)
     selected: list[Member] = []
     unselected = ""
     if group.vm_selector is not None:
@@ -89,13 +91,40 @@ def _with_members(found: ResolvedVMGroup, group: DesiredVMGroup, names: Inventor
     )
 
 
-def _outside(group: DesiredVMGroup, resolved: ResolvedVMGroup, names: InventoryLookup) -> str | None:
-    """Return why a vmgroup may not have one of its VMs; None: it may have all of them."""
-    for member in resolved.members or () if group.folders is not None else ():
-        for path in names.paths_of(member.uuid):
-            if not any(path.startswith(f"{folder}/") for folder in group.folders or ()):
-                allowed = ", ".join(group.folders or ()) or "none"
-                return f"VM {path} is in no folder whose VMs it may have (spec.allow.namespaces of the Site: {allowed})"
+def _joining(given: Sequence[Joining], names: InventoryLookup) -> tuple[list[Member], tuple[Unclear, ...]]:
+    """Look up the VMs of Memberships. One that is outside of its folders is not added, and stays where it is."""
+    unclear = [Unclear(each.why) for each in given if each.vm is None]
+    found: list[Member] = []
+    for each in given:
+        if each.vm is None:
+            continue
+        members, doubtful = names.members([each.vm])
+        unclear += doubtful
+        for member in members:
+            outside = _outside(member, each.folders, names)
+            if outside is None:
+                found.append(member)
+            else:
+                unclear.append(Unclear(outside, frozenset({member.uuid})))
+    return found, tuple(unclear)
+
+
+def _may_not_have(group: DesiredVMGroup, resolved: ResolvedVMGroup, names: InventoryLookup) -> str | None:
+    """Return why a vmgroup may not have one of its VMs; None: it may have all of them. Those of Memberships have
+    folders of their own."""
+    if group.folders is None:
+        return None
+    joining = {member.uuid for member in _joining(group.joining, names)[0]}
+    members = (member for member in resolved.members or () if member.uuid not in joining)
+    return next(filter(None, (_outside(member, group.folders, names) for member in members)), None)
+
+
+def _outside(member: Member, folders: tuple[str, ...] | None, names: InventoryLookup) -> str | None:
+    """Return that a VM is in none of these folders; None: it is, or may be anywhere."""
+    for path in names.paths_of(member.uuid) if folders is not None else ():
+        if not any(path.startswith(f"{folder}/") for folder in folders or ()):
+            allowed = ", ".join(folders or ()) or "none"
+            return f"VM {path} is in no folder whose VMs it may have (spec.allow.namespaces of the Site: {allowed})"
     return None
 
 

@@ -1,0 +1,84 @@
+"""Memberships: somebody else's VM in a vmgroup, as far as the Site allows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.model.state import Desired
+from reconciler.operator.source import SiteObjects
+from tests.operator.test_source import INFRA, TEAM, group, held, the_site, thing
+
+SHARING = {"names": ["team-b"], **TEAM, "kinds": ["Membership"], "folders": ["/DC0/vm/b"], "vmgroups": ["shared-*"]}
+TEAM_A = {"names": ["team-a"], **TEAM}
+GROUP = group("team-a/shared-batch", vms=["a-1"])
+
+
+def membership(name: str, vmgroup: str, vm: Any) -> dict[str, Any]:
+    return thing("Membership", f"team-b/{name}", {"vmgroup": vmgroup, "vm": vm})
+
+
+def found(*documents: dict[str, Any]) -> SiteObjects:
+    return the_site(*documents, admitted=(INFRA, TEAM_A, SHARING))
+
+
+def joining(desired: Desired) -> list[tuple[str, tuple[str, ...] | None, str]]:
+    (declared,) = desired.vmgroups
+    return [(str(each.vm), each.folders, each.why) for each in declared.joining]
+
+
+def test_it_joins_a_vmgroup_of_another_namespace_with_vms_of_its_own_folders() -> None:
+    objects = found(GROUP, membership("mine", "shared-batch", {"inventoryPath": "/DC0/vm/b/x"}))
+    assert held(objects) == {}
+    assert joining(objects.loaded.desired) == [("/DC0/vm/b/x", ("/DC0/vm/b",), "")]
+    assert [str(ref) for key, ref in objects.refs.items() if key.kind == "Membership"] == ["vmgroup/shared-batch"]
+
+
+def test_a_vmgroup_that_another_joins_is_not_the_one_that_was_applied() -> None:
+    digests = [
+        dict(objects.loaded.desired.digests)[objects.loaded.desired.vmgroups[0].ref]
+        for objects in (
+            found(GROUP),
+            found(GROUP, membership("one", "shared-batch", "b-1")),
+            found(GROUP, membership("one", "shared-batch", "b-1"), membership("two", "shared-batch", "b-2")),
+            found(GROUP, membership("two", "shared-batch", "b-2"), membership("one", "shared-batch", "b-1")),
+        )
+    ]
+    assert len(set(digests)) == 3
+    assert digests[2] == digests[3]
+
+
+def test_what_the_site_does_not_allow_has_no_effect() -> None:
+    where = "spec.allow.namespaces of Site lab does not allow"
+    objects = found(
+        GROUP,
+        group("team-a/own", vms=[]),
+        membership("other-group", "own", "b-1"),
+        membership("other-folder", "shared-batch", {"inventoryPath": "/DC0/vm/a/x"}),
+    )
+    assert held(objects) == {
+        "membership team-b/other-group": (
+            "NotAllowed",
+            f'spec.vmgroup: {where} the vmgroup "own" here (vmgroups: "shared-*")',
+        ),
+        "membership team-b/other-folder": ("NotAllowed", f'spec.vm: {where} this VM here (folders: "/DC0/vm/b")'),
+    }
+    assert [each.joining for each in objects.loaded.desired.vmgroups] == [(), ()]
+    assert objects.loaded.desired.held == ()
+
+
+def test_one_that_cannot_be_used_keeps_its_vmgroup_from_losing_anybody() -> None:
+    objects = found(GROUP, membership("broken", "shared-batch", {"uuid": "no uuid"}))
+    (why,) = held(objects).values()
+    assert why[0] == "Invalid"
+    assert joining(objects.loaded.desired) == [("None", None, "membership team-b/broken cannot be used")]
+
+
+def test_of_two_for_one_vm_the_older_counts() -> None:
+    objects = found(GROUP, membership("one", "shared-batch", "b-1"), membership("two", "shared-batch", "b-1"))
+    assert held(objects) == {
+        "membership team-b/two": (
+            "Conflict",
+            'spec.vm: VM "b-1" is already in membership/one (membership team-b/one)',
+        )
+    }
+    assert joining(objects.loaded.desired) == [("b-1", ("/DC0/vm/b",), "")]
