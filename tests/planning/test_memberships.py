@@ -35,7 +35,7 @@ def test_one_of_other_folders_is_not_added_and_stays_where_it_is() -> None:
     found = looked_up(Joining(VMRef("v2"), ("/DC0/vm/c",)))
     (unclear,) = found.unclear_members
     assert members(found) == ["v1"]
-    assert unclear.meant == {"uuid-v2"}
+    assert unclear.meant == frozenset({"uuid-v2"})
     assert unclear.reason.startswith("VM /DC0/vm/b/v2 is in no folder whose VMs it may have")
 
 
