@@ -76,9 +76,11 @@ def applied(user: User, *arguments: str, stdin: str | None = None) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def eventually(find: Callable[[], Value | None], what: str, more: Callable[[], str] = lambda: "") -> Value:
+def eventually(
+    find: Callable[[], Value | None], what: str, more: Callable[[], str] = lambda: "", within: float = SOON
+) -> Value:
     """Return what is found, once it is."""
-    until = time.monotonic() + SOON
+    until = time.monotonic() + within
     while (found := find()) is None or found is False:
         assert time.monotonic() < until, f"{what}: {more()}"
         time.sleep(0.05)
