@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from msgspec.structs import replace
@@ -19,13 +21,15 @@ SITE: dict[str, Any] = {"lab": {"directory": "/lab"}, "allow": {"namespaces": [E
 BLUE, REF = ObjectKey(Kind.VMGROUP, "team-a", "blue"), ObjectRef(Kind.VMGROUP, "BLUE")
 
 
-def document(kind: Kind, name: str, namespace: str, spec: dict[str, Any], **metadata: Any) -> dict[str, Any]:
+def document(kind: Kind, name: str, namespace: str, spec: Mapping[str, Any], **metadata: Any) -> dict[str, Any]:
     place = {"namespace": namespace} if namespace else {}
     given = {"name": name, "uid": f"uid-{name}", "resourceVersion": "1", "generation": 1, **place, **metadata}
     return {"apiVersion": "vdvs.io/v1", "kind": kind.value, "metadata": given, "spec": spec}
 
 
-def objects(site: dict[str, Any] = SITE, of_site: dict[str, Any] = {}, **metadata: Any) -> SiteObjects:
+def objects(
+    site: Mapping[str, Any] = SITE, of_site: Mapping[str, Any] = MappingProxyType({}), **metadata: Any
+) -> SiteObjects:
     """A site with a ConfigDB and a vmgroup, whose metadata are given."""
     found = {
         Kind.SITE: {("", "lab"): document(Kind.SITE, "lab", "", site, **of_site)},
@@ -35,7 +39,7 @@ def objects(site: dict[str, Any] = SITE, of_site: dict[str, Any] = {}, **metadat
     return source(found, {"team-a": {}}, "cluster-uid")["lab"]
 
 
-GOING = {
+GOING: dict[str, Any] = {
     "deletionTimestamp": "2026-11-29T22:00:00Z",
     "finalizers": ["vdvs.io/config-db"],
     "annotations": {"vdvs.io/deletion-policy": "Delete", "vdvs.io/confirm-delete": "blue"},
