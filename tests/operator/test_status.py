@@ -64,7 +64,7 @@ STATES: dict[str, tuple[ObjectRef, dict[str, Any], dict[str, Any], Mode, str, st
         GROUP, {"vmgroups": {"g1": {"vms": ["vm9"]}}}, {}, HEAL, "False NotFound", "", "InProgress"
     ),
     "a default datastore without access": (
-        GROUP, {"vmgroups": {"g1": {"vms": ["vm1"], "defaultDatastore": "shared"}}}, {}, HEAL,
+        GROUP, {"vmgroups": {"g1": {"vms": ["vm1"], "access": {}, "defaultDatastore": "shared"}}}, {}, HEAL,
         "False Blocked", "Stalled", "Failed",
     ),
     "a host that does not answer": (
