@@ -136,9 +136,10 @@ class Snapshot(Struct, frozen=True):
         return deletion.policy(key.kind, self.objects.seen[key], default, namespace_going=key.namespace in self.going)
 
     def to_remove(self) -> dict[ObjectRef, ObjectKey]:
-        """Return the objects that are being deleted, in vDVS too."""
-        seen = self.objects.seen
-        going = {ref: key for key, ref in self.objects.refs.items() if deletion.is_awaited(seen[key])}
+        """Return the objects that are being deleted, in vDVS too. One that is held may claim what is another's."""
+        seen, held = self.objects.seen, self.objects.held
+        refs = self.objects.refs.items()
+        going = {ref: key for key, ref in refs if key not in held and deletion.is_awaited(seen[key])}
         return {ref: key for ref, key in going.items() if self.policy(key) is DeletionPolicy.DELETE}
 
     def approvals(self, spent: Mapping[ObjectKey, str]) -> Approvals:
@@ -338,7 +339,8 @@ class SiteWatch:
             return
         self._finalized = last.diff, self.seen
         applied = await asyncio.to_thread(deletion.applied, last, behalf.set)
-        keys = [key for key, ref in self.seen.objects.refs.items() if ref in applied]
+        objects = self.seen.objects
+        keys = [key for key, ref in objects.refs.items() if ref in applied and key not in objects.held]
         if keys:
             keys.append(self.seen.key)
         documents = self.seen.objects.seen
