@@ -218,6 +218,7 @@ def test_a_namespace_names_only_what_its_site_allows() -> None:
         group("team-a/folder", vmSelector={"folder": "/DC0/vm/b"}),
         group("team-a/path", vms=[{"inventoryPath": "/DC0/vm/ab/x"}]),
         group("team-a/everybody", name="_DEFAULT"),
+        thing("Volume", "team-a/theirs", {"vmgroup": "_DEFAULT", "datastore": "a-1", "access": "read-write"}),
         group("team-a/mine", access=[{"datastore": "a-1"}], vms=["x"], vmSelector={"folder": "/DC0/vm/a/b"}),
     )
     where = "spec.allow.namespaces of Site lab does not allow"
@@ -238,6 +239,10 @@ def test_a_namespace_names_only_what_its_site_allows() -> None:
         "vmgroup team-a/everybody": (
             "NotAllowed",
             f'spec.name: {where} _DEFAULT here, which has VMs of every folder (folders: "/DC0/vm/a")',
+        ),
+        "volume team-a/theirs": (
+            "NotAllowed",
+            f'spec.vmgroup: {where} _DEFAULT here, which has VMs of every folder (folders: "/DC0/vm/a")',
         ),
     }
     assert [each.folders for each in found.loaded.desired.vmgroups] == [("/DC0/vm/a",)]
