@@ -182,7 +182,9 @@ def test_the_command_of_the_deployment_serves_its_probes(deployed: Cluster, tmp_
     words = [re.sub("|".join(map(re.escape, here)), lambda found: here[found[0]], one) for one in container["args"][1:]]
     operator = Operator(deployed.service_account(OURS, "vdvs-operator"), tmp_path / "replica", *words)
     try:
-        url = eventually(lambda: re.search(r"https://127\.0\.0\.1:\d+", operator.said()), "no address", operator.said)[0]
+        url = eventually(lambda: re.search(r"https://127\.0\.0\.1:\d+", operator.said()), "no address", operator.said)[
+            0
+        ]
         tls = ssl.create_default_context(cafile=str(deployed.folder / "ca.crt"))
 
         def status(path: str, **headers: str) -> int:
