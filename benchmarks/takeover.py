@@ -19,11 +19,12 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from run import progress, spread
 
-from reconciler.operator.leases import USUAL, boottime
+from reconciler.operator.leases import REPLICA, USUAL, boottime
 from tests.kubernetes.cluster import MISSING, ROOT, Cluster
 
 WANTED = 20.0
@@ -33,23 +34,27 @@ class Pair:
     """Two replicas and their site."""
 
     def __init__(self, cluster: Cluster, folder: Path, number: int) -> None:
-        self._kubeconfig = cluster.admin.kubeconfig
+        self._user = cluster.user(f"pair-{number}", "system:masters")
         self._site = f"site-{number}"
         self._namespace = f"pair-{number}"
         self._file = folder / self._site
         manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self._namespace}}
-        cluster.admin.request("POST", "/api/v1/namespaces", manifest)
+        self._user.request("POST", "/api/v1/namespaces", manifest)
+        self._started: dict[str, datetime] = {}
         self._running = {name: self._start(name) for name in ("a", "b")}
 
     def _start(self, name: str) -> subprocess.Popen[bytes]:
-        line = ["-m", "tests.kubernetes.writer", self._kubeconfig, self._namespace, name, self._file, self._site]
+        self._started[name] = datetime.now(UTC)
+        line = ["-m", "tests.kubernetes.writer", self._user.kubeconfig, self._namespace, name, self._file, self._site]
         return subprocess.Popen(
             [sys.executable, *map(str, line), str(USUAL.lasts)], env=os.environ | {"PYTHONPATH": str(ROOT)}
         )
 
     def taken_over(self, number: signal.Signals) -> float:
         """End the replica that writes; return the seconds until the other one does, and start the first one anew."""
-        time.sleep(2 * USUAL.every)  # both know each other
+        while not all(self._lives(name) for name in self._running):
+            time.sleep(0.1)
+        time.sleep(2 * USUAL.every)  # both know each other, and the site is with whom it should be
         began = boottime()
         writer = next(name for at, name in self._next(began) if at > began)
         ended = boottime()
@@ -58,6 +63,11 @@ class Pair:
         found = next(at for at, name in self._next(ended) if name != writer)
         self._running[writer] = self._start(writer)
         return found - ended
+
+    def _lives(self, name: str) -> bool:
+        where = f"/apis/coordination.k8s.io/v1/namespaces/{self._namespace}/leases/{REPLICA}{name}"
+        status, found = self._user.request("GET", where)
+        return status == 200 and datetime.fromisoformat(found["spec"]["renewTime"]) > self._started[name]
 
     def _next(self, since: float) -> Iterator[tuple[float, str]]:
         """Yield the writes from a moment on, as they come: when, and by whom."""

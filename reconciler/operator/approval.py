@@ -70,11 +70,9 @@ class Approvals(Struct, frozen=True):
 
 
 class Granted(Struct, frozen=True):
-    """What is approved: the objects that may be changed, on the word of which ids; and why other approvals are not
-    carried out."""
+    """The plans that are approved, and why other approvals are not carried out."""
 
-    objects: frozenset[ObjectRef]
-    ids: tuple[str, ...]
+    plans: tuple[Proposal, ...]
     refused: Mapping[ObjectRef, str]
 
 
@@ -100,12 +98,11 @@ def granted(proposed: Proposals, approvals: Approvals, site: ObjectRef) -> Grant
 
     A plan that changes objects of several namespaces needs the approval of an object in each of them, or of the Site.
     """
-    objects: set[ObjectRef] = set()
-    ids: list[str] = []
+    plans: dict[str, Proposal] = {}
     refused: dict[ObjectRef, str] = {}
     if approvals.site:
         if proposed.whole is not None and proposed.whole.id == approvals.site:
-            return Granted(proposed.whole.objects, (approvals.site,), {})
+            return Granted((proposed.whole,), {})
         refused[site] = _outdated(approvals.site, proposed.whole)
     for ref, given in approvals.objects.items():
         proposal = proposed.by_object.get(ref)
@@ -118,9 +115,8 @@ def granted(proposed: Proposals, approvals: Approvals, site: ObjectRef) -> Grant
             other = f"one of an object in namespace {missing[0]}"
             refused[ref] = f"the approval of plan {given[:12]} waits for {other}, which the same plan changes"
             continue
-        objects |= proposal.objects
-        ids += [given] if given not in ids else []
-    return Granted(frozenset(objects), tuple(ids), refused)
+        plans[given] = proposal
+    return Granted(tuple(plans.values()), refused)
 
 
 def planned(found: Assessment, objects: frozenset[ObjectRef], stamp: Stamp | None) -> Plan:

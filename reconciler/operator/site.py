@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from time import monotonic
 from types import TracebackType
 from typing import Any, Final
@@ -18,6 +18,7 @@ from reconciler.controller.triggers import Triggers
 from reconciler.controller.watch import Loaded
 from reconciler.execution.gather import gather_all
 from reconciler.model.base import Risk
+from reconciler.model.diff import Diff
 from reconciler.model.events import Pulse
 from reconciler.model.kinds.site import Site
 from reconciler.model.outcome import Outcome
@@ -55,9 +56,9 @@ def mode_of(site: Site, annotations: Mapping[str, str]) -> Mode:
     return Mode(asked.mode == "heal", frozenset(map(Risk, asked.auto_apply)), most)
 
 
-def annotations_of(document: Document) -> Mapping[str, str]:
-    """Return the annotations of an object."""
-    return document["metadata"].get("annotations") or {}
+def annotations_of(document: Document | None) -> Mapping[str, str]:
+    """Return the annotations of an object; none, if it is not there."""
+    return {} if document is None else document["metadata"].get("annotations") or {}
 
 
 def path_of(key: ObjectKey) -> str:
@@ -191,7 +192,8 @@ class SiteWatch:
         self._triggers = Triggers(Debounce(quiet=0.0))
         self._permit: Callable[[], bool] = lambda: False
         self._spent: dict[ObjectKey, str] = {}
-        self._looked: object = None
+        self._proposed: tuple[Diff, set[ObjectRef], Proposals] | None = None
+        self._finalized: tuple[Diff, Snapshot] | None = None
         self._background: set[asyncio.Task[None]] = set()
 
     @property
@@ -256,8 +258,10 @@ class SiteWatch:
         policy = replace(policy, held=(*asked, *policy.held))
         desired = deletion.without(desired, frozenset(going))
         approvals = snapshot.approvals(self._spent)
-        carried, refused = None, granted(self.findings.proposals, approvals, self._ref).refused
-        if behalf is not None and not snapshot.paused and approvals.ids & self.findings.proposals.ids:
+        asked_for = frozenset[str]() if behalf is None or snapshot.paused else approvals.ids
+        carried: Outcome | None = None
+        refused: Mapping[ObjectRef, str] | None = None
+        if behalf is not None and asked_for & self.findings.proposals.ids:
             carried, refused = await self._approved(desired, world, policy, behalf, approvals)
         outcome = await reconcile(desired, world, policy, behalf)
         if carried is not None:
@@ -267,11 +271,15 @@ class SiteWatch:
             obstacles = dict.fromkeys(going.values(), deletion.PAUSED)
         elif going and behalf is not None:
             obstacles = await self._remove(desired, world, behalf, going)
-        self.findings = Findings(self._proposals(outcome), refused, obstacles)
-        if carried is None and not snapshot.paused and approvals.ids & self.findings.proposals.ids:
-            self._triggers.changed()  # the plan that is approved has only now been seen
+        proposed = await self._proposals(outcome)
+        if refused is None:
+            refused = granted(proposed, approvals, self._ref).refused
+            if asked_for & proposed.ids:
+                self._triggers.changed()  # a plan that is approved has only now been seen
+        self.findings = Findings(proposed, refused, obstacles)
         if behalf is not None:
-            self._finalize(outcome, behalf)
+            await self._finalize(outcome, behalf)
+            self._spend_again()
         return outcome
 
     async def _approved(
@@ -285,18 +293,22 @@ class SiteWatch:
         decided = granted(
             proposals(self.name, found, {held.ref for held in withheld}), approvals, ObjectRef(Kind.SITE, self.name)
         )
-        refused = dict(decided.refused)
-        stamp = replace(behalf.stamp, reason=f"approved: {', '.join(decided.ids)}"[:1000])
-        steps = planned(found, decided.objects, stamp)
-        refused |= {held.ref: f"approved, and not carried out: {held.reason}" for held in steps.withheld}
-        if steps.empty:
+        refused, plans = dict(decided.refused), []
+        for each in decided.plans:
+            if withheld := planned(found, each.objects, None).withheld:
+                refused |= {held.ref: f"approved, and not carried out: {held.reason}" for held in withheld}
+            else:
+                plans.append(each)
+        if not plans:
             return None, refused
-        applying = replace(behalf, stamp=stamp)
-        done = await carry_out_exactly(steps, found, desired, world, applying, drawn, decided.ids[0])
+        ids, objects = [each.id for each in plans], frozenset[ObjectRef]().union(*(each.objects for each in plans))
+        behalf = replace(behalf, stamp=replace(behalf.stamp, reason=f"approved: {', '.join(ids)}"[:1000]))
+        steps = planned(found, objects, behalf.stamp)
+        done = await carry_out_exactly(steps, found, desired, world, behalf, drawn, ids[0])
         if all(result.ok for result in done.results):
-            self._later(self._spend(decided.ids))
-        told = f"as approved: plan {', '.join(each[:12] for each in decided.ids)}"
-        mine = (replace(each, detail=each.detail or told) for each in done.objects if each.ref in decided.objects)
+            self._later(self._spend(ids))
+        told = f"as approved: plan {', '.join(each[:12] for each in ids)}"
+        mine = (replace(each, detail=each.detail or told) for each in done.objects if each.ref in objects)
         return replace(done, objects=tuple(mine)), refused
 
     async def _remove(
@@ -310,18 +322,22 @@ class SiteWatch:
         await gather_all([self.release(key) for ref, key in going.items() if ref not in found])
         return {going[ref]: obstacle for ref, obstacle in found.items()}
 
-    def _proposals(self, outcome: Outcome) -> Proposals:
-        last = outcome.after or outcome.before
-        waiting = {held.ref for held in outcome.plan.withheld}
-        return proposals(self.name, last, waiting) if waiting else Proposals()
+    async def _proposals(self, outcome: Outcome) -> Proposals:
+        last, waiting = outcome.after or outcome.before, {held.ref for held in outcome.plan.withheld}
+        if not waiting:
+            return Proposals()
+        if self._proposed is None or self._proposed[0] is not last.diff or self._proposed[1] != waiting:
+            made = await asyncio.to_thread(proposals, self.name, last, waiting)
+            self._proposed = last.diff, waiting, made
+        return self._proposed[2]
 
-    def _finalize(self, outcome: Outcome, behalf: Applying) -> None:
+    async def _finalize(self, outcome: Outcome, behalf: Applying) -> None:
         """Put the finalizer on what is applied."""
         last = outcome.after or outcome.before
-        if self._looked == (last.diff, self.seen):
+        if self._finalized is not None and self._finalized[0] is last.diff and self._finalized[1] is self.seen:
             return
-        self._looked = last.diff, self.seen
-        applied = deletion.applied(last, behalf.set)
+        self._finalized = last.diff, self.seen
+        applied = await asyncio.to_thread(deletion.applied, last, behalf.set)
         keys = [key for key, ref in self.seen.objects.refs.items() if ref in applied]
         if keys:
             keys.append(self.seen.key)
@@ -341,7 +357,16 @@ class SiteWatch:
         """Let the API forget an object."""
         await release(self._services.api, key, self.seen.objects.seen[key])
 
-    async def _spend(self, ids: tuple[str, ...]) -> None:
+    def _spend_again(self) -> None:
+        """Remove what is left of the annotations of approvals that were carried out."""
+        seen = self.seen.objects.seen
+        self._spent = {
+            k: given for k, given in self._spent.items() if annotations_of(seen.get(k)).get(APPROVE) == given
+        }
+        if self._spent:
+            self._later(self._spend(tuple(self._spent.values())))
+
+    async def _spend(self, ids: Collection[str]) -> None:
         """Remove the annotations of approvals that were carried out: each counts once."""
         for key in (self.seen.key, *self.seen.objects.refs):
             if (given := annotations_of(self.seen.objects.seen[key]).get(APPROVE)) in ids:

@@ -184,10 +184,10 @@ class _Found:
         if change.op is Op.UNKNOWN:
             return Verdict(Truth.UNKNOWN, _word(change.standing), change.reason)
         if change.op is Op.BLOCKED:
-            if (why := self._joined.unresolved_why.get(ref)) == Refusal.NOT_ALLOWED:
-                return Verdict(Truth.FALSE, why, change.reason, "Stalled")
-            reason = "NotFound" if ref in self._joined.unresolved else _word(change.standing)
-            return Verdict(Truth.FALSE, reason, change.reason)
+            why = self._joined.unresolved_why.get(ref)
+            if why != Refusal.NOT_ALLOWED and ref in self._joined.unresolved:  # it may be there in a moment
+                return Verdict(Truth.FALSE, "NotFound", change.reason)
+            return Verdict(Truth.FALSE, why or _word(change.standing), change.reason, "Stalled")
         return self._differs(change)
 
     def _differs(self, change: Change) -> Verdict:

@@ -27,6 +27,7 @@ LEASES = "/apis/coordination.k8s.io/v1/namespaces/vdvs-system/leases"
 WRITES = {"apply_db", "announce", "copy_db", "retire_db", "apply_links", "apply_files", "apply_host"}
 FROZEN = (17.0, 25.0)  # seconds; a Lease lasts 15
 AWAY = (1.0, 14.0)  # seconds that the API server is away; a Lease may be written with for 10
+PATIENCE = 300.0  # seconds until all is well again
 EVERY = 1.8  # seconds between two drifts or edits: 500 of each in 30 minutes
 EVERYTHING = {"mode": "heal", "autoApply": ["safe", "restricts", "widens", "disrupts"], "interval": "5s"}
 DRIFTS = (
@@ -61,10 +62,15 @@ class SmallLab(Lab):
             for (kind, named), spec in specs.items()
         ]
         self.wanted = 200
+        self._approved: set[str] = set()
 
-    def first(self, operator: Operator) -> None:
-        """Have the first plan carried out."""
-        self.annotate("sites", self.name, approve=self.plan("sites", self.name, operator))
+    def has_begun(self) -> bool:
+        """Approve the plan that waits for the whole site, if there is one; return whether the site is Ready."""
+        plan = self.get("sites", self.name)["status"].get("plan")
+        if plan and plan["id"] not in self._approved:
+            self._approved.add(plan["id"])
+            self.annotate("sites", self.name, approve=plan["id"])
+        return self.is_ready()
 
     def edit(self, limit: int) -> None:
         """Change the limit of its vmgroup by kubectl."""
@@ -136,12 +142,12 @@ class Records(threading.Thread):
 class Chaos:
     """`seed` decides everything but how long things take."""
 
-    def __init__(self, cluster: Cluster, folder: Path, seed: int, sites: int = SITES) -> None:
+    def __init__(self, cluster: Cluster, folder: Path, seed: int) -> None:
         self.cluster = cluster
         self.folder = folder
         self.chance = random.Random(seed)
         self.user = cluster.user("operator")
-        self.labs = [SmallLab(cluster, folder, f"site-{number:02}") for number in range(sites)]
+        self.labs = [SmallLab(cluster, folder, f"site-{number:02}") for number in range(SITES)]
         self.records = Records(cluster)
         self.replicas = [self._replica(number) for number in range(REPLICAS)]
         self.frozen: dict[int, float] = {}
@@ -159,10 +165,13 @@ class Chaos:
         self.records.start()
         for each in self.labs:
             each.apply()
-        for each in self.labs:
-            each.first(self.replicas[0])
-        for each in self.labs:
-            eventually(each.is_ready, f"{each.name} is not Ready", lambda: self.replicas[0].said())
+        eventually(
+            lambda: sum(each.has_begun() for each in self.labs) == SITES, "not all is Ready", self.said, PATIENCE
+        )
+
+    def have_begun(self) -> bool:
+        """Approve what waits at each site; return whether all are Ready."""
+        return sum(each.has_begun() for each in self.labs) == SITES
 
     def run(self, seconds: float) -> None:
         """Make trouble for that long; afterwards nothing is frozen or away any more."""
@@ -218,8 +227,8 @@ class Chaos:
         for each in self.labs:
             each.edit(self.chance.randrange(1000, 2000))
         for each in self.labs:
-            eventually(each.has_its_edit, f"{each.name}: an edit is lost", self.said)
-            eventually(each.is_ready, f"{each.name} is not Ready", self.said)
+            eventually(each.has_its_edit, f"{each.name}: an edit is lost", self.said, PATIENCE)
+            eventually(each.is_ready, f"{each.name} is not Ready", self.said, PATIENCE)
 
     def said(self) -> str:
         return "\n".join(replica.said()[-1500:] for replica in self.replicas)

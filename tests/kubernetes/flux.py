@@ -92,7 +92,8 @@ def flux(cluster: Cluster, folder: Path) -> Iterator[Flux]:
     cluster.admin.kubectl("create", "namespace", "flux-system")
     with _serving(folder) as port, (folder / "kustomize-controller.log").open("wb") as log:
         process = subprocess.Popen(
-            [str(KUSTOMIZE_CONTROLLER), "--metrics-addr=0", "--health-addr=0", "--feature-gates=CancelHealthCheckOnNewRevision=true"],
+            [str(KUSTOMIZE_CONTROLLER), "--metrics-addr=0", "--health-addr=0",
+             "--feature-gates=CancelHealthCheckOnNewRevision=true"],
             cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             env={**os.environ, "KUBECONFIG": str(cluster.admin.kubeconfig), "RUNTIME_NAMESPACE": "flux-system",
                  "TMPDIR": str(folder)},

@@ -39,17 +39,27 @@ subjects: [{kind: User, name: operator, apiGroup: rbac.authorization.k8s.io}]
 Value = TypeVar("Value")
 
 
-def installed(cluster: Cluster) -> None:
-    """Install the definitions, and give the user `operator` the rights of the deployment; nothing else of ours is there
-    or in force: the operator has to do without the policies."""
-    for path in ("crds", "namespace.yaml", "access.yaml"):
-        applied(cluster.admin, "--server-side", "-f", str(DEPLOY / path))
+def define(cluster: Cluster) -> None:
+    """Install the definitions."""
+    applied(cluster.admin, "--server-side", "-f", str(DEPLOY / "crds"))
     waited = cluster.admin.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
     assert waited.returncode == 0, waited.stderr
+
+
+def installed(cluster: Cluster) -> None:
+    """Install the definitions, and give the user `operator` the rights of the deployment."""
+    define(cluster)
+    for path in ("namespace.yaml", "access.yaml"):
+        applied(cluster.admin, "--server-side", "-f", str(DEPLOY / path))
     applied(cluster.admin, "-f", "-", stdin=RIGHTS)
+
+
+def clear(cluster: Cluster) -> None:
+    """Remove whatever else of ours is there, or in force: the operator has to do without the policies."""
     cluster.admin.kubectl("delete", "validatingadmissionpolicybindings", "--all")
-    for kind in ("memberships", "vmgroups", "volumes", "storagepolicies", "hosts", "configdbs"):
-        cluster.admin.kubectl("delete", f"{kind}.vdvs.io", "--all", "--all-namespaces", "--wait=false")
+    kinds = ("memberships", "vmgroups", "volumes", "storagepolicies", "hosts", "configdbs")
+    every = ",".join(f"{kind}.vdvs.io" for kind in kinds)
+    cluster.admin.kubectl("delete", every, "--all", "--all-namespaces", "--wait=false")
     cluster.admin.kubectl("delete", "sites.vdvs.io", "--all", "--wait=false")
     odd = {
         "apiVersion": "vdvs.io/v1",
@@ -66,9 +76,11 @@ def applied(user: User, *arguments: str, stdin: str | None = None) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def eventually(find: Callable[[], Value | None], what: str, more: Callable[[], str] = lambda: "") -> Value:
+def eventually(
+    find: Callable[[], Value | None], what: str, more: Callable[[], str] = lambda: "", within: float = SOON
+) -> Value:
     """Return what is found, once it is."""
-    until = time.monotonic() + SOON
+    until = time.monotonic() + within
     while (found := find()) is None or found is False:
         assert time.monotonic() < until, f"{what}: {more()}"
         time.sleep(0.05)
@@ -247,9 +259,13 @@ class Lab:
 
     def end(self, operator: Operator) -> None:
         """Delete the Site and its objects, whatever is left of them, and wait until the API has forgotten them."""
+        self.let_go()
+        self.gone("sites", self.name, operator)
+
+    def let_go(self) -> None:
+        """Delete the Site and its objects, whatever is left of them."""
         self.empty()
         self.admin.kubectl("delete", "site.vdvs.io", self.name, "--wait=false", "--ignore-not-found")
-        self.gone("sites", self.name, operator)
 
     def yaml(self, kind: str) -> str:
         """Return its manifests of a kind."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import http.client
 import re
 import ssl
-import urllib.error
-import urllib.request
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -182,21 +183,19 @@ def test_the_command_of_the_deployment_serves_its_probes(deployed: Cluster, tmp_
     words = [re.sub("|".join(map(re.escape, here)), lambda found: here[found[0]], one) for one in container["args"][1:]]
     operator = Operator(deployed.service_account(OURS, "vdvs-operator"), tmp_path / "replica", *words)
     try:
-        url = eventually(lambda: re.search(r"https://127\.0\.0\.1:\d+", operator.said()), "no address", operator.said)[
-            0
-        ]
+        url = re.compile(r"https://127\.0\.0\.1:(\d+)")
+        port = eventually(lambda: url.search(operator.said()), "no address", operator.said)[1]
         tls = ssl.create_default_context(cafile=str(deployed.folder / "ca.crt"))
 
         def status(path: str, **headers: str) -> int:
-            try:
-                with urllib.request.urlopen(urllib.request.Request(url + path, headers=headers), context=tls) as answer:
-                    return int(answer.status)
-            except urllib.error.HTTPError as error:
-                return error.code
+            with closing(http.client.HTTPSConnection("127.0.0.1", int(port), context=tls, timeout=30)) as connection:
+                connection.request("GET", path, headers=headers)
+                with connection.getresponse() as answer:
+                    return answer.status
 
         for probe in (container[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")):
             assert probe["scheme"] == "HTTPS"
-            eventually(lambda path=probe["path"]: status(path) == 200, f"{probe['path']} fails", operator.said)
+            eventually(partial(lambda path: status(path) == 200, probe["path"]), probe["path"], operator.said)
         assert status("/metrics") == 401
         assert status("/metrics", Authorization="Bearer a-token-for-whoever-reads-metrics") == 200
     finally:

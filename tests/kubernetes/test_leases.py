@@ -123,6 +123,7 @@ def test_a_frozen_replica_that_wakes_after_its_lease_writes_nothing_until_it_is_
     assert writers(file) == ["a", "b", "a"]
 
 
+@pytest.mark.slow
 def test_nobody_writes_while_the_api_server_does_not_answer(cluster: Cluster, start: Start, file: Path) -> None:
     first = start("a")
     writes_more(first)
@@ -138,6 +139,7 @@ def test_nobody_writes_while_the_api_server_does_not_answer(cluster: Cluster, st
     assert not [line for line in lines(file) if line[1] == "wrote" and float(last[0]) < float(line[0]) < answering]
 
 
+@pytest.mark.slow
 def test_sites_are_handed_over_when_replicas_come_and_go(start: Start, file: Path) -> None:
     sites = tuple(f"y{number}" for number in range(6))
     of_b = {site for site in sites if owner(site, ("a", "b")) == "b"}

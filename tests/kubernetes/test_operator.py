@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.kubernetes.cluster import MISSING, Cluster
-from tests.kubernetes.operators import Lab, Operator, applied, eventually, installed
+from tests.kubernetes.operators import Lab, Operator, applied, clear, define, eventually, installed
 
 EVERYTHING = ["safe", "restricts", "widens", "disrupts"]
 HEAL, ALL = {"mode": "heal", "interval": "5s"}, {"mode": "heal", "autoApply": EVERYTHING, "interval": "5s"}
@@ -29,6 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def operator(cluster: Cluster, folder: Path) -> Iterator[Operator]:
     """One replica for all tests: each has a site and a namespace of its own."""
     installed(cluster)
+    clear(cluster)
     running = Operator(cluster.user("operator"), folder / "replica-1", "--listen", "0")
     yield running
     assert running.end() == 0, running.said()
@@ -52,6 +54,7 @@ def access(lab: Lab, **entry: Any) -> None:
     lab.patch(*GROUP, {"spec": {"access": [kept | entry]}})
 
 
+@pytest.mark.slow
 def test_it_serves_health_and_metrics_and_a_page_of_each_site(lab: Lab, operator: Operator) -> None:
     assert operator.fetch("healthz") == operator.fetch("readyz") == "ok\n"
     eventually(lambda: f'vdvs_passes_total{{result="ok",site="{lab.name}",' in operator.fetch("metrics"), "not counted")
@@ -61,6 +64,7 @@ def test_it_serves_health_and_metrics_and_a_page_of_each_site(lab: Lab, operator
     assert json.loads(operator.fetch(f"sites/{lab.name}/api/state"))["site"] == lab.name
 
 
+@pytest.mark.slow
 def test_a_site_that_cannot_be_opened_says_so_and_keeps_no_other_from_its_work(
     cluster: Cluster, lab: Lab, operator: Operator, folder: Path
 ) -> None:
@@ -77,13 +81,30 @@ def test_a_site_that_cannot_be_opened_says_so_and_keeps_no_other_from_its_work(
 
 
 @pytest.mark.parametrize("lab", [{"reconcile": ALL}], indirect=True)
-def test_a_change_is_applied_and_drift_is_healed(lab: Lab, operator: Operator) -> None:
+def test_the_life_of_a_vmgroup(lab: Lab, operator: Operator) -> None:
     assert lab.limit() == 200
     access(lab, volumeMaxSize="400MB")
     lab.waits(*GROUP, "InSync", operator, "True")
     assert lab.limit() == 400
     lab.sql("UPDATE privileges SET max_volume_size = 999")
     eventually(lambda: lab.limit() == 400, "not healed", operator.said)
+
+    lab.finalized(*GROUP, operator)
+    lab.delete(*GROUP)
+    lab.gone(*GROUP, operator)
+    assert lab.tenants() == ["MYVMGROUP"], "it is retained"
+
+    applied(lab.admin, "-n", lab.name, "-f", "-", stdin=lab.yaml("VMGroup"))
+    lab.waits(*GROUP, "InSync", operator, "True")
+    lab.finalized(*GROUP, operator)
+    volume = lab.volume()
+    lab.annotate(*GROUP, deletion_policy="Delete", confirm_delete="myvmgroup")
+    lab.delete(*GROUP)
+    assert "1 volume in dockvols on SHARED-Datastore" in lab.waits(*GROUP, "HoldsVolumes", operator)
+    assert lab.tenants() == ["MYVMGROUP"]
+    shutil.rmtree(volume)
+    lab.gone(*GROUP, operator)
+    assert lab.tenants() == []
 
 
 def test_a_change_beyond_the_mode_waits_and_is_carried_out_exactly_or_not_at_all(lab: Lab, operator: Operator) -> None:
@@ -120,6 +141,7 @@ def test_a_change_beyond_the_mode_waits_and_is_carried_out_exactly_or_not_at_all
     eventually(lambda: lab.limit() == 300, "not applied by the new mode", operator.said)
 
 
+@pytest.mark.slow
 def test_a_paused_site_is_left_as_it_is(lab: Lab, operator: Operator) -> None:
     lab.annotate("sites", lab.name, reconcile="report")
     eventually(
@@ -132,26 +154,7 @@ def test_a_paused_site_is_left_as_it_is(lab: Lab, operator: Operator) -> None:
     lab.waits(*GROUP, "NotAllowedToHeal", operator)  # to give more again widens
 
 
-def test_a_deleted_object_is_retained(lab: Lab, operator: Operator) -> None:
-    lab.finalized(*GROUP, operator)
-    lab.delete(*GROUP)
-    lab.gone(*GROUP, operator)
-    assert lab.tenants() == ["MYVMGROUP"]
-
-
-def test_a_deletion_that_says_so_waits_for_volumes_and_is_done_without(lab: Lab, operator: Operator) -> None:
-    lab.finalized(*GROUP, operator)
-    volume = lab.volume()
-    lab.annotate(*GROUP, deletion_policy="Delete", confirm_delete="myvmgroup")
-    lab.delete(*GROUP)
-    message = lab.waits(*GROUP, "HoldsVolumes", operator)
-    assert "1 volume in dockvols on SHARED-Datastore" in message
-    assert lab.tenants() == ["MYVMGROUP"]
-    shutil.rmtree(volume)
-    lab.gone(*GROUP, operator)
-    assert lab.tenants() == []
-
-
+@pytest.mark.slow
 def test_a_deletion_that_is_not_confirmed_retains(lab: Lab, operator: Operator) -> None:
     lab.finalized(*GROUP, operator)
     lab.annotate(*GROUP, deletion_policy="Delete")
@@ -160,6 +163,7 @@ def test_a_deletion_that_is_not_confirmed_retains(lab: Lab, operator: Operator) 
     assert lab.tenants() == ["MYVMGROUP"]
 
 
+@pytest.mark.slow
 def test_an_unreachable_site_can_be_let_go(lab: Lab, operator: Operator) -> None:
     lab.finalized(*GROUP, operator)
     lab.break_hosts()
@@ -172,6 +176,7 @@ def test_an_unreachable_site_can_be_let_go(lab: Lab, operator: Operator) -> None
     assert lab.tenants() == ["MYVMGROUP"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lab", [{"reconcile": ALL, "deletionPolicy": "Delete"}], indirect=True)
 def test_a_deleted_namespace_destroys_nothing(lab: Lab, operator: Operator) -> None:
     lab.finalized(*GROUP, operator)
@@ -184,6 +189,7 @@ def test_a_deleted_namespace_destroys_nothing(lab: Lab, operator: Operator) -> N
     assert lab.tenants() == ["MYVMGROUP"]
 
 
+@pytest.mark.slow
 def test_a_site_in_use_stays_until_nothing_refers_to_it(lab: Lab, operator: Operator) -> None:
     lab.finalized("sites", lab.name, operator)
     assert lab.admin.kubectl("delete", "--wait=false", "site.vdvs.io", lab.name).returncode == 0
@@ -265,6 +271,7 @@ def test_a_team_edits_its_vmgroup_and_nothing_else(cluster: Cluster, operator: O
     lab.end(operator)
 
 
+@pytest.mark.slow
 def test_what_no_watch_looks_at_has_a_status_too(cluster: Cluster, operator: Operator, folder: Path) -> None:
     """An object that no Site admits; the objects of a Site that is off; and one that is valid, and on, again."""
     lab = Lab(cluster, folder, "paused", reconcile=ALL)
@@ -282,6 +289,16 @@ def test_what_no_watch_looks_at_has_a_status_too(cluster: Cluster, operator: Ope
         each.end(operator)
 
 
+def is_healed(lab: Lab) -> bool:
+    """Return whether drift is healed before a lease has ended."""
+    until = time.monotonic() + 15
+    while (healed := lab.limit() == 200) is False and time.monotonic() < until:
+        time.sleep(0.05)
+    return healed
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_drift_is_healed_while_the_api_is_away(tmp_path: Path) -> None:
     """As long as the lease lasts, what the API said last is in force."""
     if MISSING:
@@ -295,10 +312,15 @@ def test_drift_is_healed_while_the_api_is_away(tmp_path: Path) -> None:
             lab = Lab(cluster, tmp_path, "away", reconcile=HEAL)
             lab.apply()
             lab.ready(operator)
-            cluster.crash("kube-apiserver")
-            lab.sql("UPDATE privileges SET max_volume_size = 999")
-            eventually(lambda: lab.limit() == 200, "not healed", operator.said)
-            cluster.start_apiserver()
+            for _ in range(5):  # a lease does not last long, on a busy machine not always long enough
+                cluster.crash("kube-apiserver")
+                lab.sql("UPDATE privileges SET max_volume_size = 999")
+                healed = is_healed(lab)
+                cluster.start_apiserver()
+                if healed:
+                    break
+                eventually(lambda: lab.limit() == 200, "not healed", operator.said)
+            assert healed, operator.said()
             lab.waits(*GROUP, "InSync", operator, "True")
         finally:
             assert operator.end() == 0, operator.said()
@@ -307,32 +329,36 @@ def test_drift_is_healed_while_the_api_is_away(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_another_replica_takes_over(cluster: Cluster, lab: Lab, operator: Operator, folder: Path) -> None:
+@pytest.mark.timeout(400)
+def test_another_replica_takes_over(cluster: Cluster, operator: Operator, folder: Path) -> None:
+    labs = [Lab(cluster, folder, f"shared-{number}", reconcile=HEAL) for number in range(4)]
     other = Operator(cluster.user("operator"), folder / "replica-2")
+
+    def are_shared() -> bool:
+        leases = cluster.admin.request("GET", LEASES)[1]["items"]
+        theirs = [each for each in leases if each["metadata"]["name"].startswith("vdvs-site-shared-")]
+        return {each["spec"].get("holderIdentity") for each in theirs} == {"replica-1", "replica-2"}
+
     try:
-        eventually(lambda: "vdvs_operator_replicas 2.0" in operator.fetch("metrics"), "it does not live", other.said)
-        for number in range(6):  # some of which the second one gets
-            Lab(cluster, folder, f"shared-{number}", reconcile=HEAL).apply()
-        holders = lambda: {  # noqa: E731
-            lease["spec"].get("holderIdentity")
-            for lease in cluster.admin.request("GET", LEASES)[1]["items"]
-            if lease["metadata"]["name"].startswith("vdvs-site-shared-")
-        }
-        eventually(lambda: holders() == {"replica-1", "replica-2"}, "the sites are not shared", other.said)
+        for lab in labs:
+            lab.apply()
+        eventually(are_shared, "the sites are not shared", other.said)
     finally:
         other.end(signal.SIGKILL)
-    for number in range(6):
-        left = Lab(cluster, folder, f"shared-{number}", reconcile=HEAL)
-        left.ready(operator)
-        left.end(operator)
+    for lab in labs:
+        lab.ready(operator)
+        lab.let_go()
+    for lab in labs:
+        lab.gone("sites", lab.name, operator)
 
 
+@pytest.mark.slow
 def test_a_deleted_definition_destroys_nothing(cluster: Cluster, lab: Lab, operator: Operator) -> None:
     lab.finalized(*GROUP, operator)
     lab.annotate(*GROUP, deletion_policy="Delete")
     gone = cluster.admin.kubectl("delete", "crd", "vmgroups.vdvs.io", "--timeout=60s")
     assert gone.returncode == 0, gone.stderr + operator.said()
     assert lab.tenants() == ["MYVMGROUP"]
-    installed(cluster)
+    define(cluster)
     applied(cluster.admin, "-n", lab.name, "-f", "-", stdin=lab.yaml("VMGroup"))
     lab.waits(*GROUP, "InSync", operator, "True")

@@ -81,11 +81,11 @@ def test_a_plan_of_two_namespaces_needs_approval_in_both_or_of_the_site() -> Non
     found = of(observed=MOVED)
     plan_id, theirs = found.by_object[GROUP].id, {OTHER: "team-b"}
     alone = decide(found, namespaces=theirs, g1=plan_id)
-    assert alone.objects == frozenset()
+    assert alone.plans == ()
     assert "waits for one of an object in namespace team-b" in alone.refused[GROUP]
-    assert decide(found, namespaces=theirs, g1=plan_id, g2=plan_id).objects == {GROUP, OTHER}
+    assert decide(found, namespaces=theirs, g1=plan_id, g2=plan_id).plans == (found.by_object[GROUP],)
     assert found.whole is not None
-    assert decide(found, site=found.whole.id, namespaces=theirs).objects == {GROUP, OTHER}
+    assert decide(found, site=found.whole.id, namespaces=theirs).plans == (found.whole,)
 
 
 def test_an_approval_of_another_plan_is_refused_in_words() -> None:

@@ -63,6 +63,10 @@ STATES: dict[str, tuple[ObjectRef, dict[str, Any], dict[str, Any], Mode, str, st
     "a VM that is not there": (
         GROUP, {"vmgroups": {"g1": {"vms": ["vm9"]}}}, {}, HEAL, "False NotFound", "", "InProgress"
     ),
+    "a default datastore without access": (
+        GROUP, {"vmgroups": {"g1": {"vms": ["vm1"], "access": {}, "defaultDatastore": "shared"}}}, {}, HEAL,
+        "False Blocked", "Stalled", "Failed",
+    ),
     "a host that does not answer": (
         HOST, {}, {"hosts": {"esx1": "unreachable"}}, HEAL, "Unknown Unreachable", "", "InProgress"
     ),
