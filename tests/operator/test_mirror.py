@@ -137,6 +137,21 @@ def test_watches_take_no_turn_of_requests(monkeypatch: pytest.MonkeyPatch) -> No
     play(scenario, three)
 
 
+def test_a_spec_that_is_nested_too_deeply_is_none() -> None:
+    deep: Any = "deep"
+    for _ in range(300):
+        deep = [deep]
+
+    async def scenario(scene: Scene) -> None:
+        await scene.until(a="nested too deeply", b={"c": [{"d": 1}]})
+
+    def prepare(fake: FakeAPI) -> None:
+        fake.put("a", spec={"vms": deep})
+        fake.put("b", spec={"c": [{"d": 1}]})
+
+    play(scenario, prepare)
+
+
 def test_objects_that_did_not_change_stay_the_same_objects() -> None:
     async def scenario(scene: Scene) -> None:
         await scene.until(a=1, b=1, c=1)
