@@ -42,6 +42,7 @@ from reconciler.wiring.watch import watch_site
 from reconciler.wiring.world import SystemClock, new_uuid
 
 _FINALIZING: Final = "vdvs-finalizer"  # the owner of the finalizers, apart from that of the status
+_AT_ONCE: Final = 16  # finalizers
 _log = logging.getLogger(__name__)
 
 Document = Mapping[str, Any]
@@ -195,6 +196,7 @@ class SiteWatch:
         self._spent: dict[ObjectKey, str] = {}
         self._proposed: tuple[Diff, set[ObjectRef], Proposals] | None = None
         self._finalized: tuple[Diff, Snapshot] | None = None
+        self._finalizing: set[ObjectKey] = set()  # that are being given the finalizer
         self._background: set[asyncio.Task[None]] = set()
 
     @property
@@ -343,17 +345,28 @@ class SiteWatch:
         keys = [key for key, ref in objects.refs.items() if ref in applied and key not in objects.held]
         if keys:
             keys.append(self.seen.key)
-        documents = self.seen.objects.seen
-        if more := [k for k in keys if not deletion.is_finalized(documents[k]) and not deletion.is_going(documents[k])]:
-            self._later(self._add_finalizers(more))
+        documents = self._next.objects.seen  # a pass may take long enough for the API to have them
+        if more := [
+            key
+            for key in keys
+            if key in documents
+            and key not in self._finalizing
+            and not deletion.is_finalized(documents[key])
+            and not deletion.is_going(documents[key])
+        ]:
+            self._finalizing |= set(more)
+            self._later(self._add_finalizers([(key, _identity(key, documents[key])) for key in more]))
 
-    async def _add_finalizers(self, keys: list[ObjectKey]) -> None:
-        async def add(key: ObjectKey) -> None:
-            body = _identity(key, self.seen.objects.seen[key])
-            body["metadata"]["finalizers"] = [FINALIZER]
-            await self._attempt(key, self._services.api.apply(path_of(key), body, _FINALIZING))
+    async def _add_finalizers(self, wanted: list[tuple[ObjectKey, dict[str, Any]]]) -> None:
+        left = iter(wanted)
 
-        await gather_all([add(key) for key in keys])
+        async def some() -> None:
+            for key, body in left:
+                body["metadata"]["finalizers"] = [FINALIZER]
+                await self._attempt(key, self._services.api.apply(path_of(key), body, _FINALIZING))
+                self._finalizing.discard(key)
+
+        await gather_all([some() for _ in range(_AT_ONCE)])
 
     async def release(self, key: ObjectKey) -> None:
         """Let the API forget an object."""
