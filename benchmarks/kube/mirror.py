@@ -21,9 +21,9 @@ from typing import Any
 
 from run import progress, spread
 
-from reconciler.operator.access import open_access
-from reconciler.operator.api import API, path
-from reconciler.operator.mirror import Mirror
+from reconciler.operator.connection.access import open_access
+from reconciler.operator.connection.api import API, path
+from reconciler.operator.connection.mirror import Mirror
 from tests.kubernetes.cluster import MISSING, ROOT, Cluster
 
 SECONDS, MIB = 3.0, 150.0

@@ -27,11 +27,11 @@ from reconciler.model.plan import Policy
 from reconciler.model.refs import KINDS, Kind, ObjectRef
 from reconciler.model.state import RECONCILE, Desired
 from reconciler.operator import deletion
-from reconciler.operator.api import API, APIError, path
 from reconciler.operator.approval import APPROVE, Approvals, Proposals, granted, planned, proposals
+from reconciler.operator.connection.api import API, APIError, path
 from reconciler.operator.deletion import FINALIZER, DeletionPolicy, Obstacle
-from reconciler.operator.fence import FencedHosts, FencedMaintenance
 from reconciler.operator.keys import ObjectKey
+from reconciler.operator.replicas.fence import FencedHosts, FencedMaintenance
 from reconciler.operator.source import NO_SITE, SiteObjects
 from reconciler.operator.status import Terms
 from reconciler.planning.planner import plan
