@@ -14,8 +14,8 @@ from run import progress
 
 from reconciler import lab
 from reconciler.model.refs import KINDS, Kind
-from reconciler.operator.access import open_access
-from reconciler.operator.api import API, APIError, path
+from reconciler.operator.connection.access import open_access
+from reconciler.operator.connection.api import API, APIError, path
 from tests.kubernetes.cluster import Cluster
 from tests.kubernetes.operators import Lab, Operator
 

@@ -19,11 +19,12 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
+from kube.results import apiserver
 from run import progress, spread
 
-from reconciler.operator.access import open_access
-from reconciler.operator.api import API, path
-from reconciler.operator.mirror import Mirror
+from reconciler.operator.connection.access import open_access
+from reconciler.operator.connection.api import API, path
+from reconciler.operator.connection.mirror import Mirror
 from tests.kubernetes.cluster import MISSING, Cluster
 
 SECONDS, MIB = 3.0, 150.0

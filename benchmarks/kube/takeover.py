@@ -24,7 +24,7 @@ from pathlib import Path
 
 from run import progress, spread
 
-from reconciler.operator.leases import REPLICA, USUAL, boottime
+from reconciler.operator.replicas.leases import REPLICA, USUAL, boottime
 from tests.kubernetes.cluster import MISSING, ROOT, Cluster
 
 WANTED = 20.0

@@ -320,6 +320,10 @@ _STATUS: Final[Schema] = {
             "description": "Digest of spec, labels and vdvs.io annotations: labels raise no generation.",
         },
         "site": {"type": "string", "description": "The Site that the object belongs to."},
+        "name": {
+            "type": "string",
+            "description": "The name in vDVS that the vmgroup was accepted with, which no other object can claim.",
+        },
         "uuid": {"type": "string", "description": "The UUID that vDVS knows the vmgroup by."},
         "conditions": {
             "type": "array",

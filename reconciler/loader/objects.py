@@ -76,8 +76,8 @@ def _metadata(given: Mapping[str, Any]) -> dict[str, Any]:
 def load_objects(
     objects: Iterable[Read], refused: Iterable[ManifestError] = (), folders: Mapping[str, tuple[str, ...]] = _NO_FOLDERS
 ) -> Objects:
-    """Build and check a set of objects, oldest first: of two that claim the same, the later one is held. What a held
-    one claims stays its own.
+    """Build and check a set of objects: of two that claim the same, the later one is held. What a held one claims stays
+    its own.
 
     `refused`: errors that whoever knows the cluster found; `folders`: of the VMs that some vmgroups may have.
     """
@@ -103,6 +103,8 @@ def load_objects(
                     (document, replace(item, folders=folders.get(document.source.file)))
                     for document, item in manifests.declared[kind]
                 ]
+        for items in manifests.declared.values():
+            items.sort(key=lambda each: each[0].source.file)  # who claims what first says nothing more
         return _without_held(manifests, [each.document for each in given])
 
 

@@ -70,7 +70,7 @@ def not_allowed(document: Document, labels: Labels, site: Site) -> Iterator[Mani
             message = f"{where} does not allow the datastore {quoted(named)} here (datastores: {allowed})"
             yield document.error(path, message, Refusal.NOT_ALLOWED)
     folders = folders_of(document, labels, site)
-    if document.kind in (Kind.VMGROUP, Kind.MEMBERSHIP) and folders is not None:
+    if document.kind in (Kind.VMGROUP, Kind.MEMBERSHIP, Kind.VOLUME) and folders is not None:
         for path, message in _vms(document, folders):
             yield document.error(path, f"{where} {message}", Refusal.NOT_ALLOWED)
     if document.kind is Kind.MEMBERSHIP:
@@ -114,10 +114,12 @@ def _datastores(spec: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
 
 
 def _vms(document: Document, folders: tuple[str, ...]) -> Iterator[tuple[Path, str]]:
-    """Yield what is wrong with the VMs of a vmgroup as far as its manifest tells. The pass looks at the others."""
+    """Yield what is wrong with the VMs of a vmgroup, or whose volume it is, as far as its manifest tells. The pass looks at the others."""
     allowed = f"folders: {', '.join(map(quoted, folders)) or 'none'}"
-    if document.name == DEFAULT_VMGROUP:
-        yield document.name_path, f"does not allow {DEFAULT_VMGROUP} here, which has VMs of every folder ({allowed})"
+    volume = document.kind is Kind.VOLUME
+    if (document.spec.get("vmgroup") if volume else document.name) == DEFAULT_VMGROUP:
+        path: Path = ("spec", "vmgroup") if volume else document.name_path
+        yield path, f"does not allow {DEFAULT_VMGROUP} here, which has VMs of every folder ({allowed})"
     selector, vms = document.spec.get("vmSelector"), document.spec.get("vms")
     if isinstance(selector, Mapping) and not is_below(str(selector.get("folder")), folders):
         folder = quoted(str(selector.get("folder")))

@@ -27,11 +27,11 @@ from reconciler.model.plan import Policy
 from reconciler.model.refs import KINDS, Kind, ObjectRef
 from reconciler.model.state import RECONCILE, Desired
 from reconciler.operator import deletion
-from reconciler.operator.api import API, APIError, path
 from reconciler.operator.approval import APPROVE, Approvals, Proposals, granted, planned, proposals
+from reconciler.operator.connection.api import API, APIError, path
 from reconciler.operator.deletion import FINALIZER, DeletionPolicy, Obstacle
-from reconciler.operator.fence import FencedHosts, FencedMaintenance
 from reconciler.operator.keys import ObjectKey
+from reconciler.operator.replicas.fence import FencedHosts, FencedMaintenance
 from reconciler.operator.source import NO_SITE, SiteObjects
 from reconciler.operator.status import Terms
 from reconciler.planning.planner import plan
@@ -137,9 +137,10 @@ class Snapshot(Struct, frozen=True):
         return deletion.policy(key.kind, self.objects.seen[key], default, namespace_going=key.namespace in self.going)
 
     def to_remove(self) -> dict[ObjectRef, ObjectKey]:
-        """Return the objects that are being deleted, in vDVS too."""
-        seen = self.objects.seen
-        going = {ref: key for key, ref in self.objects.refs.items() if deletion.is_awaited(seen[key])}
+        """Return the objects that are being deleted, in vDVS too. One that is held may claim what is another's."""
+        seen, held = self.objects.seen, self.objects.held
+        refs = self.objects.refs.items()
+        going = {ref: key for key, ref in refs if key not in held and deletion.is_awaited(seen[key])}
         return {ref: key for ref, key in going.items() if self.policy(key) is DeletionPolicy.DELETE}
 
     def approvals(self, spent: Mapping[ObjectKey, str]) -> Approvals:
@@ -340,7 +341,8 @@ class SiteWatch:
             return
         self._finalized = last.diff, self.seen
         applied = await asyncio.to_thread(deletion.applied, last, behalf.set)
-        keys = [key for key, ref in self.seen.objects.refs.items() if ref in applied]
+        objects = self.seen.objects
+        keys = [key for key, ref in objects.refs.items() if ref in applied and key not in objects.held]
         if keys:
             keys.append(self.seen.key)
         documents = self._next.objects.seen  # a pass may take long enough for the API to have them

@@ -21,6 +21,8 @@ from reconciler.operator.keys import ObjectKey
 NO_SITE: Final = ""
 """The key of objects that belong to no Site."""
 
+_ACCEPTED, _EDITED, _NEW = 0, 1, 3  # and one more if it was refused last
+
 Object: TypeAlias = Mapping[str, Any]
 ObjectsByKind: TypeAlias = Mapping[Kind, Mapping[tuple[str, str], Object]]
 
@@ -102,7 +104,7 @@ class Sources:
             members.setdefault(name, []).append(key)
         made = {}
         for name, keys in members.items():
-            keys.sort(key=lambda key: _age(key, kept[key].found))
+            keys.sort(key=lambda key: (_seniority(name, kept[key].found), *_age(key, kept[key].found)))
             if (site := sites.get(name)) is not None:
                 made[name] = self._site(site, keys, refused, namespaces)
                 continue
@@ -159,6 +161,27 @@ def source(
 ) -> dict[str, SiteObjects]:
     """Return the objects of each Site, once: see `Sources`."""
     return Sources(cluster, by)(objects, namespaces)
+
+
+def claimed_name(found: Object) -> str:
+    """Return the name in vDVS that an object claims, with its ConfigDB where it names one."""
+    given = spec if isinstance(spec := found.get("spec"), Mapping) else {}
+    parts = given.get("configDB"), given.get("name") or found["metadata"]["name"]
+    return "/".join(str(each) for each in parts if each)
+
+
+def _seniority(site: str, found: Object) -> int:
+    """Rank an object among those that claim the same thing, the smaller the stronger: as accepted at this Site last;
+    edited, but for its name there; and last what is new there, or takes another name. Whoever has an old object must
+    not get what somebody else has by editing it."""
+    status = found.get("status") or {}
+    if status.get("site") != site:
+        return _NEW
+    reason = next((each["reason"] for each in status.get("conditions", ()) if each["type"] == "Ready"), "")
+    refused = reason in set(Refusal)
+    if reason and not refused and status.get("observedGeneration") == found["metadata"].get("generation"):
+        return _ACCEPTED
+    return (_EDITED if status.get("name") == claimed_name(found) else _NEW) + refused
 
 
 def _age(key: ObjectKey, found: Object) -> tuple[str, str, str, str]:

@@ -25,7 +25,7 @@ from reconciler.model.state import RECONCILE, Reconcile
 from reconciler.operator.approval import APPROVE, Proposal, Proposals
 from reconciler.operator.deletion import Obstacle
 from reconciler.operator.keys import ObjectKey
-from reconciler.operator.source import NO_SITE, Held, SiteObjects
+from reconciler.operator.source import NO_SITE, Held, SiteObjects, claimed_name
 from reconciler.planning.conditions import conditions
 from reconciler.planning.joined import Joined
 from reconciler.planning.records.history import not_applied
@@ -275,7 +275,7 @@ class _Writer:
     def observed(self, key: ObjectKey, ref: ObjectRef, found: _Found) -> StatusData:
         """The status of an object that a pass looked at."""
         others = (_Spelled(each.type, each.status, each.reason, each.message) for each in found.conditions.get(ref, ()))
-        more: StatusData = {}
+        more: StatusData = {"name": claimed_name(self._objects.seen[key])} if key.kind is Kind.VMGROUP else {}
         if uuid := found.uuid(ref):
             more["uuid"] = uuid
         if (record := found.records.get(ref)) is not None:
@@ -298,7 +298,7 @@ class _Writer:
     def lasting(self, key: ObjectKey) -> StatusData:
         """What is true of an object whether or not it is looked at."""
         previous = self._previous.get(key, {})
-        return {name: previous[name] for name in ("uuid", "lastApplied") if name in previous}
+        return {name: previous[name] for name in ("name", "uuid", "lastApplied") if name in previous}
 
     def status(
         self, key: ObjectKey, judged: Iterable[_Spelled], more: StatusData | None = None, ref: ObjectRef | None = None

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from reconciler.operator import api as requests
-from reconciler.operator.access import Access, InCluster, open_access
-from reconciler.operator.api import API, APIError, path
-from reconciler.operator.mirror import Mirror
+from reconciler.operator.connection import api as requests
+from reconciler.operator.connection.access import Access, InCluster, open_access
+from reconciler.operator.connection.api import API, APIError, path
+from reconciler.operator.connection.mirror import Mirror
 from tests.kubernetes.cluster import MISSING, Authority, Cluster, User
 
 CONFIG_MAPS = path("configmaps", api="api/v1")
@@ -89,6 +89,32 @@ def test_follows_what_others_do(cluster: Cluster) -> None:
             assert (stale.value.status, stale.value.reason) == (409, "Conflict")
             await api.delete(at(name))
             await one.until(lambda: ("default", name) not in one.mirror.objects)
+
+    asyncio.run(scenario())
+
+
+def test_one_object_that_is_nested_too_deeply_hides_no_other(cluster: Cluster, tmp_path: Path) -> None:
+    def nested(name: str) -> str:
+        """A file with an object whose `managedFields` no decoder takes; the server does."""
+        fields = '{"f:a":' * 3000 + "{}" + "}" * 3000
+        entry = '"manager":"x","operation":"Update","apiVersion":"v1","fieldsType":"FieldsV1"'
+        metadata = f'{{"name":"{name}","managedFields":[{{{entry},"fieldsV1":{{"f:data":{fields}}}}}]}}'
+        file = tmp_path / f"{name}.json"
+        file.write_text(f'{{"apiVersion":"v1","kind":"ConfigMap","metadata":{metadata},"data":{{"a":"1"}}}}')
+        return str(file)
+
+    async def scenario() -> None:
+        async with api_of(cluster.admin) as api:
+            assert cluster.admin.kubectl("create", "--raw", at(), "-f", nested("deep-1")).returncode == 0
+            async with mirrored(api, CONFIG_MAPS) as one:
+                async with asyncio.timeout(20):
+                    await one.mirror.synced.wait()
+                assert one.mirror.objects["default", "deep-1"]["data"] == {"a": "1"}
+                assert cluster.admin.kubectl("create", "--raw", at(), "-f", nested("deep-2")).returncode == 0
+                await one.until(lambda: ("default", "deep-2") in one.mirror.objects)
+                assert one.mirror.trouble == ""
+            for name in ("deep-1", "deep-2"):
+                await api.delete(at(name))
 
     asyncio.run(scenario())
 

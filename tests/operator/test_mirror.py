@@ -12,11 +12,11 @@ import pytest
 import yaml
 from aiohttp import ClientTimeout, web
 
-from reconciler.operator import api as requests
-from reconciler.operator import mirror as mirrors
-from reconciler.operator.access import KubeConfig
-from reconciler.operator.api import API, APIError
-from reconciler.operator.mirror import Mirror
+from reconciler.operator.connection import api as requests
+from reconciler.operator.connection import mirror as mirrors
+from reconciler.operator.connection.access import KubeConfig
+from reconciler.operator.connection.api import API, APIError
+from reconciler.operator.connection.mirror import Mirror
 from tests.operator.fake_api import AT, FakeAPI, Fault, Here, cut, error, line, refused, said, silence
 
 SOON = 20.0
@@ -135,6 +135,21 @@ def test_watches_take_no_turn_of_requests(monkeypatch: pytest.MonkeyPatch) -> No
             assert [len(page.items or ()) async for page in scene.api.pages(AT)] == [3]
 
     play(scenario, three)
+
+
+def test_a_spec_that_is_nested_too_deeply_is_none() -> None:
+    deep: Any = "deep"
+    for _ in range(300):
+        deep = [deep]
+
+    async def scenario(scene: Scene) -> None:
+        await scene.until(a="nested too deeply", b={"c": [{"d": 1}]})
+
+    def prepare(fake: FakeAPI) -> None:
+        fake.put("a", spec={"vms": deep})
+        fake.put("b", spec={"c": [{"d": 1}]})
+
+    play(scenario, prepare)
 
 
 def test_objects_that_did_not_change_stay_the_same_objects() -> None:

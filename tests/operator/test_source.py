@@ -157,6 +157,30 @@ def test_the_older_of_two_claims_wins_and_the_other_stays_as_it_is() -> None:
     assert sorted(kept_as_they_are(found)) == ["host/two", "vmgroup/app"]
 
 
+def accepted(document: dict[str, Any], reason: str = "InSync", generation: int = 1, **status: Any) -> dict[str, Any]:
+    """The document with the status of one that was accepted, before an edit if `generation` is 0."""
+    ready = {"type": "Ready", "status": "True", "reason": reason}
+    given = {"site": "lab", "observedGeneration": generation, "conditions": [ready], **status}
+    return {**document, "status": given}
+
+
+def test_nobody_gets_the_name_or_the_vms_of_another_by_editing_an_older_object() -> None:
+    vms = [{"inventoryPath": "/DC0/vm/a/x"}]
+    theirs = accepted(group("team-b/payments", vms=vms), name="payments")
+    message = 'spec.name: the vmgroup "payments" of this config DB is already declared (vmgroup team-b/payments)'
+    for edited in (
+        accepted(group("team-a/mine", name="payments"), generation=0, name="mine"),
+        accepted(group("team-a/mine", name="payments"), "Conflict", name="mine"),
+        accepted(group("team-a/mine", name="payments"), "NotAllowed", name="mine"),
+        accepted(group("team-a/mine", name="payments"), site="another", name="payments"),
+    ):
+        for other in (theirs, {**theirs, "status": {**theirs["status"], "observedGeneration": 0}}):  # edited as well
+            assert held(the_site(edited, other)) == {"vmgroup team-a/mine": ("Conflict", message)}
+    more = accepted(group("team-a/mine", vms=vms), generation=0, name="mine")
+    message = 'spec.vms[0]: VM "/DC0/vm/a/x" is already in vmgroup/payments (vmgroup team-b/payments)'
+    assert held(the_site(more, theirs)) == {"vmgroup team-a/mine": ("Conflict", message)}
+
+
 def test_an_invalid_object_is_held_with_the_path_and_still_claims_its_name() -> None:
     broken = group("team-a/db", name="DB", access=[{"datastore": "a-1"}, {"datastore": "a-2", "allowCreate": 5}])
     found = the_site(broken, group("team-b/db", name="DB"), group("team-b/ok"))
@@ -194,6 +218,7 @@ def test_a_namespace_names_only_what_its_site_allows() -> None:
         group("team-a/folder", vmSelector={"folder": "/DC0/vm/b"}),
         group("team-a/path", vms=[{"inventoryPath": "/DC0/vm/ab/x"}]),
         group("team-a/everybody", name="_DEFAULT"),
+        thing("Volume", "team-a/theirs", {"vmgroup": "_DEFAULT", "datastore": "a-1", "access": "read-write"}),
         group("team-a/mine", access=[{"datastore": "a-1"}], vms=["x"], vmSelector={"folder": "/DC0/vm/a/b"}),
     )
     where = "spec.allow.namespaces of Site lab does not allow"
@@ -214,6 +239,10 @@ def test_a_namespace_names_only_what_its_site_allows() -> None:
         "vmgroup team-a/everybody": (
             "NotAllowed",
             f'spec.name: {where} _DEFAULT here, which has VMs of every folder (folders: "/DC0/vm/a")',
+        ),
+        "volume team-a/theirs": (
+            "NotAllowed",
+            f'spec.vmgroup: {where} _DEFAULT here, which has VMs of every folder (folders: "/DC0/vm/a")',
         ),
     }
     assert [each.folders for each in found.loaded.desired.vmgroups] == [("/DC0/vm/a",)]

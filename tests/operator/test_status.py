@@ -116,7 +116,7 @@ def test_what_differs_is_pending() -> None:
     assert "may no longer create" in pending["effect"]
     assert status["pendingTotal"] == 1
     assert status["lastApplied"] == {"digest": "m1", "commit": "4f2c1ab", "by": "ann@ws"}
-    assert status["uuid"] == "id-g1"
+    assert (status["name"], status["uuid"]) == ("g1-vmgroup", "id-g1")
 
 
 def test_of_many_fields_the_first_twenty_are_shown() -> None:
@@ -208,7 +208,7 @@ def test_after_a_pass_that_failed_nothing_is_true_from_an_old_look() -> None:
     for of in objects.refs:
         assert set(conditions(after[of]).values()) == {"Unknown SiteNotObserved"}
         assert kstatus(after[of]) == "InProgress"
-    assert after[key(GROUP)]["uuid"] == "id-g1"
+    assert (after[key(GROUP)]["name"], after[key(GROUP)]["uuid"]) == ("g1-vmgroup", "id-g1")
     assert before.keys() == after.keys()
 
 

@@ -43,3 +43,18 @@ def test_one_that_cannot_be_told_may_be_any_member() -> None:
     found = looked_up(Joining(None, None, "it cannot be used"))
     assert members(found) == ["v1"]
     assert [(each.reason, each.meant) for each in found.unclear_members] == [("it cannot be used", None)]
+
+
+def test_while_its_place_is_not_known_a_vm_joins_no_vmgroup_of_certain_folders() -> None:
+    inventory = replace(INVENTORY, gaps=("vCenter vc2 does not answer",))
+    behind = VMRef(uuid="uuid-v9")
+    (group,) = DESIRED.vmgroups
+    for bounded in (
+        replace(group, vms=(*(group.vms or ()), behind), folders=("/DC0/vm/a",)),
+        replace(group, joining=(Joining(behind, ("/DC0/vm/a",)),)),
+    ):
+        (found,) = resolve(replace(DESIRED, vmgroups=(bounded,)), inventory).vmgroups
+        assert members(found) == ["v1"]
+        assert [each.meant for each in found.unclear_members] == [frozenset({"uuid-v9"})]
+    (free,) = resolve(replace(DESIRED, vmgroups=(replace(group, vms=(behind,)),)), inventory).vmgroups
+    assert [member.uuid for member in free.members or ()] == ["uuid-v9"]

@@ -71,8 +71,9 @@ def _access(group: DesiredVMGroup, names: InventoryLookup) -> tuple[tuple[Access
 
 def _with_members(found: ResolvedVMGroup, group: DesiredVMGroup, names: InventoryLookup) -> ResolvedVMGroup:
     listed, unclear = names.members(group.vms or ())
+    listed, nowhere = _placed(listed, group.folders, names)
     joining, doubtful = _joining(group.joining, names)
-    listed, unclear = [*listed, *joining], (*unclear, *doubtful)
+    listed, unclear = [*listed, *joining], (*unclear, *nowhere, *doubtful)
     selected: list[Member] = []
     unselected = ""
     if group.vm_selector is not None:
@@ -99,7 +100,8 @@ def _joining(given: Sequence[Joining], names: InventoryLookup) -> tuple[list[Mem
         if each.vm is None:
             continue
         members, doubtful = names.members([each.vm])
-        unclear += doubtful
+        members, nowhere = _placed(members, each.folders, names)
+        unclear += (*doubtful, *nowhere)
         for member in members:
             outside = _outside(member, each.folders, names)
             if outside is None:
@@ -107,6 +109,20 @@ def _joining(given: Sequence[Joining], names: InventoryLookup) -> tuple[list[Mem
             else:
                 unclear.append(Unclear(outside, frozenset({member.uuid})))
     return found, tuple(unclear)
+
+
+def _placed(
+    members: list[Member], folders: tuple[str, ...] | None, names: InventoryLookup
+) -> tuple[list[Member], tuple[Unclear, ...]]:
+    """Return the VMs of which is known whether they are in these folders, and why the others wait: behind a gap of the
+    inventory may be a VM of any folder."""
+    if folders is None or names.complete:
+        return members, ()
+    nowhere = [member.uuid for member in members if not names.paths_of(member.uuid)]
+    found = [member for member in members if member.uuid not in nowhere]
+    return found, tuple(
+        Unclear(f"in which folder VM {uuid} is cannot be known now", frozenset({uuid})) for uuid in nowhere
+    )
 
 
 def _may_not_have(group: DesiredVMGroup, resolved: ResolvedVMGroup, names: InventoryLookup) -> str | None:
@@ -120,7 +136,7 @@ def _may_not_have(group: DesiredVMGroup, resolved: ResolvedVMGroup, names: Inven
 
 
 def _outside(member: Member, folders: tuple[str, ...] | None, names: InventoryLookup) -> str | None:
-    """Return that a VM is in none of these folders; None: it is, or may be anywhere."""
+    """Return that a VM is in none of these folders; None: it is, or is not there at all."""
     for path in names.paths_of(member.uuid) if folders is not None else ():
         if not any(path.startswith(f"{folder}/") for folder in folders or ()):
             allowed = ", ".join(folders or ()) or "none"

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -29,7 +30,7 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from reconciler import __version__
 from reconciler.model.base import clip
 from reconciler.model.errors import UsageError, VdvsError
-from reconciler.operator.access import Access, Login
+from reconciler.operator.connection.access import Access, Login
 
 Object = dict[str, Any]
 """An object of the API, as its JSON is decoded."""
@@ -42,6 +43,8 @@ _TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=10)
 _WATCHING: Final = aiohttp.ClientTimeout(total=WATCH + 15, sock_connect=10)  # what has not ended then is dead
 _LONGEST: Final = 1000  # characters of an error
 _LONGEST_WAIT: Final = 60.0  # seconds that an answer may make us wait before we ask again
+_DEEPEST: Final = 100  # levels of JSON, of an answer that cannot be decoded otherwise
+_NESTING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _MERGE, _APPLY = "application/merge-patch+json", "application/apply-patch+yaml"
 
 T = TypeVar("T")
@@ -295,10 +298,29 @@ async def _line(answer: aiohttp.ClientResponse, path: str) -> bytes:
 
 def _decoded(decoder: msgspec.json.Decoder[T], text: bytes, path: str) -> T:
     try:
-        return decoder.decode(text)
+        try:
+            return decoder.decode(text)
+        except RecursionError:
+            return decoder.decode(_flattened(text))
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         said = f"the Kubernetes API answers {path} with what is none of its objects: {error}"
         raise APIError(0, "Malformed", said) from None
+
+
+def _flattened(text: bytes) -> bytes:
+    """Return JSON with null for what is nested too deeply to be decoded. Anybody who may create one object can make the
+    server give such JSON, in its `managedFields` if nowhere else, and the others must still be read."""
+    kept, since, depth = bytearray(), 0, 0
+    for token in _NESTING.finditer(text):
+        if token[0] in b"[{":
+            depth += 1
+            if depth == _DEEPEST + 1:
+                kept += text[since : token.start()] + b"null"
+        elif token[0] in b"]}":
+            depth -= 1
+            if depth == _DEEPEST:
+                since = token.end()
+    return bytes(kept + text[since:])
 
 
 def _refusal(status: int, said: bytes, headers: Mapping[str, str], what: str) -> APIError:

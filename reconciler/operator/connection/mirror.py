@@ -19,12 +19,12 @@ from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from http import HTTPStatus
 from time import monotonic
-from typing import Final, Never
+from typing import Any, Final, Never
 
 import msgspec
 
 from reconciler.controller.backoff import Backoff
-from reconciler.operator.api import API, APIError, Object
+from reconciler.operator.connection.api import API, APIError, Object
 from reconciler.ports import Clock
 from reconciler.wiring.world import SystemClock, chance
 
@@ -34,6 +34,7 @@ Key = tuple[str, str]
 _FIRST: Final = 0.5  # seconds
 _LONGEST: Final = 30.0  # seconds between attempts, so that it goes on soon after an hour of silence
 _BRIEF: Final = 1.0  # seconds; a watch that ends sooner is not followed by the next at once
+_DEEPEST: Final = 32  # levels of a spec; no manifest has ten
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 _log = logging.getLogger(__name__)
 
@@ -168,7 +169,25 @@ def _stripped(item: Object) -> Key:
     item["metadata"].pop("managedFields", None)
     if isinstance(annotations := item["metadata"].get("annotations"), dict):
         annotations.pop(_LAST_APPLIED, None)
+    if _is_deeper(item.get("spec"), _DEEPEST):
+        item["spec"] = "nested too deeply"  # so that nobody has to be careful with it; it is no manifest anyway
     return meta.namespace, meta.name
+
+
+def _is_deeper(value: Any, most: int) -> bool:
+    """Return whether there is something within more than `most` lists and mappings."""
+    level = [value]
+    for _ in range(most + 1):
+        inner: list[Any] = []
+        for each in level:
+            if isinstance(each, dict):
+                inner += each.values()
+            elif isinstance(each, list):
+                inner += each
+        if not inner:
+            return False
+        level = inner
+    return True
 
 
 def _version(item: Object) -> str:
