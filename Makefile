@@ -128,7 +128,7 @@ format: install  ## Reformat the code and fix what ruff can fix
 	$(RUN) ruff format .
 
 ##@ Try
-.PHONY: demo bench bench-watch bench-peers soak
+.PHONY: demo bench bench-watch bench-peers bench-operator soak
 demo: install  ## Run the whole procedure on the embedded site, in manifests/.vdvs-lab
 	$(RUN) sh docs/demo.sh
 
@@ -150,6 +150,16 @@ OTHERS := benchmarks/others
 
 bench-peers: install peers .peers/others/.made  ## Measure with real SSH servers and a vCenter simulator (ARGS="--hosts 40 --vms 1000")
 	$(RUN) PYTHONPATH=. python benchmarks/peers.py $(ARGS)
+
+# What receives the same objects, beside us.
+KOPF := benchmarks/kube/kopf
+$(CACHED)/kopf/.made: $(KOPF).lock .venv/.made
+	$(BIN)/python -m venv $(CACHED)/kopf
+	$(CACHED)/kopf/bin/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes -r $(KOPF).lock
+	@touch $@
+
+bench-operator: install peers $(CACHED)/kopf/.made  ## Measure the operator with a real Kubernetes API (ARGS=--quick for a tenth of the size)
+	$(RUN) PYTHONPATH=.:benchmarks python benchmarks/kube/run_all.py $(ARGS)
 
 ##@ Release
 .PHONY: release audit image-digest
@@ -199,6 +209,8 @@ lock: .venv/.locked  ## Resolve the dependencies anew (ARGS=--upgrade for newer 
 	    --constraint requirements.lock --output-file requirements-run.lock pyproject.toml
 	$(RUN) CUSTOM_COMPILE_COMMAND="make lock" python -m piptools compile $(LOCK) $(ARGS) \
 	    --output-file $(OTHERS).lock $(OTHERS).in
+	$(RUN) CUSTOM_COMPILE_COMMAND="make lock" python -m piptools compile $(LOCK) $(ARGS) \
+	    --output-file $(KOPF).lock $(KOPF).in
 	$(RUN) CUSTOM_COMPILE_COMMAND="make lock" python -m piptools compile $(LOCK) $(ARGS) \
 	    --output-file $(SUPPLY).lock $(SUPPLY).in
 

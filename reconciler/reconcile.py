@@ -153,16 +153,16 @@ async def assess(
         observe_undeclared_hosts(undeclared_hosts(desired, places.inventory), world.hosts),
     )
     observed = await world.memory.witnesses.confirm(places, observed, world.hosts, world.books)
-    observed = replace(observed, undeclared_hosts=others, kept=world.books.kept())
+    observed = replace(observed, undeclared_hosts=others, kept=await asyncio.to_thread(world.books.kept))
     world.memory.observed = observed
     resolved = await resolving
-    return _compared(resolved, observed, world, applying, {} if drawn is None else drawn, takes_back)
+    return await _compared(resolved, observed, world, applying, {} if drawn is None else drawn, takes_back)
 
 
 async def _looked_up(desired: Desired, world: World) -> tuple[Resolved, asyncio.Task[Resolved]]:
     """Look up where things are, then everything else that the manifests name."""
     (inventory,), memory = await gather_told(world.observer, _READING, [world.inventory.snapshot()]), world.memory
-    places = memory.places((desired, inventory), partial(resolve_places, desired, inventory))
+    places = await asyncio.to_thread(memory.places, (desired, inventory), partial(resolve_places, desired, inventory))
     rest = partial(resolve_rest, desired, places)
     return places, asyncio.create_task(asyncio.to_thread(memory.resolved, (desired, places), rest))
 
@@ -187,11 +187,11 @@ async def _verify(
     observed = await observe(done.resolved, world.hosts, world.observer, _writers(steps), stage="verifying")
     observed = world.memory.witnesses.carried(observed)  # it was read through another host than the one that wrote
     others = done.observed.undeclared_hosts  # nothing was written there
-    observed = replace(observed, undeclared_hosts=others, kept=world.books.kept())
-    return _compared(done.resolved, observed, world, applying, drawn, takes_back)
+    observed = replace(observed, undeclared_hosts=others, kept=await asyncio.to_thread(world.books.kept))
+    return await _compared(done.resolved, observed, world, applying, drawn, takes_back)
 
 
-def _compared(
+async def _compared(
     resolved: Resolved,
     observed: Observed,
     world: World,
@@ -199,6 +199,7 @@ def _compared(
     drawn: dict[ObjectRef, str],
     takes_back: bool,
 ) -> Assessment:
+    """Compare, in a thread: it takes a second for 2,000 vmgroups, and leases are to be renewed meanwhile."""
     for ref in without_uuid(resolved, observed):
         if ref not in drawn:
             drawn[ref] = world.new_uuid()
@@ -207,11 +208,16 @@ def _compared(
         found = diff(resolved, observed, drawn, applying)
         return measured(found, resolved, observed, drawn) if takes_back else found
 
-    found = world.memory.diff((resolved, observed, dict(drawn), applying, takes_back), compare)
+    arguments = (resolved, observed, dict(drawn), applying, takes_back)
+    found = await asyncio.to_thread(world.memory.diff, arguments, compare)
     return Assessment(resolved, observed, found, world.clock.now())
 
 
-def _planned(found: Assessment, policy: Policy, applying: Applying | None) -> Plan:
+async def _planned(found: Assessment, policy: Policy, applying: Applying | None) -> Plan:
+    return await asyncio.to_thread(_plan_of, found, policy, applying)
+
+
+def _plan_of(found: Assessment, policy: Policy, applying: Applying | None) -> Plan:
     stamp = applying.stamp if applying is not None and applying.records else None
     steps = plan(found.diff, found.resolved, found.observed, policy, stamp)
     if applying is not None and applying.expect and (refused := unexpected(steps, found, applying.expect)):
@@ -233,7 +239,7 @@ async def reconcile(
 
     async def look() -> tuple[Assessment, Plan]:
         found = await assess(desired, world, applying, drawn, takes_back=policy.takes_back)
-        return found, _planned(found, policy, applying)
+        return found, await _planned(found, policy, applying)
 
     before, steps = await look()
     async with AsyncExitStack() as stack:
@@ -286,7 +292,7 @@ async def _carried_out(
         if moved := {result.ref for result in done.results if result.reason == "Moved"}:
             now = replace(now, diff=attributed(now, earlier, moved))
         world.books.end(done.results, done.backups, now)
-        steps = _planned(now, policy, applying)
+        steps = await _planned(now, policy, applying)
         rounds += 1
         if not steps.empty and not now.diff.settled:  # else it only records what has been done
             _log.info("the site changed under the plan: planned again (%d of %d)", rounds, _REPLANS)
@@ -331,7 +337,7 @@ class Preview(Struct, frozen=True):
 async def preview(desired: Desired, world: World, policy: Policy, applying: Applying | None = None) -> Preview:
     """Look, compare and plan as `reconcile` does, and write nothing. Raises InventoryError."""
     found = await assess(desired, world, applying)
-    return Preview(found, _planned(found, policy, applying))
+    return Preview(found, await _planned(found, policy, applying))
 
 
 async def prepare(question: Question, desired: Desired, world: World, lasting: timedelta) -> SavedPlan:
@@ -347,7 +353,7 @@ async def prepare(question: Question, desired: Desired, world: World, lasting: t
         made_by=f"vdvs {__version__}",
         question=replace(question, drawn=tuple(sorted(drawn.items(), key=lambda item: item[0]))),
         diff=found.diff.of(question.objects),
-        plan=_planned(found, question.policy, question.applying),
+        plan=await _planned(found, question.policy, question.applying),
     )
 
 
@@ -386,7 +392,7 @@ async def ask_again(saved: SavedPlan, desired: Desired, world: World, by: str) -
     saved = _signed(saved, by)
     question = saved.question
     before = await assess(desired, world, question.applying, dict(question.drawn))
-    steps = _planned(before, question.policy, question.applying)
+    steps = await _planned(before, question.policy, question.applying)
     if steps.empty and before.diff.of(question.objects).settled:  # done already, by this very plan or otherwise
         return Answer(saved, desired, before, steps, done=True)
     if refused := invalidated(saved, before.diff, steps):

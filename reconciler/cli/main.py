@@ -10,6 +10,8 @@ import click
 import reconciler
 from reconciler.cli.commands.apply import apply
 from reconciler.cli.commands.can_i import can_i
+from reconciler.cli.commands.daemons.operator import operator
+from reconciler.cli.commands.daemons.watch import watch
 from reconciler.cli.commands.describe import describe
 from reconciler.cli.commands.diff import diff
 from reconciler.cli.commands.explain import explain, print_schema
@@ -17,12 +19,10 @@ from reconciler.cli.commands.export import export, init, snapshot
 from reconciler.cli.commands.get import get
 from reconciler.cli.commands.history import history
 from reconciler.cli.commands.lab import lab
-from reconciler.cli.commands.operator import operator
 from reconciler.cli.commands.plan import plan
 from reconciler.cli.commands.rollback import rollback
 from reconciler.cli.commands.status import status
 from reconciler.cli.commands.validate import validate
-from reconciler.cli.commands.watch import watch
 from reconciler.cli.completion import completion
 from reconciler.cli.errors import Vdvs
 

@@ -80,17 +80,15 @@ def policy(
 
 
 def without(desired: Desired, refs: frozenset[ObjectRef]) -> Desired:
-    """Return what is declared without these objects."""
+    """Return what is declared without these objects, which are of kinds that are removed."""
     if not refs:
         return desired
-    return Desired(
-        desired.site,
-        tuple(each for each in desired.hosts if each.ref not in refs),
-        tuple(each for each in desired.config_dbs if each.ref not in refs),
-        tuple(each for each in desired.vmgroups if each.ref not in refs),
-        tuple((ref, digest) for ref, digest in desired.digests if ref not in refs),
-        tuple(each for each in desired.files if refs.isdisjoint((each.ref, getattr(each, "vmgroup", each.ref)))),
-        tuple(each for each in desired.treatments if each.ref not in refs),
+    return replace(
+        desired,
+        vmgroups=tuple(each for each in desired.vmgroups if each.ref not in refs),
+        files=tuple(each for each in desired.files if refs.isdisjoint((each.ref, getattr(each, "vmgroup", each.ref)))),
+        digests=tuple((ref, digest) for ref, digest in desired.digests if ref not in refs),
+        treatments=tuple(each for each in desired.treatments if each.ref not in refs),
     )
 
 

@@ -31,14 +31,14 @@ from reconciler.model.events import Pulse
 from reconciler.model.refs import KINDS, Kind
 from reconciler.model.state import RECONCILE, Reconcile
 from reconciler.operator import deletion
-from reconciler.operator.access import open_access
-from reconciler.operator.api import API, path
+from reconciler.operator.connection.access import open_access
+from reconciler.operator.connection.api import API, path
+from reconciler.operator.connection.mirror import Mirror
+from reconciler.operator.connection.secrets import ClusterSecrets
 from reconciler.operator.deletion import DeletionPolicy
 from reconciler.operator.keys import ObjectKey
-from reconciler.operator.leases import Leases
-from reconciler.operator.mirror import Mirror
 from reconciler.operator.publish import Publisher, SitePublisher
-from reconciler.operator.secrets import ClusterSecrets
+from reconciler.operator.replicas.leases import Leases
 from reconciler.operator.site import Document, Services, SiteWatch, Snapshot, annotations_of, release
 from reconciler.operator.source import SiteObjects, Sources
 from reconciler.operator.status import Terms, statuses

@@ -24,7 +24,7 @@ from reconciler.model.base import clip
 from reconciler.model.events import EventKind, Pass, ReportedEvent
 from reconciler.model.outcome import Outcome
 from reconciler.model.refs import KINDS, Kind, ObjectRef
-from reconciler.operator.api import API, APIError, path
+from reconciler.operator.connection.api import API, APIError, path
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.source import SiteObjects
 from reconciler.operator.status import Terms, same, severity, statuses

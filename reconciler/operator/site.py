@@ -27,11 +27,11 @@ from reconciler.model.plan import Policy
 from reconciler.model.refs import KINDS, Kind, ObjectRef
 from reconciler.model.state import RECONCILE, Desired
 from reconciler.operator import deletion
-from reconciler.operator.api import API, APIError, path
 from reconciler.operator.approval import APPROVE, Approvals, Proposals, granted, planned, proposals
+from reconciler.operator.connection.api import API, APIError, path
 from reconciler.operator.deletion import FINALIZER, DeletionPolicy, Obstacle
-from reconciler.operator.fence import FencedHosts, FencedMaintenance
 from reconciler.operator.keys import ObjectKey
+from reconciler.operator.replicas.fence import FencedHosts, FencedMaintenance
 from reconciler.operator.source import NO_SITE, SiteObjects, claimed_name, own_uuid
 from reconciler.operator.status import Terms
 from reconciler.planning.planner import plan
@@ -42,6 +42,7 @@ from reconciler.wiring.watch import watch_site
 from reconciler.wiring.world import SystemClock, new_uuid
 
 _FINALIZING: Final = "vdvs-finalizer"  # the owner of the finalizers, apart from that of the status
+_AT_ONCE: Final = 16  # finalizers
 _log = logging.getLogger(__name__)
 
 Document = Mapping[str, Any]
@@ -144,9 +145,10 @@ class Snapshot(Struct, frozen=True):
         return not own_uuid(found, self.objects.site) or found["status"].get("name") != claimed_name(found)
 
     def to_remove(self) -> dict[ObjectRef, ObjectKey]:
-        """Return the objects that are being deleted, in vDVS too."""
-        seen = self.objects.seen
-        going = {ref: key for key, ref in self.objects.refs.items() if deletion.is_awaited(seen[key])}
+        """Return the objects that are being deleted, in vDVS too. One that is held may claim what is another's."""
+        seen, held = self.objects.seen, self.objects.held
+        refs = self.objects.refs.items()
+        going = {ref: key for key, ref in refs if key not in held and deletion.is_awaited(seen[key])}
         return {ref: key for ref, key in going.items() if self.policy(key) is DeletionPolicy.DELETE}
 
     def approvals(self, spent: Mapping[ObjectKey, str]) -> Approvals:
@@ -202,6 +204,7 @@ class SiteWatch:
         self._spent: dict[ObjectKey, str] = {}
         self._proposed: tuple[Diff, set[ObjectRef], Proposals] | None = None
         self._finalized: tuple[Diff, Snapshot] | None = None
+        self._finalizing: set[ObjectKey] = set()  # that are being given the finalizer
         self._background: set[asyncio.Task[None]] = set()
 
     @property
@@ -346,20 +349,32 @@ class SiteWatch:
             return
         self._finalized = last.diff, self.seen
         applied = await asyncio.to_thread(deletion.applied, last, behalf.set)
-        keys = [key for key, ref in self.seen.objects.refs.items() if ref in applied]
+        objects = self.seen.objects
+        keys = [key for key, ref in objects.refs.items() if ref in applied and key not in objects.held]
         if keys:
             keys.append(self.seen.key)
-        documents = self.seen.objects.seen
-        if more := [k for k in keys if not deletion.is_finalized(documents[k]) and not deletion.is_going(documents[k])]:
-            self._later(self._add_finalizers(more))
+        documents = self._next.objects.seen  # a pass may take long enough for the API to have them
+        if more := [
+            key
+            for key in keys
+            if key in documents
+            and key not in self._finalizing
+            and not deletion.is_finalized(documents[key])
+            and not deletion.is_going(documents[key])
+        ]:
+            self._finalizing |= set(more)
+            self._later(self._add_finalizers([(key, _identity(key, documents[key])) for key in more]))
 
-    async def _add_finalizers(self, keys: list[ObjectKey]) -> None:
-        async def add(key: ObjectKey) -> None:
-            body = _identity(key, self.seen.objects.seen[key])
-            body["metadata"]["finalizers"] = [FINALIZER]
-            await self._attempt(key, self._services.api.apply(path_of(key), body, _FINALIZING))
+    async def _add_finalizers(self, wanted: list[tuple[ObjectKey, dict[str, Any]]]) -> None:
+        left = iter(wanted)
 
-        await gather_all([add(key) for key in keys])
+        async def some() -> None:
+            for key, body in left:
+                body["metadata"]["finalizers"] = [FINALIZER]
+                await self._attempt(key, self._services.api.apply(path_of(key), body, _FINALIZING))
+                self._finalizing.discard(key)
+
+        await gather_all([some() for _ in range(_AT_ONCE)])
 
     async def release(self, key: ObjectKey) -> None:
         """Let the API forget an object."""

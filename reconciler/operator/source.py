@@ -12,6 +12,7 @@ from reconciler.loader.objects import Objects, Read, load_objects, read_object
 from reconciler.model.errors import ManifestError, Refusal
 from reconciler.model.events import Revision
 from reconciler.model.kinds.site import Site
+from reconciler.model.memo import Memo
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.refs import KINDS, Kind, ObjectRef
 from reconciler.operator.admission import Labels, NotHereError, folders_of, not_allowed, site_of
@@ -72,6 +73,7 @@ class Sources:
         self._by = by
         self._kept: dict[ObjectKey, _Kept] = {}
         self._alone: dict[str, tuple[Read, Objects]] = {}
+        self._made: dict[str, Memo[Objects]] = {}
 
     def __call__(self, objects: ObjectsByKind, namespaces: Mapping[str, Labels]) -> dict[str, SiteObjects]:
         """Return the objects of each Site by its name, and those of none as NO_SITE.
@@ -86,6 +88,7 @@ class Sources:
         }
         alone = self._alone = {key.name: self._site_alone(key.name) for key in kept if key.kind is Kind.SITE}
         sites = {name: loaded.desired.site for name, (_, loaded) in alone.items()}
+        self._made = {name: memo for name, memo in self._made.items() if name in sites}
         members: dict[str, list[ObjectKey]] = {name: [ObjectKey(Kind.SITE, "", name)] for name in sites}
         refused: dict[ObjectKey, ManifestError] = {}
         for key, each in kept.items():
@@ -113,7 +116,7 @@ class Sources:
 
     def _keep(self, key: ObjectKey, found: Object) -> _Kept:
         kept = self._kept.get(key)
-        if kept is None or not _version(kept.found) == _version(found) != (None, None):
+        if kept is None or _manifest(kept.found) != _manifest(found):
             return _Kept(found, read_object(key.kind, found))
         kept.found = found
         return kept
@@ -142,7 +145,9 @@ class Sources:
                 if kept.folders is not None:
                     folders[place] = kept.folders
                     uuids[place] = own_uuid(kept.found, site.name)
-        made = load_objects([self._kept[key].read for key in keys], errors, folders, uuids)
+        reads = tuple(self._kept[key].read for key in keys)
+        memo = self._made.setdefault(site.name, Memo())
+        made = memo((reads, errors, folders, uuids), lambda: load_objects(reads, errors, folders, uuids))
         return SiteObjects(
             site.name,
             Loaded(made.desired, Revision(), Applying(f"k8s/{self._cluster}/{site.name}", Stamp(self._by))),
@@ -190,5 +195,7 @@ def _age(key: ObjectKey, found: Object) -> tuple[str, str, str, str]:
     return str(found["metadata"].get("creationTimestamp", "")), key.namespace, key.name, key.kind
 
 
-def _version(found: Object) -> tuple[Any, Any]:
-    return found["metadata"].get("uid"), found["metadata"].get("resourceVersion")
+def _manifest(found: Object) -> tuple[object, ...]:
+    """Return what a manifest is read from; the API changes objects in many other ways, such as their statuses."""
+    metadata = found["metadata"]
+    return metadata.get("uid"), metadata.get("labels"), metadata.get("annotations"), found.get("spec")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from reconciler.cli.commands.watch import printer
+from reconciler.cli.commands.daemons.watch import printer
 from reconciler.cli.main import cli
 from reconciler.model.events import EventKind
 from tests.render import schemas

@@ -38,6 +38,7 @@ NOT_RUN = {
     "make": "it installs packages, or runs these tests; that the target exists is checked",
     ".venv/bin/pre-commit": "it changes the git hooks of the checkout",
     "source <(vdvs completion zsh)": "it needs zsh",
+    "vdvs operator": "it needs a cluster; tests/kubernetes runs it",
     "kubectl": "it needs a cluster; tests/kubernetes applies the same files",
     "helm": "it needs a cluster; tests/kubernetes renders the same chart, and applies it",
 }

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from reconciler import lab
-from reconciler.operator.leases import SITE
+from reconciler.operator.replicas.leases import SITE
 from tests.kubernetes.cluster import Cluster
 from tests.kubernetes.operators import Lab, Operator, eventually
 

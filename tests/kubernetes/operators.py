@@ -88,14 +88,16 @@ def eventually(
 
 
 class Operator:
-    """A running operator, as this user. Its output goes to files in `folder`."""
+    """A running operator, as this user. Its output goes to files in `folder`. `program`: what Python runs."""
+
+    program: tuple[str, ...] = ("-m", "reconciler")
 
     def __init__(self, user: User, folder: Path, *arguments: str) -> None:
         folder.mkdir(exist_ok=True)
         self.folder = folder
         self._said = (folder / "stdout").open("ab"), (folder / "stderr").open("ab")
         line = [
-            sys.executable, "-m", "reconciler", "operator", "--kubeconfig", str(user.kubeconfig),
+            sys.executable, *self.program, "operator", "--kubeconfig", str(user.kubeconfig),
             "--namespace", "vdvs-system", "--replica-id", folder.name, "-o", "json", *arguments,
         ]  # fmt: skip
         self.process = subprocess.Popen(

@@ -9,7 +9,7 @@ from statistics import median
 
 import pytest
 
-from reconciler.operator.leases import SITE
+from reconciler.operator.replicas.leases import SITE
 from tests.kubernetes.chaos import Chaos
 from tests.kubernetes.cluster import MISSING, Cluster
 from tests.kubernetes.operators import installed

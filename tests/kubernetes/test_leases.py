@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.operator.leases import REPLICA, SITE, boottime
-from reconciler.operator.shards import owner
+from reconciler.operator.replicas.leases import REPLICA, SITE, boottime
+from reconciler.operator.replicas.shards import owner
 from tests.kubernetes.cluster import ROOT, Cluster
 from tests.kubernetes.operators import eventually
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from reconciler.operator import api as requests
-from reconciler.operator.access import Access, InCluster, open_access
-from reconciler.operator.api import API, APIError, path
-from reconciler.operator.mirror import Mirror
+from reconciler.operator.connection import api as requests
+from reconciler.operator.connection.access import Access, InCluster, open_access
+from reconciler.operator.connection.api import API, APIError, path
+from reconciler.operator.connection.mirror import Mirror
 from tests.kubernetes.cluster import MISSING, Authority, Cluster, User
 
 CONFIG_MAPS = path("configmaps", api="api/v1")

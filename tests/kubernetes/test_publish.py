@@ -14,9 +14,9 @@ from reconciler.controller.mode import Mode
 from reconciler.model.diff import Change, FieldChange, Op
 from reconciler.model.events import Event, EventKind, ReportedEvent
 from reconciler.model.refs import KINDS, Kind, ObjectRef
-from reconciler.operator.access import open_access
-from reconciler.operator.api import API, path
 from reconciler.operator.approval import Proposal, Proposals
+from reconciler.operator.connection.access import open_access
+from reconciler.operator.connection.api import API, path
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.publish import Publisher, SitePublisher
 from reconciler.operator.source import SiteObjects

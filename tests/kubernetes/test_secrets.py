@@ -10,10 +10,10 @@ import pytest
 
 from reconciler.model.errors import UsageError
 from reconciler.model.kinds.site import KeyRef
-from reconciler.operator import secrets
-from reconciler.operator.access import open_access
-from reconciler.operator.api import API
-from reconciler.operator.secrets import ClusterSecrets
+from reconciler.operator.connection import secrets
+from reconciler.operator.connection.access import open_access
+from reconciler.operator.connection.api import API
+from reconciler.operator.connection.secrets import ClusterSecrets
 from tests.kubernetes.cluster import Cluster
 
 PASSWORD = KeyRef("Secret", "esxi", "password")

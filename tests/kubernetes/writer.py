@@ -16,10 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from reconciler.operator.access import open_access
-from reconciler.operator.api import API
-from reconciler.operator.fence import FencedHosts, LostLeaseError
-from reconciler.operator.leases import Leases, Timing, boottime
+from reconciler.operator.connection.access import open_access
+from reconciler.operator.connection.api import API
+from reconciler.operator.replicas.fence import FencedHosts, LostLeaseError
+from reconciler.operator.replicas.leases import Leases, Timing, boottime
 from reconciler.ports import Hosts
 from reconciler.wiring.world import SystemClock
 

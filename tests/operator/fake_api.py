@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from reconciler.operator.access import Login
+from reconciler.operator.connection.access import Login
 
 AT = "/apis/vdvs.io/v1/vmgroups"
 Fault = Callable[[web.Request], Awaitable[web.StreamResponse]]

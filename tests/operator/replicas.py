@@ -8,8 +8,8 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from reconciler.operator.api import API, APIError
-from reconciler.operator.leases import SITE, Leases
+from reconciler.operator.connection.api import API, APIError
+from reconciler.operator.replicas.leases import SITE, Leases
 
 Lease = dict[str, Any]
 STEP = 0.25  # seconds in which nothing but answers happens

@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from reconciler.model.errors import UsageError
-from reconciler.operator import access as module
-from reconciler.operator.access import InCluster, KubeConfig, Login, open_access
+from reconciler.operator.connection import access as module
+from reconciler.operator.connection.access import InCluster, KubeConfig, Login, open_access
 from tests.kubernetes.cluster import Authority
 
 HTTP = "http://127.0.0.1:8001"

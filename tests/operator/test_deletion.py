@@ -11,10 +11,12 @@ from reconciler.execution.verdicts import verdicts
 from reconciler.model.outcome import Outcome
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.operator.deletion import DeletionPolicy, applied, obstacles, policy, removing
+from reconciler.model.state import Reconcile, Treatment, Unresolved
+from reconciler.operator.deletion import DeletionPolicy, applied, obstacles, policy, removing, without
 from reconciler.planning.differ import diff
 from reconciler.planning.planner import plan
 from tests.operator.looks import APPLIED, DECLARED, GROUP, HOST, LIVE, NOON, look, site_of
+from tests.planning import compact
 
 RETAIN, DELETE = DeletionPolicy.RETAIN, DeletionPolicy.DELETE
 DB = ObjectRef(Kind.CONFIG_DB, "shared")
@@ -104,3 +106,15 @@ def test_the_finalizer_goes_on_what_the_set_applied_and_is_as_declared() -> None
     assert applied(found, "another") == frozenset()
     assert applied(look(*site_of({"vmgroups": {"g1": {"vms": ["vm2"]}}})), "team") == {DB, HOST}
     assert found.observed_at == NOON
+
+
+def test_what_is_declared_loses_the_deleted_objects_and_nothing_else() -> None:
+    declared = compact.desired({**DECLARED, "vmgroups": {"g1": {}, "g2": {}}, "volumes": {"g1/v@shared": "read-write"}})
+    held = Unresolved(ObjectRef(Kind.VMGROUP, "g3"), "its manifest is invalid")
+    treated = tuple(Treatment(each.ref, Reconcile.REPORT, "m1") for each in declared.vmgroups)
+    declared = replace(declared, held=(held,), treatments=treated)
+    left = without(declared, frozenset({GROUP}))
+    assert {each.ref.name for each in left.objects} == {"esx1", "shared", "g2"}, "nor a volume of it"
+    assert (left.held, [each.ref.name for each in left.treatments]) == ((held,), ["g2"])
+    assert GROUP not in dict(left.digests)
+    assert without(declared, frozenset()) is declared

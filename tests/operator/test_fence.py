@@ -14,7 +14,7 @@ from reconciler.hosts.local import LocalHosts
 from reconciler.model.base import Risk
 from reconciler.model.kinds.host import LinkDB
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.operator.fence import READS, FencedHosts, FencedMaintenance, LostLeaseError
+from reconciler.operator.replicas.fence import READS, FencedHosts, FencedMaintenance, LostLeaseError
 from reconciler.ports import HostAgent, MaintenanceMode, Question
 
 WRITES = {"apply_db", "announce", "copy_db", "retire_db", "apply_links", "apply_files", "apply_host"}

@@ -9,8 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from reconciler.operator.leases import REPLICA, SITE
-from reconciler.operator.shards import owner
+from reconciler.operator.replicas.leases import REPLICA, SITE
+from reconciler.operator.replicas.shards import owner
 from tests.operator.replicas import Replica, World
 
 SITES = tuple(f"site-{number}" for number in range(6))

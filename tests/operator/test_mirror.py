@@ -12,11 +12,11 @@ import pytest
 import yaml
 from aiohttp import ClientTimeout, web
 
-from reconciler.operator import api as requests
-from reconciler.operator import mirror as mirrors
-from reconciler.operator.access import KubeConfig
-from reconciler.operator.api import API, APIError
-from reconciler.operator.mirror import Mirror
+from reconciler.operator.connection import api as requests
+from reconciler.operator.connection import mirror as mirrors
+from reconciler.operator.connection.access import KubeConfig
+from reconciler.operator.connection.api import API, APIError
+from reconciler.operator.connection.mirror import Mirror
 from tests.operator.fake_api import AT, FakeAPI, Fault, Here, cut, error, line, refused, said, silence
 
 SOON = 20.0

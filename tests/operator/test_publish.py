@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from reconciler.model.events import Event, EventKind, ReportedEvent
 from reconciler.model.refs import Kind
 from reconciler.operator import publish
-from reconciler.operator.api import API, APIError
+from reconciler.operator.connection.api import API, APIError
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.publish import Publisher
 from reconciler.operator.source import SiteObjects

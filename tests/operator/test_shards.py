@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.operator.shards import owner
+from reconciler.operator.replicas.shards import owner
 
 names = st.text(st.characters(codec="ascii", categories=("Ll", "Nd"), include_characters="-."), min_size=1)
 SITES = [f"site-{number}" for number in range(300)]

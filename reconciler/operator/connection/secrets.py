@@ -10,7 +10,7 @@ from typing import Final
 
 from reconciler.model.errors import UsageError
 from reconciler.model.kinds.site import KeyRef, Secret
-from reconciler.operator.api import API, APIError, path
+from reconciler.operator.connection.api import API, APIError, path
 
 _TOGETHER: Final = 1.0  # seconds in which logins share an answer: there may be thousands at once
 _LONGEST: Final = 60.0

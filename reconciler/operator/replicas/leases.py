@@ -19,8 +19,8 @@ from msgspec import Struct
 
 from reconciler.execution.gather import gather_all
 from reconciler.model.base import clip
-from reconciler.operator.api import API, APIError, path
-from reconciler.operator.shards import owner
+from reconciler.operator.connection.api import API, APIError, path
+from reconciler.operator.replicas.shards import owner
 from reconciler.ports import Clock
 
 SITE: Final = "vdvs-site-"

@@ -30,7 +30,7 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from reconciler import __version__
 from reconciler.model.base import clip
 from reconciler.model.errors import UsageError, VdvsError
-from reconciler.operator.access import Access, Login
+from reconciler.operator.connection.access import Access, Login
 
 Object = dict[str, Any]
 """An object of the API, as its JSON is decoded."""

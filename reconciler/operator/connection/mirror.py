@@ -24,7 +24,7 @@ from typing import Any, Final, Never
 import msgspec
 
 from reconciler.controller.backoff import Backoff
-from reconciler.operator.api import API, APIError, Object
+from reconciler.operator.connection.api import API, APIError, Object
 from reconciler.ports import Clock
 from reconciler.wiring.world import SystemClock, chance
 

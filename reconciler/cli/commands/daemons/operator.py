@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from reconciler.cli import exits, options
-from reconciler.cli.commands.watch import Terminal, printer
+from reconciler.cli.commands.daemons.watch import Terminal, printer
 
 
 @click.command(short_help="Reconcile the manifests on a Kubernetes API.")

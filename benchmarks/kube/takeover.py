@@ -1,6 +1,6 @@
 """How long a site is without a writer after its replica was killed, or asked to end.
 
-    PYTHONPATH=. python benchmarks/takeover.py [--kills N] [--ends N] [--pairs N]
+    PYTHONPATH=.:benchmarks python benchmarks/kube/takeover.py [--kills N] [--ends N] [--pairs N]
 
 Pairs of replicas, each with a site, share a real API server; their leases last as long as those of an operator. They
 are processes without an operator that write all the time, as far as the fence lets them: the lease is measured alone.
@@ -24,7 +24,7 @@ from pathlib import Path
 
 from run import progress, spread
 
-from reconciler.operator.leases import REPLICA, USUAL, boottime
+from reconciler.operator.replicas.leases import REPLICA, USUAL, boottime
 from tests.kubernetes.cluster import MISSING, ROOT, Cluster
 
 WANTED = 20.0

@@ -1,0 +1,90 @@
+"""What a pass of the operator goes by: deletions, approvals, and the mode of its Site."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from msgspec.structs import replace
+
+from reconciler.controller.mode import Limit, Mode
+from reconciler.model.base import Risk
+from reconciler.model.errors import Refusal
+from reconciler.model.refs import Kind, ObjectRef
+from reconciler.operator.keys import ObjectKey
+from reconciler.operator.site import Snapshot, mode_of
+from reconciler.operator.source import Held, SiteObjects, source
+
+EVERYTHING = {"names": ["*"], "kinds": ["*"], "datastores": ["*"], "folders": ["*"]}
+SITE: dict[str, Any] = {"lab": {"directory": "/lab"}, "allow": {"namespaces": [EVERYTHING]}}
+BLUE, REF = ObjectKey(Kind.VMGROUP, "team-a", "blue"), ObjectRef(Kind.VMGROUP, "BLUE")
+
+
+def document(kind: Kind, name: str, namespace: str, spec: Mapping[str, Any], **metadata: Any) -> dict[str, Any]:
+    place = {"namespace": namespace} if namespace else {}
+    given = {"name": name, "uid": f"uid-{name}", "resourceVersion": "1", "generation": 1, **place, **metadata}
+    return {"apiVersion": "vdvs.io/v1", "kind": kind.value, "metadata": given, "spec": spec}
+
+
+def objects(
+    site: Mapping[str, Any] = SITE, of_site: Mapping[str, Any] = MappingProxyType({}), **metadata: Any
+) -> SiteObjects:
+    """A site with a ConfigDB and a vmgroup, whose metadata are given."""
+    found = {
+        Kind.SITE: {("", "lab"): document(Kind.SITE, "lab", "", site, **of_site)},
+        Kind.CONFIG_DB: {("team-a", "db"): document(Kind.CONFIG_DB, "db", "team-a", {"datastore": "shared"})},
+        Kind.VMGROUP: {("team-a", "blue"): document(Kind.VMGROUP, "blue", "team-a", {"name": "BLUE"}, **metadata)},
+    }
+    return source(found, {"team-a": {}}, "cluster-uid")["lab"]
+
+
+GOING: dict[str, Any] = {
+    "deletionTimestamp": "2026-11-29T22:00:00Z",
+    "finalizers": ["vdvs.io/config-db"],
+    "annotations": {"vdvs.io/deletion-policy": "Delete", "vdvs.io/confirm-delete": "blue"},
+}
+
+
+def test_only_what_was_seen_to_be_deleted_and_is_confirmed_is_removed() -> None:
+    assert Snapshot(objects(**GOING)).to_remove() == {REF: BLUE}
+    for missing in GOING:
+        rest = {name: value for name, value in GOING.items() if name != missing}
+        assert Snapshot(objects(**rest)).to_remove() == {}, missing
+
+
+def test_an_object_that_is_held_removes_nothing_as_it_may_claim_what_is_another_s() -> None:
+    found = objects(**GOING)
+    assert Snapshot(replace(found, held={BLUE: Held(Refusal.CONFLICT, "another")})).to_remove() == {}
+
+
+def test_a_pass_goes_by_what_is_asked_and_not_by_statuses() -> None:
+    found = objects()
+    asks = Snapshot(found).asks
+    told = {key: {**each, "status": {"site": "lab"}} for key, each in found.seen.items()}
+    assert Snapshot(replace(found, seen=told)).asks == asks
+    assert Snapshot(objects(annotations={"vdvs.io/approve": "1"})).asks != asks
+    assert Snapshot(objects(**GOING)).asks != asks
+    assert Snapshot(found, going=frozenset({"team-a"})).asks != asks
+
+
+def test_the_mode_of_a_site() -> None:
+    writes = {"mode": "heal", "autoApply": ["safe", "widens"], "maxChanges": "5%"}
+    plain, paused = (
+        objects({**SITE, "reconcile": writes}),
+        objects(of_site={"annotations": {"vdvs.io/reconcile": "report"}}),
+    )
+    site = plain.loaded.desired.site
+    assert site is not None
+    assert mode_of(site, {}) == Mode(True, frozenset({Risk.SAFE, Risk.WIDENS}), Limit(5, percent=True))
+    assert mode_of(site, Snapshot(paused).annotations) == Mode()
+    assert Snapshot(paused).paused
+
+
+def test_approvals_that_were_carried_out_count_no_more() -> None:
+    snapshot = Snapshot(
+        objects(annotations={"vdvs.io/approve": "1"}, of_site={"annotations": {"vdvs.io/approve": "2"}})
+    )
+    assert snapshot.approvals({}).ids == {"1", "2"}
+    assert snapshot.approvals({BLUE: "1"}).ids == {"2"}
+    assert snapshot.approvals({BLUE: "0"}).ids == {"1", "2"}
