@@ -13,7 +13,7 @@ from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Desired, Reconcile
 
 _ABOUT_IT = frozenset(
-    {"ref", "source", "labels", "previous_names", "folders", "owner"}
+    {"ref", "source", "labels", "previous_names", "folders", "owner", "was"}
 )  # say nothing about what it is to be like
 _MEANS = {
     Reconcile.DISABLED: "a watch does not look at it any more",

@@ -29,6 +29,7 @@ ASKED: Final = frozenset(("vdvs.io/approve", "vdvs.io/confirm-delete"))
 """Annotations by which people answer the operator."""
 
 _MOST_TOLD: Final = 5  # errors of one object
+_NO_UUIDS: Final[dict[str, str]] = {}
 _NO_FOLDERS: Final[dict[str, tuple[str, ...]]] = {}
 
 
@@ -74,12 +75,16 @@ def _metadata(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load_objects(
-    objects: Iterable[Read], refused: Iterable[ManifestError] = (), folders: Mapping[str, tuple[str, ...]] = _NO_FOLDERS
+    objects: Iterable[Read],
+    refused: Iterable[ManifestError] = (),
+    folders: Mapping[str, tuple[str, ...]] = _NO_FOLDERS,
+    uuids: Mapping[str, str] = _NO_UUIDS,
 ) -> Objects:
     """Build and check a set of objects: of two that claim the same, the later one is held. What a held one claims stays
     its own.
 
-    `refused`: errors that whoever knows the cluster found; `folders`: of the VMs that some vmgroups may have.
+    `refused`: errors that whoever knows the cluster found; `folders`: of the VMs that some vmgroups may have;
+    `uuids`: those that they had so far.
     """
     manifests, given = ManifestSet(), list(objects)
     manifests.errors += refused
@@ -103,6 +108,10 @@ def load_objects(
                     (document, replace(item, folders=folders.get(document.source.file)))
                     for document, item in manifests.declared[kind]
                 ]
+            manifests.declared[Kind.VMGROUP] = [
+                (document, item if item.folders is None else replace(item, was=uuids.get(document.source.file, "")))
+                for document, item in manifests.declared[Kind.VMGROUP]
+            ]
         for items in manifests.declared.values():
             items.sort(key=lambda each: each[0].source.file)  # who claims what first says nothing more
         return _without_held(manifests, [each.document for each in given])

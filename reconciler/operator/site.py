@@ -32,7 +32,7 @@ from reconciler.operator.connection.api import API, APIError, path
 from reconciler.operator.deletion import FINALIZER, DeletionPolicy, Obstacle
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.replicas.fence import FencedHosts, FencedMaintenance
-from reconciler.operator.source import NO_SITE, SiteObjects
+from reconciler.operator.source import NO_SITE, SiteObjects, claimed_name, own_uuid
 from reconciler.operator.status import Terms
 from reconciler.planning.planner import plan
 from reconciler.ports import Listener, Secrets
@@ -131,10 +131,18 @@ class Snapshot(Struct, frozen=True):
 
     def policy(self, key: ObjectKey) -> DeletionPolicy:
         """Return what becomes of an object that is being deleted."""
-        if self.objects.site == NO_SITE:
+        if self.objects.site == NO_SITE or self._is_of_others(key):
             return DeletionPolicy.RETAIN
         default = DeletionPolicy.RETAIN if self.site is None else DeletionPolicy(self.site.deletion_policy)
         return deletion.policy(key.kind, self.objects.seen[key], default, namespace_going=key.namespace in self.going)
+
+    def _is_of_others(self, key: ObjectKey) -> bool:
+        """Return whether an object names a vmgroup that it may not have, as far as its status tells."""
+        found = self.objects.seen[key]
+        bounded = {each.ref for each in self.objects.loaded.desired.vmgroups if each.was is not None}
+        if self.objects.refs.get(key) not in bounded:
+            return False
+        return not own_uuid(found, self.objects.site) or found["status"].get("name") != claimed_name(found)
 
     def to_remove(self) -> dict[ObjectRef, ObjectKey]:
         """Return the objects that are being deleted, in vDVS too. One that is held may claim what is another's."""

@@ -133,7 +133,7 @@ class Sources:
         namespaces: Mapping[str, Labels],
     ) -> SiteObjects:
         errors: list[ManifestError] = []
-        places, folders = {}, {}
+        places, folders, uuids = {}, {}, {}
         for key in keys:
             kept, place = self._kept[key], self._kept[key].read.document.source.file
             places[place] = key
@@ -144,9 +144,10 @@ class Sources:
                 errors += kept.errors
                 if kept.folders is not None:
                     folders[place] = kept.folders
+                    uuids[place] = own_uuid(kept.found, site.name)
         reads = tuple(self._kept[key].read for key in keys)
         memo = self._made.setdefault(site.name, Memo())
-        made = memo((reads, errors, folders), lambda: load_objects(reads, errors, folders))
+        made = memo((reads, errors, folders, uuids), lambda: load_objects(reads, errors, folders, uuids))
         return SiteObjects(
             site.name,
             Loaded(made.desired, Revision(), Applying(f"k8s/{self._cluster}/{site.name}", Stamp(self._by))),
@@ -168,6 +169,12 @@ def claimed_name(found: Object) -> str:
     given = spec if isinstance(spec := found.get("spec"), Mapping) else {}
     parts = given.get("configDB"), given.get("name") or found["metadata"]["name"]
     return "/".join(str(each) for each in parts if each)
+
+
+def own_uuid(found: Object, site: str) -> str:
+    """Return the UUID of the vmgroup that an object has at a Site, as far as its status tells; empty: none."""
+    status = found.get("status") or {}
+    return str(status.get("uuid", "")).lower() if status.get("site", site) == site else ""
 
 
 def _seniority(site: str, found: Object) -> int:

@@ -275,12 +275,16 @@ class _Writer:
     def observed(self, key: ObjectKey, ref: ObjectRef, found: _Found) -> StatusData:
         """The status of an object that a pass looked at."""
         others = (_Spelled(each.type, each.status, each.reason, each.message) for each in found.conditions.get(ref, ()))
-        more: StatusData = {"name": claimed_name(self._objects.seen[key])} if key.kind is Kind.VMGROUP else {}
-        if uuid := found.uuid(ref):
-            more["uuid"] = uuid
+        more: StatusData = {}
+        if (change := found.change(ref)) is not None and change.op is Op.BLOCKED:  # it may be that of somebody else
+            more |= {name: value for name, value in self.lasting(key).items() if name != "lastApplied"}
+        elif key.kind is Kind.VMGROUP:
+            more["name"] = claimed_name(self._objects.seen[key])
+            if uuid := found.uuid(ref):
+                more["uuid"] = uuid
         if (record := found.records.get(ref)) is not None:
             more["lastApplied"] = _applied(record)
-        if (change := found.change(ref)) is not None and change.op is not Op.KEEP and change.fields:
+        if change is not None and change.op is not Op.KEEP and change.fields:
             more["pending"] = [_pending(change, field) for field in change.fields[:MOST_PENDING]]
             more["pendingTotal"] = len(change.fields)
         more |= _plan(found.terms.waiting.by_object.get(ref))

@@ -272,6 +272,51 @@ def test_a_team_edits_its_vmgroup_and_nothing_else(cluster: Cluster, operator: O
 
 
 @pytest.mark.slow
+def test_a_team_gets_no_vmgroup_by_its_name(cluster: Cluster, operator: Operator, folder: Path) -> None:
+    """One that is in vDVS already, which it could otherwise change, and have deleted."""
+    everything = {"kinds": ["*"], "datastores": ["*"], "folders": ["*"]}
+    of_team = {"names": ["team-b"], "kinds": ["VMGroup"], "datastores": ["SHARED-*"], "folders": ["/DC0/vm/b"]}
+    allow = {"hosts": ["*.lab.local"], "namespaces": [{"names": ["bounded"], **everything}, of_team]}
+    lab = Lab(cluster, folder, "bounded", reconcile=ALL, allow=allow)
+    lab.apply()
+    lab.ready(operator)
+    lab.sql("INSERT INTO tenants SELECT 'ab5d1f60-3c49-4c1c-8a2f-6d4e8a3c1b70', 'LEGACY', '', '' FROM tenants")
+    applied(cluster.admin, "-f", "-", stdin=TEAM.format(team="team-b"))
+    team = cluster.service_account("team-b", "deployer")
+    path = "/apis/vdvs.io/v1/namespaces/team-b/vmgroups"
+
+    def make(name: str, spec: dict[str, Any]) -> None:
+        metadata = {
+            "name": name,
+            "namespace": "team-b",
+            "finalizers": ["vdvs.io/config-db"],
+            "annotations": {"vdvs.io/deletion-policy": "Delete", "vdvs.io/confirm-delete": name},
+        }
+        document = {"apiVersion": "vdvs.io/v1", "kind": "VMGroup", "metadata": metadata, "spec": spec}
+        assert team.request("POST", path, document)[0] == 201
+
+    def is_ready(name: str, reason: str) -> str | None:
+        conditions = team.request("GET", f"{path}/{name}")[1]["status"].get("conditions", ())
+        return next((str(c["message"]) for c in conditions if c["type"] == "Ready" and c["reason"] == reason), None)
+
+    def delete(name: str) -> None:
+        assert team.request("DELETE", f"{path}/{name}")[0] == 200
+        eventually(lambda: team.request("GET", f"{path}/{name}")[0] == 404, f"{name} is still there", operator.said)
+
+    make("theirs", {"name": "LEGACY"})
+    message = eventually(lambda: is_ready("theirs", "Blocked"), "not blocked", operator.said)
+    assert "LEGACY is in vDVS already, and was not made by this object" in message
+    delete("theirs")
+    assert "LEGACY" in lab.tenants()
+
+    make("own", {"defaultDatastore": "SHARED-Datastore", "access": [{"datastore": "SHARED-Datastore"}], "vms": []})
+    eventually(lambda: is_ready("own", "InSync"), "its own is not made", operator.said)
+    assert "own" in lab.tenants()
+    delete("own")
+    assert "own" not in lab.tenants()
+    lab.end(operator)
+
+
 def test_what_no_watch_looks_at_has_a_status_too(cluster: Cluster, operator: Operator, folder: Path) -> None:
     """An object that no Site admits; the objects of a Site that is off; and one that is valid, and on, again."""
     lab = Lab(cluster, folder, "paused", reconcile=ALL)

@@ -119,6 +119,16 @@ def test_what_differs_is_pending() -> None:
     assert (status["name"], status["uuid"]) == ("g1-vmgroup", "id-g1")
 
 
+def test_a_vmgroup_that_was_there_before_belongs_to_no_object_of_a_bounded_namespace() -> None:
+    resolved, seen = site_of({}, {})
+    for was, ready in (("", "False Blocked"), ("id-other", "False Blocked"), ("id-g1", "True InSync")):
+        bounded = replace(resolved, vmgroups=tuple(replace(each, was=was) for each in resolved.vmgroups))
+        outcome = outcome_of(look(bounded, seen), HEAL)
+        status = statuses(objects_of(bounded), outcome, "", {}, NOON, Terms(HEAL))[key(GROUP)]
+        assert conditions(status)["Ready"] == ready
+        assert ("uuid" in status, "name" in status) == (was == "id-g1", was == "id-g1")
+
+
 def test_of_many_fields_the_first_twenty_are_shown() -> None:
     found = look(*site_of(observed=MOVED))
     fields = tuple(FieldChange(f"access[ds{n}].allowCreate", "y" * 10_000, True) for n in range(30))

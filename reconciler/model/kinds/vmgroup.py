@@ -99,7 +99,8 @@ class DesiredVMGroup(Strict, frozen=True):
 
     `previous_names`: names that it may still have in the config DB, and is then renamed from; `folders`: inventory
     paths of the folders whose VMs it may have (None: of any); `owner`: who declares it, and takes it from no other;
-    `joining`: VMs that it has besides, by Memberships.
+    `joining`: VMs that it has besides, by Memberships; `was`: the only vmgroup that it may be, by UUID, if it is there
+    already (empty: none; None: any).
     """
 
     ref: ObjectRef
@@ -117,6 +118,7 @@ class DesiredVMGroup(Strict, frozen=True):
     folders: tuple[str, ...] | None = None
     owner: str = ""
     joining: tuple[Joining, ...] = ()
+    was: str | None = None
 
 
 class Access(Strict, frozen=True, order=True):
@@ -153,7 +155,7 @@ class ResolvedVMGroup(Strict, frozen=True):
     proof that it should. `selects`: it has a selector, which a VM that is not seen now may match. `unselected`: why its
     selector matches nothing. `unclear_access`, `unclear_members`: what could not be looked up; `unclear_default`:
     likewise, and the default datastore is left alone. `unknown`: UUIDs in `members` that no VM has; a row that is there
-    stays, and none is made. `owner`: see `DesiredVMGroup`.
+    stays, and none is made. `owner`, `was`: see `DesiredVMGroup`.
     """
 
     ref: ObjectRef
@@ -173,6 +175,7 @@ class ResolvedVMGroup(Strict, frozen=True):
     unclear_members: tuple[Unclear, ...] = ()
     unknown: frozenset[str] = frozenset()
     owner: str = ""
+    was: str | None = None
 
     @property
     def unclear(self) -> tuple[str, ...]:

@@ -115,6 +115,7 @@ class ResolvedVolume(ResolvedFile, frozen=True):
     """A volume with names looked up.
 
     Its vmgroup is that of `config_db` with this `uuid`, or (None: not pinned) the first one with a name in `known_as`.
+    `was`: see `DesiredVMGroup`.
     """
 
     vmgroup: ObjectRef
@@ -122,6 +123,7 @@ class ResolvedVolume(ResolvedFile, frozen=True):
     uuid: str | None
     config_db: ObjectRef
     access: VolumeAccess
+    was: str | None = None
 
 
 class SetVolumeAccess(FileStep, frozen=True):

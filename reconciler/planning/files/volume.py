@@ -58,7 +58,8 @@ def resolve_volumes(desired: Desired, so_far: Resolved, names: InventoryLookup) 
         except NotFoundError as problem:
             unresolved.append(Unresolved(volume.ref, str(problem), (volume.name,)))
             continue
-        one = ResolvedVolume(volume.ref, volume.name, datastore, volume.vmgroup, known_as, uuid, db, volume.access)
+        was = None if group is None else group.was
+        one = ResolvedVolume(volume.ref, volume.name, datastore, volume.vmgroup, known_as, uuid, db, volume.access, was)
         found.setdefault((datastore.url, volume.vmgroup, volume.name), []).append(one)
     for twins in found.values():
         for one in twins if len(twins) > 1 else ():
@@ -86,7 +87,7 @@ def uuids_of_vmgroups(resolved: Resolved, observed: Observed) -> dict[ObjectRef,
             uuid = next((names[name] for name in volume.known_as if name in names), None)
         else:
             uuid = volume.uuid if volume.uuid in ids[volume.config_db] else None
-        if uuid is not None:
+        if uuid is not None and volume.was in (None, uuid):
             found[volume.ref] = uuid
     return found
 
@@ -213,7 +214,8 @@ def _change(
     if db.state is DBState.UNKNOWN:
         return Change(ref, Op.UNKNOWN, f"the {volume.config_db} of its vmgroup cannot be read: {db.message}")
     if uuid is None:
-        return Change(ref, Op.BLOCKED, f"its {volume.vmgroup} is not there yet")
+        why = "is not there yet" if volume.was is None else "is not there yet, or is not its own"
+        return Change(ref, Op.BLOCKED, f"its {volume.vmgroup} {why}")
     if datastore is None:
         return Change(ref, Op.BLOCKED, f"no declared host mounts {volume.datastore.name}")
     if datastore.error is not None:

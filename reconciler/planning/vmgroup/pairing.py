@@ -88,7 +88,7 @@ def _pair(
 ) -> Pair:
     before = states.get(uuid) if uuid else None
     after = _state_after(group, before, uuid or fresh)
-    problem = _mismatch(group, before, by_name) or _unusable(group, before, after)
+    problem = _not_its_own(group, before, fresh) or _mismatch(group, before, by_name) or _unusable(group, before, after)
     if before is None and after.uuid in orphaned:
         problem = problem or f"rows of an earlier vmgroup with its uuid {after.uuid} are still in the config DB"
     held = (*group.unclear, *group.unknown_among(before.members if before else (), there=False))
@@ -138,6 +138,17 @@ def _perhaps_meant(there: Mapping[str, _V], unclear: tuple[Unclear, ...]) -> Map
         return there
     meant = frozenset[str]().union(*(each.meant or () for each in unclear))
     return {key: value for key, value in there.items() if key.lower() in meant or key in meant}
+
+
+def _not_its_own(group: ResolvedVMGroup, before: VMGroupState | None, fresh: str) -> str | None:
+    """Return that the vmgroup found was there before its manifest, whose owner may not have just any; or None. `fresh`:
+    its UUID if it was made in this pass."""
+    if before is None or group.was is None or before.uuid in (group.was, fresh):
+        return None
+    return (
+        f"the vmgroup {before.name} is in vDVS already, and was not made by this object; to hand it over, whoever runs "
+        f"the site sets status.uuid to {before.uuid}"
+    )
 
 
 def _mismatch(group: ResolvedVMGroup, before: VMGroupState | None, by_name: Mapping[str, str]) -> str | None:
