@@ -65,6 +65,7 @@ class Answers(SnapshotHosts):
 
     def __init__(self, taken: Snapshot) -> None:
         super().__init__(taken)
+        self.watched: set[str] = set()
         self.lines = {name: coded.encode(each) for name, each in self.hosts.items()}
         self.databases = {place: coded.encode(each) for place, each in self.config_dbs.items()}
 
@@ -92,7 +93,9 @@ class Answering:
         return replace(found, host=this, config_dbs=databases)
 
     async def watch(self, request: WatchRequest, noticed: Callable[[], None]) -> bool:  # noqa: ARG002 - as the port has it
-        return True
+        new = self._known.name not in self._hosts.watched
+        self._hosts.watched.add(self._known.name)
+        return new
 
 
 def operate(file: Path, report: Path, arguments: list[str]) -> None:
@@ -117,6 +120,8 @@ def operate(file: Path, report: Path, arguments: list[str]) -> None:
     async def measured(watch: Watch, trigger: Trigger) -> Any:
         began, used = time.perf_counter(), time.process_time()
         done = await one_pass(watch, trigger)
+        if done.failure:
+            raise SystemExit(done.failure)
         passes.append({"seconds": time.perf_counter() - began, "cpu": time.process_time() - used})
         report.with_suffix(".new").write_text(json.dumps({"passes": passes, **holds.report()}, indent=1))
         report.with_suffix(".new").rename(report)
