@@ -29,11 +29,20 @@ class LargeSite(Lab):
     """The objects are of the names that `vdvs lab up --hosts --datastores --vms` gives."""
 
     def __init__(
-        self, cluster: Cluster, folder: Path, name: str, *, groups: int, hosts: int, vms_each: int, **spec: Any
+        self,
+        cluster: Cluster,
+        folder: Path,
+        name: str,
+        *,
+        groups: int,
+        hosts: int,
+        vms_each: int,
+        vms: int | None = None,
+        **spec: Any,
     ) -> None:
         super().__init__(cluster, folder, name, **({"reconcile": EVERYTHING} | spec))
         self.groups, self.hosts = groups, hosts
-        lab.create(self.folder, hosts=hosts, datastores=DATASTORES, vms=groups * vms_each)
+        lab.create(self.folder, hosts=hosts, datastores=DATASTORES, vms=vms or groups * vms_each)
         self.site["spec"]["allow"]["hosts"] = ["esxi-*"]
         self.objects = [
             *(host(number) for number in range(1, hosts + 1)),
@@ -76,6 +85,11 @@ class LargeSite(Lab):
         """How many vmgroups are Ready."""
         items = self.admin.request("GET", path("vmgroups", self.name))[1]["items"]
         return sum(any(c["type"] == "Ready" and c["status"] == "True" for c in conditions(each)) for each in items)
+
+    def told_groups(self) -> int:
+        """How many vmgroups have a status about their present manifest."""
+        items = self.admin.request("GET", path("vmgroups", self.name))[1]["items"]
+        return sum(each["status"]["observedGeneration"] == each["metadata"]["generation"] for each in items)
 
 
 def conditions(found: Any) -> list[Any]:
@@ -140,4 +154,8 @@ class MeasuredOperator(Operator):
     def longest_hold(self) -> tuple[float, str]:
         """Seconds of CPU time of its longest step, and where that was."""
         found = json.loads((self.folder / "holds.json").read_text())["longest"]
-        return (found[0][0], found[0][2].strip().splitlines()[-1].strip() if found[0][2] else found[0][1]) if found else (0.0, "")
+        return (
+            (found[0][0], found[0][2].strip().splitlines()[-1].strip() if found[0][2] else found[0][1])
+            if found
+            else (0.0, "")
+        )

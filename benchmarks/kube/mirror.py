@@ -19,12 +19,13 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
+from kube.results import apiserver
 from run import progress, spread
 
 from reconciler.operator.connection.access import open_access
 from reconciler.operator.connection.api import API, path
 from reconciler.operator.connection.mirror import Mirror
-from tests.kubernetes.cluster import MISSING, ROOT, Cluster
+from tests.kubernetes.cluster import MISSING, Cluster
 
 SECONDS, MIB = 3.0, 150.0
 AT_ONCE, ROUNDS = 32, 5
@@ -78,7 +79,14 @@ async def mirror(kubeconfig: Path, changes: int) -> dict[str, Any]:
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await api.close()
-    return {"objects": len(one.objects), "seconds": seconds, "cpu": cpu, "whole": whole, "mib": peak, "milliseconds": waits}
+    return {
+        "objects": len(one.objects),
+        "seconds": seconds,
+        "cpu": cpu,
+        "whole": whole,
+        "mib": peak,
+        "milliseconds": waits,
+    }
 
 
 def main() -> None:
@@ -98,9 +106,7 @@ def main() -> None:
         progress("mirroring them")
         kubeconfig = str(cluster.admin.kubeconfig)
         line = [sys.executable, __file__, "--mirror", kubeconfig, f"--changes={options.changes}"]
-        rounds = [
-            json.loads(subprocess.run(line, stdout=subprocess.PIPE, check=True).stdout) for _ in range(ROUNDS)
-        ]
+        rounds = [json.loads(subprocess.run(line, stdout=subprocess.PIPE, check=True).stdout) for _ in range(ROUNDS)]
     seconds, cpu, mib = ([took[key] for took in rounds] for key in ("seconds", "cpu", "mib"))
     waits = [wait for took in rounds for wait in took["milliseconds"]]
     print(f"{options.objects:,} vmgroups mirrored, least - median - most of {ROUNDS} rounds:")
