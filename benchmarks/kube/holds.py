@@ -46,7 +46,7 @@ class Holds:
                     self.longest.append((took, repr(handle)[:300], self._stack))
                     self.longest = sorted(self.longest, reverse=True)[:MOST]
 
-        asyncio.Handle._run = measured  # type: ignore[method-assign]
+        asyncio.Handle._run = measured  # type: ignore[method-assign, assignment]
         threading.Thread(target=self._look, daemon=True).start()
 
     def _look(self) -> None:

@@ -18,14 +18,14 @@ seen: set[tuple[str, str]] = set()
 everything: asyncio.Event
 
 
-@kopf.on.event("vdvs.io", "v1", "vmgroups")  # type: ignore[misc, unused-ignore]
+@kopf.on.event("vdvs.io", "v1", "vmgroups")  # type: ignore[misc, untyped-decorator, unused-ignore]
 async def receive(namespace: str, name: str, **_: Any) -> None:
     seen.add((namespace, name))
     if len(seen) >= int(sys.argv[1]):
         everything.set()
 
 
-@kopf.on.startup()  # type: ignore[misc, unused-ignore]
+@kopf.on.startup()  # type: ignore[misc, untyped-decorator, unused-ignore]
 async def quiet(settings: kopf.OperatorSettings, **_: Any) -> None:
     settings.posting.enabled = False  # its own events would cost it more
     settings.scanning.disabled = True

@@ -110,7 +110,7 @@ def operate(file: Path, report: Path, arguments: list[str]) -> None:
     async def inventory(*_: Any) -> AsyncIterator[Any]:
         yield Known(), None
 
-    world.open_hosts = lambda *_: Answers(taken)  # type: ignore[assignment]
+    world.open_hosts = lambda *_: Answers(taken)
     world._inventory = inventory  # type: ignore[assignment]
     passes: list[dict[str, float]] = []
     one_pass, holds = Watch.one_pass, Holds()
@@ -123,7 +123,7 @@ def operate(file: Path, report: Path, arguments: list[str]) -> None:
         report.with_suffix(".new").rename(report)
         return done
 
-    Watch.one_pass = measured  # type: ignore[method-assign]
+    Watch.one_pass = measured  # type: ignore[method-assign, assignment]
     holds.begin()
     sys.argv = ["vdvs", *arguments]
     vdvs()

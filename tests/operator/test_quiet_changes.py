@@ -10,7 +10,7 @@ from reconciler.operator.source import Sources
 
 def objects(version: str, **more: Any) -> Any:
     namespaces = [{"names": ["*"], "kinds": ["*"], "datastores": ["*"], "folders": ["*"]}]
-    site = {"metadata": {"name": "lab", "uid": "s"}, "spec": {"lab": {"directory": "lab"}}}
+    site: Any = {"metadata": {"name": "lab", "uid": "s"}, "spec": {"lab": {"directory": "lab"}}}
     site["spec"]["allow"] = {"namespaces": namespaces}
     metadata = {"name": "h1", "namespace": "team", "uid": "h", "resourceVersion": version}
     host = {"metadata": metadata, "spec": {"address": "esxi-1"}, **more}
