@@ -114,7 +114,8 @@ def _datastores(spec: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
 
 
 def _vms(document: Document, folders: tuple[str, ...]) -> Iterator[tuple[Path, str]]:
-    """Yield what is wrong with the VMs of a vmgroup, or whose volume it is, as far as its manifest tells. The pass looks at the others."""
+    """Yield what is wrong with the VMs of a vmgroup, or with whose volume it is, as far as its manifest tells. The pass
+    looks at the others."""
     allowed = f"folders: {', '.join(map(quoted, folders)) or 'none'}"
     volume = document.kind is Kind.VOLUME
     if (document.spec.get("vmgroup") if volume else document.name) == DEFAULT_VMGROUP:

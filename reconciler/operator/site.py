@@ -139,10 +139,10 @@ class Snapshot(Struct, frozen=True):
     def _is_of_others(self, key: ObjectKey) -> bool:
         """Return whether an object names a vmgroup that it may not have, as far as its status tells."""
         found = self.objects.seen[key]
-        bounded = {each.ref for each in self.objects.loaded.desired.vmgroups if each.was is not None}
-        if self.objects.refs.get(key) not in bounded:
+        if own_uuid(found, self.objects.site) and found["status"].get("name") == claimed_name(found):
             return False
-        return not own_uuid(found, self.objects.site) or found["status"].get("name") != claimed_name(found)
+        ref = self.objects.refs.get(key)
+        return any(each.ref == ref and each.was is not None for each in self.objects.loaded.desired.vmgroups)
 
     def to_remove(self) -> dict[ObjectRef, ObjectKey]:
         """Return the objects that are being deleted, in vDVS too. One that is held may claim what is another's."""

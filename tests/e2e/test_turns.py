@@ -16,9 +16,10 @@ ONE, OTHER = "esxiz10", "esxiz20"
 
 
 def test_each_run_reads_it_through_one_host_whoever_has_the_turn(
-    applied: LabSite, monkeypatch: pytest.MonkeyPatch
+    site: LabSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first host is asked while the manifests are read, but not where another one has the turn."""
+    site.reconcile()
     read: list[str] = []
 
     def noted(host: str, *about: Any, really: Callable[..., Any] = wire.config_db) -> Any:
@@ -29,9 +30,7 @@ def test_each_run_reads_it_through_one_host_whoever_has_the_turn(
     runs = []
     for _ in range(4):
         read.clear()
-        found = CliRunner().invoke(
-            cli, ["diff", "-f", str(applied.manifests)], catch_exceptions=False, prog_name="vdvs"
-        )
+        found = CliRunner().invoke(cli, ["diff", "-f", str(site.manifests)], catch_exceptions=False, prog_name="vdvs")
         assert found.exit_code == 0, found.output
         runs.append(list(read))
     assert runs == [[OTHER], [ONE], [OTHER], [ONE]]  # the apply before them had the first turn

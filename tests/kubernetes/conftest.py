@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.kubernetes.cluster import MISSING, ROOT, Cluster
+from tests.kubernetes.operators import clear
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +25,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield made
     finally:
         made.stop()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cleared(cluster: Cluster) -> None:
+    """Nothing is left of the tests before these."""
+    clear(cluster)
 
 
 @pytest.fixture(scope="module")

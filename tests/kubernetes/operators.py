@@ -55,20 +55,30 @@ def installed(cluster: Cluster) -> None:
 
 
 def clear(cluster: Cluster) -> None:
-    """Remove whatever else of ours is there, or in force: the operator has to do without the policies."""
-    cluster.admin.kubectl("delete", "validatingadmissionpolicybindings", "--all")
-    kinds = ("memberships", "vmgroups", "volumes", "storagepolicies", "hosts", "configdbs")
-    every = ",".join(f"{kind}.vdvs.io" for kind in kinds)
-    cluster.admin.kubectl("delete", every, "--all", "--all-namespaces", "--wait=false")
-    cluster.admin.kubectl("delete", "sites.vdvs.io", "--all", "--wait=false")
-    odd = {
-        "apiVersion": "vdvs.io/v1",
-        "kind": "VMGroup",
-        "metadata": {"name": "odd", "annotations": {"vdvs.io/odd": ""}},
-    }
+    """Remove whatever of ours is there, or in force, but for definitions and rights."""
+    for what in ("validatingadmissionpolicybindings", "validatingadmissionpolicies"):
+        cluster.admin.kubectl("delete", what, "--all")
+    status, found = cluster.admin.request("GET", f"/{API}")
+    if status == 404:
+        return
+    plurals = [each["name"] for each in found["resources"] if "/" not in each["name"]]
+    eventually(lambda: all(removed(cluster, plural) for plural in plurals), "objects stay")
+    odd = {"apiVersion": "vdvs.io/v1", "kind": "VMGroup", "spec": {"vms": []}}
+    odd["metadata"] = {"name": "odd", "annotations": {"vdvs.io/odd": ""}}
     tried = f"/{API}/namespaces/default/vmgroups?dryRun=All"
-    allowed = lambda: cluster.admin.request("POST", tried, odd | {"spec": {"vms": []}})[0] == 201  # noqa: E731
-    eventually(allowed, "the policies stay in force")
+    eventually(lambda: cluster.admin.request("POST", tried, odd)[0] == 201, "the policies stay in force")
+
+
+def removed(cluster: Cluster, plural: str) -> bool:
+    """Delete all objects of a kind, finalizers or not; return whether none is there."""
+    items = cluster.admin.request("GET", f"/{API}/{plural}")[1].get("items", [])
+    for item in items:
+        namespace = item["metadata"].get("namespace")
+        place = f"namespaces/{namespace}/" if namespace else ""
+        path = f"/{API}/{place}{plural}/{item['metadata']['name']}"
+        cluster.admin.request("PATCH", path, {"metadata": {"finalizers": None}}, "application/merge-patch+json")
+        cluster.admin.request("DELETE", path)
+    return not items
 
 
 def applied(user: User, *arguments: str, stdin: str | None = None) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.kubernetes.cluster import MISSING, Cluster
-from tests.kubernetes.operators import Lab, Operator, applied, clear, define, eventually, installed
+from tests.kubernetes.operators import Lab, Operator, applied, define, eventually, installed
 
 EVERYTHING = ["safe", "restricts", "widens", "disrupts"]
 HEAL, ALL = {"mode": "heal", "interval": "5s"}, {"mode": "heal", "autoApply": EVERYTHING, "interval": "5s"}
@@ -30,7 +30,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def operator(cluster: Cluster, folder: Path) -> Iterator[Operator]:
     """One replica for all tests: each has a site and a namespace of its own."""
     installed(cluster)
-    clear(cluster)
     running = Operator(cluster.user("operator"), folder / "replica-1", "--listen", "0")
     yield running
     assert running.end() == 0, running.said()

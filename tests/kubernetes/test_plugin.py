@@ -239,13 +239,8 @@ def test_an_export_adopts(api: Cluster, tmp_path: Path, monkeypatch: pytest.Monk
     assert applied.returncode == 0, applied.stderr
     kinds = ",".join(f"{spec.plural}.vdvs.io" for spec in KINDS.values() if spec.reconciled)
     found = yaml.safe_load(api.admin.kubectl("get", kinds, "-n", TEAM, "-o", "yaml").stdout)["items"]
-    marks = {
-        f"{each['kind']}/{each['metadata']['name']}": (
-            each["metadata"]["annotations"]["vdvs.io/reconcile"], each["spec"]["site"]
-        )
-        for each in found
-    }  # fmt: skip
-    names = {"ConfigDB/shared", "Host/esxiz10", "Host/esxiz20", "VMGroup/myvmgroup"}
-    assert names <= marks.keys()
-    assert set(marks.values()) == {("report", "lab")}
+    by_name = {f"{each['kind']}/{each['metadata']['name']}": each for each in found}
+    for name in ("ConfigDB/shared", "Host/esxiz10", "Host/esxiz20", "VMGroup/myvmgroup"):
+        annotations = by_name[name]["metadata"]["annotations"]
+        assert (annotations["vdvs.io/reconcile"], by_name[name]["spec"]["site"]) == ("report", "lab")
     api.admin.kubectl("delete", kinds, "--all", "-n", TEAM)
