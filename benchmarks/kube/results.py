@@ -7,6 +7,7 @@ import json
 import math
 import os
 import platform
+import signal
 import statistics
 import sys
 from collections.abc import Iterator
@@ -79,6 +80,7 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
 @contextmanager
 def apiserver(folder: Path) -> Iterator[Cluster]:
     """A real API server with our definitions."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started ends, too
     cluster = Cluster(folder / "cluster")
     try:
         cluster.start()
