@@ -58,6 +58,7 @@ def clear(cluster: Cluster) -> None:
     """Remove whatever of ours is there, or in force, but for definitions and rights."""
     for what in ("validatingadmissionpolicybindings", "validatingadmissionpolicies"):
         cluster.admin.kubectl("delete", what, "--all")
+    cluster.admin.kubectl("delete", "events.events.k8s.io", "--all", "--all-namespaces")
     status, found = cluster.admin.request("GET", f"/{API}")
     if status == 404:
         return
