@@ -34,7 +34,7 @@ _SILENCE: Final = 15.0  # seconds
 
 def read(source: str, token_file: str | None, max_age: timedelta, clock: Clock) -> tuple[Snapshot, timedelta]:
     """Return the snapshot in a file or at a URL, and its age. Raises VdvsError if it is older than `max_age`."""
-    is_url = source.startswith(("http://", "https://"))
+    is_url = "://" in source
     if token_file is not None and not is_url:
         raise UsageError("--token-file goes with a URL")
     taken = snapshots.from_bytes(_download(source, token_file) if is_url else _file(source), source)
@@ -175,7 +175,8 @@ def _file(name: str) -> bytes:
     try:
         return read_bytes(name, LARGEST)
     except OSError as error:
-        raise UsageError(f"{name}: {error.strerror}") from error
+        why = (error.strerror or "unreadable").lower()
+        raise UsageError(f"{name} cannot be read: {why}; give a file that `vdvs snapshot` wrote, or a URL") from error
     except UnreadableError as error:
         raise UsageError(f"{name}: {str(error).removesuffix('; split it')}") from error
 
@@ -224,7 +225,9 @@ def _download(url: str, token_file: str | None) -> bytes:
         with error:
             raise VdvsError(f"{url}: the server answers {error.code}{_hint(error.code)}") from error
     except (URLError, HTTPException, OSError) as error:
-        raise VdvsError(f"{url}: {getattr(error, 'reason', None) or error or 'no answer'}") from error
+        cause = getattr(error, "reason", None) or error
+        why = getattr(cause, "strerror", None) or cause or "no answer"
+        raise VdvsError(f"{url} does not answer: {str(why).lower()}; is the watch with --listen there?") from error
     if len(found) > LARGEST:
         raise VdvsError(f"{url}: more than {LARGEST // 2**20} MiB came")
     return found

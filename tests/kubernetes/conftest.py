@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.kubernetes.cluster import MISSING, ROOT, Cluster
-from tests.kubernetes.operators import clear
+from tests.kubernetes.operators import Operator, clear, installed
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +32,15 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def cleared(cluster: Cluster) -> None:
     """Nothing is left of the tests before these."""
     clear(cluster)
+
+
+@pytest.fixture
+def operator(cluster: Cluster, tmp_path: Path) -> Iterator[Operator]:
+    """One replica, with the rights of the deployment."""
+    installed(cluster)
+    running = Operator(cluster.user("operator"), tmp_path / "replica")
+    yield running
+    assert running.end() == 0, running.said()
 
 
 @pytest.fixture(scope="module")

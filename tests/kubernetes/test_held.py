@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 import yaml
 
 from tests.kubernetes.cluster import Cluster
-from tests.kubernetes.operators import Lab, Operator, applied, installed
+from tests.kubernetes.operators import Lab, Operator, applied
 
 WRITES = {"mode": "heal", "autoApply": ["safe", "restricts", "widens", "disrupts"], "interval": "5s"}
 ROW = {"datastore": "SHARED-Datastore"}
-
-
-@pytest.fixture
-def operator(cluster: Cluster, tmp_path: Path) -> Iterator[Operator]:
-    installed(cluster)
-    running = Operator(cluster.user("operator"), tmp_path / "replica-held")
-    yield running
-    assert running.end() == 0, running.said()
 
 
 def group(namespace: str, called: str, **spec: object) -> str:

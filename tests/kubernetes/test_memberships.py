@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 import yaml
 
 from tests.kubernetes.cluster import Cluster
-from tests.kubernetes.operators import Lab, Operator, applied, eventually, installed
+from tests.kubernetes.operators import Lab, Operator, applied, eventually
 from tests.kubernetes.test_held import WRITES
 
 MEMBERS = "SELECT vm_name FROM vms ORDER BY vm_name"
-
-
-@pytest.fixture
-def operator(cluster: Cluster, tmp_path: Path) -> Iterator[Operator]:
-    installed(cluster)
-    running = Operator(cluster.user("operator"), tmp_path / "replica-shared")
-    yield running
-    assert running.end() == 0, running.said()
 
 
 def membership(name: str, vm: str) -> str:

@@ -159,7 +159,7 @@ def test_an_error_of_syntax_shows_no_secret(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="cannot be read: No such file"):
+    with pytest.raises(UsageError, match="cannot be read: no such file"):
         KubeConfig([tmp_path / "config"])
     with pytest.raises(UsageError, match="has no context 'there'; there are: here"):
         KubeConfig([config(tmp_path)], "there")

@@ -323,7 +323,7 @@ def _parsed(file: Path) -> _Config:
     try:
         return msgspec.yaml.decode(_read(file), type=_Config, dec_hook=_secret)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{file} is no kubeconfig: {error}") from None
+        raise UsageError(f"{file} is no kubeconfig: {error}; name one with --kubeconfig") from None
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         # Its message would show the line, which may hold a secret.
         mark = getattr(error.__context__, "problem_mark", None)
@@ -341,7 +341,7 @@ def _read(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}; it leads to the Kubernetes API") from None
+        raise UsageError(f"{file} cannot be read: {str(error.strerror).lower()}; --kubeconfig leads to it") from None
 
 
 def _content(data: str | None, path: str, folder: Path) -> bytes:
