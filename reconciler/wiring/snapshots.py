@@ -196,7 +196,7 @@ def _download(url: str, token_file: str | None) -> bytes:
         host, _port = parts.hostname or "", parts.port
     except ValueError:
         raise UsageError(f"{url}: this is no URL") from None
-    if parts.scheme == "http" and not is_loopback(host):
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
         raise UsageError(f"{url}: give an https:// URL; http:// is for this machine only")
     if parts.username is not None or not host:
         raise UsageError("a URL of a snapshot has a host and no password; give the token with --token-file")

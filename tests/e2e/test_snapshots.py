@@ -251,6 +251,8 @@ def test_by_url_with_a_token(elsewhere: Elsewhere, tmp_path: Path) -> None:
         assert "answers 303 (redirects are not followed)" in away.stderr
     for url, why in (
         ("http://192.0.2.1/x", "give an https:// URL"),
+        ("ftp://127.0.0.1/x", "give an https:// URL"),
+        ("file:///etc/hostname", "give an https:// URL"),
         ("https://user:pw@192.0.2.1/x", "no password"),
         ("https://[::1/x", "no URL"),
         ("https:///x", "has a host"),
