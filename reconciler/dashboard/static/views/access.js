@@ -1,0 +1,3 @@
+import { html } from "../ui.js";
+
+export const Access = () => html`<p class="empty">Access</p>`;
