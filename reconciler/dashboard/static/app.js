@@ -1,6 +1,6 @@
 // The shell: the state of the site in one sentence, facets and filter, the views, the drawer, and the keys.
 
-import { render, useEffect, useMemo, useRef, useState } from "./vendor/standalone.module.js";
+import { render, useEffect, useMemo, useRef, useState } from "./preact.js";
 import { Drawer } from "./drawer.js";
 import { filterOf, go, listen, nextPass, now, passAge, url, useStore, useTicking, VIEWS } from "./store.js";
 import { Badge, html, Since } from "./ui.js";

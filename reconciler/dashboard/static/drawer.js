@@ -1,6 +1,6 @@
 // All that is known of one object, beside the view.
 
-import { useEffect, useRef } from "./vendor/standalone.module.js";
+import { useEffect, useRef } from "./preact.js";
 import { go, now, useApi } from "./store.js";
 import { Badge, Command, Empty, html, Since } from "./ui.js";
 import { commitURL, effect, moment, risk, since, spelled } from "./words.js";

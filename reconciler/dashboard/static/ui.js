@@ -1,6 +1,6 @@
 // The parts that every view is made of.
 
-import { html, useEffect, useLayoutEffect, useRef, useState } from "./vendor/standalone.module.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "./preact.js";
 import { now, useTicking } from "./store.js";
 import { lasting, look, looks, moment } from "./words.js";
 
@@ -136,7 +136,7 @@ export function usePlot() {
   useEffect(() => {
     plotting ??= new Promise((resolve) => {
       const script = document.createElement("script");
-      script.src = new URL("vendor/uPlot.iife.min.js", import.meta.url).href;
+      script.src = new URL("vendor/uPlot.js", import.meta.url).href;
       script.addEventListener("load", () => resolve(window.uPlot));
       document.head.append(script);
     });

@@ -1,6 +1,6 @@
 // Is all well? What to do now, then all objects, the worst first, and what happened last.
 
-import { useMemo, useRef } from "../vendor/standalone.module.js";
+import { useMemo, useRef } from "../preact.js";
 import { go, now, url } from "../store.js";
 import { Badge, Command, Empty, html, Since, useGridKeys, Virtual } from "../ui.js";
 import { moment, plural } from "../words.js";
