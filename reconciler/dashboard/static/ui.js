@@ -124,6 +124,7 @@ export function Virtual({ count, rowHeight, render, handle, pinned = -1, oversca
     <div class="virtual" ref=${scroller} onScroll=${measure} ...${rest}>
       ${header}
       <div class="all" style=${{ height: `${count * rowHeight}px` }}>
+        ${count > rows.length && html`<p class="paper">The first of ${count.toLocaleString("en")}; a filter shows fewer.</p>`}
         ${rows.map((index) => html`<div key=${index} class="at" style=${{ transform: `translateY(${index * rowHeight}px)`, height: `${rowHeight}px` }}>${render(index)}</div>`)}
       </div>
     </div>`;
