@@ -23,12 +23,11 @@ from reconciler.model.errors import UsageError
 
 COOKIE: Final = "vdvs-session"
 _STATIC: Final = Path(__file__).with_name("static")
+_PARTS: Final = sorted(str(at.relative_to(_STATIC)) for at in _STATIC.rglob("*.*s") if at.suffix in (".js", ".css"))
 _FILES: Final = {
     "/": ("index.html", "text/html"),
     "/login": ("login.html", "text/html"),
-    "/app.js": ("app.js", "text/javascript"),
-    "/view.js": ("view.js", "text/javascript"),
-    "/style.css": ("style.css", "text/css"),
+    **{f"/{at}": (at, "text/css" if at.endswith("css") else "text/javascript") for at in _PARTS},
 }
 _FOR_ALL: Final = frozenset({"/login", "/style.css", "/favicon.ico", "/healthz", "/readyz"})  # nothing about the site
 _PROBES: Final = frozenset({"/healthz", "/readyz"})  # kubelets and load balancers ask by address

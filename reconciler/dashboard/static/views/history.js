@@ -1,0 +1,3 @@
+import { html } from "../ui.js";
+
+export const History = () => html`<p class="empty">History</p>`;

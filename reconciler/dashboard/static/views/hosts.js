@@ -1,0 +1,3 @@
+import { html } from "../ui.js";
+
+export const Hosts = () => html`<p class="empty">Hosts</p>`;
