@@ -3,12 +3,13 @@
 import { Badge, Empty, html } from "../ui.js";
 import { useApi } from "../store.js";
 import { looks, named, percent, plural, size, standings } from "../words.js";
-import { Component, useEffect, useMemo, useRef, useState } from "../vendor/standalone.module.js";
+import { Component, h, useEffect, useMemo, useRef, useState } from "../vendor/standalone.module.js";
 import { Card, Choose, GroupBy, grouped, labelsOf, useHeight, useWidth } from "./parts.js";
 
 const NARROW = 28;  // of a column that has room for a glyph only
 const WIDE = 104;  // from here on, a cell has room for numbers
-const AROUND = 6;  // rows and columns that are drawn beyond those in sight
+const GLYPH = 18;
+const AROUND = 4;  // rows and columns that are drawn beyond those in sight
 const CREATE = 2;
 const QUIET = "in sync";
 
@@ -64,57 +65,63 @@ function promised(store) {
 // ---- how it looks ---------------------------------------------------------------------------------------------------
 
 const cellId = (row, column) => `map-${row}-${column}`;
-const level = (cell) => ({ "--level": `${Math.min(100, Math.max(0, 100 * fullness(cell)))}%` });
 
-function Right({ cell, wide }) {
-  if (!cell) return wide ? html`<i class="right none"></i>` : null;
-  const [, right, used, total] = cell;
-  if (right !== CREATE) return html`<i class="right mount"></i>${wide && html`<span>mount</span>`}`;
-  const kind = total ? (used >= 0.9 * total ? "create full" : "create") : "create unlimited";
-  return html`<i class=${`right ${kind}`} style=${level(cell)}></i>${wide && html`<span>${size(used)}${total ? ` of ${size(total)}` : ", no quota"}</span>`}`;
+// Ten levels are as many as can be told apart in a cell, and classes are drawn faster than styles.
+function look([, right, used, total]) {
+  if (right !== CREATE) return "right mount";
+  if (!total) return "right create unlimited";
+  return `right create ${used >= 0.9 * total ? "full " : ""}l${Math.min(10, Math.ceil((10 * used) / total))}`;
 }
+const numbers = ([, right, used, total]) => (right !== CREATE ? "mount" : `${size(used)}${total ? ` of ${size(total)}` : ", no quota"}`);
 
-// A vmgroup. It is drawn again only if what it shows is another: `shows` has all of that.
+// A vmgroup. It is drawn again only if what it shows is another: `shows` has all of that. Cells without a right are drawn
+// only where the keys are, as most of the map is empty.
 class Row extends Component {
   shouldComponentUpdate(next) { return next.shows.some((value, order) => value !== this.props.shows[order]); }
-  render({ shows: [group, line, top, columns, stores, wide, active] }) {
+  render({ shows: [group, line, top, columns, stores, width, active] }) {
+    const cells = [];
+    const wide = width >= WIDE;
+    for (const [index, order] of columns) {
+      const cell = cellOf(group, index);
+      const on = order === active;
+      if (!cell && !on) continue;
+      const right = cell ? look(cell) : "right";
+      cells.push(h("div", {
+        key: index, role: "gridcell", "aria-colindex": order + 2, id: on ? cellId(line, order) : undefined, class: `cell ${wide ? "" : right} ${on ? "on" : ""}`,
+        style: `left:${order * width + (wide ? 0 : (width - GLYPH) / 2)}px`, "aria-label": `${group.name} on ${stores[index].name}: ${said(cell)}`,
+      }, wide && h("i", { class: right }), wide && cell && h("span", null, numbers(cell))));
+    }
     return html`
-      <div role="row" aria-rowindex=${line + 2} class="line" style=${{ top: `${top}px` }}>
-        <div role="rowheader" aria-colindex="1" id=${cellId(line, -1)} class=${active === -1 ? "head on" : "head"} data-at=${`${line},-1`} aria-label=${`${group.name}: ${group.standing}, ${plural(group.vms, "VM")}`}>
+      <div role="row" aria-rowindex=${line + 2} class="line" style=${`top:${top}px`}>
+        <div role="rowheader" aria-colindex="1" id=${cellId(line, -1)} class=${active === -1 ? "who on" : "who"} aria-label=${`${group.name}: ${group.standing}, ${plural(group.vms, "VM")}`}>
           <${Badge} word=${group.standing} text="" /><span class="name">${group.name}</span>${group.standing !== QUIET && html`<span class=${`word ${looks(group.standing)}`}>${group.standing}</span>`}<span class="faint">${plural(group.vms, "VM")}</span>
         </div>
-        ${columns.map(([column, order]) => {
-          const cell = cellOf(group, column);
-          return html`
-            <div key=${column} role="gridcell" aria-colindex=${order + 2} id=${cellId(line, order)} class=${active === order ? "cell on" : "cell"} data-at=${`${line},${order}`} aria-label=${`${group.name} on ${stores[column].name}: ${said(cell)}`}>
-              <${Right} cell=${cell} wide=${wide} />
-            </div>`;
-        })}
+        <div role="none" class="cells">${cells}</div>
       </div>`;
   }
 }
 
 const Heading = ({ line, index, top, on }) => html`
-  <div role="row" aria-rowindex=${index + 2} class="line heading" style=${{ top: `${top}px` }}>
-    <div role="rowheader" aria-colindex="1" id=${cellId(index, -1)} class=${on ? "head on" : "head"} data-at=${`${index},-1`}>
+  <div role="row" aria-rowindex=${index + 2} class="line heading" style=${`top:${top}px`}>
+    <div role="rowheader" aria-colindex="1" id=${cellId(index, -1)} class=${on ? "who on" : "who"}>
       <span class="name">${line.head}</span><span class="faint">${plural(line.rows.length, "vmgroup")}</span>
     </div>
   </div>`;
 
-const StoreHead = ({ store, order, on, sorted, wide }) => html`
-  <div role="columnheader" aria-colindex=${order + 2} id=${cellId(-1, order)} class=${`store ${crowded(store) ? "crowded" : ""} ${on ? "on" : ""}`} data-at=${`-1,${order}`}
+const StoreHead = ({ store, order, on, sorted, width }) => html`
+  <div role="columnheader" aria-colindex=${order + 2} id=${cellId(-1, order)} class=${`store ${crowded(store) ? "crowded" : ""} ${on ? "on" : ""}`} style=${`left:${order * width}px`}
     aria-sort=${sorted ? "descending" : "none"} aria-label=${`${store.name}: ${promised(store)}`}>
-    <span class="label"><span class="name">${store.name}</span> <b>${share(store)}${wide ? " promised" : ""}</b></span>
+    <span class="label"><span class="name">${store.name}</span> <b>${share(store)}${width >= WIDE ? " promised" : ""}</b></span>
     <span class="promise" style=${{ "--level": `${store.capacityMB ? Math.min(100, (100 * store.promisedMB) / store.capacityMB) : 0}%` }}></span>
   </div>`;
 
 const Legend = () => html`
   <ul class="legend">
-    <li><i class="right create" style=${{ "--level": "60%" }}></i> create and mount; how full its quota is</li>
-    <li><i class="right create full" style=${{ "--level": "100%" }}></i> quota 90 % used or more</li>
+    <li><i class="right create" ></i> create, by quota used</li>
+    <li><i class="right create full l10"></i> quota 90 % used</li>
     <li><i class="right create unlimited"></i> no quota</li>
     <li><i class="right mount"></i> mount only</li>
-    <li class="crowded"><i class="promise" style=${{ "--level": "100%" }}></i> more promised than there is</li>
+    <li class="crowded"><i class="promise" style=${{ "--level": "100%" }}></i> over-committed</li>
   </ul>`;
 
 // ---- the map --------------------------------------------------------------------------------------------------------
@@ -148,6 +155,7 @@ function Grid({ map, lines, columns, sort, go, filter }) {
   const box = useRef(null);
   const beam = useRef(null);
   const words = useRef(null);
+  const pointed = useRef("");
   const width = useWidth(box);
   useHeight(box, 320, 44);
   const phone = width < 600;
@@ -187,7 +195,13 @@ function Grid({ map, lines, columns, sort, go, filter }) {
     beam.current.style.left = `${head + where[1] * column}px`;
   };
   useEffect(() => point(active), [at, lines, columns, column]);
-  const target = (event) => event.target.closest?.("[data-at]")?.dataset.at.split(",").map(Number);
+  const under = ({ clientX, clientY }) => {  // which cell is there
+    const { left, top: above } = box.current.getBoundingClientRect();
+    const [x, y] = [clientX - left - 1, clientY - above - 1];
+    const line = y < top ? -1 : Math.floor((y - top + box.current.scrollTop) / height);
+    const order = x < head ? -1 : Math.floor((x - head + box.current.scrollLeft) / column);
+    return line < lines.length && order < columns.length ? [line, order] : null;
+  };
 
   const open = ([line, order]) => {
     const found = lines[line];
@@ -224,25 +238,30 @@ function Grid({ map, lines, columns, sort, go, filter }) {
     else return;
     event.preventDefault();
   };
-  const onClick = (event) => { const where = target(event); if (where) { move(where); open(where); } };
+  const onClick = (event) => { const where = under(event); if (where) { move(where); open(where); } };
+  const onPointerMove = (event) => {
+    const where = under(event);
+    if (where && String(where) !== pointed.current) { pointed.current = String(where); point(where); }
+  };
+  const onPointerLeave = () => { pointed.current = ""; point(active); };
   const across = { width: `${head + columns.length * column}px` };
   const activeColumn = (index) => (index === active[0] ? active[1] : null);
   const activeId = cellId(active[0], lines[active[0]]?.head ? -1 : active[1]);
 
   return html`
     <div ref=${box} class=${`map ${wide ? "wide" : ""}`} role="grid" tabindex="0" aria-label="Rights of each vmgroup on each datastore" aria-rowcount=${lines.length + 1} aria-colcount=${columns.length + 1}
-      aria-activedescendant=${activeId} style=${{ "--head": `${head}px`, "--column": `${column}px`, "--row": `${height}px`, "--top": `${top}px`, "--from": from }}
-      onScroll=${look} onKeyDown=${onKeyDown} onClick=${onClick} onPointerOver=${(event) => { const where = target(event); if (where) point(where); }} onPointerLeave=${() => point(active)}>
+      aria-activedescendant=${activeId} style=${{ "--head": `${head}px`, "--column": `${column}px`, "--row": `${height}px`, "--top": `${top}px` }}
+      onScroll=${look} onKeyDown=${onKeyDown} onClick=${onClick} onPointerMove=${onPointerMove} onPointerLeave=${onPointerLeave}>
       <div role="row" aria-rowindex="1" class="heads" style=${across}>
-        <div role="columnheader" aria-colindex="1" id=${cellId(-1, -1)} class=${activeId === cellId(-1, -1) ? "corner on" : "corner"} data-at="-1,-1" aria-sort=${sort === "name" ? "ascending" : "none"}>
+        <div role="columnheader" aria-colindex="1" id=${cellId(-1, -1)} class=${activeId === cellId(-1, -1) ? "corner on" : "corner"} aria-sort=${sort === "name" ? "ascending" : "none"}>
           <span>VM group</span><span class="faint">promised of capacity</span>
         </div>
-        ${drawn.map(([index, order]) => html`<${StoreHead} key=${index} store=${map.datastores[index]} order=${order} on=${active[0] === -1 && active[1] === order} sorted=${sort === `on:${map.datastores[index].name}`} wide=${wide} />`)}
+        <div role="none" class="cells">${drawn.map(([index, order]) => html`<${StoreHead} key=${index} store=${map.datastores[index]} order=${order} on=${active[0] === -1 && active[1] === order} sorted=${sort === `on:${map.datastores[index].name}`} width=${column} />`)}</div>
       </div>
       <div role="rowgroup" class="all" style=${{ ...across, height: `${lines.length * height}px` }}>
         ${shown.map((index) => (lines[index].head
           ? html`<${Heading} key=${index} line=${lines[index]} index=${index} top=${index * height} on=${index === active[0]} />`
-          : html`<${Row} key=${index} shows=${[lines[index], index, index * height, drawn, map.datastores, wide, activeColumn(index)]} />`))}
+          : html`<${Row} key=${index} shows=${[lines[index], index, index * height, drawn, map.datastores, column, activeColumn(index)]} />`))}
       </div>
       <div ref=${beam} class="beam" aria-hidden="true"></div>
     </div>
