@@ -117,7 +117,7 @@ const StoreHead = ({ store, order, on, sorted, width }) => html`
 
 const Legend = () => html`
   <ul class="legend">
-    <li><i class="right create" ></i> create, by quota used</li>
+    <li><i class="right create l6"></i> create, by quota used</li>
     <li><i class="right create full l10"></i> quota 90 % used</li>
     <li><i class="right create unlimited"></i> no quota</li>
     <li><i class="right mount"></i> mount only</li>
