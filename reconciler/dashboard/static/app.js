@@ -1,9 +1,9 @@
 // The shell: the state of the site in one sentence, facets and filter, the views, the drawer, and the keys.
 
-import { render, useEffect, useMemo, useRef, useState } from "./vendor/standalone.module.js";
+import { render, useEffect, useMemo, useRef, useState } from "./preact.js";
 import { Drawer } from "./drawer.js";
 import { filterOf, go, listen, nextPass, now, passAge, url, useStore, useTicking, VIEWS } from "./store.js";
-import { Badge, html, Since } from "./ui.js";
+import { html, Since } from "./ui.js";
 import { Access } from "./views/access.js";
 import { History } from "./views/history.js";
 import { Hosts } from "./views/hosts.js";
@@ -15,22 +15,24 @@ const narrow = matchMedia("(max-width: 60rem)");
 
 // ---- the head -------------------------------------------------------------------------------------------------------
 
-// The worst state, and since when the oldest object that is in it.
+// What is wrong, the worst first and apart, and since when the oldest object is in that state.
 function verdict(state) {
-  if (state.status === null) return { word: "unknown", text: "Waiting for the first pass." };
-  if (state.status.inSync) return { word: "in sync", text: "In sync", at: state.since, kind: state.sinceKind };
+  if (state.status === null) return { word: "unknown", worst: "Waiting for the first pass.", rest: "" };
+  if (state.status.inSync) return { word: "in sync", worst: "In sync", rest: "", at: state.since, kind: state.sinceKind };
   const bad = state.objects.filter((row) => row.standing !== "in sync" && row.standing !== "unmanaged");
   const word = worst(bad.map((row) => row.standing)) ?? "unmanaged";
   const first = bad.filter((row) => row.standing === word && row.since).sort((a, b) => (a.since < b.since ? -1 : 1))[0];
-  return { word, text: upper(state.status.message), at: first?.since ?? state.since, kind: first?.sinceKind ?? state.sinceKind };
+  const said = state.status.message.split(", ");
+  const many = Math.max(1, said.filter((part) => part.endsWith(word)).length);
+  const { since: at, sinceKind: kind } = first ?? state;
+  return { word, worst: upper(said.slice(0, many).join(", ")), rest: said.slice(many).join(", "), at, kind };
 }
 
 function Sentence({ state }) {
-  const { word, text, at, kind } = useMemo(() => verdict(state), [state]);
+  const said = useMemo(() => verdict(state), [state]);
   return html`
-    <p id="sentence" class=${`sentence ${looks(word)}`}>
-      <span role="status">${text}${at && `${kind === "began" ? " " : ", "}${since(at, kind, now())}`}</span>
-      ${at && html` <span class="age">(<${Since} at=${at} kind=${kind} />)</span>`}
+    <p id="sentence" class="sentence"><span role="status"><b class=${looks(said.word)}>${said.worst}${said.at && `${said.kind === "began" ? " " : ", "}${since(said.at, said.kind, now())}`}</b></span>
+      ${said.at && html` <span class="age">(<${Since} at=${said.at} kind=${said.kind} />)</span>`}${said.rest && html` <span class="rest">${said.rest}</span>`}
     </p>`;
 }
 
@@ -85,7 +87,7 @@ function Facets({ state, filter }) {
     </ul>`;
 }
 
-function Filter({ filter, input }) {
+function Filter({ filter, input, dialog }) {
   const [typed, type] = useState(filter.q);
   const timer = useRef(0);
   useEffect(() => type(filter.q), [filter.q]);
@@ -100,6 +102,7 @@ function Filter({ filter, input }) {
       <label for="filter">Filter</label>
       <input id="filter" ref=${input} type="search" autocomplete="off" spellcheck=${false} placeholder="name, label, state or reason" value=${typed} onInput=${onInput} />
       ${filter.on && html`<a class="clear" href=${url({ q: "", state: "" })}>clear</a>`}
+      <button type="button" class="keys" aria-label="Keys" onClick=${() => dialog.current.showModal()}>?</button>
     </form>`;
 }
 
@@ -111,8 +114,8 @@ const Tabs = ({ view }) => html`
 // ---- the keys -------------------------------------------------------------------------------------------------------
 
 const KEYS = [
-  ["/", "go to the filter"], ["?", "show these keys"], ["Escape", "close the drawer"], ["\u2190 \u2191 \u2193 \u2192", "move in a grid or a list"],
-  ["Home End", "first or last of a row"], ["Page Up Page Down", "a page up or down"], ["Enter", "open what is selected"],
+  ["/", "go to the filter"], ["?", "show these keys"], ["Escape", "close the drawer"], ["\u2190,\u2191,\u2193,\u2192", "move in a grid or a list"],
+  ["Home,End", "first or last of a row"], ["Page Up,Page Down", "a page up or down"], ["Enter", "open what is selected"],
 ];
 const OFF = "vdvs-keys-off";
 
@@ -122,9 +125,9 @@ function Help({ dialog }) {
   return html`
     <dialog id="keys" ref=${dialog} aria-labelledby="keys-title">
       <h2 id="keys-title">Keys</h2>
-      <dl>${KEYS.map(([key, what]) => html`<div key=${key}><dt>${key.split(" ").map((one) => html`<kbd>${one}</kbd> `)}</dt><dd>${what}</dd></div>`)}</dl>
+      <dl>${KEYS.map(([key, what]) => html`<div key=${key}><dt>${key.split(",").map((one) => html`<kbd>${one}</kbd> `)}</dt><dd>${what}</dd></div>`)}</dl>
       <label><input type="checkbox" checked=${!off} onChange=${toggle} /> <kbd>/</kbd> and <kbd>?</kbd> are on</label>
-      <form method="dialog"><button>Close</button></form>
+      <form method="dialog"><button autofocus>Close</button></form>
     </dialog>`;
 }
 
@@ -178,8 +181,7 @@ function App() {
             <div class="bar">
               <${Tabs} view=${route.view} />
               <${Facets} state=${state} filter=${filter} />
-              <${Filter} filter=${filter} input=${input} />
-              <button type="button" class="keys" aria-label="Keys" onClick=${() => dialog.current.showModal()}>?</button>
+              <${Filter} filter=${filter} input=${input} dialog=${dialog} />
             </div>`}
         </header>
         <main id="main" tabindex="-1">${state && html`<${View} key=${route.view} state=${state} filter=${filter} go=${go} />`}</main>

@@ -1,11 +1,18 @@
 // All that is known of one object, beside the view.
 
-import { useEffect, useRef } from "./vendor/standalone.module.js";
+import { useEffect, useRef } from "./preact.js";
 import { go, now, useApi } from "./store.js";
 import { Badge, Command, Empty, html, Since } from "./ui.js";
-import { commitURL, effect, moment, risk, since, spelled } from "./words.js";
+import { commitURL, moment, risk, since, spelled, upper } from "./words.js";
 
 const Part = ({ title, children }) => html`<section><h3>${title}</h3>${children}</section>`;
+
+// A value, in lines if it is a list, of which those stand out that the other side lacks.
+function Value({ value, other }) {
+  if (!Array.isArray(value)) return spelled(value);
+  const known = new Set((Array.isArray(other) ? other : [other]).map(spelled));
+  return value.length ? value.map((one) => html`<div class=${known.has(spelled(one)) ? "" : "only"}>${spelled(one)}</div>`) : "none";
+}
 
 function Fields({ fields }) {
   return html`
@@ -14,7 +21,8 @@ function Fields({ fields }) {
       <tbody>${fields.map((field) => html`
         <tr key=${field.path}>
           <th scope="row">${field.path}${field.place && html`<small>${field.place}</small>`}</th>
-          <td class="declared">${spelled(field.declared)}</td><td class="live">${spelled(field.live)}</td>
+          <td><${Value} value=${field.declared} other=${field.live} /></td>
+          <td class="live"><${Value} value=${field.live} other=${field.declared} /></td>
         </tr>`)}</tbody>
     </table>`;
 }
@@ -26,7 +34,8 @@ function Rights({ rights }) {
       <tbody>${rights.map((right) => html`
         <tr>
           <th scope="row">${right.datastore}${right.vm && html`<small>${right.vm}</small>`}</th>
-          <td>${spelled(right.before)}</td><td>${spelled(right.after)}${right.rule && html`<small>${right.rule}</small>`}</td>
+          <td>${spelled(right.before)}</td>
+          <td><b class=${right.gains ? "bad" : "drift"}>${right.gains ? "+" : "\u2212"}</b> ${spelled(right.after)}${right.releases && html`<small>${spelled(right.releases)}</small>`}</td>
         </tr>`)}</tbody>
     </table>`;
 }
@@ -37,27 +46,37 @@ const Conditions = ({ conditions }) => html`
 
 const Events = ({ events }) => html`
   <ol class="events">${events.map((event) => html`
-    <li><time datetime=${event.time}>${moment(event.time, now(), true)}</time> <${Badge} word=${event.word} /> ${event.message}</li>`)}</ol>`;
+    <li><time datetime=${event.time}>${moment(event.time, now(), true)}</time><span><${Badge} word=${event.word} /> <span class="text">${event.message}</span></span></li>`)}</ol>`;
 
 function Applied({ applied, repository }) {
   const to = commitURL(repository, applied.commit);
   const commit = applied.commit && html`, commit ${to ? html`<a href=${to} rel="noopener noreferrer" target="_blank">${applied.commit.slice(0, 7)}</a>` : html`<code>${applied.commit.slice(0, 7)}</code>`}`;
-  return html`<p>${applied.by ?? "somebody unknown"}${applied.at && html`, <${Since} at=${applied.at} /> ago`}${commit}</p>`;
+  return html`<p>${applied.by ?? "somebody unknown"}${applied.at && html`, <${Since} at=${applied.at} /> ago`}${commit}${applied.set && `, set ${applied.set}`}${applied.reason && `: ${applied.reason}`}</p>`;
+}
+
+// What its repair would do; whether the site was changed, and what that did to access, was said before.
+function repair({ op, risk: would }) {
+  if (!op || ["keep", "unknown", "unmanaged"].includes(op)) return "";
+  return op === "blocked" ? "Its repair is blocked." : `Its repair ${risk(would)}.`;
 }
 
 function Body({ found, repository }) {
-  const repair = [found.effect && effect(found.effect), found.risk && found.standing !== "in sync" && (found.standing === "blocked" ? "repair blocked" : `repair ${risk(found.risk)}`)].filter(Boolean).join("; ");
+  const labels = Object.entries(found.labels ?? {});
+  const some = (list) => list?.length > 0;
   return html`
-    ${repair && html`<p class="effect">${repair}</p>`}
-    ${(found.notes ?? []).map((note) => html`<p class="note">${note}</p>`)}
+    ${repair(found) && html`<p class="effect">${repair(found)}</p>`}
+    ${[...(found.notes ?? []), ...(found.held ?? [])].map((note) => html`<p class="note">${note}</p>`)}
     ${found.command && html`<${Part} title="Do now"><${Command} command=${found.command} /><//>`}
-    ${found.fields?.length > 0 && html`<${Part} title="Declared and live"><${Fields} fields=${found.fields} /><//>`}
-    ${found.rights?.length > 0 && html`<${Part} title="Rights that change"><${Rights} rights=${found.rights} /><//>`}
-    ${found.facts?.length > 0 && html`<${Part} title="Facts"><dl class="pairs">${found.facts.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${spelled(value)}</dd></div>`)}</dl><//>`}
-    ${found.conditions?.length > 0 && html`<${Part} title="Conditions"><${Conditions} conditions=${found.conditions} /><//>`}
-    ${found.manifest && html`<${Part} title="Manifest"><p><code>${found.manifest.file}:${found.manifest.line}</code></p><//>`}
-    ${found.applied && html`<${Part} title="Applied by"><${Applied} applied=${found.applied} repository=${repository} /><//>`}
-    <${Part} title="What happened">${found.events?.length ? html`<${Events} events=${found.events} />` : html`<${Empty}>Nothing that is recorded.<//>`}<//>`;
+    ${some(found.fields) && html`<${Part} title="Declared and live"><${Fields} fields=${found.fields} /><//>`}
+    ${some(found.rights) && html`<${Part} title="Rights before and now"><${Rights} rights=${found.rights} /><//>`}
+    ${some(found.facts) && html`<${Part} title="Facts"><dl class="pairs">${found.facts.map(([name, value]) => html`<div><dt>${name}</dt><dd>${spelled(value)}</dd></div>`)}</dl><//>`}
+    ${some(found.conditions) && html`<${Part} title="Conditions"><${Conditions} conditions=${found.conditions} /><//>`}
+    <${Part} title="Manifest"><dl class="pairs">
+      <div><dt>File</dt><dd>${found.manifest ? html`<code>${found.manifest.file}${found.manifest.line && `:${found.manifest.line}`}</code>` : "none declares it"}</dd></div>
+      ${some(labels) && html`<div><dt>Labels</dt><dd>${labels.map(([name, value]) => html`<code>${name}=${value}</code> `)}</dd></div>`}
+      <div><dt>Applied by</dt><dd>${found.applied ? html`<${Applied} applied=${found.applied} repository=${repository} />` : "nobody that is recorded"}</dd></div>
+    </dl><//>
+    <${Part} title="What happened">${some(found.events) ? html`<${Events} events=${found.events} />` : html`<${Empty}>Nothing that is recorded.<//>`}<//>`;
 }
 
 export function Drawer({ object, state }) {
@@ -79,7 +98,7 @@ export function Drawer({ object, state }) {
       </header>
       ${found && html`
         <p class="lead"><${Badge} word=${found.standing} /> ${found.since && html`${since(found.since, found.sinceKind, now())} (<${Since} at=${found.since} kind=${found.sinceKind} />)`}</p>
-        <p class="reason">${found.reason}</p>`}
+        <p class="reason">${upper(found.told ?? found.reason ?? "as declared")}</p>`}
       ${data && html`<${Body} found=${data} repository=${state.repositoryURL} />`}
       ${error && html`<p class="problem">${row || error !== "not found" ? `No details: ${error}` : "There is no such object any more."}</p>`}
     </aside>`;

@@ -1,6 +1,6 @@
 // What is known of the site, how old it is, and what is looked at. Components take it by hooks.
 
-import { useEffect, useState } from "./vendor/standalone.module.js";
+import { useEffect, useState } from "./preact.js";
 import { useTheWords, worstFirst } from "./words.js";
 
 export const VIEWS = ["overview", "access", "hosts", "history"];

@@ -1,6 +1,6 @@
 // The parts that every view is made of.
 
-import { html, useEffect, useLayoutEffect, useRef, useState } from "./vendor/standalone.module.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "./preact.js";
 import { now, useTicking } from "./store.js";
 import { lasting, look, looks, moment } from "./words.js";
 
@@ -124,6 +124,7 @@ export function Virtual({ count, rowHeight, render, handle, pinned = -1, oversca
     <div class="virtual" ref=${scroller} onScroll=${measure} ...${rest}>
       ${header}
       <div class="all" style=${{ height: `${count * rowHeight}px` }}>
+        ${count > rows.length && html`<p class="paper">The first of ${count.toLocaleString("en")}; a filter shows fewer.</p>`}
         ${rows.map((index) => html`<div key=${index} class="at" style=${{ transform: `translateY(${index * rowHeight}px)`, height: `${rowHeight}px` }}>${render(index)}</div>`)}
       </div>
     </div>`;
@@ -136,7 +137,7 @@ export function usePlot() {
   useEffect(() => {
     plotting ??= new Promise((resolve) => {
       const script = document.createElement("script");
-      script.src = new URL("vendor/uPlot.iife.min.js", import.meta.url).href;
+      script.src = new URL("vendor/uPlot.js", import.meta.url).href;
       script.addEventListener("load", () => resolve(window.uPlot));
       document.head.append(script);
     });

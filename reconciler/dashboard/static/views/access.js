@@ -3,7 +3,7 @@
 import { Badge, Empty, html } from "../ui.js";
 import { useApi } from "../store.js";
 import { looks, named, percent, plural, size, standings } from "../words.js";
-import { Component, h, useEffect, useMemo, useRef, useState } from "../vendor/standalone.module.js";
+import { Component, h, useEffect, useMemo, useRef, useState } from "../preact.js";
 import { Card, Choose, GroupBy, grouped, labelsOf, useHeight, useWidth } from "./parts.js";
 
 const NARROW = 28;  // of a column that has room for a glyph only

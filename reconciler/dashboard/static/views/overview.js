@@ -1,9 +1,9 @@
 // Is all well? What to do now, then all objects, the worst first, and what happened last.
 
-import { useMemo, useRef } from "../vendor/standalone.module.js";
+import { useMemo, useRef } from "../preact.js";
 import { go, now, url } from "../store.js";
 import { Badge, Command, Empty, html, Since, useGridKeys, Virtual } from "../ui.js";
-import { moment, plural } from "../words.js";
+import { moment, percent, plural, size } from "../words.js";
 
 const LATEST = 12;
 
@@ -29,6 +29,17 @@ function Todo({ state, filter }) {
 
 const NOUNS = { configDBs: "config DB", hosts: "host", vmgroups: "vmgroup", storagePolicies: "storage policy", volumes: "volume" };
 
+// Of an object that is in sync, what is worth a line.
+function facts(row) {
+  const [used, total] = row.tightest ?? [];
+  const of = row.kind ?? row.object.slice(0, row.object.indexOf("/"));
+  const parts = of === "host" ? [row.cluster, row.maintenance && "in maintenance mode"] : [
+    typeof row.vms === "number" && plural(row.vms, "VM"),
+    total > 0 ? `${size(used)} of ${size(total)} (${percent(used, total)})` : row.usedMB > 0 && `${size(row.usedMB)}, unlimited`,
+  ];
+  return parts.filter(Boolean).join(" \u00b7 ");
+}
+
 function Objects({ state, filter }) {
   const rows = useMemo(() => state.objects.filter(filter.matches), [state.objects, filter]);
   const handle = useRef(null);
@@ -47,7 +58,7 @@ function Objects({ state, filter }) {
               return html`
                 <div role="row" aria-rowindex=${at + 1}><div role="gridcell" class="object" ...${grid.cell(at)} onClick=${() => open(at)} aria-selected=${row.object === filter.object}>
                   <${Badge} word=${row.standing} /><span class="name">${row.object}</span>
-                  <span class="why">${row.standing === "in sync" ? "" : row.reason}</span>
+                  <span class="why">${row.reason && row.standing !== "in sync" ? row.reason : facts(row)}</span>
                   ${row.since && row.standing !== "in sync" ? html`<${Since} at=${row.since} kind=${row.sinceKind} />` : html`<span></span>`}
                 </div></div>`;
             }} />
@@ -63,14 +74,14 @@ function Latest({ state, filter }) {
       ${found.length === 0 ? html`<${Empty}>${state.events.length ? "None of what is filtered." : "Nothing has happened since the watch started."}<//>` : html`
         <ol class="events" id="events">${found.slice(0, LATEST).map((event) => html`
           <li key=${`${event.time}${event.object}${event.event}`}>
-            <time datetime=${event.time}>${moment(event.time, now(), true)}</time> <${Badge} word=${event.word} />${" "}
-            ${event.object && html`<a href=${url({ object: event.object })}>${event.object}</a>`} <span class="text">${event.message}</span>
+            <time datetime=${event.time}>${moment(event.time, now(), true)}</time>
+            <span><${Badge} word=${event.word} /> ${event.object && html`<a href=${url({ object: event.object })}>${event.object}</a> `}<span class="text">${event.message}</span></span>
           </li>`)}</ol>`}
     </section>`;
 }
 
 export const Overview = ({ state, filter }) => html`
-  <div class="overview">
+  <div class=${`overview ${filter.on ? "" : "whole-site"}`}>
     <${Todo} state=${state} filter=${filter} />
     <${Objects} state=${state} filter=${filter} />
     <${Latest} state=${state} filter=${filter} />

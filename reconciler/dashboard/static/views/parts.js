@@ -1,7 +1,7 @@
 // The parts that the access map, the hosts and the history share.
 
 import { html } from "../ui.js";
-import { useEffect, useLayoutEffect, useRef, useState } from "../vendor/standalone.module.js";
+import { useEffect, useLayoutEffect, useRef, useState } from "../preact.js";
 
 // Rows, those of each group below a head: { head: "team=web", rows: [...] }. `by`: "label:team"; nothing: no groups.
 export function grouped(rows, by, labels) {
