@@ -1,10 +1,10 @@
 // Who may do what where: vmgroups x datastores, each with the right that is in force and how full its quota is.
 
-import { Badge, Empty, html } from "../ui.js";
-import { useApi } from "../store.js";
-import { looks, named, percent, plural, size, standings } from "../words.js";
 import { Component, h, useEffect, useMemo, useRef, useState } from "../preact.js";
-import { Card, Choose, GroupBy, grouped, labelsOf, useHeight, useWidth } from "./parts.js";
+import { useApi } from "../store.js";
+import { Badge, Empty, html } from "../ui.js";
+import { looks, named, percent, plural, size, standings } from "../words.js";
+import { Card, Choose, GroupBy, grouped, labelsOf, useHeight, useSize } from "./parts.js";
 
 const NARROW = 28;  // of a column that has room for a glyph only
 const WIDE = 104;  // from here on, a cell has room for numbers
@@ -156,7 +156,7 @@ function Grid({ map, lines, columns, sort, go, filter }) {
   const beam = useRef(null);
   const words = useRef(null);
   const pointed = useRef("");
-  const width = useWidth(box);
+  const [width] = useSize(box);
   useHeight(box, 320, 44);
   const phone = width < 600;
   const head = phone ? 132 : 236;

@@ -1,7 +1,6 @@
 // The parts that the access map, the hosts and the history share.
 
-import { html } from "../ui.js";
-import { useEffect, useLayoutEffect, useRef, useState } from "../preact.js";
+import { html, useLayoutEffect, useRef, useState } from "../preact.js";
 
 // Rows, those of each group below a head: { head: "team=web", rows: [...] }. `by`: "label:team"; nothing: no groups.
 export function grouped(rows, by, labels) {
@@ -30,11 +29,11 @@ export const GroupBy = ({ labels, value, choose, none = "nothing" }) => (labels.
   <${Choose} label="grouped by" value=${value} choices=${{ "": none, ...Object.fromEntries(labels.map((key) => [`label:${key}`, key])) }} choose=${choose} />`;
 
 // The height that is left for an element down to the bottom of the window.
-export function useHeight(box, least = 320, below = 16) {
+export function useHeight(box, least = 320, below = 16, share = 1) {
   useLayoutEffect(() => {
     const fit = () => {
       const top = box.current.getBoundingClientRect().top + scrollY;
-      box.current.style.height = `${Math.max(least, innerHeight - top - below)}px`;
+      box.current.style.height = `${Math.max(least, share * (innerHeight - top - below))}px`;
     };
     const watcher = new ResizeObserver(fit);  // what stands above may grow
     watcher.observe(document.body);
@@ -44,17 +43,20 @@ export function useHeight(box, least = 320, below = 16) {
   }, []);
 }
 
-// The width of an element, as it is now.
-export function useWidth(box) {
-  const [width, set] = useState(0);
+// The width and the height of an element, as they are now.
+export function useSize(box) {
+  const [size, set] = useState([0, 0]);
   useLayoutEffect(() => {
-    const measure = () => set(box.current.clientWidth);
+    const measure = () => {
+      const { clientWidth, clientHeight } = box.current;
+      set((before) => (before[0] === clientWidth && before[1] === clientHeight ? before : [clientWidth, clientHeight]));
+    };
     const watcher = new ResizeObserver(measure);
     watcher.observe(box.current);
     measure();
     return () => watcher.disconnect();
   }, []);
-  return width;
+  return size;
 }
 
 // A dialog beside what it is about: the element with the id `near`. Escape or a click elsewhere closes it.
