@@ -1,9 +1,9 @@
 // Who may do what where: vmgroups x datastores, each with the right that is in force and how full its quota is.
 
 import { Component, h, useEffect, useMemo, useRef, useState } from "../preact.js";
-import { useApi } from "../store.js";
+import { url, useApi } from "../store.js";
 import { Badge, Empty, html } from "../ui.js";
-import { looks, named, percent, plural, size, standings } from "../words.js";
+import { looks, named, percent, plural, size, standings, upper } from "../words.js";
 import { Card, Choose, GroupBy, grouped, labelsOf, useHeight, useSize } from "./parts.js";
 
 const NARROW = 28;  // of a column that has room for a glyph only
@@ -11,7 +11,10 @@ const WIDE = 104;  // from here on, a cell has room for numbers
 const GLYPH = 18;
 const AROUND = 4;  // rows and columns that are drawn beyond those in sight
 const CREATE = 2;
+const ONLY_OWN = 1;  // the flags of a cell
+const UNSURE = 2;
 const QUIET = "in sync";
+const MOST_NAMED = 12;
 
 // ---- what there is --------------------------------------------------------------------------------------------------
 
@@ -45,20 +48,22 @@ function arranged(map, filter, sort) {
 
 function said(cell) {
   if (!cell) return "no access";
-  const [, right, used, total] = cell;
-  if (right !== CREATE) return "mount only";
-  return total ? `create and mount, ${size(used)} of ${size(total)} (${percent(used, total)})` : `create and mount without a quota, ${size(used)} used`;
+  const [, right, used, total, flags = 0] = cell;
+  const part = `${flags & ONLY_OWN ? ", for VMs that lie there" : ""}${flags & UNSURE ? ", not certain" : ""}`;
+  if (right !== CREATE) return `mount only${part}`;
+  return `${total ? `create and mount, ${size(used)} of ${size(total)} (${percent(used, total)})` : `create and mount without a quota, ${size(used)} used`}${part}`;
 }
 
 const crowded = ({ capacityMB, promisedMB }) => capacityMB !== null && promisedMB > capacityMB;
 const share = ({ capacityMB, promisedMB, unlimited }) => `${percent(promisedMB, capacityMB) || "?"}${unlimited ? "+" : ""}`;
 
 function promised(store) {
-  const { capacityMB, freeMB, usedMB, promisedMB, unlimited } = store;
+  const { capacityMB, freeMB, usedMB, promisedMB, unlimited, openOnTotal } = store;
   const of = capacityMB === null ? "capacity unknown" : `of ${size(capacityMB)} capacity (${percent(promisedMB, capacityMB)})`;
   return [
     `${crowded(store) ? "over-committed: " : ""}${size(promisedMB)} promised ${of}`,
     unlimited ? `${plural(unlimited, "vmgroup")} without a quota` : "", `${size(usedMB)} used`, freeMB === null ? "" : `${size(freeMB)} free`,
+    openOnTotal ? `OPEN through ${plural(openOnTotal, "host")}` : "",
   ].filter(Boolean).join(", ");
 }
 
@@ -111,7 +116,7 @@ const Heading = ({ line, index, top, on }) => html`
 const StoreHead = ({ store, order, on, sorted, width }) => html`
   <div role="columnheader" aria-colindex=${order + 2} id=${cellId(-1, order)} class=${`store ${crowded(store) ? "crowded" : ""} ${on ? "on" : ""}`} style=${`left:${order * width}px`}
     aria-sort=${sorted ? "descending" : "none"} aria-label=${`${store.name}: ${promised(store)}`}>
-    <span class="label"><span class="name">${store.name}</span> <b>${share(store)}${width >= WIDE ? " promised" : ""}</b></span>
+    <span class="label">${store.openOnTotal > 0 && html`<span class="mark bad">!</span>`}<span class="name">${store.name}</span> <b>${share(store)}${width >= WIDE ? " promised" : ""}</b></span>
     <span class="promise" style=${{ "--level": `${store.capacityMB ? Math.min(100, (100 * store.promisedMB) / store.capacityMB) : 0}%` }}></span>
   </div>`;
 
@@ -268,16 +273,43 @@ function Grid({ map, lines, columns, sort, go, filter }) {
     <p ref=${words} class="said" aria-hidden="true"></p>`;
 }
 
-// Why a vmgroup may do what it may on a datastore.
+// Why a vmgroup may do what it may on a datastore: the row that decides, its limits, and who that is.
 function Rule({ map, filter, go }) {
   const { vmgroup, datastore } = filter;
   const { data: rule, error } = useApi(`api/cell?${new URLSearchParams({ vmgroup, datastore })}`, map.version);
   const column = map.datastores.findIndex(({ name }) => name === datastore);
   const group = map.vmgroups.find(({ object }) => named(object) === vmgroup);
+  const cell = group && cellOf(group, column);
+  const full = cell && fullness(cell) >= 0;
   return html`
     <${Card} title=${`${vmgroup} on ${datastore}`} near=${document.querySelector(".map .cell.on")?.id} close=${() => go({ vmgroup: "", datastore: "" })}>
-      ${!group || column < 0 ? html`<p>Neither of them is there any more.</p>` : html`<p class="decided">${said(cellOf(group, column))}</p>`}
-      ${error ? html`<p>The rule cannot be read: ${error}</p>` : html`<pre>${JSON.stringify(rule, null, 1)}</pre>`}
-      ${group && html`<p><button type="button" onClick=${() => go({ vmgroup: "", datastore: "", object: group.object })}>All of ${group.object}</button></p>`}
+      ${!group || column < 0 ? html`<p>There is no such vmgroup, or no such datastore, any more.</p>` : html`
+        <p class="decided">${cell && html`<i class=${look(cell)}></i>`}<b>${upper(said(cell))}</b></p>
+        ${full && html`<p class="quota"><span class="promise" style=${{ "--level": `${Math.min(100, 100 * fullness(cell))}%` }}></span></p>`}`}
+      ${error ? html`<p>Why that is so cannot be read: ${error}</p>` : rule ? html`<${Why} rule=${rule} />` : html`<p class="faint">Reading why.</p>`}
+      ${group && html`<p class="ways"><a href=${url({ vmgroup: "", datastore: "", object: group.object })}>All of ${group.object}</a></p>`}
     <//>`;
+}
+
+function Why({ rule }) {
+  const { limits = {}, ways = [], vms = [], vmsTotal = vms.length, openOn = [], manifest } = rule;
+  const pairs = [
+    ["Decided by", rule.rule ? `the access row of ${rule.rule}` : "no access row"],
+    ["Largest volume", rule.right === CREATE && (limits.volumeMaxMB ? size(limits.volumeMaxMB) : "no limit")],
+    ["All volumes", rule.right === CREATE && (rule.totalMB ? `${size(rule.totalMB)} on this datastore` : "no limit")],
+    ["Who may", `${vmsTotal ? `${plural(vmsTotal, "VM")}: ${vms.slice(0, MOST_NAMED).join(", ")}` : "no VM is in it"}${vmsTotal > MOST_NAMED ? `, and ${vmsTotal - MOST_NAMED} more` : ""}`],
+    ["Manifest", manifest && html`<code>${manifest.file}${manifest.line ? `:${manifest.line}` : ""}</code>`],
+  ].filter(([, value]) => value);
+  const cases = [...new Map(ways.map((way) => [[way.vmsOnIt, way.shortName, way.rule, way.right, way.reason].join(), way])).values()];
+  return html`
+    ${openOn.length > 0 && html`<p class="open"><${Badge} word="OPEN" /> ${openOn[0]}${openOn.length > 1 ? ` and ${openOn.length - 1} more` : ""} mounts it: there every VM may create volumes without limit.</p>`}
+    ${rule.onlyOwn && html`<p>So much only to VMs that lie on this datastore themselves.</p>`}
+    ${rule.unsure && html`<p>Releases of vDVS differ in this, or the row holds values that it may read either way.</p>`}
+    <dl class="pairs">${pairs.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
+    ${cases.length > 1 && html`
+      <details><summary>${plural(cases.length, "case")} that vDVS tells apart</summary>
+        <table class="cases"><thead><tr><th scope="col">VM</th><th scope="col">volume named</th><th scope="col">may</th><th scope="col">by the row of</th></tr></thead>
+          <tbody>${cases.map((way) => html`<tr title=${way.reason}><td>${way.vmsOnIt ? "on this datastore" : "elsewhere"}</td><td>${way.shortName ? "without datastore" : "with datastore"}</td><td>${way.right === CREATE ? "create" : "mount"}</td><td>${way.rule}</td></tr>`)}</tbody>
+        </table>
+      </details>`}`;
 }

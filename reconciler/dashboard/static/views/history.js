@@ -49,7 +49,7 @@ const axes = (colour) => {
   const common = { stroke: colour("--faint"), font: "11px system-ui, sans-serif", grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
   return [
     { ...common, grid: { show: false }, size: 24, values: (plot, splits, _axis, _space, step) => splits.map((at) => (step >= 86400 ? day(new Date(at * 1000)).slice(5) : clock(new Date(at * 1000)))) },
-    { ...common, size: 34, values: (plot, splits) => splits.map((value) => (Number.isInteger(value) ? Math.abs(value) : "")) },
+    { ...common, size: 34, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000], values: (plot, splits) => splits.map(Math.abs) },
   ];
 };
 
@@ -174,7 +174,7 @@ export function History({ state, filter, go }) {
       ${shown && html`
         ${shown.found.kept === false && html`<p class="faint">No history file is kept, so this is what the watch has seen since it started.</p>`}
         <div class="timeline">
-          <${Chart} data=${bars} options=${upright} height=${190} said=${`Time line of ${SPANS[shown.hours]}: ${totals}`} />
+          <${Chart} data=${bars} options=${upright} height=${232} said=${`Time line of ${SPANS[shown.hours]}: ${totals}`} />
           <${Trends} found=${shown.found} hours=${shown.hours} />
         </div>
         <${Numbers} found=${shown.found} />

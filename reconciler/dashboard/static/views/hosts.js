@@ -80,7 +80,7 @@ export function Hosts({ state, filter, go }) {
       <div class="tools">
         <p class="count"><b>${filter.on ? `${rows.length.toLocaleString("en")} of ` : ""}${plural(state.hosts.length, "host")}</b> in ${plural(clusters.length, filter.group ? "group" : "cluster")}</p>
         <${GroupBy} labels=${labelsOf(state.hosts)} value=${filter.group} none="cluster" choose=${(group) => go({ group })} />
-        <ul class="legend">${counts.map(([word, count]) => html`<li key=${word} class=${looks(word)}><i class=${`tile ${looks(word)}`}>${look(word)[1]}</i> ${count.toLocaleString("en")} ${word}</li>`)}</ul>
+        <ul class="legend">${counts.map(([word, count]) => html`<li key=${word}><i class=${`tile ${looks(word)}`}>${look(word)[1]}</i> ${count.toLocaleString("en")} ${word}</li>`)}</ul>
       </div>
       ${rows.length === 0 ? html`<${Empty}>No host matches the filter.<//>` : html`
         <div class="hostview">
@@ -165,7 +165,7 @@ function List({ rows, chosen, choose, open, shown }) {
           <div role="row" aria-rowindex=${index + 1}><div role="gridcell" class=${`hostline ${row.object === chosen ? "on" : ""}`} ...${grid.cell(index)} aria-selected=${row.object === shown}
             onClick=${() => { choose(row.object); open(row.object); }}>
             <${Badge} word=${row.standing} /><span class="name">${row.name}</span>
-            <span class="why">${row.standing === QUIET ? [row.cluster && short(row.cluster), row.driver].filter(Boolean).join(", ") : row.reason}</span>
+            <span class="why">${row.standing === QUIET ? row.cluster && short(row.cluster) : row.reason}</span>
             ${row.since && row.standing !== QUIET ? html`<${Since} at=${row.since} kind=${row.sinceKind} />` : html`<span></span>`}
           </div></div>`;
       }} />
