@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
+from reconciler.history.store import HistoryWriter
 from reconciler.model.base import Risk
 from reconciler.model.diff import Cause, Change, Diff, Effect, FieldChange, Op, Standing
 from reconciler.model.events import Event, EventKind, Lasting, Pass, ReportedEvent, Revision, Since, Trigger
@@ -13,6 +15,7 @@ from reconciler.model.inventory import Datastore, ESXiHost, Inventory, VirtualMa
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, ResolvedConfigDB, Unmanaged
 from reconciler.model.kinds.host import (
     DBMode,
+    DesiredHost,
     HostSpec,
     ObservedHost,
     Presence,
@@ -22,11 +25,20 @@ from reconciler.model.kinds.host import (
     Service,
     UnreachableHost,
 )
-from reconciler.model.kinds.vmgroup import Access, Member, PrivilegeRow, ResolvedVMGroup, TenantRow, VMRow, VolumeUse
+from reconciler.model.kinds.vmgroup import (
+    Access,
+    DesiredVMGroup,
+    Member,
+    PrivilegeRow,
+    ResolvedVMGroup,
+    TenantRow,
+    VMRow,
+    VolumeUse,
+)
 from reconciler.model.outcome import Assessment, Outcome
 from reconciler.model.plan import Plan
-from reconciler.model.refs import ALL_DS_URL, VOLUMES, Kind, Location, ObjectRef
-from reconciler.model.state import Observed, Resolved
+from reconciler.model.refs import ALL_DS_URL, VOLUMES, Kind, Location, ObjectRef, Source
+from reconciler.model.state import Desired, Observed, Resolved
 
 HOSTS: Final = 2500
 GROUPS: Final = 2000
@@ -56,25 +68,25 @@ def group_name(number: int) -> str:
     return f"team-{number:04}"
 
 
-def _datastores(count: int) -> tuple[Datastore, ...]:
+def _datastores(count: int, hosts: tuple[str, ...]) -> tuple[Datastore, ...]:
     return tuple(
         Datastore(
             f"shared-{number + 1:02}",
             f"{VOLUMES}5acd0a4e-8e7e1b10-1b1a-0000{number:08}",
             "VMFS",
             (14 + _mixed(1, number) % 30) * 1024 * 1024,
-            frozenset(),
+            frozenset(hosts),
             free_mb=(1 + _mixed(2, number) % 13) * 1024 * 1024,
         )
         for number in range(count)
     )
 
 
-def _seen(number: int, shared: Datastore) -> ObservedHost | UnreachableHost:
+def _seen(number: int, places: tuple[Datastore, ...], mounted: Mapping[str, str]) -> ObservedHost | UnreachableHost:
     name = host_name(number)
     if number % 611 == 7:
         return UnreachableHost(name, "connection refused")
-    opened = number == 42
+    opened, shared = number == 42, places[0]
     return ObservedHost(
         name,
         DBMode.NOT_CONFIGURED if opened else DBMode.MULTI_NODE,
@@ -86,7 +98,7 @@ def _seen(number: int, shared: Datastore) -> ObservedHost | UnreachableHost:
         None,
         Service.STOPPED if number % 397 == 5 else Service.RUNNING,
         False,
-        {shared.id: shared.name},
+        mounted,
         True,
     )
 
@@ -131,7 +143,7 @@ def _rows(number: int, datastores: tuple[Datastore, ...]) -> Iterator[PrivilegeR
     for position, datastore in enumerate(datastores):
         drawn = _mixed(3, number, position)
         if position == number % len(datastores) or drawn < 3000:
-            total = 0 if drawn % 13 == 0 else (1 + drawn % 8) * 10 * 1024
+            total = 0 if drawn % 97 == 0 else (1 + drawn % 8) * 10 * 1024
             yield PrivilegeRow(tenant, datastore.url, int(drawn % 4 > 0), 0, total)
 
 
@@ -146,7 +158,8 @@ def _vm(number: int) -> VirtualMachine:
 
 def assessment(hosts: int = HOSTS, groups: int = GROUPS, datastores: int = DATASTORES) -> Assessment:
     """The site, with an open host, some that are silent or drifted, and vmgroups with all sorts of rights."""
-    places = _datastores(datastores)
+    names = tuple(host_name(number) for number in range(hosts))
+    places = _datastores(datastores, names)
     vms = tuple(_vm(number) for number in range(groups * _VMS_EACH))
     rows = {number: tuple(_rows(number, places)) for number in range(groups)}
     used = tuple(
@@ -168,7 +181,6 @@ def assessment(hosts: int = HOSTS, groups: int = GROUPS, datastores: int = DATAS
         volume_use=used,
         writer=host_name(2),
     )
-    names = tuple(host_name(number) for number in range(hosts))
     inventory = Inventory(
         tuple(ESXiHost(name, cluster=f"/DC0/host/cluster-{_cluster(n):02}") for n, name in enumerate(names)),
         places,
@@ -192,7 +204,8 @@ def assessment(hosts: int = HOSTS, groups: int = GROUPS, datastores: int = DATAS
         tuple(_resolved(number, rows[number], vms, places) for number in range(groups)),
         (),
     )
-    seen = {host_name(number): _seen(number, places[0]) for number in range(hosts)}
+    mounted = {place.id: place.name for place in places}
+    seen = {host_name(number): _seen(number, places, mounted) for number in range(hosts)}
     changes = (
         Change(_DB, Op.KEEP, "as its manifest says"),
         *(_host_change(number) for number in range(hosts)),
@@ -223,6 +236,32 @@ def _resolved(
     )
 
 
+def declared(look: Assessment) -> Desired:
+    """Return the manifests of the site, as far as the page shows them: places, and labels."""
+    teams, stages = ("web", "data", "infra", "batch", "edge"), ("prod", "test")
+    hosts = tuple(
+        DesiredHost(
+            host.ref,
+            Source(f"hosts/rack-{n % 12:02}.yaml", 1 + 8 * (n // 12), 1),
+            host.address,
+            (("rack", f"r{n % 12:02}"),),
+        )
+        for n, host in enumerate(look.resolved.hosts)
+    )
+    groups = tuple(
+        DesiredVMGroup(
+            group.ref,
+            Source(f"vmgroups/{teams[n % 5]}.yaml", 1 + 30 * (n // 5), 1),
+            group.name,
+            _DB.name,
+            *(None,) * 6,
+            labels=(("team", teams[n % 5]), ("stage", stages[n % 2])),
+        )
+        for n, group in enumerate(look.resolved.vmgroups)
+    )
+    return Desired(None, hosts, (), groups)
+
+
 REVISION: Final = Revision("69d84240" * 5)
 
 
@@ -233,9 +272,8 @@ def passed(look: Assessment, ended: datetime, seconds: float = 1.8) -> Pass:
         for order, change in enumerate(change for change in look.diff.changes if change.counts)
     }
     outcome = Outcome(look, Plan((), ()), (), None, ())
-    return Pass(
-        "pass-0001", Trigger.RESYNC, ended - timedelta(seconds=seconds), ended, REVISION, outcome, "", (), lasting
-    )
+    started = ended - timedelta(seconds=seconds)
+    return Pass("pass-0001", Trigger.RESYNC, started, ended, REVISION, outcome, "", (), lasting, declared(look))
 
 
 def events(ended: datetime, days: int = 30, each: int = 12) -> Iterator[ReportedEvent]:
@@ -254,3 +292,15 @@ def events(ended: datetime, days: int = 30, each: int = 12) -> Iterator[Reported
             yield ReportedEvent(
                 healed, Event(EventKind.HEALED, change.ref, "as its manifest says again"), f"pass-{number}-b", commit
             )
+
+
+def written(path: Path, ended: datetime) -> None:
+    """Write a history of 30 days, with a pass an hour."""
+    history = HistoryWriter(path)
+    for hour in range(30 * 24, 0, -1):
+        at = ended - timedelta(hours=hour)
+        took = timedelta(seconds=1.4 + _mixed(10, hour) / 10_000)
+        history.on_pass(Pass(f"pass-{hour}-a", Trigger.RESYNC, at - took, at, REVISION, None, "", ()))
+    for reported in events(ended):
+        history.on_event(reported)
+    history.close()

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from reconciler.dashboard.board import Board
+from reconciler.dashboard.board import Board, ReadPast
 from reconciler.dashboard.listening import Listen
 from reconciler.dashboard.server import Server, Shown
 from reconciler.dashboard.snapshots import LastLook
@@ -26,12 +26,12 @@ SOON = 20.0
 class Served:
     """`later` moves the clocks by which the board judges its age. A pass is due every 20 s."""
 
-    def __init__(self, where: Listen) -> None:
+    def __init__(self, where: Listen, past: ReadPast | None = None) -> None:
         self.now = NOON
         self.stuck = ""
         self.url = ""
         self.pulse = Pulse(lambda: (self.now - NOON).total_seconds(), 20.0)
-        self.board = Board("lab", "reporting only", self.pulse, lambda: self.now)
+        self.board = Board("lab", "reporting only", self.pulse, lambda: self.now, past=past)
         self.last = LastLook(SITE)
         self.sites = {"": Shown(self.board, self.last)}
         self._where = where
@@ -109,8 +109,8 @@ class Served:
 
 
 @contextmanager
-def served(where: Listen | None = None) -> Iterator[Served]:
-    made = Served(where or Listen("127.0.0.1", 0, names=frozenset({"127.0.0.1", "localhost"})))
+def served(where: Listen | None = None, past: ReadPast | None = None) -> Iterator[Served]:
+    made = Served(where or Listen("127.0.0.1", 0, names=frozenset({"127.0.0.1", "localhost"})), past)
     made.start()
     try:
         yield made

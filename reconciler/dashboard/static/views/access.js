@@ -55,7 +55,7 @@ function said(cell) {
 }
 
 const crowded = ({ capacityMB, promisedMB }) => capacityMB !== null && promisedMB > capacityMB;
-const share = ({ capacityMB, promisedMB, unlimited }) => `${percent(promisedMB, capacityMB) || "?"}${unlimited ? "+" : ""}`;
+const share = ({ capacityMB, promisedMB, unlimited }) => `${capacityMB ? `${Math.round((100 * promisedMB) / capacityMB)}%` : "?"}${unlimited ? "+" : ""}`;
 
 function promised(store) {
   const { capacityMB, freeMB, usedMB, promisedMB, unlimited, openOnTotal } = store;
@@ -168,7 +168,7 @@ function Grid({ map, lines, columns, sort, go, filter }) {
   const column = Math.max(NARROW, Math.min(180, Math.floor((width - head - 1) / columns.length)));
   const wide = column >= WIDE;
   const height = wide ? 32 : 26;
-  const top = wide ? 64 : 132;  // of the datastores' heads
+  const top = wide ? 64 : 136;  // of the datastores' heads
 
   const [scrolled, scroll] = useState([0, 0]);  // the first line and the first column in sight
   const look = () => {
@@ -176,12 +176,15 @@ function Grid({ map, lines, columns, sort, go, filter }) {
     scroll((before) => (before[0] === at[0] && before[1] === at[1] ? before : at));
   };
   useEffect(look, [height, column, lines, columns]);
+  useEffect(() => { if (filter.vmgroup && width) step(...active); }, [Boolean(width)]);
   const inSight = box.current ? [Math.ceil(box.current.clientHeight / height), Math.ceil(width / column)] : [30, 40];
   const from = Math.max(0, scrolled[1] - AROUND);
   const to = Math.min(columns.length, scrolled[1] + inSight[1] + AROUND);
   const drawn = useMemo(() => columns.slice(from, to).map((index, order) => [index, from + order]), [columns, from, to]);
 
-  const [at, move] = useState([0, -1]);
+  const [at, move] = useState(() => [ // where the URL says, at first
+    Math.max(0, lines.findIndex((line) => line.object && named(line.object) === filter.vmgroup)), columns.findIndex((index) => map.datastores[index].name === filter.datastore),
+  ]);
   const active = [Math.min(at[0], lines.length - 1), Math.min(at[1], columns.length - 1)];
   const shown = [];
   for (let index = Math.max(0, scrolled[0] - AROUND); index < Math.min(lines.length, scrolled[0] + inSight[0] + AROUND); index += 1) shown.push(index);
@@ -297,7 +300,7 @@ function Why({ rule }) {
     ["Decided by", rule.rule ? `the access row of ${rule.rule}` : "no access row"],
     ["Largest volume", rule.right === CREATE && (limits.volumeMaxMB ? size(limits.volumeMaxMB) : "no limit")],
     ["All volumes", rule.right === CREATE && (rule.totalMB ? `${size(rule.totalMB)} on this datastore` : "no limit")],
-    ["Who may", `${vmsTotal ? `${plural(vmsTotal, "VM")}: ${vms.slice(0, MOST_NAMED).join(", ")}` : "no VM is in it"}${vmsTotal > MOST_NAMED ? `, and ${vmsTotal - MOST_NAMED} more` : ""}`],
+    ["Who may", `${vmsTotal ? `${plural(vmsTotal, "VM")}: ${vms.slice(0, MOST_NAMED).map((vm) => vm.replace(/ \([-0-9a-f]{36}\)$/, "")).join(", ")}` : "no VM is in it"}${vmsTotal > MOST_NAMED ? `, and ${vmsTotal - MOST_NAMED} more` : ""}`],
     ["Manifest", manifest && html`<code>${manifest.file}${manifest.line ? `:${manifest.line}` : ""}</code>`],
   ].filter(([, value]) => value);
   const cases = [...new Map(ways.map((way) => [[way.vmsOnIt, way.shortName, way.rule, way.right, way.reason].join(), way])).values()];

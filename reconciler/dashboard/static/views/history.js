@@ -77,7 +77,7 @@ const spark = (name) => (Plot, colour) => ({
   cursor: { show: false },
   scales: { x: { time: true }, y: { range: (plot, low, high) => [0, Math.max(high ?? 0, 1) * 1.1] } },
   axes: [{ show: false }, { show: false }],
-  series: [{}, { stroke: colour(name), width: 1.5, fill: `${colour(name)}22`, points: { show: false }, paths: Plot.paths.stepped({ align: 1 }) }],
+  series: [{}, { stroke: colour(name), width: 1.5, spanGaps: true, fill: `${colour(name)}22`, points: { show: false }, paths: Plot.paths.stepped({ align: 1 }) }],
 });
 const SPARKS = { seconds: spark("--quota"), drifts: spark("--drift"), share: spark("--good") };
 

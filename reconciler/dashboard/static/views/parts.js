@@ -69,9 +69,9 @@ export function Card({ title, near, close, children }) {
     if (at && innerWidth > 600) {
       const { width, height } = box.getBoundingClientRect();
       const right = at.right + 8 + width < innerWidth;
+      box.classList.add("placed");
       box.style.left = `${Math.max(8, right ? at.right + 8 : at.left - 8 - width)}px`;
       box.style.top = `${Math.max(8, Math.min(at.top, innerHeight - height - 24))}px`;
-      box.classList.add("placed");
     }
   }, []);
   return html`
