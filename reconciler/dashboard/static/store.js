@@ -4,7 +4,8 @@ import { useEffect, useState } from "./preact.js";
 import { useTheWords, worstFirst } from "./words.js";
 
 export const VIEWS = ["overview", "access", "hosts", "history"];
-const PARTS = ["q", "state", "group", "object"];  // of the URL, after the view
+const OWN = ["sort", "vmgroup", "datastore", "hours", "of", "event"];  // of one view
+const PARTS = ["q", "state", "group", "object", ...OWN];  // of the URL, after the view
 const MOST_EVENTS = 200;
 const listeners = new Set();
 const store = {
@@ -70,6 +71,7 @@ function read() {
 
 export function url(part = {}) {
   const { view, ...rest } = { ...store.route, ...part };
+  if (view !== store.route.view) for (const name of OWN) rest[name] = part[name];
   const query = new URLSearchParams(PARTS.filter((name) => rest[name]).map((name) => [name, rest[name]]));
   return `#/${view}${query.size ? `?${query}` : ""}`;
 }
