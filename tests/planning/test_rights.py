@@ -16,8 +16,8 @@ from reconciler.model.base import Risk, worst
 from reconciler.model.inventory import Inventory
 from reconciler.model.kinds.vmgroup import Access
 from reconciler.model.refs import VM_DS_URL
-from reconciler.planning.rights.change import by_release
 from reconciler.planning.rights.cells import cell
+from reconciler.planning.rights.change import by_release
 from reconciler.planning.rights.decision import ANY_OTHER, Lookup, Request, Right, compare, decide, vmgroup_of
 from reconciler.planning.spelling import DisplayNames
 from reconciler.planning.vmgroup.state import VMGroupState
