@@ -81,7 +81,7 @@ function Body({ found, repository }) {
 
 export function Drawer({ object, state }) {
   const [kind, name] = [object.slice(0, object.indexOf("/")), object.slice(object.indexOf("/") + 1)];
-  const { data, error } = useApi(`api/object?${new URLSearchParams({ kind, name })}`, state.version);
+  const { data, error, missing } = useApi(`api/object?${new URLSearchParams({ kind, name })}`, state.version);
   const row = state.byObject.get(object);
   const found = data ?? row;
   const title = useRef(null);
@@ -100,6 +100,6 @@ export function Drawer({ object, state }) {
         <p class="lead"><${Badge} word=${found.standing} /> ${found.since && html`${since(found.since, found.sinceKind, now())} (<${Since} at=${found.since} kind=${found.sinceKind} />)`}</p>
         <p class="reason">${upper(found.told ?? found.reason ?? "as declared")}</p>`}
       ${data && html`<${Body} found=${data} repository=${state.repositoryURL} />`}
-      ${error && html`<p class="problem">${row || error !== "not found" ? `No details: ${error}` : "There is no such object any more."}</p>`}
+      ${error && html`<p class="problem">${missing ? "There is no such object." : `No details: ${error}`}</p>`}
     </aside>`;
 }

@@ -142,12 +142,15 @@ async function refresh() {
   }
 }
 
-// Of hundreds that come at once the page is drawn once.
+// Of hundreds that come at once the page is drawn once. Some are known already, from the state that was fetched meanwhile.
 let arrived = [];
+const idOf = ({ time, event, object, message }) => [time, event, object, message].join("\n");
 function takeEvents() {
   const { state } = store;
-  if (state !== null) change({ state: { ...state, events: [...arrived.reverse(), ...state.events].slice(0, MOST_EVENTS) } });
+  const known = new Set(state?.events.map(idOf));
+  const fresh = arrived.filter((event) => !known.has(idOf(event))).reverse();
   arrived = [];
+  if (state !== null && fresh.length) change({ state: { ...state, events: [...fresh, ...state.events].slice(0, MOST_EVENTS) } });
 }
 
 export function listen() {
@@ -168,7 +171,8 @@ export function listen() {
   });
 }
 
-// What `path` answers, again for each `version`: { data, error, loading }. The last answer stays until there is a new one.
+// What `path` answers, again for each `version`: { data, error, missing, loading }. The last answer stays until there is a
+// new one. `missing`: there is nothing of that name.
 export function useApi(path, version) {
   const [got, take] = useState({ path, data: null, error: "", loading: true });
   useEffect(() => {
@@ -176,12 +180,12 @@ export function useApi(path, version) {
     take((before) => ({ path, data: before.path === path ? before.data : null, error: "", loading: true }));
     ask(path)
       .then(async (answer) => {
-        if (!answer.ok) throw new Error((await answer.text()).trim() || `HTTP ${answer.status}`);
+        if (!answer.ok) throw Object.assign(new Error((await answer.text()).trim() || `HTTP ${answer.status}`), { status: answer.status });
         return answer.json();
       })
       .then(
         (data) => current && take({ path, data, error: "", loading: false }),
-        (error) => current && take((before) => ({ ...before, error: error.message, loading: false })),
+        (error) => current && take((before) => ({ ...before, error: error.message, missing: error.status === 404, loading: false })),
       );
     return () => { current = false; };
   }, [path, version]);

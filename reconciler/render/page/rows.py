@@ -7,7 +7,7 @@ from heapq import nsmallest
 from typing import Any, Final
 
 from reconciler.model.base import clip
-from reconciler.model.diff import Change, Standing
+from reconciler.model.diff import Change, Effect, Op, Standing
 from reconciler.model.events import Lasting, Since
 from reconciler.model.outcome import Assessment
 from reconciler.model.ownership import Record
@@ -19,10 +19,11 @@ from reconciler.render.page.commands import command
 from reconciler.render.page.look import Look
 from reconciler.render.tables import rows
 from reconciler.render.text import Data
-from reconciler.render.words import STANDINGS, told
+from reconciler.render.words import EFFECTS, STANDINGS, remarks, sides, told
 
 MOST_TO_DO: Final = 20
 LONGEST: Final = 300  # characters of a sentence in a row
+_FIELDS: Final = 2  # that a sentence names
 _URGENCY: Final = {word: position for position, word in enumerate(STANDINGS)}
 
 
@@ -65,9 +66,22 @@ def _task(change: Change, look: Look, lasting: Mapping[ObjectRef, Lasting]) -> d
         "object": str(change.ref),
         "standing": change.standing.value,
         **since_data(None if known is None else known.stands),
-        "text": clip(told(change), LONGEST),
+        "text": clip(_said(change), LONGEST),
         "command": command(change, look.commands, look.selectors),
     }
+
+
+def _said(change: Change) -> str:
+    """Spell in a sentence what is wrong with an object, and what that does to access."""
+    if change.standing is Standing.OPEN:
+        found = next((note for note in remarks(change) if note.startswith(Standing.OPEN)), told(change))
+        return found.partition(": ")[2] or found  # the word for its state stands beside it
+    if change.op not in (Op.UPDATE, Op.DELETE) or not change.fields:
+        return told(change)
+    shown = "; ".join(f"{field.path}: {sides(field)}" for field in change.fields[:_FIELDS])
+    left = len(change.fields) - _FIELDS
+    what = f"{shown}; and {left} more" if left > 0 else shown
+    return what if change.effect is Effect.NEITHER else f"{EFFECTS[change.effect]}; {what}"
 
 
 def applied_by(record: Record | None) -> Data:

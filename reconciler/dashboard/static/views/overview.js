@@ -19,7 +19,7 @@ function Todo({ state, filter }) {
             <li key=${item.object}>
               <${Badge} word=${item.standing} />
               <a href=${url({ object: item.object })}>${item.object}</a>
-              ${item.since && html`<${Since} at=${item.since} kind=${item.sinceKind} />`}
+              ${item.since ? html`<${Since} at=${item.since} kind=${item.sinceKind} />` : html`<span></span>`}
               <span class="text">${item.text}</span>
               ${item.command && html`<${Command} command=${item.command} />`}
             </li>`)}</ul>`}
