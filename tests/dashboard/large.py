@@ -130,7 +130,15 @@ def _group_change(number: int) -> Change:
     ref = ObjectRef(Kind.VMGROUP, group_name(number))
     if number % 500 == 7:
         field = FieldChange("access[shared-01].volumeTotalSize", "20GB", "10GB")
-        return Change(ref, Op.UPDATE, "differs from its manifest", (field,), effect=Effect.GAVE, cause=Cause.SITE)
+        return Change(
+            ref,
+            Op.UPDATE,
+            "differs from its manifest",
+            (field,),
+            risk=Risk.RESTRICTS,
+            effect=Effect.GAVE,
+            cause=Cause.SITE,
+        )
     if number == 100:
         return Change(ref, Op.BLOCKED, "3 volumes in dockvols on shared-02; remove or migrate them first")
     return Change(ref, Op.KEEP, "as its manifest says")
