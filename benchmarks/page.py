@@ -13,18 +13,13 @@ import json
 import shutil
 import statistics
 import tempfile
-from contextlib import AbstractContextManager
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from playwright.sync_api import Browser, sync_playwright
 
-from reconciler.history.store import HistoryReader
-from reconciler.model.events import Past
 from tests.dashboard import large
-from tests.dashboard.serving import Served, served
-from tests.telemetry.passes import NOON
+from tests.dashboard.serving import Served
 
 # To each view: what is there once it is drawn, and what scrolls.
 VIEWS: Final = {
@@ -98,21 +93,6 @@ def longest_task(trace: bytes) -> float:
     return max(tasks, default=0.0)
 
 
-def serve(folder: Path) -> AbstractContextManager[Served]:
-    """A server with a history of 30 days."""
-    file = folder / "history.sqlite"
-    large.written(file, NOON)
-
-    def past(begin: datetime, name: str | None, most: int) -> Past:
-        history = HistoryReader(file)
-        try:
-            return history.past(begin, name, most)
-        finally:
-            history.close()
-
-    return served(past=past)
-
-
 def report(browser: Browser, server: Served, rounds: int, width: int) -> None:
     """Print it all."""
     size = {"width": width, "height": 900}
@@ -141,8 +121,10 @@ def main() -> None:
     options.add_argument("--groups", type=int, default=large.GROUPS)
     options.add_argument("--width", type=int, action="append")
     asked = options.parse_args()
-    with tempfile.TemporaryDirectory() as folder, serve(Path(folder)) as server:
-        server.do(server.board.on_pass, large.passed(large.assessment(asked.hosts, asked.groups), NOON))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        large.served_site(Path(folder), hosts=asked.hosts, groups=asked.groups) as server,
+    ):
         server.fetch("/api/access")  # made once, for all
         with sync_playwright() as play:
             browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reconciler.history.store import HistoryReader
-from reconciler.model.events import EventKind, Past
+from reconciler.model.events import EventKind
 from tests.dashboard import large
 from tests.dashboard.serving import Served, served
 from tests.dashboard.test_page import _JUDGE, AXE, NASTY, RULES, browser, pytestmark  # noqa: F401 - fixture and mark
@@ -28,32 +26,15 @@ VIEWS = {
 ACTIVE = "document.getElementById(document.activeElement.getAttribute('aria-activedescendant'))?.ariaLabel"
 
 
-@contextmanager
-def site(file: Path, **size: int) -> Iterator[Served]:
-    """A server of a site after its first pass, with a history of 30 days."""
-    large.written(file, NOON)
-
-    def past(begin: datetime, name: str | None, most: int) -> Past:
-        history = HistoryReader(file)
-        try:
-            return history.past(begin, name, most)
-        finally:
-            history.close()
-
-    with served(past=past) as running:
-        running.do(running.board.on_pass, large.passed(large.assessment(**size), NOON))
-        yield running
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with site(tmp_path_factory.mktemp("whole") / "history.sqlite") as running:
+    with large.served_site(tmp_path_factory.mktemp("whole")) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with site(tmp_path_factory.mktemp("small") / "history.sqlite", hosts=120, groups=60, datastores=8) as running:
+    with large.served_site(tmp_path_factory.mktemp("small"), hosts=120, groups=60, datastores=8) as running:
         yield running
 
 
@@ -133,7 +114,7 @@ def test_axe_finds_nothing_in_what_opens(browser: Any, small: Served) -> None:  
 def test_no_name_is_taken_for_html(page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(large, "group_name", lambda _: NASTY)
     monkeypatch.setattr(large, "host_name", lambda number: f"{NASTY}{number}")
-    with site(tmp_path / "history.sqlite", hosts=3, groups=1, datastores=2) as server:
+    with large.served_site(tmp_path, hosts=3, groups=1, datastores=2) as server:
         see(page, server, "access")
         assert names(page) == [NASTY]
         page.locator(".map [role=gridcell]").first.click()
@@ -333,7 +314,7 @@ def test_what_is_new_is_in_the_history_at_once(page: Any, tmp_path: Path) -> Non
 
 
 def test_a_site_without_anything_says_so(page: Any, tmp_path: Path) -> None:
-    with site(tmp_path / "history.sqlite", hosts=0, groups=0, datastores=1) as server:
+    with large.served_site(tmp_path, hosts=0, groups=0, datastores=1) as server:
         page.goto(f"{server.url}#/access")
         page.locator("main", has_text="No vmgroup is known yet").wait_for()
         page.goto(f"{server.url}#/hosts")

@@ -122,7 +122,7 @@ function Tiles({ clusters, chosen, choose, open }) {
   useEffect(() => {
     say(rows[at]);
     if (chosen) document.getElementById(`host-${at}`)?.scrollIntoView({ block: "nearest" });
-  }, [chosen, rows]);
+  }, [chosen, rows, fit]);
   const step = (to) => choose(rows[Math.max(0, Math.min(to, rows.length - 1))].object);
   const onKeyDown = (event) => {
     if (event.altKey || event.metaKey || !fit) return;
