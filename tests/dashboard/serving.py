@@ -25,7 +25,7 @@ SOON = 20.0
 
 
 class Served:
-    """`later` moves the clocks by which the board judges its age. A pass is due every 20 s. `about`: more for the board."""
+    """`later` moves the clocks by which the board judges its age. A pass is due every 20 s. `about`: for the board."""
 
     def __init__(self, where: Listen, **about: Any) -> None:
         self.now = NOON

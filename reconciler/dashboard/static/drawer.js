@@ -46,7 +46,7 @@ const Conditions = ({ conditions }) => html`
 
 const Events = ({ events }) => html`
   <ol class="events">${events.map((event) => html`
-    <li><time datetime=${event.time}>${moment(event.time, now(), true)}</time><span><${Badge} word=${event.word} /> <span class="text">${event.message}</span></span></li>`)}</ol>`;
+    <li><time datetime=${event.time}>${moment(event.time, now())}</time><span><${Badge} word=${event.word} /> <span class="text">${event.message}</span></span></li>`)}</ol>`;
 
 function Applied({ applied, repository }) {
   const to = commitURL(repository, applied.commit);
@@ -62,21 +62,21 @@ function repair({ op, risk: would }) {
 
 function Body({ found, repository }) {
   const labels = Object.entries(found.labels ?? {});
-  const some = (list) => list?.length > 0;
+  const notes = [...found.notes, ...found.held].filter((note) => note !== found.told);
   return html`
     ${repair(found) && html`<p class="effect">${repair(found)}</p>`}
-    ${[...(found.notes ?? []), ...(found.held ?? [])].map((note) => html`<p class="note">${note}</p>`)}
+    ${notes.map((note) => html`<p class="note">${note}</p>`)}
     ${found.command && html`<${Part} title="Do now"><${Command} command=${found.command} /><//>`}
-    ${some(found.fields) && html`<${Part} title="Declared and live"><${Fields} fields=${found.fields} /><//>`}
-    ${some(found.rights) && html`<${Part} title="Rights before and now"><${Rights} rights=${found.rights} /><//>`}
-    ${some(found.facts) && html`<${Part} title="Facts"><dl class="pairs">${found.facts.map(([name, value]) => html`<div><dt>${name}</dt><dd>${spelled(value)}</dd></div>`)}</dl><//>`}
-    ${some(found.conditions) && html`<${Part} title="Conditions"><${Conditions} conditions=${found.conditions} /><//>`}
+    ${found.fields.length > 0 && html`<${Part} title="Declared and live"><${Fields} fields=${found.fields} /><//>`}
+    ${found.rights.length > 0 && html`<${Part} title="Rights before and now"><${Rights} rights=${found.rights} /><//>`}
     <${Part} title="Manifest"><dl class="pairs">
       <div><dt>File</dt><dd>${found.manifest ? html`<code>${found.manifest.file}${found.manifest.line && `:${found.manifest.line}`}</code>` : "none declares it"}</dd></div>
-      ${some(labels) && html`<div><dt>Labels</dt><dd>${labels.map(([name, value]) => html`<code>${name}=${value}</code> `)}</dd></div>`}
+      ${labels.length > 0 && html`<div><dt>Labels</dt><dd>${labels.map(([name, value]) => html`<code>${name}=${value}</code> `)}</dd></div>`}
       <div><dt>Applied by</dt><dd>${found.applied ? html`<${Applied} applied=${found.applied} repository=${repository} />` : "nobody that is recorded"}</dd></div>
     </dl><//>
-    <${Part} title="What happened">${some(found.events) ? html`<${Events} events=${found.events} />` : html`<${Empty}>Nothing that is recorded.<//>`}<//>`;
+    ${found.conditions.length > 0 && html`<${Part} title="Conditions"><${Conditions} conditions=${found.conditions} /><//>`}
+    <${Part} title="What happened">${found.events.length ? html`<${Events} events=${found.events} />` : html`<${Empty}>Nothing that is recorded.<//>`}<//>
+    ${found.facts.length > 0 && html`<${Part} title="Facts"><dl class="pairs">${found.facts.map(([name, value]) => html`<div class=${name ? "" : "more"}><dt>${name}</dt><dd>${spelled(value)}</dd></div>`)}</dl><//>`}`;
 }
 
 export function Drawer({ object, state }) {

@@ -1,21 +1,24 @@
 // Is all well? What to do now, then all objects, the worst first, and what happened last.
 
-import { useMemo, useRef } from "../preact.js";
+import { useMemo, useRef, useState } from "../preact.js";
 import { go, now, url } from "../store.js";
 import { Badge, Command, Empty, html, Since, useGridKeys, Virtual } from "../ui.js";
 import { moment, percent, plural, size } from "../words.js";
 
 const LATEST = 12;
+const FIRST = 8;  // of what is to be done
 
 function Todo({ state, filter }) {
   const shown = state.todo.filter((item) => filter.is(item.standing) && filter.says([item.object, item.standing, item.text].join(" ")));
+  const [all, showAll] = useState(false);
   const left = filter.on ? 0 : state.todoTotal - state.todo.length;
+  const some = all || shown.length <= FIRST + 1 ? shown : shown.slice(0, FIRST);
   return html`
     <section class="todo" aria-labelledby="todo-title">
       <h2 id="todo-title">Do now</h2>
       ${shown.length === 0
         ? html`<${Empty}>${state.todo.length ? "Nothing of what is filtered." : state.status === null ? "Nothing is known yet." : "Nothing."}<//>`
-        : html`<ul>${shown.map((item) => html`
+        : html`<ul>${some.map((item) => html`
             <li key=${item.object}>
               <${Badge} word=${item.standing} />
               <a href=${url({ object: item.object })}>${item.object}</a>
@@ -23,7 +26,9 @@ function Todo({ state, filter }) {
               <span class="text">${item.text}</span>
               ${item.command && html`<${Command} command=${item.command} />`}
             </li>`)}</ul>`}
-      ${left > 0 && html`<p class="more">and ${left.toLocaleString("en")} more, less urgent</p>`}
+      ${some.length < shown.length
+        ? html`<button type="button" class="more" onClick=${() => showAll(true)}>${(shown.length - some.length + left).toLocaleString("en")} more</button>`
+        : left > 0 && html`<p class="more">and ${left.toLocaleString("en")} more, less urgent</p>`}
     </section>`;
 }
 
@@ -74,7 +79,7 @@ function Latest({ state, filter }) {
       ${found.length === 0 ? html`<${Empty}>${state.events.length ? "None of what is filtered." : "Nothing has happened since the watch started."}<//>` : html`
         <ol class="events" id="events">${found.slice(0, LATEST).map((event) => html`
           <li key=${`${event.time}${event.object}${event.event}`}>
-            <time datetime=${event.time}>${moment(event.time, now(), true)}</time>
+            <time datetime=${event.time}>${moment(event.time, now())}</time>
             <span><${Badge} word=${event.word} /> ${event.object && html`<a href=${url({ object: event.object })}>${event.object}</a> `}<span class="text">${event.message}</span></span>
           </li>`)}</ol>`}
     </section>`;
