@@ -137,6 +137,7 @@ bench: install  ## Measure, and print ratios (ARGS=--quick for a tenth of the si
 
 bench-watch: install peers  ## Measure the watch: a quiet pass against the first, and from a change to the page (ARGS="--hosts 50")
 	$(RUN) PYTHONPATH=. python benchmarks/watch.py $(ARGS)
+	$(RUN) PYTHONPATH=.:benchmarks python benchmarks/pages.py
 
 soak: install  ## Ten minutes of drifts, ten a second: memory, descriptors, threads and history must level off (ARGS="--minutes 60")
 	$(RUN) PYTHONPATH=. python benchmarks/soak.py $(ARGS)
