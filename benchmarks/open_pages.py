@@ -1,6 +1,6 @@
 """What open pages cost a watch of a whole vCenter, and whether they ever hold its event loop.
 
-    PYTHONPATH=.:benchmarks python benchmarks/pages.py [--hosts N] [--groups N] [--datastores N] [--pages N]
+    PYTHONPATH=.:benchmarks python benchmarks/open_pages.py [--hosts N] [--groups N] [--datastores N] [--pages N]
 
 The hosts are in the process of the watch (see `in_process`), so that its own work is what is measured: in CPU time, as
 other things run on the machine. A page listens, and asks for the state and the map again when there is something new.
@@ -35,7 +35,7 @@ PAGES, SHARE, HOLD = 20, 5.0, 50.0
 QUIET = 2  # passes
 ACCESS_EACH = 4
 PATIENCE = 120.0
-_START = f"import sys; sys.path[:0] = {[str(Path(__file__).parent)]!r}; from pages import run_watch; run_watch()"
+_START = f"import sys; sys.path[:0] = {[str(Path(__file__).parent)]!r}; from open_pages import run_watch; run_watch()"
 
 
 def run_watch() -> None:
