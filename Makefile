@@ -137,6 +137,7 @@ bench: install  ## Measure, and print ratios (ARGS=--quick for a tenth of the si
 
 bench-watch: install peers  ## Measure the watch: a quiet pass against the first, and from a change to the page (ARGS="--hosts 50")
 	$(RUN) PYTHONPATH=. python benchmarks/watch.py $(ARGS)
+	$(RUN) PYTHONPATH=.:benchmarks python benchmarks/open_pages.py
 
 bench-page: install peers  ## Measure the page of 2,500 hosts and 2,000 vmgroups in Chromium: first view, longest frame, bytes sent (ARGS="--rounds 3")
 	$(RUN) PYTHONPATH=. python benchmarks/page.py $(ARGS)

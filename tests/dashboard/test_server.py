@@ -332,5 +332,7 @@ def test_of_several_sites_each_has_its_page_and_they_are_listed() -> None:
         assert "<script" not in listed
         assert server.ask("GET", "/sites/dc1/").headers["Content-Security-Policy"]
         assert json.loads(server.fetch("/sites/dc1/api/state"))["site"] == "lab"
-        for path in ("/sites/other/", "/sites/other/api/state", "/api/state"):
+        assert json.loads(server.fetch("/sites/dc1/api/access"))["vmgroups"][0]["name"] == "MYVMGROUP"
+        assert server.ask("GET", "/sites/dc1/api/object?kind=host&name=esxiz10").status == 200
+        for path in ("/sites/other/", "/sites/other/api/state", "/sites/other/api/history", "/api/access"):
             assert server.ask("GET", path).status == 404

@@ -15,7 +15,6 @@ from reconciler.model.refs import Kind, ObjectRef
 from reconciler.render.data import effect_data
 from reconciler.render.diff import by_risk
 from reconciler.render.kinds import VIEWS
-from reconciler.render.page.commands import command
 from reconciler.render.page.look import Look
 from reconciler.render.tables import rows
 from reconciler.render.text import Data
@@ -67,7 +66,7 @@ def _task(change: Change, look: Look, lasting: Mapping[ObjectRef, Lasting]) -> d
         "standing": change.standing.value,
         **since_data(None if known is None else known.stands),
         "text": clip(_said(change), LONGEST),
-        "command": command(change, look.commands, look.selectors),
+        "command": look.command(change),
     }
 
 
