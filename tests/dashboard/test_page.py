@@ -97,6 +97,7 @@ def test_the_site_at_a_glance(page: Any, server: Served) -> None:
     assert page.locator("#site").inner_text() == "lab"
     facts = page.locator("#facts").inner_text()
     assert "commit 4f2c1ab + uncommitted changes" in facts
+    assert "applied by ann@ws" in facts
     assert "reporting only" in facts
     assert page.locator("#facts a").count() == 0, "nobody has said where commits are shown"
     assert [facet.inner_text() for facet in page.locator(".facet").all()] == ["1 drifted", "3 in sync"]
