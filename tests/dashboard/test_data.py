@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import shlex
+import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from reconciler.dashboard.listening import Listen
 from reconciler.dashboard.server import Shown
 from reconciler.history.store import HistoryWriter
 from reconciler.model.diff import Cause
+from reconciler.model.errors import UsageError
 from reconciler.model.events import EventKind, Lasting, Pass, Revision, Since, Trigger
 from reconciler.model.kinds.site import Secret
 from reconciler.model.outcome import Assessment, Outcome
@@ -186,6 +189,16 @@ def test_what_is_to_be_done_comes_worst_first_with_the_command_that_does_it(page
     assert state["todo"][0]["text"].startswith("every VM may create volumes without limit")
 
 
+def test_an_open_host_is_to_be_looked_after_though_no_manifest_declares_it(page: Served) -> None:
+    wanted, seen = site()
+    stranger = compact.observed_host("old", "open", compact.inventory(INVENTORY))
+    observed = replace(seen.observed, undeclared_hosts={"old": stranger})
+    changes = diff(seen.resolved, observed, {})
+    page.do(page.board.on_pass, as_pass(wanted, replace(seen, observed=observed, diff=changes)))
+    found = {each["object"]: (each["standing"], each["command"]) for each in asked(page, "state")["todo"]}
+    assert found["host/old"] == ("OPEN", "vdvs export host/old -f manifests/ --site 'it'\"'\"'s.yaml'")
+
+
 def test_a_label_that_says_which_object_it_is_selects_it(page: Served) -> None:
     wanted, seen = site()
     changed = [
@@ -336,6 +349,15 @@ def test_only_a_time_that_is_kept_is_asked_for(page: Served, hours: str) -> None
 
 
 OTHER = ObjectRef(Kind.HOST, "other")
+
+
+def test_a_history_of_an_earlier_version_is_not_read(tmp_path: Path) -> None:
+    """Only a watch brings it up to date, before it serves a page."""
+    path = tmp_path / "old.sqlite"
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript((Path(__file__).parents[1] / "history" / "version-2.sql").read_text())
+    with pytest.raises(UsageError, match="cannot be read: no such table"):
+        read_past(path)(NOON, None, 1)
 
 
 @pytest.mark.parametrize("kept", [True, False])

@@ -29,7 +29,7 @@ from tests.dashboard.serving import SOON, Served, served
 from tests.telemetry.passes import HOST, NOON, drift, kept, made, told
 
 TOKEN = "correct-horse-battery-staple"  # noqa: S105 - of these tests
-PAGES = ["/", "/app.js", "/drawer.js", "/style.css", "/login"]
+PAGES = ["/", "/app.js", "/store.js", "/style.css", "/login"]
 ASKED = [*PAGES, "/api/state", "/metrics", "/healthz"]
 
 

@@ -49,7 +49,9 @@ def row_list(look: Look, kind: Kind, lasting: Mapping[ObjectRef, Lasting]) -> It
 
 def to_do(look: Look, lasting: Mapping[ObjectRef, Lasting]) -> dict[str, Data]:
     """What there is to do, the worst first, and how much of it there is."""
-    waiting = [change for change in look.joined.assessment.diff.changes if change.counts]
+    changes = look.joined.assessment.diff.changes
+    # A host that no manifest declares keeps nothing from being in sync, but stands open all the same.
+    waiting = [change for change in changes if change.counts or change.standing is Standing.OPEN]
     worst = nsmallest(MOST_TO_DO, waiting, key=urgency)
     return {"todo": [_task(change, look, lasting) for change in worst], "todoTotal": len(waiting)}
 
