@@ -12,7 +12,7 @@ const ASIDE = 12;
 const BELOW = 6;
 const NAME = 110;
 const LINE = 28;
-const AT_ONCE = 5;
+const AT_ONCE = 10;
 const QUIET = "in sync";
 
 // ---- where each tile is ---------------------------------------------------------------------------------------------
