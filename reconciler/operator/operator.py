@@ -114,7 +114,6 @@ class Operator:
         self._trouble = ""
         self._changed_at: float | None = None
         self._sites: dict[str, Snapshot] = {}
-        self._documents: dict[ObjectKey, Document] = {}
         self._sources: Sources | None = None
         self._watches: dict[str, SiteWatch] = {}
         self._unwatched: dict[str, tuple[SiteObjects, str]] = {}
@@ -144,7 +143,7 @@ class Operator:
 
         self._publisher = Publisher(
             api,
-            lambda key: self._documents.get(key),
+            self._document,
             lambda site: self._leases.held(site or _UNASSIGNED),
             wait,
             identity,
@@ -177,7 +176,10 @@ class Operator:
         return {
             "vdvs_operator_sites": ("Sites that this replica watches.", lambda: len(self._watches)),
             "vdvs_operator_replicas": ("Replicas that live.", lambda: len(self._leases.live)),
-            "vdvs_operator_objects": ("Objects of the API that are mirrored.", lambda: len(self._documents)),
+            "vdvs_operator_objects": (
+                "Objects of the API that are mirrored.",
+                lambda: sum(len(each.objects) for each in self._mirrored),
+            ),
             "vdvs_operator_passes": ("Passes that run.", lambda: sum(watch.gate.busy for watch in watches())),
             "vdvs_operator_passes_waiting": (
                 "Passes that wait for others to end.",
@@ -239,6 +241,10 @@ class Operator:
         self._supervise()
         await self._tell_unwatched()
 
+    def _document(self, key: ObjectKey) -> Document | None:
+        found = (mirror.objects.get((key.namespace, key.name)) for mirror in self._mirrors[key.kind])
+        return next((each for each in found if each is not None), None)
+
     def _changed(self) -> None:
         if self._changed_at is None:
             self._changed_at = monotonic()
@@ -270,7 +276,6 @@ class Operator:
         found = await asyncio.to_thread(self._sources, objects, labels)
         going = frozenset(name for (_, name), each in namespaces.items() if deletion.is_going(each))
         self._sites = {name: Snapshot(each, going) for name, each in found.items()}
-        self._documents = {key: each for some in found.values() for key, each in some.seen.items()}
         await self._let_go()
 
     async def _let_go(self) -> None:

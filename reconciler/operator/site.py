@@ -27,7 +27,7 @@ from reconciler.model.plan import Policy
 from reconciler.model.refs import KINDS, Kind, ObjectRef
 from reconciler.model.state import RECONCILE, Desired
 from reconciler.operator import deletion
-from reconciler.operator.approval import APPROVE, Approvals, Proposals, granted, planned, proposals
+from reconciler.operator.approval import APPROVE, Approvals, Granted, Proposals, granted, planned, proposals
 from reconciler.operator.connection.api import API, APIError, path
 from reconciler.operator.deletion import FINALIZER, DeletionPolicy, Obstacle
 from reconciler.operator.keys import ObjectKey
@@ -300,13 +300,15 @@ class SiteWatch:
         drawn: dict[ObjectRef, str] = {}
         behalf = replace(behalf, records=True)
         found = await assess(desired, world, behalf, drawn, takes_back=policy.takes_back)
-        withheld = plan(found.diff, found.resolved, found.observed, policy).withheld
-        decided = granted(
-            proposals(self.name, found, {held.ref for held in withheld}), approvals, ObjectRef(Kind.SITE, self.name)
-        )
+
+        def decide() -> Granted:
+            withheld = plan(found.diff, found.resolved, found.observed, policy).withheld
+            return granted(proposals(self.name, found, {held.ref for held in withheld}), approvals, self._ref)
+
+        decided = await asyncio.to_thread(decide)
         refused, plans = dict(decided.refused), []
         for each in decided.plans:
-            if withheld := planned(found, each.objects, None).withheld:
+            if withheld := (await asyncio.to_thread(planned, found, each.objects, None)).withheld:
                 refused |= {held.ref: f"approved, and not carried out: {held.reason}" for held in withheld}
             else:
                 plans.append(each)
@@ -314,7 +316,7 @@ class SiteWatch:
             return None, refused
         ids, objects = [each.id for each in plans], frozenset[ObjectRef]().union(*(each.objects for each in plans))
         behalf = replace(behalf, stamp=replace(behalf.stamp, reason=f"approved: {', '.join(ids)}"[:1000]))
-        steps = planned(found, objects, behalf.stamp)
+        steps = await asyncio.to_thread(planned, found, objects, behalf.stamp)
         done = await carry_out_exactly(steps, found, desired, world, behalf, drawn, ids[0])
         if all(result.ok for result in done.results):
             self._later(self._spend(ids))

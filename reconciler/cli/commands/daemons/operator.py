@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from reconciler.cli import exits, options
+from reconciler.cli.commands.daemons import collect_garbage
 from reconciler.cli.commands.daemons.watch import Terminal, printer
 
 
@@ -53,13 +54,11 @@ def operator(namespaces: str, output: str, **given: Any) -> int:
       vdvs operator --kubeconfig ~/.kube/config --namespace vdvs-system
       vdvs operator --namespaces team-a,team-b --listen 9182
     """
-    import gc
-
     from reconciler.cli.errors import report
     from reconciler.operator.operator import OperatorOptions, run_operator
     from reconciler.wiring.pages import ServerOptions
 
-    gc.enable()
+    collect_garbage()
     terminals: list[Terminal] = []
 
     def terminal(site: str) -> Terminal:
