@@ -53,7 +53,7 @@ _BEAT: Final = 1.0  # seconds
 _AGAIN: Final = 5.0  # seconds after what should not fail did
 _log = logging.getLogger(__name__)
 _CORE: Final = "api/v1"
-_UNASSIGNED: Final = "unassigned"  # the lease of the objects that belong to no Site; a Site of this name shares it
+UNASSIGNED: Final = "-unassigned"  # the lease of the objects that belong to no Site; no Site can have this name
 
 
 class OperatorOptions(Struct, frozen=True):
@@ -144,7 +144,7 @@ class Operator:
         self._publisher = Publisher(
             api,
             self._document,
-            lambda site: self._leases.held(site or _UNASSIGNED),
+            lambda site: self._leases.held(site or UNASSIGNED),
             wait,
             identity,
         )
@@ -298,7 +298,7 @@ class Operator:
         """Begin and end watches, so that there is one for each site whose lease is held."""
         sites = {name: each for name, each in self._sites.items() if each.site is not None and not _is_off(each)}
         if self._sources is not None:
-            self._leases.want(name or _UNASSIGNED for name in self._sites)
+            self._leases.want(name or UNASSIGNED for name in self._sites)
         mine = self._leases.assigned
         for name, watch in self._watches.items():
             if name not in mine or name not in sites or not watch.follows(sites[name]):
@@ -313,7 +313,7 @@ class Operator:
         """Publish the statuses of what no watch looks at: Sites that are off or cannot be used, and objects of none."""
         for name, snapshot in self._sites.items():
             objects, is_off = snapshot.objects, _is_off(snapshot)
-            is_mine = (name or _UNASSIGNED) in self._leases.assigned
+            is_mine = (name or UNASSIGNED) in self._leases.assigned
             failure = self._failures.get(name, "")
             if not is_mine or name in self._watches or (snapshot.site is not None and not is_off and not failure):
                 self._unwatched.pop(name, None)
