@@ -25,6 +25,7 @@ from msgspec import Struct
 from reconciler.controller.backoff import Backoff
 from reconciler.controller.mode import Mode
 from reconciler.execution.gather import gather_all
+from reconciler.history.store import HistoryWriter
 from reconciler.model.base import clip
 from reconciler.model.errors import UsageError
 from reconciler.model.events import Pulse
@@ -57,7 +58,7 @@ UNASSIGNED: Final = "-unassigned"  # the lease of the objects that belong to no 
 
 
 class OperatorOptions(Struct, frozen=True):
-    """The options of `vdvs operator`; None: not given. `namespaces`: empty: all."""
+    """The options of `vdvs operator`; None: not given. `namespaces`: empty: all. `history_dir`: of the histories."""
 
     namespaces: tuple[str, ...]
     kubeconfig: str | None
@@ -65,6 +66,7 @@ class OperatorOptions(Struct, frozen=True):
     namespace: str | None
     replica_id: str | None
     at_once: int
+    history_dir: str | None = None
     server: ServerOptions = ServerOptions()
     audit_log: str | None = None
 
@@ -151,6 +153,7 @@ class Operator:
         self._mirrored = [self._namespaces, *(each for some in self._mirrors.values() for each in some)]
         self._pulse = Pulse(monotonic, math.inf)  # of the loop alone: each site has one of its own
         self.pages = None if options.server.listen is None else Pages(options.server, self._gauges())
+        self._history_dir = options.history_dir
         self._services = Services(
             api,
             ClusterSecrets(api, namespace),
@@ -292,7 +295,8 @@ class Operator:
             for key, each in site.objects.seen.items()
             if deletion.is_awaited(each) and is_free(site, key)
         ]
-        await gather_all(free)
+        if not all(await gather_all(free)):  # a status may have been written at the same moment
+            self._changed_at = monotonic() + _BEAT
 
     def _supervise(self) -> None:
         """Begin and end watches, so that there is one for each site whose lease is held."""
@@ -327,6 +331,10 @@ class Operator:
     def _begin(self, name: str, snapshot: Snapshot) -> None:
         published = SitePublisher(self._publisher, lambda: watch.seen.objects, lambda: watch.terms, SystemClock())
         watch = SiteWatch(snapshot, self._services, (self._terminal(name), published))
+        history = self._history(name)
+        if history is not None:
+            watch.listeners += (history,)
+            watch.lasting = history.lasting()
         if self.pages is not None:
             watch.listeners += self.pages.add(name, watch.site, str(watch.mode), watch.pulse)
         self._watches[name] = watch
@@ -334,6 +342,8 @@ class Operator:
 
         def ended(done: asyncio.Task[None]) -> None:
             del self._watches[name], self._tasks[name]
+            if history is not None:
+                history.close()
             if self.pages is not None:
                 self.pages.drop(name)
             self._something.set()
@@ -346,6 +356,16 @@ class Operator:
             self._report(f"site {name} cannot be watched, and is tried again: {self._failures[name]}")
 
         task.add_done_callback(ended)
+
+    def _history(self, name: str) -> HistoryWriter | None:
+        """Open the history of a site; None: none is kept. What cannot be kept keeps nothing from being reconciled."""
+        if self._history_dir is None:
+            return None
+        try:
+            return HistoryWriter(Path(self._history_dir).absolute() / f"{name}.sqlite")
+        except UsageError as error:
+            self._report(f"site {name} is watched without a history: {error}")
+            return None
 
     async def _watched(self, watch: SiteWatch, published: SitePublisher) -> None:
         """Watch a site, and publish the statuses after each pass."""

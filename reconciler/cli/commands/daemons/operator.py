@@ -34,6 +34,12 @@ from reconciler.cli.commands.daemons.watch import Terminal, printer
     metavar="N",
     help="Passes at once, at most.",
 )
+@click.option(
+    "--history-dir",
+    metavar="DIR",
+    help="Keep a history of each site there, as `vdvs watch` does, for `vdvs history --history DIR/SITE.sqlite`; not on"
+    " a network file system. Default: none is kept.",
+)
 @options.server
 @options.audit_log
 @options.output("text", "json")
