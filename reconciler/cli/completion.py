@@ -28,10 +28,12 @@ def completion(shell: str) -> int:
 
 
 def script(shell: str) -> str:
-    """Return the script for a shell, which packages install too."""
+    """Return the script for a shell, to source, or to put where the shell looks for it."""
     from click.shell_completion import get_completion_class
 
     made = get_completion_class(shell)
     if made is None:
         raise click.UsageError(f"click cannot complete in {shell}")
-    return made(click.Command("vdvs"), {}, "vdvs", VARIABLE).source()
+    # Where zsh has found it, it is the body of a function, which click's does not know the second time it is called.
+    found = made(click.Command("vdvs"), {}, "vdvs", VARIABLE).source()
+    return found.replace("== loadautofunc ", "== (loadautofunc|shfunc) ")

@@ -57,8 +57,9 @@ class Comments:
             def _do(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
                 body = json.loads(self.rfile.read(length)) if length else None
-                code, told = 401, {"message": "Bad credentials"}
-                if comments.knows(self.headers):
+                code: int = 401
+                told: Any = {"message": "Bad credentials"}
+                if comments.knows(dict(self.headers)):
                     code, told = comments.answer(self.command, self.path, body)
                 content = told if isinstance(told, bytes) else json.dumps(told).encode()
                 self.send_response(code)

@@ -20,7 +20,7 @@ _CLAUSE = re.compile(r'\$(\w+)(?: == "(.*)")?')
 
 
 class Notes(Comments):
-    """The notes of merge request 3 of project 5, as the API of GitLab has them; and the snapshot that a watch serves."""
+    """The notes of merge request 3 of project 5, as the API of GitLab has them; and the snapshot of a watch."""
 
     snapshot = b""
 
@@ -55,10 +55,11 @@ class Pipeline:
 
     def __init__(self, checkout: Path, api: str, path: Path, variables: Mapping[str, str]) -> None:
         self.checkout = checkout
+        settings = {name: str(text) for name, text in TEMPLATE["variables"].items()} | dict(variables)
         self._environment = {
             "PATH": f"{path}{os.pathsep}{os.environ['PATH']}", "HOME": str(checkout.parent),
             "CI_PIPELINE_SOURCE": "merge_request_event", "CI_API_V4_URL": f"{api}/api/v4", "CI_PROJECT_ID": "5",
-            "CI_MERGE_REQUEST_IID": "3", **{name: str(text) for name, text in TEMPLATE["variables"].items()}, **variables,
+            "CI_MERGE_REQUEST_IID": "3", **settings,
         }  # fmt: skip
 
     def jobs(self) -> list[str]:

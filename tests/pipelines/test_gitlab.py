@@ -40,10 +40,8 @@ def checkout(tmp_path: Path) -> Path:
 def pipeline(checkout: Path, notes: Notes) -> Pipeline:
     """That of a project whose watch serves a snapshot of the lab, in which nothing is configured."""
     programs, made = checkout.parent / "bin", checkout.parent / "site.snapshot"
-    line = [programs / "vdvs", "snapshot", "--out", made]
-    subprocess.run(
-        line, cwd=checkout, check=True, capture_output=True, env={**os.environ, "VDVS_MANIFESTS": "manifests"}
-    )
+    line = [str(programs / "vdvs"), "snapshot", "-f", "manifests", "--out", str(made)]
+    subprocess.run(line, cwd=checkout, check=True, capture_output=True)
     shutil.rmtree(checkout / "manifests" / ".vdvs-lab")
     notes.snapshot = made.read_bytes()
     settings = {
@@ -99,9 +97,9 @@ def test_a_snapshot_that_is_refused_fails_the_job_and_says_nothing_in_the_reques
     ("schema", "file"), [("gitlab-ci", "deploy/gitlab/vdvs.gitlab-ci.yml"), ("github-actions", "action.yml")]
 )
 def test_it_is_what_the_schema_of_its_service_allows(schema: str, file: str, tmp_path: Path) -> None:
-    line = [CHECK, "--builtin-schema", f"vendor.{schema}"]
-    good = subprocess.run([*line, ROOT / file], capture_output=True, text=True, timeout=60)
+    line = [str(CHECK), "--builtin-schema", f"vendor.{schema}"]
+    good = subprocess.run([*line, str(ROOT / file)], capture_output=True, text=True, timeout=60)
     assert good.returncode == 0, good.stdout
     bad = tmp_path / "bad.yml"
     bad.write_text((ROOT / file).read_text().replace("script:", "scripts:").replace("runs:", "runs_:"))
-    assert subprocess.run([*line, bad], capture_output=True, timeout=60).returncode == 1
+    assert subprocess.run([*line, str(bad)], capture_output=True, timeout=60).returncode == 1
