@@ -5,15 +5,15 @@
 # tests/packages/test_image.py builds it by buildah on a base of Debian's packages, twice, and runs it.
 
 # By digest: the tag alone may be another image tomorrow. `make image-digest` asks the registry for the tag's present one.
-ARG PYTHON=python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
+ARG PYTHON=docker.io/library/python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
 
 FROM ${PYTHON} AS build
 # Of the last commit; the moment that files have in what is built. Not 0, which is before what a ZIP can say.
 ARG SOURCE_DATE_EPOCH=315532800
 WORKDIR /src
-COPY requirements.lock requirements-run.lock ./
+COPY requirements-build.lock requirements-run.lock ./
 # The first environment has the build tools at their locked versions, the second only what runs.
-RUN python -m venv /build && /build/bin/pip install --no-cache-dir --no-compile --require-hashes -r requirements.lock \
+RUN python -m venv /build && /build/bin/pip install --no-cache-dir --require-hashes -r requirements-build.lock \
     && python -m venv --without-pip /opt/vdvs && /build/bin/pip --python /opt/vdvs install --no-cache-dir --no-compile \
         --require-hashes -r requirements-run.lock
 COPY pyproject.toml README.md LICENSE ./
@@ -22,9 +22,9 @@ COPY share share
 COPY manifests/*.yaml manifests/
 COPY reconciler reconciler
 # Compiled by hash: what is compiled by time differs at each build.
-RUN /build/bin/python -m build --wheel --no-isolation --outdir /dist \
+RUN /build/bin/pip wheel --no-cache-dir --no-build-isolation --no-deps --wheel-dir /dist . \
     && /build/bin/pip --python /opt/vdvs install --no-cache-dir --no-compile --no-deps --no-index /dist/*.whl \
-    && PYTHONHASHSEED=0 python -m compileall -q --invalidation-mode unchecked-hash /opt/vdvs/lib
+    && PYTHONHASHSEED=0 python -m compileall -qf --invalidation-mode unchecked-hash /opt/vdvs/lib
 
 FROM ${PYTHON}
 LABEL org.opencontainers.image.title=vdvs \
