@@ -67,14 +67,14 @@ def build(wheel: Path, lock: Path, out: Path, versions: list[str], machine: str)
         preamble.write_text(PREAMBLE.format(versions=sorted(numbers), names=", ".join(versions), machine=machine))
         preamble.chmod(0o755)
         shiv = [sys.executable, "-m", "shiv", "--compressed", "--reproducible", "--root", "~/.cache/vdvs"]
-        entry = ["--entry-point", "reconciler.cli.main:main", "--preamble", preamble]
-        subprocess.run([*shiv, *entry, "--site-packages", site, "--output-file", packed], check=True)  # noqa: S603
+        started = ["--entry-point", "reconciler.cli.main:main", "--preamble", str(preamble)]
+        subprocess.run([*shiv, *started, "--site-packages", site, "--output-file", packed], check=True)  # noqa: S603
         # shiv packs its own files as its folder lists them, which another file system does otherwise.
         with zipfile.ZipFile(packed) as source, out.open("wb") as file:
             file.write(START.encode())
             with zipfile.ZipFile(file, "w") as target:
-                for entry_ in sorted(source.infolist(), key=lambda one: one.filename):
-                    target.writestr(entry_, source.read(entry_))
+                for member in sorted(source.infolist(), key=lambda one: one.filename):
+                    target.writestr(member, source.read(member))
         out.chmod(0o755)
 
 
@@ -82,7 +82,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("wheel", "lock", "out"):
         parser.add_argument(name, type=Path)
-    parser.add_argument("--python", nargs="+", default=["3.11", "3.12", "3.13"], metavar="VERSION")
+    parser.add_argument("--python", nargs="+", default=["3.11", "3.12", "3.13", "3.14"], metavar="VERSION")
     parser.add_argument("--machine", default="x86_64")
     given = parser.parse_args()
     os.umask(0o022)  # the rights of files are in the file
