@@ -10,6 +10,7 @@ import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
@@ -44,7 +45,7 @@ class Comments:
                 return 200, comment
         return 404, {"message": "Not Found"}
 
-    def knows(self, headers: Mapping[str, str]) -> bool:
+    def knows(self, headers: Message) -> bool:
         """Whether whoever asks has the token."""
         return headers.get("Authorization") == f"Bearer {TOKEN}"
 
@@ -59,7 +60,7 @@ class Comments:
                 body = json.loads(self.rfile.read(length)) if length else None
                 code: int = 401
                 told: Any = {"message": "Bad credentials"}
-                if comments.knows(dict(self.headers)):
+                if comments.knows(self.headers):
                     code, told = comments.answer(self.command, self.path, body)
                 content = told if isinstance(told, bytes) else json.dumps(told).encode()
                 self.send_response(code)

@@ -81,6 +81,15 @@ def test_the_change_is_told_in_one_note_that_is_kept_up_to_date(pipeline: Pipeli
     assert not any(secret in found.stdout + found.stderr for secret in (READS, COMMENTS))
 
 
+def test_a_token_that_may_not_comment_fails_the_job(pipeline: Pipeline, notes: Notes) -> None:
+    """Otherwise nobody would notice: a difference is no failure."""
+    notes.tokens = ()
+    refused = pipeline.run(DIFF)
+    assert refused.returncode not in (0, *job(DIFF)["allow_failure"]["exit_codes"])
+    assert "HTTP Error 401" in refused.stderr
+    assert notes.found == []
+
+
 def test_a_snapshot_that_is_refused_fails_the_job_and_says_nothing_in_the_request(
     pipeline: Pipeline, notes: Notes
 ) -> None:
