@@ -189,7 +189,7 @@ image-digest:  ## Ask the registry for the digest of the tag that the Dockerfile
 	docker buildx imagetools inspect --format "$$tag@{{.Manifest.Digest}}" "docker.io/library/$$tag"
 
 ##@ Keep
-.PHONY: docs docs-shown crds
+.PHONY: docs docs-shown docs-site crds
 crds: install  ## Write deploy/kubernetes/crds/ anew, from the schemas, and the templates of the Helm chart
 	$(RUN) python deploy/kubernetes/generate.py
 	$(RUN) python deploy/kubernetes/chart.py
@@ -199,6 +199,16 @@ docs: install  ## Write docs/cli.md, docs/reference/ and schemas/manifest.v1.jso
 
 docs-shown: install  ## Run the commands of README and docs/, and write what comes into them (ARGS=README.md for one page)
 	$(RUN) python -m tests.docs.run --write $(ARGS)
+
+# In an environment of its own, as nothing else needs it.
+PUBLISHER := .ci/docs
+.venv/docs/.made: $(PUBLISHER).lock .venv/.made
+	$(BIN)/python -m venv .venv/docs
+	.venv/docs/bin/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes -r $(PUBLISHER).lock
+	@touch $@
+
+docs-site: .venv/docs/.made  ## Build the docs site in build/docs/site; a link that leads nowhere, or anything loaded from elsewhere, fails
+	.venv/docs/bin/python docs/publish.py
 
 .PHONY: lock clean help
 lock: .venv/.locked  ## Resolve the dependencies anew (ARGS=--upgrade for newer releases)
@@ -213,6 +223,8 @@ lock: .venv/.locked  ## Resolve the dependencies anew (ARGS=--upgrade for newer 
 	    --output-file $(KOPF).lock $(KOPF).in
 	$(RUN) CUSTOM_COMPILE_COMMAND="make lock" python -m piptools compile $(LOCK) $(ARGS) \
 	    --output-file $(SUPPLY).lock $(SUPPLY).in
+	$(RUN) CUSTOM_COMPILE_COMMAND="make lock" python -m piptools compile $(LOCK) $(ARGS) \
+	    --output-file $(PUBLISHER).lock $(PUBLISHER).in
 
 # No address of a package index may get into a lock: whoever installs says where from.
 LOCK := --quiet --generate-hashes --strip-extras --allow-unsafe --no-annotate \
