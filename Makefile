@@ -203,8 +203,8 @@ docs-shown: install  ## Run the commands of README and docs/, and write what com
 # In an environment of its own, as nothing else needs it.
 PUBLISHER := .ci/docs
 .venv/docs/.made: $(PUBLISHER).lock .venv/.made
-	$(BIN)/python -m venv .venv/docs
-	.venv/docs/bin/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes -r $(PUBLISHER).lock
+	$(BIN)/python -m venv --without-pip .venv/docs
+	$(PIP) --python .venv/docs install --quiet --no-compile --require-hashes -r $(PUBLISHER).lock
 	@touch $@
 
 docs-site: .venv/docs/.made  ## Build the docs site in build/docs/site; a link that leads nowhere, or anything loaded from elsewhere, fails
