@@ -181,6 +181,7 @@ _VARIES = (
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "<uuid>"),
     (re.compile(r"\bgit [0-9a-f]{7,40}\b|\b[0-9a-f]{32,64}\b|(?<= )[0-9a-f]{7}(?= )"), "<hash>"),
     (re.compile(r"\bverified from [\w.-]+"), "verified from <somebody>"),
+    (re.compile(r"(?<=  vdvs      )[\w.-]+$"), "<somebody>"),  # who read a backup
     (re.compile(r"\b[\w.-]+@[\w-]+\b"), "<somebody>"),
     (re.compile(r"  +"), "  "),  # columns are as wide as what varies in them
 )
