@@ -189,7 +189,13 @@ image-digest:  ## Ask the registry for the digest of the tag that the Dockerfile
 	docker buildx imagetools inspect --format "$$tag@{{.Manifest.Digest}}" "docker.io/library/$$tag"
 
 ##@ Keep
-.PHONY: docs docs-shown docs-site crds
+.PHONY: docs docs-shown docs-site crds vendor pictures
+pictures: install  ## Take the pictures of the page in docs/pictures/ anew, in Chromium (make peers)
+	$(RUN) python -m tests.dashboard.pictures
+
+vendor: install  ## Fetch the libraries of the page, and of its tests, anew from the npm registry, with licences and hashes (needs npm)
+	$(RUN) python .ci/vendor.py
+
 crds: install  ## Write deploy/kubernetes/crds/ anew, from the schemas, and the templates of the Helm chart
 	$(RUN) python deploy/kubernetes/generate.py
 	$(RUN) python deploy/kubernetes/chart.py
