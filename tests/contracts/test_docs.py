@@ -38,17 +38,20 @@ def test_they_are_what_make_docs_makes() -> None:
 
 def test_make_docs_writes_what_is_missing_or_wrong_and_removes_what_is_left_over(tmp_path: Path) -> None:
     shutil.copytree(DOCS, tmp_path / "docs")
+    shutil.copytree(ROOT / "share", tmp_path / "share")
     (tmp_path / "schemas").mkdir()
     (tmp_path / "schemas/manifest.v1.json").write_text("{}")
     (tmp_path / "docs/cli.md").write_text("old")
     (tmp_path / "docs/reference/host.md").unlink()
     (tmp_path / "docs/reference/gone.md").write_text("a kind that is no more")
+    (tmp_path / "share/man/man1/vdvs-gone.1").write_text("a command that is no more")
     assert generate(tmp_path, "--check").returncode == 1
     assert sorted(generate(tmp_path).stdout.split()) == [
         "docs/cli.md",
         "docs/reference/gone.md",
         "docs/reference/host.md",
         "schemas/manifest.v1.json",
+        "share/man/man1/vdvs-gone.1",
     ]
     assert generate(tmp_path, "--check").returncode == 0
     assert not (tmp_path / "docs/reference/gone.md").exists()

@@ -49,7 +49,11 @@ ANSWERS = {r"vdvs (diff|can-i) ": (0, 1), r"vdvs get [^#]*--watch": (130,)}
 NOT_RUN = {
     "make": "it installs packages, or runs these tests; that the target exists is checked",
     ".venv/bin/pre-commit": "it changes the git hooks of the checkout",
-    "source <(vdvs completion zsh)": "it needs zsh",
+    "source <(vdvs completion zsh)": "it needs zsh; tests/packages runs it",
+    **dict.fromkeys(
+        ("pipx", "uv", "python3", "/opt/vdvs/bin/pip"), "it installs packages; tests/packages does the same"
+    ),
+    **dict.fromkeys(("scp", "skopeo"), "it needs a jump host or a registry"),
     "vdvs operator": "it needs a cluster; tests/kubernetes runs it",
     "kubectl": "it needs a cluster; tests/kubernetes applies the same files",
     "helm": "it needs a cluster; tests/kubernetes renders the same chart, and applies it",
