@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from reconciler.history.store import HistoryWriter
+from reconciler.history.store import HistoryReader, HistoryWriter
 from reconciler.model.base import Risk
 from reconciler.model.diff import Cause, Change, Diff, Effect, FieldChange, Op, Standing
-from reconciler.model.events import Event, EventKind, Lasting, Pass, ReportedEvent, Revision, Since, Trigger
+from reconciler.model.events import Event, EventKind, Lasting, Pass, Past, ReportedEvent, Revision, Since, Trigger
 from reconciler.model.inventory import Datastore, ESXiHost, Inventory, VirtualMachine
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, ResolvedConfigDB, Unmanaged
 from reconciler.model.kinds.host import (
@@ -39,6 +40,8 @@ from reconciler.model.outcome import Assessment, Outcome
 from reconciler.model.plan import Plan
 from reconciler.model.refs import ALL_DS_URL, VOLUMES, Kind, Location, ObjectRef, Source
 from reconciler.model.state import Desired, Observed, Resolved
+from tests.dashboard.serving import Served, served
+from tests.telemetry.passes import NOON
 
 HOSTS: Final = 2500
 GROUPS: Final = 2000
@@ -130,7 +133,15 @@ def _group_change(number: int) -> Change:
     ref = ObjectRef(Kind.VMGROUP, group_name(number))
     if number % 500 == 7:
         field = FieldChange("access[shared-01].volumeTotalSize", "20GB", "10GB")
-        return Change(ref, Op.UPDATE, "differs from its manifest", (field,), effect=Effect.GAVE, cause=Cause.SITE)
+        return Change(
+            ref,
+            Op.UPDATE,
+            "differs from its manifest",
+            (field,),
+            risk=Risk.RESTRICTS,
+            effect=Effect.GAVE,
+            cause=Cause.SITE,
+        )
     if number == 100:
         return Change(ref, Op.BLOCKED, "3 volumes in dockvols on shared-02; remove or migrate them first")
     return Change(ref, Op.KEEP, "as its manifest says")
@@ -277,7 +288,7 @@ def passed(look: Assessment, ended: datetime, seconds: float = 1.8) -> Pass:
 
 
 def events(ended: datetime, days: int = 30, each: int = 12) -> Iterator[ReportedEvent]:
-    """Drifts of hosts and vmgroups over so many days, most of them healed a little later; the oldest first."""
+    """Drifts of hosts and vmgroups over so many days, each healed a little later; the oldest first."""
     moments = sorted(
         (ended - timedelta(days=day, seconds=8 * _mixed(7, day, number)), day * each + number)
         for day in range(days)
@@ -287,11 +298,9 @@ def events(ended: datetime, days: int = 30, each: int = 12) -> Iterator[Reported
         change = _host_change(5 + 397 * (number % 6)) if number % 3 else _group_change(7 + 500 * (number % 4))
         commit = Revision(f"{number % 9:x}9d84240" * 5)
         yield ReportedEvent(at, Event(EventKind.DRIFTED, change.ref, change.reason, change), f"pass-{number}", commit)
-        if number % 7:
-            healed = at + timedelta(seconds=4 + _mixed(9, number) % 90)
-            yield ReportedEvent(
-                healed, Event(EventKind.HEALED, change.ref, "as its manifest says again"), f"pass-{number}-b", commit
-            )
+        healed = at + timedelta(seconds=4 + _mixed(9, number) % 90)
+        again = Event(EventKind.HEALED, change.ref, "as its manifest says again")
+        yield ReportedEvent(healed, again, f"pass-{number}-b", commit)
 
 
 def written(path: Path, ended: datetime) -> None:
@@ -304,3 +313,23 @@ def written(path: Path, ended: datetime) -> None:
     for reported in events(ended):
         history.on_event(reported)
     history.close()
+
+
+@contextmanager
+def served_site(folder: Path, **size: int) -> Iterator[Served]:
+    """A server of such a site after its first pass, with a history of 30 days."""
+    file = folder / "history.sqlite"
+    written(file, NOON)
+
+    def past(begin: datetime, name: str | None, most: int) -> Past:
+        history = HistoryReader(file)
+        try:
+            return history.past(begin, name, most)
+        finally:
+            history.close()
+
+    with served(past=past) as running:
+        for reported in list(events(NOON))[-30:]:
+            running.do(running.board.on_event, reported)
+        running.do(running.board.on_pass, passed(assessment(**size), NOON))
+        yield running

@@ -179,7 +179,7 @@ def test_no_name_is_taken_for_html(page: Any, server: Served) -> None:
     server.do(server.board.on_pass, made(nasty, minute=1, failure=""))
     wait_for(page, ".object", "<script>")
     open_drawer(page, NASTY)
-    wait_for(page, ".drawer .note", NASTY)
+    wait_for(page, ".drawer .reason", NASTY)
     for view in ("access", "hosts", "history"):
         page.locator(f'.tabs a[href^="#/{view}"]').click()
         page.locator(f'.tabs a[href^="#/{view}"][aria-current]').wait_for(timeout=SOON)
@@ -378,7 +378,7 @@ def test_a_drift_is_told_in_the_same_words_everywhere(page: Any, server: Served)
     for place in (".todo li", ".object", "#events li"):
         assert page.locator(f"{place} .badge").first.inner_text() == "!OPEN"
         assert "filled" in (page.locator(f"{place} .badge").first.get_attribute("class") or "")
-    assert note in page.locator(".todo li").inner_text()
+    assert "every VM may create volumes without limit on esxiz10" in page.locator(".todo li").inner_text()
     open_drawer(page, "esxiz10")
     wait_for(page, ".drawer .lead", "first seen 2026-11-20")
     wait_for(page, ".drawer .effect", "Its repair restricts access.")
@@ -445,7 +445,7 @@ def test_axe_finds_nothing_in_any_view(browser: Any, server: Served, scheme: str
     for view in ("overview", "access", "hosts", "history", "overview?state=in+sync", "overview?object=host/esxiz10"):
         page.goto("about:blank")
         page.goto(f"{server.url}#/{view}")
-        page.locator("main [role=grid], main canvas").first.wait_for(timeout=SOON)
+        page.locator(":is(.todo li, main [role=grid], main canvas):visible").first.wait_for(timeout=SOON)
         if "object" in view:
             wait_for(page, ".drawer h3", "Facts")
         page.add_script_tag(path=AXE)

@@ -1,7 +1,7 @@
 // All that is known of one object, beside the view.
 
 import { useEffect, useRef } from "./preact.js";
-import { go, now, useApi } from "./store.js";
+import { go, now, url, useApi } from "./store.js";
 import { Badge, Command, Empty, html, Since } from "./ui.js";
 import { commitURL, moment, risk, since, spelled, upper } from "./words.js";
 
@@ -99,7 +99,8 @@ export function Drawer({ object, state }) {
       ${found && html`
         <p class="lead"><${Badge} word=${found.standing} /> ${found.since && html`${since(found.since, found.sinceKind, now())} (<${Since} at=${found.since} kind=${found.sinceKind} />)`}</p>
         <p class="reason">${upper(found.told ?? found.reason ?? "as declared")}</p>`}
-      ${data && html`<${Body} found=${data} repository=${state.repositoryURL} />`}
+      ${data && html`<${Body} found=${data} repository=${state.repositoryURL} />
+        <p class="onward"><a href=${url({ view: "history", object: "", of: object })}>Its history over time</a></p>`}
       ${error && html`<p class="problem">${missing ? "There is no such object." : `No details: ${error}`}</p>`}
     </aside>`;
 }

@@ -15,7 +15,6 @@ from reconciler.model.refs import Kind, ObjectRef
 from reconciler.render.data import effect_data
 from reconciler.render.diff import by_risk
 from reconciler.render.kinds import VIEWS
-from reconciler.render.page.commands import command
 from reconciler.render.page.look import Look
 from reconciler.render.tables import rows
 from reconciler.render.text import Data
@@ -50,7 +49,9 @@ def row_list(look: Look, kind: Kind, lasting: Mapping[ObjectRef, Lasting]) -> It
 
 def to_do(look: Look, lasting: Mapping[ObjectRef, Lasting]) -> dict[str, Data]:
     """What there is to do, the worst first, and how much of it there is."""
-    waiting = [change for change in look.joined.assessment.diff.changes if change.counts]
+    changes = look.joined.assessment.diff.changes
+    # A host that no manifest declares keeps nothing from being in sync, but stands open all the same.
+    waiting = [change for change in changes if change.counts or change.standing is Standing.OPEN]
     worst = nsmallest(MOST_TO_DO, waiting, key=urgency)
     return {"todo": [_task(change, look, lasting) for change in worst], "todoTotal": len(waiting)}
 
@@ -67,7 +68,7 @@ def _task(change: Change, look: Look, lasting: Mapping[ObjectRef, Lasting]) -> d
         "standing": change.standing.value,
         **since_data(None if known is None else known.stands),
         "text": clip(_said(change), LONGEST),
-        "command": command(change, look.commands, look.selectors),
+        "command": look.command(change),
     }
 
 

@@ -116,7 +116,7 @@ const Heading = ({ line, index, top, on }) => html`
 const StoreHead = ({ store, order, on, sorted, width }) => html`
   <div role="columnheader" aria-colindex=${order + 2} id=${cellId(-1, order)} class=${`store ${crowded(store) ? "crowded" : ""} ${on ? "on" : ""}`} style=${`left:${order * width}px`}
     aria-sort=${sorted ? "descending" : "none"} aria-label=${`${store.name}: ${promised(store)}`}>
-    <span class="label">${store.openOnTotal > 0 && html`<span class="mark bad">!</span>`}<span class="name">${store.name}</span> <b>${share(store)}${width >= WIDE ? " promised" : ""}</b></span>
+    <span class="label"><span class="name">${store.openOnTotal > 0 && html`<b class="bad">!</b> `}${store.name}</span> <b>${share(store)}${width >= WIDE ? " promised" : ""}</b></span>
     <span class="promise" style=${{ "--level": `${store.capacityMB ? Math.min(100, (100 * store.promisedMB) / store.capacityMB) : 0}%` }}></span>
   </div>`;
 
@@ -134,7 +134,7 @@ const Legend = () => html`
 export function Access({ state, filter, go }) {
   const { data: map, error } = useApi("api/access", state?.version);
   if (error && !map) return html`<${Empty}>The access map cannot be read: ${error}<//>`;
-  if (!map) return html`<${Empty}>Reading the access map.<//>`;
+  if (!map) return html`<p class="empty loading">Reading the access map.</p>`;
   if (!map.vmgroups.length) return html`<${Empty}>No vmgroup is known yet. As soon as a config DB with vmgroups is read, or one is declared, it stands here.<//>`;
   return html`<${Map_} map=${map} filter=${filter} go=${go} />`;
 }
@@ -165,7 +165,7 @@ function Grid({ map, lines, columns, sort, go, filter }) {
   useHeight(box, 320, 44);
   const phone = width < 600;
   const head = phone ? 132 : 236;
-  const column = Math.max(NARROW, Math.min(180, Math.floor((width - head - 1) / columns.length)));
+  const column = Math.max(NARROW, Math.min(260, Math.floor((width - head - 1) / columns.length)));
   const wide = column >= WIDE;
   const height = wide ? 32 : 26;
   const top = wide ? 64 : 136;  // of the datastores' heads

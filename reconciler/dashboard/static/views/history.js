@@ -170,7 +170,7 @@ export function History({ state, filter, go }) {
         ${shown && html`<ul class="legend">${COUNTS.map(([name]) => html`<li key=${name}><i class=${`swatch ${name}`}></i> ${sum(shown.found.buckets, name).toLocaleString("en")} ${name}</li>`)}</ul>`}
       </div>
       ${error && html`<${Empty}>The history cannot be read: ${error}<//>`}
-      ${!shown && !error && html`<${Empty}>Reading the history.<//>`}
+      ${!shown && !error && html`<p class="empty loading">Reading the history.</p>`}
       ${shown && html`
         ${shown.found.kept === false && html`<p class="faint">No history file is kept, so this is what the watch has seen since it started.</p>`}
         <div class="timeline">

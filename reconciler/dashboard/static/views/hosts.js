@@ -10,6 +10,7 @@ const TILES = [30, 26, 22, 19, 17, 15, 14, 13, 12];  // pixels from one tile to 
 const HEAD = 17;  // pixels of the name of a cluster, and of the gaps between clusters
 const ASIDE = 12;
 const BELOW = 6;
+const NAME = 110;
 const LINE = 28;
 const QUIET = "in sync";
 
@@ -17,7 +18,8 @@ const QUIET = "in sync";
 
 // How many tiles are in a row of each cluster if so many clusters stand beside each other, and how high all of it is.
 function arranged(sizes, width, tile, across) {
-  const columns = Math.max(1, Math.floor(((width + ASIDE) / across - ASIDE) / tile));
+  const room = Math.floor(((width + ASIDE) / across - ASIDE) / tile);
+  const columns = Math.max(1, Math.min(room, Math.max(...sizes, Math.ceil(NAME / tile))));
   let height = 0;
   for (let first = 0; first < sizes.length; first += across) {
     height += HEAD + BELOW + tile * Math.ceil(Math.max(...sizes.slice(first, first + across)) / columns);
@@ -120,7 +122,7 @@ function Tiles({ clusters, chosen, choose, open }) {
   useEffect(() => {
     say(rows[at]);
     if (chosen) document.getElementById(`host-${at}`)?.scrollIntoView({ block: "nearest" });
-  }, [chosen, rows]);
+  }, [chosen, rows, fit]);
   const step = (to) => choose(rows[Math.max(0, Math.min(to, rows.length - 1))].object);
   const onKeyDown = (event) => {
     if (event.altKey || event.metaKey || !fit) return;
