@@ -157,7 +157,7 @@ class _Found:
     def conditions(self) -> Mapping[ObjectRef, tuple[Condition, ...]]:
         """The conditions of planning, by object."""
         found: dict[ObjectRef, list[Condition]] = {}
-        for condition in conditions(self._last):
+        for condition in conditions(self._last, self._joined):
             found.setdefault(condition.ref, []).append(condition)
         return {ref: tuple(of) for ref, of in found.items()}
 
