@@ -15,12 +15,14 @@ from reconciler.model.diff import Change
 from reconciler.model.events import Condition, Truth
 from reconciler.model.inventory import Datastore
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
-from reconciler.model.kinds.vmgroup import Access, BookedVolume
-from reconciler.model.refs import ALL_DS_URL, VM_DS_URL, ObjectRef
+from reconciler.model.kinds.vmgroup import BookedVolume
+from reconciler.model.refs import ObjectRef
 from reconciler.model.state import ObservedDatastore, VolumeFile
 from reconciler.model.units import format_size
+from reconciler.planning.rights.access import Cell, promised
+from reconciler.planning.rights.users import uses_of
 from reconciler.planning.spelling import DisplayNames
-from reconciler.planning.vmgroup.state import VMGroupState, observed_states
+from reconciler.planning.vmgroup.state import observed_states
 
 if TYPE_CHECKING:
     from reconciler.planning.joined import Joined
@@ -130,14 +132,16 @@ def limits_fit(ref: ObjectRef, db: ObservedConfigDB, datastores: Iterable[Datast
 
     Source: docs/domain.md#quotas
     """
-    groups = list(observed_states(db).values())
+    found = sorted(datastores, key=lambda datastore: datastore.name)
+    urls = [datastore.url for datastore in found]
+    cells = ({url: Cell(use) for url, use in uses_of(group, urls).items()} for group in observed_states(db).values())
     wrong = []
-    for datastore in sorted(datastores, key=lambda datastore: datastore.name):
-        limits = [limit for group in groups if (limit := _limit(group, datastore.url))]
-        if datastore.capacity_mb is not None and sum(limits) > datastore.capacity_mb:
-            whose = f"the limits of {len(limits)} vmgroups add" if len(limits) > 1 else "the limit of a vmgroup adds"
-            holds = f"{whose} up to {format_size(sum(limits))}, and it holds {format_size(datastore.capacity_mb)}"
-            wrong.append(f"on {names.datastore(datastore.url)} {holds}{_free_words(datastore)}")
+    for each in promised(found, cells):
+        if each.overcommitted and each.datastore.capacity_mb is not None:
+            whose = f"the limits of {each.limited} vmgroups add" if each.limited > 1 else "the limit of a vmgroup adds"
+            holds = f"{format_size(each.promised_mb)}, and it holds {format_size(each.datastore.capacity_mb)}"
+            where = f"on {names.datastore(each.datastore.url)}"
+            wrong.append(f"{where} {whose} up to {holds}{_free_words(each.datastore)}")
     if wrong:
         return Condition(ref, "LimitsFit", Truth.FALSE, "Overcommitted", "; ".join(wrong))
     return Condition(ref, "LimitsFit", Truth.TRUE, "Fit", "every datastore could hold what its limits allow together")
@@ -147,15 +151,3 @@ def _free_words(datastore: Datastore) -> str:
     if datastore.free_mb is None:
         return ""
     return f", {format_size(datastore.free_mb) if datastore.free_mb else 'nothing'} of it free"
-
-
-def _limit(group: VMGroupState, url: str) -> int:
-    """Return how much a vmgroup may have on a datastore, in MB; 0: nothing, or without limit.
-
-    Where the datastore has no row, the row of either special name may admit a volume: the larger limit counts.
-
-    Source: docs/domain.md#quotas
-    """
-    rows = [group.access[url]] if url in group.access else [group.access.get(u) for u in (VM_DS_URL, ALL_DS_URL)]
-    limits = [row.total_mb for row in rows if isinstance(row, Access) and row.allow_create]
-    return max(limits, default=0) if all(limits) else 0
