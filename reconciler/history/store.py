@@ -68,12 +68,10 @@ class HistoryWriter:
 
     def lasting(self) -> dict[ObjectRef, Lasting]:
         """Return the drifts that had not ended when a watch looked last."""
-        rows: list[tuple[Any, ...]] = []
+        found: dict[ObjectRef, Lasting] = {}
         with self._log_errors():
-            rows = self._connection.execute(
-                "SELECT object, first_seen, began, standing, stands_since, stands_began FROM drifts WHERE ended IS NULL"
-            ).fetchall()
-        return dict(found for row in rows if (found := _lasting(*row)) is not None)
+            found = _all_lasting(self._connection)
+        return found
 
     def on_event(self, reported: ReportedEvent) -> None:
         """See `ports.Listener`."""
@@ -218,6 +216,13 @@ class HistoryReader:
         """Return the last drifts, newest first, as dicts by column; only of these objects if any are named."""
         return self._select("drifts", names, most)
 
+    def lasting(self) -> dict[ObjectRef, Lasting]:
+        """Return the drifts that had not ended when a watch looked last; none from a file of an older vdvs."""
+        try:
+            return _all_lasting(self._connection)
+        except sqlite3.Error:
+            return {}
+
     def passes(self, most: int = 100) -> list[dict[str, Any]]:
         """Return the last passes, newest first, as dicts by column."""
         found = self._connection.execute("SELECT * FROM passes ORDER BY started DESC, id DESC LIMIT ?", (most,))
@@ -231,6 +236,13 @@ class HistoryReader:
             {key: json.loads(row[key]) if key in ("change", "fields") and row[key] else row[key] for key in row}
             for row in found
         ]
+
+
+def _all_lasting(connection: sqlite3.Connection) -> dict[ObjectRef, Lasting]:
+    rows = connection.execute(
+        "SELECT object, first_seen, began, standing, stands_since, stands_began FROM drifts WHERE ended IS NULL"
+    )
+    return dict(found for row in rows if (found := _lasting(*row)) is not None)
 
 
 def _lasting(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.model.diff import Op
 from reconciler.model.refs import INVENTORY, KINDS, Kind, ObjectRef, Words
@@ -72,15 +73,16 @@ def rows(joined: Joined, kind: Kind, only: frozenset[ObjectRef] | None = None) -
 
 
 def table_text(table: Table[E], found: Sequence[E], *, wide: bool = False, paint: Paint = plain) -> str:
-    """Write a table."""
+    """Write a table. Unless it is `wide`, cells are cut that have no room on the terminal."""
     if not found:
         return f"{table.none}\n"
-    return cells_text(table.shown(wide), found, paint)
+    return cells_text(table.shown(wide), found, replace(paint, width=None) if wide else paint)
 
 
 def cells_text(cells: Cells[E], found: Sequence[E], paint: Paint = plain) -> str:
     """Write rows below their headings."""
-    return lines(columns([tuple(cells), *([cell(row) for cell in cells.values()] for row in found)], paint=paint))
+    rows = [tuple(cells), *([cell(row) for cell in cells.values()] for row in found)]
+    return lines(columns(rows, paint=paint, cut=True))
 
 
 def names_text(table: Table[E], found: Iterable[E]) -> str:

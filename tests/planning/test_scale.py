@@ -23,7 +23,7 @@ from reconciler.planning.planner import plan
 from reconciler.planning.resolve import resolve
 from reconciler.render.describe import describe_data, describe_text
 from reconciler.render.kinds import VIEWS
-from reconciler.render.status import status_text
+from reconciler.render.status import Overview, status_text
 from reconciler.render.tables import TABLES, rows, table_text
 from tests.planning import compact
 
@@ -110,7 +110,7 @@ def descriptions(found: Assessment) -> None:
 
 
 def status(found: Assessment) -> None:
-    status_text("lab", found, conditions(found))
+    status_text(Overview("lab", found, conditions(found)))
 
 
 def page(found: Assessment) -> None:
