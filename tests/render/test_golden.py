@@ -28,9 +28,16 @@ from reconciler.model.plan import Plan
 from reconciler.model.refs import KINDS, RECONCILED, Kind, ObjectRef
 from reconciler.planning.joined import Joined
 from reconciler.planning.records.history import history
+from reconciler.planning.rights.access import live_access
+from reconciler.planning.spelling import DisplayNames
 from reconciler.render import data, tables
 from reconciler.render.describe import describe_data, describe_text
 from reconciler.render.diff import diff_text
+from reconciler.render.graph import Graph, graph
+from reconciler.render.graph.dot import dot_text
+from reconciler.render.graph.mermaid import mermaid_text
+from reconciler.render.graph.svg import svg_text
+from reconciler.render.graph.tree import tree_text
 from reconciler.render.history import history_data, history_text
 from reconciler.render.kinds import VIEWS
 from reconciler.render.results import outcome_text
@@ -156,11 +163,19 @@ def overview(found: Assessment) -> Overview:
     return Overview("lab", found, sites.judged(found), lasting)
 
 
+def graph_of(found: Assessment) -> Graph:
+    standings = {change.ref: change.standing for change in found.diff.changes}
+    return graph(live_access(found.resolved, found.observed), standings, DisplayNames(found.resolved.inventory))
+
+
 def views(found: Assessment) -> dict[str, str]:
     """Everything that can be shown of a site, by the name of the file that has it."""
     shown = {"status.txt": status_text(overview(found))}
     told = history(found.resolved, found.observed)
     shown["history.txt"] = history_text(told)
+    drawn = graph_of(found)
+    shown |= {"graph.txt": tree_text(drawn), "graph.dot": dot_text(drawn), "graph.mmd": mermaid_text(drawn)}
+    shown["graph.svg"] = svg_text(drawn, "Rights in site lab")
     for name, table in tables.TABLES.items():
         rows = table.rows(Joined(found), None)
         shown[f"get-{name}.txt"] = tables.table_text(table, rows)
