@@ -219,12 +219,10 @@ def output(*formats: str) -> Callable[[Command], Command]:
     )
 
 
-def given(paths: tuple[str, ...], site: str | None, named_set: str | None) -> list[str]:
-    """Return the options with which another command reads what this one did; defaults are left out, and so are
-    snapshots, as nothing is applied to them."""
+def given(paths: tuple[str, ...], site: str | None) -> list[str]:
+    """Return the options with which another command reads the same manifests; defaults are left out."""
     words = [] if paths == default_paths() else [word for path in paths for word in ("-f", path)]
-    words += [] if site is None or site == os.environ.get("VDVS_SITE") else ["--site", site]
-    return words + ([] if named_set is None else ["--set", named_set])
+    return words if site is None or site == os.environ.get("VDVS_SITE") else [*words, "--site", site]
 
 
 def _set_verbose(context: click.Context, _option: click.Parameter, given: int) -> None:

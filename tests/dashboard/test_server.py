@@ -23,7 +23,6 @@ from reconciler.model.diff import Cause, Effect, Standing
 from reconciler.model.errors import UsageError, VdvsError
 from reconciler.model.events import EventKind, Lasting, Since
 from reconciler.model.kinds.site import Secret
-from reconciler.model.outcome import Assessment
 from reconciler.wiring import snapshots
 from reconciler.wiring.world import SystemClock
 from tests.dashboard.serving import SOON, Served, served
@@ -47,7 +46,7 @@ def test_every_answer_is_guarded_by_its_headers(path: str) -> None:
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Cache-Control"] == ("no-cache" if path in PAGES else "no-store")
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
@@ -233,11 +232,11 @@ def test_the_loop_goes_on_while_the_data_of_the_page_is_made(monkeypatch: pytest
     """The loop is that of the watch: it answers a probe while two browsers wait for data that is made once."""
     making, go_on, made_by = threading.Event(), threading.Event(), list[int]()
 
-    def slow(snapshot: dict[str, Any], seen: Assessment | None, lasting: Any) -> bytes:
+    def slow(snapshot: dict[str, Any], look: Any, lasting: Any) -> bytes:
         made_by.append(threading.get_ident())
         making.set()
         assert go_on.wait(SOON)
-        return page_json(snapshot, seen, lasting)
+        return page_json(snapshot, look, lasting)
 
     monkeypatch.setattr(board, "page_json", slow)
     with served() as server, ThreadPoolExecutor() as browsers:

@@ -28,18 +28,19 @@ from reconciler.model.plan import Plan
 from reconciler.model.refs import KINDS, RECONCILED, Kind, ObjectRef
 from reconciler.planning.joined import Joined
 from reconciler.planning.records.history import history
-from reconciler.planning.rights.access import live_access
-from reconciler.planning.spelling import DisplayNames
 from reconciler.render import data, tables
 from reconciler.render.describe import describe_data, describe_text
 from reconciler.render.diff import diff_text
-from reconciler.render.graph import Graph, graph
+from reconciler.render.graph import graph
 from reconciler.render.graph.dot import dot_text
 from reconciler.render.graph.mermaid import mermaid_text
 from reconciler.render.graph.svg import svg_text
 from reconciler.render.graph.tree import tree_text
 from reconciler.render.history import history_data, history_text
 from reconciler.render.kinds import VIEWS
+from reconciler.render.page.access import AccessMap
+from reconciler.render.page.commands import NO_COMMANDS, Commands
+from reconciler.render.page.look import Look
 from reconciler.render.results import outcome_text
 from reconciler.render.status import Overview, overview_data, status_data, status_text
 from tests.render import schemas, sites
@@ -160,12 +161,7 @@ def overview(found: Assessment) -> Overview:
     wrong = [change for change in found.diff.changes if change.counts]
     since = [Since(sites.WHEN - timedelta(hours=hours), seen=hours > 2) for hours in range(1, len(wrong) + 1)]
     lasting = {change.ref: Lasting(change.standing, at, at) for change, at in zip(wrong, since, strict=True)}
-    return Overview("lab", found, sites.judged(found), lasting)
-
-
-def graph_of(found: Assessment) -> Graph:
-    standings = {change.ref: change.standing for change in found.diff.changes}
-    return graph(live_access(found.resolved, found.observed), standings, DisplayNames(found.resolved.inventory))
+    return Overview("lab", Look(found, None, Commands(())), sites.judged(found), lasting)
 
 
 def views(found: Assessment) -> dict[str, str]:
@@ -173,7 +169,7 @@ def views(found: Assessment) -> dict[str, str]:
     shown = {"status.txt": status_text(overview(found))}
     told = history(found.resolved, found.observed)
     shown["history.txt"] = history_text(told)
-    drawn = graph_of(found)
+    drawn = graph(AccessMap(Look(found, None, NO_COMMANDS)))
     shown |= {"graph.txt": tree_text(drawn), "graph.dot": dot_text(drawn), "graph.mmd": mermaid_text(drawn)}
     shown["graph.svg"] = svg_text(drawn, "Rights in site lab")
     for name, table in tables.TABLES.items():

@@ -49,17 +49,19 @@ def graph(
     from reconciler.cli.output import paint
     from reconciler.cli.session import open_session
     from reconciler.model.plan import REPORT_ONLY
-    from reconciler.planning.rights.access import declared_access, live_access
-    from reconciler.planning.spelling import DisplayNames
+    from reconciler.planning.scope import incomplete
     from reconciler.provenance import reading
     from reconciler.render import graph as rendered
+    from reconciler.render.graph.declared import DeclaredAccess
+    from reconciler.render.page.access import AccessMap
+    from reconciler.render.page.commands import NO_COMMANDS
+    from reconciler.render.page.look import Look
 
     session = open_session(paths, site, selector).with_applying(reading(paths, selector, named_set))
     found = session.run(REPORT_ONLY).before
-    access = (live_access if live else declared_access)(found.resolved, found.observed)
-    standings = {change.ref: change.standing for change in found.diff.changes}
-    names = DisplayNames(found.resolved.inventory)
-    drawn = _chosen(rendered.graph(access, standings, names).among(session.only), what, access.gap)
+    access = (AccessMap if live else DeclaredAccess)(Look(found, session.desired, NO_COMMANDS))
+    gap = incomplete(found.resolved, found.observed)
+    drawn = _chosen(rendered.graph(access).among(session.only), what, gap)
     match output:
         case "dot":
             from reconciler.render.graph.dot import dot_text as text
@@ -75,9 +77,9 @@ def graph(
             click.echo(tree_text(drawn, paint()), nl=False)
     if output in ("dot", "mermaid"):
         click.echo(text(drawn), nl=False)
-    if access.gap is not None:
-        report(f"not all vmgroups are shown: {access.gap}")
-    return exits.OK if access.gap is None else exits.FAILED
+    if gap is not None:
+        report(f"more may be there: {gap}")
+    return exits.OK if gap is None else exits.FAILED
 
 
 def _chosen(of: Graph, what: tuple[str, ...], gap: str | None) -> Graph:

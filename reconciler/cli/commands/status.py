@@ -32,6 +32,8 @@ def status(paths: tuple[str, ...], site: str | None, output: str, named_set: str
     from reconciler.model.plan import REPORT_ONLY
     from reconciler.planning.conditions import conditions
     from reconciler.provenance import reading
+    from reconciler.render.page.commands import Commands
+    from reconciler.render.page.look import Look
     from reconciler.render.status import Overview, overview_data, status_text
     from reconciler.wiring.watch_history import lasting
 
@@ -39,7 +41,8 @@ def status(paths: tuple[str, ...], site: str | None, output: str, named_set: str
     found = session.run(REPORT_ONLY).before
     # What was seen here is no part of a snapshot, whose name of the site anybody may have written.
     known = {} if session.taken else lasting(session.site)
-    of = Overview(session.site.name, found, conditions(found), known, options.given(paths, site, named_set))
+    commands = Commands(tuple(options.given(paths, site)), named_set)
+    of = Overview(session.site.name, Look(found, session.desired, commands), conditions(found), known)
     if output == "text":
         click.echo(status_text(of, paint(), detail()), nl=False)
     else:

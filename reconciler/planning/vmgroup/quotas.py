@@ -19,8 +19,8 @@ from reconciler.model.kinds.vmgroup import BookedVolume
 from reconciler.model.refs import ObjectRef
 from reconciler.model.state import ObservedDatastore, VolumeFile
 from reconciler.model.units import format_size
-from reconciler.planning.rights.access import Cell, promised
-from reconciler.planning.rights.users import uses_of
+from reconciler.planning.rights.cells import Promises, cells
+from reconciler.planning.rights.decision import Lookup
 from reconciler.planning.spelling import DisplayNames
 from reconciler.planning.vmgroup.state import observed_states
 
@@ -133,15 +133,18 @@ def limits_fit(ref: ObjectRef, db: ObservedConfigDB, datastores: Iterable[Datast
     Source: docs/domain.md#quotas
     """
     found = sorted(datastores, key=lambda datastore: datastore.name)
-    urls = [datastore.url for datastore in found]
-    cells = ({url: Cell(use) for url, use in uses_of(group, urls).items()} for group in observed_states(db).values())
+    wanted = [(datastore.url, frozenset(Lookup)) for datastore in found]
+    sums = {url: Promises() for url, _ in wanted}
+    for group in observed_states(db).values():
+        for url, right in cells(group, wanted):
+            sums[url].add(right)
     wrong = []
-    for each in promised(found, cells):
-        if each.overcommitted and each.datastore.capacity_mb is not None:
-            whose = f"the limits of {each.limited} vmgroups add" if each.limited > 1 else "the limit of a vmgroup adds"
-            holds = f"{format_size(each.promised_mb)}, and it holds {format_size(each.datastore.capacity_mb)}"
-            where = f"on {names.datastore(each.datastore.url)}"
-            wrong.append(f"{where} {whose} up to {holds}{_free_words(each.datastore)}")
+    for datastore in found:
+        of = sums[datastore.url]
+        if datastore.capacity_mb is not None and of.promised_mb > datastore.capacity_mb:
+            whose = f"the limits of {of.limited} vmgroups add" if of.limited > 1 else "the limit of a vmgroup adds"
+            holds = f"{whose} up to {format_size(of.promised_mb)}, and it holds {format_size(datastore.capacity_mb)}"
+            wrong.append(f"on {names.datastore(datastore.url)} {holds}{_free_words(datastore)}")
     if wrong:
         return Condition(ref, "LimitsFit", Truth.FALSE, "Overcommitted", "; ".join(wrong))
     return Condition(ref, "LimitsFit", Truth.TRUE, "Fit", "every datastore could hold what its limits allow together")

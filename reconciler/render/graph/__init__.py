@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Final
 
@@ -11,9 +12,11 @@ from msgspec.structs import replace
 from reconciler.model.diff import Standing
 from reconciler.model.refs import DEFAULT_VMGROUP, ObjectRef
 from reconciler.model.units import format_size
-from reconciler.planning.rights.access import AccessMap, Cell, Promised
+from reconciler.planning.joined import JoinedVMGroup
+from reconciler.planning.rights.cells import Cell
 from reconciler.planning.rights.decision import UNLIMITED, Grant
-from reconciler.planning.spelling import DisplayNames
+from reconciler.render.page.access import AccessMap
+from reconciler.render.status.load import Promised, promised
 from reconciler.render.text import about
 
 _EVERYTHING: Final = Grant(UNLIMITED, UNLIMITED).spelled(each=False)
@@ -71,54 +74,42 @@ class Graph(Struct, frozen=True):
         return Graph(tuple(groups), tuple(each for each in self.datastores if each.datastore.url in used))
 
 
-def graph(found: AccessMap, standings: Mapping[ObjectRef, Standing], names: DisplayNames) -> Graph:
-    """Return the graph of an access map. VMs are shown by name, or by UUID where that is not known or not unique."""
-    known = _vm_names(found, names)
+def graph(access: AccessMap) -> Graph:
+    """Return the graph of an access map. VMs are shown by name, or with their UUID where others have that name."""
+    joined, columns = access.look.joined, access.columns
+    members = {ref: _members(access, group) for ref, group in joined.vmgroups.items()}
+    shown = {uuid: joined.names.short_vm(uuid, name) for known in members.values() for uuid, name in known.items()}
+    names = Counter(shown.values())
+    known = {uuid: name if names[name] == 1 else f"{name} ({uuid})" for uuid, name in shown.items()}
+    opened: dict[str, list[str]] = {}
+    for column in columns:
+        for host in column.open_on:
+            opened.setdefault(host, []).append(column.datastore.url)
     groups = [
-        Group(
-            ref,
-            ref.name,
-            standings.get(ref),
-            (
-                *sorted(known[uuid] for uuid in group.state.members),
-                *([_OTHERS] if group.state.name == DEFAULT_VMGROUP else []),
-            ),
-            tuple(_right(url, group.cells[url]) for url in _ordered(group.cells, found)),
-        )
-        for ref, group in found.groups.items()
-    ]
-    opened = [
         Group(None, f"every VM on {host}", Standing.OPEN, (), tuple(Right(url, _EVERYTHING, True) for url in urls))
-        for host, urls in found.open_on.items()
+        for host, urls in sorted(opened.items())
     ]
-    return Graph((*opened, *groups), found.promised())
+    for ref, group in joined.vmgroups.items():
+        if access.declared and group.resolved is None:
+            continue
+        rights = [_right(columns[number].datastore.url, found, used) for number, found, used in access.cells(group)]
+        vms = sorted(known[uuid] for uuid in members[ref])
+        state = access.state(group)
+        vms += [_OTHERS] if state is not None and state.name == DEFAULT_VMGROUP else []
+        groups.append(Group(ref, ref.name, group.change.standing, tuple(vms), tuple(rights)))
+    return Graph(tuple(groups), promised(access))
 
 
-def _ordered(cells: Mapping[str, Cell], found: AccessMap) -> Sequence[str]:
-    return [each.url for each in found.datastores if each.url in cells]
+def _members(access: AccessMap, group: JoinedVMGroup) -> Mapping[str, str | None]:
+    state = access.state(group)
+    return state.members if state is not None else {member.uuid: member.name for member in group.members}
 
 
-def _right(url: str, cell: Cell) -> Right:
-    limit = cell.use.limit_mb
-    text = f"{cell.use.rights}, VMs on it only" if cell.use.beside else cell.use.rights
+def _right(url: str, found: Cell, used: int) -> Right:
+    limit = found.limit_mb
+    text = f"{found.rights}, depending on the release of vDVS" if found.unsure else found.rights
     if limit:
-        text += f" ({about(cell.used_mb)} of {format_size(limit)} used)"
-    elif cell.used_mb:
-        text += f" ({about(cell.used_mb)} used)"
-    return Right(url, text, not cell.use.mounts, cell.used_mb / limit if limit else None)
-
-
-def _vm_names(found: AccessMap, names: DisplayNames) -> dict[str, str]:
-    members = {uuid: name for group in found.groups.values() for uuid, name in group.state.members.items()}
-    shown = {uuid: names.short_vm(uuid, name) for uuid, name in members.items()}
-    seen: dict[str, int] = {}
-    for name in shown.values():
-        seen[name] = seen.get(name, 0) + 1
-    return {uuid: name if seen[name] == 1 else f"{name} ({uuid})" for uuid, name in shown.items()}
-
-
-def promised_text(of: Promised) -> str:
-    """How much of a datastore is promised: `5GB of 512GB promised`."""
-    capacity = "" if of.datastore.capacity_mb is None else f" of {about(of.datastore.capacity_mb)}"
-    more = f", {of.unlimited} without limit" if of.unlimited else ""
-    return f"{about(of.promised_mb)}{capacity} promised{more}"
+        text += f" ({about(used)} of {format_size(limit)} used)"
+    elif used:
+        text += f" ({about(used)} used)"
+    return Right(url, text, bool(found.way.creates), used / limit if limit else None)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from reconciler.model.diff import Standing
-from reconciler.render.graph import Graph, promised_text
+from reconciler.render.graph import Graph
+from reconciler.render.status.load import promised_text
 from reconciler.render.text import clean, lines
 from reconciler.render.words import STANDINGS
 
@@ -30,7 +31,7 @@ def dot_text(of: Graph) -> str:
             parts.append(f"  g{number} -> {ids[right.url]} [label={_quoted(right.text)}, style={style}];")
     for each in of.datastores:
         label = _quoted(each.datastore.name, promised_text(each))
-        colour = _quoted(colour_of(Standing.OPEN if each.overcommitted else None))
+        colour = _quoted(colour_of(Standing.OPEN if (each.share or 0) > 1 else None))
         parts.append(f"  {ids[each.datastore.url]} [label={label}, shape=cylinder, color={colour}];")
     return lines([*parts, "}"])
 

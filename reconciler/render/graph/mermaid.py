@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from reconciler.render.graph import Graph, promised_text
+from reconciler.render.graph import Graph
 from reconciler.render.graph.dot import colour_of
+from reconciler.render.status.load import promised_text
 from reconciler.render.text import clean, lines
 
 _PLAIN = frozenset(" ,.()/:+-=_%@")

@@ -8,9 +8,9 @@ from html import escape
 from typing import Final
 
 from reconciler.model.diff import Standing
-from reconciler.render.graph import Graph, Group, promised_text
+from reconciler.render.graph import Graph, Group
 from reconciler.render.graph.dot import colour_of
-from reconciler.render.status.load import promised_share
+from reconciler.render.status.load import promised_text
 from reconciler.render.text import clean, shortened, width
 from reconciler.render.text import plain as _plain
 
@@ -73,9 +73,9 @@ def svg_text(of: Graph, title: str) -> str:
     ends, bottom = _draw_groups(drawing, shown, vms, (left, middle))
     y = float(_PAD)
     for each, texts in zip(of.datastores, stores, strict=True):
-        colour = colour_of(Standing.OPEN if each.overcommitted else None)
+        colour = colour_of(Standing.OPEN if (each.share or 0) > 1 else None)
         height = drawing.box(right, y, _wide(stores), texts, colour)
-        if (share := promised_share(each)) is not None:
+        if (share := each.share) is not None:
             drawing.bar(right + _PAD, y + height - 6, _wide(stores) - 2 * _PAD, share)
         for (x, at), creates, ink in ends.get(each.datastore.url, ()):
             drawing.wire((x, at), (right, y + height / 2), ink, not creates)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from reconciler.render.graph import Graph, Group, promised_text
+from reconciler.render.graph import Graph, Group
+from reconciler.render.status.load import promised_text
 from reconciler.render.text import Paint, bar, clean, columns, count, lines, plain
 
 

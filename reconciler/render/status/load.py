@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reconciler.model.inventory import Datastore
 from reconciler.model.refs import ObjectRef
 from reconciler.model.units import format_size
-from reconciler.planning.rights.access import AccessMap, Promised
+from reconciler.planning.rights.cells import Promises
+from reconciler.render.page.access import AccessMap, datastore_data
 from reconciler.render.text import Data, Paint, about, bar, columns, count, fullness
 
 MOST = 20
@@ -33,6 +35,25 @@ class Quota(Struct, frozen=True):
         return self.used_mb / self.total_mb
 
 
+class Promised(Struct, frozen=True):
+    """What is promised of a datastore. `used_mb`: booked there; `unknown`: the number of its hosts of which nothing is
+    known, so that more may be promised.
+
+    Source: docs/domain.md#quotas
+    """
+
+    datastore: Datastore
+    used_mb: int
+    promises: Promises
+    unknown: int
+
+    @property
+    def share(self) -> float | None:
+        """The part that is promised; None: how large it is is not known."""
+        capacity = self.datastore.capacity_mb
+        return self.promises.promised_mb / capacity if capacity else None
+
+
 class Load(Struct, frozen=True):
     """Quotas of which something is used, the fullest first, and all datastores, the most promised first."""
 
@@ -40,23 +61,25 @@ class Load(Struct, frozen=True):
     datastores: tuple[Promised, ...]
 
 
-def load(found: AccessMap) -> Load:
+def load(access: AccessMap) -> Load:
     """Return how full everything is."""
-    names = {datastore.url: datastore.name for datastore in found.datastores}
     quotas = [
-        Quota(group.ref, names[url], cell.used_mb, limit)
-        for group in found.groups.values()
-        for url, cell in group.cells.items()
-        if (limit := cell.use.limit_mb) and cell.used_mb
+        Quota(ref, access.columns[number].datastore.name, used, limit)
+        for ref, group in access.look.joined.vmgroups.items()
+        for number, found, used in access.cells(group)
+        if (limit := found.limit_mb) and used
     ]
     quotas.sort(key=lambda quota: (-quota.share, quota.ref.sort_key, quota.datastore))
-    datastores = sorted(found.promised(), key=lambda each: (-(promised_share(each) or 0), each.datastore.name))
+    datastores = sorted(promised(access), key=lambda each: (-(each.share or 0), each.datastore.name))
     return Load(tuple(quotas), tuple(datastores))
 
 
-def promised_share(of: Promised) -> float | None:
-    """Return the part of a datastore that is promised; None: how large it is is not known."""
-    return of.promised_mb / of.datastore.capacity_mb if of.datastore.capacity_mb else None
+def promised(access: AccessMap) -> tuple[Promised, ...]:
+    """Return what is promised of each datastore, by name."""
+    return tuple(
+        Promised(column.datastore, access.booked(column.datastore.url), promises, column.silent)
+        for column, promises in zip(access.columns, access.promises(), strict=True)
+    )
 
 
 def load_text(of: Load, paint: Paint, full: bool) -> list[str]:
@@ -75,12 +98,12 @@ def load_text(of: Load, paint: Paint, full: bool) -> list[str]:
         parts += ["", "Quotas, the fullest first:"]
         parts += _with_bars(rows, [quota.share for quota in quotas], paint)
         parts += _rest(len(quotas), len(of.quotas))
-    wanted = [each for each in of.datastores if each.promised_mb or each.used_mb]
+    wanted = [each for each in of.datastores if each.promises.promised_mb or each.used_mb]
     datastores = wanted if full else wanted[:_FEW]
     if datastores:
         rows = [[each.datastore.name, *_promised(each)] for each in datastores]
         parts += ["", "Datastores, the most promised first:"]
-        parts += _with_bars(rows, [promised_share(each) or 0 for each in datastores], paint)
+        parts += _with_bars(rows, [each.share or 0 for each in datastores], paint)
         parts += _rest(len(datastores), len(wanted))
     return parts
 
@@ -97,11 +120,16 @@ def _with_bars(rows: list[list[str]], shares: Sequence[float], paint: Paint) -> 
 
 def _promised(of: Promised) -> list[str]:
     """The share that is promised, and the sums: `140%`, `14TB of 10TB promised, 1TB used, 3 vmgroups without limit`."""
-    capacity, share = of.datastore.capacity_mb, promised_share(of)
-    of_all = "" if capacity is None else f" of {about(capacity)}"
-    words = [f"{about(of.promised_mb)}{of_all} promised", f"{about(of.used_mb)} used"]
-    words += [f"{count(of.unlimited, 'vmgroup')} without limit"] if of.unlimited else []
-    return ["?" if share is None else f"{round(100 * share)}%", ", ".join(words)]
+    words = [promised_text(of), f"{about(of.used_mb)} used"]
+    words += [f"{count(of.promises.unlimited, 'vmgroup')} without limit"] if of.promises.unlimited else []
+    words += [f"{count(of.unknown, 'host')} not seen"] if of.unknown else []
+    return ["?" if of.share is None else f"{round(100 * of.share)}%", ", ".join(words)]
+
+
+def promised_text(of: Promised) -> str:
+    """`14TB of 10TB promised`."""
+    capacity = of.datastore.capacity_mb
+    return f"{about(of.promises.promised_mb)}{'' if capacity is None else f' of {about(capacity)}'} promised"
 
 
 def _rest(shown: int, found: int) -> list[str]:
@@ -120,17 +148,5 @@ def load_data(of: Load) -> dict[str, Data]:
             }
             for quota in of.quotas[:MOST]
         ],
-        "datastores": [promised_data(each) for each in of.datastores],
-    }
-
-
-def promised_data(of: Promised) -> dict[str, Data]:
-    """Return the use of one datastore; null where the inventory does not say."""
-    return {
-        "name": of.datastore.name,
-        "capacityMB": of.datastore.capacity_mb,
-        "freeMB": of.datastore.free_mb,
-        "usedMB": of.used_mb,
-        "promisedMB": of.promised_mb,
-        "unlimited": of.unlimited,
+        "datastores": [datastore_data(each.datastore, each.used_mb, each.promises) for each in of.datastores],
     }

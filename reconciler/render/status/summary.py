@@ -13,11 +13,12 @@ from reconciler.model.diff import Diff, Op, Standing
 from reconciler.model.events import Condition, Lasting, Since, Truth
 from reconciler.model.outcome import Assessment
 from reconciler.model.refs import KINDS, Kind, ObjectRef
-from reconciler.planning.rights.access import live_access
 from reconciler.render.data import summary_data
 from reconciler.render.describe import condition_data
 from reconciler.render.diff import Detail, by_risk, left_out, worst_of
 from reconciler.render.kinds.view import NONE
+from reconciler.render.page.access import AccessMap
+from reconciler.render.page.look import Look
 from reconciler.render.status.load import Load, load, load_data, load_text
 from reconciler.render.status.todo import Todo, since_data, todo, todo_data
 from reconciler.render.text import Data, Paint, age, clean, columns, count, lines, plain
@@ -30,24 +31,22 @@ _NOTHING: Final[Mapping[ObjectRef, Lasting]] = {}
 
 
 class Overview(Struct, frozen=True):
-    """The state of a site. `lasting`: since when objects differ, as far as a watch has kept it; `given`: options that
-    every command to mend something needs."""
+    """The state of a site. `lasting`: since when objects differ, as far as a watch has kept it."""
 
     site: str
-    found: Assessment
+    look: Look
     conditions: Sequence[Condition]
     lasting: Mapping[ObjectRef, Lasting] = _NOTHING
-    given: Sequence[str] = ()
 
     @property
-    def todo(self) -> list[Todo]:
-        """What to do, the most urgent first."""
-        return todo(self.found.diff, self.lasting, self.given)
+    def found(self) -> Assessment:
+        """What was seen."""
+        return self.look.joined.assessment
 
     @property
     def load(self) -> Load:
         """How full everything is."""
-        return load(live_access(self.found.resolved, self.found.observed))
+        return load(AccessMap(self.look))
 
     @property
     def oldest_drift(self) -> tuple[ObjectRef, Since] | None:
@@ -65,10 +64,10 @@ def status_text(of: Overview, paint: Paint = plain, detail: Detail = Detail.BY_S
     found = of.found
     wrong = _wrong(of.conditions, found)
     full = detail is Detail.FULL
-    items = of.todo
+    items, total = todo(of.look, of.lasting, None)
     parts = [f"site {clean(of.site)}: {sentence(found)}{_since(items, found)}"]
     parts += ["", _facets(found.diff, paint)] if not found.diff.in_sync else _quiet(found)
-    parts += _todo_lines(items if full else items[:_FEW], len(items), found, paint)
+    parts += _todo_lines(items if full else items[:_FEW], total, found, paint)
     if (oldest := of.oldest_drift) is not None and len(items) > 1:
         ref, since = oldest
         parts += ["", f"Oldest drift: {clean(str(ref))}, {_moment(since, found)}"]
@@ -110,11 +109,11 @@ def _passed(since: Since | None, found: Assessment) -> str:
 def _todo_lines(items: Sequence[Todo], number: int, found: Assessment, paint: Paint) -> list[str]:
     """What to do: each command once, at its most urgent object, and below it a line for each object that it is for."""
     parts = ["", "What to do:"] if items else []
-    by_command: dict[str, list[Todo]] = {}
+    by_command: dict[str | None, list[Todo]] = {}
     for each in items:
         by_command.setdefault(each.command, []).append(each)
     for command, group in by_command.items():
-        parts.append(f"  {command}")
+        parts += [] if command is None else [f"  {command}"]
         rows = [[str(each.ref), each.standing.value, _passed(each.since, found), each.text] for each in group]
         if all(each.since is None for each in group):
             rows = [[*row[:2], row[3]] for row in rows]
@@ -155,7 +154,7 @@ def overview_data(of: Overview) -> dict[str, Data]:
     return {
         **status_data(of.site, of.found, of.conditions),
         "standings": standings(of.found.diff),
-        **todo_data(of.todo),
+        **todo_data(*todo(of.look, of.lasting)),
         "oldestDrift": oldest and {"object": str(oldest[0]), **since_data(oldest[1])},
         **load_data(of.load),
     }

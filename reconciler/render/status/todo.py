@@ -2,46 +2,54 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
-from typing import Final
+from heapq import nsmallest
+from typing import Any, Final
 
 from msgspec import Struct
 
-from reconciler.model.base import Risk
-from reconciler.model.diff import Change, Diff, Op, Standing
+from reconciler.model.base import clip
+from reconciler.model.diff import Change, Op, Standing
 from reconciler.model.events import Lasting, Since
-from reconciler.model.refs import KINDS, ObjectRef
+from reconciler.model.refs import ObjectRef
 from reconciler.render.diff import by_risk
+from reconciler.render.page.commands import command
+from reconciler.render.page.look import Look
 from reconciler.render.text import Data
 from reconciler.render.words import STANDINGS, sides, told
 
 MOST: Final = 20
-_URGENCY = {standing: position for position, standing in enumerate(STANDINGS)}
-_NOTHING: Final[Mapping[ObjectRef, Lasting]] = {}
+LONGEST: Final = 300  # characters of a sentence
+_URGENCY: Final = {word: position for position, word in enumerate(STANDINGS)}
 
 
 class Todo(Struct, frozen=True):
     """An object to look after. `since`: when its state began (None: not known); `text`: what is wrong, on one line;
-    `command`: what mends it, or, where that takes a decision, what shows it."""
+    `command`: see `command`."""
 
     ref: ObjectRef
     standing: Standing
     since: Since | None
     text: str
-    command: str
+    command: str | None
 
 
-def todo(diff: Diff, lasting: Mapping[ObjectRef, Lasting] = _NOTHING, given: Sequence[str] = ()) -> list[Todo]:
-    """Return what to do, the most urgent first. `given`: options that every command needs, such as `-f manifests/`."""
-    wrong = sorted((c for c in diff.changes if c.counts), key=lambda c: (_URGENCY[c.standing], by_risk(c)))
-    return [_todo(change, lasting.get(change.ref), given) for change in wrong]
+def todo(look: Look, lasting: Mapping[ObjectRef, Lasting], most: int | None = MOST) -> tuple[list[Todo], int]:
+    """Return what to do, at most so much of it (None: all), the most urgent first, and how much there is."""
+    waiting = [change for change in look.joined.assessment.diff.changes if change.counts]
+    worst = nsmallest(len(waiting) if most is None else most, waiting, key=urgency)
+    return [_todo(change, look, lasting.get(change.ref)) for change in worst], len(waiting)
 
 
-def _todo(change: Change, known: Lasting | None, given: Sequence[str]) -> Todo:
+def urgency(change: Change) -> tuple[Any, ...]:
+    """Key for sorting changes: the most urgent state first, then the worst risk."""
+    return _URGENCY[change.standing], by_risk(change)
+
+
+def _todo(change: Change, look: Look, known: Lasting | None) -> Todo:
     since = known.stands if known is not None and known.standing in (None, change.standing) else None
-    words = [*_command(change), *given]
-    return Todo(change.ref, change.standing, since, _text(change), " ".join(map(quoted, words)))
+    doing = command(change, look.commands, look.selectors)
+    return Todo(change.ref, change.standing, since, clip(_text(change), LONGEST), doing)
 
 
 def _text(change: Change) -> str:
@@ -49,39 +57,12 @@ def _text(change: Change) -> str:
     text = next(iter(told(change).splitlines()), "")
     if not change.fields or change.op is Op.CREATE or change.standing is Standing.OPEN:
         return text
-    more = len(change.fields) - 1
-    first = change.fields[0]
+    first, more = change.fields[0], len(change.fields) - 1
     return f"{text}: {first.path} {sides(first)}" + (f", and {more} more" if more else "")
 
 
-def _command(change: Change) -> list[str]:
-    singular, name = KINDS[change.ref.kind].singular, change.ref.name
-    match change.op:
-        case Op.CREATE | Op.UPDATE:
-            return ["vdvs", "apply", *(["--allow-destroy"] if change.risk is Risk.DESTROYS else [])]
-        case Op.DELETE | Op.REMOVED:  # shown before it is done: it also removes whatever else is declared no longer
-            return ["vdvs", "diff", "--prune", "--allow-destroy"]
-        case Op.UNMANAGED:
-            return ["vdvs", "export", singular, name]
-        case _:
-            return ["vdvs", "describe", singular, name]
-
-
-def quoted(word: str) -> str:
-    """Quote a word for a shell, so that it prints: whatever does not is spelled as bash and zsh read it in `$'...'`."""
-    if word.isprintable():
-        return shlex.quote(word)
-    escaped = word.replace("\\", "\\\\").replace("'", "\\'")
-    return "$'" + "".join(c if c.isprintable() else _escaped(c) for c in escaped) + "'"
-
-
-def _escaped(char: str) -> str:
-    code = ord(char)
-    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
-def todo_data(found: Sequence[Todo]) -> Data:
-    """Return what to do as `vdvs status -o json` and the page have it: the most urgent, and the number of all."""
+def todo_data(found: Sequence[Todo], total: int) -> dict[str, Data]:
+    """Return what to do as `vdvs status -o json` and the page have it."""
     items = [
         {
             "object": str(each.ref),
@@ -90,11 +71,11 @@ def todo_data(found: Sequence[Todo]) -> Data:
             "text": each.text,
             "command": each.command,
         }
-        for each in found[:MOST]
+        for each in found
     ]
-    return {"todo": items, "todoTotal": len(found)}
+    return {"todo": items, "todoTotal": total}
 
 
 def since_data(since: Since | None) -> dict[str, Data]:
-    """Return when a state began, and whether that is its beginning."""
+    """Return since when, and whether it began then or was first seen."""
     return {"since": since and since.at.isoformat(), "sinceKind": since and since.kind}
