@@ -13,7 +13,7 @@ from reconciler.render.graph.declared import DeclaredAccess
 from reconciler.render.page.access import AccessMap
 from reconciler.render.page.commands import NO_COMMANDS
 from reconciler.render.page.look import Look
-from reconciler.render.status.load import promised
+from reconciler.render.status.load import load
 from tests.planning import compact
 
 KNOWN = {"hosts": ["esx1"], "datastores": [{"name": "shared"}, {"name": "other"}], "vms": [{"name": "vm1"}]}
@@ -56,7 +56,7 @@ def test_promises_add_up_and_no_limit_promises_nothing() -> None:
         "g2": {"access": {"shared": [1, 0, 50 * GB], "other": [1, 0, 0]}},
         "g3": {"access": {"shared": [0, 0, 500 * GB]}},
     }
-    other, shared = promised(AccessMap(look(groups, {"volume_use": [["id-g1", "shared", GB, 1]]})))
+    shared, other = load(AccessMap(look(groups, {"volume_use": [["id-g1", "shared", GB, 1]]}))).datastores
     assert (shared.promises.promised_mb, shared.promises.limited, shared.promises.unlimited) == (110 * GB, 2, 0)
     assert (shared.used_mb, shared.share) == (GB, 1.1)
     assert (other.promises.promised_mb, other.promises.unlimited, other.share) == (0, 1, 0)

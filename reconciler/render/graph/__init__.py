@@ -9,11 +9,11 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.model.diff import Standing
+from reconciler.model.diff import Op, Standing
 from reconciler.model.refs import DEFAULT_VMGROUP, ObjectRef
 from reconciler.model.units import format_size
 from reconciler.planning.joined import JoinedVMGroup
-from reconciler.planning.rights.cells import Cell
+from reconciler.planning.rights.cells import Cell, Promises
 from reconciler.planning.rights.decision import UNLIMITED, Grant
 from reconciler.render.page.access import AccessMap
 from reconciler.render.status.load import Promised, promised
@@ -34,13 +34,15 @@ class Right(Struct, frozen=True):
 
 
 class Group(Struct, frozen=True):
-    """A vmgroup, or every VM on a host that is open (then `ref` is None). `standing`: the word for its state."""
+    """A vmgroup, or every VM on a host that is open (then `ref` is None). `standing`: the word for its state. `known`:
+    nothing is missing only because it could not be read."""
 
     ref: ObjectRef | None
     name: str
     standing: Standing | None
     vms: tuple[str, ...]
     rights: tuple[Right, ...]
+    known: bool = True
 
 
 class Graph(Struct, frozen=True):
@@ -89,15 +91,20 @@ def graph(access: AccessMap) -> Graph:
         Group(None, f"every VM on {host}", Standing.OPEN, (), tuple(Right(url, _EVERYTHING, True) for url in urls))
         for host, urls in sorted(opened.items())
     ]
+    sums = [Promises() for _ in columns]
     for ref, group in joined.vmgroups.items():
         if access.declared and group.resolved is None:
             continue
-        rights = [_right(columns[number].datastore.url, found, used) for number, found, used in access.cells(group)]
+        rights = []
+        for number, found, used in access.cells(group):
+            sums[number].add(found)
+            rights.append(_right(columns[number].datastore.url, found, used))
         vms = sorted(known[uuid] for uuid in members[ref])
         state = access.state(group)
         vms += [_OTHERS] if state is not None and state.name == DEFAULT_VMGROUP else []
-        groups.append(Group(ref, ref.name, group.change.standing, tuple(vms), tuple(rights)))
-    return Graph(tuple(groups), promised(access))
+        known_all = state is not None or group.change.op is not Op.UNKNOWN
+        groups.append(Group(ref, ref.name, group.change.standing, tuple(vms), tuple(rights), known_all))
+    return Graph(tuple(groups), promised(access, sums))
 
 
 def _members(access: AccessMap, group: JoinedVMGroup) -> Mapping[str, str | None]:

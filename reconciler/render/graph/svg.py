@@ -69,18 +69,19 @@ def svg_text(of: Graph, title: str) -> str:
     stores = [[each.datastore.name, promised_text(each)] for each in of.datastores]
     left = _PAD
     middle = left + _wide(vms) + _BETWEEN
+    last = _wide(stores)
     right = middle + _wide([texts for _, texts in shown]) + _BETWEEN
     ends, bottom = _draw_groups(drawing, shown, vms, (left, middle))
     y = float(_PAD)
     for each, texts in zip(of.datastores, stores, strict=True):
         colour = colour_of(Standing.OPEN if (each.share or 0) > 1 else None)
-        height = drawing.box(right, y, _wide(stores), texts, colour)
+        height = drawing.box(right, y, last, texts, colour)
         if (share := each.share) is not None:
-            drawing.bar(right + _PAD, y + height - 6, _wide(stores) - 2 * _PAD, share)
+            drawing.bar(right + _PAD, y + height - 6, last - 2 * _PAD, share)
         for (x, at), creates, ink in ends.get(each.datastore.url, ()):
             drawing.wire((x, at), (right, y + height / 2), ink, not creates)
         y += height + _GAP
-    return _document(drawing, right + _wide(stores) + _PAD, max(bottom, y))
+    return _document(drawing, right + last + _PAD, max(bottom, y))
 
 
 _Ends = dict[str, list[tuple[tuple[float, float], bool, str]]]
@@ -92,15 +93,15 @@ def _draw_groups(
     """Draw VMs and groups side by side, so that no two wires between them cross; return where rights begin, by the
     datastore that they lead to, and the lowest point."""
     left, middle = at
-    wide = _wide([texts for _, texts in shown])
+    narrow, wide = _wide(vms), _wide([texts for _, texts in shown])
     ends: _Ends = {}
     y = float(_PAD)
     for (group, texts), members in zip(shown, vms, strict=True):
         colour = colour_of(group.standing)
         height = drawing.box(middle, y, wide, texts, colour)
         if members:
-            other = drawing.box(left, y, _wide(vms), members, _FAINT)
-            drawing.wire((left + _wide(vms), y + _PAD + _LINE / 2), (middle, y + _PAD + _LINE / 2), _FAINT, False)
+            other = drawing.box(left, y, narrow, members, _FAINT)
+            drawing.wire((left + narrow, y + _PAD + _LINE / 2), (middle, y + _PAD + _LINE / 2), _FAINT, False)
             height_of_both = max(height, other)
         else:
             height_of_both = height

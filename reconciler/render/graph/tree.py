@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.render.graph import Graph, Group
-from reconciler.render.status.load import promised_text
+from reconciler.render.status.load import Promised, promised_text
 from reconciler.render.text import Paint, bar, clean, columns, count, lines, plain
 
 
@@ -14,7 +14,7 @@ def tree_text(of: Graph, paint: Paint = plain) -> str:
     for group in of.groups:
         parts += [*_group(group, names, paint), ""]
     used = {right.url for group in of.groups for right in group.rights}
-    rows = [[each.datastore.name, promised_text(each) + _who(each.datastore.url, used)] for each in of.datastores]
+    rows = [[each.datastore.name, promised_text(each) + _nobody(each, used)] for each in of.datastores]
     parts += [count(len(rows), "datastore") + (":" if rows else "."), *(columns(rows, "  ", paint) if rows else [])]
     return lines(parts, paint)
 
@@ -22,6 +22,8 @@ def tree_text(of: Graph, paint: Paint = plain) -> str:
 def _group(group: Group, names: dict[str, str], paint: Paint) -> list[str]:
     title = clean(group.name if group.ref is None else str(group.ref))
     parts = [f"{title}   {paint(group.standing.value, group.standing.value)}" if group.standing else title]
+    if not group.known:
+        return [*parts, "  its VMs, and what they may do, are not known"]
     if group.ref is not None:
         parts.append(f"  {count(len(group.vms), 'VM')}{': ' if group.vms else ''}{', '.join(map(clean, group.vms))}")
     rows = [[f"-> {names[right.url]}", _with_bar(right.text, right.share, paint)] for right in group.rights]
@@ -33,5 +35,7 @@ def _with_bar(text: str, share: float | None, paint: Paint) -> str:
     return f"{drawn} {text}" if drawn else text
 
 
-def _who(url: str, used: set[str]) -> str:
-    return "" if url in used else ", nobody may use it"
+def _nobody(of: Promised, used: set[str]) -> str:
+    if of.unknown:
+        return f", {count(of.unknown, 'host')} not seen"
+    return "" if of.datastore.url in used else ", nobody may use it"

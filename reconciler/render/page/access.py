@@ -134,30 +134,25 @@ class AccessMap:
         if place is None or state is None:
             return
         odd = self._odd.get((place, state.uuid), NO_ROWS)
-        for url, found in cells(state, self._enforcing(place), odd):
+        for url, found in cells(state, self._enforcing.get(place, ()), odd):
             yield self._numbers[url], found, self._used.get((place, state.uuid, url), 0)
 
     @cached_property
     def _numbers(self) -> Mapping[str, int]:
         return {column.datastore.url: number for number, column in enumerate(self.columns)}
 
-    def _enforcing(self, place: Location) -> Iterator[tuple[str, frozenset[Lookup]]]:
-        """Yield each datastore that a host mounts which enforces this config DB, and how these look rows up."""
+    @cached_property
+    def _enforcing(self) -> Mapping[Location, list[tuple[str, frozenset[Lookup]]]]:
+        """The datastores that hosts mount which enforce each config DB, and how these look rows up."""
+        found: dict[Location, list[tuple[str, frozenset[Lookup]]]] = {}
         for column in self.columns:
-            if (lookups := column.enforcing.get(place)) is not None:
-                yield column.datastore.url, lookups
+            for place, lookups in column.enforcing.items():
+                found.setdefault(place, []).append((column.datastore.url, lookups))
+        return found
 
     def state(self, group: JoinedVMGroup) -> VMGroupState | None:
         """Return the vmgroup as it counts; None: no host enforces its config DB."""
         return self._of(group)[1]
-
-    def promises(self) -> list[Promises]:
-        """Return what the limits of all vmgroups add up to, by column."""
-        sums = [Promises() for _ in self.columns]
-        for group in self.look.joined.vmgroups.values():
-            for number, found, _ in self.cells(group):
-                sums[number].add(found)
-        return sums
 
     def ways(self, group: JoinedVMGroup, column: Column) -> tuple[Cell, tuple[Way, ...], int] | None:
         """Return the right of a vmgroup on a datastore, the cases that it is made of, and MB booked; None: no right."""

@@ -63,22 +63,22 @@ class Load(Struct, frozen=True):
 
 def load(access: AccessMap) -> Load:
     """Return how full everything is."""
-    quotas = [
-        Quota(ref, access.columns[number].datastore.name, used, limit)
-        for ref, group in access.look.joined.vmgroups.items()
-        for number, found, used in access.cells(group)
-        if (limit := found.limit_mb) and used
-    ]
+    quotas, sums = [], [Promises() for _ in access.columns]
+    for ref, group in access.look.joined.vmgroups.items():
+        for number, found, used in access.cells(group):
+            sums[number].add(found)
+            if used and (limit := found.limit_mb):
+                quotas.append(Quota(ref, access.columns[number].datastore.name, used, limit))
     quotas.sort(key=lambda quota: (-quota.share, quota.ref.sort_key, quota.datastore))
-    datastores = sorted(promised(access), key=lambda each: (-(each.share or 0), each.datastore.name))
+    datastores = sorted(promised(access, sums), key=lambda each: (-(each.share or 0), each.datastore.name))
     return Load(tuple(quotas), tuple(datastores))
 
 
-def promised(access: AccessMap) -> tuple[Promised, ...]:
-    """Return what is promised of each datastore, by name."""
+def promised(access: AccessMap, sums: Sequence[Promises]) -> tuple[Promised, ...]:
+    """Return what is promised of each datastore, by name. `sums`: of the rights on each."""
     return tuple(
         Promised(column.datastore, access.booked(column.datastore.url), promises, column.silent)
-        for column, promises in zip(access.columns, access.promises(), strict=True)
+        for column, promises in zip(access.columns, sums, strict=True)
     )
 
 
