@@ -60,7 +60,7 @@ class Pages:
         for it; `history`: the file that its watch keeps."""
         board = Board(
             site.name, mode, pulse, SystemClock().now,
-            repository_url=site.repository_url, commands=commands, past=None if history is None else _past(history),
+            repository_url=site.repository_url, commands=commands, past=None if history is None else read_past(history),
         )  # fmt: skip
         last = LastLook(site)
         metrics = Metrics(pulse.stuck)
@@ -90,7 +90,9 @@ class Pages:
         return of_sites(self._metrics, self._gauges) if alone is None else alone.text()
 
 
-def _past(file: Path) -> ReadPast:
+def read_past(file: Path) -> ReadPast:
+    """Return what reads the history in `file`, opened anew each time: in whatever thread it is called."""
+
     def read(begin: datetime, name: str | None, most: int) -> Past:
         with open_history(file) as history:
             return history.past(begin, name, most)

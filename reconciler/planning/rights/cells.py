@@ -7,26 +7,29 @@ from collections.abc import Iterable, Iterator, Mapping
 from msgspec import Struct
 
 from reconciler.model.kinds.vmgroup import Access, PrivilegeRow
+from reconciler.model.refs import VM_DS_URL
 from reconciler.planning.rights.decision import (
     ANY_OTHER,
     ELSEWHERE,
     NO_ROWS,
+    Decision,
     Lookup,
     Request,
     Right,
-    decide,
     granted,
+    judge,
     lookup_order,
     ways_to_name,
 )
 from reconciler.planning.vmgroup.state import VMGroupState
 
-_SMALLEST = 1  # MB; a limit never refuses that by its size
+_CREATE = Request(Right.CREATE, size_mb=1)  # no limit refuses that by its size
 
 
 class Way(Struct, frozen=True):
-    """One case. `own`: the VM is on the datastore itself; `short`: the volume is named without it. `rule`: the URL of
-    the row that decides; `looked_up`: those of the rows that are looked for. `creates` None: not known.
+    """One case. `own`: the VM is on the datastore itself (there is no such case where that makes no difference);
+    `short`: the volume is named without it. `rule`: the URL of the row that decides; `looked_up`: those of the rows
+    that are looked for. `creates` None: not known.
 
     Source: docs/domain.md#who-may-do-what
     """
@@ -115,7 +118,7 @@ class Promises:
 def cell(
     state: VMGroupState, url: str, lookups: Iterable[Lookup], odd: Mapping[str, PrivilegeRow] = NO_ROWS
 ) -> Cell | None:
-    """Return what a vmgroup may do on the datastore `url`; None: nothing. `odd`: see `decide`.
+    """Return what a vmgroup may do on the datastore `url`; None: nothing. `odd`: see `judge`.
 
     Source: docs/domain.md#who-may-do-what
     """
@@ -132,21 +135,27 @@ def cell(
 def ways(
     state: VMGroupState, url: str, lookups: Iterable[Lookup], odd: Mapping[str, PrivilegeRow] = NO_ROWS
 ) -> Iterator[Way]:
-    """Yield the cases in which a VM of a vmgroup may at least mount a volume on the datastore `url`.
+    """Yield the cases in which a VM of a vmgroup may at least mount a volume on the datastore `url`: a row decides.
 
     Source: docs/domain.md#who-may-do-what
     """
-    for own in (False, True):
+    if not state.default_url:
+        return
+    judged: dict[str, tuple[Decision, Access | PrivilegeRow | None]] = {}
+    matters = VM_DS_URL in state.access or state.default_url == VM_DS_URL  # where the VM itself is
+    for own in (False, True) if matters else (False,):
         place = url if own else ELSEWHERE
         for lookup in lookups:
             for asked in ways_to_name(state, url, own=own):
-                mount = decide(state, place, Request(Right.MOUNT, asked), lookup=lookup, odd=odd)
-                if mount.allowed is False or not state.default_url:
-                    continue
-                create = decide(state, place, Request(Right.CREATE, asked, _SMALLEST), lookup=lookup, odd=odd)
-                row = state.access.get(mount.rule) or odd.get(mount.rule)
                 order = tuple(lookup_order(state, place, asked, lookup))
-                yield Way(own, asked is None, lookup, mount.rule, order, create.allowed, create.reason, row)
+                rule = next((each for each in order if each in state.access), None)
+                if rule is None:
+                    continue
+                if rule not in judged:
+                    row = state.access[rule] or odd.get(rule)
+                    judged[rule] = judge(state, rule, _CREATE, odd=odd), row
+                creates, row = judged[rule]
+                yield Way(own, asked is None, lookup, rule, order, creates.allowed, creates.reason, row)
 
 
 def _rank(way: Way) -> int:

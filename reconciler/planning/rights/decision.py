@@ -94,6 +94,20 @@ def decide(
     rule = deciding_row(group, vm_datastore, request.datastore, lookup)
     if rule is None:
         return Decision(False, "no row", "no access privilege exists")
+    return judge(group, rule, request, used_mb, odd)
+
+
+def judge(
+    group: VMGroupState,
+    rule: str,
+    request: Request,
+    used_mb: int = 0,
+    odd: Mapping[str, PrivilegeRow] = NO_ROWS,
+) -> Decision:
+    """Judge a request by the row with this URL; see `decide`.
+
+    Source: docs/domain.md#who-may-do-what
+    """
     row = group.access[rule] or odd.get(rule)
     if row is None:
         return Decision(None, rule, "what its access row holds is not known")

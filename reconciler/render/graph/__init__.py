@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.model.diff import Op, Standing
+from reconciler.model.diff import Standing
 from reconciler.model.refs import DEFAULT_VMGROUP, ObjectRef
 from reconciler.model.units import format_size
 from reconciler.planning.joined import JoinedVMGroup
@@ -102,8 +102,7 @@ def graph(access: AccessMap) -> Graph:
         vms = sorted(known[uuid] for uuid in members[ref])
         state = access.state(group)
         vms += [_OTHERS] if state is not None and state.name == DEFAULT_VMGROUP else []
-        known_all = state is not None or group.change.op is not Op.UNKNOWN
-        groups.append(Group(ref, ref.name, group.change.standing, tuple(vms), tuple(rights), known_all))
+        groups.append(Group(ref, ref.name, group.change.standing, tuple(vms), tuple(rights), access.is_known(group)))
     return Graph(tuple(groups), promised(access, sums))
 
 

@@ -216,12 +216,10 @@ def _data(row: _Host) -> dict[str, Data]:
 def _slim(row: _Host) -> dict[str, Data]:
     seen, state, allowed, entry = _seen(row), _state(row), access(row.item), _entry(row)
     return {
-        "address": _address(row),
+        "address": address if (address := _address(row)) != row.name else None,
         "state": _IN_JSON.get(state, state),
         "problem": _problem(row) or None,
         "access": _IN_JSON.get(allowed, allowed.lower()),
-        "dbMode": seen.db_mode.value if seen else None,
-        "datastore": _datastore(row),
         "driver": seen.driver if seen else None,
         "service": seen.service.value if seen else "unknown",
         "maintenance": entry.in_maintenance or None,

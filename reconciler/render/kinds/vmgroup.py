@@ -173,15 +173,8 @@ def _data(row: _VMGroup) -> dict[str, Data]:
 def _slim(row: _VMGroup) -> dict[str, Data]:
     item = row.item
     if item.tenant is None:
-        return {"configDB": item.config_db.name if item.config_db else None}
-    return {
-        "configDB": item.config_db.name if item.config_db else None,
-        "defaultDatastore": _default_datastore(row),
-        "vms": len(item.members),
-        "datastores": len(item.access),
-        "usedMB": item.used_mb,
-        "tightest": _tightest(row),
-    }
+        return {}
+    return {"vms": len(item.members), "usedMB": item.used_mb, "tightest": _tightest(row)}
 
 
 def _stock_data(datastore: str, stock: Stock) -> Data:

@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from reconciler.model.diff import Standing
+from reconciler.model.diff import Op, Standing
 from reconciler.model.inventory import Datastore
 from reconciler.model.kinds.host import ObservedHost
 from reconciler.model.kinds.vmgroup import PrivilegeRow
@@ -165,6 +165,10 @@ class AccessMap:
             return None
         return found, tuple(ways(state, url, lookups, odd)), self._used.get((place, state.uuid, url), 0)
 
+    def is_known(self, group: JoinedVMGroup) -> bool:
+        """Return whether the rights of a vmgroup are known: no host that answers may enforce its config DB."""
+        return self._of(group)[1] is not None or group.change.op is Op.CREATE
+
     def _of(self, group: JoinedVMGroup) -> tuple[Location | None, VMGroupState | None]:
         place = None if group.config_db is None else self._places.get(group.config_db)
         if place is None:
@@ -192,7 +196,8 @@ def map_data(access: AccessMap) -> Iterator[tuple[str, Iterator[dict[str, Data]]
         for ref, group in look.joined.vmgroups.items():
             shown = []
             for number, found, used in access.cells(group):
-                right, total = (CREATE if found.way.creates else MOUNT), found.way.total_mb
+                right = CREATE if found.way.creates else MOUNT
+                total = found.way.total_mb if right == CREATE else None
                 flags = (ONLY_OWN if found.only_own else 0) + (UNSURE if found.unsure else 0)
                 shown.append([number, right, used, total, flags] if flags else [number, right, used, total])
                 sums[number].add(found)
@@ -202,6 +207,7 @@ def map_data(access: AccessMap) -> Iterator[tuple[str, Iterator[dict[str, Data]]
                 "standing": group.change.standing.value,
                 "labels": dict(look.labels.get(ref, ())),
                 "vms": len(group.members),
+                "known": access.is_known(group),
                 "cells": shown,
             }
 
@@ -247,6 +253,7 @@ def cell_data(access: AccessMap, vmgroup: str, datastore: str) -> Data:
         "vmgroup": vmgroup,
         "object": str(group.change.ref),
         "standing": group.change.standing.value,
+        "known": access.is_known(group),
         "datastore": of.name,
         "url": of.url,
         "capacityMB": of.capacity_mb,
@@ -271,7 +278,7 @@ def cell_data(access: AccessMap, vmgroup: str, datastore: str) -> Data:
         "right": CREATE if best.way.creates else MOUNT,
         "rule": names.datastore(best.way.rule),
         "usedMB": used,
-        "totalMB": best.way.total_mb,
+        "totalMB": best.way.total_mb if best.way.creates else None,
         "limits": access_data(best.way.row),
         "onlyOwn": best.only_own,
         "unsure": best.unsure,

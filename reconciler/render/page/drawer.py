@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from reconciler.model.base import clip
+from reconciler.model.diff import RightsChange
 from reconciler.model.events import Lasting, cut_change
 from reconciler.model.refs import ObjectRef
 from reconciler.render.data import change_data
@@ -33,7 +34,8 @@ def object_data(look: Look, ref: ObjectRef, lasting: Mapping[ObjectRef, Lasting]
         return None
     (row,) = found
     change, known, record = row.change, lasting.get(ref), row.item.record
-    data = change_data(cut_change(change, _IN_FULL))
+    cut = cut_change(change, _IN_FULL)
+    data = change_data(cut)
     facts = VIEWS[ref.kind].describe(row)
     left = len(facts) - MOST_FACTS
     return {
@@ -49,14 +51,8 @@ def object_data(look: Look, ref: ObjectRef, lasting: Mapping[ObjectRef, Lasting]
             {"path": field["path"], "live": field["before"], "declared": field["after"], "place": None}
             for field in data["fields"]
         ],
-        "rights": [
-            {
-                "datastore": right["where"], "vm": right["who"], "before": right["before"], "after": right["after"],
-                "gains": right["gains"], "releases": right["releases"],
-            }
-            for right in data["rights"]
-        ],
-        "conditions": [condition_data(condition) for condition in look.judged.get(ref, ())],
+        "rights": [_right_data(right, change.undeclared) for right in cut.rights],
+        "conditions": [condition_data(condition) for condition in look.conditions(change)],
         "events": event_rows(events, changes=True),
         "applied": None if record is None else {
             **applied_by(record), "set": record.set or None, "reason": record.reason or None,
@@ -67,3 +63,20 @@ def object_data(look: Look, ref: ObjectRef, lasting: Mapping[ObjectRef, Lasting]
         "facts": [[name, clip(value, _LONGEST)] for name, value in facts[:MOST_FACTS]]
         + ([["", f"and {left} more, which `vdvs describe` shows"]] if left > 0 else []),
     }  # fmt: skip
+
+
+def _right_data(right: RightsChange, undeclared: bool) -> Data:
+    """What somebody may do by what is declared (`before`), and by what is live (`after`).
+
+    The rights of a change are those of its repair, or, of what no manifest declares, those that it has.
+    """
+    declared, live = (None, right.after) if undeclared else (right.after, right.before)
+    more = undeclared or right.loses or (live is not None and not right.gains)
+    return {
+        "datastore": right.where or None,
+        "vm": right.who,
+        "before": declared,
+        "after": live,
+        "gains": more,
+        "releases": right.releases or None,
+    }

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 
+from reconciler.model.diff import Change
 from reconciler.model.events import Condition
 from reconciler.model.outcome import Assessment
 from reconciler.model.ownership import Record
 from reconciler.model.refs import ObjectRef, Source
-from reconciler.model.state import Desired
-from reconciler.planning.conditions import conditions
+from reconciler.model.state import Desired, Reconcile
+from reconciler.planning.conditions import conditions_of
 from reconciler.planning.joined import Joined
+from reconciler.planning.records.treatment import in_force
 from reconciler.render.inventory.entry import Servings
 from reconciler.render.page.commands import Commands, Labels, Selectors
 from reconciler.render.text import Data
@@ -45,13 +47,13 @@ class Look:
         """The label selectors of the declared objects."""
         return Selectors(self.labels)
 
+    def conditions(self, change: Change) -> tuple[Condition, ...]:
+        """Return the conditions of one object."""
+        return conditions_of(change, self.joined, self._treated)
+
     @cached_property
-    def judged(self) -> Mapping[ObjectRef, tuple[Condition, ...]]:
-        """The conditions of each object."""
-        found: dict[ObjectRef, list[Condition]] = {}
-        for condition in conditions(self.joined.assessment):
-            found.setdefault(condition.ref, []).append(condition)
-        return {ref: tuple(each) for ref, each in found.items()}
+    def _treated(self) -> Mapping[ObjectRef, Reconcile]:
+        return in_force(self._seen.resolved, self._seen.observed)
 
     @cached_property
     def servings(self) -> Servings:

@@ -9,17 +9,18 @@ from typing import Any, Final
 from msgspec import Struct
 
 from reconciler.model.base import clip
-from reconciler.model.diff import Change, Op, Standing
+from reconciler.model.diff import Change, Effect, Op, Standing
 from reconciler.model.events import Lasting, Since
 from reconciler.model.refs import ObjectRef
 from reconciler.render.diff import by_risk
 from reconciler.render.page.commands import command
 from reconciler.render.page.look import Look
 from reconciler.render.text import Data
-from reconciler.render.words import STANDINGS, sides, told
+from reconciler.render.words import EFFECTS, STANDINGS, remarks, sides, told
 
 MOST: Final = 20
 LONGEST: Final = 300  # characters of a sentence
+_FIELDS: Final = 2  # that a sentence names
 _URGENCY: Final = {word: position for position, word in enumerate(STANDINGS)}
 
 
@@ -53,12 +54,16 @@ def _todo(change: Change, look: Look, known: Lasting | None) -> Todo:
 
 
 def _text(change: Change) -> str:
-    """What is wrong; of a difference, with the first field that differs."""
-    text = next(iter(told(change).splitlines()), "")
-    if not change.fields or change.op is Op.CREATE or change.standing is Standing.OPEN:
-        return text
-    first, more = change.fields[0], len(change.fields) - 1
-    return f"{text}: {first.path} {sides(first)}" + (f", and {more} more" if more else "")
+    """Spell in a sentence what is wrong with an object, and what that does to access."""
+    if change.standing is Standing.OPEN:
+        found = next((note for note in remarks(change) if note.startswith(Standing.OPEN)), told(change))
+        return found.partition(": ")[2] or found  # the word for its state stands beside it
+    if change.op not in (Op.UPDATE, Op.DELETE) or not change.fields:
+        return told(change)
+    shown = "; ".join(f"{field.path}: {sides(field)}" for field in change.fields[:_FIELDS])
+    left = len(change.fields) - _FIELDS
+    what = f"{shown}; and {left} more" if left > 0 else shown
+    return what if change.effect is Effect.NEITHER else f"{EFFECTS[change.effect]}; {what}"
 
 
 def todo_data(found: Sequence[Todo], total: int) -> dict[str, Data]:
