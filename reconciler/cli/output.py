@@ -43,6 +43,11 @@ def paint() -> Paint:
     return Paint(colour, shutil.get_terminal_size().columns, pictures)
 
 
+def redraws() -> bool:
+    """Return whether standard output is a terminal on which something can be drawn anew."""
+    return sys.stdout.isatty() and os.environ.get("TERM") not in (None, "", "dumb")
+
+
 def detail() -> Detail:
     """Return how much the command was asked to show."""
     return Detail(click.get_current_context().meta.get(DETAIL))

@@ -94,40 +94,47 @@ def columns(
     paint: Paint = plain,
     least: Sequence[int] | None = None,
     cut: bool = False,
+    names: int = 0,
 ) -> list[str]:
     """Align rows. Cells are cleaned here; `paint` gets each cell padded, so colour does not change its width. `least`:
     the widths, if they are not those of the rows.
 
-    On a terminal that is too narrow the widest cells are broken into lines, or `cut`, never those of the first column,
-    which has the names. Where these alone are too long, each stands on a line of its own, above the rest of its row.
+    On a terminal that is too narrow the widest cells are broken into lines, or `cut`, never those of the column
+    `names`. Where these alone are too long, each stands on a line of its own, above the rest of its row.
     """
     cells = [[clean(cell) for cell in row] for row in rows]
     sizes = list(least or [max(width(cell) for cell in column) for column in zip(*cells, strict=True)])
-    if paint.width is None:
+    if paint.width is None or not sizes:
         return [_line(row, row, sizes, indent, paint) for row in cells]
     room = paint.width - width(indent)
-    fitted = _fitted(sizes, room)
+    fitted = _fitted(sizes, names, room)
     if fitted is not None:
         return ["\n".join(_broken(row, fitted, indent, paint, cut)) for row in cells]
-    below = _fitted([0, *sizes[1:]], room) or [0, *(min(size, _LEAST) for size in sizes[1:])]
+    rest = [0, *sizes[:names], *sizes[names + 1 :]]
+    below = _fitted(rest, 0, room) or [0, *(min(size, _LEAST) for size in rest[1:])]
     return [
-        "\n".join([indent + paint(row[0], row[0]), *_broken(["", *row[1:]], below, indent, paint, cut)])
+        "\n".join(
+            [
+                indent + paint(row[names], row[names]),
+                *_broken(["", *row[:names], *row[names + 1 :]], below, indent, paint, cut),
+            ]
+        )
         for row in cells
     ]
 
 
-def _fitted(sizes: Sequence[int], room: int) -> list[int] | None:
-    """Return widths that fit: of all columns but the first, the widest give way. None: there is too little room."""
-    room -= sizes[0] + len(GAP) * (len(sizes) - 1)
-    rest, limit = sorted(sizes[1:]), max(sizes)
+def _fitted(sizes: Sequence[int], names: int, room: int) -> list[int] | None:
+    """Return widths that fit: of all columns but that of the names, the widest give way. None: there is too little
+    room."""
+    room -= sizes[names] + len(GAP) * (len(sizes) - 1)
+    rest = sorted([*sizes[:names], *sizes[names + 1 :]])
     for position, size in enumerate(rest):
         limit = room // (len(rest) - position)
         if size > limit:
-            break
+            fitted = [size if at == names else min(size, limit) for at, size in enumerate(sizes)]
+            return fitted if limit >= _LEAST else None
         room -= size
-    else:
-        return list(sizes) if room >= 0 else None
-    return [sizes[0], *(min(size, limit) for size in sizes[1:])] if limit >= _LEAST else None
+    return list(sizes) if room >= 0 else None
 
 
 def _broken(row: Sequence[str], sizes: Sequence[int], indent: str, paint: Paint, cut: bool) -> Iterator[str]:
@@ -153,8 +160,9 @@ def _line(shown: Sequence[str], words: Sequence[str], sizes: Sequence[int], inde
 
 def shortened(text: str, columns: int, paint: Paint) -> str:
     """Cut `text` to this number of columns, and show that it goes on."""
-    if width(text) <= columns:
+    if width(bare(text)) <= columns:
         return text
+    text = bare(text)
     more = "\u2026" if paint.pictures else "..."
     return _head(text, columns - len(more)) + more
 
@@ -196,14 +204,19 @@ def lines(parts: Sequence[str], paint: Paint = plain) -> str:
 
 def _hanging(line: str, columns: int) -> list[str]:
     """Break a line; the codes of colours take no room, and a line that is broken goes without."""
-    bare = _CODES.sub("", line)
-    if width(bare) <= columns:
+    shown = bare(line)
+    if width(shown) <= columns:
         return [line]
-    text = bare.lstrip()
-    lead = min(len(bare) - len(text), columns // 2)
+    text = shown.lstrip()
+    lead = min(len(shown) - len(text), columns // 2)
     first, *more = broken(text, columns - lead)
     below = lead + min(_HANGING, columns // 4)
     return [" " * lead + first, *(" " * below + each for each in broken(" ".join(more), columns - below))]
+
+
+def bare(text: str) -> str:
+    """Leave out the codes of colours."""
+    return _CODES.sub("", text)
 
 
 def bar(share: float, paint: Paint, cells: int = 10) -> str:
