@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
 
+from reconciler.audit.log import encode
 from reconciler.model.diff import Change, Op
 from reconciler.model.outcome import ActionResult, Assessment, BackupMade
 from reconciler.model.ownership import Applying
@@ -22,6 +24,8 @@ from reconciler.who import Identity
 LONGEST_TEXT: Final = 1000  # characters of one value
 MOST_ITEMS: Final = 200  # of one list or mapping
 LARGEST: Final = 32_768  # bytes of what an entry says of one object
+
+_CUT: Final = re.compile(rb'"[^"]{%d}|\\' % (LONGEST_TEXT + 1))  # what may be cut, in JSON; nearly always nothing
 
 Entry = dict[str, Any]
 
@@ -117,18 +121,12 @@ def _deleted(found: Assessment, changes: Sequence[Change]) -> Mapping[ObjectRef,
 
 def small(value: Any) -> Any:
     """Return a value, or its digest if it is too large even after what is large in it was replaced."""
-    text = json.dumps(value)
-    if len(text) <= LARGEST and _is_small(text):
+    text = encode(value)
+    if len(text) <= LARGEST and text.count(b",") < MOST_ITEMS and not _CUT.search(text):
         return value
     cut = _bounded(value)
-    size = len(json.dumps(cut))
+    size = len(encode(cut))
     return cut if size <= LARGEST else {"sha256": _hash(value), "bytes": size}
-
-
-def _is_small(text: str) -> bool:
-    """Return True only if nothing in this JSON is to be cut, as is nearly always so. False is not a proof of the
-    opposite."""
-    return "\\" not in text and text.count(",") < MOST_ITEMS and max(map(len, text.split('"'))) <= LONGEST_TEXT
 
 
 def _bounded(value: Any) -> Any:

@@ -25,7 +25,6 @@ from reconciler.model.errors import UsageError, VdvsError
 FIRST: Final = "0" * 64
 LONGEST_LINE: Final = 262_144  # bytes; entries are far smaller
 _TAIL: Final = LONGEST_LINE + 1
-_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Head(Struct, frozen=True):
@@ -93,7 +92,7 @@ class AuditLog:
         for entry in entries:
             made.append({"n": last.n + 1, "prev": last.hash, "at": moment, "run": run, **others, **entry})
             others = {}
-            line = _encode(made[-1]).encode("ascii")
+            line = encode(made[-1])
             last = Head(last.n + 1, sha256(line).hexdigest())
             lines.append(line)
         content = b"".join(line + b"\n" for line in lines)
@@ -131,6 +130,15 @@ class AuditLog:
             return None if content is None else msgspec.json.decode(content, type=Head)
         except DecodeError:
             return None
+
+
+def encode(value: Any) -> bytes:
+    """Encode as JSON in ASCII, so that showing it does no harm. What is ASCII already takes the quick way."""
+    try:
+        line = msgspec.json.encode(value)
+    except UnicodeEncodeError:  # a lone surrogate, of bytes that are no text
+        line = b"\xff"
+    return line if line.isascii() else json.dumps(value, separators=(",", ":")).encode("ascii")
 
 
 def verified(lines: Iterable[bytes], head: Head | None, most: int, names: frozenset[str] = frozenset()) -> Verified:

@@ -1,7 +1,8 @@
 """The agent killed with SIGKILL in any state that it can leave on disk: what it was changing is as before or as after,
 what is not its own stays, and the next apply finishes the work and cleans up.
 
-The ordinary suite kills it in SAMPLE random states of each kind of work (the seed is printed), `make test-slow` in all.
+The ordinary suite kills it in SAMPLE random states of each kind of work (the seed is printed), `make test-slow` in all,
+or in the share of them that VDVS_REPEAT asks for.
 Between two states lie system calls that change nothing on disk; to die before any of these is the same.
 """
 
@@ -45,6 +46,7 @@ from tests.agent.world import (
     vmgroup,
 )
 from tests.processes import states_on_disk
+from tests.repetitions import times
 
 SAMPLE = 15
 G3 = "33333333-cccc-4ccc-8ccc-000000000003"
@@ -443,5 +445,6 @@ def test_killed_in_random_states(name: str, agent: Agent, tmp_path_factory: Any,
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", WORKS)
-def test_killed_in_every_state(name: str, agent: Agent, tmp_path_factory: Any) -> None:
-    kill_and_go_on(WORKS[name], agent, tmp_path_factory.mktemp("killed"), lambda total: list(range(total + 1)))
+def test_killed_in_every_state(name: str, agent: Agent, tmp_path_factory: Any, chance: random.Random) -> None:
+    folder = tmp_path_factory.mktemp("killed")
+    kill_and_go_on(WORKS[name], agent, folder, lambda total: chance.sample(range(total + 1), times(total + 1)))

@@ -15,8 +15,9 @@ from tests.pipelines.action import ROOT
 PRE_COMMIT = shutil.which("pre-commit", path=str(Path(sys.executable).parent))
 
 
-def git(folder: Path, *arguments: str) -> None:
-    subprocess.run(["git", "-C", str(folder), *arguments], check=True, capture_output=True)
+def git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 @pytest.mark.slow
@@ -28,12 +29,16 @@ def test_the_hook_refuses_bad_manifests(tmp_path: Path) -> None:
     repository = tmp_path / "repository"
     shutil.copytree(ROOT / "manifests", repository / "manifests", ignore=shutil.ignore_patterns(".*"))
     git(tmp_path, "init", "-q", str(repository))
+    commit = git(ROOT, "rev-parse", "HEAD")
+    (repository / ".pre-commit-config.yaml").write_text(
+        f"repos:\n  - repo: {ROOT}\n    rev: {commit}\n    hooks:\n      - id: vdvs-validate\n"
+    )
     git(repository, "add", ".")
 
     def run() -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "PRE_COMMIT_HOME": str(tmp_path / "cache")}
         return subprocess.run(
-            [str(PRE_COMMIT), "try-repo", str(ROOT), "vdvs-validate", "--all-files"],
+            [str(PRE_COMMIT), "run", "--all-files"],
             cwd=repository, env=environment, capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
 
