@@ -128,7 +128,7 @@ format: install  ## Reformat the code and fix what ruff can fix
 	$(RUN) ruff format .
 
 ##@ Try
-.PHONY: demo bench bench-watch bench-peers bench-operator soak
+.PHONY: demo bench bench-watch bench-page bench-peers bench-operator soak
 demo: install  ## Run the whole procedure on the embedded site, in manifests/.vdvs-lab
 	$(RUN) sh docs/demo.sh
 
@@ -137,6 +137,10 @@ bench: install  ## Measure, and print ratios (ARGS=--quick for a tenth of the si
 
 bench-watch: install peers  ## Measure the watch: a quiet pass against the first, and from a change to the page (ARGS="--hosts 50")
 	$(RUN) PYTHONPATH=. python benchmarks/watch.py $(ARGS)
+	$(RUN) PYTHONPATH=.:benchmarks python benchmarks/open_pages.py
+
+bench-page: install peers  ## Measure the page of 2,500 hosts and 2,000 vmgroups in Chromium: first view, longest frame, bytes sent (ARGS="--rounds 3")
+	$(RUN) PYTHONPATH=. python benchmarks/page.py $(ARGS)
 
 soak: install  ## Ten minutes of drifts, ten a second: memory, descriptors, threads and history must level off (ARGS="--minutes 60")
 	$(RUN) PYTHONPATH=. python benchmarks/soak.py $(ARGS)
@@ -189,7 +193,13 @@ image-digest:  ## Ask the registry for the digest of the tag that the Dockerfile
 	docker buildx imagetools inspect --format "$$tag@{{.Manifest.Digest}}" "docker.io/library/$$tag"
 
 ##@ Keep
-.PHONY: docs docs-shown crds
+.PHONY: docs docs-shown crds vendor pictures
+pictures: install  ## Take the pictures of the page in docs/pictures/ anew, in Chromium (make peers)
+	$(RUN) python -m tests.dashboard.pictures
+
+vendor: install  ## Fetch the libraries of the page, and of its tests, anew from the npm registry, with licences and hashes (needs npm)
+	$(RUN) python .ci/vendor.py
+
 crds: install  ## Write deploy/kubernetes/crds/ anew, from the schemas, and the templates of the Helm chart
 	$(RUN) python deploy/kubernetes/generate.py
 	$(RUN) python deploy/kubernetes/chart.py

@@ -83,7 +83,7 @@ class Board:
         self._last_good: datetime | None = None
         self._in_sync: Since | None = None  # None: it is not
         self._lasting: Mapping[ObjectRef, Lasting] = {}
-        self._events: deque[dict[str, Any]] = deque(maxlen=MOST_EVENTS)
+        self._events: deque[ReportedEvent] = deque(maxlen=MOST_EVENTS)
         self._clients: dict[asyncio.Queue[Message | None], None] = {}  # the longest there first
         self._workshop = Workshop()
 
@@ -91,10 +91,10 @@ class Board:
         """See `ports.Listener`."""
         self._recent.on_event(reported)
         self._version += 1
-        data = event_data(reported)
         if reported.event.kind not in _SILENT:
-            self._events.appendleft(data)
-        self._send("event", data)
+            self._events.appendleft(reported)
+        if self._clients:
+            self._send("event", event_data(reported))
 
     def on_pass(self, done: Pass) -> None:
         """See `ports.Listener`."""
@@ -109,7 +109,8 @@ class Board:
         }
         if done.outcome is not None:
             self._take(done.outcome.after or done.outcome.before, done)
-        self._send("pass", {"version": self._version, "pass": self._pass, **self._ages()})
+        if self._clients:
+            self._send("pass", {"version": self._version, "pass": self._pass, **self._ages()})
 
     def _take(self, seen: Assessment, done: Pass) -> None:
         before, self._seen, self._last_good, self._lasting = self._seen, seen, done.ended, done.lasting
@@ -227,6 +228,11 @@ class Board:
         for queue in tuple(self._clients)[: max(0, len(self._clients) - most + 1)]:
             self._dismiss(queue)
 
+    def dismiss(self) -> None:
+        """Have all clients connect again."""
+        for queue in tuple(self._clients):
+            self._dismiss(queue)
+
     def _dismiss(self, queue: asyncio.Queue[Message | None]) -> None:
         self._clients.pop(queue, None)
         queue.put_nowait(None)
@@ -255,7 +261,7 @@ class Board:
             "staleAfter": self._pulse.stuck_after,
             "words": words_data(),
             **since_data(oldest(self._seen, self._lasting) if self._in_sync is None else self._in_sync),
-            "events": list(self._events),
+            "events": tuple(self._events),
         }
 
 
@@ -268,7 +274,8 @@ def _same(one: Desired | None, other: Desired | None) -> bool:
 
 def page_json(snapshot: Mapping[str, Any], look: Look | None, lasting: Mapping[ObjectRef, Lasting] = _NOTHING) -> bytes:
     """Write `snapshot` and all objects of a look, by kind, as JSON in ASCII."""
-    parts = {key: encode(value) for key, value in snapshot.items()}
+    parts = {key: encode(value) for key, value in snapshot.items() if key != "events"}
+    parts["events"] = encode_list(map(event_data, snapshot.get("events", ())))
     parts["kinds"] = encode([view.key for view in VIEWS.values()])
     if look is None:
         empty: dict[str, Data] = {"status": None, "todo": [], "todoTotal": 0, "appliedBy": None, "changes": {}}

@@ -23,28 +23,21 @@ class Recent:
     """The last events, and counts; a `ports.Listener`."""
 
     def __init__(self) -> None:
-        self._events: deque[dict[str, Any]] = deque(maxlen=_MOST_EVENTS)  # as rows of the history, the newest first
+        self._events: deque[ReportedEvent] = deque(maxlen=_MOST_EVENTS)  # the newest first
         self._ends: deque[tuple[datetime, str, float]] = deque(maxlen=_MOST_ENDS)
         self._quarters: dict[int, Quarter] = {}
         self._lasting: Mapping[ObjectRef, Lasting] = {}
 
     def on_event(self, reported: ReportedEvent) -> None:
         """See `ports.Listener`."""
-        event, revision = reported.event, reported.revision
+        event = reported.event
         if (counted := COUNTED.get(event.kind)) is not None:
             self._count(reported.at, counted, 1)
         if event.kind in _ENDS and event.ref is not None and (known := self._lasting.get(event.ref)) is not None:
             began = (known.differs or known.stands).at
             self._ends.append((reported.at, str(event.ref), (reported.at - began).total_seconds()))
         if event.kind not in (EventKind.STARTED, EventKind.STOPPED):
-            self._events.appendleft(
-                {
-                    "at": reported.at.isoformat(), "pass": reported.pass_id or None, "event": event.kind.value,
-                    "object": None if event.ref is None else str(event.ref), "message": event.message,
-                    "change": None if event.change is None else change_data(event.change),
-                    "git_commit": revision.commit, "dirty": revision.dirty,
-                }
-            )  # fmt: skip
+            self._events.appendleft(reported)
 
     def on_pass(self, done: Pass) -> None:
         """See `ports.Listener`."""
@@ -61,16 +54,33 @@ class Recent:
 
     def past(self, begin: datetime, name: str | None, most: int) -> Past:
         """Return what happened since then, to one object if one is named, with at most so many events."""
-        since = begin.isoformat()
-        found = [each for each in self._events if each["at"] >= since and name in (None, each["object"])]
+        found = [each for each in self._events if each.at >= begin and (name is None or _is_of(each, name))]
         if name is None:
             quarters = tuple(each for each in self._quarters.values() if each.at >= begin.timestamp())
         else:
-            quarters = tuple(_quarter(each) for each in found if EventKind(each["event"]) in COUNTED)
+            quarters = tuple(_quarter(each) for each in found if each.event.kind in COUNTED)
         ends = tuple(seconds for at, of, seconds in self._ends if at >= begin and name in (None, of))
-        return Past(quarters, found[:most], len(found) > most, ends, kept=False)
+        return Past(quarters, [_row(each) for each in found[:most]], len(found) > most, ends, kept=False)
 
 
-def _quarter(event: Mapping[str, Any]) -> Quarter:
-    at = int(datetime.fromisoformat(event["at"]).timestamp())
-    return Quarter(at, **{COUNTED[EventKind(event["event"])]: 1})
+def _is_of(reported: ReportedEvent, name: str) -> bool:
+    return reported.event.ref is not None and str(reported.event.ref) == name
+
+
+def _quarter(reported: ReportedEvent) -> Quarter:
+    return Quarter(int(reported.at.timestamp()), **{COUNTED[reported.event.kind]: 1})
+
+
+def _row(reported: ReportedEvent) -> dict[str, Any]:
+    """An event as a row of the history."""
+    event, revision = reported.event, reported.revision
+    return {
+        "at": reported.at.isoformat(),
+        "pass": reported.pass_id or None,
+        "event": event.kind.value,
+        "object": None if event.ref is None else str(event.ref),
+        "message": event.message,
+        "change": None if event.change is None else change_data(event.change),
+        "git_commit": revision.commit,
+        "dirty": revision.dirty,
+    }

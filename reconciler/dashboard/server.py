@@ -13,7 +13,7 @@ from urllib.parse import quote
 from aiohttp import web
 from msgspec import Struct
 
-from reconciler.dashboard.board import MOST_CLIENTS, Board
+from reconciler.dashboard.board import MOST_CLIENTS, Board, Message
 from reconciler.dashboard.door import BACKLOG, Door, Visitor
 from reconciler.dashboard.files import static_files
 from reconciler.dashboard.listening import Listen, Sessions, host_of, same
@@ -79,7 +79,7 @@ class Server:
         self._metrics, self._content_type = metrics
         self._stuck = stuck
         self._sessions = Sessions(new_word)
-        self._ending = asyncio.Event()
+        self._ending = False
         self._door = Door()
         self._files = static_files()
         self._failed = False
@@ -117,7 +117,9 @@ class Server:
         finally:
             if server is not None:
                 server.close()
-            self._ending.set()
+            self._ending = True
+            for shown in self._sites.values():
+                shown.board.dismiss()
             await runner.cleanup()
 
     async def _listen(self, runner: web.AppRunner) -> asyncio.Server:
@@ -248,15 +250,12 @@ class Server:
                 visitor.begins(stream=True)
             await response.prepare(request)
             await response.write(b"retry: 2000\n\n")
-            ending = asyncio.create_task(self._ending.wait())
             try:
-                while not ending.done() and await _pass_on(queue, response, ending):
+                while not self._ending and await _pass_on(queue, response):
                     pass
             except (ConnectionError, TimeoutError):
                 if visitor is not None:
                     visitor.leave()
-            finally:
-                ending.cancel()
         return response
 
     async def _snapshot(self, request: web.Request) -> web.Response:
@@ -309,24 +308,19 @@ def _answer(request: web.Request, tag: str, kind: str, content: Callable[[bool],
     return web.Response(body=content(packed), content_type=kind, charset="utf-8", headers=headers)
 
 
-async def _pass_on(
-    queue: asyncio.Queue[tuple[str, str] | None], response: web.StreamResponse, ending: asyncio.Task[bool]
-) -> bool:
-    """Send the next message to one browser. False: it is too far behind and has to connect again."""
-    getting = asyncio.create_task(queue.get())
+async def _pass_on(queue: asyncio.Queue[Message | None], response: web.StreamResponse) -> bool:
+    """Send what waits to one browser. False: it has to connect again."""
     try:
-        await asyncio.wait([getting, ending], timeout=_ALIVE, return_when=asyncio.FIRST_COMPLETED)
-        if not getting.done():
-            await _write(response, b": alive\n\n")
-            return True
-        message = getting.result()
-    finally:
-        getting.cancel()
-    if message is None:
-        return False
-    name, data = message
-    await _write(response, f"event: {name}\ndata: {data}\n\n".encode("ascii"))
-    return True
+        async with asyncio.timeout(_ALIVE):
+            messages = [await queue.get()]
+    except TimeoutError:
+        await _write(response, b": alive\n\n")
+        return True
+    while not queue.empty():
+        messages.append(queue.get_nowait())
+    text = "".join(f"event: {each[0]}\ndata: {each[1]}\n\n" for each in messages if each is not None)
+    await _write(response, text.encode("ascii"))
+    return None not in messages
 
 
 async def _write(response: web.StreamResponse, data: bytes) -> None:

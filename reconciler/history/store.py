@@ -247,7 +247,16 @@ class HistoryReader:
         return [dict(row) for row in found]
 
     def past(self, begin: datetime, name: str | None, most: int) -> Past:
-        """Return what happened since then, to one object if one is named, with at most so many events."""
+        """Return what happened since then, to one object if one is named, with at most so many events.
+
+        Raises UsageError if it cannot be read.
+        """
+        try:
+            return self._past(begin, name, most)
+        except sqlite3.Error as error:
+            raise UsageError(f"the history cannot be read: {error}") from error
+
+    def _past(self, begin: datetime, name: str | None, most: int) -> Past:
         since = _stamp(begin)
         of, named = ("", ()) if name is None else (" AND object = ?", (name,))
         if name is None:

@@ -25,7 +25,7 @@ _GOOD, _DRIFT, _BAD, _UNKNOWN = "good", "drift", "bad", "unknown"
 
 STANDINGS: Final[Mapping[Standing, Look]] = {
     Standing.OPEN: Look(_BAD, "!"),
-    Standing.UNREACHABLE: Look(_BAD, "?"),
+    Standing.UNREACHABLE: Look(_UNKNOWN, "?"),
     Standing.BLOCKED: Look(_BAD, "x"),
     Standing.UNKNOWN: Look(_UNKNOWN, "?"),
     Standing.DRIFTED: Look(_DRIFT, "~"),

@@ -69,7 +69,8 @@ class Pages:
 
     def drop(self, name: str) -> None:
         """Serve a site no longer."""
-        del self._sites[name], self._metrics[name]
+        self._sites.pop(name).board.dismiss()
+        del self._metrics[name]
 
     def ready(self) -> str:
         """Return why a page says nothing yet; empty: all of them do."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import shlex
+import sqlite3
+import threading
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,11 +17,13 @@ from urllib.parse import urlencode
 import pytest
 from msgspec.structs import replace
 
+from reconciler.dashboard import board
 from reconciler.dashboard.board import Board
 from reconciler.dashboard.listening import Listen
 from reconciler.dashboard.server import Shown
 from reconciler.history.store import HistoryWriter
 from reconciler.model.diff import Cause
+from reconciler.model.errors import UsageError
 from reconciler.model.events import EventKind, Lasting, Pass, Revision, Since, Trigger
 from reconciler.model.kinds.site import Secret
 from reconciler.model.outcome import Assessment, Outcome
@@ -27,6 +32,7 @@ from reconciler.model.refs import Kind, ObjectRef, Source
 from reconciler.model.state import Desired
 from reconciler.planning.differ import diff, without_uuid
 from reconciler.planning.resolve import resolve
+from reconciler.render.page import timeline
 from reconciler.render.page.commands import NO_COMMANDS, Commands
 from reconciler.wiring.pages import read_past
 from tests.dashboard.serving import Served, served
@@ -183,6 +189,16 @@ def test_what_is_to_be_done_comes_worst_first_with_the_command_that_does_it(page
     assert state["todo"][0]["text"].startswith("every VM may create volumes without limit")
 
 
+def test_an_open_host_is_to_be_looked_after_though_no_manifest_declares_it(page: Served) -> None:
+    wanted, seen = site()
+    stranger = compact.observed_host("old", "open", compact.inventory(INVENTORY))
+    observed = replace(seen.observed, undeclared_hosts={"old": stranger})
+    changes = diff(seen.resolved, observed, {})
+    page.do(page.board.on_pass, as_pass(wanted, replace(seen, observed=observed, diff=changes)))
+    found = {each["object"]: (each["standing"], each["command"]) for each in asked(page, "state")["todo"]}
+    assert found["host/old"] == ("OPEN", "vdvs export host/old -f manifests/ --site 'it'\"'\"'s.yaml'")
+
+
 def test_a_label_that_says_which_object_it_is_selects_it(page: Served) -> None:
     wanted, seen = site()
     changed = [
@@ -211,10 +227,22 @@ def test_a_quoted_name_is_one_word_for_the_shell(page: Served) -> None:
     assert shlex.split(found)[:3] == ["vdvs", "export", f"vmgroup/{name}"]
 
 
-def test_where_objects_are_no_files_there_is_no_command(page: Served) -> None:
+def test_of_objects_of_an_api_server_kubectl_tells_more(page: Served) -> None:
     use(page, commands=NO_COMMANDS)
-    page.do(page.board.on_pass, as_pass(*site()))
-    assert {each["command"] for each in asked(page, "state")["todo"]} == {None}
+    wanted, seen = site()
+    hosts = tuple(replace(host, source=Source(f"host {host.ref.name}", 0, 0)) for host in wanted.hosts)
+    groups = tuple(replace(group, source=Source(f"vmgroup team-a/{group.name}", 0, 0)) for group in wanted.vmgroups)
+    page.do(page.board.on_pass, as_pass(replace(wanted, hosts=hosts, vmgroups=groups), seen))
+    assert {each["object"]: each["command"] for each in asked(page, "state")["todo"]} == {
+        "host/esx2": "kubectl vdvs diff host/esx2",
+        "host/esx3": "kubectl vdvs diff host/esx3",
+        "vmgroup/new": "kubectl vdvs diff vmgroup/new -n team-a",
+        "vmgroup/odd": None,
+    }
+    assert asked(page, "object", kind="vmgroup", name="limited")["manifest"] == {
+        "file": "vmgroup team-a/limited",
+        "line": None,
+    }
 
 
 def test_a_row_of_what_is_in_sync_is_short(page: Served) -> None:
@@ -289,12 +317,47 @@ def test_the_map_is_sent_again_only_after_a_change(page: Served) -> None:
     assert gzip.decompress(packed) == page.fetch("/api/access")
 
 
+@pytest.mark.parametrize(
+    ("where", "name", "path"),
+    [
+        (board, "page_json", "state"),
+        (board, "access_json", "access"),
+        (board, "cell_data", "cell?vmgroup=limited&datastore=shared"),
+        (board, "object_data", "object?kind=host&name=esx1"),
+        (timeline, "history_data", "history"),
+    ],
+)
+def test_nothing_is_made_in_the_loop_of_the_watch(
+    page: Served, where: Any, name: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, made_by = getattr(where, name), list[int]()
+
+    def noted(*arguments: Any) -> Any:
+        made_by.append(threading.get_ident())
+        return make(*arguments)
+
+    monkeypatch.setattr(where, name, noted)
+    page.do(page.board.on_pass, as_pass(*site()))
+    assert page.ask("GET", f"/api/{path}").status == 200
+    assert made_by
+    assert page.loop_thread not in made_by
+
+
 @pytest.mark.parametrize("hours", ["0", "-1", "721", "9" * 99, "x", "1e3", "\u0661"])
 def test_only_a_time_that_is_kept_is_asked_for(page: Served, hours: str) -> None:
     assert page.ask("GET", f"/api/history?{urlencode({'hours': hours})}").status == 400
 
 
 OTHER = ObjectRef(Kind.HOST, "other")
+
+
+def test_a_history_of_an_earlier_version_is_not_read(tmp_path: Path) -> None:
+    """Only a watch brings it up to date, before it serves a page."""
+    path = tmp_path / "old.sqlite"
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript((Path(__file__).parents[1] / "history" / "version-2.sql").read_text())
+    with pytest.raises(UsageError, match="cannot be read: no such table"):
+        read_past(path)(NOON, None, 1)
 
 
 @pytest.mark.parametrize("kept", [True, False])

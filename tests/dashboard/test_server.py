@@ -29,7 +29,7 @@ from tests.dashboard.serving import SOON, Served, served
 from tests.telemetry.passes import HOST, NOON, drift, kept, made, told
 
 TOKEN = "correct-horse-battery-staple"  # noqa: S105 - of these tests
-PAGES = ["/", "/app.js", "/view.js", "/style.css", "/login"]
+PAGES = ["/", "/app.js", "/store.js", "/style.css", "/login"]
 ASKED = [*PAGES, "/api/state", "/metrics", "/healthz"]
 
 
@@ -332,5 +332,7 @@ def test_of_several_sites_each_has_its_page_and_they_are_listed() -> None:
         assert "<script" not in listed
         assert server.ask("GET", "/sites/dc1/").headers["Content-Security-Policy"]
         assert json.loads(server.fetch("/sites/dc1/api/state"))["site"] == "lab"
-        for path in ("/sites/other/", "/sites/other/api/state", "/api/state"):
+        assert json.loads(server.fetch("/sites/dc1/api/access"))["vmgroups"][0]["name"] == "MYVMGROUP"
+        assert server.ask("GET", "/sites/dc1/api/object?kind=host&name=esxiz10").status == 200
+        for path in ("/sites/other/", "/sites/other/api/state", "/sites/other/api/history", "/api/access"):
             assert server.ask("GET", path).status == 404

@@ -77,6 +77,15 @@ class Selectors:
         return ",".join(f"{key}={value}" for key, value in alone[:1] or pairs), fewest
 
 
+def on_api_server(place: str) -> str:
+    """Return what shows how an object of an API server differs; `place`: `vmgroup team-a/db`, as `read_object` has
+    it."""
+    kind, _, name = place.partition(" ")
+    namespace, _, name = name.rpartition("/")
+    words = ["kubectl", "vdvs", "diff", f"{kind}/{name}", *(("-n", namespace) if namespace else ())]
+    return " ".join(map(quote, words))
+
+
 def command(change: Change, commands: Commands, selectors: Selectors) -> str | None:
     """Return what is to be typed about an object that differs: what mends it, or what tells more where nothing can.
 

@@ -13,7 +13,6 @@ from reconciler.render.data import change_data
 from reconciler.render.describe import condition_data
 from reconciler.render.history import Rows
 from reconciler.render.kinds import VIEWS
-from reconciler.render.page.commands import command
 from reconciler.render.page.look import Look
 from reconciler.render.page.rows import applied_by
 from reconciler.render.page.timeline import event_rows
@@ -59,7 +58,7 @@ def object_data(look: Look, ref: ObjectRef, lasting: Mapping[ObjectRef, Lasting]
         },
         "manifest": look.manifest(ref),
         "labels": dict(look.labels.get(ref, ())),
-        "command": command(change, look.commands, look.selectors),
+        "command": look.command(change),
         "facts": [[name, clip(value, _LONGEST)] for name, value in facts[:MOST_FACTS]]
         + ([["", f"and {left} more, which `vdvs describe` shows"]] if left > 0 else []),
     }  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 
-from reconciler.model.diff import Change
+from reconciler.model.diff import Change, Op
 from reconciler.model.events import Condition
 from reconciler.model.outcome import Assessment
 from reconciler.model.ownership import Record
@@ -15,7 +15,7 @@ from reconciler.planning.conditions import conditions_of
 from reconciler.planning.joined import Joined
 from reconciler.planning.records.treatment import in_force
 from reconciler.render.inventory.entry import Servings
-from reconciler.render.page.commands import Commands, Labels, Selectors
+from reconciler.render.page.commands import Commands, Labels, Selectors, command, on_api_server
 from reconciler.render.text import Data
 
 
@@ -43,7 +43,7 @@ class Look:
         return {each.ref: each.source for each in self._objects}
 
     @cached_property
-    def selectors(self) -> Selectors:
+    def _selectors(self) -> Selectors:
         """The label selectors of the declared objects."""
         return Selectors(self.labels)
 
@@ -59,6 +59,13 @@ class Look:
     def servings(self) -> Servings:
         """How each host treats requests."""
         return Servings(self.joined)
+
+    def command(self, change: Change) -> str | None:
+        """Return what is to be typed about an object that differs; see `commands.command`."""
+        source = self.sources.get(change.ref)
+        if source is not None and source.line == 0:
+            return None if change.op is Op.KEEP else on_api_server(source.file)
+        return command(change, self.commands, self._selectors)
 
     @cached_property
     def last_applied(self) -> Record | None:

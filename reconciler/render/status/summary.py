@@ -66,7 +66,7 @@ def status_text(of: Overview, paint: Paint = plain, detail: Detail = Detail.BY_S
     full = detail is Detail.FULL
     items, total = todo(of.look, of.lasting, None)
     parts = [f"site {clean(of.site)}: {sentence(found)}{_since(items, found)}"]
-    parts += ["", _facets(found.diff, paint)] if not found.diff.in_sync else _quiet(found)
+    parts += ["", _facets(found.diff, paint)] if items else _quiet(found)
     parts += _todo_lines(items if full else items[:_FEW], total, found, paint)
     if (oldest := of.oldest_drift) is not None and len(items) > 1:
         ref, since = oldest

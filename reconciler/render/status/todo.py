@@ -13,7 +13,6 @@ from reconciler.model.diff import Change, Effect, Op, Standing
 from reconciler.model.events import Lasting, Since
 from reconciler.model.refs import ObjectRef
 from reconciler.render.diff import by_risk
-from reconciler.render.page.commands import command
 from reconciler.render.page.look import Look
 from reconciler.render.text import Data
 from reconciler.render.words import EFFECTS, STANDINGS, remarks, sides, told
@@ -26,7 +25,7 @@ _URGENCY: Final = {word: position for position, word in enumerate(STANDINGS)}
 
 class Todo(Struct, frozen=True):
     """An object to look after. `since`: when its state began (None: not known); `text`: what is wrong, on one line;
-    `command`: see `command`."""
+    `command`: what mends it, or, where that takes a decision, what shows it (None: no command line can name it)."""
 
     ref: ObjectRef
     standing: Standing
@@ -37,7 +36,9 @@ class Todo(Struct, frozen=True):
 
 def todo(look: Look, lasting: Mapping[ObjectRef, Lasting], most: int | None = MOST) -> tuple[list[Todo], int]:
     """Return what to do, at most so much of it (None: all), the most urgent first, and how much there is."""
-    waiting = [change for change in look.joined.assessment.diff.changes if change.counts]
+    changes = look.joined.assessment.diff.changes
+    # A host that no manifest declares keeps nothing from being in sync, but stands open all the same.
+    waiting = [change for change in changes if change.counts or change.standing is Standing.OPEN]
     worst = nsmallest(len(waiting) if most is None else most, waiting, key=urgency)
     return [_todo(change, look, lasting.get(change.ref)) for change in worst], len(waiting)
 
@@ -49,8 +50,7 @@ def urgency(change: Change) -> tuple[Any, ...]:
 
 def _todo(change: Change, look: Look, known: Lasting | None) -> Todo:
     since = known.stands if known is not None and known.standing in (None, change.standing) else None
-    doing = command(change, look.commands, look.selectors)
-    return Todo(change.ref, change.standing, since, clip(_text(change), LONGEST), doing)
+    return Todo(change.ref, change.standing, since, clip(_text(change), LONGEST), look.command(change))
 
 
 def _text(change: Change) -> str:
