@@ -36,7 +36,7 @@ install: .venv/.installed  ## Install the locked dependencies, and vdvs itself (
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-PEERS := openssh-server openssh-client busybox openssl chromium prometheus jq kubernetes-client zsh fish man-db mandoc
+PEERS := openssh-server openssh-client busybox openssl chromium prometheus jq kubernetes-client zsh fish man-db mandoc graphviz
 VCSIM := tests/peers/vcsim-more
 CACHED := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vdvs-peers
 # The version is that of the module with the tool.
@@ -44,9 +44,9 @@ built = $(foreach one,$(1),$(CACHED)/$(one)-$(shell awk '$$1 == "tool" { tool = 
     $$2 ~ /^v[0-9]/ && index(tool, $$1 "/") == 1 { print $$2 }' tests/kubernetes/$(one)/go.mod))
 KUBE := $(call built,etcd kube-apiserver)
 KUBE_TOO := $(call built,helm kustomize-controller)
-peers: .peers/vcsim  ## Install what tests talk to (sshd, busybox, vcsim, chromium, promtool, jq, shells, a Kubernetes API, Helm, Flux); without it those tests are skipped
+peers: .peers/vcsim  ## Install what tests talk to (sshd, busybox, vcsim, chromium, promtool, jq, Graphviz, shells, a Kubernetes API, Helm, Flux); without it those tests are skipped
 	@code=0; \
-	for program in sshd ssh-keygen busybox openssl chromium promtool jq kubectl zsh fish man mandoc; do \
+	for program in sshd ssh-keygen busybox openssl chromium promtool jq kubectl zsh fish man mandoc dot; do \
 	    PATH="$$PATH:/usr/sbin" command -v $$program >/dev/null || missing=yes; done; \
 	if [ -n "$$missing" ]; then \
 	    if [ "$$(id -u)" -ne 0 ]; then root=sudo; fi; \
