@@ -25,7 +25,6 @@ from msgspec import Struct
 from reconciler.controller.backoff import Backoff
 from reconciler.controller.mode import Mode
 from reconciler.execution.gather import gather_all
-from reconciler.history.store import HistoryWriter
 from reconciler.model.base import clip
 from reconciler.model.errors import UsageError
 from reconciler.model.events import Pulse
@@ -45,6 +44,7 @@ from reconciler.operator.source import SiteObjects, Sources
 from reconciler.operator.status import Terms, statuses
 from reconciler.ports import Listener
 from reconciler.wiring.pages import Pages, ServerOptions
+from reconciler.wiring.watch_services import history_in
 from reconciler.wiring.world import SystemClock, chance
 
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
@@ -331,7 +331,7 @@ class Operator:
     def _begin(self, name: str, snapshot: Snapshot) -> None:
         published = SitePublisher(self._publisher, lambda: watch.seen.objects, lambda: watch.terms, SystemClock())
         watch = SiteWatch(snapshot, self._services, (self._terminal(name), published))
-        history = self._history(name)
+        history = history_in(self._history_dir, name, self._report)
         if history is not None:
             watch.listeners += (history,)
             watch.lasting = history.lasting()
@@ -356,16 +356,6 @@ class Operator:
             self._report(f"site {name} cannot be watched, and is tried again: {self._failures[name]}")
 
         task.add_done_callback(ended)
-
-    def _history(self, name: str) -> HistoryWriter | None:
-        """Open the history of a site; None: none is kept. What cannot be kept keeps nothing from being reconciled."""
-        if self._history_dir is None:
-            return None
-        try:
-            return HistoryWriter(Path(self._history_dir).absolute() / f"{name}.sqlite")
-        except UsageError as error:
-            self._report(f"site {name} is watched without a history: {error}")
-            return None
 
     async def _watched(self, watch: SiteWatch, published: SitePublisher) -> None:
         """Watch a site, and publish the statuses after each pass."""
