@@ -36,7 +36,7 @@ install: .venv/.installed  ## Install the locked dependencies, and vdvs itself (
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-PEERS := openssh-server openssh-client busybox openssl chromium prometheus jq kubernetes-client zsh fish man-db mandoc
+PEERS := openssh-server openssh-client busybox openssl chromium prometheus jq kubernetes-client zsh fish man-db mandoc graphviz
 VCSIM := tests/peers/vcsim-more
 CACHED := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vdvs-peers
 # The version is that of the module with the tool.
@@ -44,9 +44,9 @@ built = $(foreach one,$(1),$(CACHED)/$(one)-$(shell awk '$$1 == "tool" { tool = 
     $$2 ~ /^v[0-9]/ && index(tool, $$1 "/") == 1 { print $$2 }' tests/kubernetes/$(one)/go.mod))
 KUBE := $(call built,etcd kube-apiserver)
 KUBE_TOO := $(call built,helm kustomize-controller)
-peers: .peers/vcsim  ## Install what tests talk to (sshd, busybox, vcsim, chromium, promtool, jq, shells, a Kubernetes API, Helm, Flux); without it those tests are skipped
+peers: .peers/vcsim  ## Install what tests talk to (sshd, busybox, vcsim, chromium, promtool, jq, Graphviz, shells, a Kubernetes API, Helm, Flux); without it those tests are skipped
 	@code=0; \
-	for program in sshd ssh-keygen busybox openssl chromium promtool jq kubectl zsh fish man mandoc; do \
+	for program in sshd ssh-keygen busybox openssl chromium promtool jq kubectl zsh fish man mandoc dot; do \
 	    PATH="$$PATH:/usr/sbin" command -v $$program >/dev/null || missing=yes; done; \
 	if [ -n "$$missing" ]; then \
 	    if [ "$$(id -u)" -ne 0 ]; then root=sudo; fi; \
@@ -139,7 +139,7 @@ format: install  ## Reformat the code and fix what ruff can fix
 	$(RUN) ruff format .
 
 ##@ Try
-.PHONY: demo bench bench-watch bench-peers bench-operator soak
+.PHONY: demo bench bench-watch bench-page bench-peers bench-operator soak
 demo: install  ## Run the whole procedure on the embedded site, in manifests/.vdvs-lab
 	$(RUN) sh docs/demo.sh
 
@@ -148,6 +148,10 @@ bench: install  ## Measure, and print ratios (ARGS=--quick for a tenth of the si
 
 bench-watch: install peers  ## Measure the watch: a quiet pass against the first, and from a change to the page (ARGS="--hosts 50")
 	$(RUN) PYTHONPATH=. python benchmarks/watch.py $(ARGS)
+	$(RUN) PYTHONPATH=.:benchmarks python benchmarks/open_pages.py
+
+bench-page: install peers  ## Measure the page of 2,500 hosts and 2,000 vmgroups in Chromium: first view, longest frame, bytes sent (ARGS="--rounds 3")
+	$(RUN) PYTHONPATH=. python benchmarks/page.py $(ARGS)
 
 soak: install  ## Ten minutes of drifts, ten a second: memory, descriptors, threads and history must level off (ARGS="--minutes 60")
 	$(RUN) PYTHONPATH=. python benchmarks/soak.py $(ARGS)
@@ -218,7 +222,13 @@ image-digest:  ## Ask the registry for the digest of the tag that the Dockerfile
 	docker buildx imagetools inspect --format "$$tag@{{.Manifest.Digest}}" "$$tag"
 
 ##@ Keep
-.PHONY: docs docs-shown crds
+.PHONY: docs docs-shown docs-site crds vendor pictures
+pictures: install  ## Take the pictures of the page in docs/pictures/ anew, in Chromium (make peers)
+	$(RUN) python -m tests.dashboard.pictures
+
+vendor: install  ## Fetch the libraries of the page, and of its tests, anew from the npm registry, with licences and hashes (needs npm)
+	$(RUN) python .ci/vendor.py
+
 crds: install  ## Write deploy/kubernetes/crds/ anew, from the schemas, and the templates of the Helm chart
 	$(RUN) python deploy/kubernetes/generate.py
 	$(RUN) python deploy/kubernetes/chart.py
@@ -228,6 +238,16 @@ docs: install  ## Write docs/cli.md, docs/reference/ and schemas/manifest.v1.jso
 
 docs-shown: install  ## Run the commands of README and docs/, and write what comes into them (ARGS=README.md for one page)
 	$(RUN) python -m tests.docs.run --write $(ARGS)
+
+# In an environment of its own, as nothing else needs it.
+PUBLISHER := .ci/docs
+.venv/docs/.made: $(PUBLISHER).lock .venv/.made
+	$(BIN)/python -m venv --without-pip .venv/docs
+	$(PIP) --python .venv/docs install --quiet --no-compile --require-hashes -r $(PUBLISHER).lock
+	@touch $@
+
+docs-site: .venv/docs/.made  ## Build the docs site in build/docs/site; a link that leads nowhere, or anything loaded from elsewhere, fails
+	.venv/docs/bin/python docs/publish.py
 
 .PHONY: lock clean help
 lock: .venv/.locked  ## Resolve the dependencies anew (ARGS=--upgrade for newer releases)
@@ -244,6 +264,8 @@ lock: .venv/.locked  ## Resolve the dependencies anew (ARGS=--upgrade for newer 
 	    --output-file $(KOPF).lock $(KOPF).in
 	$(RUN) CUSTOM_COMPILE_COMMAND="make lock" python -m piptools compile $(LOCK) $(ARGS) \
 	    --output-file $(SUPPLY).lock $(SUPPLY).in
+	$(RUN) CUSTOM_COMPILE_COMMAND="make lock" python -m piptools compile $(LOCK) $(ARGS) \
+	    --output-file $(PUBLISHER).lock $(PUBLISHER).in
 
 # No address of a package index may get into a lock: whoever installs says where from.
 LOCK := --quiet --generate-hashes --strip-extras --allow-unsafe --no-annotate \

@@ -12,7 +12,7 @@ import itertools
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from inspect import cleandoc
 from pathlib import Path
 
@@ -30,6 +30,16 @@ from reconciler.render.explain import Field, Schema
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTICE = "<!-- Made by `make docs` from {}; what is changed here by hand is lost. -->\n\n"
+KINDS_PAGE = """# Manifests
+
+A manifest is a YAML document of one of these kinds; `-f` takes files, directories and `-`. What it leaves out is left
+as it is, or has the default that its page names: within an entry of `access`, for example, no right to create, and no
+limit. An empty list means none.
+
+`vdvs explain vmgroup.spec.access` says the same in a terminal, `vdvs validate` checks manifests offline, and editors
+that speak yaml-language-server complete them by the schemas.
+
+"""
 COMPLETIONS = {
     "bash": "share/bash-completion/completions/vdvs",
     "zsh": "share/zsh/site-functions/_vdvs",
@@ -43,6 +53,7 @@ def pages() -> dict[str, str]:
     """Return every generated file by its path."""
     kinds = {name: schema(name) for name in explained_kinds()}
     made = {f"docs/reference/{name}.md": kind_page(name, found) for name, found in kinds.items()}
+    made["docs/reference/README.md"] = kinds_page(kinds)
     made |= {COMPLETIONS[shell]: script(shell) for shell in SHELLS}
     for name, program in (("vdvs", cli), ("kubectl vdvs", plugin)):
         root = click.Context(program, info_name=name, **program.context_settings)
@@ -64,6 +75,17 @@ def union_schema() -> str:
     ]
     made = {**union, "properties": {**union["properties"], "kind": kind}, "allOf": rules}
     return json.dumps(made, indent=2, ensure_ascii=False) + "\n"
+
+
+def kinds_page(kinds: Mapping[str, Schema]) -> str:
+    """The list of the kinds."""
+    rows = [
+        f"| [{found['title']}]({name}.md) | {_cell(_prose(found['description'].split('. ')[0].rstrip('.')))} "
+        f"| [{name}.v1.json](../../schemas/{name}.v1.json) |"
+        for name, found in kinds.items()
+    ]
+    table = "\n".join(["| kind | what it is | schema |", "|---|---|---|", *rows])
+    return f"{NOTICE.format('the schemas')}{KINDS_PAGE}{table}\n"
 
 
 def kind_page(name: str, found: Schema) -> str:

@@ -9,93 +9,30 @@ measured with so many hosts, and with few, in CPU time of the operator, its mirr
 
 from __future__ import annotations
 
-import asyncio
 import json
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from in_process import VMS_EACH, look, many, put_in_place
 from kube.holds import Holds
 from kube.large_site import DATASTORES, LargeSite, host
 from kube.results import Found, apiserver, cpu, mib, parser, told
-from msgspec import json as coded
-from msgspec.structs import replace
-from run import measure, progress
-from site_of_size import write_manifests
+from run import progress
 
-from reconciler import lab, snapshot
+from reconciler import snapshot
 from reconciler.controller.watch import Watch
 from reconciler.model.events import Trigger
-from reconciler.model.inventory import Inventory
-from reconciler.model.kinds.configdb import ObservedConfigDB
-from reconciler.model.kinds.host import ObservedHost
-from reconciler.ports import Question, Report, WatchRequest
 from reconciler.snapshot import Snapshot
-from reconciler.wiring import world
-from reconciler.wiring.snapshots import SnapshotHosts
 from tests.kubernetes.operators import Operator
 
 FIRST, QUIET, PEAK, HOLD, GROWTH = 60.0, 1.0, 400.0, 100.0, 1.1
 PASSES = 5
 REPORT = {"mode": "report", "interval": "5s"}
-VMS_EACH = 10
 _START = f"import sys; sys.path.append({str(Path(__file__).parents[1])!r}); from kube.vcenter import main; main()"
-
-
-def many(taken: Snapshot, hosts: int) -> Snapshot:
-    """The same site with so many hosts: all of them as its last one."""
-    last, known = taken.hosts[-1], taken.inventory
-    names = [f"esxi-{number:03}" for number in range(1, hosts + 1)]
-    inventory = Inventory(
-        tuple(replace(known.hosts[-1], name=name) for name in names),
-        tuple(replace(each, hosts=frozenset(names)) for each in known.datastores),
-        known.vms,
-    )
-    seen = tuple(replace(last, name=name) for name in names)
-    return replace(taken, inventory=inventory, hosts=seen, addresses={name: name for name in names})
-
-
-class Answers(SnapshotHosts):
-    """Hosts that tell the same each time, and never of a change."""
-
-    def __init__(self, taken: Snapshot) -> None:
-        super().__init__(taken)
-        self.watched: set[str] = set()
-        self.lines = {name: coded.encode(each) for name, each in self.hosts.items()}
-        self.databases = {place: coded.encode(each) for place, each in self.config_dbs.items()}
-
-    def agent(self, name: str, address: str) -> Any:
-        return Answering(self, super().agent(name, address))
-
-
-class Answering:
-    """One of them."""
-
-    def __init__(self, hosts: Answers, known: Any) -> None:
-        self._hosts, self._known = hosts, known
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._known, name)
-
-    async def observe(self, question: Question) -> Report:
-        await asyncio.sleep(0)
-        found: Report = await self._known.observe(question)
-        databases = {}
-        for path, each in found.config_dbs.items():
-            line = next((line for place, line in self._hosts.databases.items() if place.path == path), None)
-            databases[path] = each if line is None else coded.decode(line, type=ObservedConfigDB)
-        this = coded.decode(self._hosts.lines[self._known.name], type=ObservedHost)
-        return replace(found, host=this, config_dbs=databases)
-
-    async def watch(self, request: WatchRequest, noticed: Callable[[], None]) -> bool:  # noqa: ARG002 - as the port has it
-        new = self._known.name not in self._hosts.watched
-        self._hosts.watched.add(self._known.name)
-        return new
 
 
 def operate(file: Path, report: Path, arguments: list[str]) -> None:
@@ -104,16 +41,7 @@ def operate(file: Path, report: Path, arguments: list[str]) -> None:
 
     taken = snapshot.from_bytes(file.read_bytes(), str(file))
 
-    class Known:
-        async def snapshot(self) -> Inventory:
-            return taken.inventory
-
-    @asynccontextmanager
-    async def inventory(*_: Any) -> AsyncIterator[Any]:
-        yield Known(), None
-
-    world.open_hosts = lambda *_: Answers(taken)
-    world._inventory = inventory  # type: ignore[assignment]
+    put_in_place(taken)
     passes: list[dict[str, float]] = []
     one_pass, holds = Watch.one_pass, Holds()
 
@@ -141,18 +69,6 @@ class OfSnapshot(Operator):
     def report(self) -> Any:
         file = self.folder / "report.json"
         return json.loads(file.read_text()) if file.exists() else {"passes": [], "longest": []}
-
-
-def look(folder: Path, groups: int, vms: int) -> Snapshot:
-    """Apply the manifests to a lab with two hosts; return what a look at it sees."""
-    place = folder / "lab"
-    lab.create(place, hosts=2, datastores=DATASTORES, vms=vms)
-    write_manifests(folder / "all.yaml", groups=groups, datastores=DATASTORES, vms_each=VMS_EACH, access_each=2)
-    inputs = ["-f", str(place / "site.yaml"), "-f", str(folder / "all.yaml")]
-    out = folder / "lab.snapshot"
-    for line in (["apply", *inputs], ["snapshot", *inputs, "--out", str(out)]):
-        measure([sys.executable, "-m", "reconciler", *line])
-    return snapshot.from_bytes(out.read_bytes(), str(out))
 
 
 def measured(taken: Snapshot, hosts: int, groups: int) -> dict[str, float]:
@@ -206,7 +122,7 @@ def main() -> int:
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         progress(f"applying {given.groups:,} vmgroups to a lab with {given.vms:,} VMs")
-        taken = look(Path(folder), given.groups, given.vms)
+        taken = look(Path(folder), given.groups, given.vms, DATASTORES)
     few = measured(taken, given.few, given.groups)
     large = measured(taken, given.hosts, given.groups)
     print(f"{given.hosts:,} hosts in process ({given.few:,}), {given.vms:,} VMs, {given.groups:,} vmgroups:")

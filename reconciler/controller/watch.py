@@ -116,7 +116,10 @@ class Watch:
         failure, revision = clip(self._failure), self._loaded.revision
         ended = self._edges.clock.now()
         lasting = {ref: seen.lasting for ref, seen in self._state.items() if seen.lasting}
-        done = Pass(self._id, trigger, started, ended, revision, outcome, failure, tuple(self._events), lasting)
+        done = Pass(
+            self._id, trigger, started, ended, revision, outcome, failure, tuple(self._events), lasting,
+            self._loaded.desired,
+        )  # fmt: skip
         self._notify_listeners(lambda listener: listener.on_pass(done))
         self._id = ""
         return done

@@ -1,5 +1,4 @@
-"""The read-only HTTP server: the page, `/api/state`, `/api/events`, `/api/snapshot`, `/metrics`, `/healthz` and
-`/readyz`."""
+"""The read-only HTTP server: the page, its data below `/api/`, `/metrics`, `/healthz` and `/readyz`."""
 
 from __future__ import annotations
 
@@ -8,28 +7,24 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from html import escape
-from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 from aiohttp import web
 from msgspec import Struct
 
-from reconciler.dashboard.board import MOST_CLIENTS, Board
+from reconciler.dashboard.board import MOST_CLIENTS, Board, Message
 from reconciler.dashboard.door import BACKLOG, Door, Visitor
+from reconciler.dashboard.files import static_files
 from reconciler.dashboard.listening import Listen, Sessions, host_of, same
+from reconciler.dashboard.made import Body, encode
 from reconciler.dashboard.snapshots import LastLook
 from reconciler.model.errors import UsageError
+from reconciler.model.refs import KINDS, RECONCILED, ObjectRef
+from reconciler.render.page.timeline import MOST_HOURS
+from reconciler.render.text import Data
 
 COOKIE: Final = "vdvs-session"
-_STATIC: Final = Path(__file__).with_name("static")
-_FILES: Final = {
-    "/": ("index.html", "text/html"),
-    "/login": ("login.html", "text/html"),
-    "/app.js": ("app.js", "text/javascript"),
-    "/view.js": ("view.js", "text/javascript"),
-    "/style.css": ("style.css", "text/css"),
-}
 _FOR_ALL: Final = frozenset({"/login", "/style.css", "/favicon.ico", "/healthz", "/readyz"})  # nothing about the site
 _PROBES: Final = frozenset({"/healthz", "/readyz"})  # kubelets and load balancers ask by address
 _HEADERS: Final = {
@@ -43,7 +38,8 @@ _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Server": "vdvs",
 }
-_COMPRESSED_HERE: Final = 65536  # bytes; more are compressed in a thread
+_LONGEST_NAME: Final = 1000  # characters
+_KINDS: Final = {KINDS[kind].singular: kind for kind in RECONCILED}
 _ALIVE: Final = 15.0  # seconds between comments that keep a quiet connection open
 _UNREAD: Final = 20.0  # seconds for a browser to take what it was sent
 _BODY: Final = 5.0  # seconds for the body of a request
@@ -83,21 +79,26 @@ class Server:
         self._metrics, self._content_type = metrics
         self._stuck = stuck
         self._sessions = Sessions(new_word)
-        self._ending = asyncio.Event()
+        self._ending = False
         self._door = Door()
+        self._files = static_files()
         self._failed = False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
         """Listen inside the context; yield the URL. Raises UsageError if the address cannot be used."""
         app = web.Application(middlewares=[self._guard], client_max_size=4096)
-        for path in _FILES:
+        for path in self._files:
             app.router.add_get(path, self._file)
         app.router.add_get("/favicon.ico", self._nothing)
         app.router.add_post("/login", self._login)
         app.router.add_get("/sites/{site}/", self._file)
         for of in ("", "/sites/{site}"):
             app.router.add_get(f"{of}/api/state", self._state)
+            app.router.add_get(f"{of}/api/access", self._access)
+            app.router.add_get(f"{of}/api/object", self._object)
+            app.router.add_get(f"{of}/api/cell", self._cell)
+            app.router.add_get(f"{of}/api/history", self._history)
             app.router.add_get(f"{of}/api/events", self._events, allow_head=False)
             app.router.add_get(f"{of}/api/snapshot", self._snapshot, allow_head=False)
         app.router.add_get("/metrics", self._scrape)
@@ -116,7 +117,9 @@ class Server:
         finally:
             if server is not None:
                 server.close()
-            self._ending.set()
+            self._ending = True
+            for shown in self._sites.values():
+                shown.board.dismiss()
             await runner.cleanup()
 
     async def _listen(self, runner: web.AppRunner) -> asyncio.Server:
@@ -152,7 +155,8 @@ class Server:
                 self._failed = True
                 response = web.Response(status=500, text="the page failed\n")
         if not response.prepared:
-            response.headers.update(_HEADERS)
+            for name, value in _HEADERS.items():
+                response.headers.setdefault(name, value)
         return response
 
     def _refusal(self, request: web.Request) -> web.Response | None:
@@ -203,26 +207,37 @@ class Server:
             return web.Response(text=_list(listed), content_type="text/html", charset="utf-8")
         if "site" in request.match_info:
             self._shown(request)
-        name, kind = _FILES.get(request.path, _FILES["/"])
-        return web.Response(body=(_STATIC / name).read_bytes(), content_type=kind, charset="utf-8")
+        file = self._files.get(request.path, self._files["/"])
+        return _answer(request, file.tag, file.kind, lambda packed: file.packed if packed else file.content)
 
     async def _nothing(self, _request: web.Request) -> web.Response:
         return web.Response(status=204)
 
     async def _state(self, request: web.Request) -> web.Response:
         board = self._shown(request).board
-        tag = f'"{board.tag}"'
-        if request.headers.get("If-None-Match") == tag:
-            return web.Response(status=304, headers={"ETag": tag})
-        tag, body = await board.state()
-        response = web.Response(
-            body=body,
-            content_type="application/json",
-            headers={"ETag": f'"{tag}"'},
-            zlib_executor_size=_COMPRESSED_HERE,
-        )
-        response.enable_compression()
-        return response
+        if _has(request, f'"{board.tag}"'):
+            return web.Response(status=304, headers={"ETag": f'"{board.tag}"'})
+        tag, body, tail = await board.state()
+        return _body(request, tag, body, tail)
+
+    async def _access(self, request: web.Request) -> web.Response:
+        return _body(request, *await self._shown(request).board.access())
+
+    async def _object(self, request: web.Request) -> web.Response:
+        board = self._shown(request).board
+        kind, name = _KINDS.get(_asked(request, "kind")), _asked(request, "name")
+        return _found(None if kind is None else await board.object(ObjectRef(kind, name)))
+
+    async def _cell(self, request: web.Request) -> web.Response:
+        board = self._shown(request).board
+        return _found(await board.cell(_asked(request, "vmgroup"), _asked(request, "datastore")))
+
+    async def _history(self, request: web.Request) -> web.Response:
+        board = self._shown(request).board
+        hours = request.query.get("hours", "24")
+        if not (hours.isascii() and hours.isdigit() and 1 <= int(hours[:9]) <= MOST_HOURS):
+            return web.Response(status=400, text=f"hours is a number from 1 to {MOST_HOURS}\n")
+        return _found(await board.history(int(hours), _asked(request, "object") if "object" in request.query else None))
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         board = self._shown(request).board
@@ -235,15 +250,12 @@ class Server:
                 visitor.begins(stream=True)
             await response.prepare(request)
             await response.write(b"retry: 2000\n\n")
-            ending = asyncio.create_task(self._ending.wait())
             try:
-                while not ending.done() and await _pass_on(queue, response, ending):
+                while not self._ending and await _pass_on(queue, response):
                     pass
             except (ConnectionError, TimeoutError):
                 if visitor is not None:
                     visitor.leave()
-            finally:
-                ending.cancel()
         return response
 
     async def _snapshot(self, request: web.Request) -> web.Response:
@@ -263,24 +275,52 @@ class Server:
         return _verdict(self._ready())
 
 
-async def _pass_on(
-    queue: asyncio.Queue[tuple[str, str] | None], response: web.StreamResponse, ending: asyncio.Task[bool]
-) -> bool:
-    """Send the next message to one browser. False: it is too far behind and has to connect again."""
-    getting = asyncio.create_task(queue.get())
+def _has(request: web.Request, tag: str) -> bool:
+    return request.headers.get("If-None-Match") == tag
+
+
+def _asked(request: web.Request, name: str) -> str:
+    return request.query.get(name, "")[:_LONGEST_NAME]
+
+
+def _found(data: Data) -> web.Response:
+    if data is None:
+        return web.Response(status=404, text="there is nothing of that name\n")
+    return web.Response(text=encode(data), content_type="application/json")
+
+
+def _body(request: web.Request, tag: str, body: Body, tail: bytes = b"") -> web.Response:
+    return _answer(
+        request, f'"{tag}"', "application/json", lambda packed: body.packed(tail) if packed else body.plain(tail)
+    )
+
+
+def _answer(request: web.Request, tag: str, kind: str, content: Callable[[bool], bytes]) -> web.Response:
+    """Answer with content, compressed if the client takes that, unless it has it already."""
+    headers = {"ETag": tag, "Vary": "Accept-Encoding"}
+    if kind != "application/json" or request.path.startswith("/vendor/"):
+        headers["Cache-Control"] = "no-cache"  # kept, and asked for again by its tag
+    if _has(request, tag):
+        return web.Response(status=304, headers=headers)
+    packed = "gzip" in request.headers.get("Accept-Encoding", "")
+    if packed:
+        headers["Content-Encoding"] = "gzip"
+    return web.Response(body=content(packed), content_type=kind, charset="utf-8", headers=headers)
+
+
+async def _pass_on(queue: asyncio.Queue[Message | None], response: web.StreamResponse) -> bool:
+    """Send what waits to one browser. False: it has to connect again."""
     try:
-        await asyncio.wait([getting, ending], timeout=_ALIVE, return_when=asyncio.FIRST_COMPLETED)
-        if not getting.done():
-            await _write(response, b": alive\n\n")
-            return True
-        message = getting.result()
-    finally:
-        getting.cancel()
-    if message is None:
-        return False
-    name, data = message
-    await _write(response, f"event: {name}\ndata: {data}\n\n".encode("ascii"))
-    return True
+        async with asyncio.timeout(_ALIVE):
+            messages = [await queue.get()]
+    except TimeoutError:
+        await _write(response, b": alive\n\n")
+        return True
+    while not queue.empty():
+        messages.append(queue.get_nowait())
+    text = "".join(f"event: {each[0]}\ndata: {each[1]}\n\n" for each in messages if each is not None)
+    await _write(response, text.encode("ascii"))
+    return None not in messages
 
 
 async def _write(response: web.StreamResponse, data: bytes) -> None:
@@ -295,9 +335,11 @@ def _list(sites: Mapping[str, str]) -> str:
         f'<li><a href="/sites/{escape(quote(name, ""))}/">{escape(name)}</a> {escape(words)}</li>'
         for name, words in sites.items()
     )
-    beginning, _, rest = (_STATIC / "index.html").read_text("utf-8").partition("<script")
-    head = beginning + rest.partition("</script>")[2].partition("<body")[0]
-    return f'{head}<body><header><h1>vdvs</h1></header><main><ul class="rows">{rows}</ul></main></body></html>\n'
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>vdvs</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="stylesheet" href="/style.css">'
+        f'</head><body><header><h1>vdvs</h1></header><main><ul class="rows">{rows}</ul></main></body></html>\n'
+    )
 
 
 def _verdict(problem: str) -> web.Response:

@@ -90,7 +90,8 @@ def _readings(resolved: Resolved, avoid: frozenset[str], turn: int) -> list[_Rea
             readings.append(_Reading(db.location, tuple(name for name in db.hosts if name in names)))
             continue
         able = [name for name in db.hosts if name in names and _mounts(names[name], db.datastore)]
-        others = [name for name in names if name not in db.hosts and _mounts(names[name], db.datastore)]
+        own = frozenset(db.hosts)
+        others = [name for name in names if name not in own and _mounts(names[name], db.datastore)]
         ranked = sorted(in_turn(able, turn), key=lambda name: name in avoid) + others
         readings.append(_Reading(db.location, tuple(ranked)))
     for datastore in resolved.inventory.datastores:

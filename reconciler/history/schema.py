@@ -35,6 +35,24 @@ MIGRATIONS: Final = (
     ALTER TABLE drifts ADD COLUMN stands_since TEXT;
     ALTER TABLE drifts ADD COLUMN stands_began INTEGER NOT NULL DEFAULT 0;
     """,
+    # Counts for each quarter of an hour: they outlast the events and passes themselves. `at`: seconds since 1970.
+    """
+    CREATE TABLE quarters (
+        at INTEGER PRIMARY KEY, drifts INTEGER NOT NULL DEFAULT 0, healed INTEGER NOT NULL DEFAULT 0,
+        applied INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,
+        passes INTEGER NOT NULL DEFAULT 0, seconds REAL NOT NULL DEFAULT 0
+    );
+    INSERT INTO quarters (at, drifts, healed, applied, failed)
+        SELECT CAST(strftime('%s', at) AS INTEGER) / 900 * 900, sum(event IN ('drifted', 'blocked')),
+            sum(event = 'healed'), sum(event = 'in sync'), sum(event IN ('failed', 'pass failed'))
+        FROM events WHERE julianday(at) IS NOT NULL GROUP BY 1;
+    INSERT INTO quarters (at, passes, seconds)
+        SELECT CAST(strftime('%s', ended) AS INTEGER) / 900 * 900, count(*),
+            total((julianday(ended) - julianday(started)) * 86400)
+        FROM passes WHERE julianday(ended) IS NOT NULL GROUP BY 1
+        ON CONFLICT (at) DO UPDATE SET passes = excluded.passes, seconds = excluded.seconds;
+    CREATE INDEX drifts_ended ON drifts (ended);
+    """,
 )
 VERSION: Final = len(MIGRATIONS)
 

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from reconciler import private
 from reconciler.history.schema import migrate
 from reconciler.model.diff import Op, Standing
 from reconciler.model.errors import UsageError
-from reconciler.model.events import EventKind, Lasting, Pass, ReportedEvent, Since
+from reconciler.model.events import COUNTED, QUARTER, EventKind, Lasting, Pass, Past, Quarter, ReportedEvent, Since
 from reconciler.model.outcome import Outcome
 from reconciler.model.refs import KINDS, ObjectRef
 from reconciler.render.data import change_data
@@ -24,6 +24,7 @@ from reconciler.render.data import change_data
 MOST_PASSES: Final = 10_000
 MOST_EVENTS: Final = 20_000
 MOST_DRIFTS: Final = 10_000  # of ended drifts; open ones are all kept
+MOST_QUARTERS: Final = 40 * 96  # 40 days
 _LARGEST_CHANGE: Final = 8_192  # characters of one change as JSON
 _PRUNE_EVERY: Final = 100  # writes between two prunings
 _LOCK_TIMEOUT: Final = 5.0  # seconds to wait for another writing watch
@@ -70,10 +71,8 @@ class HistoryWriter:
         """Return the drifts that had not ended when a watch looked last."""
         rows: list[tuple[Any, ...]] = []
         with self._log_errors():
-            rows = self._connection.execute(
-                "SELECT object, first_seen, began, standing, stands_since, stands_began FROM drifts WHERE ended IS NULL"
-            ).fetchall()
-        return dict(found for row in rows if (found := _lasting(*row)) is not None)
+            rows = self._connection.execute(_OPEN_DRIFTS).fetchall()
+        return _all_lasting(rows)
 
     def on_event(self, reported: ReportedEvent) -> None:
         """See `ports.Listener`."""
@@ -91,6 +90,8 @@ class HistoryWriter:
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (_stamp(reported.at), reported.pass_id or None, event.kind.value, ref, event.message, change, *of),
             )
+            if (counted := COUNTED.get(event.kind)) is not None:
+                self._count(reported.at, **{counted: 1})
             if event.kind in _OPENS and event.change is not None:
                 fields = json.dumps([field.path for field in event.change.fields])
                 seen = _stamp(reported.at)
@@ -119,8 +120,20 @@ class HistoryWriter:
                 " written) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (*row, done.revision.dirty, done.failure, len(done.events), written),
             )
+            self._count(done.ended, passes=1, seconds=done.seconds)
             if done.outcome is not None:
                 self._update_drifts(done, done.outcome)
+
+    def _count(self, at: datetime, **more: float) -> None:
+        """Add to the counts of a quarter of an hour."""
+        begin = int(at.timestamp()) // QUARTER * QUARTER
+        names, marks = ", ".join(more), ", ".join("?" * len(more))
+        added = ", ".join(f"{name} = {name} + excluded.{name}" for name in more)
+        self._connection.execute(
+            f"INSERT INTO quarters (at, {names}) VALUES (?, {marks})"  # noqa: S608 - only our own names
+            f" ON CONFLICT (at) DO UPDATE SET {added}",
+            (begin, *more.values()),
+        )
 
     def _update_drifts(self, done: Pass, outcome: Outcome) -> None:
         """Extend the drifts that persist; end those that are gone without an event, as happens between two watches."""
@@ -193,6 +206,9 @@ class HistoryWriter:
                 " (SELECT started FROM passes ORDER BY started DESC LIMIT 1 OFFSET ?)",
                 (MOST_PASSES,),
             )
+            db.execute(
+                "DELETE FROM quarters WHERE at <= (SELECT max(at) FROM quarters) - ?", (MOST_QUARTERS * QUARTER,)
+            )
 
 
 class HistoryReader:
@@ -218,19 +234,81 @@ class HistoryReader:
         """Return the last drifts, newest first, as dicts by column; only of these objects if any are named."""
         return self._select("drifts", names, most)
 
+    def lasting(self) -> dict[ObjectRef, Lasting]:
+        """Return the drifts that had not ended when a watch looked last; none from a file of an older vdvs."""
+        try:
+            return _all_lasting(self._connection.execute(_OPEN_DRIFTS))
+        except sqlite3.Error:
+            return {}
+
     def passes(self, most: int = 100) -> list[dict[str, Any]]:
         """Return the last passes, newest first, as dicts by column."""
         found = self._connection.execute("SELECT * FROM passes ORDER BY started DESC, id DESC LIMIT ?", (most,))
         return [dict(row) for row in found]
 
+    def past(self, begin: datetime, name: str | None, most: int) -> Past:
+        """Return what happened since then, to one object if one is named, with at most so many events.
+
+        Raises UsageError if it cannot be read.
+        """
+        try:
+            return self._past(begin, name, most)
+        except sqlite3.Error as error:
+            raise UsageError(f"the history cannot be read: {error}") from error
+
+    def _past(self, begin: datetime, name: str | None, most: int) -> Past:
+        since = _stamp(begin)
+        of, named = ("", ()) if name is None else (" AND object = ?", (name,))
+        if name is None:
+            quarters = self._connection.execute(
+                "SELECT at, drifts, healed, applied, failed, passes, seconds FROM quarters WHERE at >= ?",
+                (int(begin.timestamp()),),
+            )
+        else:  # how often it happens to one object is known as long as the events are
+            quarters = self._connection.execute(
+                f"SELECT CAST(strftime('%s', at) AS INTEGER) / {QUARTER} * {QUARTER},"  # noqa: S608 - a number of ours
+                " sum(event IN ('drifted', 'blocked')), sum(event = 'healed'),"
+                " sum(event = 'in sync'), sum(event = 'failed'), 0, 0.0"
+                " FROM events WHERE at >= ? AND object = ? GROUP BY 1",
+                (since, name),
+            )
+        found = self._connection.execute(
+            f"SELECT * FROM events WHERE at >= ?{of} AND event NOT IN ('started', 'stopped')"  # noqa: S608
+            " ORDER BY number DESC LIMIT ?",
+            (since, *named, most + 1),
+        )
+        events = [_decoded(row) for row in found]
+        ends = self._connection.execute(
+            "SELECT (julianday(ended) - julianday(first_seen)) * 86400 FROM drifts"  # noqa: S608
+            f" WHERE ended >= ?{of} AND how IN ('healed', 'in sync')",
+            (since, *named),
+        )
+        return Past(
+            tuple(Quarter(*row) for row in quarters if row[0] is not None),
+            events[:most],
+            len(events) > most,
+            tuple(seconds for (seconds,) in ends if seconds is not None),
+            kept=True,
+        )
+
     def _select(self, table: str, names: Sequence[str], most: int) -> list[dict[str, Any]]:
         only = f"WHERE object IN ({', '.join('?' * len(names))})" if names else ""
         statement = f"SELECT * FROM {table} {only} ORDER BY number DESC LIMIT ?"  # noqa: S608 - only our own names
-        found = [dict(row) for row in self._connection.execute(statement, (*names, most))]
-        return [
-            {key: json.loads(row[key]) if key in ("change", "fields") and row[key] else row[key] for key in row}
-            for row in found
-        ]
+        return [_decoded(row) for row in self._connection.execute(statement, (*names, most))]
+
+
+def _decoded(row: sqlite3.Row) -> dict[str, Any]:
+    found = dict(row)
+    return found | {key: json.loads(found[key]) for key in ("change", "fields") if found.get(key)}
+
+
+_OPEN_DRIFTS: Final = (
+    "SELECT object, first_seen, began, standing, stands_since, stands_began FROM drifts WHERE ended IS NULL"
+)
+
+
+def _all_lasting(rows: Iterable[Sequence[Any]]) -> dict[ObjectRef, Lasting]:
+    return dict(found for row in rows if (found := _lasting(*row)) is not None)
 
 
 def _lasting(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from msgspec.json import encode
 from msgspec.structs import replace
@@ -14,6 +14,7 @@ from reconciler.model.base import Strict, clip
 from reconciler.model.diff import Change, Part, Standing
 from reconciler.model.outcome import Outcome
 from reconciler.model.refs import ObjectRef
+from reconciler.model.state import Desired
 
 
 class Truth(StrEnum):
@@ -174,7 +175,8 @@ class Pass(Strict, frozen=True):
     """One pass of the watch. `id` is globally unique.
 
     `outcome` None: it failed, and `failure` is the reason, a sentence. `events` are those of this pass, in order.
-    `lasting`: of each object that differed, or could not be looked at, when a pass looked last.
+    `lasting`: of each object that differed, or could not be looked at, when a pass looked last. `desired`: the
+    manifests in force.
     """
 
     id: str
@@ -186,11 +188,54 @@ class Pass(Strict, frozen=True):
     failure: str
     events: tuple[ReportedEvent, ...]
     lasting: Mapping[ObjectRef, Lasting] = {}
+    desired: Desired | None = None
 
     @property
     def seconds(self) -> float:
         """Duration."""
         return (self.ended - self.started).total_seconds()
+
+
+QUARTER: Final = 900  # seconds
+
+
+class Quarter(Strict, frozen=True):
+    """What happened in a quarter of an hour, which begins at `at` (seconds since 1970): the events that tell of a
+    difference, of one that was healed, of one that ended otherwise (by `vdvs apply`, or by hand), and of a failure.
+    `seconds`: of all its `passes` together."""
+
+    at: int
+    drifts: int = 0
+    healed: int = 0
+    applied: int = 0
+    failed: int = 0
+    passes: int = 0
+    seconds: float = 0.0
+
+
+COUNTED: Final = {
+    EventKind.DRIFTED: "drifts",
+    EventKind.BLOCKED: "drifts",
+    EventKind.HEALED: "healed",
+    EventKind.IN_SYNC: "applied",
+    EventKind.FAILED: "failed",
+    EventKind.FAULT: "failed",
+}
+"""The fields of `Quarter` that count events."""
+
+
+class Past(Strict, frozen=True):
+    """What is known of the time from some moment on.
+
+    `events`: the newest first, as rows of the history; `more`: there were older ones. `ends`: how long each difference
+    lasted that was brought back in sync, in seconds. `kept`: it is from a history, which outlives the watch.
+    """
+
+    quarters: tuple[Quarter, ...]
+    events: Sequence[Mapping[str, Any]]
+    more: bool
+    ends: tuple[float, ...]
+    kept: bool
 
 
 class Bucket:

@@ -1,6 +1,6 @@
 """Status of each object after a pass: its conditions by the rules of kstatus, and what differs. Pure.
 
-What each condition means to whoever waits is in docs/kubernetes.md#what-you-see.
+What each condition means to whoever waits is in docs/kubernetes-status.md.
 """
 
 from __future__ import annotations

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from reconciler.model.diff import Change, Op
 from reconciler.model.events import Condition, Truth
 from reconciler.model.outcome import Assessment
+from reconciler.model.refs import ObjectRef
+from reconciler.model.state import Reconcile
 from reconciler.planning.joined import Joined
 from reconciler.planning.kinds import PLANNED
 from reconciler.planning.records.treatment import in_force
 
+_KINDS = {kind.kind: kind for kind in PLANNED}
 _IN_SYNC = {
     Op.KEEP: (Truth.TRUE, "InSync"),
     Op.UNMANAGED: (Truth.TRUE, "Unmanaged"),
@@ -28,21 +31,21 @@ def conditions(assessment: Assessment, joined: Joined | None = None) -> tuple[Co
     """
     joined = joined or Joined(assessment)
     treated = in_force(assessment.resolved, assessment.observed)
-    found = [
-        condition
-        for kind in PLANNED
-        for change in joined.of_kind[kind.kind]
-        for condition in (
-            _in_sync(change),
-            *(_resolved(change, joined) if kind.has_names else ()),
-            *kind.conditions(change, joined),
-        )
-    ]
-    found += [
-        Condition(ref, "Watched", Truth.FALSE, mode.capitalize(), f"its annotation vdvs.io/reconcile is {mode}")
-        for ref, mode in treated.items()
-    ]
+    found = [condition for change in assessment.diff.changes for condition in conditions_of(change, joined, treated)]
+    seen = joined.changes.keys()
+    found += [_watched(ref, mode) for ref, mode in treated.items() if ref not in seen]
     return tuple(sorted(found, key=lambda condition: (condition.ref.sort_key, condition.type)))
+
+
+def conditions_of(change: Change, joined: Joined, treated: Mapping[ObjectRef, Reconcile]) -> tuple[Condition, ...]:
+    """The conditions of one object, by type. `treated`: the objects that a watch leaves alone. Pure."""
+    kind = _KINDS.get(change.ref.kind)
+    found = [] if kind is None else [_in_sync(change), *kind.conditions(change, joined)]
+    if kind is not None and kind.has_names:
+        found += _resolved(change, joined)
+    if change.ref in treated:
+        found.append(_watched(change.ref, treated[change.ref]))
+    return tuple(sorted(found, key=lambda condition: condition.type))
 
 
 def remarks(assessment: Assessment) -> tuple[str, ...]:
@@ -60,6 +63,11 @@ def undeclared(assessment: Assessment) -> tuple[str, ...]:
     found = assessment.diff.changes
     left = (change for change in found if change.op is Op.REMOVED or (change.op is Op.UNMANAGED and change.rights))
     return tuple(f"{change.ref} stays: {change.reason}" for change in left)
+
+
+def _watched(ref: ObjectRef, mode: Reconcile) -> Condition:
+    message = f"its annotation vdvs.io/reconcile is {mode}"
+    return Condition(ref, "Watched", Truth.FALSE, mode.capitalize(), message)
 
 
 def _in_sync(change: Change) -> Condition:

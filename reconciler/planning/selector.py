@@ -66,6 +66,11 @@ class Selector(Struct, frozen=True):
         return all(term.matches(labels) for term in self.terms)
 
 
+def is_label(key: str, value: str) -> bool:
+    """Return whether a selector can ask for this label."""
+    return _KEY.fullmatch(key) is not None and _VALUE.fullmatch(value) is not None
+
+
 def _term(part: str, text: str) -> Term:
     negated = part.startswith("!") or "!=" in part
     key, equals, value = part.replace("!=", "=").replace("==", "=").removeprefix("!").partition("=")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -25,7 +25,7 @@ _GOOD, _DRIFT, _BAD, _UNKNOWN = "good", "drift", "bad", "unknown"
 
 STANDINGS: Final[Mapping[Standing, Look]] = {
     Standing.OPEN: Look(_BAD, "!"),
-    Standing.UNREACHABLE: Look(_BAD, "?"),
+    Standing.UNREACHABLE: Look(_UNKNOWN, "?"),
     Standing.BLOCKED: Look(_BAD, "x"),
     Standing.UNKNOWN: Look(_UNKNOWN, "?"),
     Standing.DRIFTED: Look(_DRIFT, "~"),
@@ -78,6 +78,11 @@ _TELL_A_STATE: Final = (EventKind.DRIFTED, EventKind.BLOCKED, EventKind.UNKNOWN,
 def event_word(event: Event) -> str:
     """The word for an event: that of the state, if it tells one."""
     return event.change.standing if event.change and event.kind in _TELL_A_STATE else event.kind.value
+
+
+def told_as(event: str, change: Mapping[str, Any] | None) -> str:
+    """The word for an event that was kept as data."""
+    return str(change["standing"]) if change and event in _TELL_A_STATE and "standing" in change else event
 
 
 def told(change: Change) -> str:

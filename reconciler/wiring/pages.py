@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
 
 from msgspec import Struct
 
-from reconciler.dashboard.board import Board
+from reconciler.dashboard.board import Board, ReadPast
 from reconciler.dashboard.listening import Listen, listen
 from reconciler.dashboard.server import Server, Shown
 from reconciler.dashboard.snapshots import LastLook
-from reconciler.model.events import Pulse
+from reconciler.model.events import Past, Pulse
 from reconciler.model.kinds.site import Site
 from reconciler.ports import Listener
+from reconciler.render.page.commands import NO_COMMANDS, Commands
 from reconciler.telemetry.metrics import CONTENT_TYPE, Gauges, Metrics, of_sites
+from reconciler.wiring.watch_history import open_history
 from reconciler.wiring.world import SystemClock, new_token
 
 
@@ -43,16 +47,30 @@ class Pages:
         self._sites: dict[str, Shown] = {}
         self._metrics: dict[str, Metrics] = {}
 
-    def add(self, name: str, site: Site, mode: str, pulse: Pulse) -> tuple[Listener, ...]:
-        """Serve a site from now on; return the listeners of its watch that know what."""
-        board, last = Board(site.name, mode, pulse, SystemClock().now), LastLook(site)
+    def add(
+        self,
+        name: str,
+        site: Site,
+        mode: str,
+        pulse: Pulse,
+        commands: Commands = NO_COMMANDS,
+        history: Path | None = None,
+    ) -> tuple[Listener, ...]:
+        """Serve a site from now on; return the listeners of its watch that know what. `commands`: how `vdvs` is called
+        for it; `history`: the file that its watch keeps."""
+        board = Board(
+            site.name, mode, pulse, SystemClock().now,
+            repository_url=site.repository_url, commands=commands, past=None if history is None else read_past(history),
+        )  # fmt: skip
+        last = LastLook(site)
         metrics = Metrics(pulse.stuck)
         self._sites[name], self._metrics[name] = Shown(board, last), metrics
         return board, metrics, last
 
     def drop(self, name: str) -> None:
         """Serve a site no longer."""
-        del self._sites[name], self._metrics[name]
+        self._sites.pop(name).board.dismiss()
+        del self._metrics[name]
 
     def ready(self) -> str:
         """Return why a page says nothing yet; empty: all of them do."""
@@ -71,3 +89,13 @@ class Pages:
     def _text(self) -> bytes:
         alone = self._metrics.get("")
         return of_sites(self._metrics, self._gauges) if alone is None else alone.text()
+
+
+def read_past(file: Path) -> ReadPast:
+    """Return what reads the history in `file`, opened anew each time: in whatever thread it is called."""
+
+    def read(begin: datetime, name: str | None, most: int) -> Past:
+        with open_history(file) as history:
+            return history.past(begin, name, most)
+
+    return read

@@ -29,6 +29,7 @@ from reconciler.model.state import Desired
 from reconciler.ports import Books, Listener, Secrets
 from reconciler.provenance import UnsignedError, applying, check_apart
 from reconciler.reconcile import World, learn, reconcile
+from reconciler.render.page.commands import Commands
 from reconciler.wiring.books import SiteBooks
 from reconciler.wiring.state import LargeEvents, LastUsed, known_state_folder, last_used_file
 from reconciler.wiring.watch_services import WatchOptions, WatchServices
@@ -144,7 +145,7 @@ def run_watch(
         watched, loaded = loader.load((), site=site).site, NOTHING
         with suppress(InvalidManifestsError, UnsignedError):  # the first pass reports it
             loaded = manifests.load()
-    services = WatchServices(options, watched, str(mode), interval, report)
+    services = WatchServices(options, watched, str(mode), interval, report, Commands.of(paths, site, named))
     asyncio.run(
         _watch(paths, manifests, loaded, watched, interval, mode, terminal, services, options.audit_log, report)
     )

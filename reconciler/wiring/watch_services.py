@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -16,9 +16,13 @@ from reconciler.model.errors import UsageError
 from reconciler.model.events import Pulse
 from reconciler.model.kinds.site import Site
 from reconciler.ports import Listener
+from reconciler.render.page.commands import Commands
 from reconciler.telemetry.systemd import ServiceManager
 from reconciler.wiring.state import history_file, prepared
 from reconciler.wiring.world import chance, new_uuid
+
+if TYPE_CHECKING:
+    from reconciler.wiring.pages import Pages
 
 
 class WatchOptions(Struct, frozen=True):
@@ -40,21 +44,31 @@ class WatchServices:
 
     `listeners` take what the watch reports, `on_entry` what is written to the audit log; `running` are contexts held
     while the watch runs. `lasting`: the drifts that had not ended when a watch looked last; `pulse`: whether passes
-    end. `interval`: seconds between passes; `report` prints a line for the user.
+    end. `interval`: seconds between passes; `report` prints a line for the user; `commands`: how `vdvs` is called for
+    this site.
     """
 
     def __init__(
-        self, options: WatchOptions, site: Site, mode: str, interval: float, report: Callable[[str], None]
+        self,
+        options: WatchOptions,
+        site: Site,
+        mode: str,
+        interval: float,
+        report: Callable[[str], None],
+        commands: Commands,
     ) -> None:
         self._manager = ServiceManager()
         self.pulse = Pulse(monotonic, interval)
         self.on_entry: list[Callable[[dict[str, Any]], None]] = []
-        history = HistoryWriter(Path(options.history) if options.history else prepared(history_file(site)))
+        file = Path(options.history) if options.history else prepared(history_file(site))
+        history = HistoryWriter(file)
         self.lasting = history.lasting()
         self.listeners: list[Listener] = [history, self._manager, self.pulse]
         self.running: list[AbstractAsyncContextManager[object]] = [_closing(history)]
         if options.listen is not None:
-            self._serve(options, options.listen, site, mode, report)
+            pages = self._pages(options, options.listen)
+            self.listeners += pages.add("", site, mode, self.pulse, commands, file)
+            self.running.append(pages.running(self.pulse.stuck, pages.ready, report))
         elif any((options.tls_cert, options.tls_key, options.token_file, options.allow_name)):
             raise UsageError("--tls-cert, --tls-key, --token-file and --allow-name go with --listen")
         if options.webhook is not None:
@@ -70,13 +84,10 @@ class WatchServices:
         for hand_on in self.on_entry:
             hand_on(entry)
 
-    def _serve(self, options: WatchOptions, address: str, site: Site, mode: str, report: Callable[[str], None]) -> None:
+    def _pages(self, options: WatchOptions, address: str) -> Pages:
         from reconciler.wiring.pages import Pages, ServerOptions  # aiohttp is slow to import, and most serve no page
 
-        server = ServerOptions(address, options.tls_cert, options.tls_key, options.token_file, options.allow_name)
-        pages = Pages(server)
-        self.listeners += pages.add("", site, mode, self.pulse)
-        self.running.append(pages.running(self.pulse.stuck, pages.ready, report))
+        return Pages(ServerOptions(address, options.tls_cert, options.tls_key, options.token_file, options.allow_name))
 
     def _post(self, url: str, token_file: str | None, site: Site) -> None:
         from reconciler.dashboard.listening import token_of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sqlite3
 import time
@@ -204,6 +205,26 @@ def test_what_happened_and_since_when_also_after_a_restart(watch: Callable[..., 
     assert metric(daemon, "vdvs_oldest_drift_timestamp_seconds") == pytest.approx(began, abs=0.001)
     state = json.loads(daemon.get("api/state"))
     assert (state["sinceKind"], state["status"]["message"]) == ("began", "1 host stands OPEN")
+    assert [seen["object"] for seen in json.loads(daemon.get("api/history"))["events"]] == ["host/esxiz20"] * 2
+    (task,) = state["todo"]
+    assert (task["object"], task["standing"], task["since"]) == ("host/esxiz20", "OPEN", state["since"])
+    program, *arguments = shlex.split(task["command"])
+    done = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    assert (program, done.exit_code) == ("vdvs", 0), done.output
+    assert os.path.lexists(LINK), "the command that is shown does what there is to do"
+    assert daemon.named() == ("in sync", "host/esxiz20")
+    assert daemon.end() == 0
+    daemon = watch("--interval", "1h")
+    daemon.passes(1)
+    history = json.loads(daemon.get("api/history?hours=720"))
+    counts = {key: sum(each[key] for each in history["buckets"]) for key in ("drifts", "healed", "applied")}
+    assert (history["kept"], counts) == (True, {"drifts": 2, "healed": 0, "applied": 1}), "of all three watches"
+    assert history["toHeal"]["n"] == 1
+    shown = json.loads(daemon.get("api/object?kind=host&name=esxiz20"))
+    assert [seen["event"] for seen in shown["events"]] == ["in sync", "drifted", "drifted"]
+    place = shown["manifest"]
+    assert Path(place["file"]).read_text().splitlines()[place["line"] + 2] == "  name: esxiz20"
+    assert shown["applied"]["by"] == state["appliedBy"]["by"] is not None
     assert daemon.end() == 0
 
 

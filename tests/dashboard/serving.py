@@ -17,6 +17,7 @@ from reconciler.dashboard.listening import Listen
 from reconciler.dashboard.server import Server, Shown
 from reconciler.dashboard.snapshots import LastLook
 from reconciler.model.events import Pulse
+from reconciler.render.page.commands import Commands
 from tests.execution.test_snapshots import SITE
 from tests.telemetry.passes import NOON
 
@@ -24,14 +25,15 @@ SOON = 20.0
 
 
 class Served:
-    """`later` moves the clocks by which the board judges its age. A pass is due every 20 s."""
+    """`later` moves the clocks by which the board judges its age. A pass is due every 20 s. `about`: for the board."""
 
-    def __init__(self, where: Listen) -> None:
+    def __init__(self, where: Listen, **about: Any) -> None:
         self.now = NOON
         self.stuck = ""
         self.url = ""
         self.pulse = Pulse(lambda: (self.now - NOON).total_seconds(), 20.0)
-        self.board = Board("lab", "reporting only", self.pulse, lambda: self.now)
+        about = {"commands": Commands(("-f", "manifests/")), **about}
+        self.board = Board("lab", "reporting only", self.pulse, lambda: self.now, **about)
         self.last = LastLook(SITE)
         self.sites = {"": Shown(self.board, self.last)}
         self._where = where
@@ -109,8 +111,8 @@ class Served:
 
 
 @contextmanager
-def served(where: Listen | None = None) -> Iterator[Served]:
-    made = Served(where or Listen("127.0.0.1", 0, names=frozenset({"127.0.0.1", "localhost"})))
+def served(where: Listen | None = None, **about: Any) -> Iterator[Served]:
+    made = Served(where or Listen("127.0.0.1", 0, names=frozenset({"127.0.0.1", "localhost"})), **about)
     made.start()
     try:
         yield made

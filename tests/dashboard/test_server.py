@@ -23,14 +23,13 @@ from reconciler.model.diff import Cause, Effect, Standing
 from reconciler.model.errors import UsageError, VdvsError
 from reconciler.model.events import EventKind, Lasting, Since
 from reconciler.model.kinds.site import Secret
-from reconciler.model.outcome import Assessment
 from reconciler.wiring import snapshots
 from reconciler.wiring.world import SystemClock
 from tests.dashboard.serving import SOON, Served, served
 from tests.telemetry.passes import HOST, NOON, drift, kept, made, told
 
 TOKEN = "correct-horse-battery-staple"  # noqa: S105 - of these tests
-PAGES = ["/", "/app.js", "/view.js", "/style.css", "/login"]
+PAGES = ["/", "/app.js", "/store.js", "/style.css", "/login"]
 ASKED = [*PAGES, "/api/state", "/metrics", "/healthz"]
 
 
@@ -47,7 +46,7 @@ def test_every_answer_is_guarded_by_its_headers(path: str) -> None:
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Cache-Control"] == ("no-cache" if path in PAGES else "no-store")
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
@@ -233,11 +232,11 @@ def test_the_loop_goes_on_while_the_data_of_the_page_is_made(monkeypatch: pytest
     """The loop is that of the watch: it answers a probe while two browsers wait for data that is made once."""
     making, go_on, made_by = threading.Event(), threading.Event(), list[int]()
 
-    def slow(snapshot: dict[str, Any], seen: Assessment | None, lasting: Any) -> bytes:
+    def slow(snapshot: dict[str, Any], look: Any, lasting: Any) -> bytes:
         made_by.append(threading.get_ident())
         making.set()
         assert go_on.wait(SOON)
-        return page_json(snapshot, seen, lasting)
+        return page_json(snapshot, look, lasting)
 
     monkeypatch.setattr(board, "page_json", slow)
     with served() as server, ThreadPoolExecutor() as browsers:
@@ -333,5 +332,7 @@ def test_of_several_sites_each_has_its_page_and_they_are_listed() -> None:
         assert "<script" not in listed
         assert server.ask("GET", "/sites/dc1/").headers["Content-Security-Policy"]
         assert json.loads(server.fetch("/sites/dc1/api/state"))["site"] == "lab"
-        for path in ("/sites/other/", "/sites/other/api/state", "/api/state"):
+        assert json.loads(server.fetch("/sites/dc1/api/access"))["vmgroups"][0]["name"] == "MYVMGROUP"
+        assert server.ask("GET", "/sites/dc1/api/object?kind=host&name=esxiz10").status == 200
+        for path in ("/sites/other/", "/sites/other/api/state", "/sites/other/api/history", "/api/access"):
             assert server.ask("GET", path).status == 404

@@ -191,6 +191,11 @@ def test_a_file_of_an_earlier_version_is_brought_up_to_date(dump: Path, tmp_path
     reader = HistoryReader(path)
     assert [(one["object"], one["how"]) for one in reader.drifts()] == [("host/esxiz10", "healed")]
     assert [event["event"] for event in reader.events()] == ["healed", "drifted"]
+    past = reader.past(NOON, None, 10)
+    assert [(each.drifts, each.healed, each.passes, round(each.seconds, 3)) for each in past.quarters] == [
+        (1, 0, 1, 1.5), (0, 1, 0, 0.0),
+    ]  # fmt: skip
+    assert past.ends == pytest.approx([29 * 60])
     reader.close()
 
 

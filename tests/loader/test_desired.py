@@ -158,6 +158,32 @@ def test_site_paths_are_relative_to_its_file(tmp_path: Path, monkeypatch: pytest
     assert site.allowed_hosts is None
 
 
+@pytest.mark.parametrize(
+    "url", ["https://git.example.com/vdvs", "https://g.example:8443/a/b.git/", "https://g.example"]
+)
+def test_where_commits_are_read(url: str, tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").write_text(SITE + f"spec: {{lab: {{}}, repositoryURL: '{url}'}}\n")
+    site = load([], site=str(tmp_path / "site.yaml")).desired.site
+    assert site is not None
+    assert site.repository_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://git.example.com/x",
+        "https://u:p@g.example/x",
+        "javascript:alert(1)",
+        "https://g.example/?a=b",
+        "https://g/ x",
+    ],
+)
+def test_commits_are_read_at_no_other_address(url: str, tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").write_text(SITE + f"spec: {{lab: {{}}, repositoryURL: '{url}'}}\n")
+    with pytest.raises(InvalidManifestsError, match="write https://HOST/PATH, without a login"):
+        load([], site=str(tmp_path / "site.yaml"))
+
+
 class TestSiteAmongTheManifests:
     """It may be a stranger's, so it says neither who is reached nor with what."""
 

@@ -9,19 +9,21 @@ from typing import Any
 import pytest
 import yaml
 from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from reconciler.model.base import Risk, worst
 from reconciler.model.inventory import Inventory
 from reconciler.model.kinds.vmgroup import Access
 from reconciler.model.refs import VM_DS_URL
+from reconciler.planning.rights.cells import cell
 from reconciler.planning.rights.change import by_release
-from reconciler.planning.rights.decision import Lookup, Request, Right, compare, decide, vmgroup_of
+from reconciler.planning.rights.decision import ANY_OTHER, Lookup, Request, Right, compare, decide, vmgroup_of
 from reconciler.planning.spelling import DisplayNames
 from reconciler.planning.vmgroup.state import VMGroupState
 from tests.planning.compact import url_of
 from tests.planning.test_properties import allowed
-from tests.planning.worlds import states
+from tests.planning.worlds import URLS, states
 
 FILES = sorted((Path(__file__).parents[1] / "golden" / "rights").glob("*.yaml"))
 CASES = [(path.stem, case) for path in FILES for case in yaml.safe_load(path.read_text())]
@@ -151,7 +153,31 @@ def test_nothing_widens_into_itself_and_no_rights_are_the_least(state: VMGroupSt
     assert compare(state, None) is (Risk.RESTRICTS if some else Risk.SAFE)
 
 
-URL = url_of("ds1")
+@given(states(), st.sampled_from([*((lookup,) for lookup in Lookup), tuple(Lookup)]))
+def test_a_cell_of_the_map_is_the_most_that_any_vm_of_the_vmgroup_may_do(
+    state: VMGroupState, lookups: tuple[Lookup, ...]
+) -> None:
+    """Of all that is asked for: on each datastore, by each name, of a VM on it and of one elsewhere."""
+    each = [allowed(state, lookup) for lookup in lookups]
+    may = set().union(*each)
+    for url in (*URLS, OTHER):
+        found = cell(state, url, lookups)
+        creates = {own for own in (False, True) if any(one[:3] == (url, own, Right.CREATE) for one in may)}
+        mounts = {own for own in (False, True) if (url, own, Right.MOUNT) in may}
+        assert (found is not None, found is not None and bool(found.way.creates)) == (bool(mounts), bool(creates))
+        if found is not None:
+            assert found.only_own is (False not in (creates or mounts))
+            most = {any(one[0] == url and one[2] is Right.CREATE for one in alone) for alone in each}
+            mounted = {any(one[0] == url for one in alone) for alone in each}
+            assert found.unsure is (len(most) > 1 or len(mounted) > 1)
+    other, any_other = cell(state, OTHER, lookups), cell(state, ANY_OTHER, lookups)
+    assert (other is None) is (any_other is None)
+    if other is not None and any_other is not None:
+        assert replace(other.way, looked_up=()) == replace(any_other.way, looked_up=())
+        assert (other.only_own, other.unsure) == (any_other.only_own, any_other.unsure)
+
+
+URL, OTHER = url_of("ds1"), "/vmfs/volumes/another"
 CREATES, MOUNTS = Access(URL, True, 0, 0), Access(URL, False, 0, 0)
 
 

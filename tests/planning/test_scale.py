@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.dashboard.board import page_json
+from reconciler.dashboard.board import access_json, page_json
 from reconciler.model.outcome import Assessment
 from reconciler.model.plan import APPLY
 from reconciler.planning.conditions import conditions
@@ -23,7 +23,10 @@ from reconciler.planning.planner import plan
 from reconciler.planning.resolve import resolve
 from reconciler.render.describe import describe_data, describe_text
 from reconciler.render.kinds import VIEWS
-from reconciler.render.status import status_text
+from reconciler.render.page.access import AccessMap
+from reconciler.render.page.commands import NO_COMMANDS
+from reconciler.render.page.look import Look
+from reconciler.render.status import Overview, status_text
 from reconciler.render.tables import TABLES, rows, table_text
 from tests.planning import compact
 
@@ -110,11 +113,15 @@ def descriptions(found: Assessment) -> None:
 
 
 def status(found: Assessment) -> None:
-    status_text("lab", found, conditions(found))
+    status_text(Overview("lab", Look(found, None, NO_COMMANDS), conditions(found)))
 
 
 def page(found: Assessment) -> None:
-    page_json({"site": "lab"}, found)
+    page_json({"site": "lab"}, Look(found, None, NO_COMMANDS))
+
+
+def access_map(found: Assessment) -> None:
+    access_json(1, AccessMap(Look(found, None, NO_COMMANDS)))
 
 
 def assert_linear(small: int, large: int) -> None:
@@ -126,7 +133,7 @@ def test_planning(kind: str) -> None:
     assert_linear(steps(planning(SMALL, kind)), steps(planning(LARGE, kind)))
 
 
-@pytest.mark.parametrize("show", [tables, descriptions, status, page])
+@pytest.mark.parametrize("show", [tables, descriptions, status, page, access_map])
 def test_showing(show: Callable[[Assessment], None]) -> None:
     small, large = planning(SMALL, "in sync")(), planning(LARGE, "in sync")()
     assert_linear(steps(lambda: show(small)), steps(lambda: show(large)))

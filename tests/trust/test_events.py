@@ -14,6 +14,8 @@ from reconciler.model.diff import Cause, Change, Diff, Effect, FieldChange, Op, 
 from reconciler.model.events import LARGEST_EVENT, Event, EventKind, ReportedEvent, bounded, cut_change
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.render.events import event_data
+from reconciler.render.page.commands import NO_COMMANDS
+from reconciler.render.page.look import Look
 from reconciler.wiring import state
 from tests.render import sites
 from tests.telemetry.passes import NOON
@@ -55,7 +57,7 @@ def test_a_small_event_is_left_as_it_is() -> None:
 
 def test_the_page_shows_a_huge_change_as_one_line() -> None:
     seen = sites.in_sync()
-    text = page_json({"site": "lab"}, replace(seen, diff=Diff((HUGE,))))
+    text = page_json({"site": "lab"}, Look(replace(seen, diff=Diff((HUGE,))), None, NO_COMMANDS))
     assert len(encode(json.loads(text)["changes"])) < LARGEST_EVENT
     assert cut_change(HUGE, "it").op is Op.UPDATE
 

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from reconciler.controller.scheduling import watches
 from reconciler.controller.skip_unreachable import LONG_PATIENCE, PATIENCE
-from reconciler.dashboard.board import page_json
+from reconciler.dashboard.board import access_json, page_json
 from reconciler.execution.links import undeclared
 from reconciler.execution.observe import _readings
 from reconciler.execution.turns import in_turn
@@ -41,6 +41,10 @@ from reconciler.planning.planner import plan
 from reconciler.ports import Question, Report, WatchRequest
 from reconciler.reconcile import NoBooks
 from reconciler.render.diff import diff_text
+from reconciler.render.page.access import AccessMap, cell_data
+from reconciler.render.page.commands import NO_COMMANDS
+from reconciler.render.page.drawer import object_data
+from reconciler.render.page.look import Look
 from tests.hosts.test_client import ASKED, DATASTORE, DB, GROUP, HOST, MOVE, PLAN, POLICY, REPORT, Scripted, with_agent
 from tests.render import sites
 
@@ -377,7 +381,19 @@ def judged(**parts: Any) -> str:
     seen = replace(seen, diff=diff(SITE.resolved, seen.observed, {}))
     steps = plan(seen.diff, SITE.resolved, seen.observed, APPLY, None)
     told = "".join(condition.message for condition in conditions(seen)) and diff_text(seen.diff)
-    return told + page_json({"site": "lab"}, seen).decode() + repr(steps) + repr(next_hosts(seen))
+    return told + page(seen) + repr(steps) + repr(next_hosts(seen))
+
+
+def page(seen: Assessment) -> str:
+    """All that the page can be asked for."""
+    access = AccessMap(Look(seen, None, NO_COMMANDS))
+    found = [object_data(access.look, change.ref, {}, ()) for change in seen.diff.changes]
+    found += [
+        cell_data(access, ref.name, column.datastore.name)
+        for ref in access.look.joined.vmgroups
+        for column in access.columns
+    ]
+    return (page_json({"site": "lab"}, access.look) + access_json(1, access)).decode() + json.dumps(found)
 
 
 def next_hosts(seen: Assessment) -> Any:

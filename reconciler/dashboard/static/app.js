@@ -1,147 +1,195 @@
-// Fetches the state, listens for what changes, and shows as much of it as is looked at.
+// The shell: the state of the site in one sentence, facets and filter, the views, the drawer, and the keys.
 
-import { changeBody, clock, element, eventItem, hostTile, matches, objectRow, since, standingOf, tally, useWords, worstFirst } from "/view.js";
+import { render, useEffect, useMemo, useRef, useState } from "./preact.js";
+import { Drawer } from "./drawer.js";
+import { filterOf, go, listen, nextPass, now, passAge, url, useStore, useTicking, VIEWS } from "./store.js";
+import { html, Since } from "./ui.js";
+import { Access } from "./views/access.js";
+import { History } from "./views/history.js";
+import { Hosts } from "./views/hosts.js";
+import { Overview } from "./views/overview.js";
+import { commitURL, lasting, looks, since, standings, upper, worst } from "./words.js";
 
-const MOST_EVENTS = 200;
-const at = (id) => document.getElementById(id);
-let state = null;
-let tag = null;
-let fetching = false;
-let again = false;
-let gone = false;
-let looked = { age: 0, at: 0 };  // the age of the last pass, and when it was that, by the clock of the browser
+const SHOWN = { overview: Overview, access: Access, hosts: Hosts, history: History };
+const narrow = matchMedia("(max-width: 60rem)");
 
-function block(name, step, items, textOf, make) {
-  const all = { shown: step, items: [] };
-  at(`${name}-more`).addEventListener("click", () => { all.shown += step; all.draw(); });
-  all.draw = () => {
-    const words = at("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
-    const found = state === null ? [] : items().filter((item) => matches(textOf(item), words));
-    const open = new Set([...at(name).querySelectorAll("details[open]")].map((each) => each.parentNode.dataset.key));
-    const made = found.slice(0, all.shown).map((item) => {
-      const row = make(item);
-      row.dataset.key = item.object ? `${item.object}${item.time ?? ""}` : item.time;
-      if (open.has(row.dataset.key)) row.querySelector("details").open = true;
-      return row;
-    });
-    at(name).replaceChildren(...made);
-    const total = state === null ? 0 : items().length;
-    at(`${name}-count`).textContent = words.length ? `${found.length} of ${total}` : `${total}`;
-    const left = found.length - made.length;
-    at(`${name}-more`).hidden = left <= 0;
-    at(`${name}-more`).textContent = `Show ${Math.min(left, step)} more of ${left}`;
-  };
-  return all;
+// ---- the head -------------------------------------------------------------------------------------------------------
+
+// What is wrong, the worst first and apart, and since when the oldest object is in that state.
+function verdict(state) {
+  if (state.status === null) return { word: "unknown", worst: "Waiting for the first pass.", rest: "" };
+  if (state.status.inSync) return { word: "in sync", worst: "In sync", rest: "", at: state.since, kind: state.sinceKind };
+  const bad = state.objects.filter((row) => row.standing !== "in sync" && row.standing !== "unmanaged");
+  const word = worst(bad.map((row) => row.standing)) ?? "unmanaged";
+  const first = bad.filter((row) => row.standing === word && row.since).sort((a, b) => (a.since < b.since ? -1 : 1))[0];
+  const said = state.status.message.split(", ");
+  const many = Math.max(1, said.filter((part) => part.endsWith(word)).length);
+  const { since: at, sinceKind: kind } = first ?? state;
+  return { word, worst: upper(said.slice(0, many).join(", ")), rest: said.slice(many).join(", "), at, kind };
 }
 
-const searched = (item) => [item.name, item.standing, item.sync, item.reason, item.state ?? ""].join(" ");
-const blocks = {
-  hosts: block("hosts", 600, () => state.hosts, searched, (host) => hostTile(host, openHost)),
-  vmgroups: block("vmgroups", 50, () => state.vmgroups, searched, (item) => objectRow(item, state.changes[item.object])),
-  others: block("others", 50, () => state.others, searched, (item) => objectRow(item, state.changes[item.object])),
-  events: block("events", 50, () => state.events, (event) => [event.object, event.word, event.event, event.message].join(" "), (event) => eventItem(event, false)),
-};
-
-function openHost(host) {
-  const change = state.changes[host.object];
-  const facts = [
-    ["State", `${host.state}${host.problem ? `: ${host.problem}` : ""}`], ["Access", host.access], ["Config DB", host.dbMode ?? "unknown"],
-    ["Driver", host.driver ?? "none"], ["Service", host.service], ["Survives a reboot", host.persistence ?? "unknown"], ["Address", host.address ?? "unknown"],
-  ];
-  const list = element("dl", { class: "fields" });
-  for (const [name, value] of facts) list.append(element("dt", {}, name), element("dd", {}, value));
-  at("details-title").textContent = host.object;
-  at("details-body").replaceChildren(element("p", {}, `${host.standing}${since(host)}: ${host.reason}`), ...(change ? changeBody(change) : []), list);
-  at("details").showModal();
+function Sentence({ state }) {
+  const said = useMemo(() => verdict(state), [state]);
+  return html`
+    <p id="sentence" class="sentence"><span role="status"><b class=${looks(said.word)}>${said.worst}${said.at && `${said.kind === "began" ? " " : ", "}${since(said.at, said.kind, now())}`}</b></span>
+      ${said.at && html` <span class="age">(<${Since} at=${said.at} kind=${said.kind} />)</span>`}${said.rest && html` <span class="rest">${said.rest}</span>`}
+    </p>`;
 }
 
-function drawHead() {
-  const { status, pass } = state;
-  at("site").textContent = `site ${state.site}`;
-  if (status) {
-    const message = status.message.charAt(0).toUpperCase() + status.message.slice(1);
-    const said = `${message}${since(state)}`;
-    if (at("sentence").textContent !== said) at("sentence").textContent = said;
-  }
-  if (pass) {
-    const git = pass.git ? `git ${pass.git.commit.slice(0, 7)}${pass.git.dirty ? " + uncommitted changes" : ""}` : "no git";
-    at("facts").textContent = `${git} \u00b7 last pass ${clock(pass.ended)} (${pass.seconds} s) \u00b7 ${state.mode}`;
-  }
-  tick();
+function Commit({ git, repository }) {
+  if (!git) return "no git";
+  const short = git.commit.slice(0, 7);
+  const to = commitURL(repository, git.commit);
+  return html`commit ${to ? html`<a href=${to} rel="noopener noreferrer" target="_blank">${short}</a>` : html`<code>${short}</code>`}${git.dirty && " + uncommitted changes"}`;
 }
 
-// Show how old the last pass is, by the clock of the browser: a watch that hangs can say nothing.
-function tick() {
-  const age = Math.floor(looked.age + (performance.now() - looked.at) / 1000);
-  const late = state !== null && age > state.staleAfter;
-  if (state !== null) at("age").textContent = `${age} s ago`;
-  document.title = state === null ? "vdvs" : `${state.status?.inSync && !late && !gone ? "" : "(!) "}${state.site} \u2014 vdvs`;
+function Facts({ state }) {
+  const { pass, appliedBy, mode, repositoryURL } = state;
+  const age = useTicking(() => lasting(passAge()));
+  const next = useTicking(() => (nextPass() >= 1 ? `in ${lasting(nextPass())}` : "due"));
+  const other = appliedBy?.commit && appliedBy.commit !== pass?.git?.commit;
+  return html`
+    <p id="facts" class="facts">
+      <span><${Commit} git=${pass?.git} repository=${repositoryURL} /></span>
+      ${appliedBy && html`<span>applied by ${appliedBy.by} <${Since} at=${appliedBy.at} /> ago${other && html` (<${Commit} git=${{ commit: appliedBy.commit }} repository=${repositoryURL} />)`}</span>`}
+      <span>${mode}</span>
+      ${pass && html`<span>pass <span id="age">${age} ago</span>, took ${pass.seconds < 10 ? `${pass.seconds.toFixed(1)} s` : lasting(pass.seconds)}</span><span>next ${next}</span>`}
+    </p>`;
+}
+
+// A watch that hangs can say nothing, so the page knows it by its own clock.
+function useProblem(state) {
+  const gone = useStore((all) => all.gone);
+  const late = useTicking(() => state !== null && passAge() > state.staleAfter);
+  useEffect(() => {
+    document.body.classList.toggle("late", late || gone);
+    document.title = state === null ? "vdvs" : `${state.status?.inSync && !late && !gone ? "" : "(!) "}${state.site} \u2014 vdvs`;
+  }, [state, late, gone]);
   const silent = gone ? "The watch does not answer; what is shown may be old. " : "";
   const hangs = late ? `No pass has ended for more than ${state.staleAfter} s, and one is due every ${state.interval} s: the watch hangs, and what is shown may be old.` : "";
-  const text = silent + hangs || state?.pass?.failure || "";
-  document.body.classList.toggle("late", late || gone);
-  at("problem").hidden = !text;
-  if (at("problem").textContent !== text) at("problem").textContent = text;
+  return silent + hangs || state?.pass?.failure || "";
 }
 
-function draw() {
-  drawHead();
-  at("hosts-legend").textContent = tally(state.hosts, standingOf);
-  at("others-block").hidden = state.others.length === 0;
-  for (const each of Object.values(blocks)) each.draw();
+// ---- what filters and what is shown ---------------------------------------------------------------------------------
+
+function Facets({ state, filter }) {
+  const counts = useMemo(() => {
+    const found = new Map();
+    for (const row of state.objects) found.set(row.standing, (found.get(row.standing) ?? 0) + 1);
+    return found;
+  }, [state.objects]);
+  const shown = [...new Set([...standings(), ...counts.keys()])].filter((word) => counts.has(word) || word === filter.state);
+  return html`
+    <ul class="facets" aria-label="States">
+      ${shown.map((word) => html`
+        <li key=${word}><a class=${`facet ${looks(word)}`} href=${url({ state: word === filter.state ? "" : word })} aria-current=${word === filter.state ? "true" : undefined}>
+          <b>${(counts.get(word) ?? 0).toLocaleString("en")}</b> ${word}</a></li>`)}
+    </ul>`;
 }
 
-async function refresh() {
-  if (fetching) { again = true; return; }
-  fetching = true;
-  try {
-    const answer = await fetch("api/state", { headers: tag ? { "If-None-Match": tag } : {} });
-    if (answer.status === 401) { location.assign("/login"); return; }
-    gone = false;
-    if (answer.ok) {
-      tag = answer.headers.get("ETag");
-      const seen = await answer.json();
-      useWords(seen.words);
-      looked = { age: seen.age, at: performance.now() };
-      seen.hosts = worstFirst(seen.hosts, standingOf);
-      seen.vmgroups = worstFirst(seen.vmgroups, standingOf);
-      seen.others = worstFirst(seen.kinds.filter((kind) => !(kind in blocks)).flatMap((kind) => seen[kind]), standingOf);
-      state = seen;
-      draw();
-    }
-  } catch {
-    gone = true;
-    tick();
-  } finally {
-    fetching = false;
-    if (again) { again = false; setTimeout(refresh, 250); }
-  }
+function Filter({ filter, input, dialog }) {
+  const [typed, type] = useState(filter.q);
+  const timer = useRef(0);
+  useEffect(() => type(filter.q), [filter.q]);
+  const onInput = (event) => {
+    const { value } = event.target;
+    type(value);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => go({ q: value }, { replace: true }), 80);
+  };
+  return html`
+    <form class="filter" role="search" onSubmit=${(event) => event.preventDefault()}>
+      <label for="filter">Filter</label>
+      <input id="filter" ref=${input} type="search" autocomplete="off" spellcheck=${false} placeholder="name, label, state or reason" value=${typed} onInput=${onInput} />
+      ${filter.on && html`<a class="clear" href=${url({ q: "", state: "" })}>clear</a>`}
+      <button type="button" class="keys" aria-label="Keys" onClick=${() => dialog.current.showModal()}>?</button>
+    </form>`;
 }
 
-function listen() {
-  const source = new EventSource("api/events");
-  source.addEventListener("open", refresh);
-  source.addEventListener("error", () => { gone = true; tick(); });
-  source.addEventListener("event", (message) => {
-    const event = JSON.parse(message.data);
-    if (state === null || event.event === "started" || event.event === "stopped") return;
-    state.events = [event, ...state.events].slice(0, MOST_EVENTS);
-    blocks.events.draw();
-    at("events").firstElementChild?.classList.add("new");
-  });
-  source.addEventListener("pass", (message) => {
-    const { version, pass, age } = JSON.parse(message.data);
-    looked = { age, at: performance.now() };
-    if (state === null || version !== state.version) { refresh(); return; }
-    state.pass = pass;
-    drawHead();
-  });
+const Tabs = ({ view }) => html`
+  <nav aria-label="Views"><ul class="tabs">
+    ${VIEWS.map((each) => html`<li key=${each}><a href=${url({ view: each, object: "" })} aria-current=${each === view ? "page" : undefined}>${upper(each)}</a></li>`)}
+  </ul></nav>`;
+
+// ---- the keys -------------------------------------------------------------------------------------------------------
+
+const KEYS = [
+  ["/", "go to the filter"], ["?", "show these keys"], ["Escape", "close the drawer"], ["\u2190,\u2191,\u2193,\u2192", "move in a grid or a list"],
+  ["Home,End", "first or last of a row"], ["Page Up,Page Down", "a page up or down"], ["Enter", "open what is selected"],
+];
+const OFF = "vdvs-keys-off";
+
+function Help({ dialog }) {
+  const [off, turn] = useState(() => localStorage.getItem(OFF) === "1");
+  const toggle = () => { localStorage.setItem(OFF, off ? "0" : "1"); turn(!off); };
+  return html`
+    <dialog id="keys" ref=${dialog} aria-labelledby="keys-title">
+      <h2 id="keys-title">Keys</h2>
+      <dl>${KEYS.map(([key, what]) => html`<div key=${key}><dt>${key.split(",").map((one) => html`<kbd>${one}</kbd> `)}</dt><dd>${what}</dd></div>`)}</dl>
+      <label><input type="checkbox" checked=${!off} onChange=${toggle} /> <kbd>/</kbd> and <kbd>?</kbd> are on</label>
+      <form method="dialog"><button autofocus>Close</button></form>
+    </dialog>`;
 }
 
-let typing = 0;
-at("filter").addEventListener("input", () => {
-  clearTimeout(typing);
-  typing = setTimeout(() => state && draw(), 80);
-});
-setInterval(tick, 1000);
+function useKeys({ input, dialog, object }) {
+  useEffect(() => {
+    const onKeyDown = (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || dialog.current.open) return;
+      const writes = event.target.matches("input:not([type=checkbox]), textarea, select");
+      if (event.key === "Escape" && object && !(writes && event.target.value)) go({ object: "" });
+      else if (writes || localStorage.getItem(OFF) === "1") return;
+      else if (event.key === "/") input.current.focus();
+      else if (event.key === "?") dialog.current.showModal();
+      else return;
+      event.preventDefault();
+    };
+    addEventListener("keydown", onKeyDown);
+    return () => removeEventListener("keydown", onKeyDown);
+  }, [object]);
+}
+
+// ---- all of it ------------------------------------------------------------------------------------------------------
+
+function App() {
+  const state = useStore();
+  const route = useStore((all) => all.route);
+  const filter = useMemo(() => filterOf(route), [route]);
+  const problem = useProblem(state);
+  const [isNarrow, setNarrow] = useState(narrow.matches);
+  const input = useRef(null);
+  const dialog = useRef(null);
+  useKeys({ input, dialog, object: route.object });
+  useEffect(() => {
+    const listener = () => setNarrow(narrow.matches);
+    narrow.addEventListener("change", listener);
+    return () => narrow.removeEventListener("change", listener);
+  }, []);
+  const covered = Boolean(isNarrow && route.object);
+  const View = SHOWN[route.view];
+  return html`
+    <a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); document.getElementById("main").focus(); }}>Skip to the view</a>
+    <div class=${`page ${route.object ? "beside" : ""}`}>
+      <div class="whole" inert=${covered}>
+        <header>
+          <div class="head">
+            <h1 id="site">${state === null ? "vdvs" : state.site}</h1>
+            ${state === null ? html`<p id="sentence" class="sentence" role="status">Waiting for the server.</p>` : html`<${Sentence} state=${state} />`}
+          </div>
+          ${state && html`<${Facts} state=${state} />`}
+          <p id="problem" class="problem" role="alert" hidden=${!problem}>${problem}</p>
+          ${state && html`
+            <div class="bar">
+              <${Tabs} view=${route.view} />
+              <${Facets} state=${state} filter=${filter} />
+              <${Filter} filter=${filter} input=${input} dialog=${dialog} />
+            </div>`}
+        </header>
+        <main id="main" tabindex="-1">${state && html`<${View} key=${route.view} state=${state} filter=${filter} go=${go} />`}</main>
+      </div>
+      ${state && route.object && html`<${Drawer} object=${route.object} state=${state} />`}
+    </div>
+    <${Help} dialog=${dialog} />`;
+}
+
+render(html`<${App} />`, document.body);
 listen();

@@ -141,6 +141,7 @@ def site(document: Document) -> Site:
         admitted=tuple(_admitted(given) for given in spec.get("allow", {}).get("namespaces", ())),
         reconcile=_reconciling(spec.get("reconcile", {})),
         deletion_policy=spec.get("deletionPolicy", "Retain"),
+        repository_url=spec.get("repositoryURL"),
     )
 
 

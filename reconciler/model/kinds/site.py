@@ -160,7 +160,7 @@ class Reconciling(Strict, frozen=True):
 
 class Site(Strict, frozen=True):
     """How to reach a site: the way to the hosts, the source of names (neither vCenters nor a file: the inventory of the
-    lab), and the addresses that manifests may name (None: all).
+    lab), and the addresses that manifests may name (None: all). `repository_url`: where people read the manifests.
     """
 
     name: str
@@ -172,6 +172,7 @@ class Site(Strict, frozen=True):
     admitted: tuple[Admitted, ...] = ()
     reconcile: Reconciling = Reconciling()
     deletion_policy: str = "Retain"
+    repository_url: str | None = None
 
     def __str__(self) -> str:
         if isinstance(self.way, Lab):

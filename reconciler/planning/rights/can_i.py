@@ -19,6 +19,7 @@ from reconciler.planning.configdb.old_schema import as_vdvs_upgrades
 from reconciler.planning.host.diff import OPEN_NOTE
 from reconciler.planning.lookup import InventoryLookup, NotFoundError
 from reconciler.planning.rights.decision import (
+    ELSEWHERE,
     Lookup,
     Request,
     Right,
@@ -33,9 +34,6 @@ from reconciler.planning.spelling import DisplayNames
 from reconciler.planning.vmgroup.state import VMGroupState, observed_states
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-
-
-_ELSEWHERE = "/vmfs/volumes/elsewhere"  # stands for the datastore of a VM that is not on the one asked about
 
 
 BEFORE = (Lookup.BEFORE_0_17,)
@@ -165,7 +163,7 @@ def _by_state(question: Question, host: ObservedHost, observed: Observed) -> Ver
     if (without := _without_folder(question, observed)) is not None:
         return without
     if host.db_mode is DBMode.NOT_CONFIGURED:
-        tried = [_full_name(question, host, lookup) or _open(question) for lookup in _lookups(host.driver) or BEFORE]
+        tried = [_full_name(question, host, lookup) or _open(question) for lookup in lookups_of(host.driver) or BEFORE]
         return tried[0] if len({verdict.answer for verdict in tried}) == 1 else _depends(tried[0], "the release")
     return None
 
@@ -252,7 +250,7 @@ def _unread(question: Question, host: ObservedHost, db: ObservedConfigDB) -> Ver
 
     Source: docs/domain.md#who-may-do-what
     """
-    if db.reason == "WrongVersion" and _lookups(host.driver) is None:
+    if db.reason == "WrongVersion" and lookups_of(host.driver) is None:
         return _old_release(host)  # whose own schema it may be
     if db.reason in _REFUSED or (db.reason == "NoBooks" and question.right is Right.CREATE):
         return Verdict(Answer.DENIED, db.reason, f"vDVS refuses {_REFUSAL[db.reason == 'NoBooks']}: {db.message}")
@@ -271,12 +269,12 @@ def _by_rows(question: Question, host: ObservedHost, db: ObservedConfigDB, names
         reason = f"its row names the vmgroup {orphan.tenant_id}, which does not exist"
         return Verdict(Answer.DENIED, "no such vmgroup", reason)
     group = vmgroup_of(question.vm.uuid, states)
-    lookups = _lookups(host.driver)
+    lookups = lookups_of(host.driver)
     if lookups is None:
         return _old_release(host)
     # What is not known about the VM or the driver is tried both ways; only if the results differ is the answer unknown.
     known = question.vm.datastore
-    places = [known] if known is not None else [question.datastore.url, _ELSEWHERE]
+    places = [known] if known is not None else [question.datastore.url, ELSEWHERE]
     tried = [_decided(question, host, db, group, place, lookup, names) for place in places for lookup in lookups]
     if len({verdict.answer for verdict in tried}) == 1:
         return tried[0]
@@ -287,7 +285,7 @@ def _old_release(host: ObservedHost) -> Verdict:
     return Verdict(Answer.UNKNOWN, "old release", f"what driver {host.driver} does is not known to vdvs")
 
 
-def _lookups(driver: str | None) -> list[Lookup] | None:
+def lookups_of(driver: str | None) -> list[Lookup] | None:
     """The orders in which this driver may look rows up; None: it is older than what vdvs knows.
 
     Source: docs/domain.md#releases

@@ -94,6 +94,20 @@ def decide(
     rule = deciding_row(group, vm_datastore, request.datastore, lookup)
     if rule is None:
         return Decision(False, "no row", "no access privilege exists")
+    return judge(group, rule, request, used_mb, odd)
+
+
+def judge(
+    group: VMGroupState,
+    rule: str,
+    request: Request,
+    used_mb: int = 0,
+    odd: Mapping[str, PrivilegeRow] = NO_ROWS,
+) -> Decision:
+    """Judge a request by the row with this URL; see `decide`.
+
+    Source: docs/domain.md#who-may-do-what
+    """
     row = group.access[rule] or odd.get(rule)
     if row is None:
         return Decision(None, rule, "what its access row holds is not known")
@@ -156,6 +170,7 @@ def lookup_order(group: VMGroupState, vm_datastore: str, requested: str | None, 
 
 
 ANY_OTHER = "/vmfs/volumes/any-other"  # stands for every datastore that no row names
+ELSEWHERE = "/vmfs/volumes/elsewhere"  # stands for the datastore of a VM that is not on the one asked about
 
 
 UNLIMITED = float("inf")
@@ -253,14 +268,20 @@ def grants(state: VMGroupState | None, url: str, own: bool, lookup: Lookup) -> l
     """
     if state is None or not state.default_url:
         return []
-    vm_datastore = url if own else "/vmfs/volumes/elsewhere"
-    rules = [deciding_row(state, vm_datastore, url, lookup)]
-    if state.default_url == url or (own and state.default_url == VM_DS_URL):
-        rules.append(deciding_row(state, vm_datastore, None, lookup))
-    return [_grant(rule, state.access[rule]) for rule in rules if rule is not None]
+    vm_datastore = url if own else ELSEWHERE
+    rules = [deciding_row(state, vm_datastore, asked, lookup) for asked in ways_to_name(state, url, own=own)]
+    return [granted(rule, state.access[rule]) for rule in rules if rule is not None]
 
 
-def _grant(url: str, row: Access | None) -> Grant:
+def ways_to_name(state: VMGroupState, url: str, *, own: bool) -> tuple[str | None, ...]:
+    """Return how a volume on the datastore `url` may be named: with the datastore, or (None) by a short name.
+
+    Source: docs/domain.md#who-may-do-what
+    """
+    return (url, None) if state.default_url == url or (own and state.default_url == VM_DS_URL) else (url,)
+
+
+def granted(url: str, row: Access | None) -> Grant:
     """Return the rights that a row grants. Source: docs/domain.md#who-may-do-what"""
     if row is None:
         return Grant(unreadable=url)

@@ -59,9 +59,11 @@ Groups = Mapping[str, VMGroupState]
 
 
 class Rules(Struct, frozen=True):
-    """The contents of a config DB. `by_url`: the vmgroups that have an access row for a datastore. `owners`: the
-    vmgroups of VMs by BIOS UUID; `default` serves the others (NONE: nobody does)."""
+    """The contents of a config DB, which is at `place`. `groups`: its vmgroups; `by_url`: those that have an access row
+    for a datastore. `owners`: the vmgroups of VMs by BIOS UUID; `default` serves the others (NONE: nobody does)."""
 
+    place: Location
+    groups: Groups
     by_url: Mapping[str, Groups]
     owners: Mapping[str, str]
     default: str
@@ -188,5 +190,7 @@ class Servings:
             # A row of a vmgroup that is gone makes vDVS refuse whatever the VM asks for.
             names = {uuid: prefix + state.name for uuid, state in states.items()}
             owners = {vm.vm_id: names.get(vm.tenant_id, NONE) for vm in rows.vms}
-            self._rules[place] = Rules(by_url, owners, NONE if default is None else prefix + default.name)
+            groups = {prefix + state.name: state for state in states.values()}
+            serves = NONE if default is None else prefix + default.name
+            self._rules[place] = Rules(place, groups, by_url, owners, serves)
         return self._rules[place]

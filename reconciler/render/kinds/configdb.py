@@ -91,6 +91,11 @@ def _data(row: _ConfigDB) -> dict[str, Data]:
     }
 
 
+def _slim(row: _ConfigDB) -> dict[str, Data]:
+    data = _data(row)
+    return data | {key: len(data[key]) for key in ("hosts", "linkedHosts")} | {"backups": None, "violations": None}
+
+
 VIEW = View[JoinedConfigDB](
     key="configDBs",
     items=lambda joined: joined.config_dbs.values(),
@@ -109,4 +114,5 @@ VIEW = View[JoinedConfigDB](
     },
     describe=_describe,
     data=_data,
+    slim=_slim,
 )

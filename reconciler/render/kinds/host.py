@@ -213,6 +213,20 @@ def _data(row: _Host) -> dict[str, Data]:
     }
 
 
+def _slim(row: _Host) -> dict[str, Data]:
+    seen, state, allowed, entry = _seen(row), _state(row), access(row.item), _entry(row)
+    return {
+        "address": address if (address := _address(row)) != row.name else None,
+        "state": _IN_JSON.get(state, state),
+        "problem": _problem(row) or None,
+        "access": _IN_JSON.get(allowed, allowed.lower()),
+        "driver": seen.driver if seen else None,
+        "service": seen.service.value if seen else "unknown",
+        "maintenance": entry.in_maintenance or None,
+        "cluster": entry.cluster,
+    }
+
+
 def _vcenter_data(entry: ESXiHost) -> Data:
     """Facts of the inventory about a host; null where unknown."""
     return {
@@ -261,4 +275,5 @@ VIEW = View[JoinedHost](
     describe=_describe,
     data=_data,
     brief=_brief,
+    slim=_slim,
 )

@@ -74,20 +74,26 @@ def _stocks(row: _VMGroup) -> list[tuple[str, Stock]]:
     )
 
 
-def _tightest(row: _VMGroup) -> str:
-    """The quota nearest to being used up: `1.2GB of 5GB (24%)`. Source: docs/domain.md#quotas"""
-    if row.item.tenant is None:
-        return _unread(row)
+def _tightest(row: _VMGroup) -> tuple[int, int] | None:
+    """MB used of the quota nearest to being used up, and that quota; None: there is none.
+
+    Source: docs/domain.md#quotas
+    """
     limits = [
         (used, total)
         for access in row.item.access
         if (total := _quota(access))
         for used in [use.used_mb for use in access.used] or [0]
     ]
-    if not limits:
-        return f"{about(row.item.used_mb)}, unlimited"
-    used, total = max(limits, key=lambda limit: limit[0] / limit[1])
-    return _share(used, total)
+    return max(limits, key=lambda limit: limit[0] / limit[1], default=None)
+
+
+def _quota_used(row: _VMGroup) -> str:
+    """`1.2GB of 5GB (24%)`. Source: docs/domain.md#quotas"""
+    if row.item.tenant is None:
+        return _unread(row)
+    tightest = _tightest(row)
+    return f"{about(row.item.used_mb)}, unlimited" if tightest is None else _share(*tightest)
 
 
 def _quota(access: JoinedAccess) -> int:
@@ -164,6 +170,13 @@ def _data(row: _VMGroup) -> dict[str, Data]:
     }
 
 
+def _slim(row: _VMGroup) -> dict[str, Data]:
+    item = row.item
+    if item.tenant is None:
+        return {}
+    return {"vms": len(item.members), "usedMB": item.used_mb, "tightest": _tightest(row)}
+
+
 def _stock_data(datastore: str, stock: Stock) -> Data:
     found = stock.found
     sizes = [volume.mb for volume in found or ()]
@@ -185,7 +198,7 @@ VIEW = View[JoinedVMGroup](
         "DEFAULT DATASTORE": lambda row: _default_datastore(row) or _unread(row),
         "VMS": lambda row: str(len(row.item.members)) if row.item.tenant else _unread(row),
         "DATASTORES": lambda row: str(len(row.item.access)) if row.item.tenant else _unread(row),
-        "QUOTA USED": _tightest,
+        "QUOTA USED": _quota_used,
     },
     wide={
         "UUID": lambda row: row.item.tenant.id if row.item.tenant else _unread(row),
@@ -194,4 +207,6 @@ VIEW = View[JoinedVMGroup](
     },
     describe=_describe,
     data=_data,
+    slim=_slim,
+    gauges={"QUOTA USED": lambda row: (of := _tightest(row)) and of[0] / of[1]},
 )

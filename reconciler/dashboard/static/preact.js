@@ -1,0 +1,8 @@
+// preact, its hooks, and templates without a compiler, in one place. Text is always text: no template writes HTML.
+
+import { h } from "./vendor/preact.js";
+import htm from "./vendor/htm.js";
+
+export { Component, createContext, Fragment, h, render } from "./vendor/preact.js";
+export { useCallback, useContext, useEffect, useId, useLayoutEffect, useMemo, useReducer, useRef, useState } from "./vendor/hooks.js";
+export const html = htm.bind(h);
