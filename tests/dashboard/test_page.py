@@ -452,7 +452,9 @@ def test_axe_finds_nothing_in_any_view(browser: Any, server: Served, scheme: str
     event = told(EventKind.DRIFTED, opened, 1)
     server.do(server.board.on_event, event)
     server.do(server.board.on_pass, made(opened, minute=1, events=(event,)))
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True)
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True, reduced_motion="reduce"
+    )
     page = context.new_page()
     found = {}
     for view in ("overview", "access", "hosts", "history", "overview?state=in+sync", "overview?object=host/esxiz10"):
