@@ -100,31 +100,37 @@ def test_the_site_at_a_glance(page: Any, server: Served) -> None:
     assert "reporting only" in facts
     assert page.locator("#facts a").count() == 0, "nobody has said where commits are shown"
     assert [facet.inner_text() for facet in page.locator(".facet").all()] == ["1 drifted", "3 in sync"]
+    assert page.locator("#objects-title small").inner_text() == "1 config DB, 2 hosts, 1 vmgroup"
     rows = page.locator(".object").all_inner_texts()
     assert rows[0].split("\n")[:3] == ["~drifted", "host/esxiz10", "differs from its manifest"], "the worst first"
     assert {row.split("\n")[1] for row in rows[1:]} == {"host/esxiz20", "vmgroup/MYVMGROUP", "configdb/shared"}
 
 
-@pytest.mark.parametrize(
-    ("url", "link"),
-    [
-        ("https://git.example/acme/site.git", f"https://git.example/acme/site/commit/{REVISION.commit}"),
-        ("https://git.example/acme/site/?x=1#y", f"https://git.example/acme/site/commit/{REVISION.commit}"),
-        ("http://git.example/acme/site", None),
-        ("javascript:alert(1)//https://", None),
-        ("no address", None),
-    ],
-)
-def test_a_commit_is_linked_where_the_site_says_and_only_by_https(browser: Any, url: str, link: str | None) -> None:
+def test_a_commit_is_linked_where_the_site_says_and_only_by_https(browser: Any) -> None:
+    at = "https://git.example/acme/site"
+    link = f"{at}/commit/{REVISION.commit}"
+    others = {
+        f"{at}.git": link, f"{at}/": link, f"{at}/?x=1#y": link,
+        "http://git.example/acme/site": None, "javascript:alert(1)//https://": None, "no address": None,
+    }  # fmt: skip
     context = browser.new_context()
     page = context.new_page()
-    with served(repository_url=url) as server:
+    with served(repository_url=at) as server:
         server.do(server.board.on_pass, made(kept(), minute=1))
         page.goto(server.url)
         wait_for(page, "#facts", "commit 4f2c1ab")
-        assert [each.get_attribute("href") for each in page.locator("#facts > :first-child a").all()] == (
-            [link] if link else []
-        )
+        assert page.locator("#facts > :first-child a").get_attribute("href") == link
+        asked = "([url, commit]) => import('/words.js').then((words) => words.commitURL(url, commit))"
+        assert {url: page.evaluate(asked, [url, REVISION.commit]) for url in others} == others
+        assert page.evaluate(asked, [at, "../../evil"]) is None
+    context.close()
+
+
+def test_without_javascript_it_says_where_else_to_look(browser: Any, server: Served) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(server.url)
+    wait_for(page, "p.problem", "vdvs status")
     context.close()
 
 
@@ -284,7 +290,13 @@ def test_a_list_is_one_tab_stop_with_arrow_keys_and_the_drawer_gives_the_focus_b
     page.keyboard.press("Escape")
     page.locator(".drawer").wait_for(state="hidden", timeout=SOON)
     assert page.evaluate("document.activeElement.dataset.cell") == "0,0"
-    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.locator(".object", has_text="esxiz20").click()
+    wait_for(page, "#drawer-title", "host/esxiz20")
+    page.keyboard.press("Escape")
+    page.locator(".drawer").wait_for(state="hidden", timeout=SOON)
+    assert "host/esxiz20" in active(page), "of whoever opened it last"
+    page.keyboard.press("Control+Home")
     page.keyboard.press("Tab")
     assert not page.evaluate("document.activeElement.matches('.object')")
 
@@ -455,3 +467,38 @@ def test_axe_finds_nothing_in_any_view(browser: Any, server: Served, scheme: str
     found["login"] = page.evaluate(_JUDGE, RULES)
     context.close()
     assert found == {view: [] for view in found}
+
+
+# What axe does not judge: the placeholder, and what shows where a control is (WCAG 1.4.11).
+_CONTRASTS = """() => {
+  const light = (text) => {
+    const [red, green, blue] = text.match(/[0-9.]+/g).slice(0, 3).map((n) => n / 255)
+      .map((n) => (n <= 0.04045 ? n / 12.92 : ((n + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const ratio = (one, other) => {
+    const [dark, bright] = [light(one), light(other)].sort((a, b) => a - b);
+    return (bright + 0.05) / (dark + 0.05);
+  };
+  const paper = getComputedStyle(document.body).backgroundColor;
+  const borders = [...document.querySelectorAll("input, button, .facet")].filter((each) => each.offsetParent)
+    .map((each) => ratio(getComputedStyle(each).borderTopColor, paper));
+  document.querySelector("#filter").focus();
+  const outline = ratio(getComputedStyle(document.activeElement).outlineColor, paper);
+  const placeholder = getComputedStyle(document.querySelector("#filter"), "::placeholder");
+  const placed = ratio(placeholder.color, paper);
+  return { borders: Math.min(...borders), outline, placeholder: placed, clear: placeholder.opacity };
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_borders_focus_and_placeholder_stand_out(page: Any, server: Served, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)
+    server.do(server.board.on_pass, made(drift(), minute=1))
+    wait_for(page, ".object", "esxiz10")
+    page.keyboard.press("Tab")
+    found = page.evaluate(_CONTRASTS)
+    assert found["borders"] >= 3
+    assert found["outline"] >= 3
+    assert found["placeholder"] >= 4.5
+    assert found["clear"] == "1"

@@ -186,7 +186,7 @@ function App() {
         </header>
         <main id="main" tabindex="-1">${state && html`<${View} key=${route.view} state=${state} filter=${filter} go=${go} />`}</main>
       </div>
-      ${state && route.object && html`<${Drawer} key=${route.object} object=${route.object} state=${state} />`}
+      ${state && route.object && html`<${Drawer} object=${route.object} state=${state} />`}
     </div>
     <${Help} dialog=${dialog} />`;
 }

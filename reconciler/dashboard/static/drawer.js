@@ -85,10 +85,15 @@ export function Drawer({ object, state }) {
   const row = state.byObject.get(object);
   const found = data ?? row;
   const title = useRef(null);
+  const opener = useRef(null);
   useEffect(() => {
-    const opener = document.activeElement;
+    if (!title.current.closest("aside").contains(document.activeElement)) opener.current = document.activeElement;
     title.current.focus();
-    return () => (opener?.isConnected && opener !== document.body ? opener : document.getElementById("main"))?.focus();
+  }, [object]);
+  // Whoever opened it gets the focus back, or the view, if that is gone.
+  useEffect(() => () => {
+    const { current } = opener;
+    (current?.isConnected && current !== document.body ? current : document.getElementById("main"))?.focus();
   }, []);
   return html`
     <aside class="drawer" id="drawer" aria-labelledby="drawer-title">

@@ -32,7 +32,11 @@ function Todo({ state, filter }) {
     </section>`;
 }
 
-const NOUNS = { configDBs: "config DB", hosts: "host", vmgroups: "vmgroup", storagePolicies: "storage policy", volumes: "volume" };
+// "storagePolicies", 1 -> "1 storage policy"
+function counted(kind, number) {
+  const many = kind.replace(/([a-z])([A-Z])(?=[a-z])/g, (_, before, upper) => `${before} ${upper.toLowerCase()}`).replace(/([a-z])([A-Z])/g, "$1 $2");
+  return `${number.toLocaleString("en")} ${number === 1 ? many.replace(/ies$/, "y").replace(/s$/, "") : many}`;
+}
 
 // Of an object that is in sync, what is worth a line.
 function facts(row) {
@@ -50,7 +54,7 @@ function Objects({ state, filter }) {
   const handle = useRef(null);
   const open = (row) => go({ object: rows[row].object });
   const grid = useGridKeys({ rows: rows.length, onEnter: open, reveal: (row) => handle.current.reveal(row) });
-  const counts = state.kinds.filter((kind) => state[kind].length).map((kind) => plural(state[kind].length, NOUNS[kind] ?? kind)).join(", ").replace("policys", "policies");
+  const counts = state.kinds.filter((kind) => state[kind].length).map((kind) => counted(kind, state[kind].length)).join(", ");
   return html`
     <section class="objects" aria-labelledby="objects-title">
       <h2 id="objects-title">Objects <small>${filter.on ? `${rows.length.toLocaleString("en")} of ` : ""}${counts}</small></h2>
