@@ -153,7 +153,7 @@ class _Quiet:
     def progress(self, stage: str, done: int, total: int, at_once: int | None = None) -> None:
         """See `ports.Observer`."""
 
-    def about_to_write(self, found: Assessment) -> None:
+    async def about_to_write(self, found: Assessment) -> None:
         """See `ports.Observer`."""
 
     def planned_again(self, earlier: Diff, now: Diff) -> None:
