@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from reconciler.history.store import HistoryReader, HistoryWriter
+from reconciler.history.store import HistoryWriter
 from reconciler.model.base import Risk
 from reconciler.model.diff import Cause, Change, Diff, Effect, FieldChange, Op, Standing
-from reconciler.model.events import Event, EventKind, Lasting, Pass, Past, ReportedEvent, Revision, Since, Trigger
+from reconciler.model.events import Event, EventKind, Lasting, Pass, ReportedEvent, Revision, Since, Trigger
 from reconciler.model.inventory import Datastore, ESXiHost, Inventory, VirtualMachine
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, ResolvedConfigDB, Unmanaged
 from reconciler.model.kinds.host import (
@@ -40,6 +40,7 @@ from reconciler.model.outcome import Assessment, Outcome
 from reconciler.model.plan import Plan
 from reconciler.model.refs import ALL_DS_URL, VOLUMES, Kind, Location, ObjectRef, Source
 from reconciler.model.state import Desired, Observed, Resolved
+from reconciler.wiring.pages import read_past
 from tests.dashboard.serving import Served, served
 from tests.telemetry.passes import NOON
 
@@ -320,15 +321,7 @@ def served_site(folder: Path, **size: int) -> Iterator[Served]:
     """A server of such a site after its first pass, with a history of 30 days."""
     file = folder / "history.sqlite"
     written(file, NOON)
-
-    def past(begin: datetime, name: str | None, most: int) -> Past:
-        history = HistoryReader(file)
-        try:
-            return history.past(begin, name, most)
-        finally:
-            history.close()
-
-    with served(past=past) as running:
+    with served(past=read_past(file)) as running:
         for reported in list(events(NOON))[-30:]:
             running.do(running.board.on_event, reported)
         running.do(running.board.on_pass, passed(assessment(**size), NOON))

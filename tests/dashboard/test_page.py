@@ -467,3 +467,38 @@ def test_axe_finds_nothing_in_any_view(browser: Any, server: Served, scheme: str
     found["login"] = page.evaluate(_JUDGE, RULES)
     context.close()
     assert found == {view: [] for view in found}
+
+
+# What axe does not judge: the placeholder, and what shows where a control is (WCAG 1.4.11).
+_CONTRASTS = """() => {
+  const light = (text) => {
+    const [red, green, blue] = text.match(/[0-9.]+/g).slice(0, 3).map((n) => n / 255)
+      .map((n) => (n <= 0.04045 ? n / 12.92 : ((n + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const ratio = (one, other) => {
+    const [dark, bright] = [light(one), light(other)].sort((a, b) => a - b);
+    return (bright + 0.05) / (dark + 0.05);
+  };
+  const paper = getComputedStyle(document.body).backgroundColor;
+  const borders = [...document.querySelectorAll("input, button, .facet")].filter((each) => each.offsetParent)
+    .map((each) => ratio(getComputedStyle(each).borderTopColor, paper));
+  document.querySelector("#filter").focus();
+  const outline = ratio(getComputedStyle(document.activeElement).outlineColor, paper);
+  const placeholder = getComputedStyle(document.querySelector("#filter"), "::placeholder");
+  const placed = ratio(placeholder.color, paper);
+  return { borders: Math.min(...borders), outline, placeholder: placed, clear: placeholder.opacity };
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_borders_focus_and_placeholder_stand_out(page: Any, server: Served, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)
+    server.do(server.board.on_pass, made(drift(), minute=1))
+    wait_for(page, ".object", "esxiz10")
+    page.keyboard.press("Tab")
+    found = page.evaluate(_CONTRASTS)
+    assert found["borders"] >= 3
+    assert found["outline"] >= 3
+    assert found["placeholder"] >= 4.5
+    assert found["clear"] == "1"

@@ -96,7 +96,7 @@ export function Virtual({ count, rowHeight, render, handle, pinned = -1, oversca
   const measure = () => {
     const { scrollTop, clientHeight } = scroller.current;
     const from = Math.max(0, Math.floor(scrollTop / rowHeight) - overscan);
-    const to = Math.ceil((scrollTop + clientHeight) / rowHeight) + overscan;
+    const to = Math.ceil((scrollTop + Math.min(clientHeight, innerHeight)) / rowHeight) + overscan;
     show((before) => (before[0] === from && before[1] === to ? before : [from, to]));
   };
   useLayoutEffect(() => {

@@ -35,7 +35,8 @@ ONLY_OWN, UNSURE = 1, 2
 
 class Column(Struct, frozen=True):
     """A datastore. `enforcing`: by the places of config DBs, the orders in which the hosts look rows up that enforce
-    these and mount it. `open_on`: hosts that mount it and allow everybody everything; `silent`: those that may."""
+    these and mount it. `open_on`: hosts that mount it and allow everybody everything; `silent`: how many declared ones
+    did not answer."""
 
     datastore: Datastore
     enforcing: Mapping[Location, frozenset[Lookup]]
@@ -53,7 +54,7 @@ class AccessMap:
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """The datastores of the inventory, and those that only access rows or the books name, by name."""
+        """The datastores of the inventory, by name."""
         joined = self.look.joined
         known = {each.url: each for each in joined.assessment.resolved.inventory.datastores}
         mounts: dict[str, list[str]] = {}
@@ -77,7 +78,7 @@ class AccessMap:
                     enforcing[place] = enforcing.get(place, frozenset()) | lookups
             elif serving.access == Standing.OPEN:
                 open_on.append(name)
-        silent = sum(servings.silent(name) for name in datastore.hosts)
+        silent = sum(name in servings.names and servings.silent(name) for name in datastore.hosts)
         return Column(datastore, enforcing, tuple(open_on), silent)
 
     @cached_property

@@ -268,7 +268,7 @@ function Grid({ map, lines, columns, sort, go, filter }) {
       </div>
       <div role="rowgroup" class="all" style=${{ ...across, height: `${lines.length * height}px` }}>
         ${shown.map((index) => (lines[index].head
-          ? html`<${Heading} key=${index} line=${lines[index]} index=${index} top=${index * height} on=${index === active[0]} />`
+          ? html`<${Heading} key=${`head ${index}`} line=${lines[index]} index=${index} top=${index * height} on=${index === active[0]} />`
           : html`<${Row} key=${index} shows=${[lines[index], index, index * height, drawn, map.datastores, column, activeColumn(index)]} />`))}
       </div>
       <div ref=${beam} class="beam" aria-hidden="true"></div>
