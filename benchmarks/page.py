@@ -23,7 +23,7 @@ from tests.dashboard.serving import Served
 
 # To each view: what is there once it is drawn, and what scrolls.
 VIEWS: Final = {
-    "overview": (".object", ".objects .virtual"),
+    "overview": (".todo li", ".objects .virtual"),
     "access": (".map [role=gridcell]", ".map"),
     "hosts": (".hostgrid [role=option]", ".hostlist .virtual"),
     "history?hours=720": (".chart canvas", ".eventlist .virtual"),

@@ -24,8 +24,8 @@ LARGEST: Final = 250_000  # bytes
 PICTURES: Final = {
     "overview": ("overview", 1280, 720, "light", ".todo li"),
     "access": ("access", 1280, 720, "light", "main [role=grid]"),
-    "hosts": ("hosts", 1280, 720, "dark", "main [role=grid]"),
-    "history": ("history", 1280, 720, "light", "main canvas"),
+    "hosts": ("hosts", 1440, 860, "dark", "main [role=grid]"),
+    "history": ("history?hours=720", 1280, 720, "light", "main canvas"),
     "drawer": ("overview?object=vmgroup/team-0007", 1280, 720, "dark", ".drawer section"),
     "phone": ("overview", 390, 780, "light", ".todo li"),
 }

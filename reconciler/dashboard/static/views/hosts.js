@@ -12,6 +12,7 @@ const ASIDE = 12;
 const BELOW = 6;
 const NAME = 110;
 const LINE = 28;
+const AT_ONCE = 10;
 const QUIET = "in sync";
 
 // ---- where each tile is ---------------------------------------------------------------------------------------------
@@ -112,8 +113,8 @@ class Cluster extends Component {
 function Tiles({ clusters, chosen, choose, open }) {
   const box = useRef(null);
   const words = useRef(null);
+  useHeight(box, 220, 44, innerWidth < 800 ? 0.42 : 1);  // first, as it makes the size
   const [width, height] = useSize(box);
-  useHeight(box, 220, 44, innerWidth < 800 ? 0.42 : 1);
   const fit = useMemo(() => (width ? fitting(clusters.map(({ rows }) => rows.length), width - 2, height - 2) : null), [clusters, width, height]);
   const spots = useMemo(() => (fit ? places(clusters, fit) : []), [clusters, fit]);
   const rows = useMemo(() => clusters.flatMap((cluster) => cluster.rows), [clusters]);
@@ -123,6 +124,13 @@ function Tiles({ clusters, chosen, choose, open }) {
     say(rows[at]);
     if (chosen) document.getElementById(`host-${at}`)?.scrollIntoView({ block: "nearest" });
   }, [chosen, rows, fit]);
+  // A few clusters a frame, so that thousands of tiles hold up nothing.
+  const [drawn, draw] = useState(AT_ONCE);
+  useEffect(() => {
+    if (!fit || drawn >= clusters.length) return undefined;
+    const frame = requestAnimationFrame(() => draw(drawn + AT_ONCE));
+    return () => cancelAnimationFrame(frame);
+  }, [fit, drawn, clusters]);
   const step = (to) => choose(rows[Math.max(0, Math.min(to, rows.length - 1))].object);
   const onKeyDown = (event) => {
     if (event.altKey || event.metaKey || !fit) return;
@@ -143,7 +151,7 @@ function Tiles({ clusters, chosen, choose, open }) {
       <div ref=${box} class="hostgrid" role="listbox" tabindex="0" aria-label="Hosts by cluster" aria-activedescendant=${`host-${at}`} style=${fit ? { "--tile": `${fit.tile}px` } : {}}
         onKeyDown=${onKeyDown} onClick=${(event) => { const row = under(event); if (row) choose(row.object); }} onDblClick=${(event) => { const row = under(event); if (row) open(row.object); }}
         onPointerOver=${(event) => { const row = under(event); if (row) say(row); }} onPointerLeave=${() => say(rows[at])}>
-        ${fit && clusters.map((cluster) => {
+        ${fit && clusters.slice(0, drawn).map((cluster) => {
           const start = first;
           first += cluster.rows.length;
           return html`<${Cluster} key=${cluster.head} cluster=${cluster} first=${start} columns=${fit.columns} tile=${fit.tile} at=${at >= start && at < first ? at : -1} />`;
