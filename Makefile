@@ -10,11 +10,11 @@ PYTHON ?=
 BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 SHELL_SCRIPTS := docs/demo.sh
-BASH_SCRIPTS := .ci/run
+BASH_SCRIPTS := .ci/run .ci/image
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 ##@ Set up
-.PHONY: venv install peers
+.PHONY: venv install peers image-peers
 venv: .venv/.made  ## Create .venv with the newest Python >= 3.11 that is found
 install: .venv/.installed  ## Install the locked dependencies, and vdvs itself (editable)
 
@@ -36,7 +36,7 @@ install: .venv/.installed  ## Install the locked dependencies, and vdvs itself (
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-PEERS := openssh-server openssh-client busybox openssl chromium prometheus jq kubernetes-client
+PEERS := openssh-server openssh-client busybox openssl chromium prometheus jq kubernetes-client zsh fish man-db mandoc graphviz
 VCSIM := tests/peers/vcsim-more
 CACHED := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vdvs-peers
 # The version is that of the module with the tool.
@@ -44,9 +44,9 @@ built = $(foreach one,$(1),$(CACHED)/$(one)-$(shell awk '$$1 == "tool" { tool = 
     $$2 ~ /^v[0-9]/ && index(tool, $$1 "/") == 1 { print $$2 }' tests/kubernetes/$(one)/go.mod))
 KUBE := $(call built,etcd kube-apiserver)
 KUBE_TOO := $(call built,helm kustomize-controller)
-peers: .peers/vcsim  ## Install what tests talk to (sshd, busybox, vcsim, chromium, promtool, jq, a Kubernetes API, Helm, Flux); without it those tests are skipped
+peers: .peers/vcsim  ## Install what tests talk to (sshd, busybox, vcsim, chromium, promtool, jq, Graphviz, shells, a Kubernetes API, Helm, Flux); without it those tests are skipped
 	@code=0; \
-	for program in sshd ssh-keygen busybox openssl chromium promtool jq kubectl; do \
+	for program in sshd ssh-keygen busybox openssl chromium promtool jq kubectl zsh fish man mandoc dot; do \
 	    PATH="$$PATH:/usr/sbin" command -v $$program >/dev/null || missing=yes; done; \
 	if [ -n "$$missing" ]; then \
 	    if [ "$$(id -u)" -ne 0 ]; then root=sudo; fi; \
@@ -80,6 +80,17 @@ $(KUBE) $(KUBE_TOO): $(CACHED)/%:
 	crds=$$("$$go" list -f '{{.Module.Dir}}' "$$tool")/config/crd/bases; \
 	if [ -d "$$crds" ]; then cat "$$crds"/*.yaml > "$@.yaml"; fi; \
 	mv "$@.new" "$@"
+
+# A base of Debian's packages in place of the one that the Dockerfile names, which only a registry has.
+IMAGE_BASE := $(CACHED)/image-base.tar
+image-peers: $(IMAGE_BASE)  ## Install what the test of the image needs: buildah, and a base image (minutes); without it that test is skipped
+$(IMAGE_BASE):
+	@set -e; mkdir -p "$(CACHED)"; if [ "$$(id -u)" -ne 0 ]; then root=sudo; fi; \
+	$$root apt-get update -qq; \
+	$$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends buildah mmdebstrap; \
+	mmdebstrap --quiet --variant=apt --include=python3,python3-venv,ca-certificates \
+	    --customize-hook='ln -s /usr/bin/python3 "$$1/usr/local/bin/python"' trixie "$@.new.tar"; \
+	mv "$@.new.tar" "$@"
 
 ##@ Check
 .PHONY: test test-coverage test-agent test-agent-ci test-slow fuzz lint format
@@ -166,7 +177,7 @@ bench-operator: install peers $(CACHED)/kopf/.made  ## Measure the operator with
 	$(RUN) PYTHONPATH=.:benchmarks python benchmarks/kube/run_all.py $(ARGS)
 
 ##@ Release
-.PHONY: release audit image-digest
+.PHONY: dist onefile release image audit image-digest
 # In an environment of their own: with what they bring along, jsonschema would check more than in production, slowly.
 SUPPLY := .ci/supply
 .venv/supply/.made: $(SUPPLY).lock .venv/.made
@@ -174,26 +185,44 @@ SUPPLY := .ci/supply
 	.venv/supply/bin/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes -r $(SUPPLY).lock
 	@touch $@
 
+# Whatever is built says of itself that it is as old as the commit, so it is the same each time.
 DIST := dist
-release: install .venv/supply/.made  ## Build sdist, wheel, an SBOM (CycloneDX) of what runs, and checksums in dist/
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' reconciler/__init__.py)
+dist onefile release image: export SOURCE_DATE_EPOCH ?= $(or $(shell git log -1 --format=%ct 2>/dev/null),315532800)
+dist: install .venv/supply/.made  ## Build sdist and wheel in dist/
 	rm -rf $(DIST) && mkdir -p $(DIST)
 	$(RUN) python -m build --no-isolation --outdir $(DIST)
-	@set -e; version=$$($(BIN)/vdvs --version | sed 's/.* //'); \
-	sed "s/^dynamic = .*/version = \"$$version\"/" pyproject.toml > $(DIST)/pyproject.toml; \
+	.venv/supply/bin/python -m twine check --strict $(DIST)/*
+
+ONEFILE_PYTHONS := 3.11 3.12 3.13 3.14
+ONEFILE_MACHINE := x86_64
+onefile: dist  ## Build dist/vdvs.pyz, one file for ONEFILE_PYTHONS="3.11 3.12 ..." and ONEFILE_MACHINE=x86_64 or aarch64
+	.venv/supply/bin/python .ci/onefile.py $(DIST)/*.whl requirements-run.lock $(DIST)/vdvs.pyz \
+	    --python $(ONEFILE_PYTHONS) --machine $(ONEFILE_MACHINE)
+
+release: onefile  ## Build sdist, wheel, the one file, an SBOM (CycloneDX) of what runs, and checksums in dist/
+	sed 's/^dynamic = .*/version = "$(VERSION)"/' pyproject.toml > $(DIST)/pyproject.toml
 	.venv/supply/bin/python -W ignore -m cyclonedx_py requirements requirements-run.lock --output-reproducible \
-	    --pyproject $(DIST)/pyproject.toml --output-file $(DIST)/vdvs-$$version.cdx.json; \
+	    --pyproject $(DIST)/pyproject.toml --output-file $(DIST)/vdvs-$(VERSION).cdx.json
 	rm $(DIST)/pyproject.toml
-	cd $(DIST) && sha256sum -- vdvs-* > SHA256SUMS && cat SHA256SUMS
+	cd $(DIST) && sha256sum -- vdvs* > SHA256SUMS && cat SHA256SUMS
+
+# A registry gets it by `skopeo copy oci-archive:FILE docker://...`.
+IMAGE = $(DIST)/vdvs-$(VERSION).image
+image: .venv/supply/.made  ## Build the image by buildah or docker as an OCI archive in dist/, and its SBOM (ARGS: options of the builder)
+	mkdir -p $(DIST)
+	.ci/image $(IMAGE).tar $(VERSION) $(ARGS)
+	.venv/supply/bin/python -W ignore .ci/image_sbom.py $(IMAGE).tar $(IMAGE).cdx.json
 
 audit: install .venv/supply/.made  ## Look for published vulnerabilities of the locked run dependencies, where that can be done
 	.venv/supply/bin/python .ci/audit.py requirements-run.lock $(ARGS)
 
 image-digest:  ## Ask the registry for the digest of the tag that the Dockerfile names (needs docker)
 	@tag=$$(sed -n 's/^ARG PYTHON=\([^@]*\)@.*/\1/p' Dockerfile); \
-	docker buildx imagetools inspect --format "$$tag@{{.Manifest.Digest}}" "docker.io/library/$$tag"
+	docker buildx imagetools inspect --format "$$tag@{{.Manifest.Digest}}" "$$tag"
 
 ##@ Keep
-.PHONY: docs docs-shown crds vendor pictures
+.PHONY: docs docs-shown docs-site crds vendor pictures
 pictures: install  ## Take the pictures of the page in docs/pictures/ anew, in Chromium (make peers)
 	$(RUN) python -m tests.dashboard.pictures
 
@@ -210,6 +239,16 @@ docs: install  ## Write docs/cli.md, docs/reference/ and schemas/manifest.v1.jso
 docs-shown: install  ## Run the commands of README and docs/, and write what comes into them (ARGS=README.md for one page)
 	$(RUN) python -m tests.docs.run --write $(ARGS)
 
+# In an environment of its own, as nothing else needs it.
+PUBLISHER := .ci/docs
+.venv/docs/.made: $(PUBLISHER).lock .venv/.made
+	$(BIN)/python -m venv --without-pip .venv/docs
+	$(PIP) --python .venv/docs install --quiet --no-compile --require-hashes -r $(PUBLISHER).lock
+	@touch $@
+
+docs-site: .venv/docs/.made  ## Build the docs site in build/docs/site; a link that leads nowhere, or anything loaded from elsewhere, fails
+	.venv/docs/bin/python docs/publish.py
+
 .PHONY: lock clean help
 lock: .venv/.locked  ## Resolve the dependencies anew (ARGS=--upgrade for newer releases)
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "lock with Python 3.11, the oldest we run on")'
@@ -217,12 +256,16 @@ lock: .venv/.locked  ## Resolve the dependencies anew (ARGS=--upgrade for newer 
 	    --extra dev --output-file requirements.lock pyproject.toml
 	$(RUN) CUSTOM_COMPILE_COMMAND="make lock" python -m piptools compile $(LOCK) \
 	    --constraint requirements.lock --output-file requirements-run.lock pyproject.toml
+	$(RUN) CUSTOM_COMPILE_COMMAND="make lock" python -m piptools compile $(LOCK) --only-build-deps --build-deps-for wheel \
+	    --constraint requirements.lock --output-file requirements-build.lock pyproject.toml
 	$(RUN) CUSTOM_COMPILE_COMMAND="make lock" python -m piptools compile $(LOCK) $(ARGS) \
 	    --output-file $(OTHERS).lock $(OTHERS).in
 	$(RUN) CUSTOM_COMPILE_COMMAND="make lock" python -m piptools compile $(LOCK) $(ARGS) \
 	    --output-file $(KOPF).lock $(KOPF).in
 	$(RUN) CUSTOM_COMPILE_COMMAND="make lock" python -m piptools compile $(LOCK) $(ARGS) \
 	    --output-file $(SUPPLY).lock $(SUPPLY).in
+	$(RUN) CUSTOM_COMPILE_COMMAND="make lock" python -m piptools compile $(LOCK) $(ARGS) \
+	    --output-file $(PUBLISHER).lock $(PUBLISHER).in
 
 # No address of a package index may get into a lock: whoever installs says where from.
 LOCK := --quiet --generate-hashes --strip-extras --allow-unsafe --no-annotate \

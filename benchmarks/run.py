@@ -31,7 +31,7 @@ PACKAGE = Path(__file__).parent.parent / "reconciler"
 Command = Sequence[str | Path]
 PARSE = "import sys, yaml; list(yaml.load_all(open(sys.argv[1], encoding='utf-8').read(), Loader=yaml.CSafeLoader))"
 DATASTORES, VMS_EACH, ACCESS_EACH = 4, 10, 2
-LOOKS = ("vdvs get", "vdvs status", "vdvs describe")  # of the same look at the site as diff
+LOOKS = ("vdvs get", "vdvs status", "vdvs graph", "vdvs describe")  # of the same look at the site as diff
 ROUNDS_OF_GROWTH = 3  # with ten times as much, which takes its time
 
 
@@ -91,6 +91,7 @@ def one_site(folder: Path, groups: int) -> dict[str, Sample]:
         "vdvs diff": measure([VDVS, "diff", *inputs]),
         "vdvs get": measure([VDVS, "get", "vmgroups", *inputs]),
         "vdvs status": measure([VDVS, "status", *inputs]),
+        "vdvs graph": measure([VDVS, "graph", *inputs]),
         "vdvs describe": measure([VDVS, "describe", "vmgroup", "team-0000", *inputs]),
         "yaml CSafeLoader": measure([sys.executable, "-c", PARSE, manifests]),
     }

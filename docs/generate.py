@@ -1,4 +1,5 @@
-"""Generator of the reference pages, from the schemas and from click, and of the union of the schemas (`make docs`).
+"""Generator of the reference pages, from the schemas and from click, of the union of the schemas, and of what a package
+puts beside the program: manual pages and the completion of shells (`make docs`).
 
     python docs/generate.py [--check]
 
@@ -11,13 +12,15 @@ import itertools
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from inspect import cleandoc
 from pathlib import Path
 
 import click
 
+from docs.manual import manual
 from reconciler.cli.completing import explained_kinds
+from reconciler.cli.completion import SHELLS, script
 from reconciler.cli.kubectl.main import plugin
 from reconciler.cli.main import EXIT_CODES, cli
 from reconciler.loader.schemas import schema
@@ -27,6 +30,22 @@ from reconciler.render.explain import Field, Schema
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTICE = "<!-- Made by `make docs` from {}; what is changed here by hand is lost. -->\n\n"
+KINDS_PAGE = """# Manifests
+
+A manifest is a YAML document of one of these kinds; `-f` takes files, directories and `-`. What it leaves out is left
+as it is, or has the default that its page names: within an entry of `access`, for example, no right to create, and no
+limit. An empty list means none.
+
+`vdvs explain vmgroup.spec.access` says the same in a terminal, `vdvs validate` checks manifests offline, and editors
+that speak yaml-language-server complete them by the schemas.
+
+"""
+COMPLETIONS = {
+    "bash": "share/bash-completion/completions/vdvs",
+    "zsh": "share/zsh/site-functions/_vdvs",
+    "fish": "share/fish/vendor_completions.d/vdvs.fish",
+}
+FOLDERS = ("docs/reference", "share/man/man1")  # nothing else is there
 COMMANDS = ("vdvs ", "source ", "kubectl ")  # how an example in a help text begins
 
 
@@ -34,6 +53,11 @@ def pages() -> dict[str, str]:
     """Return every generated file by its path."""
     kinds = {name: schema(name) for name in explained_kinds()}
     made = {f"docs/reference/{name}.md": kind_page(name, found) for name, found in kinds.items()}
+    made["docs/reference/README.md"] = kinds_page(kinds)
+    made |= {COMPLETIONS[shell]: script(shell) for shell in SHELLS}
+    for name, program in (("vdvs", cli), ("kubectl vdvs", plugin)):
+        root = click.Context(program, info_name=name, **program.context_settings)
+        made |= {f"share/man/man1/{file}": page for file, page in manual(root, EXIT_CODES).items()}
     made["docs/cli.md"] = cli_page()
     return {"schemas/manifest.v1.json": union_schema(), **made}
 
@@ -51,6 +75,17 @@ def union_schema() -> str:
     ]
     made = {**union, "properties": {**union["properties"], "kind": kind}, "allOf": rules}
     return json.dumps(made, indent=2, ensure_ascii=False) + "\n"
+
+
+def kinds_page(kinds: Mapping[str, Schema]) -> str:
+    """The list of the kinds."""
+    rows = [
+        f"| [{found['title']}]({name}.md) | {_cell(_prose(found['description'].split('. ')[0].rstrip('.')))} "
+        f"| [{name}.v1.json](../../schemas/{name}.v1.json) |"
+        for name, found in kinds.items()
+    ]
+    table = "\n".join(["| kind | what it is | schema |", "|---|---|---|", *rows])
+    return f"{NOTICE.format('the schemas')}{KINDS_PAGE}{table}\n"
 
 
 def kind_page(name: str, found: Schema) -> str:
@@ -195,7 +230,7 @@ def _yaml(text: str) -> str:
 def main() -> int:
     """Write the files, or report which ones are out of date."""
     made = pages()
-    there = {f"docs/reference/{path.name}" for path in (ROOT / "docs/reference").glob("*.md")}
+    there = {str(path.relative_to(ROOT)) for folder in FOLDERS for path in (ROOT / folder).glob("*.*")}
     wrong = sorted(there - set(made))
     for name, text in made.items():
         path = ROOT / name
@@ -207,7 +242,7 @@ def main() -> int:
         return 1 if wrong else 0
     for name in wrong:
         if name in made:
-            (ROOT / name).parent.mkdir(exist_ok=True)
+            (ROOT / name).parent.mkdir(parents=True, exist_ok=True)
             (ROOT / name).write_text(made[name], encoding="utf-8")
         else:
             (ROOT / name).unlink()

@@ -229,7 +229,7 @@ class Observer(Protocol):
         at the same time (None: all)."""
         ...
 
-    def about_to_write(self, found: Assessment) -> None:
+    async def about_to_write(self, found: Assessment) -> None:
         """Called before differences are changed; for each new plan again, with all differences found so far."""
         ...
 

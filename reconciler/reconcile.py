@@ -249,7 +249,7 @@ async def reconcile(
             before = replace(before, diff=attributed(before, first, {step.ref for step in steps.config_dbs}))
         if steps.empty:
             if policy.risks:
-                learn(world, before)
+                await learn(world, before)
             return Outcome(before, steps, (), None, verdicts(before.diff, steps, (), None))
         return await _carried_out(desired, world, policy, applying, before, steps, drawn)
 
@@ -280,7 +280,7 @@ async def _carried_out(
     results: tuple[ActionResult, ...] = ()
     while not steps.empty:
         found = first_differences([before.diff, *replanned])
-        world.observer.about_to_write(replace(now, diff=found))
+        await world.observer.about_to_write(replace(now, diff=found))
         done = await _execute(steps, now, world, applying, _how(policy, applying))
         backups += done.backups
         carried.note(now.diff, steps, done.results)
@@ -298,7 +298,7 @@ async def _carried_out(
             _log.info("the site changed under the plan: planned again (%d of %d)", rounds, _REPLANS)
             world.observer.planned_again((replanned or [before.diff])[-1], now.diff)
             replanned.append(now.diff)
-    learn(world, now)
+    await learn(world, now)
     told = carried.in_place(first_differences([before.diff, *replanned]))
     objects = verdicts(told, steps, results, now.diff)
     return Outcome(before, steps, results, now, objects, tuple(replanned), tuple(backups), _readers(now))
@@ -434,15 +434,15 @@ async def carry_out_exactly(
         done = await _execute(steps, before, world, applying, "saved plan", plan)
         after = await _verify(steps, desired, before, world, applying, drawn)
     world.books.end(done.results, done.backups, after)
-    learn(world, after)
+    await learn(world, after)
     objects = verdicts(before.diff, steps, done.results, after.diff)
     return Outcome(before, steps, done.results, after, objects, (), done.backups, _readers(after))
 
 
-def learn(world: World, found: Assessment) -> None:
+async def learn(world: World, found: Assessment) -> None:
     """Keep what a look taught: records in config DBs that correspond to the manifests."""
     if world.memory.learned is not found.diff:
-        world.books.keep(found.observed.kept, learned(found))
+        await asyncio.to_thread(lambda: world.books.keep(found.observed.kept, learned(found)))
         world.memory.learned = found.diff
 
 
@@ -453,7 +453,7 @@ async def _execute(
     world.books.begin(found, steps, applying, how, digest)
     now = world.clock.now()
     done = await execute(steps, _agents(world, found), now, world.observer, world.maintenance)
-    world.books.keep(found.observed.kept, written(found, steps, done.results, now))
+    await asyncio.to_thread(lambda: world.books.keep(found.observed.kept, written(found, steps, done.results, now)))
     return done
 
 

@@ -2,8 +2,8 @@
 
     PYTHONPATH=.:benchmarks python benchmarks/kube/mirror.py [--objects N] [--changes N]
 
-The mirror runs in a process of its own, so that its memory is its own. Exit code 1 if it takes more than it may; the
-limits are for 10,000 objects.
+The mirror runs in a process of its own, so that its memory is its own. Exit code 1 if it takes more than it may (time
+only where others use little of the machine); the limits are for 10,000 objects.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
-from kube.results import apiserver
+from kube.results import OTHERS, apiserver
 from run import progress, spread
 
 from reconciler.operator.connection.access import open_access
@@ -114,7 +114,7 @@ def main() -> None:
     print(f"from the request that changes one to its event, ms: {spread(waits, 1)}; 99 % within {at_most(waits):.1f}")
     if any(took["objects"] != options.objects for took in rounds):
         raise SystemExit("objects are missing")
-    if statistics.median(seconds) > SECONDS or max(mib) > MIB:
+    if (statistics.median(seconds) > SECONDS and OTHERS.few()) or max(mib) > MIB:
         raise SystemExit(f"more than {SECONDS:g} s or {MIB:g} MiB")
 
 

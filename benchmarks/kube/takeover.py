@@ -4,7 +4,7 @@
 
 Pairs of replicas, each with a site, share a real API server; their leases last as long as those of an operator. They
 are processes without an operator that write all the time, as far as the fence lets them: the lease is measured alone.
-Exit code 1 if one take-over took longer than 20 seconds.
+Exit code 1 if one take-over took longer than 20 seconds, unless others used much of the machine.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from kube.results import OTHERS
 from run import progress, spread
 
 from reconciler.operator.replicas.leases import REPLICA, USUAL, boottime
@@ -124,7 +125,11 @@ def main() -> int:
         killed, ended = measured(signal.SIGKILL, options.kills), measured(signal.SIGTERM, options.ends)
     print(f"taken over after kill -9: {spread(killed, 1)} s, {len(killed)} times (wanted: at most {WANTED:g})")
     print(f"handed over after SIGTERM: {spread(ended, 1)} s, {len(ended)} times")
-    return max(killed, default=0.0) > WANTED
+    if max(killed, default=0.0) <= WANTED:
+        return 0
+    if not OTHERS.few():
+        print(f"NOT JUDGED, as others used {100 * OTHERS.share():.0f} % of the machine meanwhile")
+    return int(OTHERS.few())
 
 
 if __name__ == "__main__":

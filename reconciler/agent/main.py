@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 PROTOCOL = 1
 _READING = ("observe", "watch", "backups")
+_LOOKED_AT = ("apply_db", "copy_db", "retire_db", "apply_links", "apply_files", "apply_host")  # after the reply
 _VERBS = {
     "observe": verbs.observe,
     "watch": verbs.watch,
@@ -76,7 +77,10 @@ def answer(root, request):
         channel.begin(writes=str(request.get("do")) not in _READING)
         if not os.path.isdir(root.folder):
             raise Refused("ReadError", "the folder that was `/` is gone: %s" % root.folder)
-        return {"id": number, "result": verb(root, request)}
+        result = verb(root, request)
+        if root.watcher is not None and str(request.get("do")) in _LOOKED_AT:
+            root.watcher.renew()
+        return {"id": number, "result": result}
     except Refused as refused:
         return {"id": number, "error": _error(refused)}
     except Exception as error:

@@ -34,6 +34,14 @@ def exported(context: click.Context, _parameter: click.Parameter, incomplete: st
     return _what(context, [*(spec.plural for spec in kinds.specs()), kinds.ALL], incomplete)
 
 
+GRAPHED = ("vmgroup", "vm", "datastore")
+
+
+def graphed(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Complete `graph`: what a graph has; then names."""
+    return _what(context, list(GRAPHED), incomplete)
+
+
 def described(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Complete `describe`: host, vmgroup ...; then names."""
     return _what(context, [spec.singular for spec in kinds.specs()], incomplete)

@@ -23,11 +23,17 @@ def completion(shell: str) -> int:
       source <(vdvs completion zsh)
       vdvs completion fish > ~/.config/fish/completions/vdvs.fish
     """
+    click.echo(script(shell), nl=False)
+    return exits.OK
+
+
+def script(shell: str) -> str:
+    """Return the script for a shell, to source, or to put where the shell looks for it."""
     from click.shell_completion import get_completion_class
 
     made = get_completion_class(shell)
     if made is None:
         raise click.UsageError(f"click cannot complete in {shell}")
-    root = click.get_current_context().find_root().command
-    click.echo(made(root, {}, "vdvs", VARIABLE).source(), nl=False)
-    return exits.OK
+    # Where zsh has found it, it is the body of a function, which click's does not know the second time it is called.
+    found = made(click.Command("vdvs"), {}, "vdvs", VARIABLE).source()
+    return found.replace("== loadautofunc ", "== (loadautofunc|shfunc) ")

@@ -6,7 +6,8 @@ import asyncio
 import select
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 from msgspec.structs import replace
@@ -34,9 +35,20 @@ _GONE = "gone"
 Find = Callable[["Assessment", "frozenset[ObjectRef] | None"], tuple[Sequence[Any], bool]]
 
 
-def follow(
-    session: Session, site: str | None, selector: str | None, interval: float, find: Find, shown: Changes
-) -> None:
+class Shown(Protocol):
+    """What is made of each look."""
+
+    def text(self, rows: Sequence[Any], complete: bool, at: datetime) -> str:
+        """Write what a look at this moment found. `complete`: it saw all that there are."""
+
+    def note(self, why: str) -> None:
+        """Tell this with it."""
+
+    def failed(self, why: str) -> str:
+        """Write why there was no look."""
+
+
+def follow(session: Session, site: str | None, selector: str | None, interval: float, find: Find, shown: Shown) -> None:
     """Look every `interval` seconds, with the manifests as they are then, until somebody interrupts it, or nobody
     reads any more (NobodyReadsError). `find` returns the rows of a look, and whether it saw all that there are. What
     fails at first is raised; a later failure is reported once.
@@ -63,10 +75,10 @@ def follow(
                 known = isinstance(error, VdvsError | OSError)
                 trouble = str(error) if known else f"this is a bug in vdvs ({type(error).__name__}: {error})"
             else:
-                click.echo(shown.text(rows, complete), nl=False)
+                click.echo(shown.text(rows, complete, looked.observed_at), nl=False)
                 first = False
             if trouble and trouble != told:
-                report(f"{trouble.splitlines()[0]}; what is shown is from before")
+                click.echo(shown.failed(trouble.splitlines()[0]), nl=False)
             told = trouble
             _check_reader()
             await asyncio.sleep(interval)
@@ -85,7 +97,7 @@ class Changes:
         self._before: dict[Any, tuple[Any, Any]] | None = None
         self._widths: list[int] = []
 
-    def text(self, rows: Sequence[Any], complete: bool) -> str:
+    def text(self, rows: Sequence[Any], complete: bool, _at: datetime | None = None) -> str:
         """Write the rows that have changed, and those that are gone. What a look missed that was not `complete` is not
         known to be gone."""
         now = {row.known_as: (self._facts(row), row) for row in formats.ordered(self._table, rows, self._by)}
@@ -94,6 +106,15 @@ class Changes:
         changed = [row for key, (facts, row) in now.items() if key not in before or before[key][0] != facts]
         gone = [row for key, (_, row) in before.items() if complete and key not in now]
         return self._written(changed, gone, first)
+
+    def note(self, why: str) -> None:
+        """Report this."""
+        report(why)
+
+    def failed(self, why: str) -> str:
+        """Report why there is nothing newer; nothing is written."""
+        report(f"{why}; what is shown is from before")
+        return ""
 
     def _facts(self, row: Any) -> Any:
         """Return what of a row makes it a change."""
@@ -132,7 +153,7 @@ class _Quiet:
     def progress(self, stage: str, done: int, total: int, at_once: int | None = None) -> None:
         """See `ports.Observer`."""
 
-    def about_to_write(self, found: Assessment) -> None:
+    async def about_to_write(self, found: Assessment) -> None:
         """See `ports.Observer`."""
 
     def planned_again(self, earlier: Diff, now: Diff) -> None:

@@ -17,6 +17,7 @@ from reconciler.cli.commands.diff import diff
 from reconciler.cli.commands.explain import explain, print_schema
 from reconciler.cli.commands.export import export, init, snapshot
 from reconciler.cli.commands.get import get
+from reconciler.cli.commands.graph import graph
 from reconciler.cli.commands.history import history
 from reconciler.cli.commands.lab import lab
 from reconciler.cli.commands.plan import plan
@@ -59,6 +60,7 @@ for command in (
     get,
     describe,
     status,
+    graph,
     history,
     can_i,
     watch,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -218,6 +219,12 @@ def output(*formats: str) -> Callable[[Command], Command]:
     )
 
 
+def given(paths: tuple[str, ...], site: str | None) -> list[str]:
+    """Return the options with which another command reads the same manifests; defaults are left out."""
+    words = [] if paths == default_paths() else [word for path in paths for word in ("-f", path)]
+    return words if site is None or site == os.environ.get("VDVS_SITE") else [*words, "--site", site]
+
+
 def _set_verbose(context: click.Context, _option: click.Parameter, given: int) -> None:
     context.meta[VERBOSE] = given
     if given:
@@ -256,8 +263,6 @@ def seconds(interval: str) -> float:
 
 def default_paths() -> tuple[str, ...]:
     """Return $VDVS_MANIFESTS or ./manifests; empty if there is neither."""
-    import os
-
     if named := os.environ.get("VDVS_MANIFESTS"):
         return (named,)
     if os.path.islink(DEFAULT_MANIFESTS):  # nobody named it, so it is as little trusted as the folder that it is in

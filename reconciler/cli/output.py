@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 
 import click
@@ -27,14 +28,24 @@ _BAD = dict.fromkeys(_WRONG, "red")
 _RISKS = {
     "destroys": "red", "disrupts running work": "red", "widens access": "yellow", "restricts access": "cyan",
     "gave access": "red", "gave and took access": "red", "took access": "yellow",
+    "overfull": "red", "nearly full": "yellow", "has room": "green",
 }  # fmt: skip
 _COLOURS = _GOOD | _CHANGED | _BAD | _RISKS
 
 
 def paint() -> Paint:
     """Return the Paint for standard output."""
-    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return _paint if coloured else plain
+    if not sys.stdout.isatty():
+        return plain
+    dumb = os.environ.get("TERM") == "dumb"
+    colour = plain.colour if dumb or os.environ.get("NO_COLOR") else _paint
+    pictures = not dumb and sys.stdout.encoding.lower().replace("-", "") == "utf8"
+    return Paint(colour, shutil.get_terminal_size().columns, pictures)
+
+
+def redraws() -> bool:
+    """Return whether standard output is a terminal on which something can be drawn anew."""
+    return sys.stdout.isatty() and os.environ.get("TERM") not in (None, "", "dumb")
 
 
 def detail() -> Detail:

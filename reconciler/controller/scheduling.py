@@ -12,7 +12,9 @@ from reconciler.model.inventory import Inventory
 from reconciler.model.kinds.configdb import DBState
 from reconciler.model.kinds.host import ObservedHost, UnreachableHost
 from reconciler.model.outcome import Assessment, Status
+from reconciler.model.refs import Location
 from reconciler.model.state import Desired
+from reconciler.planning.configdb.relocation import volume_of
 from reconciler.planning.host.undeclared import undeclared_hosts
 from reconciler.ports import WatchRequest
 
@@ -40,26 +42,35 @@ def next_pass(done: Pass, desired: Desired) -> Next:
     """Return the steps after this pass, made with these manifests."""
     if done.outcome is None:
         return Next(True, {}, {}, {})
-    seen = done.outcome.after or done.outcome.before
+    before = done.outcome.before
+    seen = done.outcome.after or before
     failed = any(result.status is Status.FAILED for result in done.outcome.objects)
     hosts = seen.observed.hosts
     others = undeclared_hosts(desired, seen.resolved.inventory)
     addresses = {name: name for name in others} | {host.ref.name: host.address for host in seen.resolved.hosts}
     silent = {name: "it did not answer" for name in others if name not in seen.observed.undeclared_hosts}
     silent |= {name: host.reason for name, host in hosts.items() if isinstance(host, UnreachableHost)}
-    return Next(failed, addresses, silent, watches(seen))
+    return Next(failed, addresses, silent, watches(seen, before))
 
 
-def watches(seen: Assessment) -> dict[str, WatchRequest]:
-    """Return what each host watches: itself, and the config DBs and datastores assigned to it, each to one host."""
+def watches(seen: Assessment, before: Assessment) -> dict[str, WatchRequest]:
+    """Return what each host watches: itself, and the config DBs and datastores assigned to it, each to one host.
+
+    A config DB stays with the host that read it `before` anything was written, as the next pass asks that one again;
+    the datastore that it is on goes with it: a write there changes both, and is no news to the host that wrote.
+    """
     hosts = [host for _, host in sorted(seen.observed.hosts.items()) if isinstance(host, ObservedHost)]
     databases: dict[str, list[str]] = {host.name: [] for host in hosts}
     datastores: dict[str, list[str]] = {host.name: [] for host in hosts}
-    for db in seen.observed.config_dbs.values():
-        if db.state is DBState.PRESENT and db.read_from in databases:
-            databases[db.read_from].append(db.path)
+    for place, db in seen.observed.config_dbs.items():
+        first = before.observed.config_dbs.get(place, db)
+        reader = first.read_from if first.state is DBState.PRESENT and first.read_from in databases else db.read_from
+        if db.state is DBState.PRESENT and reader in databases:
+            databases[reader].append(db.path)
+    with_db = {volume_of(Location(path)): name for name, paths in databases.items() for path in paths}
     for url in _urls(seen.resolved.inventory, seen):
-        keeper = next((host.name for host in hosts if url.rpartition("/")[2] in host.volumes), None)
+        volume = url.rpartition("/")[2]
+        keeper = with_db.get(volume) or next((host.name for host in hosts if volume in host.volumes), None)
         if keeper is not None:
             datastores[keeper].append(url)
     return {host.name: WatchRequest(tuple(databases[host.name]), tuple(datastores[host.name])) for host in hosts}

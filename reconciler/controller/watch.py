@@ -112,7 +112,7 @@ class Watch:
         except Exception as error:
             self._failed(_sentence(error))
         else:
-            self._succeeded(outcome)
+            await self._succeeded(outcome)
         failure, revision = clip(self._failure), self._loaded.revision
         ended = self._edges.clock.now()
         lasting = {ref: seen.lasting for ref, seen in self._state.items() if seen.lasting}
@@ -124,12 +124,16 @@ class Watch:
         self._id = ""
         return done
 
-    def report_before_heal(self, found: Assessment) -> None:
+    async def report_before_heal(self, found: Assessment) -> None:
         """Report differences before they are healed, so that a watch that is killed in between has reported them."""
         look = without(Outcome(found, Plan((), ()), (), None, ()), _ignored(in_force(found.resolved, found.observed)))
-        events, self._state = transitions(self._state, look, self._look(), healing=False)
-        for event in events:
+        for event in await self._transitions(look, self._look(), healing=False):
             self._report(event)
+            await asyncio.sleep(0)
+
+    async def _transitions(self, outcome: Outcome, look: Look, *, healing: bool) -> tuple[Event, ...]:
+        events, self._state = await asyncio.to_thread(transitions, self._state, outcome, look, healing=healing)
+        return events
 
     def _look(self) -> Look:
         now = self._edges.clock.now()
@@ -178,7 +182,7 @@ class Watch:
         self._treated = treated
         return without(outcome, _ignored(treated))
 
-    def _succeeded(self, outcome: Outcome) -> None:
+    async def _succeeded(self, outcome: Outcome) -> None:
         if self._failure:
             self._report(Event(EventKind.RECOVERED, None, "the site can be looked at again"))
             self._failure = ""
@@ -187,10 +191,11 @@ class Watch:
         if outcome.after is None and outcome.before.diff is self._last and not self._mode.writes:
             return  # the same as in the last pass, which is reported already
         self._report_records(outcome.before)
-        events, self._state = transitions(self._state, outcome, look, healing=self._mode.writes)
+        events = await self._transitions(outcome, look, healing=self._mode.writes)
         self._last = (outcome.after or outcome.before).diff
         for event in events:
             self._report(event)
+            await asyncio.sleep(0)  # there may be thousands, and the loop has other things to do
             if event.kind is EventKind.HEALED and event.ref is not None:
                 self._check_brake(event.ref, outcome)
 

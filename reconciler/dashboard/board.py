@@ -28,8 +28,9 @@ from reconciler.render.page.access import AccessMap, cell_data, map_data
 from reconciler.render.page.commands import NO_COMMANDS, Commands
 from reconciler.render.page.drawer import object_data
 from reconciler.render.page.look import Look
-from reconciler.render.page.rows import applied_by, oldest, row_list, since_data, to_do, urgency
+from reconciler.render.page.rows import applied_by, oldest, row_list
 from reconciler.render.status import sentence, status_data
+from reconciler.render.status.todo import since_data, todo, todo_data, urgency
 from reconciler.render.text import Data
 from reconciler.render.words import words_data
 
@@ -285,7 +286,7 @@ def page_json(snapshot: Mapping[str, Any], look: Look | None, lasting: Mapping[O
         parts |= {view.key: encode_list(row_list(look, kind, lasting)) for kind, view in VIEWS.items()}
         status = status_data(snapshot["site"], seen, ())
         parts["status"] = encode({key: value for key, value in status.items() if key != "conditions"})
-        parts |= {key: encode(value) for key, value in to_do(look, lasting).items()}
+        parts |= {key: encode(value) for key, value in todo_data(*todo(look, lasting)).items()}
         parts["appliedBy"] = encode(applied_by(look.last_applied))
         shown = nsmallest(_MOST_CHANGES, (each for each in seen.diff.changes if _is_shown(each)), key=urgency)
         parts["changes"] = encode_mapping(

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,10 +71,8 @@ class HistoryWriter:
         """Return the drifts that had not ended when a watch looked last."""
         rows: list[tuple[Any, ...]] = []
         with self._log_errors():
-            rows = self._connection.execute(
-                "SELECT object, first_seen, began, standing, stands_since, stands_began FROM drifts WHERE ended IS NULL"
-            ).fetchall()
-        return dict(found for row in rows if (found := _lasting(*row)) is not None)
+            rows = self._connection.execute(_OPEN_DRIFTS).fetchall()
+        return _all_lasting(rows)
 
     def on_event(self, reported: ReportedEvent) -> None:
         """See `ports.Listener`."""
@@ -236,6 +234,13 @@ class HistoryReader:
         """Return the last drifts, newest first, as dicts by column; only of these objects if any are named."""
         return self._select("drifts", names, most)
 
+    def lasting(self) -> dict[ObjectRef, Lasting]:
+        """Return the drifts that had not ended when a watch looked last; none from a file of an older vdvs."""
+        try:
+            return _all_lasting(self._connection.execute(_OPEN_DRIFTS))
+        except sqlite3.Error:
+            return {}
+
     def passes(self, most: int = 100) -> list[dict[str, Any]]:
         """Return the last passes, newest first, as dicts by column."""
         found = self._connection.execute("SELECT * FROM passes ORDER BY started DESC, id DESC LIMIT ?", (most,))
@@ -295,6 +300,15 @@ class HistoryReader:
 def _decoded(row: sqlite3.Row) -> dict[str, Any]:
     found = dict(row)
     return found | {key: json.loads(found[key]) for key in ("change", "fields") if found.get(key)}
+
+
+_OPEN_DRIFTS: Final = (
+    "SELECT object, first_seen, began, standing, stands_since, stands_began FROM drifts WHERE ended IS NULL"
+)
+
+
+def _all_lasting(rows: Iterable[Sequence[Any]]) -> dict[ObjectRef, Lasting]:
+    return dict(found for row in rows if (found := _lasting(*row)) is not None)
 
 
 def _lasting(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import marshal
 import re
 import sys
+import threading
 import zlib
 from functools import cache
 from importlib.abc import InspectLoader
@@ -61,6 +63,7 @@ os._exit(0)  # all output is written: skip the clean-up of the interpreter
 _log = logging.getLogger(__name__)
 _LONGEST_VERSION = 1000  # bytes
 _VERSION = re.compile(rb"\d+\.\d+\.\d+")
+_MAKING = threading.Lock()  # all hosts ask for it at once
 _READ_EVERYWHERE = 2  # the newest version of marshal that Python 2.7 can read
 
 
@@ -76,7 +79,7 @@ async def ship(host: str, channel: Channel, first: str = "") -> None:
         )
     if lines.waiting:
         raise ProtocolViolationError(f"{host}: more than the version of its Python came: {python[:80]!r} ...")
-    bundle = bundle_for(python.decode(errors="replace").strip(), first)
+    bundle = await asyncio.to_thread(bundle_for, python.decode(errors="replace").strip(), first)
     _log.debug("%s > the agent, %d bytes", host, len(bundle))
     await channel.send(bundle)
 
@@ -86,7 +89,8 @@ def bundle_for(python: str, first: str = "") -> bytes:
     version that runs this gets them compiled: compiling takes longer than starting and observing. Any other gets the
     sources, as code compiled by one Python may crash another.
     """
-    return _bundle(first, compiled=python == " ".join(sys.version.split()))
+    with _MAKING:
+        return _bundle(first, compiled=python == " ".join(sys.version.split()))
 
 
 @cache

@@ -40,7 +40,8 @@ class ManifestSet:
     `documents`: the valid ones, in the order of files; `declared`: the same with the objects built from them, filled
     kind by kind; `names`: every `metadata.name`, those of invalid documents too, so that a reference to one of these is
     not a second error; `in_namespaces`: the same with the namespace, in which it is unique; `given_site`: the path of
-    --site, beside which no other Site counts (None: not given).
+    --site, beside which no other Site counts (None: not given); `ranks`: of objects of an API by their places, the
+    smaller the stronger.
     """
 
     def __init__(self) -> None:
@@ -50,12 +51,17 @@ class ManifestSet:
         self.in_namespaces: set[tuple[Kind, str, str]] = set()
         self.errors: list[ManifestError] = []
         self.given_site: str | None = None
+        self.ranks: dict[str, int] = {}
 
     def note(self, document: Document) -> None:
         """Note the name of a document, valid or not."""
         if document.kind is not None and (name := document.metadata_name) is not None:
             self.names[document.kind].add(name)
             self.in_namespaces.add((document.kind, document.namespace, name))
+
+    def rank(self, document: Document) -> int:
+        """Return the rank of a document among those that claim the same thing. Of files, none is stronger."""
+        return self.ranks.get(document.source.file, 0)
 
     def duplicates(self, documents: Iterable[Document]) -> Iterator[ManifestError]:
         """Yield an error for each of these documents, valid or not, that declares an object a second time."""

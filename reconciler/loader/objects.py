@@ -88,6 +88,7 @@ def load_objects(
     """
     manifests, given = ManifestSet(), list(objects)
     manifests.errors += refused
+    manifests.ranks = {each.document.source.file: rank for rank, each in enumerate(given)}
     for each in given:
         document, kind = each.document, each.document.kind
         assert kind is not None  # noqa: S101 - read_object gave it one

@@ -73,12 +73,14 @@ def not_allowed(document: Document, labels: Labels, site: Site) -> Iterator[Mani
     if document.kind in (Kind.VMGROUP, Kind.MEMBERSHIP, Kind.VOLUME) and folders is not None:
         for path, message in _vms(document, folders):
             yield document.error(path, f"{where} {message}", Refusal.NOT_ALLOWED)
-    if document.kind is Kind.MEMBERSHIP:
-        groups = [pattern for rule in rules for pattern in rule.vmgroups]
-        if not any(fnmatchcase(str(document.spec.get("vmgroup")), pattern) for pattern in groups):
-            named, allowed = quoted(str(document.spec.get("vmgroup"))), ", ".join(map(quoted, groups)) or "none"
-            message = f"{where} does not allow the vmgroup {named} here (vmgroups: {allowed})"
-            yield document.error(("spec", "vmgroup"), message, Refusal.NOT_ALLOWED)
+    groups = [pattern for rule in rules for pattern in rule.vmgroups]
+    if document.kind is Kind.VMGROUP and not all(rule.vmgroups for rule in rules):
+        return
+    for path, named in _vmgroups(document):
+        if not any(fnmatchcase(named, pattern) for pattern in groups):
+            allowed = ", ".join(map(quoted, groups)) or "none"
+            message = f"{where} does not allow the vmgroup {quoted(named)} here (vmgroups: {allowed})"
+            yield document.error(path, message, Refusal.NOT_ALLOWED)
 
 
 def is_below(path: str, folders: tuple[str, ...]) -> bool:
@@ -111,6 +113,17 @@ def _datastores(spec: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     for position, entry in enumerate(access if isinstance(access, list) else ()):
         if isinstance(entry, Mapping) and isinstance(named := entry.get("datastore"), str):
             yield ("spec", "access", position, "datastore"), named
+
+
+def _vmgroups(document: Document) -> Iterator[tuple[Path, str]]:
+    """Yield the vmgroups that a VMGroup is or was, or that a Membership adds to."""
+    if document.kind is Kind.MEMBERSHIP:
+        yield ("spec", "vmgroup"), str(document.spec.get("vmgroup"))
+    elif document.kind is Kind.VMGROUP:
+        yield document.name_path, str(document.name)
+        earlier = document.spec.get("previousNames")
+        for position, name in enumerate(earlier if isinstance(earlier, list) else ()):
+            yield ("spec", "previousNames", position), str(name)
 
 
 def _vms(document: Document, folders: tuple[str, ...]) -> Iterator[tuple[Path, str]]:

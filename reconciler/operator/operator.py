@@ -44,6 +44,7 @@ from reconciler.operator.source import SiteObjects, Sources
 from reconciler.operator.status import Terms, statuses
 from reconciler.ports import Listener
 from reconciler.wiring.pages import Pages, ServerOptions
+from reconciler.wiring.watch_services import history_in
 from reconciler.wiring.world import SystemClock, chance
 
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
@@ -53,11 +54,11 @@ _BEAT: Final = 1.0  # seconds
 _AGAIN: Final = 5.0  # seconds after what should not fail did
 _log = logging.getLogger(__name__)
 _CORE: Final = "api/v1"
-_UNASSIGNED: Final = "unassigned"  # the lease of the objects that belong to no Site; a Site of this name shares it
+UNASSIGNED: Final = "-unassigned"  # the lease of the objects that belong to no Site; no Site can have this name
 
 
 class OperatorOptions(Struct, frozen=True):
-    """The options of `vdvs operator`; None: not given. `namespaces`: empty: all."""
+    """The options of `vdvs operator`; None: not given. `namespaces`: empty: all. `history_dir`: of the histories."""
 
     namespaces: tuple[str, ...]
     kubeconfig: str | None
@@ -65,6 +66,7 @@ class OperatorOptions(Struct, frozen=True):
     namespace: str | None
     replica_id: str | None
     at_once: int
+    history_dir: str | None = None
     server: ServerOptions = ServerOptions()
     audit_log: str | None = None
 
@@ -114,7 +116,6 @@ class Operator:
         self._trouble = ""
         self._changed_at: float | None = None
         self._sites: dict[str, Snapshot] = {}
-        self._documents: dict[ObjectKey, Document] = {}
         self._sources: Sources | None = None
         self._watches: dict[str, SiteWatch] = {}
         self._unwatched: dict[str, tuple[SiteObjects, str]] = {}
@@ -144,14 +145,15 @@ class Operator:
 
         self._publisher = Publisher(
             api,
-            lambda key: self._documents.get(key),
-            lambda site: self._leases.held(site or _UNASSIGNED),
+            self._document,
+            lambda site: self._leases.held(site or UNASSIGNED),
             wait,
             identity,
         )
         self._mirrored = [self._namespaces, *(each for some in self._mirrors.values() for each in some)]
         self._pulse = Pulse(monotonic, math.inf)  # of the loop alone: each site has one of its own
         self.pages = None if options.server.listen is None else Pages(options.server, self._gauges())
+        self._history_dir = options.history_dir
         self._services = Services(
             api,
             ClusterSecrets(api, namespace),
@@ -177,7 +179,10 @@ class Operator:
         return {
             "vdvs_operator_sites": ("Sites that this replica watches.", lambda: len(self._watches)),
             "vdvs_operator_replicas": ("Replicas that live.", lambda: len(self._leases.live)),
-            "vdvs_operator_objects": ("Objects of the API that are mirrored.", lambda: len(self._documents)),
+            "vdvs_operator_objects": (
+                "Objects of the API that are mirrored.",
+                lambda: sum(len(each.objects) for each in self._mirrored),
+            ),
             "vdvs_operator_passes": ("Passes that run.", lambda: sum(watch.gate.busy for watch in watches())),
             "vdvs_operator_passes_waiting": (
                 "Passes that wait for others to end.",
@@ -239,6 +244,10 @@ class Operator:
         self._supervise()
         await self._tell_unwatched()
 
+    def _document(self, key: ObjectKey) -> Document | None:
+        found = (mirror.objects.get((key.namespace, key.name)) for mirror in self._mirrors[key.kind])
+        return next((each for each in found if each is not None), None)
+
     def _changed(self) -> None:
         if self._changed_at is None:
             self._changed_at = monotonic()
@@ -270,7 +279,6 @@ class Operator:
         found = await asyncio.to_thread(self._sources, objects, labels)
         going = frozenset(name for (_, name), each in namespaces.items() if deletion.is_going(each))
         self._sites = {name: Snapshot(each, going) for name, each in found.items()}
-        self._documents = {key: each for some in found.values() for key, each in some.seen.items()}
         await self._let_go()
 
     async def _let_go(self) -> None:
@@ -287,13 +295,14 @@ class Operator:
             for key, each in site.objects.seen.items()
             if deletion.is_awaited(each) and is_free(site, key)
         ]
-        await gather_all(free)
+        if not all(await gather_all(free)):  # a status may have been written at the same moment
+            self._changed_at = monotonic() + _BEAT
 
     def _supervise(self) -> None:
         """Begin and end watches, so that there is one for each site whose lease is held."""
         sites = {name: each for name, each in self._sites.items() if each.site is not None and not _is_off(each)}
         if self._sources is not None:
-            self._leases.want(name or _UNASSIGNED for name in self._sites)
+            self._leases.want(name or UNASSIGNED for name in self._sites)
         mine = self._leases.assigned
         for name, watch in self._watches.items():
             if name not in mine or name not in sites or not watch.follows(sites[name]):
@@ -308,7 +317,7 @@ class Operator:
         """Publish the statuses of what no watch looks at: Sites that are off or cannot be used, and objects of none."""
         for name, snapshot in self._sites.items():
             objects, is_off = snapshot.objects, _is_off(snapshot)
-            is_mine = (name or _UNASSIGNED) in self._leases.assigned
+            is_mine = (name or UNASSIGNED) in self._leases.assigned
             failure = self._failures.get(name, "")
             if not is_mine or name in self._watches or (snapshot.site is not None and not is_off and not failure):
                 self._unwatched.pop(name, None)
@@ -322,6 +331,10 @@ class Operator:
     def _begin(self, name: str, snapshot: Snapshot) -> None:
         published = SitePublisher(self._publisher, lambda: watch.seen.objects, lambda: watch.terms, SystemClock())
         watch = SiteWatch(snapshot, self._services, (self._terminal(name), published))
+        history = history_in(self._history_dir, name, self._report)
+        if history is not None:
+            watch.listeners += (history,)
+            watch.lasting = history.lasting()
         if self.pages is not None:
             watch.listeners += self.pages.add(name, watch.site, str(watch.mode), watch.pulse)
         self._watches[name] = watch
@@ -329,6 +342,8 @@ class Operator:
 
         def ended(done: asyncio.Task[None]) -> None:
             del self._watches[name], self._tasks[name]
+            if history is not None:
+                history.close()
             if self.pages is not None:
                 self.pages.drop(name)
             self._something.set()

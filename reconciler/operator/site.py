@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
+from http import HTTPStatus
 from time import monotonic
 from types import TracebackType
 from typing import Any, Final
@@ -19,7 +20,7 @@ from reconciler.controller.watch import Loaded
 from reconciler.execution.gather import gather_all
 from reconciler.model.base import Risk
 from reconciler.model.diff import Diff
-from reconciler.model.events import Pulse
+from reconciler.model.events import Lasting, Pulse
 from reconciler.model.kinds.site import Site
 from reconciler.model.outcome import Outcome
 from reconciler.model.ownership import Applying
@@ -27,7 +28,7 @@ from reconciler.model.plan import Policy
 from reconciler.model.refs import KINDS, Kind, ObjectRef
 from reconciler.model.state import RECONCILE, Desired
 from reconciler.operator import deletion
-from reconciler.operator.approval import APPROVE, Approvals, Proposals, granted, planned, proposals
+from reconciler.operator.approval import APPROVE, Approvals, Granted, Proposals, granted, planned, proposals
 from reconciler.operator.connection.api import API, APIError, path
 from reconciler.operator.deletion import FINALIZER, DeletionPolicy, Obstacle
 from reconciler.operator.keys import ObjectKey
@@ -185,7 +186,7 @@ class Services(Struct, frozen=True):
 
 
 class SiteWatch:
-    """The watch of one site. `listeners`: of its events and passes."""
+    """The watch of one site. `listeners`: of its events and passes; `lasting`: see `Edges`."""
 
     def __init__(self, snapshot: Snapshot, services: Services, listeners: tuple[Listener, ...]) -> None:
         site = snapshot.site
@@ -199,6 +200,7 @@ class SiteWatch:
         self.gate = Gate(services.passes, services.ended)
         self._services = services
         self.listeners = listeners
+        self.lasting: Mapping[ObjectRef, Lasting] = {}
         self._triggers = Triggers(Debounce(quiet=0.0))
         self._permit: Callable[[], bool] = lambda: False
         self._spent: dict[ObjectKey, str] = {}
@@ -236,7 +238,7 @@ class SiteWatch:
             await watch_site(
                 self.site, self.mode, self.site.reconcile.interval, self.seen.objects.loaded, self._triggers,
                 load=self._load, reread=lambda: None, beat=self.pulse.beat, books=books,
-                listeners=(*self.listeners, self.pulse), lasting={}, fresh=self.pulse.stale_after,
+                listeners=(*self.listeners, self.pulse), lasting=self.lasting, fresh=self.pulse.stale_after,
                 guarded=self._guarded, each_pass=self._pass, gate=self.gate, secrets=services.secrets,
             )  # fmt: skip
         finally:
@@ -300,13 +302,15 @@ class SiteWatch:
         drawn: dict[ObjectRef, str] = {}
         behalf = replace(behalf, records=True)
         found = await assess(desired, world, behalf, drawn, takes_back=policy.takes_back)
-        withheld = plan(found.diff, found.resolved, found.observed, policy).withheld
-        decided = granted(
-            proposals(self.name, found, {held.ref for held in withheld}), approvals, ObjectRef(Kind.SITE, self.name)
-        )
+
+        def decide() -> Granted:
+            withheld = plan(found.diff, found.resolved, found.observed, policy).withheld
+            return granted(proposals(self.name, found, {held.ref for held in withheld}), approvals, self._ref)
+
+        decided = await asyncio.to_thread(decide)
         refused, plans = dict(decided.refused), []
         for each in decided.plans:
-            if withheld := planned(found, each.objects, None).withheld:
+            if withheld := (await asyncio.to_thread(planned, found, each.objects, None)).withheld:
                 refused |= {held.ref: f"approved, and not carried out: {held.reason}" for held in withheld}
             else:
                 plans.append(each)
@@ -314,7 +318,7 @@ class SiteWatch:
             return None, refused
         ids, objects = [each.id for each in plans], frozenset[ObjectRef]().union(*(each.objects for each in plans))
         behalf = replace(behalf, stamp=replace(behalf.stamp, reason=f"approved: {', '.join(ids)}"[:1000]))
-        steps = planned(found, objects, behalf.stamp)
+        steps = await asyncio.to_thread(planned, found, objects, behalf.stamp)
         done = await carry_out_exactly(steps, found, desired, world, behalf, drawn, ids[0])
         if all(result.ok for result in done.results):
             self._later(self._spend(ids))
@@ -409,8 +413,8 @@ class SiteWatch:
         task.add_done_callback(self._background.discard)
 
 
-async def release(api: API, key: ObjectKey, document: Document) -> None:
-    """Remove our finalizer from an object. What somebody else changed meanwhile is looked at anew."""
+async def release(api: API, key: ObjectKey, document: Document) -> bool:
+    """Remove our finalizer from an object; return whether it is done. What has changed meanwhile is looked at anew."""
     metadata = document["metadata"]
     others = [each for each in metadata.get("finalizers", ()) if each != FINALIZER]
     patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": others}}
@@ -418,6 +422,8 @@ async def release(api: API, key: ObjectKey, document: Document) -> None:
         await api.patch(path_of(key), patch)
     except APIError as error:
         _log.info("the finalizer of %s is not removed yet: %s", key, error)
+        return error.status == HTTPStatus.NOT_FOUND
+    return True
 
 
 def _identity(key: ObjectKey, document: Document) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Status of each object after a pass: its conditions by the rules of kstatus, and what differs. Pure.
 
-What each condition means to whoever waits is in docs/kubernetes.md#what-you-see.
+What each condition means to whoever waits is in docs/kubernetes-status.md.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ class _Found:
     def conditions(self) -> Mapping[ObjectRef, tuple[Condition, ...]]:
         """The conditions of planning, by object."""
         found: dict[ObjectRef, list[Condition]] = {}
-        for condition in conditions(self._last):
+        for condition in conditions(self._last, self._joined):
             found.setdefault(condition.ref, []).append(condition)
         return {ref: tuple(of) for ref, of in found.items()}
 

@@ -23,13 +23,13 @@ _IN_SYNC = {
 }
 
 
-def conditions(assessment: Assessment) -> tuple[Condition, ...]:
-    """The conditions of every object of the diff, ordered by object and type. Pure.
+def conditions(assessment: Assessment, joined: Joined | None = None) -> tuple[Condition, ...]:
+    """The conditions of every object of the diff, ordered by object and type. Pure. `joined`: if it is there already.
 
     Every object: `InSync`; where a watch leaves it alone, `Watched` (False);
     of most kinds, where declared, `Resolved`; and those of its kind (see `kinds`).
     """
-    joined = Joined(assessment)
+    joined = joined or Joined(assessment)
     treated = in_force(assessment.resolved, assessment.observed)
     found = [condition for change in assessment.diff.changes for condition in conditions_of(change, joined, treated)]
     seen = joined.changes.keys()

@@ -20,7 +20,7 @@ def can_i_text(found: CanI, paint: Paint = plain) -> str:
         parts += ["", *columns(_pairs(verdict, several), indent="  ", paint=paint)]
     if not found.verdicts:
         parts += ["", "  the VM's host is not known, and no host is declared"]
-    return lines(parts)
+    return lines(parts, paint)
 
 
 def can_i_data(found: CanI) -> Data:

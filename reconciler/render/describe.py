@@ -27,7 +27,7 @@ def describe_text(row: AnyRow, conditions: Sequence[Condition], events: Rows = (
     ]
     parts = columns(pairs, paint=paint)
     parts += ["", *_conditions(conditions, paint)] if conditions else []
-    text = lines(parts) + (f"\n{events_text(events, paint)}" if events else "")
+    text = lines(parts, paint) + (f"\n{events_text(events, paint)}" if events else "")
     return text if change.op is Op.KEEP else f"{text}\n{change_text(change, paint)}"
 
 

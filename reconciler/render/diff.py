@@ -75,7 +75,7 @@ def diff_text(diff: Diff, header: str = "", paint: Paint = plain, detail: Detail
     """
     changes = sorted((change for change in diff.changes if worth_showing(change)), key=by_risk)
     shown, summed_up = detail.shown(changes)
-    column = max([_MEANING_COLUMN, *(width(_head(change)) + 2 for change in shown)])
+    column = max([_meaning_column(paint), *(width(_head(change)) + 2 for change in shown)])
     parts = [header, ""] if header else []
     if summed_up:
         parts += [*_overview(changes, paint), *worst_of(len(shown), len(changes))]
@@ -84,7 +84,12 @@ def diff_text(diff: Diff, header: str = "", paint: Paint = plain, detail: Detail
     parts += left_out(len(shown), len(changes))
     if changes:
         parts.append("")
-    return lines([*parts, summary(diff)])
+    return lines([*parts, summary(diff)], paint)
+
+
+def _meaning_column(paint: Paint) -> int:
+    """Return where the meaning of a change begins: so that it fits on the terminal, if it is not all too narrow."""
+    return _MEANING_COLUMN if paint.width is None else max(_MEANING_COLUMN // 2, min(_MEANING_COLUMN, paint.width - 36))
 
 
 def by_risk(change: Change) -> tuple[int, tuple[int, str]]:
@@ -158,7 +163,7 @@ def records(change: Change) -> bool:
 
 def change_text(change: Change, paint: Paint = plain) -> str:
     """One object's block of a diff."""
-    return lines(_block(change, max(_MEANING_COLUMN, width(_head(change)) + 2), paint))
+    return lines(_block(change, max(_meaning_column(paint), width(_head(change)) + 2), paint), paint)
 
 
 def meaning(change: Change, paint: Paint = plain) -> str:

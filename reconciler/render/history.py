@@ -24,7 +24,7 @@ def history_text(found: Sequence[Applied], paint: Paint = plain) -> str:
     """Write a line for each object."""
     if not found:
         return "Nothing is recorded.\n"
-    return lines(columns([_HEADING, *map(_row, found)], paint=paint))
+    return lines(columns([_HEADING, *map(_row, found)], paint=paint, names=1))
 
 
 def _row(applied: Applied) -> tuple[str, ...]:
@@ -216,7 +216,8 @@ def audit_data(found: Rows, broken: str, unfinished: Sequence[str], notes: Seque
 
 
 def _table(heading: tuple[str, ...], rows: Sequence[tuple[str, ...]], nothing: str, paint: Paint) -> str:
-    return lines(columns([heading, *rows], paint=paint)) if rows else f"{nothing}\n"
+    names = heading.index("OBJECT") if "OBJECT" in heading else heading.index("PASS")
+    return lines(columns([heading, *rows], paint=paint, names=names)) if rows else f"{nothing}\n"
 
 
 def _moment(stamp: str) -> str:

@@ -37,7 +37,7 @@ def outcome_text(outcome: Outcome, seconds: float, paint: Paint = plain, *, brie
     for line, result in zip(columns(rows, paint=paint), shown, strict=True):
         gained = [right for right in result.rights if right.gains]
         parts += [line, *(f"    {right}" for right in rights_lines(gained))]
-    return lines([*parts, *([""] if rows else []), _summary(outcome, seconds)])
+    return lines([*parts, *([""] if rows else []), _summary(outcome, seconds)], paint)
 
 
 def detail(result: ObjectResult) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reconciler.model.diff import Op
 from reconciler.model.refs import INVENTORY, KINDS, Kind, ObjectRef, Words
@@ -44,7 +45,7 @@ class Table(Struct, Generic[E], frozen=True):
     cells, `wide` those that -o wide adds. `data`: a row in JSON. `unread`: why there may be more rows (None: there are
     none). `unknown`: whether a row, or a part of it, could not be read. `where`: the place where a name was looked for.
     `labelled`: its rows are selected by labels. `optional`: many sites have none of it. `tells_gaps`: a list of all has
-    to say what it lacks.
+    to say what it lacks. `gauges`: see `View`.
     """
 
     singular: str
@@ -59,6 +60,7 @@ class Table(Struct, Generic[E], frozen=True):
     labelled: bool = True
     optional: bool = False
     tells_gaps: bool = True
+    gauges: Mapping[str, Callable[[E], float | None]] = field(default_factory=dict)
 
     def shown(self, wide: bool) -> Cells[E]:
         """Return headings and cells."""
@@ -72,15 +74,16 @@ def rows(joined: Joined, kind: Kind, only: frozenset[ObjectRef] | None = None) -
 
 
 def table_text(table: Table[E], found: Sequence[E], *, wide: bool = False, paint: Paint = plain) -> str:
-    """Write a table."""
+    """Write a table. Unless it is `wide`, cells are cut that have no room on the terminal."""
     if not found:
         return f"{table.none}\n"
-    return cells_text(table.shown(wide), found, paint)
+    return cells_text(table.shown(wide), found, replace(paint, width=None) if wide else paint)
 
 
 def cells_text(cells: Cells[E], found: Sequence[E], paint: Paint = plain) -> str:
     """Write rows below their headings."""
-    return lines(columns([tuple(cells), *([cell(row) for cell in cells.values()] for row in found)], paint=paint))
+    rows = [tuple(cells), *([cell(row) for cell in cells.values()] for row in found)]
+    return lines(columns(rows, paint=paint, cut=True))
 
 
 def names_text(table: Table[E], found: Iterable[E]) -> str:
@@ -134,6 +137,7 @@ def _of_kind(kind: Kind) -> Table[AnyRow]:
         unread=lambda joined: unread(kind, joined.assessment.resolved, joined.assessment.observed),
         unknown=lambda row: row.change.op is Op.UNKNOWN,
         optional=spec.on_datastore,
+        gauges=view.gauges,
         tells_gaps=kind is not Kind.HOST,  # hosts that a vCenter which is down would add are no objects of ours yet
     )
 

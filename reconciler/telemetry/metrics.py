@@ -1,4 +1,4 @@
-"""Metrics for Prometheus, listed in docs/watching.md. Every label value exists from the start, at 0."""
+"""Metrics for Prometheus, listed in docs/metrics.md. Every label value exists from the start, at 0."""
 
 from __future__ import annotations
 

@@ -211,7 +211,7 @@ async def watch_site(
         async def one(desired: Desired, policy: Policy, behalf: Applying | None) -> Outcome:
             outcome = await each_pass(desired, patient, policy, behalf)
             if not policy.risks:
-                learn(patient, outcome.before)
+                await learn(patient, outcome.before)
             return outcome
 
         state = known_state_folder()
@@ -235,14 +235,15 @@ class _BeforeHealing:
     """Implements `ports.Observer` for a watch that is created later."""
 
     def __init__(self) -> None:
-        self.report: Callable[[Assessment], None] = lambda _found: None
+        self.report: Callable[[Assessment], Awaitable[None]] | None = None
 
     def progress(self, stage: str, done: int, total: int, at_once: int | None = None) -> None:
         """Ignore it: a watch shows no progress."""
 
-    def about_to_write(self, found: Assessment) -> None:
+    async def about_to_write(self, found: Assessment) -> None:
         """See `ports.Observer`."""
-        self.report(found)
+        if self.report is not None:
+            await self.report(found)
 
     def meanwhile(self, others: Sequence[Applier], wait: float) -> None:
         """Ignore it: a watch announces nothing, and waits for nobody."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from reconciler.history.store import HistoryReader
 from reconciler.model.errors import UsageError
+from reconciler.model.events import Lasting
 from reconciler.model.kinds.site import Site
+from reconciler.model.refs import ObjectRef
 from reconciler.wiring.state import history_file
 
 
@@ -23,6 +25,17 @@ def open_history(file: Path) -> Iterator[HistoryReader]:
         yield reader
     finally:
         reader.close()
+
+
+def lasting(site: Site) -> Mapping[ObjectRef, Lasting]:
+    """Return since when each object differs that differed when a watch looked last; none where no watch has kept a
+    history, or where it cannot be read."""
+    file = history_file(site)
+    try:
+        with open_history(file) as reader:
+            return reader.lasting()
+    except UsageError:
+        return {}
 
 
 def last_events(site: Site, name: str, most: int) -> list[dict[str, Any]]:

@@ -110,6 +110,20 @@ class WatchServices:
         self.running.append(webhook.running())
 
 
+def history_in(folder: str | None, site: str, report: Callable[[str], None]) -> HistoryWriter | None:
+    """Open the history of one of many sites, each with a file of its own in the folder; None: none is kept.
+
+    One that cannot be used is told by `report`, and keeps nothing from being reconciled.
+    """
+    if folder is None:
+        return None
+    try:
+        return HistoryWriter(Path(folder).absolute() / f"{site}.sqlite")
+    except UsageError as error:
+        report(f"site {site} is watched without a history: {error}")
+        return None
+
+
 @asynccontextmanager
 async def _closing(history: HistoryWriter) -> AsyncIterator[None]:
     try:

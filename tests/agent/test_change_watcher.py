@@ -15,7 +15,7 @@ from reconciler.agent.host import change_watcher
 from reconciler.agent.host.change_watcher import ChangeWatcher
 from reconciler.agent.paths import Root
 from tests.agent.pythons import ALL_PYTHONS
-from tests.agent.world import ANOTHER_PYTHON, AUTH_DB, DB, LOCAL_SH, URL, Agent
+from tests.agent.world import ANOTHER_PYTHON, AUTH_DB, DB, LOCAL_SH, URL, Agent, vmgroup
 
 pytestmark = pytest.mark.skipif(ANOTHER_PYTHON is not None, reason="about the agent's inside")
 
@@ -170,3 +170,19 @@ def test_every_python_reports_changes_unasked_and_keeps_answering(ready: Agent, 
         assert say()["error"]["reason"] == "AgentError", "without `every` it cannot be told how often"
         process.stdin.close()
         assert process.wait(20) == 0
+
+
+def test_what_a_request_wrote_is_no_change_and_what_comes_after_it_is(ready: Agent) -> None:
+    ready.ask("watch", every=60, config_dbs=[DB], datastores=[URL])
+    watching = ready._place.watcher
+    ready.apply([vmgroup()])
+    assert watching.changed() == []
+    ready.sql("UPDATE tenants SET description = 'by hand'")
+    assert DB in watching.changed()
+
+
+def test_a_note_of_who_applies_hides_no_change(ready: Agent) -> None:
+    ready.ask("watch", every=60, config_dbs=[DB], datastores=[URL])
+    ready.sql("UPDATE tenants SET description = 'by hand'")
+    ready.ask("announce", path=DB, put=["r-ann", "ann@ws"], drop=[])
+    assert DB in ready._place.watcher.changed()

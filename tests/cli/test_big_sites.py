@@ -57,7 +57,7 @@ def test_the_last_of_the_two_options_counts(big: Folder) -> None:
 
 def test_the_state_is_summed_up_too(big: Folder) -> None:
     text = big.vdvs("status", "-f", "manifests").stdout
-    assert "\n  60 vmgroups   InSync   False\n" in text
+    assert "\n60 missing   4 in sync\n" in text
     assert "... and 50 more, which --full shows" in text
     assert "vmgroup/team-59" in big.vdvs("status", "-f", "manifests", "--full").stdout
 

@@ -163,7 +163,8 @@ def test_describe(applied: Folder) -> None:
 
 def test_status(applied: Folder) -> None:
     quiet = applied.vdvs("status")
-    assert (quiet.exit_code, quiet.stdout) == (0, "site lab: in sync\n1 config DB, 2 hosts, 1 vmgroup.\n")
+    assert quiet.exit_code == 0
+    assert quiet.stdout.startswith("site lab: in sync\n1 config DB, 2 hosts, 1 vmgroup.\n\nDatastores")
     applied.unlink("esxiz20")
     assert applied.vdvs("status").stdout.startswith("site lab: 1 host stands OPEN\n")
 

@@ -42,6 +42,7 @@ COMMANDS = (
     "get",
     "describe",
     "status",
+    "graph",
     "can-i",
     "watch",
     "explain",

@@ -9,14 +9,18 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from msgspec.structs import replace
 
 from reconciler.cli.main import cli
 from reconciler.history.store import HistoryWriter
 from reconciler.loader import load
-from reconciler.model.events import EventKind
-from reconciler.wiring.state import history_file
+from reconciler.model.diff import Standing
+from reconciler.model.events import Event, EventKind, Lasting, ReportedEvent, Since
+from reconciler.model.refs import Kind, ObjectRef
+from reconciler.wiring.state import history_file, prepared
+from tests.cli.conftest import Folder
 from tests.render import schemas
-from tests.telemetry.passes import drift, kept, made, told
+from tests.telemetry.passes import NOON, drift, kept, made, told
 
 ROOT = Path(__file__).parents[2]
 Vdvs = Callable[..., Result]
@@ -140,6 +144,25 @@ def test_another_site_has_a_history_of_its_own(tmp_path: Path, old: str, new: st
     changed = SITE.replace(old, new)
     assert changed != SITE
     assert history_of(tmp_path, changed) != history_of(tmp_path, SITE)
+
+
+def test_status_says_since_when(applied: Folder) -> None:
+    applied.unlink("esxiz20")
+    site = load([str(applied.path / "manifests")]).desired.site
+    assert site is not None
+    ref, began = ObjectRef(Kind.HOST, "esxiz20"), Since(NOON, seen=False)
+    change = replace(drift(), ref=ref, host_state=Standing.OPEN)
+    history = HistoryWriter(prepared(history_file(site)))
+    history.on_event(ReportedEvent(NOON, Event(EventKind.DRIFTED, ref, "it is open", change)))
+    history.on_pass(made(change, lasting={ref: Lasting(Standing.OPEN, began, began)}))
+    history.close()
+    assert "1 host stands OPEN; OPEN since 2026-11-23 12:00 UTC, " in applied.vdvs("status").stdout
+    told = json.loads(applied.vdvs("status", "-o", "json").stdout)
+    schemas.check("status", told)
+    assert told["todo"][0]["since"] == told["oldestDrift"]["since"] == NOON.isoformat()
+    history_file(site).write_text("no database")
+    unknown = applied.vdvs("status")
+    assert (unknown.exit_code, "since" in unknown.stdout, unknown.stderr) == (0, False, "")
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,13 @@ import threading
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import reconciler
+from tests.packages.building import locked
 
 ROOT = Path(__file__).parents[2]
 AUDIT = runpy.run_path(str(ROOT / ".ci" / "audit.py"))
@@ -28,12 +27,6 @@ needs_tools = pytest.mark.skipif(
     not PIP_AUDIT.exists() and not os.environ.get("CI"),
     reason="`make .venv/supply/.made` installs them",
 )
-
-
-def locked(name: str) -> dict[str, tuple[str, set[str]]]:
-    """Name -> (version, hashes) of what a lock holds."""
-    entries = re.findall(r"^(\S+)==(\S+)((?: \\\n    --hash=\S+)+)", (ROOT / name).read_text(), re.MULTILINE)
-    return {name: (version, set(re.findall(r"sha256:(\w+)", hashes))) for name, version, hashes in entries}
 
 
 def test_what_runs_is_locked_with_hashes_at_a_version_that_its_bound_allows() -> None:
@@ -119,35 +112,3 @@ def test_the_audit_fails_for_a_hole_and_for_nothing_else() -> None:
     found = audit("-s", "osv", "--osv-url", server)  # which has ended
     assert found.returncode == 0
     assert "NOT AUDITED" in found.stdout
-
-
-def release(folder: Path) -> dict[str, bytes]:
-    make = ["make", "-s", "-o", "install", "-o", ".venv/supply/.made", "release", f"DIST={folder}"]
-    done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, timeout=250)
-    assert done.returncode == 0, done.stderr
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-@needs_tools
-def test_a_release_is_the_same_each_time_and_says_of_what_it_is_made(tmp_path: Path) -> None:
-    made, again = release(tmp_path / "one"), release(tmp_path / "two")
-    version = reconciler.__version__
-    bom = f"vdvs-{version}.cdx.json"
-    assert set(made) == {f"vdvs-{version}-py3-none-any.whl", f"vdvs-{version}.tar.gz", bom, "SHA256SUMS"}
-    assert made == again
-    lines = [line.split() for line in made["SHA256SUMS"].decode().splitlines()]
-    files = {name: sha256(content).hexdigest() for name, content in made.items() if name != "SHA256SUMS"}
-    assert {name: digest for digest, name in lines} == files
-    listed = json.loads(made[bom])
-    assert listed["bomFormat"] == "CycloneDX"
-    assert (listed["metadata"]["component"]["name"], listed["metadata"]["component"]["version"]) == ("vdvs", version)
-    components = {
-        one["name"]: (
-            one["version"],
-            {hash_["content"] for where in one["externalReferences"] for hash_ in where.get("hashes", ())},
-        )
-        for one in listed["components"]
-    }
-    assert components == locked("requirements-run.lock")

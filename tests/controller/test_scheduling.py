@@ -45,6 +45,21 @@ def test_every_host_looks_out_and_one_of_them_for_each_config_db_and_datastore()
     assert len(urls) == len(set(urls))
 
 
+def test_a_config_db_stays_with_the_host_that_reads_it_at_each_look_though_another_read_it_back() -> None:
+    before = sites.in_sync()
+    place, db = next(iter(before.observed.config_dbs.items()))
+    other = next(name for name in sorted(before.observed.hosts) if name != db.read_from)
+    read_back = {**before.observed.config_dbs, place: replace(db, read_from=other)}
+    after = replace(before, observed=replace(before.observed, config_dbs=read_back))
+    wrote = next_pass(replace(made(), outcome=looked(before=before, after=after)), DESIRED)
+    assert wrote.watches == next_pass(made(), DESIRED).watches
+    created = replace(before, observed=replace(before.observed, config_dbs={}))
+    assert (
+        db.path
+        in next_pass(replace(made(), outcome=looked(before=created, after=after)), DESIRED).watches[other].config_dbs
+    )
+
+
 def test_hosts_that_do_not_answer_are_silent_whether_declared_or_not() -> None:
     look = sites.in_sync()
     name = min(look.observed.hosts)

@@ -22,13 +22,25 @@ from tests.docs.blocks import GENERATED, PAGES, ROOT, Block, Step, blocks, steps
 from tests.docs.stage import Stage, shown_anew, shows
 
 # What begins with a clone, as what a new user tries. The rest begins with a site that was applied.
-FRESH = (("README.md", ""), ("docs/cli.md", ""))
+FRESH = (("README.md", ""), ("docs/cli.md", ""), ("docs/tutorial.md", ""))
 INSTEAD = {"make demo": "sh docs/demo.sh"}  # what make would run; it installs nothing here
 _NO_MANIFESTS = "mv manifests/.vdvs-lab . && rm -r manifests && sed -i s,manifests/,, site.yaml"
 _LAB_AT_BOTH_PLACES = "ln -s manifests/.vdvs-lab ."  # the default of `vdvs lab`, and that of the manifests
+_NOTHING = "rm -rf .git .gitignore deploy docs manifests schemas"
+_BY_HAND = " && ".join(
+    f"vdvs lab break {what} --directory manifests/.vdvs-lab --host {host}"
+    for what in ("link-by-name", "section-by-name") for host in ("esxiz10", "esxiz20")
+)  # fmt: skip
+_NEWER_VIB = (
+    "for vib in manifests/.vdvs-lab/datastores/*/*.vib; do"
+    ' sed s/0.14.0577889-0.0.1/0.21.2.96d2ce7-0.0.1/g "$vib" > "${vib%/*}/newer.vib"; done'
+)
 BEFORE = {
+    ("docs/tutorial.md", ""): _NOTHING,
     ("docs/cli.md", "vdvs init"): _NO_MANIFESTS,
     ("docs/real-sites.md", ""): _NO_MANIFESTS,
+    ("docs/adopt.md", ""): f"{_BY_HAND} && {_NO_MANIFESTS}",
+    ("docs/upgrade.md", ""): _NEWER_VIB,
     **{("docs/cli.md", f"vdvs lab {name}"): _LAB_AT_BOTH_PLACES for name in ("down", "reboot", "break")},
 }
 """What is done first, where a page needs something else."""
@@ -37,7 +49,11 @@ ANSWERS = {r"vdvs (diff|can-i) ": (0, 1), r"vdvs get [^#]*--watch": (130,)}
 NOT_RUN = {
     "make": "it installs packages, or runs these tests; that the target exists is checked",
     ".venv/bin/pre-commit": "it changes the git hooks of the checkout",
-    "source <(vdvs completion zsh)": "it needs zsh",
+    "source <(vdvs completion zsh)": "it needs zsh; tests/packages runs it",
+    **dict.fromkeys(
+        ("pipx", "uv", "python3", "/opt/vdvs/bin/pip"), "it installs packages; tests/packages does the same"
+    ),
+    **dict.fromkeys(("scp", "skopeo"), "it needs a jump host or a registry"),
     "vdvs operator": "it needs a cluster; tests/kubernetes runs it",
     "kubectl": "it needs a cluster; tests/kubernetes applies the same files",
     "helm": "it needs a cluster; tests/kubernetes renders the same chart, and applies it",

@@ -67,7 +67,8 @@ class Stage:
         (self.folder / ".venv/bin").mkdir(parents=True)
         (self.folder / ".venv/bin/vdvs").symlink_to(vdvs)
         (self.folder / ".gitignore").write_text(".venv\n.vdvs-lab\n*.plan\n")
-        self.must("git init -q -b main && git add -A && git -c user.name=you -c user.email=you@site commit -q -m site")
+        (self._now / "home/.gitconfig").write_text("[user]\nname = you\nemail = you@site\n")
+        self.must("git init -q -b main && git add -A && git commit -q -m site")
         if applied:
             self._apply()
         shutil.copytree(self._now, self._model, symlinks=True)
@@ -174,12 +175,13 @@ def _free_port() -> int:
 
 
 _VARIES = (
-    (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|\+00:00| UTC)?"), "<time>"),
+    (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|\+00:00| UTC)?|\b\d\d:\d\d:\d\d UTC"), "<time>"),
     (re.compile(r"\d{8}T\d{6}Z"), "<time>"),
     (re.compile(r"\b\d+(\.\d+)?(ms|s| seconds?)( ago)?\b"), "<seconds>"),
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "<uuid>"),
-    (re.compile(r"\bgit [0-9a-f]{7,40}\b|\b[0-9a-f]{32,64}\b"), "<hash>"),
+    (re.compile(r"\bgit [0-9a-f]{7,40}\b|\b[0-9a-f]{32,64}\b|(?<= )[0-9a-f]{7}(?= )"), "<hash>"),
     (re.compile(r"\bverified from [\w.-]+"), "verified from <somebody>"),
+    (re.compile(r"(?<=  vdvs      )[\w.-]+$"), "<somebody>"),  # who read a backup
     (re.compile(r"\b[\w.-]+@[\w-]+\b"), "<somebody>"),
     (re.compile(r"  +"), "  "),  # columns are as wide as what varies in them
 )

@@ -116,6 +116,8 @@ def _targets(command: str) -> list[str]:
         (("at 2026-11-29T10:00:00Z",), "at 2027-01-02T03:04:05Z\n", True),
         (("git c8dc712", "x"), "git 0d245d3\nx", True),
         (("verified from esxiz10",), "verified from esxiz20\n", True),
+        (("x   vdvs      esxiz10", "since 10:00:00 UTC"), "x   vdvs      esxiz20\nsince 11:12:13 UTC\n", True),
+        (("a   c8dc712   b",), "a   0d245d3   b\n", True),
         (("2 hosts",), "3 hosts\n", False),
         (("driver 0.14.0577889-0.0.1",), "driver 0.15.0577889-0.0.1\n", False),
         (("a", "...", "z"), "a\nb\nc\nz\n", True),

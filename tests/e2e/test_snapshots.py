@@ -29,6 +29,7 @@ COMMANDS = [
     "diff -o json",
     "plan -o json",
     "status",
+    "graph",
     "get all -o json",
     "get vms -o json",
     "get datastores",
@@ -46,8 +47,8 @@ def vdvs(*args: str) -> Result:
 
 
 def unturned(text: str) -> str:
-    """The same, without the host that read a config DB: hosts take turns."""
-    return re.sub(r'"readFrom": "\w+"', "", text)
+    """The same, without the host that read a config DB, as hosts take turns, and where the manifests are."""
+    return re.sub(r'"readFrom": "\w+"| -f \S+', "", text)
 
 
 def take(site: LabSite) -> Path:

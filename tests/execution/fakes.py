@@ -95,7 +95,7 @@ class Nobody:
     def progress(self, stage: str, done: int, total: int, at_once: int | None = None) -> None:
         pass
 
-    def about_to_write(self, found: object) -> None:
+    async def about_to_write(self, found: object) -> None:
         pass
 
     def meanwhile(self, others: object, wait: float) -> None:

@@ -197,7 +197,7 @@ class Fakes:
         """See `ports.Observer`."""
         assert 0 <= done <= total
 
-    def about_to_write(self, found: Assessment) -> None:
+    async def about_to_write(self, found: Assessment) -> None:
         """See `ports.Observer`."""
         self.announced.append(found.diff)
 

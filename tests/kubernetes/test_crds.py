@@ -283,7 +283,8 @@ def test_vdvs_takes_it_too(tmp_path: Path, document: dict[str, Any]) -> None:
 
 
 def admitting(name: str, namespace: str, **more: Any) -> dict[str, Any]:
-    rule = {"names": [namespace], "kinds": ["VMGroup", "Host"], "datastores": ["a-*", "x.y"], "folders": ["*"]}
+    rule = {"names": [namespace], "kinds": ["VMGroup", "Host", "Membership"], "datastores": ["a-*", "x.y"]}
+    rule |= {"folders": ["*"], "vmgroups": ["team*"]}
     return manifest(Kind.SITE, {"allow": {"namespaces": [{**rule, **more}], "hosts": ["*.A.example"]}}, name)
 
 
@@ -314,6 +315,11 @@ NOT_ALLOWED = {
         access=[{"datastore": "_ALL_DS"}]
     ),
     "spec.allow.namespaces of Site a does not allow the datastore xzy here": vmgroup(defaultDatastore="xzy"),
+    "spec.allow.namespaces of Site a does not allow the vmgroup others here": vmgroup(name="others"),
+    "spec.allow.namespaces of Site a does not allow the vmgroup older here": vmgroup(previousNames=["team-1", "older"]),
+    "spec.allow.namespaces of Site a does not allow the vmgroup shared here": manifest(
+        Kind.MEMBERSHIP, {"vmgroup": "shared", "vm": "a-1"}
+    ),
     "spec.allow.namespaces of Site a allows no volumes in the namespace team-a": READ_ONLY,
     "spec.allow.namespaces of Site b does not admit the namespace team-a": vmgroup(site="b"),
     "c.b.example is not an address that Site a allows (spec.allow.hosts)": manifest(
@@ -335,6 +341,8 @@ def test_what_a_site_does_not_allow_is_refused_in_words(api: Cluster, team: str,
 ALLOWED = (
     vmgroup(access=[{"datastore": "a-1"}, {"datastore": "x.y"}], defaultDatastore="a-1"),
     vmgroup(site="a"),
+    vmgroup(name="team-2", previousNames=["team-1"]),
+    manifest(Kind.MEMBERSHIP, {"vmgroup": "team-2", "vm": "a-1"}),
     manifest(Kind.HOST, {"address": "esx.a.example"}),
 )
 
@@ -348,7 +356,7 @@ def test_what_a_site_allows_is_taken(api: Cluster, team: str, document: dict[str
 def test_a_finalizer_can_be_removed_from_what_is_not_allowed_any_more(api: Cluster, team: str) -> None:
     path = f"/apis/vdvs.io/v1/namespaces/{team}/vmgroups"
     document = vmgroup(site="a", access=[{"datastore": "a-1"}])
-    document["metadata"] |= {"name": "former", "finalizers": ["vdvs.io/config-db"]}
+    document["metadata"] |= {"name": "team-former", "finalizers": ["vdvs.io/config-db"]}
     assert api.admin.request("POST", path, document)[0] == 201
     merge = "application/merge-patch+json"
     narrowed = admitting("a", "team-a", datastores=["b-*"])["spec"]
@@ -357,6 +365,6 @@ def test_a_finalizer_can_be_removed_from_what_is_not_allowed_any_more(api: Clust
     while api.admin.request("POST", f"{path}?dryRun=All", vmgroup(access=[{"datastore": "a-1"}]))[0] == 201:
         assert time.monotonic() < until
         time.sleep(0.1)
-    assert api.admin.request("PATCH", f"{path}/former", {"metadata": {"finalizers": None}}, merge)[0] == 200
+    assert api.admin.request("PATCH", f"{path}/team-former", {"metadata": {"finalizers": None}}, merge)[0] == 200
     widened = admitting("a", "team-a")["spec"]
     assert api.admin.request("PATCH", "/apis/vdvs.io/v1/sites/a", {"spec": widened}, merge)[0] == 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +31,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def operator(cluster: Cluster, folder: Path) -> Iterator[Operator]:
     """One replica for all tests: each has a site and a namespace of its own."""
     installed(cluster)
-    running = Operator(cluster.user("operator"), folder / "replica-1", "--listen", "0")
+    running = Operator(
+        cluster.user("operator"), folder / "replica-1", "--listen", "0", "--history-dir", str(folder / "histories")
+    )
     yield running
     assert running.end() == 0, running.said()
 
@@ -80,13 +83,16 @@ def test_a_site_that_cannot_be_opened_says_so_and_keeps_no_other_from_its_work(
 
 
 @pytest.mark.parametrize("lab", [{"reconcile": ALL}], indirect=True)
-def test_the_life_of_a_vmgroup(lab: Lab, operator: Operator) -> None:
+def test_the_life_of_a_vmgroup(lab: Lab, operator: Operator, folder: Path) -> None:
     assert lab.limit() == 200
     access(lab, volumeMaxSize="400MB")
     lab.waits(*GROUP, "InSync", operator, "True")
     assert lab.limit() == 400
     lab.sql("UPDATE privileges SET max_volume_size = 999")
     eventually(lambda: lab.limit() == 400, "not healed", operator.said)
+    kept = folder / "histories" / f"{lab.name}.sqlite"
+    healed = "SELECT count(*) FROM drifts WHERE object = 'vmgroup/MYVMGROUP' AND how = 'healed'"
+    eventually(lambda: sqlite3.connect(kept).execute(healed).fetchone()[0] >= 1, "not in the history", operator.said)
 
     lab.finalized(*GROUP, operator)
     lab.delete(*GROUP)

@@ -6,7 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -124,17 +124,47 @@ def test_what_the_operator_saw_is_shown(objects: Cluster) -> None:
     )
 
 
-def test_kubectl_finds_it_and_its_options_are_the_users(objects: Cluster, tmp_path: Path) -> None:
-    program = tmp_path / "kubectl-vdvs"
-    start = "from reconciler.cli.kubectl.main import main; main()"
-    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c "{start}" "$@"\n')
-    program.chmod(0o755)
-    path = os.pathsep.join([str(tmp_path), str(Path(str(KUBECTL)).parent), os.environ["PATH"]])
-    environment = {**os.environ, "PATH": path, "KUBECONFIG": str(objects.admin.kubeconfig), "PYTHONPATH": str(ROOT)}
+def installed(user: User, folder: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Put the programs into `folder` as a package does, and return what runs kubectl with them on the PATH."""
+    for name, module in (("kubectl-vdvs", "main"), ("kubectl_complete-vdvs", "completion")):
+        program = folder / name
+        start = f"from reconciler.cli.kubectl.{module} import main; main()"
+        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c "{start}" "$@"\n')
+        program.chmod(0o755)
+    path = os.pathsep.join([str(folder), str(Path(str(KUBECTL)).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "KUBECONFIG": str(user.kubeconfig), "PYTHONPATH": str(ROOT)}
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
-        line = [str(KUBECTL), "vdvs", *words]
+        line = [str(KUBECTL), *words]
         return subprocess.run(line, env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        (["app"], ["approve\tApprove the plan of an object.", ":4"]),
+        (["get", "vm"], ["vmgroups", ":4"]),
+        (["get", "vmgroups", "-n", TEAM, ""], ["blue", "green", "new", ":4"]),
+        (["get", "vmgroups", "-n", TEAM, "green", ""], ["blue", "new", ":4"]),
+        (["approve", "-n", TEAM, "vg/b"], ["vg/blue", ":4"]),
+        (["get", "--kubeconfig", ""], [":0"]),  # files are the shell's
+        (["get", "vmgroups", "--context", "nowhere", ""], [":4"]),
+    ],
+)
+def test_kubectl_completes_it(objects: Cluster, tmp_path: Path, line: list[str], offered: list[str]) -> None:
+    done = installed(objects.admin, tmp_path)("__complete", "vdvs", *line)
+    if done.returncode != 0 or "unknown command" in done.stderr:
+        pytest.skip("this kubectl is older than 1.26 and completes no plugin")
+    assert done.stdout.splitlines() == offered
+
+
+def test_kubectl_finds_it_and_its_options_are_the_users(objects: Cluster, tmp_path: Path) -> None:
+    kubectl = installed(objects.admin, tmp_path)
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return kubectl("vdvs", *words)
 
     done = run("get", "vmgroups", "-A", "--context", "test")
     assert [TEAM, "blue"] in [line.split()[:2] for line in done.stdout.splitlines()], done.stderr

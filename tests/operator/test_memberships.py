@@ -82,3 +82,35 @@ def test_of_two_for_one_vm_the_older_counts() -> None:
         )
     }
     assert joining(objects.loaded.desired) == [("b-1", ("/DC0/vm/b",), "")]
+
+
+def test_of_a_vmgroup_and_a_membership_of_another_one_the_older_has_the_vm() -> None:
+    other = group("team-a/other", vms=["b-1"])
+    first = found(GROUP, membership("one", "shared-batch", "b-1"), other)
+    assert held(first) == {
+        "vmgroup team-a/other": (
+            "Conflict",
+            'spec.vms[0]: VM "b-1" is already in membership/one (membership team-b/one)',
+        )
+    }
+    assert joining(first.loaded.desired) == [("b-1", ("/DC0/vm/b",), "")]
+    assert list(held(found(GROUP, other, membership("one", "shared-batch", "b-1")))) == ["membership team-b/one"]
+
+
+def test_a_vmgroup_may_list_a_vm_that_a_membership_has_added_to_it() -> None:
+    listing = group("team-a/shared-batch", vms=["a-1", "b-1"])
+    objects = found(membership("one", "shared-batch", "b-1"), listing)
+    assert list(held(objects)) == ["membership team-b/one"]
+
+
+def test_a_namespace_takes_no_name_of_a_vmgroup_that_is_not_for_it() -> None:
+    bounded = {"names": ["team-b"], **TEAM, "vmgroups": ["b-*"]}
+    objects = the_site(
+        group("team-b/b-1"), group("team-b/mine", name="shared-batch"), group("team-b/b-2", previousNames=["a-1"]),
+        admitted=(INFRA, bounded),
+    )  # fmt: skip
+    where = "spec.allow.namespaces of Site lab does not allow the vmgroup"
+    assert held(objects) == {
+        "vmgroup team-b/mine": ("NotAllowed", f'spec.name: {where} "shared-batch" here (vmgroups: "b-*")'),
+        "vmgroup team-b/b-2": ("NotAllowed", f'spec.previousNames[0]: {where} "a-1" here (vmgroups: "b-*")'),
+    }

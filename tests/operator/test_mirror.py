@@ -124,6 +124,22 @@ def test_follows_events_without_listing_again() -> None:
     play(scenario, three)
 
 
+def test_a_status_is_in_the_object_and_causes_no_look() -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.until(a=1, b=1, c=1)
+        before, looks = scene.mirror.objects["team-a", "a"], len(scene.seen)
+        scene.fake.put("a", spec=1, status={"observedGeneration": 1})
+        scene.fake.put("b", spec=2)
+        await scene.until(a=1, b=2, c=1)
+        after = scene.mirror.objects["team-a", "a"]
+        assert after is before
+        assert after["status"] == {"observedGeneration": 1}
+        assert int(after["metadata"]["resourceVersion"]) + 1 == scene.fake.version
+        assert len(scene.seen) == looks + 1
+
+    play(scenario, three)
+
+
 def test_watches_take_no_turn_of_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "MOST_AT_ONCE", 1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from reconciler.model.refs import ALL_DS, Kind, Source
+from reconciler.operator.operator import UNASSIGNED
+from reconciler.operator.replicas.leases import SITE as LEASE
 from reconciler.operator.source import NO_SITE, Sources
 from tests.operator.test_source import CLUSTER, EVERYTHING, as_objects, group, site, thing
 
@@ -102,3 +105,9 @@ def test_all_others_are_declared_as_before(documents: list[Document], data: st.D
     assert {ref: now.get(ref) for ref in others} == {ref: were[ref] for ref in others}
     assert before.refs[key] not in now
     assert len(after.loaded.desired.held) == len(after.held)
+
+
+def test_no_site_shares_the_lease_of_objects_that_belong_to_none() -> None:
+    label = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+    assert label.fullmatch(LEASE + UNASSIGNED)
+    assert not label.fullmatch(UNASSIGNED)

@@ -10,9 +10,10 @@ import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
@@ -44,22 +45,30 @@ class Comments:
                 return 200, comment
         return 404, {"message": "Not Found"}
 
+    def knows(self, headers: Message) -> bool:
+        """Whether whoever asks has the token."""
+        return headers.get("Authorization") == f"Bearer {TOKEN}"
+
     @contextmanager
-    def served(self) -> Iterator[Comments]:
+    def served(self) -> Iterator[Self]:
+        """Answer on loopback, at `url`."""
         comments = self
 
         class Handler(BaseHTTPRequestHandler):
             def _do(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
                 body = json.loads(self.rfile.read(length)) if length else None
-                code, told = comments.answer(self.command, self.path, body)
-                if self.headers.get("Authorization") != f"Bearer {TOKEN}":
-                    code, told = 401, {"message": "Bad credentials"}
+                code: int = 401
+                told: Any = {"message": "Bad credentials"}
+                if comments.knows(self.headers):
+                    code, told = comments.answer(self.command, self.path, body)
+                content = told if isinstance(told, bytes) else json.dumps(told).encode()
                 self.send_response(code)
+                self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
-                self.wfile.write(json.dumps(told).encode())
+                self.wfile.write(content)
 
-            do_GET = do_POST = do_PATCH = _do
+            do_GET = do_POST = do_PATCH = do_PUT = _do
 
             def log_message(self, format: str, *args: object) -> None: ...
 

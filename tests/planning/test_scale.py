@@ -26,7 +26,7 @@ from reconciler.render.kinds import VIEWS
 from reconciler.render.page.access import AccessMap
 from reconciler.render.page.commands import NO_COMMANDS
 from reconciler.render.page.look import Look
-from reconciler.render.status import status_text
+from reconciler.render.status import Overview, status_text
 from reconciler.render.tables import TABLES, rows, table_text
 from tests.planning import compact
 
@@ -113,7 +113,7 @@ def descriptions(found: Assessment) -> None:
 
 
 def status(found: Assessment) -> None:
-    status_text("lab", found, conditions(found))
+    status_text(Overview("lab", Look(found, None, NO_COMMANDS), conditions(found)))
 
 
 def page(found: Assessment) -> None:

@@ -10,9 +10,12 @@ from msgspec.structs import replace
 from reconciler.model.base import Risk
 from reconciler.model.diff import Change, Diff, Op, RightsChange
 from reconciler.model.events import Condition, Truth
+from reconciler.model.outcome import Assessment
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.render.diff import Detail, diff_text
-from reconciler.render.status import status_text
+from reconciler.render.page.commands import Commands
+from reconciler.render.page.look import Look
+from reconciler.render.status import Overview, status_text
 from tests.render import sites
 
 RIGHTS = (RightsChange("every VM", "everywhere", None, "mount", gains=True),)
@@ -103,21 +106,27 @@ def test_nothing_differs_in_a_summary_either() -> None:
 def conditions(number: int) -> tuple[Condition, ...]:
     """Two of each object, the last of which is worst."""
     refs = [each.ref for each in many(number).changes]
-    return tuple(Condition(ref, word, Truth.FALSE, "Bad", "no") for ref in refs for word in ("InSync", "Enforced"))
+    return tuple(Condition(ref, word, Truth.FALSE, "Bad", "no") for ref in refs for word in ("InSync", "Valid"))
+
+
+def look(found: Assessment) -> Look:
+    return Look(found, None, Commands(()))
 
 
 def test_the_state_of_many_objects_is_summed_up() -> None:
     found = replace(sites.in_sync(), diff=many(60))
-    text = status_text("lab", found, conditions(60))
-    assert "\n  60 vmgroups   InSync     False\n  60 vmgroups   Enforced   False\n\nThe worst 10 of 60:\n" in text
-    assert re.findall(r"^  vmgroup/(\w+)   InSync", text, re.MULTILINE) == [f"g{n:03}" for n in range(48, 58)]
-    assert "\n... and 50 more, which --full shows\n" in text
+    text = status_text(Overview("lab", look(found), conditions(60)))
+    assert re.findall(r"^    vmgroup/(\w+)   ", text, re.MULTILINE) == [f"g{n:03}" for n in range(48, 58)]
+    assert "\n  60 vmgroups   Valid   False\n\nThe worst 10 of 60:\n" in text
+    assert re.findall(r"^  vmgroup/(\w+)   Valid", text, re.MULTILINE) == [f"g{n:03}" for n in range(48, 58)]
+    assert text.count("\n... and 50 more, which --full shows\n") == 2
 
 
 def test_the_state_of_a_few_objects_is_not() -> None:
     found = replace(sites.in_sync(), diff=many(50))
-    text = status_text("lab", found, conditions(50))
-    assert len(re.findall(r"^  vmgroup/", text, re.MULTILINE)) == 100
+    text = status_text(Overview("lab", look(found), conditions(50)))
+    assert len(re.findall(r"^  vmgroup/.*Valid", text, re.MULTILINE)) == 50
     assert "worst" not in text
-    full = status_text("lab", replace(found, diff=many(60)), conditions(60), detail=Detail.FULL)
-    assert len(re.findall(r"^  vmgroup/", full, re.MULTILINE)) == 120
+    full = status_text(Overview("lab", look(replace(found, diff=many(60))), conditions(60)), detail=Detail.FULL)
+    assert len(re.findall(r"^  vmgroup/.*Valid", full, re.MULTILINE)) == 60
+    assert len(re.findall(r"^    vmgroup/", full, re.MULTILINE)) == 60

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from msgspec.structs import replace
 
 from reconciler.model.base import Risk
 from reconciler.model.diff import Cause, Change, Diff, Effect, FieldChange, Op, RightsChange, Standing
+from reconciler.model.events import Lasting, Since
 from reconciler.model.inventory import ESXiHost
 from reconciler.model.outcome import Assessment, BackupMade, ObjectResult, Outcome, Status
 from reconciler.model.ownership import Applying, RecordObject, Stamp
@@ -29,10 +31,18 @@ from reconciler.planning.records.history import history
 from reconciler.render import data, tables
 from reconciler.render.describe import describe_data, describe_text
 from reconciler.render.diff import diff_text
+from reconciler.render.graph import graph
+from reconciler.render.graph.dot import dot_text
+from reconciler.render.graph.mermaid import mermaid_text
+from reconciler.render.graph.svg import svg_text
+from reconciler.render.graph.tree import tree_text
 from reconciler.render.history import history_data, history_text
 from reconciler.render.kinds import VIEWS
+from reconciler.render.page.access import AccessMap
+from reconciler.render.page.commands import NO_COMMANDS, Commands
+from reconciler.render.page.look import Look
 from reconciler.render.results import outcome_text
-from reconciler.render.status import status_data, status_text
+from reconciler.render.status import Overview, overview_data, status_data, status_text
 from tests.render import schemas, sites
 
 UPDATE = os.environ.get("UPDATE_GOLDEN")
@@ -146,11 +156,22 @@ def test_an_apply(case: Path) -> None:
     check_text(case / "apply.txt", outcome_text(outcome, told["seconds"]))
 
 
+def overview(found: Assessment) -> Overview:
+    """What `vdvs status` shows, where a watch has kept since when everything differs."""
+    wrong = [change for change in found.diff.changes if change.counts]
+    since = [Since(sites.WHEN - timedelta(hours=hours), seen=hours > 2) for hours in range(1, len(wrong) + 1)]
+    lasting = {change.ref: Lasting(change.standing, at, at) for change, at in zip(wrong, since, strict=True)}
+    return Overview("lab", Look(found, None, Commands(())), sites.judged(found), lasting)
+
+
 def views(found: Assessment) -> dict[str, str]:
     """Everything that can be shown of a site, by the name of the file that has it."""
-    shown = {"status.txt": status_text("lab", found, sites.judged(found))}
+    shown = {"status.txt": status_text(overview(found))}
     told = history(found.resolved, found.observed)
     shown["history.txt"] = history_text(told)
+    drawn = graph(AccessMap(Look(found, None, NO_COMMANDS)))
+    shown |= {"graph.txt": tree_text(drawn), "graph.dot": dot_text(drawn), "graph.mmd": mermaid_text(drawn)}
+    shown["graph.svg"] = svg_text(drawn, "Rights in site lab")
     for name, table in tables.TABLES.items():
         rows = table.rows(Joined(found), None)
         shown[f"get-{name}.txt"] = tables.table_text(table, rows)
@@ -180,6 +201,7 @@ def test_a_site_as_data(site: str) -> None:
     conditions = sites.judged(found)
     schemas.check("history", history_data(history(found.resolved, found.observed)))
     schemas.check("status", status_data("lab", found, conditions))
+    schemas.check("status", overview_data(overview(found)))
     for table in tables.TABLES.values():
         schemas.check("get", tables.items_data(map(table.data, table.rows(Joined(found), None))))
     for kind in VIEWS:

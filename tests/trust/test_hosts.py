@@ -397,7 +397,7 @@ def page(seen: Assessment) -> str:
 
 
 def next_hosts(seen: Assessment) -> Any:
-    return watches(seen), remarks(seen), undeclared(seen.observed.hosts, ())
+    return watches(seen, seen), remarks(seen), undeclared(seen.observed.hosts, ())
 
 
 @pytest.mark.parametrize("kind", ["hosts", "config_dbs", "datastores"])

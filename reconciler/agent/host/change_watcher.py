@@ -53,6 +53,11 @@ class ChangeWatcher(object):
             self._service = service
         return found
 
+    def renew(self):
+        # type: () -> None
+        """Count what is there now as seen. Only for somebody who looks at all of it after this."""
+        self._seen = self._look()
+
     def _look(self):
         # type: () -> Dict[Any, Any]
         seen = {

@@ -38,7 +38,10 @@ if TYPE_CHECKING:
 @options.selector
 @options.named_set
 @click.option(
-    "-w", "--watch", is_flag=True, help="Look again and again, and print what has changed, until interrupted."
+    "-w",
+    "--watch",
+    is_flag=True,
+    help="Look again and again, until interrupted: a terminal shows the table, drawn anew, anything else what changes.",
 )
 @click.option("--interval", default="5s", show_default=True, metavar="TIME", help="How often --watch looks.")
 @options.verbose
@@ -109,9 +112,15 @@ def _follow(
     output: Any,
     by: Path | None,
 ) -> int:
-    from reconciler.cli.errors import report
-    from reconciler.cli.following import Changes, follow
+    from reconciler.cli.following import Changes, Shown, follow
+    from reconciler.cli.output import redraws
+    from reconciler.render.text import clean
 
+    shown: Shown = Changes(wanted.tables[0], output, by)
+    if output in ("text", "wide") and redraws():
+        from reconciler.cli.live import Live
+
+        shown = Live(wanted.tables[0], output, by, f"site {clean(session.site.name)}   every {every:g} s")
     told: dict[str, None] = {}
     asked = wanted
 
@@ -120,13 +129,13 @@ def _follow(
         seen = asked.find(looked, only)
         asked = asked.among(seen)
         for why in seen.gaps:
-            if why not in told:
-                report(f"not all objects are listed: {why}")
+            if why not in told or redraws():
+                shown.note(f"not all objects are listed: {why}")
         told.clear()
         told.update(dict.fromkeys(seen.gaps))
         return seen.found[0][1], seen.complete
 
-    follow(session, site, selector, every, rows, Changes(wanted.tables[0], output, by))
+    follow(session, site, selector, every, rows, shown)
     return exits.OK
 
 

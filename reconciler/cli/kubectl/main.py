@@ -73,6 +73,14 @@ def _kubectl() -> Kubectl:
     return Kubectl((*options, *(["--all-namespaces"] if "everywhere" in given else [])))
 
 
+def _objects(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Complete objects on the API."""
+    from reconciler.cli.kubectl.completion import objects
+
+    with context.scope(cleanup=False):
+        return objects(context, _kubectl(), incomplete)
+
+
 def _output(*formats: str) -> Callable[[Command], Command]:
     return click.option("-o", "--output", type=click.Choice(formats), help="How to print the result; default: text.")
 
@@ -96,7 +104,7 @@ def _print(objects: tuple[Object, ...], output: str | None, text: Callable[[tupl
 
 
 @plugin.command(short_help="List objects and what the operator says of them.")
-@click.argument("what", metavar="[KIND [NAME...]]", nargs=-1)
+@click.argument("what", metavar="[KIND [NAME...]]", nargs=-1, shell_complete=_objects)
 @_output("text", "wide", "json", "yaml")
 @_cluster
 def get(what: tuple[str, ...], output: str | None) -> int:
@@ -154,7 +162,7 @@ def _compares(command: Command) -> Command:
 
 
 @plugin.command(short_help="Show how the site differs from objects.")
-@click.argument("what", metavar="[KIND [NAME...]]", nargs=-1)
+@click.argument("what", metavar="[KIND [NAME...]]", nargs=-1, shell_complete=_objects)
 @_compares
 @_output("text", "json", "yaml")
 @_cluster
@@ -177,7 +185,7 @@ def diff(what: tuple[str, ...], output: str | None) -> int:
 
 
 @plugin.command(short_help="Show the plans that wait for approval.")
-@click.argument("what", metavar="[KIND [NAME...]]", nargs=-1)
+@click.argument("what", metavar="[KIND [NAME...]]", nargs=-1, shell_complete=_objects)
 @_compares
 @_output("text", "json", "yaml")
 @_cluster
@@ -224,7 +232,7 @@ def can_i(right: str, vm: str, datastore: str, size: str | None, short: bool, ou
 
 
 @plugin.command(short_help="Approve the plan of an object.")
-@click.argument("what", metavar="KIND/NAME")
+@click.argument("what", metavar="KIND/NAME", shell_complete=_objects)
 @click.argument("plan_id", metavar="[ID]", required=False)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @_cluster

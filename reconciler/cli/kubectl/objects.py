@@ -23,6 +23,7 @@ GROUP: Final = "vdvs.io"
 _LARGEST: Final = 256 * 2**20  # bytes that kubectl prints
 _LONGEST: Final = 300  # characters of an error
 _PATIENCE: Final = 30.0  # seconds to end, once it has printed everything
+_SOON: Final = "3s"
 _TIMEOUT: Final = "60s"  # of a request, unless the user says otherwise
 
 
@@ -147,6 +148,15 @@ class Kubectl(Struct, frozen=True):
             why = " ".join(str(error).split())[:_LONGEST] if isinstance(error, ValidationError) else "damaged"
             raise VdvsError(f"what kubectl printed are no objects of vdvs ({escape(why)})") from None
         return tuple(sorted(found, key=lambda one: (one.ref.sort_key, one.metadata.namespace)))
+
+    def names(self, kind: Kind) -> list[str]:
+        """Return the names of the objects of a kind, to offer them: none where kubectl cannot tell soon."""
+        program = shutil.which("kubectl")
+        if program is None:
+            return []
+        line = ["get", f"{KINDS[kind].plural}.{GROUP}", "-o", "name", f"--request-timeout={_SOON}", *self.options]
+        done = subprocess.run([program, *line], capture_output=True, check=False)  # noqa: S603 - no shell
+        return [line.rpartition("/")[2] for line in done.stdout.decode(errors="replace").splitlines()]
 
     def annotate(self, seen: Object, annotation: str, value: str) -> None:
         """Set an annotation of an object that is still as it was `seen`. Raises VdvsError; kubectl has said why."""

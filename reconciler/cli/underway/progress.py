@@ -71,7 +71,7 @@ class TerminalProgress:
             self._thread = threading.Thread(target=self._bars if self._terminal else self._lines, daemon=True)
             self._thread.start()
 
-    def about_to_write(self, found: Assessment) -> None:
+    async def about_to_write(self, found: Assessment) -> None:
         """Ignore it: the result is printed at the end."""
 
     def meanwhile(self, others: Sequence[Applier], wait: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -13,7 +14,7 @@ from reconciler.loader.wording import Path, did_you_mean, quoted
 from reconciler.model.errors import ManifestError
 from reconciler.model.kinds.membership import DesiredMembership
 from reconciler.model.kinds.vmgroup import DesiredVMGroup, Joining, VMRef
-from reconciler.model.refs import DEFAULT_VMGROUP, Kind
+from reconciler.model.refs import DEFAULT_VMGROUP, Kind, ObjectRef
 
 _Place = tuple[str, str]
 
@@ -37,22 +38,43 @@ def known(document: Document, manifests: ManifestSet) -> Known:
 def check(manifests: ManifestSet) -> Iterable[ManifestError]:
     """Check that the vmgroup of each is declared and takes VMs, and that each VM is in one vmgroup of a config DB only.
 
+    Of a VMGroup and a Membership of another vmgroup, the stronger one has the VM; of the same, the VMGroup.
+
     Source: docs/domain.md#who-may-do-what
     """
-    groups = {(group.config_db, group.name): group for _, group in manifests.declared[Kind.VMGROUP]}
-    taken: dict[tuple[str, VMRef], tuple[Document, Path]] = {}
-    if manifests.declared[Kind.MEMBERSHIP]:
-        for document, group in manifests.declared[Kind.VMGROUP]:
-            for position, vm in enumerate(group.vms or ()):
-                taken.setdefault((group.config_db, vm), (document, ("spec", "vms", position)))
-    for document, membership in manifests.declared[Kind.MEMBERSHIP]:
+    declared = manifests.declared
+    groups = {(group.config_db, group.name): group for _, group in declared[Kind.VMGROUP]}
+    claims = [
+        _Claim(document, group.config_db, vm, group.ref, ("spec", "vms", position))
+        for document, group in (declared[Kind.VMGROUP] if declared[Kind.MEMBERSHIP] else ())
+        for position, vm in enumerate(group.vms or ())
+    ]
+    for document, membership in declared[Kind.MEMBERSHIP]:
         if error := _wrong_vmgroup(document, membership, groups):
             yield error
+        else:
+            claims.append(_Claim(document, membership.config_db, membership.vm, membership.ref, ("spec", "vm")))
+    claims.sort(key=lambda claim: manifests.rank(claim.document))
+    taken: dict[tuple[str, VMRef], _Claim] = {}
+    for claim in claims:
+        first = taken.setdefault((claim.config_db, claim.vm), claim)
+        if first is claim or first.document.kind is claim.document.kind is Kind.VMGROUP:  # which is told of already
             continue
-        first, path = taken.setdefault((membership.config_db, membership.vm), (document, ("spec", "vm")))
-        if first is not document:
-            message = f"VM {quoted(str(membership.vm))} is already in {first.subject} ({first.locate(path)})"
-            yield document.conflict(("spec", "vm"), message)
+        if first.ref == claim.ref and claim.document.kind is Kind.VMGROUP:
+            first, claim = claim, first
+            taken[claim.config_db, claim.vm] = first
+        message = (
+            f"VM {quoted(str(claim.vm))} is already in {first.document.subject} ({first.document.locate(first.path)})"
+        )
+        yield claim.document.conflict(claim.path, message)
+
+
+class _Claim(NamedTuple):
+    document: Document
+    config_db: str
+    vm: VMRef
+    ref: ObjectRef
+    path: Path
 
 
 def _wrong_vmgroup(

@@ -129,7 +129,8 @@ class SSH(Strict, frozen=True, tag_field="is", tag=True):
 
 class Admitted(Strict, frozen=True):
     """Namespaces whose objects belong to a site, by name or by labels (None: not by these), and what these may be and
-    name: patterns of datastores, paths of folders of VMs, patterns of vmgroups that a Membership adds to. `*` is all.
+    name: patterns of datastores, paths of folders of VMs, patterns of vmgroups that a Membership adds to, and, if there
+    are any, that a VMGroup may be. `*` is all.
     """
 
     names: tuple[str, ...] | None

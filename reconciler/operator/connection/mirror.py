@@ -5,7 +5,9 @@
     await mirror.synced.wait()                               # a complete list has come
     mirror.objects["team-a", "blue"]["spec"]                 # read only; ask for `objects` anew each time
 
-`changed` is called after each change, our own writes included, once or for many at once: it only says "look again".
+`changed` is called after each change, once or for many at once: it only says "look again". Where only the status of an
+object has changed, which is for us to write, the object stays the same one with another status, and `changed` is not
+called.
 `synced` is set while `objects` is what a complete list said, plus what a watch told since; before the first one, and
 while the API does not know the kind, it is not, and then `objects` says nothing about what there is. `trouble` is
 empty, or says what keeps the objects from being up to date, and since when; meanwhile they are the last known.
@@ -99,8 +101,8 @@ class Mirror:
                 version = page.metadata.version
                 for item in page.items or ():
                     key = _stripped(item)
-                    known = self._objects.get(key)
-                    fresh[key] = known if known == item else item  # most are as they were, and need no memory again
+                    known = self._objects.get(key)  # most are as they were, and need no memory again
+                    fresh[key] = item if known is None or not _updated(known, item) else known
         if not version:
             raise APIError(0, "Malformed", f"the Kubernetes API gives {self._path} without a version")
         differs = fresh.keys() != self._objects.keys() or any(
@@ -135,8 +137,11 @@ class Mirror:
 
     def _take(self, type: str, item: Object) -> None:
         key = _stripped(item)
+        known = self._objects.get(key)
         if type == "DELETED":
             self._objects.pop(key, None)
+        elif known is not None and _updated(known, item):
+            return
         else:
             self._objects[key] = item
         self._changed()
@@ -172,6 +177,20 @@ def _stripped(item: Object) -> Key:
     if _is_deeper(item.get("spec"), _DEEPEST):
         item["spec"] = "nested too deeply"  # so that nobody has to be careful with it; it is no manifest anyway
     return meta.namespace, meta.name
+
+
+def _updated(known: Object, item: Object) -> bool:
+    """Give an object the status of its next version, if that is all that differs; return whether it is."""
+    if _but_status(known) != _but_status(item):
+        return False
+    known |= item
+    if "status" not in item:
+        known.pop("status", None)
+    return True
+
+
+def _but_status(item: Object) -> Object:
+    return {**item, "status": None, "metadata": {**item["metadata"], "resourceVersion": ""}}
 
 
 def _is_deeper(value: Any, most: int) -> bool:

@@ -49,8 +49,9 @@ def _config_db(ref: ObjectRef, seen: ObservedConfigDB) -> Iterator[Condition]:
         yield Condition(ref, "Readable", Truth.FALSE, seen.state.value.capitalize(), "there is no config DB")
         yield Condition(ref, "Valid", Truth.UNKNOWN, seen.state.value.capitalize(), "there is no config DB")
         return
-    alone = " only: no other host could read it too" if seen.unconfirmed else ""
-    yield Condition(ref, "Readable", Truth.TRUE, "Read", f"read from {seen.read_from}{alone}")
+    # Which of several hosts read it changes from look to look, and is no news.
+    alone = f"read from {seen.read_from} only: no other host could read it too"
+    yield Condition(ref, "Readable", Truth.TRUE, "Read", alone if seen.unconfirmed else "it can be read")
     if is_old(seen):
         half = half_upgraded(seen)
         problem = "vDVS left its upgrade half-done" if half else f"its schema is {seen.schema}, not 1.2"

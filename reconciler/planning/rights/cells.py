@@ -9,12 +9,14 @@ from msgspec import Struct
 from reconciler.model.kinds.vmgroup import Access, PrivilegeRow
 from reconciler.model.refs import VM_DS_URL
 from reconciler.planning.rights.decision import (
+    ANY_OTHER,
     ELSEWHERE,
     NO_ROWS,
     Decision,
     Lookup,
     Request,
     Right,
+    granted,
     judge,
     lookup_order,
     ways_to_name,
@@ -58,6 +60,59 @@ class Cell(Struct, frozen=True):
     way: Way
     only_own: bool
     unsure: bool
+
+    @property
+    def limit_mb(self) -> int | None:
+        """How much all its volumes there may take together: 0 where it creates none, None where there is no limit.
+
+        Source: docs/domain.md#quotas
+        """
+        return self.way.total_mb if self.way.creates else 0
+
+    @property
+    def rights(self) -> str:
+        """Spell the rights in words. Source: docs/domain.md#who-may-do-what"""
+        row = self.way.row
+        words = granted(self.way.rule, row if isinstance(row, Access) else None).spelled(each=False)
+        return f"{words}, VMs on it only" if self.only_own else words
+
+
+def cells(
+    state: VMGroupState, wanted: Iterable[tuple[str, frozenset[Lookup]]], odd: Mapping[str, PrivilegeRow] = NO_ROWS
+) -> Iterator[tuple[str, Cell]]:
+    """Yield what a vmgroup may do on each datastore of `wanted` (its URL, and how its hosts look rows up) that it may
+    use. All that no row names are alike. `odd`: see `decide`.
+
+    Source: docs/domain.md#who-may-do-what
+    """
+    others: dict[frozenset[Lookup], Cell | None] = {}
+    for url, lookups in wanted:
+        if url in state.access or url == state.default_url:
+            found = cell(state, url, lookups, odd)
+        else:
+            if lookups not in others:
+                others[lookups] = cell(state, ANY_OTHER, lookups, odd)
+            found = others[lookups]
+        if found is not None:
+            yield url, found
+
+
+class Promises:
+    """What the limits of vmgroups on one datastore add up to (`promised_mb`), by how many of them, and how many may
+    create there without limit, which promises nothing that could be added up.
+
+    Source: docs/domain.md#quotas
+    """
+
+    def __init__(self) -> None:
+        self.promised_mb = self.limited = self.unlimited = 0
+
+    def add(self, found: Cell) -> None:
+        """Add the right of one vmgroup."""
+        limit = found.limit_mb
+        self.promised_mb += limit or 0
+        self.limited += bool(limit)
+        self.unlimited += limit is None
 
 
 def cell(

@@ -270,7 +270,7 @@ def grants(state: VMGroupState | None, url: str, own: bool, lookup: Lookup) -> l
         return []
     vm_datastore = url if own else ELSEWHERE
     rules = [deciding_row(state, vm_datastore, asked, lookup) for asked in ways_to_name(state, url, own=own)]
-    return [_grant(rule, state.access[rule]) for rule in rules if rule is not None]
+    return [granted(rule, state.access[rule]) for rule in rules if rule is not None]
 
 
 def ways_to_name(state: VMGroupState, url: str, *, own: bool) -> tuple[str | None, ...]:
@@ -281,7 +281,7 @@ def ways_to_name(state: VMGroupState, url: str, *, own: bool) -> tuple[str | Non
     return (url, None) if state.default_url == url or (own and state.default_url == VM_DS_URL) else (url,)
 
 
-def _grant(url: str, row: Access | None) -> Grant:
+def granted(url: str, row: Access | None) -> Grant:
     """Return the rights that a row grants. Source: docs/domain.md#who-may-do-what"""
     if row is None:
         return Grant(unreadable=url)

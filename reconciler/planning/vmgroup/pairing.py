@@ -48,7 +48,7 @@ def pairs(
         uuid = uuids[group.ref]
         if group.ref in taken:
             problem = f"its uuid {uuid} is that of the vmgroup {taken[group.ref]}, which somebody else declares"
-            found.append(Pair(group, None, _state_after(group, None, ""), problem))
+            found.append(Pair(group, None, state_after(group, None, ""), problem))
         elif uuid is not None and group.uuid is None and wanted[uuid] > 1:
             found.append(_given_away(group, uuid))
         else:
@@ -75,7 +75,7 @@ def _given_away(group: ResolvedVMGroup, uuid: str) -> Pair:
         f"the vmgroup that is called {group.name} now has the uuid {uuid}, which another manifest pins; "
         "apply again when that one is renamed"
     )
-    return Pair(group, None, _state_after(group, None, ""), problem)
+    return Pair(group, None, state_after(group, None, ""), problem)
 
 
 def _pair(
@@ -87,7 +87,7 @@ def _pair(
     orphaned: frozenset[str],
 ) -> Pair:
     before = states.get(uuid) if uuid else None
-    after = _state_after(group, before, uuid or fresh)
+    after = state_after(group, before, uuid or fresh)
     problem = _not_its_own(group, before, fresh) or _mismatch(group, before, by_name) or _unusable(group, before, after)
     if before is None and after.uuid in orphaned:
         problem = problem or f"rows of an earlier vmgroup with its uuid {after.uuid} are still in the config DB"
@@ -104,7 +104,7 @@ def _named(group: ResolvedVMGroup) -> set[str]:
     return {member.uuid for member in group.members or ()}
 
 
-def _state_after(group: ResolvedVMGroup, before: VMGroupState | None, uuid: str) -> VMGroupState:
+def state_after(group: ResolvedVMGroup, before: VMGroupState | None, uuid: str) -> VMGroupState:
     """Return `group` as it will be: as declared, and where nothing is declared, as it is. `before` itself, if that
     is the same."""
     now = before or VMGroupState(uuid, group.name, "", None, {}, {})

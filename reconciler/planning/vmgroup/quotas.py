@@ -15,12 +15,14 @@ from reconciler.model.diff import Change
 from reconciler.model.events import Condition, Truth
 from reconciler.model.inventory import Datastore
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
-from reconciler.model.kinds.vmgroup import Access, BookedVolume
-from reconciler.model.refs import ALL_DS_URL, VM_DS_URL, ObjectRef
+from reconciler.model.kinds.vmgroup import BookedVolume
+from reconciler.model.refs import ObjectRef
 from reconciler.model.state import ObservedDatastore, VolumeFile
 from reconciler.model.units import format_size
+from reconciler.planning.rights.cells import Promises, cells
+from reconciler.planning.rights.decision import Lookup
 from reconciler.planning.spelling import DisplayNames
-from reconciler.planning.vmgroup.state import VMGroupState, observed_states
+from reconciler.planning.vmgroup.state import observed_states
 
 if TYPE_CHECKING:
     from reconciler.planning.joined import Joined
@@ -130,13 +132,18 @@ def limits_fit(ref: ObjectRef, db: ObservedConfigDB, datastores: Iterable[Datast
 
     Source: docs/domain.md#quotas
     """
-    groups = list(observed_states(db).values())
+    found = sorted(datastores, key=lambda datastore: datastore.name)
+    wanted = [(datastore.url, frozenset(Lookup)) for datastore in found]
+    sums = {url: Promises() for url, _ in wanted}
+    for group in observed_states(db).values():
+        for url, right in cells(group, wanted):
+            sums[url].add(right)
     wrong = []
-    for datastore in sorted(datastores, key=lambda datastore: datastore.name):
-        limits = [limit for group in groups if (limit := _limit(group, datastore.url))]
-        if datastore.capacity_mb is not None and sum(limits) > datastore.capacity_mb:
-            whose = f"the limits of {len(limits)} vmgroups add" if len(limits) > 1 else "the limit of a vmgroup adds"
-            holds = f"{whose} up to {format_size(sum(limits))}, and it holds {format_size(datastore.capacity_mb)}"
+    for datastore in found:
+        of = sums[datastore.url]
+        if datastore.capacity_mb is not None and of.promised_mb > datastore.capacity_mb:
+            whose = f"the limits of {of.limited} vmgroups add" if of.limited > 1 else "the limit of a vmgroup adds"
+            holds = f"{whose} up to {format_size(of.promised_mb)}, and it holds {format_size(datastore.capacity_mb)}"
             wrong.append(f"on {names.datastore(datastore.url)} {holds}{_free_words(datastore)}")
     if wrong:
         return Condition(ref, "LimitsFit", Truth.FALSE, "Overcommitted", "; ".join(wrong))
@@ -147,15 +154,3 @@ def _free_words(datastore: Datastore) -> str:
     if datastore.free_mb is None:
         return ""
     return f", {format_size(datastore.free_mb) if datastore.free_mb else 'nothing'} of it free"
-
-
-def _limit(group: VMGroupState, url: str) -> int:
-    """Return how much a vmgroup may have on a datastore, in MB; 0: nothing, or without limit.
-
-    Where the datastore has no row, the row of either special name may admit a volume: the larger limit counts.
-
-    Source: docs/domain.md#quotas
-    """
-    rows = [group.access[url]] if url in group.access else [group.access.get(u) for u in (VM_DS_URL, ALL_DS_URL)]
-    limits = [row.total_mb for row in rows if isinstance(row, Access) and row.allow_create]
-    return max(limits, default=0) if all(limits) else 0

@@ -66,7 +66,8 @@ class View(Struct, Generic[I], frozen=True):
     `key`: its name in the data of the page. `items`: the objects of an assessment, in the order of its diff. `columns`
     and `wide`: headings of the table and their cells; name, sync, set and reason are common to all kinds. `describe`
     and `data`: the facts of this kind in `vdvs describe` and in JSON. `brief`: a changed field in a few words (None: in
-    the words common to all kinds). `only_declared`: objects without a manifest are not listed. `slim`: the facts of a
+    the words common to all kinds). `only_declared`: objects without a manifest are not listed.
+    `gauges`: by heading, how full what a cell is about is (None: no limit is known). `slim`: the facts of a
     row of the page (None: `data`), of which null ones are left out.
     """
 
@@ -78,6 +79,7 @@ class View(Struct, Generic[I], frozen=True):
     wide: Mapping[str, Cell[I]] = field(default_factory=dict)
     only_declared: bool = False
     brief: Callable[[FieldChange], str | None] = lambda _field: None
+    gauges: Mapping[str, Callable[[Row[I]], float | None]] = field(default_factory=dict)
     slim: Callable[[Row[I]], dict[str, Data]] | None = None
 
 

@@ -208,4 +208,5 @@ VIEW = View[JoinedVMGroup](
     describe=_describe,
     data=_data,
     slim=_slim,
+    gauges={"QUOTA USED": lambda row: (of := _tightest(row)) and of[0] / of[1]},
 )

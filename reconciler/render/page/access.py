@@ -21,8 +21,8 @@ from reconciler.model.kinds.vmgroup import PrivilegeRow
 from reconciler.model.refs import Kind, Location, ObjectRef
 from reconciler.planning.joined import JoinedVMGroup
 from reconciler.planning.rights.can_i import lookups_of
-from reconciler.planning.rights.cells import Cell, Way, cell, ways
-from reconciler.planning.rights.decision import ANY_OTHER, NO_ROWS, Lookup
+from reconciler.planning.rights.cells import Cell, Promises, Way, cell, cells, ways
+from reconciler.planning.rights.decision import NO_ROWS, Lookup
 from reconciler.planning.vmgroup.state import VMGroupState
 from reconciler.render.kinds.vmgroup import access_data
 from reconciler.render.page.look import Look
@@ -33,7 +33,7 @@ MOUNT, CREATE = 1, 2
 ONLY_OWN, UNSURE = 1, 2
 
 
-class _Column(Struct, frozen=True):
+class Column(Struct, frozen=True):
     """A datastore. `enforcing`: by the places of config DBs, the orders in which the hosts look rows up that enforce
     these and mount it. `open_on`: hosts that mount it and allow everybody everything; `silent`: how many declared ones
     did not answer."""
@@ -47,11 +47,13 @@ class _Column(Struct, frozen=True):
 class AccessMap:
     """The rights of all vmgroups of one look. Each part is made once, on first access."""
 
+    declared = False  # as they are
+
     def __init__(self, look: Look) -> None:
         self.look = look
 
     @cached_property
-    def columns(self) -> tuple[_Column, ...]:
+    def columns(self) -> tuple[Column, ...]:
         """The datastores of the inventory, by name."""
         joined = self.look.joined
         known = {each.url: each for each in joined.assessment.resolved.inventory.datastores}
@@ -64,7 +66,7 @@ class AccessMap:
             for each in sorted(known.values(), key=lambda each: (each.name, each.url))
         )
 
-    def _column(self, datastore: Datastore, mounting: list[str]) -> _Column:
+    def _column(self, datastore: Datastore, mounting: list[str]) -> Column:
         servings = self.look.servings
         enforcing: dict[Location, frozenset[Lookup]] = {}
         open_on = []
@@ -77,7 +79,7 @@ class AccessMap:
             elif serving.access == Standing.OPEN:
                 open_on.append(name)
         silent = sum(name in servings.names and servings.silent(name) for name in datastore.hosts)
-        return _Column(datastore, enforcing, tuple(open_on), silent)
+        return Column(datastore, enforcing, tuple(open_on), silent)
 
     @cached_property
     def _lookups(self) -> Mapping[str, frozenset[Lookup]]:
@@ -133,21 +135,27 @@ class AccessMap:
         if place is None or state is None:
             return
         odd = self._odd.get((place, state.uuid), NO_ROWS)
-        others: dict[frozenset[Lookup], Cell | None] = {}
-        for number, column in enumerate(self.columns):
-            lookups, url = column.enforcing.get(place), column.datastore.url
-            if lookups is None:
-                continue
-            if url in state.access or url == state.default_url:
-                found = cell(state, url, lookups, odd)
-            else:  # no row names it, so it is as any other
-                if lookups not in others:
-                    others[lookups] = cell(state, ANY_OTHER, lookups, odd)
-                found = others[lookups]
-            if found is not None:
-                yield number, found, self._used.get((place, state.uuid, url), 0)
+        for url, found in cells(state, self._enforcing.get(place, ()), odd):
+            yield self._numbers[url], found, self._used.get((place, state.uuid, url), 0)
 
-    def ways(self, group: JoinedVMGroup, column: _Column) -> tuple[Cell, tuple[Way, ...], int] | None:
+    @cached_property
+    def _numbers(self) -> Mapping[str, int]:
+        return {column.datastore.url: number for number, column in enumerate(self.columns)}
+
+    @cached_property
+    def _enforcing(self) -> Mapping[Location, list[tuple[str, frozenset[Lookup]]]]:
+        """The datastores that hosts mount which enforce each config DB, and how these look rows up."""
+        found: dict[Location, list[tuple[str, frozenset[Lookup]]]] = {}
+        for column in self.columns:
+            for place, lookups in column.enforcing.items():
+                found.setdefault(place, []).append((column.datastore.url, lookups))
+        return found
+
+    def state(self, group: JoinedVMGroup) -> VMGroupState | None:
+        """Return the vmgroup as it counts; None: no host enforces its config DB."""
+        return self._of(group)[1]
+
+    def ways(self, group: JoinedVMGroup, column: Column) -> tuple[Cell, tuple[Way, ...], int] | None:
         """Return the right of a vmgroup on a datastore, the cases that it is made of, and MB booked; None: no right."""
         place, state = self._of(group)
         if place is None or state is None or (lookups := column.enforcing.get(place)) is None:
@@ -183,21 +191,17 @@ class AccessMap:
 def map_data(access: AccessMap) -> Iterator[tuple[str, Iterator[dict[str, Data]]]]:
     """Yield the vmgroups of the map, and then, when these were taken, the datastores, by their keys."""
     look = access.look
-    promised: Counter[int] = Counter()
-    unlimited: Counter[int] = Counter()
+    sums = [Promises() for _ in access.columns]
 
     def groups() -> Iterator[dict[str, Data]]:
         for ref, group in look.joined.vmgroups.items():
-            cells = []
+            shown = []
             for number, found, used in access.cells(group):
                 right = CREATE if found.way.creates else MOUNT
                 total = found.way.total_mb if right == CREATE else None
                 flags = (ONLY_OWN if found.only_own else 0) + (UNSURE if found.unsure else 0)
-                cells.append([number, right, used, total, flags] if flags else [number, right, used, total])
-                if right == CREATE and total is None:
-                    unlimited[number] += 1
-                elif right == CREATE:
-                    promised[number] += total or 0
+                shown.append([number, right, used, total, flags] if flags else [number, right, used, total])
+                sums[number].add(found)
             yield {
                 "name": ref.name,
                 "object": str(ref),
@@ -205,20 +209,14 @@ def map_data(access: AccessMap) -> Iterator[tuple[str, Iterator[dict[str, Data]]
                 "labels": dict(look.labels.get(ref, ())),
                 "vms": len(group.members),
                 "known": access.is_known(group),
-                "cells": cells,
+                "cells": shown,
             }
 
     def datastores() -> Iterator[dict[str, Data]]:
         for number, column in enumerate(access.columns):
-            of = column.datastore
             yield {
-                "name": of.name,
-                "url": of.url,
-                "capacityMB": of.capacity_mb,
-                "freeMB": of.free_mb,
-                "usedMB": access.booked(of.url),
-                "promisedMB": promised[number],
-                "unlimited": unlimited[number],
+                **datastore_data(column.datastore, access.booked(column.datastore.url), sums[number]),
+                "url": column.datastore.url,
                 "openOn": list(column.open_on[:MOST_NAMED]),
                 "openOnTotal": len(column.open_on),
                 "unknownHosts": column.silent,
@@ -226,6 +224,18 @@ def map_data(access: AccessMap) -> Iterator[tuple[str, Iterator[dict[str, Data]]
 
     yield "vmgroups", groups()
     yield "datastores", datastores()
+
+
+def datastore_data(of: Datastore, used_mb: int, promises: Promises) -> dict[str, Data]:
+    """How full a datastore is, and what of it is promised; null where the inventory does not say."""
+    return {
+        "name": of.name,
+        "capacityMB": of.capacity_mb,
+        "freeMB": of.free_mb,
+        "usedMB": used_mb,
+        "promisedMB": promises.promised_mb,
+        "unlimited": promises.unlimited,
+    }
 
 
 def cell_data(access: AccessMap, vmgroup: str, datastore: str) -> Data:

@@ -30,12 +30,25 @@ class Commands(Struct, frozen=True):
         return cls((*files, *(() if site is None else ("--site", site))), named_set)
 
     def written(self, command: Iterable[str], *more: str, of_set: bool = False) -> str | None:
-        """Write a command. None: what it would have to name has characters that a terminal acts on."""
+        """Write a command; None: none can be written."""
         if self.arguments is None:
             return None
         named = ("--set", self.named_set) if of_set and self.named_set is not None else ()
         words = ["vdvs", *command, *self.arguments, *named, *more]
-        return " ".join(map(quote, words)) if all(word.isprintable() for word in words) else None
+        return " ".join(map(quoted, words))
+
+
+def quoted(word: str) -> str:
+    """Quote a word for a shell, so that it prints: whatever does not is spelled as bash and zsh read it in `$'...'`."""
+    if word.isprintable():
+        return quote(word)
+    escaped = word.replace("\\", "\\\\").replace("'", "\\'")
+    return "$'" + "".join(char if char.isprintable() else _escaped(char) for char in escaped) + "'"
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 NO_COMMANDS: Final = Commands()

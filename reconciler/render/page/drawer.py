@@ -14,8 +14,9 @@ from reconciler.render.describe import condition_data
 from reconciler.render.history import Rows
 from reconciler.render.kinds import VIEWS
 from reconciler.render.page.look import Look
-from reconciler.render.page.rows import applied_by, since_data
+from reconciler.render.page.rows import applied_by
 from reconciler.render.page.timeline import event_rows
+from reconciler.render.status.todo import since_data
 from reconciler.render.tables import rows
 from reconciler.render.text import Data
 from reconciler.render.words import told

@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from heapq import nsmallest
-from typing import Any, Final
 
 from reconciler.model.base import clip
-from reconciler.model.diff import Change, Effect, Op, Standing
+from reconciler.model.diff import Change, Standing
 from reconciler.model.events import Lasting, Since
 from reconciler.model.outcome import Assessment
 from reconciler.model.ownership import Record
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.render.data import effect_data
-from reconciler.render.diff import by_risk
 from reconciler.render.kinds import VIEWS
 from reconciler.render.page.look import Look
+from reconciler.render.status.todo import LONGEST, since_data
 from reconciler.render.tables import rows
 from reconciler.render.text import Data
-from reconciler.render.words import EFFECTS, STANDINGS, remarks, sides, told
-
-MOST_TO_DO: Final = 20
-LONGEST: Final = 300  # characters of a sentence in a row
-_FIELDS: Final = 2  # that a sentence names
-_URGENCY: Final = {word: position for position, word in enumerate(STANDINGS)}
-
-
-def since_data(since: Since | None) -> dict[str, Data]:
-    """Since when, and whether it began then or was first seen."""
-    return {"since": since and since.at.isoformat(), "sinceKind": since and since.kind}
 
 
 def row_list(look: Look, kind: Kind, lasting: Mapping[ObjectRef, Lasting]) -> Iterator[dict[str, Data]]:
@@ -45,44 +32,6 @@ def row_list(look: Look, kind: Kind, lasting: Mapping[ObjectRef, Lasting]) -> It
         facts = (view.slim or view.data)(row)
         labels = dict(look.labels.get(change.ref, ()))
         yield {**found, **{key: value for key, value in facts.items() if value is not None}, "labels": labels}
-
-
-def to_do(look: Look, lasting: Mapping[ObjectRef, Lasting]) -> dict[str, Data]:
-    """What there is to do, the worst first, and how much of it there is."""
-    changes = look.joined.assessment.diff.changes
-    # A host that no manifest declares keeps nothing from being in sync, but stands open all the same.
-    waiting = [change for change in changes if change.counts or change.standing is Standing.OPEN]
-    worst = nsmallest(MOST_TO_DO, waiting, key=urgency)
-    return {"todo": [_task(change, look, lasting) for change in worst], "todoTotal": len(waiting)}
-
-
-def urgency(change: Change) -> tuple[Any, ...]:
-    """Key for sorting changes: the most urgent state first, then the worst risk."""
-    return _URGENCY[change.standing], by_risk(change)
-
-
-def _task(change: Change, look: Look, lasting: Mapping[ObjectRef, Lasting]) -> dict[str, Data]:
-    known = lasting.get(change.ref)
-    return {
-        "object": str(change.ref),
-        "standing": change.standing.value,
-        **since_data(None if known is None else known.stands),
-        "text": clip(_said(change), LONGEST),
-        "command": look.command(change),
-    }
-
-
-def _said(change: Change) -> str:
-    """Spell in a sentence what is wrong with an object, and what that does to access."""
-    if change.standing is Standing.OPEN:
-        found = next((note for note in remarks(change) if note.startswith(Standing.OPEN)), told(change))
-        return found.partition(": ")[2] or found  # the word for its state stands beside it
-    if change.op not in (Op.UPDATE, Op.DELETE) or not change.fields:
-        return told(change)
-    shown = "; ".join(f"{field.path}: {sides(field)}" for field in change.fields[:_FIELDS])
-    left = len(change.fields) - _FIELDS
-    what = f"{shown}; and {left} more" if left > 0 else shown
-    return what if change.effect is Effect.NEITHER else f"{EFFECTS[change.effect]}; {what}"
 
 
 def applied_by(record: Record | None) -> Data:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from reconciler.cli import exits, options
+from reconciler.cli.commands.daemons import collect_garbage
 from reconciler.cli.commands.daemons.watch import Terminal, printer
 
 
@@ -33,6 +34,12 @@ from reconciler.cli.commands.daemons.watch import Terminal, printer
     metavar="N",
     help="Passes at once, at most.",
 )
+@click.option(
+    "--history-dir",
+    metavar="DIR",
+    help="Keep a history of each site there, as `vdvs watch` does, for `vdvs history --history DIR/SITE.sqlite`; not on"
+    " a network file system. Default: none is kept.",
+)
 @options.server
 @options.audit_log
 @options.output("text", "json")
@@ -53,13 +60,11 @@ def operator(namespaces: str, output: str, **given: Any) -> int:
       vdvs operator --kubeconfig ~/.kube/config --namespace vdvs-system
       vdvs operator --namespaces team-a,team-b --listen 9182
     """
-    import gc
-
     from reconciler.cli.errors import report
     from reconciler.operator.operator import OperatorOptions, run_operator
     from reconciler.wiring.pages import ServerOptions
 
-    gc.enable()
+    collect_garbage()
     terminals: list[Terminal] = []
 
     def terminal(site: str) -> Terminal:

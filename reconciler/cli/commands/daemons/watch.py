@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli import exits, options
+from reconciler.cli.commands.daemons import collect_garbage
 from reconciler.cli.options import Command
 
 if TYPE_CHECKING:
@@ -88,15 +89,13 @@ def watch(
       vdvs watch -f manifests/ --listen 9182
       vdvs watch -f manifests/ -o json | jq .event
     """
-    import gc
-
     from reconciler.cli.errors import report
     from reconciler.wiring.watch import run_watch
     from reconciler.wiring.watch_services import WatchOptions
 
     if "-" in paths:
         raise click.UsageError("watch reads its manifests again and again, so it cannot take them from standard input")
-    gc.enable()
+    collect_garbage()
     terminal = Terminal(printer(output))
     run_watch(
         paths,
