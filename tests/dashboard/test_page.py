@@ -97,6 +97,7 @@ def test_the_site_at_a_glance(page: Any, server: Served) -> None:
     assert page.locator("#site").inner_text() == "lab"
     facts = page.locator("#facts").inner_text()
     assert "commit 4f2c1ab + uncommitted changes" in facts
+    assert "applied by ann@ws" in facts
     assert "reporting only" in facts
     assert page.locator("#facts a").count() == 0, "nobody has said where commits are shown"
     assert [facet.inner_text() for facet in page.locator(".facet").all()] == ["1 drifted", "3 in sync"]
@@ -451,7 +452,9 @@ def test_axe_finds_nothing_in_any_view(browser: Any, server: Served, scheme: str
     event = told(EventKind.DRIFTED, opened, 1)
     server.do(server.board.on_event, event)
     server.do(server.board.on_pass, made(opened, minute=1, events=(event,)))
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True)
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True, reduced_motion="reduce"
+    )
     page = context.new_page()
     found = {}
     for view in ("overview", "access", "hosts", "history", "overview?state=in+sync", "overview?object=host/esxiz10"):

@@ -51,7 +51,7 @@ function Facts({ state }) {
   return html`
     <p id="facts" class="facts">
       <span><${Commit} git=${pass?.git} repository=${repositoryURL} /></span>
-      ${appliedBy && html`<span>applied by ${appliedBy.by} <${Since} at=${appliedBy.at} /> ago${other && html` (<${Commit} git=${{ commit: appliedBy.commit }} repository=${repositoryURL} />)`}</span>`}
+      ${appliedBy && html`<span>applied by ${appliedBy.by ?? "somebody unknown"}${appliedBy.at && html` <${Since} at=${appliedBy.at} /> ago`}${other && html` (<${Commit} git=${{ commit: appliedBy.commit }} repository=${repositoryURL} />)`}</span>`}
       <span>${mode}</span>
       ${pass && html`<span>pass <span id="age">${age} ago</span>, took ${pass.seconds < 10 ? `${pass.seconds.toFixed(1)} s` : lasting(pass.seconds)}</span><span>next ${next}</span>`}
     </p>`;
