@@ -63,9 +63,11 @@ def scrolled(browser: Browser, url: str, view: str, size: dict[str, int], step: 
     page.locator(drawn).first.wait_for(timeout=60_000)
     page.wait_for_timeout(1000)
     place = page.locator(scrolls)
-    place.scroll_into_view_if_needed()
-    box = place.bounding_box() or {"x": 0, "y": 0, "width": 0, "height": 0}
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + min(box["height"], 200) / 2)
+    if place.is_visible():
+        place.scroll_into_view_if_needed()
+        place.hover(position={"x": 100, "y": 100})
+    else:  # on a phone the overview has no list of its own, and scrolls as a whole
+        page.mouse.move(size["width"] / 2, size["height"] / 2)
     browser.start_tracing(page=page, categories=["toplevel", "devtools.timeline", "__metadata"])
     page.evaluate(METER)
     for turn in range(TURNS):
