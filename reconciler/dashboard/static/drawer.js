@@ -20,7 +20,7 @@ function Fields({ fields }) {
       <thead><tr><th scope="col">Field</th><th scope="col">Declared</th><th scope="col">Live</th></tr></thead>
       <tbody>${fields.map((field) => html`
         <tr key=${field.path}>
-          <th scope="row">${field.path}${field.place && html`<small>${field.place}</small>`}</th>
+          <th scope="row">${field.path}</th>
           <td><${Value} value=${field.declared} other=${field.live} /></td>
           <td class="live"><${Value} value=${field.live} other=${field.declared} /></td>
         </tr>`)}</tbody>
@@ -30,7 +30,7 @@ function Fields({ fields }) {
 function Rights({ rights }) {
   return html`
     <table class="sides">
-      <thead><tr><th scope="col">Datastore</th><th scope="col">Before</th><th scope="col">Now</th></tr></thead>
+      <thead><tr><th scope="col">Datastore</th><th scope="col">Declared</th><th scope="col">Live</th></tr></thead>
       <tbody>${rights.map((right) => html`
         <tr>
           <th scope="row">${right.datastore}${right.vm && html`<small>${right.vm}</small>`}</th>
@@ -68,7 +68,7 @@ function Body({ found, repository }) {
     ${notes.map((note) => html`<p class="note">${note}</p>`)}
     ${found.command && html`<${Part} title="Do now"><${Command} command=${found.command} /><//>`}
     ${found.fields.length > 0 && html`<${Part} title="Declared and live"><${Fields} fields=${found.fields} /><//>`}
-    ${found.rights.length > 0 && html`<${Part} title="Rights before and now"><${Rights} rights=${found.rights} /><//>`}
+    ${found.rights.length > 0 && html`<${Part} title="Rights declared and live"><${Rights} rights=${found.rights} /><//>`}
     <${Part} title="Manifest"><dl class="pairs">
       <div><dt>File</dt><dd>${found.manifest ? html`<code>${found.manifest.file}${found.manifest.line && `:${found.manifest.line}`}</code>` : "none declares it"}</dd></div>
       ${labels.length > 0 && html`<div><dt>Labels</dt><dd>${labels.map(([name, value]) => html`<code>${name}=${value}</code> `)}</dd></div>`}
