@@ -99,7 +99,7 @@ def test_the_site_at_a_glance(page: Any, server: Served) -> None:
     assert page.locator("#site").inner_text() == "lab"
     facts = page.locator("#facts").inner_text()
     assert "commit 4f2c1ab + uncommitted changes" in facts
-    assert "applied by ann@ws" in facts
+    assert "applied by ann@ws (claimed by the config DB)" in facts, "as `vdvs describe` has it"
     assert "reporting only" in facts
     assert page.locator("#facts a").count() == 0, "nobody has said where commits are shown"
     assert [facet.inner_text() for facet in page.locator(".facet").all()] == ["1 drifted", "3 in sync"]
@@ -246,7 +246,7 @@ def test_the_drawer_tells_all_about_an_object(page: Any, server: Served) -> None
     assert page.locator(".drawer h3").all_inner_texts() == [
         "Do now", "Declared and live", "Manifest", "Conditions", "What happened", "Facts",
     ]  # fmt: skip
-    assert "ann@ws" in drawer, "who applied it"
+    assert "ann@ws (claimed by the config DB)" in drawer, "who applied it"
     assert "esxiz10.lab.local" in drawer
 
 

@@ -8,7 +8,7 @@ import { Access } from "./views/access.js";
 import { History } from "./views/history.js";
 import { Hosts } from "./views/hosts.js";
 import { Overview } from "./views/overview.js";
-import { commitURL, lasting, looks, since, standings, upper, worst } from "./words.js";
+import { applier, commitURL, lasting, looks, since, standings, upper, worst } from "./words.js";
 
 const SHOWN = { overview: Overview, access: Access, hosts: Hosts, history: History };
 const narrow = matchMedia("(max-width: 60rem)");
@@ -51,7 +51,7 @@ function Facts({ state }) {
   return html`
     <p id="facts" class="facts">
       <span><${Commit} git=${pass?.git} repository=${repositoryURL} /></span>
-      ${appliedBy && html`<span>applied by ${appliedBy.by ?? "somebody unknown"}${appliedBy.at && html` <${Since} at=${appliedBy.at} /> ago`}${other && html` (<${Commit} git=${{ commit: appliedBy.commit }} repository=${repositoryURL} />)`}</span>`}
+      ${appliedBy && html`<span>applied by ${applier(appliedBy)}${appliedBy.at && html` <${Since} at=${appliedBy.at} /> ago`}${other && html` (<${Commit} git=${{ commit: appliedBy.commit }} repository=${repositoryURL} />)`}</span>`}
       <span>${mode}</span>
       ${pass && html`<span>pass <span id="age">${age} ago</span>, took ${pass.seconds < 10 ? `${pass.seconds.toFixed(1)} s` : lasting(pass.seconds)}</span><span>next ${next}</span>`}
     </p>`;

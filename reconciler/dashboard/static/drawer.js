@@ -3,7 +3,7 @@
 import { useEffect, useRef } from "./preact.js";
 import { go, now, url, useApi } from "./store.js";
 import { Badge, Command, Empty, html, Since } from "./ui.js";
-import { commitURL, moment, risk, since, spelled, upper } from "./words.js";
+import { applier, commitURL, moment, risk, since, spelled, upper } from "./words.js";
 
 const Part = ({ title, children }) => html`<section><h3>${title}</h3>${children}</section>`;
 
@@ -51,7 +51,7 @@ const Events = ({ events }) => html`
 function Applied({ applied, repository }) {
   const to = commitURL(repository, applied.commit);
   const commit = applied.commit && html`, commit ${to ? html`<a href=${to} rel="noopener noreferrer" target="_blank">${applied.commit.slice(0, 7)}</a>` : html`<code>${applied.commit.slice(0, 7)}</code>`}`;
-  return html`<p>${applied.by ?? "somebody unknown"}${applied.at && html`, <${Since} at=${applied.at} /> ago`}${commit}${applied.set && `, set ${applied.set}`}${applied.reason && `: ${applied.reason}`}</p>`;
+  return html`<p>${applier(applied)}${applied.at && html`, <${Since} at=${applied.at} /> ago`}${commit}${applied.set && `, set ${applied.set}`}${applied.reason && `: ${applied.reason}`}</p>`;
 }
 
 // What its repair would do; whether the site was changed, and what that did to access, was said before.
