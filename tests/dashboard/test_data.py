@@ -25,6 +25,7 @@ from reconciler.history.store import HistoryWriter
 from reconciler.model.diff import Cause, Op, Standing
 from reconciler.model.errors import UsageError
 from reconciler.model.events import EventKind, Lasting, Pass, Revision, Since, Trigger
+from reconciler.model.kinds.host import Service
 from reconciler.model.kinds.site import Secret
 from reconciler.model.outcome import Assessment, Outcome
 from reconciler.model.plan import Plan
@@ -160,6 +161,16 @@ def test_rights_that_cannot_be_read_are_not_shown_as_none(page: Served) -> None:
     found = {each["name"]: each for each in asked(page, "access")["vmgroups"]}
     assert (found["limited"]["known"], found["limited"]["cells"]) == (False, [])
     assert asked(page, "cell", vmgroup="limited", datastore="shared")["known"] is False
+
+
+def test_hosts_without_vdvs_give_nobody_a_right(page: Served) -> None:
+    """As `vdvs can-i` says: no VM is served there."""
+    wanted, seen = site()
+    bare = replace(seen.observed.hosts["esx1"], driver=None, service=Service.NOT_INSTALLED)
+    observed = replace(seen.observed, hosts={**seen.observed.hosts, "esx1": bare})
+    found = replace(seen, observed=observed, diff=diff(seen.resolved, observed, {}))
+    page.do(page.board.on_pass, as_pass(wanted, found))
+    assert {str(each["cells"]) for each in asked(page, "access")["vmgroups"]} == {"[]"}
 
 
 def test_a_cell_names_the_rule_that_decides_and_who_may(page: Served) -> None:
