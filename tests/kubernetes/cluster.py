@@ -12,6 +12,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import threading
 import time
 from ipaddress import ip_address
 from pathlib import Path
@@ -212,32 +213,35 @@ class User:
         if token is None:
             self._tls.load_cert_chain(folder / f"{name}.crt", folder / f"{name}.key")
         self._kept: http.client.HTTPSConnection | None = None
+        self._one_at_a_time = threading.RLock()  # a cluster that stops hangs up for a user in another thread
         self.kubeconfig = folder / f"{name}.kubeconfig"
         self.kubeconfig.write_text(yaml.safe_dump(self._configuration(folder)))
 
     def request(self, method: str, path: str, body: Any = None, content: str = "application/json") -> tuple[int, Any]:
         """Send a request; return the status, and the body, decoded if it is JSON."""
-        reused = self._kept is not None
-        if self._kept is None:
-            self._kept = http.client.HTTPSConnection("127.0.0.1", self._cluster.port, context=self._tls, timeout=30)
-        try:
-            headers = {"Content-Type": content} | ({"Authorization": f"Bearer {self._token}"} if self._token else {})
-            self._kept.request(method, path, None if body is None else json.dumps(body), headers)
-            answer = self._kept.getresponse()
-            text = answer.read()
-        except (OSError, http.client.HTTPException) as error:
-            self.hang_up()
-            if reused and method == "GET":  # the server may close a connection at any time
-                return self.request(method, path)
-            raise OSError(str(error)) from error
-        is_json = answer.headers.get_content_type() == "application/json"
-        return answer.status, json.loads(text) if is_json else text.decode()
+        headers = {"Content-Type": content} | ({"Authorization": f"Bearer {self._token}"} if self._token else {})
+        with self._one_at_a_time:
+            reused = self._kept is not None
+            if self._kept is None:
+                self._kept = http.client.HTTPSConnection("127.0.0.1", self._cluster.port, context=self._tls, timeout=30)
+            try:
+                self._kept.request(method, path, None if body is None else json.dumps(body), headers)
+                answer = self._kept.getresponse()
+                text = answer.read()
+            except (OSError, http.client.HTTPException) as error:
+                self.hang_up()
+                if reused and method == "GET":  # the server may close a connection at any time
+                    return self.request(method, path)
+                raise OSError(str(error)) from error
+            is_json = answer.headers.get_content_type() == "application/json"
+            return answer.status, json.loads(text) if is_json else text.decode()
 
     def hang_up(self) -> None:
         """Close the connection, if there is one."""
-        if self._kept is not None:
-            self._kept.close()
-            self._kept = None
+        with self._one_at_a_time:
+            if self._kept is not None:
+                self._kept.close()
+                self._kept = None
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run kubectl as this user."""
