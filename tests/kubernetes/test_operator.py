@@ -93,6 +93,7 @@ def test_the_life_of_a_vmgroup(lab: Lab, operator: Operator, folder: Path) -> No
     kept = folder / "histories" / f"{lab.name}.sqlite"
     healed = "SELECT count(*) FROM drifts WHERE object = 'vmgroup/MYVMGROUP' AND how = 'healed'"
     eventually(lambda: sqlite3.connect(kept).execute(healed).fetchone()[0] >= 1, "not in the history", operator.said)
+    assert json.loads(operator.fetch(f"sites/{lab.name}/api/history"))["kept"]
 
     lab.finalized(*GROUP, operator)
     lab.delete(*GROUP)
