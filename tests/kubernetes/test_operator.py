@@ -113,6 +113,17 @@ def test_the_life_of_a_vmgroup(lab: Lab, operator: Operator, folder: Path) -> No
     assert lab.tenants() == []
 
 
+@pytest.mark.parametrize("lab", [{"reconcile": ALL, "folders": ("/DC0/vm/photon",)}], indirect=True)
+def test_a_vmgroup_is_that_of_the_object_whose_status_says_so(lab: Lab, operator: Operator) -> None:
+    lab.sql("UPDATE privileges SET max_volume_size = 999")
+    eventually(lambda: lab.limit() == 200, "not healed, though the operator made it", operator.said)
+    path, merge = f"{lab.path(*GROUP)}/status", "application/merge-patch+json"
+    uuid = lab.get(*GROUP)["status"]["uuid"]
+    for status, reason in ((None, "Blocked"), (uuid, "InSync")):  # it is lost, and handed over again
+        assert lab.admin.request("PATCH", path, {"status": {"uuid": status}}, merge)[0] == 200
+        lab.waits(*GROUP, reason, operator)
+
+
 def test_a_change_beyond_the_mode_waits_and_is_carried_out_exactly_or_not_at_all(lab: Lab, operator: Operator) -> None:
     access(lab, volumeMaxSize="400MB")
     message = lab.waits(*GROUP, "AwaitingApproval", operator)
