@@ -75,7 +75,7 @@ class Board:
         self._past = past
         self._unread = False
         self._recent = Recent()
-        self._version = 0
+        self._version = int(now().timestamp() * 1000)  # others than a watch had that ran before
         self._seen: Assessment | None = None
         self._desired: Desired | None = None
         self._access: AccessMap | None = None

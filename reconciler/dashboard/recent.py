@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
 from msgspec.structs import replace
 
-from reconciler.model.events import COUNTED, QUARTER, EventKind, Lasting, Pass, Past, Quarter, ReportedEvent
+from reconciler.model.events import COUNTED, QUARTER, EventKind, Pass, Past, Quarter, ReportedEvent
 from reconciler.model.refs import ObjectRef
 from reconciler.render.data import change_data
 
 _MOST_EVENTS: Final = 1000
 _MOST_ENDS: Final = 1000
 _MOST_QUARTERS: Final = 31 * 96
+_BEGINS: Final = (EventKind.DRIFTED, EventKind.BLOCKED)
 _ENDS: Final = (EventKind.HEALED, EventKind.IN_SYNC)
 
 
@@ -24,26 +24,34 @@ class Recent:
 
     def __init__(self) -> None:
         self._events: deque[ReportedEvent] = deque(maxlen=_MOST_EVENTS)  # the newest first
-        self._ends: deque[tuple[datetime, str, float]] = deque(maxlen=_MOST_ENDS)
+        self._ends: deque[tuple[ReportedEvent, float]] = deque(maxlen=_MOST_ENDS)
         self._quarters: dict[int, Quarter] = {}
-        self._lasting: Mapping[ObjectRef, Lasting] = {}
+        self._differs: dict[ObjectRef, datetime] = {}  # since when
 
     def on_event(self, reported: ReportedEvent) -> None:
         """See `ports.Listener`."""
         event = reported.event
-        if (counted := COUNTED.get(event.kind)) is not None:
+        ended = self._ended(reported)
+        if (counted := COUNTED.get(event.kind)) is not None and (ended or event.kind is not EventKind.IN_SYNC):
             self._count(reported.at, counted, 1)
-        if event.kind in _ENDS and event.ref is not None and (known := self._lasting.get(event.ref)) is not None:
-            began = (known.differs or known.stands).at
-            self._ends.append((reported.at, str(event.ref), (reported.at - began).total_seconds()))
         if event.kind not in (EventKind.STARTED, EventKind.STOPPED):
             self._events.appendleft(reported)
+
+    def _ended(self, reported: ReportedEvent) -> bool:
+        """Return whether an event ends a difference: what only could not be looked at did not differ."""
+        kind, ref = reported.event.kind, reported.event.ref
+        if ref is not None and kind in _BEGINS:
+            self._differs.setdefault(ref, reported.at)
+        began = self._differs.pop(ref, None) if ref is not None and kind in _ENDS else None
+        if began is not None:
+            self._ends.append((reported, (reported.at - began).total_seconds()))
+        return began is not None
 
     def on_pass(self, done: Pass) -> None:
         """See `ports.Listener`."""
         self._count(done.ended, "passes", 1)
         self._count(done.ended, "seconds", done.seconds)
-        self._lasting = done.lasting
+        self._differs = {ref: known.differs.at for ref, known in done.lasting.items() if known.differs}
 
     def _count(self, at: datetime, name: str, more: float) -> None:
         begin = int(at.timestamp()) // QUARTER * QUARTER
@@ -54,17 +62,20 @@ class Recent:
 
     def past(self, begin: datetime, name: str | None, most: int) -> Past:
         """Return what happened since then, to one object if one is named, with at most so many events."""
-        found = [each for each in self._events if each.at >= begin and (name is None or _is_of(each, name))]
+        found = [each for each in self._events if each.at >= begin and _is_of(each, name)]
+        ends = [(each, seconds) for each, seconds in self._ends if each.at >= begin and _is_of(each, name)]
         if name is None:
             quarters = tuple(each for each in self._quarters.values() if each.at >= begin.timestamp())
         else:
-            quarters = tuple(_quarter(each) for each in found if each.event.kind in COUNTED)
-        ends = tuple(seconds for at, of, seconds in self._ends if at >= begin and name in (None, of))
-        return Past(quarters, [_row(each) for each in found[:most]], len(found) > most, ends, kept=False)
+            counted = [each for each in found if each.event.kind in COUNTED.keys() - {EventKind.IN_SYNC}]
+            counted += [each for each, _ in ends if each.event.kind is EventKind.IN_SYNC]
+            quarters = tuple(map(_quarter, counted))
+        took = tuple(seconds for _, seconds in ends)
+        return Past(quarters, [_row(each) for each in found[:most]], len(found) > most, took, kept=False)
 
 
-def _is_of(reported: ReportedEvent, name: str) -> bool:
-    return reported.event.ref is not None and str(reported.event.ref) == name
+def _is_of(reported: ReportedEvent, name: str | None) -> bool:
+    return name is None or (reported.event.ref is not None and str(reported.event.ref) == name)
 
 
 def _quarter(reported: ReportedEvent) -> Quarter:

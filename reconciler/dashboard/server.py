@@ -38,7 +38,7 @@ _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Server": "vdvs",
 }
-_LONGEST_NAME: Final = 1000  # characters
+_DIGITS: Final = len(str(MOST_HOURS))
 _KINDS: Final = {KINDS[kind].singular: kind for kind in RECONCILED}
 _ALIVE: Final = 15.0  # seconds between comments that keep a quiet connection open
 _UNREAD: Final = 20.0  # seconds for a browser to take what it was sent
@@ -235,7 +235,7 @@ class Server:
     async def _history(self, request: web.Request) -> web.Response:
         board = self._shown(request).board
         hours = request.query.get("hours", "24")
-        if not (hours.isascii() and hours.isdigit() and 1 <= int(hours[:9]) <= MOST_HOURS):
+        if not (hours.isascii() and hours.isdigit() and len(hours) <= _DIGITS and 1 <= int(hours) <= MOST_HOURS):
             return web.Response(status=400, text=f"hours is a number from 1 to {MOST_HOURS}\n")
         return _found(await board.history(int(hours), _asked(request, "object") if "object" in request.query else None))
 
@@ -280,7 +280,7 @@ def _has(request: web.Request, tag: str) -> bool:
 
 
 def _asked(request: web.Request, name: str) -> str:
-    return request.query.get(name, "")[:_LONGEST_NAME]
+    return request.query.get(name, "")
 
 
 def _found(data: Data) -> web.Response:

@@ -90,7 +90,9 @@ class HistoryWriter:
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (_stamp(reported.at), reported.pass_id or None, event.kind.value, ref, event.message, change, *of),
             )
-            if (counted := COUNTED.get(event.kind)) is not None:
+            ended = event.kind in _ENDS and self._end(ref, reported.at, reported.pass_id, _ENDS[event.kind])
+            # What only could not be looked at did not differ.
+            if (counted := COUNTED.get(event.kind)) is not None and (ended or event.kind is not EventKind.IN_SYNC):
                 self._count(reported.at, **{counted: 1})
             if event.kind in _OPENS and event.change is not None:
                 fields = json.dumps([field.path for field in event.change.fields])
@@ -102,8 +104,6 @@ class HistoryWriter:
                     " fields = excluded.fields, last_seen = excluded.last_seen, last_pass = excluded.last_pass",
                     (ref, event.change.reason, fields, seen, seen, reported.pass_id, reported.pass_id, *of),
                 )
-            elif event.kind in _ENDS:
-                self._end(ref, reported.at, reported.pass_id, _ENDS[event.kind])
 
     def on_pass(self, done: Pass) -> None:
         """See `ports.Listener`."""
@@ -163,11 +163,13 @@ class HistoryWriter:
                     ),
                 )  # fmt: skip
 
-    def _end(self, name: str | None, at: datetime, of_pass: str, how: str) -> None:
-        self._connection.execute(
+    def _end(self, name: str | None, at: datetime, of_pass: str, how: str) -> bool:
+        """Return whether there was a drift of this object that had not ended."""
+        found = self._connection.execute(
             "UPDATE drifts SET ended = ?, last_pass = ?, how = ? WHERE object = ? AND ended IS NULL",
             (_stamp(at), of_pass, how, name),
         )
+        return found.rowcount > 0
 
     @contextmanager
     def _log_errors(self) -> Iterator[None]:
@@ -253,7 +255,7 @@ class HistoryReader:
         """
         try:
             return self._past(begin, name, most)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError) as error:  # a change in it that is no JSON, too
             raise UsageError(f"the history cannot be read: {error}") from error
 
     def _past(self, begin: datetime, name: str | None, most: int) -> Past:
@@ -268,9 +270,10 @@ class HistoryReader:
             quarters = self._connection.execute(
                 f"SELECT CAST(strftime('%s', at) AS INTEGER) / {QUARTER} * {QUARTER},"  # noqa: S608 - a number of ours
                 " sum(event IN ('drifted', 'blocked')), sum(event = 'healed'),"
-                " sum(event = 'in sync'), sum(event = 'failed'), 0, 0.0"
-                " FROM events WHERE at >= ? AND object = ? GROUP BY 1",
-                (since, name),
+                " 0, sum(event = 'failed'), 0, 0.0 FROM events WHERE at >= ? AND object = ? GROUP BY 1"
+                f" UNION ALL SELECT CAST(strftime('%s', ended) AS INTEGER) / {QUARTER} * {QUARTER}, 0, 0, 1, 0, 0, 0.0"
+                " FROM drifts WHERE ended >= ? AND object = ? AND how = 'in sync'",
+                (since, name, since, name),
             )
         found = self._connection.execute(
             f"SELECT * FROM events WHERE at >= ?{of} AND event NOT IN ('started', 'stopped')"  # noqa: S608

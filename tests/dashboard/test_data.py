@@ -22,9 +22,10 @@ from reconciler.dashboard.board import Board
 from reconciler.dashboard.listening import Listen
 from reconciler.dashboard.server import Shown
 from reconciler.history.store import HistoryWriter
-from reconciler.model.diff import Cause
+from reconciler.model.diff import Cause, Op, Standing
 from reconciler.model.errors import UsageError
 from reconciler.model.events import EventKind, Lasting, Pass, Revision, Since, Trigger
+from reconciler.model.kinds.host import Service
 from reconciler.model.kinds.site import Secret
 from reconciler.model.outcome import Assessment, Outcome
 from reconciler.model.plan import Plan
@@ -160,6 +161,16 @@ def test_rights_that_cannot_be_read_are_not_shown_as_none(page: Served) -> None:
     found = {each["name"]: each for each in asked(page, "access")["vmgroups"]}
     assert (found["limited"]["known"], found["limited"]["cells"]) == (False, [])
     assert asked(page, "cell", vmgroup="limited", datastore="shared")["known"] is False
+
+
+def test_hosts_without_vdvs_give_nobody_a_right(page: Served) -> None:
+    """As `vdvs can-i` says: no VM is served there."""
+    wanted, seen = site()
+    bare = replace(seen.observed.hosts["esx1"], driver=None, service=Service.NOT_INSTALLED)
+    observed = replace(seen.observed, hosts={**seen.observed.hosts, "esx1": bare})
+    found = replace(seen, observed=observed, diff=diff(seen.resolved, observed, {}))
+    page.do(page.board.on_pass, as_pass(wanted, found))
+    assert {str(each["cells"]) for each in asked(page, "access")["vmgroups"]} == {"[]"}
 
 
 def test_a_cell_names_the_rule_that_decides_and_who_may(page: Served) -> None:
@@ -317,6 +328,16 @@ def test_the_map_is_sent_again_only_after_a_change(page: Served) -> None:
     assert gzip.decompress(packed) == page.fetch("/api/access")
 
 
+def test_a_watch_that_starts_again_is_not_taken_for_the_one_before(page: Served) -> None:
+    """A page that is open goes by the version."""
+    tag, version = page.ask("GET", "/api/access").headers["ETag"], asked(page, "state")["version"]
+    page.later(minutes=1)
+    use(page)
+    page.do(page.board.on_pass, as_pass(*site()))
+    assert page.ask("GET", "/api/access", If_None_Match=tag).status == 200
+    assert asked(page, "state")["version"] > version
+
+
 @pytest.mark.parametrize(
     ("where", "name", "path"),
     [
@@ -343,7 +364,7 @@ def test_nothing_is_made_in_the_loop_of_the_watch(
     assert page.loop_thread not in made_by
 
 
-@pytest.mark.parametrize("hours", ["0", "-1", "721", "9" * 99, "x", "1e3", "\u0661"])
+@pytest.mark.parametrize("hours", ["0", "-1", "721", "9" * 99, "000000001999999999", "x", "1e3", "\u0661"])
 def test_only_a_time_that_is_kept_is_asked_for(page: Served, hours: str) -> None:
     assert page.ask("GET", f"/api/history?{urlencode({'hours': hours})}").status == 400
 
@@ -397,6 +418,44 @@ def test_what_happened_is_counted_over_time(page: Served, kept: bool, tmp_path: 
     alone = asked(page, "history", hours="24", object="host/other")
     assert [each["object"] for each in alone["events"]] == ["host/other"]
     assert (sum(each["drifts"] for each in alone["buckets"]), alone["toHeal"]["n"]) == (1, 0)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_host_that_answers_again_was_not_put_right(page: Served, kept: bool, tmp_path: Path) -> None:
+    """Nobody knows that it ever differed: that is neither an apply, nor a time to heal."""
+    history = HistoryWriter(tmp_path / "history.sqlite")
+    use(page, past=read_past(tmp_path / "history.sqlite") if kept else None)
+    down = replace(drift(), op=Op.UNKNOWN, host_state=Standing.UNREACHABLE)
+    silent = {HOST: Lasting(Standing.UNREACHABLE, Since(NOON, seen=False), None)}
+    differs = {HOST: Lasting(Standing.DRIFTED, Since(NOON, seen=False), Since(NOON, seen=False))}
+    for event, lasting in (
+        (told(EventKind.UNKNOWN, down, minute=0), silent),
+        (told(EventKind.IN_SYNC, minute=1), {}),
+        (told(EventKind.DRIFTED, drift(), minute=2), differs),
+        (told(EventKind.IN_SYNC, minute=3), {}),
+    ):
+        done = replace(as_pass(*site(), lasting), id=event.pass_id, started=event.at, ended=event.at)
+        history.on_event(event)
+        history.on_pass(done)
+        page.do(page.board.on_event, event)
+        page.do(page.board.on_pass, done)
+    history.close()
+    page.later(minutes=5)
+    for query in ({}, {"object": str(HOST)}):
+        found = asked(page, "history", **query)
+        assert (sum(each["drifts"] for each in found["buckets"]), len(found["events"])) == (1, 4)
+        assert (sum(each["applied"] for each in found["buckets"]), found["toHeal"]["n"]) == (1, 1)
+
+
+def test_a_change_in_the_history_that_is_no_json_is_stood_in_for(page: Served, tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite"
+    use(page, past=read_past(path))
+    history = HistoryWriter(path)
+    history.on_event(told(EventKind.DRIFTED, drift(), minute=0))
+    history.close()
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("UPDATE events SET change = '{'")
+    assert asked(page, "history")["kept"] is False
 
 
 def test_a_history_that_cannot_be_read_is_told_once_and_stood_in_for(

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from reconciler.dashboard.listening import Listen
 from reconciler.model.base import Risk
 from reconciler.model.diff import Cause, Change, Diff, Effect, FieldChange, Op, Standing
 from reconciler.model.events import Event, EventKind, Lasting, ReportedEvent, Since
 from reconciler.model.inventory import Inventory
 from reconciler.model.kinds.host import UnreachableHost
+from reconciler.model.kinds.site import Secret
 from reconciler.model.outcome import Assessment, Outcome
 from reconciler.model.plan import Plan
 from reconciler.model.refs import Kind, ObjectRef
@@ -97,7 +99,7 @@ def test_the_site_at_a_glance(page: Any, server: Served) -> None:
     assert page.locator("#site").inner_text() == "lab"
     facts = page.locator("#facts").inner_text()
     assert "commit 4f2c1ab + uncommitted changes" in facts
-    assert "applied by ann@ws" in facts
+    assert "applied by ann@ws (claimed by the config DB)" in facts, "as `vdvs describe` has it"
     assert "reporting only" in facts
     assert page.locator("#facts a").count() == 0, "nobody has said where commits are shown"
     assert [facet.inner_text() for facet in page.locator(".facet").all()] == ["1 drifted", "3 in sync"]
@@ -244,7 +246,7 @@ def test_the_drawer_tells_all_about_an_object(page: Any, server: Served) -> None
     assert page.locator(".drawer h3").all_inner_texts() == [
         "Do now", "Declared and live", "Manifest", "Conditions", "What happened", "Facts",
     ]  # fmt: skip
-    assert "ann@ws" in drawer, "who applied it"
+    assert "ann@ws (claimed by the config DB)" in drawer, "who applied it"
     assert "esxiz10.lab.local" in drawer
 
 
@@ -361,6 +363,55 @@ def test_thousands_of_hosts_and_vmgroups_are_drawn_as_far_as_they_are_in_sight(p
     wait_for(page, ".object:focus", "vmgroup/team-1999")
     page.locator("#filter").fill("team-1999")
     wait_for(page, "#objects-title", "1 of")
+
+
+def test_a_site_with_an_open_host_is_not_said_to_be_in_sync(page: Any, server: Served) -> None:
+    """Not even if no manifest declares that host, and so nothing that is declared differs."""
+    stranger = Change(ObjectRef(Kind.HOST, "old"), Op.UNMANAGED, "no manifest declares it", host_state=Standing.OPEN)
+    server.do(server.board.on_pass, made(stranger, minute=1))
+    wait_for(page, ".facet", "1 OPEN")
+    assert page.locator("#sentence").inner_text() == "1 host stands OPEN", "nobody knows since when"
+    assert page.title().startswith("(!)")
+
+
+def test_what_is_no_longer_there_is_not_shown_as_it_was(browser: Any, server: Served) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    stranger = Change(ObjectRef(Kind.HOST, "old"), Op.UNMANAGED, "no manifest declares it")
+    server.do(server.board.on_pass, made(stranger, minute=1))
+    page.goto(f"{server.url}#/overview?object=host/old")
+    wait_for(page, ".drawer .reason", "No manifest declares it")
+    server.do(server.board.on_pass, made(minute=2))
+    wait_for(page, ".drawer .problem", "There is no such object")
+    assert page.locator(".drawer .reason").count() == 0
+    context.close()
+
+
+def test_what_is_less_urgent_than_the_list_goes_is_not_said_to_be_nothing(page: Any, server: Served) -> None:
+    down = [
+        Change(ObjectRef(Kind.HOST, f"h{number}"), Op.UNKNOWN, "no answer", host_state=Standing.UNREACHABLE)
+        for number in range(20)
+    ]
+    server.do(server.board.on_pass, made(drift(), *down, minute=1))
+    page.locator(".facet", has_text="drifted").click()
+    wait_for(page, ".todo .empty", "Nothing that matches, among the 20 most urgent")
+
+
+def test_who_has_to_log_in_again_is_asked_to(browser: Any) -> None:
+    """The sessions end with a watch. A browser gives up on events that it is refused."""
+    where = Listen("127.0.0.1", 0, Secret("0123456789abcdef"), names=frozenset({"127.0.0.1"}))
+    context = browser.new_context()
+    page = context.new_page()
+    with served(where) as server:
+        server.do(server.board.on_pass, made(kept()))
+        page.goto(server.url)
+        page.get_by_label("Token").fill("0123456789abcdef")
+        page.keyboard.press("Enter")
+        wait_for(page, "#sentence", "In sync")
+        context.clear_cookies()
+        server.do(server.board.dismiss)
+        page.wait_for_url("**/login", timeout=SOON)
+    context.close()
 
 
 def test_it_says_when_the_watch_is_gone(browser: Any) -> None:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.model.events import EventKind
+from reconciler.planning.differ import diff
 from tests.dashboard import large
 from tests.dashboard.serving import Served, served
+from tests.dashboard.test_data import as_pass, site
 from tests.dashboard.test_page import _JUDGE, AXE, NASTY, RULES, browser, pytestmark  # noqa: F401 - fixture and mark
+from tests.planning import compact
 from tests.telemetry.passes import NOON
 
 SOON = 20_000  # milliseconds
@@ -69,6 +75,10 @@ def names(page: Any) -> list[str]:
         "rows => rows.map(row => [row.offsetTop, row.querySelector('.name').innerText])"
     )
     return [name for _, name in sorted(rows)]
+
+
+def names_of(page: Any, selector: str) -> list[str]:
+    return list(page.locator(f"{selector} .name").all_inner_texts())
 
 
 def parts(page: Any) -> dict[str, str]:
@@ -224,6 +234,41 @@ def test_what_is_promised_beyond_capacity_is_said_in_words(page: Any, whole: Ser
     assert sum("over-committed" in label for label, _ in heads) == len(crowded)
 
 
+def test_what_is_not_known_is_not_shown_as_no_right(page: Any) -> None:
+    with served() as server:
+        wanted, seen = site()
+        server.do(server.board.on_pass, as_pass(wanted, seen))
+        see(page, server, "access?vmgroup=new&datastore=remote")
+        page.locator(".card .decided", has_text="No known access, 1 host not seen").wait_for()
+        assert "remote" in names_of(page, ".store[aria-label*='1 host not seen']")
+        locked = {compact.place_called("shared"): compact.observed_db("shared", "Locked")}
+        observed = replace(seen.observed, config_dbs=locked)
+        found = replace(seen, observed=observed, diff=diff(seen.resolved, observed, {}))
+        server.do(server.board.on_pass, as_pass(wanted, found))
+        see(page, server, "access?vmgroup=limited&datastore=shared")
+        page.locator(".card .decided", has_text="Not known").wait_for()
+        page.locator(".card .pairs").wait_for()
+        assert "no access row" not in page.locator(".card").inner_text()
+        assert "rights not known" in page.locator(".map .line", has_text="limited").inner_text()
+
+
+def test_datastores_of_one_name_are_told_apart(page: Any) -> None:
+    with served() as server:
+        wanted, seen = site()
+        known = seen.resolved.inventory
+        alike = tuple(replace(each, name="shared") if each.name == "fast" else each for each in known.datastores)
+        resolved = replace(seen.resolved, inventory=replace(known, datastores=alike))
+        server.do(server.board.on_pass, as_pass(wanted, replace(seen, resolved=resolved)))
+        see(page, server, "access")
+        for url, right in (("shared", "Create and mount"), ("fast", "No access")):
+            name = f"shared ({compact.url_of(url).rpartition('/')[2]})"
+            see(page, server, f"access?{urlencode({'vmgroup': 'limited', 'datastore': name})}")
+            page.locator(".card .pairs").wait_for()
+            told = page.locator(".card").inner_text()
+            assert right in told
+            assert ("no access row" in told) == (right == "No access"), "the reason is that of the same datastore"
+
+
 # ---- the hosts ------------------------------------------------------------------------------------------------------
 
 
@@ -288,6 +333,18 @@ def test_the_history_is_that_of_the_file(page: Any, small: Served) -> None:
     see(page, small, "history?hours=720&state=healed&q=host/esxi-0402")
     assert set(page.locator(".eventline .name").all_inner_texts()) == {"host/esxi-0402"}
     assert set(page.locator(".eventline .badge").all_inner_texts()) == {"=healed"}
+
+
+def test_each_pass_counts_the_same_for_their_mean_time(page: Any) -> None:
+    with served() as server:
+        done = as_pass(*site())
+        for hours, seconds in ((2, 10), (1, 2), (1, 2), (1, 2)):
+            begin = NOON - timedelta(hours=hours)
+            server.do(server.board.on_pass, replace(done, started=begin, ended=begin + timedelta(seconds=seconds)))
+        page.goto(f"{server.url}#/history")
+        passes = page.locator(".trends > div").first.inner_text()
+        assert "4.0 s" in passes
+        assert "slowest quarter of an hour 10 s" in passes
 
 
 def test_charts_take_the_colours_of_the_theme(page: Any, small: Served) -> None:

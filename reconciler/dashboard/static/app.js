@@ -8,7 +8,7 @@ import { Access } from "./views/access.js";
 import { History } from "./views/history.js";
 import { Hosts } from "./views/hosts.js";
 import { Overview } from "./views/overview.js";
-import { commitURL, lasting, looks, since, standings, upper, worst } from "./words.js";
+import { applier, commitURL, lasting, looks, since, standings, upper, worst } from "./words.js";
 
 const SHOWN = { overview: Overview, access: Access, hosts: Hosts, history: History };
 const narrow = matchMedia("(max-width: 60rem)");
@@ -18,13 +18,13 @@ const narrow = matchMedia("(max-width: 60rem)");
 // What is wrong, the worst first and apart, and since when the oldest object is in that state.
 function verdict(state) {
   if (state.status === null) return { word: "unknown", worst: "Waiting for the first pass.", rest: "" };
-  if (state.status.inSync) return { word: "in sync", worst: "In sync", rest: "", at: state.since, kind: state.sinceKind };
+  if (state.status.message === "in sync") return { word: "in sync", worst: "In sync", rest: "", at: state.since, kind: state.sinceKind };
   const bad = state.objects.filter((row) => row.standing !== "in sync" && row.standing !== "unmanaged");
   const word = worst(bad.map((row) => row.standing)) ?? "unmanaged";
   const first = bad.filter((row) => row.standing === word && row.since).sort((a, b) => (a.since < b.since ? -1 : 1))[0];
   const said = state.status.message.split(", ");
   const many = Math.max(1, said.filter((part) => part.endsWith(word)).length);
-  const { since: at, sinceKind: kind } = first ?? state;
+  const { since: at, sinceKind: kind } = first ?? {};
   return { word, worst: upper(said.slice(0, many).join(", ")), rest: said.slice(many).join(", "), at, kind };
 }
 
@@ -51,7 +51,7 @@ function Facts({ state }) {
   return html`
     <p id="facts" class="facts">
       <span><${Commit} git=${pass?.git} repository=${repositoryURL} /></span>
-      ${appliedBy && html`<span>applied by ${appliedBy.by ?? "somebody unknown"}${appliedBy.at && html` <${Since} at=${appliedBy.at} /> ago`}${other && html` (<${Commit} git=${{ commit: appliedBy.commit }} repository=${repositoryURL} />)`}</span>`}
+      ${appliedBy && html`<span>applied by ${applier(appliedBy)}${appliedBy.at && html` <${Since} at=${appliedBy.at} /> ago`}${other && html` (<${Commit} git=${{ commit: appliedBy.commit }} repository=${repositoryURL} />)`}</span>`}
       <span>${mode}</span>
       ${pass && html`<span>pass <span id="age">${age} ago</span>, took ${pass.seconds < 10 ? `${pass.seconds.toFixed(1)} s` : lasting(pass.seconds)}</span><span>next ${next}</span>`}
     </p>`;
@@ -63,7 +63,7 @@ function useProblem(state) {
   const late = useTicking(() => state !== null && passAge() > state.staleAfter);
   useEffect(() => {
     document.body.classList.toggle("late", late || gone);
-    document.title = state === null ? "vdvs" : `${state.status?.inSync && !late && !gone ? "" : "(!) "}${state.site} \u2014 vdvs`;
+    document.title = state === null ? "vdvs" : `${state.status?.message === "in sync" && !late && !gone ? "" : "(!) "}${state.site} \u2014 vdvs`;
   }, [state, late, gone]);
   const silent = gone ? "The watch does not answer; what is shown may be old. " : "";
   const hangs = late ? `No pass has ended for more than ${state.staleAfter} s, and one is due every ${state.interval} s: the watch hangs, and what is shown may be old.` : "";

@@ -3,7 +3,7 @@
 import { useEffect, useRef } from "./preact.js";
 import { go, now, url, useApi } from "./store.js";
 import { Badge, Command, Empty, html, Since } from "./ui.js";
-import { commitURL, moment, risk, since, spelled, upper } from "./words.js";
+import { applier, commitURL, moment, risk, since, spelled, upper } from "./words.js";
 
 const Part = ({ title, children }) => html`<section><h3>${title}</h3>${children}</section>`;
 
@@ -20,7 +20,7 @@ function Fields({ fields }) {
       <thead><tr><th scope="col">Field</th><th scope="col">Declared</th><th scope="col">Live</th></tr></thead>
       <tbody>${fields.map((field) => html`
         <tr key=${field.path}>
-          <th scope="row">${field.path}${field.place && html`<small>${field.place}</small>`}</th>
+          <th scope="row">${field.path}</th>
           <td><${Value} value=${field.declared} other=${field.live} /></td>
           <td class="live"><${Value} value=${field.live} other=${field.declared} /></td>
         </tr>`)}</tbody>
@@ -30,7 +30,7 @@ function Fields({ fields }) {
 function Rights({ rights }) {
   return html`
     <table class="sides">
-      <thead><tr><th scope="col">Datastore</th><th scope="col">Before</th><th scope="col">Now</th></tr></thead>
+      <thead><tr><th scope="col">Datastore</th><th scope="col">Declared</th><th scope="col">Live</th></tr></thead>
       <tbody>${rights.map((right) => html`
         <tr>
           <th scope="row">${right.datastore}${right.vm && html`<small>${right.vm}</small>`}</th>
@@ -51,7 +51,7 @@ const Events = ({ events }) => html`
 function Applied({ applied, repository }) {
   const to = commitURL(repository, applied.commit);
   const commit = applied.commit && html`, commit ${to ? html`<a href=${to} rel="noopener noreferrer" target="_blank">${applied.commit.slice(0, 7)}</a>` : html`<code>${applied.commit.slice(0, 7)}</code>`}`;
-  return html`<p>${applied.by ?? "somebody unknown"}${applied.at && html`, <${Since} at=${applied.at} /> ago`}${commit}${applied.set && `, set ${applied.set}`}${applied.reason && `: ${applied.reason}`}</p>`;
+  return html`<p>${applier(applied)}${applied.at && html`, <${Since} at=${applied.at} /> ago`}${commit}${applied.set && `, set ${applied.set}`}${applied.reason && `: ${applied.reason}`}</p>`;
 }
 
 // What its repair would do; whether the site was changed, and what that did to access, was said before.
@@ -68,7 +68,7 @@ function Body({ found, repository }) {
     ${notes.map((note) => html`<p class="note">${note}</p>`)}
     ${found.command && html`<${Part} title="Do now"><${Command} command=${found.command} /><//>`}
     ${found.fields.length > 0 && html`<${Part} title="Declared and live"><${Fields} fields=${found.fields} /><//>`}
-    ${found.rights.length > 0 && html`<${Part} title="Rights before and now"><${Rights} rights=${found.rights} /><//>`}
+    ${found.rights.length > 0 && html`<${Part} title="Rights declared and live"><${Rights} rights=${found.rights} /><//>`}
     <${Part} title="Manifest"><dl class="pairs">
       <div><dt>File</dt><dd>${found.manifest ? html`<code>${found.manifest.file}${found.manifest.line && `:${found.manifest.line}`}</code>` : "none declares it"}</dd></div>
       ${labels.length > 0 && html`<div><dt>Labels</dt><dd>${labels.map(([name, value]) => html`<code>${name}=${value}</code> `)}</dd></div>`}

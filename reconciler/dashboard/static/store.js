@@ -126,7 +126,6 @@ async function refresh() {
       tag = answer.headers.get("ETag");
       const state = await answer.json();
       useTheWords(state.words);
-      state.changes ??= {};
       state.todo ??= [];
       state.todoTotal ??= state.todo.length;
       state.objects = worstFirst(state.kinds.flatMap((kind) => state[kind]));
@@ -156,7 +155,11 @@ function takeEvents() {
 export function listen() {
   const source = new EventSource("api/events");
   source.addEventListener("open", refresh);
-  source.addEventListener("error", () => change({ gone: true }));
+  source.addEventListener("error", () => {
+    change({ gone: true });
+    // A browser does not ask again after an answer that is an error, as when the session has ended.
+    if (source.readyState === EventSource.CLOSED) { refresh(); setTimeout(listen, 5000); }
+  });
   source.addEventListener("event", (message) => {
     const event = JSON.parse(message.data);
     if (event.event === "started" || event.event === "stopped") return;
@@ -185,7 +188,7 @@ export function useApi(path, version) {
       })
       .then(
         (data) => current && take({ path, data, error: "", loading: false }),
-        (error) => current && take((before) => ({ ...before, error: error.message, missing: error.status === 404, loading: false })),
+        (error) => current && take((before) => ({ path, data: error.status === 404 ? null : before.data, error: error.message, missing: error.status === 404, loading: false })),
       );
     return () => { current = false; };
   }, [path, version]);

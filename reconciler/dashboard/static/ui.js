@@ -31,17 +31,6 @@ export function Copy({ text, label = text }) {
 // A command to copy.
 export const Command = ({ command }) => html`<span class="command"><code>${command}</code><${Copy} text=${command} /></span>`;
 
-// How full something is. `text`: the same in words; `kind`: `drift` or `bad` in its colour. More than `max` is full and hatched.
-export function Meter({ value, max, text, kind = "" }) {
-  const part = max > 0 ? value / max : 0;
-  const filled = useRef(null);
-  useLayoutEffect(() => { filled.current.style.width = `${Math.min(100, 100 * part)}%`; }, [part]);
-  return html`
-    <span class=${`meter ${kind} ${part > 1 ? "over" : ""}`} role="meter" aria-label=${text} aria-valuemin="0" aria-valuemax=${max} aria-valuenow=${Math.min(value, max)} aria-valuetext=${text}>
-      <span ref=${filled}></span>
-    </span>`;
-}
-
 export const Empty = ({ children }) => html`<p class="empty">${children}</p>`;
 
 // The keys of a grid that is one tab stop: arrows, Home, End, Ctrl+Home, Ctrl+End, Page Up, Page Down move, Enter and Space open.

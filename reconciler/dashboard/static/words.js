@@ -61,6 +61,9 @@ export function spelled(value) {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
+// A config DB says what others wrote into it.
+export const applier = ({ by, claimed }) => (by ?? "an unknown user") + (claimed ? " (claimed by the config DB)" : "");
+
 export const named = (object) => object.slice(object.indexOf("/") + 1);
 
 // A link to a commit, if the Site says where: https only, whoever wrote it.

@@ -42,8 +42,15 @@ def is_open(host: ObservedHost) -> bool:
 
     Source: docs/domain.md#modes-of-a-host
     """
-    absent = host.driver is None and host.driver_error is None and host.service is not Service.RUNNING
-    return host.db_mode is DBMode.NOT_CONFIGURED and not absent
+    return host.db_mode is DBMode.NOT_CONFIGURED and not serves_nobody(host)
+
+
+def serves_nobody(host: ObservedHost) -> bool:
+    """Whether it is certain that vDVS is absent, so that no VM on this host may do anything.
+
+    Source: docs/domain.md#modes-of-a-host
+    """
+    return host.driver is None and host.driver_error is None and host.service is not Service.RUNNING
 
 
 def host_change(

@@ -11,12 +11,12 @@ from msgspec.structs import replace
 
 from reconciler.model.inventory import Datastore, Inventory, VirtualMachine
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, Schema
-from reconciler.model.kinds.host import DBMode, ObservedHost, Service, UnreachableHost
+from reconciler.model.kinds.host import DBMode, ObservedHost, UnreachableHost
 from reconciler.model.kinds.vmgroup import Access, VMRef
 from reconciler.model.refs import ALL_DS_URL, VM_DS_URL, DatastoreRef, Location, own_location
 from reconciler.model.state import Observed, Resolved
 from reconciler.planning.configdb.old_schema import as_vdvs_upgrades
-from reconciler.planning.host.diff import OPEN_NOTE
+from reconciler.planning.host.diff import OPEN_NOTE, serves_nobody
 from reconciler.planning.lookup import InventoryLookup, NotFoundError
 from reconciler.planning.rights.decision import (
     ELSEWHERE,
@@ -147,7 +147,7 @@ def _by_state(question: Question, host: ObservedHost, observed: Observed) -> Ver
 
     Source: docs/domain.md#modes-of-a-host
     """
-    if host.driver is None and host.driver_error is None and host.service is not Service.RUNNING:
+    if serves_nobody(host):
         return Verdict(Answer.DENIED, "no driver", "vDVS is not installed on this host, so no VM is served")
     if not question.short and question.datastore.id not in host.volumes:
         return Verdict(Answer.DENIED, "not mounted", f"{question.datastore.name} is not mounted on this host")

@@ -1,6 +1,6 @@
 """Who may do what where: the effective rights of each vmgroup on each datastore, and how full its quota is there.
 
-They are those of the hosts that mount a datastore and enforce the config DB of a vmgroup. Source:
+They are those of the hosts that have vDVS, mount a datastore and enforce the config DB of a vmgroup. Source:
 docs/domain.md#who-may-do-what
 """
 
@@ -19,6 +19,7 @@ from reconciler.model.inventory import Datastore
 from reconciler.model.kinds.host import ObservedHost
 from reconciler.model.kinds.vmgroup import PrivilegeRow
 from reconciler.model.refs import Kind, Location, ObjectRef
+from reconciler.planning.host.diff import serves_nobody
 from reconciler.planning.joined import JoinedVMGroup
 from reconciler.planning.rights.can_i import lookups_of
 from reconciler.planning.rights.cells import Cell, Promises, Way, cell, cells, ways
@@ -59,7 +60,8 @@ class AccessMap:
         known = {each.url: each for each in joined.assessment.resolved.inventory.datastores}
         mounts: dict[str, list[str]] = {}
         for ref, host in joined.hosts.items():
-            for volume in host.seen.volumes if isinstance(host.seen, ObservedHost) else ():
+            seen = host.seen
+            for volume in seen.volumes if isinstance(seen, ObservedHost) and not serves_nobody(seen) else ():
                 mounts.setdefault(volume, []).append(ref.name)
         return tuple(
             self._column(each, mounts.get(each.id, []))

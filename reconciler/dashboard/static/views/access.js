@@ -25,6 +25,13 @@ const cellOf = (group, column) => (group.at ??= new Map(group.cells.map((cell) =
 const fullest = (group) => (group.fullest ??= Math.max(-1, ...group.cells.map(fullness)));
 const labelled = (group) => Object.entries(group.labels).map(([key, value]) => `${key}=${value}`).join(" ");
 
+// Datastores of one name, as two datacenters may have, are told apart by their volumes.
+function distinct(map) {
+  const names = map.datastores.map(({ name }) => name);
+  for (const store of map.datastores) if (names.indexOf(store.name) !== names.lastIndexOf(store.name)) store.name += ` (${store.url.split("/").pop()})`;
+  return map;
+}
+
 // The lines of the map, vmgroups and heads of groups of them, and the columns that it has.
 function arranged(map, filter, sort) {
   const words = filter.q.toLowerCase().split(/\s+/).filter(Boolean);
@@ -46,24 +53,27 @@ function arranged(map, filter, sort) {
 
 // ---- in words -------------------------------------------------------------------------------------------------------
 
-function said(cell) {
-  if (!cell) return "no access";
+function said(cell, group, store) {
+  if (!group.known) return "not known";
+  if (!cell) return store.unknownHosts ? `no known access, ${unseen(store)}` : "no access";
   const [, right, used, total, flags = 0] = cell;
   const part = `${flags & ONLY_OWN ? ", for VMs that lie there" : ""}${flags & UNSURE ? ", not certain" : ""}`;
   if (right !== CREATE) return `mount only${part}`;
   return `${total ? `create and mount, ${size(used)} of ${size(total)} (${percent(used, total)})` : `create and mount without a quota, ${size(used)} used`}${part}`;
 }
 
+const unseen = ({ unknownHosts }) => `${plural(unknownHosts, "host")} not seen`;
+const members = (group) => (group.known ? plural(group.vms, "VM") : "rights not known");
 const crowded = ({ capacityMB, promisedMB }) => capacityMB !== null && promisedMB > capacityMB;
 const share = ({ capacityMB, promisedMB, unlimited }) => `${capacityMB ? `${Math.round((100 * promisedMB) / capacityMB)}%` : "?"}${unlimited ? "+" : ""}`;
 
 function promised(store) {
-  const { capacityMB, freeMB, usedMB, promisedMB, unlimited, openOnTotal } = store;
+  const { capacityMB, freeMB, usedMB, promisedMB, unlimited, openOnTotal, unknownHosts } = store;
   const of = capacityMB === null ? "capacity unknown" : `of ${size(capacityMB)} capacity (${percent(promisedMB, capacityMB)})`;
   return [
     `${crowded(store) ? "over-committed: " : ""}${size(promisedMB)} promised ${of}`,
     unlimited ? `${plural(unlimited, "vmgroup")} without a quota` : "", `${size(usedMB)} used`, freeMB === null ? "" : `${size(freeMB)} free`,
-    openOnTotal ? `OPEN through ${plural(openOnTotal, "host")}` : "",
+    openOnTotal ? `OPEN through ${plural(openOnTotal, "host")}` : "", unknownHosts ? unseen(store) : "",
   ].filter(Boolean).join(", ");
 }
 
@@ -93,13 +103,13 @@ class Row extends Component {
       const right = cell ? look(cell) : "right";
       cells.push(h("div", {
         key: index, role: "gridcell", "aria-colindex": order + 2, id: on ? cellId(line, order) : undefined, class: `cell ${wide ? "" : right} ${on ? "on" : ""}`,
-        style: `left:${order * width + (wide ? 0 : (width - GLYPH) / 2)}px`, "aria-label": `${group.name} on ${stores[index].name}: ${said(cell)}`,
+        style: `left:${order * width + (wide ? 0 : (width - GLYPH) / 2)}px`, "aria-label": `${group.name} on ${stores[index].name}: ${said(cell, group, stores[index])}`,
       }, wide && h("i", { class: right }), wide && cell && h("span", null, numbers(cell))));
     }
     return html`
       <div role="row" aria-rowindex=${line + 2} class="line" style=${`top:${top}px`}>
-        <div role="rowheader" aria-colindex="1" id=${cellId(line, -1)} class=${active === -1 ? "who on" : "who"} aria-label=${`${group.name}: ${group.standing}, ${plural(group.vms, "VM")}`}>
-          <${Badge} word=${group.standing} text="" /><span class="name">${group.name}</span>${group.standing !== QUIET && html`<span class=${`word ${looks(group.standing)}`}>${group.standing}</span>`}<span class="faint">${plural(group.vms, "VM")}</span>
+        <div role="rowheader" aria-colindex="1" id=${cellId(line, -1)} class=${active === -1 ? "who on" : "who"} aria-label=${`${group.name}: ${group.standing}, ${members(group)}`}>
+          <${Badge} word=${group.standing} text="" /><span class="name">${group.name}</span>${group.standing !== QUIET && html`<span class=${`word ${looks(group.standing)}`}>${group.standing}</span>`}<span class="faint">${members(group)}</span>
         </div>
         <div role="none" class="cells">${cells}</div>
       </div>`;
@@ -132,7 +142,8 @@ const Legend = () => html`
 // ---- the map --------------------------------------------------------------------------------------------------------
 
 export function Access({ state, filter, go }) {
-  const { data: map, error } = useApi("api/access", state?.version);
+  const { data, error } = useApi("api/access", state?.version);
+  const map = useMemo(() => data && distinct(data), [data]);
   if (error && !map) return html`<${Empty}>The access map cannot be read: ${error}<//>`;
   if (!map) return html`<p class="empty loading">Reading the access map.</p>`;
   if (!map.vmgroups.length) return html`<${Empty}>No vmgroup is known yet. As soon as a config DB with vmgroups is read, or one is declared, it stands here.<//>`;
@@ -194,8 +205,8 @@ function Grid({ map, lines, columns, sort, go, filter }) {
     const found = lines[line];
     if (line < 0) return order < 0 ? "" : `${map.datastores[columns[order]].name}: ${promised(map.datastores[columns[order]])}`;
     if (!found || found.head) return "";
-    if (order < 0) return `${found.name}: ${found.standing}, ${plural(found.vms, "VM")}${found.labels ? `, ${labelled(found)}` : ""}`;
-    return `${found.name} on ${map.datastores[columns[order]].name}: ${said(cellOf(found, columns[order]))}`;
+    if (order < 0) return `${found.name}: ${found.standing}, ${members(found)}${found.labels ? `, ${labelled(found)}` : ""}`;
+    return `${found.name} on ${map.datastores[columns[order]].name}: ${said(cellOf(found, columns[order]), found, map.datastores[columns[order]])}`;
   };
   const point = (where) => {
     words.current.textContent = saying(where);
@@ -279,15 +290,15 @@ function Grid({ map, lines, columns, sort, go, filter }) {
 // Why a vmgroup may do what it may on a datastore: the row that decides, its limits, and who that is.
 function Rule({ map, filter, go }) {
   const { vmgroup, datastore } = filter;
-  const { data: rule, error } = useApi(`api/cell?${new URLSearchParams({ vmgroup, datastore })}`, map.version);
   const column = map.datastores.findIndex(({ name }) => name === datastore);
+  const { data: rule, error } = useApi(`api/cell?${new URLSearchParams({ vmgroup, datastore: map.datastores[column]?.url ?? datastore })}`, map.version);
   const group = map.vmgroups.find(({ object }) => named(object) === vmgroup);
   const cell = group && cellOf(group, column);
   const full = cell && fullness(cell) >= 0;
   return html`
     <${Card} title=${`${vmgroup} on ${datastore}`} near=${document.querySelector(".map .cell.on")?.id} close=${() => go({ vmgroup: "", datastore: "" })}>
       ${!group || column < 0 ? html`<p>There is no such vmgroup, or no such datastore, any more.</p>` : html`
-        <p class="decided">${cell && html`<i class=${look(cell)}></i>`}<b>${upper(said(cell))}</b></p>
+        <p class="decided">${cell && html`<i class=${look(cell)}></i>`}<b>${upper(said(cell, group, map.datastores[column]))}</b></p>
         ${full && html`<p class="quota"><span class="promise" style=${{ "--level": `${Math.min(100, 100 * fullness(cell))}%` }}></span></p>`}`}
       ${error ? html`<p>Why that is so cannot be read: ${error}</p>` : rule ? html`<${Why} rule=${rule} />` : html`<p class="faint">Reading why.</p>`}
       ${group && html`<p class="ways"><a href=${url({ vmgroup: "", datastore: "", object: group.object })}>All of ${group.object}</a></p>`}
@@ -297,10 +308,10 @@ function Rule({ map, filter, go }) {
 function Why({ rule }) {
   const { limits = {}, ways = [], vms = [], vmsTotal = vms.length, openOn = [], manifest } = rule;
   const pairs = [
-    ["Decided by", rule.rule ? `the access row of ${rule.rule}` : "no access row"],
+    ["Decided by", rule.rule ? `the access row of ${rule.rule}` : rule.known && "no access row"],
     ["Largest volume", rule.right === CREATE && (limits.volumeMaxMB ? size(limits.volumeMaxMB) : "no limit")],
     ["All volumes", rule.right === CREATE && (rule.totalMB ? `${size(rule.totalMB)} on this datastore` : "no limit")],
-    ["Who may", `${vmsTotal ? `${plural(vmsTotal, "VM")}: ${vms.slice(0, MOST_NAMED).map((vm) => vm.replace(/ \([-0-9a-f]{36}\)$/, "")).join(", ")}` : "no VM is in it"}${vmsTotal > MOST_NAMED ? `, and ${vmsTotal - MOST_NAMED} more` : ""}`],
+    [rule.right ? "Who may" : "Its VMs", (rule.known || vmsTotal) && `${vmsTotal ? `${plural(vmsTotal, "VM")}: ${vms.slice(0, MOST_NAMED).map((vm) => vm.replace(/ \([-0-9a-f]{36}\)$/, "")).join(", ")}` : "no VM is in it"}${vmsTotal > MOST_NAMED ? `, and ${vmsTotal - MOST_NAMED} more` : ""}`],
     ["Manifest", manifest && html`<code>${manifest.file}${manifest.line ? `:${manifest.line}` : ""}</code>`],
   ].filter(([, value]) => value);
   const cases = [...new Map(ways.map((way) => [[way.vmsOnIt, way.shortName, way.rule, way.right, way.reason].join(), way])).values()];

@@ -8,8 +8,8 @@ import { Card, useHeight, useSize } from "./parts.js";
 
 const SPANS = { 24: "24 hours", 720: "30 days" };
 const LINE = 28;
-// What is counted, its colour, and on which side of the line it stands: what went wrong is above, what was put right below.
-const COUNTS = [["drifts", "--drift", 1], ["failed", "--bad", 1], ["healed", "--good", -1], ["applied", "--quota", -1]];
+// What is counted, its colour, on which side of the line it stands, and its word if it has another: what went wrong is above, what was put right below.
+const COUNTS = [["drifts", "--drift", 1], ["failed", "--bad", 1], ["healed", "--good", -1], ["applied", "--quota", -1, "applied or undone"]];
 
 const seconds = (number) => (number === null || number === undefined ? "\u2013" : number < 10 ? `${number.toFixed(1)} s` : lasting(number));
 const sum = (buckets, name) => buckets.reduce((total, bucket) => total + bucket[name], 0);
@@ -89,13 +89,14 @@ function Trends({ found, hours }) {
   const passes = useMemo(() => [at, buckets.map((bucket) => bucket.seconds)], [buckets]);
   const drifts = useMemo(() => [at, buckets.map((bucket) => bucket.drifts)], [buckets]);
   const timed = buckets.filter((bucket) => bucket.seconds !== null);
-  const mean = timed.length ? sum(timed, "seconds") / timed.length : null;
+  const mean = timed.length ? timed.reduce((total, { seconds: each, passes: many }) => total + each * many, 0) / sum(timed, "passes") : null;
   const longest = timed.length ? Math.max(...timed.map((bucket) => bucket.seconds)) : null;
   const total = sum(buckets, "drifts");
+  const width = found.bucketSeconds < 3600 ? "quarter of an hour" : plural(found.bucketSeconds / 3600, "hour");
   const daily = total / (hours / 24);
   return html`
     <dl class="trends">
-      <div><dt>Pass time</dt><dd><b>${seconds(mean)}</b> <span class="faint">at most ${seconds(longest)}</span><${Chart} data=${passes} options=${SPARKS.seconds} height=${36} said=${`Pass time over ${SPANS[hours]}: ${seconds(mean)} on average, at most ${seconds(longest)}`} /></dd></div>
+      <div><dt>Pass time</dt><dd><b>${seconds(mean)}</b> <span class="faint">slowest ${width} ${seconds(longest)}</span><${Chart} data=${passes} options=${SPARKS.seconds} height=${36} said=${`Pass time over ${SPANS[hours]}: ${seconds(mean)} on average, ${seconds(longest)} in the slowest ${width}`} /></dd></div>
       <div><dt>Drifts a day</dt><dd><b>${daily < 10 ? daily.toFixed(1).replace(/\.0$/, "") : Math.round(daily)}</b> <span class="faint">${total} in ${SPANS[hours]}</span><${Chart} data=${drifts} options=${SPARKS.drifts} height=${36} said=${`Drifts over ${SPANS[hours]}: ${total}`} /></dd></div>
       <div><dt>Time to heal</dt><dd><b>${seconds(toHeal.median)}</b> <span class="faint">${toHeal.n ? `half of ${toHeal.n}; 95 % within ${seconds(toHeal.p95)}` : "nothing has ended yet"}</span></dd></div>
     </dl>`;
@@ -106,7 +107,7 @@ function Numbers({ found }) {
   return html`
     <details class="numbers"><summary>The same as a table</summary>
       <table>
-        <thead><tr><th scope="col">From</th>${COUNTS.map(([name]) => html`<th scope="col" key=${name}>${name}</th>`)}<th scope="col">pass time</th></tr></thead>
+        <thead><tr><th scope="col">From</th>${COUNTS.map(([name, , , word = name]) => html`<th scope="col" key=${name}>${word}</th>`)}<th scope="col">pass time</th></tr></thead>
         <tbody>${[...shown].reverse().map((bucket) => html`<tr key=${bucket.at}><th scope="row">${span(bucket.at, found.bucketSeconds)}</th>${COUNTS.map(([name]) => html`<td key=${name}>${bucket[name]}</td>`)}<td>${seconds(bucket.seconds)}</td></tr>`)}</tbody>
       </table>
     </details>`;
@@ -160,14 +161,14 @@ export function History({ state, filter, go }) {
   const shown = last.current;
   const events = useMemo(() => (shown?.found.events ?? []).filter(said), [shown?.found, filter]);
   const bars = useMemo(() => shown && stacked(shown.found.buckets), [shown?.found]);
-  const totals = shown && COUNTS.map(([name]) => `${sum(shown.found.buckets, name)} ${name}`).join(", ");
+  const totals = shown && COUNTS.map(([name, , , word = name]) => `${sum(shown.found.buckets, name)} ${word}`).join(", ");
   const at = filter.event ? events.findIndex((event) => keyOf(event) === filter.event) : -1;
   return html`
     <section class="history" aria-label="History">
       <div class="tools">
         <div role="group" aria-label="Span" class="spans">${Object.entries(SPANS).map(([value, text]) => html`<a key=${value} href=${url({ hours: value === "24" ? "" : value })} aria-current=${Number(value) === hours ? "true" : undefined}>${text}</a>`)}</div>
         ${filter.of && html`<p>only <b>${filter.of}</b> <a href=${url({ of: "" })}>show all</a></p>`}
-        ${shown && html`<ul class="legend">${COUNTS.map(([name]) => html`<li key=${name}><i class=${`swatch ${name}`}></i> ${sum(shown.found.buckets, name).toLocaleString("en")} ${name}</li>`)}</ul>`}
+        ${shown && html`<ul class="legend">${COUNTS.map(([name, , , word = name]) => html`<li key=${name}><i class=${`swatch ${name}`}></i> ${sum(shown.found.buckets, name).toLocaleString("en")} ${word}</li>`)}</ul>`}
       </div>
       ${error && html`<${Empty}>The history cannot be read: ${error}<//>`}
       ${!shown && !error && html`<p class="empty loading">Reading the history.</p>`}

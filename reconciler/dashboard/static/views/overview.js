@@ -17,7 +17,7 @@ function Todo({ state, filter }) {
     <section class="todo" aria-labelledby="todo-title">
       <h2 id="todo-title">Do now</h2>
       ${shown.length === 0
-        ? html`<${Empty}>${state.todo.length ? "Nothing of what is filtered." : state.status === null ? "Nothing is known yet." : "Nothing."}<//>`
+        ? html`<${Empty}>${state.todo.length ? `Nothing that matches${state.todoTotal > state.todo.length ? `, among the ${state.todo.length} most urgent` : ""}.` : state.status === null ? "Nothing is known yet." : "Nothing."}<//>`
         : html`<ul>${some.map((item) => html`
             <li key=${item.object}>
               <${Badge} word=${item.standing} />
