@@ -227,15 +227,20 @@ def _plan_of(found: Assessment, policy: Policy, applying: Applying | None) -> Pl
 
 
 async def reconcile(
-    desired: Desired, world: World, policy: Policy, applying: Applying | None = None, wait: float = 0
+    desired: Desired,
+    world: World,
+    policy: Policy,
+    applying: Applying | None = None,
+    wait: float = 0,
+    drawn: dict[ObjectRef, str] | None = None,
 ) -> Outcome:
     """One pass. With `REPORT_ONLY` nothing is written and `Outcome.before` holds the answer.
 
     Where the site changed between the look and the write, nothing is written and a new plan is made, three times at
-    most. `wait`: seconds until others who apply have ended. Raises InventoryError when the inventory cannot be read at
-    all; everything else is a fact of one object.
+    most. `wait`: seconds until others who apply have ended; `drawn`: see `assess`. Raises InventoryError when the
+    inventory cannot be read at all; everything else is a fact of one object.
     """
-    drawn: dict[ObjectRef, str] = {}
+    drawn = {} if drawn is None else drawn
 
     async def look() -> tuple[Assessment, Plan]:
         found = await assess(desired, world, applying, drawn, takes_back=policy.takes_back)

@@ -22,7 +22,8 @@ from reconciler.ports import WatchRequest
 class Next(Struct, frozen=True):
     """The next steps after a pass; empty after a pass that failed.
 
-    `again`: the next pass repeats what failed (timed by the back-off), else it is a resync. `addresses`: of every host
+    `again`: the next pass is soon (timed by the back-off), as something failed or came while it was written, else it
+    is a resync. `addresses`: of every host
     that was asked, declared or not. `silent`: why a host did not answer, by name. `watches`: what each declared host
     that answered must watch.
     """
@@ -44,13 +45,20 @@ def next_pass(done: Pass, desired: Desired) -> Next:
         return Next(True, {}, {}, {})
     before = done.outcome.before
     seen = done.outcome.after or before
-    failed = any(result.status is Status.FAILED for result in done.outcome.objects)
+    again = any(result.status is Status.FAILED for result in done.outcome.objects) or _came(before, seen)
     hosts = seen.observed.hosts
     others = undeclared_hosts(desired, seen.resolved.inventory)
     addresses = {name: name for name in others} | {host.ref.name: host.address for host in seen.resolved.hosts}
     silent = {name: "it did not answer" for name in others if name not in seen.observed.undeclared_hosts}
     silent |= {name: host.reason for name, host in hosts.items() if isinstance(host, UnreachableHost)}
-    return Next(failed, addresses, silent, watches(seen, before))
+    return Next(again, addresses, silent, watches(seen, before))
+
+
+def _came(before: Assessment, seen: Assessment) -> bool:
+    """Return whether something differs after a write that did not before: an agent that wrote tells of no change from
+    before the look back."""
+    known = {change.ref for change in before.diff.changes if change.counts}
+    return seen is not before and any(change.counts and change.ref not in known for change in seen.diff.changes)
 
 
 def watches(seen: Assessment, before: Assessment) -> dict[str, WatchRequest]:

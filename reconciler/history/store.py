@@ -38,14 +38,14 @@ UNSEEN: Final = "in sync when a watch looked again"
 
 
 class HistoryWriter:
-    """Implements `ports.Listener`: writes events and passes to one file.
+    """Implements `ports.Listener`: writes events and passes to one file, `path`.
 
     Raises UsageError if the file cannot be used. Later write errors, such as a full disk, lose records and are logged
     once until a write succeeds again.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._written = 0
         self._failing = False
         try:
@@ -177,7 +177,7 @@ class HistoryWriter:
             yield
         except sqlite3.Error as error:
             if not self._failing:
-                _log.warning("the history %s cannot be written, so events are lost from it: %s", self._path, error)
+                _log.warning("the history %s cannot be written, so events are lost from it: %s", self.path, error)
             self._failing = True
         else:
             self._failing = False

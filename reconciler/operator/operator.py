@@ -336,7 +336,8 @@ class Operator:
             watch.listeners += (history,)
             watch.lasting = history.lasting()
         if self.pages is not None:
-            watch.listeners += self.pages.add(name, watch.site, str(watch.mode), watch.pulse)
+            kept = None if history is None else history.path
+            watch.listeners += self.pages.add(name, watch.site, str(watch.mode), watch.pulse, history=kept)
         self._watches[name] = watch
         self._tasks[name] = task = asyncio.create_task(self._watched(watch, published))
 

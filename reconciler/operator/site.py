@@ -274,9 +274,10 @@ class SiteWatch:
         asked_for = frozenset[str]() if behalf is None or snapshot.paused else approvals.ids
         carried: Outcome | None = None
         refused: Mapping[ObjectRef, str] | None = None
+        drawn: dict[ObjectRef, str] = {}  # what is made as approved is known to be its own afterwards
         if behalf is not None and asked_for & self.findings.proposals.ids:
-            carried, refused = await self._approved(desired, world, policy, behalf, approvals)
-        outcome = await reconcile(desired, world, policy, behalf)
+            carried, refused = await self._approved(desired, world, policy, behalf, approvals, drawn)
+        outcome = await reconcile(desired, world, policy, behalf, drawn=drawn)
         if carried is not None:
             outcome = _after(carried, outcome)
         obstacles: Mapping[ObjectKey, Obstacle] = {}
@@ -296,10 +297,18 @@ class SiteWatch:
         return outcome
 
     async def _approved(
-        self, desired: Desired, world: World, policy: Policy, behalf: Applying, approvals: Approvals
+        self,
+        desired: Desired,
+        world: World,
+        policy: Policy,
+        behalf: Applying,
+        approvals: Approvals,
+        drawn: dict[ObjectRef, str],
     ) -> tuple[Outcome | None, dict[ObjectRef, str]]:
-        """Carry out what is approved, exactly or not at all. Return the outcome, and why something was not."""
-        drawn: dict[ObjectRef, str] = {}
+        """Carry out what is approved, exactly or not at all. Return the outcome, and why something was not.
+
+        `drawn`: see `assess`.
+        """
         behalf = replace(behalf, records=True)
         found = await assess(desired, world, behalf, drawn, takes_back=policy.takes_back)
 

@@ -13,10 +13,15 @@ import sys
 import termios
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from reconciler.cli import following, output
+from reconciler.render.tables import TABLES
 from reconciler.render.text import width
 from tests.cli.conftest import Folder
 
@@ -190,6 +195,19 @@ def test_a_watch_tells_of_trouble_and_goes_on(long: Folder) -> None:
         assert any(LONG in line for line in there.screen)
         manifest.write_text(before)
         there.until("0 changes")
+
+
+def test_on_a_terminal_too_a_gap_is_told_once_where_nothing_is_drawn_anew(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = SimpleNamespace(gaps=("a config DB could not be read",), found=[("", ())], complete=False)
+    wanted: Any = SimpleNamespace(tables=[TABLES["vmgroup"]], find=lambda *_: seen)
+    wanted.among = lambda _: wanted
+    monkeypatch.setattr(output, "redraws", lambda: True)
+    monkeypatch.setattr(following, "follow", lambda *given: [given[4](None, None) for _ in range(3)])
+    session: Any = SimpleNamespace()
+    import_module("reconciler.cli.commands.get")._follow(session, None, None, 1, wanted, "json", None)
+    assert capsys.readouterr().err.count("a config DB could not be read") == 1
 
 
 def test_a_dumb_terminal_gets_rows_as_a_pipe_does(long: Folder) -> None:

@@ -6,10 +6,12 @@ from msgspec.structs import replace
 
 from reconciler.controller.queue import Priority
 from reconciler.controller.scheduling import next_pass
+from reconciler.model.diff import Diff, Op
 from reconciler.model.inventory import ESXiHost
 from reconciler.model.kinds.host import UnreachableHost
 from reconciler.model.outcome import ObjectResult, Outcome, Status
 from reconciler.model.plan import Plan
+from reconciler.model.refs import Kind
 from tests.controller.loop import HOST, desired
 from tests.render import sites
 from tests.telemetry.passes import kept, made
@@ -33,6 +35,17 @@ def test_a_pass_that_worked_is_followed_by_a_resync() -> None:
 def test_what_could_not_be_healed_is_tried_again() -> None:
     failed = looked(objects=(ObjectResult(HOST, Status.FAILED, "disk full"),))
     assert next_pass(replace(made(), outcome=failed), DESIRED).priority is Priority.RETRY
+
+
+def test_what_somebody_else_changed_while_we_wrote_is_looked_at_soon() -> None:
+    before = sites.in_sync()
+    ref = min(change.ref for change in before.diff.changes if change.ref.kind is Kind.HOST)
+    opened = tuple(replace(each, op=Op.UPDATE) if each.ref == ref else each for each in before.diff.changes)
+    after = replace(before, diff=Diff(opened))
+    came = replace(made(), outcome=looked(before=before, after=after))
+    assert next_pass(came, DESIRED).priority is Priority.RETRY
+    was_there = replace(made(), outcome=looked(before=after, after=after))
+    assert next_pass(was_there, DESIRED).priority is Priority.RESYNC
 
 
 def test_every_host_looks_out_and_one_of_them_for_each_config_db_and_datastore() -> None:

@@ -137,12 +137,15 @@ class Operator:
 
 
 class Lab:
-    """A site with a namespace of its own, `manifests/` of this repository in it, as somebody applies them."""
+    """A site with a namespace of its own, `manifests/` of this repository in it, as somebody applies them. `folders`:
+    of the VMs that it may name."""
 
-    def __init__(self, cluster: Cluster, folder: Path, name: str, **spec: Any) -> None:
+    def __init__(
+        self, cluster: Cluster, folder: Path, name: str, folders: tuple[str, ...] = ("*",), **spec: Any
+    ) -> None:
         self.cluster, self.name, self.folder = cluster, name, folder / name
         self.admin = cluster.admin
-        admitted = {"names": [name], "kinds": ["*"], "datastores": ["*"], "folders": ["*"]}
+        admitted = {"names": [name], "kinds": ["*"], "datastores": ["*"], "folders": list(folders)}
         lab = {
             "lab": {"directory": str(self.folder)},
             "allow": {"hosts": ["*.lab.local"], "namespaces": [admitted]},

@@ -93,6 +93,7 @@ def test_the_life_of_a_vmgroup(lab: Lab, operator: Operator, folder: Path) -> No
     kept = folder / "histories" / f"{lab.name}.sqlite"
     healed = "SELECT count(*) FROM drifts WHERE object = 'vmgroup/MYVMGROUP' AND how = 'healed'"
     eventually(lambda: sqlite3.connect(kept).execute(healed).fetchone()[0] >= 1, "not in the history", operator.said)
+    assert json.loads(operator.fetch(f"sites/{lab.name}/api/history"))["kept"]
 
     lab.finalized(*GROUP, operator)
     lab.delete(*GROUP)
@@ -110,6 +111,17 @@ def test_the_life_of_a_vmgroup(lab: Lab, operator: Operator, folder: Path) -> No
     shutil.rmtree(volume)
     lab.gone(*GROUP, operator)
     assert lab.tenants() == []
+
+
+@pytest.mark.parametrize("lab", [{"reconcile": ALL, "folders": ("/DC0/vm/photon",)}], indirect=True)
+def test_a_vmgroup_is_that_of_the_object_whose_status_says_so(lab: Lab, operator: Operator) -> None:
+    lab.sql("UPDATE privileges SET max_volume_size = 999")
+    eventually(lambda: lab.limit() == 200, "not healed, though the operator made it", operator.said)
+    path, merge = f"{lab.path(*GROUP)}/status", "application/merge-patch+json"
+    uuid = lab.get(*GROUP)["status"]["uuid"]
+    for status, reason in ((None, "Blocked"), (uuid, "InSync")):  # it is lost, and handed over again
+        assert lab.admin.request("PATCH", path, {"status": {"uuid": status}}, merge)[0] == 200
+        lab.waits(*GROUP, reason, operator)
 
 
 def test_a_change_beyond_the_mode_waits_and_is_carried_out_exactly_or_not_at_all(lab: Lab, operator: Operator) -> None:

@@ -140,6 +140,26 @@ def test_a_status_is_in_the_object_and_causes_no_look() -> None:
     play(scenario, three)
 
 
+@pytest.mark.parametrize("own", [{"uuid": "u2", "site": "lab"}, {"uuid": "u1", "site": "prod"}, {}])
+def test_another_vmgroup_in_a_status_causes_a_look(own: dict[str, str]) -> None:
+    """The operator has made one, the status was lost, or whoever runs the site hands one over."""
+
+    def prepare(fake: FakeAPI) -> None:
+        fake.put("a", spec=1, status={"uuid": "u1", "site": "lab"})
+
+    async def scenario(scene: Scene) -> None:
+        await scene.until(a=1)
+        looks = len(scene.seen)
+        scene.fake.put("a", spec=1, status=own)
+        async with asyncio.timeout(SOON):
+            while len(scene.seen) == looks:
+                scene._told.clear()
+                await scene._told.wait()
+        assert scene.mirror.objects["team-a", "a"]["status"] == own
+
+    play(scenario, prepare)
+
+
 def test_watches_take_no_turn_of_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "MOST_AT_ONCE", 1)
 

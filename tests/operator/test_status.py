@@ -313,5 +313,5 @@ def _check(case: str, of: ObjectKey, status: StatusData) -> None:
 
 
 def test_the_page_has_every_condition() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "kubernetes.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "kubernetes-status.md").read_text()
     assert [each for each in sorted(CONDITIONS) if f"`{each}`" not in page] == []

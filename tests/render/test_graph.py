@@ -9,6 +9,7 @@ import subprocess
 from xml.etree import ElementTree
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.model.diff import Standing
 from reconciler.model.inventory import Datastore
@@ -117,3 +118,12 @@ def test_a_text_that_is_too_long_is_whole_in_its_title() -> None:
     titles = [each.text for each in root.iter() if each.tag.endswith("}title")]
     assert f"{name} (drifted)" in titles
     assert float(root.attrib["width"]) < 2500
+
+
+def test_where_vmgroups_are_not_known_nobody_is_said_to_have_no_access() -> None:
+    found = drawn("a")
+    unread = replace(found, groups=(replace(found.groups[0], rights=(), known=False),))
+    for shown in (unread, unread.of(datastores=[URL])):
+        assert tree_text(shown).splitlines()[-1] == "  a   5GB of 2GB promised, as far as is known"
+    nobody = replace(found, groups=())
+    assert tree_text(nobody).splitlines()[-1] == "  a   5GB of 2GB promised, nobody may use it"

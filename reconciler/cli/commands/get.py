@@ -117,7 +117,8 @@ def _follow(
     from reconciler.render.text import clean
 
     shown: Shown = Changes(wanted.tables[0], output, by)
-    if output in ("text", "wide") and redraws():
+    drawn_anew = output in ("text", "wide") and redraws()
+    if drawn_anew:
         from reconciler.cli.live import Live
 
         shown = Live(wanted.tables[0], output, by, f"site {clean(session.site.name)}   every {every:g} s")
@@ -129,7 +130,7 @@ def _follow(
         seen = asked.find(looked, only)
         asked = asked.among(seen)
         for why in seen.gaps:
-            if why not in told or redraws():
+            if why not in told or drawn_anew:
                 shown.note(f"not all objects are listed: {why}")
         told.clear()
         told.update(dict.fromkeys(seen.gaps))

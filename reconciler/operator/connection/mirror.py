@@ -7,7 +7,7 @@
 
 `changed` is called after each change, once or for many at once: it only says "look again". Where only the status of an
 object has changed, which is for us to write, the object stays the same one with another status, and `changed` is not
-called.
+called: unless it is the vmgroup of the object that has changed, of which whoever runs the site has a say, too.
 `synced` is set while `objects` is what a complete list said, plus what a watch told since; before the first one, and
 while the API does not know the kind, it is not, and then `objects` says nothing about what there is. `trouble` is
 empty, or says what keeps the objects from being up to date, and since when; meanwhile they are the last known.
@@ -190,7 +190,10 @@ def _updated(known: Object, item: Object) -> bool:
 
 
 def _but_status(item: Object) -> Object:
-    return {**item, "status": None, "metadata": {**item["metadata"], "resourceVersion": ""}}
+    """Leave out the status, but for which vmgroup is that of the object: passes go by it."""
+    status = item.get("status")
+    own = (status["uuid"], status.get("site")) if isinstance(status, dict) and "uuid" in status else None
+    return {**item, "status": own, "metadata": {**item["metadata"], "resourceVersion": ""}}
 
 
 def _is_deeper(value: Any, most: int) -> bool:

@@ -59,7 +59,7 @@ class Graph(Struct, frozen=True):
 
     def of(self, *, vmgroups: Iterable[str] = (), vms: Iterable[str] = (), datastores: Iterable[str] = ()) -> Graph:
         """Return the part with these vmgroups, with the vmgroups of these VMs, and whatever may use these datastores
-        (their URLs)."""
+        (their URLs), or perhaps may."""
         names, members, urls = frozenset(vmgroups), frozenset(vms), frozenset(datastores)
         kept = []
         for group in self.groups:
@@ -69,6 +69,8 @@ class Graph(Struct, frozen=True):
                 kept.append(replace(group, vms=inside))
             elif rights := tuple(right for right in group.rights if right.url in urls):
                 kept.append(replace(group, rights=rights))
+            elif urls and not group.known:
+                kept.append(group)
         return self._with(kept, urls)
 
     def _with(self, groups: Sequence[Group], urls: frozenset[str]) -> Graph:

@@ -14,7 +14,8 @@ def tree_text(of: Graph, paint: Paint = plain) -> str:
     for group in of.groups:
         parts += [*_group(group, names, paint), ""]
     used = {right.url for group in of.groups for right in group.rights}
-    rows = [[each.datastore.name, promised_text(each) + _nobody(each, used)] for each in of.datastores]
+    known = all(group.known for group in of.groups)
+    rows = [[each.datastore.name, promised_text(each) + _nobody(each, used, known)] for each in of.datastores]
     parts += [count(len(rows), "datastore") + (":" if rows else "."), *(columns(rows, "  ", paint) if rows else [])]
     return lines(parts, paint)
 
@@ -35,7 +36,9 @@ def _with_bar(text: str, share: float | None, paint: Paint) -> str:
     return f"{drawn} {text}" if drawn else text
 
 
-def _nobody(of: Promised, used: set[str]) -> str:
+def _nobody(of: Promised, used: set[str], known: bool) -> str:
     if of.unknown:
         return f", {count(of.unknown, 'host')} not seen"
+    if not known:
+        return ", as far as is known"
     return "" if of.datastore.url in used else ", nobody may use it"
