@@ -18,7 +18,7 @@ from pathlib import Path
 
 import click
 
-from docs.manual import manual
+from docs.manual import commands_below, manual
 from reconciler.cli.completing import explained_kinds
 from reconciler.cli.completion import SHELLS, script
 from reconciler.cli.kubectl.main import plugin
@@ -163,19 +163,9 @@ def cli_page() -> str:
         "`-h` or `--help` after any command shows what stands here.",
         *_help(EXIT_CODES),
         "What they mean to a script stands in [exit-codes-and-json.md](exit-codes-and-json.md).",
-        *(part for context in (*_commands(root), other, *_commands(other)) for part in _command(context)),
+        *(part for context in (*commands_below(root), other, *commands_below(other)) for part in _command(context)),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def _commands(above: click.Context) -> Iterator[click.Context]:
-    """Every command below a group, in the order of definition; those in groups after their group."""
-    if isinstance(above.command, click.Group):
-        for name, command in above.command.commands.items():
-            if not command.hidden:
-                context = click.Context(command, info_name=name, parent=above)
-                yield context
-                yield from _commands(context)
 
 
 def _command(context: click.Context) -> Iterator[str]:

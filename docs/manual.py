@@ -15,17 +15,18 @@ _SPECIAL = {"\\": "\\e", "-": "\\-", "~": "\\(ti", "^": "\\(ha", "`": "\\(ga", "
 
 def manual(root: click.Context, exit_codes: str) -> dict[str, str]:
     """Return the pages of a program by the names of their files. `exit_codes`: a paragraph as in a help text."""
-    every = [root, *_below(root)]
+    every = [root, *commands_below(root)]
     return {f"{_name(context)}.1": "\n".join(_page(context, exit_codes)) + "\n" for context in every}
 
 
-def _below(above: click.Context) -> Iterator[click.Context]:
+def commands_below(above: click.Context) -> Iterator[click.Context]:
+    """Yield every command below a group, in the order of definition; those in groups after their group."""
     if isinstance(above.command, click.Group):
         for name, command in above.command.commands.items():
             if not command.hidden:
                 context = click.Context(command, info_name=name, parent=above)
                 yield context
-                yield from _below(context)
+                yield from commands_below(context)
 
 
 def _page(context: click.Context, exit_codes: str) -> Iterator[str]:
@@ -39,7 +40,7 @@ def _page(context: click.Context, exit_codes: str) -> Iterator[str]:
     yield from _paragraphs(prose)
     if isinstance(command, click.Group):
         yield ".SH COMMANDS"
-        for below in (one for one in _below(context) if one.parent is context):
+        for below in (one for one in commands_below(context) if one.parent is context):
             yield from (".TP", f".BR {_text(_name(below))} (1)", _text(_short(below.command)))
     options = [option for option in command.get_params(context) if isinstance(option, click.Option)]
     yield ".SH OPTIONS"

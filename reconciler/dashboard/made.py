@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar
+
+from reconciler.loader.load import collector_paused
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _T = TypeVar("_T")
@@ -60,20 +60,8 @@ class Workshop:
 
 
 def _gently(do: Callable[[], _T]) -> _T:
-    with _no_garbage_collection():
+    with collector_paused():
         return do()
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Pause the garbage collector, which would visit every object of the site at once (nothing here makes cycles)."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def encode(value: Any) -> str:

@@ -85,7 +85,7 @@ def load(
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Suspend garbage collection: loading makes many objects, keeps them, and makes no cycles (a fifth faster)."""
+    """Suspend garbage collection, which would visit every object again and again, for what makes many and no cycles."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
