@@ -340,6 +340,24 @@ def test_a_phone_shows_the_sentence_and_what_to_do_and_the_rest_when_it_is_asked
     assert page.evaluate("document.querySelector('.whole').inert"), "what the drawer covers cannot be tabbed to"
 
 
+def test_a_window_that_narrows_before_anybody_listens_is_narrow(browser: Any, server: Served) -> None:
+    """Effects run a frame after what was drawn: what changes in between tells nobody."""
+    context = browser.new_context(viewport={"width": 390, "height": 800})
+    page = context.new_page()
+    page.add_init_script("""
+        const real = matchMedia;
+        let looks = 0;
+        window.matchMedia = (query) => query.includes("max-width")
+          ? { get matches() { return looks++ > 0; }, addEventListener() {}, removeEventListener() {} }
+          : real(query);
+    """)
+    server.do(server.board.on_pass, made(drift(), minute=1))
+    page.goto(f"{server.url}#/overview?object=host/esxiz10")
+    wait_for(page, "#drawer-title", "esxiz10")
+    page.locator(".whole[inert]").wait_for(state="attached", timeout=SOON)
+    context.close()
+
+
 def test_on_paper_are_no_empty_pages(page: Any, server: Served) -> None:
     seen = site(2500, 2000)
     outcome = Outcome(seen, Plan((), ()), (), None, ())

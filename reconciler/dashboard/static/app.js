@@ -162,6 +162,7 @@ function App() {
   useEffect(() => {
     const listener = () => setNarrow(narrow.matches);
     narrow.addEventListener("change", listener);
+    listener(); // it may have changed by now
     return () => narrow.removeEventListener("change", listener);
   }, []);
   const covered = Boolean(isNarrow && route.object);
