@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any, TypeAlias
 
 from reconciler.loader.manifests import Document
+from reconciler.loader.objects import Bounds
 from reconciler.loader.wording import Path, quoted
 from reconciler.model.errors import ManifestError, Refusal
 from reconciler.model.kinds.site import ALL, Admitted, Site
@@ -54,10 +55,14 @@ def site_of(document: Document, labels: Labels, sites: Mapping[str, Site | None]
     return named
 
 
-def folders_of(document: Document, labels: Labels, site: Site) -> tuple[str, ...] | None:
-    """Return the folders whose VMs a vmgroup may have; None: all of them."""
-    folders = tuple(folder for rule in _for(document, labels, site) for folder in rule.folders)
-    return None if ALL in folders else folders
+def bounds_of(document: Document, labels: Labels, site: Site) -> Bounds | None:
+    """Return what the vmgroup of an object may have, and that it adopts none but of names that the object may give it,
+    and none at all if it may not have every VM; None: anything."""
+    rules = _for(document, labels, site)
+    folders, names = _folders(rules), _names(document, rules)
+    if folders is None and names is None:
+        return None
+    return Bounds(folders, was="", adopts=names if folders is None and names is not None else ())
 
 
 def not_allowed(document: Document, labels: Labels, site: Site) -> Iterator[ManifestError]:
@@ -69,14 +74,12 @@ def not_allowed(document: Document, labels: Labels, site: Site) -> Iterator[Mani
             allowed = ", ".join(map(quoted, patterns)) or "none"
             message = f"{where} does not allow the datastore {quoted(named)} here (datastores: {allowed})"
             yield document.error(path, message, Refusal.NOT_ALLOWED)
-    folders = folders_of(document, labels, site)
+    folders = _folders(rules)
     if document.kind in (Kind.VMGROUP, Kind.MEMBERSHIP, Kind.VOLUME) and folders is not None:
         for path, message in _vms(document, folders):
             yield document.error(path, f"{where} {message}", Refusal.NOT_ALLOWED)
-    groups = [pattern for rule in rules for pattern in rule.vmgroups]
-    if document.kind is Kind.VMGROUP and not all(rule.vmgroups for rule in rules):
-        return
-    for path, named in _vmgroups(document):
+    groups = _names(document, rules)
+    for path, named in () if groups is None else _vmgroups(document):
         if not any(fnmatchcase(named, pattern) for pattern in groups):
             allowed = ", ".join(map(quoted, groups)) or "none"
             message = f"{where} does not allow the vmgroup {quoted(named)} here (vmgroups: {allowed})"
@@ -99,6 +102,19 @@ def _may_be(rules: list[Admitted], kind: Kind) -> bool:
 def _for(document: Document, labels: Labels, site: Site) -> list[Admitted]:
     rules = _rules(site, document.namespace, labels)
     return [rule for rule in rules if document.kind is not None and _may_be([rule], document.kind)]
+
+
+def _folders(rules: list[Admitted]) -> tuple[str, ...] | None:
+    """Return the folders whose VMs a vmgroup may have; None: all of them."""
+    folders = tuple(folder for rule in rules for folder in rule.folders)
+    return None if ALL in folders else folders
+
+
+def _names(document: Document, rules: list[Admitted]) -> tuple[str, ...] | None:
+    """Return patterns of the vmgroups that an object may name; None: any."""
+    if document.kind is Kind.VMGROUP and not all(rule.vmgroups for rule in rules):
+        return None
+    return tuple(pattern for rule in rules for pattern in rule.vmgroups)
 
 
 def _datastores(spec: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:

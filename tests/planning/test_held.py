@@ -81,3 +81,21 @@ def test_a_uuid_takes_no_vmgroup_from_another_owner() -> None:
     )  # fmt: skip
     (alone,) = pairs([renamed], {"id-web": web}, {}, frozenset())
     assert alone.before is web, "nobody else declares it"
+
+
+def test_a_uuid_adopts_no_vmgroup_whose_name_its_namespace_may_not_have() -> None:
+    db = ObjectRef(Kind.CONFIG_DB, "shared")
+    there = {
+        each: VMGroupState(each, name, "", "u", {}, {}) for each, name in (("id-1", "payments"), ("id-2", "web-2"))
+    }
+
+    def problem(uuid: str, was: str = "") -> str | None:
+        group = ResolvedVMGroup(
+            ObjectRef(Kind.VMGROUP, "web"), "web", db, uuid, None, None, None, None, was=was, adopts=("web-*",)
+        )
+        (found,) = pairs([group], there, {}, frozenset())
+        return found.problem
+
+    assert "the vmgroup payments is in vDVS already" in (problem("id-1") or "")
+    assert problem("id-2") is None
+    assert problem("id-1", was="id-1") is None, "somebody renamed its own by hand"
