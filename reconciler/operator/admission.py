@@ -65,25 +65,24 @@ def bounds_of(document: Document, labels: Labels, site: Site) -> Bounds | None:
     return Bounds(folders, was="", adopts=names if folders is None and names is not None else ())
 
 
-def not_allowed(document: Document, labels: Labels, site: Site) -> Iterator[ManifestError]:
-    """Yield an error for each datastore and folder that the namespace of an object may not name."""
+def not_allowed(document: Document, labels: Labels, site: Site, config_db: str) -> Iterator[ManifestError]:
+    """Yield an error for each thing that the namespace of an object may not name. `config_db`: the only one of the
+    site, which is that of an object that names none (empty: there are several)."""
     rules, where = _for(document, labels, site), _WHERE.format(site.name)
-    patterns = [pattern for rule in rules for pattern in rule.datastores]
-    for path, named in _datastores(document.spec):
-        if not any(fnmatchcase(named, pattern) for pattern in patterns):
-            allowed = ", ".join(map(quoted, patterns)) or "none"
-            message = f"{where} does not allow the datastore {quoted(named)} here (datastores: {allowed})"
-            yield document.error(path, message, Refusal.NOT_ALLOWED)
+    for noun, field, named, patterns in (
+        ("datastore", "datastores", _datastores(document.spec), [each for rule in rules for each in rule.datastores]),
+        ("ConfigDB", "configDBs", _config_dbs(document, config_db), _allowed_config_dbs(rules)),
+        ("vmgroup", "vmgroups", _vmgroups(document), _names(document, rules)),
+    ):
+        for path, name in () if patterns is None else named:
+            if not any(fnmatchcase(name, pattern) for pattern in patterns):
+                allowed = ", ".join(map(quoted, patterns)) or "none"
+                message = f"{where} does not allow the {noun} {quoted(name)} here ({field}: {allowed})"
+                yield document.error(path, message, Refusal.NOT_ALLOWED)
     folders = _folders(rules)
     if document.kind in (Kind.VMGROUP, Kind.MEMBERSHIP, Kind.VOLUME) and folders is not None:
         for path, message in _vms(document, folders):
             yield document.error(path, f"{where} {message}", Refusal.NOT_ALLOWED)
-    groups = _names(document, rules)
-    for path, named in () if groups is None else _vmgroups(document):
-        if not any(fnmatchcase(named, pattern) for pattern in groups):
-            allowed = ", ".join(map(quoted, groups)) or "none"
-            message = f"{where} does not allow the vmgroup {quoted(named)} here (vmgroups: {allowed})"
-            yield document.error(path, message, Refusal.NOT_ALLOWED)
 
 
 def is_below(path: str, folders: tuple[str, ...]) -> bool:
@@ -129,6 +128,22 @@ def _datastores(spec: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     for position, entry in enumerate(access if isinstance(access, list) else ()):
         if isinstance(entry, Mapping) and isinstance(named := entry.get("datastore"), str):
             yield ("spec", "access", position, "datastore"), named
+
+
+def _allowed_config_dbs(rules: list[Admitted]) -> list[str] | None:
+    """Return patterns of the ConfigDBs that an object may be, or be in; None: any."""
+    given = [rule.config_dbs for rule in rules]
+    return None if None in given else [pattern for patterns in given for pattern in patterns or ()]
+
+
+def _config_dbs(document: Document, only: str) -> Iterator[tuple[Path, str]]:
+    """Yield the ConfigDB that an object is, or is in."""
+    if document.kind is Kind.CONFIG_DB:
+        yield ("metadata", "name"), str(document.metadata_name)
+    elif document.kind in (Kind.VMGROUP, Kind.MEMBERSHIP, Kind.VOLUME) and (
+        name := document.spec.get("configDB", only)
+    ):
+        yield ("spec", "configDB"), str(name)
 
 
 def _vmgroups(document: Document) -> Iterator[tuple[Path, str]]:

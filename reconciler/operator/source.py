@@ -48,21 +48,21 @@ class SiteObjects(Struct, frozen=True):
 
 
 class _Kept(Struct):
-    """What was read of an object, and found about it by the Site and the labels of its namespace `by`."""
+    """What was read of an object, and found about it by the Site, the labels of its namespace, and the only ConfigDB."""
 
     found: Object
     read: Read
-    by: tuple[Site, Labels] | None = None
+    by: tuple[Site, Labels, str] | None = None
     errors: tuple[ManifestError, ...] = ()
     bounds: Bounds | None = None
 
-    def check(self, site: Site, labels: Labels) -> None:
-        """Check what the object names against what its namespace may."""
-        if self.by is None or self.by[0] is not site or self.by[1] != labels:
+    def check(self, site: Site, labels: Labels, config_db: str) -> None:
+        """Check what the object names against what its namespace may. `config_db`: see `not_allowed`."""
+        if self.by is None or self.by[0] is not site or self.by[1:] != (labels, config_db):
             document = self.read.document
-            self.errors = tuple(not_allowed(document, labels, site))
+            self.errors = tuple(not_allowed(document, labels, site, config_db))
             self.bounds = bounds_of(document, labels, site)
-            self.by = site, labels
+            self.by = site, labels, config_db
 
 
 class Sources:
@@ -135,13 +135,15 @@ class Sources:
     ) -> SiteObjects:
         errors: list[ManifestError] = []
         places, bounds = {}, {}
+        databases = {key.name for key in keys if key.kind is Kind.CONFIG_DB}
+        only = next(iter(databases)) if len(databases) == 1 else ""
         for key in keys:
             kept, place = self._kept[key], self._kept[key].read.document.source.file
             places[place] = key
             if key in refused:
                 errors.append(refused[key])
             elif key.kind is not Kind.SITE:
-                kept.check(site, namespaces.get(key.namespace, {}))
+                kept.check(site, namespaces.get(key.namespace, {}), only)
                 errors += kept.errors
                 if kept.bounds is not None:
                     bounds[place] = replace(kept.bounds, was=own_uuid(kept.found, site.name))
