@@ -153,7 +153,13 @@ def _without_held(manifests: ManifestSet, documents: list[Document]) -> Objects:
             known = LOADERS[document.kind].known(document, manifests)
             if known.ref not in declared_refs:
                 reason, message = held[document.source.file]
-                unresolved.setdefault(known.ref, Unresolved(known.ref, message, known.names, reason, known.certain))
+                first = unresolved.get(known.ref, Unresolved(known.ref, message, (), reason, certain=True))
+                unresolved[known.ref] = replace(
+                    first,
+                    known_as=(*first.known_as, *known.names),
+                    certain=first.certain and known.certain,
+                    anywhere=first.anywhere or known.anywhere,
+                )
     for kind, items in manifests.declared.items():
         manifests.declared[kind] = [each for each in items if each[0].source.file not in held]
     unusable = [each for each in documents if held.get(each.source.file, ("",))[0] is Refusal.INVALID]

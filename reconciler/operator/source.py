@@ -48,7 +48,7 @@ class SiteObjects(Struct, frozen=True):
 
 
 class _Kept(Struct):
-    """What was read of an object, and found about it by the Site, the labels of its namespace, and the only ConfigDB."""
+    """What was read of an object, and found about it by a Site, the labels of its namespace, and the only ConfigDB."""
 
     found: Object
     read: Read
