@@ -74,8 +74,8 @@ def not_allowed(document: Document, labels: Labels, site: Site, config_db: str) 
         ("ConfigDB", "configDBs", _config_dbs(document, config_db), _allowed_config_dbs(rules)),
         ("vmgroup", "vmgroups", _vmgroups(document), _names(document, rules)),
     ):
-        for path, name in () if patterns is None else named:
-            if not any(fnmatchcase(name, pattern) for pattern in patterns):
+        for path, name in named:
+            if patterns is not None and not any(fnmatchcase(name, pattern) for pattern in patterns):
                 allowed = ", ".join(map(quoted, patterns)) or "none"
                 message = f"{where} does not allow the {noun} {quoted(name)} here ({field}: {allowed})"
                 yield document.error(path, message, Refusal.NOT_ALLOWED)
