@@ -187,17 +187,18 @@ SUPPLY := .ci/supply
 
 # Whatever is built says of itself that it is as old as the commit, so it is the same each time.
 DIST := dist
+BUILT = $(DIST)/vdvs-$(VERSION).tar.gz $(DIST)/vdvs-$(VERSION)-py3-none-any.whl
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' reconciler/__init__.py)
 dist onefile release image: export SOURCE_DATE_EPOCH ?= $(or $(shell git log -1 --format=%ct 2>/dev/null),315532800)
 dist: install .venv/supply/.made  ## Build sdist and wheel in dist/
-	rm -rf $(DIST) && mkdir -p $(DIST)
+	mkdir -p $(DIST)
 	$(RUN) python -m build --no-isolation --outdir $(DIST)
-	.venv/supply/bin/python -m twine check --strict $(DIST)/*
+	.venv/supply/bin/python -m twine check --strict $(BUILT)
 
 ONEFILE_PYTHONS := 3.11 3.12 3.13 3.14
 ONEFILE_MACHINE := x86_64
 onefile: dist  ## Build dist/vdvs.pyz, one file for ONEFILE_PYTHONS="3.11 3.12 ..." and ONEFILE_MACHINE=x86_64 or aarch64
-	.venv/supply/bin/python .ci/onefile.py $(DIST)/*.whl requirements-run.lock $(DIST)/vdvs.pyz \
+	.venv/supply/bin/python .ci/onefile.py $(lastword $(BUILT)) requirements-run.lock $(DIST)/vdvs.pyz \
 	    --python $(ONEFILE_PYTHONS) --machine $(ONEFILE_MACHINE)
 
 release: onefile  ## Build sdist, wheel, the one file, an SBOM (CycloneDX) of what runs, and checksums in dist/
@@ -205,7 +206,7 @@ release: onefile  ## Build sdist, wheel, the one file, an SBOM (CycloneDX) of wh
 	.venv/supply/bin/python -W ignore -m cyclonedx_py requirements requirements-run.lock --output-reproducible \
 	    --pyproject $(DIST)/pyproject.toml --output-file $(DIST)/vdvs-$(VERSION).cdx.json
 	rm $(DIST)/pyproject.toml
-	cd $(DIST) && sha256sum -- vdvs* > SHA256SUMS && cat SHA256SUMS
+	cd $(DIST) && sha256sum -- $(notdir $(BUILT)) vdvs.pyz vdvs-$(VERSION).cdx.json > SHA256SUMS && cat SHA256SUMS
 
 # A registry gets it by `skopeo copy oci-archive:FILE docker://...`.
 IMAGE = $(DIST)/vdvs-$(VERSION).image

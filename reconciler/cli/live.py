@@ -112,7 +112,7 @@ class Live:
 
     @staticmethod
     def _bar(share: float, _cell: str, paints: Paint) -> str:
-        return f"{text.bar(share, paints)} {round(100 * share)}%"
+        return f"{text.bar(share, paints)} {text.percent(share)}"
 
     @staticmethod
     def _text(_share: float, cell: str, _paints: Paint) -> str:

@@ -15,11 +15,12 @@ from reconciler.model.refs import KINDS, Kind, ObjectRef
 
 class Known(NamedTuple):
     """The object that a document is about, which may be invalid, and the names that vDVS may know it by. `certain`: it
-    is no other one."""
+    is no other one. `anywhere`: it has one of these names, in a config DB that is not known."""
 
     ref: ObjectRef
     names: tuple[str, ...]
     certain: bool
+    anywhere: bool = False
 
 
 def known(document: Document, _: ManifestSet) -> Known:

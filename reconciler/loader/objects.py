@@ -17,6 +17,8 @@ from reconciler.loader.manifests import Document, NoFile
 from reconciler.loader.schemas import API_VERSION
 from reconciler.loader.validate import problems, salvage
 from reconciler.model.errors import ManifestError, Refusal
+from reconciler.model.kinds.membership import DesiredMembership
+from reconciler.model.kinds.vmgroup import DesiredVMGroup
 from reconciler.model.refs import KINDS, Kind, ObjectRef, Source
 from reconciler.model.state import Desired, Unresolved
 
@@ -29,8 +31,18 @@ ASKED: Final = frozenset(("vdvs.io/approve", "vdvs.io/confirm-delete"))
 """Annotations by which people answer the operator."""
 
 _MOST_TOLD: Final = 5  # errors of one object
-_NO_UUIDS: Final[dict[str, str]] = {}
-_NO_FOLDERS: Final[dict[str, tuple[str, ...]]] = {}
+
+
+class Bounds(Struct, frozen=True):
+    """What a VMGroup or a Membership may have: see `folders`, `was` and `adopts` of a vmgroup."""
+
+    folders: tuple[str, ...] | None = None
+    was: str | None = None
+    adopts: tuple[str, ...] = ()
+
+
+_NO_BOUNDS: Final = Bounds()
+_BOUNDLESS: Final[dict[str, Bounds]] = {}
 
 
 class Read(Struct, frozen=True):
@@ -77,14 +89,12 @@ def _metadata(given: Mapping[str, Any]) -> dict[str, Any]:
 def load_objects(
     objects: Iterable[Read],
     refused: Iterable[ManifestError] = (),
-    folders: Mapping[str, tuple[str, ...]] = _NO_FOLDERS,
-    uuids: Mapping[str, str] = _NO_UUIDS,
+    bounds: Mapping[str, Bounds] = _BOUNDLESS,
 ) -> Objects:
     """Build and check a set of objects: of two that claim the same, the later one is held. What a held one claims stays
     its own.
 
-    `refused`: errors that whoever knows the cluster found; `folders`: of the VMs that some vmgroups may have;
-    `uuids`: those that they had so far.
+    `refused`: errors that whoever knows the cluster found; `bounds`: of the documents that have any.
     """
     manifests, given = ManifestSet(), list(objects)
     manifests.errors += refused
@@ -103,19 +113,20 @@ def load_objects(
     manifests.errors += manifests.duplicates(config_dbs)
     with collector_paused():
         build(manifests)
-        if folders:
-            for kind in (Kind.VMGROUP, Kind.MEMBERSHIP):
-                manifests.declared[kind] = [
-                    (document, replace(item, folders=folders.get(document.source.file)))
-                    for document, item in manifests.declared[kind]
-                ]
-            manifests.declared[Kind.VMGROUP] = [
-                (document, item if item.folders is None else replace(item, was=uuids.get(document.source.file, "")))
-                for document, item in manifests.declared[Kind.VMGROUP]
+        for kind in (Kind.VMGROUP, Kind.MEMBERSHIP) if bounds else ():
+            manifests.declared[kind] = [
+                (document, _bounded(item, bounds.get(document.source.file, _NO_BOUNDS)))
+                for document, item in manifests.declared[kind]
             ]
         for items in manifests.declared.values():
             items.sort(key=lambda each: each[0].source.file)  # who claims what first says nothing more
         return _without_held(manifests, [each.document for each in given])
+
+
+def _bounded(item: DesiredVMGroup | DesiredMembership, to: Bounds) -> DesiredVMGroup | DesiredMembership:
+    if isinstance(item, DesiredVMGroup):
+        return replace(item, folders=to.folders, was=to.was, adopts=to.adopts)
+    return replace(item, folders=to.folders)
 
 
 def _without_held(manifests: ManifestSet, documents: list[Document]) -> Objects:
@@ -142,7 +153,13 @@ def _without_held(manifests: ManifestSet, documents: list[Document]) -> Objects:
             known = LOADERS[document.kind].known(document, manifests)
             if known.ref not in declared_refs:
                 reason, message = held[document.source.file]
-                unresolved.setdefault(known.ref, Unresolved(known.ref, message, known.names, reason, known.certain))
+                first = unresolved.get(known.ref, Unresolved(known.ref, message, (), reason, certain=True))
+                unresolved[known.ref] = replace(
+                    first,
+                    known_as=(*first.known_as, *known.names),
+                    certain=first.certain and known.certain,
+                    anywhere=first.anywhere or known.anywhere,
+                )
     for kind, items in manifests.declared.items():
         manifests.declared[kind] = [each for each in items if each[0].source.file not in held]
     unusable = [each for each in documents if held.get(each.source.file, ("",))[0] is Refusal.INVALID]

@@ -65,7 +65,8 @@ class Unresolved(Strict, frozen=True):
     for people, `why` one CamelCase word.
 
     `known_as`: its possible names in the config DB: previous names and the pinned UUID of a vmgroup; the name of a
-    file. `certain`: it can be no other object of vDVS, so others may still be removed.
+    file. `certain`: it can be no other object of vDVS, so others may still be removed. `anywhere`: a vmgroup that may
+    be in any config DB, and is called as this says.
     """
 
     ref: ObjectRef
@@ -73,6 +74,7 @@ class Unresolved(Strict, frozen=True):
     known_as: tuple[str, ...] = ()
     why: str = "NotFound"
     certain: bool = False
+    anywhere: bool = False
 
 
 class Desired(Strict, frozen=True):

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any, TypeAlias
 
 from reconciler.loader.manifests import Document
+from reconciler.loader.objects import Bounds
 from reconciler.loader.wording import Path, quoted
 from reconciler.model.errors import ManifestError, Refusal
 from reconciler.model.kinds.site import ALL, Admitted, Site
@@ -54,33 +55,34 @@ def site_of(document: Document, labels: Labels, sites: Mapping[str, Site | None]
     return named
 
 
-def folders_of(document: Document, labels: Labels, site: Site) -> tuple[str, ...] | None:
-    """Return the folders whose VMs a vmgroup may have; None: all of them."""
-    folders = tuple(folder for rule in _for(document, labels, site) for folder in rule.folders)
-    return None if ALL in folders else folders
+def bounds_of(document: Document, labels: Labels, site: Site) -> Bounds | None:
+    """Return what the vmgroup of an object may have, and that it adopts none but of names that the object may give it,
+    and none at all if it may not have every VM; None: anything."""
+    rules = _for(document, labels, site)
+    folders, names = _folders(rules), _names(document, rules)
+    if folders is None and names is None:
+        return None
+    return Bounds(folders, was="", adopts=names if folders is None and names is not None else ())
 
 
-def not_allowed(document: Document, labels: Labels, site: Site) -> Iterator[ManifestError]:
-    """Yield an error for each datastore and folder that the namespace of an object may not name."""
+def not_allowed(document: Document, labels: Labels, site: Site, config_db: str) -> Iterator[ManifestError]:
+    """Yield an error for each thing that the namespace of an object may not name. `config_db`: the only one of the
+    site, which is that of an object that names none (empty: there are several)."""
     rules, where = _for(document, labels, site), _WHERE.format(site.name)
-    patterns = [pattern for rule in rules for pattern in rule.datastores]
-    for path, named in _datastores(document.spec):
-        if not any(fnmatchcase(named, pattern) for pattern in patterns):
-            allowed = ", ".join(map(quoted, patterns)) or "none"
-            message = f"{where} does not allow the datastore {quoted(named)} here (datastores: {allowed})"
-            yield document.error(path, message, Refusal.NOT_ALLOWED)
-    folders = folders_of(document, labels, site)
+    for noun, field, named, patterns in (
+        ("datastore", "datastores", _datastores(document.spec), [each for rule in rules for each in rule.datastores]),
+        ("ConfigDB", "configDBs", _config_dbs(document, config_db), _allowed_config_dbs(rules)),
+        ("vmgroup", "vmgroups", _vmgroups(document), _names(document, rules)),
+    ):
+        for path, name in named:
+            if patterns is not None and not any(fnmatchcase(name, pattern) for pattern in patterns):
+                allowed = ", ".join(map(quoted, patterns)) or "none"
+                message = f"{where} does not allow the {noun} {quoted(name)} here ({field}: {allowed})"
+                yield document.error(path, message, Refusal.NOT_ALLOWED)
+    folders = _folders(rules)
     if document.kind in (Kind.VMGROUP, Kind.MEMBERSHIP, Kind.VOLUME) and folders is not None:
         for path, message in _vms(document, folders):
             yield document.error(path, f"{where} {message}", Refusal.NOT_ALLOWED)
-    groups = [pattern for rule in rules for pattern in rule.vmgroups]
-    if document.kind is Kind.VMGROUP and not all(rule.vmgroups for rule in rules):
-        return
-    for path, named in _vmgroups(document):
-        if not any(fnmatchcase(named, pattern) for pattern in groups):
-            allowed = ", ".join(map(quoted, groups)) or "none"
-            message = f"{where} does not allow the vmgroup {quoted(named)} here (vmgroups: {allowed})"
-            yield document.error(path, message, Refusal.NOT_ALLOWED)
 
 
 def is_below(path: str, folders: tuple[str, ...]) -> bool:
@@ -101,6 +103,19 @@ def _for(document: Document, labels: Labels, site: Site) -> list[Admitted]:
     return [rule for rule in rules if document.kind is not None and _may_be([rule], document.kind)]
 
 
+def _folders(rules: list[Admitted]) -> tuple[str, ...] | None:
+    """Return the folders whose VMs a vmgroup may have; None: all of them."""
+    folders = tuple(folder for rule in rules for folder in rule.folders)
+    return None if ALL in folders else folders
+
+
+def _names(document: Document, rules: list[Admitted]) -> tuple[str, ...] | None:
+    """Return patterns of the vmgroups that an object may name; None: any."""
+    if document.kind is Kind.VMGROUP and not all(rule.vmgroups for rule in rules):
+        return None
+    return tuple(pattern for rule in rules for pattern in rule.vmgroups)
+
+
 def _datastores(spec: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     """Yield the datastores that an object names, however it spells them. What is no datastore is another error."""
     if isinstance(named := spec.get("datastore"), Mapping):
@@ -113,6 +128,22 @@ def _datastores(spec: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     for position, entry in enumerate(access if isinstance(access, list) else ()):
         if isinstance(entry, Mapping) and isinstance(named := entry.get("datastore"), str):
             yield ("spec", "access", position, "datastore"), named
+
+
+def _allowed_config_dbs(rules: list[Admitted]) -> list[str] | None:
+    """Return patterns of the ConfigDBs that an object may be, or be in; None: any."""
+    given = [rule.config_dbs for rule in rules]
+    return None if None in given else [pattern for patterns in given for pattern in patterns or ()]
+
+
+def _config_dbs(document: Document, only: str) -> Iterator[tuple[Path, str]]:
+    """Yield the ConfigDB that an object is, or is in."""
+    if document.kind is Kind.CONFIG_DB:
+        yield ("metadata", "name"), str(document.metadata_name)
+    elif document.kind in (Kind.VMGROUP, Kind.MEMBERSHIP, Kind.VOLUME) and (
+        name := document.spec.get("configDB", only)
+    ):
+        yield ("spec", "configDB"), str(name)
 
 
 def _vmgroups(document: Document) -> Iterator[tuple[Path, str]]:

@@ -24,7 +24,6 @@ from msgspec import Struct
 
 from reconciler.controller.backoff import Backoff
 from reconciler.controller.mode import Mode
-from reconciler.execution.gather import gather_all
 from reconciler.model.base import clip
 from reconciler.model.errors import UsageError
 from reconciler.model.events import Pulse
@@ -39,7 +38,7 @@ from reconciler.operator.deletion import DeletionPolicy
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.publish import Publisher, SitePublisher
 from reconciler.operator.replicas.leases import Leases
-from reconciler.operator.site import Document, Services, SiteWatch, Snapshot, annotations_of, release
+from reconciler.operator.site import Document, Releases, Services, SiteWatch, Snapshot, annotations_of
 from reconciler.operator.source import SiteObjects, Sources
 from reconciler.operator.status import Terms, statuses
 from reconciler.ports import Listener
@@ -123,6 +122,7 @@ class Operator:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._backoff = Backoff(chance)
         self._not_before: dict[str, float] = {}
+        self._releases = Releases(api, chance, monotonic)
         identity = (options.replica_id or os.environ.get("HOSTNAME") or socket.gethostname()).lower()
         if not _NAME.fullmatch(identity):
             raise UsageError(f"--replica-id {identity}: use lower-case letters, digits, '-' and '.', 200 at most")
@@ -254,7 +254,8 @@ class Operator:
         self._something.set()
 
     def _due(self) -> bool:
-        return self._changed_at is not None and monotonic() >= self._changed_at + _QUIET
+        changed = self._changed_at is not None and monotonic() >= self._changed_at + _QUIET
+        return changed or self._releases.due
 
     async def _wait(self) -> None:
         """Wait for something to do, or the next beat."""
@@ -289,14 +290,13 @@ class Operator:
                 return len(site.objects.seen) == 1
             return site.policy(key) is DeletionPolicy.RETAIN
 
-        free = [
-            release(self._api, key, each)
+        free = {
+            key: each
             for site in self._sites.values()
             for key, each in site.objects.seen.items()
             if deletion.is_awaited(each) and is_free(site, key)
-        ]
-        if not all(await gather_all(free)):  # a status may have been written at the same moment
-            self._changed_at = monotonic() + _BEAT
+        }
+        await self._releases(free)
 
     def _supervise(self) -> None:
         """Begin and end watches, so that there is one for each site whose lease is held."""

@@ -13,6 +13,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reconciler.controller.backoff import Backoff
 from reconciler.controller.debounce import Debounce
 from reconciler.controller.mode import Mode, parse_limit
 from reconciler.controller.triggers import Triggers
@@ -433,6 +434,36 @@ async def release(api: API, key: ObjectKey, document: Document) -> bool:
         _log.info("the finalizer of %s is not removed yet: %s", key, error)
         return error.status == HTTPStatus.NOT_FOUND
     return True
+
+
+class Releases:
+    """Removes our finalizer from objects, and backs off from one of which the API does not take that."""
+
+    def __init__(self, api: API, chance: Callable[[], float], now: Callable[[], float]) -> None:
+        self._api, self._now = api, now
+        self._backoff = Backoff(chance)
+        self._not_before: dict[ObjectKey, float] = {}
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to try one again."""
+        return any(moment <= self._now() for moment in self._not_before.values())
+
+    async def __call__(self, free: Mapping[ObjectKey, Document]) -> None:
+        """Let the API forget these objects, but for those that wait for another try."""
+        for key in self._not_before.keys() - free.keys():
+            self._worked(key)
+        tried = [key for key in free if self._not_before.get(key, 0.0) <= self._now()]
+        done = await gather_all([release(self._api, key, free[key]) for key in tried])
+        for key, released in zip(tried, done, strict=True):
+            if released:
+                self._worked(key)
+            else:
+                self._not_before[key] = self._now() + self._backoff.failed(key)
+
+    def _worked(self, key: ObjectKey) -> None:
+        self._backoff.worked(key)
+        self._not_before.pop(key, None)
 
 
 def _identity(key: ObjectKey, document: Document) -> dict[str, Any]:

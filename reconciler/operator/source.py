@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.controller.watch import NOTHING, Loaded
-from reconciler.loader.objects import Objects, Read, load_objects, read_object
+from reconciler.loader.objects import Bounds, Objects, Read, load_objects, read_object
 from reconciler.model.errors import ManifestError, Refusal
 from reconciler.model.events import Revision
 from reconciler.model.kinds.site import Site
 from reconciler.model.memo import Memo
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.refs import KINDS, Kind, ObjectRef
-from reconciler.operator.admission import Labels, NotHereError, folders_of, not_allowed, site_of
+from reconciler.operator.admission import Labels, NotHereError, bounds_of, not_allowed, site_of
 from reconciler.operator.keys import ObjectKey
 
 NO_SITE: Final = ""
@@ -47,21 +48,21 @@ class SiteObjects(Struct, frozen=True):
 
 
 class _Kept(Struct):
-    """What was read of an object, and found about it by the Site and the labels of its namespace `by`."""
+    """What was read of an object, and found about it by a Site, the labels of its namespace, and the only ConfigDB."""
 
     found: Object
     read: Read
-    by: tuple[Site, Labels] | None = None
+    by: tuple[Site, Labels, str] | None = None
     errors: tuple[ManifestError, ...] = ()
-    folders: tuple[str, ...] | None = None
+    bounds: Bounds | None = None
 
-    def check(self, site: Site, labels: Labels) -> None:
-        """Check what the object names against what its namespace may."""
-        if self.by is None or self.by[0] is not site or self.by[1] != labels:
+    def check(self, site: Site, labels: Labels, config_db: str) -> None:
+        """Check what the object names against what its namespace may. `config_db`: see `not_allowed`."""
+        if self.by is None or self.by[0] is not site or self.by[1:] != (labels, config_db):
             document = self.read.document
-            self.errors = tuple(not_allowed(document, labels, site))
-            self.folders = folders_of(document, labels, site)
-            self.by = site, labels
+            self.errors = tuple(not_allowed(document, labels, site, config_db))
+            self.bounds = bounds_of(document, labels, site)
+            self.by = site, labels, config_db
 
 
 class Sources:
@@ -133,21 +134,22 @@ class Sources:
         namespaces: Mapping[str, Labels],
     ) -> SiteObjects:
         errors: list[ManifestError] = []
-        places, folders, uuids = {}, {}, {}
+        places, bounds = {}, {}
+        databases = {key.name for key in keys if key.kind is Kind.CONFIG_DB}
+        only = next(iter(databases)) if len(databases) == 1 else ""
         for key in keys:
             kept, place = self._kept[key], self._kept[key].read.document.source.file
             places[place] = key
             if key in refused:
                 errors.append(refused[key])
             elif key.kind is not Kind.SITE:
-                kept.check(site, namespaces.get(key.namespace, {}))
+                kept.check(site, namespaces.get(key.namespace, {}), only)
                 errors += kept.errors
-                if kept.folders is not None:
-                    folders[place] = kept.folders
-                    uuids[place] = own_uuid(kept.found, site.name)
+                if kept.bounds is not None:
+                    bounds[place] = replace(kept.bounds, was=own_uuid(kept.found, site.name))
         reads = tuple(self._kept[key].read for key in keys)
         memo = self._made.setdefault(site.name, Memo())
-        made = memo((reads, errors, folders, uuids), lambda: load_objects(reads, errors, folders, uuids))
+        made = memo((reads, errors, bounds), lambda: load_objects(reads, errors, bounds))
         return SiteObjects(
             site.name,
             Loaded(made.desired, Revision(), Applying(f"k8s/{self._cluster}/{site.name}", Stamp(self._by))),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from reconciler.model.kinds.configdb import DBState, ResolvedConfigDB
 from reconciler.model.kinds.host import Presence, UnreachableHost
 from reconciler.model.refs import DEFAULT_VMGROUP, KINDS, Kind, ObjectRef
@@ -61,6 +63,17 @@ def unresolved_vmgroups(db: ObjectRef, resolved: Resolved) -> frozenset[str]:
     ]
     names = [known for each in failed for known in each.known_as]
     return frozenset([*(each.ref.name.removeprefix(prefix) for each in failed), *names])
+
+
+def perhaps_anywhere(resolved: Resolved) -> Mapping[str, str]:
+    """The names and UUIDs of vmgroups that may be in any config DB, as which one they are in is not known, and why
+    none that is called so may be removed."""
+    return {
+        name: f"{failed.ref} could not be looked up"
+        for failed in resolved.unresolved
+        if failed.anywhere
+        for name in (failed.ref.name, *failed.known_as)
+    }
 
 
 def declares_default(db: ObjectRef, resolved: Resolved) -> bool:

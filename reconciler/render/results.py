@@ -50,13 +50,9 @@ def detail(result: ObjectResult) -> str:
 
 def errors_text(errors: Sequence[ManifestError], files: int) -> str:
     """Write a line for each error, then their number."""
-    where = len({error.source.file for error in errors})
-    return lines(
-        [
-            *(clean(str(error)) for error in errors),
-            f"{count(len(errors), 'error')} in {where} of {count(files, 'file')}.",
-        ]
-    )
+    where = f" in {len({error.source.file for error in errors})} of {count(files, 'file')}"
+    found = f"{count(len(errors), 'error')}{where if files else ', and no file to read'}."
+    return lines([*(clean(str(error)) for error in errors), found])
 
 
 def valid_text(files: int, objects: Mapping[Kind, int]) -> str:

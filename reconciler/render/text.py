@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -226,6 +227,11 @@ def bar(share: float, paint: Paint, cells: int = 10) -> str:
     full = round(8 * cells * min(max(share, 0.0), 1.0))
     drawn = "\u2588" * (full // 8) + ("" if full % 8 == 0 else chr(0x2590 - full % 8))
     return paint(drawn, fullness(share)) + "\u2591" * (cells - len(drawn))
+
+
+def percent(share: float) -> str:
+    """Spell a share, rounded down: only what is full is `100%`."""
+    return f"{math.floor(100 * share + 1e-9)}%"  # 100 * 0.29 is a bit less than 29
 
 
 def fullness(share: float) -> str:

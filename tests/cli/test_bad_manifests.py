@@ -55,6 +55,12 @@ def test_every_command_refuses_it(change: Change, folder: Folder, chance: random
     assert not Path("x.plan").exists()
 
 
+def test_where_there_is_no_file_none_is_counted(folder: Folder) -> None:
+    (folder.path / "empty").mkdir()
+    told = folder.vdvs("validate", "-f", "empty").stdout.splitlines()
+    assert told == ["empty:1:1: no manifests in empty (files *.yaml and *.yml)", "1 error, and no file to read."]
+
+
 def test_a_process_ends_so_too(folder: Folder, chance: random.Random) -> None:
     for change in chance.sample(CHANGES, 5):
         (folder.path / "bad.yaml").write_bytes(document(chance, change))

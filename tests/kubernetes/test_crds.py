@@ -283,8 +283,8 @@ def test_vdvs_takes_it_too(tmp_path: Path, document: dict[str, Any]) -> None:
 
 
 def admitting(name: str, namespace: str, **more: Any) -> dict[str, Any]:
-    rule = {"names": [namespace], "kinds": ["VMGroup", "Host", "Membership"], "datastores": ["a-*", "x.y"]}
-    rule |= {"folders": ["*"], "vmgroups": ["team*"]}
+    rule = {"names": [namespace], "kinds": ["VMGroup", "Host", "Membership", "ConfigDB"], "datastores": ["a-*", "x.y"]}
+    rule |= {"folders": ["*"], "vmgroups": ["team*"], "configDBs": ["db-*"]}
     return manifest(Kind.SITE, {"allow": {"namespaces": [{**rule, **more}], "hosts": ["*.A.example"]}}, name)
 
 
@@ -320,6 +320,10 @@ NOT_ALLOWED = {
     "spec.allow.namespaces of Site a does not allow the vmgroup shared here": manifest(
         Kind.MEMBERSHIP, {"vmgroup": "shared", "vm": "a-1"}
     ),
+    "spec.allow.namespaces of Site a does not allow the ConfigDB other here": vmgroup(configDB="other"),
+    "spec.allow.namespaces of Site a does not allow the ConfigDB own here": manifest(
+        Kind.CONFIG_DB, {"datastore": "a-1"}, "own"
+    ),
     "spec.allow.namespaces of Site a allows no volumes in the namespace team-a": READ_ONLY,
     "spec.allow.namespaces of Site b does not admit the namespace team-a": vmgroup(site="b"),
     "c.b.example is not an address that Site a allows (spec.allow.hosts)": manifest(
@@ -341,6 +345,8 @@ def test_what_a_site_does_not_allow_is_refused_in_words(api: Cluster, team: str,
 ALLOWED = (
     vmgroup(access=[{"datastore": "a-1"}, {"datastore": "x.y"}], defaultDatastore="a-1"),
     vmgroup(site="a"),
+    vmgroup(configDB="db-1"),
+    manifest(Kind.CONFIG_DB, {"datastore": "a-1"}, "db-2"),
     vmgroup(name="team-2", previousNames=["team-1"]),
     manifest(Kind.MEMBERSHIP, {"vmgroup": "team-2", "vm": "a-1"}),
     manifest(Kind.HOST, {"address": "esx.a.example"}),

@@ -6,7 +6,7 @@ from typing import Any
 
 from reconciler.model.state import Desired
 from reconciler.operator.source import SiteObjects
-from tests.operator.test_source import INFRA, TEAM, group, held, the_site, thing
+from tests.operator.test_source import INFRA, TEAM, accepted, group, held, the_site, thing
 
 SHARING = {"names": ["team-b"], **TEAM, "kinds": ["Membership"], "folders": ["/DC0/vm/b"], "vmgroups": ["shared-*"]}
 TEAM_A = {"names": ["team-a"], **TEAM}
@@ -114,3 +114,18 @@ def test_a_namespace_takes_no_name_of_a_vmgroup_that_is_not_for_it() -> None:
         "vmgroup team-b/mine": ("NotAllowed", f'spec.name: {where} "shared-batch" here (vmgroups: "b-*")'),
         "vmgroup team-b/b-2": ("NotAllowed", f'spec.previousNames[0]: {where} "a-1" here (vmgroups: "b-*")'),
     }
+
+
+def test_what_a_vmgroup_may_adopt_is_bounded_as_its_name_and_its_vms_are() -> None:
+    everywhere = {"names": ["team-b"], **TEAM, "folders": ["*"]}
+
+    def may_be(*rules: dict[str, Any]) -> tuple[str | None, tuple[str, ...]]:
+        objects = the_site(accepted(group("team-b/b-1"), uuid="U1"), admitted=(INFRA, *rules))
+        (declared,) = objects.loaded.desired.vmgroups
+        return declared.was, declared.adopts
+
+    assert may_be(everywhere) == (None, ())
+    assert may_be({**everywhere, "vmgroups": ["b-*"]}) == ("u1", ("b-*",))
+    assert may_be({**everywhere, "vmgroups": ["b-*"]}, {**everywhere, "vmgroups": ["c"]}) == ("u1", ("b-*", "c"))
+    assert may_be({**everywhere, "vmgroups": ["b-*"]}, everywhere) == (None, ())
+    assert may_be({**everywhere, "vmgroups": ["b-*"], "folders": ["/DC0/vm/b"]}) == ("u1", ())

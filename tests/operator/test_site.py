@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from msgspec.structs import replace
 
@@ -12,8 +13,9 @@ from reconciler.controller.mode import Limit, Mode
 from reconciler.model.base import Risk
 from reconciler.model.errors import Refusal
 from reconciler.model.refs import Kind, ObjectRef
+from reconciler.operator.connection.api import API, APIError
 from reconciler.operator.keys import ObjectKey
-from reconciler.operator.site import Snapshot, mode_of
+from reconciler.operator.site import Releases, Snapshot, mode_of
 from reconciler.operator.source import Held, SiteObjects, source
 
 EVERYTHING = {"names": ["*"], "kinds": ["*"], "datastores": ["*"], "folders": ["*"]}
@@ -88,3 +90,29 @@ def test_approvals_that_were_carried_out_count_no_more() -> None:
     assert snapshot.approvals({}).ids == {"1", "2"}
     assert snapshot.approvals({BLUE: "1"}).ids == {"2"}
     assert snapshot.approvals({BLUE: "0"}).ids == {"1", "2"}
+
+
+def test_a_finalizer_that_the_api_does_not_let_go_is_tried_less_and_less_often() -> None:
+    free = {BLUE: document(Kind.VMGROUP, "blue", "team-a", {}, finalizers=["vdvs.io/config-db"])}
+    now, allowed = 0.0, False
+    tries: list[float] = []
+
+    class Forbidding:
+        async def patch(self, *_: object) -> None:
+            tries.append(now)
+            if not allowed:
+                raise APIError(403, "Forbidden", "no")
+
+    releases = Releases(cast("API", Forbidding()), lambda: 1.0, lambda: now)
+    asyncio.run(releases(free))
+    for _ in range(3600):
+        now += 1.0
+        if releases.due:
+            asyncio.run(releases(free))
+    assert tries[:6] == [0, 1, 3, 7, 15, 31]
+    assert len(tries) < 25
+    asyncio.run(releases(free))
+    assert tries[-1] < now, "another change is no reason to try again"
+    allowed, now = True, now + 300
+    asyncio.run(releases(free))
+    assert (tries[-1], releases.due) == (now, False)

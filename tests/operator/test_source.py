@@ -198,6 +198,19 @@ def test_an_invalid_object_is_held_with_the_path_and_still_claims_its_name() -> 
     assert declared(found) == ["configdb/shared", "vmgroup/ok"]
 
 
+def test_a_held_vmgroup_of_an_unknown_config_db_is_known_by_its_names() -> None:
+    found = the_site(
+        group("team-a/db", configDB="nosuch", previousNames=["old"]),
+        group("team-b/db", configDB="none", uuid="0F2D53D7-091e-4b04-a6b0-1d2a43c454eb"),
+        group("team-b/ok", configDB="shared"),
+        group("team-a/number", name=5),
+    )
+    told = {str(each.ref): (set(each.known_as), each.certain, each.anywhere) for each in found.loaded.desired.held}
+    uuid = "0f2d53d7-091e-4b04-a6b0-1d2a43c454eb"
+    assert told["vmgroup/db"] == ({"old", uuid, uuid.replace("0f2d53d7", "0F2D53D7")}, True, True)
+    assert [certain for names, certain, _ in told.values() if not names] == [False]
+
+
 def test_what_refers_to_a_held_object_is_held_or_not_looked_up() -> None:
     found = the_site(
         group("team-a/db", configDB="nosuch"),
@@ -246,6 +259,34 @@ def test_a_namespace_names_only_what_its_site_allows() -> None:
         ),
     }
     assert [each.folders for each in found.loaded.desired.vmgroups] == [("/DC0/vm/a",)]
+
+
+def test_a_namespace_is_in_the_config_dbs_that_its_site_allows() -> None:
+    def found(*objects: dict[str, Any], config_dbs: Any = ("a-*",), more: tuple[dict[str, Any], ...] = ()) -> Any:
+        rule = {"names": ["team-a"], **EVERYTHING, "vmgroups": ["*"], "configDBs": list(config_dbs)}
+        return held(the_site(*objects, admitted=(INFRA, rule, *more)))
+
+    where = "spec.allow.namespaces of Site lab does not allow"
+    refused = "NotAllowed", f'spec.configDB: {where} the ConfigDB "shared" here (configDBs: "a-*")'
+    vms = {"inventoryPath": "/DC0/vm/a/x"}
+    joins = thing("Membership", "team-a/joins", {"vmgroup": "db", "vm": vms, "configDB": "shared"})
+    volume = {"vmgroup": "_DEFAULT", "datastore": "a-1", "access": "read-write"}
+    assert found(group("team-a/db")) == {"vmgroup team-a/db": refused}, "it is in the only one, which it does not name"
+    assert found(group("infra/db", vms=[]), joins) == {"membership team-a/joins": refused}
+    assert found(thing("Volume", "team-a/data", volume)) == {"volume team-a/data": refused}
+    own = thing("ConfigDB", "team-a/b-own", {"datastore": "b-1", "hosts": {"cluster": "/DC0/host/b"}})
+    assert found(own) == {
+        "configdb team-a/b-own": (
+            "NotAllowed",
+            f'metadata.name: {where} the ConfigDB "b-own" here (configDBs: "a-*")',
+        )
+    }
+    mine = thing("ConfigDB", "team-a/a-own", {"datastore": "a-1", "hosts": {"cluster": "/DC0/host/a"}})
+    assert found(mine, group("team-a/db", configDB="a-own")) == {}
+    assert found(group("team-a/db"), config_dbs=("shared",)) == {}
+    assert found(group("team-a/db"), more=({"names": ["team-a"], **EVERYTHING},)) == {}
+    none = f'spec.configDB: {where} the ConfigDB "shared" here (configDBs: none)'
+    assert found(group("team-a/db"), config_dbs=()) == {"vmgroup team-a/db": ("NotAllowed", none)}
 
 
 def test_what_a_site_does_not_admit_has_no_effect_on_it_unless_it_was_reconciled_there() -> None:

@@ -28,13 +28,18 @@ def the(release: Path, pattern: str) -> Path:
     return found
 
 
-def test_it_is_the_same_each_time(release: Path, tmp_path: Path) -> None:
+def test_it_is_the_same_each_time_and_leaves_alone_what_was_there(release: Path, tmp_path: Path) -> None:
+    (tmp_path / "again").mkdir()
+    others = {"vdvs-0.0.1-py3-none-any.whl": b"an older one", "notes.txt": b"of somebody"}
+    for name, content in others.items():
+        (tmp_path / "again" / name).write_bytes(content)
     release_in(tmp_path / "again")
+    again = {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()}
     made = {path.name: path.read_bytes() for path in release.iterdir()}
     version = reconciler.__version__
     files = {f"vdvs-{version}-py3-none-any.whl", f"vdvs-{version}.tar.gz", f"vdvs-{version}.cdx.json", "vdvs.pyz"}
     assert set(made) == {*files, "SHA256SUMS"}
-    assert {path.name for path in (tmp_path / "again").iterdir() if path.read_bytes() != made[path.name]} == set()
+    assert {name for name in made | again if again.get(name) != (made | others).get(name)} == set()
     sums = [line.split() for line in made["SHA256SUMS"].decode().splitlines()]
     assert {name: digest for digest, name in sums} == {name: sha256(made[name]).hexdigest() for name in files}
 

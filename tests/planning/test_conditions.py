@@ -62,6 +62,7 @@ LINK = "/vmfs/volumes/id-shared/dockvols/vmdkops_config.db"
             "True NoDriver",
             "False NoSection",
         ),
+        ({"driver": None, "service": "not installed"}, "True InSync", "True NoDriver", "True Section"),
         (
             {"is": "open", "driver": None, "driver_error": "?"},
             "False Drifted",

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from hypothesis import assume, given, note
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from reconciler.model.diff import Op
 from reconciler.model.kinds.vmgroup import ResolvedVMGroup
+from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Unresolved
-from reconciler.planning.scope import vmgroup_ref
+from reconciler.planning.differ import diff
+from reconciler.planning.resolve import resolve
+from reconciler.planning.scope import incomplete, vmgroup_ref
 from reconciler.planning.vmgroup.pairing import pairs
 from reconciler.planning.vmgroup.state import VMGroupState
+from tests.planning import compact
 from tests.planning.shown import shown_diff, shown_plan
 from tests.planning.test_properties import carried_out, deleted, look
 from tests.planning.worlds import World, worlds
@@ -66,6 +73,51 @@ def test_nothing_is_removed_while_it_is_not_known_what_a_held_object_is(world: W
     assert not deleted(steps)
 
 
+@pytest.mark.parametrize("databases", [("a",), ("a", "b")])
+@pytest.mark.parametrize(("name", "known_as"), [("g1", ()), ("what", ("g1",)), ("what", ("id-g1",))])
+def test_of_a_held_vmgroup_in_no_known_config_db_only_namesakes_wait(
+    databases: tuple[str, ...], name: str, known_as: tuple[str, ...]
+) -> None:
+    hosts, datastores = [f"esx-{db}" for db in databases], [{"name": db} for db in databases]
+    known = compact.inventory({"hosts": hosts, "datastores": datastores, "vms": []})
+    declared = {
+        "hosts": dict.fromkeys(hosts),
+        "configdbs": {db: {"datastore": db, "hosts": [f"esx-{db}"]} for db in databases},
+    }
+    gone = [["vmgroup/g1", "id-g1", "team"], ["vmgroup/g2", "id-g2", "team"]]
+    rows: dict[str, Any] = {"vmgroups": {"g1": {}, "g2": {}}, "records": gone}
+    observed = {
+        "hosts": {f"esx-{db}": f"joined {db}" for db in databases},
+        "config_dbs": {db: {} for db in databases} | {"a": rows},
+    }
+    held = Unresolved(ObjectRef(Kind.VMGROUP, name), "it is broken", known_as, "Invalid", certain=True, anywhere=True)
+    pruning = Applying("team", Stamp("ann"), prune=True, trust_records=True, records=True)
+    deletes = {}
+    for case in ((), (held,)):
+        resolved = resolve(replace(compact.desired(declared), held=case), known)
+        changes = diff(resolved, compact.observed(observed, known), {}, pruning).changes
+        deletes[case] = {change.ref.name.rpartition("/")[2] for change in changes if change.op is Op.DELETE}
+    assert deletes == {(): {"g1", "g2"}, (held,): {"g2"}}
+
+
+def test_files_that_cannot_be_looked_up_keep_nothing_else_from_being_removed() -> None:
+    known = compact.inventory({"hosts": ["esx"], "datastores": [{"name": "shared"}], "vms": []})
+    files = {
+        "volumes": {"g1/v@nosuch": "read-only"},
+        "storagepolicies": {"p": {"datastore": "nosuch", "content": '(("stripeWidth" i2))'}},
+    }
+    declared = {
+        "hosts": {"esx": None},
+        "configdbs": {"shared": {"datastore": "shared"}},
+        "vmgroups": {"g1": {}},
+        **files,
+    }
+    resolved = resolve(compact.desired(declared), known)
+    found = compact.observed({"hosts": {"esx": "joined"}, "config_dbs": {"shared": {}}}, known)
+    assert [str(each.ref) for each in resolved.unresolved] == ["storagepolicy/p", "volume/g1/v@nosuch"]
+    assert incomplete(resolved, found) is None
+
+
 def test_a_uuid_takes_no_vmgroup_from_another_owner() -> None:
     db = ObjectRef(Kind.CONFIG_DB, "shared")
 
@@ -81,3 +133,21 @@ def test_a_uuid_takes_no_vmgroup_from_another_owner() -> None:
     )  # fmt: skip
     (alone,) = pairs([renamed], {"id-web": web}, {}, frozenset())
     assert alone.before is web, "nobody else declares it"
+
+
+def test_a_uuid_adopts_no_vmgroup_whose_name_its_namespace_may_not_have() -> None:
+    db = ObjectRef(Kind.CONFIG_DB, "shared")
+    there = {
+        each: VMGroupState(each, name, "", "u", {}, {}) for each, name in (("id-1", "payments"), ("id-2", "web-2"))
+    }
+
+    def problem(uuid: str, was: str = "") -> str | None:
+        group = ResolvedVMGroup(
+            ObjectRef(Kind.VMGROUP, "web"), "web", db, uuid, None, None, None, None, was=was, adopts=("web-*",)
+        )
+        (found,) = pairs([group], there, {}, frozenset())
+        return found.problem
+
+    assert "the vmgroup payments is in vDVS already" in (problem("id-1") or "")
+    assert problem("id-2") is None
+    assert problem("id-1", was="id-1") is None, "somebody renamed its own by hand"

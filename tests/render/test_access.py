@@ -10,6 +10,8 @@ from reconciler.planning.differ import diff
 from reconciler.planning.resolve import resolve
 from reconciler.render.graph import Graph, graph
 from reconciler.render.graph.declared import DeclaredAccess
+from reconciler.render.kinds.host import access
+from reconciler.render.kinds.view import NONE
 from reconciler.render.page.access import AccessMap
 from reconciler.render.page.commands import NO_COMMANDS
 from reconciler.render.page.look import Look
@@ -20,7 +22,7 @@ KNOWN = {"hosts": ["esx1"], "datastores": [{"name": "shared"}, {"name": "other"}
 GB = 1024
 
 
-def look(groups: Any, rows: Any = None, declared: Any = None, host: str = "joined") -> Look:
+def look(groups: Any, rows: Any = None, declared: Any = None, host: Any = "joined") -> Look:
     """Look at vmgroups in the config DB `a`. Each datastore holds 100 GB."""
     inventory = compact.inventory(KNOWN)
     plain = {"hosts": {"esx1": None}, "configdbs": {"a": {"datastore": "shared"}}, "vmgroups": declared or {}}
@@ -76,3 +78,13 @@ def test_a_host_that_is_open_lets_every_vm_do_everything() -> None:
     drawn = graph(AccessMap(look({}, host="open")))
     everything = "create, delete and mount without limit"
     assert shown(drawn) == {"every VM on esx1": {"other": everything, "shared": everything}}
+
+
+def test_without_a_driver_nothing_is_enforced_whatever_the_link() -> None:
+    def word(**host: Any) -> str:
+        (found,) = look({}, host={"is": "joined", **host}).joined.hosts.values()
+        return access(found)
+
+    assert word(driver=None, service="not installed") == NONE
+    assert word(driver=None, service="not installed", driver_error="?") == "enforced"
+    assert word(driver=None) == "enforced", "it still runs"

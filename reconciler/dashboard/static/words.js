@@ -21,7 +21,7 @@ export function worstFirst(rows) {
 }
 
 export const plural = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
-export const percent = (part, whole) => (whole > 0 ? `${Math.round((100 * part) / whole)} %` : "");
+export const percent = (part, whole) => (whole > 0 ? `${Math.floor((100 * part) / whole)} %` : "");
 export const upper = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 // 1536 -> "1.5 GB"

@@ -146,11 +146,18 @@ def site(document: Document) -> Site:
 
 
 def _admitted(given: dict[str, Any]) -> Admitted:
-    names, labels = given.get("names"), given.get("matchLabels")
+    names, labels, config_dbs = given.get("names"), given.get("matchLabels"), given.get("configDBs")
+    kinds, datastores, folders, vmgroups = (
+        tuple(given.get(field, ())) for field in ("kinds", "datastores", "folders", "vmgroups")
+    )
     return Admitted(
         None if names is None else tuple(names),
         None if labels is None else tuple(sorted(labels.items())),
-        *(tuple(given.get(field, ())) for field in ("kinds", "datastores", "folders", "vmgroups")),
+        kinds,
+        datastores,
+        folders,
+        vmgroups,
+        None if config_dbs is None else tuple(config_dbs),
     )
 
 

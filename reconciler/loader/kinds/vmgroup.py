@@ -76,11 +76,11 @@ def known(document: Document, manifests: ManifestSet) -> Known:
     """Return what is known of a vmgroup, whose document may be invalid."""
     spec, names, db = document.spec, manifests.names[Kind.CONFIG_DB], config_db_of(document, manifests)
     name, former = document.name or "", spec.get("previousNames", ())
-    certain = has_name(document) and isinstance(db, str) and db in names
+    named, placed = has_name(document), isinstance(db, str) and db in names
     given = [*(former if isinstance(former, list) else ()), spec.get("uuid")]
     known_as = [each for each in given if isinstance(each, str)]
-    ref = qualified(db, name, manifests) if certain else ObjectRef(Kind.VMGROUP, name)
-    return Known(ref, (*known_as, *(each.lower() for each in known_as)), certain)
+    ref = qualified(db, name, manifests) if named and placed else ObjectRef(Kind.VMGROUP, name)
+    return Known(ref, (*known_as, *(each.lower() for each in known_as)), certain=named, anywhere=not placed)
 
 
 @lru_cache(maxsize=4096)

@@ -130,7 +130,7 @@ class SSH(Strict, frozen=True, tag_field="is", tag=True):
 class Admitted(Strict, frozen=True):
     """Namespaces whose objects belong to a site, by name or by labels (None: not by these), and what these may be and
     name: patterns of datastores, paths of folders of VMs, patterns of vmgroups that a Membership adds to, and, if there
-    are any, that a VMGroup may be. `*` is all.
+    are any, that a VMGroup may be, and patterns of ConfigDBs to be, or to be in (None: any). `*` is all.
     """
 
     names: tuple[str, ...] | None
@@ -139,6 +139,7 @@ class Admitted(Strict, frozen=True):
     datastores: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     vmgroups: tuple[str, ...] = ()
+    config_dbs: tuple[str, ...] | None = None
 
     def admits(self, namespace: str, labels: Mapping[str, str]) -> bool:
         """Return whether a namespace is one of these."""

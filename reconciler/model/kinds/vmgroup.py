@@ -100,7 +100,7 @@ class DesiredVMGroup(Strict, frozen=True):
     `previous_names`: names that it may still have in the config DB, and is then renamed from; `folders`: inventory
     paths of the folders whose VMs it may have (None: of any); `owner`: who declares it, and takes it from no other;
     `joining`: VMs that it has besides, by Memberships; `was`: the only vmgroup that it may be, by UUID, if it is there
-    already (empty: none; None: any).
+    already (empty: none; None: any), beside those with names that match `adopts`.
     """
 
     ref: ObjectRef
@@ -119,6 +119,7 @@ class DesiredVMGroup(Strict, frozen=True):
     owner: str = ""
     joining: tuple[Joining, ...] = ()
     was: str | None = None
+    adopts: tuple[str, ...] = ()
 
 
 class Access(Strict, frozen=True, order=True):
@@ -155,7 +156,7 @@ class ResolvedVMGroup(Strict, frozen=True):
     proof that it should. `selects`: it has a selector, which a VM that is not seen now may match. `unselected`: why its
     selector matches nothing. `unclear_access`, `unclear_members`: what could not be looked up; `unclear_default`:
     likewise, and the default datastore is left alone. `unknown`: UUIDs in `members` that no VM has; a row that is there
-    stays, and none is made. `owner`, `was`: see `DesiredVMGroup`.
+    stays, and none is made. `owner`, `was`, `adopts`: see `DesiredVMGroup`.
     """
 
     ref: ObjectRef
@@ -176,6 +177,7 @@ class ResolvedVMGroup(Strict, frozen=True):
     unknown: frozenset[str] = frozenset()
     owner: str = ""
     was: str | None = None
+    adopts: tuple[str, ...] = ()
 
     @property
     def unclear(self) -> tuple[str, ...]:

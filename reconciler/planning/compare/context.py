@@ -20,7 +20,7 @@ from reconciler.planning.configdb.relocation import Relocation, relocation
 from reconciler.planning.configdb.upgrade import why_not_upgrade
 from reconciler.planning.records.ownership import Ledger, ledger
 from reconciler.planning.rights.change import RightsChanges, of_default
-from reconciler.planning.scope import incomplete, unresolved_vmgroups
+from reconciler.planning.scope import incomplete, perhaps_anywhere, unresolved_vmgroups
 from reconciler.planning.spelling import DisplayNames
 from reconciler.planning.vmgroup.default import fallback
 from reconciler.planning.vmgroup.link_conflicts import LinkConflicts, link_conflicts
@@ -184,11 +184,12 @@ def _vmgroups(
     datastores, names = site.expected.datastores, site.names
     states = observed_states(seen)
     found = pairs(groups, states, fresh, orphaned(seen))
+    perhaps = perhaps_anywhere(site.resolved)
     rest = [
         (
             each,
             (each.unproven if each.only_of is not None else "")
-            or hindrance(each.state, seen, unseen, datastores, site.links, names)
+            or hindrance(each.state, seen, unseen, perhaps, datastores, site.links, names)
             if each.only_of is not None or each.removed
             else None,
         )

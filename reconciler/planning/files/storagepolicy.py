@@ -54,7 +54,7 @@ def resolve_storage_policies(desired: Desired, so_far: Resolved, names: Inventor
         try:
             datastore = names.vsan_datastore(policy.datastore)
         except NotFoundError as problem:
-            unresolved.append(Unresolved(policy.ref, str(problem), (policy.name,)))
+            unresolved.append(Unresolved(policy.ref, str(problem), (policy.name,), certain=True))
         else:
             one = ResolvedStoragePolicy(policy.ref, policy.name, datastore, policy.content)
             found.setdefault((datastore.url, policy.name), []).append(one)
@@ -62,7 +62,7 @@ def resolve_storage_policies(desired: Desired, so_far: Resolved, names: Inventor
         for one in twins if len(twins) > 1 else ():
             others = ", ".join(sorted(str(twin.ref) for twin in twins if twin is not one))
             reason = f"it is the same file as {others}: both are on {one.datastore.name}"
-            unresolved.append(Unresolved(one.ref, reason, (one.name,)))
+            unresolved.append(Unresolved(one.ref, reason, (one.name,), certain=True))
     kept = [twins[0] for twins in found.values() if len(twins) == 1]
     kept.sort(key=lambda policy: policy.ref.sort_key)
     return replace(so_far, files=(*so_far.files, *kept), unresolved=tuple(unresolved))

@@ -56,7 +56,7 @@ def resolve_volumes(desired: Desired, so_far: Resolved, names: InventoryLookup) 
                 raise NotFoundError(f"the manifest of its {volume.vmgroup} cannot be used")
             datastore = names.datastore(volume.datastore)
         except NotFoundError as problem:
-            unresolved.append(Unresolved(volume.ref, str(problem), (volume.name,)))
+            unresolved.append(Unresolved(volume.ref, str(problem), (volume.name,), certain=True))
             continue
         was = None if group is None else group.was
         one = ResolvedVolume(volume.ref, volume.name, datastore, volume.vmgroup, known_as, uuid, db, volume.access, was)
@@ -65,7 +65,7 @@ def resolve_volumes(desired: Desired, so_far: Resolved, names: InventoryLookup) 
         for one in twins if len(twins) > 1 else ():
             others = ", ".join(sorted(str(twin.ref) for twin in twins if twin is not one))
             reason = f"it is the same volume as {others}: both are on {one.datastore.name}"
-            unresolved.append(Unresolved(one.ref, reason, (one.name,)))
+            unresolved.append(Unresolved(one.ref, reason, (one.name,), certain=True))
     kept = [twins[0] for twins in found.values() if len(twins) == 1]
     kept.sort(key=lambda volume: volume.ref.sort_key)
     return replace(so_far, files=(*so_far.files, *kept), unresolved=tuple(unresolved))

@@ -16,7 +16,7 @@ from reconciler.model.kinds.host import (
     UnreachableHost,
 )
 from reconciler.model.refs import ObjectRef
-from reconciler.planning.host.diff import OPEN_NOTE, is_open
+from reconciler.planning.host.diff import OPEN_NOTE, is_open, serves_nobody
 from reconciler.planning.host.vcenter import vcenter_conditions
 from reconciler.planning.spelling import LOST
 
@@ -63,7 +63,7 @@ def _service_starts(ref: ObjectRef, seen: ObservedHost) -> Iterator[Condition]:
 def _enforced(ref: ObjectRef, seen: ObservedHost) -> Condition:
     if is_open(seen):
         return Condition(ref, "Enforced", Truth.FALSE, "NotConfigured", OPEN_NOTE)
-    if seen.db_mode is DBMode.NOT_CONFIGURED:
+    if serves_nobody(seen):
         return Condition(ref, "Enforced", Truth.TRUE, "NoDriver", "no driver, so no VM is served")
     if seen.db_mode is DBMode.BROKEN_LINK:
         message = f"the config DB cannot be used ({seen.db_reason}), so every request is refused"

@@ -24,7 +24,7 @@ from reconciler.model.refs import (
     VM_DS_URL,
 )
 from reconciler.model.state import Observed, Resolved
-from reconciler.planning.scope import declares_default, incomplete
+from reconciler.planning.scope import declares_default, incomplete, perhaps_anywhere
 from reconciler.planning.spelling import DisplayNames, access_fields
 from reconciler.planning.vmgroup.name_links import exposing_names, name_taken, volumes_of
 from reconciler.planning.vmgroup.rows import row_actions
@@ -162,7 +162,8 @@ def _why_keep(
         return f"VM {names.vm(listed, None)} is listed in it"
     if (user := _user(seen, resolved.inventory)) is not None:
         return user
-    if (unseen := incomplete(resolved, observed)) is not None:
+    perhaps = perhaps_anywhere(resolved)
+    if unseen := incomplete(resolved, observed) or perhaps.get(DEFAULT_VMGROUP) or perhaps.get(uuid):
         return f"{unseen}, so nothing is removed"
     return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from typing import TypeVar
 
 from msgspec import Struct
@@ -144,6 +145,8 @@ def _not_its_own(group: ResolvedVMGroup, before: VMGroupState | None, fresh: str
     """Return that the vmgroup found was there before its manifest, whose owner may not have just any; or None. `fresh`:
     its UUID if it was made in this pass."""
     if before is None or group.was is None or before.uuid in (group.was, fresh):
+        return None
+    if any(fnmatchcase(before.name, pattern) for pattern in group.adopts):
         return None
     return (
         f"the vmgroup {before.name} is in vDVS already, and was not made by this object; to hand it over, whoever runs "

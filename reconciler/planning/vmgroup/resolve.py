@@ -56,6 +56,7 @@ def _vmgroup(group: DesiredVMGroup, db: ObjectRef, names: InventoryLookup) -> Re
         unclear_access=unclear_access,
         owner=group.owner,
         was=group.was,
+        adopts=group.adopts,
     )
     return found if group.vms is None and group.vm_selector is None else _with_members(found, group, names)
 

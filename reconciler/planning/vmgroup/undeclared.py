@@ -162,12 +162,13 @@ def hindrance(
     state: VMGroupState,
     seen: ObservedConfigDB,
     unseen: str | None,
+    perhaps: Mapping[str, str],
     datastores: Mapping[str, ObservedDatastore],
     others: LinkConflicts,
     names: DisplayNames,
 ) -> str | None:
     """Return what keeps this vmgroup from being deleted now, whoever its members are; or None. `unseen`: why this
-    pass does not see everything.
+    pass does not see everything; `perhaps`: likewise of single vmgroups, by name and UUID.
 
     Source: docs/domain.md#who-applied-what
     """
@@ -175,6 +176,7 @@ def hindrance(
         return f"{volumes}; remove or migrate them first"
     if any(use.tenant_id == state.uuid and use.count for use in seen.volume_use):
         return "the books still count volumes for it"
+    unseen = unseen or perhaps.get(state.name) or perhaps.get(state.uuid)
     if unseen is not None:
         return f"{unseen}, so nothing is removed"
     if "\ufffd" in state.name:

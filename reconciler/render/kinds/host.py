@@ -18,7 +18,7 @@ from reconciler.model.kinds.host import (
 )
 from reconciler.model.refs import VOLUMES
 from reconciler.planning.host.compliance import Compliance, verdict
-from reconciler.planning.host.diff import is_open
+from reconciler.planning.host.diff import serves_nobody
 from reconciler.planning.joined import JoinedHost
 from reconciler.planning.rights.drift import is_refused
 from reconciler.render.kinds.view import NONE, UNKNOWN, Pairs, Row, View, listed, yes_no
@@ -44,8 +44,10 @@ def access(item: JoinedHost) -> str:
     seen = item.seen
     if not isinstance(seen, ObservedHost):
         return UNKNOWN
+    if serves_nobody(seen):
+        return NONE  # without a driver no request is served, whatever the link
     if seen.db_mode is DBMode.NOT_CONFIGURED:
-        return Standing.OPEN.value if is_open(seen) else NONE  # without a driver no request is served
+        return Standing.OPEN.value
     if seen.db_mode in (DBMode.SINGLE_NODE, DBMode.MULTI_NODE) and item.uses is not None:
         return _enforced_by(item.uses)
     if is_locked(seen):

@@ -12,7 +12,7 @@ from reconciler.model.refs import ObjectRef
 from reconciler.model.units import format_size
 from reconciler.planning.rights.cells import Promises
 from reconciler.render.page.access import AccessMap, datastore_data
-from reconciler.render.text import Data, Paint, about, bar, columns, count, fullness
+from reconciler.render.text import Data, Paint, about, bar, columns, count, fullness, percent
 
 MOST = 20
 _FEW = 5
@@ -90,7 +90,7 @@ def load_text(of: Load, paint: Paint, full: bool) -> list[str]:
         rows = [
             [
                 f"{quota.ref} on {quota.datastore}",
-                f"{100 * quota.used_mb // quota.total_mb}%",
+                percent(quota.share),
                 f"{about(quota.used_mb)} of {format_size(quota.total_mb)} used",
             ]
             for quota in quotas
@@ -98,7 +98,7 @@ def load_text(of: Load, paint: Paint, full: bool) -> list[str]:
         parts += ["", "Quotas, the fullest first:"]
         parts += _with_bars(rows, [quota.share for quota in quotas], paint)
         parts += _rest(len(quotas), len(of.quotas))
-    wanted = [each for each in of.datastores if each.promises.promised_mb or each.used_mb]
+    wanted = [each for each in of.datastores if each.promises.promised_mb or each.promises.unlimited or each.used_mb]
     datastores = wanted if full else wanted[:_FEW]
     if datastores:
         rows = [[each.datastore.name, *_promised(each)] for each in datastores]
@@ -109,21 +109,26 @@ def load_text(of: Load, paint: Paint, full: bool) -> list[str]:
 
 
 def _with_bars(rows: list[list[str]], shares: Sequence[float], paint: Paint) -> list[str]:
-    """Align rows, with a bar in front of the share in the second column where pictures can be seen."""
+    """Align rows, with a bar before the share in the second column where pictures can be seen and there is room."""
     digits = max(len(row[1]) for row in rows)
-    for row, share in zip(rows, shares, strict=True):
-        row[1] = " ".join(filter(None, [bar(share, Paint(pictures=paint.pictures)), f"{row[1]:>{digits}}"]))
-    words = {row[1]: fullness(share) for row, share in zip(rows, shares, strict=True)}
-    colour: Callable[[str, str], str] = lambda text, cell: paint(text, words[cell]) if cell in words else text  # noqa: E731
-    return columns(rows, indent="  ", paint=replace(paint, colour=colour))
+    words = [[name, f"{share:>{digits}}", text] for name, share, text in rows]
+    drawn = [bar(share, Paint(pictures=paint.pictures)) for share in shares]
+    if paint.pictures:
+        with_bars = [[name, f"{each} {share}", text] for (name, share, text), each in zip(words, drawn, strict=True)]
+        if all(row[1] in line for row, line in zip(with_bars, columns(with_bars, "  ", paint), strict=True)):
+            words = with_bars
+    full = {row[1]: fullness(share) for row, share in zip(words, shares, strict=True)}
+    colour: Callable[[str, str], str] = lambda text, cell: paint(text, full[cell]) if cell in full else text  # noqa: E731
+    return columns(words, indent="  ", paint=replace(paint, colour=colour))
 
 
 def _promised(of: Promised) -> list[str]:
-    """The share that is promised, and the sums: `140%`, `14TB of 10TB promised, 1TB used, 3 vmgroups without limit`."""
+    """The share that is promised, and the sums: `90%+`, `9TB of 10TB promised, 1TB used, 3 vmgroups without limit`."""
     words = [promised_text(of), f"{about(of.used_mb)} used"]
     words += [f"{count(of.promises.unlimited, 'vmgroup')} without limit"] if of.promises.unlimited else []
     words += [f"{count(of.unknown, 'host')} not seen"] if of.unknown else []
-    return ["?" if of.share is None else f"{round(100 * of.share)}%", ", ".join(words)]
+    share = "?" if of.share is None else percent(of.share)
+    return [f"{share}+" if of.promises.unlimited else share, ", ".join(words)]
 
 
 def promised_text(of: Promised) -> str:

@@ -65,7 +65,7 @@ function said(cell, group, store) {
 const unseen = ({ unknownHosts }) => `${plural(unknownHosts, "host")} not seen`;
 const members = (group) => (group.known ? plural(group.vms, "VM") : "rights not known");
 const crowded = ({ capacityMB, promisedMB }) => capacityMB !== null && promisedMB > capacityMB;
-const share = ({ capacityMB, promisedMB, unlimited }) => `${capacityMB ? `${Math.round((100 * promisedMB) / capacityMB)}%` : "?"}${unlimited ? "+" : ""}`;
+const share = ({ capacityMB, promisedMB, unlimited }) => `${capacityMB ? `${Math.floor((100 * promisedMB) / capacityMB)}%` : "?"}${unlimited ? "+" : ""}`;
 
 function promised(store) {
   const { capacityMB, freeMB, usedMB, promisedMB, unlimited, openOnTotal, unknownHosts } = store;
