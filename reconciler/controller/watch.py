@@ -188,9 +188,11 @@ class Watch:
             self._failure = ""
         self._remark(outcome.after or outcome.before)
         look, self._looked = self._look(), self._edges.clock.now()
-        if outcome.after is None and outcome.before.diff is self._last and not self._mode.writes:
+        same = outcome.after is None and outcome.before.diff is self._last
+        if same and not self._mode.writes:
             return  # the same as in the last pass, which is reported already
-        self._report_records(outcome.before)
+        if not same:
+            self._report_records(outcome.before)
         events = await self._transitions(outcome, look, healing=self._mode.writes)
         self._last = (outcome.after or outcome.before).diff
         for event in events:

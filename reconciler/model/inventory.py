@@ -111,7 +111,7 @@ class VirtualMachine(NamedTuple):
     power: Power | None = None
 
 
-class Inventory(Strict, frozen=True):
+class Inventory(Strict, frozen=True, dict=True):
     """One snapshot. `gaps`: what could not be read, and why; with gaps, absence proves nothing."""
 
     hosts: tuple[ESXiHost, ...]

@@ -1,11 +1,28 @@
-"""Memo of the last result, for a function that is called again and again with the same arguments, as in a watch."""
+"""Results that are kept, for functions that are called again and again with the same arguments, as in a watch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Generic, TypeVar
 
 _Result = TypeVar("_Result")
+_Of = TypeVar("_Of")
+
+
+def kept_with(make: Callable[[_Of], _Result]) -> Callable[[_Of], _Result]:
+    """Decorate a function of one object that never changes and has a `__dict__`: the result is kept there, so for as
+    long as the object lives. Nobody may change the result, and it must not refer to the object."""
+    name = f"{make.__module__}.{make.__qualname__}"
+
+    @wraps(make)
+    def kept(of: _Of) -> _Result:
+        if name not in of.__dict__:
+            of.__dict__[name] = make(of)
+        result: _Result = of.__dict__[name]
+        return result
+
+    return kept
 
 
 class Memo(Generic[_Result]):

@@ -55,6 +55,9 @@ class _Kept(Struct):
     by: tuple[Site, Labels, str] | None = None
     errors: tuple[ManifestError, ...] = ()
     bounds: Bounds | None = None
+    among: tuple[Mapping[str, Site | None], Labels] | None = None
+    site: str | NotHereError = NO_SITE
+    ranked: tuple[str, Object, tuple[object, ...]] | None = None
 
     def check(self, site: Site, labels: Labels, config_db: str) -> None:
         """Check what the object names against what its namespace may. `config_db`: see `not_allowed`."""
@@ -63,6 +66,24 @@ class _Kept(Struct):
             self.errors = tuple(not_allowed(document, labels, site, config_db))
             self.bounds = bounds_of(document, labels, site)
             self.by = site, labels, config_db
+
+    def place(self, sites: Mapping[str, Site | None], labels: Labels) -> str:
+        """Return the Site that the object belongs to. Raises NotHereError."""
+        if self.among is None or self.among[0] is not sites or self.among[1] != labels:
+            try:
+                self.site = site_of(self.read.document, labels, sites)
+            except NotHereError as error:
+                self.site = error
+            self.among = sites, labels
+        if isinstance(self.site, NotHereError):
+            raise self.site
+        return self.site
+
+    def rank(self, site: str, key: ObjectKey) -> tuple[Any, ...]:
+        """Rank the object among those of a Site that claim the same thing: see `_seniority`."""
+        if self.ranked is None or self.ranked[0] != site or self.ranked[1] is not self.found:
+            self.ranked = site, self.found, (_seniority(site, self.found), *_age(key, self.found))
+        return self.ranked[2]
 
 
 class Sources:
@@ -75,6 +96,7 @@ class Sources:
         self._kept: dict[ObjectKey, _Kept] = {}
         self._alone: dict[str, tuple[Read, Objects]] = {}
         self._made: dict[str, Memo[Objects]] = {}
+        self._sites: dict[str, Site | None] = {}
 
     def __call__(self, objects: ObjectsByKind, namespaces: Mapping[str, Labels]) -> dict[str, SiteObjects]:
         """Return the objects of each Site by its name, and those of none as NO_SITE.
@@ -89,6 +111,7 @@ class Sources:
         }
         alone = self._alone = {key.name: self._site_alone(key.name) for key in kept if key.kind is Kind.SITE}
         sites = {name: loaded.desired.site for name, (_, loaded) in alone.items()}
+        sites = self._sites = self._sites if sites == self._sites else sites
         self._made = {name: memo for name, memo in self._made.items() if name in sites}
         members: dict[str, list[ObjectKey]] = {name: [ObjectKey(Kind.SITE, "", name)] for name in sites}
         refused: dict[ObjectKey, ManifestError] = {}
@@ -96,7 +119,7 @@ class Sources:
             if key.kind is Kind.SITE:
                 continue
             try:
-                name = site_of(each.read.document, namespaces.get(key.namespace, {}), sites)
+                name = each.place(sites, namespaces.get(key.namespace, {}))
             except NotHereError as error:
                 refused[key] = each.read.document.error((), str(error), error.reason)
                 # What was reconciled there stays as it is; what never was has no effect.
@@ -105,7 +128,7 @@ class Sources:
             members.setdefault(name, []).append(key)
         made = {}
         for name, keys in members.items():
-            keys.sort(key=lambda key: (_seniority(name, kept[key].found), *_age(key, kept[key].found)))
+            keys.sort(key=lambda key: kept[key].rank(name, key))
             if (site := sites.get(name)) is not None:
                 made[name] = self._site(site, keys, refused, namespaces)
                 continue
@@ -117,6 +140,8 @@ class Sources:
 
     def _keep(self, key: ObjectKey, found: Object) -> _Kept:
         kept = self._kept.get(key)
+        if kept is not None and kept.found is found:
+            return kept
         if kept is None or _manifest(kept.found) != _manifest(found):
             return _Kept(found, read_object(key.kind, found))
         kept.found = found

@@ -25,7 +25,7 @@ from reconciler.planning.configdb.orphans import no_orphans
 from reconciler.planning.configdb.relocation import place_of
 from reconciler.planning.records.history import altered_records, history
 from reconciler.planning.scope import vmgroup_ref
-from reconciler.planning.spelling import DisplayNames
+from reconciler.planning.spelling import display_names
 from reconciler.planning.vmgroup.quotas import Stock, stocks
 
 _R = TypeVar("_R")
@@ -91,7 +91,7 @@ class Joined:
 
     def __init__(self, assessment: Assessment) -> None:
         self.assessment = assessment
-        self.names = DisplayNames(assessment.resolved.inventory)
+        self.names = display_names(assessment.resolved.inventory)
         self._resolved = assessment.resolved
         self._observed = assessment.observed
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TypeVar, cast
@@ -27,6 +27,7 @@ from reconciler.model.kinds.vmgroup import (
     VMSelector,
     access_values,
 )
+from reconciler.model.memo import kept_with
 from reconciler.model.refs import SPECIAL_DATASTORES, VOLUMES, DatastoreRef
 
 _K = TypeVar("_K")
@@ -87,15 +88,8 @@ class InventoryLookup:
         return _index((vm.name, vm) for vm in self._inventory.vms)
 
     @cached_property
-    def _uuids(self) -> dict[str, list[VirtualMachine]]:
-        return _index((vm.uuid, vm) for vm in self._inventory.vms)
-
-    @cached_property
-    def _unambiguous(self) -> dict[str | None, Member]:
-        """The VMs with a unique name and UUID, by name: nearly always all of them."""
-        vms = self._inventory.vms
-        names, uuids = Counter(vm.name for vm in vms), Counter(vm.uuid for vm in vms)
-        return {vm.name: Member(vm.uuid, vm.name) for vm in vms if names[vm.name] == 1 == uuids[vm.uuid]}
+    def _uuids(self) -> Mapping[str, list[VirtualMachine]]:
+        return _by_uuid(self._inventory)
 
     @cached_property
     def _hosts(self) -> dict[str, ESXiHost]:
@@ -194,7 +188,7 @@ class InventoryLookup:
 
     def members(self, wanted: Iterable[VMRef]) -> tuple[list[Member], tuple[Unclear, ...]]:
         """The VMs that these name; see `look_up_all`."""
-        refs, known = list(wanted), self._unambiguous
+        refs, known = list(wanted), _unambiguous(self._inventory)
         found = [known.get(ref.name) for ref in refs]
         return look_up_all(self.member, refs) if None in found else (cast("list[Member]", found), ())
 
@@ -272,6 +266,18 @@ class InventoryLookup:
                 frozenset({vm.uuid}),
             )
         return Member(vm.uuid, vm.name)
+
+
+@kept_with
+def _by_uuid(inventory: Inventory) -> Mapping[str, list[VirtualMachine]]:
+    return _index((vm.uuid, vm) for vm in inventory.vms)
+
+
+@kept_with
+def _unambiguous(inventory: Inventory) -> Mapping[str | None, Member]:
+    """The VMs with a unique name and UUID, by name: nearly always all of them."""
+    names, uuids = Counter(vm.name for vm in inventory.vms), Counter(vm.uuid for vm in inventory.vms)
+    return {vm.name: Member(vm.uuid, vm.name) for vm in inventory.vms if names[vm.name] == 1 == uuids[vm.uuid]}
 
 
 def _place(vm: VirtualMachine) -> tuple[str, str]:

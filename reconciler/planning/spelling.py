@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from reconciler.model.diff import FieldChange, Value
 from reconciler.model.inventory import Inventory, Power
 from reconciler.model.kinds.vmgroup import ACCESS_FIELDS, Access, access_values
+from reconciler.model.memo import kept_with
 from reconciler.model.refs import SPECIAL_DATASTORES, VOLUMES
 from reconciler.planning.vmgroup.state import VMGroupState
 
@@ -64,6 +65,12 @@ class DisplayNames:
     def short_vm(self, uuid: str, known_as: str | None) -> str:
         """`photon-03`; the UUID where no name is known."""
         return self.vm_name(uuid, known_as) or uuid
+
+
+@kept_with
+def display_names(inventory: Inventory) -> DisplayNames:
+    """Return the names for the ids of an inventory."""
+    return DisplayNames(inventory)
 
 
 def access_value(row: Access | None) -> Value:

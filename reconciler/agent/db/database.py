@@ -221,11 +221,22 @@ def _cached(db, known):
 def fingerprint(db, until):
     # type: (DBFile, float) -> str
     """Return only the fingerprint. Raises Refused where `observe` reports the DB as unknown."""
+    return _of_file(db, _fingerprint, until)
+
+
+def state(db, until):
+    # type: (DBFile, float) -> str
+    """Return ABSENT, EMPTY, or the schema of a DB that can be read. Raises Refused as `fingerprint` does."""
+    return _of_file(db, rows.schema, until)
+
+
+def _of_file(db, what, until):
+    # type: (DBFile, Callable[[sqlite3.Connection], str], float) -> str
     size = db.size()
     if not size:
         return str(_absent_or_empty(db, EMPTY if size == 0 else ABSENT)["fingerprint"])
     try:
-        return sqlite.retry_while_locked(until, lambda: reading(db, _fingerprint))
+        return sqlite.retry_while_locked(until, lambda: reading(db, what))
     except Refused as refused:
         if refused.reason != "Retired":
             raise

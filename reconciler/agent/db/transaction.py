@@ -32,7 +32,7 @@ def change(db, request, until):
     Raises Refused when nothing at all was changed, and `Unverified` when the change was committed but could not be read
     back.
     """
-    expect_fingerprint(fingerprint(db, until), request["fingerprint"])
+    _expect_file(db, until, request["fingerprint"])
     connection = sqlite.retry_while_locked(until, lambda: begin(db))
     name = None  # type: Optional[str]
     committed = False
@@ -108,6 +108,17 @@ def expect_fingerprint(found, expected):
     if found != expected:
         what = {database.ABSENT: "it does not exist", database.EMPTY: "it is an empty file"}.get(found)
         raise Refused("Moved", "the config DB changed since the plan was made: %s" % (what or "its rows differ"))
+
+
+def _expect_file(db, until, expected):
+    # type: (DBFile, float, str) -> None
+    """Look without writing, so that a hot journal is reported here and not rolled back. Raises Refused.
+
+    Rows are compared later, once nobody else can change them.
+    """
+    found = database.state(database.DBFile(db.root, db.path), until)
+    if found in (database.ABSENT, database.EMPTY):
+        expect_fingerprint(found, expected)
 
 
 def fingerprint(db, until):

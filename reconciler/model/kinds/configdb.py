@@ -123,7 +123,7 @@ class CopiedFrom(Strict, frozen=True, array_like=True):
         return Location(self.path, self.host)
 
 
-class ObservedConfigDB(Strict, frozen=True):
+class ObservedConfigDB(Strict, frozen=True, dict=True):
     """The config DB at one path, read through `read_from`.
 
     `reason` is one word (`Locked`, `HotJournal`, `Corrupt`, `Damaged`, `Tampered`, `TooLarge`, `Incomplete`,

@@ -21,7 +21,7 @@ from reconciler.planning.configdb.upgrade import why_not_upgrade
 from reconciler.planning.records.ownership import Ledger, ledger
 from reconciler.planning.rights.change import RightsChanges, of_default
 from reconciler.planning.scope import incomplete, perhaps_anywhere, unresolved_vmgroups
-from reconciler.planning.spelling import DisplayNames
+from reconciler.planning.spelling import DisplayNames, display_names
 from reconciler.planning.vmgroup.default import fallback
 from reconciler.planning.vmgroup.link_conflicts import LinkConflicts, link_conflicts
 from reconciler.planning.vmgroup.membership import Membership, Misspelt
@@ -99,7 +99,7 @@ def site_context(
 ) -> SiteContext:
     """Build everything that the passes need. `fresh`: UUIDs for new vmgroups."""
     inventory = resolved.inventory
-    names = DisplayNames(inventory)
+    names = display_names(inventory)
     relocations = {db.ref: relocation(db, resolved, found, names) for db in resolved.config_dbs}
     upgraded = lifted_all(found, inventory)
     moved = {

@@ -20,7 +20,7 @@ from reconciler.planning.export.names import document, kube_names, name_of
 from reconciler.planning.export.vmgroup import Vocabulary, draft, why_not_at_all
 from reconciler.planning.kinds import PLANNED
 from reconciler.planning.resolve import resolve
-from reconciler.planning.spelling import LOST, DisplayNames
+from reconciler.planning.spelling import LOST, display_names
 from reconciler.planning.vmgroup.default import OPEN
 from reconciler.planning.vmgroup.state import VMGroupState, default_vmgroup, observed_states, orphaned
 
@@ -71,7 +71,7 @@ class _Adoption:
         # The manifests describe the DB as it will be after its upgrade.
         self._found, self._seen = found, lifted_all(seen, found.inventory)
         self._words = Vocabulary(found.inventory)
-        self._shown = DisplayNames(found.inventory)
+        self._shown = display_names(found.inventory)
         self._wishes = {host.ref.name: host for host in declared.hosts}
         self._answered = {name: host for name, host in seen.hosts.items() if isinstance(host, ObservedHost)}
         self._host_names = kube_names(self._answered)

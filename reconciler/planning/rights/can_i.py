@@ -30,7 +30,7 @@ from reconciler.planning.rights.decision import (
     vmgroup_of,
 )
 from reconciler.planning.rights.releases import Feature, has
-from reconciler.planning.spelling import DisplayNames
+from reconciler.planning.spelling import DisplayNames, display_names
 from reconciler.planning.vmgroup.state import VMGroupState, observed_states
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -226,7 +226,7 @@ def _by_db(question: Question, host: ObservedHost, resolved: Resolved, observed:
     if ref is None or db is None:
         if location.host:
             return Verdict(Answer.UNKNOWN, host.db_mode.value, "no manifest declares the host's own config DB")
-        shown = DisplayNames(resolved.inventory).path(location.path) or host.link
+        shown = display_names(resolved.inventory).path(location.path) or host.link
         return Verdict(Answer.UNKNOWN, "other config DB", f"no manifest declares the config DB {shown}")
     if db.state is DBState.UNKNOWN:
         verdict = _unread(question, host, db)
@@ -235,7 +235,7 @@ def _by_db(question: Question, host: ObservedHost, resolved: Resolved, observed:
     elif db.state is not DBState.PRESENT:
         verdict = Verdict(Answer.UNKNOWN, db.state.value, "the config DB is gone")
     else:
-        verdict = _by_rows(question, host, as_vdvs_upgrades(db), DisplayNames(resolved.inventory))
+        verdict = _by_rows(question, host, as_vdvs_upgrades(db), display_names(resolved.inventory))
         if db.schema is Schema.V1_1 and verdict.answer is not Answer.UNKNOWN:
             verdict = replace(verdict, reason=f"{verdict.reason}; vDVS first upgrades the config DB from schema 1.1")
     return replace(verdict, config_db=ref)

@@ -22,7 +22,7 @@ from reconciler.model.units import format_size
 from reconciler.planning.rights.cells import Promises, cells
 from reconciler.planning.rights.decision import Lookup
 from reconciler.planning.spelling import DisplayNames
-from reconciler.planning.vmgroup.state import observed_states
+from reconciler.planning.vmgroup.state import VMGroupState, observed_states
 
 if TYPE_CHECKING:
     from reconciler.planning.joined import Joined
@@ -132,10 +132,14 @@ def limits_fit(ref: ObjectRef, db: ObservedConfigDB, datastores: Iterable[Datast
 
     Source: docs/domain.md#quotas
     """
-    found = sorted(datastores, key=lambda datastore: datastore.name)
+    fit = Condition(ref, "LimitsFit", Truth.TRUE, "Fit", "every datastore could hold what its limits allow together")
+    found = sorted((each for each in datastores if each.capacity_mb is not None), key=lambda datastore: datastore.name)
+    groups = observed_states(db).values()
+    if sum(map(_largest_limit, groups)) <= min((each.capacity_mb or 0 for each in found), default=0):
+        return fit
     wanted = [(datastore.url, frozenset(Lookup)) for datastore in found]
     sums = {url: Promises() for url, _ in wanted}
-    for group in observed_states(db).values():
+    for group in groups:
         for url, right in cells(group, wanted):
             sums[url].add(right)
     wrong = []
@@ -147,7 +151,12 @@ def limits_fit(ref: ObjectRef, db: ObservedConfigDB, datastores: Iterable[Datast
             wrong.append(f"on {names.datastore(datastore.url)} {holds}{_free_words(datastore)}")
     if wrong:
         return Condition(ref, "LimitsFit", Truth.FALSE, "Overcommitted", "; ".join(wrong))
-    return Condition(ref, "LimitsFit", Truth.TRUE, "Fit", "every datastore could hold what its limits allow together")
+    return fit
+
+
+def _largest_limit(group: VMGroupState) -> int:
+    """Return the most that a vmgroup can promise on a datastore, in MB: one of its rows decides there."""
+    return max([0, *(row.total_mb for row in group.access.values() if row is not None)])
 
 
 def _free_words(datastore: Datastore) -> str:

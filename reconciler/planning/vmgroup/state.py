@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from reconciler.model.kinds.configdb import ObservedConfigDB
 from reconciler.model.kinds.vmgroup import ACCESS_FIELDS, Access, access_values
+from reconciler.model.memo import kept_with
 from reconciler.model.refs import DEFAULT_VMGROUP
 
 _V = TypeVar("_V")
@@ -30,7 +31,8 @@ class VMGroupState(Struct, frozen=True):
     members: Mapping[str, str | None]
 
 
-def observed_states(db: ObservedConfigDB) -> dict[str, VMGroupState]:
+@kept_with
+def observed_states(db: ObservedConfigDB) -> Mapping[str, VMGroupState]:
     """The vmgroups of a config DB by UUID. Rows of no vmgroup are left out; `db.violations` names them.
 
     Values are compared as they are: an upper-case UUID or an odd URL never matches in vDVS, so it must not match here.
