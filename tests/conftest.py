@@ -1,10 +1,11 @@
-"""For all tests: hypothesis settings, and no test may leave threads, programs or event-loop tasks behind."""
+"""For all tests: hypothesis settings, forked agents, and no test may leave threads, programs or tasks behind."""
 
 from __future__ import annotations
 
 import asyncio.runners
 import os
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import HealthCheck, is_hypothesis_test, settings
 
+from tests.fork_server import ForkServer, popen_by
 from tests.processes import adopt_orphans, children_of, is_running
 
 adopt_orphans()
@@ -26,6 +28,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 SHRINKING = 600  # seconds: hypothesis shrinks what fails for up to five minutes
 GRACE = 2.0  # seconds that something which is just ending may still take
+STARTED = subprocess.Popen
 MANIFESTS = Path(__file__).parents[1] / "manifests"
 LASTING_THREADS = ("asyncio_", "pytest_timeout")  # by beginning of the name: pools that outlive a test on purpose
 
@@ -81,6 +84,22 @@ def nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     left += [f"task {task}" for task in tasks]
     if left:
         pytest.fail("left behind: " + ", ".join(left), pytrace=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_agents() -> Iterator[None]:
+    """Agents of the lab that tests start by themselves, and not by a process of `vdvs`, are forked."""
+    server = ForkServer()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess, "Popen", popen_by(server))
+        yield
+    server.close()
+
+
+@pytest.fixture
+def started_agents(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is a Python of its own, as in production."""
+    monkeypatch.setattr(subprocess, "Popen", STARTED)
 
 
 @pytest.fixture(scope="session")

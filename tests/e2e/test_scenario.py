@@ -13,6 +13,8 @@ from reconciler.model.base import Risk
 from reconciler.model.diff import Op
 from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses
 
+pytestmark = pytest.mark.usefixtures("started_agents")
+
 
 def test_from_nothing_to_in_sync(site: LabSite) -> None:
     outcome = site.reconcile()

@@ -22,6 +22,8 @@ from reconciler.model.kinds.host import DBMode, LinkDB, WriteSection
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.ports import Question, WatchRequest
 
+pytestmark = pytest.mark.usefixtures("started_agents")
+
 HOST = ObjectRef(Kind.HOST, "esxi")
 VOLUME = "582b1324-e49d9a0e-9bc3-000c29c1501d"
 DB = f"/vmfs/volumes/{VOLUME}/dockvols/vmdkops_config.db"

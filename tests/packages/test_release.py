@@ -117,10 +117,13 @@ def test_the_one_file_says_which_python_it_is_for(release: Path, tmp_path: Path)
 
 
 def test_the_wheel_works_with_the_locked_dependencies_alone(release: Path, tmp_path: Path) -> None:
+    """What is locked is installed by uv, which is quick; that pip takes the lock is shown by tests/pipelines."""
     venv = tmp_path / "venv"
-    run(sys.executable, "-m", "venv", venv, cwd=tmp_path)
-    pip = (venv / "bin" / "python", "-m", "pip", "--disable-pip-version-check")
-    run(*pip, "install", "--quiet", "--require-hashes", "-r", ROOT / "requirements-run.lock", cwd=tmp_path)
+    run(sys.executable, "-m", "venv", "--without-pip", venv, cwd=tmp_path)
+    python = venv / "bin" / "python"
+    lock = ROOT / "requirements-run.lock"
+    run(SUPPLY / "uv", "pip", "install", "--quiet", "--python", python, "--require-hashes", "-r", lock, cwd=tmp_path)
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python)
     run(*pip, "install", "--quiet", "--no-deps", "--no-index", the(release, "*.whl"), cwd=tmp_path)
     run(*pip, "check", cwd=tmp_path)
     vdvs = venv / "bin" / "vdvs"

@@ -33,9 +33,9 @@ def vdvs(*args: str) -> Result:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[LabSite]:
+def site(tmp_path: Path, lab_in_sync: Path) -> Iterator[LabSite]:
     made = LabSite(tmp_path)
-    made.reconcile()
+    made.replace_lab(lab_in_sync)
     yield made
     assert made.broken_rules() == []
 
