@@ -81,6 +81,22 @@ def test_a_violation_that_was_there_before_does_not_stop_other_changes(ready: Ag
     assert ready.look()["violations"] == []
 
 
+def test_who_is_called_otherwise_breaks_no_new_rule(ready: Agent) -> None:
+    ready.sql("DELETE FROM privileges")
+    rename, describe = act("RenameVMGroup", G1, before="G1", name="new"), act("UpdateVMGroup", G1, description="d")
+    assert outcomes(ready.apply([rename, describe | {"default_url": None}])) == ["ok"]
+    assert "vmgroup new: there is no access row" in " ".join(ready.look()["violations"])
+
+
+def test_a_vm_that_is_spelled_otherwise_breaks_no_new_rule(ready: Agent) -> None:
+    ready.sql(f"UPDATE tenants SET id = '{DEFAULT}' WHERE id = '{G1}'")
+    ready.sql(f"UPDATE vms SET vm_id = upper(vm_id), tenant_id = '{DEFAULT}'")
+    spelled = act("MoveMember", DEFAULT, from_uuid=DEFAULT, member=member(VM1))
+    assert outcomes(ready.apply([spelled])) == ["ok"]
+    assert [(each.tenant, each.vm) for each in violations(ready) if each.vm] == [(DEFAULT, VM1)]
+    assert outcomes(ready.apply([act("AddMember", DEFAULT, member=member(VM2))])) == ["Violation"]
+
+
 def test_a_violation_for_which_no_group_is_to_blame_stops_the_whole_change(
     ready: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:

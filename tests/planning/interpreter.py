@@ -157,8 +157,10 @@ class Rows(Struct):
                 found.add(f"{row.tenant_id} {row.url}: unreadable")
         for vm in self.vms.values():
             owner = self.tenants.get(vm.tenant_id)
-            if owner is None or owner.name == DEFAULT_VMGROUP or vm.vm_id != vm.vm_id.lower():
-                found.add(f"{vm.vm_id}: a row that must not be")
+            if owner is None or owner.id == DEFAULT_VMGROUP_UUID or owner.name == DEFAULT_VMGROUP:
+                found.add(f"{vm.vm_id.lower()} in {vm.tenant_id}: a row that must not be")
+            if vm.vm_id != vm.vm_id.lower():
+                found.add(f"{vm.vm_id} in {vm.tenant_id}: in capitals")
         return found
 
     def row_of(self, uuid: str) -> VMRow | None:

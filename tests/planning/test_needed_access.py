@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hypothesis import given, note
 
 from reconciler.planning.differ import diff
@@ -14,7 +16,7 @@ from tests.planning.test_properties import carried_out, look
 from tests.planning.worlds import STORES, URLS, World, worlds
 
 
-def detachable(world: World, states: dict[str, VMGroupState]) -> set[tuple[str, str, str]]:
+def detachable(world: World, states: Mapping[str, VMGroupState]) -> set[tuple[str, str, str]]:
     """(VM, its vmgroup, disk) of every disk that a row lets its VM detach."""
     found = set()
     for vm in world.inventory.vms:

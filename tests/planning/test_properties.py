@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from functools import partial
 
 from hypothesis import assume, given, note
@@ -380,7 +381,7 @@ def test_more_than_a_manifest_says_is_never_in_sync(world: World) -> None:
                 assert not found.in_sync, shown_diff(found)
 
 
-def serving(vm: str, owners: dict[str, str], states: dict[str, VMGroupState]) -> VMGroupState | None:
+def serving(vm: str, owners: dict[str, str], states: Mapping[str, VMGroupState]) -> VMGroupState | None:
     """The vmgroup that serves a VM: its own, even if that is gone; else `_DEFAULT`."""
     return states.get(owners[vm]) if vm in owners else default_vmgroup(states.values())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sqlite3
 import tempfile
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def allowed_before(group: VMGroupState, former: Access | None) -> set[tuple[obje
     return found
 
 
-def former_row(states: dict[str, VMGroupState]) -> Access | None:
+def former_row(states: Mapping[str, VMGroupState]) -> Access | None:
     default = states.get(DEFAULT_VMGROUP_UUID)
     return None if default is None else default.access.get(OLD_DEFAULT_URL)
 

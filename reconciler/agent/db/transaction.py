@@ -193,7 +193,7 @@ def run_groups(connection, request):
     when no group can be blamed; then the caller rolls back the whole transaction.
     Source: docs/domain.md#rules-for-rows
     """
-    before = set(rules.violations(connection))
+    before = {violation.key for violation in rules.violations(connection)}
     groups = request["groups"]  # type: List[List[Dict[str, Any]]]
     tx = OpenTransaction(connection, dict(request.get("stamp") or {}, time=request["time"]))
     refused = {}  # type: Dict[int, Result]
@@ -205,7 +205,7 @@ def run_groups(connection, request):
         for group, result in zip(groups, results):
             if _upgrades(group) and not result["ok"]:  # the other groups were planned for the upgraded rows
                 raise Refused(result["reason"], "it cannot be upgraded: %s" % result["message"])
-        added = [violation for violation in rules.violations(connection) if violation not in before]
+        added = [violation for violation in rules.violations(connection) if violation.key not in before]
         if not added:
             sqlite.execute(connection, "RELEASE attempt")
             return results

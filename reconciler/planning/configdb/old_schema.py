@@ -106,7 +106,7 @@ def _lifted(db: ObservedConfigDB, granted: PrivilegeRow) -> ObservedConfigDB:
     return replace(db, schema=Schema.V1_2, tenants=tuple(tenants), privileges=tuple(rows.values()))
 
 
-def as_granted(db: ObservedConfigDB) -> dict[str, VMGroupState]:
+def as_granted(db: ObservedConfigDB) -> Mapping[str, VMGroupState]:
     """The vmgroups of a config DB that is old, by UUID, with rows of 1.2 that allow what its own allow now.
 
     Source: docs/domain.md#older-schemas

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -162,7 +162,7 @@ def _members_left_out(state: VMGroupState, gone: set[str]) -> Iterator[str]:
             yield f"VM {vm} was listed in it, and the inventory has no VM with this BIOS UUID now"
 
 
-def _rows_left_out(ref: ObjectRef, backup: ObservedConfigDB, then: dict[str, VMGroupState]) -> Iterator[LeftOut]:
+def _rows_left_out(ref: ObjectRef, backup: ObservedConfigDB, then: Mapping[str, VMGroupState]) -> Iterator[LeftOut]:
     for row in backup.vms:
         if row.tenant_id not in then:
             yield LeftOut(ref, f"VM {row.vm_id} was in a vmgroup that was gone (id {row.tenant_id})")

@@ -4,6 +4,7 @@ Each rule, when broken, is known to break the service or its tools for every VM,
 Source: docs/domain.md#rules-for-rows
 """
 
+import re
 from collections import namedtuple
 
 from ..rows import as_text, fetch_all
@@ -13,15 +14,18 @@ from ..sqlite import execute
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from typing import List  # novm
+    from typing import Any, List  # novm
 
-# `tenant`: id of the vmgroup to blame; `vm`: id of the VM to blame (None: no single one).
-Violation = namedtuple("Violation", ["sentence", "tenant", "vm"])
+# `tenant`: id of the vmgroup to blame; `vm`: id of the VM to blame (None: no single one). `key`: the same before and
+# after whoever breaks the rule is called, or a VM is spelled, otherwise.
+Violation = namedtuple("Violation", ["sentence", "tenant", "vm", "key"])
 
+_CAPITALS = re.compile("[A-Z]+")
 _HEX = "[0-9a-f]"
 _UUID = "-".join(_HEX * count for count in (8, 4, 4, 4, 12))
 
-# Each query gives (tenant id, vm id, words to fill in...) for each row that breaks the rule.
+# Each query gives (tenant id, vm id, words to fill in...) for each row that breaks the rule; the first word names the
+# vmgroup or the VM.
 _SINCE_1_2 = (
     (
         "vmgroup %s: there is no default datastore, which breaks the listing of all vmgroups",
@@ -86,10 +90,21 @@ def violations(connection):
     found = _of_schema(connection, old)
     for sentence, query in _RULES + _ACCESS if old else _RULES + _ACCESS + _SINCE_1_2:
         for row in fetch_all(connection, query + " ORDER BY 1, 2, 3"):
-            found.append(
-                Violation(sentence % tuple(as_text(word) for word in row[2:]), as_text(row[0]), as_text(row[1]))
-            )
+            tenant, vm = as_text(row[0]), as_text(row[1])
+            words = tuple(as_text(word) for word in row[2:])
+            key = (sentence, tenant, vm and _CAPITALS.sub(_in_small_letters, vm)) + words[1:]
+            found.append(Violation(sentence % words, tenant, vm, key))
     return found
+
+
+def _in_small_letters(capitals):
+    # type: (Any) -> Any
+    return capitals.group().lower()
+
+
+def _of_table(sentence):
+    # type: (str) -> Violation
+    return Violation(sentence, None, None, (sentence,))
 
 
 def _of_schema(connection, old):
@@ -105,11 +120,11 @@ def _of_schema(connection, old):
         exact = table == "privileges"
         if (columns if exact else columns[: len(expected)]) != expected:
             words = (table, ", ".join(str(column) for column in columns), ", ".join(expected))
-            found.append(Violation("table %s: its columns are %s; vDVS needs %s" % words, None, None))
+            found.append(_of_table("table %s: its columns are %s; vDVS needs %s" % words))
     versions = execute(connection, _VERSION).fetchall()
     if versions != [OLDER if old else VERSION]:
-        found.append(Violation("table versions: its row 0 does not say 1.2, so vDVS refuses every request", None, None))
+        found.append(_of_table("table versions: its row 0 does not say 1.2, so vDVS refuses every request"))
     journal = execute(connection, "PRAGMA journal_mode").fetchone()
     if journal[0] == "wal":
-        found.append(Violation("the journal is a write-ahead log, which does not work between hosts", None, None))
+        found.append(_of_table("the journal is a write-ahead log, which does not work between hosts"))
     return found
