@@ -22,7 +22,7 @@ from tests.processes import adopt_orphans, children_of, is_running
 adopt_orphans()
 
 settings.register_profile("local", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("ci", settings.get_profile("local"), derandomize=True)
+settings.register_profile("ci", settings.get_profile("local"), derandomize=True, max_examples=50)
 settings.register_profile("few", settings.get_profile("ci"), max_examples=5)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 

@@ -26,7 +26,8 @@ LAB = "manifests/.vdvs-lab"
 SHOWN_FOLDER = "/home/you/site"  # in the place of the folder in which it really ran
 _ELIDED = "..."
 _ENDS_BY_ITSELF = 120.0
-_BACKUP = re.compile(r"vmdkops_config\.db\.bak-\d{8}T\d{6}Z")
+_TIME = r"\d{8}T\d{6}Z(-\d+)?"  # of several backups in one second, the later ones have a number
+_BACKUP = re.compile(rf"vmdkops_config\.db\.bak-{_TIME}")
 _SHIM = """#!/bin/sh
 echo $$ > "{folder}/running"
 exec {python} -c 'from reconciler.cli.main import main; main()' "$@"
@@ -176,7 +177,7 @@ def _free_port() -> int:
 
 _VARIES = (
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|\+00:00| UTC)?|\b\d\d:\d\d:\d\d UTC"), "<time>"),
-    (re.compile(r"\d{8}T\d{6}Z"), "<time>"),
+    (re.compile(_TIME), "<time>"),
     (re.compile(r"\b\d+(\.\d+)?(ms|s| seconds?)( ago)?\b"), "<seconds>"),
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "<uuid>"),
     (re.compile(r"\bgit [0-9a-f]{7,40}\b|\b[0-9a-f]{32,64}\b|(?<= )[0-9a-f]{7}(?= )"), "<hash>"),

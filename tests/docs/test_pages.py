@@ -114,6 +114,7 @@ def _targets(command: str) -> list[str]:
     [
         (("in 1.5s",), "in 0.3s\n", True),
         (("at 2026-11-29T10:00:00Z",), "at 2027-01-02T03:04:05Z\n", True),
+        (("backup db.bak-20261129T100000Z)",), "backup db.bak-20270102T030405Z-2)\n", True),
         (("git c8dc712", "x"), "git 0d245d3\nx", True),
         (("verified from esxiz10",), "verified from esxiz20\n", True),
         (("x   vdvs      esxiz10", "since 10:00:00 UTC"), "x   vdvs      esxiz20\nsince 11:12:13 UTC\n", True),

@@ -31,11 +31,14 @@ class SSHSite(LabSite):
         lab.create(self.lab)
         for name in lab.hosts(self.lab):
             fleet.add(name, lab.host_root(self.lab, name))
-        source = f"/vmfs/volumes/{self.datastore.name}/{lab.VIB_FILE}"
-        driver = {"version": lab.VIB_VERSION, "source": source}
-        self.call_hosts(list(fleet.servers), {"driver": driver, "service": {"state": "Running"}})
+        self.call_hosts(list(fleet.servers), self.served())
         self._write_site(inventory={"file": str(self.lab / "inventory.json")})
         self.write(SEED)
+
+    def served(self) -> dict[str, Any]:
+        """What a host needs to serve its VMs."""
+        source = f"/vmfs/volumes/{self.datastore.name}/{lab.VIB_FILE}"
+        return {"driver": {"version": lab.VIB_VERSION, "source": source}, "service": {"state": "Running"}}
 
     def call_hosts(self, names: list[str], wishes: dict[str, Any]) -> None:
         """What the hosts are called in the inventory, in the order of their servers, and what each shall have."""
@@ -161,10 +164,15 @@ def test_names_from_a_vcenter_and_hosts_by_ssh(tmp_path: Path, fleet: Fleet, vce
     assert (change.op, change.reason) == ("blocked", 'no VM "photon-01" in the inventory (did you mean "photon-1"?)')
 
 
+TAKES_THE_DRIVER = ("-host", "2", "-standalone-host", "0", "-vm", "3", "-esx-version", "7.0.2")
+
+
+@pytest.mark.parametrize("vcenter_size", [TAKES_THE_DRIVER], ids=["two hosts"])
 def test_what_a_vcenter_has_is_listed_with_who_may_use_it(tmp_path: Path, fleet: Fleet, vcenter: Simulator) -> None:
     site = SSHSite(tmp_path, fleet)
     first, second = site.move_into(vcenter, tmp_path)
-    site.reconcile()
+    site.call_hosts([first, second], site.served())
+    assert set(statuses(site.reconcile()).values()) == {"created", "configured"}
 
     def listed(kind: str, *manifests: str) -> dict[str, dict[str, Any]]:
         arguments = ["get", kind, *manifests, "--site", str(site.site_file), "-o", "json"]
