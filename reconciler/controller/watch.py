@@ -81,6 +81,7 @@ class Watch:
         self._looked: datetime | None = None
         self._treated: Mapping[ObjectRef, Reconcile] = {}
         self._last: Diff | None = None
+        self._records_of: Diff | None = None
         self._altered: dict[ObjectRef, str] = {}
         self._invalid = ""
         self._failure = ""
@@ -188,11 +189,11 @@ class Watch:
             self._failure = ""
         self._remark(outcome.after or outcome.before)
         look, self._looked = self._look(), self._edges.clock.now()
-        same = outcome.after is None and outcome.before.diff is self._last
-        if same and not self._mode.writes:
+        if outcome.after is None and outcome.before.diff is self._last and not self._mode.writes:
             return  # the same as in the last pass, which is reported already
-        if not same:
+        if outcome.before.diff is not self._records_of:
             self._report_records(outcome.before)
+            self._records_of = outcome.before.diff
         events = await self._transitions(outcome, look, healing=self._mode.writes)
         self._last = (outcome.after or outcome.before).diff
         for event in events:

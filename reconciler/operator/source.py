@@ -56,8 +56,7 @@ class _Kept(Struct):
     errors: tuple[ManifestError, ...] = ()
     bounds: Bounds | None = None
     among: tuple[Mapping[str, Site | None], Labels] | None = None
-    site: str | NotHereError = NO_SITE
-    ranked: tuple[str, Object, tuple[object, ...]] | None = None
+    site: str | tuple[Refusal, str] = NO_SITE
 
     def check(self, site: Site, labels: Labels, config_db: str) -> None:
         """Check what the object names against what its namespace may. `config_db`: see `not_allowed`."""
@@ -73,17 +72,11 @@ class _Kept(Struct):
             try:
                 self.site = site_of(self.read.document, labels, sites)
             except NotHereError as error:
-                self.site = error
+                self.site = error.reason, str(error)
             self.among = sites, labels
-        if isinstance(self.site, NotHereError):
-            raise self.site
+        if isinstance(self.site, tuple):
+            raise NotHereError(*self.site)  # one that is raised again and again would keep all of its callers
         return self.site
-
-    def rank(self, site: str, key: ObjectKey) -> tuple[Any, ...]:
-        """Rank the object among those of a Site that claim the same thing: see `_seniority`."""
-        if self.ranked is None or self.ranked[0] != site or self.ranked[1] is not self.found:
-            self.ranked = site, self.found, (_seniority(site, self.found), *_age(key, self.found))
-        return self.ranked[2]
 
 
 class Sources:
@@ -128,7 +121,7 @@ class Sources:
             members.setdefault(name, []).append(key)
         made = {}
         for name, keys in members.items():
-            keys.sort(key=lambda key: kept[key].rank(name, key))
+            keys.sort(key=lambda key: (_seniority(name, kept[key].found), *_age(key, kept[key].found)))
             if (site := sites.get(name)) is not None:
                 made[name] = self._site(site, keys, refused, namespaces)
                 continue

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
+from contextlib import closing
 
 import pytest
 
+from reconciler.agent.db import transaction
 from reconciler.agent.db.checks import rules
 from tests.agent.world import DEFAULT, G1, G2, URL, VM1, VM2, Agent, access, act, member, outcomes
 
@@ -95,6 +98,16 @@ def test_a_vm_that_is_spelled_otherwise_breaks_no_new_rule(ready: Agent) -> None
     assert outcomes(ready.apply([spelled])) == ["ok"]
     assert [(each.tenant, each.vm) for each in violations(ready) if each.vm] == [(DEFAULT, VM1)]
     assert outcomes(ready.apply([act("AddMember", DEFAULT, member=member(VM2))])) == ["Violation"]
+
+
+def test_a_second_row_of_the_same_vm_breaks_a_rule_once_more(ready: Agent) -> None:
+    ready.sql(f"UPDATE tenants SET id = '{DEFAULT}' WHERE id = '{G1}'")
+    ready.sql(f"UPDATE vms SET vm_id = upper(vm_id), tenant_id = '{DEFAULT}'")
+    with closing(sqlite3.connect(ready.db)) as connection:
+        before = Counter(each.key for each in rules.violations(connection))
+        connection.execute("INSERT INTO vms VALUES (?, ?, NULL)", (VM1, DEFAULT))
+        added = transaction._added(rules.violations(connection), before)
+    assert [(each.tenant, each.vm) for each in added] == [(DEFAULT, VM1)]
 
 
 def test_a_violation_for_which_no_group_is_to_blame_stops_the_whole_change(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from reconciler.controller.watch import NOTHING
 from reconciler.loader import load
 from reconciler.model.refs import Kind
 from reconciler.model.state import Desired
+from reconciler.operator.admission import NotHereError
 from reconciler.operator.keys import ObjectKey
-from reconciler.operator.source import NO_SITE, ObjectsByKind, SiteObjects, source
+from reconciler.operator.source import NO_SITE, ObjectsByKind, SiteObjects, Sources, source
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 CLUSTER = "0f2d53d7-091e-4b04-a6b0-1d2a43c454eb"
@@ -179,6 +181,26 @@ def test_nobody_gets_the_name_or_the_vms_of_another_by_editing_an_older_object()
     more = accepted(group("team-a/mine", vms=vms), generation=0, name="mine")
     message = 'spec.vms[0]: VM "/DC0/vm/a/x" is already in vmgroup/payments (vmgroup team-b/payments)'
     assert held(the_site(more, theirs)) == {"vmgroup team-a/mine": ("Conflict", message)}
+
+
+def test_a_status_that_the_mirror_puts_into_an_object_that_it_has_counts() -> None:
+    """The mirror makes no new object where nothing but the status is another."""
+    vms = [{"inventoryPath": "/DC0/vm/a/x"}]
+    objects = as_objects([site(INFRA, TEAMS), SHARED, group("team-a/older", vms=vms), group("team-b/web", vms=vms)])
+    read = Sources(CLUSTER)
+    assert list(held(read(objects, NAMESPACES)["lab"])) == ["vmgroup team-b/web"]
+    known: Any = objects[Kind.VMGROUP]["team-b", "web"]
+    known["status"] |= accepted(group("team-b/web"), name="web")["status"]
+    assert list(held(read(objects, NAMESPACES)["lab"])) == ["vmgroup team-a/older"]
+
+
+def test_what_belongs_to_no_site_keeps_nothing_of_earlier_reads() -> None:
+    read, objects = Sources(CLUSTER), as_objects([site(INFRA), SHARED, group("other/stray")])
+    gc.collect()
+    for _ in range(3):
+        assert list(held(read(objects, NAMESPACES)[NO_SITE])) == ["vmgroup other/stray"]
+    gc.collect()
+    assert not [each for each in gc.get_objects() if isinstance(each, NotHereError)], "it keeps all of its callers"
 
 
 def test_an_invalid_object_is_held_with_the_path_and_still_claims_its_name() -> None:

@@ -1,6 +1,7 @@
 """Changes of a config DB: one transaction, each group of actions atomic, and no new violation of a rule."""
 
 import itertools
+from collections import Counter
 
 from ..compat import monotonic, sentence
 from ..wire import Refused
@@ -193,7 +194,7 @@ def run_groups(connection, request):
     when no group can be blamed; then the caller rolls back the whole transaction.
     Source: docs/domain.md#rules-for-rows
     """
-    before = {violation.key for violation in rules.violations(connection)}
+    before = Counter(violation.key for violation in rules.violations(connection))
     groups = request["groups"]  # type: List[List[Dict[str, Any]]]
     tx = OpenTransaction(connection, dict(request.get("stamp") or {}, time=request["time"]))
     refused = {}  # type: Dict[int, Result]
@@ -205,7 +206,7 @@ def run_groups(connection, request):
         for group, result in zip(groups, results):
             if _upgrades(group) and not result["ok"]:  # the other groups were planned for the upgraded rows
                 raise Refused(result["reason"], "it cannot be upgraded: %s" % result["message"])
-        added = [violation for violation in rules.violations(connection) if violation.key not in before]
+        added = _added(rules.violations(connection), before)
         if not added:
             sqlite.execute(connection, "RELEASE attempt")
             return results
@@ -215,6 +216,18 @@ def run_groups(connection, request):
         refused.update(blamed)
         sqlite.execute(connection, "ROLLBACK TO attempt")
         sqlite.execute(connection, "RELEASE attempt")
+
+
+def _added(found, before):
+    # type: (List[rules.Violation], Counter[Any]) -> List[rules.Violation]
+    """Return the violations that are not among those `before`, or oftener than there."""
+    left = Counter(before)
+    added = []
+    for violation in found:
+        left[violation.key] -= 1
+        if left[violation.key] < 0:
+            added.append(violation)
+    return added
 
 
 def _records(group):
