@@ -23,7 +23,6 @@ adopt_orphans()
 
 settings.register_profile("local", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("local"), derandomize=True, max_examples=50)
-settings.register_profile("few", settings.get_profile("ci"), max_examples=5)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 SHRINKING = 600  # seconds: hypothesis shrinks what fails for up to five minutes
@@ -98,7 +97,7 @@ def forked_agents() -> Iterator[None]:
 
 @pytest.fixture
 def started_agents(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each is a Python of its own, as in production."""
+    """Start a Python for each agent, as in production."""
     monkeypatch.setattr(subprocess, "Popen", STARTED)
 
 

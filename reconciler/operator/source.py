@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from reconciler.controller.watch import NOTHING, Loaded
+from reconciler.loader.manifests import Document
 from reconciler.loader.objects import Bounds, Objects, Read, load_objects, read_object
 from reconciler.model.errors import ManifestError, Refusal
 from reconciler.model.events import Revision
@@ -48,35 +49,37 @@ class SiteObjects(Struct, frozen=True):
 
 
 class _Kept(Struct):
-    """What was read of an object, and found about it by a Site, the labels of its namespace, and the only ConfigDB."""
+    """What was read of an object, and found about it last."""
 
     found: Object
     read: Read
-    by: tuple[Site, Labels, str] | None = None
-    errors: tuple[ManifestError, ...] = ()
-    bounds: Bounds | None = None
-    among: tuple[Mapping[str, Site | None], Labels] | None = None
-    site: str | tuple[Refusal, str] = NO_SITE
+    site: Memo[str | tuple[Refusal, str]] = field(default_factory=Memo)
+    checks: Memo[tuple[tuple[ManifestError, ...], Bounds | None]] = field(default_factory=Memo)
 
-    def check(self, site: Site, labels: Labels, config_db: str) -> None:
-        """Check what the object names against what its namespace may. `config_db`: see `not_allowed`."""
-        if self.by is None or self.by[0] is not site or self.by[1:] != (labels, config_db):
-            document = self.read.document
-            self.errors = tuple(not_allowed(document, labels, site, config_db))
-            self.bounds = bounds_of(document, labels, site)
-            self.by = site, labels, config_db
+    def check(self, site: Site, labels: Labels, config_db: str) -> tuple[tuple[ManifestError, ...], Bounds | None]:
+        """Check what the object names against what its namespace may: return the errors, and its bounds.
+
+        `config_db`: see `not_allowed`.
+        """
+        document = self.read.document
+        return self.checks(
+            (site, labels, config_db),
+            lambda: (tuple(not_allowed(document, labels, site, config_db)), bounds_of(document, labels, site)),
+        )
 
     def place(self, sites: Mapping[str, Site | None], labels: Labels) -> str:
         """Return the Site that the object belongs to. Raises NotHereError."""
-        if self.among is None or self.among[0] is not sites or self.among[1] != labels:
-            try:
-                self.site = site_of(self.read.document, labels, sites)
-            except NotHereError as error:
-                self.site = error.reason, str(error)
-            self.among = sites, labels
-        if isinstance(self.site, tuple):
-            raise NotHereError(*self.site)  # one that is raised again and again would keep all of its callers
-        return self.site
+        found = self.site((sites, labels), lambda: _place(self.read.document, labels, sites))
+        if isinstance(found, tuple):
+            raise NotHereError(*found)  # an error that is kept would keep all who called when it was raised
+        return found
+
+
+def _place(document: Document, labels: Labels, sites: Mapping[str, Site | None]) -> str | tuple[Refusal, str]:
+    try:
+        return site_of(document, labels, sites)
+    except NotHereError as error:
+        return error.reason, str(error)
 
 
 class Sources:
@@ -89,7 +92,6 @@ class Sources:
         self._kept: dict[ObjectKey, _Kept] = {}
         self._alone: dict[str, tuple[Read, Objects]] = {}
         self._made: dict[str, Memo[Objects]] = {}
-        self._sites: dict[str, Site | None] = {}
 
     def __call__(self, objects: ObjectsByKind, namespaces: Mapping[str, Labels]) -> dict[str, SiteObjects]:
         """Return the objects of each Site by its name, and those of none as NO_SITE.
@@ -104,7 +106,6 @@ class Sources:
         }
         alone = self._alone = {key.name: self._site_alone(key.name) for key in kept if key.kind is Kind.SITE}
         sites = {name: loaded.desired.site for name, (_, loaded) in alone.items()}
-        sites = self._sites = self._sites if sites == self._sites else sites
         self._made = {name: memo for name, memo in self._made.items() if name in sites}
         members: dict[str, list[ObjectKey]] = {name: [ObjectKey(Kind.SITE, "", name)] for name in sites}
         refused: dict[ObjectKey, ManifestError] = {}
@@ -161,10 +162,10 @@ class Sources:
             if key in refused:
                 errors.append(refused[key])
             elif key.kind is not Kind.SITE:
-                kept.check(site, namespaces.get(key.namespace, {}), only)
-                errors += kept.errors
-                if kept.bounds is not None:
-                    bounds[place] = replace(kept.bounds, was=own_uuid(kept.found, site.name))
+                wrong, bounded = kept.check(site, namespaces.get(key.namespace, {}), only)
+                errors += wrong
+                if bounded is not None:
+                    bounds[place] = replace(bounded, was=own_uuid(kept.found, site.name))
         reads = tuple(self._kept[key].read for key in keys)
         memo = self._made.setdefault(site.name, Memo())
         made = memo((reads, errors, bounds), lambda: load_objects(reads, errors, bounds))

@@ -133,21 +133,22 @@ def limits_fit(ref: ObjectRef, db: ObservedConfigDB, datastores: Iterable[Datast
     Source: docs/domain.md#quotas
     """
     fit = Condition(ref, "LimitsFit", Truth.TRUE, "Fit", "every datastore could hold what its limits allow together")
-    found = sorted((each for each in datastores if each.capacity_mb is not None), key=lambda datastore: datastore.name)
+    by_name = sorted(datastores, key=lambda datastore: datastore.name)
+    known = [(each, each.capacity_mb) for each in by_name if each.capacity_mb is not None]
     groups = observed_states(db).values()
-    if sum(map(_largest_limit, groups)) <= min((each.capacity_mb or 0 for each in found), default=0):
+    if sum(map(_largest_limit, groups)) <= min((capacity for _, capacity in known), default=0):
         return fit
-    wanted = [(datastore.url, frozenset(Lookup)) for datastore in found]
+    wanted = [(datastore.url, frozenset(Lookup)) for datastore, _ in known]
     sums = {url: Promises() for url, _ in wanted}
     for group in groups:
         for url, right in cells(group, wanted):
             sums[url].add(right)
     wrong = []
-    for datastore in found:
+    for datastore, capacity in known:
         of = sums[datastore.url]
-        if datastore.capacity_mb is not None and of.promised_mb > datastore.capacity_mb:
+        if of.promised_mb > capacity:
             whose = f"the limits of {of.limited} vmgroups add" if of.limited > 1 else "the limit of a vmgroup adds"
-            holds = f"{whose} up to {format_size(of.promised_mb)}, and it holds {format_size(datastore.capacity_mb)}"
+            holds = f"{whose} up to {format_size(of.promised_mb)}, and it holds {format_size(capacity)}"
             wrong.append(f"on {names.datastore(datastore.url)} {holds}{_free_words(datastore)}")
     if wrong:
         return Condition(ref, "LimitsFit", Truth.FALSE, "Overcommitted", "; ".join(wrong))
