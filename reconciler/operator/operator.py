@@ -35,10 +35,11 @@ from reconciler.operator.connection.api import API, path
 from reconciler.operator.connection.mirror import Mirror
 from reconciler.operator.connection.secrets import ClusterSecrets
 from reconciler.operator.deletion import DeletionPolicy
+from reconciler.operator.finalizers import Releases
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.publish import Publisher, SitePublisher
 from reconciler.operator.replicas.leases import Leases
-from reconciler.operator.site import Document, Releases, Services, SiteWatch, Snapshot, annotations_of
+from reconciler.operator.site import Document, Services, SiteWatch, Snapshot, annotations_of
 from reconciler.operator.source import SiteObjects, Sources
 from reconciler.operator.status import Terms, statuses
 from reconciler.ports import Listener

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
-from http import HTTPStatus
 from time import monotonic
 from types import TracebackType
 from typing import Any, Final
@@ -13,7 +12,6 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.controller.backoff import Backoff
 from reconciler.controller.debounce import Debounce
 from reconciler.controller.mode import Mode, parse_limit
 from reconciler.controller.triggers import Triggers
@@ -26,12 +24,13 @@ from reconciler.model.kinds.site import Site
 from reconciler.model.outcome import Outcome
 from reconciler.model.ownership import Applying
 from reconciler.model.plan import Policy
-from reconciler.model.refs import KINDS, Kind, ObjectRef
+from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import RECONCILE, Desired
 from reconciler.operator import deletion
 from reconciler.operator.approval import APPROVE, Approvals, Granted, Proposals, granted, planned, proposals
-from reconciler.operator.connection.api import API, APIError, path
+from reconciler.operator.connection.api import API, APIError
 from reconciler.operator.deletion import FINALIZER, DeletionPolicy, Obstacle
+from reconciler.operator.finalizers import path_of, release
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.replicas.fence import FencedHosts, FencedMaintenance
 from reconciler.operator.source import NO_SITE, SiteObjects, claimed_name, own_uuid
@@ -62,11 +61,6 @@ def mode_of(site: Site, annotations: Mapping[str, str]) -> Mode:
 def annotations_of(document: Document | None) -> Mapping[str, str]:
     """Return the annotations of an object; none, if it is not there."""
     return {} if document is None else document["metadata"].get("annotations") or {}
-
-
-def path_of(key: ObjectKey) -> str:
-    """Return the path of an object on the API server."""
-    return path(KINDS[key.kind].plural, key.namespace, key.name)
 
 
 class Gate:
@@ -421,49 +415,6 @@ class SiteWatch:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-
-
-async def release(api: API, key: ObjectKey, document: Document) -> bool:
-    """Remove our finalizer from an object; return whether it is done. What has changed meanwhile is looked at anew."""
-    metadata = document["metadata"]
-    others = [each for each in metadata.get("finalizers", ()) if each != FINALIZER]
-    patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": others}}
-    try:
-        await api.patch(path_of(key), patch)
-    except APIError as error:
-        _log.info("the finalizer of %s is not removed yet: %s", key, error)
-        return error.status == HTTPStatus.NOT_FOUND
-    return True
-
-
-class Releases:
-    """Removes our finalizer from objects, and backs off from one of which the API does not take that."""
-
-    def __init__(self, api: API, chance: Callable[[], float], now: Callable[[], float]) -> None:
-        self._api, self._now = api, now
-        self._backoff = Backoff(chance)
-        self._not_before: dict[ObjectKey, float] = {}
-
-    @property
-    def due(self) -> bool:
-        """Whether it is time to try one again."""
-        return any(moment <= self._now() for moment in self._not_before.values())
-
-    async def __call__(self, free: Mapping[ObjectKey, Document]) -> None:
-        """Let the API forget these objects, but for those that wait for another try."""
-        for key in self._not_before.keys() - free.keys():
-            self._worked(key)
-        tried = [key for key in free if self._not_before.get(key, 0.0) <= self._now()]
-        done = await gather_all([release(self._api, key, free[key]) for key in tried])
-        for key, released in zip(tried, done, strict=True):
-            if released:
-                self._worked(key)
-            else:
-                self._not_before[key] = self._now() + self._backoff.failed(key)
-
-    def _worked(self, key: ObjectKey) -> None:
-        self._backoff.worked(key)
-        self._not_before.pop(key, None)
 
 
 def _identity(key: ObjectKey, document: Document) -> dict[str, Any]:

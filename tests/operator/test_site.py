@@ -14,8 +14,9 @@ from reconciler.model.base import Risk
 from reconciler.model.errors import Refusal
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.operator.connection.api import API, APIError
+from reconciler.operator.finalizers import Releases
 from reconciler.operator.keys import ObjectKey
-from reconciler.operator.site import Releases, Snapshot, mode_of
+from reconciler.operator.site import Snapshot, mode_of
 from reconciler.operator.source import Held, SiteObjects, source
 
 EVERYTHING = {"names": ["*"], "kinds": ["*"], "datastores": ["*"], "folders": ["*"]}

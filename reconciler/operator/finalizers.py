@@ -1,0 +1,67 @@
+"""Removing our finalizer from objects, so that the API forgets them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, TypeAlias
+
+from reconciler.controller.backoff import Backoff
+from reconciler.execution.gather import gather_all
+from reconciler.model.refs import KINDS
+from reconciler.operator.connection.api import API, APIError, path
+from reconciler.operator.deletion import FINALIZER
+from reconciler.operator.keys import ObjectKey
+
+_log = logging.getLogger(__name__)
+
+Document: TypeAlias = Mapping[str, Any]
+
+
+def path_of(key: ObjectKey) -> str:
+    """Return the path of an object on the API server."""
+    return path(KINDS[key.kind].plural, key.namespace, key.name)
+
+
+async def release(api: API, key: ObjectKey, document: Document) -> bool:
+    """Remove our finalizer from an object; return whether it is done. What has changed meanwhile is looked at anew."""
+    metadata = document["metadata"]
+    others = [each for each in metadata.get("finalizers", ()) if each != FINALIZER]
+    patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": others}}
+    try:
+        await api.patch(path_of(key), patch)
+    except APIError as error:
+        _log.info("the finalizer of %s is not removed yet: %s", key, error)
+        return error.status == HTTPStatus.NOT_FOUND
+    return True
+
+
+class Releases:
+    """Removes our finalizer from objects, and backs off from one of which the API does not take that."""
+
+    def __init__(self, api: API, chance: Callable[[], float], now: Callable[[], float]) -> None:
+        self._api, self._now = api, now
+        self._backoff = Backoff(chance)
+        self._not_before: dict[ObjectKey, float] = {}
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to try one again."""
+        return any(moment <= self._now() for moment in self._not_before.values())
+
+    async def __call__(self, free: Mapping[ObjectKey, Document]) -> None:
+        """Let the API forget these objects, but for those that wait for another try."""
+        for key in self._not_before.keys() - free.keys():
+            self._worked(key)
+        tried = [key for key in free if self._not_before.get(key, 0.0) <= self._now()]
+        done = await gather_all([release(self._api, key, free[key]) for key in tried])
+        for key, released in zip(tried, done, strict=True):
+            if released:
+                self._worked(key)
+            else:
+                self._not_before[key] = self._now() + self._backoff.failed(key)
+
+    def _worked(self, key: ObjectKey) -> None:
+        self._backoff.worked(key)
+        self._not_before.pop(key, None)
