@@ -36,7 +36,9 @@ install: .venv/.installed  ## Install the locked dependencies, and vdvs itself (
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-PEERS := openssh-server openssh-client busybox openssl chromium prometheus jq kubernetes-client zsh fish man-db mandoc graphviz
+# Each program, and Debian's package that has it. Only what is missing is installed: a kubectl from elsewhere is one too.
+PEERS := sshd:openssh-server ssh-keygen:openssh-client busybox:busybox openssl:openssl chromium:chromium \
+    promtool:prometheus jq:jq kubectl:kubernetes-client zsh:zsh fish:fish man:man-db mandoc:mandoc dot:graphviz
 VCSIM := tests/peers/vcsim-more
 CACHED := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vdvs-peers
 # The version is that of the module with the tool.
@@ -46,12 +48,12 @@ KUBE := $(call built,etcd kube-apiserver)
 KUBE_TOO := $(call built,helm kustomize-controller)
 peers: .peers/vcsim  ## Install what tests talk to (sshd, busybox, vcsim, chromium, promtool, jq, Graphviz, shells, a Kubernetes API, Helm, Flux); without it those tests are skipped
 	@code=0; \
-	for program in sshd ssh-keygen busybox openssl chromium promtool jq kubectl zsh fish man mandoc dot; do \
-	    PATH="$$PATH:/usr/sbin" command -v $$program >/dev/null || missing=yes; done; \
+	for peer in $(PEERS); do \
+	    PATH="$$PATH:/usr/sbin" command -v "$${peer%%:*}" >/dev/null || missing="$$missing $${peer#*:}"; done; \
 	if [ -n "$$missing" ]; then \
 	    if [ "$$(id -u)" -ne 0 ]; then root=sudo; fi; \
 	    $$root apt-get update -qq && \
-	    $$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PEERS) || code=1; \
+	    $$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing || code=1; \
 	fi; \
 	$(MAKE) --no-print-directory $(KUBE) || code=1; \
 	$(if $(KUBE_TOO),$(MAKE) --no-print-directory --keep-going $(KUBE_TOO) || echo "their tests are skipped" >&2;) \
