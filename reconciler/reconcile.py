@@ -28,7 +28,7 @@ from reconciler.execution.witness import Witnesses
 from reconciler.model.base import Risk
 from reconciler.model.diff import Change, Diff
 from reconciler.model.errors import UsageError
-from reconciler.model.kinds.host import MaintenanceAction
+from reconciler.model.kinds.host import DBMode, MaintenanceAction, ObservedHost
 from reconciler.model.memo import Memo
 from reconciler.model.outcome import ActionResult, Assessment, BackupMade, Outcome, first_differences
 from reconciler.model.ownership import Applier, Applying, Kept
@@ -184,7 +184,8 @@ async def _verify(
     """Look again at what was written, with the names as they were looked up before, unless vCenter wrote, too."""
     if any(isinstance(action, MaintenanceAction) for step in steps.hosts for action in step.actions):
         return await assess(desired, world, applying, drawn, _writers(steps), takes_back)
-    observed = await observe(done.resolved, world.hosts, world.observer, _writers(steps), stage="verifying")
+    known = _unchanged(steps, done.observed)
+    observed = await observe(done.resolved, world.hosts, world.observer, _writers(steps), stage="verifying", known=known)
     observed = world.memory.witnesses.carried(observed)  # it was read through another host than the one that wrote
     others = done.observed.undeclared_hosts  # nothing was written there
     observed = replace(observed, undeclared_hosts=others, kept=await asyncio.to_thread(world.books.kept))
@@ -508,6 +509,14 @@ def _readers(seen: Assessment) -> tuple[str, ...]:
 def _writers(steps: Plan) -> frozenset[str]:
     """Return the hosts that wrote: a commit is read back through another."""
     return frozenset(step.writer for step in steps.config_dbs) | {step.writer for step in steps.moves}
+
+
+def _unchanged(steps: Plan, seen: Observed) -> Mapping[str, ObservedHost]:
+    """Return the hosts that need not report of themselves again: none, if more than rows and files was written."""
+    if steps.hosts or steps.moves or any(step.changes_hosts for step in steps.config_dbs):
+        return {}
+    answered = {name: host for name, host in seen.hosts.items() if isinstance(host, ObservedHost)}
+    return {name: host for name, host in answered.items() if host.db_mode is not DBMode.BROKEN_LINK}
 
 
 def _goes_on(steps: Plan, done: Execution, applying: Applying | None) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -42,8 +42,9 @@ async def observe(
     files: WantedFiles | None = None,
     turn: int = 0,
     stage: str = OBSERVING,
+    known: Mapping[str, ObservedHost] | None = None,
 ) -> Observed:
-    """Observe all declared hosts, and the config DBs and datastores that they mount.
+    """Observe all declared hosts but those `known`, and the config DBs and datastores that they mount.
 
     A host that fails becomes UnreachableHost, and its readings move to the next host. Hosts in `avoid` read a config
     DB only if no other can: a commit is best verified through a host that did not make it. `foreseen` answers are not
@@ -53,7 +54,7 @@ async def observe(
     files = wanted_files(resolved) if files is None else files
     answered = dict(foreseen or {})
     by_name = {host.ref.name: host for host in resolved.hosts}
-    seen: dict[str, ObservedHost | UnreachableHost] = {}
+    seen: dict[str, ObservedHost | UnreachableHost] = dict(known or {})
     databases: dict[Location, ObservedConfigDB] = {}
     datastores: dict[str, ObservedDatastore] = {}
     pending = _readings(resolved, frozenset(avoid), turn)

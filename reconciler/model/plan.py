@@ -90,6 +90,11 @@ class DBPlan(Strict, frozen=True):
         return (*(action for group in self.groups for action in group), *links)
 
     @property
+    def changes_hosts(self) -> bool:
+        """Whether hosts report otherwise of themselves afterwards: more than rows of a DB that is there is written."""
+        return self.create or self.recover or bool(self.clear_links or self.make_links)
+
+    @property
     def location(self) -> Location:
         """Location of the config DB: a SingleNode one is written by its own host."""
         return own_location(self.writer) if self.path == AUTH_DB else Location(self.path)

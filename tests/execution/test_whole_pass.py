@@ -50,6 +50,12 @@ def running(vmgroups: dict[str, Any], rows: dict[str, Any], **parts: Any) -> Lab
     return Lab(wanted, KNOWN, seen)
 
 
+def after_writing(site: Lab) -> list[tuple[str, str]]:
+    """What hosts were asked after the last write."""
+    last = max(number for number, (_, verb) in enumerate(site.hosts.log) if verb in WRITES)
+    return site.hosts.log[last + 1 :]
+
+
 def test_a_fresh_site_is_made_and_found_as_declared_afterwards() -> None:
     site = fresh()
     first = site.reconcile()
@@ -76,6 +82,23 @@ def test_the_config_db_is_read_back_through_another_host_than_wrote_it() -> None
     outcome = fresh().reconcile()
     assert [step.writer for step in outcome.plan.config_dbs] == ["h1"]
     assert outcome.verified_from == ("h2",)
+
+
+def test_after_a_change_of_rows_only_hosts_that_read_something_are_asked_again() -> None:
+    site = running({"g1": {"description": "new"}}, {"g1": {}})
+    outcome = site.reconcile()
+    assert statuses(outcome)["vmgroup/g1"] == "configured"
+    assert outcome.after is not None
+    assert outcome.after.diff.in_sync
+    readers = {host for host, _ in after_writing(site)}
+    assert readers == {"h1", *outcome.verified_from} == {"h1", "h2"}  # h1 reads the volumes
+    assert outcome.after.observed.hosts.keys() == set(HOSTS)
+
+
+def test_after_a_config_db_is_made_every_host_is_asked_again() -> None:
+    site = fresh()
+    site.reconcile()
+    assert {host for host, _ in after_writing(site)} == set(HOSTS)
 
 
 def test_a_quiet_pass_after_another_asks_each_host_once() -> None:
