@@ -37,12 +37,11 @@ class KeptFile:
         if self._file is None or (stamp := _stamp(self._file)) == self._stamp:
             return self._kept
         try:
-            self._kept = _decoded(self._file)
+            self._kept, self._stamp = _decoded(self._file), stamp
         except (OSError, VdvsError) as error:
             if not self._told:
                 _log.warning("%s, so nothing is known here of earlier applies", _why(self._file, error))
-            self._told, self._kept = True, {}
-        self._stamp = stamp
+            self._told, self._kept, self._stamp = True, {}, None
         return self._kept
 
     def merge(self, before: Mapping[str, Kept], now: Mapping[str, Kept]) -> None:
@@ -59,10 +58,12 @@ class KeptFile:
         try:
             private.make_folder(self._file.parent)
             with private.locked(self._file.with_suffix(".lock")):
-                kept = dict(_decoded(self._file))
+                unchanged = self._stamp is not None and _stamp(self._file) == self._stamp
+                kept = dict(self._kept if unchanged else _decoded(self._file))
                 for name, news in changed.items():
                     kept[name] = _merged(kept.get(name), before.get(name), news)
                 private.write(self._file, json.encode(_File(config_dbs=kept)) + b"\n")
+                self._kept, self._stamp = kept, _stamp(self._file)
         except (OSError, VdvsError) as error:
             raise VdvsError(f"what was applied cannot be kept: {_why(self._file, error)}") from error
 
