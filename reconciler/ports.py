@@ -173,7 +173,7 @@ class MaintenanceMode(Protocol):
 
 class Books(Protocol):
     """The applies that this side keeps where no config DB can change them: the last of each object, and a log of all
-    that was done."""
+    that was done. Its methods are called from other threads too, one at a time."""
 
     def kept(self) -> Mapping[str, Kept]:
         """Return what is kept, by name of the ConfigDB: the same object while it is unchanged."""

@@ -184,8 +184,8 @@ async def _verify(
     """Look again at what was written, with the names as they were looked up before, unless vCenter wrote, too."""
     if any(isinstance(action, MaintenanceAction) for step in steps.hosts for action in step.actions):
         return await assess(desired, world, applying, drawn, _writers(steps), takes_back)
-    known = _unchanged(steps, done.observed)
-    observed = await observe(done.resolved, world.hosts, world.observer, _writers(steps), stage="verifying", known=known)
+    avoid, known = _writers(steps), _unchanged(steps, done.observed)
+    observed = await observe(done.resolved, world.hosts, world.observer, avoid, stage="verifying", known=known)
     observed = world.memory.witnesses.carried(observed)  # it was read through another host than the one that wrote
     others = done.observed.undeclared_hosts  # nothing was written there
     observed = replace(observed, undeclared_hosts=others, kept=await asyncio.to_thread(world.books.kept))
@@ -292,12 +292,12 @@ async def _carried_out(
         carried.note(now.diff, steps, done.results)
         if rounds == _REPLANS or not _goes_on(steps, done, applying):
             now, results = await _verify(steps, desired, now, world, applying, drawn, takes_back), done.results
-            world.books.end(results, done.backups, now)
+            await asyncio.to_thread(world.books.end, results, done.backups, now)
             break
         earlier, now = now, await assess(desired, world, applying, drawn, _writers(steps), takes_back)
         if moved := {result.ref for result in done.results if result.reason == "Moved"}:
             now = replace(now, diff=attributed(now, earlier, moved))
-        world.books.end(done.results, done.backups, now)
+        await asyncio.to_thread(world.books.end, done.results, done.backups, now)
         steps = await _planned(now, policy, applying)
         rounds += 1
         if not steps.empty and not now.diff.settled:  # else it only records what has been done
@@ -439,7 +439,7 @@ async def carry_out_exactly(
     async with _announced(steps, before, world, applying, wait):
         done = await _execute(steps, before, world, applying, "saved plan", plan)
         after = await _verify(steps, desired, before, world, applying, drawn)
-    world.books.end(done.results, done.backups, after)
+    await asyncio.to_thread(world.books.end, done.results, done.backups, after)
     await learn(world, after)
     objects = verdicts(before.diff, steps, done.results, after.diff)
     return Outcome(before, steps, done.results, after, objects, (), done.backups, _readers(after))
@@ -456,7 +456,7 @@ async def _execute(
     steps: Plan, found: Assessment, world: World, applying: Applying | None, how: str, digest: str = ""
 ) -> Execution:
     """Carry out `steps`, once the log says so, and keep what was applied."""
-    world.books.begin(found, steps, applying, how, digest)
+    await asyncio.to_thread(world.books.begin, found, steps, applying, how, digest)
     now = world.clock.now()
     done = await execute(steps, _agents(world, found), now, world.observer, world.maintenance)
     await asyncio.to_thread(lambda: world.books.keep(found.observed.kept, written(found, steps, done.results, now)))

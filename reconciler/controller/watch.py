@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
 from typing import Final
@@ -155,7 +155,7 @@ class Watch:
         except Exception as error:
             problem = f"{in_force}: {_sentence(error)}"
         else:
-            for event in () if self._loaded is NOTHING else _told_less(self._loaded, loaded):
+            for event in await asyncio.to_thread(_told_less, self._loaded, loaded):
                 self._report(event)
             self._loaded = loaded
             if loaded.desired.site not in (None, self._site):
@@ -192,7 +192,7 @@ class Watch:
         if outcome.after is None and outcome.before.diff is self._last and not self._mode.writes:
             return  # the same as in the last pass, which is reported already
         if outcome.before.diff is not self._records_of:
-            self._report_records(outcome.before)
+            await self._report_records(outcome.before)
             self._records_of = outcome.before.diff
         events = await self._transitions(outcome, look, healing=self._mode.writes)
         self._last = (outcome.after or outcome.before).diff
@@ -202,9 +202,10 @@ class Watch:
             if event.kind is EventKind.HEALED and event.ref is not None:
                 self._check_brake(event.ref, outcome)
 
-    def _report_records(self, seen: Assessment) -> None:
+    async def _report_records(self, seen: Assessment) -> None:
         """Report that the records in a config DB contradict what this side keeps, once, and that they do no more."""
-        for ref, why in altered_records(seen.resolved, seen.observed).items():
+        found = await asyncio.to_thread(altered_records, seen.resolved, seen.observed)
+        for ref, why in found.items():
             if why != self._altered.get(ref, ""):
                 told = f"{why}; what this side keeps is what counts, and `vdvs apply` records it anew"
                 self._report(Event(EventKind.RECORDS, ref, told if why else "its records are as this side keeps them"))
@@ -251,11 +252,12 @@ class Watch:
                 self._broken.add(number)
 
 
-def _told_less(before: Loaded, now: Loaded) -> Iterator[Event]:
-    """Yield an event for each object that the watch no longer looks at."""
-    if before.applying is not None and now.applying is not None:
-        yield from another_set(before.applying.set, now.applying.set)
-    yield from narrowed(before.desired, now.desired)
+def _told_less(before: Loaded, now: Loaded) -> list[Event]:
+    """Return an event for each object that the watch no longer looks at."""
+    if before is NOTHING:
+        return []
+    sets = [each.applying.set for each in (before, now) if each.applying is not None]
+    return [*(another_set(*sets) if len(sets) == 2 else ()), *narrowed(before.desired, now.desired)]
 
 
 def _ignored(treated: Mapping[ObjectRef, Reconcile]) -> frozenset[ObjectRef]:

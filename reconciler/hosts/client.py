@@ -44,6 +44,7 @@ PROTOCOL = 1
 _OBSERVE_TIMEOUT = 120.0
 _APPLY_TIMEOUT = 300.0
 _APPLY_HOST_TIMEOUT = 1500.0  # installing a VIB is the slowest
+_LARGE = 200_000  # bytes of a reply that takes long enough to read that others wait for it
 
 
 class AgentClient:
@@ -217,7 +218,9 @@ class AgentClient:
             try:
                 async with asyncio.timeout(timeout):
                     reply = await self._exchange(request)
-                return self._understand(reply, kind, read)
+                if len(reply.result) < _LARGE:
+                    return self._understand(reply, kind, read)
+                return await asyncio.to_thread(self._understand, reply, kind, read)  # others go on meanwhile
             except TimeoutError:
                 await self._hang_up()
                 raise HostUnreachableError(f"{self._host} did not answer within {timeout:.0f} s") from None

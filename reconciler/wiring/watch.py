@@ -7,7 +7,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext, suppress
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -163,7 +163,12 @@ async def _watch(
     audit_log: str | None,
     report: Callable[[str], None],
 ) -> None:
-    books = SiteBooks(site, SystemClock(), new_uuid, audit_log, services.log, manifests.behalf)
+    loop = asyncio.get_running_loop()
+
+    def hand_on(entry: dict[str, Any]) -> None:
+        loop.call_soon_threadsafe(services.log, entry)  # entries are written in a thread
+
+    books = SiteBooks(site, SystemClock(), new_uuid, audit_log, hand_on, manifests.behalf)
     async with AsyncExitStack() as stack:
         triggers = await stack.enter_async_context(FileTriggers(paths, report))
         for service in services.running:
