@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from time import perf_counter, process_time
 from typing import Any
 
 from kube.results import OTHERS, apiserver
@@ -24,12 +23,12 @@ from run import progress, spread
 
 from reconciler.operator.connection.access import open_access
 from reconciler.operator.connection.api import API, path
-from reconciler.operator.connection.mirror import Mirror
 from tests.kubernetes.cluster import MISSING, Cluster
 
 SECONDS, MIB = 3.0, 150.0
 AT_ONCE, ROUNDS = 32, 5
 ACCESS, VMS = 2, 5  # of each vmgroup
+MIRRORED = Path(__file__).with_name("mirrored.py")
 
 
 def vmgroup(number: int) -> dict[str, Any]:
@@ -52,52 +51,11 @@ async def create(cluster: Cluster, objects: int) -> None:
     await api.close()
 
 
-async def mirror(kubeconfig: Path, changes: int) -> dict[str, Any]:
-    """Mirror what is there, then change one object after the other: what that took."""
-    api = API(open_access(kubeconfig))
-    changed = asyncio.Event()
-    one = Mirror(api, path("vmgroups"), changed.set)
-    at = path("vmgroups", "default", "group-00000")
-    before, cpu = perf_counter(), process_time()
-    running = asyncio.create_task(one.run())
-    await one.synced.wait()
-    whole = process_time()
-    seconds, cpu = perf_counter() - before, whole - cpu
-    waits = []
-    for number in range(changes):
-        changed.clear()
-        wanted = [f"vm-{number}"]
-        before = perf_counter()
-        request = asyncio.create_task(api.patch(at, {"spec": {"vms": wanted}}))
-        while one.objects["default", "group-00000"]["spec"]["vms"] != wanted:
-            await changed.wait()
-            changed.clear()
-        waits.append((perf_counter() - before) * 1000)
-        await request
-    status = Path("/proc/self/status").read_text()
-    peak = next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-    await api.close()
-    return {
-        "objects": len(one.objects),
-        "seconds": seconds,
-        "cpu": cpu,
-        "whole": whole,
-        "mib": peak,
-        "milliseconds": waits,
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--objects", type=int, default=10_000)
     parser.add_argument("--changes", type=int, default=200)
-    parser.add_argument("--mirror", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.mirror:
-        print(json.dumps(asyncio.run(mirror(options.mirror, options.changes))))
-        return
     if MISSING:
         raise SystemExit(f"{', '.join(MISSING)} missing: run `make peers`")
     with tempfile.TemporaryDirectory() as folder, apiserver(Path(folder)) as cluster:
@@ -105,7 +63,7 @@ def main() -> None:
         asyncio.run(create(cluster, options.objects))
         progress("mirroring them")
         kubeconfig = str(cluster.admin.kubeconfig)
-        line = [sys.executable, __file__, "--mirror", kubeconfig, f"--changes={options.changes}"]
+        line = [sys.executable, str(MIRRORED), kubeconfig, str(options.changes)]
         rounds = [json.loads(subprocess.run(line, stdout=subprocess.PIPE, check=True).stdout) for _ in range(ROUNDS)]
     seconds, cpu, mib = ([took[key] for took in rounds] for key in ("seconds", "cpu", "mib"))
     waits = [wait for took in rounds for wait in took["milliseconds"]]

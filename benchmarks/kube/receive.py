@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from kube.mirror import create
+from kube.mirror import MIRRORED, create
 from kube.results import Found, apiserver, parser, told
 from run import Command, progress
 
@@ -25,7 +25,6 @@ from tests.kubernetes.cluster import BINARIES, Cluster
 
 KOPF = BINARIES / "kopf" / "bin" / "python"
 HANDLER = Path(__file__).with_name("kopf_handler.py")
-MIRROR = Path(__file__).with_name("mirror.py")
 THIRD = 1 / 3
 
 
@@ -42,7 +41,7 @@ def received(command: Command, kubeconfig: Path, objects: int) -> tuple[float, f
 def compared(cluster: Cluster, objects: int, rounds: int) -> list[Found]:
     kubeconfig = cluster.admin.kubeconfig
     commands: dict[str, Command] = {
-        "ours": [sys.executable, MIRROR, "--mirror", kubeconfig, "--changes=0"],
+        "ours": [sys.executable, MIRRORED, kubeconfig, "0"],
         "kopf": [KOPF, HANDLER, str(objects)],
     }
     took: dict[str, list[tuple[float, float, float]]] = {name: [] for name in commands}
