@@ -14,7 +14,7 @@ from reconciler.controller.watch import Loaded
 from reconciler.model.base import Risk
 from reconciler.model.diff import Cause, Change, Diff, Effect, FieldChange, Op, RightsChange, Standing
 from reconciler.model.errors import InvalidManifestsError, InventoryError, ManifestError
-from reconciler.model.events import Lasting, ReportedEvent, Since
+from reconciler.model.events import EventKind, Lasting, ReportedEvent, Since
 from reconciler.model.kinds.configdb import Unmanaged
 from reconciler.model.outcome import ObjectResult, Outcome, Status
 from reconciler.model.plan import HEAL, REPORT_ONLY, Plan
@@ -208,6 +208,24 @@ def test_limits(text: str, of_200: int) -> None:
 def test_what_is_no_limit(text: str) -> None:
     with pytest.raises(ValueError, match="is neither a positive number"):
         parse_limit(text)
+
+
+def test_records_that_are_altered_between_a_write_and_its_verification_are_told_in_the_next_pass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    healed = outcome(drift(), KEPT, ObjectResult(HOST, Status.CONFIGURED, "healed"))
+    assert healed.after is not None
+    after = replace(healed.after, observed=replace(healed.after.observed))
+    altered = {HOST: "its record contradicts"}
+    monkeypatch.setattr(
+        "reconciler.controller.watch.altered_records",
+        lambda _, observed: altered if observed is after.observed else {},
+    )
+    passes = [(GOOD, replace(healed, after=after))] + [(GOOD, replace(outcome(KEPT), before=after))] * 3
+    script = Script(passes)
+    script.run(HEALS)
+    told = [(reported.event.kind, reported.pass_id) for reported in script.heard]
+    assert [pass_id for kind, pass_id in told if kind is EventKind.RECORDS] == [script.done[1].id]
 
 
 def test_what_asks_to_be_left_alone_is_told_when_it_is_asked_and_when_it_counts() -> None:
