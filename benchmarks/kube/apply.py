@@ -27,6 +27,7 @@ from tests.kubernetes.operators import Operator
 ROW = 0.01  # seconds between two looks at the file
 OBJECT = 0.05  # seconds between two looks at the object
 SOON = 120.0
+SETTLED = 40.0  # seconds until the pass after the last change is over: it reads the rows through its usual host again
 WRITING = ("POST", "PUT", "PATCH", "APPLY", "DELETE", "DELETECOLLECTION")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 _LIMIT = "SELECT p.max_volume_size FROM privileges p JOIN tenants t ON t.id = p.tenant_id WHERE t.name = ?"
@@ -113,7 +114,7 @@ def changes(site: LargeSite, operator: Operator, number: int, chance: random.Ran
 
 def quiet(site: LargeSite, operator: Operator, seconds: float) -> list[Found]:
     """Count what is written, and our CPU time, while nothing changes."""
-    time.sleep(10)  # what is still to be told of the last change
+    time.sleep(SETTLED)
     before, used = writes(site.admin), cpu(operator.process.pid)
     time.sleep(seconds)
     share = 100 * (cpu(operator.process.pid) - used) / seconds
