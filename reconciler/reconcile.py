@@ -512,11 +512,15 @@ def _writers(steps: Plan) -> frozenset[str]:
 
 
 def _unchanged(steps: Plan, seen: Observed) -> Mapping[str, ObservedHost]:
-    """Return the hosts that need not report of themselves again: none, if more than rows and files was written."""
+    """Return the hosts that need not report of themselves again: none, if more than rows and files was written; not
+    those that wrote, whose agents tell of no change from before they had."""
     if steps.hosts or steps.moves or any(step.changes_hosts for step in steps.config_dbs):
         return {}
+    wrote = _writers(steps) | {step.host for step in steps.files}
     answered = {name: host for name, host in seen.hosts.items() if isinstance(host, ObservedHost)}
-    return {name: host for name, host in answered.items() if host.db_mode is not DBMode.BROKEN_LINK}
+    return {
+        name: host for name, host in answered.items() if name not in wrote and host.db_mode is not DBMode.BROKEN_LINK
+    }
 
 
 def _goes_on(steps: Plan, done: Execution, applying: Applying | None) -> bool:

@@ -13,6 +13,7 @@ from reconciler.model.diff import Op
 from reconciler.model.errors import InventoryError
 from reconciler.model.inventory import Inventory
 from reconciler.model.kinds.configdb import DBState, Unmanaged
+from reconciler.model.kinds.host import DBMode, ObservedHost
 from reconciler.model.kinds.vmgroup import VolumeUse
 from reconciler.model.outcome import Outcome
 from reconciler.model.plan import APPLY_AND_DESTROY, REPORT_ONLY
@@ -93,6 +94,23 @@ def test_after_a_change_of_rows_only_hosts_that_read_something_are_asked_again()
     readers = {host for host, _ in after_writing(site)}
     assert readers == {"h1", *outcome.verified_from} == {"h1", "h2"}  # h1 reads the volumes
     assert outcome.after.observed.hosts.keys() == set(HOSTS)
+
+
+def test_after_a_change_of_rows_the_host_that_wrote_them_is_asked_again() -> None:
+    """Its agent tells of no change from before the end of the write."""
+    site = running({"g1": {"description": "new"}}, {"g1": {}})
+    site.site.dbs[PLACE].other = replace(site.site.dbs[PLACE].other, writer="h3")
+
+    def open_meanwhile(world: Site) -> None:
+        host = world.hosts["h3"]
+        assert isinstance(host, ObservedHost)
+        world.hosts["h3"] = replace(host, link=None, link_path=None, db_mode=DBMode.NOT_CONFIGURED)
+
+    site.hosts.before = [open_meanwhile]
+    outcome = site.reconcile()
+    assert [step.writer for step in outcome.plan.config_dbs] == ["h3"]
+    assert outcome.after is not None
+    assert {str(change.ref): change.op for change in outcome.after.diff.changes}["host/h3"] is Op.UPDATE
 
 
 def test_after_a_config_db_is_made_every_host_is_asked_again() -> None:
