@@ -33,12 +33,15 @@ def judge(report: dict[str, Any]) -> tuple[list[str], list[str], list[str]]:
 def ask(lock: str, options: list[str]) -> dict[str, Any] | str:
     """Return the report of pip-audit, or why there is none."""
     program = [sys.executable, "-m", "pip_audit", "--progress-spinner", "off", "--format", "json"]
-    done = subprocess.run(  # noqa: S603
-        [*program, "--require-hashes", "--disable-pip", "--requirement", lock, *options],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    try:
+        done = subprocess.run(  # noqa: S603
+            [*program, "--require-hashes", "--disable-pip", "--requirement", lock, *options],
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+    except subprocess.TimeoutExpired as silent:
+        return f"nothing came in {silent.timeout:.0f} s"
     try:
         report: dict[str, Any] = json.loads(done.stdout)
     except ValueError:

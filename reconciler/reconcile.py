@@ -180,11 +180,15 @@ async def _verify(
     applying: Applying | None,
     drawn: dict[ObjectRef, str],
     takes_back: bool = False,
+    watched: bool = False,
 ) -> Assessment:
-    """Look again at what was written, with the names as they were looked up before, unless vCenter wrote, too."""
+    """Look again at what was written, with the names as they were looked up before, unless vCenter wrote, too.
+
+    `watched`: agents tell of changes of their hosts, so that not all need to be asked.
+    """
     if any(isinstance(action, MaintenanceAction) for step in steps.hosts for action in step.actions):
         return await assess(desired, world, applying, drawn, _writers(steps), takes_back)
-    avoid, known = _writers(steps), _unchanged(steps, done.observed)
+    avoid, known = _writers(steps), _unchanged(steps, done.observed) if watched else {}
     observed = await observe(done.resolved, world.hosts, world.observer, avoid, stage="verifying", known=known)
     observed = world.memory.witnesses.carried(observed)  # it was read through another host than the one that wrote
     others = done.observed.undeclared_hosts  # nothing was written there
@@ -291,7 +295,8 @@ async def _carried_out(
         backups += done.backups
         carried.note(now.diff, steps, done.results)
         if rounds == _REPLANS or not _goes_on(steps, done, applying):
-            now, results = await _verify(steps, desired, now, world, applying, drawn, takes_back), done.results
+            watched, results = not policy.config_db_lifecycle, done.results
+            now = await _verify(steps, desired, now, world, applying, drawn, takes_back, watched)
             await asyncio.to_thread(world.books.end, results, done.backups, now)
             break
         earlier, now = now, await assess(desired, world, applying, drawn, _writers(steps), takes_back)
@@ -512,11 +517,15 @@ def _writers(steps: Plan) -> frozenset[str]:
 
 
 def _unchanged(steps: Plan, seen: Observed) -> Mapping[str, ObservedHost]:
-    """Return the hosts that need not report of themselves again: none, if more than rows and files was written."""
+    """Return the hosts that need not report of themselves again: none, if more than rows and files was written; not
+    those that wrote, whose agents tell of no change from before they had."""
     if steps.hosts or steps.moves or any(step.changes_hosts for step in steps.config_dbs):
         return {}
+    wrote = _writers(steps) | {step.host for step in steps.files}
     answered = {name: host for name, host in seen.hosts.items() if isinstance(host, ObservedHost)}
-    return {name: host for name, host in answered.items() if host.db_mode is not DBMode.BROKEN_LINK}
+    return {
+        name: host for name, host in answered.items() if name not in wrote and host.db_mode is not DBMode.BROKEN_LINK
+    }
 
 
 def _goes_on(steps: Plan, done: Execution, applying: Applying | None) -> bool:

@@ -39,6 +39,7 @@ def relink(agent: Agent) -> None:
 
 CHANGES: dict[str, tuple[str, Callable[[Agent], object]]] = {
     "a link that comes": ("link", relink),
+    "a journal beside the link": ("link", lambda agent: write(agent.root / f"{AUTH_DB}-journal")),
     "local.sh": ("local.sh", lambda agent: write(agent.root / LOCAL_SH)),
     "settings": ("settings", lambda agent: write(agent.root / "etc/vmware/vmdkops/log_config.json")),
     "driver": ("driver", lambda agent: write(agent.root / "var/db/esximg/vibs/one.xml")),

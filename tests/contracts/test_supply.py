@@ -67,6 +67,17 @@ def test_the_audit_tells_holes_from_what_it_could_not_look_up() -> None:
     assert (unknown, clean) == (["gone"], ["good 3"])
 
 
+def test_a_source_of_advisories_that_is_silent_fails_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def silent(command: list[str], *, timeout: float, **_: object) -> None:
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr(subprocess, "run", silent)
+    assert AUDIT["main"]("requirements-run.lock", []) == 0
+    assert "NOT AUDITED" in capsys.readouterr().out
+
+
 @contextmanager
 def advisories(vulnerable: str) -> Iterator[str]:
     """A server that speaks the protocol of OSV and knows of one vulnerable package; its address."""

@@ -13,9 +13,10 @@ from reconciler.model.diff import Op
 from reconciler.model.errors import InventoryError
 from reconciler.model.inventory import Inventory
 from reconciler.model.kinds.configdb import DBState, Unmanaged
+from reconciler.model.kinds.host import DBMode, ObservedHost
 from reconciler.model.kinds.vmgroup import VolumeUse
 from reconciler.model.outcome import Outcome
-from reconciler.model.plan import APPLY_AND_DESTROY, REPORT_ONLY
+from reconciler.model.plan import APPLY, APPLY_AND_DESTROY, REPORT_ONLY
 from reconciler.model.refs import Location
 from reconciler.reconcile import World as Outside
 from reconciler.reconcile import assess, reconcile
@@ -31,6 +32,7 @@ PLACE = Location(PATH)
 KNOWN = {"hosts": HOSTS, "datastores": [{"name": "shared"}], "vms": [{"name": "vm1"}, {"name": "vm2"}]}
 G1 = {"defaultDatastore": "shared", "access": {"shared": "create"}, "vms": ["vm1"]}
 WRITES = ("apply_db", "apply_links", "apply_host")
+WATCHED = replace(APPLY, config_db_lifecycle=False)
 
 
 def fresh(**vmgroups: Any) -> Lab:
@@ -84,15 +86,48 @@ def test_the_config_db_is_read_back_through_another_host_than_wrote_it() -> None
     assert outcome.verified_from == ("h2",)
 
 
-def test_after_a_change_of_rows_only_hosts_that_read_something_are_asked_again() -> None:
+def test_after_a_change_of_rows_a_watch_asks_only_hosts_that_read_something_again() -> None:
     site = running({"g1": {"description": "new"}}, {"g1": {}})
-    outcome = site.reconcile()
+    outcome = site.reconcile(WATCHED)
     assert statuses(outcome)["vmgroup/g1"] == "configured"
     assert outcome.after is not None
     assert outcome.after.diff.in_sync
     readers = {host for host, _ in after_writing(site)}
     assert readers == {"h1", *outcome.verified_from} == {"h1", "h2"}  # h1 reads the volumes
     assert outcome.after.observed.hosts.keys() == set(HOSTS)
+
+
+def test_after_a_change_of_rows_a_watch_asks_the_host_that_wrote_them_again() -> None:
+    """Its agent tells of no change from before the end of the write."""
+    site = running({"g1": {"description": "new"}}, {"g1": {}})
+    site.site.dbs[PLACE].other = replace(site.site.dbs[PLACE].other, writer="h3")
+
+    def open_meanwhile(world: Site) -> None:
+        host = world.hosts["h3"]
+        assert isinstance(host, ObservedHost)
+        world.hosts["h3"] = replace(host, link=None, link_path=None, db_mode=DBMode.NOT_CONFIGURED)
+
+    site.hosts.before = [open_meanwhile]
+    outcome = site.reconcile(WATCHED)
+    assert [step.writer for step in outcome.plan.config_dbs] == ["h3"]
+    assert outcome.after is not None
+    assert {str(change.ref): change.op for change in outcome.after.diff.changes}["host/h3"] is Op.UPDATE
+
+
+def test_rows_written_beside_a_journal_that_came_meanwhile_are_not_called_written() -> None:
+    """vDVS on a host that is linked there was interrupted after the look: its next request undoes them. Nobody watches
+    that host for a command."""
+    site = running({"g1": {"description": "new"}}, {"g1": {}})
+
+    def interrupt(world: Site) -> None:
+        host = world.hosts["h3"]
+        assert isinstance(host, ObservedHost)
+        world.hosts["h3"] = replace(host, journal=True)
+
+    site.hosts.before = [interrupt]
+    outcome = site.reconcile()
+    assert statuses(outcome)["vmgroup/g1"] == "failed"
+    assert "host/h3" in details(outcome)["vmgroup/g1"]
 
 
 def test_after_a_config_db_is_made_every_host_is_asked_again() -> None:

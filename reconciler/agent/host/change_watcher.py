@@ -87,7 +87,8 @@ class ChangeWatcher(object):
             real = self._root.real(AUTH_DB, last=False)
         except Refused as refused:
             return refused.reason
-        return (files.stamp(real, os.lstat), raw_target(real))
+        # An interrupted write of vDVS leaves its journal there: docs/domain.md#locks-and-journal
+        return (files.stamp(real, os.lstat), raw_target(real), files.stamp(real + "-journal", os.lstat))
 
 
 def wait_for_input(stream, watcher, report):
