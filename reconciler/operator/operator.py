@@ -165,7 +165,7 @@ class Operator:
         )
 
     def stuck(self) -> str:
-        """Return why this replica makes no progress; empty: it does. A site that makes none is told by its metrics."""
+        """Return why this replica makes no progress; empty: it does. Metrics show a site that makes none."""
         return self._pulse.stuck()
 
     def ready(self) -> str:

@@ -179,7 +179,7 @@ class _Credential(Struct, rename="camel"):
 
 
 class _Answer(Struct, rename="camel"):
-    """What an exec plugin prints."""
+    """Output of an exec plugin."""
 
     api_version: str
     status: _Credential
@@ -284,7 +284,7 @@ class KubeConfig:
 
 
 def _refused(cluster: _Cluster, user: _User) -> Sequence[tuple[bool, str]]:
-    """What may be in a kubeconfig and is not followed: whether it is there, and what to do."""
+    """Return settings that a kubeconfig may have and that are not followed: whether each is there, and what to do."""
     url = urlsplit(cluster.server)
     plugin = user.exec
     return (
@@ -345,7 +345,7 @@ def _read(file: Path) -> bytes:
 
 
 def _content(data: str | None, path: str, folder: Path) -> bytes:
-    """What a kubeconfig holds itself, in base64, or names; empty: neither. What it holds counts first."""
+    """Return what a kubeconfig holds itself, in base64, or names; empty: neither. What it holds counts first."""
     if not data:
         return _read(folder / path) if path else b""
     try:

@@ -62,7 +62,7 @@ class APIError(VdvsError):
 
 
 class ListMeta(msgspec.Struct, rename={"version": "resourceVersion", "further": "continue"}):
-    """What a page says about its list. `further`: the token of the next page; empty on the last one."""
+    """Metadata of a list on one of its pages. `further`: the token of the next page; empty on the last one."""
 
     version: str = ""
     further: str = ""
@@ -83,7 +83,7 @@ class Event(msgspec.Struct):
 
 
 class _Status(msgspec.Struct):
-    """What the API says about a failure."""
+    """Description of a failure by the API."""
 
     message: str = ""
     reason: str = ""

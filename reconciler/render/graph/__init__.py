@@ -25,7 +25,7 @@ _OTHERS: Final = "every VM in no vmgroup"
 
 
 class Right(Struct, frozen=True):
-    """What a group may do on one datastore, in words. `creates`: not only mount; `share`: how much of its quota is used
+    """Rights of a group on one datastore, in words. `creates`: not only mount; `share`: how much of its quota is used
     (None: it has none)."""
 
     url: str
