@@ -88,7 +88,7 @@ class Gate:
         self._ended()
 
 
-class Snapshot(Struct, frozen=True):
+class SiteManifests(Struct, frozen=True):
     """The objects of a site at one moment. `going`: the namespaces that are being deleted."""
 
     objects: SiteObjects
@@ -183,7 +183,7 @@ class Services(Struct, frozen=True):
 class SiteWatch:
     """The watch of one site. `listeners`: of its events and passes; `lasting`: see `Edges`."""
 
-    def __init__(self, snapshot: Snapshot, services: Services, listeners: tuple[Listener, ...]) -> None:
+    def __init__(self, snapshot: SiteManifests, services: Services, listeners: tuple[Listener, ...]) -> None:
         site = snapshot.site
         if site is None:
             raise ValueError("a Site that cannot be used is not watched")
@@ -200,7 +200,7 @@ class SiteWatch:
         self._permit: Callable[[], bool] = lambda: False
         self._spent: dict[ObjectKey, str] = {}
         self._proposed: tuple[Diff, set[ObjectRef], Proposals] | None = None
-        self._finalized: tuple[Diff, Snapshot] | None = None
+        self._finalized: tuple[Diff, SiteManifests] | None = None
         self._finalizing: set[ObjectKey] = set()  # that are being given the finalizer
         self._background: set[asyncio.Task[None]] = set()
 
@@ -208,11 +208,11 @@ class SiteWatch:
     def _ref(self) -> ObjectRef:
         return ObjectRef(Kind.SITE, self.name)
 
-    def follows(self, snapshot: Snapshot) -> bool:
+    def follows(self, snapshot: SiteManifests) -> bool:
         """Return whether this watch can go on with other objects: the Site itself is the same."""
         return snapshot.site == self.site and mode_of(self.site, snapshot.annotations) == self.mode
 
-    def feed(self, snapshot: Snapshot) -> None:
+    def feed(self, snapshot: SiteManifests) -> None:
         """Go on with these objects."""
         if snapshot is self._next:
             return
