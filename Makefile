@@ -232,11 +232,11 @@ pictures: install  ## Take the pictures of the page in docs/pictures/ anew, in C
 vendor: install  ## Fetch the libraries of the page, and of its tests, anew from the npm registry, with licences and hashes (needs npm)
 	$(RUN) python .ci/vendor.py
 
-crds: install  ## Write deploy/kubernetes/crds/ anew, from the schemas, and the templates of the Helm chart
+crds: install  ## Write deploy/kubernetes/crds/ anew, from the schemas, the lists of kinds, and the templates of the Helm chart
 	$(RUN) python deploy/kubernetes/generate.py
 	$(RUN) python deploy/kubernetes/chart.py
 
-docs: install  ## Write docs/cli.md, docs/reference/ and schemas/manifest.v1.json anew, from the commands and the schemas
+docs: install  ## Write docs/cli.md, docs/reference/ with its menu, and schemas/manifest.v1.json anew, from the commands and the schemas
 	$(RUN) python docs/generate.py
 
 docs-shown: install  ## Run the commands of README and docs/, and write what comes into them (ARGS=README.md for one page)

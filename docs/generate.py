@@ -59,6 +59,7 @@ def pages() -> dict[str, str]:
         root = click.Context(program, info_name=name, **program.context_settings)
         made |= {f"share/man/man1/{file}": page for file, page in manual(root, EXIT_CODES).items()}
     made["docs/cli.md"] = cli_page()
+    made["docs/mkdocs.yml"] = menu()
     return {"schemas/manifest.v1.json": union_schema(), **made}
 
 
@@ -75,6 +76,13 @@ def union_schema() -> str:
     ]
     made = {**union, "properties": {**union["properties"], "kind": kind}, "allOf": rules}
     return json.dumps(made, indent=2, ensure_ascii=False) + "\n"
+
+
+def menu() -> str:
+    """The menu of the site, with the page of each kind."""
+    pages = "".join(f"          - {kind}: docs/reference/{spec.singular}.md\n" for kind, spec in KINDS.items())
+    text = (ROOT / "docs/mkdocs.yml").read_text(encoding="utf-8")
+    return re.sub(r"(?: +- \w+: docs/reference/\w+\.md\n)+", lambda _: pages, text)
 
 
 def kinds_page(kinds: Mapping[str, Schema]) -> str:

@@ -38,7 +38,7 @@ _BEGINNING: Final = re.compile(rb'\{\s*"vdvsSnapshot":')
 
 
 class Snapshot(Strict, frozen=True):
-    """What was there at `taken_at`, as the program `made_by` saw it. `site`, `vcenters`: names; `allowed_hosts`: the
+    """State of a site at `taken_at`, as the program `made_by` saw it. `site`, `vcenters`: names; `allowed_hosts`: the
     hosts that are looked at though no manifest declares them, as patterns (None: none).
 
     `addresses`: of the hosts that were declared, by name. The rest is as in `Observed`.

@@ -36,7 +36,7 @@ def who() -> str:
 
 
 def identity(proc: Path = _PROC) -> Identity:
-    """Return the user of this process. `proc`: where the system tells of processes."""
+    """Return the user of this process. `proc`: where the system lists processes."""
     uid = os.getuid()
     return Identity(_name(uid), uid, socket.gethostname(), _by_sudo(proc) if uid == 0 else "")
 

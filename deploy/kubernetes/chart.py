@@ -1,4 +1,4 @@
-"""Generator of the templates of the Helm chart, from the files of the kustomize base (`make crds`).
+"""Generator of the lists of kinds in the kustomize base, and of the Helm chart from that base (`make crds`).
 
     python deploy/kubernetes/chart.py [--check]
 
@@ -11,6 +11,8 @@ marked there by a comment, `# chart: EXPRESSION`, which stands
 - behind a value, or a key with lines below it: for that value, or these lines;
 - on a line of its own: for more of what it stands in, if it is not empty; `KEY: EXPRESSION` for one more key;
 - on the first line, with `if`: for whether the file is rendered at all.
+
+A list with the comment `# every kind`, `# every kind but Site` or `# the status of every kind` is that in the base.
 """
 
 from __future__ import annotations
@@ -22,27 +24,38 @@ from textwrap import indent
 from typing import Final
 
 from reconciler import __version__
+from reconciler.model.refs import DECLARING, KINDS
 
 BASE: Final = Path(__file__).resolve().parent
 TEMPLATES: Final = BASE / "chart" / "templates"
+KUSTOMIZATION: Final = BASE / "kustomization.yaml"
 ABOUT: Final = BASE / "chart" / "Chart.yaml"
 OPERATOR: Final = BASE / "operator.yaml"
 SERVICE_MONITOR: Final = BASE / "monitoring" / "servicemonitor.yaml"
 RULES: Final = BASE / "monitoring" / "rules.yaml"
 _NOTICE: Final = "# Made by `make crds` from {}; what is changed here by hand is lost.\n"
 _NOT_OF_THE_CHART: Final = {"kustomization.yaml", "namespace.yaml"}
+_PLURALS: Final = [spec.plural for spec in KINDS.values()]
+_LISTS: Final = {
+    "every kind": _PLURALS,
+    "every kind but Site": [KINDS[kind].plural for kind in DECLARING],
+    "the status of every kind": [f"{plural}/status" for plural in _PLURALS],
+}
+_LIST: Final = re.compile(rf"(?m)\[.*\](  # ({'|'.join(_LISTS)}))$")
 _MARK: Final = re.compile(r"^( *)((?:- )?\w+:|)(.*?) *# chart: (?:(\w+): )?(.+)\n")
 
 
 def files() -> dict[Path, str]:
-    """Return the content of every file by its path: the alerts as an object, the templates, what names the version."""
+    """Return the content of every file by its path: the base, the alerts as an object, the templates, the chart."""
     paths = [path for path in (*BASE.glob("*.yaml"), SERVICE_MONITOR) if path.name not in _NOT_OF_THE_CHART]
-    base = {path: path.read_text(encoding="utf-8") for path in paths} | {RULES: _rules()}
+    base = {path: _with_kinds(path.read_text(encoding="utf-8")) for path in paths} | {RULES: _rules()}
     base[OPERATOR] = re.sub(r"image: vdvs:\S+", f"image: vdvs:{__version__}", base[OPERATOR])
     sources = {path.relative_to(BASE): text for path, text in base.items()}
     templates = {TEMPLATES / "-".join(source.parts): template(text, source) for source, text in sources.items()}
     chart = re.sub(r"(?m)^(version|appVersion): .*", rf"\1: {__version__}", ABOUT.read_text(encoding="utf-8"))
-    return {RULES: base[RULES], OPERATOR: base[OPERATOR], ABOUT: chart, **templates}
+    definitions = "".join(f"- crds/{plural}.yaml\n" for plural in sorted(_PLURALS))
+    listed = re.sub(r"(- crds/.*\n)+", definitions, KUSTOMIZATION.read_text(encoding="utf-8"))
+    return {**base, KUSTOMIZATION: listed, ABOUT: chart, **templates}
 
 
 def template(text: str, source: Path) -> str:
@@ -73,6 +86,10 @@ def template(text: str, source: Path) -> str:
             made.append(f"{space}{key}\n{{{{ toYaml {expression} | indent {depth} }}}}\n")
     body = _NOTICE.format(source) + "".join(made)
     return f"{{{{- if {condition} }}}}\n{body}{{{{- end }}}}\n" if condition else body
+
+
+def _with_kinds(text: str) -> str:
+    return _LIST.sub(lambda found: f"[{', '.join(_LISTS[found[2]])}]{found[1]}", text)
 
 
 def _rules() -> str:

@@ -54,13 +54,13 @@ class Rule(Struct, frozen=True):
 
 
 class Resource(Struct, frozen=True):
-    """The part of a definition that the schema of the manifests does not give.
+    """The part of a definition that the schema of the manifests does not give; a kind may have none.
 
     `selectable`: fields below `spec` for `kubectl get --field-selector`; `one_of`: alternatives of `spec`, where rules
     cannot see a union.
     """
 
-    short_name: str
+    short_name: str = ""
     rules: tuple[Rule, ...] = ()
     selectable: tuple[str, ...] = ()
     scope: str = "Namespaced"
@@ -366,7 +366,7 @@ def files() -> dict[Path, str]:
 
 def definition(spec: KindSpec) -> Schema:
     """Return the custom resource definition of a kind."""
-    resource, source = RESOURCES[spec.kind], schema(spec.singular)
+    resource, source = RESOURCES.get(spec.kind, Resource()), schema(spec.singular)
     root = structural(source)
     root["properties"]["metadata"] = _metadata(source["properties"]["metadata"])
     root["properties"]["status"] = _STATUS
@@ -400,7 +400,7 @@ def definition(spec: KindSpec) -> Schema:
                 "listKind": f"{spec.kind.value}List",
                 "singular": spec.singular,
                 "plural": spec.plural,
-                "shortNames": [resource.short_name],
+                **({"shortNames": [resource.short_name]} if resource.short_name else {}),
                 "categories": ["vdvs"],
             },
             "versions": [{key: value for key, value in version.items() if value != []}],

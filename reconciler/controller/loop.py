@@ -28,7 +28,7 @@ INVENTORY: Final = "inventory"
 _HOST = "host/"
 _INVENTORY_SECONDS = 1.0
 _MOMENT = 0.1  # seconds; a simultaneous change on many hosts needs one pass only
-# A host that tells of changes again and again causes a pass only so often.
+# A host that reports changes again and again causes a pass only so often.
 _QUICK_PASSES, _QUICK_PASSES_A_SECOND, _DAMPED = 20, 0.1, 5.0
 _STEADY = 300.0  # seconds that a host must have been fine before its next failure counts as its first
 _ORDER = (

@@ -24,7 +24,7 @@ _MEANS = {
 def narrowed(before: Desired, now: Desired) -> Iterator[Event]:
     """Yield an event for every object that is declared no more, declares less, or asks to be left alone.
 
-    An annotation counts once it was applied (`alone` tells that); that it was added is told all the same. One that is
+    An annotation counts once it was applied (`alone` says that); that it was added is reported anyway. One that is
     held now is blocked, which says why.
     """
     after = {item.ref: item for item in now.objects}

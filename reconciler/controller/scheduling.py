@@ -55,7 +55,7 @@ def next_pass(done: Pass, desired: Desired) -> Next:
 
 
 def _came(before: Assessment, seen: Assessment) -> bool:
-    """Return whether something differs after a write that did not before: an agent that wrote tells of no change from
+    """Return whether something differs after a write that did not before: an agent that wrote reports no change from
     before the look back."""
     known = {change.ref for change in before.diff.changes if change.counts}
     return seen is not before and any(change.counts and change.ref not in known for change in seen.diff.changes)

@@ -13,7 +13,7 @@ _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 class Triggers:
-    """What a loop waits for besides its own work. `something` is set whenever there is a reason to check the other
+    """Events for a loop, besides its own work. `something` is set whenever there is a reason to check the other
     members; whoever notices a change calls `changed`, `hang_up` or `stop`, in the event loop. `debounce`: how long to
     wait for further changes.
     """

@@ -1,4 +1,4 @@
-"""What the page shows of one site: the last pass, the last events, and whoever listens to them."""
+"""The content of the page of one site: the last pass, the last events, and whoever listens to them."""
 
 from __future__ import annotations
 

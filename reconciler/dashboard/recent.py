@@ -1,4 +1,4 @@
-"""What happened since the start, in memory, for a watch that keeps no history."""
+"""Events since the start, in memory, for a watch that keeps no history."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Shown(Struct, frozen=True):
-    """What is served of a site: its page, and the snapshot of its last look."""
+    """Everything that is served of a site: its page, and the snapshot of its last look."""
 
     board: Board
     last: LastLook

@@ -11,7 +11,7 @@ from reconciler.model.outcome import Assessment
 
 
 class LastLook:
-    """What the last pass over a site saw; a `ports.Listener`."""
+    """Observations of the last pass over a site; a `ports.Listener`."""
 
     def __init__(self, site: Site) -> None:
         self._site = site

@@ -24,7 +24,7 @@ EVERY = 10  # looks
 DISPUTED = "Disputed"
 _NOT_READ = frozenset(
     {"NotMounted", "ReadError", "Locked", "Unreachable", "HostJournal"}
-)  # tells nothing of its content
+)  # says nothing of its content
 _MOST_ASKED = 3  # hosts, until one can read it
 
 

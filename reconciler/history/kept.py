@@ -24,7 +24,7 @@ class _File(Struct, forbid_unknown_fields=True):
 
 
 class KeptFile:
-    """The file (None: in memory only). A file that cannot be read is told, and nothing is known then."""
+    """The file (None: in memory only). A file that cannot be read is reported, and nothing is known then."""
 
     def __init__(self, file: Path | None) -> None:
         self._file = file

@@ -42,7 +42,7 @@ class StrangeKey(Struct, frozen=True):
 
     @property
     def _told_of(self) -> list[Path]:
-        """Files whose trouble is told: each that is there, and one that is not if it is the only one."""
+        """Files whose trouble is reported: each that is there, and one that is not if it is the only one."""
         files = self.trusted.files
         return list(map(Path, files if len(files) == 1 else self._files))
 

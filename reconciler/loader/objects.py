@@ -34,7 +34,7 @@ _MOST_TOLD: Final = 5  # errors of one object
 
 
 class Bounds(Struct, frozen=True):
-    """What a VMGroup or a Membership may have: see `folders`, `was` and `adopts` of a vmgroup."""
+    """Limits of what a VMGroup or a Membership may have: see `folders`, `was` and `adopts` of a vmgroup."""
 
     folders: tuple[str, ...] | None = None
     was: str | None = None
@@ -53,7 +53,7 @@ class Read(Struct, frozen=True):
 
 
 class Objects(Struct, frozen=True):
-    """What a set of objects declares. `refs`: the object in vDVS of each, `held`: those that cannot be used, with the
+    """Manifests from a set of objects. `refs`: the object in vDVS of each, `held`: those that cannot be used, with the
     reason and the message; both by the place of the document (`vmgroup team-a/db`)."""
 
     desired: Desired

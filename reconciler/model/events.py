@@ -200,7 +200,7 @@ QUARTER: Final = 900  # seconds
 
 
 class Quarter(Strict, frozen=True):
-    """What happened in a quarter of an hour, which begins at `at` (seconds since 1970): the events that tell of a
+    """Counts of events in a quarter of an hour, which begins at `at` (seconds since 1970): the events that tell of a
     difference, of one that was healed, of one that ended otherwise (by `vdvs apply`, or by hand), and of a failure.
     `seconds`: of all its `passes` together."""
 
@@ -225,7 +225,7 @@ COUNTED: Final = {
 
 
 class Past(Strict, frozen=True):
-    """What is known of the time from some moment on.
+    """Knowledge of the time from some moment on.
 
     `events`: the newest first, as rows of the history; `more`: there were older ones. `ends`: how long each difference
     lasted that was brought back in sync, in seconds. `kept`: it is from a history, which outlives the watch.

@@ -1,4 +1,4 @@
-"""Which Site an object belongs to, and what its namespace may declare and name there. Nothing that a Site does not
+"""Admission: the Site of an object, and what its namespace may declare and name there. Nothing that a Site does not
 allow has any effect on it."""
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ _WAY_OUT: Final = f"the annotation {POLICY}: Retain lets it go and leaves it in 
 
 
 class DeletionPolicy(StrEnum):
-    """What becomes of an object in vDVS when its object of the API is deleted."""
+    """Fate of an object in vDVS when its object of the API is deleted."""
 
     RETAIN = "Retain"
     DELETE = "Delete"

@@ -39,7 +39,7 @@ from reconciler.operator.finalizers import Releases
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.publish import Publisher, SitePublisher
 from reconciler.operator.replicas.leases import Leases
-from reconciler.operator.site import Document, Services, SiteWatch, Snapshot, annotations_of
+from reconciler.operator.site import Document, Services, SiteManifests, SiteWatch, annotations_of
 from reconciler.operator.source import SiteObjects, Sources
 from reconciler.operator.status import Terms, statuses
 from reconciler.ports import Listener
@@ -115,7 +115,7 @@ class Operator:
         self._stopped = False
         self._trouble = ""
         self._changed_at: float | None = None
-        self._sites: dict[str, Snapshot] = {}
+        self._sites: dict[str, SiteManifests] = {}
         self._sources: Sources | None = None
         self._watches: dict[str, SiteWatch] = {}
         self._unwatched: dict[str, tuple[SiteObjects, str]] = {}
@@ -165,7 +165,7 @@ class Operator:
         )
 
     def stuck(self) -> str:
-        """Return why this replica makes no progress; empty: it does. A site that makes none is told by its metrics."""
+        """Return why this replica makes no progress; empty: it does. Metrics show a site that makes none."""
         return self._pulse.stuck()
 
     def ready(self) -> str:
@@ -280,13 +280,13 @@ class Operator:
         self._sources = self._sources or Sources(cluster)
         found = await asyncio.to_thread(self._sources, objects, labels)
         going = frozenset(name for (_, name), each in namespaces.items() if deletion.is_going(each))
-        self._sites = {name: Snapshot(each, going) for name, each in found.items()}
+        self._sites = {name: SiteManifests(each, going) for name, each in found.items()}
         await self._let_go()
 
     async def _let_go(self) -> None:
         """Let the API forget what is being deleted and stays in vDVS, and Sites that nothing refers to any more."""
 
-        def is_free(site: Snapshot, key: ObjectKey) -> bool:
+        def is_free(site: SiteManifests, key: ObjectKey) -> bool:
             if key.kind is Kind.SITE:
                 return len(site.objects.seen) == 1
             return site.policy(key) is DeletionPolicy.RETAIN
@@ -329,7 +329,7 @@ class Operator:
                 self._publisher.publish(objects, made)
                 self._unwatched[name] = objects, failure
 
-    def _begin(self, name: str, snapshot: Snapshot) -> None:
+    def _begin(self, name: str, snapshot: SiteManifests) -> None:
         published = SitePublisher(self._publisher, lambda: watch.seen.objects, lambda: watch.terms, SystemClock())
         watch = SiteWatch(snapshot, self._services, (self._terminal(name), published))
         history = history_in(self._history_dir, name, self._report)
@@ -373,6 +373,6 @@ class Operator:
         return watch is not None and watch.gate.busy
 
 
-def _is_off(snapshot: Snapshot) -> bool:
+def _is_off(snapshot: SiteManifests) -> bool:
     document = snapshot.objects.seen.get(snapshot.key)
     return document is not None and annotations_of(document).get(RECONCILE) == Reconcile.DISABLED

@@ -238,7 +238,7 @@ class SitePublisher:
         self._at: datetime | None = None
 
     def on_event(self, reported: ReportedEvent) -> None:
-        """See `ports.Listener`. What no object declares is told of the Site."""
+        """See `ports.Listener`. What no object declares is published for the Site."""
         objects, ref = self._objects(), reported.event.ref
         if self._keys[0] is not objects.refs:
             self._keys = objects.refs, {ref: key for key, ref in objects.refs.items()}

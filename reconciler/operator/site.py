@@ -88,7 +88,7 @@ class Gate:
         self._ended()
 
 
-class Snapshot(Struct, frozen=True):
+class SiteManifests(Struct, frozen=True):
     """The objects of a site at one moment. `going`: the namespaces that are being deleted."""
 
     objects: SiteObjects
@@ -116,7 +116,7 @@ class Snapshot(Struct, frozen=True):
 
     @property
     def asks(self) -> tuple[object, ...]:
-        """What a pass goes by; the API changes objects in many other ways, such as their statuses."""
+        """Input of a pass; the API changes objects in many other ways, such as their statuses."""
         counting = (deletion.POLICY, deletion.CONFIRMED, APPROVE, RECONCILE)
         extras = {
             key: (deletion.is_awaited(each), *(annotations.get(name) for name in counting))
@@ -133,7 +133,7 @@ class Snapshot(Struct, frozen=True):
         return deletion.policy(key.kind, self.objects.seen[key], default, namespace_going=key.namespace in self.going)
 
     def _is_of_others(self, key: ObjectKey) -> bool:
-        """Return whether an object names a vmgroup that it may not have, as far as its status tells."""
+        """Return whether an object names a vmgroup that it may not have, as far as its status says."""
         found = self.objects.seen[key]
         if own_uuid(found, self.objects.site) and found["status"].get("name") == claimed_name(found):
             return False
@@ -160,7 +160,7 @@ class Snapshot(Struct, frozen=True):
 
 
 class Findings(Struct, frozen=True):
-    """What a pass found besides its outcome: the plans that wait, why approvals were not carried out, and what keeps
+    """Findings of a pass besides its outcome: the plans that wait, why approvals were not carried out, and what keeps
     objects from being deleted."""
 
     proposals: Proposals = Proposals()
@@ -169,8 +169,8 @@ class Findings(Struct, frozen=True):
 
 
 class Services(Struct, frozen=True):
-    """What all sites share. `permit`: see `Leases`; `passes`: how many passes run at once; `ended` is called after each
-    pass; `audit_log`: its file (None: the default one); `secrets`: those that Sites name."""
+    """Services of all sites. `permit`: see `Leases`; `passes`: how many passes run at once; `ended` is called after
+    each pass; `audit_log`: its file (None: the default one); `secrets`: those that Sites name."""
 
     api: API
     secrets: Secrets
@@ -183,7 +183,7 @@ class Services(Struct, frozen=True):
 class SiteWatch:
     """The watch of one site. `listeners`: of its events and passes; `lasting`: see `Edges`."""
 
-    def __init__(self, snapshot: Snapshot, services: Services, listeners: tuple[Listener, ...]) -> None:
+    def __init__(self, snapshot: SiteManifests, services: Services, listeners: tuple[Listener, ...]) -> None:
         site = snapshot.site
         if site is None:
             raise ValueError("a Site that cannot be used is not watched")
@@ -200,7 +200,7 @@ class SiteWatch:
         self._permit: Callable[[], bool] = lambda: False
         self._spent: dict[ObjectKey, str] = {}
         self._proposed: tuple[Diff, set[ObjectRef], Proposals] | None = None
-        self._finalized: tuple[Diff, Snapshot] | None = None
+        self._finalized: tuple[Diff, SiteManifests] | None = None
         self._finalizing: set[ObjectKey] = set()  # that are being given the finalizer
         self._background: set[asyncio.Task[None]] = set()
 
@@ -208,11 +208,11 @@ class SiteWatch:
     def _ref(self) -> ObjectRef:
         return ObjectRef(Kind.SITE, self.name)
 
-    def follows(self, snapshot: Snapshot) -> bool:
+    def follows(self, snapshot: SiteManifests) -> bool:
         """Return whether this watch can go on with other objects: the Site itself is the same."""
         return snapshot.site == self.site and mode_of(self.site, snapshot.annotations) == self.mode
 
-    def feed(self, snapshot: Snapshot) -> None:
+    def feed(self, snapshot: SiteManifests) -> None:
         """Go on with these objects."""
         if snapshot is self._next:
             return
@@ -243,7 +243,7 @@ class SiteWatch:
 
     @property
     def terms(self) -> Terms:
-        """What the last pass went by, and what came of it, for the statuses."""
+        """Return what the last pass went by, and what came of it, for the statuses."""
         found = self.findings
         return Terms(self.mode, found.proposals, found.refused, found.obstacles)
 

@@ -49,7 +49,7 @@ class SiteObjects(Struct, frozen=True):
 
 
 class _Kept(Struct):
-    """What was read of an object, and found about it last."""
+    """Content of an object, and what was found about it last."""
 
     found: Object
     read: Read
@@ -193,7 +193,7 @@ def claimed_name(found: Object) -> str:
 
 
 def own_uuid(found: Object, site: str) -> str:
-    """Return the UUID of the vmgroup that an object has at a Site, as far as its status tells; empty: none."""
+    """Return the UUID of the vmgroup that an object has at a Site, as far as its status says; empty: none."""
     status = found.get("status") or {}
     return str(status.get("uuid", "")).lower() if status.get("site", site) == site else ""
 

@@ -59,7 +59,7 @@ _SEVERITY: Final = {"True": 0, "Unknown": 1, "False": 2}  # of Ready
 
 
 class Terms(Struct, frozen=True):
-    """What a pass goes by besides the objects, and what came of it besides its outcome.
+    """Input of a pass besides the objects, and what came of it besides its outcome.
 
     `mode`: what the site permits; `waiting`: the plans that wait for approval; `refused`: why approvals are not carried
     out, the Site's included; `obstacles`: why objects that are being deleted are still there. `off`: the Site asks that
@@ -300,7 +300,7 @@ class _Writer:
         return self.status(key, unknown, self.lasting(key), ref)
 
     def lasting(self, key: ObjectKey) -> StatusData:
-        """What is true of an object whether or not it is looked at."""
+        """Return what is true of an object whether or not it is looked at."""
         previous = self._previous.get(key, {})
         return {name: previous[name] for name in ("name", "uuid", "lastApplied") if name in previous}
 

@@ -43,12 +43,12 @@ def diff(
     changes.sort(key=lambda change: change.ref.sort_key)
     changes = _spread_blocks(changes)
     recorded = any(observed.config_dbs[db.location].records for db in resolved.config_dbs) or bool(observed.kept)
-    tells = recorded and any(change.op not in _NO_CAUSE for change in changes)
-    if applying is None and not tells:
+    explains = recorded and any(change.op not in _NO_CAUSE for change in changes)
+    if applying is None and not explains:
         return Diff(tuple(changes))
     recorded_at = places(resolved, site.expected, fresh)
     changes = _with_ownership(changes, site, recorded_at)
-    return Diff(tuple(_with_causes(changes, site, recorded_at) if tells else changes))
+    return Diff(tuple(_with_causes(changes, site, recorded_at) if explains else changes))
 
 
 def without_uuid(resolved: Resolved, observed: Observed) -> tuple[ObjectRef, ...]:

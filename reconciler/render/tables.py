@@ -31,7 +31,7 @@ class Entry(Protocol):
 
     @property
     def known_as(self) -> tuple[str, ...]:
-        """All that it can be asked for by."""
+        """Names that an object can be asked for by."""
 
 
 E = TypeVar("E", bound=Entry)

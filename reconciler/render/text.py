@@ -28,7 +28,7 @@ def _uncoloured(text: str, _word: str) -> str:
 
 
 class Paint(Struct, frozen=True):
-    """What the output can show. Called with a text and a word (`create`, `blocked`, `OPEN` ...), it colours the text by
+    """Looks of the output. Called with a text and a word (`create`, `blocked`, `OPEN` ...), it colours the text by
     the word: colour only repeats words, it never replaces them. `width`: columns of the terminal (None: it is none, and
     nothing is broken or cut); `pictures`: block characters can be seen.
     """

@@ -76,7 +76,7 @@ _TELL_A_STATE: Final = (EventKind.DRIFTED, EventKind.BLOCKED, EventKind.UNKNOWN,
 
 
 def event_word(event: Event) -> str:
-    """The word for an event: that of the state, if it tells one."""
+    """The word for an event: that of the state, if it has one."""
     return event.change.standing if event.change and event.kind in _TELL_A_STATE else event.kind.value
 
 

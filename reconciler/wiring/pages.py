@@ -33,7 +33,7 @@ class ServerOptions(Struct, frozen=True):
 
 
 class Pages:
-    """What is served of sites, by name; that of the only site of a watch is empty. `gauges`: of no site.
+    """Pages and data of sites, by name; that of the only site of a watch is empty. `gauges`: of no site.
 
     Raises UsageError for an address that cannot be meant.
     """

@@ -85,7 +85,7 @@ class _Then(Struct, frozen=True):
 
 
 class _Confirmed(Witnesses):
-    """Whoever took the snapshot has compared what several hosts say."""
+    """A stand-in: whoever took the snapshot has compared what several hosts say."""
 
     async def confirm(self, _resolved: Resolved, observed: Observed, _hosts: Hosts, _books: Books) -> Observed:
         """See `Witnesses`."""

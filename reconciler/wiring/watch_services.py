@@ -113,7 +113,7 @@ class WatchServices:
 def history_in(folder: str | None, site: str, report: Callable[[str], None]) -> HistoryWriter | None:
     """Open the history of one of many sites, each with a file of its own in the folder; None: none is kept.
 
-    One that cannot be used is told by `report`, and keeps nothing from being reconciled.
+    One that cannot be used is passed to `report`, and keeps nothing from being reconciled.
     """
     if folder is None:
         return None

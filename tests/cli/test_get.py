@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciler.cli.following import Changes
+from reconciler.cli.watched_table import Changes
 from reconciler.planning.joined import Joined
 from reconciler.render.tables import TABLES
 from tests.cli.conftest import Folder

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.cli import following, output
+from reconciler.cli import output, watched_table
 from reconciler.render.tables import TABLES
 from reconciler.render.text import width
 from tests.cli.conftest import Folder
@@ -204,7 +204,7 @@ def test_on_a_terminal_too_a_gap_is_told_once_where_nothing_is_drawn_anew(
     wanted: Any = SimpleNamespace(tables=[TABLES["vmgroup"]], find=lambda *_: seen)
     wanted.among = lambda _: wanted
     monkeypatch.setattr(output, "redraws", lambda: True)
-    monkeypatch.setattr(following, "follow", lambda *given: [given[4](None, None) for _ in range(3)])
+    monkeypatch.setattr(watched_table, "follow", lambda *given: [given[4](None, None) for _ in range(3)])
     session: Any = SimpleNamespace()
     import_module("reconciler.cli.commands.get")._follow(session, None, None, 1, wanted, "json", None)
     assert capsys.readouterr().err.count("a config DB could not be read") == 1

@@ -151,6 +151,8 @@ def test_defaults_in_the_schemas_are_those_of_the_loader() -> None:
 def test_choices_in_the_schemas_are_those_of_the_model() -> None:
     assert set(spec("configdb")["unmanaged"]["enum"]) == set(configdb.Unmanaged)
     assert set(spec("configdb")["defaultVMGroup"]["enum"]) == set(host.Presence)
+    admitted = spec("site")["allow"]["properties"]["namespaces"]["items"]["properties"]["kinds"]["items"]["enum"]
+    assert admitted == ["*", *refs.DECLARING]
 
 
 @pytest.mark.parametrize(

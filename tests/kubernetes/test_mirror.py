@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from reconciler.operator.connection import api as requests
-from reconciler.operator.connection.access import Access, InCluster, open_access
+from reconciler.operator.connection.access import APIAccess, InCluster, open_access
 from reconciler.operator.connection.api import API, APIError, path
 from reconciler.operator.connection.mirror import Mirror
 from tests.kubernetes.cluster import MISSING, Authority, Cluster, User
@@ -20,7 +20,7 @@ CONFIG_MAPS = path("configmaps", api="api/v1")
 
 
 @asynccontextmanager
-async def api_of(who: User | Access) -> AsyncIterator[API]:
+async def api_of(who: User | APIAccess) -> AsyncIterator[API]:
     api = API(open_access(who.kubeconfig) if isinstance(who, User) else who)
     try:
         yield api

@@ -18,7 +18,7 @@ Fault = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Here:
-    """Implements Access: a server on this machine that asks for no login."""
+    """Implements APIAccess: a server on this machine that asks for no login."""
 
     def __init__(self, server: str) -> None:
         self.server = server

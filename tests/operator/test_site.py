@@ -16,7 +16,7 @@ from reconciler.model.refs import Kind, ObjectRef
 from reconciler.operator.connection.api import API, APIError
 from reconciler.operator.finalizers import Releases
 from reconciler.operator.keys import ObjectKey
-from reconciler.operator.site import Snapshot, mode_of
+from reconciler.operator.site import SiteManifests, mode_of
 from reconciler.operator.source import Held, SiteObjects, source
 
 EVERYTHING = {"names": ["*"], "kinds": ["*"], "datastores": ["*"], "folders": ["*"]}
@@ -50,25 +50,25 @@ GOING: dict[str, Any] = {
 
 
 def test_only_what_was_seen_to_be_deleted_and_is_confirmed_is_removed() -> None:
-    assert Snapshot(objects(**GOING)).to_remove() == {REF: BLUE}
+    assert SiteManifests(objects(**GOING)).to_remove() == {REF: BLUE}
     for missing in GOING:
         rest = {name: value for name, value in GOING.items() if name != missing}
-        assert Snapshot(objects(**rest)).to_remove() == {}, missing
+        assert SiteManifests(objects(**rest)).to_remove() == {}, missing
 
 
 def test_an_object_that_is_held_removes_nothing_as_it_may_claim_what_is_another_s() -> None:
     found = objects(**GOING)
-    assert Snapshot(replace(found, held={BLUE: Held(Refusal.CONFLICT, "another")})).to_remove() == {}
+    assert SiteManifests(replace(found, held={BLUE: Held(Refusal.CONFLICT, "another")})).to_remove() == {}
 
 
 def test_a_pass_goes_by_what_is_asked_and_not_by_statuses() -> None:
     found = objects()
-    asks = Snapshot(found).asks
+    asks = SiteManifests(found).asks
     told = {key: {**each, "status": {"site": "lab"}} for key, each in found.seen.items()}
-    assert Snapshot(replace(found, seen=told)).asks == asks
-    assert Snapshot(objects(annotations={"vdvs.io/approve": "1"})).asks != asks
-    assert Snapshot(objects(**GOING)).asks != asks
-    assert Snapshot(found, going=frozenset({"team-a"})).asks != asks
+    assert SiteManifests(replace(found, seen=told)).asks == asks
+    assert SiteManifests(objects(annotations={"vdvs.io/approve": "1"})).asks != asks
+    assert SiteManifests(objects(**GOING)).asks != asks
+    assert SiteManifests(found, going=frozenset({"team-a"})).asks != asks
 
 
 def test_the_mode_of_a_site() -> None:
@@ -80,12 +80,12 @@ def test_the_mode_of_a_site() -> None:
     site = plain.loaded.desired.site
     assert site is not None
     assert mode_of(site, {}) == Mode(True, frozenset({Risk.SAFE, Risk.WIDENS}), Limit(5, percent=True))
-    assert mode_of(site, Snapshot(paused).annotations) == Mode()
-    assert Snapshot(paused).paused
+    assert mode_of(site, SiteManifests(paused).annotations) == Mode()
+    assert SiteManifests(paused).paused
 
 
 def test_approvals_that_were_carried_out_count_no_more() -> None:
-    snapshot = Snapshot(
+    snapshot = SiteManifests(
         objects(annotations={"vdvs.io/approve": "1"}, of_site={"annotations": {"vdvs.io/approve": "2"}})
     )
     assert snapshot.approvals({}).ids == {"1", "2"}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..paths import Root
 
 LARGEST = 65536  # bytes of the metadata of a volume
-LONGEST = 255  # characters of a value that is told
+LONGEST = 255  # characters of a value that is reported
 MOST_READ = 2000  # volumes whose metadata are read, of one datastore
 _SIDE_FILE = re.compile(b'(?m)^[^#\n]*sidecars[^,\n]*,([^"\n]*)')
 _SNAPSHOT = re.compile(r"-[0-9]{6}\.vmdk$")

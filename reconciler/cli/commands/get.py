@@ -112,8 +112,8 @@ def _follow(
     output: Any,
     by: Path | None,
 ) -> int:
-    from reconciler.cli.following import Changes, Shown, follow
     from reconciler.cli.output import redraws
+    from reconciler.cli.watched_table import Changes, Shown, follow
     from reconciler.render.text import clean
 
     shown: Shown = Changes(wanted.tables[0], output, by)

@@ -63,7 +63,7 @@ class LastApplied(Struct, frozen=True):
 
 
 class Status(Struct, frozen=True, rename="camel"):
-    """What the operator last observed of an object."""
+    """State of an object as the operator observed it last."""
 
     observed_generation: int = -1
     site: str = ""
@@ -95,7 +95,7 @@ class Object(Struct, frozen=True, rename="camel"):
 
     @property
     def ref(self) -> ObjectRef:
-        """Its kind, and its name on the API."""
+        """Kind of the object, and its name on the API."""
         return ObjectRef(self.kind, self.metadata.name)
 
     @property

@@ -47,7 +47,7 @@ def _cells(one: Object, wide: bool, namespaces: bool) -> dict[str, str]:
 
 
 def differences(objects: Iterable[Object]) -> str:
-    """What differs object by object, what putting it right would mean, and what waits for approval."""
+    """Differences object by object, what putting it right would mean, and what waits for approval."""
     return "\n".join(lines(list(_differs(one))) for one in objects if _is_news(one))
 
 

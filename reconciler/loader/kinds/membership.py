@@ -58,7 +58,7 @@ def check(manifests: ManifestSet) -> Iterable[ManifestError]:
     taken: dict[tuple[str, VMRef], _Claim] = {}
     for claim in claims:
         first = taken.setdefault((claim.config_db, claim.vm), claim)
-        if first is claim or first.document.kind is claim.document.kind is Kind.VMGROUP:  # which is told of already
+        if first is claim or first.document.kind is claim.document.kind is Kind.VMGROUP:  # which is reported already
             continue
         if first.ref == claim.ref and claim.document.kind is Kind.VMGROUP:
             first, claim = claim, first

@@ -121,7 +121,7 @@ class SSH(Strict, frozen=True, tag_field="is", tag=True):
 
     @property
     def refs(self) -> tuple[KeyRef, ...]:
-        """What a login takes from the API server."""
+        """References of a login to the API server."""
         given = (self.credentials.username, self.credentials.password)
         refs = (self.identity, self.known_hosts, *(where.ref for where in given if where is not None))
         return tuple(ref for ref in refs if ref is not None)
@@ -149,7 +149,7 @@ class Admitted(Strict, frozen=True):
 
 
 class Reconciling(Strict, frozen=True):
-    """What the operator may write to a site, as the options of `vdvs watch`: the mode, risks of changes that are
+    """Limits to the operator's writes to a site, as the options of `vdvs watch`: the mode, risks of changes that are
     applied, the most changes in a pass (`5`, `5%`; None: any number), and seconds between passes.
     """
 

@@ -55,7 +55,7 @@ class Login(NamedTuple):
     server_name: str | None = None
 
 
-class Access(Protocol):
+class APIAccess(Protocol):
     """The way to an API server. `server`: its URL, without a slash at its end; `namespace`: ours."""
 
     server: str
@@ -70,7 +70,7 @@ class Access(Protocol):
         ...
 
 
-def open_access(kubeconfig: Path | None = None, context: str | None = None) -> Access:
+def open_access(kubeconfig: Path | None = None, context: str | None = None) -> APIAccess:
     """Return the access by the kubeconfig that is given; else by $KUBECONFIG; else by the service account of the pod;
     else by ~/.kube/config. Raises UsageError."""
     if kubeconfig is not None:
@@ -84,7 +84,7 @@ def open_access(kubeconfig: Path | None = None, context: str | None = None) -> A
 
 
 class InCluster:
-    """Implements Access by the service account of a pod. Its token is read anew for each request, as it rotates."""
+    """Implements APIAccess by the service account of a pod. Its token is read anew for each request, as it rotates."""
 
     def __init__(self, host: str, port: str, folder: Path) -> None:
         self.server = f"https://{f'[{host}]' if ':' in host else host}:{port}"
@@ -93,13 +93,13 @@ class InCluster:
         self.namespace = _read(folder / "namespace").decode(errors="replace").strip()
 
     async def login(self) -> Login:
-        """See Access."""
+        """See APIAccess."""
         if self._tls is None:
             self._tls = self._trusting()
         return Login(_token_in(self._folder / "token"), self._tls)
 
     def forget(self, login: Login) -> None:
-        """See Access. The CAs may have been replaced; the token is read each time."""
+        """See APIAccess. The CAs may have been replaced; the token is read each time."""
         if login.tls is self._tls:
             self._tls = None
 
@@ -179,7 +179,7 @@ class _Credential(Struct, rename="camel"):
 
 
 class _Answer(Struct, rename="camel"):
-    """What an exec plugin prints."""
+    """Output of an exec plugin."""
 
     api_version: str
     status: _Credential
@@ -196,7 +196,7 @@ class _Chosen(NamedTuple):
 
 
 class KubeConfig:
-    """Implements Access by kubeconfig files; of what several define, the first one counts.
+    """Implements APIAccess by kubeconfig files; of what several define, the first one counts.
 
     They are read again for each new login, as some clusters renew certificates in them.
     """
@@ -214,7 +214,7 @@ class KubeConfig:
         self.namespace = chosen.namespace
 
     async def login(self) -> Login:
-        """See Access."""
+        """See APIAccess."""
         async with self._lock:
             if self._kept is None or (self._until is not None and self._now() > self._until - _EARLY):
                 self._kept = await self._make()
@@ -222,7 +222,7 @@ class KubeConfig:
         return kept if self._token_file is None else kept._replace(token=_token_in(self._token_file))
 
     def forget(self, login: Login) -> None:
-        """See Access."""
+        """See APIAccess."""
         if self._kept is not None and login.tls is self._kept.tls:  # each login has a context of its own
             self._kept = None
 
@@ -284,7 +284,7 @@ class KubeConfig:
 
 
 def _refused(cluster: _Cluster, user: _User) -> Sequence[tuple[bool, str]]:
-    """What may be in a kubeconfig and is not followed: whether it is there, and what to do."""
+    """Return settings that a kubeconfig may have and that are not followed: whether each is there, and what to do."""
     url = urlsplit(cluster.server)
     plugin = user.exec
     return (
@@ -345,7 +345,7 @@ def _read(file: Path) -> bytes:
 
 
 def _content(data: str | None, path: str, folder: Path) -> bytes:
-    """What a kubeconfig holds itself, in base64, or names; empty: neither. What it holds counts first."""
+    """Return what a kubeconfig holds itself, in base64, or names; empty: neither. What it holds counts first."""
     if not data:
         return _read(folder / path) if path else b""
     try:

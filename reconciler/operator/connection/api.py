@@ -30,7 +30,7 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from reconciler import __version__
 from reconciler.model.base import clip
 from reconciler.model.errors import UsageError, VdvsError
-from reconciler.operator.connection.access import Access, Login
+from reconciler.operator.connection.access import APIAccess, Login
 
 Object = dict[str, Any]
 """An object of the API, as its JSON is decoded."""
@@ -62,7 +62,7 @@ class APIError(VdvsError):
 
 
 class ListMeta(msgspec.Struct, rename={"version": "resourceVersion", "further": "continue"}):
-    """What a page says about its list. `further`: the token of the next page; empty on the last one."""
+    """Metadata of a list on one of its pages. `further`: the token of the next page; empty on the last one."""
 
     version: str = ""
     further: str = ""
@@ -83,7 +83,7 @@ class Event(msgspec.Struct):
 
 
 class _Status(msgspec.Struct):
-    """What the API says about a failure."""
+    """Description of a failure by the API."""
 
     message: str = ""
     reason: str = ""
@@ -106,7 +106,7 @@ def path(plural: str, namespace: str = "", name: str = "", api: str = "apis/vdvs
 class API:
     """The API server that `access` leads to."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: APIAccess) -> None:
         self._access = access
         headers = {"User-Agent": f"vdvs/{__version__}", "Accept": "application/json", "Accept-Encoding": "identity"}
         self._session = aiohttp.ClientSession(

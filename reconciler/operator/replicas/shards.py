@@ -1,4 +1,4 @@
-"""Which replica should have which site: rendezvous hashing, so that all who see the same replicas agree. Pure."""
+"""Distribution of sites to replicas: rendezvous hashing, so that all who see the same replicas agree. Pure."""
 
 from __future__ import annotations
 

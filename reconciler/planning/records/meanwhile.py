@@ -1,4 +1,4 @@
-"""Whose changes an apply overwrites: those made between the look and the write of the plan before it, and those of a
+"""Changes that an apply overwrites: those made between the look and the write of the plan before it, and those of a
 commit that was not expected.
 
 Source: docs/domain.md#who-applied-what

@@ -1,4 +1,4 @@
-"""The rights of a vmgroup on one datastore: the row that decides, in each case that vDVS tells apart."""
+"""The rights of a vmgroup on one datastore: the row that decides, in each case that vDVS distinguishes."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def cells(
 
 
 class Promises:
-    """What the limits of vmgroups on one datastore add up to (`promised_mb`), by how many of them, and how many may
+    """Sum of the limits of vmgroups on one datastore (`promised_mb`), by how many of them, and how many may
     create there without limit, which promises nothing that could be added up.
 
     Source: docs/domain.md#quotas

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import reduce
+from typing import Any
 
 from msgspec.structs import replace
 
 from reconciler.model.base import Risk
-from reconciler.model.kinds.vmgroup import Access
+from reconciler.model.kinds.vmgroup import Access, access_values
 from reconciler.model.refs import ALL_DS_URL, SPECIAL_DATASTORES, VM_DS_URL
 from reconciler.planning.rights.decision import compare
 from reconciler.planning.vmgroup.state import VMGroupState
@@ -73,14 +74,12 @@ def _deciding(access: _Rows, url: str) -> Iterator[tuple[bool, Access | None]]:
 
 
 def _both(one: Access, other: Access) -> Access:
-    return Access(
-        one.url,
-        one.allow_create and other.allow_create,
-        _smaller(one.max_mb, other.max_mb),
-        _smaller(one.total_mb, other.total_mb),
-    )
+    values: list[Any] = list(map(_lesser, access_values(one), access_values(other)))
+    return Access(one.url, *values)
 
 
-def _smaller(one: int, other: int) -> int:
-    """The smaller of two limits; 0 is none. Source: docs/domain.md#the-config-db-schema-12"""
-    return min(one, other) if one and other else one or other
+def _lesser(one: bool | int, other: bool | int) -> bool | int:
+    """The lesser of two rights, or of two limits, of which 0 is none. Source:
+    docs/domain.md#the-config-db-schema-12
+    """
+    return min(one, other) if isinstance(one, bool) or (one and other) else one or other

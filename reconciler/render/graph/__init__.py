@@ -10,21 +10,22 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.model.diff import Standing
-from reconciler.model.refs import DEFAULT_VMGROUP, ObjectRef
+from reconciler.model.kinds.vmgroup import FULL_ACCESS, Access
+from reconciler.model.refs import ALL_DS_URL, DEFAULT_VMGROUP, ObjectRef
 from reconciler.model.units import format_size
 from reconciler.planning.joined import JoinedVMGroup
 from reconciler.planning.rights.cells import Cell, Promises
-from reconciler.planning.rights.decision import UNLIMITED, Grant
+from reconciler.planning.rights.decision import granted
 from reconciler.render.page.access import AccessMap
 from reconciler.render.status.load import Promised, promised
 from reconciler.render.text import about
 
-_EVERYTHING: Final = Grant(UNLIMITED, UNLIMITED).spelled(each=False)
+_EVERYTHING: Final = granted(ALL_DS_URL, Access(ALL_DS_URL, **FULL_ACCESS)).spelled(each=False)
 _OTHERS: Final = "every VM in no vmgroup"
 
 
 class Right(Struct, frozen=True):
-    """What a group may do on one datastore, in words. `creates`: not only mount; `share`: how much of its quota is used
+    """Rights of a group on one datastore, in words. `creates`: not only mount; `share`: how much of its quota is used
     (None: it has none)."""
 
     url: str

@@ -1,4 +1,4 @@
-"""Who may do what where: the effective rights of each vmgroup on each datastore, and how full its quota is there.
+"""The access map: the effective rights of each vmgroup on each datastore, and how full its quota is there.
 
 They are those of the hosts that have vDVS, mount a datastore and enforce the config DB of a vmgroup. Source:
 docs/domain.md#who-may-do-what

@@ -87,7 +87,7 @@ def on_api_server(place: str) -> str:
 
 
 def command(change: Change, commands: Commands, selectors: Selectors) -> str | None:
-    """Return what is to be typed about an object that differs: what mends it, or what tells more where nothing can.
+    """Return what is to be typed about an object that differs: what mends it, or what shows more where nothing can.
 
     None: nothing is to be done, or no command line can name it.
     """

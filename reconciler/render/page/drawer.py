@@ -27,7 +27,7 @@ _IN_FULL: Final = "the output of `vdvs diff`"
 
 
 def object_data(look: Look, ref: ObjectRef, lasting: Mapping[ObjectRef, Lasting], events: Rows) -> Data:
-    """All about one object; null: there is none of that name. `events`: of its history, the newest first."""
+    """Everything about one object; null: there is none of that name. `events`: of its history, the newest first."""
     found = rows(look.joined, ref.kind, frozenset((ref,)))
     if not found:
         return None
@@ -65,7 +65,7 @@ def object_data(look: Look, ref: ObjectRef, lasting: Mapping[ObjectRef, Lasting]
 
 
 def _right_data(right: RightsChange, undeclared: bool) -> Data:
-    """What somebody may do by what is declared (`before`), and by what is live (`after`).
+    """Rights of somebody by what is declared (`before`), and by what is live (`after`).
 
     The rights of a change are those of its repair, or, of what no manifest declares, those that it has.
     """

@@ -20,7 +20,7 @@ from reconciler.render.text import Data
 
 
 class Look:
-    """What is seen and what is declared (None: not known). Each part is made once, on first access."""
+    """Observed and declared state (None: not known). Each part is made once, on first access."""
 
     def __init__(self, seen: Assessment, desired: Desired | None, commands: Commands) -> None:
         self.commands = commands

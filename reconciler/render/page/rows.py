@@ -35,7 +35,7 @@ def row_list(look: Look, kind: Kind, lasting: Mapping[ObjectRef, Lasting]) -> It
 
 
 def applied_by(record: Record | None) -> Data:
-    """Who applied something, when, and of which commit; null: nobody is known to have."""
+    """The last apply of something: by whom, when, and of which commit; null: nobody is known to have."""
     if record is None:
         return None
     at = record.when.isoformat() if record.when else None

@@ -1,4 +1,4 @@
-"""What happened: counts over time, the last events, and how long it took until what differed was in sync again."""
+"""History of a site: counts over time, the last events, and how long it took until what differed was in sync again."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _quantile(ordered: Sequence[float], share: float) -> float | None:
 
 
 def event_rows(found: Rows, *, changes: bool = False) -> Data:
-    """Rows of the history, each with the word for it; with the change that it tells of, if `changes`."""
+    """Rows of the history, each with the word for it; with the change that it is about, if `changes`."""
     shown = events_data(found)["items"]
     return [
         {**event, "word": told_as(event["event"], event["change"]), "change": event["change"] if changes else None}

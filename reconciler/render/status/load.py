@@ -36,7 +36,7 @@ class Quota(Struct, frozen=True):
 
 
 class Promised(Struct, frozen=True):
-    """What is promised of a datastore. `used_mb`: booked there; `unknown`: the number of its hosts of which nothing is
+    """Promises of space on a datastore. `used_mb`: booked there; `unknown`: the number of its hosts of which nothing is
     known, so that more may be promised.
 
     Source: docs/domain.md#quotas

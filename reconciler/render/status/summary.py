@@ -26,7 +26,7 @@ from reconciler.render.words import STANDINGS
 
 _NOT_DECLARED = "with rights that nobody declared"
 _FEW = 10  # objects to look after that are listed
-_TOLD = ("InSync", "Enforced")  # conditions that what is to do tells already
+_TOLD = ("InSync", "Enforced")  # conditions that what is to do says already
 _NOTHING: Final[Mapping[ObjectRef, Lasting]] = {}
 
 
@@ -40,7 +40,7 @@ class Overview(Struct, frozen=True):
 
     @property
     def found(self) -> Assessment:
-        """What was seen."""
+        """Observed state."""
         return self.look.joined.assessment
 
     @property
@@ -107,7 +107,7 @@ def _passed(since: Since | None, found: Assessment) -> str:
 
 
 def _todo_lines(items: Sequence[Todo], number: int, found: Assessment, paint: Paint) -> list[str]:
-    """What to do: each command once, at its most urgent object, and below it a line for each object that it is for."""
+    """Lines of what to do: each command once, at its most urgent object, above a line for each object it is for."""
     parts = ["", "What to do:"] if items else []
     by_command: dict[str | None, list[Todo]] = {}
     for each in items:

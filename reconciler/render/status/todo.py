@@ -1,4 +1,4 @@
-"""What to do about a site now: a line for each object that keeps it from being in sync, with a command."""
+"""Work to do on a site now: a line for each object that keeps it from being in sync, with a command."""
 
 from __future__ import annotations
 

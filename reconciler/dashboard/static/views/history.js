@@ -81,7 +81,7 @@ const spark = (name) => (Plot, colour) => ({
 });
 const SPARKS = { seconds: spark("--quota"), drifts: spark("--drift"), share: spark("--good") };
 
-// ---- what it comes to -----------------------------------------------------------------------------------------------
+// ---- the totals -----------------------------------------------------------------------------------------------------
 
 function Trends({ found, hours }) {
   const { buckets, toHeal } = found;

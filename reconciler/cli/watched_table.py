@@ -36,7 +36,7 @@ Find = Callable[["Assessment", "frozenset[ObjectRef] | None"], tuple[Sequence[An
 
 
 class Shown(Protocol):
-    """What is made of each look."""
+    """Rows that are made of each look."""
 
     def text(self, rows: Sequence[Any], complete: bool, at: datetime) -> str:
         """Write what a look at this moment found. `complete`: it saw all that there are."""
