@@ -5,6 +5,9 @@
 Each site is a lab of its own with a namespace of its own, on a real API server; one operator applies them all. Then so
 many replicas are started anew for each measurement, which begins once the Leases have shared out the sites. Passes are
 those that the replicas' metrics count; CPU time and memory are those of the replicas, without the agents of the labs.
+
+First a site has a pass at each of its intervals, which few replicas manage as well as many; then one right after the
+other, so that passes per second are as many as the replicas can make.
 """
 
 from __future__ import annotations
@@ -13,25 +16,48 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kube.apply import writes
 from kube.large_site import EVERYTHING, PATIENCE, LargeSite
 from kube.results import Found, apiserver, cpu, mib, parser, samples, told
 from run import progress
 
+from reconciler.controller.loop import Loop
 from reconciler.operator.replicas.leases import SITE
 from reconciler.operator.replicas.shards import owner
 from tests.kubernetes.chaos import LEASES
-from tests.kubernetes.cluster import Cluster, User
+from tests.kubernetes.cluster import User
 from tests.kubernetes.operators import Operator
 
 MOST = 3
+_START = f"import sys; sys.path.append({str(Path(__file__).parents[1])!r}); from kube.replicas import main; main()"
 GROWTH = 1.25
 SETTLED = 10  # seconds; what is still to be told of the first passes
+
+
+def operate(arguments: list[str]) -> None:
+    """Run `vdvs operator` in this process; the next pass over a site begins when the last one has ended."""
+    from reconciler.cli.main import main as vdvs
+
+    begin = Loop.__init__
+
+    def without_pause(loop: Loop, *given: Any, **named: Any) -> None:
+        begin(loop, *given, **(named | {"interval": 0.0}))
+
+    Loop.__init__ = without_pause  # type: ignore[method-assign, assignment]
+    sys.argv = ["vdvs", *arguments]
+    vdvs()
+
+
+class Busy(Operator):
+    """An operator without pauses."""
+
+    program = ("-c", _START, "--operate")
 
 
 @dataclass(frozen=True)
@@ -85,12 +111,11 @@ def holders(admin: User, sites: list[str]) -> dict[str, str]:
 
 
 @contextmanager
-def running(user: User, folder: Path, names: list[str]) -> Iterator[list[Operator]]:
+def running(kind: type[Operator], user: User, folder: Path, names: list[str]) -> Iterator[list[Operator]]:
     """Replicas, started anew."""
-    folder.mkdir()
     replicas: list[Operator] = []
     try:
-        replicas += (Operator(user, folder / name, "--listen", "0") for name in names)
+        replicas += (kind(user, folder / name, "--listen", "0") for name in names)
         yield replicas
     finally:
         for each in replicas:
@@ -123,16 +148,16 @@ def state(admin: User, sites: list[str], replicas: list[Operator]) -> State:
     )
 
 
-def measured(cluster: Cluster, user: User, folder: Path, sites: list[str], number: int, seconds: float) -> Measured:
+def measured(kind: type[Operator], admin: User, user: User, sites: list[str], number: int, seconds: float) -> Measured:
     """Let so many replicas make their passes for so long."""
     names = [f"replica-{each + 1}" for each in range(number)]
-    with running(user, folder / f"of-{number}", names) as replicas:
-        shared_out(cluster.admin, sites, replicas)
-        progress(f"{number}: shared out")
+    with tempfile.TemporaryDirectory() as folder, running(kind, user, Path(folder), names) as replicas:
+        shared_out(admin, sites, replicas)
+        progress(f"{number} replicas: shared out")
         time.sleep(SETTLED)
-        before = state(cluster.admin, sites, replicas)
+        before = state(admin, sites, replicas)
         time.sleep(seconds)
-        after = state(cluster.admin, sites, replicas)
+        after = state(admin, sites, replicas)
         peaks = [mib(each.process.pid) for each in replicas]
     return Measured(
         after.at - before.at,
@@ -146,29 +171,37 @@ def measured(cluster: Cluster, user: User, folder: Path, sites: list[str], numbe
     )
 
 
-def figures(number: int, of: Measured) -> list[Found]:
-    what = f"{number} replica{'s' * (number > 1)}"
-    written = Counter({resource: times for resource, times in of.writes.items() if resource != "leases"})
-    each = " + ".join(f"{made / of.seconds:.1f}" for made in of.passes)
+def figures(number: int, of: Measured, pause: str) -> list[Found]:
+    what = f"{number} replica{'s' * (number > 1)}{pause}"
     return [
-        Found(f"{what}: passes", of.per_second, "a second", by_clock=True, note=each),
+        Found(f"{what}: passes", of.per_second, "a second", by_clock=True, note=listed(of.passes, of.seconds)),
         Found(f"{what}: our CPU time for each pass", of.cpu_each, "ms"),
         Found(f"{what}: our CPU time in all", 100 * of.cpu / of.seconds, "% of a core"),
-        Found(f"{what}: sites of the one with the most", max(of.sites), "", note=listed(of.sites)),
         Found(f"{what}: idle", of.passes.count(0), "", 0),
-        Found(f"{what}: peak memory of one", max(of.peaks), "MiB", note=listed(of.peaks)),
         Found(f"{what}: passes that failed", of.failed, "", 0),
-        Found(f"{what}: sites that moved meanwhile", of.moved, "", 0, by_clock=True),
-        Found(f"{what}: requests that write, but for Leases", written.total(), "", 0, note=str(dict(written) or "")),
-        Found(f"{what}: writes of Leases", of.writes["leases"] / of.seconds, "a second", by_clock=True),
+        Found(f"{what}: peak memory of one", max(of.peaks), "MiB", note=listed(of.peaks)),
     ]
 
 
-def listed(values: list[int] | list[float]) -> str:
-    return " + ".join(f"{each:.0f}" for each in values)
+def listed(values: Sequence[float], parts: float = 1) -> str:
+    return " + ".join(f"{value / parts:.3g}" for value in values)
+
+
+def of_leases(number: int, of: Measured) -> list[Found]:
+    what = f"{number} replica{'s' * (number > 1)}"
+    others = {resource: times for resource, times in of.writes.items() if resource != "leases"}
+    return [
+        Found(f"{what}: sites of the one with the most", max(of.sites), "", note=listed(of.sites)),
+        Found(f"{what}: sites that moved meanwhile", of.moved, "", 0, by_clock=True),
+        Found(f"{what}: requests that write, but for Leases", sum(others.values()), "", 0, note=str(others or "")),
+        Found(f"{what}: writes of Leases", of.writes["leases"] / of.seconds, "a second"),
+    ]
 
 
 def main() -> int:
+    if "--operate" in sys.argv:
+        operate(sys.argv[2:])
+        return 0
     options = parser(__doc__)
     options.add_argument("--sites", type=int, default=12)
     options.add_argument("--groups", type=int, default=20, help="vmgroups of each site")
@@ -177,30 +210,29 @@ def main() -> int:
     options.add_argument("--seconds", type=float, default=60, help="of each measurement")
     given = options.parse_args()
     names = [f"site-{number:02}" for number in range(1, given.sites + 1)]
+    size = {"groups": given.groups, "hosts": given.hosts, "vms_each": 2}
     reconcile = EVERYTHING | {"interval": given.interval}
     with tempfile.TemporaryDirectory() as place, apiserver(Path(place)) as cluster:
-        folder, user = Path(place), cluster.user("operator")
-        sites = [
-            LargeSite(cluster, folder, name, groups=given.groups, hosts=given.hosts, vms_each=2, reconcile=reconcile)
-            for name in names
-        ]
-        for each in sites:
-            each.create()
-        with running(user, folder / "applying", ["first"]) as (first,):
-            for each in sites:
-                each.begin(first)
+        user = cluster.user("operator")
+        sites = [LargeSite(cluster, Path(place), name, **size, reconcile=reconcile) for name in names]
+        for site in sites:
+            site.create()
+        with running(Operator, user, Path(place), ["first"]) as (first,):
+            for site in sites:
+                site.begin(first)
         progress("all sites are Ready")
-        by_number = {
-            number: measured(cluster, user, folder, names, number, given.seconds) for number in range(1, MOST + 1)
-        }
-    found = [each for number, of in by_number.items() for each in figures(number, of)]
-    one, most = by_number[1], by_number[MOST]
-    found += [
-        Found(f"CPU time a pass of {MOST} replicas, against 1", most.cpu_each / one.cpu_each, "times", GROWTH),
-        Found(f"passes a second of 1 replica, against {MOST}", one.per_second / most.per_second, "times", 1, True),
+        paused, busy = (
+            [measured(kind, cluster.admin, user, names, number, given.seconds) for number in range(1, MOST + 1)]
+            for kind in (Operator, Busy)
+        )
+    found = [
+        *(line for at, of in enumerate(paused, 1) for line in (*figures(at, of, ""), *of_leases(at, of))),
+        *(line for at, of in enumerate(busy, 1) for line in figures(at, of, ", no pause")),
+        Found(f"CPU time a pass of {MOST}, against 1", paused[-1].cpu_each / paused[0].cpu_each, "times", GROWTH),
+        Found("the same, no pause", busy[-1].cpu_each / busy[0].cpu_each, "times"),
+        Found(f"passes of 1, against {MOST}, no pause", busy[0].per_second / busy[-1].per_second, "times", 1, True),
     ]
-    size = f"{given.sites} sites of {given.groups} vmgroups and {given.hosts} hosts of a lab"
-    print(f"{size}, a pass every {given.interval} each, {given.seconds:g} s:")
+    print(f"{given.sites} sites of {given.groups} vmgroups and {given.hosts} hosts, a pass every {given.interval}:")
     return told(found, given.save)
 
 
