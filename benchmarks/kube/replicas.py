@@ -37,6 +37,7 @@ from tests.kubernetes.operators import Operator
 MOST = 3
 _START = f"import sys; sys.path.append({str(Path(__file__).parents[1])!r}); from kube.replicas import main; main()"
 GROWTH = 1.25
+LEASE = 0.6  # writes a second of each site and each replica: one in 2 s, and few of the API server's own
 SETTLED = 10  # seconds; what is still to be told of the first passes
 
 
@@ -194,7 +195,9 @@ def of_leases(number: int, of: Measured) -> list[Found]:
         Found(f"{what}: sites of the one with the most", max(of.sites), "", note=listed(of.sites)),
         Found(f"{what}: sites that moved meanwhile", of.moved, "", 0, by_clock=True),
         Found(f"{what}: requests that write, but for Leases", sum(others.values()), "", 0, note=str(others or "")),
-        Found(f"{what}: writes of Leases", of.writes["leases"] / of.seconds, "a second"),
+        Found(
+            f"{what}: writes of Leases", of.writes["leases"] / of.seconds, "a second", LEASE * (sum(of.sites) + number)
+        ),
     ]
 
 
