@@ -154,7 +154,7 @@ def measured(kind: type[Operator], admin: User, user: User, sites: list[str], nu
     names = [f"replica-{each + 1}" for each in range(number)]
     with tempfile.TemporaryDirectory() as folder, running(kind, user, Path(folder), names) as replicas:
         shared_out(admin, sites, replicas)
-        progress(f"{number} replicas: shared out")
+        progress(f"shared out to {number}")
         time.sleep(SETTLED)
         before = state(admin, sites, replicas)
         time.sleep(seconds)
