@@ -9,7 +9,6 @@ that share the machine. The file of the config DB, and then the object, are read
 from __future__ import annotations
 
 import random
-import re
 import sys
 import tempfile
 import time
@@ -18,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kube.large_site import ACCESS_EACH, LargeSite, MeasuredOperator, access, group_name
-from kube.results import Found, apiserver, cpu, mib, of_many, parser, told
+from kube.results import Found, apiserver, cpu, mib, of_many, parser, samples, told
 from run import progress
 
 from tests.kubernetes.cluster import User
@@ -29,7 +28,6 @@ OBJECT = 0.05  # seconds between two looks at the object
 SOON = 120.0
 SETTLED = 40.0  # seconds until the pass after the last change is over: it reads the rows through its usual host again
 WRITING = ("POST", "PUT", "PATCH", "APPLY", "DELETE", "DELETECOLLECTION")
-_LABEL = re.compile(r'(\w+)="([^"]*)"')
 _LIMIT = "SELECT p.max_volume_size FROM privileges p JOIN tenants t ON t.id = p.tenant_id WHERE t.name = ?"
 
 
@@ -56,11 +54,9 @@ def changed(site: LargeSite, operator: Operator, number: int, limit: int) -> tup
 def writes(user: User) -> Counter[str]:
     """How many requests to write the API server has answered, by resource."""
     found: Counter[str] = Counter()
-    for line in str(user.request("GET", "/metrics")[1]).splitlines():
-        if line.startswith("apiserver_request_total{"):
-            labels = dict(_LABEL.findall(line))
-            if labels["verb"] in WRITING:
-                found[labels["resource"]] += int(float(line.rpartition(" ")[2]))
+    for labels, value in samples(str(user.request("GET", "/metrics")[1]), "apiserver_request_total"):
+        if labels["verb"] in WRITING:
+            found[labels["resource"]] += int(value)
     return found
 
 

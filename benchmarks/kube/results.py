@@ -7,6 +7,7 @@ import json
 import math
 import os
 import platform
+import re
 import resource
 import signal
 import statistics
@@ -22,6 +23,7 @@ from tests.kubernetes.cluster import MISSING, Cluster
 from tests.kubernetes.operators import installed
 
 _TICK = os.sysconf("SC_CLK_TCK")
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
 FEW: Final = 0.2
 
 
@@ -138,3 +140,10 @@ def mib(pid: int | str, what: str = "VmHWM") -> float:
     """The most memory that a process ever had, or what it has now (VmRSS)."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(what))
+
+
+def samples(metrics: str, name: str) -> Iterator[tuple[dict[str, str], float]]:
+    """Yield the labels and the value of each sample of that name, in the text format of Prometheus."""
+    for line in metrics.splitlines():
+        if line.startswith(f"{name}{{"):
+            yield dict(_LABEL.findall(line)), float(line.rpartition(" ")[2])

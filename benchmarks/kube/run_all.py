@@ -21,9 +21,10 @@ QUICK = {
     "receive": ["--objects=2000", "--rounds=1"],
     "mirror": ["--objects=1000", "--changes=20"],
     "vcenter": ["--hosts=250", "--few=25", "--groups=200", "--vms=4500"],
+    "replicas": ["--groups=5", "--seconds=20"],
     "takeover": ["--kills=5", "--ends=2"],
 }
-SAVING = ("apply", "receive", "vcenter")
+SAVING = ("apply", "receive", "vcenter", "replicas")
 
 
 def main() -> int:

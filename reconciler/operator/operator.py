@@ -160,7 +160,7 @@ class Operator:
             ClusterSecrets(api, namespace),
             self._leases.permit,
             asyncio.Semaphore(options.at_once),
-            self._leases.wake,
+            self._leases.pass_ended,
             options.audit_log,
         )
 

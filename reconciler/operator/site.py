@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from time import monotonic
 from types import TracebackType
 from typing import Any, Final
@@ -170,13 +171,14 @@ class Findings(Struct, frozen=True):
 
 class Services(Struct, frozen=True):
     """Services of all sites. `permit`: see `Leases`; `passes`: how many passes run at once; `ended` is called after
-    each pass; `audit_log`: its file (None: the default one); `secrets`: those that Sites name."""
+    each pass with the name of its site; `audit_log`: its file (None: the default one); `secrets`: those that Sites
+    name."""
 
     api: API
     secrets: Secrets
     permit: Callable[[str], Callable[[], bool]]
     passes: asyncio.Semaphore
-    ended: Callable[[], None]
+    ended: Callable[[str], None]
     audit_log: str | None
 
 
@@ -192,7 +194,7 @@ class SiteWatch:
         self.seen = self._next = snapshot
         self.findings = Findings()
         self.pulse = Pulse(monotonic, float(site.reconcile.interval))
-        self.gate = Gate(services.passes, services.ended)
+        self.gate = Gate(services.passes, partial(services.ended, self.name))
         self._services = services
         self.listeners = listeners
         self.lasting: Mapping[ObjectRef, Lasting] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 
 import pytest
@@ -170,9 +171,18 @@ def test_a_site_is_handed_over_after_the_running_pass(world: World) -> None:
     assert site not in first.leases.assigned  # no other pass begins
     assert permit()
     first.busy.clear()
-    first.leases.wake()
+    first.leases.pass_ended(site)
     assert world.advance_until(lambda: site in second.leases.assigned) <= 2.5
     assert not permit()
+
+
+def test_nothing_is_renewed_because_a_pass_has_ended(world: World) -> None:
+    replica = world.start("a")
+    world.settle()
+    before = copy.deepcopy(world.leases)
+    replica.leases.pass_ended("x")
+    world.settle()
+    assert world.leases == before
 
 
 def test_a_clean_end_hands_over_at_once(world: World) -> None:

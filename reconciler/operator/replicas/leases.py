@@ -140,11 +140,12 @@ class Leases:
         wanted = frozenset(sites)
         if wanted != self._wanted:
             self._wanted = wanted
-            self.wake()
+            self._wake.set()
 
-    def wake(self) -> None:
-        """Look at the leases at once: there is a new site, or one is not busy any more."""
-        self._wake.set()
+    def pass_ended(self, site: str) -> None:
+        """Hand the site over at once, if it is another replica's, which waits for this pass to end."""
+        if self._owners.get(site) != self._identity:
+            self._wake.set()
 
     def held(self, site: str) -> bool:
         """Return whether this replica may write to the site at this moment."""
