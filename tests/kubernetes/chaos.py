@@ -28,7 +28,7 @@ WRITES = {"apply_db", "announce", "copy_db", "retire_db", "apply_links", "apply_
 FROZEN = (17.0, 25.0)  # seconds; a Lease lasts 15
 AWAY = (1.0, 14.0)  # seconds that the API server is away; a Lease may be written with for 10
 PATIENCE = 300.0  # seconds until all is well again
-EVERY = 1.8  # seconds between two drifts or edits: 500 of each in 30 minutes
+EVERY = 1.6  # seconds from one trouble to the next: 500 drifts and 500 edits in 30 minutes
 EVERYTHING = {"mode": "heal", "autoApply": ["safe", "restricts", "widens", "disrupts"], "interval": "5s"}
 DRIFTS = (
     "UPDATE privileges SET max_volume_size = 7777",
@@ -175,11 +175,13 @@ class Chaos:
 
     def run(self, seconds: float) -> None:
         """Make trouble for that long; afterwards nothing is frozen or away any more."""
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
+        due = time.monotonic()
+        until = due + seconds
+        while due < until:
+            time.sleep(max(0.0, due - time.monotonic()))
             self._thaw(time.monotonic())
             self._step()
-            time.sleep(self.chance.uniform(0, 2 * EVERY))
+            due += self.chance.uniform(0, 2 * EVERY)
         self._thaw(float("inf"))
 
     def _step(self) -> None:
