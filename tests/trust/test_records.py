@@ -89,6 +89,16 @@ def test_a_forged_digest_does_not_get_an_unapplied_commit_carried_out(site: LabS
     assert quota(site) == QUOTA
 
 
+@pytest.mark.parametrize("broken", ["usage_quota = NULL", "max_volume_size = 'x'", "allow_create = NULL"])
+def test_a_forged_digest_and_a_row_that_nobody_can_read_grant_nothing(site: LabSite, broken: str) -> None:
+    site.write(SEED.replace("5GB", "50GB"))
+    wanted = dict(vdvs_digests(site))["vmgroup/MYVMGROUP"]
+    site.sql(f"UPDATE vdvs_objects SET digest = '{wanted}' WHERE object = 'vmgroup/MYVMGROUP'")
+    site.sql(f"UPDATE privileges SET {broken}")
+    site.reconcile(HEAL)
+    assert site.sql("SELECT usage_quota FROM privileges WHERE usage_quota > 5120 OR usage_quota = 0") == []
+
+
 def vdvs_digests(site: LabSite) -> list[tuple[str, str]]:
     return [(str(ref), digest) for ref, digest in load([str(site.manifests)]).desired.digests]
 

@@ -44,7 +44,9 @@ def measured(found: Diff, resolved: Resolved, observed: Observed, fresh: Mapping
     for change in diff(then, observed, fresh).changes:
         ref, part = change.ref, _added(change)
         if part is not None and ref in claimed and ref in changes:
-            part = _added(changes[ref])  # an apply from elsewhere stands: only what exceeds both goes
+            by_claim = _added(changes[ref])  # an apply from elsewhere stands: only what exceeds both goes
+            if by_claim is None or not any(right.gains for right in by_claim.rights):
+                part = by_claim  # else, in place of a row that nobody can read, a claim would give what it says
         if part is not None and ref in refs:
             changes[ref] = _with(changes.get(ref), ref, part)
         elif ref in refs & pending.keys() and ref in changes:
