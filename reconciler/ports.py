@@ -46,13 +46,15 @@ class Secrets(Protocol):
 
 class Question(Struct, frozen=True):
     """Request to observe, through one host, besides the host itself: config DBs by path, datastores by URL; `linked`:
-    also the config DB that the host uses now; `files`: which files of a kind to read on one of the datastores.
+    also the config DB that the host uses now; `files`: which files of a kind to read on one of the datastores. `once`:
+    the rows are not needed again, so that they are not kept for the next question.
     """
 
     config_dbs: tuple[str, ...] = ()
     datastores: tuple[str, ...] = ()
     linked: bool = False
     files: tuple[tuple[str, Kind, FileNames], ...] = ()
+    once: bool = False
 
 
 class WatchRequest(Struct, frozen=True):

@@ -124,7 +124,7 @@ async def _confirmed(
 
 async def _read(agent: HostAgent, path: str) -> ObservedConfigDB | None:
     try:
-        found = (await agent.observe(Question((path,)))).config_dbs.get(path)
+        found = (await agent.observe(Question((path,), once=True))).config_dbs.get(path)
     except (HostUnreachableError, AgentRefusedError):
         return None
     return found if found is not None and _says_something(found) else None

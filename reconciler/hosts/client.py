@@ -91,6 +91,8 @@ class AgentClient:
 
         request = wire.question(question, known, self._driver.report)
         report = await self._ask(request, _OBSERVE_TIMEOUT, wire.Seen, read)
+        if question.once:
+            return report
         seen = {**known, **report.config_dbs}
         self._known = {path: db for path, db in seen.items() if db.state is DBState.PRESENT}
         return report

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -9,8 +11,14 @@ import pytest
 from click.testing import CliRunner
 
 from reconciler.cli.main import cli
+from reconciler.execution.witness import EVERY
 from reconciler.hosts import wire
-from tests.e2e.site import LabSite
+from reconciler.loader import load
+from reconciler.model.kinds.configdb import ObservedConfigDB
+from reconciler.model.kinds.site import Site
+from reconciler.reconcile import assess
+from reconciler.wiring.world import open_world
+from tests.e2e.site import LabSite, Nobody
 
 ONE, OTHER = "esxiz10", "esxiz20"
 
@@ -34,3 +42,24 @@ def test_each_run_reads_it_through_one_host_whoever_has_the_turn(
         assert found.exit_code == 0, found.output
         runs.append(list(read))
     assert runs == [[OTHER], [ONE], [OTHER], [ONE]]  # the apply before them had the first turn
+
+
+def test_a_host_that_only_confirms_what_another_one_read_keeps_no_rows(site: LabSite) -> None:
+    """They were kept for good: those of one more host with every tenth look, of thousands in the end."""
+    site.reconcile()
+    desired = load([str(site.manifests)], site=str(site.site_file)).desired
+    assert desired.site is not None
+
+    def alive() -> int:
+        """The rows of how many readings there are."""
+        gc.collect()
+        return len({id(each.tenants) for each in gc.get_objects() if isinstance(each, ObservedConfigDB)})
+
+    async def kept(of: Site) -> int:
+        async with open_world(of, Nobody()) as world:
+            last = [await assess(desired, world) for _ in range(EVERY + 1)][-1]
+            assert last.observed.hosts.keys() == {ONE, OTHER}
+            return alive()
+
+    before = alive()
+    assert asyncio.run(kept(desired.site)) == before + 1
