@@ -54,3 +54,10 @@ def test_a_rule_for_a_field_that_is_not_there_is_an_error() -> None:
     made = runpy.run_path(str(KUBERNETES / "generate.py"))
     with pytest.raises(KeyError):
         made["_add"](made["structural"](schema("vmgroup")), made["Rule"]("spec.nosuch", "true", "no"))
+
+
+@pytest.mark.parametrize("listed", ["", "- crds/hosts.yaml\n# more of them\n- crds/sites.yaml\n"])
+def test_a_list_of_definitions_that_cannot_be_written_is_an_error(listed: str) -> None:
+    made = runpy.run_path(str(KUBERNETES / "chart.py"))
+    with pytest.raises(ValueError, match=r"kustomization\.yaml"):
+        made["with_definitions"](f"resources:\n{listed}- access.yaml\n")
