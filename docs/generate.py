@@ -82,7 +82,10 @@ def menu() -> str:
     """The menu of the site, with the page of each kind."""
     pages = "".join(f"          - {kind}: docs/reference/{spec.singular}.md\n" for kind, spec in KINDS.items())
     text = (ROOT / "docs/mkdocs.yml").read_text(encoding="utf-8")
-    return re.sub(r"(?: +- \w+: docs/reference/\w+\.md\n)+", lambda _: pages, text)
+    made, places = re.subn(r"(?: +- \w+: docs/reference/\w+\.md\n)+", lambda _: pages, text)
+    if places != 1:
+        raise ValueError(f"docs/mkdocs.yml lists the pages of kinds in {places} places")
+    return made
 
 
 def kinds_page(kinds: Mapping[str, Schema]) -> str:

@@ -54,9 +54,12 @@ def changed(site: LargeSite, operator: Operator, number: int, limit: int) -> tup
 def writes(user: User) -> Counter[str]:
     """How many requests to write the API server has answered, by resource."""
     found: Counter[str] = Counter()
-    for labels, value in samples(str(user.request("GET", "/metrics")[1]), "apiserver_request_total"):
+    status, metrics = user.request("GET", "/metrics")
+    for labels, value in samples(str(metrics), "apiserver_request_total"):
         if labels["verb"] in WRITING:
             found[labels["resource"]] += int(value)
+    if not found["leases"]:  # there is an operator
+        raise SystemExit(f"the API server does not say what was written (HTTP {status})")
     return found
 
 

@@ -53,9 +53,17 @@ def files() -> dict[Path, str]:
     sources = {path.relative_to(BASE): text for path, text in base.items()}
     templates = {TEMPLATES / "-".join(source.parts): template(text, source) for source, text in sources.items()}
     chart = re.sub(r"(?m)^(version|appVersion): .*", rf"\1: {__version__}", ABOUT.read_text(encoding="utf-8"))
-    definitions = "".join(f"- crds/{plural}.yaml\n" for plural in sorted(_PLURALS))
-    listed = re.sub(r"(- crds/.*\n)+", definitions, KUSTOMIZATION.read_text(encoding="utf-8"))
+    listed = with_definitions(KUSTOMIZATION.read_text(encoding="utf-8"))
     return {**base, KUSTOMIZATION: listed, ABOUT: chart, **templates}
+
+
+def with_definitions(kustomization: str) -> str:
+    """Return it with the definition of every kind. Raises ValueError if they are not listed in one place."""
+    definitions = "".join(f"- crds/{plural}.yaml\n" for plural in sorted(_PLURALS))
+    listed, places = re.subn(r"(- crds/.*\n)+", definitions, kustomization)
+    if places != 1:
+        raise ValueError(f"{KUSTOMIZATION} lists definitions in {places} places")
+    return listed
 
 
 def template(text: str, source: Path) -> str:

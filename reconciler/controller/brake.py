@@ -32,7 +32,8 @@ class Brake:
 
     def braked(self, now: float, digests: Mapping[ObjectRef, str]) -> Iterable[ObjectRef]:
         """Return the objects that are left alone now. A change of its manifest releases an object."""
+        self._healed = {ref: times for ref, times in self._healed.items() if times and now - times[-1] <= WINDOW}
         for ref, until in tuple(self._until.items()):
             if now >= until or digests.get(ref) != self._digests[ref]:
-                del self._until[ref]
+                del self._until[ref], self._digests[ref]
         return tuple(self._until)

@@ -80,10 +80,10 @@ class Witnesses:
 
     def carried(self, observed: Observed) -> Observed:
         """Mark what nobody else could read at the last comparison."""
-        alone = [place for place in self._alone if observed.config_dbs[place].state is DBState.PRESENT]
-        if not alone:
+        there = {place: db for place in self._alone if (db := observed.config_dbs.get(place)) is not None}
+        marked = {place: replace(db, unconfirmed=True) for place, db in there.items() if db.state is DBState.PRESENT}
+        if not marked:
             return observed
-        marked = {place: replace(observed.config_dbs[place], unconfirmed=True) for place in alone}
         return replace(observed, config_dbs={**observed.config_dbs, **marked})
 
 

@@ -316,6 +316,7 @@ class Operator:
 
     async def _tell_unwatched(self) -> None:
         """Publish the statuses of what no watch looks at: Sites that are off or cannot be used, and objects of none."""
+        self._unwatched = {name: told for name, told in self._unwatched.items() if name in self._sites}
         for name, snapshot in self._sites.items():
             objects, is_off = snapshot.objects, _is_off(snapshot)
             is_mine = (name or UNASSIGNED) in self._leases.assigned

@@ -96,14 +96,20 @@ class Publisher:
         """Return the status that an object has, or will have once all is written; empty: none."""
         if (waiting := self._statuses.get(key)) is not None:
             return waiting.status
-        seen, sent = self._mirrored(key), self._sent.get(key)
-        if sent is not None and seen is not None and int(seen["metadata"]["resourceVersion"]) < sent.version:
-            return sent.status
+        if self._is_ahead(key):
+            return self._sent[key].status
         self._sent.pop(key, None)
+        seen = self._mirrored(key)
         return {} if seen is None else seen.get("status", {})
+
+    def _is_ahead(self, key: ObjectKey) -> bool:
+        """Return whether the mirror does not have yet what was sent last about an object that is there."""
+        seen, sent = self._mirrored(key), self._sent.get(key)
+        return sent is not None and seen is not None and int(seen["metadata"]["resourceVersion"]) < sent.version
 
     def publish(self, objects: SiteObjects, statuses: Mapping[ObjectKey, Mapping[str, Any]]) -> None:
         """Have those written that differ, those that got worse first. `objects`: those that they are about."""
+        self._sent = {key: sent for key, sent in self._sent.items() if self._is_ahead(key)}  # or it is gone
         for key, status in statuses.items():
             known = self.known(key)
             if not same(status, known):

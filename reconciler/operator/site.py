@@ -401,11 +401,13 @@ class SiteWatch:
 
     async def _spend(self, ids: Collection[str]) -> None:
         """Remove the annotations of approvals that were carried out: each counts once."""
-        for key in (self.seen.key, *self.seen.objects.refs):
-            if (given := annotations_of(self.seen.objects.seen[key]).get(APPROVE)) in ids:
-                self._spent[key] = str(given)
-                patch = {"metadata": {"annotations": {APPROVE: None}}}
-                await self._attempt(key, self._services.api.patch(path_of(key), patch))
+        seen, keys = self.seen.objects.seen, (self.seen.key, *self.seen.objects.refs)
+        given = {key: annotations_of(seen[key]).get(APPROVE, "") for key in keys}
+        spent = {key: plan_id for key, plan_id in given.items() if plan_id in ids}
+        self._spent |= spent  # before anything is awaited: another pass may begin meanwhile
+        for key in spent:
+            patch = {"metadata": {"annotations": {APPROVE: None}}}
+            await self._attempt(key, self._services.api.patch(path_of(key), patch))
 
     async def _attempt(self, key: ObjectKey, request: Any) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import subprocess
 import sys
@@ -54,3 +55,18 @@ def test_a_rule_for_a_field_that_is_not_there_is_an_error() -> None:
     made = runpy.run_path(str(KUBERNETES / "generate.py"))
     with pytest.raises(KeyError):
         made["_add"](made["structural"](schema("vmgroup")), made["Rule"]("spec.nosuch", "true", "no"))
+
+
+@pytest.mark.parametrize("listed", ["", "- crds/hosts.yaml\n# more of them\n- crds/sites.yaml\n"])
+def test_a_list_of_definitions_that_cannot_be_written_is_an_error(listed: str) -> None:
+    made = runpy.run_path(str(KUBERNETES / "chart.py"))
+    with pytest.raises(ValueError, match=r"kustomization\.yaml"):
+        made["with_definitions"](f"resources:\n{listed}- access.yaml\n")
+
+
+def test_every_list_with_a_kind_that_few_need_is_one_of_those_that_are_written_anew() -> None:
+    made = runpy.run_path(str(KUBERNETES / "chart.py"))
+    lines = [line for path in KUBERNETES.glob("*.yaml") for line in path.read_text().splitlines()]
+    lists = [line for line in lines if re.search(r"\[.*storagepolicies", line) or "every kind" in line]
+    assert len(lists) > 5
+    assert [line for line in lists if made["_LIST"].search(line) is None] == []

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from reconciler.operator.connection.api import APIError
 from reconciler.operator.replicas.leases import REPLICA, SITE
 from reconciler.operator.replicas.shards import owner
-from tests.operator.replicas import Replica, World
+from tests.operator.replicas import Lease, Replica, World
 
 SITES = tuple(f"site-{number}" for number in range(6))
 
@@ -183,6 +184,42 @@ def test_nothing_is_renewed_because_a_pass_has_ended(world: World) -> None:
     replica.leases.pass_ended("x")
     world.settle()
     assert world.leases == before
+
+
+def remembered(replica: Replica) -> int:
+    """How many things a replica keeps about leases."""
+    found = [each for each in vars(replica.leases).values() if isinstance(each, Sized)]
+    inner = [each for kept in found if isinstance(kept, dict) for each in kept.values() if isinstance(each, Sized)]
+    return sum(len(each) for each in (*found, *inner) if not isinstance(each, str))
+
+
+def test_replicas_that_came_and_went_are_forgotten(world: World) -> None:
+    replica = world.start("a")
+    world.advance(40)
+    before = remembered(replica)
+    for number in range(20):
+        pod = world.start(f"pod-{number}", ())
+        world.advance(3)
+        pod.stop()
+        world.advance(3)
+    world.advance(40)
+    assert remembered(replica) == before
+
+
+def test_renewals_that_are_refused_for_hours_do_not_pile_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    replica = world.start("a")
+
+    def full(_body: object) -> Lease:
+        raise APIError(500, "InternalError", "etcdserver: mvcc: database space exceeded")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(world, "replace", full)
+        world.advance(600)
+        before = remembered(replica)
+        world.advance(600)
+        assert remembered(replica) == before
+    world.advance(20)
+    assert replica.leases.held("x")
 
 
 def test_a_clean_end_hands_over_at_once(world: World) -> None:

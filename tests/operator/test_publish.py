@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -121,6 +122,24 @@ def test_what_was_sent_is_not_sent_again_though_the_mirror_is_late() -> None:
         run(one)
     assert len(server.asked) == 1
     assert one.known(group(0)) == status("True")
+
+
+def test_what_was_sent_of_objects_that_come_and_go_is_forgotten() -> None:
+    there: dict[ObjectKey, Any] = {}
+    server = Server()
+    one = publisher(server, there.get)
+
+    def kept() -> int:
+        gc.collect()
+        return sum(isinstance(each, dict) and each.get("of") == "a run" for each in gc.get_objects())
+
+    for number in range(20):
+        there.clear()
+        there[group(number)] = document(group(number))
+        one.publish(objects(20), {group(number): status("True") | {"of": "a run"}})
+        run(one)
+        server.statuses.clear()
+    assert kept() <= 2
 
 
 @pytest.mark.parametrize("answer", [404, 409, 422])

@@ -16,7 +16,7 @@ from reconciler.model.refs import Kind, ObjectRef
 from reconciler.operator.connection.api import API, APIError
 from reconciler.operator.finalizers import Releases
 from reconciler.operator.keys import ObjectKey
-from reconciler.operator.site import SiteManifests, mode_of
+from reconciler.operator.site import Services, SiteManifests, SiteWatch, mode_of
 from reconciler.operator.source import Held, SiteObjects, source
 
 EVERYTHING = {"names": ["*"], "kinds": ["*"], "datastores": ["*"], "folders": ["*"]}
@@ -91,6 +91,27 @@ def test_approvals_that_were_carried_out_count_no_more() -> None:
     assert snapshot.approvals({}).ids == {"1", "2"}
     assert snapshot.approvals({BLUE: "1"}).ids == {"2"}
     assert snapshot.approvals({BLUE: "0"}).ids == {"1", "2"}
+
+
+def test_approvals_count_once_though_the_api_is_slow_and_an_object_is_deleted_meanwhile() -> None:
+    approved = {"annotations": {"vdvs.io/approve": "1"}}
+    snapshot = SiteManifests(objects(**approved, of_site=approved))
+    rest = SiteManifests(replace(snapshot.objects, seen={snapshot.key: snapshot.objects.seen[snapshot.key]}, refs={}))
+    counting: list[frozenset[str]] = []
+    watches: list[SiteWatch] = []
+
+    class Slow:
+        async def patch(self, *_: object) -> None:
+            counting.append(snapshot.approvals(watches[0]._spent).ids)
+            watches[0].seen = rest
+
+    async def spend() -> None:
+        services = Services(cast("API", Slow()), cast("Any", None), lambda _: bool, asyncio.Semaphore(1), print, None)
+        watches.append(SiteWatch(snapshot, services, ()))
+        await watches[0]._spend(["1"])
+
+    asyncio.run(spend())
+    assert counting == [frozenset(), frozenset()]
 
 
 def test_a_finalizer_that_the_api_does_not_let_go_is_tried_less_and_less_often() -> None:

@@ -112,7 +112,7 @@ def test_diff_and_plan_are_total_and_every_change_has_a_reason(world: World) -> 
     wanted = {thing.ref for things in kinds for thing in things}
     assert wanted <= set(refs)
     rest = (change for change in found.changes if change.ref not in wanted)
-    assert all(change.op in (Op.UNMANAGED, Op.DELETE, Op.BLOCKED) for change in rest)
+    assert all(change.op in (Op.UNMANAGED, Op.REMOVED, Op.DELETE, Op.BLOCKED) for change in rest)
     assert all(change.ref in wanted for change in found.changes if change.op in (Op.CREATE, Op.UPDATE))
     parts = {change.ref: part.actions for change in found.changes if (part := change.taking_back) is not None}
     withheld = {held.ref for held in steps.withheld}

@@ -340,6 +340,19 @@ def test_where_no_other_host_mounts_it_every_run_says_so() -> None:
     assert found.config_dbs[PLACE].unconfirmed
 
 
+def test_one_that_is_declared_no_more_keeps_no_pass_from_its_end() -> None:
+    """Every pass failed, until the next comparison."""
+    alone = replace(SITE.observed, config_dbs={PLACE: TRUE}, hosts={FIRST: SITE.observed.hosts[FIRST]})
+    gone = replace(SITE.resolved, config_dbs=())
+
+    async def run() -> Observed:
+        witnesses, runs = Witnesses(), Runs(3)
+        await witnesses.confirm(SITE.resolved, alone, Readers(), runs)  # type: ignore[arg-type]
+        return await witnesses.confirm(gone, replace(alone, config_dbs={}), Readers(), runs)  # type: ignore[arg-type]
+
+    assert asyncio.run(run()).config_dbs == {}
+
+
 def test_while_two_hosts_disagree_every_look_asks_both() -> None:
     other = Reader(OTHER, LIE)
     assert looked(TRUE, Reader(FIRST, TRUE), other, looks=3).reason == DISPUTED

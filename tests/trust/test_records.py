@@ -25,6 +25,7 @@ from tests.render import schemas
 TEAM = Applying("team", Stamp("ann@ws"))
 WIDEN = "UPDATE privileges SET usage_quota = 0"
 QUOTA = [(5120,)]
+PHOTON_03 = "564d9819-6e2e-566c-99a2-441261b1700b"
 
 
 @pytest.fixture
@@ -101,6 +102,24 @@ def test_a_forged_digest_and_a_row_that_nobody_can_read_grant_nothing(site: LabS
 
 def vdvs_digests(site: LabSite) -> list[tuple[str, str]]:
     return [(str(ref), digest) for ref, digest in load([str(site.manifests)]).desired.digests]
+
+
+def test_a_vm_that_was_added_goes_and_an_apply_from_another_machine_stands(
+    site: LabSite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The VM falls to `_DEFAULT`, whose volumes it sees from then on, which is no right that a claim gave."""
+    everyone = site.vmgroup("default", access="[{datastore: SHARED-Datastore, allowCreate: false}]")
+    seed = SEED.replace("Absent", "Present") + everyone.replace("spec: {", "spec: {name: _DEFAULT, ")
+    site.write(seed)
+    site.reconcile(applying=TEAM)
+    site.write(seed.replace("5GB", "50GB"))
+    with monkeypatch.context() as elsewhere:
+        from_elsewhere(elsewhere, tmp_path / "elsewhere")
+        site.reconcile(applying=TEAM)
+    site.sql("INSERT INTO vms SELECT ?, id, 'photon-03' FROM tenants WHERE name = 'MYVMGROUP'", PHOTON_03)
+    site.reconcile(HEAL)
+    assert site.sql("SELECT vm_name FROM vms ORDER BY vm_name") == [("photon-01",), ("photon-02",)]
+    assert site.sql("SELECT max(usage_quota) FROM privileges") == [(51200,)]
 
 
 def test_an_apply_from_another_machine_counts_once_it_was_seen_in_sync(

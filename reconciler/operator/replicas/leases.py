@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
@@ -28,6 +29,7 @@ REPLICA: Final = "vdvs-replica-"
 _COORDINATION: Final = "apis/coordination.k8s.io/v1"
 _CHANGED: Final = (HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND)  # by somebody else
 _FORGOTTEN: Final = 20  # times as long as a lease lasts: then that of a replica that died is deleted
+_UNANSWERED: Final = 100  # renewals of one lease; the oldest was sent minutes ago, and is not under way any more
 _NEVER: Final = float("-inf")
 _log = logging.getLogger(__name__)
 
@@ -109,7 +111,7 @@ class Leases:
         self._met = _NEVER  # when a lease of another replica was last seen to change, even of one with our identity
         self._seen: dict[str, _Seen] = {}
         self._vanished: dict[str, float] = {}
-        self._sent: dict[str, set[str]] = {}  # the times in the renewals that may have been written, by lease
+        self._sent: dict[str, deque[str]] = {}  # the times in the renewals that may have been written, by lease
         self._holds: dict[str, _Hold] = {}
         self._owners: dict[str, str | None] = {}
         self._told: frozenset[str] = frozenset()
@@ -203,7 +205,8 @@ class Leases:
         documents = {str(document["metadata"]["name"]): document for document in found["items"]}
         listed = {name: one for name, one in documents.items() if name.startswith((SITE, REPLICA))}
         self._vanished |= dict.fromkeys(self._seen.keys() - listed.keys(), now)
-        self._vanished = {name: at for name, at in self._vanished.items() if name not in listed}
+        recently = ((name, at) for name, at in self._vanished.items() if now - at < self._timing.lasts)
+        self._vanished = {name: at for name, at in recently if name not in listed}
         self._seen = {name: self._observed(name, document, now) for name, document in listed.items()}
         others = (seen.since for name, seen in self._seen.items() if seen.holder and not self._is_ours(name))
         self._met = max([self._met, *others])
@@ -271,12 +274,12 @@ class Leases:
             spec = {**spec, "holderIdentity": holder} if holder else {**spec, "holderIdentity": None}
         metadata = {"name": name} if seen is None else {**seen.document["metadata"], "managedFields": None}
         body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
-        self._sent.setdefault(name, set()).add(renewed)
+        self._sent.setdefault(name, deque(maxlen=_UNANSWERED)).append(renewed)
         if seen is None:
             document = await self._api.create(self._at(), body)
         else:
             document = await self._api.replace(self._at(name), body)
-        self._sent[name] = {renewed}
+        self._sent[name] = deque([renewed], _UNANSWERED)
         self._seen[name] = _Seen(document, self._now())
 
     async def _attempted(self, name: str, attempt: Any) -> bool:

@@ -23,6 +23,7 @@ from reconciler.planning.records.history import not_applied
 from reconciler.planning.records.ownership import Ledger, Places, declared_last, differs, ledger, object_name
 from reconciler.planning.records.treatment import as_applied
 from reconciler.planning.scope import vmgroup_ref
+from reconciler.planning.vmgroup.taking_back import HARMLESS
 
 _ADDED = "it grants more than what was applied last"
 
@@ -45,7 +46,7 @@ def measured(found: Diff, resolved: Resolved, observed: Observed, fresh: Mapping
         ref, part = change.ref, _added(change)
         if part is not None and ref in claimed and ref in changes:
             by_claim = _added(changes[ref])  # an apply from elsewhere stands: only what exceeds both goes
-            if by_claim is None or not any(right.gains for right in by_claim.rights):
+            if by_claim is None or all(action.risk in HARMLESS for action in by_claim.actions):
                 part = by_claim  # else, in place of a row that nobody can read, a claim would give what it says
         if part is not None and ref in refs:
             changes[ref] = _with(changes.get(ref), ref, part)
