@@ -286,7 +286,8 @@ def declared(world: World, path: Location, group: VMGroupState | None) -> VMGrou
     resolved = resolve(world.desired, world.inventory)
     refs = {db.ref for db in resolved.config_dbs if db.location == path}
     for wanted in resolved.vmgroups:
-        known = group is not None and (wanted.uuid == group.uuid or (not wanted.uuid and group.name == wanted.name))
+        names = (wanted.name, *wanted.previous_names)  # of which it may still have an older one
+        known = group is not None and (wanted.uuid == group.uuid or (not wanted.uuid and group.name in names))
         if group is not None and known and wanted.config_db in refs and wanted.access is not None:
             access = {row.url: row for row in wanted.access}
             return replace(group, access=access, default_url=wanted.default_url or group.default_url)
