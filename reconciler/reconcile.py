@@ -184,7 +184,7 @@ async def _verify(
 ) -> Assessment:
     """Look again at what was written, with the names as they were looked up before, unless vCenter wrote, too.
 
-    `watched`: agents tell of changes of their hosts, so that not all need to be asked.
+    `watched`: agents report changes of their hosts, so that not all need to be asked.
     """
     if any(isinstance(action, MaintenanceAction) for step in steps.hosts for action in step.actions):
         return await assess(desired, world, applying, drawn, _writers(steps), takes_back)
@@ -295,6 +295,7 @@ async def _carried_out(
         backups += done.backups
         carried.note(now.diff, steps, done.results)
         if rounds == _REPLANS or not _goes_on(steps, done, applying):
+            # Of those who write, only a watch may not make or move config DBs, and agents report to it alone.
             watched, results = not policy.config_db_lifecycle, done.results
             now = await _verify(steps, desired, now, world, applying, drawn, takes_back, watched)
             await asyncio.to_thread(world.books.end, results, done.backups, now)
@@ -517,8 +518,8 @@ def _writers(steps: Plan) -> frozenset[str]:
 
 
 def _unchanged(steps: Plan, seen: Observed) -> Mapping[str, ObservedHost]:
-    """Return the hosts that need not report of themselves again: none, if more than rows and files was written; not
-    those that wrote, whose agents tell of no change from before they had."""
+    """Return the hosts whose state need not be read again: none, if more than rows and files was written; not those
+    that wrote, as their agents report no change from before that."""
     if steps.hosts or steps.moves or any(step.changes_hosts for step in steps.config_dbs):
         return {}
     wrote = _writers(steps) | {step.host for step in steps.files}

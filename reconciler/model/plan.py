@@ -91,7 +91,7 @@ class DBPlan(Strict, frozen=True):
 
     @property
     def changes_hosts(self) -> bool:
-        """Whether hosts report otherwise of themselves afterwards: more than rows of a DB that is there is written."""
+        """Whether hosts are in another state afterwards: more is written than rows of a DB that is there."""
         return self.create or self.recover or bool(self.clear_links or self.make_links)
 
     @property

@@ -79,7 +79,8 @@ def _both(one: Access, other: Access) -> Access:
 
 
 def _lesser(one: bool | int, other: bool | int) -> bool | int:
-    """The lesser of two rights, or of two limits, of which 0 is none. Source:
-    docs/domain.md#the-config-db-schema-12
+    """The lesser of two rights, or of two limits, of which 0 is none.
+
+    Source: docs/domain.md#the-config-db-schema-12
     """
     return min(one, other) if isinstance(one, bool) or (one and other) else one or other
