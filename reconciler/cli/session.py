@@ -78,8 +78,8 @@ class Session(Struct, frozen=True):
 
         async def look() -> Value:
             if self.taken is not None:
+                from reconciler.wiring.clock_and_chance import new_uuid
                 from reconciler.wiring.snapshots import world_of
-                from reconciler.wiring.world import new_uuid
 
                 return await do(world_of(self.taken, observer, new_uuid))
             async with self.connections.world(self.site, observer, audit) as world:
@@ -162,7 +162,7 @@ def _taken() -> Snapshot | None:
         raise click.UsageError("--max-age and --token-file go with --against")
     from reconciler.model.units import parse_duration
     from reconciler.wiring import snapshots
-    from reconciler.wiring.world import SystemClock
+    from reconciler.wiring.clock_and_chance import SystemClock
 
     try:
         max_age = timedelta(seconds=parse_duration(given.get("max_age", "15m")))

@@ -43,9 +43,9 @@ from reconciler.operator.site import Document, Services, SiteManifests, SiteWatc
 from reconciler.operator.source import SiteObjects, Sources
 from reconciler.operator.status import Terms, statuses
 from reconciler.ports import Listener
+from reconciler.wiring.clock_and_chance import SystemClock, chance
 from reconciler.wiring.pages import Pages, ServerOptions
 from reconciler.wiring.watch_services import history_in
-from reconciler.wiring.world import SystemClock, chance
 
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,198}[a-z0-9])?")

@@ -40,8 +40,8 @@ from reconciler.planning.planner import plan
 from reconciler.ports import Listener, Secrets
 from reconciler.reconcile import World, assess, carry_out_exactly, reconcile
 from reconciler.wiring.books import SiteBooks
+from reconciler.wiring.clock_and_chance import SystemClock, new_uuid
 from reconciler.wiring.watch import watch_site
-from reconciler.wiring.world import SystemClock, new_uuid
 
 _FINALIZING: Final = "vdvs-finalizer"  # the owner of the finalizers, apart from that of the status
 _AT_ONCE: Final = 16  # finalizers

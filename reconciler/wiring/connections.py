@@ -21,6 +21,7 @@ from reconciler.model.kinds.site import Site
 from reconciler.ports import Hosts, Observer, Question
 from reconciler.wiring import world
 from reconciler.wiring.books import SiteBooks
+from reconciler.wiring.clock_and_chance import SystemClock, new_uuid
 from reconciler.wiring.state import looks_file, read_number
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Connections:
     async def world(self, site: Site, observer: Observer, audit: str | None = None) -> AsyncIterator[World]:
         """Open the world of a site. `audit`: the file of the audit log (None: the default one)."""
         self._hosts = self._hosts or world.open_hosts(site)
-        books = SiteBooks(site, world.SystemClock(), world.new_uuid, audit)
+        books = SiteBooks(site, SystemClock(), new_uuid, audit)
         async with world.world_of(site, self._hosts, observer, books) as opened:
             yield opened
 

@@ -18,8 +18,8 @@ from reconciler.model.kinds.site import Site
 from reconciler.ports import Listener
 from reconciler.render.page.commands import NO_COMMANDS, Commands
 from reconciler.telemetry.metrics import CONTENT_TYPE, Gauges, Metrics, of_sites
+from reconciler.wiring.clock_and_chance import SystemClock, new_token
 from reconciler.wiring.watch_history import open_history
-from reconciler.wiring.world import SystemClock, new_token
 
 
 class ServerOptions(Struct, frozen=True):

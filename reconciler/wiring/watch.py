@@ -31,9 +31,10 @@ from reconciler.provenance import UnsignedError, applying, check_apart
 from reconciler.reconcile import World, learn, reconcile
 from reconciler.render.page.commands import Commands
 from reconciler.wiring.books import SiteBooks
+from reconciler.wiring.clock_and_chance import SystemClock, chance, new_uuid
 from reconciler.wiring.state import LargeEvents, LastUsed, known_state_folder, last_used_file
 from reconciler.wiring.watch_services import WatchOptions, WatchServices
-from reconciler.wiring.world import SystemClock, chance, new_uuid, open_world
+from reconciler.wiring.world import open_world
 
 _GIT_SECONDS: Final = 30.0  # a commit changes no file of the manifests, so git is asked regularly
 

@@ -18,8 +18,8 @@ from reconciler.model.kinds.site import Site
 from reconciler.ports import Listener
 from reconciler.render.page.commands import Commands
 from reconciler.telemetry.systemd import ServiceManager
+from reconciler.wiring.clock_and_chance import chance, new_uuid
 from reconciler.wiring.state import history_file, prepared
-from reconciler.wiring.world import chance, new_uuid
 
 if TYPE_CHECKING:
     from reconciler.wiring.pages import Pages

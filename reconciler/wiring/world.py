@@ -1,13 +1,9 @@
-"""The world of a site: hosts and inventory by the adapters that its manifest selects, the clock and randomness."""
+"""The world of a site: hosts and inventory by the adapters that its manifest selects."""
 
 from __future__ import annotations
 
-import random
-import secrets
-import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,19 +15,12 @@ from reconciler.model.errors import UsageError
 from reconciler.model.kinds.site import SSH, Lab, Login, Site, VCenter
 from reconciler.ports import Books, Hosts, InventorySource, MaintenanceMode, Observer, Secrets
 from reconciler.wiring.books import SiteBooks
+from reconciler.wiring.clock_and_chance import SystemClock, new_uuid
 from reconciler.wiring.credentials import read_key, read_password, read_secret
 from reconciler.wiring.state import known_state_folder
 
 if TYPE_CHECKING:
     from reconciler.reconcile import World
-
-
-class SystemClock:
-    """Implements `ports.Clock`."""
-
-    def now(self) -> datetime:
-        """See `ports.Clock`."""
-        return datetime.now(UTC)
 
 
 def exists(site: Site) -> bool:
@@ -135,18 +124,3 @@ def _vcenter_login(vcenter: VCenter, secrets: Secrets | None) -> Login:
         raise UsageError(f"vCenter {vcenter.server} needs usernameFrom and passwordFrom in its credentials")
     trusted = None if vcenter.ca is None else read_key(vcenter.ca, secrets).reveal()
     return Login(read_secret(user, secrets).reveal(), read_password(password, secrets), trusted=trusted)
-
-
-def chance() -> float:
-    """Return a random number from 0 to 1."""
-    return random.random()  # noqa: S311 - it only spreads retries
-
-
-def new_token() -> str:
-    """Return text that cannot be guessed."""
-    return secrets.token_urlsafe(32)
-
-
-def new_uuid() -> str:
-    """Return text that is never used again."""
-    return str(uuid.uuid4())

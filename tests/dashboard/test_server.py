@@ -24,7 +24,7 @@ from reconciler.model.errors import UsageError, VdvsError
 from reconciler.model.events import EventKind, Lasting, Since
 from reconciler.model.kinds.site import Secret
 from reconciler.wiring import snapshots
-from reconciler.wiring.world import SystemClock
+from reconciler.wiring.clock_and_chance import SystemClock
 from tests.dashboard.serving import SOON, Served, served
 from tests.telemetry.passes import HOST, NOON, drift, kept, made, told
 

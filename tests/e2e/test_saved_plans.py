@@ -20,6 +20,7 @@ from reconciler.model.errors import UsageError
 from reconciler.model.plan import HEALING
 from reconciler.reconcile import Approval, ask_again, carry_out
 from reconciler.saved import read
+from reconciler.wiring.clock_and_chance import SystemClock
 from reconciler.wiring.world import open_world
 from tests.e2e.site import SEED, LabSite, Nobody, assert_in_sync
 from tests.render import schemas
@@ -265,14 +266,12 @@ class TestTheFile:
             assert self.refusal(file).startswith(f"vdvs: {file}: it is ")
 
     def test_it_expires_to_the_moment(self, file: Path, applied: LabSite, monkeypatch: pytest.MonkeyPatch) -> None:
-        from reconciler.wiring import world as there
-
         made = read(str(file)).plan
         assert made.expires_at - made.made_at == timedelta(hours=24)
-        monkeypatch.setattr(there.SystemClock, "now", lambda _: made.expires_at)
+        monkeypatch.setattr(SystemClock, "now", lambda _: made.expires_at)
         assert "the plan expired at" in self.refusal(file)
         assert "the plan expired at" in self.refusal(file, "--dry-run")
-        monkeypatch.setattr(there.SystemClock, "now", lambda _: made.expires_at - timedelta(microseconds=1))
+        monkeypatch.setattr(SystemClock, "now", lambda _: made.expires_at - timedelta(microseconds=1))
         assert apply(file).exit_code == 0
         assert quota(applied) == 6144
 

@@ -102,20 +102,20 @@ class Tenure(NamedTuple):
 
 
 class Records(threading.Thread):
-    """Who held the Lease of each site, and how much memory each process of a replica takes, for as long as it runs."""
+    """Who held the Lease of each site, and how much memory one process takes, for as long as it runs."""
 
     def __init__(self, cluster: Cluster) -> None:
         super().__init__()
         self._user = cluster.user("recorder", "system:masters")
         self._end = threading.Event()
         self.tenures: dict[str, list[Tenure]] = {}
-        self.memory: dict[int, list[float]] = {}
+        self.measured = 0  # a process
+        self.memory: list[float] = []  # MiB
 
     def run(self) -> None:
         while not self._end.wait(0.2):
-            for pid, sizes in tuple(self.memory.items()):
-                if (status := Path(f"/proc/{pid}/status")).exists():
-                    sizes += [int(found) / 1024 for found in re.findall(r"VmRSS:\s+(\d+)", status.read_text())]
+            if (status := Path(f"/proc/{self.measured}/status")).exists():
+                self.memory += [int(found) / 1024 for found in re.findall(r"VmRSS:\s+(\d+)", status.read_text())]
             try:
                 status_code, found = self._user.request("GET", LEASES)
             except OSError:
@@ -150,15 +150,14 @@ class Chaos:
         self.labs = [SmallLab(cluster, folder, f"site-{number:02}") for number in range(SITES)]
         self.records = Records(cluster)
         self.replicas = [self._replica(number) for number in range(REPLICAS)]
+        self.records.measured = self.replicas[0].process.pid
         self.frozen: dict[int, float] = {}
         self.back_at: float | None = None
         self.counts = dict.fromkeys(("drifts", "edits", "kills", "freezes", "API server", "etcd"), 0)
         self.began = datetime.now(UTC)
 
     def _replica(self, number: int) -> Operator:
-        started = Operator(self.user, self.folder / f"replica-{number}", "-vv")
-        self.records.memory[started.process.pid] = []
-        return started
+        return Operator(self.user, self.folder / f"replica-{number}", "-vv")
 
     def begin(self) -> None:
         """Have every site Ready."""
@@ -191,7 +190,7 @@ class Chaos:
             case "edit" if self.back_at is None:
                 place.edit(self.chance.randrange(100, 1000))
                 self.counts["edits"] += 1
-            case "kill" if number not in self.frozen:
+            case "kill" if number not in self.frozen and number != 0:  # the first one shows if memory grows with time
                 self.replicas[number].end(signal.SIGKILL)
                 self.replicas[number] = self._replica(number)
                 self.counts["kills"] += 1

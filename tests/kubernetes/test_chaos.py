@@ -50,7 +50,8 @@ def test_no_site_is_written_by_two_and_no_edit_is_lost(tmp_path: Path) -> None:
         assert holder == replica, f"{replica} sent {verb} to {site} at {at}: {chaos.records.tenures[SITE + site]}"
     assert chaos.codes == [0, 0, 0]
     if MINUTES >= LONG:
-        for sizes in chaos.records.memory.values():
-            third = len(sizes) // 3
-            middle, last = median(sizes[third : 2 * third]), median(sizes[-third:])
-            assert last <= middle * GROWTH, f"memory grows from {middle:.0f} to {last:.0f} MiB"
+        sizes = chaos.records.memory
+        third = len(sizes) // 3
+        middle, last = median(sizes[third : 2 * third]), median(sizes[-third:])
+        print(f"memory of the replica that was never killed, medians of thirds: {middle:.0f} and {last:.0f} MiB")
+        assert last <= middle * GROWTH, f"memory grows from {middle:.0f} to {last:.0f} MiB"

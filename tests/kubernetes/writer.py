@@ -21,7 +21,7 @@ from reconciler.operator.connection.api import API
 from reconciler.operator.replicas.fence import FencedHosts, LostLeaseError
 from reconciler.operator.replicas.leases import Leases, Timing, boottime
 from reconciler.ports import Hosts
-from reconciler.wiring.world import SystemClock
+from reconciler.wiring.clock_and_chance import SystemClock
 
 _EVERY = 0.02  # seconds between two writes
 

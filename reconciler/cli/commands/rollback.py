@@ -101,7 +101,7 @@ def _list(session: Session, config_db: str | None, output: str) -> int:
     from reconciler.execution.rollback import list_backups
     from reconciler.model.refs import Kind
     from reconciler.render.backups import backups_data, backups_text
-    from reconciler.wiring.world import SystemClock
+    from reconciler.wiring.clock_and_chance import SystemClock
 
     found = session.in_world(lambda world: list_backups(session.desired, world.inventory, world.hosts))
     if config_db is not None:

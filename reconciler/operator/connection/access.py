@@ -33,7 +33,7 @@ from reconciler.model.base import clip
 from reconciler.model.errors import UsageError
 from reconciler.model.kinds.site import Secret
 from reconciler.ports import Clock
-from reconciler.wiring.world import SystemClock
+from reconciler.wiring.clock_and_chance import SystemClock
 
 PLUGIN_TIME: Final = 60.0  # seconds
 PLUGIN_OUTPUT: Final = 2**20  # bytes

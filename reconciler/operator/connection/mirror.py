@@ -28,7 +28,7 @@ import msgspec
 from reconciler.controller.backoff import Backoff
 from reconciler.operator.connection.api import API, APIError, Object
 from reconciler.ports import Clock
-from reconciler.wiring.world import SystemClock, chance
+from reconciler.wiring.clock_and_chance import SystemClock, chance
 
 Key = tuple[str, str]
 """Namespace (empty for a kind that is in none) and name."""
