@@ -34,7 +34,7 @@ async def mirror(kubeconfig: Path, changes: int) -> dict[str, Any]:
         wanted = [f"vm-{number}"]
         before = perf_counter()
         request = asyncio.create_task(api.patch(at, {"spec": {"vms": wanted}}))
-        while one.objects["default", "group-00000"]["spec"]["vms"] != wanted:
+        while one.objects["default", "group-00000"].spec["vms"] != wanted:
             await changed.wait()
             changed.clear()
         waits.append((perf_counter() - before) * 1000)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from reconciler.loader.building import build, declared
@@ -61,26 +61,29 @@ class Objects(Struct, frozen=True):
     held: Mapping[str, tuple[Refusal, str]]
 
 
-def read_object(kind: Kind, found: Mapping[str, Any]) -> Read:
-    """Return the manifest that an object was made from, without what the server and whoever delivered it added."""
-    metadata = found["metadata"]
-    namespace, name = metadata.get("namespace", ""), metadata["name"]
+def read_object(
+    kind: Kind,
+    namespace: str,
+    name: str,
+    labels: Mapping[str, str] | None,
+    annotations: Mapping[str, str] | None,
+    spec: Any = UNSET,
+) -> Read:
+    """Return the manifest that an object was made from, without what whoever delivered it added."""
     shown = f"{KINDS[kind].singular} {namespace}{'/' if namespace else ''}{name}"
-    data = {"apiVersion": API_VERSION, "kind": kind.value, "metadata": _metadata(metadata)}
-    if "spec" in found:
-        data["spec"] = found["spec"]
+    data = {"apiVersion": API_VERSION, "kind": kind.value, "metadata": _metadata(name, labels, annotations)}
+    if spec is not UNSET:
+        data["spec"] = spec
     document = Document(NoFile(shown, shown), 0, data, Source(shown, 0, 0), None, namespace)
     errors = tuple(problems(document))
     return Read(document if errors else replace(document, known_digest=document.digest), errors)
 
 
-def _metadata(given: Mapping[str, Any]) -> dict[str, Any]:
-    metadata: dict[str, Any] = {"name": given["name"]}
-    for field in ("labels", "annotations"):
+def _metadata(name: str, labels: Mapping[str, str] | None, annotations: Mapping[str, str] | None) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"name": name}
+    for field, given in (("labels", labels), ("annotations", annotations)):
         if kept := {
-            key: value
-            for key, value in (given.get(field) or {}).items()
-            if key not in ASKED and not DELIVERED.fullmatch(key)
+            key: value for key, value in (given or {}).items() if key not in ASKED and not DELIVERED.fullmatch(key)
         }:
             metadata[field] = kept
     return metadata

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -21,6 +21,7 @@ from reconciler.model.ownership import Applying
 from reconciler.model.plan import Policy
 from reconciler.model.refs import FILE_KINDS, Kind, ObjectRef
 from reconciler.model.state import RECONCILE, Desired
+from reconciler.operator.connection.objects import KubeObject
 from reconciler.planning.records.history import history
 
 FINALIZER: Final = "vdvs.io/config-db"
@@ -47,24 +48,22 @@ class Obstacle(Struct, frozen=True):
 PAUSED: Final = Obstacle("Paused", f"its Site is paused by the annotation {RECONCILE}; {_WAY_OUT}")
 
 
-def is_finalized(document: Mapping[str, Any]) -> bool:
+def is_finalized(found: KubeObject) -> bool:
     """Return whether the object has our finalizer."""
-    return FINALIZER in document["metadata"].get("finalizers", ())
+    return FINALIZER in (found.metadata.finalizers or ())
 
 
-def is_going(document: Mapping[str, Any]) -> bool:
+def is_going(found: KubeObject) -> bool:
     """Return whether the object is being deleted."""
-    return "deletionTimestamp" in document["metadata"]
+    return found.metadata.deletion_timestamp is not None
 
 
-def is_awaited(document: Mapping[str, Any]) -> bool:
+def is_awaited(found: KubeObject) -> bool:
     """Return whether the API keeps an object that is being deleted until we remove our finalizer."""
-    return is_going(document) and is_finalized(document)
+    return is_going(found) and is_finalized(found)
 
 
-def policy(
-    kind: Kind, document: Mapping[str, Any], default: DeletionPolicy, *, namespace_going: bool
-) -> DeletionPolicy:
+def policy(kind: Kind, found: KubeObject, default: DeletionPolicy, *, namespace_going: bool) -> DeletionPolicy:
     """Return what becomes of an object that is being deleted. `default`: of its Site.
 
     Delete must be confirmed, by an annotation with the object's name. The default of the Site does not count where
@@ -72,8 +71,8 @@ def policy(
     """
     if kind not in _REMOVED:
         return DeletionPolicy.RETAIN
-    annotations = document["metadata"].get("annotations") or {}
-    if annotations.get(CONFIRMED) != document["metadata"]["name"]:
+    annotations = found.metadata.annotations or {}
+    if annotations.get(CONFIRMED) != found.metadata.name:
         return DeletionPolicy.RETAIN
     asked = annotations.get(POLICY, DeletionPolicy.RETAIN if namespace_going else default)
     return DeletionPolicy.DELETE if asked == DeletionPolicy.DELETE else DeletionPolicy.RETAIN

@@ -5,18 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any, TypeAlias
 
 from reconciler.controller.backoff import Backoff
 from reconciler.execution.gather import gather_all
 from reconciler.model.refs import KINDS
 from reconciler.operator.connection.api import API, APIError, path
+from reconciler.operator.connection.objects import KubeObject
 from reconciler.operator.deletion import FINALIZER
 from reconciler.operator.keys import ObjectKey
 
 _log = logging.getLogger(__name__)
-
-Document: TypeAlias = Mapping[str, Any]
 
 
 def path_of(key: ObjectKey) -> str:
@@ -24,11 +22,10 @@ def path_of(key: ObjectKey) -> str:
     return path(KINDS[key.kind].plural, key.namespace, key.name)
 
 
-async def release(api: API, key: ObjectKey, document: Document) -> bool:
+async def release(api: API, key: ObjectKey, found: KubeObject) -> bool:
     """Remove our finalizer from an object; return whether it is done. What has changed meanwhile is looked at anew."""
-    metadata = document["metadata"]
-    others = [each for each in metadata.get("finalizers", ()) if each != FINALIZER]
-    patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": others}}
+    others = [each for each in found.metadata.finalizers or () if each != FINALIZER]
+    patch = {"metadata": {"resourceVersion": found.metadata.resource_version, "finalizers": others}}
     try:
         await api.patch(path_of(key), patch)
     except APIError as error:
@@ -50,7 +47,7 @@ class Releases:
         """Whether it is time to try one again."""
         return any(moment <= self._now() for moment in self._not_before.values())
 
-    async def __call__(self, free: Mapping[ObjectKey, Document]) -> None:
+    async def __call__(self, free: Mapping[ObjectKey, KubeObject]) -> None:
         """Let the API forget these objects, but for those that wait for another try."""
         for key in self._not_before.keys() - free.keys():
             self._worked(key)

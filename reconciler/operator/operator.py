@@ -33,13 +33,14 @@ from reconciler.operator import deletion
 from reconciler.operator.connection.access import open_access
 from reconciler.operator.connection.api import API, path
 from reconciler.operator.connection.mirror import Mirror
+from reconciler.operator.connection.objects import KubeObject
 from reconciler.operator.connection.secrets import ClusterSecrets
 from reconciler.operator.deletion import DeletionPolicy
 from reconciler.operator.finalizers import Releases
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.publish import Publisher, SitePublisher
 from reconciler.operator.replicas.leases import Leases
-from reconciler.operator.site import Document, Services, SiteManifests, SiteWatch, annotations_of
+from reconciler.operator.site import Services, SiteManifests, SiteWatch, annotations_of
 from reconciler.operator.source import SiteObjects, Sources
 from reconciler.operator.status import Terms, statuses
 from reconciler.ports import Listener
@@ -245,7 +246,7 @@ class Operator:
         self._supervise()
         await self._tell_unwatched()
 
-    def _document(self, key: ObjectKey) -> Document | None:
+    def _document(self, key: ObjectKey) -> KubeObject | None:
         found = (mirror.objects.get((key.namespace, key.name)) for mirror in self._mirrors[key.kind])
         return next((each for each in found if each is not None), None)
 
@@ -275,8 +276,8 @@ class Operator:
             for kind, some in self._mirrors.items()
         }
         namespaces = dict(self._namespaces.objects)
-        labels = {name: dict(each["metadata"].get("labels") or {}) for (_, name), each in namespaces.items()}
-        cluster = str(namespaces["", "kube-system"]["metadata"]["uid"])
+        labels = {name: dict(each.metadata.labels or {}) for (_, name), each in namespaces.items()}
+        cluster = namespaces["", "kube-system"].metadata.uid
         self._sources = self._sources or Sources(cluster)
         found = await asyncio.to_thread(self._sources, objects, labels)
         going = frozenset(name for (_, name), each in namespaces.items() if deletion.is_going(each))

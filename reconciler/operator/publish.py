@@ -25,6 +25,7 @@ from reconciler.model.events import EventKind, Pass, ReportedEvent
 from reconciler.model.outcome import Outcome
 from reconciler.model.refs import KINDS, Kind, ObjectRef
 from reconciler.operator.connection.api import API, APIError, path
+from reconciler.operator.connection.objects import KubeObject
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.source import SiteObjects
 from reconciler.operator.status import Terms, same, severity, statuses
@@ -79,7 +80,7 @@ class Publisher:
     def __init__(
         self,
         api: API,
-        mirrored: Callable[[ObjectKey], Mapping[str, Any] | None],
+        mirrored: Callable[[ObjectKey], KubeObject | None],
         held: Callable[[str], bool],
         wait: Callable[[bool], float],
         instance: str,
@@ -100,12 +101,12 @@ class Publisher:
             return self._sent[key].status
         self._sent.pop(key, None)
         seen = self._mirrored(key)
-        return {} if seen is None else seen.get("status", {})
+        return {} if seen is None else seen.status
 
     def _is_ahead(self, key: ObjectKey) -> bool:
         """Return whether the mirror does not have yet what was sent last about an object that is there."""
         seen, sent = self._mirrored(key), self._sent.get(key)
-        return sent is not None and seen is not None and int(seen["metadata"]["resourceVersion"]) < sent.version
+        return sent is not None and seen is not None and int(seen.metadata.resource_version) < sent.version
 
     def publish(self, objects: SiteObjects, statuses: Mapping[ObjectKey, Mapping[str, Any]]) -> None:
         """Have those written that differ, those that got worse first. `objects`: those that they are about."""
@@ -113,7 +114,7 @@ class Publisher:
         for key, status in statuses.items():
             known = self.known(key)
             if not same(status, known):
-                uid = objects.seen[key]["metadata"]["uid"]
+                uid = objects.seen[key].metadata.uid
                 self._statuses[key] = _Waiting(objects.site, uid, status, severity(known) - severity(status))
         if self._statuses:
             self._statuses = dict(sorted(self._statuses.items(), key=lambda item: item[1].rank))
@@ -172,7 +173,7 @@ class Publisher:
     def _is_there(self, key: ObjectKey, uid: str) -> bool:
         """Return whether an object is still the same one. The API itself compares no UID when a status is applied."""
         seen = self._mirrored(key)
-        return seen is not None and bool(seen["metadata"]["uid"] == uid)
+        return seen is not None and seen.metadata.uid == uid
 
     async def _write_events(self) -> None:
         while True:
@@ -251,7 +252,7 @@ class SitePublisher:
         site = ObjectKey(Kind.SITE, "", objects.site)
         key = site if ref is None else self._keys[1].get(ref, site)
         if key in objects.seen:
-            self._publisher.tell(key, objects.seen[key]["metadata"]["uid"], reported)
+            self._publisher.tell(key, objects.seen[key].metadata.uid, reported)
 
     def on_pass(self, done: Pass) -> None:
         """See `ports.Listener`. The next pass may see other objects."""
@@ -292,7 +293,7 @@ class _Told(Struct, frozen=True):
 
 
 def _identity(objects: SiteObjects) -> tuple[object, ...]:
-    versions = {key: (seen["metadata"]["uid"], seen["metadata"]["generation"]) for key, seen in objects.seen.items()}
+    versions = {key: (seen.metadata.uid, seen.metadata.generation) for key, seen in objects.seen.items()}
     return objects.site, versions, objects.refs, objects.held, objects.loaded.desired.digests
 
 

@@ -30,6 +30,7 @@ from reconciler.model.state import RECONCILE, Desired
 from reconciler.operator import deletion
 from reconciler.operator.approval import APPROVE, Approvals, Granted, Proposals, granted, planned, proposals
 from reconciler.operator.connection.api import API, APIError
+from reconciler.operator.connection.objects import KubeObject
 from reconciler.operator.deletion import FINALIZER, DeletionPolicy, Obstacle
 from reconciler.operator.finalizers import path_of, release
 from reconciler.operator.keys import ObjectKey
@@ -47,8 +48,6 @@ _FINALIZING: Final = "vdvs-finalizer"  # the owner of the finalizers, apart from
 _AT_ONCE: Final = 16  # finalizers
 _log = logging.getLogger(__name__)
 
-Document = Mapping[str, Any]
-
 
 def mode_of(site: Site, annotations: Mapping[str, str]) -> Mode:
     """Return what the operator may do at a site: nothing where its Site is paused, by one of its annotations."""
@@ -59,9 +58,9 @@ def mode_of(site: Site, annotations: Mapping[str, str]) -> Mode:
     return Mode(asked.mode == "heal", frozenset(map(Risk, asked.auto_apply)), most)
 
 
-def annotations_of(document: Document | None) -> Mapping[str, str]:
+def annotations_of(found: KubeObject | None) -> Mapping[str, str]:
     """Return the annotations of an object; none, if it is not there."""
-    return {} if document is None else document["metadata"].get("annotations") or {}
+    return {} if found is None else found.metadata.annotations or {}
 
 
 class Gate:
@@ -136,7 +135,7 @@ class SiteManifests(Struct, frozen=True):
     def _is_of_others(self, key: ObjectKey) -> bool:
         """Return whether an object names a vmgroup that it may not have, as far as its status says."""
         found = self.objects.seen[key]
-        if own_uuid(found, self.objects.site) and found["status"].get("name") == claimed_name(found):
+        if own_uuid(found, self.objects.site) and found.status.get("name") == claimed_name(found):
             return False
         ref = self.objects.refs.get(key)
         return any(each.ref == ref and each.was is not None for each in self.objects.loaded.desired.vmgroups)
@@ -421,9 +420,9 @@ class SiteWatch:
         task.add_done_callback(self._background.discard)
 
 
-def _identity(key: ObjectKey, document: Document) -> dict[str, Any]:
+def _identity(key: ObjectKey, found: KubeObject) -> dict[str, Any]:
     place = {"namespace": key.namespace} if key.namespace else {}
-    metadata = {"name": key.name, "uid": document["metadata"]["uid"], **place}
+    metadata = {"name": key.name, "uid": found.metadata.uid, **place}
     return {"apiVersion": "vdvs.io/v1", "kind": key.kind.value, "metadata": metadata}
 
 

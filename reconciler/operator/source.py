@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -18,6 +18,7 @@ from reconciler.model.memo import Memo
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.refs import KINDS, Kind, ObjectRef
 from reconciler.operator.admission import Labels, NotHereError, bounds_of, not_allowed, site_of
+from reconciler.operator.connection.objects import KubeObject
 from reconciler.operator.keys import ObjectKey
 
 NO_SITE: Final = ""
@@ -25,8 +26,7 @@ NO_SITE: Final = ""
 
 _ACCEPTED, _EDITED, _NEW = 0, 1, 3  # and one more if it was refused last
 
-Object: TypeAlias = Mapping[str, Any]
-ObjectsByKind: TypeAlias = Mapping[Kind, Mapping[tuple[str, str], Object]]
+ObjectsByKind: TypeAlias = Mapping[Kind, Mapping[tuple[str, str], KubeObject]]
 
 
 class Held(Struct, frozen=True):
@@ -45,13 +45,13 @@ class SiteObjects(Struct, frozen=True):
     loaded: Loaded
     refs: Mapping[ObjectKey, ObjectRef]
     held: Mapping[ObjectKey, Held]
-    seen: Mapping[ObjectKey, Object]
+    seen: Mapping[ObjectKey, KubeObject]
 
 
 class _Kept(Struct):
     """Content of an object, and what was found about it last."""
 
-    found: Object
+    found: KubeObject
     read: Read
     site: Memo[str | tuple[Refusal, str]] = field(default_factory=Memo)
     checks: Memo[tuple[tuple[ManifestError, ...], Bounds | None]] = field(default_factory=Memo)
@@ -117,7 +117,7 @@ class Sources:
             except NotHereError as error:
                 refused[key] = each.read.document.error((), str(error), error.reason)
                 # What was reconciled there stays as it is; what never was has no effect.
-                earlier = str((each.found.get("status") or {}).get("site", NO_SITE))
+                earlier = str(each.found.status.get("site", NO_SITE))
                 name = earlier if earlier in sites else NO_SITE
             members.setdefault(name, []).append(key)
         made = {}
@@ -132,12 +132,12 @@ class Sources:
             made[name] = SiteObjects(name, NOTHING, {}, held, {key: kept[key].found for key in keys})
         return made
 
-    def _keep(self, key: ObjectKey, found: Object) -> _Kept:
+    def _keep(self, key: ObjectKey, found: KubeObject) -> _Kept:
         kept = self._kept.get(key)
         if kept is not None and kept.found is found:
             return kept
         if kept is None or _manifest(kept.found) != _manifest(found):
-            return _Kept(found, read_object(key.kind, found))
+            return _Kept(found, _read(key, found))
         kept.found = found
         return kept
 
@@ -185,38 +185,43 @@ def source(
     return Sources(cluster, by)(objects, namespaces)
 
 
-def claimed_name(found: Object) -> str:
+def claimed_name(found: KubeObject) -> str:
     """Return the name in vDVS that an object claims, with its ConfigDB where it names one."""
-    given = spec if isinstance(spec := found.get("spec"), Mapping) else {}
-    parts = given.get("configDB"), given.get("name") or found["metadata"]["name"]
+    given = spec if isinstance(spec := found.spec, Mapping) else {}
+    parts = given.get("configDB"), given.get("name") or found.metadata.name
     return "/".join(str(each) for each in parts if each)
 
 
-def own_uuid(found: Object, site: str) -> str:
+def own_uuid(found: KubeObject, site: str) -> str:
     """Return the UUID of the vmgroup that an object has at a Site, as far as its status says; empty: none."""
-    status = found.get("status") or {}
+    status = found.status
     return str(status.get("uuid", "")).lower() if status.get("site", site) == site else ""
 
 
-def _seniority(site: str, found: Object) -> int:
+def _seniority(site: str, found: KubeObject) -> int:
     """Rank an object among those that claim the same thing, the smaller the stronger: as accepted at this Site last;
     edited, but for its name there; and last what is new there, or takes another name. Whoever has an old object must
     not get what somebody else has by editing it."""
-    status = found.get("status") or {}
+    status = found.status
     if status.get("site") != site:
         return _NEW
     reason = next((each["reason"] for each in status.get("conditions", ()) if each["type"] == "Ready"), "")
     refused = reason in set(Refusal)
-    if reason and not refused and status.get("observedGeneration") == found["metadata"].get("generation"):
+    if reason and not refused and status.get("observedGeneration") == found.metadata.generation:
         return _ACCEPTED
     return (_EDITED if status.get("name") == claimed_name(found) else _NEW) + refused
 
 
-def _age(key: ObjectKey, found: Object) -> tuple[str, str, str, str]:
-    return str(found["metadata"].get("creationTimestamp", "")), key.namespace, key.name, key.kind
+def _age(key: ObjectKey, found: KubeObject) -> tuple[str, str, str, str]:
+    return found.metadata.creation_timestamp or "", key.namespace, key.name, key.kind
 
 
-def _manifest(found: Object) -> tuple[object, ...]:
+def _manifest(found: KubeObject) -> tuple[object, ...]:
     """Return what a manifest is read from; the API changes objects in many other ways, such as their statuses."""
-    metadata = found["metadata"]
-    return metadata.get("uid"), metadata.get("labels"), metadata.get("annotations"), found.get("spec")
+    metadata = found.metadata
+    return metadata.uid, metadata.labels, metadata.annotations, found.spec
+
+
+def _read(key: ObjectKey, found: KubeObject) -> Read:
+    metadata = found.metadata
+    return read_object(key.kind, key.namespace, key.name, metadata.labels, metadata.annotations, found.spec)

@@ -23,7 +23,7 @@ from reconciler.model.plan import HEALING
 from reconciler.model.refs import RECONCILED, Kind, ObjectRef
 from reconciler.model.state import RECONCILE, Reconcile
 from reconciler.operator.approval import APPROVE, Proposal, Proposals
-from reconciler.operator.deletion import Obstacle
+from reconciler.operator.deletion import Obstacle, is_going
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.source import NO_SITE, Held, SiteObjects, claimed_name
 from reconciler.planning.conditions import conditions
@@ -288,7 +288,7 @@ class _Writer:
             more["pending"] = [_pending(change, field) for field in change.fields[:MOST_PENDING]]
             more["pendingTotal"] = len(change.fields)
         more |= _plan(found.terms.waiting.by_object.get(ref))
-        verdict = _GOING if "deletionTimestamp" in self._objects.seen[key]["metadata"] else found.verdict(ref)
+        verdict = _GOING if is_going(self._objects.seen[key]) else found.verdict(ref)
         return self.status(key, [*_spelled(verdict), *others], more, ref)
 
     def not_observed(self, key: ObjectKey, ref: ObjectRef, reason: str, message: str) -> StatusData:
@@ -308,7 +308,7 @@ class _Writer:
         self, key: ObjectKey, judged: Iterable[_Spelled], more: StatusData | None = None, ref: ObjectRef | None = None
     ) -> StatusData:
         """A status with these conditions."""
-        generation = self._objects.seen[key]["metadata"]["generation"]
+        generation = self._objects.seen[key].metadata.generation
         since = {(old["type"], old["status"]): old["lastTransitionTime"] for old in self._conditions(key)}
         made: StatusData = {"observedGeneration": generation}
         if self._objects.site != NO_SITE:

@@ -53,8 +53,9 @@ async def mirrored(api: API, at: str) -> AsyncIterator[Mirrored]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-def config_map(name: str, **data: str) -> dict[str, object]:
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"}, "data": data}
+def config_map(name: str, **annotations: str) -> dict[str, object]:
+    metadata = {"name": name, "namespace": "default", "annotations": annotations}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
 
 
 def at(name: str = "") -> str:
@@ -79,11 +80,10 @@ def test_follows_what_others_do(cluster: Cluster) -> None:
             made = await api.create(at(), config_map(name, a="1"))
             await one.until(lambda: ("default", name) in one.mirror.objects)
             assert (await api.get(at(name)))["metadata"]["uid"] == made["metadata"]["uid"]
-            await api.patch(at(name), {"data": {"a": "2"}})
-            await one.until(lambda: one.mirror.objects["default", name]["data"] == {"a": "2"})
+            await api.patch(at(name), {"metadata": {"annotations": {"a": "2"}}})
+            await one.until(lambda: one.mirror.objects["default", name].metadata.annotations == {"a": "2"})
             await api.apply(at(name), config_map(name, b="3"))
-            await one.until(lambda: one.mirror.objects["default", name]["data"] == {"a": "2", "b": "3"})
-            assert "managedFields" not in one.mirror.objects["default", name]["metadata"]
+            await one.until(lambda: one.mirror.objects["default", name].metadata.annotations == {"a": "2", "b": "3"})
             with pytest.raises(APIError) as stale:
                 await api.replace(at(name), made)
             assert (stale.value.status, stale.value.reason) == (409, "Conflict")
@@ -98,9 +98,10 @@ def test_one_object_that_is_nested_too_deeply_hides_no_other(cluster: Cluster, t
         """A file with an object whose `managedFields` no decoder takes; the server does."""
         fields = '{"f:a":' * 3000 + "{}" + "}" * 3000
         entry = '"manager":"x","operation":"Update","apiVersion":"v1","fieldsType":"FieldsV1"'
-        metadata = f'{{"name":"{name}","managedFields":[{{{entry},"fieldsV1":{{"f:data":{fields}}}}}]}}'
+        managed = f'[{{{entry},"fieldsV1":{{"f:data":{fields}}}}}]'
+        metadata = f'{{"name":"{name}","annotations":{{"a":"1"}},"managedFields":{managed}}}'
         file = tmp_path / f"{name}.json"
-        file.write_text(f'{{"apiVersion":"v1","kind":"ConfigMap","metadata":{metadata},"data":{{"a":"1"}}}}')
+        file.write_text(f'{{"apiVersion":"v1","kind":"ConfigMap","metadata":{metadata}}}')
         return str(file)
 
     async def scenario() -> None:
@@ -109,7 +110,7 @@ def test_one_object_that_is_nested_too_deeply_hides_no_other(cluster: Cluster, t
             async with mirrored(api, CONFIG_MAPS) as one:
                 async with asyncio.timeout(20):
                     await one.mirror.synced.wait()
-                assert one.mirror.objects["default", "deep-1"]["data"] == {"a": "1"}
+                assert one.mirror.objects["default", "deep-1"].metadata.annotations == {"a": "1"}
                 assert cluster.admin.kubectl("create", "--raw", at(), "-f", nested("deep-2")).returncode == 0
                 await one.until(lambda: ("default", "deep-2") in one.mirror.objects)
                 assert one.mirror.trouble == ""
@@ -130,7 +131,7 @@ def test_pages_and_watches_that_end_of_a_real_server(cluster: Cluster, monkeypat
                 await api.create(at(), config_map(name))
             pages = [page async for page in api.pages(at())]
             assert len(pages) >= 3
-            assert names <= {item["metadata"]["name"] for page in pages for item in page.items or ()}
+            assert names <= {item.metadata.name for page in pages for item in page.items or ()}
             async for event in api.watch(at(), pages[-1].metadata.version):
                 assert event.type == "BOOKMARK"
             for name in names:
@@ -151,16 +152,16 @@ def test_goes_on_after_restarts_of_the_api_server_and_of_etcd(tmp_path: Path) ->
             await asyncio.to_thread(cluster.crash, "kube-apiserver")
             while "cannot be reached: Connection refused" not in one.mirror.trouble:
                 await asyncio.sleep(0.01)
-            assert one.mirror.objects["default", "restarted"]["data"] == {"a": "1"}
+            assert one.mirror.objects["default", "restarted"].metadata.annotations == {"a": "1"}
             await asyncio.to_thread(cluster.start_apiserver)
-            await api.patch(at("restarted"), {"data": {"a": "2"}})
-            await one.until(lambda: one.mirror.objects["default", "restarted"]["data"] == {"a": "2"})
+            await api.patch(at("restarted"), {"metadata": {"annotations": {"a": "2"}}})
+            await one.until(lambda: one.mirror.objects["default", "restarted"].metadata.annotations == {"a": "2"})
             assert one.mirror.trouble == ""
             await asyncio.to_thread(cluster.crash, "etcd")
             await asyncio.to_thread(cluster.start_etcd)
             await asyncio.to_thread(cluster.wait)
-            await api.patch(at("restarted"), {"data": {"a": "3"}})
-            await one.until(lambda: one.mirror.objects["default", "restarted"]["data"] == {"a": "3"})
+            await api.patch(at("restarted"), {"metadata": {"annotations": {"a": "3"}}})
+            await one.until(lambda: one.mirror.objects["default", "restarted"].metadata.annotations == {"a": "3"})
 
     try:
         cluster.start()

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
+from msgspec import convert
 from msgspec.structs import replace
 
 from reconciler.controller.mode import Mode
@@ -17,6 +18,7 @@ from reconciler.model.refs import KINDS, Kind, ObjectRef
 from reconciler.operator.approval import Proposal, Proposals
 from reconciler.operator.connection.access import open_access
 from reconciler.operator.connection.api import API, path
+from reconciler.operator.connection.objects import KubeObject
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.publish import Publisher, SitePublisher
 from reconciler.operator.source import SiteObjects
@@ -91,7 +93,7 @@ def there(cluster: Cluster, user: User) -> Iterator[SiteObjects]:
     for of in objects.seen:
         answer = cluster.admin.request("POST", where(of, list_only=True), manifest(of.kind, specs[of.kind], of.name))
         assert answer[0] == 201, answer
-    yield replace(objects, seen={of: stored(cluster, of) for of in objects.seen})
+    yield replace(objects, seen={of: convert(stored(cluster, of), KubeObject) for of in objects.seen})
     for of in objects.seen:
         cluster.admin.request("DELETE", where(of))
 
@@ -118,9 +120,9 @@ def publishing(
     async def run() -> None:
         api = Counting(open_access(user.kubeconfig))
 
-        def mirrored(of: ObjectKey) -> dict[str, Any] | None:
+        def mirrored(of: ObjectKey) -> KubeObject | None:
             status, body = cluster.admin.request("GET", where(of))
-            return body if status == 200 else None
+            return convert(body, KubeObject) if status == 200 else None
 
         publisher = Publisher(api, mirrored, lambda _site: True, lambda worked: 0.0 if worked else 0.05, "test")
         running = asyncio.create_task(publisher.run())

@@ -36,9 +36,11 @@ def documents(case: str) -> list[dict[str, Any]]:
 
 
 def subject(document: dict[str, Any]) -> str:
-    spec = document.get("spec")
-    name = (spec.get("name") if isinstance(spec, dict) else None) or document["metadata"].get("name")
-    return f"{KINDS[Kind(document['kind'])].singular}/{name}"
+    return f"{KINDS[Kind(document['kind'])].singular}/{claimed(document.get('spec'), document['metadata'].get('name'))}"
+
+
+def claimed(spec: Any, name: str) -> str:
+    return (spec.get("name") if isinstance(spec, dict) else None) or name
 
 
 def right_there(line: str, refused: set[str]) -> bool:
@@ -71,7 +73,7 @@ def test_each_is_refused_or_held(api: Cluster, case: str) -> None:
     found = source(as_objects([site, *taken]), {}, "cluster")
     assert NO_SITE not in found
     (objects,) = found.values()
-    held = {subject(objects.seen[key]) for key in objects.held}  # type: ignore[arg-type]
+    held = {f"{KINDS[key.kind].singular}/{claimed(objects.seen[key].spec, key.name)}" for key in objects.held}
     assert wrong <= refused | held
     sound = {subject(each) for each in taken} - wrong - held
     assert len(objects.loaded.desired.objects) >= len(sound)

@@ -18,6 +18,7 @@ from reconciler.model.plan import REPORT_ONLY, Plan
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Desired, Observed, Resolved
 from reconciler.operator.approval import Proposal, Proposals
+from reconciler.operator.connection.objects import KubeObject, Metadata
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.source import Held, SiteObjects
 from reconciler.operator.status import StatusData, Terms, statuses
@@ -58,15 +59,15 @@ def site(name: str = "lab") -> ObjectKey:
     return ObjectKey(Kind.SITE, "", name)
 
 
-def document(of: ObjectKey, generation: int = 1) -> dict[str, Any]:
-    return {"metadata": {"name": of.name, "uid": f"uid-{of.name}", "generation": generation, "resourceVersion": "1"}}
+def kube_object(of: ObjectKey, generation: int = 1) -> KubeObject:
+    return KubeObject(Metadata(of.name, of.namespace, f"uid-{of.name}", "1", generation))
 
 
 def objects_of(resolved: Resolved, generation: int = 1, held: Mapping[ObjectKey, Held] = {}) -> SiteObjects:
     """The objects that a pass saw which resolved this."""
     digests = tuple(resolved.digests.items())
     refs = {key(ref): ref for ref, _ in digests}
-    seen = {of: document(of, generation) for of in (*refs, site(), *held)}
+    seen = {of: kube_object(of, generation) for of in (*refs, site(), *held)}
     loaded = Loaded(Desired(None, (), (), (), digests, treatments=resolved.treatments))
     return SiteObjects("lab", loaded, {of: ref for of, ref in refs.items() if of not in held}, held, seen)
 

@@ -12,6 +12,7 @@ from reconciler.model.outcome import Outcome
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Reconcile, Treatment, Unresolved
+from reconciler.operator.connection.objects import KubeObject, Metadata
 from reconciler.operator.deletion import DeletionPolicy, applied, obstacles, policy, removing, without
 from reconciler.planning.differ import diff
 from reconciler.planning.planner import plan
@@ -43,14 +44,14 @@ POLICIES: dict[str, tuple[dict[str, str], DeletionPolicy, bool, DeletionPolicy]]
 def test_what_becomes_of_it(
     annotations: dict[str, str], default: DeletionPolicy, going: bool, becomes: DeletionPolicy
 ) -> None:
-    document = {"metadata": {"name": "blue", "annotations": annotations}}
-    assert policy(Kind.VMGROUP, document, default, namespace_going=going) is becomes
+    found = KubeObject(Metadata("blue", annotations=annotations))
+    assert policy(Kind.VMGROUP, found, default, namespace_going=going) is becomes
 
 
 @pytest.mark.parametrize("kind", [Kind.CONFIG_DB, Kind.HOST])
 def test_a_config_db_and_a_host_are_never_removed(kind: Kind) -> None:
-    document = {"metadata": {"name": "blue", "annotations": SAYS_DELETE | CONFIRMED}}
-    assert policy(kind, document, DELETE, namespace_going=False) is RETAIN
+    found = KubeObject(Metadata("blue", annotations=SAYS_DELETE | CONFIRMED))
+    assert policy(kind, found, DELETE, namespace_going=False) is RETAIN
 
 
 def removal(observed: dict[str, Any], of: str = "team") -> tuple[Outcome, set[ObjectRef]]:

@@ -96,7 +96,7 @@ def test_all_others_are_declared_as_before(documents: list[Document], data: st.D
     dependents = {
         other for other, each in after.seen.items()
         if other.kind is Kind.VOLUME and key.kind is Kind.VMGROUP
-        and (other.namespace, each["spec"]["vmgroup"]) == (key.namespace, key.name)
+        and (other.namespace, each.spec["vmgroup"]) == (key.namespace, key.name)
     }  # fmt: skip
     assert set(after.held) <= {key} | dependents
     were = {each.ref: replace(each, source=NOWHERE) for each in before.loaded.desired.objects}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -14,10 +14,11 @@ from reconciler.model.events import Event, EventKind, ReportedEvent
 from reconciler.model.refs import Kind
 from reconciler.operator import publish
 from reconciler.operator.connection.api import API, APIError
+from reconciler.operator.connection.objects import KubeObject
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.publish import Publisher
 from reconciler.operator.source import SiteObjects
-from tests.operator.looks import NOON, document, look, objects_of, site_of
+from tests.operator.looks import NOON, kube_object, look, objects_of, site_of
 
 
 class Server(API):
@@ -59,16 +60,16 @@ def group(number: int) -> ObjectKey:
 
 
 def objects(number: int = 3) -> SiteObjects:
-    return replace(objects_of(look(*site_of()).resolved), seen={group(n): document(group(n)) for n in range(number)})
+    return replace(objects_of(look(*site_of()).resolved), seen={group(n): kube_object(group(n)) for n in range(number)})
 
 
 def status(ready: str) -> dict[str, Any]:
     return {"observedGeneration": 1, "conditions": [{"type": "Ready", "status": ready}]}
 
 
-def seen(**statuses: str) -> Callable[[ObjectKey], Mapping[str, Any]]:
+def seen(**statuses: str) -> Callable[[ObjectKey], KubeObject]:
     """A mirror that never hears of what is written."""
-    return lambda of: document(of) | ({"status": status(statuses[of.name])} if of.name in statuses else {})
+    return lambda of: replace(kube_object(of), status=status(statuses[of.name]) if of.name in statuses else {})
 
 
 def run(publisher: Publisher, work: Callable[[], Awaitable[None]] | None = None) -> None:
@@ -135,7 +136,7 @@ def test_what_was_sent_of_objects_that_come_and_go_is_forgotten() -> None:
 
     for number in range(20):
         there.clear()
-        there[group(number)] = document(group(number))
+        there[group(number)] = kube_object(group(number))
         one.publish(objects(20), {group(number): status("True") | {"of": "a run"}})
         run(one)
         server.statuses.clear()

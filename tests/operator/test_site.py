@@ -14,6 +14,7 @@ from reconciler.model.base import Risk
 from reconciler.model.errors import Refusal
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.operator.connection.api import API, APIError
+from reconciler.operator.connection.objects import KubeObject, Metadata
 from reconciler.operator.finalizers import Releases
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.site import Services, SiteManifests, SiteWatch, mode_of
@@ -24,10 +25,8 @@ SITE: dict[str, Any] = {"lab": {"directory": "/lab"}, "allow": {"namespaces": [E
 BLUE, REF = ObjectKey(Kind.VMGROUP, "team-a", "blue"), ObjectRef(Kind.VMGROUP, "BLUE")
 
 
-def document(kind: Kind, name: str, namespace: str, spec: Mapping[str, Any], **metadata: Any) -> dict[str, Any]:
-    place = {"namespace": namespace} if namespace else {}
-    given = {"name": name, "uid": f"uid-{name}", "resourceVersion": "1", "generation": 1, **place, **metadata}
-    return {"apiVersion": "vdvs.io/v1", "kind": kind.value, "metadata": given, "spec": spec}
+def kube_object(name: str, namespace: str, spec: Mapping[str, Any], **metadata: Any) -> KubeObject:
+    return KubeObject(Metadata(name, namespace, f"uid-{name}", "1", 1, **metadata), spec)
 
 
 def objects(
@@ -35,15 +34,15 @@ def objects(
 ) -> SiteObjects:
     """A site with a ConfigDB and a vmgroup, whose metadata are given."""
     found = {
-        Kind.SITE: {("", "lab"): document(Kind.SITE, "lab", "", site, **of_site)},
-        Kind.CONFIG_DB: {("team-a", "db"): document(Kind.CONFIG_DB, "db", "team-a", {"datastore": "shared"})},
-        Kind.VMGROUP: {("team-a", "blue"): document(Kind.VMGROUP, "blue", "team-a", {"name": "BLUE"}, **metadata)},
+        Kind.SITE: {("", "lab"): kube_object("lab", "", site, **of_site)},
+        Kind.CONFIG_DB: {("team-a", "db"): kube_object("db", "team-a", {"datastore": "shared"})},
+        Kind.VMGROUP: {("team-a", "blue"): kube_object("blue", "team-a", {"name": "BLUE"}, **metadata)},
     }
     return source(found, {"team-a": {}}, "cluster-uid")["lab"]
 
 
 GOING: dict[str, Any] = {
-    "deletionTimestamp": "2026-11-29T22:00:00Z",
+    "deletion_timestamp": "2026-11-29T22:00:00Z",
     "finalizers": ["vdvs.io/config-db"],
     "annotations": {"vdvs.io/deletion-policy": "Delete", "vdvs.io/confirm-delete": "blue"},
 }
@@ -64,7 +63,7 @@ def test_an_object_that_is_held_removes_nothing_as_it_may_claim_what_is_another_
 def test_a_pass_goes_by_what_is_asked_and_not_by_statuses() -> None:
     found = objects()
     asks = SiteManifests(found).asks
-    told = {key: {**each, "status": {"site": "lab"}} for key, each in found.seen.items()}
+    told = {key: replace(each, status={"site": "lab"}) for key, each in found.seen.items()}
     assert SiteManifests(replace(found, seen=told)).asks == asks
     assert SiteManifests(objects(annotations={"vdvs.io/approve": "1"})).asks != asks
     assert SiteManifests(objects(**GOING)).asks != asks
@@ -115,7 +114,7 @@ def test_approvals_count_once_though_the_api_is_slow_and_an_object_is_deleted_me
 
 
 def test_a_finalizer_that_the_api_does_not_let_go_is_tried_less_and_less_often() -> None:
-    free = {BLUE: document(Kind.VMGROUP, "blue", "team-a", {}, finalizers=["vdvs.io/config-db"])}
+    free = {BLUE: kube_object("blue", "team-a", {}, finalizers=["vdvs.io/config-db"])}
     now, allowed = 0.0, False
     tries: list[float] = []
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from msgspec import convert
 from msgspec.structs import replace
 
 from reconciler.controller.narrowing import narrowed
@@ -15,6 +16,7 @@ from reconciler.loader import load
 from reconciler.model.refs import Kind
 from reconciler.model.state import Desired
 from reconciler.operator.admission import NotHereError
+from reconciler.operator.connection.objects import KubeObject
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.source import NO_SITE, ObjectsByKind, SiteObjects, Sources, source
 
@@ -24,7 +26,7 @@ CLUSTER = "0f2d53d7-091e-4b04-a6b0-1d2a43c454eb"
 
 def as_objects(documents: list[dict[str, Any]], namespace: str = "vdvs") -> ObjectsByKind:
     """The documents as an API server gives them."""
-    found: dict[Kind, dict[tuple[str, str], dict[str, Any]]] = {kind: {} for kind in Kind}
+    found: dict[Kind, dict[tuple[str, str], KubeObject]] = {kind: {} for kind in Kind}
     for number, document in enumerate(documents):
         kind, metadata = Kind(document["kind"]), document["metadata"]
         where = "" if kind is Kind.SITE else metadata.get("namespace", namespace)
@@ -34,13 +36,13 @@ def as_objects(documents: list[dict[str, Any]], namespace: str = "vdvs") -> Obje
             "resourceVersion": str(number),
             "generation": 1,
             "creationTimestamp": f"2026-11-29T10:{number // 60:02}:{number % 60:02}Z",
-            "managedFields": [{"manager": "kubectl"}],
         }
-        found[kind][where, metadata["name"]] = {
+        given = {
             **document,
             "metadata": {**added, **metadata},
             "status": {"observedGeneration": -1, **document.get("status", {})},
         }
+        found[kind][where, metadata["name"]] = convert(given, KubeObject)
     return found
 
 
@@ -189,8 +191,7 @@ def test_a_status_that_the_mirror_puts_into_an_object_that_it_has_counts() -> No
     objects = as_objects([site(INFRA, TEAMS), SHARED, group("team-a/older", vms=vms), group("team-b/web", vms=vms)])
     read = Sources(CLUSTER)
     assert list(held(read(objects, NAMESPACES)["lab"])) == ["vmgroup team-b/web"]
-    known: Any = objects[Kind.VMGROUP]["team-b", "web"]
-    known["status"] |= accepted(group("team-b/web"), name="web")["status"]
+    objects[Kind.VMGROUP]["team-b", "web"].status |= accepted(group("team-b/web"), name="web")["status"]
     assert list(held(read(objects, NAMESPACES)["lab"])) == ["vmgroup team-a/older"]
 
 

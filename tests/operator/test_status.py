@@ -31,8 +31,8 @@ from tests.operator.looks import (
     NEW,
     NOON,
     conditions,
-    document,
     key,
+    kube_object,
     look,
     objects_of,
     outcome_of,
@@ -198,7 +198,7 @@ def test_a_held_object_is_stalled_whether_or_not_the_pass_worked(reason: Refusal
 def test_an_object_that_cannot_be_deleted_is_stalled() -> None:
     found = look(*site_of())
     objects = objects_of(found.resolved)
-    objects.seen[key(GROUP)]["metadata"]["deletionTimestamp"] = "2026-11-23T12:00:00Z"
+    objects.seen[key(GROUP)].metadata.deletion_timestamp = "2026-11-23T12:00:00Z"
     going = statuses(objects, outcome_of(found, HEAL), "", {}, NOON, Terms(HEAL))[key(GROUP)]
     assert conditions(going)["Ready"] == "Unknown Deleting"
     terms = Terms(HEAL, obstacles={key(GROUP): Obstacle("HoldsVolumes", "it holds 2 volumes")})
@@ -309,7 +309,7 @@ def _check(case: str, of: ObjectKey, status: StatusData) -> None:
     assert len(beside) <= 1, (case, of)
     assert not beside or found["Ready"] != "True", (case, of)
     assert all(each["message"] and each["reason"].isalnum() for each in status["conditions"]), (case, of)
-    assert document(of)["metadata"]["generation"] == status["observedGeneration"]
+    assert kube_object(of).metadata.generation == status["observedGeneration"]
 
 
 def test_the_page_has_every_condition() -> None:

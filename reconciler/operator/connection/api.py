@@ -1,4 +1,4 @@
-"""Requests to the Kubernetes API: objects as the dicts that their JSON is, in one session of aiohttp.
+"""Requests to the Kubernetes API, in one session of aiohttp. Lists and watches give KubeObjects, all else dicts.
 
     api = API(access)                    # of access.py; inside a running event loop
     group = await api.get("/apis/vdvs.io/v1/namespaces/team-a/vmgroups/blue")
@@ -31,6 +31,7 @@ from reconciler import __version__
 from reconciler.model.base import clip
 from reconciler.model.errors import UsageError, VdvsError
 from reconciler.operator.connection.access import APIAccess, Login
+from reconciler.operator.connection.objects import KubeObject
 
 Object = dict[str, Any]
 """An object of the API, as its JSON is decoded."""
@@ -69,17 +70,24 @@ class ListMeta(msgspec.Struct, rename={"version": "resourceVersion", "further": 
 
 
 class Page(msgspec.Struct):
-    """One page of a list of objects. Those of the kinds of Kubernetes itself carry neither apiVersion nor kind."""
+    """One page of a list of objects."""
 
     metadata: ListMeta
-    items: list[Object] | None
+    items: list[KubeObject] | None
 
 
 class Event(msgspec.Struct):
     """An event of a watch. `type`: ADDED, MODIFIED, DELETED, or BOOKMARK, whose object has a version only."""
 
     type: str
-    object: Object
+    object: KubeObject
+
+
+class _AnyEvent(msgspec.Struct):
+    """An event, or an error inside of a watch."""
+
+    type: str
+    object: msgspec.Raw
 
 
 class _Status(msgspec.Struct):
@@ -91,7 +99,8 @@ class _Status(msgspec.Struct):
 
 
 _PAGES: Final = msgspec.json.Decoder(Page)
-_EVENTS: Final = msgspec.json.Decoder(Event)
+_EVENTS: Final = msgspec.json.Decoder(_AnyEvent)
+_KUBE_OBJECTS: Final = msgspec.json.Decoder(KubeObject)
 _OBJECTS: Final = msgspec.json.Decoder(Object)
 _STATUSES: Final = msgspec.json.Decoder(_Status)
 
@@ -190,8 +199,8 @@ class API:
                 while line := await _line(answer, path):
                     event = _decoded(_EVENTS, line, path)
                     if event.type == "ERROR":
-                        raise _refusal(0, msgspec.json.encode(event.object), {}, f"a watch of {path}")
-                    yield event
+                        raise _refusal(0, bytes(event.object), {}, f"a watch of {path}")
+                    yield Event(event.type, _decoded(_KUBE_OBJECTS, event.object, path))
         except APIError as error:
             if accepted and error.reason == "Unreachable":
                 error.reason = "Cut"
@@ -296,12 +305,12 @@ async def _line(answer: aiohttp.ClientResponse, path: str) -> bytes:
     return line
 
 
-def _decoded(decoder: msgspec.json.Decoder[T], text: bytes, path: str) -> T:
+def _decoded(decoder: msgspec.json.Decoder[T], text: bytes | msgspec.Raw, path: str) -> T:
     try:
         try:
             return decoder.decode(text)
         except RecursionError:
-            return decoder.decode(_flattened(text))
+            return decoder.decode(_flattened(bytes(text)))
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         said = f"the Kubernetes API answers {path} with what is none of its objects: {error}"
         raise APIError(0, "Malformed", said) from None

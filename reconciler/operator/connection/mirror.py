@@ -3,7 +3,7 @@
     mirror = Mirror(api, path("vmgroups"), changed)          # of all namespaces
     task = asyncio.create_task(mirror.run())                 # ends only when it is cancelled
     await mirror.synced.wait()                               # a complete list has come
-    mirror.objects["team-a", "blue"]["spec"]                 # read only; ask for `objects` anew each time
+    mirror.objects["team-a", "blue"].spec                    # read only; ask for `objects` anew each time
 
 `changed` is called after each change, once or for many at once: it only says "look again". Where only the status of an
 object has changed, which is for us to write, the object stays the same one with another status, and `changed` is not
@@ -17,16 +17,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from http import HTTPStatus
 from time import monotonic
 from typing import Any, Final, Never
 
-import msgspec
+from msgspec.structs import replace
 
 from reconciler.controller.backoff import Backoff
-from reconciler.operator.connection.api import API, APIError, Object
+from reconciler.operator.connection.api import API, APIError
+from reconciler.operator.connection.objects import KubeObject
 from reconciler.ports import Clock
 from reconciler.wiring.clock_and_chance import SystemClock, chance
 
@@ -41,17 +43,8 @@ _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 _log = logging.getLogger(__name__)
 
 
-class _Meta(msgspec.Struct, rename="camel"):
-    name: str
-    namespace: str = ""
-
-
-class _Versioned(msgspec.Struct, rename="camel"):
-    resource_version: str
-
-
 class Mirror:
-    """Mirrors the list at `path`. Objects are kept without `managedFields` and the annotation of `kubectl apply`."""
+    """Mirrors the list at `path`. Objects are kept without the annotation of `kubectl apply`."""
 
     def __init__(
         self,
@@ -67,14 +60,14 @@ class Mirror:
         self._api = api
         self._path = path
         self._changed = changed
-        self._objects: dict[Key, Object] = {}
+        self._objects: dict[Key, KubeObject] = {}
         self._version = ""  # that the watch goes on from; empty: list anew
         self._backoff = Backoff(chance, _FIRST, _LONGEST)
         self._now = (clock or SystemClock()).now
         self._since = ""
 
     @property
-    def objects(self) -> Mapping[Key, Object]:
+    def objects(self) -> Mapping[Key, KubeObject]:
         """The objects, by namespace and name."""
         return self._objects
 
@@ -94,7 +87,7 @@ class Mirror:
             await asyncio.sleep(wait)
 
     async def _list(self) -> None:
-        fresh: dict[Key, Object] = {}
+        fresh: dict[Key, KubeObject] = {}
         version = ""
         async with aclosing(self._api.pages(self._path)) as pages:
             async for page in pages:
@@ -135,7 +128,7 @@ class Mirror:
         if not heard and monotonic() - began < _BRIEF:
             raise ended
 
-    def _take(self, type: str, item: Object) -> None:
+    def _take(self, type: str, item: KubeObject) -> None:
         key = _stripped(item)
         known = self._objects.get(key)
         if type == "DELETED":
@@ -165,55 +158,56 @@ class Mirror:
             self.trouble = ""
 
 
-def _stripped(item: Object) -> Key:
+def _stripped(item: KubeObject) -> Key:
     """Remove from an object what only needs memory; return its key."""
+    metadata = item.metadata
+    if not metadata.name:
+        raise APIError(0, "Malformed", "an object of the Kubernetes API has no name")
+    if metadata.annotations is not None:
+        metadata.annotations.pop(_LAST_APPLIED, None)
     try:
-        meta = msgspec.convert(item.get("metadata"), _Meta)
-    except msgspec.ValidationError as error:
-        raise APIError(0, "Malformed", f"an object of the Kubernetes API has no name: {error}") from None
-    item["metadata"].pop("managedFields", None)
-    if isinstance(annotations := item["metadata"].get("annotations"), dict):
-        annotations.pop(_LAST_APPLIED, None)
-    if _is_deeper(item.get("spec"), _DEEPEST):
-        item["spec"] = "nested too deeply"  # so that nobody has to be careful with it; it is no manifest anyway
-    return meta.namespace, meta.name
+        item.spec = _shared(item.spec, _DEEPEST)
+    except _TooDeepError:
+        item.spec = "nested too deeply"  # so that nobody has to be careful with it; it is no manifest anyway
+    item.status = _shared(item.status, _DEEPEST)
+    metadata.namespace = sys.intern(metadata.namespace)
+    return metadata.namespace, metadata.name
 
 
-def _updated(known: Object, item: Object) -> bool:
+def _updated(known: KubeObject, item: KubeObject) -> bool:
     """Give an object the status of its next version, if that is all that differs; return whether it is."""
     if _but_status(known) != _but_status(item):
         return False
-    known |= item
-    if "status" not in item:
-        known.pop("status", None)
+    known.metadata, known.status = item.metadata, item.status
     return True
 
 
-def _but_status(item: Object) -> Object:
+def _but_status(item: KubeObject) -> KubeObject:
     """Leave out the status, but for which vmgroup is that of the object: passes go by it."""
-    status = item.get("status")
-    own = (status["uuid"], status.get("site")) if isinstance(status, dict) and "uuid" in status else None
-    return {**item, "status": own, "metadata": {**item["metadata"], "resourceVersion": ""}}
+    status = item.status
+    own = {"uuid": status["uuid"], "site": status.get("site")} if "uuid" in status else {}
+    return KubeObject(replace(item.metadata, resource_version=""), item.spec, own)
 
 
-def _is_deeper(value: Any, most: int) -> bool:
-    """Return whether there is something within more than `most` lists and mappings."""
-    level = [value]
-    for _ in range(most + 1):
-        inner: list[Any] = []
-        for each in level:
-            if isinstance(each, dict):
-                inner += each.values()
-            elif isinstance(each, list):
-                inner += each
-        if not inner:
-            return False
-        level = inner
-    return True
+class _TooDeepError(Exception):
+    """More lists and mappings within each other than anybody means."""
 
 
-def _version(item: Object) -> str:
-    try:
-        return msgspec.convert(item.get("metadata"), _Versioned).resource_version
-    except msgspec.ValidationError as error:
-        raise APIError(0, "Malformed", f"an event of the Kubernetes API has no version: {error}") from None
+def _shared(value: Any, levels: int) -> Any:
+    """Keep equal texts only once: most are names and words that many objects have. Raises _TooDeepError."""
+    if isinstance(value, str):
+        return sys.intern(value)
+    if not levels and isinstance(value, dict | list):
+        raise _TooDeepError
+    if isinstance(value, dict):
+        for name, each in value.items():
+            value[name] = _shared(each, levels - 1)
+    elif isinstance(value, list):
+        value[:] = [_shared(each, levels - 1) for each in value]
+    return value
+
+
+def _version(item: KubeObject) -> str:
+    if not item.metadata.resource_version:
+        raise APIError(0, "Malformed", "an event of the Kubernetes API has no version")
+    return item.metadata.resource_version
