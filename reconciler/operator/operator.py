@@ -147,7 +147,7 @@ class Operator:
 
         self._publisher = Publisher(
             api,
-            self._document,
+            self._object,
             lambda site: self._leases.held(site or UNASSIGNED),
             wait,
             identity,
@@ -246,7 +246,7 @@ class Operator:
         self._supervise()
         await self._tell_unwatched()
 
-    def _document(self, key: ObjectKey) -> KubeObject | None:
+    def _object(self, key: ObjectKey) -> KubeObject | None:
         found = (mirror.objects.get((key.namespace, key.name)) for mirror in self._mirrors[key.kind])
         return next((each for each in found if each is not None), None)
 
@@ -318,11 +318,11 @@ class Operator:
     async def _tell_unwatched(self) -> None:
         """Publish the statuses of what no watch looks at: Sites that are off or cannot be used, and objects of none."""
         self._unwatched = {name: told for name, told in self._unwatched.items() if name in self._sites}
-        for name, snapshot in self._sites.items():
-            objects, is_off = snapshot.objects, _is_off(snapshot)
+        for name, manifests in self._sites.items():
+            objects, is_off = manifests.objects, _is_off(manifests)
             is_mine = (name or UNASSIGNED) in self._leases.assigned
             failure = self._failures.get(name, "")
-            if not is_mine or name in self._watches or (snapshot.site is not None and not is_off and not failure):
+            if not is_mine or name in self._watches or (manifests.site is not None and not is_off and not failure):
                 self._unwatched.pop(name, None)
             elif (told := self._unwatched.get(name)) is None or told[0] is not objects or told[1] != failure:
                 previous = {key: self._publisher.known(key) for key in objects.seen}
@@ -331,9 +331,9 @@ class Operator:
                 self._publisher.publish(objects, made)
                 self._unwatched[name] = objects, failure
 
-    def _begin(self, name: str, snapshot: SiteManifests) -> None:
+    def _begin(self, name: str, manifests: SiteManifests) -> None:
         published = SitePublisher(self._publisher, lambda: watch.seen.objects, lambda: watch.terms, SystemClock())
-        watch = SiteWatch(snapshot, self._services, (self._terminal(name), published))
+        watch = SiteWatch(manifests, self._services, (self._terminal(name), published))
         history = history_in(self._history_dir, name, self._report)
         if history is not None:
             watch.listeners += (history,)
@@ -375,6 +375,6 @@ class Operator:
         return watch is not None and watch.gate.busy
 
 
-def _is_off(snapshot: SiteManifests) -> bool:
-    document = snapshot.objects.seen.get(snapshot.key)
-    return document is not None and annotations_of(document).get(RECONCILE) == Reconcile.DISABLED
+def _is_off(manifests: SiteManifests) -> bool:
+    found = manifests.objects.seen.get(manifests.key)
+    return annotations_of(found).get(RECONCILE) == Reconcile.DISABLED

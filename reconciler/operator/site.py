@@ -184,13 +184,13 @@ class Services(Struct, frozen=True):
 class SiteWatch:
     """The watch of one site. `listeners`: of its events and passes; `lasting`: see `Edges`."""
 
-    def __init__(self, snapshot: SiteManifests, services: Services, listeners: tuple[Listener, ...]) -> None:
-        site = snapshot.site
+    def __init__(self, manifests: SiteManifests, services: Services, listeners: tuple[Listener, ...]) -> None:
+        site = manifests.site
         if site is None:
             raise ValueError("a Site that cannot be used is not watched")
-        self.name, self.site = snapshot.objects.site, site
-        self.mode = mode_of(site, snapshot.annotations)
-        self.seen = self._next = snapshot
+        self.name, self.site = manifests.objects.site, site
+        self.mode = mode_of(site, manifests.annotations)
+        self.seen = self._next = manifests
         self.findings = Findings()
         self.pulse = Pulse(monotonic, float(site.reconcile.interval))
         self.gate = Gate(services.passes, partial(services.ended, self.name))
@@ -209,15 +209,15 @@ class SiteWatch:
     def _ref(self) -> ObjectRef:
         return ObjectRef(Kind.SITE, self.name)
 
-    def follows(self, snapshot: SiteManifests) -> bool:
+    def follows(self, manifests: SiteManifests) -> bool:
         """Return whether this watch can go on with other objects: the Site itself is the same."""
-        return snapshot.site == self.site and mode_of(self.site, snapshot.annotations) == self.mode
+        return manifests.site == self.site and mode_of(self.site, manifests.annotations) == self.mode
 
-    def feed(self, snapshot: SiteManifests) -> None:
+    def feed(self, manifests: SiteManifests) -> None:
         """Go on with these objects."""
-        if snapshot is self._next:
+        if manifests is self._next:
             return
-        changed, self._next = snapshot.asks != self._next.asks, snapshot
+        changed, self._next = manifests.asks != self._next.asks, manifests
         if changed:
             self._triggers.changed()
 
@@ -261,13 +261,13 @@ class SiteWatch:
 
     async def _pass(self, desired: Desired, world: World, policy: Policy, behalf: Applying | None) -> Outcome:
         self._permit = self._services.permit(self.name)
-        snapshot = self.seen
-        going = snapshot.to_remove()
+        manifests = self.seen
+        going = manifests.to_remove()
         asked = ((each.ref, f"its annotation {RECONCILE} is {each.mode}") for each in desired.treatments)
         policy = replace(policy, held=(*asked, *policy.held))
         desired = deletion.without(desired, frozenset(going))
-        approvals = snapshot.approvals(self._spent)
-        asked_for = frozenset[str]() if behalf is None or snapshot.paused else approvals.ids
+        approvals = manifests.approvals(self._spent)
+        asked_for = frozenset[str]() if behalf is None or manifests.paused else approvals.ids
         carried: Outcome | None = None
         refused: Mapping[ObjectRef, str] | None = None
         drawn: dict[ObjectRef, str] = {}  # what is made as approved is known to be its own afterwards
@@ -277,7 +277,7 @@ class SiteWatch:
         if carried is not None:
             outcome = _after(carried, outcome)
         obstacles: Mapping[ObjectKey, Obstacle] = {}
-        if going and snapshot.paused:
+        if going and manifests.paused:
             obstacles = dict.fromkeys(going.values(), deletion.PAUSED)
         elif going and behalf is not None:
             obstacles = await self._remove(desired, world, behalf, going)
@@ -362,17 +362,17 @@ class SiteWatch:
         keys = [key for key, ref in objects.refs.items() if ref in applied and key not in objects.held]
         if keys:
             keys.append(self.seen.key)
-        documents = self._next.objects.seen  # a pass may take long enough for the API to have them
+        latest = self._next.objects.seen  # a pass may take long enough for the API to have them
         if more := [
             key
             for key in keys
-            if key in documents
+            if key in latest
             and key not in self._finalizing
-            and not deletion.is_finalized(documents[key])
-            and not deletion.is_going(documents[key])
+            and not deletion.is_finalized(latest[key])
+            and not deletion.is_going(latest[key])
         ]:
             self._finalizing |= set(more)
-            self._later(self._add_finalizers([(key, _identity(key, documents[key])) for key in more]))
+            self._later(self._add_finalizers([(key, _identity(key, latest[key])) for key in more]))
 
     async def _add_finalizers(self, wanted: list[tuple[ObjectKey, dict[str, Any]]]) -> None:
         left = iter(wanted)

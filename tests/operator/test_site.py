@@ -84,29 +84,31 @@ def test_the_mode_of_a_site() -> None:
 
 
 def test_approvals_that_were_carried_out_count_no_more() -> None:
-    snapshot = SiteManifests(
+    manifests = SiteManifests(
         objects(annotations={"vdvs.io/approve": "1"}, of_site={"annotations": {"vdvs.io/approve": "2"}})
     )
-    assert snapshot.approvals({}).ids == {"1", "2"}
-    assert snapshot.approvals({BLUE: "1"}).ids == {"2"}
-    assert snapshot.approvals({BLUE: "0"}).ids == {"1", "2"}
+    assert manifests.approvals({}).ids == {"1", "2"}
+    assert manifests.approvals({BLUE: "1"}).ids == {"2"}
+    assert manifests.approvals({BLUE: "0"}).ids == {"1", "2"}
 
 
 def test_approvals_count_once_though_the_api_is_slow_and_an_object_is_deleted_meanwhile() -> None:
     approved = {"annotations": {"vdvs.io/approve": "1"}}
-    snapshot = SiteManifests(objects(**approved, of_site=approved))
-    rest = SiteManifests(replace(snapshot.objects, seen={snapshot.key: snapshot.objects.seen[snapshot.key]}, refs={}))
+    manifests = SiteManifests(objects(**approved, of_site=approved))
+    rest = SiteManifests(
+        replace(manifests.objects, seen={manifests.key: manifests.objects.seen[manifests.key]}, refs={})
+    )
     counting: list[frozenset[str]] = []
     watches: list[SiteWatch] = []
 
     class Slow:
         async def patch(self, *_: object) -> None:
-            counting.append(snapshot.approvals(watches[0]._spent).ids)
+            counting.append(manifests.approvals(watches[0]._spent).ids)
             watches[0].seen = rest
 
     async def spend() -> None:
         services = Services(cast("API", Slow()), cast("Any", None), lambda _: bool, asyncio.Semaphore(1), print, None)
-        watches.append(SiteWatch(snapshot, services, ()))
+        watches.append(SiteWatch(manifests, services, ()))
         await watches[0]._spend(["1"])
 
     asyncio.run(spend())
