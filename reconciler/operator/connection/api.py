@@ -76,7 +76,7 @@ class Page(msgspec.Struct):
     items: list[KubeObject] | None
 
 
-class Event(msgspec.Struct):
+class WatchEvent(msgspec.Struct):
     """An event of a watch. `type`: ADDED, MODIFIED, DELETED, or BOOKMARK, whose object has a version only."""
 
     type: str
@@ -180,7 +180,7 @@ class API:
             if not (further := page.metadata.further):
                 return
 
-    async def watch(self, path: str, version: str) -> AsyncGenerator[Event, None]:
+    async def watch(self, path: str, version: str) -> AsyncGenerator[WatchEvent, None]:
         """Yield the events of a list after `version`, for up to WATCH seconds.
 
         None need come: bookmarks are a favour. Raises APIError, also for an error inside the stream (status 410:
@@ -200,7 +200,7 @@ class API:
                     event = _decoded(_EVENTS, line, path)
                     if event.type == "ERROR":
                         raise _refusal(0, bytes(event.object), {}, f"a watch of {path}")
-                    yield Event(event.type, _decoded(_KUBE_OBJECTS, event.object, path))
+                    yield WatchEvent(event.type, _decoded(_KUBE_OBJECTS, event.object, path))
         except APIError as error:
             if accepted and error.reason == "Unreachable":
                 error.reason = "Cut"
