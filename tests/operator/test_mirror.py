@@ -172,16 +172,16 @@ def test_watches_take_no_turn_of_requests(monkeypatch: pytest.MonkeyPatch) -> No
     play(scenario, three)
 
 
-def test_a_spec_that_is_nested_too_deeply_is_none() -> None:
-    deep: Any = "deep"
-    for _ in range(300):
-        deep = [deep]
+def test_what_is_nested_too_deeply_ends_there() -> None:
+    def nested(levels: int, inner: str) -> Any:
+        return [nested(levels - 1, inner)] if levels else inner
 
     async def scenario(scene: Scene) -> None:
-        await scene.until(a="nested too deeply", b={"c": [{"d": 1}]})
+        await scene.until(a={"vms": nested(31, "nested too deeply")}, b={"c": [{"d": 1}]})
+        assert scene.mirror.objects["team-a", "a"].status == {"site": nested(31, "nested too deeply")}
 
     def prepare(fake: FakeAPI) -> None:
-        fake.put("a", spec={"vms": deep})
+        fake.put("a", spec={"vms": nested(300, "deep")}, status={"site": nested(300, "deep")})
         fake.put("b", spec={"c": [{"d": 1}]})
 
     play(scenario, prepare)

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
+from functools import lru_cache
 from http import HTTPStatus
 from time import monotonic
 from typing import Any, Final, Never
@@ -38,7 +38,8 @@ Key = tuple[str, str]
 _FIRST: Final = 0.5  # seconds
 _LONGEST: Final = 30.0  # seconds between attempts, so that it goes on soon after an hour of silence
 _BRIEF: Final = 1.0  # seconds; a watch that ends sooner is not followed by the next at once
-_DEEPEST: Final = 32  # levels of a spec; no manifest has ten
+_DEEPEST: Final = 32  # levels of a spec or a status; none has ten
+_KNOWN: Final = 4096  # texts that many objects may have
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 _log = logging.getLogger(__name__)
 
@@ -165,12 +166,8 @@ def _stripped(item: KubeObject) -> Key:
         raise APIError(0, "Malformed", "an object of the Kubernetes API has no name")
     if metadata.annotations is not None:
         metadata.annotations.pop(_LAST_APPLIED, None)
-    try:
-        item.spec = _shared(item.spec, _DEEPEST)
-    except _TooDeepError:
-        item.spec = "nested too deeply"  # so that nobody has to be careful with it; it is no manifest anyway
-    item.status = _shared(item.status, _DEEPEST)
-    metadata.namespace = sys.intern(metadata.namespace)
+    item.spec, item.status = _compact(item.spec), _compact(item.status)
+    metadata.namespace = _known(metadata.namespace)
     return metadata.namespace, metadata.name
 
 
@@ -189,21 +186,24 @@ def _but_status(item: KubeObject) -> KubeObject:
     return KubeObject(replace(item.metadata, resource_version=""), item.spec, own)
 
 
-class _TooDeepError(Exception):
-    """More lists and mappings within each other than anybody means."""
+@lru_cache(_KNOWN)  # bounded, which interned texts are not on every Python
+def _known(text: str) -> str:
+    """Return the same text, as it is known already."""
+    return text
 
 
-def _shared(value: Any, levels: int) -> Any:
-    """Keep equal texts only once: most are names and words that many objects have. Raises _TooDeepError."""
+def _compact(value: Any, levels: int = _DEEPEST) -> Any:
+    """Keep equal texts only once, as most name what others name, too, but for those in lists (VMs); and end what is
+    nested too deeply to be a manifest, so that nobody has to be careful with it."""
     if isinstance(value, str):
-        return sys.intern(value)
-    if not levels and isinstance(value, dict | list):
-        raise _TooDeepError
+        return _known(value)
+    if isinstance(value, dict | list) and not levels:
+        return "nested too deeply"
     if isinstance(value, dict):
         for name, each in value.items():
-            value[name] = _shared(each, levels - 1)
+            value[name] = _compact(each, levels - 1)
     elif isinstance(value, list):
-        value[:] = [_shared(each, levels - 1) for each in value]
+        value[:] = [each if isinstance(each, str) else _compact(each, levels - 1) for each in value]
     return value
 
 
