@@ -19,15 +19,15 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
-from functools import lru_cache
 from http import HTTPStatus
 from time import monotonic
-from typing import Any, Final, Never
+from typing import Final, Never
 
 from msgspec.structs import replace
 
 from reconciler.controller.backoff import Backoff
 from reconciler.operator.connection.api import API, APIError
+from reconciler.operator.connection.compact import compact
 from reconciler.operator.connection.objects import KubeObject
 from reconciler.ports import Clock
 from reconciler.wiring.clock_and_chance import SystemClock, chance
@@ -38,14 +38,11 @@ Key = tuple[str, str]
 _FIRST: Final = 0.5  # seconds
 _LONGEST: Final = 30.0  # seconds between attempts, so that it goes on soon after an hour of silence
 _BRIEF: Final = 1.0  # seconds; a watch that ends sooner is not followed by the next at once
-_DEEPEST: Final = 32  # levels of a spec or a status; none has ten
-_KNOWN: Final = 4096  # texts that many objects may have
-_LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 _log = logging.getLogger(__name__)
 
 
 class Mirror:
-    """Mirrors the list at `path`. Objects are kept without the annotation of `kubectl apply`."""
+    """Mirrors the list at `path`. Objects are kept as `compact` makes them."""
 
     def __init__(
         self,
@@ -94,7 +91,8 @@ class Mirror:
             async for page in pages:
                 version = page.metadata.version
                 for item in page.items or ():
-                    key = _stripped(item)
+                    compact(item)
+                    key = _key(item)
                     known = self._objects.get(key)  # most are as they were, and need no memory again
                     fresh[key] = item if known is None or not _updated(known, item) else known
         if not version:
@@ -130,7 +128,8 @@ class Mirror:
             raise ended
 
     def _take(self, type: str, item: KubeObject) -> None:
-        key = _stripped(item)
+        compact(item)
+        key = _key(item)
         known = self._objects.get(key)
         if type == "DELETED":
             self._objects.pop(key, None)
@@ -159,16 +158,10 @@ class Mirror:
             self.trouble = ""
 
 
-def _stripped(item: KubeObject) -> Key:
-    """Remove from an object what only needs memory; return its key."""
-    metadata = item.metadata
-    if not metadata.name:
+def _key(item: KubeObject) -> Key:
+    if not item.metadata.name:
         raise APIError(0, "Malformed", "an object of the Kubernetes API has no name")
-    if metadata.annotations is not None:
-        metadata.annotations.pop(_LAST_APPLIED, None)
-    item.spec, item.status = _compact(item.spec), _compact(item.status)
-    metadata.namespace = _known(metadata.namespace)
-    return metadata.namespace, metadata.name
+    return item.metadata.namespace, item.metadata.name
 
 
 def _updated(known: KubeObject, item: KubeObject) -> bool:
@@ -184,27 +177,6 @@ def _but_status(item: KubeObject) -> KubeObject:
     status = item.status
     own = {"uuid": status["uuid"], "site": status.get("site")} if "uuid" in status else {}
     return KubeObject(replace(item.metadata, resource_version=""), item.spec, own)
-
-
-@lru_cache(_KNOWN)  # bounded, which interned texts are not on every Python
-def _known(text: str) -> str:
-    """Return the same text, as it is known already."""
-    return text
-
-
-def _compact(value: Any, levels: int = _DEEPEST) -> Any:
-    """Keep equal texts only once, as most name what others name, too, but for those in lists (VMs); and end what is
-    nested too deeply to be a manifest, so that nobody has to be careful with it."""
-    if isinstance(value, str):
-        return _known(value)
-    if isinstance(value, dict | list) and not levels:
-        return "nested too deeply"
-    if isinstance(value, dict):
-        for name, each in value.items():
-            value[name] = _compact(each, levels - 1)
-    elif isinstance(value, list):
-        value[:] = [each if isinstance(each, str) else _compact(each, levels - 1) for each in value]
-    return value
 
 
 def _version(item: KubeObject) -> str:

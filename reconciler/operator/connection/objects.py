@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import UNSET, Struct
 
 
-class Metadata(Struct, rename="camel"):
+class Metadata(Struct, rename="camel", gc=False):
     """Metadata of an object. `deletion_timestamp`: it is being deleted, and waits for its finalizers."""
 
     name: str = ""
@@ -22,7 +22,7 @@ class Metadata(Struct, rename="camel"):
     annotations: dict[str, str] | None = None
 
 
-class KubeObject(Struct):
+class KubeObject(Struct, gc=False):
     """An object of the API. `spec`: whatever its author wrote, or UNSET; `status`: empty before the first one."""
 
     metadata: Metadata
