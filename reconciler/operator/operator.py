@@ -132,9 +132,7 @@ class Operator:
         self._namespaces = Mirror(api, path("namespaces", api=_CORE), self._changed)
         within = options.namespaces or ("",)
         self._mirrors = {
-            kind: [
-                Mirror(api, path(spec.plural, where), self._changed) for where in (within if spec.reconciled else ("",))
-            ]
+            kind: [Mirror(api, path(spec.plural, where), self._changed) for where in (("",) if spec.alone else within)]
             for kind, spec in KINDS.items()
         }
         publishing = Backoff(chance)

@@ -11,7 +11,7 @@ from reconciler.model.diff import Op
 from reconciler.model.outcome import Assessment
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Reconcile, Treatment
-from reconciler.operator.approval import Approvals, Granted, Proposals, granted, planned, proposals
+from reconciler.operator.approval import Approval, Approvals, Granted, Proposals, granted, planned, proposals
 from reconciler.planning.differ import diff, without_uuid
 from tests.operator.looks import GROUP, NOON, look, site_of
 
@@ -37,8 +37,9 @@ def of(wanted: Mapping[str, Any] = GROUPS, observed: Mapping[str, Any] = LIVE, s
 
 def decide(found: Proposals, site: str = "", namespaces: Mapping[ObjectRef, str] = {}, **ids: str) -> Granted:
     """What these approvals let through: of the Site, and of objects, by their names."""
-    given = {ObjectRef(Kind.VMGROUP, name): plan_id for name, plan_id in ids.items()}
     named = dict.fromkeys(found.by_object, "team-a") | dict(namespaces)
+    refs = {ObjectRef(Kind.VMGROUP, name): plan_id for name, plan_id in ids.items()}
+    given = {ref: frozenset({Approval(named.get(ref, ""), plan_id)}) for ref, plan_id in refs.items()}
     return granted(found, Approvals(site, given, named), SITE)
 
 
