@@ -19,7 +19,7 @@ from reconciler import saved
 from reconciler.model.base import worst
 from reconciler.model.diff import Change, Op
 from reconciler.model.kinds.vmgroup import CreateVMGroup
-from reconciler.model.outcome import Assessment
+from reconciler.model.outcome import ActionResult, Assessment
 from reconciler.model.ownership import ForgetObject, RecordObject, Stamp
 from reconciler.model.plan import APPLY_AND_DESTROY, Plan, Policy
 from reconciler.model.refs import ObjectRef
@@ -132,6 +132,12 @@ def planned(found: Assessment, objects: frozenset[ObjectRef], stamp: Stamp | Non
     steps = plan(found.diff, found.resolved, found.observed, _policy(found, objects), stamp)
     left = tuple(held for held in steps.withheld if held.ref in objects)
     return Plan((), (), left) if left else replace(steps, withheld=())
+
+
+def done_with(plans: Iterable[Proposal], results: Iterable[ActionResult]) -> list[str]:
+    """Return the ids of the plans of which nothing failed: an approval counts once, whatever became of others."""
+    failed = {result.ref for result in results if not result.ok}
+    return [each.id for each in plans if failed.isdisjoint(each.objects)]
 
 
 def _policy(found: Assessment, objects: frozenset[ObjectRef]) -> Policy:

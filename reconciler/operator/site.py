@@ -28,7 +28,17 @@ from reconciler.model.plan import Policy
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import RECONCILE, Desired
 from reconciler.operator import deletion
-from reconciler.operator.approval import APPROVE, Approval, Approvals, Granted, Proposals, granted, planned, proposals
+from reconciler.operator.approval import (
+    APPROVE,
+    Approval,
+    Approvals,
+    Granted,
+    Proposals,
+    done_with,
+    granted,
+    planned,
+    proposals,
+)
 from reconciler.operator.connection.api import API, APIError
 from reconciler.operator.connection.objects import KubeObject
 from reconciler.operator.deletion import FINALIZER, DeletionPolicy, Obstacle
@@ -324,8 +334,8 @@ class SiteWatch:
         behalf = replace(behalf, stamp=replace(behalf.stamp, reason=f"approved: {', '.join(ids)}"[:1000]))
         steps = await asyncio.to_thread(planned, found, objects, behalf.stamp)
         done = await carry_out_exactly(steps, found, desired, world, behalf, drawn, ids[0])
-        if all(result.ok for result in done.results):
-            self._later(self._spend(ids))
+        if spent := done_with(plans, done.results):
+            self._later(self._spend(spent))
         told = f"as approved: plan {', '.join(each[:12] for each in ids)}"
         mine = (replace(each, detail=each.detail or told) for each in done.objects if each.ref in objects)
         return replace(done, objects=tuple(mine)), refused
